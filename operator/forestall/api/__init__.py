@@ -1,0 +1,30 @@
+"""The objects of `forestall.dev/v1alpha1` as pydantic models: one kind a file, and the generator of their CRDs."""
+
+from forestall.api.guardrail import Guardrail
+from forestall.api.meta import API_VERSION, GROUP, VERSION, Duration, Resource
+from forestall.api.metric_source import MetricSource
+from forestall.api.remediation import Remediation
+from forestall.api.remediation_policy import RemediationPolicy
+from forestall.api.service_level_objective import ServiceLevelObjective
+
+KINDS: tuple[type[Resource], ...] = (
+    ServiceLevelObjective,
+    RemediationPolicy,
+    Remediation,
+    MetricSource,
+    Guardrail,
+)
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "KINDS",
+    "VERSION",
+    "Duration",
+    "Guardrail",
+    "MetricSource",
+    "Remediation",
+    "RemediationPolicy",
+    "Resource",
+    "ServiceLevelObjective",
+]

@@ -1,0 +1,85 @@
+"""Guardrail: what admins allow in the whole cluster, whatever policies say."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from forestall.api.meta import Condition, Duration, LabelSelector, Metadata, Model, Resource
+
+ActionName = Literal["Scale", "Restart", "Cordon"]
+
+
+class Budget(Model):
+    """A token bucket: at most `actions` at once, refilled evenly over `per`."""
+
+    actions: Annotated[int, Field(ge=0, le=100000)]
+    """How many actions."""
+    per: Duration = Duration("1h")
+    """In which time."""
+
+
+class NodeLimits(Model):
+    """How far nodes may be taken out of service."""
+
+    max_cordoned: Annotated[int, Field(ge=0, le=1000)] = 1
+    """How many nodes may be unschedulable at once, for whatever reason, when the operator cordons one more."""
+
+
+class Allowance(Model):
+    """Which namespaces may use which actions."""
+
+    namespaces: LabelSelector = LabelSelector()
+    """The namespaces, by label; empty: all."""
+    actions: Annotated[list[ActionName], Field(min_length=1, max_length=8)]
+    """The actions that policies of these namespaces may use."""
+
+
+class GuardrailSpec(Model):
+    """What is allowed. Where several Guardrails exist, every one of them must allow an action."""
+
+    paused: bool = False
+    """Hold every action in the cluster. Remediations under way are not undone."""
+    pause_reason: Annotated[str, Field(max_length=1024)] = ""
+    """Why it is paused, for people."""
+    budget: Budget | None = None
+    """Actions in the whole cluster."""
+    namespace_budget: Budget | None = None
+    """Actions in any one namespace."""
+    nodes: NodeLimits = NodeLimits()
+    """How far nodes may be taken out of service."""
+    allow: Annotated[list[Allowance], Field(max_length=64)] = []
+    """Which namespaces may use which actions; empty: scale and restart everywhere, cordon nowhere."""
+
+
+class GuardrailStatus(Model):
+    """What is known; written by the operator alone."""
+
+    observed_generation: int | None = None
+    """The generation that the status speaks of."""
+    conditions: Annotated[
+        list[Condition],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = []
+    """Ready."""
+
+
+class Guardrail(Resource):
+    """What cluster admins allow, whatever policies say: budgets, node limits, a pause, who may use which action."""
+
+    KIND: ClassVar[str] = "Guardrail"
+    PLURAL: ClassVar[str] = "guardrails"
+    SINGULAR: ClassVar[str] = "guardrail"
+    SHORT_NAMES: ClassVar[tuple[str, ...]] = ("grail",)
+    NAMESPACED: ClassVar[bool] = False
+    COLUMNS: ClassVar[tuple[dict[str, object], ...]] = (
+        {"name": "Paused", "type": "boolean", "jsonPath": ".spec.paused"},
+        {"name": "Budget", "type": "integer", "jsonPath": ".spec.budget.actions"},
+        {"name": "Per", "type": "string", "jsonPath": ".spec.budget.per"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+
+    metadata: Metadata
+    spec: GuardrailSpec = GuardrailSpec()
+    """What is allowed."""
+    status: GuardrailStatus = GuardrailStatus()
+    """What is known."""

@@ -1,0 +1,219 @@
+"""Remediation: the journal. One intended action and its life; the intent never changes once written."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from forestall.api.meta import Condition, Duration, Metadata, Model, Resource, rule
+from forestall.api.remediation_policy import Mode, Rung
+
+Phase = Literal[
+    "Pending",
+    "AwaitingApproval",
+    "Authorized",
+    "Executing",
+    "Verifying",
+    "RollingBack",
+    "Succeeded",
+    "RolledBack",
+    "Failed",
+    "Aborted",
+]
+TERMINAL: frozenset[str] = frozenset({"Succeeded", "RolledBack", "Failed", "Aborted"})
+
+
+class ObjectRef(Model):
+    """One object, with the UID that tells it from a later one of the same name."""
+
+    api_version: str
+    """The object's API version."""
+    kind: str
+    """The object's kind."""
+    namespace: str = ""
+    """The object's namespace; empty for a cluster-scoped one."""
+    name: str
+    """The object's name."""
+    uid: str = ""
+    """The object's UID."""
+
+
+class Evidence(Model):
+    """What was known when it was decided."""
+
+    indicator: str
+    """The indicator that caused the risk."""
+    labels: dict[str, str] = {}
+    """Which series of it."""
+    value: str = ""
+    """Its newest value."""
+    limit: str = ""
+    """The limit that it was forecast to pass."""
+    probability: str = ""
+    """The probability of that within the horizon."""
+    time_to_breach: str = ""
+    """The median time until then."""
+    forecast: str = ""
+    """The bound of the forecast that sized the action."""
+    reason: str = ""
+    """The decision in words."""
+
+
+class Intent(Model):
+    """What is to be done, to what, why, and until when."""
+
+    policy: ObjectRef
+    """The RemediationPolicy that decided."""
+    policy_generation: int = 0
+    """Its generation at that time."""
+    objective: ObjectRef
+    """The ServiceLevelObjective at risk."""
+    episode: int
+    """Which stretch of risk of that objective."""
+    rung: int = 0
+    """Which rung of the policy's ladder."""
+    target: ObjectRef
+    """What is changed."""
+    action: Rung
+    """The action with its bounds, as the policy gave it."""
+    mode: Mode
+    """The policy's mode at that time."""
+    from_: Annotated[int | None, Field(alias="from")] = None
+    """For scale: the replicas that were found, and below which is never gone."""
+    to: int | None = None
+    """For scale: the replicas that the forecast first asked for."""
+    evidence: Evidence
+    """What was known."""
+    created: str
+    """When it was decided."""
+    deadline: str
+    """When it is ended, done or not."""
+    approval_expires: str | None = None
+    """When waiting for an approval ends."""
+    verify_within: Duration = Duration("5m")
+    """How long after completion the risk must have fallen."""
+    verify_probability: float = 0.5
+    """The breach probability below which it counts as fallen."""
+    rollback: str = ""
+    """In words, how it is undone."""
+
+
+class Approval(Model):
+    """What a person decided, in mode Approve."""
+
+    decision: Literal["Approved", "Rejected"]
+    """Approved: go ahead. Rejected: do not."""
+    by: Annotated[str, Field(max_length=256)] = ""
+    """Who decided."""
+    at: Annotated[str, Field(max_length=64)] = ""
+    """When."""
+    comment: Annotated[str, Field(max_length=1024)] = ""
+    """Why."""
+
+
+class Feedback(Model):
+    """What a person thought of it afterwards."""
+
+    verdict: Literal["Helpful", "Unhelpful", "FalseAlarm"]
+    """Whether it helped."""
+    by: Annotated[str, Field(max_length=256)] = ""
+    """Who said so."""
+    at: Annotated[str, Field(max_length=64)] = ""
+    """When."""
+    comment: Annotated[str, Field(max_length=1024)] = ""
+    """Why."""
+
+
+class RemediationSpec(Model):
+    """The immutable intent, and what people say about it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                rule("self.intent == oldSelf.intent", "the intent of a Remediation never changes"),
+                rule(
+                    "!has(oldSelf.approval) || (has(self.approval) && self.approval == oldSelf.approval)",
+                    "it is approved or rejected once; this was decided already",
+                ),
+            ]
+        }
+    )
+
+    intent: Intent
+    """What is to be done; written once, by the operator."""
+    approval: Approval | None = None
+    """A person's decision, in mode Approve."""
+    feedback: Feedback | None = None
+    """A person's opinion, afterwards."""
+
+
+class Step(Model):
+    """One change of the world, written down before it is made."""
+
+    at: str
+    """When."""
+    what: str
+    """What is changed, in words."""
+    from_: Annotated[int | None, Field(alias="from")] = None
+    """For scale: the replicas before."""
+    to: int | None = None
+    """For scale: the replicas after."""
+    because: str = ""
+    """Why."""
+    done: bool = False
+    """Whether it is known to have been done."""
+
+
+class RemediationStatus(Model):
+    """The life of the Remediation so far; written by the operator alone."""
+
+    phase: Phase = "Pending"
+    """Where it stands."""
+    reason: str = ""
+    """Why it stands there, as one CamelCase word."""
+    message: str = ""
+    """Why it stands there, for people."""
+    since: str = ""
+    """When the phase began."""
+    steps: Annotated[list[Step], Field(max_length=20)] = []
+    """The last steps that changed the world."""
+    completed: str | None = None
+    """When the action was done; verification uses samples after this."""
+    calm_since: str | None = None
+    """For scale and cordon: since when the risk has been gone."""
+    ended: str | None = None
+    """When it ended."""
+    conditions: Annotated[
+        list[Condition],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = []
+    """Approved, Completed, Verified."""
+
+
+class Remediation(Resource):
+    """The journal entry of one intended action: intent, reason, phase, steps and outcome. Written by the operator."""
+
+    KIND: ClassVar[str] = "Remediation"
+    PLURAL: ClassVar[str] = "remediations"
+    SINGULAR: ClassVar[str] = "remediation"
+    SHORT_NAMES: ClassVar[tuple[str, ...]] = ("remed",)
+    NAMESPACED: ClassVar[bool] = True
+    COLUMNS: ClassVar[tuple[dict[str, object], ...]] = (
+        {"name": "Action", "type": "string", "jsonPath": ".metadata.labels.forestall\\.dev/action"},
+        {"name": "Target", "type": "string", "jsonPath": ".spec.intent.target.name"},
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "Reason", "type": "string", "jsonPath": ".status.reason"},
+        {"name": "Policy", "type": "string", "jsonPath": ".spec.intent.policy.name", "priority": 1},
+        {"name": "Message", "type": "string", "jsonPath": ".status.message", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+
+    metadata: Metadata
+    spec: RemediationSpec
+    """The immutable intent, and what people say about it."""
+    status: RemediationStatus = RemediationStatus()
+    """The life of the Remediation so far."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its life is over."""
+        return self.status.phase in TERMINAL

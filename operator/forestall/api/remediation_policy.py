@@ -1,0 +1,180 @@
+"""RemediationPolicy: what may be done about a risk, when, and within which bounds."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from forestall.api.meta import DNS_LABEL, Condition, Duration, LabelSelector, Metadata, Model, Resource, rule
+
+Mode = Literal["Observe", "Approve", "Auto"]
+
+
+class When(Model):
+    """How sure and how near a breach must be."""
+
+    probability: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    """Act when the breach probability is at least this."""
+    within: Duration | None = None
+    """Only look this far ahead; the indicator's own horizon when not set."""
+    for_: Annotated[Duration, Field(alias="for")] = Duration("0s")
+    """Act only when the risk has lasted this long."""
+
+
+class Capacity(Model):
+    """What one replica can carry of the leading indicator that it names."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                rule(
+                    "!(self.type == 'Declared') || has(self.perReplica)",
+                    "a Declared capacity needs `perReplica`: the indicator's value that one replica can carry",
+                ),
+                rule(
+                    "!(self.type == 'Proportional') || !has(self.perReplica)",
+                    "`perReplica` goes with type Declared; Proportional derives it from the limit and the current size",
+                ),
+            ]
+        }
+    )
+
+    type: Literal["Proportional", "Declared"] = "Proportional"
+    """Proportional: the indicator is a level per replica (utilisation, queue a replica) that falls as replicas are added.
+    Declared: the indicator is a total (requests a second), and one replica carries `perReplica` of it."""
+    per_replica: Annotated[float, Field(gt=0)] | None = None
+    """What one replica carries of the indicator, for type Declared."""
+    indicator: Annotated[str, Field(pattern=DNS_LABEL, max_length=63)] | None = None
+    """The leading indicator that sizes the workload; the one that caused the risk when not set."""
+    headroom: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """The share of the capacity that is kept free: 0.1 plans for replicas that are 90 % full."""
+
+
+class ScaleAction(Model):
+    """Raise the replicas of the target for as long as the risk lasts; never below what was found."""
+
+    max_replicas: Annotated[int, Field(ge=1, le=10000)]
+    """Never scale above this."""
+    min_replicas: Annotated[int, Field(ge=0, le=10000)] = 1
+    """Never scale a workload that is smaller than this (0: a workload scaled to zero stays at zero)."""
+    max_step: Annotated[int, Field(ge=1, le=10000)] | None = None
+    """Add at most this many replicas in one step."""
+    capacity: Capacity = Capacity()
+    """How many replicas a forecast needs."""
+    hold_at_most: Duration = Duration("24h")
+    """Give the replicas back after this long, even while the risk lasts."""
+    stabilization_window: Duration = Duration("5m")
+    """Give replicas back only when observation and forecast have agreed for this long that they are not needed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                rule("self.minReplicas <= self.maxReplicas", "minReplicas is above maxReplicas"),
+            ]
+        }
+    )
+
+
+class RestartAction(Model):
+    """Restart the target by a rolling update, as `kubectl rollout restart` does."""
+
+
+class CordonAction(Model):
+    """Mark the node that the leading indicator names as unschedulable; uncordon it when it has been healthy for a while."""
+
+    healthy_for: Duration = Duration("10m")
+    """Uncordon a node that this action cordoned when it has been free of risk for this long."""
+
+
+class Rung(Model):
+    """One action of the ladder: exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                rule(
+                    "[has(self.scale), has(self.restart), has(self.cordon)].filter(x, x).size() == 1",
+                    "give exactly one action: scale, restart or cordon",
+                )
+            ]
+        }
+    )
+
+    indicators: Annotated[list[str], Field(max_length=16)] = []
+    """Use this rung only when one of these leading indicators is the cause; empty: for any cause."""
+    scale: ScaleAction | None = None
+    """Raise the replicas of the target."""
+    restart: RestartAction | None = None
+    """Restart the target by a rolling update."""
+    cordon: CordonAction | None = None
+    """Mark the indicator's node as unschedulable."""
+
+
+class VerificationSpec(Model):
+    """How it is judged whether an action helped."""
+
+    within: Duration = Duration("5m")
+    """The risk must have fallen below `probability` within this time after the action was completed."""
+    probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """The breach probability below which the risk counts as fallen."""
+
+
+class RemediationPolicySpec(Model):
+    """Which objectives, when, and what may be done."""
+
+    objectives: LabelSelector = LabelSelector()
+    """Which ServiceLevelObjectives of this namespace, by label; empty: all."""
+    mode: Mode = "Observe"
+    """Observe: decide and tell, but do nothing. Approve: ask a person first. Auto: act."""
+    suspend: bool = False
+    """Hold everything of this policy."""
+    when: When = When()
+    """How sure and how near a breach must be."""
+    actions: Annotated[list[Rung], Field(min_length=1, max_length=8)]
+    """The ladder: tried in order, the next when the one before did not help."""
+    verification: VerificationSpec = VerificationSpec()
+    """How it is judged whether an action helped."""
+    cooldown: Duration = Duration("10m")
+    """After a remediation has ended, wait this long before the next one on the same target."""
+    deadline: Duration = Duration("30m")
+    """A remediation that is not done by then is ended."""
+    approval_expiry: Duration = Duration("15m")
+    """In mode Approve: a remediation that nobody approved by then is aborted."""
+
+
+class RemediationPolicyStatus(Model):
+    """What is known about the policy; written by the operator alone."""
+
+    observed_generation: int | None = None
+    """The generation that the status speaks of."""
+    objectives: int | None = None
+    """How many objectives it selects."""
+    active: int | None = None
+    """How many of its remediations are under way."""
+    conditions: Annotated[
+        list[Condition],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = []
+    """Ready, and Locked when a person must look before it acts again."""
+
+
+class RemediationPolicy(Resource):
+    """What forestall may do about a forecast breach, when, and within which bounds."""
+
+    KIND: ClassVar[str] = "RemediationPolicy"
+    PLURAL: ClassVar[str] = "remediationpolicies"
+    SINGULAR: ClassVar[str] = "remediationpolicy"
+    SHORT_NAMES: ClassVar[tuple[str, ...]] = ("rempol",)
+    NAMESPACED: ClassVar[bool] = True
+    COLUMNS: ClassVar[tuple[dict[str, object], ...]] = (
+        {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
+        {"name": "Objectives", "type": "integer", "jsonPath": ".status.objectives"},
+        {"name": "Active", "type": "integer", "jsonPath": ".status.active"},
+        {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+
+    metadata: Metadata
+    spec: RemediationPolicySpec
+    """Which objectives, when, and what may be done."""
+    status: RemediationPolicyStatus = RemediationPolicyStatus()
+    """What is known about the policy."""

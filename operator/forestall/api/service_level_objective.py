@@ -1,0 +1,259 @@
+"""ServiceLevelObjective: what an app team promises, and what tells early that the promise is in danger.
+
+Field names follow OpenSLO v1 (objectives, ratio metrics, time windows) and the autoscaling API (target reference).
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from forestall.api.meta import DNS_LABEL, LABEL_NAME, Condition, Duration, Metadata, Model, Resource, rule
+
+Selector = Annotated[str, Field(min_length=1, max_length=2048)]
+Query = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class TargetRef(Model):
+    """The workload that the objective is about, in the objective's own namespace."""
+
+    api_version: Annotated[str, Field(min_length=1, max_length=253)] = "apps/v1"
+    """The workload's API version."""
+    kind: Annotated[str, Field(min_length=1, max_length=63)] = "Deployment"
+    """The workload's kind: Deployment, StatefulSet, DaemonSet, or any kind with a /scale subresource."""
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    """The workload's name."""
+
+
+class RatioIndicator(Model):
+    """Good (or bad) events over all events, each counted by a Prometheus counter."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                rule(
+                    "has(self.good) != has(self.bad)", "give exactly one of `good` and `bad`, each a counter's selector"
+                )
+            ]
+        }
+    )
+
+    good: Selector | None = None
+    """The counter of good events, as a PromQL series selector such as `http_requests_total{app="shop",code!~"5.."}`.
+    The operator takes the rate and the sum itself."""
+    bad: Selector | None = None
+    """The counter of bad events, as a PromQL series selector."""
+    total: Selector
+    """The counter of all events, as a PromQL series selector."""
+
+
+class LatencyIndicator(Model):
+    """The share of requests answered within a threshold, from a Prometheus histogram."""
+
+    histogram: Selector
+    """The histogram as a PromQL series selector, such as `http_request_duration_seconds{app="shop"}`: without the suffix
+    `_bucket`, which the operator adds for a classic histogram."""
+    threshold: Duration
+    """A request is good when it took no longer than this. For a classic histogram, choose a bucket's bound."""
+    type: Literal["Classic", "Native"] = "Classic"
+    """Whether the histogram is classic (buckets as series) or native."""
+    unit: Literal["Seconds", "Milliseconds"] = "Seconds"
+    """The unit of the histogram's observations."""
+
+
+class ThresholdIndicator(Model):
+    """A query whose value is good on one side of a threshold; the SLI is the share of time that it was good."""
+
+    query: Query
+    """A PromQL expression that gives one number."""
+    operator: Literal["lt", "lte", "gt", "gte"]
+    """The value is good when it is lt (below), lte, gt (above) or gte `value`."""
+    value: float
+    """The threshold."""
+
+
+class RawIndicator(Model):
+    """An error ratio that is computed elsewhere, for example by a recording rule."""
+
+    error_ratio: Query
+    """A PromQL expression for the share of bad events, from 0 to 1. `$window` stands for the window, such as `5m`."""
+
+
+class Indicator(Model):
+    """The service level indicator (SLI): exactly one of the four."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                rule(
+                    "[has(self.ratio), has(self.latency), has(self.threshold), has(self.raw)].filter(x, x).size() == 1",
+                    "give exactly one indicator: ratio, latency, threshold or raw",
+                )
+            ]
+        }
+    )
+
+    ratio: RatioIndicator | None = None
+    """Good or bad events over all events."""
+    latency: LatencyIndicator | None = None
+    """Requests answered within a threshold, from a histogram."""
+    threshold: ThresholdIndicator | None = None
+    """The share of time that a query's value is on the good side of a threshold."""
+    raw: RawIndicator | None = None
+    """An error ratio that is computed elsewhere."""
+
+
+class LeadingIndicator(Model):
+    """A measurement that moves before the SLI does, and the limit past which it hurts the SLI."""
+
+    name: Annotated[str, Field(pattern=DNS_LABEL, max_length=63)]
+    """The indicator's name, unique within the objective; policies and reasons refer to it."""
+    query: Query
+    """A PromQL expression; it may give one number, or one a pod or node when `per` names that label."""
+    limit: float
+    """The value past which the indicator hurts the SLI."""
+    direction: Literal["Above", "Below"] = "Above"
+    """On which side of the limit it hurts."""
+    horizon: Duration = Duration("10m")
+    """How far ahead a breach of the limit matters; choose it longer than the action takes to help."""
+    per: Annotated[str, Field(pattern=LABEL_NAME, max_length=63)] | None = None
+    """The label whose values the query's series speak of, such as `pod` or `node`; it tells actions what to act on."""
+    trend: Literal["Load", "Saturation"] = "Load"
+    """Load rises and falls (traffic, latency, queues). Saturation fills up until something resets it (memory, disk)."""
+
+
+class ServiceLevelObjectiveSpec(Model):
+    """What is promised."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                rule(
+                    "!has(self.dependsOn) || self.dependsOn.all(d, self.dependsOn.exists_one(e, e == d))",
+                    "dependsOn names an objective twice",
+                ),
+            ]
+        }
+    )
+
+    description: Annotated[str, Field(max_length=1024)] = ""
+    """What is promised to whom, for people."""
+    target: TargetRef
+    """The workload that actions change."""
+    source: Annotated[str, Field(pattern=DNS_LABEL, max_length=63)] = "default"
+    """The MetricSource that is asked."""
+    indicator: Indicator
+    """The service level indicator."""
+    objective: Annotated[float, Field(gt=0, lt=100)]
+    """The share of good events that is promised, in percent: 99.9 leaves an error budget of 0.1 %."""
+    window: Duration = Duration("30d")
+    """The rolling window of the objective, from 1h to 90d."""
+    leading_indicators: Annotated[list[LeadingIndicator], Field(max_length=16)] = []
+    """Measurements that move before the SLI does."""
+    depends_on: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=32)] = []
+    """Objectives of the same namespace that this one suffers from: while one of them is at risk, this one's risk is theirs
+    and nothing is done for it."""
+
+
+class RiskCause(Model):
+    """What endangers the objective."""
+
+    indicator: str
+    """The leading indicator, or `sli` where the burn rate itself is forecast to breach."""
+    labels: dict[str, str] = {}
+    """Which series: the pod or node that it speaks of."""
+    value: str = ""
+    """The newest value."""
+    limit: str = ""
+    """The limit that it is forecast to pass."""
+    probability: str = ""
+    """The probability that it passes the limit within the horizon."""
+    time_to_breach: str = ""
+    """The median time until it does."""
+    time_to_breach_bounds: str = ""
+    """The bounds of that time."""
+    forecast: str = ""
+    """The upper (or lower) bound of the forecast at the horizon."""
+
+
+class Decision(Model):
+    """What one policy decided about the objective, and why."""
+
+    policy: str
+    """The RemediationPolicy."""
+    verdict: Literal["Act", "WouldAct", "Hold"]
+    """Act, would have acted (mode Observe), or hold."""
+    reason: str
+    """Why, as one CamelCase word."""
+    message: str
+    """Why, for people."""
+    action: str = ""
+    """The action, where there is one."""
+    remediation: str = ""
+    """The Remediation, where one was created."""
+
+
+class Episode(Model):
+    """One stretch of time at risk; a Remediation belongs to an episode, so that none is done twice."""
+
+    number: int = 0
+    """Counts the episodes of this objective."""
+    since: str = ""
+    """When the episode began; empty when the objective is not at risk."""
+    calm_since: str = ""
+    """When the risk was last seen to be gone, while the episode has not ended yet."""
+
+
+class ServiceLevelObjectiveStatus(Model):
+    """What is known and decided; written by the operator alone."""
+
+    observed_generation: int | None = None
+    """The generation that the status speaks of."""
+    state: Literal["Healthy", "AtRisk", "Breached", "Unknown"] | None = None
+    """Healthy, forecast to breach, in breach now, or unknown for lack of data."""
+    sli: str | None = None
+    """The SLI over the window."""
+    budget_remaining: str | None = None
+    """The share of the error budget that is left."""
+    burn_rate: str | None = None
+    """How fast the budget burns over the last hour: 1 uses it up just at the end of the window."""
+    breach_probability: str | None = None
+    """The highest probability of a breach within its horizon, over the SLI and all leading indicators."""
+    time_to_breach: str | None = None
+    """The median time until that breach."""
+    cause: RiskCause | None = None
+    """What endangers the objective most."""
+    decisions: list[Decision] | None = None
+    """What each policy decided last."""
+    episode: Episode | None = None
+    """The present or last stretch of time at risk."""
+    conditions: Annotated[
+        list[Condition],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = []
+    """Ready, DataFresh, PredictionReady, AtRisk."""
+
+
+class ServiceLevelObjective(Resource):
+    """A service level objective with leading indicators: forestall forecasts its breach."""
+
+    KIND: ClassVar[str] = "ServiceLevelObjective"
+    PLURAL: ClassVar[str] = "servicelevelobjectives"
+    SINGULAR: ClassVar[str] = "servicelevelobjective"
+    SHORT_NAMES: ClassVar[tuple[str, ...]] = ("fslo",)
+    NAMESPACED: ClassVar[bool] = True
+    COLUMNS: ClassVar[tuple[dict[str, object], ...]] = (
+        {"name": "SLI", "type": "string", "jsonPath": ".status.sli"},
+        {"name": "Objective", "type": "number", "jsonPath": ".spec.objective"},
+        {"name": "Budget left", "type": "string", "jsonPath": ".status.budgetRemaining"},
+        {"name": "Breach", "type": "string", "jsonPath": ".status.breachProbability"},
+        {"name": "In", "type": "string", "jsonPath": ".status.timeToBreach"},
+        {"name": "State", "type": "string", "jsonPath": ".status.state"},
+        {"name": "Cause", "type": "string", "jsonPath": ".status.cause.indicator", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+
+    metadata: Metadata
+    spec: ServiceLevelObjectiveSpec
+    """What is promised."""
+    status: ServiceLevelObjectiveStatus = ServiceLevelObjectiveStatus()
+    """What is known and decided."""

@@ -1,0 +1,26 @@
+"""What is decided, as data that carries its reason: the condition, the Event, the metric and the journal all read it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing is done. `reason` is one CamelCase word for programs, `message` says it to people."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One rung of a policy's ladder is to be done, because of `message`."""
+
+    rung: int
+    action: str
+    """Scale, Restart or Cordon."""
+    reason: str
+    message: str
+    replicas: int | None = None
+    """For Scale: the replicas that the forecast asks for, already within the bounds."""
+    node: str | None = None
+    """For Cordon: the node that the cause names."""

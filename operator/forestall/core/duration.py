@@ -1,0 +1,40 @@
+"""Durations as Prometheus writes them: ``90s``, ``5m``, ``1h30m``, ``30d``.
+
+Source: the `duration` grammar of the Prometheus querying documentation (units in descending order, each once).
+"""
+
+import re
+
+from forestall.errors import InvalidDuration
+
+PATTERN = r"^(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?$"
+_SECONDS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_GRAMMAR = re.compile(PATTERN)
+_PART = re.compile(r"([0-9]+)(ms|[wdhms])")
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that `text` stands for.
+
+    Raises:
+        InvalidDuration: `text` is empty or not of the grammar.
+    """
+    if not text or not _GRAMMAR.match(text):
+        raise InvalidDuration(f"{text!r} is not a duration: write it like 90s, 5m, 1h30m or 30d")
+    return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+
+
+def format_duration(seconds: float) -> str:
+    """Return `seconds` (finite, not negative) for people: the two largest units that matter, such as ``1h30m``."""
+    whole = round(seconds)
+    if whole < 1:
+        milliseconds = round(seconds * 1000)
+        return f"{milliseconds}ms" if milliseconds else "0s"
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        count, whole = divmod(whole, int(_SECONDS[unit]))
+        if count:
+            parts.append(f"{count}{unit}")
+        if len(parts) == 2 or (parts and not count):
+            break
+    return "".join(parts)

@@ -1,0 +1,79 @@
+"""Every error that forestall raises, in one tree.
+
+::
+
+    ForestallError
+    ├── InvalidInput              what a person wrote cannot be used; the message says where and what to do
+    │   ├── InvalidDuration
+    │   └── InvalidQuery
+    ├── MetricsError              a metric source could not answer; `reason` is a condition's reason
+    ├── ClusterError              the Kubernetes API could not answer or refused
+    │   ├── NotFound
+    │   ├── Conflict              somebody else wrote first, or the object exists already
+    │   ├── Forbidden
+    │   ├── Throttled             429: a PodDisruptionBudget, or the API's own limits
+    │   └── Unavailable           no answer, a timeout, a 5xx: what happened on the server is unknown
+    ├── LostLease                 this process no longer leads and must stop writing
+    └── MissingTool               a program that a command needs is not on this machine
+
+Errors of other libraries are translated at the adapters and never travel further.
+"""
+
+
+class ForestallError(Exception):
+    """The root of the tree."""
+
+
+class InvalidInput(ForestallError):
+    """What a person wrote cannot be used."""
+
+
+class InvalidDuration(InvalidInput):
+    """A text is not a duration such as ``90s``, ``5m`` or ``1h30m``."""
+
+
+class InvalidQuery(InvalidInput):
+    """A text is not the PromQL that its place asks for."""
+
+
+class MetricsError(ForestallError):
+    """A metric source could not answer.
+
+    `reason` is a CamelCase word for a condition, the text is for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ClusterError(ForestallError):
+    """The Kubernetes API could not answer, or refused."""
+
+
+class NotFound(ClusterError):
+    """The object is not there."""
+
+
+class Conflict(ClusterError):
+    """Somebody else wrote first, or the object exists already."""
+
+
+class Forbidden(ClusterError):
+    """The operator's ServiceAccount may not do this; the message names the missing right."""
+
+
+class Throttled(ClusterError):
+    """The server asks to try later (429): a PodDisruptionBudget, or its own limits."""
+
+
+class Unavailable(ClusterError):
+    """No answer, a timeout or a 5xx: whether the server did what was asked is unknown."""
+
+
+class LostLease(ForestallError):
+    """This process no longer leads and must stop writing."""
+
+
+class MissingTool(ForestallError):
+    """A program that a command needs is not on this machine."""

@@ -1,0 +1,147 @@
+"""What the engine needs of the world, as narrow protocols. Adapters implement them; only `__main__`, the demo and tests
+choose which."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from forestall.api.remediation import ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One PromQL expression, complete: windows filled in, tenant label enforced."""
+
+    key: Hashable
+    """What the answer is found by."""
+    expr: str
+    max_series: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of an instant answer. `value` may be NaN or infinite: the caller decides."""
+
+    labels: tuple[tuple[str, str], ...]
+    """Sorted pairs, without the metric's name."""
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one query returned at one time."""
+
+    samples: tuple[Sample, ...]
+    newest: float | None
+    """When the oldest-fed of the query's selectors last got a raw sample (seconds since the epoch): min over the selectors
+    of the max over their series of `timestamp()`. None where a selector has no sample at all."""
+    warnings: tuple[str, ...] = ()
+    """Warnings of the server: a partial answer is not to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeSeries:
+    """One series of a range answer: parallel tuples of times (s) and values."""
+
+    labels: tuple[tuple[str, str], ...]
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFailure:
+    """Why one query has no answer. `reason` is a condition's reason, one of: QueryRefused (the source says that it is
+    wrong), TooManySeries, SourceDown, SourceTimeout, SourceUnauthorized, SourceBadAnswer, SourceMissing."""
+
+    reason: str
+    message: str
+
+
+class Metrics(Protocol):
+    """Prometheus-compatible sources, by the names of their MetricSources."""
+
+    async def instant(
+        self, source: str, queries: Sequence[Query], at: float
+    ) -> Mapping[Hashable, Answer | QueryFailure]:
+        """Answer every query at time `at` (s). Never raises: a failure is an answer too, per query."""
+        ...
+
+    async def range(
+        self, source: str, queries: Sequence[Query], start: float, end: float, step: float
+    ) -> Mapping[Hashable, tuple[RangeSeries, ...] | QueryFailure]:
+        """Answer every query over a range. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The /scale subresource of a workload."""
+
+    spec_replicas: int
+    status_replicas: int
+    selector: str
+    resource_version: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event to be."""
+
+    about: ObjectRef
+    kind: str
+    """Normal or Warning."""
+    reason: str
+    message: str
+    action: str = ""
+
+
+Patch = Mapping[str, Any]
+
+
+class Cluster(Protocol):
+    """The Kubernetes API: the world that actions change, and the objects that the operator keeps.
+
+    Every call raises `ClusterError` or one of its kinds (`NotFound`, `Conflict`, `Forbidden`, `Throttled`, `Unavailable`)
+    and nothing else; every call ends within a few seconds; no write is retried by the adapter.
+    """
+
+    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
+        """Return the object. `ref.uid`, where given, must match, else `NotFound`."""
+        ...
+
+    async def list(
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", metadata_only: bool = False
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return all objects of a kind, read page by page; in all namespaces when `namespace` is empty."""
+        ...
+
+    async def read_scale(self, ref: ObjectRef) -> Scale:
+        """Return the /scale subresource of the object; `NotFound` where the kind has none."""
+        ...
+
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+        """Set the replicas; `Conflict` unless the object still has `resource_version`."""
+        ...
+
+    async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
+        """Merge-patch the object with the operator's own field manager; `Conflict` unless it still has `resource_version`."""
+        ...
+
+    async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create the object; `Conflict` where the name exists."""
+        ...
+
+    async def replace_status(
+        self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
+    ) -> Mapping[str, Any]:
+        """Replace the status; `Conflict` unless the object still has `resource_version`."""
+        ...
+
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Server-side apply the status, as the only manager of all of it."""
+        ...
+
+    async def record(self, event: Event) -> None:
+        """Record a Kubernetes Event; the same one again within minutes is counted, not written anew."""
+        ...
