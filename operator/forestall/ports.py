@@ -33,8 +33,8 @@ class Answer:
 
     samples: tuple[Sample, ...]
     newest: float | None
-    """When the oldest-fed of the query's selectors last got a raw sample (seconds since the epoch): min over the selectors
-    of the max over their series of `timestamp()`. None where a selector has no sample at all."""
+    """When the worst-fed of the query's selectors last got a raw sample (seconds since the epoch): the minimum over the
+    selectors of the maximum over their series of `timestamp()`. None where a selector has no sample at all."""
     warnings: tuple[str, ...] = ()
     """Warnings of the server: a partial answer is not to be trusted."""
 
@@ -50,8 +50,11 @@ class RangeSeries:
 
 @dataclass(frozen=True, slots=True)
 class QueryFailure:
-    """Why one query has no answer. `reason` is a condition's reason, one of: QueryRefused (the source says that it is
-    wrong), TooManySeries, SourceDown, SourceTimeout, SourceUnauthorized, SourceBadAnswer, SourceMissing."""
+    """Why one query has no answer.
+
+    `reason` is a condition's reason, one of: QueryRefused (the source says that it is wrong), TooManySeries, SourceDown,
+    SourceTimeout, SourceUnauthorized, SourceBadAnswer, SourceMissing.
+    """
 
     reason: str
     message: str
@@ -102,16 +105,16 @@ Patch = Mapping[str, Any]
 class Cluster(Protocol):
     """The Kubernetes API: the world that actions change, and the objects that the operator keeps.
 
-    Every call raises `ClusterError` or one of its kinds (`NotFound`, `Conflict`, `Forbidden`, `Throttled`, `Unavailable`)
-    and nothing else; every call ends within a few seconds; no write is retried by the adapter.
+    Every call raises `ClusterError` or one of its kinds (`NotFound`, `Conflict`, `Forbidden`, `Throttled`,
+    `Unavailable`) and nothing else; every call ends within a few seconds; no write is retried by the adapter.
     """
 
     async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
         """Return the object. `ref.uid`, where given, must match, else `NotFound`."""
         ...
 
-    async def list(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", metadata_only: bool = False
+    async def find(
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind, read page by page; in all namespaces when `namespace` is empty."""
         ...
@@ -125,7 +128,7 @@ class Cluster(Protocol):
         ...
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
-        """Merge-patch the object with the operator's own field manager; `Conflict` unless it still has `resource_version`."""
+        """Merge-patch the object as the operator's own field manager; `Conflict` unless `resource_version` still holds."""
         ...
 
     async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What is decided, as data that carries its reason: the condition, the Event, the metric and the journal all read it."""
+"""What is decided, as data that carries its reason: condition, Event, metric and journal all read it."""
 
 from dataclasses import dataclass
 
