@@ -14,7 +14,8 @@
     │   ├── Throttled             429: a PodDisruptionBudget, or the API's own limits
     │   └── Unavailable           no answer, a timeout, a 5xx: what happened on the server is unknown
     ├── LostLease                 this process no longer leads and must stop writing
-    └── MissingTool               a program that a command needs is not on this machine
+    ├── MissingTool               a program that a command needs is not on this machine
+    └── CommandFailed             a program that a command ran (go, kubectl, helm, …) failed; carries its last words
 
 Errors of other libraries are translated at the adapters and never travel further.
 """
@@ -77,3 +78,7 @@ class LostLease(ForestallError):
 
 class MissingTool(ForestallError):
     """A program that a command needs is not on this machine."""
+
+
+class CommandFailed(ForestallError):
+    """A program that a command ran failed; the message carries its last words."""

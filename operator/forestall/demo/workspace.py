@@ -1,0 +1,99 @@
+"""A temporary folder and the processes that work in it: both end together, however this process ends."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from forestall.demo.processes import KEEP, MARK, REGISTER, last_lines, runnable
+
+
+class Workspace:
+    """A temporary folder with programs, logs and data, whose processes end with it.
+
+    Two kinds of process belong to it: those that `start` started, with whatever they start themselves, and any
+    program that was run through a path in the folder, whoever started it (kwokctl starts servers and leaves them
+    to themselves).
+
+    Whoever starts servers has to end them, also after Ctrl-C, SIGTERM or SIGKILL. So a second, small process waits
+    at the other end of a pipe and ends them when the pipe closes. It has a session of its own, which Ctrl-C in a
+    terminal does not reach.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=f"forestall-{name}-")).resolve()
+        (self.path / MARK).touch()
+        (self.path / "bin").mkdir()
+        (self.path / "logs").mkdir()
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._reaper: subprocess.Popen[bytes] | None = subprocess.Popen(
+            [sys.executable, "-m", "forestall.demo.processes", "reap", str(self.path)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def link(self, program: Path) -> Path:
+        """Return a path in the workspace that runs `program`: what runs through it ends with the workspace."""
+        link = self.path / "bin" / program.name
+        if not link.exists():
+            link.symlink_to(program.resolve())
+        return link
+
+    def log(self, name: str) -> Path:
+        """Return the file that takes what the process called `name` prints."""
+        return self.path / "logs" / f"{name}.log"
+
+    def start(
+        self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in the background; what it prints goes to `log(name)`.
+
+        `env` adds to this process's environment. Raises MissingTool when the program cannot be run.
+        """
+        argv = [str(part) for part in command]
+        with self.log(name).open("ab") as log, runnable(argv[0]):
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
+        self._children.append(process)
+        with (self.path / REGISTER).open("a") as register:
+            register.write(json.dumps([process.pid, psutil.Process(process.pid).create_time()]) + "\n")
+        return process
+
+    def last_words(self, name: str) -> str:
+        """Return the end of what the process called `name` printed, for a message."""
+        log = self.log(name)
+        return last_lines(log.read_text(errors="replace") if log.exists() else "")
+
+    def keep(self) -> None:
+        """Leave folder and processes as they are when the workspace is closed or its owner ends."""
+        (self.path / KEEP).touch()
+
+    def close(self) -> None:
+        """End the workspace's processes and remove its folder, unless it is kept. May be called again."""
+        if self._reaper is None:
+            return
+        reaper, self._reaper = self._reaper, None
+        reaper.communicate()
+        for child in self._children:
+            child.poll()
