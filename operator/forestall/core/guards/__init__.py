@@ -1,0 +1,38 @@
+"""Guards: each may stop an action and says why. They compose, fail closed, and the first that holds is the reason."""
+
+from collections.abc import Callable, Sequence
+
+from forestall.core.decision import Hold
+from forestall.core.guards.allowance import allowance
+from forestall.core.guards.budget import budget
+from forestall.core.guards.concurrency import concurrency
+from forestall.core.guards.context import Bucket, Context, Ended, Nodes
+from forestall.core.guards.cooldown import cooldown
+from forestall.core.guards.dependency import dependency
+from forestall.core.guards.freshness import freshness
+from forestall.core.guards.lockout import lockout
+from forestall.core.guards.nodes import nodes
+from forestall.core.guards.pause import pause
+
+Guard = Callable[[Context], Hold | None]
+
+GUARDS: Sequence[Guard] = (
+    freshness,
+    pause,
+    allowance,
+    concurrency,
+    dependency,
+    lockout,
+    cooldown,
+    nodes,
+    budget,
+)
+"""In the order in which a person wants to hear of them."""
+
+
+def check(context: Context, guards: Sequence[Guard] = GUARDS) -> Hold | None:
+    """Return the first Hold, or None when every guard lets the action pass."""
+    return next((hold for guard in guards if (hold := guard(context)) is not None), None)
+
+
+__all__ = ["GUARDS", "Bucket", "Context", "Ended", "Guard", "Nodes", "check"]

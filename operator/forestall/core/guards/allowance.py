@@ -1,0 +1,15 @@
+"""Hold actions that the cluster's admins do not allow in this namespace."""
+
+from forestall.core.decision import Hold
+from forestall.core.guards.context import Context
+
+
+def allowance(context: Context) -> Hold | None:
+    """Hold unless the Guardrails allow this action in this namespace."""
+    if context.allowed:
+        return None
+    return Hold(
+        "NotAllowed",
+        f"no Guardrail allows {context.action} in namespace {context.namespace}: "
+        f"a cluster admin can add it to `spec.allow`",
+    )

@@ -1,0 +1,32 @@
+"""Hold when more was done lately than the admins allow."""
+
+from forestall.core.decision import Hold
+from forestall.core.duration import format_duration
+from forestall.core.guards.context import Bucket, Context
+
+
+def budget(context: Context) -> Hold | None:
+    """Hold when any of the token buckets is empty."""
+    for bucket in context.buckets:
+        if tokens(bucket, context.now) < 1.0:
+            return Hold(
+                "BudgetExhausted",
+                f"{bucket.whose} allows {bucket.size} actions per {format_duration(bucket.per)}, and they are used up",
+            )
+    return None
+
+
+def tokens(bucket: Bucket, now: float) -> float:
+    """Return the tokens left in a bucket that was full at first and from which each time in `spent` took one.
+
+    Replaying the journal gives the same answer before and after a restart.
+    """
+    if bucket.size == 0:
+        return 0.0
+    rate = bucket.size / bucket.per if bucket.per > 0 else float("inf")
+    left, before = float(bucket.size), None
+    for at in sorted(min(time, now) for time in bucket.spent):
+        if before is not None:
+            left = min(bucket.size, left + (at - before) * rate)
+        left, before = left - 1.0, at
+    return left if before is None else min(float(bucket.size), left + (now - before) * rate)

@@ -1,0 +1,11 @@
+"""Hold while another remediation is under way on the same target."""
+
+from forestall.core.decision import Hold
+from forestall.core.guards.context import Context
+
+
+def concurrency(context: Context) -> Hold | None:
+    """Hold while a remediation is under way on the same target."""
+    if context.live is None:
+        return None
+    return Hold("RemediationActive", f"{context.live} is under way on the same target")

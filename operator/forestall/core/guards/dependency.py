@@ -1,0 +1,11 @@
+"""Hold for an objective that suffers from another one."""
+
+from forestall.core.decision import Hold
+from forestall.core.guards.context import Context
+
+
+def dependency(context: Context) -> Hold | None:
+    """Hold while an objective that this one depends on is at risk itself."""
+    if context.victim_of is None:
+        return None
+    return Hold("DependencyAtRisk", f"the objective {context.victim_of}, on which this one depends, is at risk itself")

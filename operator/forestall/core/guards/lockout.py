@@ -1,0 +1,26 @@
+"""Hold a policy whose last remediation did not help, until a person has looked."""
+
+from forestall.core.decision import Hold
+from forestall.core.guards.context import Context
+
+
+def lockout(context: Context) -> Hold | None:
+    """Hold when the policy's last remediation for this objective failed in an earlier episode and nobody has looked.
+
+    A new generation of the policy, or feedback on that remediation, unlocks it.
+    """
+    mine = [
+        one
+        for one in context.history
+        if one.policy_uid == context.policy_uid and one.objective_uid == context.objective_uid
+    ]
+    last = max(mine, key=lambda one: one.at, default=None)
+    if last is None or last.phase not in ("RolledBack", "Failed") or last.reviewed:
+        return None
+    if last.episode == context.episode or last.policy_generation != context.policy_generation:
+        return None
+    return Hold(
+        "Locked",
+        f"{last.name} did not help ({last.phase}) and nobody has looked at it since: "
+        f"edit the policy, or give feedback on that remediation, to unlock",
+    )

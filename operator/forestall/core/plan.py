@@ -1,0 +1,214 @@
+"""From a risk and a policy to a decision: which rung of the ladder, and how big."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from forestall.core.decision import Act, Hold
+from forestall.core.duration import format_duration
+from forestall.core.risk import Signal, worst
+from forestall.core.sizing import Capacity, bounded, replicas_for
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """How sure, how near and how lasting a breach must be."""
+
+    probability: float
+    within: float | None
+    """Seconds; None: the indicator's own horizon."""
+    sustained: float
+    """Seconds that the risk must have lasted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleTerms:
+    """The bounds of a scale-out."""
+
+    most: int
+    least: int
+    step: int | None
+    capacity: Capacity
+    indicator: str | None
+    """The indicator that sizes it; None: the cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class RungTerms:
+    """One rung of the ladder."""
+
+    action: str
+    """Scale, Restart or Cordon."""
+    indicators: frozenset[str]
+    """The causes that it answers; empty: all."""
+    scale: ScaleTerms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The workload as it was last seen; None where a kind does not have it."""
+
+    replicas: int | None
+    ready: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What else the plan must know."""
+
+    risk_since: float | None
+    """When the trigger was first met without a break."""
+    now: float
+    spent: frozenset[int]
+    """The rungs that were tried in this episode and did not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How many replicas the indicator that sizes a scale-out asks for; None where it can't be said."""
+
+    forecast: int | None
+    observed: int | None
+    signal: Signal | None
+
+
+def triggering(signals: Sequence[Signal], trigger: Trigger) -> Signal | None:
+    """Return the signal that meets the trigger best; None where none does."""
+    cause = worst(signals, trigger.within)
+    if cause is None or cause.probability(trigger.within) < trigger.probability:
+        return None
+    return cause
+
+
+def need(
+    terms: ScaleTerms, cause_indicator: str, signals: Sequence[Signal], ready: int | None, within: float | None
+) -> Need:
+    """Return how many replicas `signals` ask for, by forecast and by what is observed now.
+
+    Of several series of the sizing indicator the most demanding one counts.
+    """
+    name = terms.indicator or cause_indicator
+    candidates = [signal for signal in signals if signal.indicator == name and signal.fresh and signal.above]
+    best = Need(None, None, None)
+    for signal in candidates:
+        known = signal.silence is None
+        forecast = replicas_for(signal.bound(within), signal.limit, ready or 0, terms.capacity) if known else None
+        observed = replicas_for(signal.value, signal.limit, ready or 0, terms.capacity)
+        if best.signal is None or (forecast or 0, observed or 0) > (best.forecast or 0, best.observed or 0):
+            best = Need(forecast, observed, signal)
+    return best
+
+
+def plan(
+    trigger: Trigger, rungs: Sequence[RungTerms], signals: Sequence[Signal], target: Target, situation: Situation
+) -> Act | Hold:
+    """Return what a policy does about `signals`: the first rung that answers the cause and is not spent, or why none.
+
+    The guards are asked afterwards.
+    """
+    cause = triggering(signals, trigger)
+    if cause is None:
+        return _below_threshold(trigger, signals)
+    lasted = situation.now - (situation.now if situation.risk_since is None else situation.risk_since)
+    if lasted < trigger.sustained:
+        return Hold(
+            "NotSustained",
+            f"{_describe(cause, trigger)}, but only for {format_duration(lasted)}; the policy waits for "
+            f"{format_duration(trigger.sustained)}",
+        )
+    answering = [n for n, rung in enumerate(rungs) if not rung.indicators or cause.indicator in rung.indicators]
+    if not answering:
+        return Hold(
+            "NoRungForCause", f"{_describe(cause, trigger)}, but no action of the policy answers this indicator"
+        )
+    open_rungs = [n for n in answering if n not in situation.spent]
+    if not open_rungs:
+        return Hold(
+            "LadderExhausted", f"{_describe(cause, trigger)}; every action was tried and did not help: look yourself"
+        )
+    return _rung(open_rungs[0], rungs[open_rungs[0]], cause, trigger, signals, target)
+
+
+def _rung(
+    number: int, rung: RungTerms, cause: Signal, trigger: Trigger, signals: Sequence[Signal], target: Target
+) -> Act | Hold:
+    why = _describe(cause, trigger)
+    if rung.scale is not None:
+        return _scale(number, rung.scale, cause, trigger, signals, target)
+    if rung.action == "Cordon":
+        node = cause.label("node")
+        if node is None:
+            return Hold("NodeUnknown", f"{why}, but its series has no label `node` that says which node to cordon")
+        return Act(number, rung.action, "BreachForecast", f"{why}: cordon node {node}", node=node)
+    return Act(number, rung.action, "BreachForecast", f"{why}: {rung.action.lower()} the workload")
+
+
+def _scale(
+    number: int, terms: ScaleTerms, cause: Signal, trigger: Trigger, signals: Sequence[Signal], target: Target
+) -> Act | Hold:
+    why = _describe(cause, trigger)
+    current = target.replicas
+    if current is None:
+        return Hold("NotScalable", f"{why}, but the target has no replicas to scale")
+    if current < terms.least:
+        return Hold(
+            "BelowMinimum",
+            f"{why}, but the target has {current} replicas and the policy leaves fewer than {terms.least} alone",
+        )
+    if current >= terms.most:
+        return Hold(
+            "AtMaximum",
+            f"{why}, but the target has {current} replicas already and the policy's maximum is {terms.most}",
+        )
+    wanted = need(terms, cause.indicator, signals, target.ready, trigger.within)
+    if wanted.forecast is None or wanted.signal is None:
+        name = terms.indicator or cause.indicator
+        return Hold(
+            "SizeUnknown",
+            f"{why}, but {name} does not tell how many replicas are needed: name an indicator in `capacity.indicator`",
+        )
+    if wanted.forecast <= current:
+        return Hold(
+            "LargeEnough",
+            f"{why}, but {current} replicas carry the forecast of {_number(wanted.signal.bound(trigger.within))}",
+        )
+    to = bounded(wanted.forecast, current, terms.most, terms.step)
+    capped = f" (the forecast asks for {wanted.forecast})" if to < wanted.forecast else ""
+    return Act(
+        number,
+        "Scale",
+        "BreachForecast",
+        f"{why}: scale from {current} to {to} replicas{capped} for {wanted.signal.indicator} of up to "
+        f"{_number(wanted.signal.bound(trigger.within))}",
+        replicas=to,
+    )
+
+
+def _below_threshold(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
+    best = worst(signals, trigger.within)
+    if best is None:
+        silent = sorted({f"{signal.indicator}: {signal.silence}" for signal in signals if signal.silence})
+        return Hold("NoForecast", "nothing can be said yet" + (f" ({'; '.join(silent[:4])})" if silent else ""))
+    return Hold(
+        "BelowThreshold",
+        f"the breach probability is {best.probability(trigger.within):.0%} ({best.indicator}); the policy acts from "
+        f"{trigger.probability:.0%}",
+    )
+
+
+def _describe(cause: Signal, trigger: Trigger) -> str:
+    where = ", ".join(f"{name}={value}" for name, value in cause.labels)
+    name = f"{cause.indicator} ({where})" if where else cause.indicator
+    if cause.breached:
+        return f"{name} is {_number(cause.value)}, past its limit of {_number(cause.limit)}"
+    within = min(trigger.within or cause.horizon, cause.horizon)
+    median = cause.time_to_breach[0]
+    soon = f", likely in {format_duration(median)}" if math.isfinite(median) else ""
+    return (
+        f"{name} is {_number(cause.value)} and passes {_number(cause.limit)} within {format_duration(within)} with a "
+        f"probability of {cause.probability(trigger.within):.0%}{soon}"
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

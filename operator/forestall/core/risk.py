@@ -1,0 +1,141 @@
+"""From forecasts and limits to risk: how likely, how soon, and because of which series."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+SLI = "sli"
+"""The name under which the service level indicator itself is watched, beside the leading indicators."""
+
+
+class State(StrEnum):
+    """The state of an objective."""
+
+    HEALTHY = "Healthy"
+    AT_RISK = "AtRisk"
+    BREACHED = "Breached"
+    UNKNOWN = "Unknown"
+
+
+class Forecast(Protocol):
+    """What a signal needs of the forecast of its series."""
+
+    @property
+    def abstained(self) -> str | None:
+        """Why nothing is said; None when something is."""
+        ...
+
+    def probability_within(self, seconds: float) -> float:
+        """Return P(the limit is passed within `seconds`)."""
+        ...
+
+    def bound_at(self, seconds: float) -> float:
+        """Return the bound, on the limit's side, of the most extreme value within `seconds`."""
+        ...
+
+    @property
+    def time_to_breach(self) -> tuple[float, float, float]:
+        """Median, lower and upper bound of the seconds until the limit is passed; inf: not within the horizons."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One series of an indicator, now and as forecast."""
+
+    indicator: str
+    labels: tuple[tuple[str, str], ...]
+    value: float
+    """The newest value."""
+    limit: float
+    above: bool
+    """Whether it hurts above the limit, or below."""
+    horizon: float
+    """Seconds ahead that matter."""
+    sampled_at: float
+    """When the newest raw sample behind it was taken, seconds since the epoch."""
+    fresh: bool
+    """Whether the data is there, finite, and not older than its source allows."""
+    forecast: Forecast | None
+
+    @property
+    def breached(self) -> bool:
+        """Whether the newest value is past the limit."""
+        return self.fresh and (self.value > self.limit if self.above else self.value < self.limit)
+
+    @property
+    def silence(self) -> str | None:
+        """Why this signal says nothing about the future; None when it does."""
+        if not self.fresh:
+            return "no fresh data"
+        if self.breached:
+            return None
+        return "no forecast yet" if self.forecast is None else self.forecast.abstained
+
+    def probability(self, within: float | None = None) -> float:
+        """Return P(limit passed within `within` s, at most the horizon): 1 in breach, NaN where nothing is known."""
+        if self.silence is not None:
+            return math.nan
+        if self.breached or self.forecast is None:
+            return 1.0
+        return self.forecast.probability_within(min(within or self.horizon, self.horizon))
+
+    @property
+    def time_to_breach(self) -> tuple[float, float, float]:
+        """Median, lower and upper bound in seconds; zeros in breach, inf where none is forecast or nothing is known."""
+        if self.breached:
+            return (0.0, 0.0, 0.0)
+        if self.silence is not None or self.forecast is None:
+            return (math.inf, math.inf, math.inf)
+        return self.forecast.time_to_breach
+
+    def bound(self, within: float | None = None) -> float:
+        """Return the bound of the most extreme value within `within` seconds; never milder than the newest value."""
+        if self.silence is not None or self.forecast is None:
+            return self.value
+        bound = self.forecast.bound_at(min(within or self.horizon, self.horizon))
+        if not math.isfinite(bound):
+            return self.value
+        return max(bound, self.value) if self.above else min(bound, self.value)
+
+    def label(self, name: str) -> str | None:
+        """Return the value of label `name`."""
+        return dict(self.labels).get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """How an objective stands: its state, and the signal that endangers it most."""
+
+    state: State
+    probability: float
+    """The highest over the signals; NaN when nothing is known."""
+    cause: Signal | None
+    """The signal that has it, also while the objective is healthy."""
+
+
+def worst(signals: Iterable[Signal], within: float | None = None) -> Signal | None:
+    """Return the signal that is most likely to pass its limit within `within` s; of equals the soonest, by name."""
+    known = [signal for signal in signals if not math.isnan(signal.probability(within))]
+    return min(
+        known,
+        key=lambda s: (-s.probability(within), s.time_to_breach[0], s.indicator, s.labels),
+        default=None,
+    )
+
+
+def assess(signals: Sequence[Signal], at_risk_from: float) -> Risk:
+    """Return the risk of an objective.
+
+    `at_risk_from` is the probability from which it counts as at risk. The SLI past its limit is a breach; a leading
+    indicator past its limit is a risk, as certain as can be.
+    """
+    cause = worst(signals)
+    if cause is None:
+        return Risk(State.UNKNOWN, math.nan, None)
+    probability = cause.probability()
+    if any(signal.indicator == SLI and signal.breached for signal in signals):
+        return Risk(State.BREACHED, probability, cause)
+    return Risk(State.AT_RISK if probability >= at_risk_from else State.HEALTHY, probability, cause)

@@ -1,0 +1,45 @@
+"""How many replicas a load needs."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What replicas can carry of an indicator.
+
+    With `per_replica`, the indicator is a total and one replica carries that much of it. Without, the indicator is a
+    level per replica that falls in proportion as replicas are added, as the HorizontalPodAutoscaler assumes.
+    """
+
+    per_replica: float | None
+    headroom: float
+    """The share that is kept free, 0 to 1."""
+
+
+def replicas_for(load: float, limit: float, ready: int, capacity: Capacity) -> int | None:
+    """Return the replicas that carry `load` of the indicator; None where that can't be said.
+
+    `limit` is the indicator's limit and `ready` the replicas that were serving when it was measured, both only used
+    where the capacity is proportional. Source of the proportional rule: Kubernetes, "Horizontal Pod Autoscaling", algorithm
+    details: desired = ceil(current * value / target).
+    """
+    usable = 1.0 - capacity.headroom
+    if not math.isfinite(load) or load < 0 or usable <= 0:
+        return None
+    if capacity.per_replica is not None:
+        return _ceil(load / (capacity.per_replica * usable))
+    if ready <= 0 or not math.isfinite(limit) or limit <= 0:
+        return None
+    return _ceil(ready * load / (limit * usable))
+
+
+def bounded(wanted: int, current: int, most: int, step: int | None) -> int:
+    """Return `wanted` within bounds: never below `current`, never above `most`, at most `step` above `current`."""
+    reachable = most if step is None else min(most, current + step)
+    return max(current, min(wanted, reachable))
+
+
+def _ceil(value: float) -> int:
+    # A hair above a whole number is that number: 0.1 * 3 / 0.1 must not ask for a fourth replica.
+    return max(1, math.ceil(value - 1e-9))

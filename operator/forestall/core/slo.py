@@ -1,0 +1,49 @@
+"""Error budgets and burn rates.
+
+Source: Google, The Site Reliability Workbook, chapter 5 "Alerting on SLOs": a burn rate of 1 uses the budget up just at
+the end of the window; 14.4 over an hour uses 2 % of a 30-day budget, looked at over 1 h and over a twelfth of it.
+"""
+
+from dataclasses import dataclass
+
+FAST_BURN = 14.4
+_LONG_SHARE = 720  # the long window is this part of the objective's window: 1 h of 30 d
+_SHORT_SHARE = 12  # the short window is this part of the long one: 5 m of 1 h
+_WORST_RATIO = 0.9  # an error ratio that is fast burn for any objective, however lax
+
+
+@dataclass(frozen=True, slots=True)
+class BurnWindows:
+    """The two windows of a fast burn, in seconds."""
+
+    short: float
+    long: float
+
+
+def error_budget(objective: float) -> float:
+    """Return the share of bad events that an objective of `objective` percent leaves."""
+    return 1.0 - objective / 100.0
+
+
+def burn_windows(window: float, shortest: float) -> BurnWindows:
+    """Return the windows that show a fast burn of an objective over `window` seconds.
+
+    `shortest` (s) is the least over which a rate is worth anything: a few scrape intervals.
+    """
+    long = max(window / _LONG_SHARE, shortest)
+    return BurnWindows(short=max(long / _SHORT_SHARE, shortest), long=long)
+
+
+def fast_burn_limit(objective: float) -> float:
+    """Return the error ratio at which the budget burns fast; below 1 also where 14.4 budgets would be more than all."""
+    return min(FAST_BURN * error_budget(objective), _WORST_RATIO)
+
+
+def burn_rate(error_ratio: float, objective: float) -> float:
+    """Return how fast `error_ratio` burns the budget: 1 uses it up just at the end of the window."""
+    return error_ratio / error_budget(objective)
+
+
+def budget_remaining(error_ratio: float, objective: float) -> float:
+    """Return the share of the budget that is left after `error_ratio` over the whole window; negative: overdrawn."""
+    return 1.0 - burn_rate(error_ratio, objective)
