@@ -1,0 +1,89 @@
+"""Say what is being done and for how long: a live line on a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+_SAY_AGAIN_S = 30.0
+
+
+def elapsed(seconds: float) -> str:
+    """Return a time span for people: ``0.4 s``, ``12 s``, ``4 min 05 s``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+class Step:
+    """Something that is being done now."""
+
+    def __init__(self) -> None:
+        self.detail = ""
+        """What it is at, in a few words; may be changed from any thread."""
+
+
+class Steps:
+    """Steps that are done one after the other, on a console.
+
+    Where the console is no terminal, a step that takes long says so now and then, so that nobody takes it for dead.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Show `title` while the body runs, and then how long it took. What the body raises ends the step."""
+        step, began = Step(), time.monotonic()
+        live = self._live(step, title) if self.console.is_terminal else self._plain(step, title, began)
+        try:
+            with live:
+                yield step
+        except BaseException:
+            self.console.print(f"[red]✗[/] {title} (gave up after {elapsed(time.monotonic() - began)})")
+            raise
+        self.console.print(f"[green]✓[/] {title} ({elapsed(time.monotonic() - began)})")
+
+    @contextmanager
+    def _live(self, step: Step, title: str) -> Iterator[None]:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[detail]}"),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task(title, total=None, detail="")
+            with _every(0.2, lambda: progress.update(task, detail=step.detail)):
+                yield
+
+    @contextmanager
+    def _plain(self, step: Step, title: str, began: float) -> Iterator[None]:
+        def say() -> None:
+            self.console.print(f"… {title} ({elapsed(time.monotonic() - began)}) {step.detail}".rstrip())
+
+        with _every(_SAY_AGAIN_S, say):
+            yield
+
+
+@contextmanager
+def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
+    """Call `do` every so many seconds, in a thread, until the body ends."""
+    over = threading.Event()
+
+    def loop() -> None:
+        while not over.wait(seconds):
+            do()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
