@@ -1,0 +1,235 @@
+"""What the operator knows of the cluster's objects: validated, in memory, kept fresh by watches and by the engine's own
+writes.
+
+Nothing here waits or talks: the handlers put what a watch said, the pruner takes out what a watch missed, the engine
+puts what the API server answered to its own writes, and the cycle reads. All of it happens on one event loop.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar, cast
+
+from pydantic import ValidationError
+
+from forestall.api import API_VERSION, KINDS, Resource
+from forestall.api.meta import Condition
+from forestall.api.remediation import ObjectRef
+
+R = TypeVar("R", bound=Resource)
+
+TOMBSTONES = 4096
+"""How many deleted objects are remembered, so that no late answer brings one back."""
+
+
+class Namespace(Resource):
+    """A namespace, for the labels that Guardrails and MetricSources select by."""
+
+    KIND: ClassVar[str] = "Namespace"
+    PLURAL: ClassVar[str] = "namespaces"
+    SINGULAR: ClassVar[str] = "namespace"
+    SHORT_NAMES: ClassVar[tuple[str, ...]] = ()
+    NAMESPACED: ClassVar[bool] = False
+
+
+WATCHED: tuple[type[Resource], ...] = (*KINDS, Namespace)
+"""Every kind that the registry holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """An object that does not fit its schema: nothing is done with it but to say so in its status."""
+
+    ref: ObjectRef
+    generation: int
+    message: str
+    """Which fields are wrong and how, for people; short."""
+    resource_version: str
+    conditions: tuple[Condition, ...] = ()
+    """The conditions found on it, so that the same one is not written again."""
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """The objects of one kind."""
+
+    by_key: dict[tuple[str, str], Resource | Invalid] = field(default_factory=dict)
+    by_uid: dict[str, tuple[str, str]] = field(default_factory=dict)
+    gone: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    synced: bool = False
+
+
+class Registry:
+    """The objects of all watched kinds."""
+
+    def __init__(self) -> None:
+        self._models = {model.KIND: model for model in WATCHED}
+        self._shelves = {model.KIND: _Shelf() for model in WATCHED}
+
+    # What the handlers, the pruner and the engine's own writes say.
+
+    def put(self, kind: str, body: Mapping[str, Any]) -> Resource | Invalid | None:
+        """Take in an object as the API server gave it.
+
+        Return its model, or what is wrong with it, or None where the registry knows better: a newer state of the same
+        object, or that it was deleted.
+        """
+        shelf = self._shelves[kind]
+        ref = _ref(kind, body)
+        key = (ref.namespace, ref.name)
+        version = str(_metadata(body).get("resourceVersion", ""))
+        known = shelf.by_key.get(key)
+        if ref.uid in shelf.gone or (known is not None and _is_stale(version, than=_version(known))):
+            return None
+        entry = self._validate(kind, body, ref)
+        if known is not None:
+            shelf.by_uid.pop(_uid(known), None)
+        shelf.by_key[key] = entry
+        shelf.by_uid[ref.uid] = key
+        return entry
+
+    def remove(self, kind: str, uid: str) -> bool:
+        """Forget an object that was deleted; a later one of the same name stays. Return whether it was known."""
+        shelf = self._shelves[kind]
+        shelf.gone[uid] = None
+        if len(shelf.gone) > TOMBSTONES:
+            shelf.gone.popitem(last=False)
+        key = shelf.by_uid.pop(uid, None)
+        if key is None:
+            return False
+        del shelf.by_key[key]
+        return True
+
+    def prune(self, kind: str, uids: Collection[str]) -> int:
+        """Forget the objects with these UIDs, whose deletion no watch told. Return how many were known."""
+        return sum(self.remove(kind, uid) for uid in tuple(uids))
+
+    def mark_synced(self, kind: str) -> None:
+        """Note that everything that existed of this kind when the operator started has been put."""
+        self._shelves[kind].synced = True
+
+    # What the engine asks.
+
+    @property
+    def synced(self) -> bool:
+        """Whether the first listing of every kind has been read. Nothing may be decided before."""
+        return not self.unsynced
+
+    @property
+    def unsynced(self) -> tuple[str, ...]:
+        """The kinds whose first listing has not been read yet."""
+        return tuple(kind for kind, shelf in self._shelves.items() if not shelf.synced)
+
+    def uids(self, kind: str) -> frozenset[str]:
+        """Return the UIDs of all objects of a kind, the invalid ones too."""
+        return frozenset(self._shelves[kind].by_uid)
+
+    def get(self, model: type[R], name: str, namespace: str = "") -> R | None:
+        """Return the valid object of this name."""
+        entry = self._shelves[model.KIND].by_key.get((namespace, name))
+        return None if entry is None or isinstance(entry, Invalid) else cast("R", entry)
+
+    def by_uid(self, model: type[R], uid: str) -> R | None:
+        """Return the valid object of this UID."""
+        key = self._shelves[model.KIND].by_uid.get(uid)
+        return None if key is None else self.get(model, key[1], key[0])
+
+    def all(self, model: type[R], namespace: str | None = None) -> list[R]:
+        """Return the valid objects of a kind by namespace and name; those of one namespace where it is given."""
+        return [
+            cast("R", entry)
+            for key, entry in sorted(self._shelves[model.KIND].by_key.items())
+            if not isinstance(entry, Invalid) and (namespace is None or key[0] == namespace)
+        ]
+
+    def invalid(self) -> Iterator[Invalid]:
+        """Return the objects that do not fit their schema, of all kinds."""
+        for shelf in self._shelves.values():
+            yield from [entry for entry in shelf.by_key.values() if isinstance(entry, Invalid)]
+
+    def is_invalid(self, model: type[Resource], name: str, namespace: str = "") -> bool:
+        """Say whether there is an object of this name that does not fit its schema."""
+        return isinstance(self._shelves[model.KIND].by_key.get((namespace, name)), Invalid)
+
+    def labels(self, namespace: str) -> dict[str, str] | None:
+        """Return a namespace's labels; None where the namespace is not known, which selects nothing."""
+        found = self.get(Namespace, namespace)
+        return None if found is None else found.metadata.labels
+
+    def _validate(self, kind: str, body: Mapping[str, Any], ref: ObjectRef) -> Resource | Invalid:
+        try:
+            return self._models[kind].read(body)
+        except ValidationError as error:
+            metadata = _metadata(body)
+            generation = metadata.get("generation", 0)
+            return Invalid(
+                ref=ref,
+                generation=generation if isinstance(generation, int) else 0,
+                message=describe(error),
+                resource_version=str(metadata.get("resourceVersion", "")),
+                conditions=tuple(_conditions(body)),
+            )
+
+
+def describe(error: ValidationError, most: int = 3) -> str:
+    """Return which fields are wrong and how, in one line: `spec.objective: Input should be less than 100`."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = [f"{_path(each['loc'])}: {each['msg']}" for each in problems[:most]]
+    if len(problems) > most:
+        lines.append(f"and {len(problems) - most} more")
+    return "; ".join(lines)
+
+
+def _path(location: Iterable[int | str]) -> str:
+    """Return a field's path as people write it: `spec.actions[0].scale.maxReplicas`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".") or "the object"
+
+
+def _metadata(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = body.get("metadata")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _ref(kind: str, body: Mapping[str, Any]) -> ObjectRef:
+    metadata = _metadata(body)
+    return ObjectRef(
+        api_version=str(body.get("apiVersion") or ("v1" if kind == Namespace.KIND else API_VERSION)),
+        kind=kind,
+        namespace=str(metadata.get("namespace") or ""),
+        name=str(metadata.get("name", "")),
+        uid=str(metadata.get("uid", "")),
+    )
+
+
+def _conditions(body: Mapping[str, Any]) -> Iterator[Condition]:
+    status = body.get("status")
+    listed = status.get("conditions") if isinstance(status, Mapping) else None
+    for each in listed if isinstance(listed, list) else []:
+        try:
+            yield Condition.model_validate(each)
+        except ValidationError:
+            continue
+
+
+def _version(entry: Resource | Invalid) -> str:
+    return entry.resource_version if isinstance(entry, Invalid) else entry.metadata.resource_version
+
+
+def _uid(entry: Resource | Invalid) -> str:
+    return entry.ref.uid if isinstance(entry, Invalid) else entry.uid
+
+
+def _is_stale(version: str, *, than: str) -> bool:
+    """Say whether `version` is surely not newer.
+
+    Resource versions of one kind of object are decimal numbers that grow. A server that names them otherwise gives no
+    order, and the later word counts.
+    """
+    if version == than:
+        return bool(version)
+    if not (version.isdecimal() and than.isdecimal()):
+        return False
+    return int(version) < int(than)

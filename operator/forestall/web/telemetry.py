@@ -1,0 +1,154 @@
+"""The operator's own metrics, as methods that take plain values.
+
+Names and units follow the Prometheus conventions. What an object is called becomes a label only in gauges that are set
+anew each cycle, so that deleted objects vanish, and only for so many objects at once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    exposition,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+STATES = ("Healthy", "AtRisk", "Breached", "Unknown")
+MAX_SERIES = 5000
+"""How many breach probabilities are told at once: the highest ones."""
+MAX_WORDS = 100
+"""How many different reasons a counter tells apart; further ones are counted as `Other`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtRisk:
+    """The breach probability of one indicator of one objective."""
+
+    namespace: str
+    objective: str
+    indicator: str
+    probability: float
+
+
+class _Probabilities:
+    """A collector of the latest cycle's breach probabilities; earlier ones are forgotten."""
+
+    def __init__(self) -> None:
+        self.rows: tuple[AtRisk, ...] = ()
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "forestall_breach_probability",
+            "Probability that the indicator breaches within its horizon; the highest ones where there are very many.",
+            labels=("namespace", "objective", "indicator"),
+        )
+        for row in self.rows:
+            family.add_metric((row.namespace, row.objective, row.indicator), row.probability)
+        yield family
+
+
+class _Words:
+    """Lets through so many different words, then says `Other`."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, word: str) -> str:
+        if word not in self._seen and len(self._seen) >= MAX_WORDS:
+            return "Other"
+        self._seen.add(word)
+        return word
+
+
+class Telemetry:
+    """What the engine and the adapters tell about their work."""
+
+    def __init__(self, version: str, is_leader: Callable[[], bool] = lambda: False) -> None:
+        own = CollectorRegistry()
+        self._registry = own
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=own)
+        Gauge("forestall_build_info", "The operator's version.", ["version"], registry=own).labels(version).set(1)
+        Gauge("forestall_leader", "Whether this process leads (1) or stands by (0).", registry=own).set_function(
+            lambda: float(is_leader())
+        )
+        self._cycle = Histogram(
+            "forestall_cycle_seconds",
+            "How long one cycle over all objectives took.",
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60),
+            registry=own,
+        )
+        self._failed_cycles = Counter("forestall_cycle_failures_total", "Cycles that ended in an error.", registry=own)
+        self._objectives = Gauge("forestall_objectives", "Objectives by state.", ["state"], registry=own)
+        self._invalid = Gauge(
+            "forestall_invalid_objects", "Objects that do not fit their schema, by kind.", ["kind"], registry=own
+        )
+        self._decisions = Counter(
+            "forestall_decisions_total",
+            "Decisions of policies about objectives.",
+            ["verdict", "reason"],
+            registry=own,
+        )
+        self._remediations = Counter(
+            "forestall_remediations_total", "Remediations that ended.", ["action", "outcome"], registry=own
+        )
+        self._requests = Counter(
+            "forestall_source_requests_total", "Requests to metric sources.", ["source"], registry=own
+        )
+        self._failures = Counter(
+            "forestall_source_failures_total",
+            "Requests to metric sources that failed.",
+            ["source", "reason"],
+            registry=own,
+        )
+        self._probabilities = _Probabilities()
+        own.register(self._probabilities)
+        self._decision_reasons = _Words()
+        self._failure_reasons = _Words()
+        self.objectives({}, ())
+
+    def cycle(self, seconds: float) -> None:
+        """Note that a cycle came to its end after `seconds`."""
+        self._cycle.observe(seconds)
+
+    def cycle_failed(self) -> None:
+        """Note that a cycle ended in an error."""
+        self._failed_cycles.inc()
+
+    def objectives(self, states: Mapping[str, int], risks: Iterable[AtRisk]) -> None:
+        """Tell how many objectives are in which state now, and the breach probabilities of all their indicators."""
+        for state in STATES:
+            self._objectives.labels(state).set(states.get(state, 0))
+        self._probabilities.rows = tuple(sorted(risks, key=lambda row: -row.probability)[:MAX_SERIES])
+
+    def invalid(self, kinds: Mapping[str, int]) -> None:
+        """Tell how many objects of which kind do not fit their schema now."""
+        self._invalid.clear()
+        for kind, count in kinds.items():
+            self._invalid.labels(kind).set(count)
+
+    def decision(self, verdict: str, reason: str) -> None:
+        """Count a decision: Act, WouldAct or Hold, and its reason."""
+        self._decisions.labels(verdict, self._decision_reasons(reason)).inc()
+
+    def remediation(self, action: str, outcome: str) -> None:
+        """Count a remediation that ended, by its last phase."""
+        self._remediations.labels(action, outcome).inc()
+
+    def source_request(self, source: str) -> None:
+        """Count a request to a metric source."""
+        self._requests.labels(source).inc()
+
+    def source_failure(self, source: str, reason: str) -> None:
+        """Count a request to a metric source that failed, and why."""
+        self._failures.labels(source, self._failure_reasons(reason)).inc()
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return all metrics in Prometheus' text format, and its content type."""
+        return exposition.generate_latest(self._registry), exposition.CONTENT_TYPE_PLAIN_0_0_4
