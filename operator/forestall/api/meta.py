@@ -130,6 +130,8 @@ class Resource(Model):
     SINGULAR: ClassVar[str]
     SHORT_NAMES: ClassVar[tuple[str, ...]]
     NAMESPACED: ClassVar[bool]
+    COLUMNS: ClassVar[tuple[dict[str, object], ...]]
+    """Printer columns of `kubectl get`, in the form of `additionalPrinterColumns`."""
 
     metadata: Metadata
 
