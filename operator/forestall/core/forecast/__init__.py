@@ -1,0 +1,11 @@
+"""Forecasts of breaches: will a series pass its limit within a horizon, how probably, and when?
+
+Several experts forecast the maximum over each horizon; how wrong each has been so far makes a probability of its
+forecast; their own past scores weigh them. See ``docs/forecasting.md``.
+"""
+
+from forestall.core.forecast.forecaster import BreachForecaster
+from forestall.core.forecast.settings import ForecastSettings
+from forestall.core.forecast.table import Abstention, ForecastTable, Limit, SeriesForecast
+
+__all__ = ["Abstention", "BreachForecaster", "ForecastSettings", "ForecastTable", "Limit", "SeriesForecast"]

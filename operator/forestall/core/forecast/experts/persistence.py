@@ -1,0 +1,26 @@
+"""Persistence: it stays as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from forestall.core.forecast.frame import Floats, Frame
+
+
+class Persistence:
+    """The maximum is the last value; how much higher it usually gets is in the past errors."""
+
+    name = "persistence"
+
+    def state(self) -> list[NDArray[np.generic]]:
+        return []
+
+    def observe(self, frame: Frame) -> None:
+        """Nothing to remember."""
+
+    def maximum(self, frame: Frame, horizon: int) -> Floats:  # noqa: ARG002 - the same for each horizon
+        return frame.last

@@ -1,0 +1,239 @@
+"""Forecasts of breaches for all series of a matrix at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from forestall.core.forecast.bank import Bank, Censored
+from forestall.core.forecast.frame import Frame
+from forestall.core.forecast.settings import ForecastSettings
+from forestall.core.forecast.table import ABSTENTIONS, Abstention, ForecastTable, Limit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from forestall.core.series import Key, SeriesMatrix
+
+_CHUNK: Final = 4096  # rows of a bank: what is worked on at once stays in the cache
+_FIRST_BANK: Final = 64
+_LEAST_SCORED: Final = 4  # forecasts of the shortest horizon, before any probability is given
+_CODE: Final = {reason: code for code, reason in enumerate(ABSTENTIONS)}
+
+
+class BreachForecaster:
+    """The probability and the time of a breach for each series of ``matrix``, learned from its own past.
+
+    ``horizons`` in seconds; they are rounded to steps of the matrix. The state needs no storage of its own: what
+    the matrix holds is learned from again after a restart, and so is a series that is new or was backfilled.
+    """
+
+    def __init__(
+        self, matrix: SeriesMatrix, horizons: Sequence[float], settings: ForecastSettings | None = None
+    ) -> None:
+        steps = sorted({max(1, round(horizon / matrix.step)) for horizon in horizons})
+        if not steps:
+            raise ValueError("at least one horizon is needed")
+        if steps[-1] >= matrix.capacity:
+            raise ValueError(f"a horizon of {steps[-1]} steps needs more than {matrix.capacity} columns")
+        self._matrix = matrix
+        self._settings = settings or ForecastSettings()
+        self._steps = steps
+        self._banks: list[Bank] = []
+        self._versions = np.zeros(0, dtype=np.int64)
+        self._limits: dict[Key, Limit] = {}
+        self._limit = np.zeros(0)  # by row, NaN without one
+        self._sign = np.ones(0, dtype=np.float32)
+        self._column: int | None = None  # newest that was learned from
+        self._censored: dict[Key, list[tuple[int, int]]] = {}
+
+    @property
+    def horizons(self) -> NDArray[np.float64]:
+        """Seconds, ascending, as rounded to steps."""
+        return np.array(self._steps) * self._matrix.step
+
+    @property
+    def censored_windows(self) -> int:
+        """Forecasts that were not scored since an action changed what followed."""
+        return sum(bank.censored_windows for bank in self._banks)
+
+    def set_limits(self, limits: Mapping[Key, Limit]) -> None:
+        """Say what may not be passed; series without a limit are not forecast."""
+        self._limits = dict(limits)
+        self._apply_limits()
+
+    def mark_censored(self, key: Key, since: float, until: float) -> None:
+        """An action changed the series from ``since`` to ``until`` (seconds): do not score forecasts of that time."""
+        marks = self._censored.setdefault(key, [])
+        marks.append((self._matrix.column(since), self._matrix.column(until)))
+
+    def update(self, now: float) -> None:  # noqa: ARG002 - part of the interface: what is new is in the matrix
+        """Learn from all columns that were not learned from yet, and from the whole past of series that are new."""
+        head = self._matrix.head
+        if head is None or not self._matrix.height:
+            return
+        self._cover_rows()
+        self._drop_old_marks(head)
+        if self._column is not None:
+            for column in range(max(self._column + 1, head - self._matrix.capacity + 1), head + 1):
+                for number, bank in enumerate(self._banks):
+                    bank.advance(self._frame(number, column), self._marks(number))
+        self._column = head
+        renewed = np.flatnonzero(self._versions != self._matrix.versions)
+        for start in range(0, renewed.size, _CHUNK):
+            self._relearn(renewed[start : start + _CHUNK])
+        self._versions = self._matrix.versions.copy()
+
+    def forecast(self, now: float) -> ForecastTable:
+        """Forecast every series from what was learned so far; nothing is learned here."""
+        height = self._versions.size
+        shape = (len(self._steps), height)
+        chance, lower, median, upper = (np.zeros(shape, dtype=np.float32) for _ in range(4))
+        evidence = np.zeros(height, dtype=np.float32)
+        tail = (1 - self._settings.coverage) / 2
+        for number, bank in enumerate(self._banks):
+            part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, height))
+            kept = part.stop - part.start
+            frame = self._frame(number, self._column or 0)
+            for index in range(len(self._steps)):
+                view = bank.outlook(index, frame)
+                chance[index, part] = view.chance[:kept]
+                bounds = bank.bounds(index, view, (tail, 0.5, 1 - tail))[:, :kept]
+                lower[index, part], median[index, part], upper[index, part] = bounds
+            evidence[part] = bank.evidence(0)[:kept]
+        return self._table(now, chance, np.stack((lower, median, upper)), evidence)
+
+    def _table(
+        self, now: float, chance: NDArray[np.float32], bounds: NDArray[np.float32], evidence: NDArray[np.float32]
+    ) -> ForecastTable:
+        height = self._versions.size
+        age, last = self._matrix.age(now)[:height], self._matrix.latest()[:height].astype(np.float64)
+        limit, sign = self._limit[:height], self._sign[:height].astype(np.float64)
+        points = (
+            np.concatenate([bank.points for bank in self._banks])[:height] if self._banks else np.zeros(0, np.float32)
+        )
+        reason = self._abstentions(limit, age, points, evidence)
+        silent = reason > 0
+        breached = ~silent & (sign * last > sign * limit)
+        probability = np.maximum.accumulate(np.clip(chance.T.astype(np.float64), 0, 1), axis=1)
+        probability[breached] = 1
+        probability[silent] = 0
+        here = np.nan_to_num(last)[:, None]
+        ordered = np.sort(np.maximum.accumulate(bounds.astype(np.float64), axis=1), axis=0)
+        lower, median, upper = np.where(silent[:, None], here, sign[:, None] * ordered.transpose(0, 2, 1))
+        below = sign[:, None] < 0
+        return ForecastTable(
+            made_at=now,
+            horizons=self.horizons,
+            coverage=self._settings.coverage,
+            probability=probability,
+            lower=np.where(below, upper, lower),
+            median=median,
+            upper=np.where(below, lower, upper),
+            time_to_breach=_time_to_breach(probability, breached, self.horizons, self._settings.coverage),
+            abstained=reason,
+            last=last,
+            age=age,
+            limit=limit.copy(),
+            above=sign > 0,
+            rows=dict(self._matrix.rows),
+        )
+
+    def _abstentions(
+        self,
+        limit: NDArray[np.float64],
+        age: NDArray[np.float64],
+        points: NDArray[np.float32],
+        evidence: NDArray[np.float32],
+    ) -> NDArray[np.int8]:
+        reason = np.zeros(limit.size, dtype=np.int8)
+        reason[(points < self._settings.least_points) | (evidence < _LEAST_SCORED)] = _CODE[Abstention.SHORT_HISTORY]
+        reason[age > self._settings.stale_after * self._matrix.step] = _CODE[Abstention.STALE]
+        reason[np.isinf(age)] = _CODE[Abstention.NO_DATA]
+        reason[np.isnan(limit)] = _CODE[Abstention.NO_LIMIT]
+        return reason
+
+    def _cover_rows(self) -> None:
+        """Have a bank for each row; the last one grows by doubling."""
+        height = self._matrix.height
+        while sum(bank.size for bank in self._banks) < height:
+            last = self._banks[-1] if self._banks else None
+            if last is not None and last.size < _CHUNK:
+                bank = Bank(2 * last.size, self._steps)
+                bank.put(np.arange(last.size), last, np.arange(last.size))
+                bank.censored_windows = last.censored_windows
+                self._banks[-1] = bank
+            else:
+                self._banks.append(Bank(_FIRST_BANK, self._steps))
+        added = height - self._versions.size
+        self._versions = np.concatenate((self._versions, np.full(added, -1)))
+        self._apply_limits()
+
+    def _apply_limits(self) -> None:
+        total = sum(bank.size for bank in self._banks)
+        limit, sign = np.full(total, np.nan), np.ones(total, dtype=np.float32)
+        rows = self._matrix.rows
+        for key, wanted in self._limits.items():
+            row = rows.get(key)
+            if row is not None and row < total:
+                limit[row], sign[row] = wanted.value, 1 if wanted.above else -1
+        turned = np.flatnonzero(sign[: self._sign.size] != self._sign[: sign.size])
+        self._versions[turned[turned < self._versions.size]] = -1  # all that was learned has the wrong sign
+        self._limit, self._sign = limit, sign
+        for number, bank in enumerate(self._banks):
+            part = slice(number * _CHUNK, number * _CHUNK + bank.size)
+            bank.sign[:] = sign[part]
+            bank.limit[:] = sign[part] * limit[part]
+
+    def _relearn(self, rows: NDArray[np.intp]) -> None:
+        """Learn the whole past of some rows, as if they had been there all the time."""
+        part = self._matrix.extract(rows)
+        first, head = part.first_column(), self._matrix.head
+        bank = Bank(rows.size, self._steps)
+        bank.sign[:], bank.limit[:] = self._sign[rows], self._sign[rows] * self._limit[rows]
+        if first is not None and head is not None:
+            place = {row: index for index, row in enumerate(rows.tolist())}
+            marks = [mark._replace(row=place[mark.row]) for mark in self._all_marks() if mark.row in place]
+            for column in range(first, head + 1):
+                bank.advance(Frame(part, slice(0, rows.size), column, bank.sign), marks)
+        for number in range(rows[0] // _CHUNK, rows[-1] // _CHUNK + 1):
+            here = np.flatnonzero(rows // _CHUNK == number)
+            self._banks[number].put(rows[here] - number * _CHUNK, bank, here)
+
+    def _frame(self, number: int, column: int) -> Frame:
+        bank = self._banks[number]
+        return Frame(self._matrix, slice(number * _CHUNK, number * _CHUNK + bank.size), column, bank.sign)
+
+    def _all_marks(self) -> list[Censored]:
+        rows = self._matrix.rows
+        return [Censored(rows[key], *mark) for key, marks in self._censored.items() if key in rows for mark in marks]
+
+    def _marks(self, number: int) -> list[Censored]:
+        return [m._replace(row=m.row % _CHUNK) for m in self._all_marks() if m.row // _CHUNK == number]
+
+    def _drop_old_marks(self, head: int) -> None:
+        oldest = head - self._matrix.capacity
+        kept = {key: [mark for mark in marks if mark[1] > oldest] for key, marks in self._censored.items()}
+        self._censored = {key: marks for key, marks in kept.items() if marks and key in self._matrix}
+
+
+def _time_to_breach(
+    probability: NDArray[np.float64], breached: NDArray[np.bool_], horizons: NDArray[np.float64], coverage: float
+) -> NDArray[np.float64]:
+    """When the probability, straight between horizons, reaches one half and the two tails: (rows, 3) seconds."""
+    chance = np.concatenate((breached[:, None].astype(np.float64), probability), axis=1)
+    time = np.concatenate(([0.0], horizons))
+    tail = (1 - coverage) / 2
+    result = np.full((len(chance), 3), np.inf)
+    for place, share in enumerate((0.5, tail, 1 - tail)):
+        after = (chance < share).sum(axis=1)
+        row = np.flatnonzero(after < len(time))
+        end = after[row]
+        start = np.maximum(end - 1, 0)
+        rise = chance[row, end] - chance[row, start]
+        part = np.where(rise > 0, (share - chance[row, start]) / np.where(rise > 0, rise, 1), 0)
+        result[row, place] = time[start] + part * (time[end] - time[start])
+    return result

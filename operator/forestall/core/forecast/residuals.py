@@ -1,0 +1,93 @@
+"""What the errors of each forecast of the maximum have been: how often they exceeded a value.
+
+For each expert, horizon and series the share of errors above fixed multiples of the series' own scale is kept, each
+as an exponential mean. The multiples lie evenly on an asinh scale: fine around zero, coarse far out. No distribution
+is assumed, updating and looking up are a few operations, and the memory is small.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from forestall.core.forecast.frame import Floats
+
+_SIDE: Final = 16  # edges on either side of zero
+_STRETCH: Final = np.float32(0.37)  # asinh distance between edges
+_CORE: Final = np.float32(0.12)  # where, in units of the scale, the asinh turns from even to logarithmic
+_EDGES: Final = (np.sinh(np.arange(-_SIDE, _SIDE + 1) * float(_STRETCH)) * float(_CORE)).astype(np.float32)
+_TINY: Final = np.float32(1e-30)
+
+
+class Residuals:
+    """Errors of ``experts`` forecasts of ``horizons`` maxima of ``rows`` series."""
+
+    def __init__(self, experts: int, horizons: int, rows: int, memory: float) -> None:
+        self._memory = np.float32(memory)
+        self._above = np.zeros((len(_EDGES), experts, horizons, rows), dtype=np.float32)
+        self.scale = np.zeros((horizons, rows), dtype=np.float32)
+        self._size = np.zeros((horizons, rows), dtype=np.float32)
+        self.count = np.zeros((horizons, rows), dtype=np.float32)
+        """Errors seen."""
+
+    def state(self) -> list[NDArray[np.generic]]:
+        return [self._above, self.scale, self._size, self.count]
+
+    def learn(self, horizon: int, errors: Floats, known: NDArray[np.bool_]) -> None:
+        """Take in the errors (experts, rows) of forecasts whose horizon has passed, where ``known``."""
+        count = self.count[horizon]
+        count += known
+        rate = known / np.clip(count, 1, self._memory)
+        self._learn_scale(horizon, np.abs(errors[0]), rate.astype(np.float32))
+        above = self._above[:, :, horizon]
+        threshold = _EDGES[:, None, None] * np.maximum(self.scale[horizon], _TINY)
+        above += rate.astype(np.float32) * ((errors > threshold) - above)
+
+    def exceedance(self, horizon: int, values: Floats) -> Floats:
+        """P(error > value) for ``values`` (experts, rows), of the first experts if fewer; never quite 0 or 1."""
+        with np.errstate(over="ignore"):  # far outside the edges is all that matters there
+            place = np.arcsinh(values / (np.maximum(self.scale[horizon], _TINY) * _CORE)) / _STRETCH + _SIDE
+        inside = np.clip(place, 0, 2 * _SIDE - 1e-3)
+        index = inside.astype(np.intp)
+        above = self._above[:, : len(values), horizon]
+        low = np.take_along_axis(above, index[None], axis=0)[0]
+        high = np.take_along_axis(above, index[None] + 1, axis=0)[0]
+        share = low + (inside - index) * (high - low)
+        # Beyond the outermost edge the tail is taken to fall as the square does.
+        beyond = np.exp(-2 * _STRETCH * np.clip(np.abs(place - _SIDE) - _SIDE, 0, 40))
+        share = np.where(place > _SIDE, share * beyond, 1 - (1 - share) * beyond)
+        weight = np.minimum(self.count[horizon], self._memory)
+        return np.asarray((share * weight + np.float32(0.5)) / (weight + 1), dtype=np.float32)
+
+    def quantile(self, horizon: int, expert: int, share: Floats | float) -> Floats:
+        """The error that is exceeded with probability ``1 - share``: (rows,)."""
+        above = self._above[:, expert, horizon]
+        target = np.float32(1) - np.asarray(share, dtype=np.float32)
+        index = np.clip((above > target).sum(axis=0) - 1, 0, 2 * _SIDE - 1)[None]
+        low, high = np.take_along_axis(above, index, axis=0)[0], np.take_along_axis(above, index + 1, axis=0)[0]
+        part = np.clip((low - target) / np.maximum(low - high, _TINY), 0, 1)
+        edge = _EDGES[index[0]] + part * (_EDGES[index[0] + 1] - _EDGES[index[0]])
+        return np.asarray(edge * self.scale[horizon], dtype=np.float32)
+
+    def _learn_scale(self, horizon: int, size: Floats, rate: Floats) -> None:
+        mean, scale = self._size[horizon], self.scale[horizon]
+        # One wild error must not make all the others look small.
+        mean += rate * (np.where(mean > 0, np.minimum(size, 8 * mean), size) - mean)
+        moved = (mean > 2 * scale) | (mean < scale / 2)
+        if moved.any():
+            rows = np.flatnonzero(moved & (scale > 0) & (mean > 0))
+            self._rescale(horizon, rows, mean[rows] / scale[rows])
+            scale[moved] = mean[moved]
+
+    def _rescale(self, horizon: int, rows: NDArray[np.intp], ratio: Floats) -> None:
+        """Read the shares off at the edges that the new scale has."""
+        old = self._above[:, :, horizon, rows]
+        place = np.arcsinh(_EDGES[:, None] / _CORE * ratio) / _STRETCH + _SIDE
+        inside = np.clip(place, 0, 2 * _SIDE - 1e-3)
+        index = inside.astype(np.intp)[:, None, :]
+        low, high = np.take_along_axis(old, index, axis=0), np.take_along_axis(old, index + 1, axis=0)
+        self._above[:, :, horizon, rows] = low + (inside[:, None, :] - index) * (high - low)

@@ -1,0 +1,25 @@
+"""What can be chosen about forecasts. Everything else follows from the data, the step and the horizons."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastSettings:
+    """Settings of a :class:`~forestall.core.forecast.BreachForecaster`."""
+
+    coverage: float = 0.9
+    """Share of the maxima that should lie between the lower and the upper bound."""
+
+    least_points: int = 12
+    """Finite points before a series is forecast at all."""
+
+    stale_after: float = 5.0
+    """Steps without a finite point after which a series is stale."""
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.coverage < 1:
+            raise ValueError(f"coverage must be at least 0.5 and below 1, not {self.coverage}")
+        if self.least_points < 2:
+            raise ValueError(f"least_points must be at least 2, not {self.least_points}")
+        if self.stale_after < 1:
+            raise ValueError(f"stale_after must be at least one step, not {self.stale_after}")

@@ -1,0 +1,169 @@
+"""What a forecast says, for all series at once and for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from forestall.core.series import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The value past which a series hurts."""
+
+    value: float
+    above: bool = True
+    """Whether it hurts above the limit or below it."""
+    long_trend: bool = False
+    """Whether the series fills up slowly, as memory and disks do, so that trends over many horizons matter."""
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.value):
+            raise ValueError(f"a limit must be a finite number, not {self.value}")
+
+
+class Abstention(StrEnum):
+    """Why nothing is said about a series."""
+
+    NO_LIMIT = "NoLimit"
+    NO_DATA = "NoData"
+    STALE = "StaleData"
+    SHORT_HISTORY = "ShortHistory"
+    UNRELIABLE = "Unreliable"
+    CHANGE_POINT = "ChangePoint"
+
+
+ABSTENTIONS: tuple[Abstention | None, ...] = (None, *Abstention)
+"""The reasons by their code in :attr:`ForecastTable.abstained`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastTable:
+    """Forecasts made at one moment. Arrays are (rows, horizons) or (rows,), in the units of the series.
+
+    The maximum is meant for limits above and the minimum for limits below, so that for the latter ``upper`` is the
+    bound on the safe side: `lower <= median <= upper` holds always, and the limit threatens from the side of
+    ``above``. Where a row abstains its probability is 0, its times are infinite and its bounds are its last value.
+    """
+
+    made_at: float
+    horizons: NDArray[np.float64]
+    """Seconds, ascending."""
+    coverage: float
+    probability: NDArray[np.float64]
+    """That the limit is passed within the horizon; does not fall from one horizon to the next."""
+    lower: NDArray[np.float64]
+    median: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    time_to_breach: NDArray[np.float64]
+    """(rows, 3): median, earliest and latest seconds, the last two at the coverage; inf: not within the horizons."""
+    abstained: NDArray[np.int8]
+    """Codes of :data:`ABSTENTIONS`; 0 where a forecast is made."""
+    last: NDArray[np.float64]
+    age: NDArray[np.float64]
+    limit: NDArray[np.float64]
+    above: NDArray[np.bool_]
+    rows: Mapping[Key, int]
+
+    def __contains__(self, key: Key) -> bool:
+        row = self.rows.get(key)
+        return row is not None and row < self.abstained.size
+
+    def at(self, key: Key) -> SeriesForecast:
+        """The forecast of one series.
+
+        Raises:
+            KeyError: the series was not known when the forecast was made.
+        """
+        row = self.rows[key]
+        if row >= self.abstained.size:
+            raise KeyError(key)
+        return SeriesForecast(
+            horizons=tuple(self.horizons.tolist()),
+            coverage=self.coverage,
+            probability=tuple(self.probability[row].tolist()),
+            lower=tuple(self.lower[row].tolist()),
+            median=tuple(self.median[row].tolist()),
+            upper=tuple(self.upper[row].tolist()),
+            time_to_breach=float(self.time_to_breach[row, 0]),
+            earliest_breach=float(self.time_to_breach[row, 1]),
+            latest_breach=float(self.time_to_breach[row, 2]),
+            abstained=ABSTENTIONS[self.abstained[row]],
+            last=float(self.last[row]),
+            age=float(self.age[row]),
+            limit=Limit(float(self.limit[row]), bool(self.above[row])) if np.isfinite(self.limit[row]) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesForecast:
+    """The forecast of one series: plain numbers, one for each horizon where there are several."""
+
+    horizons: tuple[float, ...]
+    coverage: float
+    probability: tuple[float, ...]
+    lower: tuple[float, ...]
+    median: tuple[float, ...]
+    upper: tuple[float, ...]
+    time_to_breach: float
+    earliest_breach: float
+    latest_breach: float
+    abstained: Abstention | None
+    last: float
+    """The newest finite value; NaN when there was none."""
+    age: float
+    """Seconds since then."""
+    limit: Limit | None
+
+    @property
+    def above(self) -> bool:
+        """Whether the limit hurts above; True without a limit."""
+        return self.limit is None or self.limit.above
+
+    def probability_within(self, seconds: float) -> float:
+        """P(the limit is passed within ``seconds``): straight between the horizons, level after the last."""
+        now = 1.0 if self._breached else 0.0
+        return float(np.interp(seconds, (0.0, *self.horizons), (now, *self.probability)))
+
+    def upper_at(self, seconds: float) -> float:
+        """Upper bound of the largest value within ``seconds`` (for limits below: lower bound of the smallest)."""
+        return self._between(seconds, self.upper if self.above else self.lower)
+
+    def quantile(self, within: float, q: float) -> float:
+        """The ``q`` quantile of the extreme within ``within`` seconds, from the bounds and the median.
+
+        Between them it is straight in the log-odds, and beyond the bounds it goes on as the nearer half does.
+        """
+        if not 0 < q < 1:
+            raise ValueError(f"a quantile lies between 0 and 1, not {q}")
+        low, mid, high = (self._between(within, values) for values in (self.lower, self.median, self.upper))
+        share = _logit(q) / _logit((1 + self.coverage) / 2)
+        return mid + share * (high - mid if share > 0 else mid - low)
+
+    def cone(self) -> tuple[tuple[float, float, float, float], ...]:
+        """For plots: (seconds from now, lower, median, upper), from now on."""
+        start = (0.0, self.last, self.last, self.last)
+        return (start, *zip(self.horizons, self.lower, self.median, self.upper, strict=True))
+
+    def _between(self, seconds: float, values: tuple[float, ...]) -> float:
+        start = self.last if np.isfinite(self.last) else values[0]
+        return float(np.interp(seconds, (0.0, *self.horizons), (start, *values)))
+
+    @property
+    def _breached(self) -> bool:
+        if self.limit is None or self.abstained is not None:
+            return False
+        return self.last > self.limit.value if self.limit.above else self.last < self.limit.value
+
+
+def _logit(share: float) -> float:
+    return float(np.log(share) - np.log1p(-share))

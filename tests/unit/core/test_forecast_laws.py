@@ -1,0 +1,231 @@
+"""Laws that hold for every forecast, whatever the series."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forestall.core.forecast import Abstention, BreachForecaster, ForecastTable, Limit
+from forestall.core.series import SeriesMatrix
+
+START, STEP = 1_700_000_000.0, 30.0
+HORIZONS = (5 * STEP, 12 * STEP, 30 * STEP)
+
+
+def run(series: dict[str, np.ndarray], limits: dict[str, Limit], capacity: int = 200) -> ForecastTable:
+    """Feed the series point by point, as the engine does, and forecast at the end."""
+    matrix = SeriesMatrix(STEP, capacity)
+    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster.set_limits(limits)
+    now = START
+    for index in range(max(len(values) for values in series.values())):
+        now = START + STEP * index
+        matrix.push(now, {key: values[index] for key, values in series.items() if index < len(values)})
+        forecaster.update(now)
+    return forecaster.forecast(now)
+
+
+def wave(seed: int, length: int = 120) -> np.ndarray:
+    """A wandering series with a wave and spikes, of size 1 or so."""
+    random = np.random.default_rng(seed)
+    steps = np.cumsum(random.normal(0, 0.1, length)) + np.sin(np.arange(length) / 9)
+    return steps + (random.random(length) < 0.03) * random.exponential(2, length)
+
+
+def assert_finite(table: ForecastTable) -> None:
+    for values in (table.probability, table.lower, table.median, table.upper):
+        assert np.isfinite(values).all()
+    assert not np.isnan(table.time_to_breach).any()
+    assert ((table.probability >= 0) & (table.probability <= 1)).all()
+    assert (np.diff(table.probability, axis=1) >= 0).all()
+    assert (table.lower <= table.median).all()
+    assert (table.median <= table.upper).all()
+    assert (table.time_to_breach[:, 1] <= table.time_to_breach[:, 0]).all()
+    assert (table.time_to_breach[:, 0] <= table.time_to_breach[:, 2]).all()
+
+
+numbers = st.one_of(
+    st.floats(-1e3, 1e3, width=32),
+    st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1e12, -1e12, 1e-12, 1e38, 3.0, 3.0, 3.0]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(numbers, min_size=1, max_size=80), st.floats(-1e3, 1e3), st.booleans())
+def test_whatever_comes_in_only_finite_numbers_go_out(values, limit, above):
+    table = run({"a": np.array(values)}, {"a": Limit(limit, above)})
+    assert_finite(table)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 999), st.sampled_from([1e-12, 1e-3, 7.0, 1e12]), st.floats(-20, 20))
+def test_scaling_and_shifting_a_series_scales_and_shifts_its_forecast(seed, factor, offset):
+    values, limit = wave(seed), 3.0
+    plain = run({"a": values}, {"a": Limit(limit)}).at("a")
+    moved = run({"a": (values + offset) * factor}, {"a": Limit((limit + offset) * factor)}).at("a")
+    np.testing.assert_allclose(moved.probability, plain.probability, atol=5e-3)
+    for name in ("lower", "median", "upper"):
+        wanted = (np.array(getattr(plain, name)) + offset) * factor
+        np.testing.assert_allclose(getattr(moved, name), wanted, atol=2e-2 * factor)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 999))
+def test_a_limit_below_mirrors_a_limit_above(seed):
+    values = wave(seed)
+    above = run({"a": values}, {"a": Limit(2.5)}).at("a")
+    below = run({"a": -values}, {"a": Limit(-2.5, above=False)}).at("a")
+    assert below.probability == above.probability
+    assert below.time_to_breach == above.time_to_breach
+    np.testing.assert_array_equal(below.lower, -np.array(above.upper))
+    assert below.upper_at(100.0) == -above.upper_at(100.0)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 999))
+def test_the_probability_does_not_rise_with_the_limit(seed):
+    matrix = SeriesMatrix(STEP, 200)
+    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster.set_limits({"a": Limit(2.0)})
+    values = wave(seed)
+    matrix.backfill("a", START + STEP * np.arange(len(values)), values)
+    now = START + STEP * (len(values) - 1)
+    forecaster.update(now)
+    chances = []
+    for limit in np.linspace(-4, 8, 25):
+        forecaster.set_limits({"a": Limit(limit)})
+        chances.append(forecaster.forecast(now).at("a").probability)
+    assert (np.diff(chances, axis=0) <= 1e-6).all()
+
+
+def test_the_order_of_the_series_does_not_matter_and_a_batch_of_one_equals_its_row_in_many():
+    series = {f"s{seed}": wave(seed) for seed in range(70)}
+    limits = {key: Limit(2.0, above=seed % 3 > 0) for seed, key in enumerate(series)}
+    many = run(series, limits)
+    turned = run(dict(reversed(series.items())), limits)
+    for key in series:
+        np.testing.assert_allclose(turned.at(key).probability, many.at(key).probability, atol=1e-5)
+        np.testing.assert_allclose(turned.at(key).upper, many.at(key).upper, atol=1e-4)
+    for key in ("s0", "s31", "s69"):
+        alone = run({key: series[key]}, {key: limits[key]}).at(key)
+        np.testing.assert_allclose(alone.probability, many.at(key).probability, atol=1e-5)
+        np.testing.assert_allclose(alone.upper, many.at(key).upper, atol=1e-4)
+
+
+def test_what_is_learned_from_a_backfill_equals_what_is_learned_point_by_point():
+    values = {f"s{seed}": wave(seed) for seed in range(5)}
+    limits = {key: Limit(2.0) for key in values}
+    live = run(values, limits)
+    matrix = SeriesMatrix(STEP, 200)
+    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster.set_limits(limits)
+    times = START + STEP * np.arange(120)
+    for key, points in values.items():
+        matrix.backfill(key, times, points)
+    forecaster.update(times[-1])
+    rebuilt = forecaster.forecast(times[-1])
+    np.testing.assert_allclose(rebuilt.probability, live.probability, atol=1e-5)
+    np.testing.assert_allclose(rebuilt.upper, live.upper, atol=1e-5)
+
+
+def test_a_series_that_joins_later_is_learned_from_its_past_without_touching_others():
+    first, second = wave(1), wave(2)
+    limits = {"a": Limit(2.0), "b": Limit(2.0)}
+    both = run({"a": first, "b": second}, limits)
+    matrix = SeriesMatrix(STEP, 200)
+    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster.set_limits(limits)
+    times = START + STEP * np.arange(120)
+    for index, now in enumerate(times[:100]):
+        matrix.push(now, {"a": first[index]})
+        forecaster.update(now)
+    matrix.backfill("b", times[:100], second[:100])
+    for index, now in enumerate(times[100:], start=100):
+        matrix.push(now, {"a": first[index], "b": second[index]})
+        forecaster.update(now)
+    table = forecaster.forecast(times[-1])
+    for key in limits:
+        np.testing.assert_allclose(table.at(key).probability, both.at(key).probability, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "limit", "reason"),
+    [
+        (np.arange(60.0), None, Abstention.NO_LIMIT),
+        (np.full(60, np.nan), Limit(1), Abstention.NO_DATA),
+        (np.concatenate((np.arange(60.0), np.full(8, np.nan))), Limit(99), Abstention.STALE),
+        (np.array([1.0, 2.0]), Limit(9), Abstention.SHORT_HISTORY),
+        (np.concatenate((np.full(60, np.nan), np.arange(5.0))), Limit(9), Abstention.SHORT_HISTORY),
+    ],
+)
+def test_abstains_with_a_reason(values, limit, reason):
+    table = run({"a": values}, {} if limit is None else {"a": limit})
+    assert_finite(table)
+    seen = table.at("a")
+    assert seen.abstained is reason
+    assert set(seen.probability) == {0}
+    assert seen.time_to_breach == np.inf
+
+
+def test_a_constant_series_stays_where_it_is():
+    seen = run({"a": np.full(150, 7.0)}, {"a": Limit(9.0)}).at("a")
+    assert seen.abstained is None
+    assert max(seen.probability) < 0.05
+    np.testing.assert_allclose(seen.upper, 7.0, atol=1e-5)
+
+
+def test_a_limit_that_is_passed_already_is_certain_and_now():
+    seen = run({"a": wave(3) + np.linspace(0, 50, 120)}, {"a": Limit(10.0)}).at("a")
+    assert set(seen.probability) == {1}
+    assert seen.time_to_breach == 0
+    assert seen.probability_within(0) == 1
+
+
+def test_a_steady_rise_is_seen_coming_and_timed():
+    random = np.random.default_rng(0)
+    values = np.arange(120.0) + random.normal(0, 1, 120)
+    near = run({"a": values}, {"a": Limit(119 + 12)}).at("a")
+    far = run({"a": values}, {"a": Limit(119 + 100)}).at("a")
+    assert near.probability[2] > 0.9
+    assert near.time_to_breach == pytest.approx(12 * STEP, rel=0.4)
+    assert max(far.probability) < 0.1
+    assert far.time_to_breach == np.inf
+
+
+def test_windows_that_an_action_changed_are_not_scored():
+    values = np.concatenate((np.linspace(0, 10, 100), np.zeros(60)))
+    matrix = SeriesMatrix(STEP, 200)
+    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster.set_limits({"a": Limit(20)})
+    times = START + STEP * np.arange(len(values))
+    for now, value in zip(times, values, strict=True):
+        if now == times[100]:
+            forecaster.mark_censored("a", now, times[-1])
+        matrix.push(now, {"a": value})
+        forecaster.update(now)
+    assert forecaster.censored_windows > 0
+    untouched = run({"a": values}, {"a": Limit(20)}).at("a")
+    seen = forecaster.forecast(times[-1]).at("a")
+    # The fall by 10 is not taken for an error that forecasts make by themselves.
+    assert seen.lower[0] > untouched.lower[0]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 999), st.floats(0, 2000), st.floats(0, 2000))
+def test_one_forecast_is_monotone_in_time_and_share(seed, first, second):
+    seen = run({"a": wave(seed)}, {"a": Limit(2.5)}).at("a")
+    early, late = sorted((first, second))
+    assert seen.probability_within(early) <= seen.probability_within(late)
+    assert seen.quantile(late, 0.1) <= seen.quantile(late, 0.5) <= seen.quantile(late, 0.95)
+    assert seen.quantile(HORIZONS[1], 0.95) == pytest.approx(seen.upper[1])
+    assert [point[0] for point in seen.cone()] == [0.0, *HORIZONS]
+
+
+def test_horizons_and_limits_that_make_no_sense_are_refused():
+    matrix = SeriesMatrix(STEP, 20)
+    with pytest.raises(ValueError, match="needs more than 20 columns"):
+        BreachForecaster(matrix, [20 * STEP])
+    with pytest.raises(ValueError, match="at least one horizon"):
+        BreachForecaster(matrix, [])
+    with pytest.raises(ValueError, match="finite"):
+        Limit(np.nan)
