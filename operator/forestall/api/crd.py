@@ -131,7 +131,7 @@ def _yaml(document: Mapping[str, Any]) -> str:
 class _Dumper(yaml.SafeDumper):
     """Writes equal parts out each time: aliases are no help to a reader, and `kubectl diff` shows none."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature is PyYAML's
         return True
 
 
@@ -206,7 +206,7 @@ def _settle_default(node: dict[str, Any]) -> None:
             del node["default"]
 
 
-def _said(value: Any) -> Any:
+def _said(value: object) -> object:
     """Return a default without what is empty in it."""
     if not isinstance(value, dict):
         return value

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from forestall.api.meta import Condition, Duration, LabelSelector, Metadata, Model, Resource
+from forestall.api.meta import Between, Conditions, Duration, LabelSelector, Metadata, Model, Resource
 
 ActionName = Literal["Scale", "Restart", "Cordon"]
 
@@ -14,8 +14,8 @@ class Budget(Model):
 
     actions: Annotated[int, Field(ge=0, le=100000)]
     """How many actions."""
-    per: Duration = Duration("1h")
-    """In which time."""
+    per: Annotated[Duration, Between("1s", "30d")] = Duration("1h")
+    """In which time, from 1s to 30d."""
 
 
 class NodeLimits(Model):
@@ -56,10 +56,7 @@ class GuardrailStatus(Model):
 
     observed_generation: int | None = None
     """The generation that the status speaks of."""
-    conditions: Annotated[
-        list[Condition],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = []
+    conditions: Conditions = []
     """Ready."""
 
 

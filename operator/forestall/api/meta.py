@@ -1,21 +1,88 @@
 """What all kinds share: the base model, durations, conditions, references, selectors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from forestall.core.duration import PATTERN, parse_duration
+from forestall.core.duration import parse_duration
+from forestall.errors import InvalidDuration
 
 GROUP = "forestall.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
-DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-LABEL_NAME = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
+VALIDATIONS = "x-kubernetes-validations"
+
+# At most nine digits a unit, so that the arithmetic of a rule cannot overflow.
+_DURATION = "^" + "".join(f"([0-9]{{1,9}}{unit})?" for unit in ("w", "d", "h", "m", "s", "ms")) + "$"
+_NO_DURATION = "not a duration: write it like 90s, 5m, 1h30m or 30d"
+_MILLISECONDS = {
+    "[0-9]+w": 604_800_000,
+    "[0-9]+d": 86_400_000,
+    "[0-9]+h": 3_600_000,
+    "[0-9]+m([0-9]|$)": 60_000,
+    "[0-9]+s": 1_000,
+    "[0-9]+ms": 1,
+}
+
+
+def rule(expression: str, message: str, **more: str) -> JsonDict:
+    """Return one CEL rule for the CRD schema (`x-kubernetes-validations`)."""
+    return {"rule": expression, "message": message, **more}
+
+
+def rules(*each: JsonDict) -> ConfigDict:
+    """Return the configuration of a model that the API server checks against these rules."""
+    return ConfigDict(json_schema_extra={VALIDATIONS: list(each)})
+
+
+def worded(pattern: str, message: str, *, max_length: int) -> FieldInfo:
+    """Return the field of a text that must match `pattern`, and says `message` where it does not.
+
+    A `pattern` in the CRD's schema would be refused with the bare expression, so there it becomes a rule.
+    """
+
+    def to_rule(schema: dict[str, Any]) -> None:
+        del schema["pattern"]
+        schema[VALIDATIONS] = [rule(f"self.matches(r'{pattern}')", message)]
+
+    field: FieldInfo = Field(pattern=pattern, max_length=max_length, json_schema_extra=to_rule)
+    return field
+
+
+DnsLabel = Annotated[
+    str,
+    worded(
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "not a name: use lower-case letters, digits and dashes, such as checkout-latency",
+        max_length=63,
+    ),
+]
+LabelName = Annotated[
+    str,
+    worded(
+        r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+        "not a Prometheus label: use letters, digits and underscores, such as pod",
+        max_length=63,
+    ),
+]
+
+
+def milliseconds(field: str) -> str:
+    """Return a CEL expression for the duration that `field` holds, in milliseconds.
+
+    CEL's own `duration()` knows neither days nor weeks. The expression needs a `field` that is a duration.
+    """
+    terms = (f"int('0' + {field}.find('{part}').find('[0-9]+')) * {factor}" for part, factor in _MILLISECONDS.items())
+    return "(" + " + ".join(terms) + ")"
 
 
 class Duration(str):
@@ -31,14 +98,50 @@ class Duration(str):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         """Accept the grammar's strings only."""
-        return core_schema.no_info_after_validator_function(
-            cls, core_schema.str_schema(pattern=PATTERN, min_length=2, max_length=32)
-        )
+        return core_schema.no_info_after_validator_function(cls._check, core_schema.str_schema(max_length=32))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Let the API server check the same."""
+        return handler(core) | {VALIDATIONS: [rule(f"self != '' && self.matches('{_DURATION}')", _NO_DURATION)]}
+
+    @classmethod
+    def _check(cls, text: str) -> Self:
+        try:
+            parse_duration(text)
+        except InvalidDuration as error:
+            raise ValueError(_NO_DURATION) from error
+        return cls(text)
 
 
-def rule(expression: str, message: str, **more: Any) -> dict[str, Any]:
-    """Return one CEL rule for the CRD schema (`x-kubernetes-validations`)."""
-    return {"rule": expression, "message": message, **more}
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The bounds of a duration, both included; for use in `Annotated`."""
+
+    low: str
+    high: str
+
+    def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Refuse what is outside."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Let the API server check the same."""
+        schema = handler(core)
+        low, high = (round(parse_duration(bound) * 1000) for bound in (self.low, self.high))
+        value = milliseconds("self")
+        # What is no duration at all is said by Duration's own rule.
+        inside = f"!self.matches('{_DURATION}') || ({value} >= {low} && {value} <= {high})"
+        return schema | {VALIDATIONS: [*schema.get(VALIDATIONS, []), rule(inside, self._message)]}
+
+    @property
+    def _message(self) -> str:
+        return f"must be from {self.low} to {self.high}"
+
+    def _check(self, value: Duration) -> Duration:
+        if not parse_duration(self.low) <= value.seconds <= parse_duration(self.high):
+            raise ValueError(self._message)
+        return value
 
 
 class Model(BaseModel):
@@ -70,14 +173,27 @@ class Condition(Model):
     """The generation that the condition was computed from."""
 
 
+Conditions = Annotated[
+    list[Condition],
+    Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+]
+
+
 class Requirement(Model):
     """One requirement of a label selector."""
 
-    key: str
+    model_config = rules(
+        rule(
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+            "In and NotIn need `values`; Exists and DoesNotExist take none",
+        )
+    )
+
+    key: Annotated[str, Field(min_length=1, max_length=317)]
     """The label's key."""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
     """How the label's value relates to `values`."""
-    values: Annotated[list[str], Field(max_length=64)] = []
+    values: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=64)] = []
     """The values; empty for Exists and DoesNotExist."""
 
     def matches(self, labels: dict[str, str]) -> bool:
@@ -96,7 +212,7 @@ class Requirement(Model):
 class LabelSelector(Model):
     """A label selector in the form of `metav1.LabelSelector`; an empty one selects everything."""
 
-    match_labels: dict[str, str] = {}
+    match_labels: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)] = {}
     """Labels that must be there with just these values."""
     match_expressions: Annotated[list[Requirement], Field(max_length=16)] = []
     """Further requirements, all of which must hold."""
@@ -151,7 +267,7 @@ class Resource(Model):
         return self.metadata.uid
 
     @classmethod
-    def read(cls, body: Any) -> Self:
+    def read(cls, body: Mapping[str, Any]) -> Self:
         """Return the model of `body`, an object as the API server gives it.
 
         Raises:

@@ -2,18 +2,20 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from forestall.api.meta import (
-    DNS_LABEL,
-    LABEL_NAME,
-    Condition,
+    Between,
+    Conditions,
     Duration,
+    LabelName,
     LabelSelector,
     Metadata,
     Model,
     Resource,
     rule,
+    rules,
+    worded,
 )
 
 
@@ -38,12 +40,8 @@ class BasicAuth(Model):
 class Auth(Model):
     """The credentials: at most one of the fields."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                rule("!(has(self.bearerToken) && has(self.basic))", "give at most one of `bearerToken` and `basic`")
-            ]
-        }
+    model_config = rules(
+        rule("!(has(self.bearerToken) && has(self.basic))", "give at most one of `bearerToken` and `basic`")
     )
 
     bearer_token: SecretKeyRef | None = None
@@ -64,25 +62,47 @@ class Tls(Model):
 class MetricSourceSpec(Model):
     """Where metrics are asked for, and by whom."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s@?#]+$", max_length=2048)]
-    """The base URL of a Prometheus-compatible HTTP API, such as `http://prometheus.monitoring:9090`; no credentials in it."""
+    model_config = rules(
+        rule(
+            "!has(self.headers) || self.headers.all(name, name.matches('^[A-Za-z0-9-]{1,128}$') && "
+            "name.lowerAscii() != 'authorization')",
+            "a header's name has letters, digits and dashes; credentials belong in `auth`, which reads a Secret",
+            fieldPath=".headers",
+        ),
+        rule(
+            "!has(self.headers) || self.headers.all(name, self.headers[name].matches('^[ -~]*$'))",
+            "a header's value has printable ASCII characters only",
+            fieldPath=".headers",
+        ),
+    )
+
+    url: Annotated[
+        str,
+        worded(
+            r"^https?://[^\s@?#]+$",
+            "not a base URL: write http:// or https://, host and path, without credentials, query or fragment",
+            max_length=2048,
+        ),
+    ]
+    """The base URL of a Prometheus-compatible HTTP API, such as `http://prometheus.monitoring:9090`, without
+    credentials in it."""
     auth: Auth = Auth()
     """The credentials."""
     tls: Tls = Tls()
     """How the endpoint's certificate is checked."""
-    headers: Annotated[dict[str, str], Field(max_length=8)] = {}
+    headers: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=8)] = {}
     """Headers of each request, such as `X-Scope-OrgID` for a tenant."""
-    timeout: Annotated[Duration, Field()] = Duration("10s")
-    """How long a request may take."""
-    stale_after: Duration = Duration("2m")
-    """Data older than this leads to no action; a few scrape intervals."""
+    timeout: Annotated[Duration, Between("100ms", "1m")] = Duration("10s")
+    """How long a request may take, from 100ms to 1m."""
+    stale_after: Annotated[Duration, Between("1s", "1d")] = Duration("2m")
+    """Data older than this leads to no action; a few scrape intervals. From 1s to 1d."""
     max_series: Annotated[int, Field(ge=1, le=10000)] = 500
     """A query that returns more series than this is refused."""
     namespaces: LabelSelector = LabelSelector()
     """Which namespaces may use the source, by label; empty: all."""
-    enforce_label: Annotated[str, Field(pattern=LABEL_NAME, max_length=63)] | None = None
-    """A label that every selector of a query gets, with the objective's namespace as value (usually `namespace`), so that
-    no team reads another team's series. Not set: queries are used as they are."""
+    enforce_label: LabelName | None = None
+    """A label that every selector of a query gets, with the objective's namespace as value (usually `namespace`), so
+    that no team reads another team's series. Not set: queries are used as they are."""
 
 
 class MetricSourceStatus(Model):
@@ -92,10 +112,7 @@ class MetricSourceStatus(Model):
     """The generation that the status speaks of."""
     objectives: int | None = None
     """How many objectives use it."""
-    conditions: Annotated[
-        list[Condition],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = []
+    conditions: Conditions = []
     """Ready: the source answered the last cycle."""
 
 

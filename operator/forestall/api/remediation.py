@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from forestall.api.meta import Condition, Duration, Metadata, Model, Resource, rule
+from forestall.api.meta import Conditions, Duration, Metadata, Model, Resource, rule, rules
 from forestall.api.remediation_policy import Mode, Rung
 
 Phase = Literal[
@@ -126,16 +126,22 @@ class Feedback(Model):
 class RemediationSpec(Model):
     """The immutable intent, and what people say about it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                rule("self.intent == oldSelf.intent", "the intent of a Remediation never changes"),
-                rule(
-                    "!has(oldSelf.approval) || (has(self.approval) && self.approval == oldSelf.approval)",
-                    "it is approved or rejected once; this was decided already",
-                ),
-            ]
-        }
+    model_config = rules(
+        rule(
+            "self.intent == oldSelf.intent",
+            "the intent of a Remediation never changes; change the RemediationPolicy instead",
+            fieldPath=".intent",
+        ),
+        rule(
+            "!has(oldSelf.approval) || (has(self.approval) && self.approval == oldSelf.approval)",
+            "this was decided already: a Remediation is approved or rejected once",
+            fieldPath=".approval",
+        ),
+        rule(
+            "!has(self.approval) || self.intent.mode == 'Approve'",
+            "this Remediation does not wait for an approval: its policy's mode was not Approve",
+            fieldPath=".approval",
+        ),
     )
 
     intent: Intent
@@ -182,15 +188,21 @@ class RemediationStatus(Model):
     """For scale and cordon: since when the risk has been gone."""
     ended: str | None = None
     """When it ended."""
-    conditions: Annotated[
-        list[Condition],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = []
+    conditions: Conditions = []
     """Approved, Completed, Verified."""
 
 
 class Remediation(Resource):
     """The journal entry of one intended action: intent, reason, phase, steps and outcome. Written by the operator."""
+
+    model_config = rules(
+        rule(
+            "!has(self.spec.approval) || has(oldSelf.spec.approval) || !has(self.status) || !has(self.status.phase) || "
+            "self.status.phase in ['Pending', 'AwaitingApproval']",
+            "too late: this Remediation no longer waits for an approval",
+            fieldPath=".spec.approval",
+        )
+    )
 
     KIND: ClassVar[str] = "Remediation"
     PLURAL: ClassVar[str] = "remediations"

@@ -2,9 +2,21 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from forestall.api.meta import DNS_LABEL, Condition, Duration, LabelSelector, Metadata, Model, Resource, rule
+from forestall.api.meta import (
+    Between,
+    Conditions,
+    DnsLabel,
+    Duration,
+    LabelSelector,
+    Metadata,
+    Model,
+    Resource,
+    milliseconds,
+    rule,
+    rules,
+)
 
 Mode = Literal["Observe", "Approve", "Auto"]
 
@@ -14,36 +26,32 @@ class When(Model):
 
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Act when the breach probability is at least this."""
-    within: Duration | None = None
-    """Only look this far ahead; the indicator's own horizon when not set."""
-    for_: Annotated[Duration, Field(alias="for")] = Duration("0s")
-    """Act only when the risk has lasted this long."""
+    within: Annotated[Duration, Between("10s", "7d")] | None = None
+    """Only look this far ahead, from 10s to 7d; the indicator's own horizon when not set."""
+    for_: Annotated[Duration, Between("0s", "1d"), Field(alias="for")] = Duration("0s")
+    """Act only when the risk has lasted this long, up to 1d."""
 
 
 class Capacity(Model):
     """What one replica can carry of the leading indicator that it names."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                rule(
-                    "!(self.type == 'Declared') || has(self.perReplica)",
-                    "a Declared capacity needs `perReplica`: the indicator's value that one replica can carry",
-                ),
-                rule(
-                    "!(self.type == 'Proportional') || !has(self.perReplica)",
-                    "`perReplica` goes with type Declared; Proportional derives it from the limit and the current size",
-                ),
-            ]
-        }
+    model_config = rules(
+        rule(
+            "!(self.type == 'Declared') || has(self.perReplica)",
+            "a Declared capacity needs `perReplica`: the indicator's value that one replica can carry",
+        ),
+        rule(
+            "!(self.type == 'Proportional') || !has(self.perReplica)",
+            "`perReplica` goes with type Declared; Proportional derives it from the limit and the current size",
+        ),
     )
 
     type: Literal["Proportional", "Declared"] = "Proportional"
-    """Proportional: the indicator is a level per replica (utilisation, queue a replica) that falls as replicas are added.
-    Declared: the indicator is a total (requests a second), and one replica carries `perReplica` of it."""
+    """Proportional: the indicator is a level per replica (utilisation, queue a replica) that falls as replicas are
+    added. Declared: the indicator is a total (requests a second), and one replica carries `perReplica` of it."""
     per_replica: Annotated[float, Field(gt=0)] | None = None
     """What one replica carries of the indicator, for type Declared."""
-    indicator: Annotated[str, Field(pattern=DNS_LABEL, max_length=63)] | None = None
+    indicator: DnsLabel | None = None
     """The leading indicator that sizes the workload; the one that caused the risk when not set."""
     headroom: Annotated[float, Field(ge=0, le=1)] = 0.1
     """The share of the capacity that is kept free: 0.1 plans for replicas that are 90 % full."""
@@ -51,6 +59,10 @@ class Capacity(Model):
 
 class ScaleAction(Model):
     """Raise the replicas of the target for as long as the risk lasts; never below what was found."""
+
+    model_config = rules(
+        rule("self.minReplicas <= self.maxReplicas", "minReplicas is above maxReplicas", fieldPath=".minReplicas"),
+    )
 
     max_replicas: Annotated[int, Field(ge=1, le=10000)]
     """Never scale above this."""
@@ -60,18 +72,11 @@ class ScaleAction(Model):
     """Add at most this many replicas in one step."""
     capacity: Capacity = Capacity()
     """How many replicas a forecast needs."""
-    hold_at_most: Duration = Duration("24h")
-    """Give the replicas back after this long, even while the risk lasts."""
-    stabilization_window: Duration = Duration("5m")
-    """Give replicas back only when observation and forecast have agreed for this long that they are not needed."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                rule("self.minReplicas <= self.maxReplicas", "minReplicas is above maxReplicas"),
-            ]
-        }
-    )
+    hold_at_most: Annotated[Duration, Between("1m", "30d")] = Duration("24h")
+    """Give the replicas back after this long, from 1m to 30d, even while the risk lasts."""
+    stabilization_window: Annotated[Duration, Between("0s", "1d")] = Duration("5m")
+    """Give replicas back only when observation and forecast have agreed for this long, up to 1d, that they are not
+    needed."""
 
 
 class RestartAction(Model):
@@ -79,28 +84,28 @@ class RestartAction(Model):
 
 
 class CordonAction(Model):
-    """Mark the node that the leading indicator names as unschedulable; uncordon it when it has been healthy for a while."""
+    """Mark the node that the leading indicator names as unschedulable, and uncordon it when it has been healthy for a
+    while."""
 
-    healthy_for: Duration = Duration("10m")
-    """Uncordon a node that this action cordoned when it has been free of risk for this long."""
+    healthy_for: Annotated[Duration, Between("0s", "7d")] = Duration("10m")
+    """Uncordon a node that this action cordoned when it has been free of risk for this long, up to 7d."""
 
 
 class Rung(Model):
     """One action of the ladder: exactly one of its fields."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                rule(
-                    "[has(self.scale), has(self.restart), has(self.cordon)].filter(x, x).size() == 1",
-                    "give exactly one action: scale, restart or cordon",
-                )
-            ]
-        }
+    model_config = rules(
+        rule(
+            "[has(self.scale), has(self.restart), has(self.cordon)].filter(x, x).size() == 1",
+            "give exactly one action: scale, restart or cordon (an action of another name is not known)",
+        )
     )
 
-    indicators: Annotated[list[str], Field(max_length=16)] = []
-    """Use this rung only when one of these leading indicators is the cause; empty: for any cause."""
+    indicators: Annotated[
+        list[DnsLabel], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = []
+    """Use this rung only when one of these leading indicators (or `sli`, the indicator of the objective itself) is the
+    cause; empty: for any cause."""
     scale: ScaleAction | None = None
     """Raise the replicas of the target."""
     restart: RestartAction | None = None
@@ -112,14 +117,28 @@ class Rung(Model):
 class VerificationSpec(Model):
     """How it is judged whether an action helped."""
 
-    within: Duration = Duration("5m")
-    """The risk must have fallen below `probability` within this time after the action was completed."""
+    within: Annotated[Duration, Between("1s", "1d")] = Duration("5m")
+    """The risk must have fallen below `probability` within this time, up to 1d, after the action was completed."""
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """The breach probability below which the risk counts as fallen."""
 
 
 class RemediationPolicySpec(Model):
     """Which objectives, when, and what may be done."""
+
+    model_config = rules(
+        rule(
+            "self.verification.probability <= self.when.probability",
+            "verification.probability (0.5 when not set) is above when.probability: the risk would count as fallen "
+            "before it has moved",
+            fieldPath=".verification.probability",
+        ),
+        rule(
+            f"self.mode != 'Approve' || {milliseconds('self.approvalExpiry')} <= {milliseconds('self.deadline')}",
+            "approvalExpiry (15m when not set) is longer than deadline: an approval could come too late to act",
+            fieldPath=".approvalExpiry",
+        ),
+    )
 
     objectives: LabelSelector = LabelSelector()
     """Which ServiceLevelObjectives of this namespace, by label; empty: all."""
@@ -133,12 +152,12 @@ class RemediationPolicySpec(Model):
     """The ladder: tried in order, the next when the one before did not help."""
     verification: VerificationSpec = VerificationSpec()
     """How it is judged whether an action helped."""
-    cooldown: Duration = Duration("10m")
-    """After a remediation has ended, wait this long before the next one on the same target."""
-    deadline: Duration = Duration("30m")
-    """A remediation that is not done by then is ended."""
-    approval_expiry: Duration = Duration("15m")
-    """In mode Approve: a remediation that nobody approved by then is aborted."""
+    cooldown: Annotated[Duration, Between("0s", "30d")] = Duration("10m")
+    """After a remediation has ended, wait this long, up to 30d, before the next one on the same target."""
+    deadline: Annotated[Duration, Between("10s", "7d")] = Duration("30m")
+    """A remediation that is not done by then, from 10s to 7d after the decision, is ended."""
+    approval_expiry: Annotated[Duration, Between("10s", "7d")] = Duration("15m")
+    """In mode Approve: a remediation that nobody approved by then is aborted; not longer than `deadline`."""
 
 
 class RemediationPolicyStatus(Model):
@@ -150,10 +169,7 @@ class RemediationPolicyStatus(Model):
     """How many objectives it selects."""
     active: int | None = None
     """How many of its remediations are under way."""
-    conditions: Annotated[
-        list[Condition],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = []
+    conditions: Conditions = []
     """Ready, and Locked when a person must look before it acts again."""
 
 

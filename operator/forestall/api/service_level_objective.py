@@ -5,18 +5,47 @@ Field names follow OpenSLO v1 (objectives, ratio metrics, time windows) and the 
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from forestall.api.meta import DNS_LABEL, LABEL_NAME, Condition, Duration, Metadata, Model, Resource, rule
+from forestall.api.meta import (
+    VALIDATIONS,
+    Between,
+    Conditions,
+    DnsLabel,
+    Duration,
+    LabelName,
+    Metadata,
+    Model,
+    Resource,
+    rule,
+    rules,
+    worded,
+)
 
-Selector = Annotated[str, Field(min_length=1, max_length=2048)]
+Selector = Annotated[
+    str,
+    worded(
+        r"^\s*([a-zA-Z_:][a-zA-Z0-9_:]*\s*(\{[\s\S]*\})?|\{[\s\S]*\})\s*$",
+        'not a series selector: write the series alone, such as http_requests_total{app="shop"}, without rate() or '
+        "another function, range or operator; what is needed of these is added",
+        max_length=2048,
+    ),
+]
+_PERCENT = rule("self > 1.0 && self < 100.0", "the objective is in percent: write 99.9, not 0.999 or 100")
 Query = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class TargetRef(Model):
     """The workload that the objective is about, in the objective's own namespace."""
 
-    api_version: Annotated[str, Field(min_length=1, max_length=253)] = "apps/v1"
+    api_version: Annotated[
+        str,
+        worded(
+            r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?v[0-9]+((alpha|beta)[0-9]+)?$",
+            "not an API version: write group and version, such as apps/v1",
+            max_length=253,
+        ),
+    ] = "apps/v1"
     """The workload's API version."""
     kind: Annotated[str, Field(min_length=1, max_length=63)] = "Deployment"
     """The workload's kind: Deployment, StatefulSet, DaemonSet, or any kind with a /scale subresource."""
@@ -27,15 +56,7 @@ class TargetRef(Model):
 class RatioIndicator(Model):
     """Good (or bad) events over all events, each counted by a Prometheus counter."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                rule(
-                    "has(self.good) != has(self.bad)", "give exactly one of `good` and `bad`, each a counter's selector"
-                )
-            ]
-        }
-    )
+    model_config = rules(rule("has(self.good) != has(self.bad)", "give exactly one of `good` and `bad`"))
 
     good: Selector | None = None
     """The counter of good events, as a PromQL series selector such as `http_requests_total{app="shop",code!~"5.."}`.
@@ -50,10 +71,11 @@ class LatencyIndicator(Model):
     """The share of requests answered within a threshold, from a Prometheus histogram."""
 
     histogram: Selector
-    """The histogram as a PromQL series selector, such as `http_request_duration_seconds{app="shop"}`: without the suffix
-    `_bucket`, which the operator adds for a classic histogram."""
-    threshold: Duration
-    """A request is good when it took no longer than this. For a classic histogram, choose a bucket's bound."""
+    """The histogram as a PromQL series selector, such as `http_request_duration_seconds{app="shop"}`: without the
+    suffix `_bucket`, which the operator adds for a classic histogram."""
+    threshold: Annotated[Duration, Between("1ms", "1d")]
+    """A request is good when it took no longer than this, from 1ms to 1d. For a classic histogram, choose a bucket's
+    bound."""
     type: Literal["Classic", "Native"] = "Classic"
     """Whether the histogram is classic (buckets as series) or native."""
     unit: Literal["Seconds", "Milliseconds"] = "Seconds"
@@ -81,15 +103,11 @@ class RawIndicator(Model):
 class Indicator(Model):
     """The service level indicator (SLI): exactly one of the four."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                rule(
-                    "[has(self.ratio), has(self.latency), has(self.threshold), has(self.raw)].filter(x, x).size() == 1",
-                    "give exactly one indicator: ratio, latency, threshold or raw",
-                )
-            ]
-        }
+    model_config = rules(
+        rule(
+            "[has(self.ratio), has(self.latency), has(self.threshold), has(self.raw)].filter(x, x).size() == 1",
+            "give exactly one indicator: ratio, latency, threshold or raw (one of another name is not known)",
+        )
     )
 
     ratio: RatioIndicator | None = None
@@ -105,7 +123,7 @@ class Indicator(Model):
 class LeadingIndicator(Model):
     """A measurement that moves before the SLI does, and the limit past which it hurts the SLI."""
 
-    name: Annotated[str, Field(pattern=DNS_LABEL, max_length=63)]
+    name: DnsLabel
     """The indicator's name, unique within the objective; policies and reasons refer to it."""
     query: Query
     """A PromQL expression; it may give one number, or one a pod or node when `per` names that label."""
@@ -113,9 +131,9 @@ class LeadingIndicator(Model):
     """The value past which the indicator hurts the SLI."""
     direction: Literal["Above", "Below"] = "Above"
     """On which side of the limit it hurts."""
-    horizon: Duration = Duration("10m")
-    """How far ahead a breach of the limit matters; choose it longer than the action takes to help."""
-    per: Annotated[str, Field(pattern=LABEL_NAME, max_length=63)] | None = None
+    horizon: Annotated[Duration, Between("10s", "7d")] = Duration("10m")
+    """How far ahead a breach of the limit matters, from 10s to 7d; choose it longer than the action takes to help."""
+    per: LabelName | None = None
     """The label whose values the query's series speak of, such as `pod` or `node`; it tells actions what to act on."""
     trend: Literal["Load", "Saturation"] = "Load"
     """Load rises and falls (traffic, latency, queues). Saturation fills up until something resets it (memory, disk)."""
@@ -124,34 +142,33 @@ class LeadingIndicator(Model):
 class ServiceLevelObjectiveSpec(Model):
     """What is promised."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                rule(
-                    "!has(self.dependsOn) || self.dependsOn.all(d, self.dependsOn.exists_one(e, e == d))",
-                    "dependsOn names an objective twice",
-                ),
-            ]
-        }
-    )
-
     description: Annotated[str, Field(max_length=1024)] = ""
     """What is promised to whom, for people."""
     target: TargetRef
     """The workload that actions change."""
-    source: Annotated[str, Field(pattern=DNS_LABEL, max_length=63)] = "default"
+    source: DnsLabel = "default"
     """The MetricSource that is asked."""
     indicator: Indicator
     """The service level indicator."""
-    objective: Annotated[float, Field(gt=0, lt=100)]
-    """The share of good events that is promised, in percent: 99.9 leaves an error budget of 0.1 %."""
-    window: Duration = Duration("30d")
+    objective: Annotated[float, Field(gt=1, lt=100, json_schema_extra={VALIDATIONS: [_PERCENT]})]
+    """The share of good events that is promised, in percent, above 1 and below 100: 99.9 leaves an error budget of
+    0.1 %."""
+    window: Annotated[Duration, Between("1h", "90d")] = Duration("30d")
     """The rolling window of the objective, from 1h to 90d."""
-    leading_indicators: Annotated[list[LeadingIndicator], Field(max_length=16)] = []
+    leading_indicators: Annotated[
+        list[LeadingIndicator],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = []
     """Measurements that move before the SLI does."""
-    depends_on: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=32)] = []
-    """Objectives of the same namespace that this one suffers from: while one of them is at risk, this one's risk is theirs
-    and nothing is done for it."""
+    depends_on: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=253)]],
+        Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = []
+    """Objectives of the same namespace that this one suffers from: while one of them is at risk, this one's risk is
+    theirs and nothing is done for it."""
 
 
 class RiskCause(Model):
@@ -226,15 +243,20 @@ class ServiceLevelObjectiveStatus(Model):
     """What each policy decided last."""
     episode: Episode | None = None
     """The present or last stretch of time at risk."""
-    conditions: Annotated[
-        list[Condition],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = []
+    conditions: Conditions = []
     """Ready, DataFresh, PredictionReady, AtRisk."""
 
 
 class ServiceLevelObjective(Resource):
     """A service level objective with leading indicators: forestall forecasts its breach."""
+
+    model_config = rules(
+        rule(
+            "!has(self.spec.dependsOn) || !(self.metadata.name in self.spec.dependsOn)",
+            "an objective cannot depend on itself",
+            fieldPath=".spec.dependsOn",
+        )
+    )
 
     KIND: ClassVar[str] = "ServiceLevelObjective"
     PLURAL: ClassVar[str] = "servicelevelobjectives"
