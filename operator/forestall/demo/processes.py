@@ -26,8 +26,9 @@ REGISTER = "processes"
 """The file with a line of JSON, [pid, time of creation], for each process that was started in the workspace."""
 KEEP = "keep"
 """The file that says that the workspace outlives its owner."""
+GRACE_S = 5.0
+"""How long a process may take to end when it is asked to."""
 
-_GRACE_S = 5.0
 _LAST_LINES = 15
 
 
@@ -95,7 +96,7 @@ def end(folder: Path) -> None:
         raise InvalidInput(f"{folder} is not the folder of a forestall workspace")
     groups = list(_registered(folder))
     _signal(groups, signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE_S
+    deadline = time.monotonic() + GRACE_S
     while time.monotonic() < deadline and any(_alive_in(group) for group in groups):
         time.sleep(0.02)
     _signal(groups, signal.SIGKILL)

@@ -12,7 +12,7 @@ from typing import Self
 
 import psutil
 
-from forestall.demo.processes import KEEP, MARK, REGISTER, last_lines, runnable
+from forestall.demo.processes import GRACE_S, KEEP, MARK, REGISTER, last_lines, runnable
 
 
 class Workspace:
@@ -79,6 +79,15 @@ class Workspace:
         with (self.path / REGISTER).open("a") as register:
             register.write(json.dumps([process.pid, psutil.Process(process.pid).create_time()]) + "\n")
         return process
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """End one process that `start` returned, before the workspace ends."""
+        process.terminate()
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def last_words(self, name: str) -> str:
         """Return the end of what the process called `name` printed, for a message."""

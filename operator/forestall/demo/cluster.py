@@ -1,0 +1,123 @@
+"""A running cluster, and what a person does to one: kubectl, helm, a kubeconfig for a ServiceAccount."""
+
+import json
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from forestall.demo.processes import run
+from forestall.demo.programs import Programs
+from forestall.demo.workspace import Workspace
+
+
+class RunningCluster:
+    """A cluster that answers, reached with full rights by a kubeconfig file.
+
+    What kubectl and helm keep for themselves goes into `folder`, so that the user's own settings of both neither
+    change anything here nor are changed.
+    """
+
+    def __init__(self, kubeconfig: Path, programs: Programs, folder: Path) -> None:
+        self.kubeconfig = kubeconfig
+        self._programs = programs
+        self._folder = folder
+
+    def kubectl(
+        self, *arguments: str | Path, stdin: str | None = None, check: bool = True, timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl and return what it printed; raises CommandFailed with its last words when it fails."""
+        command = [self._programs["kubectl"], *arguments]
+        return run(command, stdin=stdin, env=self.environment, timeout_s=timeout_s, check=check)
+
+    def helm(
+        self, *arguments: str | Path, check: bool = True, timeout_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run helm and return what it printed; raises CommandFailed with its last words when it fails."""
+        return run([self._programs["helm"], *arguments], env=self.environment, timeout_s=timeout_s, check=check)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment variables under which kubectl, helm and forestall work on this cluster."""
+        return {
+            "KUBECONFIG": str(self.kubeconfig),
+            "KUBECACHEDIR": str(self._folder / "kubectl"),
+            "KUBERC": "off",
+            "HELM_CACHE_HOME": str(self._folder / "helm" / "cache"),
+            "HELM_CONFIG_HOME": str(self._folder / "helm" / "config"),
+            "HELM_DATA_HOME": str(self._folder / "helm" / "data"),
+        }
+
+    def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
+        """Return an object; raises CommandFailed when there is none."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json").stdout)
+        return found
+
+    def apply(self, *objects: Mapping[str, Any], namespace: str = "default") -> None:
+        """Create or change objects by server-side apply; raises CommandFailed with the server's words if refused."""
+        manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-", stdin=manifest)
+
+    def kubeconfig_for(self, namespace: str, service_account: str, *, valid: str = "12h") -> Path:
+        """Return a kubeconfig file that acts with the rights of a ServiceAccount, and no more."""
+        token = self.kubectl("create", "token", service_account, "-n", namespace, f"--duration={valid}").stdout.strip()
+        view = json.loads(self.kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "json").stdout)
+        name = f"{namespace}-{service_account}"
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": name, "cluster": view["clusters"][0]["cluster"]}],
+            "users": [{"name": name, "user": {"token": token}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": namespace}}],
+            "current-context": name,
+        }
+        path = self._folder / f"{name}.kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(config))
+        return path
+
+
+class LocalCluster(RunningCluster, ABC):
+    """A cluster of one's own in a workspace: it runs in the body of a ``with`` and is gone after it.
+
+    Whatever else belongs to the cluster's user may be started in its `workspace`, and ends with it.
+    """
+
+    def __init__(self, workspace: Workspace, programs: Programs) -> None:
+        super().__init__(workspace.path / "kubeconfig", programs, workspace.path)
+        self.workspace = workspace
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start the cluster and return when it takes pods; raises CommandFailed or MissingTool when it can't."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the cluster and everything in its workspace, unless it is kept. May be called again."""
+
+    @abstractmethod
+    def scale_nodes(self, count: int) -> None:
+        """Add or remove nodes until there are `count`, and return when they are ready."""
+
+    @abstractmethod
+    def set_start_up(self, seconds: float) -> None:
+        """Set how long pods that start from now on take until they are ready."""
+
+    def keep(self) -> None:
+        """Leave the cluster running when the body ends."""
+        self.workspace.keep()
