@@ -1,0 +1,162 @@
+"""One request to the Kubernetes API: authenticated, bounded in time, and its failures in forestall's own words."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client.exceptions import ApiException
+
+from forestall import __version__
+from forestall.adapters.kubernetes.access import Access
+from forestall.errors import ClusterError, Conflict, Forbidden, NotFound, Throttled, Unavailable
+
+TIMEOUT = 4.0
+"""The most seconds that one request may take: the lease's arithmetic rests on it."""
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+JSON = "application/json"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class Expired(ClusterError):
+    """A list's continue token is too old (410)."""
+
+
+class UnknownPath(NotFound):
+    """The server has no such resource, as opposed to no such object."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: tuple[tuple[str, str | int], ...]
+    headers: Mapping[str, str]
+    body: Any
+    timeout: float
+
+
+class Api:
+    """The API server, for raw requests; an asynchronous context manager."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._client = ApiClient(access.configuration)
+        self._client.user_agent = f"forestall/{__version__}"
+
+    async def __aenter__(self) -> Self:
+        """Return the API; connections are opened when they are needed."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 -- the whole request's limit is the client's to keep
+    ) -> dict[str, Any]:
+        """Send one request and return the JSON object of the answer.
+
+        A refused token is read anew from its file, and the request sent once more: it was not carried out. Nothing else
+        is ever repeated.
+
+        Raises:
+            ClusterError: or one of its kinds, with what was asked and what the server said.
+        """
+        headers = {"Content-Type": content_type, "Accept": accept}
+        what = f"{method} {path}"
+        used = self._access.token
+        request = _Request(method, path, tuple((query or {}).items()), headers, body, min(timeout, TIMEOUT))
+        status, data = await self._send(request)
+        if status == 401 and await self._access.renew(used):
+            status, data = await self._send(request)
+        if not 200 <= status <= 299:
+            raise refusal(status, data, what)
+        try:
+            answer = json.loads(data)
+        except ValueError as error:
+            raise Unavailable(f"{what}: the answer is not JSON") from error
+        if not isinstance(answer, dict):
+            raise Unavailable(f"{what}: the answer is not a JSON object")
+        return answer
+
+    async def _send(self, request: _Request) -> tuple[int, bytes]:
+        what = f"{request.method} {request.path}"
+        try:
+            serialized = await self._client.param_serialize(
+                request.method,
+                request.path,
+                query_params=list(request.query),
+                header_params=dict(request.headers),
+                body=request.body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._client.call_api(
+                *serialized, _request_timeout=aiohttp.ClientTimeout(total=request.timeout)
+            )
+            return response.status, await response.read()  # type: ignore[no-untyped-call]
+        except TimeoutError as error:
+            raise Unavailable(f"{what}: no answer within {request.timeout:g} s") from error
+        except (aiohttp.ClientError, ApiException, OSError) as error:
+            raise Unavailable(f"{what}: {str(error) or type(error).__name__}") from error
+        except RuntimeError as error:  # aiohttp says so when its session is closed
+            raise ClusterError(f"{what}: {error}") from error
+
+
+def segment(text: str) -> str:
+    """Return `text` as one segment of a path."""
+    return quote(text, safe="")
+
+
+def refusal(status: int, data: bytes, what: str) -> ClusterError:
+    """Return the error that an answer of `status` with the body `data` stands for."""
+    reason, message = _status(data)
+    text = f"{what}: {message or f'HTTP {status}'}"
+    match status:
+        case 401:
+            return Forbidden(f"{what}: the API server does not accept the operator's credentials")
+        case 403:
+            return Forbidden(text)
+        case 404:
+            return NotFound(text) if _names_an_object(data) else UnknownPath(text)
+        case 409:
+            return Conflict(text)
+        case 410:
+            return Expired(text)
+        case 429:
+            return Throttled(text)
+        case _ if status >= 500 or reason == "ServerTimeout":
+            return Unavailable(text)
+        case _:
+            return ClusterError(text)
+
+
+def _status(data: bytes) -> tuple[str, str]:
+    """Return reason and message of a `Status` object; of anything else, its beginning as the message."""
+    try:
+        body = json.loads(data)
+        return str(body.get("reason", "")), str(body.get("message", ""))
+    except (ValueError, AttributeError):
+        return "", data[:200].decode(errors="replace").strip()
+
+
+def _names_an_object(data: bytes) -> bool:
+    try:
+        return bool(json.loads(data)["details"]["name"])
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,231 @@
+"""The cluster, through the Kubernetes API."""
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from forestall.adapters.kubernetes.api import (
+    APPLY_PATCH,
+    JSON,
+    MERGE_PATCH,
+    METADATA_LIST,
+    TIMEOUT,
+    Api,
+    Expired,
+    UnknownPath,
+)
+from forestall.adapters.kubernetes.events import Recorder
+from forestall.adapters.kubernetes.kinds import Kinds
+from forestall.api.remediation import ObjectRef
+from forestall.errors import ClusterError, LostLease, NotFound, Unavailable
+from forestall.ports import Event, Patch, Scale
+
+MANAGER = "forestall"
+"""The name under which the API server remembers what the operator wrote."""
+PAGE = 500
+"""Objects of a list in one answer: whole lists of large clusters cost too much memory on both sides."""
+LIST_TIMEOUT = 20.0
+"""The most seconds that reading a whole list, page by page, may take."""
+
+
+class KubernetesCluster:
+    """Implements the `Cluster` port.
+
+    Each request ends within the `Api`'s timeout, no write is repeated, and each write passes the fence just before it
+    is sent, and ends before the lease does.
+    """
+
+    def __init__(
+        self, api: Api, recorder: Recorder, namespace: str, fence: Callable[[], float] = lambda: math.inf
+    ) -> None:
+        """Make the cluster of an API server.
+
+        `namespace` is the operator's own, where the Secrets of metric sources are. `fence` returns for how many seconds
+        this process may still write, and raises `LostLease` when it may not; without one it always may.
+        """
+        self._api = api
+        self._kinds = Kinds(api)
+        self._recorder = recorder
+        self._namespace = namespace
+        self._fence = fence
+
+    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
+        """Return the object. `ref.uid`, where given, must match, else `NotFound`."""
+        return _same(ref, await self._request("GET", ref))
+
+    async def find(
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return all objects of a kind, read page by page; in all namespaces when `namespace` is empty."""
+        query = {"labelSelector": label_selector} if label_selector else {}
+        return [
+            {"apiVersion": api_version, "kind": kind, **item}
+            for item in await self._list(api_version, kind, namespace, query, JSON)
+        ]
+
+    async def uids(self, api_version: str, kind: str) -> frozenset[str]:
+        """Return the UIDs of all objects of a kind, reading no more of them than their metadata."""
+        items = await self._list(api_version, kind, "", {}, METADATA_LIST)
+        return frozenset(str(item["metadata"]["uid"]) for item in items)
+
+    async def read_scale(self, ref: ObjectRef) -> Scale:
+        """Return the /scale subresource of the object; `NotFound` where the kind has none."""
+        body = await self._request("GET", ref, "scale")
+        return _scale(_same(ref, body))
+
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+        """Set the replicas; `Conflict` unless the object still has `resource_version`."""
+        patch = {"metadata": _precondition(ref, resource_version), "spec": {"replicas": replicas}}
+        return _scale(await self._request("PATCH", ref, "scale", body=patch, content_type=MERGE_PATCH))
+
+    async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
+        """Merge-patch the object as the operator; `Conflict` unless it still has `resource_version`."""
+        metadata = {**patch.get("metadata", {}), **_precondition(ref, resource_version)}
+        return await self._request("PATCH", ref, body={**patch, "metadata": metadata}, content_type=MERGE_PATCH)
+
+    async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create the object; `Conflict` where the name exists."""
+        metadata = body["metadata"]
+        ref = ObjectRef(
+            api_version=body["apiVersion"],
+            kind=body["kind"],
+            namespace=metadata.get("namespace") or "",
+            name=metadata["name"],
+        )
+        return await self._request("POST", ref, body=body)
+
+    async def replace_status(
+        self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
+    ) -> Mapping[str, Any]:
+        """Replace the status; `Conflict` unless the object still has `resource_version`."""
+        body = _identity(ref, resource_version) | {"status": status}
+        return await self._request("PUT", ref, "status", body=body)
+
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Server-side apply the status, as the only manager of all of it."""
+        body = _identity(ref) | {"status": status}
+        return await self._request("PATCH", ref, "status", body=body, content_type=APPLY_PATCH, query={"force": "true"})
+
+    async def record(self, event: Event) -> None:
+        """Record a Kubernetes Event in the background; the same one again within minutes is counted, not written anew.
+
+        A process that does not lead has nothing to tell.
+        """
+        with contextlib.suppress(LostLease):
+            self._fence()
+            self._recorder.record(event)
+
+    async def read_secret(self, name: str, key: str) -> str:
+        """Return the text under a key of a Secret in the operator's own namespace.
+
+        Raises:
+            NotFound: there is no such Secret, or no such key in it.
+            ClusterError: it can't be read, or is no text.
+        """
+        ref = ObjectRef(api_version="v1", kind="Secret", namespace=self._namespace, name=name)
+        data = (await self._request("GET", ref)).get("data") or {}
+        if key not in data:
+            raise NotFound(f"the Secret {self._namespace}/{name} has no key {key}")
+        try:
+            return base64.b64decode(data[key]).decode()
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise ClusterError(f"{key} of the Secret {self._namespace}/{name} is not text") from error
+
+    async def _request(
+        self,
+        method: str,
+        ref: ObjectRef,
+        subresource: str = "",
+        *,
+        body: Any = None,
+        content_type: str = JSON,
+        query: Mapping[str, str | int] | None = None,
+    ) -> dict[str, Any]:
+        kind = await self._kinds.find(ref.api_version, ref.kind)
+        if subresource and subresource not in kind.subresources:
+            raise NotFound(f"{ref.kind} of {ref.api_version} has no /{subresource}")
+        path = kind.path(ref.namespace, "" if method == "POST" else ref.name, subresource)
+        if method == "GET":
+            seconds = TIMEOUT
+        else:
+            query = {**(query or {}), "fieldManager": MANAGER}
+            seconds = min(TIMEOUT, self._fence())
+        try:
+            return await self._api.request(
+                method, path, query=query, body=body, content_type=content_type, timeout=seconds
+            )
+        except UnknownPath:
+            self._kinds.forget(ref.api_version)
+            raise
+
+    async def _list(
+        self, api_version: str, kind: str, namespace: str, query: Mapping[str, str | int], accept: str
+    ) -> list[dict[str, Any]]:
+        """Return all items of a list, read anew from its start when the server has forgotten where it was."""
+        path = (await self._kinds.find(api_version, kind)).path(namespace)
+        try:
+            async with asyncio.timeout(LIST_TIMEOUT):
+                while True:
+                    try:
+                        return [item async for item in self._pages(path, query, accept)]
+                    except Expired:
+                        continue
+        except TimeoutError as error:
+            raise Unavailable(f"GET {path}: the list was not read within {LIST_TIMEOUT:g} s") from error
+        except UnknownPath:
+            self._kinds.forget(api_version)
+            raise
+
+    async def _pages(self, path: str, query: Mapping[str, str | int], accept: str) -> AsyncIterator[dict[str, Any]]:
+        token = ""
+        while True:
+            page = {**query, "limit": PAGE, **({"continue": token} if token else {})}
+            answer = await self._api.request("GET", path, query=page, accept=accept)
+            for item in answer.get("items") or []:
+                yield item
+            token = answer.get("metadata", {}).get("continue", "")
+            if not token:
+                return
+
+
+def _same(ref: ObjectRef, body: dict[str, Any]) -> dict[str, Any]:
+    """Return `body` when it is the very object that `ref` means, and not a later one of the same name."""
+    if ref.uid and body["metadata"]["uid"] != ref.uid:
+        raise NotFound(f"{ref.kind} {_name(ref)} was deleted, and another one of the same name made since")
+    return body
+
+
+def _name(ref: ObjectRef) -> str:
+    return f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+
+
+def _precondition(ref: ObjectRef, resource_version: str = "") -> dict[str, str]:
+    """Return the metadata that makes the server refuse another object of the same name, or another state of it."""
+    wanted = {"resourceVersion": resource_version, "uid": ref.uid}
+    return {key: value for key, value in wanted.items() if value}
+
+
+def _identity(ref: ObjectRef, resource_version: str = "") -> dict[str, Any]:
+    """Return the beginning of a whole body for `ref`."""
+    metadata = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})}
+    return {
+        "apiVersion": ref.api_version,
+        "kind": ref.kind,
+        "metadata": metadata | _precondition(ref, resource_version),
+    }
+
+
+def _scale(body: Mapping[str, Any]) -> Scale:
+    metadata, status = body["metadata"], body.get("status") or {}
+    return Scale(
+        # a workload without `replicas` has one, except by its own /scale, which then answers zero
+        spec_replicas=int((body.get("spec") or {}).get("replicas", 0)),
+        status_replicas=int(status.get("replicas", 0)),
+        selector=str(status.get("selector", "")),
+        resource_version=str(metadata["resourceVersion"]),
+        uid=str(metadata["uid"]),
+    )

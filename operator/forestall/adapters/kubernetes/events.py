@@ -1,0 +1,192 @@
+"""Kubernetes Events: what happened, where `kubectl describe` shows it.
+
+The same event about the same object is counted on one Event object, an object that has too much to tell is cut short,
+and nothing that goes wrong here disturbs anything: Events are for people, not for the operator's own memory.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from forestall.adapters.kubernetes.api import MERGE_PATCH, Api, segment
+from forestall.errors import ClusterError, NotFound
+from forestall.ports import Event
+
+SAME_WITHIN = 600.0
+"""For how many seconds after its last occurrence an event is the same one again."""
+BURST, REFILL = 10, 60.0
+"""How many requests one object's events may cause at once, and after how many seconds one more."""
+REMEMBERED = 4096
+"""How many series, and how many objects' budgets, are remembered."""
+WAITING = 1000
+"""How many events wait for the API server before further ones are dropped."""
+CLOSING = 2.0
+"""How many seconds the waiting events get when the operator stops."""
+MESSAGE = 1024
+"""The most characters of a message that the API server takes."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Series:
+    """One Event object, and how often it happened."""
+
+    path: str
+    count: int
+    last: float
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    filled: float
+
+    def take(self, now: float) -> bool:
+        self.tokens = min(BURST, self.tokens + (now - self.filled) / REFILL)
+        self.filled = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class Recorder:
+    """Posts events in the background; an asynchronous context manager that gives the waiting ones a moment at the end.
+
+    Start it before Kopf: Kopf cancels, when it ends, every task that started later.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        instance: str,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`instance` tells this process from others: the name of its pod."""
+        self._api = api
+        self._instance = instance
+        self._monotonic = monotonic
+        self._wall = wall
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(WAITING)
+        self._series: OrderedDict[tuple[str, ...], _Series] = OrderedDict()
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start posting."""
+        self._worker = asyncio.create_task(self._work(), name="events")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Post what still waits, for a moment, and stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._queue.join(), CLOSING)
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
+
+    def record(self, event: Event) -> None:
+        """Have the event posted soon; it is dropped when too many wait."""
+        try:
+            self._queue.put_nowait(event)
+        except asyncio.QueueFull:
+            _log.debug("event dropped", why="too many wait", reason=event.reason, object=event.about.name)
+
+    async def _work(self) -> None:
+        while True:
+            event = await self._queue.get()
+            try:
+                await self.post(event)
+            except ClusterError as error:
+                _log.warning("event not posted", reason=event.reason, object=event.about.name, error=str(error))
+            finally:
+                self._queue.task_done()
+
+    async def post(self, event: Event) -> None:
+        """Post the event now, or count it on the one that was posted before.
+
+        Raises:
+            ClusterError: the API server did not take it.
+        """
+        now = self._monotonic()
+        key = _key(event)
+        series = self._series.get(key)
+        if series is not None and now - series.last > SAME_WITHIN:
+            series = None
+        if series is not None:
+            series.count, series.last = series.count + 1, now
+            self._series.move_to_end(key)
+        if not self._may_post(event, now):
+            return
+        if series is not None:
+            with contextlib.suppress(NotFound):  # its time to live was over: it begins anew
+                await self._api.request(
+                    "PATCH", series.path, body=self._again(event, series.count), content_type=MERGE_PATCH
+                )
+                return
+        body = self._first(event)
+        namespace = segment(body["metadata"]["namespace"])
+        path = f"/api/v1/namespaces/{namespace}/events"
+        await self._api.request("POST", path, body=body)
+        self._series[key] = _Series(f"{path}/{segment(body['metadata']['name'])}", 1, now)
+        _forget_oldest(self._series)
+
+    def _may_post(self, event: Event, now: float) -> bool:
+        about = event.about.uid or f"{event.about.kind}/{event.about.namespace}/{event.about.name}"
+        bucket = self._buckets.setdefault(about, _Bucket(BURST, now))
+        self._buckets.move_to_end(about)
+        _forget_oldest(self._buckets)
+        return bucket.take(now)
+
+    def _first(self, event: Event) -> dict[str, Any]:
+        at = self._now()
+        about = event.about
+        # names follow the custom of other components: the object's name, and what makes it unique
+        name = f"{about.name[:200]}.{uuid.uuid4().hex[:16]}"
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            # Events about objects without a namespace live in `default`
+            "metadata": {"name": name, "namespace": about.namespace or "default"},
+            "involvedObject": about.dump(),
+            "type": event.kind,
+            "reason": event.reason,
+            "message": event.message[:MESSAGE],
+            "action": event.action or event.reason,
+            "source": {"component": "forestall"},
+            "reportingComponent": "forestall.dev/operator",
+            "reportingInstance": self._instance[:128],
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+        }
+
+    def _again(self, event: Event, count: int) -> dict[str, Any]:
+        return {"count": count, "lastTimestamp": self._now(), "message": event.message[:MESSAGE]}
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _key(event: Event) -> tuple[str, ...]:
+    """Return what makes two events the same: not the message, which carries numbers that change."""
+    about = event.about
+    return (about.uid, about.kind, about.namespace, about.name, event.kind, event.reason, event.action)
+
+
+def _forget_oldest(remembered: OrderedDict[Any, Any]) -> None:
+    while len(remembered) > REMEMBERED:
+        remembered.popitem(last=False)

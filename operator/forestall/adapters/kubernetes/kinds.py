@@ -1,0 +1,79 @@
+"""Which kinds the API server serves, under which paths, and with which subresources."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from forestall.adapters.kubernetes.api import Api, segment
+from forestall.errors import NotFound
+
+LOOK_AGAIN = 10.0
+"""After how many seconds a kind that was not there is looked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one kind is reached."""
+
+    prefix: str
+    plural: str
+    namespaced: bool
+    subresources: frozenset[str]
+
+    def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
+        """Return the path of the objects in a namespace (of all where it is empty), or of one of them."""
+        parts = [self.prefix]
+        if self.namespaced and namespace:
+            parts += ["namespaces", segment(namespace)]
+        parts += [self.plural, *([segment(name)] if name else []), *([subresource] if subresource else [])]
+        return "/".join(parts)
+
+
+class Kinds:
+    """The kinds by API version, asked for once and again when one is missing."""
+
+    def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
+        self._api = api
+        self._clock = clock
+        self._known: dict[str, tuple[float, MappingProxyType[str, Kind]]] = {}
+        self._asking = asyncio.Lock()
+
+    async def find(self, api_version: str, kind: str) -> Kind:
+        """Return how a kind is reached.
+
+        Raises:
+            NotFound: the server does not serve it.
+            ClusterError: the server could not be asked.
+        """
+        async with self._asking:
+            asked, kinds = self._known.get(api_version, (float("-inf"), MappingProxyType({})))
+            if kind not in kinds and self._clock() - asked >= LOOK_AGAIN:
+                kinds = await self._ask(api_version)
+                self._known[api_version] = (self._clock(), kinds)
+        if kind not in kinds:
+            raise NotFound(f"the cluster has no kind {kind} of {api_version}")
+        return kinds[kind]
+
+    def forget(self, api_version: str) -> None:
+        """Ask again next time: a path that was known is gone."""
+        self._known.pop(api_version, None)
+
+    async def _ask(self, api_version: str) -> MappingProxyType[str, Kind]:
+        prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{segment(api_version)}"
+        try:
+            resources = (await self._api.request("GET", prefix)).get("resources", [])
+        except NotFound:
+            resources = []
+        subresources: dict[str, set[str]] = {}
+        for each in resources:
+            plural, _, subresource = each["name"].partition("/")
+            subresources.setdefault(plural, set()).update([subresource] if subresource else [])
+        return MappingProxyType(
+            {
+                each["kind"]: Kind(prefix, each["name"], each["namespaced"], frozenset(subresources[each["name"]]))
+                for each in resources
+                if "/" not in each["name"]
+            }
+        )

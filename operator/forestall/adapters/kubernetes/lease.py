@@ -1,0 +1,295 @@
+"""One leader, by a Lease.
+
+What keeps two processes from acting at once is arithmetic on clocks that only run forwards. The leader renews every
+`retry` seconds and may write until `renew_deadline` after the moment at which its last successful renewal was *sent*.
+Another process may take over when it has seen no renewal for `duration` after the moment at which it *saw* the last
+one, which is later. A request ends within 4 s, and 10 s + 4 s < 15 s. Times that other machines wrote are for people.
+
+Source of the protocol: client-go's `tools/leaderelection`.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import structlog
+
+from forestall.adapters.kubernetes.api import TIMEOUT, Api, segment
+from forestall.errors import ClusterError, Conflict, LostLease, NotFound
+
+_log = structlog.get_logger(__name__)
+
+
+def boottime() -> float:
+    """Return the seconds since the machine started, those too in which it was suspended (where the system tells)."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The four times of an election, in seconds."""
+
+    duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry: float = 2.0
+    request: float = TIMEOUT
+
+    def __post_init__(self) -> None:
+        if not self.retry < self.renew_deadline <= self.duration - self.request:
+            raise ValueError("retry < renew_deadline <= duration - request must hold, or two could lead at once")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """What a Lease says."""
+
+    holder: str = ""
+    """Empty: released."""
+    duration: float = 0.0
+    transitions: int = 0
+    acquired: str = ""
+    renewed: str = ""
+    resource_version: str = ""
+
+
+class LeaseStore(Protocol):
+    """Where the lease is kept. Each call raises `ClusterError` or one of its kinds, and ends within `seconds`."""
+
+    async def read(self, seconds: float) -> LeaseRecord:
+        """Return the lease; `NotFound` where there is none yet."""
+        ...
+
+    async def create(self, record: LeaseRecord, seconds: float) -> LeaseRecord:
+        """Create the lease; `Conflict` where it exists."""
+        ...
+
+    async def update(self, record: LeaseRecord, seconds: float) -> LeaseRecord:
+        """Replace the lease; `Conflict` unless it still has the record's `resource_version`."""
+        ...
+
+
+class KubernetesLease:
+    """A `coordination.k8s.io/v1` Lease."""
+
+    def __init__(self, api: Api, namespace: str, name: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._name = name
+        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{segment(namespace)}/leases"
+
+    async def read(self, seconds: float) -> LeaseRecord:
+        """Return the lease; `NotFound` where there is none yet."""
+        return _record(await self._api.request("GET", f"{self._path}/{segment(self._name)}", timeout=seconds))
+
+    async def create(self, record: LeaseRecord, seconds: float) -> LeaseRecord:
+        """Create the lease; `Conflict` where it exists."""
+        return _record(await self._api.request("POST", self._path, body=self._body(record), timeout=seconds))
+
+    async def update(self, record: LeaseRecord, seconds: float) -> LeaseRecord:
+        """Replace the lease; `Conflict` unless it still has the record's `resource_version`."""
+        path = f"{self._path}/{segment(self._name)}"
+        return _record(await self._api.request("PUT", path, body=self._body(record), timeout=seconds))
+
+    def _body(self, record: LeaseRecord) -> dict[str, Any]:
+        metadata = {"name": self._name, "namespace": self._namespace}
+        if record.resource_version:
+            metadata["resourceVersion"] = record.resource_version
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": metadata,
+            "spec": {
+                "holderIdentity": record.holder,
+                "leaseDurationSeconds": max(1, round(record.duration)),
+                "leaseTransitions": record.transitions,
+                "acquireTime": record.acquired,
+                "renewTime": record.renewed,
+            },
+        }
+
+
+def _record(body: dict[str, Any]) -> LeaseRecord:
+    spec = body.get("spec") or {}
+    return LeaseRecord(
+        holder=spec.get("holderIdentity") or "",
+        duration=float(spec.get("leaseDurationSeconds") or 0),
+        transitions=int(spec.get("leaseTransitions") or 0),
+        acquired=spec.get("acquireTime") or "",
+        renewed=spec.get("renewTime") or "",
+        resource_version=body["metadata"]["resourceVersion"],
+    )
+
+
+class Elector:
+    """Tries to lead, and to go on leading; `run` it as a task, before Kopf is started.
+
+    `identity` must be unique to this process, not only to its pod. `on_lost` is called once when a lead is lost for any
+    reason but `stop`: the process must exit then, for what its requests under way still do is not known to it.
+    """
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        identity: str,
+        on_lost: Callable[[str], None],
+        timing: Timing = Timing(),
+        *,
+        clock: Callable[[], float] = boottime,
+        wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._on_lost = on_lost
+        self._timing = timing
+        self._clock = clock
+        self._wall = wall
+        self._sleep = sleep
+        self._held: LeaseRecord | None = None
+        self._sent = 0.0  # when the last successful renewal was sent
+        self._seen = LeaseRecord()
+        self._seen_at = float("-inf")  # when another version of the lease was last seen
+        self._moved = clock()
+        self._elected = asyncio.Event()
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this process may write now."""
+        return self._held is not None and self._clock() < self._sent + self._timing.renew_deadline
+
+    @property
+    def moves(self) -> bool:
+        """Whether the loop has moved lately, as leader or standby."""
+        return self._clock() - self._moved < self._timing.duration
+
+    @property
+    def leader(self) -> str:
+        """The identity of the leader as last seen; empty when there is none."""
+        return self._identity if self.is_leader else self._seen.holder
+
+    def fence(self) -> float:
+        """Return the seconds that remain until another process may lead.
+
+        Raises:
+            LostLease: this process may not write, because it does not lead, or has not renewed in time.
+        """
+        if not self.is_leader:
+            raise LostLease("this process does not lead" if self._held is None else "the lease was not renewed in time")
+        return self._sent + self._timing.duration - self._clock()
+
+    async def elected(self) -> None:
+        """Wait until this process leads."""
+        await self._elected.wait()
+
+    async def run(self) -> None:
+        """Try to lead, and then renew, until the lead is lost or the task is cancelled."""
+        try:
+            while not (self._held is None and self._elected.is_set()):
+                self._moved = self._clock()
+                await (self._try_to_lead() if self._held is None else self._renew())
+                await self._sleep(self._timing.retry)
+        except Exception as error:
+            self._lose(f"the lease loop broke: {error}")
+            raise
+
+    async def release(self) -> None:
+        """Give the lease back, so that a standby takes over at once.
+
+        Call it when `run` was cancelled and nothing writes any more. It is an act of courtesy: when it fails, the
+        standby waits for the lease to run out.
+        """
+        held, self._held = self._held, None
+        if held is None:
+            return
+        try:
+            try:
+                await self._give_back(held)
+            except Conflict:  # a renewal that was cut off by the end had been taken
+                found = await self._store.read(self._timing.request)
+                if found.holder == self._identity:
+                    await self._give_back(found)
+        except ClusterError as error:
+            _log.info("lease not released", error=str(error))
+
+    async def _give_back(self, held: LeaseRecord) -> None:
+        await self._store.update(replace(held, holder="", duration=1.0, renewed=self._now()), self._timing.request)
+
+    async def _try_to_lead(self) -> None:
+        try:
+            found = await self._store.read(self._timing.request)
+        except NotFound:
+            await self._take(LeaseRecord(), self._store.create)
+            return
+        except ClusterError as error:
+            _log.warning("lease not read", error=str(error))
+            return
+        if found.resource_version != self._seen.resource_version:
+            self._seen, self._seen_at = found, self._clock()
+        # one's own name on it: a write that was thought to have failed did not
+        free = found.holder in ("", self._identity)
+        if free or self._clock() - self._seen_at >= max(found.duration, self._timing.duration):
+            await self._take(found, self._store.update)
+
+    async def _take(self, found: LeaseRecord, write: Callable[[LeaseRecord, float], Awaitable[LeaseRecord]]) -> None:
+        sent, now = self._clock(), self._now()
+        record = LeaseRecord(
+            holder=self._identity,
+            duration=self._timing.duration,
+            transitions=found.transitions + (1 if found.resource_version else 0),
+            acquired=now,
+            renewed=now,
+            resource_version=found.resource_version,
+        )
+        try:
+            self._held = await write(record, self._timing.request)
+        except Conflict:
+            return  # somebody else was quicker
+        except ClusterError as error:
+            _log.warning("lease not taken", error=str(error))
+            return
+        self._sent = sent
+        self._elected.set()
+        _log.info("leading", identity=self._identity, before=found.holder)
+
+    async def _renew(self) -> None:
+        held = self._held
+        assert held is not None  # noqa: S101 -- run() calls this only while the lease is held
+        sent = self._clock()
+        left = self._sent + self._timing.renew_deadline - sent
+        if left <= 0:
+            self._lose(f"not renewed for {self._timing.renew_deadline:g} s")
+            return
+        try:
+            renewed = await self._store.update(replace(held, renewed=self._now()), min(self._timing.request, left))
+        except Conflict:
+            await self._look_again()
+        except NotFound:
+            self._lose("the lease was deleted")
+        except ClusterError as error:
+            _log.warning("lease not renewed", error=str(error), seconds_left=round(left, 1))
+        else:
+            self._held, self._sent = renewed, sent
+
+    async def _look_again(self) -> None:
+        """Find out why a renewal was refused: somebody else leads, or an earlier renewal had been taken after all."""
+        try:
+            found = await self._store.read(self._timing.request)
+        except ClusterError as error:
+            _log.warning("lease not read", error=str(error))
+            return
+        if found.holder == self._identity:
+            self._held = found  # the next renewal is sent with the right version
+        else:
+            self._lose(f"{found.holder or 'nobody'} holds the lease")
+
+    def _lose(self, why: str) -> None:
+        self._held = None
+        _log.error("lead lost", why=why)
+        self._on_lost(why)
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
