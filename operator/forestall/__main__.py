@@ -1,0 +1,41 @@
+"""The program: the only place that wires adapters into commands. Imports are late, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from forestall.cli.app import main as command
+from forestall.cli.wiring import Access, DemoOptions, RunOptions, Session, Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@asynccontextmanager
+async def _connect(access: Access) -> AsyncIterator[Session]:
+    from forestall.adapters import kubernetes  # noqa: PLC0415
+
+    found = await kubernetes.Access.find(str(access.kubeconfig or ""), access.context)
+    async with kubernetes.Api(found) as api:
+        # Commands record no Events, so the recorder is never started.
+        cluster = kubernetes.KubernetesCluster(api, kubernetes.Recorder(api, "cli"), found.namespace)
+        yield Session(cluster, found.namespace, found.configuration.host)
+
+
+def _run(options: RunOptions) -> int:
+    raise NotImplementedError
+
+
+def _demo(options: DemoOptions) -> int:
+    raise NotImplementedError
+
+
+def main() -> None:
+    """Run the command of the process's arguments."""
+    sys.exit(command(Wiring(connect=_connect, run=_run, demo=_demo)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Options that several commands share, in kubectl's words."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from forestall.cli.wiring import Access
+
+if TYPE_CHECKING:
+    from forestall.cli.app import State
+
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+
+Command = Callable[..., Any]
+
+
+def _debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj.debug = True
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Callable[..., str | None]:
+    def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        # An empty name would address the whole collection, an empty namespace all of them.
+        if value is not None and not pattern.fullmatch(value):
+            raise click.BadParameter(f"{value!r} is not the name of {what}.")
+        return value
+
+    return check
+
+
+debug = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_debug, help="Show the traceback of an error."
+)
+kubeconfig = click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path),
+    help="The kubeconfig file; as kubectl finds it by default.",
+)
+context = click.option("--context", help="The kubeconfig context; the current one by default.")
+namespace = click.option(
+    "-n", "--namespace", callback=_matching(_NAMESPACE, "a namespace"), help="The namespace; the context's by default."
+)
+
+
+def name(argument: str, what: str) -> Callable[[Command], Command]:
+    """Return a decorator for the argument that names one object."""
+    return click.argument(argument.lower(), metavar=argument, callback=_matching(_NAME, what))
+
+
+def connected(command: Callable[..., Awaitable[int | None]]) -> Command:
+    """Give an async command its session: `--kubeconfig` and `--context` become its first argument."""
+
+    @kubeconfig
+    @context
+    @debug
+    @click.pass_obj
+    @functools.wraps(command)
+    def call(state: State, /, kubeconfig: Path | None, context: str | None, **rest: object) -> int | None:
+        async def with_session() -> int | None:
+            async with state.wiring.connect(Access(kubeconfig, context)) as session:
+                return await command(session, **rest)
+
+        return asyncio.run(with_session())
+
+    return call

@@ -1,0 +1,77 @@
+"""What the commands are wired to; `__main__` and tests choose."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from forestall.ports import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a cluster is found; nothing given: as kubectl does, and inside a pod its ServiceAccount."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A reachable cluster."""
+
+    cluster: Cluster
+    namespace: str
+    """The default namespace: the kubeconfig context's, or the pod's own."""
+    server: str
+    """The API server's address, for messages."""
+    now: Callable[[], float] = time.time
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of `forestall run`."""
+
+    access: Access
+    namespace: str
+    """Where the Lease is, and the Secrets of metric sources."""
+    identity: str
+    """Who holds the Lease."""
+    interval: float
+    """Seconds from one cycle to the next."""
+    listen: tuple[str, int]
+    """Where `/livez`, `/readyz` and `/metrics` are served: host and port."""
+    log_level: str
+    """debug, info, warning or error."""
+    log_json: bool
+    """Write logs as JSON, one object a line."""
+    dry_run: bool
+    """Do all but write to the cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """The options of `forestall demo`."""
+
+    scenario: str
+    """surge, leak or node."""
+    keep: bool
+    """Leave the cluster running at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the commands call. Each may raise `ForestallError`, and nothing else that a person should see."""
+
+    connect: Callable[[Access], AbstractAsyncContextManager[Session]]
+    run: Callable[[RunOptions], int]
+    """Runs the operator until it is told to stop; returns the exit code."""
+    demo: Callable[[DemoOptions], int]
+    """Shows the demo; returns the exit code."""

@@ -1,0 +1,72 @@
+"""Times, numbers and others' texts, for people."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from forestall.core.duration import format_duration, parse_duration
+from forestall.errors import InvalidDuration
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return `text` without what a terminal would obey: objects are written by others."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def moment(text: str | None) -> float | None:
+    """Return the seconds since the epoch of an RFC 3339 time; None where there is none."""
+    if not text:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
+
+
+def ago(text: str | None, now: float) -> str:
+    """Return how long ago a time was, such as `4m`; empty where there is none."""
+    when = moment(text)
+    return "" if when is None else format_duration(max(0.0, round(now - when)))
+
+
+def until(text: str | None, now: float) -> str:
+    """Return how far off a time is, such as `4m`; empty where it is past, or there is none."""
+    when = moment(text)
+    return "" if when is None or when <= now else format_duration(round(when - now))
+
+
+def clock(text: str) -> str:
+    """Return the time of day of an RFC 3339 time, in UTC, such as `04:12:07`."""
+    when = moment(text)
+    return text if when is None else datetime.fromtimestamp(when, UTC).strftime("%H:%M:%S")
+
+
+def number(text: str | None) -> float:
+    """Return the number that a status field shows, `93 %` as 0.93; NaN where there is none."""
+    cleaned = (text or "").strip().lstrip("<>~≈ ")
+    scale = 1.0
+    if cleaned.endswith("%"):
+        cleaned, scale = cleaned[:-1].strip(), 0.01
+    try:
+        return float(cleaned) * scale
+    except ValueError:
+        return math.nan
+
+
+def seconds(text: str | None) -> float:
+    """Return the seconds of a duration in a status field; infinite where there is none."""
+    try:
+        return parse_duration((text or "").strip().lstrip("<>~≈ "))
+    except InvalidDuration:
+        return math.inf
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return `3 policies` for 3, and `1 policy` for 1."""
+    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -1,0 +1,186 @@
+"""A cluster in memory, and the program wired to it."""
+
+import copy
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forestall.api import API_VERSION, KINDS
+from forestall.api.remediation import ObjectRef
+from forestall.cli.app import main
+from forestall.cli.wiring import Access, DemoOptions, RunOptions, Session, Wiring
+from forestall.errors import ClusterError, Conflict, NotFound
+
+NOW = 1_750_000_000.0  # 2025-06-15T15:06:40Z
+
+
+class MemoryCluster:
+    """The part of the `Cluster` port that commands use, with the preconditions of the real one."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.kinds = {kind.KIND for kind in KINDS}
+        self.user = "jo@example.org"
+        self.failures: dict[tuple[str, str], ClusterError] = {}
+        """What a call on a kind raises."""
+        self.on_patch: Callable[[], None] = lambda: None
+        """What somebody else does just before a patch arrives."""
+
+    def put(self, kind: str, name: str, *, namespace: str = "shop", labels: Any = None, **parts: Any) -> dict[str, Any]:
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "uid": f"uid-{name}",
+                "resourceVersion": "1",
+                "generation": 1,
+                "labels": labels or {},
+                "managedFields": [{"manager": "forestall"}],
+            },
+            **parts,
+        }
+        self.objects[kind, namespace, name] = body
+        return body
+
+    @staticmethod
+    def objective_spec(**more: Any) -> dict[str, Any]:
+        return {
+            "target": {"name": "checkout"},
+            "indicator": {"latency": {"histogram": 'http_seconds{app="checkout"}', "threshold": "300ms"}},
+            "objective": 99.5,
+            "window": "30d",
+            **more,
+        }
+
+    def put_objective(self, name: str, state: str | None = None, **more: Any) -> dict[str, Any]:
+        """Put an objective; `more` is its status, `namespace` and `spec` excepted."""
+        namespace = more.pop("namespace", "shop")
+        spec = more.pop("spec", self.objective_spec())
+        status = {**({"state": state} if state else {}), **more}
+        return self.put("ServiceLevelObjective", name, namespace=namespace, spec=spec, status=status)
+
+    def put_remediation(self, name: str, phase: str, **more: Any) -> dict[str, Any]:
+        """Put a Remediation of `checkout`; `more` goes to its intent, `status` and `approval` excepted."""
+        status = more.pop("status", {})
+        approval = more.pop("approval", None)
+        intent = {
+            "policy": {"apiVersion": API_VERSION, "kind": "RemediationPolicy", "name": "early"},
+            "objective": {
+                "apiVersion": API_VERSION,
+                "kind": "ServiceLevelObjective",
+                "namespace": "shop",
+                "name": "checkout",
+                "uid": "uid-checkout",
+            },
+            "episode": 3,
+            "target": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "shop", "name": "checkout"},
+            "action": {"scale": {"maxReplicas": 20}},
+            "mode": "Approve",
+            "from": 3,
+            "to": 6,
+            "evidence": {"indicator": "utilisation", "reason": "utilisation is forecast to pass 0.85 in 6m"},
+            "created": "2025-06-15T15:04:40Z",
+            "deadline": "2025-06-15T15:34:40Z",
+            "approvalExpires": "2025-06-15T15:19:40Z",
+            **more,
+        }
+        spec = {"intent": intent, **({"approval": approval} if approval else {})}
+        since = {"since": "2025-06-15T15:05:40Z"}
+        return self.put("Remediation", name, spec=spec, status={"phase": phase, **since, **status})
+
+    def _fail(self, verb: str, kind: str) -> None:
+        if kind not in self.kinds:
+            raise NotFound(f"the server knows no {kind}")
+        if (verb, kind) in self.failures:
+            raise self.failures[verb, kind]
+
+    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
+        self._fail("read", ref.kind)
+        try:
+            return copy.deepcopy(self.objects[ref.kind, ref.namespace, ref.name])
+        except KeyError:
+            raise NotFound(f"{ref.kind} {ref.name} not found") from None
+
+    async def find(
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = ""
+    ) -> list[Mapping[str, Any]]:
+        assert api_version == API_VERSION
+        assert not label_selector
+        self._fail("find", kind)
+        return [
+            copy.deepcopy(body)
+            for (its, place, _), body in self.objects.items()
+            if its == kind and namespace in {"", place}
+        ]
+
+    async def patch(self, ref: ObjectRef, patch: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
+        self.on_patch()
+        self._fail("patch", ref.kind)
+        body = self.objects[ref.kind, ref.namespace, ref.name]
+        if body["metadata"]["resourceVersion"] != resource_version:
+            raise Conflict("the object has been modified")
+        body["spec"] = body["spec"] | patch["spec"]
+        return body
+
+    async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert body["kind"] == "SelfSubjectReview"
+        return {**body, "status": {"userInfo": {"username": self.user}}}
+
+
+@dataclass
+class Program:
+    """Runs commands and says what they wrote."""
+
+    capsys: pytest.CaptureFixture[str]
+    cluster: MemoryCluster = field(default_factory=MemoryCluster)
+    namespace: str = "shop"
+    connecting: BaseException | None = None
+    access: list[Access] = field(default_factory=list)
+    runs: list[RunOptions] = field(default_factory=list)
+    demos: list[DemoOptions] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def _connect(self, access: Access) -> AsyncIterator[Session]:
+        self.access.append(access)
+        if self.connecting:
+            raise self.connecting
+        yield Session(self.cluster, self.namespace, "https://127.0.0.1:6443", lambda: NOW)  # type: ignore[arg-type]
+
+    @property
+    def wiring(self) -> Wiring:
+        """What the commands are wired to: the cluster in memory, and lists of what they handed on."""
+
+        def run(options: RunOptions) -> int:
+            self.runs.append(options)
+            return 0
+
+        def demo(options: DemoOptions) -> int:
+            self.demos.append(options)
+            return 0
+
+        return Wiring(self._connect, run, demo)
+
+    def __call__(self, *words: str | Path, name: str = "forestall") -> tuple[int, str, str]:
+        """Return the exit code, and what was written to standard output and standard error."""
+
+        code = main(self.wiring, [str(word) for word in words], name)
+        out, err = self.capsys.readouterr()
+        return code, out, err
+
+
+@pytest.fixture
+def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    for variable in ("POD_NAMESPACE", "POD_NAME", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(variable, raising=False)
+    return Program(capsys)
+
+
+@pytest.fixture
+def cluster(program: Program) -> MemoryCluster:
+    return program.cluster
