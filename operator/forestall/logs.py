@@ -1,0 +1,58 @@
+"""Structured logs: JSON lines for machines, colours on a terminal; one form for forestall's own and its libraries'."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+Format = Literal["auto", "json", "console"]
+
+# What libraries say at a level that is too low for what it is.
+_QUIET = {"kopf": logging.WARNING, "aiohttp.access": logging.WARNING, "asyncio": logging.WARNING}
+
+
+def configure(level: str = "info", form: Format = "auto") -> None:
+    """Set up all logging of this process to standard error.
+
+    `level` is debug, info, warning or error; at debug the libraries speak too. `auto` is `console` on a terminal.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(console=form == "console" or (form == "auto" and sys.stderr.isatty())),
+            ],
+        )
+    )
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(threshold)
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(threshold if threshold <= logging.DEBUG else max(quiet, threshold))
+
+
+def _renderers(*, console: bool) -> list[structlog.typing.Processor]:
+    if console:
+        return [structlog.dev.ConsoleRenderer(colors=True)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

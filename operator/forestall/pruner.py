@@ -1,0 +1,95 @@
+"""What watches do not tell: which objects are gone, and whether all that exist have been read.
+
+A watch that was cut off for long starts anew with a list, and never says what was deleted in between. So the UIDs of
+all objects are listed now and then. The first such list also tells when the registry is complete.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from forestall.api import API_VERSION, Resource
+from forestall.errors import ClusterError, NotFound
+from forestall.registry import WATCHED, Namespace, Registry
+
+EVERY = 300.0
+"""After how many seconds the UIDs are listed again."""
+SOON = 1.0
+"""After how many seconds, while not everything has been read yet."""
+REMIND = 30.0
+"""After how many seconds it is said again that kinds are missing."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Lister(Protocol):
+    """What lists UIDs."""
+
+    async def uids(self, api_version: str, kind: str) -> frozenset[str]:
+        """Return the UIDs of all objects of a kind; `NotFound` where the cluster has no such kind."""
+        ...
+
+
+class Pruner:
+    """Keeps the registry free of objects that are gone; `run` it as a task."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        lister: Lister,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        every: float = EVERY,
+    ) -> None:
+        self._registry = registry
+        self._lister = lister
+        self._sleep = sleep
+        self._every = every
+
+    async def wait_for_kinds(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Wait until the API server serves every watched kind, and call `beat` while waiting."""
+        waited = 0.0
+        while missing := [model.KIND for model in WATCHED if not await self._is_served(model)]:
+            if waited % REMIND == 0:
+                _log.error("the cluster does not serve these kinds: apply forestall's CRDs", kinds=missing)
+            beat()
+            await self._sleep(SOON)
+            waited += SOON
+
+    async def run(self) -> None:
+        """List and prune, often until everything has been read, and then now and then, without end."""
+        while True:
+            unsynced = self._registry.unsynced
+            for model in WATCHED:
+                if not unsynced or model.KIND in unsynced:
+                    await self._round(model)
+            await self._sleep(SOON if self._registry.unsynced else self._every)
+
+    async def _round(self, model: type[Resource]) -> None:
+        kind = model.KIND
+        before = self._registry.uids(kind)
+        try:
+            listed = await self._lister.uids(_api_version(model), kind)
+        except ClusterError as error:
+            _log.warning("objects not listed", kind=kind, error=str(error))
+            return
+        if pruned := self._registry.prune(kind, before - listed):
+            _log.info("objects pruned whose deletion was missed", kind=kind, count=pruned)
+        if kind in self._registry.unsynced and listed <= self._registry.uids(kind):
+            self._registry.mark_synced(kind)
+            _log.info("objects read", kind=kind, count=len(listed))
+
+    async def _is_served(self, model: type[Resource]) -> bool:
+        try:
+            await self._lister.uids(_api_version(model), model.KIND)
+        except NotFound:
+            return False
+        except ClusterError as error:
+            _log.warning("objects not listed", kind=model.KIND, error=str(error))
+            return False
+        return True
+
+
+def _api_version(model: type[Resource]) -> str:
+    return "v1" if model is Namespace else API_VERSION
