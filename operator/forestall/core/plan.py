@@ -108,7 +108,7 @@ def plan(
     """
     cause = triggering(signals, trigger)
     if cause is None:
-        return _below_threshold(trigger, signals)
+        return below(trigger, signals)
     lasted = situation.now - (situation.now if situation.risk_since is None else situation.risk_since)
     if lasted < trigger.sustained:
         return Hold(
@@ -184,7 +184,8 @@ def _scale(
     )
 
 
-def _below_threshold(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
+def below(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
+    """Return why no signal meets the trigger, where none does."""
     best = worst(signals, trigger.within)
     if best is None:
         silent = sorted({f"{signal.indicator}: {signal.silence}" for signal in signals if signal.silence})

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+
+from forestall.core.forecast.table import SeriesForecast
 
 SLI = "sli"
 """The name under which the service level indicator itself is watched, beside the leading indicators."""
@@ -17,28 +18,6 @@ class State(StrEnum):
     AT_RISK = "AtRisk"
     BREACHED = "Breached"
     UNKNOWN = "Unknown"
-
-
-class Forecast(Protocol):
-    """What a signal needs of the forecast of its series."""
-
-    @property
-    def abstained(self) -> str | None:
-        """Why nothing is said; None when something is."""
-        ...
-
-    def probability_within(self, seconds: float) -> float:
-        """Return P(the limit is passed within `seconds`)."""
-        ...
-
-    def bound_at(self, seconds: float) -> float:
-        """Return the bound, on the limit's side, of the most extreme value within `seconds`."""
-        ...
-
-    @property
-    def time_to_breach(self) -> tuple[float, float, float]:
-        """Median, lower and upper bound of the seconds until the limit is passed; inf: not within the horizons."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +37,7 @@ class Signal:
     """When the newest raw sample behind it was taken, seconds since the epoch."""
     fresh: bool
     """Whether the data is there, finite, and not older than its source allows."""
-    forecast: Forecast | None
+    forecast: SeriesForecast | None
 
     @property
     def breached(self) -> bool:
@@ -89,13 +68,13 @@ class Signal:
             return (0.0, 0.0, 0.0)
         if self.silence is not None or self.forecast is None:
             return (math.inf, math.inf, math.inf)
-        return self.forecast.time_to_breach
+        return (self.forecast.time_to_breach, self.forecast.earliest_breach, self.forecast.latest_breach)
 
     def bound(self, within: float | None = None) -> float:
         """Return the bound of the most extreme value within `within` seconds; never milder than the newest value."""
         if self.silence is not None or self.forecast is None:
             return self.value
-        bound = self.forecast.bound_at(min(within or self.horizon, self.horizon))
+        bound = self.forecast.upper_at(min(within or self.horizon, self.horizon))
         if not math.isfinite(bound):
             return self.value
         return max(bound, self.value) if self.above else min(bound, self.value)

@@ -1,0 +1,245 @@
+"""The cycle: observe, forecast, assess, plan, guard, act, verify, for all objectives together."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from forestall.actions.base import Outlook
+from forestall.api import Remediation, RemediationPolicy
+from forestall.api.service_level_objective import Decision, Episode
+from forestall.core.decision import Hold
+from forestall.core.dependencies import culprit
+from forestall.core.plan import triggering
+from forestall.core.risk import State, assess
+from forestall.engine import terms
+from forestall.engine.act import Case, Decider, Proposal
+from forestall.engine.episodes import advance
+from forestall.engine.observe import Observer, Ratios
+from forestall.engine.outlook import outlook
+from forestall.engine.publish import Publisher
+from forestall.engine.report import Findings, Problem
+from forestall.engine.scene import Scene
+from forestall.engine.settings import Settings
+from forestall.engine.signals import Forecasting
+from forestall.engine.targets import Found, Targets
+from forestall.engine.times import seconds
+from forestall.engine.watch import Watch, dependencies, stale_after
+from forestall.errors import ClusterError
+from forestall.journal import Journal
+from forestall.ports import Cluster, Metrics
+from forestall.registry import Registry
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class CycleReport:
+    """What a cycle did, for the operator's own metrics and log."""
+
+    objectives: Mapping[str, State]
+    """State by UID."""
+    probabilities: Sequence[tuple[str, str, str, float]]
+    """Namespace, objective, cause and breach probability of each objective about which something is known."""
+    decisions: Mapping[tuple[str, str], int]
+    """How many, by verdict and reason."""
+    ended: Sequence[tuple[str, str]]
+    """Action and final phase of each remediation that ended in this cycle."""
+    waiting: int
+    """How many queries wait for their past to be fetched."""
+
+
+class Engine:
+    """Runs cycles. It knows no clock: each cycle is told what time it is."""
+
+    def __init__(
+        self, metrics: Metrics, cluster: Cluster, registry: Registry, settings: Settings, journal: Journal | None = None
+    ) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._watch = Watch(registry, settings.interval)
+        self._forecasting = Forecasting(settings)
+        self._observer = Observer(metrics, self._forecasting.matrix)
+        self._targets = Targets(cluster, settings.interval, settings.concurrency)
+        self._decider = Decider(cluster, self._targets)
+        self._journal = journal or Journal(cluster)
+        self._publisher = Publisher(cluster, registry, settings)
+        self._episodes: dict[str, Episode] = {}
+        self._limit = asyncio.Semaphore(settings.concurrency)
+        self._opening = asyncio.Lock()
+
+    async def cycle(self, now: float, *, leading: bool) -> CycleReport:
+        """Run one cycle at `now` (seconds since the epoch). A standby observes and forecasts, and writes nothing."""
+        scene = Scene.of(self._registry)
+        asked, problems = self._watch.questions(scene.objectives.values())
+        readings, ratios = await self._observer.observe(
+            asked, lambda source: stale_after(self._registry, self._settings.interval, source), now
+        )
+        waiting = await self._observer.backfill(asked, now, self._settings.backfills)
+        self._observer.retain(asked, now)
+        signals = self._forecasting.forecast(readings, now)
+
+        found = {
+            uid: Findings(
+                slo=slo,
+                risk=assess(signals.get(uid, ()), self._at_risk_from(scene, uid)),
+                problem=problems.get(uid),
+                readings=readings.get(uid, ()),
+                signals=signals.get(uid, ()),
+                ratios=ratios.get(uid, Ratios()),
+            )
+            for uid, slo in scene.objectives.items()
+        }
+        ended: list[tuple[str, str]] = []
+        if leading:
+            found, ended = await self._lead(scene, found, now)
+        else:
+            self._episodes.clear()
+        return _report(found, ended, waiting)
+
+    async def _lead(
+        self, scene: Scene, found: dict[str, Findings], now: float
+    ) -> tuple[dict[str, Findings], list[tuple[str, str]]]:
+        missing = await self._targets.check(scene.objectives.values(), now)
+        edges = dependencies(scene.objectives)
+        at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
+        results = await asyncio.gather(
+            *(
+                self._one(scene, each, missing.get(uid), _name(found, culprit(uid, edges, at_risk)), now)
+                for uid, each in found.items()
+            )
+        )
+        settled = dict(zip(found, results, strict=True))
+        self._decider.forget(set(found))
+        ended = await self._advance(scene, settled, now)
+        await self._publisher.publish(settled, now)
+        return settled, ended
+
+    async def _one(
+        self, scene: Scene, found: Findings, missing: Problem | None, victim_of: str | None, now: float
+    ) -> Findings:
+        """Decide about one objective, and open the journal entry of what is to be done."""
+        slo, signals = found.slo, found.signals
+        policies = scene.policies[slo.uid]
+        labels = self._registry.labels(slo.namespace) or {}
+        episode = self._episode(found, policies, now)
+        found = replace(found, episode=episode, problem=found.problem or missing)
+        decisions, proposals = [], []
+        for policy in policies:
+            case = Case(slo, policy, signals, episode.number, victim_of, labels)
+            async with self._limit:
+                decision, proposal = await self._decider.decide(scene, case, now)
+            decisions.append(decision)
+            if proposal is not None:
+                proposals.append((len(decisions) - 1, proposal))
+        found = replace(found, decisions=tuple(decisions))
+        # Of several policies that would act for one objective the first by name does; the others see it under way.
+        for index, proposal in proposals[:1]:
+            decisions[index] = await self._open(found, index, proposal, now)
+        return replace(found, decisions=tuple(decisions))
+
+    async def _open(self, found: Findings, index: int, proposal: Proposal, now: float) -> Decision:
+        """Write the episode down, then the intent; a Remediation of this name was decided before."""
+        decision, intent = found.decisions[index], proposal.intent(now)
+        try:
+            await self._publisher.write(found, now)
+            async with self._opening:
+                other = self._live_on(intent.target.uid)
+                if other is not None:
+                    return _held(decision, Hold("RemediationActive", f"{other} is under way on the same target"))
+                remediation = await self._journal.open(intent)
+                self._registry.put(Remediation.KIND, remediation.dump())
+        except ClusterError as error:
+            return _held(decision, Hold("NotRecorded", f"{decision.message}; it could not be written down: {error}"))
+        if remediation.ended:
+            words = f"{remediation.name} was decided in this episode already and ended: {remediation.status.phase}"
+            return _held(decision, Hold("AlreadyDecided", words))
+        return decision.model_copy(update={"remediation": remediation.name})
+
+    async def _advance(self, scene: Scene, found: Mapping[str, Findings], now: float) -> list[tuple[str, str]]:
+        """Drive every remediation under way as far as it goes now; return action and phase of those that ended."""
+        live = [one for one in self._registry.all(Remediation) if not one.ended]
+        after = await asyncio.gather(*(self._drive(scene, one, found, now) for one in live))
+        return [(terms.action_of(one.spec.intent.action), one.status.phase) for one in after if one and one.ended]
+
+    async def _drive(
+        self, scene: Scene, one: Remediation, found: Mapping[str, Findings], now: float
+    ) -> Remediation | None:
+        intent = one.spec.intent
+        async with self._limit:
+            case = self._case_of(one, found.get(intent.objective.uid))
+            view = await self._outlook(scene, one, case)
+            hold = await self._decider.recheck(scene, one, case, now)
+            try:
+                after = await self._journal.advance(one, view, lambda _: hold, now)
+            except ClusterError as error:
+                _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=str(error))
+                return None
+        self._registry.put(Remediation.KIND, after.dump())
+        if after.status.steps:
+            self._forecasting.censor(intent.objective.uid, seconds(after.status.steps[0].at), now)
+        return after
+
+    async def _outlook(self, scene: Scene, one: Remediation, case: Case | None) -> Outlook:
+        ready = None
+        scale = one.spec.intent.action.scale
+        if case is not None and scale is not None and scale.capacity.type == "Proportional":
+            target = await self._targets.read(case.slo, with_scale=False)
+            ready = target.size.ready if isinstance(target, Found) else None
+        view = outlook(one, case, ready)
+        return view if scene.paused is None else replace(view, frozen=Hold("Paused", scene.paused))
+
+    def _case_of(self, one: Remediation, found: Findings | None) -> Case | None:
+        policy = self._registry.by_uid(RemediationPolicy, one.spec.intent.policy.uid)
+        if found is None or policy is None:
+            return None
+        labels = self._registry.labels(one.namespace) or {}
+        return Case(found.slo, policy, found.signals, one.spec.intent.episode, None, labels)
+
+    def _live_on(self, target_uid: str) -> str | None:
+        return next(
+            (
+                one.name
+                for one in self._registry.all(Remediation)
+                if not one.ended and one.spec.intent.target.uid == target_uid
+            ),
+            None,
+        )
+
+    def _at_risk_from(self, scene: Scene, uid: str) -> float:
+        thresholds = [policy.spec.when.probability for policy in scene.policies[uid]]
+        return min(thresholds, default=self._settings.at_risk_from)
+
+    def _episode(self, found: Findings, policies: Sequence[RemediationPolicy], now: float) -> Episode:
+        uid = found.slo.uid
+        before = self._episodes.get(uid) or found.slo.status.episode or Episode()
+        known = found.risk.state is not State.UNKNOWN
+        at_risk = found.risk.state in (State.AT_RISK, State.BREACHED) or any(
+            triggering(found.signals, terms.trigger_of(policy)) is not None for policy in policies
+        )
+        self._episodes[uid] = advance(before, at_risk=at_risk if known else None, now=now, calm=self._settings.calm)
+        return self._episodes[uid]
+
+
+def _held(decision: Decision, hold: Hold) -> Decision:
+    return decision.model_copy(update={"verdict": "Hold", "reason": hold.reason, "message": hold.message})
+
+
+def _name(found: Mapping[str, Findings], uid: str | None) -> str | None:
+    return None if uid is None else found[uid].slo.name
+
+
+def _report(found: Mapping[str, Findings], ended: Sequence[tuple[str, str]], waiting: int) -> CycleReport:
+    return CycleReport(
+        objectives={uid: each.risk.state for uid, each in found.items()},
+        probabilities=[
+            (each.slo.namespace, each.slo.name, each.risk.cause.indicator, each.risk.probability)
+            for each in found.values()
+            if each.risk.cause is not None
+        ],
+        decisions=Counter((one.verdict, one.reason) for each in found.values() for one in each.decisions),
+        ended=ended,
+        waiting=waiting,
+    )

@@ -1,0 +1,174 @@
+"""Ask the sources, and sort what they answer into series, facts and reasons."""
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from forestall.core.risk import SLI
+from forestall.core.series import SeriesMatrix
+from forestall.engine.questions import Questions, Watched
+from forestall.ports import Answer, Metrics, Query, QueryFailure
+
+Labels = tuple[tuple[str, str], ...]
+
+_FORGOTTEN = 120
+"""After how many intervals without data a series is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one indicator says now: its series, or why there is none that can be used."""
+
+    watched: Watched
+    values: Mapping[Labels, float] = field(default_factory=dict)
+    """The finite values by series."""
+    sampled_at: float = -math.inf
+    """When the newest raw sample behind it was taken."""
+    fresh: bool = False
+    problem: QueryFailure | None = None
+    """Why it can't be used, or what of it could not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """The error ratios over the long and the whole window; NaN where not known."""
+
+    long: float = math.nan
+    whole: float = math.nan
+
+
+class Observer:
+    """Asks all questions of a cycle together, and feeds the matrix of series."""
+
+    def __init__(self, metrics: Metrics, matrix: SeriesMatrix) -> None:
+        self._metrics = metrics
+        self._matrix = matrix
+        self._known: set[Hashable] = set()  # queries whose past is in the matrix
+        self._whole: dict[str, tuple[float, float]] = {}  # by objective: when it was asked, and the answer
+
+    async def observe(
+        self, questions: Mapping[str, Questions], stale_after: Callable[[str], float], at: float
+    ) -> tuple[dict[str, tuple[Reading, ...]], dict[str, Ratios]]:
+        """Return, by objective, the readings of its indicators and its error ratios; feed the matrix one column.
+
+        `questions` are by objective; `stale_after(source)` is the age (s) at which a source's data is too old.
+        """
+        due = {uid: self._due(uid, asked, at) for uid, asked in questions.items()}
+        by_source: dict[str, list[Query]] = defaultdict(list)
+        for uid, asked in questions.items():
+            by_source[asked.source] += [each.query for each in asked.watched]
+            by_source[asked.source] += [asked.long, *([asked.whole] if due[uid] else [])]
+        answers: dict[Hashable, Answer | QueryFailure] = {}
+        for some in await asyncio.gather(*(self._metrics.instant(s, q, at) for s, q in by_source.items())):
+            answers |= some
+
+        readings, ratios = {}, {}
+        for uid, asked in questions.items():
+            oldest = at - stale_after(asked.source)
+            readings[uid] = tuple(read(each, answers[each.query.key], oldest) for each in asked.watched)
+            if due[uid]:
+                self._whole[uid] = (at, _one(answers[asked.whole.key], oldest))
+            ratios[uid] = Ratios(_one(answers[asked.long.key], oldest), self._whole[uid][1])
+        self._matrix.push(
+            at,
+            {
+                reading.watched.key(labels): value
+                for some in readings.values()
+                for reading in some
+                if reading.fresh
+                for labels, value in reading.values.items()
+            },
+        )
+        return readings, ratios
+
+    async def backfill(self, questions: Mapping[str, Questions], at: float, most: int) -> int:
+        """Fetch the past of at most `most` queries that are new; return how many are still waiting."""
+        waiting = [
+            (asked.source, each)
+            for asked in questions.values()
+            for each in asked.watched
+            if each.query not in self._known
+        ]
+        by_source: dict[str, list[Watched]] = defaultdict(list)
+        for source, each in waiting[:most]:
+            by_source[source].append(each)
+        await asyncio.gather(*(self._backfill(source, some, at) for source, some in by_source.items()))
+        return max(0, len(waiting) - most)
+
+    async def _backfill(self, source: str, watched: Sequence[Watched], at: float) -> None:
+        step = self._matrix.step
+        # The newest column is this cycle's own.
+        past = await self._metrics.range(
+            source, [each.query for each in watched], at - step * (self._matrix.capacity - 1), at - step, step
+        )
+        for each in watched:
+            answer = past[each.query.key]
+            if isinstance(answer, QueryFailure):
+                continue  # asked again in the next cycle
+            self._known.add(each.query)
+            for series in answer:
+                self._matrix.backfill(each.key(series.labels), series.times, series.values)
+
+    def retain(self, questions: Mapping[str, Questions], at: float) -> None:
+        """Forget the objectives that are gone, and the series that their queries have not returned for long."""
+        self._known &= {each.query for asked in questions.values() for each in asked.watched}
+        self._whole = {uid: whole for uid, whole in self._whole.items() if uid in questions}
+        watched = {(each.objective, each.indicator) for asked in questions.values() for each in asked.watched}
+        ages = self._matrix.age(at)
+        self._matrix.retain(
+            key
+            for key, row in self._matrix.rows.items()
+            if isinstance(key, tuple) and key[:2] in watched and ages[row] < _FORGOTTEN * self._matrix.step
+        )
+
+    def _due(self, uid: str, asked: Questions, at: float) -> bool:
+        before = self._whole.get(uid)
+        return before is None or at - before[0] >= asked.every or at < before[0]
+
+
+def read(watched: Watched, answer: Answer | QueryFailure, oldest: float) -> Reading:
+    """Return the reading of one indicator; data from before `oldest` (s) is too old."""
+    if isinstance(answer, QueryFailure):
+        return Reading(watched, problem=answer)
+    if answer.warnings:
+        return Reading(watched, problem=QueryFailure("PartialAnswer", "; ".join(answer.warnings)))
+    if answer.newest is None:
+        return Reading(watched, problem=QueryFailure("NoData", "the query's series do not exist in the source"))
+    if answer.newest < oldest:
+        return Reading(
+            watched,
+            sampled_at=answer.newest,
+            problem=QueryFailure("StaleData", "the newest sample is older than the source's staleAfter"),
+        )
+    finite = {sample.labels: sample.value for sample in answer.samples if math.isfinite(sample.value)}
+    problem = _shape_problem(watched, answer, finite)
+    usable = problem is None or problem.reason == "NotFinite"
+    return Reading(watched, finite if usable else {}, answer.newest, fresh=bool(finite) and usable, problem=problem)
+
+
+def _shape_problem(watched: Watched, answer: Answer, finite: Mapping[Labels, float]) -> QueryFailure | None:
+    if not answer.samples or (watched.indicator == SLI and not finite):
+        what = "there were no events" if watched.indicator == SLI else "the query returns nothing"
+        return QueryFailure("NoData", what)
+    if watched.per is None and len(answer.samples) > 1:
+        return QueryFailure(
+            "TooManySeries",
+            f"the query returns {len(answer.samples)} series: aggregate them, for example with max(), "
+            f"or name in `per` the label that tells them apart",
+        )
+    if watched.per is not None and any(watched.per not in dict(sample.labels) for sample in answer.samples):
+        return QueryFailure("LabelMissing", f"the query's series have no label {watched.per!r}, which `per` names")
+    lost = len(answer.samples) - len(finite)
+    if lost:
+        return QueryFailure("NotFinite", f"{lost} of {len(answer.samples)} series are NaN or infinite")
+    return None
+
+
+def _one(answer: Answer | QueryFailure, oldest: float) -> float:
+    """Return the single finite value of an answer; NaN where there is none, or it is too old."""
+    if isinstance(answer, QueryFailure) or answer.warnings or len(answer.samples) != 1:
+        return math.nan
+    value = answer.samples[0].value
+    return value if math.isfinite(value) and answer.newest is not None and answer.newest >= oldest else math.nan

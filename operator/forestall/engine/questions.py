@@ -1,0 +1,141 @@
+"""From an objective to the queries that ask about it."""
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from forestall.api import MetricSource, ServiceLevelObjective
+from forestall.api.service_level_objective import Indicator, LeadingIndicator
+from forestall.core import promql
+from forestall.core.duration import format_duration
+from forestall.core.risk import SLI
+from forestall.core.slo import burn_windows, fast_burn_limit
+from forestall.errors import InvalidQuery
+from forestall.ports import Query
+
+LONG = "sli:long"
+"""The error ratio over the long window of the fast burn."""
+WHOLE = "sli:window"
+"""The error ratio over the objective's whole window."""
+_SLI_HORIZON = 20
+"""How many intervals ahead a burn matters where no leading indicator says it."""
+_LEAST_RATE = 4
+"""How many intervals a rate must span to be worth anything."""
+_SLOWEST_BUDGET = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One indicator of one objective: its query, and the limit that its series must not pass."""
+
+    objective: str
+    """The objective's UID."""
+    indicator: str
+    query: Query
+    limit: float
+    above: bool
+    horizon: float
+    per: str | None
+    long_trend: bool
+
+    def key(self, labels: tuple[tuple[str, str], ...]) -> Hashable:
+        """Return the key of one of its series in the matrix."""
+        return (self.objective, self.indicator, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """All that is asked about one objective."""
+
+    source: str
+    watched: tuple[Watched, ...]
+    long: Query
+    whole: Query
+    every: float
+    """Seconds between two looks at the whole window, which is dear and moves slowly."""
+
+
+def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float) -> Questions:
+    """Return the queries of `slo`.
+
+    Raises:
+        InvalidQuery: one of its texts is not the PromQL that its place asks for; the message names the field.
+    """
+    windows = burn_windows(slo.spec.window.seconds, interval * _LEAST_RATE)
+    horizons = [leading.horizon.seconds for leading in slo.spec.leading_indicators]
+
+    def ask(name: str, expr: str) -> Query:
+        label = source.spec.enforce_label
+        text = promql.enforce_label(expr, label, slo.namespace) if label else expr
+        return Query((slo.uid, name), text, source.spec.max_series)
+
+    def ratio(name: str, window: float) -> Query:
+        return ask(name, _error_ratio(slo.spec.indicator, window, interval))
+
+    def leading(index: int, indicator: LeadingIndicator) -> Watched:
+        _checked(promql.check_query, f"spec.leadingIndicators[{index}].query", indicator.query)
+        return Watched(
+            objective=slo.uid,
+            indicator=indicator.name,
+            query=ask(indicator.name, indicator.query),
+            limit=indicator.limit,
+            above=indicator.direction == "Above",
+            horizon=indicator.horizon.seconds,
+            per=indicator.per,
+            long_trend=indicator.trend == "Saturation",
+        )
+
+    sli = Watched(
+        objective=slo.uid,
+        indicator=SLI,
+        query=ratio(SLI, windows.short),
+        limit=fast_burn_limit(slo.spec.objective),
+        above=True,
+        horizon=max(horizons, default=_SLI_HORIZON * interval),
+        per=None,
+        long_trend=False,
+    )
+    return Questions(
+        source=slo.spec.source,
+        watched=(sli, *(leading(n, each) for n, each in enumerate(slo.spec.leading_indicators))),
+        long=ratio(LONG, windows.long),
+        whole=ratio(WHOLE, slo.spec.window.seconds),
+        every=min(max(windows.long, interval), _SLOWEST_BUDGET),
+    )
+
+
+def _error_ratio(indicator: Indicator, window: float, resolution: float) -> str:
+    """Return the share of bad events over `window` seconds; the CRD's rules see to it that one field is set."""
+    over = format_duration(math.ceil(window))
+    if (ratio := indicator.ratio) is not None:
+        for name in ("good", "bad", "total"):
+            if (text := getattr(ratio, name)) is not None:
+                _checked(promql.check_selector, f"spec.indicator.ratio.{name}", text)
+        return promql.error_ratio_of_counters(good=ratio.good, bad=ratio.bad, total=ratio.total, window=over)
+    if (latency := indicator.latency) is not None:
+        _checked(promql.check_selector, "spec.indicator.latency.histogram", latency.histogram)
+        scale = 1000.0 if latency.unit == "Milliseconds" else 1.0
+        return promql.error_ratio_of_histogram(
+            latency.histogram, latency.threshold.seconds * scale, native=latency.type == "Native", window=over
+        )
+    if (threshold := indicator.threshold) is not None:
+        _checked(promql.check_query, "spec.indicator.threshold.query", threshold.query)
+        return promql.error_ratio_of_threshold(
+            threshold.query,
+            threshold.operator,
+            threshold.value,
+            window=over,
+            resolution=format_duration(max(resolution, 1.0)),
+        )
+    if (raw := indicator.raw) is not None:
+        _checked(promql.check_query, "spec.indicator.raw.errorRatio", raw.error_ratio.replace("$window", over))
+        return promql.error_ratio_of_query(raw.error_ratio, window=over)
+    raise InvalidQuery("spec.indicator: give exactly one indicator: ratio, latency, threshold or raw")
+
+
+def _checked(check: Callable[[str], object], field: str, text: str) -> None:
+    """Check `text`, and name the field that it stands in when it is wrong."""
+    try:
+        check(text)
+    except InvalidQuery as error:
+        raise InvalidQuery(f"{field}: {error}") from error

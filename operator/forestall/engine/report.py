@@ -1,0 +1,156 @@
+"""What people read: an objective's status and conditions, in words and rounded figures."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from forestall.api import ServiceLevelObjective
+from forestall.api.meta import Condition, condition
+from forestall.api.service_level_objective import Decision, Episode, RiskCause, ServiceLevelObjectiveStatus
+from forestall.core.duration import format_duration
+from forestall.core.risk import Risk, Signal, State
+from forestall.core.slo import budget_remaining, burn_rate
+from forestall.engine.observe import Ratios, Reading
+from forestall.engine.times import stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an objective can't be watched or remediated. `reason` is a condition's reason."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that a cycle found out about one objective."""
+
+    slo: ServiceLevelObjective
+    risk: Risk
+    problem: Problem | None = None
+    """What must be mended before it can be watched, or acted for."""
+    readings: Sequence[Reading] = ()
+    signals: Sequence[Signal] = ()
+    ratios: Ratios = Ratios()
+    decisions: tuple[Decision, ...] = ()
+    episode: Episode = Episode()
+
+
+def status_of(found: Findings, now: float) -> ServiceLevelObjectiveStatus:
+    """Return the status that says what was found."""
+    slo, risk = found.slo, found.risk
+    whole = found.ratios.whole
+    return ServiceLevelObjectiveStatus(
+        observed_generation=slo.metadata.generation,
+        state=risk.state.value,
+        sli=_percent(1.0 - whole, digits=3),
+        budget_remaining=_percent(budget_remaining(whole, slo.spec.objective)),
+        burn_rate=_number(burn_rate(found.ratios.long, slo.spec.objective)),
+        breach_probability=_percent(risk.probability),
+        time_to_breach=_time(risk.cause.time_to_breach[0]) if risk.cause else None,
+        cause=cause_of(risk.cause) if risk.cause else None,
+        decisions=list(found.decisions),
+        episode=found.episode,
+        conditions=settle(slo.status.conditions, _conditions(found), slo.metadata.generation, now),
+    )
+
+
+def cause_of(signal: Signal) -> RiskCause:
+    """Return a signal in words."""
+    median, low, high = signal.time_to_breach
+    return RiskCause(
+        indicator=signal.indicator,
+        labels=dict(signal.labels),
+        value=_number(signal.value) or "",
+        limit=_number(signal.limit) or "",
+        probability=_percent(signal.probability()) or "",
+        time_to_breach=_time(median) or "",
+        time_to_breach_bounds=f"{_time(low)} to {_time(high) or 'later'}" if math.isfinite(low) else "",
+        forecast=_number(signal.bound()) or "",
+    )
+
+
+def settle(before: Iterable[Condition], now_true: Iterable[Condition], generation: int, now: float) -> list[Condition]:
+    """Return the new conditions, each with the time at which its status last changed."""
+    known = list(before)
+    result = []
+    for each in now_true:
+        old = condition(known, each.type)
+        same = old is not None and old.status == each.status and old.last_transition_time is not None
+        since = old.last_transition_time if old is not None and same else stamp(now)
+        result.append(each.model_copy(update={"last_transition_time": since, "observed_generation": generation}))
+    return result
+
+
+def weight(status: ServiceLevelObjectiveStatus) -> tuple[object, ...]:
+    """Return what of a status is news: when this changes it is written at once, figures may wait."""
+    return (
+        status.observed_generation,
+        status.state,
+        tuple((each.type, each.status, each.reason) for each in status.conditions),
+        tuple((each.policy, each.verdict, each.reason, each.remediation) for each in status.decisions or ()),
+        (status.episode.number, status.episode.since) if status.episode else None,
+        status.cause.indicator if status.cause and status.state in ("AtRisk", "Breached") else None,
+    )
+
+
+def _conditions(found: Findings) -> list[Condition]:
+    return [_ready(found.problem), _data_fresh(found), _prediction_ready(found.signals), _at_risk(found.risk)]
+
+
+def _ready(problem: Problem | None) -> Condition:
+    if problem is None:
+        return Condition(type="Ready", status="True", reason="Watching", message="the objective is watched")
+    return Condition(type="Ready", status="False", reason=problem.reason, message=problem.message)
+
+
+def _data_fresh(found: Findings) -> Condition:
+    if not found.readings:
+        return Condition(type="DataFresh", status="Unknown", reason="NotAsked", message="no query was sent")
+    lacking = [reading for reading in found.readings if reading.problem is not None]
+    if not lacking:
+        return Condition(type="DataFresh", status="True", reason="Fresh", message="every query returns fresh data")
+    first = lacking[0].problem
+    words = "; ".join(f"{each.watched.indicator}: {each.problem.message}" for each in lacking if each.problem)
+    return Condition(type="DataFresh", status="False", reason=first.reason if first else "NoData", message=words[:1024])
+
+
+def _prediction_ready(signals: Sequence[Signal]) -> Condition:
+    if any(signal.silence is None for signal in signals):
+        return Condition(type="PredictionReady", status="True", reason="Forecasting", message="breaches are forecast")
+    words = "; ".join(sorted({f"{signal.indicator}: {signal.silence}" for signal in signals})) or "no series yet"
+    return Condition(type="PredictionReady", status="False", reason="NoForecast", message=words[:1024])
+
+
+def _at_risk(risk: Risk) -> Condition:
+    match risk.state:
+        case State.UNKNOWN:
+            return Condition(type="AtRisk", status="Unknown", reason="NoForecast", message="nothing can be said")
+        case State.HEALTHY:
+            return Condition(type="AtRisk", status="False", reason="Healthy", message="no breach is forecast")
+        case State.BREACHED:
+            return Condition(type="AtRisk", status="True", reason="Breached", message="the error budget burns fast now")
+        case State.AT_RISK:
+            name = risk.cause.indicator if risk.cause else ""
+            words = f"{name} is forecast to pass its limit"
+            return Condition(type="AtRisk", status="True", reason="BreachForecast", message=words)
+
+
+def _percent(share: float, digits: int = 0) -> str | None:
+    """Return a share in percent. Only what is all of it is called 100 %, and only nothing 0 %."""
+    if not math.isfinite(share):
+        return None
+    text = f"{share * 100:.{digits}f}"
+    least = 10.0**-digits
+    if 0 < share < 1 and float(text) in (0.0, 100.0):
+        return f"<{least:g}%" if float(text) == 0.0 else f">{100 - least:g}%"
+    return f"{text}%"
+
+
+def _number(value: float) -> str | None:
+    return f"{value:.4g}" if math.isfinite(value) else None
+
+
+def _time(seconds: float) -> str | None:
+    return format_duration(seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,48 @@
+"""What the registry holds at the beginning of a cycle, sorted for the questions that a cycle asks of it."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.engine import terms
+from forestall.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One reading of the registry; cheap to ask for each objective."""
+
+    objectives: Mapping[str, ServiceLevelObjective]
+    """By UID."""
+    policies: Mapping[str, Sequence[RemediationPolicy]]
+    """By UID of the objective that they select, in order of their names."""
+    remediations: Sequence[Remediation]
+    guardrails: Sequence[Guardrail]
+    paused: str | None
+    """Why nothing may be done in the whole cluster; None when it may."""
+
+    @classmethod
+    def of(cls, registry: Registry) -> "Scene":
+        """Read the registry."""
+        by_namespace: dict[str, list[RemediationPolicy]] = defaultdict(list)
+        for policy in registry.all(RemediationPolicy):
+            by_namespace[policy.namespace].append(policy)
+        objectives = {slo.uid: slo for slo in registry.all(ServiceLevelObjective)}
+        guardrails = registry.all(Guardrail)
+        unreadable = [one.ref.name for one in registry.invalid() if one.ref.kind == Guardrail.KIND]
+        return cls(
+            objectives=objectives,
+            policies={
+                uid: [one for one in by_namespace[slo.namespace] if one.spec.objectives.matches(slo.metadata.labels)]
+                for uid, slo in objectives.items()
+            },
+            remediations=registry.all(Remediation),
+            guardrails=guardrails,
+            # What an unreadable Guardrail forbids is not known: nothing is done until it is mended.
+            paused=f"Guardrail {unreadable[0]} is invalid" if unreadable else terms.paused(guardrails),
+        )
+
+    def policy(self, objective_uid: str, policy_uid: str) -> RemediationPolicy | None:
+        """Return the policy of this UID, if it selects the objective."""
+        return next((one for one in self.policies.get(objective_uid, ()) if one.uid == policy_uid), None)

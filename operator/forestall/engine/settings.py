@@ -1,0 +1,36 @@
+"""What the engine can be told; everything else follows from the interval."""
+
+from dataclasses import dataclass
+
+_HORIZONS = (2, 4, 10, 20, 40, 60, 120, 240, 360)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times are in seconds."""
+
+    interval: float = 30.0
+    """From one cycle to the next; also the step of the matrix of series."""
+    history: float | None = None
+    """How much of each series is kept and backfilled; not set: 2,880 intervals, which is a day at 30 s."""
+    at_risk_from: float = 0.8
+    """The breach probability from which an objective without a policy counts as at risk."""
+    backfills: int = 100
+    """How many queries are backfilled in one cycle at the most; more wait for the next."""
+    concurrency: int = 16
+    """How many objects are worked on at once."""
+
+    @property
+    def columns(self) -> int:
+        """How many steps of each series are kept."""
+        return 2880 if self.history is None else max(2, round(self.history / self.interval))
+
+    @property
+    def horizons(self) -> tuple[float, ...]:
+        """The horizons that are forecast: 1 m to 3 h at an interval of 30 s."""
+        return tuple(self.interval * steps for steps in _HORIZONS)
+
+    @property
+    def calm(self) -> float:
+        """How long the risk must be gone before an episode ends: a flicker is not a new episode."""
+        return self.interval * 10

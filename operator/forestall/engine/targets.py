@@ -1,0 +1,86 @@
+"""The workloads that objectives are about: are they there, and how big are they."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from forestall.api import ServiceLevelObjective
+from forestall.api.remediation import ObjectRef
+from forestall.core.plan import Target
+from forestall.engine.report import Problem
+from forestall.errors import ClusterError, Forbidden, NotFound
+from forestall.ports import Cluster, Scale
+
+_EVERY = 10
+"""Intervals between two looks at the target of an objective that is not at risk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A target as it was read."""
+
+    ref: ObjectRef
+    """With its UID."""
+    size: Target
+
+
+class Targets:
+    """Reads targets when they are needed, and now and then to say early that one is missing."""
+
+    def __init__(self, cluster: Cluster, interval: float, concurrency: int) -> None:
+        self._cluster = cluster
+        self._every = interval * _EVERY
+        self._limit = asyncio.Semaphore(concurrency)
+        self._checked: dict[str, tuple[int, float, Problem | None]] = {}
+
+    async def check(self, objectives: Iterable[ServiceLevelObjective], now: float) -> dict[str, Problem]:
+        """Return, by UID, the objectives whose targets can't be used, looking again at those whose turn it is."""
+        present = {slo.uid: slo for slo in objectives}
+        self._checked = {uid: known for uid, known in self._checked.items() if uid in present}
+        await asyncio.gather(*(self._look(slo, now) for slo in present.values() if self._due(slo, now)))
+        return {uid: problem for uid, (_, _, problem) in self._checked.items() if problem is not None}
+
+    async def read(self, slo: ServiceLevelObjective, *, with_scale: bool) -> Found | Problem:
+        """Return the target of `slo` as it is now, or why it can't be used."""
+        ref = reference(slo)
+        try:
+            async with self._limit:
+                body = await self._cluster.read(ref)
+                scale = await self._scale(ref) if with_scale else None
+        except NotFound:
+            return Problem("TargetMissing", f"{ref.kind} {ref.name} does not exist in namespace {ref.namespace}")
+        except Forbidden as error:
+            return Problem("TargetForbidden", f"{error}; bind the operator's workload role in this namespace")
+        except ClusterError as error:
+            return Problem("TargetUnknown", f"{ref.kind} {ref.name} could not be read: {error}")
+        uid = str(body["metadata"]["uid"])
+        status = body.get("status") or {}
+        ready = status.get("readyReplicas", 0 if ref.api_version.startswith("apps/") else None)
+        return Found(
+            ref.model_copy(update={"uid": uid}),
+            Target(
+                replicas=scale.spec_replicas if scale else None,
+                ready=ready if ready is not None else (scale.status_replicas if scale else None),
+            ),
+        )
+
+    async def _scale(self, ref: ObjectRef) -> Scale | None:
+        try:
+            return await self._cluster.read_scale(ref)
+        except NotFound:
+            return None  # a kind without /scale can still be restarted
+
+    def _due(self, slo: ServiceLevelObjective, now: float) -> bool:
+        known = self._checked.get(slo.uid)
+        return known is None or known[0] != slo.metadata.generation or not 0 <= now - known[1] < self._every
+
+    async def _look(self, slo: ServiceLevelObjective, now: float) -> None:
+        found = await self.read(slo, with_scale=False)
+        problem = found if isinstance(found, Problem) and found.reason != "TargetUnknown" else None
+        self._checked[slo.uid] = (slo.metadata.generation, now, problem)
+
+
+def reference(slo: ServiceLevelObjective) -> ObjectRef:
+    """Return a reference to the target, in the objective's own namespace."""
+    target = slo.spec.target
+    return ObjectRef(api_version=target.api_version, kind=target.kind, namespace=slo.namespace, name=target.name)

@@ -1,0 +1,121 @@
+"""For each objective and each policy that selects it: what is to be done, and may it be."""
+
+from collections.abc import Mapping, Sequence
+
+from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.api.guardrail import Budget
+from forestall.api.remediation_policy import Rung
+from forestall.core.guards import Bucket, Ended
+from forestall.core.plan import RungTerms, ScaleTerms, Trigger
+from forestall.core.sizing import Capacity
+from forestall.engine.times import seconds
+
+_FREE = frozenset({"Scale", "Restart"})
+"""What every namespace may use where no Guardrail says otherwise. Nodes belong to everybody: never free."""
+
+
+def action_of(rung: Rung) -> str:
+    """Return the name of the action that a rung holds."""
+    if rung.scale is not None:
+        return "Scale"
+    return "Restart" if rung.restart is not None else "Cordon"
+
+
+def trigger_of(policy: RemediationPolicy) -> Trigger:
+    """Return when the policy acts."""
+    when = policy.spec.when
+    return Trigger(when.probability, when.within.seconds if when.within else None, when.for_.seconds)
+
+
+def rungs_of(policy: RemediationPolicy) -> tuple[RungTerms, ...]:
+    """Return the policy's ladder."""
+    return tuple(rung_of(rung) for rung in policy.spec.actions)
+
+
+def rung_of(rung: Rung) -> RungTerms:
+    """Return one rung of a ladder."""
+    scale = rung.scale
+    return RungTerms(
+        action=action_of(rung),
+        indicators=frozenset(rung.indicators),
+        scale=None
+        if scale is None
+        else ScaleTerms(
+            most=scale.max_replicas,
+            least=scale.min_replicas,
+            step=scale.max_step,
+            capacity=Capacity(scale.capacity.per_replica, scale.capacity.headroom),
+            indicator=scale.capacity.indicator,
+        ),
+    )
+
+
+def paused(guardrails: Sequence[Guardrail]) -> str | None:
+    """Return why the cluster is paused; None when it is not."""
+    return next((one.spec.pause_reason for one in guardrails if one.spec.paused), None)
+
+
+def allowed(guardrails: Sequence[Guardrail], action: str, namespace_labels: Mapping[str, str]) -> bool:
+    """Say whether every Guardrail that lists allowances allows `action` in a namespace with these labels."""
+    lists = [one.spec.allow for one in guardrails if one.spec.allow]
+    if not lists:
+        return action in _FREE
+    return all(
+        any(action in some.actions and some.namespaces.matches(dict(namespace_labels)) for some in allowances)
+        for allowances in lists
+    )
+
+
+def buckets(guardrails: Sequence[Guardrail], history: Sequence[Remediation], namespace: str) -> tuple[Bucket, ...]:
+    """Return the budgets that an action in `namespace` draws on, as the journal leaves them."""
+    everywhere = [seconds(one.spec.intent.created) for one in history]
+    here = [seconds(one.spec.intent.created) for one in history if one.namespace == namespace]
+
+    def bucket(whose: str, budget: Budget, spent: list[float]) -> Bucket:
+        return Bucket(whose, budget.actions, budget.per.seconds, tuple(spent))
+
+    result = []
+    for one in guardrails:
+        if one.spec.budget is not None:
+            result.append(bucket(f"the cluster's budget (Guardrail {one.name})", one.spec.budget, everywhere))
+        if one.spec.namespace_budget is not None:
+            result.append(bucket(f"the namespace's budget (Guardrail {one.name})", one.spec.namespace_budget, here))
+    return tuple(result)
+
+
+def most_cordoned(guardrails: Sequence[Guardrail]) -> int:
+    """Return how many nodes may be unschedulable at once: the strictest Guardrail's word; none without any."""
+    return min((one.spec.nodes.max_cordoned for one in guardrails), default=0)
+
+
+def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
+    """Return what the guards need of the remediations that have ended."""
+    return tuple(
+        Ended(
+            name=one.name,
+            phase=one.status.phase,
+            at=seconds(one.status.ended or one.status.since or one.spec.intent.created),
+            policy_uid=one.spec.intent.policy.uid,
+            policy_generation=one.spec.intent.policy_generation,
+            objective_uid=one.spec.intent.objective.uid,
+            episode=one.spec.intent.episode,
+            rung=one.spec.intent.rung,
+            reviewed=one.spec.feedback is not None,
+        )
+        for one in history
+        if one.ended
+    )
+
+
+def spent(
+    history: Sequence[Ended], policy: RemediationPolicy, slo: ServiceLevelObjective, episode: int
+) -> frozenset[int]:
+    """Return the rungs that were tried in this episode and did not help."""
+    return frozenset(
+        one.rung
+        for one in history
+        if one.policy_uid == policy.uid
+        and one.objective_uid == slo.uid
+        and one.episode == episode
+        and one.phase in ("RolledBack", "Failed", "Aborted")
+    )

@@ -1,0 +1,70 @@
+"""Which objectives can be watched, with which questions, and why the others can't."""
+
+from collections.abc import Iterable, Mapping
+
+from forestall.api import MetricSource, ServiceLevelObjective
+from forestall.engine.questions import Questions, questions
+from forestall.engine.report import Problem
+from forestall.errors import InvalidQuery
+from forestall.registry import Registry
+
+
+class Watch:
+    """Turns the registry's objectives into questions, each once for every generation of it and of its source."""
+
+    def __init__(self, registry: Registry, interval: float) -> None:
+        self._registry = registry
+        self._interval = interval
+        self._known: dict[str, tuple[tuple[object, ...], Questions | Problem]] = {}
+
+    def questions(self, objectives: Iterable[ServiceLevelObjective]) -> tuple[dict[str, Questions], dict[str, Problem]]:
+        """Return the questions of the objectives that can be watched, and the problems of the others, by UID."""
+        asked: dict[str, Questions] = {}
+        problems: dict[str, Problem] = {}
+        for slo in objectives:
+            result = self._of(slo)
+            if isinstance(result, Problem):
+                problems[slo.uid] = result
+            else:
+                asked[slo.uid] = result
+        self._known = {uid: known for uid, known in self._known.items() if uid in asked or uid in problems}
+        return asked, problems
+
+    def _of(self, slo: ServiceLevelObjective) -> Questions | Problem:
+        name = slo.spec.source
+        source = self._registry.get(MetricSource, name)
+        if source is None:
+            invalid = self._registry.is_invalid(MetricSource, name)
+            words = f"MetricSource {name!r} {'is invalid' if invalid else 'does not exist'}: ask a cluster admin for it"
+            return Problem("SourceMissing", words)
+        labels = self._registry.labels(slo.namespace)
+        if labels is None or not source.spec.namespaces.matches(labels):
+            return Problem("SourceNotAllowed", f"MetricSource {name!r} is not open to namespace {slo.namespace!r}")
+        version = (slo.metadata.generation, source.uid, source.metadata.generation)
+        known = self._known.get(slo.uid)
+        if known is not None and known[0] == version:
+            return known[1]
+        result = self._compile(slo, source)
+        self._known[slo.uid] = (version, result)
+        return result
+
+    def _compile(self, slo: ServiceLevelObjective, source: MetricSource) -> Questions | Problem:
+        try:
+            return questions(slo, source, self._interval)
+        except InvalidQuery as error:
+            return Problem("InvalidQuery", str(error))
+
+
+def stale_after(registry: Registry, interval: float, source: str) -> float:
+    """Return the age (s) at which a source's data is too old, never less than two intervals."""
+    found = registry.get(MetricSource, source)
+    return max(found.spec.stale_after.seconds if found else 0.0, 2 * interval)
+
+
+def dependencies(objectives: Mapping[str, ServiceLevelObjective]) -> dict[str, frozenset[str]]:
+    """Return which objectives each one depends on, by UID; a name that does not exist is no edge."""
+    by_name = {(slo.namespace, slo.name): uid for uid, slo in objectives.items()}
+    return {
+        uid: frozenset(by_name[slo.namespace, name] for name in slo.spec.depends_on if (slo.namespace, name) in by_name)
+        for uid, slo in objectives.items()
+    }
