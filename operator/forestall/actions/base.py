@@ -1,0 +1,165 @@
+"""What the journal asks of an action: look at the world, say what comes next, change the world once.
+
+An action changes one number of the world, its *level*: the replicas of a workload (or the floor of its autoscaler), or
+0 and 1 for what is either done or not. The journal writes `from` and `to` down before `write` is called, so that
+whoever reads the journal after a crash can tell from the level alone whether the change was made. All decisions are
+pure functions of what was seen; only `look` and `write` speak to the cluster.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from forestall.api.meta import Condition, condition
+from forestall.api.remediation import ObjectRef, Remediation
+from forestall.core.decision import Hold
+from forestall.errors import NotFound
+from forestall.ports import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the present cycle says about the risk that one live remediation answers."""
+
+    fresh: bool
+    """The data is there, fresh and finite. Otherwise there is no verdict: nothing is raised or given back."""
+    probability: float
+    """The breach probability of the cause, with the workload as it is now; NaN when not fresh."""
+    breached: bool
+    """Whether the newest value is past the limit."""
+    sampled_at: float
+    """When the newest raw sample behind it was taken (s since the epoch)."""
+    replicas_forecast: int | None = None
+    """For scale: the replicas that the forecast's bound needs, not capped by the policy; None where unknown."""
+    replicas_observed: int | None = None
+    """For scale: the replicas that the newest observation needs; None where unknown."""
+    withdrawn: Hold | None = None
+    """Why nobody asks for it any more: the objective or the policy is gone, suspended, or says something else now."""
+    frozen: Hold | None = None
+    """Why nothing at all may be changed now, not even given back: a pause."""
+
+    def at_risk(self, probability: float) -> bool:
+        """Say whether the breach probability is at or above `probability`, or the limit is passed already."""
+        return self.breached or not self.probability < probability
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An outlook and when it was told (s since the epoch)."""
+
+    at: float
+    outlook: Outlook
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What an action found."""
+
+    level: int
+    """What the action changes: replicas, or 0 (not done) and 1 (done by this remediation)."""
+    subject: ObjectRef
+    """The object that is written, which is not always the target."""
+    resource_version: str
+    """The version that a write is conditional on."""
+    settled: bool = True
+    """Whether the level has taken effect; a rollout takes its time."""
+    failed: Hold | None = None
+    """Why it will never take effect."""
+    ceiling: int = 1
+    """The highest level that is possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Change the level."""
+
+    to: int
+    what: str
+    """The change in words, such as `replicas 3 -> 5`."""
+    because: str
+    raises: bool
+    """Whether it does more than was done so far, which the guards must allow; giving back is always allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The life of the remediation is over."""
+
+    phase: Literal["Succeeded", "RolledBack", "Failed", "Aborted"]
+    reason: str
+    message: str
+
+
+Next = Move | Hold | End
+"""What comes next: a change, nothing for now, or the end."""
+
+
+class Action(Protocol):
+    """One kind of change. Stateless: everything that must be remembered is in the Remediation."""
+
+    name: ClassVar[str]
+    """As policies, labels and metrics name it."""
+    kept_while_at_risk: ClassVar[bool]
+    """Whether its effect is held while the risk lasts and given back afterwards."""
+
+    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+        """Return the world as it is now, or why the action can have no part in it any more.
+
+        Raises:
+            ClusterError: the cluster could not say; nothing is known.
+        """
+        ...
+
+    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+        """Return the first change, or why it must not be made."""
+        ...
+
+    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+        """Return what comes next once the first change is made and has settled.
+
+        `recent` are the newest outlooks without a gap, oldest first; the last one is of this cycle. It is empty when
+        this cycle has none.
+        """
+        ...
+
+    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+        """Change the level from `world.level` to `to`, on the condition that nobody wrote since `world` was seen.
+
+        Raises:
+            ClusterError: it was not done, or (`Unavailable`) it is not known whether it was.
+        """
+        ...
+
+
+def verified(remediation: Remediation) -> bool | None:
+    """Say whether the action helped; None while that is not known."""
+    found = condition(remediation.status.conditions, "Verified")
+    return None if found is None or found.status == "Unknown" else found.status == "True"
+
+
+def condition_of(remediation: Remediation, kind: str) -> Condition | None:
+    """Return one condition of the remediation."""
+    return condition(remediation.status.conditions, kind)
+
+
+def title(ref: ObjectRef) -> str:
+    """Return an object as people name it, such as `deployment shop/checkout`."""
+    return f"{ref.kind.lower()} {ref.namespace}/{ref.name}" if ref.namespace else f"{ref.kind.lower()} {ref.name}"
+
+
+async def missing(cluster: Cluster, target: ObjectRef) -> Hold | None:
+    """Return why `target` can't be found by its UID: it is gone, or another one has its name; None if it is there.
+
+    Raises:
+        ClusterError: the cluster could not say.
+    """
+    try:
+        body = await cluster.read(target.model_copy(update={"uid": ""}))
+    except NotFound:
+        return Hold("TargetGone", f"{title(target)} does not exist any more; nothing is changed")
+    if target.uid and body["metadata"]["uid"] != target.uid:
+        return Hold(
+            "TargetReplaced",
+            f"{title(target)} was deleted and created anew since this was decided; the new one is left alone",
+        )
+    return None

@@ -1,0 +1,105 @@
+"""Mark a node as unschedulable, and give it back when it has been healthy for a while.
+
+One patch sets `spec.unschedulable` and an annotation with the UID of the Remediation; giving it back removes both.
+A node that somebody else cordoned is never touched: neither before nor after.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from forestall.actions.base import End, Moment, Move, Next, World, missing, title, verified
+from forestall.api.remediation import Remediation
+from forestall.api.times import seconds
+from forestall.core.decision import Hold
+from forestall.core.duration import format_duration
+from forestall.errors import NotFound
+from forestall.ports import Cluster
+
+CORDONED_BY: Final = "forestall.dev/cordoned-by"
+
+
+class Cordon:
+    """The action `cordon`."""
+
+    name: ClassVar[str] = "Cordon"
+    kept_while_at_risk: ClassVar[bool] = True
+
+    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+        """Return whether the node is cordoned by this remediation."""
+        target = remediation.spec.intent.target
+        try:
+            body = await cluster.read(target)
+        except NotFound as error:
+            return await missing(cluster, target) or Hold("TargetGone", str(error))
+        cordoned = bool(body.get("spec", {}).get("unschedulable"))
+        ours = cordoned and is_owned(body, remediation.uid)
+        if cordoned and not ours:
+            return Hold("AlreadyCordoned", f"{title(target)} was cordoned by somebody else; it is left as it is")
+        return World(level=int(ours), subject=target, resource_version=body["metadata"]["resourceVersion"])
+
+    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+        """Return the cordon."""
+        return Move(1, f"cordon {title(world.subject)}", remediation.spec.intent.evidence.reason, raises=True)
+
+    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+        """Give the node back when it has been healthy for long enough, or at the deadline."""
+        del recent
+        name = title(world.subject)
+        intent, healthy = remediation.spec.intent, _healthy_for(remediation)
+        over = now >= (seconds(intent.deadline) or now)
+        if world.level == 0:
+            return _end(remediation, name, over=over)
+        calm = seconds(remediation.status.calm_since)
+        if calm is not None and now - calm >= healthy:
+            return Move(0, f"uncordon {name}", f"it has been healthy for {format_duration(healthy)}", raises=False)
+        if over:
+            return Move(0, f"uncordon {name}", "its time is over, although the risk has not gone", raises=False)
+        return Hold(
+            "Holding" if verified(remediation) is not False else "NotHelped",
+            f"{name} stays cordoned until it has been healthy for {format_duration(healthy)}, "
+            f"at most until {intent.deadline}",
+        )
+
+    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+        """Cordon the node and sign it, or take back both."""
+        patch = {
+            "metadata": {"annotations": {CORDONED_BY: remediation.uid if to else None}},
+            "spec": {"unschedulable": True if to else None},
+        }
+        await cluster.patch(world.subject, patch, world.resource_version)
+
+
+def is_owned(node: Mapping[str, Any], uid: str) -> bool:
+    """Say whether the node was cordoned by the remediation with this UID, and by nobody since.
+
+    Somebody who uncordons and cordons it again leaves the annotation, but takes over the field: then `managedFields`
+    says that the one who wrote the annotation no longer manages `spec.unschedulable`.
+    """
+    metadata = node["metadata"]
+    if (metadata.get("annotations") or {}).get(CORDONED_BY) != uid:
+        return False
+    managed = [entry.get("fieldsV1") or {} for entry in metadata.get("managedFields") or []]
+    signed = [fields for fields in managed if f"f:{CORDONED_BY}" in _inner(fields, "f:metadata", "f:annotations")]
+    return not managed or any("f:unschedulable" in _inner(fields, "f:spec") for fields in signed)
+
+
+def _inner(fields: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    for name in path:
+        fields = fields.get(name) or {}
+    return fields
+
+
+def _healthy_for(remediation: Remediation) -> float:
+    cordon = remediation.spec.intent.action.cordon
+    if cordon is None:
+        raise ValueError(f"Remediation {remediation.name} is no cordon")
+    return cordon.healthy_for.seconds
+
+
+def _end(remediation: Remediation, name: str, *, over: bool) -> End:
+    helped = verified(remediation)
+    if over and helped is not False:
+        return End("RolledBack", "DeadlineExceeded", f"{name} takes pods again: the time of the cordon was over")
+    if helped:
+        return End("Succeeded", "Released", f"{name} has been healthy again and takes pods")
+    return End("RolledBack", "NotHelped", f"cordoning {name} did not lower the risk; it takes pods again")

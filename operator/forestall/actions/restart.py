@@ -1,0 +1,93 @@
+"""Restart a workload by a rolling update, once.
+
+The pod template's annotation carries the UID of the Remediation: doing it again changes nothing, and so makes no second
+rollout. A restart can't be undone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from forestall.actions.base import End, Moment, Move, Next, World, missing, title, verified
+from forestall.actions.rollout import KINDS, complete, stuck
+from forestall.api.remediation import Remediation
+from forestall.api.times import seconds
+from forestall.core.decision import Hold
+from forestall.errors import NotFound
+from forestall.ports import Cluster
+
+RESTARTED_BY: Final = "forestall.dev/restarted-by"
+
+
+class Restart:
+    """The action `restart`."""
+
+    name: ClassVar[str] = "Restart"
+    kept_while_at_risk: ClassVar[bool] = False
+
+    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+        """Return whether the workload was restarted by this remediation, and how far the rollout is."""
+        target = remediation.spec.intent.target
+        if target.kind not in KINDS:
+            return Hold("NotRestartable", f"{title(target)} is none of {', '.join(KINDS)}: it can't be restarted")
+        try:
+            body = await cluster.read(target)
+        except NotFound as error:
+            # Whether it is gone or another one has its name, the message is for people to act on.
+            return await missing(cluster, target) or Hold("TargetGone", str(error))
+        done = _restarted_by(body) == remediation.uid
+        obstacle = None if done else _obstacle(body, title(target))
+        return obstacle or World(
+            level=int(done),
+            subject=target,
+            resource_version=body["metadata"]["resourceVersion"],
+            settled=done and complete(body),
+            failed=stuck(body) if done else None,
+        )
+
+    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+        """Return the restart."""
+        return Move(1, f"restart {title(world.subject)}", remediation.spec.intent.evidence.reason, raises=True)
+
+    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+        """Wait for the verdict of the verification."""
+        del recent
+        name, helped = title(world.subject), verified(remediation)
+        if helped:
+            return End("Succeeded", "Verified", f"the restart of {name} helped: the risk has fallen")
+        if helped is False:
+            return End("Failed", "NotHelped", f"restarting {name} did not lower the risk; a restart can't be undone")
+        if now >= _verification_end(remediation, now):
+            return End(
+                "Failed",
+                "NotVerified",
+                f"{name} was restarted, but no fresh data told whether it helped; a restart can't be undone",
+            )
+        return Hold("Verifying", f"{name} was restarted; the next samples show whether it helped")
+
+    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+        """Mark the pod template, which makes its controller replace the pods."""
+        del to
+        annotations = {"annotations": {RESTARTED_BY: remediation.uid}}
+        await cluster.patch(world.subject, {"spec": {"template": {"metadata": annotations}}}, world.resource_version)
+
+
+def _verification_end(remediation: Remediation, now: float) -> float:
+    """Return when waiting for fresh data ends: at the deadline, but never before the policy's time for verification."""
+    intent = remediation.spec.intent
+    completed = seconds(remediation.status.completed) or now
+    return max(seconds(intent.deadline) or now, completed + intent.verify_within.seconds)
+
+
+def _restarted_by(body: Mapping[str, Any]) -> str | None:
+    metadata: Mapping[str, Any] = body["spec"]["template"].get("metadata") or {}
+    return (metadata.get("annotations") or {}).get(RESTARTED_BY)
+
+
+def _obstacle(body: Mapping[str, Any], name: str) -> Hold | None:
+    if body["metadata"].get("deletionTimestamp"):
+        return Hold("TargetGone", f"{name} is being deleted; nothing is changed")
+    if body["spec"].get("paused"):
+        return Hold("TargetPaused", f"{name} is paused (`kubectl rollout resume` ends that): it is left alone")
+    if body["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
+        return Hold("NotRestartable", f"{name} has the update strategy OnDelete: its pods are only replaced by hand")
+    return None

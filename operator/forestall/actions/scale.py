@@ -1,0 +1,248 @@
+"""Raise the replicas of a workload, or the floor of its autoscaler, for as long as a risk lasts.
+
+What is raised is called the floor. It goes up as soon as the forecast asks for more, within the policy's bounds. It
+comes down only when observation *and* forecast have asked for less during the whole stabilization window, and then only
+to the most that either asked for in that window, in small steps. So a forecast that goes up and down leaves the floor
+where it is. It never goes below what was found.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from forestall.actions.base import End, Moment, Move, Next, World, condition_of, missing, title, verified
+from forestall.api.remediation import ObjectRef, Remediation
+from forestall.api.remediation_policy import ScaleAction
+from forestall.api.times import seconds
+from forestall.core.decision import Hold
+from forestall.core.duration import format_duration
+from forestall.errors import NotFound
+from forestall.ports import Cluster
+
+RELEASE_SHARE: Final = 0.1
+"""The share of the replicas, but at least one, that is given back in one step."""
+RELEASE_STEPS: Final = 10
+"""How many steps fit into one stabilization window: the effect of one must have time to show before the next."""
+_AUTOSCALER: Final = ("autoscaling/v2", "HorizontalPodAutoscaler")
+_KEDA: Final = "scaledobject.keda.sh/name"
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What is raised for a workload: its replicas, or the `minReplicas` of its HorizontalPodAutoscaler."""
+
+    level: int
+    """The floor now; an intent's `from`."""
+    replicas: int
+    """The replicas that the workload asks for now."""
+    subject: ObjectRef
+    """The object that is written."""
+    resource_version: str
+    ceiling: int | None = None
+    """The `maxReplicas` of the autoscaler; None where there is none."""
+
+
+async def find_floor(cluster: Cluster, target: ObjectRef) -> Floor | Hold:
+    """Return what is raised to scale `target`, or why it can't be scaled.
+
+    Raises:
+        ClusterError: the cluster could not say.
+    """
+    try:
+        scale = await cluster.read_scale(target.model_copy(update={"uid": ""}))
+    except NotFound:
+        return await missing(cluster, target) or Hold(
+            "NotScalable", f"{title(target)} has no /scale subresource: it can't be scaled"
+        )
+    if target.uid and scale.uid != target.uid:
+        return Hold(
+            "TargetReplaced",
+            f"{title(target)} was deleted and created anew since this was decided; the new one is left alone",
+        )
+    owners = [
+        body
+        for body in await cluster.find(*_AUTOSCALER, namespace=target.namespace)
+        if _scales(body, target) and not body["metadata"].get("deletionTimestamp")
+    ]
+    if not owners:
+        return Floor(scale.spec_replicas, scale.spec_replicas, target, scale.resource_version)
+    if len(owners) > 1:
+        names = ", ".join(sorted(body["metadata"]["name"] for body in owners))
+        return Hold("AmbiguousAutoscaler", f"several HorizontalPodAutoscalers scale {title(target)}: {names}; keep one")
+    return _autoscaler_floor(owners[0], target, scale.spec_replicas)
+
+
+def _scales(body: Mapping[str, Any], target: ObjectRef) -> bool:
+    ref = body["spec"]["scaleTargetRef"]
+    group = ref.get("apiVersion", "").partition("/")[0]
+    return (ref["kind"], ref["name"], group) == (target.kind, target.name, target.api_version.partition("/")[0])
+
+
+def _autoscaler_floor(body: Mapping[str, Any], target: ObjectRef, replicas: int) -> Floor | Hold:
+    metadata = body["metadata"]
+    if _KEDA in metadata.get("labels", {}):
+        return Hold(
+            "ScaledByKeda",
+            f"the KEDA ScaledObject {metadata['labels'][_KEDA]} owns the replicas of {title(target)}; it is left alone",
+        )
+    subject = ObjectRef(
+        api_version=_AUTOSCALER[0],
+        kind=_AUTOSCALER[1],
+        namespace=target.namespace,
+        name=metadata["name"],
+        uid=metadata["uid"],
+    )
+    spec = body["spec"]
+    # The API's default where minReplicas is not set.
+    return Floor(spec.get("minReplicas", 1), replicas, subject, metadata["resourceVersion"], spec["maxReplicas"])
+
+
+class Scale:
+    """The action `scale`."""
+
+    name: ClassVar[str] = "Scale"
+    kept_while_at_risk: ClassVar[bool] = True
+
+    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+        """Return the floor as it is now."""
+        floor = await find_floor(cluster, remediation.spec.intent.target)
+        if isinstance(floor, Hold):
+            return floor
+        most = _terms(remediation).max_replicas
+        return World(
+            level=floor.level,
+            subject=floor.subject,
+            resource_version=floor.resource_version,
+            ceiling=most if floor.ceiling is None else min(most, floor.ceiling),
+        )
+
+    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+        """Return the step from what was found to what the forecast asked for."""
+        intent, terms = remediation.spec.intent, _terms(remediation)
+        name, found = title(world.subject), intent.from_
+        if found is None or intent.to is None:
+            return Hold("IntentIncomplete", "the intent does not say from how many replicas to how many")
+        if world.level != found:
+            return Hold(
+                "Superseded",
+                f"{name} was changed from {found} to {world.level} by somebody else since this was decided; "
+                f"it is left alone",
+            )
+        if found == 0 or found < terms.min_replicas:
+            least = max(1, terms.min_replicas)
+            return Hold("BelowMinimum", f"{name} has {found} replicas, and fewer than {least} are left alone")
+        to = min(intent.to, world.ceiling)
+        if to <= found:
+            return Hold("AtMaximum", f"{name} has {found} replicas, and {world.ceiling} are the most it may have")
+        return _move(world, to, intent.evidence.reason)
+
+    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+        """Raise the floor further, keep it, or give back a step."""
+        found = remediation.spec.intent.from_ or 0
+        if world.level <= found:
+            return _end(remediation, world)
+        over = now >= _hold_end(remediation)
+        if not over:
+            raised = self._raise(remediation, world, recent)
+            if raised is not None:
+                return raised
+        peak = found if over else _peak(recent, _terms(remediation).stabilization_window.seconds, now)
+        if peak is None or peak >= world.level:
+            return _keep(remediation, world)
+        pause = _pace(remediation, now)
+        if pause > 0:
+            return Hold("Releasing", f"the next replicas are given back in {format_duration(pause)}")
+        lowest = max(found, peak)
+        to = max(lowest, world.level - max(1, int(world.level * RELEASE_SHARE)))
+        because = "they were held for as long as the policy allows" if over else _agreed(remediation, lowest)
+        return _move(world, to, because)
+
+    def _raise(self, remediation: Remediation, world: World, recent: Sequence[Moment]) -> Move | None:
+        outlook = recent[-1].outlook if recent else None
+        if outlook is None or outlook.withdrawn or outlook.replicas_forecast is None or verified(remediation) is False:
+            return None
+        step = _terms(remediation).max_step or world.ceiling
+        to = min(outlook.replicas_forecast, world.level + step, world.ceiling)
+        if to <= world.level:
+            return None
+        return _move(world, to, f"the forecast needs {outlook.replicas_forecast} replicas")
+
+    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+        """Set the replicas, or the autoscaler's floor."""
+        del remediation
+        if world.subject.kind == _AUTOSCALER[1]:
+            await cluster.patch(world.subject, {"spec": {"minReplicas": to}}, world.resource_version)
+        else:
+            await cluster.write_scale(world.subject, to, world.resource_version)
+
+
+def _terms(remediation: Remediation) -> ScaleAction:
+    scale = remediation.spec.intent.action.scale
+    if scale is None:
+        raise ValueError(f"Remediation {remediation.name} is no scale-out")
+    return scale
+
+
+def _move(world: World, to: int, because: str) -> Move:
+    noun = "replicas" if world.subject.kind != _AUTOSCALER[1] else "minReplicas"
+    what = f"{noun} of {title(world.subject)}: {world.level} -> {to}"
+    return Move(to, what, because, raises=to > world.level)
+
+
+def _hold_end(remediation: Remediation) -> float:
+    """Return when the floor is given back even though the risk lasts."""
+    completed = condition_of(remediation, "Completed")
+    start = seconds(completed.last_transition_time) if completed else None
+    return (start if start is not None else float("inf")) + _terms(remediation).hold_at_most.seconds
+
+
+def _peak(recent: Sequence[Moment], window: float, now: float) -> int | None:
+    """Return the most that observation or forecast needed in the last `window` s; None where any of it is unknown."""
+    longest_gap = max(window / 2, 120.0)
+    peak, later = 0, now
+    for moment in reversed(recent):
+        outlook = moment.outlook
+        if not outlook.fresh or later - moment.at > longest_gap:
+            return None
+        if outlook.replicas_forecast is None or outlook.replicas_observed is None:
+            return None
+        peak = max(peak, outlook.replicas_forecast, outlook.replicas_observed)
+        if moment.at <= now - window:
+            return peak
+        later = moment.at
+    return None
+
+
+def _pace(remediation: Remediation, now: float) -> float:
+    """Return how long (s) the next release step must still wait."""
+    steps = remediation.status.steps
+    last = seconds(steps[-1].at) if steps else None
+    interval = _terms(remediation).stabilization_window.seconds / RELEASE_STEPS
+    return 0.0 if last is None else max(0.0, last + interval - now)
+
+
+def _agreed(remediation: Remediation, lowest: int) -> str:
+    window = _terms(remediation).stabilization_window
+    return f"observation and forecast have needed no more than {lowest} for {window}"
+
+
+def _keep(remediation: Remediation, world: World) -> Hold:
+    name, window = title(world.subject), _terms(remediation).stabilization_window
+    if verified(remediation) is False:
+        return Hold(
+            "NotHelped",
+            f"{world.level} replicas of {name} did not lower the risk; they are kept while it lasts, because fewer "
+            f"would not help either, and given back when observation and forecast have needed fewer for {window}",
+        )
+    return Hold(
+        "Holding",
+        f"{name} is held at {world.level}; replicas are given back when observation and forecast have needed fewer for "
+        f"{window}",
+    )
+
+
+def _end(remediation: Remediation, world: World) -> End:
+    name = title(world.subject)
+    if verified(remediation) is False:
+        return End("RolledBack", "NotHelped", f"the scale-out did not help; {name} is back at {world.level}")
+    return End("Succeeded", "Released", f"the risk is over; {name} is back at {world.level}")

@@ -1,0 +1,16 @@
+"""Times as the objects write them (RFC 3339, UTC) and as decisions count them (seconds since the epoch)."""
+
+from datetime import UTC, datetime
+
+
+def stamp(at: float) -> str:
+    """Return `at` (s) as RFC 3339 with microseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def seconds(text: str | None) -> float | None:
+    """Return the seconds since the epoch of an RFC 3339 time; None where nothing is written, or nothing readable."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,391 @@
+"""The journal: drives each Remediation through its life, so that a crash at any instant does nothing twice.
+
+Every transition is an update of the status with `resourceVersion`. A change of the world goes like this:
+
+1. look at the world, and remember its version;
+2. write the step down (not done), on the condition that nobody wrote the Remediation since it was read;
+3. change the world, on the condition that nobody changed it since 1;
+4. write down that the step is done.
+
+Whoever finds a step that is not done looks at the world: it is at the step's `to`, so the step was made; or at its
+`from`, so it was not, and 1 to 3 are gone through again; or elsewhere, so somebody else has taken over and it is left
+alone. Two processes that both believe to lead can't both pass 2 and 3: for the slower one, a version no longer holds.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, World, action_name, verified
+from forestall.actions.base import condition_of, title
+from forestall.api.meta import API_VERSION, Condition
+from forestall.api.remediation import Intent, ObjectRef, Phase, Remediation, RemediationStatus
+from forestall.api.times import seconds, stamp
+from forestall.core.decision import Hold
+from forestall.errors import ClusterError, Conflict, Forbidden, NotFound, Throttled, Unavailable
+from forestall.journal.gate import Ask, gate, in_time
+from forestall.journal.memory import Memory
+from forestall.journal.names import name_of
+from forestall.journal.record import (
+    moved,
+    with_condition,
+    with_risk,
+    with_step,
+    with_step_done,
+    without_open_step,
+)
+from forestall.journal.verification import VERIFIED, verdict, verify
+from forestall.ports import Cluster, Event
+
+Guard = Callable[[Remediation], Hold | None]
+"""Asked before anything more is done; the phase of the Remediation tells where it stands."""
+
+FENCE: Final = 15.0
+"""How long (s) a write whose answer was lost may still take effect; only then is a step given up as never made."""
+_BEFORE: Final = ("Pending", "AwaitingApproval", "Authorized")
+_MOST_TURNS: Final = 12
+"""More transitions than one call ever needs; what is left is done in the next cycle."""
+_REFUSED: Final = frozenset({"Forbidden", "Refused"})
+_WARNINGS: Final = frozenset({"Failed", "Aborted", "RollingBack", "RolledBack"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What the present cycle knows about one remediation."""
+
+    outlook: Outlook | None
+    recent: Sequence[Moment]
+    guard: Guard
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The remediation after one transition, and whether the next can follow at once."""
+
+    remediation: Remediation
+    more: bool
+
+
+class Journal:
+    """Writes intents down, and drives each of them as far as it goes."""
+
+    def __init__(self, cluster: Cluster, actions: Mapping[str, Action] = ACTIONS) -> None:
+        self._cluster = cluster
+        self._actions = actions
+        self._memory = Memory()
+
+    async def open(self, intent: Intent, labels: Mapping[str, str] | None = None) -> Remediation:
+        """Write `intent` down in the objective's namespace; return the Remediation, also if it was written before.
+
+        Raises:
+            ClusterError: it is not known to be written down; the same call again is safe.
+        """
+        name = name_of(intent)
+        namespace = intent.objective.namespace
+        action = action_name(intent.action)
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": Remediation.KIND,
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": {
+                    **(labels or {}),
+                    "forestall.dev/action": action,
+                    "forestall.dev/policy-uid": intent.policy.uid,
+                    "forestall.dev/objective-uid": intent.objective.uid,
+                },
+            },
+            "spec": {"intent": intent.dump()},
+        }
+        try:
+            return Remediation.read(await self._cluster.create(body))
+        except Conflict:
+            ref = ObjectRef(api_version=API_VERSION, kind=Remediation.KIND, namespace=namespace, name=name)
+            return Remediation.read(await self._cluster.read(ref))
+
+    async def advance(self, remediation: Remediation, outlook: Outlook | None, guard: Guard, now: float) -> Remediation:
+        """Drive `remediation` as far as it goes now; return it as it is then.
+
+        Without an outlook nothing is changed, only what happened before is written down. Where the cluster does not
+        answer, somebody else writes at the same time or asks to wait, the next call goes on from what is written down.
+
+        Raises:
+            NotFound: the Remediation was deleted.
+            Forbidden: the operator may not write its own Remediations.
+        """
+        cycle = Cycle(outlook, self._memory.note(remediation, outlook, now), guard, now)
+        current = remediation
+        try:
+            current = await self._read(remediation)
+            for _ in range(_MOST_TURNS):
+                turn = await self._turn(current, cycle)
+                current = turn.remediation
+                if not turn.more:
+                    break
+        except Conflict:
+            current = await self._read(remediation)
+        except (Throttled, Unavailable):
+            pass
+        if current.ended:
+            self._memory.forget(current)
+        return current
+
+    async def _read(self, remediation: Remediation) -> Remediation:
+        return Remediation.read(await self._cluster.read(reference(remediation)))
+
+    async def _turn(self, current: Remediation, cycle: Cycle) -> Turn:
+        if current.ended:
+            return Turn(current, more=False)
+        if current.status.phase in _BEFORE:
+            return await self._prepare(current, cycle)
+        world = await self._look(current)
+        if isinstance(world, Hold):
+            return await self._unseen(current, world, cycle)
+        steps = current.status.steps
+        if not steps:
+            return await self._prepare(current, cycle)
+        step = steps[-1]
+        if not step.done and world.level == step.to:
+            return await self._made(current, cycle)
+        if world.level != (step.to if step.done else step.from_):
+            return await self._superseded(current, world, cycle)
+        if current.status.phase == "Executing":
+            return await (self._settle(current, world, cycle) if step.done else self._prepare(current, cycle))
+        return await self._hold(current, world, cycle)
+
+    # Before anything is changed
+
+    async def _prepare(self, current: Remediation, cycle: Cycle) -> Turn:
+        """Take an intent that has changed nothing yet one transition further."""
+        status = with_risk(current.status, cycle.outlook, current.spec.intent.verify_probability, cycle.now)
+        if in_time(current, cycle.now):
+            status = with_condition(status, _approved(current, cycle.now))
+        noted = current.model_copy(update={"status": status})
+        verdict_ = gate(noted, cycle.outlook, cycle.now) or cycle.guard(noted)
+        match verdict_:
+            case End():
+                return await self._give_up(current, status, verdict_, cycle)
+            case Ask():
+                asking = moved(status, "AwaitingApproval", "AwaitingApproval", verdict_.message, cycle.now)
+                return Turn(await self._save(current, asking), more=False)
+            case Hold():
+                return await self._wait(current, status, verdict_, cycle)
+        if current.status.phase in ("Pending", "AwaitingApproval"):
+            authorized = moved(status, "Authorized", "GuardsPassed", "every guard lets it pass", cycle.now)
+            return Turn(await self._save(current, authorized), more=True)
+        return await self._begin(noted, current, cycle)
+
+    async def _begin(self, noted: Remediation, current: Remediation, cycle: Cycle) -> Turn:
+        world = await self._look(current)
+        if isinstance(world, Hold):
+            return await self._unseen(current, world, cycle)
+        first = self._action(current).begin(current, world)
+        if isinstance(first, Hold):
+            return await self._obstructed(current, first, cycle)
+        executing = moved(noted.status, "Executing", "Executing", first.what, cycle.now)
+        return await self._make(current, executing, first, world, cycle)
+
+    async def _give_up(self, current: Remediation, status: RemediationStatus, end: End, cycle: Cycle) -> Turn:
+        """End an intent that has changed nothing; a write whose answer was lost must have had its time."""
+        opened = [seconds(step.at) for step in status.steps if not step.done]
+        if any(at is not None and cycle.now - at < FENCE for at in opened):
+            return Turn(current, more=False)
+        return await self._close(current, without_open_step(status), end, cycle)
+
+    # Changing the world
+
+    async def _make(
+        self, current: Remediation, status: RemediationStatus, move: Move, world: World, cycle: Cycle
+    ) -> Turn:
+        """Write a step down, then make it."""
+        recorded = await self._commit(current, with_step(status, move, world, cycle.now))
+        try:
+            await self._action(current).write(self._cluster, recorded, world, move.to)
+        except (Conflict, NotFound, Throttled, Unavailable):
+            # Done or not: the next cycle looks at the world.
+            return Turn(recorded, more=False)
+        except ClusterError as error:
+            return await self._obstructed(recorded, _refused(error), cycle)
+        return await self._made(recorded, cycle)
+
+    async def _made(self, current: Remediation, cycle: Cycle) -> Turn:
+        """Write down that the last step is done."""
+        status = with_step_done(current.status)
+        step = status.steps[-1]
+        more = (step.to or 0) > (step.from_ or 0)
+        in_time_ = cycle.now < (seconds(current.spec.intent.deadline) or cycle.now)
+        if more and in_time_ and status.completed is not None and verified(current) is None:
+            # What was added needs its time too before it is judged.
+            status = status.model_copy(update={"completed": stamp(cycle.now)})
+        saved = await self._save(current, status)
+        message = f"{step.what}; {step.because}" if step.because else step.what
+        await self._tell(saved, saved.spec.intent.target, "Normal", self._action(saved).name, message)
+        return Turn(saved, more=True)
+
+    async def _look(self, current: Remediation) -> World | Hold:
+        try:
+            return await self._action(current).look(self._cluster, current)
+        except Forbidden as error:
+            return _refused(error)
+
+    # After the first change
+
+    async def _settle(self, current: Remediation, world: World, cycle: Cycle) -> Turn:
+        """Wait until what was changed has taken effect."""
+        now, status = cycle.now, current.status
+        if world.failed is not None:
+            return await self._close(current, status, End("Failed", world.failed.reason, world.failed.message), cycle)
+        if world.settled:
+            status = status.model_copy(update={"completed": stamp(now), "calm_since": None})
+            status = with_condition(status, _completed(now))
+            status = with_condition(status, verdict("Unknown", "Pending", "no sample from after the action yet", now))
+            message = "it is done; samples from now on show whether it helped"
+            return Turn(await self._save(current, moved(status, "Verifying", "Verifying", message, now)), more=False)
+        if now >= (seconds(current.spec.intent.deadline) or now):
+            message = f"{title(world.subject)} was not ready by the deadline; Kubernetes goes on with it"
+            return await self._close(current, status, End("Failed", "DeadlineExceeded", message), cycle)
+        hold = Hold("InProgress", f"{title(world.subject)} is under way")
+        return await self._wait(current, status, hold, cycle)
+
+    async def _hold(self, current: Remediation, world: World, cycle: Cycle) -> Turn:
+        """Judge whether it helped, and keep, raise or give back what was done."""
+        action, intent, now = self._action(current), current.spec.intent, cycle.now
+        status = with_risk(current.status, cycle.outlook, intent.verify_probability, now)
+        exhausted = world.level >= world.ceiling
+        status = with_condition(status, verify(current, cycle.outlook, now, exhausted=exhausted))
+        judged = current.model_copy(update={"status": status})
+        if action.kept_while_at_risk and verified(judged) is False and status.phase != "RollingBack":
+            why = condition_of(judged, VERIFIED)
+            message = f"{why.message if why else ''}; what was done is given back when that is safe"
+            return Turn(await self._save(current, moved(status, "RollingBack", "NotHelped", message, now)), more=True)
+        following = action.carry_on(judged, world, cycle.recent, now)
+        match following:
+            case End():
+                return await self._close(current, without_open_step(status), following, cycle)
+            case Move():
+                return await self._carry_on(judged, current, following, world, cycle)
+            case Hold():
+                return await self._wait(current, self._dropped(status, cycle), following, cycle)
+
+    async def _carry_on(
+        self, judged: Remediation, current: Remediation, move: Move, world: World, cycle: Cycle
+    ) -> Turn:
+        held = _frozen(cycle) or (cycle.guard(judged) if move.raises else None)
+        if held is not None:
+            return await self._wait(current, self._dropped(judged.status, cycle), held, cycle)
+        phase: Phase = judged.status.phase
+        reason = "Raising" if move.raises else "Releasing"
+        status = moved(judged.status, phase, reason, f"{move.what}; {move.because}", cycle.now)
+        turn = await self._make(current, status, move, world, cycle)
+        # One change in a cycle: the next is decided when this one can be seen.
+        return Turn(turn.remediation, more=False)
+
+    @staticmethod
+    def _dropped(status: RemediationStatus, cycle: Cycle) -> RemediationStatus:
+        """Drop a step that was never made and is not wanted any more; its write must have had its time."""
+        at = seconds(status.steps[-1].at) if status.steps and not status.steps[-1].done else None
+        return status if at is None or cycle.now - at < FENCE else without_open_step(status)
+
+    # Ends
+
+    async def _superseded(self, current: Remediation, world: World, cycle: Cycle) -> Turn:
+        step = current.status.steps[-1]
+        message = (
+            f"{title(world.subject)} was changed by somebody else (found {world.level}, left at "
+            f"{step.to if step.done else step.from_}); it is left alone"
+        )
+        return await self._close(current, current.status, End("Aborted", "Superseded", message), cycle)
+
+    async def _unseen(self, current: Remediation, obstacle: Hold, cycle: Cycle) -> Turn:
+        """End what can't go on because of what was found, or because nothing may be looked at."""
+        if obstacle.reason in _REFUSED and not current.status.completed:
+            end = End("Failed", obstacle.reason, obstacle.message)
+            return await self._give_up(current, current.status, end, cycle)
+        return await self._obstructed(current, obstacle, cycle)
+
+    async def _obstructed(self, current: Remediation, obstacle: Hold, cycle: Cycle) -> Turn:
+        """End what can't go on; a right that is missing for giving back may still be granted until the deadline."""
+        if obstacle.reason not in _REFUSED:
+            return await self._close(current, current.status, End("Aborted", obstacle.reason, obstacle.message), cycle)
+        if current.status.completed and cycle.now < (seconds(current.spec.intent.deadline) or cycle.now):
+            return await self._wait(current, current.status, obstacle, cycle)
+        return await self._close(current, current.status, End("Failed", obstacle.reason, obstacle.message), cycle)
+
+    async def _close(self, current: Remediation, status: RemediationStatus, end: End, cycle: Cycle) -> Turn:
+        ended = moved(status, end.phase, end.reason, end.message, cycle.now)
+        return Turn(await self._save(current, ended), more=False)
+
+    # Writing
+
+    async def _wait(self, current: Remediation, status: RemediationStatus, hold: Hold, cycle: Cycle) -> Turn:
+        """Stay in the phase for this reason; the words alone are not worth a write."""
+        if hold.reason != status.reason:
+            status = moved(status, status.phase, hold.reason, hold.message, cycle.now)
+        return Turn(await self._save(current, status), more=False)
+
+    async def _save(self, current: Remediation, status: RemediationStatus) -> Remediation:
+        """Write the status if it differs."""
+        return current if status == current.status else await self._commit(current, status)
+
+    async def _commit(self, current: Remediation, status: RemediationStatus) -> Remediation:
+        """Write the status, on the condition that nobody else wrote since `current` was read."""
+        version = current.metadata.resource_version
+        saved = Remediation.read(await self._cluster.replace_status(reference(current), status.dump(), version))
+        if status.phase != current.status.phase:
+            kind = "Warning" if status.phase in _WARNINGS else "Normal"
+            message = f"{saved.name}: {status.message}"
+            await self._tell(saved, saved.spec.intent.objective, kind, f"Remediation{status.phase}", message)
+        return saved
+
+    async def _tell(self, remediation: Remediation, about: ObjectRef, kind: str, reason: str, message: str) -> None:
+        # An Event is for people: a life does not hang on it.
+        with contextlib.suppress(ClusterError):
+            await self._cluster.record(Event(about, kind, reason, message, action_name(remediation.spec.intent.action)))
+
+    def _action(self, remediation: Remediation) -> Action:
+        return self._actions[action_name(remediation.spec.intent.action)]
+
+
+def reference(remediation: Remediation) -> ObjectRef:
+    """Return the reference of a Remediation."""
+    return ObjectRef(
+        api_version=API_VERSION,
+        kind=Remediation.KIND,
+        namespace=remediation.namespace,
+        name=remediation.name,
+        uid=remediation.uid,
+    )
+
+
+def _refused(error: ClusterError) -> Hold:
+    if not isinstance(error, Forbidden):
+        return Hold("Refused", f"the API server refuses the change: {error}")
+    return Hold(
+        "Forbidden",
+        f"{error}. An admin can grant it by binding a role with that right to the operator's ServiceAccount; "
+        f"`kubectl auth can-i --list --as=<that ServiceAccount>` shows what it has",
+    )
+
+
+def _frozen(cycle: Cycle) -> Hold | None:
+    if cycle.outlook is None:
+        return Hold("NoOutlook", "this cycle knows nothing about the risk")
+    return cycle.outlook.frozen
+
+
+def _approved(remediation: Remediation, now: float) -> Condition:
+    approval = remediation.spec.approval
+    by = (approval.by if approval else "") or "somebody"
+    comment = f": {approval.comment}" if approval and approval.comment else ""
+    return Condition(
+        type="Approved", status="True", reason="Approved", message=f"by {by}{comment}", last_transition_time=stamp(now)
+    )
+
+
+def _completed(now: float) -> Condition:
+    return Condition(
+        type="Completed", status="True", reason="Done", message="the action is done", last_transition_time=stamp(now)
+    )

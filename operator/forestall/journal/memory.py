@@ -1,0 +1,35 @@
+"""What the recent cycles said about each live remediation.
+
+Only giving replicas back looks at it, and only when it spans the whole stabilization window: after a restart, that
+window begins anew.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from forestall.actions import Moment, Outlook
+from forestall.api.remediation import Remediation
+
+
+class Memory:
+    """The newest outlooks of each live remediation, as far back as its stabilization window."""
+
+    def __init__(self) -> None:
+        self._moments: dict[str, deque[Moment]] = {}
+
+    def note(self, remediation: Remediation, outlook: Outlook | None, now: float) -> Sequence[Moment]:
+        """Remember `outlook`; return what is remembered, oldest first, or nothing when this cycle has no outlook."""
+        if outlook is None:
+            return ()
+        scale = remediation.spec.intent.action.scale
+        window = scale.stabilization_window.seconds if scale else 0.0
+        moments = self._moments.setdefault(remediation.uid, deque())
+        moments.append(Moment(now, outlook))
+        # One that is older than the window stays: it shows that the window is spanned.
+        while len(moments) > 1 and moments[1].at <= now - window:
+            moments.popleft()
+        return tuple(moments)
+
+    def forget(self, remediation: Remediation) -> None:
+        """Forget a remediation that has ended."""
+        self._moments.pop(remediation.uid, None)

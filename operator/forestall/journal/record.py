@@ -1,0 +1,50 @@
+"""How the status of a Remediation changes; pure."""
+
+from typing import Any, Final
+
+from forestall.actions import Move, Outlook, World
+from forestall.api.meta import Condition
+from forestall.api.remediation import TERMINAL, Phase, RemediationStatus, Step
+from forestall.api.times import stamp
+
+KEPT_STEPS: Final = 20
+
+
+def moved(status: RemediationStatus, phase: Phase, reason: str, message: str, now: float) -> RemediationStatus:
+    """Return the status in `phase`, for this reason."""
+    update: dict[str, Any] = {"phase": phase, "reason": reason, "message": message}
+    if phase != status.phase or not status.since:
+        update["since"] = stamp(now)
+    if phase in TERMINAL:
+        update["ended"] = stamp(now)
+    return status.model_copy(update=update)
+
+
+def with_condition(status: RemediationStatus, new: Condition) -> RemediationStatus:
+    """Return the status with `new` in place of the condition of its type."""
+    others = [each for each in status.conditions if each.type != new.type]
+    return status.model_copy(update={"conditions": [*others, new]})
+
+
+def with_step(status: RemediationStatus, move: Move, world: World, now: float) -> RemediationStatus:
+    """Return the status with a step that is about to be made; one that was never made gives way to it."""
+    step = Step(at=stamp(now), what=move.what, from_=world.level, to=move.to, because=move.because)
+    return status.model_copy(update={"steps": [*without_open_step(status).steps, step][-KEPT_STEPS:]})
+
+
+def without_open_step(status: RemediationStatus) -> RemediationStatus:
+    """Return the status without the step that was written down but never made."""
+    return status.model_copy(update={"steps": [step for step in status.steps if step.done]})
+
+
+def with_step_done(status: RemediationStatus) -> RemediationStatus:
+    """Return the status with its last step marked as made."""
+    *others, last = status.steps
+    return status.model_copy(update={"steps": [*others, last.model_copy(update={"done": True})]})
+
+
+def with_risk(status: RemediationStatus, outlook: Outlook | None, probability: float, now: float) -> RemediationStatus:
+    """Return the status that knows since when the risk has been gone; without fresh data it is not gone."""
+    if outlook is None or not outlook.fresh or outlook.at_risk(probability):
+        return status.model_copy(update={"calm_since": None})
+    return status if status.calm_since else status.model_copy(update={"calm_since": stamp(now)})

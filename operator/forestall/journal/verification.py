@@ -1,0 +1,56 @@
+"""Whether an action helped: has the risk fallen, by samples that were taken after the action was complete?"""
+
+from forestall.actions import Outlook
+from forestall.actions.base import condition_of
+from forestall.api.meta import Condition
+from forestall.api.remediation import Remediation
+from forestall.api.times import seconds, stamp
+
+VERIFIED = "Verified"
+
+
+def verify(remediation: Remediation, outlook: Outlook | None, now: float, *, exhausted: bool) -> Condition:
+    """Return the condition `Verified` as of now.
+
+    True as soon as one fresh sample from after the completion shows the risk below the policy's probability. False
+    when, after the policy's time, the newest such sample still does not. Unknown without such a sample: no data is no
+    verdict. An action that did all it can (`exhausted`) and sees the risk come back starts again at Unknown. False is
+    final.
+    """
+    before = condition_of(remediation, VERIFIED)
+    if before is None:
+        return verdict("Unknown", "Pending", "no sample from after the action has been seen yet", now)
+    if before.status == "False" or outlook is None or not outlook.fresh:
+        return before
+    intent = remediation.spec.intent
+    since = max(seconds(remediation.status.completed) or now, seconds(before.last_transition_time) or 0.0)
+    if outlook.sampled_at <= since:
+        return before
+    figure = f"the breach probability is {outlook.probability:.0%}"
+    if not outlook.at_risk(intent.verify_probability):
+        return _unless_same(
+            before, verdict("True", "RiskFell", f"{figure}, below {intent.verify_probability:.0%}", now)
+        )
+    if before.status == "True":
+        return verdict("Unknown", "RiskReturned", f"{figure} again", now) if exhausted else before
+    if now >= since + intent.verify_within.seconds:
+        past = ", and the limit is passed" if outlook.breached else ""
+        return verdict("False", "NotHelped", f"after {intent.verify_within} {figure}{past}", now)
+    return before
+
+
+def verdict(status: str, reason: str, message: str, now: float) -> Condition:
+    """Return a condition `Verified`."""
+    return Condition.model_validate(
+        {
+            "type": VERIFIED,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": stamp(now),
+        }
+    )
+
+
+def _unless_same(before: Condition, after: Condition) -> Condition:
+    return before if before.status == after.status else after
