@@ -1,0 +1,138 @@
+"""`python -m shop serve` runs the shop, `… load` sends it a day of traffic, `… day` prints one."""
+
+import argparse
+import asyncio
+import contextlib
+import ipaddress
+import json
+import signal
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from shop.faults import DiskSettings, LeakSettings
+from shop.generator import Plan, generate
+from shop.pods import Seen, follow
+from shop.service import Settings, Shop, application
+from shop.traffic import DAY, BadTraffic, Traffic, generated_day, recorded_day
+
+_SHOP = Settings()
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    options = _parser().parse_args()
+    try:
+        options.run(options)
+    except BadTraffic as error:
+        sys.exit(f"shop: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="shop", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    serve = commands.add_parser("serve", help="run the shop")
+    serve.set_defaults(run=lambda options: asyncio.run(_serve(options)))
+    serve.add_argument("--port", type=int, required=True)
+    pods = serve.add_mutually_exclusive_group(required=True)
+    pods.add_argument("--kubeconfig", help="follow the Ready pods of --selector")
+    pods.add_argument("--pods", type=int, help="do without a cluster: this many pods, always")
+    serve.add_argument("--namespace", default="shop")
+    serve.add_argument("--selector", default="app=shop")
+    serve.add_argument("--slots", type=int, default=_SHOP.slots_per_pod, help="requests that a pod works on at once")
+    serve.add_argument("--seed", type=int, default=_SHOP.seed)
+    serve.add_argument("--leak", type=float, default=0.0, metavar="MIB", help="memory lost with each request")
+    serve.add_argument("--full-node", default="", metavar="NODE", help="the node whose disk fills up")
+    serve.add_argument("--fills-in", type=float, default=_SHOP.disk.fills_in, metavar="SECONDS")
+    serve.add_argument("--cleaned-at", type=float, default=_SHOP.disk.cleaned_at, metavar="SECONDS")
+    load = commands.add_parser("load", help="send a day of traffic")
+    load.set_defaults(run=lambda options: asyncio.run(_load(options)))
+    load.add_argument("url")
+    load.add_argument("--duration", type=float, default=120.0, help="seconds in which the hours are played")
+    load.add_argument("--hours", type=float, nargs=2, default=(0.0, 24.0), metavar=("FROM", "TO"))
+    load.add_argument("--lead-in", type=float, default=0.0, help="seconds of the first hour's traffic before that")
+    _traffic_options(load)
+    day = commands.add_parser("day", help="print the day: seconds of the day and requests a second")
+    day.set_defaults(run=_day)
+    _traffic_options(day)
+    return parser
+
+
+def _traffic_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--peak", type=float, default=200.0, help="requests a second at the day's highest point")
+    parser.add_argument("--seed", type=int, default=7, help="of the generated day and of the arrivals")
+    parser.add_argument("--csv", type=Path, help="a recorded day instead of a generated one")
+    parser.add_argument("--column", default="rate", help="the CSV file's column with the traffic")
+    parser.add_argument("--step", type=float, default=300.0, help="seconds between the CSV file's rows")
+
+
+def _traffic(options: argparse.Namespace) -> Traffic:
+    day = recorded_day(options.csv, options.column, options.step) if options.csv else generated_day(options.seed)
+    return day.peaking_at(options.peak)
+
+
+def _day(options: argparse.Namespace) -> None:
+    traffic = _traffic(options)
+    print("time,rate")
+    for n, rate in enumerate(traffic.rates):
+        if n * traffic.step <= DAY:
+            print(f"{n * traffic.step:g},{rate:.3f}")
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    shop = Shop(
+        Settings(
+            slots_per_pod=options.slots,
+            seed=options.seed,
+            leak=LeakSettings(per_request=options.leak),
+            disk=DiskSettings(node=options.full_node, fills_in=options.fills_in, cleaned_at=options.cleaned_at),
+        )
+    )
+    # Clients that give up must not end the work on their request: a real pod would go on too.
+    runner = web.AppRunner(application(shop), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", options.port, backlog=1024).start()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(shop.measure_lag())]
+        if options.kubeconfig:
+            running.append(
+                tasks.create_task(follow(options.kubeconfig, options.namespace, options.selector, shop.follow))
+            )
+        else:
+            shop.follow({str(n): Seen(f"shop-{n}", f"node-{n}", ready=True) for n in range(options.pods)})
+        await stop.wait()
+        for task in running:
+            task.cancel()
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(runner.cleanup(), 5)
+
+
+async def _load(options: argparse.Namespace) -> None:
+    host = urlsplit(options.url).hostname or ""
+    # This program can send a lot of requests: only to the machine that it runs on.
+    if not (host == "localhost" or _is_loopback(host)):
+        sys.exit(f"shop: the load generator only sends to this machine, not to {host or options.url}")
+    start, end = (hour * 3600 for hour in options.hours)
+    if not (0 <= start < end and options.duration > 0 and options.lead_in >= 0):
+        sys.exit("shop: --hours must rise from 0, --duration must be above 0, and --lead-in not below")
+    plan = Plan(_traffic(options), start, end, options.duration, options.lead_in, options.seed)
+    tally = await generate(options.url, plan)
+    print(json.dumps(tally.summary()))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
