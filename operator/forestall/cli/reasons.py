@@ -95,13 +95,164 @@ DECISIONS: Final[dict[str, Reason]] = {
 }
 """Of a policy: `status.decisions[].reason` of an objective."""
 
-CONDITIONS: Final[dict[str, Reason]] = {}
+CONDITIONS: Final[dict[str, Reason]] = {
+    # Ready
+    "Watching": Reason("The objective is watched."),
+    "Selecting": Reason("The policy selects at least one objective."),
+    "Answering": Reason("The metric source answers."),
+    "InForce": Reason("Every action is held against the Guardrail."),
+    "NotUsed": Reason("No objective uses this metric source, so it has not been asked."),
+    "InvalidSpec": Reason(
+        "The object does not fit the schema of this version of the operator; the message names the fields.",
+        "Mend the fields that the message names. CRDs older than the operator let such objects in: upgrade them.",
+    ),
+    "InvalidQuery": Reason(
+        "A query is not PromQL, or not what its place asks for; the message names the field.",
+        "Try the query in Prometheus. A counter or a histogram is a series selector, without rate() or sum().",
+    ),
+    "SelectsNothing": Reason(
+        "No objective in the policy's namespace has the labels of `spec.objectives`.",
+        "Compare `kubectl get fslo --show-labels` with the policy's selector.",
+    ),
+    "SourceMissing": Reason(
+        "The MetricSource that the objective names does not exist, or is invalid.",
+        "Ask a cluster admin for it, or name another: `kubectl get metricsources`.",
+    ),
+    "SourceNotAllowed": Reason(
+        "The MetricSource is not open to this namespace.",
+        "Ask a cluster admin: `spec.namespaces` of the MetricSource selects namespaces by label.",
+    ),
+    "TargetMissing": Reason(
+        "The workload that the objective names does not exist.", "Check `spec.target`: kind, name and namespace."
+    ),
+    "TargetForbidden": Reason(
+        "The operator may not read the workload.",
+        "Bind the operator's workload role in this namespace (see the tutorial), or ask a cluster admin to.",
+    ),
+    "TargetUnknown": Reason("The workload could not be read this time.", "It is tried again in the next cycle."),
+    # DataFresh, and Ready of a MetricSource
+    "Fresh": Reason("Every query returns fresh data."),
+    "NotAsked": Reason("No query was sent: something else must be mended first.", "Look at the condition Ready."),
+    "NoData": Reason(
+        "A query returns nothing, or its series do not exist.",
+        "Run it in Prometheus. A label that is not there, or a name with a typing error, gives no error but nothing.",
+    ),
+    "StaleData": Reason(
+        "The newest sample is older than the source's `staleAfter`.",
+        "Is the workload still scraped? If the scrape interval is long, a cluster admin can raise `staleAfter`.",
+    ),
+    "NotFinite": Reason(
+        "The query gives NaN or infinity, such as a division by zero without traffic.",
+        "Give it a value for that case, for example `(a / b) or vector(0)` or `b > 0`.",
+    ),
+    "TooManySeries": Reason(
+        "The query returns more series than the source allows, or several where one is asked for.",
+        "Aggregate with sum or max, or say by `per` which label the series speak of.",
+    ),
+    "LabelMissing": Reason(
+        "The query's series lack the label that `per` names.", "Keep it in the query: `max by (node) (...)`."
+    ),
+    "QueryRefused": Reason("The metric source refuses the query; the message is its own.", "Run it in Prometheus."),
+    "PartialAnswer": Reason(
+        "The metric source warned that its answer is not whole; nothing is done on a part.",
+        "Look at the metric source: a store or a replica behind it may be down.",
+    ),
+    "SourceDown": Reason(
+        "The metric source does not answer.",
+        "Check its URL, its Service and the NetworkPolicies from the operator to it.",
+    ),
+    "SourceTimeout": Reason(
+        "The metric source did not answer in time.", "Make the query cheaper by a recording rule, or raise `timeout`."
+    ),
+    "SourceUnauthorized": Reason(
+        "The metric source refuses the credentials.", "Check the Secret that `auth` names, in the operator's namespace."
+    ),
+    "SourceBadAnswer": Reason(
+        "The metric source answered something that is not the Prometheus API.",
+        "Check the URL: a login page or a proxy may answer in its place; a path prefix may be missing.",
+    ),
+    # PredictionReady and AtRisk
+    "Forecasting": Reason("Breaches are forecast."),
+    "NoForecast": Reason(
+        "Nothing is forecast yet; the message says why for each indicator. ShortHistory: there are too few points, or "
+        "too few forecasts of this horizon could be scored yet. Unreliable, ChangePoint: the forecaster abstains.",
+        "ShortHistory passes by itself, sooner for a shorter horizon. For the others look at the indicator's graph.",
+    ),
+    "Healthy": Reason("No breach is forecast."),
+    "Breached": Reason("The error budget burns fast now, or a limit is passed now."),
+}
 """Of conditions: `status.conditions[].reason`."""
 
-OUTCOMES: Final[dict[str, Reason]] = {}
-"""Of the life of a Remediation: `status.reason`."""
+OUTCOMES: Final[dict[str, Reason]] = {
+    "Pending": Reason("It is written down, or its verification waits for a sample from after the action."),
+    "AwaitingApproval": Reason(
+        "A person must approve it first.", "`forestall approve` or `forestall reject` it before it expires."
+    ),
+    "GuardsPassed": Reason("Every guard lets it pass; it is about to be done."),
+    "Executing": Reason("It is being done."),
+    "InProgress": Reason("What was changed is not complete yet: pods start, a rollout goes on."),
+    "Verifying": Reason("It is done; the risk is watched."),
+    "Holding": Reason("It helped, and is kept while the risk lasts."),
+    "Releasing": Reason("The risk has gone; what was added is given back step by step."),
+    "Done": Reason("What the action changes is complete."),
+    "Approved": Reason("A person approved it in time."),
+    "RiskFell": Reason("Fresh samples from after the action show that the risk has fallen."),
+    "RiskReturned": Reason("The risk has come back although the action did all it can."),
+    "Verified": Reason("It is done and it helped."),
+    "Released": Reason("It helped, the risk has gone, and everything was given back."),
+    "RiskGone": Reason("The risk went away before anything was done."),
+    "Rejected": Reason("A person rejected it; nothing was changed."),
+    "ApprovalExpired": Reason(
+        "Nobody approved it in time; nothing was changed.",
+        "Raise the policy's `approvalExpiry`, or use mode Auto for what is always approved.",
+    ),
+    "DeadlineExceeded": Reason(
+        "It was not done, or not over, before its deadline; the message says what it waited for.",
+        "If that takes longer by nature, raise the policy's `deadline`.",
+    ),
+    "Withdrawn": Reason(
+        "Its objective or its policy was deleted, suspended, set to Observe, or does not select the objective any more."
+    ),
+    "NotHelped": Reason(
+        "The risk did not fall within `verification.within`. What can be undone is undone.",
+        "Look yourself: the action does not answer this cause. Editing the policy, or feedback, unlocks it.",
+    ),
+    "NotVerified": Reason(
+        "It was done, but no fresh samples showed whether it helped.", "Look why the data stopped after the action."
+    ),
+    "Superseded": Reason(
+        "Somebody else changed the same field meanwhile; the operator leaves it to them.",
+        "Find out who else writes it (`kubectl get --show-managed-fields`): one of the two should not.",
+    ),
+    "TargetGone": Reason("The workload or node does not exist any more; nothing is changed."),
+    "TargetReplaced": Reason("The workload was deleted and made anew since; the intent was about the old one."),
+    "TargetPaused": Reason(
+        "The rollout of the workload is paused by somebody; it is left alone.",
+        "`kubectl rollout resume` ends the pause.",
+    ),
+    "NotRestartable": Reason(
+        "The workload cannot be restarted by a rolling update.",
+        "Choose a Deployment, StatefulSet or DaemonSet with the update strategy RollingUpdate.",
+    ),
+    "RolloutStuck": Reason(
+        "The rollout makes no progress.", "`kubectl rollout status` and `kubectl describe pods` say what is in its way."
+    ),
+    "ScaledByKeda": Reason(
+        "KEDA scales the workload; the operator does not fight it.",
+        "Raise its `minReplicaCount` yourself, or use another action.",
+    ),
+    "AmbiguousAutoscaler": Reason("Several HorizontalPodAutoscalers scale the workload.", "Keep one of them."),
+    "AlreadyCordoned": Reason("Somebody else cordoned the node; it is left as it is."),
+    "AlreadyDecided": Reason("This was decided in this stretch of risk already; it is not done twice."),
+    "NotRecorded": Reason(
+        "The intent could not be written down, so nothing is done.",
+        "Look at the operator's log: it may lack a right on remediations, or the API server refuses writes.",
+    ),
+    "IntentIncomplete": Reason("The Remediation does not say what to do. Only a foreign writer makes such a one."),
+}
+"""Of the life of a Remediation: `status.reason`, and `reason` of its conditions."""
 
-ALL: Final[dict[str, dict[str, Reason]]] = {"decisions": DECISIONS, "conditions": CONDITIONS, "outcomes": OUTCOMES}
+ALL: Final = {"decisions": DECISIONS, "conditions": CONDITIONS, "outcomes": OUTCOMES}
 
 
 def advice(reason: str) -> str:
