@@ -25,7 +25,9 @@ async def _connect(access: Access) -> AsyncIterator[Session]:
 
 
 def _run(options: RunOptions) -> int:
-    raise NotImplementedError
+    from forestall.process import run  # noqa: PLC0415
+
+    return run(options)
 
 
 def _demo(options: DemoOptions) -> int:
