@@ -1,0 +1,26 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.core.duration import format_duration, parse_duration
+from forestall.errors import InvalidDuration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("5m", 300), ("1h30m", 5400), ("30d", 2592000), ("1w", 604800), ("250ms", 0.25), ("1d12h", 129600)],
+)
+def test_durations_are_those_of_prometheus(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "5 m", "1.5h", "30m1h", "5min", "-5m", "5m5m"])
+def test_what_is_no_duration_says_how_to_write_one(text):
+    with pytest.raises(InvalidDuration, match="write it like"):
+        parse_duration(text)
+
+
+@given(st.integers(1, 10**7))
+def test_what_is_written_reads_back_to_within_its_two_units(seconds):
+    again = parse_duration(format_duration(seconds))
+    assert 0 <= seconds - again < seconds / 24  # less than an hour of a day and more

@@ -1,0 +1,125 @@
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.core.guards import GUARDS, Bucket, Context, Ended, Nodes, check
+from forestall.core.guards.budget import tokens
+
+
+def ended(phase="RolledBack", at=50.0, episode=1, generation=1, reviewed=False):
+    return Ended("shop-scale-1", phase, at, "policy", generation, "slo", episode, 0, reviewed)
+
+
+@pytest.fixture
+def fine(make_signal):
+    return Context(
+        now=100.0,
+        action="Scale",
+        namespace="shop",
+        policy_uid="policy",
+        policy_generation=1,
+        objective_uid="slo",
+        episode=2,
+        cause=make_signal(),
+        suspended=False,
+        paused=None,
+        allowed=True,
+        victim_of=None,
+        live=None,
+        cooldown=60.0,
+        history=(),
+        last_on_target=None,
+        buckets=(),
+        nodes=None,
+    )
+
+
+def test_nothing_holds_a_sound_action(fine):
+    assert check(fine) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"paused": "migration"}, "Paused"),
+        ({"suspended": True}, "Suspended"),
+        ({"allowed": False}, "NotAllowed"),
+        ({"live": "shop-scale-0"}, "RemediationActive"),
+        ({"victim_of": "database"}, "DependencyAtRisk"),
+        ({"last_on_target": 50.0}, "Cooldown"),
+        ({"history": (ended(),)}, "Locked"),
+        ({"buckets": (Bucket("the cluster's budget", 1, 60.0, (99.0,)),)}, "BudgetExhausted"),
+        ({"action": "Cordon", "nodes": None}, "NodesUnknown"),
+        ({"action": "Cordon", "nodes": Nodes(1, 1)}, "TooManyNodesCordoned"),
+    ],
+)
+def test_each_guard_holds_and_says_why(fine, change, reason):
+    hold = check(replace(fine, **change))
+    assert hold is not None
+    assert hold.reason == reason
+    assert hold.message
+
+
+def test_every_guard_is_asked(fine, make_signal):
+    broken = replace(
+        fine,
+        cause=make_signal(fresh=False),
+        action="Cordon",
+        paused="",
+        allowed=False,
+        live="other",
+        victim_of="database",
+        history=(ended(),),
+        last_on_target=99.0,
+        buckets=(Bucket("nobody", 0, 60.0, ()),),
+    )
+    assert all(guard(broken) is not None for guard in GUARDS)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_data_that_is_no_number_holds(fine, make_signal, value):
+    hold = check(replace(fine, cause=make_signal(value=value)))
+    assert hold is not None
+    assert hold.reason == "DataNotFresh"
+
+
+def test_the_next_rung_need_not_wait_for_the_cooldown(fine):
+    failed = ended(episode=2, at=95.0)
+    assert check(replace(fine, history=(failed,), last_on_target=95.0)) is None
+    succeeded = replace(failed, phase="Succeeded")
+    held = check(replace(fine, history=(succeeded,), last_on_target=95.0))
+    assert held is not None
+    assert held.reason == "Cooldown"
+
+
+def test_a_clock_that_was_set_back_makes_no_endless_cooldown(fine):
+    held = check(replace(fine, now=100.0, last_on_target=1e9))
+    assert held is not None
+    assert "1m are left" in held.message
+
+
+@pytest.mark.parametrize("change", [{"reviewed": True}, {"policy_generation": 7}, {"phase": "Succeeded"}])
+def test_a_person_or_a_new_policy_unlocks(fine, change):
+    assert check(replace(fine, history=(replace(ended(at=0.0), **change),))) is None
+
+
+@given(
+    size=st.integers(0, 20),
+    per=st.floats(1, 3600),
+    spent=st.lists(st.floats(0, 10_000), max_size=40),
+    now=st.floats(10_000, 20_000),
+)
+def test_a_bucket_never_holds_more_than_its_size(size, per, spent, now):
+    assert tokens(Bucket("b", size, per, tuple(spent)), now) <= size
+
+
+@given(st.integers(1, 20), st.floats(1, 3600))
+def test_a_full_bucket_lets_just_its_size_through_at_once(size, per):
+    spent: list[float] = []
+    while tokens(Bucket("b", size, per, tuple(spent)), 0.0) >= 1:
+        spent.append(0.0)
+    assert len(spent) == size
+    assert tokens(Bucket("b", size, per, tuple(spent)), per) == pytest.approx(size)

@@ -1,0 +1,103 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.core.decision import Act, Hold
+from forestall.core.forecast import Abstention
+from forestall.core.plan import RungTerms, ScaleTerms, Situation, Target, Trigger, plan
+from forestall.core.sizing import Capacity
+
+TRIGGER = Trigger(probability=0.8, within=None, sustained=0.0)
+NOW = Situation(risk_since=0.0, now=100.0, spent=frozenset())
+
+
+def scale(most=10, least=1, step=None, per_replica=20.0, headroom=0.0, indicator=None):
+    return RungTerms("Scale", frozenset(), ScaleTerms(most, least, step, Capacity(per_replica, headroom), indicator))
+
+
+RESTART = RungTerms("Restart", frozenset())
+CORDON = RungTerms("Cordon", frozenset())
+
+
+def test_a_scale_out_is_sized_by_the_bound_of_the_forecast(make_signal):
+    act = plan(TRIGGER, [scale()], [make_signal(upper=120)], Target(3, 3), NOW)
+    assert isinstance(act, Act)
+    assert (act.action, act.replicas, act.rung) == ("Scale", 6, 0)
+    assert "from 3 to 6 replicas" in act.message
+    assert "90%" in act.message
+
+
+@pytest.mark.parametrize(
+    ("rung", "target", "reason"),
+    [
+        (scale(most=3), Target(3, 3), "AtMaximum"),
+        (scale(least=2), Target(1, 1), "BelowMinimum"),
+        (scale(), Target(None, None), "NotScalable"),
+        (scale(), Target(6, 6), "LargeEnough"),
+        (scale(indicator="other"), Target(3, 3), "SizeUnknown"),
+        (scale(per_replica=None), Target(3, 0), "SizeUnknown"),
+        (RungTerms("Restart", frozenset({"memory"})), Target(3, 3), "NoRungForCause"),
+        (CORDON, Target(3, 3), "NodeUnknown"),
+    ],
+)
+def test_why_nothing_is_done_is_said(make_signal, rung, target, reason):
+    hold = plan(TRIGGER, [rung], [make_signal()], target, NOW)
+    assert isinstance(hold, Hold)
+    assert hold.reason == reason
+    assert "90%" in hold.message, "the risk is told with every reason"
+
+
+def test_a_risk_must_last_as_long_as_the_policy_says(make_signal):
+    trigger = Trigger(0.8, None, sustained=60.0)
+    young = Situation(risk_since=70.0, now=100.0, spent=frozenset())
+    hold = plan(trigger, [RESTART], [make_signal()], Target(3, 3), young)
+    assert isinstance(hold, Hold)
+    assert hold.reason == "NotSustained"
+    assert isinstance(plan(trigger, [RESTART], [make_signal()], Target(3, 3), NOW), Act)
+
+
+def test_the_next_rung_follows_one_that_did_not_help(make_signal):
+    rungs = [scale(), RESTART]
+    spent = Situation(0.0, 100.0, frozenset({0}))
+    act = plan(TRIGGER, rungs, [make_signal()], Target(3, 3), spent)
+    assert isinstance(act, Act)
+    assert (act.rung, act.action) == (1, "Restart")
+    over = plan(TRIGGER, rungs, [make_signal()], Target(3, 3), Situation(0.0, 100.0, frozenset({0, 1})))
+    assert isinstance(over, Hold)
+    assert over.reason == "LadderExhausted"
+
+
+def test_a_cordon_names_the_node_of_the_cause(make_signal):
+    act = plan(TRIGGER, [CORDON], [make_signal(labels=[("node", "n1")])], Target(3, 3), NOW)
+    assert isinstance(act, Act)
+    assert act.node == "n1"
+
+
+def test_a_forecast_that_abstains_leads_to_nothing_and_says_why(make_signal):
+    hold = plan(TRIGGER, [RESTART], [make_signal(abstained=Abstention.SHORT_HISTORY)], Target(3, 3), NOW)
+    assert isinstance(hold, Hold)
+    assert hold.reason == "NoForecast"
+    assert "ShortHistory" in hold.message
+
+
+@given(
+    probability=st.floats(0, 1),
+    value=st.floats(allow_nan=True, allow_infinity=True),
+    upper=st.floats(allow_nan=True, allow_infinity=True),
+    fresh=st.booleans(),
+    replicas=st.integers(0, 50),
+    most=st.integers(1, 50),
+    per_replica=st.none() | st.floats(0.1, 1e3),
+)
+def test_no_plan_ever_scales_in_or_past_the_maximum(  # noqa: PLR0913 -- Hypothesis gives each by its name
+    make_signal, probability, value, upper, fresh, replicas, most, per_replica
+):
+    signal = make_signal(probability=probability, value=value, upper=upper, fresh=fresh)
+    verdict = plan(TRIGGER, [scale(most=most, per_replica=per_replica)], [signal], Target(replicas, replicas), NOW)
+    if isinstance(verdict, Act):
+        assert verdict.replicas is not None
+        assert replicas < verdict.replicas <= most
+        assert fresh
+        assert math.isfinite(value) or value == math.inf

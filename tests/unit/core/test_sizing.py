@@ -1,0 +1,47 @@
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.core.sizing import Capacity, bounded, replicas_for
+
+LOADS = st.floats(0, 1e6)
+DECLARED = st.builds(Capacity, per_replica=st.floats(0.01, 1e4), headroom=st.floats(0, 0.9))
+
+
+def test_a_total_is_divided_by_what_a_replica_carries():
+    assert replicas_for(100, 0, 0, Capacity(10, 0.0)) == 10
+    assert replicas_for(101, 0, 0, Capacity(10, 0.0)) == 11
+    assert replicas_for(90, 0, 0, Capacity(10, 0.1)) == 10
+
+
+def test_a_level_grows_the_workload_in_proportion():
+    assert replicas_for(0.9, 0.6, 4, Capacity(None, 0.0)) == 6
+
+
+def test_a_rounding_error_asks_for_no_replica():
+    assert replicas_for(0.1 * 3, 0, 0, Capacity(0.1, 0.0)) == 3
+
+
+@given(st.sampled_from([math.nan, math.inf, -math.inf, -1.0]), DECLARED)
+def test_no_size_follows_from_what_is_no_load(load, capacity):
+    assert replicas_for(load, 1, 1, capacity) is None
+
+
+def test_a_workload_that_serves_nothing_tells_nothing_about_capacity():
+    assert replicas_for(0.9, 0.6, 0, Capacity(None, 0.1)) is None
+
+
+@given(LOADS, LOADS, DECLARED)
+def test_more_load_never_needs_fewer_replicas(one, other, capacity):
+    low, high = sorted((one, other))
+    less, more = replicas_for(low, 0, 0, capacity), replicas_for(high, 0, 0, capacity)
+    assert less is not None and more is not None and less <= more
+
+
+@given(st.integers(0, 1000), st.integers(0, 100), st.integers(0, 200), st.none() | st.integers(1, 50))
+def test_bounds_hold_and_nothing_is_ever_scaled_in(wanted, current, most, step):
+    to = bounded(wanted, current, most, step)
+    assert to >= current
+    assert to <= max(current, most)
+    assert step is None or to <= current + step

@@ -1,0 +1,29 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.core.slo import budget_remaining, burn_rate, burn_windows, error_budget, fast_burn_limit
+
+OBJECTIVES = st.floats(0.1, 99.999)
+
+
+def test_the_fast_burn_of_a_month_is_looked_at_over_an_hour_and_five_minutes():
+    windows = burn_windows(30 * 86400, shortest=60)
+    assert (windows.long, windows.short) == (3600, 300)
+
+
+def test_a_rate_is_never_taken_over_less_than_a_few_scrapes():
+    assert burn_windows(3600, shortest=20).short == 20
+
+
+@given(OBJECTIVES)
+def test_burning_the_budget_at_rate_one_leaves_nothing(objective):
+    budget = error_budget(objective)
+    assert burn_rate(budget, objective) == pytest.approx(1)
+    assert budget_remaining(budget, objective) == pytest.approx(0, abs=1e-9)
+    assert budget_remaining(0, objective) == 1
+
+
+@given(OBJECTIVES)
+def test_a_fast_burn_can_happen_to_every_objective(objective):
+    assert 0 < fast_burn_limit(objective) < 1
