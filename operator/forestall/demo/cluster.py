@@ -11,6 +11,7 @@ from typing import Any, Self
 from forestall.demo.processes import run
 from forestall.demo.programs import Programs
 from forestall.demo.workspace import Workspace
+from forestall.errors import CommandFailed
 
 
 class RunningCluster:
@@ -59,6 +60,20 @@ class RunningCluster:
         """Create or change objects by server-side apply; raises CommandFailed with the server's words if refused."""
         manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.kubectl("apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-", stdin=manifest)
+
+    def scale_nodes(self, count: int) -> None:
+        """Add or remove nodes until there are `count`, and return when they are ready.
+
+        Raises CommandFailed where the nodes are real.
+        """
+        raise CommandFailed(f"this cluster's nodes are real: there cannot be {count} of them on demand")
+
+    def set_start_up(self, seconds: float) -> None:
+        """Set how long pods that start from now on take until they are ready.
+
+        Raises CommandFailed where the pods are real.
+        """
+        raise CommandFailed(f"this cluster's pods are real: they cannot take {seconds:g} s to start on demand")
 
     def kubeconfig_for(self, namespace: str, service_account: str, *, valid: str = "12h") -> Path:
         """Return a kubeconfig file that acts with the rights of a ServiceAccount, and no more."""
@@ -109,14 +124,6 @@ class LocalCluster(RunningCluster, ABC):
     @abstractmethod
     def stop(self) -> None:
         """End the cluster and everything in its workspace, unless it is kept. May be called again."""
-
-    @abstractmethod
-    def scale_nodes(self, count: int) -> None:
-        """Add or remove nodes until there are `count`, and return when they are ready."""
-
-    @abstractmethod
-    def set_start_up(self, seconds: float) -> None:
-        """Set how long pods that start from now on take until they are ready."""
 
     def keep(self) -> None:
         """Leave the cluster running when the body ends."""

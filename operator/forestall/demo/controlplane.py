@@ -1,7 +1,7 @@
 """A real control plane without containers: etcd, kube-apiserver, controller manager, scheduler, and KWOK's nodes.
 
 kwokctl starts the servers. Everything that happens at the API is real: admission, authorization, scheduling,
-controllers. Only the nodes and the pods on them are played by KWOK, as ``stages.yaml`` says. The servers listen on
+controllers. Only the nodes and the pods on them are played by KWOK. The servers listen on
 the loopback interface alone, on free ports, so that any number of control planes can run side by side.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from forestall.demo.cluster import LocalCluster
+from forestall.demo.kwok import KwokCluster
 from forestall.demo.ports import free_ports
 from forestall.demo.processes import last_lines, run
 from forestall.demo.programs import Programs
@@ -19,17 +20,14 @@ from forestall.demo.workspace import Workspace
 from forestall.errors import CommandFailed
 
 _NAME = "forestall"
-_STAGES = Path(__file__).with_name("stages.yaml")
 _READY_S = 90
 _TRIES = 3
-_NODE_SIZE = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110"}
-_ZONES = "abc"
 # What the API server says it is reached at. Nothing in the cluster does; a documentation address spares the look
 # for a network interface, which fails on a machine that has none but loopback.
 _ADVERTISED = "192.0.2.1"
 
 
-class ControlPlane(LocalCluster):
+class ControlPlane(KwokCluster, LocalCluster):
     """A control plane with `nodes` nodes, whose pods are ready `start_up_s` seconds after they were scheduled."""
 
     def __init__(self, programs: Programs, *, nodes: int = 1, start_up_s: float = 0) -> None:
@@ -47,30 +45,13 @@ class ControlPlane(LocalCluster):
                 if attempt == _TRIES:
                     raise
         self.kubectl("wait", "--for=create", "serviceaccount/default", f"--timeout={_READY_S}s", timeout_s=_READY_S)
-        self.kubectl("wait", "--for=condition=Established", "crd/stages.kwok.x-k8s.io", "--timeout=30s")
-        self.kubectl("apply", "--server-side", "-f", _STAGES)
+        self.play()
         self.set_start_up(self._start_up_s)
         self.scale_nodes(self._nodes)
 
     def stop(self) -> None:
         """End the control plane; see LocalCluster."""
         self.workspace.close()
-
-    def scale_nodes(self, count: int) -> None:
-        """Add or remove nodes called ``node-1``, ``node-2``, …; see LocalCluster."""
-        listed = json.loads(self.kubectl("get", "nodes", "-o", "json").stdout)["items"]
-        there = {node["metadata"]["name"] for node in listed}
-        wanted = {f"node-{number}": _node(number) for number in range(1, count + 1)}
-        if surplus := sorted(there - wanted.keys()):
-            self.kubectl("delete", "node", *surplus)
-        if missing := [node for name, node in wanted.items() if name not in there]:
-            self.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": missing}))
-            self.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s", timeout_s=70)
-
-    def set_start_up(self, seconds: float) -> None:
-        """Change the delay of the stage pod-ready; see LocalCluster."""
-        change = {"spec": {"delay": {"durationMilliseconds": round(seconds * 1000)}}}
-        self.kubectl("patch", "stage", "pod-ready", "--type=merge", "-p", json.dumps(change))
 
     def last_words(self) -> str:
         """Return the ends of the servers' logs, for whoever looks for the cause of a failure."""
@@ -97,7 +78,7 @@ class ControlPlane(LocalCluster):
         ]
         environment = {**self.environment, "KWOK_WORKDIR": str(home)}
         try:
-            run([*create, "--kubeconfig", self.kubeconfig], env=environment, timeout_s=_READY_S + 30)
+            run([*create, "--kubeconfig", self.kubeconfig], env=environment, timeout_s=_READY_S + 10)
         except CommandFailed as error:
             words = self.last_words()
             run([kwokctl, "delete", "cluster", "--name", _NAME], env=environment, check=False)
@@ -149,29 +130,4 @@ def _configuration(
             {"name": name, "extraArgs": [{"key": key, "value": value} for key, value in pairs.items()]}
             for name, pairs in arguments.items()
         ],
-    }
-
-
-def _node(number: int) -> Mapping[str, Any]:
-    name = f"node-{number}"
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": name,
-            "annotations": {"kwok.x-k8s.io/node": "fake"},
-            "labels": {
-                "kubernetes.io/hostname": name,
-                "kubernetes.io/os": "linux",
-                "topology.kubernetes.io/zone": f"zone-{_ZONES[(number - 1) % len(_ZONES)]}",
-            },
-        },
-        "status": {
-            "capacity": _NODE_SIZE,
-            "allocatable": _NODE_SIZE,
-            "addresses": [
-                {"type": "InternalIP", "address": f"10.64.{number // 250}.{number % 250 + 1}"},
-                {"type": "Hostname", "address": name},
-            ],
-        },
     }

@@ -26,7 +26,7 @@ REGISTER = "processes"
 """The file with a line of JSON, [pid, time of creation], for each process that was started in the workspace."""
 KEEP = "keep"
 """The file that says that the workspace outlives its owner."""
-GRACE_S = 5.0
+GRACE_S = 3.0
 """How long a process may take to end when it is asked to."""
 
 _LAST_LINES = 15

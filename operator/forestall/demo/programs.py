@@ -174,19 +174,18 @@ def _build_one(go: Path, module: Module, name: str, path: Path, step: Step) -> N
         shutil.copyfile(pin, path.with_name(pin.name))
     command = [str(go), "build", "-v", *module.flags, "-o", str(unfinished), module.programs[name]]
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
-    process = subprocess.Popen(
-        command, cwd=path.parent, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
     printed: list[str] = []
-    try:
-        for line in process.stderr or ():
-            printed.append(line)
-            step.detail = line.strip()
-        status = process.wait()
-    finally:
-        process.kill()
-        process.wait()
-    if status != 0:
+    with subprocess.Popen(
+        command, cwd=path.parent, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            for line in process.stderr or ():
+                printed.append(line)
+                step.detail = line.strip()
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
         raise CommandFailed(_why("".join(printed), name))
     unfinished.replace(path)
 

@@ -1,0 +1,16 @@
+"""A real Prometheus, started once for all adapter tests, which fill it with generated series."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from forestall.demo.programs import Programs
+from forestall.demo.prometheus import PrometheusServer
+from forestall.demo.workspace import Workspace
+
+
+@pytest.fixture(scope="session")
+def prometheus(programs: Programs) -> Iterator[PrometheusServer]:
+    """A Prometheus that scrapes nothing; tests write series of names, or with a label, that only they use."""
+    with Workspace("adapters") as workspace, PrometheusServer(workspace, programs) as server:
+        yield server

@@ -1,0 +1,48 @@
+"""A real control plane, started once for all cluster tests, and a namespace of its own for each test.
+
+While working on a test, start one with `make cluster` and name its kubeconfig in FORESTALL_TEST_KUBECONFIG: then the
+tests use that one, and leave it running.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from forestall.demo.controlplane import ControlPlane
+from forestall.demo.kwok import KwokCluster
+from forestall.demo.programs import Programs
+
+
+@pytest.fixture(scope="session")
+def cluster(programs: Programs, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KwokCluster]:
+    """A control plane with three nodes and forestall's CRDs."""
+    if kubeconfig := os.environ.get("FORESTALL_TEST_KUBECONFIG"):
+        running = KwokCluster(Path(kubeconfig), programs, tmp_path_factory.mktemp("cluster"))
+        _define(running, root)
+        yield running
+    else:
+        with ControlPlane(programs, nodes=3) as started:
+            _define(started, root)
+            yield started
+
+
+def _define(cluster: KwokCluster, root: Path) -> None:
+    """Apply the CRDs, and return when the API serves them."""
+    crds = root / "crds"
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", crds)
+    cluster.kubectl("wait", "--for=condition=Established", "-f", crds, "--timeout=30s")
+
+
+@pytest.fixture
+def namespace(cluster: KwokCluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace that nobody else uses, and that goes after the test with all that is in it."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    name = f"{words[:40].strip('-')}-{uuid4().hex[:6]}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")

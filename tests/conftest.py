@@ -1,0 +1,39 @@
+"""What all tests share: the tiers and their order, and the programs that the upper tiers run."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from forestall.demo.programs import Programs, find_programs
+
+ROOT = Path(__file__).resolve().parents[1]
+TIERS = ("unit", "adapters", "cluster", "e2e")
+
+# How long an example takes says nothing on a machine that does other things, too.
+settings.register_profile("forestall", deadline=None)
+settings.load_profile("forestall")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its tier, which is the name of its folder, and run the quick tiers first."""
+    for item in items:
+        if (tier := _tier(item)) != "unit":
+            item.add_marker(tier)
+    items.sort(key=lambda item: TIERS.index(_tier(item)))
+
+
+def _tier(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT / "tests").parts[0]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def programs() -> Programs:
+    """The control plane's programs; the first time on a machine they are built."""
+    return find_programs()
