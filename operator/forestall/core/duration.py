@@ -38,3 +38,9 @@ def format_duration(seconds: float) -> str:
         if len(parts) == 2 or (parts and not count):
             break
     return "".join(parts)
+
+
+def exact_duration(seconds: int) -> str:
+    """Return whole `seconds` (positive) exactly, in the largest unit that divides them: ``5m``, ``90s``."""
+    unit = next(unit for unit, size in _SECONDS.items() if seconds % size == 0)
+    return f"{seconds // int(_SECONDS[unit])}{unit}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import Evidence, Intent, ObjectRef
 from forestall.api.service_level_objective import Decision
+from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
 from forestall.core.guards import Context, Nodes, check
 from forestall.core.plan import Situation, below, plan, triggering
@@ -14,7 +15,6 @@ from forestall.engine import terms
 from forestall.engine.report import cause_of
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found, Targets
-from forestall.engine.times import stamp
 from forestall.errors import ClusterError, NotFound
 from forestall.ports import Cluster
 

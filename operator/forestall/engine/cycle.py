@@ -10,6 +10,7 @@ import structlog
 from forestall.actions.base import Outlook
 from forestall.api import Remediation, RemediationPolicy
 from forestall.api.service_level_objective import Decision, Episode
+from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.dependencies import culprit
 from forestall.core.plan import triggering
@@ -25,7 +26,6 @@ from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
 from forestall.engine.signals import Forecasting
 from forestall.engine.targets import Found, Targets
-from forestall.engine.times import seconds
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError
 from forestall.journal import Journal
@@ -178,8 +178,9 @@ class Engine:
                 _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=str(error))
                 return None
         self._registry.put(Remediation.KIND, after.dump())
-        if after.status.steps:
-            self._forecasting.censor(intent.objective.uid, seconds(after.status.steps[0].at), now)
+        since = seconds(after.status.steps[0].at) if after.status.steps else None
+        if since is not None:
+            self._forecasting.censor(intent.objective.uid, since, now)
         return after
 
     async def _outlook(self, scene: Scene, one: Remediation, case: Case | None) -> Outlook:

@@ -1,7 +1,7 @@
 """Episodes: stretches of time at risk. A Remediation is named after its episode, so that none is done twice."""
 
 from forestall.api.service_level_objective import Episode
-from forestall.engine.times import seconds, stamp
+from forestall.api.times import seconds, stamp
 
 
 def advance(episode: Episode, *, at_risk: bool | None, now: float, calm: float) -> Episode:
@@ -18,6 +18,5 @@ def advance(episode: Episode, *, at_risk: bool | None, now: float, calm: float) 
         return episode.model_copy(update={"calm_since": ""}) if episode.calm_since else episode
     if not episode.calm_since:
         return episode.model_copy(update={"calm_since": stamp(now)})
-    if now - seconds(episode.calm_since) >= calm:
-        return Episode(number=episode.number)
-    return episode
+    since = seconds(episode.calm_since)
+    return Episode(number=episode.number) if since is None or now - since >= calm else episode

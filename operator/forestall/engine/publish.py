@@ -9,10 +9,10 @@ from forestall.api import Guardrail, MetricSource, Remediation, RemediationPolic
 from forestall.api.meta import API_VERSION, Condition, Model
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
+from forestall.api.times import stamp
 from forestall.core.risk import State
 from forestall.engine.report import Findings, settle, status_of, weight
 from forestall.engine.settings import Settings
-from forestall.engine.times import stamp
 from forestall.errors import ClusterError, NotFound
 from forestall.ports import Cluster, Event
 from forestall.registry import Registry

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.api.service_level_objective import Indicator, LeadingIndicator
 from forestall.core import promql
-from forestall.core.duration import format_duration
+from forestall.core.duration import exact_duration
 from forestall.core.risk import SLI
 from forestall.core.slo import burn_windows, fast_burn_limit
 from forestall.errors import InvalidQuery
@@ -106,7 +106,7 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
 
 def _error_ratio(indicator: Indicator, window: float, resolution: float) -> str:
     """Return the share of bad events over `window` seconds; the CRD's rules see to it that one field is set."""
-    over = format_duration(math.ceil(window))
+    over = exact_duration(math.ceil(window))
     if (ratio := indicator.ratio) is not None:
         for name in ("good", "bad", "total"):
             if (text := getattr(ratio, name)) is not None:
@@ -125,7 +125,7 @@ def _error_ratio(indicator: Indicator, window: float, resolution: float) -> str:
             threshold.operator,
             threshold.value,
             window=over,
-            resolution=format_duration(max(resolution, 1.0)),
+            resolution=exact_duration(math.ceil(resolution)),
         )
     if (raw := indicator.raw) is not None:
         _checked(promql.check_query, "spec.indicator.raw.errorRatio", raw.error_ratio.replace("$window", over))

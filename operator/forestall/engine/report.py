@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from forestall.api import ServiceLevelObjective
 from forestall.api.meta import Condition, condition
 from forestall.api.service_level_objective import Decision, Episode, RiskCause, ServiceLevelObjectiveStatus
+from forestall.api.times import stamp
 from forestall.core.duration import format_duration
 from forestall.core.risk import Risk, Signal, State
 from forestall.core.slo import budget_remaining, burn_rate
 from forestall.engine.observe import Ratios, Reading
-from forestall.engine.times import stamp
 
 
 @dataclass(frozen=True, slots=True)

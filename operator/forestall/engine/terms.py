@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.guardrail import Budget
 from forestall.api.remediation_policy import Rung
+from forestall.api.times import seconds
 from forestall.core.guards import Bucket, Ended
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
-from forestall.engine.times import seconds
 
 _FREE = frozenset({"Scale", "Restart"})
 """What every namespace may use where no Guardrail says otherwise. Nodes belong to everybody: never free."""
@@ -68,8 +68,8 @@ def allowed(guardrails: Sequence[Guardrail], action: str, namespace_labels: Mapp
 
 def buckets(guardrails: Sequence[Guardrail], history: Sequence[Remediation], namespace: str) -> tuple[Bucket, ...]:
     """Return the budgets that an action in `namespace` draws on, as the journal leaves them."""
-    everywhere = [seconds(one.spec.intent.created) for one in history]
-    here = [seconds(one.spec.intent.created) for one in history if one.namespace == namespace]
+    everywhere = [_created(one) for one in history]
+    here = [_created(one) for one in history if one.namespace == namespace]
 
     def bucket(whose: str, budget: Budget, spent: list[float]) -> Bucket:
         return Bucket(whose, budget.actions, budget.per.seconds, tuple(spent))
@@ -94,7 +94,7 @@ def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
         Ended(
             name=one.name,
             phase=one.status.phase,
-            at=seconds(one.status.ended or one.status.since or one.spec.intent.created),
+            at=seconds(one.status.ended) or seconds(one.status.since) or _created(one),
             policy_uid=one.spec.intent.policy.uid,
             policy_generation=one.spec.intent.policy_generation,
             objective_uid=one.spec.intent.objective.uid,
@@ -119,3 +119,7 @@ def spent(
         and one.episode == episode
         and one.phase in ("RolledBack", "Failed", "Aborted")
     )
+
+
+def _created(one: Remediation) -> float:
+    return seconds(one.spec.intent.created) or 0.0

@@ -133,9 +133,9 @@ class Telemetry:
         for kind, count in kinds.items():
             self._invalid.labels(kind).set(count)
 
-    def decision(self, verdict: str, reason: str) -> None:
-        """Count a decision: Act, WouldAct or Hold, and its reason."""
-        self._decisions.labels(verdict, self._decision_reasons(reason)).inc()
+    def decision(self, verdict: str, reason: str, count: int = 1) -> None:
+        """Count decisions: Act, WouldAct or Hold, and their reason."""
+        self._decisions.labels(verdict, self._decision_reasons(reason)).inc(count)
 
     def remediation(self, action: str, outcome: str) -> None:
         """Count a remediation that ended, by its last phase."""

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.core.duration import format_duration, parse_duration
+from forestall.core.duration import exact_duration, format_duration, parse_duration
 from forestall.errors import InvalidDuration
 
 
@@ -24,3 +24,12 @@ def test_what_is_no_duration_says_how_to_write_one(text):
 def test_what_is_written_reads_back_to_within_its_two_units(seconds):
     again = parse_duration(format_duration(seconds))
     assert 0 <= seconds - again < seconds / 24  # less than an hour of a day and more
+
+
+@given(st.integers(1, 10**8))
+def test_an_exact_duration_reads_back_exactly(seconds):
+    assert parse_duration(exact_duration(seconds)) == seconds
+
+
+def test_an_exact_duration_is_written_in_its_largest_unit():
+    assert [exact_duration(n) for n in (300, 3600, 90, 2592000)] == ["5m", "1h", "90s", "30d"]

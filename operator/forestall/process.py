@@ -1,0 +1,181 @@
+"""The operator's process: watches, lease, probes and the cycle, wired together and ended together."""
+
+import asyncio
+import contextlib
+import signal
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+
+from forestall import __version__
+from forestall.adapters.dry_run import DryRunCluster
+from forestall.adapters.kubernetes import Access, Api, Elector, KubernetesCluster, KubernetesLease, Recorder
+from forestall.adapters.prometheus import PrometheusMetrics
+from forestall.adapters.sources import Sources
+from forestall.cli.wiring import RunOptions
+from forestall.engine import CycleReport, Engine, Settings
+from forestall.errors import LostLease
+from forestall.handlers import watch
+from forestall.logs import configure
+from forestall.ports import Cluster
+from forestall.pruner import Pruner
+from forestall.registry import Registry
+from forestall.web import AtRisk, Health, Telemetry, WebServer
+
+LEASE = "forestall"
+_CYCLE_LIMIT = 4
+"""After how many intervals a cycle is given up; the next one begins anew from what is written down."""
+
+_log = structlog.get_logger(__name__)
+
+
+def run(options: RunOptions) -> int:
+    """Run the operator until it is told to stop or loses its lead; return the exit code."""
+    configure(options.log_level, as_json=options.log_json)
+    return asyncio.run(_run(options))
+
+
+async def _run(options: RunOptions) -> int:
+    registry, stop = Registry(), asyncio.Event()
+    failures: list[str] = []
+
+    def fail(why: str) -> None:
+        failures.append(why)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        access = await Access.find(str(options.access.kubeconfig or ""), options.access.context)
+        api = await stack.enter_async_context(Api(access))
+        # A container that was restarted is another process: the pod's name alone would let it renew for the first.
+        elector = Elector(
+            KubernetesLease(api, options.namespace, LEASE), f"{options.identity}_{uuid.uuid4().hex[:8]}", fail
+        )
+        recorder = await stack.enter_async_context(Recorder(api, options.identity))
+        cluster = KubernetesCluster(api, recorder, options.namespace, elector.fence)
+        telemetry = Telemetry(__version__, lambda: elector.is_leader)
+        health = Health(options.interval, lambda: registry.unsynced, lambda: elector.moves)
+        metrics = PrometheusMetrics(on_request=telemetry.source_request, on_failure=telemetry.source_failure)
+        stack.push_async_callback(metrics.close)
+        host, port = options.listen
+        await stack.enter_async_context(WebServer(health, telemetry, host, port))
+        pruner = Pruner(registry, cluster)
+        world: Cluster = DryRunCluster(cluster) if options.dry_run else cluster
+        loop = Loop(
+            Engine(metrics, world, registry, Settings(interval=options.interval)),
+            Sources(registry, cluster, metrics),
+            registry,
+            elector,
+            telemetry,
+            health,
+        )
+        await _until(stop, pruner.wait_for_kinds(health.beat))
+        if not stop.is_set():
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(_or_fail(work, what, fail), name=what)
+                    for what, work in (
+                        ("lease", elector.run()),
+                        ("pruner", pruner.run()),
+                        ("cycles", loop.run(options.interval)),
+                        ("watch", watch(registry, access, stop, stop.set)),
+                    )
+                ]
+                await stop.wait()
+                for task in background[:-1]:
+                    task.cancel()
+        await elector.release()
+    if failures:
+        _log.error("stopped", why=failures[0])
+        return 1
+    _log.info("stopped")
+    return 0
+
+
+class Loop:
+    """Begins a cycle every interval."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sources: Sources,
+        registry: Registry,
+        elector: Elector,
+        telemetry: Telemetry,
+        health: Health,
+    ) -> None:
+        self._engine = engine
+        self._sources = sources
+        self._registry = registry
+        self._elector = elector
+        self._telemetry = telemetry
+        self._health = health
+
+    async def run(self, interval: float) -> None:
+        """Run cycles until cancelled. An error ends the cycle that it happens in, not the loop.
+
+        Raises:
+            LostLease: this process does not lead any more.
+        """
+        while True:
+            began = time.monotonic()
+            if self._registry.synced:
+                await self._cycle(interval)
+            else:
+                self._health.beat()
+            await asyncio.sleep(max(0.0, interval - (time.monotonic() - began)))
+
+    async def _cycle(self, interval: float) -> None:
+        began, leading = time.monotonic(), self._elector.is_leader
+        try:
+            async with asyncio.timeout(_CYCLE_LIMIT * interval):
+                await self._sources.refresh(began)
+                report = await self._engine.cycle(time.time(), leading=leading)
+        except LostLease:
+            raise
+        except TimeoutError:
+            self._telemetry.cycle_failed()
+            _log.error("cycle given up", seconds=_CYCLE_LIMIT * interval)
+        except Exception:  # noqa: BLE001 -- whatever it is, the next cycle begins anew from what is written down
+            self._telemetry.cycle_failed()
+            _log.exception("cycle failed")
+        else:
+            seconds = time.monotonic() - began
+            self._tell(report, seconds)
+            _log.debug("cycle", seconds=round(seconds, 3), objectives=len(report.objectives), leading=leading)
+        self._health.beat()
+
+    def _tell(self, report: CycleReport, seconds: float) -> None:
+        self._telemetry.cycle(seconds)
+        risks = [AtRisk(*each) for each in report.probabilities]
+        self._telemetry.objectives(Counter(report.objectives.values()), risks)
+        self._telemetry.invalid(Counter(each.ref.kind for each in self._registry.invalid()))
+        for (verdict, reason), count in report.decisions.items():
+            self._telemetry.decision(verdict, reason, count)
+        for action, phase in report.ended:
+            self._telemetry.remediation(action, phase)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do `work`, or give it up when told to stop."""
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+    for each in (task, stopped):
+        each.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _or_fail(work: Coroutine[Any, Any, None], what: str, fail: Callable[[str], None]) -> None:
+    """Do `work`; an error in it ends the whole process, for half an operator is none."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 -- logged, and the process ends
+        _log.exception("part failed", part=what)
+        fail(f"{what}: {error}")

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+
+from forestall.core.risk import SLI
+from forestall.engine.observe import read
+from forestall.engine.questions import Watched
+from forestall.ports import Answer, Query, QueryFailure, Sample
+
+NOW, OLDEST = 1000.0, 880.0
+
+
+def watched(indicator="load", per=None):
+    return Watched("slo", indicator, Query(("slo", indicator), "x"), 10.0, True, 600.0, per, False)
+
+
+def answer(*samples, newest=NOW, warnings=()):
+    return Answer(tuple(Sample(tuple(sorted(labels.items())), value) for labels, value in samples), newest, warnings)
+
+
+def test_a_fresh_number_is_a_reading():
+    reading = read(watched(), answer(({}, 4.0)), OLDEST)
+    assert reading.fresh
+    assert reading.values == {(): 4.0}
+    assert reading.problem is None
+
+
+@pytest.mark.parametrize(
+    ("said", "per", "reason"),
+    [
+        (QueryFailure("QueryRefused", "parse error"), None, "QueryRefused"),
+        (answer(newest=None), None, "NoData"),
+        (answer(({}, 1.0), newest=None), None, "NoData"),
+        (answer(), None, "NoData"),
+        (answer(({}, 1.0), newest=OLDEST - 1), None, "StaleData"),
+        (answer(({}, 1.0), warnings=("one store did not answer",)), None, "PartialAnswer"),
+        (answer(({"pod": "a"}, 1.0), ({"pod": "b"}, 2.0)), None, "TooManySeries"),
+        (answer(({"instance": "a"}, 1.0)), "pod", "LabelMissing"),
+        (answer(({}, math.nan)), None, "NotFinite"),
+        (answer(({}, math.inf)), None, "NotFinite"),
+    ],
+)
+def test_what_cannot_be_used_has_a_reason_and_no_values(said, per, reason):
+    reading = read(watched(per=per), said, OLDEST)
+    assert not reading.fresh
+    assert not reading.values
+    assert reading.problem is not None
+    assert reading.problem.reason == reason
+    assert reading.problem.message
+
+
+def test_one_bad_series_does_not_hide_the_others():
+    said = answer(({"pod": "a"}, math.nan), ({"pod": "b"}, 2.0))
+    reading = read(watched(per="pod"), said, OLDEST)
+    assert reading.fresh
+    assert reading.values == {(("pod", "b"),): 2.0}
+    assert reading.problem is not None
+    assert reading.problem.reason == "NotFinite"
+
+
+def test_an_sli_without_events_is_no_breach():
+    for said in (answer(), answer(({}, math.nan))):
+        reading = read(watched(SLI), said, OLDEST)
+        assert not reading.fresh
+        assert reading.problem is not None
+        assert "no events" in reading.problem.message
