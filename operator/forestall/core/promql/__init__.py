@@ -1,0 +1,33 @@
+"""PromQL: check it, build it from indicators, keep it to one tenant, ask how fresh its data is, join it in one request.
+
+Nothing here edits text: every expression is parsed and written anew from its syntax tree, so what is sent to a source
+is what was checked, whatever comments, escapes or spaces the author used.
+"""
+
+from forestall.core.promql.freshness import Freshness
+from forestall.core.promql.indicators import (
+    error_ratio_of_counters,
+    error_ratio_of_histogram,
+    error_ratio_of_query,
+    error_ratio_of_threshold,
+)
+from forestall.core.promql.packing import MARKER, Prepared, freshness_question, pack, prepare
+from forestall.core.promql.syntax import check_query, check_selector, quote
+from forestall.core.promql.tenancy import enforce_label
+
+__all__ = [
+    "MARKER",
+    "Freshness",
+    "Prepared",
+    "check_query",
+    "check_selector",
+    "enforce_label",
+    "error_ratio_of_counters",
+    "error_ratio_of_histogram",
+    "error_ratio_of_query",
+    "error_ratio_of_threshold",
+    "freshness_question",
+    "pack",
+    "prepare",
+    "quote",
+]

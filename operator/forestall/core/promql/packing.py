@@ -1,0 +1,54 @@
+"""Many queries in one request: each is marked by a label of its own, and `or` joins them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from forestall.core.promql.freshness import Freshness, freshness_of
+from forestall.core.promql.syntax import SCALAR, check_query, parse, render, value_type
+
+MARKER = "__forestall_query"
+"""The label that says which of the joined queries a series belongs to: its number. Names that begin with two
+underscores are not for users; a query that speaks of this one all the same is asked alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A query that was checked, and can be asked."""
+
+    text: str
+    """The expression; its type is instant vector."""
+    freshness: Freshness
+    joinable: bool
+    """Whether it can be joined with others."""
+
+
+@lru_cache(maxsize=16384)  # the same queries come again in each cycle
+def prepare(expr: str) -> Prepared:
+    """Return `expr` ready to be asked.
+
+    Raises:
+        InvalidQuery: it is not a query for numbers.
+    """
+    check_query(expr)
+    tree = parse(expr)
+    text = render(tree)
+    if value_type(tree) == SCALAR:
+        text = f"vector({text})"
+    return Prepared(text, freshness_of(tree), MARKER not in text)
+
+
+def freshness_question(selector: str) -> str:
+    """Return the expression for the time of the newest sample of a selector of `Freshness.selectors`."""
+    return f"max(timestamp({selector}))"
+
+
+def pack(texts: Sequence[str]) -> str:
+    """Return one expression for the series of all `texts`, those of number n marked by `MARKER` with the value n.
+
+    `texts` are of `prepare` or `freshness_question`. Alone, an expression stays as it is.
+    """
+    if len(texts) == 1:
+        return texts[0]
+    # The source label "" has the value "", which matches "": the label is set on every series.
+    return " or ".join(f'label_replace({text}, "{MARKER}", "{n}", "", "")' for n, text in enumerate(texts))

@@ -1,0 +1,43 @@
+"""Keep a query to the series of one tenant, by a label."""
+
+import promql_parser as ast
+
+from forestall.core.promql.syntax import children, parse, quote, render, selectors
+from forestall.errors import InvalidQuery
+
+
+def enforce_label(expr: str, label: str, value: str) -> str:
+    """Return `expr` with the matcher `label="value"` on every series selector.
+
+    Matchers of the author on the same label stay, and hold as well: one that asks for another value finds nothing.
+
+    Raises:
+        InvalidQuery: `expr` is not PromQL, or reads series that no matcher can be put on.
+        ValueError: `value` is empty, which would ask for the series without the label.
+    """
+    if not value:
+        raise ValueError(f"no value to enforce for the label {label}")
+    tree = parse(expr)
+    _refuse_hidden_reads(tree)
+    matcher = f"{label}={quote(value)}"
+    text = render(tree, matcher)
+    _verify(text, label, value)
+    return text
+
+
+def _refuse_hidden_reads(node: ast.Expr) -> None:
+    if isinstance(node, ast.Call) and node.func.name == "info":
+        raise InvalidQuery(
+            "info() reads series that are not named in the query, which this source does not allow: "
+            "join with `* on (...) group_left (...)` instead"
+        )
+    for child in children(node):
+        _refuse_hidden_reads(child)
+
+
+def _verify(text: str, label: str, value: str) -> None:
+    """Read the result as a stranger would: every selector must carry the matcher."""
+    for each in selectors(parse(text)):
+        matchers = each.matchers.matchers
+        if not any(m.op == ast.MatchOp.Equal and m.name == label and m.value == value for m in matchers):
+            raise InvalidQuery(f"the label {label} cannot be enforced on this query")

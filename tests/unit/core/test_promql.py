@@ -1,0 +1,195 @@
+"""Indicators as PromQL, one tenant's label, freshness, and many queries in one.
+
+What the expressions answer is tested on a real Prometheus.
+"""
+
+import pytest
+
+from forestall.core import promql
+from forestall.core.promql.syntax import parse, selectors
+from forestall.errors import InvalidDuration, InvalidQuery
+
+
+def test_bad_counter_over_total():
+    assert promql.error_ratio_of_counters(bad='e{a="1"}', total="t # all", window="5m") == (
+        'clamp((sum(rate(e{a="1"}[5m])) or vector(0)) / (sum(rate(t{}[5m])) > 0), 0, 1)'
+    )
+
+
+def test_good_counter_over_total():
+    assert promql.error_ratio_of_counters(good="g", total="t", window="5m") == (
+        "clamp(1 - sum(rate(g{}[5m])) / (sum(rate(t{}[5m])) > 0), 0, 1)"
+    )
+
+
+@pytest.mark.parametrize("counters", [{}, {"good": "g", "bad": "b"}])
+def test_exactly_one_of_good_and_bad(counters):
+    with pytest.raises(InvalidQuery, match="exactly one"):
+        promql.error_ratio_of_counters(total="t", window="5m", **counters)
+
+
+def test_native_histogram():
+    assert promql.error_ratio_of_histogram("h", 0.25, native=True, window="5m") == (
+        "clamp(1 - (histogram_fraction(-Inf, 0.25, sum(rate(h{}[5m]))) >= 0), 0, 1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bound", "spellings"),
+    [
+        (0.25, ["0.25", "0.250", "2.5e-1", "2.5e-01"]),
+        (1.0, ["1", "1.0", "1.000"]),
+        (0.29 * 1000, ["290", "290.0"]),
+        (0.57 * 1000, ["570", "570.0"]),
+        (1e6, ["1000000", "1000000.0", "1e+06", "1e6", "1.0E6", "1.0e+06"]),
+        (0.00001, ["0.00001", "1e-05", "1.0E-5"]),
+        (120.0, ["120", "120.0", "1.2e+02"]),
+    ],
+)
+def test_a_bucket_is_found_however_its_bound_is_written(bound, spellings):
+    text = promql.error_ratio_of_histogram("h", bound, native=False, window="5m")
+    (listed,) = [
+        m.value.replace("\\", "").split("|") for found in selectors(parse(text)) for m in found.matchers.matchers
+    ]
+    assert set(spellings) <= set(listed)
+    assert [float(each) for each in listed] == pytest.approx([bound] * len(listed))
+
+
+@pytest.mark.parametrize(
+    ("histogram", "words"),
+    [
+        ('{app="shop"}', "name the histogram"),
+        ("h_bucket", "without its suffix: h"),
+        ("latency_seconds_count", "without its suffix: latency_seconds"),
+        ('h{le="1"}', "leave `le` out"),
+        ("rate(h[5m])", "without functions"),
+    ],
+)
+def test_what_is_no_histogram_is_refused(histogram, words):
+    with pytest.raises(InvalidQuery, match=words):
+        promql.error_ratio_of_histogram(histogram, 1, native=False, window="5m")
+
+
+@pytest.mark.parametrize(("operator", "bad"), [("lt", ">="), ("lte", ">"), ("gt", "<="), ("gte", "<")])
+def test_a_threshold_is_passed_on_the_side_that_is_not_good(operator, bad):
+    assert promql.error_ratio_of_threshold("q", operator, -0.5, window="5m", resolution="30s") == (
+        f"avg_over_time((((q{{}}) <= Inf) {bad} bool -0.5)[5m:30000ms])"
+    )
+
+
+def test_a_scalar_can_have_a_threshold():
+    text = promql.error_ratio_of_threshold("scalar(q)", "lt", 1, window="5m", resolution="30s")
+    assert text.startswith("avg_over_time(((vector(scalar(q{})) <= Inf) >= bool 1)")
+
+
+def test_a_long_window_is_looked_at_less_often():
+    text = promql.error_ratio_of_threshold("q", "lt", 1, window="30d", resolution="30s")
+    assert "[30d:519000ms]" in text
+
+
+def test_the_window_is_filled_in():
+    text = promql.error_ratio_of_query("errors{w='$window'} / sum_over_time(x[$window])", window="5m")
+    assert text == 'errors{w="5m"} / sum_over_time(x{}[5m])'
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda w: promql.error_ratio_of_counters(good="g", total="t", window=w),
+        lambda w: promql.error_ratio_of_histogram("h", 1, native=True, window=w),
+        lambda w: promql.error_ratio_of_threshold("q", "lt", 1, window=w, resolution="30s"),
+        lambda w: promql.error_ratio_of_threshold("q", "lt", 1, window="5m", resolution=w),
+        lambda w: promql.error_ratio_of_query("q", window=w),
+    ],
+)
+def test_a_window_that_is_no_duration_is_refused(build):
+    with pytest.raises(InvalidDuration):
+        build("5m]) or x[5m")
+
+
+def test_a_label_without_a_value_is_not_enforced():
+    with pytest.raises(ValueError, match="namespace"):
+        promql.enforce_label("up", "namespace", "")
+
+
+@pytest.mark.parametrize("expr", ["info(up)", 'sum(1 + info(up, {a="b"}))', "topk(scalar(info(x)), x)"])
+def test_a_query_that_reads_hidden_series_is_not_for_tenants(expr):
+    with pytest.raises(InvalidQuery, match=r"info\(\)"):
+        promql.enforce_label(expr, "namespace", "mine")
+
+
+@pytest.mark.parametrize(
+    ("expr", "enforced"),
+    [
+        ('x{namespace="theirs"}', 'x{namespace="theirs",namespace="mine"}'),
+        ('x{namespace="mine"}', 'x{namespace="mine"}'),
+        ('x{namespace=~"mine|.*"}', 'x{namespace=~"mine|.*",namespace="mine"}'),
+        ("x{} # {", 'x{namespace="mine"}'),
+        ('{__name__=~".+"}', '{__name__=~".+",namespace="mine"}'),
+        ('x{a="\\"} or x"}', 'x{a="\\"} or x",namespace="mine"}'),
+        ("max_over_time((x or y)[1h:])", 'max_over_time((x{namespace="mine"} or y{namespace="mine"})[1h:])'),
+        ('x{"namespace"!="mine"}', 'x{namespace!="mine",namespace="mine"}'),
+    ],
+)
+def test_a_matcher_on_the_enforced_label_can_only_narrow(expr, enforced):
+    assert promql.enforce_label(expr, "namespace", "mine") == enforced
+
+
+FRESH, OLD = 1000.0, 500.0
+
+
+@pytest.mark.parametrize(
+    ("expr", "newest"),
+    [
+        ("f", FRESH),
+        ("f / o", OLD),
+        ("f / none", None),
+        ("f offset 1d - o @ 5", OLD),
+        ("sum(rate(f[5m])) / max_over_time(rate(o[5m])[1h:])", OLD),
+        ("topk(scalar(o), f)", OLD),
+        ("f > 3", FRESH),
+        ("none or f", FRESH),
+        ("o or f", OLD),
+        ("none or none", None),
+        ("(none or vector(0)) / f", FRESH),
+        ("none or vector(0)", None),
+        ("f or vector(0)", FRESH),
+        ("vector(0) + (f or vector(0))", FRESH),
+        ("f unless none", FRESH),
+        ("f unless o", OLD),
+        ("none unless f", None),
+        ("f and none", None),
+        ("absent(none)", None),
+    ],
+)
+def test_an_expression_is_as_fresh_as_the_worst_of_what_it_needs(expr, newest):
+    freshness = promql.prepare(expr).freshness
+    assert freshness.selectors <= {"f{}", "o{}", "none{}"}
+    assert freshness.newest({"f{}": FRESH, "o{}": OLD}) == newest
+
+
+def test_freshness_is_asked_of_the_raw_samples():
+    assert promql.freshness_question('x{a="b"}') == 'max(timestamp(x{a="b"}))'
+
+
+def test_one_query_is_sent_as_it_is():
+    assert promql.pack([promql.prepare("x").text]) == "x{}"
+
+
+def test_joined_queries_are_marked():
+    texts = [promql.prepare(expr).text for expr in ("x # one", "scalar(y)")]
+    assert promql.pack(texts) == (
+        'label_replace(x{}, "__forestall_query", "0", "", "") or '
+        'label_replace(vector(scalar(y{})), "__forestall_query", "1", "", "")'
+    )
+    promql.check_query(promql.pack(texts))
+
+
+def test_a_query_that_speaks_of_the_marker_is_not_joined():
+    assert promql.prepare("x").joinable
+    assert not promql.prepare('label_replace(x, "__forestall_query", "7", "", "")').joinable
+
+
+def test_nothing_that_cannot_be_asked_is_prepared():
+    with pytest.raises(InvalidQuery):
+        promql.prepare("x[5m]")
