@@ -22,6 +22,7 @@ def cluster(programs: Programs, root: Path, tmp_path_factory: pytest.TempPathFac
     """A control plane with three nodes and forestall's CRDs."""
     if kubeconfig := os.environ.get("FORESTALL_TEST_KUBECONFIG"):
         running = KwokCluster(Path(kubeconfig), programs, tmp_path_factory.mktemp("cluster"))
+        running.scale_nodes(3)
         _define(running, root)
         yield running
     else:

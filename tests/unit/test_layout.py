@@ -28,9 +28,8 @@ def test_pins_carry_no_download_address(root):
     """Where packages come from is the business of the machine that installs them."""
     files = pins(root)
     assert len(files) >= 13
-    assert [
-        file.name for file in files if re.search(r"\w+://|--(extra-)?index-url|--find-links", file.read_text())
-    ] == []
+    address = re.compile(r"https?:|index-url|find-links")
+    assert [file.name for file in files if address.search(file.read_text())] == []
 
 
 def test_every_pinned_python_package_has_hashes(root):

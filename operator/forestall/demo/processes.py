@@ -24,6 +24,8 @@ MARK = "forestall-workspace"
 """The file that says that a folder is a workspace, and so may be ended."""
 REGISTER = "processes"
 """The file with a line of JSON, [pid, time of creation], for each process that was started in the workspace."""
+AT_END = "at-end"
+"""The file with a line of JSON, the words of a command, for each that is run when the workspace ends."""
 KEEP = "keep"
 """The file that says that the workspace outlives its owner."""
 GRACE_S = 3.0
@@ -88,12 +90,16 @@ def runnable(program: str) -> Iterator[None]:
 def end(folder: Path) -> None:
     """End every process of the workspace at `folder`, and remove the folder.
 
-    Processes that were started in the workspace are asked to end first. Programs that were run through its links
-    are servers whose data goes with the folder, so they are not asked. Raises InvalidInput when `folder` is no
-    workspace.
+    First the commands are run that were left for the end. Then processes that were started in the workspace are asked
+    to end. Programs that were run through its links are servers whose data goes with the folder, so they are not
+    asked. Raises InvalidInput when `folder` is no workspace.
     """
     if not (folder / MARK).is_file():
         raise InvalidInput(f"{folder} is not the folder of a forestall workspace")
+    at_end = folder / AT_END
+    for line in at_end.read_text().splitlines() if at_end.exists() else ():
+        with suppress(CommandFailed, MissingTool):
+            run(json.loads(line))
     groups = list(_registered(folder))
     _signal(groups, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_S

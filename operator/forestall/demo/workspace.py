@@ -12,7 +12,7 @@ from typing import Self
 
 import psutil
 
-from forestall.demo.processes import GRACE_S, KEEP, MARK, REGISTER, last_lines, runnable
+from forestall.demo.processes import AT_END, GRACE_S, KEEP, MARK, REGISTER, last_lines, runnable
 
 
 class Workspace:
@@ -88,6 +88,11 @@ class Workspace:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def at_end(self, command: Sequence[str | Path]) -> None:
+        """Have a command run when the workspace ends, for what is no process of this machine: a container, say."""
+        with (self.path / AT_END).open("a") as register:
+            register.write(json.dumps([str(part) for part in command]) + "\n")
 
     def last_words(self, name: str) -> str:
         """Return the end of what the process called `name` printed, for a message."""

@@ -1,0 +1,84 @@
+# forestall: `make help` lists what there is. Python 3.11 to 3.14, git and make are all that a machine has to have.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+BIN := $(VENV)/bin
+CODE := operator tests examples scripts $(wildcard benchmarks)
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Make the virtual environment (PYTHON=... chooses the Python)
+	@PYTHON="$(PYTHON)" scripts/bootstrap.sh
+
+.PHONY: programs
+programs: setup ## Find or build the control plane's programs (minutes, once a machine)
+	@$(PY) -m forestall.demo programs
+
+.PHONY: demo
+demo: programs ## Show the main job on a real control plane (SCENARIO=leak or node; KEEP=1 keeps the cluster)
+	@$(BIN)/forestall demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(filter-out 0,$(KEEP)),--keep)
+
+.PHONY: test
+test: setup lint types programs ## Run lint, types and all tests
+	@$(PY) -m pytest
+
+.PHONY: lint
+lint: setup ## Check style, and that imports point one way
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: setup ## Format the code, and mend what can be mended without thought
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+.PHONY: types
+types: setup ## Check the types
+	@$(BIN)/mypy
+
+.PHONY: unit
+unit: setup ## Run the unit tests
+	@$(PY) -m pytest tests/unit
+
+.PHONY: adapters
+adapters: programs ## Run the tests of the adapters, against a real Prometheus
+	@$(PY) -m pytest tests/adapters
+
+.PHONY: cluster
+cluster: programs ## Run the tests on the real control plane
+	@$(PY) -m pytest tests/cluster
+
+.PHONY: dev-cluster
+dev-cluster: programs ## Start a control plane to work with, and leave it running
+	@$(PY) -m forestall.demo cluster
+
+.PHONY: bench
+bench: programs ## Measure the figures of benchmarks/
+	@$(PY) -m benchmarks
+
+.PHONY: crds
+crds: setup ## Write the CRDs from the models, into crds/ and the chart
+	@$(PY) -m forestall.api.crd --write
+
+.PHONY: lock
+lock: setup ## Pin the packages anew, with hashes and without download addresses
+	@$(PY) -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --upgrade $(LOCK) --extra dev --output-file constraints/dev.txt
+	@$(BIN)/uv pip compile --quiet --upgrade $(LOCK) --constraints constraints/dev.txt --output-file constraints/runtime.txt
+
+LOCK := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
+
+.PHONY: changelog
+changelog: setup ## Show what the changelog would say of the next release
+	@$(BIN)/towncrier build --draft
+
+.PHONY: clean
+clean: ## Remove what the tools made in this folder; the programs stay in the user's cache
+	@rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

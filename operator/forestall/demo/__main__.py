@@ -1,0 +1,56 @@
+"""For those who work on forestall: ``python -m forestall.demo programs | cluster | end FOLDER``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from forestall.demo.processes import end
+from forestall.demo.programs import find_programs
+from forestall.demo.progress import Steps
+from forestall.demo.provider import local_cluster
+from forestall.errors import ForestallError
+
+
+def main() -> int:
+    """Do what the arguments say and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m forestall.demo", description="Programs and clusters for work.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("programs", help="find or build the programs that a local cluster runs on")
+    cluster = commands.add_parser("cluster", help="start a cluster, and leave it running")
+    cluster.add_argument("--nodes", type=int, default=3)
+    cluster.add_argument("--start-up", type=float, default=0.0, metavar="SECONDS", help="until a pod is ready")
+    commands.add_parser("end", help="end a cluster that was left running").add_argument("folder", type=Path)
+    options = parser.parse_args()
+    console = Console(stderr=True, highlight=False)
+    try:
+        match options.command:
+            case "programs":
+                find_programs(steps=Steps(console))
+            case "cluster":
+                _leave_running(Steps(console), options.nodes, options.start_up)
+            case "end":
+                end(options.folder)
+    except ForestallError as error:
+        console.print(str(error), style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _leave_running(steps: Steps, nodes: int, start_up_s: float) -> None:
+    cluster = local_cluster(nodes=nodes, start_up_s=start_up_s, steps=steps)
+    with steps.step("Starting the cluster"), cluster:
+        cluster.keep()
+    lines = [
+        f"export KUBECONFIG={cluster.kubeconfig}",
+        f"export FORESTALL_TEST_KUBECONFIG={cluster.kubeconfig}  # for `make cluster`",
+        f"# to end it: {sys.executable} -m forestall.demo end {cluster.workspace.path}",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
