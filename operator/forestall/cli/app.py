@@ -73,7 +73,7 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="forestall", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_obj
-def program(state: State, debug: bool) -> None:
+def program(state: State, *, debug: bool) -> None:
     """Keep Kubernetes workloads inside their service level objectives, by acting before the breach."""
     state.debug = state.debug or debug
 

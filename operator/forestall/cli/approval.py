@@ -25,7 +25,7 @@ Verdict = Literal["Approved", "Rejected"]
 TRIES: Final = 5
 """The operator may write the status between reading and writing; nothing is lost by reading again."""
 
-_name = options.name("REMEDIATION", "a Remediation")
+_name = options.name("REMEDIATION", "remediation")
 _comment = click.option("--comment", default="", help="Why; it is kept with the decision.")
 
 

@@ -56,7 +56,7 @@ class Dossier:
 
 
 @click.command
-@options.name("SLO", "a ServiceLevelObjective")
+@options.name("SLO", "servicelevelobjective")
 @options.namespace
 @click.option("-o", "--output", "form", type=click.Choice(["json", "yaml"]), help="For programs.")
 @options.connected

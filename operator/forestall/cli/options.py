@@ -22,19 +22,15 @@ _NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 Command = Callable[..., Any]
 
 
-def _debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+def _debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 -- click calls it
     if value:
         ctx.obj.debug = True
 
 
-def _matching(pattern: re.Pattern[str], what: str) -> Callable[..., str | None]:
-    def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-        # An empty name would address the whole collection, an empty namespace all of them.
-        if value is not None and not pattern.fullmatch(value):
-            raise click.BadParameter(f"{value!r} is not the name of {what}.")
-        return value
-
-    return check
+def _namespace(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _NAMESPACE.fullmatch(value):  # an empty one would mean all
+        raise click.BadParameter(f"{value!r} is not the name of a namespace.")
+    return value
 
 
 debug = click.option(
@@ -46,14 +42,19 @@ kubeconfig = click.option(
     help="The kubeconfig file; as kubectl finds it by default.",
 )
 context = click.option("--context", help="The kubeconfig context; the current one by default.")
-namespace = click.option(
-    "-n", "--namespace", callback=_matching(_NAMESPACE, "a namespace"), help="The namespace; the context's by default."
-)
+namespace = click.option("-n", "--namespace", callback=_namespace, help="The namespace; the context's by default.")
 
 
-def name(argument: str, what: str) -> Callable[[Command], Command]:
-    """Return a decorator for the argument that names one object."""
-    return click.argument(argument.lower(), metavar=argument, callback=_matching(_NAME, what))
+def name(argument: str, singular: str) -> Callable[[Command], Command]:
+    """Return a decorator for the argument that names one object; `-o name`'s form with its kind is taken too."""
+
+    def check(_: click.Context, __: click.Parameter, value: str) -> str:
+        kind, slash, plain = value.rpartition("/")
+        if (slash and kind != f"{singular}.forestall.dev") or not _NAME.fullmatch(plain):
+            raise click.BadParameter(f"{value!r} is not the name of a {singular}.")
+        return plain
+
+    return click.argument(argument.lower(), metavar=argument, callback=check)
 
 
 def connected(command: Callable[..., Awaitable[int | None]]) -> Command:

@@ -201,6 +201,16 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "Verified": Reason("It is done and it helped."),
     "Released": Reason("It helped, the risk has gone, and everything was given back."),
     "RiskGone": Reason("The risk went away before anything was done."),
+    "ObserveOnly": Reason("The policy's mode was Observe when it was decided: nothing may be done."),
+    "Forbidden": Reason(
+        "The operator lacks a right to do it; the message names it. Nothing was changed.",
+        "Bind the operator's workload role in the namespace (see the tutorial), or for nodes install with node rights.",
+    ),
+    "Refused": Reason(
+        "The API server refuses the change; the message is its own.",
+        "An admission policy, a quota or a validation may forbid it: read the message.",
+    ),
+    "NoOutlook": Reason("This cycle knows nothing about the risk, so nothing is changed. It is tried again."),
     "Rejected": Reason("A person rejected it; nothing was changed."),
     "ApprovalExpired": Reason(
         "Nobody approved it in time; nothing was changed.",

@@ -57,7 +57,6 @@ def waiting(remediation: Remediation, now: float) -> str:
 
 def line(step: Step) -> str:
     """Return one step in words."""
-    change = f", {step.from_} → {step.to}" if step.from_ is not None and step.to is not None else ""
     done = "" if step.done else " (not known to be done)"
     because = f": {step.because}" if step.because else ""
-    return f"{clock(step.at)} UTC  {step.what}{change}{done}{because}"
+    return f"{clock(step.at)} UTC  {step.what}{done}{because}"

@@ -33,6 +33,13 @@ def test_reject(program, cluster):
     assert approval(cluster)["decision"] == "Rejected"
 
 
+def test_the_name_may_be_that_of_kubectl(program, cluster):
+    """`forestall approve $(kubectl get remediations -o name)`."""
+    cluster.put_remediation(NAME, "AwaitingApproval")
+    assert program("approve", f"remediation.forestall.dev/{NAME}")[0] == 0
+    assert program("approve", f"servicelevelobjective.forestall.dev/{NAME}")[0] == 2
+
+
 def test_a_decision_before_the_operator_asked_for_it_counts(program, cluster):
     cluster.put_remediation(NAME, "Pending")
     assert program("approve", NAME)[0] == 0

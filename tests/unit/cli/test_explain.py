@@ -69,8 +69,15 @@ def test_it_tells_the_whole_story(program, risky):
             "message": "the breach probability fell to 4%",
             "ended": "2025-06-14T15:06:40Z",
             "steps": [
-                {"at": "2025-06-14T09:01:10Z", "what": "replicas", "from": 3, "to": 5, "because": "0.9", "done": True},
-                {"at": "2025-06-14T09:04:10Z", "what": "replicas", "from": 5, "to": 6},
+                {
+                    "at": "2025-06-14T09:01:10Z",
+                    "what": "replicas: 3 -> 5",
+                    "from": 3,
+                    "to": 5,
+                    "because": "0.9",
+                    "done": True,
+                },
+                {"at": "2025-06-14T09:04:10Z", "what": "replicas: 5 -> 6", "from": 5, "to": 6},
             ],
         },
     )
@@ -104,8 +111,8 @@ def test_it_tells_the_whole_story(program, risky):
         "     Succeeded 1d ago: it helped. RiskFell: the breach probability fell to 4%",
         "     Because utilisation is forecast to pass 0.85 in 6m",
         "     Approved by kim at 2025-06-14T09:01:00Z: go",
-        "       09:01:10 UTC  replicas, 3 → 5: 0.9",
-        "       09:04:10 UTC  replicas, 5 → 6 (not known to be done)",
+        "       09:01:10 UTC  replicas: 3 -> 5: 0.9",
+        "       09:04:10 UTC  replicas: 5 -> 6 (not known to be done)",
         "",
         "Checks",
         "  ✓  Ready=True Valid",
