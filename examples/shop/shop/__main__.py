@@ -7,6 +7,7 @@ import ipaddress
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--seed", type=int, default=_SHOP.seed)
     serve.add_argument("--leak", type=float, default=0.0, metavar="MIB", help="memory lost with each request")
     serve.add_argument("--full-node", default="", metavar="NODE", help="the node whose disk fills up")
+    serve.add_argument("--at", type=float, metavar="EPOCH", help="when that begins; now when not given")
     serve.add_argument("--fills-in", type=float, default=_SHOP.disk.fills_in, metavar="SECONDS")
     serve.add_argument("--cleaned-at", type=float, default=_SHOP.disk.cleaned_at, metavar="SECONDS")
     load = commands.add_parser("load", help="send a day of traffic")
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("url")
     load.add_argument("--duration", type=float, default=120.0, help="seconds in which the hours are played")
     load.add_argument("--hours", type=float, nargs=2, default=(0.0, 24.0), metavar=("FROM", "TO"))
+    load.add_argument("--at", type=float, metavar="EPOCH", help="when to begin with the hours; the lead-in comes before")
     load.add_argument("--lead-in", type=float, default=0.0, help="seconds of the first hour's traffic before that")
     _traffic_options(load)
     day = commands.add_parser("day", help="print the day: seconds of the day and requests a second")
@@ -90,7 +93,8 @@ async def _serve(options: argparse.Namespace) -> None:
             seed=options.seed,
             leak=LeakSettings(per_request=options.leak),
             disk=DiskSettings(node=options.full_node, fills_in=options.fills_in, cleaned_at=options.cleaned_at),
-        )
+        ),
+        _in_seconds(options.at),
     )
     # Clients that give up must not end the work on their request: a real pod would go on too.
     runner = web.AppRunner(application(shop), access_log=None)
@@ -122,9 +126,15 @@ async def _load(options: argparse.Namespace) -> None:
     start, end = (hour * 3600 for hour in options.hours)
     if not (0 <= start < end and options.duration > 0 and options.lead_in >= 0):
         sys.exit("shop: --hours must rise from 0, --duration must be above 0, and --lead-in not below")
+    await asyncio.sleep(_in_seconds(options.at) - options.lead_in if options.at else 0)
     plan = Plan(_traffic(options), start, end, options.duration, options.lead_in, options.seed)
     tally = await generate(options.url, plan)
     print(json.dumps(tally.summary()))
+
+
+def _in_seconds(epoch: float | None) -> float:
+    """Return how many seconds it is until `epoch`; none when it is not given."""
+    return 0.0 if epoch is None else epoch - time.time()
 
 
 def _is_loopback(host: str) -> bool:

@@ -39,12 +39,13 @@ class Settings:
 class Shop:
     """The pods that serve, what goes wrong with them, and what is measured."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, begins_in: float = 0.0) -> None:
+        """What goes wrong begins to do so `begins_in` seconds from now."""
         self._settings = settings
         self._rng = random.Random(settings.seed)  # noqa: S311 - service times, not secrets
         self.pool = Pool(settings.longest_queue, settings.patience)
         self.memory = Memory(self.pool, settings.leak, self._rng)
-        self.disks = Disks(settings.disk, asyncio.get_running_loop().time())
+        self.disks = Disks(settings.disk, asyncio.get_running_loop().time() + begins_in)
         self._pods: dict[str, Pod] = {}
         self._seen: Mapping[str, Seen] = {}
         self.registry = CollectorRegistry()

@@ -1,0 +1,117 @@
+"""The scenarios: what is done to the shop, and how long it is watched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from forestall.errors import MissingTool
+
+OBJECTIVE = 95.0
+"""The share of good requests that the shop's objective promises, in percent."""
+THRESHOLD_S = 0.5
+"""A request is good when it was answered within this, and without an error."""
+NAMESPACE = "shop"
+WORKLOAD = "shop"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A new version that is rolled out in the middle of a run, as a delivery pipeline would."""
+
+    at: float
+    """Seconds after the run began."""
+    image: str = "example.com/shop:1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One thing that endangers the shop. Times are seconds of the run; hours are of the recorded day."""
+
+    name: str
+    title: str
+    story: str
+    """What happens, in a sentence."""
+    indicator: str
+    """The leading indicator to look at."""
+    unit: str
+    hours: tuple[float, float]
+    """Which part of the recorded day is played,"""
+    duration: float
+    """and in how many seconds."""
+    peak: float
+    """Requests a second at the recorded day's highest point."""
+    shop: Sequence[str] = ()
+    """Further arguments of the shop."""
+    cordons: bool = False
+    """Whether the operator needs the right to cordon nodes."""
+    release: Release | None = None
+    nodes: int = 3
+    replicas: int = 3
+    seed: int = 7
+    lead_in: float = 8.0
+    """Seconds of traffic before the run begins, so that it begins with everything under way."""
+
+    @property
+    def minutes_per_second(self) -> float:
+        """How many minutes of the recorded day pass in one second."""
+        return (self.hours[1] - self.hours[0]) * 60 / self.duration
+
+    def clock(self, elapsed: float) -> str:
+        """Return the recorded day's clock `elapsed` seconds after the run began, such as `08:30`."""
+        minutes = int(self.hours[0] * 60 + max(0.0, elapsed) * self.minutes_per_second)
+        return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+SCENARIOS = {
+    each.name: each
+    for each in (
+        Scenario(
+            name="surge",
+            title="Traffic rises",
+            story="A day of traffic: three pods carry the night, but neither the morning nor the evening.",
+            indicator="load-per-pod",
+            unit="requests/s a pod",
+            hours=(0.0, 24.0),
+            duration=110.0,
+            peak=200.0,
+        ),
+        Scenario(
+            name="leak",
+            title="Memory leaks",
+            story="Each request leaks memory; at its limit a pod is killed and needs eight seconds to come back.",
+            indicator="memory",
+            unit="MiB",
+            hours=(10.0, 16.0),
+            duration=80.0,
+            peak=100.0,
+            shop=("--leak", "0.36"),
+        ),
+        Scenario(
+            name="node",
+            title="A node's disk fills up",
+            story="Pods that are started on a full disk fail every request, and a release starts new ones at 13:36.",
+            indicator="disk",
+            unit="of the disk",
+            hours=(10.0, 16.0),
+            duration=80.0,
+            peak=100.0,
+            shop=("--full-node", "node-2", "--fills-in", "40", "--cleaned-at", "62"),
+            cordons=True,
+            release=Release(at=48.0),
+        ),
+    )
+}
+
+
+def project_folder() -> Path:
+    """Return the folder with `examples` and `charts`, beside the package in a checkout.
+
+    Raises:
+        MissingTool: the package was installed without them.
+    """
+    folder = Path(__file__).resolve().parents[3]
+    if not (folder / "examples" / "shop").is_dir():
+        raise MissingTool(
+            "the demo needs a checkout of the project: the package alone has neither the shop nor the chart"
+        )
+    return folder

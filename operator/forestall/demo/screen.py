@@ -1,0 +1,183 @@
+"""The demonstration on the screen: live on a terminal, plain lines with the elapsed time elsewhere."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from forestall.demo.progress import elapsed
+from forestall.demo.scenarios import OBJECTIVE, Scenario
+from forestall.demo.watching import Glimpse, News, Record
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_LABELS_WIDTH = 36
+_MOST_NEWS = 7
+_BAR = 30
+_SAY_EVERY_S = 5.0
+_STYLES = {"act": "bold cyan", "decision": "default", "end": "green", "release": "bold yellow"}
+_MARKS = {"act": "▶", "decision": "·", "end": "■", "release": "⬆"}
+
+
+class Screen:
+    """Shows the runs of one scenario."""
+
+    def __init__(self, console: Console, scenario: Scenario) -> None:
+        self._console = console
+        self._scenario = scenario
+        self._began = time.monotonic()
+
+    def say(self, text: str, style: str = "") -> None:
+        """Write a line, with the elapsed time where the console is no terminal."""
+        stamp = "" if self._console.is_terminal else f"[{elapsed(time.monotonic() - self._began)}] "
+        self._console.print(Text(stamp + text, style))
+
+    @contextmanager
+    def run(self, title: str, record: Record) -> Iterator[Callable[[Glimpse], None]]:
+        """Show a run while the body lasts; the body calls what this yields with each glimpse."""
+        if self._console.is_terminal:
+            with Live(console=self._console, auto_refresh=False, transient=False) as live:
+                yield lambda glimpse: live.update(self._picture(title, record, glimpse), refresh=True)
+        else:
+            self.say(title)
+            yield self._lines()
+
+    def _lines(self) -> Callable[[Glimpse], None]:
+        said = -math.inf
+
+        def show(glimpse: Glimpse) -> None:
+            nonlocal said
+            for news in glimpse.news:
+                self.say(f"{self._scenario.clock(news.at)} {_MARKS[news.kind]} {news.text}")
+            if glimpse.at - said >= _SAY_EVERY_S:
+                said = glimpse.at
+                self.say(f"{self._scenario.clock(glimpse.at)} {_sentence(glimpse)}")
+
+        return show
+
+    def _picture(self, title: str, record: Record, glimpse: Glimpse) -> RenderableType:
+        width = max(20, min(100, self._console.width - _LABELS_WIDTH - 6))
+        played = min(max(glimpse.at, 0.0) / self._scenario.duration, 1.0)
+        head = Text.assemble(
+            (f" {self._scenario.clock(glimpse.at)} ", "reverse bold"),
+            f"  {self._scenario.story}  ({played:.0%} of the run)",
+        )
+        parts: list[RenderableType] = [head, Text(), self._curves(record, width)]
+        if glimpse.objective is not None:
+            parts += [Text(), _forecast(glimpse)]
+        if news := record.news[-_MOST_NEWS:]:
+            parts += [Text(), *(self._news(each) for each in news)]
+        return Panel(Group(*parts), title=title, title_align="left")
+
+    def _curves(self, record: Record, width: int) -> Table:
+        rows = Table.grid(padding=(0, 1))
+        seen = record.glimpses
+        now = seen[-1].shop
+
+        def row(name: str, key: str, value: str, most: float | None = None) -> None:
+            values = self._resample([(glimpse.at, glimpse.shop.get(key)) for glimpse in seen], width)
+            rows.add_row(name, _curve(values, most, bad=key == "good"), value)
+
+        row("requests a second", "load", _number(now.get("load")))
+        row(f"good (promised: {OBJECTIVE:g} %)", "good", _percent(now.get("good")), 1.0)
+        row("latency, 95 % below", "p95", _milliseconds(now.get("p95")), 2.0)
+        row("pods ready", "ready", f"{_number(now.get('ready'))}{_starting(now.get('starting'))}", 10.0)
+        row("requests in the queue", "queue", _number(now.get("queue")))
+        return rows
+
+    def _resample(self, points: Sequence[tuple[float, float | None]], width: int) -> list[float]:
+        """Return one value for each of `width` columns over the whole run; NaN where there is none."""
+        columns = [math.nan] * width
+        for at, value in points:
+            if 0 <= at <= self._scenario.duration and value is not None:
+                columns[min(width - 1, int(at / self._scenario.duration * width))] = value
+        last = max((n for n, value in enumerate(columns) if not math.isnan(value)), default=-1)
+        for n in range(1, last):
+            if math.isnan(columns[n]):
+                columns[n] = columns[n - 1]
+        return columns
+
+    def _news(self, news: News) -> Text:
+        text = Text(f"{self._scenario.clock(news.at)} {_MARKS[news.kind]} {news.text}", _STYLES[news.kind])
+        text.truncate(max(40, 2 * (self._console.width - 4)), overflow="ellipsis")
+        return text
+
+
+def _curve(values: Sequence[float], most: float | None, *, bad: bool) -> Text:
+    top = most or max((value for value in values if not math.isnan(value)), default=1.0) or 1.0
+    curve = Text()
+    for value in values:
+        if math.isnan(value):
+            curve.append(" ")
+            continue
+        block = _BLOCKS[max(1, min(8, round(value / top * 8)))]
+        curve.append(block, "red" if bad and value < OBJECTIVE / 100 else "green" if bad else "blue")
+    return curve
+
+
+def _forecast(glimpse: Glimpse) -> RenderableType:
+    objective = glimpse.objective
+    if objective is None:
+        return Text()
+    status, cause = objective.status, objective.status.cause
+    if status.state is None or cause is None or not status.breach_probability:
+        return Text("forestall: no forecast yet", "dim")
+    style = {"Healthy": "green", "AtRisk": "yellow", "Breached": "red"}.get(status.state, "dim")
+    where = "".join(f" of {name} {value}" for name, value in cause.labels.items())
+    line = Text.assemble(
+        "forestall: ", (status.state, f"bold {style}"), f"  {cause.indicator}{where} is {cause.value}, "
+    )
+    line.append(f"forecast up to {cause.forecast}, limit {cause.limit}\n")
+    share = _share(status.breach_probability)
+    line.append("breach probability ").append("█" * round(share * 30), style).append(
+        "░" * (30 - round(share * 30)), "dim"
+    )
+    line.append(f" {status.breach_probability}")
+    if cause.time_to_breach:
+        line.append(f", likely in {cause.time_to_breach}")
+    if cause.time_to_breach_bounds:
+        line.append(f" ({cause.time_to_breach_bounds})", "dim")
+    return line
+
+
+def _sentence(glimpse: Glimpse) -> str:
+    now = glimpse.shop
+    words = (
+        f"{_number(now.get('load'))} requests/s, {_percent(now.get('good'))} good, "
+        f"95 % within {_milliseconds(now.get('p95'))}, "
+        f"{_number(now.get('ready'))} pods ready{_starting(now.get('starting'))}"
+    )
+    if glimpse.objective is not None and glimpse.objective.status.breach_probability:
+        status = glimpse.objective.status
+        soon = f" in {status.time_to_breach}" if status.time_to_breach else ""
+        words += f"; {status.state}, breach {status.breach_probability}{soon}"
+    return words
+
+
+def _share(percent: str) -> float:
+    """Return the share that a status' figure stands for, such as `83%` or `<1%`."""
+    try:
+        return min(1.0, max(0.0, float(percent.strip("<>%")) / 100))
+    except ValueError:
+        return 0.0
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share * 100:.0f} %"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value * 1000:.0f} ms"
+
+
+def _starting(pods: float | None) -> str:
+    return f" + {pods:.0f} starting" if pods else ""
