@@ -2,20 +2,18 @@
 
 import logging
 import sys
-from typing import Literal
 
 import structlog
-
-Format = Literal["auto", "json", "console"]
 
 # What libraries say at a level that is too low for what it is.
 _QUIET = {"kopf": logging.WARNING, "aiohttp.access": logging.WARNING, "asyncio": logging.WARNING}
 
 
-def configure(level: str = "info", form: Format = "auto") -> None:
+def configure(level: str = "info", *, as_json: bool | None = None) -> None:
     """Set up all logging of this process to standard error.
 
-    `level` is debug, info, warning or error; at debug the libraries speak too. `auto` is `console` on a terminal.
+    `level` is debug, info, warning or error; at debug the libraries speak too. Not told otherwise, it is JSON where
+    standard error is no terminal.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
@@ -42,7 +40,7 @@ def configure(level: str = "info", form: Format = "auto") -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(console=form == "console" or (form == "auto" and sys.stderr.isatty())),
+                *_renderers(as_json=not sys.stderr.isatty() if as_json is None else as_json),
             ],
         )
     )
@@ -52,7 +50,7 @@ def configure(level: str = "info", form: Format = "auto") -> None:
         logging.getLogger(name).setLevel(threshold if threshold <= logging.DEBUG else max(quiet, threshold))
 
 
-def _renderers(*, console: bool) -> list[structlog.typing.Processor]:
-    if console:
-        return [structlog.dev.ConsoleRenderer(colors=True)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+def _renderers(*, as_json: bool) -> list[structlog.typing.Processor]:
+    if as_json:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]

@@ -24,7 +24,7 @@ class WebServer:
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
 
     @property
     def port(self) -> int:
@@ -38,7 +38,7 @@ class WebServer:
             OSError: the address can't be listened on.
         """
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1).start()
+        await web.TCPSite(self._runner, self._host, self._port).start()
         return self
 
     async def __aexit__(

@@ -112,9 +112,9 @@ class Api:
             return response.status, await response.read()  # type: ignore[no-untyped-call]
         except TimeoutError as error:
             raise Unavailable(f"{what}: no answer within {request.timeout:g} s") from error
-        except (aiohttp.ClientError, ApiException, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"{what}: {str(error) or type(error).__name__}") from error
-        except RuntimeError as error:  # aiohttp says so when its session is closed
+        except (ApiException, RuntimeError) as error:  # nothing was sent: no such body, or the session is closed
             raise ClusterError(f"{what}: {error}") from error
 
 

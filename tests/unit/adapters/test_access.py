@@ -1,0 +1,128 @@
+"""How the cluster is found, and how a replaced token is."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from forestall.adapters.kubernetes import Access, access
+from forestall.errors import InvalidInput
+
+
+def kubeconfig(path: Path, **user: str) -> Path:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "clusters": [
+            {"name": "c", "cluster": {"server": "https://one.test:6443"}},
+            {"name": "d", "cluster": {"server": "https://two.test:6443"}},
+        ],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [
+            {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "forestall"}},
+            {"name": "there", "context": {"cluster": "d", "user": "u"}},
+        ],
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch, tmp_path):
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def pod(monkeypatch, tmp_path) -> Path:
+    """A pod with a ServiceAccount."""
+    folder: Path = tmp_path / "serviceaccount"
+    folder.mkdir()
+    (folder / "token").write_text("pod-token\n")
+    (folder / "namespace").write_text("ops")
+    monkeypatch.setattr(access, "SERVICE_ACCOUNT", folder)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    return folder
+
+
+async def test_by_a_kubeconfig(tmp_path):
+    found = await Access.find(str(kubeconfig(tmp_path / "k", token="t")))
+    assert (found.login().server, found.token, found.namespace) == ("https://one.test:6443", "t", "forestall")
+
+
+async def test_by_another_context_of_it(tmp_path):
+    found = await Access.find(str(kubeconfig(tmp_path / "k", token="t")), "there")
+    assert (found.login().server, found.namespace) == ("https://two.test:6443", "default")
+
+
+async def test_by_the_environment_although_in_a_pod(tmp_path, monkeypatch, pod):
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'none'}:{kubeconfig(tmp_path / 'k', token='t')}")
+    assert (await Access.find()).token == "t"
+
+
+async def test_by_the_pod(pod):
+    found = await Access.find()
+    assert (found.login().server, found.token, found.namespace) == ("https://10.0.0.1:443", "pod-token", "ops")
+    assert found.login().ca_path == str(pod / "ca.crt")
+
+
+async def test_by_the_pod_of_an_ipv6_cluster(pod, monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    assert (await Access.find()).login().server == "https://[fd00::1]:443"
+
+
+async def test_by_the_file_at_home(tmp_path):
+    (tmp_path / "home" / ".kube").mkdir(parents=True)
+    kubeconfig(tmp_path / "home" / ".kube" / "config", token="home")
+    assert (await Access.find()).token == "home"
+
+
+async def test_says_when_there_is_none(tmp_path):
+    with pytest.raises(InvalidInput, match=r"no kubeconfig at .*/home/.kube/config"):
+        await Access.find()
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "{", "clusters: 7", "current-context: x\nclusters: []", "just words"])
+async def test_says_when_it_is_spoilt(tmp_path, text):
+    (tmp_path / "k").write_text(text)
+    with pytest.raises(InvalidInput, match="can't be used"):
+        await Access.find(str(tmp_path / "k"))
+
+
+async def test_says_when_the_context_is_unknown(tmp_path):
+    with pytest.raises(InvalidInput, match="nowhere"):
+        await Access.find(str(kubeconfig(tmp_path / "k", token="t")), "nowhere")
+
+
+async def test_says_when_a_pod_has_no_token(pod):
+    (pod / "token").unlink()
+    with pytest.raises(InvalidInput, match="no ServiceAccount token"):
+        await Access.find()
+
+
+async def test_a_replaced_token_is_found(pod):
+    found = await Access.find()
+    assert not await found.renew("pod-token")
+    (pod / "token").write_text("next")
+    assert await found.renew("pod-token")
+    assert found.token == "next"
+    assert await found.renew("pod-token")  # for those who were refused with the old one meanwhile
+
+
+async def test_a_replaced_token_file_of_a_kubeconfig_is_found(tmp_path):
+    (tmp_path / "token").write_text("one")
+    found = await Access.find(str(kubeconfig(tmp_path / "k", tokenFile=str(tmp_path / "token"))))
+    (tmp_path / "token").write_text("two")
+    assert await found.renew("one")
+    assert found.token == "two"
+
+
+async def test_a_token_file_that_is_just_being_replaced_is_looked_for_again(pod):
+    found = await Access.find()
+    (pod / "token").unlink()
+    assert not await found.renew("pod-token")
+    (pod / "token").write_text("next")
+    assert await found.renew("pod-token")

@@ -1,0 +1,216 @@
+"""What becomes of the API server's answers, good, bad and none, over real HTTP."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+
+from forestall.adapters.kubernetes import Access, Api
+from forestall.adapters.kubernetes import api as api_module
+from forestall.adapters.kubernetes.api import MERGE_PATCH, Expired, UnknownPath
+from forestall.errors import ClusterError, Conflict, Forbidden, NotFound, Throttled, Unavailable
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """An API server that does what a test tells it to."""
+
+    def __init__(self) -> None:
+        self.handler: Handler = self.ok
+        self.seen: list[web.Request] = []
+        self.over = asyncio.Event()
+
+    async def hang(self, _: web.Request) -> web.StreamResponse:
+        await self.over.wait()
+        return web.Response()
+
+    async def ok(self, _: web.Request) -> web.StreamResponse:
+        return web.json_response({"kind": "Ok"})
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        await request.read()
+        self.seen.append(request)
+        return await self.handler(request)
+
+    def answers(self, status: int, body: Any = None, text: str | None = None) -> None:
+        async def handler(_: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, text=json.dumps(body) if text is None else text)
+
+        self.handler = handler
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def access(server: Server) -> AsyncIterator[Access]:
+    runner = web.ServerRunner(web.Server(server), shutdown_timeout=0)  # type: ignore[arg-type]
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    configuration = Configuration(host=f"http://127.0.0.1:{port}", api_key={"BearerToken": "Bearer one"})
+    yield Access(configuration, "default", "/nowhere", None)
+    server.over.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def api(access: Access) -> AsyncIterator[Api]:
+    async with Api(access) as api:
+        yield api
+
+
+def status(reason: str, message: str = "the server's words", **details: str) -> dict[str, Any]:
+    return {"kind": "Status", "reason": reason, "message": message, "details": details}
+
+
+async def test_sends_what_is_asked(api, server):
+    answer = await api.request(
+        "PATCH", "/apis/x/v1/y", query={"force": "true"}, body={"a": 1}, content_type=MERGE_PATCH
+    )
+    request = server.seen[0]
+    assert answer == {"kind": "Ok"}
+    assert (request.method, request.path_qs) == ("PATCH", "/apis/x/v1/y?force=true")
+    assert request.headers["Authorization"] == "Bearer one"
+    assert request.headers["Content-Type"] == MERGE_PATCH
+    assert request.headers["User-Agent"].startswith("forestall/")
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "error"),
+    [
+        (401, status("Unauthorized"), Forbidden),
+        (403, status("Forbidden"), Forbidden),
+        (404, status("NotFound", name="web", kind="deployments"), NotFound),
+        (404, status("NotFound"), UnknownPath),
+        (409, status("Conflict"), Conflict),
+        (409, status("AlreadyExists"), Conflict),
+        (410, status("Expired"), Expired),
+        (422, status("Invalid"), ClusterError),
+        (400, status("BadRequest"), ClusterError),
+        (429, status("TooManyRequests"), Throttled),
+        (500, status("InternalError"), Unavailable),
+        (503, status("ServiceUnavailable"), Unavailable),
+        (504, status("Timeout"), Unavailable),
+        (302, status(""), ClusterError),
+    ],
+)
+async def test_names_refusals_in_its_own_words(api, server, code, body, error):
+    server.answers(code, body)
+    with pytest.raises(ClusterError) as raised:
+        await api.request("GET", "/x")
+    assert type(raised.value) is error
+    assert "GET /x: " in str(raised.value)
+
+
+async def test_tells_what_the_server_said(api, server):
+    server.answers(403, status("Forbidden", 'User "u" cannot patch resource "deployments/scale" in API group "apps"'))
+    with pytest.raises(Forbidden, match='cannot patch resource "deployments/scale"'):
+        await api.request("PATCH", "/x", body={})
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "error"),
+    [
+        (200, "<html>", Unavailable),
+        (200, "", Unavailable),
+        (200, "[1]", Unavailable),
+        (200, "null", Unavailable),
+        (404, "404 page not found", UnknownPath),
+        (502, "<html>bad gateway</html>", Unavailable),
+        (418, "[]", ClusterError),
+        (404, '{"details": 7}', UnknownPath),
+    ],
+)
+async def test_takes_answers_that_are_no_status(api, server, code, text, error):
+    server.answers(code, text=text)
+    with pytest.raises(ClusterError) as raised:
+        await api.request("GET", "/x")
+    assert type(raised.value) is error
+
+
+async def test_an_answer_that_does_not_come_is_not_waited_for(api, server):
+    server.handler = server.hang
+    with pytest.raises(Unavailable, match=r"no answer within 0\.1 s"):
+        await api.request("GET", "/x", timeout=0.1)
+
+
+async def test_a_body_that_stops_in_the_middle_is_not_waited_for(api, server):
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b"{")
+        await server.over.wait()
+        return response
+
+    server.handler = drip
+    with pytest.raises(Unavailable, match=r"no answer within 0\.1 s"):
+        await api.request("GET", "/x", timeout=0.1)
+
+
+async def test_no_request_may_take_longer_than_the_lease_allows(api, server, monkeypatch):
+    monkeypatch.setattr(api_module, "TIMEOUT", 0.1)
+    server.handler = server.hang
+    with pytest.raises(Unavailable, match=r"no answer within 0\.1 s"):
+        await api.request("GET", "/x", timeout=1000)
+
+
+async def test_a_connection_that_breaks_is_unavailable(api, server):
+    async def cut(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    server.handler = cut
+    with pytest.raises(Unavailable):
+        await api.request("POST", "/x", body={})
+    assert len(server.seen) == 1  # a write is never repeated
+
+
+async def test_a_server_that_is_not_there_is_unavailable(unused_port):
+    access = Access(Configuration(host=f"http://127.0.0.1:{unused_port}"), "default", "", None)
+    async with Api(access) as api:
+        with pytest.raises(Unavailable, match="GET /x"):
+            await api.request("GET", "/x")
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+async def test_a_refused_token_is_read_anew(api, server, access, monkeypatch):
+    async def only_two(request: web.Request) -> web.StreamResponse:
+        accepted = request.headers["Authorization"] == "Bearer two"
+        return web.json_response({"kind": "Ok"}, status=200 if accepted else 401)
+
+    async def renew(refused: str) -> bool:
+        assert refused == "one"
+        access.configuration.api_key = {"BearerToken": "Bearer two"}
+        return True
+
+    server.handler = only_two
+    monkeypatch.setattr(access, "renew", renew)
+    assert await api.request("PATCH", "/x", body={}) == {"kind": "Ok"}
+    assert [request.headers["Authorization"] for request in server.seen] == ["Bearer one", "Bearer two"]
+
+
+async def test_a_token_that_stays_refused_is_forbidden(api, server, access, monkeypatch):
+    async def renew(_: str) -> bool:
+        return True
+
+    server.answers(401, status("Unauthorized"))
+    monkeypatch.setattr(access, "renew", renew)
+    with pytest.raises(Forbidden, match="does not accept the operator's credentials"):
+        await api.request("GET", "/x")
+    assert len(server.seen) == 2
