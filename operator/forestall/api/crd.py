@@ -6,7 +6,7 @@ written to `crds/`, for `kubectl apply`, and to the chart, where they can be swi
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -228,13 +228,13 @@ def _text(docstring: str) -> str:
     return " ".join(docstring.split())
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the CRDs, or write or check the generated files of a checkout."""
     parser = argparse.ArgumentParser(prog="python -m forestall.api.crd", description=main.__doc__)
     parser.add_argument("--write", action="store_true", help="write crds/ and the chart's copy")
     parser.add_argument("--check", action="store_true", help="fail when a generated file is not up to date")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.check:
         stale = [path for path, text in files(options.root).items() if not path.is_file() or path.read_text() != text]
         for path in stale:
