@@ -19,7 +19,7 @@ def parse_duration(text: str) -> float:
     Raises:
         InvalidDuration: `text` is empty or not of the grammar.
     """
-    if not text or not _GRAMMAR.match(text):
+    if not text or not _GRAMMAR.fullmatch(text):
         raise InvalidDuration(f"{text!r} is not a duration: write it like 90s, 5m, 1h30m or 30d")
     return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
 
