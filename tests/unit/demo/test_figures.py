@@ -1,0 +1,75 @@
+"""What a run is judged by."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.demo.figures import SLOT_S, Samples, is_bad, outcome, problem_of, slots
+
+
+def samples(good, total, pods=None) -> Samples:
+    """A run from counters' values, one a second."""
+    times = [float(n) for n in range(len(total))]
+    return Samples(times, {"good": good, "total": total, "pods": pods or [3.0] * len(total)})
+
+
+def test_a_slot_is_bad_when_too_few_requests_were_good():
+    run = samples([0, 10, 20, 29, 38, 38, 38], [0, 10, 20, 30, 40, 50, 60])
+    assert [slot.good for slot in slots(run)] == [1.0, 0.9, 0.0]
+    assert [is_bad(slot, 90) for slot in slots(run)] == [False, False, True]
+    judged = outcome(run, 90, minutes_per_second=10)
+    assert judged.bad_minutes == SLOT_S * 10
+    assert judged.minutes == 60
+    assert judged.first_bad == 4
+    assert judged.requests == 60
+    assert judged.good == pytest.approx(38 / 60)
+
+
+def test_a_slot_without_answers_is_bad():
+    run = samples([0, 5, 10, 10, 10], [0, 5, 10, 10, 10])
+    assert [is_bad(slot, 95) for slot in slots(run)] == [False, True]
+
+
+def test_a_counter_that_does_not_exist_yet_stands_at_zero():
+    run = samples([math.nan, math.nan, 8], [math.nan, 4, 8])
+    assert slots(run)[0].good == 1.0
+    broken = samples([math.nan, math.nan, math.nan], [math.nan, 4, 8])
+    assert is_bad(slots(broken)[0], 95)
+
+
+def test_replica_hours_are_pods_times_the_recorded_clock():
+    run = samples([0, 1, 2, 3, 4], [0, 1, 2, 3, 4], pods=[2, 2, math.nan, 4, 4])
+    judged = outcome(run, 95, minutes_per_second=30)
+    assert judged.replica_hours == 12 * 0.5
+    assert judged.most_replicas == 4
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=6, max_size=60), st.floats(1, 99.9))
+def test_bad_minutes_never_exceed_the_run_and_need_a_bad_request(parts, objective):
+    good, total = [0], [0]
+    for fine, failed in parts:
+        good.append(good[-1] + fine)
+        total.append(total[-1] + fine + failed)
+    judged = outcome(samples(good, total), objective, minutes_per_second=1.0)
+    assert 0 <= judged.bad_minutes <= judged.minutes
+    assert (judged.first_bad is None) == (judged.bad_minutes == 0)
+    if all(fine and not failed for fine, failed in parts):
+        assert judged.bad_minutes == 0
+
+
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ({}, ""),
+        ({"lagging": 0.02}, "event loop"),
+        ({"late": 0.02}, "load generator"),
+        ({"unmeasured": 0.2}, "scrapes"),
+    ],
+)
+def test_a_run_on_a_machine_that_was_too_slow_is_not_valid(shares, words):
+    problem = problem_of(**{"lagging": 0.0, "late": 0.0, "unmeasured": 0.0, **shares})
+    assert (words in problem) if words else problem == ""
+    run = outcome(samples([0, 1, 2], [0, 1, 2]), 95, 1.0, problem)
+    assert run.as_json()["valid"] == (not words)
