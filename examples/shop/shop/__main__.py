@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("url")
     load.add_argument("--duration", type=float, default=120.0, help="seconds in which the hours are played")
     load.add_argument("--hours", type=float, nargs=2, default=(0.0, 24.0), metavar=("FROM", "TO"))
-    load.add_argument("--at", type=float, metavar="EPOCH", help="when to begin with the hours; the lead-in comes before")
+    load.add_argument("--at", type=float, metavar="EPOCH", help="when the hours begin, after the lead-in")
     load.add_argument("--lead-in", type=float, default=0.0, help="seconds of the first hour's traffic before that")
     _traffic_options(load)
     day = commands.add_parser("day", help="print the day: seconds of the day and requests a second")

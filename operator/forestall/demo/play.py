@@ -29,8 +29,10 @@ class Run:
     record: Record
 
 
-def play(stage: Stage, *, operator: bool, record: Record, show: Callable[[Glimpse], None]) -> Run:
+def play(stage: Stage, *, operator: bool, record: Record, show: Callable[[Glimpse], None], keep: bool = False) -> Run:
     """Play the stage's scenario once, with the operator or without; fills `record` while it goes on.
+
+    With `keep`, the shop and the operator go on running afterwards, and the stage is kept.
 
     Raises:
         CommandFailed: something could not be started, or ended before its time.
@@ -50,6 +52,8 @@ def play(stage: Stage, *, operator: bool, record: Record, show: Callable[[Glimps
         counted = tally()
         _sleep_until(begins + one.duration + _LAST_SCRAPE_S)
         samples = stage.readings.samples(RUN, begins, begins + one.duration)
+        if keep:
+            stage.keep()
         return Run(outcome(samples, OBJECTIVE, one.minutes_per_second, _problem(samples, counted)), samples, record)
 
 
