@@ -168,14 +168,15 @@ class _Explanation:
             self.page.say(since)
 
     def _waiting(self) -> None:
+        program = click.get_current_context().find_root().info_name
         for each in self.dossier.remediations:
             left = remediations.waiting(each, self.now)
             if left:
                 self.page.heading("It waits for you")
                 self.page.say(f"{remediations.deed(each)} waits for approval {left}:")
                 where = f"-n {each.namespace} {each.name}"
-                self.page.say(f"forestall approve {where}", indent=4, style="bold")
-                self.page.say(f"forestall reject {where} --comment WHY", indent=4, style="bold")
+                self.page.say(f"{program} approve {where}", indent=4, style="bold")
+                self.page.say(f"{program} reject {where} --comment WHY", indent=4, style="bold")
 
     def _decisions(self) -> None:
         self.page.heading("What the policies decided")
@@ -248,7 +249,7 @@ def _bad(condition: Condition) -> bool:
 
 def _cause(cause: RiskCause) -> str:
     series = ", ".join(f"{key}={value}" for key, value in cause.labels.items())
-    name = "the burn rate of the error budget" if cause.indicator == "sli" else cause.indicator
+    name = "The SLI's error ratio" if cause.indicator == "sli" else cause.indicator
     text = name + (f" of {series}" if series else "")
     text += f" is {cause.value}" if cause.value else ""
     text += f"; its limit is {cause.limit}" if cause.limit else ""
@@ -257,7 +258,7 @@ def _cause(cause: RiskCause) -> str:
         text += f", in {cause.time_to_breach}" if cause.time_to_breach else ""
         text += f", bounds {cause.time_to_breach_bounds}" if cause.time_to_breach_bounds else ""
     text += f". The forecast's bound is {cause.forecast}" if cause.forecast else ""
-    return text[0].upper() + text[1:] + "."
+    return f"{text}."
 
 
 def _episode(status: ServiceLevelObjectiveStatus, now: float) -> str:

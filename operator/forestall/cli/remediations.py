@@ -43,7 +43,9 @@ def stand(remediation: Remediation, now: float) -> str:
     status = remediation.status
     since = ago(status.ended if remediation.ended else status.since, now)
     when = f" {since} ago" if since and remediation.ended else f" for {since}" if since else ""
-    why = ": ".join(part for part in (status.reason, status.message) if part)
+    # While it waits for approval its message is the commands that the page shows anyway.
+    known = (status.reason, status.message) if status.reason != status.phase else ("", "")
+    why = ": ".join(part for part in known if part)
     return f"{status.phase}{when}: {PHASES[status.phase]}." + (f" {why}" if why else "")
 
 

@@ -132,7 +132,7 @@ def _show(out: Console, rows: Sequence[Row], namespace: str, *, wide: bool) -> N
 
 def _head(namespace: str, *, wide: bool) -> list[str]:
     head = [] if namespace else ["NAMESPACE"]
-    head += ["NAME", "STATE", "BREACH", "IN", "BUDGET", "SLI", "CAUSE", "DECISION"]
+    head += ["NAME", "STATE", "BREACH", "IN", "CAUSE", "DECISION", "BUDGET", "SLI"]
     return head + (["OBJECTIVE", "BURN", "TARGET", "WHY"] if wide else [])
 
 
@@ -148,10 +148,10 @@ def _cells(row: Row, namespace: str, *, wide: bool) -> list[tuple[str, str]]:
     cells += [
         (now.breach_probability or "-", ""),
         (now.time_to_breach or "-", ""),
-        (now.budget_remaining or "-", ""),
-        (now.sli or "-", ""),
         ((now.cause.indicator if now.cause and row.endangered else "") or "-", ""),
         (_decision(objective), ""),
+        (now.budget_remaining or "-", ""),
+        (now.sli or "-", ""),
     ]
     if wide:
         target = objective.spec.target

@@ -90,7 +90,7 @@ def test_it_tells_the_whole_story(program, risky):
         "",
         "Why it is at risk",
         (
-            "  Utilisation of pod=checkout-1 is 0.71; its limit is 0.85. It passes the limit with probability 93%, "
+            "  utilisation of pod=checkout-1 is 0.71; its limit is 0.85. It passes the limit with probability 93%, "
             "in 6m, bounds 4m to 11m. The forecast's bound is 1.32."
         ),
         "  At risk for 2m (episode 3).",
@@ -200,6 +200,12 @@ def test_a_policy_of_another_version_is_named(program, risky):
     risky.put("RemediationPolicy", "odd", spec={"actions": "all of them"})
     out = program("explain", "checkout")[1]
     assert "RemediationPolicy odd: does not fit this version of forestall" in out
+
+
+def test_as_a_plugin_it_shows_commands_of_kubectl(program, risky):
+    risky.put_remediation("checkout-scale-1", "AwaitingApproval")
+    out = program("explain", "checkout", name="kubectl forestall")[1]
+    assert "    kubectl forestall approve -n shop checkout-scale-1" in out.splitlines()
 
 
 @pytest.mark.usefixtures("risky")

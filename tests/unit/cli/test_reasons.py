@@ -14,6 +14,7 @@ POSITION = {
     "Hold": 0,
     "Problem": 0,
     "QueryFailure": 0,
+    "SourceTrouble": 0,
     "MetricsError": 0,
     "End": 1,
     "verdict": 1,

@@ -41,8 +41,8 @@ def test_the_table_says_state_risk_budget_cause_and_decision(program, cluster):
     )
     out = program("status")[1]
     assert out.splitlines() == [
-        "NAME       STATE    BREACH   IN   BUDGET   SLI      CAUSE         DECISION",
-        "checkout   AtRisk   93%      6m   42%      99.71%   utilisation   Act Scale",
+        "NAME       STATE    BREACH   IN   CAUSE         DECISION    BUDGET   SLI",
+        "checkout   AtRisk   93%      6m   utilisation   Act Scale   42%      99.71%",
     ]
     wide = program("status", "-o", "wide")[1].splitlines()
     assert wide[0].split()[-4:] == ["OBJECTIVE", "BURN", "TARGET", "WHY"]
