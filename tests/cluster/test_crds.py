@@ -1,0 +1,524 @@
+"""The definitions on a real API server: what it refuses, in which words, what it fills in, and what it shows."""
+
+import copy
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from forestall.api import API_VERSION, KINDS, Resource
+from forestall.api.crd import crd
+from forestall.core.duration import parse_duration
+from forestall.demo.kwok import KwokCluster
+
+Body = dict[str, Any]
+# Where the chart's admission policies are in force, only the operator writes Remediations and status.
+OPERATOR = "system:serviceaccount:forestall-system:forestall"
+AS_OPERATOR = (f"--as={OPERATOR}", "--as-group=system:masters")
+
+SLO: Body = {
+    "target": {"name": "shop"},
+    "indicator": {"latency": {"histogram": 'http_request_duration_seconds{app="shop"}', "threshold": "250ms"}},
+    "objective": 99.5,
+    "leadingIndicators": [{"name": "busy", "query": "max(busy_slots)", "limit": 0.8}],
+}
+POLICY: Body = {
+    "when": {"within": "5m"},
+    "actions": [{"scale": {"maxReplicas": 10}}, {"restart": {}}, {"cordon": {}}],
+}
+SOURCE: Body = {"url": "http://prometheus.monitoring:9090"}
+GUARDRAIL: Body = {"budget": {"actions": 5}, "namespaceBudget": {"actions": 1}}
+INTENT: Body = {
+    "policy": {"apiVersion": API_VERSION, "kind": "RemediationPolicy", "name": "shop"},
+    "objective": {"apiVersion": API_VERSION, "kind": "ServiceLevelObjective", "name": "shop"},
+    "episode": 1,
+    "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"},
+    "action": {"scale": {"maxReplicas": 10}},
+    "mode": "Approve",
+    "from": 2,
+    "to": 4,
+    "evidence": {"indicator": "busy"},
+    "created": "2026-01-01T00:00:00Z",
+    "deadline": "2026-01-01T00:30:00Z",
+}
+GOOD = {
+    "ServiceLevelObjective": SLO,
+    "RemediationPolicy": POLICY,
+    "MetricSource": SOURCE,
+    "Guardrail": GUARDRAIL,
+    "Remediation": {"intent": INTENT},
+}
+DELETED = object()
+
+
+def document(kind: str, spec: Body, name: str = "shop") -> Body:
+    labels = {"forestall.dev/action": "scale"} if kind == "Remediation" else {}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def changed(spec: Body, path: str, value: object) -> Body:
+    """Return `spec` with the field at `path` set to `value`, or deleted."""
+    result = copy.deepcopy(spec)
+    parents: list[Any]
+    last: Any
+    *parents, last = (int(part) if part.isdigit() else part for part in path.split("."))
+    inner: Any = result
+    for part in parents:
+        inner = inner[part] if isinstance(inner, list) else inner.setdefault(part, {})
+    if value is DELETED:
+        del inner[last]
+    else:
+        inner[last] = value
+    return result
+
+
+def attempt(cluster: KwokCluster, body: Body, *more: str) -> subprocess.CompletedProcess[str]:
+    """Let the server judge `body`; nothing is kept."""
+    options = ("--dry-run=server", *AS_OPERATOR, *more)
+    return cluster.kubectl("apply", "-f", "-", *options, stdin=json.dumps(body), check=False)
+
+
+def create(cluster: KwokCluster, namespace: str, body: Body) -> None:
+    cluster.kubectl("create", "-n", namespace, "-f", "-", *AS_OPERATOR, stdin=json.dumps(body))
+
+
+REFUSED: list[tuple[str, str, object, str]] = [
+    ("ServiceLevelObjective", "objective", 0.999, "the objective is in percent: write 99.9, not 0.999 or 100"),
+    ("ServiceLevelObjective", "objective", 100, "the objective is in percent: write 99.9, not 0.999 or 100"),
+    ("ServiceLevelObjective", "objective", "99.9", "must be of type number"),
+    ("ServiceLevelObjective", "objective", DELETED, "spec.objective: Required value"),
+    ("ServiceLevelObjective", "window", "30x", "not a duration: write it like 90s, 5m, 1h30m or 30d"),
+    ("ServiceLevelObjective", "window", "", "not a duration: write it like 90s, 5m, 1h30m or 30d"),
+    ("ServiceLevelObjective", "window", "9999999999d", "not a duration: write it like 90s, 5m, 1h30m or 30d"),
+    (
+        "ServiceLevelObjective",
+        "dependsOn",
+        ["shop"],
+        "spec.dependsOn: Invalid value: an objective cannot depend on itself",
+    ),
+    ("ServiceLevelObjective", "dependsOn", ["cart", "cart"], 'spec.dependsOn[1]: Duplicate value: "cart"'),
+    ("ServiceLevelObjective", "source", "My_Prometheus", "not a name: use lower-case letters, digits and dashes"),
+    (
+        "ServiceLevelObjective",
+        "target.apiVersion",
+        "apps",
+        "not an API version: write group and version, such as apps/v1",
+    ),
+    ("ServiceLevelObjective", "target.name", DELETED, "spec.target.name: Required value"),
+    ("ServiceLevelObjective", "indicator", {}, "give exactly one indicator: ratio, latency, threshold or raw"),
+    (
+        "ServiceLevelObjective",
+        "indicator.raw",
+        {"errorRatio": "x"},
+        "give exactly one indicator: ratio, latency, threshold or raw",
+    ),
+    (
+        "ServiceLevelObjective",
+        "indicator.latency.histogram",
+        "rate(http_request_duration_seconds_bucket[5m])",
+        "not a series selector: write the series alone",
+    ),
+    (
+        "ServiceLevelObjective",
+        "indicator",
+        {"ratio": {"good": "a", "bad": "b", "total": "c"}},
+        "spec.indicator.ratio: Invalid value: give exactly one of `good` and `bad`",
+    ),
+    (
+        "ServiceLevelObjective",
+        "indicator",
+        {"ratio": {"total": "c"}},
+        "spec.indicator.ratio: Invalid value: give exactly one of `good` and `bad`",
+    ),
+    (
+        "ServiceLevelObjective",
+        "indicator",
+        {"threshold": {"query": "x", "operator": "<", "value": 1}},
+        'supported values: "lt", "lte", "gt", "gte"',
+    ),
+    ("ServiceLevelObjective", "leadingIndicators.0.per", "k8s.pod", "not a Prometheus label"),
+    ("ServiceLevelObjective", "leadingIndicators.0.name", "Busy", "not a name: use lower-case letters"),
+    ("ServiceLevelObjective", "leadingIndicators.0.direction", "Up", 'supported values: "Above", "Below"'),
+    ("ServiceLevelObjective", "leadingIndicators.0.query", "", "spec.leadingIndicators[0].query"),
+    (
+        "ServiceLevelObjective",
+        "leadingIndicators",
+        [{"name": "busy", "query": "x", "limit": 1}, {"name": "busy", "query": "y", "limit": 2}],
+        'spec.leadingIndicators[1]: Duplicate value: {"name":"busy"}',
+    ),
+    ("RemediationPolicy", "mode", "auto", 'supported values: "Observe", "Approve", "Auto"'),
+    ("RemediationPolicy", "actions", [], "should have at least 1 items"),
+    ("RemediationPolicy", "actions.0", {}, "give exactly one action: scale, restart or cordon"),
+    ("RemediationPolicy", "actions.0.restart", {}, "give exactly one action: scale, restart or cordon"),
+    (
+        "RemediationPolicy",
+        "actions.0.scale.minReplicas",
+        11,
+        "minReplicas: Invalid value: minReplicas is above maxReplicas",
+    ),
+    ("RemediationPolicy", "actions.0.scale.maxReplicas", 0, "should be greater than or equal to 1"),
+    ("RemediationPolicy", "actions.0.scale.maxReplicas", 2.5, "must be of type integer"),
+    ("RemediationPolicy", "actions.0.scale.capacity.type", "Declared", "a Declared capacity needs `perReplica`"),
+    ("RemediationPolicy", "actions.0.scale.capacity.perReplica", 5, "`perReplica` goes with type Declared"),
+    ("RemediationPolicy", "actions.0.indicators", ["busy", "busy"], 'Duplicate value: "busy"'),
+    ("RemediationPolicy", "when.probability", 1, "should be less than 1"),
+    ("RemediationPolicy", "when.probability", 0, "should be greater than 0"),
+    (
+        "RemediationPolicy",
+        "when.probability",
+        0.4,
+        "verification.probability (0.5 when not set) is above when.probability",
+    ),
+    ("RemediationPolicy", "verification.probability", 0.9, "the risk would count as fallen before it has moved"),
+    (
+        "RemediationPolicy",
+        "objectives.matchExpressions",
+        [{"key": "team", "operator": "In"}],
+        "In and NotIn need `values`; Exists and DoesNotExist take none",
+    ),
+    (
+        "RemediationPolicy",
+        "objectives.matchExpressions",
+        [{"key": "team", "operator": "Exists", "values": ["a"]}],
+        "In and NotIn need `values`; Exists and DoesNotExist take none",
+    ),
+    ("MetricSource", "url", "prometheus:9090", "not a base URL: write http:// or https://"),
+    ("MetricSource", "url", "http://me:secret@prometheus", "without credentials, query or fragment"),
+    (
+        "MetricSource",
+        "headers",
+        {"authorization": "Bearer x"},
+        "spec.headers: Invalid value: a header's name has letters, digits and dashes; credentials belong in `auth`",
+    ),
+    ("MetricSource", "headers", {"X-Scope-OrgID": "a\nb"}, "a header's value has printable ASCII characters only"),
+    (
+        "MetricSource",
+        "auth",
+        {
+            "bearerToken": {"name": "a", "key": "b"},
+            "basic": {"username": {"name": "a", "key": "b"}, "password": {"name": "a", "key": "b"}},
+        },
+        "give at most one of `bearerToken` and `basic`",
+    ),
+    ("MetricSource", "enforceLabel", "name-space", "not a Prometheus label"),
+    ("MetricSource", "maxSeries", 0, "should be greater than or equal to 1"),
+    ("Guardrail", "budget.actions", -1, "should be greater than or equal to 0"),
+    ("Guardrail", "nodes.maxCordoned", "1", "must be of type integer"),
+    ("Guardrail", "allow", [{"actions": ["Reboot"]}], 'supported values: "Scale", "Restart", "Cordon"'),
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "message"), REFUSED)
+def test_bad_input_is_refused_with_a_message(
+    cluster: KwokCluster, kind: str, path: str, value: object, message: str
+) -> None:
+    tried = attempt(cluster, document(kind, changed(GOOD[kind], path, value)))
+    assert tried.returncode == 1
+    assert message in tried.stderr
+
+
+def test_approval_that_expires_after_the_deadline_is_refused(cluster: KwokCluster) -> None:
+    spec = POLICY | {"mode": "Approve", "deadline": "1d", "approvalExpiry": "24h1s"}
+    tried = attempt(cluster, document("RemediationPolicy", spec))
+    assert (
+        "spec.approvalExpiry: Invalid value: approvalExpiry (15m when not set) is longer than deadline" in tried.stderr
+    )
+    assert attempt(cluster, document("RemediationPolicy", spec | {"approvalExpiry": "24h"})).returncode == 0
+
+
+def test_unknown_action_is_named_by_kubectl_and_explained_by_the_server(cluster: KwokCluster) -> None:
+    body = document("RemediationPolicy", {"actions": [{"reboot": {}}]})
+    assert 'unknown field "spec.actions[0].reboot"' in attempt(cluster, body).stderr
+    lenient = attempt(cluster, body, "--validate=false")
+    assert (
+        "give exactly one action: scale, restart or cordon (an action of another name is not known)" in lenient.stderr
+    )
+
+
+# Durations: each field's own bounds, from the definitions.
+
+_BOUNDS = re.compile(r"^must be from (\S+) to (\S+)$")
+WITH_DURATIONS = [kind for kind in KINDS if kind.KIND != "Remediation"]
+
+
+def bounded(kind: type[Resource]) -> dict[str, tuple[str, str]]:
+    """Return the path of each bounded duration in the spec of `kind`, with its bounds."""
+    root = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    # The rung of GOOD that cordons is the third: a rung has one action.
+    return {path.replace("actions.0.cordon", "actions.2.cordon"): bounds for path, bounds in _bounded(root, "")}
+
+
+def _bounded(node: Body, path: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    for rule in node.get("x-kubernetes-validations", []):
+        if bounds := _BOUNDS.match(rule["message"]):
+            yield path.removeprefix("."), (bounds[1], bounds[2])
+    for name, inner in node.get("properties", {}).items():
+        yield from _bounded(inner, f"{path}.{name}")
+    if "items" in node:
+        yield from _bounded(node["items"], f"{path}.0")
+
+
+def with_durations(kind: type[Resource], durations: dict[str, str]) -> Body:
+    spec = GOOD[kind.KIND]
+    for path, value in durations.items():
+        spec = changed(spec, path, value)
+    return document(kind.KIND, spec)
+
+
+def below(bound: str) -> str:
+    seconds = parse_duration(bound)
+    return f"{round(seconds) - 1}s" if seconds > 1 else f"{round(seconds * 1000) - 1}ms"
+
+
+@pytest.mark.parametrize("kind", WITH_DURATIONS, ids=lambda kind: kind.KIND)
+def test_durations_are_bounded_by_value_in_any_unit(cluster: KwokCluster, kind: type[Resource]) -> None:
+    bounds = bounded(kind)
+    assert bounds
+
+    for end in (0, 1):
+        accepted = attempt(cluster, with_durations(kind, {path: each[end] for path, each in bounds.items()}))
+        assert accepted.returncode == 0, accepted.stderr
+
+    too_short = {path: below(low) for path, (low, _) in bounds.items() if parse_duration(low)}
+    too_long = {path: f"{round(parse_duration(high)) + 1}s" for path, (_, high) in bounds.items()}
+    for wrong in (too_short, too_long):
+        refused = attempt(cluster, with_durations(kind, wrong)).stderr
+        for path, value in wrong.items():
+            low, high = bounds[path]
+            where = re.sub(r"\.(\d+)", r"[\1]", path)
+            assert f'spec.{where}: Invalid value: "{value}": must be from {low} to {high}' in refused
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("4w2d", True),
+        ("12w5d23h59m59s999ms", True),
+        ("12w6d1ms", False),
+        ("3599s999ms", False),
+        ("59m60s", True),
+        ("59m59s1000ms", True),
+        ("60m", True),
+        ("3600000ms", True),
+        ("3599999ms", False),
+        ("0w0d1h", True),
+        ("007d", True),
+    ],
+)
+def test_a_duration_of_several_units_is_their_sum(cluster: KwokCluster, text: str, fits: bool) -> None:
+    """The window, from 1h to 90d; the same bounds hold in the models."""
+    low, high = (parse_duration(bound) for bound in ("1h", "90d"))
+    assert (low <= parse_duration(text) <= high) is fits
+    tried = attempt(cluster, document("ServiceLevelObjective", SLO | {"window": text}))
+    assert (tried.returncode == 0) is fits
+    assert ("must be from 1h to 90d" in tried.stderr) is not fits
+
+
+# The journal: what never changes, and what a person may do once.
+
+
+def remediation(cluster: KwokCluster, namespace: str, **intent: object) -> None:
+    body = document("Remediation", {"intent": INTENT | intent})
+    create(cluster, namespace, body)
+
+
+def patch(
+    cluster: KwokCluster, namespace: str, change: Body, *more: str, check: bool = False
+) -> subprocess.CompletedProcess[str]:
+    return cluster.kubectl(
+        "patch",
+        "remediation",
+        "shop",
+        "-n",
+        namespace,
+        "--type=merge",
+        "-p",
+        json.dumps(change),
+        *AS_OPERATOR,
+        *more,
+        check=check,
+    )
+
+
+APPROVED = {"spec": {"approval": {"decision": "Approved", "by": OPERATOR}}}
+
+
+def test_intent_never_changes(cluster: KwokCluster, namespace: str) -> None:
+    remediation(cluster, namespace)
+    for intent in ({"to": 5}, {"action": {"scale": {"maxReplicas": 20}}}, {"rollback": "x"}, {"from": None}):
+        refused = patch(cluster, namespace, {"spec": {"intent": intent}})
+        assert "the intent of a Remediation never changes; change the RemediationPolicy instead" in refused.stderr
+    assert cluster.get("remediation", "shop", namespace)["metadata"]["generation"] == 1
+
+
+def test_it_is_decided_once(cluster: KwokCluster, namespace: str) -> None:
+    remediation(cluster, namespace)
+    patch(cluster, namespace, {"status": {"phase": "AwaitingApproval"}}, "--subresource=status", check=True)
+    patch(cluster, namespace, APPROVED, check=True)
+    for second in ({"decision": "Rejected"}, {"by": "somebody"}, None):
+        refused = patch(cluster, namespace, {"spec": {"approval": second}})
+        assert "this was decided already: a Remediation is approved or rejected once" in refused.stderr
+    patch(cluster, namespace, {"status": {"phase": "Executing"}}, "--subresource=status", check=True)
+    feedback = {"spec": {"feedback": {"verdict": "Helpful", "by": OPERATOR}}}
+    patch(cluster, namespace, feedback, check=True)
+
+
+def test_an_approval_can_come_too_late(cluster: KwokCluster, namespace: str) -> None:
+    remediation(cluster, namespace)
+    patch(cluster, namespace, {"status": {"phase": "Aborted"}}, "--subresource=status", check=True)
+    refused = patch(cluster, namespace, APPROVED)
+    assert "spec.approval: Invalid value: too late: this Remediation no longer waits for an approval" in refused.stderr
+
+
+@pytest.mark.parametrize("mode", ["Auto", "Observe"])
+def test_what_waits_for_nobody_is_not_approved(cluster: KwokCluster, namespace: str, mode: str) -> None:
+    remediation(cluster, namespace, mode=mode)
+    refused = patch(cluster, namespace, APPROVED)
+    assert "this Remediation does not wait for an approval: its policy's mode was not Approve" in refused.stderr
+
+
+SAID_ELSEWHERE = {
+    "not a duration: write it like 90s, 5m, 1h30m or 30d",
+    "approvalExpiry (15m when not set) is longer than deadline: an approval could come too late to act",
+    "the intent of a Remediation never changes; change the RemediationPolicy instead",
+    "this was decided already: a Remediation is approved or rejected once",
+    "too late: this Remediation no longer waits for an approval",
+    "this Remediation does not wait for an approval: its policy's mode was not Approve",
+}
+
+
+def test_every_rule_is_tried_above() -> None:
+    messages = {message for kind in KINDS for message in _messages(crd(kind)) if not _BOUNDS.match(message)}
+    tried = [message.partition("Invalid value: ")[2] or message for *_, message in REFUSED]
+    assert {message for message in messages if not any(each in message for each in tried)} <= SAID_ELSEWHERE
+    assert messages >= SAID_ELSEWHERE
+
+
+def _messages(node: object) -> Iterator[str]:
+    match node:
+        case {"rule": _, "message": str(message)}:
+            yield message
+        case dict():
+            for inner in node.values():
+                yield from _messages(inner)
+        case list():
+            for inner in node:
+                yield from _messages(inner)
+
+
+# What the server fills in, and what people see.
+
+
+def filled_in(cluster: KwokCluster, body: Body) -> Body:
+    """Return `body` as the server would keep it."""
+    options = ("--dry-run=server", "-o", "json", *AS_OPERATOR)
+    kept: Body = json.loads(cluster.kubectl("create", "-f", "-", *options, stdin=json.dumps(body)).stdout)
+    return kept
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.KIND)
+def test_defaults_are_those_of_the_models(cluster: KwokCluster, kind: type[Resource]) -> None:
+    body = document(kind.KIND, GOOD[kind.KIND])
+    kept = filled_in(cluster, body)
+    assert "status" not in kept
+    assert kind.read(kept).model_dump(exclude={"metadata"}) == kind.read(body).model_dump(exclude={"metadata"})
+
+
+def test_a_policy_only_observes_unless_told(cluster: KwokCluster) -> None:
+    spec = filled_in(cluster, document("RemediationPolicy", {"actions": [{"scale": {"maxReplicas": 3}}]}))["spec"]
+    assert (spec["mode"], spec["when"], spec["cooldown"]) == ("Observe", {"probability": 0.8, "for": "0s"}, "10m")
+    assert spec["actions"][0]["scale"]["minReplicas"] == 1
+
+
+def test_a_guardrail_may_be_empty(cluster: KwokCluster) -> None:
+    body = document("Guardrail", {})
+    del body["spec"]
+    assert attempt(cluster, body).returncode == 0
+
+
+def test_explain_says_what_a_field_means(cluster: KwokCluster) -> None:
+    explained = cluster.kubectl("explain", "servicelevelobjective.spec.leadingIndicators").stdout
+    assert "limit\t<number> -required-" in explained
+    assert "The value past which the indicator hurts the SLI." in explained
+    for kind in KINDS:
+        assert (
+            "<no description>" not in cluster.kubectl("explain", f"{kind.PLURAL}.forestall.dev", "--recursive").stdout
+        )
+
+
+def test_columns_answer_the_first_question(cluster: KwokCluster, namespace: str) -> None:
+    for kind in ("ServiceLevelObjective", "Remediation"):
+        create(cluster, namespace, document(kind, GOOD[kind]))
+
+    def status(resource: str, fields: Body) -> None:
+        cluster.kubectl(
+            "patch",
+            resource,
+            "shop",
+            "-n",
+            namespace,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            json.dumps({"status": fields}),
+            *AS_OPERATOR,
+        )
+
+    status(
+        "fslo",
+        {
+            "sli": "99.71 %",
+            "budgetRemaining": "42 %",
+            "breachProbability": "87 %",
+            "timeToBreach": "6m",
+            "state": "AtRisk",
+        },
+    )
+    status("remed", {"phase": "Verifying", "reason": "AwaitingSamples"})
+    assert _table(cluster, "fslo", namespace) == {
+        "NAME": "shop",
+        "SLI": "99.71 %",
+        "OBJECTIVE": "99.5",
+        "BUDGET LEFT": "42 %",
+        "BREACH": "87 %",
+        "IN": "6m",
+        "STATE": "AtRisk",
+    }
+    assert _table(cluster, "remed", namespace) == {
+        "NAME": "shop",
+        "ACTION": "scale",
+        "TARGET": "shop",
+        "PHASE": "Verifying",
+        "REASON": "AwaitingSamples",
+    }
+
+
+def _table(cluster: KwokCluster, resource: str, namespace: str) -> dict[str, str]:
+    head, row = cluster.kubectl("get", resource, "-n", namespace).stdout.splitlines()
+    cells = {match[0].strip(): match.start() for match in re.finditer(r"\S+( \S+)*\s*", head)}
+    ends = [*list(cells.values())[1:], None]
+    table = {name: row[start:end].strip() for (name, start), end in zip(cells.items(), ends, strict=True)}
+    assert table.pop("AGE")
+    return table
+
+
+def test_category_and_short_names_find_the_objects(cluster: KwokCluster) -> None:
+    known = cluster.kubectl("api-resources", "--categories=forestall", "--no-headers").stdout
+    rows = [line.split() for line in known.splitlines()]
+    assert {row[0]: row[1] for row in rows} == {kind.PLURAL: ",".join(kind.SHORT_NAMES) for kind in KINDS}
+    names = cluster.kubectl("api-resources", "--no-headers").stdout.split()
+    for kind in KINDS:
+        for name in (*kind.SHORT_NAMES, kind.PLURAL):
+            assert names.count(name) == 1, f"{name} is taken"
+
+
+def test_definitions_are_structural_and_established(cluster: KwokCluster) -> None:
+    for kind in KINDS:
+        found = json.loads(cluster.kubectl("get", "crd", f"{kind.PLURAL}.forestall.dev", "-o", "json").stdout)
+        conditions = {each["type"]: each["status"] for each in found["status"]["conditions"]}
+        assert conditions["Established"] == "True"
+        assert conditions["NamesAccepted"] == "True"
+        assert conditions.get("NonStructuralSchema", "False") == "False"
