@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import numpy as np
 
 from forestall.core.forecast.combination import Hedge
-from forestall.core.forecast.experts import all_experts
+from forestall.core.forecast.conformal import ConformalLevels
+from forestall.core.forecast.experts import event_experts, path_experts
+from forestall.core.forecast.rates import EventRates
 from forestall.core.forecast.residuals import Residuals
 
 if TYPE_CHECKING:
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from forestall.core.forecast.frame import Floats, Frame
+    from forestall.core.forecast.settings import ForecastSettings
 
 ORIGINS_PER_HORIZON: Final = 8
 """Forecasts scored in each horizon: those in between would tell hardly more, as their windows overlap."""
-_MEMORY: Final = 50 * ORIGINS_PER_HORIZON
-"""Scored forecasts that past errors are averaged over: some 50 horizons."""
+_MEMORY: Final = 50
+"""Horizons that past errors and scores are discounted over."""
+_SITUATION: Final = 2  # among the event experts
 _FEW: Final = 4  # scored forecasts below which the errors of a shorter horizon say more
 
 
@@ -29,28 +33,6 @@ class Stateful(Protocol):
 
     def state(self) -> Sequence[NDArray[np.generic]]:
         """These arrays, to be moved between banks."""
-
-
-class Pending:
-    """Forecasts for one horizon that wait for it to pass."""
-
-    def __init__(self, steps: int, experts: int, rows: int) -> None:
-        self.steps = steps
-        self.stride = max(1, steps // ORIGINS_PER_HORIZON)
-        slots = steps // self.stride + 1
-        self.maximum = np.zeros((slots, experts + 1, rows), dtype=np.float32)
-        """Of each expert, and last of their combination."""
-        self.probability = np.zeros((slots, experts, rows), dtype=np.float32)
-        self.open = np.zeros((slots, rows), dtype=np.bool_)
-        """Whether a forecast was made."""
-        self.safe = np.zeros((slots, rows), dtype=np.bool_)
-        """Whether the limit was not passed already when it was made."""
-
-    def state(self) -> list[NDArray[np.generic]]:
-        return [self.maximum, self.probability, self.open, self.safe]
-
-    def slot(self, column: int) -> int:
-        return column // self.stride % len(self.open)
 
 
 class Censored(NamedTuple):
@@ -65,35 +47,122 @@ class Outlook(NamedTuple):
     """The forecasts for one horizon made at one column."""
 
     maximum: Floats
-    """Of each expert: (experts, rows)."""
-    combined: Floats
-    """(rows,)"""
+    """Of each path expert, and last of all together: (experts + 1, rows)."""
+    lower: Floats
+    upper: Floats
+    """Bounds of the maximum: (rows,)."""
     probability: Floats
-    """That the limit is passed, by each expert: (experts, rows)."""
+    """That the limit is passed, by each expert, those for events after those for paths: (experts, rows)."""
+    awake: Floats
+    """How much each expert has to say about the case at hand, from 0 to 1: (experts, rows)."""
+    weight: Floats
+    """How much each is listened to: (experts, rows)."""
     chance: Floats
-    """The same, combined: (rows,)."""
+    """The probability combined: (rows,)."""
+    kinds: NDArray[np.uint8]
+    """The circumstances that the event experts see: (event experts, rows)."""
+
+
+class Pending:
+    """Forecasts for one horizon that wait for it to pass."""
+
+    def __init__(self, steps: int, paths: int, events: int, rows: int) -> None:
+        self.steps = steps
+        self.stride = max(1, steps // ORIGINS_PER_HORIZON)
+        self.share = self.stride / steps
+        """Horizons that one of them counts, so that forecasts whose windows overlap count as one."""
+        slots = steps // self.stride + 1
+        self._maximum = np.zeros((slots, paths + 1, rows), dtype=np.float32)
+        self._bounds = np.zeros((slots, 2, rows), dtype=np.float32)
+        self._probability = np.zeros((slots, paths + events, rows), dtype=np.float32)
+        self._awake = np.zeros((slots, paths + events, rows), dtype=np.float32)
+        self._chance = np.zeros((slots, rows), dtype=np.float32)
+        self._kinds = np.zeros((slots, events, rows), dtype=np.uint8)
+        self._open = np.zeros((slots, rows), dtype=np.bool_)
+        self._safe = np.zeros((slots, rows), dtype=np.bool_)
+
+    def state(self) -> list[NDArray[np.generic]]:
+        parts = (self._maximum, self._bounds, self._probability, self._awake, self._chance, self._kinds)
+        return [*parts, self._open, self._safe]
+
+    def put(self, column: int, view: Outlook, made: NDArray[np.bool_], safe: NDArray[np.bool_]) -> None:
+        """Keep what was forecast at ``column``, where ``made``; ``safe``: the limit was not passed already."""
+        slot = self._slot(column)
+        self._maximum[slot], self._probability[slot], self._awake[slot] = view.maximum, view.probability, view.awake
+        self._bounds[slot, 0], self._bounds[slot, 1] = view.lower, view.upper
+        self._chance[slot], self._kinds[slot] = view.chance, view.kinds
+        self._open[slot], self._safe[slot] = made, safe
+
+    def take(self, column: int) -> Matured:
+        """What was forecast at ``column``; it waits no longer."""
+        slot = self._slot(column)
+        made = self._open[slot].copy()
+        self._open[slot] = False
+        return Matured(
+            self._maximum[slot],
+            self._bounds[slot],
+            self._probability[slot],
+            self._awake[slot],
+            self._chance[slot],
+            self._kinds[slot].astype(np.intp),
+            made,
+            self._safe[slot],
+        )
+
+    def _slot(self, column: int) -> int:
+        return column // self.stride % len(self._open)
+
+
+class Matured(NamedTuple):
+    """Forecasts whose horizon has passed: as in :class:`Outlook`."""
+
+    maximum: Floats
+    bounds: Floats
+    probability: Floats
+    awake: Floats
+    chance: Floats
+    kinds: NDArray[np.intp]
+    made: NDArray[np.bool_]
+    safe: NDArray[np.bool_]
 
 
 class Bank:
     """Experts, their past errors and weights for ``rows`` series. All state has the rows last."""
 
-    def __init__(self, rows: int, horizons: Sequence[int]) -> None:
+    def __init__(self, rows: int, horizons: Sequence[int], settings: ForecastSettings) -> None:
         self.size = rows
         self.horizons = tuple(horizons)
-        self.limit = np.full(rows, np.nan, dtype=np.float32)  # turned with the sign
+        self.limit = np.zeros(rows, dtype=np.float32)  # turned with the sign, as all values here
         self.sign = np.ones(rows, dtype=np.float32)
+        self.long_trend = np.zeros(rows, dtype=np.bool_)
         self.last = np.zeros(rows, dtype=np.float32)
         self.points = np.zeros(rows, dtype=np.float32)
+        self.usual = np.zeros(rows, dtype=np.float32)
         self.censored_windows = 0
-        self.experts = all_experts(rows, horizons)
-        # The combination is kept as one expert more: its errors give the bounds.
-        self._errors = Residuals(len(self.experts) + 1, len(horizons), rows, _MEMORY)
-        self._hedge = Hedge(len(self.experts), len(horizons), rows, _MEMORY)
-        self._pending = [Pending(steps, len(self.experts), rows) for steps in horizons]
+        self.paths = path_experts(rows, horizons)
+        self.events = event_experts(settings)
+        experts, count = len(self.paths) + len(self.events), len(horizons)
+        origins = ORIGINS_PER_HORIZON * _MEMORY
+        # The combination is kept as one path expert more: its errors give the bounds.
+        self._errors = Residuals(len(self.paths) + 1, count, rows, origins)
+        self._rates = [EventRates(expert.kinds, count, rows, expert.memory) for expert in self.events]
+        self._hedge = Hedge(experts, count, rows, _MEMORY)
+        self._blend = Hedge(len(self.paths), count, rows, _MEMORY)
+        self._levels = ConformalLevels(count, rows, (1 - settings.coverage) / 2)
+        self._pending = [Pending(steps, len(self.paths), len(self.events), rows) for steps in horizons]
 
     def state(self) -> list[NDArray[np.generic]]:
-        parts: list[Stateful] = [self._errors, self._hedge, *self._pending, *self.experts]
-        own: list[NDArray[np.generic]] = [self.limit, self.sign, self.last, self.points]
+        parts: list[Stateful] = [
+            self._errors,
+            *self._rates,
+            self._hedge,
+            self._blend,
+            self._levels,
+            *self._pending,
+            *self.paths,
+        ]
+        own: list[NDArray[np.generic]] = [self.limit, self.sign, self.long_trend, self.last, self.points]
+        own.append(self.usual)
         return own + [array for part in parts for array in part.state()]
 
     def put(self, rows: NDArray[np.intp], other: Bank, theirs: NDArray[np.intp]) -> None:
@@ -105,36 +174,80 @@ class Bank:
         """Take in the column of ``frame``: score what has matured, then let the experts see it, then forecast anew."""
         self.last = np.where(frame.fresh, frame.values, self.last)
         self.points += frame.fresh
-        frame.last = self.last
+        memory = np.clip(self.points, 1, _MEMORY * self.horizons[-1])
+        self.usual += np.where(frame.fresh, np.abs(self.limit - self.last) - self.usual, np.float32(0)) / memory
+        self._attach(frame)
         for index, pending in enumerate(self._pending):
             origin = frame.column - pending.steps
             if origin % pending.stride == 0:
                 self._score(index, pending, frame, origin, censored)
-        for expert in self.experts:
+        for expert in self.paths:
             expert.observe(frame)
         for index, pending in enumerate(self._pending):
             if frame.column % pending.stride == 0:
-                self._issue(index, pending, frame)
+                made = frame.fresh & (self.points >= 3)
+                pending.put(frame.column, self.outlook(index, frame), made, self.last <= self.limit)
 
     def outlook(self, index: int, frame: Frame) -> Outlook:
         """Forecast for one horizon as of ``frame``, whose column must have been taken in."""
-        steps = self.horizons[index]
-        frame.last = self.last
-        maximum = np.stack([expert.maximum(frame, steps) for expert in self.experts])
-        weights = self._hedge.weights(index)
-        combined = (weights * maximum).sum(axis=0)
-        probability = self._exceedance(index, np.nan_to_num(self.limit) - maximum)
-        return Outlook(maximum, combined, probability, (weights * probability).sum(axis=0))
+        self._attach(frame)
+        maxima = np.stack([expert.maximum(frame, index) for expert in self.paths])
+        kinds = [expert.kind(frame, self.horizons[index]) for expert in self.events]
+        rates, evidence = self._count(index, kinds)
+        probability = np.concatenate((self._exceedance(index, self.limit - maxima), rates))
+        alert = np.array([expert.awake(frame) for expert in self.paths], dtype=np.float32)
+        blend = self._blend.weights(index, alert)
+        combined = (blend * maxima).sum(axis=0)
+        awake = np.concatenate((alert, evidence))
+        # A slow trend has rarely breached before, so it is by their errors that its experts are told apart.
+        alert = np.where(self.long_trend, len(self.paths) * blend, alert)
+        weight = self._hedge.weights(index, np.concatenate((alert, evidence)))
+        low, high = self._levels.shares(index)
+        return Outlook(
+            np.concatenate((maxima, combined[None])),
+            combined + self._quantile(index, low),
+            combined + self._quantile(index, high),
+            probability,
+            awake,
+            weight,
+            (weight * probability).sum(axis=0),
+            np.array(kinds, dtype=np.uint8),
+        )
 
-    def bounds(self, index: int, outlook: Outlook, shares: Sequence[float]) -> Floats:
-        """Quantiles of the maximum: (shares, rows)."""
-        own = len(self.experts)
-        return np.stack([outlook.combined + self._quantile(index, own, share) for share in shares])
+    def median(self, index: int, view: Outlook) -> Floats:
+        """Median of the maximum: (rows,)."""
+        centre: Floats = view.maximum[-1] + self._quantile(index, np.full(self.size, 0.5, dtype=np.float32))
+        return centre
+
+    def shifted(self, index: int, view: Outlook, limit: Floats) -> Floats:
+        """The probability for another limit than the one that was learned with: (rows,).
+
+        What only breaches of that limit tell is scaled as the paths say; so the result falls as the limit rises.
+        """
+        weight = view.weight[: len(self.paths)] / view.weight[: len(self.paths)].sum(axis=0)
+        here = (weight * view.probability[: len(self.paths)]).sum(axis=0)
+        there = (weight * self._exceedance(index, limit - view.maximum[:-1])).sum(axis=0)
+        higher = view.chance * there / here
+        lower = 1 - (1 - view.chance) * (1 - there) / (1 - here)
+        return np.where(limit == self.limit, view.chance, np.where(limit > self.limit, higher, lower))
 
     def evidence(self, index: int) -> Floats:
         """How many forecasts for one horizon have been scored: (rows,)."""
         seen: Floats = self._errors.count[index]
         return seen
+
+    def _attach(self, frame: Frame) -> None:
+        frame.last, frame.limit, frame.usual = self.last, self.limit, self.usual
+        frame.long_trend = self.long_trend
+
+    def _count(self, index: int, kinds: Sequence[NDArray[np.intp]]) -> tuple[Floats, Floats]:
+        """Rates of breaches by the event experts, and how awake each is: (event experts, rows)."""
+        base = self._rates[0].rate(index, kinds[0], 0.5)
+        rates = [base, *(r.rate(index, k, base) for r, k in zip(self._rates[1:], kinds[1:], strict=True))]
+        seen = np.stack([r.evidence(index, k) for r, k in zip(self._rates, kinds, strict=True)])
+        awake = seen / (seen + 1)
+        # What was never seen as near to its limit as now is beyond all that was counted.
+        return np.stack(rates), awake * awake[_SITUATION]
 
     def _exceedance(self, index: int, values: Floats) -> Floats:
         """P(error > value); a horizon too new to have errors takes those of the next shorter one, scaled."""
@@ -145,39 +258,38 @@ class Bank:
         shorter = self._exceedance(index - 1, np.asarray(values / self._spread(index), dtype=np.float32))
         return np.where(few, shorter, own)
 
-    def _quantile(self, index: int, expert: int, share: float) -> Floats:
-        own = self._errors.quantile(index, expert, share)
+    def _quantile(self, index: int, share: Floats) -> Floats:
+        own = self._errors.quantile(index, len(self.paths), share)
         few = self._errors.count[index] < _FEW
         if index == 0 or not few.any():
             return own
-        return np.where(few, self._quantile(index - 1, expert, share) * self._spread(index), own)
+        return np.where(few, self._quantile(index - 1, share) * self._spread(index), own)
 
     def _spread(self, index: int) -> np.float32:
         """How much wider errors get from the next shorter horizon on, as in a random walk."""
         return np.float32(np.sqrt(self.horizons[index] / self.horizons[index - 1]))
 
-    def _issue(self, index: int, pending: Pending, frame: Frame) -> None:
-        slot = pending.slot(frame.column)
-        view = self.outlook(index, frame)
-        pending.maximum[slot, :-1], pending.maximum[slot, -1] = view.maximum, view.combined
-        pending.probability[slot] = view.probability
-        pending.open[slot] = frame.fresh & (self.points >= 3)
-        pending.safe[slot] = self.last <= self.limit
-
     def _score(self, index: int, pending: Pending, frame: Frame, origin: int, censored: Sequence[Censored]) -> None:
-        slot = pending.slot(origin)
-        known = pending.open[slot].copy()
-        pending.open[slot] = False
+        past = pending.take(origin)
+        known = past.made
         for mark in censored:
             if origin < mark.until and frame.column >= mark.since and known[mark.row]:
                 known[mark.row] = False
                 self.censored_windows += 1
         if not known.any():
             return
-        window = frame.window(pending.steps)
-        known &= np.isfinite(window).sum(axis=0) * 2 > pending.steps
-        reached = np.fmax.reduce(window, axis=0)
-        errors = np.where(known, reached - pending.maximum[slot], np.float32(0))
-        self._errors.learn(index, errors, known)
+        reached = frame.reached(pending.steps)
+        known &= np.isfinite(reached)
+        reached = np.where(known, reached, np.float32(0))
+        ranked = self._errors.learn(index, np.where(known, reached - past.maximum, np.float32(0)), known)
+        self._blend.learn(index, ranked[:-1], known, pending.share)
+        missed = np.stack((reached < past.bounds[0], reached > past.bounds[1]))
+        self._levels.learn(index, missed, known, pending.share)
+        known = known & past.safe
         breached = reached > self.limit
-        self._hedge.learn(index, pending.probability[slot], breached, known & pending.safe[slot])
+        for rates, kind in zip(self._rates, past.kinds, strict=True):
+            rates.learn(index, kind, breached, known, pending.share)
+        # Who sleeps is taken to have said what the others did.
+        score = np.square(past.chance - breached)
+        scores = score + past.awake * (np.square(past.probability - breached) - score)
+        self._hedge.learn(index, scores, known, pending.share)

@@ -1,12 +1,13 @@
 """Which experts are listened to: weights by their own past Brier scores.
 
-Source: Freund & Schapire, A decision-theoretic generalization of on-line learning (1997), with the discounting of
-Cesa-Bianchi & Lugosi, Prediction, Learning, and Games (2006), section 2.11.
+Sources: Freund & Schapire, A decision-theoretic generalization of on-line learning (1997); discounting as in
+Cesa-Bianchi & Lugosi, Prediction, Learning, and Games (2006), section 2.11; experts that sleep as in Freund,
+Schapire, Singer & Warmuth, Using and combining predictors that specialize (1997).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,25 +16,32 @@ if TYPE_CHECKING:
 
     from forestall.core.forecast.frame import Floats
 
+_RATE: Final = np.float32(2)
+"""The learning rate for which the square loss of probabilities is mixable (Vovk, 1998); nothing to tune."""
+
 
 class Hedge:
     """Discounted loss of each expert for each horizon and series, and the weights that follow from it."""
 
     def __init__(self, experts: int, horizons: int, rows: int, memory: float) -> None:
-        self._keep = np.float32(1 - 1 / memory)
+        self._memory = memory
         self._loss = np.zeros((experts, horizons, rows), dtype=np.float32)
 
     def state(self) -> list[NDArray[np.generic]]:
         return [self._loss]
 
-    def learn(self, horizon: int, probability: Floats, breached: NDArray[np.bool_], known: NDArray[np.bool_]) -> None:
-        """Score probabilities (experts, rows) against what came, where ``known``."""
+    def learn(self, horizon: int, scores: Floats, known: NDArray[np.bool_], share: float) -> None:
+        """Add Brier scores (experts, rows), where ``known``; a forecast counts ``share`` of a horizon."""
         loss = self._loss[:, horizon]
-        loss *= np.where(known, self._keep, np.float32(1))
-        loss += np.where(known, np.square(probability - breached), np.float32(0))
+        loss *= np.where(known, np.float32(1 - share / self._memory), np.float32(1))
+        loss += np.float32(share) * np.where(known, scores, np.float32(0))
 
-    def weights(self, horizon: int) -> Floats:
-        """(experts, rows), summing to 1; equal as long as nothing was scored."""
+    def weights(self, horizon: int, awake: Floats) -> Floats:
+        """Weights (experts, rows) that sum to 1; equal as long as nothing was scored, none for who sleeps.
+
+        ``awake`` (experts, rows): from 0 to 1, how much each has to say about the case at hand.
+        """
         loss = self._loss[:, horizon]
-        weight = np.exp(loss.min(axis=0) - loss)
-        return np.asarray(weight / weight.sum(axis=0), dtype=np.float32)
+        weight = awake * np.exp(-_RATE * (loss - loss.min(axis=0)))
+        total = weight.sum(axis=0)
+        return np.asarray(weight / total, dtype=np.float32)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 4096  # rows of a bank: what is worked on at once stays in the cache
 _FIRST_BANK: Final = 64
+_LIMIT_MOVES: Final = 0.01  # share of the usual distance to the limit that it may move without learning anew
 _LEAST_SCORED: Final = 4  # forecasts of the shortest horizon, before any probability is given
 _CODE: Final = {reason: code for code, reason in enumerate(ABSTENTIONS)}
 
@@ -47,6 +48,7 @@ class BreachForecaster:
         self._limits: dict[Key, Limit] = {}
         self._limit = np.zeros(0)  # by row, NaN without one
         self._sign = np.ones(0, dtype=np.float32)
+        self._long_trend = np.zeros(0, dtype=np.bool_)
         self._column: int | None = None  # newest that was learned from
         self._censored: dict[Key, list[tuple[int, int]]] = {}
 
@@ -93,16 +95,17 @@ class BreachForecaster:
         shape = (len(self._steps), height)
         chance, lower, median, upper = (np.zeros(shape, dtype=np.float32) for _ in range(4))
         evidence = np.zeros(height, dtype=np.float32)
-        tail = (1 - self._settings.coverage) / 2
+        asked = self._sign * np.nan_to_num(self._limit).astype(np.float32)
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, height))
+            whole = slice(part.start, part.start + bank.size)
             kept = part.stop - part.start
             frame = self._frame(number, self._column or 0)
             for index in range(len(self._steps)):
                 view = bank.outlook(index, frame)
-                chance[index, part] = view.chance[:kept]
-                bounds = bank.bounds(index, view, (tail, 0.5, 1 - tail))[:, :kept]
-                lower[index, part], median[index, part], upper[index, part] = bounds
+                chance[index, part] = bank.shifted(index, view, asked[whole])[:kept]
+                lower[index, part], upper[index, part] = view.lower[:kept], view.upper[:kept]
+                median[index, part] = bank.median(index, view)[:kept]
             evidence[part] = bank.evidence(0)[:kept]
         return self._table(now, chance, np.stack((lower, median, upper)), evidence)
 
@@ -162,12 +165,12 @@ class BreachForecaster:
         while sum(bank.size for bank in self._banks) < height:
             last = self._banks[-1] if self._banks else None
             if last is not None and last.size < _CHUNK:
-                bank = Bank(2 * last.size, self._steps)
+                bank = Bank(2 * last.size, self._steps, self._settings)
                 bank.put(np.arange(last.size), last, np.arange(last.size))
                 bank.censored_windows = last.censored_windows
                 self._banks[-1] = bank
             else:
-                self._banks.append(Bank(_FIRST_BANK, self._steps))
+                self._banks.append(Bank(_FIRST_BANK, self._steps, self._settings))
         added = height - self._versions.size
         self._versions = np.concatenate((self._versions, np.full(added, -1)))
         self._apply_limits()
@@ -175,25 +178,32 @@ class BreachForecaster:
     def _apply_limits(self) -> None:
         total = sum(bank.size for bank in self._banks)
         limit, sign = np.full(total, np.nan), np.ones(total, dtype=np.float32)
+        long_trend = np.zeros(total, dtype=np.bool_)
         rows = self._matrix.rows
         for key, wanted in self._limits.items():
             row = rows.get(key)
             if row is not None and row < total:
-                limit[row], sign[row] = wanted.value, 1 if wanted.above else -1
-        turned = np.flatnonzero(sign[: self._sign.size] != self._sign[: sign.size])
-        self._versions[turned[turned < self._versions.size]] = -1  # all that was learned has the wrong sign
-        self._limit, self._sign = limit, sign
+                limit[row], sign[row], long_trend[row] = wanted.value, 1 if wanted.above else -1, wanted.long_trend
+        self._limit, self._sign, self._long_trend = limit, sign, long_trend
+        self._forget_turned()
+
+    def _forget_turned(self) -> None:
+        """Have all series learned anew whose limit is not the one that was learned with."""
         for number, bank in enumerate(self._banks):
-            part = slice(number * _CHUNK, number * _CHUNK + bank.size)
-            bank.sign[:] = sign[part]
-            bank.limit[:] = sign[part] * limit[part]
+            part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, self._versions.size))
+            sign, limit = self._sign[part], np.nan_to_num(self._limit[part])
+            kept = sign.size
+            moved = np.abs(sign * limit - bank.limit[:kept]) > _LIMIT_MOVES * bank.usual[:kept]
+            turned = (sign != bank.sign[:kept]) | (self._long_trend[part] != bank.long_trend[:kept])
+            self._versions[part][moved | turned] = -1
 
     def _relearn(self, rows: NDArray[np.intp]) -> None:
         """Learn the whole past of some rows, as if they had been there all the time."""
         part = self._matrix.extract(rows)
         first, head = part.first_column(), self._matrix.head
-        bank = Bank(rows.size, self._steps)
-        bank.sign[:], bank.limit[:] = self._sign[rows], self._sign[rows] * self._limit[rows]
+        bank = Bank(rows.size, self._steps, self._settings)
+        bank.sign[:], bank.limit[:] = self._sign[rows], self._sign[rows] * np.nan_to_num(self._limit[rows])
+        bank.long_trend[:] = self._long_trend[rows]
         if first is not None and head is not None:
             place = {row: index for index, row in enumerate(rows.tolist())}
             marks = [mark._replace(row=place[mark.row]) for mark in self._all_marks() if mark.row in place]

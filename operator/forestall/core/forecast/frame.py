@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+_TINY: Final = np.float32(1e-30)
+
 
 class Frame:
     """Some rows of a matrix as of one column, with the sign turned where the limit is below.
@@ -20,17 +22,49 @@ class Frame:
     So experts forecast maxima only. All arrays have the rows last.
     """
 
-    def __init__(self, matrix: SeriesMatrix, rows: slice | NDArray[np.intp], column: int, sign: Floats) -> None:
+    def __init__(self, matrix: SeriesMatrix, rows: slice, column: int, sign: Floats) -> None:
         self._matrix, self._rows, self._sign = matrix, rows, sign
         self._flipped = bool((sign < 0).any())
+        self._reached: dict[int, Floats] = {}
         self.column = column
+        self.time = column * matrix.step
+        """Seconds since the epoch, but for clocks that were turned back."""
         self.values: Floats = self.window(1)[0]
         """The newest points; NaN where there is a gap."""
         self.fresh: NDArray[np.bool_] = np.isfinite(self.values)
+        # What follows is set by the bank that reads the frame.
         self.last: Floats = self.values
-        """The last finite points; the bank that reads the frame fills the gaps in. 0 before the first point."""
+        """The last finite points, 0 before the first."""
+        self.limit: Floats = self.values
+        self.usual: Floats = self.values
+        """How far from the limit the points usually are."""
+
+        self.long_trend: NDArray[np.bool_] = self.fresh
+        """Which series fill up slowly."""
 
     def window(self, length: int) -> Floats:
         """The last ``length`` columns, oldest first: (length, rows), NaN in gaps. To read only."""
         part = self._matrix.window(self.column, length, self._rows)
         return part * self._sign if self._flipped else part
+
+    def reached(self, length: int) -> Floats:
+        """The largest of the last ``length`` points; NaN unless more than half of them are there."""
+        window = self.window(length)
+        ragged = np.flatnonzero(np.isnan(window.sum(axis=0)))
+        reached = self._largest(length).copy()
+        reached[ragged[np.isfinite(window[:, ragged]).sum(axis=0) * 2 <= length]] = np.nan
+        return reached
+
+    def peak(self, length: int) -> Floats:
+        """The largest of the last ``length`` points that are there; finite."""
+        return np.fmax(self._largest(length), self.last)
+
+    def gap(self, values: Floats) -> Floats:
+        """How far ``values`` are below the limit, in units of the usual distance."""
+        return np.asarray((self.limit - values) / np.maximum(self.usual, _TINY), dtype=np.float32)
+
+    def _largest(self, length: int) -> Floats:
+        seen = self._reached.get(length)
+        if seen is None:
+            seen = self._reached[length] = np.fmax.reduce(self.window(length), axis=0)
+        return seen

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from forestall.core.forecast.frame import Floats
 
-_SIDE: Final = 16  # edges on either side of zero
-_STRETCH: Final = np.float32(0.37)  # asinh distance between edges
+_SIDE: Final = 20  # edges on either side of zero
+_STRETCH: Final = np.float32(0.45)  # asinh distance between edges
 _CORE: Final = np.float32(0.12)  # where, in units of the scale, the asinh turns from even to logarithmic
 _EDGES: Final = (np.sinh(np.arange(-_SIDE, _SIDE + 1) * float(_STRETCH)) * float(_CORE)).astype(np.float32)
+_WIDTHS: Final = np.gradient(_EDGES).astype(np.float32)
 _TINY: Final = np.float32(1e-30)
 
 
@@ -37,15 +38,22 @@ class Residuals:
     def state(self) -> list[NDArray[np.generic]]:
         return [self._above, self.scale, self._size, self.count]
 
-    def learn(self, horizon: int, errors: Floats, known: NDArray[np.bool_]) -> None:
-        """Take in the errors (experts, rows) of forecasts whose horizon has passed, where ``known``."""
+    def learn(self, horizon: int, errors: Floats, known: NDArray[np.bool_]) -> Floats:
+        """Take in the errors (experts, rows) of forecasts whose horizon has passed, where ``known``.
+
+        Returns how well the errors so far had foretold these: the continuous ranked probability score of each
+        expert, in units of the scale, at most 3 (Gneiting & Raftery, 2007); (experts, rows).
+        """
         count = self.count[horizon]
         count += known
         rate = known / np.clip(count, 1, self._memory)
         self._learn_scale(horizon, np.abs(errors[0]), rate.astype(np.float32))
         above = self._above[:, :, horizon]
         threshold = _EDGES[:, None, None] * np.maximum(self.scale[horizon], _TINY)
-        above += rate.astype(np.float32) * ((errors > threshold) - above)
+        surprise = (errors > threshold) - above
+        score = np.einsum("bek,bek,b->ek", surprise, surprise, _WIDTHS)
+        above += rate.astype(np.float32) * surprise
+        return np.asarray(np.minimum(score, 3), dtype=np.float32)
 
     def exceedance(self, horizon: int, values: Floats) -> Floats:
         """P(error > value) for ``values`` (experts, rows), of the first experts if fewer; never quite 0 or 1."""
@@ -76,7 +84,7 @@ class Residuals:
     def _learn_scale(self, horizon: int, size: Floats, rate: Floats) -> None:
         mean, scale = self._size[horizon], self.scale[horizon]
         # One wild error must not make all the others look small.
-        mean += rate * (np.where(mean > 0, np.minimum(size, 8 * mean), size) - mean)
+        mean += rate * (np.where(mean > 0, np.minimum(size, 100 * mean), size) - mean)
         moved = (mean > 2 * scale) | (mean < scale / 2)
         if moved.any():
             rows = np.flatnonzero(moved & (scale > 0) & (mean > 0))

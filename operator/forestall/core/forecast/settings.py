@@ -16,6 +16,9 @@ class ForecastSettings:
     stale_after: float = 5.0
     """Steps without a finite point after which a series is stale."""
 
+    periods: tuple[float, ...] = (86400.0, 604800.0)
+    """Seconds after which series may repeat themselves."""
+
     def __post_init__(self) -> None:
         if not 0.5 <= self.coverage < 1:
             raise ValueError(f"coverage must be at least 0.5 and below 1, not {self.coverage}")

@@ -1,14 +1,19 @@
-"""Experts: each forecasts the maximum of every series over the coming horizon, in its own way.
+"""Experts: each says in its own way what the coming horizon brings.
 
-None knows how wrong it is: that is learned from the outside, from its past errors (``residuals.py``).
+Path experts forecast the maximum; how wrong they usually are is learned from the outside (``residuals.py``). Event
+experts name the circumstances; how often those were followed by a breach is counted from the outside (``rates.py``).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from forestall.core.forecast.experts.climatology import Climatology
 from forestall.core.forecast.experts.holt import Holt
+from forestall.core.forecast.experts.long_trend import LongTrend
 from forestall.core.forecast.experts.persistence import Persistence
+from forestall.core.forecast.experts.season import Season
+from forestall.core.forecast.experts.situation import Situation
 from forestall.core.forecast.experts.trend import LinearTrend
 
 if TYPE_CHECKING:
@@ -18,12 +23,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from forestall.core.forecast.frame import Floats, Frame
+    from forestall.core.forecast.settings import ForecastSettings
 
 
-class Expert(Protocol):
+class PathExpert(Protocol):
     """One way to forecast maxima. Its state, if any, has the rows last in every array."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
+
+    def awake(self, frame: Frame) -> NDArray[np.bool_]:
+        """For which series it has something to say: (rows,)."""
 
     def state(self) -> Sequence[NDArray[np.generic]]:
         """Arrays that hold all it knows, to be moved between banks."""
@@ -31,10 +41,38 @@ class Expert(Protocol):
     def observe(self, frame: Frame) -> None:
         """Take the newest column in; called once for each."""
 
-    def maximum(self, frame: Frame, horizon: int) -> Floats:
-        """Forecast of the largest value of the next ``horizon`` steps, finite for each row: (rows,)."""
+    def maximum(self, frame: Frame, index: int) -> Floats:
+        """Forecast of the largest value within horizon number ``index``, finite for each row: (rows,)."""
 
 
-def all_experts(rows: int, horizons: Sequence[int]) -> list[Expert]:
-    """The experts that are combined, for ``rows`` series and horizons in steps."""
-    return [Persistence(), Holt(rows, horizons), LinearTrend(1), LinearTrend(4)]
+class EventExpert(Protocol):
+    """One way to tell circumstances apart, of which there are ``kinds``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kinds(self) -> int: ...
+
+    @property
+    def memory(self) -> float:
+        """Horizons spent in the same circumstances that the rate of breaches is taken over."""
+
+    def kind(self, frame: Frame, steps: int) -> NDArray[np.intp]:
+        """Which circumstances a forecast for the next ``steps`` is made in: (rows,)."""
+
+
+def path_experts(rows: int, horizons: Sequence[int]) -> list[PathExpert]:
+    """The experts that forecast maxima, for ``rows`` series and horizons in steps."""
+    return [
+        Persistence(),
+        Holt(rows, horizons),
+        LinearTrend(1, rows, horizons),
+        LinearTrend(4, rows, horizons),
+        LongTrend(rows, horizons),
+    ]
+
+
+def event_experts(settings: ForecastSettings) -> list[EventExpert]:
+    """The experts that count breaches; the first is the base that the others are drawn to."""
+    return [Climatology(24), Climatology(6), Situation(), *(Season(period) for period in settings.periods)]

@@ -33,6 +33,7 @@ class Holt:
         level, trend = np.repeat(tau, 2), np.concatenate([(t, 4 * t) for t in tau])
         self._alpha = (1 - np.exp(-1 / level)).astype(np.float32)[:, None]
         self._beta = (1 - np.exp(-1 / trend)).astype(np.float32)[:, None]
+        self._horizons = tuple(horizons)
         self._phi = np.float32(np.exp(-1.0 / longest))
         self._forget = np.float32(np.exp(-1.0 / (4 * longest)))
         shape = (len(level), rows)
@@ -41,6 +42,9 @@ class Holt:
 
     def state(self) -> list[NDArray[np.generic]]:
         return [self._level, self._trend, self._error, self._count]
+
+    def awake(self, frame: Frame) -> NDArray[np.bool_]:
+        return np.ones_like(frame.fresh)
 
     def observe(self, frame: Frame) -> None:
         fresh = frame.fresh
@@ -59,10 +63,10 @@ class Holt:
         self._error *= np.where(fresh, self._forget, np.float32(1))
         self._error += np.abs(error)
 
-    def maximum(self, frame: Frame, horizon: int) -> Floats:  # noqa: ARG002 - all it needs it has observed
+    def maximum(self, frame: Frame, index: int) -> Floats:  # noqa: ARG002 - all it needs it has observed
         best = self._error.argmin(axis=0)[None]
         level = np.take_along_axis(self._level, best, axis=0)[0]
         trend = np.take_along_axis(self._trend, best, axis=0)[0]
-        reach = self._phi * (1 - self._phi**horizon) / (1 - self._phi)
+        reach = self._phi * (1 - self._phi ** self._horizons[index]) / (1 - self._phi)
         rise = np.maximum(trend * self._phi, trend * reach)
         return np.asarray(level + rise, dtype=np.float32)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from forestall.core.forecast.frame import Floats, Frame
@@ -19,8 +20,11 @@ class Persistence:
     def state(self) -> list[NDArray[np.generic]]:
         return []
 
+    def awake(self, frame: Frame) -> NDArray[np.bool_]:
+        return np.ones_like(frame.fresh)
+
     def observe(self, frame: Frame) -> None:
         """Nothing to remember."""
 
-    def maximum(self, frame: Frame, horizon: int) -> Floats:  # noqa: ARG002 - the same for each horizon
+    def maximum(self, frame: Frame, index: int) -> Floats:  # noqa: ARG002 - the same for each horizon
         return frame.last

@@ -2,63 +2,99 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from forestall.core.forecast.frame import Floats, Frame
 
-_LEAST_STEPS = 4
+_LEAST_STEPS: Final = 4
+_BLOCKS: Final = 64  # a longer window is kept as the means of so many blocks
+
+
+class BlockMeans:
+    """The last ``steps`` columns as means of at most 64 blocks, kept up column by column."""
+
+    def __init__(self, steps: int, rows: int) -> None:
+        self._block = -(-steps // _BLOCKS)
+        self._means = np.full((-(-steps // self._block), rows), np.nan, dtype=np.float32)
+        self._points = np.zeros(rows, dtype=np.float32)  # in the newest block
+
+    def state(self) -> list[NDArray[np.generic]]:
+        return [self._means, self._points]
+
+    def observe(self, frame: Frame) -> None:
+        mean = self._means[frame.column // self._block % len(self._means)]
+        if frame.column % self._block == 0:
+            mean[:] = np.nan
+            self._points[:] = 0
+        self._points += frame.fresh
+        before = np.where(self._points > 1, mean, frame.last)
+        np.copyto(mean, before + (frame.last - before) / np.maximum(self._points, 1), where=frame.fresh)
+
+    def read(self, column: int) -> tuple[Floats, Floats]:
+        """Centres of the blocks in steps from ``column`` on (not positive), oldest first, and the means."""
+        newest, inside = divmod(column, self._block)
+        count = len(self._means)
+        centre = (np.arange(1 - count, 1) * self._block - inside + (self._block - 1) / 2).astype(np.float32)
+        centre[-1] = -inside / 2
+        return centre, np.roll(self._means, count - 1 - newest % count, axis=0)
 
 
 class LinearTrend:
-    """The line through the last ``factor`` horizons."""
+    """The line through the last ``factor`` horizons, for each horizon its own."""
 
-    def __init__(self, factor: int) -> None:
+    def __init__(self, factor: int, rows: int, horizons: Sequence[int]) -> None:
         self.name = f"trend-{factor}"
-        self._factor = factor
+        self._horizons = tuple(horizons)
+        self._windows = [BlockMeans(max(_LEAST_STEPS, factor * steps), rows) for steps in horizons]
 
     def state(self) -> list[NDArray[np.generic]]:
-        return []
+        return [array for window in self._windows for array in window.state()]
+
+    def awake(self, frame: Frame) -> NDArray[np.bool_]:
+        return np.ones_like(frame.fresh)
 
     def observe(self, frame: Frame) -> None:
-        """Nothing to remember: the window is read anew."""
+        for window in self._windows:
+            window.observe(frame)
 
-    def maximum(self, frame: Frame, horizon: int) -> Floats:
-        length = max(_LEAST_STEPS, self._factor * horizon)
-        level, slope = fit_line(frame.window(length) - frame.last)
-        rise: Floats = np.maximum(slope, slope * np.float32(horizon))
+    def maximum(self, frame: Frame, index: int) -> Floats:
+        time, means = self._windows[index].read(frame.column)
+        level, slope = fit_line(time, means - frame.last)
+        rise: Floats = np.maximum(slope, slope * np.float32(self._horizons[index]))
         return frame.last + level + rise
 
 
-def fit_line(block: Floats) -> tuple[Floats, Floats]:
-    """Least squares through the finite points of each column of ``block`` (time, rows).
+def fit_line(time: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """Least squares through the finite points of each column of ``values`` (times, rows).
 
-    Returns the value of the line at the last time and its slope per step; 0 and 0 with less than three points.
+    Returns the value of the line at time 0 and its slope; 0 and 0 with less than three points.
     """
-    length = len(block)
-    time = np.arange(1 - length, 1, dtype=np.float32)
     centred = time - time.mean()
-    slope = (centred / (centred @ centred)) @ block
-    level = block.mean(axis=0) - slope * time.mean()
+    slope = (centred / (centred @ centred)) @ values
+    level = values.mean(axis=0) - slope * time.mean()
     ragged = np.flatnonzero(~np.isfinite(slope))
     if ragged.size:
-        level[ragged], slope[ragged] = _fit_ragged(block[:, ragged], time)
+        part = values[:, ragged]
+        known = np.isfinite(part)
+        value = np.where(known, part, np.float32(0))
+        level[ragged], slope[ragged] = fit_weighted(time, value, known.astype(np.float32))
     return level, slope
 
 
-def _fit_ragged(block: Floats, time: Floats) -> tuple[Floats, Floats]:
-    known = np.isfinite(block)
-    value = np.where(known, block, np.float32(0))
-    weight = known.astype(np.float32)
+def fit_weighted(time: Floats, values: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """As :func:`fit_line`, for finite ``values`` with a ``weight`` of 0 or 1 each, both (times, rows)."""
     count = weight.sum(axis=0)
     enough = count >= 3
     count = np.maximum(count, 1)
-    mean_time, mean = (time @ weight) / count, value.sum(axis=0) / count
+    mean_time, mean = (time @ weight) / count, (values * weight).sum(axis=0) / count
     offset = (time[:, None] - mean_time) * weight
     spread = np.einsum("tn,tn->n", offset, offset)
-    slope = np.einsum("tn,tn->n", offset, value) / np.where(enough, spread, 1)
+    slope = np.einsum("tn,tn->n", offset, values) / np.where(enough, spread, 1)
     return np.where(enough, mean - slope * mean_time, 0), np.where(enough, slope, 0)

@@ -1,0 +1,27 @@
+"""Season: how often a breach followed at this time of the day, or of the week."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from forestall.core.forecast.frame import Frame
+
+
+class Season:
+    """Tells apart ``kinds`` parts of a period; circumstances that were not met yet say nothing."""
+
+    kinds: ClassVar[int] = 48
+    memory: ClassVar[float] = 8
+
+    def __init__(self, period: float) -> None:
+        self.name = f"season-{period:g}s"
+        self._period = period
+
+    def kind(self, frame: Frame, steps: int) -> NDArray[np.intp]:  # noqa: ARG002 - the same for each horizon
+        part = int(frame.time % self._period / self._period * self.kinds)
+        return np.full(frame.last.size, part, dtype=np.intp)

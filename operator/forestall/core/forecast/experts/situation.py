@@ -1,0 +1,38 @@
+"""Situation: how often a breach followed when the series was as near to its limit as now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from forestall.core.forecast.frame import Floats, Frame
+
+_NEAR: Final = 12  # classes of the distance of the last value
+_PEAK: Final = 12  # classes of the distance of the recent peak, four of them past the limit
+_PASSED: Final = 4
+
+
+class Situation:
+    """Tells apart how far below the limit the last value is, and the peak of the last horizon.
+
+    Distances are in units of the usual distance, on an asinh scale: fine near the limit, coarse far away.
+    """
+
+    name: ClassVar[str] = "situation"
+    kinds: ClassVar[int] = _NEAR * _PEAK
+    memory: ClassVar[float] = 12
+
+    def kind(self, frame: Frame, steps: int) -> NDArray[np.intp]:
+        near = _classes(frame.gap(frame.last), 3.0, 0, _NEAR)
+        peak = _classes(frame.gap(frame.peak(steps)), 2.5, _PASSED, _PEAK)
+        return near * _PEAK + peak
+
+
+def _classes(distance: Floats, density: float, passed: int, count: int) -> NDArray[np.intp]:
+    place = np.floor(np.arcsinh(4 * distance) * density) + passed
+    classes: NDArray[np.intp] = np.clip(place, 0, count - 1).astype(np.intp)
+    return classes
