@@ -44,7 +44,7 @@ Guard = Callable[[Remediation], Hold | None]
 FENCE: Final = 15.0
 """How long (s) a write whose answer was lost may still take effect; only then is a step given up as never made."""
 _BEFORE: Final = ("Pending", "AwaitingApproval", "Authorized")
-_MOST_TURNS: Final = 12
+_MOST_TURNS: Final = 8
 """More transitions than one call ever needs; what is left is done in the next cycle."""
 _REFUSED: Final = frozenset({"Forbidden", "Refused"})
 _WARNINGS: Final = frozenset({"Failed", "Aborted", "RollingBack", "RolledBack"})
@@ -190,8 +190,7 @@ class Journal:
 
     async def _give_up(self, current: Remediation, status: RemediationStatus, end: End, cycle: Cycle) -> Turn:
         """End an intent that has changed nothing; a write whose answer was lost must have had its time."""
-        opened = [seconds(step.at) for step in status.steps if not step.done]
-        if any(at is not None and cycle.now - at < FENCE for at in opened):
+        if _is_under_way(status, cycle.now):
             return Turn(current, more=False)
         return await self._close(current, without_open_step(status), end, cycle)
 
@@ -204,7 +203,9 @@ class Journal:
         recorded = await self._commit(current, with_step(status, move, world, cycle.now))
         try:
             await self._action(current).write(self._cluster, recorded, world, move.to)
-        except (Conflict, NotFound, Throttled, Unavailable):
+        except Conflict:
+            return Turn(recorded, more=True)
+        except (NotFound, Throttled, Unavailable):
             # Done or not: the next cycle looks at the world.
             return Turn(recorded, more=False)
         except ClusterError as error:
@@ -262,32 +263,29 @@ class Journal:
             message = f"{why.message if why else ''}; what was done is given back when that is safe"
             return Turn(await self._save(current, moved(status, "RollingBack", "NotHelped", message, now)), more=True)
         following = action.carry_on(judged, world, cycle.recent, now)
+        again = isinstance(following, Move) and bool(status.steps) and following.to == status.steps[-1].to
+        if _is_under_way(status, now) and not again:
+            return Turn(await self._save(current, status), more=False)
         match following:
             case End():
                 return await self._close(current, without_open_step(status), following, cycle)
             case Move():
                 return await self._carry_on(judged, current, following, world, cycle)
             case Hold():
-                return await self._wait(current, self._dropped(status, cycle), following, cycle)
+                return await self._wait(current, without_open_step(status), following, cycle)
 
     async def _carry_on(
         self, judged: Remediation, current: Remediation, move: Move, world: World, cycle: Cycle
     ) -> Turn:
         held = _frozen(cycle) or (cycle.guard(judged) if move.raises else None)
         if held is not None:
-            return await self._wait(current, self._dropped(judged.status, cycle), held, cycle)
+            return await self._wait(current, without_open_step(judged.status), held, cycle)
         phase: Phase = judged.status.phase
         reason = "Raising" if move.raises else "Releasing"
         status = moved(judged.status, phase, reason, f"{move.what}; {move.because}", cycle.now)
         turn = await self._make(current, status, move, world, cycle)
         # One change in a cycle: the next is decided when this one can be seen.
         return Turn(turn.remediation, more=False)
-
-    @staticmethod
-    def _dropped(status: RemediationStatus, cycle: Cycle) -> RemediationStatus:
-        """Drop a step that was never made and is not wanted any more; its write must have had its time."""
-        at = seconds(status.steps[-1].at) if status.steps and not status.steps[-1].done else None
-        return status if at is None or cycle.now - at < FENCE else without_open_step(status)
 
     # Ends
 
@@ -368,6 +366,14 @@ def _refused(error: ClusterError) -> Hold:
         f"{error}. An admin can grant it by binding a role with that right to the operator's ServiceAccount; "
         f"`kubectl auth can-i --list --as=<that ServiceAccount>` shows what it has",
     )
+
+
+def _is_under_way(status: RemediationStatus, now: float) -> bool:
+    """Say whether a step that is not done was begun so lately that it may yet take effect."""
+    if not status.steps or status.steps[-1].done:
+        return False
+    at = seconds(status.steps[-1].at)
+    return at is not None and now - at < FENCE
 
 
 def _frozen(cycle: Cycle) -> Hold | None:
