@@ -1,0 +1,188 @@
+"""One source's connections: requests that end in time, answers of bounded size, nothing taken from the environment."""
+
+import ssl
+import time
+import warnings
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, ReadTimeoutError
+from urllib3.util import Retry
+
+from forestall import __version__
+from forestall.adapters.prometheus.answers import Payload, read_payload, too_large
+from forestall.adapters.prometheus.config import SourceConfig
+from forestall.adapters.prometheus.trouble import SourceTrouble
+
+THREADS = 8
+"""How many requests may be under way at once."""
+LARGEST = 32 << 20
+"""Answers with more bytes are dropped."""
+
+_CONNECT_S = 3.0
+_LONGEST_GET = 2000
+_CHUNK = 1 << 16
+_SERVER_SHARE = 0.9
+"""The share of the time that the source itself may take: it then says that it gave up, rather than say nothing."""
+
+
+class Connection:
+    """Asks one source. Its calls block, and may be made from several threads at once."""
+
+    def __init__(self, config: SourceConfig) -> None:
+        """Raises SourceTrouble when the URL or the certificate authority can't be read."""
+        url = config.url.rstrip("/")
+        self._session = _Session(config)
+        try:
+            self._client = PrometheusConnect(
+                url=url, auth=config.basic, session=self._session, retry=Retry(0, redirect=False)
+            )
+        except ValueError as error:
+            raise SourceTrouble("SourceDown", "the source's url is not one") from error
+        # The library mounts an adapter of its own at the URL; a longer prefix comes before it.
+        self._session.mount(f"{url}/api/", _Adapter(_tls(config)))
+
+    def instant(self, expr: str, at: float, limit: int, timeout: float) -> Payload:
+        """Return the series of `expr` at time `at` (s), at most `limit` of them, within `timeout` seconds.
+
+        Raises SourceTrouble or QueryTrouble, and nothing else.
+        """
+        params = {"time": f"{at:.3f}", **_bounds(limit, timeout)}
+        return _payload(self._client.custom_query(expr, params, timeout))
+
+    def range(self, expr: str, span: tuple[float, float, float], limit: int, timeout: float) -> Payload:
+        """Return the series of `expr` over `span`: start, end and step (s). As `instant`."""
+        start, end, step = span
+        exact = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}  # the library rounds to seconds
+        first, last = (datetime.fromtimestamp(each, UTC) for each in (start, end))
+        params = {**exact, **_bounds(limit, timeout)}
+        return _payload(self._client.custom_query_range(expr, first, last, exact["step"], params, timeout))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+
+def _bounds(limit: int, timeout: float) -> dict[str, str]:
+    return {"limit": str(limit), "timeout": f"{timeout * _SERVER_SHARE:.3f}"}
+
+
+def _payload(given: Any) -> Payload:
+    if not isinstance(given, Payload):
+        raise TypeError(f"the client returned {type(given).__name__}, not what the session gave it")
+    return given
+
+
+class _Answered(requests.Response):
+    """What PrometheusConnect is given. It hands on `data.result` alone and drops the warnings, so all is put there."""
+
+    def __init__(self, payload: Payload) -> None:
+        super().__init__()
+        self.status_code = 200
+        self._payload = payload
+
+    def json(self, **_: Any) -> Any:
+        return {"data": {"result": self._payload}}
+
+
+class _Session(requests.Session):
+    def __init__(self, config: SourceConfig) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.verify = not config.insecure_skip_verify
+        # Compression would cost both sides more than the network gains.
+        self.headers.update({"User-Agent": f"forestall/{__version__}", "Accept-Encoding": "identity"})
+        self.headers.update(config.headers)
+        if config.bearer_token is not None:
+            self.headers["Authorization"] = f"Bearer {config.bearer_token.strip()}"
+
+    def request(  # type: ignore[override]  # called by PrometheusConnect alone, in this form
+        self, method: str, url: str, params: dict[str, Any], timeout: float, **more: Any
+    ) -> requests.Response:
+        """Return the answer, read whole; a long query goes into the body."""
+        deadline = time.monotonic() + timeout
+        place = "params" if len(params["query"]) <= _LONGEST_GET else "data"
+        try:
+            response = super().request(
+                method if place == "params" else "POST",
+                url,
+                **{**more, place: params},
+                timeout=(min(_CONNECT_S, timeout), timeout),
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                body = _read(response.raw, deadline)
+        except ValueError as error:  # some are RequestExceptions too; their words may hold a credential
+            raise SourceTrouble(
+                "SourceDown", "the source cannot be asked: its url, headers or credentials are not what HTTP allows"
+            ) from error
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise _translated(error) from error
+        headers = response.headers
+        kind, location = headers.get("Content-Type", ""), headers.get("Location", "")
+        return _Answered(read_payload(response.status_code, kind, location, body))
+
+
+class _Adapter(HTTPAdapter):
+    """Trusts what the context trusts; requests would add the authorities that it brings along."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(pool_connections=1, pool_maxsize=THREADS, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 -- as its base has it
+        conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
+
+
+def _tls(config: SourceConfig) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cadata=config.ca_pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise SourceTrouble("SourceDown", "the source's certificate authority is not PEM") from error
+    if config.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        warnings.simplefilter("ignore", InsecureRequestWarning)  # the source's author asked for it
+    return context
+
+
+def _read(raw: BaseHTTPResponse, deadline: float) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := raw.read1(_CHUNK, decode_content=True):
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST:
+            raise too_large(parts[0], LARGEST)
+        if time.monotonic() > deadline:
+            raise SourceTrouble("SourceTimeout", "the source did not finish its answer in time")
+    return b"".join(parts)
+
+
+def _translated(error: Exception) -> SourceTrouble:
+    if isinstance(error, requests.ConnectTimeout):
+        return SourceTrouble("SourceTimeout", f"the source did not accept a connection within {_CONNECT_S:g} s")
+    if isinstance(error, requests.Timeout | ReadTimeoutError):
+        return SourceTrouble("SourceTimeout", "the source did not answer in time")
+    cause = _cause(error)
+    if isinstance(cause, ssl.SSLError):
+        return SourceTrouble("SourceDown", f"no TLS connection to the source: {cause.reason or cause}")
+    if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException):
+        words = cause.strerror or str(cause)
+        return SourceTrouble("SourceDown", f"no connection to the source: {words}", passing=True)
+    return SourceTrouble("SourceBadAnswer", f"the source's answer broke off ({type(cause).__name__})", passing=True)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what an error began with: the libraries wrap it several times, with the whole query in their words."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return error

@@ -1,0 +1,46 @@
+"""What is remembered of queries that failed, so that they cost little and spoil nothing the next time."""
+
+from collections.abc import Iterable
+
+from forestall.adapters.prometheus.trouble import QueryTrouble
+from forestall.ports import QueryFailure
+
+ASK_AGAIN_S = 60.0
+"""How long a query that failed for what its data are, or for its load, is not asked again."""
+ASK_WRONG_AGAIN_S = 600.0
+"""How long a query that the source does not understand is not asked again."""
+APART_S = 600.0
+"""How long queries whose common request failed are asked in smaller ones."""
+
+
+class Memory:
+    """What one source made of single queries, by their texts; times are of a monotonic clock (s)."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, tuple[QueryFailure, float]] = {}
+        self._apart: dict[str, tuple[int, float]] = {}
+
+    def failure(self, text: str) -> QueryFailure | None:
+        """Return how the query failed, while it is not to be asked again."""
+        remembered = self._failures.get(text)
+        return remembered[0] if remembered else None
+
+    def most_together(self, text: str) -> int | None:
+        """Return how many queries may be asked in one request with this one; None: as many as usual."""
+        remembered = self._apart.get(text)
+        return remembered[0] if remembered else None
+
+    def failed(self, text: str, answer: QueryFailure, trouble: QueryTrouble, now: float) -> None:
+        """Remember that the query failed although it was asked alone."""
+        self._failures[text] = (answer, now + (ASK_WRONG_AGAIN_S if trouble.lasting else ASK_AGAIN_S))
+        self.keep_apart((text,), 1, now)
+
+    def keep_apart(self, texts: Iterable[str], most: int, now: float) -> None:
+        """Remember that more than `most` queries, with these among them, were too many for one request."""
+        for text in texts:
+            self._apart[text] = (most, now + APART_S)
+
+    def forget(self, now: float) -> None:
+        """Forget what is too old."""
+        self._failures = {text: each for text, each in self._failures.items() if each[1] > now}
+        self._apart = {text: each for text, each in self._apart.items() if each[1] > now}

@@ -1,0 +1,135 @@
+"""The adapter, pointed at the real Prometheus or at a server that does what the test tells it to."""
+
+import re
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from copy import copy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+import pytest
+
+from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
+
+NOW = 1_790_000_000.0
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Writes down each request, and answers as the server's `behave` does."""
+
+    protocol_version = "HTTP/1.1"
+    server: "FaultyServer"
+
+    def do_GET(self):
+        self._handle(urlsplit(self.path).query)
+
+    def do_POST(self):
+        self._handle(self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+    def _handle(self, query):
+        self.params = {name: values[0] for name, values in parse_qs(query).items()}
+        self.server.requests.append(copy(self))  # it goes on to handle the next request of its connection
+        self.server.asked.set()
+        with suppress(ConnectionError):
+            self.server.behave(self)
+
+    def answer(self, body=b"", status=200, **headers):
+        """Send an answer whole."""
+        body = body if isinstance(body, bytes) else orjson.dumps(body)
+        self.begin(status, **{"Content_Type": "application/json", "Content_Length": str(len(body)), **headers})
+        self.wfile.write(body)
+
+    def begin(self, status=200, **headers):
+        """Send the status and the headers."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def ones(self, **more):
+        """Answer each query of the request with one series of the value 1, the time's for questions of freshness."""
+        numbers = re.findall(r'"__forestall_query", "(\d+)"', self.params["query"]) or [None]
+        labels = [{} if number is None else {"__forestall_query": number} for number in numbers]
+        series = [{"metric": each, "value": [NOW, "1"]} for each in labels]
+        self.answer({"status": "success", "data": {"resultType": "vector", "result": series}, **more})
+
+    def refuse(self, kind, words, status):
+        """Answer as Prometheus does when it refuses."""
+        self.answer({"status": "error", "errorType": kind, "error": words}, status)
+
+    def hang(self):
+        """Do not answer until the test is over."""
+        self.server.over.wait(30)
+
+    def reset(self):
+        """Break the connection off."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def log_message(self, *_):
+        """Be quiet."""
+
+
+class FaultyServer(ThreadingHTTPServer):
+    """A server on a free loopback port; `behave(handler)` answers each request."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests = []
+        self.behave = Handler.ones
+        self.asked = Event()
+        self.over = Event()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request, client_address):
+        """Say nothing: broken connections are what the tests are about."""
+
+
+@pytest.fixture
+def faulty() -> Iterator[FaultyServer]:
+    """A server that answers every query with 1 until it is told otherwise."""
+    with FaultyServer() as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.over.set()
+        server.shutdown()
+
+
+@pytest.fixture
+def told() -> list[tuple[str, ...]]:
+    """What the adapter tells of its requests: the source of each, and once more with the reason where it failed."""
+    return []
+
+
+@pytest.fixture
+async def metrics(told):
+    """The adapter without sources, and with 3 s for each call."""
+    adapter = PrometheusMetrics(
+        budget=3,
+        on_request=lambda source: told.append((source,)),
+        on_failure=lambda source, reason: told.append((source, reason)),
+    )
+    yield adapter
+    await adapter.close()
+
+
+@pytest.fixture
+def real(metrics, prometheus):
+    """The adapter with the real Prometheus as its source `real`."""
+    metrics.set_sources({"real": SourceConfig(prometheus.url)})
+    return metrics
+
+
+@pytest.fixture
+def broken(metrics, faulty):
+    """The adapter with the faulty server as its source `faulty`, which is given 1 s for a request."""
+    metrics.set_sources({"faulty": SourceConfig(faulty.url, timeout=1)})
+    return metrics

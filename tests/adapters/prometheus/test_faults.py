@@ -1,0 +1,352 @@
+"""What the adapter answers when a source is down, slow, or answers with something else."""
+
+import asyncio
+import re
+import time
+
+import pytest
+
+from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
+from forestall.core.promql import MARKER
+from forestall.demo.ports import free_ports
+from forestall.ports import Query, QueryFailure
+
+NOW = 1_790_000_000.0
+MANY = [Query(i, f'x{{i="{i}"}}') for i in range(1000)]
+
+
+async def one(adapter, expr="x"):
+    """Return the answer of one query, asked alone."""
+    return (await adapter.instant("faulty", [Query("q", expr)], NOW))["q"]
+
+
+def assert_answered(answers, queries=MANY):
+    """Assert that each query has the value 1, and that its data are as old as the server says."""
+    bad = {key: answers[key] for key in (query.key for query in queries) if isinstance(answers[key], QueryFailure)}
+    assert not bad
+    assert all([sample.value for sample in answers[query.key].samples] == [1.0] for query in queries)
+    assert all(answers[query.key].newest == 1.0 for query in queries)
+
+
+async def test_a_source_that_works(broken, told):
+    assert_answered(await broken.instant("faulty", MANY, NOW))
+    assert told == [("faulty",)] * 40
+
+
+@pytest.mark.parametrize(
+    ("behave", "reason", "words", "requests"),
+    [
+        (lambda h: h.answer(status=401), "SourceUnauthorized", "401 Unauthorized", 1),
+        (lambda h: h.answer(b"<html>", status=403), "SourceUnauthorized", "403 Forbidden", 1),
+        (
+            lambda h: h.answer(status=302, Location="http://elsewhere.example/login?a=b"),
+            "SourceBadAnswer",
+            "elsewhere",
+            1,
+        ),
+        (lambda h: h.answer(status=308, Location="/x"), "SourceBadAnswer", "redirects are not followed", 1),
+        (lambda h: h.answer(b"404 page not found", 404), "SourceBadAnswer", "404 Not Found", 1),
+        (lambda h: h.answer(b"<html>Hello", Content_Type="text/html; x"), "SourceBadAnswer", "but with text/html", 1),
+        (lambda h: h.answer(b""), "SourceBadAnswer", "not answer with JSON", 1),
+        (lambda h: h.answer(b'{"status":"success","data":{"resu'), "SourceBadAnswer", "not answer with JSON", 1),
+        (lambda h: h.answer([1]), "SourceBadAnswer", "not answer with JSON", 1),
+        (lambda h: h.answer({"status": "success"}), "SourceBadAnswer", "not of the Prometheus API", 1),
+        (lambda h: h.answer({"status": "success", "data": 5}), "SourceBadAnswer", "not of the Prometheus API", 1),
+        (lambda h: h.answer(b"upstream", 503), "SourceDown", "503 Service Unavailable", 3),
+        (lambda h: h.answer(b"slow down", 429), "SourceDown", "429 Too Many Requests", 3),
+        (lambda h: h.reset(), "SourceDown", "Connection reset", 3),
+        (lambda h: h.hang(), "SourceTimeout", "did not answer in time", 1),
+    ],
+    ids=lambda each: each if isinstance(each, str) else None,
+)
+async def test_a_source_that_cannot_answer_is_asked_once_for_all_queries(
+    broken, told, faulty, behave, reason, words, requests
+):
+    faulty.behave = behave
+    began = time.monotonic()
+    answers = await broken.instant("faulty", MANY, NOW)
+    assert time.monotonic() - began < 3
+    assert {answer.reason for answer in answers.values()} == {reason}
+    assert words in answers[0].message
+    assert len(faulty.requests) == requests
+    assert told == [("faulty",), ("faulty", reason)] * requests
+    assert await broken.range("faulty", MANY, NOW - 60, NOW, 15) == answers
+    assert len(faulty.requests) == requests + 1  # while it is down it is not tried again and again
+
+    faulty.behave = type(faulty.requests[0]).ones
+    assert_answered(await broken.instant("faulty", MANY, NOW))
+
+
+async def test_a_source_that_is_down(metrics, told):
+    metrics.set_sources({"faulty": SourceConfig(f"http://127.0.0.1:{free_ports(1)[0]}")})
+    answers = await metrics.instant("faulty", MANY, NOW)
+    assert {(answer.reason, answer.message) for answer in answers.values()} == {
+        ("SourceDown", "no connection to the source: Connection refused")
+    }
+    assert told == [("faulty",), ("faulty", "SourceDown")] * 3
+
+
+async def test_a_name_that_does_not_resolve(metrics):
+    metrics.set_sources({"faulty": SourceConfig("http://no-such-host.invalid:9090", timeout=1)})
+    answer = await one(metrics)
+    assert answer.reason in {"SourceDown", "SourceTimeout"}
+    assert "query" not in answer.message
+
+
+async def test_a_source_that_goes_down_half_way_keeps_what_it_answered(broken, faulty):
+    def behave(handler):
+        handler.ones() if len(faulty.requests) <= 4 else handler.answer(b"", 503)
+
+    faulty.behave = behave
+    answers = await broken.instant("faulty", MANY, NOW)
+    reasons = {answer.reason for answer in answers.values() if isinstance(answer, QueryFailure)}
+    assert reasons == {"SourceDown"}
+    assert len(faulty.requests) < 40
+
+
+async def test_an_answer_that_breaks_off_is_asked_for_again(broken, faulty):
+    def behave(handler):
+        if len(faulty.requests) > 1:
+            return handler.ones()
+        handler.begin(Content_Length="1000")
+        handler.wfile.write(b'{"status":')
+        handler.wfile.flush()
+        return handler.reset()
+
+    faulty.behave = behave
+    assert_answered(await broken.instant("faulty", MANY, NOW))
+    assert len(faulty.requests) == 41
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_short_disturbance_is_overcome(broken, faulty, times):
+    faulty.behave = lambda handler: handler.reset() if len(faulty.requests) <= times else handler.ones()
+    assert_answered(await broken.instant("faulty", MANY, NOW))
+
+
+async def test_an_answer_that_drips_is_given_up_in_time(broken, faulty):
+    def behave(handler):
+        handler.begin(Content_Length="100000")
+        while not faulty.over.wait(0.05):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+
+    faulty.behave = behave
+    began = time.monotonic()
+    answer = await one(broken)
+    assert time.monotonic() - began < 2
+    assert answer == QueryFailure("SourceTimeout", "the source did not finish its answer in time")
+
+
+async def test_headers_that_drip_are_given_up_in_time(broken, faulty):
+    def behave(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        while not faulty.over.wait(0.05) and len(faulty.requests) == 1:
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+        handler.close_connection = True
+
+    faulty.behave = behave
+    began = time.monotonic()
+    answer = await one(broken)
+    faulty.over.set()  # so that the thread ends
+    assert time.monotonic() - began < 2.9
+    assert answer.reason == "SourceTimeout"
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [(b"", "SourceBadAnswer"), (b'{"status":"success","data":{"resultType":"vector","result":[', "TooManySeries")],
+)
+async def test_a_huge_answer_is_dropped(metrics, faulty, head, reason):
+    sent = []
+
+    def behave(handler):
+        handler.begin(Content_Length=str(200 << 20))
+        handler.wfile.write(head)
+        for _ in range(200):
+            handler.wfile.write(b" " * (1 << 20))
+            sent.append(1)
+
+    faulty.behave = behave
+    metrics.set_sources({"faulty": SourceConfig(faulty.url, timeout=3)})
+    answer = await one(metrics)
+    assert (answer.reason, "32 MiB" in answer.message) == (reason, True)
+    assert len(sent) < 50 * len(faulty.requests) <= 150
+
+
+async def test_warnings_of_the_source_are_kept(broken, faulty):
+    faulty.behave = lambda handler: handler.ones(warnings=["store-1 did not answer"])
+    answers = await broken.instant("faulty", MANY, NOW)
+    assert {answer.warnings for answer in answers.values()} == {("store-1 did not answer",)}
+    assert len(faulty.requests) == 40
+    past = await broken.range("faulty", MANY[:3], NOW - 60, NOW, 15)
+    assert past[0] == QueryFailure("SourceBadAnswer", "store-1 did not answer")
+
+
+@pytest.mark.parametrize("poison", [1, 3])
+async def test_a_query_that_is_too_slow_is_found_and_asked_apart(broken, faulty, poison):
+    slow = [f'x{{i="{i}"}}' for i in (7, 423, 424)][:poison]
+
+    def behave(handler):
+        if any(f"{text}, " in handler.params["query"] or handler.params["query"] == text for text in slow):
+            handler.refuse("timeout", "query timed out in expression evaluation", 503)
+        else:
+            handler.ones()
+
+    faulty.behave = behave
+    answers = await broken.instant("faulty", MANY, NOW)
+    bad = {key: answer for key, answer in answers.items() if isinstance(answer, QueryFailure)}
+    assert set(bad) == {7, 423, 424} if poison == 3 else {7}
+    assert set(bad.values()) == {QueryFailure("SourceTimeout", "query timed out in expression evaluation")}
+    before = len(faulty.requests)
+    assert await broken.instant("faulty", MANY, NOW) == answers
+    assert len(faulty.requests) - before < 70
+
+
+async def test_an_overloaded_source_is_not_asked_more_and_more(broken, faulty):
+    faulty.behave = lambda handler: handler.refuse("timeout", "query timed out in expression evaluation", 503)
+    for _ in range(3):
+        faulty.requests.clear()
+        answers = await broken.instant("faulty", MANY, NOW)
+        assert {answer.reason for answer in answers.values()} == {"SourceTimeout"}
+        assert len(faulty.requests) <= 60
+
+
+async def test_an_internal_error_of_one_query_spoils_no_other(broken, faulty):
+    def behave(handler):
+        if 'i="5"' in handler.params["query"]:
+            handler.refuse("internal", "unexpected error: index out of range", 500)
+        else:
+            handler.ones()
+
+    faulty.behave = behave
+    answers = await broken.instant("faulty", MANY[:100], NOW)
+    assert answers.pop(5) == QueryFailure("SourceBadAnswer", "unexpected error: index out of range")
+    assert_answered(answers, [query for query in MANY[:100] if query.key != 5])
+
+
+async def test_queries_that_fail_together_but_not_alone_get_answers(broken, faulty):
+    def behave(handler):
+        if handler.params["query"].count(MARKER) > 10:
+            handler.refuse("execution", "query processing would load too many samples into memory", 422)
+        else:
+            handler.ones()
+
+    faulty.behave = behave
+    assert_answered(await broken.instant("faulty", MANY[:200], NOW), MANY[:200])
+    faulty.requests.clear()
+    assert_answered(await broken.instant("faulty", MANY[:200], NOW), MANY[:200])
+    assert len(faulty.requests) < 75  # it is remembered how few go together
+
+
+async def test_there_is_an_end_to_looking_for_the_culprit(broken, faulty):
+    def behave(handler):
+        faulty.over.wait(0.9)
+        handler.refuse("execution", "no", 422) if 'i="5"' in handler.params["query"] else handler.ones()
+
+    faulty.behave = behave
+    began = time.monotonic()
+    answers = await broken.instant("faulty", MANY, NOW)
+    assert time.monotonic() - began < 4.5
+    assert answers[5].reason == "SourceTimeout"
+
+
+async def test_a_label_that_comes_back_not_as_asked(broken, faulty):
+    result = [{"metric": {"a": "b"}, "value": [1, "1"]}]
+    faulty.behave = lambda handler: handler.answer(
+        {"status": "success", "data": {"resultType": "vector", "result": result}}
+    )
+    answers = await broken.instant("faulty", MANY[:2], NOW)
+    assert {answer.reason for answer in answers.values()} == {"SourceBadAnswer"}
+
+
+@pytest.mark.parametrize("series", [5, {"metric": 5, "value": [1, "1"]}, {"metric": {}, "value": [1]}, {"value": 5}])
+async def test_series_that_are_none(broken, faulty, series):
+    faulty.behave = lambda handler: handler.answer(
+        {"status": "success", "data": {"resultType": "vector", "result": [series]}}
+    )
+    answer = await one(broken, "x")
+    assert answer.reason == "SourceBadAnswer"
+
+
+async def test_what_is_sent(broken, faulty, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    broken.set_sources(
+        {
+            "faulty": SourceConfig(
+                faulty.url + "/prefix/", headers={"X-Scope-OrgID": "team"}, bearer_token="secret\n", timeout=2
+            )
+        }
+    )
+    assert not isinstance(await one(broken), QueryFailure)
+    await broken.instant("faulty", MANY, NOW)
+    short, long = faulty.requests[0], faulty.requests[-1]
+    assert (short.command, long.command) == ("GET", "POST")
+    assert short.path.startswith("/prefix/api/v1/query?")
+    assert long.path == "/prefix/api/v1/query"
+    assert (short.headers["Authorization"], short.headers["X-Scope-OrgID"]) == ("Bearer secret", "team")
+    assert float(short.params["time"]) == NOW
+    assert float(short.params["timeout"]) < 2
+
+
+async def test_basic_credentials(broken, faulty):
+    broken.set_sources({"faulty": SourceConfig(faulty.url, basic=("me", "pass"))})
+    await one(broken)
+    assert faulty.requests[0].headers["Authorization"] == "Basic bWU6cGFzcw=="
+
+
+async def test_connections_are_used_again(broken, faulty):
+    for _ in range(3):
+        await broken.instant("faulty", MANY, NOW)
+    assert len({handler.client_address for handler in faulty.requests}) <= 8
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SourceConfig("http://127.0.0.1:1", bearer_token="sec\nret"),
+        SourceConfig("http://127.0.0.1:1", bearer_token="sec\u20acret"),
+        SourceConfig("http://127.0.0.1:1", headers={"sec ret\n": "x"}),
+        SourceConfig("https://127.0.0.1:1", ca_pem="secret"),
+        SourceConfig("http://[secret", bearer_token="x"),
+    ],
+    ids=["line-break", "not-latin", "header-name", "no-pem", "no-url"],
+)
+async def test_a_configuration_that_cannot_work_says_so_without_its_secrets(metrics, config):
+    metrics.set_sources({"faulty": config})
+    answer = await one(metrics)
+    assert answer.reason == "SourceDown"
+    assert not re.search("sec.*ret", answer.message)
+
+
+def test_credentials_do_not_show():
+    shown = repr(SourceConfig("http://x", headers={"a": "secret"}, bearer_token="secret", basic=("me", "secret")))
+    assert "secret" not in shown
+
+
+async def test_a_call_that_is_cancelled_leaves_the_adapter_working(broken, faulty):
+    faulty.behave = lambda handler: handler.hang()
+    call = asyncio.create_task(broken.instant("faulty", MANY, NOW))
+    assert await asyncio.to_thread(faulty.asked.wait, 5)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    faulty.behave = type(faulty.requests[0]).ones
+    assert_answered(await broken.instant("faulty", MANY, NOW))
+
+
+async def test_sources_do_not_wait_for_each_other(faulty):
+    metrics = PrometheusMetrics(budget=5)
+    metrics.set_sources({"slow": SourceConfig(faulty.url + "/slow", timeout=2), "faulty": SourceConfig(faulty.url)})
+    faulty.behave = lambda handler: handler.hang() if handler.path.startswith("/slow") else handler.ones()
+    slow = asyncio.create_task(metrics.instant("slow", MANY, NOW))
+    assert_answered(await metrics.instant("faulty", MANY, NOW))
+    assert not slow.done()
+    assert {answer.reason for answer in (await slow).values()} == {"SourceTimeout"}
+    await metrics.close()
