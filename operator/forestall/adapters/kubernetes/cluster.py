@@ -106,9 +106,14 @@ class KubernetesCluster:
         return await self._request("PUT", ref, "status", body=body)
 
     async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Server-side apply the status, as the only manager of all of it."""
+        """Server-side apply the status, as the only manager of all of it.
+
+        The API server checks no UID when it applies to a subresource. So that another object of the same name got the
+        status is only known afterwards, and then is `NotFound`: it is overwritten when that object's own is applied.
+        """
         body = _identity(ref) | {"status": status}
-        return await self._request("PATCH", ref, "status", body=body, content_type=APPLY_PATCH, query={"force": "true"})
+        query = {"force": "true"}
+        return _same(ref, await self._request("PATCH", ref, "status", body=body, content_type=APPLY_PATCH, query=query))
 
     async def record(self, event: Event) -> None:
         """Record a Kubernetes Event in the background; the same one again within minutes is counted, not written anew.

@@ -1,0 +1,461 @@
+"""The `Cluster` port on a real API server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+from forestall.api.remediation import ObjectRef
+from forestall.demo.kwok import KwokCluster
+from forestall.errors import ClusterError, Conflict, Forbidden, LostLease, NotFound
+from forestall.ports import Event, Scale
+
+T = TypeVar("T")
+
+SLO = "ServiceLevelObjective"
+
+
+@pytest.fixture
+async def api(cluster: KwokCluster) -> AsyncIterator[Api]:
+    async with Api(await Access.find(str(cluster.kubeconfig))) as api:
+        yield api
+
+
+@pytest.fixture
+def kubernetes(api: Api, namespace: str) -> KubernetesCluster:
+    return KubernetesCluster(api, Recorder(api, "test"), namespace)
+
+
+def workload(kind: str, name: str, replicas: int | None = 1) -> dict[str, Any]:
+    labels = {"app": name}
+    spec: dict[str, Any] = {
+        "selector": {"matchLabels": labels},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "main", "image": "example.com/main"}]},
+        },
+    }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    if kind == "StatefulSet":
+        spec["serviceName"] = name
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def objective(name: str, **metadata: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "forestall.dev/v1alpha1",
+        "kind": SLO,
+        "metadata": {"name": name, **metadata},
+        "spec": {"target": {"name": "web"}, "indicator": {"raw": {"errorRatio": "x"}}, "objective": 99},
+    }
+
+
+def ref(namespace: str, kind: str, name: str, api_version: str = "apps/v1", uid: str = "") -> ObjectRef:
+    return ObjectRef(api_version=api_version, kind=kind, namespace=namespace, name=name, uid=uid)
+
+
+def slo_ref(namespace: str, name: str, uid: str = "") -> ObjectRef:
+    return ref(namespace, SLO, name, "forestall.dev/v1alpha1", uid)
+
+
+async def patiently(call: Callable[[], Awaitable[T]], error: type[ClusterError]) -> T:
+    """Return what `call` returns, as soon as it raises no `error` any more."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await call()
+            except error:
+                await asyncio.sleep(0.1)
+
+
+async def test_reads_an_object_and_knows_it_from_a_later_one(kubernetes, cluster, namespace):
+    cluster.apply(workload("Deployment", "web"), namespace=namespace)
+    found = await kubernetes.read(ref(namespace, "Deployment", "web"))
+    uid = found["metadata"]["uid"]
+    assert (await kubernetes.read(ref(namespace, "Deployment", "web", uid=uid)))["metadata"]["uid"] == uid
+    with pytest.raises(NotFound, match="another one of the same name"):
+        await kubernetes.read(ref(namespace, "Deployment", "web", uid="11111111-1111-1111-1111-111111111111"))
+
+
+async def test_names_what_is_not_there(kubernetes, namespace):
+    with pytest.raises(NotFound, match=r'deployments\.apps "none" not found'):
+        await kubernetes.read(ref(namespace, "Deployment", "none"))
+    with pytest.raises(NotFound, match=r"no kind Rocket of example\.com/v9"):
+        await kubernetes.read(ref(namespace, "Rocket", "one", "example.com/v9"))
+    with pytest.raises(NotFound, match="no kind Rocket of apps/v1"):
+        await kubernetes.read(ref(namespace, "Rocket", "one"))
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ReplicaSet"])
+async def test_scales_what_has_a_scale(kubernetes, cluster, namespace, kind):
+    cluster.apply(workload(kind, "web", 2), namespace=namespace)
+    target = ref(namespace, kind, "web")
+    found = await kubernetes.read_scale(target)
+    assert (found.spec_replicas, found.selector) == (2, "app=web")
+    assert found.uid == (await kubernetes.read(target))["metadata"]["uid"]
+    written = await scale_to(kubernetes, target.model_copy(update={"uid": found.uid}), 4)
+    assert written.spec_replicas == 4
+    assert written.uid == found.uid
+    assert (await kubernetes.read(target))["spec"]["replicas"] == 4
+
+
+async def scale_to(kubernetes: KubernetesCluster, target: ObjectRef, replicas: int) -> Scale:
+    """Scale as soon as the workload's own controller has stopped writing its status."""
+
+    async def scale() -> Scale:
+        found = await kubernetes.read_scale(target)
+        return await kubernetes.write_scale(target, replicas, found.resource_version)
+
+    return await patiently(scale, Conflict)
+
+
+async def test_scales_to_zero_and_back(kubernetes, cluster, namespace):
+    cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
+    target = ref(namespace, "Deployment", "web")
+    assert (await scale_to(kubernetes, target, 0)).spec_replicas == 0
+    assert (await kubernetes.read_scale(target)).spec_replicas == 0
+    assert (await scale_to(kubernetes, target, 1)).spec_replicas == 1
+
+
+async def test_the_operator_is_the_manager_of_what_it_scaled(kubernetes, cluster, namespace):
+    cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
+    target = ref(namespace, "Deployment", "web")
+    await scale_to(kubernetes, target, 3)
+    managers = [
+        entry["manager"]
+        for entry in (await kubernetes.read(target))["metadata"]["managedFields"]
+        if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
+    ]
+    assert managers == ["forestall"]
+
+
+async def test_a_workload_that_changed_meanwhile_is_not_scaled(kubernetes, cluster, namespace):
+    cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
+    target = ref(namespace, "Deployment", "web")
+    before = await kubernetes.read_scale(target)
+    cluster.kubectl("scale", "deployment/web", "--replicas=2", "-n", namespace)
+    with pytest.raises(Conflict):
+        await kubernetes.write_scale(target, 9, before.resource_version)
+    assert (await kubernetes.read_scale(target)).spec_replicas == 2
+
+
+async def test_another_workload_of_the_same_name_is_not_scaled(kubernetes, cluster, namespace):
+    cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
+    target = ref(namespace, "Deployment", "web", uid="11111111-1111-1111-1111-111111111111")
+    with pytest.raises(NotFound, match="another one"):
+        await kubernetes.read_scale(target)
+    known = ref(namespace, "Deployment", "web")
+    with pytest.raises(ClusterError, match=r"(?i)uid"):
+        await scale_to_known(kubernetes, known, target)
+    assert (await kubernetes.read_scale(known)).spec_replicas == 1
+
+
+async def scale_to_known(kubernetes: KubernetesCluster, known: ObjectRef, target: ObjectRef) -> None:
+    """Try to scale `target` with a resource version that is right, until the object stands still."""
+    for _ in range(50):
+        version = (await kubernetes.read_scale(known)).resource_version
+        try:
+            await kubernetes.write_scale(target, 9, version)
+        except Conflict as error:
+            if "uid" in str(error).lower():
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+async def test_a_kind_without_scale_is_named(kubernetes, cluster, namespace):
+    cluster.apply(workload("DaemonSet", "agent", None), namespace=namespace)
+    target = ref(namespace, "DaemonSet", "agent")
+    with pytest.raises(NotFound, match="DaemonSet of apps/v1 has no /scale"):
+        await kubernetes.read_scale(target)
+    with pytest.raises(NotFound, match="no /scale"):
+        await kubernetes.write_scale(target, 1, "1")
+
+
+def worker_crd(group: str) -> dict[str, Any]:
+    """A custom kind that can be scaled, with names of its own for it."""
+    status = {"type": "object", "properties": {"size": {"type": "integer"}, "labels": {"type": "string"}}}
+    spec = {"type": "object", "properties": {"size": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"spec": spec, "status": status}}
+    scale = {
+        "specReplicasPath": ".spec.size",
+        "statusReplicasPath": ".status.size",
+        "labelSelectorPath": ".status.labels",
+    }
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}, "scale": scale},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"workers.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": "Worker", "plural": "workers", "singular": "worker"},
+            "versions": [version],
+        },
+    }
+
+
+async def test_scales_a_custom_kind_that_comes_and_goes(kubernetes, cluster, namespace, monkeypatch):
+    monkeypatch.setattr("forestall.adapters.kubernetes.kinds.LOOK_AGAIN", 0)
+    group = f"{namespace}.example.com"
+    target = ref(namespace, "Worker", "w", f"{group}/v1")
+    with pytest.raises(NotFound, match="no kind Worker"):
+        await kubernetes.read_scale(target)
+
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(worker_crd(group)))
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/workers.{group}", "--timeout=30s")
+    worker = {"apiVersion": f"{group}/v1", "kind": "Worker", "metadata": {"name": "w"}, "spec": {"size": 2}}
+    cluster.apply(worker, namespace=namespace)
+    before = await patiently(lambda: kubernetes.read_scale(target), NotFound)
+    assert (before.spec_replicas, before.status_replicas, before.selector) == (2, 0, "")
+    known = target.model_copy(update={"uid": before.uid})
+    after = await kubernetes.write_scale(known, 5, before.resource_version)
+    assert after.spec_replicas == 5
+    with pytest.raises(Conflict):
+        await kubernetes.write_scale(known, 6, before.resource_version)
+    assert (await kubernetes.read(target))["spec"]["size"] == 5
+
+    cluster.kubectl("delete", "crd", f"workers.{group}")
+    with pytest.raises(NotFound):
+        await kubernetes.read_scale(target)
+    with pytest.raises(NotFound, match="no kind Worker"):
+        await kubernetes.read_scale(target)
+
+
+async def test_patches_only_the_state_it_has_seen(kubernetes, cluster):
+    node = ObjectRef(api_version="v1", kind="Node", name="node-1")
+    owner = "example.com/test"
+    seen: list[str] = []
+
+    async def cordon() -> Any:  # patiently, because the node's heartbeat writes to it as well
+        seen.append((await kubernetes.read(node))["metadata"]["resourceVersion"])
+        change = {"metadata": {"annotations": {owner: "me"}}, "spec": {"unschedulable": True}}
+        return await kubernetes.patch(node, change, seen[-1])
+
+    patched = await patiently(cordon, Conflict)
+    assert patched["spec"]["unschedulable"] is True
+    assert patched["metadata"]["annotations"][owner] == "me"
+    with pytest.raises(Conflict):
+        await kubernetes.patch(node, {"spec": {"unschedulable": None}}, seen[-1])
+    cluster.kubectl("uncordon", "node-1")
+    cluster.kubectl("annotate", "node", "node-1", f"{owner}-")
+
+
+async def test_creates_once(kubernetes, namespace):
+    body = objective("checkout", namespace=namespace, labels={"team": "a"})
+    created = await kubernetes.create(body)
+    assert created["metadata"]["uid"]
+    with pytest.raises(Conflict, match="already exists"):
+        await kubernetes.create(body)
+
+
+async def test_tells_why_the_server_refused(kubernetes, namespace):
+    bad = objective("checkout", namespace=namespace)
+    bad["spec"]["objective"] = 180
+    with pytest.raises(ClusterError, match=r"spec\.objective"):
+        await kubernetes.create(bad)
+
+
+async def test_a_status_that_does_not_change_is_no_write(kubernetes, namespace):
+    uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
+    target = slo_ref(namespace, "checkout", uid)
+    status = {"state": "Healthy", "sli": "99.9 %", "observedGeneration": 1}
+    first = await kubernetes.apply_status(target, status)
+    second = await kubernetes.apply_status(target, status)
+    assert first["status"]["state"] == "Healthy"
+    assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+async def test_a_status_is_the_operators_whole(kubernetes, cluster, namespace):
+    uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
+    target = slo_ref(namespace, "checkout", uid)
+    await kubernetes.apply_status(target, {"state": "AtRisk", "sli": "98 %", "timeToBreach": "5m"})
+    patch = json.dumps({"status": {"state": "Healthy"}})
+    cluster.kubectl("patch", "servicelevelobjective", "checkout", "-n", namespace, "--subresource=status",
+                    "--type=merge", "-p", patch)  # fmt: skip
+    applied = await kubernetes.apply_status(target, {"state": "AtRisk", "sli": "98 %"})
+    assert applied["status"] == {"state": "AtRisk", "sli": "98 %"}  # forced, and what is no longer said is gone
+    assert applied["spec"]["objective"] == 99
+
+
+async def test_a_status_for_an_object_that_is_gone_is_noticed(kubernetes, cluster, namespace):
+    old = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
+    cluster.kubectl("delete", "servicelevelobjective", "checkout", "-n", namespace)
+    target = slo_ref(namespace, "checkout", old)
+    with pytest.raises(ClusterError):
+        await kubernetes.apply_status(target, {"state": "Healthy"})
+    with pytest.raises(NotFound):
+        await kubernetes.read(target.model_copy(update={"uid": ""}))  # applying made no new object
+    await kubernetes.create(objective("checkout", namespace=namespace))
+    with pytest.raises(NotFound, match="another one of the same name"):
+        await kubernetes.apply_status(target, {"state": "Healthy"})
+
+
+async def test_a_status_is_replaced_only_where_it_was_seen(kubernetes, namespace):
+    created = await kubernetes.create(objective("checkout", namespace=namespace))
+    target = slo_ref(namespace, "checkout", created["metadata"]["uid"])
+    version = created["metadata"]["resourceVersion"]
+    first = await kubernetes.replace_status(target, {"state": "AtRisk", "sli": "98 %"}, version)
+    assert first["status"] == {"state": "AtRisk", "sli": "98 %"}
+    with pytest.raises(Conflict):
+        await kubernetes.replace_status(target, {"state": "Healthy"}, version)
+    second = await kubernetes.replace_status(target, {"state": "Healthy"}, first["metadata"]["resourceVersion"])
+    assert second["status"] == {"state": "Healthy"}
+    assert second["spec"] == created["spec"]
+    assert second["metadata"]["generation"] == 1
+
+
+async def test_finds_by_label_and_namespace(kubernetes, namespace):
+    await kubernetes.create(objective("a", namespace=namespace, labels={"team": "red"}))
+    await kubernetes.create(objective("b", namespace=namespace, labels={"team": "blue"}))
+    found = await kubernetes.find("forestall.dev/v1alpha1", SLO, namespace, "team=red")
+    assert [(item["kind"], item["metadata"]["name"]) for item in found] == [(SLO, "a")]
+    assert len(await kubernetes.find("forestall.dev/v1alpha1", SLO, namespace)) == 2
+
+
+async def test_reads_long_lists_page_by_page(kubernetes, api, cluster, namespace, monkeypatch):
+    items = [objective(f"slo-{number:04}") for number in range(1203)]
+    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    cluster.kubectl("create", "-n", namespace, "-f", "-", stdin=manifest, timeout_s=120)
+    asked: list[str] = []
+    request = api.request
+
+    async def counted(method: str, path: str, **more: Any) -> Any:
+        if path.endswith("servicelevelobjectives"):
+            asked.append(path)
+        return await request(method, path, **more)
+
+    monkeypatch.setattr(api, "request", counted)
+    found = await kubernetes.find("forestall.dev/v1alpha1", SLO, namespace)
+    assert len({item["metadata"]["name"] for item in found}) == 1203
+    assert len(asked) == 3
+    uids = await kubernetes.uids("forestall.dev/v1alpha1", SLO)
+    assert uids >= {item["metadata"]["uid"] for item in found}
+
+
+async def test_lists_begin_anew_when_the_server_forgot_where_they_were(kubernetes, api, namespace, monkeypatch):
+    monkeypatch.setattr("forestall.adapters.kubernetes.cluster.PAGE", 1)
+    for name in ("a", "b", "c"):
+        await kubernetes.create(objective(name, namespace=namespace))
+    spoilt: list[str] = []
+    request = api.request
+
+    async def spoil(method: str, path: str, **more: Any) -> Any:
+        query = more.get("query") or {}
+        if "continue" in query and not spoilt:
+            spoilt.append(path)
+            more["query"] = {**query, "continue": "bm9uc2Vuc2U"}
+        return await request(method, path, **more)
+
+    monkeypatch.setattr(api, "request", spoil)
+    with pytest.raises(ClusterError):  # nonsense is refused, not taken for the end of the list
+        await kubernetes.find("forestall.dev/v1alpha1", SLO, namespace)
+    found = await kubernetes.find("forestall.dev/v1alpha1", SLO, namespace)
+    assert [item["metadata"]["name"] for item in found] == ["a", "b", "c"]
+
+
+async def test_reads_secrets_of_its_own_namespace(kubernetes, cluster, namespace):
+    cluster.kubectl("create", "secret", "generic", "prometheus", "-n", namespace, "--from-literal=token=hü")
+    assert await kubernetes.read_secret("prometheus", "token") == "hü"
+    with pytest.raises(NotFound, match="has no key password"):
+        await kubernetes.read_secret("prometheus", "password")
+    with pytest.raises(NotFound, match='"none" not found'):
+        await kubernetes.read_secret("none", "token")
+
+
+async def test_a_missing_right_is_named(cluster, namespace):
+    cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
+    cluster.kubectl("create", "role", "reader", "-n", namespace, "--verb=get", "--resource=deployments.apps/scale")
+    cluster.kubectl("create", "rolebinding", "reader", "-n", namespace, "--role=reader",
+                    f"--serviceaccount={namespace}:default")  # fmt: skip
+    access = await Access.find(str(cluster.kubeconfig_for(namespace, "default")))
+    async with Api(access) as api:
+        weak = KubernetesCluster(api, Recorder(api, "test"), namespace)
+        target = ref(namespace, "Deployment", "web")
+        # the API server's authorizer knows of a new right a moment later
+        version = (await patiently(lambda: weak.read_scale(target), Forbidden)).resource_version
+        with pytest.raises(Forbidden, match='cannot patch resource "deployments/scale" in API group "apps"'):
+            await weak.write_scale(target, 2, version)
+        with pytest.raises(Forbidden, match='cannot list resource "nodes" in API group "" at the cluster scope'):
+            await weak.find("v1", "Node")
+        with pytest.raises(Forbidden, match='cannot get resource "secrets"'):
+            await weak.read_secret("x", "y")
+
+
+async def test_a_rotated_token_is_picked_up(cluster, namespace, tmp_path):
+    """The token in the file is refused by the server, and then replaced, as the kubelet does."""
+    good = await Access.find(str(cluster.kubeconfig_for(namespace, "default")))
+    config = json.loads(cluster.kubeconfig_for(namespace, "default").read_text())
+    config["users"][0]["user"] = {"tokenFile": str(tmp_path / "token")}
+    (tmp_path / "config").write_text(json.dumps(config))
+    (tmp_path / "token").write_text("expired")
+    access = await Access.find(str(tmp_path / "config"))
+    async with Api(access) as api:
+        with pytest.raises(Forbidden, match="does not accept the operator's credentials"):
+            await api.request("GET", "/api/v1")
+        assert good.token is not None
+        (tmp_path / "token").write_text(good.token)
+        assert (await api.request("GET", "/api/v1"))["kind"] == "APIResourceList"
+
+
+async def test_events_are_seen_where_people_look(api, cluster, namespace):
+    async with Recorder(api, "test-pod") as recorder:
+        kubernetes = KubernetesCluster(api, recorder, namespace)
+        created = await kubernetes.create(objective("checkout", namespace=namespace))
+        about = slo_ref(namespace, "checkout", created["metadata"]["uid"])
+        for probability in ("0.81", "0.93"):
+            await kubernetes.record(Event(about, "Warning", "AtRisk", f"cpu passes 0.8 with P = {probability}"))
+        await kubernetes.record(Event(about, "Normal", "Held", "cooldown"))
+    described = cluster.kubectl("describe", "servicelevelobjective", "checkout", "-n", namespace).stdout
+    assert "cpu passes 0.8 with P = 0.93" in described
+    assert "P = 0.81" not in described
+    assert "x2 over" in described
+    assert "cooldown" in described
+
+
+async def test_events_about_nodes_are_taken(api, kubernetes, cluster, namespace):
+    node = await kubernetes.read(ObjectRef(api_version="v1", kind="Node", name="node-1"))
+    about = ObjectRef(api_version="v1", kind="Node", name="node-1", uid=node["metadata"]["uid"])
+    async with Recorder(api, "test-pod") as recorder:
+        await KubernetesCluster(api, recorder, namespace).record(Event(about, "Normal", "Cordoned", namespace))
+    events = json.loads(cluster.kubectl("get", "events", "-n", "default", "-o", "json").stdout)["items"]
+    assert namespace in [event["message"] for event in events]
+
+
+async def test_who_does_not_lead_reads_and_does_not_write(api, cluster, namespace):
+    def fence() -> float:
+        raise LostLease("this process does not lead")
+
+    cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
+    target = ref(namespace, "Deployment", "web")
+    async with Recorder(api, "test-pod") as recorder:
+        standby = KubernetesCluster(api, recorder, namespace, fence)
+        found = await standby.read_scale(target)
+        await standby.read(target)
+        await standby.find("apps/v1", "Deployment", namespace)
+        for write in (
+            standby.write_scale(target, 2, found.resource_version),
+            standby.patch(target, {"spec": {"paused": True}}, found.resource_version),
+            standby.create(objective("checkout", namespace=namespace)),
+            standby.replace_status(slo_ref(namespace, "x"), {}, "1"),
+            standby.apply_status(slo_ref(namespace, "x"), {}),
+        ):
+            with pytest.raises(LostLease):
+                await write
+        await standby.record(Event(target, "Normal", "Scaled", "forbidden words"))
+    assert (await standby.read_scale(target)).spec_replicas == 1
+    with pytest.raises(NotFound):
+        await standby.read(slo_ref(namespace, "checkout"))
+    assert "forbidden words" not in cluster.kubectl("get", "events", "-n", namespace).stdout
