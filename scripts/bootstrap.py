@@ -27,7 +27,8 @@ def main() -> int:
         return 0
     began = time.monotonic()
     print(f"Setting up {VENV} with {sys.executable} (Python {sys.version.split()[0]})", flush=True)
-    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    # Compiling all modules of all packages would take as long as installing them; Python compiles what is imported.
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
     STAMP.unlink(missing_ok=True)
     made = _make_venv() and all(
         (
