@@ -1,0 +1,77 @@
+"""The names of Remediations, and which of them can be forgotten."""
+
+import re
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from forestall.api import Remediation
+from forestall.api.times import seconds, stamp
+from forestall.journal import name_of, overdue
+
+DAY = 86400.0
+NOW = 100 * DAY
+
+
+# What `run.intend` returns depends on its arguments alone.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(policy=st.from_regex(r"[a-z0-9]([-.a-z0-9]{0,250}[a-z0-9])?", fullmatch=True), episode=st.integers(0, 10**9))
+def test_a_name_is_readable_and_a_dns_label(run, policy, episode):
+    usual = run.intend()
+    name = name_of(run.intend(policy={**usual.policy.dump(), "name": policy}, episode=episode))
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name)
+    assert len(name) <= 63
+    assert "-scale-" in name
+
+
+def test_what_makes_an_intent_the_same_is_in_its_name_and_nothing_else_is(run):
+    usual = run.intend()
+    policy, objective, target = usual.policy.dump(), usual.objective.dump(), usual.target.dump()
+    others = [
+        run.intend(policy={**policy, "uid": "p-2"}),
+        run.intend(objective={**objective, "uid": "o-2"}),
+        run.intend(target={**target, "uid": "d-2"}),
+        run.intend(rung=1),
+        run.intend(episode=2),
+        run.intend(action={"restart": {}}),
+    ]
+    assert len({name_of(each) for each in (usual, *others)}) == 7
+    assert name_of(run.intend(to=9, created=stamp(5), deadline=stamp(6), policyGeneration=7)) == name_of(usual)
+
+
+@given(at=st.floats(0, 4e9))
+def test_times_come_back_as_they_were_written(at):
+    again = seconds(stamp(at))
+    assert again is not None
+    assert abs(again - at) < 1e-5
+
+
+def test_what_is_no_time_is_none():
+    assert seconds("") is None
+    assert seconds("yesterday") is None
+
+
+def life(run, episode, *, ended_days_ago=None, objective="o-1"):
+    intent = run.intend(episode=episode)
+    intent = intent.model_copy(update={"objective": intent.objective.model_copy(update={"uid": objective})})
+    status = {"phase": "Verifying"}
+    if ended_days_ago is not None:
+        status = {"phase": "Succeeded", "ended": stamp(NOW - ended_days_ago * DAY)}
+    metadata = {"name": name_of(intent), "namespace": "shop"}
+    return Remediation.read({"metadata": metadata, "spec": {"intent": intent.dump()}, "status": status})
+
+
+def episodes(found):
+    return [each.spec.intent.episode for each in found]
+
+
+def test_old_history_goes_but_never_what_lives_or_keeps_an_episode_from_being_repeated(run):
+    history = [
+        life(run, 1),
+        *(life(run, number, ended_days_ago=20 - number) for number in range(2, 8)),
+        life(run, 8, ended_days_ago=9),
+    ]
+    found = overdue(history, {"o-1"}, NOW, ttl=15 * DAY, keep=100)
+    assert episodes(found) == [5, 4, 3, 2]
+    assert episodes(overdue(history, {"o-1"}, NOW, ttl=99 * DAY, keep=4)) == [4, 3, 2]
+    assert episodes(overdue(history, set(), NOW, ttl=8 * DAY, keep=100)) == [8, 7, 6, 5, 4, 3, 2]
