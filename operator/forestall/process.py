@@ -69,7 +69,7 @@ async def _run(options: RunOptions) -> int:
         world: Cluster = DryRunCluster(cluster) if options.dry_run else cluster
         loop = Loop(
             Engine(metrics, world, registry, Settings(interval=options.interval)),
-            Sources(registry, cluster, metrics),
+            Sources(registry, cluster.read_secret, metrics),
             registry,
             elector,
             telemetry,

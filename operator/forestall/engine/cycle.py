@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ParamSpec, TypeVar
 
 import structlog
 
@@ -31,6 +32,9 @@ from forestall.errors import ClusterError
 from forestall.journal import Journal
 from forestall.ports import Cluster, Metrics
 from forestall.registry import Registry
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -79,7 +83,8 @@ class Engine:
         )
         waiting = await self._observer.backfill(asked, now, self._settings.backfills)
         self._observer.retain(asked, now)
-        signals = self._forecasting.forecast(readings, now)
+        # Arithmetic over all series takes its time, and the lease must be renewed meanwhile.
+        signals = await _aside(self._forecasting.forecast, readings, now)
 
         found = {
             uid: Findings(
@@ -222,6 +227,16 @@ class Engine:
         )
         self._episodes[uid] = advance(before, at_risk=at_risk if known else None, now=now, calm=self._settings.calm)
         return self._episodes[uid]
+
+
+async def _aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `function` in a thread; when cancelled, it is waited for all the same, as long as it uses its data."""
+    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
 
 
 def _held(decision: Decision, hold: Hold) -> Decision:

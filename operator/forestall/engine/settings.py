@@ -11,19 +11,17 @@ class Settings:
 
     interval: float = 30.0
     """From one cycle to the next; also the step of the matrix of series."""
-    history: float | None = None
-    """How much of each series is kept and backfilled; not set: 2,880 intervals, which is a day at 30 s."""
     at_risk_from: float = 0.8
     """The breach probability from which an objective without a policy counts as at risk."""
-    backfills: int = 100
+    backfills: int = 5000
     """How many queries are backfilled in one cycle at the most; more wait for the next."""
     concurrency: int = 16
     """How many objects are worked on at once."""
 
     @property
     def columns(self) -> int:
-        """How many steps of each series are kept."""
-        return 2880 if self.history is None else max(2, round(self.history / self.interval))
+        """How many steps of each series are kept and backfilled: a day at an interval of 30 s."""
+        return 2880
 
     @property
     def horizons(self) -> tuple[float, ...]:

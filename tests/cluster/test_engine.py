@@ -1,0 +1,276 @@
+"""The engine on a real API server, with answers of a metric source that the test chooses.
+
+The load is past its limit from the start, so that every case would act at once: what holds it back is what is tested.
+"""
+
+import math
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.api.meta import condition
+from forestall.demo.cluster import RunningCluster
+from forestall.engine import Engine, Settings
+from forestall.ports import Answer, QueryFailure, Sample
+from forestall.registry import WATCHED, Registry
+
+API = "forestall.dev/v1alpha1"
+START = 1_800_000_000.0
+INTERVAL = 10.0
+
+
+def one(value: float, labels: tuple[tuple[str, str], ...] = ()) -> Callable[[float], Answer]:
+    return lambda at: Answer((Sample(labels, value),), at)
+
+
+@dataclass
+class Script:
+    """Implements the `Metrics` port: what each indicator answers, by its name."""
+
+    says: dict[str, Callable[[float], Answer | QueryFailure]] = field(default_factory=dict)
+
+    async def instant(self, source, queries, at):
+        return {query.key: self.says.get(query.key[1], one(0.0))(at) for query in queries}
+
+    async def range(self, source, queries, start, end, step):
+        return {query.key: () for query in queries}
+
+
+@dataclass
+class Field:
+    """An engine, its cluster and its clock."""
+
+    control: RunningCluster
+    namespace: str
+    cluster: KubernetesCluster
+    registry: Registry = field(default_factory=Registry)
+    script: Script = field(default_factory=Script)
+    now: float = START
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(self.script, self.cluster, self.registry, Settings(interval=INTERVAL))
+
+    async def cycle(self, count: int = 1, *, leading: bool = True) -> None:
+        for _ in range(count):
+            await self._read()
+            await self.engine.cycle(self.now, leading=leading)
+            self.now += INTERVAL
+        await self._read()
+
+    async def _read(self) -> None:
+        """Bring the registry up to date, as the watches do, with this test's namespace alone."""
+        for model in WATCHED:
+            version = "v1" if model.KIND == "Namespace" else API
+            for body in await self.cluster.find(version, model.KIND):
+                meta = body["metadata"]
+                if (
+                    meta["name"] if model.KIND == "Namespace" else meta.get("namespace", self.namespace)
+                ) == self.namespace:
+                    self.registry.put(model.KIND, body)
+            self.registry.mark_synced(model.KIND)
+
+    def apply(self, kind: str, name: str, spec: object, **metadata: object) -> None:
+        self.control.apply(
+            {"apiVersion": API, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec},
+            namespace=self.namespace,
+        )
+
+    @property
+    def source(self) -> str:
+        return f"source-{self.namespace}"
+
+    def spec(self) -> dict[str, object]:
+        return {**OBJECTIVE, "source": self.source}
+
+    @property
+    def slo(self) -> ServiceLevelObjective:
+        found = self.registry.get(ServiceLevelObjective, "checkout", self.namespace)
+        assert found is not None
+        return found
+
+    def reason(self, kind: str) -> str:
+        found = condition(self.slo.status.conditions, kind)
+        assert found is not None
+        return found.reason
+
+    @property
+    def decision(self) -> str:
+        decisions = self.slo.status.decisions
+        assert decisions
+        return decisions[0].reason
+
+    @property
+    def remediations(self) -> list[Remediation]:
+        return self.registry.all(Remediation, self.namespace)
+
+    @property
+    def replicas(self) -> int:
+        return int(self.control.get("deployment", "checkout", self.namespace)["spec"]["replicas"])
+
+
+OBJECTIVE = {
+    "target": {"name": "checkout"},
+    "indicator": {"ratio": {"bad": 'errors_total{app="checkout"}', "total": 'requests_total{app="checkout"}'}},
+    "objective": 99.0,
+    "leadingIndicators": [{"name": "load", "query": "sum(load)", "limit": 100, "horizon": "5m"}],
+}
+SCALE = {"scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0}}}
+POLICY = {"mode": "Auto", "actions": [SCALE], "when": {"probability": 0.8}}
+
+
+@pytest.fixture
+async def world(cluster: RunningCluster, namespace: str) -> AsyncIterator[Field]:
+    """`checkout` with two replicas, an objective, a source, and a load of 300 where 100 hurts."""
+    cluster.kubectl("create", "deployment", "checkout", "--image=x", "--replicas=2", "-n", namespace)
+    access = await Access.find(str(cluster.kubeconfig))
+    async with Api(access) as api, Recorder(api, "test") as recorder:
+        made = Field(cluster, namespace, KubernetesCluster(api, recorder, "default"))
+        made.apply("MetricSource", made.source, {"url": "http://127.0.0.1:9"})
+        made.apply("ServiceLevelObjective", "checkout", made.spec(), labels={"team": "shop"})
+        made.script.says["load"] = one(300.0)
+        yield made
+    cluster.kubectl("delete", "metricsource", made.source)
+
+
+async def test_the_workload_is_scaled_and_everything_says_why(world):
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(2)
+    assert world.replicas == 6  # 300 at 50 a replica
+    (remediation,) = world.remediations
+    assert remediation.status.phase == "Verifying"
+    assert (remediation.spec.intent.from_, remediation.spec.intent.to) == (2, 6)
+    assert world.slo.status.state == "AtRisk"
+    assert world.slo.status.episode.number == 1
+    assert world.reason("Ready") == "Watching"
+    assert "load" in remediation.spec.intent.evidence.reason
+    await world.cycle(3)
+    assert len(world.remediations) == 1, "one risk, one remediation"
+    assert world.decision == "LargeEnough"
+
+
+async def test_observing_says_what_would_be_done_and_does_nothing(world):
+    world.apply("RemediationPolicy", "early", {**POLICY, "mode": "Observe"})
+    await world.cycle(3)
+    assert world.slo.status.decisions[0].verdict == "WouldAct"
+    assert (world.replicas, world.remediations) == (2, [])
+
+
+async def test_a_standby_writes_nothing(world):
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(3, leading=False)
+    assert world.slo.status.state is None
+    assert (world.replicas, world.remediations) == (2, [])
+
+
+BAD_DATA = {
+    "refused": (lambda at: QueryFailure("QueryRefused", "1:4: parse error"), "QueryRefused"),
+    "nothing": (lambda at: Answer((), at), "NoData"),
+    "no series": (lambda at: Answer((), None), "NoData"),
+    "too many series": (
+        lambda at: Answer((Sample((("a", "1"),), 300.0), Sample((("a", "2"),), 300.0)), at),
+        "TooManySeries",
+    ),
+    "not a number": (one(math.nan), "NotFinite"),
+    "infinite": (one(math.inf), "NotFinite"),
+    "old": (lambda at: Answer((Sample((), 300.0),), at - 3600), "StaleData"),
+    "partial": (lambda at: Answer((Sample((), 300.0),), at, ("a store did not answer",)), "PartialAnswer"),
+    "down": (lambda at: QueryFailure("SourceDown", "connection refused"), "SourceDown"),
+    "slow": (lambda at: QueryFailure("SourceTimeout", "no answer within 10 s"), "SourceTimeout"),
+    "unauthorized": (lambda at: QueryFailure("SourceUnauthorized", "401"), "SourceUnauthorized"),
+    "not JSON": (lambda at: QueryFailure("SourceBadAnswer", "not JSON"), "SourceBadAnswer"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+async def test_bad_data_never_leads_to_an_action(world, case):
+    world.script.says["load"], reason = BAD_DATA[case]
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(3)
+    assert world.reason("DataFresh") == reason
+    assert (world.replicas, world.remediations) == (2, [])
+    # and nothing else is disturbed: as soon as the data is good, it acts
+    world.script.says["load"] = one(300.0)
+    await world.cycle(2)
+    assert world.replicas == 6
+
+
+async def test_a_missing_target_is_a_condition(world):
+    world.control.kubectl("delete", "deployment", "checkout", "-n", world.namespace)
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(2)
+    assert world.reason("Ready") == "TargetMissing"
+    assert world.decision == "TargetMissing"
+    assert world.remediations == []
+
+
+async def test_a_missing_source_is_a_condition(world):
+    world.apply("ServiceLevelObjective", "checkout", {**OBJECTIVE, "source": "nowhere"})
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(2)
+    assert world.reason("Ready") == "SourceMissing"
+    assert world.remediations == []
+
+
+async def test_a_source_that_is_not_open_to_the_namespace_is_not_asked(world):
+    world.apply("MetricSource", world.source, {"url": "http://x:9", "namespaces": {"matchLabels": {"team": "a"}}})
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(2)
+    assert world.reason("Ready") == "SourceNotAllowed"
+    assert world.remediations == []
+
+
+async def test_a_query_that_does_not_parse_is_a_condition(world):
+    bad = [{"name": "load", "query": "sum(load", "limit": 100}]
+    world.apply("ServiceLevelObjective", "checkout", {**world.spec(), "leadingIndicators": bad})
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(2)
+    assert world.reason("Ready") == "InvalidQuery"
+    ready = condition(world.slo.status.conditions, "Ready")
+    assert "spec.leadingIndicators[0].query" in ready.message
+
+
+async def test_a_policy_that_selects_nothing_says_so(world):
+    world.apply("RemediationPolicy", "early", {**POLICY, "objectives": {"matchLabels": {"team": "other"}}})
+    await world.cycle(2)
+    policy = world.registry.get(RemediationPolicy, "early", world.namespace)
+    assert condition(policy.status.conditions, "Ready").reason == "SelectsNothing"
+    assert (world.replicas, world.remediations) == (2, [])
+
+
+async def test_a_victim_is_not_remediated(world):
+    world.apply("ServiceLevelObjective", "database", world.spec())
+    world.apply(
+        "ServiceLevelObjective", "checkout", {**world.spec(), "dependsOn": ["database"]}, labels={"team": "shop"}
+    )
+    world.apply("RemediationPolicy", "early", {**POLICY, "objectives": {"matchLabels": {"team": "shop"}}})
+    await world.cycle(2)
+    assert world.decision == "DependencyAtRisk"
+    assert world.remediations == []
+
+
+async def test_two_objectives_of_one_workload_are_one_remediation(world):
+    world.apply("ServiceLevelObjective", "payment", world.spec())
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(3)
+    assert len(world.remediations) == 1
+    assert world.replicas == 6
+
+
+async def test_a_new_leader_carries_on_with_what_is_written_down(world):
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(2)
+    successor = Field(world.control, world.namespace, world.cluster, script=world.script, now=world.now)
+    await successor.cycle(2)
+    assert len(successor.remediations) == 1
+    assert successor.slo.status.episode.number == 1
+    assert successor.replicas == 6
+
+
+async def test_a_status_is_written_on_change_only(world):
+    await world.cycle(3)
+    before = world.slo.metadata.resource_version
+    await world.cycle(4)
+    assert world.slo.metadata.resource_version == before
