@@ -62,9 +62,8 @@ def document(kind: str, spec: Body, name: str = "shop") -> Body:
 def changed(spec: Body, path: str, value: object) -> Body:
     """Return `spec` with the field at `path` set to `value`, or deleted."""
     result = copy.deepcopy(spec)
-    parents: list[Any]
-    last: Any
-    *parents, last = (int(part) if part.isdigit() else part for part in path.split("."))
+    keys: list[Any] = [int(part) if part.isdigit() else part for part in path.split(".")]
+    *parents, last = keys
     inner: Any = result
     for part in parents:
         inner = inner[part] if isinstance(inner, list) else inner.setdefault(part, {})

@@ -1,0 +1,219 @@
+"""The chart's admission policies: nobody gets through forestall what they could not do themselves."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forestall.api import API_VERSION
+from forestall.demo.controlplane import ControlPlane
+from forestall.demo.programs import Programs
+
+Body = dict[str, Any]
+OPERATOR = "system:serviceaccount:forestall-system:forestall"
+DEADLINE_S = 30
+# Bound in the namespace `shop`, each to one role.
+ROLES = {"admin": "admin", "editor": "edit", "viewer": "view", "planner": "planner"}
+SCALE: Body = {"scale": {"maxReplicas": 3}}
+RESTART: Body = {"restart": {}}
+CORDON: Body = {"cordon": {}}
+REF: Body = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x"}
+INTENT: Body = {
+    "policy": REF,
+    "objective": REF,
+    "episode": 1,
+    "target": REF,
+    "action": SCALE,
+    "mode": "Approve",
+    "evidence": {"indicator": "busy"},
+    "created": "2026-01-01T00:00:00Z",
+    "deadline": "2026-01-01T00:30:00Z",
+}
+
+
+def document(kind: str, name: str, spec: Body) -> Body:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def policy(mode: str, *actions: Body, name: str = "new") -> Body:
+    return document("RemediationPolicy", name, {"mode": mode, "actions": list(actions)})
+
+
+JOURNAL = document("Remediation", "entry", {"intent": INTENT})
+OBJECTS = {
+    "slo": document(
+        "ServiceLevelObjective",
+        "slo",
+        {"target": {"name": "shop"}, "indicator": {"raw": {"errorRatio": "x"}}, "objective": 99},
+    ),
+    "policy": policy("Auto", SCALE, name="policy"),
+    "source": document("MetricSource", "source", {"url": "http://prometheus:9090"}),
+    "guardrail": document("Guardrail", "guardrail", {}),
+}
+
+
+class Tenancy:
+    """A cluster with the chart, and people in the namespace `shop` with the roles that Kubernetes ships."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+
+    def run(self, user: str, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        groups = ["--as-group=system:masters"] if user == "root" else []
+        return self.plane.kubectl(*arguments, "-n", "shop", f"--as={user}", *groups, stdin=stdin, check=False)
+
+    def create(self, user: str, body: Body) -> str:
+        """Return what the server says against `user` creating `body`; nothing is kept."""
+        return self.run(user, "create", "--dry-run=server", "-f", "-", stdin=json.dumps(body)).stderr
+
+    def patch(self, user: str, what: str, change: Body, *more: str) -> str:
+        """Return what the server says against `user` patching `what`, such as `fslo/slo`; nothing is kept."""
+        options = ("--type=merge", "--dry-run=server", "-p", json.dumps(change), *more)
+        return self.run(user, "patch", what, *options).stderr
+
+    def ready(self) -> bool:
+        """Whether policies and roles, which take effect a moment after they were written, do so."""
+        return (
+            "denied request" in self.create("planner", policy("Auto", SCALE))
+            and "denied request" in self.create("root", JOURNAL)
+            and "denied request" in self.patch("root", "metricsource/source", {"status": {"objectives": 1}}, STATUS)
+            and self.run("admin", "auth", "can-i", "approve", "remediations.forestall.dev").returncode == 0
+        )
+
+
+STATUS = "--subresource=status"
+
+
+@pytest.fixture(scope="module")
+def tenancy(programs: Programs) -> Iterator[Tenancy]:
+    chart = Path(__file__).resolve().parents[2] / "charts" / "forestall"
+    with ControlPlane(programs) as plane:
+        plane.kubectl("create", "namespace", "shop")
+        plane.helm(
+            "install",
+            "forestall",
+            chart,
+            "-n",
+            "forestall-system",
+            "--create-namespace",
+            "--wait",
+            "--set",
+            "replicas=0",
+        )
+        planner = ("--verb=create,update,patch,get", "--resource=remediationpolicies.forestall.dev")
+        plane.kubectl("create", "clusterrole", "planner", *planner)
+        for user, role in ROLES.items():
+            plane.kubectl("create", "rolebinding", user, "-n", "shop", f"--user={user}", f"--clusterrole={role}")
+        plane.apply(*OBJECTS.values(), namespace="shop")
+        plane.kubectl("create", "-n", "shop", "-f", "-", f"--as={OPERATOR}", stdin=json.dumps(JOURNAL))
+        tenancy = Tenancy(plane)
+        end = time.monotonic() + DEADLINE_S
+        while not tenancy.ready():
+            assert time.monotonic() < end, "the admission policies are not in force"
+            time.sleep(0.2)
+        yield tenancy
+
+
+@pytest.mark.parametrize(
+    ("user", "body", "message"),
+    [
+        ("planner", policy("Auto", SCALE), "may patch deployments/scale in this namespace; mode Observe needs none"),
+        ("planner", policy("Approve", SCALE), "the action scale needs an author"),
+        ("planner", policy("Auto", RESTART), "may patch deployments in this namespace"),
+        ("planner", policy("Auto", CORDON), "the action cordon needs an author who may patch nodes"),
+        ("editor", policy("Auto", SCALE, CORDON), "the action cordon needs an author who may patch nodes"),
+        ("admin", policy("Auto", CORDON), "the action cordon needs an author who may patch nodes"),
+        ("viewer", policy("Observe", SCALE), 'cannot create resource "remediationpolicies"'),
+    ],
+)
+def test_a_policy_needs_an_author_with_its_rights(tenancy: Tenancy, user: str, body: Body, message: str) -> None:
+    assert message in tenancy.create(user, body)
+
+
+@pytest.mark.parametrize(
+    ("user", "body"),
+    [
+        ("planner", policy("Observe", SCALE, RESTART, CORDON)),
+        ("editor", policy("Auto", SCALE, RESTART)),
+        ("admin", policy("Auto", SCALE, RESTART)),
+        ("root", policy("Auto", SCALE, RESTART, CORDON)),
+        ("editor", OBJECTS["slo"] | {"metadata": {"name": "another"}}),
+    ],
+)
+def test_who_has_the_rights_may_write_it(tenancy: Tenancy, user: str, body: Body) -> None:
+    assert tenancy.create(user, body) == ""
+
+
+def test_a_policy_of_somebody_else_is_not_a_way_around(tenancy: Tenancy) -> None:
+    assert "the action scale needs" in tenancy.patch("planner", "rempol/policy", {"spec": {"cooldown": "0s"}})
+    assert "the action cordon needs" in tenancy.patch("editor", "rempol/policy", {"spec": {"actions": [CORDON]}})
+    assert tenancy.patch("planner", "rempol/policy", {"metadata": {"labels": {"a": "b"}}}) == ""
+    assert tenancy.patch("planner", "rempol/policy", {"spec": {"mode": "Observe"}}) == ""
+
+
+@pytest.mark.parametrize("user", ["planner", "viewer", "editor", "admin"])
+def test_roles_do_not_let_people_create_remediations(tenancy: Tenancy, user: str) -> None:
+    assert 'cannot create resource "remediations"' in tenancy.create(user, JOURNAL)
+
+
+def test_not_even_an_administrator_writes_the_journal(tenancy: Tenancy) -> None:
+    forged = JOURNAL | {"metadata": {"name": "forged"}}
+    assert "Remediations are created by forestall alone; write a RemediationPolicy" in tenancy.create("root", forged)
+    assert tenancy.create(OPERATOR, forged) == ""
+
+
+def test_a_remediation_is_not_hidden_by_its_labels(tenancy: Tenancy) -> None:
+    change = {"metadata": {"labels": {"forestall.dev/action": "restart"}}}
+    for user in ("editor", "admin", "root"):
+        assert "labels of a Remediation are changed by forestall alone" in tenancy.patch(user, "remed/entry", change)
+
+
+@pytest.mark.parametrize("what", ["fslo/slo", "rempol/policy", "remed/entry", "metricsource/source", "grail/guardrail"])
+def test_status_is_written_by_the_operator_alone(tenancy: Tenancy, what: str) -> None:
+    change = {"status": {"phase": "Succeeded"} if what.startswith("remed") else {"observedGeneration": 1}}
+    refused = tenancy.patch("root", what, change, STATUS)
+    assert f"the status is written by forestall ({OPERATOR}) alone" in refused
+    assert "Forbidden" in tenancy.patch("admin", what, change, STATUS)
+    assert tenancy.patch(OPERATOR, what, change, STATUS) == ""
+
+
+def decision(verdict: str, by: str | None) -> Body:
+    return {"spec": {"approval": {"decision": verdict} | ({"by": by} if by is not None else {})}}
+
+
+@pytest.mark.parametrize("verdict", ["Approved", "Rejected"])
+def test_a_decision_needs_the_verb_approve(tenancy: Tenancy, verdict: str) -> None:
+    assert "needs the verb approve" in tenancy.patch("editor", "remed/entry", decision(verdict, "editor"))
+    assert "Forbidden" in tenancy.patch("viewer", "remed/entry", decision(verdict, "viewer"))
+    assert "Forbidden" in tenancy.patch(OPERATOR, "remed/entry", decision(verdict, OPERATOR))
+    assert tenancy.patch("admin", "remed/entry", decision(verdict, "admin")) == ""
+
+
+@pytest.mark.parametrize("by", ["root", "", None])
+def test_a_decision_is_made_in_ones_own_name(tenancy: Tenancy, by: str | None) -> None:
+    refused = tenancy.patch("admin", "remed/entry", decision("Approved", by))
+    assert "spec.approval.by must be your own user name: admin" in refused
+
+
+def test_feedback_is_given_in_ones_own_name_and_needs_no_approver(tenancy: Tenancy) -> None:
+    def feedback(by: str) -> Body:
+        return {"spec": {"feedback": {"verdict": "Helpful", "by": by}}}
+
+    assert tenancy.patch("editor", "remed/entry", feedback("editor")) == ""
+    refused = tenancy.patch("editor", "remed/entry", feedback("admin"))
+    assert "spec.feedback.by must be your own user name: editor" in refused
+    assert "Forbidden" in tenancy.patch("viewer", "remed/entry", feedback("viewer"))
+
+
+def test_everybody_with_a_role_may_look(tenancy: Tenancy) -> None:
+    for user in ("viewer", "editor", "admin"):
+        assert tenancy.run(user, "get", "fslo,rempol,remed").returncode == 0
+
+
+def test_people_of_another_namespace_have_no_say(tenancy: Tenancy) -> None:
+    seen = tenancy.plane.kubectl("get", "fslo", "-n", "default", "--as=admin", check=False)
+    assert "Forbidden" in seen.stderr

@@ -1,0 +1,413 @@
+"""The chart on a control plane of its own: what it renders, installs, upgrades and leaves behind, and its rights."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from forestall.api import KINDS
+from forestall.demo.controlplane import ControlPlane
+from forestall.demo.programs import Programs
+from forestall.errors import CommandFailed
+
+RELEASE = "forestall"
+NAMESPACE = "forestall-system"
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
+Values = dict[str, Any]
+Right = tuple[str, str, str]
+"""Verb, resource and namespace, which is empty for the whole cluster."""
+
+
+@pytest.fixture(scope="module")
+def plane(programs: Programs) -> Iterator[ControlPlane]:
+    """A control plane that has never seen forestall, whose pods must meet the restricted Pod Security Standard."""
+    with ControlPlane(programs, nodes=2) as plane:
+        for name in (NAMESPACE, "shop", "other"):
+            plane.kubectl("create", "namespace", name)
+        plane.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        yield plane
+
+
+@pytest.fixture
+def chart(root: Path) -> Path:
+    return root / "charts" / "forestall"
+
+
+@pytest.fixture
+def release(plane: ControlPlane, chart: Path) -> Iterator["Release"]:
+    release = Release(plane, chart)
+    release.deploy()
+    yield release
+    plane.helm("uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found", "--wait")
+
+
+class Release:
+    """The installed chart."""
+
+    def __init__(self, plane: ControlPlane, chart: Path) -> None:
+        self.plane = plane
+        self.chart = chart
+
+    def deploy(self, values: Values | None = None, chart: Path | None = None) -> None:
+        """Install or upgrade with nothing but `values`, and return when all pods are ready."""
+        self.plane.helm(
+            "upgrade",
+            RELEASE,
+            chart or self.chart,
+            "--install",
+            "--namespace",
+            NAMESPACE,
+            "--reset-values",
+            *as_options(values or {}),
+            "--wait",
+            "--timeout=90s",
+        )
+
+    def may(self, verb: str, resource: str, namespace: str = "shop", name: str = "") -> bool:
+        """Say whether the operator's ServiceAccount may do this; see `may_all`."""
+        return (verb, resource, namespace) in self.may_all([(verb, resource, namespace)], name)
+
+    def may_all(self, rights: Sequence[Right], name: str = "") -> set[Right]:
+        """Return those rights that the operator's ServiceAccount holds."""
+        reviews = {"apiVersion": "v1", "kind": "List", "items": [_review(right, name) for right in rights]}
+        answers = self.plane.kubectl(
+            "create", "-f", "-", "-o", 'jsonpath={.status.allowed}{"\\n"}', stdin=json.dumps(reviews)
+        ).stdout.split()
+        return {right for right, answer in zip(rights, answers, strict=True) if answer == "true"}
+
+
+def _review(right: Right, name: str) -> dict[str, Any]:
+    """Return the question to the server. A resource is written like `deployments.apps/scale`."""
+    verb, resource, namespace = right
+    full, _, subresource = resource.partition("/")
+    plural, _, group = full.partition(".")
+    attributes = {"verb": verb, "resource": plural, "group": group, "subresource": subresource}
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": OPERATOR,
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"],
+            "resourceAttributes": attributes | {"namespace": namespace, "name": name},
+        },
+    }
+
+
+def as_options(values: Values) -> list[str]:
+    return [option for key, value in values.items() for option in ("--set-json", f"{key}={json.dumps(value)}")]
+
+
+def render(plane: ControlPlane, chart: Path, values: Values) -> list[dict[str, Any]]:
+    text = plane.helm("template", RELEASE, chart, "-n", NAMESPACE, *as_options(values)).stdout
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+# What is rendered.
+
+
+def test_lint_finds_nothing(plane: ControlPlane, chart: Path) -> None:
+    assert "0 chart(s) failed" in plane.helm("lint", "--strict", chart).stdout
+
+
+def test_every_value_has_a_schema_and_every_schema_a_value(chart: Path) -> None:
+    def agree(values: Values, schema: Values, path: str) -> None:
+        assert schema["additionalProperties"] is False, path
+        properties = {key: inner for key, inner in schema["properties"].items() if key not in {"global", "claims"}}
+        assert properties.keys() == values.keys(), path
+        for key, inner in properties.items():
+            if "properties" in inner:
+                agree(values[key], inner, f"{path}.{key}")
+
+    schema = json.loads((chart / "values.schema.json").read_text())
+    agree(yaml.safe_load((chart / "values.yaml").read_text()), schema, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "where"),
+    [
+        ("replicaCount", 2, "additional properties 'replicaCount' not allowed"),
+        ("replicas", "two", "at '/replicas'"),
+        ("replicas", -1, "at '/replicas'"),
+        ("workloads.namespaces", "shop", "at '/workloads/namespaces'"),
+        ("workloads.namespaces", ["Shop!"], "at '/workloads/namespaces/0'"),
+        ("workloads.clusterwide", True, "additional properties 'clusterwide' not allowed"),
+        ("operator.interval", "30", "at '/operator/interval'"),
+        ("operator.logLevel", "trace", "at '/operator/logLevel'"),
+        ("image.digest", "sha256:1", "at '/image/digest'"),
+        ("nodes.enabled", "yes", "at '/nodes/enabled'"),
+        ("networkPolicy.egress", {}, "at '/networkPolicy/egress'"),
+    ],
+)
+def test_wrong_values_are_refused(plane: ControlPlane, chart: Path, key: str, value: object, where: str) -> None:
+    with pytest.raises(CommandFailed) as refused:
+        render(plane, chart, {key: value})
+    assert where in str(refused.value)
+
+
+def test_a_service_account_of_ones_own_must_be_named(plane: ControlPlane, chart: Path) -> None:
+    with pytest.raises(CommandFailed, match=r"serviceAccount\.name is needed"):
+        render(plane, chart, {"serviceAccount.create": False})
+    rendered = render(plane, chart, {"serviceAccount.create": False, "serviceAccount.name": "mine"})
+    assert not [each for each in rendered if each["kind"] == "ServiceAccount"]
+    subjects = [subject["name"] for each in rendered for subject in each.get("subjects", [])]
+    assert set(subjects) == {"mine"}
+
+
+EVERYTHING: Values = {
+    "replicas": 3,
+    "image": {"repository": "registry.example/forestall", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
+    "imagePullSecrets": ["pull"],
+    "operator": {"interval": "10s", "logLevel": "debug", "logFormat": "text", "dryRun": True},
+    "workloads": {
+        "namespaces": ["shop", "other"],
+        "clusterWide": True,
+        "extraRules": [{"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "patch"]}],
+    },
+    "nodes.enabled": True,
+    "secrets.names": ["prometheus"],
+    "serviceAccount.annotations": {"a": "b"},
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"c": "d"},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "system-cluster-critical",
+    "serviceMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}},
+    "networkPolicy": {
+        "enabled": True,
+        "from": [{"namespaceSelector": {}}],
+        "egress": [{"ports": [{"port": 443}]}],
+    },
+}
+NOTHING: Values = {
+    "replicas": 0,
+    "crds.install": False,
+    "workloads.read": False,
+    "userRoles.aggregate": False,
+    "admissionPolicies.enabled": False,
+    "podDisruptionBudget.enabled": False,
+    "resources": {},
+}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, EVERYTHING, NOTHING, {"fullnameOverride": "guard"}, {"networkPolicy.enabled": True}],
+    ids=["default", "everything", "nothing", "renamed", "network"],
+)
+def test_the_server_accepts_what_is_rendered(plane: ControlPlane, chart: Path, values: Values) -> None:
+    objects = render(plane, chart, values)
+    known = [
+        each for each in objects if each["kind"] != "ServiceMonitor"
+    ]  # its definition is the Prometheus Operator's
+    assert len(objects) - len(known) == (values is EVERYTHING)
+    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": known})
+    plane.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifest)
+    assert not [each for each in objects if "helm.sh/hook" in each["metadata"].get("annotations", {})]
+
+
+def test_switches_leave_out_what_they_name(plane: ControlPlane, chart: Path) -> None:
+    kinds = {each["kind"] for each in render(plane, chart, NOTHING)}
+    assert not kinds & {
+        "CustomResourceDefinition",
+        "PodDisruptionBudget",
+        "ValidatingAdmissionPolicy",
+        "NetworkPolicy",
+        "ServiceMonitor",
+    }
+    text = json.dumps(render(plane, chart, NOTHING))
+    assert "aggregate-to" not in text
+    assert '"nodes"' not in text
+
+
+# Its life.
+
+
+def test_two_replicas_run_under_the_restricted_standard(release: Release) -> None:
+    deployment = release.plane.get("deployment", RELEASE, NAMESPACE)
+    assert deployment["status"]["readyReplicas"] == 2
+    budget = release.plane.get("poddisruptionbudget", RELEASE, NAMESPACE)
+    assert budget["spec"]["maxUnavailable"] == 1
+    pods = json.loads(release.plane.kubectl("get", "pods", "-n", NAMESPACE, "-o", "json").stdout)["items"]
+    assert len({pod["spec"]["nodeName"] for pod in pods}) == 2
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_upgrade_changes_values_and_definitions(release: Release, tmp_path: Path) -> None:
+    newer = tmp_path / "forestall"
+    shutil.copytree(release.chart, newer)
+    template = newer / "templates" / "crds" / "guardrails.yaml"
+    text = template.read_text()
+    assert "- grail" in text
+    template.write_text(text.replace("- grail", "- grail\n    - rail"))
+
+    release.deploy({"replicas": 3, "operator.interval": "10s"}, chart=newer)
+
+    deployment = release.plane.get("deployment", RELEASE, NAMESPACE)
+    assert deployment["status"]["readyReplicas"] == 3
+    assert "--interval=10s" in deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    names = release.plane.get("crd", "guardrails.forestall.dev")["spec"]["names"]
+    assert names["shortNames"] == ["grail", "rail"]
+
+
+def test_uninstall_leaves_definitions_and_objects_and_installs_again(release: Release) -> None:
+    source = {
+        "apiVersion": "forestall.dev/v1alpha1",
+        "kind": "MetricSource",
+        "metadata": {"name": "kept"},
+        "spec": {"url": "http://prometheus:9090"},
+    }
+    release.plane.apply(source)
+    release.plane.helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
+    for kind in KINDS:
+        assert release.plane.get("crd", f"{kind.PLURAL}.forestall.dev")
+    assert release.plane.get("metricsource", "kept")
+    left = release.plane.kubectl(
+        "get",
+        "all,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,validatingadmissionpolicies,pdb",
+        "--all-namespaces",
+        "--selector=app.kubernetes.io/name=forestall",
+        "--ignore-not-found",
+        "-o",
+        "name",
+    ).stdout
+    assert left == ""
+    release.deploy()
+    assert release.plane.get("metricsource", "kept")
+
+
+def test_definitions_applied_by_hand_can_be_taken_over(plane: ControlPlane, chart: Path, root: Path) -> None:
+    plane.kubectl("delete", "crd", *(f"{kind.PLURAL}.forestall.dev" for kind in KINDS), "--ignore-not-found")
+    plane.kubectl("apply", "--server-side", "-f", root / "crds")
+    install = ("install", RELEASE, chart, "-n", NAMESPACE)
+    with pytest.raises(CommandFailed, match="cannot be imported into the current release"):
+        plane.helm(*install)
+    plane.helm(*install, "--take-ownership", "--force-conflicts")
+    plane.helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
+    assert plane.get("crd", "guardrails.forestall.dev")
+
+
+def test_notes_say_what_to_do_next_with_commands_that_work(release: Release) -> None:
+    notes = release.plane.helm("get", "notes", RELEASE, "-n", NAMESPACE).stdout
+    manifests = [part.partition("\nEOF")[0] for part in notes.split("<<EOF\n")[1:]]
+    assert [yaml.safe_load(manifest)["kind"] for manifest in manifests] == ["MetricSource", "ServiceLevelObjective"]
+    for manifest in manifests:
+        release.plane.kubectl("apply", "-n", "shop", "--dry-run=server", "-f", "-", stdin=manifest)
+
+    command = notes[notes.index("kubectl create rolebinding") :].partition("\n\n")[0].split("\n   ")[0]
+    words = command.replace("\\\n", " ").replace("YOUR-NAMESPACE", "shop").split()
+    assert not release.may("patch", "deployments.apps/scale")
+    release.plane.kubectl(*words[1:])
+    try:
+        assert release.may("patch", "deployments.apps/scale")
+        assert not release.may("patch", "deployments.apps/scale", "other")
+    finally:
+        release.plane.kubectl("delete", "rolebinding", f"{RELEASE}-workloads", "-n", "shop")
+
+
+# Its rights.
+
+ALWAYS = [
+    *(("watch", f"{kind.PLURAL}.forestall.dev", "") for kind in KINDS),
+    *(("patch", f"{kind.PLURAL}.forestall.dev/status", "shop") for kind in KINDS),
+    ("create", "remediations.forestall.dev", "shop"),
+    ("update", "remediations.forestall.dev/status", "shop"),
+    ("create", "events", "shop"),
+    ("patch", "events", "shop"),
+    ("list", "namespaces", ""),
+    ("get", "deployments.apps", "shop"),
+    ("get", "statefulsets.apps/scale", "shop"),
+    ("list", "horizontalpodautoscalers.autoscaling", "shop"),
+    ("create", "leases.coordination.k8s.io", NAMESPACE),
+    ("update", "leases.coordination.k8s.io", NAMESPACE),
+    ("get", "secrets", NAMESPACE),
+]
+WORKLOADS = [
+    ("patch", "deployments.apps"),
+    ("patch", "statefulsets.apps"),
+    ("patch", "daemonsets.apps"),
+    ("patch", "deployments.apps/scale"),
+    ("update", "statefulsets.apps/scale"),
+    ("patch", "rollouts.argoproj.io/scale"),
+    ("patch", "horizontalpodautoscalers.autoscaling"),
+]
+NODES = [("get", "nodes"), ("list", "nodes"), ("patch", "nodes")]
+NEVER = [
+    ("get", "secrets", "shop"),
+    ("list", "secrets", NAMESPACE),
+    ("update", "leases.coordination.k8s.io", "kube-system"),
+    ("get", "configmaps", NAMESPACE),
+    ("get", "pods", "shop"),
+    ("delete", "pods", "shop"),
+    ("create", "pods", "shop"),
+    ("create", "pods/exec", "shop"),
+    ("create", "deployments.apps", "shop"),
+    ("delete", "deployments.apps", "shop"),
+    ("update", "deployments.apps", "shop"),
+    ("list", "deployments.apps", "shop"),
+    ("patch", "replicasets.apps", "shop"),
+    ("delete", "nodes", ""),
+    ("create", "serviceaccounts/token", NAMESPACE),
+    ("create", "rolebindings.rbac.authorization.k8s.io", NAMESPACE),
+    ("impersonate", "users", ""),
+    ("patch", "servicelevelobjectives.forestall.dev", "shop"),
+    ("patch", "remediationpolicies.forestall.dev", "shop"),
+    ("patch", "remediations.forestall.dev", "shop"),
+    ("approve", "remediations.forestall.dev", "shop"),
+    ("delete", "remediations.forestall.dev", "shop"),
+    ("patch", "guardrails.forestall.dev", ""),
+    ("update", "customresourcedefinitions.apiextensions.k8s.io", ""),
+]
+
+
+def rights(release: Release) -> set[Right]:
+    asked = [
+        *ALWAYS,
+        *NEVER,
+        *((*right, namespace) for right in WORKLOADS for namespace in ("shop", "other")),
+        *((*right, "") for right in NODES),
+    ]
+    return release.may_all(asked)
+
+
+@pytest.mark.parametrize(
+    ("values", "workloads_in", "nodes"),
+    [
+        ({}, [], False),
+        ({"workloads.namespaces": ["shop"]}, ["shop"], False),
+        ({"workloads.clusterWide": True}, ["shop", "other"], False),
+        ({"nodes.enabled": True}, [], True),
+    ],
+    ids=["default", "one namespace", "everywhere", "nodes"],
+)
+def test_operator_holds_just_these_rights(
+    release: Release, values: Values, workloads_in: list[str], nodes: bool
+) -> None:
+    release.deploy(values)
+    expected = {
+        *ALWAYS,
+        *((*right, namespace) for right in WORKLOADS for namespace in workloads_in),
+        *((*right, "") for right in NODES if nodes),
+    }
+    assert rights(release) == expected
+
+
+def test_reading_can_be_narrowed(release: Release) -> None:
+    release.deploy({"workloads.read": False, "workloads.namespaces": ["shop"], "secrets.names": ["prometheus"]})
+    for right in (("get", "deployments.apps"), ("get", "deployments.apps/scale")):
+        assert release.may(*right, "shop")
+        assert not release.may(*right, "other")
+    assert release.may("get", "secrets", NAMESPACE, "prometheus")
+    assert not release.may("get", "secrets", NAMESPACE, "other")
+
+
+def test_rules_for_other_targets_can_be_added(release: Release) -> None:
+    rules = [{"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get"]}]
+    release.deploy({"workloads.extraRules": rules, "workloads.namespaces": ["shop"]})
+    assert release.may("get", "rollouts.argoproj.io", "shop")
+    assert not release.may("get", "rollouts.argoproj.io", "other")
