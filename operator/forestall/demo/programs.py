@@ -25,7 +25,7 @@ FOLDER_VARIABLE = "FORESTALL_PROGRAMS"
 
 _PINS = Path(__file__).parent / "modules"
 _TOOLCHAIN_PINS = _PINS / "toolchain.txt"
-_FREE_BYTES_NEEDED = 6 * 2**30
+_FREE_BYTES_NEEDED = 10 * 2**30
 """What the sources and Go's cache of compiled packages take, roughly, when nothing is there yet."""
 
 

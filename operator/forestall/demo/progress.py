@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
 _SAY_AGAIN_S = 30.0
 
@@ -45,27 +46,24 @@ class Steps:
             with live:
                 yield step
         except BaseException:
-            self.console.print(f"[red]✗[/] {title} (gave up after {elapsed(time.monotonic() - began)})")
+            self.console.print(f"[red]✗[/] {title} (gave up after {elapsed(time.monotonic() - began)})", soft_wrap=True)
             raise
-        self.console.print(f"[green]✓[/] {title} ({elapsed(time.monotonic() - began)})")
+        self.console.print(f"[green]✓[/] {title} ({elapsed(time.monotonic() - began)})", soft_wrap=True)
 
     @contextmanager
     def _live(self, step: Step, title: str) -> Iterator[None]:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[detail]}"),
-        )
+        room = max(0, self.console.width - len(title) - len("⠋  0:00:00  "))
+        columns = (SpinnerColumn(), "{task.description}", TimeElapsedColumn(), "[dim]{task.fields[detail]}")
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(title, total=None, detail="")
-            with _every(0.2, lambda: progress.update(task, detail=step.detail)):
+            with _every(0.2, lambda: progress.update(task, detail=escape(step.detail[:room]))):
                 yield
 
     @contextmanager
     def _plain(self, step: Step, title: str, began: float) -> Iterator[None]:
         def say() -> None:
-            self.console.print(f"… {title} ({elapsed(time.monotonic() - began)}) {step.detail}".rstrip())
+            line = f"… {title} ({elapsed(time.monotonic() - began)}) {escape(step.detail)}"
+            self.console.print(line.rstrip(), soft_wrap=True)
 
         with _every(_SAY_AGAIN_S, say):
             yield

@@ -124,7 +124,7 @@ def test_without_go_and_without_a_registry_the_message_says_what_is_missing(cach
 def test_full_disk_is_noticed_before_hours_of_work(cache, builds, monkeypatch):
     usage = shutil.disk_usage(cache.parents[1])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**30))
-    with pytest.raises(MissingTool, match=r"needs about 6 GiB, .* has 1\.0 GiB left"):
+    with pytest.raises(MissingTool, match=r"needs about 10 GiB, .* has 1\.0 GiB left"):
         find_programs()
     assert builds() == []
 
