@@ -23,7 +23,7 @@ class Sample:
     """One series of an instant answer. `value` may be NaN or infinite: the caller decides."""
 
     labels: tuple[tuple[str, str], ...]
-    """Sorted pairs, without the metric's name."""
+    """Sorted pairs, without the name of the metric."""
     value: float
 
 
@@ -52,8 +52,8 @@ class RangeSeries:
 class QueryFailure:
     """Why one query has no answer.
 
-    `reason` is a condition's reason, one of: QueryRefused (the source says that it is wrong), TooManySeries, SourceDown,
-    SourceTimeout, SourceUnauthorized, SourceBadAnswer, SourceMissing.
+    `reason` is a condition's reason, one of: QueryRefused (the source says that it is wrong), TooManySeries,
+    SourceDown, SourceTimeout, SourceUnauthorized, SourceBadAnswer, SourceMissing.
     """
 
     reason: str
@@ -128,7 +128,7 @@ class Cluster(Protocol):
         ...
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
-        """Merge-patch the object as the operator's own field manager; `Conflict` unless `resource_version` still holds."""
+        """Merge-patch the object as the operator's own field manager; `Conflict` unless the version still holds."""
         ...
 
     async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
-from forestall.api.meta import condition
+from forestall.api.meta import Condition, Resource, condition
 from forestall.demo.cluster import RunningCluster
 from forestall.engine import Engine, Settings
 from forestall.ports import Answer, QueryFailure, Sample
@@ -91,16 +91,23 @@ class Field:
         assert found is not None
         return found
 
-    def reason(self, kind: str) -> str:
-        found = condition(self.slo.status.conditions, kind)
+    def condition(self, kind: str, of: Resource | None = None) -> Condition:
+        found = condition((of or self.slo).status.conditions, kind)  # type: ignore[attr-defined]  # each kind has them
         assert found is not None
-        return found.reason
+        return found
+
+    def reason(self, kind: str) -> str:
+        return self.condition(kind).reason
 
     @property
     def decision(self) -> str:
         decisions = self.slo.status.decisions
         assert decisions
         return decisions[0].reason
+
+    @property
+    def episode(self) -> int:
+        return self.slo.status.episode.number if self.slo.status.episode else 0
 
     @property
     def remediations(self) -> list[Remediation]:
@@ -143,7 +150,7 @@ async def test_the_workload_is_scaled_and_everything_says_why(world):
     assert remediation.status.phase == "Verifying"
     assert (remediation.spec.intent.from_, remediation.spec.intent.to) == (2, 6)
     assert world.slo.status.state == "AtRisk"
-    assert world.slo.status.episode.number == 1
+    assert world.episode == 1
     assert world.reason("Ready") == "Watching"
     assert "load" in remediation.spec.intent.evidence.reason
     await world.cycle(3)
@@ -228,7 +235,7 @@ async def test_a_query_that_does_not_parse_is_a_condition(world):
     world.apply("RemediationPolicy", "early", POLICY)
     await world.cycle(2)
     assert world.reason("Ready") == "InvalidQuery"
-    ready = condition(world.slo.status.conditions, "Ready")
+    ready = world.condition("Ready")
     assert "spec.leadingIndicators[0].query" in ready.message
 
 
@@ -236,7 +243,7 @@ async def test_a_policy_that_selects_nothing_says_so(world):
     world.apply("RemediationPolicy", "early", {**POLICY, "objectives": {"matchLabels": {"team": "other"}}})
     await world.cycle(2)
     policy = world.registry.get(RemediationPolicy, "early", world.namespace)
-    assert condition(policy.status.conditions, "Ready").reason == "SelectsNothing"
+    assert world.condition("Ready", policy).reason == "SelectsNothing"
     assert (world.replicas, world.remediations) == (2, [])
 
 
@@ -265,7 +272,7 @@ async def test_a_new_leader_carries_on_with_what_is_written_down(world):
     successor = Field(world.control, world.namespace, world.cluster, script=world.script, now=world.now)
     await successor.cycle(2)
     assert len(successor.remediations) == 1
-    assert successor.slo.status.episode.number == 1
+    assert successor.episode == 1
     assert successor.replicas == 6
 
 

@@ -21,8 +21,8 @@ def replicas_for(load: float, limit: float, ready: int, capacity: Capacity) -> i
     """Return the replicas that carry `load` of the indicator; None where that can't be said.
 
     `limit` is the indicator's limit and `ready` the replicas that were serving when it was measured, both only used
-    where the capacity is proportional. Source of the proportional rule: Kubernetes, "Horizontal Pod Autoscaling", algorithm
-    details: desired = ceil(current * value / target).
+    where the capacity is proportional. Source of the proportional rule: Kubernetes, "Horizontal Pod Autoscaling",
+    algorithm details: desired = ceil(current * value / target).
     """
     usable = 1.0 - capacity.headroom
     if not math.isfinite(load) or load < 0 or usable <= 0:

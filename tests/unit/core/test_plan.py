@@ -91,8 +91,8 @@ def test_a_forecast_that_abstains_leads_to_nothing_and_says_why(make_signal):
     most=st.integers(1, 50),
     per_replica=st.none() | st.floats(0.1, 1e3),
 )
-def test_no_plan_ever_scales_in_or_past_the_maximum(  # noqa: PLR0913 -- Hypothesis gives each by its name
-    make_signal, probability, value, upper, fresh, replicas, most, per_replica
+def test_no_plan_ever_scales_in_or_past_the_maximum(
+    make_signal, *, probability, value, upper, fresh, replicas, most, per_replica
 ):
     signal = make_signal(probability=probability, value=value, upper=upper, fresh=fresh)
     verdict = plan(TRIGGER, [scale(most=most, per_replica=per_replica)], [signal], Target(replicas, replicas), NOW)

@@ -36,7 +36,9 @@ def test_a_workload_that_serves_nothing_tells_nothing_about_capacity():
 def test_more_load_never_needs_fewer_replicas(one, other, capacity):
     low, high = sorted((one, other))
     less, more = replicas_for(low, 0, 0, capacity), replicas_for(high, 0, 0, capacity)
-    assert less is not None and more is not None and less <= more
+    assert less is not None
+    assert more is not None
+    assert less <= more
 
 
 @given(st.integers(0, 1000), st.integers(0, 100), st.integers(0, 200), st.none() | st.integers(1, 50))
