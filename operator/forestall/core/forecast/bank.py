@@ -25,6 +25,8 @@ ORIGINS_PER_HORIZON: Final = 8
 _MEMORY: Final = 50
 """Horizons that past errors and scores are discounted over."""
 _SITUATION: Final = 2  # among the event experts
+_LONG_TREND: Final = 4  # among the path experts
+_ONLY_LONG_TREND: Final = (np.arange(5) == _LONG_TREND).astype(np.float32)[:, None]
 _FEW: Final = 4  # scored forecasts below which the errors of a shorter horizon say more
 
 
@@ -151,6 +153,11 @@ class Bank:
         self._levels = ConformalLevels(count, rows, (1 - settings.coverage) / 2)
         self._pending = [Pending(steps, len(self.paths), len(self.events), rows) for steps in horizons]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of all experts, in the order of their probabilities."""
+        return [expert.name for expert in self.paths] + [expert.name for expert in self.events]
+
     def state(self) -> list[NDArray[np.generic]]:
         parts: list[Stateful] = [
             self._errors,
@@ -195,13 +202,13 @@ class Bank:
         kinds = [expert.kind(frame, self.horizons[index]) for expert in self.events]
         rates, evidence = self._count(index, kinds)
         probability = np.concatenate((self._exceedance(index, self.limit - maxima), rates))
-        alert = np.array([expert.awake(frame) for expert in self.paths], dtype=np.float32)
+        alert = np.array([expert.awake(frame, index) for expert in self.paths], dtype=np.float32)
+        # A trend that is clear over many horizons speaks alone among the paths.
+        alert *= np.where(alert[_LONG_TREND] > 0, _ONLY_LONG_TREND, np.float32(1))
         blend = self._blend.weights(index, alert)
         combined = (blend * maxima).sum(axis=0)
         awake = np.concatenate((alert, evidence))
-        # A slow trend has rarely breached before, so it is by their errors that its experts are told apart.
-        alert = np.where(self.long_trend, len(self.paths) * blend, alert)
-        weight = self._hedge.weights(index, np.concatenate((alert, evidence)))
+        weight = self._hedge.weights(index, awake)
         low, high = self._levels.shares(index)
         return Outlook(
             np.concatenate((maxima, combined[None])),

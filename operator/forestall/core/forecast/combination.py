@@ -39,9 +39,10 @@ class Hedge:
     def weights(self, horizon: int, awake: Floats) -> Floats:
         """Weights (experts, rows) that sum to 1; equal as long as nothing was scored, none for who sleeps.
 
-        ``awake`` (experts, rows): from 0 to 1, how much each has to say about the case at hand.
+        ``awake`` (experts, rows): from 0 to 1, how much each has to say about the case at hand; not 0 for all.
         """
         loss = self._loss[:, horizon]
-        weight = awake * np.exp(-_RATE * (loss - loss.min(axis=0)))
+        least = np.where(awake > 0, loss, np.float32(np.inf)).min(axis=0)
+        weight = awake * np.exp(-_RATE * np.maximum(loss - least, 0))
         total = weight.sum(axis=0)
         return np.asarray(weight / total, dtype=np.float32)

@@ -109,6 +109,19 @@ class BreachForecaster:
             evidence[part] = bank.evidence(0)[:kept]
         return self._table(now, chance, np.stack((lower, median, upper)), evidence)
 
+    def opinions(self) -> dict[str, NDArray[np.float32]]:
+        """What each expert alone says, by its name: P(breach), (horizons, rows)."""
+        height = self._versions.size
+        said: dict[str, NDArray[np.float32]] = {}
+        for number, bank in enumerate(self._banks):
+            frame = self._frame(number, self._column or 0)
+            part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, height))
+            for index in range(len(self._steps)):
+                for expert, chance in zip(bank.names, bank.outlook(index, frame).probability, strict=True):
+                    table = said.setdefault(expert, np.zeros((len(self._steps), height), dtype=np.float32))
+                    table[index, part] = chance[: part.stop - part.start]
+        return said
+
     def _table(
         self, now: float, chance: NDArray[np.float32], bounds: NDArray[np.float32], evidence: NDArray[np.float32]
     ) -> ForecastTable:

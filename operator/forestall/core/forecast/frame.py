@@ -25,6 +25,8 @@ class Frame:
     def __init__(self, matrix: SeriesMatrix, rows: slice, column: int, sign: Floats) -> None:
         self._matrix, self._rows, self._sign = matrix, rows, sign
         self._flipped = bool((sign < 0).any())
+        self.notes: dict[tuple[str, int], Floats] = {}
+        """What an expert works out once for each horizon."""
         self._reached: dict[int, Floats] = {}
         self.column = column
         self.time = column * matrix.step

@@ -32,8 +32,8 @@ class PathExpert(Protocol):
     @property
     def name(self) -> str: ...
 
-    def awake(self, frame: Frame) -> NDArray[np.bool_]:
-        """For which series it has something to say: (rows,)."""
+    def awake(self, frame: Frame, index: int) -> NDArray[np.bool_]:
+        """For which series it has something to say about horizon number ``index``: (rows,)."""
 
     def state(self) -> Sequence[NDArray[np.generic]]:
         """Arrays that hold all it knows, to be moved between banks."""

@@ -43,8 +43,8 @@ class Holt:
     def state(self) -> list[NDArray[np.generic]]:
         return [self._level, self._trend, self._error, self._count]
 
-    def awake(self, frame: Frame) -> NDArray[np.bool_]:
-        return np.ones_like(frame.fresh)
+    def awake(self, frame: Frame, index: int) -> NDArray[np.bool_]:  # noqa: ARG002 - the same for each horizon
+        return ~frame.long_trend  # their windows are too short for slow trends: mostly noise, and wild after steps
 
     def observe(self, frame: Frame) -> None:
         fresh = frame.fresh

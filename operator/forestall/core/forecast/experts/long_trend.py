@@ -38,42 +38,69 @@ class LongTrend:
     def state(self) -> list[NDArray[np.generic]]:
         return [array for window in self._windows for array in window.state()]
 
-    def awake(self, frame: Frame) -> NDArray[np.bool_]:
-        return frame.long_trend
-
     def observe(self, frame: Frame) -> None:
         if frame.long_trend.any():
             for window in self._windows:
                 window.observe(frame)
 
+    def awake(self, frame: Frame, index: int) -> NDArray[np.bool_]:
+        return np.not_equal(self._trend(frame, index)[1], 0)
+
     def maximum(self, frame: Frame, index: int) -> Floats:
-        maximum = frame.last.copy()
-        rows = np.flatnonzero(frame.long_trend)
-        if rows.size:
-            time, means = self._windows[index].read(frame.column)
-            level, slope = _clear_trend(time, means[:, rows] - frame.last[rows])
-            maximum[rows] += level + np.maximum(slope, slope * np.float32(self._horizons[index]))
-        return maximum
+        level, slope = self._trend(frame, index)
+        rise: Floats = np.maximum(slope, slope * np.float32(self._horizons[index]))
+        return frame.last + level + rise
+
+    def _trend(self, frame: Frame, index: int) -> tuple[Floats, Floats]:
+        """Level now, from the last value, and slope per step, for each row; 0 and 0 where there is no clear trend."""
+        key = (self.name, index)
+        if key not in frame.notes:
+            trend = np.zeros((2, frame.last.size), dtype=np.float32)
+            rows = np.flatnonzero(frame.long_trend)
+            if rows.size:
+                time, means = self._windows[index].read(frame.column)
+                trend[:, rows] = _clear_trend(time, means[:, rows] - frame.last[rows])
+            frame.notes[key] = trend
+        level, slope = frame.notes[key]
+        return level, slope
 
 
 def _clear_trend(time: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Level now and slope of the last piece of each column of ``values`` (times, rows); 0 and 0 if not clear."""
+    """Level now and slope of the last piece of each column of ``values`` (times, rows); 0 and 0 if not clear.
+
+    Of the whole window, its half and its quarter that one is taken whose slope is clearest, for a trend may have
+    begun not long ago.
+    """
     weight = np.isfinite(values).astype(np.float32)
     value = np.where(weight > 0, values, np.float32(0))
     for _ in range(_CUTS):
         weight *= _after_jump(value, weight)
+    best: tuple[Floats, Floats] = (np.zeros_like(value[0]), np.zeros_like(value[0]))
+    clearest = np.full(value.shape[1], _CLEAR, dtype=np.float32)
+    for part in (1, 2, 4):
+        recent = slice(len(time) - len(time) // part, None)
+        level, slope, clearness = _fit(time[recent], value[recent], weight[recent])
+        better = clearness > clearest
+        best = (np.where(better, level, best[0]), np.where(better, slope, best[1]))
+        clearest = np.maximum(clearest, clearness)
+    return best
+
+
+def _fit(time: Floats, value: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    """Level now, slope, and how many standard errors the slope is away from none."""
     level, slope = fit_weighted(time, value, weight)
     count = weight.sum(axis=0)
     rest = (value - level - slope * time[:, None]) * weight
-    variance = np.square(rest).sum(axis=0) / np.maximum(count - 2, 1)
+    squares = np.square(rest).sum(axis=0)
     # Neighbouring blocks err alike, so there is less evidence than there are blocks.
-    alike = (rest[1:] * rest[:-1]).sum(axis=0) / np.maximum(np.square(rest).sum(axis=0), np.float32(1e-30))
+    alike = (rest[1:] * rest[:-1]).sum(axis=0) / np.maximum(squares, np.float32(1e-30))
     alike = np.clip(alike, 0, np.float32(0.95))
     mean_time = (time @ weight) / np.maximum(count, 1)
     spread = np.square((time[:, None] - mean_time) * weight).sum(axis=0)
-    error = np.sqrt(variance / np.maximum(spread, np.float32(1e-30)) * (1 + alike) / (1 - alike))
-    clear = (count >= _LEAST_BLOCKS) & (np.abs(slope) > _CLEAR * error)
-    return np.where(clear, level, 0), np.where(clear, slope, 0)
+    enough = (count >= _LEAST_BLOCKS) & (spread > 0)
+    variance = squares / np.maximum(count - 2, 1) / np.where(enough, spread, 1)
+    error = np.sqrt(variance * (1 + alike) / (1 - alike))
+    return level, slope, np.where(enough, np.abs(slope) / np.maximum(error, np.float32(1e-30)), 0)
 
 
 def _after_jump(value: Floats, weight: Floats) -> Floats:

@@ -20,7 +20,7 @@ class Persistence:
     def state(self) -> list[NDArray[np.generic]]:
         return []
 
-    def awake(self, frame: Frame) -> NDArray[np.bool_]:
+    def awake(self, frame: Frame, index: int) -> NDArray[np.bool_]:  # noqa: ARG002 - the same for each horizon
         return np.ones_like(frame.fresh)
 
     def observe(self, frame: Frame) -> None:
