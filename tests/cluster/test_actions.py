@@ -152,6 +152,22 @@ async def test_a_kind_without_scale_is_not_scaled(life):
     assert (after.status.phase, after.status.reason) == ("Aborted", "NotScalable")
 
 
+async def test_a_right_that_is_missing_is_named_with_the_command_that_grants_it(cluster, namespace, web):
+    journal = "--resource=remediations.forestall.dev,remediations.forestall.dev/status"
+    workloads = "--resource=deployments.apps,deployments.apps/scale,horizontalpodautoscalers.autoscaling"
+    for name, verbs, resources in (("journal", "create,get,update", journal), ("look", "get,list", workloads)):
+        cluster.kubectl("create", "role", name, "-n", namespace, f"--verb={verbs}", resources)
+        subject = f"--serviceaccount={namespace}:default"
+        cluster.kubectl("create", "rolebinding", name, "-n", namespace, f"--role={name}", subject)
+    async with Api(await Access.find(str(cluster.kubeconfig_for(namespace, "default")))) as api:
+        life = Life(cluster, KubernetesCluster(api, Recorder(api, "test"), namespace), namespace)
+        await life.open(life.target("Deployment", "web"), SCALE, **{"from": 3, "to": 5})
+        after = await life.cycle()
+    assert (after.status.phase, after.status.reason, life.replicas()) == ("Failed", "Forbidden", 3)
+    assert 'cannot patch resource "deployments/scale"' in after.status.message
+    assert f"--serviceaccount={namespace}:default -n {namespace}`" in after.status.message
+
+
 async def test_scale_raises_the_floor_of_an_autoscaler(life, web):
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     spec = {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 8}

@@ -4,6 +4,9 @@ What is raised is called the floor. It goes up as soon as the forecast asks for 
 comes down only when observation *and* forecast have asked for less during the whole stabilization window, and then only
 to the most that either asked for in that window, in small steps. So a forecast that goes up and down leaves the floor
 where it is. It never goes below what was found.
+
+A scale-out that did not help is not raised further, but kept while the risk lasts: taking capacity from a service in
+trouble can only make it worse. It is given back by the same rule, and in any case after the policy's longest time.
 """
 
 from collections.abc import Mapping, Sequence

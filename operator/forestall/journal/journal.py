@@ -35,6 +35,7 @@ from forestall.journal.record import (
     with_step_done,
     without_open_step,
 )
+from forestall.journal.rights import advice
 from forestall.journal.verification import VERIFIED, verdict, verify
 from forestall.ports import Cluster, Event
 
@@ -164,15 +165,15 @@ class Journal:
         if in_time(current, cycle.now):
             status = with_condition(status, _approved(current, cycle.now))
         noted = current.model_copy(update={"status": status})
-        verdict_ = gate(noted, cycle.outlook, cycle.now) or cycle.guard(noted)
-        match verdict_:
+        answer = gate(noted, cycle.outlook, cycle.now) or cycle.guard(noted)
+        match answer:
             case End():
-                return await self._give_up(current, status, verdict_, cycle)
+                return await self._give_up(current, status, answer, cycle)
             case Ask():
-                asking = moved(status, "AwaitingApproval", "AwaitingApproval", verdict_.message, cycle.now)
+                asking = moved(status, "AwaitingApproval", "AwaitingApproval", answer.message, cycle.now)
                 return Turn(await self._save(current, asking), more=False)
             case Hold():
-                return await self._wait(current, status, verdict_, cycle)
+                return await self._wait(current, status, answer, cycle)
         if current.status.phase in ("Pending", "AwaitingApproval"):
             authorized = moved(status, "Authorized", "GuardsPassed", "every guard lets it pass", cycle.now)
             return Turn(await self._save(current, authorized), more=True)
@@ -209,16 +210,15 @@ class Journal:
             # Done or not: the next cycle looks at the world.
             return Turn(recorded, more=False)
         except ClusterError as error:
-            return await self._obstructed(recorded, _refused(error), cycle)
+            return await self._obstructed(recorded, _refused(error, recorded.spec.intent.target), cycle)
         return await self._made(recorded, cycle)
 
     async def _made(self, current: Remediation, cycle: Cycle) -> Turn:
         """Write down that the last step is done."""
         status = with_step_done(current.status)
         step = status.steps[-1]
-        more = (step.to or 0) > (step.from_ or 0)
-        in_time_ = cycle.now < (seconds(current.spec.intent.deadline) or cycle.now)
-        if more and in_time_ and status.completed is not None and verified(current) is None:
+        raised = status.completed is not None and (step.to or 0) > (step.from_ or 0)
+        if raised and verified(current) is None and cycle.now < _deadline(current, cycle.now):
             # What was added needs its time too before it is judged.
             status = status.model_copy(update={"completed": stamp(cycle.now)})
         saved = await self._save(current, status)
@@ -230,7 +230,7 @@ class Journal:
         try:
             return await self._action(current).look(self._cluster, current)
         except Forbidden as error:
-            return _refused(error)
+            return _refused(error, current.spec.intent.target)
 
     # After the first change
 
@@ -245,7 +245,7 @@ class Journal:
             status = with_condition(status, verdict("Unknown", "Pending", "no sample from after the action yet", now))
             message = "it is done; samples from now on show whether it helped"
             return Turn(await self._save(current, moved(status, "Verifying", "Verifying", message, now)), more=False)
-        if now >= (seconds(current.spec.intent.deadline) or now):
+        if now >= _deadline(current, now):
             message = f"{title(world.subject)} was not ready by the deadline; Kubernetes goes on with it"
             return await self._close(current, status, End("Failed", "DeadlineExceeded", message), cycle)
         hold = Hold("InProgress", f"{title(world.subject)} is under way")
@@ -308,7 +308,7 @@ class Journal:
         """End what can't go on; a right that is missing for giving back may still be granted until the deadline."""
         if obstacle.reason not in _REFUSED:
             return await self._close(current, current.status, End("Aborted", obstacle.reason, obstacle.message), cycle)
-        if current.status.completed and cycle.now < (seconds(current.spec.intent.deadline) or cycle.now):
+        if current.status.completed and cycle.now < _deadline(current, cycle.now):
             return await self._wait(current, current.status, obstacle, cycle)
         return await self._close(current, current.status, End("Failed", obstacle.reason, obstacle.message), cycle)
 
@@ -358,14 +358,15 @@ def reference(remediation: Remediation) -> ObjectRef:
     )
 
 
-def _refused(error: ClusterError) -> Hold:
+def _refused(error: ClusterError, target: ObjectRef) -> Hold:
     if not isinstance(error, Forbidden):
         return Hold("Refused", f"the API server refuses the change: {error}")
-    return Hold(
-        "Forbidden",
-        f"{error}. An admin can grant it by binding a role with that right to the operator's ServiceAccount; "
-        f"`kubectl auth can-i --list --as=<that ServiceAccount>` shows what it has",
-    )
+    return Hold("Forbidden", f"{error}. {advice(str(error), target)}")
+
+
+def _deadline(remediation: Remediation, now: float) -> float:
+    """Return the deadline (s); one that can't be read has passed."""
+    return seconds(remediation.spec.intent.deadline) or now
 
 
 def _is_under_way(status: RemediationStatus, now: float) -> bool:
