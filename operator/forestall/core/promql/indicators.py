@@ -12,9 +12,8 @@ import promql_parser as ast
 from forestall.core.duration import parse_duration
 from forestall.core.promql.syntax import (
     SCALAR,
-    check_query,
     number,
-    parse,
+    query_tree,
     quote,
     render,
     render_selector,
@@ -23,8 +22,8 @@ from forestall.core.promql.syntax import (
 )
 from forestall.errors import InvalidQuery
 
-MOST_STEPS = 5000
-"""How often a threshold is looked at in a window: a month is looked at every 9 minutes rather than 86,400 times."""
+MOST_STEPS = 10_000
+"""How often a threshold is looked at in a window: a month is looked at every 260 s rather than every 30 s."""
 
 _BAD_WHEN = {"lt": ">=", "lte": ">", "gt": "<=", "gte": "<"}
 
@@ -79,8 +78,7 @@ def error_ratio_of_threshold(query: str, operator: str, value: float, *, window:
         InvalidQuery: `query` is not a query for numbers.
         InvalidDuration: `window` or `resolution` is not a duration.
     """
-    check_query(query)
-    tree = parse(query)
+    tree = query_tree(query)
     text = render(tree)
     values = f"vector({text})" if value_type(tree) == SCALAR else f"({text})"
     step = max(parse_duration(resolution), math.ceil(parse_duration(window) / MOST_STEPS))
@@ -98,9 +96,7 @@ def error_ratio_of_query(query: str, *, window: str) -> str:
         InvalidDuration: `window` is not a duration.
     """
     parse_duration(window)
-    text = query.replace("$window", window)
-    check_query(text)
-    return render(parse(text))
+    return render(query_tree(query.replace("$window", window)))
 
 
 def _range(text: str, window: str) -> str:

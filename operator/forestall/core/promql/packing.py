@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from forestall.core.promql.freshness import Freshness, freshness_of
-from forestall.core.promql.syntax import SCALAR, check_query, parse, render, value_type
+from forestall.core.promql.syntax import SCALAR, query_tree, render, value_type
 
 MARKER = "__forestall_query"
 """The label that says which of the joined queries a series belongs to: its number. Names that begin with two
@@ -30,8 +30,7 @@ def prepare(expr: str) -> Prepared:
     Raises:
         InvalidQuery: it is not a query for numbers.
     """
-    check_query(expr)
-    tree = parse(expr)
+    tree = query_tree(expr)
     text = render(tree)
     if value_type(tree) == SCALAR:
         text = f"vector({text})"

@@ -64,6 +64,15 @@ def check_query(text: str) -> None:
     Raises:
         InvalidQuery: it is not, with the parser's words or what to do.
     """
+    query_tree(text)
+
+
+def query_tree(text: str) -> ast.Expr:
+    """Return the syntax tree of the query for numbers that `text` is.
+
+    Raises:
+        InvalidQuery: as `check_query`.
+    """
     tree = parse(text)
     given = value_type(tree)
     if given == MATRIX:
@@ -74,6 +83,7 @@ def check_query(text: str) -> None:
         raise InvalidQuery("the query gives a text, not numbers")
     if next(selectors(tree), None) is None:
         raise InvalidQuery("the query reads no series: name a metric")
+    return tree
 
 
 def check_selector(text: str) -> None:

@@ -1,0 +1,163 @@
+"""`python -m benchmarks.queries`: what it costs to ask a real Prometheus all queries of a cycle, as JSON.
+
+Objectives have a ratio of counters over a short and a long window and one leading indicator; the data behind each query
+are asked for their age as well. The same queries are asked joined and one by one in the same run, on the same machine.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
+from forestall.adapters.prometheus.asking import Pace
+from forestall.adapters.prometheus.connection import THREADS
+from forestall.core import promql
+from forestall.core.promql import packing
+from forestall.demo.programs import find_programs
+from forestall.demo.prometheus import PrometheusServer
+from forestall.demo.remote_write import Series
+from forestall.demo.workspace import Workspace
+from forestall.ports import Query, QueryFailure
+
+STEP = 15.0
+HOURS = 2.0
+POINTS = 720
+"""How many points a new series is backfilled with."""
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objectives", type=int, default=1000)
+    parser.add_argument("--cycles", type=int, default=7)
+    parser.add_argument("--joined", type=int, nargs="+", default=[1, 10, 50, 250])
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/queries.json"))
+    chosen = parser.parse_args()
+    with Workspace("bench") as workspace, PrometheusServer(workspace, find_programs()) as server:
+        now = time.time()
+        server.write(series(chosen.objectives, now))
+        result = asyncio.run(measure(server, chosen.objectives, chosen.joined, chosen.cycles, now))
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    chosen.output.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+def series(objectives: int, now: float) -> Iterator[Series]:
+    """Yield two pods' counters by code, and two pods' gauges, of each objective's workload."""
+    times = now - STEP * np.arange(HOURS * 3600 / STEP, -1, -1)
+    steps = np.arange(times.size, dtype=float)
+    rng = np.random.default_rng(1)
+    for number in range(objectives):
+        for pod in "ab":
+            labels = {"namespace": f"team-{number % 50}", "app": f"app-{number}", "pod": f"app-{number}-{pod}"}
+            for code, share in (("200", 50.0), ("500", 0.1)):
+                yield Series({"__name__": "http_requests_total", "code": code, **labels}, times, steps * share)
+            yield Series({"__name__": "queue_length", **labels}, times, rng.poisson(10, times.size))
+
+
+def queries(objectives: int) -> list[Query]:
+    """Return what one cycle asks about so many objectives: two windows of the SLI, and a leading indicator."""
+    found = []
+    for number in range(objectives):
+        name = f'http_requests_total{{app="app-{number}"'
+        bad, total = f'{name},code=~"5.."}}', f"{name}}}"
+        texts = [promql.error_ratio_of_counters(bad=bad, total=total, window=window) for window in ("5m", "1h")]
+        texts.append(f'sum by (pod) (queue_length{{app="app-{number}"}})')
+        for what, text in enumerate(texts):
+            found.append(Query((number, what), promql.enforce_label(text, "namespace", f"team-{number % 50}")))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one cycle's queries cost."""
+
+    wall_s: float
+    client_cpu_s: float
+    prometheus_cpu_s: float
+    requests: int
+
+
+async def measure(
+    server: PrometheusServer, objectives: int, joined: list[int], cycles: int, now: float
+) -> dict[str, object]:
+    """Return the costs of asking all queries, by how many are joined in a request."""
+    (prometheus,) = (one for one in psutil.Process().children(recursive=True) if one.name() == "prometheus")
+    asked = queries(objectives)
+    result: dict[str, object] = {
+        "objectives": objectives,
+        "queries": len(asked),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "checking_s": round(_seconds_to_check(asked), 3),
+    }
+    medians: dict[int, dict[str, float]] = {}
+    for together in joined:
+        requests: list[str] = []
+        metrics = PrometheusMetrics(budget=120, pace=Pace(together, THREADS), on_request=requests.append)
+        metrics.set_sources({"bench": SourceConfig(server.url)})
+        costs = [await _cycle(metrics, prometheus, asked, now, requests) for _ in range(cycles)][1:]
+        await metrics.close()
+        medians[together] = {
+            name: round(statistics.median(getattr(cost, name) for cost in costs), 4) for name in Cost.__slots__
+        }
+        result[f"joined_{together}"] = medians[together]
+    if 1 in medians and 50 in medians:
+        result["one_by_one_over_joined_50"] = {
+            name: round(value / medians[50][name], 1) for name, value in medians[1].items()
+        }
+    result["backfill_of_100"] = await _backfill(server, asked[::3][:100], now)
+    result["rss_mib"] = round(psutil.Process().memory_info().rss / 2**20, 1)
+    return result
+
+
+def _seconds_to_check(asked: list[Query]) -> float:
+    """Return how long it takes to check all queries, which is done once for each text."""
+    packing.prepare.cache_clear()
+    began = time.process_time()
+    for query in asked:
+        promql.prepare(query.expr)
+    return time.process_time() - began
+
+
+async def _cycle(
+    metrics: PrometheusMetrics, prometheus: psutil.Process, asked: list[Query], now: float, requests: list[str]
+) -> Cost:
+    requests.clear()
+    wall, own, its = time.perf_counter(), time.process_time(), sum(prometheus.cpu_times()[:2])
+    answers = await metrics.instant("bench", asked, now)
+    cost = Cost(
+        time.perf_counter() - wall,
+        time.process_time() - own,
+        sum(prometheus.cpu_times()[:2]) - its,
+        len(requests),
+    )
+    for answer in answers.values():
+        assert not isinstance(answer, QueryFailure), answer
+        assert answer.samples
+        assert answer.newest is not None
+    return cost
+
+
+async def _backfill(server: PrometheusServer, asked: list[Query], now: float) -> dict[str, float]:
+    metrics = PrometheusMetrics(budget=120)
+    metrics.set_sources({"bench": SourceConfig(server.url)})
+    wall, own = time.perf_counter(), time.process_time()
+    answers = await metrics.range("bench", asked, now - 10 * (POINTS - 1), now, 10)
+    cost = {"wall_s": time.perf_counter() - wall, "client_cpu_s": time.process_time() - own}
+    await metrics.close()
+    points = sum(len(one.times) for some in answers.values() if not isinstance(some, QueryFailure) for one in some)
+    return {**{name: round(value, 4) for name, value in cost.items()}, "points": points}
+
+
+if __name__ == "__main__":
+    main()
