@@ -58,9 +58,14 @@ cluster: programs ## Run the tests on the real control plane
 dev-cluster: programs ## Start a control plane to work with, and leave it running
 	@$(PY) -m forestall.demo cluster
 
+# Each module in benchmarks/ that can be run measures something and writes JSON.
+BENCHMARKS := $(patsubst benchmarks/%,%,$(patsubst %/__main__,%,$(basename $(wildcard benchmarks/*.py benchmarks/*/__main__.py))))
+
 .PHONY: bench
-bench: programs ## Measure the figures of benchmarks/
-	@$(PY) -m benchmarks
+bench: $(addprefix bench-,$(filter-out __init__,$(BENCHMARKS))) ## Measure the figures of benchmarks/ (bench-NAME: one of them)
+
+bench-%: programs
+	@$(PY) -m benchmarks.$*
 
 .PHONY: crds
 crds: setup ## Write the CRDs from the models, into crds/ and the chart
