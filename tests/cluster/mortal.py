@@ -43,7 +43,10 @@ async def live(order: dict[str, Any]) -> None:
         cluster.writes_left = order["killed_after"]
         journal = Journal(cluster)
         for now, outlook in order["cycles"]:
-            await journal.advance(remediation, Outlook(**outlook), lambda _: None, now)
+            life = await journal.advance(remediation, Outlook(**outlook), lambda _: None, now)
+            while life.status.reason == "InProgress":  # the cluster's own controllers take their time
+                await asyncio.sleep(0.1)
+                life = await journal.advance(remediation, Outlook(**outlook), lambda _: None, now)
 
 
 def main() -> None:

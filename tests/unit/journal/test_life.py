@@ -96,6 +96,18 @@ async def test_replicas_are_given_back_gradually_and_only_when_both_agree(run):
     assert len(after.status.steps) == 10
 
 
+async def test_quick_cycles_give_back_no_faster(run):
+    await run.open(to=12)
+    await run.cycle()
+    calm = {"replicas_forecast": 2, "replicas_observed": 2, "probability": 0.0}
+    await run.cycles(31, 10, **calm)
+    seen = []
+    for _ in range(9):
+        await run.cycle(10, **calm)
+        seen.append(run.replicas)
+    assert seen == [11, 10, 10, 10, 9, 9, 9, 8, 8]
+
+
 async def test_giving_back_stops_at_the_most_that_was_needed_in_the_window(run):
     await run.open(to=12)
     await run.cycle()
@@ -510,7 +522,7 @@ async def test_data_that_goes_missing_is_no_health(run, world):
     await run.open(**CORDON)
     await run.cycle()
     await run.cycle(30, probability=0.1)
-    await run.cycle(30, fresh=False, probability=float("nan"))
+    await run.cycle(30, fresh=False, probability=0.1)
     await run.cycle(30, probability=0.1)
     assert is_cordoned(world)
 
