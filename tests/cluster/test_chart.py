@@ -13,6 +13,7 @@ from forestall.api import KINDS
 from forestall.demo.controlplane import ControlPlane
 from forestall.demo.programs import Programs
 from forestall.errors import CommandFailed
+from forestall.process import LEASE
 
 RELEASE = "forestall"
 NAMESPACE = "forestall-system"
@@ -324,7 +325,6 @@ ALWAYS = [
     ("get", "statefulsets.apps/scale", "shop"),
     ("list", "horizontalpodautoscalers.autoscaling", "shop"),
     ("create", "leases.coordination.k8s.io", NAMESPACE),
-    ("update", "leases.coordination.k8s.io", NAMESPACE),
     ("get", "secrets", NAMESPACE),
 ]
 WORKLOADS = [
@@ -340,7 +340,8 @@ NODES = [("get", "nodes"), ("list", "nodes"), ("patch", "nodes")]
 NEVER = [
     ("get", "secrets", "shop"),
     ("list", "secrets", NAMESPACE),
-    ("update", "leases.coordination.k8s.io", "kube-system"),
+    ("create", "leases.coordination.k8s.io", "kube-system"),
+    ("update", "leases.coordination.k8s.io", NAMESPACE),  # of any name
     ("get", "configmaps", NAMESPACE),
     ("get", "pods", "shop"),
     ("delete", "pods", "shop"),
@@ -395,6 +396,13 @@ def test_operator_holds_just_these_rights(
         *((*right, "") for right in NODES if nodes),
     }
     assert rights(release) == expected
+
+
+def test_the_operator_leads_by_its_own_lease_alone(release: Release) -> None:
+    for verb in ("get", "update"):
+        assert release.may(verb, "leases.coordination.k8s.io", NAMESPACE, LEASE)
+        assert not release.may(verb, "leases.coordination.k8s.io", NAMESPACE, "another")
+        assert not release.may(verb, "leases.coordination.k8s.io", "kube-system", LEASE)
 
 
 def test_reading_can_be_narrowed(release: Release) -> None:

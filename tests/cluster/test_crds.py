@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -521,3 +522,10 @@ def test_definitions_are_structural_and_established(cluster: KwokCluster) -> Non
         assert conditions["Established"] == "True"
         assert conditions["NamesAccepted"] == "True"
         assert conditions.get("NonStructuralSchema", "False") == "False"
+
+
+def test_examples_are_accepted_as_they_are(cluster: KwokCluster, root: Path) -> None:
+    files = sorted((root / "examples").glob("*.yaml"))
+    assert len(files) >= 4
+    for file in files:
+        cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", file)
