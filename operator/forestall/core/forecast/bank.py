@@ -8,7 +8,8 @@ import numpy as np
 
 from forestall.core.forecast.combination import Hedge
 from forestall.core.forecast.conformal import ConformalLevels
-from forestall.core.forecast.experts import event_experts, path_experts
+from forestall.core.forecast.experts import PathExpert, event_experts, path_experts
+from forestall.core.forecast.experts.long_trend import LongTrend
 from forestall.core.forecast.rates import EventRates
 from forestall.core.forecast.residuals import Residuals
 
@@ -25,8 +26,6 @@ ORIGINS_PER_HORIZON: Final = 8
 _MEMORY: Final = 50
 """Horizons that past errors and scores are discounted over."""
 _SITUATION: Final = 2  # among the event experts
-_LONG_TREND: Final = 4  # among the path experts
-_ONLY_LONG_TREND: Final = (np.arange(5) == _LONG_TREND).astype(np.float32)[:, None]
 _FEW: Final = 4  # scored forecasts below which the errors of a shorter horizon say more
 
 
@@ -141,14 +140,16 @@ class Bank:
         self.points = np.zeros(rows, dtype=np.float32)
         self.usual = np.zeros(rows, dtype=np.float32)
         self.censored_windows = 0
-        self.paths = path_experts(rows, horizons)
+        self._long_trend = LongTrend(rows, horizons)
+        self.paths: list[PathExpert] = [*path_experts(rows, horizons), self._long_trend]
         self.events = event_experts(settings)
         experts, count = len(self.paths) + len(self.events), len(horizons)
         origins = ORIGINS_PER_HORIZON * _MEMORY
         # The combination is kept as one path expert more: its errors give the bounds.
         self._errors = Residuals(len(self.paths) + 1, count, rows, origins)
         self._rates = [EventRates(expert.kinds, count, rows, expert.memory) for expert in self.events]
-        self._hedge = Hedge(experts, count, rows, _MEMORY)
+        # The combination is scored beside the experts, as one that is never awake.
+        self._hedge = Hedge(experts + 1, count, rows, _MEMORY)
         self._blend = Hedge(len(self.paths), count, rows, _MEMORY)
         self._levels = ConformalLevels(count, rows, (1 - settings.coverage) / 2)
         self._pending = [Pending(steps, len(self.paths), len(self.events), rows) for steps in horizons]
@@ -204,10 +205,10 @@ class Bank:
         probability = np.concatenate((self._exceedance(index, self.limit - maxima), rates))
         alert = np.array([expert.awake(frame, index) for expert in self.paths], dtype=np.float32)
         # A trend that is clear over many horizons speaks alone among the paths.
-        alert *= np.where(alert[_LONG_TREND] > 0, _ONLY_LONG_TREND, np.float32(1))
+        alert[:-1] *= alert[-1] == 0
         blend = self._blend.weights(index, alert)
         combined = (blend * maxima).sum(axis=0)
-        awake = np.concatenate((alert, evidence))
+        awake = np.concatenate((alert, evidence, np.zeros_like(combined)[None]))
         weight = self._hedge.weights(index, awake)
         low, high = self._levels.shares(index)
         return Outlook(
@@ -215,9 +216,9 @@ class Bank:
             combined + self._quantile(index, low),
             combined + self._quantile(index, high),
             probability,
-            awake,
-            weight,
-            (weight * probability).sum(axis=0),
+            awake[:-1],
+            weight[:-1],
+            (weight[:-1] * probability).sum(axis=0),
             np.array(kinds, dtype=np.uint8),
         )
 
@@ -242,6 +243,17 @@ class Bank:
         """How many forecasts for one horizon have been scored: (rows,)."""
         seen: Floats = self._errors.count[index]
         return seen
+
+    def unreliable(self) -> NDArray[np.bool_]:
+        """Which rows would lately have done better with plain climatology, for each horizon: (rows,)."""
+        base = len(self.paths)
+        worse = [self._hedge.excess(index, -1, base) for index in range(len(self.horizons))]
+        return np.asarray(np.logical_and.reduce(worse))
+
+    def stepped(self, frame: Frame) -> NDArray[np.bool_]:
+        """Which rows with long trends have just made a step: (rows,)."""
+        self._attach(frame)
+        return self._long_trend.stepped(frame)
 
     def _attach(self, frame: Frame) -> None:
         frame.last, frame.limit, frame.usual = self.last, self.limit, self.usual
@@ -299,4 +311,4 @@ class Bank:
         # Who sleeps is taken to have said what the others did.
         score = np.square(past.chance - breached)
         scores = score + past.awake * (np.square(past.probability - breached) - score)
-        self._hedge.learn(index, scores, known, pending.share)
+        self._hedge.learn(index, np.concatenate((scores, score[None])), known, pending.share)

@@ -26,9 +26,15 @@ class Hedge:
     def __init__(self, experts: int, horizons: int, rows: int, memory: float) -> None:
         self._memory = memory
         self._loss = np.zeros((experts, horizons, rows), dtype=np.float32)
+        self._regret = np.log(experts) / _RATE
 
     def state(self) -> list[NDArray[np.generic]]:
         return [self._loss]
+
+    def excess(self, horizon: int, expert: int, other: int) -> NDArray[np.bool_]:
+        """Whether ``expert`` lost more against ``other`` than twice what weighing them may cost at most: (rows,)."""
+        behind: NDArray[np.bool_] = self._loss[expert, horizon] > self._loss[other, horizon] + 2 * self._regret
+        return behind
 
     def learn(self, horizon: int, scores: Floats, known: NDArray[np.bool_], share: float) -> None:
         """Add Brier scores (experts, rows), where ``known``; a forecast counts ``share`` of a horizon."""

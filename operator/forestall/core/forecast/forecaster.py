@@ -94,7 +94,7 @@ class BreachForecaster:
         height = self._versions.size
         shape = (len(self._steps), height)
         chance, lower, median, upper = (np.zeros(shape, dtype=np.float32) for _ in range(4))
-        evidence = np.zeros(height, dtype=np.float32)
+        doubt = np.zeros(height, dtype=np.int8)
         asked = self._sign * np.nan_to_num(self._limit).astype(np.float32)
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, height))
@@ -106,8 +106,8 @@ class BreachForecaster:
                 chance[index, part] = bank.shifted(index, view, asked[whole])[:kept]
                 lower[index, part], upper[index, part] = view.lower[:kept], view.upper[:kept]
                 median[index, part] = bank.median(index, view)[:kept]
-            evidence[part] = bank.evidence(0)[:kept]
-        return self._table(now, chance, np.stack((lower, median, upper)), evidence)
+            doubt[part] = _doubt(bank, frame, self._settings)[:kept]
+        return self._table(now, chance, np.stack((lower, median, upper)), doubt)
 
     def opinions(self) -> dict[str, NDArray[np.float32]]:
         """What each expert alone says, by its name: P(breach), (horizons, rows)."""
@@ -123,23 +123,23 @@ class BreachForecaster:
         return said
 
     def _table(
-        self, now: float, chance: NDArray[np.float32], bounds: NDArray[np.float32], evidence: NDArray[np.float32]
+        self, now: float, chance: NDArray[np.float32], bounds: NDArray[np.float32], doubt: NDArray[np.int8]
     ) -> ForecastTable:
         height = self._versions.size
         age, last = self._matrix.age(now)[:height], self._matrix.latest()[:height].astype(np.float64)
         limit, sign = self._limit[:height], self._sign[:height].astype(np.float64)
-        points = (
-            np.concatenate([bank.points for bank in self._banks])[:height] if self._banks else np.zeros(0, np.float32)
-        )
-        reason = self._abstentions(limit, age, points, evidence)
+        reason = doubt
+        reason[age > self._settings.stale_after * self._matrix.step] = _CODE[Abstention.STALE]
+        reason[np.isinf(age)] = _CODE[Abstention.NO_DATA]
+        reason[np.isnan(limit)] = _CODE[Abstention.NO_LIMIT]
         silent = reason > 0
         breached = ~silent & (sign * last > sign * limit)
-        probability = np.maximum.accumulate(np.clip(chance.T.astype(np.float64), 0, 1), axis=1)
+        probability = _rising(np.clip(chance.T.astype(np.float64), 0, 1))
         probability[breached] = 1
         probability[silent] = 0
         here = np.nan_to_num(last)[:, None]
-        ordered = np.sort(np.maximum.accumulate(bounds.astype(np.float64), axis=1), axis=0)
-        lower, median, upper = np.where(silent[:, None], here, sign[:, None] * ordered.transpose(0, 2, 1))
+        ordered = np.sort(_rising(bounds.astype(np.float64).transpose(0, 2, 1)), axis=0)
+        lower, median, upper = np.where(silent[:, None], here, sign[:, None] * ordered)
         below = sign[:, None] < 0
         return ForecastTable(
             made_at=now,
@@ -158,20 +158,6 @@ class BreachForecaster:
             rows=dict(self._matrix.rows),
         )
 
-    def _abstentions(
-        self,
-        limit: NDArray[np.float64],
-        age: NDArray[np.float64],
-        points: NDArray[np.float32],
-        evidence: NDArray[np.float32],
-    ) -> NDArray[np.int8]:
-        reason = np.zeros(limit.size, dtype=np.int8)
-        reason[(points < self._settings.least_points) | (evidence < _LEAST_SCORED)] = _CODE[Abstention.SHORT_HISTORY]
-        reason[age > self._settings.stale_after * self._matrix.step] = _CODE[Abstention.STALE]
-        reason[np.isinf(age)] = _CODE[Abstention.NO_DATA]
-        reason[np.isnan(limit)] = _CODE[Abstention.NO_LIMIT]
-        return reason
-
     def _cover_rows(self) -> None:
         """Have a bank for each row; the last one grows by doubling."""
         height = self._matrix.height
@@ -186,7 +172,8 @@ class BreachForecaster:
                 self._banks.append(Bank(_FIRST_BANK, self._steps, self._settings))
         added = height - self._versions.size
         self._versions = np.concatenate((self._versions, np.full(added, -1)))
-        self._apply_limits()
+        if not np.array_equal(self._versions, self._matrix.versions):
+            self._apply_limits()
 
     def _apply_limits(self) -> None:
         total = sum(bank.size for bank in self._banks)
@@ -241,6 +228,22 @@ class BreachForecaster:
         oldest = head - self._matrix.capacity
         kept = {key: [mark for mark in marks if mark[1] > oldest] for key, marks in self._censored.items()}
         self._censored = {key: marks for key, marks in kept.items() if marks and key in self._matrix}
+
+
+def _doubt(bank: Bank, frame: Frame, settings: ForecastSettings) -> NDArray[np.int8]:
+    """Codes of the reasons to abstain that lie in what was learned, the gravest last: (rows,)."""
+    reason = np.zeros(bank.size, dtype=np.int8)
+    reason[bank.unreliable()] = _CODE[Abstention.UNRELIABLE]
+    reason[bank.stepped(frame)] = _CODE[Abstention.CHANGE_POINT]
+    reason[(bank.points < settings.least_points) | (bank.evidence(0) < _LEAST_SCORED)] = _CODE[Abstention.SHORT_HISTORY]
+    return reason
+
+
+def _rising(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``values`` (..., horizons) such that none falls from one horizon to the next: midway between both ways."""
+    up = np.maximum.accumulate(values, axis=-1)
+    down = np.minimum.accumulate(values[..., ::-1], axis=-1)[..., ::-1]
+    return np.asarray((up + down) / 2)
 
 
 def _time_to_breach(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from forestall.core.forecast.experts.climatology import Climatology
 from forestall.core.forecast.experts.holt import Holt
-from forestall.core.forecast.experts.long_trend import LongTrend
 from forestall.core.forecast.experts.persistence import Persistence
 from forestall.core.forecast.experts.season import Season
 from forestall.core.forecast.experts.situation import Situation
@@ -63,13 +62,12 @@ class EventExpert(Protocol):
 
 
 def path_experts(rows: int, horizons: Sequence[int]) -> list[PathExpert]:
-    """The experts that forecast maxima, for ``rows`` series and horizons in steps."""
+    """The experts that forecast maxima of any series, for ``rows`` series and horizons in steps."""
     return [
         Persistence(),
         Holt(rows, horizons),
         LinearTrend(1, rows, horizons),
         LinearTrend(4, rows, horizons),
-        LongTrend(rows, horizons),
     ]
 
 

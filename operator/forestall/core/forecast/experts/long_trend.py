@@ -51,6 +51,17 @@ class LongTrend:
         rise: Floats = np.maximum(slope, slope * np.float32(self._horizons[index]))
         return frame.last + level + rise
 
+    def stepped(self, frame: Frame) -> NDArray[np.bool_]:
+        """Which series made a step so shortly ago that no line can be laid through what came after: (rows,)."""
+        result = np.zeros_like(frame.long_trend)
+        rows = np.flatnonzero(frame.long_trend)
+        if rows.size:
+            means = self._windows[0].read(frame.column)[1][:, rows]
+            weight = np.isfinite(means).astype(np.float32)
+            start = len(means) - _after_jump(np.where(weight > 0, means, np.float32(0)), weight).sum(axis=0)
+            result[rows] = start > len(means) - _LEAST_BLOCKS
+        return result
+
     def _trend(self, frame: Frame, index: int) -> tuple[Floats, Floats]:
         """Level now, from the last value, and slope per step, for each row; 0 and 0 where there is no clear trend."""
         key = (self.name, index)

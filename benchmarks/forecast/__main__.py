@@ -1,0 +1,94 @@
+"""`python -m benchmarks.forecast`: how good forecasts are and what they cost, as a table and as JSON.
+
+Recorded series come from a folder of CSV files (`--data`, or the environment variable FORESTALL_BENCH_DATA); the
+generated set is always measured as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.forecast import cost, data, leaks, protocol
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=os.environ.get("FORESTALL_BENCH_DATA"))
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/forecast.json"))
+    parser.add_argument("--only", choices=("skill", "leaks", "cost"), action="append")
+    parser.add_argument("--series", type=int, default=50_000, help="series of the cost measurement")
+    chosen = parser.parse_args()
+    parts = chosen.only or ["skill", "leaks", "cost"]
+    sets = {"generated": data.generated()}
+    if chosen.data:
+        sets |= data.recorded(Path(chosen.data))
+    results: dict[str, object] = {}
+    if "skill" in parts:
+        results["skill"] = {name: _skill(name, series) for name, series in sets.items()}
+    if "leaks" in parts:
+        results["leaks"] = {name: _leaks(name, series) for name, series in sets.items()}
+    if "cost" in parts:
+        results["cost"] = _cost(chosen.series)
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    chosen.output.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\nwritten to {chosen.output}")
+
+
+def _skill(name: str, series: data.Series) -> dict[str, object]:
+    result: dict[str, object] = {}
+    print(f"\n{name}: {len(series)} series")
+    print(
+        f"{'limits':8} {'horizon':>7} {'brier':>6} {'skill':>6} {'90 %':>13} {'> 0':>5} {'clim.':>6} {'pers.':>6} "
+        f"{'linear':>6} {'best':>6} {'calib.':>6} {'cover':>6} {'worst':>6}"
+    )
+    for limit_from in ("whole", "learned"):
+        started = time.monotonic()
+        run = protocol.run(series, limit_from)
+        for index, minutes in enumerate(protocol.MINUTES):
+            score = protocol.scores(run, index)
+            result[f"{limit_from}-{minutes}m"] = score
+            if score:
+                print(_line(limit_from, minutes, score))
+        print(f"  {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return result
+
+
+def _line(limit_from: str, minutes: int, score: dict[str, object]) -> str:
+    experts, best, interval = score["experts"], score["best_expert"], score["skill_interval"]
+    low, high = interval  # type: ignore[misc]
+    return (
+        f"{limit_from:8} {minutes:5} m {score['brier']:6.3f} {score['skill']:6.2f} {low:6.2f} {high:6.2f} "
+        f"{score['series_with_skill']:5.0%} {score['climatology']:6.3f} {experts['persistence']:6.3f} "  # type: ignore[index]
+        f"{score['predict_linear']:6.3f} {experts[best]:6.3f} {score['calibration_error']:6.3f} "  # type: ignore[index]
+        f"{score['coverage']:6.3f} {score['worst_day']:6.2f}"
+    )
+
+
+def _leaks(name: str, series: data.Series) -> dict[str, float]:
+    result = leaks.measure(series)
+    print(
+        f"\nleaks in {name}: {result['leaks']} leaks, {result['others']} others; recall {result['recall']:.1%}, "
+        f"false fires {result['false_fires']:.1%}, too early {result['too_early']:.1%}, "
+        f"error of the time {result['time_error_median']:.0%}, lead {result['lead_minutes_median']:.0f} min"
+    )
+    return result
+
+
+def _cost(count: int) -> dict[str, float]:
+    result = cost.measure(count)
+    print(
+        f"\ncost of {count} series: {result['tick_cpu_seconds_mean']:.2f} CPU-s a tick (at most "
+        f"{result['tick_cpu_seconds_max']:.2f}), {result['ticks_per_parse']:.1f} times the parsing of their answer, "
+        f"{result['rss_megabytes']:.0f} MB"
+    )
+    return result
+
+
+if __name__ == "__main__":
+    main()

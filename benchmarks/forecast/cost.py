@@ -1,0 +1,83 @@
+"""What a tick costs: CPU seconds and memory for many series, and what parsing their instant query costs beside it."""
+
+from __future__ import annotations
+
+import resource
+import time
+
+import numpy as np
+import orjson
+
+from forestall.core.forecast import BreachForecaster, Limit
+from forestall.core.series import SeriesMatrix
+
+_STEP, _CAPACITY = 30.0, 720
+_MINUTES = (30, 60, 180)
+
+
+def measure(count: int, ticks: int = 30) -> dict[str, float]:
+    """A steady state of ``count`` series: CPU seconds of a tick (update and forecast), mean and largest; RSS."""
+    random = np.random.default_rng(0)
+    matrix = SeriesMatrix(_STEP, _CAPACITY)
+    forecaster = BreachForecaster(matrix, [60.0 * minutes for minutes in _MINUTES])
+    forecaster.set_limits({key: Limit(5.0) for key in range(count)})
+    rows = np.array([matrix.row(key) for key in range(count)])
+    value, now = random.normal(0, 1, count), 1_700_000_000.0
+    seconds = []
+    for _ in range(_CAPACITY):  # fills the ring; what is measured later has full windows
+        now += _STEP
+        value = 0.98 * value + random.normal(0, 0.3, count)
+        matrix.push_rows(now, rows, value)
+        if matrix.head is not None and len(seconds) < 1:
+            seconds.append(_timed(lambda: forecaster.update(now)))  # noqa: B023 - called at once
+    warm = time.process_time()
+    forecaster.update(now)
+    learned = time.process_time() - warm
+    seconds = []
+    for _ in range(ticks):
+        now += _STEP
+        value = 0.98 * value + random.normal(0, 0.3, count)
+        matrix.push_rows(now, rows, value)
+        start = time.process_time()
+        forecaster.update(now)
+        forecaster.forecast(now)
+        seconds.append(time.process_time() - start)
+    parse = _parse_seconds(count)
+    return {
+        "series": count,
+        "tick_cpu_seconds_mean": float(np.mean(seconds)),
+        "tick_cpu_seconds_max": float(np.max(seconds)),
+        "parse_cpu_seconds": parse,
+        "ticks_per_parse": float(np.mean(seconds)) / parse,
+        "learn_history_cpu_seconds": learned,
+        "rss_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _timed(call: object) -> float:
+    start = time.process_time()
+    call()  # type: ignore[operator]
+    return time.process_time() - start
+
+
+def _parse_seconds(count: int) -> float:
+    """CPU seconds to parse an instant query's answer of ``count`` series."""
+    answer = orjson.dumps(
+        {
+            "status": "success",
+            "data": {
+                "resultType": "vector",
+                "result": [
+                    {
+                        "metric": {"namespace": "shop", "pod": f"web-{index}", "__name__": "memory_bytes"},
+                        "value": [1_700_000_000.123, "123456789.5"],
+                    }
+                    for index in range(count)
+                ],
+            },
+        }
+    )
+    start = time.process_time()
+    for _ in range(3):
+        {index: float(point["value"][1]) for index, point in enumerate(orjson.loads(answer)["data"]["result"])}
+    return (time.process_time() - start) / 3
