@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from forestall.actions import action_name
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import Evidence, Intent, ObjectRef
 from forestall.api.service_level_objective import Decision
@@ -40,8 +41,8 @@ class Proposal:
     act: Act
     cause: Signal
     target: ObjectRef
-    replicas: int | None
-    """The replicas that were found."""
+    level: int | None
+    """For Scale: what was found, and below which is never gone."""
 
     def intent(self, now: float) -> Intent:
         """Return what the journal begins with."""
@@ -57,7 +58,7 @@ class Proposal:
             target=self.target,
             action=policy.spec.actions[self.act.rung],
             mode=policy.spec.mode,
-            from_=self.replicas,
+            from_=self.level,
             to=self.act.replicas,
             evidence=Evidence(
                 indicator=cause.indicator,
@@ -112,7 +113,7 @@ class Decider:
         if case is None:
             return Hold("Withdrawn", "its objective or its policy does not exist any more")
         intent = remediation.spec.intent
-        action = terms.action_of(intent.action)
+        action = action_name(intent.action)
         cause = _same_indicator(case.signals, intent.evidence.indicator)
         if cause is None:
             return Hold("DataNotFresh", f"there is no fresh data of {intent.evidence.indicator}")
@@ -132,15 +133,17 @@ class Decider:
         found = await self._targets.read(case.slo, with_scale=any(rung.scale for rung in rungs))
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
-        spent = terms.spent(terms.ended(scene.remediations), case.policy, case.slo, case.episode)
+        spent = terms.spent(scene.remediations, case.policy, case.slo, case.episode)
         act = plan(trigger, rungs, case.signals, found.size, Situation(since, now, spent))
         if isinstance(act, Hold):
-            return act
+            return found.obstacle if act.reason == "NotScalable" and found.obstacle else act
         target = await self._node(act.node) if act.node is not None else found.ref
         if isinstance(target, Hold):
             return target
         hold = check(await self._context(scene, case, act.action, cause, target, now))
-        return hold or Proposal(case, act, cause, target, found.size.replicas if act.action == "Scale" else None)
+        return hold or Proposal(
+            case, act, cause, target, found.floor.level if act.action == "Scale" and found.floor else None
+        )
 
     async def _context(
         self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, now: float
@@ -167,7 +170,7 @@ class Decider:
             paused=scene.paused,
             allowed=terms.allowed(scene.guardrails, action, case.namespace_labels),
             victim_of=case.victim_of,
-            live=next((one.name for one in related if not one.ended), None),
+            live=next((one.name for one in related if terms.in_the_way(one)), None),
             cooldown=policy.spec.cooldown.seconds,
             history=ended,
             last_on_target=max((one.at for one in ended if one.name in on_target), default=None),

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import structlog
 
-from forestall.actions.base import Outlook
+from forestall.actions import Outlook, action_name
 from forestall.api import Remediation, RemediationPolicy
 from forestall.api.service_level_objective import Decision, Episode
 from forestall.api.times import seconds
@@ -167,15 +167,16 @@ class Engine:
         """Drive every remediation under way as far as it goes now; return action and phase of those that ended."""
         live = [one for one in self._registry.all(Remediation) if not one.ended]
         after = await asyncio.gather(*(self._drive(scene, one, found, now) for one in live))
-        return [(terms.action_of(one.spec.intent.action), one.status.phase) for one in after if one and one.ended]
+        return [(action_name(one.spec.intent.action), one.status.phase) for one in after if one and one.ended]
 
     async def _drive(
         self, scene: Scene, one: Remediation, found: Mapping[str, Findings], now: float
     ) -> Remediation | None:
         intent = one.spec.intent
         async with self._limit:
-            case = self._case_of(one, found.get(intent.objective.uid))
-            view = await self._outlook(scene, one, case)
+            here = found.get(intent.objective.uid)
+            case = self._case_of(one, here)
+            view = await self._outlook(scene, one, here)
             hold = await self._decider.recheck(scene, one, case, now)
             try:
                 after = await self._journal.advance(one, view, lambda _: hold, now)
@@ -188,13 +189,13 @@ class Engine:
             self._forecasting.censor(intent.objective.uid, since, now)
         return after
 
-    async def _outlook(self, scene: Scene, one: Remediation, case: Case | None) -> Outlook:
+    async def _outlook(self, scene: Scene, one: Remediation, found: Findings | None) -> Outlook:
+        policy = self._registry.by_uid(RemediationPolicy, one.spec.intent.policy.uid)
         ready = None
-        scale = one.spec.intent.action.scale
-        if case is not None and scale is not None and scale.capacity.type == "Proportional":
-            target = await self._targets.read(case.slo, with_scale=False)
+        if found is not None and one.spec.intent.action.scale is not None:
+            target = await self._targets.read(found.slo, with_scale=False)
             ready = target.size.ready if isinstance(target, Found) else None
-        view = outlook(one, case, ready)
+        view = outlook(one, found.slo if found else None, policy, found.signals if found else (), ready)
         return view if scene.paused is None else replace(view, frozen=Hold("Paused", scene.paused))
 
     def _case_of(self, one: Remediation, found: Findings | None) -> Case | None:
@@ -209,7 +210,7 @@ class Engine:
             (
                 one.name
                 for one in self._registry.all(Remediation)
-                if not one.ended and one.spec.intent.target.uid == target_uid
+                if terms.in_the_way(one) and one.spec.intent.target.uid == target_uid
             ),
             None,
         )

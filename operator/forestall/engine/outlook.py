@@ -1,59 +1,68 @@
 """What the present cycle says about the risk of a remediation that is under way."""
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
 
-from forestall.actions.base import Outlook
-from forestall.api import Remediation
+from forestall.actions import Outlook
+from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.core.decision import Hold
-from forestall.core.plan import need
+from forestall.core.plan import Need, need
 from forestall.core.risk import Signal
 from forestall.engine import terms
-from forestall.engine.act import Case
 
 _FAR = 0.5
 """A value that has come no further than this share of its limit is far from it, forecast or not."""
 
 
-_UNKNOWN = Outlook(fresh=False, probability=math.nan, breached=False, sampled_at=-math.inf)
-
-
-def outlook(remediation: Remediation, case: Case | None, ready: int | None) -> Outlook:
+def outlook(
+    remediation: Remediation,
+    slo: ServiceLevelObjective | None,
+    policy: RemediationPolicy | None,
+    signals: Sequence[Signal],
+    ready: int | None,
+) -> Outlook:
     """Return the outlook for the indicator that caused the remediation.
 
     The series that caused it may be gone, as a restarted pod's is: all series of the indicator count, of a node
-    only its own. `ready` are the replicas that serve now, where the capacity is proportional.
+    only its own. `ready` are the replicas that serve now. `slo` and `policy` are None when they are gone; what was
+    done is then given back by what is known.
     """
-    if case is None:
-        return replace(_UNKNOWN, withdrawn=Hold("Withdrawn", "its objective or its policy does not exist any more"))
     intent = remediation.spec.intent
-    signals = [signal for signal in case.signals if signal.indicator == intent.evidence.indicator]
+    mine = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
     if intent.target.kind == "Node":
-        signals = [signal for signal in signals if signal.label("node") == intent.target.name]
-    fresh = bool(signals) and all(signal.fresh for signal in signals)
+        mine = [signal for signal in mine if signal.label("node") == intent.target.name]
+    fresh = bool(mine) and all(signal.fresh for signal in mine)
     scale = terms.rung_of(intent.action).scale
-    within = terms.trigger_of(case.policy).within
-    wanted = need(scale, intent.evidence.indicator, case.signals, ready, within) if scale is not None else None
+    within = terms.trigger_of(policy).within if policy else None
+    wanted = need(scale, intent.evidence.indicator, signals, ready, within) if scale else Need(None, None, None)
+    # A declared capacity carries a total, which does not fall when replicas are added: it is covered, or not.
+    declared = scale is not None and scale.capacity.per_replica is not None and wanted.signal in mine
+    covered = declared and ready is not None and wanted.forecast is not None and wanted.forecast <= ready
     return Outlook(
         fresh=fresh,
-        probability=max((_probability(signal) for signal in signals), default=math.nan) if fresh else math.nan,
-        breached=any(signal.breached for signal in signals),
-        sampled_at=max((signal.sampled_at for signal in signals), default=-math.inf),
-        replicas_forecast=wanted.forecast if wanted else None,
-        replicas_observed=wanted.observed if wanted else None,
-        withdrawn=_withdrawn(case),
+        probability=0.0 if covered else _worst(mine) if fresh else math.nan,
+        breached=not covered and any(signal.breached for signal in mine),
+        sampled_at=max((signal.sampled_at for signal in mine), default=-math.inf),
+        replicas_forecast=wanted.forecast,
+        replicas_observed=wanted.observed,
+        withdrawn=_withdrawn(slo, policy),
     )
 
 
-def _withdrawn(case: Case) -> Hold | None:
-    policy = case.policy
+def _withdrawn(slo: ServiceLevelObjective | None, policy: RemediationPolicy | None) -> Hold | None:
+    if slo is None or policy is None:
+        return Hold("Withdrawn", "its objective or its policy does not exist any more")
     if policy.spec.suspend:
         return Hold("Withdrawn", f"policy {policy.name} was suspended")
     if policy.spec.mode == "Observe":
         return Hold("Withdrawn", f"policy {policy.name} only observes now")
-    if not policy.spec.objectives.matches(case.slo.metadata.labels):
-        return Hold("Withdrawn", f"policy {policy.name} does not select objective {case.slo.name} any more")
+    if not policy.spec.objectives.matches(slo.metadata.labels):
+        return Hold("Withdrawn", f"policy {policy.name} does not select objective {slo.name} any more")
     return None
+
+
+def _worst(signals: Sequence[Signal]) -> float:
+    return max((_probability(signal) for signal in signals), default=math.nan)
 
 
 def _probability(signal: Signal) -> float:

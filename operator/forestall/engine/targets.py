@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from forestall.actions import Floor, find_floor
 from forestall.api import ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
+from forestall.core.decision import Hold
 from forestall.core.plan import Target
 from forestall.engine.report import Problem
 from forestall.errors import ClusterError, Forbidden, NotFound
-from forestall.ports import Cluster, Scale
+from forestall.ports import Cluster
 
 _EVERY = 10
 """Intervals between two looks at the target of an objective that is not at risk."""
@@ -22,6 +24,10 @@ class Found:
     ref: ObjectRef
     """With its UID."""
     size: Target
+    floor: Floor | None = None
+    """What is raised to scale it; None where it can't be scaled, or nobody asked."""
+    obstacle: Hold | None = None
+    """Why it can't be scaled."""
 
 
 class Targets:
@@ -46,7 +52,7 @@ class Targets:
         try:
             async with self._limit:
                 body = await self._cluster.read(ref)
-                scale = await self._scale(ref) if with_scale else None
+                floor = await find_floor(self._cluster, ref) if with_scale else None
         except NotFound:
             return Problem("TargetMissing", f"{ref.kind} {ref.name} does not exist in namespace {ref.namespace}")
         except Forbidden as error:
@@ -55,20 +61,15 @@ class Targets:
             return Problem("TargetUnknown", f"{ref.kind} {ref.name} could not be read: {error}")
         uid = str(body["metadata"]["uid"])
         status = body.get("status") or {}
-        ready = status.get("readyReplicas", 0 if ref.api_version.startswith("apps/") else None)
+        replicas = floor.replicas if isinstance(floor, Floor) else None
+        # Where a kind does not tell how many serve, all that it asks for are taken to.
+        ready = status.get("readyReplicas", 0 if ref.api_version.startswith("apps/") else replicas)
         return Found(
             ref.model_copy(update={"uid": uid}),
-            Target(
-                replicas=scale.spec_replicas if scale else None,
-                ready=ready if ready is not None else (scale.status_replicas if scale else None),
-            ),
+            Target(replicas, ready),
+            floor if isinstance(floor, Floor) else None,
+            floor if isinstance(floor, Hold) else None,
         )
-
-    async def _scale(self, ref: ObjectRef) -> Scale | None:
-        try:
-            return await self._cluster.read_scale(ref)
-        except NotFound:
-            return None  # a kind without /scale can still be restarted
 
     def _due(self, slo: ServiceLevelObjective, now: float) -> bool:
         known = self._checked.get(slo.uid)

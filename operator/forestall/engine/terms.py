@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from forestall.actions import action_name, verified
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.guardrail import Budget
 from forestall.api.remediation_policy import Rung
@@ -12,13 +13,6 @@ from forestall.core.sizing import Capacity
 
 _FREE = frozenset({"Scale", "Restart"})
 """What every namespace may use where no Guardrail says otherwise. Nodes belong to everybody: never free."""
-
-
-def action_of(rung: Rung) -> str:
-    """Return the name of the action that a rung holds."""
-    if rung.scale is not None:
-        return "Scale"
-    return "Restart" if rung.restart is not None else "Cordon"
 
 
 def trigger_of(policy: RemediationPolicy) -> Trigger:
@@ -36,7 +30,7 @@ def rung_of(rung: Rung) -> RungTerms:
     """Return one rung of a ladder."""
     scale = rung.scale
     return RungTerms(
-        action=action_of(rung),
+        action=action_name(rung),
         indicators=frozenset(rung.indicators),
         scale=None
         if scale is None
@@ -108,17 +102,22 @@ def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
 
 
 def spent(
-    history: Sequence[Ended], policy: RemediationPolicy, slo: ServiceLevelObjective, episode: int
+    history: Sequence[Remediation], policy: RemediationPolicy, slo: ServiceLevelObjective, episode: int
 ) -> frozenset[int]:
-    """Return the rungs that were tried in this episode and did not help."""
+    """Return the rungs that were tried in this episode and did not help, also while they still give back."""
     return frozenset(
-        one.rung
+        one.spec.intent.rung
         for one in history
-        if one.policy_uid == policy.uid
-        and one.objective_uid == slo.uid
-        and one.episode == episode
-        and one.phase in ("RolledBack", "Failed", "Aborted")
+        if one.spec.intent.policy.uid == policy.uid
+        and one.spec.intent.objective.uid == slo.uid
+        and one.spec.intent.episode == episode
+        and (one.status.phase in ("RolledBack", "Failed") or verified(one) is False)
     )
+
+
+def in_the_way(one: Remediation) -> bool:
+    """Say whether nothing else may be done to the target meanwhile; what did not help leaves room for the next rung."""
+    return not one.ended and verified(one) is not False
 
 
 def _created(one: Remediation) -> float:
