@@ -5,9 +5,10 @@ peering, no event of its own.
 """
 
 import asyncio
+import contextlib
 import itertools
-import signal
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Coroutine, Iterator
 from typing import Any, Protocol
 
 import kopf
@@ -18,6 +19,8 @@ from forestall.registry import WATCHED, Invalid, Namespace, Registry
 
 WAIT_FOR_TOKEN = 60.0
 """How many seconds a refused token may take to be replaced in its file, before it is tried once more."""
+STOPPING = 10.0
+"""How many seconds Kopf gets to end."""
 PAGE = 500
 
 _log = structlog.get_logger(__name__)
@@ -54,38 +57,56 @@ class Access(Protocol):
         ...
 
 
-async def watch(
-    registry: Registry,
-    access: Access,
-    stop: asyncio.Event,
-    on_signal: Callable[[], None] | None = None,
-) -> None:
-    """Keep `registry` fresh until `stop` is set; what can't go on raises, and the process should be started anew.
+async def watch(registry: Registry, access: Access) -> None:
+    """Keep `registry` fresh until cancelled. What can't go on raises, and the process should be started anew.
 
-    Kopf cancels, when it ends, every task that was started after it: start the elector, the web server and the recorder
-    of events before. It also takes over SIGTERM and SIGINT; with `on_signal` they are given back as soon as it runs.
+    Kopf runs on an event loop of its own, in a thread: on a shared loop it cancels, when it ends, every task that was
+    started after it, takes the process's signals, and its reading of long lists holds up whatever else is due. What the
+    watches say is handed over to the loop that this is awaited on, so the registry needs no lock.
     """
-    ready = asyncio.Event()
-    returning = asyncio.create_task(_return_signals(ready, on_signal), name="signals")
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    stop = threading.Event()
+    operator = kopf.operator(
+        registry=handlers(registry, access, loop),
+        settings=settings(),
+        standalone=True,
+        clusterwide=True,
+        stop_flag=stop,
+    )
+    threading.Thread(target=_run, args=(operator, loop, ended), name="kopf", daemon=True).start()
     try:
-        await kopf.operator(
-            registry=handlers(registry, access),
-            settings=settings(),
-            standalone=True,
-            clusterwide=True,
-            stop_flag=stop,
-            ready_flag=ready,
-        )
+        await asyncio.shield(ended)
     finally:
-        returning.cancel()
+        stop.set()
+        await asyncio.wait({ended}, timeout=STOPPING)
 
 
-def handlers(registry: Registry, access: Access) -> kopf.OperatorRegistry:
-    """Return Kopf's registry with one handler a kind, and the login."""
+def _run(operator: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+    """Run Kopf to its end, and tell `ended` how it came."""
+    error: BaseException | None = None
+    try:
+        asyncio.run(operator)
+    except BaseException as raised:  # noqa: BLE001 -- whatever it is, it is raised where the end is awaited
+        error = raised
+
+    def tell() -> None:
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+            ended.exception()  # nobody may be waiting any more
+
+    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        loop.call_soon_threadsafe(tell)
+
+
+def handlers(registry: Registry, access: Access, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
+    """Return Kopf's registry with one handler a kind, and the login. `registry` and `access` live on `loop`."""
     own = kopf.OperatorRegistry()
-    kopf.on.login(registry=own, id="login")(_Logins(access))
+    kopf.on.login(registry=own, id="login")(_Logins(access, loop).log_in)
     for model in WATCHED:
-        kopf.on.event(*_selector(model), registry=own, id=model.PLURAL)(_Note(model.KIND, registry))
+        kopf.on.event(*_selector(model), registry=own, id=model.PLURAL)(_Note(model.KIND, registry, loop).take)
     return own
 
 
@@ -127,13 +148,17 @@ class _NoStorage(kopf.DiffBaseStorage):
 class _Note:
     """The handler of one kind: it notes what the watch said."""
 
-    def __init__(self, kind: str, registry: Registry) -> None:
+    def __init__(self, kind: str, registry: Registry, loop: asyncio.AbstractEventLoop) -> None:
         self._kind = kind
         self._registry = registry
+        self._loop = loop
 
-    async def __call__(self, event: kopf.RawEvent, **_: Any) -> None:
-        body: Any = event["object"]
-        if event["type"] == "DELETED":
+    async def take(self, event: kopf.RawEvent, **_: Any) -> None:
+        """Hand one event over to the registry's loop; Kopf calls this on its own."""
+        self._loop.call_soon_threadsafe(self._note, event["type"], event["object"])
+
+    def _note(self, what: str | None, body: Any) -> None:
+        if what == "DELETED":
             self._registry.remove(self._kind, body["metadata"]["uid"])
             return
         entry = self._registry.put(self._kind, body)
@@ -145,12 +170,14 @@ class _Note:
 class _Logins:
     """The login handler. When a token was refused it waits for the next one, for else Kopf would end the process."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, loop: asyncio.AbstractEventLoop) -> None:
         self._access = access
+        self._loop = loop
         self._given: Login | None = None
         self._attempt = 0
 
-    async def __call__(self, **_: Any) -> kopf.ConnectionInfo:
+    async def log_in(self, **_: Any) -> kopf.ConnectionInfo:
+        """Return the present login; not the first time, the next one."""
         if self._given is not None:
             _log.warning("login refused", server=self._given.server)
             await self._renewed(self._given.token)
@@ -173,20 +200,16 @@ class _Logins:
     async def _renewed(self, refused: str | None) -> None:
         try:
             async with asyncio.timeout(WAIT_FOR_TOKEN):
-                while not await self._access.renew(refused):  # noqa: ASYNC110 -- nobody tells when a file changes
+                while not await self._renew(refused):  # noqa: ASYNC110 -- nobody tells when a file changes
                     await asyncio.sleep(1)
         except TimeoutError:
             _log.warning("no other token came, trying the same again")
+
+    async def _renew(self, refused: str | None) -> bool:
+        renewing = asyncio.run_coroutine_threadsafe(self._access.renew(refused), self._loop)
+        return await asyncio.wrap_future(renewing)
 
 
 def _selector(model: type[Resource]) -> tuple[str, ...]:
     group = () if model is Namespace else (API_VERSION,)
     return (*group, model.PLURAL)
-
-
-async def _return_signals(ready: asyncio.Event, on_signal: Callable[[], None] | None) -> None:
-    """Take SIGTERM and SIGINT back from Kopf, which would cancel the cycle in its middle."""
-    await ready.wait()
-    if on_signal is not None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, on_signal)

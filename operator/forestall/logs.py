@@ -5,8 +5,13 @@ import sys
 
 import structlog
 
-# What libraries say at a level that is too low for what it is.
-_QUIET = {"kopf": logging.WARNING, "aiohttp.access": logging.WARNING, "asyncio": logging.WARNING}
+# What libraries say at a level that is too high for what it is.
+_QUIET = {
+    "kopf": logging.WARNING,
+    "kopf._core.reactor.running": logging.ERROR,  # that it takes no signals, where it is not asked to
+    "aiohttp.access": logging.WARNING,
+    "asyncio": logging.WARNING,
+}
 
 
 def configure(level: str = "info", *, as_json: bool | None = None) -> None:

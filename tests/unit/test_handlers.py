@@ -59,7 +59,7 @@ async def test_a_refused_token_is_waited_for(monkeypatch):
     async def nap(seconds: float) -> None:
         naps.append(seconds)
 
-    log_in = handlers._Logins(access)
+    log_in = handlers._Logins(access, asyncio.get_running_loop()).log_in
     first = await log_in()
     monkeypatch.setattr(asyncio, "sleep", nap)
     second = await log_in()
@@ -70,19 +70,19 @@ async def test_a_refused_token_is_waited_for(monkeypatch):
 
 async def test_a_token_that_stays_the_same_is_tried_again_as_new(monkeypatch):
     monkeypatch.setattr(handlers, "WAIT_FOR_TOKEN", 0.01)
-    log_in = handlers._Logins(Access("one"))
+    log_in = handlers._Logins(Access("one"), asyncio.get_running_loop()).log_in
     first, second = await log_in(), await log_in()
     assert second.token == "one"
     assert second != first  # Kopf never takes the same credentials twice
 
 
 async def test_a_client_certificate_needs_no_token():
-    info = await handlers._Logins(Access(None))()
+    info = await handlers._Logins(Access(None), asyncio.get_running_loop()).log_in()
     assert (info.scheme, info.token) == (None, None)
 
 
-def test_one_handler_a_kind():
-    registry = handlers.handlers(Registry(), Access("t"))
+async def test_one_handler_a_kind():
+    registry = handlers.handlers(Registry(), Access("t"), asyncio.get_running_loop())
     assert {(each.group, each.version, each.any_name) for each in registry._watching.get_all_selectors()} == {
         ("forestall.dev", "v1alpha1", "servicelevelobjectives"),
         ("forestall.dev", "v1alpha1", "remediationpolicies"),
@@ -94,6 +94,6 @@ def test_one_handler_a_kind():
 
 
 @pytest.mark.parametrize("kind", ["changing", "spawning", "indexing", "webhooks"])
-def test_no_other_handlers(kind):
-    registry = handlers.handlers(Registry(), Access("t"))
+async def test_no_other_handlers(kind):
+    registry = handlers.handlers(Registry(), Access("t"), asyncio.get_running_loop())
     assert not list(getattr(registry, f"_{kind}").get_all_handlers())

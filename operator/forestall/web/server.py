@@ -10,10 +10,7 @@ from forestall.web.telemetry import Telemetry
 
 
 class WebServer:
-    """Answers `/livez`, `/readyz` and `/metrics`; an asynchronous context manager.
-
-    Start it before Kopf: Kopf cancels, when it ends, every task that started later.
-    """
+    """Answers `/livez`, `/readyz` and `/metrics`; an asynchronous context manager."""
 
     def __init__(self, health: Health, telemetry: Telemetry, host: str = "", port: int = 8080) -> None:
         self._health = health

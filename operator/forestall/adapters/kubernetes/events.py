@@ -61,10 +61,7 @@ class _Bucket:
 
 
 class Recorder:
-    """Posts events in the background; an asynchronous context manager that gives the waiting ones a moment at the end.
-
-    Start it before Kopf: Kopf cancels, when it ends, every task that started later.
-    """
+    """Posts events in the background; an asynchronous context manager, whose end gives the waiting ones a moment."""
 
     def __init__(
         self,

@@ -125,7 +125,7 @@ def _record(body: dict[str, Any]) -> LeaseRecord:
 
 
 class Elector:
-    """Tries to lead, and to go on leading; `run` it as a task, before Kopf is started.
+    """Tries to lead, and to go on leading; `run` it as a task.
 
     `identity` must be unique to this process, not only to its pod. `on_lost` is called once when a lead is lost for any
     reason but `stop`: the process must exit then, for what its requests under way still do is not known to it.
