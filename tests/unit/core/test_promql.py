@@ -190,6 +190,19 @@ def test_a_query_that_speaks_of_the_marker_is_not_joined():
     assert not promql.prepare('label_replace(x, "__forestall_query", "7", "", "")').joinable
 
 
+@pytest.mark.parametrize(
+    ("expr", "seconds"),
+    [
+        ("x", 0),
+        ("rate(x[5m]) / rate(x[1h])", 3600),
+        ("max_over_time(rate(x[5m])[1d:])", 86700),
+        ("topk(scalar(max_over_time(x[1d])), x offset 1w)", 86400),
+    ],
+)
+def test_what_a_query_looks_back_at_is_known(expr, seconds):
+    assert promql.prepare(expr).reach == seconds
+
+
 def test_nothing_that_cannot_be_asked_is_prepared():
     with pytest.raises(InvalidQuery):
         promql.prepare("x[5m]")

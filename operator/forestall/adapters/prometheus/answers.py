@@ -108,6 +108,8 @@ def _refuse_by_status(status: int) -> NoReturn:
     words = f"the source answers {_words(status)}"
     if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.BAD_REQUEST):
         raise QueryTrouble("QueryRefused", words)
+    if status == HTTPStatus.GATEWAY_TIMEOUT:  # a proxy lost patience with this request
+        raise QueryTrouble("SourceTimeout", words, load=True)
     if status >= 500 or status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT):
         raise SourceTrouble("SourceDown", words, passing=True)
     raise SourceTrouble("SourceBadAnswer", f"{words}: check its url")

@@ -16,6 +16,8 @@ from forestall.ports import QueryFailure
 
 _LONGEST_REQUEST = 200_000
 _LEAST_S = 0.1
+_LIGHT_S = 3600.0
+"""Queries that look at less of the past than this weigh the same."""
 _ABOUT_ONE_QUERY = "PromQL warning"
 """How warnings begin that Prometheus gives about an expression, rather than about its data as a whole."""
 
@@ -27,6 +29,13 @@ class Question:
     text: str
     max_series: int
     joinable: bool = True
+    reach: float = 0.0
+    """How much of the past (s) it looks at."""
+
+    @property
+    def weight(self) -> float:
+        """What it costs the source, compared with a query for the present."""
+        return max(1.0, self.reach / _LIGHT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +86,41 @@ class Inquiry:
                 self._outcomes[question.text] = remembered
             else:
                 due.append(question)
-        groups = self._groups(due)
-        # One request goes first: a source that is down is to cost one timeout, not one for each request.
-        waiting, groups = groups[1:], groups[:1]
-        while groups and self.down is None and time.monotonic() < self._deadline - _LEAST_S:
-            parted = await self._go(groups)
-            groups, waiting = waiting + parted, []
+        # What looks far back takes long, and comes last, so that nothing else waits for it.
+        light = [question for question in due if question.weight <= 1]
+        heavy = [question for question in due if question.weight > 1]
+        for some in (light, heavy):
+            await self._ask(some)
         reason = failure(self.down or SourceTrouble("SourceTimeout", "there was no time left to ask in this cycle"))
         for question in due:
             self._outcomes.setdefault(question.text, reason)
         return self._outcomes
 
+    async def _ask(self, questions: Sequence[Question]) -> None:
+        groups = self._groups(questions)
+        # One request goes first: a source that is down is to cost one timeout, not one for each request.
+        waiting, groups = groups[1:], groups[:1]
+        while groups and self.down is None and time.monotonic() < self._deadline - _LEAST_S:
+            parted = await self._go(groups)
+            groups, waiting = waiting + parted, []
+
     def _groups(self, questions: Sequence[Question]) -> list[tuple[Question, ...]]:
+        """Return the questions by the requests that they are asked in."""
+
         def most(question: Question) -> int:
             return min(self._memory.most_together(question.text) or self._most, self._most if question.joinable else 1)
 
         groups: list[tuple[Question, ...]] = []
         for size, some in groupby(sorted(questions, key=most, reverse=True), key=most):
             group: list[Question] = []
-            length = 0
+            length = weight = 0.0
             for question in some:
-                if group and (len(group) == size or length + len(question.text) > _LONGEST_REQUEST):
-                    groups.append(tuple(group))
-                    group, length = [], 0
-                group.append(question)
                 length += len(question.text)
+                weight += question.weight
+                if group and (weight > size or length > _LONGEST_REQUEST):
+                    groups.append(tuple(group))
+                    group, length, weight = [], len(question.text), question.weight
+                group.append(question)
             groups.append(tuple(group))
         return groups
 
@@ -129,6 +148,10 @@ class Inquiry:
             self._answered = True
             self._sort(group, payload, most)
         except SourceTrouble as trouble:
+            if trouble.load and self._answered:
+                return QueryTrouble(trouble.reason, str(trouble), load=True)
+            if trouble.load and len(group) > 1:  # if it was these queries, the next time others go first
+                self._part(group, QueryTrouble(trouble.reason, str(trouble)))
             self.down = self.down or trouble
         except QueryTrouble as trouble:
             return trouble

@@ -163,7 +163,7 @@ def _read(raw: BaseHTTPResponse, deadline: float) -> bytes:
         if size > LARGEST:
             raise too_large(parts[0], LARGEST)
         if time.monotonic() > deadline:
-            raise SourceTrouble("SourceTimeout", "the source did not finish its answer in time")
+            raise SourceTrouble("SourceTimeout", "the source did not finish its answer in time", load=True)
     return b"".join(parts)
 
 
@@ -171,7 +171,7 @@ def _translated(error: Exception) -> SourceTrouble:
     if isinstance(error, requests.ConnectTimeout):
         return SourceTrouble("SourceTimeout", f"the source did not accept a connection within {_CONNECT_S:g} s")
     if isinstance(error, requests.Timeout | ReadTimeoutError):
-        return SourceTrouble("SourceTimeout", "the source did not answer in time")
+        return SourceTrouble("SourceTimeout", "the source did not answer in time", load=True)
     cause = _cause(error)
     if isinstance(cause, ssl.SSLError):
         return SourceTrouble("SourceDown", f"no TLS connection to the source: {cause.reason or cause}")

@@ -126,7 +126,7 @@ def _questions(prepared: Iterable[tuple[Query, Prepared]]) -> dict[str, Question
     for query, each in prepared:
         known = questions.get(each.text)
         most = max(query.max_series, known.max_series if known else 0)
-        questions[each.text] = Question(each.text, most, each.joinable)
+        questions[each.text] = Question(each.text, most, each.joinable, each.reach)
     return questions
 
 

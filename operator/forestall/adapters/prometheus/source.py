@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
 
@@ -12,8 +13,7 @@ from forestall.adapters.prometheus.asking import Inquiry, Outcome, Pace, Questio
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.connection import THREADS, Connection
 from forestall.adapters.prometheus.memory import Memory
-from forestall.adapters.prometheus.trouble import SourceTrouble, failure
-from forestall.errors import MetricsError
+from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
 
 _ATTEMPTS = 3
 _LEAST_S = 0.1
@@ -21,6 +21,10 @@ _GRACE_S = 1.0
 
 Request = Callable[[Connection, str, int, float], Payload]
 """Asks a connection for an expression: at most so many series, within so many seconds."""
+
+
+def _no_time() -> SourceTrouble:
+    return SourceTrouble("SourceTimeout", "there was no time left to ask in this cycle")
 
 
 class Source:
@@ -42,7 +46,7 @@ class Source:
 
     def close(self) -> None:
         """Close the connections; requests under way end by themselves."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)
         if self._connection is not None:
             self._connection.close()
 
@@ -56,8 +60,12 @@ class Source:
         except SourceTrouble as trouble:
             return {question.text: failure(trouble) for question in questions}
 
+        # Whatever one request takes, there is time left to find out which of its queries it was.
+        patience = min(self.config.timeout, (deadline - time.monotonic()) / 2)
+
         async def send(expr: str, limit: int) -> Payload:
-            return await self._retrying(deadline)(self._once, connection, request, expr, limit, deadline)
+            work = partial(request, connection, expr, limit)
+            return await self._retrying(deadline)(self._once, work, patience, deadline)
 
         inquiry = Inquiry(send, self._memory, pace, deadline)
         outcomes = await inquiry.ask(questions)
@@ -73,18 +81,26 @@ class Source:
             reraise=True,
         )
 
-    async def _once(self, connection: Connection, request: Request, expr: str, limit: int, deadline: float) -> Payload:
-        timeout = min(self.config.timeout, deadline - time.monotonic())
+    async def _once(self, work: Callable[[float], Payload], patience: float, deadline: float) -> Payload:
+        timeout = min(patience, deadline - time.monotonic())
         if timeout < _LEAST_S:
-            raise SourceTrouble("SourceTimeout", "there was no time left to ask in this cycle")
+            raise _no_time()
         self._on_request()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, request, connection, expr, limit, timeout)
+        try:
+            return await self._in_thread(work, timeout)
+        except (SourceTrouble, QueryTrouble) as trouble:
+            self._on_failure(trouble.reason)
+            if trouble.load and timeout < patience:
+                raise _no_time() from trouble  # with more time it might have done
+            raise
+
+    async def _in_thread(self, work: Callable[[float], Payload], seconds: float) -> Payload:
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._threads, work, seconds)
+        except RuntimeError as error:
+            raise SourceTrouble("SourceMissing", "the source was removed or changed meanwhile") from error
         try:
             # The thread minds the timeout too; only a server that sends its headers byte by byte can outlast it.
-            return await asyncio.wait_for(work, timeout + _GRACE_S)
+            return await asyncio.wait_for(running, seconds + _GRACE_S)
         except TimeoutError as error:
-            self._on_failure("SourceTimeout")
-            raise SourceTrouble("SourceTimeout", "the source did not finish its answer in time") from error
-        except MetricsError as trouble:
-            self._on_failure(trouble.reason)
-            raise
+            raise SourceTrouble("SourceTimeout", "the source did not answer in time", load=True) from error

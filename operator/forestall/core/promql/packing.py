@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from forestall.core.promql.freshness import Freshness, freshness_of
-from forestall.core.promql.syntax import SCALAR, query_tree, render, value_type
+from forestall.core.promql.syntax import SCALAR, query_tree, reach, render, value_type
 
 MARKER = "__forestall_query"
 """The label that says which of the joined queries a series belongs to: its number. Names that begin with two
@@ -21,6 +21,8 @@ class Prepared:
     freshness: Freshness
     joinable: bool
     """Whether it can be joined with others."""
+    reach: float
+    """How much of the past (s) it looks at: what it costs the source grows with this."""
 
 
 @lru_cache(maxsize=16384)  # the same queries come again in each cycle
@@ -34,7 +36,7 @@ def prepare(expr: str) -> Prepared:
     text = render(tree)
     if value_type(tree) == SCALAR:
         text = f"vector({text})"
-    return Prepared(text, freshness_of(tree), MARKER not in text)
+    return Prepared(text, freshness_of(tree), MARKER not in text, reach(tree))
 
 
 def freshness_question(selector: str) -> str:

@@ -188,6 +188,14 @@ def value_type(node: ast.Expr) -> ast.ValueType:
             return VECTOR
 
 
+def reach(node: ast.Expr) -> float:
+    """Return how much of the past (s) an expression looks at, through the longest of its ranges."""
+    inner = max((reach(child) for child in children(node)), default=0.0)
+    if isinstance(node, ast.MatrixSelector | ast.SubqueryExpr) and node.range is not None:
+        return inner + node.range.total_seconds()
+    return inner
+
+
 def _check(tree: ast.Expr) -> None:
     """Refuse what the parser takes and a source does not, or what can't be written again."""
     level: list[ast.Expr] = [tree]
