@@ -84,9 +84,16 @@ async def watch(registry: Registry, access: Access) -> None:
 
 def _run(operator: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
     """Run Kopf to its end, and tell `ended` how it came."""
+
+    async def operate() -> None:
+        try:
+            await operator
+        finally:
+            await asyncio.sleep(0.25)  # closed connections need a moment before the loop goes
+
     error: BaseException | None = None
     try:
-        asyncio.run(operator)
+        asyncio.run(operate())
     except BaseException as raised:  # noqa: BLE001 -- whatever it is, it is raised where the end is awaited
         error = raised
 
