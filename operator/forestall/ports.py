@@ -135,6 +135,10 @@ class Cluster(Protocol):
         """Create the object; `Conflict` where the name exists."""
         ...
 
+    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
+        """Delete the object; `Conflict` unless it still has `resource_version`, `NotFound` where it is gone already."""
+        ...
+
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
     ) -> Mapping[str, Any]:

@@ -84,11 +84,11 @@ async def _run(options: RunOptions) -> int:
                         ("lease", elector.run()),
                         ("pruner", pruner.run()),
                         ("cycles", loop.run(options.interval)),
-                        ("watch", watch(registry, access, stop, stop.set)),
+                        ("watch", watch(registry, access)),
                     )
                 ]
                 await stop.wait()
-                for task in background[:-1]:
+                for task in background:
                     task.cancel()
         await elector.release()
     if failures:

@@ -317,6 +317,7 @@ ALWAYS = [
     *(("watch", f"{kind.PLURAL}.forestall.dev", "") for kind in KINDS),
     *(("patch", f"{kind.PLURAL}.forestall.dev/status", "shop") for kind in KINDS),
     ("create", "remediations.forestall.dev", "shop"),
+    ("delete", "remediations.forestall.dev", "shop"),
     ("update", "remediations.forestall.dev/status", "shop"),
     ("create", "events", "shop"),
     ("patch", "events", "shop"),
@@ -360,7 +361,6 @@ NEVER = [
     ("patch", "remediationpolicies.forestall.dev", "shop"),
     ("patch", "remediations.forestall.dev", "shop"),
     ("approve", "remediations.forestall.dev", "shop"),
-    ("delete", "remediations.forestall.dev", "shop"),
     ("patch", "guardrails.forestall.dev", ""),
     ("update", "customresourcedefinitions.apiextensions.k8s.io", ""),
 ]

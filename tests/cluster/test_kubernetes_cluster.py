@@ -261,6 +261,18 @@ async def test_creates_once(kubernetes, namespace):
         await kubernetes.create(body)
 
 
+async def test_deletes_only_what_was_seen(kubernetes, namespace):
+    created = await kubernetes.create(objective("checkout", namespace=namespace))
+    target = slo_ref(namespace, "checkout", created["metadata"]["uid"])
+    with pytest.raises(Conflict):
+        await kubernetes.delete(target, "1")
+    await kubernetes.delete(target, created["metadata"]["resourceVersion"])
+    with pytest.raises(NotFound):
+        await kubernetes.read(target)
+    with pytest.raises(NotFound):
+        await kubernetes.delete(target, created["metadata"]["resourceVersion"])
+
+
 async def test_tells_why_the_server_refused(kubernetes, namespace):
     bad = objective("checkout", namespace=namespace)
     bad["spec"]["objective"] = 180

@@ -53,6 +53,12 @@ class DryRunCluster:
         _log.info("would create", kind=body["kind"], namespace=metadata.get("namespace", ""), name=metadata["name"])
         return _merged(body, {"metadata": {"uid": "dry-run", "resourceVersion": "0", "generation": 1}})
 
+    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
+        """Log what would go; `Conflict` unless the object still has `resource_version`."""
+        found = await self._cluster.read(ref)
+        _check(found["metadata"]["resourceVersion"], resource_version, ref)
+        _log.info("would delete", **_who(ref))
+
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
     ) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """The cycle: observe, forecast, assess, plan, guard, act, verify, for all objectives together."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,12 +30,15 @@ from forestall.engine.signals import Forecasting
 from forestall.engine.targets import Found, Targets
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError
-from forestall.journal import Journal
+from forestall.journal import Journal, reap
 from forestall.ports import Cluster, Metrics
 from forestall.registry import Registry
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_REAP_EVERY = 3600.0
+"""Seconds between two looks for history that can go."""
 
 _log = structlog.get_logger()
 
@@ -61,6 +65,7 @@ class Engine:
     def __init__(
         self, metrics: Metrics, cluster: Cluster, registry: Registry, settings: Settings, journal: Journal | None = None
     ) -> None:
+        self._cluster = cluster
         self._registry = registry
         self._settings = settings
         self._watch = Watch(registry, settings.interval)
@@ -73,6 +78,7 @@ class Engine:
         self._episodes: dict[str, Episode] = {}
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._opening = asyncio.Lock()
+        self._reaped = -math.inf
 
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
         """Run one cycle at `now` (seconds since the epoch). A standby observes and forecasts, and writes nothing."""
@@ -120,6 +126,7 @@ class Engine:
         self._decider.forget(set(found))
         ended = await self._advance(scene, settled, now)
         await self._publisher.publish(settled, now)
+        await self._reap(scene, now)
         return settled, ended
 
     async def _one(
@@ -168,6 +175,14 @@ class Engine:
         live = [one for one in self._registry.all(Remediation) if not one.ended]
         after = await asyncio.gather(*(self._drive(scene, one, found, now) for one in live))
         return [(action_name(one.spec.intent.action), one.status.phase) for one in after if one and one.ended]
+
+    async def _reap(self, scene: Scene, now: float) -> None:
+        """Delete now and then what is history that nobody needs any more."""
+        if 0 <= now - self._reaped < _REAP_EVERY:
+            return
+        self._reaped = now
+        for each in await reap(self._cluster, scene.remediations, scene.objectives.keys(), now):
+            self._registry.remove(Remediation.KIND, each.uid)
 
     async def _drive(
         self, scene: Scene, one: Remediation, found: Mapping[str, Findings], now: float

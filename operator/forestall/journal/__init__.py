@@ -1,8 +1,8 @@
 """The life of a Remediation: intended in writing, guarded, approved, done once, verified, given back."""
 
 from forestall.actions import Outlook, verified
-from forestall.journal.history import overdue
+from forestall.journal.history import overdue, reap
 from forestall.journal.journal import Guard, Journal
 from forestall.journal.names import name_of
 
-__all__ = ["Guard", "Journal", "Outlook", "name_of", "overdue", "verified"]
+__all__ = ["Guard", "Journal", "Outlook", "name_of", "overdue", "reap", "verified"]

@@ -1,10 +1,19 @@
 """Which ended remediations are history that nobody needs any more."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
-from forestall.api.remediation import Remediation
+from forestall.api import API_VERSION
+from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
+from forestall.errors import ClusterError, NotFound
+from forestall.ports import Cluster
+
+TTL: Final = 30 * 86400.0
+"""After how many seconds an ended remediation is deleted."""
+KEEP: Final = 20
+"""How many ended remediations of one objective are kept at the most."""
 
 
 def overdue(
@@ -28,6 +37,23 @@ def overdue(
             if each.spec.intent.episode != newest and (rank >= keep or _ended_at(each) <= now - ttl)
         ]
     return result
+
+
+async def reap(
+    cluster: Cluster, remediations: Sequence[Remediation], objectives: Collection[str], now: float
+) -> list[Remediation]:
+    """Delete what is overdue, as it was seen; return what is gone. What can't be deleted stays for the next time."""
+    gone = []
+    for each in overdue(remediations, objectives, now, ttl=TTL, keep=KEEP):
+        ref = ObjectRef(api_version=API_VERSION, kind=each.KIND, namespace=each.namespace, name=each.name, uid=each.uid)
+        try:
+            await cluster.delete(ref, each.metadata.resource_version)
+        except NotFound:
+            pass
+        except ClusterError:
+            continue
+        gone.append(each)
+    return gone
 
 
 def _ended_at(remediation: Remediation) -> float:

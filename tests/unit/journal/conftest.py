@@ -96,6 +96,13 @@ class World:
         created: Mapping[str, Any] = await self._call("create", lambda: self._create(body))
         return created
 
+    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
+        def remove() -> None:
+            self._checked(ref, resource_version)
+            del self.objects[ref.kind, ref.namespace, ref.name]
+
+        await self._call("delete", remove)
+
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
     ) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from forestall.api import Remediation
 from forestall.api.times import seconds, stamp
-from forestall.journal import name_of, overdue
+from forestall.journal import name_of, overdue, reap
 
 DAY = 86400.0
 NOW = 100 * DAY
@@ -75,3 +75,14 @@ def test_old_history_goes_but_never_what_lives_or_keeps_an_episode_from_being_re
     assert episodes(found) == [5, 4, 3, 2]
     assert episodes(overdue(history, {"o-1"}, NOW, ttl=99 * DAY, keep=4)) == [4, 3, 2]
     assert episodes(overdue(history, set(), NOW, ttl=8 * DAY, keep=100)) == [8, 7, 6, 5, 4, 3, 2]
+
+
+async def test_history_is_deleted_as_it_was_seen_and_nothing_else(run, world):
+    old, young = life(run, 1, ended_days_ago=40), life(run, 2, ended_days_ago=1)
+    for each in (old, young):
+        world.put("Remediation", "shop", each.name, each.uid, **each.dump())
+    seen = [Remediation.read(body) for key, body in world.objects.items() if key[0] == "Remediation"]
+    world.change("Remediation", young.name, {"metadata": {"labels": {"looked": "at"}}})
+    assert [each.name for each in await reap(world, seen, {"o-1"}, NOW)] == [old.name]
+    assert ("Remediation", "shop", old.name) not in world.objects
+    assert ("Remediation", "shop", young.name) in world.objects

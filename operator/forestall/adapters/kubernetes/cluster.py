@@ -98,6 +98,11 @@ class KubernetesCluster:
         )
         return await self._request("POST", ref, body=body)
 
+    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
+        """Delete the object; `Conflict` unless it still has `resource_version`, `NotFound` where it is gone already."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": _precondition(ref, resource_version)}
+        await self._request("DELETE", ref, body=options)
+
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
     ) -> Mapping[str, Any]:
@@ -157,7 +162,7 @@ class KubernetesCluster:
         if method == "GET":
             seconds = TIMEOUT
         else:
-            query = {**(query or {}), "fieldManager": MANAGER}
+            query = {**(query or {}), **({} if method == "DELETE" else {"fieldManager": MANAGER})}
             seconds = min(TIMEOUT, self._fence())
         try:
             return await self._api.request(
