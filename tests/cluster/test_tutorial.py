@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -48,8 +49,12 @@ def blocks(page: Path) -> list[Block]:
 
 
 def pattern(output: str) -> re.Pattern[str]:
-    """Return what a shown output matches: `...` stands for anything."""
-    return re.compile(".*".join(re.escape(part) for part in output.strip().split("...")), re.DOTALL)
+    """Return what a shown output matches: `...` stands for anything in a line, and alone for any lines."""
+    lines = [
+        r"(?:.*\n)*?" if line == "..." else ".*".join(map(re.escape, line.split("..."))) + r"\n"
+        for line in output.splitlines()
+    ]
+    return re.compile("^" + "".join(lines), re.MULTILINE)
 
 
 def requests_until(at: float) -> float:
@@ -105,38 +110,53 @@ def environment(reader, programs, tmp_path_factory) -> dict[str, str]:
     return {**os.environ, **reader.environment, "PATH": os.pathsep.join(path), "NO_COLOR": "1"}
 
 
-@pytest.fixture(scope="module")
-def operator(reader, environment):
-    """Return what starts the operator, once its chart is installed."""
+class Shell:
+    """Runs the page's commands as a reader's shell does, with the operator beside it from its installation on."""
 
-    def start() -> None:
-        kubeconfig = reader.kubeconfig_for("forestall-system", "forestall")
+    def __init__(self, reader: ControlPlane, environment: dict[str, str], folder: Path) -> None:
+        self._reader = reader
+        self._environment = environment
+        self._folder = folder
+        self._operator: subprocess.Popen[bytes] | None = None
+
+    def run(self, commands: str) -> tuple[int, str]:
+        """Return exit code and output; stop early when the operator has ended, for then nothing comes true any more."""
+        with tempfile.TemporaryFile("w+") as output:
+            shell = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", commands],
+                cwd=self._folder,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            deadline = time.monotonic() + 240
+            while shell.poll() is None and time.monotonic() < deadline and not self._operator_ended():
+                time.sleep(0.1)
+            shell.kill()
+            output.seek(0)
+            return shell.wait(), output.read()
+
+    def start_operator(self) -> None:
+        kubeconfig = self._reader.kubeconfig_for("forestall-system", "forestall")
         command = [sys.executable, "-m", "forestall", "run", "--namespace=forestall-system", "--identity=tutorial"]
         command += ["--interval=2s", "--listen=127.0.0.1:0", f"--kubeconfig={kubeconfig}"]
-        reader.workspace.start("operator", command, env=environment)
+        self._operator = self._reader.workspace.start("operator", command, env=self._environment)
 
-    return start
+    def _operator_ended(self) -> bool:
+        return self._operator is not None and self._operator.poll() is not None
 
 
-def test_every_command_works_and_shows_what_the_page_shows(root, reader, prometheus, environment, operator):
-    page = root / "docs" / "tutorial.md"
-    steps = blocks(page)
+def test_every_command_works_and_shows_what_the_page_shows(root, reader, prometheus, environment):
+    shell = Shell(reader, environment, root)
+    steps = blocks(root / "docs" / "tutorial.md")
     assert len(steps) > 10
     for block in steps:
         commands = block.commands.replace("http://prometheus.monitoring:9090", prometheus.url)
         commands = re.sub(r"^python3 -m pip install .*$", "", commands, flags=re.MULTILINE)
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
-            cwd=root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        told = f"block {block.number}:\n{commands}\n{done.stdout}\n{done.stderr}"
-        assert done.returncode == 0, f"{told}\n{reader.workspace.last_words('operator')}"
+        code, output = shell.run(commands)
+        told = f"block {block.number}:\n{commands}\n{output}\n{reader.workspace.last_words('operator')}"
+        assert code == 0, told
         if block.output:
-            assert pattern(block.output).search(done.stdout), f"{told}\nThe page shows:\n{block.output}"
+            assert pattern(block.output).search(output), f"{told}\nThe page shows:\n{block.output}"
         if "helm install" in commands:
-            operator()
+            shell.start_operator()
