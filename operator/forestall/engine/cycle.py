@@ -57,6 +57,8 @@ class CycleReport:
     """Action and final phase of each remediation that ended in this cycle."""
     waiting: int
     """How many queries wait for their past to be fetched."""
+    findings: Mapping[str, Findings]
+    """All that was found out, by the objective's UID."""
 
 
 class Engine:
@@ -274,4 +276,5 @@ def _report(found: Mapping[str, Findings], ended: Sequence[tuple[str, str]], wai
         decisions=Counter((one.verdict, one.reason) for each in found.values() for one in each.decisions),
         ended=ended,
         waiting=waiting,
+        findings=found,
     )
