@@ -21,7 +21,7 @@ _SLI_HORIZON = 20
 """How many intervals ahead a burn matters where no leading indicator says it."""
 _LEAST_RATE = 4
 """How many intervals a rate must span to be worth anything."""
-_SLOWEST_BUDGET = 300.0
+_SLOWEST_BUDGET = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
