@@ -23,16 +23,13 @@ def measure(count: int, ticks: int = 30) -> dict[str, float]:
     forecaster.set_limits({key: Limit(5.0) for key in range(count)})
     rows = np.array([matrix.row(key) for key in range(count)])
     value, now = random.normal(0, 1, count), 1_700_000_000.0
-    seconds = []
-    for _ in range(_CAPACITY):  # fills the ring; what is measured later has full windows
+    for _ in range(_CAPACITY):
         now += _STEP
         value = 0.98 * value + random.normal(0, 0.3, count)
         matrix.push_rows(now, rows, value)
-        if matrix.head is not None and len(seconds) < 1:
-            seconds.append(_timed(lambda: forecaster.update(now)))  # noqa: B023 - called at once
-    warm = time.process_time()
+    start = time.process_time()
     forecaster.update(now)
-    learned = time.process_time() - warm
+    learned = time.process_time() - start
     seconds = []
     for _ in range(ticks):
         now += _STEP
@@ -52,12 +49,6 @@ def measure(count: int, ticks: int = 30) -> dict[str, float]:
         "learn_history_cpu_seconds": learned,
         "rss_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-
-
-def _timed(call: object) -> float:
-    start = time.process_time()
-    call()  # type: ignore[operator]
-    return time.process_time() - start
 
 
 def _parse_seconds(count: int) -> float:

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from forestall.core.forecast.frame import Floats, Frame
     from forestall.core.forecast.settings import ForecastSettings
 
-ORIGINS_PER_HORIZON: Final = 8
+ORIGINS_PER_HORIZON: Final = 4
 """Forecasts scored in each horizon: those in between would tell hardly more, as their windows overlap."""
 _MEMORY: Final = 50
 """Horizons that past errors and scores are discounted over."""
 _SITUATION: Final = 2  # among the event experts
+_REACH: Final = 64
+"""Horizons that a past is learned back to: what lies further back weighs little."""
 _FEW: Final = 4  # scored forecasts below which the errors of a shorter horizon say more
 
 
@@ -178,8 +180,12 @@ class Bank:
         for mine, new in zip(self.state(), other.state(), strict=True):
             mine[..., rows] = new[..., theirs]
 
-    def advance(self, frame: Frame, censored: Sequence[Censored] = ()) -> None:
-        """Take in the column of ``frame``: score what has matured, then let the experts see it, then forecast anew."""
+    def advance(self, frame: Frame, censored: Sequence[Censored] = (), ahead: int = 0) -> None:
+        """Take in the column of ``frame``: score what has matured, then let the experts see it, then forecast anew.
+
+        ``ahead``: how many more columns are known to follow, when a past is learned; what would be forgotten by their
+        end is not even made.
+        """
         self.last = np.where(frame.fresh, frame.values, self.last)
         self.points += frame.fresh
         memory = np.clip(self.points, 1, _MEMORY * self.horizons[-1])
@@ -192,7 +198,7 @@ class Bank:
         for expert in self.paths:
             expert.observe(frame)
         for index, pending in enumerate(self._pending):
-            if frame.column % pending.stride == 0:
+            if frame.column % pending.stride == 0 and ahead <= _REACH * pending.steps:
                 made = frame.fresh & (self.points >= 3)
                 pending.put(frame.column, self.outlook(index, frame), made, self.last <= self.limit)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from forestall.core.series import Key, SeriesMatrix
 
-_CHUNK: Final = 4096  # rows of a bank: what is worked on at once stays in the cache
+_CHUNK: Final = 2048  # rows of a bank: what is worked on at once stays in the cache
 _FIRST_BANK: Final = 64
 _LIMIT_MOVES: Final = 0.01  # share of the usual distance to the limit that it may move without learning anew
 _LEAST_SCORED: Final = 4  # forecasts of the shortest horizon, before any probability is given
@@ -69,8 +69,14 @@ class BreachForecaster:
 
     def mark_censored(self, key: Key, since: float, until: float) -> None:
         """An action changed the series from ``since`` to ``until`` (seconds): do not score forecasts of that time."""
-        marks = self._censored.setdefault(key, [])
-        marks.append((self._matrix.column(since), self._matrix.column(until)))
+        start, end = self._matrix.column(since), self._matrix.column(until)
+        apart = []
+        for mark in self._censored.get(key, []):
+            if mark[0] <= end and start <= mark[1]:
+                start, end = min(start, mark[0]), max(end, mark[1])
+            else:
+                apart.append(mark)
+        self._censored[key] = [*apart, (start, end)]
 
     def update(self, now: float) -> None:  # noqa: ARG002 - part of the interface: what is new is in the matrix
         """Learn from all columns that were not learned from yet, and from the whole past of series that are new."""
@@ -138,7 +144,7 @@ class BreachForecaster:
         probability[breached] = 1
         probability[silent] = 0
         here = np.nan_to_num(last)[:, None]
-        ordered = np.sort(_rising(bounds.astype(np.float64).transpose(0, 2, 1)), axis=0)
+        ordered = np.sort(bounds.astype(np.float64).transpose(0, 2, 1), axis=0)
         lower, median, upper = np.where(silent[:, None], here, sign[:, None] * ordered)
         below = sign[:, None] < 0
         return ForecastTable(
@@ -208,7 +214,7 @@ class BreachForecaster:
             place = {row: index for index, row in enumerate(rows.tolist())}
             marks = [mark._replace(row=place[mark.row]) for mark in self._all_marks() if mark.row in place]
             for column in range(first, head + 1):
-                bank.advance(Frame(part, slice(0, rows.size), column, bank.sign), marks)
+                bank.advance(Frame(part, slice(0, rows.size), column, bank.sign), marks, head - column)
         for number in range(rows[0] // _CHUNK, rows[-1] // _CHUNK + 1):
             here = np.flatnonzero(rows // _CHUNK == number)
             self._banks[number].put(rows[here] - number * _CHUNK, bank, here)

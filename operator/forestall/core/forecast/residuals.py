@@ -46,14 +46,17 @@ class Residuals:
         """
         count = self.count[horizon]
         count += known
-        rate = known / np.clip(count, 1, self._memory)
-        self._learn_scale(horizon, np.abs(errors[0]), rate.astype(np.float32))
-        above = self._above[:, :, horizon]
-        threshold = _EDGES[:, None, None] * np.maximum(self.scale[horizon], _TINY)
-        surprise = (errors > threshold) - above
-        score = np.einsum("bek,bek,b->ek", surprise, surprise, _WIDTHS)
-        above += rate.astype(np.float32) * surprise
-        return np.asarray(np.minimum(score, 3), dtype=np.float32)
+        rate = np.asarray(known / np.clip(count, 1, self._memory), dtype=np.float32)
+        self._learn_scale(horizon, np.abs(errors[0]), rate)
+        threshold = _EDGES[:, None] * np.maximum(self.scale[horizon], _TINY)
+        score = np.empty_like(errors)
+        for expert, error in enumerate(errors):  # one at a time stays in the cache
+            above = self._above[:, expert, horizon]
+            surprise = (error > threshold) - above
+            score[expert] = _WIDTHS @ np.square(surprise)
+            surprise *= rate
+            above += surprise
+        return np.minimum(score, 3)
 
     def exceedance(self, horizon: int, values: Floats) -> Floats:
         """P(error > value) for ``values`` (experts, rows), of the first experts if fewer; never quite 0 or 1."""

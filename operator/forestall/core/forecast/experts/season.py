@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Season:
     """Tells apart ``kinds`` parts of a period; circumstances that were not met yet say nothing."""
 
-    kinds: ClassVar[int] = 48
+    kinds: ClassVar[int] = 24
     memory: ClassVar[float] = 8
 
     def __init__(self, period: float) -> None:
