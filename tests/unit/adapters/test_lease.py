@@ -142,7 +142,6 @@ async def test_the_second_waits(world):
     for _ in range(5):
         await second.step()
     assert not second.elector.is_leader
-    assert second.elector.leader == "a"
     assert second.elector.moves
 
 

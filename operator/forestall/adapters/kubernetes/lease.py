@@ -166,11 +166,6 @@ class Elector:
         """Whether the loop has moved lately, as leader or standby."""
         return self._clock() - self._moved < self._timing.duration
 
-    @property
-    def leader(self) -> str:
-        """The identity of the leader as last seen; empty when there is none."""
-        return self._identity if self.is_leader else self._seen.holder
-
     def fence(self) -> float:
         """Return the seconds that remain until another process may lead.
 
