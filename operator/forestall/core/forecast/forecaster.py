@@ -197,7 +197,7 @@ class BreachForecaster:
         """Have all series learned anew whose limit is not the one that was learned with."""
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, self._versions.size))
-            sign, limit = self._sign[part], np.nan_to_num(self._limit[part])
+            sign, limit = self._sign[part], np.nan_to_num(self._limit[part]).astype(np.float32)
             kept = sign.size
             moved = np.abs(sign * limit - bank.limit[:kept]) > _LIMIT_MOVES * bank.usual[:kept]
             turned = (sign != bank.sign[:kept]) | (self._long_trend[part] != bank.long_trend[:kept])

@@ -1,0 +1,160 @@
+"""The parts that forecasts are made of, each by what it promises."""
+
+import numpy as np
+import pytest
+
+from forestall.core.forecast.combination import Hedge
+from forestall.core.forecast.conformal import ConformalLevels
+from forestall.core.forecast.experts.long_trend import LongTrend
+from forestall.core.forecast.experts.trend import BlockMeans, LinearTrend
+from forestall.core.forecast.frame import Frame
+from forestall.core.forecast.rates import EventRates
+from forestall.core.forecast.residuals import Residuals
+from forestall.core.series import SeriesMatrix
+
+ALL = np.ones(1, dtype=bool)
+
+
+def frames(values, *, long_trend=False):
+    """Frames of one series, point by point, as a bank prepares them."""
+    matrix = SeriesMatrix(1.0, len(values) + 1)
+    last = np.zeros(1, dtype=np.float32)
+    for index, value in enumerate(values):
+        matrix.push(1000.0 + index, {"a": value})
+        frame = Frame(matrix, slice(0, 1), 1000 + index, np.ones(1, dtype=np.float32))
+        last = np.where(frame.fresh, frame.values, last)
+        frame.last, frame.long_trend = last, np.array([long_trend])
+        yield frame
+
+
+def observed(expert):
+    """A function that has the expert observe a frame, and returns the frame."""
+    return lambda frame: expert.observe(frame) or frame
+
+
+def weights_after(scores, awake=None):
+    hedge = Hedge(len(scores[0]), 1, 1, 50)
+    for score in scores:
+        hedge.learn(0, np.array(score, dtype=np.float32)[:, None], ALL, 1.0)
+    there = np.ones(len(scores[0])) if awake is None else np.array(awake)
+    return hedge.weights(0, there.astype(np.float32)[:, None])[:, 0]
+
+
+def test_experts_are_equal_until_there_is_evidence():
+    np.testing.assert_allclose(weights_after([[0, 0, 0]]), 1 / 3)
+
+
+def test_who_is_wrong_loses_its_say():
+    weights = weights_after([[0.0, 0.5, 1.0]] * 10)
+    assert weights[0] > 0.99
+    assert weights[1] > weights[2]
+
+
+def test_whoever_sleeps_does_not_count_however_good_it_was():
+    weights = weights_after([[0.0, 1.0, 1.0]] * 500, awake=[0, 1, 0.5])
+    np.testing.assert_allclose(weights, [0, 2 / 3, 1 / 3], rtol=1e-5)
+
+
+def test_an_expert_that_turns_bad_is_left_and_found_again():
+    assert weights_after([[0.0, 0.3]] * 200 + [[0.5, 0.1]] * 100)[1] > 0.9
+
+
+def test_worse_than_climatology_is_what_weighing_cannot_excuse():
+    hedge = Hedge(3, 1, 1, 50)
+    for _ in range(20):
+        hedge.learn(0, np.array([[0.3], [0.1], [0.1]], dtype=np.float32), ALL, 1.0)
+    assert hedge.excess(0, 0, 1).all()
+    assert not hedge.excess(0, 2, 1).any()
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_errors_come_back_as_often_as_they_came(scale):
+    random = np.random.default_rng(0)
+    residuals = Residuals(1, 1, 1, memory=1000)
+    errors = random.laplace(0, scale, 1000).astype(np.float32)
+    for error in errors:
+        residuals.learn(0, np.array([[error]]), ALL)
+    for value in (-2, -0.3, 0, 0.3, 2):
+        seen = residuals.exceedance(0, np.array([[value * scale]], dtype=np.float32))[0, 0]
+        assert seen == pytest.approx((errors > value * scale).mean(), abs=0.04)
+    for share in (0.05, 0.5, 0.95):
+        wanted = np.quantile(errors, share)
+        assert residuals.quantile(0, 0, share)[0] == pytest.approx(wanted, abs=0.35 * scale)
+
+
+def test_errors_that_grow_a_thousandfold_are_soon_followed():
+    random = np.random.default_rng(0)
+    residuals = Residuals(1, 1, 1, memory=100)
+    for scale in [1.0] * 300 + [1000.0] * 300:
+        residuals.learn(0, random.normal(0, scale, (1, 1)).astype(np.float32), ALL)
+    assert residuals.quantile(0, 0, 0.95)[0] == pytest.approx(1645, rel=0.4)
+
+
+def test_rates_are_counted_by_circumstances_and_drawn_to_the_base():
+    rates = EventRates(2, 1, 1, memory=10)
+    for _ in range(30):
+        rates.learn(0, np.array([1]), ALL, ALL, 1.0)
+    assert rates.rate(0, np.array([1]), 0.1)[0] > 0.9
+    assert rates.rate(0, np.array([0]), 0.1)[0] == pytest.approx(0.1)
+    assert rates.evidence(0, np.array([0]))[0] == 0
+
+
+def test_bounds_are_moved_until_they_are_missed_as_often_as_promised():
+    random = np.random.default_rng(0)
+    levels = ConformalLevels(1, 1, tail=0.05)
+    missed = []
+    for index in range(4000):
+        value = random.normal(0, 1 if index < 2000 else 1.5)
+        low, high = (float(share[0]) for share in levels.shares(0))
+        bounds = np.quantile(_NORMAL, (low, high))  # learned when the spread was 1, and never again
+        miss = np.array([[value < bounds[0]], [value > bounds[1]]])
+        missed.append(miss.any())
+        levels.learn(0, miss, ALL, 0.25)
+    assert np.mean(missed[:2000]) == pytest.approx(0.1, abs=0.01)
+    assert np.mean(missed[2000:]) == pytest.approx(0.1, abs=0.02)
+
+
+_NORMAL = np.random.default_rng(1).normal(0, 1, 2000)
+
+
+@pytest.mark.parametrize("steps", [10, 64, 100, 1000])
+def test_the_means_of_blocks_are_those_of_the_window(steps):
+    values = np.random.default_rng(0).normal(0, 1, 1500)
+    values[700:720] = np.nan
+    window = BlockMeans(steps, 1)
+    for frame in frames(values):
+        window.observe(frame)
+    time, means = window.read(1000 + len(values) - 1)
+    assert len(means) <= 64
+    assert time[-1] <= 0
+    assert (np.diff(time) > 0).all()
+    assert means[-5:, 0].mean() == pytest.approx(values[round(len(values) + time[-5] - 2) :].mean(), abs=0.6)
+
+
+def test_a_line_goes_on_as_a_line():
+    trend = LinearTrend(4, 1, [20])
+    *_, newest = map(observed(trend), frames(np.arange(200.0)))
+    assert trend.maximum(newest, 0)[0] == pytest.approx(219, abs=0.1)
+
+
+def long_trend_of(values):
+    trend = LongTrend(1, [20])
+    *_, newest = map(observed(trend), frames(values, long_trend=True))
+    return trend.awake(newest, 0)[0], trend.maximum(newest, 0)[0], trend.stepped(newest)[0]
+
+
+def test_a_long_trend_begins_after_the_last_restart():
+    random = np.random.default_rng(0)
+    memory = np.tile(np.arange(100.0), 3)[:260] + random.normal(0, 1, 260)  # restarts at 100 and 200
+    clear, forecast, _ = long_trend_of(memory)
+    assert clear
+    assert forecast == pytest.approx(79, abs=5)
+
+
+def test_noise_and_a_step_are_no_long_trend():
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 1, 300)
+    assert not long_trend_of(noise)[0]
+    clear, _, stepped = long_trend_of(noise + 50.0 * (np.arange(300) >= 290))
+    assert not clear
+    assert stepped
