@@ -333,7 +333,7 @@ WORKLOADS = [
     ("patch", "statefulsets.apps"),
     ("patch", "daemonsets.apps"),
     ("patch", "deployments.apps/scale"),
-    ("update", "statefulsets.apps/scale"),
+    ("patch", "statefulsets.apps/scale"),
     ("patch", "rollouts.argoproj.io/scale"),
     ("patch", "horizontalpodautoscalers.autoscaling"),
 ]
@@ -363,6 +363,9 @@ NEVER = [
     ("approve", "remediations.forestall.dev", "shop"),
     ("patch", "guardrails.forestall.dev", ""),
     ("update", "customresourcedefinitions.apiextensions.k8s.io", ""),
+    ("get", "customresourcedefinitions.apiextensions.k8s.io", ""),
+    ("update", "servicelevelobjectives.forestall.dev/status", "shop"),
+    ("update", "deployments.apps/scale", "shop"),
 ]
 
 
