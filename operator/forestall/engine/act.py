@@ -30,7 +30,8 @@ class Case:
     episode: int
     victim_of: str | None
     """The objective at risk that this one suffers from."""
-    namespace_labels: Mapping[str, str]
+    namespace_labels: Mapping[str, str] | None
+    """None where the namespace is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

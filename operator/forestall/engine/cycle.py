@@ -137,7 +137,7 @@ class Engine:
         """Decide about one objective, and open the journal entry of what is to be done."""
         slo, signals = found.slo, found.signals
         policies = scene.policies[slo.uid]
-        labels = self._registry.labels(slo.namespace) or {}
+        labels = self._registry.labels(slo.namespace)
         episode = self._episode(found, policies, now)
         found = replace(found, episode=episode, problem=found.problem or missing)
         decisions, proposals = [], []
@@ -219,7 +219,7 @@ class Engine:
         policy = self._registry.by_uid(RemediationPolicy, one.spec.intent.policy.uid)
         if found is None or policy is None:
             return None
-        labels = self._registry.labels(one.namespace) or {}
+        labels = self._registry.labels(one.namespace)
         return Case(found.slo, policy, found.signals, one.spec.intent.episode, None, labels)
 
     def _live_on(self, target_uid: str) -> str | None:

@@ -49,8 +49,10 @@ def paused(guardrails: Sequence[Guardrail]) -> str | None:
     return next((one.spec.pause_reason for one in guardrails if one.spec.paused), None)
 
 
-def allowed(guardrails: Sequence[Guardrail], action: str, namespace_labels: Mapping[str, str]) -> bool:
+def allowed(guardrails: Sequence[Guardrail], action: str, namespace_labels: Mapping[str, str] | None) -> bool:
     """Say whether every Guardrail that lists allowances allows `action` in a namespace with these labels."""
+    if namespace_labels is None:
+        return False  # a namespace that is not known yet is selected by nothing
     lists = [one.spec.allow for one in guardrails if one.spec.allow]
     if not lists:
         return action in _FREE
