@@ -215,7 +215,10 @@ class Bank:
         blend = self._blend.weights(index, alert)
         combined = (blend * maxima).sum(axis=0)
         awake = np.concatenate((alert, evidence, np.zeros_like(combined)[None]))
-        weight = self._hedge.weights(index, awake)
+        # Where nothing like it was met before, past breaches don't tell the paths apart, but their errors do.
+        known = evidence[_SITUATION]
+        trusted = alert * (known + (1 - known) * len(self.paths) * blend)
+        weight = self._hedge.weights(index, np.concatenate((trusted, awake[len(self.paths) :])))
         low, high = self._levels.shares(index)
         return Outlook(
             np.concatenate((maxima, combined[None])),
