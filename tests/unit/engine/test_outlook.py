@@ -1,0 +1,61 @@
+import math
+
+import pytest
+
+from forestall.core.forecast import Abstention
+from forestall.engine.outlook import outlook
+
+DECLARED = {"scale": {"maxReplicas": 20, "capacity": {"type": "Declared", "perReplica": 25, "headroom": 0}}}
+NODE = {"kind": "Node", "name": "n1", "uid": "n-1", "apiVersion": "v1", "namespace": ""}
+
+
+def test_the_risk_of_the_cause_is_told(slo, make_policy, make_remediation, make_signal):
+    view = outlook(make_remediation(), slo, make_policy(), [make_signal()], ready=3)
+    assert (view.fresh, view.probability, view.breached, view.withdrawn) == (True, 0.9, False, None)
+    assert view.replicas_forecast == 5  # 3 replicas at 150 where 90 is full
+
+
+def test_data_that_is_not_fresh_is_no_outlook(slo, make_policy, make_remediation, make_signal):
+    for signals in ([], [make_signal(fresh=False)], [make_signal(), make_signal(fresh=False)]):
+        view = outlook(make_remediation(), slo, make_policy(), signals, ready=3)
+        assert not view.fresh
+        assert math.isnan(view.probability)
+
+
+def test_a_total_that_the_replicas_carry_is_no_risk_any_more(slo, make_policy, make_remediation, make_signal):
+    remediation, high = make_remediation(action=DECLARED), make_signal(value=120.0)
+    small = outlook(remediation, slo, make_policy(), [high], ready=3)
+    assert (small.probability, small.breached, small.replicas_forecast) == (1.0, True, 6)
+    large = outlook(remediation, slo, make_policy(), [high], ready=6)
+    assert (large.probability, large.breached) == (0.0, False)
+
+
+def test_a_fresh_pod_far_from_the_limit_is_no_risk_though_nothing_can_be_forecast(
+    slo, make_policy, make_remediation, make_signal
+):
+    def after(value):
+        young = make_signal(value, abstained=Abstention.SHORT_HISTORY)
+        return outlook(make_remediation(action={"restart": {}}), slo, make_policy(), [young], ready=3).probability
+
+    assert (after(20.0), after(80.0)) == (0.0, 1.0)
+
+
+def test_only_a_nodes_own_series_speak_of_it(slo, make_policy, make_remediation, make_signal):
+    remediation = make_remediation(action={"cordon": {}}, **NODE)
+    fine = make_signal(10.0, probability=0.1, labels=[("node", "n1")])
+    full = make_signal(99.0, labels=[("node", "n2")])
+    assert outlook(remediation, slo, make_policy(), [fine, full], ready=3).probability == 0.1
+
+
+@pytest.mark.parametrize(
+    "change", [{"suspend": True}, {"mode": "Observe"}, {"objectives": {"matchLabels": {"a": "b"}}}]
+)
+def test_what_nobody_asks_for_any_more_is_withdrawn(slo, make_policy, make_remediation, make_signal, change):
+    assert outlook(make_remediation(), slo, make_policy(**change), [make_signal()], ready=3).withdrawn
+
+
+def test_without_its_policy_a_remediation_is_withdrawn_but_still_sees(slo, make_remediation, make_signal):
+    view = outlook(make_remediation(), slo, None, [make_signal()], ready=3)
+    assert view.withdrawn
+    assert view.fresh
+    assert view.replicas_observed is not None

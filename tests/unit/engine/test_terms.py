@@ -1,0 +1,56 @@
+import pytest
+
+from forestall.core.guards.budget import tokens
+from forestall.engine import terms
+
+ALLOW = [{"namespaces": {"matchLabels": {"team": "shop"}}, "actions": ["Scale", "Cordon"]}]
+
+
+def test_nodes_are_never_free(make_guardrail):
+    assert terms.allowed([], "Scale", {})
+    assert terms.allowed([], "Restart", {})
+    assert not terms.allowed([], "Cordon", {})
+    assert terms.allowed([make_guardrail(allow=ALLOW)], "Cordon", {"team": "shop"})
+
+
+@pytest.mark.parametrize(
+    ("action", "labels"), [("Cordon", {}), ("Restart", {"team": "shop"}), ("Scale", {}), ("Scale", None)]
+)
+def test_what_is_not_listed_is_not_allowed(make_guardrail, action, labels):
+    assert not terms.allowed([make_guardrail(allow=ALLOW)], action, labels)
+
+
+def test_every_guardrail_must_allow(make_guardrail):
+    strict = make_guardrail("strict", allow=[{"actions": ["Scale"]}])
+    assert not terms.allowed([make_guardrail(allow=ALLOW), strict], "Cordon", {"team": "shop"})
+
+
+def test_the_strictest_word_about_nodes_counts_and_without_any_none_is_cordoned(make_guardrail):
+    assert terms.most_cordoned([]) == 0
+    assert terms.most_cordoned([make_guardrail(nodes={"maxCordoned": 3}), make_guardrail("b")]) == 1
+
+
+def test_budgets_are_read_from_the_journal(make_guardrail, make_remediation):
+    guardrail = make_guardrail(budget={"actions": 2, "per": "1h"}, namespaceBudget={"actions": 1, "per": "1h"})
+    cluster, elsewhere = terms.buckets([guardrail], [make_remediation()], "other")
+    assert (tokens(cluster, 100.0), tokens(elsewhere, 100.0)) == (1.0, 1.0)
+    _, here = terms.buckets([guardrail], [make_remediation()], "shop")
+    assert tokens(here, 100.0) == 0.0
+
+
+def test_a_rung_is_spent_when_it_did_not_help_also_while_it_still_gives_back(slo, make_policy, make_remediation):
+    def spent(*history):
+        return terms.spent(history, make_policy(), slo, 1)
+
+    assert spent(make_remediation("Failed"), make_remediation("RolledBack", rung=1)) == {0, 1}
+    assert spent(make_remediation("RollingBack", verified="False")) == {0}
+    assert spent(make_remediation("Verifying"), make_remediation("Succeeded", verified="True")) == set()
+    assert spent(make_remediation("Aborted")) == set()
+    assert spent(make_remediation("Failed", episode=2)) == set()
+
+
+def test_what_did_not_help_leaves_room_for_the_next_rung(make_remediation):
+    assert terms.in_the_way(make_remediation("Verifying"))
+    assert terms.in_the_way(make_remediation("AwaitingApproval"))
+    assert not terms.in_the_way(make_remediation("RollingBack", verified="False"))
+    assert not terms.in_the_way(make_remediation("Succeeded", verified="True"))
