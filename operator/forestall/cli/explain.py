@@ -252,12 +252,14 @@ def _cause(cause: RiskCause) -> str:
     name = "The SLI's error ratio" if cause.indicator == "sli" else cause.indicator
     text = name + (f" of {series}" if series else "")
     text += f" is {cause.value}" if cause.value else ""
+    if cause.time_to_breach == "0s":
+        return f"{text}, past its limit of {cause.limit}."
     text += f"; its limit is {cause.limit}" if cause.limit else ""
     if cause.probability:
         text += f". It passes the limit with probability {cause.probability}"
-        text += f", in {cause.time_to_breach}" if cause.time_to_breach else ""
-        text += f", bounds {cause.time_to_breach_bounds}" if cause.time_to_breach_bounds else ""
-    text += f". The forecast's bound is {cause.forecast}" if cause.forecast else ""
+        text += f", likely in {cause.time_to_breach}" if cause.time_to_breach else ""
+        text += f" (bounds {cause.time_to_breach_bounds})" if cause.time_to_breach_bounds else ""
+    text += f". Within its horizon it may reach {cause.forecast}" if cause.forecast else ""
     return f"{text}."
 
 

@@ -91,7 +91,7 @@ def test_it_tells_the_whole_story(program, risky):
         "Why it is at risk",
         (
             "  utilisation of pod=checkout-1 is 0.71; its limit is 0.85. It passes the limit with probability 93%, "
-            "in 6m, bounds 4m to 11m. The forecast's bound is 1.32."
+            "likely in 6m (bounds 4m to 11m). Within its horizon it may reach 1.32."
         ),
         "  At risk for 2m (episode 3).",
         "",
@@ -200,6 +200,11 @@ def test_a_policy_of_another_version_is_named(program, risky):
     risky.put("RemediationPolicy", "odd", spec={"actions": "all of them"})
     out = program("explain", "checkout")[1]
     assert "RemediationPolicy odd: does not fit this version of forestall" in out
+
+
+def test_a_limit_that_is_passed_already_is_not_forecast(program, cluster):
+    cluster.put_objective("checkout", "AtRisk", cause={**CAUSE, "value": "0.9", "timeToBreach": "0s"})
+    assert "  utilisation of pod=checkout-1 is 0.9, past its limit of 0.85." in program("explain", "checkout")[1]
 
 
 def test_as_a_plugin_it_shows_commands_of_kubectl(program, risky):
