@@ -1,0 +1,291 @@
+"""`python -m benchmarks.cycle`: what a cycle over a thousand objectives costs, as a table and as JSON.
+
+The operator is the real process under the rights of the chart's ServiceAccount, on a real control plane with as many
+workloads as objectives, and a real Prometheus whose series have a past and go on while the cycles run. One workload in
+fifty is past its limit. What a machine takes for a cycle says little about another one: ratios are given as well.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import re
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+import psutil
+import requests
+from benchmarks.cycle.fleet import PAST_STEP, Fleet, objective, source, workloads
+from benchmarks.cycle.observed import Operator, Reading
+
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+from forestall.api import MetricSource, ServiceLevelObjective
+from forestall.core import promql
+from forestall.demo.controlplane import ControlPlane
+from forestall.demo.ports import free_ports
+from forestall.demo.programs import find_programs
+from forestall.demo.progress import Steps
+from forestall.demo.prometheus import PrometheusServer
+from forestall.engine.questions import questions
+
+ROOT = Path(__file__).resolve().parents[2]
+_OWN = frozenset({"GET deployments", "LIST deployments", "POST events", "PATCH events"})
+"""Requests about others' objects that nobody but the operator makes here."""
+OPERATOR = "forestall-system"
+SETTLING = 4
+"""Cycles after the past was learned that are not measured: the first statuses and Events are written in them."""
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objectives", type=int, default=1000)
+    parser.add_argument("--leading", type=int, nargs="+", choices=(1, 2), default=[1, 2], help="leading indicators")
+    parser.add_argument("--interval", type=int, default=10, help="seconds from one cycle to the next")
+    parser.add_argument("--cycles", type=int, default=6, help="how many are measured")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/cycle.json"))
+    chosen = parser.parse_args()
+    result: dict[str, Any] = {
+        "objectives": chosen.objectives,
+        "interval_s": chosen.interval,
+        "cpus": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+    }
+    with Bench(chosen.objectives, chosen.interval) as bench:
+        for leading in chosen.leading:
+            result[f"leading_{leading}"] = bench.measure(leading, chosen.cycles)
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    chosen.output.write_text(json.dumps(result, indent=1) + "\n")
+    _print(result, chosen.leading)
+    print(f"\nwritten to {chosen.output}")
+
+
+class Bench:
+    """A control plane with workloads, a Prometheus with their series, and the chart."""
+
+    def __init__(self, size: int, interval: int) -> None:
+        self._size = size
+        self._interval = interval
+        self._closing = ExitStack()
+        self._steps = Steps()
+
+    def __enter__(self) -> Self:
+        """Start and fill everything."""
+        with ExitStack() as closing:
+            programs = find_programs()
+            with self._steps.step("start a control plane and Prometheus"):
+                self._cluster = closing.enter_context(ControlPlane(programs, nodes=1))
+                # All of the past stays in memory, so that no compaction falls into what is measured.
+                flags = ("--storage.tsdb.min-block-duration=2d", "--storage.tsdb.max-block-duration=2d")
+                server = PrometheusServer(self._cluster.workspace, programs, past_days=2, flags=flags)
+                self._prometheus = closing.enter_context(server)
+            with self._steps.step("install the chart, make the workloads"):
+                chart = ("install", "forestall", ROOT / "charts" / "forestall")
+                self._cluster.helm(*chart, "--namespace", OPERATOR, "--create-namespace")
+                asyncio.run(self._create(list(workloads(self._size))))
+            with self._steps.step("write the past of their series"):
+                self._fleet = Fleet(self._size, time.time())
+                self._prometheus.write(self._fleet.until(time.time(), PAST_STEP))
+            closing.enter_context(self._living())
+            self._servers = self._find_servers()
+            self._closing = closing.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End everything."""
+        self._closing.close()
+
+    def measure(self, leading: int, cycles: int) -> dict[str, Any]:
+        """Return what cycles cost with so many leading indicators an objective."""
+        bodies = [objective(number, leading) for number in range(self._size)]
+        with self._steps.step(f"declare objectives with {leading} leading indicators"):
+            self._cluster.kubectl("delete", "servicelevelobjectives", "--all", "--all-namespaces", timeout_s=120)
+            self._cluster.apply(source(self._prometheus.url))
+            asyncio.run(self._create(bodies))
+        result: dict[str, Any] = asked(bodies, self._interval)
+        with self._operator(leading) as operator:
+            with self._steps.step("first cycle"):
+                first = operator.until(cycles=1, every=0.1)
+            with self._steps.step("learn the past"):
+                learned = operator.until(forecasts=math.ceil(0.98 * self._size))
+            start_up, transitions = operator.longest_wait, self._transitions()
+            with self._steps.step("settle"):
+                begin = operator.until(cycles=learned.cycles + SETTLING)
+            operator.longest_wait = 0.0
+            written = self._requests()
+            with self._steps.step("measure"):
+                end = operator.until(cycles=begin.cycles + cycles)
+            written = self._requests() - written
+            result |= {
+                "to_first_cycle_s": first.at - operator.began,
+                "to_learned_s": learned.at - operator.began,
+                "cpu_to_learned_s": learned.cpu_s,
+                "longest_probe_to_learned_s": start_up,
+                **self._per_cycle(begin, end, written),
+                "longest_probe_s": operator.longest_wait,
+                "rss_mib": end.rss_mib,
+                "cycles_failed": end.failed,
+                "leader_throughout": learned.leads and begin.leads and end.leads and self._transitions() == transitions,
+                "states": self._states(),
+            }
+        parse = self._parse_s(result["queries"])
+        result["cycle_cpu_over_parsing_one_answer"] = result["cpu_s"] / parse
+        result["queries_over_requests"] = result["queries"] / result["requests"]
+        return _rounded(result)
+
+    def _per_cycle(self, begin: Reading, end: Reading, written: Counter[str]) -> dict[str, Any]:
+        cycles = end.cycles - begin.cycles
+        return {
+            "wall_s": (end.cycle_s - begin.cycle_s) / cycles,
+            "cpu_s": (end.cpu_s - begin.cpu_s) / cycles,
+            "prometheus_cpu_s": (end.prometheus_cpu_s - begin.prometheus_cpu_s) / cycles,
+            "api_server_cpu_s": (end.api_server_cpu_s - begin.api_server_cpu_s) / cycles,
+            "requests": (end.requests - begin.requests) / cycles,
+            "api_requests": {what: count / cycles for what, count in sorted(written.items())},
+        }
+
+    @contextmanager
+    def _operator(self, leading: int) -> Iterator[Operator]:
+        kubeconfig = self._cluster.kubeconfig_for(OPERATOR, "forestall")
+        (port,) = free_ports(1)
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "forestall",
+            "run",
+            "--kubeconfig",
+            kubeconfig,
+            "--namespace",
+            OPERATOR,
+        ]
+        command += ["--interval", f"{self._interval}s", "--listen", f"127.0.0.1:{port}", "--log-format", "json"]
+        name = f"operator-{leading}"
+        process = self._cluster.workspace.start(name, command)
+        operator = Operator(process, port, self._servers)
+        prober = threading.Thread(target=operator.probe, daemon=True)
+        prober.start()
+        try:
+            yield operator
+        except BaseException:
+            print(self._cluster.workspace.last_words(name), file=sys.stderr)
+            raise
+        finally:
+            operator.end()
+            prober.join()
+            self._cluster.workspace.stop(process)
+
+    @contextmanager
+    def _living(self) -> Iterator[None]:
+        """Have all series go on while the body runs."""
+        stop = threading.Event()
+
+        def go_on() -> None:
+            while not stop.wait(self._interval / 2):
+                self._prometheus.write(self._fleet.until(time.time(), PAST_STEP))
+
+        thread = threading.Thread(target=go_on, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    async def _create(self, bodies: list[dict[str, Any]]) -> None:
+        access = await Access.find(str(self._cluster.kubeconfig))
+        at_once = asyncio.Semaphore(8)
+        async with Api(access) as api:
+            cluster = KubernetesCluster(api, Recorder(api, "bench"), "default")
+
+            async def create(body: dict[str, Any]) -> None:
+                async with at_once:
+                    await cluster.create(body)
+
+            for kind in dict.fromkeys(body["kind"] for body in bodies):
+                await asyncio.gather(*(create(body) for body in bodies if body["kind"] == kind))
+
+    def _find_servers(self) -> tuple[psutil.Process, ...]:
+        """Return Prometheus and the API server of this control plane."""
+        folder = str(self._cluster.workspace.path)
+        found = {
+            process.name(): process
+            for process in psutil.process_iter()
+            if process.name() in ("prometheus", "kube-apiserver") and folder in " ".join(process.cmdline())
+        }
+        return found["prometheus"], found["kube-apiserver"]
+
+    def _requests(self) -> Counter[str]:
+        """Return how many requests of those that only the operator makes the API server has answered."""
+        found: Counter[str] = Counter()
+        for line in self._cluster.kubectl("get", "--raw", "/metrics").stdout.splitlines():
+            if line.startswith("apiserver_request_total{"):
+                labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
+                verb, resource = labels["verb"], labels["resource"]
+                mine = labels["group"] == "forestall.dev" or f"{verb} {resource}" in _OWN
+                if mine and verb != "WATCH":
+                    what = f"{resource}/{labels['subresource']}".rstrip("/")
+                    found[f"{verb} {what}"] += int(float(line.rsplit(" ", 1)[1]))
+        return found
+
+    def _transitions(self) -> int:
+        return int(self._cluster.get("lease", "forestall", OPERATOR)["spec"].get("leaseTransitions", 0))
+
+    def _states(self) -> dict[str, int]:
+        listed = self._cluster.kubectl("get", "servicelevelobjectives", "-A", "-o", "json").stdout
+        return Counter(each.get("status", {}).get("state", "none") for each in json.loads(listed)["items"])
+
+    def _parse_s(self, series: int) -> float:
+        """Return the CPU seconds that it takes to parse one instant answer with so many series."""
+        answer = requests.get(f"{self._prometheus.url}/api/v1/query", params={"query": '{app!=""}'}, timeout=30)
+        size = len(orjson.loads(answer.content)["data"]["result"])
+        taken = []
+        for _ in range(9):
+            began = time.thread_time()
+            orjson.loads(answer.content)
+            taken.append(time.thread_time() - began)
+        return statistics.median(taken) / size * series
+
+
+def asked(bodies: list[dict[str, Any]], interval: float) -> dict[str, int]:
+    """Return how many queries are asked in a cycle, apart from those of whole windows; each is answered by a series."""
+    every = MetricSource.read(source("http://localhost"))
+    texts: set[str] = set()
+    for body in bodies:
+        found = questions(ServiceLevelObjective.read(body), every, interval)
+        for query in (*(each.query for each in found.watched), found.long):
+            prepared = promql.prepare(query.expr)
+            texts |= {prepared.text, *map(promql.freshness_question, prepared.freshness.selectors)}
+    return {"queries": len(texts)}
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: round(value, 3) if isinstance(value, float) else _rounded(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+    }
+
+
+def _print(result: dict[str, Any], variants: list[int]) -> None:
+    """Print the figures, a column for each number of leading indicators."""
+    columns = [result[f"leading_{leading}"] for leading in variants]
+    print(f"\n{result['objectives']} objectives, a cycle every {result['interval_s']} s")
+    print(f"{'leading indicators of each':40}" + "".join(f"{leading:>14}" for leading in variants))
+    for name in columns[0]:
+        if isinstance(columns[0][name], dict):
+            for what in sorted(set().union(*(column[name] for column in columns))):
+                print(f"  {name + ': ' + what:38}" + "".join(f"{column[name].get(what, 0):>14}" for column in columns))
+        else:
+            print(f"{name:40}" + "".join(f"{column[name]!s:>14}" for column in columns))
+
+
+if __name__ == "__main__":
+    main()
