@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from forestall.core.forecast.calibration import Recalibration
 from forestall.core.forecast.combination import Hedge
 from forestall.core.forecast.conformal import ConformalLevels
 from forestall.core.forecast.experts.long_trend import LongTrend
@@ -97,6 +98,17 @@ def test_rates_are_counted_by_circumstances_and_drawn_to_the_base():
     assert rates.rate(0, np.array([1]), 0.1)[0] > 0.9
     assert rates.rate(0, np.array([0]), 0.1)[0] == pytest.approx(0.1)
     assert rates.evidence(0, np.array([0]))[0] == 0
+
+
+@pytest.mark.parametrize(("said", "came"), [(0.9, 0.6), (0.4, 0.8), (0.5, 0.5)])
+def test_a_probability_is_moved_to_how_often_it_came_true(said, came):
+    random = np.random.default_rng(0)
+    calibration = Recalibration(1, 1, memory=200)
+    chance, base = np.array([said], dtype=np.float32), np.array([0.2], dtype=np.float32)
+    for _ in range(1000):
+        calibration.learn(0, chance, base, np.array([random.random() < came]), ALL, 1.0)
+    assert calibration.apply(0, chance, base, ALL.astype(np.float32))[0] == pytest.approx(came, abs=0.1)
+    assert calibration.apply(0, chance, base, 0 * chance)[0] == pytest.approx(said)
 
 
 def test_bounds_are_moved_until_they_are_missed_as_often_as_promised():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
+from forestall.core.forecast.calibration import Recalibration
 from forestall.core.forecast.combination import Hedge
 from forestall.core.forecast.conformal import ConformalLevels
 from forestall.core.forecast.experts import PathExpert, event_experts, path_experts
@@ -60,8 +61,10 @@ class Outlook(NamedTuple):
     """How much each expert has to say about the case at hand, from 0 to 1: (experts, rows)."""
     weight: Floats
     """How much each is listened to: (experts, rows)."""
-    chance: Floats
+    raw: Floats
     """The probability combined: (rows,)."""
+    chance: Floats
+    """The same, recalibrated."""
     kinds: NDArray[np.uint8]
     """The circumstances that the event experts see: (event experts, rows)."""
 
@@ -93,7 +96,7 @@ class Pending:
         slot = self._slot(column)
         self._maximum[slot], self._probability[slot], self._awake[slot] = view.maximum, view.probability, view.awake
         self._bounds[slot, 0], self._bounds[slot, 1] = view.lower, view.upper
-        self._chance[slot], self._kinds[slot] = view.chance, view.kinds
+        self._chance[slot], self._kinds[slot] = view.raw, view.kinds
         self._open[slot], self._safe[slot] = made, safe
 
     def take(self, column: int) -> Matured:
@@ -153,6 +156,7 @@ class Bank:
         # The combination is scored beside the experts, as one that is never awake.
         self._hedge = Hedge(experts + 1, count, rows, _MEMORY)
         self._blend = Hedge(len(self.paths), count, rows, _MEMORY)
+        self._calibration = Recalibration(count, rows, _MEMORY)
         self._levels = ConformalLevels(count, rows, (1 - settings.coverage) / 2)
         self._pending = [Pending(steps, len(self.paths), len(self.events), rows) for steps in horizons]
 
@@ -167,6 +171,7 @@ class Bank:
             *self._rates,
             self._hedge,
             self._blend,
+            self._calibration,
             self._levels,
             *self._pending,
             *self.paths,
@@ -219,6 +224,7 @@ class Bank:
         known = evidence[_SITUATION]
         trusted = alert * (known + (1 - known) * len(self.paths) * blend)
         weight = self._hedge.weights(index, np.concatenate((trusted, awake[len(self.paths) :])))
+        raw = (weight[:-1] * probability).sum(axis=0)
         low, high = self._levels.shares(index)
         return Outlook(
             np.concatenate((maxima, combined[None])),
@@ -227,7 +233,8 @@ class Bank:
             probability,
             awake[:-1],
             weight[:-1],
-            (weight[:-1] * probability).sum(axis=0),
+            raw,
+            self._calibration.apply(index, raw, rates[0], known),
             np.array(kinds, dtype=np.uint8),
         )
 
@@ -317,6 +324,8 @@ class Bank:
         breached = reached > self.limit
         for rates, kind in zip(self._rates, past.kinds, strict=True):
             rates.learn(index, kind, breached, known, pending.share)
+        base = past.probability[len(self.paths)]
+        self._calibration.learn(index, past.chance, base, breached, known, pending.share)
         # Who sleeps is taken to have said what the others did.
         score = np.square(past.chance - breached)
         scores = score + past.awake * (np.square(past.probability - breached) - score)
