@@ -1,6 +1,5 @@
 """A day of traffic: how many requests a second arrive at each time of it."""
 
-import bisect
 import csv
 import math
 import random
@@ -45,9 +44,9 @@ class Traffic:
 
 # Share of the day's peak at each hour, as shops see it: a quiet night, a rise through the morning, a calmer
 # afternoon, and the evening's peak.
-_HOURS = (
-    (0.0, 0.20), (1.5, 0.15), (4.0, 0.13), (6.0, 0.16), (8.0, 0.34), (10.0, 0.56), (12.0, 0.74), (13.0, 0.78),
-    (15.0, 0.68), (17.0, 0.72), (19.0, 0.93), (20.0, 1.00), (21.0, 0.94), (22.5, 0.55), (24.0, 0.22),
+_BY_HOUR = (
+    0.22, 0.18, 0.15, 0.14, 0.14, 0.16, 0.20, 0.27, 0.36, 0.45, 0.54, 0.63,
+    0.71, 0.75, 0.73, 0.70, 0.71, 0.77, 0.87, 0.96, 0.99, 0.91, 0.68, 0.40,
 )  # fmt: skip
 
 
@@ -66,11 +65,15 @@ def generated_day(seed: int) -> Traffic:
 
 
 def _daily(hour: float) -> float:
-    index = min(bisect.bisect_right(_HOURS, hour, key=lambda point: point[0]), len(_HOURS) - 1)
-    (start, low), (end, high) = _HOURS[index - 1], _HOURS[index]
-    # Half a cosine between the points: no kinks.
-    part = (1 - math.cos(math.pi * (hour - start) / (end - start))) / 2
-    return low + part * (high - low)
+    # A Catmull-Rom spline: smooth, and through the points.
+    n, t = int(hour), hour % 1
+    before, low, high, after = (_BY_HOUR[(n + k) % 24] for k in (-1, 0, 1, 2))
+    return 0.5 * (
+        2 * low
+        + (high - before) * t
+        + (2 * before - 5 * low + 4 * high - after) * t**2
+        + (3 * low - before - 3 * high + after) * t**3
+    )
 
 
 def recorded_day(path: Path, column: str, step: float) -> Traffic:
