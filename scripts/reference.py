@@ -40,18 +40,18 @@ for people, which says the particulars. `forestall explain` shows both, and what
 GROUPS = {
     "decisions": """## Decisions
 
-Of what each policy decided: `status.decisions[].reason` of an objective. A decision is `Act`, `WouldAct` (in mode Observe)
-or `Hold`.
+Of what each policy decided: `status.decisions[].reason` of an objective. A decision is `Act`, `WouldAct` (in mode
+Observe) or `Hold`.
 """,
     "conditions": """## Conditions
 
-Of `status.conditions[]`: `Ready`, `DataFresh`, `PredictionReady` and `AtRisk` of an objective, `Ready` of a policy, a metric
-source and a guardrail.
+Of `status.conditions[]`: `Ready`, `DataFresh`, `PredictionReady` and `AtRisk` of an objective, `Ready` of a policy, a
+metric source and a guardrail.
 """,
     "outcomes": """## The life of a Remediation
 
-Of `status.reason` and of the conditions `Approved`, `Completed` and `Verified` of a Remediation. What holds an action back
-before it is done appears here with the same reasons as among the decisions.
+Of `status.reason` and of the conditions `Approved`, `Completed` and `Verified` of a Remediation. What holds an action
+back before it is done appears here with the same reasons as among the decisions.
 """,
 }
 
