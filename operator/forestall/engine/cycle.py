@@ -125,7 +125,8 @@ class Engine:
             )
         )
         settled = dict(zip(found, results, strict=True))
-        self._decider.forget(set(found))
+        self._decider.forget(found.keys())
+        self._episodes = {uid: episode for uid, episode in self._episodes.items() if uid in found}
         ended = await self._advance(scene, settled, now)
         await self._publisher.publish(settled, now)
         await self._reap(scene, now)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from forestall.api import Guardrail, MetricSource, Remediation, RemediationPolicy, Resource
+from forestall.api import KINDS, Guardrail, MetricSource, Remediation, RemediationPolicy, Resource
 from forestall.api.meta import API_VERSION, Condition, Model
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
@@ -44,6 +44,8 @@ class Publisher:
 
     async def publish(self, found: Mapping[str, Findings], now: float) -> None:
         """Write what changed since the last cycle. What can't be written now is written in a later one."""
+        present = frozenset[str]().union(*(self._registry.uids(model.KIND) for model in KINDS))
+        self._written = {uid: known for uid, known in self._written.items() if uid in present}
         await asyncio.gather(
             *(self._objective(each, now) for each in found.values()),
             *(self._policy(policy, found, now) for policy in self._registry.all(RemediationPolicy)),
