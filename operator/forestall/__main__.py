@@ -31,7 +31,9 @@ def _run(options: RunOptions) -> int:
 
 
 def _demo(options: DemoOptions) -> int:
-    raise NotImplementedError
+    from forestall.demo.show import run_demo  # noqa: PLC0415
+
+    return run_demo(options.scenario, keep=options.keep, picture=options.picture, as_json=options.as_json)
 
 
 def main() -> None:

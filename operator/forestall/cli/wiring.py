@@ -64,6 +64,10 @@ class DemoOptions:
     """surge, leak or node."""
     keep: bool
     """Leave the cluster running at the end."""
+    picture: Path | None
+    """Where the comparison is drawn, as an HTML file; None: in the present folder, named after the scenario."""
+    as_json: bool
+    """Write the figures to standard output as JSON, and all else to standard error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """`forestall run`, `demo` and `crds`: what they hand on."""
 
 import platform
+from pathlib import Path
 
 import pytest
 import yaml
 
 from forestall.api import KINDS
+from forestall.cli.wiring import DemoOptions
 
 
 def test_run_has_the_defaults_of_the_chart(program):
@@ -44,10 +46,13 @@ def test_run_takes_its_options(program):
     assert options.log_level == "debug"
 
 
-def test_demo_hands_on_scenario_and_keep(program):
+def test_demo_hands_on_its_options(program):
     program("demo")
-    program("demo", "--scenario", "leak", "--keep")
-    assert [(each.scenario, each.keep) for each in program.demos] == [("surge", False), ("leak", True)]
+    program("demo", "--scenario", "leak", "--keep", "--picture", "here.html", "-o", "json")
+    assert program.demos == [
+        DemoOptions("surge", keep=False, picture=None, as_json=False),
+        DemoOptions("leak", keep=True, picture=Path("here.html"), as_json=True),
+    ]
 
 
 def test_crds_prints_one_document_a_kind(program):
