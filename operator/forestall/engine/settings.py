@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-_HORIZONS = (2, 4, 10, 20, 40, 60, 120, 240, 360)
+_HORIZONS = (4, 20, 60, 120, 360)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Settings:
 
     @property
     def horizons(self) -> tuple[float, ...]:
-        """The horizons that are forecast: 1 m to 3 h at an interval of 30 s."""
+        """The horizons that are forecast: 2 m to 3 h at an interval of 30 s. What lies between is interpolated."""
         return tuple(self.interval * steps for steps in _HORIZONS)
 
     @property
