@@ -226,4 +226,6 @@ def _headline(found: Findings) -> str:
                 return "a breach is forecast"
             soon = f" in {cause.time_to_breach}" if cause.time_to_breach else ""
             where = f" ({', '.join(f'{k}={v}' for k, v in cause.labels.items())})" if cause.labels else ""
+            if found.risk.cause is not None and found.risk.cause.breached:
+                return f"{cause.indicator}{where} is {cause.value}, past its limit of {cause.limit}"
             return f"{cause.indicator}{where} is forecast to pass {cause.limit}{soon}, with {cause.probability}"

@@ -117,9 +117,11 @@ def _data_fresh(found: Findings) -> Condition:
 
 
 def _prediction_ready(signals: Sequence[Signal]) -> Condition:
-    if any(signal.silence is None for signal in signals):
+    heard = {signal.indicator for signal in signals if signal.silence is None}
+    silent = [signal for signal in signals if signal.indicator not in heard]
+    if heard and not silent:
         return Condition(type="PredictionReady", status="True", reason="Forecasting", message="breaches are forecast")
-    words = "; ".join(sorted({f"{signal.indicator}: {signal.silence}" for signal in signals})) or "no series yet"
+    words = "; ".join(sorted({f"{signal.indicator}: {signal.silence}" for signal in silent})) or "no series yet"
     return Condition(type="PredictionReady", status="False", reason="NoForecast", message=words[:1024])
 
 
@@ -133,7 +135,8 @@ def _at_risk(risk: Risk) -> Condition:
             return Condition(type="AtRisk", status="True", reason="Breached", message="the error budget burns fast now")
         case State.AT_RISK:
             name = risk.cause.indicator if risk.cause else ""
-            words = f"{name} is forecast to pass its limit"
+            passed = risk.cause is not None and risk.cause.breached
+            words = f"{name} {'has passed' if passed else 'is forecast to pass'} its limit"
             return Condition(type="AtRisk", status="True", reason="BreachForecast", message=words)
 
 

@@ -129,7 +129,7 @@ def refusal(status: int, data: bytes, what: str) -> ClusterError:
     text = f"{what}: {message or f'HTTP {status}'}"
     match status:
         case 401:
-            return Forbidden(f"{what}: the API server does not accept the operator's credentials")
+            return Forbidden(f"{what}: the API server does not accept these credentials")
         case 403:
             return Forbidden(text)
         case 404:
