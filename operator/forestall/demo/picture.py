@@ -76,15 +76,22 @@ def _plots(scenario: Scenario, run: Run) -> list[Plot]:
     load = _rates(samples["arrivals"])
     good = [(slot.start + SLOT_S / 2, 100 * slot.good) for slot in parts if not math.isnan(slot.good)]
     pods = [(at, value) for at, value in zip(samples.times, samples["ready"], strict=True) if not math.isnan(value)]
-    value, bound, limit = _risk(scenario, run)
-    plots = [
+    value = [
+        (at, value)
+        for at, value in zip(samples.times, samples[scenario.indicator], strict=True)
+        if not math.isnan(value)
+    ]
+    return [
         Plot("requests a second", _top(load), [("#3b6fd4", load)]),
         Plot(f"good requests, % (promised: {OBJECTIVE:g})", 100, [("#2e8b57", good)], OBJECTIVE),
         Plot("pods ready", _top(pods), [("#3b6fd4", pods)]),
+        Plot(
+            f"{scenario.indicator}, {scenario.unit} (dashed: the limit; orange: up to where the forecast goes)",
+            1.3 * max(_top(value), scenario.limit),
+            [("#d48a3b", _bounds(scenario, run)), ("#3b6fd4", value)],
+            scenario.limit,
+        ),
     ]
-    title = f"{scenario.indicator}, {scenario.unit}: now, and as forecast"
-    plots.append(Plot(title, max(_top(value), limit or 0) * 1.3, [("#d48a3b", bound), ("#3b6fd4", value)], limit))
-    return plots
 
 
 def _rates(counter: Sequence[float], over: int = 3) -> list[tuple[float, float]]:
@@ -93,21 +100,14 @@ def _rates(counter: Sequence[float], over: int = 3) -> list[tuple[float, float]]
     return [(n - over / 2, rate) for n, rate in pairs if rate >= 0]
 
 
-def _risk(scenario: Scenario, run: Run) -> tuple[list[tuple[float, float]], list[tuple[float, float]], float | None]:
-    """Return what the operator said about the leading indicator: values, bounds of the forecast, and the limit."""
-    values, bounds, limit = [], [], None
+def _bounds(scenario: Scenario, run: Run) -> list[tuple[float, float]]:
+    """Return up to where the operator forecast the leading indicator to go, whenever that was what endangered most."""
+    points = []
     for glimpse in run.record.glimpses:
         cause = glimpse.objective.status.cause if glimpse.objective else None
-        if cause is None or cause.indicator != scenario.indicator or glimpse.at < 0:
-            continue
-        values.append((glimpse.at, _figure(cause.value)))
-        bounds.append((glimpse.at, _figure(cause.forecast)))
-        limit = _figure(cause.limit)
-    return (
-        [point for point in values if math.isfinite(point[1])],
-        [point for point in bounds if math.isfinite(point[1])],
-        limit,
-    )
+        if cause is not None and cause.indicator == scenario.indicator and glimpse.at >= 0:
+            points.append((glimpse.at, _figure(cause.forecast)))
+    return [point for point in points if math.isfinite(point[1])]
 
 
 def _figure(text: str) -> float:

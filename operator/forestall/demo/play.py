@@ -12,7 +12,7 @@ from forestall.demo.scenarios import OBJECTIVE
 from forestall.demo.stage import Stage
 from forestall.demo.watching import Glimpse, News, Record, Watcher
 
-_START_UP_S = 6.0
+_START_UP_S = 5.0
 """From the fresh pods to the first request: the shop and the generator start meanwhile."""
 _FLOWING_S = 2.0
 """After so much traffic the operator is started: rates over a few seconds are rates then."""

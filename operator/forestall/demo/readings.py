@@ -13,7 +13,14 @@ _REQUEST_S = 5.0
 _GOOD = 'shop_request_duration_seconds_bucket{code="200",le="0.5"}'
 _TOTAL = "shop_request_duration_seconds_count"
 
+_INDICATORS: Mapping[str, str] = {
+    "load-per-pod": 'sum(rate(shop_arrivals_total[5s])) / sum(shop_pods{state="ready"})',
+    "memory": "max(shop_pod_memory_bytes) / 1024 / 1024",
+    "disk": "max(shop_node_disk_used_ratio)",
+}
+
 NOW: Mapping[str, str] = {
+    **_INDICATORS,
     "load": "sum(rate(shop_arrivals_total[3s]))",
     "good": f"sum(rate({_GOOD}[3s])) / sum(rate({_TOTAL}[3s]))",
     "p95": "histogram_quantile(0.95, sum by (le) (rate(shop_request_duration_seconds_bucket[3s])))",
@@ -24,6 +31,7 @@ NOW: Mapping[str, str] = {
 """What the screen shows, by name."""
 
 RUN: Mapping[str, str] = {
+    **_INDICATORS,
     "good": f"sum({_GOOD})",
     "total": f"sum({_TOTAL})",
     "pods": "sum(shop_pods)",

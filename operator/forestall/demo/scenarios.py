@@ -32,8 +32,11 @@ class Scenario:
     story: str
     """What happens, in a sentence."""
     indicator: str
-    """The leading indicator to look at."""
+    """The leading indicator to look at,"""
     unit: str
+    """its unit,"""
+    limit: float
+    """and its limit, as the manifest has it."""
     hours: tuple[float, float]
     """Which part of the recorded day is played,"""
     duration: float
@@ -71,6 +74,7 @@ SCENARIOS = {
             story="A day of traffic: three pods carry the night, but neither the morning nor the evening.",
             indicator="load-per-pod",
             unit="requests/s a pod",
+            limit=30.0,
             hours=(2.0, 23.0),
             duration=112.0,
             peak=200.0,
@@ -81,6 +85,7 @@ SCENARIOS = {
             story="Each request leaks memory; at its limit a pod is killed and needs eight seconds to come back.",
             indicator="memory",
             unit="MiB",
+            limit=480.0,
             hours=(10.0, 16.0),
             duration=80.0,
             peak=100.0,
@@ -91,7 +96,8 @@ SCENARIOS = {
             title="A node's disk fills up",
             story="Pods that are started on a full disk fail every request, and a release starts new ones at 13:36.",
             indicator="disk",
-            unit="of the disk",
+            unit="share of the disk",
+            limit=0.95,
             hours=(10.0, 16.0),
             duration=80.0,
             peak=100.0,

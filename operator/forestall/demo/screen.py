@@ -16,7 +16,7 @@ from forestall.demo.scenarios import OBJECTIVE, Scenario
 from forestall.demo.watching import Glimpse, News, Record
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_LABELS_WIDTH = 36
+_LABELS_WIDTH = 50
 _MOST_NEWS = 7
 _BAR = 30
 _SAY_EVERY_S = 5.0
@@ -87,7 +87,9 @@ class Screen:
         row(f"good (promised: {OBJECTIVE:g} %)", "good", _percent(now.get("good")), 1.0)
         row("latency, 95 % below", "p95", _milliseconds(now.get("p95")), 2.0)
         row("pods ready", "ready", f"{_number(now.get('ready'))}{_starting(now.get('starting'))}", 10.0)
-        row("requests in the queue", "queue", _number(now.get("queue")))
+        one, value = self._scenario, now.get(self._scenario.indicator)
+        limit = f"{'-' if value is None else f'{value:.3g}'} (limit {one.limit:g})"
+        row(f"{one.indicator}, {one.unit}", one.indicator, limit, one.limit)
         return rows
 
     def _resample(self, points: Sequence[tuple[float, float | None]], width: int) -> list[float]:

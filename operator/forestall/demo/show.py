@@ -44,7 +44,7 @@ def run_demo(
         raise InvalidInput(f"there is no scenario {scenario!r}: choose one of {', '.join(SCENARIOS)}")
     out = out or sys.stdout
     console = Console(file=sys.stderr if as_json else out, highlight=False)
-    comparison = _compare(SCENARIOS[scenario], console, keep=keep)
+    comparison = compare(SCENARIOS[scenario], console, keep=keep)
     file = picture or Path(f"forestall-demo-{scenario}.html")
     file.write_text(page(comparison), encoding="utf-8")
     _sum_up(comparison, file, console)
@@ -54,7 +54,8 @@ def run_demo(
     return 0 if comparison.prevented and not comparison.problem else 1
 
 
-def _compare(scenario: Scenario, console: Console, *, keep: bool) -> Comparison:
+def compare(scenario: Scenario, console: Console, *, keep: bool = False) -> Comparison:
+    """Play a scenario without the operator and with it, on a stage of its own. Raises what `run_demo` raises."""
     steps, screen = Steps(console), Screen(console, scenario)
     screen.say(f"{scenario.title}. {scenario.story}", "bold")
     programs = find_programs(steps=steps)
@@ -103,4 +104,4 @@ def _explain_kept(stage: Stage, screen: Screen) -> None:
     screen.say(f"  export KUBECONFIG={stage.cluster.kubeconfig}")
     screen.say("  forestall status -A; kubectl get fslo,rempol,remed -n shop")
     screen.say(f"  {stage.prometheus.url} is Prometheus, {stage.shop_url} the shop")
-    screen.say(f"To remove all of it:  {sys.executable} -m forestall.demo.processes end {stage.cluster.workspace.path}")
+    screen.say(f"To remove all of it:  {sys.executable} -m forestall.demo end {stage.cluster.workspace.path}")
