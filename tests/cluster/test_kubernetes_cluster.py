@@ -415,7 +415,7 @@ async def test_a_rotated_token_is_picked_up(cluster, namespace, tmp_path):
     (tmp_path / "token").write_text("expired")
     access = await Access.find(str(tmp_path / "config"))
     async with Api(access) as api:
-        with pytest.raises(Forbidden, match="does not accept the operator's credentials"):
+        with pytest.raises(Forbidden, match="does not accept these credentials"):
             await api.request("GET", "/api/v1")
         assert good.token is not None
         (tmp_path / "token").write_text(good.token)

@@ -211,6 +211,6 @@ async def test_a_token_that_stays_refused_is_forbidden(api, server, access, monk
 
     server.answers(401, status("Unauthorized"))
     monkeypatch.setattr(access, "renew", renew)
-    with pytest.raises(Forbidden, match="does not accept the operator's credentials"):
+    with pytest.raises(Forbidden, match="does not accept these credentials"):
         await api.request("GET", "/x")
     assert len(server.seen) == 2
