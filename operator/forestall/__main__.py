@@ -7,10 +7,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from forestall.cli.app import main as command
-from forestall.cli.wiring import Access, DemoOptions, RunOptions, Session, Wiring
+from forestall.cli.wiring import Access, DemoOptions, PrometheusOptions, RunOptions, Session, Wiring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from forestall.ports import Metrics
+
+HISTORY_BUDGET, HISTORY_TIMEOUT = 120.0, 60.0
+"""Seconds that a part of a history, and a request for it, may take: ranges are long, and nobody waits for a cycle."""
 
 
 @asynccontextmanager
@@ -36,9 +41,28 @@ def _demo(options: DemoOptions) -> int:
     return run_demo(options.scenario, keep=options.keep, picture=options.picture, as_json=options.as_json)
 
 
+@asynccontextmanager
+async def _prometheus(options: PrometheusOptions) -> AsyncIterator[Metrics]:
+    from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig  # noqa: PLC0415
+
+    metrics = PrometheusMetrics(budget=HISTORY_BUDGET)
+    config = SourceConfig(
+        options.url,
+        headers=options.headers,
+        bearer_token=options.token,
+        ca_pem=options.ca_pem,
+        timeout=HISTORY_TIMEOUT,
+    )
+    metrics.set_sources(dict.fromkeys(options.sources, config))
+    try:
+        yield metrics
+    finally:
+        await metrics.close()
+
+
 def main() -> None:
     """Run the command of the process's arguments."""
-    sys.exit(command(Wiring(connect=_connect, run=_run, demo=_demo)))
+    sys.exit(command(Wiring(connect=_connect, run=_run, demo=_demo, prometheus=_prometheus)))
 
 
 if __name__ == "__main__":

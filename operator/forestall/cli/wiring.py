@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from forestall.ports import Cluster
+    from forestall.ports import Cluster, Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,20 @@ class DemoOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PrometheusOptions:
+    """A Prometheus that is asked for history."""
+
+    url: str
+    sources: Sequence[str]
+    """The names of the metric sources that it stands for."""
+    token: str | None = field(default=None, repr=False)
+    """A bearer token."""
+    ca_pem: str | None = None
+    """Its certificate authority."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """What the commands call. Each may raise `ForestallError`, and nothing else that a person should see."""
 
@@ -79,3 +93,4 @@ class Wiring:
     """Runs the operator until it is told to stop; returns the exit code."""
     demo: Callable[[DemoOptions], int]
     """Shows the demo; returns the exit code."""
+    prometheus: Callable[[PrometheusOptions], AbstractAsyncContextManager[Metrics]]

@@ -12,8 +12,9 @@ import pytest
 from forestall.api import API_VERSION, KINDS
 from forestall.api.remediation import ObjectRef
 from forestall.cli.app import main
-from forestall.cli.wiring import Access, DemoOptions, RunOptions, Session, Wiring
-from forestall.errors import ClusterError, Conflict, NotFound
+from forestall.cli.wiring import Access, DemoOptions, PrometheusOptions, RunOptions, Session, Wiring
+from forestall.errors import ClusterError, Conflict, MetricsError, NotFound
+from forestall.ports import Metrics
 
 NOW = 1_750_000_000.0  # 2025-06-15T15:06:40Z
 
@@ -144,6 +145,9 @@ class Program:
     access: list[Access] = field(default_factory=list)
     runs: list[RunOptions] = field(default_factory=list)
     demos: list[DemoOptions] = field(default_factory=list)
+    asked: list[PrometheusOptions] = field(default_factory=list)
+    metrics: Metrics | None = None
+    """What answers for a Prometheus that is asked for history."""
 
     @asynccontextmanager
     async def _connect(self, access: Access) -> AsyncIterator[Session]:
@@ -151,6 +155,13 @@ class Program:
         if self.connecting:
             raise self.connecting
         yield Session(self.cluster, self.namespace, "https://127.0.0.1:6443", lambda: NOW)  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def _prometheus(self, options: PrometheusOptions) -> AsyncIterator[Metrics]:
+        self.asked.append(options)
+        if self.metrics is None:
+            raise MetricsError("SourceDown", "connection refused")
+        yield self.metrics
 
     @property
     def wiring(self) -> Wiring:
@@ -164,7 +175,7 @@ class Program:
             self.demos.append(options)
             return 0
 
-        return Wiring(self._connect, run, demo)
+        return Wiring(self._connect, run, demo, self._prometheus)
 
     def __call__(self, *words: str | Path, name: str = "forestall") -> tuple[int, str, str]:
         """Return the exit code, and what was written to standard output and standard error."""

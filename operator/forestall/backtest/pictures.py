@@ -1,0 +1,213 @@
+"""The pictures of a report: the whole history, single moments with their cone, what thresholds bring, calibration."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from forestall.backtest.draw import Axis, Plot, nice, svg
+from forestall.backtest.history import Floats
+from forestall.backtest.replay import Span, Track
+from forestall.backtest.verdict import Case, Forecaster, Verdict
+from forestall.core.duration import format_duration
+from forestall.core.forecast import SeriesForecast
+
+_WIDTH, _LEFT, _RIGHT = 760.0, 52.0, 12.0
+_COLUMNS = 700
+"""Columns that a long series is drawn in: each shows its lowest and its highest value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One series at one moment: what was known, what was forecast, and what came."""
+
+    title: str
+    at: float
+    times: Floats
+    values: Floats
+    limit: float
+    above: bool
+    horizon: float
+    forecast: SeriesForecast
+
+    def cone(self) -> list[tuple[float, float, float, float]]:
+        """Return seconds from now with lower bound, median and upper bound, until just the horizon."""
+        points = self.forecast.cone()
+        ahead = [point[0] for point in points]
+        low, mid, high = (float(np.interp(self.horizon, ahead, [point[n] for point in points])) for n in (1, 2, 3))
+        return [*(point for point in points if point[0] < self.horizon), (self.horizon, low, mid, high)]
+
+
+def clock(at: float) -> str:
+    """Return a time for people, in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M")
+
+
+def timeline(case: Case, track: Track, span: Span) -> str:
+    """Return the whole history of one series: values, limit, events, what would have been done, and the probability."""
+    times, height = span.times, 300.0
+    known = track.value[np.isfinite(track.value)]
+    axis = Axis(times[0], times[-1], _LEFT, _WIDTH - _RIGHT)
+    low, high = _reach(known, track.limit)
+    upper = Plot(axis, Axis(low, high, 208, 24))
+    upper.text(_LEFT, 14, track.title, kind="strong")
+    upper.scale_values(nice(low, high))
+    upper.scale_times()
+    for first, last in _stretches(case.breached == 1):
+        upper.stripe(times[first], times[last], "event", f"past its limit from {clock(times[first])}")
+    for part in _envelope(times, track.value):
+        upper.area(*part, "envelope")
+    upper.level(track.limit, "limit", f"limit {track.limit:.4g}")
+    _marks(upper, case, times, span.step)
+    lower = Plot(axis, Axis(0.0, 1.0, 286, 240))
+    lower.scale_values((0.0, 1.0), "{:.0%}")
+    lower.text(_LEFT, 236, f"probability of passing the limit within {format_duration(track.horizon)}")
+    for top, bottom in _envelope(times, np.nan_to_num(track.chance)):
+        lower.area(top, [(at, 0.0) for at, _ in bottom], "chance")
+    for policy in case.record.policies:
+        lower.level(policy.spec.when.probability, "now")
+    return svg(_WIDTH, height, (upper, lower), f"{track.title} over the whole history, with events and actions")
+
+
+def _marks(plot: Plot, case: Case, times: Floats, step: float) -> None:
+    foreseen = {round(done.would.step + done.lead / step) for done in case.done if done.verdict == "foreseen"}
+    for onset in case.onsets.tolist():
+        seen = onset in foreseen
+        words = f"event at {clock(times[onset])}: {'an action came before' if seen else 'no action came before'}"
+        plot.mark(times[onset], 17, "good" if seen else "missed", words, down=True)
+    kinds = {"foreseen": "good", "in vain": "bad", "open": "open"}
+    for done in case.done:
+        at = times[done.would.step]
+        plot.upright(at, "now")
+        plot.mark(at, 208, kinds[done.verdict], f"{clock(at)} ({done.verdict}): {done.would.message}", down=False)
+
+
+def moment(one: Moment) -> str:
+    """Return a single moment: the past, the cone of the highest (lowest) value to come, and what came."""
+    height, width = 230.0, 380.0
+    after = one.times > one.at
+    cone = one.cone()
+    start, end = float(one.times[0]), one.at + one.horizon * 1.25
+    edges = [value for point in cone for value in point[1:]]
+    shown = one.values[(one.times <= end) & np.isfinite(one.values)]
+    low, high = _reach(np.concatenate((shown, [value for value in edges if math.isfinite(value)])), one.limit)
+    plot = Plot(Axis(start, end, _LEFT, width - _RIGHT), Axis(low, high, height - 26, 24))
+    plot.text(_LEFT, 14, f"{one.title}, {clock(one.at)}", kind="strong")
+    plot.scale_values(nice(low, high, 4))
+    plot.scale_times(most=4)
+    plot.area([(one.at + p[0], p[3]) for p in cone], [(one.at + p[0], p[1]) for p in cone], "cone")
+    plot.line([(one.at + p[0], p[2]) for p in cone], "median")
+    plot.line(_points(one.times[~after], one.values[~after]), "value")
+    shown_after = after & (one.times <= end)
+    plot.line(_points(one.times[shown_after], one.values[shown_after]), "came")
+    plot.level(one.limit, "limit", f"limit {one.limit:.4g}")
+    plot.upright(one.at, "now")
+    plot.upright(one.at + one.horizon, "now")
+    return svg(width, height, (plot,), f"forecast of {one.title} at {clock(one.at)}")
+
+
+def moment_of(track: Track, span: Span, step: int) -> Moment | None:
+    """Return one series at one step; None where no whole forecast is kept near it."""
+    kept = [each for each in track.cones if each <= step and (step - each) * span.step <= track.horizon / 2]
+    if not kept:
+        return None
+    made = max(kept)
+    back = round(3 * track.horizon / span.step)
+    part = slice(max(0, made - back), min(span.steps, made + round(1.3 * track.horizon / span.step) + 1))
+    return Moment(
+        track.title,
+        float(span.times[made]),
+        span.times[part],
+        track.value[part],
+        track.limit,
+        track.above,
+        track.horizon,
+        track.cones[made],
+    )
+
+
+def tradeoff(verdict: Verdict) -> str:
+    """Return how much recall costs: the share of events foreseen over false actions a week."""
+    width, height, most = 380.0, 250.0, 7.0
+    plot = Plot(Axis(0, most, _LEFT, width - _RIGHT), Axis(0, 1, height - 44, 24))
+    plot.text(_LEFT, 14, "Events foreseen, by false actions a week", kind="strong")
+    plot.scale_values((0, 0.25, 0.5, 0.75, 1), "{:.0%}")
+    plot.scale_shares(range(int(most) + 1), "{:g}")
+    plot.text((_LEFT + width) / 2, height - 8, "false actions a week", "middle")
+    for forecaster, line, dot in _styled(verdict):
+        curve = [(point.false_a_week, point.recall) for point in forecaster.curve if point.false_a_week <= most]
+        if len(forecaster.curve) > 1:
+            plot.line(_frontier(curve), line)
+        for at, recall in curve if len(forecaster.curve) == 1 else []:
+            if not math.isnan(recall):
+                plot.dot(at, recall, 5, dot, f"{forecaster.name}: {recall:.0%} at {at:.1f} false actions a week")
+    return svg(width, height, (plot,), "events foreseen by false actions a week")
+
+
+def _styled(verdict: Verdict) -> list[tuple[Forecaster, str, str]]:
+    kinds = {"persistence": ("theirs", "dot2"), "predict_linear": ("theirs", "dot3")}
+    others = [(each, *kinds.get(each.name, ("theirs", "open"))) for each in verdict.others]
+    return [*others, (verdict.forestall, "mine", "dot")]
+
+
+def _frontier(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the best recall at each number of false actions."""
+    best = -1.0
+    result: list[tuple[float, float]] = []
+    for at, recall in sorted((point for point in curve if not math.isnan(point[1])), key=lambda p: (p[0], -p[1])):
+        if recall > best:
+            result += [(at, max(best, 0.0)), (at, recall)] if result else [(at, recall)]
+            best = recall
+    return result
+
+
+def calibration(verdict: Verdict) -> str:
+    """Return what came by what was said: on the diagonal both are the same."""
+    width, height = 380.0, 250.0
+    plot = Plot(Axis(0, 1, _LEFT, width - _RIGHT), Axis(0, 1, height - 44, 24))
+    plot.text(_LEFT, 14, "Calibration: what was said, and what came", kind="strong")
+    plot.scale_values((0, 0.25, 0.5, 0.75, 1), "{:.0%}")
+    plot.scale_shares((0, 0.25, 0.5, 0.75, 1), "{:.0%}")
+    plot.text((_LEFT + width) / 2, height - 8, "probability that was said", "middle")
+    plot.line(((0, 0), (1, 1)), "now")
+    plot.line([(each.said, each.came) for each in verdict.calibration], "mine")
+    most = max((each.count for each in verdict.calibration), default=1)
+    for each in verdict.calibration:
+        words = f"said {each.said:.0%}, came {each.came:.0%} of {each.count} times"
+        plot.dot(each.said, each.came, 3 + 5 * math.sqrt(each.count / most), "dot", words)
+    return svg(width, height, (plot,), "calibration of the probabilities")
+
+
+def _reach(values: Floats, limit: float) -> tuple[float, float]:
+    """Return the range of an axis that shows the values and the limit, with some room."""
+    low = min(float(values.min()), limit) if values.size else limit
+    high = max(float(values.max()), limit) if values.size else limit
+    room = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
+    return (low if 0 <= low < room else low - room), high + room
+
+
+def _points(times: Floats, values: Floats) -> list[tuple[float, float]]:
+    return list(zip(times.tolist(), values.tolist(), strict=True))
+
+
+def _envelope(times: Floats, values: Floats) -> list[tuple[list[tuple[float, float]], list[tuple[float, float]]]]:
+    """Return the highest and the lowest values in columns, as one pair of lines for each stretch without a gap."""
+    column = np.minimum((np.arange(times.size) * _COLUMNS) // max(times.size, 1), _COLUMNS - 1)
+    starts = np.flatnonzero(np.diff(column, prepend=-1))
+    highest, lowest = np.fmax.reduceat(values, starts), np.fmin.reduceat(values, starts)
+    at = times[starts]
+    return [
+        (
+            _points(at[first : last + 1], highest[first : last + 1]),
+            _points(at[first : last + 1], lowest[first : last + 1]),
+        )
+        for first, last in _stretches(np.isfinite(highest))
+    ]
+
+
+def _stretches(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Return the first and the last index of each run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    return [(int(first), int(last) - 1) for first, last in zip(edges[::2], edges[1::2], strict=True)]

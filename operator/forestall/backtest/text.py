@@ -1,0 +1,70 @@
+"""A moment as a picture of characters, for terminals."""
+
+import math
+from datetime import UTC, datetime
+
+import numpy as np
+
+from forestall.backtest.draw import nice
+from forestall.backtest.pictures import Moment, clock
+from forestall.core.duration import format_duration
+
+_HEIGHT = 16
+_MARGIN = 9
+LEGEND = "● measured   ░ 90 % of the extremes to come   ─ their median   · what came   ┄ limit"
+
+
+def picture(moment: Moment, width: int) -> list[str]:
+    """Return lines of at most `width` characters: the past, the cone, what came, and the limit."""
+    columns = max(30, width - _MARGIN - 1)
+    start, end = float(moment.times[0]), moment.at + 1.25 * moment.horizon
+    times = start + (end - start) * (np.arange(columns) + 0.5) / columns
+    cone = np.array(moment.cone())
+    ahead = times - moment.at
+    inside = (ahead >= 0) & (ahead <= cone[-1, 0])
+    lower, median, upper = (np.where(inside, np.interp(ahead, cone[:, 0], cone[:, n]), np.nan) for n in (1, 2, 3))
+    finite = moment.values[np.isfinite(moment.values) & (moment.times <= end)]
+    low = min(*finite.tolist(), moment.limit, float(np.nanmin(lower)), float(np.nanmin(upper)))
+    high = max(*finite.tolist(), moment.limit, float(np.nanmax(lower)), float(np.nanmax(upper)))
+    room = 0.05 * (high - low) or 1.0
+    low, high = low - room, high + room
+
+    def row(value: float) -> int:
+        return min(_HEIGHT - 1, max(0, int((high - value) / (high - low) * _HEIGHT)))
+
+    canvas = [[" "] * columns for _ in range(_HEIGHT)]
+    for column in np.flatnonzero(inside).tolist():
+        for line in range(row(float(upper[column])), row(float(lower[column])) + 1):
+            canvas[line][column] = "░"
+        canvas[row(float(median[column]))][column] = "─"
+    limit = row(moment.limit)
+    canvas[limit] = ["┄" if cell != "─" else cell for cell in canvas[limit]]
+    for at, value in zip(moment.times.tolist(), moment.values.tolist(), strict=True):
+        if at <= end and math.isfinite(value):
+            column = min(columns - 1, int((at - start) / (end - start) * columns))
+            canvas[row(value)][column] = "●" if at <= moment.at else "·"
+    labels = {row(value): f"{value:.3g}" for value in nice(low, high, 5)}
+    body = [f"{labels.get(line, ''):>{_MARGIN - 2}} │{''.join(cells)}".rstrip() for line, cells in enumerate(canvas)]
+    return [_headline(moment), "", *body, _times(moment, start, end, columns), LEGEND]
+
+
+def _headline(moment: Moment) -> str:
+    forecast = moment.forecast
+    if forecast.abstained is not None:
+        return f"{moment.title} at {clock(moment.at)}: nothing is said ({forecast.abstained})"
+    chance = forecast.probability_within(moment.horizon)
+    near = forecast.time_to_breach <= moment.horizon
+    soon = f", likely in {format_duration(forecast.time_to_breach)}" if near else ""
+    return (
+        f"{moment.title} at {clock(moment.at)} UTC: passes {moment.limit:.4g} within "
+        f"{format_duration(moment.horizon)} with a probability of {chance:.0%}{soon}"
+    )
+
+
+def _times(moment: Moment, start: float, end: float, columns: int) -> str:
+    line = [" "] * (columns + _MARGIN)
+    for at in (start, moment.at, moment.at + moment.horizon):
+        text = datetime.fromtimestamp(at, UTC).strftime("%H:%M")
+        place = min(_MARGIN + int((at - start) / (end - start) * columns), len(line) - len(text))
+        line[place : place + len(text)] = text
+    return "".join(line).rstrip()

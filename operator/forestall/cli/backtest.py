@@ -1,0 +1,322 @@
+"""`forestall backtest`: would forestall have helped? The same engine, on recorded history."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from forestall.api import API_VERSION
+from forestall.backtest import objects, prepare, tables
+from forestall.backtest.data import data
+from forestall.backtest.draw import standalone
+from forestall.backtest.judge import judge
+from forestall.backtest.page import page
+from forestall.backtest.pictures import moment as draw_moment
+from forestall.backtest.replay import replay
+from forestall.backtest.text import picture
+from forestall.backtest.verdict import Forecaster, Judgement, Point, Verdict
+from forestall.backtest.words import by, duration, percent
+from forestall.cli import options
+from forestall.cli.objects import find
+from forestall.cli.output import console, table
+from forestall.cli.wiring import Access, PrometheusOptions
+from forestall.cli.words import moment, plural
+from forestall.core.duration import format_duration, parse_duration
+from forestall.errors import InvalidDuration, InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forestall.backtest.prepare import Prepared, Wish
+    from forestall.cli.app import State
+
+_WIDEST = 110
+_OBJECTS = objects.KINDS
+
+
+def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return float(value)
+    found = moment(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not a time: write 2026-01-31T12:00Z, or seconds since the epoch.")
+    return found
+
+
+def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = parse_duration(value)
+    except InvalidDuration as error:
+        raise click.BadParameter(f"{error}.") from error
+    if seconds <= 0:
+        raise click.BadParameter(f"{value} is no time at all.")
+    return seconds
+
+
+def _headers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    headers = {}
+    for value in values:
+        name, colon, text = value.partition(":")
+        if not colon or not name.strip():
+            raise click.BadParameter(f"{value!r} is not a header: write it as NAME:VALUE.")
+        headers[name.strip()] = text.strip()
+    return headers
+
+
+def _writable(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and not os.access(value.parent, os.W_OK):
+        raise click.BadParameter(f"the folder {value.parent} does not exist, or can't be written to.")
+    return value
+
+
+_FILE = click.Path(path_type=Path)
+_NEW_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command
+@click.option(
+    "-f", "--filename", "files", type=_FILE, multiple=True, help="YAML with objectives and policies; a folder."
+)
+@options.namespace
+@click.option("-A", "--all-namespaces", is_flag=True, help="The objectives of all namespaces of the cluster.")
+@click.option("--history", type=_FILE, multiple=True, help="CSV or Parquet with what was measured.")
+@click.option("--prometheus", "url", help="The URL of a Prometheus that has what was measured.")
+@click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus.")
+@click.option("--ca-file", type=_FILE, help="A certificate authority (PEM) for --prometheus.")
+@click.option("--header", "headers", multiple=True, callback=_headers, help="NAME:VALUE, sent to --prometheus.")
+@click.option("--from", "start", callback=_time, metavar="TIME", help="The first moment to judge.")
+@click.option("--to", "end", callback=_time, metavar="TIME", help="The last moment.")
+@click.option("--last", callback=_duration, metavar="DURATION", help="So much before --to; 7d with --prometheus.")
+@click.option("--learn", callback=_duration, metavar="DURATION", help="So much before --from to learn from.")
+@click.option("--step", callback=_duration, metavar="DURATION", help="From one cycle to the next.")
+@click.option("--lead-time", callback=_duration, metavar="DURATION", help="How long an action takes to help.")
+@click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True, help="Size of each workload.")
+@click.option("--html", "report", type=_NEW_FILE, callback=_writable, help="Write the report here.")
+@click.option("-o", "--output", "form", type=click.Choice(["json"]), help="For programs.")
+@click.option("--at", callback=_time, metavar="TIME", help="Only show the forecasts of this moment.")
+@click.option("--svg", type=_NEW_FILE, callback=_writable, help="With --at: draw the most probable breach here.")
+@options.kubeconfig
+@options.context
+@options.debug
+@click.pass_obj
+def backtest(state: State, /, **chosen: Any) -> None:
+    """Replay recorded history with the same engine, and say how often it would have been right, and how early.
+
+    Objectives and policies come from files (-f) or from the cluster, the history from files (--history) or from a
+    Prometheus. With files for both no cluster is needed. Nothing is changed anywhere.
+
+    A CSV file has a column `time`, and a column for each indicator by its name (`sli` is the share of bad events); or
+    the columns time, indicator, value, and further ones that are labels.
+
+    \b
+    Examples:
+      forestall backtest -f slo.yaml --history last-month.csv --html report.html
+      forestall backtest -n shop --prometheus http://localhost:9090 --last 14d
+      forestall backtest -f slo.yaml --history last-month.csv --at 2026-01-31T12:00Z
+    """
+    if bool(chosen["history"]) == bool(chosen["url"]):
+        raise click.UsageError("say where the history is, by --history or by --prometheus, not by both")
+    if chosen["svg"] and chosen["at"] is None:
+        raise click.UsageError("--svg goes with --at")
+    if chosen["at"] is not None and (chosen["report"] or chosen["form"]):
+        raise click.UsageError("--at shows one moment: --html and -o json go without it")
+    if chosen["last"] is not None and chosen["start"] is not None:
+        raise click.UsageError("give --from or --last, not both")
+    asyncio.run(_backtest(state, chosen))
+
+
+async def _backtest(state: State, chosen: dict[str, Any]) -> None:
+    found, namespace = await _found(state, chosen)
+    names = ("start", "end", "last", "learn", "step", "at")
+    wish = prepare.Wish(namespace, **{name: chosen[name] for name in names})
+    with _progress() as bar:
+        prepared = await _prepared(state, chosen, found, wish, bar)
+        steps = bar.add_task("replaying", total=prepared.span.steps)
+        records = await replay(
+            prepared.registry,
+            prepared.history,
+            prepared.span,
+            prepared.learn_from,
+            chosen["replicas"],
+            lambda done: bar.update(steps, completed=done),
+        )
+    for note in prepared.notes:
+        click.echo(f"note: {note}", err=True)
+    if chosen["at"] is not None:
+        _show_moment(prepare.moments(prepared, records), chosen["svg"])
+        return
+    judgement = judge(records, prepared.span, prepared.learn_from, chosen["lead_time"])
+    if not judgement.cases:
+        raise InvalidInput(f"there is nothing to judge: {'; '.join(judgement.unseen)}")
+    if chosen["report"]:
+        _write(chosen["report"], page(judgement))
+    if chosen["form"] == "json":
+        click.echo(json.dumps(data(judgement), indent=2, ensure_ascii=False))
+    else:
+        _show(judgement, chosen["report"])
+
+
+async def _found(state: State, chosen: dict[str, Any]) -> tuple[list[objects.Found], str]:
+    """Return the objects, and the namespace of those that name none."""
+    if chosen["files"]:
+        return objects.from_files(chosen["files"]), chosen["namespace"] or "default"
+    async with state.wiring.connect(Access(chosen["kubeconfig"], chosen["context"])) as session:
+        namespace = chosen["namespace"] or session.namespace
+        found = []
+        for kind in _OBJECTS:
+            place = namespace if kind.NAMESPACED and not chosen["all_namespaces"] else ""
+            for body in await find(session.cluster, kind.KIND, place):
+                whole = {"apiVersion": API_VERSION, "kind": kind.KIND, **body}
+                found.append(objects.Found(whole, f"{kind.KIND} {body['metadata']['name']}"))
+    if not any(one.body["kind"] == "ServiceLevelObjective" for one in found):
+        raise InvalidInput("there are no ServiceLevelObjectives there: give files by -f, or another namespace by -n")
+    return found, namespace
+
+
+async def _prepared(
+    state: State, chosen: dict[str, Any], found: list[objects.Found], wish: Wish, bar: Progress
+) -> Prepared:
+    if chosen["history"]:
+        columns = []
+        task = bar.add_task("reading", total=len(chosen["history"]))
+        for path in chosen["history"]:
+            columns += tables.read(path)
+            bar.advance(task)
+        return prepare.from_columns(found, columns, wish)
+    wanted = PrometheusOptions(
+        url=chosen["url"],
+        sources=objects.sources(found),
+        token=_content(chosen["token_file"]),
+        ca_pem=_content(chosen["ca_file"]),
+        headers=chosen["headers"],
+    )
+    task = bar.add_task("reading", total=None)
+    async with state.wiring.prometheus(wanted) as metrics:
+        return await prepare.from_source(
+            found, metrics, wish, time.time(), lambda done, total: bar.update(task, completed=done, total=total)
+        )
+
+
+def _content(path: Path | None) -> str | None:
+    return None if path is None else path.read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show how far it is, on a terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console(sys.stderr),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        yield bar
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a whole file, or none."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _show_moment(moments: list[Any], svg: Path | None) -> None:
+    if not moments:
+        raise InvalidInput(
+            "no series of the objectives has a forecast at this moment: there is no fresh data, or no past"
+        )
+    if svg is not None:
+        _write(svg, standalone(draw_moment(moments[0])))
+        click.echo(f"drawn: {svg}")
+        return
+    out = console()
+    for number, one in enumerate(moments):
+        if number:
+            click.echo()
+        for line in picture(one, min(out.width, _WIDEST) if out.is_terminal else _WIDEST):
+            click.echo(line)
+
+
+def _show(judgement: Judgement, report: Path | None) -> None:
+    out, span, total = console(), judgement.span, judgement.total
+    click.echo(
+        f"{plural(len(judgement.cases), 'objective')}, {format_duration(span.end - span.start)} at a step of "
+        f"{format_duration(span.step)}, after {format_duration(span.start - judgement.learn_from)} to learn from\n"
+    )
+    head = ["OBJECTIVE", "EVENTS", "FORESEEN", "LEAD", "P10", "USEFUL", "SKILL", "COVERAGE", "THRESHOLD", "AS IT IS"]
+    rows = [_objective(case.verdict) for case in judgement.cases]
+    if len(judgement.cases) > 1:
+        rows.append(_objective(total))
+    table(out, head, [[(cell, "") for cell in row] for row in rows])
+    click.echo("\nOn the same events:")
+    head = ["FORECASTER", "FORESEEN <=1/WEEK", "LEAD", "<=3/WEEK", "LEAD", "BRIER", "SKILL"]
+    lines = [_forecaster(each) for each in (total.forestall, *total.others)]
+    table(out, head, [[(cell, "") for cell in line] for line in lines])
+    for words in judgement.unseen:
+        click.echo(f"\nNot in the history: {words}")
+    click.echo(f"\n{_conclusion(total)}")
+    if report is not None:
+        click.echo(f"Report: {report}")
+
+
+def _objective(verdict: Verdict) -> list[str]:
+    best, now = verdict.forestall.within[0], verdict.as_configured
+    lead = [duration(best.lead.median), duration(best.lead.p10), percent(best.lead.useful)] if best else ["-"] * 3
+    return [
+        verdict.name,
+        str(verdict.events),
+        percent(best.recall) if best else "-",
+        *lead,
+        by(verdict.forestall.skill),
+        percent(verdict.coverage),
+        "-" if verdict.recommended is None else f"{verdict.recommended:g}",
+        "-" if now is None else f"{percent(now.recall)}, {now.false_a_week:.1f} false a week",
+    ]
+
+
+def _forecaster(one: Forecaster) -> list[str]:
+    def cells(point: Point | None) -> list[str]:
+        return ["-", "-"] if point is None else [percent(point.recall), duration(point.lead.median)]
+
+    name = one.name
+    if len(one.curve) == 1:
+        only = one.curve[0]
+        name = f"{name}: {percent(only.recall)}, {only.false_a_week:.1f} false a week"
+    return [name, *cells(one.within[0]), *cells(one.within[1]), by(one.brier, 3), by(one.skill)]
+
+
+def _conclusion(total: Verdict) -> str:
+    if total.events == 0:
+        return "No limit was passed: nothing can be said about recall."
+    if total.recommended is None:
+        return (
+            "At no threshold was an event foreseen with at most one false action a week: leave the policies in Observe."
+        )
+    return f"FORESEEN is at no more than one false action a week; recommended: when.probability {total.recommended:g}."
