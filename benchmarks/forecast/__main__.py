@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.forecast import cost, data, leaks, protocol
 
@@ -59,13 +60,13 @@ def _skill(name: str, series: data.Series) -> dict[str, object]:
     return result
 
 
-def _line(limit_from: str, minutes: int, score: dict[str, object]) -> str:
+def _line(limit_from: str, minutes: int, score: dict[str, Any]) -> str:
     experts, best, interval = score["experts"], score["best_expert"], score["skill_interval"]
-    low, high = interval  # type: ignore[misc]
+    low, high = interval
     return (
         f"{limit_from:8} {minutes:5} m {score['brier']:6.3f} {score['skill']:6.2f} {low:6.2f} {high:6.2f} "
-        f"{score['series_with_skill']:5.0%} {score['climatology']:6.3f} {experts['persistence']:6.3f} "  # type: ignore[index]
-        f"{score['predict_linear']:6.3f} {experts[best]:6.3f} {score['calibration_error']:6.3f} "  # type: ignore[index]
+        f"{score['series_with_skill']:5.0%} {score['climatology']:6.3f} {experts['persistence']:6.3f} "
+        f"{score['predict_linear']:6.3f} {experts[best]:6.3f} {score['calibration_error']:6.3f} "
         f"{score['coverage']:6.3f} {score['worst_day']:6.2f}"
     )
 

@@ -50,11 +50,12 @@ def run(series: Series, limit_from: str) -> Run:
     known = values if limit_from == "whole" else values[:LEARN]
     limits = np.nanquantile(known, 0.95, axis=0).astype(np.float32)
     outcome, reached = _truth(values, limits)
-    forecasts, experts = _forecast(values, limits)
+    (probability, lower, upper), experts = _forecast(values, limits)
     climatology = _climatology(outcome)
     outcome[:, :LEARN] = -1
     reached[:, :LEARN] = np.nan
-    return Run(names, outcome, reached, climatology, *forecasts, experts, _predict_linear(values, limits))
+    linear = _predict_linear(values, limits)
+    return Run(names, outcome, reached, climatology, probability, lower, upper, experts, linear)
 
 
 def _forecast(values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
