@@ -78,11 +78,11 @@ class Plot:
             self.parts.append(f'<path class="{kind}" d="M{path}Z"/>')
 
     def level(self, value: float, kind: str, label: str = "") -> None:
-        """Draw a horizontal line."""
+        """Draw a horizontal line, labelled at its beginning."""
         y = self.y(value)
         self.parts.append(f'<path class="{kind}" d="M{self.x.start:.1f},{y:.1f}H{self.x.end:.1f}"/>')
         if label:
-            self.text(self.x.end, y - 4, label, "end")
+            self.text(self.x.start + 4, y - 4, label)
 
     def upright(self, at: float, kind: str) -> None:
         """Draw a vertical line."""

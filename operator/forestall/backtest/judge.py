@@ -10,7 +10,7 @@ import numpy as np
 from forestall.api import ServiceLevelObjective
 from forestall.backtest.baselines import burn_alert, persistence, predict_linear
 from forestall.backtest.history import Floats
-from forestall.backtest.replay import Record, Span, Track, values_by_step
+from forestall.backtest.replay import Record, Span, Track, Would, values_by_step
 from forestall.backtest.verdict import BUDGETS, Case, Done, Forecaster, Judgement, Lead, Point, Verdict
 from forestall.core import score
 from forestall.core.risk import SLI
@@ -99,6 +99,8 @@ def _case(record: Record, span: Span, lead_time: float | None) -> tuple[Case, _M
     silences, asked = _silences(tracks, breached)
     material = _Material(origins, sweeps, configured, silences, asked)
     verdict = _verdict(_title(record.slo), material, span, span.weeks, lead)
+    if not record.policies and verdict.recommended is not None:
+        done = _at_threshold(tracks, horizons, breached, events, span, verdict.recommended)
     return Case(record, verdict, events, breached, done), material
 
 
@@ -177,15 +179,33 @@ def _configured(record: Record, span: Span, breached: Flags, events: Whole) -> t
     chance, horizon = np.full(span.steps, np.nan), np.ones(span.steps, dtype=np.int64)
     for step, would in first.items():
         chance[step], horizon[step] = 1.0, max(1, round(would.horizon / span.step))
-    result = score.tally(score.actions(chance, horizon, 1.0), horizon, events, span.steps)
-    done = []
-    for step in score.actions(chance, horizon, 1.0).tolist():
-        after = events[events > step]
-        if step in result.true:
-            done.append(Done(first[step], "foreseen", float(after[0] - step) * span.step))
-        else:
-            done.append(Done(first[step], "in vain" if step in result.false else "open", math.nan))
-    return result, tuple(done)
+    done = score.actions(chance, horizon, 1.0)
+    result = score.tally(done, horizon, events, span.steps)
+    return result, tuple(_outcome(first[step], result, events, span) for step in done.tolist())
+
+
+def _at_threshold(
+    tracks: Sequence[Track], horizons: Whole, breached: Flags, events: Whole, span: Span, threshold: float
+) -> tuple[Done, ...]:
+    """Return what somebody would have done who acts from a threshold on."""
+    chance, horizon = _worst(np.stack([track.chance for track in tracks]), horizons)
+    done = score.actions(np.where(breached == 0, chance, np.nan), horizon, threshold)
+    result = score.tally(done, horizon, events, span.steps)
+    return tuple(
+        _outcome(
+            Would(step, "", "", f"the probability was {chance[step]:.0%}", float(horizon[step]) * span.step),
+            result,
+            events,
+            span,
+        )
+        for step in done.tolist()
+    )
+
+
+def _outcome(would: Would, result: Tally, events: Whole, span: Span) -> Done:
+    if would.step in result.true:
+        return Done(would, "foreseen", float(events[events > would.step][0] - would.step) * span.step)
+    return Done(would, "in vain" if would.step in result.false else "open", math.nan)
 
 
 def _silences(tracks: Sequence[Track], breached: Flags) -> tuple[Counter[str], int]:

@@ -27,11 +27,11 @@ border-top:1px solid var(--grid);padding-top:1.2rem}p{max-width:46rem;margin:.5r
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;margin:1rem 0}
 .tile{border:1px solid var(--grid);border-radius:.6rem;padding:.7rem .8rem}.tile b{display:block;font-size:1.5rem}
 .tile span{color:var(--soft);font-size:.85rem}.wide{overflow-x:auto;margin:.8rem 0}.wide>svg{min-width:560px;width:100%}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:1rem}.pair svg{width:100%}
+.pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));gap:1rem}.pair svg{width:100%}
 figure{margin:0}figcaption{color:var(--soft);font-size:.88rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;white-space:nowrap;width:100%}
 th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--grid)}
-th{color:var(--soft);font-weight:500;font-size:.85rem}td:first-child,th:first-child{text-align:left}
+th{color:var(--soft);font-weight:500;font-size:.85rem;white-space:normal;vertical-align:bottom}td:first-child,th:first-child{text-align:left}
 td.left,th.left{text-align:left;white-space:normal;min-width:16rem}tr.mine td{font-weight:600}
 .key i{display:inline-block;width:.8rem;height:.8rem;border-radius:2px;margin:0 .35rem 0 1rem;vertical-align:-1px}
 """
@@ -117,7 +117,7 @@ def _case(case: Case, judgement: Judgement) -> str:
         parts += [_tiles(verdict), f"<p>{html.escape(_sentence(verdict))}</p>"]
     tracks = _shown(case)
     drawn = "".join(f'<div class="wide">{timeline(case, track, judgement.span)}</div>' for track in tracks)
-    parts += [_KEY, drawn]
+    parts += [_KEY, f'<p class="soft">{html.escape(_whose(case))}</p>', drawn]
     hidden = len(record.tracks) - len(tracks)
     if hidden:
         parts.append(f'<p class="soft">{_plural(hidden, "more series")} of this objective came less close.</p>')
@@ -125,6 +125,15 @@ def _case(case: Case, judgement: Judgement) -> str:
     parts.append(f'<div class="pair"><figure>{tradeoff(verdict)}</figure><figure>{calibration(verdict)}</figure></div>')
     parts += [_facts(verdict), _done(case, judgement), _holds(case)]
     return "".join(parts)
+
+
+def _whose(case: Case) -> str:
+    if case.record.policies:
+        names = ", ".join(policy.name for policy in case.record.policies)
+        return f"The actions are those of the policies as they are: {names}."
+    if case.verdict.recommended is None:
+        return "No policy selects this objective, and no threshold can be recommended: there are no actions."
+    return f"No policy selects this objective: the actions are those of the threshold {case.verdict.recommended:g}."
 
 
 def _shown(case: Case) -> list[Track]:
@@ -179,16 +188,15 @@ def _loudest(case: Case, step: int) -> Track | None:
 
 
 def _table(verdict: Verdict) -> str:
-    head = ["", "Brier", "skill"]
-    for most in BUDGETS:
-        head += [f"foreseen at &le;{most:g}/week", "lead", "p10", "useful"]
-    rows = [_row("forestall", verdict.forestall, mine=True)]
+    first, second = BUDGETS
+    head = ["", "Brier", "skill", f"foreseen at &le;{first:g}/week", "lead", "p10", "useful"]
+    head += [f"foreseen at &le;{second:g}/week", "lead"]
+    rows = [_row(verdict.forestall, mine=True)]
     if verdict.as_configured is not None:
         one = verdict.as_configured
-        cells = ["", "", *_cells(one), "", "", "", ""]
         label = f"policies as they are ({one.false_a_week:.1f} false a week)"
-        rows.append(_line([label, *cells]))
-    rows += [_row(each.name, each, mine=False) for each in verdict.others]
+        rows.append(_line([label, "", "", *_cells(one), "", ""]))
+    rows += [_row(each, mine=False) for each in verdict.others]
     return (
         '<div class="wide"><table><tr>'
         + "".join(f"<th>{cell}</th>" for cell in head)
@@ -196,13 +204,12 @@ def _table(verdict: Verdict) -> str:
     )
 
 
-def _row(name: str, forecaster: Forecaster, *, mine: bool) -> str:
-    cells = [by(forecaster.brier, 3), by(forecaster.skill)]
-    for point in forecaster.within:
-        cells += _cells(point)
-    if len(forecaster.curve) == 1:
-        only = forecaster.curve[0]
+def _row(one: Forecaster, *, mine: bool) -> str:
+    name, (first, second) = one.name, one.within
+    if len(one.curve) == 1:
+        only = one.curve[0]
         name = f"{name} ({percent(only.recall)} at {only.false_a_week:.1f} false a week)"
+    cells = [by(one.brier, 3), by(one.skill), *_cells(first), *_cells(second)[:2]]
     return _line([name, *cells], mine=mine)
 
 
@@ -231,8 +238,10 @@ def _facts(verdict: Verdict) -> str:
 
 
 def _done(case: Case, judgement: Judgement) -> str:
+    if not case.record.policies:
+        return ""
     if not case.done:
-        return "<p>The policies would have done nothing.</p>" if case.record.policies else ""
+        return "<p>The policies would have done nothing.</p>"
     rows = []
     for done in case.done[:40]:
         came = f"event {format_duration(done.lead)} later" if done.verdict == "foreseen" else done.verdict

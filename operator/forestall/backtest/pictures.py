@@ -136,11 +136,15 @@ def tradeoff(verdict: Verdict) -> str:
     plot.scale_values((0, 0.25, 0.5, 0.75, 1), "{:.0%}")
     plot.scale_shares(range(int(most) + 1), "{:g}")
     plot.text((_LEFT + width) / 2, height - 8, "false actions a week", "middle")
-    for forecaster, line, dot in _styled(verdict):
+    for place, (forecaster, line, dot) in enumerate(_styled(verdict)):
+        y = height - 58 - 16 * place
+        plot.dot(most * 0.58, plot.y.low + (plot.y.start - y + 4) / (plot.y.start - plot.y.end), 4, dot, "")
+        plot.text(plot.x(most * 0.58) + 9, y, forecaster.name)
         curve = [(point.false_a_week, point.recall) for point in forecaster.curve if point.false_a_week <= most]
         if len(forecaster.curve) > 1:
-            plot.line(_frontier(curve), line)
-        for at, recall in curve if len(forecaster.curve) == 1 else []:
+            plot.line(_frontier(curve, most), line)
+            continue
+        for at, recall in curve:
             if not math.isnan(recall):
                 plot.dot(at, recall, 5, dot, f"{forecaster.name}: {recall:.0%} at {at:.1f} false actions a week")
     return svg(width, height, (plot,), "events foreseen by false actions a week")
@@ -152,15 +156,18 @@ def _styled(verdict: Verdict) -> list[tuple[Forecaster, str, str]]:
     return [*others, (verdict.forestall, "mine", "dot")]
 
 
-def _frontier(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the best recall at each number of false actions."""
-    best = -1.0
-    result: list[tuple[float, float]] = []
-    for at, recall in sorted((point for point in curve if not math.isnan(point[1])), key=lambda p: (p[0], -p[1])):
+def _frontier(curve: Sequence[tuple[float, float]], most: float) -> list[tuple[float, float]]:
+    """Return, as steps, the best recall at no more than each number of false actions, up to `most`."""
+    known = sorted((point for point in curve if not math.isnan(point[1])), key=lambda point: (point[0], -point[1]))
+    if not known:
+        return []
+    best = 0.0
+    result = [(0.0, 0.0)]
+    for at, recall in known:
         if recall > best:
-            result += [(at, max(best, 0.0)), (at, recall)] if result else [(at, recall)]
+            result += [(at, best), (at, recall)]
             best = recall
-    return result
+    return [*result, (most, best)]
 
 
 def calibration(verdict: Verdict) -> str:

@@ -47,7 +47,8 @@ class Forecaster:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What the policies as they are would have done, once for each horizon that an action is good for."""
+    """What the policies as they are would have done, once for each horizon that an action is good for; without any
+    policy, what the recommended threshold would have."""
 
     would: Would
     verdict: str
