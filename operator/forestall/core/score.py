@@ -115,7 +115,7 @@ def tally(done: Whole, horizon: Whole, events: Whole, length: int) -> Tally:
     """Return what came of the actions at the steps `done`: an event within (step, step + horizon] makes one true."""
     ends = done + horizon[done]
     first = np.searchsorted(events, done, side="right")
-    due = np.where(first < events.size, np.append(events, length * 2)[first], length * 2)
+    due = np.append(events.astype(np.float64), np.inf)[first]
     hit = due <= ends
     over = ends < length
     lead = []

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.core import score
+from forestall.core.score import UNKNOWN
+
+NAN = float("nan")
+FLAGS = st.lists(st.sampled_from([0, 1, UNKNOWN]), min_size=1, max_size=60).map(lambda some: np.array(some, np.int8))
+CHANCES = st.lists(st.floats(0, 1) | st.just(NAN), min_size=1, max_size=60).map(np.array)
+
+
+def flags(text):
+    """Return flags from a text: `x` past the limit, `.` within, `?` unknown."""
+    return np.array([{"x": 1, ".": 0, "?": UNKNOWN}[each] for each in text], dtype=np.int8)
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        ("....xx....", [4]),
+        ("....x.x.x.....x", [4, 14]),  # to and fro is one event
+        ("....x..x...", [4]),  # not calm for three steps
+        ("....x...x..", [4, 8]),
+        ("xxx....x", [7]),  # what was there from the beginning began before
+        ("x.x", []),
+        (".x", [1]),  # quiet from the first step that is known
+        ("??.x", [3]),
+        ("....x??????x", [4]),  # not knowing is not calm
+        ("..??..x??x", [6]),
+        ("....", []),
+        ("????", []),
+        ("", []),
+    ],
+)
+def test_an_event_begins_after_a_calm(text, events):
+    assert score.onsets(flags(text), calm=3).tolist() == events
+
+
+def test_one_acts_again_only_when_the_horizon_is_over():
+    chance = np.array([0.9, 0.9, 0.2, 0.9, 0.9, 0.9, NAN, 0.9])
+    assert score.actions(chance, np.full(8, 3), 0.5).tolist() == [0, 4]
+    assert score.actions(chance, np.full(8, 1), 0.5).tolist() == [0, 3, 5, 7]
+    assert score.actions(chance, np.full(8, 3), 0.95).tolist() == []
+
+
+def test_actions_are_true_in_vain_or_open():
+    horizon = np.full(20, 3)
+    found = score.tally(np.array([2, 8, 12, 18]), horizon, np.array([4, 5, 13]), length=20)
+    assert (found.true.tolist(), found.false.tolist()) == ([2, 12], [8])  # the history ends before 18 + 3
+    assert found.events == 3
+    assert found.lead.tolist() == [2, 3, 1]
+    assert found.recall == 1
+
+
+def test_an_event_at_the_very_moment_of_the_action_was_not_foreseen():
+    found = score.tally(np.array([4]), np.full(20, 3), np.array([4]), length=20)
+    assert (found.recall, found.false.tolist()) == (0, [4])
+
+
+def test_of_no_events_nothing_can_be_recalled():
+    assert np.isnan(score.tally(np.array([4]), np.full(20, 3), np.array([], np.int64), length=20).recall)
+
+
+@given(CHANCES, st.integers(1, 9), st.floats(0, 1))
+def test_actions_never_overlap_and_are_asked_for(chance, horizon, threshold):
+    done = score.actions(chance, np.full(chance.size, horizon), threshold)
+    assert (np.diff(done) > horizon).all()
+    assert (chance[done] >= threshold).all()
+    asked = np.flatnonzero(chance >= threshold)
+    covered = {step + ahead for step in done.tolist() for ahead in range(horizon + 1)}
+    assert set(asked.tolist()) <= covered
+
+
+@given(FLAGS, CHANCES, st.integers(1, 9), st.floats(0, 1))
+def test_every_action_comes_to_one_end_and_no_lead_is_longer_than_the_horizon(breached, chance, horizon, threshold):
+    length = min(breached.size, chance.size)
+    horizons = np.full(length, horizon)
+    events = score.onsets(breached[:length], calm=2)
+    done = score.actions(chance[:length], horizons, threshold)
+    found = score.tally(done, horizons, events, length)
+    assert not set(found.true.tolist()) & set(found.false.tolist())
+    assert set(found.true.tolist()) | set(found.false.tolist()) <= set(done.tolist())
+    assert found.lead.size <= found.events
+    assert ((found.lead > 0) & (found.lead <= horizon)).all()
+    if found.true.size:
+        assert found.lead.size
+
+
+def test_the_best_threshold_keeps_to_the_budget():
+    def one(caught, false):
+        return score.Tally(4, np.ones(caught), np.arange(caught), np.arange(false))
+
+    tallies = [one(4, 9), one(3, 2), one(3, 1), one(1, 0)]
+    assert score.best_threshold(tallies, weeks=1, most=9) == 0
+    assert score.best_threshold(tallies, weeks=1, most=2) == 2  # of equals the highest
+    assert score.best_threshold(tallies, weeks=1, most=0) == 3
+    assert score.best_threshold(tallies[:1], weeks=1, most=1) is None
+    assert score.best_threshold(tallies[:1], weeks=9, most=1) == 0
+
+
+@given(st.lists(st.floats(-1e3, 1e3) | st.just(NAN), min_size=1, max_size=40).map(np.array), st.integers(1, 9))
+def test_what_is_reached_is_the_extreme_of_the_steps_that_follow(values, steps):
+    most = score.reached(values, steps, above=True)
+    for step in range(values.size):
+        ahead = values[step + 1 : step + 1 + steps]
+        known = ahead[np.isfinite(ahead)]
+        if ahead.size < steps or known.size * 2 <= steps:
+            assert np.isnan(most[step])
+        else:
+            assert most[step] == known.max()
+    np.testing.assert_array_equal(score.reached(-values, steps, above=False), -most)
+
+
+def test_brier_of_certainty_that_comes_true_is_zero():
+    came = flags("x.x?.")
+    assert score.brier(np.array([1, 0, 1, 0.3, NAN]), came) == 0
+    assert score.brier(np.full(5, 0.5), came) == 0.25
+    assert np.isnan(score.brier(np.full(1, 0.5), flags("?")))
+
+
+@given(FLAGS, st.integers(1, 9), st.integers(0, 59))
+def test_climatology_does_not_know_the_future(came, steps, now):
+    changed = came.copy()
+    changed[max(0, now - steps + 1) :] = 1
+    before, after = score.climatology(came, steps), score.climatology(changed, steps)
+    np.testing.assert_array_equal(before[: now + 1], after[: now + 1])
+    assert ((before > 0) & (before < 1)).all()
+
+
+def test_calibration_compares_what_was_said_with_what_came():
+    groups = score.reliability(np.array([0.11, 0.13, 0.95, 1.0, NAN, 0.5]), flags("..x.x?"))
+    assert [(round(each.said, 3), each.came, each.count) for each in groups] == [(0.12, 0, 2), (0.975, 0.5, 2)]
+    assert score.calibration_error(groups) == pytest.approx((0.12 * 2 + 0.475 * 2) / 4)
+    assert np.isnan(score.calibration_error(()))
+
+
+def test_bounds_hold_what_lies_on_them():
+    found = score.inside(np.array([1, 2, 3, NAN, 5]), np.array([1, 0, 0, 0, NAN]), np.array([2, 1, 3, 1, 9]))
+    np.testing.assert_array_equal(found, [1, 0, 1, NAN, NAN])
+
+
+def test_the_worst_day_needs_a_third_of_a_day():
+    times = np.arange(0, 3 * 86400, 3600.0)
+    within = np.ones(times.size)
+    within[24:48] = np.tile([1, 0], 12)
+    within[48:] = NAN
+    within[50:56] = 0  # a quarter of the third day
+    assert score.worst_day(times, within) == 0.5
+    assert np.isnan(score.worst_day(times, np.full(times.size, NAN)))
