@@ -85,13 +85,13 @@ class Engine:
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
         """Run one cycle at `now` (seconds since the epoch). A standby observes and forecasts, and writes nothing."""
         scene = Scene.of(self._registry)
-        asked, problems = self._watch.questions(scene.objectives.values())
+        # What takes its time is done aside: the lease must be renewed meanwhile.
+        asked, problems = await _aside(self._watch.questions, scene.objectives.values())
         readings, ratios = await self._observer.observe(
             asked, lambda source: stale_after(self._registry, self._settings.interval, source), now
         )
-        waiting = await self._observer.backfill(asked, now, self._settings.backfills)
+        waiting = await self._observer.backfill(asked, now, self._settings.backfill)
         self._observer.retain(asked, now)
-        # Arithmetic over all series takes its time, and the lease must be renewed meanwhile.
         signals = await _aside(self._forecasting.forecast, readings, now)
 
         found = {

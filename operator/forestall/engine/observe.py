@@ -3,7 +3,7 @@
 import asyncio
 import math
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +16,8 @@ Labels = tuple[tuple[str, str], ...]
 
 _AGAIN = 60.0
 """After how many seconds the whole window is asked for again when there was no answer."""
+_AT_ONCE = 50
+"""How many queries' pasts are in memory at once."""
 _FORGOTTEN = 120
 """After how many intervals without data a series is forgotten."""
 
@@ -49,6 +51,7 @@ class Observer:
         self._metrics = metrics
         self._matrix = matrix
         self._known: set[Hashable] = set()  # queries whose past is in the matrix
+        self._refused: Counter[Hashable] = Counter()  # how often the past of others could not be had
         self._whole: dict[str, tuple[float, float]] = {}  # by objective: when it was asked, and the answer
 
     async def observe(
@@ -86,19 +89,25 @@ class Observer:
         )
         return readings, ratios
 
-    async def backfill(self, questions: Mapping[str, Questions], at: float, most: int) -> int:
-        """Fetch the past of at most `most` queries that are new; return how many are still waiting."""
-        waiting = [
-            (asked.source, each)
-            for asked in questions.values()
-            for each in asked.watched
-            if each.query not in self._known
-        ]
+    async def backfill(self, questions: Mapping[str, Questions], at: float, seconds: float) -> int:
+        """Fetch the past of queries that are new, for about `seconds`; return how many are still waiting."""
         by_source: dict[str, list[Watched]] = defaultdict(list)
-        for source, each in waiting[:most]:
-            by_source[source].append(each)
-        await asyncio.gather(*(self._backfill(source, some, at) for source, some in by_source.items()))
-        return max(0, len(waiting) - most)
+        for asked in questions.values():
+            by_source[asked.source] += [each for each in asked.watched if each.query not in self._known]
+        until = asyncio.get_running_loop().time() + seconds
+        waiting = await asyncio.gather(*(self._catch_up(source, some, at, until) for source, some in by_source.items()))
+        return sum(waiting)
+
+    async def _catch_up(self, source: str, watched: Sequence[Watched], at: float, until: float) -> int:
+        """Backfill from one source, at least once and until `until` (s, of the event loop); return how many wait."""
+        # What could not be had lets the others go first.
+        waiting = sorted(watched, key=lambda each: self._refused[each.query])
+        while waiting:
+            await self._backfill(source, waiting[:_AT_ONCE], at)
+            waiting = waiting[_AT_ONCE:]
+            if asyncio.get_running_loop().time() >= until:
+                break
+        return len(waiting)
 
     async def _backfill(self, source: str, watched: Sequence[Watched], at: float) -> None:
         step = self._matrix.step
@@ -109,14 +118,18 @@ class Observer:
         for each in watched:
             answer = past[each.query.key]
             if isinstance(answer, QueryFailure):
+                self._refused[each.query] += 1
                 continue  # asked again in the next cycle
             self._known.add(each.query)
+            self._refused.pop(each.query, None)
             for series in answer:
                 self._matrix.backfill(each.key(series.labels), series.times, series.values)
 
     def retain(self, questions: Mapping[str, Questions], at: float) -> None:
         """Forget the objectives that are gone, and the series that their queries have not returned for long."""
-        self._known &= {each.query for asked in questions.values() for each in asked.watched}
+        present = {each.query for asked in questions.values() for each in asked.watched}
+        self._known &= present
+        self._refused = Counter({query: count for query, count in self._refused.items() if query in present})
         self._whole = {uid: whole for uid, whole in self._whole.items() if uid in questions}
         watched = {(each.objective, each.indicator) for asked in questions.values() for each in asked.watched}
         ages = self._matrix.age(at)

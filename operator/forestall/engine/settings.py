@@ -13,8 +13,6 @@ class Settings:
     """From one cycle to the next; also the step of the matrix of series."""
     at_risk_from: float = 0.8
     """The breach probability from which an objective without a policy counts as at risk."""
-    backfills: int = 5000
-    """How many queries are backfilled in one cycle at the most; more wait for the next."""
     concurrency: int = 16
     """How many objects are worked on at once."""
 
@@ -22,6 +20,11 @@ class Settings:
     def columns(self) -> int:
         """How many steps of each series are kept and backfilled: a day at an interval of 30 s."""
         return 2880
+
+    @property
+    def backfill(self) -> float:
+        """For how long the past of new queries is fetched in one cycle: the others wait for the next."""
+        return self.interval / 2
 
     @property
     def horizons(self) -> tuple[float, ...]:

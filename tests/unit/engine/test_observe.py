@@ -3,9 +3,10 @@ import math
 import pytest
 
 from forestall.core.risk import SLI
-from forestall.engine.observe import read
-from forestall.engine.questions import Watched
-from forestall.ports import Answer, Query, QueryFailure, Sample
+from forestall.core.series import SeriesMatrix
+from forestall.engine.observe import Observer, read
+from forestall.engine.questions import Questions, Watched
+from forestall.ports import Answer, Query, QueryFailure, RangeSeries, Sample
 
 NOW, OLDEST = 1000.0, 880.0
 
@@ -64,3 +65,45 @@ def test_an_sli_without_events_is_no_breach():
         assert not reading.fresh
         assert reading.problem is not None
         assert "no events" in reading.problem.message
+
+
+class Past:
+    """Implements the `Metrics` port as far as the past goes: which queries were asked for, and which are refused."""
+
+    def __init__(self, *refused):
+        self.asked = []
+        self.refused = refused
+
+    async def instant(self, source, queries, at):
+        raise NotImplementedError
+
+    async def range(self, source, queries, start, end, step):
+        self.asked.append([query.key for query in queries])
+        found = (RangeSeries((), (start, end), (1.0, 2.0)),)
+        return {q.key: QueryFailure("SourceTimeout", "x") if q.key in self.refused else found for q in queries}
+
+
+def many(count):
+    each = [watched(f"i-{number}") for number in range(count)]
+    return {"slo": Questions("default", tuple(each), each[0].query, each[0].query, 60.0)}
+
+
+async def test_the_past_of_many_queries_is_fetched_bit_by_bit_while_there_is_time():
+    past, matrix = Past(), SeriesMatrix(10.0, 20)
+    observer = Observer(past, matrix)
+    assert await observer.backfill(many(120), NOW, 0) == 70
+    assert len(matrix) == 50
+    assert await observer.backfill(many(120), NOW, 60) == 0
+    assert len(matrix) == 120
+    assert [len(keys) for keys in past.asked] == [50, 50, 20]
+    assert await observer.backfill(many(120), NOW, 60) == 0
+    assert len(past.asked) == 3
+
+
+async def test_queries_whose_past_is_refused_let_the_others_go_first():
+    past = Past(*(("slo", f"i-{number}") for number in range(50)))
+    observer = Observer(past, SeriesMatrix(10.0, 20))
+    await observer.backfill(many(60), NOW, 0)
+    await observer.backfill(many(60), NOW, 0)
+    assert past.asked[0] == list(past.refused)
+    assert past.asked[1][:10] == [("slo", f"i-{number}") for number in range(50, 60)]

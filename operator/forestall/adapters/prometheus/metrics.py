@@ -1,5 +1,6 @@
 """The port `Metrics` on Prometheus-compatible sources."""
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -66,7 +67,8 @@ class PrometheusMetrics:
         self, source: str, queries: Sequence[Query], at: float
     ) -> Mapping[Hashable, Answer | QueryFailure]:
         """See the port."""
-        prepared, refused = _prepared(queries)
+        # Parsing what has not been asked before takes its time, and the event loop has more to do.
+        prepared, refused = await asyncio.to_thread(_prepared, queries)
         questions = _questions(prepared)
         for _, each in prepared:
             for text in map(freshness_question, each.freshness.selectors):

@@ -25,7 +25,7 @@ class Prepared:
     """How much of the past (s) it looks at: what it costs the source grows with this."""
 
 
-@lru_cache(maxsize=16384)  # the same queries come again in each cycle
+@lru_cache(maxsize=1 << 16)  # the same queries come again in each cycle, and one that is too many would drop all
 def prepare(expr: str) -> Prepared:
     """Return `expr` ready to be asked.
 
