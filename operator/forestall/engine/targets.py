@@ -1,6 +1,7 @@
 """The workloads that objectives are about: are they there, and how big are they."""
 
 import asyncio
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from forestall.ports import Cluster
 
 _EVERY = 10
 """Intervals between two looks at the target of an objective that is not at risk."""
+_AT_ONCE = 200
+"""How many targets are looked at in one cycle at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Targets:
         """Return, by UID, the objectives whose targets can't be used, looking again at those whose turn it is."""
         present = {slo.uid: slo for slo in objectives}
         self._checked = {uid: known for uid, known in self._checked.items() if uid in present}
-        await asyncio.gather(*(self._look(slo, now) for slo in present.values() if self._due(slo, now)))
+        due = sorted((slo for slo in present.values() if self._due(slo, now)), key=self._looked_at)
+        await asyncio.gather(*(self._look(slo, now) for slo in due[:_AT_ONCE]))
         return {uid: problem for uid, (_, _, problem) in self._checked.items() if problem is not None}
 
     async def read(self, slo: ServiceLevelObjective, *, with_scale: bool) -> Found | Problem:
@@ -74,6 +78,10 @@ class Targets:
     def _due(self, slo: ServiceLevelObjective, now: float) -> bool:
         known = self._checked.get(slo.uid)
         return known is None or known[0] != slo.metadata.generation or not 0 <= now - known[1] < self._every
+
+    def _looked_at(self, slo: ServiceLevelObjective) -> float:
+        known = self._checked.get(slo.uid)
+        return -math.inf if known is None or known[0] != slo.metadata.generation else known[1]
 
     async def _look(self, slo: ServiceLevelObjective, now: float) -> None:
         found = await self.read(slo, with_scale=False)
