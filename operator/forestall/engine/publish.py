@@ -1,26 +1,44 @@
 """Write down what was found: statuses, on change only, and Events for what is news."""
 
 import asyncio
-from collections.abc import Mapping
+import heapq
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
-from forestall.api import KINDS, Guardrail, MetricSource, Remediation, RemediationPolicy, Resource
+from forestall.api import (
+    KINDS,
+    Guardrail,
+    MetricSource,
+    Remediation,
+    RemediationPolicy,
+    Resource,
+    ServiceLevelObjective,
+)
 from forestall.api.meta import API_VERSION, Condition, Model
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
 from forestall.core.risk import State
-from forestall.engine.report import Findings, settle, status_of, weight
+from forestall.engine.report import Findings, cause_of, settle, status_of, weight
 from forestall.engine.settings import Settings
 from forestall.errors import ClusterError, NotFound
 from forestall.ports import Cluster, Event
 from forestall.registry import Registry
 
+S = TypeVar("S", bound=Model)
+
 _log = structlog.get_logger()
 
 _FIGURES = 2
 """Intervals after which figures are written that moved while nothing else changed."""
+_FIGURES_AT_ONCE = 100
+"""How many objectives' figures are written in one cycle at the most: each write is one for the API server and all who
+watch."""
 _SOURCE_REASONS = frozenset(
     {"SourceDown", "SourceTimeout", "SourceUnauthorized", "SourceBadAnswer", "PartialAnswer", "SourceMissing"}
 )
@@ -30,6 +48,18 @@ _REASONS = {
     State.BREACHED: ("Warning", "Breached"),
     State.UNKNOWN: ("Warning", "DataNotFresh"),
 }
+
+
+_ENDANGERED = (State.AT_RISK, State.BREACHED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A status that is not what was written before."""
+
+    found: Findings
+    before: ServiceLevelObjectiveStatus
+    status: ServiceLevelObjectiveStatus
 
 
 class Publisher:
@@ -46,9 +76,13 @@ class Publisher:
         """Write what changed since the last cycle. What can't be written now is written in a later one."""
         present = frozenset[str]().union(*(self._registry.uids(model.KIND) for model in KINDS))
         self._written = {uid: known for uid, known in self._written.items() if uid in present}
+        policies = self._registry.all(RemediationPolicy)
+        in_namespace: dict[str, list[Findings]] = defaultdict(list)
+        for each in found.values():
+            in_namespace[each.slo.namespace].append(each)
         await asyncio.gather(
-            *(self._objective(each, now) for each in found.values()),
-            *(self._policy(policy, found, now) for policy in self._registry.all(RemediationPolicy)),
+            *(self._objective(change, now) for change in self._changes(found.values(), now)),
+            *(self._policy(policy, in_namespace[policy.namespace], now) for policy in policies),
             *(self._source(source, found, now) for source in self._registry.all(MetricSource)),
             *(self._guardrail(guardrail, now) for guardrail in self._registry.all(Guardrail)),
             *(self._invalid(one.ref, one.message, one.generation, now) for one in self._registry.invalid()),
@@ -60,29 +94,45 @@ class Publisher:
         Raises:
             ClusterError: it is not known to be written.
         """
-        status = status_of(found, now)
-        await self._cluster.apply_status(reference(found.slo), status.dump())
-        self._written[found.slo.uid] = (now, status)
+        before = self._before(found.slo.uid, found.slo.status)
+        await self._apply(found.slo, status_of(found, now, before), now)
 
-    async def _objective(self, found: Findings, now: float) -> None:
-        status = status_of(found, now)
-        known = self._written.get(found.slo.uid)
-        before = known[1] if known else found.slo.status
-        if not isinstance(before, ServiceLevelObjectiveStatus):
-            return
-        news = weight(status) != weight(before)
-        figures = status != before and (known is None or not 0 <= now - known[0] < _FIGURES * self._interval)
-        if not news and not figures:
-            return
+    async def _apply(self, slo: ServiceLevelObjective, status: ServiceLevelObjectiveStatus, now: float) -> None:
+        await self._cluster.apply_status(reference(slo), status.dump())
+        self._written[slo.uid] = (now, status)
+
+    def _changes(self, found: Iterable[Findings], now: float) -> list[_Change]:
+        """Return what is to be written: all news, and of the figures first those at risk, then the oldest."""
+        news: list[_Change] = []
+        figures: list[tuple[bool, float, int, _Change]] = []
+        for each in found:
+            uid = each.slo.uid
+            before = self._before(uid, each.slo.status)
+            status = status_of(each, now, before)
+            at = self._written[uid][0] if uid in self._written else -math.inf
+            change = _Change(each, before, status)
+            if weight(status) != weight(before):
+                news.append(change)
+            elif status != before and not 0 <= now - at < _FIGURES * self._interval:
+                figures.append((each.risk.state not in _ENDANGERED, at, len(figures), change))
+        return news + [change for *_, change in heapq.nsmallest(_FIGURES_AT_ONCE, figures)]
+
+    def _before(self, uid: str, read: S) -> S:
+        """Return the status that was written last, where this process wrote one: what was read may be older."""
+        _, known = self._written.get(uid, (0.0, None))
+        return known if isinstance(known, type(read)) else read
+
+    async def _objective(self, change: _Change, now: float) -> None:
+        slo = change.found.slo
         async with self._limit:
             try:
-                await self.write(found, now)
+                await self._apply(slo, change.status, now)
             except NotFound:
                 return  # deleted meanwhile
             except ClusterError as error:
-                _log.warning("status not written", objective=found.slo.name, error=str(error))
+                _log.warning("status not written", objective=slo.name, error=str(error))
                 return
-            await self._tell(found, before)
+            await self._tell(change.found, change.before)
 
     async def _tell(self, found: Findings, before: ServiceLevelObjectiveStatus) -> None:
         about, state = reference(found.slo), found.risk.state
@@ -98,11 +148,8 @@ class Publisher:
                 reason = one.reason if one.verdict == "Hold" else one.verdict
                 await self._record(Event(about, kind, reason, f"{one.policy}: {one.message}", one.action))
 
-    async def _policy(self, policy: RemediationPolicy, found: Mapping[str, Findings], now: float) -> None:
-        selected = sum(
-            each.slo.namespace == policy.namespace and policy.spec.objectives.matches(each.slo.metadata.labels)
-            for each in found.values()
-        )
+    async def _policy(self, policy: RemediationPolicy, found: Iterable[Findings], now: float) -> None:
+        selected = sum(policy.spec.objectives.matches(each.slo.metadata.labels) for each in found)
         active = sum(
             not one.ended and one.spec.intent.policy.uid == policy.uid
             for one in self._registry.all(Remediation, policy.namespace)
@@ -117,15 +164,16 @@ class Publisher:
                 message="no objective in this namespace has the labels of spec.objectives",
             )
         )
-        status = policy.status.model_copy(
+        before = self._before(policy.uid, policy.status)
+        status = before.model_copy(
             update={
                 "observed_generation": policy.metadata.generation,
                 "objectives": selected,
                 "active": active,
-                "conditions": settle(policy.status.conditions, [ready], policy.metadata.generation, now),
+                "conditions": settle(before.conditions, [ready], policy.metadata.generation, now),
             }
         )
-        await self._changed(policy, policy.status, status, now)
+        await self._changed(policy, before, status, now)
 
     async def _source(self, source: MetricSource, found: Mapping[str, Findings], now: float) -> None:
         users = [each for each in found.values() if each.slo.spec.source == source.name]
@@ -141,28 +189,29 @@ class Publisher:
             ready = Condition(type="Ready", status="False", reason=problems[0].reason, message=problems[0].message)
         else:
             ready = Condition(type="Ready", status="True", reason="Answering", message="the source answers")
-        status = source.status.model_copy(
+        before = self._before(source.uid, source.status)
+        status = before.model_copy(
             update={
                 "observed_generation": source.metadata.generation,
                 "objectives": len(users),
-                "conditions": settle(source.status.conditions, [ready], source.metadata.generation, now),
+                "conditions": settle(before.conditions, [ready], source.metadata.generation, now),
             }
         )
-        await self._changed(source, source.status, status, now)
+        await self._changed(source, before, status, now)
 
     async def _guardrail(self, guardrail: Guardrail, now: float) -> None:
         ready = Condition(type="Ready", status="True", reason="InForce", message="every action is held against it")
-        status = guardrail.status.model_copy(
+        before = self._before(guardrail.uid, guardrail.status)
+        status = before.model_copy(
             update={
                 "observed_generation": guardrail.metadata.generation,
-                "conditions": settle(guardrail.status.conditions, [ready], guardrail.metadata.generation, now),
+                "conditions": settle(before.conditions, [ready], guardrail.metadata.generation, now),
             }
         )
-        await self._changed(guardrail, guardrail.status, status, now)
+        await self._changed(guardrail, before, status, now)
 
-    async def _changed(self, resource: Resource, read: Model, status: Model, now: float) -> None:
-        known = self._written.get(resource.uid)
-        if status == (known[1] if known else read):
+    async def _changed(self, resource: Resource, before: Model, status: Model, now: float) -> None:
+        if status == before:
             return
         async with self._limit:
             try:
@@ -221,7 +270,7 @@ def _headline(found: Findings) -> str:
         case State.BREACHED:
             return "the error budget burns fast now"
         case State.AT_RISK:
-            cause = status_of(found, 0.0).cause
+            cause = cause_of(found.risk.cause) if found.risk.cause else None
             if cause is None:
                 return "a breach is forecast"
             soon = f" in {cause.time_to_breach}" if cause.time_to_breach else ""

@@ -37,8 +37,10 @@ class Findings:
     episode: Episode = Episode()
 
 
-def status_of(found: Findings, now: float) -> ServiceLevelObjectiveStatus:
-    """Return the status that says what was found."""
+def status_of(
+    found: Findings, now: float, before: ServiceLevelObjectiveStatus | None = None
+) -> ServiceLevelObjectiveStatus:
+    """Return the status that says what was found; `before` is the one so far, as read where it is not given."""
     slo, risk = found.slo, found.risk
     whole = found.ratios.whole
     return ServiceLevelObjectiveStatus(
@@ -52,7 +54,7 @@ def status_of(found: Findings, now: float) -> ServiceLevelObjectiveStatus:
         cause=cause_of(risk.cause) if risk.cause else None,
         decisions=list(found.decisions),
         episode=found.episode,
-        conditions=settle(slo.status.conditions, _conditions(found), slo.metadata.generation, now),
+        conditions=settle((before or slo.status).conditions, _conditions(found), slo.metadata.generation, now),
     )
 
 

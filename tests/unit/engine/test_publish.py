@@ -1,0 +1,106 @@
+"""How often statuses are written where there are many."""
+
+from typing import cast
+
+import pytest
+
+from forestall.api import ServiceLevelObjective
+from forestall.core.risk import Risk, State
+from forestall.engine.publish import Publisher
+from forestall.engine.report import Findings
+from forestall.engine.settings import Settings
+from forestall.ports import Cluster
+from forestall.registry import Invalid, Registry
+
+INTERVAL = 30.0
+
+
+class Written:
+    """Implements the `Cluster` port as far as statuses go: the names of the objects whose status was written."""
+
+    def __init__(self):
+        self.names = []
+
+    async def apply_status(self, ref, status):
+        self.names.append(ref.name)
+        return {}
+
+    async def record(self, event):
+        pass
+
+    def take(self):
+        taken, self.names = self.names, []
+        return taken
+
+
+@pytest.fixture
+def cluster():
+    return Written()
+
+
+@pytest.fixture
+def publish(cluster, slo):
+    """Publish the risk of so many objectives, those in `troubled` at risk, so many cycles after the start."""
+    registry = Registry()
+    publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL))
+
+    async def publish(count, cycle, probability, troubled=()):
+        found = {}
+        for number in range(count):
+            metadata = {"name": f"o-{number}", "uid": f"u-{number}", "resourceVersion": "1"}
+            body = {"metadata": {**slo.metadata.dump(), **metadata}, "spec": slo.spec.dump()}
+            if cycle == 0:
+                registry.put(ServiceLevelObjective.KIND, body)
+            state = State.AT_RISK if f"o-{number}" in troubled else State.HEALTHY
+            found[f"u-{number}"] = Findings(ServiceLevelObjective.read(body), Risk(state, probability, None))
+        await publisher.publish(found, 1000.0 + cycle * INTERVAL)
+
+    return publish
+
+
+async def test_what_is_new_is_written_at_once_however_much_it_is(publish, cluster):
+    await publish(150, 0, 0.1)
+    assert len(cluster.take()) == 150
+
+
+async def test_what_did_not_change_is_not_written(publish, cluster):
+    await publish(3, 0, 0.1)
+    cluster.take()
+    await publish(3, 5, 0.1)
+    assert not cluster.take()
+
+
+async def test_figures_wait_their_turn(publish, cluster):
+    await publish(150, 0, 0.1)
+    cluster.take()
+    await publish(150, 1, 0.2)
+    assert not cluster.take()
+    await publish(150, 2, 0.3)
+    first = cluster.take()
+    await publish(150, 3, 0.4)
+    second = cluster.take()
+    assert len(first) == 100
+    assert len(set(first) | set(second)) == 150
+
+
+async def test_figures_of_objectives_at_risk_come_first(publish, cluster):
+    troubled = {f"o-{number}" for number in range(140, 150)}
+    await publish(150, 0, 0.9, troubled)
+    cluster.take()
+    for cycle in (2, 4, 6):
+        await publish(150, cycle, 0.9 + cycle / 100, troubled)
+        assert troubled < set(cluster.take())
+
+
+async def test_an_objective_that_was_mended_has_a_status_again(cluster, slo):
+    registry = Registry()
+    publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL))
+    body = {"metadata": {**slo.metadata.dump(), "resourceVersion": "1"}, "spec": {}}
+    assert isinstance(registry.put(ServiceLevelObjective.KIND, body), Invalid)
+    await publisher.publish({}, 1000.0)
+    assert len(cluster.take()) == 1
+    body = {"metadata": {**slo.metadata.dump(), "resourceVersion": "2"}, "spec": slo.spec.dump()}
+    mended = registry.put(ServiceLevelObjective.KIND, body)
+    assert isinstance(mended, ServiceLevelObjective)
+    await publisher.publish({mended.uid: Findings(mended, Risk(State.HEALTHY, 0.1, None))}, 1030.0)
+    assert len(cluster.take()) == 1
