@@ -217,9 +217,9 @@ class Bench:
         """Return Prometheus and the API server of this control plane."""
         folder = str(self._cluster.workspace.path)
         found = {
-            process.name(): process
-            for process in psutil.process_iter()
-            if process.name() in ("prometheus", "kube-apiserver") and folder in " ".join(process.cmdline())
+            one.info["name"]: one
+            for one in psutil.process_iter(["name", "cmdline"])
+            if one.info["name"] in ("prometheus", "kube-apiserver") and folder in " ".join(one.info["cmdline"] or [])
         }
         return found["prometheus"], found["kube-apiserver"]
 
