@@ -67,7 +67,10 @@ def judge(records: Sequence[Record], span: Span, learn_from: float, lead_time: f
 
 
 def _why(record: Record) -> str:
-    return "; ".join(f"{name}: {words}" for name, words in record.problems.items()) or "nothing is in the history"
+    by_words: dict[str, list[str]] = {}
+    for name, words in sorted(record.problems.items()):
+        by_words.setdefault(words, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {words}" for words, names in by_words.items()) or "nothing is in the history"
 
 
 def _title(slo: ServiceLevelObjective) -> str:

@@ -1,0 +1,115 @@
+"""Objects, and which measurement is of which indicator."""
+
+import numpy as np
+import pytest
+
+from forestall.api import Guardrail, MetricSource, RemediationPolicy, ServiceLevelObjective
+from forestall.backtest import objects
+from forestall.backtest.bind import asked, bind
+from forestall.backtest.tables import Column
+from forestall.engine.questions import LONG, WHOLE
+from forestall.errors import InvalidInput
+from forestall.ports import RangeSeries
+
+
+def registry(*bodies):
+    return objects.registry([objects.Found(body, "here") for body in bodies], "default", 90)
+
+
+def column(indicator, *values, about="", labels=(), start=0.0):
+    times = tuple(start + 60.0 * n for n in range(len(values)))
+    return Column(
+        about, indicator, (RangeSeries(labels, times, tuple(map(float, values))),), f"a.csv, column {indicator}"
+    )
+
+
+def test_objects_are_found_among_others_and_in_folders(write, tmp_path, objective, policy):
+    write("a.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}, objective())
+    write("b.yml", None, policy())
+    found = objects.from_files([tmp_path])
+    assert [one.body["kind"] for one in found] == ["ServiceLevelObjective", "RemediationPolicy"]
+    assert found[0].where == f"{tmp_path / 'a.yaml'}: ServiceLevelObjective shop"
+    assert objects.sources(found) == ("default",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: [", "a.yaml is not YAML"),
+        ("just text", "there is no ServiceLevelObjective"),
+        ("apiVersion: forestall.dev/v1alpha1\nkind: ServiceLevelObjective\nspec: {}\n", "has no metadata.name"),
+        ("\x00", "is not YAML"),
+    ],
+)
+def test_files_that_are_no_use_are_refused(write, text, words):
+    with pytest.raises(InvalidInput, match=words):
+        objects.from_files([write("a.yaml", text)])
+
+
+def test_a_file_or_folder_without_objects_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match=r"no\.yaml can't be read: No such file"):
+        objects.from_files([tmp_path / "no.yaml"])
+    with pytest.raises(InvalidInput, match=r"there is no \*\.yaml file in"):
+        objects.from_files([tmp_path])
+
+
+def test_an_object_that_does_not_fit_is_refused_with_field_and_place(objective):
+    with pytest.raises(InvalidInput, match=r"here: spec\.objective: Input should be less than 100"):
+        registry(objective(objective=100))
+
+
+def test_policies_only_observe_and_what_is_missing_is_made_up(objective, policy):
+    known = registry(objective(source="lab"), policy(mode="Auto", suspend=True))
+    (one,) = known.all(RemediationPolicy)
+    assert (one.spec.mode, one.spec.suspend) == ("Observe", False)
+    (slo,) = known.all(ServiceLevelObjective)
+    assert (slo.namespace, slo.uid) == ("default", "ServiceLevelObjective/default/shop")
+    (source,) = known.all(MetricSource)
+    assert (source.name, source.spec.stale_after) == ("lab", "90s")
+    assert known.labels("default") is not None
+    (guardrail,) = known.all(Guardrail)
+    assert guardrail.spec.allow[0].actions == ["Scale", "Restart", "Cordon"]
+
+
+def test_a_status_of_the_past_is_forgotten(objective):
+    body = objective() | {"status": {"state": "AtRisk", "episode": {"number": 7, "since": "2026-01-01T00:00:00Z"}}}
+    (slo,) = registry(body).all(ServiceLevelObjective)
+    assert slo.status.episode is None
+
+
+def test_columns_are_of_the_indicators_that_they_name(objective):
+    known = asked(registry(objective(), objective("web")), 60)
+    history, unused = bind([column("busy", 1, 2), column("busy", 5, about="web", start=600), column("cpu", 1)], known)
+    shop, web = (f"ServiceLevelObjective/default/{name}" for name in ("shop", "web"))
+    assert history.series[shop, "busy"][0].values == (1, 2)
+    assert history.series[web, "busy"] == (RangeSeries((), (0, 60, 600), (1, 2, 5)),)
+    assert unused == ("a.csv, column cpu",)
+
+
+def test_a_column_without_a_name_is_the_only_indicator_s(objective):
+    history, _ = bind([column("", 1, 2)], asked(registry(objective()), 60))
+    assert list(history.series) == [("ServiceLevelObjective/default/shop", "busy")]
+    with pytest.raises(InvalidInput, match=r"the objectives ask for shop: busy, sli; web: busy, sli"):
+        bind([column("", 1, 2)], asked(registry(objective(), objective("web")), 60))
+
+
+def test_the_error_ratio_is_averaged_over_the_windows_of_the_burn_rate(objective):
+    ratio = np.zeros(180)
+    ratio[60:120] = 1
+    history, _ = bind([column("sli", *ratio)], asked(registry(objective(window="30d")), 60))
+    uid = "ServiceLevelObjective/default/shop"
+    short, long, whole = (np.array(history.series[uid, name][0].values) for name in ("sli", LONG, WHOLE))
+    assert short[[59, 60, 64, 119, 122]] == pytest.approx([0, 0.2, 1, 1, 0.4])  # 5 minutes
+    assert long[[60, 89, 119, 149]] == pytest.approx([1 / 60, 0.5, 1, 0.5])  # 1 hour
+    assert whole[179] == pytest.approx(1 / 3)
+
+
+def test_an_error_ratio_is_a_share(objective):
+    with pytest.raises(InvalidInput, match=r"column sli: sli is the share of bad events: from 0 to 1"):
+        bind([column("sli", 0.5, 99.5)], asked(registry(objective()), 60))
+
+
+def test_a_query_that_is_wrong_is_named(objective):
+    leading = [{"name": "busy", "query": "sum(", "limit": 1}]
+    with pytest.raises(InvalidInput, match=r"default/shop: spec\.leadingIndicators\[0\]\.query: not PromQL"):
+        asked(registry(objective(leadingIndicators=leading)), 60)

@@ -1,0 +1,116 @@
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.backtest import tables
+from forestall.backtest.tables import Column
+from forestall.errors import InvalidInput
+from forestall.ports import RangeSeries
+
+
+def test_a_wide_file_has_a_column_for_each_indicator(write):
+    path = write("a.csv", "time,busy,shop/memory\n2026-03-01T00:00:00Z,1,5\n2026-03-01T00:01:00Z,2,\n")
+    busy, memory = tables.read(path)
+    assert busy == Column(
+        "", "busy", (RangeSeries((), (1772323200.0, 1772323260.0), (1.0, 2.0)),), f"{path}, column busy"
+    )
+    assert (memory.objective, memory.indicator) == ("shop", "memory")
+    assert memory.series[0].times == (1772323200.0,)
+
+
+def test_a_long_file_has_labels(write):
+    path = write(
+        "a.csv",
+        "time,objective,indicator,value,pod,node\n60,shop,memory,1,a,n1\n0,shop,memory,3,a,n1\n0,shop,memory,2,b,\n0,,sli,0,,\n",
+    )
+    memory, sli = tables.read(path)
+    assert (memory.objective, memory.indicator) == ("shop", "memory")
+    assert memory.series == (
+        RangeSeries((("node", "n1"), ("pod", "a")), (0.0, 60.0), (3.0, 1.0)),
+        RangeSeries((("pod", "b"),), (0.0,), (2.0,)),
+    )
+    assert sli == Column("", "sli", (RangeSeries((), (0.0,), (0.0,)),), str(path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1772323200", "1772323200.0", "1772323200000", "2026-03-01", "2026-03-01 00:00", "2026-03-01T01:00:00+01:00"],
+)
+def test_times_are_taken_as_people_write_them(write, text):
+    (column,) = tables.read(write("a.csv", f"timestamp,value\n{text},1\n"))
+    assert column.series[0].times == (1772323200.0,)
+    assert column.indicator == ""
+
+
+@pytest.mark.parametrize("cell", ["", "  ", "NaN", "inf", "-Inf"])
+def test_gaps_are_no_values(write, cell):
+    (column,) = tables.read(write("a.csv", f"time,busy\n0,1\n60,{cell}\n120,3\n"))
+    assert column.series[0].times == (0.0, 120.0)
+
+
+def test_of_points_at_the_same_time_the_last_counts(write):
+    (column,) = tables.read(write("a.csv", "time,busy\n60,1\n0,2\n60,3\n\n"))
+    assert (column.series[0].times, column.series[0].values) == ((0.0, 60.0), (2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no column `time`; its columns are none: it is empty"),
+        ("when,busy\n1,2\n", "no column `time`; its columns are when, busy"),
+        ("time\n1\n", "no column beside `time`"),
+        ("time,busy,busy\n1,2,3\n", "line 1: two columns have the same name"),
+        ("time,busy\n0,1\n60,much\n", "line 3: 'much' is not a number (column busy)"),
+        ("time,busy\nyesterday,1\n", "line 2: 'yesterday' is not a time: write 2026-01-31T12:00:00Z"),
+        ("time,busy\nnan,1\n", "line 2: 'nan' is not a time"),
+        ("time,busy\n0,1,2\n", "line 2: there are 3 cells for 2 columns"),
+        ("time,busy\n0,\n", "there is not one value in it"),
+        ("time,value\n0,x\n", "line 2: 'x' is not a number (column value)"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_file_and_the_line(write, text, words):
+    path = write("a.csv", text)
+    with pytest.raises(InvalidInput) as caught:
+        tables.read(path)
+    assert str(caught.value).startswith(str(path))
+    assert words in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
+    with pytest.raises(InvalidInput, match=r"none\.csv can't be read: No such file"):
+        tables.read(tmp_path / "none.csv")
+    (tmp_path / "b.csv").write_bytes(b"time,busy\n\xff\xfe\x00\n")
+    with pytest.raises(InvalidInput, match=r"b\.csv can't be read"):
+        tables.read(tmp_path / "b.csv")
+
+
+@given(text=st.text(max_size=80), head=st.sampled_from(["", "time,busy\n", "time,value,pod\n"]))
+def test_whatever_is_in_a_file_it_is_read_or_refused(tmp_path_factory, text, head):
+    path = tmp_path_factory.mktemp("any") / "a.csv"
+    path.write_bytes((head + text).encode("utf-8", "surrogatepass"))
+    with suppress(InvalidInput):
+        assert all(list(one.times) == sorted(one.times) for column in tables.read(path) for one in column.series)
+
+
+def test_parquet_is_read_like_csv(tmp_path, write):
+    arrow = pytest.importorskip("pyarrow", reason="Parquet files need pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    times = arrow.array([0, 60_000_000, 120_000_000], arrow.timestamp("us", tz="UTC"))
+    parquet.write_table(arrow.table({"time": times, "busy": [1.0, None, 3.0]}), tmp_path / "a.parquet")
+    (column,) = tables.read(tmp_path / "a.parquet")
+    (same,) = tables.read(write("a.csv", "time,busy\n0,1\n60,\n120,3\n"))
+    assert column.series == same.series
+    parquet.write_table(arrow.table({"time": times, "busy": ["1", "x", "3"]}), tmp_path / "b.parquet")
+    with pytest.raises(InvalidInput, match=r"b\.parquet, row 2: 'x' is not a number"):
+        tables.read(tmp_path / "b.parquet")
+    write("c.parquet", "this is none")
+    with pytest.raises(InvalidInput, match=r"c\.parquet can't be read"):
+        tables.read(tmp_path / "c.parquet")
+
+
+def test_without_pyarrow_parquet_is_refused_with_what_to_do(write, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(InvalidInput, match=r"pip install 'forestall\[parquet\]'"):
+        tables.read(write("a.parquet", "any"))
