@@ -35,7 +35,7 @@ class Screen:
     def say(self, text: str, style: str = "") -> None:
         """Write a line, with the elapsed time where the console is no terminal."""
         stamp = "" if self._console.is_terminal else f"[{elapsed(time.monotonic() - self._began)}] "
-        self._console.print(Text(stamp + text, style))
+        self._console.print(Text(stamp + text, style), soft_wrap=True)
 
     @contextmanager
     def run(self, title: str, record: Record) -> Iterator[Callable[[Glimpse], None]]:
@@ -174,7 +174,8 @@ def _number(value: float | None) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share * 100:.0f} %"
+    # Only what is all of it is called 100 %.
+    return "-" if share is None else f"{math.floor(share * 100)} %"
 
 
 def _milliseconds(value: float | None) -> str:
