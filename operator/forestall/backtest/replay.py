@@ -188,17 +188,17 @@ def _note_signal(record: Record, signal: Signal, step: int, steps: int) -> None:
         return
     track.value[step] = signal.value
     forecast = signal.forecast
-    if signal.silence is not None or forecast is None:
+    if signal.silence is not None or forecast is None or forecast.abstained is not None:
         track.silence[step] = signal.silence
         return
+    if step % max(1, steps * len(record.tracks) // _CONES) == 0:
+        track.cones[step] = forecast
     if signal.breached:
         return
     track.chance[step] = signal.probability(track.horizon)
     ahead = (0.0, *forecast.horizons)
     track.lower[step] = np.interp(track.horizon, ahead, (forecast.last, *forecast.lower))
     track.upper[step] = np.interp(track.horizon, ahead, (forecast.last, *forecast.upper))
-    if step % max(1, steps * len(record.tracks) // _CONES) == 0:
-        track.cones[step] = forecast
 
 
 def values_by_step(record: Record, indicator: str) -> NDArray[np.float64] | None:

@@ -52,6 +52,8 @@ def _headline(moment: Moment) -> str:
     forecast = moment.forecast
     if forecast.abstained is not None:
         return f"{moment.title} at {clock(moment.at)}: nothing is said ({forecast.abstained})"
+    if (forecast.last > moment.limit) if moment.above else (forecast.last < moment.limit):
+        return f"{moment.title} at {clock(moment.at)} UTC: is past its limit of {moment.limit:.4g} already"
     chance = forecast.probability_within(moment.horizon)
     near = forecast.time_to_breach <= moment.horizon
     soon = f", likely in {format_duration(forecast.time_to_breach)}" if near else ""
