@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -28,7 +29,7 @@ def seen(count: int, *, node: str = "node-1", ready: bool = True) -> dict[str, S
     return {f"uid-{n}": Seen(f"shop-{n}", node, ready) for n in range(count)}
 
 
-async def scrape(client: TestClient) -> dict[str, float]:
+async def scrape(client: TestClient[Any, Any]) -> dict[str, float]:
     text = await (await client.get("/metrics")).text()
     found = {}
     for family in text_string_to_metric_families(text):
