@@ -47,7 +47,7 @@ def clock(at: float) -> str:
 
 def timeline(case: Case, track: Track, span: Span) -> str:
     """Return the whole history of one series: values, limit, events, what would have been done, and the probability."""
-    times, height = span.times, 300.0
+    times, height = span.times, 306.0
     known = track.value[np.isfinite(track.value)]
     axis = Axis(times[0], times[-1], _LEFT, _WIDTH - _RIGHT)
     low, high = _reach(known, track.limit)
@@ -61,9 +61,9 @@ def timeline(case: Case, track: Track, span: Span) -> str:
         upper.area(*part, "envelope")
     upper.level(track.limit, "limit", f"limit {track.limit:.4g}")
     _marks(upper, case, times, span.step)
-    lower = Plot(axis, Axis(0.0, 1.0, 286, 240))
+    lower = Plot(axis, Axis(0.0, 1.0, 298, 252))
     lower.scale_values((0.0, 1.0), "{:.0%}")
-    lower.text(_LEFT, 236, f"probability of passing the limit within {format_duration(track.horizon)}")
+    lower.text(_LEFT, 246, f"probability of passing the limit within {format_duration(track.horizon)}")
     for top, bottom in _envelope(times, np.nan_to_num(track.chance)):
         lower.area(top, [(at, 0.0) for at, _ in bottom], "chance")
     for policy in case.record.policies:

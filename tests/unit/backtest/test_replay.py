@@ -4,6 +4,8 @@ import asyncio
 import json
 import math
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
@@ -11,7 +13,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from forestall.backtest import objects, prepare
+from forestall.backtest import objects, prepare, tables
 from forestall.backtest.data import data
 from forestall.backtest.draw import standalone
 from forestall.backtest.judge import judge
@@ -265,3 +267,13 @@ def test_the_step_follows_from_the_history_and_the_shortest_horizon(objective, v
     times = tuple(START + 900.0 * n for n in range(100))
     sparse = Column("", "busy", (RangeSeries((), times, tuple(map(float, range(100)))),), "x")
     assert prepare.from_columns(found, [sparse], Wish()).span.step == 900
+
+
+def test_the_example_is_what_its_program_writes(root):
+    folder = root / "examples" / "backtest"
+    written = subprocess.run([sys.executable, folder / "generate.py"], capture_output=True, text=True, check=True)
+    assert written.stdout == (folder / "history.csv").read_text()
+    found = objects.from_files([folder])
+    prepared = prepare.from_columns(found, tables.read(folder / "history.csv"), Wish(last=6 * 3600.0))
+    assert prepared.notes == ()
+    assert prepared.span.step == 300
