@@ -24,7 +24,7 @@ from typing import Any, Self
 import orjson
 import psutil
 import requests
-from benchmarks.cycle.fleet import PAST_STEP, Fleet, objective, source, workloads
+from benchmarks.cycle.fleet import API, PAST_STEP, Fleet, namespaces, objective, source, workloads
 from benchmarks.cycle.observed import Operator, Reading
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
@@ -108,7 +108,9 @@ class Bench:
         """Return what cycles cost with so many leading indicators an objective."""
         bodies = [objective(number, leading) for number in range(self._size)]
         with self._steps.step(f"declare objectives with {leading} leading indicators"):
-            self._cluster.kubectl("delete", "servicelevelobjectives", "--all", "--all-namespaces", timeout_s=120)
+            for namespace in namespaces():
+                path = f"/apis/{API}/namespaces/{namespace}/servicelevelobjectives"
+                self._cluster.kubectl("delete", "--raw", path)  # all at once, and not one after the other
             self._cluster.apply(source(self._prometheus.url))
             asyncio.run(self._create(bodies))
         result: dict[str, Any] = asked(bodies, self._interval)

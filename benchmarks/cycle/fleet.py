@@ -52,6 +52,11 @@ def namespace_of(number: int) -> str:
     return f"team-{number % NAMESPACES}"
 
 
+def namespaces() -> list[str]:
+    """Return all namespaces."""
+    return [namespace_of(number) for number in range(NAMESPACES)]
+
+
 def app(number: int) -> str:
     """Return the name of a workload."""
     return f"app-{number}"
@@ -59,8 +64,8 @@ def app(number: int) -> str:
 
 def workloads(size: int) -> Iterator[dict[str, Any]]:
     """Yield namespaces with a policy each, and the workloads: their pods are of no interest."""
-    for number in range(NAMESPACES):
-        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace_of(number)}}
+    for namespace in namespaces():
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     for number in range(size):
         labels = {"app": app(number)}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app"}]}}
@@ -70,11 +75,11 @@ def workloads(size: int) -> Iterator[dict[str, Any]]:
             "metadata": {"name": app(number), "namespace": namespace_of(number)},
             "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template},
         }
-    for number in range(NAMESPACES):
+    for namespace in namespaces():
         yield {
             "apiVersion": API,
             "kind": "RemediationPolicy",
-            "metadata": {"name": "scale", "namespace": namespace_of(number)},
+            "metadata": {"name": "scale", "namespace": namespace},
             "spec": {
                 "mode": "Observe",
                 "objectives": {"matchLabels": {"tier": "web"}},
