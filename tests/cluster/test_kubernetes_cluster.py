@@ -280,6 +280,14 @@ async def test_tells_why_the_server_refused(kubernetes, namespace):
         await kubernetes.create(bad)
 
 
+async def test_a_map_of_a_status_can_become_empty(kubernetes, namespace):
+    uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
+    target = slo_ref(namespace, "checkout", uid)
+    await kubernetes.apply_status(target, {"cause": {"indicator": "memory", "labels": {"pod": "a"}}})
+    after = await kubernetes.apply_status(target, {"cause": {"indicator": "sli", "labels": {}}})
+    assert after["status"]["cause"] == {"indicator": "sli"}
+
+
 async def test_a_status_that_does_not_change_is_no_write(kubernetes, namespace):
     uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
     target = slo_ref(namespace, "checkout", uid)

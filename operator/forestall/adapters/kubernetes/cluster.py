@@ -116,7 +116,7 @@ class KubernetesCluster:
         The API server checks no UID when it applies to a subresource. So that another object of the same name got the
         status is only known afterwards, and then is `NotFound`: it is overwritten when that object's own is applied.
         """
-        body = _identity(ref) | {"status": status}
+        body = _identity(ref) | {"status": _without_empty_maps(status)}
         query = {"force": "true"}
         return _same(ref, await self._request("PATCH", ref, "status", body=body, content_type=APPLY_PATCH, query=query))
 
@@ -211,6 +211,16 @@ def _same(ref: ObjectRef, body: dict[str, Any]) -> dict[str, Any]:
 
 def _name(ref: ObjectRef) -> str:
     return f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+
+
+def _without_empty_maps(value: Any) -> Any:
+    """Return `value` without its empty maps.
+
+    Applying an empty map over a fuller one takes away each key, and what is left is null, which the schema refuses.
+    """
+    if isinstance(value, Mapping):
+        return {key: _without_empty_maps(each) for key, each in value.items() if each != {}}
+    return [_without_empty_maps(each) for each in value] if isinstance(value, list) else value
 
 
 def _precondition(ref: ObjectRef, resource_version: str = "") -> dict[str, str]:
