@@ -7,6 +7,8 @@ from forestall.api.times import stamp
 from forestall.backtest.replay import Span
 from forestall.backtest.verdict import BUDGETS, Case, Forecaster, Judgement, Point, Verdict
 
+_OUTCOMES = {"foreseen": "Foreseen", "same event": "SameEvent", "in vain": "InVain", "open": "Open"}
+
 
 def data(judgement: Judgement) -> dict[str, Any]:
     """Return the report; times are RFC 3339, durations seconds."""
@@ -82,7 +84,7 @@ def _case(case: Case, span: Span) -> dict[str, Any]:
                 "policy": done.would.policy,
                 "action": done.would.action,
                 "because": done.would.message,
-                "outcome": {"foreseen": "Foreseen", "in vain": "InVain", "open": "Open"}[done.verdict],
+                "outcome": _OUTCOMES[done.verdict],
                 "leadSeconds": _number(done.lead),
             }
             for done in case.done

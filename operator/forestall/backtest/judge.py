@@ -144,7 +144,7 @@ def _sweep(chances: Floats, horizons: Whole, breached: Flags, events: Whole) -> 
     chance, horizon = _worst(chances, horizons)
     chance = np.where(breached == 0, chance, np.nan)
     return [
-        score.tally(score.actions(chance, horizon, threshold), horizon, events, breached.size)
+        score.tally(score.actions(chance, horizon, threshold), horizon, events, breached)
         for threshold in score.THRESHOLDS.tolist()
     ]
 
@@ -171,7 +171,13 @@ def _burn(record: Record, horizon: int, events: Whole, breached: Flags) -> Tally
             lead.append(float(event - near[0]))
             used.update(near.tolist())
     false = [fire for fire in fires.tolist() if fire not in used and breached[fire] != 1]
-    return Tally(events.size, np.array(lead), np.array(sorted(used), dtype=np.int64), np.array(false, dtype=np.int64))
+    return replace(
+        score.NOTHING,
+        events=events.size,
+        lead=np.array(lead),
+        true=np.array(sorted(used), dtype=np.int64),
+        false=np.array(false, dtype=np.int64),
+    )
 
 
 def _configured(record: Record, span: Span, breached: Flags, events: Whole) -> tuple[Tally | None, tuple[Done, ...]]:
@@ -183,7 +189,7 @@ def _configured(record: Record, span: Span, breached: Flags, events: Whole) -> t
     for step, would in first.items():
         chance[step], horizon[step] = 1.0, max(1, round(would.horizon / span.step))
     done = score.actions(chance, horizon, 1.0)
-    result = score.tally(done, horizon, events, span.steps)
+    result = score.tally(done, horizon, events, breached)
     return result, tuple(_outcome(first[step], result, events, span) for step in done.tolist())
 
 
@@ -193,7 +199,7 @@ def _at_threshold(
     """Return what somebody would have done who acts from a threshold on."""
     chance, horizon = _worst(np.stack([track.chance for track in tracks]), horizons)
     done = score.actions(np.where(breached == 0, chance, np.nan), horizon, threshold)
-    result = score.tally(done, horizon, events, span.steps)
+    result = score.tally(done, horizon, events, breached)
     return tuple(
         _outcome(
             Would(step, "", "", f"the probability was {chance[step]:.0%}", float(horizon[step]) * span.step),
@@ -208,6 +214,8 @@ def _at_threshold(
 def _outcome(would: Would, result: Tally, events: Whole, span: Span) -> Done:
     if would.step in result.true:
         return Done(would, "foreseen", float(events[events > would.step][0] - would.step) * span.step)
+    if would.step in result.repeated:
+        return Done(would, "same event", math.nan)
     return Done(would, "in vain" if would.step in result.false else "open", math.nan)
 
 

@@ -41,8 +41,9 @@ _KEY = (
     'past its limit <i style="background:var(--other);opacity:.6"></i>probability. Above: an event, '
     '<span style="color:var(--good)">&#9660;</span> that an action came before, or '
     '<span style="color:var(--event)">&#9660;</span> that none did. Below: an action, '
-    '<span style="color:var(--good)">&#9650;</span> with an event within its horizon, or '
-    '<span style="color:var(--bad)">&#9650;</span> in vain.</p>'
+    '<span style="color:var(--good)">&#9650;</span> with an event within its horizon, '
+    '<span style="color:var(--bad)">&#9650;</span> in vain, or '
+    '<span style="color:var(--soft)">&#9650;</span> neither.</p>'
 )
 
 
@@ -94,9 +95,11 @@ def _sentence(verdict: Verdict) -> str:
             "forestall should not act on its own. Leave the policies in mode Observe, or look for a better leading "
             "indicator."
         )
+    best = verdict.forestall.within[0]
+    caught = percent(best.recall) if best is not None else "-"
     return (
-        f"Recommended threshold: when.probability {verdict.recommended:g}. It is chosen on this very history, so "
-        "expect somewhat less of the next weeks."
+        f"Recommended threshold: when.probability {verdict.recommended:g}, with which {caught} of the events would have "
+        "been foreseen. It is chosen on this very history, so expect somewhat less of the next weeks."
     )
 
 
@@ -275,7 +278,8 @@ def _unseen(unseen: Iterable[str]) -> str:
 def _legend() -> str:
     return (
         '<h2>How to read this</h2><p class="soft">An <b>event</b> begins when a limit is passed after ten calm steps. '
-        "An <b>action</b> is good for its horizon: it is true when an event begins within it, false when none does. "
+        "An <b>action</b> is good for its horizon: it is true when an event begins within it, and in vain when no "
+        "limit is passed within it. "
         "<b>Foreseen</b> is the share of events that an action came before; <b>lead</b> is how long before (median, "
         "and p10: nine of ten were earlier); <b>useful</b> the share of all events with a lead that leaves the action "
         "time to help. Thresholds are chosen by hindsight for every forecaster alike. <b>Brier</b> is the mean squared "

@@ -15,6 +15,8 @@ from forestall.core.duration import format_duration
 from forestall.core.forecast import SeriesForecast
 
 _WIDTH, _LEFT, _RIGHT = 760.0, 52.0, 12.0
+_LETTER = 6.2
+"""About how wide a letter is."""
 _COLUMNS = 700
 """Columns that a long series is drawn in: each shows its lowest and its highest value."""
 
@@ -77,11 +79,13 @@ def _marks(plot: Plot, case: Case, times: Floats, step: float) -> None:
         seen = onset in foreseen
         words = f"event at {clock(times[onset])}: {'an action came before' if seen else 'no action came before'}"
         plot.mark(times[onset], 17, "good" if seen else "missed", words, down=True)
-    kinds = {"foreseen": "good", "in vain": "bad", "open": "open"}
+    kinds = {"foreseen": "good", "in vain": "bad"}
     for done in case.done:
         at = times[done.would.step]
         plot.upright(at, "now")
-        plot.mark(at, 208, kinds[done.verdict], f"{clock(at)} ({done.verdict}): {done.would.message}", down=False)
+        plot.mark(
+            at, 208, kinds.get(done.verdict, "open"), f"{clock(at)} ({done.verdict}): {done.would.message}", down=False
+        )
 
 
 def moment(one: Moment) -> str:
@@ -135,11 +139,11 @@ def tradeoff(verdict: Verdict) -> str:
     plot.text(_LEFT, 14, "Events foreseen, by false actions a week", kind="strong")
     plot.scale_values((0, 0.25, 0.5, 0.75, 1), "{:.0%}")
     plot.scale_shares(range(int(most) + 1), "{:g}")
-    plot.text((_LEFT + width) / 2, height - 8, "false actions a week", "middle")
-    for place, (forecaster, line, dot) in enumerate(_styled(verdict)):
-        y = height - 58 - 16 * place
-        plot.dot(most * 0.58, plot.y.low + (plot.y.start - y + 4) / (plot.y.start - plot.y.end), 4, dot, "")
-        plot.text(plot.x(most * 0.58) + 9, y, forecaster.name)
+    place = _LEFT
+    for forecaster, line, dot in _styled(verdict):
+        plot.parts.append(f'<circle class="{dot}" cx="{place:.0f}" cy="{height - 10:.0f}" r="4"/>')
+        plot.text(place + 8, height - 6, forecaster.name)
+        place += 24 + _LETTER * len(forecaster.name)
         curve = [(point.false_a_week, point.recall) for point in forecaster.curve if point.false_a_week <= most]
         if len(forecaster.curve) > 1:
             plot.line(_frontier(curve, most), line)

@@ -52,7 +52,8 @@ class Done:
 
     would: Would
     verdict: str
-    """foreseen (an event came within the horizon), in vain, or open (the history ends before)."""
+    """foreseen (an event came within the horizon), same event (the limit was passed again), in vain, or open (the
+    history ends before, or has a gap)."""
     lead: float
     """Seconds to the event; NaN where none came."""
 

@@ -91,7 +91,9 @@ class Tally:
     true: Whole
     """The actions with an event within their horizon."""
     false: Whole
-    """Those without. An action whose horizon has not ended in the data is neither."""
+    """Those that came to nothing: the limit was not passed within their horizon."""
+    repeated: Whole
+    """Those within whose horizon the limit was passed again, which is no event of its own."""
 
     @property
     def recall(self) -> float:
@@ -105,25 +107,34 @@ class Tally:
             np.concatenate((self.lead, other.lead)),
             np.concatenate((self.true, other.true)),
             np.concatenate((self.false, other.false)),
+            np.concatenate((self.repeated, other.repeated)),
         )
 
 
-NOTHING: Final = Tally(0, np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+_NONE: Final = np.zeros(0, dtype=np.int64)
+NOTHING: Final = Tally(0, np.zeros(0), _NONE, _NONE, _NONE)
 
 
-def tally(done: Whole, horizon: Whole, events: Whole, length: int) -> Tally:
-    """Return what came of the actions at the steps `done`: an event within (step, step + horizon] makes one true."""
-    ends = done + horizon[done]
-    first = np.searchsorted(events, done, side="right")
-    due = np.append(events.astype(np.float64), np.inf)[first]
-    hit = due <= ends
-    over = ends < length
-    lead = []
+def tally(done: Whole, horizon: Whole, events: Whole, breached: Flags) -> Tally:
+    """Return what came of the actions at the steps `done`: an event within (step, step + horizon] makes one true.
+
+    One is neither true nor false whose horizon has not ended in the data, or is not known for the most part.
+    """
+    lead, outcome = [], np.zeros(done.size, dtype=np.int8)
     for event in events.tolist():
-        covering = done[(done < event) & (ends >= event)]
+        covering = np.flatnonzero((done < event) & (done + horizon[done] >= event))
+        outcome[covering] = 1
         if covering.size:
-            lead.append(float(event - covering[0]))
-    return Tally(events.size, np.array(lead), done[hit], done[~hit & over])
+            lead.append(float(event - done[covering[0]]))
+    for place, step in enumerate(done.tolist()):
+        ahead = breached[step + 1 : step + 1 + int(horizon[step])]
+        if outcome[place] == 1:
+            continue
+        if (ahead == 1).any():
+            outcome[place] = 2
+        elif ahead.size == horizon[step] and (ahead != UNKNOWN).sum() * 2 > ahead.size:
+            outcome[place] = 3
+    return Tally(events.size, np.array(lead), done[outcome == 1], done[outcome == 3], done[outcome == 2])
 
 
 def best_threshold(tallies: Sequence[Tally], weeks: float, most: float) -> int | None:

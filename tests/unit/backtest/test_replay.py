@@ -220,7 +220,7 @@ def test_data_is_json_without_nan(judgement):
     assert one["indicators"] == ["busy", "sli"]
     assert len(one["eventTimes"]) == 2
     assert one["forecasters"][0]["name"] == "forestall"
-    assert {each["outcome"] for each in one["wouldHaveDone"]} <= {"Foreseen", "InVain", "Open"}
+    assert {each["outcome"] for each in one["wouldHaveDone"]} <= {"Foreseen", "SameEvent", "InVain", "Open"}
 
 
 def test_one_moment_is_drawn_with_what_came(objective, values):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,22 +47,37 @@ def test_one_acts_again_only_when_the_horizon_is_over():
     assert score.actions(chance, np.full(8, 3), 0.95).tolist() == []
 
 
+def tally(text, *done, horizon=3, calm=3):
+    """Return what came of actions in a time as `flags` takes it."""
+    breached = flags(text)
+    return score.tally(np.array(done), np.full(breached.size, horizon), score.onsets(breached, calm), breached)
+
+
 def test_actions_are_true_in_vain_or_open():
-    horizon = np.full(20, 3)
-    found = score.tally(np.array([2, 8, 12, 18]), horizon, np.array([4, 5, 13]), length=20)
-    assert (found.true.tolist(), found.false.tolist()) == ([2, 12], [8])  # the history ends before 18 + 3
-    assert found.events == 3
-    assert found.lead.tolist() == [2, 3, 1]
-    assert found.recall == 1
+    found = tally("....xx.......xx.....", 2, 8, 12, 18)
+    assert (found.true.tolist(), found.false.tolist()) == ([2, 12], [8])  # the time ends before 18 + 3
+    assert (found.events, found.lead.tolist(), found.recall) == (2, [2, 1], 1)
+
+
+def test_an_action_before_the_limit_is_passed_again_is_not_in_vain():
+    found = tally("....xx..x.......", 6, 9)
+    assert found.repeated.tolist() == [6]
+    assert found.false.tolist() == [9]
+    assert found.recall == 0
+
+
+def test_of_an_action_before_a_gap_nothing_is_known():
+    assert tally("....??.......", 3).false.tolist() == []
+    assert tally("....?........", 3).false.tolist() == [3]
 
 
 def test_an_event_at_the_very_moment_of_the_action_was_not_foreseen():
-    found = score.tally(np.array([4]), np.full(20, 3), np.array([4]), length=20)
-    assert (found.recall, found.false.tolist()) == (0, [4])
+    found = tally("....x...............", 4)
+    assert (found.recall, found.true.tolist(), found.false.tolist()) == (0, [], [4])
 
 
 def test_of_no_events_nothing_can_be_recalled():
-    assert np.isnan(score.tally(np.array([4]), np.full(20, 3), np.array([], np.int64), length=20).recall)
+    assert np.isnan(tally("..........", 4).recall)
 
 
 @given(CHANCES, st.integers(1, 9), st.floats(0, 1))
@@ -79,9 +96,11 @@ def test_every_action_comes_to_one_end_and_no_lead_is_longer_than_the_horizon(br
     horizons = np.full(length, horizon)
     events = score.onsets(breached[:length], calm=2)
     done = score.actions(chance[:length], horizons, threshold)
-    found = score.tally(done, horizons, events, length)
-    assert not set(found.true.tolist()) & set(found.false.tolist())
-    assert set(found.true.tolist()) | set(found.false.tolist()) <= set(done.tolist())
+    found = score.tally(done, horizons, events, breached[:length])
+    ends = [*found.true.tolist(), *found.false.tolist(), *found.repeated.tolist()]
+    assert len(ends) == len(set(ends))
+    assert set(ends) <= set(done.tolist())
+    assert all(not (breached[step + 1 : step + 1 + horizon] == 1).any() for step in found.false.tolist())
     assert found.lead.size <= found.events
     assert ((found.lead > 0) & (found.lead <= horizon)).all()
     if found.true.size:
@@ -90,7 +109,7 @@ def test_every_action_comes_to_one_end_and_no_lead_is_longer_than_the_horizon(br
 
 def test_the_best_threshold_keeps_to_the_budget():
     def one(caught, false):
-        return score.Tally(4, np.ones(caught), np.arange(caught), np.arange(false))
+        return replace(score.NOTHING, events=4, lead=np.ones(caught), true=np.arange(caught), false=np.arange(false))
 
     tallies = [one(4, 9), one(3, 2), one(3, 1), one(1, 0)]
     assert score.best_threshold(tallies, weeks=1, most=9) == 0
