@@ -98,8 +98,8 @@ def _sentence(verdict: Verdict) -> str:
     best = verdict.forestall.within[0]
     caught = percent(best.recall) if best is not None else "-"
     return (
-        f"Recommended threshold: when.probability {verdict.recommended:g}, with which {caught} of the events would have "
-        "been foreseen. It is chosen on this very history, so expect somewhat less of the next weeks."
+        f"Recommended threshold: when.probability {verdict.recommended:g}, with which {caught} of the events would "
+        "have been foreseen. It is chosen on this very history, so expect somewhat less of the next weeks."
     )
 
 

@@ -15,7 +15,7 @@ from forestall.core.duration import format_duration
 from forestall.core.forecast import SeriesForecast
 
 _WIDTH, _LEFT, _RIGHT = 760.0, 52.0, 12.0
-_LETTER = 6.2
+_LETTER = 5.7
 """About how wide a letter is."""
 _COLUMNS = 700
 """Columns that a long series is drawn in: each shows its lowest and its highest value."""
@@ -139,11 +139,11 @@ def tradeoff(verdict: Verdict) -> str:
     plot.text(_LEFT, 14, "Events foreseen, by false actions a week", kind="strong")
     plot.scale_values((0, 0.25, 0.5, 0.75, 1), "{:.0%}")
     plot.scale_shares(range(int(most) + 1), "{:g}")
-    place = _LEFT
+    place = 10.0
     for forecaster, line, dot in _styled(verdict):
         plot.parts.append(f'<circle class="{dot}" cx="{place:.0f}" cy="{height - 10:.0f}" r="4"/>')
         plot.text(place + 8, height - 6, forecaster.name)
-        place += 24 + _LETTER * len(forecaster.name)
+        place += 19 + _LETTER * len(forecaster.name)
         curve = [(point.false_a_week, point.recall) for point in forecaster.curve if point.false_a_week <= most]
         if len(forecaster.curve) > 1:
             plot.line(_frontier(curve, most), line)
@@ -157,7 +157,7 @@ def tradeoff(verdict: Verdict) -> str:
 def _styled(verdict: Verdict) -> list[tuple[Forecaster, str, str]]:
     kinds = {"persistence": ("theirs", "dot2"), "predict_linear": ("theirs", "dot3")}
     others = [(each, *kinds.get(each.name, ("theirs", "open"))) for each in verdict.others]
-    return [*others, (verdict.forestall, "mine", "dot")]
+    return [(verdict.forestall, "mine", "dot"), *others]
 
 
 def _frontier(curve: Sequence[tuple[float, float]], most: float) -> list[tuple[float, float]]:

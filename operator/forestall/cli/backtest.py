@@ -32,7 +32,7 @@ from forestall.cli.output import console, table
 from forestall.cli.wiring import Access, PrometheusOptions
 from forestall.cli.words import moment, plural
 from forestall.core.duration import format_duration, parse_duration
-from forestall.errors import InvalidDuration, InvalidInput
+from forestall.errors import Forbidden, InvalidDuration, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from forestall.cli.app import State
 
 _WIDEST = 110
-_OBJECTS = objects.KINDS
 
 
 def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
@@ -177,9 +176,16 @@ async def _found(state: State, chosen: dict[str, Any]) -> tuple[list[objects.Fou
     async with state.wiring.connect(Access(chosen["kubeconfig"], chosen["context"])) as session:
         namespace = chosen["namespace"] or session.namespace
         found = []
-        for kind in _OBJECTS:
+        for kind in objects.KINDS:
             place = namespace if kind.NAMESPACED and not chosen["all_namespaces"] else ""
-            for body in await find(session.cluster, kind.KIND, place):
+            try:
+                bodies = await find(session.cluster, kind.KIND, place)
+            except Forbidden as error:
+                if kind.NAMESPACED:
+                    raise
+                click.echo(f"note: every {kind.KIND} is left out: {error}", err=True)
+                continue
+            for body in bodies:
                 whole = {"apiVersion": API_VERSION, "kind": kind.KIND, **body}
                 found.append(objects.Found(whole, f"{kind.KIND} {body['metadata']['name']}"))
     if not any(one.body["kind"] == "ServiceLevelObjective" for one in found):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from forestall.api import API_VERSION
+from forestall.errors import Forbidden
 from forestall.ports import QueryFailure, RangeSeries
 
 START = 1_772_323_200.0
@@ -129,6 +130,17 @@ def test_objectives_of_the_cluster(program, cluster, history):
     code, out, _ = program("backtest", "--history", history, *QUICK)
     assert code == 0
     assert "shop/shop" in out
+
+
+def test_who_may_not_read_what_belongs_to_admins_goes_without(program, cluster, history):
+    cluster.put("ServiceLevelObjective", "shop", spec=SPEC)
+    cluster.failures["find", "Guardrail"] = Forbidden("guardrails is forbidden")
+    code, _, err = program("backtest", "--history", history, *QUICK)
+    assert (code, err) == (0, "note: every Guardrail is left out: guardrails is forbidden\n")
+    cluster.failures["find", "ServiceLevelObjective"] = Forbidden("not yours")
+    code, _, err = program("backtest", "--history", history, *QUICK)
+    assert code == 1
+    assert "not yours" in err
 
 
 def test_a_namespace_without_objectives(program, history):
