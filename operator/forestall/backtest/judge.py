@@ -285,7 +285,8 @@ def _forecaster(
     if origins is not None and name in origins.said:
         mean = score.brier(origins.said[name], origins.came)
         usual = score.brier(origins.climatology, origins.came)
-    skill = 1 - mean / usual if usual > 0 else math.nan
+    happened = origins is not None and bool((origins.came == 1).any())
+    skill = 1 - mean / usual if happened else math.nan  # of nothing, everybody who says nothing is perfect
     return Forecaster(_NAMES.get(name, name), mean, skill, tuple(points), tuple(within))
 
 

@@ -112,6 +112,18 @@ def test_the_sum_of_one_objective_is_that_objective(judgement):
     assert total.forestall.curve == case.forestall.curve
 
 
+def test_where_nothing_happened_nobody_is_called_skilled(objective, values):
+    calm = [5 + 0.01 * (n % 7) for n in range(len(values))]
+    prepared, records = run([objective()], [column(calm)], end=START + (LEARNED + 60) * STEP)
+    found = judge(records, prepared.span, prepared.learn_from, lead_time=60)
+    assert found.total.events == 0
+    assert found.total.recommended is None
+    for each in (found.total.forestall, *found.total.others):
+        assert math.isnan(each.skill)
+    assert "No limit was passed" in page(found)
+    json.dumps(data(found), allow_nan=False)
+
+
 def test_series_that_end_or_never_were_are_said_so(objective, values):
     gone = [*values[: LEARNED + 20], *(math.nan for _ in values[LEARNED + 20 :])]
     end = START + (LEARNED + 60) * STEP
