@@ -69,7 +69,9 @@ def from_columns(found: Sequence[Found], columns: Sequence[Column], wish: Wish) 
     known = registry(found, wish.namespace, 1.5 * max(step, whole.spacing))
     objectives = asked(known, step)
     history, unused = bind(columns, objectives)
-    learn = wish.learn if wish.learn is not None else min(_memory(step), (history.last - history.first) / 3)
+    # A single moment needs nothing after it to be judged by.
+    spare = math.inf if wish.at is not None else (history.last - history.first) / 3
+    learn = wish.learn if wish.learn is not None else min(_memory(step), spare)
     if wish.at is not None:
         start = end = wish.at
     else:
