@@ -36,9 +36,11 @@ _log = structlog.get_logger()
 
 _FIGURES = 2
 """Intervals after which figures are written that moved while nothing else changed."""
+_AT_ONCE = 250
+"""How many objectives' statuses are written in one cycle at the most: when much changes at once, as when a source fails
+or the operator starts, the cycle must not wait for all of it."""
 _FIGURES_AT_ONCE = 100
-"""How many objectives' figures are written in one cycle at the most: each write is one for the API server and all who
-watch."""
+"""How many of them only for their figures: each write is one for the API server and all who watch."""
 _SOURCE_REASONS = frozenset(
     {"SourceDown", "SourceTimeout", "SourceUnauthorized", "SourceBadAnswer", "PartialAnswer", "SourceMissing"}
 )
@@ -102,20 +104,21 @@ class Publisher:
         self._written[slo.uid] = (now, status)
 
     def _changes(self, found: Iterable[Findings], now: float) -> list[_Change]:
-        """Return what is to be written: all news, and of the figures first those at risk, then the oldest."""
-        news: list[_Change] = []
+        """Return what is to be written now: news before figures, in both first those at risk, then the oldest."""
+        news: list[tuple[bool, float, int, _Change]] = []
         figures: list[tuple[bool, float, int, _Change]] = []
         for each in found:
             uid = each.slo.uid
             before = self._before(uid, each.slo.status)
             status = status_of(each, now, before)
             at = self._written[uid][0] if uid in self._written else -math.inf
-            change = _Change(each, before, status)
+            change = (each.risk.state not in _ENDANGERED, at, len(news) + len(figures), _Change(each, before, status))
             if weight(status) != weight(before):
                 news.append(change)
             elif status != before and not 0 <= now - at < _FIGURES * self._interval:
-                figures.append((each.risk.state not in _ENDANGERED, at, len(figures), change))
-        return news + [change for *_, change in heapq.nsmallest(_FIGURES_AT_ONCE, figures)]
+                figures.append(change)
+        chosen = heapq.nsmallest(_AT_ONCE, news) + heapq.nsmallest(_FIGURES_AT_ONCE, figures)
+        return [change for *_, change in chosen[:_AT_ONCE]]
 
     def _before(self, uid: str, read: S) -> S:
         """Return the status that was written last, where this process wrote one: what was read may be older."""

@@ -58,9 +58,16 @@ def publish(cluster, slo):
     return publish
 
 
-async def test_what_is_new_is_written_at_once_however_much_it_is(publish, cluster):
-    await publish(150, 0, 0.1)
-    assert len(cluster.take()) == 150
+async def test_what_is_new_is_written_first_those_at_risk_and_never_too_much_at_once(publish, cluster):
+    troubled = {f"o-{number}" for number in range(390, 400)}
+    await publish(400, 0, 0.1, troubled)
+    first = cluster.take()
+    assert len(first) == 250
+    assert set(first[:10]) == troubled
+    await publish(400, 1, 0.1, troubled)
+    second = cluster.take()
+    assert len(second) == 150
+    assert not set(first) & set(second)
 
 
 async def test_what_did_not_change_is_not_written(publish, cluster):
