@@ -126,3 +126,11 @@ async def test_a_token_file_that_is_just_being_replaced_is_looked_for_again(pod)
     assert not await found.renew("pod-token")
     (pod / "token").write_text("next")
     assert await found.renew("pod-token")
+
+
+@pytest.mark.parametrize(("exempt", "proxy"), [("", "http://proxy.test:3128"), ("one.test", None)])
+async def test_the_environments_proxy_is_used_but_for_what_it_exempts(tmp_path, monkeypatch, exempt, proxy):
+    monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
+    monkeypatch.setenv("no_proxy", exempt)
+    found = await Access.find(str(kubeconfig(tmp_path / "config")))
+    assert found.configuration.proxy == found.login().proxy_url == proxy

@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client import Configuration
@@ -54,6 +56,9 @@ class Access:
         if not kubeconfig and (context or not os.environ.get("KUBERNETES_SERVICE_HOST")):
             kubeconfig = str(Path.home() / ".kube" / "config")
         configuration, namespace = await _read(kubeconfig, context)
+        # The environment is read once: aiohttp would look for a proxy and into .netrc, in a thread, at every request.
+        configuration.proxy = configuration.proxy or _proxy(configuration.host)
+        configuration.client_session_kwargs = {"trust_env": False}
         return cls(configuration, namespace, kubeconfig, context)
 
     @property
@@ -101,6 +106,12 @@ async def _read(kubeconfig: str, context: str | None) -> tuple[Configuration, st
     except (ConfigException, yaml.YAMLError, OSError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise InvalidInput(f"the kubeconfig {kubeconfig} can't be used: {error}") from error
     return configuration, chosen.get("namespace") or "default"
+
+
+def _proxy(server: str) -> str | None:
+    """Return the proxy that the environment names for `server`."""
+    url = urlsplit(server)
+    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
 
 
 def _exists(kubeconfig: str) -> bool:
