@@ -109,7 +109,7 @@ def test_the_sum_of_one_objective_is_that_objective(judgement):
     case, total = judgement.cases[0].verdict, judgement.total
     assert (total.events, total.origins, total.weeks) == (case.events, case.origins, case.weeks)
     assert total.forestall.brier == case.forestall.brier
-    assert total.forestall.curve == case.forestall.curve
+    assert repr(total.forestall.curve) == repr(case.forestall.curve)  # some leads are NaN
 
 
 def test_where_nothing_happened_nobody_is_called_skilled(objective, values):
