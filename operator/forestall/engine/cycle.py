@@ -91,6 +91,7 @@ class Engine:
             asked, lambda source: stale_after(self._registry, self._settings.interval, source), now
         )
         waiting = await self._observer.backfill(asked, now, self._settings.backfill)
+        self._observer.feed(readings, now)
         self._observer.retain(asked, now)
         signals = await _aside(self._forecasting.forecast, readings, now)
 

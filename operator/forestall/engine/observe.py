@@ -18,6 +18,8 @@ _AGAIN = 60.0
 """After how many seconds the whole window is asked for again when there was no answer."""
 _AT_ONCE = 50
 """How many queries' pasts are in memory at once."""
+_REFUSALS = 3
+"""How often the past of a query is asked for before its series are learned from without it."""
 _FORGOTTEN = 120
 """After how many intervals without data a series is forgotten."""
 
@@ -57,7 +59,7 @@ class Observer:
     async def observe(
         self, questions: Mapping[str, Questions], stale_after: Callable[[str], float], at: float
     ) -> tuple[dict[str, tuple[Reading, ...]], dict[str, Ratios]]:
-        """Return, by objective, the readings of its indicators and its error ratios; feed the matrix one column.
+        """Return, by objective, the readings of its indicators and its error ratios.
 
         `questions` are by objective; `stale_after(source)` is the age (s) at which a source's data is too old.
         """
@@ -77,17 +79,23 @@ class Observer:
             if due[uid]:
                 self._whole[uid] = (at, _one(answers[asked.whole.key], oldest))
             ratios[uid] = Ratios(_one(answers[asked.long.key], oldest), self._whole[uid][1])
+        return readings, ratios
+
+    def feed(self, readings: Mapping[str, Sequence[Reading]], at: float) -> None:
+        """Feed the matrix one column: the series whose past is in it already, or can't be had.
+
+        What is learned of a series without its past is learned anew when that comes, at the cost of all of it.
+        """
         self._matrix.push(
             at,
             {
                 reading.watched.key(labels): value
                 for some in readings.values()
                 for reading in some
-                if reading.fresh
+                if reading.fresh and self._is_settled(reading.watched.query)
                 for labels, value in reading.values.items()
             },
         )
-        return readings, ratios
 
     async def backfill(self, questions: Mapping[str, Questions], at: float, seconds: float) -> int:
         """Fetch the past of queries that are new, for about `seconds`; return how many are still waiting."""
@@ -138,6 +146,9 @@ class Observer:
             for key, row in self._matrix.rows.items()
             if isinstance(key, tuple) and key[:2] in watched and ages[row] < _FORGOTTEN * self._matrix.step
         )
+
+    def _is_settled(self, query: Query) -> bool:
+        return query in self._known or self._refused[query] >= _REFUSALS
 
     def _due(self, uid: str, asked: Questions, at: float) -> bool:
         before = self._whole.get(uid)

@@ -107,3 +107,20 @@ async def test_queries_whose_past_is_refused_let_the_others_go_first():
     await observer.backfill(many(60), NOW, 0)
     assert past.asked[0] == list(past.refused)
     assert past.asked[1][:10] == [("slo", f"i-{number}") for number in range(50, 60)]
+
+
+async def test_a_series_is_learned_from_when_its_past_is_there_or_can_not_be_had():
+    matrix = SeriesMatrix(10.0, 20)
+    observer = Observer(Past(("slo", "refused")), matrix)
+    some = {"slo": tuple(read(watched(name), answer(({}, 4.0)), OLDEST) for name in ("given", "refused"))}
+    each = [reading.watched for reading in some["slo"]]
+    asked = {"slo": Questions("default", tuple(each), each[0].query, each[0].query, 60.0)}
+    observer.feed(some, NOW)
+    assert len(matrix) == 0
+    known = []
+    for cycle in range(3):
+        await observer.backfill(asked, NOW + 10 * cycle, 0)
+        observer.feed(some, NOW + 10 * cycle)
+        known.append(each[1].key(()) in matrix)
+        assert each[0].key(()) in matrix
+    assert known == [False, False, True]
