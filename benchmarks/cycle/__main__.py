@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--objectives", type=int, default=1000)
     parser.add_argument("--leading", type=int, nargs="+", choices=(1, 2), default=[1, 2], help="leading indicators")
     parser.add_argument("--interval", type=int, default=10, help="seconds from one cycle to the next")
-    parser.add_argument("--cycles", type=int, default=6, help="how many are measured")
+    parser.add_argument("--cycles", type=int, default=4, help="how many are measured")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/cycle.json"))
     chosen = parser.parse_args()
     result: dict[str, Any] = {
@@ -60,11 +60,11 @@ def main() -> None:
         "cpus": os.cpu_count(),
         "load_before": os.getloadavg()[0],
     }
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
     with Bench(chosen.objectives, chosen.interval) as bench:
         for leading in chosen.leading:
             result[f"leading_{leading}"] = bench.measure(leading, chosen.cycles)
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    chosen.output.write_text(json.dumps(result, indent=1) + "\n")
+            chosen.output.write_text(json.dumps(result, indent=1) + "\n")
     _print(result, chosen.leading)
     print(f"\nwritten to {chosen.output}")
 
