@@ -195,9 +195,9 @@ async def test_stops_when_asked(watched):
     watched.watching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watched.watching
-    async with asyncio.timeout(20):  # the thread says that it ends before it has ended
-        while "kopf" in [thread.name for thread in threading.enumerate()]:
-            await asyncio.sleep(0.05)
+    for thread in [one for one in threading.enumerate() if one.name == "kopf"]:
+        await asyncio.to_thread(thread.join, 20)  # it says that it ends before it has ended
+        assert not thread.is_alive()
 
 
 async def test_the_kinds_are_there(watched):
