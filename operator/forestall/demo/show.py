@@ -1,6 +1,7 @@
 """`forestall demo`: a scenario without the operator, then with it, then both side by side."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +14,7 @@ from forestall.demo.picture import page
 from forestall.demo.play import Run, play
 from forestall.demo.programs import find_programs
 from forestall.demo.progress import Steps
+from forestall.demo.provider import VARIABLE
 from forestall.demo.scenarios import SCENARIOS, Scenario
 from forestall.demo.screen import Screen
 from forestall.demo.stage import OPERATOR_NAMESPACE, RELEASE, Stage
@@ -35,13 +37,18 @@ def run_demo(
     `forestall-demo-SCENARIO.html` in the present folder. With `keep`, the cluster outlives the demo.
 
     Raises:
-        InvalidInput: there is no such scenario.
+        InvalidInput: there is no such scenario, or FORESTALL_CLUSTER asks for a cluster that it cannot be shown on.
         MissingTool: a program, or the project's checkout, is not there.
         CommandFailed: a program failed; the message carries its last words.
         MetricsError: Prometheus did not answer.
     """
     if scenario not in SCENARIOS:
         raise InvalidInput(f"there is no scenario {scenario!r}: choose one of {', '.join(SCENARIOS)}")
+    if os.environ.get(VARIABLE, "kwok") != "kwok":
+        raise InvalidInput(
+            f"the demo's pods are played by KWOK, which takes no other cluster yet: unset {VARIABLE}; "
+            "`make dev-cluster` starts kind"
+        )
     out = out or sys.stdout
     console = Console(file=sys.stderr if as_json else out, highlight=False)
     comparison = compare(SCENARIOS[scenario], console, keep=keep)

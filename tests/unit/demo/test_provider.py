@@ -9,6 +9,7 @@ from forestall.demo.controlplane import ControlPlane
 from forestall.demo.kind import KindCluster
 from forestall.demo.programs import MODULES
 from forestall.demo.provider import local_cluster
+from forestall.demo.show import run_demo
 from forestall.errors import CommandFailed, InvalidInput, MissingTool
 
 # Notes what it is asked to do, and writes the kubeconfig that it is asked for.
@@ -103,3 +104,9 @@ def test_other_clusters_are_refused(tools, monkeypatch):
     monkeypatch.setenv("FORESTALL_CLUSTER", "minikube")
     with pytest.raises(InvalidInput, match="FORESTALL_CLUSTER is 'minikube'"):
         local_cluster(nodes=1, start_up_s=0)
+
+
+def test_the_demo_says_that_it_takes_no_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORESTALL_CLUSTER", "kind")
+    with pytest.raises(InvalidInput, match="unset FORESTALL_CLUSTER"):
+        run_demo("surge")
