@@ -1,10 +1,10 @@
 """Remediation: the journal. One intended action and its life; the intent never changes once written."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from forestall.api.meta import Conditions, Duration, Metadata, Model, Resource, rule, rules
+from forestall.api.meta import API_VERSION, Conditions, Duration, Metadata, Model, Resource, rule, rules
 from forestall.api.remediation_policy import Mode, Rung
 
 Phase = Literal[
@@ -35,6 +35,17 @@ class ObjectRef(Model):
     """The object's name."""
     uid: str = ""
     """The object's UID."""
+
+    @classmethod
+    def to(cls, resource: Resource) -> Self:
+        """Return the reference to one of the operator's own objects."""
+        return cls(
+            api_version=API_VERSION,
+            kind=resource.KIND,
+            namespace=resource.namespace,
+            name=resource.name,
+            uid=resource.uid,
+        )
 
 
 class Evidence(Model):

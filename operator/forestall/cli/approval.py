@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import click
 from pydantic import ValidationError
 
-from forestall.api import API_VERSION, Remediation
+from forestall.api import Remediation
 from forestall.api.remediation import Approval, ObjectRef
 from forestall.cli import options
 from forestall.cli.objects import read
@@ -76,12 +76,9 @@ async def _try(session: Session, namespace: str, name: str, verdict: Verdict, wh
     remediation = await _waiting(session, namespace, name)
     at = datetime.fromtimestamp(session.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     approval = Approval(decision=verdict, by=who[:256], at=at, comment=comment[:1024])
-    reference = ObjectRef(
-        api_version=API_VERSION, kind=Remediation.KIND, namespace=namespace, name=name, uid=remediation.uid
-    )
     patch = {"spec": {"approval": approval.dump()}}
     try:
-        await session.cluster.patch(reference, patch, remediation.metadata.resource_version)
+        await session.cluster.patch(ObjectRef.to(remediation), patch, remediation.metadata.resource_version)
     except Forbidden as error:
         raise Forbidden(
             f"You ({who or 'unknown'}) may not decide about remediations in namespace {namespace}: it needs the verbs "

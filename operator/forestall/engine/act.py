@@ -51,9 +51,9 @@ class Proposal:
         cause = cause_of(self.cause)
         approve = policy.spec.mode == "Approve"
         return Intent(
-            policy=_reference(policy),
+            policy=ObjectRef.to(policy),
             policy_generation=policy.metadata.generation,
-            objective=_reference(slo),
+            objective=ObjectRef.to(slo),
             episode=self.case.episode,
             rung=self.act.rung,
             target=self.target,
@@ -207,16 +207,6 @@ class Decider:
 
 def _same_indicator(signals: Sequence[Signal], indicator: str) -> Signal | None:
     return next((signal for signal in signals if signal.indicator == indicator and signal.fresh), None)
-
-
-def _reference(resource: RemediationPolicy | ServiceLevelObjective) -> ObjectRef:
-    return ObjectRef(
-        api_version="forestall.dev/v1alpha1",
-        kind=resource.KIND,
-        namespace=resource.namespace,
-        name=resource.name,
-        uid=resource.uid,
-    )
 
 
 def _decision(case: Case, verdict: str, reason: str, message: str, action: str = "") -> Decision:

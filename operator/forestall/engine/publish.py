@@ -19,7 +19,7 @@ from forestall.api import (
     Resource,
     ServiceLevelObjective,
 )
-from forestall.api.meta import API_VERSION, Condition, Model
+from forestall.api.meta import Condition, Model
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
@@ -100,7 +100,7 @@ class Publisher:
         await self._apply(found.slo, status_of(found, now, before), now)
 
     async def _apply(self, slo: ServiceLevelObjective, status: ServiceLevelObjectiveStatus, now: float) -> None:
-        await self._cluster.apply_status(reference(slo), status.dump())
+        await self._cluster.apply_status(ObjectRef.to(slo), status.dump())
         self._written[slo.uid] = (now, status)
 
     def _changes(self, found: Iterable[Findings], now: float) -> list[_Change]:
@@ -138,7 +138,7 @@ class Publisher:
             await self._tell(change.found, change.before)
 
     async def _tell(self, found: Findings, before: ServiceLevelObjectiveStatus) -> None:
-        about, state = reference(found.slo), found.risk.state
+        about, state = ObjectRef.to(found.slo), found.risk.state
         if state.value != before.state and (before.state is not None or state is not State.HEALTHY):
             kind, reason = _REASONS[state]
             await self._record(Event(about, kind, reason, _headline(found)))
@@ -218,7 +218,7 @@ class Publisher:
             return
         async with self._limit:
             try:
-                await self._cluster.apply_status(reference(resource), status.dump())
+                await self._cluster.apply_status(ObjectRef.to(resource), status.dump())
             except ClusterError as error:
                 _log.warning("status not written", kind=resource.KIND, name=resource.name, error=str(error))
                 return
@@ -251,17 +251,6 @@ class Publisher:
             await self._cluster.record(event)
         except ClusterError as error:
             _log.warning("event not recorded", reason=event.reason, error=str(error))
-
-
-def reference(resource: Resource) -> ObjectRef:
-    """Return a reference to one of the operator's own objects."""
-    return ObjectRef(
-        api_version=API_VERSION,
-        kind=resource.KIND,
-        namespace=resource.namespace,
-        name=resource.name,
-        uid=resource.uid,
-    )
 
 
 def _headline(found: Findings) -> str:

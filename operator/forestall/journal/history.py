@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from forestall.api import API_VERSION
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.errors import ClusterError, NotFound
@@ -45,9 +44,8 @@ async def reap(
     """Delete what is overdue, as it was seen; return what is gone. What can't be deleted stays for the next time."""
     gone = []
     for each in overdue(remediations, objectives, now, ttl=TTL, keep=KEEP):
-        ref = ObjectRef(api_version=API_VERSION, kind=each.KIND, namespace=each.namespace, name=each.name, uid=each.uid)
         try:
-            await cluster.delete(ref, each.metadata.resource_version)
+            await cluster.delete(ObjectRef.to(each), each.metadata.resource_version)
         except NotFound:
             pass
         except ClusterError:

@@ -135,7 +135,7 @@ class Journal:
         return current
 
     async def _read(self, remediation: Remediation) -> Remediation:
-        return Remediation.read(await self._cluster.read(reference(remediation)))
+        return Remediation.read(await self._cluster.read(ObjectRef.to(remediation)))
 
     async def _turn(self, current: Remediation, cycle: Cycle) -> Turn:
         if current.ended:
@@ -331,7 +331,7 @@ class Journal:
     async def _commit(self, current: Remediation, status: RemediationStatus) -> Remediation:
         """Write the status, on the condition that nobody else wrote since `current` was read."""
         version = current.metadata.resource_version
-        saved = Remediation.read(await self._cluster.replace_status(reference(current), status.dump(), version))
+        saved = Remediation.read(await self._cluster.replace_status(ObjectRef.to(current), status.dump(), version))
         if status.phase != current.status.phase:
             kind = "Warning" if status.phase in _WARNINGS else "Normal"
             message = f"{saved.name}: {status.message}"
@@ -345,17 +345,6 @@ class Journal:
 
     def _action(self, remediation: Remediation) -> Action:
         return self._actions[action_name(remediation.spec.intent.action)]
-
-
-def reference(remediation: Remediation) -> ObjectRef:
-    """Return the reference of a Remediation."""
-    return ObjectRef(
-        api_version=API_VERSION,
-        kind=Remediation.KIND,
-        namespace=remediation.namespace,
-        name=remediation.name,
-        uid=remediation.uid,
-    )
 
 
 def _refused(error: ClusterError, target: ObjectRef) -> Hold:
