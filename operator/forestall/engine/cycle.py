@@ -64,9 +64,7 @@ class CycleReport:
 class Engine:
     """Runs cycles. It knows no clock: each cycle is told what time it is."""
 
-    def __init__(
-        self, metrics: Metrics, cluster: Cluster, registry: Registry, settings: Settings, journal: Journal | None = None
-    ) -> None:
+    def __init__(self, metrics: Metrics, cluster: Cluster, registry: Registry, settings: Settings) -> None:
         self._cluster = cluster
         self._registry = registry
         self._settings = settings
@@ -75,7 +73,7 @@ class Engine:
         self._observer = Observer(metrics, self._forecasting.matrix)
         self._targets = Targets(cluster, settings.interval, settings.concurrency)
         self._decider = Decider(cluster, self._targets)
-        self._journal = journal or Journal(cluster)
+        self._journal = Journal(cluster)
         self._publisher = Publisher(cluster, registry, settings)
         self._episodes: dict[str, Episode] = {}
         self._limit = asyncio.Semaphore(settings.concurrency)

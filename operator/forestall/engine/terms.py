@@ -95,7 +95,6 @@ def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
             policy_generation=one.spec.intent.policy_generation,
             objective_uid=one.spec.intent.objective.uid,
             episode=one.spec.intent.episode,
-            rung=one.spec.intent.rung,
             reviewed=one.spec.feedback is not None,
         )
         for one in history

@@ -10,7 +10,7 @@ from forestall.core.guards.budget import tokens
 
 
 def ended(phase="RolledBack", at=50.0, episode=1, generation=1, reviewed=False):
-    return Ended("shop-scale-1", phase, at, "policy", generation, "slo", episode, 0, reviewed)
+    return Ended("shop-scale-1", phase, at, "policy", generation, "slo", episode, reviewed)
 
 
 @pytest.fixture

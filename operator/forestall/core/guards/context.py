@@ -17,7 +17,6 @@ class Ended:
     policy_generation: int
     objective_uid: str
     episode: int
-    rung: int
     reviewed: bool
     """Whether a person has given feedback on it."""
 
