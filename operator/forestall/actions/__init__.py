@@ -2,32 +2,25 @@
 
 from collections.abc import Mapping
 
-from forestall.actions.base import Action, End, Moment, Move, Outlook, World, verified
+from forestall.actions.base import Action, Aim, End, Moment, Move, Outlook, Unsuited, World, verified
 from forestall.actions.cordon import Cordon
 from forestall.actions.restart import Restart
 from forestall.actions.scale import Floor, Scale, find_floor
-from forestall.api.remediation_policy import Rung
 
 ACTIONS: Mapping[str, Action] = {action.name: action for action in (Scale(), Restart(), Cordon())}
-
-
-def action_name(rung: Rung) -> str:
-    """Return the name of the action that a rung holds."""
-    if rung.scale is not None:
-        return Scale.name
-    return Restart.name if rung.restart is not None else Cordon.name
 
 
 __all__ = [
     "ACTIONS",
     "Action",
+    "Aim",
     "End",
     "Floor",
     "Moment",
     "Move",
     "Outlook",
+    "Unsuited",
     "World",
-    "action_name",
     "find_floor",
     "verified",
 ]

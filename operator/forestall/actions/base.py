@@ -6,12 +6,13 @@ whoever reads the journal after a crash can tell from the level alone whether th
 pure functions of what was seen; only `look` and `write` speak to the cluster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from forestall.api.meta import Condition, condition
 from forestall.api.remediation import ObjectRef, Remediation
+from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
 from forestall.errors import NotFound
 from forestall.ports import Cluster
@@ -94,13 +95,43 @@ Next = Move | Hold | End
 """What comes next: a change, nothing for now, or the end."""
 
 
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What an action can be aimed by."""
+
+    rung: Rung
+    """The action with its bounds."""
+    workload: ObjectRef
+    """The target of the objective, with its UID."""
+    labels: Mapping[str, str]
+    """The labels of the series that caused the risk."""
+    risk_since: float
+    """Since when the objective has been at risk (s since the epoch)."""
+
+
+class Unsuited(Hold):
+    """The action does not suit this case: the next rung of the ladder is asked."""
+
+
 class Action(Protocol):
     """One kind of change. Stateless: everything that must be remembered is in the Remediation."""
 
     name: ClassVar[str]
     """As policies, labels and metrics name it."""
+    undo: ClassVar[str]
+    """In words, how it is undone."""
+    free: ClassVar[bool]
+    """Whether every namespace may use it where no Guardrail says otherwise."""
     kept_while_at_risk: ClassVar[bool]
     """Whether its effect is held while the risk lasts and given back afterwards."""
+
+    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+        """Return what would be changed, with its UID; or why nothing can be, or (`Unsuited`) why another rung should.
+
+        Raises:
+            ClusterError: the cluster could not say.
+        """
+        ...
 
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
         """Return the world as it is now, or why the action can have no part in it any more.
@@ -129,6 +160,15 @@ class Action(Protocol):
             ClusterError: it was not done, or (`Unavailable`) it is not known whether it was.
         """
         ...
+
+
+class OfWorkload:
+    """What is changed is the workload that the objective is about."""
+
+    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+        """Return the workload."""
+        del cluster
+        return aim.workload
 
 
 def verified(remediation: Remediation) -> bool | None:

@@ -7,8 +7,8 @@ A node that somebody else cordoned is never touched: neither before nor after.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import End, Moment, Move, Next, World, missing, title, verified
-from forestall.api.remediation import Remediation
+from forestall.actions.base import Aim, End, Moment, Move, Next, World, missing, title, verified
+from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
@@ -22,7 +22,21 @@ class Cordon:
     """The action `cordon`."""
 
     name: ClassVar[str] = "Cordon"
+    undo: ClassVar[str] = "uncordon the node, if it was this remediation that cordoned it"
+    free: ClassVar[bool] = False
     kept_while_at_risk: ClassVar[bool] = True
+
+    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+        """Return the node that the indicator's label `node` names."""
+        name = aim.labels.get("node")
+        if name is None:
+            return Hold("NodeUnknown", "its series has no label `node` that says which node to cordon")
+        ref = ObjectRef(api_version="v1", kind="Node", name=name)
+        try:
+            body = await cluster.read(ref)
+        except NotFound:
+            return Hold("NodeUnknown", f"there is no node {name}, which the indicator's label `node` names")
+        return ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
 
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
         """Return whether the node is cordoned by this remediation."""

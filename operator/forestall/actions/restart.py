@@ -7,7 +7,7 @@ rollout. A restart can't be undone.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import End, Moment, Move, Next, World, missing, title, verified
+from forestall.actions.base import End, Moment, Move, Next, OfWorkload, World, missing, title, verified
 from forestall.actions.rollout import KINDS, complete, stuck
 from forestall.api.remediation import Remediation
 from forestall.api.times import seconds
@@ -18,10 +18,12 @@ from forestall.ports import Cluster
 RESTARTED_BY: Final = "forestall.dev/restarted-by"
 
 
-class Restart:
+class Restart(OfWorkload):
     """The action `restart`."""
 
     name: ClassVar[str] = "Restart"
+    undo: ClassVar[str] = "none: a restart can't be undone"
+    free: ClassVar[bool] = True
     kept_while_at_risk: ClassVar[bool] = False
 
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:

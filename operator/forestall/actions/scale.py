@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import End, Moment, Move, Next, World, condition_of, missing, title, verified
+from forestall.actions.base import End, Moment, Move, Next, OfWorkload, World, condition_of, missing, title, verified
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import ScaleAction
 from forestall.api.times import seconds
@@ -100,10 +100,12 @@ def _autoscaler_floor(body: Mapping[str, Any], target: ObjectRef, replicas: int)
     return Floor(spec.get("minReplicas", 1), replicas, subject, metadata["resourceVersion"], spec["maxReplicas"])
 
 
-class Scale:
+class Scale(OfWorkload):
     """The action `scale`."""
 
     name: ClassVar[str] = "Scale"
+    undo: ClassVar[str] = "give the added replicas back step by step, never below what was found"
+    free: ClassVar[bool] = True
     kept_while_at_risk: ClassVar[bool] = True
 
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:

@@ -19,6 +19,8 @@ from forestall.api.meta import (
 )
 
 Mode = Literal["Observe", "Approve", "Auto"]
+ACTIONS = ("scale", "restart", "cordon")
+"""The fields of a rung that are actions."""
 
 
 class When(Model):
@@ -96,8 +98,9 @@ class Rung(Model):
 
     model_config = rules(
         rule(
-            "[has(self.scale), has(self.restart), has(self.cordon)].filter(x, x).size() == 1",
-            "give exactly one action: scale, restart or cordon (an action of another name is not known)",
+            f"[{', '.join(f'has(self.{action})' for action in ACTIONS)}].filter(x, x).size() == 1",
+            f"give exactly one action: {', '.join(ACTIONS[:-1])} or {ACTIONS[-1]} "
+            "(an action of another name is not known)",
         )
     )
 
@@ -112,6 +115,11 @@ class Rung(Model):
     """Restart the target by a rolling update."""
     cordon: CordonAction | None = None
     """Mark the indicator's node as unschedulable."""
+
+    @property
+    def name(self) -> str:
+        """The name of the action, as labels, metrics and Guardrails say it."""
+        return next(action.capitalize() for action in ACTIONS if getattr(self, action) is not None)
 
 
 class VerificationSpec(Model):

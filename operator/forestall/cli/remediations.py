@@ -9,7 +9,6 @@ from forestall.cli.words import ago, clock, until
 if TYPE_CHECKING:
     from forestall.api import Remediation
     from forestall.api.remediation import Step
-    from forestall.api.remediation_policy import Rung
 
 PHASES: Final = {
     "Pending": "it is decided, not begun",
@@ -26,16 +25,11 @@ PHASES: Final = {
 STYLES: Final = {"Succeeded": "green", "RolledBack": "yellow", "Failed": "bold red", "Aborted": "yellow"}
 
 
-def action(rung: Rung) -> str:
-    """Return the name of the rung's action."""
-    return "Scale" if rung.scale else "Restart" if rung.restart else "Cordon"
-
-
 def deed(remediation: Remediation) -> str:
     """Return what it does, such as `Scale Deployment/checkout 3 → 6`."""
     intent = remediation.spec.intent
     change = f" {intent.from_} → {intent.to}" if intent.from_ is not None and intent.to is not None else ""
-    return f"{action(intent.action)} {intent.target.kind}/{intent.target.name}{change}"
+    return f"{intent.action.name} {intent.target.kind}/{intent.target.name}{change}"
 
 
 def stand(remediation: Remediation, now: float) -> str:

@@ -17,10 +17,8 @@ class Act:
 
     rung: int
     action: str
-    """Scale, Restart or Cordon."""
+    """Its name, such as Scale."""
     reason: str
     message: str
     replicas: int | None = None
     """For Scale: the replicas that the forecast asks for, already within the bounds."""
-    node: str | None = None
-    """For Cordon: the node that the cause names."""

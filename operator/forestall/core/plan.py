@@ -38,7 +38,7 @@ class RungTerms:
     """One rung of the ladder."""
 
     action: str
-    """Scale, Restart or Cordon."""
+    """Its name, such as Scale."""
     indicators: frozenset[str]
     """The causes that it answers; empty: all."""
     scale: ScaleTerms | None = None
@@ -60,7 +60,7 @@ class Situation:
     """When the trigger was first met without a break."""
     now: float
     spent: frozenset[int]
-    """The rungs that were tried in this episode and did not help."""
+    """The rungs that were tried in this episode and did not help, or that do not suit it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +132,9 @@ def plan(
 def _rung(
     number: int, rung: RungTerms, cause: Signal, trigger: Trigger, signals: Sequence[Signal], target: Target
 ) -> Act | Hold:
-    why = _describe(cause, trigger)
     if rung.scale is not None:
         return _scale(number, rung.scale, cause, trigger, signals, target)
-    if rung.action == "Cordon":
-        node = cause.label("node")
-        if node is None:
-            return Hold("NodeUnknown", f"{why}, but its series has no label `node` that says which node to cordon")
-        return Act(number, rung.action, "BreachForecast", f"{why}: cordon node {node}", node=node)
-    return Act(number, rung.action, "BreachForecast", f"{why}: {rung.action.lower()} the workload")
+    return Act(number, rung.action, "BreachForecast", _describe(cause, trigger))
 
 
 def _scale(

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from forestall.actions import action_name
+from forestall.actions import ACTIONS, Aim, Unsuited
+from forestall.actions.base import title
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import Evidence, Intent, ObjectRef
 from forestall.api.service_level_objective import Decision
@@ -16,7 +17,7 @@ from forestall.engine import terms
 from forestall.engine.report import cause_of
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found, Targets
-from forestall.errors import ClusterError, NotFound
+from forestall.errors import ClusterError
 from forestall.ports import Cluster
 
 
@@ -76,15 +77,8 @@ class Proposal:
             approval_expires=stamp(now + policy.spec.approval_expiry.seconds) if approve else None,
             verify_within=policy.spec.verification.within,
             verify_probability=policy.spec.verification.probability,
-            rollback=_ROLLBACK[self.act.action],
+            rollback=ACTIONS[self.act.action].undo,
         )
-
-
-_ROLLBACK = {
-    "Scale": "give the added replicas back step by step, never below what was found",
-    "Restart": "none: a restart can't be undone",
-    "Cordon": "uncordon the node, if it was this remediation that cordoned it",
-}
 
 
 class Decider:
@@ -114,7 +108,7 @@ class Decider:
         if case is None:
             return Hold("Withdrawn", "its objective or its policy does not exist any more")
         intent = remediation.spec.intent
-        action = action_name(intent.action)
+        action = intent.action.name
         cause = _same_indicator(case.signals, intent.evidence.indicator)
         if cause is None:
             return Hold("DataNotFresh", f"there is no fresh data of {intent.evidence.indicator}")
@@ -126,25 +120,49 @@ class Decider:
         self._since = {key: since for key, since in self._since.items() if key[0] in present}
 
     async def _verdict(self, scene: Scene, case: Case, now: float) -> Proposal | Hold:
-        trigger, rungs = terms.trigger_of(case.policy), terms.rungs_of(case.policy)
+        trigger = terms.trigger_of(case.policy)
         cause = triggering(case.signals, trigger)
         since = self._lasting(case, cause, now)
         if cause is None:
             return below(trigger, case.signals)
-        found = await self._targets.read(case.slo, with_scale=any(rung.scale for rung in rungs))
+        found = await self._targets.read(case.slo, with_scale=any(rung.scale for rung in case.policy.spec.actions))
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
-        spent = terms.spent(scene.remediations, case.policy, case.slo, case.episode)
-        act = plan(trigger, rungs, case.signals, found.size, Situation(since, now, spent))
-        if isinstance(act, Hold):
-            return found.obstacle if act.reason == "NotScalable" and found.obstacle else act
-        target = await self._node(act.node) if act.node is not None else found.ref
-        if isinstance(target, Hold):
-            return target
+        chosen = await self._choose(scene, case, cause, found, Situation(since, now, frozenset()))
+        if isinstance(chosen, Hold):
+            return chosen
+        act, target = chosen
         hold = check(await self._context(scene, case, act.action, cause, target, now))
         return hold or Proposal(
             case, act, cause, target, found.floor.level if act.action == "Scale" and found.floor else None
         )
+
+    async def _choose(
+        self, scene: Scene, case: Case, cause: Signal, found: Found, situation: Situation
+    ) -> tuple[Act, ObjectRef] | Hold:
+        """Return the first rung that suits the case and what it changes, or why there is none."""
+        trigger, rungs = terms.trigger_of(case.policy), terms.rungs_of(case.policy)
+        spent = terms.spent(scene.remediations, case.policy, case.slo, case.episode)
+        unsuited: Hold | None = None
+        while True:
+            act = plan(trigger, rungs, case.signals, found.size, replace(situation, spent=spent))
+            if isinstance(act, Hold):
+                if act.reason == "NotScalable" and found.obstacle:
+                    return found.obstacle
+                return unsuited if unsuited and act.reason == "LadderExhausted" else act
+            rung = case.policy.spec.actions[act.rung]
+            aim = Aim(rung, found.ref, dict(cause.labels), situation.risk_since or situation.now)
+            try:
+                target = await ACTIONS[act.action].aim(self._cluster, aim)
+            except ClusterError as error:
+                return Hold("TargetUnknown", f"{act.message}, but what to {act.action.lower()} is not known: {error}")
+            if isinstance(target, Unsuited):
+                unsuited, spent = Hold(target.reason, f"{act.message}, but {target.message}"), spent | {act.rung}
+            elif isinstance(target, Hold):
+                return Hold(target.reason, f"{act.message}, but {target.message}")
+            else:
+                words = act.message if rung.scale else f"{act.message}: {act.action.lower()} {title(target)}"
+                return replace(act, message=words), target
 
     async def _context(
         self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, now: float
@@ -185,16 +203,6 @@ class Decider:
             self._since.pop(key, None)
             return None
         return self._since.setdefault(key, now)
-
-    async def _node(self, name: str) -> ObjectRef | Hold:
-        ref = ObjectRef(api_version="v1", kind="Node", name=name)
-        try:
-            body = await self._cluster.read(ref)
-        except NotFound:
-            return Hold("NodeUnknown", f"there is no node {name}, which the indicator's label `node` names")
-        except ClusterError as error:
-            return Hold("NodesUnknown", f"node {name} could not be read: {error}")
-        return ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
 
     async def _nodes(self, scene: Scene) -> Nodes | None:
         try:

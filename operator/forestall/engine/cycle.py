@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import structlog
 
-from forestall.actions import Outlook, action_name
+from forestall.actions import Outlook
 from forestall.api import Remediation, RemediationPolicy
 from forestall.api.service_level_objective import Decision, Episode
 from forestall.api.times import seconds
@@ -176,7 +176,7 @@ class Engine:
         """Drive every remediation under way as far as it goes now; return action and phase of those that ended."""
         live = [one for one in self._registry.all(Remediation) if not one.ended]
         after = await asyncio.gather(*(self._drive(scene, one, found, now) for one in live))
-        return [(action_name(one.spec.intent.action), one.status.phase) for one in after if one and one.ended]
+        return [(one.spec.intent.action.name, one.status.phase) for one in after if one and one.ended]
 
     async def _reap(self, scene: Scene, now: float) -> None:
         """Delete now and then what is history that nobody needs any more."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from forestall.actions import action_name, verified
+from forestall.actions import ACTIONS, verified
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.guardrail import Budget
 from forestall.api.remediation_policy import Rung
@@ -10,9 +10,6 @@ from forestall.api.times import seconds
 from forestall.core.guards import Bucket, Ended
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
-
-_FREE = frozenset({"Scale", "Restart"})
-"""What every namespace may use where no Guardrail says otherwise. Nodes belong to everybody: never free."""
 
 
 def trigger_of(policy: RemediationPolicy) -> Trigger:
@@ -30,7 +27,7 @@ def rung_of(rung: Rung) -> RungTerms:
     """Return one rung of a ladder."""
     scale = rung.scale
     return RungTerms(
-        action=action_name(rung),
+        action=rung.name,
         indicators=frozenset(rung.indicators),
         scale=None
         if scale is None
@@ -55,7 +52,7 @@ def allowed(guardrails: Sequence[Guardrail], action: str, namespace_labels: Mapp
         return False  # a namespace that is not known yet is selected by nothing
     lists = [one.spec.allow for one in guardrails if one.spec.allow]
     if not lists:
-        return action in _FREE
+        return ACTIONS[action].free
     return all(
         any(action in some.actions and some.namespaces.matches(dict(namespace_labels)) for some in allowances)
         for allowances in lists

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, World, action_name, verified
+from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, World, verified
 from forestall.actions.base import condition_of, title
 from forestall.api.meta import API_VERSION, Condition
 from forestall.api.remediation import Intent, ObjectRef, Phase, Remediation, RemediationStatus
@@ -85,7 +85,7 @@ class Journal:
         """
         name = name_of(intent)
         namespace = intent.objective.namespace
-        action = action_name(intent.action)
+        action = intent.action.name
         body = {
             "apiVersion": API_VERSION,
             "kind": Remediation.KIND,
@@ -341,10 +341,10 @@ class Journal:
     async def _tell(self, remediation: Remediation, about: ObjectRef, kind: str, reason: str, message: str) -> None:
         # An Event is for people: a life does not hang on it.
         with contextlib.suppress(ClusterError):
-            await self._cluster.record(Event(about, kind, reason, message, action_name(remediation.spec.intent.action)))
+            await self._cluster.record(Event(about, kind, reason, message, remediation.spec.intent.action.name))
 
     def _action(self, remediation: Remediation) -> Action:
-        return self._actions[action_name(remediation.spec.intent.action)]
+        return self._actions[remediation.spec.intent.action.name]
 
 
 def _refused(error: ClusterError, target: ObjectRef) -> Hold:

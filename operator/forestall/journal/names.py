@@ -3,7 +3,6 @@
 import hashlib
 import re
 
-from forestall.actions import action_name
 from forestall.api.remediation import Intent
 
 _READABLE = 40
@@ -16,7 +15,7 @@ def name_of(intent: Intent) -> str:
     the UIDs of policy, objective and target, the rung, the action and the episode. It is a DNS-1123 label. The time is
     not part of it: an intent that is decided again is the same intent.
     """
-    action = action_name(intent.action)
+    action = intent.action.name
     same = (intent.policy.uid, intent.objective.uid, intent.target.uid, str(intent.rung), action, str(intent.episode))
     digest = hashlib.sha256("\0".join(same).encode()).hexdigest()[:12]
     readable = re.sub(r"[^a-z0-9]+", "-", intent.policy.name.lower())[:_READABLE].strip("-") or "policy"

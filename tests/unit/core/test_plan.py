@@ -18,7 +18,6 @@ def scale(most=10, least=1, step=None, per_replica=20.0, headroom=0.0, indicator
 
 
 RESTART = RungTerms("Restart", frozenset())
-CORDON = RungTerms("Cordon", frozenset())
 
 
 def test_a_scale_out_is_sized_by_the_bound_of_the_forecast(make_signal):
@@ -39,7 +38,6 @@ def test_a_scale_out_is_sized_by_the_bound_of_the_forecast(make_signal):
         (scale(indicator="other"), Target(3, 3), "SizeUnknown"),
         (scale(per_replica=None), Target(3, 0), "SizeUnknown"),
         (RungTerms("Restart", frozenset({"memory"})), Target(3, 3), "NoRungForCause"),
-        (CORDON, Target(3, 3), "NodeUnknown"),
     ],
 )
 def test_why_nothing_is_done_is_said(make_signal, rung, target, reason):
@@ -67,12 +65,6 @@ def test_the_next_rung_follows_one_that_did_not_help(make_signal):
     over = plan(TRIGGER, rungs, [make_signal()], Target(3, 3), Situation(0.0, 100.0, frozenset({0, 1})))
     assert isinstance(over, Hold)
     assert over.reason == "LadderExhausted"
-
-
-def test_a_cordon_names_the_node_of_the_cause(make_signal):
-    act = plan(TRIGGER, [CORDON], [make_signal(labels=[("node", "n1")])], Target(3, 3), NOW)
-    assert isinstance(act, Act)
-    assert act.node == "n1"
 
 
 def test_a_forecast_that_abstains_leads_to_nothing_and_says_why(make_signal):
