@@ -54,6 +54,10 @@ adapters: programs ## Run the tests of the adapters, against a real Prometheus
 cluster: programs ## Run the tests on the real control plane
 	@$(PY) -m pytest tests/cluster
 
+.PHONY: e2e
+e2e: programs ## Run the tests with the image and real pods (FORESTALL_CLUSTER=kind, where Docker runs)
+	@$(PY) -m pytest tests/e2e
+
 .PHONY: dev-cluster
 dev-cluster: programs ## Start a control plane to work with, and leave it running
 	@$(PY) -m forestall.demo cluster

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from forestall.demo.programs import Programs, find_programs
+from forestall.demo.programs import Programs
+from forestall.demo.provider import local_programs
 
 ROOT = Path(__file__).resolve().parents[1]
 TIERS = ("unit", "adapters", "cluster", "e2e")
@@ -36,4 +37,4 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def programs() -> Programs:
     """The control plane's programs; the first time on a machine they are built."""
-    return find_programs()
+    return local_programs()

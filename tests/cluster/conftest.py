@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import pytest
 
-from forestall.demo.controlplane import ControlPlane
 from forestall.demo.kwok import KwokCluster
 from forestall.demo.programs import Programs
+from forestall.demo.provider import local_cluster
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def cluster(programs: Programs, root: Path, tmp_path_factory: pytest.TempPathFac
         _define(running, root)
         yield running
     else:
-        with ControlPlane(programs, nodes=3) as started:
+        with local_cluster(programs, nodes=3) as started:
             _define(started, root)
             yield started
 

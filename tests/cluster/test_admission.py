@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from forestall.api import API_VERSION
-from forestall.demo.controlplane import ControlPlane
+from forestall.demo.local import LocalCluster
 from forestall.demo.programs import Programs
+from forestall.demo.provider import local_cluster
 
 Body = dict[str, Any]
 OPERATOR = "system:serviceaccount:forestall-system:forestall"
@@ -59,7 +60,7 @@ OBJECTS = {
 class Tenancy:
     """A cluster with the chart, and people in the namespace `shop` with the roles that Kubernetes ships."""
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: LocalCluster) -> None:
         self.plane = plane
 
     def run(self, user: str, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -91,7 +92,7 @@ STATUS = "--subresource=status"
 @pytest.fixture(scope="module")
 def tenancy(programs: Programs) -> Iterator[Tenancy]:
     chart = Path(__file__).resolve().parents[2] / "charts" / "forestall"
-    with ControlPlane(programs) as plane:
+    with local_cluster(programs) as plane:
         plane.kubectl("create", "namespace", "shop")
         plane.helm(
             "install",

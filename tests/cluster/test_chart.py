@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from forestall.api import KINDS
-from forestall.demo.controlplane import ControlPlane
+from forestall.demo.local import LocalCluster
 from forestall.demo.programs import Programs
+from forestall.demo.provider import local_cluster
 from forestall.errors import CommandFailed
 from forestall.process import LEASE
 
@@ -24,9 +25,9 @@ Right = tuple[str, str, str]
 
 
 @pytest.fixture(scope="module")
-def plane(programs: Programs) -> Iterator[ControlPlane]:
+def plane(programs: Programs) -> Iterator[LocalCluster]:
     """A control plane that has never seen forestall, whose pods must meet the restricted Pod Security Standard."""
-    with ControlPlane(programs, nodes=2) as plane:
+    with local_cluster(programs, nodes=2) as plane:
         for name in (NAMESPACE, "shop", "other"):
             plane.kubectl("create", "namespace", name)
         plane.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
@@ -39,7 +40,7 @@ def chart(root: Path) -> Path:
 
 
 @pytest.fixture
-def release(plane: ControlPlane, chart: Path) -> Iterator["Release"]:
+def release(plane: LocalCluster, chart: Path) -> Iterator["Release"]:
     release = Release(plane, chart)
     release.deploy()
     yield release
@@ -49,7 +50,7 @@ def release(plane: ControlPlane, chart: Path) -> Iterator["Release"]:
 class Release:
     """The installed chart."""
 
-    def __init__(self, plane: ControlPlane, chart: Path) -> None:
+    def __init__(self, plane: LocalCluster, chart: Path) -> None:
         self.plane = plane
         self.chart = chart
 
@@ -102,7 +103,7 @@ def as_options(values: Values) -> list[str]:
     return [option for key, value in values.items() for option in ("--set-json", f"{key}={json.dumps(value)}")]
 
 
-def render(plane: ControlPlane, chart: Path, values: Values) -> list[dict[str, Any]]:
+def render(plane: LocalCluster, chart: Path, values: Values) -> list[dict[str, Any]]:
     text = plane.helm("template", RELEASE, chart, "-n", NAMESPACE, *as_options(values)).stdout
     return [each for each in yaml.safe_load_all(text) if each]
 
@@ -110,7 +111,7 @@ def render(plane: ControlPlane, chart: Path, values: Values) -> list[dict[str, A
 # What is rendered.
 
 
-def test_lint_finds_nothing(plane: ControlPlane, chart: Path) -> None:
+def test_lint_finds_nothing(plane: LocalCluster, chart: Path) -> None:
     assert "0 chart(s) failed" in plane.helm("lint", "--strict", chart).stdout
 
 
@@ -143,13 +144,13 @@ def test_every_value_has_a_schema_and_every_schema_a_value(chart: Path) -> None:
         ("networkPolicy.egress", {}, "at '/networkPolicy/egress'"),
     ],
 )
-def test_wrong_values_are_refused(plane: ControlPlane, chart: Path, key: str, value: object, where: str) -> None:
+def test_wrong_values_are_refused(plane: LocalCluster, chart: Path, key: str, value: object, where: str) -> None:
     with pytest.raises(CommandFailed) as refused:
         render(plane, chart, {key: value})
     assert where in str(refused.value)
 
 
-def test_a_service_account_of_ones_own_must_be_named(plane: ControlPlane, chart: Path) -> None:
+def test_a_service_account_of_ones_own_must_be_named(plane: LocalCluster, chart: Path) -> None:
     with pytest.raises(CommandFailed, match=r"serviceAccount\.name is needed"):
         render(plane, chart, {"serviceAccount.create": False})
     rendered = render(plane, chart, {"serviceAccount.create": False, "serviceAccount.name": "mine"})
@@ -200,7 +201,7 @@ NOTHING: Values = {
     [{}, EVERYTHING, NOTHING, {"fullnameOverride": "guard"}, {"networkPolicy.enabled": True}],
     ids=["default", "everything", "nothing", "renamed", "network"],
 )
-def test_the_server_accepts_what_is_rendered(plane: ControlPlane, chart: Path, values: Values) -> None:
+def test_the_server_accepts_what_is_rendered(plane: LocalCluster, chart: Path, values: Values) -> None:
     objects = render(plane, chart, values)
     known = [
         each for each in objects if each["kind"] != "ServiceMonitor"
@@ -211,7 +212,7 @@ def test_the_server_accepts_what_is_rendered(plane: ControlPlane, chart: Path, v
     assert not [each for each in objects if "helm.sh/hook" in each["metadata"].get("annotations", {})]
 
 
-def test_switches_leave_out_what_they_name(plane: ControlPlane, chart: Path) -> None:
+def test_switches_leave_out_what_they_name(plane: LocalCluster, chart: Path) -> None:
     kinds = {each["kind"] for each in render(plane, chart, NOTHING)}
     assert not kinds & {
         "CustomResourceDefinition",
@@ -282,7 +283,7 @@ def test_uninstall_leaves_definitions_and_objects_and_installs_again(release: Re
     assert release.plane.get("metricsource", "kept")
 
 
-def test_definitions_applied_by_hand_can_be_taken_over(plane: ControlPlane, chart: Path, root: Path) -> None:
+def test_definitions_applied_by_hand_can_be_taken_over(plane: LocalCluster, chart: Path, root: Path) -> None:
     plane.kubectl("delete", "crd", *(f"{kind.PLURAL}.forestall.dev" for kind in KINDS), "--ignore-not-found")
     plane.kubectl("apply", "--server-side", "-f", root / "crds")
     install = ("install", RELEASE, chart, "-n", NAMESPACE)

@@ -117,7 +117,7 @@ def test_two_run_side_by_side_on_loopback_and_leave_nothing_running(cluster, pro
         other.kubectl("create", "namespace", "only-there")
         assert "only-there" not in cluster.kubectl("get", "namespaces", "-o", "name").stdout
         servers = servers_of(other.workspace.path)
-        assert {server.name()[:8] for server in servers} == {"etcd", "kube-api", "kube-con", "kube-sch", "kwok-con"}
+        assert {server.name()[:8] for server in servers} == {"etcd", "kube-api", "kube-con", "kube-sch", "kwok"}
         listening = {
             connection.laddr.ip
             for server in servers

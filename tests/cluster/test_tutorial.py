@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from forestall.demo.controlplane import ControlPlane
+from forestall.demo.local import LocalCluster
 from forestall.demo.prometheus import PrometheusServer
+from forestall.demo.provider import local_cluster
 from forestall.demo.remote_write import Series
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -71,9 +72,9 @@ def samples(times: list[float]) -> list[Series]:
 
 
 @pytest.fixture(scope="module")
-def reader(programs) -> Iterator[ControlPlane]:
+def reader(programs) -> Iterator[LocalCluster]:
     """A cluster with the workload of the tutorial; its own, for the tutorial installs and pauses everything."""
-    with ControlPlane(programs, nodes=2) as cluster:
+    with local_cluster(programs, nodes=2) as cluster:
         cluster.kubectl("create", "namespace", "shop")
         cluster.kubectl("create", "deployment", "checkout", "-n", "shop", "--image=checkout", "--replicas=3")
         cluster.kubectl("rollout", "status", "deployment/checkout", "-n", "shop", "--timeout=60s")
@@ -116,7 +117,7 @@ def environment(reader, programs, tmp_path_factory) -> dict[str, str]:
 class Shell:
     """Runs the page's commands as a reader's shell does, with the operator beside it from its installation on."""
 
-    def __init__(self, reader: ControlPlane, environment: dict[str, str], folder: Path) -> None:
+    def __init__(self, reader: LocalCluster, environment: dict[str, str], folder: Path) -> None:
         self._reader = reader
         self._environment = environment
         self._folder = folder

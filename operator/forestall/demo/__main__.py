@@ -7,9 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from forestall.demo.processes import end
-from forestall.demo.programs import find_programs
 from forestall.demo.progress import Steps
-from forestall.demo.provider import local_cluster
+from forestall.demo.provider import local_cluster, local_programs
 from forestall.errors import ForestallError
 
 
@@ -27,7 +26,7 @@ def main() -> int:
     try:
         match options.command:
             case "programs":
-                find_programs(steps=Steps(console))
+                local_programs(Steps(console))
             case "cluster":
                 _leave_running(Steps(console), options.nodes, options.start_up)
             case "end":
@@ -41,7 +40,7 @@ def main() -> int:
 
 
 def _leave_running(steps: Steps, nodes: int, start_up_s: float) -> None:
-    cluster = local_cluster(nodes=nodes, start_up_s=start_up_s, steps=steps)
+    cluster = local_cluster(local_programs(steps), nodes=nodes, start_up_s=start_up_s)
     with steps.step("Starting the cluster"), cluster:
         cluster.keep()
     lines = [

@@ -2,16 +2,12 @@
 
 import json
 import subprocess
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from forestall.demo.processes import run
 from forestall.demo.programs import Programs
-from forestall.demo.workspace import Workspace
-from forestall.errors import CommandFailed
 
 
 class RunningCluster:
@@ -61,20 +57,6 @@ class RunningCluster:
         manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.kubectl("apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-", stdin=manifest)
 
-    def scale_nodes(self, count: int) -> None:
-        """Add or remove nodes until there are `count`, and return when they are ready.
-
-        Raises CommandFailed where the nodes are real.
-        """
-        raise CommandFailed(f"this cluster's nodes are real: there cannot be {count} of them on demand")
-
-    def set_start_up(self, seconds: float) -> None:
-        """Set how long pods that start from now on take until they are ready.
-
-        Raises CommandFailed where the pods are real.
-        """
-        raise CommandFailed(f"this cluster's pods are real: they cannot take {seconds:g} s to start on demand")
-
     def kubeconfig_for(self, namespace: str, service_account: str, *, valid: str = "12h") -> Path:
         """Return a kubeconfig file that acts with the rights of a ServiceAccount, and no more."""
         token = self.kubectl("create", "token", service_account, "-n", namespace, f"--duration={valid}").stdout.strip()
@@ -92,39 +74,3 @@ class RunningCluster:
         path.touch(mode=0o600)
         path.write_text(json.dumps(config))
         return path
-
-
-class LocalCluster(RunningCluster, ABC):
-    """A cluster of one's own in a workspace: it runs in the body of a ``with`` and is gone after it.
-
-    Whatever else belongs to the cluster's user may be started in its `workspace`, and ends with it.
-    """
-
-    def __init__(self, workspace: Workspace, programs: Programs) -> None:
-        super().__init__(workspace.path / "kubeconfig", programs, workspace.path)
-        self.workspace = workspace
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @abstractmethod
-    def start(self) -> None:
-        """Start the cluster and return when it takes pods; raises CommandFailed or MissingTool when it can't."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End the cluster and everything in its workspace, unless it is kept. May be called again."""
-
-    def keep(self) -> None:
-        """Leave the cluster running when the body ends."""
-        self.workspace.keep()

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forestall.demo.cluster import LocalCluster
-from forestall.demo.kwok import KwokCluster
+from forestall.demo.local import LocalCluster
 from forestall.demo.ports import free_ports
 from forestall.demo.processes import last_lines, run
 from forestall.demo.programs import Programs
@@ -27,13 +26,11 @@ _TRIES = 3
 _ADVERTISED = "192.0.2.1"
 
 
-class ControlPlane(KwokCluster, LocalCluster):
-    """A control plane with `nodes` nodes, whose pods are ready `start_up_s` seconds after they were scheduled."""
+class ControlPlane(LocalCluster):
+    """A control plane of plain processes; without nodes nothing runs on it."""
 
     def __init__(self, programs: Programs, *, nodes: int = 1, start_up_s: float = 0) -> None:
-        super().__init__(Workspace("cluster"), programs)
-        self._nodes = nodes
-        self._start_up_s = start_up_s
+        super().__init__(Workspace("cluster"), programs, nodes=nodes, start_up_s=start_up_s)
 
     def start(self) -> None:
         """Start the control plane; see LocalCluster."""
@@ -44,14 +41,6 @@ class ControlPlane(KwokCluster, LocalCluster):
             except CommandFailed:  # most likely another process took one of the ports meanwhile
                 if attempt == _TRIES:
                     raise
-        self.kubectl("wait", "--for=create", "serviceaccount/default", f"--timeout={_READY_S}s", timeout_s=_READY_S)
-        self.play()
-        self.set_start_up(self._start_up_s)
-        self.scale_nodes(self._nodes)
-
-    def stop(self) -> None:
-        """End the control plane; see LocalCluster."""
-        self.workspace.close()
 
     def last_words(self) -> str:
         """Return the ends of the servers' logs, for whoever looks for the cause of a failure."""
@@ -63,7 +52,7 @@ class ControlPlane(KwokCluster, LocalCluster):
         home = self.workspace.path / "kwok"
         config = self.workspace.path / "kwokctl.json"
         shutil.rmtree(home, ignore_errors=True)
-        config.write_text(json.dumps(_configuration(self._programs, *free_ports(6))))
+        config.write_text(json.dumps(_configuration(self._programs, *free_ports(5))))
         kwokctl = self.workspace.link(self._programs["kwokctl"])
         create: list[str | Path] = [
             kwokctl,
@@ -86,7 +75,7 @@ class ControlPlane(KwokCluster, LocalCluster):
 
 
 def _configuration(
-    programs: Programs, etcd: int, peer: int, api: int, manager: int, scheduler: int, kwok: int
+    programs: Programs, etcd: int, peer: int, api: int, manager: int, scheduler: int
 ) -> Mapping[str, Any]:
     """Return what kwokctl reads: programs instead of downloads, and ports on loopback."""
     etcd_url, peer_url = f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peer}"
@@ -106,25 +95,22 @@ def _configuration(
         },
         "kube-controller-manager": {"bind-address": "127.0.0.1"},
         "kube-scheduler": {"bind-address": "127.0.0.1"},
-        "kwok-controller": {"server-address": f"127.0.0.1:{kwok}"},
     }
     return {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokctlConfiguration",
         "options": {
             "runtime": "binary",
-            "enableCRDs": ["Stage"],
+            "components": list(arguments),
             "disableQPSLimits": True,
             "etcdPort": etcd,
             "kubeApiserverPort": api,
             "kubeControllerManagerPort": manager,
             "kubeSchedulerPort": scheduler,
-            "kwokControllerPort": kwok,
             "etcdBinary": str(programs["etcd"]),
             "kubeApiserverBinary": str(programs["kube-apiserver"]),
             "kubeControllerManagerBinary": str(programs["kube-controller-manager"]),
             "kubeSchedulerBinary": str(programs["kube-scheduler"]),
-            "kwokControllerBinary": str(programs["kwok"]),
         },
         "componentsPatches": [
             {"name": name, "extraArgs": [{"key": key, "value": value} for key, value in pairs.items()]}

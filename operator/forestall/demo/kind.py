@@ -1,45 +1,50 @@
-"""A cluster with real pods, in containers: kind, where Docker runs."""
+"""A kind cluster, where Docker runs: the control plane of a real distribution, in a container."""
 
-import json
 import shutil
+from typing import Final
 
-from forestall.demo.cluster import LocalCluster
+from forestall.demo.local import LocalCluster
 from forestall.demo.processes import run
 from forestall.demo.programs import Programs
 from forestall.demo.workspace import Workspace
 from forestall.errors import CommandFailed, MissingTool
 
+PROGRAMS: Final = ("kubectl", "helm", "prometheus", "kwok")
+"""Those that a kind cluster does not bring."""
 _READY_S = 300
+_TAINT = "node-role.kubernetes.io/control-plane=:NoSchedule"
 
 
 class KindCluster(LocalCluster):
-    """A kind cluster with `nodes` nodes beside the one of the control plane."""
+    """A kind cluster beside whose own node KWOK plays others, on which the pods are put.
 
-    def __init__(self, programs: Programs, *, nodes: int = 1) -> None:
-        super().__init__(Workspace("kind"), programs)
-        self._nodes = nodes
+    Without such nodes the pods are real, and run on kind's own.
+    """
+
+    def __init__(self, programs: Programs, *, nodes: int = 1, start_up_s: float = 0) -> None:
+        super().__init__(Workspace("kind"), programs, nodes=nodes, start_up_s=start_up_s)
+
+    @property
+    def name(self) -> str:
+        """What kind knows it as."""
+        return self.workspace.path.name
 
     def start(self) -> None:
         """Start the cluster; see LocalCluster."""
-        kind = _kind()
-        name = self.workspace.path.name
-        roles = ["control-plane", *["worker"] * self._nodes]
-        config = self.workspace.path / "kind.json"
-        config.write_text(
-            json.dumps(
-                {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [{"role": role} for role in roles]}
-            )
-        )
-        self.workspace.at_end([kind, "delete", "cluster", "--name", name])
-        create = [kind, "create", "cluster", "--name", name, "--config", str(config), "--wait", f"{_READY_S}s"]
+        kind = find_kind()
+        self.workspace.at_end([kind, "delete", "cluster", "--name", self.name])
+        create = [kind, "create", "cluster", "--name", self.name, "--wait", f"{_READY_S}s"]
         run([*create, "--kubeconfig", self.kubeconfig], timeout_s=_READY_S * 2)
+        if self._nodes:
+            # kind's scheduler would put pods there, too; a cordon would count as one of the operator's.
+            self.kubectl("taint", "node", "--all", _TAINT, "--overwrite")
 
-    def stop(self) -> None:
-        """End the cluster; see LocalCluster."""
-        self.workspace.close()
+    def load(self, image: str) -> None:
+        """Bring an image of this machine's Docker into the cluster."""
+        run([find_kind(), "load", "docker-image", image, "--name", self.name], timeout_s=_READY_S)
 
 
-def _kind() -> str:
+def find_kind() -> str:
     """Return the `kind` program; raises MissingTool where it, or Docker, cannot be used."""
     kind = shutil.which("kind")
     if not kind:

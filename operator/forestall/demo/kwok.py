@@ -3,10 +3,15 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from forestall.demo.cluster import RunningCluster
+from forestall.demo.workspace import Workspace
 
+_MARK: Final = {"kwok.x-k8s.io/node": "fake"}
+"""The annotation of the nodes that KWOK plays. Other nodes of the cluster, and the pods on them, are left alone."""
+_LEASE_S: Final = 200
+_STAGE_KIND = Path(__file__).with_name("stage-crd.yaml")
 _STAGES = Path(__file__).with_name("stages.yaml")
 _NODE_SIZE = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110"}
 _ZONES = "abc"
@@ -15,21 +20,33 @@ _ZONES = "abc"
 class KwokCluster(RunningCluster):
     """A cluster whose nodes and pods KWOK plays."""
 
-    def play(self) -> None:
-        """Teach KWOK how nodes and pods come and go; before this they do nothing."""
+    def play(self, workspace: Workspace) -> None:
+        """Have KWOK, a process in `workspace`, play nodes and pods; before this they do nothing."""
+        self.kubectl("apply", "--server-side", "-f", _STAGE_KIND)
         self.kubectl("wait", "--for=condition=Established", "crd/stages.kwok.x-k8s.io", "--timeout=30s")
         self.kubectl("apply", "--server-side", "-f", _STAGES)
+        marked = ",".join(f"{key}={value}" for key, value in _MARK.items())
+        command: list[str | Path] = [
+            workspace.link(self._programs["kwok"]),
+            "--kubeconfig",
+            self.kubeconfig,
+            "--enable-crds",
+            "Stage",
+        ]
+        command += ["--manage-nodes-with-annotation-selector", marked, "--node-lease-duration-seconds", str(_LEASE_S)]
+        workspace.start("kwok", command)
 
     def scale_nodes(self, count: int) -> None:
         """Add or remove nodes called ``node-1``, ``node-2`` and so on; others are left alone."""
-        names = self.kubectl("get", "nodes", "-o", "name").stdout.split()
-        there = {name.removeprefix("node/") for name in names if name.startswith("node/node-")}
+        found = self.kubectl("get", "nodes", "-o", "name").stdout.split()
+        there = {name.removeprefix("node/") for name in found if name.startswith("node/node-")}
         wanted = {f"node-{number}": _node(number) for number in range(1, count + 1)}
         if surplus := sorted(there - wanted.keys()):
             self.kubectl("delete", "node", *surplus)
         if missing := [node for name, node in wanted.items() if name not in there]:
             self.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": missing}))
-            self.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s", timeout_s=70)
+            names = [f"node/{node['metadata']['name']}" for node in missing]
+            self.kubectl("wait", "--for=condition=Ready", *names, "--timeout=60s", timeout_s=70)
 
     def set_start_up(self, seconds: float) -> None:
         """Change the delay of the stage pod-ready."""
@@ -44,7 +61,7 @@ def _node(number: int) -> Mapping[str, Any]:
         "kind": "Node",
         "metadata": {
             "name": name,
-            "annotations": {"kwok.x-k8s.io/node": "fake"},
+            "annotations": _MARK,
             "labels": {
                 "kubernetes.io/hostname": name,
                 "kubernetes.io/os": "linux",

@@ -1,7 +1,6 @@
 """`forestall demo`: a scenario without the operator, then with it, then both side by side."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -12,9 +11,8 @@ from rich.table import Table
 from forestall.demo.comparison import Comparison
 from forestall.demo.picture import page
 from forestall.demo.play import Run, play
-from forestall.demo.programs import find_programs
 from forestall.demo.progress import Steps
-from forestall.demo.provider import VARIABLE
+from forestall.demo.provider import local_programs
 from forestall.demo.scenarios import SCENARIOS, Scenario
 from forestall.demo.screen import Screen
 from forestall.demo.stage import OPERATOR_NAMESPACE, RELEASE, Stage
@@ -37,18 +35,13 @@ def run_demo(
     `forestall-demo-SCENARIO.html` in the present folder. With `keep`, the cluster outlives the demo.
 
     Raises:
-        InvalidInput: there is no such scenario, or FORESTALL_CLUSTER asks for a cluster that it cannot be shown on.
+        InvalidInput: there is no such scenario, or no such cluster as FORESTALL_CLUSTER asks for.
         MissingTool: a program, or the project's checkout, is not there.
         CommandFailed: a program failed; the message carries its last words.
         MetricsError: Prometheus did not answer.
     """
     if scenario not in SCENARIOS:
         raise InvalidInput(f"there is no scenario {scenario!r}: choose one of {', '.join(SCENARIOS)}")
-    if os.environ.get(VARIABLE, "kwok") != "kwok":
-        raise InvalidInput(
-            f"the demo's pods are played by KWOK, which takes no other cluster yet: unset {VARIABLE}; "
-            "`make dev-cluster` starts kind"
-        )
     out = out or sys.stdout
     console = Console(file=sys.stderr if as_json else out, highlight=False)
     comparison = compare(SCENARIOS[scenario], console, keep=keep)
@@ -65,7 +58,7 @@ def compare(scenario: Scenario, console: Console, *, keep: bool = False) -> Comp
     """Play a scenario without the operator and with it, on a stage of its own. Raises what `run_demo` raises."""
     steps, screen = Steps(console), Screen(console, scenario)
     screen.say(f"{scenario.title}. {scenario.story}", "bold")
-    programs = find_programs(steps=steps)
+    programs = local_programs(steps)
     with Stage(scenario, programs, steps) as stage:
         without = _run(stage, screen, operator=False, title="1 of 2: without forestall")
         screen.say(

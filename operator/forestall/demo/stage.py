@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import yaml
 
-from forestall.demo.controlplane import ControlPlane
 from forestall.demo.ports import free_ports
 from forestall.demo.programs import Programs
 from forestall.demo.progress import Steps
 from forestall.demo.prometheus import PrometheusServer
+from forestall.demo.provider import local_cluster
 from forestall.demo.readings import Readings
 from forestall.demo.scenarios import NAMESPACE, WORKLOAD, Scenario, project_folder
 from forestall.errors import CommandFailed
@@ -39,7 +39,7 @@ class Stage:
         self._steps = steps
         self._closing = ExitStack()
         self._shop_port, self._operator_port = free_ports(2)
-        self.cluster = ControlPlane(programs, nodes=scenario.nodes)
+        self.cluster = local_cluster(programs, nodes=scenario.nodes)
         self.prometheus = PrometheusServer(
             self.cluster.workspace,
             programs,
@@ -54,7 +54,7 @@ class Stage:
     def __enter__(self) -> Self:
         """Start everything but the shop and the operator."""
         with ExitStack() as closing:
-            with self._steps.step("start etcd, kube-apiserver, controller manager, scheduler, KWOK"):
+            with self._steps.step("start the control plane and its nodes"):
                 closing.enter_context(self.cluster)
             with self._steps.step("start Prometheus"):
                 closing.enter_context(self.prometheus)
