@@ -114,7 +114,7 @@ class Cluster(Protocol):
         ...
 
     async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = ""
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind, read page by page; in all namespaces when `namespace` is empty."""
         ...
@@ -137,6 +137,13 @@ class Cluster(Protocol):
 
     async def delete(self, ref: ObjectRef, resource_version: str) -> None:
         """Delete the object; `Conflict` unless it still has `resource_version`, `NotFound` where it is gone already."""
+        ...
+
+    async def evict(self, pod: ObjectRef) -> None:
+        """Evict the pod; `Throttled` while a PodDisruptionBudget does not allow it, `NotFound` where it is gone.
+
+        `pod.uid` must be given: `Conflict` where another pod has the name by now.
+        """
         ...
 
     async def replace_status(

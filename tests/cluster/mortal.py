@@ -19,6 +19,10 @@ from forestall.journal import Journal, Outlook
 LONGEST_S = 60
 
 
+async def unguarded(_: Remediation) -> None:
+    """No guard holds."""
+
+
 class MortalCluster(KubernetesCluster):
     """A cluster that the process does not survive."""
 
@@ -43,10 +47,10 @@ async def live(order: dict[str, Any]) -> None:
         cluster.writes_left = order["killed_after"]
         journal = Journal(cluster)
         for now, outlook in order["cycles"]:
-            life = await journal.advance(remediation, Outlook(**outlook), lambda _: None, now)
+            life = await journal.advance(remediation, Outlook(**outlook), unguarded, now)
             while life.status.reason == "InProgress":  # the cluster's own controllers take their time
                 await asyncio.sleep(0.1)
-                life = await journal.advance(remediation, Outlook(**outlook), lambda _: None, now)
+                life = await journal.advance(remediation, Outlook(**outlook), unguarded, now)
 
 
 def main() -> None:

@@ -22,6 +22,10 @@ CALM = {"probability": 0.0, "replicas_forecast": 1, "replicas_observed": 1}
 SCALE = {"scale": {"maxReplicas": 6, "stabilizationWindow": "1m"}}
 
 
+async def unguarded(_: Remediation) -> None:
+    """No guard holds."""
+
+
 class Life:
     """One Remediation on the cluster. Its clock is the test's: a life of hours passes in seconds."""
 
@@ -51,7 +55,7 @@ class Life:
     async def cycle(self, after: float = 10.0, **changes: Any) -> Remediation:
         self.now += after
         view: dict[str, Any] = {"fresh": True, "breached": False, "sampled_at": self.now, **AT_RISK, **changes}
-        self.remediation = await self.journal.advance(self.remediation, Outlook(**view), lambda _: None, self.now)
+        self.remediation = await self.journal.advance(self.remediation, Outlook(**view), unguarded, self.now)
         return self.remediation
 
     async def until(self, phase: str, after: float = 1.0, **changes: Any) -> Remediation:

@@ -31,6 +31,10 @@ ALL_WRITES = {"Scale": 19, "Restart": 10, "Cordon": 13}
 """More writes than a whole life makes: the last boundaries are behind its end."""
 
 
+async def unguarded(_: Remediation) -> None:
+    """No guard holds."""
+
+
 class Lives:
     """Remediations of one target, one after the other."""
 
@@ -70,7 +74,7 @@ class Lives:
 
     async def cycle(self, life: Remediation, after: float = 10, **changes: Any) -> Remediation:
         self.now += after
-        return await self.journal.advance(life, Outlook(**self.view(**changes)), lambda _: None, self.now)
+        return await self.journal.advance(life, Outlook(**self.view(**changes)), unguarded, self.now)
 
     async def finish(self, life: Remediation) -> Remediation:
         """Take it to its end: the risk lasts until something was done about it."""
@@ -198,7 +202,7 @@ async def test_two_leaders_at_once_do_nothing_twice(kubernetes, lives, action):
     for _ in range(3):
         lives.now += 10
         await asyncio.gather(
-            *(journal.advance(life, outlook, lambda _: None, lives.now) for journal in (lives.journal, other) * 2)
+            *(journal.advance(life, outlook, unguarded, lives.now) for journal in (lives.journal, other) * 2)
         )
     lives.check(action, await lives.finish(life), before)
 

@@ -10,7 +10,7 @@ import pytest
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api.remediation import ObjectRef
 from forestall.demo.kwok import KwokCluster
-from forestall.errors import ClusterError, Conflict, Forbidden, LostLease, NotFound
+from forestall.errors import ClusterError, Conflict, Forbidden, LostLease, NotFound, Throttled
 from forestall.ports import Event, Scale
 
 T = TypeVar("T")
@@ -454,6 +454,44 @@ async def test_events_about_nodes_are_taken(api, kubernetes, cluster, namespace)
     assert namespace in [event["message"] for event in events]
 
 
+async def test_evicts_the_very_pod_as_its_budget_allows(kubernetes, cluster, namespace):
+    cluster.apply(workload("StatefulSet", "web", 2), namespace=namespace)
+    cluster.kubectl("rollout", "status", "statefulset/web", "-n", namespace, "--timeout=60s")
+    spec = {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": spec}
+    cluster.apply(budget, namespace=namespace)
+    path = "--for=jsonpath={.status.currentHealthy}=2"
+    cluster.kubectl("wait", path, "poddisruptionbudget/web", "-n", namespace, "--timeout=30s")
+    found = await kubernetes.read(ref(namespace, "Pod", "web-1", "v1"))
+    pod = ref(namespace, "Pod", "web-1", "v1", uid=found["metadata"]["uid"])
+
+    with pytest.raises(Throttled, match="The disruption budget web needs 2 healthy pods and has 2"):
+        await kubernetes.evict(pod)
+    cluster.kubectl("delete", "poddisruptionbudget", "web", "-n", namespace)
+    with pytest.raises(Conflict):
+        await kubernetes.evict(pod.model_copy(update={"uid": "11111111-1111-1111-1111-111111111111"}))
+    await kubernetes.evict(pod)
+
+    async def replaced() -> Any:
+        after = await kubernetes.read(ref(namespace, "Pod", "web-1", "v1"))
+        if after["metadata"]["uid"] == pod.uid:
+            raise NotFound("not yet")
+        return after
+
+    assert (await patiently(replaced, NotFound))["metadata"]["uid"] != pod.uid
+    with pytest.raises(Conflict):
+        await kubernetes.evict(pod)
+    with pytest.raises(NotFound):
+        await kubernetes.evict(pod.model_copy(update={"name": "web-7"}))
+
+
+async def test_finds_the_pods_of_a_node(kubernetes, cluster, namespace):
+    cluster.apply(workload("DaemonSet", "web", None), namespace=namespace)
+    cluster.kubectl("rollout", "status", "daemonset/web", "-n", namespace, "--timeout=60s")
+    (found,) = await kubernetes.find("v1", "Pod", namespace, field_selector="spec.nodeName=node-1")
+    assert found["spec"]["nodeName"] == "node-1"
+
+
 async def test_who_does_not_lead_reads_and_does_not_write(api, cluster, namespace):
     def fence() -> float:
         raise LostLease("this process does not lead")
@@ -471,6 +509,7 @@ async def test_who_does_not_lead_reads_and_does_not_write(api, cluster, namespac
             standby.create(objective("checkout", namespace=namespace)),
             standby.replace_status(slo_ref(namespace, "x"), {}, "1"),
             standby.apply_status(slo_ref(namespace, "x"), {}),
+            standby.evict(ref(namespace, "Pod", "x", "v1", uid="u")),
         ):
             with pytest.raises(LostLease):
                 await write

@@ -24,10 +24,10 @@ class DryRunCluster:
         return await self._cluster.read(ref)
 
     async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = ""
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind."""
-        return await self._cluster.find(api_version, kind, namespace, label_selector)
+        return await self._cluster.find(api_version, kind, namespace, label_selector, field_selector)
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the /scale subresource."""
@@ -58,6 +58,12 @@ class DryRunCluster:
         found = await self._cluster.read(ref)
         _check(found["metadata"]["resourceVersion"], resource_version, ref)
         _log.info("would delete", **_who(ref))
+
+    async def evict(self, pod: ObjectRef) -> None:
+        """Log the eviction; what a PodDisruptionBudget says of it is not known."""
+        found = await self._cluster.read(pod.model_copy(update={"uid": ""}))
+        _check(found["metadata"]["uid"], pod.uid, pod)
+        _log.info("would evict", **_who(pod))
 
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str

@@ -34,6 +34,7 @@ class HistoryCluster:
         kind: str,  # noqa: ARG002 -- the port's
         namespace: str = "",  # noqa: ARG002 -- the port's
         label_selector: str = "",  # noqa: ARG002 -- the port's
+        field_selector: str = "",  # noqa: ARG002 -- the port's
     ) -> Sequence[Mapping[str, Any]]:
         """Return nothing: there is no autoscaler, no cordoned node and no other remediation."""
         return ()
@@ -57,6 +58,10 @@ class HistoryCluster:
     async def delete(self, ref: ObjectRef, resource_version: str) -> None:  # noqa: ARG002
         """Refuse."""
         raise _past(ref)
+
+    async def evict(self, pod: ObjectRef) -> None:
+        """Refuse."""
+        raise _past(pod)
 
     async def replace_status(
         self,

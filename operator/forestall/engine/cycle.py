@@ -194,9 +194,10 @@ class Engine:
             here = found.get(intent.objective.uid)
             case = self._case_of(one, here)
             view = await self._outlook(scene, one, here)
-            hold = await self._decider.recheck(scene, one, case, now)
             try:
-                after = await self._journal.advance(one, view, lambda _: hold, now)
+                after = await self._journal.advance(
+                    one, view, lambda current: self._decider.recheck(scene, current, case, now), now
+                )
             except ClusterError as error:
                 _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=str(error))
                 return None

@@ -13,7 +13,7 @@ alone. Two processes that both believe to lead can't both pass 2 and 3: for the 
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,8 +39,8 @@ from forestall.journal.rights import advice
 from forestall.journal.verification import VERIFIED, verdict, verify
 from forestall.ports import Cluster, Event
 
-Guard = Callable[[Remediation], Hold | None]
-"""Asked before anything more is done; the phase of the Remediation tells where it stands."""
+Guard = Callable[[Remediation], Awaitable[Hold | None]]
+"""Asked before anything more is done, and only then; the phase of the Remediation tells where it stands."""
 
 FENCE: Final = 15.0
 """How long (s) a write whose answer was lost may still take effect; only then is a step given up as never made."""
@@ -165,7 +165,7 @@ class Journal:
         if in_time(current, cycle.now):
             status = with_condition(status, _approved(current, cycle.now))
         noted = current.model_copy(update={"status": status})
-        answer = gate(noted, cycle.outlook, cycle.now) or cycle.guard(noted)
+        answer = gate(noted, cycle.outlook, cycle.now) or await cycle.guard(noted)
         match answer:
             case End():
                 return await self._give_up(current, status, answer, cycle)
@@ -277,7 +277,7 @@ class Journal:
     async def _carry_on(
         self, judged: Remediation, current: Remediation, move: Move, world: World, cycle: Cycle
     ) -> Turn:
-        held = _frozen(cycle) or (cycle.guard(judged) if move.raises else None)
+        held = _frozen(cycle) or (await cycle.guard(judged) if move.raises else None)
         if held is not None:
             return await self._wait(current, without_open_step(judged.status), held, cycle)
         phase: Phase = judged.status.phase

@@ -117,6 +117,14 @@ async def test_tells_what_the_server_said(api, server):
         await api.request("PATCH", "/x", body={})
 
 
+async def test_tells_which_budget_stands_in_the_way(api, server):
+    causes = [{"reason": "DisruptionBudget", "message": "The disruption budget web needs 3 healthy pods and has 3"}]
+    body = {"kind": "Status", "message": "Cannot evict pod", "details": {"causes": causes}}
+    server.answers(429, body)
+    with pytest.raises(Throttled, match="Cannot evict pod; The disruption budget web needs 3 healthy pods"):
+        await api.request("POST", "/x/eviction", body={})
+
+
 @pytest.mark.parametrize(
     ("code", "text", "error"),
     [

@@ -10,13 +10,17 @@ from forestall.errors import Conflict
 from forestall.ports import Event, Scale
 
 REF = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="web")
+POD = ObjectRef(api_version="v1", kind="Pod", namespace="shop", name="web-1", uid="u")
 
 
 class Looking:
     """A cluster that fails at whatever would change it."""
 
     async def read(self, ref: ObjectRef) -> dict[str, Any]:
-        return {"metadata": {"name": ref.name, "resourceVersion": "7", "labels": {"a": "1"}}, "spec": {"x": 1, "y": 2}}
+        return {
+            "metadata": {"name": ref.name, "uid": "u", "resourceVersion": "7", "labels": {"a": "1"}},
+            "spec": {"x": 1, "y": 2},
+        }
 
     async def read_scale(self, _: ObjectRef) -> Scale:
         return Scale(3, 3, "app=web", "7", "u")
@@ -56,6 +60,7 @@ async def test_preconditions_hold(cluster):
         cluster.write_scale(REF, 5, "6"),
         cluster.patch(REF, {}, "6"),
         cluster.replace_status(REF, {}, "6"),
+        cluster.evict(POD.model_copy(update={"uid": "another"})),
     ):
         with pytest.raises(Conflict):
             await write
@@ -63,7 +68,9 @@ async def test_preconditions_hold(cluster):
 
 async def test_writes_are_logged(cluster, capsys):
     await cluster.write_scale(REF, 5, "7")
+    await cluster.evict(POD)
     await cluster.record(Event(REF, "Normal", "Scaled", "from 3 to 5"))
     said = capsys.readouterr().out
     assert "would scale" in said
+    assert "would evict" in said
     assert "would record event" in said

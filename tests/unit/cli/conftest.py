@@ -109,10 +109,11 @@ class MemoryCluster:
             raise NotFound(f"{ref.kind} {ref.name} not found") from None
 
     async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = ""
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
     ) -> list[Mapping[str, Any]]:
         assert api_version == API_VERSION
         assert not label_selector
+        assert not field_selector
         self._fail("find", kind)
         return [
             copy.deepcopy(body)

@@ -15,7 +15,7 @@ from forestall.actions.cordon import CORDONED_BY
 from forestall.api import Remediation
 from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
-from forestall.errors import ClusterError, Conflict, NotFound, Unavailable
+from forestall.errors import ClusterError, Conflict, NotFound, Throttled, Unavailable
 from forestall.journal import Journal
 from forestall.ports import Event, Patch, Scale
 
@@ -42,6 +42,8 @@ class World:
         self.late: list[Callable[[], None]] = []
         """Writes that are still under way although their caller has given up waiting."""
         self.before_write: Callable[[Any], None] = lambda _: None
+        self.unavailable: set[str] = set()
+        """Pods that their PodDisruptionBudgets do not let go."""
         self.errors: dict[str, ClusterError] = {}
         """By name of the call: what it raises."""
         self._version = 0
@@ -73,12 +75,16 @@ class World:
         return copy.deepcopy(await self._call("read", lambda: self._get(ref)))
 
     async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = ""
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
-        assert (api_version, label_selector) == ("autoscaling/v2", ""), "the model knows no other list"
-        found: Sequence[Mapping[str, Any]] = await self._call(
-            "find", lambda: [body for key, body in self.objects.items() if key[:2] == (kind, namespace)]
-        )
+        assert (api_version, label_selector) in {("autoscaling/v2", ""), ("v1", "")}, "the model knows no other list"
+
+        def listed() -> list[dict[str, Any]]:
+            of_kind = [body for key, body in self.objects.items() if key[0] == kind and namespace in {"", key[1]}]
+            node = field_selector.removeprefix("spec.nodeName=")
+            return [body for body in of_kind if not node or body["spec"]["nodeName"] == node]
+
+        found: Sequence[Mapping[str, Any]] = await self._call("find", listed)
         return found
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
@@ -102,6 +108,9 @@ class World:
             del self.objects[ref.kind, ref.namespace, ref.name]
 
         await self._call("delete", remove)
+
+    async def evict(self, pod: ObjectRef) -> None:
+        await self._call("evict", lambda: self._evict(pod))
 
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
@@ -154,6 +163,16 @@ class World:
             _own(body)
         self.objects[ref.kind, ref.namespace, ref.name] = self._stamped(body)
         return body
+
+    def _evict(self, pod: ObjectRef) -> None:
+        body = self._get(pod.model_copy(update={"uid": ""}))
+        if body["metadata"]["uid"] != pod.uid:
+            raise Conflict(f"{pod.name} is another pod by now")
+        if pod.name in self.unavailable:
+            raise Throttled(f"Cannot evict pod {pod.name}; The disruption budget needs it")
+        self.before_write({})
+        self.writes.append(("Pod", pod.name))
+        del self.objects["Pod", pod.namespace, pod.name]
 
     def _create(self, body: Mapping[str, Any]) -> dict[str, Any]:
         name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
@@ -279,7 +298,10 @@ class Run:
         return await self.cycle(after, **outlook)
 
     async def advance(self, view: Outlook | None) -> Remediation:
-        return await self.journal.advance(self.world.remediation(), view, lambda _: self.hold, self.now)
+        return await self.journal.advance(self.world.remediation(), view, self.guard, self.now)
+
+    async def guard(self, remediation: Remediation) -> Any:
+        return self.hold
 
     def restart(self) -> None:
         """Start anew, as after a crash."""

@@ -39,6 +39,10 @@ INTENTS: dict[str, dict[str, Any]] = {
 FATES = st.sampled_from([None, None, None, None, "refused", "lost", "late"])
 
 
+async def unguarded(_):
+    """No guard holds."""
+
+
 class Process:
     """One operator: a journal, and the call in which it is."""
 
@@ -124,7 +128,7 @@ class Crashes(RuleBasedStateMachine):
         """One of the processes begins a cycle."""
         process = self.processes[which]
         if process.call is None:
-            process.call = process.journal.advance(self.remediation, self.outlook(), lambda _: None, self.now)
+            process.call = process.journal.advance(self.remediation, self.outlook(), unguarded, self.now)
             process.send(None)
 
     @rule(which=st.integers(0, 1), fate=FATES, calls=st.integers(1, 12))
@@ -196,7 +200,7 @@ class Crashes(RuleBasedStateMachine):
         journal = Journal(self.world)
         end = max(self.now, START + LIFE + 600) + 900
         while self.now < end and not self.world.remediation().ended:
-            self._finish(journal.advance(self.remediation, self.outlook(), lambda _: None, self.now))
+            self._finish(journal.advance(self.remediation, self.outlook(), unguarded, self.now))
             self.now += 30
         after = self.world.remediation()
         assert after.ended, after.status

@@ -262,7 +262,11 @@ async def test_a_guard_is_asked_again_before_each_beginning(run):
 async def test_guards_are_asked_at_authorization_and_again_right_before_the_action(run, world):
     await run.open()
     answers = iter([None, Hold("Paused", "just now")])
-    after = await run.journal.advance(world.remediation(), run.foresee(), lambda _: next(answers), run.now)
+
+    async def guard(_):
+        return next(answers)
+
+    after = await run.journal.advance(world.remediation(), run.foresee(), guard, run.now)
     assert (after.status.phase, after.status.reason, run.replicas) == ("Authorized", "Paused", 3)
 
 

@@ -139,7 +139,7 @@ def refusal(status: int, data: bytes, what: str) -> ClusterError:
         case 410:
             return Expired(text)
         case 429:
-            return Throttled(text)
+            return Throttled("; ".join([text, *_causes(data)]))
         case _ if status >= 500 or reason == "ServerTimeout":
             return Unavailable(text)
         case _:
@@ -153,6 +153,14 @@ def _status(data: bytes) -> tuple[str, str]:
         return str(body.get("reason", "")), str(body.get("message", ""))
     except (ValueError, AttributeError):
         return "", data[:200].decode(errors="replace").strip()
+
+
+def _causes(data: bytes) -> list[str]:
+    """Return the particulars of a `Status` object, such as which PodDisruptionBudget stands in the way."""
+    try:
+        return [str(cause["message"]) for cause in json.loads(data)["details"]["causes"]]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def _names_an_object(data: bytes) -> bool:

@@ -58,10 +58,11 @@ class KubernetesCluster:
         return _same(ref, await self._request("GET", ref))
 
     async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = ""
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind, read page by page; in all namespaces when `namespace` is empty."""
-        query = {"labelSelector": label_selector} if label_selector else {}
+        selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {name: selector for name, selector in selectors.items() if selector}
         return [
             {"apiVersion": api_version, "kind": kind, **item}
             for item in await self._list(api_version, kind, namespace, query, JSON)
@@ -102,6 +103,19 @@ class KubernetesCluster:
         """Delete the object; `Conflict` unless it still has `resource_version`, `NotFound` where it is gone already."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": _precondition(ref, resource_version)}
         await self._request("DELETE", ref, body=options)
+
+    async def evict(self, pod: ObjectRef) -> None:
+        """Evict the pod; `Throttled` while a PodDisruptionBudget does not allow it, `NotFound` where it is gone.
+
+        `pod.uid` must be given: `Conflict` where another pod has the name by now.
+        """
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"namespace": pod.namespace, "name": pod.name},
+            "deleteOptions": {"preconditions": {"uid": pod.uid}},
+        }
+        await self._request("POST", pod, "eviction", body=body)
 
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
@@ -158,7 +172,7 @@ class KubernetesCluster:
         kind = await self._kinds.find(ref.api_version, ref.kind)
         if subresource and subresource not in kind.subresources:
             raise NotFound(f"{ref.kind} of {ref.api_version} has no /{subresource}")
-        path = kind.path(ref.namespace, "" if method == "POST" else ref.name, subresource)
+        path = kind.path(ref.namespace, "" if method == "POST" and not subresource else ref.name, subresource)
         if method == "GET":
             seconds = TIMEOUT
         else:
