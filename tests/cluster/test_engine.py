@@ -3,6 +3,7 @@
 The load is past its limit from the start, so that every case would act at once: what holds it back is what is tested.
 """
 
+import json
 import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
-from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.meta import Condition, Resource, condition
 from forestall.demo.cluster import RunningCluster
 from forestall.engine import Engine, Settings
@@ -125,6 +126,7 @@ OBJECTIVE = {
     "leadingIndicators": [{"name": "load", "query": "sum(load)", "limit": 100, "horizon": "5m"}],
 }
 SCALE = {"scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0}}}
+GUARDRAIL = {"metadata": {"name": "all", "uid": "g-1", "generation": 1}}
 POLICY = {"mode": "Auto", "actions": [SCALE], "when": {"probability": 0.8}}
 
 
@@ -264,6 +266,35 @@ async def test_two_objectives_of_one_workload_are_one_remediation(world):
     await world.cycle(3)
     assert len(world.remediations) == 1
     assert world.replicas == 6
+
+
+async def test_a_budget_is_kept_when_many_are_at_risk_at_once(world):
+    for number in range(5):
+        world.control.kubectl("create", "deployment", f"app-{number}", "--image=x", "-n", world.namespace)
+        world.apply("ServiceLevelObjective", f"app-{number}", {**world.spec(), "target": {"name": f"app-{number}"}})
+    world.registry.put(Guardrail.KIND, {**GUARDRAIL, "spec": {"budget": {"actions": 2, "per": "1h"}}})
+    world.apply("RemediationPolicy", "early", POLICY)
+    await world.cycle(3)
+    assert len(world.remediations) == 2
+    held = [slo for slo in world.registry.all(ServiceLevelObjective) if slo.status.decisions[0].verdict == "Hold"]
+    assert {slo.status.decisions[0].reason for slo in held} >= {"BudgetExhausted"}
+
+
+async def test_no_more_nodes_are_cordoned_than_may_be_when_many_are_at_risk_at_once(world):
+    allow = [{"actions": ["Cordon"]}]
+    world.registry.put(Guardrail.KIND, {**GUARDRAIL, "spec": {"nodes": {"maxCordoned": 1}, "allow": allow}})
+    for number in (1, 2, 3):
+        indicator = {"name": f"disk-{number}", "query": "disk", "limit": 100}
+        world.script.says[indicator["name"]] = one(300.0, (("node", f"node-{number}"),))
+        world.apply("ServiceLevelObjective", f"disk-{number}", {**world.spec(), "leadingIndicators": [indicator]})
+    world.apply("RemediationPolicy", "early", {**POLICY, "actions": [{"cordon": {}}]})
+    try:
+        await world.cycle(3)
+        nodes = json.loads(world.control.kubectl("get", "nodes", "-o", "json").stdout)["items"]
+        assert sum(bool(node["spec"].get("unschedulable")) for node in nodes) == 1
+        assert len(world.remediations) == 1
+    finally:
+        world.control.kubectl("uncordon", "node-1", "node-2", "node-3")
 
 
 async def test_a_new_leader_carries_on_with_what_is_written_down(world):

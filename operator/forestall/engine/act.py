@@ -115,6 +115,11 @@ class Decider:
         context = await self._context(scene, case, action, cause, intent.target, now)
         return check(replace(context, last_on_target=None, live=None, buckets=()))
 
+    async def confirm(self, scene: Scene, proposal: Proposal, now: float) -> Hold | None:
+        """Ask the guards once more, with a scene that knows what else was decided since `decide`."""
+        case, act = proposal.case, proposal.act
+        return check(await self._context(scene, case, act.action, proposal.cause, proposal.target, now))
+
     def forget(self, present: Collection[str]) -> None:
         """Forget the objectives that are not among these UIDs."""
         self._since = {key: since for key, since in self._since.items() if key[0] in present}
@@ -194,7 +199,7 @@ class Decider:
             history=ended,
             last_on_target=max((one.at for one in ended if one.name in on_target), default=None),
             buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace),
-            nodes=await self._nodes(scene) if action == "Cordon" else None,
+            nodes=await self._nodes(scene, target) if action == "Cordon" else None,
         )
 
     def _lasting(self, case: Case, cause: Signal | None, now: float) -> float | None:
@@ -204,13 +209,15 @@ class Decider:
             return None
         return self._since.setdefault(key, now)
 
-    async def _nodes(self, scene: Scene) -> Nodes | None:
+    async def _nodes(self, scene: Scene, target: ObjectRef) -> Nodes | None:
+        """Count the nodes that are out of service, or will be by what is under way, apart from `target`."""
         try:
             nodes = await self._cluster.find("v1", "Node")
         except ClusterError:
             return None
-        cordoned = sum(bool(node.get("spec", {}).get("unschedulable")) for node in nodes)
-        return Nodes(cordoned, terms.most_cordoned(scene.guardrails))
+        out = {str(node["metadata"]["name"]) for node in nodes if node.get("spec", {}).get("unschedulable")}
+        soon = {one.spec.intent.target.name for one in scene.remediations if terms.takes_a_node(one)}
+        return Nodes(len((out | soon) - {target.name}), terms.most_cordoned(scene.guardrails))
 
 
 def _same_indicator(signals: Sequence[Signal], indicator: str) -> Signal | None:

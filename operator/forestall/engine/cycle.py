@@ -29,8 +29,8 @@ from forestall.engine.settings import Settings
 from forestall.engine.signals import Forecasting
 from forestall.engine.targets import Found, Targets
 from forestall.engine.watch import Watch, dependencies, stale_after
-from forestall.errors import ClusterError
-from forestall.journal import Journal, reap
+from forestall.errors import ClusterError, Unavailable
+from forestall.journal import Journal, draft_of, reap
 from forestall.ports import Cluster, Metrics
 from forestall.registry import Registry
 
@@ -78,6 +78,7 @@ class Engine:
         self._episodes: dict[str, Episode] = {}
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._opening = asyncio.Lock()
+        self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
         self._reaped = -math.inf
 
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
@@ -114,6 +115,7 @@ class Engine:
     async def _lead(
         self, scene: Scene, found: dict[str, Findings], now: float
     ) -> tuple[dict[str, Findings], list[tuple[str, str]]]:
+        self._drafts.clear()
         missing = await self._targets.check(scene.objectives.values(), now)
         edges = dependencies(scene.objectives)
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
@@ -151,26 +153,39 @@ class Engine:
         found = replace(found, decisions=tuple(decisions))
         # Of several policies that would act for one objective the first by name does; the others see it under way.
         for index, proposal in proposals[:1]:
-            decisions[index] = await self._open(found, index, proposal, now)
+            decisions[index] = await self._open(scene, found, index, proposal, now)
         return replace(found, decisions=tuple(decisions))
 
-    async def _open(self, found: Findings, index: int, proposal: Proposal, now: float) -> Decision:
-        """Write the episode down, then the intent; a Remediation of this name was decided before."""
+    async def _open(self, scene: Scene, found: Findings, index: int, proposal: Proposal, now: float) -> Decision:
+        """Write the episode down, then the intent; a Remediation of this name was decided before.
+
+        The guards asked with what was known when the cycle began. Others were decided since, and what they spend is
+        spent: the guards are asked again, one proposal at a time.
+        """
         decision, intent = found.decisions[index], proposal.intent(now)
+        draft = Remediation.read(draft_of(intent))
+        async with self._opening:
+            hold = await self._decider.confirm(replace(scene, remediations=self._decided()), proposal, now)
+            if hold is not None:
+                return _held(decision, hold)
+            self._drafts[draft.namespace, draft.name] = draft
         try:
             await self._publisher.write(found, now)
-            async with self._opening:
-                other = self._live_on(intent.target.uid)
-                if other is not None:
-                    return _held(decision, Hold("RemediationActive", f"{other} is under way on the same target"))
-                remediation = await self._journal.open(intent)
-                self._registry.put(Remediation.KIND, remediation.dump())
+            remediation = await self._journal.open(intent)
         except ClusterError as error:
+            if not isinstance(error, Unavailable):  # else it may have been written down all the same
+                del self._drafts[draft.namespace, draft.name]
             return _held(decision, Hold("NotRecorded", f"{decision.message}; it could not be written down: {error}"))
+        self._registry.put(Remediation.KIND, remediation.dump())
         if remediation.ended:
             words = f"{remediation.name} was decided in this episode already and ended: {remediation.status.phase}"
             return _held(decision, Hold("AlreadyDecided", words))
         return decision.model_copy(update={"remediation": remediation.name})
+
+    def _decided(self) -> list[Remediation]:
+        """Return every Remediation that there is, or that this cycle is writing down."""
+        there = {(one.namespace, one.name): one for one in self._registry.all(Remediation)}
+        return list((self._drafts | there).values())
 
     async def _advance(self, scene: Scene, found: Mapping[str, Findings], now: float) -> list[tuple[str, str]]:
         """Drive every remediation under way as far as it goes now; return action and phase of those that ended."""
@@ -222,16 +237,6 @@ class Engine:
             return None
         labels = self._registry.labels(one.namespace)
         return Case(found.slo, policy, found.signals, one.spec.intent.episode, None, labels)
-
-    def _live_on(self, target_uid: str) -> str | None:
-        return next(
-            (
-                one.name
-                for one in self._registry.all(Remediation)
-                if terms.in_the_way(one) and one.spec.intent.target.uid == target_uid
-            ),
-            None,
-        )
 
     def _at_risk_from(self, scene: Scene, uid: str) -> float:
         thresholds = [policy.spec.when.probability for policy in scene.policies[uid]]

@@ -118,5 +118,10 @@ def in_the_way(one: Remediation) -> bool:
     return not one.ended and verified(one) is not False
 
 
+def takes_a_node(one: Remediation) -> bool:
+    """Say whether it takes a node out of service, or is about to."""
+    return not one.ended and one.spec.intent.target.kind == "Node"
+
+
 def _created(one: Remediation) -> float:
     return seconds(one.spec.intent.created) or 0.0

@@ -15,7 +15,7 @@ alone. Two processes that both believe to lead can't both pass 2 and 3: for the 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, World, verified
 from forestall.actions.base import condition_of, title
@@ -77,35 +77,17 @@ class Journal:
         self._actions = actions
         self._memory = Memory()
 
-    async def open(self, intent: Intent, labels: Mapping[str, str] | None = None) -> Remediation:
+    async def open(self, intent: Intent) -> Remediation:
         """Write `intent` down in the objective's namespace; return the Remediation, also if it was written before.
 
         Raises:
             ClusterError: it is not known to be written down; the same call again is safe.
         """
-        name = name_of(intent)
-        namespace = intent.objective.namespace
-        action = intent.action.name
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": Remediation.KIND,
-            "metadata": {
-                "name": name,
-                "namespace": namespace,
-                "labels": {
-                    **(labels or {}),
-                    "forestall.dev/action": action,
-                    "forestall.dev/policy-uid": intent.policy.uid,
-                    "forestall.dev/objective-uid": intent.objective.uid,
-                },
-            },
-            "spec": {"intent": intent.dump()},
-        }
+        body = draft_of(intent)
         try:
             return Remediation.read(await self._cluster.create(body))
         except Conflict:
-            ref = ObjectRef(api_version=API_VERSION, kind=Remediation.KIND, namespace=namespace, name=name)
-            return Remediation.read(await self._cluster.read(ref))
+            return Remediation.read(await self._cluster.read(ObjectRef.to(Remediation.read(body))))
 
     async def advance(self, remediation: Remediation, outlook: Outlook | None, guard: Guard, now: float) -> Remediation:
         """Drive `remediation` as far as it goes now; return it as it is then.
@@ -345,6 +327,24 @@ class Journal:
 
     def _action(self, remediation: Remediation) -> Action:
         return self._actions[remediation.spec.intent.action.name]
+
+
+def draft_of(intent: Intent) -> dict[str, Any]:
+    """Return the Remediation as it is when `intent` has just been written down, in the objective's namespace."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": Remediation.KIND,
+        "metadata": {
+            "name": name_of(intent),
+            "namespace": intent.objective.namespace,
+            "labels": {
+                "forestall.dev/action": intent.action.name,
+                "forestall.dev/policy-uid": intent.policy.uid,
+                "forestall.dev/objective-uid": intent.objective.uid,
+            },
+        },
+        "spec": {"intent": intent.dump()},
+    }
 
 
 def _refused(error: ClusterError, target: ObjectRef) -> Hold:
