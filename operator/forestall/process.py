@@ -120,16 +120,23 @@ class Loop:
     async def run(self, interval: float) -> None:
         """Run cycles until cancelled. An error ends the cycle that it happens in, not the loop.
 
+        Who comes to lead while waiting for the next cycle begins it at once: the one before may have left work.
+
         Raises:
             LostLease: this process does not lead any more.
         """
         while True:
-            began = time.monotonic()
+            began, standing_by = time.monotonic(), self._elector.stands_by
             if self._registry.synced:
                 await self._cycle(interval)
             else:
                 self._health.beat()
-            await asyncio.sleep(max(0.0, interval - (time.monotonic() - began)))
+            left = max(0.0, interval - (time.monotonic() - began))
+            if standing_by:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._elector.elected(), left)
+            else:
+                await asyncio.sleep(left)
 
     async def _cycle(self, interval: float) -> None:
         began, leading = time.monotonic(), self._elector.is_leader

@@ -162,6 +162,11 @@ class Elector:
         return self._held is not None and self._clock() < self._sent + self._timing.renew_deadline
 
     @property
+    def stands_by(self) -> bool:
+        """Whether this process has not led yet."""
+        return not self._elected.is_set()
+
+    @property
     def moves(self) -> bool:
         """Whether the loop has moved lately, as leader or standby."""
         return self._clock() - self._moved < self._timing.duration

@@ -1,0 +1,74 @@
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from forestall.adapters.kubernetes import Elector
+from forestall.adapters.kubernetes.lease import LeaseRecord
+from forestall.engine import CycleReport
+from forestall.process import Loop
+
+LONG = 3600.0
+
+
+class Lease:
+    """A lease that somebody else holds until it is free."""
+
+    free = False
+
+    async def read(self, seconds):
+        return LeaseRecord(holder="" if self.free else "another", duration=15, resource_version="1")
+
+    async def create(self, record, seconds):
+        return record
+
+    async def update(self, record, seconds):
+        return record
+
+
+class Engine:
+    """Notes how each cycle was begun."""
+
+    def __init__(self):
+        self.cycles = []
+        self.begun = asyncio.Event()
+
+    async def cycle(self, now, *, leading):
+        self.cycles.append(leading)
+        self.begun.set()
+        return CycleReport({}, (), {}, (), 0, {})
+
+
+class Deaf:
+    """Takes every call and answers nothing."""
+
+    def __getattr__(self, name):
+        return lambda *_: None
+
+
+@pytest.mark.parametrize("led", [False, True])
+async def test_who_comes_to_lead_begins_a_cycle_at_once_and_only_then(led):
+    lease, engine = Lease(), Engine()
+    lease.free = led
+    elector = Elector(lease, "me", lambda _: None, sleep=lambda _: asyncio.sleep(0.01))
+    electing = asyncio.create_task(elector.run())
+    if led:
+        await elector.elected()
+
+    async def refresh(now):
+        pass
+
+    sources, registry = SimpleNamespace(refresh=refresh), SimpleNamespace(synced=True, invalid=list)
+    parts: list[Any] = [engine, sources, registry, elector, Deaf(), Deaf()]
+    loop = Loop(*parts)
+    running = asyncio.create_task(loop.run(LONG))
+    await engine.begun.wait()
+    lease.free = True
+    await elector.elected()
+    for _ in range(100):  # long enough for one more cycle than there should be
+        await asyncio.sleep(0)
+    assert engine.cycles == ([True] if led else [False, True])
+    for task in (running, electing):
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
