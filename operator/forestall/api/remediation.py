@@ -6,6 +6,7 @@ from pydantic import Field
 
 from forestall.api.meta import API_VERSION, Conditions, Duration, Metadata, Model, Resource, rule, rules
 from forestall.api.remediation_policy import Mode, Rung
+from forestall.api.service_level_objective import RiskCause
 
 Phase = Literal[
     "Pending",
@@ -48,23 +49,9 @@ class ObjectRef(Model):
         )
 
 
-class Evidence(Model):
+class Evidence(RiskCause):
     """What was known when it was decided."""
 
-    indicator: str
-    """The indicator that caused the risk."""
-    labels: dict[str, str] = {}
-    """Which series of it."""
-    value: str = ""
-    """Its newest value."""
-    limit: str = ""
-    """The limit that it was forecast to pass."""
-    probability: str = ""
-    """The probability of that within the horizon."""
-    time_to_breach: str = ""
-    """The median time until then."""
-    forecast: str = ""
-    """The bound of the forecast that sized the action."""
     reason: str = ""
     """The decision in words."""
 

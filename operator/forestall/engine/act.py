@@ -49,7 +49,6 @@ class Proposal:
     def intent(self, now: float) -> Intent:
         """Return what the journal begins with."""
         policy, slo = self.case.policy, self.case.slo
-        cause = cause_of(self.cause)
         approve = policy.spec.mode == "Approve"
         return Intent(
             policy=ObjectRef.to(policy),
@@ -62,16 +61,7 @@ class Proposal:
             mode=policy.spec.mode,
             from_=self.level,
             to=self.act.replicas,
-            evidence=Evidence(
-                indicator=cause.indicator,
-                labels=cause.labels,
-                value=cause.value,
-                limit=cause.limit,
-                probability=cause.probability,
-                time_to_breach=cause.time_to_breach,
-                forecast=cause.forecast,
-                reason=self.act.message,
-            ),
+            evidence=Evidence(**cause_of(self.cause).model_dump(), reason=self.act.message),
             created=stamp(now),
             deadline=stamp(now + policy.spec.deadline.seconds),
             approval_expires=stamp(now + policy.spec.approval_expiry.seconds) if approve else None,
