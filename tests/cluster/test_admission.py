@@ -21,6 +21,7 @@ DEADLINE_S = 30
 ROLES = {"admin": "admin", "editor": "edit", "viewer": "view", "planner": "planner"}
 SCALE: Body = {"scale": {"maxReplicas": 3}}
 RESTART: Body = {"restart": {}}
+EVICT: Body = {"evict": {}}
 CORDON: Body = {"cordon": {}}
 REF: Body = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x"}
 INTENT: Body = {
@@ -125,6 +126,7 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
         ("planner", policy("Auto", SCALE), "may patch deployments/scale in this namespace; mode Observe needs none"),
         ("planner", policy("Approve", SCALE), "the action scale needs an author"),
         ("planner", policy("Auto", RESTART), "may patch deployments in this namespace"),
+        ("planner", policy("Auto", EVICT), "may create pods/eviction in this namespace"),
         ("planner", policy("Auto", CORDON), "the action cordon needs an author who may patch nodes"),
         ("editor", policy("Auto", SCALE, CORDON), "the action cordon needs an author who may patch nodes"),
         ("admin", policy("Auto", CORDON), "the action cordon needs an author who may patch nodes"),
@@ -138,10 +140,10 @@ def test_a_policy_needs_an_author_with_its_rights(tenancy: Tenancy, user: str, b
 @pytest.mark.parametrize(
     ("user", "body"),
     [
-        ("planner", policy("Observe", SCALE, RESTART, CORDON)),
-        ("editor", policy("Auto", SCALE, RESTART)),
-        ("admin", policy("Auto", SCALE, RESTART)),
-        ("root", policy("Auto", SCALE, RESTART, CORDON)),
+        ("planner", policy("Observe", SCALE, RESTART, EVICT, CORDON)),
+        ("editor", policy("Auto", SCALE, RESTART, EVICT)),
+        ("admin", policy("Auto", SCALE, RESTART, EVICT)),
+        ("root", policy("Auto", SCALE, RESTART, EVICT, CORDON)),
         ("editor", OBJECTS["slo"] | {"metadata": {"name": "another"}}),
     ],
 )

@@ -326,6 +326,7 @@ ALWAYS = [
     ("get", "deployments.apps", "shop"),
     ("get", "statefulsets.apps/scale", "shop"),
     ("list", "horizontalpodautoscalers.autoscaling", "shop"),
+    ("get", "pods", "shop"),
     ("create", "leases.coordination.k8s.io", NAMESPACE),
     ("get", "secrets", NAMESPACE),
 ]
@@ -337,6 +338,7 @@ WORKLOADS = [
     ("patch", "statefulsets.apps/scale"),
     ("patch", "rollouts.argoproj.io/scale"),
     ("patch", "horizontalpodautoscalers.autoscaling"),
+    ("create", "pods/eviction"),
 ]
 NODES = [("get", "nodes"), ("list", "nodes"), ("patch", "nodes")]
 NEVER = [
@@ -345,8 +347,9 @@ NEVER = [
     ("create", "leases.coordination.k8s.io", "kube-system"),
     ("update", "leases.coordination.k8s.io", NAMESPACE),  # of any name
     ("get", "configmaps", NAMESPACE),
-    ("get", "pods", "shop"),
+    ("list", "pods", "shop"),
     ("delete", "pods", "shop"),
+    ("patch", "pods", "shop"),
     ("create", "pods", "shop"),
     ("create", "pods/exec", "shop"),
     ("create", "deployments.apps", "shop"),

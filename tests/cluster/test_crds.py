@@ -28,7 +28,7 @@ SLO: Body = {
 }
 POLICY: Body = {
     "when": {"within": "5m"},
-    "actions": [{"scale": {"maxReplicas": 10}}, {"restart": {}}, {"cordon": {}}],
+    "actions": [{"scale": {"maxReplicas": 10}}, {"restart": {}}, {"evict": {}}, {"cordon": {}}],
 }
 SOURCE: Body = {"url": "http://prometheus.monitoring:9090"}
 GUARDRAIL: Body = {"budget": {"actions": 5}, "namespaceBudget": {"actions": 1}}
@@ -151,8 +151,8 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ),
     ("RemediationPolicy", "mode", "auto", 'supported values: "Observe", "Approve", "Auto"'),
     ("RemediationPolicy", "actions", [], "should have at least 1 items"),
-    ("RemediationPolicy", "actions.0", {}, "give exactly one action: scale, restart or cordon"),
-    ("RemediationPolicy", "actions.0.restart", {}, "give exactly one action: scale, restart or cordon"),
+    ("RemediationPolicy", "actions.0", {}, "give exactly one action: scale, restart, evict or cordon"),
+    ("RemediationPolicy", "actions.0.restart", {}, "give exactly one action: scale, restart, evict or cordon"),
     (
         "RemediationPolicy",
         "actions.0.scale.minReplicas",
@@ -207,7 +207,7 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ("MetricSource", "maxSeries", 0, "should be greater than or equal to 1"),
     ("Guardrail", "budget.actions", -1, "should be greater than or equal to 0"),
     ("Guardrail", "nodes.maxCordoned", "1", "must be of type integer"),
-    ("Guardrail", "allow", [{"actions": ["Reboot"]}], 'supported values: "Scale", "Restart", "Cordon"'),
+    ("Guardrail", "allow", [{"actions": ["Reboot"]}], 'supported values: "Scale", "Restart", "Evict", "Cordon"'),
 ]
 
 
@@ -234,7 +234,8 @@ def test_unknown_action_is_named_by_kubectl_and_explained_by_the_server(cluster:
     assert 'unknown field "spec.actions[0].reboot"' in attempt(cluster, body).stderr
     lenient = attempt(cluster, body, "--validate=false")
     assert (
-        "give exactly one action: scale, restart or cordon (an action of another name is not known)" in lenient.stderr
+        "give exactly one action: scale, restart, evict or cordon (an action of another name is not known)"
+        in lenient.stderr
     )
 
 
@@ -247,8 +248,8 @@ WITH_DURATIONS = [kind for kind in KINDS if kind.KIND != "Remediation"]
 def bounded(kind: type[Resource]) -> dict[str, tuple[str, str]]:
     """Return the path of each bounded duration in the spec of `kind`, with its bounds."""
     root = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    # The rung of GOOD that cordons is the third: a rung has one action.
-    return {path.replace("actions.0.cordon", "actions.2.cordon"): bounds for path, bounds in _bounded(root, "")}
+    # The rung of GOOD that cordons is the fourth: a rung has one action.
+    return {path.replace("actions.0.cordon", "actions.3.cordon"): bounds for path, bounds in _bounded(root, "")}
 
 
 def _bounded(node: Body, path: str) -> Iterator[tuple[str, tuple[str, str]]]:

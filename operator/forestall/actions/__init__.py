@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from forestall.actions.base import Action, Aim, End, Moment, Move, Outlook, Unsuited, World, verified
 from forestall.actions.cordon import Cordon
+from forestall.actions.evict import Evict
 from forestall.actions.restart import Restart
 from forestall.actions.scale import Floor, Scale, find_floor
 
-ACTIONS: Mapping[str, Action] = {action.name: action for action in (Scale(), Restart(), Cordon())}
+ACTIONS: Mapping[str, Action] = {action.name: action for action in (Scale(), Restart(), Evict(), Cordon())}
 
 
 __all__ = [

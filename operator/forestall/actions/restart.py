@@ -7,10 +7,10 @@ rollout. A restart can't be undone.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import End, Moment, Move, Next, OfWorkload, World, missing, title, verified
+from forestall.actions.base import Moment, Move, Next, OfWorkload, World, missing, title
 from forestall.actions.rollout import KINDS, complete, stuck
+from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import Remediation
-from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.errors import NotFound
 from forestall.ports import Cluster
@@ -53,31 +53,13 @@ class Restart(OfWorkload):
     def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
         """Wait for the verdict of the verification."""
         del recent
-        name, helped = title(world.subject), verified(remediation)
-        if helped:
-            return End("Succeeded", "Verified", f"the restart of {name} helped: the risk has fallen")
-        if helped is False:
-            return End("Failed", "NotHelped", f"restarting {name} did not lower the risk; a restart can't be undone")
-        if now >= _verification_end(remediation, now):
-            return End(
-                "Failed",
-                "NotVerified",
-                f"{name} was restarted, but no fresh data told whether it helped; a restart can't be undone",
-            )
-        return Hold("Verifying", f"{name} was restarted; the next samples show whether it helped")
+        return await_verdict(remediation, f"{title(world.subject)} was restarted", now)
 
     async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
         """Mark the pod template, which makes its controller replace the pods."""
         del to
         annotations = {"annotations": {RESTARTED_BY: remediation.uid}}
         await cluster.patch(world.subject, {"spec": {"template": {"metadata": annotations}}}, world.resource_version)
-
-
-def _verification_end(remediation: Remediation, now: float) -> float:
-    """Return when waiting for fresh data ends: at the deadline, but never before the policy's time for verification."""
-    intent = remediation.spec.intent
-    completed = seconds(remediation.status.completed) or now
-    return max(seconds(intent.deadline) or now, completed + intent.verify_within.seconds)
 
 
 def _restarted_by(body: Mapping[str, Any]) -> str | None:

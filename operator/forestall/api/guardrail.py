@@ -6,7 +6,7 @@ from pydantic import Field
 
 from forestall.api.meta import Between, Conditions, Duration, LabelSelector, Metadata, Model, Resource
 
-ActionName = Literal["Scale", "Restart", "Cordon"]
+ActionName = Literal["Scale", "Restart", "Evict", "Cordon"]
 
 
 class Budget(Model):
@@ -48,7 +48,7 @@ class GuardrailSpec(Model):
     nodes: NodeLimits = NodeLimits()
     """How far nodes may be taken out of service."""
     allow: Annotated[list[Allowance], Field(max_length=64)] = []
-    """Which namespaces may use which actions; empty: scale and restart everywhere, cordon nowhere."""
+    """Which namespaces may use which actions; empty: scale, restart and evict everywhere, cordon nowhere."""
 
 
 class GuardrailStatus(Model):

@@ -19,7 +19,7 @@ from forestall.api.meta import (
 )
 
 Mode = Literal["Observe", "Approve", "Auto"]
-ACTIONS = ("scale", "restart", "cordon")
+ACTIONS = ("scale", "restart", "evict", "cordon")
 """The fields of a rung that are actions."""
 
 
@@ -85,6 +85,11 @@ class RestartAction(Model):
     """Restart the target by a rolling update, as `kubectl rollout restart` does."""
 
 
+class EvictAction(Model):
+    """Evict the one pod of the target that the leading indicator's label `pod` names, as its PodDisruptionBudget
+    allows; its controller replaces it."""
+
+
 class CordonAction(Model):
     """Mark the node that the leading indicator names as unschedulable, and uncordon it when it has been healthy for a
     while."""
@@ -113,6 +118,8 @@ class Rung(Model):
     """Raise the replicas of the target."""
     restart: RestartAction | None = None
     """Restart the target by a rolling update."""
+    evict: EvictAction | None = None
+    """Evict the indicator's pod."""
     cordon: CordonAction | None = None
     """Mark the indicator's node as unschedulable."""
 

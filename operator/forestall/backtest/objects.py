@@ -16,7 +16,7 @@ from forestall.registry import Invalid, Namespace, Registry
 KINDS = (ServiceLevelObjective, RemediationPolicy, Guardrail, MetricSource)
 """What is read; other objects in the same files are passed over."""
 
-_ALLOWED = {"namespaces": {}, "actions": ["Scale", "Restart", "Cordon"]}
+_ALLOWED = {"namespaces": {}, "actions": ["Scale", "Restart", "Evict", "Cordon"]}
 
 
 @dataclass(frozen=True, slots=True)

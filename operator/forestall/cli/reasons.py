@@ -38,6 +38,22 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The cause's series has no label that names the node to cordon.",
         "Write the query so that its series keep the label `node`, and set `per: node`.",
     ),
+    "PodUnknown": Reason(
+        "The cause's series has no label that names the pod to evict, or that pod is not there any more.",
+        "Write the query so that its series keep the label `pod`, and set `per: pod`.",
+    ),
+    "PodNotOfTarget": Reason(
+        "The pod that the cause names does not belong to the objective's target.",
+        "Restrict the query to the target's own pods.",
+    ),
+    "PodProtected": Reason(
+        'The pod has the annotation `forestall.dev/protected: "true"`, and is never evicted.',
+        "Take the annotation off its template if that is no longer meant.",
+    ),
+    "OnlyPod": Reason(
+        "The pod is the only one of its workload that serves, and is not evicted.",
+        "Run more replicas, or use restart: a rolling update starts the new pod first.",
+    ),
     "NotScalable": Reason(
         "The target has no replicas to scale.", "Choose a target with a /scale subresource, or another action."
     ),
@@ -209,6 +225,10 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "Refused": Reason(
         "The API server refuses the change; the message is its own.",
         "An admission policy, a quota or a validation may forbid it: read the message.",
+    ),
+    "Throttled": Reason(
+        "The API server asks to wait: most often a PodDisruptionBudget does not let a pod go; the message names it.",
+        "Look why the budget allows no disruption: `kubectl describe pdb`. It is tried again until the deadline.",
     ),
     "NoOutlook": Reason("This cycle knows nothing about the risk, so nothing is changed. It is tried again."),
     "Rejected": Reason("A person rejected it; nothing was changed."),

@@ -170,7 +170,13 @@ class Decider:
             or (one.spec.intent.policy.uid == policy.uid and one.spec.intent.objective.uid == slo.uid)
         ]
         ended = terms.ended(related)
-        on_target = {one.name for one in related if one.spec.intent.target.uid == target.uid}
+        # The pods of a workload cool down together.
+        on_target = {
+            one.name
+            for one in related
+            if one.spec.intent.target.uid == target.uid
+            or (action == one.spec.intent.action.name == "Evict" and one.spec.intent.objective.uid == slo.uid)
+        }
         return Context(
             now=now,
             action=action,

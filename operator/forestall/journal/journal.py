@@ -188,7 +188,9 @@ class Journal:
             await self._action(current).write(self._cluster, recorded, world, move.to)
         except Conflict:
             return Turn(recorded, more=True)
-        except (NotFound, Throttled, Unavailable):
+        except Throttled as error:
+            return await self._wait(recorded, recorded.status, Hold("Throttled", f"{move.what}: {error}"), cycle)
+        except (NotFound, Unavailable):
             # Done or not: the next cycle looks at the world.
             return Turn(recorded, more=False)
         except ClusterError as error:

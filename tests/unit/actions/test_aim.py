@@ -1,11 +1,12 @@
 """What an action would change: found from the labels of the series that caused the risk."""
 
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
 
-from forestall.actions import ACTIONS, Aim
+from forestall.actions import ACTIONS, Aim, Unsuited
 from forestall.api.remediation import ObjectRef
 from forestall.api.remediation_policy import ACTIONS as FIELDS
 from forestall.api.remediation_policy import CordonAction, Rung
@@ -13,6 +14,7 @@ from forestall.core.decision import Hold
 from forestall.errors import NotFound
 
 WORKLOAD = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout", uid="w")
+OWNER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-1", "uid": "rs", "controller": True}
 
 
 def aim(**labels: str) -> Aim:
@@ -36,3 +38,80 @@ async def test_a_node_that_is_not_known_is_not_cordoned(labels):
     hold = await ACTIONS["Cordon"].aim(cluster, aim(**labels))
     assert isinstance(hold, Hold)
     assert hold.reason == "NodeUnknown"
+
+
+class Shop:
+    """A Deployment, its ReplicaSet, and one of its two pods."""
+
+    def __init__(self) -> None:
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        self.objects: dict[str, Any] = {
+            "Pod": {"metadata": {"name": "a", "uid": "p", "ownerReferences": [OWNER]}, "status": ready},
+            "ReplicaSet": {"metadata": {"uid": "rs", "ownerReferences": [{**OWNER, "kind": "Deployment", "uid": "w"}]}},
+            "Deployment": {"metadata": {"uid": "w"}, "status": {"readyReplicas": 2}},
+        }
+
+    async def read(self, ref: ObjectRef) -> Any:
+        body = self.objects.get(ref.kind)
+        if body is None or ref.namespace != "shop":
+            raise NotFound(ref.name)
+        return body
+
+
+@pytest.fixture
+def shop():
+    return Shop()
+
+
+async def test_an_eviction_is_of_the_pod_that_the_cause_names(shop):
+    target = await ACTIONS["Evict"].aim(shop, aim(pod="a", namespace="shop"))
+    assert isinstance(target, ObjectRef)
+    assert (target.kind, target.namespace, target.name, target.uid) == ("Pod", "shop", "a", "p")
+
+
+async def test_the_only_pod_that_serves_is_not_evicted_but_one_that_does_not_serve_is(shop):
+    shop.objects["Deployment"]["status"] = {"readyReplicas": 1}
+    hold = await ACTIONS["Evict"].aim(shop, aim(pod="a"))
+    assert isinstance(hold, Unsuited)
+    assert hold.reason == "OnlyPod"
+    shop.objects["Pod"]["status"] = {}
+    assert isinstance(await ACTIONS["Evict"].aim(shop, aim(pod="a")), ObjectRef)
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata", "reason"),
+    [
+        ("Pod", {"ownerReferences": []}, "PodNotOfTarget"),
+        ("Pod", {"ownerReferences": [{**OWNER, "kind": "StatefulSet", "uid": "x"}]}, "PodNotOfTarget"),
+        ("ReplicaSet", {"ownerReferences": [{**OWNER, "kind": "Deployment", "uid": "x"}]}, "PodNotOfTarget"),
+        ("ReplicaSet", None, "PodNotOfTarget"),
+        ("Pod", {"annotations": {"forestall.dev/protected": "true"}}, "PodProtected"),
+    ],
+)
+async def test_a_pod_of_others_or_a_protected_one_is_left_to_the_next_rung(shop, kind, metadata, reason):
+    if metadata is None:
+        del shop.objects[kind]
+    else:
+        shop.objects[kind]["metadata"].update(metadata)
+    hold = await ACTIONS["Evict"].aim(shop, aim(pod="a"))
+    assert isinstance(hold, Unsuited)
+    assert hold.reason == reason
+
+
+@pytest.mark.parametrize("labels", [{}, {"pod": "a", "namespace": "other"}])
+async def test_a_cause_that_names_no_pod_of_the_namespace_is_left_to_the_next_rung(shop, labels):
+    hold = await ACTIONS["Evict"].aim(shop, aim(**labels))
+    assert isinstance(hold, Unsuited)
+    assert hold.reason == "PodUnknown"
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_pod_that_goes_already_is_not_evicted_nor_anything_else_done(shop, gone):
+    if gone:
+        del shop.objects["Pod"]
+    else:
+        shop.objects["Pod"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    hold = await ACTIONS["Evict"].aim(shop, aim(pod="a"))
+    assert isinstance(hold, Hold)
+    assert not isinstance(hold, Unsuited)
+    assert hold.reason == "PodUnknown"

@@ -68,7 +68,7 @@ def test_policies_only_observe_and_what_is_missing_is_made_up(objective, policy)
     assert (source.name, source.spec.stale_after) == ("lab", "90s")
     assert known.labels("default") is not None
     (guardrail,) = known.all(Guardrail)
-    assert guardrail.spec.allow[0].actions == ["Scale", "Restart", "Cordon"]
+    assert guardrail.spec.allow[0].actions == ["Scale", "Restart", "Evict", "Cordon"]
 
 
 def test_a_status_of_the_past_is_forgotten(objective):

@@ -12,6 +12,7 @@ PACKAGE = Path(forestall.__file__).parent
 ROOMS = ("core", "engine", "journal", "actions", "adapters")
 POSITION = {
     "Hold": 0,
+    "Unsuited": 0,
     "Problem": 0,
     "QueryFailure": 0,
     "SourceTrouble": 0,

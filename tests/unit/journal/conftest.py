@@ -267,6 +267,7 @@ def world() -> World:
     complete = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
     world.put("Deployment", "shop", "checkout", "d-1", spec={"replicas": 3, "template": template}, status=complete)
     world.put("Node", "", "n1", "n-1", spec={}, status={})
+    world.put("Pod", "shop", "checkout-1", "c-1", spec={"nodeName": "n1"}, status={})
     return world
 
 

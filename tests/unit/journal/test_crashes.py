@@ -28,12 +28,14 @@ FOUND = 3
 MOST = 9
 LIFE = 200
 NODE = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"}
+POD = {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "checkout-1", "uid": "c-1"}
 INTENTS: dict[str, dict[str, Any]] = {
     "Scale": {
         "from": FOUND,
         "action": {"scale": {"maxReplicas": MOST, "holdAtMost": "10m", "stabilizationWindow": "10s"}},
     },
     "Restart": {"action": {"restart": {}}, "from": None, "to": None},
+    "Evict": {"target": POD, "action": {"evict": {}}, "from": None, "to": None},
     "Cordon": {"target": NODE, "action": {"cordon": {"healthyFor": "10s"}}, "from": None, "to": None},
 }
 FATES = st.sampled_from([None, None, None, None, "refused", "lost", "late"])
@@ -109,6 +111,8 @@ class Crashes(RuleBasedStateMachine):
         if self.kind == "Cordon":
             metadata = self.world.objects["Node", "", "n1"]["metadata"]
             return int(metadata.get("annotations", {}).get(CORDONED_BY) == self.remediation.uid)
+        if self.kind == "Evict":
+            return int(("Pod", "shop", "checkout-1") not in self.world.objects)
         spec = self.world.objects["Deployment", "shop", "checkout"]["spec"]
         if self.kind == "Scale":
             return spec["replicas"]
@@ -180,8 +184,10 @@ class Crashes(RuleBasedStateMachine):
         elif self.kind == "Scale":
             self.world.change("Deployment", "checkout", {"spec": {"replicas": replicas}})
             self.theirs = replicas
-        else:
+        elif self.kind == "Restart":
             self.world.change("Deployment", "checkout", {"spec": {"paused": True}})
+        else:
+            self.world.unavailable = {"checkout-1"}
 
     @invariant()
     def nobody_elses_work_is_undone(self):
@@ -204,7 +210,7 @@ class Crashes(RuleBasedStateMachine):
             self.now += 30
         after = self.world.remediation()
         assert after.ended, after.status
-        if not self.someone_changed_it and self.kind != "Restart":
+        if not self.someone_changed_it and self.kind in ("Scale", "Cordon"):
             assert self.level == (FOUND if self.kind == "Scale" else 0), after.status
 
 

@@ -1,0 +1,105 @@
+"""Evict the one pod that endangers its workload, as its PodDisruptionBudget allows.
+
+The eviction names the pod's UID, so that the pod which replaces it is never evicted for it. A pod that is gone, or
+about to go, counts as evicted once the step is written down: it can only be evicted once.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from forestall.actions.base import Aim, Moment, Move, Next, Unsuited, World, missing, title
+from forestall.actions.pods import controller, is_protected, is_ready, is_terminating
+from forestall.actions.verdict import await_verdict
+from forestall.api.remediation import ObjectRef, Remediation
+from forestall.core.decision import Hold
+from forestall.errors import NotFound
+from forestall.ports import Cluster
+
+
+class Evict:
+    """The action `evict`."""
+
+    name: ClassVar[str] = "Evict"
+    undo: ClassVar[str] = "none: the pod is replaced by its controller"
+    free: ClassVar[bool] = True
+    kept_while_at_risk: ClassVar[bool] = False
+
+    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+        """Return the pod that the indicator's label `pod` names, if it is one of the workload's."""
+        name, namespace = aim.labels.get("pod"), aim.workload.namespace
+        if name is None:
+            return Unsuited("PodUnknown", "its series has no label `pod` that says which pod to evict")
+        if aim.labels.get("namespace", namespace) != namespace:
+            return Unsuited("PodUnknown", f"pod {name} is in namespace {aim.labels['namespace']}")
+        ref = ObjectRef(api_version="v1", kind="Pod", namespace=namespace, name=name)
+        try:
+            pod = await cluster.read(ref)
+        except NotFound:
+            return Hold("PodUnknown", f"there is no {title(ref)} any more")
+        if is_terminating(pod):
+            return Hold("PodUnknown", f"{title(ref)} is about to go already")
+        return await _unsuited(cluster, pod, aim.workload) or ref.model_copy(update={"uid": pod["metadata"]["uid"]})
+
+    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+        """Return whether the pod is there."""
+        target, begun = remediation.spec.intent.target, bool(remediation.status.steps)
+        try:
+            pod = await cluster.read(target)
+        except NotFound as error:
+            if begun:
+                return World(level=1, subject=target, resource_version="")
+            return await missing(cluster, target) or Hold("TargetGone", str(error))
+        terminating, version = is_terminating(pod), pod["metadata"]["resourceVersion"]
+        if terminating and not begun:
+            return Hold("TargetGone", f"{title(target)} is about to go already; nothing is changed")
+        if is_protected(pod) and not terminating:
+            return _protected(target)
+        return World(level=int(terminating), subject=target, resource_version=version, settled=not terminating)
+
+    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+        """Return the eviction."""
+        return Move(1, f"evict {title(world.subject)}", remediation.spec.intent.evidence.reason, raises=True)
+
+    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+        """Wait for the verdict of the verification."""
+        del recent
+        return await_verdict(remediation, f"{title(world.subject)} was evicted", now)
+
+    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+        """Evict the pod."""
+        del remediation, to
+        await cluster.evict(world.subject)
+
+
+async def _unsuited(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRef) -> Unsuited | None:
+    ref = ObjectRef(api_version="v1", kind="Pod", namespace=workload.namespace, name=pod["metadata"]["name"])
+    if is_protected(pod):
+        return _protected(ref)
+    if not await _belongs(cluster, pod, workload):
+        return Unsuited("PodNotOfTarget", f"{title(ref)} does not belong to {title(workload)}")
+    status = (await cluster.read(workload)).get("status") or {}
+    if is_ready(pod) and status.get("readyReplicas", 2) < 2:
+        return Unsuited("OnlyPod", f"{title(ref)} is the only one of {title(workload)} that serves")
+    return None
+
+
+async def _belongs(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRef) -> bool:
+    """Say whether `workload` controls the pod, itself or by a ReplicaSet."""
+    owner = controller(pod)
+    if owner is not None and owner["kind"] == "ReplicaSet" and owner["uid"] != workload.uid:
+        ref = ObjectRef(
+            api_version=owner["apiVersion"],
+            kind="ReplicaSet",
+            namespace=workload.namespace,
+            name=owner["name"],
+            uid=owner["uid"],
+        )
+        try:
+            owner = controller(await cluster.read(ref))
+        except NotFound:
+            return False
+    return owner is not None and owner["uid"] == workload.uid
+
+
+def _protected(pod: ObjectRef) -> Unsuited:
+    return Unsuited("PodProtected", f"{title(pod)} is protected by an annotation")

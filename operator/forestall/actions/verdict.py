@@ -1,0 +1,27 @@
+"""What is left of an action that can't be undone, once it is done: to see whether it helped."""
+
+from forestall.actions.base import End, Next, verified
+from forestall.api.remediation import Remediation
+from forestall.api.times import seconds
+from forestall.core.decision import Hold
+
+
+def await_verdict(remediation: Remediation, done: str, now: float) -> Next:
+    """Wait for the verdict of the verification; `done` says what was done, such as `deployment shop/web was restarted`.
+
+    Without fresh data the waiting ends at the deadline, but never before the policy's time for verification.
+    """
+    helped = verified(remediation)
+    if helped:
+        return End("Succeeded", "Verified", f"{done}, and the risk has fallen")
+    if helped is False:
+        return End("Failed", "NotHelped", f"{done}, but that did not lower the risk; it can't be undone")
+    if now >= _end(remediation, now):
+        return End("Failed", "NotVerified", f"{done}, but no fresh data told whether it helped; it can't be undone")
+    return Hold("Verifying", f"{done}; the next samples show whether it helped")
+
+
+def _end(remediation: Remediation, now: float) -> float:
+    intent = remediation.spec.intent
+    completed = seconds(remediation.status.completed) or now
+    return max(seconds(intent.deadline) or now, completed + intent.verify_within.seconds)
