@@ -18,7 +18,14 @@ Body = dict[str, Any]
 OPERATOR = "system:serviceaccount:forestall-system:forestall"
 DEADLINE_S = 30
 # Bound in the namespace `shop`, each to one role.
-ROLES = {"admin": "admin", "editor": "edit", "viewer": "view", "planner": "planner"}
+ROLES = {"admin": "admin", "editor": "edit", "viewer": "view", "planner": "planner", "newcomer": "edit"}
+FURTHER = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "Role",
+    "metadata": {"name": "further"},
+    "rules": [{"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["patch"]}],
+}
+"""What opt-ins need and the roles of Kubernetes lack; admin and editor hold it, the newcomer does not."""
 SCALE: Body = {"scale": {"maxReplicas": 3}}
 RESTART: Body = {"restart": {}}
 EVICT: Body = {"evict": {}}
@@ -104,12 +111,15 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
             "--create-namespace",
             "--wait",
             "--set",
-            "replicas=0",
+            "replicas=0,workloads.keda=true",
         )
         planner = ("--verb=create,update,patch,get", "--resource=remediationpolicies.forestall.dev")
         plane.kubectl("create", "clusterrole", "planner", *planner)
         for user, role in ROLES.items():
             plane.kubectl("create", "rolebinding", user, "-n", "shop", f"--user={user}", f"--clusterrole={role}")
+        plane.apply(FURTHER, namespace="shop")
+        users = ("--user=admin", "--user=editor")
+        plane.kubectl("create", "rolebinding", "further", "-n", "shop", "--role=further", *users)
         plane.apply(*OBJECTS.values(), namespace="shop")
         plane.kubectl("create", "-n", "shop", "-f", "-", f"--as={OPERATOR}", stdin=json.dumps(JOURNAL))
         tenancy = Tenancy(plane)
@@ -125,6 +135,7 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
     [
         ("planner", policy("Auto", SCALE), "may patch deployments/scale in this namespace; mode Observe needs none"),
         ("planner", policy("Approve", SCALE), "the action scale needs an author"),
+        ("newcomer", policy("Auto", SCALE), "may patch scaledobjects in this namespace"),
         ("planner", policy("Auto", RESTART), "may patch deployments in this namespace"),
         ("planner", policy("Auto", EVICT), "may create pods/eviction in this namespace"),
         ("planner", policy("Auto", CORDON), "the action cordon needs an author who may patch nodes"),

@@ -167,6 +167,7 @@ EVERYTHING: Values = {
     "workloads": {
         "namespaces": ["shop", "other"],
         "clusterWide": True,
+        "keda": True,
         "extraRules": [{"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "patch"]}],
     },
     "nodes.enabled": True,
@@ -340,6 +341,10 @@ WORKLOADS = [
     ("patch", "horizontalpodautoscalers.autoscaling"),
     ("create", "pods/eviction"),
 ]
+OPT_INS = {
+    "keda": [("get", "scaledobjects.keda.sh"), ("patch", "scaledobjects.keda.sh")],
+}
+"""What each switch of `workloads` adds, where workloads may be changed."""
 NODES = [("get", "nodes"), ("list", "nodes"), ("patch", "nodes")]
 NEVER = [
     ("get", "secrets", "shop"),
@@ -403,6 +408,16 @@ def test_operator_holds_just_these_rights(
         *((*right, "") for right in NODES if nodes),
     }
     assert rights(release) == expected
+
+
+@pytest.mark.parametrize("switch", OPT_INS)
+def test_a_switch_adds_just_the_rights_of_its_action(release: Release, switch: str) -> None:
+    asked = [(*right, namespace) for each in OPT_INS.values() for right in each for namespace in ("shop", "other")]
+    reads = {("get", "scaledobjects.keda.sh", "other")} if switch == "keda" else set()  # as autoscalers are everywhere
+    release.deploy({f"workloads.{switch}": True, "workloads.namespaces": ["shop"]})
+    assert release.may_all(asked) == {(*right, "shop") for right in OPT_INS[switch]} | reads
+    release.deploy({"workloads.namespaces": ["shop"]})
+    assert release.may_all(asked) == set()
 
 
 def test_the_operator_leads_by_its_own_lease_alone(release: Release) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from forestall.actions.base import Action, Aim, End, Moment, Move, Outlook, Unsuited, World, verified
 from forestall.actions.cordon import Cordon
 from forestall.actions.evict import Evict
+from forestall.actions.floor import Floor, find_floor
 from forestall.actions.restart import Restart
-from forestall.actions.scale import Floor, Scale, find_floor
+from forestall.actions.scale import Scale
 
 ACTIONS: Mapping[str, Action] = {action.name: action for action in (Scale(), Restart(), Evict(), Cordon())}
 

@@ -68,6 +68,8 @@ class World:
     """Why it will never take effect."""
     ceiling: int = 1
     """The highest level that is possible."""
+    size: int | None = None
+    """For scale: the replicas that the workload asks for, which an autoscaler may have put above its floor."""
 
 
 @dataclass(frozen=True, slots=True)

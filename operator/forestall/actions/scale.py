@@ -9,95 +9,22 @@ A scale-out that did not help is not raised further, but kept while the risk las
 trouble can only make it worse. It is given back by the same rule, and in any case after the policy's longest time.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
-from forestall.actions.base import End, Moment, Move, Next, OfWorkload, World, condition_of, missing, title, verified
-from forestall.api.remediation import ObjectRef, Remediation
+from forestall.actions.base import End, Moment, Move, Next, OfWorkload, World, condition_of, title, verified
+from forestall.actions.floor import FIELDS, find_floor
+from forestall.api.remediation import Remediation
 from forestall.api.remediation_policy import ScaleAction
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.errors import NotFound
 from forestall.ports import Cluster
 
 RELEASE_SHARE: Final = 0.1
 """The share of the replicas, but at least one, that is given back in one step."""
 RELEASE_STEPS: Final = 10
 """How many steps fit into one stabilization window: the effect of one must have time to show before the next."""
-_AUTOSCALER: Final = ("autoscaling/v2", "HorizontalPodAutoscaler")
-_KEDA: Final = "scaledobject.keda.sh/name"
-
-
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """What is raised for a workload: its replicas, or the `minReplicas` of its HorizontalPodAutoscaler."""
-
-    level: int
-    """The floor now; an intent's `from`."""
-    replicas: int
-    """The replicas that the workload asks for now."""
-    subject: ObjectRef
-    """The object that is written."""
-    resource_version: str
-    ceiling: int | None = None
-    """The `maxReplicas` of the autoscaler; None where there is none."""
-
-
-async def find_floor(cluster: Cluster, target: ObjectRef) -> Floor | Hold:
-    """Return what is raised to scale `target`, or why it can't be scaled.
-
-    Raises:
-        ClusterError: the cluster could not say.
-    """
-    try:
-        scale = await cluster.read_scale(target.model_copy(update={"uid": ""}))
-    except NotFound:
-        return await missing(cluster, target) or Hold(
-            "NotScalable", f"{title(target)} has no /scale subresource: it can't be scaled"
-        )
-    if target.uid and scale.uid != target.uid:
-        return Hold(
-            "TargetReplaced",
-            f"{title(target)} was deleted and created anew since this was decided; the new one is left alone",
-        )
-    owners = [
-        body
-        for body in await cluster.find(*_AUTOSCALER, namespace=target.namespace)
-        if _scales(body, target) and not body["metadata"].get("deletionTimestamp")
-    ]
-    if not owners:
-        return Floor(scale.spec_replicas, scale.spec_replicas, target, scale.resource_version)
-    if len(owners) > 1:
-        names = ", ".join(sorted(body["metadata"]["name"] for body in owners))
-        return Hold("AmbiguousAutoscaler", f"several HorizontalPodAutoscalers scale {title(target)}: {names}; keep one")
-    return _autoscaler_floor(owners[0], target, scale.spec_replicas)
-
-
-def _scales(body: Mapping[str, Any], target: ObjectRef) -> bool:
-    ref = body["spec"]["scaleTargetRef"]
-    group = ref.get("apiVersion", "").partition("/")[0]
-    return (ref["kind"], ref["name"], group) == (target.kind, target.name, target.api_version.partition("/")[0])
-
-
-def _autoscaler_floor(body: Mapping[str, Any], target: ObjectRef, replicas: int) -> Floor | Hold:
-    metadata = body["metadata"]
-    if _KEDA in metadata.get("labels", {}):
-        return Hold(
-            "ScaledByKeda",
-            f"the KEDA ScaledObject {metadata['labels'][_KEDA]} owns the replicas of {title(target)}; it is left alone",
-        )
-    subject = ObjectRef(
-        api_version=_AUTOSCALER[0],
-        kind=_AUTOSCALER[1],
-        namespace=target.namespace,
-        name=metadata["name"],
-        uid=metadata["uid"],
-    )
-    spec = body["spec"]
-    # The API's default where minReplicas is not set.
-    return Floor(spec.get("minReplicas", 1), replicas, subject, metadata["resourceVersion"], spec["maxReplicas"])
 
 
 class Scale(OfWorkload):
@@ -119,6 +46,7 @@ class Scale(OfWorkload):
             subject=floor.subject,
             resource_version=floor.resource_version,
             ceiling=most if floor.ceiling is None else min(most, floor.ceiling),
+            size=floor.replicas,
         )
 
     def begin(self, remediation: Remediation, world: World) -> Move | Hold:
@@ -133,9 +61,10 @@ class Scale(OfWorkload):
                 f"{name} was changed from {found} to {world.level} by somebody else since this was decided; "
                 f"it is left alone",
             )
-        if found == 0 or found < terms.min_replicas:
+        size = found if world.size is None else world.size
+        if size == 0 or size < terms.min_replicas:
             least = max(1, terms.min_replicas)
-            return Hold("BelowMinimum", f"{name} has {found} replicas, and fewer than {least} are left alone")
+            return Hold("BelowMinimum", f"{name} has {size} replicas, and fewer than {least} are left alone")
         to = min(intent.to, world.ceiling)
         if to <= found:
             return Hold("AtMaximum", f"{name} has {found} replicas, and {world.ceiling} are the most it may have")
@@ -152,6 +81,8 @@ class Scale(OfWorkload):
             if raised is not None:
                 return raised
         peak = found if over else _peak(recent, _terms(remediation).stabilization_window.seconds, now)
+        if peak == 1:
+            peak = 0  # no load needs one replica too: whether there is one at all, the autoscaler decides
         if peak is None or peak >= world.level:
             return _keep(remediation, world)
         pause = _pace(remediation, now)
@@ -175,10 +106,11 @@ class Scale(OfWorkload):
     async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
         """Set the replicas, or the autoscaler's floor."""
         del remediation
-        if world.subject.kind == _AUTOSCALER[1]:
-            await cluster.patch(world.subject, {"spec": {"minReplicas": to}}, world.resource_version)
-        else:
+        field = FIELDS.get(world.subject.kind)
+        if field is None:
             await cluster.write_scale(world.subject, to, world.resource_version)
+        else:
+            await cluster.patch(world.subject, {"spec": {field: to}}, world.resource_version)
 
 
 def _terms(remediation: Remediation) -> ScaleAction:
@@ -189,7 +121,7 @@ def _terms(remediation: Remediation) -> ScaleAction:
 
 
 def _move(world: World, to: int, because: str) -> Move:
-    noun = "replicas" if world.subject.kind != _AUTOSCALER[1] else "minReplicas"
+    noun = FIELDS.get(world.subject.kind, "replicas")
     what = f"{noun} of {title(world.subject)}: {world.level} -> {to}"
     return Move(to, what, because, raises=to > world.level)
 

@@ -257,8 +257,8 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "TargetGone": Reason("The workload or node does not exist any more; nothing is changed."),
     "TargetReplaced": Reason("The workload was deleted and made anew since; the intent was about the old one."),
     "TargetPaused": Reason(
-        "The rollout of the workload is paused by somebody; it is left alone.",
-        "`kubectl rollout resume` ends the pause.",
+        "The rollout of the workload, or its KEDA ScaledObject, is paused by somebody; it is left alone.",
+        "`kubectl rollout resume` ends the pause of a rollout; that of a ScaledObject is an annotation.",
     ),
     "NotRestartable": Reason(
         "The workload cannot be restarted by a rolling update.",
@@ -268,8 +268,12 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "The rollout makes no progress.", "`kubectl rollout status` and `kubectl describe pods` say what is in its way."
     ),
     "ScaledByKeda": Reason(
-        "KEDA scales the workload; the operator does not fight it.",
-        "Raise its `minReplicaCount` yourself, or use another action.",
+        "A KEDA ScaledObject scales the workload, and the operator can't read it.",
+        "A cluster admin can allow it by the chart's value `workloads.keda=true`.",
+    ),
+    "FieldOwned": Reason(
+        "Somebody applies the field (server-side apply, as GitOps does) and would set it back; it is left to them.",
+        "The message names who applies it and how to give it up, as one does for an autoscaler.",
     ),
     "AmbiguousAutoscaler": Reason("Several HorizontalPodAutoscalers scale the workload.", "Keep one of them."),
     "AlreadyCordoned": Reason("Somebody else cordoned the node; it is left as it is."),

@@ -53,9 +53,12 @@ class RunningCluster:
         return found
 
     def apply(self, *objects: Mapping[str, Any], namespace: str = "default") -> None:
-        """Create or change objects by server-side apply; raises CommandFailed with the server's words if refused."""
+        """Create or change objects as `kubectl apply` does; raises CommandFailed with the server's words if refused.
+
+        Not by server-side apply: what somebody applies that way, forestall leaves to them.
+        """
         manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-", stdin=manifest)
+        self.kubectl("apply", "-n", namespace, "-f", "-", stdin=manifest)
 
     def kubeconfig_for(self, namespace: str, service_account: str, *, valid: str = "12h") -> Path:
         """Return a kubeconfig file that acts with the rights of a ServiceAccount, and no more."""

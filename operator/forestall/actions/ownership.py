@@ -1,0 +1,76 @@
+"""Who manages a field, by the object's `managedFields`.
+
+A manager that *applies* a field (server-side apply: Flux, Argo CD with ServerSideApply, `kubectl apply --server-side`)
+has declared its value and sets it again. Writing it would start a fight that nobody wins, so such a field is left to
+its manager. A manager that merely *updated* a field has no further claim to it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from forestall.actions.base import title
+from forestall.api.remediation import ObjectRef
+from forestall.core.decision import Hold
+
+Path = Sequence[str]
+"""Keys from the root of an object down to a field; `name=main` is the element of a list that has this name."""
+
+
+def appliers(body: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the managers that apply the field at `path`, or anything below it."""
+    return tuple(
+        sorted(
+            {
+                str(entry.get("manager", "somebody"))
+                for entry in _entries(body)
+                if entry.get("operation") == "Apply" and not entry.get("subresource") and _covers(entry, path)
+            }
+        )
+    )
+
+
+def field_owned(body: Mapping[str, Any], ref: ObjectRef, path: Path) -> Hold | None:
+    """Return why the field at `path` is left alone: somebody applies it; None where nobody does."""
+    managers = appliers(body, path)
+    if not managers:
+        return None
+    field, names = ".".join(path), " and ".join(managers)
+    return Hold(
+        "FieldOwned",
+        f"{field} of {title(ref)} is applied by {names}, which would set it back, so it is left alone; to give it up, "
+        f"leave it out of what {names} applies, then set it once by hand, for a field that nobody sets has its default",
+    )
+
+
+def signed(body: Mapping[str, Any], annotation: str, uid: str, path: Path) -> bool:
+    """Say whether the annotation says `uid`, and whoever wrote it still manages the field at `path`.
+
+    Somebody who sets another value takes over the field, but leaves the annotation.
+    """
+    if ((body["metadata"].get("annotations")) or {}).get(annotation) != uid:
+        return False
+    entries = list(_entries(body))
+    signers = [entry for entry in entries if _covers(entry, ("metadata", "annotations", annotation))]
+    return not entries or any(_covers(entry, path) for entry in signers)
+
+
+def _entries(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from body["metadata"].get("managedFields") or ()
+
+
+def _covers(entry: Mapping[str, Any], path: Path) -> bool:
+    fields: Mapping[str, Any] = entry.get("fieldsV1") or {}
+    for part in path:
+        below = fields.get(_key(part))
+        if below is None:
+            return False
+        if not below:
+            return True  # managed as a whole
+        fields = below
+    return True
+
+
+def _key(part: str) -> str:
+    name = part.removeprefix("name=")
+    return f"f:{part}" if name == part else "k:" + json.dumps({"name": name}, separators=(",", ":"))

@@ -1,0 +1,64 @@
+"""Who manages a field."""
+
+from typing import Any
+
+import pytest
+
+from forestall.actions.ownership import appliers, field_owned, signed
+from forestall.api.remediation import ObjectRef
+
+REF = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout")
+REPLICAS = ("spec", "replicas")
+LIMIT = ("spec", "template", "spec", "containers", "name=main", "resources", "limits", "memory")
+
+
+def entry(manager: str, operation: str, fields: dict[str, Any], **more: str) -> dict[str, Any]:
+    return {"manager": manager, "operation": operation, "fieldsV1": fields, **more}
+
+
+def body(*entries: dict[str, Any], **annotations: str) -> dict[str, Any]:
+    return {"metadata": {"managedFields": list(entries), "annotations": annotations}}
+
+
+def containers(*names: str) -> dict[str, Any]:
+    limits: dict[str, Any] = {"f:resources": {"f:limits": {"f:memory": {}}}}
+    named = {f'k:{{"name":"{name}"}}': {".": {}, **limits} for name in names}
+    return {"f:spec": {"f:template": {"f:spec": {"f:containers": named}}}}
+
+
+def test_who_applies_a_field_owns_it_and_who_updates_it_does_not():
+    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
+    assert appliers(body(entry("flux", "Apply", fields), entry("kubectl", "Update", fields)), REPLICAS) == ("flux",)
+    assert appliers(body(entry("flux", "Apply", {"f:spec": {"f:paused": {}}})), REPLICAS) == ()
+    assert appliers(body(entry("flux", "Apply", fields, subresource="status")), REPLICAS) == ()
+    assert appliers({"metadata": {}}, REPLICAS) == ()
+
+
+def test_a_field_is_owned_by_who_applies_anything_below_it_or_all_above_it():
+    assert appliers(body(entry("argo", "Apply", containers("main"))), ("spec", "template")) == ("argo",)
+    assert appliers(body(entry("argo", "Apply", {"f:spec": {}})), LIMIT) == ("argo",)
+
+
+def test_an_element_of_a_list_is_found_by_its_name():
+    assert appliers(body(entry("argo", "Apply", containers("main"))), LIMIT) == ("argo",)
+    assert appliers(body(entry("argo", "Apply", containers("sidecar"))), LIMIT) == ()
+
+
+def test_the_hold_names_every_manager_and_the_field():
+    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
+    hold = field_owned(body(entry("b", "Apply", fields), entry("a", "Apply", fields)), REF, REPLICAS)
+    assert hold is not None
+    assert hold.reason == "FieldOwned"
+    assert "spec.replicas of deployment shop/checkout is applied by a and b" in hold.message
+
+
+@pytest.mark.parametrize(
+    ("owner", "annotation", "expected"),
+    [("forestall", "u-1", True), ("somebody", "u-1", False), ("forestall", "u-2", False)],
+)
+def test_a_signature_holds_as_long_as_its_writer_manages_the_field(owner, annotation, expected):
+    signature: dict[str, Any] = {"f:metadata": {"f:annotations": {"f:by": {}}}}
+    mine = signature | ({"f:spec": {"f:replicas": {}}} if owner == "forestall" else {})
+    theirs: dict[str, Any] = {} if owner == "forestall" else {"f:spec": {"f:replicas": {}}}
+    managed = body(entry("forestall", "Update", mine), entry("somebody", "Update", theirs), by=annotation)
+    assert signed(managed, "by", "u-1", REPLICAS) is expected
