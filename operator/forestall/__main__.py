@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from forestall.ports import Metrics
 
+COMMAND_MANAGER = "forestall-cli"
+"""The name under which the API server remembers what people write by commands, as opposed to the operator."""
 HISTORY_BUDGET, HISTORY_TIMEOUT = 120.0, 60.0
 """Seconds that a part of a history, and a request for it, may take: ranges are long, and nobody waits for a cycle."""
 
@@ -25,7 +27,9 @@ async def _connect(access: Access) -> AsyncIterator[Session]:
     found = await kubernetes.Access.find(str(access.kubeconfig or ""), access.context)
     async with kubernetes.Api(found) as api:
         # Commands record no Events, so the recorder is never started.
-        cluster = kubernetes.KubernetesCluster(api, kubernetes.Recorder(api, "cli"), found.namespace)
+        cluster = kubernetes.KubernetesCluster(
+            api, kubernetes.Recorder(api, "cli"), found.namespace, manager=COMMAND_MANAGER
+        )
         yield Session(cluster, found.namespace, found.configuration.host)
 
 

@@ -12,6 +12,7 @@
     │   ├── Conflict              somebody else wrote first, or the object exists already
     │   ├── Forbidden
     │   ├── Throttled             429: a PodDisruptionBudget, or the API's own limits
+    │   ├── Halted                people have paused it; nothing was sent
     │   └── Unavailable           no answer, a timeout, a 5xx: what happened on the server is unknown
     ├── LostLease                 this process no longer leads and must stop writing
     ├── MissingTool               a program that a command needs is not on this machine
@@ -66,6 +67,10 @@ class Forbidden(ClusterError):
 
 class Throttled(ClusterError):
     """The server asks to try later (429): a PodDisruptionBudget, or its own limits."""
+
+
+class Halted(ClusterError):
+    """People have paused it: nothing was sent."""
 
 
 class Unavailable(ClusterError):

@@ -147,6 +147,11 @@ class Registry:
         for shelf in self._shelves.values():
             yield from [entry for entry in shelf.by_key.values() if isinstance(entry, Invalid)]
 
+    def unreadable(self, model: type[Resource], namespace: str = "") -> list[Invalid]:
+        """Return the objects of one kind that do not fit its schema, in one namespace."""
+        shelf = self._shelves[model.KIND].by_key.items()
+        return [entry for (place, _), entry in shelf if isinstance(entry, Invalid) and place == namespace]
+
     def is_invalid(self, model: type[Resource], name: str, namespace: str = "") -> bool:
         """Say whether there is an object of this name that does not fit its schema."""
         return isinstance(self._shelves[model.KIND].by_key.get((namespace, name)), Invalid)

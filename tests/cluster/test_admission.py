@@ -62,6 +62,7 @@ OBJECTS = {
     "policy": policy("Auto", SCALE, name="policy"),
     "source": document("MetricSource", "source", {"url": "http://prometheus:9090"}),
     "guardrail": document("Guardrail", "guardrail", {}),
+    "pause": document("Pause", "pause", {}),
 }
 
 
@@ -186,7 +187,9 @@ def test_a_remediation_is_not_hidden_by_its_labels(tenancy: Tenancy) -> None:
         assert "labels of a Remediation are changed by forestall alone" in tenancy.patch(user, "remed/entry", change)
 
 
-@pytest.mark.parametrize("what", ["fslo/slo", "rempol/policy", "remed/entry", "metricsource/source", "grail/guardrail"])
+@pytest.mark.parametrize(
+    "what", ["fslo/slo", "rempol/policy", "remed/entry", "metricsource/source", "grail/guardrail", "pause/pause"]
+)
 def test_status_is_written_by_the_operator_alone(tenancy: Tenancy, what: str) -> None:
     change = {"status": {"phase": "Succeeded"} if what.startswith("remed") else {"observedGeneration": 1}}
     refused = tenancy.patch("root", what, change, STATUS)
@@ -221,6 +224,33 @@ def test_feedback_is_given_in_ones_own_name_and_needs_no_approver(tenancy: Tenan
     refused = tenancy.patch("editor", "remed/entry", feedback("admin"))
     assert "spec.feedback.by must be your own user name: editor" in refused
     assert "Forbidden" in tenancy.patch("viewer", "remed/entry", feedback("viewer"))
+
+
+def test_a_pause_carries_the_name_of_who_made_it_or_none(tenancy: Tenancy) -> None:
+    def pause(by: str) -> Body:
+        return document("Pause", "new", {"by": by, "reason": "x"})
+
+    assert tenancy.create("editor", pause("editor")) == ""
+    assert tenancy.create("editor", document("Pause", "new", {})) == ""
+    assert "spec.by must be your own user name: editor" in tenancy.create("editor", pause("admin"))
+    assert "cannot create" in tenancy.create("viewer", pause("viewer"))
+    assert "Forbidden" in tenancy.create(OPERATOR, pause(OPERATOR)), "the operator neither pauses nor resumes"
+    assert "must be your own user name: editor" in tenancy.patch("editor", "pause/pause", {"spec": {"by": "admin"}})
+    assert tenancy.patch("editor", "pause/pause", {"metadata": {"labels": {"a": "b"}}}) == ""
+
+
+def test_the_whole_cluster_is_paused_in_ones_own_name(tenancy: Tenancy) -> None:
+    def pause(**said: Any) -> Body:
+        return {"spec": {"paused": True, **said}}
+
+    assert tenancy.patch("root", "grail/guardrail", pause(pausedBy="root")) == ""
+    assert tenancy.patch("root", "grail/guardrail", pause()) == ""
+    assert tenancy.patch("root", "grail/guardrail", {"spec": {"budget": {"actions": 1}}}) == ""
+    assert "spec.pausedBy must be your own user name: root" in tenancy.patch(
+        "root", "grail/guardrail", pause(pausedBy="admin")
+    )
+    for user in ("viewer", "editor", "admin"):
+        assert "Forbidden" in tenancy.patch(user, "grail/guardrail", pause()), "not by a role of a namespace"
 
 
 def test_everybody_with_a_role_may_look(tenancy: Tenancy) -> None:

@@ -51,6 +51,7 @@ GOOD = {
     "MetricSource": SOURCE,
     "Guardrail": GUARDRAIL,
     "Remediation": {"intent": INTENT},
+    "Pause": {"objective": "shop", "until": "2026-01-31T18:00:00Z"},
 }
 DELETED = object()
 
@@ -207,6 +208,10 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ("MetricSource", "maxSeries", 0, "should be greater than or equal to 1"),
     ("Guardrail", "budget.actions", -1, "should be greater than or equal to 0"),
     ("Guardrail", "nodes.maxCordoned", "1", "must be of type integer"),
+    ("Guardrail", "pauseUntil", "2026-01-31T18:00:00", "not a time: write it with its zone, like 2026-01-31T18:00:00Z"),
+    ("Pause", "until", "tomorrow", "not a time: write it with its zone, like 2026-01-31T18:00:00Z"),
+    ("Pause", "until", "2026-02-30T18:00:00Z", "not a time: write it with its zone"),
+    ("Pause", "policy", "early", "give at most one of `objective` and `policy`; neither: the whole namespace"),
     ("Guardrail", "allow", [{"actions": ["Reboot"]}], 'supported values: "Scale", "Restart", "Evict", "Cordon"'),
 ]
 
@@ -242,7 +247,7 @@ def test_unknown_action_is_named_by_kubectl_and_explained_by_the_server(cluster:
 # Durations: each field's own bounds, from the definitions.
 
 _BOUNDS = re.compile(r"^must be from (\S+) to (\S+)$")
-WITH_DURATIONS = [kind for kind in KINDS if kind.KIND != "Remediation"]
+WITH_DURATIONS = [kind for kind in KINDS if kind.KIND not in {"Remediation", "Pause"}]
 
 
 def bounded(kind: type[Resource]) -> dict[str, tuple[str, str]]:

@@ -89,6 +89,7 @@ async def test_one_handler_a_kind():
         ("forestall.dev", "v1alpha1", "remediations"),
         ("forestall.dev", "v1alpha1", "metricsources"),
         ("forestall.dev", "v1alpha1", "guardrails"),
+        ("forestall.dev", "v1alpha1", "pauses"),
         (None, None, "namespaces"),
     }
 

@@ -36,8 +36,6 @@ class Outlook:
     """For scale: the replicas that the newest observation needs; None where unknown."""
     withdrawn: Hold | None = None
     """Why nobody asks for it any more: the objective or the policy is gone, suspended, or says something else now."""
-    frozen: Hold | None = None
-    """Why nothing at all may be changed now, not even given back: a pause."""
 
     def at_risk(self, probability: float) -> bool:
         """Say whether the breach probability is at or above `probability`, or the limit is passed already."""

@@ -3,6 +3,7 @@
 from forestall.api.guardrail import Guardrail
 from forestall.api.meta import API_VERSION, GROUP, VERSION, Duration, Resource
 from forestall.api.metric_source import MetricSource
+from forestall.api.pause import Pause
 from forestall.api.remediation import Remediation
 from forestall.api.remediation_policy import RemediationPolicy
 from forestall.api.service_level_objective import ServiceLevelObjective
@@ -13,6 +14,7 @@ KINDS: tuple[type[Resource], ...] = (
     Remediation,
     MetricSource,
     Guardrail,
+    Pause,
 )
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Duration",
     "Guardrail",
     "MetricSource",
+    "Pause",
     "Remediation",
     "RemediationPolicy",
     "Resource",

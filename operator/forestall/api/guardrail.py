@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from forestall.api.meta import Between, Conditions, Duration, LabelSelector, Metadata, Model, Resource
+from forestall.api.meta import Between, Conditions, Duration, LabelSelector, Metadata, Model, Resource, Timestamp
 
 ActionName = Literal["Scale", "Restart", "Evict", "Cordon"]
 
@@ -38,15 +38,21 @@ class GuardrailSpec(Model):
     """What is allowed. Where several Guardrails exist, every one of them must allow an action."""
 
     paused: bool = False
-    """Hold every action in the cluster. Remediations under way are not undone."""
+    """Change nothing in the whole cluster, neither do nor give back. Remediations under way stand still."""
+    pause_until: Timestamp | None = None
+    """When the pause ends by itself; it lasts until `paused` is false when not set."""
     pause_reason: Annotated[str, Field(max_length=1024)] = ""
     """Why it is paused, for people."""
+    paused_by: Annotated[str, Field(max_length=256)] = ""
+    """Who paused it; an admission policy keeps anybody from writing another's name."""
+    paused_at: Timestamp | None = None
+    """When it was paused."""
     budget: Budget | None = None
     """Actions in the whole cluster."""
     namespace_budget: Budget | None = None
     """Actions in any one namespace."""
-    nodes: NodeLimits = NodeLimits()
-    """How far nodes may be taken out of service."""
+    nodes: NodeLimits | None = None
+    """How far nodes may be taken out of service. Where no Guardrail says it: one node."""
     allow: Annotated[list[Allowance], Field(max_length=64)] = []
     """Which namespaces may use which actions; empty: scale, restart and evict everywhere, cordon nowhere."""
 
@@ -70,6 +76,7 @@ class Guardrail(Resource):
     NAMESPACED: ClassVar[bool] = False
     COLUMNS: ClassVar[tuple[dict[str, object], ...]] = (
         {"name": "Paused", "type": "boolean", "jsonPath": ".spec.paused"},
+        {"name": "Until", "type": "string", "jsonPath": ".spec.pauseUntil"},
         {"name": "Budget", "type": "integer", "jsonPath": ".spec.budget.actions"},
         {"name": "Per", "type": "string", "jsonPath": ".spec.budget.per"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},

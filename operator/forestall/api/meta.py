@@ -1,5 +1,6 @@
 """What all kinds share: the base model, durations, conditions, references, selectors."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from forestall.api.times import seconds
 from forestall.core.duration import parse_duration
 from forestall.errors import InvalidDuration
 
@@ -23,6 +25,11 @@ VALIDATIONS = "x-kubernetes-validations"
 
 # At most nine digits a unit, so that the arithmetic of a rule cannot overflow.
 _DURATION = "^" + "".join(f"([0-9]{{1,9}}{unit})?" for unit in ("w", "d", "h", "m", "s", "ms")) + "$"
+_TIMESTAMP = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]{1,9})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+_NO_TIMESTAMP = "not a time: write it with its zone, like 2026-01-31T18:00:00Z"
 _NO_DURATION = "not a duration: write it like 90s, 5m, 1h30m or 30d"
 _MILLISECONDS = {
     "[0-9]+w": 604_800_000,
@@ -112,6 +119,40 @@ class Duration(str):
         except InvalidDuration as error:
             raise ValueError(_NO_DURATION) from error
         return cls(text)
+
+
+class Timestamp(str):
+    """A time with its zone as RFC 3339 writes it, such as `2026-01-31T18:00:00Z`."""
+
+    __slots__ = ()
+
+    @property
+    def at(self) -> float:
+        """The time in seconds since the epoch."""
+        return seconds(self) or 0.0
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Accept times that exist, with their zone."""
+        return core_schema.no_info_after_validator_function(cls._check, core_schema.str_schema(max_length=40))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Let the API server check the same."""
+        # A day that its month does not have fails to convert.
+        exists = f"self.matches(r'{_TIMESTAMP}') && timestamp(self) > timestamp('1970-01-01T00:00:00Z')"
+        return handler(core) | {VALIDATIONS: [rule(exists, _NO_TIMESTAMP)]}
+
+    @classmethod
+    def _check(cls, text: str) -> Self:
+        if not re.match(_TIMESTAMP, text) or seconds(text) is None:
+            raise ValueError(_NO_TIMESTAMP)
+        return cls(text)
+
+
+def lasts(until: Timestamp | None, now: float) -> bool:
+    """Say whether what ends at `until`, or never by itself, still holds at `now` (s)."""
+    return until is None or now < until.at
 
 
 @dataclass(frozen=True, slots=True)

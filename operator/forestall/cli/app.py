@@ -33,6 +33,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("explain", "Say why an objective is at risk, and what was decided."),
     "approve": ("approval", "Let a remediation go ahead that waits for approval."),
     "reject": ("approval", "Refuse a remediation that waits for approval."),
+    "pause": ("pauses", "Stop everything, in the cluster or a part of it, for a while."),
+    "resume": ("pauses", "End a pause."),
     "backtest": ("backtest", "Say from recorded history whether forestall would have helped."),
     "crds": ("crds", "Print the CustomResourceDefinitions."),
     "demo": ("demo", "Show on a local control plane what forestall does."),

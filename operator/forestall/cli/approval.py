@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 import click
@@ -11,15 +10,14 @@ from pydantic import ValidationError
 from forestall.api import Remediation
 from forestall.api.remediation import Approval, ObjectRef
 from forestall.cli import options
+from forestall.cli.caller import caller, written
 from forestall.cli.objects import read
 from forestall.cli.remediations import deed
 from forestall.cli.words import ago, moment
-from forestall.errors import ClusterError, Conflict, Forbidden
+from forestall.errors import Conflict, Forbidden
 
 if TYPE_CHECKING:
     from forestall.cli.wiring import Session
-    from forestall.ports import Cluster
-
 Verdict = Literal["Approved", "Rejected"]
 
 TRIES: Final = 5
@@ -60,7 +58,7 @@ async def reject(session: Session, *, remediation: str, namespace: str | None, c
 
 
 async def _decide(session: Session, namespace: str, name: str, verdict: Verdict, comment: str) -> None:
-    who = await _who(session.cluster)
+    who = await caller(session.cluster)
     for left in reversed(range(TRIES)):
         try:
             remediation = await _try(session, namespace, name, verdict, who, comment)
@@ -74,8 +72,7 @@ async def _decide(session: Session, namespace: str, name: str, verdict: Verdict,
 
 async def _try(session: Session, namespace: str, name: str, verdict: Verdict, who: str, comment: str) -> Remediation:
     remediation = await _waiting(session, namespace, name)
-    at = datetime.fromtimestamp(session.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    approval = Approval(decision=verdict, by=who[:256], at=at, comment=comment[:1024])
+    approval = Approval(decision=verdict, by=who, at=written(session.now()), comment=comment[:1024])
     patch = {"spec": {"approval": approval.dump()}}
     try:
         await session.cluster.patch(ObjectRef.to(remediation), patch, remediation.metadata.resource_version)
@@ -121,14 +118,3 @@ async def _waiting(session: Session, namespace: str, name: str) -> Remediation:
 def _before(when: str | None, now: float) -> str:
     since = ago(when, now)
     return f" {since} ago" if since else ""
-
-
-async def _who(cluster: Cluster) -> str:
-    """Return the user name that the API server knows the caller by; empty where it does not say."""
-    try:
-        answer = await cluster.create(
-            {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {"name": "me"}}
-        )
-    except ClusterError:
-        return ""
-    return str(answer.get("status", {}).get("userInfo", {}).get("username", ""))

@@ -42,7 +42,14 @@ kubeconfig = click.option(
     help="The kubeconfig file; as kubectl finds it by default.",
 )
 context = click.option("--context", help="The kubeconfig context; the current one by default.")
-namespace = click.option("-n", "--namespace", callback=_namespace, help="The namespace; the context's by default.")
+
+
+def namespace_of(purpose: str) -> Callable[[Command], Command]:
+    """Return the option `--namespace` with this help."""
+    return click.option("-n", "--namespace", callback=_namespace, help=purpose)
+
+
+namespace = namespace_of("The namespace; the context's by default.")
 
 
 def name(argument: str, singular: str) -> Callable[[Command], Command]:

@@ -78,8 +78,8 @@ DECISIONS: Final[dict[str, Reason]] = {
         "Run the indicator's query in Prometheus. Compare the age of its points with the source's `staleAfter`.",
     ),
     "Paused": Reason(
-        "A Guardrail pauses every action in the cluster.",
-        "Ask the cluster's admins; they set `paused: false` to go on.",
+        "People have paused the cluster, the namespace, the objective or the policy; the message says who and why.",
+        "`forestall status` shows every pause, `forestall resume` ends one. A pause with an end ends by itself.",
     ),
     "Suspended": Reason("The policy is suspended.", "Set `suspend: false` in the policy to go on."),
     "NotAllowed": Reason(
@@ -116,7 +116,8 @@ CONDITIONS: Final[dict[str, Reason]] = {
     "Watching": Reason("The objective is watched."),
     "Selecting": Reason("The policy selects at least one objective."),
     "Answering": Reason("The metric source answers."),
-    "InForce": Reason("Every action is held against the Guardrail."),
+    "InForce": Reason("The Guardrail or the Pause is heeded."),
+    "Expired": Reason("The pause ended by itself.", "Delete it, or pause anew."),
     "NotUsed": Reason("No objective uses this metric source, so it has not been asked."),
     "InvalidSpec": Reason(
         "The object does not fit the schema of this version of the operator; the message names the fields.",

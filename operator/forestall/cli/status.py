@@ -14,6 +14,7 @@ from forestall.api import ServiceLevelObjective
 from forestall.cli import options
 from forestall.cli.objects import find
 from forestall.cli.output import console, document, listing, table
+from forestall.cli.pauses import standing
 from forestall.cli.words import number, seconds
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ async def status(
     if watch and (form in {"json", "yaml", "name"} or exit_code):
         raise click.UsageError("--watch goes with the tables only")
     if watch:
-        await _watch(session.cluster, place, wide=form == "wide")
+        await _watch(session, place, wide=form == "wide")
+    if form in {None, "wide"}:
+        await _say_what_is_paused(session, place)
     rows = await _rows(session.cluster, place)
     match form:
         case "json" | "yaml":
@@ -108,6 +111,12 @@ async def status(
         case _:
             _show(console(), rows, place, wide=form == "wide")
     return AT_RISK if exit_code and any(row.endangered for row in rows) else 0
+
+
+async def _say_what_is_paused(session: Session, place: str) -> None:
+    """Tell it beside the table, which programs may read."""
+    for text, _ in await standing(session, place):
+        click.echo(f"PAUSED: {text}", err=True)
 
 
 async def _rows(cluster: Cluster, namespace: str) -> list[Row]:
@@ -184,15 +193,16 @@ def _why(objective: ServiceLevelObjective) -> str:
     return " ".join(acting[0].message.split()) if acting else "-"
 
 
-async def _watch(cluster: Cluster, namespace: str, *, wide: bool) -> NoReturn:
+async def _watch(session: Session, namespace: str, *, wide: bool) -> NoReturn:
     """Show the table again and again; where nobody looks at a terminal, only lines that changed."""
     out = console()
     shown: set[tuple[str, ...]] = set()
     first = True
     while True:
-        rows = await _rows(cluster, namespace)
+        rows = await _rows(session.cluster, namespace)
         if out.is_terminal:
             out.clear()
+            await _say_what_is_paused(session, namespace)
             _show(out, rows, namespace, wide=wide)
         else:
             head = _head(namespace, wide=wide)

@@ -14,6 +14,7 @@ from forestall.core.guards import Context, Nodes, check
 from forestall.core.plan import Situation, below, plan, triggering
 from forestall.core.risk import Signal
 from forestall.engine import terms
+from forestall.engine.brake import Brake
 from forestall.engine.report import cause_of
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found, Targets
@@ -74,9 +75,10 @@ class Proposal:
 class Decider:
     """Asks plan and guards for every objective and policy. Writes nothing."""
 
-    def __init__(self, cluster: Cluster, targets: Targets) -> None:
+    def __init__(self, cluster: Cluster, targets: Targets, brake: Brake) -> None:
         self._cluster = cluster
         self._targets = targets
+        self._brake = brake
         self._since: dict[tuple[str, str], float] = {}  # when each trigger was first met without a break
 
     async def decide(self, scene: Scene, case: Case, now: float) -> tuple[Decision, Proposal | None]:
@@ -187,7 +189,7 @@ class Decider:
             episode=case.episode,
             cause=cause,
             suspended=policy.spec.suspend,
-            paused=scene.paused,
+            paused=self._brake.why(slo.namespace, slo.name, policy.name, now),
             allowed=terms.allowed(scene.guardrails, action, case.namespace_labels),
             victim_of=case.victim_of,
             live=next((one.name for one in related if terms.in_the_way(one)), None),

@@ -19,6 +19,7 @@ from forestall.core.plan import triggering
 from forestall.core.risk import State, assess
 from forestall.engine import terms
 from forestall.engine.act import Case, Decider, Proposal
+from forestall.engine.brake import Brake
 from forestall.engine.episodes import advance
 from forestall.engine.observe import Observer, Ratios
 from forestall.engine.outlook import outlook
@@ -72,8 +73,9 @@ class Engine:
         self._forecasting = Forecasting(settings)
         self._observer = Observer(metrics, self._forecasting.matrix)
         self._targets = Targets(cluster, settings.interval, settings.concurrency)
-        self._decider = Decider(cluster, self._targets)
-        self._journal = Journal(cluster)
+        self._brake = Brake(registry)
+        self._decider = Decider(cluster, self._targets, self._brake)
+        self._journal = Journal(cluster, brake=self._brake)
         self._publisher = Publisher(cluster, registry, settings)
         self._episodes: dict[str, Episode] = {}
         self._limit = asyncio.Semaphore(settings.concurrency)
@@ -208,7 +210,7 @@ class Engine:
         async with self._limit:
             here = found.get(intent.objective.uid)
             case = self._case_of(one, here)
-            view = await self._outlook(scene, one, here)
+            view = await self._outlook(one, here)
             try:
                 after = await self._journal.advance(
                     one, view, lambda current: self._decider.recheck(scene, current, case, now), now
@@ -222,14 +224,13 @@ class Engine:
             self._forecasting.censor(intent.objective.uid, since, now)
         return after
 
-    async def _outlook(self, scene: Scene, one: Remediation, found: Findings | None) -> Outlook:
+    async def _outlook(self, one: Remediation, found: Findings | None) -> Outlook:
         policy = self._registry.by_uid(RemediationPolicy, one.spec.intent.policy.uid)
         ready = None
         if found is not None and one.spec.intent.action.scale is not None:
             target = await self._targets.read(found.slo, with_scale=False)
             ready = target.size.ready if isinstance(target, Found) else None
-        view = outlook(one, found.slo if found else None, policy, found.signals if found else (), ready)
-        return view if scene.paused is None else replace(view, frozen=Hold("Paused", scene.paused))
+        return outlook(one, found.slo if found else None, policy, found.signals if found else (), ready)
 
     def _case_of(self, one: Remediation, found: Findings | None) -> Case | None:
         policy = self._registry.by_uid(RemediationPolicy, one.spec.intent.policy.uid)

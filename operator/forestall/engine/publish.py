@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -14,13 +14,18 @@ from forestall.api import (
     KINDS,
     Guardrail,
     MetricSource,
+    Pause,
     Remediation,
     RemediationPolicy,
     Resource,
     ServiceLevelObjective,
 )
-from forestall.api.meta import Condition, Model
+from forestall.api.guardrail import GuardrailStatus
+from forestall.api.meta import Condition, Model, lasts
+from forestall.api.metric_source import MetricSourceStatus
+from forestall.api.pause import PauseStatus
 from forestall.api.remediation import ObjectRef
+from forestall.api.remediation_policy import RemediationPolicyStatus
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
 from forestall.core.risk import State
@@ -51,6 +56,9 @@ _REASONS = {
     State.UNKNOWN: ("Warning", "DataNotFresh"),
 }
 
+
+_Standing = RemediationPolicyStatus | MetricSourceStatus | GuardrailStatus | PauseStatus
+"""The statuses that have `observedGeneration` and `conditions` alike."""
 
 _ENDANGERED = (State.AT_RISK, State.BREACHED)
 
@@ -87,6 +95,7 @@ class Publisher:
             *(self._policy(policy, in_namespace[policy.namespace], now) for policy in policies),
             *(self._source(source, found, now) for source in self._registry.all(MetricSource)),
             *(self._guardrail(guardrail, now) for guardrail in self._registry.all(Guardrail)),
+            *(self._pause(pause, now) for pause in self._registry.all(Pause)),
             *(self._invalid(one.ref, one.message, one.generation, now) for one in self._registry.invalid()),
         )
 
@@ -158,25 +167,11 @@ class Publisher:
             for one in self._registry.all(Remediation, policy.namespace)
         )
         ready = (
-            Condition(type="Ready", status="True", reason="Selecting", message=f"{selected} objectives are selected")
+            _ready("True", "Selecting", f"{selected} objectives are selected")
             if selected
-            else Condition(
-                type="Ready",
-                status="False",
-                reason="SelectsNothing",
-                message="no objective in this namespace has the labels of spec.objectives",
-            )
+            else _ready("False", "SelectsNothing", "no objective in this namespace has the labels of spec.objectives")
         )
-        before = self._before(policy.uid, policy.status)
-        status = before.model_copy(
-            update={
-                "observed_generation": policy.metadata.generation,
-                "objectives": selected,
-                "active": active,
-                "conditions": settle(before.conditions, [ready], policy.metadata.generation, now),
-            }
-        )
-        await self._changed(policy, before, status, now)
+        await self._settle(policy, policy.status, [ready], now, objectives=selected, active=active)
 
     async def _source(self, source: MetricSource, found: Mapping[str, Findings], now: float) -> None:
         users = [each for each in found.values() if each.slo.spec.source == source.name]
@@ -187,31 +182,33 @@ class Publisher:
             if reading.problem is not None and reading.problem.reason in _SOURCE_REASONS
         ]
         if not users:
-            ready = Condition(type="Ready", status="Unknown", reason="NotUsed", message="no objective uses this source")
+            ready = _ready("Unknown", "NotUsed", "no objective uses this source")
         elif problems:
-            ready = Condition(type="Ready", status="False", reason=problems[0].reason, message=problems[0].message)
+            ready = _ready("False", problems[0].reason, problems[0].message)
         else:
-            ready = Condition(type="Ready", status="True", reason="Answering", message="the source answers")
-        before = self._before(source.uid, source.status)
-        status = before.model_copy(
-            update={
-                "observed_generation": source.metadata.generation,
-                "objectives": len(users),
-                "conditions": settle(before.conditions, [ready], source.metadata.generation, now),
-            }
-        )
-        await self._changed(source, before, status, now)
+            ready = _ready("True", "Answering", "the source answers")
+        await self._settle(source, source.status, [ready], now, objectives=len(users))
 
     async def _guardrail(self, guardrail: Guardrail, now: float) -> None:
-        ready = Condition(type="Ready", status="True", reason="InForce", message="every action is held against it")
-        before = self._before(guardrail.uid, guardrail.status)
-        status = before.model_copy(
-            update={
-                "observed_generation": guardrail.metadata.generation,
-                "conditions": settle(before.conditions, [ready], guardrail.metadata.generation, now),
-            }
-        )
-        await self._changed(guardrail, before, status, now)
+        ready = _ready("True", "InForce", "every action is held against it")
+        await self._settle(guardrail, guardrail.status, [ready], now)
+
+    async def _pause(self, pause: Pause, now: float) -> None:
+        if lasts(pause.spec.until, now):
+            ready = _ready("True", "InForce", f"nothing is changed for {pause.scope}")
+        else:
+            ready = _ready("False", "Expired", f"it ended by itself at {pause.spec.until}; it can be deleted")
+        await self._settle(pause, pause.status, [ready], now)
+
+    async def _settle(
+        self, resource: Resource, read: _Standing, conditions: list[Condition], now: float, **more: int
+    ) -> None:
+        """Write the status of anything but an objective, where it is not what it was."""
+        before = self._before(resource.uid, read)
+        generation = resource.metadata.generation
+        settled = settle(before.conditions, conditions, generation, now)
+        update = {"observed_generation": generation, "conditions": settled, **more}
+        await self._changed(resource, before, before.model_copy(update=update), now)
 
     async def _changed(self, resource: Resource, before: Model, status: Model, now: float) -> None:
         if status == before:
@@ -251,6 +248,10 @@ class Publisher:
             await self._cluster.record(event)
         except ClusterError as error:
             _log.warning("event not recorded", reason=event.reason, error=str(error))
+
+
+def _ready(status: Literal["True", "False", "Unknown"], reason: str, message: str) -> Condition:
+    return Condition(type="Ready", status=status, reason=reason, message=message)
 
 
 def _headline(found: Findings) -> str:

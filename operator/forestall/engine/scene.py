@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
-from forestall.engine import terms
 from forestall.registry import Registry
 
 
@@ -19,8 +18,6 @@ class Scene:
     """By UID of the objective that they select, in order of their names."""
     remediations: Sequence[Remediation]
     guardrails: Sequence[Guardrail]
-    paused: str | None
-    """Why nothing may be done in the whole cluster; None when it may."""
 
     @classmethod
     def of(cls, registry: Registry) -> "Scene":
@@ -29,8 +26,6 @@ class Scene:
         for policy in registry.all(RemediationPolicy):
             by_namespace[policy.namespace].append(policy)
         objectives = {slo.uid: slo for slo in registry.all(ServiceLevelObjective)}
-        guardrails = registry.all(Guardrail)
-        unreadable = [one.ref.name for one in registry.invalid() if one.ref.kind == Guardrail.KIND]
         return cls(
             objectives=objectives,
             policies={
@@ -38,9 +33,7 @@ class Scene:
                 for uid, slo in objectives.items()
             },
             remediations=registry.all(Remediation),
-            guardrails=guardrails,
-            # What an unreadable Guardrail forbids is not known: nothing is done until it is mended.
-            paused=f"Guardrail {unreadable[0]} is invalid" if unreadable else terms.paused(guardrails),
+            guardrails=registry.all(Guardrail),
         )
 
     def policy(self, objective_uid: str, policy_uid: str) -> RemediationPolicy | None:

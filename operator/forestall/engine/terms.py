@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from forestall.actions import ACTIONS, verified
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
-from forestall.api.guardrail import Budget
+from forestall.api.guardrail import Budget, NodeLimits
 from forestall.api.remediation_policy import Rung
 from forestall.api.times import seconds
 from forestall.core.guards import Bucket, Ended
@@ -41,11 +41,6 @@ def rung_of(rung: Rung) -> RungTerms:
     )
 
 
-def paused(guardrails: Sequence[Guardrail]) -> str | None:
-    """Return why the cluster is paused; None when it is not."""
-    return next((one.spec.pause_reason for one in guardrails if one.spec.paused), None)
-
-
 def allowed(guardrails: Sequence[Guardrail], action: str, namespace_labels: Mapping[str, str] | None) -> bool:
     """Say whether every Guardrail that lists allowances allows `action` in a namespace with these labels."""
     if namespace_labels is None:
@@ -78,7 +73,8 @@ def buckets(guardrails: Sequence[Guardrail], history: Sequence[Remediation], nam
 
 def most_cordoned(guardrails: Sequence[Guardrail]) -> int:
     """Return how many nodes may be unschedulable at once: the strictest Guardrail's word; none without any."""
-    return min((one.spec.nodes.max_cordoned for one in guardrails), default=0)
+    said = [one.spec.nodes.max_cordoned for one in guardrails if one.spec.nodes is not None]
+    return min(said, default=NodeLimits().max_cordoned if guardrails else 0)
 
 
 def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:

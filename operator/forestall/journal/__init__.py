@@ -2,7 +2,7 @@
 
 from forestall.actions import Outlook, verified
 from forestall.journal.history import overdue, reap
-from forestall.journal.journal import Guard, Journal, draft_of
+from forestall.journal.journal import Brake, Guard, Journal, draft_of
 from forestall.journal.names import name_of
 
-__all__ = ["Guard", "Journal", "Outlook", "draft_of", "name_of", "overdue", "reap", "verified"]
+__all__ = ["Brake", "Guard", "Journal", "Outlook", "draft_of", "name_of", "overdue", "reap", "verified"]

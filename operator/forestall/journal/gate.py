@@ -91,8 +91,6 @@ def _calm(remediation: Remediation) -> Hold | None:
 
 
 def _unknown(outlook: Outlook | None) -> Hold | None:
-    if outlook is not None and outlook.frozen is not None:
-        return outlook.frozen
     if outlook is None or not outlook.fresh:
         return Hold("DataNotFresh", "there is no fresh data about the risk: nothing is changed without it")
     return None

@@ -23,7 +23,8 @@ from forestall.api.meta import API_VERSION, Condition
 from forestall.api.remediation import Intent, ObjectRef, Phase, Remediation, RemediationStatus
 from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
-from forestall.errors import ClusterError, Conflict, Forbidden, NotFound, Throttled, Unavailable
+from forestall.errors import ClusterError, Conflict, Forbidden, Halted, NotFound, Throttled, Unavailable
+from forestall.journal.brake import BrakedCluster
 from forestall.journal.gate import Ask, gate, in_time
 from forestall.journal.memory import Memory
 from forestall.journal.names import name_of
@@ -41,6 +42,9 @@ from forestall.ports import Cluster, Event
 
 Guard = Callable[[Remediation], Awaitable[Hold | None]]
 """Asked before anything more is done, and only then; the phase of the Remediation tells where it stands."""
+
+Brake = Callable[[Remediation, float], Hold | None]
+"""Asked, with the time (s), right before each change of the world: has a person stopped it?"""
 
 FENCE: Final = 15.0
 """How long (s) a write whose answer was lost may still take effect; only then is a step given up as never made."""
@@ -72,9 +76,12 @@ class Turn:
 class Journal:
     """Writes intents down, and drives each of them as far as it goes."""
 
-    def __init__(self, cluster: Cluster, actions: Mapping[str, Action] = ACTIONS) -> None:
+    def __init__(
+        self, cluster: Cluster, actions: Mapping[str, Action] = ACTIONS, brake: Brake = lambda *_: None
+    ) -> None:
         self._cluster = cluster
         self._actions = actions
+        self._brake = brake
         self._memory = Memory()
 
     async def open(self, intent: Intent) -> Remediation:
@@ -168,6 +175,8 @@ class Journal:
         first = self._action(current).begin(current, world)
         if isinstance(first, Hold):
             return await self._obstructed(current, first, cycle)
+        if (stopped := self._brake(current, cycle.now)) is not None:
+            return await self._wait(current, noted.status, stopped, cycle)
         executing = moved(noted.status, "Executing", "Executing", first.what, cycle.now)
         return await self._make(current, executing, first, world, cycle)
 
@@ -184,10 +193,13 @@ class Journal:
     ) -> Turn:
         """Write a step down, then make it."""
         recorded = await self._commit(current, with_step(status, move, world, cycle.now))
+        braked = BrakedCluster(self._cluster, lambda: self._brake(recorded, cycle.now))
         try:
-            await self._action(current).write(self._cluster, recorded, world, move.to)
+            await self._action(current).write(braked, recorded, world, move.to)
         except Conflict:
             return Turn(recorded, more=True)
+        except Halted as error:
+            return await self._wait(recorded, recorded.status, Hold("Paused", str(error)), cycle)
         except Throttled as error:
             return await self._wait(recorded, recorded.status, Hold("Throttled", f"{move.what}: {error}"), cycle)
         except (NotFound, Unavailable):
@@ -261,7 +273,7 @@ class Journal:
     async def _carry_on(
         self, judged: Remediation, current: Remediation, move: Move, world: World, cycle: Cycle
     ) -> Turn:
-        held = _frozen(cycle) or (await cycle.guard(judged) if move.raises else None)
+        held = self._stopped(judged, cycle) or (await cycle.guard(judged) if move.raises else None)
         if held is not None:
             return await self._wait(current, without_open_step(judged.status), held, cycle)
         phase: Phase = judged.status.phase
@@ -270,6 +282,11 @@ class Journal:
         turn = await self._make(current, status, move, world, cycle)
         # One change in a cycle: the next is decided when this one can be seen.
         return Turn(turn.remediation, more=False)
+
+    def _stopped(self, current: Remediation, cycle: Cycle) -> Hold | None:
+        if cycle.outlook is None:
+            return Hold("NoOutlook", "this cycle knows nothing about the risk")
+        return self._brake(current, cycle.now)
 
     # Ends
 
@@ -366,12 +383,6 @@ def _is_under_way(status: RemediationStatus, now: float) -> bool:
         return False
     at = seconds(status.steps[-1].at)
     return at is not None and now - at < FENCE
-
-
-def _frozen(cycle: Cycle) -> Hold | None:
-    if cycle.outlook is None:
-        return Hold("NoOutlook", "this cycle knows nothing about the risk")
-    return cycle.outlook.frozen
 
 
 def _approved(remediation: Remediation, now: float) -> Condition:

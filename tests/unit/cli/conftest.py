@@ -127,12 +127,23 @@ class MemoryCluster:
         body = self.objects[ref.kind, ref.namespace, ref.name]
         if body["metadata"]["resourceVersion"] != resource_version:
             raise Conflict("the object has been modified")
-        body["spec"] = body["spec"] | patch["spec"]
+        merged = body["spec"] | patch["spec"]
+        body["spec"] = {key: value for key, value in merged.items() if value is not None}
         return body
 
     async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        assert body["kind"] == "SelfSubjectReview"
-        return {**body, "status": {"userInfo": {"username": self.user}}}
+        if body["kind"] == "SelfSubjectReview":
+            return {**body, "status": {"userInfo": {"username": self.user}}}
+        self._fail("create", body["kind"])
+        metadata = body["metadata"]
+        if (body["kind"], metadata.get("namespace", ""), metadata["name"]) in self.objects:
+            raise Conflict("it exists")
+        return self.put(body["kind"], metadata["name"], namespace=metadata.get("namespace", ""), spec=body["spec"])
+
+    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
+        self._fail("delete", ref.kind)
+        assert self.objects[ref.kind, ref.namespace, ref.name]["metadata"]["resourceVersion"] == resource_version
+        del self.objects[ref.kind, ref.namespace, ref.name]
 
 
 @dataclass

@@ -19,6 +19,7 @@ POSITION = {
     "MetricsError": 0,
     "End": 1,
     "verdict": 1,
+    "_ready": 1,
     "Act": 2,
     "moved": 2,
 }

@@ -27,7 +27,10 @@ def test_every_guardrail_must_allow(make_guardrail):
 
 def test_the_strictest_word_about_nodes_counts_and_without_any_none_is_cordoned(make_guardrail):
     assert terms.most_cordoned([]) == 0
-    assert terms.most_cordoned([make_guardrail(nodes={"maxCordoned": 3}), make_guardrail("b")]) == 1
+    assert terms.most_cordoned([make_guardrail(), make_guardrail("b")]) == 1
+    three, two = make_guardrail(nodes={"maxCordoned": 3}), make_guardrail("b", nodes={"maxCordoned": 2})
+    assert terms.most_cordoned([three, two]) == 2
+    assert terms.most_cordoned([three, make_guardrail("b")]) == 3, "who says nothing about nodes limits none"
 
 
 def test_budgets_are_read_from_the_journal(make_guardrail, make_remediation):

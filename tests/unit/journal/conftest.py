@@ -44,6 +44,8 @@ class World:
         self.before_write: Callable[[Any], None] = lambda _: None
         self.unavailable: set[str] = set()
         """Pods that their PodDisruptionBudgets do not let go."""
+        self.after_call: Callable[[str], None] = lambda _: None
+        """What happens just after a call of this name."""
         self.errors: dict[str, ClusterError] = {}
         """By name of the call: what it raises."""
         self._version = 0
@@ -138,6 +140,7 @@ class World:
             self.late.append(lambda: _attempt(effect))
             raise Unavailable("no answer within 4 s")
         answer = effect()
+        self.after_call(name)
         fate = await Point()
         if fate == "lost":
             raise Unavailable("connection reset")
@@ -279,9 +282,11 @@ class Run:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.journal = Journal(world)
         self.now = START
         self.hold: Any = None
+        self.stopped: Any = None
+        """Why people have stopped it."""
+        self.restart()
 
     async def open(self, **changes: Any) -> Remediation:
         return await self.journal.open(intend(**changes))
@@ -306,7 +311,7 @@ class Run:
 
     def restart(self) -> None:
         """Start anew, as after a crash."""
-        self.journal = Journal(self.world)
+        self.journal = Journal(self.world, brake=lambda *_: self.stopped)
 
     @property
     def replicas(self) -> int:

@@ -134,10 +134,39 @@ async def test_stale_data_and_a_restart_begin_the_window_anew(run):
 async def test_nothing_is_changed_while_paused(run):
     await run.open()
     await run.cycle()
-    after = await run.cycles(
-        30, 30, replicas_forecast=2, replicas_observed=2, probability=0.0, frozen=Hold("Paused", "maintenance")
-    )
+    run.stopped = Hold("Paused", "maintenance")
+    after = await run.cycles(30, 30, replicas_forecast=2, replicas_observed=2, probability=0.0)
     assert (run.replicas, after.status.reason) == (5, "Paused")
+    run.stopped = None
+    await run.cycle(30, replicas_forecast=2, replicas_observed=2, probability=0.0)
+    assert run.replicas == 4, "when the pause is over, giving back goes on"
+
+
+async def test_a_pause_that_comes_while_a_step_is_written_down_stops_the_step(run, world):
+    await run.open()
+
+    def stop(name):
+        if name == "replace_status" and world.remediation().status.steps:
+            run.stopped = Hold("Paused", "an incident")
+
+    world.after_call = stop
+    after = await run.cycle()
+    assert (run.replicas, world.writes) == (3, [])
+    assert [step.done for step in after.status.steps] == [False]
+    after = await run.cycles(5, 30)
+    assert (run.replicas, after.status.reason, after.status.phase) == (3, "Paused", "Executing")
+    world.after_call, run.stopped = (lambda _: None), None
+    after = await run.cycle()
+    assert (run.replicas, [step.done for step in after.status.steps]) == (5, [True])
+
+
+async def test_a_pause_outlasts_the_deadline_of_what_was_not_begun(run):
+    await run.open()
+    run.stopped = Hold("Paused", "an incident")
+    after = await run.cycle()
+    assert (run.replicas, after.status.reason) == (3, "Paused")
+    after = await run.cycle(1900)
+    assert (run.replicas, after.status.phase, after.status.reason) == (3, "Aborted", "DeadlineExceeded")
 
 
 async def test_without_an_outlook_nothing_is_changed(run):

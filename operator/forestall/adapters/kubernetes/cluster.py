@@ -40,18 +40,25 @@ class KubernetesCluster:
     """
 
     def __init__(
-        self, api: Api, recorder: Recorder, namespace: str, fence: Callable[[], float] = lambda: math.inf
+        self,
+        api: Api,
+        recorder: Recorder,
+        namespace: str,
+        fence: Callable[[], float] = lambda: math.inf,
+        manager: str = MANAGER,
     ) -> None:
         """Make the cluster of an API server.
 
         `namespace` is the operator's own, where the Secrets of metric sources are. `fence` returns for how many seconds
-        this process may still write, and raises `LostLease` when it may not; without one it always may.
+        this process may still write, and raises `LostLease` when it may not; without one it always may. `manager` is
+        the name under which the API server remembers what is written.
         """
         self._api = api
         self._kinds = Kinds(api)
         self._recorder = recorder
         self._namespace = namespace
         self._fence = fence
+        self._manager = manager
 
     async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
         """Return the object. `ref.uid`, where given, must match, else `NotFound`."""
@@ -176,7 +183,7 @@ class KubernetesCluster:
         if method == "GET":
             seconds = TIMEOUT
         else:
-            query = {**(query or {}), **({} if method == "DELETE" else {"fieldManager": MANAGER})}
+            query = {**(query or {}), **({} if method == "DELETE" else {"fieldManager": self._manager})}
             seconds = min(TIMEOUT, self._fence())
         try:
             return await self._api.request(

@@ -55,7 +55,7 @@ class Context:
     suspended: bool
     """Whether the policy is suspended."""
     paused: str | None
-    """Why the cluster is paused; None when it is not."""
+    """Why nothing may be changed here now; None when it may."""
     allowed: bool
     """Whether the Guardrails allow this action in this namespace."""
     victim_of: str | None

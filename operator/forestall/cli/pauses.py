@@ -1,0 +1,261 @@
+"""`forestall pause` and `forestall resume`: nothing is changed for a while.
+
+They write objects and nothing else, so they work also while the operator is down or busy: it reads them before it
+changes anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from forestall.api import API_VERSION, Guardrail, Pause, Resource
+from forestall.api.meta import lasts
+from forestall.api.remediation import ObjectRef
+from forestall.cli import options
+from forestall.cli.caller import caller, written
+from forestall.cli.objects import NOT_INSTALLED, find
+from forestall.cli.words import ago, until
+from forestall.core.duration import format_duration, parse_duration
+from forestall.errors import Conflict, Forbidden, InvalidDuration, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from forestall.cli.wiring import Session
+
+R = TypeVar("R", bound=Resource)
+
+NAME: Final = "pause"
+"""The Guardrail that `forestall pause` writes."""
+_WHOLE: Final = "all"
+_TRIES: Final = 5
+_OBJECTS: Final = {
+    "slo": "objective",
+    "servicelevelobjective": "objective",
+    "servicelevelobjective.forestall.dev": "objective",
+    "policy": "policy",
+    "remediationpolicy": "policy",
+    "remediationpolicy.forestall.dev": "policy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is paused: a namespace, or one object in it."""
+
+    namespace: str
+    field: str = ""
+    name: str = ""
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The Pause that stands for it."""
+        name = f"{self.field}-{self.name}" if self.field else _WHOLE
+        return ObjectRef(api_version=API_VERSION, kind=Pause.KIND, namespace=self.namespace, name=name)
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        inside = f"{self.field} {self.name} in " if self.field else ""
+        return f"{inside}namespace {self.namespace}"
+
+
+GUARDRAIL: Final = ObjectRef(api_version=API_VERSION, kind=Guardrail.KIND, name=NAME)
+
+
+def _object(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    kind, slash, name = value.partition("/")
+    if not slash or kind not in _OBJECTS or not name:
+        raise click.BadParameter(f"{value!r} is neither slo/NAME nor policy/NAME.")
+    return _OBJECTS[kind], name
+
+
+def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = parse_duration(value)
+    except InvalidDuration as error:
+        raise click.BadParameter(str(error)) from error
+    if not 1 <= seconds <= 366 * 86400:
+        raise click.BadParameter("a pause lasts from 1s to 366d; leave --for out for one without an end.")
+    return seconds
+
+
+_what = click.argument("what", metavar="[slo/NAME|policy/NAME]", required=False, callback=_object)
+_namespace = options.namespace_of("The namespace that is meant; without it, and without an object, the whole cluster.")
+
+
+@click.command
+@_what
+@_namespace
+@click.option("--for", "lasting", callback=_duration, help="How long, such as 2h; until `resume` by default.")
+@click.option("--reason", default="", help="Why; it is shown to everybody who asks.")
+@options.connected
+async def pause(
+    session: Session, *, what: tuple[str, str] | None, namespace: str | None, lasting: float | None, reason: str
+) -> None:
+    """Stop everything: nothing is changed any more, neither done nor given back.
+
+    Without arguments the whole cluster is paused, which cluster admins may; with -n one namespace, with an object one
+    objective or one policy. It acts within a second, also on what is half done, and ends by itself after --for.
+
+    \b
+    Examples:
+      forestall pause --for 2h --reason "network maintenance"
+      forestall pause -n shop
+      forestall pause -n shop policy/early --for 30m
+    """
+    place = _place(session, what, namespace)
+    now, who = session.now(), await caller(session.cluster)
+    end = None if lasting is None else written(now + lasting)
+    said = {"by": who, "at": written(now), "until": end, "reason": reason[:1024]}
+    if place is None:
+        spec = {"paused": True, **{_IN_GUARDRAIL[key]: value for key, value in said.items()}}
+        await _write(session, GUARDRAIL, spec, who)
+    else:
+        spec = {**said, **({place.field: place.name} if place.field else {})}
+        await _write(session, place.ref, spec, who)
+    length = f"for {format_duration(lasting)}, until {end}" if lasting is not None else "until `forestall resume`"
+    click.echo(f"{place or 'everything'} is paused {length}")
+
+
+_IN_GUARDRAIL: Final = {"by": "pausedBy", "at": "pausedAt", "until": "pauseUntil", "reason": "pauseReason"}
+
+
+@click.command
+@_what
+@_namespace
+@options.connected
+async def resume(session: Session, *, what: tuple[str, str] | None, namespace: str | None) -> int:
+    """End a pause of `forestall pause`, of the same scope; say what is still paused.
+
+    It exits with 1 where something else still pauses what was to go on.
+    """
+    place = _place(session, what, namespace)
+    ended = await (_end_in_cluster(session) if place is None else _end(session, place))
+    click.echo(f"{place or 'everything'} {'goes on' if ended else 'was not paused by `forestall pause`'}")
+    left = await standing(session, place.namespace if place else "")
+    mine = [text for text, only in left if not only or (place and only == (place.field, place.name))]
+    for text, _ in left:
+        click.echo(f"still paused: {text}", err=True)
+    return 1 if mine else 0
+
+
+async def standing(session: Session, namespace: str) -> list[tuple[str, tuple[str, str] | None]]:
+    """Return each pause that holds now, in words, and the object that it is about where it is about one.
+
+    Those of the cluster, where the caller may see them, and of `namespace`; all where it is empty.
+    """
+    now = session.now()
+    found: list[tuple[str, tuple[str, str] | None]] = []
+    for guardrail in await _read_all(session, Guardrail, ""):
+        told = guardrail.spec
+        if told.paused and lasts(told.pause_until, now):
+            particulars = _particulars(told.pause_until, told.paused_by, told.paused_at, told.pause_reason, now)
+            found.append((f"everything (Guardrail {guardrail.name}){particulars}", None))
+    for each in await _read_all(session, Pause, namespace):
+        spec = each.spec
+        if lasts(spec.until, now):
+            only = next(((key, name) for key in ("objective", "policy") if (name := getattr(spec, key))), None)
+            where = f" in namespace {each.namespace}" if only else ""
+            found.append((each.scope + where + _particulars(spec.until, spec.by, spec.at, spec.reason, now), only))
+    return found
+
+
+def _place(session: Session, what: tuple[str, str] | None, namespace: str | None) -> Scope | None:
+    if what is None:
+        return None if namespace is None else Scope(namespace)
+    return Scope(namespace or session.namespace, *what)
+
+
+async def _write(session: Session, ref: ObjectRef, spec: Mapping[str, Any], who: str) -> None:
+    """Create the object, or change it where it is there already."""
+    metadata = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})}
+    given = {key: value for key, value in spec.items() if value is not None}
+    body = {"apiVersion": API_VERSION, "kind": ref.kind, "metadata": metadata, "spec": given}
+    for left in reversed(range(_TRIES)):
+        try:
+            there = await _read(session, ref)
+            if there is None:
+                await session.cluster.create(body)
+            else:
+                await session.cluster.patch(ref, {"spec": spec}, there["metadata"]["resourceVersion"])
+        except Conflict:
+            if not left:
+                raise
+        except Forbidden as error:
+            raise Forbidden(f"{_needed(ref, who)}. {error}") from error
+        except NotFound as error:
+            raise click.ClickException(NOT_INSTALLED) from error
+        else:
+            return
+
+
+def _needed(ref: ObjectRef, who: str) -> str:
+    if ref.kind == Guardrail.KIND:
+        return (
+            f"You ({who or 'unknown'}) may not pause the whole cluster: it needs the verbs `create` and `patch` on "
+            "guardrails.forestall.dev. With -n you can pause your own namespace"
+        )
+    return (
+        f"You ({who or 'unknown'}) may not pause anything in namespace {ref.namespace}: it needs the verbs `create`, "
+        "`patch` and `delete` on pauses.forestall.dev"
+    )
+
+
+async def _read(session: Session, ref: ObjectRef) -> Mapping[str, Any] | None:
+    try:
+        return await session.cluster.read(ref)
+    except NotFound:
+        return None
+
+
+async def _end_in_cluster(session: Session) -> bool:
+    there = await _read(session, GUARDRAIL)
+    if there is None or not there["spec"].get("paused"):
+        return False
+    # What else the Guardrail says stays in force.
+    nothing: dict[str, Any] = dict.fromkeys(_IN_GUARDRAIL.values())
+    await _write(session, GUARDRAIL, {"paused": False, **nothing}, await caller(session.cluster))
+    return True
+
+
+async def _end(session: Session, place: Scope) -> bool:
+    there = await _read(session, place.ref)
+    if there is None:
+        return False
+    try:
+        await session.cluster.delete(place.ref, there["metadata"]["resourceVersion"])
+    except NotFound:
+        return False
+    except Forbidden as error:
+        raise Forbidden(f"{_needed(place.ref, await caller(session.cluster))}. {error}") from error
+    return True
+
+
+async def _read_all(session: Session, kind: type[R], namespace: str) -> list[R]:
+    """Return the objects of a kind; none where the caller may not see them."""
+    try:
+        bodies = await find(session.cluster, kind.KIND, namespace)
+    except Forbidden:
+        return []
+    found = []
+    for body in bodies:
+        try:
+            found.append(kind.read(body))
+        except ValidationError:
+            place = f" in namespace {body['metadata']['namespace']}" if kind.NAMESPACED else ""
+            click.echo(f"warning: {kind.KIND} {body['metadata']['name']}{place} is invalid, which pauses it", err=True)
+    return found
+
+
+def _particulars(end: str | None, by: str, at: str | None, reason: str, now: float) -> str:
+    left, since = until(end, now), ago(at, now)
+    parts = [f" for another {left}" if left else "", f" by {by}" if by else "", f" since {since}" if since else ""]
+    return "".join(parts) + (f": {reason}" if reason else "")

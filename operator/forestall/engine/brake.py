@@ -1,0 +1,50 @@
+"""Whether people have stopped what is about to be done: as the watches told last, not as a cycle began with."""
+
+from collections.abc import Iterator
+
+from forestall.api import Guardrail, Pause, Remediation, Resource
+from forestall.api.meta import Timestamp, lasts
+from forestall.core.decision import Hold
+from forestall.registry import Registry
+
+
+class Brake:
+    """Reads the pauses of Guardrails and of namespaces, each time anew."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __call__(self, remediation: Remediation, now: float) -> Hold | None:
+        """Return why nothing may be changed for `remediation` at `now` (s), not even given back; None where it may."""
+        intent = remediation.spec.intent
+        why = self.why(intent.objective.namespace, intent.objective.name, intent.policy.name, now)
+        return None if why is None else Hold("Paused", why)
+
+    def why(self, namespace: str, objective: str, policy: str, now: float) -> str | None:
+        """Return why nothing may be changed for this objective by this policy; None where it may."""
+        return next(self._pauses(namespace, objective, policy, now), None)
+
+    def _pauses(self, namespace: str, objective: str, policy: str, now: float) -> Iterator[str]:
+        # What an unreadable object holds back is not known: all that it might is held until it is mended.
+        yield from self._unreadable(Guardrail, "", "everything is paused")
+        for guardrail in self._registry.all(Guardrail):
+            told = guardrail.spec
+            if told.paused and lasts(told.pause_until, now):
+                what = f"everything is paused (Guardrail {guardrail.name})"
+                yield what + _particulars(told.pause_until, told.paused_by, told.pause_reason)
+        yield from self._unreadable(Pause, namespace, f"namespace {namespace} is paused")
+        for pause in self._registry.all(Pause, namespace):
+            spec = pause.spec
+            if not lasts(spec.until, now):
+                continue
+            if spec.objective in (None, objective) and spec.policy in (None, policy):
+                yield f"{pause.scope} is paused" + _particulars(spec.until, spec.by, spec.reason)
+
+    def _unreadable(self, kind: type[Resource], namespace: str, what: str) -> Iterator[str]:
+        names = [one.ref.name for one in self._registry.unreadable(kind, namespace)]
+        if names:
+            yield f"{what}: {kind.KIND} {names[0]} is invalid"
+
+
+def _particulars(until: Timestamp | None, by: str, reason: str) -> str:
+    return (f" until {until}" if until else "") + (f" by {by}" if by else "") + (f": {reason}" if reason else "")

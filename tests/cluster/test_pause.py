@@ -1,0 +1,205 @@
+"""A pause on a real API server: it stops a cycle that is under way, within a second, and what goes on afterwards."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from forestall import handlers
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+from forestall.api import Remediation
+from forestall.api.remediation import ObjectRef
+from forestall.demo.kwok import KwokCluster
+from forestall.engine import Engine, Settings
+from forestall.engine.brake import Brake
+from forestall.ports import Answer, Sample, Scale
+from forestall.pruner import Pruner
+from forestall.registry import Registry
+
+API = "forestall.dev/v1alpha1"
+WORKLOADS = 18
+INTERVAL = 10.0
+BUSY_S = 0.2
+"""How long a write takes more than it must, as with a busy API server: the cycle lasts for some seconds."""
+SOON_S = 1.0
+"""After this time nothing more is changed."""
+
+
+class SlowCluster(KubernetesCluster):
+    """Takes its time for each change of a workload, and notes when one was sent."""
+
+    sent: list[float]
+
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+        self.sent.append(time.monotonic())
+        answer = await super().write_scale(ref, replicas, resource_version)
+        await asyncio.sleep(BUSY_S)
+        return answer
+
+
+class Overload:
+    """A metric source by which every workload is overloaded."""
+
+    async def instant(self, source: str, queries: Sequence[Any], at: float) -> dict[Any, Answer]:
+        return {query.key: Answer((Sample((), 300.0 if query.key[1] == "load" else 0.0),), at) for query in queries}
+
+    async def range(self, source: str, queries: Sequence[Any], start: float, end: float, step: float) -> dict[Any, Any]:
+        return {query.key: () for query in queries}
+
+
+@dataclass
+class Operator:
+    """An engine whose registry is kept fresh by real watches."""
+
+    plane: KwokCluster
+    namespace: str
+    cluster: SlowCluster
+    registry: Registry
+    engine: Engine
+    now: float = field(default_factory=time.time)
+
+    async def cycle(self) -> None:
+        self.now = max(self.now + INTERVAL, time.time())
+        await self.engine.cycle(self.now, leading=True)
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(60):
+            while not condition():  # noqa: ASYNC110 -- it polls what others change
+                await asyncio.sleep(0.02)
+
+    async def command(self, *words: str) -> str:
+        """Run `forestall` as a process of its own, which shares nothing but the API server."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "forestall", *words),
+            env={**os.environ, "KUBECONFIG": str(self.plane.kubeconfig), "NO_COLOR": "1"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, out.decode()
+        return out.decode()
+
+    def stopped(self, objective: str) -> str | None:
+        """Return why an objective is paused, as far as the watches have told."""
+        return Brake(self.registry).why(self.namespace, objective, "early", self.now)
+
+    @property
+    def remediations(self) -> list[Remediation]:
+        return self.registry.all(Remediation, self.namespace)
+
+    def replicas(self) -> list[int]:
+        listed = self.plane.kubectl("get", "deployments", "-n", self.namespace, "-o", "json").stdout
+        return [each["spec"]["replicas"] for each in json.loads(listed)["items"]]
+
+
+@pytest.fixture
+async def operator(cluster: KwokCluster, namespace: str) -> AsyncIterator[Operator]:
+    source = f"source-{namespace}"
+    names = [f"web-{number}" for number in range(WORKLOADS)]
+    cluster.apply(
+        {"apiVersion": API, "kind": "MetricSource", "metadata": {"name": source}, "spec": {"url": "http://127.0.0.1:9"}}
+    )
+    cluster.apply(policy(), *(each for name in names for each in workload(name, source)), namespace=namespace)
+    access = await Access.find(str(cluster.kubeconfig))
+    registry = Registry()
+    async with Api(access) as api, Recorder(api, "test") as recorder:
+        world = SlowCluster(api, recorder, "default")
+        world.sent = []
+        pruning = asyncio.create_task(Pruner(registry, world).run())
+        watching = asyncio.create_task(handlers.watch(registry, access))
+        engine = Engine(Overload(), world, registry, Settings(interval=INTERVAL, concurrency=1))
+        made = Operator(cluster, namespace, world, registry, engine)
+        await made.until(lambda: registry.synced)
+        yield made
+        for task in (watching, pruning):
+            task.cancel()
+        await asyncio.wait({watching, pruning}, timeout=20)
+    cluster.kubectl("delete", "metricsource", source)
+    cluster.kubectl("delete", "guardrail", "pause", "--ignore-not-found")
+
+
+def workload(name: str, source: str) -> list[dict[str, Any]]:
+    labels = {"app": name}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
+    deployment = {"replicas": 2, "selector": {"matchLabels": labels}, "template": pod}
+    objective = {
+        "source": source,
+        "target": {"name": name},
+        "indicator": {"raw": {"errorRatio": "errors"}},
+        "objective": 99.0,
+        "leadingIndicators": [{"name": "load", "query": "load", "limit": 100, "horizon": "5m"}],
+    }
+    return [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": deployment},
+        {"apiVersion": API, "kind": "ServiceLevelObjective", "metadata": {"name": name}, "spec": objective},
+    ]
+
+
+def policy() -> dict[str, Any]:
+    scale = {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0}}
+    spec = {"mode": "Auto", "actions": [{"scale": scale}]}
+    return {"apiVersion": API, "kind": "RemediationPolicy", "metadata": {"name": "early"}, "spec": spec}
+
+
+def pause(namespace: str) -> dict[str, Any]:
+    """Return what `forestall pause` writes."""
+    if namespace:
+        metadata, spec = {"name": "all", "namespace": namespace}, {"by": "jo", "reason": "an incident"}
+        return {"apiVersion": API, "kind": "Pause", "metadata": metadata, "spec": spec}
+    told = {"paused": True, "pausedBy": "jo", "pauseReason": "an incident"}
+    return {"apiVersion": API, "kind": "Guardrail", "metadata": {"name": "pause"}, "spec": told}
+
+
+@pytest.mark.parametrize("everywhere", [True, False], ids=["cluster", "namespace"])
+async def test_a_pause_stops_a_cycle_under_way_within_a_second(operator: Operator, everywhere: bool) -> None:
+    cycle = asyncio.create_task(operator.cycle())
+    await operator.until(lambda: len(operator.cluster.sent) >= 3)
+    await operator.cluster.create(pause("" if everywhere else operator.namespace))
+    paused = time.monotonic()
+    assert not cycle.done(), "the cycle must be under way"
+    await cycle
+
+    late = [at - paused for at in operator.cluster.sent if at > paused]
+    assert max(late, default=0.0) <= SOON_S, "something was changed after the pause"
+    untouched = operator.replicas().count(2)
+    assert untouched >= WORKLOADS // 3, "most were still to be done"
+    assert untouched + len(operator.cluster.sent) == WORKLOADS
+
+    # It holds what was written down already as well as what would be decided anew, and says so.
+    await operator.until(lambda: len(operator.remediations) >= len(operator.cluster.sent))
+    before = len(operator.cluster.sent)
+    await operator.cycle()
+    assert len(operator.cluster.sent) == before
+    await operator.until(lambda: any(one.status.reason == "Paused" for one in operator.remediations))
+    held = next(one for one in operator.remediations if one.status.reason == "Paused")
+    assert "by jo: an incident" in held.status.message
+    assert "PAUSED: " in await operator.command("status", "-n", operator.namespace)
+
+    assert "goes on" in await operator.command("resume", *([] if everywhere else ["-n", operator.namespace]))
+    await operator.until(lambda: operator.stopped("web-0") is None)
+    await operator.cycle()
+    await operator.cycle()
+    assert operator.replicas().count(6) == WORKLOADS
+    assert len(operator.cluster.sent) == WORKLOADS, "nothing was done twice"
+
+
+async def test_a_pause_ends_by_itself(operator: Operator) -> None:
+    await operator.command("pause", "-n", operator.namespace, "slo/web-0", "--for", "1h")
+    await operator.command("pause", "-n", operator.namespace, "policy/other")
+    await operator.until(lambda: operator.stopped("web-0"))
+    await operator.cycle()
+    await operator.cycle()
+    assert sorted(operator.replicas()) == [2] + [6] * (WORKLOADS - 1), "the others were done"
+    operator.now += 3600
+    await operator.cycle()
+    await operator.cycle()
+    assert operator.replicas().count(6) == WORKLOADS
+    pause = operator.plane.get("pause", "objective-web-0", operator.namespace)
+    assert [each["reason"] for each in pause["status"]["conditions"]] == ["Expired"]
