@@ -168,6 +168,7 @@ EVERYTHING: Values = {
         "namespaces": ["shop", "other"],
         "clusterWide": True,
         "keda": True,
+        "rollback": True,
         "extraRules": [{"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "patch"]}],
     },
     "nodes.enabled": True,
@@ -343,6 +344,7 @@ WORKLOADS = [
 ]
 OPT_INS = {
     "keda": [("get", "scaledobjects.keda.sh"), ("patch", "scaledobjects.keda.sh")],
+    "rollback": [("list", "replicasets.apps"), ("list", "controllerrevisions.apps")],
 }
 """What each switch of `workloads` adds, where workloads may be changed."""
 NODES = [("get", "nodes"), ("list", "nodes"), ("patch", "nodes")]
@@ -413,7 +415,8 @@ def test_operator_holds_just_these_rights(
 @pytest.mark.parametrize("switch", OPT_INS)
 def test_a_switch_adds_just_the_rights_of_its_action(release: Release, switch: str) -> None:
     asked = [(*right, namespace) for each in OPT_INS.values() for right in each for namespace in ("shop", "other")]
-    reads = {("get", "scaledobjects.keda.sh", "other")} if switch == "keda" else set()  # as autoscalers are everywhere
+    # What says whether a target exists and what would be done is read everywhere.
+    reads = {(*right, "other") for right in OPT_INS[switch] if right[0] != "patch"}
     release.deploy({f"workloads.{switch}": True, "workloads.namespaces": ["shop"]})
     assert release.may_all(asked) == {(*right, "shop") for right in OPT_INS[switch]} | reads
     release.deploy({"workloads.namespaces": ["shop"]})

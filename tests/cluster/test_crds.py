@@ -212,7 +212,7 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ("Pause", "until", "tomorrow", "not a time: write it with its zone, like 2026-01-31T18:00:00Z"),
     ("Pause", "until", "2026-02-30T18:00:00Z", "not a time: write it with its zone"),
     ("Pause", "policy", "early", "give at most one of `objective` and `policy`; neither: the whole namespace"),
-    ("Guardrail", "allow", [{"actions": ["Reboot"]}], 'supported values: "Scale", "Restart", "Evict", "Cordon"'),
+    ("Guardrail", "allow", [{"actions": ["Reboot"]}], 'supported values: "Scale", "Restart", "Rollback"'),
 ]
 
 

@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 
-from forestall.actions.base import Action, Aim, End, Moment, Move, Outlook, Unsuited, World, verified
+from forestall.actions.base import Action, Aim, Aimed, End, Moment, Move, Outlook, Unsuited, World, verified
 from forestall.actions.cordon import Cordon
 from forestall.actions.evict import Evict
 from forestall.actions.floor import Floor, find_floor
 from forestall.actions.restart import Restart
+from forestall.actions.rollback import Rollback
 from forestall.actions.scale import Scale
 
-ACTIONS: Mapping[str, Action] = {action.name: action for action in (Scale(), Restart(), Evict(), Cordon())}
+ACTIONS: Mapping[str, Action] = {action.name: action for action in (Scale(), Restart(), Rollback(), Evict(), Cordon())}
 
 
 __all__ = [
     "ACTIONS",
     "Action",
     "Aim",
+    "Aimed",
     "End",
     "Floor",
     "Moment",

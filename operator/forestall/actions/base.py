@@ -109,6 +109,17 @@ class Aim:
     """Since when the objective has been at risk (s since the epoch)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Aimed:
+    """A target, where more must be remembered of it than its UID."""
+
+    target: ObjectRef
+    from_: int
+    """What was found, in the terms of the action; the intent's `from`."""
+    to: int
+    """What is wanted; the intent's `to`."""
+
+
 class Unsuited(Hold):
     """The action does not suit this case: the next rung of the ladder is asked."""
 
@@ -125,7 +136,7 @@ class Action(Protocol):
     kept_while_at_risk: ClassVar[bool]
     """Whether its effect is held while the risk lasts and given back afterwards."""
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Aimed | Hold:
         """Return what would be changed, with its UID; or why nothing can be, or (`Unsuited`) why another rung should.
 
         Raises:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from forestall.actions.base import Moment, Move, Next, OfWorkload, World, missing, title
-from forestall.actions.rollout import KINDS, complete, stuck
+from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import Remediation
 from forestall.core.decision import Hold
@@ -37,8 +37,8 @@ class Restart(OfWorkload):
             # Whether it is gone or another one has its name, the message is for people to act on.
             return await missing(cluster, target) or Hold("TargetGone", str(error))
         done = _restarted_by(body) == remediation.uid
-        obstacle = None if done else _obstacle(body, title(target))
-        return obstacle or World(
+        held = None if done else obstacle(body, title(target))
+        return held or World(
             level=int(done),
             subject=target,
             resource_version=body["metadata"]["resourceVersion"],
@@ -65,13 +65,3 @@ class Restart(OfWorkload):
 def _restarted_by(body: Mapping[str, Any]) -> str | None:
     metadata: Mapping[str, Any] = body["spec"]["template"].get("metadata") or {}
     return (metadata.get("annotations") or {}).get(RESTARTED_BY)
-
-
-def _obstacle(body: Mapping[str, Any], name: str) -> Hold | None:
-    if body["metadata"].get("deletionTimestamp"):
-        return Hold("TargetGone", f"{name} is being deleted; nothing is changed")
-    if body["spec"].get("paused"):
-        return Hold("TargetPaused", f"{name} is paused (`kubectl rollout resume` ends that): it is left alone")
-    if body["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
-        return Hold("NotRestartable", f"{name} has the update strategy OnDelete: its pods are only replaced by hand")
-    return None

@@ -48,3 +48,14 @@ def stuck(body: Mapping[str, Any]) -> Hold | None:
         if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             return Hold("RolloutStuck", f"the rollout made no progress: {condition.get('message', '')}".rstrip(": "))
     return None
+
+
+def obstacle(body: Mapping[str, Any], name: str) -> Hold | None:
+    """Return why no rollout of the workload can be begun; `name` is how people know it."""
+    if body["metadata"].get("deletionTimestamp"):
+        return Hold("TargetGone", f"{name} is being deleted; nothing is changed")
+    if body["spec"].get("paused"):
+        return Hold("TargetPaused", f"{name} is paused (`kubectl rollout resume` ends that): it is left alone")
+    if body["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
+        return Hold("NotRestartable", f"{name} has the update strategy OnDelete: its pods are only replaced by hand")
+    return None

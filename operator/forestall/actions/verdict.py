@@ -6,8 +6,9 @@ from forestall.api.times import seconds
 from forestall.core.decision import Hold
 
 
-def await_verdict(remediation: Remediation, done: str, now: float) -> Next:
-    """Wait for the verdict of the verification; `done` says what was done, such as `deployment shop/web was restarted`.
+def await_verdict(remediation: Remediation, done: str, now: float, *, undo: str = "it can't be undone") -> Next:
+    """Wait for the verdict of the verification; `done` says what was done, such as `deployment shop/web was restarted`,
+    and `undo` what becomes of that where it did not help.
 
     Without fresh data the waiting ends at the deadline, but never before the policy's time for verification.
     """
@@ -15,9 +16,9 @@ def await_verdict(remediation: Remediation, done: str, now: float) -> Next:
     if helped:
         return End("Succeeded", "Verified", f"{done}, and the risk has fallen")
     if helped is False:
-        return End("Failed", "NotHelped", f"{done}, but that did not lower the risk; it can't be undone")
+        return End("Failed", "NotHelped", f"{done}, but that did not lower the risk; {undo}")
     if now >= _end(remediation, now):
-        return End("Failed", "NotVerified", f"{done}, but no fresh data told whether it helped; it can't be undone")
+        return End("Failed", "NotVerified", f"{done}, but no fresh data told whether it helped; {undo}")
     return Hold("Verifying", f"{done}; the next samples show whether it helped")
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from forestall.api.meta import Between, Conditions, Duration, LabelSelector, Metadata, Model, Resource, Timestamp
 
-ActionName = Literal["Scale", "Restart", "Evict", "Cordon"]
+ActionName = Literal["Scale", "Restart", "Rollback", "Evict", "Cordon"]
 
 
 class Budget(Model):
@@ -30,7 +30,7 @@ class Allowance(Model):
 
     namespaces: LabelSelector = LabelSelector()
     """The namespaces, by label; empty: all."""
-    actions: Annotated[list[ActionName], Field(min_length=1, max_length=8)]
+    actions: Annotated[list[ActionName], Field(min_length=1, max_length=16)]
     """The actions that policies of these namespaces may use."""
 
 
@@ -54,7 +54,8 @@ class GuardrailSpec(Model):
     nodes: NodeLimits | None = None
     """How far nodes may be taken out of service. Where no Guardrail says it: one node."""
     allow: Annotated[list[Allowance], Field(max_length=64)] = []
-    """Which namespaces may use which actions; empty: scale, restart and evict everywhere, cordon nowhere."""
+    """Which namespaces may use which actions; empty: those that change nothing outside of their
+    namespace everywhere, cordon nowhere."""
 
 
 class GuardrailStatus(Model):

@@ -76,9 +76,9 @@ class Intent(Model):
     mode: Mode
     """The policy's mode at that time."""
     from_: Annotated[int | None, Field(alias="from")] = None
-    """For scale: the replicas that were found, and below which is never gone."""
+    """For scale: the replicas that were found, and below which is never gone; for rollback: the newest revision."""
     to: int | None = None
-    """For scale: the replicas that the forecast first asked for."""
+    """For scale: the replicas that the forecast first asked for; for rollback: the previous revision."""
     evidence: Evidence
     """What was known."""
     created: str

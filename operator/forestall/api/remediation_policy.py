@@ -19,7 +19,7 @@ from forestall.api.meta import (
 )
 
 Mode = Literal["Observe", "Approve", "Auto"]
-ACTIONS = ("scale", "restart", "evict", "cordon")
+ACTIONS = ("scale", "restart", "rollback", "evict", "cordon")
 """The fields of a rung that are actions."""
 
 
@@ -85,6 +85,14 @@ class RestartAction(Model):
     """Restart the target by a rolling update, as `kubectl rollout restart` does."""
 
 
+class RollbackAction(Model):
+    """Roll the target back to its previous revision, as `kubectl rollout undo` does, where the risk began soon after a
+    rollout; otherwise the next action of the ladder is asked."""
+
+    within: Annotated[Duration, Between("1m", "7d")] = Duration("1h")
+    """The risk must have begun within this time, from 1m to 7d, after the newest rollout."""
+
+
 class EvictAction(Model):
     """Evict the one pod of the target that the leading indicator's label `pod` names, as its PodDisruptionBudget
     allows; its controller replaces it."""
@@ -118,6 +126,8 @@ class Rung(Model):
     """Raise the replicas of the target."""
     restart: RestartAction | None = None
     """Restart the target by a rolling update."""
+    rollback: RollbackAction | None = None
+    """Roll the target back to its previous revision."""
     evict: EvictAction | None = None
     """Evict the indicator's pod."""
     cordon: CordonAction | None = None

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from forestall.api import API_VERSION, Guardrail, MetricSource, RemediationPolicy, ServiceLevelObjective
+from forestall.api.guardrail import ActionName
 from forestall.api.service_level_objective import ServiceLevelObjectiveSpec
 from forestall.core.duration import exact_duration
 from forestall.errors import InvalidInput
@@ -16,7 +17,7 @@ from forestall.registry import Invalid, Namespace, Registry
 KINDS = (ServiceLevelObjective, RemediationPolicy, Guardrail, MetricSource)
 """What is read; other objects in the same files are passed over."""
 
-_ALLOWED = {"namespaces": {}, "actions": ["Scale", "Restart", "Evict", "Cordon"]}
+_ALLOWED = {"namespaces": {}, "actions": list(get_args(ActionName))}
 
 
 @dataclass(frozen=True, slots=True)

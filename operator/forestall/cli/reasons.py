@@ -54,6 +54,15 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The pod is the only one of its workload that serves, and is not evicted.",
         "Run more replicas, or use restart: a rolling update starts the new pod first.",
     ),
+    "NoRolloutBefore": Reason(
+        "The risk did not begin soon after a rollout, so a rollback does not suit it.",
+        "If the rollout is to blame all the same, raise `rollback.within`, or roll back yourself.",
+    ),
+    "NoRevisions": Reason(
+        "Kubernetes keeps no earlier revision of the target to which it could be rolled back.",
+        "Raise its `revisionHistoryLimit`; only Deployments, StatefulSets and DaemonSets have revisions.",
+    ),
+    "RolloutUnknown": Reason("The target was changed a moment ago, and its newest revision is not known yet."),
     "NotScalable": Reason(
         "The target has no replicas to scale.", "Choose a target with a /scale subresource, or another action."
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from forestall.actions import ACTIONS, Aim, Unsuited
+from forestall.actions import ACTIONS, Aim, Aimed, Unsuited
 from forestall.actions.base import title
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import Evidence, Intent, ObjectRef
@@ -34,6 +34,8 @@ class Case:
     """The objective at risk that this one suffers from."""
     namespace_labels: Mapping[str, str] | None
     """None where the namespace is not known yet."""
+    risk_since: float | None = None
+    """When the episode began (s since the epoch); None outside of one, or where it does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,10 @@ class Proposal:
     act: Act
     cause: Signal
     target: ObjectRef
-    level: int | None
-    """For Scale: what was found, and below which is never gone."""
+    found: int | None
+    """The intent's `from`, such as the replicas below which is never gone."""
+    wanted: int | None
+    """The intent's `to`."""
 
     def intent(self, now: float) -> Intent:
         """Return what the journal begins with."""
@@ -60,8 +64,8 @@ class Proposal:
             target=self.target,
             action=policy.spec.actions[self.act.rung],
             mode=policy.spec.mode,
-            from_=self.level,
-            to=self.act.replicas,
+            from_=self.found,
+            to=self.wanted,
             evidence=Evidence(**cause_of(self.cause).model_dump(), reason=self.act.message),
             created=stamp(now),
             deadline=stamp(now + policy.spec.deadline.seconds),
@@ -128,16 +132,12 @@ class Decider:
         chosen = await self._choose(scene, case, cause, found, Situation(since, now, frozenset()))
         if isinstance(chosen, Hold):
             return chosen
-        act, target = chosen
-        hold = check(await self._context(scene, case, act.action, cause, target, now))
-        return hold or Proposal(
-            case, act, cause, target, found.floor.level if act.action == "Scale" and found.floor else None
-        )
+        return check(await self._context(scene, case, chosen.act.action, cause, chosen.target, now)) or chosen
 
     async def _choose(
         self, scene: Scene, case: Case, cause: Signal, found: Found, situation: Situation
-    ) -> tuple[Act, ObjectRef] | Hold:
-        """Return the first rung that suits the case and what it changes, or why there is none."""
+    ) -> Proposal | Hold:
+        """Return the first rung that suits the case, aimed at what it changes, or why there is none."""
         trigger, rungs = terms.trigger_of(case.policy), terms.rungs_of(case.policy)
         spent = terms.spent(scene.remediations, case.policy, case.slo, case.episode)
         unsuited: Hold | None = None
@@ -148,18 +148,18 @@ class Decider:
                     return found.obstacle
                 return unsuited if unsuited and act.reason == "LadderExhausted" else act
             rung = case.policy.spec.actions[act.rung]
-            aim = Aim(rung, found.ref, dict(cause.labels), situation.risk_since or situation.now)
+            began = min(case.risk_since or situation.now, situation.risk_since or situation.now)
+            aim = Aim(rung, found.ref, dict(cause.labels), began)
             try:
-                target = await ACTIONS[act.action].aim(self._cluster, aim)
+                aimed = await ACTIONS[act.action].aim(self._cluster, aim)
             except ClusterError as error:
                 return Hold("TargetUnknown", f"{act.message}, but what to {act.action.lower()} is not known: {error}")
-            if isinstance(target, Unsuited):
-                unsuited, spent = Hold(target.reason, f"{act.message}, but {target.message}"), spent | {act.rung}
-            elif isinstance(target, Hold):
-                return Hold(target.reason, f"{act.message}, but {target.message}")
+            if isinstance(aimed, Unsuited):
+                unsuited, spent = Hold(aimed.reason, f"{act.message}, but {aimed.message}"), spent | {act.rung}
+            elif isinstance(aimed, Hold):
+                return Hold(aimed.reason, f"{act.message}, but {aimed.message}")
             else:
-                words = act.message if rung.scale else f"{act.message}: {act.action.lower()} {title(target)}"
-                return replace(act, message=words), target
+                return _proposal(case, act, cause, found, aimed)
 
     async def _context(
         self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, now: float
@@ -216,6 +216,16 @@ class Decider:
         out = {str(node["metadata"]["name"]) for node in nodes if node.get("spec", {}).get("unschedulable")}
         soon = {one.spec.intent.target.name for one in scene.remediations if terms.takes_a_node(one)}
         return Nodes(len((out | soon) - {target.name}), terms.most_cordoned(scene.guardrails))
+
+
+def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRef | Aimed) -> Proposal:
+    if act.action == "Scale":
+        return Proposal(case, act, cause, found.ref, found.floor.level if found.floor else None, act.replicas)
+    target = aimed.target if isinstance(aimed, Aimed) else aimed
+    told = replace(act, message=f"{act.message}: {act.action.lower()} {title(target)}")
+    if isinstance(aimed, Aimed):
+        return Proposal(case, told, cause, target, aimed.from_, aimed.to)
+    return Proposal(case, told, cause, target, None, None)
 
 
 def _same_indicator(signals: Sequence[Signal], indicator: str) -> Signal | None:

@@ -146,7 +146,7 @@ class Engine:
         found = replace(found, episode=episode, problem=found.problem or missing)
         decisions, proposals = [], []
         for policy in policies:
-            case = Case(slo, policy, signals, episode.number, victim_of, labels)
+            case = Case(slo, policy, signals, episode.number, victim_of, labels, seconds(episode.since))
             async with self._limit:
                 decision, proposal = await self._decider.decide(scene, case, now)
             decisions.append(decision)

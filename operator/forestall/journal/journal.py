@@ -206,7 +206,7 @@ class Journal:
             # Done or not: the next cycle looks at the world.
             return Turn(recorded, more=False)
         except ClusterError as error:
-            return await self._obstructed(recorded, _refused(error, recorded.spec.intent.target), cycle)
+            return await self._obstructed(recorded, _refused(error, recorded.spec.intent), cycle)
         return await self._made(recorded, cycle)
 
     async def _made(self, current: Remediation, cycle: Cycle) -> Turn:
@@ -226,7 +226,7 @@ class Journal:
         try:
             return await self._action(current).look(self._cluster, current)
         except Forbidden as error:
-            return _refused(error, current.spec.intent.target)
+            return _refused(error, current.spec.intent)
 
     # After the first change
 
@@ -366,10 +366,10 @@ def draft_of(intent: Intent) -> dict[str, Any]:
     }
 
 
-def _refused(error: ClusterError, target: ObjectRef) -> Hold:
+def _refused(error: ClusterError, intent: Intent) -> Hold:
     if not isinstance(error, Forbidden):
         return Hold("Refused", f"the API server refuses the change: {error}")
-    return Hold("Forbidden", f"{error}. {advice(str(error), target)}")
+    return Hold("Forbidden", f"{error}. {advice(str(error), intent.target, intent.action.name)}")
 
 
 def _deadline(remediation: Remediation, now: float) -> float:

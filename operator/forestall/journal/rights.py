@@ -1,6 +1,7 @@
 """What to do about a right that is missing, in words and as a command."""
 
 import re
+from typing import Final
 
 from forestall.actions.base import title
 from forestall.api.remediation import ObjectRef
@@ -8,18 +9,23 @@ from forestall.api.remediation import ObjectRef
 _SUBJECT = re.compile(r"system:serviceaccount:([a-z0-9-]+):([a-z0-9.-]+)")
 
 
-def advice(refusal: str, target: ObjectRef) -> str:
-    """Return how an admin can allow what the API server refused; `refusal` is what it said.
+_SWITCHES: Final = {"Rollback": "workloads.rollback"}
+"""The chart's value without which the role does not allow an action."""
+
+
+def advice(refusal: str, target: ObjectRef, action: str) -> str:
+    """Return how an admin can allow `action` where the API server refused it; `refusal` is what it said.
 
     The chart names its roles after the ServiceAccount: `<name>-workloads`, and `<name>-nodes`.
     """
     if not target.namespace:
         return f"A cluster admin can allow it for {title(target)} by the chart's value `nodes.enabled=true`."
+    also = f". The chart's value `{_SWITCHES[action]}` must allow it too" if action in _SWITCHES else ""
     subject = _SUBJECT.search(refusal)
     if subject is None:
-        return f"An admin of namespace {target.namespace} can allow it by a RoleBinding."
+        return f"An admin of namespace {target.namespace} can allow it by a RoleBinding{also}."
     namespace, name = subject.groups()
     return (
         f"An admin of namespace {target.namespace} can allow it: `kubectl create rolebinding {name}-workloads "
-        f"--clusterrole={name}-workloads --serviceaccount={namespace}:{name} -n {target.namespace}`"
+        f"--clusterrole={name}-workloads --serviceaccount={namespace}:{name} -n {target.namespace}`{also}"
     )

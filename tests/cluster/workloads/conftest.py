@@ -17,7 +17,7 @@ from forestall.demo.kwok import KwokCluster
 from forestall.journal import Journal, Outlook
 from forestall.ports import Cluster
 
-OPT_INS: Final = ("keda",)
+OPT_INS: Final = ("keda", "rollback")
 """The chart's switches for further rights on workloads."""
 
 

@@ -1,9 +1,12 @@
 """Objects, and which measurement is of which indicator."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from forestall.api import Guardrail, MetricSource, RemediationPolicy, ServiceLevelObjective
+from forestall.api.guardrail import ActionName
 from forestall.backtest import objects
 from forestall.backtest.bind import asked, bind
 from forestall.backtest.tables import Column
@@ -68,7 +71,7 @@ def test_policies_only_observe_and_what_is_missing_is_made_up(objective, policy)
     assert (source.name, source.spec.stale_after) == ("lab", "90s")
     assert known.labels("default") is not None
     (guardrail,) = known.all(Guardrail)
-    assert guardrail.spec.allow[0].actions == ["Scale", "Restart", "Evict", "Cordon"]
+    assert guardrail.spec.allow[0].actions == list(get_args(ActionName))
 
 
 def test_a_status_of_the_past_is_forgotten(objective):

@@ -1,0 +1,118 @@
+"""The revisions of a workload: the pod templates that Kubernetes keeps of it, as `kubectl rollout history` lists them.
+
+A Deployment's are its ReplicaSets, those of a StatefulSet or DaemonSet its ControllerRevisions. A revision that is used
+again gets a new number and keeps its age.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Final
+
+from forestall.api.times import seconds
+from forestall.ports import Cluster
+
+_NUMBER: Final = "deployment.kubernetes.io/revision"
+_HASH: Final = "pod-template-hash"
+_RESTARTS: Final = frozenset({"kubectl.kubernetes.io/restartedAt", "forestall.dev/restarted-by"})
+"""Annotations of the pod template that make a new revision of the same template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision of a workload."""
+
+    number: int
+    created: float
+    """When it was first rolled out (s since the epoch)."""
+    template: Mapping[str, Any]
+    """The pod template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The newest change of a workload's pod template, and what was there before."""
+
+    newest: Revision
+    previous: Revision | None
+    """The last revision whose template differs in more than a restart; None where none is kept."""
+    created: float
+    """When the newest template, apart from restarts of it, was first rolled out (s since the epoch)."""
+    reused: bool
+    """Whether it is an older template again: the rollout was a rollback."""
+
+
+async def revisions(cluster: Cluster, body: Mapping[str, Any]) -> list[Revision]:
+    """Return the revisions of a Deployment, StatefulSet or DaemonSet, the newest first.
+
+    Raises:
+        ClusterError: the cluster could not say.
+    """
+    labels = (body["spec"].get("selector") or {}).get("matchLabels") or {}
+    kind, read = ("ReplicaSet", _replica_set) if body["kind"] == "Deployment" else ("ControllerRevision", _revision)
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    found = await cluster.find("apps/v1", kind, body["metadata"]["namespace"], selector)
+    uid = body["metadata"]["uid"]
+    mine = [read(each) for each in found if _controller(each) == uid]
+    return sorted(mine, key=lambda each: each.number, reverse=True)
+
+
+def rollout(known: Sequence[Revision]) -> Rollout | None:
+    """Return what was rolled out last, of revisions that are sorted, the newest first; None where there is none.
+
+    A restart is no rollout: revisions that differ in nothing else count as one.
+    """
+    if not known:
+        return None
+    newest = _bare(known[0].template)
+    same = list(takewhile(lambda each: _bare(each.template) == newest, known))
+    others = known[len(same) :]
+    created = min(each.created for each in same)
+    return Rollout(known[0], next(iter(others), None), created, any(each.created > created for each in others))
+
+
+def is_current(revision: Revision, body: Mapping[str, Any]) -> bool:
+    """Say whether the workload asks for just this revision; it does not while its controller has yet to look."""
+    same: bool = _plain(revision.template) == _plain(body["spec"]["template"])
+    return same
+
+
+def _controller(body: Mapping[str, Any]) -> str | None:
+    owners = body["metadata"].get("ownerReferences") or ()
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
+
+def _replica_set(body: Mapping[str, Any]) -> Revision:
+    metadata, template = body["metadata"], body["spec"]["template"]
+    labels = {key: value for key, value in template["metadata"].get("labels", {}).items() if key != _HASH}
+    number = (metadata.get("annotations") or {}).get(_NUMBER, "0")
+    return Revision(
+        int(number) if number.isdecimal() else 0,
+        _created(metadata),
+        {**template, "metadata": {**template["metadata"], "labels": labels}},
+    )
+
+
+def _revision(body: Mapping[str, Any]) -> Revision:
+    template = body.get("data", {}).get("spec", {}).get("template", {})
+    plain = {key: value for key, value in template.items() if key != "$patch"}
+    return Revision(int(body.get("revision", 0)), _created(body["metadata"]), plain)
+
+
+def _created(metadata: Mapping[str, Any]) -> float:
+    return seconds(metadata.get("creationTimestamp")) or 0.0
+
+
+def _bare(template: Mapping[str, Any]) -> Any:
+    """Return the template without what only restarts it."""
+    metadata = template.get("metadata") or {}
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _RESTARTS}
+    return _plain({**template, "metadata": {**metadata, "annotations": annotations}})
+
+
+def _plain(value: Any) -> Any:
+    """Return a document without what is null or an empty map: two ways to say the same are one."""
+    if isinstance(value, Mapping):
+        inner = {key: _plain(each) for key, each in value.items()}
+        return {key: each for key, each in inner.items() if each is not None and each != {}}
+    return [_plain(each) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,134 @@
+"""Roll a workload back to its previous revision, once, where a risk began soon after a rollout.
+
+The template of the previous revision is put in place of the present one, as `kubectl rollout undo` does. An annotation
+of the workload carries the UID of the Remediation, so that a replay does nothing.
+
+A rollback that did not help stays. The previous revision is the last one that is known to have served; to roll forward
+again would replace every pod a second time while the service is in trouble, and bring back what nobody has looked at.
+The outcome names the command with which a person does so.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from forestall.actions.base import Aim, Aimed, Moment, Move, Next, Unsuited, World, missing, title
+from forestall.actions.merging import difference
+from forestall.actions.ownership import field_owned
+from forestall.actions.revisions import Rollout, is_current, revisions, rollout
+from forestall.actions.rollout import KINDS, complete, obstacle, stuck
+from forestall.actions.verdict import await_verdict
+from forestall.api.remediation import Remediation
+from forestall.core.decision import Hold
+from forestall.core.duration import format_duration
+from forestall.errors import NotFound
+from forestall.ports import Cluster
+
+ROLLED_BACK_BY: Final = "forestall.dev/rolled-back-by"
+_CAUSE: Final = "kubernetes.io/change-cause"
+_TEMPLATE: Final = ("spec", "template")
+
+
+class Rollback:
+    """The action `rollback`."""
+
+    name: ClassVar[str] = "Rollback"
+    undo: ClassVar[str] = "none: the previous revision stays until a person rolls forward"
+    free: ClassVar[bool] = True
+    kept_while_at_risk: ClassVar[bool] = False
+
+    async def aim(self, cluster: Cluster, aim: Aim) -> Aimed | Hold:
+        """Return the workload and its newest and previous revision, if the risk began soon after that rollout."""
+        target, name = aim.workload, title(aim.workload)
+        if target.kind not in KINDS or not target.api_version.startswith("apps/"):
+            return Unsuited("NoRevisions", f"{name} is none of {', '.join(KINDS)}: no revisions of it are kept")
+        body = await cluster.read(target)
+        latest = rollout(await revisions(cluster, body))
+        if latest is None:
+            return Unsuited("NoRevisions", f"no revisions of {name} are kept")
+        if not is_current(latest.newest, body):
+            return Hold("RolloutUnknown", f"the newest revision of {name} is not known yet")
+        unsuited = _unsuited(aim, latest) or field_owned(body, target, _TEMPLATE)
+        if unsuited is not None:
+            return Unsuited(unsuited.reason, unsuited.message)
+        if latest.previous is None:
+            return Unsuited("NoRevisions", f"no earlier revision of {name} is kept to which it could be rolled back")
+        return obstacle(body, name) or Aimed(target, latest.newest.number, latest.previous.number)
+
+    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+        """Return whether the workload was rolled back by this remediation, and how far the rollout is."""
+        target = remediation.spec.intent.target
+        try:
+            body = await cluster.read(target)
+        except NotFound as error:
+            return await missing(cluster, target) or Hold("TargetGone", str(error))
+        done = (body["metadata"].get("annotations") or {}).get(ROLLED_BACK_BY) == remediation.uid
+        held = None if done else await _held(cluster, remediation, body)
+        return held or World(
+            level=int(done),
+            subject=target,
+            resource_version=body["metadata"]["resourceVersion"],
+            settled=done and complete(body),
+            failed=stuck(body) if done else None,
+        )
+
+    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+        """Return the rollback."""
+        intent = remediation.spec.intent
+        what = f"roll {title(world.subject)} back from revision {intent.from_} to {intent.to}"
+        return Move(1, what, intent.evidence.reason, raises=True)
+
+    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+        """Wait for the verdict of the verification."""
+        del recent
+        intent, ref = remediation.spec.intent, world.subject
+        forward = f"kubectl rollout undo {ref.kind.lower()}/{ref.name} -n {ref.namespace} --to-revision={intent.from_}"
+        return await_verdict(
+            remediation,
+            f"{title(ref)} was rolled back to revision {intent.to}",
+            now,
+            undo=f"it stays there; `{forward}` rolls it forward again",
+        )
+
+    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+        """Put the previous template in place, and sign the workload."""
+        del to
+        intent = remediation.spec.intent
+        body = await cluster.read(world.subject)
+        wanted = next((each for each in await revisions(cluster, body) if each.number == intent.to), None)
+        if wanted is None:
+            raise NotFound(f"revision {intent.to} of {title(world.subject)} is gone")
+        cause = f"forestall rolled back from revision {intent.from_} (Remediation {remediation.name})"
+        patch = {
+            "metadata": {"annotations": {ROLLED_BACK_BY: remediation.uid, _CAUSE: cause}},
+            "spec": {"template": difference(body["spec"]["template"], wanted.template)},
+        }
+        await cluster.patch(world.subject, patch, world.resource_version)
+
+
+def _unsuited(aim: Aim, latest: Rollout) -> Unsuited | None:
+    if aim.rung.rollback is None:
+        raise ValueError("the rung is no rollback")
+    within, age = aim.rung.rollback.within, aim.risk_since - latest.created
+    name = title(aim.workload)
+    if latest.reused:
+        return Unsuited("NoRolloutBefore", f"the newest rollout of {name} was a rollback, which is not undone")
+    if age < 0:
+        return Unsuited("NoRolloutBefore", f"the newest rollout of {name} came after the risk had begun")
+    if age > within.seconds:
+        return Unsuited(
+            "NoRolloutBefore",
+            f"the newest rollout of {name} was {format_duration(age)} before the risk began, and the policy blames one "
+            f"of the last {within}",
+        )
+    return None
+
+
+async def _held(cluster: Cluster, remediation: Remediation, body: Mapping[str, Any]) -> Hold | None:
+    """Return why the workload must not be rolled back now, although that was decided."""
+    intent, name = remediation.spec.intent, title(remediation.spec.intent.target)
+    known = await revisions(cluster, body)
+    if not known or known[0].number != intent.from_ or not is_current(known[0], body):
+        return Hold("Superseded", f"another revision of {name} was rolled out since this was decided; it is left alone")
+    if all(each.number != intent.to for each in known):
+        return Hold("NoRevisions", f"revision {intent.to} of {name} is not kept any more")
+    return field_owned(body, intent.target, _TEMPLATE) or obstacle(body, name)

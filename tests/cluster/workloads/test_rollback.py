@@ -1,0 +1,207 @@
+"""A rollback to the previous revision, with the chart's rights, on the real controllers."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from forestall.actions import ACTIONS, Aim, Aimed
+from forestall.actions.rollback import ROLLED_BACK_BY
+from forestall.api.remediation_policy import Rung
+from forestall.core.decision import Hold
+
+ROLLBACK = Rung.model_validate({"rollback": {"within": "1h"}})
+
+
+def workload(kind: str, image: str, **spec: Any) -> dict[str, Any]:
+    labels = {"app": "web"}
+    container = {"name": "main", "image": f"example.com/main:{image}"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    size = {} if kind == "DaemonSet" else {"replicas": 2}
+    if image == "v2":  # what the newer revision adds must go, too
+        container["env"] = [{"name": "MODE", "value": "new"}]  # type: ignore[assignment]
+        template["metadata"]["annotations"] = {"example.com/build": "2"}  # type: ignore[index]
+    body = {"selector": {"matchLabels": labels}, "template": template, **size, **spec}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": body}
+
+
+def roll_out(life, kind: str, image: str, **spec: Any) -> None:
+    life.cluster.apply(workload(kind, image, **spec), namespace=life.namespace)
+    life.cluster.kubectl("rollout", "status", f"{kind}/web", "-n", life.namespace, "--timeout=60s")
+    made = int(time.time())
+    while int(time.time()) == made:  # the age of a revision is known to the second
+        time.sleep(0.05)
+
+
+def template(life, kind: str = "Deployment") -> dict[str, Any]:
+    found: dict[str, Any] = life.cluster.get(kind, "web", life.namespace)["spec"]["template"]
+    return found
+
+
+async def aim(life, kind: str = "Deployment", since: float | None = None) -> Aimed | Hold:
+    target = life.ref("apps/v1", kind, "web")
+    found = await ACTIONS["Rollback"].aim(life.port, Aim(ROLLBACK, target, {}, since or time.time() + 5))
+    assert isinstance(found, Aimed | Hold)
+    return found
+
+
+async def decided(life, kind: str = "Deployment") -> Aimed:
+    """Decide upon a rollback, and write it down."""
+    found = await aim(life, kind)
+    assert isinstance(found, Aimed), found
+    await life.open(found.target, ROLLBACK.dump(), **{"from": found.from_, "to": found.to})
+    return found
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+async def test_the_previous_revision_is_put_back_once(guarded, kind):
+    roll_out(guarded, kind, "v1")
+    before = template(guarded, kind)
+    roll_out(guarded, kind, "v2")
+    found = await decided(guarded, kind)
+    assert (found.from_, found.to) == (2, 1)
+    await guarded.until("Verifying")
+    body = guarded.cluster.get(kind, "web", guarded.namespace)
+    assert body["spec"]["template"] == before
+    assert body["metadata"]["annotations"][ROLLED_BACK_BY] == guarded.remediation.uid
+    assert (
+        "rolled back from revision 2"
+        in guarded.cluster.kubectl("rollout", "history", f"{kind}/web", "-n", guarded.namespace).stdout
+        or kind != "Deployment"
+    )
+    generation = body["metadata"]["generation"]
+    await guarded.cycle(probability=0.1)
+    assert guarded.end == ("Succeeded", "Verified")
+    assert guarded.cluster.get(kind, "web", guarded.namespace)["metadata"]["generation"] == generation
+    again = await aim(guarded, kind)
+    assert isinstance(again, Hold), "what was rolled back is not rolled forward"
+
+
+async def test_a_rollback_that_did_not_help_stays_and_says_how_to_roll_forward(guarded):
+    roll_out(guarded, "Deployment", "v1")
+    roll_out(guarded, "Deployment", "v2")
+    await decided(guarded)
+    await guarded.until("Verifying")
+    await guarded.cycle(400)
+    assert guarded.end == ("Failed", "NotHelped")
+    message = guarded.remediation.status.message
+    command = message[message.index("kubectl rollout undo") :].partition("`")[0]
+    assert template(guarded)["spec"]["containers"][0]["image"].endswith("v1")
+    guarded.cluster.kubectl(*command.split()[1:])
+    assert template(guarded)["spec"]["containers"][0]["image"].endswith("v2")
+
+
+async def test_a_rollout_that_hangs_is_rolled_back_too(guarded):
+    roll_out(guarded, "Deployment", "v1")
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "2"}}}
+    guarded.cluster.apply(quota, namespace=guarded.namespace)
+    full = "jsonpath={.status.used.pods}=2"
+    guarded.cluster.kubectl("wait", f"--for={full}", "resourcequota/full", "-n", guarded.namespace, "--timeout=30s")
+    guarded.cluster.apply(workload("Deployment", "v2"), namespace=guarded.namespace)
+    updated = "jsonpath={.status.observedGeneration}=2"
+    guarded.cluster.kubectl("wait", f"--for={updated}", "deployment/web", "-n", guarded.namespace, "--timeout=30s")
+    await decided(guarded)
+    await guarded.until("Verifying")
+    assert template(guarded)["spec"]["containers"][0]["image"].endswith("v1")
+
+
+async def test_a_restart_in_between_is_no_rollout(guarded):
+    roll_out(guarded, "Deployment", "v1")
+    roll_out(guarded, "Deployment", "v2")
+    guarded.cluster.kubectl("rollout", "restart", "deployment/web", "-n", guarded.namespace)
+    guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=60s")
+    found = await decided(guarded)
+    assert (found.from_, found.to) == (3, 1)
+    await guarded.until("Verifying")
+    assert template(guarded)["spec"]["containers"][0]["image"].endswith("v1")
+
+
+async def test_only_a_rollout_shortly_before_the_risk_is_to_blame(guarded):
+    roll_out(guarded, "Deployment", "v1")
+    first = await aim(guarded)
+    assert isinstance(first, Hold)
+    assert first.reason == "NoRevisions"
+    roll_out(guarded, "Deployment", "v2")
+    for since in (time.time() + 4000, time.time() - 4000):
+        found = await aim(guarded, since=since)
+        assert isinstance(found, Hold)
+        assert found.reason == "NoRolloutBefore"
+
+
+async def test_a_kind_without_revisions_is_not_rolled_back(guarded):
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}}
+    guarded.cluster.apply(config, namespace=guarded.namespace)
+    target = guarded.ref("v1", "ConfigMap", "web")
+    found = await ACTIONS["Rollback"].aim(guarded.port, Aim(ROLLBACK, target, {}, time.time()))
+    assert isinstance(found, Hold)
+    assert found.reason == "NoRevisions"
+
+
+async def test_a_template_that_gitops_applies_is_left_to_it(guarded):
+    roll_out(guarded, "Deployment", "v1")
+    body = json.dumps(workload("Deployment", "v2"))
+    options = ("--server-side", "--force-conflicts", "--field-manager=argocd", "-n", guarded.namespace, "-f", "-")
+    guarded.cluster.kubectl("apply", *options, stdin=body)
+    guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=60s")
+    found = await aim(guarded)
+    assert isinstance(found, Hold)
+    assert found.reason == "FieldOwned"
+    assert "argocd" in found.message
+
+
+async def test_a_rollout_that_somebody_makes_meanwhile_is_left_alone(guarded):
+    roll_out(guarded, "Deployment", "v1")
+    roll_out(guarded, "Deployment", "v2")
+    await decided(guarded)
+    roll_out(guarded, "Deployment", "v3")
+    await guarded.cycle()
+    assert guarded.end == ("Aborted", "Superseded")
+    assert template(guarded)["spec"]["containers"][0]["image"].endswith("v3")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("rollout", "pause", "deployment/web"), "TargetPaused"),
+        (("delete", "deployment/web"), "TargetGone"),
+    ],
+)
+async def test_a_target_that_is_paused_or_gone_is_left_alone(guarded, change, reason):
+    roll_out(guarded, "Deployment", "v1")
+    roll_out(guarded, "Deployment", "v2")
+    await decided(guarded)
+    guarded.cluster.kubectl(*change, "-n", guarded.namespace)
+    await guarded.cycle()
+    assert guarded.end == ("Aborted", reason)
+
+
+async def test_a_revision_that_is_gone_is_not_guessed(guarded):
+    roll_out(guarded, "Deployment", "v1")
+    roll_out(guarded, "Deployment", "v2")
+    await decided(guarded)
+    listed = json.loads(guarded.cluster.kubectl("get", "replicasets", "-n", guarded.namespace, "-o", "json").stdout)
+    (old,) = [each["metadata"]["name"] for each in listed["items"] if not each["spec"]["replicas"]]
+    guarded.cluster.kubectl("delete", "replicaset", old, "-n", guarded.namespace)
+    await guarded.cycle()
+    assert guarded.end == ("Aborted", "NoRevisions")
+
+
+async def test_a_target_that_was_made_anew_is_left_alone(guarded):
+    roll_out(guarded, "Deployment", "v1")
+    roll_out(guarded, "Deployment", "v2")
+    await decided(guarded)
+    guarded.cluster.kubectl("delete", "deployment/web", "-n", guarded.namespace)
+    roll_out(guarded, "Deployment", "v2")
+    await guarded.cycle()
+    assert guarded.end == ("Aborted", "TargetReplaced")
+
+
+async def test_without_the_switch_the_missing_right_is_named(guarded, cluster, namespace):
+    roll_out(guarded, "Deployment", "v1")
+    roll_out(guarded, "Deployment", "v2")
+    await decided(guarded)
+    cluster.kubectl("delete", "rolebinding", "forestall-workloads", "-n", namespace)
+    await guarded.cycle()
+    assert guarded.end == ("Failed", "Forbidden")
+    assert "workloads.rollback" in guarded.remediation.status.message
