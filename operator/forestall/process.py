@@ -30,6 +30,8 @@ from forestall.web import AtRisk, Health, Telemetry, WebServer
 LEASE = "forestall"
 _CYCLE_LIMIT = 4
 """After how many intervals a cycle is given up; the next one begins anew from what is written down."""
+_LOOK_AGAIN = 0.2
+"""Seconds between two looks at whether the objects have been read, after the start."""
 
 _log = structlog.get_logger(__name__)
 
@@ -127,10 +129,11 @@ class Loop:
         """
         while True:
             began, standing_by = time.monotonic(), self._elector.stands_by
-            if self._registry.synced:
-                await self._cycle(interval)
-            else:
+            if not self._registry.synced:
                 self._health.beat()
+                await asyncio.sleep(_LOOK_AGAIN)
+                continue
+            await self._cycle(interval)
             left = max(0.0, interval - (time.monotonic() - began))
             if standing_by:
                 with contextlib.suppress(TimeoutError):
