@@ -1,0 +1,66 @@
+"""`python -m benchmarks.safety`: what the operator does when everything around it fails, as a table and as JSON.
+
+Each figure is measured on a real control plane, by processes that are really killed, stopped and cut off. `--quick`
+takes a few minutes, and is run by the cluster tests; the counts of the whole run are the project's promises.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks.safety import crashes, leaders
+from benchmarks.safety.arena import Arena, arena
+
+
+class Measure(Protocol):
+    """Returns figures, and under `holds` whether they are what they must be."""
+
+    def __call__(self, arena: Arena, *, quick: bool) -> Coroutine[Any, Any, dict[str, Any]]: ...
+
+
+MEASURES: Mapping[str, Measure] = {
+    "crashes": crashes.measure,
+    "leaders": leaders.measure,
+}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer of everything")
+    parser.add_argument("--only", choices=MEASURES, action="append", help="only this one; may be repeated")
+    parser.add_argument("--kubeconfig", type=Path, help="of a cluster without forestall that may be worn out")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/safety.json"))
+    options = parser.parse_args()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    result = json.loads(options.output.read_text()) if options.only and options.output.exists() else {}
+    with arena(options.kubeconfig) as place:
+        for name in options.only or MEASURES:
+            began = time.monotonic()
+            result[name] = asyncio.run(MEASURES[name](place, quick=options.quick))
+            result[name] |= {"quick": options.quick, "wallSeconds": round(time.monotonic() - began)}
+            result["machine"] = {"cores": os.cpu_count(), "python": platform.python_version()}
+            options.output.write_text(json.dumps(result, indent=1) + "\n")
+            print(f"\n{name}")
+            _print(result[name])
+    print(f"\nwritten to {options.output}")
+    sys.exit(0 if all(result[name]["holds"] for name in options.only or MEASURES) else 1)
+
+
+def _print(figures: Mapping[str, Any], path: str = "") -> None:
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            _print(value, f"{path}{name} ")
+        elif not isinstance(value, list):
+            print(f"  {path + name:60} {value}")
+
+
+if __name__ == "__main__":
+    main()

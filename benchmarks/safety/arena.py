@@ -1,0 +1,189 @@
+"""Where the operator is tried: a control plane with the chart, a Prometheus whose series can be set, its process."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from forestall.demo.kwok import KwokCluster
+from forestall.demo.ports import free_ports
+from forestall.demo.programs import Programs, find_programs
+from forestall.demo.prometheus import PrometheusServer
+from forestall.demo.provider import local_cluster
+from forestall.demo.remote_write import Series
+from forestall.demo.workspace import Workspace
+from forestall.errors import CommandFailed
+
+Body = dict[str, Any]
+API = "forestall.dev/v1alpha1"
+OPERATOR = "forestall-system"
+ACCOUNT = "forestall"
+_CHART = Path(__file__).resolve().parents[2] / "charts" / "forestall"
+_VALUES = ("--set", "replicas=0", "--set", "workloads.clusterWide=true", "--set", "nodes.enabled=true")
+
+
+class Arena:
+    """A cluster with the chart, in which the operator may act everywhere, and a workspace for what runs beside it."""
+
+    def __init__(self, cluster: KwokCluster, programs: Programs, workspace: Workspace) -> None:
+        self.cluster = cluster
+        self.programs = programs
+        self.workspace = workspace
+
+    def apply(self, kind: str, name: str, spec: Body, namespace: str = "default", **metadata: Any) -> None:
+        """Create or change one of forestall's own objects."""
+        body = {"apiVersion": API, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+        self.cluster.apply(body, namespace=namespace)
+
+    @contextmanager
+    def namespace(self, name: str) -> Iterator[str]:
+        """Have a namespace for the body."""
+        self.cluster.kubectl("create", "namespace", name)
+        try:
+            yield name
+        finally:
+            self.cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+    def kubeconfig(self, url: str, name: str) -> Path:
+        """Return a kubeconfig file that reaches the API server through a plain-text proxy as the operator."""
+        token = self.cluster.kubectl("create", "token", ACCOUNT, "-n", OPERATOR, "--duration=12h").stdout.strip()
+        path = self.workspace.path / f"{name}.kubeconfig"
+        path.write_text(json.dumps(plain_kubeconfig(url, OPERATOR, token)))
+        return path
+
+    def operate(self, name: str, kubeconfig: Path, interval: str) -> "Operator":
+        """Start the operator."""
+        return Operator(self.workspace, name, kubeconfig, interval)
+
+
+class Operator:
+    """One process of `forestall run`."""
+
+    def __init__(self, workspace: Workspace, name: str, kubeconfig: Path, interval: str) -> None:
+        (port,) = free_ports(1)
+        self._workspace = workspace
+        self._name = name
+        self._url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "forestall", "run", "--kubeconfig", str(kubeconfig), "--namespace", OPERATOR]
+        command += ["--identity", name, "--interval", interval, "--listen", f"127.0.0.1:{port}"]
+        self.process: subprocess.Popen[bytes] = workspace.start(name, command)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the process has ended."""
+        return self.process.poll() is not None
+
+    async def until_ready(self, seconds: float = 90.0) -> None:
+        """Wait until it has read everything and has finished a cycle."""
+        try:
+            await until(lambda: asyncio.to_thread(self._ready), seconds, "an operator is ready")
+        except TimeoutError:
+            print(self.last_words(), file=sys.stderr)
+            raise
+
+    def _ready(self) -> bool:
+        try:
+            text = requests.get(f"{self._url}/metrics", timeout=2).text
+            return requests.get(f"{self._url}/readyz", timeout=2).ok and "forestall_cycle_seconds_count 0.0" not in text
+        except requests.RequestException:
+            return False
+
+    def stop(self) -> None:
+        """End it."""
+        self._workspace.stop(self.process)
+
+    def last_words(self) -> str:
+        """Return the end of what it printed."""
+        return self._workspace.last_words(self._name)
+
+
+class Signals:
+    """A Prometheus, and series that keep the values they were last given."""
+
+    def __init__(self, arena: Arena) -> None:
+        self._server = PrometheusServer(arena.workspace, arena.programs, past_days=1)
+        self._values: dict[tuple[str, str], float] = {}
+        self._stop = threading.Event()
+        self.url = ""
+
+    def set(self, name: str, app: str, value: float) -> None:
+        """Let the series `name{app=…}` have this value from now on."""
+        self._values[name, app] = value
+        if self.url:
+            self._server.write([_sample(name, app, value)])
+
+    @contextmanager
+    def live(self) -> Iterator["Signals"]:
+        """Write all series again and again while the body runs."""
+        with self._server:
+            self.url = self._server.url
+            writer = threading.Thread(target=self._write, daemon=True)
+            writer.start()
+            try:
+                yield self
+            finally:
+                self._stop.set()
+                writer.join()
+
+    def _write(self) -> None:
+        while not self._stop.wait(1.0):
+            with suppress(CommandFailed):
+                self._server.write(_sample(*key, value) for key, value in list(self._values.items()))
+
+
+def _sample(name: str, app: str, value: float) -> Series:
+    return Series({"__name__": name, "app": app}, [time.time()], [value])
+
+
+@contextmanager
+def arena(kubeconfig: Path | None, *, nodes: int = 3) -> Iterator[Arena]:
+    """Start a control plane, or use one that runs, and install the chart."""
+    programs = find_programs()
+    with ExitStack() as closing:
+        workspace = closing.enter_context(Workspace("safety"))
+        if kubeconfig is None:
+            cluster: KwokCluster = closing.enter_context(local_cluster(programs, nodes=nodes))
+        else:
+            cluster = KwokCluster(kubeconfig, programs, workspace.path)
+        install = ("upgrade", "forestall", _CHART, "--install", "--namespace", OPERATOR, "--create-namespace")
+        cluster.helm(*install, *_VALUES, "--take-ownership", "--force-conflicts", "--wait")
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        yield Arena(cluster, programs, workspace)
+
+
+def plain_kubeconfig(url: str, namespace: str = "default", token: str = "") -> Body:
+    """Return a kubeconfig for an API server behind a plain-text proxy."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "proxy", "cluster": {"server": url}}],
+        "users": [{"name": "proxy", "user": {"token": token} if token else {}}],
+        "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy", "namespace": namespace}}],
+        "current-context": "proxy",
+    }
+
+
+async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float, what: str) -> float:
+    """Wait until a condition holds; return how long that took (s).
+
+    Raises:
+        TimeoutError: it did not hold in time.
+    """
+    began = time.monotonic()
+    while True:
+        found = condition()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return time.monotonic() - began
+        if time.monotonic() - began > seconds:
+            raise TimeoutError(f"{what}: not within {seconds:g} s")
+        await asyncio.sleep(0.05)

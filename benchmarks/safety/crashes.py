@@ -1,0 +1,257 @@
+"""Processes that are killed at their writes, and answers that are lost after the commit: is anything done twice?
+
+Many Remediations live at once in one process, on a clock that runs faster than the wall's. What the journal says is
+held against every state that the API server's watch showed of the targets.
+"""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import web
+from benchmarks.safety.arena import ACCOUNT, OPERATOR, Arena
+from benchmarks.safety.proxy import Fault, Proxy
+from benchmarks.safety.trials import TRIALS, Body, Trial, levels
+from benchmarks.safety.witness import Witness
+
+from forestall.actions.cordon import CORDONED_BY
+from forestall.adapters.kubernetes import Access
+from forestall.api import Remediation
+from forestall.api.times import seconds, stamp
+
+SPEED = 10
+"""How much faster the clock runs than the wall's: 1.5 s are left for what may still be under way, and not 15."""
+DEADLINE = 180.0
+LATE = 60.0
+TARGETS = 24
+AT_ONCE = 2
+"""Actions that are tried at the same time."""
+MOST_ROUNDS = 12
+_MOODS = ("calms",) * 7 + ("lasts",) * 2 + ("blind",)
+_PROGRAM = Path(__file__).with_name("mortal.py")
+
+
+@dataclass
+class Tally:
+    """What came of all lives of one action."""
+
+    struck: int = 0
+    """Kills, or answers that were lost."""
+    how: Counter[str] = field(default_factory=Counter)
+    lives: int = 0
+    duplicates: int = 0
+    """Changes of the world that no step of the journal accounts for."""
+    unmade: int = 0
+    """Steps that the journal calls done, and the world never saw."""
+    late: int = 0
+    """Lives that did not end within a minute of their deadline."""
+    latest_s: float = -float("inf")
+    """The end that came last after, or soonest before, its deadline."""
+    orphans: int = 0
+    """Nodes that were left cordoned."""
+    ends: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def holds(self) -> bool:
+        """Whether all is as it should be."""
+        return not (self.duplicates or self.unmade or self.late or self.orphans) and self.struck > 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures."""
+        return {
+            "struck": self.struck,
+            "how": dict(self.how),
+            "remediations": self.lives,
+            "duplicateEffects": self.duplicates,
+            "stepsNeverMade": self.unmade,
+            "orphanCordons": self.orphans,
+            "endedLate": self.late,
+            "latestEndAfterDeadlineS": round(self.latest_s, 1),
+            "ends": dict(self.ends),
+        }
+
+
+class Round:
+    """One life for each target, begun at once."""
+
+    def __init__(self, trial: Trial, namespace: str, targets: Sequence[Body], episode: int, now: float) -> None:
+        owner = {"apiVersion": "forestall.dev/v1alpha1", "namespace": namespace, "name": "web"}
+        self.clock = {"start": now, "speed": SPEED}
+        self.intents = [
+            {
+                "policy": {**owner, "kind": "RemediationPolicy", "uid": "p-1"},
+                "objective": {**owner, "kind": "ServiceLevelObjective", "uid": "o-1"},
+                "episode": episode,
+                "target": target,
+                "action": trial.rung,
+                "mode": "Auto",
+                "evidence": {"indicator": "load", "reason": "load is forecast to pass its limit"},
+                "created": stamp(now),
+                "deadline": stamp(now + DEADLINE),
+                "verifyWithin": "30s",
+                **trial.numbers,
+            }
+            for target in targets
+        ]
+
+
+class Crashes:
+    """Tries one action until it was struck often enough."""
+
+    def __init__(self, arena: Arena, trial: Trial, seed: int) -> None:
+        self._arena = arena
+        self._cluster = arena.cluster
+        self._trial = trial
+        self._dice = random.Random(seed)
+        self._namespace = f"{trial.name}-{uuid4().hex[:6]}"
+
+    async def kill(self, wanted: int, targets: int) -> Tally:
+        """Kill the process `wanted` times, each at a random write."""
+        tally = Tally()
+        kubeconfig = await asyncio.to_thread(self._cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+
+        async def one(round_: Round, moods: dict[str, str]) -> None:
+            while True:
+                how = self._dice.choice(("before", "in flight", "after"))
+                at = self._dice.randint(1, 6) if tally.struck < wanted else -1
+                killed = {"at": at, "how": how, "seed": self._dice.random()}
+                if await self._order(kubeconfig, round_, moods, killed) == 0:
+                    return
+                tally.struck += 1
+                tally.how[how] += 1
+
+        await self._try(one, tally, wanted, targets)
+        return tally
+
+    async def lose(self, wanted: int, targets: int) -> Tally:
+        """Lose the answers of `wanted` writes after the server has committed them."""
+        tally = Tally()
+        login = (await Access.find(str(self._cluster.kubeconfig))).login()
+        proxy = Proxy(login.server, login.ca_path)
+
+        def fault(request: web.BaseRequest) -> Fault | None:
+            lost = request.method != "GET" and tally.struck < wanted and self._dice.random() < 0.3
+            tally.struck += lost
+            return "lose" if lost else None
+
+        proxy.fault = fault
+        async with proxy.serve():
+            kubeconfig = await asyncio.to_thread(self._arena.kubeconfig, proxy.url, self._namespace)
+
+            async def one(round_: Round, moods: dict[str, str]) -> None:
+                never = {"at": -1, "how": "never", "seed": 0}
+                while await self._order(kubeconfig, round_, moods, never) != 0:
+                    raise RuntimeError("the process ended by itself")
+
+            await self._try(one, tally, wanted, targets)
+        return tally
+
+    async def _try(self, one: Any, tally: Tally, wanted: int, count: int) -> None:
+        trial, namespace = self._trial, self._namespace
+        await asyncio.to_thread(self._cluster.kubectl, "create", "namespace", namespace)
+        targets = await asyncio.to_thread(trial.prepare, self._cluster, namespace, count)
+        journal = f"/apis/forestall.dev/v1alpha1/namespaces/{namespace}/remediations"
+        access = await Access.find(str(self._cluster.kubeconfig))
+        async with Witness(access, trial.path(namespace), journal).watching() as witness, self._server():
+            for episode in range(1, MOST_ROUNDS + 1):
+                round_ = Round(trial, namespace, targets, episode, time.time())
+                moods = {target["name"]: self._dice.choice(_MOODS) for target in targets}
+                await one(round_, moods)
+                if tally.struck >= wanted:
+                    break
+            await witness.settle()
+            self._judge(witness, targets, tally)
+        await asyncio.to_thread(self._cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
+
+    @asynccontextmanager
+    async def _server(self) -> AsyncIterator[None]:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, str(_PROGRAM), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert self._process.stdout is not None
+            await self._process.stdout.readline()  # it is ready
+            yield
+        finally:
+            self._process.kill()
+            await self._process.wait()
+
+    async def _order(self, kubeconfig: Path, round_: Round, moods: dict[str, str], killed: dict[str, Any]) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        order = {
+            "kubeconfig": str(kubeconfig),
+            "namespace": self._namespace,
+            "intents": round_.intents,
+            "moods": moods,
+            "clock": round_.clock,
+            "killed": killed,
+        }
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        answer = await self._process.stdout.readline()
+        code = int(answer)
+        if code not in (0, -9):
+            raise RuntimeError(f"the process that leads ended with {code}")
+        return code
+
+    def _judge(self, witness: Witness, targets: Sequence[Body], tally: Tally) -> None:
+        lives = [
+            Remediation.read(states[-1]) for key, states in witness.states.items() if key.startswith("Remediation/")
+        ]
+        tally.lives = len(lives)
+        for life in lives:
+            tally.ends[f"{life.status.phase}: {life.status.reason}"] += 1
+            end = seconds(life.status.ended)
+            after = float("inf") if end is None else end - (seconds(life.spec.intent.deadline) or 0.0)
+            tally.late += after > LATE
+            tally.latest_s = max(tally.latest_s, after)
+        for target in targets:
+            key = self._trial.key(self._namespace, target["name"])
+            mine = [life for life in lives if life.spec.intent.target.uid == target["uid"]]
+            world = Counter(levels(self._trial, witness.changes(key, self._trial.level)))
+            named = self._trial.name in ("restart", "cordon")
+            said = Counter(
+                (life.uid if named else "", step.from_, step.to)
+                for life in mine
+                for step in life.status.steps
+                if step.done
+            )
+            tally.duplicates += (world - said).total()
+            tally.unmade += (said - world).total()
+            tally.orphans += self._trial.kind == "Node" and _is_marked(witness.states[key][-1])
+
+
+def _is_marked(node: Body) -> bool:
+    return bool(node["spec"].get("unschedulable")) or CORDONED_BY in (node["metadata"].get("annotations") or {})
+
+
+async def measure(arena: Arena, *, quick: bool, trials: Sequence[str] = tuple(TRIALS)) -> dict[str, Any]:
+    """Strike every action, by kills and by lost answers."""
+    wanted, targets = (15, 4) if quick else (200, TARGETS)
+    at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str, way: str, seed: int) -> Tally:
+        async with at_once:
+            crashes = Crashes(arena, TRIALS[name], seed)
+            return await (crashes.kill if way == "killed" else crashes.lose)(wanted, targets)
+
+    # Nodes are everybody's: two trials of one action would meet on them.
+    tallies: dict[str, dict[str, Tally]] = {}
+    for way in ("killed", "answersLost"):
+        found = await asyncio.gather(*(one(name, way, seed) for seed, name in enumerate(trials)))
+        tallies[way] = dict(zip(trials, found, strict=True))
+    return {
+        "clockSpeed": SPEED,
+        "deadlineS": DEADLINE,
+        "holds": all(tally.holds for each in tallies.values() for tally in each.values()),
+        **{way: {name: tally.as_json() for name, tally in each.items()} for way, each in tallies.items()},
+    }

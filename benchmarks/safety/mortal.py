@@ -1,0 +1,146 @@
+"""A program that drives many Remediations on a real API server and dies on the way; `crashes.py` runs it.
+
+It reads one JSON object a line, an order: `kubeconfig`, `namespace`, the `intents` that are to be carried out, the
+`moods` that tell how each risk goes on, a `clock` that runs faster than the wall's, and `killed`: at which write, and
+how. Each order is carried out by a fork, so that the imports are paid once. It knows nothing of the forks before it: it
+finds what they left behind at the API server, as a new leader does. The answer is one line: the signal that ended the
+fork, or 0.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+from typing import Any
+
+from forestall.actions import Outlook
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+from forestall.api import API_VERSION, Remediation
+from forestall.api.remediation import Intent
+from forestall.errors import ClusterError
+from forestall.journal import Journal, name_of
+
+LONGEST_S = 240
+CYCLE = 10.0
+"""Seconds of the sped-up clock from one cycle to the next."""
+IN_FLIGHT_S = 0.012
+"""The longest that a process lives on after it has begun to send the fatal write."""
+
+
+class MortalCluster(KubernetesCluster):
+    """A cluster that the process does not survive: `how` is before, after or in flight of the write that kills it."""
+
+    writes_left = -1
+    how = "never"
+
+    async def _request(self, method: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        if method == "GET":
+            return await super()._request(method, *args, **kwargs)
+        self.writes_left -= 1
+        fatal = self.writes_left == 0
+        if fatal and self.how == "before":
+            _die()
+        if fatal and self.how == "in flight":
+            asyncio.get_running_loop().call_later(random.uniform(0, IN_FLIGHT_S), _die)
+        answer = await super()._request(method, *args, **kwargs)
+        if fatal and self.how == "after":
+            _die()
+        return answer
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Leader:
+    """What leads until it is killed."""
+
+    def __init__(self, cluster: MortalCluster, order: dict[str, Any]) -> None:
+        self._cluster = cluster
+        self._journal = Journal(cluster)
+        self._namespace: str = order["namespace"]
+        self._intents = {name_of(intent): intent for intent in map(Intent.model_validate, order["intents"])}
+        self._moods: dict[str, str] = order["moods"]
+        self._clock: dict[str, float] = order["clock"]
+
+    async def lead(self) -> None:
+        """Run cycles until every intent has come to its end."""
+        while True:
+            began = time.monotonic()
+            if await self._cycle():
+                return
+            await asyncio.sleep(max(0.0, CYCLE / self._clock["speed"] - (time.monotonic() - began)))
+
+    def _now(self) -> float:
+        return self._clock["start"] + (time.time() - self._clock["start"]) * self._clock["speed"]
+
+    async def _cycle(self) -> bool:
+        try:
+            found = await self._cluster.find(API_VERSION, Remediation.KIND, self._namespace)
+        except ClusterError:
+            return False
+        known = {body["metadata"]["name"]: Remediation.read(body) for body in found}
+        ended = await asyncio.gather(*(self._one(name, known.get(name)) for name in self._intents))
+        return all(ended)
+
+    async def _one(self, name: str, life: Remediation | None) -> bool:
+        try:
+            life = life or await self._journal.open(self._intents[name])
+            if not life.ended:
+                now = self._now()
+                view = outlook(life, self._moods[life.spec.intent.target.name], now)
+                life = await self._journal.advance(life, view, _allow, now)
+        except ClusterError:
+            return False
+        return life.ended
+
+
+async def _allow(_: Remediation) -> None:
+    """Let everything pass: no guard is tried here."""
+
+
+def outlook(life: Remediation, mood: str, now: float) -> Outlook:
+    """Return what a cycle says about a risk that calms down once something was done, or lasts, or can't be seen."""
+    seen = life.status.completed is None or mood == "lasts"
+    if not seen and mood == "blind":
+        return Outlook(fresh=False, probability=float("nan"), breached=False, sampled_at=now - 3600)
+    if seen:
+        needed = 5 if life.spec.intent.action.name == "Scale" and life.status.completed is None else 6
+        return Outlook(
+            fresh=True, probability=0.9, breached=False, sampled_at=now, replicas_forecast=needed, replicas_observed=4
+        )
+    return Outlook(
+        fresh=True, probability=0.0, breached=False, sampled_at=now, replicas_forecast=1, replicas_observed=1
+    )
+
+
+async def live(order: dict[str, Any]) -> None:
+    """Carry out one order."""
+    async with Api(await Access.find(order["kubeconfig"])) as api:
+        cluster = MortalCluster(api, Recorder(api, "bench"), order["namespace"])
+        killed = order["killed"]
+        random.seed(killed["seed"])
+        cluster.writes_left, cluster.how = killed["at"], killed["how"]
+        await Leader(cluster, order).lead()
+
+
+def main() -> None:
+    """Say that the imports are done, and answer each order."""
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(LONGEST_S)
+            asyncio.run(live(json.loads(line)))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""What the operator does when everything around it fails: the figures of `benchmarks/safety`, with small counts."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forestall.demo.programs import Programs
+from forestall.demo.provider import local_cluster
+
+LONGEST_S = 280
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(programs: Programs) -> Iterator[Path]:
+    """A control plane to be worn out: its admission policies would keep other tests from playing the operator."""
+    with local_cluster(programs, nodes=3) as cluster:
+        yield cluster.kubeconfig
+
+
+@pytest.mark.parametrize("figure", ["crashes", "leaders"])
+def test_it_holds(figure: str, kubeconfig: Path, root: Path, tmp_path: Path) -> None:
+    output = tmp_path / "safety.json"
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.safety", "--quick", "--only", figure]
+    command += ["--output", output, "--kubeconfig", kubeconfig]
+    done = subprocess.run(command, check=False, cwd=root, capture_output=True, text=True, timeout=LONGEST_S)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-4000:]}"
+    assert json.loads(output.read_text())[figure]["holds"] is True
