@@ -1,9 +1,11 @@
 """The chart's admission policies: nobody gets through forestall what they could not do themselves."""
 
 import json
+import os
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ OBJECTS = {
     "policy": policy("Auto", SCALE, name="policy"),
     "source": document("MetricSource", "source", {"url": "http://prometheus:9090"}),
     "guardrail": document("Guardrail", "guardrail", {}),
-    "pause": document("Pause", "pause", {}),
+    "pause": document("Pause", "pause", {"until": "2026-01-01T00:00:00Z"}),
 }
 
 
@@ -251,6 +253,68 @@ def test_the_whole_cluster_is_paused_in_ones_own_name(tenancy: Tenancy) -> None:
     )
     for user in ("viewer", "editor", "admin"):
         assert "Forbidden" in tenancy.patch(user, "grail/guardrail", pause()), "not by a role of a namespace"
+
+
+@pytest.fixture(scope="module")
+def person(
+    tenancy: Tenancy, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `forestall` as somebody with a token of their own, who has the role `edit` or `admin` in `shop`."""
+    folder = tmp_path_factory.mktemp("people")
+    view = json.loads(tenancy.plane.kubectl("config", "view", "--raw", "--flatten", "-o", "json").stdout)
+    for role in ("edit", "admin"):
+        name = f"person-{role}"
+        tenancy.plane.kubectl("create", "serviceaccount", name, "-n", "shop")
+        options = (f"--serviceaccount=shop:{name}", f"--clusterrole={role}")
+        tenancy.plane.kubectl("create", "rolebinding", name, "-n", "shop", *options)
+        token = tenancy.plane.kubectl("create", "token", name, "-n", "shop").stdout.strip()
+        view["users"] = [{"name": "me", "user": {"token": token}}]
+        view["contexts"][0]["context"] |= {"user": "me", "namespace": "shop"}
+        (folder / role).write_text(json.dumps(view))
+
+    def run(role: str, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "KUBECONFIG": str(folder / role), "NO_COLOR": "1"}
+        command = [sys.executable, "-m", "forestall", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+def test_people_decide_and_comment_by_commands_in_their_own_names(tenancy: Tenancy, person: Any) -> None:
+    entry = JOURNAL | {"metadata": {"name": "asked"}}
+    tenancy.plane.kubectl("create", "-n", "shop", "-f", "-", f"--as={OPERATOR}", stdin=json.dumps(entry))
+
+    refused = person("edit", "approve", "asked")
+    assert refused.returncode == 1
+    assert "You (system:serviceaccount:shop:person-edit) may not decide" in refused.stderr
+    assert person("admin", "approve", "asked", "--comment", "go").returncode == 0
+    assert "was approved by system:serviceaccount:shop:person-admin" in person("admin", "reject", "asked").stderr
+    assert person("edit", "feedback", "asked", "false-alarm").returncode == 0
+
+    body = tenancy.plane.get("remediation", "asked", "shop")
+    assert body["spec"]["approval"]["by"] == "system:serviceaccount:shop:person-admin"
+    assert body["spec"]["feedback"] == {
+        "verdict": "FalseAlarm",
+        "by": "system:serviceaccount:shop:person-edit",
+        "at": body["spec"]["feedback"]["at"],
+        "comment": "",
+    }
+    managers = tenancy.plane.kubectl(
+        "get", "remed", "asked", "-n", "shop", "--show-managed-fields", "-o", "json"
+    ).stdout
+    assert "forestall-cli" in {each["manager"] for each in json.loads(managers)["metadata"]["managedFields"]}
+
+
+def test_people_pause_what_is_theirs(tenancy: Tenancy, person: Any) -> None:
+    assert person("edit", "pause", "--reason", "an incident").returncode == 1, "the cluster is not an editor's"
+    assert person("edit", "pause", "-n", "shop", "--for", "1h", "--reason", "an incident").returncode == 0
+    status = person("admin", "status").stderr
+    assert "PAUSED: namespace shop" in status
+    assert "by system:serviceaccount:shop:person-edit" in status
+    assert person("admin", "pause", "-n", "shop").returncode == 0, "another may take it over, in their own name"
+    assert "by system:serviceaccount:shop:person-admin" in person("edit", "status").stderr
+    assert person("edit", "resume", "-n", "shop").returncode == 0
+    assert "PAUSED" not in person("edit", "status").stderr
 
 
 def test_everybody_with_a_role_may_look(tenancy: Tenancy) -> None:

@@ -31,8 +31,11 @@ INTERRUPTED: Final = 130
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("status", "Show all objectives, those at risk first."),
     "explain": ("explain", "Say why an objective is at risk, and what was decided."),
+    "history": ("history", "Show what was done, and the whole life of one remediation."),
     "approve": ("approval", "Let a remediation go ahead that waits for approval."),
     "reject": ("approval", "Refuse a remediation that waits for approval."),
+    "feedback": ("feedback", "Say whether a remediation helped."),
+    "unlock": ("feedback", "Let a policy act again whose last remediation did not help."),
     "pause": ("pauses", "Stop everything, in the cluster or a part of it, for a while."),
     "resume": ("pauses", "End a pause."),
     "backtest": ("backtest", "Say from recorded history whether forestall would have helped."),

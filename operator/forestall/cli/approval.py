@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from pydantic import ValidationError
 
-from forestall.api import Remediation
-from forestall.api.remediation import Approval, ObjectRef
-from forestall.cli import options
+from forestall.api.remediation import Approval
+from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
-from forestall.cli.objects import read
-from forestall.cli.remediations import deed
 from forestall.cli.words import ago, moment
-from forestall.errors import Conflict, Forbidden
 
 if TYPE_CHECKING:
+    from forestall.api import Remediation
     from forestall.cli.wiring import Session
 Verdict = Literal["Approved", "Rejected"]
-
-TRIES: Final = 5
-"""The operator may write the status between reading and writing; nothing is lost by reading again."""
 
 _name = options.name("REMEDIATION", "remediation")
 _comment = click.option("--comment", default="", help="Why; it is kept with the decision.")
@@ -59,39 +52,23 @@ async def reject(session: Session, *, remediation: str, namespace: str | None, c
 
 async def _decide(session: Session, namespace: str, name: str, verdict: Verdict, comment: str) -> None:
     who = await caller(session.cluster)
-    for left in reversed(range(TRIES)):
-        try:
-            remediation = await _try(session, namespace, name, verdict, who, comment)
-        except Conflict:
-            if not left:
-                raise
-        else:
-            click.echo(f"remediation.forestall.dev/{name} {verdict.lower()}: {deed(remediation)}")
-            return
+
+    def decided(remediation: Remediation) -> dict[str, Any]:
+        _check(remediation, session.now())
+        approval = Approval(decision=verdict, by=who, at=written(session.now()), comment=comment[:1024])
+        return {"approval": approval.dump()}
+
+    refused = (
+        f"You ({who or 'unknown'}) may not decide about remediations in namespace {namespace}: it needs the verbs "
+        "`approve` and `patch` on remediations.forestall.dev"
+    )
+    remediation = await remediations.amend(session.cluster, namespace, name, decided, refused)
+    click.echo(f"remediation.forestall.dev/{name} {verdict.lower()}: {remediations.deed(remediation)}")
 
 
-async def _try(session: Session, namespace: str, name: str, verdict: Verdict, who: str, comment: str) -> Remediation:
-    remediation = await _waiting(session, namespace, name)
-    approval = Approval(decision=verdict, by=who, at=written(session.now()), comment=comment[:1024])
-    patch = {"spec": {"approval": approval.dump()}}
-    try:
-        await session.cluster.patch(ObjectRef.to(remediation), patch, remediation.metadata.resource_version)
-    except Forbidden as error:
-        raise Forbidden(
-            f"You ({who or 'unknown'}) may not decide about remediations in namespace {namespace}: it needs the verbs "
-            f"`approve` and `patch` on remediations.forestall.dev. {error}"
-        ) from error
-    return remediation
-
-
-async def _waiting(session: Session, namespace: str, name: str) -> Remediation:
-    """Return the Remediation, if a decision can still be made about it."""
-    body = await read(session.cluster, Remediation.KIND, namespace, name)
-    try:
-        remediation = Remediation.read(body)
-    except ValidationError as error:
-        raise click.ClickException(f"Remediation {name} does not fit this version of forestall.") from error
-    now, status, intent = session.now(), remediation.status, remediation.spec.intent
+def _check(remediation: Remediation, now: float) -> None:
+    """Raise ClickException unless a decision can still be made about it."""
+    name, status, intent = remediation.name, remediation.status, remediation.spec.intent
     decided = remediation.spec.approval
     if decided:
         by = f" by {decided.by}" if decided.by else ""
@@ -112,7 +89,6 @@ async def _waiting(session: Session, namespace: str, name: str) -> Remediation:
         raise click.ClickException(
             f"Remediation {name} waits for nobody: its policy's mode is {intent.mode}, its phase {status.phase}."
         )
-    return remediation
 
 
 def _before(when: str | None, now: float) -> str:

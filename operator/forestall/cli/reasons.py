@@ -102,7 +102,7 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "Locked": Reason(
         "The policy's last remediation did not help, and nobody has looked at it since.",
-        "Look at that Remediation, then give feedback on it, or edit the policy: both unlock.",
+        "Look at it by `forestall history`. Feedback on it, `forestall unlock` and any change of the policy unlock.",
     ),
     "Cooldown": Reason("A remediation of the target ended a short while ago; the policy's `cooldown` is not over."),
     "NodesUnknown": Reason(
@@ -255,7 +255,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
     ),
     "NotHelped": Reason(
         "The risk did not fall within `verification.within`. What can be undone is undone.",
-        "Look yourself: the action does not answer this cause. Editing the policy, or feedback, unlocks it.",
+        "Look yourself: the action does not answer this cause. Feedback, or a change of the policy, unlocks it.",
     ),
     "NotVerified": Reason(
         "It was done, but no fresh samples showed whether it helped.", "Look why the data stopped after the action."

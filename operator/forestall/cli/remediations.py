@@ -1,15 +1,26 @@
-"""Remediations in words: what they do, and where they stand."""
+"""Remediations in words: what they do, and where they stand; and the part of them that people write."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import click
+from pydantic import ValidationError
+
+from forestall.api import Remediation
+from forestall.api.remediation import ObjectRef
+from forestall.cli.objects import read
 from forestall.cli.words import ago, clock, until
+from forestall.errors import Conflict, Forbidden
 
 if TYPE_CHECKING:
-    from forestall.api import Remediation
-    from forestall.api.remediation import Step
+    from collections.abc import Callable, Mapping
 
+    from forestall.api.remediation import Step
+    from forestall.ports import Cluster
+
+TRIES: Final = 5
+"""The operator may write the status between reading and writing; nothing is lost by reading again."""
 PHASES: Final = {
     "Pending": "it is decided, not begun",
     "AwaitingApproval": "a person has to approve it",
@@ -56,3 +67,48 @@ def line(step: Step) -> str:
     done = "" if step.done else " (not known to be done)"
     because = f": {step.because}" if step.because else ""
     return f"{clock(step.at)} UTC  {step.what}{done}{because}"
+
+
+async def amend(
+    cluster: Cluster,
+    namespace: str,
+    name: str,
+    change: Callable[[Remediation], Mapping[str, Any]],
+    refused: str,
+) -> Remediation:
+    """Write what a person says into the spec of a Remediation; return it as it was before.
+
+    `change` returns the fields to write, given what was just read; it may raise. `refused` says which right is missing
+    where one is.
+
+    Raises:
+        click.ClickException: it is not there, or does not fit this version.
+        Forbidden: the caller lacks the right.
+        ClusterError: as the port says.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            found = understood(await read(cluster, Remediation.KIND, namespace, name))
+            patch = {"spec": dict(change(found))}
+            await cluster.patch(ObjectRef.to(found), patch, found.metadata.resource_version)
+        except Conflict:
+            if not left:
+                raise
+        except Forbidden as error:
+            raise Forbidden(f"{refused}. {error}") from error
+        else:
+            return found
+    raise AssertionError("the last try returns or raises")
+
+
+def understood(body: Mapping[str, Any]) -> Remediation:
+    """Return the Remediation that the API server gave.
+
+    Raises:
+        click.ClickException: it does not fit this version.
+    """
+    try:
+        return Remediation.read(body)
+    except ValidationError as error:
+        name = body["metadata"]["name"]
+        raise click.ClickException(f"Remediation {name} does not fit this version of forestall.") from error

@@ -67,7 +67,7 @@ class MemoryCluster:
         return self.put("ServiceLevelObjective", name, namespace=namespace, spec=spec, status=status)
 
     def put_remediation(self, name: str, phase: str, **more: Any) -> dict[str, Any]:
-        """Put a Remediation of `checkout`; `more` goes to its intent, `status` and `approval` excepted."""
+        """Put a Remediation of `checkout`; `more` goes to its intent, `status`, `approval` and `feedback` excepted."""
         status = more.pop("status", {})
         approval = more.pop("approval", None)
         intent = {
@@ -91,7 +91,9 @@ class MemoryCluster:
             "approvalExpires": "2025-06-15T15:19:40Z",
             **more,
         }
-        spec = {"intent": intent, **({"approval": approval} if approval else {})}
+        feedback = intent.pop("feedback", None)
+        said = {"approval": approval, "feedback": feedback}
+        spec = {"intent": intent, **{key: value for key, value in said.items() if value}}
         since = {"since": "2025-06-15T15:05:40Z"}
         return self.put("Remediation", name, spec=spec, status={"phase": phase, **since, **status})
 

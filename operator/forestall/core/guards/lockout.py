@@ -22,5 +22,5 @@ def lockout(context: Context) -> Hold | None:
     return Hold(
         "Locked",
         f"{last.name} did not help ({last.phase}) and nobody has looked at it since: "
-        f"edit the policy, or give feedback on that remediation, to unlock",
+        f"`forestall feedback` on it, `forestall unlock` or a change of the policy unlocks",
     )

@@ -1,0 +1,95 @@
+"""`forestall feedback` and `forestall unlock`: what people thought of a remediation, which unlocks its policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import click
+
+from forestall.api import Remediation, RemediationPolicy
+from forestall.api.remediation import Feedback
+from forestall.cli import options, remediations
+from forestall.cli.caller import caller, written
+from forestall.cli.objects import find, read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forestall.cli.wiring import Session
+
+Verdict = Literal["Helpful", "Unhelpful", "FalseAlarm"]
+
+VERDICTS: Final[dict[str, Verdict]] = {"helpful": "Helpful", "unhelpful": "Unhelpful", "false-alarm": "FalseAlarm"}
+_comment = click.option("--comment", default="", help="Why; it is kept with the verdict.")
+
+
+@click.command
+@options.name("REMEDIATION", "remediation")
+@click.argument("verdict", type=click.Choice(list(VERDICTS)))
+@options.namespace
+@_comment
+@options.connected
+async def feedback(session: Session, *, remediation: str, verdict: str, namespace: str | None, comment: str) -> None:
+    """Say whether a remediation helped, or answered a risk that was none.
+
+    Who said so, when and why is kept in the Remediation; a later word replaces an earlier one. A policy that is locked
+    because of this remediation is unlocked. It needs the verb `patch` on remediations.
+
+    \b
+    Example:
+      forestall feedback -n shop checkout-scale-5f2c81 unhelpful --comment "the database was the cause"
+    """
+    place = namespace or session.namespace
+    found = await _say(session, place, remediation, VERDICTS[verdict], comment)
+    click.echo(f"remediation.forestall.dev/{remediation} {verdict}: {remediations.deed(found)}")
+
+
+@click.command
+@options.name("POLICY", "remediationpolicy")
+@options.namespace
+@_comment
+@options.connected
+async def unlock(session: Session, *, policy: str, namespace: str | None, comment: str) -> None:
+    """Let a policy act again that is locked because its last remediation did not help.
+
+    It gives the feedback `unhelpful` on the remediations that lock it, which is what unlocks: look at them before. A
+    change of the policy unlocks it as well.
+    """
+    place = namespace or session.namespace
+    body = RemediationPolicy.read(await read(session.cluster, RemediationPolicy.KIND, place, policy))
+    bodies = await find(session.cluster, Remediation.KIND, place)
+    locking = _locking(body, [remediations.understood(each) for each in bodies])
+    if not locking:
+        click.echo(f"remediationpolicy.forestall.dev/{policy} is not locked")
+    for each in locking:
+        await _say(session, place, each.name, "Unhelpful", comment)
+        click.echo(f"remediation.forestall.dev/{each.name} unhelpful: {remediations.deed(each)}")
+
+
+async def _say(session: Session, namespace: str, name: str, verdict: Verdict, comment: str) -> Remediation:
+    who = await caller(session.cluster)
+    said = Feedback(verdict=verdict, by=who, at=written(session.now()), comment=comment[:1024])
+    refused = (
+        f"You ({who or 'unknown'}) may not give feedback in namespace {namespace}: it needs the verb `patch` on "
+        "remediations.forestall.dev"
+    )
+
+    def change(_: Remediation) -> dict[str, Any]:
+        return {"feedback": said.dump()}
+
+    return await remediations.amend(session.cluster, namespace, name, change, refused)
+
+
+def _locking(policy: RemediationPolicy, found: Sequence[Remediation]) -> list[Remediation]:
+    """Return the remediations that keep the policy from acting: for each objective the last one, if it did not help."""
+    last: dict[str, Remediation] = {}
+    for each in sorted((one for one in found if one.ended), key=lambda one: one.status.ended or ""):
+        if each.spec.intent.policy.uid == policy.uid:
+            last[each.spec.intent.objective.uid] = each
+    return [
+        each
+        for each in last.values()
+        if each.status.phase in ("RolledBack", "Failed")
+        and each.spec.feedback is None
+        and each.spec.intent.policy_generation == policy.metadata.generation
+    ]
