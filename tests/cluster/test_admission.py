@@ -32,6 +32,7 @@ SCALE: Body = {"scale": {"maxReplicas": 3}}
 RESTART: Body = {"restart": {}}
 EVICT: Body = {"evict": {}}
 CORDON: Body = {"cordon": {}}
+DRAIN: Body = {"drain": {}}
 REF: Body = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x"}
 INTENT: Body = {
     "policy": REF,
@@ -123,6 +124,10 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
         plane.apply(FURTHER, namespace="shop")
         users = ("--user=admin", "--user=editor")
         plane.kubectl("create", "rolebinding", "further", "-n", "shop", "--role=further", *users)
+        # An admin of the namespace who may patch nodes, but evict pods in this namespace alone.
+        plane.kubectl("create", "rolebinding", "warden", "-n", "shop", "--user=warden", "--clusterrole=admin")
+        plane.kubectl("create", "clusterrole", "nodes", "--verb=patch", "--resource=nodes")
+        plane.kubectl("create", "clusterrolebinding", "warden", "--user=warden", "--clusterrole=nodes")
         plane.apply(*OBJECTS.values(), namespace="shop")
         plane.kubectl("create", "-n", "shop", "-f", "-", f"--as={OPERATOR}", stdin=json.dumps(JOURNAL))
         tenancy = Tenancy(plane)
@@ -143,6 +148,8 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
         ("planner", policy("Auto", EVICT), "may create pods/eviction in this namespace"),
         ("planner", policy("Auto", CORDON), "the action cordon needs an author who may patch nodes"),
         ("editor", policy("Auto", SCALE, CORDON), "the action cordon needs an author who may patch nodes"),
+        ("admin", policy("Auto", DRAIN), "the action drain needs an author who may patch nodes"),
+        ("warden", policy("Auto", DRAIN), "may create pods/eviction in all namespaces; mode Observe needs none"),
         ("admin", policy("Auto", CORDON), "the action cordon needs an author who may patch nodes"),
         ("viewer", policy("Observe", SCALE), 'cannot create resource "remediationpolicies"'),
     ],
@@ -154,10 +161,11 @@ def test_a_policy_needs_an_author_with_its_rights(tenancy: Tenancy, user: str, b
 @pytest.mark.parametrize(
     ("user", "body"),
     [
-        ("planner", policy("Observe", SCALE, RESTART, EVICT, CORDON)),
+        ("planner", policy("Observe", SCALE, RESTART, EVICT, CORDON, DRAIN)),
         ("editor", policy("Auto", SCALE, RESTART, EVICT)),
         ("admin", policy("Auto", SCALE, RESTART, EVICT)),
-        ("root", policy("Auto", SCALE, RESTART, EVICT, CORDON)),
+        ("warden", policy("Auto", CORDON)),
+        ("root", policy("Auto", SCALE, RESTART, EVICT, CORDON, DRAIN)),
         ("editor", OBJECTS["slo"] | {"metadata": {"name": "another"}}),
     ],
 )

@@ -141,6 +141,7 @@ def test_every_value_has_a_schema_and_every_schema_a_value(chart: Path) -> None:
         ("operator.logLevel", "trace", "at '/operator/logLevel'"),
         ("image.digest", "sha256:1", "at '/image/digest'"),
         ("nodes.enabled", "yes", "at '/nodes/enabled'"),
+        ("nodes.drain", "yes", "at '/nodes/drain'"),
         ("networkPolicy.egress", {}, "at '/networkPolicy/egress'"),
     ],
 )
@@ -171,7 +172,7 @@ EVERYTHING: Values = {
         "rollback": True,
         "extraRules": [{"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "patch"]}],
     },
-    "nodes.enabled": True,
+    "nodes": {"enabled": True, "drain": True},
     "secrets.names": ["prometheus"],
     "serviceAccount.annotations": {"a": "b"},
     "podAnnotations": {"a": "b"},
@@ -348,6 +349,7 @@ OPT_INS = {
 }
 """What each switch of `workloads` adds, where workloads may be changed."""
 NODES = [("get", "nodes"), ("list", "nodes"), ("patch", "nodes")]
+PODS = [("list", "pods"), ("create", "pods/eviction")]
 NEVER = [
     ("get", "secrets", "shop"),
     ("list", "secrets", NAMESPACE),
@@ -385,29 +387,29 @@ def rights(release: Release) -> set[Right]:
         *ALWAYS,
         *NEVER,
         *((*right, namespace) for right in WORKLOADS for namespace in ("shop", "other")),
-        *((*right, "") for right in NODES),
+        *((*right, "") for right in (*NODES, *PODS)),
     ]
     return release.may_all(asked)
 
 
 @pytest.mark.parametrize(
-    ("values", "workloads_in", "nodes"),
+    ("values", "workloads_in", "everywhere"),
     [
-        ({}, [], False),
-        ({"workloads.namespaces": ["shop"]}, ["shop"], False),
-        ({"workloads.clusterWide": True}, ["shop", "other"], False),
-        ({"nodes.enabled": True}, [], True),
+        ({}, [], []),
+        ({"workloads.namespaces": ["shop"]}, ["shop"], []),
+        ({"workloads.clusterWide": True}, ["shop", "other"], [("create", "pods/eviction")]),
+        ({"nodes.enabled": True}, [], NODES),
     ],
     ids=["default", "one namespace", "everywhere", "nodes"],
 )
 def test_operator_holds_just_these_rights(
-    release: Release, values: Values, workloads_in: list[str], nodes: bool
+    release: Release, values: Values, workloads_in: list[str], everywhere: list[tuple[str, str]]
 ) -> None:
     release.deploy(values)
     expected = {
         *ALWAYS,
         *((*right, namespace) for right in WORKLOADS for namespace in workloads_in),
-        *((*right, "") for right in NODES if nodes),
+        *((*right, "") for right in everywhere),
     }
     assert rights(release) == expected
 
@@ -421,6 +423,14 @@ def test_a_switch_adds_just_the_rights_of_its_action(release: Release, switch: s
     assert release.may_all(asked) == {(*right, "shop") for right in OPT_INS[switch]} | reads
     release.deploy({"workloads.namespaces": ["shop"]})
     assert release.may_all(asked) == set()
+
+
+def test_draining_is_a_switch_of_its_own(release: Release) -> None:
+    release.deploy({"nodes.drain": True})
+    held = release.may_all([(*right, "") for right in (*NODES, *PODS)])
+    assert held == {(*right, "") for right in (*NODES, *PODS)}
+    assert not release.may("delete", "pods", "shop")
+    assert not release.may("patch", "deployments.apps", "shop")
 
 
 def test_the_operator_leads_by_its_own_lease_alone(release: Release) -> None:

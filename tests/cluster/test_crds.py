@@ -28,7 +28,7 @@ SLO: Body = {
 }
 POLICY: Body = {
     "when": {"within": "5m"},
-    "actions": [{"scale": {"maxReplicas": 10}}, {"restart": {}}, {"evict": {}}, {"cordon": {}}],
+    "actions": [{"scale": {"maxReplicas": 10}}, {"restart": {}}, {"evict": {}}, {"cordon": {}}, {"drain": {}}],
 }
 SOURCE: Body = {"url": "http://prometheus.monitoring:9090"}
 GUARDRAIL: Body = {"budget": {"actions": 5}, "namespaceBudget": {"actions": 1}}
@@ -152,8 +152,8 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ),
     ("RemediationPolicy", "mode", "auto", 'supported values: "Observe", "Approve", "Auto"'),
     ("RemediationPolicy", "actions", [], "should have at least 1 items"),
-    ("RemediationPolicy", "actions.0", {}, "give exactly one action: scale, restart, evict or cordon"),
-    ("RemediationPolicy", "actions.0.restart", {}, "give exactly one action: scale, restart, evict or cordon"),
+    ("RemediationPolicy", "actions.0", {}, "give exactly one action: scale, restart, evict, cordon or drain"),
+    ("RemediationPolicy", "actions.0.restart", {}, "give exactly one action: scale, restart, evict, cordon or drain"),
     (
         "RemediationPolicy",
         "actions.0.scale.minReplicas",
@@ -239,7 +239,7 @@ def test_unknown_action_is_named_by_kubectl_and_explained_by_the_server(cluster:
     assert 'unknown field "spec.actions[0].reboot"' in attempt(cluster, body).stderr
     lenient = attempt(cluster, body, "--validate=false")
     assert (
-        "give exactly one action: scale, restart, evict or cordon (an action of another name is not known)"
+        "give exactly one action: scale, restart, evict, cordon or drain (an action of another name is not known)"
         in lenient.stderr
     )
 
@@ -253,8 +253,13 @@ WITH_DURATIONS = [kind for kind in KINDS if kind.KIND not in {"Remediation", "Pa
 def bounded(kind: type[Resource]) -> dict[str, tuple[str, str]]:
     """Return the path of each bounded duration in the spec of `kind`, with its bounds."""
     root = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    # The rung of GOOD that cordons is the fourth: a rung has one action.
-    return {path.replace("actions.0.cordon", "actions.3.cordon"): bounds for path, bounds in _bounded(root, "")}
+    return {re.sub(r"^actions\.0\.(\w+)", _in_its_rung, path): bounds for path, bounds in _bounded(root, "")}
+
+
+def _in_its_rung(action: re.Match[str]) -> str:
+    """Return the path of an action in the rung of GOOD that has it: a rung has one."""
+    rungs = enumerate(GOOD["RemediationPolicy"]["actions"])
+    return next((f"actions.{number}.{action[1]}" for number, rung in rungs if action[1] in rung), action[0])
 
 
 def _bounded(node: Body, path: str) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 
-from forestall.actions.base import Action, Aim, Aimed, End, Moment, Move, Outlook, Unsuited, World, verified
+from forestall.actions.base import Action, Aim, Aimed, End, Moment, Move, Outlook, Pressing, Unsuited, World, verified
 from forestall.actions.cordon import Cordon
+from forestall.actions.drain import Drain
 from forestall.actions.evict import Evict
 from forestall.actions.floor import Floor, find_floor
 from forestall.actions.restart import Restart
 from forestall.actions.rollback import Rollback
 from forestall.actions.scale import Scale
 
-ACTIONS: Mapping[str, Action] = {action.name: action for action in (Scale(), Restart(), Rollback(), Evict(), Cordon())}
+ACTIONS: Mapping[str, Action] = {
+    action.name: action for action in (Scale(), Restart(), Rollback(), Evict(), Cordon(), Drain())
+}
 
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "Moment",
     "Move",
     "Outlook",
+    "Pressing",
     "Unsuited",
     "World",
     "find_floor",

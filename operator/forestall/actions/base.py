@@ -8,7 +8,7 @@ pure functions of what was seen; only `look` and `write` speak to the cluster.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from forestall.api.meta import Condition, condition
 from forestall.api.remediation import ObjectRef, Remediation
@@ -68,6 +68,10 @@ class World:
     """The highest level that is possible."""
     size: int | None = None
     """For scale: the replicas that the workload asks for, which an autoscaler may have put above its floor."""
+    rest: Sequence[ObjectRef] = ()
+    """For an action of many writes: what is still to be written."""
+    left: str = ""
+    """For an action of many writes: what it waits for, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,22 @@ class Action(Protocol):
 
         Raises:
             ClusterError: it was not done, or (`Unavailable`) it is not known whether it was.
+        """
+        ...
+
+
+@runtime_checkable
+class Pressing(Protocol):
+    """An action of many writes: after the first, the journal lets it go on in each cycle until it has settled.
+
+    It is asked for no more once its deadline has passed or nobody wants it any more; what it did is then given back.
+    """
+
+    async def proceed(self, cluster: Cluster, remediation: Remediation, world: World) -> Hold:
+        """Go on with `world.rest`; return how far it is. Doing it twice changes nothing more.
+
+        Raises:
+            ClusterError: it can't go on (`Forbidden`), or not now.
         """
         ...
 

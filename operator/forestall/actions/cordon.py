@@ -7,7 +7,8 @@ A node that somebody else cordoned is never touched: neither before nor after.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Aim, End, Moment, Move, Next, World, missing, title, verified
+from forestall.actions.base import Aim, End, Moment, Move, Next, World, condition_of, missing, title, verified
+from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
@@ -25,12 +26,14 @@ class Cordon:
     undo: ClassVar[str] = "uncordon the node, if it was this remediation that cordoned it"
     free: ClassVar[bool] = False
     kept_while_at_risk: ClassVar[bool] = True
+    _verb: ClassVar[str] = "cordon"
+    _verbs: ClassVar[str] = "cordoning"
 
     async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
         """Return the node that the indicator's label `node` names."""
         name = aim.labels.get("node")
         if name is None:
-            return Hold("NodeUnknown", "its series has no label `node` that says which node to cordon")
+            return Hold("NodeUnknown", f"its series has no label `node` that says which node to {self._verb}")
         ref = ObjectRef(api_version="v1", kind="Node", name=name)
         try:
             body = await cluster.read(ref)
@@ -53,7 +56,7 @@ class Cordon:
 
     def begin(self, remediation: Remediation, world: World) -> Move | Hold:
         """Return the cordon."""
-        return Move(1, f"cordon {title(world.subject)}", remediation.spec.intent.evidence.reason, raises=True)
+        return Move(1, f"{self._verb} {title(world.subject)}", remediation.spec.intent.evidence.reason, raises=True)
 
     def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
         """Give the node back when it has been healthy for long enough, or at the deadline."""
@@ -61,8 +64,13 @@ class Cordon:
         name = title(world.subject)
         intent, healthy = remediation.spec.intent, _healthy_for(remediation)
         over = now >= (seconds(intent.deadline) or now)
+        undone = _undone(remediation)
         if world.level == 0:
-            return _end(remediation, name, over=over)
+            if undone is not None:
+                return End("RolledBack", undone.reason, f"{name} takes pods again: {undone.message}")
+            return _end(remediation, name, self._verbs, over=over)
+        if undone is not None:
+            return Move(0, f"uncordon {name}", undone.message, raises=False)
         calm = seconds(remediation.status.calm_since)
         if calm is not None and now - calm >= healthy:
             return Move(0, f"uncordon {name}", f"it has been healthy for {format_duration(healthy)}", raises=False)
@@ -84,7 +92,7 @@ class Cordon:
 
 
 def is_owned(node: Mapping[str, Any], uid: str) -> bool:
-    """Say whether the node was cordoned by the remediation with this UID, and by nobody since.
+    """Say whether a cordoned node was cordoned by the remediation with this UID, and by nobody since.
 
     Somebody who uncordons and cordons it again leaves the annotation, but takes over the field: then `managedFields`
     says that the one who wrote the annotation no longer manages `spec.unschedulable`.
@@ -104,16 +112,23 @@ def _inner(fields: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
 
 
 def _healthy_for(remediation: Remediation) -> float:
-    cordon = remediation.spec.intent.action.cordon
-    if cordon is None:
-        raise ValueError(f"Remediation {remediation.name} is no cordon")
-    return cordon.healthy_for.seconds
+    rung = remediation.spec.intent.action
+    action = rung.cordon or rung.drain
+    if action is None:
+        raise ValueError(f"Remediation {remediation.name} cordons no node")
+    return action.healthy_for.seconds
 
 
-def _end(remediation: Remediation, name: str, *, over: bool) -> End:
+def _undone(remediation: Remediation) -> Condition | None:
+    """Return why what was begun is given back before it was complete."""
+    completed = condition_of(remediation, "Completed")
+    return completed if completed is not None and completed.status == "False" else None
+
+
+def _end(remediation: Remediation, name: str, verbs: str, *, over: bool) -> End:
     helped = verified(remediation)
     if over and helped is not False:
-        return End("RolledBack", "DeadlineExceeded", f"{name} takes pods again: the time of the cordon was over")
+        return End("RolledBack", "DeadlineExceeded", f"{name} takes pods again: its time was over")
     if helped:
         return End("Succeeded", "Released", f"{name} has been healthy again and takes pods")
-    return End("RolledBack", "NotHelped", f"cordoning {name} did not lower the risk; it takes pods again")
+    return End("RolledBack", "NotHelped", f"{verbs} {name} did not lower the risk; it takes pods again")

@@ -1,29 +1,91 @@
-"""What is known of a pod by looking at it."""
+"""What is known of pods by looking at them, and which of a node's pods a drain moves: as `kubectl drain` has it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
+
+Pod = Mapping[str, Any]
 
 PROTECTED: Final = "forestall.dev/protected"
 """The annotation by which people keep forestall's hands off, when its value is `true`."""
+MIRROR: Final = "kubernetes.io/config.mirror"
+_FINISHED: Final = ("Succeeded", "Failed")
 
 
-def controller(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The pods of a node, by what a drain does about them. Those that stay are in neither."""
+
+    to_evict: Sequence[Pod]
+    going: Sequence[Pod]
+    """About to go already."""
+    refused: Sequence[tuple[Pod, str]]
+    """Those that must not be evicted unless the policy says so, and why."""
+
+
+def sort(pods: Iterable[Pod], *, force: bool, delete_empty_dir_data: bool) -> Sorted:
+    """Return what a drain does about each pod, with the flags of `kubectl drain`.
+
+    What a DaemonSet controls and what the kubelet mirrors stays, and so does what people have protected.
+    """
+    to_evict, going, refused = [], [], []
+    for pod in pods:
+        if stays(pod):
+            continue
+        obstacle = (
+            None if is_finished(pod) else _obstacle(pod, force=force, delete_empty_dir_data=delete_empty_dir_data)
+        )
+        if is_terminating(pod):
+            going.append(pod)
+        elif obstacle:
+            refused.append((pod, obstacle))
+        else:
+            to_evict.append(pod)
+    return Sorted(to_evict, going, refused)
+
+
+def stays(pod: Pod) -> bool:
+    """Say whether the pod stays on its node whatever is done to it."""
+    owner = controller(pod)
+    annotations = pod["metadata"].get("annotations") or {}
+    return is_protected(pod) or MIRROR in annotations or (owner is not None and owner["kind"] == "DaemonSet")
+
+
+def _obstacle(pod: Pod, *, force: bool, delete_empty_dir_data: bool) -> str | None:
+    if controller(pod) is None and not force:
+        return "no controller replaces it (`force`)"
+    if not delete_empty_dir_data and any("emptyDir" in volume for volume in pod["spec"].get("volumes") or []):
+        return "its emptyDir data would be lost (`deleteEmptyDirData`)"
+    return None
+
+
+def controller(body: Pod) -> Mapping[str, Any] | None:
     """Return the owner that replaces the object when it goes; None where there is none."""
     owners = body["metadata"].get("ownerReferences") or []
     return next((owner for owner in owners if owner.get("controller")), None)
 
 
-def is_protected(body: Mapping[str, Any]) -> bool:
+def is_protected(body: Pod) -> bool:
     """Say whether people have protected the object by an annotation."""
     return (body["metadata"].get("annotations") or {}).get(PROTECTED) == "true"
 
 
-def is_terminating(pod: Mapping[str, Any]) -> bool:
+def is_terminating(pod: Pod) -> bool:
     """Say whether the pod is about to go."""
     return pod["metadata"].get("deletionTimestamp") is not None
 
 
-def is_ready(pod: Mapping[str, Any]) -> bool:
+def is_finished(pod: Pod) -> bool:
+    """Say whether the pod has run to its end."""
+    return (pod.get("status") or {}).get("phase") in _FINISHED
+
+
+def is_ready(pod: Pod) -> bool:
     """Say whether the pod serves."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def title(pod: Pod) -> str:
+    """Return a pod as people name it, such as `shop/checkout-1`."""
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"

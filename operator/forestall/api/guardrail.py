@@ -6,7 +6,7 @@ from pydantic import Field
 
 from forestall.api.meta import Between, Conditions, Duration, LabelSelector, Metadata, Model, Resource, Timestamp
 
-ActionName = Literal["Scale", "Restart", "Rollback", "Evict", "Cordon"]
+ActionName = Literal["Scale", "Restart", "Rollback", "Evict", "Cordon", "Drain"]
 
 
 class Budget(Model):
@@ -22,7 +22,10 @@ class NodeLimits(Model):
     """How far nodes may be taken out of service."""
 
     max_cordoned: Annotated[int, Field(ge=0, le=1000)] = 1
-    """How many nodes may be unschedulable at once, for whatever reason, when the operator cordons one more."""
+    """How many nodes may be out of service at once (unschedulable or not ready, for whatever reason), with the one that
+    the operator cordons or drains."""
+    max_cordoned_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """The same as a share of all nodes, in percent, rounded down; where both are given, both hold."""
 
 
 class Allowance(Model):
@@ -55,7 +58,7 @@ class GuardrailSpec(Model):
     """How far nodes may be taken out of service. Where no Guardrail says it: one node."""
     allow: Annotated[list[Allowance], Field(max_length=64)] = []
     """Which namespaces may use which actions; empty: those that change nothing outside of their
-    namespace everywhere, cordon nowhere."""
+    namespace everywhere, cordon and drain nowhere."""
 
 
 class GuardrailStatus(Model):

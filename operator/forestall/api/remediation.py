@@ -183,7 +183,7 @@ class RemediationStatus(Model):
     completed: str | None = None
     """When the action was done; verification uses samples after this."""
     calm_since: str | None = None
-    """For scale and cordon: since when the risk has been gone."""
+    """For scale, cordon and drain: since when the risk has been gone."""
     ended: str | None = None
     """When it ended."""
     conditions: Conditions = []

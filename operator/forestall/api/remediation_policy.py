@@ -19,7 +19,7 @@ from forestall.api.meta import (
 )
 
 Mode = Literal["Observe", "Approve", "Auto"]
-ACTIONS = ("scale", "restart", "rollback", "evict", "cordon")
+ACTIONS = ("scale", "restart", "rollback", "evict", "cordon", "drain")
 """The fields of a rung that are actions."""
 
 
@@ -106,6 +106,19 @@ class CordonAction(Model):
     """Uncordon a node that this action cordoned when it has been free of risk for this long, up to 7d."""
 
 
+class DrainAction(Model):
+    """Cordon the node that the leading indicator names, and evict its pods as their PodDisruptionBudgets allow: as
+    `kubectl drain --ignore-daemonsets` does. The node is uncordoned when it has been healthy for a while, or when it
+    was not drained by the deadline."""
+
+    healthy_for: Annotated[Duration, Between("0s", "7d")] = Duration("10m")
+    """Uncordon a node that this action drained when it has been free of risk for this long, up to 7d."""
+    force: bool = False
+    """Also evict pods that no controller replaces. Without it, a node with such a pod is not drained."""
+    delete_empty_dir_data: bool = False
+    """Also evict pods with emptyDir volumes, whose data is lost. Without it, a node with such a pod is not drained."""
+
+
 class Rung(Model):
     """One action of the ladder: exactly one of its fields."""
 
@@ -132,6 +145,8 @@ class Rung(Model):
     """Evict the indicator's pod."""
     cordon: CordonAction | None = None
     """Mark the indicator's node as unschedulable."""
+    drain: DrainAction | None = None
+    """Move the pods off the indicator's node."""
 
     @property
     def name(self) -> str:

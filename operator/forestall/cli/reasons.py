@@ -106,12 +106,25 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "Cooldown": Reason("A remediation of the target ended a short while ago; the policy's `cooldown` is not over."),
     "NodesUnknown": Reason(
-        "The nodes could not be counted, so none is cordoned.",
-        "Install the chart with node rights, or leave cordon out of the policy.",
+        "The nodes or their pods could not be listed, so no node is touched.",
+        "Install the chart with node rights, or leave cordon and drain out of the policy.",
     ),
     "TooManyNodesCordoned": Reason(
-        "As many nodes are unschedulable as the Guardrails allow.",
-        "Uncordon what is healthy, or raise `nodes.maxCordoned` of the Guardrail.",
+        "As many nodes are out of service as the Guardrails allow, or will be by what is under way.",
+        "Uncordon what is healthy, or raise `nodes.maxCordoned` or `maxCordonedPercent` of the Guardrail.",
+    ),
+    "LastNode": Reason(
+        "No other node takes the pods that this node takes: none is ready, schedulable and without further taints.",
+        "Add a node of this kind, or uncordon one.",
+    ),
+    "ControlPlane": Reason("Another node of the control plane is out of service; there is one at most."),
+    "NoRoom": Reason(
+        "A pod of the node to drain would find no room on the other nodes, by its requests and where it may run.",
+        "Add a node, or lower requests that are too high. Cordon alone moves no pods.",
+    ),
+    "PodsInTheWay": Reason(
+        "The node has pods that a drain must not evict: no controller replaces them, or emptyDir data would be lost.",
+        "Set `force` or `deleteEmptyDirData` of the drain, as with `kubectl drain`, or move these pods yourself.",
     ),
     "BudgetExhausted": Reason(
         "More was done lately than the Guardrails' budget allows.",
@@ -236,6 +249,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "The API server refuses the change; the message is its own.",
         "An admission policy, a quota or a validation may forbid it: read the message.",
     ),
+    "Draining": Reason("The node's pods are being evicted; the message says which are left."),
     "Throttled": Reason(
         "The API server asks to wait: most often a PodDisruptionBudget does not let a pod go; the message names it.",
         "Look why the budget allows no disruption: `kubectl describe pdb`. It is tried again until the deadline.",

@@ -10,13 +10,14 @@ from forestall.api.remediation import Evidence, Intent, ObjectRef
 from forestall.api.service_level_objective import Decision
 from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
-from forestall.core.guards import Context, Nodes, check
+from forestall.core.guards import NODE_ACTIONS, Context, Nodes, check
 from forestall.core.plan import Situation, below, plan, triggering
 from forestall.core.risk import Signal
-from forestall.engine import terms
+from forestall.engine import housing, terms
 from forestall.engine.brake import Brake
 from forestall.engine.report import cause_of
 from forestall.engine.scene import Scene
+from forestall.engine.survey import Survey
 from forestall.engine.targets import Found, Targets
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
@@ -79,9 +80,10 @@ class Proposal:
 class Decider:
     """Asks plan and guards for every objective and policy. Writes nothing."""
 
-    def __init__(self, cluster: Cluster, targets: Targets, brake: Brake) -> None:
+    def __init__(self, cluster: Cluster, targets: Targets, survey: Survey, brake: Brake) -> None:
         self._cluster = cluster
         self._targets = targets
+        self._survey = survey
         self._brake = brake
         self._since: dict[tuple[str, str], float] = {}  # when each trigger was first met without a break
 
@@ -197,7 +199,7 @@ class Decider:
             history=ended,
             last_on_target=max((one.at for one in ended if one.name in on_target), default=None),
             buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace),
-            nodes=await self._nodes(scene, target) if action == "Cordon" else None,
+            nodes=await self._nodes(scene, action, target) if action in NODE_ACTIONS else None,
         )
 
     def _lasting(self, case: Case, cause: Signal | None, now: float) -> float | None:
@@ -207,15 +209,23 @@ class Decider:
             return None
         return self._since.setdefault(key, now)
 
-    async def _nodes(self, scene: Scene, target: ObjectRef) -> Nodes | None:
-        """Count the nodes that are out of service, or will be by what is under way, apart from `target`."""
-        try:
-            nodes = await self._cluster.find("v1", "Node")
-        except ClusterError:
+    async def _nodes(self, scene: Scene, action: str, target: ObjectRef) -> Nodes | None:
+        """Return what it would mean to take the node `target` out of service, too."""
+        nodes = await self._survey.nodes()
+        if nodes is None:
             return None
-        out = {str(node["metadata"]["name"]) for node in nodes if node.get("spec", {}).get("unschedulable")}
-        soon = {one.spec.intent.target.name for one in scene.remediations if terms.takes_a_node(one)}
-        return Nodes(len((out | soon) - {target.name}), terms.most_cordoned(scene.guardrails))
+        live = [one for one in scene.remediations if terms.takes_a_node(one)]
+        soon = {one.spec.intent.target.name for one in live}
+        found = housing.assess(target.name, nodes, soon, terms.most_cordoned(scene.guardrails, len(nodes)))
+        if found is None or action != "Drain":
+            return found
+        emptied = {one.spec.intent.target.name for one in live if one.spec.intent.action.drain} | {target.name}
+        hosts = housing.hosts_for(target.name, nodes, found.out)
+        pods = await self._survey.pods([*emptied, *(node["metadata"]["name"] for node in hosts)])
+        if pods is None:
+            return None
+        moving = [pod for name in emptied for pod in pods[name]]
+        return replace(found, homeless=housing.without_room(moving, hosts, pods))
 
 
 def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRef | Aimed) -> Proposal:

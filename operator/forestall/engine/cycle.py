@@ -28,6 +28,7 @@ from forestall.engine.report import Findings, Problem
 from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
 from forestall.engine.signals import Forecasting
+from forestall.engine.survey import Survey
 from forestall.engine.targets import Found, Targets
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable
@@ -74,7 +75,8 @@ class Engine:
         self._observer = Observer(metrics, self._forecasting.matrix)
         self._targets = Targets(cluster, settings.interval, settings.concurrency)
         self._brake = Brake(registry)
-        self._decider = Decider(cluster, self._targets, self._brake)
+        self._survey = Survey(cluster)
+        self._decider = Decider(cluster, self._targets, self._survey, self._brake)
         self._journal = Journal(cluster, brake=self._brake)
         self._publisher = Publisher(cluster, registry, settings)
         self._episodes: dict[str, Episode] = {}
@@ -118,6 +120,7 @@ class Engine:
         self, scene: Scene, found: dict[str, Findings], now: float
     ) -> tuple[dict[str, Findings], list[tuple[str, str]]]:
         self._drafts.clear()
+        self._survey.forget()
         missing = await self._targets.check(scene.objectives.values(), now)
         edges = dependencies(scene.objectives)
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}

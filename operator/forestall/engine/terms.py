@@ -71,10 +71,13 @@ def buckets(guardrails: Sequence[Guardrail], history: Sequence[Remediation], nam
     return tuple(result)
 
 
-def most_cordoned(guardrails: Sequence[Guardrail]) -> int:
-    """Return how many nodes may be unschedulable at once: the strictest Guardrail's word; none without any."""
-    said = [one.spec.nodes.max_cordoned for one in guardrails if one.spec.nodes is not None]
-    return min(said, default=NodeLimits().max_cordoned if guardrails else 0)
+def most_cordoned(guardrails: Sequence[Guardrail], nodes: int) -> int:
+    """Return how many of the `nodes` may be out of service at once: the strictest Guardrail counts; none without."""
+    if not guardrails:
+        return 0
+    limits = [one.spec.nodes for one in guardrails if one.spec.nodes is not None] or [NodeLimits()]
+    shares = [one.max_cordoned_percent for one in limits if one.max_cordoned_percent is not None]
+    return min([one.max_cordoned for one in limits] + [nodes * share // 100 for share in shares])
 
 
 def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:

@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, World, verified
+from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, Pressing, World, verified
 from forestall.actions.base import condition_of, title
-from forestall.api.meta import API_VERSION, Condition
+from forestall.api.meta import API_VERSION
 from forestall.api.remediation import Intent, ObjectRef, Phase, Remediation, RemediationStatus
 from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
@@ -29,6 +29,8 @@ from forestall.journal.gate import Ask, gate, in_time
 from forestall.journal.memory import Memory
 from forestall.journal.names import name_of
 from forestall.journal.record import (
+    approved,
+    completed,
     moved,
     with_condition,
     with_risk,
@@ -152,7 +154,7 @@ class Journal:
         """Take an intent that has changed nothing yet one transition further."""
         status = with_risk(current.status, cycle.outlook, current.spec.intent.verify_probability, cycle.now)
         if in_time(current, cycle.now):
-            status = with_condition(status, _approved(current, cycle.now))
+            status = with_condition(status, approved(current, cycle.now))
         noted = current.model_copy(update={"status": status})
         answer = gate(noted, cycle.outlook, cycle.now) or await cycle.guard(noted)
         match answer:
@@ -237,15 +239,42 @@ class Journal:
             return await self._close(current, status, End("Failed", world.failed.reason, world.failed.message), cycle)
         if world.settled:
             status = status.model_copy(update={"completed": stamp(now), "calm_since": None})
-            status = with_condition(status, _completed(now))
+            status = with_condition(status, completed("True", "Done", "the action is done", now))
             status = with_condition(status, verdict("Unknown", "Pending", "no sample from after the action yet", now))
             message = "it is done; samples from now on show whether it helped"
             return Turn(await self._save(current, moved(status, "Verifying", "Verifying", message, now)), more=False)
+        if isinstance(action := self._action(current), Pressing):
+            return await self._press_on(current, action, world, cycle)
         if now >= _deadline(current, now):
             message = f"{title(world.subject)} was not ready by the deadline; Kubernetes goes on with it"
             return await self._close(current, status, End("Failed", "DeadlineExceeded", message), cycle)
         hold = Hold("InProgress", f"{title(world.subject)} is under way")
         return await self._wait(current, status, hold, cycle)
+
+    async def _press_on(self, current: Remediation, action: Pressing, world: World, cycle: Cycle) -> Turn:
+        """Go on with what takes many writes; or give back what was begun, when it may go on no more."""
+        if cycle.now >= _deadline(current, cycle.now):
+            over = Hold("DeadlineExceeded", f"its time was over before it was done; {world.left}")
+            return await self._take_back(current, over, cycle)
+        if cycle.outlook is not None and cycle.outlook.withdrawn is not None:
+            return await self._take_back(current, cycle.outlook.withdrawn, cycle)
+        held = self._stopped(current, cycle) or await cycle.guard(current)
+        if held is None:
+            braked = BrakedCluster(self._cluster, lambda: self._brake(current, cycle.now))
+            try:
+                held = await action.proceed(braked, current, world)
+            except (Conflict, NotFound, Throttled, Unavailable):
+                raise
+            except Halted as error:
+                held = Hold("Paused", str(error))
+            except ClusterError as error:
+                return await self._take_back(current, _refused(error, current.spec.intent), cycle)
+        return await self._wait(current, current.status, held, cycle)
+
+    async def _take_back(self, current: Remediation, why: Hold, cycle: Cycle) -> Turn:
+        status = with_condition(current.status, completed("False", why.reason, why.message, cycle.now))
+        back = moved(status, "RollingBack", why.reason, why.message, cycle.now)
+        return Turn(await self._save(current, back), more=True)
 
     async def _hold(self, current: Remediation, world: World, cycle: Cycle) -> Turn:
         """Judge whether it helped, and keep, raise or give back what was done."""
@@ -300,7 +329,7 @@ class Journal:
 
     async def _unseen(self, current: Remediation, obstacle: Hold, cycle: Cycle) -> Turn:
         """End what can't go on because of what was found, or because nothing may be looked at."""
-        if obstacle.reason in _REFUSED and not current.status.completed:
+        if obstacle.reason in _REFUSED and not _has_changed(current.status):
             end = End("Failed", obstacle.reason, obstacle.message)
             return await self._give_up(current, current.status, end, cycle)
         return await self._obstructed(current, obstacle, cycle)
@@ -309,7 +338,7 @@ class Journal:
         """End what can't go on; a right that is missing for giving back may still be granted until the deadline."""
         if obstacle.reason not in _REFUSED:
             return await self._close(current, current.status, End("Aborted", obstacle.reason, obstacle.message), cycle)
-        if current.status.completed and cycle.now < _deadline(current, cycle.now):
+        if _has_changed(current.status) and cycle.now < _deadline(current, cycle.now):
             return await self._wait(current, current.status, obstacle, cycle)
         return await self._close(current, current.status, End("Failed", obstacle.reason, obstacle.message), cycle)
 
@@ -377,24 +406,14 @@ def _deadline(remediation: Remediation, now: float) -> float:
     return seconds(remediation.spec.intent.deadline) or now
 
 
+def _has_changed(status: RemediationStatus) -> bool:
+    """Say whether anything was changed that may have to be given back."""
+    return any(step.done for step in status.steps)
+
+
 def _is_under_way(status: RemediationStatus, now: float) -> bool:
     """Say whether a step that is not done was begun so lately that it may yet take effect."""
     if not status.steps or status.steps[-1].done:
         return False
     at = seconds(status.steps[-1].at)
     return at is not None and now - at < FENCE
-
-
-def _approved(remediation: Remediation, now: float) -> Condition:
-    approval = remediation.spec.approval
-    by = (approval.by if approval else "") or "somebody"
-    comment = f": {approval.comment}" if approval and approval.comment else ""
-    return Condition(
-        type="Approved", status="True", reason="Approved", message=f"by {by}{comment}", last_transition_time=stamp(now)
-    )
-
-
-def _completed(now: float) -> Condition:
-    return Condition(
-        type="Completed", status="True", reason="Done", message="the action is done", last_transition_time=stamp(now)
-    )

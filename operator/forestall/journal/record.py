@@ -1,10 +1,10 @@
 """How the status of a Remediation changes; pure."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from forestall.actions import Move, Outlook, World
 from forestall.api.meta import Condition
-from forestall.api.remediation import TERMINAL, Phase, RemediationStatus, Step
+from forestall.api.remediation import TERMINAL, Phase, Remediation, RemediationStatus, Step
 from forestall.api.times import stamp
 
 KEPT_STEPS: Final = 20
@@ -48,3 +48,18 @@ def with_risk(status: RemediationStatus, outlook: Outlook | None, probability: f
     if outlook is None or not outlook.fresh or outlook.at_risk(probability):
         return status.model_copy(update={"calm_since": None})
     return status if status.calm_since else status.model_copy(update={"calm_since": stamp(now)})
+
+
+def approved(remediation: Remediation, now: float) -> Condition:
+    """Return the condition that says who approved it."""
+    approval = remediation.spec.approval
+    by = (approval.by if approval else "") or "somebody"
+    comment = f": {approval.comment}" if approval and approval.comment else ""
+    return Condition(
+        type="Approved", status="True", reason="Approved", message=f"by {by}{comment}", last_transition_time=stamp(now)
+    )
+
+
+def completed(status: Literal["True", "False"], reason: str, message: str, now: float) -> Condition:
+    """Return the condition that says whether what the action changes is complete, or why it never will be."""
+    return Condition(type="Completed", status=status, reason=reason, message=message, last_transition_time=stamp(now))

@@ -19,7 +19,8 @@ def advice(refusal: str, target: ObjectRef, action: str) -> str:
     The chart names its roles after the ServiceAccount: `<name>-workloads`, and `<name>-nodes`.
     """
     if not target.namespace:
-        return f"A cluster admin can allow it for {title(target)} by the chart's value `nodes.enabled=true`."
+        value = "nodes.drain" if '"pods' in refusal else "nodes.enabled"
+        return f"A cluster admin can allow it for {title(target)} by the chart's value `{value}=true`."
     also = f". The chart's value `{_SWITCHES[action]}` must allow it too" if action in _SWITCHES else ""
     subject = _SUBJECT.search(refusal)
     if subject is None:

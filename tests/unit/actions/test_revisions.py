@@ -6,7 +6,6 @@ import pytest
 
 from forestall.actions.revisions import Revision, is_current, rollout
 
-
 RESTARTED = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
 
 

@@ -20,6 +20,7 @@ POSITION = {
     "End": 1,
     "verdict": 1,
     "_ready": 1,
+    "completed": 1,
     "Act": 2,
     "moved": 2,
 }

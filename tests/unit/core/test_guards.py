@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from forestall.core.guards import GUARDS, Bucket, Context, Ended, Nodes, check
 from forestall.core.guards.budget import tokens
 
+NODES = Nodes(target="n1", out=(), most=1, left=3)
+TWO_CONTROL_PLANES = Nodes("n1", out=("n2",), most=2, left=3, control_plane=True, control_planes_out=("n2",))
+
 
 def ended(phase="RolledBack", at=50.0, episode=1, generation=1, reviewed=False):
     return Ended("shop-scale-1", phase, at, "policy", generation, "slo", episode, reviewed)
@@ -53,7 +56,12 @@ def test_nothing_holds_a_sound_action(fine):
         ({"history": (ended(),)}, "Locked"),
         ({"buckets": (Bucket("the cluster's budget", 1, 60.0, (99.0,)),)}, "BudgetExhausted"),
         ({"action": "Cordon", "nodes": None}, "NodesUnknown"),
-        ({"action": "Cordon", "nodes": Nodes(1, 1)}, "TooManyNodesCordoned"),
+        ({"action": "Cordon", "nodes": replace(NODES, out=("n2",))}, "TooManyNodesCordoned"),
+        ({"action": "Cordon", "nodes": replace(NODES, most=0)}, "TooManyNodesCordoned"),
+        ({"action": "Cordon", "nodes": replace(NODES, left=0)}, "LastNode"),
+        ({"action": "Drain", "nodes": None}, "NodesUnknown"),
+        ({"action": "Drain", "nodes": TWO_CONTROL_PLANES}, "ControlPlane"),
+        ({"action": "Drain", "nodes": replace(NODES, homeless="shop/web-1")}, "NoRoom"),
     ],
 )
 def test_each_guard_holds_and_says_why(fine, change, reason):
@@ -61,6 +69,19 @@ def test_each_guard_holds_and_says_why(fine, change, reason):
     assert hold is not None
     assert hold.reason == reason
     assert hold.message
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        NODES,
+        replace(NODES, most=2, out=("n2",)),
+        replace(TWO_CONTROL_PLANES, control_planes_out=()),
+        replace(TWO_CONTROL_PLANES, control_plane=False),
+    ],
+)
+def test_a_node_that_others_can_stand_in_for_may_go(fine, nodes):
+    assert check(replace(fine, action="Drain", nodes=nodes)) is None
 
 
 def test_every_guard_is_asked(fine, make_signal):
@@ -76,7 +97,9 @@ def test_every_guard_is_asked(fine, make_signal):
         last_on_target=99.0,
         buckets=(Bucket("nobody", 0, 60.0, ()),),
     )
-    assert all(guard(broken) is not None for guard in GUARDS)
+    held = {guard for guard in GUARDS if guard(broken) is not None}
+    full = replace(broken, nodes=replace(NODES, homeless="shop/web-1"))
+    assert held | {guard for guard in GUARDS if guard(full) is not None} == set(GUARDS)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

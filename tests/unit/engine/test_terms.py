@@ -9,7 +9,9 @@ ALLOW = [{"namespaces": {"matchLabels": {"team": "shop"}}, "actions": ["Scale", 
 def test_nodes_are_never_free(make_guardrail):
     assert terms.allowed([], "Scale", {})
     assert terms.allowed([], "Restart", {})
+    assert terms.allowed([], "Evict", {})
     assert not terms.allowed([], "Cordon", {})
+    assert not terms.allowed([], "Drain", {})
     assert terms.allowed([make_guardrail(allow=ALLOW)], "Cordon", {"team": "shop"})
 
 
@@ -26,11 +28,17 @@ def test_every_guardrail_must_allow(make_guardrail):
 
 
 def test_the_strictest_word_about_nodes_counts_and_without_any_none_is_cordoned(make_guardrail):
-    assert terms.most_cordoned([]) == 0
-    assert terms.most_cordoned([make_guardrail(), make_guardrail("b")]) == 1
+    assert terms.most_cordoned([], 100) == 0
+    assert terms.most_cordoned([make_guardrail(), make_guardrail("b")], 100) == 1
     three, two = make_guardrail(nodes={"maxCordoned": 3}), make_guardrail("b", nodes={"maxCordoned": 2})
-    assert terms.most_cordoned([three, two]) == 2
-    assert terms.most_cordoned([three, make_guardrail("b")]) == 3, "who says nothing about nodes limits none"
+    assert terms.most_cordoned([three, two], 100) == 2
+    assert terms.most_cordoned([three, make_guardrail("b")], 100) == 3, "who says nothing about nodes limits none"
+
+
+@pytest.mark.parametrize(("nodes", "most"), [(100, 4), (39, 3), (9, 0), (0, 0)])
+def test_a_share_of_the_nodes_is_rounded_down_and_the_number_holds_too(make_guardrail, nodes, most):
+    guardrail = make_guardrail(nodes={"maxCordoned": 4, "maxCordonedPercent": 10})
+    assert terms.most_cordoned([guardrail], nodes) == most
 
 
 def test_budgets_are_read_from_the_journal(make_guardrail, make_remediation):

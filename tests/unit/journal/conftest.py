@@ -46,6 +46,7 @@ class World:
         """Pods that their PodDisruptionBudgets do not let go."""
         self.after_call: Callable[[str], None] = lambda _: None
         """What happens just after a call of this name."""
+        self.before_evict: Callable[[ObjectRef], None] = lambda _: None
         self.errors: dict[str, ClusterError] = {}
         """By name of the call: what it raises."""
         self._version = 0
@@ -173,7 +174,7 @@ class World:
             raise Conflict(f"{pod.name} is another pod by now")
         if pod.name in self.unavailable:
             raise Throttled(f"Cannot evict pod {pod.name}; The disruption budget needs it")
-        self.before_write({})
+        self.before_evict(pod)
         self.writes.append(("Pod", pod.name))
         del self.objects["Pod", pod.namespace, pod.name]
 
@@ -270,7 +271,11 @@ def world() -> World:
     complete = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
     world.put("Deployment", "shop", "checkout", "d-1", spec={"replicas": 3, "template": template}, status=complete)
     world.put("Node", "", "n1", "n-1", spec={}, status={})
-    world.put("Pod", "shop", "checkout-1", "c-1", spec={"nodeName": "n1"}, status={})
+    for number in (1, 2):
+        name, uid = f"checkout-{number}", f"c-{number}"
+        owner = {"kind": "ReplicaSet", "name": "checkout", "uid": "rs-1", "controller": True}
+        metadata = {"name": name, "namespace": "shop", "uid": uid, "ownerReferences": [owner]}
+        world.put("Pod", "shop", name, uid, metadata=metadata, spec={"nodeName": "n1"}, status={})
     return world
 
 

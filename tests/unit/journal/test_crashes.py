@@ -37,7 +37,9 @@ INTENTS: dict[str, dict[str, Any]] = {
     "Restart": {"action": {"restart": {}}, "from": None, "to": None},
     "Evict": {"target": POD, "action": {"evict": {}}, "from": None, "to": None},
     "Cordon": {"target": NODE, "action": {"cordon": {"healthyFor": "10s"}}, "from": None, "to": None},
+    "Drain": {"target": NODE, "action": {"drain": {"healthyFor": "10s"}}, "from": None, "to": None},
 }
+NODES = ("Cordon", "Drain")
 FATES = st.sampled_from([None, None, None, None, "refused", "lost", "late"])
 
 
@@ -84,6 +86,7 @@ class Crashes(RuleBasedStateMachine):
         self.intent = self.kit.intend(**{"to": 5, **INTENTS[kind], "deadline": stamp(START + LIFE)})
         self.remediation = self._finish(self.processes[0].journal.open(self.intent))
         self.world.before_write = self.check_write
+        self.world.before_evict = self.check_eviction
 
     def _finish(self, call):
         try:
@@ -104,11 +107,17 @@ class Crashes(RuleBasedStateMachine):
             assert patch["spec"]["replicas"] == step.to
             assert FOUND <= step.to <= MOST
         else:
-            assert len(self.world.writes) < (2 if self.kind == "Cordon" else 1)
+            assert sum(kind != "Pod" for kind, _ in self.world.writes) < (2 if self.kind in NODES else 1)
+
+    def check_eviction(self, pod):
+        """What is evicted is what was found, once, and after that was written down."""
+        assert self.world.remediation().status.steps, "evicted before writing it down"
+        assert pod.uid in (("c-1",) if self.kind == "Evict" else ("c-1", "c-2"))
+        assert ("Pod", pod.name) not in self.world.writes
 
     @property
     def level(self):
-        if self.kind == "Cordon":
+        if self.kind in NODES:
             metadata = self.world.objects["Node", "", "n1"]["metadata"]
             return int(metadata.get("annotations", {}).get(CORDONED_BY) == self.remediation.uid)
         if self.kind == "Evict":
@@ -176,7 +185,7 @@ class Crashes(RuleBasedStateMachine):
     @rule(replicas=st.integers(20, 30))
     def somebody_else_acts(self, replicas):
         self.someone_changed_it = True
-        if self.kind == "Cordon":
+        if self.kind in NODES:
             node = self.world.objects["Node", "", "n1"]
             for entry in node["metadata"].get("managedFields", []):
                 entry["fieldsV1"].pop("f:spec", None)
@@ -193,7 +202,7 @@ class Crashes(RuleBasedStateMachine):
     def nobody_elses_work_is_undone(self):
         if self.someone_changed_it and self.kind == "Scale":
             assert self.level == self.theirs
-        if self.someone_changed_it and self.kind == "Cordon":
+        if self.someone_changed_it and self.kind in NODES:
             assert self.world.objects["Node", "", "n1"]["spec"]["unschedulable"] is True
 
     def teardown(self):
@@ -210,7 +219,7 @@ class Crashes(RuleBasedStateMachine):
             self.now += 30
         after = self.world.remediation()
         assert after.ended, after.status
-        if not self.someone_changed_it and self.kind in ("Scale", "Cordon"):
+        if not self.someone_changed_it and self.kind in ("Scale", *NODES):
             assert self.level == (FOUND if self.kind == "Scale" else 0), after.status
 
 
@@ -250,6 +259,6 @@ def _fresh(world):
     """Return a world with the same objects as `world`."""
     new = type(world)()
     for (kind, namespace, name), body in world.objects.items():
-        content = {key: value for key, value in body.items() if key not in ("kind", "metadata")}
+        content = {key: value for key, value in body.items() if key != "kind"}
         new.put(kind, namespace, name, body["metadata"]["uid"], **content)
     return new

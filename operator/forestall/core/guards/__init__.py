@@ -11,8 +11,10 @@ from forestall.core.guards.cooldown import cooldown
 from forestall.core.guards.dependency import dependency
 from forestall.core.guards.freshness import freshness
 from forestall.core.guards.lockout import lockout
+from forestall.core.guards.nodes import ACTIONS as NODE_ACTIONS
 from forestall.core.guards.nodes import nodes
 from forestall.core.guards.pause import pause
+from forestall.core.guards.room import room
 
 Guard = Callable[[Context], Hold | None]
 
@@ -25,6 +27,7 @@ GUARDS: Sequence[Guard] = (
     lockout,
     cooldown,
     nodes,
+    room,
     budget,
 )
 """In the order in which a person wants to hear of them."""
@@ -35,4 +38,4 @@ def check(context: Context, guards: Sequence[Guard] = GUARDS) -> Hold | None:
     return next((hold for guard in guards if (hold := guard(context)) is not None), None)
 
 
-__all__ = ["GUARDS", "Bucket", "Context", "Ended", "Guard", "Nodes", "check"]
+__all__ = ["GUARDS", "NODE_ACTIONS", "Bucket", "Context", "Ended", "Guard", "Nodes", "check"]

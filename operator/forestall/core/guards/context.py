@@ -34,10 +34,22 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """How many nodes are out of service, and how many may be."""
+    """The cluster's nodes, when one of them is to be taken out of service."""
 
-    cordoned: int
+    target: str
+    """Its name."""
+    out: Sequence[str]
+    """The other nodes that are unschedulable or not ready, or will be by what is under way."""
     most: int
+    """How many may be out of service at once."""
+    left: int
+    """How many others take the pods that the target takes."""
+    control_plane: bool = False
+    """Whether the target is of the control plane."""
+    control_planes_out: Sequence[str] = ()
+    """Those of `out` that are."""
+    homeless: str | None = None
+    """For Drain: the first pod that would find no room on the others; None when each does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +82,4 @@ class Context:
     """When the last remediation of the target ended."""
     buckets: Sequence[Bucket]
     nodes: Nodes | None
-    """For Cordon; None where the nodes could not be counted."""
+    """For Cordon and Drain; None where the nodes, or for Drain the pods, could not be listed."""

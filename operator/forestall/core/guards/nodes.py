@@ -1,18 +1,52 @@
-"""Hold when too many nodes are out of service already."""
+"""Hold when too many nodes are out of service already, or the wrong ones."""
+
+from typing import Final
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.context import Context, Nodes
+
+ACTIONS: Final = frozenset({"Cordon", "Drain"})
+"""The actions that take a node out of service."""
+_NAMED: Final = 5
 
 
 def nodes(context: Context) -> Hold | None:
-    """Hold a cordon that would take more nodes out of service than the Guardrails allow."""
-    if context.action != "Cordon":
+    """Hold what would take more nodes out of service than the Guardrails allow, or one too many of a kind."""
+    if context.action not in ACTIONS:
         return None
-    if context.nodes is None:
-        return Hold("NodesUnknown", "the nodes could not be counted, so none is cordoned")
-    if context.nodes.cordoned < context.nodes.most:
+    found = context.nodes
+    if found is None:
+        return Hold("NodesUnknown", "the nodes or their pods could not be listed, so no node is touched")
+    return _too_many(found) or _last(found) or _control_plane(found)
+
+
+def _too_many(found: Nodes) -> Hold | None:
+    if len(found.out) < found.most:
         return None
+    others = f" ({_names(found)})" if found.out else ""
     return Hold(
         "TooManyNodesCordoned",
-        f"{context.nodes.cordoned} nodes are unschedulable already, and the Guardrails allow {context.nodes.most}",
+        f"{len(found.out)} other nodes are out of service, or will be{others}, and the Guardrails allow {found.most} "
+        "in all",
     )
+
+
+def _last(found: Nodes) -> Hold | None:
+    if found.left > 0:
+        return None
+    return Hold("LastNode", f"no other node takes the pods that run on {found.target}: it is the last one of its kind")
+
+
+def _control_plane(found: Nodes) -> Hold | None:
+    if not found.control_plane or not found.control_planes_out:
+        return None
+    other = found.control_planes_out[0]
+    return Hold(
+        "ControlPlane",
+        f"{found.target} is of the control plane, and so is {other}, which is out of service: one at most",
+    )
+
+
+def _names(found: Nodes) -> str:
+    more = f" and {len(found.out) - _NAMED} more" if len(found.out) > _NAMED else ""
+    return ", ".join(found.out[:_NAMED]) + more

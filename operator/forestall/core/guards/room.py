@@ -1,0 +1,15 @@
+"""Hold a drain whose pods would find no place."""
+
+from forestall.core.decision import Hold
+from forestall.core.guards.context import Context
+
+
+def room(context: Context) -> Hold | None:
+    """Hold a drain unless every pod that it moves finds room on another node."""
+    if context.nodes is None or context.nodes.homeless is None:
+        return None  # that nothing is known of the nodes is said by another guard
+    return Hold(
+        "NoRoom",
+        f"no other node has room for pod {context.nodes.homeless} of node {context.nodes.target}, "
+        "by what it requests and where it may run",
+    )

@@ -1,0 +1,32 @@
+"""Kubernetes quantities, such as `500m`, `1.5Gi` or `2e3`."""
+
+import re
+from decimal import ROUND_CEILING, Decimal
+from typing import Final
+
+from forestall.errors import InvalidInput
+
+_QUANTITY: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d{1,2})|([KMGTPE]i|[numkMGTPE]))?")
+_SUFFIXES: Final = {
+    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
+    **{
+        suffix: Decimal(1000) ** power
+        for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)
+    },
+}
+
+
+def thousandths(quantity: str | float) -> int:
+    """Return a quantity in thousandths, rounded up: `250m` is 250, and `1Ki` is 1024000.
+
+    The grammar is that of `k8s.io/apimachinery/pkg/api/resource.Quantity`.
+
+    Raises:
+        InvalidInput: it is not a quantity.
+    """
+    found = _QUANTITY.fullmatch(str(quantity))
+    if found is None:
+        raise InvalidInput(f"{quantity!r} is not a quantity such as 500m or 2Gi")
+    number, exponent, suffix = found.groups()
+    value = Decimal(number + (exponent or "")) * _SUFFIXES[suffix or ""]
+    return int((value * 1000).to_integral_value(ROUND_CEILING))

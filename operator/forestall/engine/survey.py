@@ -1,0 +1,55 @@
+"""The cluster's nodes and their pods as of one cycle: each listed at most once, and only when somebody asks."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from forestall.errors import ClusterError
+from forestall.ports import Cluster
+
+Body = Mapping[str, Any]
+_UNFINISHED: Final = "status.phase!=Succeeded,status.phase!=Failed"
+_AT_ONCE: Final = 8
+
+
+class Survey:
+    """What one cycle knows of the nodes. What could not be listed stays unknown until the next cycle."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._nodes: Sequence[Body] | None = None
+        self._pods: dict[str, Sequence[Body] | None] = {}
+        self._asked = False
+        self._listing = asyncio.Lock()
+        self._limit = asyncio.Semaphore(_AT_ONCE)
+
+    def forget(self) -> None:
+        """Begin a new cycle."""
+        self._asked = False
+        self._nodes = None
+        self._pods.clear()
+
+    async def nodes(self) -> Sequence[Body] | None:
+        """Return all nodes; None where they could not be listed."""
+        async with self._listing:
+            if not self._asked:
+                self._nodes = await self._find("Node", "")
+                self._asked = True
+            return self._nodes
+
+    async def pods(self, nodes: Iterable[str]) -> Mapping[str, Sequence[Body]] | None:
+        """Return the pods of some nodes that have not finished, by node; None where any could not be listed."""
+        names = list(nodes)
+        async with self._listing:
+            new = [name for name in names if name not in self._pods]
+            found = await asyncio.gather(*(self._find("Pod", f"spec.nodeName={name},{_UNFINISHED}") for name in new))
+            self._pods.update(zip(new, found, strict=True))
+            known = {name: pods for name in names if (pods := self._pods[name]) is not None}
+        return known if len(known) == len(set(names)) else None
+
+    async def _find(self, kind: str, selector: str) -> Sequence[Body] | None:
+        async with self._limit:
+            try:
+                return await self._cluster.find("v1", kind, field_selector=selector)
+            except ClusterError:
+                return None
