@@ -12,6 +12,7 @@ import pytest
 
 from forestall.api import API_VERSION, KINDS, Resource
 from forestall.api.crd import crd
+from forestall.api.remediation_policy import ACTIONS
 from forestall.core.duration import parse_duration
 from forestall.demo.kwok import KwokCluster
 
@@ -20,6 +21,7 @@ Body = dict[str, Any]
 OPERATOR = "system:serviceaccount:forestall-system:forestall"
 AS_OPERATOR = (f"--as={OPERATOR}", "--as-group=system:masters")
 
+ONE_ACTION = f"give exactly one action: {', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}"
 SLO: Body = {
     "target": {"name": "shop"},
     "indicator": {"latency": {"histogram": 'http_request_duration_seconds{app="shop"}', "threshold": "250ms"}},
@@ -28,7 +30,14 @@ SLO: Body = {
 }
 POLICY: Body = {
     "when": {"within": "5m"},
-    "actions": [{"scale": {"maxReplicas": 10}}, {"restart": {}}, {"evict": {}}, {"cordon": {}}, {"drain": {}}],
+    "actions": [
+        {"scale": {"maxReplicas": 10}},
+        {"restart": {}},
+        {"rollback": {}},
+        {"evict": {}},
+        {"cordon": {}},
+        {"drain": {}},
+    ],
 }
 SOURCE: Body = {"url": "http://prometheus.monitoring:9090"}
 GUARDRAIL: Body = {"budget": {"actions": 5}, "namespaceBudget": {"actions": 1}}
@@ -152,8 +161,8 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ),
     ("RemediationPolicy", "mode", "auto", 'supported values: "Observe", "Approve", "Auto"'),
     ("RemediationPolicy", "actions", [], "should have at least 1 items"),
-    ("RemediationPolicy", "actions.0", {}, "give exactly one action: scale, restart, evict, cordon or drain"),
-    ("RemediationPolicy", "actions.0.restart", {}, "give exactly one action: scale, restart, evict, cordon or drain"),
+    ("RemediationPolicy", "actions.0", {}, ONE_ACTION),
+    ("RemediationPolicy", "actions.0.restart", {}, ONE_ACTION),
     (
         "RemediationPolicy",
         "actions.0.scale.minReplicas",
@@ -238,10 +247,7 @@ def test_unknown_action_is_named_by_kubectl_and_explained_by_the_server(cluster:
     body = document("RemediationPolicy", {"actions": [{"reboot": {}}]})
     assert 'unknown field "spec.actions[0].reboot"' in attempt(cluster, body).stderr
     lenient = attempt(cluster, body, "--validate=false")
-    assert (
-        "give exactly one action: scale, restart, evict, cordon or drain (an action of another name is not known)"
-        in lenient.stderr
-    )
+    assert f"{ONE_ACTION} (an action of another name is not known)" in lenient.stderr
 
 
 # Durations: each field's own bounds, from the definitions.
