@@ -30,6 +30,8 @@ FURTHER = {
 """What opt-ins need and the roles of Kubernetes lack; admin and editor hold it, the newcomer does not."""
 SCALE: Body = {"scale": {"maxReplicas": 3}}
 RESTART: Body = {"restart": {}}
+ROLLBACK: Body = {"rollback": {}}
+JOB: Body = {"job": {"cronJob": "runbook"}}
 EVICT: Body = {"evict": {}}
 CORDON: Body = {"cordon": {}}
 DRAIN: Body = {"drain": {}}
@@ -145,6 +147,8 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
         ("planner", policy("Approve", SCALE), "the action scale needs an author"),
         ("newcomer", policy("Auto", SCALE), "may patch scaledobjects in this namespace"),
         ("planner", policy("Auto", RESTART), "may patch deployments in this namespace"),
+        ("planner", policy("Auto", ROLLBACK), "the action rollback needs an author who may patch deployments"),
+        ("planner", policy("Auto", JOB), "the action job needs an author who may create jobs in this namespace"),
         ("planner", policy("Auto", EVICT), "may create pods/eviction in this namespace"),
         ("planner", policy("Auto", CORDON), "the action cordon needs an author who may patch nodes"),
         ("editor", policy("Auto", SCALE, CORDON), "the action cordon needs an author who may patch nodes"),
@@ -161,11 +165,11 @@ def test_a_policy_needs_an_author_with_its_rights(tenancy: Tenancy, user: str, b
 @pytest.mark.parametrize(
     ("user", "body"),
     [
-        ("planner", policy("Observe", SCALE, RESTART, EVICT, CORDON, DRAIN)),
-        ("editor", policy("Auto", SCALE, RESTART, EVICT)),
-        ("admin", policy("Auto", SCALE, RESTART, EVICT)),
+        ("planner", policy("Observe", SCALE, RESTART, ROLLBACK, JOB, EVICT, CORDON, DRAIN)),
+        ("editor", policy("Auto", SCALE, RESTART, ROLLBACK, JOB, EVICT)),
+        ("admin", policy("Auto", SCALE, RESTART, ROLLBACK, JOB, EVICT)),
         ("warden", policy("Auto", CORDON)),
-        ("root", policy("Auto", SCALE, RESTART, EVICT, CORDON, DRAIN)),
+        ("root", policy("Auto", SCALE, RESTART, ROLLBACK, JOB, EVICT, CORDON, DRAIN)),
         ("editor", OBJECTS["slo"] | {"metadata": {"name": "another"}}),
     ],
 )

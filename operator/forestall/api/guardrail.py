@@ -6,7 +6,7 @@ from pydantic import Field
 
 from forestall.api.meta import Between, Conditions, Duration, LabelSelector, Metadata, Model, Resource, Timestamp
 
-ActionName = Literal["Scale", "Restart", "Rollback", "Evict", "Cordon", "Drain"]
+ActionName = Literal["Scale", "Restart", "Rollback", "Job", "Evict", "Cordon", "Drain"]
 
 
 class Budget(Model):

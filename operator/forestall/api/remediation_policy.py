@@ -19,7 +19,7 @@ from forestall.api.meta import (
 )
 
 Mode = Literal["Observe", "Approve", "Auto"]
-ACTIONS = ("scale", "restart", "rollback", "evict", "cordon", "drain")
+ACTIONS = ("scale", "restart", "rollback", "job", "evict", "cordon", "drain")
 """The fields of a rung that are actions."""
 
 
@@ -93,6 +93,14 @@ class RollbackAction(Model):
     """The risk must have begun within this time, from 1m to 7d, after the newest rollout."""
 
 
+class JobAction(Model):
+    """Run a runbook: a Job made from a suspended CronJob of this namespace, as `kubectl create job --from` does, with
+    the evidence in its environment. It helped when it completed and the risk fell."""
+
+    cron_job: DnsLabel
+    """The name of the CronJob, which must be suspended."""
+
+
 class EvictAction(Model):
     """Evict the one pod of the target that the leading indicator's label `pod` names, as its PodDisruptionBudget
     allows; its controller replaces it."""
@@ -141,6 +149,8 @@ class Rung(Model):
     """Restart the target by a rolling update."""
     rollback: RollbackAction | None = None
     """Roll the target back to its previous revision."""
+    job: JobAction | None = None
+    """Run a runbook as a Job."""
     evict: EvictAction | None = None
     """Evict the indicator's pod."""
     cordon: CordonAction | None = None

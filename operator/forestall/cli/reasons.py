@@ -62,6 +62,12 @@ DECISIONS: Final[dict[str, Reason]] = {
         "Kubernetes keeps no earlier revision of the target to which it could be rolled back.",
         "Raise its `revisionHistoryLimit`; only Deployments, StatefulSets and DaemonSets have revisions.",
     ),
+    "RunbookMissing": Reason(
+        "The CronJob that the policy names as a runbook does not exist.", "Check `job.cronJob` of the policy."
+    ),
+    "RunbookNotSuspended": Reason(
+        "The CronJob runs by its own schedule, and is no runbook.", "Set `suspend: true` in the CronJob."
+    ),
     "RolloutUnknown": Reason("The target was changed a moment ago, and its newest revision is not known yet."),
     "NotScalable": Reason(
         "The target has no replicas to scale.", "Choose a target with a /scale subresource, or another action."
@@ -290,6 +296,13 @@ OUTCOMES: Final[dict[str, Reason]] = {
     ),
     "RolloutStuck": Reason(
         "The rollout makes no progress.", "`kubectl rollout status` and `kubectl describe pods` say what is in its way."
+    ),
+    "JobFailed": Reason(
+        "The runbook's Job failed.", "Read `kubectl logs job/NAME`; it has the name of the Remediation."
+    ),
+    "JobGone": Reason("Somebody deleted the runbook's Job before it had ended; it is not run again."),
+    "JobExists": Reason(
+        "A Job of the same name belongs to somebody else.", "Delete it: nothing else can have that name."
     ),
     "ScaledByKeda": Reason(
         "A KEDA ScaledObject scales the workload, and the operator can't read it.",

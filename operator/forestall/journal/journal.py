@@ -246,7 +246,7 @@ class Journal:
         if isinstance(action := self._action(current), Pressing):
             return await self._press_on(current, action, world, cycle)
         if now >= _deadline(current, now):
-            message = f"{title(world.subject)} was not ready by the deadline; Kubernetes goes on with it"
+            message = f"{title(world.subject)} was not complete by the deadline; it is waited for no longer"
             return await self._close(current, status, End("Failed", "DeadlineExceeded", message), cycle)
         hold = Hold("InProgress", f"{title(world.subject)} is under way")
         return await self._wait(current, status, hold, cycle)

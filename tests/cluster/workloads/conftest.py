@@ -17,7 +17,7 @@ from forestall.demo.kwok import KwokCluster
 from forestall.journal import Journal, Outlook
 from forestall.ports import Cluster
 
-OPT_INS: Final = ("keda", "rollback")
+OPT_INS: Final = ("keda", "rollback", "jobs")
 """The chart's switches for further rights on workloads."""
 
 

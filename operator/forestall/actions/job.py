@@ -1,0 +1,184 @@
+"""Run a runbook: a Job made from a suspended CronJob, with the evidence in its environment.
+
+As `kubectl create job --from=cronjob/NAME` does. The CronJob's author answers for what runs and with which rights; that
+it is suspended says that it is meant to be run on demand. The Job has the Remediation's name, belongs to it and lasts
+as long: so it can be made only once, and is deleted with it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from forestall.actions.base import Aim, Moment, Move, Next, Unsuited, World, missing, title
+from forestall.actions.verdict import await_verdict
+from forestall.api.meta import API_VERSION
+from forestall.api.remediation import Intent, ObjectRef, Remediation
+from forestall.api.times import seconds
+from forestall.core.decision import Hold
+from forestall.errors import NotFound
+from forestall.ports import Cluster
+
+_BATCH: Final = "batch/v1"
+_LABEL: Final = "forestall.dev/remediation"
+_BY_HAND: Final = {"cronjob.kubernetes.io/instantiate": "manual"}
+
+
+class Job:
+    """The action `job`."""
+
+    name: ClassVar[str] = "Job"
+    undo: ClassVar[str] = "none: what the runbook did, only the runbook knows"
+    free: ClassVar[bool] = True
+    kept_while_at_risk: ClassVar[bool] = False
+
+    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+        """Return the workload, if there is a runbook for it."""
+        if aim.rung.job is None:
+            raise ValueError("the rung is no job")
+        found = await _runbook(cluster, aim.workload.namespace, aim.rung.job.cron_job)
+        return Unsuited(found.reason, found.message) if isinstance(found, Hold) else aim.workload
+
+    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+        """Return whether the Job was made, and how far it is."""
+        intent, ref = remediation.spec.intent, _job(remediation)
+        try:
+            body = await cluster.read(ref)
+        except NotFound:
+            return await _unmade(cluster, remediation)
+        if remediation.uid not in [owner["uid"] for owner in body["metadata"].get("ownerReferences") or ()]:
+            return Hold("JobExists", f"{title(ref)} is not of this remediation; it is left alone")
+        conditions = {each["type"]: each for each in (body.get("status") or {}).get("conditions") or ()}
+        failure = conditions.get("Failed", {})
+        words = (
+            f"runbook {_runbook_of(intent)} failed: {failure.get('reason', '')} {failure.get('message', '')}".strip()
+        )
+        return World(
+            level=1,
+            subject=ref.model_copy(update={"uid": body["metadata"]["uid"]}),
+            resource_version=body["metadata"]["resourceVersion"],
+            settled=conditions.get("Complete", {}).get("status") == "True",
+            failed=Hold("JobFailed", words) if failure.get("status") == "True" else None,
+        )
+
+    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+        """Return the run."""
+        intent = remediation.spec.intent
+        what = f"run {_runbook_of(intent)} as {title(world.subject)}"
+        return Move(1, what, intent.evidence.reason, raises=True)
+
+    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+        """Wait for the verdict of the verification."""
+        del recent
+        done = f"runbook {_runbook_of(remediation.spec.intent)} was run as {title(world.subject)}"
+        return await_verdict(remediation, done, now, undo="what it did is not undone")
+
+    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+        """Create the Job."""
+        del to
+        intent = remediation.spec.intent
+        runbook = await _runbook(cluster, world.subject.namespace, _runbook_of(intent))
+        if isinstance(runbook, Hold):
+            raise NotFound(runbook.message)
+        await cluster.create(job(remediation, runbook))
+
+
+def job(remediation: Remediation, cron_job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the Job of `remediation` as `cron_job` has it, with the evidence, the deadline and the owner.
+
+    The deadline is what is left of the Remediation's when its step was written down. A `ttlSecondsAfterFinished` is
+    dropped: a Job that went before it was seen could be made again.
+    """
+    intent, template = remediation.spec.intent, cron_job["spec"]["jobTemplate"]
+    metadata, spec = template.get("metadata") or {}, dict(template["spec"])
+    spec.pop("ttlSecondsAfterFinished", None)
+    left = _left(remediation)
+    spec["activeDeadlineSeconds"] = min(left, spec.get("activeDeadlineSeconds", left))
+    spec["template"] = _with_environment(spec["template"], environment(remediation))
+    owner = {"apiVersion": API_VERSION, "kind": Remediation.KIND, "name": remediation.name, "uid": remediation.uid}
+    return {
+        "apiVersion": _BATCH,
+        "kind": "Job",
+        "metadata": {
+            "name": remediation.name,
+            "namespace": intent.objective.namespace,
+            "labels": {**(metadata.get("labels") or {}), _LABEL: remediation.name},
+            "annotations": {**(metadata.get("annotations") or {}), **_BY_HAND},
+            "ownerReferences": [owner],
+        },
+        "spec": spec,
+    }
+
+
+def environment(remediation: Remediation) -> dict[str, str]:
+    """Return what a runbook is told, by the names of its environment variables."""
+    intent = remediation.spec.intent
+    evidence = intent.evidence
+    told = {
+        "REMEDIATION": remediation.name,
+        "NAMESPACE": intent.objective.namespace,
+        "OBJECTIVE": intent.objective.name,
+        "POLICY": intent.policy.name,
+        "TARGET_KIND": intent.target.kind,
+        "TARGET_NAME": intent.target.name,
+        "INDICATOR": evidence.indicator,
+        "LABELS": json.dumps(evidence.labels, sort_keys=True),
+        "VALUE": evidence.value,
+        "LIMIT": evidence.limit,
+        "PROBABILITY": evidence.probability,
+        "TIME_TO_BREACH": evidence.time_to_breach,
+        "REASON": evidence.reason,
+    }
+    return {f"FORESTALL_{name}": value for name, value in told.items()}
+
+
+def _with_environment(template: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
+    # A label's value such as `$(PASSWORD)` is text; Kubernetes would put another variable's value in its place.
+    extra = [{"name": name, "value": value.replace("$", "$$")} for name, value in told.items()]
+    pod = dict(template["spec"])
+    for field in ("initContainers", "containers"):
+        if field in pod:
+            pod[field] = [
+                {**each, "env": [*(one for one in each.get("env") or () if one["name"] not in told), *extra]}
+                for each in pod[field]
+            ]
+    return {**template, "spec": pod}
+
+
+def _left(remediation: Remediation) -> int:
+    intent, steps = remediation.spec.intent, remediation.status.steps
+    start = seconds(steps[-1].at if steps else intent.created) or 0.0
+    return max(1, int((seconds(intent.deadline) or start) - start))
+
+
+def _job(remediation: Remediation) -> ObjectRef:
+    namespace = remediation.spec.intent.objective.namespace
+    return ObjectRef(api_version=_BATCH, kind="Job", namespace=namespace, name=remediation.name)
+
+
+def _runbook_of(intent: Intent) -> str:
+    if intent.action.job is None:
+        raise ValueError("the intent is no job")
+    return intent.action.job.cron_job
+
+
+async def _runbook(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any] | Hold:
+    """Return the CronJob, or why it is no runbook."""
+    ref = ObjectRef(api_version=_BATCH, kind="CronJob", namespace=namespace, name=name)
+    try:
+        body = await cluster.read(ref)
+    except NotFound:
+        return Hold("RunbookMissing", f"there is no {title(ref)} to make the Job from")
+    if not body["spec"].get("suspend") or body["metadata"].get("deletionTimestamp"):
+        return Hold("RunbookNotSuspended", f"{title(ref)} runs by its own schedule; only a suspended one is a runbook")
+    return body
+
+
+async def _unmade(cluster: Cluster, remediation: Remediation) -> World | Hold:
+    intent, ref, steps = remediation.spec.intent, _job(remediation), remediation.status.steps
+    if steps and steps[-1].done:
+        return Hold("JobGone", f"{title(ref)} was deleted by somebody before it had ended; it is not run again")
+    gone = await missing(cluster, intent.target)
+    if gone is not None:
+        return gone
+    runbook = await _runbook(cluster, ref.namespace, _runbook_of(intent))
+    return runbook if isinstance(runbook, Hold) else World(level=0, subject=ref, resource_version="")
