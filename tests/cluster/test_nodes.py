@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from forestall.actions.cordon import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Remediation, ServiceLevelObjective
 from forestall.demo.controlplane import ControlPlane
@@ -25,13 +26,15 @@ API = "forestall.dev/v1alpha1"
 SYSTEM = "forestall-system"
 INTERVAL = 10.0
 Body = dict[str, Any]
+NODES = ("node-1", "node-2", "node-3")
+DRAIN: Body = {"drain": {"healthyFor": "30s"}}
 
 
 @pytest.fixture(scope="module")
 def plane(programs: Programs, root: Any) -> Iterator[ControlPlane]:
     """Three nodes, and the chart with all rights that its values can give, but no operator."""
     with ControlPlane(programs, nodes=3) as plane:
-        values = ["replicas=0", "workloads.clusterWide=true", "nodes.enabled=true"]
+        values = ["replicas=0", "workloads.clusterWide=true", "nodes.drain=true"]
         options = [option for value in values for option in ("--set", value)]
         chart = root / "charts" / "forestall"
         plane.helm("install", "forestall", chart, "-n", SYSTEM, "--create-namespace", "--wait", *options)
@@ -46,8 +49,14 @@ class Script:
     says: dict[str, float] = field(default_factory=dict)
 
     async def instant(self, source, queries, at):
-        load = tuple(Sample(((self.label, name),), value) for name, value in self.says.items())
-        return {query.key: Answer(load if query.key[1] == "load" else (Sample((), 0.0),), at) for query in queries}
+        return {query.key: Answer(self._answer(query.key[1]), at) for query in queries}
+
+    def _answer(self, indicator: str) -> tuple[Sample, ...]:
+        """Return the series of `load`, or of `load-node-1` that of node-1 alone."""
+        if not indicator.startswith("load"):
+            return (Sample((), 0.0),)
+        one = indicator.removeprefix("load").removeprefix("-")
+        return tuple(Sample(((self.label, name),), value) for name, value in self.says.items() if one in ("", name))
 
     async def range(self, source, queries, start, end, step):
         return {query.key: () for query in queries}
@@ -128,6 +137,23 @@ class Field:
         seen = "--for=jsonpath={.status.observedGeneration}=1"
         self.plane.kubectl("wait", seen, "pdb/web", "-n", self.namespace, "--timeout=30s")
 
+    def allow(self, **limits: int) -> None:
+        """Let a Guardrail allow everything here, with these limits of nodes."""
+        named = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
+        allowed = [{"namespaces": named, "actions": ["Evict", "Restart", "Cordon", "Drain"]}]
+        self.apply("Guardrail", self.namespace, {"nodes": limits or {"maxCordoned": 1}, "allow": allowed})
+
+    def node(self, name: str) -> Body:
+        return self.plane.get("node", name)
+
+    def cordoned(self) -> set[str]:
+        """Return the nodes that are unschedulable."""
+        return {name for name in NODES if self.node(name)["spec"].get("unschedulable")}
+
+    def busiest(self) -> str:
+        """Return a node on which there are pods of this namespace."""
+        return max(NODES, key=lambda name: len(self.pods(name)))
+
     def pods(self, node: str = "") -> list[Body]:
         """Return the pods of the namespace, of one node where it is given."""
         where = [f"--field-selector=spec.nodeName={node}"] if node else []
@@ -166,6 +192,9 @@ async def world(plane: ControlPlane) -> AsyncIterator[Field]:
     async with Api(access) as api, Recorder(api, "test") as recorder:
         yield Field(plane, KubernetesCluster(api, recorder, SYSTEM), name)
     plane.kubectl("delete", "namespace", name, "--wait=false")
+    plane.kubectl("uncordon", *NODES)
+    plane.kubectl("annotate", "node", *NODES, f"{CORDONED_BY}-")
+    plane.kubectl("delete", "guardrail", "--all")
 
 
 async def test_the_one_bad_pod_is_evicted_and_the_others_go_on(world):
@@ -207,3 +236,149 @@ async def test_a_pod_of_somebody_else_is_not_evicted(world):
     await world.cycle(3)
     assert "PodNotOfTarget" in world.decisions[0]
     assert world.remediations == []
+
+
+async def test_a_node_is_drained_and_given_back(world):
+    world.allow()
+    world.run_pods(6)
+    world.run_pods(0, kind="DaemonSet", name="agent")
+    world.protect(4)
+    node = world.busiest()
+    world.watch("node", DRAIN)
+    await world.until(lambda: world.phase == "Verifying", **{node: 300.0})
+    assert world.cordoned() == {node}
+    assert {pod["metadata"]["labels"]["app"] for pod in world.pods(node)} == {"agent"}
+    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
+    await world.until(lambda: world.phase == "Succeeded", **{node: 0.0})
+    assert world.cordoned() == set()
+    assert CORDONED_BY not in world.node(node)["metadata"]["annotations"]
+    assert len(world.remediations) == 1
+
+
+async def test_a_budget_that_never_allows_it_stops_a_drain_and_the_node_is_given_back(world):
+    world.allow()
+    world.run_pods(3)
+    world.protect(3)
+    node = world.busiest()
+    before = {pod["metadata"]["uid"] for pod in world.pods()}
+    world.watch("node", DRAIN, deadline="2m")
+    await world.until(lambda: world.phase == "Executing", **{node: 300.0})
+    assert world.cordoned() == {node}
+    assert world.last.status.reason == "Throttled"
+    assert "The disruption budget web needs 3 healthy pods" in world.last.status.message
+    await world.until(lambda: world.phase == "RolledBack")
+    assert world.last.status.reason == "DeadlineExceeded"
+    assert f"{world.namespace}/web-" in world.last.status.message
+    assert world.cordoned() == set()
+    assert {pod["metadata"]["uid"] for pod in world.pods()} == before
+
+
+async def test_a_new_leader_goes_on_with_a_drain(world):
+    world.allow()
+    world.run_pods(3)
+    world.protect(3)
+    node = world.busiest()
+    world.watch("node", DRAIN)
+    await world.until(lambda: world.phase == "Executing", **{node: 300.0})
+    world.restart()
+    world.plane.kubectl("delete", "pdb", "web", "-n", world.namespace)
+    await world.until(lambda: world.phase == "Verifying")
+    assert world.pods(node) == []
+    assert len(world.remediations) == 1
+
+
+async def test_pods_that_must_not_be_evicted_leave_the_case_to_the_next_rung(world):
+    world.allow()
+    scratch = [{"name": "scratch", "emptyDir": {}}]
+    world.run_pods(3, volumes=scratch)
+    node = world.busiest()
+    world.watch("node", DRAIN, {"cordon": {}})
+    await world.until(lambda: world.phase == "Verifying", **{node: 300.0})
+    assert world.last.spec.intent.action.cordon
+    assert world.cordoned() == {node}
+    assert len(world.pods(node)) > 0
+
+
+async def test_a_policy_may_give_up_data_and_protected_pods_stay(world):
+    world.allow()
+    scratch = [{"name": "scratch", "emptyDir": {}}]
+    world.run_pods(3, volumes=scratch)
+    node = world.busiest()
+    kept = world.pods(node)[0]["metadata"]["name"]
+    world.plane.kubectl("annotate", "pod", kept, "forestall.dev/protected=true", "-n", world.namespace)
+    alone = {"containers": [{"name": "main", "image": "example.com/web"}], "nodeName": node}
+    world.apply("Pod", "alone", alone, "v1")
+    world.watch("node", {"drain": {"deleteEmptyDirData": True, "force": True}})
+    await world.until(lambda: world.phase == "Verifying", **{node: 300.0})
+    assert [pod["metadata"]["name"] for pod in world.pods(node)] == [kept]
+
+
+async def test_a_node_is_not_drained_where_the_others_have_no_room(world):
+    world.allow()
+    request = {"resources": {"requests": {"cpu": "5"}}}  # of 8 that a node has
+    world.run_pods(3, containers=[{"name": "main", "image": "example.com/web", **request}])
+    world.watch("node", DRAIN)
+    world.script.says = {"node-1": 300.0}
+    await world.cycle(3)
+    assert "NoRoom" in world.decisions[0]
+    assert (world.cordoned(), world.remediations) == (set(), [])
+
+
+async def test_several_nodes_at_risk_at_once_never_exceed_the_limit(world):
+    world.allow(maxCordoned=2, maxCordonedPercent=50)
+    world.run_pods(2)
+    world.watch("node", {"cordon": {"healthyFor": "30s"}})
+    for name in NODES:
+        label = {"name": f"load-{name}", "query": f'max by (node) (load{{node="{name}"}})', "limit": 100, "per": "node"}
+        raw = {"raw": {"errorRatio": "sum(errors)"}}
+        spec = {"target": {"name": "web"}, "indicator": raw, "objective": 99.0, "leadingIndicators": [label]}
+        world.apply("ServiceLevelObjective", name, spec)
+    world.script.says = dict.fromkeys(NODES, 300.0)
+    for _ in range(4):
+        await world.cycle()
+        assert len(world.cordoned()) <= 1, "half of three, rounded down"
+    assert len(world.cordoned()) == 1
+
+
+async def test_the_last_node_is_never_taken(world):
+    world.allow(maxCordoned=3)
+    world.run_pods(2)
+    world.plane.kubectl("cordon", "node-2", "node-3")
+    world.watch("node", {"cordon": {}})
+    world.script.says = {"node-1": 300.0}
+    await world.cycle(3)
+    assert "LastNode" in world.decisions[0]
+    assert world.cordoned() == {"node-2", "node-3"}
+
+
+async def test_a_node_whose_remediation_was_deleted_is_given_back(world):
+    world.allow()
+    world.run_pods(2)
+    world.watch("node", {"cordon": {"healthyFor": "1h"}})
+    await world.until(lambda: world.phase == "Verifying", **{"node-1": 300.0})
+    assert world.cordoned() == {"node-1"}
+    world.script.says = {}
+    world.plane.kubectl("cordon", "node-2")
+    world.plane.kubectl("delete", "remediationpolicy,remediation", "--all", "-n", world.namespace)
+    await world.cycle(2)
+    assert world.cordoned() == {"node-2"}, "what a person cordoned stays"
+    assert CORDONED_BY not in world.node("node-1")["metadata"]["annotations"]
+
+
+async def test_a_node_that_was_made_anew_in_the_middle_is_left_alone(world):
+    world.allow()
+    world.run_pods(3)
+    world.protect(3)
+    node = world.busiest()
+    world.watch("node", DRAIN)
+    await world.until(lambda: world.phase == "Executing", **{node: 300.0})
+    body = world.node(node)
+    world.plane.kubectl("delete", "node", node)
+    metadata = {key: body["metadata"][key] for key in ("name", "labels")}
+    metadata["annotations"] = {"kwok.x-k8s.io/node": "fake"}
+    new = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": body["status"]}
+    world.plane.kubectl("create", "-f", "-", stdin=json.dumps(new))
+    world.plane.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=30s")
+    await world.until(lambda: world.phase == "Aborted")
+    assert world.remediations[0].status.reason in {"TargetReplaced", "TargetGone"}
+    assert world.cordoned() == set()

@@ -29,6 +29,7 @@ from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
 from forestall.engine.signals import Forecasting
 from forestall.engine.survey import Survey
+from forestall.engine.sweep import Sweep
 from forestall.engine.targets import Found, Targets
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable
@@ -83,6 +84,7 @@ class Engine:
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._opening = asyncio.Lock()
         self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
+        self._sweep = Sweep(cluster, self._survey)
         self._reaped = -math.inf
 
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
@@ -136,6 +138,8 @@ class Engine:
         ended = await self._advance(scene, settled, now)
         await self._publisher.publish(settled, now)
         await self._reap(scene, now)
+        if self._brake.why("", "", "", now) is None:
+            await self._sweep.run(self._registry.all(Remediation), now)
         return settled, ended
 
     async def _one(

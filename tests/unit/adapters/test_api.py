@@ -117,6 +117,13 @@ async def test_tells_what_the_server_said(api, server):
         await api.request("PATCH", "/x", body={})
 
 
+async def test_a_namespace_that_is_about_to_go_is_not_a_matter_of_rights(api, server):
+    causes = [{"reason": "NamespaceTerminating", "message": "namespace shop is being terminated"}]
+    server.answers(403, {"kind": "Status", "reason": "Forbidden", "details": {"causes": causes}})
+    with pytest.raises(NotFound):
+        await api.request("POST", "/x/eviction", body={})
+
+
 async def test_tells_which_budget_stands_in_the_way(api, server):
     causes = [{"reason": "DisruptionBudget", "message": "The disruption budget web needs 3 healthy pods and has 3"}]
     body = {"kind": "Status", "message": "Cannot evict pod", "details": {"causes": causes}}

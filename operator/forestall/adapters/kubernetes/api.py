@@ -20,6 +20,7 @@ TIMEOUT = 4.0
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON = "application/json"
+_GOING = "NamespaceTerminating"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -130,6 +131,8 @@ def refusal(status: int, data: bytes, what: str) -> ClusterError:
     match status:
         case 401:
             return Forbidden(f"{what}: the API server does not accept these credentials")
+        case 403 if _GOING in [cause.get("reason") for cause in _causes(data)]:
+            return NotFound(text)  # not a matter of rights: the namespace is about to go with all that is in it
         case 403:
             return Forbidden(text)
         case 404:
@@ -139,7 +142,7 @@ def refusal(status: int, data: bytes, what: str) -> ClusterError:
         case 410:
             return Expired(text)
         case 429:
-            return Throttled("; ".join([text, *_causes(data)]))
+            return Throttled("; ".join([text, *(str(cause.get("message")) for cause in _causes(data))]))
         case _ if status >= 500 or reason == "ServerTimeout":
             return Unavailable(text)
         case _:
@@ -155,10 +158,10 @@ def _status(data: bytes) -> tuple[str, str]:
         return "", data[:200].decode(errors="replace").strip()
 
 
-def _causes(data: bytes) -> list[str]:
+def _causes(data: bytes) -> list[dict[str, Any]]:
     """Return the particulars of a `Status` object, such as which PodDisruptionBudget stands in the way."""
     try:
-        return [str(cause["message"]) for cause in json.loads(data)["details"]["causes"]]
+        return [cause for cause in json.loads(data)["details"]["causes"] if isinstance(cause, dict)]
     except (ValueError, KeyError, TypeError):
         return []
 

@@ -1,0 +1,56 @@
+"""Nodes that stay cordoned although the Remediation that cordoned them is gone or has ended.
+
+Deleting a Remediation is a person's right and nothing holds it up; a missing right or a late write can leave a node
+behind, too. Such a node is known by its annotation, and is given back like any other: only if it is still ours.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from forestall.actions.cordon import CORDONED_BY, is_owned
+from forestall.api.meta import API_VERSION
+from forestall.api.remediation import TERMINAL, ObjectRef, Remediation
+from forestall.errors import Conflict, NotFound
+from forestall.ports import Cluster, Event
+
+Body = Mapping[str, Any]
+
+
+async def release_orphans(cluster: Cluster, nodes: Sequence[Body], live: Collection[str]) -> list[str]:
+    """Uncordon those of `nodes` that no Remediation holds any more; return their names.
+
+    `live` are the UIDs of the Remediations that are known to be under way. Whether there are others is asked of the
+    cluster, and only where a node looks left behind.
+
+    Raises:
+        ClusterError: the cluster could not say, or refuses.
+    """
+    left = [node for node in nodes if (holder := _holder(node)) is not None and holder not in live]
+    if not left:
+        return []
+    found = await cluster.find(API_VERSION, Remediation.KIND)
+    holding = {body["metadata"]["uid"] for body in found if (body.get("status") or {}).get("phase") not in TERMINAL}
+    return [
+        str(node["metadata"]["name"]) for node in left if _holder(node) not in holding and await _free(cluster, node)
+    ]
+
+
+def _holder(node: Body) -> str | None:
+    """Return the UID of the Remediation that cordoned the node; None where it is not cordoned, or not by one."""
+    uid: str | None = (node["metadata"].get("annotations") or {}).get(CORDONED_BY)
+    ours = uid is not None and (node.get("spec") or {}).get("unschedulable") and is_owned(node, uid)
+    return uid if ours else None
+
+
+async def _free(cluster: Cluster, node: Body) -> bool:
+    metadata = node["metadata"]
+    ref = ObjectRef(api_version="v1", kind="Node", name=metadata["name"], uid=metadata["uid"])
+    patch = {"metadata": {"annotations": {CORDONED_BY: None}}, "spec": {"unschedulable": None}}
+    try:
+        await cluster.patch(ref, patch, metadata["resourceVersion"])
+    except (Conflict, NotFound):
+        return False  # it was changed since it was seen: it is looked at again
+    await cluster.record(
+        Event(ref, "Normal", "Uncordoned", "the Remediation that cordoned this node is gone or has ended", "Uncordon")
+    )
+    return True

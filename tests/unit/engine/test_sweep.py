@@ -1,0 +1,136 @@
+"""Nodes that a Remediation left behind are given back, and no others, and not looked for all the time."""
+
+import copy
+from typing import Any, cast
+
+import pytest
+
+from forestall.actions.cordon import CORDONED_BY
+from forestall.engine.survey import Survey
+from forestall.engine.sweep import EVERY, Sweep
+from forestall.errors import ClusterError, Conflict, Forbidden
+from forestall.ports import Cluster
+
+NODE = {"kind": "Node", "name": "n1", "uid": "n-1", "apiVersion": "v1", "namespace": ""}
+OURS = {
+    "f:metadata": {"f:annotations": {f"f:{CORDONED_BY}": {}}},
+    "f:spec": {"f:unschedulable": {}},
+}
+
+
+class Nodes:
+    """Implements what a sweep needs of the `Cluster` port."""
+
+    def __init__(self):
+        self.nodes: dict[str, dict[str, Any]] = {}
+        self.remediations: list[dict[str, Any]] = []
+        self.listed: list[str] = []
+        self.told: list[str] = []
+        self.refuses: ClusterError | None = None
+
+    def put(self, name, holder="gone", *, unschedulable=True, fields=OURS):
+        annotations = {CORDONED_BY: holder} if holder else {}
+        managed = [{"manager": "forestall", "fieldsV1": fields}]
+        metadata = {"name": name, "uid": name, "annotations": annotations, "managedFields": managed}
+        self.nodes[name] = {
+            "metadata": {**metadata, "resourceVersion": "1"},
+            "spec": {"unschedulable": unschedulable},
+        }
+
+    async def find(self, api_version, kind, namespace="", label_selector="", field_selector=""):
+        self.listed.append(kind)
+        if kind == "Node" and isinstance(self.refuses, Forbidden):
+            raise self.refuses
+        return copy.deepcopy(list(self.nodes.values()) if kind == "Node" else self.remediations)
+
+    async def patch(self, ref, patch, resource_version):
+        if self.refuses is not None:
+            raise self.refuses
+        assert self.nodes[ref.name]["metadata"]["resourceVersion"] == resource_version
+        assert patch == {"metadata": {"annotations": {CORDONED_BY: None}}, "spec": {"unschedulable": None}}
+        self.put(ref.name, holder=None, unschedulable=False)
+        return {}
+
+    async def record(self, event):
+        self.told.append(event.about.name)
+
+    def cordoned(self):
+        return {name for name, node in self.nodes.items() if node["spec"]["unschedulable"]}
+
+
+@pytest.fixture
+def cluster():
+    return Nodes()
+
+
+@pytest.fixture
+def sweep(cluster):
+    """Sweep at a time, in a cycle of its own."""
+    survey = Survey(cast("Cluster", cluster))
+    made = Sweep(cast("Cluster", cluster), survey)
+
+    async def run(now, *remediations):
+        survey.forget()
+        await made.run(remediations, now)
+
+    return run
+
+
+async def test_a_node_whose_remediation_is_gone_is_given_back_and_told(cluster, sweep):
+    cluster.put("n1")
+    await sweep(0.0)
+    assert cluster.cordoned() == set()
+    assert cluster.told == ["n1"]
+
+
+async def test_what_a_remediation_holds_or_somebody_else_cordoned_stays(cluster, sweep, make_remediation):
+    live = make_remediation(action={"cordon": {}}, **NODE)
+    cluster.put("held", live.uid)
+    cluster.put("unknown-to-the-registry", "new")
+    cluster.put("of-a-person", holder=None)
+    cluster.put("taken-over", fields={**OURS, "f:spec": {}})
+    cluster.put("uncordoned", unschedulable=False)
+    cluster.remediations = [{"metadata": {"uid": "new"}, "status": {"phase": "Executing"}}]
+    await sweep(0.0, live)
+    assert cluster.cordoned() == {"held", "unknown-to-the-registry", "of-a-person", "taken-over"}
+
+
+async def test_a_remediation_that_has_ended_holds_nothing(cluster, sweep, make_remediation):
+    ended = make_remediation("Failed", action={"cordon": {}}, **NODE)
+    cluster.put("n1", ended.uid)
+    cluster.remediations = [{"metadata": {"uid": ended.uid}, "status": {"phase": "Failed"}}]
+    await sweep(0.0, ended)
+    assert cluster.cordoned() == set()
+
+
+async def test_it_looks_now_and_then_and_at_once_when_a_remediation_has_vanished(cluster, sweep, make_remediation):
+    live = make_remediation(action={"drain": {}}, **NODE)
+    for now in (0.0, 10.0, 20.0):
+        await sweep(now, live)
+    assert cluster.listed == ["Node"]
+    cluster.put("n1", live.uid)
+    await sweep(30.0)
+    assert cluster.cordoned() == set()
+    listed = len(cluster.listed)
+    await sweep(40.0)
+    assert len(cluster.listed) == listed
+    await sweep(30.0 + EVERY)
+    assert len(cluster.listed) > listed
+
+
+async def test_without_rights_it_asks_no_more_often(cluster, sweep):
+    cluster.put("n1")
+    cluster.refuses = Forbidden("nodes")
+    for now in (0.0, 10.0, 20.0):
+        await sweep(now)
+    assert cluster.listed == ["Node"]
+
+
+async def test_a_node_that_was_changed_meanwhile_is_looked_at_again(cluster, sweep):
+    cluster.put("n1")
+    cluster.refuses = Conflict("changed")
+    await sweep(0.0)
+    assert (cluster.cordoned(), cluster.told) == ({"n1"}, [])
+    cluster.refuses = None
+    await sweep(EVERY)
+    assert cluster.cordoned() == set()
