@@ -161,6 +161,11 @@ class Registry:
         found = self.get(Namespace, namespace)
         return None if found is None else found.metadata.labels
 
+    def annotations(self, namespace: str) -> dict[str, str]:
+        """Return a namespace's annotations; none where it is not known."""
+        found = self.get(Namespace, namespace)
+        return {} if found is None else found.metadata.annotations
+
     def _validate(self, kind: str, body: Mapping[str, Any], ref: ObjectRef) -> Resource | Invalid:
         try:
             return self._models[kind].read(body)

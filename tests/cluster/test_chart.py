@@ -330,6 +330,7 @@ ALWAYS = [
     ("get", "deployments.apps", "shop"),
     ("get", "statefulsets.apps/scale", "shop"),
     ("list", "horizontalpodautoscalers.autoscaling", "shop"),
+    ("list", "poddisruptionbudgets.policy", "shop"),
     ("get", "pods", "shop"),
     ("create", "leases.coordination.k8s.io", NAMESPACE),
     ("get", "secrets", NAMESPACE),

@@ -28,6 +28,7 @@ SLO: Body = {
     "objective": 99.5,
     "leadingIndicators": [{"name": "busy", "query": "max(busy_slots)", "limit": 0.8}],
 }
+WINDOWS = [{"cron": "0 22 * * 1-5", "duration": "6h", "timeZone": "Europe/Berlin"}]
 POLICY: Body = {
     "when": {"within": "5m"},
     "actions": [
@@ -38,9 +39,16 @@ POLICY: Body = {
         {"cordon": {}},
         {"drain": {}},
     ],
+    "blackoutWindows": WINDOWS,
+    "maintenanceWindows": WINDOWS,
 }
 SOURCE: Body = {"url": "http://prometheus.monitoring:9090"}
-GUARDRAIL: Body = {"budget": {"actions": 5}, "namespaceBudget": {"actions": 1}}
+GUARDRAIL: Body = {
+    "budget": {"actions": 5},
+    "namespaceBudget": {"actions": 1},
+    "blackoutWindows": WINDOWS,
+    "maintenanceWindows": WINDOWS,
+}
 INTENT: Body = {
     "policy": {"apiVersion": API_VERSION, "kind": "RemediationPolicy", "name": "shop"},
     "objective": {"apiVersion": API_VERSION, "kind": "ServiceLevelObjective", "name": "shop"},
@@ -218,6 +226,9 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ("Guardrail", "budget.actions", -1, "should be greater than or equal to 0"),
     ("Guardrail", "nodes.maxCordoned", "1", "must be of type integer"),
     ("Guardrail", "pauseUntil", "2026-01-31T18:00:00", "not a time: write it with its zone, like 2026-01-31T18:00:00Z"),
+    ("Guardrail", "blackoutWindows.0.cron", "at night", "not a schedule: give the five fields of the crontab"),
+    ("Guardrail", "blackoutWindows.0.timeZone", "+02:00", "not a time zone: write it like Europe/Berlin or UTC"),
+    ("Guardrail", "storm", {"objectives": 1}, "should be greater than or equal to 2"),
     ("Pause", "until", "tomorrow", "not a time: write it with its zone, like 2026-01-31T18:00:00Z"),
     ("Pause", "until", "2026-02-30T18:00:00Z", "not a time: write it with its zone"),
     ("Pause", "policy", "early", "give at most one of `objective` and `policy`; neither: the whole namespace"),

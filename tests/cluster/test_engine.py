@@ -312,3 +312,111 @@ async def test_a_status_is_written_on_change_only(world):
     before = world.slo.metadata.resource_version
     await world.cycle(4)
     assert world.slo.metadata.resource_version == before
+
+
+# What is around an action. START is 2027-01-15 08:00 UTC, a Friday.
+
+RESTART = {**POLICY, "actions": [{"restart": {}}]}
+MORNING = {"cron": "0 8 * * 1-5", "duration": "1h"}
+EVENING = {"cron": "0 22 * * *", "duration": "1h", "timeZone": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize(
+    ("windows", "reason"),
+    [
+        ({"blackoutWindows": [EVENING, MORNING]}, "BlackoutWindow"),
+        ({"maintenanceWindows": [EVENING]}, "OutsideMaintenanceWindow"),
+        ({"blackoutWindows": [{**MORNING, "actions": ["Restart"]}], "maintenanceWindows": [EVENING, MORNING]}, ""),
+    ],
+)
+async def test_windows_of_a_policy(world, windows, reason):
+    world.apply("RemediationPolicy", "early", {**POLICY, **windows})
+    await world.cycle(2)
+    assert world.replicas == (2 if reason else 6)
+    if reason:
+        assert world.decision == reason
+        world.now += 3600 if reason == "BlackoutWindow" else 13 * 3600
+        await world.cycle(2)
+        assert world.replicas == 6, "it is only put off"
+
+
+async def test_a_window_that_opens_before_the_action_is_begun_holds_it(world):
+    world.now -= 5
+    policy = {**POLICY, "mode": "Approve", "blackoutWindows": [MORNING]}
+    world.apply("RemediationPolicy", "early", policy)
+    await world.cycle()
+    (remediation,) = world.remediations
+    approval = {"spec": {"approval": {"decision": "Approved", "by": "jo"}}}
+    merge = ("--type=merge", "-p", json.dumps(approval))
+    world.control.kubectl("patch", "remediation", remediation.name, "-n", world.namespace, *merge)
+    await world.cycle(2)
+    assert world.replicas == 2
+    assert world.remediations[0].status.reason == "BlackoutWindow"
+
+
+async def test_a_window_that_never_opens_is_told_in_a_condition(world):
+    world.apply("RemediationPolicy", "early", {**POLICY, "blackoutWindows": [{**MORNING, "cron": "0 0 30 2 *"}]})
+    await world.cycle(2)
+    body = world.control.get("remediationpolicy", "early", world.namespace)
+    (ready,) = body["status"]["conditions"]
+    assert (ready["status"], ready["reason"]) == ("False", "InvalidSpec")
+    assert "never comes" in ready["message"]
+    assert world.replicas == 2
+
+
+@pytest.mark.parametrize("what", ["deployment/checkout", "namespace"])
+async def test_what_is_protected_is_left_alone(world, what):
+    world.apply("RemediationPolicy", "early", POLICY)
+    place = ["namespace", world.namespace] if what == "namespace" else [what, "-n", world.namespace]
+    world.control.kubectl("annotate", *place, "forestall.dev/protected=true")
+    await world.cycle(2)
+    assert (world.decision, world.replicas) == ("Protected", 2)
+    world.control.kubectl("annotate", *place, "forestall.dev/protected-")
+    await world.cycle(2)
+    assert world.replicas == 6
+
+
+async def test_a_restart_waits_for_a_disruption_budget(world):
+    wait = ("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=60s")
+    world.control.kubectl(*wait)
+    budget = {"selector": {"matchLabels": {"app": "checkout"}}, "minAvailable": 2}
+    body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "checkout"}, "spec": budget}
+    world.control.apply(body, namespace=world.namespace)
+    looked = "--for=jsonpath={.status.observedGeneration}=1"
+    world.control.kubectl("wait", looked, "pdb/checkout", "-n", world.namespace, "--timeout=30s")
+    world.apply("RemediationPolicy", "early", RESTART)
+    await world.cycle(2)
+    assert (world.decision, world.remediations) == ("DisruptionNotAllowed", [])
+    looser = ("--type=merge", "-p", json.dumps({"spec": {"minAvailable": 1}}))
+    world.control.kubectl("patch", "pdb", "checkout", "-n", world.namespace, *looser)
+    looked = "--for=jsonpath={.status.disruptionsAllowed}=1"
+    world.control.kubectl("wait", looked, "pdb/checkout", "-n", world.namespace, "--timeout=30s")
+    await world.cycle(2)
+    assert len(world.remediations) == 1
+
+
+async def test_a_restart_waits_until_pods_are_ready_again(world):
+    world.control.kubectl("set", "image", "deployment/checkout", "*=y", "-n", world.namespace)
+    world.control.kubectl("scale", "deployment/checkout", "--replicas=200", "-n", world.namespace)
+    world.apply("RemediationPolicy", "early", RESTART)
+    await world.cycle()
+    ready = world.control.get("deployment", "checkout", world.namespace)["status"].get("readyReplicas", 0)
+    assert ready < 150, "the pods must still be starting"
+    assert (world.decision, world.remediations) == ("TooFewReady", [])
+
+
+async def test_a_storm_is_not_answered_by_actions(world):
+    names = [f"part-{number}" for number in range(4)]
+    for name in names:
+        world.apply("ServiceLevelObjective", name, world.spec())
+    guardrail = f"storm-{world.namespace}"
+    world.apply("Guardrail", guardrail, {"storm": {"objectives": 5, "share": 1, "within": "1m"}})
+    world.apply("RemediationPolicy", "early", POLICY)
+    try:
+        await world.cycle(2)
+        assert (world.decision, world.replicas, world.remediations) == ("Storm", 2, [])
+        world.apply("Guardrail", guardrail, {"storm": {"objectives": 6, "share": 1, "within": "1m"}})
+        await world.cycle(2)
+        assert world.replicas == 6
+    finally:
+        world.control.kubectl("delete", "guardrail", guardrail)

@@ -1,12 +1,66 @@
 """Guardrail: what admins allow in the whole cluster, whatever policies say."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from forestall.api.meta import Between, Conditions, Duration, LabelSelector, Metadata, Model, Resource, Timestamp
+from forestall.api.meta import (
+    Between,
+    Conditions,
+    Duration,
+    LabelSelector,
+    Metadata,
+    Model,
+    Resource,
+    Timestamp,
+    worded,
+)
+from forestall.core.windows import check_window
+from forestall.errors import InvalidInput
 
 ActionName = Literal["Scale", "Restart", "Rollback", "Job", "Evict", "Cordon", "Drain"]
+
+
+class Window(Model):
+    """A stretch of time that comes again: when it opens, in which time zone, and how long it stays open."""
+
+    cron: Annotated[
+        str,
+        worded(
+            r"^\s*([0-9A-Za-z*/,#?-]+\s+){4}[0-9A-Za-z*/,#?-]+\s*$",
+            "not a schedule: give the five fields of the crontab, such as `0 22 * * 1-5`",
+            max_length=128,
+        ),
+    ]
+    """When it opens: minute, hour, day of the month, month and day of the week, as in a crontab."""
+    duration: Annotated[Duration, Between("1m", "31d")]
+    """How long it stays open, from 1m to 31d."""
+    time_zone: Annotated[
+        str,
+        worded(r"^[A-Za-z][A-Za-z0-9_+/-]*$", "not a time zone: write it like Europe/Berlin or UTC", max_length=64),
+    ] = "UTC"
+    """The time zone of the IANA database in which the schedule is meant; daylight saving is heeded."""
+    actions: Annotated[list[ActionName], Field(max_length=16)] = []
+    """Only for these actions; empty: for all."""
+
+    @model_validator(mode="after")
+    def _opens(self) -> Self:
+        try:
+            check_window(self.cron, self.time_zone)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class StormBreaker(Model):
+    """When so much is at risk at once that nothing is done: the cause is not in each workload."""
+
+    objectives: Annotated[int, Field(ge=2, le=1000000)] = 20
+    """At least so many objectives at risk."""
+    share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """And at least this share of all that are watched."""
+    within: Annotated[Duration, Between("10s", "1d")] = Duration("10m")
+    """That came at risk within this time of each other, from 10s to 1d."""
 
 
 class Budget(Model):
@@ -56,6 +110,13 @@ class GuardrailSpec(Model):
     """Actions in any one namespace."""
     nodes: NodeLimits | None = None
     """How far nodes may be taken out of service. Where no Guardrail says it: one node."""
+    blackout_windows: Annotated[list[Window], Field(max_length=32)] = []
+    """While one of them is open nothing new is done; what was done may be given back."""
+    maintenance_windows: Annotated[list[Window], Field(max_length=32)] = []
+    """Outside of them nothing new is done, where there is one for the action; what was done may be given back."""
+    storm: StormBreaker | None = None
+    """When so much is at risk at once that nothing is done. Where no Guardrail says it: at least 20 objectives,
+    and half of all, within 10m."""
     allow: Annotated[list[Allowance], Field(max_length=64)] = []
     """Which namespaces may use which actions; empty: those that change nothing outside of their
     namespace everywhere, cordon and drain nowhere."""

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from forestall.api.guardrail import Window
 from forestall.api.meta import (
     Between,
     Conditions,
@@ -204,6 +205,10 @@ class RemediationPolicySpec(Model):
     """How it is judged whether an action helped."""
     cooldown: Annotated[Duration, Between("0s", "30d")] = Duration("10m")
     """After a remediation has ended, wait this long, up to 30d, before the next one on the same target."""
+    blackout_windows: Annotated[list[Window], Field(max_length=16)] = []
+    """While one of them is open the policy does nothing new; what was done may be given back."""
+    maintenance_windows: Annotated[list[Window], Field(max_length=16)] = []
+    """Outside of them the policy does nothing new, where there is one for the action."""
     deadline: Annotated[Duration, Between("10s", "7d")] = Duration("30m")
     """A remediation that is not done by then, from 10s to 7d after the decision, is ended."""
     approval_expiry: Annotated[Duration, Between("10s", "7d")] = Duration("15m")

@@ -96,6 +96,34 @@ DECISIONS: Final[dict[str, Reason]] = {
         "People have paused the cluster, the namespace, the objective or the policy; the message says who and why.",
         "`forestall status` shows every pause, `forestall resume` ends one. A pause with an end ends by itself.",
     ),
+    "Storm": Reason(
+        "So many objectives came at risk together that the cause must be the monitoring or the cluster.",
+        "Look there first. If it is real load, raise `storm` of a Guardrail; it ends when fewer are at risk.",
+    ),
+    "Protected": Reason(
+        "The workload, its namespace or the node is protected by the annotation `forestall.dev/protected`.",
+        "Take the annotation off if that is no longer meant.",
+    ),
+    "BlackoutWindow": Reason(
+        "A blackout window of a Guardrail or of the policy is open.",
+        "It ends by itself; the message says when. `blackoutWindows` says when it comes again.",
+    ),
+    "OutsideMaintenanceWindow": Reason(
+        "The action is allowed in maintenance windows alone, and none is open.",
+        "The message says when the next one opens. See `maintenanceWindows` of the Guardrails and of the policy.",
+    ),
+    "DisruptionUnknown": Reason(
+        "Whether the workload can spare a pod could not be read.",
+        "The operator needs to list PodDisruptionBudgets; the chart's roles allow it.",
+    ),
+    "DisruptionNotAllowed": Reason(
+        "A PodDisruptionBudget of the workload allows no disruption at present.",
+        "Run more replicas, or loosen the budget: with as many pods as it wants none can ever be replaced.",
+    ),
+    "TooFewReady": Reason(
+        "More pods of the workload are missing already than its rollout may leave out.",
+        "Look why they are not ready: a restart could take away what still serves.",
+    ),
     "Suspended": Reason("The policy is suspended.", "Set `suspend: false` in the policy to go on."),
     "NotAllowed": Reason(
         "No Guardrail allows this action in this namespace.",

@@ -17,6 +17,7 @@ from forestall.engine import housing, terms
 from forestall.engine.brake import Brake
 from forestall.engine.report import cause_of
 from forestall.engine.scene import Scene
+from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.targets import Found, Targets
 from forestall.errors import ClusterError
@@ -80,11 +81,12 @@ class Proposal:
 class Decider:
     """Asks plan and guards for every objective and policy. Writes nothing."""
 
-    def __init__(self, cluster: Cluster, targets: Targets, survey: Survey, brake: Brake) -> None:
+    def __init__(self, cluster: Cluster, targets: Targets, survey: Survey, brake: Brake, lookout: Lookout) -> None:
         self._cluster = cluster
         self._targets = targets
         self._survey = survey
         self._brake = brake
+        self._lookout = lookout
         self._since: dict[tuple[str, str], float] = {}  # when each trigger was first met without a break
 
     async def decide(self, scene: Scene, case: Case, now: float) -> tuple[Decision, Proposal | None]:
@@ -110,13 +112,19 @@ class Decider:
         cause = _same_indicator(case.signals, intent.evidence.indicator)
         if cause is None:
             return Hold("DataNotFresh", f"there is no fresh data of {intent.evidence.indicator}")
-        context = await self._context(scene, case, action, cause, intent.target, now)
+        found = await self._targets.read(case.slo, with_scale=False)
+        if not isinstance(found, Found):
+            return Hold(found.reason, found.message)
+        context = await self._context(scene, case, action, cause, intent.target, found, now)
         return check(replace(context, last_on_target=None, live=None, buckets=()))
 
     async def confirm(self, scene: Scene, proposal: Proposal, now: float) -> Hold | None:
         """Ask the guards once more, with a scene that knows what else was decided since `decide`."""
         case, act = proposal.case, proposal.act
-        return check(await self._context(scene, case, act.action, proposal.cause, proposal.target, now))
+        found = await self._targets.read(case.slo, with_scale=False)
+        if not isinstance(found, Found):
+            return Hold(found.reason, found.message)
+        return check(await self._context(scene, case, act.action, proposal.cause, proposal.target, found, now))
 
     def forget(self, present: Collection[str]) -> None:
         """Forget the objectives that are not among these UIDs."""
@@ -134,7 +142,8 @@ class Decider:
         chosen = await self._choose(scene, case, cause, found, Situation(since, now, frozenset()))
         if isinstance(chosen, Hold):
             return chosen
-        return check(await self._context(scene, case, chosen.act.action, cause, chosen.target, now)) or chosen
+        context = await self._context(scene, case, chosen.act.action, cause, chosen.target, found, now)
+        return check(context) or chosen
 
     async def _choose(
         self, scene: Scene, case: Case, cause: Signal, found: Found, situation: Situation
@@ -164,7 +173,7 @@ class Decider:
                 return _proposal(case, act, cause, found, aimed)
 
     async def _context(
-        self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, now: float
+        self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, found: Found, now: float
     ) -> Context:
         slo, policy = case.slo, case.policy
         related = [
@@ -200,6 +209,7 @@ class Decider:
             last_on_target=max((one.at for one in ended if one.name in on_target), default=None),
             buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace),
             nodes=await self._nodes(scene, action, target) if action in NODE_ACTIONS else None,
+            around=await self._lookout.around(scene, policy, action, target, found.workload),
         )
 
     def _lasting(self, case: Case, cause: Signal | None, now: float) -> float | None:

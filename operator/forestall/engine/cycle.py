@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
@@ -28,6 +28,7 @@ from forestall.engine.report import Findings, Problem
 from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
 from forestall.engine.signals import Forecasting
+from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.sweep import Sweep
 from forestall.engine.targets import Found, Targets
@@ -77,7 +78,7 @@ class Engine:
         self._targets = Targets(cluster, settings.interval, settings.concurrency)
         self._brake = Brake(registry)
         self._survey = Survey(cluster)
-        self._decider = Decider(cluster, self._targets, self._survey, self._brake)
+        self._decider = Decider(cluster, self._targets, self._survey, self._brake, Lookout(cluster, registry))
         self._journal = Journal(cluster, brake=self._brake)
         self._publisher = Publisher(cluster, registry, settings)
         self._episodes: dict[str, Episode] = {}
@@ -125,6 +126,9 @@ class Engine:
         self._survey.forget()
         missing = await self._targets.check(scene.objectives.values(), now)
         edges = dependencies(scene.objectives)
+        for uid, each in found.items():
+            found[uid] = replace(each, episode=self._episode(each, scene.policies[uid], now))
+        scene = replace(scene, at_risk_since=_since(found.values()))
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
         results = await asyncio.gather(
             *(
@@ -149,8 +153,8 @@ class Engine:
         slo, signals = found.slo, found.signals
         policies = scene.policies[slo.uid]
         labels = self._registry.labels(slo.namespace)
-        episode = self._episode(found, policies, now)
-        found = replace(found, episode=episode, problem=found.problem or missing)
+        episode = found.episode
+        found = replace(found, problem=found.problem or missing)
         decisions, proposals = [], []
         for policy in policies:
             case = Case(slo, policy, signals, episode.number, victim_of, labels, seconds(episode.since))
@@ -269,6 +273,13 @@ async def _aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
     except asyncio.CancelledError:
         await asyncio.wait((task,))
         raise
+
+
+def _since(found: Iterable[Findings]) -> tuple[float, ...]:
+    """Return since when (s) each objective is at risk that is."""
+    episodes = [each.episode for each in found]
+    begun = (seconds(episode.since) for episode in episodes if episode.since and not episode.calm_since)
+    return tuple(at for at in begun if at is not None)
 
 
 def _held(decision: Decision, hold: Hold) -> Decision:

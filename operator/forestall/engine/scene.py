@@ -18,6 +18,8 @@ class Scene:
     """By UID of the objective that they select, in order of their names."""
     remediations: Sequence[Remediation]
     guardrails: Sequence[Guardrail]
+    at_risk_since: Sequence[float] = ()
+    """Since when (s) each objective is at risk that is."""
 
     @classmethod
     def of(cls, registry: Registry) -> "Scene":

@@ -11,6 +11,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.plan import Target
 from forestall.engine.report import Problem
+from forestall.engine.workload import Workload, workload_of
 from forestall.errors import ClusterError, Forbidden, NotFound
 from forestall.ports import Cluster
 
@@ -27,6 +28,8 @@ class Found:
     ref: ObjectRef
     """With its UID."""
     size: Target
+    workload: Workload
+    """What the guards need of it."""
     floor: Floor | None = None
     """What is raised to scale it; None where it can't be scaled, or nobody asked."""
     obstacle: Hold | None = None
@@ -71,6 +74,7 @@ class Targets:
         return Found(
             ref.model_copy(update={"uid": uid}),
             Target(replicas, ready),
+            workload_of({"kind": ref.kind, **body}),
             floor if isinstance(floor, Floor) else None,
             floor if isinstance(floor, Hold) else None,
         )

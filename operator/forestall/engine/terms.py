@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from forestall.actions import ACTIONS, verified
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
-from forestall.api.guardrail import Budget, NodeLimits
-from forestall.api.remediation_policy import Rung
+from forestall.api.guardrail import Budget, GuardrailSpec, NodeLimits, StormBreaker, Window
+from forestall.api.remediation_policy import RemediationPolicySpec, Rung
 from forestall.api.times import seconds
-from forestall.core.guards import Bucket, Ended
+from forestall.core import windows
+from forestall.core.guards import Bucket, Ended, Storm, Surroundings
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
 
@@ -78,6 +79,38 @@ def most_cordoned(guardrails: Sequence[Guardrail], nodes: int) -> int:
     limits = [one.spec.nodes for one in guardrails if one.spec.nodes is not None] or [NodeLimits()]
     shares = [one.max_cordoned_percent for one in limits if one.max_cordoned_percent is not None]
     return min([one.max_cordoned for one in limits] + [nodes * share // 100 for share in shares])
+
+
+def surroundings(
+    guardrails: Sequence[Guardrail], policy: RemediationPolicy, action: str, since: Sequence[float], watched: int
+) -> Surroundings:
+    """Return the windows and the storm breakers for an action of `policy`.
+
+    `since` are the times (s) since which objectives are at risk, of `watched` in all.
+    """
+    blackouts: list[windows.Window] = []
+    maintenance = []
+    told: list[tuple[str, GuardrailSpec | RemediationPolicySpec]] = [(f"policy {policy.name}", policy.spec)]
+    told += [(f"Guardrail {one.name}", one.spec) for one in guardrails]
+    for whose, spec in told:
+        blackouts += _windows(f"a blackout window of {whose}", spec.blackout_windows, action)
+        allowing = _windows(whose, spec.maintenance_windows, action)
+        if allowing:
+            maintenance.append(allowing)
+    breakers = [(f"storm of Guardrail {one.name}", one.spec.storm) for one in guardrails if one.spec.storm is not None]
+    storms = tuple(
+        Storm(whose, one.objectives, one.share, one.within.seconds, watched, since)
+        for whose, one in breakers or [("storm of a Guardrail sets another limit", StormBreaker())]
+    )
+    return Surroundings(tuple(blackouts), tuple(maintenance), storms)
+
+
+def _windows(whose: str, told: Sequence[Window], action: str) -> list[windows.Window]:
+    return [
+        windows.Window(whose, one.cron, one.duration.seconds, one.time_zone)
+        for one in told
+        if not one.actions or action in one.actions
+    ]
 
 
 def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:

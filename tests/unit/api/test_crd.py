@@ -143,7 +143,9 @@ _WORDED = {
     "not a base URL": ["http://a:1/b", "https://a"],
     "not an API version": ["v1", "apps/v1", "a.b-c/v1beta2"],
     "not a duration": ["5m", "1h30m", "2w3d"],
-    "not a time": ["2026-01-31T18:00:00Z", "2026-01-31T18:00:00.5+01:00"],
+    "not a schedule": ["0 22 * * 1-5", "*/15 0-6 1,15 JAN-mar *"],
+    "not a time zone": ["UTC", "Europe/Berlin", "Etc/GMT+5"],
+    "not a time:": ["2026-01-31T18:00:00Z", "2026-01-31T18:00:00.5+01:00"],
 }
 
 

@@ -5,8 +5,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.core.guards import GUARDS, Bucket, Context, Ended, Nodes, check
+from forestall.core.guards import (
+    GUARDS,
+    Bucket,
+    Budget,
+    Context,
+    Ended,
+    Nodes,
+    Pods,
+    Storm,
+    Surroundings,
+    check,
+)
 from forestall.core.guards.budget import tokens
+from forestall.core.guards.disruption import disruption
+from forestall.core.guards.storm import together
+from forestall.core.windows import Window
+
+ALWAYS = Window("a blackout window of Guardrail g", "* * * * *", 3600.0, "UTC")
+AT_NEW_YEAR = Window("Guardrail g", "0 0 1 1 *", 3600.0, "Europe/Berlin")
+STORM = Storm("storm of Guardrail g", 3, 0.5, 60.0, 6, (10.0, 40.0, 70.0))
+
+
+def around(**what):
+    return {"around": Surroundings(**what)}
+
 
 NODES = Nodes(target="n1", out=(), most=1, left=3)
 TWO_CONTROL_PLANES = Nodes("n1", out=("n2",), most=2, left=3, control_plane=True, control_planes_out=("n2",))
@@ -62,6 +85,14 @@ def test_nothing_holds_a_sound_action(fine):
         ({"action": "Drain", "nodes": None}, "NodesUnknown"),
         ({"action": "Drain", "nodes": TWO_CONTROL_PLANES}, "ControlPlane"),
         ({"action": "Drain", "nodes": replace(NODES, homeless="shop/web-1")}, "NoRoom"),
+        (around(blackouts=(AT_NEW_YEAR, ALWAYS)), "BlackoutWindow"),
+        (around(maintenance=((AT_NEW_YEAR,),)), "OutsideMaintenanceWindow"),
+        (around(maintenance=((ALWAYS,), (AT_NEW_YEAR,))), "OutsideMaintenanceWindow"),
+        (around(storms=(STORM,)), "Storm"),
+        (around(protected="namespace shop"), "Protected"),
+        ({"action": "Restart"}, "DisruptionUnknown"),
+        ({"action": "Restart", **around(pods=Pods(3, 3, 1, (Budget("b", 0),)))}, "DisruptionNotAllowed"),
+        ({"action": "Rollback", **around(pods=Pods(3, 1, 1))}, "TooFewReady"),
     ],
 )
 def test_each_guard_holds_and_says_why(fine, change, reason):
@@ -96,10 +127,43 @@ def test_every_guard_is_asked(fine, make_signal):
         history=(ended(),),
         last_on_target=99.0,
         buckets=(Bucket("nobody", 0, 60.0, ()),),
+        **around(blackouts=(ALWAYS,), maintenance=((AT_NEW_YEAR,),), storms=(STORM,), protected="it"),
     )
     held = {guard for guard in GUARDS if guard(broken) is not None}
     full = replace(broken, nodes=replace(NODES, homeless="shop/web-1"))
-    assert held | {guard for guard in GUARDS if guard(full) is not None} == set(GUARDS)
+    held |= {guard for guard in GUARDS if guard(full) is not None}
+    assert held | {disruption} == set(GUARDS)
+    assert disruption(replace(broken, action="Restart")) is not None
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"blackouts": (AT_NEW_YEAR,)},
+        {"maintenance": ((AT_NEW_YEAR, ALWAYS),)},
+        {"storms": (replace(STORM, objectives=4),)},
+        {"storms": (replace(STORM, share=0.6),)},
+        {"storms": (replace(STORM, within=59.0),)},
+        {"pods": Pods(3, 2, 1, (Budget("b", 1),))},
+    ],
+)
+def test_what_is_around_holds_only_where_it_is_about_this(fine, what):
+    assert check(replace(fine, action="Restart", **around(**{"pods": Pods(3, 3, 0), **what}))) is None
+
+
+def test_a_scale_out_asks_no_budget_of_pods(fine):
+    assert check(replace(fine, **around(pods=Pods(3, 0, 0, (Budget("b", 0),))))) is None
+
+
+@given(st.lists(st.floats(0, 1000), max_size=20), st.floats(0, 1000))
+def test_a_storm_is_the_most_that_fits_into_its_time(since, within):
+    assert together(since, within) == max((sum(a <= b <= a + within for b in since) for a in since), default=0)
+
+
+def test_windows_are_told_in_their_own_time(fine):
+    hold = check(replace(fine, now=1_796_000_000.0, **around(maintenance=((AT_NEW_YEAR,),))))
+    assert hold is not None
+    assert hold.message.endswith("the next opens at 2027-01-01 00:00 CET")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from forestall.core.guards.budget import tokens
 from forestall.engine import terms
@@ -65,3 +66,41 @@ def test_what_did_not_help_leaves_room_for_the_next_rung(make_remediation):
     assert terms.in_the_way(make_remediation("AwaitingApproval"))
     assert not terms.in_the_way(make_remediation("RollingBack", verified="False"))
     assert not terms.in_the_way(make_remediation("Succeeded", verified="True"))
+
+
+NIGHT = {"cron": "0 22 * * *", "duration": "6h", "timeZone": "Europe/Berlin"}
+
+
+def test_windows_of_guardrails_and_of_the_policy_add_up(make_guardrail, make_policy):
+    guardrail = make_guardrail(blackoutWindows=[NIGHT, {**NIGHT, "actions": ["Restart"]}], maintenanceWindows=[NIGHT])
+    policy = make_policy(blackoutWindows=[NIGHT], maintenanceWindows=[{**NIGHT, "actions": ["Restart"]}])
+    scale = terms.surroundings([guardrail], policy, "Scale", (), 0)
+    assert [each.whose for each in scale.blackouts] == [
+        "a blackout window of policy early",
+        "a blackout window of Guardrail all",
+    ]
+    assert [[each.whose for each in some] for some in scale.maintenance] == [["Guardrail all"]]
+    restart = terms.surroundings([guardrail], policy, "Restart", (), 0)
+    assert (len(restart.blackouts), len(restart.maintenance)) == (3, 2)
+    assert (restart.blackouts[0].duration, restart.blackouts[0].zone) == (6 * 3600, "Europe/Berlin")
+
+
+def test_a_storm_is_broken_also_where_nobody_said_so(make_guardrail, make_policy):
+    (usual,) = terms.surroundings([make_guardrail()], make_policy(), "Scale", (1.0,), 40).storms
+    assert (usual.objectives, usual.share, usual.within, usual.watched, usual.since) == (20, 0.5, 600.0, 40, (1.0,))
+    (told,) = terms.surroundings([make_guardrail(storm={"objectives": 3})], make_policy(), "Scale", (), 40).storms
+    assert (told.objectives, told.whose) == (3, "storm of Guardrail all")
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {**NIGHT, "cron": "0 0 30 2 *"},
+        {**NIGHT, "timeZone": "Mars/Olympus"},
+        {**NIGHT, "cron": "often"},
+        {"cron": "0 0 * * *"},
+    ],
+)
+def test_a_window_that_never_opens_is_invalid(make_guardrail, window):
+    with pytest.raises(ValidationError, match=r"never comes|time zone|schedule|required|String should match"):
+        make_guardrail(blackoutWindows=[window])

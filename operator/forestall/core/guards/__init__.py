@@ -4,28 +4,38 @@ from collections.abc import Callable, Sequence
 
 from forestall.core.decision import Hold
 from forestall.core.guards.allowance import allowance
+from forestall.core.guards.blackout import blackout
 from forestall.core.guards.budget import budget
 from forestall.core.guards.concurrency import concurrency
-from forestall.core.guards.context import Bucket, Context, Ended, Nodes
+from forestall.core.guards.context import Bucket, Budget, Context, Ended, Nodes, Pods, Storm, Surroundings
 from forestall.core.guards.cooldown import cooldown
 from forestall.core.guards.dependency import dependency
+from forestall.core.guards.disruption import ROLLS, disruption
 from forestall.core.guards.freshness import freshness
 from forestall.core.guards.lockout import lockout
+from forestall.core.guards.maintenance import maintenance
 from forestall.core.guards.nodes import ACTIONS as NODE_ACTIONS
 from forestall.core.guards.nodes import nodes
 from forestall.core.guards.pause import pause
+from forestall.core.guards.protection import protection
 from forestall.core.guards.room import room
+from forestall.core.guards.storm import storm
 
 Guard = Callable[[Context], Hold | None]
 
 GUARDS: Sequence[Guard] = (
     freshness,
     pause,
+    storm,
     allowance,
+    protection,
+    blackout,
+    maintenance,
     concurrency,
     dependency,
     lockout,
     cooldown,
+    disruption,
     nodes,
     room,
     budget,
@@ -38,4 +48,18 @@ def check(context: Context, guards: Sequence[Guard] = GUARDS) -> Hold | None:
     return next((hold for guard in guards if (hold := guard(context)) is not None), None)
 
 
-__all__ = ["GUARDS", "NODE_ACTIONS", "Bucket", "Context", "Ended", "Guard", "Nodes", "check"]
+__all__ = [
+    "GUARDS",
+    "NODE_ACTIONS",
+    "ROLLS",
+    "Bucket",
+    "Budget",
+    "Context",
+    "Ended",
+    "Guard",
+    "Nodes",
+    "Pods",
+    "Storm",
+    "Surroundings",
+    "check",
+]

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from forestall.core.risk import Signal
+from forestall.core.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,58 @@ class Nodes:
 
 
 @dataclass(frozen=True, slots=True)
+class Storm:
+    """How much at risk at once is a storm, and how much is."""
+
+    whose: str
+    """In words, who said so."""
+    objectives: int
+    """So many objectives at the least."""
+    share: float
+    """And at least this share of those that are watched."""
+    within: float
+    """Seconds, within which they came at risk."""
+    watched: int
+    since: Sequence[float]
+    """Since when (s) each objective is at risk that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A PodDisruptionBudget that is about the workload."""
+
+    name: str
+    allowed: int
+    """How many more pods may be missing now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """Whether a workload can spare a pod."""
+
+    wanted: int
+    ready: int
+    spare: int
+    """How many pods its rollout may leave out."""
+    budgets: Sequence[Budget] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is around one intended action."""
+
+    blackouts: Sequence[Window] = ()
+    """The windows in which the action is forbidden."""
+    maintenance: Sequence[Sequence[Window]] = ()
+    """The windows outside of which the action is forbidden: one list for each who gave some."""
+    storms: Sequence[Storm] = ()
+    protected: str | None = None
+    """In words, what is protected by its annotation."""
+    pods: Pods | None = None
+    """For actions that replace pods; None where it could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """The facts about one intended action."""
 
@@ -83,3 +138,9 @@ class Context:
     buckets: Sequence[Bucket]
     nodes: Nodes | None
     """For Cordon and Drain; None where the nodes, or for Drain the pods, could not be listed."""
+    around: Surroundings = Surroundings()
+
+
+def moment(at: float, zone: str) -> str:
+    """Return a time (s) for people, in a time zone, such as `2026-01-31 18:00 CET`."""
+    return datetime.fromtimestamp(at, ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M %Z")

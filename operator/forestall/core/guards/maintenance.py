@@ -1,0 +1,19 @@
+"""Hold outside the maintenance windows, where there are any."""
+
+from forestall.core.decision import Hold
+from forestall.core.guards.context import Context, moment
+
+
+def maintenance(context: Context) -> Hold | None:
+    """Hold unless, for each of those who gave maintenance windows, one of theirs is open."""
+    for windows in context.around.maintenance:
+        if any(window.closes(context.now) is not None for window in windows):
+            continue
+        first = min(windows, key=lambda window: window.opens(context.now) or float("inf"))
+        opens = first.opens(context.now)
+        when = moment(opens, first.zone) if opens is not None else "never"
+        return Hold(
+            "OutsideMaintenanceWindow",
+            f"{first.whose} allows {context.action} in its maintenance windows alone; the next opens at {when}",
+        )
+    return None

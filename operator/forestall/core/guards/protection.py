@@ -1,0 +1,12 @@
+"""Hold for what people have protected."""
+
+from forestall.core.decision import Hold
+from forestall.core.guards.context import Context
+
+
+def protection(context: Context) -> Hold | None:
+    """Hold where the workload, its namespace or the node carries the annotation that protects it."""
+    what = context.around.protected
+    if what is None:
+        return None
+    return Hold("Protected", f'{what} has the annotation `forestall.dev/protected: "true"`: nothing is done to it')

@@ -1,0 +1,53 @@
+"""What is around an intended action, for the guards to look at: windows, storms, protection, pods to spare."""
+
+from dataclasses import replace
+
+from forestall.actions.base import title
+from forestall.api import RemediationPolicy
+from forestall.api.remediation import ObjectRef
+from forestall.core.guards import ROLLS, Pods, Surroundings
+from forestall.engine import terms
+from forestall.engine.scene import Scene
+from forestall.engine.workload import Workload, budgets_of, is_protected
+from forestall.errors import ClusterError
+from forestall.ports import Cluster
+from forestall.registry import Registry
+
+
+class Lookout:
+    """Gathers what is around an action."""
+
+    def __init__(self, cluster: Cluster, registry: Registry) -> None:
+        self._cluster = cluster
+        self._registry = registry
+
+    async def around(
+        self, scene: Scene, policy: RemediationPolicy, action: str, target: ObjectRef, workload: Workload
+    ) -> Surroundings:
+        """Return what is around `action` on `target` for the objective that `workload` is the target of."""
+        told = terms.surroundings(scene.guardrails, policy, action, scene.at_risk_since, len(scene.objectives))
+        protected = await self._protected(policy.namespace, target, workload)
+        pods = await self._pods(policy.namespace, workload) if action in ROLLS else None
+        return replace(told, protected=protected, pods=pods)
+
+    async def _protected(self, namespace: str, target: ObjectRef, workload: Workload) -> str | None:
+        if is_protected(self._registry.annotations(namespace)):
+            return f"namespace {namespace}"
+        if workload.protected:
+            return "the objective's workload"
+        if target.kind != "Node":
+            return None
+        try:
+            node = await self._cluster.read(target)
+        except ClusterError:
+            return None  # whether nodes can be read at all is another guard's matter
+        return title(target) if is_protected(node["metadata"].get("annotations")) else None
+
+    async def _pods(self, namespace: str, workload: Workload) -> Pods | None:
+        if workload.pods is None:
+            return None
+        try:
+            budgets = await self._cluster.find("policy/v1", "PodDisruptionBudget", namespace=namespace)
+        except ClusterError:
+            return None
+        return replace(workload.pods, budgets=budgets_of(workload.labels, budgets))

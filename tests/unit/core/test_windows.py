@@ -1,0 +1,113 @@
+"""Windows: cron and time zone, across the days on which clocks are changed."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.core.windows import Window, check_window
+from forestall.errors import InvalidInput
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def at(text: str, zone: ZoneInfo = BERLIN, fold: int = 0) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=zone, fold=fold).timestamp()
+
+
+def window(cron: str, hours: float, zone: str = "Europe/Berlin") -> Window:
+    return Window("w", cron, hours * 3600, zone)
+
+
+@pytest.mark.parametrize(
+    ("now", "is_open"),
+    [
+        ("2026-06-01T21:59:59", False),
+        ("2026-06-01T22:00:00", True),
+        ("2026-06-02T03:59:59", True),
+        ("2026-06-02T04:00:00", False),
+        ("2026-06-06T23:00:00", False),  # a Saturday
+    ],
+)
+def test_a_window_is_open_from_its_schedule_for_its_duration(now, is_open):
+    assert (window("0 22 * * 1-5", 6).closes(at(now)) is not None) == is_open
+
+
+def test_it_is_said_when_it_closes_and_when_it_opens():
+    night = window("0 22 * * 1-5", 6)
+    assert night.closes(at("2026-06-01T23:00:00")) == at("2026-06-02T04:00:00")
+    assert night.opens(at("2026-06-05T23:00:00")) == at("2026-06-08T22:00:00")
+
+
+def test_the_same_schedule_is_another_time_elsewhere():
+    now = at("2026-06-01T22:30:00")
+    assert window("0 22 * * *", 1).closes(now) is not None
+    assert window("0 22 * * *", 1, "UTC").closes(now) is None
+    assert window("0 22 * * *", 1, "America/New_York").closes(now + 6 * 3600) is not None
+
+
+def test_openings_that_overlap_are_one():
+    assert window("*/15 * * * *", 0.5).closes(at("2026-06-01T22:29:00")) == at("2026-06-01T22:45:00")
+
+
+# 2026-03-29, 02:00 CET: clocks are set to 03:00. 2026-10-25, 03:00 CEST: back to 02:00.
+
+
+def test_what_would_open_in_the_hour_that_is_left_out_opens_right_after_it():
+    spring = window("30 2 * * *", 1)
+    assert spring.closes(at("2026-03-29T01:59:59")) is None
+    assert spring.closes(at("2026-03-29T03:00:00")) == at("2026-03-29T04:00:00")
+
+
+def test_what_is_told_by_an_hour_that_comes_twice_opens_once():
+    autumn = window("30 2 * * *", 0.5)
+    assert autumn.closes(at("2026-10-25T02:45:00", fold=0)) is not None
+    assert autumn.closes(at("2026-10-25T02:45:00", fold=1)) is None
+
+
+def test_a_window_across_the_change_lasts_as_long_as_a_watch_says():
+    night = window("0 22 * * *", 6)
+    assert night.closes(at("2026-03-28T23:00:00")) == at("2026-03-29T05:00:00")
+    assert night.closes(at("2026-10-24T23:00:00")) == at("2026-10-25T03:00:00")
+
+
+@given(
+    st.floats(0, 4e9),
+    st.sampled_from(["30 2 * * *", "0 22 * * 1-5", "*/7 * * * *", "0 0 1 1 *", "15 3 29 2 *"]),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
+    st.floats(60, 86400),
+)
+def test_a_window_is_open_at_its_opening_and_not_at_its_end(now, cron, zone, duration):
+    one = Window("w", cron, duration, zone)
+    opens = one.opens(now)
+    assert opens is not None
+    assert opens > int(now)
+    assert one.closes(opens) == opens + duration
+    closes = one.closes(now)
+    assert closes is None or now < closes <= now + duration
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "said"),
+    [
+        ("0 0 30 2 *", "UTC", "never comes"),
+        ("0 0 31 4,6,9,11 *", "UTC", "never comes"),
+        ("60 0 * * *", "UTC", "Bad minute"),
+        ("0 0 * *", "UTC", "Wrong number of fields"),
+        ("0 0 * * *", "Berlin", "'Berlin' is not a time zone"),
+        ("0 0 * * *", "", "is not a time zone"),
+        ("0 0 * * *", "../etc/passwd", "is not a time zone"),
+        ("0 0 * * *", "Europe", "'Europe' is not a time zone"),
+    ],
+)
+def test_what_never_opens_is_refused(cron, zone, said):
+    with pytest.raises(InvalidInput, match=said):
+        check_window(cron, zone)
+
+
+def test_what_comes_once_in_years_is_a_schedule():
+    check_window("0 0 29 2 *", "UTC")
+    utc = ZoneInfo("UTC")
+    assert window("0 0 29 2 *", 1, "UTC").opens(at("2026-01-01T00:00:00", utc)) == at("2028-02-29T00:00:00", utc)

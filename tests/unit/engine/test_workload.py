@@ -1,0 +1,64 @@
+"""What the guards know of a workload: its protection, and the pods that it can spare."""
+
+import pytest
+
+from forestall.core.guards import Budget, Pods
+from forestall.engine.workload import budgets_of, workload_of
+
+
+def body(kind="Deployment", status=None, annotations=None, **spec):
+    return {"kind": kind, "metadata": {"annotations": annotations}, "spec": spec, "status": status or {}}
+
+
+def deployment(unavailable, replicas=10, ready=10):
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable}}
+    return body(replicas=replicas, strategy=strategy, status={"readyReplicas": ready})
+
+
+@pytest.mark.parametrize(
+    ("given", "pods"),
+    [
+        (body(status={"readyReplicas": 1}), Pods(1, 1, 0)),
+        (body(replicas=3), Pods(3, 0, 0)),
+        (body(replicas=8), Pods(8, 0, 2)),
+        (deployment("25%", 3, 2), Pods(3, 2, 0)),
+        (deployment("33%"), Pods(10, 10, 3)),
+        (deployment(2), Pods(10, 10, 2)),
+        (body(replicas=3, strategy={"type": "Recreate"}), Pods(3, 0, 3)),
+        (body("StatefulSet", replicas=3, status={"readyReplicas": 3}), Pods(3, 3, 1)),
+        (body("StatefulSet", replicas=9, updateStrategy={"rollingUpdate": {"maxUnavailable": "12%"}}), Pods(9, 0, 2)),
+        (body("DaemonSet", status={"desiredNumberScheduled": 5, "numberReady": 4}), Pods(5, 4, 1)),
+        (body("Rollout", replicas=3), None),
+    ],
+)
+def test_how_many_pods_a_rollout_may_leave_out(given, pods):
+    assert workload_of(given).pods == pods
+
+
+@pytest.mark.parametrize(
+    ("annotations", "protected"),
+    [
+        (None, False),
+        ({}, False),
+        ({"forestall.dev/protected": "true"}, True),
+        ({"forestall.dev/protected": "false"}, False),
+    ],
+)
+def test_an_annotation_protects(annotations, protected):
+    assert workload_of(body(annotations=annotations)).protected is protected
+
+
+def test_the_budgets_that_are_about_the_pods():
+    def budget(name, selector, allowed=None):
+        spec = {} if selector is None else {"selector": selector}
+        status = {} if allowed is None else {"status": {"disruptionsAllowed": allowed}}
+        return {"metadata": {"name": name}, "spec": spec, **status}
+
+    bodies = [
+        budget("all", {}, 2),
+        budget("none", None, 0),
+        budget("mine", {"matchLabels": {"app": "web"}}, 1),
+        budget("new", {"matchExpressions": [{"key": "app", "operator": "Exists"}]}),
+        budget("other", {"matchLabels": {"app": "db"}}, 0),
+    ]
+    assert budgets_of({"app": "web"}, bodies) == (Budget("all", 2), Budget("mine", 1), Budget("new", 0))
