@@ -341,7 +341,6 @@ WORKLOADS = [
     ("patch", "daemonsets.apps"),
     ("patch", "deployments.apps/scale"),
     ("patch", "statefulsets.apps/scale"),
-    ("patch", "rollouts.argoproj.io/scale"),
     ("patch", "horizontalpodautoscalers.autoscaling"),
     ("create", "pods/eviction"),
 ]
@@ -382,6 +381,7 @@ NEVER = [
     ("get", "customresourcedefinitions.apiextensions.k8s.io", ""),
     ("update", "servicelevelobjectives.forestall.dev/status", "shop"),
     ("update", "deployments.apps/scale", "shop"),
+    ("patch", "rollouts.argoproj.io/scale", "shop"),
 ]
 
 
@@ -437,6 +437,17 @@ def test_draining_is_a_switch_of_its_own(release: Release) -> None:
     assert not release.may("patch", "deployments.apps", "shop")
 
 
+@pytest.mark.parametrize(("role", "bound"), [("admin", True), ("edit", False)])
+def test_admins_of_a_namespace_bind_the_role_themselves(release: Release, role: str, bound: bool) -> None:
+    release.plane.kubectl("create", "rolebinding", role, "-n", "shop", "--user=kim", f"--clusterrole={role}")
+    try:
+        what = (f"--clusterrole={RELEASE}-workloads", f"--serviceaccount={NAMESPACE}:{RELEASE}", "--dry-run=server")
+        tried = release.plane.kubectl("create", "rolebinding", "mine", "-n", "shop", "--as=kim", *what, check=False)
+        assert (tried.returncode == 0) is bound, tried.stderr
+    finally:
+        release.plane.kubectl("delete", "rolebinding", role, "-n", "shop")
+
+
 def test_the_operator_leads_by_its_own_lease_alone(release: Release) -> None:
     for verb in ("get", "update"):
         assert release.may(verb, "leases.coordination.k8s.io", NAMESPACE, LEASE)
@@ -454,7 +465,11 @@ def test_reading_can_be_narrowed(release: Release) -> None:
 
 
 def test_rules_for_other_targets_can_be_added(release: Release) -> None:
-    rules = [{"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get"]}]
+    rules = [
+        {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get"]},
+        {"apiGroups": ["argoproj.io"], "resources": ["rollouts/scale"], "verbs": ["get", "patch"]},
+    ]
     release.deploy({"workloads.extraRules": rules, "workloads.namespaces": ["shop"]})
     assert release.may("get", "rollouts.argoproj.io", "shop")
+    assert release.may("patch", "rollouts.argoproj.io/scale", "shop")
     assert not release.may("get", "rollouts.argoproj.io", "other")

@@ -73,6 +73,14 @@ DnsLabel = Annotated[
         max_length=63,
     ),
 ]
+ObjectName = Annotated[
+    str,
+    worded(
+        r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        "not the name of an object of this namespace: use lower-case letters, digits, dashes and dots",
+        max_length=253,
+    ),
+]
 LabelName = Annotated[
     str,
     worded(

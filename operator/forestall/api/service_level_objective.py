@@ -16,6 +16,7 @@ from forestall.api.meta import (
     LabelName,
     Metadata,
     Model,
+    ObjectName,
     Resource,
     rule,
     rules,
@@ -49,7 +50,7 @@ class TargetRef(Model):
     """The workload's API version."""
     kind: Annotated[str, Field(min_length=1, max_length=63)] = "Deployment"
     """The workload's kind: Deployment, StatefulSet, DaemonSet, or any kind with a /scale subresource."""
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: ObjectName
     """The workload's name."""
 
 
@@ -164,7 +165,7 @@ class ServiceLevelObjectiveSpec(Model):
     ] = []
     """Measurements that move before the SLI does."""
     depends_on: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=253)]],
+        list[ObjectName],
         Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ] = []
     """Objectives of the same namespace that this one suffers from: while one of them is at risk, this one's risk is
