@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.safety import crashes, leaders
+from benchmarks.safety import crashes, escalation, leaders
 from benchmarks.safety.arena import Arena, arena
 
 
@@ -28,6 +28,7 @@ class Measure(Protocol):
 MEASURES: Mapping[str, Measure] = {
     "crashes": crashes.measure,
     "leaders": leaders.measure,
+    "escalation": escalation.measure,
 }
 
 
@@ -58,7 +59,10 @@ def _print(figures: Mapping[str, Any], path: str = "") -> None:
     for name, value in figures.items():
         if isinstance(value, Mapping):
             _print(value, f"{path}{name} ")
-        elif not isinstance(value, list):
+        elif isinstance(value, list):
+            for each in value:
+                print(f"  {'+' if each['asItShould'] else '-'} {each['case']}: {each['refusedBy']}")
+        else:
             print(f"  {path + name:60} {value}")
 
 

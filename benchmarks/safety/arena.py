@@ -110,15 +110,16 @@ class Signals:
 
     def __init__(self, arena: Arena) -> None:
         self._server = PrometheusServer(arena.workspace, arena.programs, past_days=1)
-        self._values: dict[tuple[str, str], float] = {}
+        self._values: dict[tuple[tuple[str, str], ...], float] = {}
         self._stop = threading.Event()
         self.url = ""
 
-    def set(self, name: str, app: str, value: float) -> None:
-        """Let the series `name{app=…}` have this value from now on."""
-        self._values[name, app] = value
+    def set(self, name: str, app: str, value: float, **labels: str) -> None:
+        """Let the series `name{app=…, …}` have this value from now on."""
+        key = (("__name__", name), ("app", app), *labels.items())
+        self._values[key] = value
         if self.url:
-            self._server.write([_sample(name, app, value)])
+            self._server.write([_sample(key, value)])
 
     @contextmanager
     def live(self) -> Iterator["Signals"]:
@@ -136,11 +137,11 @@ class Signals:
     def _write(self) -> None:
         while not self._stop.wait(1.0):
             with suppress(CommandFailed):
-                self._server.write(_sample(*key, value) for key, value in list(self._values.items()))
+                self._server.write(_sample(key, value) for key, value in list(self._values.items()))
 
 
-def _sample(name: str, app: str, value: float) -> Series:
-    return Series({"__name__": name, "app": app}, [time.time()], [value])
+def _sample(labels: tuple[tuple[str, str], ...], value: float) -> Series:
+    return Series(dict(labels), [time.time()], [value])
 
 
 @contextmanager

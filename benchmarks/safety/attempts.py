@@ -1,0 +1,261 @@
+"""What people try at the API server: who, with which command, and who must refuse it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Body = dict[str, Any]
+Refuser = Literal["RBAC", "schema", "ValidatingAdmissionPolicy", "operator"]
+API = "forestall.dev/v1alpha1"
+OPERATOR = "forestall-system"
+TENANT, OTHER = "shop", "treasury"
+DRY = "--dry-run=server"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One case of the table."""
+
+    what: str
+    user: str
+    refuser: Refuser
+    arguments: tuple[str, ...]
+    body: Body | None = None
+    words: str = ""
+    """What the refusal must say."""
+
+
+def document(kind: str, name: str, spec: Body, **metadata: Any) -> Body:
+    """Return one of forestall's objects."""
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+
+
+def policy(*actions: Body, mode: str = "Auto", **spec: Any) -> Body:
+    """Return a policy."""
+    return document("RemediationPolicy", "mine", {"mode": mode, "actions": list(actions), **spec})
+
+
+def slo(name: str = "mine", **spec: Any) -> Body:
+    """Return an objective."""
+    least = {"target": {"name": "web"}, "indicator": {"raw": {"errorRatio": "x"}}, "objective": 99}
+    return document("ServiceLevelObjective", name, {**least, **spec})
+
+
+SCALE: Body = {"scale": {"maxReplicas": 3}}
+RESTART: Body = {"restart": {}}
+CORDON: Body = {"cordon": {}}
+_REF: Body = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x"}
+_INTENT: Body = {
+    "policy": _REF,
+    "objective": _REF,
+    "episode": 1,
+    "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
+    "action": CORDON,
+    "mode": "Approve",
+    "evidence": {"indicator": "busy"},
+    "created": "2026-01-01T00:00:00Z",
+    "deadline": "2026-01-01T00:30:00Z",
+}
+JOURNAL = document("Remediation", "entry", {"intent": _INTENT})
+POOL: Body = {"apiVersion": "example.com/v1", "kind": "Pool", "name": "workers"}
+"""A workload of a kind that namespaces' editors have no right to."""
+
+
+def _create(user: str, what: str, refuser: Refuser, body: Body, words: str = "", namespace: str = TENANT) -> Attempt:
+    return Attempt(what, user, refuser, ("create", DRY, "-f", "-", "-n", namespace), body, words)
+
+
+def _patch(user: str, what: str, refuser: Refuser, subject: str, change: Body, *more: str, words: str = "") -> Attempt:
+    arguments = ("patch", *subject.split(), DRY, "--type=merge", "-p", json.dumps(change), *more)
+    in_namespace = () if "-n" in arguments else ("-n", TENANT)
+    return Attempt(what, user, refuser, (*arguments, *in_namespace), None, words)
+
+
+def _run(user: str, what: str, refuser: Refuser, *arguments: str, dry: bool = True) -> Attempt:
+    return Attempt(what, user, refuser, (*arguments, DRY) if dry else arguments)
+
+
+def _decision(by: str, verdict: str = "Approved") -> Body:
+    return {"spec": {"approval": {"decision": verdict, "by": by}}}
+
+
+_VAP: Refuser = "ValidatingAdmissionPolicy"
+_STATUS = "--subresource=status"
+_NODES = "may patch nodes"
+_ALONE = "by forestall alone"
+_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-000000000000"}
+
+NODE_ACTIONS = [
+    _create(user, f"{user} writes a policy that cordons{more}", _VAP, policy(*actions, CORDON), _NODES)
+    for user in ("planner", "editor", "admin")
+    for more, actions in (("", ()), (" after it scales", (SCALE,)))
+    if not (user == "planner" and actions)
+] + [
+    _patch("editor", "editor adds a cordon to a policy", _VAP, "rempol policy", {"spec": {"actions": [CORDON]}}),
+    _run("admin", "admin cordons a node by hand", "RBAC", "cordon", "node-1"),
+    _patch(
+        "admin",
+        "admin signs a node in a Remediation's name",
+        "RBAC",
+        "node node-1",
+        {"metadata": {"annotations": {"forestall.dev/cordoned-by": "r-1"}}},
+    ),
+]
+OWN_RIGHTS = [
+    _create("planner", "planner, who may not scale, has it scaled", _VAP, policy(SCALE), "needs an author"),
+    _create("planner", "planner, who may not restart, has it restarted", _VAP, policy(RESTART), "needs an author"),
+    _create("planner", "planner hides behind an approval", _VAP, policy(SCALE, mode="Approve"), "needs an author"),
+    _patch("planner", "planner edits somebody else's policy", _VAP, "rempol policy", {"spec": {"cooldown": "0s"}}),
+    _create(
+        "editor",
+        "editor has a kind scaled that editors may not scale",
+        _VAP,
+        slo(target=POOL),
+        "may patch the /scale of its target",
+    ),
+    _create("viewer", "viewer writes a policy", "RBAC", policy(SCALE)),
+    _create("viewer", "viewer writes an objective", "RBAC", slo()),
+    _run(
+        "editor",
+        "editor gives the operator rights in the namespace",
+        "RBAC",
+        *("create", "rolebinding", "mine", "-n", TENANT),
+        *("--clusterrole=forestall-workloads", f"--serviceaccount={OPERATOR}:forestall"),
+    ),
+    _run(
+        "admin",
+        "admin takes the operator's rights on nodes",
+        "RBAC",
+        *("create", "clusterrolebinding", "mine", "--clusterrole=forestall-nodes", "--user=admin"),
+    ),
+]
+OTHER_NAMESPACES = [
+    _create("admin", "admin writes an objective in another namespace", "RBAC", slo(), "", OTHER),
+    _create("admin", "admin writes a policy in another namespace", "RBAC", policy(SCALE), "", OTHER),
+    _create("admin", "admin pauses another namespace", "RBAC", document("Pause", "mine", {}), "", OTHER),
+    _run("admin", "admin reads another namespace's objectives", "RBAC", "get", "fslo", "-n", OTHER, dry=False),
+    _create(
+        "editor",
+        "editor aims an objective at another namespace",
+        "schema",
+        slo(target={"name": "vault", "namespace": OTHER}),
+        "unknown field",
+    ),
+    _create("editor", "editor reads a path out of a target's name", "schema", slo(target={"name": "../../x"})),
+    _create("editor", "editor depends on another namespace", "schema", slo(dependsOn=[f"{OTHER}/vault"])),
+    _create(
+        "editor",
+        "editor selects another namespace's objectives",
+        "schema",
+        policy(SCALE, objectives={"namespace": OTHER}),
+        "unknown field",
+    ),
+    _patch("admin", "admin approves in another namespace", "RBAC", f"remed entry -n {OTHER}", _decision("admin")),
+]
+FORGED_REMEDIATIONS = [
+    *(
+        _create(user, f"{user} writes a Remediation", "RBAC", JOURNAL | {"metadata": {"name": "forged"}})
+        for user in ("planner", "viewer", "editor", "admin")
+    ),
+    _create("root", "a cluster admin writes a Remediation", _VAP, JOURNAL | {"metadata": {"name": "forged"}}, _ALONE),
+    _patch(
+        "editor", "editor redirects an intent", "schema", "remed entry", {"spec": {"intent": {"target": {"name": "x"}}}}
+    ),
+    _patch("root", "a cluster admin redirects an intent", "schema", "remed entry", {"spec": {"intent": {"rung": 3}}}),
+    _patch("editor", "editor relabels a Remediation", _VAP, "remed entry", {"metadata": {"labels": {"a": "b"}}}),
+    _patch(
+        "editor",
+        "editor has the garbage collector delete a Remediation",
+        _VAP,
+        "remed entry",
+        {"metadata": {"ownerReferences": [_OWNER]}},
+        words=_ALONE,
+    ),
+    _patch(
+        "editor",
+        "editor keeps a Remediation from being deleted",
+        _VAP,
+        "remed entry",
+        {"metadata": {"finalizers": ["example.com/stay"]}},
+        words=_ALONE,
+    ),
+    _run("editor", "editor deletes a Remediation", "RBAC", "delete", "remed", "entry", "-n", TENANT),
+    _run("admin", "admin deletes all Remediations", "RBAC", "delete", "remed", "--all", "-n", TENANT),
+]
+_FORGERS: tuple[tuple[str, Refuser], ...] = (("editor", "RBAC"), ("admin", "RBAC"), ("root", _VAP))
+FORGED_STATUS = [
+    _patch(user, f"{user} forges the status of {subject}", refuser, subject, {"status": status}, _STATUS)
+    for subject, status in (
+        ("fslo slo", {"episode": {"number": 99}}),
+        ("rempol policy", {"active": 0}),
+        ("remed entry", {"phase": "Succeeded"}),
+        ("metricsource default", {"objectives": 1}),
+        ("grail guardrail", {"observedGeneration": 1}),
+    )
+    for user, refuser in _FORGERS
+]
+APPROVALS = [
+    _patch("viewer", "viewer approves", "RBAC", "remed entry", _decision("viewer")),
+    _patch("editor", "editor approves", _VAP, "remed entry", _decision("editor"), words="the verb approve"),
+    _patch("editor", "editor rejects", _VAP, "remed entry", _decision("editor", "Rejected")),
+    _patch("admin", "admin approves in another's name", _VAP, "remed entry", _decision("root"), words="your own user"),
+    _patch("admin", "admin approves in nobody's name", _VAP, "remed entry", _decision(""), words="your own user"),
+    _patch(
+        "editor",
+        "editor gives feedback in another's name",
+        _VAP,
+        "remed entry",
+        {"spec": {"feedback": {"verdict": "Helpful", "by": "admin"}}},
+    ),
+    _patch(
+        f"system:serviceaccount:{OPERATOR}:forestall",
+        "the operator approves for itself",
+        "RBAC",
+        "remed entry",
+        _decision(f"system:serviceaccount:{OPERATOR}:forestall"),
+    ),
+    _patch("admin", "admin approves what waits for nobody", "schema", "remed running", _decision("admin")),
+]
+SOURCES = [
+    _create("admin", "admin adds a metric source", "RBAC", document("MetricSource", "mine", {"url": "http://x"})),
+    _patch("admin", "admin redirects a metric source", "RBAC", "metricsource default", {"spec": {"url": "http://x"}}),
+    _patch("admin", "admin opens a guardrail", "RBAC", "grail guardrail", {"spec": {"paused": False}}),
+    _create("admin", "admin adds a guardrail", "RBAC", document("Guardrail", "mine", {})),
+    _create("editor", "editor names an address as a source", "schema", slo(source="http://169.254.169.254/")),
+    _run(
+        "admin", "admin reads a source's credentials", "RBAC", "get", "secret", "prometheus", "-n", OPERATOR, dry=False
+    ),
+]
+IDENTITY = [
+    _run(
+        "admin", "admin takes the operator's token", "RBAC", "create", "token", "forestall", "-n", OPERATOR, dry=False
+    ),
+    _run(
+        "admin",
+        "admin takes the operator's lease",
+        "RBAC",
+        *("patch", "lease", "forestall", "-n", OPERATOR, "--type=merge", "-p", '{"spec":{"holderIdentity":"me"}}'),
+    ),
+    _run(
+        "admin",
+        "admin runs a pod as the operator",
+        "RBAC",
+        *("run", "mine", "--image=x", "-n", OPERATOR, '--overrides={"spec":{"serviceAccountName":"forestall"}}'),
+    ),
+    _run(
+        "admin",
+        "admin switches an admission policy off",
+        "RBAC",
+        *("delete", "validatingadmissionpolicybinding", "forestall-remediationpolicies"),
+    ),
+]
+ATTEMPTS: dict[str, list[Attempt]] = {
+    "node actions": NODE_ACTIONS,
+    "rights that one lacks": OWN_RIGHTS,
+    "other namespaces": OTHER_NAMESPACES,
+    "forged Remediations": FORGED_REMEDIATIONS,
+    "forged status": FORGED_STATUS,
+    "approvals": APPROVALS,
+    "sources and guardrails": SOURCES,
+    "the operator's identity": IDENTITY,
+}

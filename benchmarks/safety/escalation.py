@@ -1,0 +1,262 @@
+"""What people try who want more from the operator than they could do themselves, and who refuses it.
+
+The namespace `shop` has users with the roles that Kubernetes ships; `treasury` is somebody else's. Each case says which
+part must refuse: RBAC, the schema (with its CEL rules), a ValidatingAdmissionPolicy, or the operator, which takes the
+object and says in a condition or a decision why it does nothing.
+"""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.safety.arena import ACCOUNT, OPERATOR, Arena, Body, Signals, until
+from benchmarks.safety.attempts import (
+    ATTEMPTS,
+    CORDON,
+    JOURNAL,
+    OTHER,
+    POOL,
+    SCALE,
+    TENANT,
+    Attempt,
+    Refuser,
+    document,
+    policy,
+    slo,
+)
+from benchmarks.safety.trials import deployment
+
+from forestall.errors import CommandFailed
+
+ROLES = {"admin": "admin", "editor": "edit", "viewer": "view", "planner": "planner"}
+INTERVAL = "5s"
+_ACCOUNT = f"system:serviceaccount:{OPERATOR}:{ACCOUNT}"
+_WAIT_S = 40.0
+
+INJECTIONS = {
+    "asks for the other namespace": f'load{{namespace="{OTHER}"}}',
+    "asks for every namespace": 'load{namespace=~".+"}',
+    "asks by the name of the metric": f'{{__name__="load",namespace="{OTHER}"}}',
+    "joins the other namespace's series": f'load{{app="none"}} or load{{namespace="{OTHER}"}}',
+    "hides it in a subquery": f'max_over_time(load{{namespace="{OTHER}"}}[5m:10s])',
+    "relabels it": f'label_replace(load{{namespace="{OTHER}"}}, "namespace", "{TENANT}", "", "")',
+    "reads around the selectors": 'info(load, {namespace=~".+"})',
+    "comments the label out": f'load{{namespace="{OTHER}"}} # }}',
+    "closes the selector early": f'load{{app="none"}}) or (load{{namespace="{OTHER}"}}',
+    "counts what is absent": f'300 * absent(load{{app="none"}}) * on() group_left() load{{namespace="{OTHER}"}}',
+    "quotes the label": f'{{"load","namespace"="{OTHER}"}}',
+}
+"""Leading indicators of a namespaced author that would see the other namespace's load, which is past the limit."""
+
+
+class Court:
+    """A cluster with the chart and people, who try things."""
+
+    def __init__(self, arena: Arena) -> None:
+        self._arena = arena
+        self._cluster = arena.cluster
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Have namespaces, roles, and the objects that are attacked."""
+        try:
+            for namespace in (TENANT, OTHER):
+                self._cluster.kubectl("create", "namespace", namespace)
+            planner = ("--verb=create,update,patch,get", "--resource=remediationpolicies.forestall.dev")
+            self._cluster.kubectl("create", "clusterrole", "planner", *planner)
+            for user, role in ROLES.items():
+                bind = ("create", "rolebinding", user, f"--user={user}", f"--clusterrole={role}", "-n", TENANT)
+                self._cluster.kubectl(*bind)
+            self._furnish()
+            yield
+        finally:
+            with contextlib.suppress(CommandFailed):
+                self._cluster.kubectl("delete", "namespace", TENANT, OTHER, "--wait=false", "--ignore-not-found")
+                self._cluster.kubectl("delete", "clusterrole", "planner", "--ignore-not-found")
+
+    def _furnish(self) -> None:
+        self._cluster.apply(_POOLS, namespace=TENANT)
+        self._cluster.kubectl("wait", "--for=condition=Established", "crd/pools.example.com", "--timeout=30s")
+        self._arena.apply("MetricSource", "default", {"url": "http://prometheus:9090"})
+        self._arena.apply("Guardrail", "guardrail", {})
+        bodies = (slo("slo"), policy(SCALE, objectives=_labelled("nothing")) | {"metadata": {"name": "policy"}})
+        self._cluster.apply(*bodies, namespace=TENANT)
+        running = document("Remediation", "running", {"intent": {**JOURNAL["spec"]["intent"], "mode": "Auto"}})
+        for body in (JOURNAL, running):
+            self._cluster.kubectl("create", "-n", TENANT, "-f", "-", f"--as={_ACCOUNT}", stdin=json.dumps(body))
+
+    def attempt(self, one: Attempt) -> tuple[Refuser | None, str]:
+        """Return who refuses, and in which words; None where nobody does."""
+        groups = ["--as-group=system:masters"] if one.user == "root" else []
+        body = None if one.body is None else json.dumps(one.body)
+        done = self._cluster.kubectl(*one.arguments, f"--as={one.user}", *groups, stdin=body, check=False)
+        return (None, done.stdout.strip()) if done.returncode == 0 else (_refuser(done), done.stderr.strip())
+
+    async def in_force(self) -> None:
+        """Wait until roles and admission policies, which take effect a moment after they were written, do so."""
+        probes = [ATTEMPTS["rights that one lacks"][0], ATTEMPTS["approvals"][1], ATTEMPTS["forged status"][2]]
+        probes += [ATTEMPTS["rights that one lacks"][4], ATTEMPTS["forged Remediations"][8]]
+
+        async def refused() -> bool:
+            found = [await asyncio.to_thread(self.attempt, probe) for probe in probes]
+            return all(who == probe.refuser for (who, _), probe in zip(found, probes, strict=True))
+
+        with contextlib.suppress(TimeoutError):  # then the table tells which one is not
+            await until(refused, _WAIT_S, "the admission policies are in force")
+
+
+def _refuser(done: subprocess.CompletedProcess[str]) -> Refuser | None:
+    words = done.stderr
+    if "ValidatingAdmissionPolicy" in words:
+        return "ValidatingAdmissionPolicy"
+    if "Forbidden" in words or "forbidden" in words:
+        return "RBAC"
+    invalid = ("is invalid", "unknown field", "strict decoding error", "Invalid value")
+    return "schema" if any(each in words for each in invalid) else None
+
+
+async def _at_the_server(court: Court) -> list[dict[str, Any]]:
+    await court.in_force()
+    cases = []
+    for group, attempts in ATTEMPTS.items():
+        for one in attempts:
+            refuser, words = await asyncio.to_thread(court.attempt, one)
+            right = refuser == one.refuser and one.words in words
+            case = {"group": group, "case": one.what, "by": one.refuser, "refusedBy": refuser, "asItShould": right}
+            cases.append(case | ({} if right else {"words": words[:500]}))
+    return cases
+
+
+class Trap:
+    """What a tenant writes that the API server takes, and how it must come out."""
+
+    def __init__(self, what: str, objective: Body, reason: str = "") -> None:
+        self.what = what
+        self.objective = objective
+        self.reason = reason
+        """The reason that the operator must give; empty: it must not see the other namespace's load."""
+
+    def judge(self, found: Body) -> dict[str, Any]:
+        """Return the case as it came out."""
+        given, state = reasons_of(found), found.get("status", {}).get("state", "")
+        refused = self.reason in given if self.reason else state not in ("AtRisk", "Breached")
+        why = self.reason if self.reason in given else ", ".join(sorted(given - {"BelowThreshold"})) or "sees its own"
+        case = {"group": "at the operator", "case": self.what, "by": "operator"}
+        return case | {"refusedBy": f"operator ({why})" if refused else None, "asItShould": refused}
+
+
+def _traps() -> list[Trap]:
+    traps = [
+        Trap(f"editor's query {what}", _watching(f"query-{number}", query))
+        for number, (what, query) in enumerate(INJECTIONS.items())
+    ]
+    for number, query in enumerate((f'errors{{namespace="{OTHER}"}}', 'errors{app="x"} or errors{app="vault"}')):
+        body = _watching(f"ratio-{number}", "load")
+        body["spec"]["indicator"] = {"raw": {"errorRatio": query}}
+        traps.append(Trap(f"editor's error ratio is {query}", body))
+    closed = _watching("closed", "load", source="closed")
+    traps.append(Trap("editor names a source that is closed to the namespace", closed, "SourceNotAllowed"))
+    nodes = _watching("nodes", "disk", labels={"for": "disk"})
+    return [*traps, Trap("a cordon that no Guardrail allows here", nodes, "NotAllowed")]
+
+
+async def _at_the_operator(arena: Arena, signals: Signals) -> list[dict[str, Any]]:
+    """Let the tenant write what the API server takes; the load of the other namespace is past the limit."""
+    cluster, traps = arena.cluster, _traps()
+    for namespace in (TENANT, OTHER):
+        cluster.apply(deployment("web", 1), namespace=namespace)
+    arena.apply("MetricSource", "default", {"url": signals.url, "enforceLabel": "namespace"})
+    closed = {"url": signals.url, "namespaces": {"matchLabels": {"team": "treasury"}}}
+    arena.apply("MetricSource", "closed", closed)
+    signals.set("load", "vault", 300.0, namespace=OTHER)
+    signals.set("errors", "vault", 1.0, namespace=OTHER)
+    signals.set("load", "web", 10.0, namespace=TENANT)
+    signals.set("errors", "web", 0.0, namespace=TENANT)
+    signals.set("disk", "web", 300.0, namespace=TENANT, node="node-1")
+    cluster.apply(policy(CORDON, objectives=_labelled("disk")) | {"metadata": {"name": "nodes"}}, namespace=TENANT)
+    cluster.apply(*(trap.objective for trap in traps), _watching("own", "load"), namespace=TENANT)
+    cluster.apply(_watching("control", "load"), namespace=OTHER)
+    operator = arena.operate("court", await asyncio.to_thread(cluster.kubeconfig_for, OPERATOR, ACCOUNT), INTERVAL)
+    try:
+        # The trap works: whoever may see that load is at risk, and everybody sees their own.
+        await until(lambda: _has(arena, OTHER, "control", "AtRisk"), _WAIT_S, "the control is at risk")
+        await until(lambda: _has(arena, TENANT, "own", "DataFresh"), _WAIT_S, "the tenant's own data is fresh")
+        await until(lambda: _all_judged(arena, traps), _WAIT_S, "all traps are judged")
+        found = [await asyncio.to_thread(cluster.get, "fslo", _name(trap), TENANT) for trap in traps]
+        cases = [trap.judge(body) for trap, body in zip(traps, found, strict=True)]
+        untouched = not cluster.get("node", "node-1")["spec"].get("unschedulable")
+        cases[-1]["asItShould"] = cases[-1]["asItShould"] and untouched
+        return cases
+    finally:
+        await asyncio.to_thread(operator.stop)
+
+
+async def _has(arena: Arena, namespace: str, name: str, condition: str) -> bool:
+    found = await asyncio.to_thread(arena.cluster.get, "fslo", name, namespace)
+    conditions = found.get("status", {}).get("conditions", [])
+    return any(each["type"] == condition and each["status"] == "True" for each in conditions)
+
+
+async def _all_judged(arena: Arena, traps: list[Trap]) -> bool:
+    found = [await asyncio.to_thread(arena.cluster.get, "fslo", _name(trap), TENANT) for trap in traps]
+    return all("state" in body.get("status", {}) for body in found)
+
+
+def _name(trap: Trap) -> str:
+    return str(trap.objective["metadata"]["name"])
+
+
+def reasons_of(objective: Body) -> set[str]:
+    """Return every reason that an objective's conditions and decisions give for not being well."""
+    status = objective.get("status", {})
+    conditions = [each["reason"] for each in status.get("conditions", []) if each["status"] != "True"]
+    return {*conditions, *(each["reason"] for each in status.get("decisions") or [])}
+
+
+def _labelled(value: str) -> Body:
+    return {"matchLabels": {"for": value}}
+
+
+def _watching(name: str, query: str, *, source: str = "default", labels: dict[str, str] | None = None) -> Body:
+    indicator = {"name": "load", "query": query, "limit": 100}
+    ratio = {"raw": {"errorRatio": "errors"}}
+    body = slo(name, source=source, leadingIndicators=[indicator], indicator=ratio)
+    return body | {"metadata": {"name": name, "labels": labels or {}}}
+
+
+_SCHEMA = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_POOLS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "pools.example.com"},
+    "spec": {
+        "group": "example.com",
+        "names": {"kind": POOL["kind"], "plural": "pools"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": _SCHEMA},
+                "subresources": {
+                    "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+                },
+            }
+        ],
+    },
+}
+
+
+async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+    """Try everything; small as it is, it has no quick size."""
+    del quick
+    court = Court(arena)
+    with court.session(), Signals(arena).live() as signals:
+        cases = [*await _at_the_server(court), *await _at_the_operator(arena, signals)]
+    refused = sum(case["asItShould"] for case in cases)
+    return {"cases": cases, "refused": refused, "of": len(cases), "holds": refused == len(cases)}
