@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.safety import crashes, escalation, leaders
+from benchmarks.safety import api_faults, crashes, escalation, leaders
 from benchmarks.safety.arena import Arena, arena
 
 
@@ -29,6 +29,7 @@ MEASURES: Mapping[str, Measure] = {
     "crashes": crashes.measure,
     "leaders": leaders.measure,
     "escalation": escalation.measure,
+    "api-faults": api_faults.measure,
 }
 
 
@@ -61,9 +62,16 @@ def _print(figures: Mapping[str, Any], path: str = "") -> None:
             _print(value, f"{path}{name} ")
         elif isinstance(value, list):
             for each in value:
-                print(f"  {'+' if each['asItShould'] else '-'} {each['case']}: {each['refusedBy']}")
+                print(f"  {_line(each)}")
         else:
             print(f"  {path + name:60} {value}")
+
+
+def _line(each: Any) -> str:
+    """Return a case of a table, or whatever it is, as a line."""
+    if not isinstance(each, Mapping):
+        return f"- {each}"
+    return f"{'+' if each['asItShould'] else '-'} {each['case']}: {each['refusedBy']}"
 
 
 if __name__ == "__main__":

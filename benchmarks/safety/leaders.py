@@ -27,7 +27,7 @@ _LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR}/leases/forestall"
 _NAMESPACE = "leaders"
 _POLICY: Body = {
     "mode": "Auto",
-    "actions": [{"scale": {"maxReplicas": 3, "capacity": {"type": "Declared", "perReplica": 100, "headroom": 0}}}],
+    "actions": [{"scale": {"maxReplicas": 2, "capacity": {"type": "Declared", "perReplica": 100, "headroom": 0}}}],
 }
 
 
