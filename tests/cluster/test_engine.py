@@ -125,7 +125,9 @@ OBJECTIVE = {
     "objective": 99.0,
     "leadingIndicators": [{"name": "load", "query": "sum(load)", "limit": 100, "horizon": "5m"}],
 }
-SCALE = {"scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0}}}
+SCALE = {
+    "scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0, "confidence": 0.95}}
+}
 GUARDRAIL = {"metadata": {"name": "all", "uid": "g-1", "generation": 1}}
 POLICY = {"mode": "Auto", "actions": [SCALE], "when": {"probability": 0.8}}
 

@@ -22,7 +22,10 @@ from forestall.core.duration import format_duration
 from forestall.ports import Cluster
 
 RELEASE_SHARE: Final = 0.1
-"""The share of the replicas, but at least one, that is given back in one step."""
+"""The share of the replicas, but at least one, that is given back in one step. Fewer are not given back at all, unless
+that ends it: a floor that follows every small change of a noisy forecast does as much harm as good."""
+RAISE_SHARE: Final = 0.05
+"""The share of the replicas by which the forecast must ask for more before a floor that is held is raised."""
 RELEASE_STEPS: Final = 10
 """How many steps fit into one stabilization window: the effect of one must have time to show before the next."""
 
@@ -83,13 +86,14 @@ class Scale(OfWorkload):
         peak = found if over else _peak(recent, _terms(remediation).stabilization_window.seconds, now)
         if peak == 1:
             peak = 0  # no load needs one replica too: whether there is one at all, the autoscaler decides
-        if peak is None or peak >= world.level:
+        step = max(1, int(world.level * RELEASE_SHARE))
+        if peak is None or peak >= world.level or found < world.level - step < peak:
             return _keep(remediation, world)
         pause = _pace(remediation, now)
         if pause > 0:
             return Hold("Releasing", f"the next replicas are given back in {format_duration(pause)}")
         lowest = max(found, peak)
-        to = max(lowest, world.level - max(1, int(world.level * RELEASE_SHARE)))
+        to = max(lowest, world.level - step)
         because = "they were held for as long as the policy allows" if over else _agreed(remediation, lowest)
         return _move(world, to, because)
 
@@ -99,7 +103,7 @@ class Scale(OfWorkload):
             return None
         step = _terms(remediation).max_step or world.ceiling
         to = min(outlook.replicas_forecast, world.level + step, world.ceiling)
-        if to <= world.level:
+        if to <= world.level or outlook.replicas_forecast <= world.level * (1 + RAISE_SHARE):
             return None
         return _move(world, to, f"the forecast needs {outlook.replicas_forecast} replicas")
 

@@ -56,8 +56,11 @@ class Capacity(Model):
     """What one replica carries of the indicator, for type Declared."""
     indicator: DnsLabel | None = None
     """The leading indicator that sizes the workload; the one that caused the risk when not set."""
-    headroom: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """The share of the capacity that is kept free: 0.1 plans for replicas that are 90 % full."""
+    headroom: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """The share of the capacity that is kept free: 0.2 plans for replicas that are 80 % full."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """How sure the replicas must suffice for the highest value within the time that the policy looks ahead: 0.5 plans
+    for its median, to which headroom is added; 0.95 for a bound that it rarely passes."""
 
 
 class ScaleAction(Model):
@@ -77,7 +80,7 @@ class ScaleAction(Model):
     """How many replicas a forecast needs."""
     hold_at_most: Annotated[Duration, Between("1m", "30d")] = Duration("24h")
     """Give the replicas back after this long, from 1m to 30d, even while the risk lasts."""
-    stabilization_window: Annotated[Duration, Between("0s", "1d")] = Duration("5m")
+    stabilization_window: Annotated[Duration, Between("0s", "1d")] = Duration("10m")
     """Give replicas back only when observation and forecast have agreed for this long, up to 1d, that they are not
     needed."""
 

@@ -92,7 +92,8 @@ def need(
     best = Need(None, None, None)
     for signal in candidates:
         known = signal.silence is None
-        forecast = replicas_for(signal.bound(within), signal.limit, ready or 0, terms.capacity) if known else None
+        load = signal.expected(within, terms.capacity.confidence)
+        forecast = replicas_for(load, signal.limit, ready or 0, terms.capacity) if known else None
         observed = replicas_for(signal.value, signal.limit, ready or 0, terms.capacity)
         if best.signal is None or (forecast or 0, observed or 0) > (best.forecast or 0, best.observed or 0):
             best = Need(forecast, observed, signal)
@@ -161,10 +162,11 @@ def _scale(
             "SizeUnknown",
             f"{why}, but {name} does not tell how many replicas are needed: name an indicator in `capacity.indicator`",
         )
+    load = wanted.signal.expected(trigger.within, terms.capacity.confidence)
     if wanted.forecast <= current:
         return Hold(
             "LargeEnough",
-            f"{why}, but {current} replicas carry the forecast of {_number(wanted.signal.bound(trigger.within))}",
+            f"{why}, but {current} replicas carry the forecast of {_number(load)}",
         )
     to = bounded(wanted.forecast, current, terms.most, terms.step)
     capped = f" (the forecast asks for {wanted.forecast})" if to < wanted.forecast else ""
@@ -172,8 +174,7 @@ def _scale(
         number,
         "Scale",
         "BreachForecast",
-        f"{why}: scale from {current} to {to} replicas{capped} for {wanted.signal.indicator} of up to "
-        f"{_number(wanted.signal.bound(trigger.within))}",
+        f"{why}: scale from {current} to {to} replicas{capped} for {wanted.signal.indicator} of up to {_number(load)}",
         replicas=to,
     )
 

@@ -79,6 +79,18 @@ class Signal:
             return self.value
         return max(bound, self.value) if self.above else min(bound, self.value)
 
+    def expected(self, within: float | None, confidence: float) -> float:
+        """Return what the most extreme value within `within` seconds stays on the safe side of with probability
+        `confidence`; never milder than the newest value.
+        """
+        if self.silence is not None or self.forecast is None:
+            return self.value
+        share = confidence if self.above else 1 - confidence
+        extreme = self.forecast.quantile(min(within or self.horizon, self.horizon), share)
+        if not math.isfinite(extreme):
+            return self.value
+        return max(extreme, self.value) if self.above else min(extreme, self.value)
+
     def label(self, name: str) -> str | None:
         """Return the value of label `name`."""
         return dict(self.labels).get(name)

@@ -15,6 +15,8 @@ class Capacity:
     per_replica: float | None
     headroom: float
     """The share that is kept free, 0 to 1."""
+    confidence: float = 0.5
+    """Which quantile of the forecast is to be carried, above 0 and below 1."""
 
 
 def replicas_for(load: float, limit: float, ready: int, capacity: Capacity) -> int | None:

@@ -36,7 +36,7 @@ def rung_of(rung: Rung) -> RungTerms:
             most=scale.max_replicas,
             least=scale.min_replicas,
             step=scale.max_step,
-            capacity=Capacity(scale.capacity.per_replica, scale.capacity.headroom),
+            capacity=Capacity(scale.capacity.per_replica, scale.capacity.headroom, scale.capacity.confidence),
             indicator=scale.capacity.indicator,
         ),
     )

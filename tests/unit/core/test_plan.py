@@ -13,8 +13,9 @@ TRIGGER = Trigger(probability=0.8, within=None, sustained=0.0)
 NOW = Situation(risk_since=0.0, now=100.0, spent=frozenset())
 
 
-def scale(most=10, least=1, step=None, per_replica=20.0, headroom=0.0, indicator=None):
-    return RungTerms("Scale", frozenset(), ScaleTerms(most, least, step, Capacity(per_replica, headroom), indicator))
+def scale(most=10, least=1, step=None, per_replica=20.0, headroom=0.0, indicator=None, confidence=0.95):
+    capacity = Capacity(per_replica, headroom, confidence)
+    return RungTerms("Scale", frozenset(), ScaleTerms(most, least, step, capacity, indicator))
 
 
 RESTART = RungTerms("Restart", frozenset())
@@ -26,6 +27,16 @@ def test_a_scale_out_is_sized_by_the_bound_of_the_forecast(make_signal):
     assert (act.action, act.replicas, act.rung) == ("Scale", 6, 0)
     assert "from 3 to 6 replicas" in act.message
     assert "90%" in act.message
+
+
+def test_the_more_confidence_a_policy_wants_the_more_replicas_it_gets(make_signal):
+    sizes = []
+    for confidence in (0.5, 0.8, 0.95):
+        act = plan(TRIGGER, [scale(confidence=confidence)], [make_signal(upper=160)], Target(3, 3), NOW)
+        assert isinstance(act, Act)
+        assert act.replicas is not None
+        sizes.append(act.replicas)
+    assert sizes == sorted(set(sizes))
 
 
 @pytest.mark.parametrize(

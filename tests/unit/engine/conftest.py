@@ -8,6 +8,7 @@ from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLeve
 from forestall.core.forecast import Limit, SeriesForecast
 from forestall.core.risk import Signal
 
+SCALE = {"scale": {"maxReplicas": 8, "capacity": {"headroom": 0.1, "confidence": 0.95}}}
 SLO = {
     "metadata": {"name": "checkout", "namespace": "shop", "uid": "o-1", "generation": 1, "labels": {"team": "shop"}},
     "spec": {
@@ -18,7 +19,7 @@ SLO = {
 }
 POLICY: dict[str, Any] = {
     "metadata": {"name": "early", "namespace": "shop", "uid": "p-1", "generation": 1},
-    "spec": {"mode": "Auto", "actions": [{"scale": {"maxReplicas": 8}}, {"restart": {}}]},
+    "spec": {"mode": "Auto", "actions": [SCALE, {"restart": {}}]},
 }
 
 
@@ -50,7 +51,7 @@ def make_remediation():
             "episode": episode,
             "rung": rung,
             "target": {**target, **to},
-            "action": action or {"scale": {"maxReplicas": 8}},
+            "action": action or SCALE,
             "mode": "Auto",
             "evidence": {"indicator": "load"},
             "created": created,

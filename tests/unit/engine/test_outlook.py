@@ -5,7 +5,9 @@ import pytest
 from forestall.core.forecast import Abstention
 from forestall.engine.outlook import outlook
 
-DECLARED = {"scale": {"maxReplicas": 20, "capacity": {"type": "Declared", "perReplica": 25, "headroom": 0}}}
+DECLARED = {
+    "scale": {"maxReplicas": 20, "capacity": {"type": "Declared", "perReplica": 25, "headroom": 0, "confidence": 0.95}}
+}
 NODE = {"kind": "Node", "name": "n1", "uid": "n-1", "apiVersion": "v1", "namespace": ""}
 
 

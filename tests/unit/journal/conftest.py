@@ -239,7 +239,7 @@ def intend(**changes: Any) -> Intent:
         "objective": {**policy, "kind": "ServiceLevelObjective", "name": "checkout", "uid": "o-1"},
         "episode": 1,
         "target": target,
-        "action": {"scale": {"maxReplicas": 12}},
+        "action": {"scale": {"maxReplicas": 12, "stabilizationWindow": "5m"}},
         "mode": "Auto",
         "from": 3,
         "to": 5,

@@ -58,7 +58,7 @@ async def test_the_floor_follows_the_forecast_up_and_is_not_lowered_by_a_noisy_o
 
 
 async def test_a_raise_stays_within_the_policys_bounds(run):
-    await run.open(action={"scale": {"maxReplicas": 9, "maxStep": 2}})
+    await run.open(action={"scale": {"maxReplicas": 9, "maxStep": 2, "stabilizationWindow": "5m"}})
     await run.cycle()
     seen = []
     for _ in range(4):
@@ -176,7 +176,7 @@ async def test_without_an_outlook_nothing_is_changed(run):
 
 
 async def test_held_replicas_are_given_back_after_the_longest_time_even_at_risk(run):
-    await run.open(action={"scale": {"maxReplicas": 12, "holdAtMost": "1h"}})
+    await run.open(action={"scale": {"maxReplicas": 12, "holdAtMost": "1h", "stabilizationWindow": "5m"}})
     await run.cycle()
     await run.cycle(probability=0.1)
     assert verified(await run.cycle(3580, replicas_forecast=5)) is True
@@ -209,7 +209,7 @@ async def test_samples_from_before_completion_prove_nothing(run):
 
 
 async def test_a_risk_that_returns_at_the_maximum_is_not_helped_in_the_end(run):
-    await run.open(action={"scale": {"maxReplicas": 5}})
+    await run.open(action={"scale": {"maxReplicas": 5, "stabilizationWindow": "5m"}})
     await run.cycle()
     assert verified(await run.cycle(probability=0.1)) is True
     assert verified(await run.cycle(3600, probability=0.95)) is None
@@ -449,9 +449,21 @@ async def test_a_release_that_may_yet_arrive_is_waited_for(run, world):
 async def test_only_the_last_steps_are_kept(run):
     await run.open(action={"scale": {"maxReplicas": 100}})
     after = await run.cycle()
-    for need in range(6, 60):
+    for need in (round(6 * 1.1**n) for n in range(30)):
         after = await run.cycle(replicas_forecast=need)
-    assert (len(after.status.steps), run.replicas) == (20, 59)
+    assert (len(after.status.steps), run.replicas) == (20, 95)
+
+
+async def test_a_floor_does_not_follow_every_small_change(run):
+    await run.open(action={"scale": {"maxReplicas": 100, "stabilizationWindow": "1m"}}, to=50)
+    await run.cycle()
+    for need in (52, 51, 47, 50, 46, 48) * 5:
+        await run.cycle(30, replicas_forecast=need, replicas_observed=need, probability=0.0)
+    assert run.replicas == 50
+    await run.cycle(30, replicas_forecast=53, replicas_observed=50)
+    assert run.replicas == 53, "more than a twentieth above"
+    await run.cycles(5, 30, replicas_forecast=47, replicas_observed=40, probability=0.0)
+    assert run.replicas == 48, "more than a tenth below"
 
 
 async def test_a_quiet_cycle_writes_nothing(run, world):
