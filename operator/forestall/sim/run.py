@@ -1,0 +1,100 @@
+"""A run: services, their traffic, who scales them, and what came of it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forestall.api import Remediation
+from forestall.errors import InvalidInput
+from forestall.sim.operator import Operator, Setup
+from forestall.sim.peers.base import Controller
+from forestall.sim.record import Record
+from forestall.sim.scales import Scales
+from forestall.sim.service import Fleet, ServiceTerms
+from forestall.sim.state import State
+from forestall.sim.traffic import Loads, Traffic
+
+EPOCH = 1_767_225_600.0
+"""When a run begins where nothing else is said: a midnight (s since the epoch)."""
+STEP = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of a run."""
+
+    terms: ServiceTerms
+    traffic: Traffic
+    replicas: int
+    """At the beginning."""
+    least: int = 1
+    most: int = 100
+    """The bounds of whoever scales it."""
+    outages: Sequence[tuple[float, int]] = ()
+    """When (s after the beginning) which node dies."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= self.most:
+            raise InvalidInput(f"{self.traffic.name}: at least {self.least} and at most {self.most} replicas")
+        if self.terms.start_up >= self.traffic.minutes * 60.0:
+            raise InvalidInput(
+                f"{self.traffic.name}: a replica takes {self.terms.start_up:g} s to start, which is longer than the "
+                f"{self.traffic.minutes * 60} s of traffic to simulate"
+            )
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run."""
+
+    record: Record
+    remediations: list[Remediation] = field(default_factory=list)
+    restarts: list[tuple[float, int]] = field(default_factory=list)
+    """When (s after the beginning) which service was restarted."""
+
+
+async def run(
+    services: Sequence[Service],
+    controller: Controller,
+    setup: Setup | None = None,
+    step: float = STEP,
+    epoch: float = EPOCH,
+    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 -- told to nobody
+) -> Outcome:
+    """Let the traffic of `services` arrive while `controller` scales them, and the operator where it is set up.
+
+    `progress` is told the steps that are done, and how many there are.
+    """
+    state = _state(services, step, epoch)
+    operator = None if setup is None else Operator(setup, state)
+    outages = sorted((at, n, node) for n, one in enumerate(services) for at, node in one.outages)
+    for number in range(state.loads.steps):
+        state.step = number
+        if operator is not None:
+            await operator.act()
+        state.scales.set_all(controller.wanted(state.seen))
+        while outages and outages[0][0] <= number * step:
+            _, service, node = outages.pop(0)
+            state.fleet.fail_node(service, node)
+        state.fleet.scale(state.scales.replicas)
+        state.record.add(state.fleet.advance(state.loads.arriving(number)))
+        progress(number + 1, state.loads.steps)
+    if operator is None:
+        return Outcome(state.record)
+    restarts = [(at - epoch, service) for at, service in operator.cluster.restarts]
+    return Outcome(state.record, operator.cluster.remediations, restarts)
+
+
+def _state(services: Sequence[Service], step: float, epoch: float) -> State:
+    loads = Loads([one.traffic for one in services], step)
+    replicas = _column(one.replicas for one in services)
+    most = _column(one.most for one in services)
+    fleet = Fleet([one.terms for one in services], replicas, step, int(most.max()))
+    scales = Scales(replicas.copy(), _column(one.least for one in services), most)
+    return State(fleet, loads, Record(step, loads.steps, len(services)), scales, epoch)
+
+
+def _column(values: Iterable[int]) -> NDArray[np.int64]:
+    return np.array(list(values), dtype=np.int64)

@@ -1,0 +1,216 @@
+"""Modelled services, side by side: replicas that start, warm up, leak and crash, and a queue before them.
+
+A fluid model in steps of a few seconds: within a step arrivals and capacity are constant, and what happens to the queue
+is worked out exactly. All services of a fleet are worked on at once; an array's last axis is the service, or the
+replica of a service. A service's replicas are a stack: a new one is put on top, and the newest is taken away first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forestall.errors import InvalidInput
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+EVICTION: Final = 300.0
+"""How long (s) the pods of a dead node are waited for: the default toleration of `not-ready` and `unreachable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTerms:
+    """How one service behaves. Times in seconds, rates in requests a second."""
+
+    capacity: float = 20.0
+    """What a warm replica answers in a second."""
+    start_up: float = 60.0
+    """From being asked for to serving."""
+    warm_up: float = 0.0
+    """After that, until it answers at its full capacity."""
+    cold_share: float = 0.5
+    """The share of its capacity that a replica has when it begins to serve."""
+    patience: float = 0.5
+    """A request that waits longer is bad."""
+    queue: float = 1.0
+    """A request that would wait longer is shed, which is bad too."""
+    leak: float = 0.0
+    """The share of the memory limit that is lost with each request."""
+    restart: float = 60.0
+    """From a crash to serving again."""
+    nodes: int = 0
+    """How many nodes the replicas are spread over; 0: they are not modelled."""
+
+    def __post_init__(self) -> None:
+        for name in ("capacity", "patience", "queue"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InvalidInput(f"{name.replace('_', '-')} must be above zero, not {getattr(self, name):g}")
+        for name in ("start_up", "warm_up", "leak", "restart", "nodes"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise InvalidInput(f"{name.replace('_', '-')} must not be below zero, but is {getattr(self, name):g}")
+        if not 0 < self.cold_share <= 1:
+            raise InvalidInput(f"cold-share must be above 0 and at most 1, not {self.cold_share:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happened in one step, a number for each service; requests unless said otherwise."""
+
+    arrived: Floats
+    good: Floats
+    """Answered, or sure to be, within the patience."""
+    served: Floats
+    shed: Floats
+    queued: Floats
+    """Waiting at the end."""
+    replicas: Floats
+    """Asked for, which is what is paid for, whether they serve or not; with those that a rollout has on top."""
+    ready: Floats
+    """Serving."""
+    busy: Floats
+    """The share of the capacity of those that served which was used."""
+    memory: Floats
+    """The fullest replica's share of its memory limit."""
+    crashes: Floats
+    """Replicas that ran out of memory."""
+
+
+class Fleet:
+    """The state of some services. Deterministic: nothing in it is by chance."""
+
+    def __init__(self, terms: Sequence[ServiceTerms], replicas: Sequence[int] | Ints, step: float, most: int) -> None:
+        def column(name: str) -> Floats:
+            return np.array([getattr(one, name) for one in terms], dtype=np.float64)
+
+        self.step_s, self.most, self.now = step, most, 0.0
+        self.capacity, self._start, self._warm = column("capacity"), column("start_up"), column("warm_up")
+        self._cold, self._patience, self._limit = column("cold_share"), column("patience"), column("queue")
+        self._leak, self._restart = column("leak"), column("restart")
+        self._nodes = column("nodes").astype(np.int64)
+        self._leaks, self._warms = bool(self._leak.any()), bool(self._warm.any())
+        self.replicas: Ints = np.clip(np.asarray(replicas, dtype=np.int64), 0, most)
+        self._place = np.arange(most)
+        self._there = self._place < self.replicas[:, None]
+        self._ready_at = np.where(self._there, -np.inf, np.inf)
+        self._memory = np.zeros((len(terms), most))
+        self._queued = np.zeros(len(terms))
+        self._surge = np.zeros(len(terms))
+        self._rollouts: dict[int, list[tuple[float, NDArray[np.intp]]]] = {}
+
+    @property
+    def size(self) -> int:
+        """How many services there are."""
+        return len(self.replicas)
+
+    @property
+    def ready(self) -> Ints:
+        """How many replicas of each serve now."""
+        return np.asarray((self._there & (self._ready_at <= self.now)).sum(axis=1))
+
+    def scale(self, wanted: Ints) -> None:
+        """Ask for so many replicas of each service from now on."""
+        wanted = np.clip(wanted, 0, self.most)
+        if np.array_equal(wanted, self.replicas):
+            return
+        there = self._place < wanted[:, None]
+        added, removed = there & ~self._there, self._there & ~there
+        self._ready_at = np.where(added, (self.now + self._start)[:, None], self._ready_at)
+        self._ready_at[removed] = np.inf
+        self._memory[added] = 0.0
+        self.replicas, self._there = wanted, there
+
+    def roll_out(self, service: int) -> None:
+        """Replace the replicas of one service: a quarter at a time, and none before its successor serves."""
+        count = int(self.replicas[service])
+        batch = max(1, -(-count // 4))
+        parts = [self._place[n : min(n + batch, count)] for n in range(0, count, batch)]
+        duration = self._start[service]
+        self._rollouts[service] = [(self.now + (n + 1) * duration, part) for n, part in enumerate(parts)]
+
+    def rolling(self, service: int) -> bool:
+        """Say whether a rollout is under way."""
+        return service in self._rollouts
+
+    def fail_node(self, service: int, node: int) -> None:
+        """Let a node die: its replicas serve again when they have been given up and started elsewhere."""
+        if self._nodes[service]:
+            hit = self._there[service] & (self._place % self._nodes[service] == node)
+            self._ready_at[service, hit] = self.now + EVICTION + self._start[service]
+            self._memory[service, hit] = 0.0
+
+    def memory(self, service: int) -> list[float]:
+        """Return the share of its memory limit that each replica of a service uses."""
+        return [float(value) for value in self._memory[service, : int(self.replicas[service])]]
+
+    def advance(self, rate: Floats) -> Step:
+        """Let one step pass in which requests arrive at `rate` a second."""
+        self._roll()
+        serving = self._there & (self._ready_at <= self.now)
+        ready = serving.sum(axis=1).astype(np.float64)
+        share = self._warmth(serving) if self._warms else ready
+        can = self.capacity * share
+        arrived = rate * self.step_s
+        good, shed, queued = _queue(self._queued, rate, can, self._patience, self._limit, self.step_s)
+        served = np.maximum(self._queued + arrived - shed - queued, 0.0)
+        self._queued = queued
+        crashes = self._leak_memory(serving, served, ready) if self._leaks else np.zeros_like(ready)
+        most = can * self.step_s
+        busy = np.divide(served, most, out=np.zeros_like(most), where=most > 0)
+        peak = self._memory.max(axis=1) if self._leaks else np.zeros_like(ready)
+        self.now += self.step_s
+        replicas = self.replicas + self._surge
+        return Step(arrived, good, served, shed, queued, replicas, ready, np.minimum(busy, 1.0), peak, crashes)
+
+    def _warmth(self, serving: NDArray[np.bool_]) -> Floats:
+        age = np.where(serving, self.now - self._ready_at, 0.0)
+        grown = np.clip(age / np.maximum(self._warm, 1e-9)[:, None], 0.0, 1.0)
+        cold = self._cold[:, None]
+        return np.asarray(((cold + (1 - cold) * grown) * serving).sum(axis=1))
+
+    def _leak_memory(self, serving: NDArray[np.bool_], served: Floats, ready: Floats) -> Floats:
+        each = np.divide(served, ready, out=np.zeros_like(served), where=ready > 0)
+        self._memory += serving * (each * self._leak)[:, None]
+        full = self._memory >= 1.0
+        crashes: Floats = full.sum(axis=1).astype(np.float64)
+        if crashes.any():
+            self._memory[full] = 0.0
+            back = np.broadcast_to((self.now + self.step_s + self._restart)[:, None], full.shape)
+            self._ready_at[full] = back[full]
+        return crashes
+
+    def _roll(self) -> None:
+        for service, parts in list(self._rollouts.items()):
+            while parts and parts[0][0] <= self.now:
+                place = parts.pop(0)[1]
+                place = place[self._there[service, place]]
+                self._memory[service, place] = 0.0
+                self._ready_at[service, place] = np.minimum(self._ready_at[service, place], self.now)
+            self._surge[service] = len(parts[0][1]) if parts else 0.0
+            if not parts:
+                del self._rollouts[service]
+
+
+def _queue(
+    before: Floats, rate: Floats, can: Floats, patience: Floats, limit: Floats, length: float
+) -> tuple[Floats, Floats, Floats]:
+    """Return what of a step's arrivals is answered in time, what is shed, and what waits at its end.
+
+    The queue grows or falls evenly; who comes while it is longer than the patience allows is answered late, and who
+    comes while it is full is shed.
+    """
+    full, fine = limit * can, np.minimum(patience, limit) * can
+    start = np.minimum(before, full)
+    grow = rate - can
+    end = np.clip(start + grow * length, 0.0, full)
+    shed = (before - start) + np.maximum(start + grow * length - full, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = np.where(grow > 0, (fine - start) / grow, np.where(grow < 0, (start - fine) / -grow, 0.0))
+    reach = np.clip(np.nan_to_num(reach), 0.0, length)
+    # While it grows, those in time are the first ones, and where all that is queued is in time, all that is let in.
+    rising = rate * reach + np.where(fine >= full, np.minimum(rate, can) * (length - reach), 0.0)
+    good = np.where(grow > 0, rising, np.where(start > fine, rate * (length - reach), rate * length))
+    steady = (grow == 0) & (start > fine)
+    return np.where(can > 0, np.where(steady, 0.0, good), 0.0), shed, end

@@ -1,0 +1,192 @@
+"""The cluster of a run, as the port `Cluster`: the model's workloads, their autoscalers, and the operator's journal.
+
+Every service has a namespace of its own, in which its Deployment and its HorizontalPodAutoscaler have the same name.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from forestall.actions.restart import RESTARTED_BY
+from forestall.api import API_VERSION, Remediation
+from forestall.api.remediation import ObjectRef
+from forestall.errors import Conflict, NotFound
+from forestall.ports import Event, Patch, Scale
+from forestall.sim.state import State
+
+DEPLOYMENT: Final = ("apps/v1", "Deployment")
+AUTOSCALER: Final = ("autoscaling/v2", "HorizontalPodAutoscaler")
+
+
+class ModelCluster:
+    """Workloads are changed in the model, the journal is kept here; other statuses and Events are accepted."""
+
+    def __init__(self, state: State, places: Mapping[str, tuple[int, str]], *, autoscalers: bool) -> None:
+        """`places`: number and workload's name of the service in each namespace."""
+        self._state, self._places, self._autoscalers = state, places, autoscalers
+        self._journal: dict[tuple[str, str], dict[str, Any]] = {}
+        self._restarted: dict[int, str] = {}
+        self._version = 0
+        self.restarts: list[tuple[float, int]] = []
+        """When which service was restarted (s since the epoch)."""
+
+    @property
+    def remediations(self) -> list[Remediation]:
+        """The journal as it stands."""
+        return [Remediation.read(body) for body in self._journal.values()]
+
+    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
+        """See the port."""
+        if ref.kind == Remediation.KIND:
+            return self._entry(ref)
+        service = self._service(ref)
+        body = self._autoscaler(ref.namespace) if ref.kind == AUTOSCALER[1] else self._deployment(service, ref)
+        if ref.uid and body["metadata"]["uid"] != ref.uid:
+            raise NotFound(f"{ref.kind} {ref.name}")
+        return body
+
+    async def find(
+        self,
+        api_version: str,  # noqa: ARG002 -- the port's: a kind is of one group here
+        kind: str,
+        namespace: str = "",
+        label_selector: str = "",  # noqa: ARG002 -- the port's: nothing is labelled
+        field_selector: str = "",  # noqa: ARG002 -- the port's
+    ) -> Sequence[Mapping[str, Any]]:
+        """See the port."""
+        if kind == AUTOSCALER[1] and self._autoscalers and namespace in self._places:
+            return (self._autoscaler(namespace),)
+        return ()
+
+    async def read_scale(self, ref: ObjectRef) -> Scale:
+        """See the port."""
+        service, scales = self._service(ref), self._state.scales
+        wanted = int(scales.replicas[service])
+        return Scale(wanted, wanted, "", str(scales.versions[service]), _uid("deployment", ref.namespace))
+
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+        """See the port."""
+        service = self._service(ref)
+        self._check(self._state.scales.versions[service], resource_version, ref)
+        self._state.scales.set_replicas(service, replicas)
+        return await self.read_scale(ref)
+
+    async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
+        """See the port. An autoscaler's floor and the annotation of a restart can be patched."""
+        service, scales = self._service(ref), self._state.scales
+        if ref.kind == AUTOSCALER[1]:
+            self._check(scales.floors[service], resource_version, ref)
+            scales.set_least(service, int(patch["spec"]["minReplicas"]))
+            return self._autoscaler(ref.namespace)
+        self._check(scales.versions[service], resource_version, ref)
+        annotations = patch["spec"]["template"]["metadata"]["annotations"]
+        if self._restarted.get(service) != annotations[RESTARTED_BY]:
+            self._restarted[service] = annotations[RESTARTED_BY]
+            self._state.fleet.roll_out(service)
+            self.restarts.append((self._state.now, service))
+            scales.touch(service)
+        return self._deployment(service, ref)
+
+    async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See the port."""
+        metadata = body["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        if key in self._journal:
+            raise Conflict(f"{metadata['name']} exists")
+        uid = _uid("remediation", f"{key[0]}-{key[1]}")
+        return self._store({**body, "metadata": {**metadata, "uid": uid, "generation": 1}})
+
+    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
+        """See the port."""
+        self._check(self._entry(ref)["metadata"]["resourceVersion"], resource_version, ref)
+        del self._journal[ref.namespace, ref.name]
+
+    async def evict(self, pod: ObjectRef) -> None:
+        """See the port: the model's pods have no names."""
+        raise NotFound(f"{pod.kind} {pod.name}")
+
+    async def replace_status(
+        self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
+    ) -> Mapping[str, Any]:
+        """See the port."""
+        body = self._entry(ref)
+        self._check(body["metadata"]["resourceVersion"], resource_version, ref)
+        return self._store({**body, "status": status})
+
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Accept the status of an object that is not the journal's: nobody reads it."""
+        return {"metadata": {"name": ref.name, "resourceVersion": "1"}, "status": status}
+
+    async def record(self, event: Event) -> None:
+        """Accept the Event."""
+
+    def _store(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        self._version += 1
+        metadata = {**body["metadata"], "resourceVersion": str(self._version)}
+        # Bodies are replaced, never changed: whoever has read one keeps what was read.
+        stored = {**body, "apiVersion": API_VERSION, "metadata": metadata}
+        self._journal[metadata["namespace"], metadata["name"]] = stored
+        return stored
+
+    def _entry(self, ref: ObjectRef) -> dict[str, Any]:
+        body = self._journal.get((ref.namespace, ref.name))
+        if body is None or (ref.uid and body["metadata"]["uid"] != ref.uid):
+            raise NotFound(f"{ref.kind} {ref.name}")
+        return body
+
+    def _service(self, ref: ObjectRef) -> int:
+        place = self._places.get(ref.namespace)
+        if place is None or place[1] != ref.name:
+            raise NotFound(f"{ref.kind} {ref.name}")
+        return place[0]
+
+    def _check(self, version: object, expected: str, ref: ObjectRef) -> None:
+        if str(version) != expected:
+            raise Conflict(f"{ref.kind} {ref.name} has changed")
+
+    def _deployment(self, service: int, ref: ObjectRef) -> dict[str, Any]:
+        fleet, scales = self._state.fleet, self._state.scales
+        wanted, ready = int(scales.replicas[service]), int(fleet.ready[service])
+        updated = 0 if fleet.rolling(service) else wanted
+        annotations = {RESTARTED_BY: self._restarted[service]} if service in self._restarted else {}
+        return {
+            "apiVersion": ref.api_version,
+            "kind": ref.kind,
+            "metadata": {
+                "name": ref.name,
+                "namespace": ref.namespace,
+                "uid": _uid("deployment", ref.namespace),
+                "resourceVersion": str(scales.versions[service]),
+                "generation": 1,
+            },
+            "spec": {"replicas": wanted, "template": {"metadata": {"annotations": annotations}}},
+            "status": {
+                "observedGeneration": 1,
+                "replicas": wanted,
+                "updatedReplicas": updated,
+                "readyReplicas": ready,
+                "availableReplicas": ready,
+            },
+        }
+
+    def _autoscaler(self, namespace: str) -> dict[str, Any]:
+        service, name = self._places[namespace]
+        scales = self._state.scales
+        return {
+            "apiVersion": AUTOSCALER[0],
+            "kind": AUTOSCALER[1],
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "uid": _uid("autoscaler", namespace),
+                "resourceVersion": str(scales.floors[service]),
+            },
+            "spec": {
+                "scaleTargetRef": {"apiVersion": DEPLOYMENT[0], "kind": DEPLOYMENT[1], "name": name},
+                "minReplicas": int(scales.least[service]),
+                "maxReplicas": int(scales.most[service]),
+            },
+        }
+
+
+def _uid(kind: str, of: str) -> str:
+    return f"{kind}-{of}"

@@ -1,0 +1,154 @@
+"""The peers, against what their documentation says."""
+
+import numpy as np
+import pytest
+
+from forestall.sim.peers import crane, scheduled
+from forestall.sim.peers.alerts import BurnRate, PredictLinear
+from forestall.sim.peers.base import Fixed
+from forestall.sim.peers.behavior import Behavior, Rules
+from forestall.sim.peers.crane import Crane
+from forestall.sim.peers.hpa import Hpa, by_utilisation
+from forestall.sim.peers.keda import Keda, by_average_value
+from forestall.sim.peers.predictive_hpa import HoltWinters, LinearPredictive
+from forestall.sim.peers.scheduled import Scheduled
+from forestall.sim.run import run
+
+
+def one(value):
+    return np.array([value])
+
+
+@pytest.mark.parametrize(
+    ("current", "ready", "use", "target", "wanted"),
+    [
+        (1, 1, 1.0, 0.5, 2),  # twice the target: twice the pods
+        (4, 4, 0.25, 0.5, 2),  # half the target: half the pods
+        (10, 10, 0.55, 0.5, 10),  # within the tolerance of a tenth
+        (10, 10, 0.56, 0.5, 12),  # just outside
+        (3, 3, 0.6, 0.5, 4),  # rounded up
+        (10, 5, 0.9, 0.5, 10),  # those that are not ready yet count as using nothing: 0.45 of 0.5
+        (10, 8, 0.9, 0.5, 15),  # 0.72 on average of ten
+        (10, 5, 0.25, 0.5, 3),  # scaling down, only those that are ready count
+        (4, 0, 0.0, 0.5, 4),  # nothing is ready: nothing is known
+    ],
+)
+def test_the_hpas_arithmetic(current, ready, use, target, wanted):
+    assert by_utilisation(one(current), one(ready), one(use), one(target))[0] == wanted
+
+
+def test_an_external_metric_is_divided_by_its_target_whatever_is_ready():
+    assert by_average_value(one(3), one(100.0), one(10.0))[0] == 10
+    assert by_average_value(one(10), one(109.0), one(10.0))[0] == 10
+    assert by_average_value(one(10), one(111.0), one(10.0))[0] == 12
+
+
+class World:
+    """Only what `Behavior` looks at."""
+
+    def __init__(self, replicas, least=1, most=100):
+        self.replicas, self.least, self.most = one(replicas), one(least), one(most)
+        self.scales, self.now = self, 0.0
+
+    def go(self, behavior, recommended, times=1):
+        seen = []
+        for _ in range(times):
+            self.replicas = behavior.settle(one(recommended), self)
+            seen.append(int(self.replicas[0]))
+            self.now += 15.0
+        return seen
+
+
+def test_by_default_it_may_double_or_add_four_every_15_s():
+    assert World(1).go(Behavior(), 50, 5) == [5, 10, 20, 40, 50]
+
+
+def test_it_goes_down_at_once_when_the_window_of_300_s_has_passed():
+    world, behavior = World(10), Behavior()
+    world.go(behavior, 10)
+    assert world.go(behavior, 4, 19) == [10] * 19
+    assert world.go(behavior, 4) == [4]
+
+
+def test_policies_bound_the_change_in_their_period():
+    down = Rules(0.0, percent=(10.0, 60.0))
+    seen = World(80).go(Behavior(down=down), 10, 8)
+    assert seen == [72, 72, 72, 72, 64, 64, 64, 64]  # a tenth of what there was, once in 60 s
+    up = Rules(0.0, pods=(4.0, 60.0))
+    assert World(1).go(Behavior(up=up), 50, 5) == [5, 5, 5, 5, 9]
+
+
+def test_a_raised_floor_counts_at_once():
+    world = World(2, least=9)
+    assert world.go(Behavior(), 3) == [9]
+
+
+async def replicas_of(service, controller):
+    outcome = await run([service], controller)
+    return outcome.record.replicas[:, 0]
+
+
+async def test_the_hpa_settles_at_its_target(make_service):
+    replicas = await replicas_of(make_service([120.0] * 60, 3, start_up=30.0), Hpa(one(0.6)))
+    assert replicas[-1] == 10
+
+
+async def test_keda_settles_at_its_target(make_service):
+    replicas = await replicas_of(make_service([120.0] * 30, 3), Keda(one(0.6)))
+    assert replicas[-1] == 10
+
+
+async def test_a_line_is_followed_ahead_of_time(make_service):
+    rising = np.linspace(50, 450, 60)
+    late = await replicas_of(make_service(rising), Keda(one(0.8)))
+    early = await replicas_of(make_service(rising), LinearPredictive(one(0.8), one(300.0)))
+    assert early[30:200].mean() > late[30:200].mean() + 1
+
+
+@pytest.fixture
+def daily():
+    """Three days with the same peak at noon."""
+    minute = np.arange(3 * 1440)
+    return 60 + 200 * np.exp(-(((minute % 1440) - 720) ** 2) / 3000.0)
+
+
+@pytest.mark.parametrize(
+    "controller",
+    [
+        HoltWinters(one(0.8), one(600.0)),
+        Crane(one(0.8), one(600.0)),
+        Scheduled(one(0.8), one(600.0)),
+    ],
+)
+async def test_what_repeats_itself_is_expected(make_service, daily, controller):
+    service = make_service(daily[:720], past=daily)
+    late = await replicas_of(service, Keda(one(0.8)))
+    early = await replicas_of(service, controller)
+    before = slice(600 * 4, 700 * 4)
+    assert early[before].mean() > late[before].mean() + 0.5
+
+
+def test_no_period_is_found_in_noise(daily):
+    noise = np.random.default_rng(1).normal(100, 10, len(daily))
+    assert not crane.forecast(noise, 0.1).any()
+    assert crane.forecast(daily, 0.0)[720] == pytest.approx(np.percentile(daily, 99.9), rel=0.01)
+
+
+def test_the_hours_of_the_forecast_are_those_of_the_past(daily):
+    hours = scheduled.forecast(daily.reshape(-1, 60).mean(axis=1))
+    assert hours[12] == pytest.approx(daily[720:780].mean())
+    assert hours[36] == hours[12]
+
+
+async def test_an_alert_adds_a_fixed_share_and_waits(make_service):
+    service = make_service([50.0] * 20 + [200.0] * 40, 4, start_up=120.0)
+    by_line = await replicas_of(service, PredictLinear(one(0.9), one(180.0), one(120.0)))
+    by_burn = await replicas_of(service, BurnRate(one(0.5), 99.0, one(120.0)))
+    assert by_line[-1] >= 10
+    assert by_burn[-1] >= 10
+    raised = np.flatnonzero(np.diff(by_line) > 0)
+    assert np.diff(raised).min() >= 120 / 15, "the last ones must have started"
+
+
+async def test_nobody_does_nothing(make_service):
+    assert set(await replicas_of(make_service([100.0] * 10, 3), Fixed())) == {3.0}
