@@ -121,6 +121,10 @@ class Signals:
         if self.url:
             self._server.write([_sample(key, value)])
 
+    def silence(self, name: str, app: str) -> None:
+        """Write no more samples of this series."""
+        del self._values[("__name__", name), ("app", app)]
+
     @contextmanager
     def live(self) -> Iterator["Signals"]:
         """Write all series again and again while the body runs."""

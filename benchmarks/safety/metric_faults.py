@@ -1,0 +1,161 @@
+"""A Prometheus that fails in every way. Is anything done without good data, and how soon does an objective say so?
+
+Each way has a metric source of its own: a proxy before one real Prometheus. While the sources fail all loads go past
+their limits; when they are well again, each objective must be acted on, or the trap would prove nothing.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body, Signals, until
+from benchmarks.safety.leaders import objective
+from benchmarks.safety.proxy import Fault, Proxy
+from benchmarks.safety.trials import deployment
+from benchmarks.safety.witness import Witness
+
+from forestall.adapters.kubernetes import Access
+
+INTERVAL = 10.0
+INTERVALS = 2
+_NAMESPACE = "metric-faults"
+_FAILING_S = 6 * INTERVAL
+_STALE_AFTER = 2 * INTERVAL
+_CAPACITY: Body = {"type": "Declared", "perReplica": 100, "headroom": 0}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to fail."""
+
+    fault: Fault | None = None
+    change: Callable[[Body], Any] | None = None
+    silent: bool = False
+    """The source answers well, but its series get no new samples."""
+
+
+def _of_each(alter: Callable[[Body], Body]) -> Callable[[Body], Body]:
+    def change(answer: Body) -> Body:
+        data = answer["data"]
+        return {**answer, "data": {**data, "result": [alter(series) for series in data["result"]]}}
+
+    return change
+
+
+def _with_value(value: str) -> Callable[[Body], Body]:
+    return _of_each(lambda series: {**series, "value": [series["value"][0], value]} if "value" in series else series)
+
+
+WAYS = {
+    "down": Way("reset"),
+    "error": Way("error"),
+    "throttled": Way("throttle"),
+    "slow": Way("hang"),
+    "empty": Way(change=lambda answer: {**answer, "data": {**answer["data"], "result": []}}),
+    "not-a-number": Way(change=_with_value("NaN")),
+    "infinite": Way(change=_with_value("+Inf")),
+    "partial": Way(change=lambda answer: {**answer, "warnings": ["a store did not answer"]}),
+    "not-prometheus": Way(change=lambda _: {"hello": "world"}),
+    "stale": Way(silent=True),
+}
+
+
+class Sources:
+    """As many sources as there are ways to fail, and an objective for each."""
+
+    def __init__(self, arena: Arena, signals: Signals) -> None:
+        self._arena = arena
+        self._signals = signals
+
+    async def run(self) -> dict[str, Any]:
+        """Let all fail at once."""
+        access = await Access.find(str(self._arena.cluster.kubeconfig))
+        paths = (
+            f"/apis/{API}/namespaces/{_NAMESPACE}/servicelevelobjectives",
+            f"/apis/{API}/namespaces/{_NAMESPACE}/remediations",
+            f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments",
+        )
+        async with AsyncExitStack() as stack:
+            proxies = {name: await stack.enter_async_context(Proxy(self._signals.url).serve()) for name in WAYS}
+            await asyncio.to_thread(self._prepare, proxies)
+            self._witness = await stack.enter_async_context(Witness(access, *paths).watching())
+            account = await asyncio.to_thread(self._arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+            operator = self._arena.operate("metric-faults", account, f"{INTERVAL:g}s")
+            try:
+                await until(lambda: all(self._fresh(name) == "True" for name in WAYS), 90, "all data is fresh")
+                blind = await self._fail(proxies)
+                acts = sum(self._acted(name) for name in WAYS)
+                for proxy in proxies.values():
+                    _break(proxy, Way())
+                self._signals.set("load", "stale", 300.0)
+                recovered = await until(lambda: all(map(self._acted, WAYS)), 180, "each is acted on when all is well")
+            finally:
+                await asyncio.to_thread(operator.stop)
+        slowest = max(blind.values())
+        return {
+            "interval": f"{INTERVAL:g}s",
+            "failingS": _FAILING_S,
+            "actions": acts,
+            "intervalsUntilDataFreshIsFalse": {name: round(each, 1) for name, each in blind.items()},
+            "actedOnAllAfterS": round(recovered, 1),
+            "holds": acts == 0 and slowest <= INTERVALS,
+        }
+
+    def _prepare(self, proxies: dict[str, Proxy]) -> None:
+        self._arena.cluster.apply(*(deployment(name, 1) for name in WAYS), namespace=_NAMESPACE)
+        scale = {"scale": {"maxReplicas": 2, "capacity": _CAPACITY}}
+        policy = {"mode": "Auto", "actions": [scale], "objectives": {"matchLabels": {"way": "loud"}}}
+        # What was written before the samples ended is fresh for a while, and may be acted on; longer it may not.
+        late = policy | {"when": {"for": "1m"}, "objectives": {"matchLabels": {"way": "silent"}}}
+        self._arena.apply("RemediationPolicy", "scale", policy, _NAMESPACE)
+        self._arena.apply("RemediationPolicy", "late", late, _NAMESPACE)
+        for name, way in WAYS.items():
+            self._signals.set("load", name, 10.0)
+            self._signals.set("errors", name, 0.0)
+            source = {"url": proxies[name].url, "timeout": "3s", "staleAfter": f"{_STALE_AFTER:g}s"}
+            self._arena.apply("MetricSource", name, source)
+            labels = {"way": "silent" if way.silent else "loud"}
+            self._arena.apply("ServiceLevelObjective", name, objective(name, name), _NAMESPACE, labels=labels)
+
+    async def _fail(self, proxies: dict[str, Proxy]) -> dict[str, float]:
+        """Fail for a while; return after how many intervals each objective said so."""
+        began, blind = time.monotonic(), dict.fromkeys(WAYS, float("inf"))
+        for name, way in WAYS.items():
+            _break(proxies[name], way)
+            self._signals.set("load", name, 300.0)
+            if way.silent:
+                self._signals.silence("load", name)
+        while time.monotonic() - began < _FAILING_S:
+            for name, way in WAYS.items():
+                if blind[name] == float("inf") and self._fresh(name) == "False":
+                    # Samples are stale when they are older than the source allows, not as soon as they end.
+                    since = began + (_STALE_AFTER if way.silent else 0.0)
+                    blind[name] = max(0.0, time.monotonic() - since) / INTERVAL
+            await asyncio.sleep(0.1)
+        return blind
+
+    def _fresh(self, name: str) -> str:
+        states = self._witness.states[f"ServiceLevelObjective/{_NAMESPACE}/{name}"]
+        conditions = states[-1].get("status", {}).get("conditions", []) if states else []
+        return next((str(each["status"]) for each in conditions if each["type"] == "DataFresh"), "")
+
+    def _acted(self, name: str) -> bool:
+        sizes = self._witness.changes(f"Deployment/{_NAMESPACE}/{name}", lambda body: body["spec"]["replicas"])
+        return len(sizes) > 1
+
+
+def _break(proxy: Proxy, way: Way) -> None:
+    proxy.fault = lambda _: way.fault
+    change = way.change
+    proxy.change = lambda _, answer: answer if change is None else json.dumps(change(json.loads(answer))).encode()
+
+
+async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+    """Let every source fail; small as it is, it has no quick size."""
+    del quick
+    with arena.namespace(_NAMESPACE), Signals(arena).live() as signals:
+        return await Sources(arena, signals).run()
