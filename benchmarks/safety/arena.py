@@ -27,7 +27,8 @@ API = "forestall.dev/v1alpha1"
 OPERATOR = "forestall-system"
 ACCOUNT = "forestall"
 _CHART = Path(__file__).resolve().parents[2] / "charts" / "forestall"
-_VALUES = ("--set", "replicas=0", "--set", "workloads.clusterWide=true", "--set", "nodes.enabled=true")
+_RIGHTS = ("workloads.clusterWide", "workloads.rollback", "workloads.jobs", "nodes.enabled", "nodes.drain")
+_VALUES = ("--set=replicas=0", *(f"--set={right}=true" for right in _RIGHTS))
 
 
 class Arena:

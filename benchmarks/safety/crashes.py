@@ -18,12 +18,11 @@ from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
-from benchmarks.safety.arena import ACCOUNT, OPERATOR, Arena
+from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena
 from benchmarks.safety.proxy import Fault, Proxy
-from benchmarks.safety.trials import TRIALS, Body, Trial, levels
+from benchmarks.safety.trials import TRIALS, Target, Trial, mark
 from benchmarks.safety.witness import Witness
 
-from forestall.actions.cordon import CORDONED_BY
 from forestall.adapters.kubernetes import Access
 from forestall.api import Remediation
 from forestall.api.times import seconds, stamp
@@ -83,7 +82,7 @@ class Tally:
 class Round:
     """One life for each target, begun at once."""
 
-    def __init__(self, trial: Trial, namespace: str, targets: Sequence[Body], episode: int, now: float) -> None:
+    def __init__(self, trial: Trial, namespace: str, targets: Sequence[Target], episode: int, now: float) -> None:
         owner = {"apiVersion": "forestall.dev/v1alpha1", "namespace": namespace, "name": "web"}
         self.clock = {"start": now, "speed": SPEED}
         self.intents = [
@@ -91,14 +90,14 @@ class Round:
                 "policy": {**owner, "kind": "RemediationPolicy", "uid": "p-1"},
                 "objective": {**owner, "kind": "ServiceLevelObjective", "uid": "o-1"},
                 "episode": episode,
-                "target": target,
+                "target": target.ref,
                 "action": trial.rung,
                 "mode": "Auto",
                 "evidence": {"indicator": "load", "reason": "load is forecast to pass its limit"},
                 "created": stamp(now),
                 "deadline": stamp(now + DEADLINE),
                 "verifyWithin": "30s",
-                **trial.numbers,
+                **target.numbers,
             }
             for target in targets
         ]
@@ -158,19 +157,24 @@ class Crashes:
     async def _try(self, one: Any, tally: Tally, wanted: int, count: int) -> None:
         trial, namespace = self._trial, self._namespace
         await asyncio.to_thread(self._cluster.kubectl, "create", "namespace", namespace)
-        targets = await asyncio.to_thread(trial.prepare, self._cluster, namespace, count)
-        journal = f"/apis/forestall.dev/v1alpha1/namespaces/{namespace}/remediations"
+        await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
+        journal = f"/apis/{API}/namespaces/{namespace}/remediations"
         access = await Access.find(str(self._cluster.kubeconfig))
         async with Witness(access, trial.path(namespace), journal).watching() as witness, self._server():
             for episode in range(1, MOST_ROUNDS + 1):
+                targets = await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
                 round_ = Round(trial, namespace, targets, episode, time.time())
-                moods = {target["name"]: self._dice.choice(_MOODS) for target in targets}
-                await one(round_, moods)
+                await one(round_, {target.ref["name"]: self._dice.choice(_MOODS) for target in targets})
                 if tally.struck >= wanted:
                     break
             await witness.settle()
-            self._judge(witness, targets, tally)
-        await asyncio.to_thread(self._cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
+            self._judge(witness, tally)
+        await asyncio.to_thread(self._clean)
+
+    def _clean(self) -> None:
+        self._cluster.kubectl("delete", "namespace", self._namespace, "--wait=false")
+        nodes = ("nodes", "-l", f"trial={self._namespace}", "--ignore-not-found")
+        self._cluster.kubectl("delete", *nodes)
 
     @asynccontextmanager
     async def _server(self) -> AsyncIterator[None]:
@@ -203,7 +207,7 @@ class Crashes:
             raise RuntimeError(f"the process that leads ended with {code}")
         return code
 
-    def _judge(self, witness: Witness, targets: Sequence[Body], tally: Tally) -> None:
+    def _judge(self, witness: Witness, tally: Tally) -> None:
         lives = [
             Remediation.read(states[-1]) for key, states in witness.states.items() if key.startswith("Remediation/")
         ]
@@ -214,30 +218,20 @@ class Crashes:
             after = float("inf") if end is None else end - (seconds(life.spec.intent.deadline) or 0.0)
             tally.late += after > LATE
             tally.latest_s = max(tally.latest_s, after)
-        for target in targets:
-            key = self._trial.key(self._namespace, target["name"])
-            mine = [life for life in lives if life.spec.intent.target.uid == target["uid"]]
-            world = Counter(levels(self._trial, witness.changes(key, self._trial.level)))
-            named = self._trial.name in ("restart", "cordon")
-            said = Counter(
-                (life.uid if named else "", step.from_, step.to)
-                for life in mine
-                for step in life.status.steps
-                if step.done
-            )
-            tally.duplicates += (world - said).total()
-            tally.unmade += (said - world).total()
-            tally.orphans += self._trial.kind == "Node" and _is_marked(witness.states[key][-1])
-
-
-def _is_marked(node: Body) -> bool:
-    return bool(node["spec"].get("unschedulable")) or CORDONED_BY in (node["metadata"].get("annotations") or {})
+        world = self._trial.effects(witness, self._namespace)
+        said = Counter(
+            (self._trial.owner(life), step.from_, step.to) for life in lives for step in life.status.steps if step.done
+        )
+        tally.duplicates = (world - said).total()
+        tally.unmade = (said - world).total()
+        for key, states in witness.states.items():
+            tally.orphans += key.startswith(f"Node//{self._namespace}-") and mark(states[-1]) != (False, "")
 
 
 async def measure(arena: Arena, *, quick: bool, trials: Sequence[str] = tuple(TRIALS)) -> dict[str, Any]:
     """Strike every action, by kills and by lost answers."""
-    wanted, targets = (15, 4) if quick else (200, TARGETS)
-    at_once = asyncio.Semaphore(AT_ONCE)
+    wanted, targets = (6, 3) if quick else (200, TARGETS)
+    at_once = asyncio.Semaphore(4 if quick else AT_ONCE)
 
     async def one(name: str, way: str, seed: int) -> Tally:
         async with at_once:

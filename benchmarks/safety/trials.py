@@ -1,16 +1,34 @@
-"""What each action is tried on: its targets, its terms, and what of the world it changes."""
+"""What each action is tried on: its targets, its terms, and what of the world it changes.
+
+An effect is a triple: whose it is, and the level before and after. Whose it is the world tells where it can (a UID in
+an annotation or an owner reference); else it is the object's.
+"""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from benchmarks.safety.witness import Witness
 
 from forestall.actions.cordon import CORDONED_BY
 from forestall.actions.restart import RESTARTED_BY
+from forestall.actions.rollback import ROLLED_BACK_BY
+from forestall.api import Remediation
 from forestall.demo.kwok import KwokCluster
 
 Body = dict[str, Any]
-Level = Callable[[Body], Any]
+Effects = Counter[tuple[str, int | None, int | None]]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one Remediation is about: the intent's `target`, and further fields of it."""
+
+    ref: Body
+    numbers: Body
 
 
 @dataclass(frozen=True)
@@ -19,46 +37,92 @@ class Trial:
 
     name: str
     rung: Body
-    kind: str
-    """The kind of the targets."""
-    subject: str
-    """The kind of what is changed, which the level is read from."""
-    level: Level
-    """What is changed, as the journal counts it, from the subject's state."""
-    numbers: Mapping[str, int] = field(default_factory=dict)
-    """The intent's `from` and `to`."""
-    autoscaled: bool = False
+    watched: str
+    """The kind whose states tell what was done."""
+    targets: Callable[[KwokCluster, str, int], list[Target]]
+    """Returns so many targets in a namespace; they are made when they are not there yet."""
+    effects: Callable[[Witness, str], Effects]
+    """Returns what was done to the targets in a namespace."""
+    owner: Callable[[Remediation], str]
+    """Returns whose the steps of a Remediation are, as `effects` calls it."""
 
     def path(self, namespace: str) -> str:
-        """Return the path under which the subjects are watched."""
-        group, plural = _PLACES[self.subject]
-        return f"{group}/{plural}" if self.subject == "Node" else f"{group}/namespaces/{namespace}/{plural}"
-
-    def key(self, namespace: str, target: str) -> str:
-        """Return what the witness calls the subject of a target."""
-        return f"{self.subject}/{'' if self.subject == 'Node' else namespace}/{target}"
-
-    def prepare(self, cluster: KwokCluster, namespace: str, count: int) -> list[Body]:
-        """Make the targets; return a reference to each."""
-        names = [f"node-{number}" if self.kind == "Node" else f"web-{number}" for number in range(1, count + 1)]
-        if self.kind == "Node":
-            cluster.scale_nodes(count)
-        else:
-            cluster.apply(*(deployment(name, self.numbers.get("from", 1)) for name in names), namespace=namespace)
-            if self.autoscaled:
-                cluster.apply(*(autoscaler(name) for name in names), namespace=namespace)
-            for name in names:
-                wait = ("--timeout=60s", "-n", namespace)
-                cluster.kubectl("rollout", "status", f"deployment/{name}", *wait)
-        return [reference(cluster, self.kind, name, namespace) for name in names]
+        """Return the path under which the states are watched."""
+        group, plural = _PLACES[self.watched]
+        return f"{group}/{plural}" if self.watched == "Node" else f"{group}/namespaces/{namespace}/{plural}"
 
 
-def _replicas(body: Body) -> int:
-    return int(body["spec"]["replicas"])
+_PLACES = {
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
+    "Node": ("/api/v1", "nodes"),
+    "Pod": ("/api/v1", "pods"),
+    "Job": ("/apis/batch/v1", "jobs"),
+}
 
 
-def _least(body: Body) -> int:
-    return int(body["spec"]["minReplicas"])
+def _uid(life: Remediation) -> str:
+    return life.uid
+
+
+def _target(life: Remediation) -> str:
+    return life.spec.intent.target.name
+
+
+def _keys(witness: Witness, kind: str, namespace: str) -> list[str]:
+    return [key for key in witness.states if key.startswith(f"{kind}/{namespace}/")]
+
+
+# Levels that are numbers of the object.
+
+
+def _numbers(kind: str, field: str) -> Callable[[Witness, str], Effects]:
+    def effects(witness: Witness, namespace: str) -> Effects:
+        found: Effects = Counter()
+        for key in _keys(witness, kind, namespace):
+            levels = witness.changes(key, lambda body: body["spec"][field])
+            found.update((key.rpartition("/")[2], *pair) for pair in itertools.pairwise(levels))
+        return found
+
+    return effects
+
+
+def _workloads(
+    replicas: int, numbers: Body | None = None, *, autoscaled: bool = False
+) -> Callable[[KwokCluster, str, int], list[Target]]:
+    def targets(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
+        names = _deploy(cluster, namespace, count, replicas)
+        if autoscaled:
+            cluster.apply(*map(autoscaler, names), namespace=namespace)
+        return [Target(reference(cluster, "Deployment", name, namespace), numbers or {}) for name in names]
+
+    return targets
+
+
+def _deploy(cluster: KwokCluster, namespace: str, count: int, replicas: int, **change: Any) -> list[str]:
+    """Make Deployments where they are missing; return their names when all are complete."""
+    names = [f"web-{number}" for number in range(1, count + 1)]
+    there = cluster.kubectl("get", "deployments", "-n", namespace, "-o", "name").stdout.split()
+    if len(there) < count:
+        cluster.apply(*(deployment(name, replicas, **change) for name in names), namespace=namespace)
+    _complete(cluster, namespace, names)
+    return names
+
+
+def _complete(cluster: KwokCluster, namespace: str, names: Sequence[str]) -> None:
+    for name in names:
+        cluster.kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s", "-n", namespace, timeout_s=70)
+
+
+# Levels that are signatures: the UID of the Remediation.
+
+
+def _signed(kind: str, signature: Callable[[Body], str]) -> Callable[[Witness, str], Effects]:
+    def effects(witness: Witness, namespace: str) -> Effects:
+        changes = (witness.changes(key, signature) for key in _keys(witness, kind, namespace))
+        return Counter((uid, 0, 1) for uids in changes for uid in uids[1:])
+
+    return effects
 
 
 def _restarted(body: Body) -> str:
@@ -66,63 +130,158 @@ def _restarted(body: Body) -> str:
     return str((metadata.get("annotations") or {}).get(RESTARTED_BY, ""))
 
 
-def _cordoned(body: Body) -> tuple[bool, str]:
-    owner = (body["metadata"].get("annotations") or {}).get(CORDONED_BY, "")
-    return bool(body["spec"].get("unschedulable")), str(owner)
+def _rolled_back(body: Body) -> str:
+    return str((body["metadata"].get("annotations") or {}).get(ROLLED_BACK_BY, ""))
 
 
-_PLACES = {
-    "Deployment": ("/apis/apps/v1", "deployments"),
-    "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
-    "Node": ("/api/v1", "nodes"),
-}
+def _revised(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
+    """Return Deployments of two revisions; the newest is the one that is rolled back."""
+    names = _deploy(cluster, namespace, count, 1)
+    listed = _list(cluster, "deployments", namespace)
+    revisions = {each["metadata"]["name"]: _revision(each) for each in listed}
+    if fresh := [name for name in names if revisions[name] < 2]:
+        cluster.apply(*(deployment(name, 1, image="example.com/main:2") for name in fresh), namespace=namespace)
+        _complete(cluster, namespace, names)
+        revisions = {each["metadata"]["name"]: _revision(each) for each in _list(cluster, "deployments", namespace)}
+    return [
+        Target(
+            reference(cluster, "Deployment", name, namespace),
+            {"from": revisions[name], "to": revisions[name] - 1},
+        )
+        for name in names
+    ]
+
+
+def _revision(body: Body) -> int:
+    return int((body["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", 0))
+
+
+# Nodes.
+
+
+def _nodes(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
+    """Return nodes of the trial's own, which no pods of others are put on."""
+    names = [f"{namespace}-{number}" for number in range(1, count + 1)]
+    there = {each["metadata"]["name"] for each in _list(cluster, "nodes", namespace)}
+    model = cluster.get("node", "node-1")
+    for name in names:
+        if name not in there:
+            labels = {**model["metadata"]["labels"], "kubernetes.io/hostname": name, "trial": namespace}
+            metadata = {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}
+            spec = {"taints": [{"key": "trial", "value": namespace, "effect": "NoSchedule"}]}
+            size = {key: model["status"][key] for key in ("capacity", "allocatable")}
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec, "status": size}
+            cluster.kubectl("create", "-f", "-", stdin=json.dumps(node))
+    return [Target(reference(cluster, "Node", name, ""), {}) for name in names]
+
+
+def _cordoned(witness: Witness, namespace: str) -> Effects:
+    found: Effects = Counter()
+    for key in witness.states:
+        if key.startswith(f"Node//{namespace}-"):
+            for before, after in itertools.pairwise(witness.changes(key, mark)):
+                found[after[1] or before[1], int(before[0]), int(after[0])] += 1
+    return found
+
+
+def mark(node: Body) -> tuple[bool, str]:
+    """Return whether a node is cordoned, and by which Remediation."""
+    owner = (node["metadata"].get("annotations") or {}).get(CORDONED_BY, "")
+    return bool(node["spec"].get("unschedulable")), str(owner)
+
+
+def _busy_nodes(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
+    """Return nodes with pods on them."""
+    nodes = _nodes(cluster, namespace, count)
+    spec = {"nodeSelector": {"trial": namespace}, "tolerations": [{"key": "trial", "operator": "Exists"}]}
+    _deploy(cluster, namespace, count, 2, **spec)
+    return nodes
+
+
+# Pods and Jobs.
+
+
+def _pods(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
+    """Return one pod of each Deployment."""
+    _deploy(cluster, namespace, count, 2)
+    chosen: dict[str, str] = {}
+    for pod in _list(cluster, "pods", namespace):
+        if not pod["metadata"].get("deletionTimestamp"):
+            chosen[pod["metadata"]["labels"]["app"]] = pod["metadata"]["name"]
+    return [Target(reference(cluster, "Pod", name, namespace), {}) for name in chosen.values()]
+
+
+def _evicted(witness: Witness, namespace: str) -> Effects:
+    return Counter(
+        (key.rpartition("/")[2], 0, 1)
+        for key in _keys(witness, "Pod", namespace)
+        if any("deletionTimestamp" in body["metadata"] or "deleted" in body for body in witness.states[key])
+    )
+
+
+def _with_runbook(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
+    pod = {"containers": [{"name": "main", "image": "example.com/main"}], "restartPolicy": "Never"}
+    job = {"spec": {"template": {"spec": pod}}}
+    spec = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": job}
+    body = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "runbook"}, "spec": spec}
+    cluster.apply(body, namespace=namespace)
+    names = _deploy(cluster, namespace, count, 1)
+    return [Target(reference(cluster, "Deployment", name, namespace), {}) for name in names]
+
+
+def _jobs(witness: Witness, namespace: str) -> Effects:
+    return Counter(
+        (owner["uid"], 0, 1)
+        for key in _keys(witness, "Job", namespace)
+        # As many as there were: one that was deleted and made again has another UID.
+        for body in {each["metadata"]["uid"]: each for each in witness.states[key]}.values()
+        for owner in body["metadata"]["ownerReferences"]
+    )
+
+
 _SCALE: Body = {"scale": {"maxReplicas": 6, "stabilizationWindow": "30s", "holdAtMost": "1m"}}
+_RAISE = {"from": 3, "to": 5}
+_FLOOR = _workloads(3, _RAISE, autoscaled=True)
+_RAISED = _workloads(3, _RAISE)
+_HEALTHY: Body = {"healthyFor": "30s"}
 TRIALS = {
     trial.name: trial
     for trial in (
-        Trial("scale", _SCALE, "Deployment", "Deployment", _replicas, {"from": 3, "to": 5}),
+        Trial("scale", _SCALE, "Deployment", _RAISED, _numbers("Deployment", "replicas"), _target),
         Trial(
             "scale-floor",
             _SCALE,
-            "Deployment",
             "HorizontalPodAutoscaler",
-            _least,
-            {"from": 3, "to": 5},
-            autoscaled=True,
+            _FLOOR,
+            _numbers("HorizontalPodAutoscaler", "minReplicas"),
+            _target,
         ),
-        Trial("restart", {"restart": {}}, "Deployment", "Deployment", _restarted),
-        Trial("cordon", {"cordon": {"healthyFor": "30s"}}, "Node", "Node", _cordoned),
+        Trial("restart", {"restart": {}}, "Deployment", _workloads(1), _signed("Deployment", _restarted), _uid),
+        Trial("rollback", {"rollback": {}}, "Deployment", _revised, _signed("Deployment", _rolled_back), _uid),
+        Trial("evict", {"evict": {}}, "Pod", _pods, _evicted, _target),
+        Trial("cordon", {"cordon": _HEALTHY}, "Node", _nodes, _cordoned, _uid),
+        Trial("drain", {"drain": _HEALTHY}, "Node", _busy_nodes, _cordoned, _uid),
+        Trial("job", {"job": {"cronJob": "runbook"}}, "Job", _with_runbook, _jobs, _uid),
     )
 }
 
 
-def levels(trial: Trial, values: Sequence[Any]) -> list[tuple[str, int | None, int | None]]:
-    """Return the changes of one subject as (owner, from, to); the owner is the Remediation where the world names it."""
-    pairs = list(itertools.pairwise(values))
-    match trial.name:
-        case "restart":
-            return [(after, 0, 1) for _, after in pairs]
-        case "cordon":
-            return [(after[1] or before[1], int(before[0]), int(after[0])) for before, after in pairs]
-        case _:
-            return [("", before, after) for before, after in pairs]
-
-
-def deployment(name: str, replicas: int) -> Body:
-    """Return a Deployment."""
+def deployment(name: str, replicas: int, image: str = "example.com/main", **pod: Any) -> Body:
+    """Return a Deployment; `pod` are further fields of its pods."""
     labels = {"app": name}
-    pod = {"containers": [{"name": "main", "image": "example.com/main"}], "terminationGracePeriodSeconds": 0}
-    template = {"metadata": {"labels": labels}, "spec": pod}
+    containers = [{"name": "main", "image": image}]
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": containers, "terminationGracePeriodSeconds": 0, **pod},
+    }
     spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
 
 
 def autoscaler(name: str) -> Body:
     """Return an autoscaler of a Deployment."""
-    metric = {
-        "type": "Resource",
-        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
-    }
+    busy = {"type": "Utilization", "averageUtilization": 80}
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": busy}}
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
     spec = {"minReplicas": 3, "maxReplicas": 8, "scaleTargetRef": target, "metrics": [metric]}
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
@@ -138,3 +297,8 @@ def reference(cluster: KwokCluster, kind: str, name: str, namespace: str) -> Bod
         "name": name,
         "uid": body["metadata"]["uid"],
     }
+
+
+def _list(cluster: KwokCluster, plural: str, namespace: str) -> list[Body]:
+    items: list[Body] = json.loads(cluster.kubectl("get", plural, "-n", namespace, "-o", "json").stdout)["items"]
+    return items
