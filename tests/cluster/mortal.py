@@ -48,7 +48,7 @@ async def live(order: dict[str, Any]) -> None:
         journal = Journal(cluster)
         for now, outlook in order["cycles"]:
             life = await journal.advance(remediation, Outlook(**outlook), unguarded, now)
-            while life.status.reason == "InProgress":  # the cluster's own controllers take their time
+            while life.status.reason in ("InProgress", "Draining"):  # the cluster's own controllers take their time
                 await asyncio.sleep(0.1)
                 life = await journal.advance(remediation, Outlook(**outlook), unguarded, now)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,25 @@ CALM = {"probability": 0.0, "replicas_forecast": 1, "replicas_observed": 1}
 ACTIONS = {
     "Scale": ({"scale": {"maxReplicas": 6, "stabilizationWindow": "1m"}}, {"from": 3, "to": 5}),
     "Restart": ({"restart": {}}, {}),
+    "Evict": ({"evict": {}}, {}),
     "Cordon": ({"cordon": {"healthyFor": "1m"}}, {}),
+    "Drain": ({"drain": {"healthyFor": "1m"}}, {}),
 }
-ALL_WRITES = {"Scale": 19, "Restart": 10, "Cordon": 13}
+ALL_WRITES = {"Scale": 19, "Restart": 10, "Evict": 11, "Cordon": 13, "Drain": 20}
 """More writes than a whole life makes: the last boundaries are behind its end."""
 
 
 async def unguarded(_: Remediation) -> None:
     """No guard holds."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was there before something was done."""
+
+    generation: int
+    pods: dict[str, str]
+    """The node of each pod, by the pod's UID."""
 
 
 class Lives:
@@ -64,10 +76,21 @@ class Lives:
         return await self.journal.open(Intent.model_validate({**intent, **numbers, **changes}))
 
     def target(self, action: str) -> dict[str, Any]:
-        kind, name, namespace = ("Node", "node-2", "") if action == "Cordon" else ("Deployment", "web", self.namespace)
+        kind, name, namespace = "Deployment", "web", self.namespace
+        if action in ("Cordon", "Drain"):
+            nodes = [pod["spec"]["nodeName"] for pod in self.pods().values()]
+            kind, name, namespace = "Node", max(nodes, key=nodes.count), ""
+        elif action == "Evict":
+            kind, name = "Pod", min(pod["metadata"]["name"] for pod in self.pods().values())
         uid = self.cluster.get(kind, name, self.namespace)["metadata"]["uid"]
-        version = "v1" if action == "Cordon" else "apps/v1"
+        version = "apps/v1" if kind == "Deployment" else "v1"
         return {"apiVersion": version, "kind": kind, "namespace": namespace, "name": name, "uid": uid}
+
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """Return the pods that are there to stay, by UID, when there are as many as there should be."""
+        self.cluster.kubectl("rollout", "status", "deployment/web", "-n", self.namespace, "--timeout=30s")
+        listed = json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json").stdout)["items"]
+        return {pod["metadata"]["uid"]: pod for pod in listed if "deletionTimestamp" not in pod["metadata"]}
 
     def view(self, **changes: Any) -> dict[str, Any]:
         return {"fresh": True, "breached": False, "sampled_at": self.now, **AT_RISK, **changes}
@@ -83,7 +106,7 @@ class Lives:
             life = await self.cycle(life, **(CALM if life.status.completed else AT_RISK))
             if life.ended:
                 return life
-            if life.status.reason == "InProgress":
+            if life.status.reason in ("InProgress", "Draining"):
                 await asyncio.sleep(0.1)
         raise AssertionError(f"it does not end: {life.status}")
 
@@ -99,20 +122,29 @@ class Lives:
         generation: int = self.cluster.get("deployment", "web", self.namespace)["metadata"]["generation"]
         return generation
 
-    def check(self, action: str, life: Remediation, before: int) -> None:
+    def before(self) -> Before:
+        """Return what a life is compared with afterwards."""
+        return Before(self.generation(), {uid: pod["spec"]["nodeName"] for uid, pod in self.pods().items()})
+
+    def check(self, action: str, life: Remediation, before: Before) -> None:
         """Check that each step was made once, and that nothing is left behind."""
         assert life.status.phase == "Succeeded", life.status
         assert all(step.done for step in life.status.steps)
-        if action == "Cordon":
+        target, changes = life.spec.intent.target, 0
+        if action in ("Cordon", "Drain"):
             assert [(step.from_, step.to) for step in life.status.steps] == [(0, 1), (1, 0)]
-            node = self.cluster.get("node", "node-2")
+            node = self.cluster.get("node", target.name)
             assert not node["spec"].get("unschedulable")
             assert CORDONED_BY not in node["metadata"]["annotations"]
-        else:
-            # Every change of the spec counts: as many as there are steps.
-            assert self.generation() - before == len(life.status.steps)
+        elif action != "Evict":
+            changes = len(life.status.steps)
+        # Every change of the spec counts: as many as there are steps.
+        assert self.generation() - before.generation == changes
         if action == "Scale":
             assert self.cluster.get("deployment", "web", self.namespace)["spec"]["replicas"] == 3
+        if action in ("Evict", "Drain"):
+            gone = before.pods.keys() - self.pods().keys()
+            assert gone == {uid for uid, node in before.pods.items() if target.name == node or target.uid == uid}
 
 
 @pytest.fixture
@@ -170,7 +202,7 @@ def run_until_killed(mortal: subprocess.Popen[str], lives: Lives, life: Remediat
 async def test_a_process_that_is_killed_at_any_write_is_followed_by_one_that_completes_it(mortal, lives, action):
     ends = []
     for killed_after in range(ALL_WRITES[action]):
-        before = lives.generation()
+        before = lives.before()
         life = await lives.open(action)
         ends.append(await asyncio.to_thread(run_until_killed, mortal, lives, life, killed_after))
         lives.now += 20
@@ -183,7 +215,7 @@ async def test_a_process_that_is_killed_at_any_write_is_followed_by_one_that_com
 async def test_a_lost_answer_at_any_write_does_nothing_twice(kubernetes, lives, action):
     lost = []
     for lost_after in range(1, ALL_WRITES[action]):
-        before = lives.generation()
+        before = lives.before()
         life = await lives.open(action)
         kubernetes.lost_after = lost_after
         lives.check(action, await lives.finish(life), before)
@@ -195,7 +227,7 @@ async def test_a_lost_answer_at_any_write_does_nothing_twice(kubernetes, lives, 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 async def test_two_leaders_at_once_do_nothing_twice(kubernetes, lives, action):
-    before = lives.generation()
+    before = lives.before()
     life = await lives.open(action)
     other = Journal(kubernetes)
     outlook = Outlook(**lives.view())
