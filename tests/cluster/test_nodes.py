@@ -6,7 +6,8 @@ KWOK plays the nodes and the kubelets. Evictions, PodDisruptionBudgets, scheduli
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -41,6 +42,16 @@ def plane(programs: Programs, root: Any) -> Iterator[ControlPlane]:
         yield plane
 
 
+class CountingCluster(KubernetesCluster):
+    """Counts what is listed, by kind."""
+
+    listed: Counter[str] = Counter()
+
+    async def find(self, api_version: str, kind: str, *args: str, **more: str) -> Sequence[Mapping[str, Any]]:
+        self.listed[kind] += 1
+        return await super().find(api_version, kind, *args, **more)
+
+
 @dataclass
 class Script:
     """Implements the `Metrics` port: the values of the indicator `load`, by the label's value."""
@@ -67,7 +78,7 @@ class Field:
     """An engine with the operator's rights, its namespace and its clock."""
 
     plane: ControlPlane
-    cluster: KubernetesCluster
+    cluster: CountingCluster
     namespace: str
     script: Script = field(default_factory=lambda: Script("pod"))
     registry: Registry = field(default_factory=Registry)
@@ -93,7 +104,7 @@ class Field:
         self.script.says.update(values)
         end = time.monotonic() + 30
         while not holds():
-            assert time.monotonic() < end, [one.status for one in self.remediations] or self.decisions
+            assert time.monotonic() < end, ([one.status for one in self.remediations], self.decisions)
             await self.cycle()
             await asyncio.sleep(0.1)
 
@@ -190,7 +201,7 @@ async def world(plane: ControlPlane) -> AsyncIterator[Field]:
     )
     access = await Access.find(str(plane.kubeconfig_for(SYSTEM, "forestall")))
     async with Api(access) as api, Recorder(api, "test") as recorder:
-        yield Field(plane, KubernetesCluster(api, recorder, SYSTEM), name)
+        yield Field(plane, CountingCluster(api, recorder, SYSTEM), name)
     plane.kubectl("delete", "namespace", name, "--wait=false")
     plane.kubectl("uncordon", *NODES)
     plane.kubectl("annotate", "node", *NODES, f"{CORDONED_BY}-")
@@ -308,9 +319,13 @@ async def test_a_policy_may_give_up_data_and_protected_pods_stay(world):
     world.plane.kubectl("annotate", "pod", kept, "forestall.dev/protected=true", "-n", world.namespace)
     alone = {"containers": [{"name": "main", "image": "example.com/web"}], "nodeName": node}
     world.apply("Pod", "alone", alone, "v1")
+    world.run_pods(1, name="db", nodeSelector={"kubernetes.io/hostname": node})
+    world.plane.kubectl("annotate", "deployment", "db", "forestall.dev/protected=true", "-n", world.namespace)
     world.watch("node", {"drain": {"deleteEmptyDirData": True, "force": True}})
     await world.until(lambda: world.phase == "Verifying", **{node: 300.0})
-    assert [pod["metadata"]["name"] for pod in world.pods(node)] == [kept]
+    names = {pod["metadata"]["name"]: pod["metadata"].get("labels", {}).get("app") for pod in world.pods(node)}
+    assert names.pop(kept) == "web"
+    assert list(names.values()) == ["db"]
 
 
 async def test_a_node_is_not_drained_where_the_others_have_no_room(world):
@@ -382,3 +397,26 @@ async def test_a_node_that_was_made_anew_in_the_middle_is_left_alone(world):
     await world.until(lambda: world.phase == "Aborted")
     assert world.remediations[0].status.reason in {"TargetReplaced", "TargetGone"}
     assert world.cordoned() == set()
+
+
+async def test_nodes_are_listed_once_a_cycle_and_only_when_it_matters(world):
+    world.allow(maxCordoned=3)
+    world.run_pods(2)
+    world.watch("node", {"cordon": {"healthyFor": "1h"}})
+    world.script.says = {"node-1": 0.0}
+    await world.cycle(2)  # an operator that begins to lead looks for nodes that were left behind
+    world.cluster.listed.clear()
+    await world.cycle(3)
+    assert world.cluster.listed["Node"] == 0
+    world.script.says = {"node-1": 300.0}
+    await world.cycle()
+    assert world.phase == "Verifying"
+    assert world.cluster.listed["Node"] == 1, "decided, confirmed, authorized and begun on one list"
+    await world.cycle(5)
+    assert world.phase == "Verifying"
+    assert world.cluster.listed["Node"] <= 6, "the policy is asked anew in each cycle at risk"
+    world.script.says = {"node-1": 0.0}
+    world.cluster.listed.clear()
+    await world.cycle(5)
+    assert world.phase == "Verifying"
+    assert world.cluster.listed["Node"] == 0, "what is held needs no guard"

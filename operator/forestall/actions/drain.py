@@ -13,6 +13,7 @@ from forestall.actions import pods
 from forestall.actions.base import Aim, Unsuited, World, title
 from forestall.actions.cordon import Cordon
 from forestall.actions.pods import Pod, Sorted
+from forestall.actions.protection import protected_from_above
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import DrainAction
 from forestall.core.decision import Hold
@@ -76,7 +77,10 @@ class Drain(Cordon):
 async def _pods(cluster: Cluster, node: ObjectRef, terms: DrainAction | None) -> Sorted:
     flags = terms or DrainAction()
     found = await cluster.find("v1", "Pod", field_selector=f"spec.nodeName={node.name}")
-    return pods.sort(found, force=flags.force, delete_empty_dir_data=flags.delete_empty_dir_data)
+    moving = [pod for pod in found if not pods.stays(pod)]
+    kept = await protected_from_above(cluster, (pod for pod in moving if not pods.is_terminating(pod)))
+    left = [pod for pod in moving if pod["metadata"]["uid"] not in kept]
+    return pods.sort(left, force=flags.force, delete_empty_dir_data=flags.delete_empty_dir_data)
 
 
 def _refused(node: ObjectRef, found: Sorted) -> Unsuited | None:

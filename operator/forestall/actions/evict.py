@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from forestall.actions.base import Aim, Moment, Move, Next, Unsuited, World, missing, title
-from forestall.actions.pods import controller, is_protected, is_ready, is_terminating
+from forestall.actions.pods import is_ready, is_terminating
+from forestall.actions.protection import controller, is_protected
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold

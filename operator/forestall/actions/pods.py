@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from forestall.actions.protection import controller, is_protected
+
 Pod = Mapping[str, Any]
 
-PROTECTED: Final = "forestall.dev/protected"
-"""The annotation by which people keep forestall's hands off, when its value is `true`."""
 MIRROR: Final = "kubernetes.io/config.mirror"
 _FINISHED: Final = ("Succeeded", "Failed")
 
@@ -57,17 +57,6 @@ def _obstacle(pod: Pod, *, force: bool, delete_empty_dir_data: bool) -> str | No
     if not delete_empty_dir_data and any("emptyDir" in volume for volume in pod["spec"].get("volumes") or []):
         return "its emptyDir data would be lost (`deleteEmptyDirData`)"
     return None
-
-
-def controller(body: Pod) -> Mapping[str, Any] | None:
-    """Return the owner that replaces the object when it goes; None where there is none."""
-    owners = body["metadata"].get("ownerReferences") or []
-    return next((owner for owner in owners if owner.get("controller")), None)
-
-
-def is_protected(body: Pod) -> bool:
-    """Say whether people have protected the object by an annotation."""
-    return (body["metadata"].get("annotations") or {}).get(PROTECTED) == "true"
 
 
 def is_terminating(pod: Pod) -> bool:

@@ -231,10 +231,10 @@ class Decider:
             return found
         emptied = {one.spec.intent.target.name for one in live if one.spec.intent.action.drain} | {target.name}
         hosts = housing.hosts_for(target.name, nodes, found.out)
-        pods = await self._survey.pods([*emptied, *(node["metadata"]["name"] for node in hosts)])
-        if pods is None:
+        moving = await self._survey.moving(emptied)
+        pods = await self._survey.pods(node["metadata"]["name"] for node in hosts)
+        if moving is None or pods is None:
             return None
-        moving = [pod for name in emptied for pod in pods[name]]
         return replace(found, homeless=housing.without_room(moving, hosts, pods))
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from forestall.actions.pods import stays, title
+from forestall.actions.pods import title
 from forestall.core.guards import Nodes
 from forestall.core.quantity import thousandths
 from forestall.core.room import Host, Lodger, Taint, Toleration, Wish, homeless
@@ -47,12 +47,10 @@ def hosts_for(target: str, nodes: Sequence[Body], without: Collection[str]) -> l
 def without_room(moving: Iterable[Body], hosts: Sequence[Body], pods: Mapping[str, Iterable[Body]]) -> str | None:
     """Return the first of the pods `moving` that finds no room on the `hosts`, whose pods are given by node.
 
-    What stays on a node that is drained needs no room. What is about to go takes some until it is gone.
+    What is about to go takes some room until it is gone.
     """
     lodgers = [
-        Lodger(title(pod), needs_of(pod["spec"]), _tolerations(pod["spec"]), _wishes(pod["spec"]))
-        for pod in moving
-        if not stays(pod)
+        Lodger(title(pod), needs_of(pod["spec"]), _tolerations(pod["spec"]), _wishes(pod["spec"])) for pod in moving
     ]
     found = homeless(lodgers, [_host(node, pods[_name(node)]) for node in hosts])
     return found.name if found else None

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from forestall.actions.pods import stays
+from forestall.actions.protection import protected_from_above
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
 
@@ -19,6 +21,7 @@ class Survey:
         self._cluster = cluster
         self._nodes: Sequence[Body] | None = None
         self._pods: dict[str, Sequence[Body] | None] = {}
+        self._moving: dict[str, Sequence[Body] | None] = {}
         self._asked = False
         self._listing = asyncio.Lock()
         self._limit = asyncio.Semaphore(_AT_ONCE)
@@ -28,6 +31,7 @@ class Survey:
         self._asked = False
         self._nodes = None
         self._pods.clear()
+        self._moving.clear()
 
     async def nodes(self) -> Sequence[Body] | None:
         """Return all nodes; None where they could not be listed."""
@@ -46,6 +50,27 @@ class Survey:
             self._pods.update(zip(new, found, strict=True))
             known = {name: pods for name in names if (pods := self._pods[name]) is not None}
         return known if len(known) == len(set(names)) else None
+
+    async def moving(self, nodes: Iterable[str]) -> Sequence[Body] | None:
+        """Return the pods that leave when these nodes are drained; None where that could not be said."""
+        names = list(nodes)
+        there = await self.pods(names)
+        if there is None:
+            return None
+        async with self._listing:
+            for name in names:
+                if name not in self._moving:
+                    self._moving[name] = await self._leaving(there[name])
+            known = [pods for name in names if (pods := self._moving[name]) is not None]
+        return [pod for pods in known for pod in pods] if len(known) == len(names) else None
+
+    async def _leaving(self, pods: Iterable[Body]) -> Sequence[Body] | None:
+        candidates = [pod for pod in pods if not stays(pod)]
+        try:
+            kept = await protected_from_above(self._cluster, candidates)
+        except ClusterError:
+            return None
+        return [pod for pod in candidates if pod["metadata"]["uid"] not in kept]
 
     async def _find(self, kind: str, selector: str) -> Sequence[Body] | None:
         async with self._limit:

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from forestall.actions.protection import PROTECTED
 from forestall.api.meta import LabelSelector
 from forestall.core.guards import Budget, Pods
-
-PROTECTED: Final = "forestall.dev/protected"
 
 
 @dataclass(frozen=True, slots=True)

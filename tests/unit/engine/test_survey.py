@@ -1,7 +1,7 @@
 """Nodes and pods are listed at most once a cycle, and only when somebody asks."""
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -16,13 +16,22 @@ class Listing:
     def __init__(self):
         self.asked = []
         self.refuse = False
+        self.pods: list[dict[str, Any]] = []
+        self.protected: set[str] = set()
 
     async def find(self, api_version, kind, namespace="", label_selector="", field_selector=""):
         self.asked.append((kind, field_selector.partition(",")[0]))
         await asyncio.sleep(0)
         if self.refuse:
             raise Forbidden(kind)
-        return [{"kind": kind}]
+        return self.pods or [{"kind": kind}]
+
+    async def read(self, ref):
+        self.asked.append((ref.kind, ref.name))
+        if self.refuse:
+            raise Forbidden(ref.name)
+        protected = {"annotations": {"forestall.dev/protected": "true"}} if ref.name in self.protected else {}
+        return {"metadata": {"name": ref.name, "namespace": ref.namespace, **protected}}
 
 
 @pytest.fixture
@@ -60,3 +69,29 @@ async def test_what_could_not_be_listed_is_unknown_until_the_next_cycle(cluster,
     assert await survey.nodes() is None
     survey.forget()
     assert await survey.nodes() is not None
+
+
+def pod(name, owner, kind="ReplicaSet"):
+    owners = [{"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": owner, "controller": True}]
+    return {"metadata": {"name": name, "namespace": "shop", "uid": name, "ownerReferences": owners}}
+
+
+async def test_what_stays_on_a_drained_node_does_not_move_and_each_owner_is_read_once(cluster, survey):
+    cluster.pods = [pod("a", "web"), pod("b", "web"), pod("c", "db"), pod("d", "agent", "DaemonSet")]
+    cluster.protected = {"db"}
+    for _ in range(2):
+        moving = await survey.moving(["n1"])
+        assert moving is not None
+        assert [each["metadata"]["name"] for each in moving] == ["a", "b"]
+    assert [asked for asked in cluster.asked if asked[0] != "Pod"] == [
+        ("Namespace", "shop"),
+        ("ReplicaSet", "web"),
+        ("ReplicaSet", "db"),
+    ]
+
+
+async def test_what_moves_is_unknown_when_it_cannot_be_read_what_is_protected(cluster, survey):
+    cluster.pods = [pod("a", "web")]
+    assert await survey.pods(["n1"]) is not None
+    cluster.refuse = True
+    assert await survey.moving(["n1"]) is None

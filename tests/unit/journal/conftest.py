@@ -273,7 +273,7 @@ def world() -> World:
     world.put("Node", "", "n1", "n-1", spec={}, status={})
     for number in (1, 2):
         name, uid = f"checkout-{number}", f"c-{number}"
-        owner = {"kind": "ReplicaSet", "name": "checkout", "uid": "rs-1", "controller": True}
+        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout", "uid": "rs-1", "controller": True}
         metadata = {"name": name, "namespace": "shop", "uid": uid, "ownerReferences": [owner]}
         world.put("Pod", "shop", name, uid, metadata=metadata, spec={"nodeName": "n1"}, status={})
     return world

@@ -148,6 +148,24 @@ async def test_what_stays_and_what_goes(run, world):
     assert evicted(world) == ["checkout-1", "checkout-2"]
 
 
+PROTECTED = {"annotations": {"forestall.dev/protected": "true"}}
+
+
+@pytest.mark.parametrize("what", ["Namespace", "ReplicaSet", "Deployment"])
+async def test_pods_of_a_protected_workload_or_namespace_stay(run, world, what):
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout", "uid": "d-1", "controller": True}
+    metadata = {"name": "checkout", "namespace": "shop", "uid": "rs-1", "ownerReferences": [owner]}
+    world.put("ReplicaSet", "shop", "checkout", "rs-1", metadata=metadata)
+    world.put("Namespace", "", "shop", "ns")
+    place, name = ("", "shop") if what == "Namespace" else ("shop", "checkout")
+    world.change(what, name, {"metadata": PROTECTED}, namespace=place)
+    put(world, "other", ownerReferences=[{**owner, "kind": "Job", "name": "other"}])
+    await run.open(**DRAIN)
+    await run.cycle()
+    assert (await run.cycle()).status.phase == "Verifying"
+    assert evicted(world) == ([] if what == "Namespace" else ["other"])
+
+
 async def test_a_pod_that_nothing_replaces_refuses_the_drain_unless_the_policy_says_so(run, world):
     put(world, "alone")
     await run.open(**DRAIN)

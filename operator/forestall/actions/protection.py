@@ -1,0 +1,68 @@
+"""What people have protected by an annotation, and forestall leaves alone."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from forestall.api.remediation import ObjectRef
+from forestall.errors import NotFound
+from forestall.ports import Cluster
+
+PROTECTED: Final = "forestall.dev/protected"
+"""The annotation, when its value is `true`."""
+_READ: Final = ("ReplicaSet", "Deployment", "StatefulSet")
+"""The owners that are looked at, of apps/v1: on others the annotation does not count for their pods."""
+
+Body = Mapping[str, Any]
+
+
+def is_protected(body: Body) -> bool:
+    """Say whether the object carries the annotation itself."""
+    return (body["metadata"].get("annotations") or {}).get(PROTECTED) == "true"
+
+
+def controller(body: Body) -> Mapping[str, Any] | None:
+    """Return the owner that replaces the object when it goes; None where there is none."""
+    owners = body["metadata"].get("ownerReferences") or []
+    return next((owner for owner in owners if owner.get("controller")), None)
+
+
+async def protected_from_above(cluster: Cluster, pods: Iterable[Body]) -> frozenset[str]:
+    """Return the UIDs of those pods whose namespace or workload is protected.
+
+    Raises:
+        ClusterError: the cluster could not say.
+    """
+    asked = _Asked(cluster)
+    return frozenset([str(pod["metadata"]["uid"]) for pod in pods if await asked.about(pod)])
+
+
+class _Asked:
+    """Reads each namespace and each workload once."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._known: dict[ObjectRef, bool] = {}
+
+    async def about(self, body: Body) -> bool:
+        """Say whether what the object belongs to is protected."""
+        namespace = body["metadata"]["namespace"]
+        if await self._is(ObjectRef(api_version="v1", kind="Namespace", name=namespace)):
+            return True
+        owner = controller(body)
+        if owner is None or owner["kind"] not in _READ or owner.get("apiVersion") != "apps/v1":
+            return False
+        return await self._is(
+            ObjectRef(
+                api_version="apps/v1", kind=owner["kind"], namespace=namespace, name=owner["name"], uid=owner["uid"]
+            )
+        )
+
+    async def _is(self, ref: ObjectRef) -> bool:
+        if ref not in self._known:
+            try:
+                body = await self._cluster.read(ref)
+            except NotFound:
+                self._known[ref] = False
+            else:
+                self._known[ref] = is_protected(body) or (bool(ref.namespace) and await self.about(body))
+        return self._known[ref]
