@@ -238,6 +238,26 @@ def test_a_fresh_step_of_a_slow_series_is_no_trend_and_a_slow_rise_is_one():
     assert seen.time_to_breach == pytest.approx((70 - 59.5) / 0.5 * STEP, rel=0.5)
 
 
+def test_a_spike_of_a_slow_series_is_no_reason_to_act():
+    random = np.random.default_rng(0)
+    spike = random.normal(0, 1, 180) + 55.0 * (np.arange(180) == 179)
+    limit = Limit(60.0, long_trend=True)
+    seen = run({"a": spike}, {"a": limit}).at("a")
+    assert seen.abstained is None
+    assert max(seen.probability) < 0.1
+    rising = run({"a": spike + np.linspace(0, 50, 180)}, {"a": Limit(110.0, long_trend=True)}).at("a")
+    assert rising.abstained is None  # a spike is no step either
+
+
+def test_the_time_to_a_limit_far_between_two_horizons_is_where_the_path_meets_it():
+    random = np.random.default_rng(0)
+    values = np.arange(180.0) + random.normal(0, 0.5, 180)
+    for steps in (6, 10, 15, 22, 28):
+        seen = run({"a": values}, {"a": Limit(179.0 + steps, long_trend=True)}).at("a")
+        assert seen.time_to_breach == pytest.approx(steps * STEP, rel=0.25, abs=STEP)
+        assert seen.earliest_breach <= seen.time_to_breach <= seen.latest_breach
+
+
 def test_breaches_that_no_path_leads_to_are_expected_as_often_as_they_came():
     values = np.random.default_rng(0).normal(0, 0.1, 188)
     often, never = values.copy(), values

@@ -24,7 +24,7 @@ def frames(values, *, long_trend=False):
         matrix.push(1000.0 + index, {"a": value})
         frame = Frame(matrix, slice(0, 1), 1000 + index, np.ones(1, dtype=np.float32))
         last = np.where(frame.fresh, frame.values, last)
-        frame.last, frame.long_trend = last, np.array([long_trend])
+        frame.last, frame.calm, frame.long_trend = last, last, np.array([long_trend])
         yield frame
 
 
@@ -161,6 +161,22 @@ def test_a_long_trend_begins_after_the_last_restart():
     clear, forecast, _ = long_trend_of(memory)
     assert clear
     assert forecast == pytest.approx(79, abs=5)
+
+
+def test_a_step_between_regular_spikes_is_no_long_trend():
+    random = np.random.default_rng(0)
+    spikes = random.normal(0, 0.1, 300) + 30.0 * (np.arange(300) % 12 < 3)
+    for since in range(5, 40, 5):
+        clear, forecast, _ = long_trend_of(spikes + 40.0 * (np.arange(300) >= 300 - since))
+        assert not clear or forecast < 90
+
+
+def test_a_leak_that_began_not_long_ago_has_its_own_slope():
+    random = np.random.default_rng(0)
+    leak = random.normal(0, 1, 300) + np.clip(np.arange(300) - 260, 0, None)
+    clear, forecast, _ = long_trend_of(leak)
+    assert clear
+    assert forecast == pytest.approx(39 + 20, rel=0.15)
 
 
 def test_noise_and_a_step_are_no_long_trend():

@@ -29,6 +29,8 @@ _MEMORY: Final = 50
 _SITUATION: Final = 2  # among the event experts
 _REACH: Final = 64
 """Horizons that a past is learned back to: what lies further back weighs little."""
+_CALM: Final = 5
+"""Points that the level of a series with a long trend is the median of."""
 _FEW: Final = 4  # scored forecasts below which the errors of a shorter horizon say more
 
 
@@ -272,8 +274,14 @@ class Bank:
         return self._long_trend.stepped(frame)
 
     def _attach(self, frame: Frame) -> None:
+        if frame.last is self.last:
+            return
         frame.last, frame.limit, frame.usual = self.last, self.limit, self.usual
-        frame.long_trend = self.long_trend
+        frame.calm, frame.long_trend = self.last, self.long_trend
+        slow = np.flatnonzero(self.long_trend)
+        if slow.size:
+            frame.calm = self.last.copy()
+            frame.calm[slow] = frame.recent_median(_CALM, slow)
 
     def _count(self, index: int, kinds: Sequence[NDArray[np.intp]]) -> tuple[Floats, Floats]:
         """Rates of breaches by the event experts, and how awake each is: (event experts, rows)."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from forestall.core.forecast.frame import Floats
 
 _STEP: Final = 0.1  # change of the level for each horizon of misses, as a share of the tail
-_LEAST, _MOST = np.float32(1e-3), np.float32(0.5)
+_LEAST, _MOST = np.float32(5e-3), np.float32(0.5)
+"""Levels that bounds are taken at: errors that are rarer than the least are not remembered."""
 
 
 class ConformalLevels:

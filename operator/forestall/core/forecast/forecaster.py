@@ -147,6 +147,10 @@ class BreachForecaster:
         ordered = np.sort(bounds.astype(np.float64).transpose(0, 2, 1), axis=0)
         lower, median, upper = np.where(silent[:, None], here, sign[:, None] * ordered)
         below = sign[:, None] < 0
+        # The limit is reached early along the bound that is nearer to it.
+        paths = np.stack((ordered[1], ordered[2], ordered[0]))
+        start = np.broadcast_to((sign * np.nan_to_num(last))[None, :, None], (3, height, 1))
+        gaps = (sign * np.nan_to_num(limit))[None, :, None] - np.concatenate((start, paths), axis=2)
         return ForecastTable(
             made_at=now,
             horizons=self.horizons,
@@ -155,7 +159,7 @@ class BreachForecaster:
             lower=np.where(below, upper, lower),
             median=median,
             upper=np.where(below, lower, upper),
-            time_to_breach=_time_to_breach(probability, breached, self.horizons, self._settings.coverage),
+            time_to_breach=_time_to_breach(probability, breached, gaps, self.horizons, self._settings.coverage),
             abstained=reason,
             last=last,
             age=age,
@@ -253,11 +257,19 @@ def _rising(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _time_to_breach(
-    probability: NDArray[np.float64], breached: NDArray[np.bool_], horizons: NDArray[np.float64], coverage: float
+    probability: NDArray[np.float64],
+    breached: NDArray[np.bool_],
+    gaps: NDArray[np.float64],
+    horizons: NDArray[np.float64],
+    coverage: float,
 ) -> NDArray[np.float64]:
-    """When the probability, straight between horizons, reaches one half and the two tails: (rows, 3) seconds."""
-    chance = np.concatenate((breached[:, None].astype(np.float64), probability), axis=1)
+    """When the probability reaches one half and the two tails: (rows, 3) seconds.
+
+    The probability tells between which horizons, and the path to the limit where between them: ``gaps``
+    (3, rows, 1 + horizons) is how far the median and the bounds are from it, now and at each horizon, negative past it.
+    """
     time = np.concatenate(([0.0], horizons))
+    chance = np.concatenate((breached[:, None].astype(np.float64), probability), axis=1)
     tail = (1 - coverage) / 2
     result = np.full((len(chance), 3), np.inf)
     for place, share in enumerate((0.5, tail, 1 - tail)):
@@ -267,5 +279,10 @@ def _time_to_breach(
         start = np.maximum(end - 1, 0)
         rise = chance[row, end] - chance[row, start]
         part = np.where(rise > 0, (share - chance[row, start]) / np.where(rise > 0, rise, 1), 0)
+        near, far = gaps[place, row, start], gaps[place, row, end]
+        crossed = (near > 0) & (far < 0)
+        part = np.where(crossed, near / np.where(crossed, near - far, 1), part)
         result[row, place] = time[start] + part * (time[end] - time[start])
+    result[:, 1] = np.minimum(result[:, 1], result[:, 0])
+    result[:, 2] = np.maximum(result[:, 2], result[:, 0])
     return result

@@ -37,6 +37,8 @@ class Frame:
         # What follows is set by the bank that reads the frame.
         self.last: Floats = self.values
         """The last finite points, 0 before the first."""
+        self.calm: Floats = self.values
+        """The same, but the median of the last few for series with long trends."""
         self.limit: Floats = self.values
         self.usual: Floats = self.values
         """How far from the limit the points usually are."""
@@ -60,6 +62,11 @@ class Frame:
     def peak(self, length: int) -> Floats:
         """The largest of the last ``length`` points that are there; finite."""
         return np.fmax(self._largest(length), self.last)
+
+    def recent_median(self, length: int, rows: NDArray[np.intp]) -> Floats:
+        """The median of the last ``length`` points of some rows; gaps count as the last point."""
+        recent = self.window(length)[:, rows]
+        return np.asarray(np.median(np.where(np.isfinite(recent), recent, self.last[rows]), axis=0), dtype=np.float32)
 
     def gap(self, values: Floats) -> Floats:
         """How far ``values`` are below the limit, in units of the usual distance."""

@@ -1,7 +1,8 @@
 """Long trend: what fills up slowly, such as memory and disks, goes on filling up.
 
 The line goes through many horizons, since a short window sees mostly noise. It begins after the last step or restart
-in the window, which is no part of the trend, and counts only when the rise is clear of chance.
+in the window, which is no part of the trend, and counts only when the rise is clear of chance and no single step would
+explain the window as well. Spikes are left out.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from forestall.core.forecast.frame import Floats, Frame
 
 _FACTOR: Final = 12  # horizons that the window is long
+_PARTS: Final = (1, 2, 4, 7)
+"""Of the window, which lines are laid through: a trend may have begun not long ago."""
 _CUTS: Final = 2
 _JUMP: Final = np.float32(8)  # times the usual change from block to block
 _LEAST_BLOCKS: Final = 8  # for a line
+_LINE: Final = np.float32(0.5)  # a line leaves at most so much unexplained of what the best single step leaves
 _CLEAR: Final = np.float32(3)  # standard errors that a slope must be away from none
 
 
@@ -49,7 +53,7 @@ class LongTrend:
     def maximum(self, frame: Frame, index: int) -> Floats:
         level, slope = self._trend(frame, index)
         rise: Floats = np.maximum(slope, slope * np.float32(self._horizons[index]))
-        return frame.last + level + rise
+        return frame.calm + level + rise
 
     def stepped(self, frame: Frame) -> NDArray[np.bool_]:
         """Which series made a step so shortly ago that no line can be laid through what came after: (rows,)."""
@@ -58,19 +62,19 @@ class LongTrend:
         if rows.size:
             means = self._windows[0].read(frame.column)[1][:, rows]
             weight = np.isfinite(means).astype(np.float32)
-            start = len(means) - _after_jump(np.where(weight > 0, means, np.float32(0)), weight).sum(axis=0)
+            start = len(means) - _after_jump(_without_spikes(means, weight), weight).sum(axis=0)
             result[rows] = start > len(means) - _LEAST_BLOCKS
         return result
 
     def _trend(self, frame: Frame, index: int) -> tuple[Floats, Floats]:
-        """Level now, from the last value, and slope per step, for each row; 0 and 0 where there is no clear trend."""
+        """Level now, from the calm one, and slope per step, for each row; 0 and 0 where there is no clear trend."""
         key = (self.name, index)
         if key not in frame.notes:
             trend = np.zeros((2, frame.last.size), dtype=np.float32)
             rows = np.flatnonzero(frame.long_trend)
             if rows.size:
                 time, means = self._windows[index].read(frame.column)
-                trend[:, rows] = _clear_trend(time, means[:, rows] - frame.last[rows])
+                trend[:, rows] = _clear_trend(time, means[:, rows] - frame.calm[rows])
             frame.notes[key] = trend
         level, slope = frame.notes[key]
         return level, slope
@@ -79,16 +83,15 @@ class LongTrend:
 def _clear_trend(time: Floats, values: Floats) -> tuple[Floats, Floats]:
     """Level now and slope of the last piece of each column of ``values`` (times, rows); 0 and 0 if not clear.
 
-    Of the whole window, its half and its quarter that one is taken whose slope is clearest, for a trend may have
-    begun not long ago.
+    Of the whole window and its newest parts that one is taken whose slope is clearest.
     """
     weight = np.isfinite(values).astype(np.float32)
-    value = np.where(weight > 0, values, np.float32(0))
+    value = _without_spikes(values, weight)
     for _ in range(_CUTS):
         weight *= _after_jump(value, weight)
     best: tuple[Floats, Floats] = (np.zeros_like(value[0]), np.zeros_like(value[0]))
     clearest = np.full(value.shape[1], _CLEAR, dtype=np.float32)
-    for part in (1, 2, 4):
+    for part in _PARTS:
         recent = slice(len(time) - len(time) // part, None)
         level, slope, clearness = _fit(time[recent], value[recent], weight[recent])
         better = clearness > clearest
@@ -111,16 +114,40 @@ def _fit(time: Floats, value: Floats, weight: Floats) -> tuple[Floats, Floats, F
     enough = (count >= _LEAST_BLOCKS) & (spread > 0)
     variance = squares / np.maximum(count - 2, 1) / np.where(enough, spread, 1)
     error = np.sqrt(variance * (1 + alike) / (1 - alike))
+    enough &= squares < _LINE * _step_squares(value, weight)
     return level, slope, np.where(enough, np.abs(slope) / np.maximum(error, np.float32(1e-30)), 0)
+
+
+def _step_squares(value: Floats, weight: Floats) -> Floats:
+    """What the best step from one level to another leaves unexplained of each column: a sum of squares."""
+    mean = (value * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
+    offset = (value - mean) * weight
+    total, count = np.cumsum(offset, axis=0)[:-1], np.cumsum(weight, axis=0)
+    before, after = count[:-1], count[-1] - count[:-1]
+    explained = np.square(total) * (1 / np.maximum(before, 1) + 1 / np.maximum(after, 1)) * ((before > 0) & (after > 0))
+    return np.asarray(np.square(offset).sum(axis=0) - explained.max(axis=0), dtype=np.float32)
+
+
+def _without_spikes(values: Floats, weight: Floats) -> Floats:
+    """Medians of each value and its neighbours in time: a spike is neither a step nor a part of a trend.
+
+    Gaps are 0 in the result, and ``weight`` (times, rows) is 0 there.
+    """
+    value = np.where(weight > 0, values, np.float32(0))
+    before, after = np.concatenate((value[2:3], value[:-1])), np.concatenate((value[1:], value[-3:-2]))
+    before = np.where(np.concatenate((weight[2:3], weight[:-1])) > 0, before, value)
+    after = np.where(np.concatenate((weight[1:], weight[-3:-2])) > 0, after, value)
+    middle = np.maximum(np.minimum(before, value), np.minimum(np.maximum(before, value), after))
+    return np.where(weight > 0, middle, np.float32(0))
 
 
 def _after_jump(value: Floats, weight: Floats) -> Floats:
     """1 from the block on that follows the largest jump of each column, if that is one; (times, rows)."""
     both = weight[1:] * weight[:-1]
     change = np.abs(np.diff(value, axis=0)) * both
-    usual = change.sum(axis=0) / np.maximum(both.sum(axis=0), 1)
     largest = change.argmax(axis=0)
     size = np.take_along_axis(change, largest[None], axis=0)[0]
-    usual = (usual * both.sum(axis=0) - size) / np.maximum(both.sum(axis=0) - 1, 1)
-    start = np.where(size > _JUMP * usual, largest + 1, 0)
+    # Where spikes were left out there are neighbours that are equal.
+    usual = (change.sum(axis=0) - size) / np.maximum((change > 0).sum(axis=0) - 1, 1)
+    start = np.where(size > _JUMP * usual, largest + 2, 0)  # the jump may lie within a block
     return (np.arange(len(value))[:, None] >= start).astype(np.float32)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Persistence:
-    """The maximum is the last value; how much higher it usually gets is in the past errors."""
+    """The maximum is the last value; how much higher it usually gets is in the past errors.
+
+    Of series with long trends it is the median of the last few, as a spike there says nothing about what follows.
+    """
 
     name = "persistence"
 
@@ -27,4 +30,4 @@ class Persistence:
         """Nothing to remember."""
 
     def maximum(self, frame: Frame, index: int) -> Floats:  # noqa: ARG002 - the same for each horizon
-        return frame.last
+        return frame.calm
