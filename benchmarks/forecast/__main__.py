@@ -75,8 +75,10 @@ def _leaks(name: str, series: data.Series) -> dict[str, float]:
     result = leaks.measure(series)
     print(
         f"\nleaks in {name}: {result['leaks']} leaks, {result['others']} others; recall {result['recall']:.1%}, "
-        f"false fires {result['false_fires']:.1%}, too early {result['too_early']:.1%}, "
-        f"error of the time {result['time_error_median']:.0%}, lead {result['lead_minutes_median']:.0f} min"
+        f"in time {result['recall_in_time']:.1%}, false fires {result['false_fires']:.1%} "
+        f"(at steps {result['false_fires_step']:.1%}, where nothing happens {result['false_fires_plain']:.1%}), "
+        f"error of the time {result['time_error_median']:.0%}, of all fires {result['time_error_median_since']:.0%}, "
+        f"lead {result['lead_minutes_median']:.0f} min"
     )
     return result
 

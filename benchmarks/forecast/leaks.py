@@ -1,12 +1,20 @@
 """Leaks: slopes injected into series, and steps as decoys.
 
-Each case is a stretch of a series to which a leak is added that starts after one day and takes the series past its
-limit some hours later, or a step of half the height as a decoy, or nothing. Forestalled is a leak whose breach was
-forecast with a probability of at least one half for the longest horizon before it came, though not so early that
-the limit was still twice the horizon away. A false fire is the same said of a decoy, or of a series left alone.
+Each stretch of three days makes three cases, all of them the series as it was recorded, spikes and gaps included: with
+a leak, a slope that begins after the first day and takes the series past its limit some hours later; with a step at the
+same moment that stays below the limit, as a decoy; and left alone. The limit is above all that the stretch holds by one
+to two times the range of its values.
+
+It fires where the limit is forecast to be passed within the longest horizon with a probability of at least one half.
+A leak is recalled when the first fire comes after it began and before any sample is past the limit; in time, when the
+limit is then not more than two horizons away. A fire at any time at a decoy or at a series left alone is false. The
+error of the time to breach, as a share of the time that is left, is that of the first fire of the leaks recalled, and
+that of all their fires.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from benchmarks.forecast.data import DAY, STEP, Series
@@ -18,77 +26,98 @@ from forestall.core.series import SeriesMatrix
 _LENGTH = 3 * DAY
 _FIRES = 0.5
 _START = 1_700_006_400.0
+_KINDS = ("leak", "step", "plain")
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Values are (time, cases); all else is (cases,)."""
+
+    kind: np.ndarray
+    """Index into `_KINDS`."""
+    values: np.ndarray
+    limit: np.ndarray
+    begin: np.ndarray
+    """The step at which the leak or the step begins."""
+    breach: np.ndarray
+    """The step at which the limit is passed, or the length where it is not."""
 
 
 def measure(series: Series, seed: int = 1) -> dict[str, float]:
     """Recall, false fires and the error of the time to breach over all cases that the ``series`` make."""
-    random = np.random.default_rng(seed)
-    values, limits, breach = _cases(series, random)
-    chance, expected = _forecast(values, limits)
-    longest = MINUTES[-1] * 60 / STEP
+    cases = make(series, np.random.default_rng(seed))
+    return judge(cases, *forecast(cases))
+
+
+def judge(cases: Cases, chance: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+    """Figures from the probability and the median time to breach (s), both (time, cases)."""
+    horizon = MINUTES[-1] * 60 / STEP
     time = np.arange(_LENGTH)[:, None]
-    fired = (chance >= _FIRES) & (time < breach) & (values <= limits) & (time >= DAY)
-    first = np.where(fired.any(axis=0), fired.argmax(axis=0), _LENGTH)
-    leak = breach < _LENGTH
-    early = first < breach - 2 * longest
-    forestalled = leak & fired.any(axis=0) & ~early
-    false = np.where(leak, early, fired.any(axis=0))
-    error = []
-    for case in np.flatnonzero(forestalled):
-        left = (breach[case] - first[case]) * STEP
-        error.append(abs(expected[first[case], case] - left) / left)
-    lead = (breach - first)[forestalled] * STEP / 60
+    fires = (chance >= _FIRES) & (time >= DAY) & (time < cases.breach)
+    fired = fires.any(axis=0)
+    first = np.where(fired, fires.argmax(axis=0), _LENGTH)
+    leak = cases.kind == _KINDS.index("leak")
+    false = fired & (~leak | (first < cases.begin))
+    recalled = leak & fired & ~false
+    left = (cases.breach - time) * STEP
+    error = np.abs(expected - left) / np.maximum(left, STEP)
+    at_first = error[first[recalled], np.flatnonzero(recalled)]
+    since = fires & recalled & (time >= first) & np.isfinite(error)
+    lead = (cases.breach - first)[recalled]
     return {
         "leaks": int(leak.sum()),
         "others": int((~leak).sum()),
-        "recall": float(forestalled.sum() / leak.sum()),
+        "recall": float(recalled.sum() / leak.sum()),
+        "recall_in_time": float((lead <= 2 * horizon).sum() / leak.sum()),
         "false_fires": float(false[~leak].mean()),
-        "too_early": float(early[leak].mean()),
-        "time_error_median": float(np.median(error)) if error else float("nan"),
-        "lead_minutes_median": float(np.median(lead)) if lead.size else float("nan"),
+        **{f"false_fires_{kind}": float(false[cases.kind == n].mean()) for n, kind in enumerate(_KINDS)},
+        "time_error_median": _quantile(at_first, 0.5),
+        "time_error_median_since": _quantile(error[since], 0.5),
+        "lead_minutes_median": _quantile(lead * STEP / 60, 0.5),
+        "lead_minutes_p10": _quantile(lead * STEP / 60, 0.1),
     }
 
 
-def _cases(series: Series, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values (time, cases), limits, and the time of the breach (or the length, where none comes)."""
-    values, limits, breach = [], [], []
+def _quantile(values: np.ndarray, share: float) -> float:
+    return float(np.quantile(values, share)) if values.size else float("nan")
+
+
+def make(series: Series, random: np.random.Generator) -> Cases:
+    """Four stretches of each series that is long enough, at random places, with three cases each."""
+    kinds, values, limits, begins, breach = [], [], [], [], []
     time = np.arange(_LENGTH)
     for original in series.values():
-        finite = original[np.isfinite(original)]
-        if finite.size < _LENGTH:
+        if original.size < _LENGTH:
             continue
-        for start in random.integers(0, finite.size - _LENGTH + 1, 2):
-            base = _calm(finite[start : start + _LENGTH])
-            height = max(np.ptp(base), 1e-3 * np.abs(base).max(), 1e-9) * random.uniform(3, 6)
-            begin, duration = DAY + random.integers(0, DAY // 2), random.integers(DAY // 3, DAY)
-            leak = height * np.clip(time - begin, 0, None) / duration
-            step = 0.4 * height * (time >= begin)
-            limit = np.median(base) + 0.8 * height
-            for added in (leak, step, np.zeros(_LENGTH)):
-                case = (base + added).astype(np.float32)
+        for start in random.integers(0, original.size - _LENGTH + 1, 4):
+            base = original[start : start + _LENGTH]
+            if np.isfinite(base).sum() * 2 < _LENGTH:
+                continue
+            least, middle, largest = np.nanquantile(base, (0, 0.5, 1))
+            span = max(largest - least, 1e-3 * np.nanmax(np.abs(base)), 1e-9)
+            limit = largest + span * random.uniform(1, 2)
+            begin, duration = DAY + random.integers(0, DAY // 2), random.integers(DAY // 4, DAY)
+            leak = (limit - middle) * np.clip(time - begin, 0, None) / duration
+            step = (limit - largest) * random.uniform(0.3, 0.9) * (time >= begin)
+            for kind, added in enumerate((leak, step, np.zeros(_LENGTH))):
+                case = base + added
                 passed = case > limit
-                if added is not leak and passed.any():
-                    continue
+                kinds.append(kind)
                 values.append(case)
                 limits.append(limit)
+                begins.append(begin)
                 breach.append(passed.argmax() if passed.any() else _LENGTH)
-    return np.stack(values, axis=1), np.array(limits, dtype=np.float32), np.array(breach)
+    return Cases(*map(np.array, (kinds, np.stack(values, axis=1), limits, begins, breach)))
 
 
-def _calm(values: np.ndarray) -> np.ndarray:
-    """Memory and disks do not spike: the running median of an hour."""
-    window = round(3600 / STEP)
-    padded = np.pad(values, (window - 1, 0), mode="edge")
-    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=-1))
-
-
-def _forecast(values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def forecast(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
+    """P(limit passed within the longest horizon) and the time to breach (s), both (time, cases)."""
     matrix = SeriesMatrix(STEP, _LENGTH)
     forecaster = BreachForecaster(matrix, [60.0 * minutes for minutes in MINUTES])
-    forecaster.set_limits({key: Limit(float(limit), long_trend=True) for key, limit in enumerate(limits)})
-    rows = np.array([matrix.row(key) for key in range(len(limits))])
-    chance, expected = np.zeros(values.shape), np.zeros(values.shape)
-    for time, column in enumerate(values):
+    forecaster.set_limits({key: Limit(limit, long_trend=True) for key, limit in enumerate(cases.limit.tolist())})
+    rows = np.array([matrix.row(key) for key in range(len(cases.limit))])
+    chance, expected = np.zeros(cases.values.shape), np.full(cases.values.shape, np.inf)
+    for time, column in enumerate(cases.values):
         now = _START + STEP * time
         matrix.push_rows(now, rows, column)
         forecaster.update(now)

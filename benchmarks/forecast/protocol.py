@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from benchmarks.forecast.data import DAY, LEARN, STEP, Series
 
+from forestall.backtest.baselines import predict_linear
+from forestall.core import score
 from forestall.core.forecast import BreachForecaster, Limit
 from forestall.core.series import SeriesMatrix
 
@@ -81,46 +83,37 @@ def _forecast(values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, dict[
 
 def _truth(values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     shape = (len(HORIZONS), *values.shape)
-    outcome, reached = np.full(shape, -1, dtype=np.int8), np.full(shape, np.nan, dtype=np.float32)
-    safe = values <= limits
-    for index, steps in enumerate(HORIZONS):
-        windows = np.lib.stride_tricks.sliding_window_view(values[1:], steps, axis=0)
-        largest = np.fmax.reduce(windows, axis=-1)
-        largest[np.isfinite(windows).sum(axis=-1) * 2 <= steps] = np.nan
-        count = len(largest)
-        counts = np.isfinite(largest) & np.isfinite(values[:count])
-        reached[index, :count] = np.where(counts, largest, np.nan)
-        outcome[index, :count] = np.where(counts & safe[:count], largest > limits, -1)
+    outcome, reached = np.full(shape, score.UNKNOWN, dtype=np.int8), np.full(shape, np.nan)
+    for row, (one, limit) in enumerate(zip(values.T, limits.tolist(), strict=True)):
+        safe = score.past(one, limit, above=True) == 0
+        for index, steps in enumerate(HORIZONS):
+            largest = np.where(np.isfinite(one), score.reached(one, steps, above=True), np.nan)
+            reached[index, :, row] = largest
+            outcome[index, :, row] = np.where(safe, score.past(largest, limit, above=True), score.UNKNOWN)
     return outcome, reached
 
 
 def _climatology(outcome: np.ndarray) -> np.ndarray:
     """The rate of events over all origins so far whose horizon has passed."""
-    rate = np.full(outcome.shape, 0.5, dtype=np.float32)
-    for index, steps in enumerate(HORIZONS):
-        counted = outcome[index] >= 0
-        events, origins = np.cumsum(outcome[index] == 1, axis=0), np.cumsum(counted, axis=0)
-        rate[index, steps:] = ((events + 0.5) / (origins + 1))[:-steps]
-    return rate
+    rates = [[score.climatology(one, steps) for one in part.T] for part, steps in zip(outcome, HORIZONS, strict=True)]
+    return np.asarray(np.array(rates).transpose(0, 2, 1))
 
 
 def _predict_linear(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    window = round(3600 / STEP)
-    time = np.arange(1 - window, 1, dtype=np.float32)
-    centred = time - time.mean()
-    result = np.zeros((len(HORIZONS), *values.shape), dtype=np.float32)
-    past = np.lib.stride_tricks.sliding_window_view(values, window, axis=0)
-    slope = past @ (centred / (centred @ centred))
-    level = past.mean(axis=-1) - slope * time.mean()
-    for index, steps in enumerate(HORIZONS):
-        result[index, window - 1 :] = level + slope * steps > limits
-    return result
+    said = [
+        [
+            predict_linear(one, limit, steps * STEP, STEP, above=True)
+            for one, limit in zip(values.T, limits.tolist(), strict=True)
+        ]
+        for steps in HORIZONS
+    ]
+    return np.asarray(np.nan_to_num(np.array(said).transpose(0, 2, 1)))
 
 
 def scores(result: Run, index: int) -> dict[str, object]:
     """Figures for one horizon: Brier scores, skill over climatology, calibration, coverage."""
     outcome = result.outcome[index]
-    counted = outcome >= 0
+    counted = outcome != score.UNKNOWN
     reference = _brier(result.climatology[index], outcome)
     used = np.flatnonzero((counted.sum(axis=0) >= _LEAST_ORIGINS) & (reference > 1e-6))
     if not used.size:
@@ -128,8 +121,8 @@ def scores(result: Run, index: int) -> dict[str, object]:
     brier = _brier(result.probability[index], outcome)[used]
     reference = reference[used]
     experts = {name: float(_brier(said[index], outcome)[used].mean()) for name, said in result.experts.items()}
-    linear = float(_brier(result.linear[index], outcome)[used].mean())
-    inside, days = _coverage(result, index)
+    inside = score.inside(result.reached[index], result.lower[index], result.upper[index])
+    times = _START + STEP * np.arange(len(inside), dtype=np.float64)
     return {
         "series": len(used),
         "brier": float(brier.mean()),
@@ -137,12 +130,15 @@ def scores(result: Run, index: int) -> dict[str, object]:
         "skill": 1 - float(brier.mean() / reference.mean()),
         "skill_interval": _bootstrap(brier, reference),
         "series_with_skill": float((brier < reference).mean()),
-        "calibration_error": _calibration_error(result.probability[index], outcome),
-        "coverage": float(np.nanmean(inside[used])),
-        "worst_day": float(np.nanmean(days[used])),
+        "least_skill": float((1 - brier / reference).min()),
+        "calibration_error": score.calibration_error(
+            score.reliability(result.probability[index][counted], outcome[counted])
+        ),
+        "coverage": float(np.nanmean(inside[:, used], axis=0).mean()),
+        "worst_day": float(np.nanmean([score.worst_day(times, inside[:, place].astype(np.float64)) for place in used])),
         "experts": experts,
         "best_expert": min(experts, key=experts.__getitem__),
-        "predict_linear": linear,
+        "predict_linear": float(_brier(result.linear[index], outcome)[used].mean()),
         "by_series": {
             result.names[place]: {"brier": float(b), "climatology": float(r)}
             for place, b, r in zip(used, brier, reference, strict=True)
@@ -150,10 +146,9 @@ def scores(result: Run, index: int) -> dict[str, object]:
     }
 
 
-def _brier(probability: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-    counted = outcome >= 0
-    total = np.where(counted, np.square(probability - outcome), 0).sum(axis=0)
-    return np.asarray(total / np.maximum(counted.sum(axis=0), 1))
+def _brier(said: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+    """Of each series; 0 where nothing of it counts."""
+    return np.nan_to_num([score.brier(*each) for each in zip(said.T, outcome.T, strict=True)])
 
 
 def _bootstrap(brier: np.ndarray, reference: np.ndarray) -> list[float]:
@@ -162,29 +157,3 @@ def _bootstrap(brier: np.ndarray, reference: np.ndarray) -> list[float]:
     drawn = random.integers(0, len(brier), (4000, len(brier)))
     skill = 1 - brier[drawn].mean(axis=1) / reference[drawn].mean(axis=1)
     return [float(share) for share in np.quantile(skill, (0.05, 0.95))]
-
-
-def _calibration_error(probability: np.ndarray, outcome: np.ndarray) -> float:
-    counted = outcome >= 0
-    said, came = probability[counted], outcome[counted]
-    part = np.minimum((said * 10).astype(int), 9)
-    gaps = [
-        (part == tenth).mean() * abs(said[part == tenth].mean() - came[part == tenth].mean())
-        for tenth in np.unique(part)
-    ]
-    return float(np.sum(gaps))
-
-
-def _coverage(result: Run, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Share of maxima between the bounds, for each series, and on its worst day."""
-    reached = result.reached[index]
-    slack = 1e-6 * np.abs(reached)
-    inside = (reached >= result.lower[index] - slack) & (reached <= result.upper[index] + slack)
-    share = np.where(np.isfinite(reached), inside, np.nan)
-    whole_days = len(share) // DAY * DAY
-    days = share[:whole_days].reshape(-1, DAY, share.shape[1])
-    seen = np.isfinite(days).sum(axis=1)
-    mean = np.nansum(days, axis=1) / np.maximum(seen, 1)
-    worst = np.where(seen > DAY / 3, mean, np.inf).min(axis=0)
-    total = np.isfinite(share).sum(axis=0)
-    return np.nansum(share, axis=0) / np.maximum(total, 1), np.where(np.isfinite(worst), worst, np.nan)
