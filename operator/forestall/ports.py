@@ -99,6 +99,15 @@ class Event:
     action: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How the API serves a kind."""
+
+    plural: str
+    """As rights name it."""
+    namespaced: bool
+
+
 Patch = Mapping[str, Any]
 
 
@@ -117,6 +126,10 @@ class Cluster(Protocol):
         self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind, read page by page; in all namespaces when `namespace` is empty."""
+        ...
+
+    async def serves(self, api_version: str, kind: str) -> Served:
+        """Return how the API serves a kind; `NotFound` where it does not."""
         ...
 
     async def read_scale(self, ref: ObjectRef) -> Scale:

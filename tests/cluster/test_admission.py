@@ -31,6 +31,13 @@ FURTHER = {
 SCALE: Body = {"scale": {"maxReplicas": 3}}
 RESTART: Body = {"restart": {}}
 ROLLBACK: Body = {"rollback": {}}
+PATCH: Body = {
+    "patch": {
+        "target": {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps", "name": "flags"},
+        "field": "/data/a",
+        "value": "b",
+    }
+}
 JOB: Body = {"job": {"cronJob": "runbook"}}
 EVICT: Body = {"evict": {}}
 CORDON: Body = {"cordon": {}}
@@ -47,6 +54,12 @@ INTENT: Body = {
     "created": "2026-01-01T00:00:00Z",
     "deadline": "2026-01-01T00:30:00Z",
 }
+
+
+def foreign(kind: str, version: str) -> Body:
+    """Return a patch of a kind that the roles of Kubernetes let nobody write."""
+    target = {"apiVersion": version, "kind": kind, "resource": f"{kind.lower()}s", "name": "a"}
+    return {"patch": {**PATCH["patch"], "target": target, "field": "/spec/a"}}
 
 
 def document(kind: str, name: str, spec: Body) -> Body:
@@ -148,6 +161,9 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
         ("newcomer", policy("Auto", SCALE), "may patch scaledobjects in this namespace"),
         ("planner", policy("Auto", RESTART), "may patch deployments in this namespace"),
         ("planner", policy("Auto", ROLLBACK), "the action rollback needs an author who may patch deployments"),
+        ("planner", policy("Auto", PATCH), "needs an author who may patch configmaps flags in this namespace; mode"),
+        ("editor", policy("Auto", SCALE, PATCH, foreign("LimitRange", "v1")), "author who may patch limitranges a in"),
+        ("editor", policy("Auto", *[PATCH] * 7, foreign("Gateway", "example.com/v1")), "author who may patch gateways"),
         ("planner", policy("Auto", JOB), "the action job needs an author who may create jobs in this namespace"),
         ("planner", policy("Auto", EVICT), "may create pods/eviction in this namespace"),
         ("planner", policy("Auto", CORDON), "the action cordon needs an author who may patch nodes"),
@@ -165,11 +181,11 @@ def test_a_policy_needs_an_author_with_its_rights(tenancy: Tenancy, user: str, b
 @pytest.mark.parametrize(
     ("user", "body"),
     [
-        ("planner", policy("Observe", SCALE, RESTART, ROLLBACK, JOB, EVICT, CORDON, DRAIN)),
-        ("editor", policy("Auto", SCALE, RESTART, ROLLBACK, JOB, EVICT)),
-        ("admin", policy("Auto", SCALE, RESTART, ROLLBACK, JOB, EVICT)),
+        ("planner", policy("Observe", SCALE, RESTART, ROLLBACK, PATCH, JOB, EVICT, CORDON, DRAIN)),
+        ("editor", policy("Auto", SCALE, RESTART, ROLLBACK, PATCH, JOB, EVICT)),
+        ("admin", policy("Auto", SCALE, RESTART, ROLLBACK, PATCH, JOB, EVICT)),
         ("warden", policy("Auto", CORDON)),
-        ("root", policy("Auto", SCALE, RESTART, ROLLBACK, JOB, EVICT, CORDON, DRAIN)),
+        ("root", policy("Auto", SCALE, RESTART, ROLLBACK, PATCH, JOB, EVICT, CORDON, DRAIN)),
         ("editor", OBJECTS["slo"] | {"metadata": {"name": "another"}}),
     ],
 )

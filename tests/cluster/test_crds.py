@@ -29,12 +29,18 @@ SLO: Body = {
     "leadingIndicators": [{"name": "busy", "query": "max(busy_slots)", "limit": 0.8}],
 }
 WINDOWS = [{"cron": "0 22 * * 1-5", "duration": "6h", "timeZone": "Europe/Berlin"}]
+PATCH: Body = {
+    "target": {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps", "name": "flags"},
+    "field": "/data/recommendations",
+    "value": "off",
+}
 POLICY: Body = {
     "when": {"within": "5m"},
     "actions": [
         {"scale": {"maxReplicas": 10}},
         {"restart": {}},
         {"rollback": {}},
+        {"patch": PATCH},
         {"evict": {}},
         {"cordon": {}},
         {"drain": {}},
@@ -103,7 +109,14 @@ def create(cluster: KwokCluster, namespace: str, body: Body) -> None:
     cluster.kubectl("create", "-n", namespace, "-f", "-", *AS_OPERATOR, stdin=json.dumps(body))
 
 
+PATCHES: list[tuple[str, object, str]] = [
+    ("field", "/spec/replicas", "a size is changed by the action scale"),
+    ("type", "Boolean", "neither true nor false, as `type` asks for"),
+    ("value", 5, "must be of type string"),
+]
+"""What can not be patched: like REFUSED, in a patch."""
 REFUSED: list[tuple[str, str, object, str]] = [
+    *(("RemediationPolicy", f"actions.3.patch.{path}", value, message) for path, value, message in PATCHES),
     ("ServiceLevelObjective", "objective", 0.999, "the objective is in percent: write 99.9, not 0.999 or 100"),
     ("ServiceLevelObjective", "objective", 100, "the objective is in percent: write 99.9, not 0.999 or 100"),
     ("ServiceLevelObjective", "objective", "99.9", "must be of type number"),
@@ -169,6 +182,90 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ),
     ("RemediationPolicy", "mode", "auto", 'supported values: "Observe", "Approve", "Auto"'),
     ("RemediationPolicy", "actions", [], "should have at least 1 items"),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "data.recommendations",
+        "field: Invalid value: not a JSON Pointer: write it like /data/flag",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "/status/phase",
+        "only a field of `spec`, a key of `data` or an annotation can be patched",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "/metadata/labels/app",
+        "only a field of `spec`, a key of `data` or an annotation can be patched",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "/metadata/annotations/a/b",
+        "an annotation is a text without fields of its own",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "/metadata/annotations/forestall.dev~1protected",
+        "annotations that forestall, kubectl",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "/spec/containers/0/cpu",
+        "name the element of a list, such as /containers/name=main",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "/spec/template/spec/containers/name=main/image",
+        "what a container runs, as whom",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "/spec/template/spec/serviceAccountName",
+        "what a container runs, as whom",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "/spec/template/spec/containers/name=main/securityContext/privileged",
+        "what a container runs",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.field",
+        "/spec/template/spec/priorityClassName",
+        "of a pod template only requests and limits",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.target.kind",
+        "Secret",
+        "target.kind: Invalid value: Namespace, Node, Pod, Secret, ServiceAccount can't be",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.target.apiVersion",
+        "rbac.authorization.k8s.io/v1",
+        "objects that decide about rights, admission",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.target.apiVersion",
+        "forestall.dev/v1alpha1",
+        "objects that decide about rights, admission",
+    ),
+    (
+        "RemediationPolicy",
+        "actions.3.patch.type",
+        "Integer",
+        "value: Invalid value: not an integer, which `type` asks for",
+    ),
     ("RemediationPolicy", "actions.0", {}, ONE_ACTION),
     ("RemediationPolicy", "actions.0.restart", {}, ONE_ACTION),
     (
@@ -252,6 +349,18 @@ def test_approval_that_expires_after_the_deadline_is_refused(cluster: KwokCluste
         "spec.approvalExpiry: Invalid value: approvalExpiry (15m when not set) is longer than deadline" in tried.stderr
     )
     assert attempt(cluster, document("RemediationPolicy", spec | {"approvalExpiry": "24h"})).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "/metadata/annotations/nginx.ingress.kubernetes.io~1limit-rps",
+        "/spec/template/spec/containers/name=main/resources/limits/memory",
+    ],
+)
+def test_what_can_be_patched_is_admitted(cluster: KwokCluster, field: str) -> None:
+    tried = attempt(cluster, document("RemediationPolicy", {"actions": [{"patch": changed(PATCH, "field", field)}]}))
+    assert tried.returncode == 0, tried.stderr
 
 
 def test_unknown_action_is_named_by_kubectl_and_explained_by_the_server(cluster: KwokCluster) -> None:

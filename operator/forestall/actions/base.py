@@ -68,6 +68,8 @@ class World:
     """The highest level that is possible."""
     size: int | None = None
     """For scale: the replicas that the workload asks for, which an autoscaler may have put above its floor."""
+    found: str = ""
+    """For patch: the value that is there, as JSON."""
     rest: Sequence[ObjectRef] = ()
     """For an action of many writes: what is still to be written."""
     left: str = ""

@@ -8,7 +8,7 @@ import structlog
 
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict
-from forestall.ports import Cluster, Event, Patch, Scale
+from forestall.ports import Cluster, Event, Patch, Scale, Served
 
 _log = structlog.get_logger(__name__)
 
@@ -28,6 +28,10 @@ class DryRunCluster:
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind."""
         return await self._cluster.find(api_version, kind, namespace, label_selector, field_selector)
+
+    async def serves(self, api_version: str, kind: str) -> Served:
+        """Ask the cluster."""
+        return await self._cluster.serves(api_version, kind)
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the /scale subresource."""

@@ -18,7 +18,7 @@ from forestall.api.meta import (
 from forestall.core.windows import check_window
 from forestall.errors import InvalidInput
 
-ActionName = Literal["Scale", "Restart", "Rollback", "Job", "Evict", "Cordon", "Drain"]
+ActionName = Literal["Scale", "Restart", "Rollback", "Patch", "Job", "Evict", "Cordon", "Drain"]
 
 
 class Window(Model):

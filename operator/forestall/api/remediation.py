@@ -163,6 +163,8 @@ class Step(Model):
     """For scale: the replicas after."""
     because: str = ""
     """Why."""
+    found: str = ""
+    """For patch: the value before, as JSON; it is set back to this."""
     done: bool = False
     """Whether it is known to have been done."""
 

@@ -18,9 +18,10 @@ from forestall.api.meta import (
     rule,
     rules,
 )
+from forestall.api.patch_action import PatchAction
 
 Mode = Literal["Observe", "Approve", "Auto"]
-ACTIONS = ("scale", "restart", "rollback", "job", "evict", "cordon", "drain")
+ACTIONS = ("scale", "restart", "rollback", "patch", "job", "evict", "cordon", "drain")
 """The fields of a rung that are actions."""
 
 
@@ -153,6 +154,8 @@ class Rung(Model):
     """Restart the target by a rolling update."""
     rollback: RollbackAction | None = None
     """Roll the target back to its previous revision."""
+    patch: PatchAction | None = None
+    """Set one field of one object while the risk lasts."""
     job: JobAction | None = None
     """Run a runbook as a Job."""
     evict: EvictAction | None = None

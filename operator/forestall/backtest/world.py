@@ -6,7 +6,7 @@ from typing import Any
 
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict
-from forestall.ports import Event, Patch, Scale
+from forestall.ports import Event, Patch, Scale, Served
 
 
 class HistoryCluster:
@@ -38,6 +38,12 @@ class HistoryCluster:
     ) -> Sequence[Mapping[str, Any]]:
         """Return nothing: there is no autoscaler, no cordoned node and no other remediation."""
         return ()
+
+    async def serves(self, api_version: str, kind: str) -> Served:  # noqa: ARG002 -- the port's
+        """Return the kind's plural as English has it: whether it is right, the API server knows."""
+        name = kind.lower()
+        plural = f"{name[:-1]}ies" if name.endswith("y") else f"{name}es" if name.endswith("s") else f"{name}s"
+        return Served(plural, namespaced=True)
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the size that was given."""

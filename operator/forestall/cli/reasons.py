@@ -62,6 +62,16 @@ DECISIONS: Final[dict[str, Reason]] = {
         "Kubernetes keeps no earlier revision of the target to which it could be rolled back.",
         "Raise its `revisionHistoryLimit`; only Deployments, StatefulSets and DaemonSets have revisions.",
     ),
+    "ObjectMissing": Reason("The object that is to be patched does not exist.", "Check `patch.target` of the policy."),
+    "FieldMissing": Reason(
+        "The field that is to be patched can't be found in the object, or is more than one value.",
+        "Compare `patch.field` with `kubectl get -o yaml`; an element of a list is found by its name.",
+    ),
+    "AlreadySo": Reason("The field has the value already that the patch would give it."),
+    "PatchRefused": Reason(
+        "Such a field is never patched, or the policy names the wrong resource; the message says which.",
+        "See what `patch` may change in docs/actions.md.",
+    ),
     "RunbookMissing": Reason(
         "The CronJob that the policy names as a runbook does not exist.", "Check `job.cronJob` of the policy."
     ),

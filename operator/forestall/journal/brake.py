@@ -6,7 +6,7 @@ from typing import Any
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.errors import Halted
-from forestall.ports import Cluster, Event, Patch, Scale
+from forestall.ports import Cluster, Event, Patch, Scale, Served
 
 Brake = Callable[[], Hold | None]
 """Says why nothing may be changed now."""
@@ -31,6 +31,10 @@ class BrakedCluster:
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind."""
         return await self._cluster.find(api_version, kind, namespace, label_selector, field_selector)
+
+    async def serves(self, api_version: str, kind: str) -> Served:
+        """Return how the API serves a kind."""
+        return await self._cluster.serves(api_version, kind)
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the /scale subresource."""

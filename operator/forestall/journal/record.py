@@ -28,7 +28,7 @@ def with_condition(status: RemediationStatus, new: Condition) -> RemediationStat
 
 def with_step(status: RemediationStatus, move: Move, world: World, now: float) -> RemediationStatus:
     """Return the status with a step that is about to be made; one that was never made gives way to it."""
-    step = Step(at=stamp(now), what=move.what, from_=world.level, to=move.to, because=move.because)
+    step = Step(at=stamp(now), what=move.what, from_=world.level, to=move.to, because=move.because, found=world.found)
     return status.model_copy(update={"steps": [*without_open_step(status).steps, step][-KEPT_STEPS:]})
 
 

@@ -9,7 +9,7 @@ from forestall.api.remediation import ObjectRef
 _SUBJECT = re.compile(r"system:serviceaccount:([a-z0-9-]+):([a-z0-9.-]+)")
 
 
-_SWITCHES: Final = {"Rollback": "workloads.rollback", "Job": "workloads.jobs"}
+_SWITCHES: Final = {"Rollback": "workloads.rollback", "Patch": "workloads.extraRules", "Job": "workloads.jobs"}
 """The chart's value without which the role does not allow an action."""
 
 

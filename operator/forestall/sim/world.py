@@ -10,7 +10,7 @@ from forestall.actions.restart import RESTARTED_BY
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict, NotFound
-from forestall.ports import Event, Patch, Scale
+from forestall.ports import Event, Patch, Scale, Served
 from forestall.sim.state import State
 
 DEPLOYMENT: Final = ("apps/v1", "Deployment")
@@ -56,6 +56,10 @@ class ModelCluster:
         if kind == AUTOSCALER[1] and self._autoscalers and namespace in self._places:
             return (self._autoscaler(namespace),)
         return ()
+
+    async def serves(self, api_version: str, kind: str) -> Served:
+        """Refuse: a simulated service has nothing to patch."""
+        raise NotFound(f"a simulated service has no {kind} of {api_version}")
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """See the port."""

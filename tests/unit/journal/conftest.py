@@ -17,7 +17,7 @@ from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
 from forestall.errors import ClusterError, Conflict, NotFound, Throttled, Unavailable
 from forestall.journal import Journal
-from forestall.ports import Event, Patch, Scale
+from forestall.ports import Event, Patch, Scale, Served
 
 Key = tuple[str, str, str]
 START = 1_000_000.0
@@ -89,6 +89,9 @@ class World:
 
         found: Sequence[Mapping[str, Any]] = await self._call("find", listed)
         return found
+
+    async def serves(self, api_version: str, kind: str) -> Served:
+        return Served(f"{kind.lower()}s", namespaced=kind != "Node")
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         return _scale(await self._call("read_scale", lambda: self._get(ref)))

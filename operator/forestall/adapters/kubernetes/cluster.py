@@ -22,7 +22,7 @@ from forestall.adapters.kubernetes.events import Recorder
 from forestall.adapters.kubernetes.kinds import Kinds
 from forestall.api.remediation import ObjectRef
 from forestall.errors import ClusterError, LostLease, NotFound, Unavailable
-from forestall.ports import Event, Patch, Scale
+from forestall.ports import Event, Patch, Scale, Served
 
 MANAGER = "forestall"
 """The name under which the API server remembers what the operator wrote."""
@@ -79,6 +79,11 @@ class KubernetesCluster:
         """Return the UIDs of all objects of a kind, reading no more of them than their metadata."""
         items = await self._list(api_version, kind, "", {}, METADATA_LIST)
         return frozenset(str(item["metadata"]["uid"]) for item in items)
+
+    async def serves(self, api_version: str, kind: str) -> Served:
+        """Return how the API serves a kind; `NotFound` where it does not."""
+        found = await self._kinds.find(api_version, kind)
+        return Served(found.plural, found.namespaced)
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the /scale subresource of the object; `NotFound` where the kind has none."""
