@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.safety import api_faults, crashes, escalation, leaders, metric_faults
+from benchmarks.safety import api_faults, crashes, drains, escalation, leaders, metric_faults
 from benchmarks.safety.arena import Arena, arena
 
 
@@ -31,6 +31,7 @@ MEASURES: Mapping[str, Measure] = {
     "escalation": escalation.measure,
     "api-faults": api_faults.measure,
     "metric-faults": metric_faults.measure,
+    "drains": drains.measure,
 }
 
 
