@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from forestall.demo.local import LocalCluster
@@ -27,10 +28,21 @@ _ADVERTISED = "192.0.2.1"
 
 
 class ControlPlane(LocalCluster):
-    """A control plane of plain processes; without nodes nothing runs on it."""
+    """A control plane of plain processes; without nodes nothing runs on it.
 
-    def __init__(self, programs: Programs, *, nodes: int = 1, start_up_s: float = 0) -> None:
+    `arguments` are added to those of the servers, by their names.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        *,
+        nodes: int = 1,
+        start_up_s: float = 0,
+        arguments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> None:
         super().__init__(Workspace("cluster"), programs, nodes=nodes, start_up_s=start_up_s)
+        self._arguments = arguments
 
     def start(self) -> None:
         """Start the control plane; see LocalCluster."""
@@ -52,7 +64,7 @@ class ControlPlane(LocalCluster):
         home = self.workspace.path / "kwok"
         config = self.workspace.path / "kwokctl.json"
         shutil.rmtree(home, ignore_errors=True)
-        config.write_text(json.dumps(_configuration(self._programs, *free_ports(5))))
+        config.write_text(json.dumps(_configuration(self._programs, self._arguments, *free_ports(5))))
         kwokctl = self.workspace.link(self._programs["kwokctl"])
         create: list[str | Path] = [
             kwokctl,
@@ -75,7 +87,13 @@ class ControlPlane(LocalCluster):
 
 
 def _configuration(
-    programs: Programs, etcd: int, peer: int, api: int, manager: int, scheduler: int
+    programs: Programs,
+    more: Mapping[str, Mapping[str, str]],
+    etcd: int,
+    peer: int,
+    api: int,
+    manager: int,
+    scheduler: int,
 ) -> Mapping[str, Any]:
     """Return what kwokctl reads: programs instead of downloads, and ports on loopback."""
     etcd_url, peer_url = f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peer}"
@@ -114,6 +132,6 @@ def _configuration(
         },
         "componentsPatches": [
             {"name": name, "extraArgs": [{"key": key, "value": value} for key, value in pairs.items()]}
-            for name, pairs in arguments.items()
+            for name, pairs in ((name, {**pairs, **more.get(name, {})}) for name, pairs in arguments.items())
         ],
     }

@@ -6,6 +6,7 @@ where what is missing is built once. The folder ``modules`` beside this file pin
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import re
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forestall.demo.processes import last_lines
+from forestall.demo.processes import last_lines, run
 from forestall.demo.progress import Step, Steps
 from forestall.demo.toolchain import find_go
 from forestall.errors import CommandFailed, MissingTool
@@ -67,6 +68,7 @@ class Module:
         return cache / "programs" / f"{self.name}-{self.version}-{key.hexdigest()[:12]}"
 
 
+_GO = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
 
 MODULES = (
@@ -98,6 +100,15 @@ MODULES = (
     Module("helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"}),
 )
 
+OPTIONAL = (
+    Module(
+        "keda",
+        "github.com/kedacore/keda/v2",
+        {f"keda-{name}": f"github.com/kedacore/keda/v2/cmd/{name}" for name in ("operator", "adapter")},
+    ),
+)
+"""Programs that are only there when they are asked for by name."""
+
 
 class Programs:
     """Where each program is."""
@@ -118,9 +129,8 @@ def find_programs(names: Iterable[str] | None = None, steps: Steps | None = None
     Building them all takes minutes and happens once; what is done is kept when it is interrupted. Raises MissingTool
     when something that is needed is not here, and CommandFailed when a build fails; both say what to do.
     """
-    wanted = {name: module for module in MODULES for name in module.programs}
-    if names is not None:
-        wanted = {name: wanted[name] for name in names}
+    known = {name: module for module in (*MODULES, *OPTIONAL) for name in module.programs}
+    wanted = {name: known[name] for name in (names or (name for module in MODULES for name in module.programs))}
     if folder := os.environ.get(FOLDER_VARIABLE):
         return _in_folder(Path(folder).expanduser().resolve(), wanted)
     cache = cache_folder()
@@ -130,6 +140,14 @@ def find_programs(names: Iterable[str] | None = None, steps: Steps | None = None
         with _only_one(cache, steps):
             _build(wanted, paths, cache, steps)
     return Programs(paths)
+
+
+def sources(name: str, steps: Steps | None = None) -> Path:
+    """Return the folder with the sources of the module called `name`; raises what `find_programs` raises."""
+    module = next(each for each in (*MODULES, *OPTIONAL) if each.name == name)
+    go = find_go(_go_version_needed(), _TOOLCHAIN_PINS, cache_folder(), steps or Steps())
+    found = run([go, "mod", "download", "-json", f"{module.path}@{module.version}"], env=_GO, timeout_s=300)
+    return Path(json.loads(found.stdout)["Dir"])
 
 
 def cache_folder() -> Path:
@@ -173,7 +191,7 @@ def _build_one(go: Path, module: Module, name: str, path: Path, step: Step) -> N
     for pin in module.pins:  # where the package is installed may be read-only
         shutil.copyfile(pin, path.with_name(pin.name))
     command = [str(go), "build", "-v", *module.flags, "-o", str(unfinished), module.programs[name]]
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
+    environment = {**os.environ, **_GO}
     printed: list[str] = []
     with subprocess.Popen(
         command, cwd=path.parent, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import yaml
 
+from forestall.demo.local import LocalCluster
 from forestall.demo.ports import free_ports
 from forestall.demo.programs import Programs
 from forestall.demo.progress import Steps
@@ -33,13 +34,15 @@ _END_S = 20.0
 class Stage:
     """A control plane with Prometheus, the chart and one scenario's objects; it lasts for the body of a ``with``."""
 
-    def __init__(self, scenario: Scenario, programs: Programs, steps: Steps) -> None:
+    def __init__(
+        self, scenario: Scenario, programs: Programs, steps: Steps, cluster: LocalCluster | None = None
+    ) -> None:
         self.scenario = scenario
         self.folder = project_folder()
         self._steps = steps
         self._closing = ExitStack()
         self._shop_port, self._operator_port = free_ports(2)
-        self.cluster = local_cluster(programs, nodes=scenario.nodes)
+        self.cluster = cluster or local_cluster(programs, nodes=scenario.nodes)
         self.prometheus = PrometheusServer(
             self.cluster.workspace,
             programs,
@@ -60,7 +63,7 @@ class Stage:
                 closing.enter_context(self.prometheus)
             self._closing = closing.pop_all()
             try:
-                self._prepare()
+                self.prepare()
             except BaseException:
                 self._closing.close()
                 raise
@@ -154,7 +157,8 @@ class Stage:
                 change(each)
         self.cluster.apply(*objects, namespace=NAMESPACE)
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Put everything onto the cluster that the scenario needs."""
         with self._steps.step("deploy the shop"):
             self._deploy()
         with self._steps.step("helm install forestall"):

@@ -39,10 +39,10 @@ class Record:
             getattr(self, name)[self.done] = getattr(step, name)
         self.done += 1
 
-    def busy_mean(self, window: float) -> Floats:
-        """Return the mean utilisation of serving replicas in the last `window` seconds; 0 before the first step."""
-        rows = self.busy[max(0, self.done - max(1, round(window / self.step_s))) : self.done]
-        return np.asarray(rows.mean(axis=0)) if len(rows) else np.zeros(self.size)
+    def used_mean(self, window: float) -> Floats:
+        """Return how many replicas' whole capacity was used, on average over the last `window` seconds; 0 at first."""
+        rows = slice(max(0, self.done - max(1, round(window / self.step_s))), self.done)
+        return np.asarray((self.busy[rows] * self.ready[rows]).mean(axis=0)) if self.done else np.zeros(self.size)
 
     def error_ratio(self, window: float) -> Floats:
         """Return the share of bad requests in the last `window` seconds; 0 where there were none."""

@@ -8,7 +8,7 @@ from forestall.sim.peers.alerts import BurnRate, PredictLinear
 from forestall.sim.peers.base import Fixed
 from forestall.sim.peers.behavior import Behavior, Rules
 from forestall.sim.peers.crane import Crane
-from forestall.sim.peers.hpa import Hpa, by_utilisation
+from forestall.sim.peers.hpa import TOLERANCE, Hpa, by_utilisation
 from forestall.sim.peers.keda import Keda, by_average_value
 from forestall.sim.peers.predictive_hpa import HoltWinters, LinearPredictive
 from forestall.sim.peers.scheduled import Scheduled
@@ -35,6 +35,12 @@ def one(value):
 )
 def test_the_hpas_arithmetic(current, ready, use, target, wanted):
     assert by_utilisation(one(current), one(ready), one(use), one(target))[0] == wanted
+
+
+def test_replicas_that_have_just_begun_to_serve_do_not_make_the_hpa_ask_for_more(make_service, run_sync):
+    service = make_service([60.0] * 5 + [85.0] * 20, replicas=5, past=[60.0] * 5, start_up=60.0)
+    replicas = run_sync([service], Hpa(one(0.6))).record.replicas[:, 0]
+    assert replicas[-1] == replicas.max() == 8  # 85 of 5 x 20 is 1.42 times the target
 
 
 def test_an_external_metric_is_divided_by_its_target_whatever_is_ready():
@@ -90,7 +96,8 @@ async def replicas_of(service, controller):
 
 async def test_the_hpa_settles_at_its_target(make_service):
     replicas = await replicas_of(make_service([120.0] * 60, 3, start_up=30.0), Hpa(one(0.6)))
-    assert replicas[-1] == 10
+    assert replicas[-1] == replicas[-2]
+    assert 120 / 20 / replicas[-1] / 0.6 == pytest.approx(1, abs=TOLERANCE)
 
 
 async def test_keda_settles_at_its_target(make_service):

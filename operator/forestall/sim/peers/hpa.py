@@ -32,7 +32,8 @@ class Hpa:
         if not every(seen, SYNC):
             return seen.scales.replicas
         current, ready = seen.scales.replicas, np.minimum(seen.ready, seen.scales.replicas)
-        use = seen.record.busy_mean(CPU_WINDOW)
+        # A replica that has just begun to serve takes its share of the work: the mean is over those that serve now.
+        use = np.minimum(seen.record.used_mean(CPU_WINDOW) / np.maximum(ready, 1), 1.0)
         return self._behavior.settle(by_utilisation(current, ready, use, self._target), seen)
 
 

@@ -1,0 +1,97 @@
+"""The real KEDA: its operator and its metrics adapter as processes beside the control plane."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import trustme
+from benchmarks.truth.stand import SPEED, Stand, behavior
+
+from forestall.demo.ports import free_ports
+from forestall.demo.programs import Programs, sources
+from forestall.demo.scenarios import NAMESPACE, WORKLOAD
+
+GROUP = "external.metrics.k8s.io"
+_NAMESPACE = "keda"
+
+
+def start(stand: Stand, programs: Programs) -> None:
+    """Start KEDA on the stand; it ends with it."""
+    cluster, workspace = stand.cluster, stand.cluster.workspace
+    cluster.kubectl("apply", "--server-side", "-f", sources("keda") / "config" / "crd" / "bases", timeout_s=120)
+    cluster.kubectl("create", "namespace", _NAMESPACE)
+    certificates = _certificates(workspace.path / "keda")
+    service, secure, health, metrics, adapter = free_ports(5)
+    environment = {
+        "WATCH_NAMESPACE": "",
+        "POD_NAMESPACE": _NAMESPACE,
+        "KEDA_CLUSTER_OBJECT_NAMESPACE": _NAMESPACE,
+        "KUBERNETES_CLUSTER_DOMAIN": "cluster.local",
+        "KEDA_HTTP_DEFAULT_TIMEOUT": "3000",
+    }
+    kubeconfig = str(cluster.kubeconfig)
+    workspace.start(
+        "keda-operator",
+        [
+            workspace.link(programs["keda-operator"]),
+            f"--kubeconfig={kubeconfig}",
+            f"--cert-dir={certificates}",
+            f"--metrics-bind-address=127.0.0.1:{metrics}",
+            f"--health-probe-bind-address=127.0.0.1:{health}",
+            f"--metrics-service-bind-address=127.0.0.1:{service}",
+            "--enable-webhook-patching=false",
+            "--enable-apiservice-patching=false",
+        ],
+        env=environment,
+    )
+    workspace.start(
+        "keda-adapter",
+        [
+            workspace.link(programs["keda-adapter"]),
+            *(f"--{which}kubeconfig={kubeconfig}" for which in ("", "lister-", "authentication-", "authorization-")),
+            f"--cert-dir={certificates}",
+            f"--metrics-service-address=localhost:{service}",
+            f"--secure-port={secure}",
+            f"--port={adapter}",
+            "--bind-address=127.0.0.1",
+        ],
+        env=environment,
+    )
+    stand.serve(GROUP, "v1beta1", secure)
+
+
+def scale(stand: Stand, query: str, threshold: float, least: int, most: int) -> None:
+    """Have KEDA scale the shop on a query; returns when its HorizontalPodAutoscaler is there."""
+    stand.cluster.apply(_scaled_object(stand, query, threshold, least, most), namespace=NAMESPACE)
+    name = f"keda-hpa-{WORKLOAD}"
+    stand.cluster.kubectl("wait", "--for=create", f"hpa/{name}", "-n", NAMESPACE, "--timeout=60s", timeout_s=70)
+
+
+def _scaled_object(stand: Stand, query: str, threshold: float, least: int, most: int) -> Mapping[str, Any]:
+    """Return a ScaledObject of the shop with the default behaviour, made as much faster as everything is."""
+    trigger = {"serverAddress": stand.prometheus.url, "query": query, "threshold": f"{threshold:g}"}
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": WORKLOAD, "namespace": NAMESPACE},
+        "spec": {
+            "scaleTargetRef": {"name": WORKLOAD},
+            "pollingInterval": 30 // SPEED,
+            "minReplicaCount": least,
+            "maxReplicaCount": most,
+            "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior()}},
+            "triggers": [{"type": "prometheus", "metricType": "AverageValue", "metadata": trigger}],
+        },
+    }
+
+
+def _certificates(folder: Path) -> Path:
+    """Write what operator and adapter prove to each other who they are with."""
+    folder.mkdir()
+    authority = trustme.CA()
+    own = authority.issue_cert("localhost", "127.0.0.1")
+    authority.cert_pem.write_to_path(str(folder / "ca.crt"))
+    own.private_key_pem.write_to_path(str(folder / "tls.key"))
+    for pem in own.cert_chain_pems:
+        pem.write_to_path(str(folder / "tls.crt"), append=True)
+    return folder
