@@ -14,6 +14,7 @@
     │   ├── Throttled             429: a PodDisruptionBudget, or the API's own limits
     │   ├── Halted                people have paused it; nothing was sent
     │   └── Unavailable           no answer, a timeout, a 5xx: what happened on the server is unknown
+    ├── NotSent                   a notification did not go out, or it is not known whether it did
     ├── LostLease                 this process no longer leads and must stop writing
     ├── MissingTool               a program that a command needs is not on this machine
     └── CommandFailed             a program that a command ran (go, kubectl, helm, …) failed; carries its last words
@@ -75,6 +76,17 @@ class Halted(ClusterError):
 
 class Unavailable(ClusterError):
     """No answer, a timeout or a 5xx: whether the server did what was asked is unknown."""
+
+
+class NotSent(ForestallError):
+    """A notification did not go out, or it is not known whether it did.
+
+    `reason` is a CamelCase word for a condition, the text is for people and holds no secret.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class LostLease(ForestallError):

@@ -2,7 +2,7 @@
 choose which."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from forestall.api.remediation import ObjectRef
@@ -171,4 +171,46 @@ class Cluster(Protocol):
 
     async def record(self, event: Event) -> None:
         """Record a Kubernetes Event; the same one again within minutes is counted, not written anew."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """News for people about a Remediation. Whoever receives it may get it more than once."""
+
+    id: str
+    """The same for the same news, so that doubles can be dropped: the Remediation's UID and the topic."""
+    topic: str
+    """Notify, ApprovalWanted, LadderExhausted or Locked."""
+    at: float
+    """When it was found (s since the epoch)."""
+    title: str
+    """In one line."""
+    reason: str
+    """Why, in words."""
+    namespace: str
+    objective: str
+    policy: str
+    remediation: str
+    action: str
+    target: str
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """What was known: indicator, value, limit, probability, time to breach."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """What a person can do, by its name: approve, reject, feedback, pause, explain."""
+    message: str = ""
+    """What the policy's author wants to be said."""
+    until: float | None = None
+    """When it is no news any more (s since the epoch)."""
+
+
+class Notifier(Protocol):
+    """The channels by which people are told, by the names of their NotificationChannels."""
+
+    async def send(self, channel: str, notice: Notice) -> None:
+        """Send `notice`, which may arrive twice; it ends within some seconds.
+
+        Raises:
+            NotSent: it did not go out, or it is not known whether it did.
+        """
         ...

@@ -13,8 +13,9 @@ from typing import Any
 import structlog
 
 from forestall import __version__
-from forestall.adapters.dry_run import DryRunCluster
+from forestall.adapters.dry_run import DryRunCluster, DryRunNotifier
 from forestall.adapters.kubernetes import Access, Api, Elector, KubernetesCluster, KubernetesLease, Recorder
+from forestall.adapters.notifiers import Channels
 from forestall.adapters.prometheus import PrometheusMetrics
 from forestall.adapters.sources import Sources
 from forestall.cli.wiring import RunOptions
@@ -22,7 +23,7 @@ from forestall.engine import CycleReport, Engine, Settings
 from forestall.errors import LostLease
 from forestall.handlers import watch
 from forestall.logs import configure
-from forestall.ports import Cluster
+from forestall.ports import Cluster, Notifier
 from forestall.pruner import Pruner
 from forestall.registry import Registry
 from forestall.web import AtRisk, Health, Telemetry, WebServer
@@ -69,8 +70,9 @@ async def _run(options: RunOptions) -> int:
         await stack.enter_async_context(WebServer(health, telemetry, host, port))
         pruner = Pruner(registry, cluster)
         world: Cluster = DryRunCluster(cluster) if options.dry_run else cluster
+        notifier: Notifier = DryRunNotifier() if options.dry_run else Channels(registry, cluster.read_secret)
         loop = Loop(
-            Engine(metrics, world, registry, Settings(interval=options.interval)),
+            Engine(metrics, world, registry, Settings(interval=options.interval), notifier),
             Sources(registry, cluster.read_secret, metrics),
             registry,
             elector,

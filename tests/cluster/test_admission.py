@@ -80,6 +80,7 @@ OBJECTS = {
     "policy": policy("Auto", SCALE, name="policy"),
     "source": document("MetricSource", "source", {"url": "http://prometheus:9090"}),
     "guardrail": document("Guardrail", "guardrail", {}),
+    "channel": document("NotificationChannel", "channel", {"type": "Webhook", "url": "http://pager:9"}),
     "pause": document("Pause", "pause", {"until": "2026-01-01T00:00:00Z"}),
 }
 
@@ -218,7 +219,16 @@ def test_a_remediation_is_not_hidden_by_its_labels(tenancy: Tenancy) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["fslo/slo", "rempol/policy", "remed/entry", "metricsource/source", "grail/guardrail", "pause/pause"]
+    "what",
+    [
+        "fslo/slo",
+        "rempol/policy",
+        "remed/entry",
+        "metricsource/source",
+        "grail/guardrail",
+        "pause/pause",
+        "notchan/channel",
+    ],
 )
 def test_status_is_written_by_the_operator_alone(tenancy: Tenancy, what: str) -> None:
     change = {"status": {"phase": "Succeeded"} if what.startswith("remed") else {"observedGeneration": 1}}

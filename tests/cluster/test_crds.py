@@ -74,6 +74,7 @@ GOOD = {
     "MetricSource": SOURCE,
     "Guardrail": GUARDRAIL,
     "Remediation": {"intent": INTENT},
+    "NotificationChannel": {"type": "Webhook", "url": "https://pager.example/hook?team=a"},
     "Pause": {"objective": "shop", "until": "2026-01-31T18:00:00Z"},
 }
 DELETED = object()
@@ -326,6 +327,20 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ("Guardrail", "blackoutWindows.0.cron", "at night", "not a schedule: give the five fields of the crontab"),
     ("Guardrail", "blackoutWindows.0.timeZone", "+02:00", "not a time zone: write it like Europe/Berlin or UTC"),
     ("Guardrail", "storm", {"objectives": 1}, "should be greater than or equal to 2"),
+    ("NotificationChannel", "url", DELETED, "give exactly one of `url` and `urlFrom`"),
+    ("NotificationChannel", "urlFrom", {"name": "a", "key": "b"}, "give exactly one of `url` and `urlFrom`"),
+    ("NotificationChannel", "url", "pager.example", "not a URL: write http:// or https://, host and path"),
+    ("NotificationChannel", "url", "https://me:x@pager.example", "not a URL: write http:// or https://, host and path"),
+    ("NotificationChannel", "type", "Fax", 'supported values: "Slack", "Webhook", "Alertmanager", "CloudEvents"'),
+    ("NotificationChannel", "headers", {"Authorization": "x"}, "credentials belong in `auth`, which reads a Secret"),
+    ("NotificationChannel", "timeout", "1m", "must be from 100ms to 10s"),
+    ("RemediationPolicy", "notify", [{"channel": "Pager!"}], "not a name: use lower-case letters, digits and dashes"),
+    (
+        "RemediationPolicy",
+        "notify",
+        [{"channel": "pager", "topics": ["Everything"]}],
+        '"ApprovalWanted", "LadderExhausted"',
+    ),
     ("Pause", "until", "tomorrow", "not a time: write it with its zone, like 2026-01-31T18:00:00Z"),
     ("Pause", "until", "2026-02-30T18:00:00Z", "not a time: write it with its zone"),
     ("Pause", "policy", "early", "give at most one of `objective` and `policy`; neither: the whole namespace"),

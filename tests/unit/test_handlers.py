@@ -90,6 +90,7 @@ async def test_one_handler_a_kind():
         ("forestall.dev", "v1alpha1", "metricsources"),
         ("forestall.dev", "v1alpha1", "guardrails"),
         ("forestall.dev", "v1alpha1", "pauses"),
+        ("forestall.dev", "v1alpha1", "notificationchannels"),
         (None, None, "namespaces"),
     }
 

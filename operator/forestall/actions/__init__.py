@@ -8,13 +8,15 @@ from forestall.actions.drain import Drain
 from forestall.actions.evict import Evict
 from forestall.actions.floor import Floor, find_floor
 from forestall.actions.job import Job
+from forestall.actions.notify import Notify
 from forestall.actions.patch import Patch
 from forestall.actions.restart import Restart
 from forestall.actions.rollback import Rollback
 from forestall.actions.scale import Scale
 
 ACTIONS: Mapping[str, Action] = {
-    action.name: action for action in (Scale(), Restart(), Rollback(), Patch(), Job(), Evict(), Cordon(), Drain())
+    action.name: action
+    for action in (Scale(), Restart(), Rollback(), Patch(), Job(), Evict(), Cordon(), Drain(), Notify())
 }
 
 
@@ -27,6 +29,7 @@ __all__ = [
     "Floor",
     "Moment",
     "Move",
+    "Notify",
     "Outlook",
     "Pressing",
     "Unsuited",

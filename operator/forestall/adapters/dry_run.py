@@ -8,7 +8,7 @@ import structlog
 
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict
-from forestall.ports import Cluster, Event, Patch, Scale, Served
+from forestall.ports import Cluster, Event, Notice, Patch, Scale, Served
 
 _log = structlog.get_logger(__name__)
 
@@ -87,6 +87,14 @@ class DryRunCluster:
     async def record(self, event: Event) -> None:
         """Log the event."""
         _log.info("would record event", **_who(event.about), reason=event.reason, message=event.message)
+
+
+class DryRunNotifier:
+    """Logs what would be sent."""
+
+    async def send(self, channel: str, notice: Notice) -> None:
+        """Log the notice."""
+        _log.info("would tell", channel=channel, topic=notice.topic, namespace=notice.namespace, title=notice.title)
 
 
 def _check(found: str, wanted: str, ref: ObjectRef) -> None:

@@ -3,6 +3,7 @@
 from forestall.api.guardrail import Guardrail
 from forestall.api.meta import API_VERSION, GROUP, VERSION, Duration, Resource
 from forestall.api.metric_source import MetricSource
+from forestall.api.notification_channel import NotificationChannel
 from forestall.api.pause import Pause
 from forestall.api.remediation import Remediation
 from forestall.api.remediation_policy import RemediationPolicy
@@ -15,6 +16,7 @@ KINDS: tuple[type[Resource], ...] = (
     MetricSource,
     Guardrail,
     Pause,
+    NotificationChannel,
 )
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Duration",
     "Guardrail",
     "MetricSource",
+    "NotificationChannel",
     "Pause",
     "Remediation",
     "RemediationPolicy",

@@ -15,10 +15,11 @@ from forestall.api.meta import (
     Timestamp,
     worded,
 )
+from forestall.api.notification_channel import Subscription
 from forestall.core.windows import check_window
 from forestall.errors import InvalidInput
 
-ActionName = Literal["Scale", "Restart", "Rollback", "Patch", "Job", "Evict", "Cordon", "Drain"]
+ActionName = Literal["Scale", "Restart", "Rollback", "Patch", "Job", "Evict", "Cordon", "Drain", "Notify"]
 
 
 class Window(Model):
@@ -117,6 +118,8 @@ class GuardrailSpec(Model):
     storm: StormBreaker | None = None
     """When so much is at risk at once that nothing is done. Where no Guardrail says it: at least 20 objectives,
     and half of all, within 10m."""
+    notify: Annotated[list[Subscription], Field(max_length=16)] = []
+    """Who is told of what needs people, in every namespace that the channel is open to."""
     allow: Annotated[list[Allowance], Field(max_length=64)] = []
     """Which namespaces may use which actions; empty: those that change nothing outside of their
     namespace everywhere, cordon and drain nowhere."""

@@ -18,10 +18,11 @@ from forestall.api.meta import (
     rule,
     rules,
 )
+from forestall.api.notification_channel import Subscription
 from forestall.api.patch_action import PatchAction
 
 Mode = Literal["Observe", "Approve", "Auto"]
-ACTIONS = ("scale", "restart", "rollback", "patch", "job", "evict", "cordon", "drain")
+ACTIONS = ("scale", "restart", "rollback", "patch", "job", "evict", "cordon", "drain", "notify")
 """The fields of a rung that are actions."""
 
 
@@ -132,6 +133,15 @@ class DrainAction(Model):
     """Also evict pods with emptyDir volumes, whose data is lost. Without it, a node with such a pod is not drained."""
 
 
+class NotifyAction(Model):
+    """Tell people, by a channel that cluster admins offer; at the end of a ladder, the page to whoever is on call."""
+
+    channel: DnsLabel
+    """The NotificationChannel."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """What to say besides the reason, such as where the runbook is."""
+
+
 class Rung(Model):
     """One action of the ladder: exactly one of its fields."""
 
@@ -164,6 +174,9 @@ class Rung(Model):
     """Mark the indicator's node as unschedulable."""
     drain: DrainAction | None = None
     """Move the pods off the indicator's node."""
+
+    notify: NotifyAction | None = None
+    """Tell people."""
 
     @property
     def name(self) -> str:
@@ -215,6 +228,8 @@ class RemediationPolicySpec(Model):
     """While one of them is open the policy does nothing new; what was done may be given back."""
     maintenance_windows: Annotated[list[Window], Field(max_length=16)] = []
     """Outside of them the policy does nothing new, where there is one for the action."""
+    notify: Annotated[list[Subscription], Field(max_length=8)] = []
+    """Who is told of what needs people."""
     deadline: Annotated[Duration, Between("10s", "7d")] = Duration("30m")
     """A remediation that is not done by then, from 10s to 7d after the decision, is ended."""
     approval_expiry: Annotated[Duration, Between("10s", "7d")] = Duration("15m")

@@ -84,7 +84,7 @@ def _locking(policy: RemediationPolicy, found: Sequence[Remediation]) -> list[Re
     """Return the remediations that keep the policy from acting: for each objective the last one, if it did not help."""
     last: dict[str, Remediation] = {}
     for each in sorted((one for one in found if one.ended), key=lambda one: one.status.ended or ""):
-        if each.spec.intent.policy.uid == policy.uid:
+        if each.spec.intent.policy.uid == policy.uid and each.spec.intent.action.notify is None:
             last[each.spec.intent.objective.uid] = each
     return [
         each

@@ -106,6 +106,10 @@ DECISIONS: Final[dict[str, Reason]] = {
         "People have paused the cluster, the namespace, the objective or the policy; the message says who and why.",
         "`forestall status` shows every pause, `forestall resume` ends one. A pause with an end ends by itself.",
     ),
+    "ChannelMissing": Reason(
+        "The NotificationChannel does not exist, or is invalid.",
+        "Ask a cluster admin for it, or name another: `kubectl get notificationchannels`.",
+    ),
     "Storm": Reason(
         "So many objectives came at risk together that the cause must be the monitoring or the cluster.",
         "Look there first. If it is real load, raise `storm` of a Guardrail; it ends when fewer are at risk.",
@@ -183,8 +187,28 @@ CONDITIONS: Final[dict[str, Reason]] = {
     "Selecting": Reason("The policy selects at least one objective."),
     "Answering": Reason("The metric source answers."),
     "InForce": Reason("The Guardrail or the Pause is heeded."),
+    "Delivering": Reason("The last notification went out by the channel."),
+    "ChannelNotAllowed": Reason(
+        "The NotificationChannel is not open to this namespace.",
+        "Ask a cluster admin: `spec.namespaces` of the channel selects namespaces by label.",
+    ),
+    "ChannelUnreadable": Reason(
+        "A Secret that the NotificationChannel names can't be read.",
+        "Check its name and key. It must be in the operator's namespace; the chart's `secrets.names` may leave it out.",
+    ),
+    "ChannelDown": Reason(
+        "No connection to the channel could be made.",
+        "Check its URL, its certificate and the NetworkPolicies from the operator to it. It is tried again.",
+    ),
+    "ChannelTimeout": Reason(
+        "The channel did not answer in time.", "It is tried again; raise `timeout` if it is slow."
+    ),
+    "ChannelRefused": Reason(
+        "The channel refuses what is sent, or its URL or credentials can't be used; the message says which.",
+        "Check the URL and the credentials. Redirects are not followed: give the address itself.",
+    ),
     "Expired": Reason("The pause ended by itself.", "Delete it, or pause anew."),
-    "NotUsed": Reason("No objective uses this metric source, so it has not been asked."),
+    "NotUsed": Reason("Nothing was asked of this metric source, or sent by this channel."),
     "InvalidSpec": Reason(
         "The object does not fit the schema of this version of the operator; the message names the fields.",
         "Mend the fields that the message names. CRDs older than the operator let such objects in: upgrade them.",
@@ -282,6 +306,8 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "RiskFell": Reason("Fresh samples from after the action show that the risk has fallen."),
     "RiskReturned": Reason("The risk has come back although the action did all it can."),
     "Verified": Reason("It is done and it helped."),
+    "Notified": Reason("People were told; the rest is up to them."),
+    "Told": Reason("Who asked to be told of this was told."),
     "Released": Reason("It helped, the risk has gone, and everything was given back."),
     "RiskGone": Reason("The risk went away before anything was done."),
     "ObserveOnly": Reason("The policy's mode was Observe when it was decided: nothing may be done."),

@@ -10,7 +10,7 @@ from forestall.api.remediation import Evidence, Intent, ObjectRef
 from forestall.api.service_level_objective import Decision
 from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
-from forestall.core.guards import NODE_ACTIONS, Context, Nodes, check
+from forestall.core.guards import NODE_ACTIONS, TELLING, Context, Nodes, check
 from forestall.core.plan import Situation, below, plan, triggering
 from forestall.core.risk import Signal
 from forestall.engine import housing, terms
@@ -56,7 +56,9 @@ class Proposal:
     def intent(self, now: float) -> Intent:
         """Return what the journal begins with."""
         policy, slo = self.case.policy, self.case.slo
-        approve = policy.spec.mode == "Approve"
+        # Nobody is asked whether somebody may be told.
+        mode = "Auto" if self.act.action in TELLING else policy.spec.mode
+        approve = mode == "Approve"
         return Intent(
             policy=ObjectRef.to(policy),
             policy_generation=policy.metadata.generation,
@@ -65,7 +67,7 @@ class Proposal:
             rung=self.act.rung,
             target=self.target,
             action=policy.spec.actions[self.act.rung],
-            mode=policy.spec.mode,
+            mode=mode,
             from_=self.found,
             to=self.wanted,
             evidence=Evidence(**cause_of(self.cause).model_dump(), reason=self.act.message),
@@ -179,8 +181,11 @@ class Decider:
         related = [
             one
             for one in scene.remediations
-            if one.spec.intent.target.uid == target.uid
-            or (one.spec.intent.policy.uid == policy.uid and one.spec.intent.objective.uid == slo.uid)
+            if not terms.tells(one)
+            and (
+                one.spec.intent.target.uid == target.uid
+                or (one.spec.intent.policy.uid == policy.uid and one.spec.intent.objective.uid == slo.uid)
+            )
         ]
         ended = terms.ended(related)
         # The pods of a workload cool down together.

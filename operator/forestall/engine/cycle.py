@@ -9,7 +9,8 @@ from typing import ParamSpec, TypeVar
 
 import structlog
 
-from forestall.actions import Outlook
+from forestall.actions import ACTIONS, Notify, Outlook
+from forestall.actions.notify import Nobody
 from forestall.api import Remediation, RemediationPolicy
 from forestall.api.service_level_objective import Decision, Episode
 from forestall.api.times import seconds
@@ -21,7 +22,9 @@ from forestall.engine import terms
 from forestall.engine.act import Case, Decider, Proposal
 from forestall.engine.brake import Brake
 from forestall.engine.episodes import advance
+from forestall.engine.herald import Herald
 from forestall.engine.observe import Observer, Ratios
+from forestall.engine.outbox import Outbox
 from forestall.engine.outlook import outlook
 from forestall.engine.publish import Publisher
 from forestall.engine.report import Findings, Problem
@@ -35,7 +38,7 @@ from forestall.engine.targets import Found, Targets
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable
 from forestall.journal import Journal, draft_of, reap
-from forestall.ports import Cluster, Metrics
+from forestall.ports import Cluster, Metrics, Notifier
 from forestall.registry import Registry
 
 P = ParamSpec("P")
@@ -68,7 +71,15 @@ class CycleReport:
 class Engine:
     """Runs cycles. It knows no clock: each cycle is told what time it is."""
 
-    def __init__(self, metrics: Metrics, cluster: Cluster, registry: Registry, settings: Settings) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        cluster: Cluster,
+        registry: Registry,
+        settings: Settings,
+        notifier: Notifier | None = None,
+    ) -> None:
+        """Make an engine; without a `notifier` nobody is told anything."""
         self._cluster = cluster
         self._registry = registry
         self._settings = settings
@@ -79,8 +90,11 @@ class Engine:
         self._brake = Brake(registry)
         self._survey = Survey(cluster)
         self._decider = Decider(cluster, self._targets, self._survey, self._brake, Lookout(cluster, registry))
-        self._journal = Journal(cluster, brake=self._brake)
-        self._publisher = Publisher(cluster, registry, settings)
+        outbox = Outbox(notifier or Nobody())
+        telling = Notify(outbox)
+        self._journal = Journal(cluster, {**ACTIONS, telling.name: telling}, self._brake)
+        self._herald = Herald(outbox, self._journal, registry)
+        self._publisher = Publisher(cluster, registry, settings, outbox)
         self._episodes: dict[str, Episode] = {}
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._opening = asyncio.Lock()
@@ -141,6 +155,7 @@ class Engine:
         self._episodes = {uid: episode for uid, episode in self._episodes.items() if uid in found}
         ended = await self._advance(scene, settled, now)
         await self._publisher.publish(settled, now)
+        await self._herald.tell(settled.values(), now)
         await self._reap(scene, now)
         if self._brake.why("", "", "", now) is None:
             await self._sweep.run(self._registry.all(Remediation), now)
@@ -231,7 +246,7 @@ class Engine:
                 return None
         self._registry.put(Remediation.KIND, after.dump())
         since = seconds(after.status.steps[0].at) if after.status.steps else None
-        if since is not None:
+        if since is not None and not terms.tells(after):
             self._forecasting.censor(intent.objective.uid, since, now)
         return after
 

@@ -14,6 +14,7 @@ from forestall.api import (
     KINDS,
     Guardrail,
     MetricSource,
+    NotificationChannel,
     Pause,
     Remediation,
     RemediationPolicy,
@@ -21,14 +22,16 @@ from forestall.api import (
     ServiceLevelObjective,
 )
 from forestall.api.guardrail import GuardrailStatus
-from forestall.api.meta import Condition, Model, lasts
+from forestall.api.meta import Condition, Model, condition, lasts
 from forestall.api.metric_source import MetricSourceStatus
+from forestall.api.notification_channel import NotificationChannelStatus
 from forestall.api.pause import PauseStatus
 from forestall.api.remediation import ObjectRef
 from forestall.api.remediation_policy import RemediationPolicyStatus
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
 from forestall.core.risk import State
+from forestall.engine.outbox import Outbox
 from forestall.engine.report import Findings, cause_of, settle, status_of, weight
 from forestall.engine.settings import Settings
 from forestall.errors import ClusterError, NotFound
@@ -57,7 +60,7 @@ _REASONS = {
 }
 
 
-_Standing = RemediationPolicyStatus | MetricSourceStatus | GuardrailStatus | PauseStatus
+_Standing = RemediationPolicyStatus | MetricSourceStatus | GuardrailStatus | PauseStatus | NotificationChannelStatus
 """The statuses that have `observedGeneration` and `conditions` alike."""
 
 _ENDANGERED = (State.AT_RISK, State.BREACHED)
@@ -75,9 +78,10 @@ class _Change:
 class Publisher:
     """Writes statuses by server-side apply, each only when it changed."""
 
-    def __init__(self, cluster: Cluster, registry: Registry, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, registry: Registry, settings: Settings, outbox: Outbox) -> None:
         self._cluster = cluster
         self._registry = registry
+        self._outbox = outbox
         self._interval = settings.interval
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._written: dict[str, tuple[float, Model]] = {}  # by UID: when, and what
@@ -95,6 +99,7 @@ class Publisher:
             *(self._policy(policy, in_namespace[policy.namespace], now) for policy in policies),
             *(self._source(source, found, now) for source in self._registry.all(MetricSource)),
             *(self._guardrail(guardrail, now) for guardrail in self._registry.all(Guardrail)),
+            *(self._channel(channel, now) for channel in self._registry.all(NotificationChannel)),
             *(self._pause(pause, now) for pause in self._registry.all(Pause)),
             *(self._invalid(one.ref, one.message, one.generation, now) for one in self._registry.invalid()),
         )
@@ -199,6 +204,17 @@ class Publisher:
         else:
             ready = _ready("False", "Expired", f"it ended by itself at {pause.spec.until}; it can be deleted")
         await self._settle(pause, pause.status, [ready], now)
+
+    async def _channel(self, channel: NotificationChannel, now: float) -> None:
+        trouble = self._outbox.trouble(channel.name)
+        if trouble is not None:
+            ready = _ready("False", trouble.reason, str(trouble))
+        elif self._outbox.was_used(channel.name):
+            ready = _ready("True", "Delivering", "the last notification went out")
+        else:
+            known = condition(self._before(channel.uid, channel.status).conditions, "Ready")
+            ready = known or _ready("Unknown", "NotUsed", "nothing has been sent by it")
+        await self._settle(channel, channel.status, [ready], now)
 
     async def _settle(
         self, resource: Resource, read: _Standing, conditions: list[Condition], now: float, **more: int

@@ -8,7 +8,7 @@ from forestall.api.guardrail import Budget, GuardrailSpec, NodeLimits, StormBrea
 from forestall.api.remediation_policy import RemediationPolicySpec, Rung
 from forestall.api.times import seconds
 from forestall.core import windows
-from forestall.core.guards import Bucket, Ended, Storm, Surroundings
+from forestall.core.guards import TELLING, Bucket, Ended, Storm, Surroundings
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
 
@@ -57,8 +57,9 @@ def allowed(guardrails: Sequence[Guardrail], action: str, namespace_labels: Mapp
 
 def buckets(guardrails: Sequence[Guardrail], history: Sequence[Remediation], namespace: str) -> tuple[Bucket, ...]:
     """Return the budgets that an action in `namespace` draws on, as the journal leaves them."""
-    everywhere = [_created(one) for one in history]
-    here = [_created(one) for one in history if one.namespace == namespace]
+    done = [one for one in history if not tells(one)]
+    everywhere = [_created(one) for one in done]
+    here = [_created(one) for one in done if one.namespace == namespace]
 
     def bucket(whose: str, budget: Budget, spent: list[float]) -> Bucket:
         return Bucket(whose, budget.actions, budget.per.seconds, tuple(spent))
@@ -141,13 +142,18 @@ def spent(
         if one.spec.intent.policy.uid == policy.uid
         and one.spec.intent.objective.uid == slo.uid
         and one.spec.intent.episode == episode
-        and (one.status.phase in ("RolledBack", "Failed") or verified(one) is False)
+        and (one.status.phase in ("RolledBack", "Failed") or verified(one) is False or (one.ended and tells(one)))
     )
 
 
 def in_the_way(one: Remediation) -> bool:
     """Say whether nothing else may be done to the target meanwhile; what did not help leaves room for the next rung."""
-    return not one.ended and verified(one) is not False
+    return not one.ended and verified(one) is not False and not tells(one)
+
+
+def tells(one: Remediation) -> bool:
+    """Say whether it changes nothing and only tells."""
+    return one.spec.intent.action.name in TELLING
 
 
 def takes_a_node(one: Remediation) -> bool:

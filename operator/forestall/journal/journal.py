@@ -19,11 +19,11 @@ from typing import Any, Final
 
 from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, Pressing, World, verified
 from forestall.actions.base import condition_of, title
-from forestall.api.meta import API_VERSION
+from forestall.api.meta import API_VERSION, Condition
 from forestall.api.remediation import Intent, ObjectRef, Phase, Remediation, RemediationStatus
 from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
-from forestall.errors import ClusterError, Conflict, Forbidden, Halted, NotFound, Throttled, Unavailable
+from forestall.errors import ClusterError, Conflict, Forbidden, Halted, NotFound, NotSent, Throttled, Unavailable
 from forestall.journal.brake import BrakedCluster
 from forestall.journal.gate import Ask, gate, in_time
 from forestall.journal.memory import Memory
@@ -125,6 +125,14 @@ class Journal:
             self._memory.forget(current)
         return current
 
+    async def note(self, remediation: Remediation, condition: Condition) -> Remediation:
+        """Write one condition of `remediation` down, live or ended, as it was seen; return it as it is then.
+
+        Raises:
+            ClusterError: it is not known to be written down; where somebody else wrote, it is not.
+        """
+        return await self._save(remediation, with_condition(remediation.status, condition))
+
     async def _read(self, remediation: Remediation) -> Remediation:
         return Remediation.read(await self._cluster.read(ObjectRef.to(remediation)))
 
@@ -200,6 +208,8 @@ class Journal:
             await self._action(current).write(braked, recorded, world, move.to)
         except Conflict:
             return Turn(recorded, more=True)
+        except NotSent as error:
+            return await self._wait(recorded, recorded.status, Hold(error.reason, str(error)), cycle)
         except Halted as error:
             return await self._wait(recorded, recorded.status, Hold("Paused", str(error)), cycle)
         except Throttled as error:

@@ -141,6 +141,7 @@ _WORDED = {
     "not a Prometheus label": ["pod", "_1"],
     "not a series selector": ["up", 'x{a=~"b|c"}', '{__name__="up"}', " a:b \n{} "],
     "not a base URL": ["http://a:1/b", "https://a"],
+    "not a URL": ["http://a:1/b?c=d", "https://a"],
     "not an API version": ["v1", "apps/v1", "a.b-c/v1beta2"],
     "not a duration": ["5m", "1h30m", "2w3d"],
     "not a schedule": ["0 22 * * 1-5", "*/15 0-6 1,15 JAN-mar *"],

@@ -12,6 +12,8 @@ PACKAGE = Path(forestall.__file__).parent
 ROOMS = ("core", "engine", "journal", "actions", "adapters")
 POSITION = {
     "Hold": 0,
+    "NotSent": 0,
+    "_Trouble": 0,
     "Unsuited": 0,
     "Problem": 0,
     "QueryFailure": 0,

@@ -4,8 +4,10 @@ from typing import cast
 
 import pytest
 
+from forestall.actions.notify import Nobody
 from forestall.api import ServiceLevelObjective
 from forestall.core.risk import Risk, State
+from forestall.engine.outbox import Outbox
 from forestall.engine.publish import Publisher
 from forestall.engine.report import Findings
 from forestall.engine.settings import Settings
@@ -42,7 +44,7 @@ def cluster():
 def publish(cluster, slo):
     """Publish the risk of so many objectives, those in `troubled` at risk, so many cycles after the start."""
     registry = Registry()
-    publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL))
+    publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL), Outbox(Nobody()))
 
     async def publish(count, cycle, probability, troubled=()):
         found = {}
@@ -101,7 +103,7 @@ async def test_figures_of_objectives_at_risk_come_first(publish, cluster):
 
 async def test_an_objective_that_was_mended_has_a_status_again(cluster, slo):
     registry = Registry()
-    publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL))
+    publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL), Outbox(Nobody()))
     body = {"metadata": {**slo.metadata.dump(), "resourceVersion": "1"}, "spec": {}}
     assert isinstance(registry.put(ServiceLevelObjective.KIND, body), Invalid)
     await publisher.publish({}, 1000.0)

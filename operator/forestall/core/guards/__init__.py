@@ -42,9 +42,14 @@ GUARDS: Sequence[Guard] = (
 )
 """In the order in which a person wants to hear of them."""
 
+TELLING = frozenset({"Notify"})
+"""Actions that change nothing and only tell: most of what guards are for can't happen."""
+TELLING_GUARDS: Sequence[Guard] = (freshness, pause, storm, allowance)
 
-def check(context: Context, guards: Sequence[Guard] = GUARDS) -> Hold | None:
+
+def check(context: Context) -> Hold | None:
     """Return the first Hold, or None when every guard lets the action pass."""
+    guards = TELLING_GUARDS if context.action in TELLING else GUARDS
     return next((hold for guard in guards if (hold := guard(context)) is not None), None)
 
 
@@ -52,6 +57,7 @@ __all__ = [
     "GUARDS",
     "NODE_ACTIONS",
     "ROLLS",
+    "TELLING",
     "Bucket",
     "Budget",
     "Context",

@@ -1,0 +1,86 @@
+"""Tell people. It changes nothing, so nothing is undone, and nothing else has to wait for it.
+
+Whether it was sent is only known from what is written down: a step that is not known to be done is made again. So
+people may be told twice, and the notice's id is the Remediation's UID both times.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from forestall.actions.base import Aim, End, Moment, Move, Next, Unsuited, World
+from forestall.actions.notices import notice_of
+from forestall.api import NotificationChannel
+from forestall.api.meta import API_VERSION
+from forestall.api.remediation import ObjectRef, Remediation
+from forestall.api.remediation_policy import NotifyAction
+from forestall.api.times import seconds
+from forestall.core.decision import Hold
+from forestall.errors import NotFound, NotSent
+from forestall.ports import Cluster, Notice, Notifier
+
+
+class Nobody:
+    """A `Notifier` where there are no channels, as in a replay."""
+
+    async def send(self, channel: str, notice: Notice) -> None:
+        """Refuse."""
+        raise NotSent("ChannelMissing", f"there is no channel {channel} to send {notice.id} by")
+
+
+class Notify:
+    """The action `notify`."""
+
+    name: ClassVar[str] = "Notify"
+    undo: ClassVar[str] = "nothing: it changes nothing"
+    free: ClassVar[bool] = True
+    kept_while_at_risk: ClassVar[bool] = False
+
+    def __init__(self, notifier: Notifier | None = None) -> None:
+        self._notifier = notifier or Nobody()
+
+    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+        """Return the workload that people are told of, if there is such a channel."""
+        if aim.rung.notify is None:
+            raise ValueError("the rung is no notification")
+        name = aim.rung.notify.channel
+        try:
+            await cluster.read(ObjectRef(api_version=API_VERSION, kind=NotificationChannel.KIND, name=name))
+        except NotFound:
+            return Unsuited(
+                "ChannelMissing", f"NotificationChannel {name!r} does not exist: ask a cluster admin for it"
+            )
+        return aim.workload
+
+    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+        """Return whether it is known to be sent."""
+        del cluster
+        sent = any(step.done for step in remediation.status.steps)
+        return World(level=int(sent), subject=remediation.spec.intent.target, resource_version="")
+
+    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+        """Return the sending."""
+        del world
+        return Move(1, f"tell {_told(remediation).channel}", remediation.spec.intent.evidence.reason, raises=True)
+
+    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+        """End: whether it helps is up to people."""
+        del world, recent, now
+        return End("Succeeded", "Notified", f"{_told(remediation).channel} was told; the rest is up to people")
+
+    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+        """Send it.
+
+        Raises:
+            NotSent: it did not go out, or it is not known whether it did.
+        """
+        del cluster, world, to
+        at = seconds(remediation.spec.intent.created) or 0.0
+        told = _told(remediation)
+        await self._notifier.send(told.channel, notice_of(remediation, "Notify", at, told.message))
+
+
+def _told(remediation: Remediation) -> NotifyAction:
+    notify = remediation.spec.intent.action.notify
+    if notify is None:
+        raise ValueError(f"Remediation {remediation.name} is no notification")
+    return notify

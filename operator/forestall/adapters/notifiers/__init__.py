@@ -1,0 +1,5 @@
+"""Notifications: by Slack, webhooks, the Alertmanager and CloudEvents."""
+
+from forestall.adapters.notifiers.channels import Channels
+
+__all__ = ["Channels"]

@@ -1,0 +1,112 @@
+"""NotificationChannel: where people are told; tenants name it, and never a URL."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from forestall.api.meta import (
+    Between,
+    Conditions,
+    DnsLabel,
+    Duration,
+    LabelSelector,
+    Metadata,
+    Model,
+    Resource,
+    rule,
+    rules,
+    worded,
+)
+from forestall.api.metric_source import Auth, SecretKeyRef, Tls
+
+Topic = Literal["ApprovalWanted", "LadderExhausted", "Locked"]
+
+
+class Subscription(Model):
+    """Who is told of what."""
+
+    channel: DnsLabel
+    """The NotificationChannel."""
+    topics: Annotated[
+        list[Topic], Field(min_length=1, max_length=3, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = ["ApprovalWanted", "LadderExhausted", "Locked"]
+    """ApprovalWanted: a remediation waits for a person. LadderExhausted: every action was tried and did not help.
+    Locked: a policy does nothing any more until a person has looked."""
+
+
+class NotificationChannelSpec(Model):
+    """Where to, in which form, and by whom."""
+
+    model_config = rules(
+        rule("has(self.url) != has(self.urlFrom)", "give exactly one of `url` and `urlFrom`"),
+        rule(
+            "!has(self.headers) || self.headers.all(name, name.matches('^[A-Za-z0-9-]{1,128}$') && "
+            "name.lowerAscii() != 'authorization')",
+            "a header's name has letters, digits and dashes; credentials belong in `auth`, which reads a Secret",
+            fieldPath=".headers",
+        ),
+        rule(
+            "!has(self.headers) || self.headers.all(name, self.headers[name].matches('^[ -~]*$'))",
+            "a header's value has printable ASCII characters only",
+            fieldPath=".headers",
+        ),
+    )
+
+    type: Literal["Slack", "Webhook", "Alertmanager", "CloudEvents"]
+    """Slack: an incoming webhook of Slack, or what understands it. Webhook: a JSON object, sent by POST. Alertmanager:
+    its API v2. CloudEvents: CloudEvents 1.0 in structured mode over HTTP."""
+    url: (
+        Annotated[
+            str,
+            worded(
+                r"^https?://[^\s@#]+$",
+                "not a URL: write http:// or https://, host and path, without credentials or fragment",
+                max_length=2048,
+            ),
+        ]
+        | None
+    ) = None
+    """Where to; of an Alertmanager the base URL."""
+    url_from: SecretKeyRef | None = None
+    """The Secret with the URL, where the URL itself is a secret, as with Slack."""
+    auth: Auth = Auth()
+    """The credentials."""
+    tls: Tls = Tls()
+    """How the endpoint's certificate is checked."""
+    headers: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=8)] = {}
+    """Headers of each request."""
+    timeout: Annotated[Duration, Between("100ms", "10s")] = Duration("5s")
+    """How long one attempt may take, from 100ms to 10s."""
+    namespaces: LabelSelector = LabelSelector()
+    """Which namespaces may use the channel, by label; empty: all."""
+
+
+class NotificationChannelStatus(Model):
+    """Whether it delivers; written by the operator alone."""
+
+    observed_generation: int | None = None
+    """The generation that the status speaks of."""
+    conditions: Conditions = []
+    """Ready: the last notification went out."""
+
+
+class NotificationChannel(Resource):
+    """Where people are told of what needs them, with the credentials, and who may use it."""
+
+    KIND: ClassVar[str] = "NotificationChannel"
+    PLURAL: ClassVar[str] = "notificationchannels"
+    SINGULAR: ClassVar[str] = "notificationchannel"
+    SHORT_NAMES: ClassVar[tuple[str, ...]] = ("notchan",)
+    NAMESPACED: ClassVar[bool] = False
+    COLUMNS: ClassVar[tuple[dict[str, object], ...]] = (
+        {"name": "Type", "type": "string", "jsonPath": ".spec.type"},
+        {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+        {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+
+    metadata: Metadata
+    spec: NotificationChannelSpec
+    """Where to, in which form, and by whom."""
+    status: NotificationChannelStatus = NotificationChannelStatus()
+    """Whether it delivers."""

@@ -1,0 +1,118 @@
+"""Tells people what needs them: an approval that is wanted, a ladder that is exhausted, a policy that is locked.
+
+That they were told is written down in the Remediation that it is about, after it was sent. So after a crash they may be
+told again, by the same id, but never not at all.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from forestall.actions import verified
+from forestall.actions.notices import notice_of
+from forestall.api import Guardrail, Remediation, RemediationPolicy
+from forestall.api.meta import Condition, condition
+from forestall.api.times import stamp
+from forestall.engine import terms
+from forestall.engine.report import Findings
+from forestall.errors import ClusterError, NotSent
+from forestall.journal import Journal
+from forestall.ports import Notice, Notifier
+from forestall.registry import Registry
+
+MOST: Final = 20
+"""How many notices are sent in one cycle at the most: what is over is sent in the next ones."""
+_STUCK: Final = ("LadderExhausted", "Locked")
+
+_log = structlog.get_logger()
+
+
+class Herald:
+    """Sends each piece of news once to each channel that asks for it, as far as it can know."""
+
+    def __init__(self, notifier: Notifier, journal: Journal, registry: Registry) -> None:
+        self._notifier = notifier
+        self._journal = journal
+        self._registry = registry
+        self._sent: set[tuple[str, str]] = set()  # id and channel, of what is not written down as told yet
+
+    async def tell(self, found: Iterable[Findings], now: float) -> None:
+        """Tell what is news in this cycle; what can't be sent is tried again in the next."""
+        news = [
+            (one, notice_of(one, topic, now), channels)
+            for one, topic in self._topics(found)
+            if condition(one.status.conditions, _told(topic)) is None and (channels := self._channels(one, topic))
+        ][:MOST]
+        ids = {notice.id for _, notice, _ in news}
+        self._sent = {key for key in self._sent if key[0] in ids}
+        await asyncio.gather(*(self._spread(one, notice, channels, now) for one, notice, channels in news))
+
+    def _topics(self, found: Iterable[Findings]) -> list[tuple[Remediation, str]]:
+        """Return what there is to tell, and about which Remediation."""
+        known = [one for one in self._registry.all(Remediation) if not terms.tells(one)]
+        topics = [
+            (one, "ApprovalWanted")
+            for one in known
+            if one.status.phase == "AwaitingApproval" and one.spec.approval is None
+        ]
+        stuck = [
+            (each.slo.uid, decision.policy, decision.reason)
+            for each in found
+            for decision in each.decisions
+            if decision.verdict == "Hold" and decision.reason in _STUCK
+        ]
+        if stuck:
+            last = _last_in_vain(known)
+            topics += [(last[uid, policy], reason) for uid, policy, reason in stuck if (uid, policy) in last]
+        return topics
+
+    def _channels(self, one: Remediation, topic: str) -> Sequence[str]:
+        """Return who asks for this topic: the policy and the Guardrails."""
+        policy = self._registry.by_uid(RemediationPolicy, one.spec.intent.policy.uid)
+        subscriptions = [each for guardrail in self._registry.all(Guardrail) for each in guardrail.spec.notify]
+        subscriptions += policy.spec.notify if policy is not None else []
+        return tuple(dict.fromkeys(each.channel for each in subscriptions if topic in each.topics))
+
+    async def _spread(self, one: Remediation, notice: Notice, channels: Sequence[str], now: float) -> None:
+        """Send to every channel that has not got it, and write down when all have."""
+        left = [each for each in channels if (notice.id, each) not in self._sent]
+        done = await asyncio.gather(*(self._send(each, notice) for each in left))
+        if not all(done):
+            return
+        told = Condition(
+            type=_told(notice.topic),
+            status="True",
+            reason="Told",
+            message=f"told by {', '.join(channels)}",
+            last_transition_time=stamp(now),
+        )
+        try:
+            after = await self._journal.note(one, told)
+        except ClusterError as error:
+            _log.warning("that people were told is not written down", remediation=one.name, error=str(error))
+            return
+        self._registry.put(Remediation.KIND, after.dump())
+
+    async def _send(self, channel: str, notice: Notice) -> bool:
+        try:
+            await self._notifier.send(channel, notice)
+        except NotSent as error:
+            _log.warning("not sent", channel=channel, topic=notice.topic, reason=error.reason, error=str(error))
+            return False
+        self._sent.add((notice.id, channel))
+        return True
+
+
+def _told(topic: str) -> str:
+    return f"Told{topic}"
+
+
+def _last_in_vain(known: Iterable[Remediation]) -> Mapping[tuple[str, str], Remediation]:
+    """Return the last Remediation that did not help, by objective (UID) and policy (name)."""
+    last = {}
+    for one in sorted(known, key=lambda one: one.spec.intent.created):
+        if one.status.phase in ("RolledBack", "Failed") or verified(one) is False:
+            last[one.spec.intent.objective.uid, one.spec.intent.policy.name] = one
+    return last

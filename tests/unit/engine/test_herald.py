@@ -1,0 +1,205 @@
+"""Who is told of what, how often, and what is written down about it."""
+
+import pytest
+
+from forestall.actions.notices import notice_of
+from forestall.api import API_VERSION, Remediation
+from forestall.api.meta import condition
+from forestall.api.service_level_objective import Decision
+from forestall.core.risk import Risk, State
+from forestall.engine.herald import Herald
+from forestall.engine.outbox import Outbox
+from forestall.engine.report import Findings
+from forestall.errors import NotSent, Unavailable
+from forestall.journal.record import with_condition
+from forestall.registry import Registry
+
+NOW = 1_000_000.0
+
+
+class Channels:
+    """Implements the `Notifier` port: keeps what it is sent, and fails by channel."""
+
+    def __init__(self):
+        self.sent = []
+        self.down = set()
+
+    async def send(self, channel, notice):
+        if channel in self.down:
+            raise NotSent("ChannelDown", f"no connection to channel {channel}")
+        self.sent.append((channel, notice))
+
+    @property
+    def ids(self):
+        return [(channel, notice.id) for channel, notice in self.sent]
+
+
+class Notes:
+    """The part of the journal that writes conditions."""
+
+    def __init__(self):
+        self.failing = False
+        self.version = 0
+
+    async def note(self, remediation, told):
+        if self.failing:
+            raise Unavailable("no answer")
+        metadata = remediation.metadata.model_copy(update={"resource_version": f"1{self.version:03}"})
+        self.version += 1
+        return remediation.model_copy(update={"metadata": metadata, "status": with_condition(remediation.status, told)})
+
+
+@pytest.fixture
+def channels():
+    return Channels()
+
+
+@pytest.fixture
+def notes():
+    return Notes()
+
+
+@pytest.fixture
+def registry():
+    return Registry()
+
+
+@pytest.fixture
+def herald(channels, notes, registry):
+    return Herald(Outbox(channels), notes, registry)
+
+
+@pytest.fixture
+def put(registry, make_policy, make_remediation):
+    """Put a policy with these subscriptions, a Guardrail with others, and a Remediation."""
+    versions = iter(range(1, 100))
+
+    def put(policy=(), guardrail=(), phase="AwaitingApproval", name="r", **intent):
+        def store(one, **spec):
+            body = one.dump()
+            body["metadata"]["resourceVersion"] = str(next(versions))
+            body["spec"] |= spec
+            registry.put(one.KIND, body)
+
+        metadata = {"name": "g", "uid": "g", "resourceVersion": str(next(versions))}
+        body = {"apiVersion": API_VERSION, "kind": "Guardrail", "metadata": metadata}
+        registry.put("Guardrail", {**body, "spec": {"notify": list(guardrail)}})
+        store(make_policy(notify=list(policy)))
+        one = make_remediation(phase, **intent)
+        store(one.model_copy(update={"metadata": one.metadata.model_copy(update={"name": name, "uid": f"u-{name}"})}))
+
+    return put
+
+
+@pytest.fixture
+def told(registry):
+    def told(topic="ApprovalWanted", name="r"):
+        one = registry.get(Remediation, name, "shop")
+        assert one is not None
+        found = condition(one.status.conditions, f"Told{topic}")
+        return None if found is None else found.message
+
+    return told
+
+
+def stuck(slo, reason):
+    decision = Decision(policy="early", verdict="Hold", reason=reason, message="x")
+    return [Findings(slo=slo, risk=Risk(State.AT_RISK, 0.9, None), decisions=(decision,))]
+
+
+async def test_all_who_ask_are_told_once(herald, channels, put, told):
+    put(policy=[{"channel": "team"}, {"channel": "pager"}], guardrail=[{"channel": "pager"}])
+    await herald.tell([], NOW)
+    await herald.tell([], NOW + 30)
+    assert channels.ids == [("pager", "u-r.ApprovalWanted"), ("team", "u-r.ApprovalWanted")]
+    assert told() == "told by pager, team"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"policy": []},
+        {"policy": [{"channel": "team", "topics": ["Locked"]}]},
+        {"phase": "Executing"},
+        {"phase": "Aborted"},
+        {"action": {"notify": {"channel": "team"}}},
+    ],
+)
+async def test_who_did_not_ask_is_not_told(herald, channels, put, change):
+    put(**{"policy": [{"channel": "team"}], **change})
+    await herald.tell([], NOW)
+    assert channels.sent == []
+
+
+async def test_what_can_not_be_sent_is_tried_again_and_nobody_else_told_twice(herald, channels, put, told):
+    put(policy=[{"channel": "team"}, {"channel": "pager"}])
+    channels.down = {"pager"}
+    await herald.tell([], NOW)
+    await herald.tell([], NOW + 30)
+    assert channels.ids == [("team", "u-r.ApprovalWanted")]
+    assert told() is None
+    channels.down = set()
+    await herald.tell([], NOW + 60)
+    assert channels.ids[1:] == [("pager", "u-r.ApprovalWanted")]
+    assert told() == "told by team, pager"
+
+
+async def test_where_it_could_not_be_written_down_the_next_leader_says_it_again_by_the_same_id(
+    herald, channels, notes, registry, put, told
+):
+    put(policy=[{"channel": "team"}])
+    notes.failing = True
+    await herald.tell([], NOW)
+    await herald.tell([], NOW + 30)
+    assert len(channels.sent) == 1, "this process knows that it was sent"
+    notes.failing = False
+    await Herald(Outbox(channels), notes, registry).tell([], NOW + 60)
+    assert len(set(channels.ids)) == 1
+    assert len(channels.sent) == 2
+    assert told() == "told by team"
+
+
+@pytest.mark.parametrize("reason", ["LadderExhausted", "Locked"])
+async def test_a_policy_that_is_stuck_is_told_with_the_last_remediation(herald, channels, put, told, slo, reason):
+    put(policy=[{"channel": "team"}], phase="Failed", name="old", created="1970-01-01T00:01:40Z")
+    put(policy=[{"channel": "team"}], phase="RolledBack", name="new", created="1970-01-01T00:02:40Z")
+    put(policy=[{"channel": "team"}], phase="Succeeded", name="good", created="1970-01-01T00:03:40Z")
+    await herald.tell(stuck(slo, "Cooldown"), NOW)
+    assert channels.sent == []
+    await herald.tell(stuck(slo, reason), NOW)
+    await herald.tell(stuck(slo, reason), NOW + 30)
+    assert channels.ids == [("team", f"u-new.{reason}")]
+    assert told(reason, "new") == "told by team"
+
+
+async def test_what_came_of_a_channel_is_known(channels, make_remediation):
+    outbox, notice = Outbox(channels), notice_of(make_remediation(), "Locked", NOW)
+    assert not outbox.was_used("team")
+    channels.down = {"team"}
+    with pytest.raises(NotSent):
+        await outbox.send("team", notice)
+    assert outbox.was_used("team")
+    trouble = outbox.trouble("team")
+    assert trouble is not None
+    assert trouble.reason == "ChannelDown"
+    channels.down = set()
+    await outbox.send("team", notice)
+    assert outbox.trouble("team") is None
+
+
+@pytest.mark.parametrize(
+    ("topic", "first", "title"),
+    [
+        ("ApprovalWanted", "approve", "Scale for shop/checkout waits for approval"),
+        ("Locked", "unlock", "policy early does nothing for shop/checkout until a person has looked"),
+        ("LadderExhausted", "explain", "shop/checkout is at risk, and every action was tried"),
+        ("Notify", "explain", "shop/checkout is at risk"),
+    ],
+)
+def test_a_notice_says_what_a_person_can_do(make_remediation, topic, first, title):
+    one = make_remediation()
+    notice = notice_of(one, topic, NOW, "see the runbook")
+    assert next(iter(notice.commands)) == first
+    assert "pause" in notice.commands
+    assert (notice.title, notice.message, notice.target) == (title, "see the runbook", "deployment shop/checkout")
+    assert notice.id == (one.uid if topic == "Notify" else f"{one.uid}.{topic}")
