@@ -14,6 +14,7 @@ from forestall.core.plan import triggering
 from forestall.core.risk import Signal
 from forestall.engine import Engine, Settings, terms
 from forestall.engine.report import Findings
+from forestall.engine.targets import reference
 from forestall.registry import Registry
 
 _CONES = 20_000
@@ -121,7 +122,8 @@ async def replay(
     """
     past = int(np.floor((span.start - learn_from) / span.step + 1e-6))
     metrics = HistoryMetrics(history, span.start - past * span.step, span.end, span.step)
-    engine = Engine(metrics, HistoryCluster(replicas), registry, Settings(interval=span.step))
+    cluster = HistoryCluster(replicas, [reference(slo) for slo in registry.all(ServiceLevelObjective)])
+    engine = Engine(metrics, cluster, registry, Settings(interval=span.step))
     records: dict[str, Record] = {}
     for step, now in enumerate(span.times.tolist()):
         report = await engine.cycle(now, leading=True)

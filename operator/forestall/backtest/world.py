@@ -2,11 +2,13 @@
 what was measured."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict
 from forestall.ports import Event, Patch, Scale, Served
+
+_SPARE: Final = "another-node"
 
 
 class HistoryCluster:
@@ -15,15 +17,21 @@ class HistoryCluster:
     Policies only observe in a replay, so nothing else is written; a write would be a fault of the replay.
     """
 
-    def __init__(self, replicas: int) -> None:
+    def __init__(self, replicas: int, targets: Sequence[ObjectRef] = ()) -> None:
+        """Make the cluster with the `targets` of the objectives, each of so many replicas."""
         self._replicas = replicas
+        self._targets = targets
+        self._nodes = {_SPARE}
 
     async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
         """Return the object, which is there and ready."""
+        metadata = {"name": ref.name, "namespace": ref.namespace, "uid": _uid(ref), "resourceVersion": "1"}
+        if ref.kind == "Node":
+            self._nodes.add(ref.name)
         return {
             "apiVersion": ref.api_version,
             "kind": ref.kind,
-            "metadata": {"name": ref.name, "namespace": ref.namespace, "uid": _uid(ref), "resourceVersion": "1"},
+            "metadata": metadata | ({"ownerReferences": self._owners(ref)} if ref.kind == "Pod" else {}),
             "spec": {"replicas": self._replicas},
             "status": {"readyReplicas": self._replicas},
         }
@@ -31,13 +39,13 @@ class HistoryCluster:
     async def find(
         self,
         api_version: str,  # noqa: ARG002 -- the port's: there are no other objects
-        kind: str,  # noqa: ARG002 -- the port's
+        kind: str,
         namespace: str = "",  # noqa: ARG002 -- the port's
         label_selector: str = "",  # noqa: ARG002 -- the port's
         field_selector: str = "",  # noqa: ARG002 -- the port's
     ) -> Sequence[Mapping[str, Any]]:
-        """Return nothing: there is no autoscaler, no cordoned node and no other remediation."""
-        return ()
+        """Return the nodes that were asked for and one that can stand in for them, and nothing of another kind."""
+        return [_node(name) for name in sorted(self._nodes)] if kind == "Node" else ()
 
     async def serves(self, api_version: str, kind: str) -> Served:  # noqa: ARG002 -- the port's
         """Return the kind's plural as English has it: whether it is right, the API server knows."""
@@ -84,6 +92,17 @@ class HistoryCluster:
 
     async def record(self, event: Event) -> None:
         """Accept the Event."""
+
+    def _owners(self, pod: ObjectRef) -> list[Mapping[str, Any]]:
+        """Return whose the pod is: of the target of which it has the name, or the only one in its namespace."""
+        here = [target for target in self._targets if target.namespace == pod.namespace]
+        named = [target for target in here if pod.name.startswith(f"{target.name}-")]
+        found = max(named, key=lambda target: len(target.name), default=here[0] if len(here) == 1 else None)
+        return [] if found is None else [{"kind": found.kind, "uid": _uid(found), "controller": True}]
+
+
+def _node(name: str) -> Mapping[str, Any]:
+    return {"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
 
 
 def _uid(ref: ObjectRef) -> str:
