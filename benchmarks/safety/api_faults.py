@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 from benchmarks.safety.arena import API, Arena, Body, Operator, Signals, until
-from benchmarks.safety.leaders import objective
+from benchmarks.safety.leaders import watched
 from benchmarks.safety.proxy import Fault, Proxy
 from benchmarks.safety.trials import deployment
 from benchmarks.safety.witness import Witness
@@ -69,7 +69,7 @@ class Faults:
         apps = [f"{name.rstrip('%')}-{number}" for name in phases for number in range(APPS)]
         async with AsyncExitStack() as stack:
             self._proxy = await stack.enter_async_context(Proxy(login.server, login.ca_path).serve())
-            await self._prepare(apps)
+            await asyncio.to_thread(self._prepare, apps)
             paths = (f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments",)
             journal = f"/apis/{API}/namespaces/{_NAMESPACE}/remediations"
             self._witness = await stack.enter_async_context(Witness(access, *paths, journal).watching())
@@ -97,15 +97,13 @@ class Faults:
             "holds": not wrong and slowest <= WITHIN_S,
         }
 
-    async def _prepare(self, apps: list[str]) -> None:
+    def _prepare(self, apps: list[str]) -> None:
         for app in apps:
             self._signals.set("load", app, 10.0)
-        cluster = self._arena.cluster
-        await asyncio.to_thread(cluster.apply, *(deployment(app, 1) for app in apps), namespace=_NAMESPACE)
         self._arena.apply("MetricSource", "default", {"url": self._signals.url})
         self._arena.apply("RemediationPolicy", "scale", _POLICY, _NAMESPACE)
-        for app in apps:
-            self._arena.apply("ServiceLevelObjective", app, objective(app), _NAMESPACE)
+        deployments = [deployment(app, 1) for app in apps]
+        self._arena.cluster.apply(*deployments, *map(watched, apps), namespace=_NAMESPACE)
 
     async def _phase(self, name: str, share: float, seconds: float) -> dict[str, Any]:
         """Let calls fail; a workload comes to be at risk before, in and at the end of it."""

@@ -77,12 +77,14 @@ class Leaders:
     async def run(self, changes: int) -> dict[str, Any]:
         """Change the leader so many times."""
         login = (await Access.find(str(self._arena.cluster.kubeconfig))).login()
+        await asyncio.to_thread(self._prepare, changes)
         async with AsyncExitStack() as stack:
             self._seats = [
                 await self._seat(name, await stack.enter_async_context(Proxy(login.server, login.ca_path).serve()))
                 for name in ("one", "two")
             ]
-            await self._prepare(changes)
+            for seat in self._seats:
+                await seat.operator.until_ready()
             paths = (
                 f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments",
                 f"/apis/{API}/namespaces/{_NAMESPACE}/remediations",
@@ -105,17 +107,14 @@ class Leaders:
         self._kubeconfigs[name] = await asyncio.to_thread(self._arena.kubeconfig, proxy.url, name)
         return Seat(name, proxy, self._arena.operate(f"{name}-1", self._kubeconfigs[name], INTERVAL))
 
-    async def _prepare(self, changes: int) -> None:
+    def _prepare(self, changes: int) -> None:
         apps = [f"app-{number}" for number in range(changes)]
         for app in apps:
             self._signals.set("load", app, 10.0)
-        await asyncio.to_thread(self._arena.cluster.apply, *(deployment(app, 1) for app in apps), namespace=_NAMESPACE)
         self._arena.apply("MetricSource", "default", {"url": self._signals.url})
-        self._arena.apply("RemediationPolicy", "scale", _POLICY, _NAMESPACE)
-        for app in apps:
-            self._arena.apply("ServiceLevelObjective", app, objective(app), _NAMESPACE)
-        for seat in self._seats:
-            await seat.operator.until_ready()
+        policy = {"apiVersion": API, "kind": "RemediationPolicy", "metadata": {"name": "scale"}, "spec": _POLICY}
+        deployments = [deployment(app, 1) for app in apps]
+        self._arena.cluster.apply(*deployments, policy, *map(watched, apps), namespace=_NAMESPACE)
 
     async def _change(self, number: int, how: How) -> None:
         old, new = sorted(self._seats, key=Seat.leads_since, reverse=True)
@@ -183,6 +182,11 @@ def objective(app: str, source: str = "default") -> Body:
         "objective": 99.0,
         "leadingIndicators": [{"name": "load", "query": f'load{{app="{app}"}}', "limit": 100, "horizon": "5m"}],
     }
+
+
+def watched(app: str) -> Body:
+    """Return a Deployment's objective as an object of its name."""
+    return {"apiVersion": API, "kind": "ServiceLevelObjective", "metadata": {"name": app}, "spec": objective(app)}
 
 
 async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
