@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.safety import api_faults, crashes, drains, escalation, leaders, metric_faults
+from benchmarks.safety import api_faults, crashes, drains, escalation, leaders, metric_faults, storm, writers
 from benchmarks.safety.arena import Arena, arena
 
 
@@ -32,6 +32,8 @@ MEASURES: Mapping[str, Measure] = {
     "api-faults": api_faults.measure,
     "metric-faults": metric_faults.measure,
     "drains": drains.measure,
+    "storm": storm.measure,
+    "writers": writers.measure,
 }
 
 

@@ -28,7 +28,9 @@ OPERATOR = "forestall-system"
 ACCOUNT = "forestall"
 _CHART = Path(__file__).resolve().parents[2] / "charts" / "forestall"
 _RIGHTS = ("workloads.clusterWide", "workloads.rollback", "workloads.jobs", "nodes.enabled", "nodes.drain")
-_VALUES = ("--set=replicas=0", *(f"--set={right}=true" for right in _RIGHTS))
+_POOLS = [{"apiGroups": ["example.com"], "resources": ["pools", "pools/scale"], "verbs": ["get", "patch"]}]
+_EXTRA = f"--set-json=workloads.extraRules={json.dumps(_POOLS)}"
+_VALUES = ("--set=replicas=0", _EXTRA, *(f"--set={right}=true" for right in _RIGHTS))
 
 
 class Arena:
@@ -121,6 +123,10 @@ class Signals:
         self._values[key] = value
         if self.url:
             self._server.write([_sample(key, value)])
+
+    def note(self, name: str, app: str, value: float) -> None:
+        """Let the series `name{app=…}` have this value from the next round of samples on."""
+        self._values[("__name__", name), ("app", app)] = value
 
     def silence(self, name: str, app: str) -> None:
         """Write no more samples of this series."""

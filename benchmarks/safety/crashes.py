@@ -10,11 +10,10 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from aiohttp import web
@@ -36,6 +35,7 @@ AT_ONCE = 2
 """Actions that are tried at the same time."""
 MOST_ROUNDS = 12
 _MOODS = ("calms",) * 7 + ("lasts",) * 2 + ("blind",)
+NEVER = {"at": -1, "how": "never", "seed": 0}
 _PROGRAM = Path(__file__).with_name("mortal.py")
 
 
@@ -103,6 +103,47 @@ class Round:
         ]
 
 
+class Forks:
+    """The program that leads, and is forked for each order."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    async def __aenter__(self) -> Self:
+        """Start it and wait until its imports are done."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, str(_PROGRAM), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        assert self._process.stdout is not None
+        await self._process.stdout.readline()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """End it."""
+        self._process.kill()
+        await self._process.wait()
+
+    async def order(
+        self, kubeconfig: Path, round_: "Round", moods: dict[str, str], killed: dict[str, Any] = NEVER
+    ) -> int:
+        """Have one fork lead until every life has ended, or it is killed; return the signal that ended it, or 0."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        order = {
+            "kubeconfig": str(kubeconfig),
+            "namespace": self._namespace,
+            "intents": round_.intents,
+            "moods": moods,
+            "clock": round_.clock,
+            "killed": killed,
+        }
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        code = int(await self._process.stdout.readline())
+        if code not in (0, -9):
+            raise RuntimeError(f"the process that leads ended with {code}")
+        return code
+
+
 class Crashes:
     """Tries one action until it was struck often enough."""
 
@@ -123,7 +164,7 @@ class Crashes:
                 how = self._dice.choice(("before", "in flight", "after"))
                 at = self._dice.randint(1, 6) if tally.struck < wanted else -1
                 killed = {"at": at, "how": how, "seed": self._dice.random()}
-                if await self._order(kubeconfig, round_, moods, killed) == 0:
+                if await self._forks.order(kubeconfig, round_, moods, killed) == 0:
                     return
                 tally.struck += 1
                 tally.how[how] += 1
@@ -147,9 +188,7 @@ class Crashes:
             kubeconfig = await asyncio.to_thread(self._arena.kubeconfig, proxy.url, self._namespace)
 
             async def one(round_: Round, moods: dict[str, str]) -> None:
-                never = {"at": -1, "how": "never", "seed": 0}
-                while await self._order(kubeconfig, round_, moods, never) != 0:
-                    raise RuntimeError("the process ended by itself")
+                await self._forks.order(kubeconfig, round_, moods)
 
             await self._try(one, tally, wanted, targets)
         return tally
@@ -160,7 +199,8 @@ class Crashes:
         await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
         journal = f"/apis/{API}/namespaces/{namespace}/remediations"
         access = await Access.find(str(self._cluster.kubeconfig))
-        async with Witness(access, trial.path(namespace), journal).watching() as witness, self._server():
+        watching = Witness(access, trial.path(namespace), journal).watching()
+        async with watching as witness, Forks(namespace) as self._forks:
             for episode in range(1, MOST_ROUNDS + 1):
                 targets = await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
                 round_ = Round(trial, namespace, targets, episode, time.time())
@@ -175,37 +215,6 @@ class Crashes:
         self._cluster.kubectl("delete", "namespace", self._namespace, "--wait=false")
         nodes = ("nodes", "-l", f"trial={self._namespace}", "--ignore-not-found")
         self._cluster.kubectl("delete", *nodes)
-
-    @asynccontextmanager
-    async def _server(self) -> AsyncIterator[None]:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, str(_PROGRAM), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-        try:
-            assert self._process.stdout is not None
-            await self._process.stdout.readline()  # it is ready
-            yield
-        finally:
-            self._process.kill()
-            await self._process.wait()
-
-    async def _order(self, kubeconfig: Path, round_: Round, moods: dict[str, str], killed: dict[str, Any]) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        order = {
-            "kubeconfig": str(kubeconfig),
-            "namespace": self._namespace,
-            "intents": round_.intents,
-            "moods": moods,
-            "clock": round_.clock,
-            "killed": killed,
-        }
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        answer = await self._process.stdout.readline()
-        code = int(answer)
-        if code not in (0, -9):
-            raise RuntimeError(f"the process that leads ended with {code}")
-        return code
 
     def _judge(self, witness: Witness, tally: Tally) -> None:
         lives = [

@@ -19,7 +19,6 @@ from benchmarks.safety.attempts import (
     CORDON,
     JOURNAL,
     OTHER,
-    POOL,
     SCALE,
     TENANT,
     Attempt,
@@ -28,6 +27,7 @@ from benchmarks.safety.attempts import (
     policy,
     slo,
 )
+from benchmarks.safety.pools import POOLS
 from benchmarks.safety.trials import deployment
 
 from forestall.errors import CommandFailed
@@ -79,7 +79,7 @@ class Court:
                 self._cluster.kubectl("delete", "clusterrole", "planner", "--ignore-not-found")
 
     def _furnish(self) -> None:
-        self._cluster.apply(_POOLS, namespace=TENANT)
+        self._cluster.apply(POOLS, namespace=TENANT)
         self._cluster.kubectl("wait", "--for=condition=Established", "crd/pools.example.com", "--timeout=30s")
         self._arena.apply("MetricSource", "default", {"url": "http://prometheus:9090"})
         self._arena.apply("Guardrail", "guardrail", {})
@@ -226,30 +226,6 @@ def _watching(name: str, query: str, *, source: str = "default", labels: dict[st
     ratio = {"raw": {"errorRatio": "errors"}}
     body = slo(name, source=source, leadingIndicators=[indicator], indicator=ratio)
     return body | {"metadata": {"name": name, "labels": labels or {}}}
-
-
-_SCHEMA = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-_POOLS = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "pools.example.com"},
-    "spec": {
-        "group": "example.com",
-        "names": {"kind": POOL["kind"], "plural": "pools"},
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": _SCHEMA},
-                "subresources": {
-                    "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
-                },
-            }
-        ],
-    },
-}
 
 
 async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:

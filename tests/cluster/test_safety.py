@@ -21,7 +21,10 @@ def kubeconfig(programs: Programs) -> Iterator[Path]:
         yield cluster.kubeconfig
 
 
-@pytest.mark.parametrize("figure", ["crashes", "leaders", "escalation", "api-faults", "metric-faults", "drains"])
+@pytest.mark.parametrize(
+    "figure",
+    ["crashes", "leaders", "escalation", "api-faults", "metric-faults", "drains", "storm", "writers"],
+)
 def test_it_holds(figure: str, kubeconfig: Path, root: Path, tmp_path: Path) -> None:
     output = tmp_path / "safety.json"
     command: list[str | Path] = [sys.executable, "-m", "benchmarks.safety", "--quick", "--only", figure]

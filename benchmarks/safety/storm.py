@@ -1,0 +1,154 @@
+"""A thousand objectives at risk at once: is more done than the Guardrails allow?
+
+The workloads are custom resources with a /scale subresource, so that a thousand of them cost no pods. First a storm
+breaker holds everything; then only budgets are left, for the cluster and for each namespace.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body, Signals, until
+from benchmarks.safety.leaders import objective
+from benchmarks.safety.pools import POOLS, pool
+from benchmarks.safety.witness import Witness
+
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+
+INTERVAL = 10.0
+NAMESPACES = 4
+CYCLES = 5
+"""How many cycles are watched with the breaker, and how many without."""
+_CAPACITY: Body = {"type": "Declared", "perReplica": 100, "headroom": 0}
+_POLICY: Body = {"mode": "Auto", "actions": [{"scale": {"maxReplicas": 2, "capacity": _CAPACITY}}]}
+
+
+class Storm:
+    """So many workloads in a few namespaces."""
+
+    def __init__(self, arena: Arena, signals: Signals, size: int, budget: int) -> None:
+        self._arena = arena
+        self._signals = signals
+        self._size = size
+        self._budget = budget
+        self._per_namespace = budget // 2
+        self._apps = {f"app-{number}": f"storm-{number % NAMESPACES}" for number in range(size)}
+
+    async def run(self) -> dict[str, Any]:
+        """Let all come to be at risk in one moment."""
+        access = await Access.find(str(self._arena.cluster.kubeconfig))
+        await self._prepare(access)
+        account = await asyncio.to_thread(self._arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+        async with Witness(
+            access, f"/apis/{API}/remediations", f"/apis/{API}/servicelevelobjectives"
+        ).watching() as seen:
+            operator = self._arena.operate("storm", account, f"{INTERVAL:g}s")
+            try:
+                await until(lambda: self._count(seen, "DataFresh") >= self._size, 180, "all data is fresh")
+                for app in self._apps:
+                    self._signals.note("load", app, 300.0)
+                began = time.monotonic()
+                await until(lambda: self._count(seen, "AtRisk") >= self._size, 120, "all are at risk")
+                all_at_risk = time.monotonic() - began
+                await asyncio.sleep(CYCLES * INTERVAL)
+                with_breaker = len(self._acts(seen))
+                await asyncio.to_thread(self._guard, {"objectives": 1000000})
+                await until(lambda: bool(self._acts(seen)), 60, "something is done without the breaker")
+                await asyncio.sleep(CYCLES * INTERVAL)
+                await seen.settle()
+            finally:
+                await asyncio.to_thread(operator.stop)
+        acts = self._acts(seen)
+        most = max(Counter(namespace for namespace, _ in acts).values())
+        raised = len({name for _, name in acts})
+        return {
+            "objectives": self._size,
+            "atRiskWithinS": round(all_at_risk, 1),
+            "actsWithTheStormBreaker": with_breaker,
+            "budget": self._budget,
+            "acts": len(acts),
+            "budgetOfANamespace": self._per_namespace,
+            "mostInANamespace": most,
+            "holds": with_breaker == 0
+            and 0 < len(acts) <= self._budget
+            and most <= self._per_namespace
+            and raised == len(acts),
+        }
+
+    async def _prepare(self, access: Access) -> None:
+        cluster = self._arena.cluster
+        for name in self._apps:
+            self._signals.note("load", name, 10.0)
+            self._signals.note("errors", name, 0.0)
+        self._arena.apply("MetricSource", "default", {"url": self._signals.url})
+        policy = {"apiVersion": API, "kind": "RemediationPolicy", "metadata": {"name": "scale"}, "spec": _POLICY}
+        for namespace in sorted(set(self._apps.values())):
+            cluster.apply(policy, namespace=namespace)
+        self._guard({"objectives": max(3, self._size // 10), "share": 0.1, "within": "10m"})
+        bodies = [pool(app, namespace) for app, namespace in self._apps.items()]
+        bodies += [_watched(app, namespace) for app, namespace in self._apps.items()]
+        at_once = asyncio.Semaphore(8)
+        async with Api(access) as api:
+            port = KubernetesCluster(api, Recorder(api, "bench"), "default")
+
+            async def create(body: Body) -> None:
+                async with at_once:
+                    await port.create(body)
+
+            await asyncio.gather(*map(create, bodies))
+
+    def _guard(self, storm: Body) -> None:
+        spec: Body = {
+            "budget": {"actions": self._budget, "per": "24h"},
+            "namespaceBudget": {"actions": self._per_namespace, "per": "24h"},
+        }
+        self._arena.apply("Guardrail", "storm", spec | {"storm": storm})
+
+    def _count(self, seen: Witness, condition: str) -> int:
+        return sum(
+            any(each["type"] == condition and each["status"] == "True" for each in _conditions(states[-1]))
+            for key, states in seen.states.items()
+            if key.startswith("ServiceLevelObjective/storm-")
+        )
+
+    def _acts(self, seen: Witness) -> list[tuple[str, str]]:
+        """Return namespace and target of every Remediation that there ever was."""
+        found = (
+            states[-1]["spec"]["intent"]["target"] for key, states in seen.states.items() if "Remediation/storm-" in key
+        )
+        return [(target["namespace"], target["name"]) for target in found]
+
+
+def _conditions(body: Body) -> list[Body]:
+    conditions: list[Body] = body.get("status", {}).get("conditions", [])
+    return conditions
+
+
+def _watched(app: str, namespace: str) -> Body:
+    spec = objective(app) | {"target": {"apiVersion": "example.com/v1", "kind": "Pool", "name": app}}
+    metadata = {"name": app, "namespace": namespace}
+    return {"apiVersion": API, "kind": "ServiceLevelObjective", "metadata": metadata, "spec": spec}
+
+
+@contextmanager
+def _namespaces(arena: Arena) -> Iterator[None]:
+    names = [f"storm-{number}" for number in range(NAMESPACES)]
+    for name in names:
+        arena.cluster.kubectl("create", "namespace", name)
+    arena.cluster.apply(POOLS)
+    arena.cluster.kubectl("wait", "--for=condition=Established", "crd/pools.example.com", "--timeout=30s")
+    try:
+        yield
+    finally:
+        arena.cluster.kubectl("delete", "guardrail", "storm", "--ignore-not-found")
+        arena.cluster.kubectl("delete", "namespace", *names, "--wait=false")
+
+
+async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+    """Let a storm come."""
+    size, budget = (60, 6) if quick else (1000, 20)
+    with _namespaces(arena), Signals(arena).live() as signals:
+        return await Storm(arena, signals, size, budget).run()

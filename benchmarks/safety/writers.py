@@ -1,0 +1,108 @@
+"""Others who write what the operator writes, at the same time.
+
+A user and a GitOps controller (by server-side apply) set the field that a Remediation raises, once at a random moment
+of its life. From then on it is theirs: a change that the operator makes afterwards is an overwrite.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body
+from benchmarks.safety.crashes import SPEED, Forks, Round
+from benchmarks.safety.trials import TRIALS, Trial
+from benchmarks.safety.witness import Witness
+
+from forestall.adapters.kubernetes import Access, Api
+from forestall.api import Remediation
+from forestall.errors import ClusterError
+
+LONGEST_S = 8.0
+"""Within so many seconds after the beginning the others write: most of a life of the sped-up clock."""
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+_PATHS = {
+    "scale": ("apps/v1", "Deployment", "deployments", "replicas"),
+    "scale-floor": ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "minReplicas"),
+}
+
+
+class Others:
+    """A user and a GitOps controller."""
+
+    def __init__(self, api: Api, trial: Trial, namespace: str, dice: random.Random) -> None:
+        self._api = api
+        self._place = _PATHS[trial.name]
+        self._namespace = namespace
+        self._dice = dice
+        self.written: dict[str, int] = {}
+        """The resource version of the one write, by the name of the object."""
+
+    async def user(self, name: str) -> None:
+        """Set the field, as `kubectl edit` does."""
+        body = {"spec": {self._place[3]: self._dice.choice((2, 4, 7))}}
+        await self._patch(name, body, _MERGE, {"fieldManager": "kubectl-edit"})
+
+    async def git_ops(self, name: str) -> None:
+        """Apply the field, as Flux does."""
+        version, kind, _, field = self._place
+        head = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": self._namespace}}
+        await self._patch(name, head | {"spec": {field: 3}}, _APPLY, {"fieldManager": "flux", "force": "true"})
+
+    async def _patch(self, name: str, body: Body, content_type: str, query: dict[str, str]) -> None:
+        await asyncio.sleep(self._dice.uniform(0, LONGEST_S))
+        version, _, plural, _ = self._place
+        path = f"/apis/{version}/namespaces/{self._namespace}/{plural}/{name}"
+        try:
+            done = await self._api.request("PATCH", path, body=body, content_type=content_type, query=query)
+        except ClusterError as error:
+            raise RuntimeError(f"the other writer was refused: {error}") from error
+        self.written[name] = int(done["metadata"]["resourceVersion"])
+
+
+async def _against(arena: Arena, trial: Trial, wanted: int, seed: int) -> dict[str, Any]:
+    """Let others write into so many lives."""
+    dice, namespace = random.Random(seed), f"{trial.name}-{uuid4().hex[:6]}"
+    await asyncio.to_thread(arena.cluster.kubectl, "create", "namespace", namespace)
+    targets = await asyncio.to_thread(trial.targets, arena.cluster, namespace, wanted)
+    kubeconfig = await asyncio.to_thread(arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+    access = await Access.find(str(arena.cluster.kubeconfig))
+    journal = f"/apis/{API}/namespaces/{namespace}/remediations"
+    watching = Witness(access, trial.path(namespace), journal).watching()
+    async with watching as witness, Forks(namespace) as forks, Api(access) as api:
+        others = Others(api, trial, namespace, dice)
+        ways: list[Callable[[str], Awaitable[None]]] = [others.user, others.git_ops]
+        round_ = Round(trial, namespace, targets, 1, time.time())
+        moods = {target.ref["name"]: dice.choice(("calms", "calms", "lasts")) for target in targets}
+        leading = forks.order(kubeconfig, round_, moods)
+        writing = (dice.choice(ways)(target.ref["name"]) for target in targets)
+        await asyncio.gather(leading, *writing)
+        await witness.settle()
+    await asyncio.to_thread(arena.cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
+    field = _PATHS[trial.name][3]
+    overwritten = [
+        name for name, at in others.written.items() if _changed_after(witness, trial, namespace, name, at, field)
+    ]
+    lives = [Remediation.read(states[-1]) for key, states in witness.states.items() if key.startswith("Remediation/")]
+    return {
+        "writes": len(others.written),
+        "overwrites": len(overwritten),
+        "ends": dict(Counter(f"{life.status.phase}: {life.status.reason}" for life in lives)),
+    }
+
+
+def _changed_after(witness: Witness, trial: Trial, namespace: str, name: str, at: int, field: str) -> bool:
+    states = witness.states[f"{trial.watched}/{namespace}/{name}"]
+    levels = {body["spec"][field] for body in states if int(body["metadata"]["resourceVersion"]) >= at}
+    return len(levels) > 1
+
+
+async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+    """Let others write."""
+    wanted = 6 if quick else 100
+    found = {name: await _against(arena, TRIALS[name], wanted, seed) for seed, name in enumerate(_PATHS)}
+    return {"clockSpeed": SPEED, **found, "holds": not any(each["overwrites"] for each in found.values())}
