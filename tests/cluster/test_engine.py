@@ -3,6 +3,7 @@
 The load is past its limit from the start, so that every case would act at once: what holds it back is what is tested.
 """
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLeve
 from forestall.api.meta import Condition, Resource, condition
 from forestall.demo.cluster import RunningCluster
 from forestall.engine import Engine, Settings
-from forestall.ports import Answer, QueryFailure, Sample
+from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
 from forestall.registry import WATCHED, Registry
 
 API = "forestall.dev/v1alpha1"
@@ -32,12 +33,18 @@ class Script:
     """Implements the `Metrics` port: what each indicator answers, by its name."""
 
     says: dict[str, Callable[[float], Answer | QueryFailure]] = field(default_factory=dict)
+    past: dict[str, Callable[[float], float]] = field(default_factory=dict)
 
     async def instant(self, source, queries, at):
         return {query.key: self.says.get(query.key[1], one(0.0))(at) for query in queries}
 
     async def range(self, source, queries, start, end, step):
-        return {query.key: () for query in queries}
+        times = tuple(start + n * step for n in range(int((end - start) / step) + 1))
+        return {query.key: self._past(query.key[1], times) for query in queries}
+
+    def _past(self, name, times):
+        past = self.past.get(name)
+        return () if past is None else (RangeSeries((), times, tuple(map(past, times))),)
 
 
 @dataclass
@@ -422,3 +429,55 @@ async def test_a_storm_is_not_answered_by_actions(world):
         assert world.replicas == 6
     finally:
         world.control.kubectl("delete", "guardrail", guardrail)
+
+
+async def test_every_rung_is_tried_once_and_then_the_ladder_is_exhausted(world):
+    rungs = [
+        {"indicators": ["sli"], "evict": {}},
+        {"restart": {}},
+        {"indicators": ["load"], "scale": {"maxReplicas": 4}},
+    ]
+    world.apply("RemediationPolicy", "early", {**POLICY, "actions": rungs, "verification": {"within": "20s"}})
+    for _ in range(100):
+        await world.cycle()
+        if world.decision == "LadderExhausted":
+            break
+        await asyncio.sleep(0.1)  # the cluster's own controllers take their time
+    assert world.decision == "LadderExhausted", world.slo.status.decisions
+    done = {one.spec.intent.action.name: one for one in world.remediations}
+    assert done.keys() == {"Restart", "Scale"}, "the rung for another cause is passed over"
+    assert (done["Restart"].status.phase, done["Restart"].status.reason) == ("Failed", "NotHelped")
+    assert done["Scale"].status.phase == "RollingBack"
+    assert world.replicas == 4, "capacity is not taken away while the risk lasts"
+    await world.cycle(3)
+    assert len(world.remediations) == 2
+
+
+async def test_a_rung_can_be_for_the_sli_itself(world):
+    world.script.says |= {"load": one(0.0), "sli": one(1.0)}
+    rungs = [{"indicators": ["load"], **SCALE}, {"indicators": ["sli"], "restart": {}}]
+    world.apply("RemediationPolicy", "early", {**POLICY, "actions": rungs})
+    await world.cycle(2)
+    (remediation,) = world.remediations
+    assert (remediation.spec.intent.evidence.indicator, remediation.spec.intent.action.name) == ("sli", "Restart")
+
+
+async def test_a_restart_waits_for_the_quiet_hour_that_comes_before_the_breach(world):
+    def leak(at: float) -> float:
+        return 60 + (at - START) / 75  # at its limit in 50 minutes
+
+    def traffic(at: float) -> float:
+        return 10.0 if 600 <= (at - START) % 86400 < 2400 else 100.0
+
+    world.script.says["load"] = lambda at: one(leak(at))(at)
+    world.script.past |= {"load": leak, "traffic": traffic}
+    leaking = [{"name": "load", "query": "sum(load)", "limit": 100, "horizon": "1h", "trend": "Saturation"}]
+    world.apply("ServiceLevelObjective", "checkout", {**world.spec(), "leadingIndicators": leaking})
+    policy = {**POLICY, "actions": [{"restart": {}}], "deadline": "10m", "approvalExpiry": "10m"}
+    world.apply("RemediationPolicy", "early", policy)
+    await world.cycle(3)
+    assert world.decision == "WaitingForQuiet", world.slo.status.decisions
+    assert world.remediations == []
+    world.apply("RemediationPolicy", "early", {**policy, "actions": [{"restart": {"timing": "Now"}}]})
+    await world.cycle(2)
+    assert len(world.remediations) == 1

@@ -90,6 +90,10 @@ class ScaleAction(Model):
 class RestartAction(Model):
     """Restart the target by a rolling update, as `kubectl rollout restart` does."""
 
+    timing: Literal["Quiet", "Now"] = "Quiet"
+    """Quiet: at the quietest moment, by the traffic of the past days, that leaves the policy's whole `deadline` before
+    the breach. Now: at once."""
+
 
 class RollbackAction(Model):
     """Roll the target back to its previous revision, as `kubectl rollout undo` does, where the risk began soon after a

@@ -14,3 +14,8 @@ def seconds(text: str | None) -> float | None:
         return datetime.fromisoformat(text).timestamp() if text else None
     except ValueError:
         return None
+
+
+def clock(at: float) -> str:
+    """Return `at` (s) as people read it, to the minute and in UTC, such as `2026-01-31 03:15 UTC`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

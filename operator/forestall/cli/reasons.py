@@ -79,6 +79,10 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The CronJob runs by its own schedule, and is no runbook.", "Set `suspend: true` in the CronJob."
     ),
     "RolloutUnknown": Reason("The target was changed a moment ago, and its newest revision is not known yet."),
+    "WaitingForQuiet": Reason(
+        "The breach is far enough away to restart the target when there is less traffic; the message says when.",
+        "To restart at once, set `restart.timing: Now`.",
+    ),
     "NotScalable": Reason(
         "The target has no replicas to scale.", "Choose a target with a /scale subresource, or another action."
     ),

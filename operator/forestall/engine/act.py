@@ -20,6 +20,7 @@ from forestall.engine.scene import Scene
 from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.targets import Found, Targets
+from forestall.engine.traffic import PastTraffic
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
 
@@ -83,12 +84,15 @@ class Proposal:
 class Decider:
     """Asks plan and guards for every objective and policy. Writes nothing."""
 
-    def __init__(self, cluster: Cluster, targets: Targets, survey: Survey, brake: Brake, lookout: Lookout) -> None:
+    def __init__(
+        self, cluster: Cluster, targets: Targets, survey: Survey, brake: Brake, lookout: Lookout, traffic: PastTraffic
+    ) -> None:
         self._cluster = cluster
         self._targets = targets
         self._survey = survey
         self._brake = brake
         self._lookout = lookout
+        self._traffic = traffic
         self._since: dict[tuple[str, str], float] = {}  # when each trigger was first met without a break
 
     async def decide(self, scene: Scene, case: Case, now: float) -> tuple[Decision, Proposal | None]:
@@ -145,7 +149,16 @@ class Decider:
         if isinstance(chosen, Hold):
             return chosen
         context = await self._context(scene, case, chosen.act.action, cause, chosen.target, found, now)
-        return check(context) or chosen
+        return check(context) or await self._too_busy(chosen, now) or chosen
+
+    async def _too_busy(self, proposal: Proposal, now: float) -> Hold | None:
+        """Return until when a restart waits for a quieter moment; None where there is none in time, or it must not."""
+        case, act = proposal.case, proposal.act
+        restart = case.policy.spec.actions[act.rung].restart
+        if restart is None or restart.timing != "Quiet":
+            return None
+        hold = await self._traffic.too_busy(case.slo, proposal.cause, case.policy.spec.deadline, now)
+        return hold and Hold(hold.reason, f"{act.message}; {hold.message}")
 
     async def _choose(
         self, scene: Scene, case: Case, cause: Signal, found: Found, situation: Situation

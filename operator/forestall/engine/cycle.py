@@ -35,6 +35,7 @@ from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.sweep import Sweep
 from forestall.engine.targets import Found, Targets
+from forestall.engine.traffic import PastTraffic
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable
 from forestall.journal import Journal, draft_of, reap
@@ -89,7 +90,10 @@ class Engine:
         self._targets = Targets(cluster, settings.interval, settings.concurrency)
         self._brake = Brake(registry)
         self._survey = Survey(cluster)
-        self._decider = Decider(cluster, self._targets, self._survey, self._brake, Lookout(cluster, registry))
+        self._traffic = PastTraffic(metrics, registry)
+        self._decider = Decider(
+            cluster, self._targets, self._survey, self._brake, Lookout(cluster, registry), self._traffic
+        )
         outbox = Outbox(notifier or Nobody())
         telling = Notify(outbox)
         self._journal = Journal(cluster, {**ACTIONS, telling.name: telling}, self._brake)
@@ -152,6 +156,7 @@ class Engine:
         )
         settled = dict(zip(found, results, strict=True))
         self._decider.forget(found.keys())
+        self._traffic.retain(found.keys())
         self._episodes = {uid: episode for uid, episode in self._episodes.items() if uid in found}
         ended = await self._advance(scene, settled, now)
         await self._publisher.publish(settled, now)

@@ -17,6 +17,8 @@ LONG = "sli:long"
 """The error ratio over the long window of the fast burn."""
 WHOLE = "sli:window"
 """The error ratio over the objective's whole window."""
+TRAFFIC = "traffic"
+"""How many events there are a second, good or bad."""
 _SLI_HORIZON = 20
 """How many intervals ahead a burn matters where no leading indicator says it."""
 _LEAST_RATE = 4
@@ -102,6 +104,25 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
         whole=ratio(WHOLE, slo.spec.window.seconds),
         every=min(max(windows.long, interval), _SLOWEST_BUDGET),
     )
+
+
+def traffic_query(slo: ServiceLevelObjective, source: MetricSource, window: float) -> Query | None:
+    """Return the query for the traffic of `slo` over `window` s; None where its indicator does not count events.
+
+    Raises:
+        InvalidQuery: one of its texts is not the PromQL that its place asks for.
+    """
+    over, indicator = exact_duration(math.ceil(window)), slo.spec.indicator
+    if indicator.ratio is not None:
+        expr = promql.traffic_of_counter(indicator.ratio.total, window=over)
+    elif indicator.latency is not None:
+        native = indicator.latency.type == "Native"
+        expr = promql.traffic_of_histogram(indicator.latency.histogram, native=native, window=over)
+    else:
+        return None
+    label = source.spec.enforce_label
+    text = promql.enforce_label(expr, label, slo.namespace) if label else expr
+    return Query((slo.uid, TRAFFIC), text, max_series=1)
 
 
 def _error_ratio(indicator: Indicator, window: float, resolution: float) -> str:

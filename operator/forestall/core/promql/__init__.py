@@ -10,6 +10,8 @@ from forestall.core.promql.indicators import (
     error_ratio_of_histogram,
     error_ratio_of_query,
     error_ratio_of_threshold,
+    traffic_of_counter,
+    traffic_of_histogram,
 )
 from forestall.core.promql.packing import MARKER, Prepared, freshness_question, pack, prepare
 from forestall.core.promql.syntax import check_query, check_selector, quote
@@ -30,4 +32,6 @@ __all__ = [
     "pack",
     "prepare",
     "quote",
+    "traffic_of_counter",
+    "traffic_of_histogram",
 ]

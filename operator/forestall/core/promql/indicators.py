@@ -69,6 +69,31 @@ def error_ratio_of_histogram(histogram: str, threshold: float, *, native: bool, 
     return f"clamp(1 - sum(rate({below})) / (sum(rate({count})) > 0), 0, 1)"
 
 
+def traffic_of_counter(total: str, *, window: str) -> str:
+    """Return the events a second that the counter `total`, a series selector, counts.
+
+    Raises:
+        InvalidQuery: it is not a plain series selector.
+        InvalidDuration: `window` is not a duration.
+    """
+    parse_duration(window)
+    return f"sum(rate({_range(total, window)}))"
+
+
+def traffic_of_histogram(histogram: str, *, native: bool, window: str) -> str:
+    """Return the observations a second of a histogram, written as for its error ratio.
+
+    Raises:
+        InvalidQuery: `histogram` is not a plain series selector, or does not name the histogram.
+        InvalidDuration: `window` is not a duration.
+    """
+    parse_duration(window)
+    tree = selector(histogram)
+    if native:
+        return f"histogram_count(sum(rate({render_selector(tree, window=window)})))"
+    return f"sum(rate({render_selector(tree, name=f'{_histogram_name(tree)}_count', window=window)}))"
+
+
 def error_ratio_of_threshold(query: str, operator: str, value: float, *, window: str, resolution: str) -> str:
     """Return the share of time that `query` was on the bad side of `value`, looked at every `resolution`.
 
