@@ -17,7 +17,7 @@ _SERIES = 6
 """Series of an objective that are drawn: those that were most often close to their limit."""
 _MOMENTS = 4
 """Moments of an objective that are drawn."""
-_STYLE = (
+STYLE = (
     PALETTE
     + SHAPES
     + """
@@ -60,7 +60,7 @@ def page(judgement: Judgement) -> str:
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><title>forestall backtest</title>'
-        f"<style>{_STYLE}</style></head><body><h1>Would forestall have helped?</h1>"
+        f"<style>{STYLE}</style></head><body><h1>Would forestall have helped?</h1>"
         f'<p class="soft">{html.escape(intro)}</p>{_tiles(total)}<p>{html.escape(_sentence(total))}</p>'
         + "".join(whole)
         + "".join(_case(case, judgement) for case in judgement.cases)

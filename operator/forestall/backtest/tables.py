@@ -71,7 +71,7 @@ def _wide(path: Path, time: str, names: Sequence[str], rows: Iterable[_Row]) -> 
         raise InvalidInput(f"{path}: there is no column beside `{time}`: add one for each indicator")
     points: dict[str, dict[float, float]] = {name: {} for name in names}
     for row in rows:
-        at = _moment(row.cells[time], row.where)
+        at = moment_of(row.cells[time], row.where)
         for name in names:
             value = _number(row.cells[name], name, row.where)
             if value is not None:
@@ -88,7 +88,7 @@ def _long(path: Path, time: str, names: Sequence[str], rows: Iterable[_Row]) -> 
     labels = [name for name in names if name not in (VALUE, OBJECTIVE, INDICATOR)]
     points: dict[tuple[str, str], dict[Labels, dict[float, float]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        at = _moment(row.cells[time], row.where)
+        at = moment_of(row.cells[time], row.where)
         value = _number(row.cells[VALUE], VALUE, row.where)
         if value is None:
             continue
@@ -162,7 +162,7 @@ def _unreadable(path: Path, error: Exception) -> InvalidInput:
     return InvalidInput(f"{path} can't be read: {words}")
 
 
-def _moment(cell: Any, where: str) -> float:
+def moment_of(cell: Any, where: str) -> float:
     """Return a time in seconds since the epoch."""
     if isinstance(cell, datetime):
         return cell.replace(tzinfo=cell.tzinfo or UTC).timestamp()

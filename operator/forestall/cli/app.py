@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "pause": ("pauses", "Stop everything, in the cluster or a part of it, for a while."),
     "resume": ("pauses", "End a pause."),
     "backtest": ("backtest", "Say from recorded history whether forestall would have helped."),
+    "simulate": ("simulate", "Say on a modelled service what forestall would have saved."),
     "crds": ("crds", "Print the CustomResourceDefinitions."),
     "demo": ("demo", "Show on a local control plane what forestall does."),
     "run": ("run", "Run the operator."),

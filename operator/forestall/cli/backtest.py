@@ -54,7 +54,7 @@ def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | N
     return found
 
 
-def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+def duration_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     if value is None:
         return None
     try:
@@ -66,7 +66,7 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float
     return seconds
 
 
-def _headers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def headers_option(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     headers = {}
     for value in values:
         name, colon, text = value.partition(":")
@@ -76,7 +76,7 @@ def _headers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
     return headers
 
 
-def _writable(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+def writable_option(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
     if value is not None and not os.access(value.parent, os.W_OK):
         raise click.BadParameter(f"the folder {value.parent} does not exist, or can't be written to.")
     return value
@@ -96,18 +96,18 @@ _NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--prometheus", "url", help="The URL of a Prometheus that has what was measured.")
 @click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus.")
 @click.option("--ca-file", type=_FILE, help="A certificate authority (PEM) for --prometheus.")
-@click.option("--header", "headers", multiple=True, callback=_headers, help="NAME:VALUE, sent to --prometheus.")
+@click.option("--header", "headers", multiple=True, callback=headers_option, help="NAME:VALUE, sent to --prometheus.")
 @click.option("--from", "start", callback=_time, metavar="TIME", help="The first moment to judge.")
 @click.option("--to", "end", callback=_time, metavar="TIME", help="The last moment.")
-@click.option("--last", callback=_duration, metavar="DURATION", help="So much before --to; 7d with --prometheus.")
-@click.option("--learn", callback=_duration, metavar="DURATION", help="So much before --from to learn from.")
-@click.option("--step", callback=_duration, metavar="DURATION", help="From one cycle to the next.")
-@click.option("--lead-time", callback=_duration, metavar="DURATION", help="How long an action takes to help.")
+@click.option("--last", callback=duration_option, metavar="DURATION", help="So much before --to; 7d with --prometheus.")
+@click.option("--learn", callback=duration_option, metavar="DURATION", help="So much before --from to learn from.")
+@click.option("--step", callback=duration_option, metavar="DURATION", help="From one cycle to the next.")
+@click.option("--lead-time", callback=duration_option, metavar="DURATION", help="How long an action takes to help.")
 @click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True, help="Size of each workload.")
-@click.option("--html", "report", type=_NEW_FILE, callback=_writable, help="Write the report here.")
+@click.option("--html", "report", type=_NEW_FILE, callback=writable_option, help="Write the report here.")
 @click.option("-o", "--output", "form", type=click.Choice(["json"]), help="For programs.")
 @click.option("--at", callback=_time, metavar="TIME", help="Only show the forecasts of this moment.")
-@click.option("--svg", type=_NEW_FILE, callback=_writable, help="With --at: draw the most probable breach here.")
+@click.option("--svg", type=_NEW_FILE, callback=writable_option, help="With --at: draw the most probable breach here.")
 @options.kubeconfig
 @options.context
 @options.debug
@@ -142,7 +142,7 @@ async def _backtest(state: State, chosen: dict[str, Any]) -> None:
     found, namespace = await _found(state, chosen)
     names = ("start", "end", "last", "learn", "step", "at")
     wish = prepare.Wish(namespace, **{name: chosen[name] for name in names})
-    with _progress() as bar:
+    with progress() as bar:
         prepared = await _prepared(state, chosen, found, wish, bar)
         steps = bar.add_task("replaying", total=prepared.span.steps)
         records = await replay(
@@ -162,7 +162,7 @@ async def _backtest(state: State, chosen: dict[str, Any]) -> None:
     if not judgement.cases:
         raise InvalidInput(f"there is nothing to judge: {'; '.join(judgement.unseen)}")
     if chosen["report"]:
-        _write(chosen["report"], page(judgement))
+        write(chosen["report"], page(judgement))
     if chosen["form"] == "json":
         click.echo(json.dumps(data(judgement), indent=2, ensure_ascii=False))
     else:
@@ -222,7 +222,7 @@ def _content(path: Path | None) -> str | None:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
+def progress() -> Iterator[Progress]:
     """Show how far it is, on a terminal."""
     bar = Progress(
         TextColumn("{task.description}"),
@@ -237,7 +237,7 @@ def _progress() -> Iterator[Progress]:
         yield bar
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Write a whole file, or none."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     part = Path(name)
@@ -259,7 +259,7 @@ def _show_moment(moments: list[Any], svg: Path | None) -> None:
             "no series of the objectives has a forecast at this moment: there is no fresh data, or no past"
         )
     if svg is not None:
-        _write(svg, standalone(draw_moment(moments[0])))
+        write(svg, standalone(draw_moment(moments[0])))
         click.echo(f"drawn: {svg}")
         return
     out = console()

@@ -1,6 +1,6 @@
 """A run: services, their traffic, who scales them, and what came of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,6 +53,8 @@ class Outcome:
     remediations: list[Remediation] = field(default_factory=list)
     restarts: list[tuple[float, int]] = field(default_factory=list)
     """When (s after the beginning) which service was restarted."""
+    changes: Mapping[int, int] = field(default_factory=dict)
+    """How often the operator changed each service."""
 
 
 async def run(
@@ -84,7 +86,7 @@ async def run(
     if operator is None:
         return Outcome(state.record)
     restarts = [(at - epoch, service) for at, service in operator.cluster.restarts]
-    return Outcome(state.record, operator.cluster.remediations, restarts)
+    return Outcome(state.record, operator.cluster.remediations, restarts, operator.cluster.changes)
 
 
 def _state(services: Sequence[Service], step: float, epoch: float) -> State:

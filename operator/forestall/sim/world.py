@@ -3,6 +3,7 @@
 Every service has a namespace of its own, in which its Deployment and its HorizontalPodAutoscaler have the same name.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ class ModelCluster:
         self._version = 0
         self.restarts: list[tuple[float, int]] = []
         """When which service was restarted (s since the epoch)."""
+        self.changes: Counter[int] = Counter()
+        """How often the operator changed each service."""
 
     @property
     def remediations(self) -> list[Remediation]:
@@ -71,6 +74,7 @@ class ModelCluster:
         """See the port."""
         service = self._service(ref)
         self._check(self._state.scales.versions[service], resource_version, ref)
+        self.changes[service] += 1
         self._state.scales.set_replicas(service, replicas)
         return await self.read_scale(ref)
 
@@ -79,11 +83,13 @@ class ModelCluster:
         service, scales = self._service(ref), self._state.scales
         if ref.kind == AUTOSCALER[1]:
             self._check(scales.floors[service], resource_version, ref)
+            self.changes[service] += 1
             scales.set_least(service, int(patch["spec"]["minReplicas"]))
             return self._autoscaler(ref.namespace)
         self._check(scales.versions[service], resource_version, ref)
         annotations = patch["spec"]["template"]["metadata"]["annotations"]
         if self._restarted.get(service) != annotations[RESTARTED_BY]:
+            self.changes[service] += 1
             self._restarted[service] = annotations[RESTARTED_BY]
             self._state.fleet.roll_out(service)
             self.restarts.append((self._state.now, service))

@@ -1,0 +1,207 @@
+"""`forestall simulate`: what would it have saved? The same engine, on a modelled service with real traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from forestall.backtest import objects
+from forestall.cli import options
+from forestall.cli.backtest import duration_option, headers_option, progress, writable_option, write
+from forestall.cli.output import console, table
+from forestall.cli.wiring import PrometheusOptions
+from forestall.core.duration import format_duration
+from forestall.errors import InvalidInput, MetricsError
+from forestall.ports import Query, QueryFailure, RangeSeries
+from forestall.sim import reading
+from forestall.sim.compare import Comparison, compare
+from forestall.sim.given import Given, given
+from forestall.sim.page import page, policy, verdict
+from forestall.sim.run import Service
+from forestall.sim.service import ServiceTerms
+
+if TYPE_CHECKING:
+    from forestall.cli.app import State
+    from forestall.ports import Metrics
+    from forestall.sim.traffic import Traffic
+
+_FILE = click.Path(path_type=Path)
+_NEW_FILE = click.Path(path_type=Path, dir_okay=False)
+_DAY: Final = 86400.0
+_FETCHED: Final = 8 * _DAY
+"""Seconds of a metric source that are read where nothing else is said."""
+
+
+@click.command
+@click.option("--traffic", "file", type=_FILE, help="CSV with the columns time and requests a second.")
+@click.option("--prometheus", "url", help="The URL of a Prometheus that has the traffic.")
+@click.option("--query", help="With --prometheus: a query for the requests a second, as one series.")
+@click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus.")
+@click.option("--ca-file", type=_FILE, help="A certificate authority (PEM) for --prometheus.")
+@click.option("--header", "headers", multiple=True, callback=headers_option, help="NAME:VALUE, for --prometheus.")
+@click.option("-f", "--filename", "files", type=_FILE, multiple=True, help="YAML with your objective and policy.")
+@click.option("--capacity", type=float, help="Requests a second that one replica answers in time.")
+@click.option("--start-up", callback=duration_option, metavar="DURATION", help="From asked for to serving; 1m.")
+@click.option("--warm-up", callback=duration_option, metavar="DURATION", help="After that, until it is at full speed.")
+@click.option("--hpa-target", type=click.FloatRange(0.05, 1.0), default=0.7, show_default=True, help="Of the HPA.")
+@click.option("--replicas", type=click.IntRange(min=1), help="At the beginning; what the first minute needs.")
+@click.option("--min", "least", type=click.IntRange(min=1), default=2, show_default=True, help="Replicas at least.")
+@click.option("--max", "most", type=click.IntRange(min=1), help="Replicas at most; twice what the peak needs.")
+@click.option("--objective", type=click.FloatRange(1, 100, min_open=True, max_open=True), help="In percent; 99.")
+@click.option("--last", callback=duration_option, metavar="DURATION", help="So much of the end is simulated.")
+@click.option("--interval", callback=duration_option, metavar="DURATION", help="From one cycle to the next; 30s.")
+@click.option("--html", "report", type=_NEW_FILE, callback=writable_option, help="Write the report here.")
+@click.option(
+    "-o", "--output", "form", type=click.Choice(["json", "policy"]), help="For programs; or the policy alone."
+)
+@options.namespace
+@options.debug
+@click.pass_obj
+def simulate(state: State, /, **chosen: Any) -> None:
+    """Say what forestall would have saved: bad minutes, error budget and replica-hours, on a modelled service.
+
+    The traffic comes from a file or a Prometheus. Its last part is simulated (--last; a third of it, at most two days),
+    what lies before is learned from. The service is scaled by nobody, by a HorizontalPodAutoscaler, and by forestall
+    under it, with the recommended policies and with yours (-f). Nothing is changed anywhere.
+
+    \b
+    Examples:
+      forestall simulate --traffic last-week.csv --capacity 25 --start-up 3m --html report.html
+      forestall simulate --traffic last-week.csv --start-up 3m -f objective-and-policy.yaml
+      forestall simulate --prometheus http://localhost:9090 --query 'sum(rate(requests_total[1m]))' --capacity 25
+    """
+    if bool(chosen["file"]) == bool(chosen["url"]):
+        raise click.UsageError("say where the traffic is, by --traffic or by --prometheus, not by both")
+    if bool(chosen["url"]) != bool(chosen["query"]):
+        raise click.UsageError("--prometheus and --query go together")
+    asyncio.run(_simulate(state, chosen))
+
+
+async def _simulate(state: State, chosen: dict[str, Any]) -> None:
+    interval = chosen["interval"] or 30.0
+    own = None
+    if chosen["files"]:
+        own = given(objects.from_files(chosen["files"]), chosen["namespace"] or "default", interval)
+    with progress() as bar:
+        if chosen["file"]:
+            whole, notes = reading.from_csv(chosen["file"])
+        else:
+            whole, notes = reading.from_series("the traffic", await _fetched(state, chosen))
+        service = _service(reading.split(whole, chosen["last"]), own, chosen)
+        objective = chosen["objective"] or (own.slo.spec.objective if own else 99.0)
+        task = bar.add_task("simulating", total=None)
+        found = await compare(
+            service,
+            objective,
+            chosen["hpa_target"],
+            own,
+            interval,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    notes = (*notes, *(own.notes if own else ()))
+    if found.limit is None:
+        notes = (*notes, "the limit is left out: it needs SciPy (pip install 'forestall[arena]')")
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if chosen["report"]:
+        write(chosen["report"], page(found, notes))
+    match chosen["form"]:
+        case "json":
+            click.echo(json.dumps(_data(found), indent=2))
+        case "policy":
+            click.echo(policy(found) or f"# {verdict(found)}")
+        case _:
+            _show(found, chosen["report"])
+
+
+def _service(traffic: Traffic, own: Given | None, chosen: dict[str, Any]) -> Service:
+    capacity = chosen["capacity"] if chosen["capacity"] is not None else own.per_replica if own else None
+    if capacity is None:
+        raise InvalidInput("how much does one replica carry? Give --capacity, in requests a second")
+    start_up = 60.0 if chosen["start_up"] is None else chosen["start_up"]
+    terms = ServiceTerms(capacity=capacity, start_up=start_up, warm_up=chosen["warm_up"] or 0.0)
+    needed = math.ceil(float(traffic.played.max()) / capacity / chosen["hpa_target"])
+    most = chosen["most"] or max(chosen["least"], own.most if own else 0, 2 * needed)
+    first = math.ceil(float(traffic.played[0]) / capacity / chosen["hpa_target"])
+    replicas = chosen["replicas"] or first
+    if most < chosen["least"]:
+        raise InvalidInput(f"--max {most} is below --min {chosen['least']}")
+    return Service(terms, traffic, min(max(chosen["least"], replicas), most), chosen["least"], most)
+
+
+async def _fetched(state: State, chosen: dict[str, Any]) -> tuple[RangeSeries, ...]:
+    """Return what the query gives for the last days, day by day."""
+    wanted = PrometheusOptions(
+        url=chosen["url"],
+        sources=("default",),
+        token=_content(chosen["token_file"]),
+        ca_pem=_content(chosen["ca_file"]),
+        headers=chosen["headers"],
+    )
+    end = math.floor(time.time() / 60) * 60.0
+    query = Query("traffic", chosen["query"])
+    points: dict[Any, dict[float, float]] = {}
+    async with state.wiring.prometheus(wanted) as metrics:
+        start = end - max(_FETCHED, 2 * (chosen["last"] or 0.0))
+        while start < end:
+            last = min(start + _DAY, end)
+            for one in await _part(metrics, query, start, last):
+                points.setdefault(one.labels, {}).update(zip(one.times, one.values, strict=True))
+            start = last
+    return tuple(RangeSeries(labels, tuple(some), tuple(some.values())) for labels, some in points.items())
+
+
+async def _part(metrics: Metrics, query: Query, start: float, end: float) -> tuple[RangeSeries, ...]:
+    answer = (await metrics.range("default", [query], start, end, 60.0))[query.key]
+    if isinstance(answer, QueryFailure):
+        raise MetricsError(answer.reason, answer.message)
+    return answer
+
+
+def _content(path: Path | None) -> str | None:
+    return None if path is None else path.read_text(encoding="utf-8")
+
+
+def _data(found: Comparison) -> dict[str, Any]:
+    return {
+        "traffic": found.service.traffic.name,
+        "minutes": found.service.traffic.minutes,
+        "objective": found.objective,
+        "service": asdict(found.service.terms) | {"least": found.service.least, "most": found.service.most},
+        "hpaTarget": found.target,
+        "limitReplicaHours": found.limit,
+        "contestants": [{"name": one.name, "actions": one.actions, **asdict(one.figures)} for one in found.contestants],
+        "recommended": found.best,
+        "policy": policy(found),
+    }
+
+
+def _show(found: Comparison, report: Path | None) -> None:
+    out, terms = console(), found.service.terms
+    click.echo(
+        f"{format_duration(found.service.traffic.minutes * 60.0)} of traffic, {terms.capacity:g} requests a second a "
+        f"replica, {format_duration(terms.start_up)} to start; a minute is bad with less than {found.objective:g} % "
+        "good\n"
+    )
+    head = ["", "BAD MINUTES", "BUDGET USED", "REPLICA-HOURS", "OF THE LIMIT", "MOST", "ACTIONS"]
+    rows = []
+    for one in found.contestants:
+        each = one.figures
+        share = "-" if not found.limit else f"{each.replica_hours / found.limit:.2f}"
+        cells = [one.name, f"{each.bad_minutes}", f"{each.budget_used:.0%}", f"{each.replica_hours:.1f}", share]
+        rows.append([*cells, f"{each.most_replicas}", f"{one.actions}"])
+    if found.limit:
+        rows.append(["the limit", "0", "0%", f"{found.limit:.1f}", "1.00", "-", "-"])
+    table(out, head, [[(cell, "") for cell in row] for row in rows])
+    click.echo(f"\n{verdict(found)}")
+    if found.best is not None:
+        click.echo("The policy: run it again with -o policy.")
+    if report is not None:
+        click.echo(f"Report: {report}")

@@ -1,0 +1,124 @@
+"""`forestall simulate`, from a file and from a Prometheus, with the recommended policies and with one's own."""
+
+import json
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+
+from forestall.api import API_VERSION, RemediationPolicy, ServiceLevelObjective
+from forestall.ports import RangeSeries
+
+START = 1_767_225_600
+RATES = [*[40.0] * 90, *np.linspace(40, 400, 25), *[400.0] * 20, *np.linspace(400, 40, 25), *[40.0] * 20]
+QUICK = ("--start-up", "5m", "--last", "2h", "--interval", "2m")
+
+
+@pytest.fixture
+def traffic(tmp_path):
+    path = tmp_path / "traffic.csv"
+    path.write_text("\n".join(["time,rate", *(f"{START + 60 * n},{rate}" for n, rate in enumerate(RATES))]))
+    return path
+
+
+@pytest.fixture
+def own(tmp_path):
+    """An objective with a memory indicator too, and a policy with a declared capacity."""
+    path = tmp_path / "own.yaml"
+    slo = {
+        "target": {"name": "shop"},
+        "indicator": {"raw": {"errorRatio": "errors:ratio$window"}},
+        "objective": 99.5,
+        "leadingIndicators": [
+            {"name": "load", "query": "load", "limit": 60, "horizon": "10m"},
+            {"name": "memory", "query": "memory", "limit": 0.9, "horizon": "1h", "trend": "Saturation"},
+        ],
+    }
+    scale = {"maxReplicas": 40, "capacity": {"type": "Declared", "perReplica": 20, "indicator": "load"}}
+    policy = {"when": {"probability": 0.5, "within": "6m"}, "actions": [{"scale": scale}]}
+    bodies = [("ServiceLevelObjective", slo), ("RemediationPolicy", policy)]
+    path.write_text(
+        yaml.safe_dump_all(
+            {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "shop"}, "spec": spec}
+            for kind, spec in bodies
+        )
+    )
+    return path
+
+
+def test_a_file_is_enough(program, traffic, tmp_path):
+    report = tmp_path / "report.html"
+    code, out, err = program("simulate", "--traffic", traffic, "--capacity", "20", "--html", report, *QUICK)
+    assert (code, program.access) == (0, [])
+    assert err in ("", "note: the limit is left out: it needs SciPy (pip install 'forestall[arena]')\n")
+    assert "no action" in out
+    assert "Recommended: HPA + forestall" in out
+    text = report.read_text()
+    assert text.startswith("<!DOCTYPE html>")
+    assert text.endswith("</html>\n")
+    assert text.count("<svg") == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "traffic.csv"]
+
+
+def test_ones_own_policy_is_simulated_beside_the_recommended_ones(program, traffic, own):
+    code, out, err = program("simulate", "--traffic", traffic, "-f", own, "-o", "json", *QUICK)
+    assert code == 0
+    assert "the model has no memory" in err
+    found = json.loads(out)
+    by_name = {one["name"]: one for one in found["contestants"]}
+    assert found["objective"] == 99.5
+    mine = by_name["HPA + forestall, your policy"]
+    assert mine["actions"] > 0
+    assert mine["bad_minutes"] <= by_name["HPA"]["bad_minutes"] <= by_name["no action"]["bad_minutes"]
+    slo, policy = yaml.safe_load_all(found["policy"])
+    ServiceLevelObjective.read({**slo, "metadata": {"name": "a", "namespace": "b"}})
+    assert RemediationPolicy.read({**policy, "metadata": {"name": "a", "namespace": "b"}}).spec.mode == "Observe"
+
+
+def test_the_traffic_may_come_from_a_prometheus(program):
+    end = int(time.time() // 60) * 60
+
+    async def answer(source, queries, start, stop, step):
+        times = [end - 60.0 * (len(RATES) - n) for n in range(len(RATES))]
+        inside = [(at, rate) for at, rate in zip(times, RATES, strict=True) if start <= at <= stop]
+        series = RangeSeries((), tuple(at for at, _ in inside), tuple(rate for _, rate in inside))
+        return {query.key: (series,) if inside else () for query in queries}
+
+    program.metrics = SimpleNamespace(range=answer)
+    where = ("--prometheus", "http://p", "--query", "sum(rate(x[1m]))")
+    code, out, _ = program("simulate", *where, "--capacity", "20", *QUICK)
+    assert code == 0
+    assert "2h of traffic" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--capacity", "0"), "capacity must be above zero"),
+        ((), "how much does one replica carry"),
+        (("--capacity", "20", "--start-up", "3h"), "longer than the 7200 s of traffic"),
+        (("--capacity", "20", "--last", "2d"), "at least an hour is needed"),
+        (("--capacity", "20", "--min", "9", "--max", "3"), "--max 3 is below --min 9"),
+    ],
+)
+def test_what_can_not_be_simulated_is_said_and_no_report_is_left(program, traffic, tmp_path, words, message):
+    report = tmp_path / "report.html"
+    code, out, err = program("simulate", "--traffic", traffic, *QUICK, "--html", report, *words)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert not report.exists()
+
+
+def test_a_bad_line_is_named(program, tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("time,rate\n1,2\n2,x\n")
+    code, _, err = program("simulate", "--traffic", path, "--capacity", "20")
+    assert code == 1
+    assert f"{path}, line 3: 'x' is not a number" in err
+
+
+@pytest.mark.parametrize("words", [(), ("--traffic", "x", "--prometheus", "y"), ("--prometheus", "y")])
+def test_where_the_traffic_is_must_be_said(program, words):
+    assert program("simulate", *words)[0] == 2
