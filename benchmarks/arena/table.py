@@ -1,0 +1,95 @@
+"""What the fronts say, as figures and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from benchmarks.arena.contest import ALONE, FLOOR, PEERS, Point
+from benchmarks.arena.fronts import Front, bad_at, front, hours_at
+
+HEAD = (
+    "ratio: bad minutes of forestall + HPA over those of the peer at equal replica-hours (median over the peer's "
+    "front);\nat N: replica-hours as a multiple of the limit with at most N bad minutes a day; above: peers whose "
+    "front lies below\n\n"
+    f"{'traffic':10} {'delay':>5}  {'ratio HPA':>9} {'KEDA':>6}  {'at 1: HPA':>9} {'ours':>5}  {'at 5: HPA':>9} "
+    f"{'ours':>5}  {'at 20: HPA':>10} {'ours':>5}  {'changes HPA':>11} {'ours':>5}  {'undone HPA':>10} {'ours':>5}  above"
+)
+LEVELS = (1.0, 5.0, 20.0)
+"""Bad minutes a day at which replica-hours are compared."""
+_CLOSE = 0.5
+"""Bad minutes a day that a front may lie above another one and still count as on it."""
+
+
+def results(points: Sequence[Point], limits: Mapping[tuple[str, float], float]) -> list[dict[str, Any]]:
+    """Return what is found for each traffic and start-up delay."""
+    return [_result(points, traffic, delay, hours) for (traffic, delay), hours in limits.items()]
+
+
+def _result(points: Sequence[Point], traffic: str, delay: float, least: float) -> dict[str, Any]:
+    here = [one for one in points if (one.traffic, one.start_up) == (traffic, delay)]
+    fronts = {
+        name: front((one.figures.replica_hours / least, one.figures.bad_a_day) for one in mine)
+        for name in (FLOOR, ALONE, *PEERS)
+        if (mine := [one for one in here if one.controller == name])
+    }
+    ours, theirs = fronts[FLOOR], fronts["HPA"]
+    return {
+        "traffic": traffic,
+        "startUp": delay,
+        "limitReplicaHours": least,
+        "atEqualHours": {name: _ratio(ours, one) for name, one in fronts.items() if name != FLOOR},
+        "atHpaPoints": [{"hours": hours, "hpa": bad, "ours": _finite(bad_at(ours, hours))} for hours, bad in theirs],
+        "hoursAtEqualBad": {
+            f"{level:g}": {name: _finite(hours_at(one, level)) for name, one in fronts.items()} for level in LEVELS
+        },
+        "above": {name: above for name, one in fronts.items() if name != FLOOR and (above := _above(ours, one)) > 0},
+        "changesADay": {
+            name: float(np.median([one.figures.changes_a_day for one in here if one.controller == name]))
+            for name in fronts
+        },
+        "undoneShare": {name: _undone([one for one in here if one.controller == name]) for name in fronts},
+        "fronts": fronts,
+    }
+
+
+def _ratio(ours: Front, other: Front) -> float | None:
+    """Return the median of bad minutes over the other's, at the other's own points where it has some; None without."""
+    ratios = [bad_at(ours, hours) / bad for hours, bad in other if bad >= 1.0 and np.isfinite(bad_at(ours, hours))]
+    return float(np.median(ratios)) if ratios else None
+
+
+def _above(ours: Front, other: Front) -> float:
+    """Return by how many bad minutes a day our front lies above the other at the worst of the other's points."""
+    worst = max((bad_at(ours, hours) - bad for hours, bad in other if hours >= ours[0][0]), default=0.0)
+    return float(worst) if worst > _CLOSE else 0.0
+
+
+def _undone(points: Sequence[Point]) -> float:
+    ups = sum(one.figures.ups + one.figures.downs for one in points)
+    return sum(one.figures.undone for one in points) / ups if ups else 0.0
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Return the lines of the table."""
+    for one in found:
+        hours = one["hoursAtEqualBad"]
+        parts = [f"{one['traffic']:10} {one['startUp']:5.0f}  {_by(one['atEqualHours']['HPA']):>9}"]
+        parts.append(f" {_by(one['atEqualHours']['KEDA']):>6}  ")
+        for level, width in ((1, 9), (5, 9), (20, 10)):
+            at = hours[f"{level}"]
+            parts.append(f"{_by(at['HPA']):>{width}} {_by(at[FLOOR]):>5}  ")
+        changes, undone = one["changesADay"], one["undoneShare"]
+        parts.append(f"{changes['HPA']:11.0f} {changes[FLOOR]:5.0f}  ")
+        parts.append(f"{undone['HPA']:10.1%} {undone[FLOOR]:5.1%}  ")
+        parts.append(", ".join(f"{name} {by:.1f}" for name, by in one["above"].items()) or "-")
+        yield "".join(parts)
+
+
+def _by(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
