@@ -48,10 +48,16 @@ class Cordon:
             body = await cluster.read(target)
         except NotFound as error:
             return await missing(cluster, target) or Hold("TargetGone", str(error))
-        cordoned = bool(body.get("spec", {}).get("unschedulable"))
-        ours = cordoned and is_owned(body, remediation.uid)
-        if cordoned and not ours:
-            return Hold("AlreadyCordoned", f"{title(target)} was cordoned by somebody else; it is left as it is")
+        holder = holder_of(body)
+        ours = holder == remediation.uid
+        if not ours and body.get("spec", {}).get("unschedulable"):
+            if holder is None:
+                return Hold("AlreadyCordoned", f"{title(target)} was cordoned by somebody else; it is left as it is")
+            # What did not help is taken over by the next rung: no more than one in the way may touch a node.
+            if any(step.done for step in remediation.status.steps):
+                return Hold(
+                    "TakenOver", f"{title(target)} is held by another remediation since; it is left to that one"
+                )
         return World(level=int(ours), subject=target, resource_version=body["metadata"]["resourceVersion"])
 
     def begin(self, remediation: Remediation, world: World) -> Move | Hold:
@@ -91,18 +97,20 @@ class Cordon:
         await cluster.patch(world.subject, patch, world.resource_version)
 
 
-def is_owned(node: Mapping[str, Any], uid: str) -> bool:
-    """Say whether a cordoned node was cordoned by the remediation with this UID, and by nobody since.
+def holder_of(node: Mapping[str, Any]) -> str | None:
+    """Return the UID of the remediation that cordoned the node, if nobody else has cordoned it since.
 
     Somebody who uncordons and cordons it again leaves the annotation, but takes over the field: then `managedFields`
     says that the one who wrote the annotation no longer manages `spec.unschedulable`.
     """
     metadata = node["metadata"]
-    if (metadata.get("annotations") or {}).get(CORDONED_BY) != uid:
-        return False
+    uid: str | None = (metadata.get("annotations") or {}).get(CORDONED_BY)
+    if uid is None or not (node.get("spec") or {}).get("unschedulable"):
+        return None
     managed = [entry.get("fieldsV1") or {} for entry in metadata.get("managedFields") or []]
     signed = [fields for fields in managed if f"f:{CORDONED_BY}" in _inner(fields, "f:metadata", "f:annotations")]
-    return not managed or any("f:unschedulable" in _inner(fields, "f:spec") for fields in signed)
+    ours = not managed or any("f:unschedulable" in _inner(fields, "f:spec") for fields in signed)
+    return uid if ours else None
 
 
 def _inner(fields: Mapping[str, Any], *path: str) -> Mapping[str, Any]:

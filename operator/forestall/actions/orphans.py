@@ -7,7 +7,7 @@ behind, too. Such a node is known by its annotation, and is given back like any 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from forestall.actions.cordon import CORDONED_BY, is_owned
+from forestall.actions.cordon import CORDONED_BY, holder_of
 from forestall.api.meta import API_VERSION
 from forestall.api.remediation import TERMINAL, ObjectRef, Remediation
 from forestall.errors import Conflict, NotFound
@@ -25,21 +25,14 @@ async def release_orphans(cluster: Cluster, nodes: Sequence[Body], live: Collect
     Raises:
         ClusterError: the cluster could not say, or refuses.
     """
-    left = [node for node in nodes if (holder := _holder(node)) is not None and holder not in live]
+    left = [node for node in nodes if (holder := holder_of(node)) is not None and holder not in live]
     if not left:
         return []
     found = await cluster.find(API_VERSION, Remediation.KIND)
     holding = {body["metadata"]["uid"] for body in found if (body.get("status") or {}).get("phase") not in TERMINAL}
     return [
-        str(node["metadata"]["name"]) for node in left if _holder(node) not in holding and await _free(cluster, node)
+        str(node["metadata"]["name"]) for node in left if holder_of(node) not in holding and await _free(cluster, node)
     ]
-
-
-def _holder(node: Body) -> str | None:
-    """Return the UID of the Remediation that cordoned the node; None where it is not cordoned, or not by one."""
-    uid: str | None = (node["metadata"].get("annotations") or {}).get(CORDONED_BY)
-    ours = uid is not None and (node.get("spec") or {}).get("unschedulable") and is_owned(node, uid)
-    return uid if ours else None
 
 
 async def _free(cluster: Cluster, node: Body) -> bool:

@@ -76,9 +76,9 @@ class Budget(Model):
 class NodeLimits(Model):
     """How far nodes may be taken out of service."""
 
-    max_cordoned: Annotated[int, Field(ge=0, le=1000)] = 1
+    max_cordoned: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many nodes may be out of service at once (unschedulable or not ready, for whatever reason), with the one that
-    the operator cordons or drains."""
+    the operator cordons or drains. 1 where no share is given either."""
     max_cordoned_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     """The same as a share of all nodes, in percent, rounded down; where both are given, both hold."""
 

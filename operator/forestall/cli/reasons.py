@@ -381,6 +381,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "The message names who applies it and how to give it up, as one does for an autoscaler.",
     ),
     "AmbiguousAutoscaler": Reason("Several HorizontalPodAutoscalers scale the workload.", "Keep one of them."),
+    "TakenOver": Reason("The next action of the ladder holds the node since; it is left to that one."),
     "AlreadyCordoned": Reason("Somebody else cordoned the node; it is left as it is."),
     "AlreadyDecided": Reason("This was decided in this stretch of risk already; it is not done twice."),
     "NotRecorded": Reason(

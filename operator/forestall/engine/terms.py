@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from forestall.actions import ACTIONS, verified
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
-from forestall.api.guardrail import Budget, GuardrailSpec, NodeLimits, StormBreaker, Window
+from forestall.api.guardrail import Budget, GuardrailSpec, StormBreaker, Window
 from forestall.api.remediation_policy import RemediationPolicySpec, Rung
 from forestall.api.times import seconds
 from forestall.core import windows
@@ -77,9 +77,10 @@ def most_cordoned(guardrails: Sequence[Guardrail], nodes: int) -> int:
     """Return how many of the `nodes` may be out of service at once: the strictest Guardrail counts; none without."""
     if not guardrails:
         return 0
-    limits = [one.spec.nodes for one in guardrails if one.spec.nodes is not None] or [NodeLimits()]
-    shares = [one.max_cordoned_percent for one in limits if one.max_cordoned_percent is not None]
-    return min([one.max_cordoned for one in limits] + [nodes * share // 100 for share in shares])
+    limits = [one.spec.nodes for one in guardrails if one.spec.nodes is not None]
+    numbers = [one.max_cordoned for one in limits if one.max_cordoned is not None]
+    shares = [nodes * one.max_cordoned_percent // 100 for one in limits if one.max_cordoned_percent is not None]
+    return min(numbers + shares, default=1)
 
 
 def surroundings(

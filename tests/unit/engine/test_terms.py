@@ -42,6 +42,11 @@ def test_a_share_of_the_nodes_is_rounded_down_and_the_number_holds_too(make_guar
     assert terms.most_cordoned([guardrail], nodes) == most
 
 
+def test_a_share_alone_is_not_held_back_by_the_number_that_nobody_gave(make_guardrail):
+    assert terms.most_cordoned([make_guardrail(nodes={"maxCordonedPercent": 10})], 100) == 10
+    assert terms.most_cordoned([make_guardrail(nodes={})], 100) == 1
+
+
 def test_budgets_are_read_from_the_journal(make_guardrail, make_remediation):
     guardrail = make_guardrail(budget={"actions": 2, "per": "1h"}, namespaceBudget={"actions": 1, "per": "1h"})
     cluster, elsewhere = terms.buckets([guardrail], [make_remediation()], "other")

@@ -229,3 +229,25 @@ async def test_a_drained_node_that_does_not_recover_is_given_back_at_the_deadlin
     await run.cycle(1800)
     after = await run.cycle()
     assert (after.status.phase, is_cordoned(world)) == ("RolledBack", False)
+
+
+async def test_a_drain_takes_over_the_node_that_a_cordon_held_without_helping(run, world):
+    held = await run.open(target=NODE, action={"cordon": {"healthyFor": "1m"}}, **{"from": None, "to": None})
+    await run.cycle()
+    after = await run.cycle(400)
+    assert after.status.reason == "NotHelped"
+    drain = await run.open(**DRAIN, rung=1)
+
+    async def advance(life, **outlook):
+        return await run.journal.advance(life, run.foresee(sampled_at=run.now, **outlook), run.guard, run.now)
+
+    for _ in range(2):
+        run.now += 10
+        drain = await advance(drain)
+    assert (drain.status.phase, node(world)["metadata"]["annotations"][CORDONED_BY]) == ("Verifying", drain.uid)
+    held = await advance(held)
+    assert (held.status.phase, held.status.reason, is_cordoned(world)) == ("Aborted", "TakenOver", True)
+    for _ in range(4):
+        run.now += 30
+        drain = await advance(drain, probability=0.1)
+    assert (drain.status.phase, is_cordoned(world)) == ("Succeeded", False)
