@@ -111,6 +111,8 @@ def create(cluster: KwokCluster, namespace: str, body: Body) -> None:
 
 
 PATCHES: list[tuple[str, object, str]] = [
+    ("target.name", "../secrets/a", "not the name of an object of this namespace"),
+    ("target.apiVersion", "apps/v1/namespaces/other", "not an API version: write group and version"),
     ("field", "/spec/replicas", "a size is changed by the action scale"),
     ("type", "Boolean", "neither true nor false, as `type` asks for"),
     ("value", 5, "must be of type string"),

@@ -81,6 +81,14 @@ ObjectName = Annotated[
         max_length=253,
     ),
 ]
+ApiVersion = Annotated[
+    str,
+    worded(
+        r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?v[0-9]+((alpha|beta)[0-9]+)?$",
+        "not an API version: write group and version, such as apps/v1",
+        max_length=253,
+    ),
+]
 LabelName = Annotated[
     str,
     worded(

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from forestall.api.meta import Between, Duration, Model, rule, rules
+from forestall.api.meta import ApiVersion, Between, Duration, Model, ObjectName, rule, rules
 
 _ROOTS = r"^/(spec|data|metadata/annotations)/"
 _GROUPS = (
@@ -117,13 +117,13 @@ _LIMITS = (
 class PatchTarget(Model):
     """One object in the policy's namespace."""
 
-    api_version: Annotated[str, Field(max_length=128)]
+    api_version: ApiVersion
     """The object's API version, such as v1 or networking.k8s.io/v1."""
     kind: Annotated[str, Field(max_length=63)]
     """The object's kind, such as Ingress."""
     resource: Annotated[str, Field(min_length=1, max_length=63)]
     """The kind as rights name it, such as ingresses: the policy's author must hold the right to patch it."""
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: ObjectName
     """The object's name."""
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from forestall.api.meta import (
     VALIDATIONS,
+    ApiVersion,
     Between,
     Conditions,
     DnsLabel,
@@ -39,14 +40,7 @@ Query = Annotated[str, Field(min_length=1, max_length=4096)]
 class TargetRef(Model):
     """The workload that the objective is about, in the objective's own namespace."""
 
-    api_version: Annotated[
-        str,
-        worded(
-            r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?v[0-9]+((alpha|beta)[0-9]+)?$",
-            "not an API version: write group and version, such as apps/v1",
-            max_length=253,
-        ),
-    ] = "apps/v1"
+    api_version: ApiVersion = "apps/v1"
     """The workload's API version."""
     kind: Annotated[str, Field(min_length=1, max_length=63)] = "Deployment"
     """The workload's kind: Deployment, StatefulSet, DaemonSet, or any kind with a /scale subresource."""

@@ -138,6 +138,7 @@ _BOUNDS = re.compile(r"^must be from (\S+) to (\S+)$")
 _TEXT = st.sampled_from(["a", "x-1", "größer", "two words", "line\nline", '"quoted"', "{{", "0"])
 _WORDED = {
     "not a name": ["a", "0-a"],
+    "not the name of an object": ["a", "0-a.b"],
     "not a Prometheus label": ["pod", "_1"],
     "not a series selector": ["up", 'x{a=~"b|c"}', '{__name__="up"}', " a:b \n{} "],
     "not a base URL": ["http://a:1/b", "https://a"],
