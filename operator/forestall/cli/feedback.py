@@ -11,10 +11,9 @@ from forestall.api.remediation import Feedback
 from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
 from forestall.cli.objects import find, read
+from forestall.journal import lockouts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from forestall.cli.wiring import Session
 
 Verdict = Literal["Helpful", "Unhelpful", "FalseAlarm"]
@@ -58,10 +57,10 @@ async def unlock(session: Session, *, policy: str, namespace: str | None, commen
     place = namespace or session.namespace
     body = RemediationPolicy.read(await read(session.cluster, RemediationPolicy.KIND, place, policy))
     bodies = await find(session.cluster, Remediation.KIND, place)
-    locking = _locking(body, [remediations.understood(each) for each in bodies])
-    if not locking:
+    found = lockouts.locking(body, [remediations.understood(each) for each in bodies])
+    if not found:
         click.echo(f"remediationpolicy.forestall.dev/{policy} is not locked")
-    for each in locking:
+    for each in found:
         await _say(session, place, each.name, "Unhelpful", comment)
         click.echo(f"remediation.forestall.dev/{each.name} unhelpful: {remediations.deed(each)}")
 
@@ -78,18 +77,3 @@ async def _say(session: Session, namespace: str, name: str, verdict: Verdict, co
         return {"feedback": said.dump()}
 
     return await remediations.amend(session.cluster, namespace, name, change, refused)
-
-
-def _locking(policy: RemediationPolicy, found: Sequence[Remediation]) -> list[Remediation]:
-    """Return the remediations that keep the policy from acting: for each objective the last one, if it did not help."""
-    last: dict[str, Remediation] = {}
-    for each in sorted((one for one in found if one.ended), key=lambda one: one.status.ended or ""):
-        if each.spec.intent.policy.uid == policy.uid and each.spec.intent.action.notify is None:
-            last[each.spec.intent.objective.uid] = each
-    return [
-        each
-        for each in last.values()
-        if each.status.phase in ("RolledBack", "Failed")
-        and each.spec.feedback is None
-        and each.spec.intent.policy_generation == policy.metadata.generation
-    ]

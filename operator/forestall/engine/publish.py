@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -35,6 +35,7 @@ from forestall.engine.outbox import Outbox
 from forestall.engine.report import Findings, cause_of, settle, status_of, weight
 from forestall.engine.settings import Settings
 from forestall.errors import ClusterError, NotFound
+from forestall.journal.lockouts import locking
 from forestall.ports import Cluster, Event
 from forestall.registry import Registry
 
@@ -165,7 +166,7 @@ class Publisher:
                 reason = one.reason if one.verdict == "Hold" else one.verdict
                 await self._record(Event(about, kind, reason, f"{one.policy}: {one.message}", one.action))
 
-    async def _policy(self, policy: RemediationPolicy, found: Iterable[Findings], now: float) -> None:
+    async def _policy(self, policy: RemediationPolicy, found: Sequence[Findings], now: float) -> None:
         selected = sum(policy.spec.objectives.matches(each.slo.metadata.labels) for each in found)
         active = sum(
             not one.ended and one.spec.intent.policy.uid == policy.uid
@@ -176,7 +177,22 @@ class Publisher:
             if selected
             else _ready("False", "SelectsNothing", "no objective in this namespace has the labels of spec.objectives")
         )
-        await self._settle(policy, policy.status, [ready], now, objectives=selected, active=active)
+        locked = self._locked(policy, found)
+        await self._settle(policy, policy.status, [ready, locked], now, objectives=selected, active=active)
+
+    def _locked(self, policy: RemediationPolicy, found: Iterable[Findings]) -> Condition:
+        """Return whether a person must look before it acts again for some objective."""
+        # In the episode in which it did not help, the rest of the ladder is still open.
+        open_episodes = {(each.slo.uid, each.episode.number) for each in found if each.episode.since}
+        names = [
+            one.spec.intent.objective.name
+            for one in locking(policy, self._registry.all(Remediation, policy.namespace))
+            if (one.spec.intent.objective.uid, one.spec.intent.episode) not in open_episodes
+        ]
+        if not names:
+            return Condition(type="Locked", status="False", reason="Free", message="nothing keeps it from acting")
+        words = f"its last remediation for {', '.join(sorted(names))} did not help, and nobody has looked at it since"
+        return Condition(type="Locked", status="True", reason="Locked", message=words)
 
     async def _source(self, source: MetricSource, found: Mapping[str, Findings], now: float) -> None:
         users = [each for each in found.values() if each.slo.spec.source == source.name]

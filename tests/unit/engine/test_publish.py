@@ -1,4 +1,4 @@
-"""How often statuses are written where there are many."""
+"""How often statuses are written where there are many, and what they say."""
 
 from typing import cast
 
@@ -6,6 +6,7 @@ import pytest
 
 from forestall.actions.notify import Nobody
 from forestall.api import ServiceLevelObjective
+from forestall.api.service_level_objective import Episode
 from forestall.core.risk import Risk, State
 from forestall.engine.outbox import Outbox
 from forestall.engine.publish import Publisher
@@ -22,9 +23,11 @@ class Written:
 
     def __init__(self):
         self.names = []
+        self.statuses = {}
 
     async def apply_status(self, ref, status):
         self.names.append(ref.name)
+        self.statuses[ref.name] = status
         return {}
 
     async def record(self, event):
@@ -113,3 +116,36 @@ async def test_an_objective_that_was_mended_has_a_status_again(cluster, slo):
     assert isinstance(mended, ServiceLevelObjective)
     await publisher.publish({mended.uid: Findings(mended, Risk(State.HEALTHY, 0.1, None))}, 1030.0)
     assert len(cluster.take()) == 1
+
+
+@pytest.mark.parametrize(
+    ("episode", "locked"),
+    [
+        (Episode(number=1, since="1970-01-01T00:01:00Z"), "False"),  # the rest of the ladder is still open
+        (Episode(number=1), "True"),
+        (Episode(number=2, since="1970-01-01T00:01:00Z"), "True"),
+    ],
+)
+async def test_a_policy_says_that_a_person_must_look(cluster, slo, make_policy, make_remediation, episode, locked):
+    registry = Registry()
+    for version, one in enumerate((make_policy(), make_remediation("Failed")), 1):
+        body = one.dump()
+        body["metadata"]["resourceVersion"] = str(version)
+        assert not isinstance(registry.put(one.KIND, body), Invalid)
+    publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL), Outbox(Nobody()))
+    found = Findings(slo=slo, risk=Risk(State.HEALTHY, 0.1, None), episode=episode)
+    await publisher.publish({slo.uid: found}, 1000.0)
+    (condition,) = [each for each in cluster.statuses["early"]["conditions"] if each["type"] == "Locked"]
+    assert condition["status"] == locked
+    assert ("its last remediation for checkout did not help" in condition["message"]) == (locked == "True")
+
+
+async def test_a_pause_says_whether_it_is_in_force(cluster):
+    registry = Registry()
+    metadata = {"name": "all", "namespace": "shop", "uid": "p", "resourceVersion": "1"}
+    registry.put("Pause", {"metadata": metadata, "spec": {"until": "1970-01-01T00:20:00Z"}})
+    publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL), Outbox(Nobody()))
+    for now, reason in ((1000.0, "InForce"), (1200.0, "Expired")):
+        await publisher.publish({}, now)
+        (condition,) = cluster.statuses["all"]["conditions"]
+        assert condition["reason"] == reason
