@@ -420,3 +420,19 @@ async def test_nodes_are_listed_once_a_cycle_and_only_when_it_matters(world):
     await world.cycle(5)
     assert world.phase == "Verifying"
     assert world.cluster.listed["Node"] == 0, "what is held needs no guard"
+
+
+async def test_a_node_is_drained_when_cordoning_it_did_not_help(world):
+    world.allow()
+    world.run_pods(3)
+    node = world.busiest()
+    check = {"within": "20s"}
+    world.watch("node", {"cordon": {"healthyFor": "30s"}}, DRAIN, verification=check)
+    await world.until(lambda: len(world.remediations) == 2 and world.phase == "Verifying", **{node: 300.0})
+    first, second = world.remediations
+    assert (first.spec.intent.action.name, second.spec.intent.action.name) == ("Cordon", "Drain")
+    assert world.node(node)["metadata"]["annotations"][CORDONED_BY] == second.uid
+    assert world.pods(node) == []
+    await world.until(lambda: world.phase == "Succeeded", **{node: 0.0})
+    assert (world.remediations[0].status.phase, world.remediations[0].status.reason) == ("Aborted", "TakenOver")
+    assert world.cordoned() == set()
