@@ -28,8 +28,11 @@ OPERATOR = "forestall-system"
 ACCOUNT = "forestall"
 _CHART = Path(__file__).resolve().parents[2] / "charts" / "forestall"
 _RIGHTS = ("workloads.clusterWide", "workloads.rollback", "workloads.jobs", "nodes.enabled", "nodes.drain")
-_POOLS = [{"apiGroups": ["example.com"], "resources": ["pools", "pools/scale"], "verbs": ["get", "patch"]}]
-_EXTRA = f"--set-json=workloads.extraRules={json.dumps(_POOLS)}"
+_OTHERS = [
+    {"apiGroups": ["example.com"], "resources": ["pools", "pools/scale"], "verbs": ["get", "patch"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]},
+]
+_EXTRA = f"--set-json=workloads.extraRules={json.dumps(_OTHERS)}"
 _VALUES = ("--set=replicas=0", _EXTRA, *(f"--set={right}=true" for right in _RIGHTS))
 
 

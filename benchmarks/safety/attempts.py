@@ -44,6 +44,15 @@ def slo(name: str = "mine", **spec: Any) -> Body:
 SCALE: Body = {"scale": {"maxReplicas": 3}}
 RESTART: Body = {"restart": {}}
 CORDON: Body = {"cordon": {}}
+DRAIN: Body = {"drain": {}}
+
+
+def patch(kind: str, resource: str, field: str = "/data/x", api_version: str = "v1", value: str = "y") -> Body:
+    """Return a rung that patches an object called `x`."""
+    target = {"apiVersion": api_version, "kind": kind, "resource": resource, "name": "x"}
+    return {"patch": {"target": target, "field": field, "value": value}}
+
+
 _REF: Body = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x"}
 _INTENT: Body = {
     "policy": _REF,
@@ -91,6 +100,7 @@ NODE_ACTIONS = [
     for more, actions in (("", ()), (" after it scales", (SCALE,)))
     if not (user == "planner" and actions)
 ] + [
+    _create("admin", "admin writes a policy that drains", _VAP, policy(DRAIN), _NODES),
     _patch("editor", "editor adds a cordon to a policy", _VAP, "rempol policy", {"spec": {"actions": [CORDON]}}),
     _run("admin", "admin cordons a node by hand", "RBAC", "cordon", "node-1"),
     _patch(
@@ -104,6 +114,16 @@ NODE_ACTIONS = [
 OWN_RIGHTS = [
     _create("planner", "planner, who may not scale, has it scaled", _VAP, policy(SCALE), "needs an author"),
     _create("planner", "planner, who may not restart, has it restarted", _VAP, policy(RESTART), "needs an author"),
+    _create("planner", "planner has a rollout undone", _VAP, policy({"rollback": {}}), "needs an author"),
+    _create("planner", "planner has a pod evicted", _VAP, policy({"evict": {}}), "needs an author"),
+    _create("planner", "planner has a Job run", _VAP, policy({"job": {"cronJob": "x"}}), "needs an author"),
+    _create("planner", "planner has a ConfigMap patched", _VAP, policy(patch("ConfigMap", "configmaps"))),
+    _create(
+        "planner",
+        "planner names a right that they hold for another kind",
+        _VAP,
+        policy(patch("ConfigMap", "remediationpolicies")),
+    ),
     _create("planner", "planner hides behind an approval", _VAP, policy(SCALE, mode="Approve"), "needs an author"),
     _patch("planner", "planner edits somebody else's policy", _VAP, "rempol policy", {"spec": {"cooldown": "0s"}}),
     _create(
@@ -128,6 +148,28 @@ OWN_RIGHTS = [
         "RBAC",
         *("create", "clusterrolebinding", "mine", "--clusterrole=forestall-nodes", "--user=admin"),
     ),
+]
+_ROLES = "rbac.authorization.k8s.io/v1"
+_POD = "/spec/template/spec"
+NEVER_PATCHED = [
+    _create("admin", f"admin has {what} patched", "schema", policy(rung))
+    for what, rung in (
+        ("a Secret", patch("Secret", "secrets")),
+        ("a ServiceAccount", patch("ServiceAccount", "serviceaccounts", "/metadata/annotations/x")),
+        ("a Node", patch("Node", "nodes", "/spec/unschedulable")),
+        ("a Role", patch("Role", "roles", "/metadata/annotations/x", _ROLES)),
+        ("a RoleBinding's subjects", patch("RoleBinding", "rolebindings", "/subjects/x", _ROLES)),
+        ("a Guardrail", patch("Guardrail", "guardrails", "/spec/paused", API)),
+        ("a PodDisruptionBudget", patch("PodDisruptionBudget", "poddisruptionbudgets", "/spec/x", "policy/v1")),
+        ("an image", patch("Deployment", "deployments", f"{_POD}/containers/name=x/image", "apps/v1")),
+        ("a command", patch("Deployment", "deployments", f"{_POD}/containers/name=x/command", "apps/v1")),
+        ("a ServiceAccount's name", patch("Deployment", "deployments", f"{_POD}/serviceAccountName", "apps/v1")),
+        ("host's network", patch("Deployment", "deployments", f"{_POD}/hostNetwork", "apps/v1")),
+        ("an owner", patch("ConfigMap", "configmaps", "/metadata/ownerReferences")),
+        ("a finalizer", patch("ConfigMap", "configmaps", "/metadata/finalizers")),
+        ("a signature", patch("ConfigMap", "configmaps", "/metadata/annotations/forestall.dev~1patched-by")),
+        ("a size past the bounds of scale", patch("Deployment", "deployments", "/spec/replicas", "apps/v1")),
+    )
 ]
 OTHER_NAMESPACES = [
     _create("admin", "admin writes an objective in another namespace", "RBAC", slo(), "", OTHER),
@@ -221,6 +263,19 @@ SOURCES = [
     _patch("admin", "admin redirects a metric source", "RBAC", "metricsource default", {"spec": {"url": "http://x"}}),
     _patch("admin", "admin opens a guardrail", "RBAC", "grail guardrail", {"spec": {"paused": False}}),
     _create("admin", "admin adds a guardrail", "RBAC", document("Guardrail", "mine", {})),
+    _create(
+        "admin",
+        "admin adds a channel to be told by",
+        "RBAC",
+        document("NotificationChannel", "mine", {"type": "Webhook", "url": "http://169.254.169.254"}),
+    ),
+    _create(
+        "editor",
+        "editor pauses in another's name",
+        _VAP,
+        document("Pause", "mine", {"by": "admin"}),
+        "your own user name",
+    ),
     _create("editor", "editor names an address as a source", "schema", slo(source="http://169.254.169.254/")),
     _run(
         "admin", "admin reads a source's credentials", "RBAC", "get", "secret", "prometheus", "-n", OPERATOR, dry=False
@@ -252,6 +307,7 @@ IDENTITY = [
 ATTEMPTS: dict[str, list[Attempt]] = {
     "node actions": NODE_ACTIONS,
     "rights that one lacks": OWN_RIGHTS,
+    "what is never patched": NEVER_PATCHED,
     "other namespaces": OTHER_NAMESPACES,
     "forged Remediations": FORGED_REMEDIATIONS,
     "forged status": FORGED_STATUS,

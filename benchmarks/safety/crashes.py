@@ -26,12 +26,12 @@ from forestall.adapters.kubernetes import Access
 from forestall.api import Remediation
 from forestall.api.times import seconds, stamp
 
-SPEED = 6
-"""How much faster the clock runs than the wall's: 2.5 s are left for what may still be under way, and not 15."""
+SPEED = 10
+"""How much faster the clock runs than the wall's: 1.5 s are left for what may still be under way, and not 15."""
 DEADLINE = 180.0
 LATE = 60.0
 TARGETS = 24
-AT_ONCE = 2
+AT_ONCE = 3
 """Actions that are tried at the same time."""
 MOST_ROUNDS = 12
 _MOODS = ("calms",) * 7 + ("lasts",) * 2 + ("blind",)

@@ -98,8 +98,12 @@ class Court:
 
     async def in_force(self) -> None:
         """Wait until roles and admission policies, which take effect a moment after they were written, do so."""
-        probes = [ATTEMPTS["rights that one lacks"][0], ATTEMPTS["approvals"][1], ATTEMPTS["forged status"][2]]
-        probes += [ATTEMPTS["rights that one lacks"][4], ATTEMPTS["forged Remediations"][8]]
+        probes = [_named("planner, who may not scale, has it scaled"), _named("editor approves")]
+        probes += [_named("root forges the status of fslo slo"), _named("editor pauses in another's name")]
+        probes += [
+            _named("editor has a kind scaled that editors may not scale"),
+            _named("editor relabels a Remediation"),
+        ]
 
         async def refused() -> bool:
             found = [await asyncio.to_thread(self.attempt, probe) for probe in probes]
@@ -107,6 +111,10 @@ class Court:
 
         with contextlib.suppress(TimeoutError):  # then the table tells which one is not
             await until(refused, _WAIT_S, "the admission policies are in force")
+
+
+def _named(what: str) -> Attempt:
+    return next(one for attempts in ATTEMPTS.values() for one in attempts if one.what == what)
 
 
 def _refuser(done: subprocess.CompletedProcess[str]) -> Refuser | None:

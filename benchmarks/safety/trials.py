@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.safety.witness import Witness
 
 from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.patch import PATCHED_BY
 from forestall.actions.restart import RESTARTED_BY
 from forestall.actions.rollback import ROLLED_BACK_BY
 from forestall.api import Remediation
@@ -58,6 +59,7 @@ _PLACES = {
     "Node": ("/api/v1", "nodes"),
     "Pod": ("/api/v1", "pods"),
     "Job": ("/apis/batch/v1", "jobs"),
+    "ConfigMap": ("/api/v1", "configmaps"),
 }
 
 
@@ -94,7 +96,7 @@ def _workloads(
         names = _deploy(cluster, namespace, count, replicas)
         if autoscaled:
             cluster.apply(*map(autoscaler, names), namespace=namespace)
-        return [Target(reference(cluster, "Deployment", name, namespace), numbers or {}) for name in names]
+        return [Target(ref, numbers or {}) for ref in _references(cluster, "Deployment", names, namespace)]
 
     return targets
 
@@ -105,13 +107,12 @@ def _deploy(cluster: KwokCluster, namespace: str, count: int, replicas: int, **c
     there = cluster.kubectl("get", "deployments", "-n", namespace, "-o", "name").stdout.split()
     if len(there) < count:
         cluster.apply(*(deployment(name, replicas, **change) for name in names), namespace=namespace)
-    _complete(cluster, namespace, names)
+    _complete(cluster, namespace)
     return names
 
 
-def _complete(cluster: KwokCluster, namespace: str, names: Sequence[str]) -> None:
-    for name in names:
-        cluster.kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s", "-n", namespace, timeout_s=70)
+def _complete(cluster: KwokCluster, namespace: str) -> None:
+    cluster.kubectl("rollout", "status", "deployment", "--timeout=100s", "-n", namespace, timeout_s=110)
 
 
 # Levels that are signatures: the UID of the Remediation.
@@ -141,14 +142,11 @@ def _revised(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     revisions = {each["metadata"]["name"]: _revision(each) for each in listed}
     if fresh := [name for name in names if revisions[name] < 2]:
         cluster.apply(*(deployment(name, 1, image="example.com/main:2") for name in fresh), namespace=namespace)
-        _complete(cluster, namespace, names)
+        _complete(cluster, namespace)
         revisions = {each["metadata"]["name"]: _revision(each) for each in _list(cluster, "deployments", namespace)}
     return [
-        Target(
-            reference(cluster, "Deployment", name, namespace),
-            {"from": revisions[name], "to": revisions[name] - 1},
-        )
-        for name in names
+        Target(ref, {"from": revisions[ref["name"]], "to": revisions[ref["name"]] - 1})
+        for ref in _references(cluster, "Deployment", names, namespace)
     ]
 
 
@@ -164,15 +162,17 @@ def _nodes(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     names = [f"{namespace}-{number}" for number in range(1, count + 1)]
     there = {each["metadata"]["name"] for each in _list(cluster, "nodes", namespace)}
     model = cluster.get("node", "node-1")
+    missing = []
     for name in names:
         if name not in there:
             labels = {**model["metadata"]["labels"], "kubernetes.io/hostname": name, "trial": namespace}
             metadata = {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}
             spec = {"taints": [{"key": "trial", "value": namespace, "effect": "NoSchedule"}]}
             size = {key: model["status"][key] for key in ("capacity", "allocatable")}
-            node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec, "status": size}
-            cluster.kubectl("create", "-f", "-", stdin=json.dumps(node))
-    return [Target(reference(cluster, "Node", name, ""), {}) for name in names]
+            missing.append({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec, "status": size})
+    if missing:
+        cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": missing}))
+    return [Target(ref, {}) for ref in _references(cluster, "Node", names, "default")]
 
 
 def _cordoned(witness: Witness, namespace: str) -> Effects:
@@ -208,7 +208,7 @@ def _pods(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     for pod in _list(cluster, "pods", namespace):
         if not pod["metadata"].get("deletionTimestamp"):
             chosen[pod["metadata"]["labels"]["app"]] = pod["metadata"]["name"]
-    return [Target(reference(cluster, "Pod", name, namespace), {}) for name in chosen.values()]
+    return [Target(ref, {}) for ref in _references(cluster, "Pod", list(chosen.values()), namespace)]
 
 
 def _evicted(witness: Witness, namespace: str) -> Effects:
@@ -226,7 +226,7 @@ def _with_runbook(cluster: KwokCluster, namespace: str, count: int) -> list[Targ
     body = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "runbook"}, "spec": spec}
     cluster.apply(body, namespace=namespace)
     names = _deploy(cluster, namespace, count, 1)
-    return [Target(reference(cluster, "Deployment", name, namespace), {}) for name in names]
+    return [Target(ref, {}) for ref in _references(cluster, "Deployment", names, namespace)]
 
 
 def _jobs(witness: Witness, namespace: str) -> Effects:
@@ -237,6 +237,41 @@ def _jobs(witness: Witness, namespace: str) -> Effects:
         for body in {each["metadata"]["uid"]: each for each in witness.states[key]}.values()
         for owner in body["metadata"]["ownerReferences"]
     )
+
+
+# One field.
+
+
+def _flags(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
+    """Return ConfigMaps with a flag, each with the action that turns it off."""
+    names = [f"flags-{number}" for number in range(1, count + 1)]
+    there = {each["metadata"]["name"] for each in _list(cluster, "configmaps", namespace)}
+    fresh: list[Body] = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"flag": "on"}}
+        for name in names
+        if name not in there
+    ]
+    if fresh:
+        stdin = json.dumps({"apiVersion": "v1", "kind": "List", "items": fresh})
+        cluster.kubectl("create", "-n", namespace, "-f", "-", stdin=stdin)
+    place = {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps"}
+    terms = {"field": "/data/flag", "value": "off", "stabilizationWindow": "30s", "holdAtMost": "1m"}
+    return [
+        Target(ref, {"action": {"patch": {**terms, "target": {**place, "name": ref["name"]}}}})
+        for ref in _references(cluster, "ConfigMap", names, namespace)
+    ]
+
+
+def _flagged(witness: Witness, namespace: str) -> Effects:
+    found: Effects = Counter()
+    for key in _keys(witness, "ConfigMap", namespace):
+        for before, after in itertools.pairwise(witness.changes(key, _flag)):
+            found[after[1] or before[1], int(before[0]), int(after[0])] += 1
+    return found
+
+
+def _flag(body: Body) -> tuple[bool, str]:
+    return body["data"].get("flag") == "off", str((body["metadata"].get("annotations") or {}).get(PATCHED_BY, ""))
 
 
 _SCALE: Body = {"scale": {"maxReplicas": 6, "stabilizationWindow": "30s", "holdAtMost": "1m"}}
@@ -261,6 +296,7 @@ TRIALS = {
         Trial("evict", {"evict": {}}, "Pod", _pods, _evicted, _target),
         Trial("cordon", {"cordon": _HEALTHY}, "Node", _nodes, _cordoned, _uid),
         Trial("drain", {"drain": _HEALTHY}, "Node", _busy_nodes, _cordoned, _uid),
+        Trial("patch", {}, "ConfigMap", _flags, _flagged, _uid),
         Trial("job", {"job": {"cronJob": "runbook"}}, "Job", _with_runbook, _jobs, _uid),
     )
 }
@@ -287,16 +323,19 @@ def autoscaler(name: str) -> Body:
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
 
 
-def reference(cluster: KwokCluster, kind: str, name: str, namespace: str) -> Body:
-    """Return a reference to an object, with its UID."""
-    body = cluster.get(kind, name, namespace)
-    return {
-        "apiVersion": body["apiVersion"],
-        "kind": kind,
-        "namespace": body["metadata"].get("namespace", ""),
-        "name": name,
-        "uid": body["metadata"]["uid"],
-    }
+def _references(cluster: KwokCluster, kind: str, names: Sequence[str], namespace: str) -> list[Body]:
+    """Return references to objects, with their UIDs."""
+    listed = {each["metadata"]["name"]: each for each in _list(cluster, kind.lower(), namespace)}
+    return [
+        {
+            "apiVersion": listed[name]["apiVersion"],
+            "kind": kind,
+            "namespace": listed[name]["metadata"].get("namespace", ""),
+            "name": name,
+            "uid": listed[name]["metadata"]["uid"],
+        }
+        for name in names
+    ]
 
 
 def _list(cluster: KwokCluster, plural: str, namespace: str) -> list[Body]:
