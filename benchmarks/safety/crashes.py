@@ -245,9 +245,10 @@ async def measure(arena: Arena, *, quick: bool, trials: Sequence[str] = tuple(TR
     async def one(name: str, way: str, seed: int) -> Tally:
         async with at_once:
             crashes = Crashes(arena, TRIALS[name], seed)
-            return await (crashes.kill if way == "killed" else crashes.lose)(wanted, targets)
+            tally = await (crashes.kill if way == "killed" else crashes.lose)(wanted, targets)
+        print(f"{way} {name}: {json.dumps(tally.as_json())}", file=sys.stderr, flush=True)
+        return tally
 
-    # Nodes are everybody's: two trials of one action would meet on them.
     tallies: dict[str, dict[str, Tally]] = {}
     for way in ("killed", "answersLost"):
         found = await asyncio.gather(*(one(name, way, seed) for seed, name in enumerate(trials)))
