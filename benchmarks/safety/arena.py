@@ -90,12 +90,13 @@ class Operator:
     async def until_ready(self, seconds: float = 90.0) -> None:
         """Wait until it has read everything and has finished a cycle."""
         try:
-            await until(lambda: asyncio.to_thread(self._ready), seconds, "an operator is ready")
+            await until(lambda: asyncio.to_thread(self.ready), seconds, "an operator is ready")
         except TimeoutError:
             print(self.last_words(), file=sys.stderr)
             raise
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Whether it has read everything and has finished a cycle."""
         try:
             text = requests.get(f"{self._url}/metrics", timeout=2).text
             return requests.get(f"{self._url}/readyz", timeout=2).ok and "forestall_cycle_seconds_count 0.0" not in text

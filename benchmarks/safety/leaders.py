@@ -1,12 +1,13 @@
 """Changes of the leader: sent home, killed, or stopped and woken when another leads. Who writes, and how soon?
 
-Two operators run, each behind a proxy that keeps its writes. At each change a workload comes to be at risk just after
+Three operators run, each behind a proxy that keeps its writes. At each change a workload comes to be at risk just after
 the leader was struck, so that its successor has something to do.
 """
 
 import asyncio
 import json
 import signal
+import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -23,6 +24,8 @@ from forestall.adapters.kubernetes import Access
 How = Literal["terminated", "killed", "stopped"]
 WITHIN_S = 30.0
 INTERVAL = "30s"
+LONGEST_S = 780.0
+"""No further change is begun after so long; the figures tell how many there were."""
 _LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR}/leases/forestall"
 _NAMESPACE = "leaders"
 _POLICY: Body = {
@@ -33,7 +36,7 @@ _POLICY: Body = {
 
 @dataclass
 class Seat:
-    """One of the two places for an operator; processes come and go."""
+    """One of the places for an operator; processes come and go."""
 
     name: str
     proxy: Proxy
@@ -67,7 +70,7 @@ class Tally:
 
 
 class Leaders:
-    """Two operators, and what is done to them."""
+    """The operators, and what is done to them."""
 
     def __init__(self, arena: Arena, signals: Signals) -> None:
         self._arena = arena
@@ -81,7 +84,7 @@ class Leaders:
         async with AsyncExitStack() as stack:
             self._seats = [
                 await self._seat(name, await stack.enter_async_context(Proxy(login.server, login.ca_path).serve()))
-                for name in ("one", "two")
+                for name in ("one", "two", "three")
             ]
             for seat in self._seats:
                 await seat.operator.until_ready()
@@ -92,11 +95,14 @@ class Leaders:
             access = await Access.find(str(self._arena.cluster.kubeconfig))
             self._witness = await stack.enter_async_context(Witness(access, *paths).watching())
             try:
+                began = time.monotonic()
                 for number in range(changes):
                     hows: tuple[How, ...] = ("stopped", "killed", "terminated")
                     await self._change(number, hows[number % 3])
+                    if time.monotonic() - began > LONGEST_S:
+                        break
                 await self._witness.settle()
-                return self._figures(changes)
+                return self._figures()
             finally:
                 for seat in self._seats:
                     seat.operator.process.send_signal(signal.SIGCONT)
@@ -117,7 +123,8 @@ class Leaders:
         self._arena.cluster.apply(*deployments, policy, *map(watched, apps), namespace=_NAMESPACE)
 
     async def _change(self, number: int, how: How) -> None:
-        old, new = sorted(self._seats, key=Seat.leads_since, reverse=True)
+        old, *others = sorted(self._seats, key=Seat.leads_since, reverse=True)
+        await until(lambda: any_ready(others), 90, "another stands by")
         app = f"app-{number}"
         # Past its limit just before the strike: the old leader is between two cycles, and will not see it.
         self._signals.set("load", app, 150.0)
@@ -132,7 +139,7 @@ class Leaders:
             self._tally.never += 1
             raise
         self._tally.waits[how].append(time.time() - struck)
-        first = next(call for call in new.effective(struck))
+        first = min((call for seat in others for call in seat.effective(struck)), key=lambda call: call.at)
         if how == "stopped":
             woken = time.time()
             old.operator.process.send_signal(signal.SIGCONT)
@@ -142,15 +149,15 @@ class Leaders:
         await asyncio.to_thread(old.operator.stop)
         old.born += 1
         old.operator = self._arena.operate(f"{old.name}-{old.born}", self._kubeconfigs[old.name], INTERVAL)
-        await old.operator.until_ready()
+        print(f"{number + 1}: {how}, {self._tally.waits[how][-1]:.1f} s", file=sys.stderr, flush=True)
 
     def _acted(self, app: str) -> bool:
         seen = self._witness.changes(f"Deployment/{_NAMESPACE}/{app}", lambda body: body["spec"]["replicas"])
         return bool(seen[-1] > 1)
 
-    def _figures(self, changes: int) -> dict[str, Any]:
+    def _figures(self) -> dict[str, Any]:
         tally, twice = self._tally, 0
-        for number in range(changes):
+        for number in range(tally.how.total()):
             key = f"Deployment/{_NAMESPACE}/app-{number}"
             twice += len(self._witness.changes(key, lambda body: body["spec"]["replicas"])) - 2
         lives = Counter(
@@ -171,6 +178,11 @@ class Leaders:
             and max(slowest.values()) <= WITHIN_S
             and all(count == 1 for count in lives.values()),
         }
+
+
+async def any_ready(seats: list[Seat]) -> bool:
+    """Say whether one of the operators has read everything and has finished a cycle."""
+    return any([await asyncio.to_thread(seat.operator.ready) for seat in seats])
 
 
 def objective(app: str, source: str = "default") -> Body:
