@@ -3,7 +3,8 @@
 An action changes one number of the world, its *level*: the replicas of a workload (or the floor of its autoscaler), or
 0 and 1 for what is either done or not. The journal writes `from` and `to` down before `write` is called, so that
 whoever reads the journal after a crash can tell from the level alone whether the change was made. All decisions are
-pure functions of what was seen; only `look` and `write` speak to the cluster.
+pure functions of what was seen; only `aim`, `look` and `write` speak to the cluster, and `proceed` of an action that
+needs many writes: each of those must be safe to repeat, because none of them is written down before it is made.
 """
 
 from collections.abc import Mapping, Sequence
