@@ -12,6 +12,7 @@ import pytest
 
 from forestall.actions import Outlook
 from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.patch import PATCHED_BY
 from forestall.api import Remediation
 from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
@@ -166,7 +167,7 @@ class World:
         body: dict[str, Any] = _merged(self._checked(ref, version), patch)
         self.before_write(patch)
         self.writes.append((ref.kind, patch))
-        if ref.kind == "Node":
+        if ref.kind in ("Node", "ConfigMap"):
             _own(body)
         self.objects[ref.kind, ref.namespace, ref.name] = self._stamped(body)
         return body
@@ -200,14 +201,17 @@ class World:
         return {**body, "metadata": {**body["metadata"], "resourceVersion": str(self._version)}}
 
 
-def _own(node: dict[str, Any]) -> None:
+def _own(body: dict[str, Any]) -> None:
     """Remember the operator as the manager of what it wrote."""
     fields: dict[str, Any] = {}
-    if CORDONED_BY in node["metadata"].get("annotations", {}):
-        fields["f:metadata"] = {"f:annotations": {f"f:{CORDONED_BY}": {}}}
-    if node["spec"].get("unschedulable"):
+    signatures = {CORDONED_BY, PATCHED_BY} & body["metadata"].get("annotations", {}).keys()
+    if signatures:
+        fields["f:metadata"] = {"f:annotations": {f"f:{signature}": {} for signature in signatures}}
+    if body.get("spec", {}).get("unschedulable"):
         fields["f:spec"] = {"f:unschedulable": {}}
-    node["metadata"]["managedFields"] = [{"manager": "forestall", "fieldsV1": fields}]
+    if PATCHED_BY in signatures:
+        fields["f:data"] = {"f:flag": {}}
+    body["metadata"]["managedFields"] = [{"manager": "forestall", "fieldsV1": fields}]
 
 
 def _attempt(effect: Callable[[], Any]) -> None:
@@ -274,6 +278,7 @@ def world() -> World:
     complete = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
     world.put("Deployment", "shop", "checkout", "d-1", spec={"replicas": 3, "template": template}, status=complete)
     world.put("Node", "", "n1", "n-1", spec={}, status={})
+    world.put("ConfigMap", "shop", "flags", "m-1", data={"flag": "on"})
     for number in (1, 2):
         name, uid = f"checkout-{number}", f"c-{number}"
         owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout", "uid": "rs-1", "controller": True}

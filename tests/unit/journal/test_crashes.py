@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 
 from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.patch import PATCHED_BY
 from forestall.actions.restart import RESTARTED_BY
 from forestall.api.times import stamp
 from forestall.journal import Journal
@@ -29,17 +30,31 @@ MOST = 9
 LIFE = 200
 NODE = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"}
 POD = {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "checkout-1", "uid": "c-1"}
+FLAGS = {"apiVersion": "v1", "kind": "ConfigMap", "name": "flags"}
+PATCH = {
+    "target": {**FLAGS, "resource": "configmaps"},
+    "field": "/data/flag",
+    "value": "off",
+    "stabilizationWindow": "10s",
+}
 INTENTS: dict[str, dict[str, Any]] = {
     "Scale": {
         "from": FOUND,
         "action": {"scale": {"maxReplicas": MOST, "holdAtMost": "10m", "stabilizationWindow": "10s"}},
     },
     "Restart": {"action": {"restart": {}}, "from": None, "to": None},
+    "Patch": {
+        "target": {**FLAGS, "namespace": "shop", "uid": "m-1"},
+        "action": {"patch": {**PATCH, "holdAtMost": "10m"}},
+        "from": None,
+        "to": None,
+    },
     "Evict": {"target": POD, "action": {"evict": {}}, "from": None, "to": None},
     "Cordon": {"target": NODE, "action": {"cordon": {"healthyFor": "10s"}}, "from": None, "to": None},
     "Drain": {"target": NODE, "action": {"drain": {"healthyFor": "10s"}}, "from": None, "to": None},
 }
 NODES = ("Cordon", "Drain")
+GIVEN_BACK = (*NODES, "Patch")
 FATES = st.sampled_from([None, None, None, None, "refused", "lost", "late"])
 
 
@@ -107,7 +122,7 @@ class Crashes(RuleBasedStateMachine):
             assert patch["spec"]["replicas"] == step.to
             assert FOUND <= step.to <= MOST
         else:
-            assert sum(kind != "Pod" for kind, _ in self.world.writes) < (2 if self.kind in NODES else 1)
+            assert sum(kind != "Pod" for kind, _ in self.world.writes) < (2 if self.kind in GIVEN_BACK else 1)
 
     def check_eviction(self, pod):
         """What is evicted is what was found, once, and after that was written down."""
@@ -120,6 +135,9 @@ class Crashes(RuleBasedStateMachine):
         if self.kind in NODES:
             metadata = self.world.objects["Node", "", "n1"]["metadata"]
             return int(metadata.get("annotations", {}).get(CORDONED_BY) == self.remediation.uid)
+        if self.kind == "Patch":
+            metadata = self.world.objects["ConfigMap", "shop", "flags"]["metadata"]
+            return int(metadata.get("annotations", {}).get(PATCHED_BY) == self.remediation.uid)
         if self.kind == "Evict":
             return int(("Pod", "shop", "checkout-1") not in self.world.objects)
         spec = self.world.objects["Deployment", "shop", "checkout"]["spec"]
@@ -190,6 +208,10 @@ class Crashes(RuleBasedStateMachine):
             for entry in node["metadata"].get("managedFields", []):
                 entry["fieldsV1"].pop("f:spec", None)
             self.world.change("Node", "n1", {"spec": {"unschedulable": True}}, namespace="")
+        elif self.kind == "Patch":
+            for entry in self.world.objects["ConfigMap", "shop", "flags"]["metadata"].get("managedFields", []):
+                entry["fieldsV1"].pop("f:data", None)
+            self.world.change("ConfigMap", "flags", {"data": {"flag": "theirs"}})
         elif self.kind == "Scale":
             self.world.change("Deployment", "checkout", {"spec": {"replicas": replicas}})
             self.theirs = replicas
@@ -219,7 +241,10 @@ class Crashes(RuleBasedStateMachine):
             self.now += 30
         after = self.world.remediation()
         assert after.ended, after.status
-        if not self.someone_changed_it and self.kind in ("Scale", *NODES):
+        flag = self.world.objects["ConfigMap", "shop", "flags"]["data"]["flag"]
+        if self.kind == "Patch":
+            assert flag == ("theirs" if self.someone_changed_it else "on")
+        if not self.someone_changed_it and self.kind in ("Scale", *GIVEN_BACK):
             assert self.level == (FOUND if self.kind == "Scale" else 0), after.status
 
 
