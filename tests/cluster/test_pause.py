@@ -27,6 +27,7 @@ WORKLOADS = 18
 INTERVAL = 10.0
 BUSY_S = 0.2
 """How long a write takes more than it must, as with a busy API server: the cycle lasts for some seconds."""
+DEADLINE_S = 120.0
 SOON_S = 1.0
 """After this time nothing more is changed."""
 
@@ -69,7 +70,7 @@ class Operator:
         await self.engine.cycle(self.now, leading=True)
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE_S):
             while not condition():  # noqa: ASYNC110 -- it polls what others change
                 await asyncio.sleep(0.02)
 
@@ -82,7 +83,7 @@ class Operator:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        out, _ = await asyncio.wait_for(process.communicate(), DEADLINE_S)
         assert process.returncode == 0, out.decode()
         return out.decode()
 
