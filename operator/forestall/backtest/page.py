@@ -10,7 +10,7 @@ from forestall.backtest.draw import PALETTE, SHAPES
 from forestall.backtest.pictures import calibration, clock, moment, moment_of, timeline, tradeoff
 from forestall.backtest.replay import Track
 from forestall.backtest.verdict import BUDGETS, Case, Forecaster, Judgement, Point, Verdict
-from forestall.backtest.words import by, duration, percent, silence
+from forestall.backtest.words import by, duration, false, percent, silence
 from forestall.core.duration import format_duration
 
 _SERIES = 6
@@ -194,12 +194,12 @@ def _table(verdict: Verdict) -> str:
     first, second = BUDGETS
     head = ["", "Brier", "skill", f"foreseen at &le;{first:g}/week", "lead", "p10", "useful"]
     head += [f"foreseen at &le;{second:g}/week", "lead"]
-    rows = [_row(verdict.forestall, mine=True)]
+    rows = [_row(verdict.forestall, verdict.weeks, mine=True)]
     if verdict.as_configured is not None:
         one = verdict.as_configured
-        label = f"policies as they are ({one.false_a_week:.1f} false a week)"
+        label = f"policies as they are ({false(one.false_a_week, verdict.weeks)})"
         rows.append(_line([label, "", "", *_cells(one), "", ""]))
-    rows += [_row(each, mine=False) for each in verdict.others]
+    rows += [_row(each, verdict.weeks, mine=False) for each in verdict.others]
     return (
         '<div class="wide"><table><tr>'
         + "".join(f"<th>{cell}</th>" for cell in head)
@@ -207,11 +207,11 @@ def _table(verdict: Verdict) -> str:
     )
 
 
-def _row(one: Forecaster, *, mine: bool) -> str:
+def _row(one: Forecaster, weeks: float, *, mine: bool) -> str:
     name, (first, second) = one.name, one.within
     if len(one.curve) == 1:
         only = one.curve[0]
-        name = f"{name} ({percent(only.recall)} at {only.false_a_week:.1f} false a week)"
+        name = f"{name} ({percent(only.recall)} at {false(only.false_a_week, weeks)})"
     cells = [by(one.brier, 3), by(one.skill), *_cells(first), *_cells(second)[:2]]
     return _line([name, *cells], mine=mine)
 

@@ -44,7 +44,7 @@ class Moment:
 
 def clock(at: float) -> str:
     """Return a time for people, in UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M")
+    return datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M:%S" if at % 60 else "%a %d %b %H:%M")
 
 
 def timeline(case: Case, track: Track, span: Span) -> str:

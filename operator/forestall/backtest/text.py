@@ -11,6 +11,8 @@ from forestall.core.duration import format_duration
 
 _HEIGHT = 16
 _MARGIN = 9
+_MINUTES = 600.0
+"""Seconds from which on minutes tell moments apart."""
 LEGEND = "● measured   ░ 90 % of the extremes to come   ─ their median   · what came   ┄ limit"
 
 
@@ -65,8 +67,9 @@ def _headline(moment: Moment) -> str:
 
 def _times(moment: Moment, start: float, end: float, columns: int) -> str:
     line = [" "] * (columns + _MARGIN)
+    form = "%H:%M" if end - start >= _MINUTES else "%H:%M:%S"
     for at in (start, moment.at, moment.at + moment.horizon):
-        text = datetime.fromtimestamp(at, UTC).strftime("%H:%M")
+        text = datetime.fromtimestamp(at, UTC).strftime(form)
         place = min(_MARGIN + int((at - start) / (end - start) * columns), len(line) - len(text))
         line[place : place + len(text)] = text
     return "".join(line).rstrip()

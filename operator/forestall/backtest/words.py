@@ -31,6 +31,11 @@ def duration(seconds: float) -> str:
     return f"-{format_duration(-seconds)}" if seconds < 0 else format_duration(seconds)
 
 
+def false(a_week: float, weeks: float) -> str:
+    """Return how many actions in vain there were: in a week, or all of them where there was no whole week."""
+    return f"{a_week:.1f} false a week" if weeks >= 1 else f"{a_week * weeks:.0f} false"
+
+
 def silence(reason: str) -> str:
     """Return why nothing was said, in words."""
     return _SILENCES.get(reason, reason)

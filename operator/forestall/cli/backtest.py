@@ -25,7 +25,7 @@ from forestall.backtest.pictures import moment as draw_moment
 from forestall.backtest.replay import replay
 from forestall.backtest.text import picture
 from forestall.backtest.verdict import Forecaster, Judgement, Point, Verdict
-from forestall.backtest.words import by, duration, percent
+from forestall.backtest.words import by, duration, false, percent
 from forestall.cli import options
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
@@ -283,7 +283,7 @@ def _show(judgement: Judgement, report: Path | None) -> None:
     table(out, head, [[(cell, "") for cell in row] for row in rows])
     click.echo("\nOn the same events:")
     head = ["FORECASTER", "FORESEEN <=1/WEEK", "LEAD", "<=3/WEEK", "LEAD", "BRIER", "SKILL"]
-    lines = [_forecaster(each) for each in (total.forestall, *total.others)]
+    lines = [_forecaster(each, total.weeks) for each in (total.forestall, *total.others)]
     table(out, head, [[(cell, "") for cell in line] for line in lines])
     for words in judgement.unseen:
         click.echo(f"\nNot in the history: {words}")
@@ -303,18 +303,18 @@ def _objective(verdict: Verdict) -> list[str]:
         by(verdict.forestall.skill),
         percent(verdict.coverage),
         "-" if verdict.recommended is None else f"{verdict.recommended:g}",
-        "-" if now is None else f"{percent(now.recall)}, {now.false_a_week:.1f} false a week",
+        "-" if now is None else f"{percent(now.recall)}, {false(now.false_a_week, verdict.weeks)}",
     ]
 
 
-def _forecaster(one: Forecaster) -> list[str]:
+def _forecaster(one: Forecaster, weeks: float) -> list[str]:
     def cells(point: Point | None) -> list[str]:
         return ["-", "-"] if point is None else [percent(point.recall), duration(point.lead.median)]
 
     name = one.name
     if len(one.curve) == 1:
         only = one.curve[0]
-        name = f"{name}: {percent(only.recall)}, {only.false_a_week:.1f} false a week"
+        name = f"{name}: {percent(only.recall)}, {false(only.false_a_week, weeks)}"
     return [name, *cells(one.within[0]), *cells(one.within[1]), by(one.brier, 3), by(one.skill)]
 
 

@@ -23,6 +23,7 @@ from forestall.backtest.prepare import Wish
 from forestall.backtest.replay import replay
 from forestall.backtest.tables import Column
 from forestall.backtest.text import picture
+from forestall.backtest.words import false
 from forestall.core.score import UNKNOWN
 from forestall.errors import InvalidInput
 from forestall.ports import RangeSeries
@@ -289,3 +290,33 @@ def test_the_example_is_what_its_program_writes(root):
     prepared = prepare.from_columns(found, tables.read(folder / "history.csv"), Wish(last=6 * 3600.0))
     assert prepared.notes == ()
     assert prepared.span.step == 300
+
+
+def test_of_less_than_a_week_the_actions_in_vain_are_counted():
+    assert false(2.4, 1.5) == "2.4 false a week"
+    assert false(2 / 0.01, 0.01) == "2 false"
+
+
+def test_the_first_decision_after_a_restart_is_the_last_before_it(objective, policy, values, replayed):
+    _, (before,) = replayed
+    errors = [0.5 if value > 11 else 0.0 for value in values]
+    acted = next(would.step for would in before.would if would.step > 100)
+    for step in (acted - 20, acted - 1, acted):
+        moment = START + (LEARNED + step) * STEP
+        _, (after,) = run(
+            [objective(), policy()],
+            [column(values), column(errors, "sli")],
+            start=moment,
+            end=moment + STEP,
+            learn=moment - START,
+        )
+        assert after.tracks.keys() == before.tracks.keys()
+        for key, track in after.tracks.items():
+            known = before.tracks[key]
+            # A past is learned back to where it weighs little, not to its beginning.
+            np.testing.assert_allclose(track.chance[0], known.chance[step], atol=0.01)
+            np.testing.assert_allclose(track.upper[0], known.upper[step], rtol=0.01)
+            assert track.silence[0] == known.silence[step]
+        assert [(one.policy, one.action) for one in after.would if one.step == 0] == [
+            (one.policy, one.action) for one in before.would if one.step == step
+        ]
