@@ -70,6 +70,26 @@ def test_whatever_comes_in_only_finite_numbers_go_out(cases):
     assert_finite(table)
 
 
+jumps = st.lists(st.tuples(st.integers(3, 35), st.floats(-3600, 3600)), min_size=1, max_size=2)
+
+
+@settings(max_examples=3, deadline=None)
+@given(jumps, st.integers(5, 40), st.booleans())
+def test_clocks_that_jump_and_counters_that_reset_leave_forecasts_finite(turns, every, long_trend):
+    counter = np.tile(np.arange(float(every)) * 1e6, 80 // every + 1)[:80]
+    matrix = SeriesMatrix(STEP, 200)
+    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster.set_limits({"a": Limit(every * 0.9e6, long_trend=long_trend)})
+    now = START
+    jump = {sum(steps for steps, _ in turns[: index + 1]): seconds for index, (steps, seconds) in enumerate(turns)}
+    for index, value in enumerate(counter.tolist()):
+        now += STEP + jump.get(index, 0)
+        matrix.push(now, {"a": value})
+        forecaster.update(now)
+        if index % 10 == 9 or index in jump:
+            assert_finite(forecaster.forecast(now))
+
+
 @settings(max_examples=4, deadline=None)
 @given(st.integers(0, 999), st.floats(-20, 20))
 def test_scaling_and_shifting_a_series_scales_and_shifts_its_forecast(seed, offset):
