@@ -14,7 +14,8 @@ HEAD = (
     "front);\nat N: replica-hours as a multiple of the limit with at most N bad minutes a day; above: peers whose "
     "front lies below\n\n"
     f"{'traffic':10} {'delay':>5}  {'ratio HPA':>9} {'KEDA':>6}  {'at 1: HPA':>9} {'ours':>5}  {'at 5: HPA':>9} "
-    f"{'ours':>5}  {'at 20: HPA':>10} {'ours':>5}  {'changes HPA':>11} {'ours':>5}  {'undone HPA':>10} {'ours':>5}  above"
+    f"{'ours':>5}  {'at 20: HPA':>10} {'ours':>5}  {'changes HPA':>11} {'ours':>5}  {'undone HPA':>10} "
+    f"{'ours':>5}  above"
 )
 LEVELS = (1.0, 5.0, 20.0)
 """Bad minutes a day at which replica-hours are compared."""
