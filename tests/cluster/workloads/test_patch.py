@@ -102,9 +102,7 @@ async def test_an_annotation_is_patched_and_the_others_stay(guarded):
     await guarded.open(guarded.ref("v1", "ConfigMap", "web"), action.dump())
     await guarded.cycle()
     assert annotations(guarded)["example.com/rate"] == "50"
-    for _ in range(2):
-        await guarded.cycle(60, **CALM)
-    assert guarded.end[0] == "Succeeded"
+    await guarded.until("Succeeded", after=60, **CALM)
     assert (annotations(guarded)["example.com/rate"], annotations(guarded)["a"]) == ("100", "b")
 
 
