@@ -24,6 +24,7 @@ from forestall.registry import Registry
 
 API = "forestall.dev/v1alpha1"
 WORKLOADS = 18
+"""Fewer than a storm, which would hold them back as well."""
 INTERVAL = 10.0
 BUSY_S = 0.2
 """How long a write takes more than it must, as with a busy API server: the cycle lasts for some seconds."""

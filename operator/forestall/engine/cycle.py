@@ -296,8 +296,8 @@ async def _aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
 
 
 def _since(found: Iterable[Findings]) -> tuple[float, ...]:
-    """Return since when (s) each objective is at risk that is."""
-    episodes = [each.episode for each in found]
+    """Return since when (s) each objective is at risk that is; of what there is no data nothing is known."""
+    episodes = [each.episode for each in found if each.risk.state is not State.UNKNOWN]
     begun = (seconds(episode.since) for episode in episodes if episode.since and not episode.calm_since)
     return tuple(at for at in begun if at is not None)
 
