@@ -162,7 +162,7 @@ class Crashes:
         async def one(round_: Round, moods: dict[str, str]) -> None:
             while True:
                 how = self._dice.choice(("before", "in flight", "after"))
-                at = self._dice.randint(1, 6) if tally.struck < wanted else -1
+                at = self._dice.randint(1, 3) if tally.struck < wanted else -1
                 killed = {"at": at, "how": how, "seed": self._dice.random()}
                 if await self._forks.order(kubeconfig, round_, moods, killed) == 0:
                     return

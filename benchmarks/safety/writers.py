@@ -103,6 +103,6 @@ def _changed_after(witness: Witness, trial: Trial, namespace: str, name: str, at
 
 async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
     """Let others write."""
-    wanted = 6 if quick else 100
+    wanted = 6 if quick else 50
     found = {name: await _against(arena, TRIALS[name], wanted, seed) for seed, name in enumerate(_PATHS)}
     return {"clockSpeed": SPEED, **found, "holds": not any(each["overwrites"] for each in found.values())}
