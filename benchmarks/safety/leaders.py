@@ -104,6 +104,7 @@ class Leaders:
                 await self._witness.settle()
                 return self._figures()
             finally:
+                self._arena.cluster.kubectl("delete", "guardrail", "no-storm")
                 for seat in self._seats:
                     seat.operator.process.send_signal(signal.SIGCONT)
                     await asyncio.to_thread(seat.operator.stop)
@@ -118,6 +119,8 @@ class Leaders:
         for app in apps:
             self._signals.set("load", app, 10.0)
         self._arena.apply("MetricSource", "default", {"url": self._signals.url})
+        # What comes at risk here one after the other would else be held as a storm.
+        self._arena.apply("Guardrail", "no-storm", {"storm": {"objectives": 1000000}})
         policy = {"apiVersion": API, "kind": "RemediationPolicy", "metadata": {"name": "scale"}, "spec": _POLICY}
         deployments = [deployment(app, 1) for app in apps]
         self._arena.cluster.apply(*deployments, policy, *map(watched, apps), namespace=_NAMESPACE)

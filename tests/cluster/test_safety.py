@@ -11,7 +11,7 @@ import pytest
 from forestall.demo.programs import Programs
 from forestall.demo.provider import local_cluster
 
-LONGEST_S = 280
+LONGEST_S = 600
 
 
 @pytest.fixture(scope="module")
