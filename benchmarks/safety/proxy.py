@@ -9,7 +9,7 @@ import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -101,8 +101,9 @@ class Proxy:
         async with self._session.get(self._server + request.path_qs, headers=self._headers(request)) as answer:
             response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
             await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
+            with suppress(ConnectionResetError):  # who watched has gone
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
             return response
 
     def _headers(self, request: web.BaseRequest) -> dict[str, str]:

@@ -47,11 +47,11 @@ class Storm:
         ).watching() as seen:
             operator = self._arena.operate("storm", account, f"{INTERVAL:g}s")
             try:
-                await until(lambda: self._count(seen, "DataFresh") >= self._size, 180, "all data is fresh")
+                await until(lambda: self._count(seen, "DataFresh") >= self._size, 400, "all data is fresh")
                 for app in self._apps:
                     self._signals.note("load", app, 300.0)
                 began = time.monotonic()
-                await until(lambda: self._count(seen, "AtRisk") >= self._size, 120, "all are at risk")
+                await until(lambda: self._count(seen, "AtRisk") >= self._size, 400, "all are at risk")
                 all_at_risk = time.monotonic() - began
                 await asyncio.sleep(CYCLES * INTERVAL)
                 with_breaker = len(self._acts(seen))
