@@ -45,7 +45,8 @@ def picture(title: str, fronts: Sequence[tuple[str, Front]]) -> tuple[float, flo
     """Return the drawing of some fronts: bad minutes a day over replica-hours, the first line strong."""
     most = max((bad for _, one in fronts[:3] for _, bad in one), default=1.0)
     top = float(np.log10(1 + max(most, 1.0)))
-    high = max(2.0, *(hours_at(one, 1.0) for _, one in fronts[:3] if one and one[-1][1] <= 1.0))
+    reached = [hours_at(one, 1.0) for _, one in fronts[:3] if one and one[-1][1] <= 1.0]
+    high = max([2.0, *reached])
     plot = Plot(Axis(1.0, min(high * 1.05, 4.5), _MARGIN, _WIDTH - 10), Axis(0.0, top, _HEIGHT - _MARGIN, 26.0))
     plot.text(_MARGIN, 16, title, kind="strong")
     for value in (0, 1, 3, 10, 30, 100, 300, 1000):

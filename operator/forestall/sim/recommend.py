@@ -111,11 +111,9 @@ def setup(
         MetricSource.KIND,
         {"metadata": {"name": SOURCE}, "spec": {"url": "http://model", "staleAfter": stale}},
     )
-    _put(
-        registry,
-        Guardrail.KIND,
-        {"metadata": {"name": "model"}, "spec": {"allow": [{"actions": ["Scale", "Restart"]}]}},
-    )
+    # Services side by side are no cluster: that they come at risk together is no storm.
+    rules = {"allow": [{"actions": ["Scale", "Restart"]}], "storm": {"objectives": 1_000_000, "share": 1.0}}
+    _put(registry, Guardrail.KIND, {"metadata": {"name": "model"}, "spec": rules})
     return Setup(registry, meanings, places, WINDOW, interval, autoscalers)
 
 

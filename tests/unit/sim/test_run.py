@@ -71,9 +71,11 @@ async def test_forestall_alone_scales_the_workload(make_service):
     assert figures(acting.record, 99.0)[0].bad_minutes < nothing.bad_minutes / 4
 
 
-async def test_the_journal_holds_in_the_model(make_service):
-    service = make_service(SURGE, 4, past=PAST, least=3, start_up=120.0)
-    outcome = await run([service] * 3, Keda(np.full(3, 0.9)), recommended([service] * 3, autoscalers=True))
+async def test_the_journal_holds_for_many_services_that_come_at_risk_together(make_service):
+    count = 21  # more than a cluster's storm breaker lets act
+    services = [make_service(SURGE[:70], 4, past=PAST, least=3, start_up=120.0)] * count
+    outcome = await run(services, Keda(np.full(count, 0.9)), recommended(services, autoscalers=True))
+    assert len({outcome.changes[n] for n in range(count)}) == 1, "what is alike fares alike"
     assert outcome.remediations
     for each in outcome.remediations:
         steps = each.status.steps
