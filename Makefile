@@ -25,7 +25,10 @@ demo: programs ## Show the main job on a real control plane (SCENARIO=leak or no
 
 .PHONY: test
 test: setup lint types programs ## Run lint, types and all tests
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(SIDE_BY_SIDE)
+
+# Cluster tests mostly wait; whole files are given out in their order, quick tiers first.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: setup ## Check style, and that imports point one way

@@ -17,11 +17,14 @@ settings.load_profile("forestall")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its tier, which is the name of its folder, and run the quick tiers first."""
+    """Mark each test with its tier, which is the name of its folder, and run the quick tiers first.
+
+    Of the cluster tests the scenarios come first: nobody else then waits for the minutes that they take.
+    """
     for item in items:
         if (tier := _tier(item)) != "unit":
             item.add_marker(tier)
-    items.sort(key=lambda item: TIERS.index(_tier(item)))
+    items.sort(key=lambda item: (TIERS.index(_tier(item)), item.path.name != "test_scenarios.py"))
 
 
 def _tier(item: pytest.Item) -> str:

@@ -6,11 +6,8 @@ tests use that one, and leave it running.
 
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -18,50 +15,6 @@ import pytest
 from forestall.demo.kwok import KwokCluster
 from forestall.demo.programs import Programs
 from forestall.demo.provider import local_cluster
-
-LONGEST_S = 600
-PLAYER = Path(__file__).with_name("player.py")
-PARTS = {"surge": ("3.5", "13.0"), "leak": ("10.0", "14.25"), "node": ("10.0", "14.75")}
-
-
-class Played(NamedTuple):
-    """What came of a scenario."""
-
-    status: int
-    printed: str
-    log: str
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of what was played behind the others, as nothing of what they wait for is done by them."""
-    items.sort(key=_is_played)
-
-
-def _is_played(item: pytest.Item) -> bool:
-    return item.path.name == "test_scenarios.py"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def played(
-    request: pytest.FixtureRequest, programs: Programs, root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Played]]:
-    """Play the scenarios, if their tests are to be run, beside the other tests; wait for one and return what came."""
-    folder = tmp_path_factory.mktemp("scenarios")
-    plays: dict[str, subprocess.Popen[str]] = {}
-    if any(_is_played(item) for item in request.session.items):
-        for name, hours in PARTS.items():
-            command = [sys.executable, str(PLAYER), name, *hours]
-            with (folder / name).open("w") as log:
-                plays[name] = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=log, text=True)
-
-    def wait(name: str) -> Played:
-        printed, _ = plays[name].communicate(timeout=LONGEST_S)
-        return Played(plays[name].returncode, printed, (folder / name).read_text())
-
-    yield wait
-    for process in plays.values():
-        process.terminate()
-        process.communicate()
 
 
 @pytest.fixture(scope="session")

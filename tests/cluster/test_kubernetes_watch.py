@@ -136,9 +136,9 @@ async def test_writes_nothing_to_what_it_watches(watched, cluster, namespace):
     get = ("get", "servicelevelobjective", "checkout", "-n", namespace, "--show-managed-fields", "-o", "json")
     found = json.loads((await asyncio.to_thread(cluster.kubectl, *get)).stdout)
     assert "finalizers" not in found["metadata"]
-    assert "annotations" not in found["metadata"]
+    assert set(found["metadata"]["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
     assert "status" not in found
-    assert {entry["manager"] for entry in found["metadata"]["managedFields"]} == {"kubectl"}
+    assert {entry["manager"] for entry in found["metadata"]["managedFields"]} == {"kubectl-client-side-apply"}
 
 
 async def test_an_object_that_does_not_fit_disturbs_no_other(watched, cluster, namespace):

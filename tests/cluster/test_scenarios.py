@@ -2,12 +2,53 @@
 
 The control plane, Prometheus, the requests and their queues are real, and the operator runs with the rights of the
 chart's ServiceAccount. The scenarios are those of the demo, each cut to the part around its breach. They mostly wait,
-so they are played side by side, and beside the other cluster tests: the fixture `played` starts them before the first.
+so they are played side by side.
 """
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from forestall.demo.programs import Programs
+
+LONGEST_S = 600
+PLAYER = Path(__file__).with_name("player.py")
+PARTS = {"surge": ("3.5", "13.0"), "leak": ("10.0", "14.25"), "node": ("10.0", "14.75")}
+
+
+class Played(NamedTuple):
+    """What came of a scenario."""
+
+    status: int
+    printed: str
+    log: str
+
+
+@pytest.fixture(scope="module")
+def played(
+    programs: Programs, root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Played]]:
+    """Play all scenarios; what is yielded waits for one and returns what came of it."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    plays: dict[str, subprocess.Popen[str]] = {}
+    for name, hours in PARTS.items():
+        command = [sys.executable, str(PLAYER), name, *hours]
+        with (folder / name).open("w") as log:
+            plays[name] = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=log, text=True)
+
+    def wait(name: str) -> Played:
+        printed, _ = plays[name].communicate(timeout=LONGEST_S)
+        return Played(plays[name].returncode, printed, (folder / name).read_text())
+
+    yield wait
+    for process in plays.values():
+        process.terminate()
+        process.communicate()
 
 
 @pytest.mark.parametrize(
