@@ -190,7 +190,7 @@ def status(code: int, **headers: str) -> Handler:
 
 
 async def slow(_: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(30)
+    await asyncio.sleep(6)
     return web.Response()
 
 

@@ -135,6 +135,8 @@ async def field(cluster: KwokCluster, namespace: str) -> AsyncIterator[Field]:
     await runner.cleanup()
     cluster.kubectl("delete", "metricsource", made.source)
     cluster.kubectl("delete", "notificationchannel", made.channel)
+    # A namespace takes its time to go, and whoever resumes everything is told of what is paused still.
+    cluster.kubectl("delete", "pauses.forestall.dev", "--all", "-n", namespace)
 
 
 async def test_an_approval_that_is_wanted_is_told_once_also_by_the_next_leader(field):
