@@ -115,7 +115,7 @@ async def test_a_limit_of_one_container_is_raised_by_a_rollout(guarded, memory):
     action = rung(LIMIT, "0.5Gi", "Deployment", stabilizationWindow="0s")
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), action.dump())
     await guarded.cycle()
-    assert guarded.end == ("Executing", "InProgress")
+    assert guarded.end in {("Executing", "InProgress"), ("Verifying", "Verifying")}  # pods may be there at once
     await guarded.until("Verifying")
     side, main = guarded.cluster.get("deployment", "web", guarded.namespace)["spec"]["template"]["spec"]["containers"]
     assert (main["resources"]["limits"], side["image"]) == ({"cpu": "1", "memory": "512Mi"}, "example.com/side")

@@ -17,10 +17,11 @@ from forestall.errors import CommandFailed, InvalidInput, MissingTool
 
 # Starts a server that starts another one, and a program that goes its own way; says where, and then ends as told.
 OWNER = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
 from pathlib import Path
 from forestall.demo.workspace import Workspace
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 workspace = Workspace("test")
 workspace.start("server", ["sh", "-c", "sleep 600 & exec sleep 600"])
 link = workspace.link(Path(sys.argv[1]))
