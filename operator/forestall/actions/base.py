@@ -9,7 +9,7 @@ needs many writes: each of those must be safe to repeat, because none of them is
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from forestall.api.meta import Condition, condition
 from forestall.api.remediation import ObjectRef, Remediation
@@ -219,6 +219,18 @@ def condition_of(remediation: Remediation, kind: str) -> Condition | None:
 def title(ref: ObjectRef) -> str:
     """Return an object as people name it, such as `deployment shop/checkout`."""
     return f"{ref.kind.lower()} {ref.namespace}/{ref.name}" if ref.namespace else f"{ref.kind.lower()} {ref.name}"
+
+
+async def find_target(cluster: Cluster, target: ObjectRef) -> Mapping[str, Any] | Hold:
+    """Return the object that `target` names, or, for people to act on, whether it is gone or another one has its name.
+
+    Raises:
+        ClusterError: the cluster could not say.
+    """
+    try:
+        return await cluster.read(target)
+    except NotFound as error:
+        return await missing(cluster, target) or Hold("TargetGone", str(error))
 
 
 async def missing(cluster: Cluster, target: ObjectRef) -> Hold | None:

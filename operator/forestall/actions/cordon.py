@@ -7,7 +7,7 @@ A node that somebody else cordoned is never touched: neither before nor after.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Aim, End, Moment, Move, Next, World, condition_of, missing, title, verified
+from forestall.actions.base import Aim, End, Moment, Move, Next, World, condition_of, find_target, title, verified
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
@@ -44,10 +44,9 @@ class Cordon:
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
         """Return whether the node is cordoned by this remediation."""
         target = remediation.spec.intent.target
-        try:
-            body = await cluster.read(target)
-        except NotFound as error:
-            return await missing(cluster, target) or Hold("TargetGone", str(error))
+        body = await find_target(cluster, target)
+        if isinstance(body, Hold):
+            return body
         holder = holder_of(body)
         ours = holder == remediation.uid
         if not ours and body.get("spec", {}).get("unschedulable"):

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Aim, End, Moment, Move, Next, Unsuited, World, missing, title, verified
+from forestall.actions.base import Aim, End, Moment, Move, Next, Unsuited, World, find_target, title, verified
 from forestall.actions.fields import get, put
 from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned, signed
@@ -67,10 +67,9 @@ class Patch:
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
         """Return whether the field is as this remediation left it, and what it says."""
         ref, action = remediation.spec.intent.target, _action(remediation)
-        try:
-            body = await cluster.read(ref)
-        except NotFound as error:
-            return await missing(cluster, ref) or Hold("TargetGone", str(error))
+        body = await find_target(cluster, ref)
+        if isinstance(body, Hold):
+            return body
         done = get(body, _SIGNATURE) == remediation.uid
         if done and not signed(body, PATCHED_BY, remediation.uid, action.path):
             return Hold("Superseded", f"somebody else has set {action.field} of {title(ref)} since; it is left alone")

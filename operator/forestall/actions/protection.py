@@ -17,7 +17,12 @@ Body = Mapping[str, Any]
 
 def is_protected(body: Body) -> bool:
     """Say whether the object carries the annotation itself."""
-    return (body["metadata"].get("annotations") or {}).get(PROTECTED) == "true"
+    return protects(body["metadata"].get("annotations"))
+
+
+def protects(annotations: Mapping[str, str] | None) -> bool:
+    """Say whether these annotations protect what carries them."""
+    return (annotations or {}).get(PROTECTED) == "true"
 
 
 def controller(body: Body) -> Mapping[str, Any] | None:

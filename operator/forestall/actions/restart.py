@@ -7,12 +7,11 @@ rollout. A restart can't be undone.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Moment, Move, Next, OfWorkload, World, missing, title
+from forestall.actions.base import Moment, Move, Next, OfWorkload, World, find_target, title
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import Remediation
 from forestall.core.decision import Hold
-from forestall.errors import NotFound
 from forestall.ports import Cluster
 
 RESTARTED_BY: Final = "forestall.dev/restarted-by"
@@ -31,11 +30,9 @@ class Restart(OfWorkload):
         target = remediation.spec.intent.target
         if target.kind not in KINDS:
             return Hold("NotRestartable", f"{title(target)} is none of {', '.join(KINDS)}: it can't be restarted")
-        try:
-            body = await cluster.read(target)
-        except NotFound as error:
-            # Whether it is gone or another one has its name, the message is for people to act on.
-            return await missing(cluster, target) or Hold("TargetGone", str(error))
+        body = await find_target(cluster, target)
+        if isinstance(body, Hold):
+            return body
         done = _restarted_by(body) == remediation.uid
         held = None if done else obstacle(body, title(target))
         return held or World(

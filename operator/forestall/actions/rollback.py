@@ -11,7 +11,7 @@ The outcome names the command with which a person does so.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Aim, Aimed, Moment, Move, Next, Unsuited, World, missing, title
+from forestall.actions.base import Aim, Aimed, Moment, Move, Next, Unsuited, World, find_target, title
 from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned
 from forestall.actions.revisions import Rollout, is_current, revisions, rollout
@@ -57,10 +57,9 @@ class Rollback:
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
         """Return whether the workload was rolled back by this remediation, and how far the rollout is."""
         target = remediation.spec.intent.target
-        try:
-            body = await cluster.read(target)
-        except NotFound as error:
-            return await missing(cluster, target) or Hold("TargetGone", str(error))
+        body = await find_target(cluster, target)
+        if isinstance(body, Hold):
+            return body
         done = (body["metadata"].get("annotations") or {}).get(ROLLED_BACK_BY) == remediation.uid
         held = None if done else await _held(cluster, remediation, body)
         return held or World(

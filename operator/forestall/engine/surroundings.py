@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from forestall.actions.base import title
+from forestall.actions.protection import is_protected, protects
 from forestall.api import RemediationPolicy
 from forestall.api.remediation import ObjectRef
 from forestall.core.guards import ROLLS, Pods, Surroundings
 from forestall.engine import terms
 from forestall.engine.scene import Scene
-from forestall.engine.workload import Workload, budgets_of, is_protected
+from forestall.engine.workload import Workload, budgets_of
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
 from forestall.registry import Registry
@@ -31,7 +32,7 @@ class Lookout:
         return replace(told, protected=protected, pods=pods)
 
     async def _protected(self, namespace: str, target: ObjectRef, workload: Workload) -> str | None:
-        if is_protected(self._registry.annotations(namespace)):
+        if protects(self._registry.annotations(namespace)):
             return f"namespace {namespace}"
         if workload.protected:
             return "the objective's workload"
@@ -41,7 +42,7 @@ class Lookout:
             node = await self._cluster.read(target)
         except ClusterError:
             return None  # whether nodes can be read at all is another guard's matter
-        return title(target) if is_protected(node["metadata"].get("annotations")) else None
+        return title(target) if is_protected(node) else None
 
     async def _pods(self, namespace: str, workload: Workload) -> Pods | None:
         if workload.pods is None:

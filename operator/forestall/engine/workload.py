@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from forestall.actions.protection import PROTECTED
+from forestall.actions.protection import is_protected
 from forestall.api.meta import LabelSelector
 from forestall.core.guards import Budget, Pods
 
@@ -21,18 +21,11 @@ class Workload:
     """Without budgets; None for a kind whose rollouts are not known."""
 
 
-def is_protected(annotations: Mapping[str, str] | None) -> bool:
-    """Say whether these annotations protect what carries them."""
-    return (annotations or {}).get(PROTECTED) == "true"
-
-
 def workload_of(body: Mapping[str, Any]) -> Workload:
     """Return what the guards need of an object as the API server gives it."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    return Workload(
-        is_protected(body["metadata"].get("annotations")), labels, _pods(str(body.get("kind")), spec, status)
-    )
+    return Workload(is_protected(body), labels, _pods(str(body.get("kind")), spec, status))
 
 
 def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -> tuple[Budget, ...]:
