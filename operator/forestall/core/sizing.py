@@ -42,6 +42,8 @@ def bounded(wanted: int, current: int, most: int, step: int | None) -> int:
     return max(current, min(wanted, reachable))
 
 
-def _ceil(value: float) -> int:
+def _ceil(value: float) -> int | None:
+    if not math.isfinite(value):
+        return None  # finite factors, too large together
     # A hair above a whole number is that number: 0.1 * 3 / 0.1 must not ask for a fourth replica.
     return max(1, math.ceil(value - 1e-9))

@@ -47,3 +47,8 @@ def test_bounds_hold_and_nothing_is_ever_scaled_in(wanted, current, most, step):
     assert to >= current
     assert to <= max(current, most)
     assert step is None or to <= current + step
+
+
+def test_a_load_too_large_to_count_has_no_answer():
+    assert replicas_for(9e307, 100.0, 2, Capacity(None, 0.0)) is None
+    assert replicas_for(9e307, 100.0, 2, Capacity(0.1, 0.0)) is None
