@@ -30,10 +30,10 @@ SPEED = 10
 """How much faster the clock runs than the wall's: 1.5 s are left for what may still be under way, and not 15."""
 DEADLINE = 180.0
 LATE = 60.0
-TARGETS = 24
+TARGETS = 8
 AT_ONCE = 3
 """Actions that are tried at the same time."""
-MOST_ROUNDS = 12
+MOST_ROUNDS = 60
 _MOODS = ("calms",) * 7 + ("lasts",) * 2 + ("blind",)
 NEVER = {"at": -1, "how": "never", "seed": 0}
 _PROGRAM = Path(__file__).with_name("mortal.py")

@@ -1,7 +1,8 @@
 """Others who write what the operator writes, at the same time.
 
 A user and a GitOps controller (by server-side apply) set the field that a Remediation raises, once at a random moment
-of its life. From then on it is theirs: a change that the operator makes afterwards is an overwrite.
+of its life; or a HorizontalPodAutoscaler is made for the workload, and its controller sets the replicas. From then on
+the field is theirs: a change that the operator makes afterwards is an overwrite.
 """
 
 import asyncio
@@ -9,20 +10,24 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body
+from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body, until
 from benchmarks.safety.crashes import SPEED, Forks, Round
-from benchmarks.safety.trials import TRIALS, Trial
+from benchmarks.safety.trials import TRIALS, Trial, autoscaler
 from benchmarks.safety.witness import Witness
 
+from forestall.actions.ownership import taken_over
 from forestall.adapters.kubernetes import Access, Api
 from forestall.api import Remediation
 from forestall.errors import ClusterError
 
 LONGEST_S = 8.0
 """Within so many seconds after the beginning the others write: most of a life of the sped-up clock."""
+CONTROLLER_S = 60.0
+"""The controller looks at a new autoscaler after 15 s at the latest."""
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _PATHS = {
@@ -32,7 +37,7 @@ _PATHS = {
 
 
 class Others:
-    """A user and a GitOps controller."""
+    """A user, a GitOps controller and an autoscaler."""
 
     def __init__(self, api: Api, trial: Trial, namespace: str, dice: random.Random) -> None:
         self._api = api
@@ -41,6 +46,8 @@ class Others:
         self._dice = dice
         self.written: dict[str, int] = {}
         """The resource version of the one write, by the name of the object."""
+        self.without_trace = 0
+        """Updates to the very value that was there: the API server keeps no trace of them, so that nobody can tell."""
 
     async def user(self, name: str) -> None:
         """Set the field, as `kubectl edit` does."""
@@ -53,6 +60,21 @@ class Others:
         head = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": self._namespace}}
         await self._patch(name, head | {"spec": {field: 3}}, _APPLY, {"fieldManager": "flux", "force": "true"})
 
+    async def autoscaler(self, name: str) -> None:
+        """Make an autoscaler that allows no fewer replicas than ever were wanted, and wait until it has acted."""
+        await asyncio.sleep(self._dice.uniform(0, LONGEST_S))
+        body = autoscaler(name)
+        body["spec"]["minReplicas"] = 6
+        version, _, plural, _ = _PATHS["scale-floor"]
+        await self._api.request("POST", f"/apis/{version}/namespaces/{self._namespace}/{plural}", body=body)
+        await until(partial(self._scaled, name), CONTROLLER_S, f"the autoscaler of {name} acts")
+
+    async def _scaled(self, name: str) -> bool:
+        found = await self._api.request("GET", f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{name}")
+        if found["spec"]["replicas"] == 6 and taken_over(found, ("spec", "replicas")):
+            self.written[name] = int(found["metadata"]["resourceVersion"])
+        return name in self.written
+
     async def _patch(self, name: str, body: Body, content_type: str, query: dict[str, str]) -> None:
         await asyncio.sleep(self._dice.uniform(0, LONGEST_S))
         version, _, plural, _ = self._place
@@ -61,7 +83,10 @@ class Others:
             done = await self._api.request("PATCH", path, body=body, content_type=content_type, query=query)
         except ClusterError as error:
             raise RuntimeError(f"the other writer was refused: {error}") from error
-        self.written[name] = int(done["metadata"]["resourceVersion"])
+        if content_type == _MERGE and not taken_over(done, ("spec", self._place[3])):
+            self.without_trace += 1
+        else:
+            self.written[name] = int(done["metadata"]["resourceVersion"])
 
 
 async def _against(arena: Arena, trial: Trial, wanted: int, seed: int) -> dict[str, Any]:
@@ -76,6 +101,8 @@ async def _against(arena: Arena, trial: Trial, wanted: int, seed: int) -> dict[s
     async with watching as witness, Forks(namespace) as forks, Api(access) as api:
         others = Others(api, trial, namespace, dice)
         ways: list[Callable[[str], Awaitable[None]]] = [others.user, others.git_ops]
+        if trial.name == "scale":
+            ways.append(others.autoscaler)
         round_ = Round(trial, namespace, targets, 1, time.time())
         moods = {target.ref["name"]: dice.choice(("calms", "calms", "lasts")) for target in targets}
         leading = forks.order(kubeconfig, round_, moods)
@@ -90,6 +117,7 @@ async def _against(arena: Arena, trial: Trial, wanted: int, seed: int) -> dict[s
     lives = [Remediation.read(states[-1]) for key, states in witness.states.items() if key.startswith("Remediation/")]
     return {
         "writes": len(others.written),
+        "updatesToTheSameValue": others.without_trace,
         "overwrites": len(overwritten),
         "ends": dict(Counter(f"{life.status.phase}: {life.status.reason}" for life in lives)),
     }
@@ -103,6 +131,6 @@ def _changed_after(witness: Witness, trial: Trial, namespace: str, name: str, at
 
 async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
     """Let others write."""
-    wanted = 6 if quick else 50
+    wanted = 6 if quick else 75
     found = {name: await _against(arena, TRIALS[name], wanted, seed) for seed, name in enumerate(_PATHS)}
     return {"clockSpeed": SPEED, **found, "holds": not any(each["overwrites"] for each in found.values())}

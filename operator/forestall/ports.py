@@ -3,9 +3,12 @@ choose which."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from forestall.api.remediation import ObjectRef
+
+MANAGER: Final = "forestall"
+"""The name under which the API server remembers what the operator wrote (its field manager)."""
 
 
 @dataclass(frozen=True, slots=True)

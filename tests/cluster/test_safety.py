@@ -1,4 +1,4 @@
-"""What others may do through the operator: the figure `escalation` of `benchmarks/safety`.
+"""What others may do through the operator, and what it leaves to others: two figures of `benchmarks/safety`.
 
 The other figures take minutes each, and their subjects have tests of their own.
 """
@@ -24,7 +24,7 @@ def kubeconfig(programs: Programs) -> Iterator[Path]:
         yield cluster.kubeconfig
 
 
-@pytest.mark.parametrize("figure", ["escalation"])
+@pytest.mark.parametrize("figure", ["escalation", "writers"])
 def test_it_holds(figure: str, kubeconfig: Path, root: Path, tmp_path: Path) -> None:
     output = tmp_path / "safety.json"
     command: list[str | Path] = [sys.executable, "-m", "benchmarks.safety", "--quick", "--only", figure]

@@ -65,6 +65,8 @@ class World:
     """Whether the level has taken effect; a rollout takes its time."""
     failed: Hold | None = None
     """Why it will never take effect."""
+    taken_over: bool = False
+    """Whether somebody else was the last to change the level."""
     ceiling: int = 1
     """The highest level that is possible."""
     size: int | None = None

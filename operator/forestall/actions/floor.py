@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from forestall.actions.base import missing, title
-from forestall.actions.ownership import field_owned
+from forestall.actions.ownership import field_owned, taken_over
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.errors import Forbidden, NotFound
@@ -34,6 +34,8 @@ class Floor:
     subject: ObjectRef
     """The object that is written."""
     resource_version: str
+    taken_over: bool
+    """Whether somebody else than the operator was the last to change the level."""
     ceiling: int | None = None
     """The most that the autoscaler allows; None where there is none."""
 
@@ -60,7 +62,7 @@ async def find_floor(cluster: Cluster, target: ObjectRef) -> Floor | Hold:
         # Of the version that was checked: whoever takes the field over meanwhile makes the write fail.
         version = str(body["metadata"]["resourceVersion"])
         return field_owned(body, target, ("spec", "replicas")) or Floor(
-            scale.spec_replicas, scale.spec_replicas, target, version
+            scale.spec_replicas, scale.spec_replicas, target, version, taken_over(body, ("spec", "replicas"))
         )
     if len(owners) > 1:
         names = ", ".join(sorted(body["metadata"]["name"] for body in owners))
@@ -86,8 +88,14 @@ def _autoscaler_floor(body: Mapping[str, Any], target: ObjectRef, replicas: int)
         uid=metadata["uid"],
     )
     # The API's default where minReplicas is not set.
-    return field_owned(body, subject, ("spec", "minReplicas")) or Floor(
-        spec.get("minReplicas", 1), replicas, subject, metadata["resourceVersion"], spec["maxReplicas"]
+    field = ("spec", FIELDS[subject.kind])
+    return field_owned(body, subject, field) or Floor(
+        spec.get(field[1], 1),
+        replicas,
+        subject,
+        metadata["resourceVersion"],
+        taken_over(body, field),
+        spec["maxReplicas"],
     )
 
 
@@ -108,10 +116,12 @@ async def _keda_floor(cluster: Cluster, target: ObjectRef, owner: str, replicas:
     if annotations.get(_PAUSED, "false") != "false" or _PAUSED_AT in annotations:
         return Hold("TargetPaused", f"the KEDA {title(subject)} is paused by an annotation: it is left alone")
     # KEDA's own default is 0.
-    return field_owned(body, subject, ("spec", FIELDS[kind])) or Floor(
-        spec.get(FIELDS[kind], 0),
+    field = ("spec", FIELDS[kind])
+    return field_owned(body, subject, field) or Floor(
+        spec.get(field[1], 0),
         replicas,
         subject,
         metadata["resourceVersion"],
+        taken_over(body, field),
         spec.get("maxReplicaCount", _KEDA_MAXIMUM),
     )

@@ -12,6 +12,7 @@ from typing import Any
 from forestall.actions.base import title
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
+from forestall.ports import MANAGER
 
 Path = Sequence[str]
 """Keys from the root of an object down to a field; `name=main` is the element of a list that has this name."""
@@ -41,6 +42,18 @@ def field_owned(body: Mapping[str, Any], ref: ObjectRef, path: Path) -> Hold | N
         f"{field} of {title(ref)} is applied by {names}, which would set it back, so it is left alone; to give it up, "
         f"leave it out of what {names} applies, then set it once by hand, for a field that nobody sets has its default",
     )
+
+
+def taken_over(body: Mapping[str, Any], path: Path) -> bool:
+    """Say whether the field at `path` was last changed by somebody else than the operator, as far as that is known.
+
+    An update that changes a value takes the field from whoever had set it before, also where the new value is one that
+    the operator was about to set itself. One that changes nothing leaves no trace.
+    """
+    updaters = {
+        entry.get("manager") for entry in _entries(body) if entry.get("operation") == "Update" and _covers(entry, path)
+    }
+    return bool(updaters) and MANAGER not in updaters
 
 
 def signed(body: Mapping[str, Any], annotation: str, uid: str, path: Path) -> bool:

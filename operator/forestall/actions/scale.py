@@ -48,6 +48,7 @@ class Scale(OfWorkload):
             level=floor.level,
             subject=floor.subject,
             resource_version=floor.resource_version,
+            taken_over=floor.taken_over,
             ceiling=most if floor.ceiling is None else min(most, floor.ceiling),
             size=floor.replicas,
         )

@@ -148,6 +148,8 @@ class Journal:
         if not steps:
             return await self._prepare(current, cycle)
         step = steps[-1]
+        if world.taken_over and (step.done or world.level == step.to):
+            return await self._superseded(current, world, cycle)
         if not step.done and world.level == step.to:
             return await self._made(current, cycle)
         if world.level != (step.to if step.done else step.from_):

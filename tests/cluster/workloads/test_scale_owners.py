@@ -135,6 +135,17 @@ async def test_a_scaled_object_that_somebody_changed_is_left_alone(guarded, keda
     assert (*guarded.end, floor(guarded)) == ("Aborted", "Superseded", 3)
 
 
+async def test_replicas_that_a_user_set_to_what_the_operator_left_them_at_are_the_users(guarded):
+    guarded.cluster.apply(deployment(3), namespace=guarded.namespace)
+    await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), SCALE, **{"from": 3, "to": 5})
+    await guarded.cycle(**AT_RISK)
+    for size in (6, 5):
+        guarded.cluster.kubectl("scale", "deployment/web", "-n", guarded.namespace, f"--replicas={size}")
+    await guarded.cycle(**CALM)
+    assert guarded.end == ("Aborted", "Superseded")
+    assert guarded.cluster.get("deployment", "web", guarded.namespace)["spec"]["replicas"] == 5
+
+
 @pytest.mark.parametrize("what", ["replicas", "minReplicas", "minReplicaCount"])
 async def test_a_field_that_gitops_applies_is_left_to_it(guarded, keda, what):
     objects = {

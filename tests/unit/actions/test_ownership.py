@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions.ownership import appliers, field_owned, signed
+from forestall.actions.ownership import appliers, field_owned, signed, taken_over
 from forestall.api.remediation import ObjectRef
 
 REF = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout")
@@ -62,3 +62,14 @@ def test_a_signature_holds_as_long_as_its_writer_manages_the_field(owner, annota
     theirs: dict[str, Any] = {} if owner == "forestall" else {"f:spec": {"f:replicas": {}}}
     managed = body(entry("forestall", "Update", mine), entry("somebody", "Update", theirs), by=annotation)
     assert signed(managed, "by", "u-1", REPLICAS) is expected
+
+
+@pytest.mark.parametrize(
+    ("managers", "expected"),
+    [(["forestall"], False), (["kubectl-edit"], True), (["forestall", "kubectl-edit"], False), ([], False)],
+)
+def test_a_field_is_taken_over_by_whoever_changed_it_last(managers, expected):
+    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
+    others = entry("kubelet", "Update", {"f:status": {}})
+    managed = body(others, *(entry(manager, "Update", fields, subresource="scale") for manager in managers))
+    assert taken_over(managed, REPLICAS) is expected

@@ -225,6 +225,15 @@ async def test_replicas_that_somebody_else_changed_are_left_alone(run, world):
     assert "left alone" in after.status.message
 
 
+async def test_replicas_that_somebody_else_set_to_the_same_number_are_left_alone(run, world):
+    await run.open()
+    await run.cycle()
+    taken = {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    world.change("Deployment", "checkout", {"metadata": {"managedFields": [taken]}})
+    after = await run.cycle(replicas_forecast=12)
+    assert (run.replicas, after.status.phase, after.status.reason) == (5, "Aborted", "Superseded")
+
+
 async def test_a_size_that_changed_before_the_action_is_left_alone(run, world):
     await run.open()
     world.change("Deployment", "checkout", {"spec": {"replicas": 4}})

@@ -22,9 +22,8 @@ from forestall.adapters.kubernetes.events import Recorder
 from forestall.adapters.kubernetes.kinds import Kinds
 from forestall.api.remediation import ObjectRef
 from forestall.errors import ClusterError, LostLease, NotFound, Unavailable
-from forestall.ports import Event, Patch, Scale, Served
+from forestall.ports import MANAGER, Event, Patch, Scale, Served
 
-MANAGER = "forestall"
 """The name under which the API server remembers what the operator wrote."""
 PAGE = 500
 """Objects of a list in one answer: whole lists of large clusters cost too much memory on both sides."""
