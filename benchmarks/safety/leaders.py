@@ -24,7 +24,7 @@ from forestall.adapters.kubernetes import Access
 How = Literal["terminated", "killed", "stopped"]
 WITHIN_S = 30.0
 INTERVAL = "30s"
-LONGEST_S = 780.0
+LONGEST_S = 1800.0
 """No further change is begun after so long; the figures tell how many there were."""
 _LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR}/leases/forestall"
 _NAMESPACE = "leaders"
