@@ -168,13 +168,38 @@ class Cluster(Protocol):
         """Replace the status; `Conflict` unless the object still has `resource_version`."""
         ...
 
-    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Server-side apply the status, as the only manager of all of it."""
+    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write the whole status, whatever it was; `NotFound` where the object is gone or another one has its name."""
         ...
 
     async def record(self, event: Event) -> None:
         """Record a Kubernetes Event; the same one again within minutes is counted, not written anew."""
         ...
+
+
+class ReadThrough:
+    """Passes on what only looks: the base of what wraps a `Cluster` to change how it writes."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
+        """Return the object."""
+        return await self._cluster.read(ref)
+
+    async def find(
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return all objects of a kind."""
+        return await self._cluster.find(api_version, kind, namespace, label_selector, field_selector)
+
+    async def serves(self, api_version: str, kind: str) -> Served:
+        """Return how the API serves a kind."""
+        return await self._cluster.serves(api_version, kind)
+
+    async def read_scale(self, ref: ObjectRef) -> Scale:
+        """Return the /scale subresource."""
+        return await self._cluster.read_scale(ref)
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,17 +283,17 @@ async def test_tells_why_the_server_refused(kubernetes, namespace):
 async def test_a_map_of_a_status_can_become_empty(kubernetes, namespace):
     uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
     target = slo_ref(namespace, "checkout", uid)
-    await kubernetes.apply_status(target, {"cause": {"indicator": "memory", "labels": {"pod": "a"}}})
-    after = await kubernetes.apply_status(target, {"cause": {"indicator": "sli", "labels": {}}})
-    assert after["status"]["cause"] == {"indicator": "sli"}
+    await kubernetes.overwrite_status(target, {"cause": {"indicator": "memory", "labels": {"pod": "a"}}})
+    after = await kubernetes.overwrite_status(target, {"cause": {"indicator": "sli", "labels": {}}})
+    assert after["status"]["cause"] == {"indicator": "sli", "labels": {}}
 
 
 async def test_a_status_that_does_not_change_is_no_write(kubernetes, namespace):
     uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
     target = slo_ref(namespace, "checkout", uid)
     status = {"state": "Healthy", "sli": "99.9 %", "observedGeneration": 1}
-    first = await kubernetes.apply_status(target, status)
-    second = await kubernetes.apply_status(target, status)
+    first = await kubernetes.overwrite_status(target, status)
+    second = await kubernetes.overwrite_status(target, status)
     assert first["status"]["state"] == "Healthy"
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
@@ -301,12 +301,12 @@ async def test_a_status_that_does_not_change_is_no_write(kubernetes, namespace):
 async def test_a_status_is_the_operators_whole(kubernetes, cluster, namespace):
     uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
     target = slo_ref(namespace, "checkout", uid)
-    await kubernetes.apply_status(target, {"state": "AtRisk", "sli": "98 %", "timeToBreach": "5m"})
+    await kubernetes.overwrite_status(target, {"state": "AtRisk", "sli": "98 %", "timeToBreach": "5m"})
     patch = json.dumps({"status": {"state": "Healthy"}})
     cluster.kubectl("patch", "servicelevelobjective", "checkout", "-n", namespace, "--subresource=status",
                     "--type=merge", "-p", patch)  # fmt: skip
-    applied = await kubernetes.apply_status(target, {"state": "AtRisk", "sli": "98 %"})
-    assert applied["status"] == {"state": "AtRisk", "sli": "98 %"}  # forced, and what is no longer said is gone
+    applied = await kubernetes.overwrite_status(target, {"state": "AtRisk", "sli": "98 %"})
+    assert applied["status"] == {"state": "AtRisk", "sli": "98 %"}  # what is no longer said is gone
     assert applied["spec"]["objective"] == 99
 
 
@@ -315,12 +315,21 @@ async def test_a_status_for_an_object_that_is_gone_is_noticed(kubernetes, cluste
     cluster.kubectl("delete", "servicelevelobjective", "checkout", "-n", namespace)
     target = slo_ref(namespace, "checkout", old)
     with pytest.raises(ClusterError):
-        await kubernetes.apply_status(target, {"state": "Healthy"})
+        await kubernetes.overwrite_status(target, {"state": "Healthy"})
     with pytest.raises(NotFound):
-        await kubernetes.read(target.model_copy(update={"uid": ""}))  # applying made no new object
-    await kubernetes.create(objective("checkout", namespace=namespace))
+        await kubernetes.read(target.model_copy(update={"uid": ""}))  # no new object was made
+    later = await kubernetes.create(objective("checkout", namespace=namespace))
     with pytest.raises(NotFound, match="another one of the same name"):
-        await kubernetes.apply_status(target, {"state": "Healthy"})
+        await kubernetes.overwrite_status(target, {"state": "Healthy"})
+    found = await kubernetes.read(target.model_copy(update={"uid": ""}))
+    assert found["metadata"]["resourceVersion"] == later["metadata"]["resourceVersion"], "not even for a moment"
+
+
+async def test_a_status_that_does_not_fit_the_schema_is_refused(kubernetes, namespace):
+    uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
+    with pytest.raises(ClusterError, match=r"status\.state") as refused:
+        await kubernetes.overwrite_status(slo_ref(namespace, "checkout", uid), {"state": "Bewitched"})
+    assert not isinstance(refused.value, NotFound)
 
 
 async def test_a_status_is_replaced_only_where_it_was_seen(kubernetes, namespace):
@@ -508,7 +517,7 @@ async def test_who_does_not_lead_reads_and_does_not_write(api, cluster, namespac
             standby.patch(target, {"spec": {"paused": True}}, found.resource_version),
             standby.create(objective("checkout", namespace=namespace)),
             standby.replace_status(slo_ref(namespace, "x"), {}, "1"),
-            standby.apply_status(slo_ref(namespace, "x"), {}),
+            standby.overwrite_status(slo_ref(namespace, "x"), {}),
             standby.evict(ref(namespace, "Pod", "x", "v1", uid="u")),
         ):
             with pytest.raises(LostLease):

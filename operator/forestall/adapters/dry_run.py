@@ -1,6 +1,6 @@
 """A cluster that is only looked at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,34 +8,13 @@ import structlog
 
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict
-from forestall.ports import Cluster, Event, Notice, Patch, Scale, Served
+from forestall.ports import Event, Notice, Patch, ReadThrough, Scale
 
 _log = structlog.get_logger(__name__)
 
 
-class DryRunCluster:
+class DryRunCluster(ReadThrough):
     """Wraps a `Cluster`: reads are done, writes are logged, and answered as if they had been done."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
-        """Return the object."""
-        return await self._cluster.read(ref)
-
-    async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> Sequence[Mapping[str, Any]]:
-        """Return all objects of a kind."""
-        return await self._cluster.find(api_version, kind, namespace, label_selector, field_selector)
-
-    async def serves(self, api_version: str, kind: str) -> Served:
-        """Ask the cluster."""
-        return await self._cluster.serves(api_version, kind)
-
-    async def read_scale(self, ref: ObjectRef) -> Scale:
-        """Return the /scale subresource."""
-        return await self._cluster.read_scale(ref)
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
         """Log the new size; `Conflict` unless the object still has `resource_version`."""
@@ -78,10 +57,10 @@ class DryRunCluster:
         _log.info("would replace status", **_who(ref), status=dict(status))
         return {**found, "status": dict(status)}
 
-    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
         """Log the status."""
         found = await self._cluster.read(ref)
-        _log.info("would apply status", **_who(ref), status=dict(status))
+        _log.info("would write status", **_who(ref), status=dict(status))
         return {**found, "status": dict(status)}
 
     async def record(self, event: Event) -> None:

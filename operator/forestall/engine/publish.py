@@ -77,7 +77,7 @@ class _Change:
 
 
 class Publisher:
-    """Writes statuses by server-side apply, each only when it changed."""
+    """Writes statuses, each only when it changed."""
 
     def __init__(self, cluster: Cluster, registry: Registry, settings: Settings, outbox: Outbox) -> None:
         self._cluster = cluster
@@ -115,7 +115,7 @@ class Publisher:
         await self._apply(found.slo, status_of(found, now, before), now)
 
     async def _apply(self, slo: ServiceLevelObjective, status: ServiceLevelObjectiveStatus, now: float) -> None:
-        await self._cluster.apply_status(ObjectRef.to(slo), status.dump())
+        await self._cluster.overwrite_status(ObjectRef.to(slo), status.dump())
         self._written[slo.uid] = (now, status)
 
     def _changes(self, found: Iterable[Findings], now: float) -> list[_Change]:
@@ -247,7 +247,7 @@ class Publisher:
             return
         async with self._limit:
             try:
-                await self._cluster.apply_status(ObjectRef.to(resource), status.dump())
+                await self._cluster.overwrite_status(ObjectRef.to(resource), status.dump())
             except ClusterError as error:
                 _log.warning("status not written", kind=resource.KIND, name=resource.name, error=str(error))
                 return
@@ -269,7 +269,7 @@ class Publisher:
         async with self._limit:
             try:
                 body = {"observedGeneration": generation, "conditions": [ready.dump()]}
-                await self._cluster.apply_status(ref, body)
+                await self._cluster.overwrite_status(ref, body)
             except ClusterError as error:
                 _log.warning("status not written", kind=ref.kind, name=ref.name, error=str(error))
                 return

@@ -1,44 +1,26 @@
 """A cluster in which nothing is changed once people have stopped it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.errors import Halted
-from forestall.ports import Cluster, Event, Patch, Scale, Served
+from forestall.ports import Cluster, Event, Patch, ReadThrough, Scale
 
 Brake = Callable[[], Hold | None]
 """Says why nothing may be changed now."""
 
 
-class BrakedCluster:
+class BrakedCluster(ReadThrough):
     """Wraps a `Cluster`: before each write the brake is asked, so that a pause stops also what is half done.
 
     What is refused raises `Halted`, and is known not to have been sent.
     """
 
     def __init__(self, cluster: Cluster, brake: Brake) -> None:
-        self._cluster = cluster
+        super().__init__(cluster)
         self._brake = brake
-
-    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
-        """Return the object."""
-        return await self._cluster.read(ref)
-
-    async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> Sequence[Mapping[str, Any]]:
-        """Return all objects of a kind."""
-        return await self._cluster.find(api_version, kind, namespace, label_selector, field_selector)
-
-    async def serves(self, api_version: str, kind: str) -> Served:
-        """Return how the API serves a kind."""
-        return await self._cluster.serves(api_version, kind)
-
-    async def read_scale(self, ref: ObjectRef) -> Scale:
-        """Return the /scale subresource."""
-        return await self._cluster.read_scale(ref)
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
         """Set the replicas."""
@@ -72,10 +54,10 @@ class BrakedCluster:
         self._check()
         return await self._cluster.replace_status(ref, status, resource_version)
 
-    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Apply the status."""
+    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write the whole status."""
         self._check()
-        return await self._cluster.apply_status(ref, status)
+        return await self._cluster.overwrite_status(ref, status)
 
     async def record(self, event: Event) -> None:
         """Record the event: it changes nothing."""

@@ -49,7 +49,7 @@ async def test_writes_are_answered_as_if_done(cluster):
     assert patched["metadata"]["labels"] == {"a": "1", "b": "2"}
     assert patched["spec"] == {"y": {"z": 1}}
     assert (await cluster.replace_status(REF, {"s": 1}, "7"))["status"] == {"s": 1}
-    assert (await cluster.apply_status(REF, {"s": 2}))["status"] == {"s": 2}
+    assert (await cluster.overwrite_status(REF, {"s": 2}))["status"] == {"s": 2}
     created = await cluster.create({"kind": "X", "metadata": {"name": "x"}, "spec": {}})
     assert created["metadata"]["name"] == "x"
     assert created["metadata"]["uid"]

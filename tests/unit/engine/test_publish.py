@@ -25,7 +25,7 @@ class Written:
         self.names = []
         self.statuses = {}
 
-    async def apply_status(self, ref, status):
+    async def overwrite_status(self, ref, status):
         self.names.append(ref.name)
         self.statuses[ref.name] = status
         return {}

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from forestall.adapters.kubernetes.api import (
-    APPLY_PATCH,
     JSON,
+    JSON_PATCH,
     MERGE_PATCH,
     METADATA_LIST,
     TIMEOUT,
@@ -21,10 +21,9 @@ from forestall.adapters.kubernetes.api import (
 from forestall.adapters.kubernetes.events import Recorder
 from forestall.adapters.kubernetes.kinds import Kinds
 from forestall.api.remediation import ObjectRef
-from forestall.errors import ClusterError, LostLease, NotFound, Unavailable
+from forestall.errors import ClusterError, Conflict, Forbidden, LostLease, NotFound, Throttled, Unavailable
 from forestall.ports import MANAGER, Event, Patch, Scale, Served
 
-"""The name under which the API server remembers what the operator wrote."""
 PAGE = 500
 """Objects of a list in one answer: whole lists of large clusters cost too much memory on both sides."""
 LIST_TIMEOUT = 20.0
@@ -135,15 +134,20 @@ class KubernetesCluster:
         body = _identity(ref, resource_version) | {"status": status}
         return await self._request("PUT", ref, "status", body=body)
 
-    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Server-side apply the status, as the only manager of all of it.
+    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write the whole status, whatever it was; `NotFound` where the object is gone or another one has its name.
 
-        The API server checks no UID when it applies to a subresource. So that another object of the same name got the
-        status is only known afterwards, and then is `NotFound`: it is overwritten when that object's own is applied.
+        By a JSON patch, whose test is part of the write: when a status is applied, the API server checks no UID.
         """
-        body = _identity(ref) | {"status": _without_empty_maps(status)}
-        query = {"force": "true"}
-        return _same(ref, await self._request("PATCH", ref, "status", body=body, content_type=APPLY_PATCH, query=query))
+        same = [{"op": "test", "path": "/metadata/uid", "value": ref.uid}] if ref.uid else []
+        patch = [*same, {"op": "add", "path": "/status", "value": status}]
+        try:
+            return await self._request("PATCH", ref, "status", body=patch, content_type=JSON_PATCH)
+        except (Conflict, Forbidden, NotFound, Throttled, Unavailable):
+            raise
+        except ClusterError:
+            await self.read(ref)  # what the server refuses it does not say
+            raise
 
     async def record(self, event: Event) -> None:
         """Record a Kubernetes Event in the background; the same one again within minutes is counted, not written anew.
@@ -178,17 +182,13 @@ class KubernetesCluster:
         *,
         body: Any = None,
         content_type: str = JSON,
-        query: Mapping[str, str | int] | None = None,
     ) -> dict[str, Any]:
         kind = await self._kinds.find(ref.api_version, ref.kind)
         if subresource and subresource not in kind.subresources:
             raise NotFound(f"{ref.kind} of {ref.api_version} has no /{subresource}")
         path = kind.path(ref.namespace, "" if method == "POST" and not subresource else ref.name, subresource)
-        if method == "GET":
-            seconds = TIMEOUT
-        else:
-            query = {**(query or {}), **({} if method == "DELETE" else {"fieldManager": self._manager})}
-            seconds = min(TIMEOUT, self._fence())
+        query = {} if method in ("GET", "DELETE") else {"fieldManager": self._manager}
+        seconds = TIMEOUT if method == "GET" else min(TIMEOUT, self._fence())
         try:
             return await self._api.request(
                 method, path, query=query, body=body, content_type=content_type, timeout=seconds
@@ -236,16 +236,6 @@ def _same(ref: ObjectRef, body: dict[str, Any]) -> dict[str, Any]:
 
 def _name(ref: ObjectRef) -> str:
     return f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
-
-
-def _without_empty_maps(value: Any) -> Any:
-    """Return `value` without its empty maps.
-
-    Applying an empty map over a fuller one takes away each key, and what is left is null, which the schema refuses.
-    """
-    if isinstance(value, Mapping):
-        return {key: _without_empty_maps(each) for key, each in value.items() if each != {}}
-    return [_without_empty_maps(each) for each in value] if isinstance(value, list) else value
 
 
 def _precondition(ref: ObjectRef, resource_version: str = "") -> dict[str, str]:
