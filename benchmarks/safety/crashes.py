@@ -10,7 +10,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from uuid import uuid4
 from aiohttp import web
 from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena
 from benchmarks.safety.proxy import Fault, Proxy
+from benchmarks.safety.receiver import KIND, receiver
 from benchmarks.safety.trials import TRIALS, Target, Trial, mark
 from benchmarks.safety.witness import Witness
 
@@ -57,6 +58,8 @@ class Tally:
     """The end that came last after, or soonest before, its deadline."""
     orphans: int = 0
     """Nodes that were left cordoned."""
+    told_again: int = 0
+    """Notices that arrived once more, with the same id."""
     ends: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -73,6 +76,7 @@ class Tally:
             "duplicateEffects": self.duplicates,
             "stepsNeverMade": self.unmade,
             "orphanCordons": self.orphans,
+            "noticesToldAgain": self.told_again,
             "endedLate": self.late,
             "latestEndAfterDeadlineS": round(self.latest_s, 1),
             "ends": dict(self.ends),
@@ -124,7 +128,12 @@ class Forks:
         await self._process.wait()
 
     async def order(
-        self, kubeconfig: Path, round_: "Round", moods: dict[str, str], killed: dict[str, Any] = NEVER
+        self,
+        kubeconfig: Path,
+        round_: "Round",
+        moods: dict[str, str],
+        killed: dict[str, Any] = NEVER,
+        receiver: str = "",
     ) -> int:
         """Have one fork lead until every life has ended, or it is killed; return the signal that ended it, or 0."""
         assert self._process.stdin is not None
@@ -136,6 +145,7 @@ class Forks:
             "moods": moods,
             "clock": round_.clock,
             "killed": killed,
+            "receiver": receiver,
         }
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         code = int(await self._process.stdout.readline())
@@ -153,6 +163,7 @@ class Crashes:
         self._trial = trial
         self._dice = random.Random(seed)
         self._namespace = f"{trial.name}-{uuid4().hex[:6]}"
+        self._lose: Callable[[], bool] = lambda: False
 
     async def kill(self, wanted: int, targets: int) -> Tally:
         """Kill the process `wanted` times, each at a random write."""
@@ -164,7 +175,7 @@ class Crashes:
                 how = self._dice.choice(("before", "in flight", "after"))
                 at = self._dice.randint(1, 3) if tally.struck < wanted else -1
                 killed = {"at": at, "how": how, "seed": self._dice.random()}
-                if await self._forks.order(kubeconfig, round_, moods, killed) == 0:
+                if await self._forks.order(kubeconfig, round_, moods, killed, self._receiver) == 0:
                     return
                 tally.struck += 1
                 tally.how[how] += 1
@@ -178,17 +189,21 @@ class Crashes:
         login = (await Access.find(str(self._cluster.kubeconfig))).login()
         proxy = Proxy(login.server, login.ca_path)
 
-        def fault(request: web.BaseRequest) -> Fault | None:
-            lost = request.method != "GET" and tally.struck < wanted and self._dice.random() < 0.3
+        def lost() -> bool:
+            lost = tally.struck < wanted and self._dice.random() < 0.3
             tally.struck += lost
-            return "lose" if lost else None
+            return lost
+
+        def fault(request: web.BaseRequest) -> Fault | None:
+            return "lose" if request.method != "GET" and lost() else None
 
         proxy.fault = fault
+        self._lose = lost
         async with proxy.serve():
             kubeconfig = await asyncio.to_thread(self._arena.kubeconfig, proxy.url, self._namespace)
 
             async def one(round_: Round, moods: dict[str, str]) -> None:
-                await self._forks.order(kubeconfig, round_, moods)
+                await self._forks.order(kubeconfig, round_, moods, receiver=self._receiver)
 
             await self._try(one, tally, wanted, targets)
         return tally
@@ -200,7 +215,11 @@ class Crashes:
         journal = f"/apis/{API}/namespaces/{namespace}/remediations"
         access = await Access.find(str(self._cluster.kubeconfig))
         watching = Witness(access, trial.path(namespace), journal).watching()
-        async with watching as witness, Forks(namespace) as self._forks:
+        async with (
+            watching as witness,
+            Forks(namespace) as self._forks,
+            receiver(witness, namespace, self._lose) as self._receiver,
+        ):
             for episode in range(1, MOST_ROUNDS + 1):
                 targets = await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
                 round_ = Round(trial, namespace, targets, episode, time.time())
@@ -235,6 +254,7 @@ class Crashes:
         tally.unmade = (said - world).total()
         for key, states in witness.states.items():
             tally.orphans += key.startswith(f"Node//{self._namespace}-") and mark(states[-1]) != (False, "")
+            tally.told_again += len(states) - 1 if key.startswith(f"{KIND}/") else 0
 
 
 async def measure(arena: Arena, *, quick: bool, trials: Sequence[str] = tuple(TRIALS)) -> dict[str, Any]:

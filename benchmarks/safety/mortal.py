@@ -1,10 +1,10 @@
 """A program that drives many Remediations on a real API server and dies on the way; `crashes.py` runs it.
 
 It reads one JSON object a line, an order: `kubeconfig`, `namespace`, the `intents` that are to be carried out, the
-`moods` that tell how each risk goes on, a `clock` that runs faster than the wall's, and `killed`: at which write, and
-how. Each order is carried out by a fork, so that the imports are paid once. It knows nothing of the forks before it: it
-finds what they left behind at the API server, as a new leader does. The answer is one line: the signal that ended the
-fork, or 0.
+`moods` that tell how each risk goes on, a `clock` that runs faster than the wall's, the `receiver` of notices, and
+`killed`: at which write, and how. Each order is carried out by a fork, so that the imports are paid once. It knows
+nothing of the forks before it: it finds what they left behind at the API server, as a new leader does. The answer is
+one line: the signal that ended the fork, or 0.
 """
 
 import asyncio
@@ -14,14 +14,19 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from forestall.actions import Outlook
+from forestall.actions import ACTIONS, Notify, Outlook
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+from forestall.adapters.notifiers.formats import content_of
+from forestall.adapters.notifiers.post import Endpoint, post
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import Intent
 from forestall.errors import ClusterError
 from forestall.journal import Journal, name_of
+from forestall.ports import Notice, Notifier
 
 LONGEST_S = 240
 CYCLE = 10.0
@@ -30,25 +35,50 @@ IN_FLIGHT_S = 0.012
 """The longest that a process lives on after it has begun to send the fatal write."""
 
 
-class MortalCluster(KubernetesCluster):
-    """A cluster that the process does not survive: `how` is before, after or in flight of the write that kills it."""
+class Fate:
+    """The write that the process does not survive: it dies before, after or in flight of it."""
 
-    writes_left = -1
-    how = "never"
+    def __init__(self, at: int, how: str) -> None:
+        self._left = at
+        self._how = how
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """Have the body write."""
+        self._left -= 1
+        fatal = self._left == 0
+        if fatal and self._how == "before":
+            _die()
+        if fatal and self._how == "in flight":
+            asyncio.get_running_loop().call_later(random.uniform(0, IN_FLIGHT_S), _die)
+        yield
+        if fatal and self._how == "after":
+            _die()
+
+
+class MortalCluster(KubernetesCluster):
+    """A cluster at one of whose writes the process dies."""
+
+    fate: Fate
 
     async def _request(self, method: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         if method == "GET":
             return await super()._request(method, *args, **kwargs)
-        self.writes_left -= 1
-        fatal = self.writes_left == 0
-        if fatal and self.how == "before":
-            _die()
-        if fatal and self.how == "in flight":
-            asyncio.get_running_loop().call_later(random.uniform(0, IN_FLIGHT_S), _die)
-        answer = await super()._request(method, *args, **kwargs)
-        if fatal and self.how == "after":
-            _die()
-        return answer
+        with self.fate.write():
+            return await super()._request(method, *args, **kwargs)
+
+
+class MortalNotifier:
+    """What sends notices to the receiver; the process dies there too."""
+
+    def __init__(self, url: str, fate: Fate) -> None:
+        self._url = url
+        self._fate = fate
+
+    async def send(self, channel: str, notice: Notice) -> None:
+        """Send it as a webhook."""
+        with self._fate.write():
+            await post(Endpoint(channel, self._url), content_of("Webhook", notice))
 
 
 def _die() -> None:
@@ -58,9 +88,9 @@ def _die() -> None:
 class Leader:
     """What leads until it is killed."""
 
-    def __init__(self, cluster: MortalCluster, order: dict[str, Any]) -> None:
+    def __init__(self, cluster: MortalCluster, notifier: Notifier, order: dict[str, Any]) -> None:
         self._cluster = cluster
-        self._journal = Journal(cluster)
+        self._journal = Journal(cluster, {**ACTIONS, Notify.name: Notify(notifier)})
         self._namespace: str = order["namespace"]
         self._intents = {name_of(intent): intent for intent in map(Intent.model_validate, order["intents"])}
         self._moods: dict[str, str] = order["moods"]
@@ -123,8 +153,8 @@ async def live(order: dict[str, Any]) -> None:
         cluster = MortalCluster(api, Recorder(api, "bench"), order["namespace"])
         killed = order["killed"]
         random.seed(killed["seed"])
-        cluster.writes_left, cluster.how = killed["at"], killed["how"]
-        await Leader(cluster, order).lead()
+        cluster.fate = Fate(killed["at"], killed["how"])
+        await Leader(cluster, MortalNotifier(order["receiver"], cluster.fate), order).lead()
 
 
 def main() -> None:

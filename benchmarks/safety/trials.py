@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.safety.receiver import KIND as NOTICE
 from benchmarks.safety.witness import Witness
 
 from forestall.actions.cordon import CORDONED_BY
@@ -239,6 +240,11 @@ def _jobs(witness: Witness, namespace: str) -> Effects:
     )
 
 
+def _told(witness: Witness, namespace: str) -> Effects:
+    """Return who was told; a notice of the same id is the same notice."""
+    return Counter((key.rpartition("/")[2], 0, 1) for key in _keys(witness, NOTICE, namespace))
+
+
 # One field.
 
 
@@ -298,6 +304,7 @@ TRIALS = {
         Trial("drain", {"drain": _HEALTHY}, "Node", _busy_nodes, _cordoned, _uid),
         Trial("patch", {}, "ConfigMap", _flags, _flagged, _uid),
         Trial("job", {"job": {"cronJob": "runbook"}}, "Job", _with_runbook, _jobs, _uid),
+        Trial("notify", {"notify": {"channel": "people"}}, "Deployment", _workloads(1), _told, _uid),
     )
 }
 

@@ -85,7 +85,7 @@ class Witness:
         listed = await self._list(path)
         kind = listed["kind"].removesuffix("List")
         for item in listed["items"]:
-            self._note({"kind": kind, **item})
+            self.note({"kind": kind, **item})
         return str(listed["metadata"]["resourceVersion"])
 
     async def _watch(self, path: str, version: str) -> None:
@@ -99,8 +99,9 @@ class Witness:
                         raise RuntimeError(f"the watch of {path} lost its history: {event['object']}")
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        self._note({**event["object"], **({"deleted": True} if event["type"] == "DELETED" else {})})
+                        self.note({**event["object"], **({"deleted": True} if event["type"] == "DELETED" else {})})
 
-    def _note(self, body: Body) -> None:
+    def note(self, body: Body) -> None:
+        """Keep a state."""
         metadata = body["metadata"]
         self.states[f"{body['kind']}/{metadata.get('namespace', '')}/{metadata['name']}"].append(body)

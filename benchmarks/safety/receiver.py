@@ -1,0 +1,34 @@
+"""Where notices arrive: it keeps every one, by its id, where the states of objects are kept."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from benchmarks.safety.witness import Witness
+
+KIND = "Notice"
+
+
+@asynccontextmanager
+async def receiver(witness: Witness, namespace: str, lose: Callable[[], bool]) -> AsyncIterator[str]:
+    """Take notices while the body runs, and answer unless `lose` says not to; yields the URL."""
+
+    async def take(request: web.Request) -> web.Response:
+        body: dict[str, Any] = await request.json()
+        metadata = {"namespace": namespace, "name": body["id"], "uid": f"notice-{body['id']}", "resourceVersion": "0"}
+        witness.note({"kind": KIND, "metadata": metadata})
+        if lose() and request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
