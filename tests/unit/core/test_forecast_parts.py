@@ -24,7 +24,7 @@ def frames(values, *, long_trend=False):
         matrix.push(1000.0 + index, {"a": value})
         frame = Frame(matrix, slice(0, 1), 1000 + index, np.ones(1, dtype=np.float32))
         last = np.where(frame.fresh, frame.values, last)
-        frame.last, frame.calm, frame.long_trend = last, last, np.array([long_trend])
+        frame.last, frame.calm, frame.long_trend, frame.seen = last, last, np.array([long_trend]), ALL
         yield frame
 
 
@@ -68,6 +68,10 @@ def test_worse_than_climatology_is_what_weighing_cannot_excuse():
     assert not hedge.excess(0, 2, 1).any()
 
 
+def quantile_of(residuals, share):
+    return residuals.quantile(0, 0, np.array([[share]], dtype=np.float32))[0, 0]
+
+
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
 def test_errors_come_back_as_often_as_they_came(scale):
     random = np.random.default_rng(0)
@@ -80,7 +84,7 @@ def test_errors_come_back_as_often_as_they_came(scale):
         assert seen == pytest.approx((errors > value * scale).mean(), abs=0.04)
     for share in (0.05, 0.5, 0.95):
         wanted = np.quantile(errors, share)
-        assert residuals.quantile(0, 0, share)[0] == pytest.approx(wanted, abs=0.35 * scale)
+        assert quantile_of(residuals, share) == pytest.approx(wanted, abs=0.35 * scale)
 
 
 def test_errors_that_grow_a_thousandfold_are_soon_followed():
@@ -88,16 +92,23 @@ def test_errors_that_grow_a_thousandfold_are_soon_followed():
     residuals = Residuals(1, 1, 1, memory=100)
     for scale in [1.0] * 300 + [1000.0] * 300:
         residuals.learn(0, random.normal(0, scale, (1, 1)).astype(np.float32), ALL)
-    assert residuals.quantile(0, 0, 0.95)[0] == pytest.approx(1645, rel=0.4)
+    assert quantile_of(residuals, 0.95) == pytest.approx(1645, rel=0.4)
 
 
 def test_rates_are_counted_by_circumstances_and_drawn_to_the_base():
-    rates = EventRates(2, 1, 1, memory=10)
+    rates = EventRates([1, 2], [10, 10], 1, 1)
+    for number in range(60):
+        rates.learn(0, np.array([[0], [number % 2]]), np.array([number % 2 > 0]), ALL, 0.5)
+    (base, rate), (_, seen) = rates.rates(0, np.array([[0], [1]]))
+    assert rate[0] > 0.9
+    assert base[0] == pytest.approx(0.5, abs=0.05)
+    assert seen[0] == pytest.approx(8, abs=1)
+    new = EventRates([1, 2], [10, 10], 1, 1)
     for _ in range(30):
-        rates.learn(0, np.array([1]), ALL, ALL, 1.0)
-    assert rates.rate(0, np.array([1]), 0.1)[0] > 0.9
-    assert rates.rate(0, np.array([0]), 0.1)[0] == pytest.approx(0.1)
-    assert rates.evidence(0, np.array([0]))[0] == 0
+        new.learn(0, np.array([[0], [1]]), ALL, ALL, 1.0)
+    (base, rate), (_, seen) = new.rates(0, np.array([[0], [0]]))
+    assert rate[0] == base[0] > 0.9
+    assert seen[0] == 0
 
 
 @pytest.mark.parametrize(("said", "came"), [(0.9, 0.6), (0.4, 0.8), (0.5, 0.5)])

@@ -154,12 +154,14 @@ class Bank:
         origins = ORIGINS_PER_HORIZON * _MEMORY
         # The combination is kept as one path expert more: its errors give the bounds.
         self._errors = Residuals(len(self.paths) + 1, count, rows, origins)
-        self._rates = [EventRates(expert.kinds, count, rows, expert.memory) for expert in self.events]
+        self._rates = EventRates([one.kinds for one in self.events], [one.memory for one in self.events], count, rows)
         # The combination is scored beside the experts, as one that is never awake.
         self._hedge = Hedge(experts + 1, count, rows, _MEMORY)
         self._blend = Hedge(len(self.paths), count, rows, _MEMORY)
         self._calibration = Recalibration(count, rows, _MEMORY)
         self._levels = ConformalLevels(count, rows, (1 - settings.coverage) / 2)
+        self._views: dict[int, Outlook] = {}
+        """Forecasts already made at the newest column."""
         self._pending = [Pending(steps, len(self.paths), len(self.events), rows) for steps in horizons]
 
     @property
@@ -170,7 +172,7 @@ class Bank:
     def state(self) -> list[NDArray[np.generic]]:
         parts: list[Stateful] = [
             self._errors,
-            *self._rates,
+            self._rates,
             self._hedge,
             self._blend,
             self._calibration,
@@ -186,6 +188,7 @@ class Bank:
         """Replace the state of ``rows`` by that of the rows ``theirs`` of another bank of the same column."""
         for mine, new in zip(self.state(), other.state(), strict=True):
             mine[..., rows] = new[..., theirs]
+        self._views.clear()
 
     def advance(self, frame: Frame, censored: Sequence[Censored] = (), ahead: int = 0) -> None:
         """Take in the column of ``frame``: score what has matured, then let the experts see it, then forecast anew.
@@ -193,6 +196,7 @@ class Bank:
         ``ahead``: how many more columns are known to follow, when a past is learned; what would be forgotten by their
         end is not even made.
         """
+        self._views.clear()
         self.last = np.where(frame.fresh, frame.values, self.last)
         self.points += frame.fresh
         memory = np.clip(self.points, 1, _MEMORY * self.horizons[-1])
@@ -207,13 +211,17 @@ class Bank:
         for index, pending in enumerate(self._pending):
             if frame.column % pending.stride == 0 and ahead <= _REACH * pending.steps:
                 made = frame.fresh & (self.points >= 3)
-                pending.put(frame.column, self.outlook(index, frame), made, self.last <= self.limit)
+                view = self._views[index] = self._forecast(index, frame)
+                pending.put(frame.column, view, made, self.last <= self.limit)
 
     def outlook(self, index: int, frame: Frame) -> Outlook:
-        """Forecast for one horizon as of ``frame``, whose column must have been taken in."""
+        """Forecast for one horizon as of ``frame``, whose column must be the newest that was taken in."""
+        return self._views.get(index) or self._forecast(index, frame)
+
+    def _forecast(self, index: int, frame: Frame) -> Outlook:
         self._attach(frame)
         maxima = np.stack([expert.maximum(frame, index) for expert in self.paths])
-        kinds = [expert.kind(frame, self.horizons[index]) for expert in self.events]
+        kinds = np.stack([expert.kind(frame, self.horizons[index]) for expert in self.events])
         rates, evidence = self._count(index, kinds)
         probability = np.concatenate((self._exceedance(index, self.limit - maxima), rates))
         alert = np.array([expert.awake(frame, index) for expert in self.paths], dtype=np.float32)
@@ -227,22 +235,22 @@ class Bank:
         trusted = alert * (known + (1 - known) * len(self.paths) * blend)
         weight = self._hedge.weights(index, np.concatenate((trusted, awake[len(self.paths) :])))
         raw = (weight[:-1] * probability).sum(axis=0)
-        low, high = self._levels.shares(index)
+        lower, upper = combined + self._quantile(index, self._levels.shares(index))
         return Outlook(
             np.concatenate((maxima, combined[None])),
-            combined + self._quantile(index, low),
-            combined + self._quantile(index, high),
+            lower,
+            upper,
             probability,
             awake[:-1],
             weight[:-1],
             raw,
             self._calibration.apply(index, raw, rates[0], known),
-            np.array(kinds, dtype=np.uint8),
+            kinds.astype(np.uint8),
         )
 
     def median(self, index: int, view: Outlook) -> Floats:
         """Median of the maximum: (rows,)."""
-        centre: Floats = view.maximum[-1] + self._quantile(index, np.full(self.size, 0.5, dtype=np.float32))
+        centre: Floats = view.maximum[-1] + self._quantile(index, np.full((1, self.size), 0.5, dtype=np.float32))[0]
         return centre
 
     def shifted(self, index: int, view: Outlook, limit: Floats) -> Floats:
@@ -250,6 +258,8 @@ class Bank:
 
         What only breaches of that limit tell is scaled as the paths say; so the result falls as the limit rises.
         """
+        if np.array_equal(limit, self.limit):
+            return view.chance
         weight = view.weight[: len(self.paths)] / view.weight[: len(self.paths)].sum(axis=0)
         here = (weight * view.probability[: len(self.paths)]).sum(axis=0)
         there = (weight * self._exceedance(index, limit - view.maximum[:-1])).sum(axis=0)
@@ -277,25 +287,23 @@ class Bank:
         if frame.last is self.last:
             return
         frame.last, frame.limit, frame.usual = self.last, self.limit, self.usual
-        frame.calm, frame.long_trend = self.last, self.long_trend
+        frame.calm, frame.long_trend, frame.seen = self.last, self.long_trend, self.points > 0
         slow = np.flatnonzero(self.long_trend)
         if slow.size:
             frame.calm = self.last.copy()
             frame.calm[slow] = frame.recent_median(_CALM, slow)
 
-    def _count(self, index: int, kinds: Sequence[NDArray[np.intp]]) -> tuple[Floats, Floats]:
+    def _count(self, index: int, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Rates of breaches by the event experts, and how awake each is: (event experts, rows)."""
-        base = self._rates[0].rate(index, kinds[0], 0.5)
-        rates = [base, *(r.rate(index, k, base) for r, k in zip(self._rates[1:], kinds[1:], strict=True))]
-        seen = np.stack([r.evidence(index, k) for r, k in zip(self._rates, kinds, strict=True)])
+        rates, seen = self._rates.rates(index, kinds)
         awake = seen / (seen + 1)
         # What was never seen as near to its limit as now is beyond all that was counted.
-        return np.stack(rates), awake * awake[_SITUATION]
+        return rates, awake * awake[_SITUATION]
 
     def _exceedance(self, index: int, values: Floats) -> Floats:
         """P(error > value); a horizon too new to have errors takes those of the next shorter one, scaled."""
         own = self._errors.exceedance(index, values)
-        few = self._errors.count[index] < _FEW
+        few = self._few(index)
         if index == 0 or not few.any():
             return own
         shorter = self._exceedance(index - 1, np.asarray(values / self._spread(index), dtype=np.float32))
@@ -303,10 +311,15 @@ class Bank:
 
     def _quantile(self, index: int, share: Floats) -> Floats:
         own = self._errors.quantile(index, len(self.paths), share)
-        few = self._errors.count[index] < _FEW
+        few = self._few(index)
         if index == 0 or not few.any():
             return own
         return np.where(few, self._quantile(index - 1, share) * self._spread(index), own)
+
+    def _few(self, index: int) -> NDArray[np.bool_]:
+        """Which rows with points have hardly any errors yet: (rows,)."""
+        few: NDArray[np.bool_] = (self._errors.count[index] < _FEW) & (self.points > 0)
+        return few
 
     def _spread(self, index: int) -> np.float32:
         """How much wider errors get from the next shorter horizon on, as in a random walk."""
@@ -330,8 +343,7 @@ class Bank:
         self._levels.learn(index, missed, known, pending.share)
         known = known & past.safe
         breached = reached > self.limit
-        for rates, kind in zip(self._rates, past.kinds, strict=True):
-            rates.learn(index, kind, breached, known, pending.share)
+        self._rates.learn(index, past.kinds, breached, known, pending.share)
         base = past.probability[len(self.paths)]
         self._calibration.learn(index, past.chance, base, breached, known, pending.share)
         # Who sleeps is taken to have said what the others did.

@@ -37,6 +37,8 @@ class Frame:
         # What follows is set by the bank that reads the frame.
         self.last: Floats = self.values
         """The last finite points, 0 before the first."""
+        self.seen: NDArray[np.bool_] = self.fresh
+        """Which rows have had a point."""
         self.calm: Floats = self.values
         """The same, but the median of the last few for series with long trends."""
         self.limit: Floats = self.values

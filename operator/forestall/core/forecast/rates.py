@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from forestall.core.forecast.frame import Floats
@@ -16,36 +18,43 @@ _PRIOR: Final = np.float32(0.5)
 
 
 class EventRates:
-    """Discounted counts of forecasts and of breaches by circumstances, horizon and row.
+    """Discounted counts of forecasts and of breaches by expert, circumstances, horizon and row.
 
     Counts are in horizons: forecasts whose windows overlap share one.
     """
 
-    def __init__(self, kinds: int, horizons: int, rows: int, memory: float) -> None:
-        self._memory = memory
-        self._breaches = np.zeros((kinds, horizons, rows), dtype=np.float32)
-        self._seen = np.zeros((kinds, horizons, rows), dtype=np.float32)
+    def __init__(self, kinds: Sequence[int], memory: Sequence[float], horizons: int, rows: int) -> None:
+        """``kinds`` and ``memory`` (horizons) are those of each expert."""
+        # All experts share one array: their circumstances follow one another.
+        self._first = np.cumsum([0, *kinds[:-1]])[:, None]
+        self._forget = (1 / np.array(memory))[:, None]
+        self._rows = np.arange(rows)
+        self._breaches = np.zeros((sum(kinds), horizons, rows), dtype=np.float32)
+        self._seen = np.zeros((sum(kinds), horizons, rows), dtype=np.float32)
 
     def state(self) -> list[NDArray[np.generic]]:
         return [self._breaches, self._seen]
 
     def learn(
-        self, horizon: int, kind: NDArray[np.intp], breached: NDArray[np.bool_], known: NDArray[np.bool_], share: float
+        self, horizon: int, kinds: NDArray[np.intp], breached: NDArray[np.bool_], known: NDArray[np.bool_], share: float
     ) -> None:
-        """Count forecasts made in circumstances ``kind`` (rows,), each ``share`` of a horizon, where ``known``."""
+        """Count forecasts made in circumstances ``kinds`` (experts, rows), each ``share`` of a horizon, where
+        ``known``."""
         rows = np.flatnonzero(known)
-        place = (kind[rows], horizon, rows)
-        keep = np.float32(1 - share / self._memory)
+        place = (self._first + kinds[:, rows], horizon, rows)
+        keep = (1 - share * self._forget).astype(np.float32)
         self._breaches[place] = keep * self._breaches[place] + np.float32(share) * breached[rows]
         self._seen[place] = keep * self._seen[place] + np.float32(share)
 
-    def evidence(self, horizon: int, kind: NDArray[np.intp]) -> Floats:
-        """Horizons that such circumstances were seen for, discounted: (rows,)."""
-        seen: Floats = self._seen[kind, horizon, np.arange(kind.size)]
-        return seen
+    def rates(self, horizon: int, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """P(breach) in circumstances ``kinds``, and the horizons that such were seen for: (experts, rows) each.
 
-    def rate(self, horizon: int, kind: NDArray[np.intp], base: Floats | float) -> Floats:
-        """P(breach) in circumstances ``kind``: (rows,). With little evidence it is drawn to ``base``."""
-        place = (kind, horizon, np.arange(kind.size))
-        rate = (self._breaches[place] + _PRIOR * base) / (self._seen[place] + _PRIOR)
-        return np.asarray(rate, dtype=np.float32)
+        The first expert is the base that the others are drawn to where there is little evidence.
+        """
+        place = (self._first + kinds, horizon, self._rows)
+        seen = self._seen[place]
+        breaches, weight = self._breaches[place], seen + _PRIOR
+        base = (breaches[0] + _PRIOR * np.float32(0.5)) / weight[0]
+        rates = (breaches + _PRIOR * base) / weight
+        rates[0] = base
+        return rates, seen

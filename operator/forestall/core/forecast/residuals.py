@@ -20,7 +20,9 @@ _SIDE: Final = 20  # edges on either side of zero
 _STRETCH: Final = np.float32(0.45)  # asinh distance between edges
 _CORE: Final = np.float32(0.12)  # where, in units of the scale, the asinh turns from even to logarithmic
 _EDGES: Final = (np.sinh(np.arange(-_SIDE, _SIDE + 1) * float(_STRETCH)) * float(_CORE)).astype(np.float32)
+_STEPS: Final = np.diff(_EDGES)
 _WIDTHS: Final = np.gradient(_EDGES).astype(np.float32)
+_LAST: Final = np.float32(2 * _SIDE - 1e-3)
 _TINY: Final = np.float32(1e-30)
 
 
@@ -62,27 +64,34 @@ class Residuals:
         """P(error > value) for ``values`` (experts, rows), of the first experts if fewer; never quite 0 or 1."""
         with np.errstate(over="ignore"):  # far outside the edges is all that matters there
             place = np.arcsinh(values / (np.maximum(self.scale[horizon], _TINY) * _CORE)) / _STRETCH + _SIDE
-        inside = np.clip(place, 0, 2 * _SIDE - 1e-3)
+        inside = np.minimum(np.maximum(place, 0), _LAST)
         index = inside.astype(np.intp)
-        above = self._above[:, : len(values), horizon]
-        low = np.take_along_axis(above, index[None], axis=0)[0]
-        high = np.take_along_axis(above, index[None] + 1, axis=0)[0]
+        low, high = self._between(horizon, np.arange(len(values))[:, None], index)
         share = low + (inside - index) * (high - low)
         # Beyond the outermost edge the tail is taken to fall as the square does.
-        beyond = np.exp(-2 * _STRETCH * np.clip(np.abs(place - _SIDE) - _SIDE, 0, 40))
+        outside = np.minimum(np.maximum(np.abs(place - _SIDE) - _SIDE, 0), 40)
+        beyond = np.exp(-2 * _STRETCH * outside)
         share = np.where(place > _SIDE, share * beyond, 1 - (1 - share) * beyond)
         weight = np.minimum(self.count[horizon], self._memory)
         return np.asarray((share * weight + np.float32(0.5)) / (weight + 1), dtype=np.float32)
 
-    def quantile(self, horizon: int, expert: int, share: Floats | float) -> Floats:
-        """The error that is exceeded with probability ``1 - share``: (rows,)."""
+    def quantile(self, horizon: int, expert: int, share: Floats) -> Floats:
+        """The errors that are exceeded with probability ``1 - share``: (shares, rows), as ``share`` is."""
         above = self._above[:, expert, horizon]
-        target = np.float32(1) - np.asarray(share, dtype=np.float32)
-        index = np.clip((above > target).sum(axis=0) - 1, 0, 2 * _SIDE - 1)[None]
-        low, high = np.take_along_axis(above, index, axis=0)[0], np.take_along_axis(above, index + 1, axis=0)[0]
-        part = np.clip((low - target) / np.maximum(low - high, _TINY), 0, 1)
-        edge = _EDGES[index[0]] + part * (_EDGES[index[0] + 1] - _EDGES[index[0]])
+        target = np.float32(1) - share
+        index = np.stack([(above > each).view(np.int8).sum(axis=0, dtype=np.int8) for each in target]).astype(np.intp)
+        index = np.minimum(np.maximum(index - 1, 0), 2 * _SIDE - 1)
+        low, high = self._between(horizon, expert, index)
+        part = np.minimum(np.maximum((low - target) / np.maximum(low - high, _TINY), 0), 1)
+        edge = _EDGES[index] + part * _STEPS[index]
         return np.asarray(edge * self.scale[horizon], dtype=np.float32)
+
+    def _between(self, horizon: int, expert: NDArray[np.intp] | int, edge: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """The shares of errors above edges (…, rows) and above those that come next."""
+        _, experts, horizons, rows = self._above.shape
+        flat = self._above.reshape(-1)
+        place = ((edge * experts + expert) * horizons + horizon) * rows + np.arange(rows)
+        return flat.take(place), flat.take(place + experts * horizons * rows)
 
     def _learn_scale(self, horizon: int, size: Floats, rate: Floats) -> None:
         mean, scale = self._size[horizon], self.scale[horizon]

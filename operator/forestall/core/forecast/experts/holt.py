@@ -63,10 +63,17 @@ class Holt:
         self._error *= np.where(fresh, self._forget, np.float32(1))
         self._error += np.abs(error)
 
-    def maximum(self, frame: Frame, index: int) -> Floats:  # noqa: ARG002 - all it needs it has observed
-        best = self._error.argmin(axis=0)[None]
-        level = np.take_along_axis(self._level, best, axis=0)[0]
-        trend = np.take_along_axis(self._trend, best, axis=0)[0]
+    def maximum(self, frame: Frame, index: int) -> Floats:
+        level, trend = self._best(frame)
         reach = self._phi * (1 - self._phi ** self._horizons[index]) / (1 - self._phi)
-        rise = np.maximum(trend * self._phi, trend * reach)
-        return np.asarray(level + rise, dtype=np.float32)
+        highest: Floats = level + np.maximum(trend * self._phi, trend * reach)
+        return highest
+
+    def _best(self, frame: Frame) -> Floats:
+        """Level and trend of the best member of the grid: (2, rows)."""
+        key = (self.name, 0)
+        if key not in frame.notes:
+            best = self._error.argmin(axis=0)
+            rows = np.arange(best.size)
+            frame.notes[key] = np.stack((self._level[best, rows], self._trend[best, rows]))
+        return frame.notes[key]

@@ -24,6 +24,7 @@ class BlockMeans:
         self._block = -(-steps // _BLOCKS)
         self._means = np.full((-(-steps // self._block), rows), np.nan, dtype=np.float32)
         self._points = np.zeros(rows, dtype=np.float32)  # in the newest block
+        self._weights: dict[int, tuple[Floats, Floats]] = {}
 
     def state(self) -> list[NDArray[np.generic]]:
         return [self._means, self._points]
@@ -41,9 +42,47 @@ class BlockMeans:
         """Centres of the blocks in steps from ``column`` on (not positive), oldest first, and the means."""
         newest, inside = divmod(column, self._block)
         count = len(self._means)
+        return self._centres(inside), np.roll(self._means, count - 1 - newest % count, axis=0)
+
+    def line(self, frame: Frame) -> tuple[Floats, Floats]:
+        """Least squares through the means: what the line has risen to from the last point, and its slope.
+
+        Both are (rows,), and 0 with less than three means.
+        """
+        newest, inside = divmod(frame.column, self._block)
+        count = len(self._means)
+        # The means lie in a ring; it is the weights that are turned.
+        here = slice(count - 1 - newest % count, 2 * count - 1 - newest % count)
+        time, weights = self._least_squares(inside)
+        values = self._means - frame.last
+        level, slope = weights[:, here] @ values
+        blank = ~np.isfinite(slope)
+        if blank.any():
+            level[blank] = slope[blank] = 0
+            ragged = np.flatnonzero(blank & frame.seen)
+            if ragged.size:
+                known = np.isfinite(values[:, ragged])
+                value = np.where(known, values[:, ragged], np.float32(0))
+                level[ragged], slope[ragged] = fit_weighted(time[here], value, known.astype(np.float32))
+        return level, slope
+
+    def _centres(self, inside: int) -> Floats:
+        count = len(self._means)
         centre = (np.arange(1 - count, 1) * self._block - inside + (self._block - 1) / 2).astype(np.float32)
         centre[-1] = -inside / 2
-        return centre, np.roll(self._means, count - 1 - newest % count, axis=0)
+        return centre
+
+    def _least_squares(self, inside: int) -> tuple[Floats, Floats]:
+        """Times of the blocks, and what each counts for the level at time 0 and for the slope, all twice over."""
+        known = self._weights.get(inside)
+        if known is None:
+            time = self._centres(inside).astype(np.float64)
+            centred = time - time.mean()
+            slope = centred / (centred @ centred)
+            both = np.stack((1 / len(time) - slope * time.mean(), slope))
+            known = np.tile(time, 2).astype(np.float32), np.tile(both, 2).astype(np.float32)
+            self._weights[inside] = known
+        return known
 
 
 class LinearTrend:
@@ -65,31 +104,16 @@ class LinearTrend:
             window.observe(frame)
 
     def maximum(self, frame: Frame, index: int) -> Floats:
-        time, means = self._windows[index].read(frame.column)
-        level, slope = fit_line(time, means - frame.last)
+        level, slope = self._windows[index].line(frame)
         rise: Floats = np.maximum(slope, slope * np.float32(self._horizons[index]))
         return frame.last + level + rise
 
 
-def fit_line(time: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Least squares through the finite points of each column of ``values`` (times, rows).
+def fit_weighted(time: Floats, values: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Least squares through finite ``values`` with a ``weight`` of 0 or 1 each, both (times, rows).
 
     Returns the value of the line at time 0 and its slope; 0 and 0 with less than three points.
     """
-    centred = time - time.mean()
-    slope = (centred / (centred @ centred)) @ values
-    level = values.mean(axis=0) - slope * time.mean()
-    ragged = np.flatnonzero(~np.isfinite(slope))
-    if ragged.size:
-        part = values[:, ragged]
-        known = np.isfinite(part)
-        value = np.where(known, part, np.float32(0))
-        level[ragged], slope[ragged] = fit_weighted(time, value, known.astype(np.float32))
-    return level, slope
-
-
-def fit_weighted(time: Floats, values: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """As :func:`fit_line`, for finite ``values`` with a ``weight`` of 0 or 1 each, both (times, rows)."""
     count = weight.sum(axis=0)
     enough = count >= 3
     count = np.maximum(count, 1)
