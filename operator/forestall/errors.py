@@ -12,7 +12,7 @@
     │   ├── Conflict              somebody else wrote first, or the object exists already
     │   ├── Forbidden
     │   ├── Throttled             429: a PodDisruptionBudget, or the API's own limits
-    │   ├── Halted                people have paused it; nothing was sent
+    │   ├── Halted                people have paused it, or it can't be told whether; nothing was sent
     │   └── Unavailable           no answer, a timeout, a 5xx: what happened on the server is unknown
     ├── NotSent                   a notification did not go out, or it is not known whether it did
     ├── LostLease                 this process no longer leads and must stop writing
@@ -71,7 +71,14 @@ class Throttled(ClusterError):
 
 
 class Halted(ClusterError):
-    """People have paused it: nothing was sent."""
+    """People have paused it, or it can't be told whether they have: nothing was sent.
+
+    `reason` is a CamelCase word for a condition, the text is for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Unavailable(ClusterError):

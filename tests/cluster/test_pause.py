@@ -64,11 +64,18 @@ class Operator:
     cluster: SlowCluster
     registry: Registry
     engine: Engine
+    watches: list[asyncio.Task[None]]
     now: float = field(default_factory=time.time)
 
     async def cycle(self) -> None:
         self.now = max(self.now + INTERVAL, time.time())
         await self.engine.cycle(self.now, leading=True)
+
+    async def blind(self) -> None:
+        """Let no watch and no list tell the registry anything any more."""
+        for task in self.watches:
+            task.cancel()
+        await asyncio.wait(self.watches, timeout=20)
 
     async def until(self, condition: Any) -> None:
         async with asyncio.timeout(DEADLINE_S):
@@ -90,7 +97,7 @@ class Operator:
 
     def stopped(self, objective: str) -> str | None:
         """Return why an objective is paused, as far as the watches have told."""
-        return Brake(self.registry).why(self.namespace, objective, "early", self.now)
+        return Brake(self.registry, self.cluster).why(self.namespace, objective, "early", self.now)
 
     @property
     def remediations(self) -> list[Remediation]:
@@ -114,15 +121,15 @@ async def operator(cluster: KwokCluster, namespace: str) -> AsyncIterator[Operat
     async with Api(access) as api, Recorder(api, "test") as recorder:
         world = SlowCluster(api, recorder, "default")
         world.sent = []
-        pruning = asyncio.create_task(Pruner(registry, world).run())
-        watching = asyncio.create_task(handlers.watch(registry, access))
+        watches = [
+            asyncio.create_task(Pruner(registry, world).run()),
+            asyncio.create_task(handlers.watch(registry, access)),
+        ]
         engine = Engine(Overload(), world, registry, Settings(interval=INTERVAL, concurrency=1))
-        made = Operator(cluster, namespace, world, registry, engine)
+        made = Operator(cluster, namespace, world, registry, engine, watches)
         await made.until(lambda: registry.synced)
         yield made
-        for task in (watching, pruning):
-            task.cancel()
-        await asyncio.wait({watching, pruning}, timeout=20)
+        await made.blind()
     cluster.kubectl("delete", "metricsource", source)
     cluster.kubectl("delete", "guardrail", "pause", "--ignore-not-found")
 
@@ -159,8 +166,11 @@ def pause(namespace: str) -> dict[str, Any]:
     return {"apiVersion": API, "kind": "Guardrail", "metadata": {"name": "pause"}, "spec": told}
 
 
-@pytest.mark.parametrize("everywhere", [True, False], ids=["cluster", "namespace"])
-async def test_a_pause_stops_a_cycle_under_way_within_a_second(operator: Operator, everywhere: bool) -> None:
+EVERYWHERE_OR_HERE = pytest.mark.parametrize("everywhere", [True, False], ids=["cluster", "namespace"])
+
+
+async def pause_in_the_middle(operator: Operator, *, everywhere: bool) -> None:
+    """Pause while a cycle is under way, and check that it changes nothing more."""
     cycle = asyncio.create_task(operator.cycle())
     await operator.until(lambda: len(operator.cluster.sent) >= 3)
     await operator.cluster.create(pause("" if everywhere else operator.namespace))
@@ -173,6 +183,11 @@ async def test_a_pause_stops_a_cycle_under_way_within_a_second(operator: Operato
     untouched = operator.replicas().count(2)
     assert untouched >= WORKLOADS // 3, "most were still to be done"
     assert untouched + len(operator.cluster.sent) == WORKLOADS
+
+
+@EVERYWHERE_OR_HERE
+async def test_a_pause_stops_a_cycle_under_way_within_a_second(operator: Operator, everywhere: bool) -> None:
+    await pause_in_the_middle(operator, everywhere=everywhere)
 
     # It holds what was written down already as well as what would be decided anew, and says so.
     await operator.until(lambda: len(operator.remediations) >= len(operator.cluster.sent))
@@ -190,6 +205,12 @@ async def test_a_pause_stops_a_cycle_under_way_within_a_second(operator: Operato
     await operator.cycle()
     assert operator.replicas().count(6) == WORKLOADS
     assert len(operator.cluster.sent) == WORKLOADS, "nothing was done twice"
+
+
+@EVERYWHERE_OR_HERE
+async def test_a_pause_stops_it_although_no_watch_tells_of_it(operator: Operator, everywhere: bool) -> None:
+    await operator.blind()
+    await pause_in_the_middle(operator, everywhere=everywhere)
 
 
 async def test_a_pause_ends_by_itself(operator: Operator) -> None:

@@ -1,28 +1,50 @@
-"""Whether people have stopped what is about to be done: as the watches told last, not as a cycle began with."""
+"""Whether people have stopped what is about to be done: asked anew each time, not as a cycle began with."""
 
+import asyncio
 from collections.abc import Iterator
 
-from forestall.api import Guardrail, Pause, Remediation, Resource
+from forestall.api import API_VERSION, Guardrail, Pause, Remediation, Resource
 from forestall.api.meta import Timestamp, lasts
 from forestall.core.decision import Hold
+from forestall.errors import ClusterError
+from forestall.ports import Cluster
 from forestall.registry import Registry
 
 
 class Brake:
-    """Reads the pauses of Guardrails and of namespaces, each time anew."""
+    """Reads the pauses of Guardrails and of namespaces.
 
-    def __init__(self, registry: Registry) -> None:
+    Watches tell of them within milliseconds, but nothing tells that a watch is late or cut off. So the API server is
+    asked too before anything is changed: changes are rare, and the lists are short.
+    """
+
+    def __init__(self, registry: Registry, cluster: Cluster) -> None:
         self._registry = registry
+        self._cluster = cluster
 
-    def __call__(self, remediation: Remediation, now: float) -> Hold | None:
+    async def __call__(self, remediation: Remediation, now: float) -> Hold | None:
         """Return why nothing may be changed for `remediation` at `now` (s), not even given back; None where it may."""
         intent = remediation.spec.intent
-        why = self.why(intent.objective.namespace, intent.objective.name, intent.policy.name, now)
+        return await self.ask(intent.objective.namespace, intent.objective.name, intent.policy.name, now)
+
+    async def ask(self, namespace: str, objective: str, policy: str, now: float) -> Hold | None:
+        """As `why`, with what the API server knows; a pause that is known already is not asked about."""
+        why = self.why(namespace, objective, policy, now)
+        if why is None:
+            try:
+                await asyncio.gather(self._refresh(Guardrail, ""), self._refresh(Pause, namespace))
+            except ClusterError as error:
+                return Hold("PauseUnknown", f"it could not be asked whether it is paused: {error}")
+            why = self.why(namespace, objective, policy, now)
         return None if why is None else Hold("Paused", why)
 
     def why(self, namespace: str, objective: str, policy: str, now: float) -> str | None:
-        """Return why nothing may be changed for this objective by this policy; None where it may."""
+        """Return why nothing may be changed for this objective by this policy, as told last; None where it may."""
         return next(self._pauses(namespace, objective, policy, now), None)
+
+    async def _refresh(self, kind: type[Resource], namespace: str) -> None:
+        for body in await self._cluster.find(API_VERSION, kind.KIND, namespace=namespace):
+            self._registry.put(kind.KIND, body)
 
     def _pauses(self, namespace: str, objective: str, policy: str, now: float) -> Iterator[str]:
         # What an unreadable object holds back is not known: all that it might is held until it is mended.

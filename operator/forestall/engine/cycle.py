@@ -88,7 +88,7 @@ class Engine:
         self._forecasting = Forecasting(settings)
         self._observer = Observer(metrics, self._forecasting.matrix)
         self._targets = Targets(cluster, settings.interval, settings.concurrency)
-        self._brake = Brake(registry)
+        self._brake = Brake(registry, cluster)
         self._survey = Survey(cluster)
         self._traffic = PastTraffic(metrics, registry)
         self._decider = Decider(
@@ -162,7 +162,7 @@ class Engine:
         await self._publisher.publish(settled, now)
         await self._herald.tell(settled.values(), now)
         await self._reap(scene, now)
-        if self._brake.why("", "", "", now) is None:
+        if await self._brake.ask("", "", "", now) is None:
             await self._sweep.run(self._registry.all(Remediation), now)
         return settled, ended
 

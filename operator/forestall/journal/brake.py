@@ -1,6 +1,6 @@
 """A cluster in which nothing is changed once people have stopped it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from forestall.api.remediation import ObjectRef
@@ -8,7 +8,7 @@ from forestall.core.decision import Hold
 from forestall.errors import Halted
 from forestall.ports import Cluster, Event, Patch, ReadThrough, Scale
 
-Brake = Callable[[], Hold | None]
+Asked = Callable[[], Awaitable[Hold | None]]
 """Says why nothing may be changed now."""
 
 
@@ -18,52 +18,52 @@ class BrakedCluster(ReadThrough):
     What is refused raises `Halted`, and is known not to have been sent.
     """
 
-    def __init__(self, cluster: Cluster, brake: Brake) -> None:
+    def __init__(self, cluster: Cluster, brake: Asked) -> None:
         super().__init__(cluster)
         self._brake = brake
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
         """Set the replicas."""
-        self._check()
+        await self._check()
         return await self._cluster.write_scale(ref, replicas, resource_version)
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
         """Merge-patch the object."""
-        self._check()
+        await self._check()
         return await self._cluster.patch(ref, patch, resource_version)
 
     async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Create the object."""
-        self._check()
+        await self._check()
         return await self._cluster.create(body)
 
     async def delete(self, ref: ObjectRef, resource_version: str) -> None:
         """Delete the object."""
-        self._check()
+        await self._check()
         await self._cluster.delete(ref, resource_version)
 
     async def evict(self, pod: ObjectRef) -> None:
         """Evict the pod."""
-        self._check()
+        await self._check()
         await self._cluster.evict(pod)
 
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
     ) -> Mapping[str, Any]:
         """Replace the status."""
-        self._check()
+        await self._check()
         return await self._cluster.replace_status(ref, status, resource_version)
 
     async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write the whole status."""
-        self._check()
+        await self._check()
         return await self._cluster.overwrite_status(ref, status)
 
     async def record(self, event: Event) -> None:
         """Record the event: it changes nothing."""
         await self._cluster.record(event)
 
-    def _check(self) -> None:
-        held = self._brake()
+    async def _check(self) -> None:
+        held = await self._brake()
         if held is not None:
-            raise Halted(held.message)
+            raise Halted(held.reason, held.message)

@@ -12,22 +12,21 @@ Whoever finds a step that is not done looks at the world: it is at the step's `t
 alone. Two processes that both believe to lead can't both pass 2 and 3: for the slower one, a version no longer holds.
 """
 
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, Pressing, World, verified
 from forestall.actions.base import condition_of, title
-from forestall.api.meta import API_VERSION, Condition
-from forestall.api.remediation import Intent, ObjectRef, Phase, Remediation, RemediationStatus
+from forestall.api.meta import Condition
+from forestall.api.remediation import Intent, Phase, Remediation, RemediationStatus
 from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
 from forestall.errors import ClusterError, Conflict, Forbidden, Halted, NotFound, NotSent, Throttled, Unavailable
 from forestall.journal.brake import BrakedCluster
 from forestall.journal.gate import Ask, gate, in_time
+from forestall.journal.ledger import Ledger
 from forestall.journal.memory import Memory
-from forestall.journal.names import name_of
 from forestall.journal.record import (
     approved,
     completed,
@@ -40,12 +39,12 @@ from forestall.journal.record import (
 )
 from forestall.journal.rights import advice
 from forestall.journal.verification import VERIFIED, verdict, verify
-from forestall.ports import Cluster, Event
+from forestall.ports import Cluster
 
 Guard = Callable[[Remediation], Awaitable[Hold | None]]
 """Asked before anything more is done, and only then; the phase of the Remediation tells where it stands."""
 
-Brake = Callable[[Remediation, float], Hold | None]
+Brake = Callable[[Remediation, float], Awaitable[Hold | None]]
 """Asked, with the time (s), right before each change of the world: has a person stopped it?"""
 
 FENCE: Final = 15.0
@@ -54,7 +53,11 @@ _BEFORE: Final = ("Pending", "AwaitingApproval", "Authorized")
 _MOST_TURNS: Final = 8
 """More transitions than one call ever needs; what is left is done in the next cycle."""
 _REFUSED: Final = frozenset({"Forbidden", "Refused"})
-_WARNINGS: Final = frozenset({"Failed", "Aborted", "RollingBack", "RolledBack"})
+
+
+async def never(_: Remediation, __: float) -> Hold | None:
+    """Where nobody can pause anything: a `Brake` that never holds."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +81,16 @@ class Turn:
 class Journal:
     """Writes intents down, and drives each of them as far as it goes."""
 
-    def __init__(
-        self, cluster: Cluster, actions: Mapping[str, Action] = ACTIONS, brake: Brake = lambda *_: None
-    ) -> None:
+    def __init__(self, cluster: Cluster, actions: Mapping[str, Action] = ACTIONS, brake: Brake = never) -> None:
         self._cluster = cluster
+        self._ledger = Ledger(cluster)
         self._actions = actions
         self._brake = brake
         self._memory = Memory()
 
     async def open(self, intent: Intent) -> Remediation:
-        """Write `intent` down in the objective's namespace; return the Remediation, also if it was written before.
-
-        Raises:
-            ClusterError: it is not known to be written down; the same call again is safe.
-        """
-        body = draft_of(intent)
-        try:
-            return Remediation.read(await self._cluster.create(body))
-        except Conflict:
-            return Remediation.read(await self._cluster.read(ObjectRef.to(Remediation.read(body))))
+        """Write `intent` down; see `Ledger.open`."""
+        return await self._ledger.open(intent)
 
     async def advance(self, remediation: Remediation, outlook: Outlook | None, guard: Guard, now: float) -> Remediation:
         """Drive `remediation` as far as it goes now; return it as it is then.
@@ -111,14 +105,14 @@ class Journal:
         cycle = Cycle(outlook, self._memory.note(remediation, outlook, now), guard, now)
         current = remediation
         try:
-            current = await self._read(remediation)
+            current = await self._ledger.read(remediation)
             for _ in range(_MOST_TURNS):
                 turn = await self._turn(current, cycle)
                 current = turn.remediation
                 if not turn.more:
                     break
         except Conflict:
-            current = await self._read(remediation)
+            current = await self._ledger.read(remediation)
         except (Throttled, Unavailable):
             pass
         if current.ended:
@@ -131,10 +125,7 @@ class Journal:
         Raises:
             ClusterError: it is not known to be written down; where somebody else wrote, it is not.
         """
-        return await self._save(remediation, with_condition(remediation.status, condition))
-
-    async def _read(self, remediation: Remediation) -> Remediation:
-        return Remediation.read(await self._cluster.read(ObjectRef.to(remediation)))
+        return await self._ledger.save(remediation, with_condition(remediation.status, condition))
 
     async def _turn(self, current: Remediation, cycle: Cycle) -> Turn:
         if current.ended:
@@ -172,12 +163,12 @@ class Journal:
                 return await self._give_up(current, status, answer, cycle)
             case Ask():
                 asking = moved(status, "AwaitingApproval", "AwaitingApproval", answer.message, cycle.now)
-                return Turn(await self._save(current, asking), more=False)
+                return Turn(await self._ledger.save(current, asking), more=False)
             case Hold():
                 return await self._wait(current, status, answer, cycle)
         if current.status.phase in ("Pending", "AwaitingApproval"):
             authorized = moved(status, "Authorized", "GuardsPassed", "every guard lets it pass", cycle.now)
-            return Turn(await self._save(current, authorized), more=True)
+            return Turn(await self._ledger.save(current, authorized), more=True)
         return await self._begin(noted, current, cycle)
 
     async def _begin(self, noted: Remediation, current: Remediation, cycle: Cycle) -> Turn:
@@ -187,7 +178,7 @@ class Journal:
         first = self._action(current).begin(current, world)
         if isinstance(first, Hold):
             return await self._obstructed(current, first, cycle)
-        if (stopped := self._brake(current, cycle.now)) is not None:
+        if (stopped := await self._brake(current, cycle.now)) is not None:
             return await self._wait(current, noted.status, stopped, cycle)
         executing = moved(noted.status, "Executing", "Executing", first.what, cycle.now)
         return await self._make(current, executing, first, world, cycle)
@@ -204,16 +195,14 @@ class Journal:
         self, current: Remediation, status: RemediationStatus, move: Move, world: World, cycle: Cycle
     ) -> Turn:
         """Write a step down, then make it."""
-        recorded = await self._commit(current, with_step(status, move, world, cycle.now))
+        recorded = await self._ledger.commit(current, with_step(status, move, world, cycle.now))
         braked = BrakedCluster(self._cluster, lambda: self._brake(recorded, cycle.now))
         try:
             await self._action(current).write(braked, recorded, world, move.to)
         except Conflict:
             return Turn(recorded, more=True)
-        except NotSent as error:
+        except (NotSent, Halted) as error:
             return await self._wait(recorded, recorded.status, Hold(error.reason, str(error)), cycle)
-        except Halted as error:
-            return await self._wait(recorded, recorded.status, Hold("Paused", str(error)), cycle)
         except Throttled as error:
             return await self._wait(recorded, recorded.status, Hold("Throttled", f"{move.what}: {error}"), cycle)
         except (NotFound, Unavailable):
@@ -231,9 +220,9 @@ class Journal:
         if raised and verified(current) is None and cycle.now < _deadline(current, cycle.now):
             # What was added needs its time too before it is judged.
             status = status.model_copy(update={"completed": stamp(cycle.now)})
-        saved = await self._save(current, status)
+        saved = await self._ledger.save(current, status)
         message = f"{step.what}; {step.because}" if step.because else step.what
-        await self._tell(saved, saved.spec.intent.target, "Normal", self._action(saved).name, message)
+        await self._ledger.tell(saved, saved.spec.intent.target, "Normal", self._action(saved).name, message)
         return Turn(saved, more=True)
 
     async def _look(self, current: Remediation) -> World | Hold:
@@ -254,7 +243,9 @@ class Journal:
             status = with_condition(status, completed("True", "Done", "the action is done", now))
             status = with_condition(status, verdict("Unknown", "Pending", "no sample from after the action yet", now))
             message = "it is done; samples from now on show whether it helped"
-            return Turn(await self._save(current, moved(status, "Verifying", "Verifying", message, now)), more=False)
+            return Turn(
+                await self._ledger.save(current, moved(status, "Verifying", "Verifying", message, now)), more=False
+            )
         if isinstance(action := self._action(current), Pressing):
             return await self._press_on(current, action, world, cycle)
         if now >= _deadline(current, now):
@@ -270,7 +261,7 @@ class Journal:
             return await self._take_back(current, over, cycle)
         if cycle.outlook is not None and cycle.outlook.withdrawn is not None:
             return await self._take_back(current, cycle.outlook.withdrawn, cycle)
-        held = self._stopped(current, cycle) or await cycle.guard(current)
+        held = await self._stopped(current, cycle) or await cycle.guard(current)
         if held is None:
             braked = BrakedCluster(self._cluster, lambda: self._brake(current, cycle.now))
             try:
@@ -278,7 +269,7 @@ class Journal:
             except (Conflict, NotFound, Throttled, Unavailable):
                 raise
             except Halted as error:
-                held = Hold("Paused", str(error))
+                held = Hold(error.reason, str(error))
             except ClusterError as error:
                 return await self._take_back(current, _refused(error, current.spec.intent), cycle)
         return await self._wait(current, current.status, held, cycle)
@@ -286,7 +277,7 @@ class Journal:
     async def _take_back(self, current: Remediation, why: Hold, cycle: Cycle) -> Turn:
         status = with_condition(current.status, completed("False", why.reason, why.message, cycle.now))
         back = moved(status, "RollingBack", why.reason, why.message, cycle.now)
-        return Turn(await self._save(current, back), more=True)
+        return Turn(await self._ledger.save(current, back), more=True)
 
     async def _hold(self, current: Remediation, world: World, cycle: Cycle) -> Turn:
         """Judge whether it helped, and keep, raise or give back what was done."""
@@ -298,11 +289,13 @@ class Journal:
         if action.kept_while_at_risk and verified(judged) is False and status.phase != "RollingBack":
             why = condition_of(judged, VERIFIED)
             message = f"{why.message if why else ''}; what was done is given back when that is safe"
-            return Turn(await self._save(current, moved(status, "RollingBack", "NotHelped", message, now)), more=True)
+            return Turn(
+                await self._ledger.save(current, moved(status, "RollingBack", "NotHelped", message, now)), more=True
+            )
         following = action.carry_on(judged, world, cycle.recent, now)
         again = isinstance(following, Move) and bool(status.steps) and following.to == status.steps[-1].to
         if _is_under_way(status, now) and not again:
-            return Turn(await self._save(current, status), more=False)
+            return Turn(await self._ledger.save(current, status), more=False)
         match following:
             case End():
                 return await self._close(current, without_open_step(status), following, cycle)
@@ -314,7 +307,7 @@ class Journal:
     async def _carry_on(
         self, judged: Remediation, current: Remediation, move: Move, world: World, cycle: Cycle
     ) -> Turn:
-        held = self._stopped(judged, cycle) or (await cycle.guard(judged) if move.raises else None)
+        held = await self._stopped(judged, cycle) or (await cycle.guard(judged) if move.raises else None)
         if held is not None:
             return await self._wait(current, without_open_step(judged.status), held, cycle)
         phase: Phase = judged.status.phase
@@ -324,10 +317,10 @@ class Journal:
         # One change in a cycle: the next is decided when this one can be seen.
         return Turn(turn.remediation, more=False)
 
-    def _stopped(self, current: Remediation, cycle: Cycle) -> Hold | None:
+    async def _stopped(self, current: Remediation, cycle: Cycle) -> Hold | None:
         if cycle.outlook is None:
             return Hold("NoOutlook", "this cycle knows nothing about the risk")
-        return self._brake(current, cycle.now)
+        return await self._brake(current, cycle.now)
 
     # Ends
 
@@ -356,7 +349,7 @@ class Journal:
 
     async def _close(self, current: Remediation, status: RemediationStatus, end: End, cycle: Cycle) -> Turn:
         ended = moved(status, end.phase, end.reason, end.message, cycle.now)
-        return Turn(await self._save(current, ended), more=False)
+        return Turn(await self._ledger.save(current, ended), more=False)
 
     # Writing
 
@@ -364,47 +357,10 @@ class Journal:
         """Stay in the phase for this reason; the words alone are not worth a write."""
         if hold.reason != status.reason:
             status = moved(status, status.phase, hold.reason, hold.message, cycle.now)
-        return Turn(await self._save(current, status), more=False)
-
-    async def _save(self, current: Remediation, status: RemediationStatus) -> Remediation:
-        """Write the status if it differs."""
-        return current if status == current.status else await self._commit(current, status)
-
-    async def _commit(self, current: Remediation, status: RemediationStatus) -> Remediation:
-        """Write the status, on the condition that nobody else wrote since `current` was read."""
-        version = current.metadata.resource_version
-        saved = Remediation.read(await self._cluster.replace_status(ObjectRef.to(current), status.dump(), version))
-        if status.phase != current.status.phase:
-            kind = "Warning" if status.phase in _WARNINGS else "Normal"
-            message = f"{saved.name}: {status.message}"
-            await self._tell(saved, saved.spec.intent.objective, kind, f"Remediation{status.phase}", message)
-        return saved
-
-    async def _tell(self, remediation: Remediation, about: ObjectRef, kind: str, reason: str, message: str) -> None:
-        # An Event is for people: a life does not hang on it.
-        with contextlib.suppress(ClusterError):
-            await self._cluster.record(Event(about, kind, reason, message, remediation.spec.intent.action.name))
+        return Turn(await self._ledger.save(current, status), more=False)
 
     def _action(self, remediation: Remediation) -> Action:
         return self._actions[remediation.spec.intent.action.name]
-
-
-def draft_of(intent: Intent) -> dict[str, Any]:
-    """Return the Remediation as it is when `intent` has just been written down, in the objective's namespace."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": Remediation.KIND,
-        "metadata": {
-            "name": name_of(intent),
-            "namespace": intent.objective.namespace,
-            "labels": {
-                "forestall.dev/action": intent.action.name,
-                "forestall.dev/policy-uid": intent.policy.uid,
-                "forestall.dev/objective-uid": intent.objective.uid,
-            },
-        },
-        "spec": {"intent": intent.dump()},
-    }
 
 
 def _refused(error: ClusterError, intent: Intent) -> Hold:

@@ -5,6 +5,7 @@ import pytest
 from forestall.api import API_VERSION
 from forestall.api.times import stamp
 from forestall.engine.brake import Brake
+from forestall.errors import Unavailable
 from forestall.registry import Registry
 
 NOW = 1_000_000.0
@@ -16,18 +17,43 @@ def registry():
     return Registry()
 
 
+def body_of(kind, name="pause", namespace=None, **spec):
+    metadata = {"name": name, "namespace": namespace, "uid": f"{kind}/{namespace}/{name}", "resourceVersion": "1"}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+
+
 @pytest.fixture
 def put(registry):
-    def put(kind, name="pause", namespace=None, **spec):
-        metadata = {"name": name, "namespace": namespace, "uid": f"{kind}/{namespace}/{name}", "resourceVersion": "1"}
-        registry.put(kind, {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
+    return lambda kind, *args, **more: registry.put(kind, body_of(kind, *args, **more))
 
-    return put
+
+class Server:
+    """Implements what a brake needs of the `Cluster` port: what the API server knows, which no watch has told."""
+
+    def __init__(self):
+        self.knows = []
+        self.listed = []
+        self.fails = None
+
+    async def find(self, api_version, kind, namespace="", label_selector="", field_selector=""):
+        self.listed.append((kind, namespace))
+        if self.fails is not None:
+            raise self.fails
+        return [body for body in self.knows if (body["kind"], body["metadata"]["namespace"] or "") == (kind, namespace)]
 
 
 @pytest.fixture
-def why(registry):
-    brake = Brake(registry)
+def server():
+    return Server()
+
+
+@pytest.fixture
+def brake(registry, server):
+    return Brake(registry, server)
+
+
+@pytest.fixture
+def why(brake):
     return lambda namespace="shop", slo="checkout", policy="early", now=NOW: brake.why(namespace, slo, policy, now)
 
 
@@ -86,3 +112,31 @@ def test_an_end_may_be_of_any_zone(why, put, until):
     put("Guardrail", paused=True, pauseUntil=until)
     assert why() is not None
     assert why(now=4102444801.0) is None
+
+
+ALL_OF_SHOP = body_of("Pause", "all", "shop", by="jo")
+EVERYTHING = body_of("Guardrail", paused=True, pausedBy="jo")
+
+
+@pytest.mark.parametrize("pause", [ALL_OF_SHOP, EVERYTHING], ids=["namespace", "cluster"])
+async def test_a_pause_that_no_watch_has_told_is_asked_for(brake, server, why, pause):
+    assert await brake.ask("shop", "checkout", "early", NOW) is None
+    server.knows = [pause]
+    assert why() is None
+    held = await brake.ask("shop", "checkout", "early", NOW)
+    assert (held.reason, held.message) == ("Paused", why())
+    listed = len(server.listed)
+    await brake.ask("shop", "checkout", "early", NOW)
+    assert len(server.listed) == listed, "what is known to be paused is not asked about"
+
+
+async def test_a_pause_of_another_namespace_is_none_here(brake, server):
+    server.knows = [ALL_OF_SHOP]
+    assert await brake.ask("search", "search", "early", NOW) is None
+
+
+async def test_where_it_cannot_be_asked_nothing_is_changed(brake, server):
+    server.fails = Unavailable("no answer within 4 s")
+    held = await brake.ask("shop", "checkout", "early", NOW)
+    assert held.reason == "PauseUnknown"
+    assert "no answer within 4 s" in held.message

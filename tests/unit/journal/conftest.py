@@ -324,7 +324,10 @@ class Run:
 
     def restart(self) -> None:
         """Start anew, as after a crash."""
-        self.journal = Journal(self.world, brake=lambda *_: self.stopped)
+        self.journal = Journal(self.world, brake=self.brake)
+
+    async def brake(self, remediation: Remediation, now: float) -> Any:
+        return self.stopped
 
     @property
     def replicas(self) -> int:

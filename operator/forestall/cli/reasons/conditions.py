@@ -1,0 +1,115 @@
+"""The reasons of conditions: what is wrong with an object, or what it waits for."""
+
+from typing import Final
+
+from forestall.cli.reasons.reason import Reason
+
+CONDITIONS: Final[dict[str, Reason]] = {
+    # Ready
+    "Watching": Reason("The objective is watched."),
+    "Selecting": Reason("The policy selects at least one objective."),
+    "Answering": Reason("The metric source answers."),
+    "Free": Reason("Nothing keeps the policy from acting."),
+    "InForce": Reason("The Guardrail or the Pause is heeded."),
+    "Delivering": Reason("The last notification went out by the channel."),
+    "ChannelNotAllowed": Reason(
+        "The NotificationChannel is not open to this namespace.",
+        "Ask a cluster admin: `spec.namespaces` of the channel selects namespaces by label.",
+    ),
+    "ChannelUnreadable": Reason(
+        "A Secret that the NotificationChannel names can't be read.",
+        "Check its name and key. It must be in the operator's namespace; the chart's `secrets.names` may leave it out.",
+    ),
+    "ChannelDown": Reason(
+        "No connection to the channel could be made.",
+        "Check its URL, its certificate and the NetworkPolicies from the operator to it. It is tried again.",
+    ),
+    "ChannelTimeout": Reason(
+        "The channel did not answer in time.", "It is tried again; raise `timeout` if it is slow."
+    ),
+    "ChannelRefused": Reason(
+        "The channel refuses what is sent, or its URL or credentials can't be used; the message says which.",
+        "Check the URL and the credentials. Redirects are not followed: give the address itself.",
+    ),
+    "Expired": Reason("The pause ended by itself.", "Delete it, or pause anew."),
+    "NotUsed": Reason("Nothing was asked of this metric source, or sent by this channel."),
+    "InvalidSpec": Reason(
+        "The object does not fit the schema of this version of the operator; the message names the fields.",
+        "Mend the fields that the message names. CRDs older than the operator let such objects in: upgrade them.",
+    ),
+    "InvalidQuery": Reason(
+        "A query is not PromQL, or not what its place asks for; the message names the field.",
+        "Try the query in Prometheus. A counter or a histogram is a series selector, without rate() or sum().",
+    ),
+    "SelectsNothing": Reason(
+        "No objective in the policy's namespace has the labels of `spec.objectives`.",
+        "Compare `kubectl get fslo --show-labels` with the policy's selector.",
+    ),
+    "SourceMissing": Reason(
+        "The MetricSource that the objective names does not exist, or is invalid.",
+        "Ask a cluster admin for it, or name another: `kubectl get metricsources`.",
+    ),
+    "SourceNotAllowed": Reason(
+        "The MetricSource is not open to this namespace.",
+        "Ask a cluster admin: `spec.namespaces` of the MetricSource selects namespaces by label.",
+    ),
+    "TargetMissing": Reason(
+        "The workload that the objective names does not exist.", "Check `spec.target`: kind, name and namespace."
+    ),
+    "TargetForbidden": Reason(
+        "The operator may not read the workload.",
+        "Bind the operator's workload role in this namespace (see the tutorial), or ask a cluster admin to.",
+    ),
+    "TargetUnknown": Reason("The workload could not be read this time.", "It is tried again in the next cycle."),
+    # DataFresh, and Ready of a MetricSource
+    "Fresh": Reason("Every query returns fresh data."),
+    "NotAsked": Reason("No query was sent: something else must be mended first.", "Look at the condition Ready."),
+    "NoData": Reason(
+        "A query returns nothing, or its series do not exist.",
+        "Run it in Prometheus. A label that is not there, or a name with a typing error, gives no error but nothing.",
+    ),
+    "StaleData": Reason(
+        "The newest sample is older than the source's `staleAfter`.",
+        "Is the workload still scraped? If the scrape interval is long, a cluster admin can raise `staleAfter`.",
+    ),
+    "NotFinite": Reason(
+        "The query gives NaN or infinity, such as a division by zero without traffic.",
+        "Give it a value for that case, for example `(a / b) or vector(0)` or `b > 0`.",
+    ),
+    "TooManySeries": Reason(
+        "The query returns more series than the source allows, or several where one is asked for.",
+        "Aggregate with sum or max, or say by `per` which label the series speak of.",
+    ),
+    "LabelMissing": Reason(
+        "The query's series lack the label that `per` names.", "Keep it in the query: `max by (node) (...)`."
+    ),
+    "QueryRefused": Reason("The metric source refuses the query; the message is its own.", "Run it in Prometheus."),
+    "PartialAnswer": Reason(
+        "The metric source warned that its answer is not whole; nothing is done on a part.",
+        "Look at the metric source: a store or a replica behind it may be down.",
+    ),
+    "SourceDown": Reason(
+        "The metric source does not answer.",
+        "Check its URL, its Service and the NetworkPolicies from the operator to it.",
+    ),
+    "SourceTimeout": Reason(
+        "The metric source did not answer in time.", "Make the query cheaper by a recording rule, or raise `timeout`."
+    ),
+    "SourceUnauthorized": Reason(
+        "The metric source refuses the credentials.", "Check the Secret that `auth` names, in the operator's namespace."
+    ),
+    "SourceBadAnswer": Reason(
+        "The metric source answered something that is not the Prometheus API.",
+        "Check the URL: a login page or a proxy may answer in its place; a path prefix may be missing.",
+    ),
+    # PredictionReady and AtRisk
+    "Forecasting": Reason("Breaches are forecast."),
+    "NoForecast": Reason(
+        "Nothing is forecast yet; the message says why for each indicator. ShortHistory: there are too few points, or "
+        "too few forecasts of this horizon could be scored yet. Unreliable, ChangePoint: the forecaster abstains.",
+        "ShortHistory passes by itself, sooner for a shorter horizon. For the others look at the indicator's graph.",
+    ),
+    "Healthy": Reason("No breach is forecast."),
+    "Breached": Reason("The error budget burns fast now, or a limit is passed now."),
+}
+"""Of conditions: `status.conditions[].reason`."""

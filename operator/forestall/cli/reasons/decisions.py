@@ -1,0 +1,176 @@
+"""The reasons of decisions: why a policy acts on an objective, or holds."""
+
+from typing import Final
+
+from forestall.cli.reasons.reason import Reason
+
+DECISIONS: Final[dict[str, Reason]] = {
+    "BreachForecast": Reason("The trigger of the policy is met, and the action answers the cause."),
+    "BelowThreshold": Reason("The breach probability is below the policy's `when.probability`."),
+    "NotSustained": Reason("The trigger is met, but not yet for as long as `when.for` asks."),
+    "NoForecast": Reason(
+        "The forecaster says nothing about this indicator; the message says why.",
+        "Too little history: wait. Otherwise look at the objective's conditions.",
+    ),
+    "NoRungForCause": Reason(
+        "No action of the policy answers the indicator that is the cause.",
+        "Add an action for this indicator, or leave the `indicators` of an action empty: it answers all then.",
+    ),
+    "LadderExhausted": Reason(
+        "Every action that answers the cause was tried in this episode and did not help.",
+        "Look yourself: forestall has nothing left to try until the risk has ended.",
+    ),
+    "NodeUnknown": Reason(
+        "The cause's series has no label that names the node to cordon.",
+        "Write the query so that its series keep the label `node`, and set `per: node`.",
+    ),
+    "PodUnknown": Reason(
+        "The cause's series has no label that names the pod to evict, or that pod is not there any more.",
+        "Write the query so that its series keep the label `pod`, and set `per: pod`.",
+    ),
+    "PodNotOfTarget": Reason(
+        "The pod that the cause names does not belong to the objective's target.",
+        "Restrict the query to the target's own pods.",
+    ),
+    "PodProtected": Reason(
+        'The pod has the annotation `forestall.dev/protected: "true"`, and is never evicted.',
+        "Take the annotation off its template if that is no longer meant.",
+    ),
+    "OnlyPod": Reason(
+        "The pod is the only one of its workload that serves, and is not evicted.",
+        "Run more replicas, or use restart: a rolling update starts the new pod first.",
+    ),
+    "NoRolloutBefore": Reason(
+        "The risk did not begin soon after a rollout, so a rollback does not suit it.",
+        "If the rollout is to blame all the same, raise `rollback.within`, or roll back yourself.",
+    ),
+    "NoRevisions": Reason(
+        "Kubernetes keeps no earlier revision of the target to which it could be rolled back.",
+        "Raise its `revisionHistoryLimit`; only Deployments, StatefulSets and DaemonSets have revisions.",
+    ),
+    "ObjectMissing": Reason("The object that is to be patched does not exist.", "Check `patch.target` of the policy."),
+    "FieldMissing": Reason(
+        "The field that is to be patched can't be found in the object, or is more than one value.",
+        "Compare `patch.field` with `kubectl get -o yaml`; an element of a list is found by its name.",
+    ),
+    "AlreadySo": Reason("The field has the value already that the patch would give it."),
+    "PatchRefused": Reason(
+        "Such a field is never patched, or the policy names the wrong resource; the message says which.",
+        "See what `patch` may change in docs/actions.md.",
+    ),
+    "RunbookMissing": Reason(
+        "The CronJob that the policy names as a runbook does not exist.", "Check `job.cronJob` of the policy."
+    ),
+    "RunbookNotSuspended": Reason(
+        "The CronJob runs by its own schedule, and is no runbook.", "Set `suspend: true` in the CronJob."
+    ),
+    "RolloutUnknown": Reason("The target was changed a moment ago, and its newest revision is not known yet."),
+    "WaitingForQuiet": Reason(
+        "The breach is far enough away to restart the target when there is less traffic; the message says when.",
+        "To restart at once, set `restart.timing: Now`.",
+    ),
+    "NotScalable": Reason(
+        "The target has no replicas to scale.", "Choose a target with a /scale subresource, or another action."
+    ),
+    "BelowMinimum": Reason(
+        "The target is smaller than the policy's `minReplicas`, and is left alone.",
+        "A workload that was scaled down on purpose stays so; lower `minReplicas` if it was not.",
+    ),
+    "AtMaximum": Reason(
+        "The target has the policy's `maxReplicas` already.",
+        "Raise `maxReplicas` if the cluster has the room, or add an action that helps otherwise.",
+    ),
+    "LargeEnough": Reason(
+        "The forecast asks for no more replicas than there are.",
+        "If the risk is real, the sizing is wrong: check `capacity`, its indicator and its headroom.",
+    ),
+    "SizeUnknown": Reason(
+        "How many replicas the forecast needs cannot be said.",
+        "Declare the capacity (`type: Declared` with `perReplica`), or name a sizing indicator that has a forecast.",
+    ),
+    "DataNotFresh": Reason(
+        "The newest data of the cause is missing, too old or not a number; nothing is done on such data.",
+        "Run the indicator's query in Prometheus. Compare the age of its points with the source's `staleAfter`.",
+    ),
+    "PauseUnknown": Reason(
+        "Before each change the API server is asked whether people have paused it, and it did not answer.",
+        "Nothing, if the API server is back: it is asked again in the next cycle.",
+    ),
+    "Paused": Reason(
+        "People have paused the cluster, the namespace, the objective or the policy; the message says who and why.",
+        "`forestall status` shows every pause, `forestall resume` ends one. A pause with an end ends by itself.",
+    ),
+    "ChannelMissing": Reason(
+        "The NotificationChannel does not exist, or is invalid.",
+        "Ask a cluster admin for it, or name another: `kubectl get notificationchannels`.",
+    ),
+    "Storm": Reason(
+        "So many objectives came at risk together that the cause must be the monitoring or the cluster.",
+        "Look there first. If it is real load, raise `storm` of a Guardrail; it ends when fewer are at risk.",
+    ),
+    "Protected": Reason(
+        "The workload, its namespace or the node is protected by the annotation `forestall.dev/protected`.",
+        "Take the annotation off if that is no longer meant.",
+    ),
+    "BlackoutWindow": Reason(
+        "A blackout window of a Guardrail or of the policy is open.",
+        "It ends by itself; the message says when. `blackoutWindows` says when it comes again.",
+    ),
+    "OutsideMaintenanceWindow": Reason(
+        "The action is allowed in maintenance windows alone, and none is open.",
+        "The message says when the next one opens. See `maintenanceWindows` of the Guardrails and of the policy.",
+    ),
+    "DisruptionUnknown": Reason(
+        "Whether the workload can spare a pod could not be read.",
+        "The operator needs to list PodDisruptionBudgets; the chart's roles allow it.",
+    ),
+    "DisruptionNotAllowed": Reason(
+        "A PodDisruptionBudget of the workload allows no disruption at present.",
+        "Run more replicas, or loosen the budget: with as many pods as it wants none can ever be replaced.",
+    ),
+    "TooFewReady": Reason(
+        "More pods of the workload are missing already than its rollout may leave out.",
+        "Look why they are not ready: a restart could take away what still serves.",
+    ),
+    "Suspended": Reason("The policy is suspended.", "Set `suspend: false` in the policy to go on."),
+    "NotAllowed": Reason(
+        "No Guardrail allows this action in this namespace.",
+        "Ask the cluster's admins to add the namespace and the action to `allow` of the Guardrail.",
+    ),
+    "RemediationActive": Reason("Another remediation is under way on the same target; there is one at a time."),
+    "DependencyAtRisk": Reason(
+        "An objective that this one depends on is at risk itself; this one is its victim.",
+        "Look at that one first: `forestall explain` it.",
+    ),
+    "Locked": Reason(
+        "The policy's last remediation did not help, and nobody has looked at it since.",
+        "Look at it by `forestall history`. Feedback on it, `forestall unlock` and any change of the policy unlock.",
+    ),
+    "Cooldown": Reason("A remediation of the target ended a short while ago; the policy's `cooldown` is not over."),
+    "NodesUnknown": Reason(
+        "The nodes or their pods could not be listed, so no node is touched.",
+        "Install the chart with node rights, or leave cordon and drain out of the policy.",
+    ),
+    "TooManyNodesCordoned": Reason(
+        "As many nodes are out of service as the Guardrails allow, or will be by what is under way.",
+        "Uncordon what is healthy, or raise `nodes.maxCordoned` or `maxCordonedPercent` of the Guardrail.",
+    ),
+    "LastNode": Reason(
+        "No other node takes the pods that this node takes: none is ready, schedulable and without further taints.",
+        "Add a node of this kind, or uncordon one.",
+    ),
+    "ControlPlane": Reason("Another node of the control plane is out of service; there is one at most."),
+    "NoRoom": Reason(
+        "A pod of the node to drain would find no room on the other nodes, by its requests and where it may run.",
+        "Add a node, or lower requests that are too high. Cordon alone moves no pods.",
+    ),
+    "PodsInTheWay": Reason(
+        "The node has pods that a drain must not evict: no controller replaces them, or emptyDir data would be lost.",
+        "Set `force` or `deleteEmptyDirData` of the drain, as with `kubectl drain`, or move these pods yourself.",
+    ),
+    "BudgetExhausted": Reason(
+        "More was done lately than the Guardrails' budget allows.",
+        "Look why so much is done at once. The budget refills by itself.",
+    ),
+}
+"""Of a policy: `status.decisions[].reason` of an objective."""

@@ -1,0 +1,103 @@
+"""The reasons of Remediations: why one is where it is, or how it ended."""
+
+from typing import Final
+
+from forestall.cli.reasons.reason import Reason
+
+OUTCOMES: Final[dict[str, Reason]] = {
+    "Pending": Reason("It is written down, or its verification waits for a sample from after the action."),
+    "AwaitingApproval": Reason(
+        "A person must approve it first.", "`forestall approve` or `forestall reject` it before it expires."
+    ),
+    "GuardsPassed": Reason("Every guard lets it pass; it is about to be done."),
+    "Executing": Reason("It is being done."),
+    "InProgress": Reason("What was changed is not complete yet: pods start, a rollout goes on."),
+    "Verifying": Reason("It is done; the risk is watched."),
+    "Holding": Reason("It helped, and is kept while the risk lasts."),
+    "Releasing": Reason("The risk has gone; what was added is given back step by step."),
+    "Done": Reason("What the action changes is complete."),
+    "Approved": Reason("A person approved it in time."),
+    "RiskFell": Reason("Fresh samples from after the action show that the risk has fallen."),
+    "RiskReturned": Reason("The risk has come back although the action did all it can."),
+    "Verified": Reason("It is done and it helped."),
+    "Notified": Reason("People were told; the rest is up to them."),
+    "Told": Reason("Who asked to be told of this was told."),
+    "Released": Reason("It helped, the risk has gone, and everything was given back."),
+    "RiskGone": Reason("The risk went away before anything was done."),
+    "ObserveOnly": Reason("The policy's mode was Observe when it was decided: nothing may be done."),
+    "Forbidden": Reason(
+        "The operator lacks a right to do it; the message names it. Nothing was changed.",
+        "Bind the operator's workload role in the namespace (see the tutorial), or for nodes install with node rights.",
+    ),
+    "Refused": Reason(
+        "The API server refuses the change; the message is its own.",
+        "An admission policy, a quota or a validation may forbid it: read the message.",
+    ),
+    "Draining": Reason("The node's pods are being evicted; the message says which are left."),
+    "Throttled": Reason(
+        "The API server asks to wait: most often a PodDisruptionBudget does not let a pod go; the message names it.",
+        "Look why the budget allows no disruption: `kubectl describe pdb`. It is tried again until the deadline.",
+    ),
+    "NoOutlook": Reason("This cycle knows nothing about the risk, so nothing is changed. It is tried again."),
+    "Rejected": Reason("A person rejected it; nothing was changed."),
+    "ApprovalExpired": Reason(
+        "Nobody approved it in time; nothing was changed.",
+        "Raise the policy's `approvalExpiry`, or use mode Auto for what is always approved.",
+    ),
+    "DeadlineExceeded": Reason(
+        "It was not done, or not over, before its deadline; the message says what it waited for.",
+        "If that takes longer by nature, raise the policy's `deadline`.",
+    ),
+    "Withdrawn": Reason(
+        "Its objective or its policy was deleted, suspended, set to Observe, or does not select the objective any more."
+    ),
+    "NotHelped": Reason(
+        "The risk did not fall within `verification.within`. What can be undone is undone.",
+        "Look yourself: the action does not answer this cause. Feedback, or a change of the policy, unlocks it.",
+    ),
+    "NotVerified": Reason(
+        "It was done, but no fresh samples showed whether it helped.", "Look why the data stopped after the action."
+    ),
+    "Superseded": Reason(
+        "Somebody else changed the same field meanwhile; the operator leaves it to them.",
+        "Find out who else writes it (`kubectl get --show-managed-fields`): one of the two should not.",
+    ),
+    "TargetGone": Reason("The workload or node does not exist any more; nothing is changed."),
+    "TargetReplaced": Reason("The workload was deleted and made anew since; the intent was about the old one."),
+    "TargetPaused": Reason(
+        "The rollout of the workload, or its KEDA ScaledObject, is paused by somebody; it is left alone.",
+        "`kubectl rollout resume` ends the pause of a rollout; that of a ScaledObject is an annotation.",
+    ),
+    "NotRestartable": Reason(
+        "The workload cannot be restarted by a rolling update.",
+        "Choose a Deployment, StatefulSet or DaemonSet with the update strategy RollingUpdate.",
+    ),
+    "RolloutStuck": Reason(
+        "The rollout makes no progress.", "`kubectl rollout status` and `kubectl describe pods` say what is in its way."
+    ),
+    "JobFailed": Reason(
+        "The runbook's Job failed.", "Read `kubectl logs job/NAME`; it has the name of the Remediation."
+    ),
+    "JobGone": Reason("Somebody deleted the runbook's Job before it had ended; it is not run again."),
+    "JobExists": Reason(
+        "A Job of the same name belongs to somebody else.", "Delete it: nothing else can have that name."
+    ),
+    "ScaledByKeda": Reason(
+        "A KEDA ScaledObject scales the workload, and the operator can't read it.",
+        "A cluster admin can allow it by the chart's value `workloads.keda=true`.",
+    ),
+    "FieldOwned": Reason(
+        "Somebody applies the field (server-side apply, as GitOps does) and would set it back; it is left to them.",
+        "The message names who applies it and how to give it up, as one does for an autoscaler.",
+    ),
+    "AmbiguousAutoscaler": Reason("Several HorizontalPodAutoscalers scale the workload.", "Keep one of them."),
+    "TakenOver": Reason("The next action of the ladder holds the node since; it is left to that one."),
+    "AlreadyCordoned": Reason("Somebody else cordoned the node; it is left as it is."),
+    "AlreadyDecided": Reason("This was decided in this stretch of risk already; it is not done twice."),
+    "NotRecorded": Reason(
+        "The intent could not be written down, so nothing is done.",
+        "Look at the operator's log: it may lack a right on remediations, or the API server refuses writes.",
+    ),
+    "IntentIncomplete": Reason("The Remediation does not say what to do. Only a foreign writer makes such a one."),
+}
+"""Of the life of a Remediation: `status.reason`, and `reason` of its conditions."""

@@ -1,0 +1,81 @@
+"""How Remediations are written: an intent once, and a status only over the one that was read."""
+
+import contextlib
+from typing import Any, Final
+
+from forestall.api.meta import API_VERSION
+from forestall.api.remediation import Intent, ObjectRef, Remediation, RemediationStatus
+from forestall.errors import ClusterError, Conflict
+from forestall.journal.names import name_of
+from forestall.ports import Cluster, Event
+
+_WARNINGS: Final = frozenset({"Failed", "Aborted", "RollingBack", "RolledBack"})
+
+
+class Ledger:
+    """The Remediations of a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def open(self, intent: Intent) -> Remediation:
+        """Write `intent` down in the objective's namespace; return the Remediation, also if it was written before.
+
+        Raises:
+            ClusterError: it is not known to be written down; the same call again is safe.
+        """
+        body = draft_of(intent)
+        try:
+            return Remediation.read(await self._cluster.create(body))
+        except Conflict:
+            return Remediation.read(await self._cluster.read(ObjectRef.to(Remediation.read(body))))
+
+    async def read(self, remediation: Remediation) -> Remediation:
+        """Return it as it is now.
+
+        Raises:
+            ClusterError: it is gone, or the cluster could not say.
+        """
+        return Remediation.read(await self._cluster.read(ObjectRef.to(remediation)))
+
+    async def save(self, current: Remediation, status: RemediationStatus) -> Remediation:
+        """Write the status if it differs; otherwise as `commit`."""
+        return current if status == current.status else await self.commit(current, status)
+
+    async def commit(self, current: Remediation, status: RemediationStatus) -> Remediation:
+        """Write the status, on the condition that nobody else wrote since `current` was read.
+
+        Raises:
+            ClusterError: it was not written (`Conflict`: somebody else wrote), or that is not known (`Unavailable`).
+        """
+        version = current.metadata.resource_version
+        saved = Remediation.read(await self._cluster.replace_status(ObjectRef.to(current), status.dump(), version))
+        if status.phase != current.status.phase:
+            kind = "Warning" if status.phase in _WARNINGS else "Normal"
+            message = f"{saved.name}: {status.message}"
+            await self.tell(saved, saved.spec.intent.objective, kind, f"Remediation{status.phase}", message)
+        return saved
+
+    async def tell(self, remediation: Remediation, about: ObjectRef, kind: str, reason: str, message: str) -> None:
+        """Record an Event about an object."""
+        # An Event is for people: a life does not hang on it.
+        with contextlib.suppress(ClusterError):
+            await self._cluster.record(Event(about, kind, reason, message, remediation.spec.intent.action.name))
+
+
+def draft_of(intent: Intent) -> dict[str, Any]:
+    """Return the Remediation as it is when `intent` has just been written down, in the objective's namespace."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": Remediation.KIND,
+        "metadata": {
+            "name": name_of(intent),
+            "namespace": intent.objective.namespace,
+            "labels": {
+                "forestall.dev/action": intent.action.name,
+                "forestall.dev/policy-uid": intent.policy.uid,
+                "forestall.dev/objective-uid": intent.objective.uid,
+            },
+        },
+        "spec": {"intent": intent.dump()},
+    }
