@@ -4,6 +4,7 @@ Source: the `duration` grammar of the Prometheus querying documentation (units i
 """
 
 import re
+from functools import lru_cache
 
 from forestall.errors import InvalidDuration
 
@@ -13,6 +14,7 @@ _GRAMMAR = re.compile(PATTERN)
 _PART = re.compile(r"([0-9]+)(ms|[wdhms])")
 
 
+@lru_cache(maxsize=1024)  # the same few are asked for in every cycle
 def parse_duration(text: str) -> float:
     """Return the seconds that `text` stands for.
 

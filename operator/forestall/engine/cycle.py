@@ -110,14 +110,14 @@ class Engine:
         """Run one cycle at `now` (seconds since the epoch). A standby observes and forecasts, and writes nothing."""
         scene = Scene.of(self._registry)
         # What takes its time is done aside: the lease must be renewed meanwhile.
-        asked, problems = await _aside(self._watch.questions, scene.objectives.values())
+        asked, problems = await self._aside(self._watch.questions, scene.objectives.values())
         readings, ratios = await self._observer.observe(
             asked, lambda source: stale_after(self._registry, self._settings.interval, source), now
         )
         waiting = await self._observer.backfill(asked, now, self._settings.backfill)
         self._observer.feed(readings, now)
         self._observer.retain(asked, now)
-        signals = await _aside(self._forecasting.forecast, readings, now)
+        signals = await self._aside(self._forecasting.forecast, readings, now)
 
         found = {
             uid: Findings(
@@ -136,6 +136,17 @@ class Engine:
         else:
             self._episodes.clear()
         return _report(found, ended, waiting)
+
+    async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `function` in a thread; when cancelled, it is waited for all the same, as long as it uses its data."""
+        if not self._settings.threads:
+            return function(*args, **kwargs)
+        task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait((task,))
+            raise
 
     async def _lead(
         self, scene: Scene, found: dict[str, Findings], now: float
@@ -249,7 +260,8 @@ class Engine:
             except ClusterError as error:
                 _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=str(error))
                 return None
-        self._registry.put(Remediation.KIND, after.dump())
+        if after is not one:
+            self._registry.put(Remediation.KIND, after.dump())
         since = seconds(after.status.steps[0].at) if after.status.steps else None
         if since is not None and not terms.tells(after):
             self._forecasting.censor(intent.objective.uid, since, now)
@@ -283,16 +295,6 @@ class Engine:
         )
         self._episodes[uid] = advance(before, at_risk=at_risk if known else None, now=now, calm=self._settings.calm)
         return self._episodes[uid]
-
-
-async def _aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run `function` in a thread; when cancelled, it is waited for all the same, as long as it uses its data."""
-    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait((task,))
-        raise
 
 
 def _since(found: Iterable[Findings]) -> tuple[float, ...]:

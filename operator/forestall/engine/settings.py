@@ -15,6 +15,8 @@ class Settings:
     """The breach probability from which an objective without a policy counts as at risk."""
     concurrency: int = 16
     """How many objects are worked on at once."""
+    threads: bool = True
+    """Whether what takes long is done in a thread, while a lease is renewed and probes are answered."""
 
     @property
     def columns(self) -> int:

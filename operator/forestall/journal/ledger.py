@@ -36,7 +36,10 @@ class Ledger:
         Raises:
             ClusterError: it is gone, or the cluster could not say.
         """
-        return Remediation.read(await self._cluster.read(ObjectRef.to(remediation)))
+        body = await self._cluster.read(ObjectRef.to(remediation))
+        if body["metadata"].get("resourceVersion") == remediation.metadata.resource_version:
+            return remediation  # what was checked before need not be checked again
+        return Remediation.read(body)
 
     async def save(self, current: Remediation, status: RemediationStatus) -> Remediation:
         """Write the status if it differs; otherwise as `commit`."""

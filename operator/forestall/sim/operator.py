@@ -31,7 +31,7 @@ class Operator:
     def __init__(self, setup: Setup, state: State) -> None:
         self.cluster = ModelCluster(state, setup.places, autoscalers=setup.autoscalers)
         metrics = ModelMetrics(state, setup.meanings, setup.window)
-        self._engine = Engine(metrics, self.cluster, setup.registry, Settings(interval=setup.interval))
+        self._engine = Engine(metrics, self.cluster, setup.registry, Settings(interval=setup.interval, threads=False))
         self._state = state
         self._every = max(1, round(setup.interval / state.loads.step_s))
 

@@ -41,8 +41,10 @@ class Record:
 
     def used_mean(self, window: float) -> Floats:
         """Return how many replicas' whole capacity was used, on average over the last `window` seconds; 0 at first."""
+        if not self.done:
+            return np.zeros(self.size)
         rows = slice(max(0, self.done - max(1, round(window / self.step_s))), self.done)
-        return np.asarray((self.busy[rows] * self.ready[rows]).mean(axis=0)) if self.done else np.zeros(self.size)
+        return np.asarray((self.busy[rows] * self.ready[rows]).sum(axis=0) / (self.done - rows.start))
 
     def error_ratio(self, window: float) -> Floats:
         """Return the share of bad requests in the last `window` seconds; 0 where there were none."""

@@ -29,7 +29,7 @@ class Scales:
 
     def set_all(self, wanted: Ints) -> None:
         """Ask for so many replicas of each service, within the bounds."""
-        wanted = np.clip(wanted, np.minimum(self.least, self.most), self.most)
+        wanted = np.minimum(np.maximum(wanted, self.least), self.most)
         changed = wanted != self.replicas
         if changed.any():
             self.version += 1

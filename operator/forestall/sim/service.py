@@ -99,6 +99,7 @@ class Fleet:
         self._queued = np.zeros(len(terms))
         self._surge = np.zeros(len(terms))
         self._rollouts: dict[int, list[tuple[float, NDArray[np.intp]]]] = {}
+        self._known: tuple[float, Ints] | None = None  # how many serve, and when that was
 
     @property
     def size(self) -> int:
@@ -108,13 +109,19 @@ class Fleet:
     @property
     def ready(self) -> Ints:
         """How many replicas of each serve now."""
-        return np.asarray((self._there & (self._ready_at <= self.now)).sum(axis=1))
+        if self._known is None or self._known[0] != self.now:
+            self._known = (self.now, self._serving().sum(axis=1))
+        return self._known[1]
+
+    def _serving(self) -> NDArray[np.bool_]:
+        return np.asarray(self._there & (self._ready_at <= self.now))
 
     def scale(self, wanted: Ints) -> None:
         """Ask for so many replicas of each service from now on."""
-        wanted = np.clip(wanted, 0, self.most)
+        wanted = np.minimum(np.maximum(wanted, 0), self.most)
         if np.array_equal(wanted, self.replicas):
             return
+        self._known = None
         there = self._place < wanted[:, None]
         added, removed = there & ~self._there, self._there & ~there
         self._ready_at = np.where(added, (self.now + self._start)[:, None], self._ready_at)
@@ -140,6 +147,7 @@ class Fleet:
             hit = self._there[service] & (self._place % self._nodes[service] == node)
             self._ready_at[service, hit] = self.now + EVICTION + self._start[service]
             self._memory[service, hit] = 0.0
+            self._known = None
 
     def memory(self, service: int) -> list[float]:
         """Return the share of its memory limit that each replica of a service uses."""
@@ -147,16 +155,16 @@ class Fleet:
 
     def advance(self, rate: Floats) -> Step:
         """Let one step pass in which requests arrive at `rate` a second."""
-        self._roll()
-        serving = self._there & (self._ready_at <= self.now)
-        ready = serving.sum(axis=1).astype(np.float64)
-        share = self._warmth(serving) if self._warms else ready
+        if self._rollouts:
+            self._roll()
+        ready = self.ready.astype(np.float64)
+        share = self._warmth() if self._warms else ready
         can = self.capacity * share
         arrived = rate * self.step_s
         good, shed, queued = _queue(self._queued, rate, can, self._patience, self._limit, self.step_s)
         served = np.maximum(self._queued + arrived - shed - queued, 0.0)
         self._queued = queued
-        crashes = self._leak_memory(serving, served, ready) if self._leaks else np.zeros_like(ready)
+        crashes = self._leak_memory(served, ready) if self._leaks else np.zeros_like(ready)
         most = can * self.step_s
         busy = np.divide(served, most, out=np.zeros_like(most), where=most > 0)
         peak = self._memory.max(axis=1) if self._leaks else np.zeros_like(ready)
@@ -164,24 +172,27 @@ class Fleet:
         replicas = self.replicas + self._surge
         return Step(arrived, good, served, shed, queued, replicas, ready, np.minimum(busy, 1.0), peak, crashes)
 
-    def _warmth(self, serving: NDArray[np.bool_]) -> Floats:
+    def _warmth(self) -> Floats:
+        serving = self._serving()
         age = np.where(serving, self.now - self._ready_at, 0.0)
         grown = np.clip(age / np.maximum(self._warm, 1e-9)[:, None], 0.0, 1.0)
         cold = self._cold[:, None]
         return np.asarray(((cold + (1 - cold) * grown) * serving).sum(axis=1))
 
-    def _leak_memory(self, serving: NDArray[np.bool_], served: Floats, ready: Floats) -> Floats:
+    def _leak_memory(self, served: Floats, ready: Floats) -> Floats:
         each = np.divide(served, ready, out=np.zeros_like(served), where=ready > 0)
-        self._memory += serving * (each * self._leak)[:, None]
+        self._memory += self._serving() * (each * self._leak)[:, None]
         full = self._memory >= 1.0
         crashes: Floats = full.sum(axis=1).astype(np.float64)
         if crashes.any():
             self._memory[full] = 0.0
             back = np.broadcast_to((self.now + self.step_s + self._restart)[:, None], full.shape)
             self._ready_at[full] = back[full]
+            self._known = None
         return crashes
 
     def _roll(self) -> None:
+        self._known = None
         for service, parts in list(self._rollouts.items()):
             while parts and parts[0][0] <= self.now:
                 place = parts.pop(0)[1]
@@ -201,14 +212,17 @@ def _queue(
     The queue grows or falls evenly; who comes while it is longer than the patience allows is answered late, and who
     comes while it is full is shed.
     """
+    grow = rate - can
+    if not before.any() and (grow <= 0).all():  # nobody waits anywhere, as most of the time
+        none = np.zeros_like(rate)
+        return rate * length, none, none
     full, fine = limit * can, np.minimum(patience, limit) * can
     start = np.minimum(before, full)
-    grow = rate - can
-    end = np.clip(start + grow * length, 0.0, full)
+    end = np.minimum(np.maximum(start + grow * length, 0.0), full)
     shed = (before - start) + np.maximum(start + grow * length - full, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reach = np.where(grow > 0, (fine - start) / grow, np.where(grow < 0, (start - fine) / -grow, 0.0))
-    reach = np.clip(np.nan_to_num(reach), 0.0, length)
+    apart = np.where(grow > 0, fine - start, start - fine)
+    reach = np.divide(apart, np.abs(grow), out=np.zeros_like(apart), where=grow != 0)
+    reach = np.minimum(np.maximum(reach, 0.0), length)
     # While it grows, those in time are the first ones, and where all that is queued is in time, all that is let in.
     rising = rate * reach + np.where(fine >= full, np.minimum(rate, can) * (length - reach), 0.0)
     good = np.where(grow > 0, rising, np.where(start > fine, rate * (length - reach), rate * length))

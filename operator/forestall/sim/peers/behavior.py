@@ -39,18 +39,18 @@ class Behavior:
     def settle(self, recommended: Ints, seen: Seen) -> Ints:
         """Return the replicas that `recommended` leads to now."""
         current, now = seen.scales.replicas, seen.now
-        bounded = np.clip(recommended, seen.scales.least, seen.scales.most)
+        bounded = np.minimum(np.maximum(recommended, seen.scales.least), seen.scales.most)
         longest = max(self._up.window, self._down.window)
         self._recommended = [(at, each) for at, each in self._recommended if at > now - longest]
         self._recommended.append((now, bounded))
-        low = _within(self._recommended, now, self._up.window, bounded).min(axis=0)
-        high = _within(self._recommended, now, self._down.window, bounded).max(axis=0)
+        low = np.minimum.reduce(_within(self._recommended, now, self._up.window, bounded))
+        high = np.maximum.reduce(_within(self._recommended, now, self._down.window, bounded))
         wanted = np.minimum(np.maximum(current, low), high)
         wanted = np.minimum(wanted, self._ceiling(current, now))
         wanted = np.maximum(wanted, np.minimum(self._bottom(current, now), current))
         # What is outside the bounds is brought to them at once, whatever the metrics say.
         wanted = np.where(current < seen.scales.least, seen.scales.least, wanted)
-        wanted = np.clip(wanted, seen.scales.least, seen.scales.most)
+        wanted = np.minimum(np.maximum(wanted, seen.scales.least), seen.scales.most)
         self._note(wanted - current, now)
         return wanted
 
@@ -94,5 +94,5 @@ class Behavior:
             self._changes.append((now, change))
 
 
-def _within(recommended: list[tuple[float, Ints]], now: float, window: float, newest: Ints) -> Ints:
-    return np.stack([newest, *(each for at, each in recommended if at > now - window)])
+def _within(recommended: list[tuple[float, Ints]], now: float, window: float, newest: Ints) -> list[Ints]:
+    return [newest, *(each for at, each in recommended if at > now - window)]
