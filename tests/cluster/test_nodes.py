@@ -339,6 +339,23 @@ async def test_a_node_is_not_drained_where_the_others_have_no_room(world):
     assert (world.cordoned(), world.remediations) == (set(), [])
 
 
+async def test_a_node_is_not_drained_where_the_room_is_for_pods_that_wait(world):
+    def asking(cpu: str) -> list[Body]:
+        return [{"name": "main", "image": "example.com/web", "resources": {"requests": {"cpu": cpu}}}]
+
+    world.allow()
+    world.run_pods(3, containers=asking("3"))  # of 8 that a node has
+    for name, cpu in (("waits-1", "3"), ("waits-2", "3"), ("in-vain", "100")):
+        world.apply("Pod", name, {"containers": asking(cpu), "schedulerName": "slow"}, "v1")
+    world.watch("node", DRAIN)
+    world.script.says = {world.busiest(): 300.0}
+    await world.cycle(3)
+    assert "NoRoom" in world.decisions[0]
+    assert (world.cordoned(), world.remediations) == (set(), [])
+    world.plane.kubectl("delete", "pod", "waits-1", "waits-2", "-n", world.namespace, "--grace-period=0", "--force")
+    await world.until(lambda: world.phase == "Verifying")
+
+
 async def test_several_nodes_at_risk_at_once_never_exceed_the_limit(world):
     world.allow(maxCordoned=2, maxCordonedPercent=50)
     world.run_pods(2)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -226,3 +227,4 @@ async def test_a_pause_ends_by_itself(operator: Operator) -> None:
     assert operator.replicas().count(6) == WORKLOADS
     pause = operator.plane.get("pause", "objective-web-0", operator.namespace)
     assert [each["reason"] for each in pause["status"]["conditions"]] == ["Expired"]
+    assert re.search(r"objective-web-0 .*\bExpired\b", operator.plane.kubectl("get", "pauses", "-A").stdout)

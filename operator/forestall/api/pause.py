@@ -55,7 +55,7 @@ class Pause(Resource):
         {"name": "Policy", "type": "string", "jsonPath": ".spec.policy"},
         {"name": "Until", "type": "string", "jsonPath": ".spec.until"},
         {"name": "By", "type": "string", "jsonPath": ".spec.by"},
-        {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+        {"name": "State", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
         {"name": "Reason", "type": "string", "jsonPath": ".spec.reason", "priority": 1},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     )

@@ -100,8 +100,11 @@ class Host:
         return tolerated and any(all(wish.holds(self.labels) for wish in group) for group in lodger.wishes)
 
 
-def homeless(lodgers: Sequence[Lodger], hosts: Sequence[Host]) -> Lodger | None:
-    """Return the first pod that finds no place among the others; None when every one does."""
+def homeless(lodgers: Sequence[Lodger], hosts: Sequence[Host], waiting: Sequence[Lodger] = ()) -> Lodger | None:
+    """Return the first pod that finds no place among the others; None when every one does.
+
+    Those that are `waiting` for a node already are placed before. One of them that fits nowhere takes no room either.
+    """
     total: Counter[str] = Counter()
     for host in hosts:
         total.update(host.free)
@@ -109,14 +112,23 @@ def homeless(lodgers: Sequence[Lodger], hosts: Sequence[Host]) -> Lodger | None:
     def size(lodger: Lodger) -> float:
         return max((need / max(1, total[name]) for name, need in lodger.needs.items()), default=0.0)
 
+    def by_size(pods: Sequence[Lodger]) -> list[Lodger]:
+        return sorted(pods, key=lambda each: (-size(each), each.name))
+
     free = {host.name: dict(host.free) for host in hosts}
-    for lodger in sorted(lodgers, key=lambda each: (-size(each), each.name)):
-        place = next((free[host.name] for host in hosts if host.suits(lodger) and _fits(lodger, free[host.name])), None)
-        if place is None:
-            return lodger
-        for name, need in lodger.needs.items():
-            place[name] = place.get(name, 0) - need
-    return None
+    for lodger in by_size(waiting):
+        _place(lodger, hosts, free)
+    return next((lodger for lodger in by_size(lodgers) if not _place(lodger, hosts, free)), None)
+
+
+def _place(lodger: Lodger, hosts: Sequence[Host], free: Mapping[str, dict[str, int]]) -> bool:
+    """Take the room for a pod on the first node that has it; say whether there is one."""
+    place = next((free[host.name] for host in hosts if host.suits(lodger) and _fits(lodger, free[host.name])), None)
+    if place is None:
+        return False
+    for name, need in lodger.needs.items():
+        place[name] = place.get(name, 0) - need
+    return True
 
 
 def _fits(lodger: Lodger, free: Amounts) -> bool:

@@ -251,9 +251,10 @@ class Decider:
         hosts = housing.hosts_for(target.name, nodes, found.out)
         moving = await self._survey.moving(emptied)
         pods = await self._survey.pods(node["metadata"]["name"] for node in hosts)
-        if moving is None or pods is None:
+        waiting = await self._survey.waiting()
+        if moving is None or pods is None or waiting is None:
             return None
-        return replace(found, homeless=housing.without_room(moving, hosts, pods))
+        return replace(found, homeless=housing.without_room(moving, hosts, pods, waiting))
 
 
 def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRef | Aimed) -> Proposal:

@@ -171,10 +171,11 @@ class Engine:
         self._episodes = {uid: episode for uid, episode in self._episodes.items() if uid in found}
         ended = await self._advance(scene, settled, now)
         await self._publisher.publish(settled, now)
-        await self._herald.tell(settled.values(), now)
         await self._reap(scene, now)
         if await self._brake.ask("", "", "", now) is None:
             await self._sweep.run(self._registry.all(Remediation), now)
+        # Last, because a channel that does not answer takes its time.
+        await self._herald.tell(settled.values(), now)
         return settled, ended
 
     async def _one(

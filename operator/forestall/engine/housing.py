@@ -44,16 +44,21 @@ def hosts_for(target: str, nodes: Sequence[Body], without: Collection[str]) -> l
     return heapq.nsmallest(MOST_HOSTS, others, key=lambda node: (-len(labels & _labels(node).items()), _name(node)))
 
 
-def without_room(moving: Iterable[Body], hosts: Sequence[Body], pods: Mapping[str, Iterable[Body]]) -> str | None:
+def without_room(
+    moving: Iterable[Body], hosts: Sequence[Body], pods: Mapping[str, Iterable[Body]], waiting: Iterable[Body] = ()
+) -> str | None:
     """Return the first of the pods `moving` that finds no room on the `hosts`, whose pods are given by node.
 
-    What is about to go takes some room until it is gone.
+    What is about to go takes some room until it is gone, and what is `waiting` for a node will take what it needs.
     """
-    lodgers = [
-        Lodger(title(pod), needs_of(pod["spec"]), _tolerations(pod["spec"]), _wishes(pod["spec"])) for pod in moving
-    ]
-    found = homeless(lodgers, [_host(node, pods[_name(node)]) for node in hosts])
+    taken = [_host(node, pods[_name(node)]) for node in hosts]
+    found = homeless([_lodger(pod) for pod in moving], taken, [_lodger(pod) for pod in waiting])
     return found.name if found else None
+
+
+def _lodger(pod: Body) -> Lodger:
+    spec = pod["spec"]
+    return Lodger(title(pod), needs_of(spec), _tolerations(spec), _wishes(spec))
 
 
 def needs_of(spec: Body) -> dict[str, int]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from forestall.actions.pods import stays
+from forestall.actions.pods import is_terminating, stays
 from forestall.actions.protection import protected_from_above
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
@@ -50,6 +50,13 @@ class Survey:
             self._pods.update(zip(new, found, strict=True))
             known = {name: pods for name in names if (pods := self._pods[name]) is not None}
         return known if len(known) == len(set(names)) else None
+
+    async def waiting(self) -> Sequence[Body] | None:
+        """Return the pods that are not on a node yet and may go to one; None where they could not be listed."""
+        found = await self.pods(("",))
+        if found is None:
+            return None
+        return [pod for pod in found[""] if not is_terminating(pod) and not pod["spec"].get("schedulingGates")]
 
     async def moving(self, nodes: Iterable[str]) -> Sequence[Body] | None:
         """Return the pods that leave when these nodes are drained; None where that could not be said."""

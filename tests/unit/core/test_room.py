@@ -46,6 +46,17 @@ def test_without_pods_there_is_room_and_without_nodes_there_is_none():
     assert homeless([lodger()], []) is not None
 
 
+def test_who_waits_for_a_node_is_placed_first():
+    hosts = [host("a", cpu=3), host("b", cpu=2)]
+    assert homeless([lodger("p", cpu=2)], hosts, [lodger("waits", cpu=2)]) is None
+    assert homeless([lodger("p", cpu=2)], hosts, [lodger("waits", cpu=3), lodger("too", cpu=1)]) is not None
+
+
+def test_who_waits_in_vain_takes_no_room():
+    west = [Wish("zone", "In", ("west",))]
+    assert homeless([lodger(cpu=4)], [host()], [lodger("huge", cpu=5), lodger("elsewhere", wishes=[west])]) is None
+
+
 POOL = Taint("pool", "db", "NoSchedule")
 
 
@@ -102,10 +113,11 @@ def test_one_group_of_wishes_suffices_but_as_a_whole():
 amounts = st.dictionaries(st.sampled_from(["cpu", "memory"]), st.integers(0, 10), min_size=1)
 
 
-@given(st.lists(amounts, max_size=12), st.lists(amounts, max_size=5))
-def test_what_is_said_to_fit_takes_no_more_than_there_is(needs, free):
+@given(st.lists(amounts, max_size=12), st.lists(amounts, max_size=5), st.lists(amounts, max_size=4))
+def test_what_is_said_to_fit_takes_no_more_than_there_is(needs, free, waiting):
     hosts = [Host(f"h{number}", amount, {}) for number, amount in enumerate(free)]
-    if homeless([Lodger(f"p{number}", need) for number, need in enumerate(map(dict, needs))], hosts) is None:
+    before = [Lodger(f"w{number}", need) for number, need in enumerate(waiting)]
+    if homeless([Lodger(f"p{number}", need) for number, need in enumerate(map(dict, needs))], hosts, before) is None:
         total = sum((Counter(each) for each in free), Counter())
         asked = sum((Counter(each) for each in needs), Counter())
         assert all(asked[name] <= total[name] for name in asked)

@@ -80,6 +80,12 @@ def test_pods_that_move_need_what_is_free():
     assert housing.without_room([pod("b", cpu="1001m")], hosts, three) == "shop/b"
 
 
+def test_what_waits_for_a_node_needs_its_room_too():
+    hosts, three = [node("n2")], {"n2": [pod("a", cpu="2")]}
+    assert housing.without_room([pod("b", cpu="1")], hosts, three, [pod("c", cpu="1")]) is None
+    assert housing.without_room([pod("b", cpu="1")], hosts, three, [pod("c", cpu="1500m")]) == "shop/b"
+
+
 def test_the_number_of_pods_is_bounded_too():
     full = {"n2": [pod(f"p{number}", cpu="0") for number in range(10)]}
     assert housing.without_room([pod("b", cpu="0")], [node("n2")], full) == "shop/b"

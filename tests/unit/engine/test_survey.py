@@ -71,6 +71,21 @@ async def test_what_could_not_be_listed_is_unknown_until_the_next_cycle(cluster,
     assert await survey.nodes() is not None
 
 
+async def test_what_may_go_to_a_node_at_once_waits_for_it(cluster, survey):
+    def unbound(name, **spec):
+        return {"metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+
+    going = {**unbound("going"), "metadata": {"name": "going", "deletionTimestamp": "2026-01-31T18:00:00Z"}}
+    cluster.pods = [unbound("waits"), unbound("gated", schedulingGates=[{"name": "quota"}]), going]
+    waiting = await survey.waiting()
+    assert waiting is not None
+    assert [each["metadata"]["name"] for each in waiting] == ["waits"]
+    assert cluster.asked == [("Pod", "spec.nodeName=")]
+    survey.forget()
+    cluster.refuse = True
+    assert await survey.waiting() is None
+
+
 def pod(name, owner, kind="ReplicaSet"):
     owners = [{"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": owner, "controller": True}]
     return {"metadata": {"name": name, "namespace": "shop", "uid": name, "ownerReferences": owners}}
