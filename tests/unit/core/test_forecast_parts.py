@@ -14,6 +14,8 @@ from forestall.core.forecast.residuals import Residuals
 from forestall.core.series import SeriesMatrix
 
 ALL = np.ones(1, dtype=bool)
+ONE, FIRST = slice(0, 1), np.zeros((1, 1), dtype=np.intp)
+"""The only horizon, as it is told where several are: as a part of all, and by the number of whose errors it takes."""
 
 
 def frames(values, *, long_trend=False):
@@ -38,7 +40,7 @@ def weights_after(scores, awake=None):
     for score in scores:
         hedge.learn(0, np.array(score, dtype=np.float32)[:, None], ALL, 1.0)
     there = np.ones(len(scores[0])) if awake is None else np.array(awake)
-    return hedge.weights(0, there.astype(np.float32)[:, None])[:, 0]
+    return hedge.weights(ONE, there.astype(np.float32)[:, None, None])[:, 0, 0]
 
 
 def test_experts_are_equal_until_there_is_evidence():
@@ -69,7 +71,7 @@ def test_worse_than_climatology_is_what_weighing_cannot_excuse():
 
 
 def quantile_of(residuals, share):
-    return residuals.quantile(0, 0, np.array([[share]], dtype=np.float32))[0, 0]
+    return residuals.quantile(FIRST, 0, np.array([[[share]]], dtype=np.float32))[0, 0, 0]
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
@@ -80,7 +82,7 @@ def test_errors_come_back_as_often_as_they_came(scale):
     for error in errors:
         residuals.learn(0, np.array([[error]]), ALL)
     for value in (-2, -0.3, 0, 0.3, 2):
-        seen = residuals.exceedance(0, np.array([[value * scale]], dtype=np.float32))[0, 0]
+        seen = residuals.exceedance(FIRST, np.array([[[value * scale]]], dtype=np.float32))[0, 0, 0]
         assert seen == pytest.approx((errors > value * scale).mean(), abs=0.04)
     for share in (0.05, 0.5, 0.95):
         wanted = np.quantile(errors, share)
@@ -99,16 +101,16 @@ def test_rates_are_counted_by_circumstances_and_drawn_to_the_base():
     rates = EventRates([1, 2], [10, 10], 1, 1)
     for number in range(60):
         rates.learn(0, np.array([[0], [number % 2]]), np.array([number % 2 > 0]), ALL, 0.5)
-    (base, rate), (_, seen) = rates.rates(0, np.array([[0], [1]]))
-    assert rate[0] > 0.9
-    assert base[0] == pytest.approx(0.5, abs=0.05)
-    assert seen[0] == pytest.approx(8, abs=1)
+    (base, rate), (_, seen) = rates.rates(ONE, np.array([[[0]], [[1]]]))
+    assert rate.item() > 0.9
+    assert base.item() == pytest.approx(0.5, abs=0.05)
+    assert seen.item() == pytest.approx(8, abs=1)
     new = EventRates([1, 2], [10, 10], 1, 1)
     for _ in range(30):
         new.learn(0, np.array([[0], [1]]), ALL, ALL, 1.0)
-    (base, rate), (_, seen) = new.rates(0, np.array([[0], [0]]))
-    assert rate[0] == base[0] > 0.9
-    assert seen[0] == 0
+    (base, rate), (_, seen) = new.rates(ONE, np.array([[[0]], [[0]]]))
+    assert rate.item() == base.item() > 0.9
+    assert seen.item() == 0
 
 
 @pytest.mark.parametrize(("said", "came"), [(0.9, 0.6), (0.4, 0.8), (0.5, 0.5)])
@@ -118,8 +120,8 @@ def test_a_probability_is_moved_to_how_often_it_came_true(said, came):
     chance, base = np.array([said], dtype=np.float32), np.array([0.2], dtype=np.float32)
     for _ in range(1000):
         calibration.learn(0, chance, base, np.array([random.random() < came]), ALL, 1.0)
-    assert calibration.apply(0, chance, base, ALL.astype(np.float32))[0] == pytest.approx(came, abs=0.1)
-    assert calibration.apply(0, chance, base, 0 * chance)[0] == pytest.approx(said)
+    assert calibration.apply(ONE, chance, base, ALL.astype(np.float32)).item() == pytest.approx(came, abs=0.1)
+    assert calibration.apply(ONE, chance, base, 0 * chance).item() == pytest.approx(said)
 
 
 def test_bounds_are_moved_until_they_are_missed_as_often_as_promised():
@@ -128,7 +130,7 @@ def test_bounds_are_moved_until_they_are_missed_as_often_as_promised():
     missed = []
     for index in range(4000):
         value = random.normal(0, 1 if index < 2000 else 1.5)
-        low, high = (float(share[0]) for share in levels.shares(0))
+        low, high = (float(share[0]) for share in levels.shares(ONE)[:, 0])
         bounds = np.quantile(_NORMAL, (low, high))  # learned when the spread was 1, and never again
         miss = np.array([[value < bounds[0]], [value > bounds[1]]])
         missed.append(miss.any())

@@ -15,7 +15,7 @@ from forestall.core.forecast.rates import EventRates
 from forestall.core.forecast.residuals import Residuals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,25 +50,30 @@ class Censored(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """The forecasts for one horizon made at one column."""
+    """The forecasts for some horizons made at one column."""
 
     maximum: Floats
-    """Of each path expert, and last of all together: (experts + 1, rows)."""
+    """Of each path expert, and last of all together: (experts + 1, horizons, rows)."""
     lower: Floats
+    median: Floats
     upper: Floats
-    """Bounds of the maximum: (rows,)."""
+    """Median and bounds of the maximum: (horizons, rows)."""
     probability: Floats
-    """That the limit is passed, by each expert, those for events after those for paths: (experts, rows)."""
+    """That the limit is passed, by each expert, those for events after those for paths: (experts, horizons, rows)."""
     awake: Floats
-    """How much each expert has to say about the case at hand, from 0 to 1: (experts, rows)."""
+    """How much each expert has to say about the case at hand, from 0 to 1: (experts, horizons, rows)."""
     weight: Floats
-    """How much each is listened to: (experts, rows)."""
+    """How much each is listened to: (experts, horizons, rows)."""
     raw: Floats
-    """The probability combined: (rows,)."""
+    """The probability combined: (horizons, rows)."""
     chance: Floats
     """The same, recalibrated."""
     kinds: NDArray[np.uint8]
-    """The circumstances that the event experts see: (event experts, rows)."""
+    """The circumstances that the event experts see: (event experts, horizons, rows)."""
+
+    def at(self, place: int) -> Outlook:
+        """The forecasts for one of the horizons: the same without that axis."""
+        return Outlook._make(part[..., place, :] for part in self)
 
 
 class Pending:
@@ -160,8 +165,11 @@ class Bank:
         self._blend = Hedge(len(self.paths), count, rows, _MEMORY)
         self._calibration = Recalibration(count, rows, _MEMORY)
         self._levels = ConformalLevels(count, rows, (1 - settings.coverage) / 2)
-        self._views: dict[int, Outlook] = {}
+        self._newest: Outlook | None = None
         """Forecasts already made at the newest column."""
+        ratios = np.array(horizons[1:]) / np.array(horizons[:-1])
+        self._spread = np.sqrt(np.concatenate(([1.0], ratios))).astype(np.float32)
+        """How much wider errors get from the next shorter horizon on, as in a random walk."""
         self._pending = [Pending(steps, len(self.paths), len(self.events), rows) for steps in horizons]
 
     @property
@@ -188,7 +196,7 @@ class Bank:
         """Replace the state of ``rows`` by that of the rows ``theirs`` of another bank of the same column."""
         for mine, new in zip(self.state(), other.state(), strict=True):
             mine[..., rows] = new[..., theirs]
-        self._views.clear()
+        self._newest = None
 
     def advance(self, frame: Frame, censored: Sequence[Censored] = (), ahead: int = 0) -> None:
         """Take in the column of ``frame``: score what has matured, then let the experts see it, then forecast anew.
@@ -196,7 +204,7 @@ class Bank:
         ``ahead``: how many more columns are known to follow, when a past is learned; what would be forgotten by their
         end is not even made.
         """
-        self._views.clear()
+        self._newest = None
         self.last = np.where(frame.fresh, frame.values, self.last)
         self.points += frame.fresh
         memory = np.clip(self.points, 1, _MEMORY * self.horizons[-1])
@@ -208,53 +216,63 @@ class Bank:
                 self._score(index, pending, frame, origin, censored)
         for expert in self.paths:
             expert.observe(frame)
-        for index, pending in enumerate(self._pending):
-            if frame.column % pending.stride == 0 and ahead <= _REACH * pending.steps:
-                made = frame.fresh & (self.points >= 3)
-                view = self._views[index] = self._forecast(index, frame)
-                pending.put(frame.column, view, made, self.last <= self.limit)
+        due = [
+            index
+            for index, pending in enumerate(self._pending)
+            if frame.column % pending.stride == 0 and ahead <= _REACH * pending.steps
+        ]
+        if not due:
+            return
+        # About the newest column all will be asked.
+        places = slice(due[0], due[-1] + 1) if ahead else slice(0, len(self.horizons))
+        view = self._forecast(places, frame)
+        made, safe = frame.fresh & (self.points >= 3), self.last <= self.limit
+        for index in due:
+            self._pending[index].put(frame.column, view.at(index - places.start), made, safe)
+        self._newest = None if ahead else view
 
-    def outlook(self, index: int, frame: Frame) -> Outlook:
-        """Forecast for one horizon as of ``frame``, whose column must be the newest that was taken in."""
-        return self._views.get(index) or self._forecast(index, frame)
+    def outlook(self, frame: Frame) -> Outlook:
+        """Forecast for all horizons as of ``frame``, whose column must be the newest that was taken in."""
+        known, self._newest = self._newest, None  # it is large, and mostly asked for once
+        return known or self._forecast(slice(0, len(self.horizons)), frame)
 
-    def _forecast(self, index: int, frame: Frame) -> Outlook:
+    def _forecast(self, horizons: slice, frame: Frame) -> Outlook:
         self._attach(frame)
-        maxima = np.stack([expert.maximum(frame, index) for expert in self.paths])
-        kinds = np.stack([expert.kind(frame, self.horizons[index]) for expert in self.events])
-        rates, evidence = self._count(index, kinds)
-        probability = np.concatenate((self._exceedance(index, self.limit - maxima), rates))
-        alert = np.array([expert.awake(frame, index) for expert in self.paths], dtype=np.float32)
+        places = range(horizons.start, horizons.stop)
+        maxima = np.array([[expert.maximum(frame, place) for place in places] for expert in self.paths])
+        kinds = np.array([[expert.kind(frame, self.horizons[place]) for place in places] for expert in self.events])
+        rates, evidence = self._count(horizons, kinds)
+        source = self._source(horizons)
+        probability = np.concatenate((self._exceedance(horizons, source, self.limit - maxima), rates))
+        alert = np.array([[expert.awake(frame, place) for place in places] for expert in self.paths], dtype=np.float32)
         # A trend that is clear over many horizons speaks alone among the paths.
         alert[:-1] *= alert[-1] == 0
-        blend = self._blend.weights(index, alert)
+        blend = self._blend.weights(horizons, alert)
         combined = (blend * maxima).sum(axis=0)
         awake = np.concatenate((alert, evidence, np.zeros_like(combined)[None]))
         # Where nothing like it was met before, past breaches don't tell the paths apart, but their errors do.
         known = evidence[_SITUATION]
         trusted = alert * (known + (1 - known) * len(self.paths) * blend)
-        weight = self._hedge.weights(index, np.concatenate((trusted, awake[len(self.paths) :])))
+        weight = self._hedge.weights(horizons, np.concatenate((trusted, awake[len(self.paths) :])))
         raw = (weight[:-1] * probability).sum(axis=0)
-        lower, upper = combined + self._quantile(index, self._levels.shares(index))
+        low, high = self._levels.shares(horizons)
+        shares = np.stack((low, np.full_like(low, 0.5), high))
+        lower, median, upper = combined + self._quantile(horizons, source, shares)
         return Outlook(
             np.concatenate((maxima, combined[None])),
             lower,
+            median,
             upper,
             probability,
             awake[:-1],
             weight[:-1],
             raw,
-            self._calibration.apply(index, raw, rates[0], known),
+            self._calibration.apply(horizons, raw, rates[0], known),
             kinds.astype(np.uint8),
         )
 
-    def median(self, index: int, view: Outlook) -> Floats:
-        """Median of the maximum: (rows,)."""
-        centre: Floats = view.maximum[-1] + self._quantile(index, np.full((1, self.size), 0.5, dtype=np.float32))[0]
-        return centre
-
-    def shifted(self, index: int, view: Outlook, limit: Floats) -> Floats:
-        """The probability for another limit than the one that was learned with: (rows,).
+    def shifted(self, view: Outlook, limit: Floats) -> Floats:
+        """The probability, for all horizons, for another limit than was learned with: (horizons, rows).
 
         What only breaches of that limit tell is scaled as the paths say; so the result falls as the limit rises.
         """
@@ -262,7 +280,9 @@ class Bank:
             return view.chance
         weight = view.weight[: len(self.paths)] / view.weight[: len(self.paths)].sum(axis=0)
         here = (weight * view.probability[: len(self.paths)]).sum(axis=0)
-        there = (weight * self._exceedance(index, limit - view.maximum[:-1])).sum(axis=0)
+        horizons = slice(0, len(self.horizons))
+        probability = self._exceedance(horizons, self._source(horizons), limit - view.maximum[:-1])
+        there = (weight * probability).sum(axis=0)
         higher = view.chance * there / here
         lower = 1 - (1 - view.chance) * (1 - there) / (1 - here)
         return np.where(limit == self.limit, view.chance, np.where(limit > self.limit, higher, lower))
@@ -293,37 +313,38 @@ class Bank:
             frame.calm = self.last.copy()
             frame.calm[slow] = frame.recent_median(_CALM, slow)
 
-    def _count(self, index: int, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """Rates of breaches by the event experts, and how awake each is: (event experts, rows)."""
-        rates, seen = self._rates.rates(index, kinds)
+    def _count(self, horizons: slice, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Rates of breaches by the event experts, and how awake each is: (event experts, horizons, rows)."""
+        rates, seen = self._rates.rates(horizons, kinds)
         awake = seen / (seen + 1)
         # What was never seen as near to its limit as now is beyond all that was counted.
         return rates, awake * awake[_SITUATION]
 
-    def _exceedance(self, index: int, values: Floats) -> Floats:
-        """P(error > value); a horizon too new to have errors takes those of the next shorter one, scaled."""
-        own = self._errors.exceedance(index, values)
-        few = self._few(index)
-        if index == 0 or not few.any():
-            return own
-        shorter = self._exceedance(index - 1, np.asarray(values / self._spread(index), dtype=np.float32))
-        return np.where(few, shorter, own)
+    def _source(self, horizons: slice) -> NDArray[np.intp]:
+        """Whose errors each horizon takes: those of a shorter one if it is too new for own; (horizons, rows)."""
+        own = np.arange(len(self.horizons))[:, None]
+        known = (self._errors.count >= _FEW) | (self.points == 0)
+        return np.asarray(np.maximum.accumulate(np.where(known, own, 0), axis=0)[horizons])
 
-    def _quantile(self, index: int, share: Floats) -> Floats:
-        own = self._errors.quantile(index, len(self.paths), share)
-        few = self._few(index)
-        if index == 0 or not few.any():
-            return own
-        return np.where(few, self._quantile(index - 1, share) * self._spread(index), own)
+    def _exceedance(self, horizons: slice, source: NDArray[np.intp], values: Floats) -> Floats:
+        """P(error > value), ``values`` being (experts, horizons, rows)."""
+        for place, lent in self._lent(horizons, source):
+            values = np.where(lent, values / self._spread[place], values)
+        return self._errors.exceedance(source, values)
 
-    def _few(self, index: int) -> NDArray[np.bool_]:
-        """Which rows with points have hardly any errors yet: (rows,)."""
-        few: NDArray[np.bool_] = (self._errors.count[index] < _FEW) & (self.points > 0)
-        return few
+    def _quantile(self, horizons: slice, source: NDArray[np.intp], share: Floats) -> Floats:
+        """Errors of the combination that are exceeded with probability ``1 - share``: (shares, horizons, rows)."""
+        value = self._errors.quantile(source, len(self.paths), share)
+        for place, lent in self._lent(horizons, source):
+            value = np.where(lent, value * self._spread[place], value)
+        return value
 
-    def _spread(self, index: int) -> np.float32:
-        """How much wider errors get from the next shorter horizon on, as in a random walk."""
-        return np.float32(np.sqrt(self.horizons[index] / self.horizons[index - 1]))
+    def _lent(self, horizons: slice, source: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        """The steps from shorter horizons up to those that take their errors, and who goes them: (horizons, rows)."""
+        own = np.arange(horizons.start, horizons.stop)[:, None]
+        if not np.array_equal(source, np.broadcast_to(own, source.shape)):
+            for place in range(1, horizons.stop):
+                yield place, (source < place) & (place <= own)
 
     def _score(self, index: int, pending: Pending, frame: Frame, origin: int, censored: Sequence[Censored]) -> None:
         past = pending.take(origin)

@@ -44,9 +44,10 @@ class Recalibration:
         sums *= np.where(known, np.float32(1 - share / self._memory), np.float32(1))
         sums += np.float32(share) * np.stack((said * (breached - base), np.square(said)))
 
-    def apply(self, horizon: int, chance: Floats, base: Floats, trust: Floats) -> Floats:
-        """The probability moved to where it should be, as far as ``trust``, from 0 to 1, goes: (rows,)."""
-        both, own = self._sums[:, horizon]
+    def apply(self, horizons: slice, chance: Floats, base: Floats, trust: Floats) -> Floats:
+        """The probability moved to where it should be, as far as ``trust``, from 0 to 1, goes: (horizons, rows)."""
+        both, own = self._sums[:, horizons]
         slope = np.maximum((both + _PRIOR) / (own + _PRIOR), 0)
         moved = chance + trust * (slope - 1) * (chance - base)
-        return np.asarray(np.clip(moved, np.minimum(chance, np.float32(0.001)), np.float32(0.999)), dtype=np.float32)
+        least = np.minimum(chance, np.float32(0.001))
+        return np.asarray(np.minimum(np.maximum(moved, least), np.float32(0.999)), dtype=np.float32)

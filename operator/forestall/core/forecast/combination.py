@@ -42,12 +42,12 @@ class Hedge:
         loss *= np.where(known, np.float32(1 - share / self._memory), np.float32(1))
         loss += np.float32(share) * np.where(known, scores, np.float32(0))
 
-    def weights(self, horizon: int, awake: Floats) -> Floats:
-        """Weights (experts, rows) that sum to 1; equal as long as nothing was scored, none for who sleeps.
+    def weights(self, horizons: slice, awake: Floats) -> Floats:
+        """Weights (experts, horizons, rows) that sum to 1; equal as long as nothing was scored, none for who sleeps.
 
-        ``awake`` (experts, rows): from 0 to 1, how much each has to say about the case at hand; not 0 for all.
+        ``awake``, of the same shape: from 0 to 1, how much each has to say about the case at hand; not 0 for all.
         """
-        loss = self._loss[:, horizon]
+        loss = self._loss[:, horizons]
         least = np.where(awake > 0, loss, np.float32(np.inf)).min(axis=0)
         weight = awake * np.exp(-_RATE * np.maximum(loss - least, 0))
         total = weight.sum(axis=0)

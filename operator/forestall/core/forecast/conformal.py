@@ -34,9 +34,9 @@ class ConformalLevels:
         level = self.levels[:, horizon]
         level += np.float32(_STEP * share) * np.where(known, self._tail - missed, np.float32(0))
 
-    def shares(self, horizon: int) -> Floats:
-        """Quantiles to take as the lower and as the upper bound: (2, rows)."""
+    def shares(self, horizons: slice) -> Floats:
+        """Quantiles to take as the lower and as the upper bound: (2, horizons, rows)."""
         # The levels themselves are not clipped: what was missed too often must be made up for.
-        shares = np.minimum(np.maximum(self.levels[:, horizon], _LEAST), _MOST)
+        shares = np.minimum(np.maximum(self.levels[:, horizons], _LEAST), _MOST)
         shares[1] = 1 - shares[1]
         return shares

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from forestall.core.series import Key, SeriesMatrix
 
 _CHUNK: Final = 2048  # rows of a bank: what is worked on at once stays in the cache
-_FIRST_BANK: Final = 64
 _LIMIT_MOVES: Final = 0.01  # share of the usual distance to the limit that it may move without learning anew
 _LEAST_SCORED: Final = 4  # forecasts of the shortest horizon, before any probability is given
 _CODE: Final = {reason: code for code, reason in enumerate(ABSTENTIONS)}
@@ -101,17 +100,16 @@ class BreachForecaster:
         shape = (len(self._steps), height)
         chance, lower, median, upper = (np.zeros(shape, dtype=np.float32) for _ in range(4))
         doubt = np.zeros(height, dtype=np.int8)
-        asked = self._sign * np.nan_to_num(self._limit).astype(np.float32)
+        asked = self._sign * _known(self._limit).astype(np.float32)
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, height))
             whole = slice(part.start, part.start + bank.size)
             kept = part.stop - part.start
             frame = self._frame(number, self._column or 0)
-            for index in range(len(self._steps)):
-                view = bank.outlook(index, frame)
-                chance[index, part] = bank.shifted(index, view, asked[whole])[:kept]
-                lower[index, part], upper[index, part] = view.lower[:kept], view.upper[:kept]
-                median[index, part] = bank.median(index, view)[:kept]
+            view = bank.outlook(frame)
+            chance[:, part] = bank.shifted(view, asked[whole])[:, :kept]
+            lower[:, part], median[:, part] = view.lower[:, :kept], view.median[:, :kept]
+            upper[:, part] = view.upper[:, :kept]
             doubt[part] = _doubt(bank, frame, self._settings)[:kept]
         return self._table(now, chance, np.stack((lower, median, upper)), doubt)
 
@@ -122,10 +120,9 @@ class BreachForecaster:
         for number, bank in enumerate(self._banks):
             frame = self._frame(number, self._column or 0)
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, height))
-            for index in range(len(self._steps)):
-                for expert, chance in zip(bank.names, bank.outlook(index, frame).probability, strict=True):
-                    table = said.setdefault(expert, np.zeros((len(self._steps), height), dtype=np.float32))
-                    table[index, part] = chance[: part.stop - part.start]
+            for expert, chance in zip(bank.names, bank.outlook(frame).probability, strict=True):
+                table = said.setdefault(expert, np.zeros((len(self._steps), height), dtype=np.float32))
+                table[:, part] = chance[:, : part.stop - part.start]
         return said
 
     def _table(
@@ -143,14 +140,14 @@ class BreachForecaster:
         probability = _rising(np.clip(chance.T.astype(np.float64), 0, 1))
         probability[breached] = 1
         probability[silent] = 0
-        here = np.nan_to_num(last)[:, None]
+        here = _known(last)[:, None]
         ordered = np.sort(bounds.astype(np.float64).transpose(0, 2, 1), axis=0)
         lower, median, upper = np.where(silent[:, None], here, sign[:, None] * ordered)
         below = sign[:, None] < 0
         # The limit is reached early along the bound that is nearer to it.
         paths = np.stack((ordered[1], ordered[2], ordered[0]))
-        start = np.broadcast_to((sign * np.nan_to_num(last))[None, :, None], (3, height, 1))
-        gaps = (sign * np.nan_to_num(limit))[None, :, None] - np.concatenate((start, paths), axis=2)
+        start = np.broadcast_to((sign * _known(last))[None, :, None], (3, height, 1))
+        gaps = (sign * _known(limit))[None, :, None] - np.concatenate((start, paths), axis=2)
         return ForecastTable(
             made_at=now,
             horizons=self.horizons,
@@ -169,17 +166,17 @@ class BreachForecaster:
         )
 
     def _cover_rows(self) -> None:
-        """Have a bank for each row; the last one grows by doubling."""
+        """Have a bank for each row; the last one at least doubles when it grows."""
         height = self._matrix.height
-        while sum(bank.size for bank in self._banks) < height:
+        while (missing := height - sum(bank.size for bank in self._banks)) > 0:
             last = self._banks[-1] if self._banks else None
             if last is not None and last.size < _CHUNK:
-                bank = Bank(2 * last.size, self._steps, self._settings)
+                bank = Bank(min(_CHUNK, last.size + max(last.size, missing)), self._steps, self._settings)
                 bank.put(np.arange(last.size), last, np.arange(last.size))
                 bank.censored_windows = last.censored_windows
                 self._banks[-1] = bank
             else:
-                self._banks.append(Bank(_FIRST_BANK, self._steps, self._settings))
+                self._banks.append(Bank(min(_CHUNK, missing), self._steps, self._settings))
         added = height - self._versions.size
         self._versions = np.concatenate((self._versions, np.full(added, -1)))
         if not np.array_equal(self._versions, self._matrix.versions):
@@ -201,7 +198,7 @@ class BreachForecaster:
         """Have all series learned anew whose limit is not the one that was learned with."""
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, self._versions.size))
-            sign, limit = self._sign[part], np.nan_to_num(self._limit[part]).astype(np.float32)
+            sign, limit = self._sign[part], _known(self._limit[part]).astype(np.float32)
             kept = sign.size
             moved = np.abs(sign * limit - bank.limit[:kept]) > _LIMIT_MOVES * bank.usual[:kept]
             turned = (sign != bank.sign[:kept]) | (self._long_trend[part] != bank.long_trend[:kept])
@@ -212,7 +209,7 @@ class BreachForecaster:
         part = self._matrix.extract(rows)
         first, head = part.first_column(), self._matrix.head
         bank = Bank(rows.size, self._steps, self._settings)
-        bank.sign[:], bank.limit[:] = self._sign[rows], self._sign[rows] * np.nan_to_num(self._limit[rows])
+        bank.sign[:], bank.limit[:] = self._sign[rows], self._sign[rows] * _known(self._limit[rows])
         bank.long_trend[:] = self._long_trend[rows]
         if first is not None and head is not None:
             place = {row: index for index, row in enumerate(rows.tolist())}
@@ -247,6 +244,11 @@ def _doubt(bank: Bank, frame: Frame, settings: ForecastSettings) -> NDArray[np.i
     reason[bank.stepped(frame)] = _CODE[Abstention.CHANGE_POINT]
     reason[(bank.points < settings.least_points) | (bank.evidence(0) < _LEAST_SCORED)] = _CODE[Abstention.SHORT_HISTORY]
     return reason
+
+
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``values`` with 0 for NaN; none is infinite."""
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def _rising(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,12 +46,13 @@ class EventRates:
         self._breaches[place] = keep * self._breaches[place] + np.float32(share) * breached[rows]
         self._seen[place] = keep * self._seen[place] + np.float32(share)
 
-    def rates(self, horizon: int, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """P(breach) in circumstances ``kinds``, and the horizons that such were seen for: (experts, rows) each.
+    def rates(self, horizons: slice, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """P(breach) in circumstances ``kinds`` (experts, horizons, rows), and the horizons that such were seen for.
 
         The first expert is the base that the others are drawn to where there is little evidence.
         """
-        place = (self._first + kinds, horizon, self._rows)
+        own = np.arange(horizons.start, horizons.stop)[:, None]
+        place = (self._first[:, None] + kinds, own, self._rows)
         seen = self._seen[place]
         breaches, weight = self._breaches[place], seen + _PRIOR
         base = (breaches[0] + _PRIOR * np.float32(0.5)) / weight[0]

@@ -60,37 +60,44 @@ class Residuals:
             above += surprise
         return np.minimum(score, 3)
 
-    def exceedance(self, horizon: int, values: Floats) -> Floats:
-        """P(error > value) for ``values`` (experts, rows), of the first experts if fewer; never quite 0 or 1."""
+    def exceedance(self, source: NDArray[np.intp], values: Floats) -> Floats:
+        """P(error > value) for ``values`` (experts, horizons, rows), of the first experts if fewer; never 0 or 1.
+
+        ``source`` (horizons, rows): the number of the horizon whose errors are taken.
+        """
+        scale = self.scale[source, np.arange(source.shape[1])]
         with np.errstate(over="ignore"):  # far outside the edges is all that matters there
-            place = np.arcsinh(values / (np.maximum(self.scale[horizon], _TINY) * _CORE)) / _STRETCH + _SIDE
+            place = np.arcsinh(values / (np.maximum(scale, _TINY) * _CORE)) / _STRETCH + _SIDE
         inside = np.minimum(np.maximum(place, 0), _LAST)
         index = inside.astype(np.intp)
-        low, high = self._between(horizon, np.arange(len(values))[:, None], index)
+        low, high = self._between(source, np.arange(len(values))[:, None, None], index)
         share = low + (inside - index) * (high - low)
         # Beyond the outermost edge the tail is taken to fall as the square does.
         outside = np.minimum(np.maximum(np.abs(place - _SIDE) - _SIDE, 0), 40)
         beyond = np.exp(-2 * _STRETCH * outside)
         share = np.where(place > _SIDE, share * beyond, 1 - (1 - share) * beyond)
-        weight = np.minimum(self.count[horizon], self._memory)
+        weight = np.minimum(self.count[source, np.arange(source.shape[1])], self._memory)
         return np.asarray((share * weight + np.float32(0.5)) / (weight + 1), dtype=np.float32)
 
-    def quantile(self, horizon: int, expert: int, share: Floats) -> Floats:
-        """The errors that are exceeded with probability ``1 - share``: (shares, rows), as ``share`` is."""
-        above = self._above[:, expert, horizon]
+    def quantile(self, source: NDArray[np.intp], expert: int, share: Floats) -> Floats:
+        """The errors that are exceeded with probability ``1 - share``: (shares, horizons, rows), as ``share`` is."""
+        rows = np.arange(source.shape[1])
+        above = self._above[:, expert, source, rows]
         target = np.float32(1) - share
         index = np.stack([(above > each).view(np.int8).sum(axis=0, dtype=np.int8) for each in target]).astype(np.intp)
         index = np.minimum(np.maximum(index - 1, 0), 2 * _SIDE - 1)
-        low, high = self._between(horizon, expert, index)
+        low, high = self._between(source, expert, index)
         part = np.minimum(np.maximum((low - target) / np.maximum(low - high, _TINY), 0), 1)
         edge = _EDGES[index] + part * _STEPS[index]
-        return np.asarray(edge * self.scale[horizon], dtype=np.float32)
+        return np.asarray(edge * self.scale[source, rows], dtype=np.float32)
 
-    def _between(self, horizon: int, expert: NDArray[np.intp] | int, edge: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """The shares of errors above edges (…, rows) and above those that come next."""
+    def _between(
+        self, source: NDArray[np.intp], expert: NDArray[np.intp] | int, edge: NDArray[np.intp]
+    ) -> tuple[Floats, Floats]:
+        """The shares of errors above edges (…, horizons, rows) and above those that come next."""
         _, experts, horizons, rows = self._above.shape
         flat = self._above.reshape(-1)
-        place = ((edge * experts + expert) * horizons + horizon) * rows + np.arange(rows)
+        place = ((edge * experts + expert) * horizons + source) * rows + np.arange(rows)
         return flat.take(place), flat.take(place + experts * horizons * rows)
 
     def _learn_scale(self, horizon: int, size: Floats, rate: Floats) -> None:

@@ -27,12 +27,15 @@ class Situation:
     memory: ClassVar[float] = 12
 
     def kind(self, frame: Frame, steps: int) -> NDArray[np.intp]:
-        near = _classes(frame.gap(frame.last), 3.0, 0, _NEAR)
+        key = (self.name, 0)
+        if key not in frame.notes:
+            frame.notes[key] = frame.gap(frame.last)
+        near = _classes(frame.notes[key], 3.0, 0, _NEAR)
         peak = _classes(frame.gap(frame.peak(steps)), 2.5, _PASSED, _PEAK)
         return near * _PEAK + peak
 
 
 def _classes(distance: Floats, density: float, passed: int, count: int) -> NDArray[np.intp]:
     place = np.floor(np.arcsinh(4 * distance) * density) + passed
-    classes: NDArray[np.intp] = np.clip(place, 0, count - 1).astype(np.intp)
+    classes: NDArray[np.intp] = np.minimum(np.maximum(place, 0), count - 1).astype(np.intp)
     return classes
