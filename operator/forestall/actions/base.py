@@ -36,7 +36,9 @@ class Outlook:
     replicas_observed: int | None = None
     """For scale: the replicas that the newest observation needs; None where unknown."""
     withdrawn: Hold | None = None
-    """Why nobody asks for it any more: the objective or the policy is gone, suspended, or says something else now."""
+    """Why nobody asks for it any more: the objective or the policy is gone, suspended, or only observes."""
+    edited: Hold | None = None
+    """What the policy says otherwise since this was decided. It counts until something was done, and no longer."""
 
     def at_risk(self, probability: float) -> bool:
         """Say whether the breach probability is at or above `probability`, or the limit is passed already."""

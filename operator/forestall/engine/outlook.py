@@ -46,6 +46,7 @@ def outlook(
         replicas_forecast=wanted.forecast,
         replicas_observed=wanted.observed,
         withdrawn=_withdrawn(slo, policy),
+        edited=_edited(remediation, policy) if policy else None,
     )
 
 
@@ -58,6 +59,17 @@ def _withdrawn(slo: ServiceLevelObjective | None, policy: RemediationPolicy | No
         return Hold("Withdrawn", f"policy {policy.name} only observes now")
     if not policy.spec.objectives.matches(slo.metadata.labels):
         return Hold("Withdrawn", f"policy {policy.name} does not select objective {slo.name} any more")
+    return None
+
+
+def _edited(remediation: Remediation, policy: RemediationPolicy) -> Hold | None:
+    intent, name = remediation.spec.intent, policy.name
+    if intent.policy_generation == policy.metadata.generation:
+        return None
+    if intent.action not in policy.spec.actions:
+        return Hold("Withdrawn", f"policy {name} was changed, and has this action with these bounds no more")
+    if policy.spec.mode == "Approve" and intent.mode == "Auto" and not terms.tells(remediation):
+        return Hold("Withdrawn", f"policy {name} was changed, and asks for approval now")
     return None
 
 

@@ -136,14 +136,22 @@ def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
 def spent(
     history: Sequence[Remediation], policy: RemediationPolicy, slo: ServiceLevelObjective, episode: int
 ) -> frozenset[int]:
-    """Return the rungs that were tried in this episode and did not help, also while they still give back."""
-    return frozenset(
-        one.spec.intent.rung
+    """Return the rungs that were tried in this episode and did not help, also while they still give back.
+
+    A rung that the policy has elsewhere now, since it was changed, is known by what it says.
+    """
+    vain = [
+        one.spec.intent
         for one in history
         if one.spec.intent.policy.uid == policy.uid
         and one.spec.intent.objective.uid == slo.uid
         and one.spec.intent.episode == episode
         and (one.status.phase in ("RolledBack", "Failed") or verified(one) is False or (one.ended and tells(one)))
+    ]
+    return frozenset(
+        number
+        for number, rung in enumerate(policy.spec.actions)
+        if any(rung == one.action or (number, rung.name) == (one.rung, one.action.name) for one in vain)
     )
 
 

@@ -33,8 +33,9 @@ def _ended(remediation: Remediation, outlook: Outlook | None, now: float) -> End
     if spec.approval is not None and spec.approval.decision == "Rejected":
         comment = f": {spec.approval.comment}" if spec.approval.comment else ""
         return End("Aborted", "Rejected", f"{spec.approval.by or 'somebody'} rejected it{comment}; nothing was changed")
-    if outlook is not None and outlook.withdrawn is not None:
-        return End("Aborted", outlook.withdrawn.reason, f"{outlook.withdrawn.message}; nothing was changed")
+    gone = outlook and (outlook.withdrawn or outlook.edited)
+    if gone:
+        return End("Aborted", gone.reason, f"{gone.message}; nothing was changed")
     if intent.mode == "Observe":
         return End("Aborted", "ObserveOnly", "the policy's mode was Observe: nothing may be done")
     deadline = seconds(intent.deadline)

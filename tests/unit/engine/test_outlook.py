@@ -61,3 +61,29 @@ def test_without_its_policy_a_remediation_is_withdrawn_but_still_sees(slo, make_
     assert view.withdrawn
     assert view.fresh
     assert view.replicas_observed is not None
+
+
+def edited(policy):
+    return policy.model_copy(update={"metadata": policy.metadata.model_copy(update={"generation": 2})})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"actions": [{"restart": {}}]}, "has this action with these bounds no more"),
+        ({"actions": [{"scale": {"maxReplicas": 4}}]}, "has this action with these bounds no more"),
+        ({"mode": "Approve"}, "asks for approval now"),
+        ({"cooldown": "1h"}, None),
+    ],
+)
+def test_a_policy_that_says_something_else_now_is_told(slo, make_policy, make_remediation, make_signal, change, words):
+    policy = make_policy(**change)
+    assert outlook(make_remediation(), slo, policy, [make_signal()], ready=3).edited is None, "decided by it as it is"
+    view = outlook(make_remediation(), slo, edited(policy), [make_signal()], ready=3)
+    assert (view.withdrawn, view.edited and view.edited.message.partition("changed, and ")[2]) == (None, words)
+
+
+def test_who_only_tells_needs_no_approval_either_way(slo, make_policy, make_remediation, make_signal):
+    page = {"notify": {"channel": "pager"}}
+    policy = edited(make_policy(mode="Approve", actions=[page]))
+    assert outlook(make_remediation(action=page), slo, policy, [make_signal()], ready=3).edited is None

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -59,11 +61,23 @@ def test_a_rung_is_spent_when_it_did_not_help_also_while_it_still_gives_back(slo
     def spent(*history):
         return terms.spent(history, make_policy(), slo, 1)
 
-    assert spent(make_remediation("Failed"), make_remediation("RolledBack", rung=1)) == {0, 1}
+    assert spent(make_remediation("Failed"), make_remediation("RolledBack", rung=1, action={"restart": {}})) == {0, 1}
     assert spent(make_remediation("RollingBack", verified="False")) == {0}
     assert spent(make_remediation("Verifying"), make_remediation("Succeeded", verified="True")) == set()
     assert spent(make_remediation("Aborted")) == set()
     assert spent(make_remediation("Failed", episode=2)) == set()
+
+
+def test_what_was_tried_in_vain_is_known_also_in_a_ladder_that_was_changed(slo, make_policy, make_remediation):
+    restart: dict[str, Any] = {"restart": {}}
+    other: dict[str, Any] = {"evict": {}}
+    tried = [make_remediation("Failed", rung=1, action=restart)]
+    for actions, spent in (
+        ([restart, other], {0}),  # it is elsewhere now
+        ([other, {"restart": {"timing": "Now"}}], {1}),  # the same place and action have the same name
+        ([other, other, {"restart": {"timing": "Now"}}], set()),
+    ):
+        assert terms.spent(tried, make_policy(actions=actions), slo, 1) == spent
 
 
 def test_what_did_not_help_leaves_room_for_the_next_rung(make_remediation):

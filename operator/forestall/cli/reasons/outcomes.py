@@ -49,7 +49,8 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "If that takes longer by nature, raise the policy's `deadline`.",
     ),
     "Withdrawn": Reason(
-        "Its objective or its policy was deleted, suspended, set to Observe, or does not select the objective any more."
+        "Its objective or its policy was deleted, suspended, set to Observe, or selects the objective no more; "
+        "or, before anything was done, the policy was changed and says something else about this action."
     ),
     "NotHelped": Reason(
         "The risk did not fall within `verification.within`. What can be undone is undone.",
