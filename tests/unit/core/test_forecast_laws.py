@@ -305,6 +305,33 @@ def test_windows_that_an_action_changed_are_not_scored():
     assert seen.lower[0] > untouched.lower[0]
 
 
+def widths_around_a_spike(*, censored: bool) -> list[float]:
+    """How far apart the bounds of the longest horizon are, before and in the first half of it after a spike."""
+    values = np.random.default_rng(0).normal(0, 1, 190)
+    values[175] = 30.0
+    matrix = SeriesMatrix(STEP, 200)
+    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster.set_limits({"a": Limit(100.0)})
+    widths = []
+    for index, value in enumerate(values):
+        now = START + STEP * index
+        if censored and index == 175:
+            forecaster.mark_censored("a", now, now + 100 * STEP)
+        matrix.push(now, {"a": value})
+        forecaster.update(now)
+        if index >= 170:
+            seen = forecaster.forecast(now).at("a")
+            widths.append(seen.upper[2] - seen.lower[2])
+    return widths
+
+
+def test_a_bound_that_is_passed_widens_the_next_ones_before_its_horizon_ends():
+    widths = widths_around_a_spike(censored=False)
+    assert min(widths[6:20]) > 1.3 * max(widths[:5])
+    changed = widths_around_a_spike(censored=True)
+    assert max(changed[6:20]) < 1.2 * max(changed[:5])
+
+
 @given(st.integers(0, 9), st.floats(0, 2000), st.floats(0, 2000))
 def test_one_forecast_is_monotone_in_time_and_share(number, first, second):
     seen = waves_forecast().at(number)

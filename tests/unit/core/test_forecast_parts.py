@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forestall.core.forecast.calibration import Recalibration
 from forestall.core.forecast.combination import Hedge
@@ -124,19 +126,59 @@ def test_a_probability_is_moved_to_how_often_it_came_true(said, came):
     assert calibration.apply(ONE, chance, base, 0 * chance).item() == pytest.approx(said)
 
 
+def bounds_of(levels, errors):
+    """Lower bound, median and upper bound, where past errors are ``errors``."""
+    quantiles = np.quantile(errors, levels.shares(ONE)[:, 0, 0]).astype(np.float32)
+    return levels.bounds(ONE, quantiles[:, None, None])[:, 0, 0]
+
+
 def test_bounds_are_moved_until_they_are_missed_as_often_as_promised():
     random = np.random.default_rng(0)
     levels = ConformalLevels(1, 1, tail=0.05)
     missed = []
     for index in range(4000):
         value = random.normal(0, 1 if index < 2000 else 1.5)
-        low, high = (float(share[0]) for share in levels.shares(ONE)[:, 0])
-        bounds = np.quantile(_NORMAL, (low, high))  # learned when the spread was 1, and never again
-        miss = np.array([[value < bounds[0]], [value > bounds[1]]])
+        low, _, high = bounds_of(levels, _NORMAL)  # learned when the spread was 1, and never again
+        miss = np.array([[value < low], [value > high]])
         missed.append(miss.any())
         levels.learn(0, miss, ALL, 0.25)
     assert np.mean(missed[:2000]) == pytest.approx(0.1, abs=0.01)
     assert np.mean(missed[2000:]) == pytest.approx(0.1, abs=0.02)
+
+
+def test_bounds_that_were_missed_of_late_are_wide_until_that_is_long_ago():
+    levels = ConformalLevels(1, 1, tail=0.05)
+    widths = []
+    for index in range(400):
+        low, _, high = bounds_of(levels, _NORMAL)
+        widths.append(high - low)
+        levels.learn(0, np.array([[False], [200 <= index < 208]]), ALL, 0.25)
+    lowest, highest = np.quantile(_NORMAL, (0.005, 0.995))
+    assert widths[208] > 1.5 * (highest - lowest)
+    assert widths[208 + 8 * 8] <= highest - lowest
+    assert (np.diff(widths[200:208]) >= 0).all()
+
+
+def test_a_miss_that_is_told_at_once_counts_as_one_that_is_told_at_the_end():
+    early, late = (ConformalLevels(1, 1, tail=0.05) for _ in range(2))
+    for _ in range(4):
+        early.tell(0, np.array([1]), 0.25)
+    for _ in range(4):
+        early.learn(0, np.array([[False], [False]]), ALL, 0.25)
+        late.learn(0, np.array([[False], [True]]), ALL, 0.25)
+    np.testing.assert_allclose(early.levels, late.levels, atol=1e-6)
+    np.testing.assert_allclose(bounds_of(early, _NORMAL), bounds_of(late, _NORMAL), atol=0.2)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 5)), max_size=60))
+def test_bounds_hold_the_median_between_them_whatever_was_missed(history):
+    levels = ConformalLevels(1, 1, tail=0.05)
+    for below, above, passed in history:
+        levels.tell(0, np.array([passed]), 0.25)
+        levels.learn(0, np.array([[below], [above]]), ALL, 0.25)
+        low, median, high = bounds_of(levels, _NORMAL)
+        assert low <= median <= high
+        assert np.isfinite([low, median, high]).all()
 
 
 _NORMAL = np.random.default_rng(1).normal(0, 1, 2000)

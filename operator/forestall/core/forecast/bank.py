@@ -92,11 +92,12 @@ class Pending:
         self._chance = np.zeros((slots, rows), dtype=np.float32)
         self._kinds = np.zeros((slots, events, rows), dtype=np.uint8)
         self._open = np.zeros((slots, rows), dtype=np.bool_)
+        self._told = np.zeros((slots, rows), dtype=np.bool_)
         self._safe = np.zeros((slots, rows), dtype=np.bool_)
 
     def state(self) -> list[NDArray[np.generic]]:
         parts = (self._maximum, self._bounds, self._probability, self._awake, self._chance, self._kinds)
-        return [*parts, self._open, self._safe]
+        return [*parts, self._open, self._told, self._safe]
 
     def put(self, column: int, view: Outlook, made: NDArray[np.bool_], safe: NDArray[np.bool_]) -> None:
         """Keep what was forecast at ``column``, where ``made``; ``safe``: the limit was not passed already."""
@@ -104,7 +105,13 @@ class Pending:
         self._maximum[slot], self._probability[slot], self._awake[slot] = view.maximum, view.probability, view.awake
         self._bounds[slot, 0], self._bounds[slot, 1] = view.lower, view.upper
         self._chance[slot], self._kinds[slot] = view.raw, view.kinds
-        self._open[slot], self._safe[slot] = made, safe
+        self._open[slot], self._told[slot], self._safe[slot] = made, False, safe
+
+    def passed(self, values: Floats) -> NDArray[np.intp]:
+        """For how many forecasts that wait ``values`` are the first above their upper bound: (rows,)."""
+        passed = (values > self._bounds[:, 1]) & self._open & ~self._told
+        self._told |= passed
+        return np.asarray(passed.sum(axis=0))
 
     def take(self, column: int) -> Matured:
         """What was forecast at ``column``; it waits no longer."""
@@ -119,6 +126,7 @@ class Pending:
             self._chance[slot],
             self._kinds[slot].astype(np.intp),
             made,
+            self._told[slot],
             self._safe[slot],
         )
 
@@ -136,6 +144,8 @@ class Matured(NamedTuple):
     chance: Floats
     kinds: NDArray[np.intp]
     made: NDArray[np.bool_]
+    told: NDArray[np.bool_]
+    """Whether the upper bound was passed, as was told at once."""
     safe: NDArray[np.bool_]
 
 
@@ -210,7 +220,11 @@ class Bank:
         memory = np.clip(self.points, 1, _MEMORY * self.horizons[-1])
         self.usual += np.where(frame.fresh, np.abs(self.limit - self.last) - self.usual, np.float32(0)) / memory
         self._attach(frame)
+        natural = self._natural(frame, censored)
         for index, pending in enumerate(self._pending):
+            passed = pending.passed(natural)
+            if passed.any():
+                self._levels.tell(index, passed, pending.share)
             origin = frame.column - pending.steps
             if origin % pending.stride == 0:
                 self._score(index, pending, frame, origin, censored)
@@ -255,9 +269,8 @@ class Bank:
         trusted = alert * (known + (1 - known) * len(self.paths) * blend)
         weight = self._hedge.weights(horizons, np.concatenate((trusted, awake[len(self.paths) :])))
         raw = (weight[:-1] * probability).sum(axis=0)
-        low, high = self._levels.shares(horizons)
-        shares = np.stack((low, np.full_like(low, 0.5), high))
-        lower, median, upper = combined + self._quantile(horizons, source, shares)
+        errors = self._quantile(horizons, source, self._levels.shares(horizons))
+        lower, median, upper = combined + self._levels.bounds(horizons, errors)
         return Outlook(
             np.concatenate((maxima, combined[None])),
             lower,
@@ -302,6 +315,16 @@ class Bank:
         """Which rows with long trends have just made a step: (rows,)."""
         self._attach(frame)
         return self._long_trend.stepped(frame)
+
+    def _natural(self, frame: Frame, censored: Sequence[Censored]) -> Floats:
+        """The newest points; NaN where an action changed them, or may have: (rows,)."""
+        since = frame.column - self.horizons[-1]
+        changed = [mark.row for mark in censored if mark.since <= frame.column and mark.until > since]
+        if not changed:
+            return frame.values
+        values = frame.values.copy()
+        values[changed] = np.nan
+        return values
 
     def _attach(self, frame: Frame) -> None:
         if frame.last is self.last:
@@ -360,7 +383,7 @@ class Bank:
         reached = np.where(known, reached, np.float32(0))
         ranked = self._errors.learn(index, np.where(known, reached - past.maximum, np.float32(0)), known)
         self._blend.learn(index, ranked[:-1], known, pending.share)
-        missed = np.stack((reached < past.bounds[0], reached > past.bounds[1]))
+        missed = np.stack((reached < past.bounds[0], (reached > past.bounds[1]) & ~past.told))
         self._levels.learn(index, missed, known, pending.share)
         known = known & past.safe
         breached = reached > self.limit

@@ -1,6 +1,10 @@
-"""Bounds that cover what they promise, also when the series changes its ways.
+"""Bounds that cover what they promise, also when the series changes its ways, and on each day.
 
-Source: Gibbs & Candès, Adaptive conformal inference under distribution shift (2021).
+The levels of the tails integrate what was missed (Gibbs & Candès, Adaptive conformal inference under distribution
+shift, 2021). That is right in the long run, but misses come in clusters: so the bounds are moved out as well, the
+further the more was missed of late, without end where as much was missed as must not be, as the integrator of a
+conformal PID controller does when it saturates (Angelopoulos, Candès & Tibshirani, Conformal PID control for time
+series prediction, 2023). An upper bound is known to be missed as soon as it is passed, long before the horizon ends.
 """
 
 from __future__ import annotations
@@ -17,26 +21,53 @@ if TYPE_CHECKING:
 _STEP: Final = 0.1  # change of the level for each horizon of misses, as a share of the tail
 _LEAST, _MOST = np.float32(5e-3), np.float32(0.5)
 """Levels that bounds are taken at: errors that are rarer than the least are not remembered."""
+_OF_LATE: Final = 8
+"""Horizons that misses of late are discounted over: a day, for one of three hours."""
+_INTOLERABLE: Final = np.float32(2.5)  # times the misses that are promised
+_GAIN, _FURTHEST = np.float32(0.7), np.float32(3)
 
 
 class ConformalLevels:
-    """Tail levels of the lower and upper bound, raised and lowered until each is missed as often as it should be."""
+    """What quantiles of the errors to take as bounds of each horizon and row, and how far to move them out."""
 
     def __init__(self, horizons: int, rows: int, tail: float) -> None:
         self._tail = np.float32(tail)
         self.levels = np.full((2, horizons, rows), tail, dtype=np.float32)
+        self._missed = np.zeros((horizons, rows), dtype=np.float32)
 
     def state(self) -> list[NDArray[np.generic]]:
-        return [self.levels]
+        return [self.levels, self._missed]
+
+    def tell(self, horizon: int, passed: NDArray[np.integer], share: float) -> None:
+        """Take in for how many forecasts the upper bound was just passed: (rows,), each ``share`` of a horizon."""
+        amount = np.float32(share) * passed
+        self.levels[1, horizon] -= np.float32(_STEP) * amount
+        self._missed[horizon] += amount / np.float32(_OF_LATE)
 
     def learn(self, horizon: int, missed: NDArray[np.bool_], known: NDArray[np.bool_], share: float) -> None:
-        """Take in which bounds (2, rows) were missed, where ``known``; a forecast counts ``share`` of a horizon."""
-        level = self.levels[:, horizon]
-        level += np.float32(_STEP * share) * np.where(known, self._tail - missed, np.float32(0))
+        """Take in which bounds (2, rows) were missed by a forecast whose horizon has passed, where ``known``.
+
+        Misses of the upper bound that were told before are not in ``missed``.
+        """
+        missed = missed & known
+        self.levels[:, horizon] += np.float32(_STEP * share) * (known * self._tail - missed)
+        self._missed[horizon] *= np.where(known, np.float32(1 - share / _OF_LATE), np.float32(1))
+        self._missed[horizon] += missed.any(axis=0) * np.float32(share / _OF_LATE)
 
     def shares(self, horizons: slice) -> Floats:
-        """Quantiles to take as the lower and as the upper bound: (2, horizons, rows)."""
+        """Quantiles of the errors that bounds are made of: (5, horizons, rows).
+
+        In turn the lower bound, the lowest that can be told, the median, the highest that can be told, the upper bound.
+        """
         # The levels themselves are not clipped: what was missed too often must be made up for.
-        shares = np.minimum(np.maximum(self.levels[:, horizons], _LEAST), _MOST)
-        shares[1] = 1 - shares[1]
-        return shares
+        lower, upper = np.minimum(np.maximum(self.levels[:, horizons], _LEAST), _MOST)
+        least = np.full_like(lower, _LEAST)
+        return np.stack((lower, least, np.full_like(lower, 0.5), 1 - least, 1 - upper))
+
+    def bounds(self, horizons: slice, errors: Floats) -> Floats:
+        """Lower bound, median and upper bound of the error, from its quantiles :meth:`shares`: (3, horizons, rows)."""
+        lower, lowest, median, highest, upper = errors
+        promised = 2 * self._tail
+        excess = (self._missed[horizons] - promised) / (promised * (_INTOLERABLE - 1))
+        out = np.minimum(_GAIN * np.tan(np.pi / 2 * np.minimum(np.maximum(excess, 0), np.float32(0.99))), _FURTHEST)
+        return np.stack((lower - out * (median - lowest), median, upper + out * (highest - median)))
