@@ -165,7 +165,7 @@ class Decider:
     ) -> Proposal | Hold:
         """Return the first rung that suits the case, aimed at what it changes, or why there is none."""
         trigger, rungs = terms.trigger_of(case.policy), terms.rungs_of(case.policy)
-        spent = terms.spent(scene.remediations, case.policy, case.slo, case.episode)
+        spent = terms.spent(scene.about(case.slo.uid), case.policy, case.slo, case.episode)
         unsuited: Hold | None = None
         while True:
             act = plan(trigger, rungs, case.signals, found.size, replace(situation, spent=spent))
@@ -193,7 +193,7 @@ class Decider:
         slo, policy = case.slo, case.policy
         related = [
             one
-            for one in scene.remediations
+            for one in scene.about(target.uid, slo.uid)
             if not terms.tells(one)
             and (
                 one.spec.intent.target.uid == target.uid

@@ -92,12 +92,15 @@ class Publisher:
         present = frozenset[str]().union(*(self._registry.uids(model.KIND) for model in KINDS))
         self._written = {uid: known for uid, known in self._written.items() if uid in present}
         policies = self._registry.all(RemediationPolicy)
+        done: dict[str, list[Remediation]] = defaultdict(list)
+        for one in self._registry.all(Remediation):
+            done[one.spec.intent.policy.uid].append(one)
         in_namespace: dict[str, list[Findings]] = defaultdict(list)
         for each in found.values():
             in_namespace[each.slo.namespace].append(each)
         await asyncio.gather(
             *(self._objective(change, now) for change in self._changes(found.values(), now)),
-            *(self._policy(policy, in_namespace[policy.namespace], now) for policy in policies),
+            *(self._policy(policy, in_namespace[policy.namespace], done[policy.uid], now) for policy in policies),
             *(self._source(source, found, now) for source in self._registry.all(MetricSource)),
             *(self._guardrail(guardrail, now) for guardrail in self._registry.all(Guardrail)),
             *(self._channel(channel, now) for channel in self._registry.all(NotificationChannel)),
@@ -166,27 +169,26 @@ class Publisher:
                 reason = one.reason if one.verdict == "Hold" else one.verdict
                 await self._record(Event(about, kind, reason, f"{one.policy}: {one.message}", one.action))
 
-    async def _policy(self, policy: RemediationPolicy, found: Sequence[Findings], now: float) -> None:
+    async def _policy(
+        self, policy: RemediationPolicy, found: Sequence[Findings], done: Sequence[Remediation], now: float
+    ) -> None:
         selected = sum(policy.spec.objectives.matches(each.slo.metadata.labels) for each in found)
-        active = sum(
-            not one.ended and one.spec.intent.policy.uid == policy.uid
-            for one in self._registry.all(Remediation, policy.namespace)
-        )
+        active = sum(not one.ended for one in done)
         ready = (
             _ready("True", "Selecting", f"{selected} objectives are selected")
             if selected
             else _ready("False", "SelectsNothing", "no objective in this namespace has the labels of spec.objectives")
         )
-        locked = self._locked(policy, found)
+        locked = self._locked(policy, found, done)
         await self._settle(policy, policy.status, [ready, locked], now, objectives=selected, active=active)
 
-    def _locked(self, policy: RemediationPolicy, found: Iterable[Findings]) -> Condition:
+    def _locked(self, policy: RemediationPolicy, found: Iterable[Findings], done: Iterable[Remediation]) -> Condition:
         """Return whether a person must look before it acts again for some objective."""
         # In the episode in which it did not help, the rest of the ladder is still open.
         open_episodes = {(each.slo.uid, each.episode.number) for each in found if each.episode.since}
         names = [
             one.spec.intent.objective.name
-            for one in locking(policy, self._registry.all(Remediation, policy.namespace))
+            for one in locking(policy, done)
             if (one.spec.intent.objective.uid, one.spec.intent.episode) not in open_episodes
         ]
         if not names:

@@ -81,7 +81,8 @@ def settle(before: Iterable[Condition], now_true: Iterable[Condition], generatio
         old = condition(known, each.type)
         same = old is not None and old.status == each.status and old.last_transition_time is not None
         since = old.last_transition_time if old is not None and same else stamp(now)
-        result.append(each.model_copy(update={"last_transition_time": since, "observed_generation": generation}))
+        update = {"last_transition_time": since, "observed_generation": generation}
+        result.append(each.model_copy(update=update))
     return result
 
 

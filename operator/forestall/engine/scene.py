@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.registry import Registry
@@ -20,6 +20,21 @@ class Scene:
     guardrails: Sequence[Guardrail]
     at_risk_since: Sequence[float] = ()
     """Since when (s) each objective is at risk that is."""
+    _about: dict[str, list[int]] = field(init=False, repr=False, compare=False)
+    """By UID of objectives and targets: the places of the remediations."""
+
+    def __post_init__(self) -> None:
+        about: dict[str, list[int]] = defaultdict(list)
+        for place, one in enumerate(self.remediations):
+            intent = one.spec.intent
+            for uid in {intent.objective.uid, intent.target.uid}:
+                about[uid].append(place)
+        object.__setattr__(self, "_about", dict(about))
+
+    def about(self, *uids: str) -> list[Remediation]:
+        """Return the remediations for objectives, or on targets, with these UIDs."""
+        places = sorted({place for uid in uids for place in self._about.get(uid, ())})
+        return [self.remediations[place] for place in places]
 
     @classmethod
     def of(cls, registry: Registry) -> "Scene":

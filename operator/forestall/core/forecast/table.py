@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -132,7 +134,7 @@ class SeriesForecast:
     def probability_within(self, seconds: float) -> float:
         """P(the limit is passed within ``seconds``): straight between the horizons, level after the last."""
         now = 1.0 if self._breached else 0.0
-        return float(np.interp(seconds, (0.0, *self.horizons), (now, *self.probability)))
+        return _level(seconds, (0.0, *self.horizons), (now, *self.probability))
 
     def upper_at(self, seconds: float) -> float:
         """Upper bound of the largest value within ``seconds`` (for limits below: lower bound of the smallest)."""
@@ -155,8 +157,8 @@ class SeriesForecast:
         return (start, *zip(self.horizons, self.lower, self.median, self.upper, strict=True))
 
     def _between(self, seconds: float, values: tuple[float, ...]) -> float:
-        start = self.last if np.isfinite(self.last) else values[0]
-        return float(np.interp(seconds, (0.0, *self.horizons), (start, *values)))
+        start = self.last if math.isfinite(self.last) else values[0]
+        return _level(seconds, (0.0, *self.horizons), (start, *values))
 
     @property
     def _breached(self) -> bool:
@@ -165,5 +167,16 @@ class SeriesForecast:
         return self.last > self.limit.value if self.limit.above else self.last < self.limit.value
 
 
+def _level(at: float, times: Sequence[float], values: Sequence[float]) -> float:
+    """Straight between the times, level before the first and after the last: `numpy.interp` for one number."""
+    place = bisect_right(times, at)
+    if place == 0:
+        return values[0]
+    if place == len(times):
+        return values[-1]
+    slope = (values[place] - values[place - 1]) / (times[place] - times[place - 1])
+    return slope * (at - times[place - 1]) + values[place - 1]
+
+
 def _logit(share: float) -> float:
-    return float(np.log(share) - np.log1p(-share))
+    return math.log(share) - math.log1p(-share)
