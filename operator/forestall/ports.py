@@ -168,8 +168,10 @@ class Cluster(Protocol):
         """Replace the status; `Conflict` unless the object still has `resource_version`."""
         ...
 
-    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Write the whole status, whatever it was; `NotFound` where the object is gone or another one has its name."""
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
+        """Server-side apply the status, as the only manager of all of it; `Conflict` unless the object still has
+        `resource_version`, which another one of the same name never has.
+        """
         ...
 
     async def record(self, event: Event) -> None:

@@ -281,55 +281,67 @@ async def test_tells_why_the_server_refused(kubernetes, namespace):
 
 
 async def test_a_map_of_a_status_can_become_empty(kubernetes, namespace):
-    uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
-    target = slo_ref(namespace, "checkout", uid)
-    await kubernetes.overwrite_status(target, {"cause": {"indicator": "memory", "labels": {"pod": "a"}}})
-    after = await kubernetes.overwrite_status(target, {"cause": {"indicator": "sli", "labels": {}}})
-    assert after["status"]["cause"] == {"indicator": "sli", "labels": {}}
+    target, version = await created(kubernetes, namespace)
+    status = {"cause": {"indicator": "memory", "labels": {"pod": "a"}}}
+    before = await kubernetes.apply_status(target, status, version)
+    version = before["metadata"]["resourceVersion"]
+    after = await kubernetes.apply_status(target, {"cause": {"indicator": "sli", "labels": {}}}, version)
+    assert after["status"]["cause"] == {"indicator": "sli"}
 
 
 async def test_a_status_that_does_not_change_is_no_write(kubernetes, namespace):
-    uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
-    target = slo_ref(namespace, "checkout", uid)
+    target, version = await created(kubernetes, namespace)
     status = {"state": "Healthy", "sli": "99.9 %", "observedGeneration": 1}
-    first = await kubernetes.overwrite_status(target, status)
-    second = await kubernetes.overwrite_status(target, status)
+    first = await kubernetes.apply_status(target, status, version)
+    second = await kubernetes.apply_status(target, status, first["metadata"]["resourceVersion"])
     assert first["status"]["state"] == "Healthy"
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
 async def test_a_status_is_the_operators_whole(kubernetes, cluster, namespace):
-    uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
-    target = slo_ref(namespace, "checkout", uid)
-    await kubernetes.overwrite_status(target, {"state": "AtRisk", "sli": "98 %", "timeToBreach": "5m"})
+    target, version = await created(kubernetes, namespace)
+    await kubernetes.apply_status(target, {"state": "AtRisk", "sli": "98 %", "timeToBreach": "5m"}, version)
     patch = json.dumps({"status": {"state": "Healthy"}})
     cluster.kubectl("patch", "servicelevelobjective", "checkout", "-n", namespace, "--subresource=status",
                     "--type=merge", "-p", patch)  # fmt: skip
-    applied = await kubernetes.overwrite_status(target, {"state": "AtRisk", "sli": "98 %"})
-    assert applied["status"] == {"state": "AtRisk", "sli": "98 %"}  # what is no longer said is gone
+    version = (await kubernetes.read(target))["metadata"]["resourceVersion"]
+    applied = await kubernetes.apply_status(target, {"state": "AtRisk", "sli": "98 %"}, version)
+    assert applied["status"] == {"state": "AtRisk", "sli": "98 %"}  # forced, and what is no longer said is gone
     assert applied["spec"]["objective"] == 99
 
 
+async def test_a_status_is_not_applied_to_what_changed_meanwhile(kubernetes, cluster, namespace):
+    target, version = await created(kubernetes, namespace)
+    cluster.kubectl("annotate", "servicelevelobjective", "checkout", "-n", namespace, "a=b")
+    with pytest.raises(Conflict):
+        await kubernetes.apply_status(target, {"state": "Healthy"}, version)
+
+
 async def test_a_status_for_an_object_that_is_gone_is_noticed(kubernetes, cluster, namespace):
-    old = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
+    target, version = await created(kubernetes, namespace)
     cluster.kubectl("delete", "servicelevelobjective", "checkout", "-n", namespace)
-    target = slo_ref(namespace, "checkout", old)
     with pytest.raises(ClusterError):
-        await kubernetes.overwrite_status(target, {"state": "Healthy"})
+        await kubernetes.apply_status(target, {"state": "Healthy"}, version)
     with pytest.raises(NotFound):
         await kubernetes.read(target.model_copy(update={"uid": ""}))  # no new object was made
-    later = await kubernetes.create(objective("checkout", namespace=namespace))
-    with pytest.raises(NotFound, match="another one of the same name"):
-        await kubernetes.overwrite_status(target, {"state": "Healthy"})
+    _, later = await created(kubernetes, namespace)
+    with pytest.raises(Conflict):
+        await kubernetes.apply_status(target, {"state": "Healthy"}, version)
     found = await kubernetes.read(target.model_copy(update={"uid": ""}))
-    assert found["metadata"]["resourceVersion"] == later["metadata"]["resourceVersion"], "not even for a moment"
+    assert found["metadata"]["resourceVersion"] == later, "not even for a moment"
 
 
 async def test_a_status_that_does_not_fit_the_schema_is_refused(kubernetes, namespace):
-    uid = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]["uid"]
+    target, version = await created(kubernetes, namespace)
     with pytest.raises(ClusterError, match=r"status\.state") as refused:
-        await kubernetes.overwrite_status(slo_ref(namespace, "checkout", uid), {"state": "Bewitched"})
+        await kubernetes.apply_status(target, {"state": "Bewitched"}, version)
     assert not isinstance(refused.value, NotFound)
+
+
+async def created(kubernetes, namespace):
+    """Return an objective and its version."""
+    metadata = (await kubernetes.create(objective("checkout", namespace=namespace)))["metadata"]
+    return slo_ref(namespace, "checkout", metadata["uid"]), metadata["resourceVersion"]
 
 
 async def test_a_status_is_replaced_only_where_it_was_seen(kubernetes, namespace):
@@ -517,7 +529,7 @@ async def test_who_does_not_lead_reads_and_does_not_write(api, cluster, namespac
             standby.patch(target, {"spec": {"paused": True}}, found.resource_version),
             standby.create(objective("checkout", namespace=namespace)),
             standby.replace_status(slo_ref(namespace, "x"), {}, "1"),
-            standby.overwrite_status(slo_ref(namespace, "x"), {}),
+            standby.apply_status(slo_ref(namespace, "x"), {}, "1"),
             standby.evict(ref(namespace, "Pod", "x", "v1", uid="u")),
         ):
             with pytest.raises(LostLease):

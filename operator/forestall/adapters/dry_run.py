@@ -57,10 +57,11 @@ class DryRunCluster(ReadThrough):
         _log.info("would replace status", **_who(ref), status=dict(status))
         return {**found, "status": dict(status)}
 
-    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Log the status."""
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
+        """Log the status; `Conflict` unless the object still has `resource_version`."""
         found = await self._cluster.read(ref)
-        _log.info("would write status", **_who(ref), status=dict(status))
+        _check(found["metadata"]["resourceVersion"], resource_version, ref)
+        _log.info("would apply status", **_who(ref), status=dict(status))
         return {**found, "status": dict(status)}
 
     async def record(self, event: Event) -> None:

@@ -86,7 +86,12 @@ class HistoryCluster:
         """Refuse."""
         raise _past(ref)
 
-    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def apply_status(
+        self,
+        ref: ObjectRef,
+        status: Mapping[str, Any],
+        resource_version: str,  # noqa: ARG002
+    ) -> Mapping[str, Any]:
         """Accept the status: the engine writes what it found, which is read from the cycle's report instead."""
         return {"metadata": {"name": ref.name, "resourceVersion": "1"}, "status": dict(status)}
 

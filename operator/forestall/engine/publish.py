@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 
@@ -34,10 +34,10 @@ from forestall.core.risk import State
 from forestall.engine.outbox import Outbox
 from forestall.engine.report import Findings, cause_of, settle, status_of, weight
 from forestall.engine.settings import Settings
-from forestall.errors import ClusterError, NotFound
+from forestall.errors import ClusterError, Conflict, NotFound
 from forestall.journal.lockouts import locking
 from forestall.ports import Cluster, Event
-from forestall.registry import Registry
+from forestall.registry import Invalid, Registry
 
 S = TypeVar("S", bound=Model)
 
@@ -77,7 +77,7 @@ class _Change:
 
 
 class Publisher:
-    """Writes statuses, each only when it changed."""
+    """Writes statuses by server-side apply, each only when it changed."""
 
     def __init__(self, cluster: Cluster, registry: Registry, settings: Settings, outbox: Outbox) -> None:
         self._cluster = cluster
@@ -86,11 +86,13 @@ class Publisher:
         self._interval = settings.interval
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._written: dict[str, tuple[float, Model]] = {}  # by UID: when, and what
+        self._versions: dict[str, tuple[str, str]] = {}  # by UID: which was seen when it was written, and made by that
 
     async def publish(self, found: Mapping[str, Findings], now: float) -> None:
         """Write what changed since the last cycle. What can't be written now is written in a later one."""
         present = frozenset[str]().union(*(self._registry.uids(model.KIND) for model in KINDS))
         self._written = {uid: known for uid, known in self._written.items() if uid in present}
+        self._versions = {uid: known for uid, known in self._versions.items() if uid in present}
         policies = self._registry.all(RemediationPolicy)
         done: dict[str, list[Remediation]] = defaultdict(list)
         for one in self._registry.all(Remediation):
@@ -105,7 +107,7 @@ class Publisher:
             *(self._guardrail(guardrail, now) for guardrail in self._registry.all(Guardrail)),
             *(self._channel(channel, now) for channel in self._registry.all(NotificationChannel)),
             *(self._pause(pause, now) for pause in self._registry.all(Pause)),
-            *(self._invalid(one.ref, one.message, one.generation, now) for one in self._registry.invalid()),
+            *(self._invalid(one, now) for one in self._registry.invalid()),
         )
 
     async def write(self, found: Findings, now: float) -> None:
@@ -118,8 +120,14 @@ class Publisher:
         await self._apply(found.slo, status_of(found, now, before), now)
 
     async def _apply(self, slo: ServiceLevelObjective, status: ServiceLevelObjectiveStatus, now: float) -> None:
-        await self._cluster.overwrite_status(ObjectRef.to(slo), status.dump())
+        await self._put(ObjectRef.to(slo), status.dump(), slo.metadata.resource_version)
         self._written[slo.uid] = (now, status)
+
+    async def _put(self, ref: ObjectRef, status: Mapping[str, Any], seen: str) -> None:
+        """Apply a status to the object of the version that was seen, or that the last write made of that one."""
+        before, made = self._versions.get(ref.uid, ("", ""))
+        written = await self._cluster.apply_status(ref, status, made if before == seen else seen)
+        self._versions[ref.uid] = (seen, str(written["metadata"]["resourceVersion"]))
 
     def _changes(self, found: Iterable[Findings], now: float) -> list[_Change]:
         """Return what is to be written now: news before figures, in both first those at risk, then the oldest."""
@@ -148,8 +156,8 @@ class Publisher:
         async with self._limit:
             try:
                 await self._apply(slo, change.status, now)
-            except NotFound:
-                return  # deleted meanwhile
+            except (Conflict, NotFound):
+                return  # changed or deleted meanwhile: the next cycle knows more
             except ClusterError as error:
                 _log.warning("status not written", objective=slo.name, error=str(error))
                 return
@@ -249,19 +257,22 @@ class Publisher:
             return
         async with self._limit:
             try:
-                await self._cluster.overwrite_status(ObjectRef.to(resource), status.dump())
+                await self._put(ObjectRef.to(resource), status.dump(), resource.metadata.resource_version)
+            except (Conflict, NotFound):
+                return
             except ClusterError as error:
                 _log.warning("status not written", kind=resource.KIND, name=resource.name, error=str(error))
                 return
         self._written[resource.uid] = (now, status)
 
-    async def _invalid(self, ref: ObjectRef, message: str, generation: int, now: float) -> None:
+    async def _invalid(self, one: Invalid, now: float) -> None:
+        ref = one.ref
         ready = Condition(
             type="Ready",
             status="False",
             reason="InvalidSpec",
-            message=message[:1024],
-            observed_generation=generation,
+            message=one.message[:1024],
+            observed_generation=one.generation,
             last_transition_time=stamp(now),
         )
         known = self._written.get(ref.uid)
@@ -270,8 +281,10 @@ class Publisher:
             return
         async with self._limit:
             try:
-                body = {"observedGeneration": generation, "conditions": [ready.dump()]}
-                await self._cluster.overwrite_status(ref, body)
+                body = {"observedGeneration": one.generation, "conditions": [ready.dump()]}
+                await self._put(ref, body, one.resource_version)
+            except (Conflict, NotFound):
+                return
             except ClusterError as error:
                 _log.warning("status not written", kind=ref.kind, name=ref.name, error=str(error))
                 return

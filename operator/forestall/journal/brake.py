@@ -54,10 +54,10 @@ class BrakedCluster(ReadThrough):
         await self._check()
         return await self._cluster.replace_status(ref, status, resource_version)
 
-    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Write the whole status."""
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
+        """Apply the status."""
         await self._check()
-        return await self._cluster.overwrite_status(ref, status)
+        return await self._cluster.apply_status(ref, status, resource_version)
 
     async def record(self, event: Event) -> None:
         """Record the event: it changes nothing."""

@@ -49,7 +49,7 @@ async def test_writes_are_answered_as_if_done(cluster):
     assert patched["metadata"]["labels"] == {"a": "1", "b": "2"}
     assert patched["spec"] == {"y": {"z": 1}}
     assert (await cluster.replace_status(REF, {"s": 1}, "7"))["status"] == {"s": 1}
-    assert (await cluster.overwrite_status(REF, {"s": 2}))["status"] == {"s": 2}
+    assert (await cluster.apply_status(REF, {"s": 2}, "7"))["status"] == {"s": 2}
     created = await cluster.create({"kind": "X", "metadata": {"name": "x"}, "spec": {}})
     assert created["metadata"]["name"] == "x"
     assert created["metadata"]["uid"]
@@ -60,6 +60,7 @@ async def test_preconditions_hold(cluster):
         cluster.write_scale(REF, 5, "6"),
         cluster.patch(REF, {}, "6"),
         cluster.replace_status(REF, {}, "6"),
+        cluster.apply_status(REF, {}, "6"),
         cluster.evict(POD.model_copy(update={"uid": "another"})),
     ):
         with pytest.raises(Conflict):

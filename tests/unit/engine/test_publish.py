@@ -24,11 +24,13 @@ class Written:
     def __init__(self):
         self.names = []
         self.statuses = {}
+        self.versions = []
 
-    async def overwrite_status(self, ref, status):
+    async def apply_status(self, ref, status, resource_version):
         self.names.append(ref.name)
         self.statuses[ref.name] = status
-        return {}
+        self.versions.append(resource_version)
+        return {"metadata": {"resourceVersion": f"{resource_version}+"}}
 
     async def record(self, event):
         pass
@@ -80,6 +82,12 @@ async def test_what_did_not_change_is_not_written(publish, cluster):
     cluster.take()
     await publish(3, 5, 0.1)
     assert not cluster.take()
+
+
+async def test_a_status_is_for_the_version_that_the_last_one_made_until_the_watch_has_told_of_it(publish, cluster):
+    await publish(1, 0, 0.1)
+    await publish(1, 5, 0.9)
+    assert cluster.versions == ["1", "1+"]
 
 
 async def test_figures_wait_their_turn(publish, cluster):

@@ -127,7 +127,7 @@ class World:
         )
         return written
 
-    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
         raise NotImplementedError
 
     async def record(self, event: Event) -> None:

@@ -18,7 +18,7 @@ from forestall.errors import ClusterError, Conflict, Forbidden, NotFound, Thrott
 TIMEOUT = 4.0
 """The most seconds that one request may take: the lease's arithmetic rests on it."""
 MERGE_PATCH = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 JSON = "application/json"
 _GOING = "NamespaceTerminating"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

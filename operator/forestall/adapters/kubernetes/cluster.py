@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from forestall.adapters.kubernetes.api import (
+    APPLY_PATCH,
     JSON,
-    JSON_PATCH,
     MERGE_PATCH,
     METADATA_LIST,
     TIMEOUT,
@@ -21,7 +21,7 @@ from forestall.adapters.kubernetes.api import (
 from forestall.adapters.kubernetes.events import Recorder
 from forestall.adapters.kubernetes.kinds import Kinds
 from forestall.api.remediation import ObjectRef
-from forestall.errors import ClusterError, Conflict, Forbidden, LostLease, NotFound, Throttled, Unavailable
+from forestall.errors import ClusterError, LostLease, NotFound, Unavailable
 from forestall.ports import MANAGER, Event, Patch, Scale, Served
 
 PAGE = 500
@@ -134,20 +134,15 @@ class KubernetesCluster:
         body = _identity(ref, resource_version) | {"status": status}
         return await self._request("PUT", ref, "status", body=body)
 
-    async def overwrite_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Write the whole status, whatever it was; `NotFound` where the object is gone or another one has its name.
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
+        """Server-side apply the status, as the only manager of all of it.
 
-        By a JSON patch, whose test is part of the write: when a status is applied, the API server checks no UID.
+        The API server checks no UID when it applies to a subresource: that the object is still the one that was seen
+        is told by its version.
         """
-        same = [{"op": "test", "path": "/metadata/uid", "value": ref.uid}] if ref.uid else []
-        patch = [*same, {"op": "add", "path": "/status", "value": status}]
-        try:
-            return await self._request("PATCH", ref, "status", body=patch, content_type=JSON_PATCH)
-        except (Conflict, Forbidden, NotFound, Throttled, Unavailable):
-            raise
-        except ClusterError:
-            await self.read(ref)  # what the server refuses it does not say
-            raise
+        body = _identity(ref, resource_version) | {"status": _without_empty_maps(status)}
+        query = {"force": "true"}
+        return await self._request("PATCH", ref, "status", body=body, content_type=APPLY_PATCH, query=query)
 
     async def record(self, event: Event) -> None:
         """Record a Kubernetes Event in the background; the same one again within minutes is counted, not written anew.
@@ -182,12 +177,14 @@ class KubernetesCluster:
         *,
         body: Any = None,
         content_type: str = JSON,
+        query: Mapping[str, str | int] | None = None,
     ) -> dict[str, Any]:
         kind = await self._kinds.find(ref.api_version, ref.kind)
         if subresource and subresource not in kind.subresources:
             raise NotFound(f"{ref.kind} of {ref.api_version} has no /{subresource}")
         path = kind.path(ref.namespace, "" if method == "POST" and not subresource else ref.name, subresource)
-        query = {} if method in ("GET", "DELETE") else {"fieldManager": self._manager}
+        if method not in ("GET", "DELETE"):
+            query = {**(query or {}), "fieldManager": self._manager}
         seconds = TIMEOUT if method == "GET" else min(TIMEOUT, self._fence())
         try:
             return await self._api.request(
@@ -236,6 +233,16 @@ def _same(ref: ObjectRef, body: dict[str, Any]) -> dict[str, Any]:
 
 def _name(ref: ObjectRef) -> str:
     return f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+
+
+def _without_empty_maps(value: Any) -> Any:
+    """Return `value` without its empty maps.
+
+    Applying an empty map over a fuller one takes away each key, and what is left is null, which the schema refuses.
+    """
+    if isinstance(value, Mapping):
+        return {key: _without_empty_maps(each) for key, each in value.items() if each != {}}
+    return [_without_empty_maps(each) for each in value] if isinstance(value, list) else value
 
 
 def _precondition(ref: ObjectRef, resource_version: str = "") -> dict[str, str]:
