@@ -79,6 +79,7 @@ class FaultyServer(ThreadingHTTPServer):
     """A server on a free loopback port; `behave(handler)` answers each request."""
 
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 drops connections when the machine is busy
     block_on_close = False
 
     def __init__(self):
