@@ -38,7 +38,8 @@ class Outlook:
     withdrawn: Hold | None = None
     """Why nobody asks for it any more: the objective or the policy is gone, suspended, or only observes."""
     edited: Hold | None = None
-    """What the policy says otherwise since this was decided. It counts until something was done, and no longer."""
+    """What the policy says otherwise since this was decided: nothing is begun or raised by it any more. What was done
+    is held and given back as it was decided."""
 
     def at_risk(self, probability: float) -> bool:
         """Say whether the breach probability is at or above `probability`, or the limit is passed already."""

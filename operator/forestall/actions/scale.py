@@ -100,7 +100,9 @@ class Scale(OfWorkload):
 
     def _raise(self, remediation: Remediation, world: World, recent: Sequence[Moment]) -> Move | None:
         outlook = recent[-1].outlook if recent else None
-        if outlook is None or outlook.withdrawn or outlook.replicas_forecast is None or verified(remediation) is False:
+        if outlook is None or outlook.replicas_forecast is None or verified(remediation) is False:
+            return None
+        if outlook.withdrawn or outlook.edited:
             return None
         step = _terms(remediation).max_step or world.ceiling
         to = min(outlook.replicas_forecast, world.level + step, world.ceiling)

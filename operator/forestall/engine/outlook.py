@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from forestall.actions import Outlook
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
 from forestall.core.plan import Need, need
 from forestall.core.risk import Signal
@@ -66,11 +67,19 @@ def _edited(remediation: Remediation, policy: RemediationPolicy) -> Hold | None:
     intent, name = remediation.spec.intent, policy.name
     if intent.policy_generation == policy.metadata.generation:
         return None
-    if intent.action not in policy.spec.actions:
+    if not any(_allows(rung, intent.action) for rung in policy.spec.actions):
         return Hold("Withdrawn", f"policy {name} was changed, and has this action with these bounds no more")
     if policy.spec.mode == "Approve" and intent.mode == "Auto" and not terms.tells(remediation):
         return Hold("Withdrawn", f"policy {name} was changed, and asks for approval now")
     return None
+
+
+def _allows(rung: Rung, action: Rung) -> bool:
+    """Say whether `rung` of a policy is `action` as it was decided, or allows it to scale further."""
+    if rung.scale is None or action.scale is None or rung.scale.max_replicas < action.scale.max_replicas:
+        return rung == action
+    wider = action.scale.model_copy(update={"max_replicas": rung.scale.max_replicas})
+    return rung == action.model_copy(update={"scale": wider})
 
 
 def _worst(signals: Sequence[Signal]) -> float:

@@ -63,6 +63,9 @@ def test_without_its_policy_a_remediation_is_withdrawn_but_still_sees(slo, make_
     assert view.replicas_observed is not None
 
 
+TERMS = {"maxReplicas": 8, "capacity": {"headroom": 0.1, "confidence": 0.95}}
+
+
 def edited(policy):
     return policy.model_copy(update={"metadata": policy.metadata.model_copy(update={"generation": 2})})
 
@@ -73,6 +76,9 @@ def edited(policy):
         ({"actions": [{"restart": {}}]}, "has this action with these bounds no more"),
         ({"actions": [{"scale": {"maxReplicas": 4}}]}, "has this action with these bounds no more"),
         ({"mode": "Approve"}, "asks for approval now"),
+        ({"actions": [{"scale": {**TERMS, "maxReplicas": 7}}]}, "has this action with these bounds no more"),
+        ({"actions": [{"scale": {**TERMS, "maxReplicas": 9}}]}, None),
+        ({"actions": [{"restart": {}}, {"scale": TERMS}]}, None),
         ({"cooldown": "1h"}, None),
     ],
 )

@@ -1,0 +1,184 @@
+"""An engine on a real API server, with answers of a metric source that the test chooses.
+
+The load is past its limit from the start, so that every case would act at once: what holds it back is what is tested.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+from forestall.api import Guardrail, Remediation, ServiceLevelObjective
+from forestall.api.meta import Condition, Resource, condition
+from forestall.demo.cluster import RunningCluster
+from forestall.engine import Engine, Settings
+from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
+from forestall.registry import WATCHED, Registry
+
+API = "forestall.dev/v1alpha1"
+START = 1_800_000_000.0
+INTERVAL = 10.0
+OBJECTIVE = {
+    "target": {"name": "checkout"},
+    "indicator": {"ratio": {"bad": 'errors_total{app="checkout"}', "total": 'requests_total{app="checkout"}'}},
+    "objective": 99.0,
+    "leadingIndicators": [{"name": "load", "query": "sum(load)", "limit": 100, "horizon": "5m"}],
+}
+SCALE = {
+    "scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0, "confidence": 0.95}}
+}
+
+
+def _zero(at: float) -> Answer:
+    return Answer((Sample((), 0.0),), at)
+
+
+@dataclass
+class Script:
+    """Implements the `Metrics` port: what each indicator answers, by its name."""
+
+    says: dict[str, Callable[[float], Answer | QueryFailure]] = field(default_factory=dict)
+    past: dict[str, Callable[[float], float]] = field(default_factory=dict)
+
+    async def instant(self, source, queries, at):
+        return {query.key: self.says.get(query.key[1], _zero)(at) for query in queries}
+
+    async def range(self, source, queries, start, end, step):
+        times = tuple(start + n * step for n in range(int((end - start) / step) + 1))
+        return {query.key: self._past(query.key[1], times) for query in queries}
+
+    def _past(self, name, times):
+        past = self.past.get(name)
+        return () if past is None else (RangeSeries((), times, tuple(map(past, times))),)
+
+
+@dataclass
+class Field:
+    """An engine, its cluster and its clock."""
+
+    control: RunningCluster
+    namespace: str
+    cluster: KubernetesCluster
+    registry: Registry = field(default_factory=Registry)
+    script: Script = field(default_factory=Script)
+    now: float = START
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(self.script, self.cluster, self.registry, Settings(interval=INTERVAL))
+
+    async def cycle(self, count: int = 1, *, leading: bool = True) -> None:
+        for _ in range(count):
+            await self._read()
+            await self.engine.cycle(self.now, leading=leading)
+            self.now += INTERVAL
+        await self._read()
+
+    async def _read(self) -> None:
+        """Bring the registry up to date, as the watches do, with this test's namespace alone."""
+        for model in WATCHED:
+            version = "v1" if model.KIND == "Namespace" else API
+            mine = set()
+            for body in await self.cluster.find(version, model.KIND):
+                meta = body["metadata"]
+                if (
+                    meta["name"] if model.KIND == "Namespace" else meta.get("namespace", self.namespace)
+                ) == self.namespace:
+                    self.registry.put(model.KIND, body)
+                    mine.add(meta["uid"])
+            if model is not Guardrail:  # those of a test are in its registry alone
+                self.registry.prune(model.KIND, self.registry.uids(model.KIND) - mine)
+            self.registry.mark_synced(model.KIND)
+
+    def apply(self, kind: str, name: str, spec: object, **metadata: object) -> None:
+        self.control.apply(
+            {"apiVersion": API, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec},
+            namespace=self.namespace,
+        )
+
+    def policy(self, **changes: object) -> None:
+        """Declare what is done: at a breach probability of 80 %, scale up to 8 replicas that carry 50 each."""
+        usual = {"mode": "Auto", "actions": [SCALE], "when": {"probability": 0.8}}
+        self.apply("RemediationPolicy", "early", usual | changes)
+
+    def guard(self, **spec: object) -> None:
+        """Let a Guardrail hold for this test's engine, and for no other test's."""
+        metadata = {"name": "all", "uid": "g-1", "generation": 1}
+        self.registry.put(Guardrail.KIND, {"metadata": metadata, "spec": spec})
+
+    def say(self, indicator: str, value: float, **labels: str) -> None:
+        """Let an indicator have one series with this value."""
+        self.script.says[indicator] = lambda at: Answer((Sample(tuple(labels.items()), value),), at)
+
+    @property
+    def scale(self) -> dict[str, object]:
+        """What the policy does."""
+        return dict(SCALE)
+
+    @property
+    def source(self) -> str:
+        return f"source-{self.namespace}"
+
+    def spec(self) -> dict[str, object]:
+        return {**OBJECTIVE, "source": self.source}
+
+    @property
+    def slo(self) -> ServiceLevelObjective:
+        found = self.registry.get(ServiceLevelObjective, "checkout", self.namespace)
+        assert found is not None
+        return found
+
+    def condition(self, kind: str, of: Resource | None = None) -> Condition:
+        found = condition((of or self.slo).status.conditions, kind)  # type: ignore[attr-defined]  # each kind has them
+        assert found is not None
+        return found
+
+    def reason(self, kind: str) -> str:
+        return self.condition(kind).reason
+
+    @property
+    def decision(self) -> str:
+        decisions = self.slo.status.decisions
+        assert decisions
+        return decisions[0].reason
+
+    @property
+    def episode(self) -> int:
+        return self.slo.status.episode.number if self.slo.status.episode else 0
+
+    @property
+    def remediations(self) -> list[Remediation]:
+        return self.registry.all(Remediation, self.namespace)
+
+    @property
+    def ended(self) -> list[Remediation]:
+        return [one for one in self.remediations if one.ended]
+
+    async def until_ended(self) -> list[int]:
+        """Run a cycle every two minutes until every remediation has ended; return the replicas after each."""
+        seen = []
+        for _ in range(40):
+            await self.cycle()
+            self.now += 120 - INTERVAL
+            seen.append(self.replicas)
+            if len(self.ended) == len(self.remediations):
+                return seen
+        raise AssertionError(f"it does not end: {[one.status for one in self.remediations]}")
+
+    @property
+    def replicas(self) -> int:
+        return int(self.control.get("deployment", "checkout", self.namespace)["spec"]["replicas"])
+
+
+@pytest.fixture
+async def world(cluster: RunningCluster, namespace: str) -> AsyncIterator[Field]:
+    """`checkout` with two replicas, an objective, a source, and a load of 300 where 100 hurts."""
+    cluster.kubectl("create", "deployment", "checkout", "--image=x", "--replicas=2", "-n", namespace)
+    access = await Access.find(str(cluster.kubeconfig))
+    async with Api(access) as api, Recorder(api, "test") as recorder:
+        made = Field(cluster, namespace, KubernetesCluster(api, recorder, "default"))
+        made.apply("MetricSource", made.source, {"url": "http://127.0.0.1:9"})
+        made.apply("ServiceLevelObjective", "checkout", made.spec(), labels={"team": "shop"})
+        made.say("load", 300.0)
+        yield made
+    cluster.kubectl("delete", "metricsource", made.source)

@@ -1,0 +1,124 @@
+"""What is around an action may hold it: windows, protection, budgets, storms, the hour. On a real API server."""
+
+import json
+
+import pytest
+
+from forestall.ports import Answer, Sample
+
+# The clock begins on 2027-01-15 at 08:00 UTC, a Friday.
+MORNING = {"cron": "0 8 * * 1-5", "duration": "1h"}
+LATER = {"cron": "30 10 * * *", "duration": "1h", "timeZone": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize(
+    ("windows", "reason"),
+    [
+        ({"blackoutWindows": [LATER, MORNING]}, "BlackoutWindow"),
+        ({"maintenanceWindows": [LATER]}, "OutsideMaintenanceWindow"),
+        ({"blackoutWindows": [{**MORNING, "actions": ["Restart"]}], "maintenanceWindows": [LATER, MORNING]}, ""),
+    ],
+)
+async def test_windows_of_a_policy(world, windows, reason):
+    world.policy(**windows)
+    await world.cycle(2)
+    assert world.replicas == (2 if reason else 6)
+    if reason:
+        assert world.decision == reason
+        world.now += 3600 if reason == "BlackoutWindow" else 5400
+        await world.cycle(2)
+        assert world.replicas == 6, "it is only put off"
+
+
+async def test_a_window_that_opens_before_the_action_is_begun_holds_it(world):
+    world.now -= 5
+    world.policy(mode="Approve", blackoutWindows=[MORNING])
+    await world.cycle()
+    (remediation,) = world.remediations
+    approval = {"spec": {"approval": {"decision": "Approved", "by": "jo"}}}
+    merge = ("--type=merge", "-p", json.dumps(approval))
+    world.control.kubectl("patch", "remediation", remediation.name, "-n", world.namespace, *merge)
+    await world.cycle(2)
+    assert world.replicas == 2
+    assert world.remediations[0].status.reason == "BlackoutWindow"
+
+
+@pytest.mark.parametrize("what", ["deployment/checkout", "namespace"])
+async def test_what_is_protected_is_left_alone(world, what):
+    world.policy()
+    place = ["namespace", world.namespace] if what == "namespace" else [what, "-n", world.namespace]
+    world.control.kubectl("annotate", *place, "forestall.dev/protected=true")
+    await world.cycle(2)
+    assert (world.decision, world.replicas) == ("Protected", 2)
+    world.control.kubectl("annotate", *place, "forestall.dev/protected-")
+    await world.cycle(2)
+    assert world.replicas == 6
+
+
+async def test_a_restart_waits_for_a_disruption_budget(world):
+    wait = ("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=60s")
+    world.control.kubectl(*wait)
+    budget = {"selector": {"matchLabels": {"app": "checkout"}}, "minAvailable": 2}
+    body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "checkout"}, "spec": budget}
+    world.control.apply(body, namespace=world.namespace)
+    looked = "--for=jsonpath={.status.observedGeneration}=1"
+    world.control.kubectl("wait", looked, "pdb/checkout", "-n", world.namespace, "--timeout=30s")
+    world.policy(actions=[{"restart": {}}])
+    await world.cycle(2)
+    assert (world.decision, world.remediations) == ("DisruptionNotAllowed", [])
+    looser = ("--type=merge", "-p", json.dumps({"spec": {"minAvailable": 1}}))
+    world.control.kubectl("patch", "pdb", "checkout", "-n", world.namespace, *looser)
+    looked = "--for=jsonpath={.status.disruptionsAllowed}=1"
+    world.control.kubectl("wait", looked, "pdb/checkout", "-n", world.namespace, "--timeout=30s")
+    await world.cycle(2)
+    assert len(world.remediations) == 1
+
+
+async def test_a_restart_waits_until_pods_are_ready_again(world):
+    world.control.kubectl("set", "image", "deployment/checkout", "*=y", "-n", world.namespace)
+    world.control.kubectl("scale", "deployment/checkout", "--replicas=200", "-n", world.namespace)
+    world.policy(actions=[{"restart": {}}])
+    await world.cycle()
+    ready = world.control.get("deployment", "checkout", world.namespace)["status"].get("readyReplicas", 0)
+    assert ready < 150, "the pods must still be starting"
+    assert (world.decision, world.remediations) == ("TooFewReady", [])
+
+
+async def test_a_storm_is_not_answered_by_actions(world):
+    names = [f"part-{number}" for number in range(4)]
+    for name in names:
+        world.apply("ServiceLevelObjective", name, world.spec())
+    guardrail = f"storm-{world.namespace}"
+    world.apply("Guardrail", guardrail, {"storm": {"objectives": 5, "share": 1, "within": "1m"}})
+    world.policy()
+    try:
+        await world.cycle(2)
+        assert (world.decision, world.replicas, world.remediations) == ("Storm", 2, [])
+        world.apply("Guardrail", guardrail, {"storm": {"objectives": 6, "share": 1, "within": "1m"}})
+        await world.cycle(2)
+        assert world.replicas == 6
+    finally:
+        world.control.kubectl("delete", "guardrail", guardrail)
+
+
+async def test_a_restart_waits_for_the_quiet_hour_that_comes_before_the_breach(world):
+    start: float = world.now
+
+    def leak(at: float) -> float:
+        return 60 + (at - start) / 75  # at its limit in 50 minutes
+
+    def traffic(at: float) -> float:
+        return 10.0 if 600 <= (at - start) % 86400 < 2400 else 100.0
+
+    world.script.says["load"] = lambda at: Answer((Sample((), leak(at)),), at)
+    world.script.past |= {"load": leak, "traffic": traffic}
+    leaking = [{"name": "load", "query": "sum(load)", "limit": 100, "horizon": "1h", "trend": "Saturation"}]
+    world.apply("ServiceLevelObjective", "checkout", {**world.spec(), "leadingIndicators": leaking})
+    quick = {"deadline": "10m", "approvalExpiry": "10m"}
+    world.policy(actions=[{"restart": {}}], **quick)
+    await world.cycle(3)
+    assert world.decision == "WaitingForQuiet", world.slo.status.decisions
+    assert world.remediations == []
+    world.policy(actions=[{"restart": {"timing": "Now"}}], **quick)
+    await world.cycle(2)
+    assert len(world.remediations) == 1
