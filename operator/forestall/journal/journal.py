@@ -326,10 +326,9 @@ class Journal:
 
     async def _superseded(self, current: Remediation, world: World, cycle: Cycle) -> Turn:
         step = current.status.steps[-1]
-        message = (
-            f"{title(world.subject)} was changed by somebody else (found {world.level}, left at "
-            f"{step.to if step.done else step.from_}); it is left alone"
-        )
+        left = step.to if step.done else step.from_
+        changed = f"set to {left}" if world.level == left else f"changed from {left} to {world.level}"
+        message = f"{title(world.subject)} was {changed} by somebody else; it is left alone"
         return await self._close(current, current.status, End("Aborted", "Superseded", message), cycle)
 
     async def _unseen(self, current: Remediation, obstacle: Hold, cycle: Cycle) -> Turn:
