@@ -20,8 +20,11 @@ class Settings:
 
     @property
     def columns(self) -> int:
-        """How many steps of each series are kept and backfilled: a day at an interval of 30 s."""
-        return 2880
+        """How many steps of each series are kept and backfilled: at an interval of 30 s a day and the longest horizon.
+
+        So the same time of yesterday is known, and what came after it.
+        """
+        return 2880 + _HORIZONS[-1]
 
     @property
     def backfill(self) -> float:

@@ -9,6 +9,7 @@ from forestall.core.forecast.calibration import Recalibration
 from forestall.core.forecast.combination import Hedge
 from forestall.core.forecast.conformal import ConformalLevels
 from forestall.core.forecast.experts.long_trend import LongTrend
+from forestall.core.forecast.experts.profile import Profile
 from forestall.core.forecast.experts.trend import BlockMeans, LinearTrend
 from forestall.core.forecast.frame import Frame
 from forestall.core.forecast.rates import EventRates
@@ -241,3 +242,43 @@ def test_noise_and_a_step_are_no_long_trend():
     clear, _, stepped = long_trend_of(noise + 50.0 * (np.arange(300) >= 290))
     assert not clear
     assert stepped
+
+
+WAVE = 10 * np.sin(np.arange(300) * 2 * np.pi / 50)
+
+
+def profile_of(values):
+    """Whether it speaks, and the largest of the next 5 and 12 steps that it expects."""
+    profile = Profile(50.0, 1, [5, 12])
+    *_, newest = map(observed(profile), frames(values))
+    return [(profile.awake(newest, index)[0], profile.maximum(newest, index)[0]) for index in range(2)]
+
+
+@pytest.mark.parametrize("end", [230, 241, 252, 263])
+def test_what_repeats_itself_goes_on_as_it_did(end):
+    for (awake, forecast), steps in zip(profile_of(WAVE[:end]), (5, 12), strict=True):
+        assert awake
+        assert forecast == pytest.approx(WAVE[end : end + steps].max(), abs=0.1)
+
+
+def test_one_unusual_period_of_three_does_not_matter_and_what_is_unusual_now_fades():
+    outage = WAVE.copy()
+    outage[200:230] = 0.0
+    assert profile_of(outage[:260])[1][1] == pytest.approx(WAVE[260:272].max(), abs=0.1)
+    above = WAVE.copy()
+    above[225:] += 5.0
+    (_, soon), (_, later) = profile_of(above[:226])  # the wave is at its lowest in 12 steps
+    assert WAVE[226:231].max() + 4 < soon < WAVE[226:231].max() + 5
+    assert later == soon
+    (_, soon), (_, later) = profile_of(above[:250])  # and at its highest in 12
+    assert WAVE[250:262].max() + 1.5 < later < WAVE[250:262].max() + 3
+
+
+def test_who_has_no_period_behind_it_or_was_not_watched_for_long_sleeps():
+    assert [awake for awake, _ in profile_of(WAVE[:60])] == [False, False]
+    assert [awake for awake, _ in profile_of(WAVE[:80])] == [True, False]
+    gap = WAVE.copy()
+    gap[100:240] = np.nan
+    awake, forecast = profile_of(gap[:250])[1]
+    assert not awake
+    assert forecast == pytest.approx(WAVE[249])

@@ -163,7 +163,7 @@ class Bank:
         self.usual = np.zeros(rows, dtype=np.float32)
         self.censored_windows = 0
         self._long_trend = LongTrend(rows, horizons)
-        self.paths: list[PathExpert] = [*path_experts(rows, horizons), self._long_trend]
+        self.paths: list[PathExpert] = [*path_experts(rows, horizons, settings), self._long_trend]
         self.events = event_experts(settings)
         experts, count = len(self.paths) + len(self.events), len(horizons)
         origins = ORIGINS_PER_HORIZON * _MEMORY

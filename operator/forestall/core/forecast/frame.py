@@ -28,7 +28,7 @@ class Frame:
         self.notes: dict[tuple[str, int], Floats] = {}
         """What an expert works out once for each horizon."""
         self._reached: dict[int, Floats] = {}
-        self.column = column
+        self.column, self.step, self.capacity = column, matrix.step, matrix.capacity
         self.time = column * matrix.step
         """Seconds since the epoch, but for clocks that were turned back."""
         self.values: Floats = self.window(1)[0]
@@ -48,9 +48,12 @@ class Frame:
         self.long_trend: NDArray[np.bool_] = self.fresh
         """Which series fill up slowly."""
 
-    def window(self, length: int) -> Floats:
-        """The last ``length`` columns, oldest first: (length, rows), NaN in gaps. To read only."""
-        part = self._matrix.window(self.column, length, self._rows)
+    def window(self, length: int, ago: int = 0) -> Floats:
+        """The ``length`` columns up to ``ago`` before this one, oldest first: (length, rows), NaN in gaps.
+
+        To read only.
+        """
+        part = self._matrix.window(self.column - ago, length, self._rows)
         return part * self._sign if self._flipped else part
 
     def reached(self, length: int) -> Floats:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from forestall.core.forecast.experts.climatology import Climatology
 from forestall.core.forecast.experts.holt import Holt
 from forestall.core.forecast.experts.persistence import Persistence
+from forestall.core.forecast.experts.profile import Profile
 from forestall.core.forecast.experts.season import Season
 from forestall.core.forecast.experts.situation import Situation
 from forestall.core.forecast.experts.trend import LinearTrend
@@ -61,13 +62,14 @@ class EventExpert(Protocol):
         """Which circumstances a forecast for the next ``steps`` is made in: (rows,)."""
 
 
-def path_experts(rows: int, horizons: Sequence[int]) -> list[PathExpert]:
+def path_experts(rows: int, horizons: Sequence[int], settings: ForecastSettings) -> list[PathExpert]:
     """The experts that forecast maxima of any series, for ``rows`` series and horizons in steps."""
     return [
         Persistence(),
         Holt(rows, horizons),
         LinearTrend(1, rows, horizons),
         LinearTrend(4, rows, horizons),
+        *(Profile(period, rows, horizons) for period in settings.periods),
     ]
 
 
