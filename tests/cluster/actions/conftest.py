@@ -1,24 +1,29 @@
-"""A Remediation that changes workloads with the rights of the operator's ServiceAccount, as the chart makes them."""
+"""A Remediation that acts with the rights of the operator's ServiceAccount, as the chart makes them."""
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from forestall.actions.cordon import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
+from forestall.core.decision import Hold
 from forestall.demo.kwok import KwokCluster
 from forestall.journal import Journal, Outlook
 from forestall.ports import Cluster
 
-OPT_INS: Final = ("keda", "rollback", "jobs")
-"""The chart's switches for further rights on workloads."""
+OPT_INS: Final = ("workloads.keda", "workloads.rollback", "workloads.jobs", "nodes.drain")
+"""The chart's switches for further rights."""
+
+AT_RISK: Final = {"probability": 0.9, "replicas_forecast": 5, "replicas_observed": 4}
 
 
 async def unguarded(_: Remediation) -> None:
@@ -33,9 +38,14 @@ class Life:
         self.port = port
         """What the Remediation acts through."""
         self.namespace = namespace
-        self.journal = Journal(port)
+        self.journal = Journal(port, brake=self._brake)
         self.now = time.time()
+        self.stopped: Hold | None = None
+        """Why people have stopped it."""
         self.remediation: Remediation
+
+    async def _brake(self, _: Remediation, __: float) -> Hold | None:
+        return self.stopped
 
     async def open(self, target: ObjectRef, action: Mapping[str, Any], **changes: Any) -> Remediation:
         """Write an intent down; `changes` are other fields of it."""
@@ -57,7 +67,7 @@ class Life:
     async def cycle(self, after: float = 10.0, **outlook: Any) -> Remediation:
         """Let `after` s pass, and advance by an outlook whose sample is new: at risk, where `outlook` says no more."""
         self.now += after
-        usual: dict[str, Any] = {"fresh": True, "breached": False, "sampled_at": self.now, "probability": 0.9}
+        usual: dict[str, Any] = {"fresh": True, "breached": False, "sampled_at": self.now, **AT_RISK}
         view = Outlook(**{**usual, **outlook})
         self.remediation = await self.journal.advance(self.remediation, view, unguarded, self.now)
         return self.remediation
@@ -74,8 +84,30 @@ class Life:
 
     def ref(self, api_version: str, kind: str, name: str) -> ObjectRef:
         """Return a reference to an object as it is now, with its UID."""
-        uid = self.cluster.get(kind, name, self.namespace)["metadata"]["uid"]
-        return ObjectRef(api_version=api_version, kind=kind, namespace=self.namespace, name=name, uid=uid)
+        found = self.cluster.get(kind, name, self.namespace)["metadata"]
+        place = found.get("namespace", "")
+        return ObjectRef(api_version=api_version, kind=kind, namespace=place, name=name, uid=found["uid"])
+
+    def run(self, kind: str = "Deployment", **spec: Any) -> ObjectRef:
+        """Run the workload `web`, and return it when its pods are ready."""
+        labels = {"app": "web"}
+        pod = {"containers": [{"name": "main", "image": "example.com/main"}]}
+        usual = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+        body = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {**usual, **spec}}
+        self.cluster.apply(body, namespace=self.namespace)
+        self.cluster.kubectl("rollout", "status", f"{kind}/web", "-n", self.namespace, "--timeout=60s")
+        return self.ref("apps/v1", kind, "web")
+
+    def replicas(self) -> int:
+        """Return how many replicas `web` asks for."""
+        count: int = self.cluster.get("deployment", "web", self.namespace)["spec"]["replicas"]
+        return count
+
+    def pods(self) -> dict[str, str]:
+        """Return the names of the pods that are there to stay, by UID."""
+        listed = json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json").stdout)["items"]
+        found = (pod["metadata"] for pod in listed if "deletionTimestamp" not in pod["metadata"])
+        return {metadata["uid"]: metadata["name"] for metadata in found}
 
     @property
     def end(self) -> tuple[str, str]:
@@ -85,8 +117,8 @@ class Life:
 
 @pytest.fixture(scope="session")
 def operator(cluster: KwokCluster, root: Path) -> Iterator[Path]:
-    """A kubeconfig of the operator's ServiceAccount, with every opt-in right of the chart for workloads."""
-    switches = [f"--set=workloads.{switch}=true" for switch in OPT_INS]
+    """A kubeconfig of the operator's ServiceAccount, with every opt-in right of the chart."""
+    switches = [f"--set={switch}=true" for switch in OPT_INS]
     rules = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]}
     extra = f"--set-json=workloads.extraRules={json.dumps([rules])}"
     values = "--set=replicas=0,crds.install=false,admissionPolicies.enabled=false"
@@ -97,10 +129,49 @@ def operator(cluster: KwokCluster, root: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-async def guarded(cluster: KwokCluster, operator: Path, namespace: str) -> AsyncIterator[Life]:
+def live_as(cluster: KwokCluster, namespace: str) -> Callable[[Path], AbstractAsyncContextManager[Life]]:
+    """A life in this namespace with the rights of a kubeconfig."""
+
+    @asynccontextmanager
+    async def live(kubeconfig: Path) -> AsyncIterator[Life]:
+        async with Api(await Access.find(str(kubeconfig))) as api, Recorder(api, "test") as recorder:
+            yield Life(cluster, KubernetesCluster(api, recorder, "forestall-system"), namespace)
+
+    return live
+
+
+@pytest.fixture
+async def guarded(
+    cluster: KwokCluster,
+    operator: Path,
+    namespace: str,
+    live_as: Callable[[Path], AbstractAsyncContextManager[Life]],
+) -> AsyncIterator[Life]:
     """A life that acts with the rights of the operator's ServiceAccount, bound in this namespace as its admin does."""
     subject = "--serviceaccount=forestall-system:forestall"
     role = "--clusterrole=forestall-workloads"
     cluster.kubectl("create", "rolebinding", "forestall-workloads", "-n", namespace, role, subject)
-    async with Api(await Access.find(str(operator))) as api, Recorder(api, "test") as recorder:
-        yield Life(cluster, KubernetesCluster(api, recorder, "forestall-system"), namespace)
+    async with live_as(operator) as life:
+        yield life
+
+
+@pytest.fixture
+def node(cluster: KwokCluster) -> Iterator[str]:
+    """A node that nobody has cordoned."""
+    cluster.kubectl("uncordon", "node-3")
+    yield "node-3"
+    cluster.kubectl("uncordon", "node-3")
+    cluster.kubectl("annotate", "node", "node-3", f"{CORDONED_BY}-")
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Wait until something holds."""
+
+    async def wait(holds: Callable[[], bool], seconds: float = 20) -> None:
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it did not happen in time"
+            await asyncio.sleep(0.2)
+
+    return wait

@@ -1,0 +1,101 @@
+"""Each action on the real controllers: people stop it, and nothing is changed until they let it go on."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from forestall import actions
+from forestall.api.remediation import ObjectRef
+from forestall.core.decision import Hold
+
+CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flags"}, "data": {"flag": "on"}}
+RUNBOOK = {
+    "apiVersion": "batch/v1",
+    "kind": "CronJob",
+    "metadata": {"name": "runbook"},
+    "spec": {
+        "schedule": "0 0 31 2 *",
+        "suspend": True,
+        "jobTemplate": {
+            "spec": {"template": {"spec": {"containers": [{"name": "x", "image": "x"}], "restartPolicy": "Never"}}}
+        },
+    },
+}
+FLAG = {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps", "name": "flags"}
+ACTIONS: dict[str, dict[str, Any]] = {
+    "scale": {"maxReplicas": 6},
+    "restart": {},
+    "rollback": {},
+    "patch": {"target": FLAG, "field": "/data/flag", "value": "off"},
+    "job": {"cronJob": "runbook"},
+    "evict": {},
+    "cordon": {},
+    "drain": {},
+}
+
+
+def test_every_action_is_tried_here_but_the_one_that_only_tells():
+    assert {name.lower() for name in actions.ACTIONS} == {*ACTIONS, "notify"}
+
+
+@dataclass
+class Case:
+    """What an action is aimed at."""
+
+    target: ObjectRef
+    more: dict[str, Any] = field(default_factory=dict)
+    """Of the intent."""
+
+
+def prepare(life, action: str, node: str) -> Case:
+    pinned = {"nodeSelector": {"kubernetes.io/hostname": node}} if action == "drain" else {}
+    pod = {"containers": [{"name": "main", "image": "example.com/main:v1"}], **pinned}
+    labels = {"app": "web"}
+    web = life.run(replicas=2, template={"metadata": {"labels": labels}, "spec": pod})
+    match action:
+        case "scale":
+            return Case(web, {"from": 2, "to": 5})
+        case "rollback":
+            newer = {"containers": [{"name": "main", "image": "example.com/main:v2"}]}
+            life.run(replicas=2, template={"metadata": {"labels": labels}, "spec": newer})
+            return Case(web, {"from": 2, "to": 1})
+        case "patch":
+            life.cluster.apply(CONFIG, namespace=life.namespace)
+            return Case(life.ref("v1", "ConfigMap", "flags"))
+        case "job":
+            life.cluster.apply(RUNBOOK, namespace=life.namespace)
+        case "evict":
+            return Case(life.ref("v1", "Pod", min(life.pods().values())))
+        case "cordon" | "drain":
+            return Case(life.ref("v1", "Node", node))
+    return Case(web)
+
+
+def state(life, node: str) -> dict[str, Any]:
+    """Return all that an action may change."""
+    web = life.cluster.get("deployment", "web", life.namespace)
+    listed = json.loads(life.cluster.kubectl("get", "configmaps,jobs", "-n", life.namespace, "-o", "json").stdout)
+    return {
+        "workload": web["metadata"]["generation"],
+        "others": {body["metadata"]["name"]: body.get("data") for body in listed["items"]},
+        "pods": life.pods().keys(),
+        "cordoned": life.cluster.get("node", node)["spec"].get("unschedulable"),
+    }
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_a_pause_stops_it_until_it_is_over(guarded, node, action):
+    case = prepare(guarded, action, node)
+    await guarded.open(case.target, {action: ACTIONS[action]}, **case.more)
+    before = state(guarded, node)
+    guarded.stopped = Hold("Paused", "everything is paused by jo: an incident")
+    for _ in range(3):
+        await guarded.cycle()
+    assert guarded.remediation.status.reason == "Paused"
+    assert "by jo: an incident" in guarded.remediation.status.message
+    assert state(guarded, node) == before
+    guarded.stopped = None
+    await guarded.until("Executing", "Verifying")
+    assert state(guarded, node) != before
