@@ -8,6 +8,7 @@ from forestall.backtest import objects, prepare
 from forestall.backtest.bind import asked
 from forestall.backtest.fetch import fetch
 from forestall.backtest.prepare import Wish
+from forestall.engine import Settings
 from forestall.errors import InvalidInput, MetricsError
 from forestall.ports import QueryFailure, RangeSeries
 
@@ -87,7 +88,9 @@ async def test_a_source_without_anything_is_told(watched):
 async def test_the_last_week_is_judged_where_nothing_else_is_said(found):
     prepared = await prepare.from_source(found, Source(), Wish(step=300), NOW, lambda *_: None)
     assert (prepared.span.start, prepared.span.end) == (NOW - 7 * DAY, NOW)
-    assert prepared.span.start - prepared.learn_from == 10 * DAY  # as much as the engine keeps
+    assert (
+        prepared.span.start - prepared.learn_from == Settings(interval=300).columns * 300
+    )  # as much as the engine keeps
 
 
 async def test_of_a_young_source_two_thirds_are_judged(found):

@@ -266,7 +266,7 @@ class Bank:
         awake = np.concatenate((alert, evidence, np.zeros_like(combined)[None]))
         # Where nothing like it was met before, past breaches don't tell the paths apart, but their errors do.
         known = evidence[_SITUATION]
-        trusted = alert * (known + (1 - known) * len(self.paths) * blend)
+        trusted = alert * (known + (1 - known) * alert.sum(axis=0) * blend)
         weight = self._hedge.weights(horizons, np.concatenate((trusted, awake[len(self.paths) :])))
         raw = (weight[:-1] * probability).sum(axis=0)
         errors = self._quantile(horizons, source, self._levels.shares(horizons))
