@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from forestall.actions.base import Aim, End, Moment, Move, Next, World, condition_of, find_target, title, verified
+from forestall.actions.fields import get
+from forestall.actions.ownership import signer
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
@@ -17,6 +19,7 @@ from forestall.errors import NotFound
 from forestall.ports import Cluster
 
 CORDONED_BY: Final = "forestall.dev/cordoned-by"
+_FIELD: Final = ("spec", "unschedulable")
 
 
 class Cordon:
@@ -97,25 +100,8 @@ class Cordon:
 
 
 def holder_of(node: Mapping[str, Any]) -> str | None:
-    """Return the UID of the remediation that cordoned the node, if nobody else has cordoned it since.
-
-    Somebody who uncordons and cordons it again leaves the annotation, but takes over the field: then `managedFields`
-    says that the one who wrote the annotation no longer manages `spec.unschedulable`.
-    """
-    metadata = node["metadata"]
-    uid: str | None = (metadata.get("annotations") or {}).get(CORDONED_BY)
-    if uid is None or not (node.get("spec") or {}).get("unschedulable"):
-        return None
-    managed = [entry.get("fieldsV1") or {} for entry in metadata.get("managedFields") or []]
-    signed = [fields for fields in managed if f"f:{CORDONED_BY}" in _inner(fields, "f:metadata", "f:annotations")]
-    ours = not managed or any("f:unschedulable" in _inner(fields, "f:spec") for fields in signed)
-    return uid if ours else None
-
-
-def _inner(fields: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
-    for name in path:
-        fields = fields.get(name) or {}
-    return fields
+    """Return the UID of the remediation that cordoned the node, if nobody else has cordoned it since."""
+    return signer(node, CORDONED_BY, _FIELD) if get(node, _FIELD) else None
 
 
 def _healthy_for(remediation: Remediation) -> float:

@@ -56,30 +56,31 @@ def taken_over(body: Mapping[str, Any], path: Path) -> bool:
     return bool(updaters) and MANAGER not in updaters
 
 
-def signed(body: Mapping[str, Any], annotation: str, uid: str, path: Path) -> bool:
-    """Say whether the annotation says `uid`, and whoever wrote it still manages the field at `path`.
+def signer(body: Mapping[str, Any], annotation: str, path: Path) -> str | None:
+    """Return the UID that the annotation says, as long as whoever wrote it still manages the field at `path`.
 
     Somebody who sets another value takes over the field, but leaves the annotation.
     """
-    if ((body["metadata"].get("annotations")) or {}).get(annotation) != uid:
-        return False
+    uid: str | None = (body["metadata"].get("annotations") or {}).get(annotation)
     entries = list(_entries(body))
-    signers = [entry for entry in entries if _covers(entry, ("metadata", "annotations", annotation))]
-    return not entries or any(_covers(entry, path) for entry in signers)
+    signature = ("metadata", "annotations", annotation)
+    signers = [entry for entry in entries if _covers(entry, signature, by_name=True)]
+    return uid if not entries or any(_covers(entry, path) for entry in signers) else None
 
 
 def _entries(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from body["metadata"].get("managedFields") or ()
 
 
-def _covers(entry: Mapping[str, Any], path: Path) -> bool:
+def _covers(entry: Mapping[str, Any], path: Path, *, by_name: bool = False) -> bool:
+    """Say whether the entry has the field at `path`: by its name, or also as part of something managed as a whole."""
     fields: Mapping[str, Any] = entry.get("fieldsV1") or {}
     for part in path:
         below = fields.get(_key(part))
         if below is None:
             return False
-        if not below:
-            return True  # managed as a whole
+        if not below and not by_name:
+            return True
         fields = below
     return True
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from forestall.actions.base import Aim, End, Moment, Move, Next, Unsuited, World, find_target, title, verified
 from forestall.actions.fields import get, put
 from forestall.actions.merging import difference
-from forestall.actions.ownership import field_owned, signed
+from forestall.actions.ownership import field_owned, signer
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.api.patch_action import PatchAction, refusal
 from forestall.api.remediation import ObjectRef, Remediation
@@ -71,7 +71,7 @@ class Patch:
         if isinstance(body, Hold):
             return body
         done = get(body, _SIGNATURE) == remediation.uid
-        if done and not signed(body, PATCHED_BY, remediation.uid, action.path):
+        if done and signer(body, PATCHED_BY, action.path) is None:
             return Hold("Superseded", f"somebody else has set {action.field} of {title(ref)} since; it is left alone")
         rolls = _rolls_out(ref, action)
         held = None if done else await _refused(cluster, action) or (obstacle(body, title(ref)) if rolls else None)

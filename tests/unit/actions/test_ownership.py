@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions.ownership import appliers, field_owned, signed, taken_over
+from forestall.actions.ownership import appliers, field_owned, signer, taken_over
 from forestall.api.remediation import ObjectRef
 
 REF = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout")
@@ -52,16 +52,28 @@ def test_the_hold_names_every_manager_and_the_field():
     assert "spec.replicas of deployment shop/checkout is applied by a and b" in hold.message
 
 
+SIGNATURE: dict[str, Any] = {"f:metadata": {"f:annotations": {"f:by": {}}}}
+FIELD: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
+
+
 @pytest.mark.parametrize(
-    ("owner", "annotation", "expected"),
-    [("forestall", "u-1", True), ("somebody", "u-1", False), ("forestall", "u-2", False)],
+    ("mine", "theirs", "expected"),
+    [
+        (SIGNATURE | FIELD, {}, "u-1"),
+        (SIGNATURE, FIELD, None),
+        (SIGNATURE | {"f:spec": {}}, {}, "u-1"),
+        ({}, {"f:metadata": {"f:annotations": {}}} | FIELD, None),
+    ],
+    ids=["still ours", "taken over", "a whole that holds it", "somebody who has all annotations as one"],
 )
-def test_a_signature_holds_as_long_as_its_writer_manages_the_field(owner, annotation, expected):
-    signature: dict[str, Any] = {"f:metadata": {"f:annotations": {"f:by": {}}}}
-    mine = signature | ({"f:spec": {"f:replicas": {}}} if owner == "forestall" else {})
-    theirs: dict[str, Any] = {} if owner == "forestall" else {"f:spec": {"f:replicas": {}}}
-    managed = body(entry("forestall", "Update", mine), entry("somebody", "Update", theirs), by=annotation)
-    assert signed(managed, "by", "u-1", REPLICAS) is expected
+def test_a_signature_holds_as_long_as_its_writer_manages_the_field(mine, theirs, expected):
+    managed = body(entry("forestall", "Update", mine), entry("somebody", "Update", theirs), by="u-1")
+    assert signer(managed, "by", REPLICAS) == expected
+
+
+def test_without_an_annotation_there_is_no_signer_and_without_managers_it_is_believed():
+    assert signer(body(entry("forestall", "Update", SIGNATURE | FIELD)), "by", REPLICAS) is None
+    assert signer(body(by="u-1"), "by", REPLICAS) == "u-1"
 
 
 @pytest.mark.parametrize(

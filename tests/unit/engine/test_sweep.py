@@ -88,7 +88,7 @@ async def test_what_a_remediation_holds_or_somebody_else_cordoned_stays(cluster,
     cluster.put("held", live.uid)
     cluster.put("unknown-to-the-registry", "new")
     cluster.put("of-a-person", holder=None)
-    cluster.put("taken-over", fields={**OURS, "f:spec": {}})
+    cluster.put("taken-over", fields={**OURS, "f:spec": {"f:taints": {}}})
     cluster.put("uncordoned", unschedulable=False)
     cluster.remediations = [{"metadata": {"uid": "new"}, "status": {"phase": "Executing"}}]
     await sweep(0.0, live)
