@@ -63,6 +63,11 @@ class SeriesMatrix:
         return len(self._rows) + len(self._free)
 
     @property
+    def width(self) -> int:
+        """How many rows there is room for until the matrix grows."""
+        return self._last.size
+
+    @property
     def versions(self) -> NDArray[np.int64]:
         """For each row a number that changes when its past does: a new series, a backfill."""
         return self._version[: self.height]

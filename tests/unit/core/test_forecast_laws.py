@@ -198,6 +198,23 @@ def test_a_series_that_joins_later_is_learned_from_its_past_without_touching_oth
         np.testing.assert_allclose(table.at(key).probability, both.at(key).probability, atol=1e-5)
 
 
+@pytest.mark.parametrize("joining", [(2, 50, 65, 117, 40, 300), (2040, 30, 2100), (64, 1, 63, 1)])
+def test_series_that_join_in_any_number_are_forecast(joining):
+    matrix = SeriesMatrix(STEP, 40)
+    forecaster = BreachForecaster(matrix, [STEP, 4 * STEP])
+    count, now = 0, START
+    for index in range(16 * len(joining)):
+        if index % 16 == 0:
+            count += joining[index // 16]
+            forecaster.set_limits(dict.fromkeys(range(count), Limit(2.0)))
+        now = START + STEP * index
+        matrix.push(now, dict.fromkeys(range(count), 1.0))
+        forecaster.update(now)
+    table = forecaster.forecast(now)
+    assert not table.abstained[:count].any()
+    assert (table.probability[:count] < 0.1).all()
+
+
 @pytest.mark.parametrize(
     ("values", "limit", "reason"),
     [

@@ -166,12 +166,14 @@ class BreachForecaster:
         )
 
     def _cover_rows(self) -> None:
-        """Have a bank for each row; the last one at least doubles when it grows."""
+        """Have a bank for each row; the last one doubles when it grows, as far as the matrix has room."""
         height = self._matrix.height
         while (missing := height - sum(bank.size for bank in self._banks)) > 0:
             last = self._banks[-1] if self._banks else None
             if last is not None and last.size < _CHUNK:
-                bank = Bank(min(_CHUNK, last.size + max(last.size, missing)), self._steps, self._settings)
+                room = self._matrix.width - (len(self._banks) - 1) * _CHUNK
+                size = min(_CHUNK, room, last.size + max(last.size, missing))
+                bank = Bank(size, self._steps, self._settings)
                 bank.put(np.arange(last.size), last, np.arange(last.size))
                 bank.censored_windows = last.censored_windows
                 self._banks[-1] = bank
