@@ -1,11 +1,10 @@
-"""The journal on a real API server: people's decisions, crashes at every write, lost answers, and two leaders."""
+"""Remediations on a real API server, one after the other, and what is compared before and after each."""
 
 import asyncio
-import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from typing import Any
 import pytest
 
 from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.rollout import complete
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Remediation
-from forestall.api.remediation import Intent
+from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
 from forestall.demo.kwok import KwokCluster
 from forestall.errors import Unavailable
@@ -30,8 +30,8 @@ ACTIONS = {
     "Cordon": ({"cordon": {"healthyFor": "1m"}}, {}),
     "Drain": ({"drain": {"healthyFor": "1m"}}, {}),
 }
+
 ALL_WRITES = {"Scale": 19, "Restart": 10, "Evict": 11, "Cordon": 13, "Drain": 20}
-"""More writes than a whole life makes: the last boundaries are behind its end."""
 
 
 async def unguarded(_: Remediation) -> None:
@@ -53,7 +53,9 @@ class Lives:
     def __init__(self, cluster: KwokCluster, kubernetes: KubernetesCluster, namespace: str) -> None:
         self.cluster = cluster
         self.namespace = namespace
+        self.port = kubernetes
         self.journal = Journal(kubernetes)
+        self.web = ObjectRef(api_version="apps/v1", kind="Deployment", namespace=namespace, name="web")
         self.now = time.time()
         self.episode = 0
 
@@ -66,7 +68,7 @@ class Lives:
             "policy": {**owner, "kind": "RemediationPolicy", "uid": "p-1"},
             "objective": {**owner, "kind": "ServiceLevelObjective", "uid": "o-1"},
             "episode": self.episode,
-            "target": self.target(action),
+            "target": await self.target(action),
             "action": rung,
             "mode": "Auto",
             "evidence": {"indicator": "load", "reason": "load is forecast to pass its limit"},
@@ -75,21 +77,24 @@ class Lives:
         }
         return await self.journal.open(Intent.model_validate({**intent, **numbers, **changes}))
 
-    def target(self, action: str) -> dict[str, Any]:
-        kind, name, namespace = "Deployment", "web", self.namespace
+    async def target(self, action: str) -> dict[str, Any]:
         if action in ("Cordon", "Drain"):
-            nodes = [pod["spec"]["nodeName"] for pod in self.pods().values()]
-            kind, name, namespace = "Node", max(nodes, key=nodes.count), ""
+            nodes = [pod["spec"]["nodeName"] for pod in (await self.pods()).values()]
+            ref = ObjectRef(api_version="v1", kind="Node", name=max(nodes, key=nodes.count))
         elif action == "Evict":
-            kind, name = "Pod", min(pod["metadata"]["name"] for pod in self.pods().values())
-        uid = self.cluster.get(kind, name, self.namespace)["metadata"]["uid"]
-        version = "apps/v1" if kind == "Deployment" else "v1"
-        return {"apiVersion": version, "kind": kind, "namespace": namespace, "name": name, "uid": uid}
+            name = min(pod["metadata"]["name"] for pod in (await self.pods()).values())
+            ref = ObjectRef(api_version="v1", kind="Pod", namespace=self.namespace, name=name)
+        else:
+            ref = self.web
+        uid = (await self.port.read(ref))["metadata"]["uid"]
+        return ref.model_copy(update={"uid": uid}).dump()
 
-    def pods(self) -> dict[str, dict[str, Any]]:
-        """Return the pods that are there to stay, by UID, when there are as many as there should be."""
-        self.cluster.kubectl("rollout", "status", "deployment/web", "-n", self.namespace, "--timeout=30s")
-        listed = json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json").stdout)["items"]
+    async def pods(self) -> dict[str, Mapping[str, Any]]:
+        """Return the pods that are there to stay, by UID, when the rollout of the Deployment is complete."""
+        async with asyncio.timeout(30):
+            while not complete({"kind": "Deployment", **await self.port.read(self.web)}):  # noqa: ASYNC110 -- it polls
+                await asyncio.sleep(0.05)
+        listed = await self.port.find("v1", "Pod", self.namespace)
         return {pod["metadata"]["uid"]: pod for pod in listed if "deletionTimestamp" not in pod["metadata"]}
 
     def view(self, **changes: Any) -> dict[str, Any]:
@@ -118,32 +123,32 @@ class Lives:
             result.append((at, self.view(sampled_at=at, **(AT_RISK if number == 0 else CALM))))
         return result
 
-    def generation(self) -> int:
-        generation: int = self.cluster.get("deployment", "web", self.namespace)["metadata"]["generation"]
-        return generation
+    async def generation(self) -> int:
+        return int((await self.port.read(self.web))["metadata"]["generation"])
 
-    def before(self) -> Before:
+    async def before(self) -> Before:
         """Return what a life is compared with afterwards."""
-        return Before(self.generation(), {uid: pod["spec"]["nodeName"] for uid, pod in self.pods().items()})
+        pods = {uid: pod["spec"]["nodeName"] for uid, pod in (await self.pods()).items()}
+        return Before(await self.generation(), pods)
 
-    def check(self, action: str, life: Remediation, before: Before) -> None:
+    async def check(self, action: str, life: Remediation, before: Before) -> None:
         """Check that each step was made once, and that nothing is left behind."""
         assert life.status.phase == "Succeeded", life.status
         assert all(step.done for step in life.status.steps)
         target, changes = life.spec.intent.target, 0
         if action in ("Cordon", "Drain"):
             assert [(step.from_, step.to) for step in life.status.steps] == [(0, 1), (1, 0)]
-            node = self.cluster.get("node", target.name)
+            node = await self.port.read(target)
             assert not node["spec"].get("unschedulable")
             assert CORDONED_BY not in node["metadata"]["annotations"]
         elif action != "Evict":
             changes = len(life.status.steps)
         # Every change of the spec counts: as many as there are steps.
-        assert self.generation() - before.generation == changes
+        assert await self.generation() - before.generation == changes
         if action == "Scale":
-            assert self.cluster.get("deployment", "web", self.namespace)["spec"]["replicas"] == 3
+            assert (await self.port.read(self.web))["spec"]["replicas"] == 3
         if action in ("Evict", "Drain"):
-            gone = before.pods.keys() - self.pods().keys()
+            gone = before.pods.keys() - (await self.pods()).keys()
             assert gone == {uid for uid, node in before.pods.items() if target.name == node or target.uid == uid}
 
 
@@ -181,105 +186,22 @@ class LosingCluster(KubernetesCluster):
 
 
 @pytest.fixture
-def mortal(root: Path) -> Iterator[subprocess.Popen[str]]:
+def mortal() -> Iterator[subprocess.Popen[str]]:
     """The program whose processes are killed."""
-    program = [sys.executable, "-W", "error", str(root / "tests" / "cluster" / "mortal.py")]
+    program = [sys.executable, "-W", "error", str(Path(__file__).with_name("mortal.py"))]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
 
 
-def run_until_killed(mortal: subprocess.Popen[str], lives: Lives, life: Remediation, killed_after: int) -> int:
-    assert mortal.stdin is not None
-    assert mortal.stdout is not None
-    order = {"kubeconfig": str(lives.cluster.kubeconfig), "body": life.dump(), "cycles": lives.cycles()}
-    mortal.stdin.write(json.dumps({**order, "killed_after": killed_after}) + "\n")
-    mortal.stdin.flush()
-    return int(mortal.stdout.readline())
+@pytest.fixture(params=sorted(ACTIONS))
+def action(request: pytest.FixtureRequest) -> str:
+    """Each action in turn."""
+    name: str = request.param
+    return name
 
 
-@pytest.mark.parametrize("action", sorted(ACTIONS))
-async def test_a_process_that_is_killed_at_any_write_is_followed_by_one_that_completes_it(mortal, lives, action):
-    ends = []
-    for killed_after in range(ALL_WRITES[action]):
-        before = lives.before()
-        life = await lives.open(action)
-        ends.append(await asyncio.to_thread(run_until_killed, mortal, lives, life, killed_after))
-        lives.now += 20
-        lives.check(action, await lives.finish(life), before)
-    assert ends == sorted(ends), "each is killed until the boundaries are behind the end of its life"
-    assert (ends[5], ends[-1]) == (-9, 0)
-
-
-@pytest.mark.parametrize("action", sorted(ACTIONS))
-async def test_a_lost_answer_at_any_write_does_nothing_twice(kubernetes, lives, action):
-    lost = []
-    for lost_after in range(1, ALL_WRITES[action]):
-        before = lives.before()
-        life = await lives.open(action)
-        kubernetes.lost_after = lost_after
-        lives.check(action, await lives.finish(life), before)
-        lost.append(kubernetes.lost_after <= 0)
-        kubernetes.lost_after = -1
-    assert lost == sorted(lost, reverse=True)
-    assert (lost[4], lost[-1]) == (True, False), "the last boundary is behind the end of its life"
-
-
-@pytest.mark.parametrize("action", sorted(ACTIONS))
-async def test_two_leaders_at_once_do_nothing_twice(kubernetes, lives, action):
-    before = lives.before()
-    life = await lives.open(action)
-    other = Journal(kubernetes)
-    outlook = Outlook(**lives.view())
-    for _ in range(3):
-        lives.now += 10
-        await asyncio.gather(
-            *(journal.advance(life, outlook, unguarded, lives.now) for journal in (lives.journal, other) * 2)
-        )
-    lives.check(action, await lives.finish(life), before)
-
-
-async def test_the_same_intent_opened_twice_is_one_remediation(lives):
-    first = await lives.open("Scale")
-    again = await lives.journal.open(first.spec.intent)
-    assert again.uid == first.uid
-
-
-def decide(lives: Lives, life: Remediation, decision: str) -> None:
-    """Decide as a person does without the command-line tool."""
-    patch = json.dumps({"spec": {"approval": {"decision": decision, "by": "kim", "comment": "so be it"}}})
-    lives.cluster.kubectl("patch", "remediation", life.name, "-n", lives.namespace, "--type=merge", "-p", patch)
-
-
-async def waiting(lives: Lives) -> Remediation:
-    """Return a Remediation that waits for approval."""
-    life = await lives.open("Scale", mode="Approve", approvalExpires=stamp(lives.now + 10_900))
-    life = await lives.cycle(life)
-    assert life.status.phase == "AwaitingApproval"
-    return life
-
-
-async def test_what_is_approved_is_done(lives):
-    life = await waiting(lives)
-    decide(lives, life, "Approved")
-    life = await lives.cycle(life)
-    assert life.status.phase == "Verifying"
-    assert any(each.type == "Approved" and "kim" in each.message for each in life.status.conditions)
-
-
-async def test_what_is_rejected_is_not_done(lives):
-    before = lives.generation()
-    life = await waiting(lives)
-    decide(lives, life, "Rejected")
-    life = await lives.cycle(life)
-    assert (life.status.phase, life.status.reason, lives.generation()) == ("Aborted", "Rejected", before)
-
-
-@pytest.mark.parametrize("late", [False, True])
-async def test_what_nobody_approves_in_time_is_not_done(lives, late):
-    before = lives.generation()
-    life = await waiting(lives)
-    if late:
-        decide(lives, life, "Approved")
-    life = await lives.cycle(life, 900)
-    assert (life.status.phase, life.status.reason, lives.generation()) == ("Aborted", "ApprovalExpired", before)
+@pytest.fixture
+def all_writes(action: str) -> int:
+    """More writes than a whole life of the action makes: the last boundaries are behind its end."""
+    return ALL_WRITES[action]

@@ -1,4 +1,4 @@
-"""A program that drives Remediations on a real API server and is killed on the way; `test_journal.py` runs it.
+"""A program that drives Remediations on a real API server and is killed on the way; `test_killed.py` runs it.
 
 It reads one JSON object a line: `kubeconfig`, `body` of the Remediation, `cycles` (pairs of a time and an outlook), and
 `killed_after`, the number of writes after which the process that drives it is gone, by SIGKILL, before it sees the
