@@ -287,8 +287,29 @@ def test_uninstall_leaves_definitions_and_objects_and_installs_again(release: Re
     assert release.plane.get("metricsource", "kept")
 
 
+def remove_definitions(plane: LocalCluster) -> None:
+    """Delete the CRDs, and return when they are gone.
+
+    Where a CRD goes while the API server sets its storage up anew, as after a change, the server may fail to look for
+    its objects ("storage is (re)initializing"), and looks again only when the CRD is written to.
+    """
+    crds = [f"crd/{kind.PLURAL}.forestall.dev" for kind in KINDS]
+    plane.kubectl("delete", *crds, "--ignore-not-found", "--wait=false")
+    for turn in range(6):
+        try:
+            plane.kubectl("wait", "--for=delete", *crds, "--timeout=15s")
+        except CommandFailed:
+            left = plane.kubectl("get", *crds, "--ignore-not-found", "-o", "name").stdout.split()
+            if left:
+                plane.kubectl("annotate", *left, f"example.com/turn={turn}", "--overwrite")
+        else:
+            return
+    told = plane.kubectl("get", *crds, "--ignore-not-found", "-o", "jsonpath={..status.conditions}").stdout
+    raise AssertionError(f"CRDs that do not go: {told}")
+
+
 def test_definitions_applied_by_hand_can_be_taken_over(plane: LocalCluster, chart: Path, root: Path) -> None:
-    plane.kubectl("delete", "crd", *(f"{kind.PLURAL}.forestall.dev" for kind in KINDS), "--ignore-not-found")
+    remove_definitions(plane)
     plane.kubectl("apply", "--server-side", "-f", root / "crds")
     install = ("install", RELEASE, chart, "-n", NAMESPACE)
     with pytest.raises(CommandFailed, match="cannot be imported into the current release"):
