@@ -8,8 +8,7 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import orjson
-
+from forestall.adapters.prometheus.document import malformed, read
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble
 
 TRUNCATED = "results truncated due to limit"
@@ -18,7 +17,7 @@ TRUNCATED = "results truncated due to limit"
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The series of an answer, as JSON gave them, and the source's warnings."""
+    """The series of an answer, as they were read, and the source's warnings."""
 
     series: list[dict[str, Any]]
     warnings: tuple[str, ...] = ()
@@ -35,7 +34,7 @@ def read_payload(status: int, content_type: str, location: str, body: bytes) -> 
         _refuse_redirect(status, location)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise SourceTrouble("SourceUnauthorized", f"the source answers {_words(status)}: check its credentials")
-    document = _document(body)
+    document = read(body)
     if document is not None and document.get("status") == "error":
         _refuse_as_told(document, status)
     if status != HTTPStatus.OK:
@@ -57,20 +56,12 @@ def _payload(document: dict[str, Any]) -> Payload:
     data = document.get("data")
     series = data.get("result") if isinstance(data, dict) else None
     if document.get("status") != "success" or not isinstance(data, dict) or not isinstance(series, list):
-        raise SourceTrouble("SourceBadAnswer", "the source's JSON is not of the Prometheus API: check its url")
+        raise malformed()
     if data.get("resultType") not in ("vector", "matrix"):
         raise SourceTrouble("SourceBadAnswer", f"the source answers with a {data.get('resultType')}")
     warnings = document.get("warnings")
     texts = tuple(str(each) for each in warnings) if isinstance(warnings, list) else ()
     return Payload(series, texts)
-
-
-def _document(body: bytes) -> dict[str, Any] | None:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _refuse_redirect(status: int, location: str) -> NoReturn:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forestall.adapters.prometheus.asking import Outcome
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
+from forestall.adapters.prometheus.document import malformed
+from forestall.adapters.prometheus.trouble import QueryTrouble, failure
 from forestall.core.promql import Freshness, freshness_question
 from forestall.errors import MetricsError
 from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
@@ -51,8 +52,9 @@ class Past:
         try:
             for labels, each in _labelled(outcome.series):
                 times, values = self._points.setdefault(labels, ([], []))
-                times.extend(float(time) for time, _ in each["values"])
-                values.extend(float(value) for _, value in each["values"])
+                more_times, more_values = each["values"]
+                times.extend(more_times)
+                values.extend(more_values)
         except MetricsError as trouble:
             self.failure = failure(trouble)
         except (KeyError, TypeError, ValueError):
@@ -90,4 +92,4 @@ def _labelled(series: Sequence[Mapping[str, Any]]) -> list[tuple[Labels, Mapping
     return found
 
 
-_MALFORMED = failure(SourceTrouble("SourceBadAnswer", "the source's JSON is not of the Prometheus API: check its url"))
+_MALFORMED = failure(malformed())

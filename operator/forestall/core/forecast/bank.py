@@ -92,12 +92,12 @@ class Pending:
         self._chance = np.zeros((slots, rows), dtype=np.float32)
         self._kinds = np.zeros((slots, events, rows), dtype=np.uint8)
         self._open = np.zeros((slots, rows), dtype=np.bool_)
-        self._told = np.zeros((slots, rows), dtype=np.bool_)
+        self._silent = np.zeros((slots, rows), dtype=np.bool_)
         self._safe = np.zeros((slots, rows), dtype=np.bool_)
 
     def state(self) -> list[NDArray[np.generic]]:
         parts = (self._maximum, self._bounds, self._probability, self._awake, self._chance, self._kinds)
-        return [*parts, self._open, self._told, self._safe]
+        return [*parts, self._open, self._silent, self._safe]
 
     def put(self, column: int, view: Outlook, made: NDArray[np.bool_], safe: NDArray[np.bool_]) -> None:
         """Keep what was forecast at ``column``, where ``made``; ``safe``: the limit was not passed already."""
@@ -105,19 +105,25 @@ class Pending:
         self._maximum[slot], self._probability[slot], self._awake[slot] = view.maximum, view.probability, view.awake
         self._bounds[slot, 0], self._bounds[slot, 1] = view.lower, view.upper
         self._chance[slot], self._kinds[slot] = view.raw, view.kinds
-        self._open[slot], self._told[slot], self._safe[slot] = made, False, safe
+        self._open[slot], self._silent[slot], self._safe[slot] = made, made, safe
 
-    def passed(self, values: Floats) -> NDArray[np.intp]:
-        """For how many forecasts that wait ``values`` are the first above their upper bound: (rows,)."""
-        passed = (values > self._bounds[:, 1]) & self._open & ~self._told
-        self._told |= passed
+    def passed(self, values: Floats) -> NDArray[np.intp] | None:
+        """For how many forecasts that wait ``values`` are the first above their upper bound: (rows,); None: for none.
+
+        It's told once.
+        """
+        passed = values > self._bounds[:, 1]
+        passed &= self._silent
+        if not passed.any():
+            return None
+        self._silent ^= passed
         return np.asarray(passed.sum(axis=0))
 
     def take(self, column: int) -> Matured:
         """What was forecast at ``column``; it waits no longer."""
         slot = self._slot(column)
-        made = self._open[slot].copy()
-        self._open[slot] = False
+        made, told = self._open[slot].copy(), self._open[slot] & ~self._silent[slot]
+        self._open[slot] = self._silent[slot] = False
         return Matured(
             self._maximum[slot],
             self._bounds[slot],
@@ -126,7 +132,7 @@ class Pending:
             self._chance[slot],
             self._kinds[slot].astype(np.intp),
             made,
-            self._told[slot],
+            told,
             self._safe[slot],
         )
 
@@ -152,7 +158,8 @@ class Matured(NamedTuple):
 class Bank:
     """Experts, their past errors and weights for ``rows`` series. All state has the rows last."""
 
-    def __init__(self, rows: int, horizons: Sequence[int], settings: ForecastSettings) -> None:
+    def __init__(self, rows: int, horizons: Sequence[int], settings: ForecastSettings, history: float) -> None:
+        """``horizons`` in steps, ``history``: how many seconds of each series are kept."""
         self.size = rows
         self.horizons = tuple(horizons)
         self.limit = np.zeros(rows, dtype=np.float32)  # turned with the sign, as all values here
@@ -163,7 +170,7 @@ class Bank:
         self.usual = np.zeros(rows, dtype=np.float32)
         self.censored_windows = 0
         self._long_trend = LongTrend(rows, horizons)
-        self.paths: list[PathExpert] = [*path_experts(rows, horizons, settings), self._long_trend]
+        self.paths: list[PathExpert] = [*path_experts(rows, horizons, settings, history), self._long_trend]
         self.events = event_experts(settings)
         experts, count = len(self.paths) + len(self.events), len(horizons)
         origins = ORIGINS_PER_HORIZON * _MEMORY
@@ -223,7 +230,7 @@ class Bank:
         natural = self._natural(frame, censored)
         for index, pending in enumerate(self._pending):
             passed = pending.passed(natural)
-            if passed.any():
+            if passed is not None:
                 self._levels.tell(index, passed, pending.share)
             origin = frame.column - pending.steps
             if origin % pending.stride == 0:

@@ -42,6 +42,7 @@ class BreachForecaster:
         self._matrix = matrix
         self._settings = settings or ForecastSettings()
         self._steps = steps
+        self._history = matrix.capacity * matrix.step
         self._banks: list[Bank] = []
         self._versions = np.zeros(0, dtype=np.int64)
         self._limits: dict[Key, Limit] = {}
@@ -173,12 +174,12 @@ class BreachForecaster:
             if last is not None and last.size < _CHUNK:
                 room = self._matrix.width - (len(self._banks) - 1) * _CHUNK
                 size = min(_CHUNK, room, last.size + max(last.size, missing))
-                bank = Bank(size, self._steps, self._settings)
+                bank = Bank(size, self._steps, self._settings, self._history)
                 bank.put(np.arange(last.size), last, np.arange(last.size))
                 bank.censored_windows = last.censored_windows
                 self._banks[-1] = bank
             else:
-                self._banks.append(Bank(min(_CHUNK, missing), self._steps, self._settings))
+                self._banks.append(Bank(min(_CHUNK, missing), self._steps, self._settings, self._history))
         added = height - self._versions.size
         self._versions = np.concatenate((self._versions, np.full(added, -1)))
         if not np.array_equal(self._versions, self._matrix.versions):
@@ -210,7 +211,7 @@ class BreachForecaster:
         """Learn the whole past of some rows, as if they had been there all the time."""
         part = self._matrix.extract(rows)
         first, head = part.first_column(), self._matrix.head
-        bank = Bank(rows.size, self._steps, self._settings)
+        bank = Bank(rows.size, self._steps, self._settings, self._history)
         bank.sign[:], bank.limit[:] = self._sign[rows], self._sign[rows] * _known(self._limit[rows])
         bank.long_trend[:] = self._long_trend[rows]
         if first is not None and head is not None:

@@ -62,14 +62,17 @@ class EventExpert(Protocol):
         """Which circumstances a forecast for the next ``steps`` is made in: (rows,)."""
 
 
-def path_experts(rows: int, horizons: Sequence[int], settings: ForecastSettings) -> list[PathExpert]:
-    """The experts that forecast maxima of any series, for ``rows`` series and horizons in steps."""
+def path_experts(rows: int, horizons: Sequence[int], settings: ForecastSettings, history: float) -> list[PathExpert]:
+    """The experts that forecast maxima of any series, for ``rows`` series and horizons in steps.
+
+    Periods that are longer than the ``history`` (s) that is kept have no profile.
+    """
     return [
         Persistence(),
         Holt(rows, horizons),
         LinearTrend(1, rows, horizons),
         LinearTrend(4, rows, horizons),
-        *(Profile(period, rows, horizons) for period in settings.periods),
+        *(Profile(period, rows, horizons) for period in settings.periods if period < history),
     ]
 
 

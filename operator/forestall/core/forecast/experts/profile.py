@@ -66,20 +66,23 @@ class Profile:
         highest = np.full((len(self._horizons), frame.last.size), np.nan, dtype=np.float32)
         longest, period = self._horizons[-1], self._steps(frame)
         periods = min(_PERIODS, (frame.capacity - self._recent) // period)
-        if periods < 1 or period <= longest:
+        if periods < 1 or period <= longest or not self._watched.any():
             return highest
         past = [frame.window(self._recent + longest, number * period - longest) for number in range(1, periods + 1)]
         usual = past[0] if periods == 1 else _median(np.stack(past))
         unusual = _mean(frame.window(self._recent) - usual[: self._recent])
         path = usual[self._recent :] + unusual * self._fade
-        start = 0
+        unknown = np.empty(highest.shape, dtype=np.bool_)
+        start, known = 0, 0
         for place, end in enumerate(self._horizons):
-            np.fmax.reduce(path[start:end], axis=0, out=highest[place])
+            part = path[start:end]
+            np.fmax.reduce(part, axis=0, out=highest[place])
             if place:
                 np.fmax(highest[place], highest[place - 1], out=highest[place])
+            known = known + np.isfinite(part).view(np.int8).sum(axis=0, dtype=np.int16)
+            unknown[place] = known * 2 <= end
             start = end
-        known = np.isfinite(path).cumsum(axis=0, dtype=np.int16)[np.array(self._horizons) - 1]
-        highest[known * 2 <= np.array(self._horizons)[:, None]] = np.nan
+        highest[unknown] = np.nan
         return highest
 
 
