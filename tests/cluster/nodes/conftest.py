@@ -1,0 +1,207 @@
+"""An engine that acts on pods and nodes of a real API server, with the rights that the chart gives it and no more.
+
+KWOK plays the nodes and the kubelets. Evictions, PodDisruptionBudgets, scheduling and controllers are real.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from forestall.actions.cordon import CORDONED_BY
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+from forestall.api import Remediation, ServiceLevelObjective
+from forestall.demo.controlplane import ControlPlane
+from forestall.demo.programs import Programs
+from forestall.engine import Engine, Settings
+from forestall.ports import Answer, Sample
+from forestall.registry import WATCHED, Registry
+
+API = "forestall.dev/v1alpha1"
+SYSTEM = "forestall-system"
+INTERVAL = 10.0
+Body = dict[str, Any]
+NODES = ("node-1", "node-2", "node-3")
+
+
+@pytest.fixture(scope="session")
+def plane(programs: Programs, root: Any) -> Iterator[ControlPlane]:
+    """Three nodes, and the chart with all rights that its values can give, but no operator."""
+    with ControlPlane(programs, nodes=3) as plane:
+        values = ["replicas=0", "workloads.clusterWide=true", "nodes.drain=true"]
+        options = [option for value in values for option in ("--set", value)]
+        chart = root / "charts" / "forestall"
+        plane.helm("install", "forestall", chart, "-n", SYSTEM, "--create-namespace", "--wait", *options)
+        yield plane
+
+
+class CountingCluster(KubernetesCluster):
+    """Counts what is listed, by kind."""
+
+    listed: Counter[str] = Counter()
+
+    async def find(self, api_version: str, kind: str, *args: str, **more: str) -> Sequence[Mapping[str, Any]]:
+        self.listed[kind] += 1
+        return await super().find(api_version, kind, *args, **more)
+
+
+@dataclass
+class Script:
+    """Implements the `Metrics` port: the values of the indicator `load`, by the label's value."""
+
+    label: str
+    says: dict[str, float] = field(default_factory=dict)
+
+    async def instant(self, source, queries, at):
+        return {query.key: Answer(self._answer(query.key[1]), at) for query in queries}
+
+    def _answer(self, indicator: str) -> tuple[Sample, ...]:
+        """Return the series of `load`, or of `load-node-1` that of node-1 alone."""
+        if not indicator.startswith("load"):
+            return (Sample((), 0.0),)
+        one = indicator.removeprefix("load").removeprefix("-")
+        return tuple(Sample(((self.label, name),), value) for name, value in self.says.items() if one in ("", name))
+
+    async def range(self, source, queries, start, end, step):
+        return {query.key: () for query in queries}
+
+
+@dataclass
+class Field:
+    """An engine with the operator's rights, its namespace and its clock."""
+
+    plane: ControlPlane
+    cluster: CountingCluster
+    namespace: str
+    script: Script = field(default_factory=lambda: Script("pod"))
+    registry: Registry = field(default_factory=Registry)
+    now: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Let another operator take over, with nothing in memory."""
+        self.registry = Registry()
+        self.engine = Engine(self.script, self.cluster, self.registry, Settings(interval=INTERVAL))
+
+    async def cycle(self, count: int = 1) -> None:
+        for _ in range(count):
+            await self._read()
+            await self.engine.cycle(self.now, leading=True)
+            self.now += INTERVAL
+        await self._read()
+
+    async def until(self, holds: Callable[[], bool], **values: float) -> None:
+        """Run cycles until something holds, while the cluster's own controllers do their work."""
+        self.script.says.update(values)
+        end = time.monotonic() + 30
+        while not holds():
+            assert time.monotonic() < end, ([one.status for one in self.remediations], self.decisions)
+            await self.cycle()
+            await asyncio.sleep(0.1)
+
+    async def _read(self) -> None:
+        """Bring the registry up to date, as the watches do, with this test's namespace alone."""
+        for model in WATCHED:
+            version = "v1" if model.KIND == "Namespace" else API
+            listed = await self.cluster.find(version, model.KIND)
+            mine = [one for one in listed if one["metadata"].get("namespace", self.namespace) == self.namespace]
+            for body in mine:
+                self.registry.put(model.KIND, body)
+            self.registry.prune(model.KIND, self.registry.uids(model.KIND) - {one["metadata"]["uid"] for one in mine})
+            self.registry.mark_synced(model.KIND)
+
+    def apply(self, kind: str, name: str, spec: Body, api_version: str = API, **metadata: Any) -> None:
+        body = {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+        self.plane.apply(body, namespace=self.namespace)
+
+    def watch(self, label: str, *actions: Body, **policy: Any) -> None:
+        """Declare an objective of the Deployment `web` with an indicator per pod or node, and what is done about it."""
+        self.script.label = label
+        indicator = {"name": "load", "query": f"max by ({label}) (load)", "limit": 100, "per": label, "horizon": "5m"}
+        raw = {"raw": {"errorRatio": "sum(errors)"}}
+        spec = {"target": {"name": "web"}, "indicator": raw, "objective": 99.0, "leadingIndicators": [indicator]}
+        self.apply("ServiceLevelObjective", "web", spec)
+        self.apply("RemediationPolicy", "web", {"mode": "Auto", "cooldown": "0s", "actions": list(actions), **policy})
+
+    def run_pods(self, replicas: int, kind: str = "Deployment", name: str = "web", **spec: Any) -> None:
+        """Run a workload, and return when its pods are ready."""
+        labels = {"app": name}
+        pod = {"containers": [{"name": "main", "image": "example.com/web"}], **spec}
+        usual = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+        size = {} if kind == "DaemonSet" else {"replicas": replicas}
+        self.apply(kind, name, {**usual, **size}, "apps/v1")
+        self.plane.kubectl("rollout", "status", f"{kind}/{name}", "-n", self.namespace, "--timeout=60s")
+
+    def protect(self, available: int) -> None:
+        """Let a PodDisruptionBudget keep so many pods of `web`."""
+        spec = {"minAvailable": available, "selector": {"matchLabels": {"app": "web"}}}
+        self.apply("PodDisruptionBudget", "web", spec, "policy/v1")
+        seen = "--for=jsonpath={.status.observedGeneration}=1"
+        self.plane.kubectl("wait", seen, "pdb/web", "-n", self.namespace, "--timeout=30s")
+
+    def allow(self, **limits: int) -> None:
+        """Let a Guardrail allow everything here, with these limits of nodes."""
+        named = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
+        allowed = [{"namespaces": named, "actions": ["Evict", "Restart", "Cordon", "Drain"]}]
+        self.apply("Guardrail", self.namespace, {"nodes": limits or {"maxCordoned": 1}, "allow": allowed})
+
+    def node(self, name: str) -> Body:
+        return self.plane.get("node", name)
+
+    def cordoned(self) -> set[str]:
+        """Return the nodes that are unschedulable."""
+        return {name for name in NODES if self.node(name)["spec"].get("unschedulable")}
+
+    def busiest(self) -> str:
+        """Return a node on which there are pods of this namespace."""
+        return max(NODES, key=lambda name: len(self.pods(name)))
+
+    def pods(self, node: str = "") -> list[Body]:
+        """Return the pods of the namespace, of one node where it is given."""
+        where = [f"--field-selector=spec.nodeName={node}"] if node else []
+        listed = self.plane.kubectl("get", "pods", "-n", self.namespace, "-o", "json", *where).stdout
+        items: list[Body] = json.loads(listed)["items"]
+        return items
+
+    @property
+    def remediations(self) -> list[Remediation]:
+        found = self.registry.all(Remediation, self.namespace)
+        return sorted(found, key=lambda one: one.spec.intent.created)
+
+    @property
+    def last(self) -> Remediation:
+        return self.remediations[-1]
+
+    @property
+    def phase(self) -> str:
+        return self.last.status.phase if self.remediations else ""
+
+    @property
+    def decisions(self) -> list[str]:
+        found = self.registry.get(ServiceLevelObjective, "web", self.namespace)
+        return [f"{one.reason}: {one.message}" for one in found.status.decisions or ()] if found else []
+
+
+@pytest.fixture
+async def world(plane: ControlPlane) -> AsyncIterator[Field]:
+    name = f"shop-{uuid4().hex[:6]}"
+    plane.kubectl("create", "namespace", name)
+    plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    plane.apply(
+        {"apiVersion": API, "kind": "MetricSource", "metadata": {"name": "default"}, "spec": {"url": "http://x"}}
+    )
+    access = await Access.find(str(plane.kubeconfig_for(SYSTEM, "forestall")))
+    async with Api(access) as api, Recorder(api, "test") as recorder:
+        yield Field(plane, CountingCluster(api, recorder, SYSTEM), name)
+    plane.kubectl("delete", "namespace", name, "--wait=false")
+    plane.kubectl("uncordon", *NODES)
+    plane.kubectl("annotate", "node", *NODES, f"{CORDONED_BY}-")
+    plane.kubectl("delete", "guardrail", "--all")

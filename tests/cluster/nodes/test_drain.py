@@ -1,0 +1,150 @@
+"""A node is emptied as budgets and policies allow, and given back whatever happens."""
+
+import json
+from typing import Any
+
+from forestall.actions.cordon import CORDONED_BY
+
+DRAIN = {"drain": {"healthyFor": "30s"}}
+
+
+async def test_a_node_is_drained_and_given_back(world):
+    world.allow()
+    world.run_pods(6)
+    world.run_pods(0, kind="DaemonSet", name="agent")
+    world.protect(4)
+    node = world.busiest()
+    world.watch("node", DRAIN)
+    await world.until(lambda: world.phase == "Verifying", **{node: 300.0})
+    assert world.cordoned() == {node}
+    assert {pod["metadata"]["labels"]["app"] for pod in world.pods(node)} == {"agent"}
+    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
+    await world.until(lambda: world.phase == "Succeeded", **{node: 0.0})
+    assert world.cordoned() == set()
+    assert CORDONED_BY not in world.node(node)["metadata"]["annotations"]
+    assert len(world.remediations) == 1
+
+
+async def test_a_budget_that_never_allows_it_stops_a_drain_and_the_node_is_given_back(world):
+    world.allow()
+    world.run_pods(3)
+    world.protect(3)
+    node = world.busiest()
+    before = {pod["metadata"]["uid"] for pod in world.pods()}
+    world.watch("node", DRAIN, deadline="2m")
+    await world.until(lambda: world.phase == "Executing", **{node: 300.0})
+    assert world.cordoned() == {node}
+    assert world.last.status.reason == "Throttled"
+    assert "The disruption budget web needs 3 healthy pods" in world.last.status.message
+    await world.until(lambda: world.phase == "RolledBack")
+    assert world.last.status.reason == "DeadlineExceeded"
+    assert f"{world.namespace}/web-" in world.last.status.message
+    assert world.cordoned() == set()
+    assert {pod["metadata"]["uid"] for pod in world.pods()} == before
+
+
+async def test_a_new_leader_goes_on_with_a_drain(world):
+    world.allow()
+    world.run_pods(3)
+    world.protect(3)
+    node = world.busiest()
+    world.watch("node", DRAIN)
+    await world.until(lambda: world.phase == "Executing", **{node: 300.0})
+    world.restart()
+    world.plane.kubectl("delete", "pdb", "web", "-n", world.namespace)
+    await world.until(lambda: world.phase == "Verifying")
+    assert world.pods(node) == []
+    assert len(world.remediations) == 1
+
+
+async def test_pods_that_must_not_be_evicted_leave_the_case_to_the_next_rung(world):
+    world.allow()
+    scratch = [{"name": "scratch", "emptyDir": {}}]
+    world.run_pods(3, volumes=scratch)
+    node = world.busiest()
+    world.watch("node", DRAIN, {"cordon": {}})
+    await world.until(lambda: world.phase == "Verifying", **{node: 300.0})
+    assert world.last.spec.intent.action.cordon
+    assert world.cordoned() == {node}
+    assert len(world.pods(node)) > 0
+
+
+async def test_a_policy_may_give_up_data_and_protected_pods_stay(world):
+    world.allow()
+    scratch = [{"name": "scratch", "emptyDir": {}}]
+    world.run_pods(3, volumes=scratch)
+    node = world.busiest()
+    kept = world.pods(node)[0]["metadata"]["name"]
+    world.plane.kubectl("annotate", "pod", kept, "forestall.dev/protected=true", "-n", world.namespace)
+    alone = {"containers": [{"name": "main", "image": "example.com/web"}], "nodeName": node}
+    world.apply("Pod", "alone", alone, "v1")
+    world.run_pods(1, name="db", nodeSelector={"kubernetes.io/hostname": node})
+    world.plane.kubectl("annotate", "deployment", "db", "forestall.dev/protected=true", "-n", world.namespace)
+    world.watch("node", {"drain": {"deleteEmptyDirData": True, "force": True}})
+    await world.until(lambda: world.phase == "Verifying", **{node: 300.0})
+    names = {pod["metadata"]["name"]: pod["metadata"].get("labels", {}).get("app") for pod in world.pods(node)}
+    assert names.pop(kept) == "web"
+    assert list(names.values()) == ["db"]
+
+
+async def test_a_node_is_not_drained_where_the_others_have_no_room(world):
+    world.allow()
+    request = {"resources": {"requests": {"cpu": "5"}}}  # of 8 that a node has
+    world.run_pods(3, containers=[{"name": "main", "image": "example.com/web", **request}])
+    world.watch("node", DRAIN)
+    world.script.says = {"node-1": 300.0}
+    await world.cycle(3)
+    assert "NoRoom" in world.decisions[0]
+    assert (world.cordoned(), world.remediations) == (set(), [])
+
+
+async def test_a_node_is_not_drained_where_the_room_is_for_pods_that_wait(world):
+    def asking(cpu: str) -> list[dict[str, Any]]:
+        return [{"name": "main", "image": "example.com/web", "resources": {"requests": {"cpu": cpu}}}]
+
+    world.allow()
+    world.run_pods(3, containers=asking("3"))  # of 8 that a node has
+    for name, cpu in (("waits-1", "3"), ("waits-2", "3"), ("in-vain", "100")):
+        world.apply("Pod", name, {"containers": asking(cpu), "schedulerName": "slow"}, "v1")
+    world.watch("node", DRAIN)
+    world.script.says = {world.busiest(): 300.0}
+    await world.cycle(3)
+    assert "NoRoom" in world.decisions[0]
+    assert (world.cordoned(), world.remediations) == (set(), [])
+    world.plane.kubectl("delete", "pod", "waits-1", "waits-2", "-n", world.namespace, "--grace-period=0", "--force")
+    await world.until(lambda: world.phase == "Verifying")
+
+
+async def test_a_node_that_was_made_anew_in_the_middle_is_left_alone(world):
+    world.allow()
+    world.run_pods(3)
+    world.protect(3)
+    node = world.busiest()
+    world.watch("node", DRAIN)
+    await world.until(lambda: world.phase == "Executing", **{node: 300.0})
+    body = world.node(node)
+    world.plane.kubectl("delete", "node", node)
+    metadata = {key: body["metadata"][key] for key in ("name", "labels")}
+    metadata["annotations"] = {"kwok.x-k8s.io/node": "fake"}
+    new = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": body["status"]}
+    world.plane.kubectl("create", "-f", "-", stdin=json.dumps(new))
+    world.plane.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=30s")
+    await world.until(lambda: world.phase == "Aborted")
+    assert world.remediations[0].status.reason in {"TargetReplaced", "TargetGone"}
+    assert world.cordoned() == set()
+
+
+async def test_a_node_is_drained_when_cordoning_it_did_not_help(world):
+    world.allow()
+    world.run_pods(3)
+    node = world.busiest()
+    check = {"within": "20s"}
+    world.watch("node", {"cordon": {"healthyFor": "30s"}}, DRAIN, verification=check)
+    await world.until(lambda: len(world.remediations) == 2 and world.phase == "Verifying", **{node: 300.0})
+    first, second = world.remediations
+    assert (first.spec.intent.action.name, second.spec.intent.action.name) == ("Cordon", "Drain")
+    assert world.node(node)["metadata"]["annotations"][CORDONED_BY] == second.uid
+    assert world.pods(node) == []
+    await world.until(lambda: world.phase == "Succeeded", **{node: 0.0})
+    assert (world.remediations[0].status.phase, world.remediations[0].status.reason) == ("Aborted", "TakenOver")
+    assert world.cordoned() == set()

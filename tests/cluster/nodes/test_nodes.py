@@ -1,0 +1,110 @@
+"""One bad pod is evicted; nodes are cordoned within their limits, and none is left behind."""
+
+from forestall.actions.cordon import CORDONED_BY
+
+NODES = ("node-1", "node-2", "node-3")
+
+
+async def test_the_one_bad_pod_is_evicted_and_the_others_go_on(world):
+    world.run_pods(3)
+    world.protect(2)
+    bad, *others = [pod["metadata"] for pod in world.pods()]
+    world.watch("pod", {"evict": {}}, {"restart": {}})
+    values = {bad["name"]: 300.0, **{pod["name"]: 10.0 for pod in others}}
+    await world.until(lambda: world.phase == "Verifying", **values)
+    target = world.last.spec.intent.target
+    assert (target.kind, target.name, target.uid) == ("Pod", bad["name"], bad["uid"])
+    after = {pod["metadata"]["uid"] for pod in world.pods()}
+    assert after > {pod["uid"] for pod in others}
+    assert bad["uid"] not in after
+    del world.script.says[bad["name"]]
+    await world.until(lambda: world.phase == "Succeeded")
+    assert len(world.remediations) == 1
+
+
+async def test_a_budget_stops_an_eviction_and_the_deadline_ends_it(world):
+    world.run_pods(2)
+    world.protect(2)
+    before = {pod["metadata"]["uid"] for pod in world.pods()}
+    world.watch("pod", {"evict": {}}, deadline="1m")
+    await world.until(lambda: world.phase == "Executing", **{world.pods()[0]["metadata"]["name"]: 300.0})
+    assert world.last.status.reason == "Throttled"
+    assert "The disruption budget web needs 2 healthy pods and has 2 currently" in world.last.status.message
+    await world.until(lambda: world.phase == "Aborted")
+    assert world.last.status.reason == "DeadlineExceeded"
+    assert {pod["metadata"]["uid"] for pod in world.pods()} == before
+
+
+async def test_a_pod_of_somebody_else_is_not_evicted(world):
+    world.run_pods(2)
+    world.run_pods(1, name="other")
+    theirs = next(pod["metadata"]["name"] for pod in world.pods() if pod["metadata"]["labels"]["app"] == "other")
+    world.watch("pod", {"evict": {}})
+    world.script.says = {theirs: 300.0}
+    await world.cycle(3)
+    assert "PodNotOfTarget" in world.decisions[0]
+    assert world.remediations == []
+
+
+async def test_several_nodes_at_risk_at_once_never_exceed_the_limit(world):
+    world.allow(maxCordoned=2, maxCordonedPercent=50)
+    world.run_pods(2)
+    world.watch("node", {"cordon": {"healthyFor": "30s"}})
+    for name in NODES:
+        label = {"name": f"load-{name}", "query": f'max by (node) (load{{node="{name}"}})', "limit": 100, "per": "node"}
+        raw = {"raw": {"errorRatio": "sum(errors)"}}
+        spec = {"target": {"name": "web"}, "indicator": raw, "objective": 99.0, "leadingIndicators": [label]}
+        world.apply("ServiceLevelObjective", name, spec)
+    world.script.says = dict.fromkeys(NODES, 300.0)
+    for _ in range(4):
+        await world.cycle()
+        assert len(world.cordoned()) <= 1, "half of three, rounded down"
+    assert len(world.cordoned()) == 1
+
+
+async def test_the_last_node_is_never_taken(world):
+    world.allow(maxCordoned=3)
+    world.run_pods(2)
+    world.plane.kubectl("cordon", "node-2", "node-3")
+    world.watch("node", {"cordon": {}})
+    world.script.says = {"node-1": 300.0}
+    await world.cycle(3)
+    assert "LastNode" in world.decisions[0]
+    assert world.cordoned() == {"node-2", "node-3"}
+
+
+async def test_a_node_whose_remediation_was_deleted_is_given_back(world):
+    world.allow()
+    world.run_pods(2)
+    world.watch("node", {"cordon": {"healthyFor": "1h"}})
+    await world.until(lambda: world.phase == "Verifying", **{"node-1": 300.0})
+    assert world.cordoned() == {"node-1"}
+    world.script.says = {}
+    world.plane.kubectl("cordon", "node-2")
+    world.plane.kubectl("delete", "remediationpolicy,remediation", "--all", "-n", world.namespace)
+    await world.cycle(2)
+    assert world.cordoned() == {"node-2"}, "what a person cordoned stays"
+    assert CORDONED_BY not in world.node("node-1")["metadata"]["annotations"]
+
+
+async def test_nodes_are_listed_once_a_cycle_and_only_when_it_matters(world):
+    world.allow(maxCordoned=3)
+    world.run_pods(2)
+    world.watch("node", {"cordon": {"healthyFor": "1h"}})
+    world.script.says = {"node-1": 0.0}
+    await world.cycle(2)  # an operator that begins to lead looks for nodes that were left behind
+    world.cluster.listed.clear()
+    await world.cycle(3)
+    assert world.cluster.listed["Node"] == 0
+    world.script.says = {"node-1": 300.0}
+    await world.cycle()
+    assert world.phase == "Verifying"
+    assert world.cluster.listed["Node"] == 1, "decided, confirmed, authorized and begun on one list"
+    await world.cycle(5)
+    assert world.phase == "Verifying"
+    assert world.cluster.listed["Node"] <= 6, "the policy is asked anew in each cycle at risk"
+    world.script.says = {"node-1": 0.0}
+    world.cluster.listed.clear()
+    await world.cycle(5)
+    assert world.phase == "Verifying"
+    assert world.cluster.listed["Node"] == 0, "what is held needs no guard"
