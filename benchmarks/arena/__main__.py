@@ -16,14 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arena import contest, table, traces
+from benchmarks.arena import contest, leaks, table, traces
 from benchmarks.arena.contest import Point
 from benchmarks.arena.fronts import front, write
 
 from forestall.sim.traffic import Traffic
 
 DELAYS = (15.0, 60.0, 180.0, 300.0, 600.0)
-DEFAULT = ("nasa", "worldcup", "seasonal", "crowds")
 
 
 def main() -> None:
@@ -31,23 +30,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("FORESTALL_BENCH_DATA"))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/arena.json"))
-    parser.add_argument(
-        "--full", action="store_true", help="all traffic, two days, more settings, and forestall alone (hours)"
-    )
     parser.add_argument("--traffic", action="append", help="only this one")
-    parser.add_argument("--days", type=float, help="how many days are played")
-    parser.add_argument("--interval", type=float, default=30.0, help="seconds from one cycle of the engine to the next")
+    parser.add_argument("--days", type=float, default=1.0, help="how many days are played")
+    parser.add_argument("--interval", type=float, default=60.0, help="seconds from one cycle of the engine to the next")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args()
-    days = chosen.days or (2.0 if chosen.full else 1.0)
-    found = traces.traffics(Path(chosen.data) if chosen.data else None, days)
-    wanted = chosen.traffic or (list(found) if chosen.full else [name for name in DEFAULT if name in found])
+    found = traces.traffics(Path(chosen.data) if chosen.data else None, chosen.days)
+    wanted = chosen.traffic or list(found)
     started = time.monotonic()
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     points: list[Point] = []
     results: list[dict[str, Any]] = []
     print(table.HEAD)
-    for some, limits in _play([found[name] for name in wanted], chosen.workers, chosen.interval, full=chosen.full):
+    for some, limits in _play([found[name] for name in wanted], chosen.workers, chosen.interval):
         points += some
         results += table.results(some, limits)
         for line in table.lines(results[-len(limits) :]):
@@ -55,21 +50,23 @@ def main() -> None:
         _draw(chosen.output.parent, some, limits)
         content = {"interval": chosen.interval, "points": [asdict(one) for one in points], "results": results}
         chosen.output.write_text(json.dumps(content, indent=1) + "\n")
+    if not chosen.traffic:
+        scores = leaks.contest(chosen.interval)
+        print("\n" + "\n".join(leaks.lines(scores)))
+        chosen.output.with_name("leaks.json").write_text(json.dumps(leaks.data(scores), indent=1) + "\n")
     print(f"\n{time.monotonic() - started:.0f} s; written to {chosen.output}, drawn beside it")
 
 
 def _play(
-    found: list[Traffic], workers: int, interval: float, *, full: bool
+    found: list[Traffic], workers: int, interval: float
 ) -> Iterator[tuple[list[Point], dict[tuple[str, float], float]]]:
     """Yield the points and the limits of one traffic after the other."""
     alone = [(0.0, headroom) for headroom in contest.HEADROOMS]
-    floors = [*contest.FLOORS, (0.9, 0.0), (0.7, 0.2), (0.6, 0.2)] if full else list(contest.FLOORS)
     with ProcessPoolExecutor(workers) as pool:
         started = []
         for one in found:
-            runs = [pool.submit(contest.forestall, one, DELAYS, floors, interval, autoscalers=True)]
-            if full:
-                runs.append(pool.submit(contest.forestall, one, DELAYS, alone, interval, autoscalers=False))
+            runs = [pool.submit(contest.forestall, one, DELAYS, contest.FLOORS, interval, autoscalers=True)]
+            runs.append(pool.submit(contest.forestall, one, DELAYS, alone, interval, autoscalers=False))
             runs += [pool.submit(contest.peer, name, one, DELAYS) for name in contest.PEERS]
             least = {(one.name, delay): pool.submit(contest.least, one, delay) for delay in DELAYS}
             started.append((runs, least))

@@ -64,8 +64,11 @@ PEERS: dict[str, tuple[Make, Sequence[float]]] = {
 }
 """By name: how it is made of its target and the start-up delay, and the targets of the sweep."""
 
-FLOORS = ((0.9, 0.1), (0.9, 0.2), (0.9, 0.3), (0.8, 0.0))
-"""Target of the HPA under the floor, and headroom of the floor."""
+FLOORS = (
+    *((0.9, headroom) for headroom in (0.05, 0.1, 0.2, 0.3, 0.4)),
+    *((target, 0.0) for target in TARGETS if target < 0.9),
+)
+"""Target of the HPA under the floor, and headroom of the floor: one of them keeps the margin."""
 HEADROOMS = (0.1, 0.3)
 """Of forestall alone."""
 

@@ -56,8 +56,9 @@ def _result(points: Sequence[Point], traffic: str, delay: float, least: float) -
 
 
 def _ratio(ours: Front, other: Front) -> float | None:
-    """Return the median of bad minutes over the other's, at the other's own points where it has some; None without."""
-    ratios = [bad_at(ours, hours) / bad for hours, bad in other if bad >= 1.0 and np.isfinite(bad_at(ours, hours))]
+    """Return the median of bad minutes over the other's, at all points of both where it has some; None without."""
+    both = [(bad_at(ours, hours), bad_at(other, hours)) for hours, _ in (*ours, *other)]
+    ratios = [mine / bad for mine, bad in both if np.isfinite(mine) and np.isfinite(bad) and bad >= 1.0]
     return float(np.median(ratios)) if ratios else None
 
 

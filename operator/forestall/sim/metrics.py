@@ -84,11 +84,10 @@ class ModelMetrics:
         if meaning.what == MEMORY:
             label = meaning.per or "pod"
             full = self._state.fleet.memory(meaning.service)
-            values = full if meaning.per else [max(full, default=0.0)]
-            samples = [
-                Sample(((label, f"pod-{n}"),) if meaning.per else (), meaning.factor * value)
-                for n, value in enumerate(values)
-            ]
+            if meaning.per:
+                samples = [Sample(((label, name),), meaning.factor * value) for name, value in full.items()]
+            else:
+                samples = [Sample((), meaning.factor * max(full.values(), default=0.0))]
             return Answer(tuple(samples), at)
         value = self._values(meaning.what)[meaning.service] * meaning.factor
         return Answer((Sample((), float(value)),), at)

@@ -4,12 +4,13 @@ An objective that watches its traffic, and a policy that keeps a floor under its
 """
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from forestall.api import API_VERSION, Guardrail, MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.core.duration import exact_duration
+from forestall.engine.questions import TRAFFIC
 from forestall.registry import Namespace, Registry
 from forestall.sim.metrics import LOAD, Meaning, meanings_of_sli
 from forestall.sim.operator import Setup
@@ -94,17 +95,36 @@ def setup(
     services: Sequence[Service], tunings: Sequence[Tuning], *, autoscalers: bool, interval: float = 30.0
 ) -> Setup:
     """Return the recommended objects for each service, ready for a run."""
+    objects = [
+        (objective(service, tuning), policy(service, tuning)) for service, tuning in zip(services, tunings, strict=True)
+    ]
+    return assemble(objects, {LOAD: LOAD}, autoscalers=autoscalers, interval=interval)
+
+
+def assemble(
+    objects: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+    indicators: Mapping[str, str],
+    *,
+    autoscalers: bool,
+    interval: float,
+    per: str | None = None,
+) -> Setup:
+    """Return an objective and a policy for each service, ready for a run.
+
+    `indicators`: what their leading indicators are in the model, each a series for every value of the label `per`.
+    """
     registry = Registry()
     meanings: dict[Hashable, Meaning] = {}
     places = {}
-    for number, (service, tuning) in enumerate(zip(services, tunings, strict=True)):
+    for number, (slo, rungs) in enumerate(objects):
         namespace = f"service-{number:04d}"
         places[namespace] = (number, "service")
         _put(registry, Namespace.KIND, {"metadata": {"name": namespace, "labels": {}}})
-        _put(registry, ServiceLevelObjective.KIND, objective(service, tuning), namespace)
-        _put(registry, RemediationPolicy.KIND, policy(service, tuning), namespace)
+        _put(registry, ServiceLevelObjective.KIND, slo, namespace)
+        _put(registry, RemediationPolicy.KIND, rungs, namespace)
         uid = _uid(ServiceLevelObjective.KIND, namespace, "service")
-        meanings |= {(uid, LOAD): Meaning(number, LOAD), **meanings_of_sli(uid, number)}
+        meanings |= {(uid, name): Meaning(number, what, per=per) for name, what in indicators.items()}
+        meanings |= {(uid, TRAFFIC): Meaning(number, LOAD), **meanings_of_sli(uid, number)}
     stale = exact_duration(math.ceil(max(120.0, 2 * interval)))
     _put(
         registry,

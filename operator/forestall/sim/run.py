@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from forestall.api import Remediation
 from forestall.errors import InvalidInput
 from forestall.sim.operator import Operator, Setup
-from forestall.sim.peers.base import Controller
+from forestall.sim.peers.base import Controller, Restarter
 from forestall.sim.record import Record
 from forestall.sim.scales import Scales
 from forestall.sim.service import Fleet, ServiceTerms
@@ -61,22 +61,30 @@ async def run(
     services: Sequence[Service],
     controller: Controller,
     setup: Setup | None = None,
+    restarter: Restarter | None = None,
     step: float = STEP,
     epoch: float = EPOCH,
     progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 -- told to nobody
 ) -> Outcome:
     """Let the traffic of `services` arrive while `controller` scales them, and the operator where it is set up.
 
+    `restarter`: who restarts them beside the operator.
+
     `progress` is told the steps that are done, and how many there are.
     """
     state = _state(services, step, epoch)
     operator = None if setup is None else Operator(setup, state)
     outages = sorted((at, n, node) for n, one in enumerate(services) for at, node in one.outages)
+    restarts: list[tuple[float, int]] = []
     for number in range(state.loads.steps):
         state.step = number
         if operator is not None:
             await operator.act()
         state.scales.set_all(controller.wanted(state.seen))
+        for service in () if restarter is None else restarter.due(state.seen):
+            if not state.fleet.rolling(service):
+                state.fleet.roll_out(service)
+                restarts.append((number * step, service))
         while outages and outages[0][0] <= number * step:
             _, service, node = outages.pop(0)
             state.fleet.fail_node(service, node)
@@ -84,8 +92,8 @@ async def run(
         state.record.add(state.fleet.advance(state.loads.arriving(number)))
         progress(number + 1, state.loads.steps)
     if operator is None:
-        return Outcome(state.record)
-    restarts = [(at - epoch, service) for at, service in operator.cluster.restarts]
+        return Outcome(state.record, restarts=restarts)
+    restarts += [(at - epoch, service) for at, service in operator.cluster.restarts]
     return Outcome(state.record, operator.cluster.remediations, restarts, operator.cluster.changes)
 
 

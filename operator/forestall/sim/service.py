@@ -37,6 +37,10 @@ class ServiceTerms:
     """A request that waits longer is bad."""
     queue: float = 1.0
     """A request that would wait longer is shed, which is bad too."""
+    base: float = 0.0
+    """The share of the memory limit that a fresh replica uses."""
+    work: float = 0.0
+    """What a replica uses on top when it is busy all the time."""
     leak: float = 0.0
     """The share of the memory limit that is lost with each request."""
     restart: float = 60.0
@@ -48,7 +52,7 @@ class ServiceTerms:
         for name in ("capacity", "patience", "queue"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise InvalidInput(f"{name.replace('_', '-')} must be above zero, not {getattr(self, name):g}")
-        for name in ("start_up", "warm_up", "leak", "restart", "nodes"):
+        for name in ("start_up", "warm_up", "base", "work", "leak", "restart", "nodes"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise InvalidInput(f"{name.replace('_', '-')} must not be below zero, but is {getattr(self, name):g}")
         if not 0 < self.cold_share <= 1:
@@ -89,13 +93,16 @@ class Fleet:
         self.capacity, self._start, self._warm = column("capacity"), column("start_up"), column("warm_up")
         self._cold, self._patience, self._limit = column("cold_share"), column("patience"), column("queue")
         self._leak, self._restart = column("leak"), column("restart")
+        self._base, self._work = column("base"), column("work")
         self._nodes = column("nodes").astype(np.int64)
-        self._leaks, self._warms = bool(self._leak.any()), bool(self._warm.any())
+        self._fills = bool((self._leak + self._base + self._work).any())
+        self._warms = bool(self._warm.any())
         self.replicas: Ints = np.clip(np.asarray(replicas, dtype=np.int64), 0, most)
         self._place = np.arange(most)
         self._there = self._place < self.replicas[:, None]
         self._ready_at = np.where(self._there, -np.inf, np.inf)
-        self._memory = np.zeros((len(terms), most))
+        self._leaked, self._born = np.zeros((len(terms), most)), np.zeros((len(terms), most), dtype=np.int64)
+        self._busy = np.zeros(len(terms))
         self._queued = np.zeros(len(terms))
         self._surge = np.zeros(len(terms))
         self._rollouts: dict[int, list[tuple[float, NDArray[np.intp]]]] = {}
@@ -126,7 +133,8 @@ class Fleet:
         added, removed = there & ~self._there, self._there & ~there
         self._ready_at = np.where(added, (self.now + self._start)[:, None], self._ready_at)
         self._ready_at[removed] = np.inf
-        self._memory[added] = 0.0
+        self._leaked[added] = 0.0
+        self._born[added] += 1
         self.replicas, self._there = wanted, there
 
     def roll_out(self, service: int) -> None:
@@ -146,12 +154,18 @@ class Fleet:
         if self._nodes[service]:
             hit = self._there[service] & (self._place % self._nodes[service] == node)
             self._ready_at[service, hit] = self.now + EVICTION + self._start[service]
-            self._memory[service, hit] = 0.0
+            self._leaked[service, hit] = 0.0
+            self._born[service, hit] += 1
             self._known = None
 
-    def memory(self, service: int) -> list[float]:
-        """Return the share of its memory limit that each replica of a service uses."""
-        return [float(value) for value in self._memory[service, : int(self.replicas[service])]]
+    def memory(self, service: int) -> dict[str, float]:
+        """Return the share of its memory limit that each replica of a service uses, by the replica's name."""
+        count = int(self.replicas[service])
+        names = [f"{place}-{born}" for place, born in enumerate(self._born[service, :count].tolist())]
+        return dict(zip(names, self._memory()[service, :count].tolist(), strict=True))
+
+    def _memory(self) -> Floats:
+        return np.asarray(self._leaked + (self._base + self._work * self._busy)[:, None])
 
     def advance(self, rate: Floats) -> Step:
         """Let one step pass in which requests arrive at `rate` a second."""
@@ -164,13 +178,12 @@ class Fleet:
         good, shed, queued = _queue(self._queued, rate, can, self._patience, self._limit, self.step_s)
         served = np.maximum(self._queued + arrived - shed - queued, 0.0)
         self._queued = queued
-        crashes = self._leak_memory(served, ready) if self._leaks else np.zeros_like(ready)
         most = can * self.step_s
-        busy = np.divide(served, most, out=np.zeros_like(most), where=most > 0)
-        peak = self._memory.max(axis=1) if self._leaks else np.zeros_like(ready)
+        busy = self._busy = np.minimum(np.divide(served, most, out=np.zeros_like(most), where=most > 0), 1.0)
+        crashes, peak = self._fill(served, ready) if self._fills else (np.zeros_like(ready), np.zeros_like(ready))
         self.now += self.step_s
         replicas = self.replicas + self._surge
-        return Step(arrived, good, served, shed, queued, replicas, ready, np.minimum(busy, 1.0), peak, crashes)
+        return Step(arrived, good, served, shed, queued, replicas, ready, busy, peak, crashes)
 
     def _warmth(self) -> Floats:
         serving = self._serving()
@@ -179,17 +192,18 @@ class Fleet:
         cold = self._cold[:, None]
         return np.asarray(((cold + (1 - cold) * grown) * serving).sum(axis=1))
 
-    def _leak_memory(self, served: Floats, ready: Floats) -> Floats:
+    def _fill(self, served: Floats, ready: Floats) -> tuple[Floats, Floats]:
+        """Let the step's requests leak; return how many replicas crash, and what the fullest of the others uses."""
         each = np.divide(served, ready, out=np.zeros_like(served), where=ready > 0)
-        self._memory += self._serving() * (each * self._leak)[:, None]
-        full = self._memory >= 1.0
+        self._leaked += self._serving() * (each * self._leak)[:, None]
+        full = self._there & (self._memory() >= 1.0)
         crashes: Floats = full.sum(axis=1).astype(np.float64)
         if crashes.any():
-            self._memory[full] = 0.0
+            self._leaked[full] = 0.0
             back = np.broadcast_to((self.now + self.step_s + self._restart)[:, None], full.shape)
             self._ready_at[full] = back[full]
             self._known = None
-        return crashes
+        return crashes, np.where(self._there, self._memory(), 0.0).max(axis=1)
 
     def _roll(self) -> None:
         self._known = None
@@ -197,7 +211,8 @@ class Fleet:
             while parts and parts[0][0] <= self.now:
                 place = parts.pop(0)[1]
                 place = place[self._there[service, place]]
-                self._memory[service, place] = 0.0
+                self._leaked[service, place] = 0.0
+                self._born[service, place] += 1
                 self._ready_at[service, place] = np.minimum(self._ready_at[service, place], self.now)
             self._surge[service] = len(parts[0][1]) if parts else 0.0
             if not parts:

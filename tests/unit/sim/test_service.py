@@ -84,7 +84,7 @@ def test_a_leak_ends_in_a_crash_and_a_rollout_before_it_costs_no_capacity():
         assert not step.crashes[0]
     assert crashes == 4
     assert least == 4
-    assert max(restarted.memory(0)) < 1
+    assert max(restarted.memory(0).values()) < 1
 
 
 def test_the_replicas_of_a_dead_node_come_back_elsewhere():

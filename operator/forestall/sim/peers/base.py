@@ -1,5 +1,6 @@
 """What a controller sees, and what it answers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,6 +54,14 @@ class Controller(Protocol):
 
     def wanted(self, seen: Seen) -> Ints:
         """Return the replicas, for each service."""
+        ...
+
+
+class Restarter(Protocol):
+    """Says, at every step, which services are to be restarted; one that is being restarted is left alone."""
+
+    def due(self, seen: Seen) -> Iterable[int]:
+        """Return the numbers of the services."""
         ...
 
 

@@ -1,0 +1,169 @@
+"""Leaks: crashes averted and restarts wasted, by forestall and by what people do instead.
+
+Each service runs for some days with as many replicas as it needs. Some leak, at different speeds; others use much of
+their memory and leak nothing. A restart is wasted where no replica would have crashed in the day after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from benchmarks.arena import traces
+
+from forestall.api import API_VERSION
+from forestall.sim import recommend
+from forestall.sim.figures import figures
+from forestall.sim.metrics import MEMORY
+from forestall.sim.operator import Setup
+from forestall.sim.peers.base import Fixed, Restarter
+from forestall.sim.peers.restarts import MemoryAlert, Nightly
+from forestall.sim.run import Outcome, Service, run
+from forestall.sim.service import ServiceTerms
+
+DAYS = 3.0
+OBJECTIVE = 99.0
+REPLICAS, PEAK = 8, 5
+"""There, and needed in the fullest minute."""
+CAPACITY = 20.0
+START_UP = 180.0
+FILLS_IN = (2.0, 3.0, 5.0, 8.0, 12.0, 18.0, 30.0, 48.0)
+"""Hours until a replica's memory is full, at the mean of the traffic: one service each."""
+HONEST = ((0.5, 0.4), (0.6, 0.35), (0.85, 0.05), (0.3, 0.3))
+"""Of services that do not leak: what a fresh replica uses of its memory, and what work adds."""
+LIMIT = 0.95
+ALERTS = (0.7, 0.8, 0.9, 0.95)
+NOBODY, NIGHTLY, FORESTALL = "nobody", "restart every night", "forestall"
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What came of one way to restart, over all services."""
+
+    name: str
+    crashes: int
+    averted: float
+    """The share of the crashes that nobody would have averted."""
+    restarts: int
+    wasted: int
+    bad_minutes: int
+
+
+def services(days: float = DAYS) -> list[Service]:
+    """Return those that leak, and those that do not."""
+    traffic = (
+        traces.made("seasonal", traces.SHAPES["seasonal"], days, 1).part(days, traces.PAST).scaled(PEAK * CAPACITY)
+    )
+    each = float(traffic.played.mean()) / REPLICAS
+    terms = [_terms(0.3, 0.1, 0.6 / (hours * 3600 * each)) for hours in FILLS_IN]
+    terms += [_terms(base, work, 0.0) for base, work in HONEST]
+    return [Service(one, traffic, REPLICAS, REPLICAS, REPLICAS) for one in terms]
+
+
+def _terms(base: float, work: float, leak: float) -> ServiceTerms:
+    return ServiceTerms(capacity=CAPACITY, start_up=START_UP, base=base, work=work, leak=leak)
+
+
+def contest(interval: float, days: float = DAYS) -> list[Score]:
+    """Let everybody restart the same services."""
+    some = services(days)
+    nobody = _play(some)
+    ways: list[tuple[str, Outcome]] = [(NOBODY, nobody), (NIGHTLY, _play(some, Nightly()))]
+    ways += [(f"alert at {limit:.0%}", _play(some, MemoryAlert(np.full(len(some), limit)))) for limit in ALERTS]
+    ways.append((FORESTALL, _play(some, setup=setup(len(some), interval))))
+    most = int(nobody.record.crashes.sum())
+    return [_score(name, outcome, some, most) for name, outcome in ways]
+
+
+def _play(some: Sequence[Service], restarter: Restarter | None = None, setup: Setup | None = None) -> Outcome:
+    return asyncio.run(run(some, Fixed(), setup, restarter))
+
+
+def _score(name: str, outcome: Outcome, some: Sequence[Service], most: int) -> Score:
+    found = figures(outcome.record, OBJECTIVE)
+    crashes = sum(one.crashes for one in found)
+    wasted = sum(not _needed(outcome, some[service], at, service) for at, service in outcome.restarts)
+    bad = sum(one.bad_minutes for one in found)
+    return Score(name, crashes, 1 - crashes / most, len(outcome.restarts), wasted, bad)
+
+
+def _needed(outcome: Outcome, service: Service, at: float, number: int) -> bool:
+    """Say whether a replica would have crashed in the day after `at` (s) without a restart."""
+    record, terms = outcome.record, service.terms
+    leaked = float(record.memory[round(at / record.step_s) - 1, number]) - terms.base
+    day = float(service.traffic.played.mean()) / REPLICAS * _DAY * terms.leak
+    return terms.base + leaked + day >= 1.0
+
+
+def setup(count: int, interval: float) -> Setup:
+    """Return the objects of the contest: as in examples/shop/leak.yaml, with times of a real service."""
+    return recommend.assemble(
+        [(_objective(), _policy())] * count, {MEMORY: MEMORY}, autoscalers=False, interval=interval, per="pod"
+    )
+
+
+def _objective() -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ServiceLevelObjective",
+        "metadata": {"name": "service"},
+        "spec": {
+            "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "service"},
+            "indicator": {"ratio": {"bad": 'requests_total{code="503"}', "total": "requests_total"}},
+            "objective": OBJECTIVE,
+            "window": "30d",
+            "leadingIndicators": [
+                {
+                    "name": MEMORY,
+                    "query": "max by (pod) (container_memory_working_set_bytes / container_spec_memory_limit_bytes)",
+                    "limit": LIMIT,
+                    "per": "pod",
+                    "trend": "Saturation",
+                    "horizon": "30m",
+                }
+            ],
+        },
+    }
+
+
+def _policy() -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "RemediationPolicy",
+        "metadata": {"name": "service"},
+        "spec": {
+            "mode": "Auto",
+            "when": {"probability": 0.7, "for": "3m"},
+            "actions": [{"indicators": [MEMORY], "restart": {}}],
+            "verification": {"within": "15m"},
+            "cooldown": "15m",
+            "deadline": "30m",
+        },
+    }
+
+
+def lines(found: Sequence[Score]) -> list[str]:
+    """Return the table."""
+    head = f"{'':20} {'crashes':>7} {'averted':>7} {'restarts':>8} {'wasted':>6} {'bad minutes':>11}"
+    return [head] + [
+        f"{one.name:20} {one.crashes:7} {one.averted:7.1%} {one.restarts:8} {one.wasted:6} {one.bad_minutes:11}"
+        for one in found
+    ]
+
+
+def data(found: Sequence[Score]) -> list[dict[str, Any]]:
+    """Return the same for programs."""
+    return [asdict(one) for one in found]
+
+
+def main() -> None:
+    """Print the table."""
+    print("\n".join(lines(contest(60.0))))
+
+
+if __name__ == "__main__":
+    main()
