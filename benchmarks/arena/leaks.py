@@ -24,9 +24,9 @@ from forestall.sim.peers.restarts import MemoryAlert, Nightly
 from forestall.sim.run import Outcome, Service, run
 from forestall.sim.service import ServiceTerms
 
-DAYS = 3.0
+DAYS = 2.0
 OBJECTIVE = 99.0
-REPLICAS, PEAK = 8, 5
+REPLICAS, PEAK = 4, 2.5
 """There, and needed in the fullest minute."""
 CAPACITY = 20.0
 START_UP = 180.0

@@ -26,6 +26,7 @@ from forestall.sim.given import Given, given
 from forestall.sim.page import page, policy, verdict
 from forestall.sim.run import Service
 from forestall.sim.service import ServiceTerms
+from forestall.sim.traffic import MINUTE
 
 if TYPE_CHECKING:
     from forestall.cli.app import State
@@ -56,7 +57,12 @@ _FETCHED: Final = 8 * _DAY
 @click.option("--max", "most", type=click.IntRange(min=1), help="Replicas at most; twice what the peak needs.")
 @click.option("--objective", type=click.FloatRange(1, 100, min_open=True, max_open=True), help="In percent; 99.")
 @click.option("--last", callback=duration_option, metavar="DURATION", help="So much of the end is simulated.")
-@click.option("--interval", callback=duration_option, metavar="DURATION", help="From one cycle to the next; 30s.")
+@click.option(
+    "--interval",
+    callback=duration_option,
+    metavar="DURATION",
+    help="From one cycle to the next; 1m, as the traffic has a value a minute.",
+)
 @click.option("--html", "report", type=_NEW_FILE, callback=writable_option, help="Write the report here.")
 @click.option(
     "-o", "--output", "form", type=click.Choice(["json", "policy"]), help="For programs; or the policy alone."
@@ -85,7 +91,7 @@ def simulate(state: State, /, **chosen: Any) -> None:
 
 
 async def _simulate(state: State, chosen: dict[str, Any]) -> None:
-    interval = chosen["interval"] or 30.0
+    interval = chosen["interval"] or MINUTE
     own = None
     if chosen["files"]:
         own = given(objects.from_files(chosen["files"]), chosen["namespace"] or "default", interval)

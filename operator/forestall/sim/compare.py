@@ -73,7 +73,7 @@ async def compare(
     """Run them all. `own`: what the user has; `interval`: of the operator (s)."""
     nobody = await run([service], Fixed())
     hpa = await run([service], Hpa(np.array([target])))
-    tunings = [Tuning(headroom=headroom, objective=objective) for headroom in HEADROOMS]
+    tunings = [Tuning(headroom=headroom, objective=objective, lead=interval) for headroom in HEADROOMS]
     count = len(tunings)
     floors = await run(
         [service] * count,
