@@ -1,7 +1,6 @@
 """The life of a Remediation: intended in writing, guarded, approved, done once, verified, given back."""
 
 from forestall.actions import Outlook, verified
-from forestall.journal.brake import BrakedCluster
 from forestall.journal.history import overdue, reap
 from forestall.journal.journal import Brake, Guard, Journal
 from forestall.journal.ledger import draft_of
@@ -9,7 +8,6 @@ from forestall.journal.names import name_of
 
 __all__ = [
     "Brake",
-    "BrakedCluster",
     "Guard",
     "Journal",
     "Outlook",

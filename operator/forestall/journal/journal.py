@@ -89,7 +89,11 @@ class Journal:
         self._memory = Memory()
 
     async def open(self, intent: Intent) -> Remediation:
-        """Write `intent` down; see `Ledger.open`."""
+        """Write `intent` down in the objective's namespace; return the Remediation, also if it was written before.
+
+        Raises:
+            ClusterError: it is not known to be written down; the same call again is safe.
+        """
         return await self._ledger.open(intent)
 
     async def advance(self, remediation: Remediation, outlook: Outlook | None, guard: Guard, now: float) -> Remediation:

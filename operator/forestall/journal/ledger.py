@@ -19,11 +19,7 @@ class Ledger:
         self._cluster = cluster
 
     async def open(self, intent: Intent) -> Remediation:
-        """Write `intent` down in the objective's namespace; return the Remediation, also if it was written before.
-
-        Raises:
-            ClusterError: it is not known to be written down; the same call again is safe.
-        """
+        """See `Journal.open`."""
         body = draft_of(intent)
         try:
             return Remediation.read(await self._cluster.create(body))
