@@ -13,6 +13,8 @@ from forestall.engine import terms
 
 _FAR = 0.5
 """A value that has come no further than this share of its limit is far from it, forecast or not."""
+_OF_WORKLOAD = frozenset({"Scale", "Restart", "Rollback", "Job"})
+"""The actions whose target is the objective's."""
 
 
 def outlook(
@@ -47,7 +49,7 @@ def outlook(
         replicas_forecast=wanted.forecast,
         replicas_observed=wanted.observed,
         withdrawn=_withdrawn(slo, policy),
-        edited=_edited(remediation, policy) if policy else None,
+        edited=_edited(remediation, slo, policy) if slo and policy else None,
     )
 
 
@@ -63,8 +65,10 @@ def _withdrawn(slo: ServiceLevelObjective | None, policy: RemediationPolicy | No
     return None
 
 
-def _edited(remediation: Remediation, policy: RemediationPolicy) -> Hold | None:
-    intent, name = remediation.spec.intent, policy.name
+def _edited(remediation: Remediation, slo: ServiceLevelObjective, policy: RemediationPolicy) -> Hold | None:
+    intent, name, about = remediation.spec.intent, policy.name, slo.spec.target
+    if intent.action.name in _OF_WORKLOAD and (about.kind, about.name) != (intent.target.kind, intent.target.name):
+        return Hold("Withdrawn", f"objective {slo.name} is about {about.kind.lower()} {about.name} now")
     if intent.policy_generation == policy.metadata.generation:
         return None
     if not any(_allows(rung, intent.action) for rung in policy.spec.actions):

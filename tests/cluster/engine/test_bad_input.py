@@ -149,6 +149,19 @@ async def test_a_policy_that_goes_in_mid_action_raises_no_more_and_gives_back(wo
     assert (world.replicas, len(world.remediations)) == (2, 1)
 
 
+async def test_an_objective_that_is_pointed_elsewhere_in_mid_action_leaves_no_replicas_behind(world):
+    world.policy(actions=[BRIEFLY])
+    await world.cycle(2)
+    world.control.kubectl("create", "deployment", "basket", "--image=x", "--replicas=2", "-n", world.namespace)
+    world.apply("ServiceLevelObjective", "checkout", {**world.spec(), "target": {"name": "basket"}})
+    world.say("load", 390.0)
+    await world.cycle(3)
+    assert world.replicas == 6, "it is raised no more by what is known of another"
+    world.say("load", 10.0)
+    await world.until_ended()
+    assert world.replicas == 2
+
+
 @pytest.mark.parametrize(("most", "replicas"), [(10, 8), (7, 6)])
 async def test_a_bound_that_is_edited_in_mid_action_counts_where_it_is_lower(world, most, replicas):
     world.policy(actions=[BRIEFLY])

@@ -93,3 +93,12 @@ def test_who_only_tells_needs_no_approval_either_way(slo, make_policy, make_reme
     page = {"notify": {"channel": "pager"}}
     policy = edited(make_policy(mode="Approve", actions=[page]))
     assert outlook(make_remediation(action=page), slo, policy, [make_signal()], ready=3).edited is None
+
+
+def test_an_objective_that_is_about_another_workload_now_is_told(slo, make_policy, make_remediation, make_signal):
+    def edited(**target):
+        return outlook(make_remediation(**target), slo, make_policy(), [make_signal()], ready=3).edited
+
+    assert edited() is None
+    assert edited(name="basket").message == "objective checkout is about deployment checkout now"
+    assert edited(action={"cordon": {}}, kind="Node", name="n1", apiVersion="v1", namespace="") is None

@@ -50,7 +50,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
     ),
     "Withdrawn": Reason(
         "Its objective or its policy was deleted, suspended, set to Observe, or selects the objective no more; "
-        "or, before anything was done, the policy was changed and says something else about this action."
+        "or, before anything was done, one of them was changed and says something else by now."
     ),
     "NotHelped": Reason(
         "The risk did not fall within `verification.within`. What can be undone is undone.",
