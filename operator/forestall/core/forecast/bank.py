@@ -11,6 +11,7 @@ from forestall.core.forecast.combination import Hedge
 from forestall.core.forecast.conformal import ConformalLevels
 from forestall.core.forecast.experts import PathExpert, event_experts, path_experts
 from forestall.core.forecast.experts.long_trend import LongTrend
+from forestall.core.forecast.pending import ORIGINS_PER_HORIZON, Outlook, Pending
 from forestall.core.forecast.rates import EventRates
 from forestall.core.forecast.residuals import Residuals
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from forestall.core.forecast.frame import Floats, Frame
     from forestall.core.forecast.settings import ForecastSettings
 
-ORIGINS_PER_HORIZON: Final = 4
-"""Forecasts scored in each horizon: those in between would tell hardly more, as their windows overlap."""
 _MEMORY: Final = 50
 """Horizons that past errors and scores are discounted over."""
 _SITUATION: Final = 2  # among the event experts
@@ -47,112 +46,6 @@ class Censored(NamedTuple):
     row: int
     since: int
     until: int
-
-
-class Outlook(NamedTuple):
-    """The forecasts for some horizons made at one column."""
-
-    maximum: Floats
-    """Of each path expert, and last of all together: (experts + 1, horizons, rows)."""
-    lower: Floats
-    median: Floats
-    upper: Floats
-    """Median and bounds of the maximum: (horizons, rows)."""
-    probability: Floats
-    """That the limit is passed, by each expert, those for events after those for paths: (experts, horizons, rows)."""
-    awake: Floats
-    """How much each expert has to say about the case at hand, from 0 to 1: (experts, horizons, rows)."""
-    weight: Floats
-    """How much each is listened to: (experts, horizons, rows)."""
-    raw: Floats
-    """The probability combined: (horizons, rows)."""
-    chance: Floats
-    """The same, recalibrated."""
-    kinds: NDArray[np.uint8]
-    """The circumstances that the event experts see: (event experts, horizons, rows)."""
-
-    def at(self, place: int) -> Outlook:
-        """The forecasts for one of the horizons: the same without that axis."""
-        return Outlook._make(part[..., place, :] for part in self)
-
-
-class Pending:
-    """Forecasts for one horizon that wait for it to pass."""
-
-    def __init__(self, steps: int, paths: int, events: int, rows: int) -> None:
-        self.steps = steps
-        self.stride = max(1, steps // ORIGINS_PER_HORIZON)
-        self.share = self.stride / steps
-        """Horizons that one of them counts, so that forecasts whose windows overlap count as one."""
-        slots = steps // self.stride + 1
-        self._maximum = np.zeros((slots, paths + 1, rows), dtype=np.float32)
-        self._bounds = np.zeros((slots, 2, rows), dtype=np.float32)
-        self._probability = np.zeros((slots, paths + events, rows), dtype=np.float32)
-        self._awake = np.zeros((slots, paths + events, rows), dtype=np.float32)
-        self._chance = np.zeros((slots, rows), dtype=np.float32)
-        self._kinds = np.zeros((slots, events, rows), dtype=np.uint8)
-        self._open = np.zeros((slots, rows), dtype=np.bool_)
-        self._silent = np.zeros((slots, rows), dtype=np.bool_)
-        self._safe = np.zeros((slots, rows), dtype=np.bool_)
-
-    def state(self) -> list[NDArray[np.generic]]:
-        parts = (self._maximum, self._bounds, self._probability, self._awake, self._chance, self._kinds)
-        return [*parts, self._open, self._silent, self._safe]
-
-    def put(self, column: int, view: Outlook, made: NDArray[np.bool_], safe: NDArray[np.bool_]) -> None:
-        """Keep what was forecast at ``column``, where ``made``; ``safe``: the limit was not passed already."""
-        slot = self._slot(column)
-        self._maximum[slot], self._probability[slot], self._awake[slot] = view.maximum, view.probability, view.awake
-        self._bounds[slot, 0], self._bounds[slot, 1] = view.lower, view.upper
-        self._chance[slot], self._kinds[slot] = view.raw, view.kinds
-        self._open[slot], self._silent[slot], self._safe[slot] = made, made, safe
-
-    def passed(self, values: Floats) -> NDArray[np.intp] | None:
-        """For how many forecasts that wait ``values`` are the first above their upper bound: (rows,); None: for none.
-
-        It's told once.
-        """
-        passed = values > self._bounds[:, 1]
-        passed &= self._silent
-        if not passed.any():
-            return None
-        self._silent ^= passed
-        return np.asarray(passed.sum(axis=0))
-
-    def take(self, column: int) -> Matured:
-        """What was forecast at ``column``; it waits no longer."""
-        slot = self._slot(column)
-        made, told = self._open[slot].copy(), self._open[slot] & ~self._silent[slot]
-        self._open[slot] = self._silent[slot] = False
-        return Matured(
-            self._maximum[slot],
-            self._bounds[slot],
-            self._probability[slot],
-            self._awake[slot],
-            self._chance[slot],
-            self._kinds[slot].astype(np.intp),
-            made,
-            told,
-            self._safe[slot],
-        )
-
-    def _slot(self, column: int) -> int:
-        return column // self.stride % len(self._open)
-
-
-class Matured(NamedTuple):
-    """Forecasts whose horizon has passed: as in :class:`Outlook`."""
-
-    maximum: Floats
-    bounds: Floats
-    probability: Floats
-    awake: Floats
-    chance: Floats
-    kinds: NDArray[np.intp]
-    made: NDArray[np.bool_]
-    told: NDArray[np.bool_]
-    """Whether the upper bound was passed, as was told at once."""
-    safe: NDArray[np.bool_]
 
 
 class Bank:
