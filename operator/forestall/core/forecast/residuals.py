@@ -54,7 +54,8 @@ class Residuals:
         score = np.empty_like(errors)
         for expert, error in enumerate(errors):  # one at a time stays in the cache
             above = self._above[:, expert, horizon]
-            surprise = (error > threshold) - above
+            surprise = (error > threshold).astype(np.float32)  # a difference of unlike types takes twice as long
+            surprise -= above
             score[expert] = _WIDTHS @ np.square(surprise)
             surprise *= rate
             above += surprise
