@@ -11,7 +11,7 @@ import orjson
 from forestall.core.forecast import BreachForecaster, Limit
 from forestall.core.series import SeriesMatrix
 
-_STEP, _CAPACITY = 30.0, 720
+_STEP, _CAPACITY = 30.0, 3240  # as the operator keeps them
 _MINUTES = (30, 60, 180)
 
 

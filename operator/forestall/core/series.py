@@ -193,7 +193,7 @@ class SeriesMatrix:
         self._version[row] += 1
 
     def _grow(self) -> None:
-        more = self._last.size
+        more = max(_FIRST_ROWS, self._last.size // 4)  # doubling would leave up to half of a large matrix unused
         self._data = np.concatenate((self._data, np.full((self.capacity, more), np.nan, dtype=np.float32)), axis=1)
         self._last = np.concatenate((self._last, np.full(more, np.nan, dtype=np.float32)))
         self._seen = np.concatenate((self._seen, np.full(more, -np.inf)))

@@ -9,17 +9,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forestall.core.forecast import Abstention, BreachForecaster, ForecastTable, Limit
+from forestall.core.forecast import Abstention, BreachForecaster, ForecastSettings, ForecastTable, Limit
 from forestall.core.series import SeriesMatrix
 
 START, STEP = 1_700_000_000.0, 30.0
 HORIZONS = (5 * STEP, 12 * STEP, 30 * STEP)
+SETTINGS = ForecastSettings(periods=(40 * STEP, 604800.0))
+"""The shorter period is one that the series are longer than, so that its profile has its say."""
 
 
-def run(series: Mapping[Any, np.ndarray], limits: Mapping[Any, Limit]) -> ForecastTable:
+def run(
+    series: Mapping[Any, np.ndarray], limits: Mapping[Any, Limit], settings: ForecastSettings = SETTINGS
+) -> ForecastTable:
     """Feed the series point by point, as the engine does, and forecast at the end."""
     matrix = SeriesMatrix(STEP, 200)
-    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster = BreachForecaster(matrix, HORIZONS, settings)
     forecaster.set_limits(limits)
     now = START
     for index in range(max(len(values) for values in series.values())):
@@ -78,7 +82,7 @@ jumps = st.lists(st.tuples(st.integers(3, 35), st.floats(-3600, 3600)), min_size
 def test_clocks_that_jump_and_counters_that_reset_leave_forecasts_finite(turns, every, long_trend):
     counter = np.tile(np.arange(float(every)) * 1e6, 80 // every + 1)[:80]
     matrix = SeriesMatrix(STEP, 200)
-    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster = BreachForecaster(matrix, HORIZONS, SETTINGS)
     forecaster.set_limits({"a": Limit(every * 0.9e6, long_trend=long_trend)})
     now = START
     jump = {sum(steps for steps, _ in turns[: index + 1]): seconds for index, (steps, seconds) in enumerate(turns)}
@@ -134,7 +138,7 @@ def test_a_limit_below_mirrors_a_limit_above(seed):
 @given(st.integers(0, 999))
 def test_the_probability_does_not_rise_with_the_limit(seed):
     matrix = SeriesMatrix(STEP, 200)
-    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster = BreachForecaster(matrix, HORIZONS, SETTINGS)
     series = {number: wave(seed + number) for number in range(20)}
     forecaster.set_limits(dict.fromkeys(series, Limit(2.0)))
     for number, values in series.items():
@@ -167,7 +171,7 @@ def test_what_is_learned_from_a_backfill_equals_what_is_learned_point_by_point()
     limits = {key: Limit(2.0) for key in values}
     live = run(values, limits)
     matrix = SeriesMatrix(STEP, 200)
-    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster = BreachForecaster(matrix, HORIZONS, SETTINGS)
     forecaster.set_limits(limits)
     times = START + STEP * np.arange(120)
     for key, points in values.items():
@@ -183,7 +187,7 @@ def test_a_series_that_joins_later_is_learned_from_its_past_without_touching_oth
     limits = {"a": Limit(2.0), "b": Limit(2.0)}
     both = run({"a": first, "b": second}, limits)
     matrix = SeriesMatrix(STEP, 200)
-    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster = BreachForecaster(matrix, HORIZONS, SETTINGS)
     forecaster.set_limits(limits)
     times = START + STEP * np.arange(120)
     for index, now in enumerate(times[:100]):
@@ -251,8 +255,9 @@ def test_a_limit_that_is_passed_already_is_certain_and_now():
 def test_a_steady_rise_is_seen_coming_and_timed():
     random = np.random.default_rng(0)
     values = np.arange(120.0) + random.normal(0, 1, 120)
-    near = run({"a": values}, {"a": Limit(119 + 12)}).at("a")
-    far = run({"a": values}, {"a": Limit(119 + 100)}).at("a")
+    # What rises only is no case for a profile.
+    near = run({"a": values}, {"a": Limit(119 + 12)}, ForecastSettings()).at("a")
+    far = run({"a": values}, {"a": Limit(119 + 100)}, ForecastSettings()).at("a")
     assert near.probability[2] > 0.9
     assert near.time_to_breach == pytest.approx(12 * STEP, rel=0.4)
     assert max(far.probability) < 0.1
@@ -307,7 +312,7 @@ def test_breaches_that_no_path_leads_to_are_expected_as_often_as_they_came():
 def test_windows_that_an_action_changed_are_not_scored():
     values = np.concatenate((np.linspace(0, 10, 100), np.zeros(60)))
     matrix = SeriesMatrix(STEP, 200)
-    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster = BreachForecaster(matrix, HORIZONS, SETTINGS)
     forecaster.set_limits({"a": Limit(20)})
     times = START + STEP * np.arange(len(values))
     for now, value in zip(times, values, strict=True):
@@ -327,7 +332,7 @@ def widths_around_a_spike(*, censored: bool) -> list[float]:
     values = np.random.default_rng(0).normal(0, 1, 190)
     values[175] = 30.0
     matrix = SeriesMatrix(STEP, 200)
-    forecaster = BreachForecaster(matrix, HORIZONS)
+    forecaster = BreachForecaster(matrix, HORIZONS, SETTINGS)
     forecaster.set_limits({"a": Limit(100.0)})
     widths = []
     for index, value in enumerate(values):
