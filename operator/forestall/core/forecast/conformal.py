@@ -2,7 +2,7 @@
 
 The levels of the tails integrate what was missed (Gibbs & Candès, Adaptive conformal inference under distribution
 shift, 2021). That is right in the long run, but misses come in clusters: so the bounds are moved out as well, the
-further the more was missed of late, without end where as much was missed as must not be, as the integrator of a
+further the more was missed of late, and steeply towards a share that must not be reached, as the integrator of a
 conformal PID controller does when it saturates (Angelopoulos, Candès & Tibshirani, Conformal PID control for time
 series prediction, 2023). An upper bound is known to be missed as soon as it is passed, long before the horizon ends.
 """
@@ -25,6 +25,7 @@ _OF_LATE: Final = 8
 """Horizons that misses of late are discounted over: a day, for one of three hours."""
 _INTOLERABLE: Final = np.float32(2.5)  # times the misses that are promised
 _GAIN, _FURTHEST = np.float32(0.7), np.float32(3)
+"""How far bounds are moved out, as a share of the way from the median to the rarest errors that are remembered."""
 
 
 class ConformalLevels:
