@@ -265,7 +265,7 @@ class Bank:
     def _lent(self, horizons: slice, source: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
         """The steps from shorter horizons up to those that take their errors, and who goes them: (horizons, rows)."""
         own = np.arange(horizons.start, horizons.stop)[:, None]
-        if not np.array_equal(source, np.broadcast_to(own, source.shape)):
+        if (source != own).any():
             for place in range(1, horizons.stop):
                 yield place, (source < place) & (place <= own)
 

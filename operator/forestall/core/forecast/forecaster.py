@@ -280,6 +280,8 @@ def _time_to_breach(
     for place, share in enumerate((0.5, tail, 1 - tail)):
         after = (chance < share).sum(axis=1)
         row = np.flatnonzero(after < len(time))
+        if not row.size:
+            continue
         end = after[row]
         start = np.maximum(end - 1, 0)
         rise = chance[row, end] - chance[row, start]

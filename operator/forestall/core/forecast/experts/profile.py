@@ -69,7 +69,7 @@ class Profile:
         if periods < 1 or period <= longest or not self._watched.any():
             return highest
         past = [frame.window(self._recent + longest, number * period - longest) for number in range(1, periods + 1)]
-        usual = past[0] if periods == 1 else _median(np.stack(past))
+        usual = past[0] if periods == 1 else _median(past)
         unusual = _mean(frame.window(self._recent) - usual[: self._recent])
         path = usual[self._recent :] + unusual * self._fade
         unknown = np.empty(highest.shape, dtype=np.bool_)
@@ -94,8 +94,11 @@ def _mean(values: Floats) -> Floats:
     return np.where(count > 0, mean, np.float32(np.nan)).astype(np.float32)
 
 
-def _median(values: Floats) -> Floats:
-    """Of the first axis, gaps left out; NaN where there is nothing."""
+def _median(past: Sequence[Floats]) -> Floats:
+    """Of two or more arrays of one shape, gaps left out; NaN where there is nothing."""
+    if len(past) == 2:
+        return np.asarray((np.fmin(*past) + np.fmax(*past)) / 2)
+    values = np.stack(past)
     ordered = np.sort(values, axis=0)  # gaps come last
     last = np.maximum(np.isfinite(values).sum(axis=0) - 1, 0)[None]
     low, high = np.take_along_axis(ordered, last // 2, axis=0), np.take_along_axis(ordered, (last + 1) // 2, axis=0)

@@ -32,8 +32,9 @@ class BlockMeans:
     def observe(self, frame: Frame) -> None:
         mean = self._means[frame.column // self._block % len(self._means)]
         if frame.column % self._block == 0:
-            mean[:] = np.nan
-            self._points[:] = 0
+            mean[:] = np.where(frame.fresh, frame.last, np.float32(np.nan))
+            self._points[:] = frame.fresh
+            return
         self._points += frame.fresh
         before = np.where(self._points > 1, mean, frame.last)
         np.copyto(mean, before + (frame.last - before) / np.maximum(self._points, 1), where=frame.fresh)
