@@ -35,6 +35,7 @@ from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.sweep import Sweep
 from forestall.engine.targets import Found, Targets
+from forestall.engine.together import together
 from forestall.engine.traffic import PastTraffic
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable
@@ -159,11 +160,9 @@ class Engine:
             found[uid] = replace(each, episode=self._episode(each, scene.policies[uid], now))
         scene = replace(scene, at_risk_since=_since(found.values()))
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
-        results = await asyncio.gather(
-            *(
-                self._one(scene, each, missing.get(uid), _name(found, culprit(uid, edges, at_risk)), now)
-                for uid, each in found.items()
-            )
+        results = await together(
+            self._one(scene, each, missing.get(uid), _name(found, culprit(uid, edges, at_risk)), now)
+            for uid, each in found.items()
         )
         settled = dict(zip(found, results, strict=True))
         self._decider.forget(found.keys())
@@ -235,7 +234,7 @@ class Engine:
     async def _advance(self, scene: Scene, found: Mapping[str, Findings], now: float) -> list[tuple[str, str]]:
         """Drive every remediation under way as far as it goes now; return action and phase of those that ended."""
         live = [one for one in self._registry.all(Remediation) if not one.ended]
-        after = await asyncio.gather(*(self._drive(scene, one, found, now) for one in live))
+        after = await together(self._drive(scene, one, found, now) for one in live)
         return [(one.spec.intent.action.name, one.status.phase) for one in after if one and one.ended]
 
     async def _reap(self, scene: Scene, now: float) -> None:

@@ -4,7 +4,6 @@ That they were told is written down in the Remediation that it is about, after i
 told again, by the same id, but never not at all.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -17,6 +16,7 @@ from forestall.api.meta import Condition, condition
 from forestall.api.times import stamp
 from forestall.engine import terms
 from forestall.engine.report import Findings
+from forestall.engine.together import together
 from forestall.errors import ClusterError, NotSent
 from forestall.journal import Journal
 from forestall.ports import Notice, Notifier
@@ -47,7 +47,7 @@ class Herald:
         ][:MOST]
         ids = {notice.id for _, notice, _ in news}
         self._sent = {key for key in self._sent if key[0] in ids}
-        await asyncio.gather(*(self._spread(one, notice, channels, now) for one, notice, channels in news))
+        await together(self._spread(one, notice, channels, now) for one, notice, channels in news)
 
     def _topics(self, found: Iterable[Findings]) -> list[tuple[Remediation, str]]:
         """Return what there is to tell, and about which Remediation."""
@@ -78,7 +78,7 @@ class Herald:
     async def _spread(self, one: Remediation, notice: Notice, channels: Sequence[str], now: float) -> None:
         """Send to every channel that has not got it, and write down when all have."""
         left = [each for each in channels if (notice.id, each) not in self._sent]
-        done = await asyncio.gather(*(self._send(each, notice) for each in left))
+        done = await together(self._send(each, notice) for each in left)
         if not all(done):
             return
         told = Condition(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.engine.questions import Questions, Watched
+from forestall.engine.together import together
 from forestall.ports import Answer, Metrics, Query, QueryFailure
 
 Labels = tuple[tuple[str, str], ...]
@@ -69,7 +70,7 @@ class Observer:
             by_source[asked.source] += [each.query for each in asked.watched]
             by_source[asked.source] += [asked.long, *([asked.whole] if due[uid] else [])]
         answers: dict[Hashable, Answer | QueryFailure] = {}
-        for some in await asyncio.gather(*(self._metrics.instant(s, q, at) for s, q in by_source.items())):
+        for some in await together(self._metrics.instant(s, q, at) for s, q in by_source.items()):
             answers |= some
 
         readings, ratios = {}, {}
@@ -103,7 +104,7 @@ class Observer:
         for asked in questions.values():
             by_source[asked.source] += [each for each in asked.watched if each.query not in self._known]
         until = asyncio.get_running_loop().time() + seconds
-        waiting = await asyncio.gather(*(self._catch_up(source, some, at, until) for source, some in by_source.items()))
+        waiting = await together(self._catch_up(source, some, at, until) for source, some in by_source.items())
         return sum(waiting)
 
     async def _catch_up(self, source: str, watched: Sequence[Watched], at: float, until: float) -> int:

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, TypeVar
 
 import structlog
@@ -34,6 +35,7 @@ from forestall.core.risk import State
 from forestall.engine.outbox import Outbox
 from forestall.engine.report import Findings, cause_of, settle, status_of, weight
 from forestall.engine.settings import Settings
+from forestall.engine.together import together
 from forestall.errors import ClusterError, Conflict, NotFound
 from forestall.journal.lockouts import locking
 from forestall.ports import Cluster, Event
@@ -65,6 +67,15 @@ _Standing = RemediationPolicyStatus | MetricSourceStatus | GuardrailStatus | Pau
 """The statuses that have `observedGeneration` and `conditions` alike."""
 
 _ENDANGERED = (State.AT_RISK, State.BREACHED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """The status of anything but an objective, as it was and as it is."""
+
+    resource: Resource
+    before: _Standing
+    status: _Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +111,19 @@ class Publisher:
         in_namespace: dict[str, list[Findings]] = defaultdict(list)
         for each in found.values():
             in_namespace[each.slo.namespace].append(each)
-        await asyncio.gather(
-            *(self._objective(change, now) for change in self._changes(found.values(), now)),
-            *(self._policy(policy, in_namespace[policy.namespace], done[policy.uid], now) for policy in policies),
-            *(self._source(source, found, now) for source in self._registry.all(MetricSource)),
-            *(self._guardrail(guardrail, now) for guardrail in self._registry.all(Guardrail)),
-            *(self._channel(channel, now) for channel in self._registry.all(NotificationChannel)),
-            *(self._pause(pause, now) for pause in self._registry.all(Pause)),
-            *(self._invalid(one, now) for one in self._registry.invalid()),
+        standings = chain(
+            (self._policy(policy, in_namespace[policy.namespace], done[policy.uid], now) for policy in policies),
+            (self._source(source, found, now) for source in self._registry.all(MetricSource)),
+            (self._guardrail(guardrail, now) for guardrail in self._registry.all(Guardrail)),
+            (self._channel(channel, now) for channel in self._registry.all(NotificationChannel)),
+            (self._pause(pause, now) for pause in self._registry.all(Pause)),
+        )
+        await together(
+            chain(
+                (self._objective(change, now) for change in self._changes(found.values(), now)),
+                (self._changed(each, now) for each in standings if each.status != each.before),
+                (self._invalid(one, now) for one in self._registry.invalid()),
+            )
         )
 
     async def write(self, found: Findings, now: float) -> None:
@@ -177,9 +193,9 @@ class Publisher:
                 reason = one.reason if one.verdict == "Hold" else one.verdict
                 await self._record(Event(about, kind, reason, f"{one.policy}: {one.message}", one.action))
 
-    async def _policy(
+    def _policy(
         self, policy: RemediationPolicy, found: Sequence[Findings], done: Sequence[Remediation], now: float
-    ) -> None:
+    ) -> _Settled:
         selected = sum(policy.spec.objectives.matches(each.slo.metadata.labels) for each in found)
         active = sum(not one.ended for one in done)
         ready = (
@@ -188,7 +204,7 @@ class Publisher:
             else _ready("False", "SelectsNothing", "no objective in this namespace has the labels of spec.objectives")
         )
         locked = self._locked(policy, found, done)
-        await self._settle(policy, policy.status, [ready, locked], now, objectives=selected, active=active)
+        return self._settle(policy, policy.status, [ready, locked], now, objectives=selected, active=active)
 
     def _locked(self, policy: RemediationPolicy, found: Iterable[Findings], done: Iterable[Remediation]) -> Condition:
         """Return whether a person must look before it acts again for some objective."""
@@ -204,7 +220,7 @@ class Publisher:
         words = f"its last remediation for {', '.join(sorted(names))} did not help, and nobody has looked at it since"
         return Condition(type="Locked", status="True", reason="Locked", message=words)
 
-    async def _source(self, source: MetricSource, found: Mapping[str, Findings], now: float) -> None:
+    def _source(self, source: MetricSource, found: Mapping[str, Findings], now: float) -> _Settled:
         users = [each for each in found.values() if each.slo.spec.source == source.name]
         problems = [
             reading.problem
@@ -218,20 +234,20 @@ class Publisher:
             ready = _ready("False", problems[0].reason, problems[0].message)
         else:
             ready = _ready("True", "Answering", "the source answers")
-        await self._settle(source, source.status, [ready], now, objectives=len(users))
+        return self._settle(source, source.status, [ready], now, objectives=len(users))
 
-    async def _guardrail(self, guardrail: Guardrail, now: float) -> None:
+    def _guardrail(self, guardrail: Guardrail, now: float) -> _Settled:
         ready = _ready("True", "InForce", "every action is held against it")
-        await self._settle(guardrail, guardrail.status, [ready], now)
+        return self._settle(guardrail, guardrail.status, [ready], now)
 
-    async def _pause(self, pause: Pause, now: float) -> None:
+    def _pause(self, pause: Pause, now: float) -> _Settled:
         if lasts(pause.spec.until, now):
             ready = _ready("True", "InForce", f"nothing is changed for {pause.scope}")
         else:
             ready = _ready("False", "Expired", f"it ended by itself at {pause.spec.until}; it can be deleted")
-        await self._settle(pause, pause.status, [ready], now)
+        return self._settle(pause, pause.status, [ready], now)
 
-    async def _channel(self, channel: NotificationChannel, now: float) -> None:
+    def _channel(self, channel: NotificationChannel, now: float) -> _Settled:
         trouble = self._outbox.trouble(channel.name)
         if trouble is not None:
             ready = _ready("False", trouble.reason, str(trouble))
@@ -240,21 +256,19 @@ class Publisher:
         else:
             known = condition(self._before(channel.uid, channel.status).conditions, "Ready")
             ready = known or _ready("Unknown", "NotUsed", "nothing has been sent by it")
-        await self._settle(channel, channel.status, [ready], now)
+        return self._settle(channel, channel.status, [ready], now)
 
-    async def _settle(
+    def _settle(
         self, resource: Resource, read: _Standing, conditions: list[Condition], now: float, **more: int
-    ) -> None:
-        """Write the status of anything but an objective, where it is not what it was."""
+    ) -> _Settled:
         before = self._before(resource.uid, read)
         generation = resource.metadata.generation
         settled = settle(before.conditions, conditions, generation, now)
         update = {"observed_generation": generation, "conditions": settled, **more}
-        await self._changed(resource, before, before.model_copy(update=update), now)
+        return _Settled(resource, before, before.model_copy(update=update))
 
-    async def _changed(self, resource: Resource, before: Model, status: Model, now: float) -> None:
-        if status == before:
-            return
+    async def _changed(self, settled: _Settled, now: float) -> None:
+        resource, status = settled.resource, settled.status
         async with self._limit:
             try:
                 await self._put(ObjectRef.to(resource), status.dump(), resource.metadata.resource_version)

@@ -79,8 +79,13 @@ def settle(before: Iterable[Condition], now_true: Iterable[Condition], generatio
     result = []
     for each in now_true:
         old = condition(known, each.type)
-        same = old is not None and old.status == each.status and old.last_transition_time is not None
-        since = old.last_transition_time if old is not None and same else stamp(now)
+        if old is None or old.status != each.status or old.last_transition_time is None:
+            since = stamp(now)
+        elif (old.reason, old.message, old.observed_generation) == (each.reason, each.message, generation):
+            result.append(old)  # as mostly: a copy takes its time
+            continue
+        else:
+            since = old.last_transition_time
         update = {"last_transition_time": since, "observed_generation": generation}
         result.append(each.model_copy(update=update))
     return result

@@ -11,6 +11,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.plan import Target
 from forestall.engine.report import Problem
+from forestall.engine.together import together
 from forestall.engine.workload import Workload, workload_of
 from forestall.errors import ClusterError, Forbidden, NotFound
 from forestall.ports import Cluster
@@ -50,7 +51,7 @@ class Targets:
         present = {slo.uid: slo for slo in objectives}
         self._checked = {uid: known for uid, known in self._checked.items() if uid in present}
         due = sorted((slo for slo in present.values() if self._due(slo, now)), key=self._looked_at)
-        await asyncio.gather(*(self._look(slo, now) for slo in due[:_AT_ONCE]))
+        await together(self._look(slo, now) for slo in due[:_AT_ONCE])
         return {uid: problem for uid, (_, _, problem) in self._checked.items() if problem is not None}
 
     async def read(self, slo: ServiceLevelObjective, *, with_scale: bool) -> Found | Problem:

@@ -33,6 +33,8 @@ class Behavior:
 
     def __init__(self, up: Rules = UP, down: Rules = DOWN) -> None:
         self._up, self._down = up, down
+        policies = (up.percent, up.pods, down.percent, down.pods)
+        self._longest = max((policy[1] for policy in policies if policy), default=0.0)
         self._recommended: list[tuple[float, Ints]] = []
         self._changes: list[tuple[float, Ints]] = []
 
@@ -43,8 +45,8 @@ class Behavior:
         longest = max(self._up.window, self._down.window)
         self._recommended = [(at, each) for at, each in self._recommended if at > now - longest]
         self._recommended.append((now, bounded))
-        low = np.minimum.reduce(_within(self._recommended, now, self._up.window, bounded))
-        high = np.maximum.reduce(_within(self._recommended, now, self._down.window, bounded))
+        low = np.minimum.reduce(self._within(self._up.window, now)) if self._up.window else bounded
+        high = np.maximum.reduce(self._within(self._down.window, now)) if self._down.window else bounded
         wanted = np.minimum(np.maximum(current, low), high)
         wanted = np.minimum(wanted, self._ceiling(current, now))
         wanted = np.maximum(wanted, np.minimum(self._bottom(current, now), current))
@@ -53,6 +55,9 @@ class Behavior:
         wanted = np.minimum(np.maximum(wanted, seen.scales.least), seen.scales.most)
         self._note(wanted - current, now)
         return wanted
+
+    def _within(self, window: float, now: float) -> list[Ints]:
+        return [each for at, each in self._recommended if at > now - window]
 
     def _ceiling(self, current: Ints, now: float) -> Ints:
         limits: list[Floats] = []
@@ -87,12 +92,6 @@ class Behavior:
         return np.asarray(np.maximum(changes if up else -changes, 0).sum(axis=0))
 
     def _note(self, change: Ints, now: float) -> None:
-        policies = (self._up.percent, self._up.pods, self._down.percent, self._down.pods)
-        longest = max((period for policy in policies if policy for period in policy[1:]), default=0.0)
-        self._changes = [(at, each) for at, each in self._changes if at > now - longest]
+        self._changes = [(at, each) for at, each in self._changes if at > now - self._longest]
         if change.any():
             self._changes.append((now, change))
-
-
-def _within(recommended: list[tuple[float, Ints]], now: float, window: float, newest: Ints) -> list[Ints]:
-    return [newest, *(each for at, each in recommended if at > now - window)]
