@@ -26,6 +26,7 @@ from forestall.errors import ClusterError
 
 LONGEST_S = 8.0
 """Within so many seconds after the beginning the others write: most of a life of the sped-up clock."""
+MORE = 7
 CONTROLLER_S = 60.0
 """The controller looks at a new autoscaler after 15 s at the latest."""
 _APPLY = "application/apply-patch+yaml"
@@ -61,17 +62,17 @@ class Others:
         await self._patch(name, head | {"spec": {field: 3}}, _APPLY, {"fieldManager": "flux", "force": "true"})
 
     async def autoscaler(self, name: str) -> None:
-        """Make an autoscaler that allows no fewer replicas than ever were wanted, and wait until it has acted."""
+        """Make an autoscaler that wants more replicas than the operator ever sets, and wait until it has acted."""
         await asyncio.sleep(self._dice.uniform(0, LONGEST_S))
         body = autoscaler(name)
-        body["spec"]["minReplicas"] = 6
+        body["spec"]["minReplicas"] = MORE
         version, _, plural, _ = _PATHS["scale-floor"]
         await self._api.request("POST", f"/apis/{version}/namespaces/{self._namespace}/{plural}", body=body)
         await until(partial(self._scaled, name), CONTROLLER_S, f"the autoscaler of {name} acts")
 
     async def _scaled(self, name: str) -> bool:
         found = await self._api.request("GET", f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{name}")
-        if found["spec"]["replicas"] == 6 and taken_over(found, ("spec", "replicas")):
+        if found["spec"]["replicas"] == MORE and taken_over(found, ("spec", "replicas")):
             self.written[name] = int(found["metadata"]["resourceVersion"])
         return name in self.written
 
