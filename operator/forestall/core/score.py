@@ -139,9 +139,14 @@ def tally(done: Whole, horizon: Whole, events: Whole, breached: Flags) -> Tally:
 
 def best_threshold(tallies: Sequence[Tally], weeks: float, most: float) -> int | None:
     """Return which of `tallies`, one for each of `THRESHOLDS`, has the best recall at no more than `most` false
-    actions a week; of equals the highest threshold. None where none keeps to that."""
-    allowed = [n for n, each in enumerate(tallies) if each.false.size <= most * weeks]
-    return max(allowed, key=lambda n: (tallies[n].lead.size, n), default=None)
+    actions a week; of equals the one with fewer of these, then the longer lead (median), then the higher threshold.
+    None where none keeps to that."""
+
+    def worth(n: int) -> tuple[float, ...]:
+        lead, false = tallies[n].lead, tallies[n].false
+        return lead.size, -false.size, float(np.median(lead)) if lead.size else 0.0, n
+
+    return max((n for n, each in enumerate(tallies) if each.false.size <= most * weeks), key=worth, default=None)
 
 
 def brier(said: Floats, came: Flags) -> float:

@@ -108,12 +108,15 @@ def test_every_action_comes_to_one_end_and_no_lead_is_longer_than_the_horizon(br
 
 
 def test_the_best_threshold_keeps_to_the_budget():
-    def one(caught, false):
-        return replace(score.NOTHING, events=4, lead=np.ones(caught), true=np.arange(caught), false=np.arange(false))
+    def one(caught, false, lead=1.0):
+        leads = np.full(caught, lead)
+        return replace(score.NOTHING, events=4, lead=leads, true=np.arange(caught), false=np.arange(false))
 
-    tallies = [one(4, 9), one(3, 2), one(3, 1), one(1, 0)]
+    tallies = [one(4, 9), one(3, 2, 9.0), one(3, 1), one(1, 0)]
     assert score.best_threshold(tallies, weeks=1, most=9) == 0
-    assert score.best_threshold(tallies, weeks=1, most=2) == 2  # of equals the highest
+    assert score.best_threshold(tallies, weeks=1, most=2) == 2  # of equals the one with fewer false actions
+    assert score.best_threshold([one(3, 1, 5.0), one(3, 1, 7.0), one(3, 1)], weeks=1, most=2) == 1  # the longest lead
+    assert score.best_threshold([one(3, 1), one(3, 1)], weeks=1, most=2) == 1  # and else the highest
     assert score.best_threshold(tallies, weeks=1, most=0) == 3
     assert score.best_threshold(tallies[:1], weeks=1, most=1) is None
     assert score.best_threshold(tallies[:1], weeks=9, most=1) == 0
