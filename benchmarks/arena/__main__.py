@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arena import contest, leaks, table, traces
+from benchmarks.arena import contest, leaks, nodes, table, traces
 from benchmarks.arena.contest import Point
 from benchmarks.arena.fronts import front, write
 
@@ -51,9 +51,10 @@ def main() -> None:
         content = {"interval": chosen.interval, "points": [asdict(one) for one in points], "results": results}
         chosen.output.write_text(json.dumps(content, indent=1) + "\n")
     if not chosen.traffic:
-        scores = leaks.contest(chosen.interval)
-        print("\n" + "\n".join(leaks.lines(scores)))
-        chosen.output.with_name("leaks.json").write_text(json.dumps(leaks.data(scores), indent=1) + "\n")
+        restarts, cordons = leaks.contest(chosen.interval), nodes.contest(chosen.interval)
+        print("\n" + "\n".join([*leaks.lines(restarts), "", *nodes.lines(cordons)]))
+        chosen.output.with_name("leaks.json").write_text(json.dumps(leaks.data(restarts), indent=1) + "\n")
+        chosen.output.with_name("nodes.json").write_text(json.dumps(nodes.data(cordons), indent=1) + "\n")
     print(f"\n{time.monotonic() - started:.0f} s; written to {chosen.output}, drawn beside it")
 
 

@@ -15,7 +15,7 @@ from forestall.sim.state import State
 
 Floats = NDArray[np.float64]
 
-LOAD, LOAD_PER_REPLICA, MEMORY = "load", "load-per-replica", "memory"
+LOAD, LOAD_PER_REPLICA, MEMORY, DISK = "load", "load-per-replica", "memory", "disk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Meaning:
 
     service: int
     what: str
-    """LOAD (requests a second in all), LOAD_PER_REPLICA, MEMORY (each pod's share of its limit), SLI, LONG or WHOLE."""
+    """LOAD (requests a second in all), LOAD_PER_REPLICA, MEMORY (each pod's share of its limit), DISK (each node's that
+    is used), SLI, LONG or WHOLE."""
     factor: float = 1.0
     """The indicator's unit in that of the model."""
     per: str | None = None
@@ -81,11 +82,11 @@ class ModelMetrics:
         meaning = self._meanings.get(query.key)
         if meaning is None:
             return Answer((), None)
-        if meaning.what == MEMORY:
-            label = meaning.per or "pod"
-            full = self._state.fleet.memory(meaning.service)
+        if meaning.what in (MEMORY, DISK):
+            fleet, service = self._state.fleet, meaning.service
+            full = fleet.memory(service) if meaning.what == MEMORY else fleet.nodes.disks(service, fleet.now)
             if meaning.per:
-                samples = [Sample(((label, name),), meaning.factor * value) for name, value in full.items()]
+                samples = [Sample(((meaning.per, name),), meaning.factor * value) for name, value in full.items()]
             else:
                 samples = [Sample((), meaning.factor * max(full.values(), default=0.0))]
             return Answer(tuple(samples), at)

@@ -131,8 +131,13 @@ def assemble(
         MetricSource.KIND,
         {"metadata": {"name": SOURCE}, "spec": {"url": "http://model", "staleAfter": stale}},
     )
-    # Services side by side are no cluster: that they come at risk together is no storm.
-    rules = {"allow": [{"actions": ["Scale", "Restart"]}], "storm": {"objectives": 1_000_000, "share": 1.0}}
+    # Services side by side are no cluster: that they come at risk together is no storm,
+    # and each may have a node cordoned.
+    rules = {
+        "allow": [{"actions": ["Scale", "Restart", "Cordon"]}],
+        "nodes": {"maxCordonedPercent": 100},
+        "storm": {"objectives": 1_000_000, "share": 1.0},
+    }
     _put(registry, Guardrail.KIND, {"metadata": {"name": "model"}, "spec": rules})
     return Setup(registry, meanings, places, WINDOW, interval, autoscalers)
 

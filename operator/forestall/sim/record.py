@@ -10,7 +10,7 @@ from forestall.sim.service import Step
 
 Floats = NDArray[np.float64]
 
-_KEPT: Final = ("arrived", "good", "replicas", "ready", "busy", "memory", "crashes")
+_KEPT: Final = ("arrived", "good", "replicas", "ready", "busy", "memory", "crashes", "failed")
 
 
 @dataclass(slots=True)
@@ -28,6 +28,7 @@ class Record:
     busy: Floats = field(init=False)
     memory: Floats = field(init=False)
     crashes: Floats = field(init=False)
+    failed: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         for name in _KEPT:

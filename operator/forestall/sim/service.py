@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestall.errors import InvalidInput
+from forestall.sim.nodes import Nodes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -44,9 +45,9 @@ class ServiceTerms:
     leak: float = 0.0
     """The share of the memory limit that is lost with each request."""
     restart: float = 60.0
-    """From a crash to serving again."""
+    """From a crash, or a start that failed, to serving again."""
     nodes: int = 0
-    """How many nodes the replicas are spread over; 0: they are not modelled."""
+    """How many nodes of its own the replicas are spread over; 0: they are not modelled."""
 
     def __post_init__(self) -> None:
         for name in ("capacity", "patience", "queue"):
@@ -80,12 +81,23 @@ class Step:
     """The fullest replica's share of its memory limit."""
     crashes: Floats
     """Replicas that ran out of memory."""
+    failed: Floats
+    """Replicas that could not start as their node's disk was full; each counts once, however often it tries."""
 
 
 class Fleet:
     """The state of some services. Deterministic: nothing in it is by chance."""
 
-    def __init__(self, terms: Sequence[ServiceTerms], replicas: Sequence[int] | Ints, step: float, most: int) -> None:
+    def __init__(
+        self,
+        terms: Sequence[ServiceTerms],
+        replicas: Sequence[int] | Ints,
+        step: float,
+        most: int,
+        disks: Sequence[Floats | None] = (),
+    ) -> None:
+        """`step`: its length (s); `most`: replicas of any service; `disks`: those of its nodes, as `Nodes` has them."""
+
         def column(name: str) -> Floats:
             return np.array([getattr(one, name) for one in terms], dtype=np.float64)
 
@@ -94,7 +106,7 @@ class Fleet:
         self._cold, self._patience, self._limit = column("cold_share"), column("patience"), column("queue")
         self._leak, self._restart = column("leak"), column("restart")
         self._base, self._work = column("base"), column("work")
-        self._nodes = column("nodes").astype(np.int64)
+        self.nodes = Nodes([one.nodes for one in terms], disks, most)
         self._fills = bool((self._leak + self._base + self._work).any())
         self._warms = bool(self._warm.any())
         self.replicas: Ints = np.clip(np.asarray(replicas, dtype=np.int64), 0, most)
@@ -102,6 +114,7 @@ class Fleet:
         self._there = self._place < self.replicas[:, None]
         self._ready_at = np.where(self._there, -np.inf, np.inf)
         self._leaked, self._born = np.zeros((len(terms), most)), np.zeros((len(terms), most), dtype=np.int64)
+        self._failed = np.zeros((len(terms), most), dtype=np.bool_)
         self._busy = np.zeros(len(terms))
         self._queued = np.zeros(len(terms))
         self._surge = np.zeros(len(terms))
@@ -135,7 +148,10 @@ class Fleet:
         self._ready_at[removed] = np.inf
         self._leaked[added] = 0.0
         self._born[added] += 1
+        self._failed[added] = False
         self.replicas, self._there = wanted, there
+        if self.nodes.fill:
+            self.nodes.place(added, there)
 
     def roll_out(self, service: int) -> None:
         """Replace the replicas of one service: a quarter at a time, and none before its successor serves."""
@@ -151,8 +167,8 @@ class Fleet:
 
     def fail_node(self, service: int, node: int) -> None:
         """Let a node die: its replicas serve again when they have been given up and started elsewhere."""
-        if self._nodes[service]:
-            hit = self._there[service] & (self._place % self._nodes[service] == node)
+        if self.nodes.counts[service]:
+            hit = self._there[service] & (self.nodes.host[service] == node)
             self._ready_at[service, hit] = self.now + EVICTION + self._start[service]
             self._leaked[service, hit] = 0.0
             self._born[service, hit] += 1
@@ -182,8 +198,9 @@ class Fleet:
         busy = self._busy = np.minimum(np.divide(served, most, out=np.zeros_like(most), where=most > 0), 1.0)
         crashes, peak = self._fill(served, ready) if self._fills else (np.zeros_like(ready), np.zeros_like(ready))
         self.now += self.step_s
+        failed = self._refuse() if self.nodes.fill else np.zeros_like(ready)
         replicas = self.replicas + self._surge
-        return Step(arrived, good, served, shed, queued, replicas, ready, busy, peak, crashes)
+        return Step(arrived, good, served, shed, queued, replicas, ready, busy, peak, crashes, failed)
 
     def _warmth(self) -> Floats:
         serving = self._serving()
@@ -204,6 +221,17 @@ class Fleet:
             self._ready_at[full] = back[full]
             self._known = None
         return crashes, np.where(self._there, self._memory(), 0.0).max(axis=1)
+
+    def _refuse(self) -> Floats:
+        """Let what would serve from now on fail on a full disk, and try again later; return how many are new."""
+        begins = self._there & (self._ready_at <= self.now) & (self._ready_at > self.now - self.step_s)
+        failing = begins & self.nodes.on_full(self.now)
+        new: Floats = (failing & ~self._failed).sum(axis=1).astype(np.float64)
+        if failing.any():
+            self._failed |= failing
+            self._ready_at = np.where(failing, (self.now + self._restart)[:, None], self._ready_at)
+            self._known = None
+        return new
 
     def _roll(self) -> None:
         self._known = None

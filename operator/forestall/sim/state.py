@@ -29,4 +29,5 @@ class State:
     @property
     def seen(self) -> Seen:
         """What controllers know."""
-        return Seen(self.step, self.loads, self.record, self.scales, self.fleet.ready, self.fleet.capacity)
+        fleet = self.fleet
+        return Seen(self.step, self.loads, self.record, self.scales, fleet.ready, fleet.capacity, fleet.nodes)

@@ -1,4 +1,4 @@
-"""The cluster of a run, as the port `Cluster`: the model's workloads, their autoscalers, and the operator's journal.
+"""The cluster of a run, as the port `Cluster`: the model's workloads, autoscalers and nodes, and the journal.
 
 Every service has a namespace of its own, in which its Deployment and its HorizontalPodAutoscaler have the same name.
 """
@@ -12,6 +12,7 @@ from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict, NotFound
 from forestall.ports import Event, Patch, Scale, Served
+from forestall.sim.node_objects import NODE, NodeObjects
 from forestall.sim.state import State
 
 DEPLOYMENT: Final = ("apps/v1", "Deployment")
@@ -19,13 +20,14 @@ AUTOSCALER: Final = ("autoscaling/v2", "HorizontalPodAutoscaler")
 
 
 class ModelCluster:
-    """Workloads are changed in the model, the journal is kept here; other statuses and Events are accepted."""
+    """Workloads and nodes are changed in the model, the journal is kept here; other statuses, Events are accepted."""
 
     def __init__(self, state: State, places: Mapping[str, tuple[int, str]], *, autoscalers: bool) -> None:
         """`places`: number and workload's name of the service in each namespace."""
         self._state, self._places, self._autoscalers = state, places, autoscalers
         self._journal: dict[tuple[str, str], dict[str, Any]] = {}
         self._restarted: dict[int, str] = {}
+        self._nodes = NodeObjects(state)
         self._version = 0
         self.restarts: list[tuple[float, int]] = []
         """When which service was restarted (s since the epoch)."""
@@ -41,8 +43,14 @@ class ModelCluster:
         """See the port."""
         if ref.kind == Remediation.KIND:
             return self._entry(ref)
-        service = self._service(ref)
-        body = self._autoscaler(ref.namespace) if ref.kind == AUTOSCALER[1] else self._deployment(service, ref)
+        body: Mapping[str, Any]
+        if ref.kind == NODE:
+            body = self._nodes.read(ref.name)
+        elif ref.kind == AUTOSCALER[1]:
+            self._service(ref)
+            body = self._autoscaler(ref.namespace)
+        else:
+            body = self._deployment(self._service(ref), ref)
         if ref.uid and body["metadata"]["uid"] != ref.uid:
             raise NotFound(f"{ref.kind} {ref.name}")
         return body
@@ -58,7 +66,7 @@ class ModelCluster:
         """See the port."""
         if kind == AUTOSCALER[1] and self._autoscalers and namespace in self._places:
             return (self._autoscaler(namespace),)
-        return ()
+        return self._nodes.all() if kind == NODE else ()
 
     async def serves(self, api_version: str, kind: str) -> Served:
         """Refuse: a simulated service has nothing to patch."""
@@ -79,7 +87,9 @@ class ModelCluster:
         return await self.read_scale(ref)
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
-        """See the port. An autoscaler's floor and the annotation of a restart can be patched."""
+        """See the port. What can be patched: an autoscaler's floor, the annotation of a restart, a node's cordon."""
+        if ref.kind == NODE:
+            return self._nodes.patch(ref.name, patch, resource_version)
         service, scales = self._service(ref), self._state.scales
         if ref.kind == AUTOSCALER[1]:
             self._check(scales.floors[service], resource_version, ref)

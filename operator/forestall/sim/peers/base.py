@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from forestall.sim.nodes import Bools, Nodes
 from forestall.sim.record import Record
 from forestall.sim.scales import Scales
 from forestall.sim.traffic import Loads
@@ -32,6 +33,7 @@ class Seen:
     """Replicas that serve."""
     capacity: Floats
     """Requests a second that one replica answers."""
+    nodes: Nodes
 
     @property
     def step_s(self) -> float:
@@ -62,6 +64,14 @@ class Restarter(Protocol):
 
     def due(self, seen: Seen) -> Iterable[int]:
         """Return the numbers of the services."""
+        ...
+
+
+class Cordoner(Protocol):
+    """Says, at every step, which nodes are to take no new replicas: never all of a service."""
+
+    def cordoned(self, seen: Seen) -> Bools:
+        """Return them: (services, nodes)."""
         ...
 
 
