@@ -276,20 +276,18 @@ def _time_to_breach(
     time = np.concatenate(([0.0], horizons))
     chance = np.concatenate((breached[:, None].astype(np.float64), probability), axis=1)
     tail = (1 - coverage) / 2
+    shares = np.array([0.5, tail, 1 - tail])
+    after = (chance < shares[:, None, None]).sum(axis=2)
+    place, row = np.nonzero(after < len(time))
+    end = after[place, row]
+    start = np.maximum(end - 1, 0)
+    rise = chance[row, end] - chance[row, start]
+    part = np.where(rise > 0, (shares[place] - chance[row, start]) / np.where(rise > 0, rise, 1), 0)
+    near, far = gaps[place, row, start], gaps[place, row, end]
+    crossed = (near > 0) & (far < 0)
+    part = np.where(crossed, near / np.where(crossed, near - far, 1), part)
     result = np.full((len(chance), 3), np.inf)
-    for place, share in enumerate((0.5, tail, 1 - tail)):
-        after = (chance < share).sum(axis=1)
-        row = np.flatnonzero(after < len(time))
-        if not row.size:
-            continue
-        end = after[row]
-        start = np.maximum(end - 1, 0)
-        rise = chance[row, end] - chance[row, start]
-        part = np.where(rise > 0, (share - chance[row, start]) / np.where(rise > 0, rise, 1), 0)
-        near, far = gaps[place, row, start], gaps[place, row, end]
-        crossed = (near > 0) & (far < 0)
-        part = np.where(crossed, near / np.where(crossed, near - far, 1), part)
-        result[row, place] = time[start] + part * (time[end] - time[start])
+    result[row, place] = time[start] + part * (time[end] - time[start])
     result[:, 1] = np.minimum(result[:, 1], result[:, 0])
     result[:, 2] = np.maximum(result[:, 2], result[:, 0])
     return result

@@ -7,6 +7,7 @@ after 300 s, where nothing else is said.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -69,7 +70,7 @@ class Behavior:
             limits.append(np.asarray(start + self._up.pods[0], dtype=np.float64))
         if not limits:
             return np.full_like(current, np.iinfo(np.int64).max)
-        return np.asarray(np.maximum.reduce(limits).astype(np.int64))
+        return np.asarray(reduce(np.maximum, limits).astype(np.int64))
 
     def _bottom(self, current: Ints, now: float) -> Ints:
         limits: list[Floats] = []
@@ -81,7 +82,7 @@ class Behavior:
             limits.append(np.asarray(start - self._down.pods[0], dtype=np.float64))
         if not limits:
             return np.zeros_like(current)
-        return np.asarray(np.minimum.reduce(limits).astype(np.int64))
+        return np.asarray(reduce(np.minimum, limits).astype(np.int64))
 
     def _changed(self, now: float, period: float, *, up: bool) -> Ints:
         """Return how many replicas were added, or taken away, in the last `period` seconds."""
