@@ -8,6 +8,8 @@ SLOT_S = 2.0
 """The SLI is judged over slots of so many seconds: with a scrape a second, each has two or three samples."""
 MOST_LATE = 0.01
 """A run in which more than this share of the loop's ticks or of the requests was late says nothing about the shop."""
+MOST_MISSED = 0.1
+"""A run in which the operator came to fewer of its cycles says nothing about the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,12 @@ def outcome(samples: Samples, objective: float, minutes_per_second: float, probl
     )
 
 
-def problem_of(lagging: float, late: float, unmeasured: float) -> str:
+def problem_of(lagging: float, late: float, unmeasured: float, missed: float) -> str:
     """Return why a run is not valid; empty when it is.
 
     `lagging` is the share of the shop's loop ticks that were late, `late` that of the generator's requests that were
-    late or not sent, and `unmeasured` that of the scrapes that are missing.
+    late or not sent, `unmeasured` that of the scrapes that are missing, and `missed` that of the operator's cycles that
+    were due and never ran.
     """
     if lagging > MOST_LATE:
         return f"the shop's own event loop was late in {lagging:.1%} of the time: the machine was too busy"
@@ -107,7 +110,19 @@ def problem_of(lagging: float, late: float, unmeasured: float) -> str:
         return f"the load generator was late with {late:.1%} of its requests: the machine was too busy"
     if unmeasured > 5 * MOST_LATE:
         return f"{unmeasured:.1%} of Prometheus' scrapes are missing: the machine was too busy"
+    if missed > MOST_MISSED:
+        return f"{missed:.1%} of the operator's cycles never ran: the machine was too busy"
     return ""
+
+
+def missed(cycles: Sequence[float], interval: float = 1.0) -> float:
+    """Return which share of the cycles that were due never ran; `cycles` counts them each second, NaN before the first.
+
+    Of a run without the operator nothing was due.
+    """
+    counted = [value for value in cycles if math.isfinite(value)]
+    due = (len(counted) - 1) / interval
+    return max(0.0, 1 - (counted[-1] - counted[0]) / due) if due > 0 else 0.0
 
 
 def _increase(counter: Sequence[float], start: int, end: int) -> float:

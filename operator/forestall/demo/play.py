@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from forestall.demo.figures import Outcome, Samples, outcome, problem_of
+from forestall.demo.figures import Outcome, Samples, missed, outcome, problem_of
 from forestall.demo.readings import RUN
 from forestall.demo.scenarios import OBJECTIVE
 from forestall.demo.stage import Stage
@@ -81,6 +81,7 @@ def _problem(samples: Samples, counted: dict[str, Any]) -> str:
         lagging=1 - prompt / ticks if ticks > 0 else 1.0,
         late=(counted["late"] + counted["notSent"]) / sent if sent else 1.0,
         unmeasured=max(0.0, 1 - scraped / len(samples.times)),
+        missed=missed(samples["cycles"]),
     )
 
 

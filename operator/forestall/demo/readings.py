@@ -40,6 +40,7 @@ RUN: Mapping[str, str] = {
     "scraped": "timestamp(shop_slots)",
     "ticks": "sum(shop_loop_lag_seconds_count)",
     "prompt": 'sum(shop_loop_lag_seconds_bucket{le="0.1"})',
+    "cycles": "sum(forestall_cycle_seconds_count)",
 }
 """What a run is judged by, by name."""
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.demo.figures import SLOT_S, Samples, is_bad, outcome, problem_of, slots
+from forestall.demo.figures import SLOT_S, Samples, is_bad, missed, outcome, problem_of, slots
 
 
 def samples(good, total, pods=None) -> Samples:
@@ -66,10 +66,17 @@ def test_bad_minutes_never_exceed_the_run_and_need_a_bad_request(parts, objectiv
         ({"lagging": 0.02}, "event loop"),
         ({"late": 0.02}, "load generator"),
         ({"unmeasured": 0.2}, "scrapes"),
+        ({"missed": 0.3}, "the operator's cycles"),
     ],
 )
 def test_a_run_on_a_machine_that_was_too_slow_is_not_valid(shares, words):
-    problem = problem_of(**{"lagging": 0.0, "late": 0.0, "unmeasured": 0.0, **shares})
+    problem = problem_of(**{"lagging": 0.0, "late": 0.0, "unmeasured": 0.0, "missed": 0.0, **shares})
     assert (words in problem) if words else problem == ""
     run = outcome(samples([0, 1, 2], [0, 1, 2]), 95, 1.0, problem)
     assert run.as_json()["valid"] == (not words)
+
+
+def test_cycles_that_never_ran_are_counted_from_the_first_on():
+    assert missed([math.nan, 1.0, 2.0, 3.0, 4.0]) == 0
+    assert missed([math.nan, 1.0, 1.0, 2.0, 2.0, 3.0]) == 0.5
+    assert missed([math.nan, math.nan]) == 0
