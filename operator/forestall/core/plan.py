@@ -88,7 +88,7 @@ def need(
     Of several series of the sizing indicator the most demanding one counts.
     """
     name = terms.indicator or cause_indicator
-    candidates = [signal for signal in signals if signal.indicator == name and signal.fresh and signal.above]
+    candidates = [signal for signal in signals if signal.indicator == name and signal.known and signal.above]
     best = Need(None, None, None)
     for signal in candidates:
         known = signal.silence is None

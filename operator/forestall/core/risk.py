@@ -40,14 +40,19 @@ class Signal:
     forecast: SeriesForecast | None
 
     @property
+    def known(self) -> bool:
+        """Whether the newest value can be trusted: nothing else leads to an action."""
+        return self.fresh and math.isfinite(self.value)
+
+    @property
     def breached(self) -> bool:
         """Whether the newest value is past the limit."""
-        return self.fresh and (self.value > self.limit if self.above else self.value < self.limit)
+        return self.known and (self.value > self.limit if self.above else self.value < self.limit)
 
     @property
     def silence(self) -> str | None:
         """Why this signal says nothing about the future; None when it does."""
-        if not self.fresh:
+        if not self.known:
             return "no fresh data"
         if self.breached:
             return None
