@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, TypeVar
@@ -170,14 +170,19 @@ class Publisher:
     async def _objective(self, change: _Change, now: float) -> None:
         slo = change.found.slo
         async with self._limit:
-            try:
-                await self._apply(slo, change.status, now)
-            except (Conflict, NotFound):
-                return  # changed or deleted meanwhile: the next cycle knows more
-            except ClusterError as error:
-                _log.warning("status not written", objective=slo.name, error=str(error))
-                return
-            await self._tell(change.found, change.before)
+            if await self._is_done(self._apply(slo, change.status, now), objective=slo.name):
+                await self._tell(change.found, change.before)
+
+    async def _is_done(self, write: Awaitable[None], **about: str) -> bool:
+        """Wait for the write of a status; say whether it is written, or is for a later cycle."""
+        try:
+            await write
+        except (Conflict, NotFound):
+            return False  # changed or deleted meanwhile: the next cycle knows more
+        except ClusterError as error:
+            _log.warning("status not written", **about, error=str(error))
+            return False
+        return True
 
     async def _tell(self, found: Findings, before: ServiceLevelObjectiveStatus) -> None:
         about, state = ObjectRef.to(found.slo), found.risk.state
@@ -270,14 +275,9 @@ class Publisher:
     async def _changed(self, settled: _Settled, now: float) -> None:
         resource, status = settled.resource, settled.status
         async with self._limit:
-            try:
-                await self._put(ObjectRef.to(resource), status.dump(), resource.metadata.resource_version)
-            except (Conflict, NotFound):
-                return
-            except ClusterError as error:
-                _log.warning("status not written", kind=resource.KIND, name=resource.name, error=str(error))
-                return
-        self._written[resource.uid] = (now, status)
+            put = self._put(ObjectRef.to(resource), status.dump(), resource.metadata.resource_version)
+            if await self._is_done(put, kind=resource.KIND, name=resource.name):
+                self._written[resource.uid] = (now, status)
 
     async def _invalid(self, one: Invalid, now: float) -> None:
         ref = one.ref
@@ -293,16 +293,10 @@ class Publisher:
         same = known is not None and isinstance(known[1], Condition) and known[1].message == ready.message
         if ref.kind == Remediation.KIND or same:
             return
+        body = {"observedGeneration": one.generation, "conditions": [ready.dump()]}
         async with self._limit:
-            try:
-                body = {"observedGeneration": one.generation, "conditions": [ready.dump()]}
-                await self._put(ref, body, one.resource_version)
-            except (Conflict, NotFound):
-                return
-            except ClusterError as error:
-                _log.warning("status not written", kind=ref.kind, name=ref.name, error=str(error))
-                return
-        self._written[ref.uid] = (now, ready)
+            if await self._is_done(self._put(ref, body, one.resource_version), kind=ref.kind, name=ref.name):
+                self._written[ref.uid] = (now, ready)
 
     async def _record(self, event: Event) -> None:
         try:
