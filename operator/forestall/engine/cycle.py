@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import structlog
@@ -104,7 +105,7 @@ class Engine:
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._opening = asyncio.Lock()
         self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
-        self._sweep = Sweep(cluster, self._survey)
+        self._sweep = Sweep(cluster, self._survey, partial(self._brake.ask, "", "", ""))
         self._reaped = -math.inf
 
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
@@ -171,8 +172,7 @@ class Engine:
         ended = await self._advance(scene, settled, now)
         await self._publisher.publish(settled, now)
         await self._reap(scene, now)
-        if await self._brake.ask("", "", "", now) is None:
-            await self._sweep.run(self._registry.all(Remediation), now)
+        await self._sweep.run(self._registry.all(Remediation), now)
         # Last, because a channel that does not answer takes its time.
         await self._herald.tell(settled.values(), now)
         return settled, ended

@@ -1,11 +1,13 @@
 """Nodes that a Remediation left behind are given back, and no others, and not looked for all the time."""
 
 import copy
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from forestall.actions.cordon import CORDONED_BY
+from forestall.core.decision import Hold
 from forestall.engine.survey import Survey
 from forestall.engine.sweep import EVERY, Sweep
 from forestall.errors import ClusterError, Conflict, Forbidden
@@ -64,10 +66,21 @@ def cluster():
 
 
 @pytest.fixture
-def sweep(cluster):
+def paused():
+    """The times at which all is paused; and those at which that was asked."""
+    return SimpleNamespace(at=set(), asked=[])
+
+
+@pytest.fixture
+def sweep(cluster, paused):
     """Sweep at a time, in a cycle of its own."""
     survey = Survey(cast("Cluster", cluster))
-    made = Sweep(cast("Cluster", cluster), survey)
+
+    async def held(now):
+        paused.asked.append(now)
+        return Hold("Paused", "the cluster is paused") if now in paused.at else None
+
+    made = Sweep(cast("Cluster", cluster), survey, held)
 
     async def run(now, *remediations):
         survey.forget()
@@ -134,3 +147,17 @@ async def test_a_node_that_was_changed_meanwhile_is_looked_at_again(cluster, swe
     cluster.refuses = None
     await sweep(EVERY)
     assert cluster.cordoned() == set()
+
+
+async def test_a_pause_is_asked_about_when_it_is_time_and_loses_nothing(cluster, sweep, paused, make_remediation):
+    live = make_remediation(action={"cordon": {}}, **NODE)
+    cluster.put("n1", live.uid)
+    await sweep(0.0, live)
+    await sweep(10.0, live)
+    assert paused.asked == [0.0]
+    paused.at.add(20.0)
+    await sweep(20.0)
+    assert cluster.cordoned() == {"n1"}
+    await sweep(30.0)
+    assert cluster.cordoned() == set()
+    assert paused.asked == [0.0, 20.0, 30.0]
