@@ -88,15 +88,7 @@ def _autoscaler_floor(body: Mapping[str, Any], target: ObjectRef, replicas: int)
         uid=metadata["uid"],
     )
     # The API's default where minReplicas is not set.
-    field = ("spec", FIELDS[subject.kind])
-    return field_owned(body, subject, field) or Floor(
-        spec.get(field[1], 1),
-        replicas,
-        subject,
-        metadata["resourceVersion"],
-        taken_over(body, field),
-        spec["maxReplicas"],
-    )
+    return _floor(body, subject, replicas, spec["maxReplicas"], unset=1)
 
 
 async def _keda_floor(cluster: Cluster, target: ObjectRef, owner: str, replicas: int) -> Floor | Hold:
@@ -116,12 +108,14 @@ async def _keda_floor(cluster: Cluster, target: ObjectRef, owner: str, replicas:
     if annotations.get(_PAUSED, "false") != "false" or _PAUSED_AT in annotations:
         return Hold("TargetPaused", f"the KEDA {title(subject)} is paused by an annotation: it is left alone")
     # KEDA's own default is 0.
-    field = ("spec", FIELDS[kind])
+    return _floor(body, subject, replicas, spec.get("maxReplicaCount", _KEDA_MAXIMUM), unset=0)
+
+
+def _floor(body: Mapping[str, Any], subject: ObjectRef, replicas: int, ceiling: int, *, unset: int) -> Floor | Hold:
+    """Return the floor of an autoscaler, or who owns it; `unset` is what it is where the field is not there."""
+    field = ("spec", FIELDS[subject.kind])
+    level = (body.get("spec") or {}).get(field[1], unset)
+    version = body["metadata"]["resourceVersion"]
     return field_owned(body, subject, field) or Floor(
-        spec.get(field[1], 0),
-        replicas,
-        subject,
-        metadata["resourceVersion"],
-        taken_over(body, field),
-        spec.get("maxReplicaCount", _KEDA_MAXIMUM),
+        level, replicas, subject, version, taken_over(body, field), ceiling
     )
