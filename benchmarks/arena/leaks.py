@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.arena import traces
+from benchmarks.arena import care, traces
+from benchmarks.arena.care import ALERTS, OBJECTIVE
 
-from forestall.api import API_VERSION
-from forestall.sim import recommend
 from forestall.sim.figures import figures
 from forestall.sim.metrics import MEMORY
 from forestall.sim.operator import Setup
@@ -25,7 +24,6 @@ from forestall.sim.run import Outcome, Service, run
 from forestall.sim.service import ServiceTerms
 
 DAYS = 2.0
-OBJECTIVE = 99.0
 REPLICAS, PEAK = 4, 2.5
 """There, and needed in the fullest minute."""
 CAPACITY = 20.0
@@ -34,8 +32,6 @@ FILLS_IN = (2.0, 3.0, 5.0, 8.0, 12.0, 18.0, 30.0, 48.0)
 """Hours until a replica's memory is full, at the mean of the traffic: one service each."""
 HONEST = ((0.5, 0.4), (0.6, 0.35), (0.85, 0.05), (0.3, 0.3))
 """Of services that do not leak: what a fresh replica uses of its memory, and what work adds."""
-LIMIT = 0.95
-ALERTS = (0.7, 0.8, 0.9, 0.95)
 NOBODY, NIGHTLY, FORESTALL = "nobody", "restart every night", "forestall"
 _DAY = 86400.0
 
@@ -101,58 +97,25 @@ def _needed(outcome: Outcome, service: Service, at: float, number: int) -> bool:
 
 def setup(count: int, interval: float) -> Setup:
     """Return the objects of the contest: as in examples/shop/leak.yaml, with times of a real service."""
-    return recommend.assemble(
-        [(_objective(), _policy())] * count, {MEMORY: MEMORY}, autoscalers=False, interval=interval, per="pod"
-    )
-
-
-def _objective() -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "ServiceLevelObjective",
-        "metadata": {"name": "service"},
-        "spec": {
-            "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "service"},
-            "indicator": {"ratio": {"bad": 'requests_total{code="503"}', "total": "requests_total"}},
-            "objective": OBJECTIVE,
-            "window": "30d",
-            "leadingIndicators": [
-                {
-                    "name": MEMORY,
-                    "query": "max by (pod) (container_memory_working_set_bytes / container_spec_memory_limit_bytes)",
-                    "limit": LIMIT,
-                    "per": "pod",
-                    "trend": "Saturation",
-                    "horizon": "30m",
-                }
-            ],
-        },
+    indicator = {
+        "name": MEMORY,
+        "query": "max by (pod) (container_memory_working_set_bytes / container_spec_memory_limit_bytes)",
+        "per": "pod",
+        "horizon": "30m",
     }
-
-
-def _policy() -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "RemediationPolicy",
-        "metadata": {"name": "service"},
-        "spec": {
-            "mode": "Auto",
-            "when": {"probability": 0.7, "for": "3m"},
-            "actions": [{"indicators": [MEMORY], "restart": {}}],
-            "verification": {"within": "15m"},
-            "cooldown": "15m",
-            "deadline": "30m",
-        },
+    policy = {
+        "when": {"probability": 0.7, "for": "3m"},
+        "actions": [{"indicators": [MEMORY], "restart": {}}],
+        "verification": {"within": "15m"},
+        "cooldown": "15m",
+        "deadline": "30m",
     }
+    return care.setup(count, interval, indicator, policy)
 
 
 def lines(found: Sequence[Score]) -> list[str]:
     """Return the table."""
-    head = f"{'':20} {'crashes':>7} {'averted':>7} {'restarts':>8} {'wasted':>6} {'bad minutes':>11}"
-    return [head] + [
-        f"{one.name:20} {one.crashes:7} {one.averted:7.1%} {one.restarts:8} {one.wasted:6} {one.bad_minutes:11}"
-        for one in found
-    ]
+    return care.table("crashes", "restarts", [astuple(one) for one in found])
 
 
 def data(found: Sequence[Score]) -> list[dict[str, Any]]:

@@ -11,15 +11,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.arena import traces
+from benchmarks.arena import care, traces
+from benchmarks.arena.care import ALERTS, OBJECTIVE
 from benchmarks.arena.contest import WARM_IN
 
-from forestall.api import API_VERSION
-from forestall.sim import recommend
 from forestall.sim.figures import figures
 from forestall.sim.metrics import DISK
 from forestall.sim.operator import Setup
@@ -30,7 +29,6 @@ from forestall.sim.run import Outcome, Service, run
 from forestall.sim.service import ServiceTerms
 
 DAYS = 3.0
-OBJECTIVE = 99.0
 CAPACITY, PEAK = 20.0, 24.0
 """Requests a second of a replica, and how many replicas the fullest minute needs."""
 LEAST, MOST, TARGET = 3, 48, 0.7
@@ -51,10 +49,8 @@ ROTATED = ((0.40, 0.93, 24.0), (0.50, 0.78, 6.0), (0.35, 0.88, 2.0))
 """Honest disks: used after and before the logs are rotated, and how many hours lie between."""
 COLLECTED = (0.80, 0.85)
 """Used after images were collected, and from when on they are: the kubelet's defaults."""
-LIMIT = 0.95
 HORIZONS = ("10m", "30m")
 """How far forestall looks ahead: a cordon works at once, so that a start-up and a few cycles are enough."""
-ALERTS = (0.7, 0.8, 0.9, 0.95)
 NOBODY, NIGHTLY = "nobody", "clean up every night"
 _DAY, _NIGHT = 1440, 180
 """Minutes of a day, and when in it is cleaned up."""
@@ -160,59 +156,26 @@ def _needed(service: Service, at: float, node: int) -> bool:
 
 def setup(count: int, interval: float, horizon: str) -> Setup:
     """Return the objects of the contest: as in examples/shop/node.yaml, with times of real nodes."""
-    return recommend.assemble(
-        [(_objective(horizon), _policy())] * count, {DISK: DISK}, autoscalers=False, interval=interval, per="node"
-    )
-
-
-def _objective(horizon: str) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "ServiceLevelObjective",
-        "metadata": {"name": "service"},
-        "spec": {
-            "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "service"},
-            "indicator": {"ratio": {"bad": 'requests_total{code="503"}', "total": "requests_total"}},
-            "objective": OBJECTIVE,
-            "window": "30d",
-            "leadingIndicators": [
-                {
-                    "name": DISK,
-                    "query": "1 - max by (node) (node_filesystem_avail_bytes / node_filesystem_size_bytes)",
-                    "limit": LIMIT,
-                    "per": "node",
-                    "trend": "Saturation",
-                    "horizon": horizon,
-                }
-            ],
-        },
+    indicator = {
+        "name": DISK,
+        "query": "1 - max by (node) (node_filesystem_avail_bytes / node_filesystem_size_bytes)",
+        "per": "node",
+        "horizon": horizon,
     }
-
-
-def _policy() -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "RemediationPolicy",
-        "metadata": {"name": "service"},
-        "spec": {
-            "mode": "Auto",
-            "when": {"probability": 0.5, "for": "2m"},
-            # A cordon frees no disk: that it helped is seen when somebody has made room.
-            "actions": [{"indicators": [DISK], "cordon": {"healthyFor": "30m"}}],
-            "verification": {"within": "12h"},
-            "cooldown": "15m",
-            "deadline": "1d",
-        },
+    policy = {
+        "when": {"probability": 0.5, "for": "2m"},
+        # A cordon frees no disk: that it helped is seen when somebody has made room.
+        "actions": [{"indicators": [DISK], "cordon": {"healthyFor": "30m"}}],
+        "verification": {"within": "12h"},
+        "cooldown": "15m",
+        "deadline": "1d",
     }
+    return care.setup(count, interval, indicator, policy)
 
 
 def lines(found: Sequence[Score]) -> list[str]:
     """Return the table."""
-    head = f"{'':20} {'failed':>7} {'averted':>7} {'cordons':>8} {'wasted':>6} {'bad minutes':>11}"
-    return [head] + [
-        f"{one.name:20} {one.failed:7} {one.averted:7.1%} {one.cordons:8} {one.wasted:6} {one.bad_minutes:11}"
-        for one in found
-    ]
+    return care.table("failed", "cordons", [astuple(one) for one in found])
 
 
 def data(found: Sequence[Score]) -> list[dict[str, Any]]:

@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestall.core.slo import fast_burn_limit
-from forestall.sim.peers.base import RATE_WINDOW, Floats, Ints, Seen, carrying, every
+from forestall.sim.peers.base import LOOK, RATE_WINDOW, Floats, Ints, Seen, carrying, every
 
-_LOOK: Final = 60.0
-"""Seconds between two evaluations of a rule."""
 _QUIET: Final = 1800.0
 _CALM: Final = 0.6
 
@@ -48,7 +46,7 @@ class PredictLinear:
 
     def wanted(self, seen: Seen) -> Ints:
         """See the protocol."""
-        if not every(seen, _LOOK):
+        if not every(seen, LOOK):
             return seen.scales.replicas
         count = round(self._window / RATE_WINDOW)
         known = seen.loads.blocks(seen.step, RATE_WINDOW, count)[seen.loads.of]
@@ -68,7 +66,7 @@ class BurnRate:
 
     def wanted(self, seen: Seen) -> Ints:
         """See the protocol."""
-        if not every(seen, _LOOK):
+        if not every(seen, LOOK):
             return seen.scales.replicas
         firing = (seen.record.error_ratio(300.0) > self._limit) & (seen.record.error_ratio(3600.0) > self._limit)
         return self._runbook.follow(firing, seen)

@@ -17,6 +17,8 @@ Ints = NDArray[np.int64]
 
 RATE_WINDOW = 60.0
 """Seconds that a measured rate is taken over, as `rate(...[1m])` of counters that are scraped every 15 s."""
+LOOK = 60.0
+"""Seconds between two evaluations of an alerting rule."""
 HEADS = 1e-9
 """A hair above a whole number of replicas is that number."""
 
@@ -86,6 +88,11 @@ class Fixed:
 def carrying(load: Floats, each: Floats) -> Ints:
     """Return how many replicas carry `load` at `each`, at least one."""
     return np.maximum(np.ceil(load / each - HEADS), 1.0).astype(np.int64)
+
+
+def since(before: Floats, state: Bools, now: float) -> Floats:
+    """Return since when each state has held, inf where it does not; `before` is what this returned the last time."""
+    return np.where(state, np.minimum(before, now), np.inf)
 
 
 def every(seen: Seen, seconds: float) -> bool:

@@ -5,11 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from forestall.sim.peers.base import Floats, Seen, every
+from forestall.sim.peers.base import LOOK, Floats, Seen, every, since
 
 _DAY: Final = 86400.0
-_LOOK: Final = 60.0
-"""Seconds between two evaluations of a rule."""
 
 
 class Nightly:
@@ -37,10 +35,10 @@ class MemoryAlert:
 
     def due(self, seen: Seen) -> Iterable[int]:
         """See the protocol."""
-        if not seen.record.done or not every(seen, _LOOK):
+        if not seen.record.done or not every(seen, LOOK):
             return ()
         over = seen.record.memory[seen.record.done - 1] > self._target
-        self._since = np.where(over, np.minimum(self._since, seen.now), np.inf)
+        self._since = since(self._since, over, seen.now)
         firing = (seen.now - self._since >= self._lasting) & (seen.now - self._done >= self._pause)
         self._done = np.where(firing, seen.now, self._done)
         return np.flatnonzero(firing).tolist()
