@@ -115,13 +115,13 @@ def problem_of(lagging: float, late: float, unmeasured: float, missed: float) ->
     return ""
 
 
-def missed(cycles: Sequence[float], interval: float = 1.0) -> float:
-    """Return which share of the cycles that were due never ran; `cycles` counts them each second, NaN before the first.
+def missed(cycles: Sequence[float]) -> float:
+    """Return which share of the cycles never ran, of one a second; `cycles` counts them each second, NaN at first.
 
     Of a run without the operator nothing was due.
     """
     counted = [value for value in cycles if math.isfinite(value)]
-    due = (len(counted) - 1) / interval
+    due = len(counted) - 1
     return max(0.0, 1 - (counted[-1] - counted[0]) / due) if due > 0 else 0.0
 
 

@@ -43,13 +43,19 @@ async def test_a_budget_that_never_allows_it_stops_a_drain_and_the_node_is_given
     assert {pod["metadata"]["uid"] for pod in world.pods()} == before
 
 
-async def test_a_new_leader_goes_on_with_a_drain(world):
+async def draining(world):
+    """Begin a drain that a budget holds up; return the node."""
     world.allow()
     world.run_pods(3)
     world.protect(3)
     node = world.busiest()
     world.watch("node", DRAIN)
     await world.until(lambda: world.phase == "Executing", **{node: 300.0})
+    return node
+
+
+async def test_a_new_leader_goes_on_with_a_drain(world):
+    node = await draining(world)
     world.restart()
     world.plane.kubectl("delete", "pdb", "web", "-n", world.namespace)
     await world.until(lambda: world.phase == "Verifying")
@@ -116,12 +122,7 @@ async def test_a_node_is_not_drained_where_the_room_is_for_pods_that_wait(world)
 
 
 async def test_a_node_that_was_made_anew_in_the_middle_is_left_alone(world):
-    world.allow()
-    world.run_pods(3)
-    world.protect(3)
-    node = world.busiest()
-    world.watch("node", DRAIN)
-    await world.until(lambda: world.phase == "Executing", **{node: 300.0})
+    node = await draining(world)
     body = world.node(node)
     world.plane.kubectl("delete", "node", node)
     metadata = {key: body["metadata"][key] for key in ("name", "labels")}
