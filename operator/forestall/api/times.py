@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from forestall.core.rfc3339 import read_time
+
 
 def stamp(at: float) -> str:
     """Return `at` (s) as RFC 3339 with microseconds."""
@@ -10,10 +12,7 @@ def stamp(at: float) -> str:
 
 def seconds(text: str | None) -> float | None:
     """Return the seconds since the epoch of an RFC 3339 time; None where nothing is written, or nothing readable."""
-    try:
-        return datetime.fromisoformat(text).timestamp() if text else None
-    except ValueError:
-        return None
+    return read_time(text) if text else None
 
 
 def clock(at: float) -> str:

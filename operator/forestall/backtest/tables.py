@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from forestall.backtest.history import Labels
+from forestall.core.rfc3339 import read_time
 from forestall.errors import InvalidInput
 from forestall.ports import RangeSeries
 
@@ -169,13 +170,12 @@ def moment_of(cell: Any, where: str) -> float:
     try:
         count = float(cell)
     except (TypeError, ValueError):
-        try:
-            parsed = datetime.fromisoformat(str(cell).strip())
-        except ValueError:
+        at = read_time(str(cell).strip())
+        if at is None:
             raise InvalidInput(
                 f"{where}: {str(cell)!r} is not a time: write 2026-01-31T12:00:00Z, or seconds since the epoch"
             ) from None
-        return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
+        return at
     if not math.isfinite(count):
         raise InvalidInput(f"{where}: {str(cell)!r} is not a time")
     return count / 1000 if abs(count) >= _MILLISECONDS_FROM else count

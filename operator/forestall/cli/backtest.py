@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import sys
 import tempfile
@@ -46,10 +47,10 @@ _WIDEST = 110
 def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     if value is None:
         return None
-    with contextlib.suppress(ValueError):
-        return float(value)
     found = moment(value)
-    if found is None:
+    with contextlib.suppress(ValueError):
+        found = float(value)
+    if found is None or not math.isfinite(found):
         raise click.BadParameter(f"{value!r} is not a time: write 2026-01-31T12:00Z, or seconds since the epoch.")
     return found
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from forestall.core.duration import format_duration, parse_duration
+from forestall.core.rfc3339 import read_time
 from forestall.errors import InvalidDuration
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -20,13 +21,7 @@ def printable(text: str) -> str:
 
 def moment(text: str | None) -> float | None:
     """Return the seconds since the epoch of an RFC 3339 time; None where there is none."""
-    if not text:
-        return None
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
+    return read_time(text) if text else None
 
 
 def ago(text: str | None, now: float) -> str:

@@ -99,6 +99,8 @@ def test_a_window_is_open_at_its_opening_and_not_at_its_end(now, cron, zone, dur
         ("0 0 * * *", "Berlin", "'Berlin' is not a time zone"),
         ("0 0 * * *", "", "is not a time zone"),
         ("0 0 * * *", "../etc/passwd", "is not a time zone"),
+        ("0 0 * * *", "localtime", "is not a time zone"),
+        ("0 0 * * *", "right/Europe/Berlin", "is not a time zone"),
         ("0 0 * * *", "Europe", "'Europe' is not a time zone"),
     ],
 )
