@@ -165,6 +165,7 @@ class _Note:
         self._loop.call_soon_threadsafe(self._note, event["type"], event["object"])
 
     def _note(self, what: str | None, body: Any) -> None:
+        # What raises here is logged by the loop, and the next event is taken all the same.
         if what == "DELETED":
             self._registry.remove(self._kind, body["metadata"]["uid"])
             return

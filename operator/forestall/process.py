@@ -22,6 +22,7 @@ from forestall.cli.wiring import RunOptions
 from forestall.engine import CycleReport, Engine, Settings
 from forestall.errors import LostLease
 from forestall.handlers import watch
+from forestall.isolation import passes
 from forestall.logs import configure
 from forestall.ports import Cluster, Notifier
 from forestall.pruner import Pruner
@@ -154,7 +155,10 @@ class Loop:
         except TimeoutError:
             self._telemetry.cycle_failed()
             _log.error("cycle given up", seconds=_CYCLE_LIMIT * interval)
-        except Exception:  # noqa: BLE001 -- whatever it is, the next cycle begins anew from what is written down
+        except BaseException as error:
+            if passes(error):
+                raise
+            # Whatever it is, the next cycle begins anew from what is written down.
             self._telemetry.cycle_failed()
             _log.exception("cycle failed")
         else:
@@ -172,16 +176,18 @@ class Loop:
             self._telemetry.decision(verdict, reason, count)
         for action, phase in report.ended:
             self._telemetry.remediation(action, phase)
+        for doing, count in report.faults.items():
+            self._telemetry.internal_error(doing, count)
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     """Do `work`, or give it up when told to stop."""
-    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-    for each in (task, stopped):
-        each.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(work)
+        stopped = tasks.create_task(stop.wait())
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        for each in (task, stopped):
+            each.cancel()
 
 
 async def _or_fail(work: Coroutine[Any, Any, None], what: str, fail: Callable[[str], None]) -> None:

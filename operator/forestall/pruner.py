@@ -5,6 +5,7 @@ all objects are listed now and then. The first such list also tells when the reg
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -12,6 +13,7 @@ import structlog
 
 from forestall.api import API_VERSION, Resource
 from forestall.errors import ClusterError, NotFound
+from forestall.isolation import Isolation
 from forestall.registry import WATCHED, Namespace, Registry
 
 EVERY = 300.0
@@ -46,6 +48,7 @@ class Pruner:
         self._lister = lister
         self._sleep = sleep
         self._every = every
+        self._isolation = Isolation()
 
     async def wait_for_kinds(self, beat: Callable[[], None] = lambda: None) -> None:
         """Wait until the API server serves every watched kind, and call `beat` while waiting."""
@@ -60,10 +63,12 @@ class Pruner:
     async def run(self) -> None:
         """List and prune, often until everything has been read, and then now and then, without end."""
         while True:
+            self._isolation.begin(time.monotonic())
             unsynced = self._registry.unsynced
             for model in WATCHED:
                 if not unsynced or model.KIND in unsynced:
-                    await self._round(model)
+                    with self._isolation.around("pruning", model.KIND):
+                        await self._round(model)
             await self._sleep(SOON if self._registry.unsynced else self._every)
 
     async def _round(self, model: type[Resource]) -> None:

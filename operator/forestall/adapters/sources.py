@@ -8,6 +8,7 @@ from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.api import MetricSource
 from forestall.api.metric_source import SecretKeyRef
 from forestall.errors import ClusterError
+from forestall.isolation import Isolation
 from forestall.registry import Registry
 
 _AGAIN = 60.0
@@ -26,6 +27,7 @@ class Sources:
         self._registry = registry
         self._read_secret = read_secret
         self._metrics = metrics
+        self._isolation = Isolation()
         self._known: dict[str, tuple[int, float, SourceConfig]] = {}  # by UID: generation, when, what
 
     async def refresh(self, now: float) -> None:
@@ -34,14 +36,17 @@ class Sources:
         A source whose Secret can't be read keeps what it had; it is asked without credentials when it had none, so
         that its condition says what the source answers to that.
         """
+        self._isolation.begin(now)
         present = {}
         for source in self._registry.all(MetricSource):
             known = self._known.get(source.uid)
             if known is None or known[0] != source.metadata.generation or now - known[1] >= _AGAIN:
                 before = known[2] if known and known[0] == source.metadata.generation else None
-                known = (source.metadata.generation, now, await self._config(source, before))
-            present[source.name] = known[2]
-            self._known[source.uid] = known
+                with self._isolation.around("reading credentials", f"MetricSource {source.name}"):
+                    known = (source.metadata.generation, now, await self._config(source, before))
+            if known is not None and known[0] == source.metadata.generation:
+                present[source.name] = known[2]
+                self._known[source.uid] = known
         uids = self._registry.uids(MetricSource.KIND)
         self._known = {uid: known for uid, known in self._known.items() if uid in uids}
         self._metrics.set_sources(present)

@@ -12,7 +12,7 @@ def stamp(at: float) -> str:
 
 def seconds(text: str | None) -> float | None:
     """Return the seconds since the epoch of an RFC 3339 time; None where nothing is written, or nothing readable."""
-    return read_time(text) if text else None
+    return read_time(text) if text and isinstance(text, str) else None
 
 
 def clock(at: float) -> str:

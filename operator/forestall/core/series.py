@@ -15,7 +15,8 @@ Key = Any
 """What names a series: anything hashable. (`Mapping` is invariant in its keys, so `Hashable` would fit no dict.)"""
 
 _FIRST_ROWS: Final = 64
-_LARGEST: Final = 1e36  # leaves room in float32 for sums and extrapolations
+LARGEST: Final = 1e36
+"""Leaves room in float32 for sums and extrapolations; what is larger is a gap."""
 
 
 class SeriesMatrix:
@@ -173,6 +174,16 @@ class SeriesMatrix:
         copy._data = self._data[:, rows]
         return copy
 
+    def part(self, keys: Iterable[Key]) -> SeriesMatrix:
+        """A copy with some of the series that are here."""
+        here = [key for key in keys if key in self._rows]
+        rows = np.array([self._rows[key] for key in here], dtype=np.intp)
+        copy = SeriesMatrix(self.step, self.capacity)
+        copy.head, copy._shift, copy._data = self.head, self._shift, self._data[:, rows]
+        copy._rows = {key: row for row, key in enumerate(here)}
+        copy._last, copy._seen, copy._version = self._last[rows], self._seen[rows], self._version[rows]
+        return copy
+
     def first_column(self) -> int | None:
         """Number of the oldest column with a finite point; None when there is none."""
         filled = np.flatnonzero(np.isfinite(self._data).any(axis=1))
@@ -202,4 +213,4 @@ class SeriesMatrix:
 
 def _as_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Narrow to float32; what is too large becomes NaN."""
-    return np.where(np.abs(values) <= _LARGEST, values, np.nan).astype(np.float32)
+    return np.where(np.abs(values) <= LARGEST, values, np.nan).astype(np.float32)

@@ -271,6 +271,11 @@ def _same_indicator(signals: Sequence[Signal], indicator: str) -> Signal | None:
     return next((signal for signal in signals if signal.indicator == indicator and signal.fresh), None)
 
 
+def held(policy: RemediationPolicy, hold: Hold) -> Decision:
+    """Return the decision of a policy to do nothing for this reason."""
+    return Decision(policy=policy.name, verdict="Hold", reason=hold.reason, message=hold.message)
+
+
 def _decision(case: Case, verdict: str, reason: str, message: str, action: str = "") -> Decision:
     return Decision.model_validate(
         {"policy": case.policy.name, "verdict": verdict, "reason": reason, "message": message, "action": action}

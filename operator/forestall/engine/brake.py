@@ -1,11 +1,11 @@
 """Whether people have stopped what is about to be done: asked anew each time, not as a cycle began with."""
 
-import asyncio
 from collections.abc import Iterator
 
 from forestall.api import API_VERSION, Guardrail, Pause, Remediation, Resource
 from forestall.api.meta import Timestamp, lasts
 from forestall.core.decision import Hold
+from forestall.engine.together import together
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
 from forestall.registry import Registry
@@ -32,7 +32,7 @@ class Brake:
         why = self.why(namespace, objective, policy, now)
         if why is None:
             try:
-                await asyncio.gather(self._refresh(Guardrail, ""), self._refresh(Pause, namespace))
+                await together((self._refresh(Guardrail, ""), self._refresh(Pause, namespace)))
             except ClusterError as error:
                 return Hold("PauseUnknown", f"it could not be asked whether it is paused: {error}")
             why = self.why(namespace, objective, policy, now)

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -18,9 +18,9 @@ from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.dependencies import culprit
 from forestall.core.plan import triggering
-from forestall.core.risk import State, assess
+from forestall.core.risk import Risk, State, assess
 from forestall.engine import terms
-from forestall.engine.act import Case, Decider, Proposal
+from forestall.engine.act import Case, Decider, Proposal, held
 from forestall.engine.brake import Brake
 from forestall.engine.episodes import advance
 from forestall.engine.herald import Herald
@@ -28,7 +28,7 @@ from forestall.engine.observe import Observer, Ratios
 from forestall.engine.outbox import Outbox
 from forestall.engine.outlook import outlook
 from forestall.engine.publish import Publisher
-from forestall.engine.report import Findings, Problem
+from forestall.engine.report import Findings, Problem, named
 from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
 from forestall.engine.signals import Forecasting
@@ -36,10 +36,11 @@ from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.sweep import Sweep
 from forestall.engine.targets import Found, Targets
-from forestall.engine.together import together
+from forestall.engine.together import aside, together
 from forestall.engine.traffic import PastTraffic
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable
+from forestall.isolation import Isolation
 from forestall.journal import Journal, draft_of, reap
 from forestall.ports import Cluster, Metrics, Notifier
 from forestall.registry import Registry
@@ -69,6 +70,8 @@ class CycleReport:
     """How many queries wait for their past to be fetched."""
     findings: Mapping[str, Findings]
     """All that was found out, by the objective's UID."""
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """How many unexpected errors were kept to the object that they are about, by what was being done."""
 
 
 class Engine:
@@ -86,10 +89,11 @@ class Engine:
         self._cluster = cluster
         self._registry = registry
         self._settings = settings
-        self._watch = Watch(registry, settings.interval)
-        self._forecasting = Forecasting(settings)
-        self._observer = Observer(metrics, self._forecasting.matrix)
-        self._targets = Targets(cluster, settings.interval, settings.concurrency)
+        self._isolation = isolation = Isolation()
+        self._watch = Watch(registry, settings.interval, isolation)
+        self._forecasting = Forecasting(settings, isolation)
+        self._observer = Observer(metrics, self._forecasting.matrix, isolation)
+        self._targets = Targets(cluster, settings.interval, settings.concurrency, isolation)
         self._brake = Brake(registry, cluster)
         self._survey = Survey(cluster)
         self._traffic = PastTraffic(metrics, registry)
@@ -99,8 +103,8 @@ class Engine:
         outbox = Outbox(notifier or Nobody())
         telling = Notify(outbox)
         self._journal = Journal(cluster, {**ACTIONS, telling.name: telling}, self._brake)
-        self._herald = Herald(outbox, self._journal, registry)
-        self._publisher = Publisher(cluster, registry, settings, outbox)
+        self._herald = Herald(outbox, self._journal, registry, isolation)
+        self._publisher = Publisher(cluster, registry, settings, outbox, isolation)
         self._episodes: dict[str, Episode] = {}
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._opening = asyncio.Lock()
@@ -110,6 +114,7 @@ class Engine:
 
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
         """Run one cycle at `now` (seconds since the epoch). A standby observes and forecasts, and writes nothing."""
+        self._isolation.begin(now)
         scene = Scene.of(self._registry)
         # What takes its time is done aside: the lease must be renewed meanwhile.
         asked, problems = await self._aside(self._watch.questions, scene.objectives.values())
@@ -120,35 +125,31 @@ class Engine:
         self._observer.feed(readings, now)
         self._observer.retain(asked, now)
         signals = await self._aside(self._forecasting.forecast, readings, now)
+        problems |= {uid: Problem("InternalError", words) for uid, words in self._forecasting.failures.items()}
 
-        found = {
-            uid: Findings(
-                slo=slo,
-                risk=assess(signals.get(uid, ()), self._at_risk_from(scene, uid)),
-                problem=problems.get(uid),
-                readings=readings.get(uid, ()),
-                signals=signals.get(uid, ()),
-                ratios=ratios.get(uid, Ratios()),
-            )
-            for uid, slo in scene.objectives.items()
-        }
+        found: dict[str, Findings] = {}
+        for uid, slo in scene.objectives.items():
+            bare = Findings(slo, Risk(State.UNKNOWN, math.nan, None), problems.get(uid))
+            with self._isolation.around("assessing", named(slo)) as attempt:
+                found[uid] = replace(
+                    bare,
+                    risk=assess(signals.get(uid, ()), self._at_risk_from(scene, uid)),
+                    readings=readings.get(uid, ()),
+                    signals=signals.get(uid, ()),
+                    ratios=ratios.get(uid, Ratios()),
+                )
+            if attempt.failure is not None:
+                found[uid] = replace(bare, problem=Problem("InternalError", attempt.failure))
         ended: list[tuple[str, str]] = []
         if leading:
             found, ended = await self._lead(scene, found, now)
         else:
             self._episodes.clear()
-        return _report(found, ended, waiting)
+        return _report(found, ended, waiting, self._isolation.faults)
 
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `function` in a thread; when cancelled, it is waited for all the same, as long as it uses its data."""
-        if not self._settings.threads:
-            return function(*args, **kwargs)
-        task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait((task,))
-            raise
+        """Run `function` in a thread, where the settings say so."""
+        return await aside(function, *args, **kwargs) if self._settings.threads else function(*args, **kwargs)
 
     async def _lead(
         self, scene: Scene, found: dict[str, Findings], now: float
@@ -158,11 +159,14 @@ class Engine:
         missing = await self._targets.check(scene.objectives.values(), now)
         edges = dependencies(scene.objectives)
         for uid, each in found.items():
-            found[uid] = replace(each, episode=self._episode(each, scene.policies[uid], now))
+            with self._isolation.around("assessing", named(each.slo)) as attempt:
+                found[uid] = replace(each, episode=self._episode(each, scene.policies[uid], now))
+            if attempt.failure is not None:
+                found[uid] = replace(each, problem=Problem("InternalError", attempt.failure))
         scene = replace(scene, at_risk_since=_since(found.values()))
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
         results = await together(
-            self._one(scene, each, missing.get(uid), _name(found, culprit(uid, edges, at_risk)), now)
+            self._safely(scene, each, missing.get(uid), _name(found, culprit(uid, edges, at_risk)), now)
             for uid, each in found.items()
         )
         settled = dict(zip(found, results, strict=True))
@@ -171,11 +175,21 @@ class Engine:
         self._episodes = {uid: episode for uid, episode in self._episodes.items() if uid in found}
         ended = await self._advance(scene, settled, now)
         await self._publisher.publish(settled, now)
-        await self._reap(scene, now)
-        await self._sweep.run(self._registry.all(Remediation), now)
+        with self._isolation.around("reaping", "ended remediations"):
+            await self._reap(scene, now)
+        with self._isolation.around("sweeping", "nodes"):
+            await self._sweep.run(self._registry.all(Remediation), now)
         # Last, because a channel that does not answer takes its time.
         await self._herald.tell(settled.values(), now)
         return settled, ended
+
+    async def _safely(
+        self, scene: Scene, found: Findings, missing: Problem | None, victim_of: str | None, now: float
+    ) -> Findings:
+        """Decide about one objective; what goes wrong with it is told by it, and by no other."""
+        with self._isolation.around("deciding", named(found.slo)) as attempt:
+            return await self._one(scene, found, missing, victim_of, now)
+        return replace(found, problem=found.problem or Problem("InternalError", attempt.failure or ""))
 
     async def _one(
         self, scene: Scene, found: Findings, missing: Problem | None, victim_of: str | None, now: float
@@ -189,15 +203,22 @@ class Engine:
         decisions, proposals = [], []
         for policy in policies:
             case = Case(slo, policy, signals, episode.number, victim_of, labels, seconds(episode.since))
-            async with self._limit:
-                decision, proposal = await self._decider.decide(scene, case, now)
+            proposal = None
+            with self._isolation.around("deciding", f"{named(slo)} by {named(policy)}") as attempt:
+                async with self._limit:
+                    decision, proposal = await self._decider.decide(scene, case, now)
+            if attempt.failure is not None:
+                decision = held(policy, Hold("InternalError", attempt.failure))
             decisions.append(decision)
             if proposal is not None:
                 proposals.append((len(decisions) - 1, proposal))
         found = replace(found, decisions=tuple(decisions))
         # Of several policies that would act for one objective the first by name does; the others see it under way.
         for index, proposal in proposals[:1]:
-            decisions[index] = await self._open(scene, found, index, proposal, now)
+            with self._isolation.around("opening", f"{named(slo)} by {decisions[index].policy}") as attempt:
+                decisions[index] = await self._open(scene, found, index, proposal, now)
+            if attempt.failure is not None:
+                decisions[index] = _held(decisions[index], Hold("InternalError", attempt.failure))
         return replace(found, decisions=tuple(decisions))
 
     async def _open(self, scene: Scene, found: Findings, index: int, proposal: Proposal, now: float) -> Decision:
@@ -234,7 +255,7 @@ class Engine:
     async def _advance(self, scene: Scene, found: Mapping[str, Findings], now: float) -> list[tuple[str, str]]:
         """Drive every remediation under way as far as it goes now; return action and phase of those that ended."""
         live = [one for one in self._registry.all(Remediation) if not one.ended]
-        after = await together(self._drive(scene, one, found, now) for one in live)
+        after = await together(self._drive_safely(scene, one, found, now) for one in live)
         return [(one.spec.intent.action.name, one.status.phase) for one in after if one and one.ended]
 
     async def _reap(self, scene: Scene, now: float) -> None:
@@ -244,6 +265,21 @@ class Engine:
         self._reaped = now
         for each in await reap(self._cluster, scene.remediations, scene.objectives.keys(), now):
             self._registry.remove(Remediation.KIND, each.uid)
+
+    async def _drive_safely(
+        self, scene: Scene, one: Remediation, found: Mapping[str, Findings], now: float
+    ) -> Remediation | None:
+        """Drive one remediation; what goes wrong with it is told by it, and keeps no other from going on."""
+        with self._isolation.around("driving", named(one)) as attempt:
+            return await self._drive(scene, one, found, now)
+        with self._isolation.around("noting", named(one)):
+            try:
+                after = await self._journal.hold(one, Hold("InternalError", attempt.failure or ""), now)
+            except ClusterError as error:
+                _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=str(error))
+                return None
+            self._registry.put(Remediation.KIND, after.dump())
+        return None
 
     async def _drive(
         self, scene: Scene, one: Remediation, found: Mapping[str, Findings], now: float
@@ -312,7 +348,9 @@ def _name(found: Mapping[str, Findings], uid: str | None) -> str | None:
     return None if uid is None else found[uid].slo.name
 
 
-def _report(found: Mapping[str, Findings], ended: Sequence[tuple[str, str]], waiting: int) -> CycleReport:
+def _report(
+    found: Mapping[str, Findings], ended: Sequence[tuple[str, str]], waiting: int, faults: Mapping[str, int]
+) -> CycleReport:
     return CycleReport(
         objectives={uid: each.risk.state for uid, each in found.items()},
         probabilities=[
@@ -324,4 +362,5 @@ def _report(found: Mapping[str, Findings], ended: Sequence[tuple[str, str]], wai
         ended=ended,
         waiting=waiting,
         findings=found,
+        faults=dict(faults),
     )

@@ -15,9 +15,10 @@ from forestall.api import Guardrail, Remediation, RemediationPolicy
 from forestall.api.meta import Condition, condition
 from forestall.api.times import stamp
 from forestall.engine import terms
-from forestall.engine.report import Findings
+from forestall.engine.report import Findings, named
 from forestall.engine.together import together
 from forestall.errors import ClusterError, NotSent
+from forestall.isolation import Isolation
 from forestall.journal import Journal
 from forestall.ports import Notice, Notifier
 from forestall.registry import Registry
@@ -32,22 +33,28 @@ _log = structlog.get_logger()
 class Herald:
     """Sends each piece of news once to each channel that asks for it, as far as it can know."""
 
-    def __init__(self, notifier: Notifier, journal: Journal, registry: Registry) -> None:
+    def __init__(
+        self, notifier: Notifier, journal: Journal, registry: Registry, isolation: Isolation | None = None
+    ) -> None:
         self._notifier = notifier
         self._journal = journal
         self._registry = registry
+        self._isolation = isolation or Isolation()
         self._sent: set[tuple[str, str]] = set()  # id and channel, of what is not written down as told yet
 
     async def tell(self, found: Iterable[Findings], now: float) -> None:
         """Tell what is news in this cycle; what can't be sent is tried again in the next."""
-        news = [
-            (one, notice_of(one, topic, now), channels)
-            for one, topic in self._topics(found)
-            if condition(one.status.conditions, _told(topic)) is None and (channels := self._channels(one, topic))
-        ][:MOST]
+        news = []
+        for one, topic in self._topics(found):
+            with self._isolation.around("notifying", named(one)):
+                channels = self._channels(one, topic)
+                if channels and condition(one.status.conditions, _told(topic)) is None:
+                    news.append((one, notice_of(one, topic, now), channels))
+            if len(news) == MOST:
+                break
         ids = {notice.id for _, notice, _ in news}
         self._sent = {key for key in self._sent if key[0] in ids}
-        await together(self._spread(one, notice, channels, now) for one, notice, channels in news)
+        await together(self._tell_safely(one, notice, channels, now) for one, notice, channels in news)
 
     def _topics(self, found: Iterable[Findings]) -> list[tuple[Remediation, str]]:
         """Return what there is to tell, and about which Remediation."""
@@ -74,6 +81,10 @@ class Herald:
         subscriptions = [each for guardrail in self._registry.all(Guardrail) for each in guardrail.spec.notify]
         subscriptions += policy.spec.notify if policy is not None else []
         return tuple(dict.fromkeys(each.channel for each in subscriptions if topic in each.topics))
+
+    async def _tell_safely(self, one: Remediation, notice: Notice, channels: Sequence[str], now: float) -> None:
+        with self._isolation.around("notifying", named(one)):
+            await self._spread(one, notice, channels, now)
 
     async def _spread(self, one: Remediation, notice: Notice, channels: Sequence[str], now: float) -> None:
         """Send to every channel that has not got it, and write down when all have."""

@@ -11,6 +11,7 @@ from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.engine.questions import Questions, Watched
 from forestall.engine.together import together
+from forestall.isolation import Isolation
 from forestall.ports import Answer, Metrics, Query, QueryFailure
 
 Labels = tuple[tuple[str, str], ...]
@@ -50,8 +51,9 @@ class Ratios:
 class Observer:
     """Asks all questions of a cycle together, and feeds the matrix of series."""
 
-    def __init__(self, metrics: Metrics, matrix: SeriesMatrix) -> None:
+    def __init__(self, metrics: Metrics, matrix: SeriesMatrix, isolation: Isolation | None = None) -> None:
         self._metrics = metrics
+        self._isolation = isolation or Isolation()
         self._matrix = matrix
         self._known: set[Hashable] = set()  # queries whose past is in the matrix
         self._refused: Counter[Hashable] = Counter()  # how often the past of others could not be had
@@ -70,17 +72,27 @@ class Observer:
             by_source[asked.source] += [each.query for each in asked.watched]
             by_source[asked.source] += [asked.long, *([asked.whole] if due[uid] else [])]
         answers: dict[Hashable, Answer | QueryFailure] = {}
-        for some in await together(self._metrics.instant(s, q, at) for s, q in by_source.items()):
+        for some in await together(self._ask(s, q, at) for s, q in by_source.items()):
             answers |= some
 
         readings, ratios = {}, {}
         for uid, asked in questions.items():
-            oldest = at - stale_after(asked.source)
-            readings[uid] = tuple(read(each, answers[each.query.key], oldest) for each in asked.watched)
-            if due[uid]:
-                self._whole[uid] = (at, _one(answers[asked.whole.key], oldest))
-            ratios[uid] = Ratios(_one(answers[asked.long.key], oldest), self._whole[uid][1])
+            with self._isolation.around("observing", f"objective {uid}") as attempt:
+                oldest = at - stale_after(asked.source)
+                readings[uid] = tuple(read(each, answers[each.query.key], oldest) for each in asked.watched)
+                if due[uid]:
+                    self._whole[uid] = (at, _one(answers[asked.whole.key], oldest))
+                ratios[uid] = Ratios(_one(answers[asked.long.key], oldest), self._whole[uid][1])
+            if attempt.failure is not None:
+                failure = QueryFailure("InternalError", attempt.failure)
+                readings[uid], ratios[uid] = tuple(Reading(each, problem=failure) for each in asked.watched), Ratios()
         return readings, ratios
+
+    async def _ask(self, source: str, queries: Sequence[Query], at: float) -> Mapping[Hashable, Answer | QueryFailure]:
+        with self._isolation.around("observing", f"metric source {source}") as attempt:
+            return await self._metrics.instant(source, queries, at)
+        failure = QueryFailure("InternalError", attempt.failure or "")
+        return {query.key: failure for query in queries}
 
     def feed(self, readings: Mapping[str, Sequence[Reading]], at: float) -> None:
         """Feed the matrix one column: the series whose past is in it already, or can't be had.
@@ -112,7 +124,10 @@ class Observer:
         # What could not be had lets the others go first.
         waiting = sorted(watched, key=lambda each: self._refused[each.query])
         while waiting:
-            await self._backfill(source, waiting[:_AT_ONCE], at)
+            with self._isolation.around("observing", f"the past in metric source {source}") as attempt:
+                await self._backfill(source, waiting[:_AT_ONCE], at)
+            if attempt.failure is not None:
+                self._refused.update(each.query for each in waiting[:_AT_ONCE] if each.query not in self._known)
             waiting = waiting[_AT_ONCE:]
             if asyncio.get_running_loop().time() >= until:
                 break
@@ -129,10 +144,14 @@ class Observer:
             if isinstance(answer, QueryFailure):
                 self._refused[each.query] += 1
                 continue  # asked again in the next cycle
+            with self._isolation.around("observing", f"the past of objective {each.objective}") as attempt:
+                for series in answer:
+                    self._matrix.backfill(each.key(series.labels), series.times, series.values)
+            if attempt.failure is not None:
+                self._refused[each.query] += 1
+                continue
             self._known.add(each.query)
             self._refused.pop(each.query, None)
-            for series in answer:
-                self._matrix.backfill(each.key(series.labels), series.times, series.values)
 
     def retain(self, questions: Mapping[str, Questions], at: float) -> None:
         """Forget the objectives that are gone, and the series that their queries have not returned for long."""

@@ -4,8 +4,9 @@ import asyncio
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Literal, TypeVar
 
@@ -31,12 +32,13 @@ from forestall.api.remediation import ObjectRef
 from forestall.api.remediation_policy import RemediationPolicyStatus
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
-from forestall.core.risk import State
+from forestall.core.risk import Risk, State
 from forestall.engine.outbox import Outbox
-from forestall.engine.report import Findings, cause_of, settle, status_of, weight
+from forestall.engine.report import Findings, Problem, cause_of, named, settle, status_of, weight
 from forestall.engine.settings import Settings
 from forestall.engine.together import together
 from forestall.errors import ClusterError, Conflict, NotFound
+from forestall.isolation import Isolation
 from forestall.journal.lockouts import locking
 from forestall.ports import Cluster, Event
 from forestall.registry import Invalid, Registry
@@ -66,6 +68,8 @@ _REASONS = {
 _Standing = RemediationPolicyStatus | MetricSourceStatus | GuardrailStatus | PauseStatus | NotificationChannelStatus
 """The statuses that have `observedGeneration` and `conditions` alike."""
 
+_Standings = RemediationPolicy | MetricSource | Guardrail | Pause | NotificationChannel
+
 _ENDANGERED = (State.AT_RISK, State.BREACHED)
 
 
@@ -90,10 +94,18 @@ class _Change:
 class Publisher:
     """Writes statuses by server-side apply, each only when it changed."""
 
-    def __init__(self, cluster: Cluster, registry: Registry, settings: Settings, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        registry: Registry,
+        settings: Settings,
+        outbox: Outbox,
+        isolation: Isolation | None = None,
+    ) -> None:
         self._cluster = cluster
         self._registry = registry
         self._outbox = outbox
+        self._isolation = isolation or Isolation()
         self._interval = settings.interval
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._written: dict[str, tuple[float, Model]] = {}  # by UID: when, and what
@@ -111,20 +123,41 @@ class Publisher:
         in_namespace: dict[str, list[Findings]] = defaultdict(list)
         for each in found.values():
             in_namespace[each.slo.namespace].append(each)
-        standings = chain(
-            (self._policy(policy, in_namespace[policy.namespace], done[policy.uid], now) for policy in policies),
-            (self._source(source, found, now) for source in self._registry.all(MetricSource)),
-            (self._guardrail(guardrail, now) for guardrail in self._registry.all(Guardrail)),
-            (self._channel(channel, now) for channel in self._registry.all(NotificationChannel)),
-            (self._pause(pause, now) for pause in self._registry.all(Pause)),
-        )
+        standings = [
+            *(
+                self._standing(each, now, partial(self._policy, each, in_namespace[each.namespace], done[each.uid]))
+                for each in policies
+            ),
+            *(
+                self._standing(each, now, partial(self._source, each, found))
+                for each in self._registry.all(MetricSource)
+            ),
+            *(self._standing(each, now, partial(self._guardrail, each)) for each in self._registry.all(Guardrail)),
+            *(
+                self._standing(each, now, partial(self._channel, each))
+                for each in self._registry.all(NotificationChannel)
+            ),
+            *(self._standing(each, now, partial(self._pause, each)) for each in self._registry.all(Pause)),
+        ]
         await together(
             chain(
-                (self._objective(change, now) for change in self._changes(found.values(), now)),
-                (self._changed(each, now) for each in standings if each.status != each.before),
-                (self._invalid(one, now) for one in self._registry.invalid()),
+                (self._safely(c.found.slo, self._objective(c, now)) for c in self._changes(found.values(), now)),
+                (self._safely(each.resource, self._changed(each, now)) for each in standings if each is not None),
+                (self._safely(one.ref, self._invalid(one, now)) for one in self._registry.invalid()),
             )
         )
+
+    def _standing(self, resource: _Standings, now: float, settled: Callable[[float], _Settled]) -> _Settled | None:
+        """Return what has changed of an object that is no objective; None where nothing has."""
+        with self._isolation.around("publishing", named(resource)) as attempt:
+            result = settled(now)
+        if attempt.failure is not None:
+            result = self._settle(resource, resource.status, [_ready("False", "InternalError", attempt.failure)], now)
+        return None if result.status == result.before else result
+
+    async def _safely(self, about: Resource | ObjectRef, write: Awaitable[None]) -> None:
+        with self._isolation.around("publishing", named(about)):
+            await write
 
     async def write(self, found: Findings, now: float) -> None:
         """Write the status of an objective now.
@@ -152,7 +185,7 @@ class Publisher:
         for each in found:
             uid = each.slo.uid
             before = self._before(uid, each.slo.status)
-            status = status_of(each, now, before)
+            status = self._status(each, now, before)
             at = self._written[uid][0] if uid in self._written else -math.inf
             change = (each.risk.state not in _ENDANGERED, at, len(news) + len(figures), _Change(each, before, status))
             if weight(status) != weight(before):
@@ -161,6 +194,13 @@ class Publisher:
                 figures.append(change)
         chosen = heapq.nsmallest(_AT_ONCE, news) + heapq.nsmallest(_FIGURES_AT_ONCE, figures)
         return [change for *_, change in chosen[:_AT_ONCE]]
+
+    def _status(self, found: Findings, now: float, before: ServiceLevelObjectiveStatus) -> ServiceLevelObjectiveStatus:
+        with self._isolation.around("publishing", named(found.slo)) as attempt:
+            return status_of(found, now, before)
+        unknown = Risk(State.UNKNOWN, math.nan, None)
+        problem = Problem("InternalError", attempt.failure or "")
+        return status_of(Findings(found.slo, unknown, problem, episode=found.episode), now, before)
 
     def _before(self, uid: str, read: S) -> S:
         """Return the status that was written last, where this process wrote one: what was read may be older."""

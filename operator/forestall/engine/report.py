@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from forestall.api import ServiceLevelObjective
+from forestall.api import Resource, ServiceLevelObjective
 from forestall.api.meta import Condition, condition
+from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import Decision, Episode, RiskCause, ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
 from forestall.core.duration import format_duration
@@ -35,6 +36,12 @@ class Findings:
     ratios: Ratios = Ratios()
     decisions: tuple[Decision, ...] = ()
     episode: Episode = Episode()
+
+
+def named(about: Resource | ObjectRef) -> str:
+    """Return an object as logs name it, such as `RemediationPolicy shop/early`."""
+    kind = about.kind if isinstance(about, ObjectRef) else about.KIND
+    return f"{kind} {about.namespace}/{about.name}" if about.namespace else f"{kind} {about.name}"
 
 
 def status_of(

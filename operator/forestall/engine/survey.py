@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from forestall.actions.pods import is_terminating, stays
 from forestall.actions.protection import protected_from_above
+from forestall.engine.together import together
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
 
@@ -46,7 +47,7 @@ class Survey:
         names = list(nodes)
         async with self._listing:
             new = [name for name in names if name not in self._pods]
-            found = await asyncio.gather(*(self._find("Pod", f"spec.nodeName={name},{_UNFINISHED}") for name in new))
+            found = await together(self._find("Pod", f"spec.nodeName={name},{_UNFINISHED}") for name in new)
             self._pods.update(zip(new, found, strict=True))
             known = {name: pods for name in names if (pods := self._pods[name]) is not None}
         return known if len(known) == len(set(names)) else None

@@ -10,10 +10,11 @@ from forestall.api import ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.plan import Target
-from forestall.engine.report import Problem
+from forestall.engine.report import Problem, named
 from forestall.engine.together import together
 from forestall.engine.workload import Workload, workload_of
 from forestall.errors import ClusterError, Forbidden, NotFound
+from forestall.isolation import Isolation
 from forestall.ports import Cluster
 
 _EVERY = 10
@@ -40,8 +41,9 @@ class Found:
 class Targets:
     """Reads targets when they are needed, and now and then to say early that one is missing."""
 
-    def __init__(self, cluster: Cluster, interval: float, concurrency: int) -> None:
+    def __init__(self, cluster: Cluster, interval: float, concurrency: int, isolation: Isolation | None = None) -> None:
         self._cluster = cluster
+        self._isolation = isolation or Isolation()
         self._every = interval * _EVERY
         self._limit = asyncio.Semaphore(concurrency)
         self._checked: dict[str, tuple[int, float, Problem | None]] = {}
@@ -89,8 +91,12 @@ class Targets:
         return -math.inf if known is None or known[0] != slo.metadata.generation else known[1]
 
     async def _look(self, slo: ServiceLevelObjective, now: float) -> None:
-        found = await self.read(slo, with_scale=False)
-        problem = found if isinstance(found, Problem) and found.reason != "TargetUnknown" else None
+        problem: Problem | None = None
+        with self._isolation.around("looking at the target", named(slo)) as attempt:
+            found = await self.read(slo, with_scale=False)
+            problem = found if isinstance(found, Problem) and found.reason != "TargetUnknown" else None
+        if attempt.failure is not None:
+            problem = Problem("InternalError", attempt.failure)
         self._checked[slo.uid] = (slo.metadata.generation, now, problem)
 
 

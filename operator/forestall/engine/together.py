@@ -1,15 +1,51 @@
-"""Side by side."""
+"""Side by side, and none longer than what started it."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any, TypeVar
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, ParamSpec, TypeVar
 
+from forestall.errors import LostLease
+
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all at once and return their results in order; one that is alone needs no task of its own."""
+    """Run all at once and return their results in order; one that is alone needs no task of its own.
+
+    When one fails the others are cancelled and waited for: none is left that could write in a later cycle. The first
+    error is raised; `LostLease` before any other, because it ends the process.
+    """
     each = list(coroutines)
     if len(each) <= 1:
         return [await one for one in each]
-    return await asyncio.gather(*each)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in each]
+    except BaseExceptionGroup as errors:
+        raise _gravest(errors) from errors
+    return [task.result() for task in tasks]
+
+
+async def aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `function` in a thread; when cancelled, it is waited for all the same, as long as it uses its data."""
+    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # asked again: a thread can't be stopped
+                await asyncio.wait((task,))
+        raise
+
+
+def _gravest(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    lost, others = errors.split(LostLease)
+    return _first(lost or others or errors)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -4,17 +4,19 @@ from collections.abc import Iterable, Mapping
 
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.engine.questions import Questions, questions
-from forestall.engine.report import Problem
+from forestall.engine.report import Problem, named
 from forestall.errors import InvalidQuery
+from forestall.isolation import Isolation
 from forestall.registry import Registry
 
 
 class Watch:
     """Turns the registry's objectives into questions, each once for every generation of it and of its source."""
 
-    def __init__(self, registry: Registry, interval: float) -> None:
+    def __init__(self, registry: Registry, interval: float, isolation: Isolation | None = None) -> None:
         self._registry = registry
         self._interval = interval
+        self._isolation = isolation or Isolation()
         self._known: dict[str, tuple[tuple[object, ...], Questions | Problem]] = {}
 
     def questions(self, objectives: Iterable[ServiceLevelObjective]) -> tuple[dict[str, Questions], dict[str, Problem]]:
@@ -22,7 +24,10 @@ class Watch:
         asked: dict[str, Questions] = {}
         problems: dict[str, Problem] = {}
         for slo in objectives:
-            result = self._of(slo)
+            with self._isolation.around("compiling", named(slo)) as attempt:
+                result = self._of(slo)
+            if attempt.failure is not None:
+                result = Problem("InternalError", attempt.failure)
             if isinstance(result, Problem):
                 problems[slo.uid] = result
             else:

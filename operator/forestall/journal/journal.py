@@ -123,6 +123,14 @@ class Journal:
             self._memory.forget(current)
         return current
 
+    async def hold(self, remediation: Remediation, hold: Hold, now: float) -> Remediation:
+        """Write down why `remediation` goes on no further for now; return it as it is then.
+
+        Raises:
+            ClusterError: it is not known to be written down.
+        """
+        return await self._ledger.hold(remediation, hold, now)
+
     async def note(self, remediation: Remediation, condition: Condition) -> Remediation:
         """Write one condition of `remediation` down, live or ended, as it was seen; return it as it is then.
 

@@ -5,8 +5,10 @@ from typing import Any, Final
 
 from forestall.api.meta import API_VERSION
 from forestall.api.remediation import Intent, ObjectRef, Remediation, RemediationStatus
+from forestall.core.decision import Hold
 from forestall.errors import ClusterError, Conflict
 from forestall.journal.names import name_of
+from forestall.journal.record import moved
 from forestall.ports import Cluster, Event
 
 _WARNINGS: Final = frozenset({"Failed", "Aborted", "RollingBack", "RolledBack"})
@@ -36,6 +38,13 @@ class Ledger:
         if body["metadata"].get("resourceVersion") == remediation.metadata.resource_version:
             return remediation  # what was checked before need not be checked again
         return Remediation.read(body)
+
+    async def hold(self, remediation: Remediation, hold: Hold, now: float) -> Remediation:
+        """See `Journal.hold`."""
+        current = await self.read(remediation)
+        if current.ended or current.status.reason == hold.reason:
+            return current
+        return await self.save(current, moved(current.status, current.status.phase, hold.reason, hold.message, now))
 
     async def save(self, current: Remediation, status: RemediationStatus) -> Remediation:
         """Write the status if it differs; otherwise as `commit`."""

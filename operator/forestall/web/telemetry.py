@@ -85,6 +85,12 @@ class Telemetry:
             registry=own,
         )
         self._failed_cycles = Counter("forestall_cycle_failures_total", "Cycles that ended in an error.", registry=own)
+        self._internal_errors = Counter(
+            "forestall_internal_errors_total",
+            "Unexpected errors that were kept to the object that they are about, by what was being done.",
+            ["doing"],
+            registry=own,
+        )
         self._objectives = Gauge("forestall_objectives", "Objectives by state.", ["state"], registry=own)
         self._invalid = Gauge(
             "forestall_invalid_objects", "Objects that do not fit their schema, by kind.", ["kind"], registry=own
@@ -120,6 +126,10 @@ class Telemetry:
     def cycle_failed(self) -> None:
         """Note that a cycle ended in an error."""
         self._failed_cycles.inc()
+
+    def internal_error(self, doing: str, count: int = 1) -> None:
+        """Count unexpected errors that did not go beyond the object that they are about."""
+        self._internal_errors.labels(doing).inc(count)
 
     def objectives(self, states: Mapping[str, int], risks: Iterable[AtRisk]) -> None:
         """Tell how many objectives are in which state now, and the breach probabilities of all their indicators."""

@@ -93,7 +93,7 @@ class Recorder:
             await asyncio.wait_for(self._queue.join(), CLOSING)
         if self._worker is not None:
             self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
+            await asyncio.wait((self._worker,))
 
     def record(self, event: Event) -> None:
         """Have the event posted soon; it is dropped when too many wait."""
@@ -109,6 +109,8 @@ class Recorder:
                 await self.post(event)
             except ClusterError as error:
                 _log.warning("event not posted", reason=event.reason, object=event.about.name, error=str(error))
+            except Exception:  # noqa: BLE001 -- logged; the events that wait have nothing to do with this one
+                _log.exception("event not posted", reason=event.reason, object=event.about.name)
             finally:
                 self._queue.task_done()
 
@@ -152,7 +154,7 @@ class Recorder:
         at = self._now()
         about = event.about
         # names follow the custom of other components: the object's name, and what makes it unique
-        name = f"{about.name[:200]}.{uuid.uuid4().hex[:16]}"
+        name = f"{about.name[:200].rstrip('-.')}.{uuid.uuid4().hex[:16]}"
         return {
             "apiVersion": "v1",
             "kind": "Event",

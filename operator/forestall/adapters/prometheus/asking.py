@@ -12,6 +12,7 @@ from forestall.adapters.prometheus.answers import TRUNCATED, Payload
 from forestall.adapters.prometheus.memory import Memory
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
 from forestall.core.promql import MARKER, pack
+from forestall.engine.together import together
 from forestall.ports import QueryFailure
 
 _LONGEST_REQUEST = 200_000
@@ -126,7 +127,7 @@ class Inquiry:
 
     async def _go(self, groups: Sequence[tuple[Question, ...]]) -> list[tuple[Question, ...]]:
         """Ask each group; return what is to be asked in the next round."""
-        troubles = await asyncio.gather(*(self._try(group) for group in groups))
+        troubles = await together(self._try(group) for group in groups)
         if not self._answered and len(groups) > 1 and all(each is not None and each.load for each in troubles):
             # Not a single request came through: it is the source that is overloaded, and more requests make it worse.
             self.down = SourceTrouble("SourceTimeout", f"the source is overloaded: {troubles[0]}")

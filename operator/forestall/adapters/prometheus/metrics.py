@@ -1,6 +1,5 @@
 """The port `Metrics` on Prometheus-compatible sources."""
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from forestall.adapters.prometheus.connection import THREADS, Connection
 from forestall.adapters.prometheus.series import Past, answer_of
 from forestall.adapters.prometheus.source import Source
 from forestall.core.promql import Prepared, freshness_question, prepare
+from forestall.engine.together import aside
 from forestall.errors import InvalidQuery
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries
 
@@ -68,7 +68,7 @@ class PrometheusMetrics:
     ) -> Mapping[Hashable, Answer | QueryFailure]:
         """See the port."""
         # Parsing what has not been asked before takes its time, and the event loop has more to do.
-        prepared, refused = await asyncio.to_thread(_prepared, queries)
+        prepared, refused = await aside(_prepared, queries)
         questions = _questions(prepared)
         for _, each in prepared:
             for text in map(freshness_question, each.freshness.selectors):

@@ -6,6 +6,11 @@ from forestall.cli.reasons.reason import Reason
 
 CONDITIONS: Final[dict[str, Reason]] = {
     # Ready
+    "InternalError": Reason(
+        "The operator met an unexpected error while it worked on this object; nothing is done for it, all others go "
+        "on.",
+        "The operator's log has the traceback: please report it. Look for what is unusual in the object.",
+    ),
     "Watching": Reason("The objective is watched."),
     "Selecting": Reason("The policy selects at least one objective."),
     "Answering": Reason("The metric source answers."),
