@@ -51,7 +51,13 @@ _FETCHED: Final = 8 * _DAY
 @click.option("--capacity", type=float, help="Requests a second that one replica answers in time.")
 @click.option("--start-up", callback=duration_option, metavar="DURATION", help="From asked for to serving; 1m.")
 @click.option("--warm-up", callback=duration_option, metavar="DURATION", help="After that, until it is at full speed.")
-@click.option("--hpa-target", type=click.FloatRange(0.05, 1.0), default=0.7, show_default=True, help="Of the HPA.")
+@click.option(
+    "--hpa-target",
+    type=click.FloatRange(0.05, 1.0),
+    default=0.7,
+    show_default=True,
+    help="CPU utilization that the HPA aims at, as a share of the request.",
+)
 @click.option("--replicas", type=click.IntRange(min=1), help="At the beginning; what the first minute needs.")
 @click.option("--min", "least", type=click.IntRange(min=1), default=2, show_default=True, help="Replicas at least.")
 @click.option("--max", "most", type=click.IntRange(min=1), help="Replicas at most; twice what the peak needs.")
@@ -185,6 +191,7 @@ def _data(found: Comparison) -> dict[str, Any]:
         "limitReplicaHours": found.limit,
         "contestants": [{"name": one.name, "actions": one.actions, **asdict(one.figures)} for one in found.contestants],
         "recommended": found.best,
+        "hpaAlike": found.hpa_alike and {"target": found.hpa_alike[0], "replicaHours": found.hpa_alike[1]},
         "policy": policy(found),
     }
 

@@ -1,7 +1,11 @@
-"""One service, scaled by nobody, by an HPA, and by the operator under it: what each would have cost and saved."""
+"""One service, scaled by nobody, by an HPA, and by the operator under it: what each would have cost and saved.
+
+Every controller runs for an hour before the time that counts, as far as there is traffic, so that none is judged by how
+it starts. The operator is recommended only where no target of the HPA alone is as good for as little.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +24,10 @@ from forestall.sim.traffic import Floats
 
 HEADROOMS: Final = (0.1, 0.2, 0.3)
 """Of the policies from which one is recommended."""
+LEAD_IN: Final = 60
+"""Minutes that are run before those that count."""
+TARGETS: Final = tuple(round(percent / 100, 2) for percent in range(20, 100, 5))
+"""Of the HPAs that a recommendation has to be better than."""
 NOBODY, HPA, YOURS = "no action", "HPA", "HPA + forestall, your policy"
 
 
@@ -42,6 +50,7 @@ class Comparison:
     """All of them on the same traffic."""
 
     service: Service
+    """With the traffic that counts."""
     objective: float
     target: float
     """Of the HPA."""
@@ -51,11 +60,12 @@ class Comparison:
     needed: Floats
     """Replicas that carry each minute."""
     recommended: Tuning | None
-    """None where no policy does better than the HPA."""
+    """None where no policy does better than an HPA."""
     best: str | None
     """Whose figures the recommendation has."""
     hpa_alike: tuple[float, float] | None
-    """Target and replica-hours of the cheapest HPA with no more bad minutes than the recommendation; None without."""
+    """Target and replica-hours of the cheapest HPA with no more bad minutes than the best policy has, or than the HPA
+    where no policy is better; None without one."""
 
     def named(self, name: str) -> Contestant:
         """Return one of them."""
@@ -71,50 +81,60 @@ async def compare(
     progress: Callable[[int, int], None],
 ) -> Comparison:
     """Run them all. `own`: what the user has; `interval`: of the operator (s)."""
-    nobody = await run([service], Fixed())
-    hpa = await run([service], Hpa(np.array([target])))
+    run_in = replace(service, traffic=service.traffic.earlier(LEAD_IN))
+    skip = service.traffic.start - run_in.traffic.start
+    nobody = await run([run_in], Fixed())
+    hpa = await run([run_in], Hpa(np.array([target])))
     tunings = [Tuning(headroom=headroom, objective=objective, lead=interval) for headroom in HEADROOMS]
     count = len(tunings)
     floors = await run(
-        [service] * count,
+        [run_in] * count,
         Hpa(np.full(count, target)),
-        recommend.setup([service] * count, tunings, autoscalers=True, interval=interval),
+        recommend.setup([run_in] * count, tunings, autoscalers=True, interval=interval),
         progress=progress,
     )
-    rows = [_contestant(NOBODY, nobody, 0, objective), _contestant(HPA, hpa, 0, objective)]
+    rows = [_contestant(NOBODY, nobody, 0, objective, skip), _contestant(HPA, hpa, 0, objective, skip)]
     if own is not None:
         mine = await run(
-            [service],
+            [run_in],
             Hpa(np.array([target])),
             setup(own, 1, service.terms.capacity, interval),
             progress=progress,
         )
-        rows.append(_contestant(YOURS, mine, 0, objective))
-    tried = [_contestant(_name(one), floors, n, objective) for n, one in enumerate(tunings)]
+        rows.append(_contestant(YOURS, mine, 0, objective, skip))
+    tried = [_contestant(_name(tuning), floors, n, objective, skip) for n, tuning in enumerate(tunings)]
     best = _best(rows[1].figures, tried)
+    to_beat = rows[1].figures if best is None else tried[best].figures
+    alike = await _alike(run_in, objective, skip, to_beat.bad_minutes, {*TARGETS, target})
+    if best is not None and alike is not None and alike[1] <= to_beat.replica_hours:
+        best = None
     return Comparison(
         service=service,
         objective=objective,
         target=target,
         contestants=(*rows, *tried),
-        limit=_limit(service, objective),
+        limit=_limit(run_in, objective, skip),
         needed=np.ceil(service.traffic.played / service.terms.capacity),
         recommended=None if best is None else tunings[best],
         best=None if best is None else tried[best].name,
-        hpa_alike=None if best is None else await _alike(service, objective, tried[best].figures.bad_minutes),
+        hpa_alike=alike,
     )
 
 
-async def _alike(service: Service, objective: float, bad: int) -> tuple[float, float] | None:
-    """Return the cheapest HPA with at most so many bad minutes."""
-    targets = np.arange(0.2, 0.96, 0.05)
-    outcome = await run([service] * len(targets), Hpa(targets))
+async def _alike(
+    service: Service, objective: float, skip: int, bad: int, targets: set[float]
+) -> tuple[float, float] | None:
+    """Return target and replica-hours of the cheapest HPA with at most `bad` bad minutes."""
+    outcome = await run([service] * len(targets), Hpa(np.array(sorted(targets))))
     fit = [
-        (float(target), one.replica_hours)
-        for target, one in zip(targets, figures(outcome.record, objective), strict=True)
-        if one.bad_minutes <= bad
+        (result.replica_hours, target)
+        for target, result in zip(sorted(targets), figures(outcome.record, objective, skip), strict=True)
+        if result.bad_minutes <= bad
     ]
-    return min(fit, key=lambda each: each[1], default=None)
+    if not fit:
+        return None
+    hours, target = min(fit)
+    return target, hours
 
 
 def _name(tuning: Tuning) -> str:
@@ -137,14 +157,14 @@ def _best(hpa: Figures, tried: Sequence[Contestant]) -> int | None:
     return min(better, key=lambda n: tried[n].figures.bad_minutes, default=None)
 
 
-def _contestant(name: str, outcome: Outcome, number: int, objective: float) -> Contestant:
+def _contestant(name: str, outcome: Outcome, number: int, objective: float, skip: int) -> Contestant:
     record = outcome.record
     return Contestant(
         name,
-        figures(record, objective)[number],
+        figures(record, objective, skip)[number],
         outcome.changes.get(number, 0),
-        _by_minutes(record, record.replicas[:, number]),
-        is_bad(record, objective)[:, number].astype(np.float64),
+        _by_minutes(record, record.replicas[:, number])[skip:],
+        is_bad(record, objective, skip)[:, number].astype(np.float64),
     )
 
 
@@ -153,8 +173,8 @@ def _by_minutes(record: Record, values: Floats) -> Floats:
     return np.asarray(values[: record.done // each * each].reshape(-1, each).max(axis=1))
 
 
-def _limit(service: Service, objective: float) -> float | None:
+def _limit(service: Service, objective: float, skip: int) -> float | None:
     try:
-        return limit(service, objective).replica_hours
+        return limit(service, objective, skip).replica_hours
     except MissingTool:
         return None

@@ -11,7 +11,8 @@ from forestall.backtest.draw import Axis, Plot, nice, svg
 from forestall.backtest.page import STYLE
 from forestall.core.duration import format_duration
 from forestall.sim import recommend
-from forestall.sim.compare import Comparison, Contestant
+from forestall.sim.compare import HPA, Comparison, Contestant
+from forestall.sim.figures import Figures
 from forestall.sim.traffic import Floats
 
 _WIDTH, _LEFT, _HEIGHT = 960.0, 46.0, 190.0
@@ -47,12 +48,9 @@ def page(found: Comparison, notes: tuple[str, ...]) -> str:
 
 def verdict(found: Comparison) -> str:
     """Return what it comes to, in a sentence."""
-    hpa = found.named("HPA").figures
+    hpa = found.named(HPA).figures
     if found.best is None:
-        return (
-            f"On this traffic the HPA is good enough: {hpa.bad_minutes} bad minutes, and no policy has fewer, or as "
-            "many for less. Keep it."
-        )
+        return _keep(found, hpa)
     best = found.named(found.best).figures
     more = best.replica_hours / hpa.replica_hours - 1 if hpa.replica_hours else 0.0
     alike = (
@@ -63,6 +61,19 @@ def verdict(found: Comparison) -> str:
     return (
         f"Recommended: {found.best}. {best.bad_minutes} bad minutes instead of {hpa.bad_minutes}, for "
         f"{abs(more):.0%} {'more' if more >= 0 else 'fewer'} replica-hours than the HPA alone; {alike}."
+    )
+
+
+def _keep(found: Comparison, hpa: Figures) -> str:
+    if found.hpa_alike is not None and found.hpa_alike[0] != found.target:
+        target, hours = found.hpa_alike
+        return (
+            f"On this traffic an HPA is good enough: with a target of {target:.0%} it needs {hours:.1f} replica-hours, "
+            f"and no policy has as few bad minutes for less. Keep the HPA, and set its target to {target:.0%}."
+        )
+    return (
+        f"On this traffic the HPA is good enough: {hpa.bad_minutes} bad minutes, and no policy has fewer, or as "
+        "many for less. Keep it."
     )
 
 

@@ -40,10 +40,17 @@ class Record:
             getattr(self, name)[self.done] = getattr(step, name)
         self.done += 1
 
+    def covers(self, window: float) -> bool:
+        """Say whether the last `window` seconds were all measured, without which nobody has metrics of them."""
+        return self.done * self.step_s >= window
+
     def used_mean(self, window: float) -> Floats:
-        """Return how many replicas' whole capacity was used, on average over the last `window` seconds; 0 at first."""
+        """Return how many replicas' whole capacity was used, on average over the last `window` seconds.
+
+        NaN while nothing was measured: nobody may take that for a service at rest.
+        """
         if not self.done:
-            return np.zeros(self.size)
+            return np.full(self.size, np.nan)
         rows = slice(max(0, self.done - max(1, round(window / self.step_s))), self.done)
         return np.asarray((self.busy[rows] * self.ready[rows]).sum(axis=0) / (self.done - rows.start))
 

@@ -1,7 +1,7 @@
 """Requests over time: what arrives, and what was seen of it at each moment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -54,6 +54,10 @@ class Traffic:
         if most <= 0:
             raise InvalidInput(f"{self.name}: no request arrives in the time to simulate")
         return Traffic(self.name, self.rate * (peak / most), self.start, self.at)
+
+    def earlier(self, minutes: int) -> "Traffic":
+        """Return the same traffic, simulated from so many minutes before, as far as there is a past."""
+        return replace(self, start=max(0, self.start - minutes))
 
     def part(self, days: float, past_days: float) -> "Traffic":
         """Return the first `days` that are simulated, with `past_days` before them."""

@@ -13,7 +13,7 @@ from forestall.ports import RangeSeries
 
 START = 1_767_225_600
 RATES = [*[40.0] * 90, *np.linspace(40, 400, 25), *[400.0] * 20, *np.linspace(400, 40, 25), *[40.0] * 20]
-QUICK = ("--start-up", "5m", "--last", "2h", "--interval", "2m")
+QUICK = ("--start-up", "10m", "--last", "2h", "--interval", "2m")
 
 
 @pytest.fixture
@@ -91,6 +91,17 @@ def test_the_traffic_may_come_from_a_prometheus(program):
     code, out, _ = program("simulate", *where, "--capacity", "20", *QUICK)
     assert code == 0
     assert "2h of traffic" in out
+
+
+def test_where_another_target_of_the_hpa_does_as_well_no_policy_is_recommended(program, traffic):
+    words = ("--traffic", traffic, "--capacity", "20", *QUICK, "--start-up", "15s")
+    code, out, _ = program("simulate", *words, "-o", "json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["recommended"], found["policy"]) == (None, None)
+    assert found["hpaAlike"]["replicaHours"] <= min(
+        one["replica_hours"] for one in found["contestants"] if "forestall" in one["name"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,12 @@ async def test_requests_are_answered_and_counted():
 
 
 async def test_a_request_that_waits_takes_longer():
-    shop = Shop(Settings(slots_per_pod=1, service_time=0.05, service_sigma=0.0))
-    shop.follow(seen(1))
+    shop = Shop(Settings(slots_per_pod=1, service_time=0.05, service_sigma=0.0, patience=60.0))
     async with TestClient(TestServer(application(shop))) as client:
-        await asyncio.gather(*(client.get("/") for _ in range(3)))
+        asked = [asyncio.create_task(client.get("/")) for _ in range(3)]
+        await until(lambda: shop.pool.queued == 3)
+        shop.follow(seen(1))  # from now on one at a time
+        await asyncio.gather(*asked)
         found = await scrape(client)
     assert found["shop_request_duration_seconds_sum{code=200}"] >= 0.05 + 0.10 + 0.15
 

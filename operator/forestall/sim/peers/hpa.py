@@ -4,7 +4,7 @@ Source: Kubernetes, "Horizontal Pod Autoscaling", section "Algorithm details": d
 over the pods that are ready; no change within the tolerance of 0.1; pods that are not ready yet count as using nothing
 when it would scale up, and where that turns the direction round, nothing changes. Pods without metrics are taken to use
 nothing when scaling up and all of it when scaling down; here, every pod that serves has metrics and every other is not
-ready yet. It looks every 15 s.
+ready yet. Without metrics of any pod it leaves the replicas as they are. It looks every 15 s.
 """
 
 from typing import Final
@@ -29,7 +29,7 @@ class Hpa:
 
     def wanted(self, seen: Seen) -> Ints:
         """See the protocol."""
-        if not every(seen, SYNC):
+        if not every(seen, SYNC) or not seen.record.covers(CPU_WINDOW):
             return seen.scales.replicas
         current, ready = seen.scales.replicas, np.minimum(seen.ready, seen.scales.replicas)
         # A replica that has just begun to serve takes its share of the work: the mean is over those that serve now.
