@@ -28,7 +28,9 @@ def recorded(folder: Path) -> dict[str, Series]:
 
 
 def generated(seed: int = 1, days: int = 14) -> Series:
-    """Two of each kind of behaviour: waves, wandering, bursts by chance and by the clock, growth, changes of regime."""
+    """Two of each kind of behaviour: waves, wandering, bursts by chance and by the clock, growth, changes of regime,
+    and what is measured in whole steps and is often just at its limit.
+    """
     random = np.random.default_rng(seed)
     count = days * DAY
     time = np.arange(count)
@@ -52,7 +54,22 @@ def generated(seed: int = 1, days: int = 14) -> Series:
             f"crowds-{index}": 10 + noise + 60 * _crowds(random, count),
             f"quiet-{index}": np.round(np.abs(random.standard_t(2, count))),
         }
+        # What follows comes of chance of its own, so that the series above stay as they were.
+        series |= _quantised(np.random.default_rng((seed, index)), daily / 100 * calm, index)
     return series
+
+
+def _quantised(random: np.random.Generator, level: np.ndarray, index: int) -> Series:
+    """What is measured in whole steps, has a ceiling that it often is at, and passes it for a few minutes a day."""
+    noise = _wander(random, level.size, 0.9)
+    over = np.convolve(random.random(level.size) < 0.005, np.ones(4), "same") > 0
+    share = np.where(over, 0.9, np.minimum(level / level.max() + 0.05 * noise, 0.6))
+    return {
+        f"percents-{index}": np.round(100 * share) / 100,
+        f"full-pool-{index}": np.round(30 * share),
+        f"tenths-{index}": np.round(share, 1),
+        f"millions-{index}": np.round(1e9 * np.minimum(share, 0.66) / 0.6) / 1e6 + 0.09,
+    }
 
 
 def _wander(random: np.random.Generator, count: int, keep: float) -> np.ndarray:

@@ -46,11 +46,11 @@ def run(series: Series, limit_from: str) -> Run:
     """Forecast all ``series``; limits are the 95th percentile of the `whole` of each, or of the days `learned` from."""
     names = list(series)
     length = max(map(len, series.values()))
-    values = np.full((length, len(names)), np.nan, dtype=np.float32)
+    values = np.full((length, len(names)), np.nan)
     for index, name in enumerate(names):
         values[: len(series[name]), index] = series[name]
     known = values if limit_from == "whole" else values[:LEARN]
-    limits = np.nanquantile(known, 0.95, axis=0).astype(np.float32)
+    limits = np.nanquantile(known, 0.95, axis=0)
     outcome, reached = _truth(values, limits)
     (probability, lower, upper), experts = _forecast(values, limits)
     climatology = _climatology(outcome)

@@ -6,6 +6,7 @@ import numpy as np
 
 from forestall.backtest.history import Floats
 from forestall.core import score
+from forestall.core.precision import is_past, passes
 
 _REGRESSION = 3600.0
 """Seconds that `predict_linear(x[1h], ...)` looks at."""
@@ -19,16 +20,17 @@ def persistence(values: Floats, limit: float, steps: int, *, above: bool) -> Flo
     At each step: the share of all past rises, from a value to the extreme that followed it, that would pass the limit.
     """
     sign = 1.0 if above else -1.0
-    level = sign * values
+    level, bound = sign * values, sign * limit
     rises = sign * score.reached(values, steps, above=above) - level
     chance = np.full(values.size, np.nan)
+    safe = score.past(values, limit, above=above) == 0
     seen: list[float] = []
     for step in range(values.size):
         if step >= steps and np.isfinite(rises[step - steps]):
             bisect.insort(seen, float(rises[step - steps]))
-        room = sign * limit - level[step]
-        if seen and np.isfinite(room) and room >= 0:
-            more = len(seen) - bisect.bisect_right(seen, room)
+        if seen and safe[step]:
+            now = float(level[step])
+            more = len(seen) - bisect.bisect_left(seen, 1, key=lambda rise: passes(now + rise, bound, above=True))
             chance[step] = (more + 0.5) / (len(seen) + 1)
     return chance
 
@@ -57,7 +59,7 @@ def predict_linear(values: Floats, limit: float, horizon: float, step: float, *,
     spread = np.square(offset).sum(axis=1)
     slope = (offset * filled).sum(axis=1) / np.where(spread > 0, spread, 1.0)
     predicted = mean + slope * (horizon - mean_time)
-    result[known] = predicted > limit if above else predicted < limit
+    result[known] = is_past(predicted, limit, above=above)
     return result
 
 
@@ -67,4 +69,4 @@ def burn_alert(short: Floats, long: Floats, limit: float) -> Floats:
     Source: Google, The Site Reliability Workbook, chapter 5: multiwindow alert with a burn rate of 14.4.
     """
     known = np.isfinite(short) & np.isfinite(long)
-    return np.where(known, (short > limit) & (long > limit), np.nan)
+    return np.where(known, is_past(short, limit, above=True) & is_past(long, limit, above=True), np.nan)

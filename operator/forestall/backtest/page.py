@@ -12,6 +12,7 @@ from forestall.backtest.replay import Track
 from forestall.backtest.verdict import BUDGETS, Case, Forecaster, Judgement, Point, Verdict
 from forestall.backtest.words import by, duration, false, percent, silence
 from forestall.core.duration import format_duration
+from forestall.core.precision import is_past
 
 _SERIES = 6
 """Series of an objective that are drawn: those that were most often close to their limit."""
@@ -143,7 +144,7 @@ def _shown(case: Case) -> list[Track]:
     def closeness(track: Track) -> tuple[float, float]:
         known = track.chance[np.isfinite(track.chance)]
         values = track.value[np.isfinite(track.value)]
-        over = (values > track.limit) if track.above else (values < track.limit)
+        over = is_past(values, track.limit, above=track.above)
         return (float(over.sum()), float(known.max()) if known.size else 0.0)
 
     return sorted(case.record.tracks.values(), key=closeness, reverse=True)[:_SERIES]

@@ -8,6 +8,7 @@ import numpy as np
 from forestall.backtest.draw import nice
 from forestall.backtest.pictures import Moment, clock
 from forestall.core.duration import format_duration
+from forestall.core.precision import passes
 
 _HEIGHT = 16
 _MARGIN = 9
@@ -54,7 +55,7 @@ def _headline(moment: Moment) -> str:
     forecast = moment.forecast
     if forecast.abstained is not None:
         return f"{moment.title} at {clock(moment.at)}: nothing is said ({forecast.abstained})"
-    if (forecast.last > moment.limit) if moment.above else (forecast.last < moment.limit):
+    if passes(forecast.last, moment.limit, above=moment.above):
         return f"{moment.title} at {clock(moment.at)} UTC: is past its limit of {moment.limit:.4g} already"
     chance = forecast.probability_within(moment.horizon)
     near = forecast.time_to_breach <= moment.horizon

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from forestall.core.forecast.table import SeriesForecast
+from forestall.core.precision import LARGEST, passes
 
 SLI = "sli"
 """The name under which the service level indicator itself is watched, beside the leading indicators."""
@@ -42,12 +43,12 @@ class Signal:
     @property
     def known(self) -> bool:
         """Whether the newest value can be trusted: nothing else leads to an action."""
-        return self.fresh and math.isfinite(self.value)
+        return self.fresh and abs(self.value) <= LARGEST  # NaN is not
 
     @property
     def breached(self) -> bool:
         """Whether the newest value is past the limit."""
-        return self.known and (self.value > self.limit if self.above else self.value < self.limit)
+        return self.known and passes(self.value, self.limit, above=self.above)
 
     @property
     def silence(self) -> str | None:

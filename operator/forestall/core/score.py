@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forestall.core.precision import is_past, narrow
+
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Flags = NDArray[np.int8]
@@ -30,8 +32,7 @@ _LEAST_OF_A_DAY: Final = 1 / 3
 
 def past(values: Floats, limit: float, *, above: bool) -> Flags:
     """Return whether each value is past the limit: 1, 0, or `UNKNOWN` where there is none."""
-    beyond = values > limit if above else values < limit
-    return np.where(np.isnan(values), UNKNOWN, beyond).astype(np.int8)
+    return np.where(np.isnan(narrow(values)), UNKNOWN, is_past(values, limit, above=above)).astype(np.int8)
 
 
 def reached(values: Floats, steps: int, *, above: bool) -> Floats:

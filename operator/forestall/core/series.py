@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from forestall.core.precision import narrow
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -15,8 +17,6 @@ Key = Any
 """What names a series: anything hashable. (`Mapping` is invariant in its keys, so `Hashable` would fit no dict.)"""
 
 _FIRST_ROWS: Final = 64
-LARGEST: Final = 1e36
-"""Leaves room in float32 for sums and extrapolations; what is larger is a gap."""
 
 
 class SeriesMatrix:
@@ -99,7 +99,7 @@ class SeriesMatrix:
     def backfill(self, key: Key, times: ArrayLike, values: ArrayLike) -> None:
         """Write the past of one series; ``times`` in seconds, in any order; points older than the ring are dropped."""
         time = np.asarray(times, dtype=np.float64).ravel()
-        value = _as_float32(np.asarray(values, dtype=np.float64).ravel())
+        value = narrow(np.asarray(values, dtype=np.float64).ravel())
         if time.size != value.size:
             raise ValueError(f"{time.size} times for {value.size} values")
         row = self.row(key)
@@ -131,7 +131,7 @@ class SeriesMatrix:
             self._shift += self.head + 1 - column
             column = self.head + 1
         self._advance(column)
-        value = _as_float32(np.asarray(values, dtype=np.float64))
+        value = narrow(np.asarray(values, dtype=np.float64))
         good = np.isfinite(value)
         row = rows[good]
         self._data[column % self.capacity, row] = value[good]
@@ -209,8 +209,3 @@ class SeriesMatrix:
         self._last = np.concatenate((self._last, np.full(more, np.nan, dtype=np.float32)))
         self._seen = np.concatenate((self._seen, np.full(more, -np.inf)))
         self._version = np.concatenate((self._version, np.zeros(more, dtype=np.int64)))
-
-
-def _as_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Narrow to float32; what is too large becomes NaN."""
-    return np.where(np.abs(values) <= LARGEST, values, np.nan).astype(np.float32)

@@ -2,6 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Final
+
+from forestall.core.precision import RELATIVE
+
+_ROUNDED: Final = 8 * RELATIVE
+"""How far off a load may be that was computed in a few steps from rounded values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +51,6 @@ def bounded(wanted: int, current: int, most: int, step: int | None) -> int:
 def _ceil(value: float) -> int | None:
     if not math.isfinite(value):
         return None  # finite factors, too large together
-    # A hair above a whole number is that number: 0.1 * 3 / 0.1 must not ask for a fourth replica.
-    return max(1, math.ceil(value - 1e-9))
+    # A hair above a whole number is that number: three times 0.1, at 0.1 a replica, must not ask for a fourth, and a
+    # load that is forecast is no more exact than what it was learned from.
+    return max(1, math.ceil(value * (1.0 - _ROUNDED) - 1e-9))

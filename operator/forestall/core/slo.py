@@ -5,6 +5,7 @@ the end of the window; 14.4 over an hour uses 2 % of a 30-day budget, looked at 
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 FAST_BURN = 14.4
 _LONG_SHARE = 720  # the long window is this part of the objective's window: 1 h of 30 d
@@ -21,8 +22,9 @@ class BurnWindows:
 
 
 def error_budget(objective: float) -> float:
-    """Return the share of bad events that an objective of `objective` percent leaves."""
-    return 1.0 - objective / 100.0
+    """Return the share of bad events that an objective of `objective` percent leaves: of 99.9 exactly 0.001."""
+    # In floats, 1 - 99.9 / 100 is a little less, and who has used up just all of it would have overdrawn it.
+    return float((100 - Decimal(str(objective))) / 100)
 
 
 def burn_windows(window: float, shortest: float) -> BurnWindows:

@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from forestall.core.precision import passes
+from forestall.core.slo import error_budget
+
 SLOT_S = 2.0
 """The SLI is judged over slots of so many seconds: with a scrape a second, each has two or three samples."""
 MOST_LATE = 0.01
@@ -74,7 +77,7 @@ def slots(samples: Samples) -> list[Slot]:
 
 def is_bad(slot: Slot, objective: float) -> bool:
     """Say whether the SLI missed the objective (percent) in the slot. One without an answer missed it too."""
-    return not slot.good >= objective / 100.0
+    return math.isnan(slot.good) or passes(1.0 - slot.good, error_budget(objective), above=True)
 
 
 def outcome(samples: Samples, objective: float, minutes_per_second: float, problem: str = "") -> Outcome:

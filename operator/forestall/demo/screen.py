@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from forestall.core.precision import passes
 from forestall.demo.progress import elapsed
 from forestall.demo.scenarios import OBJECTIVE, Scenario
 from forestall.demo.watching import Glimpse, News, Record
@@ -118,7 +119,8 @@ def _curve(values: Sequence[float], most: float | None, *, bad: bool) -> Text:
             curve.append(" ")
             continue
         block = _BLOCKS[max(1, min(8, round(value / top * 8)))]
-        curve.append(block, "red" if bad and value < OBJECTIVE / 100 else "green" if bad else "blue")
+        missed = passes(value, OBJECTIVE / 100, above=False)
+        curve.append(block, ("red" if missed else "green") if bad else "blue")
     return curve
 
 

@@ -4,8 +4,9 @@ import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from forestall.core.forecast import BreachForecaster, ForecastTable, Limit
+from forestall.core.precision import LARGEST
 from forestall.core.risk import Signal
-from forestall.core.series import LARGEST, SeriesMatrix
+from forestall.core.series import SeriesMatrix
 from forestall.engine.observe import Reading
 from forestall.engine.settings import Settings
 from forestall.isolation import Isolation, passes

@@ -68,5 +68,5 @@ def _absolute(number: int | str, of: int, *, up: bool) -> int:
     """Return an `IntOrString` as a number of pods; a percentage is rounded as the controllers do."""
     if isinstance(number, int):
         return number
-    share = float(number.removesuffix("%")) / 100 * of
+    share = float(number.removesuffix("%")) * of / 100  # in this order 55 % of 20 are 11, and not a hair more
     return math.ceil(share) if up else math.floor(share)

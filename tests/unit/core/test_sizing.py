@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,3 +53,11 @@ def test_bounds_hold_and_nothing_is_ever_scaled_in(wanted, current, most, step):
 def test_a_load_too_large_to_count_has_no_answer():
     assert replicas_for(9e307, 100.0, 2, Capacity(None, 0.0)) is None
     assert replicas_for(9e307, 100.0, 2, Capacity(0.1, 0.0)) is None
+
+
+@given(st.integers(1, 500), st.decimals("0.001", 1000, places=3).map(float))
+def test_a_load_that_whole_replicas_just_carry_asks_for_no_more_when_it_was_rounded_on_the_way(replicas, each):
+    """Kind: touching is not passing. A forecast is computed from float32; what is declared is not."""
+    for load in (replicas * each, float(np.float32(replicas * each))):
+        assert replicas_for(load, 0, 0, Capacity(each, 0.0)) == replicas
+        assert replicas_for(float(np.float32(each)), each, replicas, Capacity(None, 0.0)) == replicas

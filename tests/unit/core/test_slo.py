@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forestall.core.precision import passes
 from forestall.core.slo import budget_remaining, burn_rate, burn_windows, error_budget, fast_burn_limit
 
 OBJECTIVES = st.floats(0.1, 99.999)
@@ -27,3 +28,14 @@ def test_burning_the_budget_at_rate_one_leaves_nothing(objective):
 @given(OBJECTIVES)
 def test_a_fast_burn_can_happen_to_every_objective(objective):
     assert 0 < fast_burn_limit(objective) < 1
+
+
+@given(st.integers(101, 9999).map(lambda hundredths: hundredths / 100), st.sampled_from([10_000, 70_000, 1_000_000]))
+def test_a_budget_that_is_just_used_up_is_not_overdrawn(objective, total):
+    """Kind: touching is not passing. 1 - 99.9 / 100 is less than 0.001."""
+    bad = round(total * (100 - objective) / 100)
+    ratio = bad / total
+    assert error_budget(objective) == ratio
+    assert budget_remaining(ratio, objective) == 0.0
+    assert not passes(ratio, error_budget(objective), above=True)
+    assert passes((bad + 1) / total, error_budget(objective), above=True)

@@ -23,6 +23,7 @@ def deployment(unavailable, replicas=10, ready=10):
         (body(replicas=8), Pods(8, 0, 2)),
         (deployment("25%", 3, 2), Pods(3, 2, 0)),
         (deployment("33%"), Pods(10, 10, 3)),
+        (deployment("29%", 100), Pods(100, 10, 29)),
         (deployment(2), Pods(10, 10, 2)),
         (body(replicas=3, strategy={"type": "Recreate"}), Pods(3, 0, 3)),
         (body("StatefulSet", replicas=3, status={"readyReplicas": 3}), Pods(3, 3, 1)),

@@ -10,6 +10,7 @@ from forestall.core.forecast.bank import Bank, Censored
 from forestall.core.forecast.frame import Frame
 from forestall.core.forecast.settings import ForecastSettings
 from forestall.core.forecast.table import ABSTENTIONS, Abstention, ForecastTable, Limit
+from forestall.core.precision import narrow_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,7 +102,7 @@ class BreachForecaster:
         shape = (len(self._steps), height)
         chance, lower, median, upper = (np.zeros(shape, dtype=np.float32) for _ in range(4))
         doubt = np.zeros(height, dtype=np.int8)
-        asked = self._sign * _known(self._limit).astype(np.float32)
+        asked = self._sign * narrow_limits(_known(self._limit))
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, height))
             whole = slice(part.start, part.start + bank.size)
@@ -131,7 +132,7 @@ class BreachForecaster:
     ) -> ForecastTable:
         height = self._versions.size
         age, last = self._matrix.age(now)[:height], self._matrix.latest()[:height].astype(np.float64)
-        limit, sign = self._limit[:height], self._sign[:height].astype(np.float64)
+        limit, sign = narrow_limits(self._limit[:height]).astype(np.float64), self._sign[:height].astype(np.float64)
         reason = doubt
         reason[age > self._settings.stale_after * self._matrix.step] = _CODE[Abstention.STALE]
         reason[np.isinf(age)] = _CODE[Abstention.NO_DATA]
@@ -161,7 +162,7 @@ class BreachForecaster:
             abstained=reason,
             last=last,
             age=age,
-            limit=limit.copy(),
+            limit=self._limit[:height].copy(),
             above=sign > 0,
             rows=dict(self._matrix.rows),
         )
@@ -201,7 +202,7 @@ class BreachForecaster:
         """Have all series learned anew whose limit is not the one that was learned with."""
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, self._versions.size))
-            sign, limit = self._sign[part], _known(self._limit[part]).astype(np.float32)
+            sign, limit = self._sign[part], narrow_limits(_known(self._limit[part]))
             kept = sign.size
             moved = np.abs(sign * limit - bank.limit[:kept]) > _LIMIT_MOVES * bank.usual[:kept]
             turned = (sign != bank.sign[:kept]) | (self._long_trend[part] != bank.long_trend[:kept])
@@ -212,7 +213,7 @@ class BreachForecaster:
         part = self._matrix.extract(rows)
         first, head = part.first_column(), self._matrix.head
         bank = Bank(rows.size, self._steps, self._settings, self._history)
-        bank.sign[:], bank.limit[:] = self._sign[rows], self._sign[rows] * _known(self._limit[rows])
+        bank.sign[:], bank.limit[:] = self._sign[rows], self._sign[rows] * narrow_limits(_known(self._limit[rows]))
         bank.long_trend[:] = self._long_trend[rows]
         if first is not None and head is not None:
             place = {row: index for index, row in enumerate(rows.tolist())}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forestall.core.precision import passes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -164,7 +166,7 @@ class SeriesForecast:
     def _breached(self) -> bool:
         if self.limit is None or self.abstained is not None:
             return False
-        return self.last > self.limit.value if self.limit.above else self.last < self.limit.value
+        return passes(self.last, self.limit.value, above=self.limit.above)
 
 
 def _level(at: float, times: Sequence[float], values: Sequence[float]) -> float:

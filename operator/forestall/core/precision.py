@@ -1,0 +1,42 @@
+"""The precision of everything that is measured, and what it means there that a limit is passed.
+
+The matrix keeps float32, so a value and its limit are compared as float32 wherever they meet: what differs from its
+limit by less than float32 tells (a relative 6e-8) touches the limit, and touching is not passing, on either side. A
+rounded value compared with a limit that is not rounded would find 0.1 to be more than 0.1.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LARGEST: Final = 1e36
+"""The largest size of a value: it leaves room in float32 for sums and extrapolations. What is larger is a gap."""
+RELATIVE: Final = 2.0**-23
+"""The largest relative distance of a value from its neighbour: what is computed from values is no more exact."""
+_FURTHEST: Final = 1e37  # where a limit lies that no value reaches
+
+
+def narrow(values: ArrayLike) -> NDArray[np.float32]:
+    """Return `values` as float32; what is too large, or infinite, is NaN."""
+    wide = np.asarray(values)
+    return np.where(np.abs(wide) <= LARGEST, wide, np.nan).astype(np.float32)
+
+
+def narrow_limits(limits: ArrayLike) -> NDArray[np.float32]:
+    """Return `limits` as float32, to be compared with narrowed values; one beyond all values stays beyond them."""
+    return np.asarray(np.clip(limits, -_FURTHEST, _FURTHEST), dtype=np.float32)
+
+
+def is_past(values: ArrayLike, limit: float, *, above: bool) -> NDArray[np.bool_]:
+    """Return which `values` are past `limit`; a value that is not known, or too large to be kept, is not."""
+    value, bound = narrow(values), narrow_limits(limit)
+    return np.asarray(value > bound if above else value < bound)
+
+
+def passes(value: float, limit: float, *, above: bool) -> bool:
+    """Say of one value what :func:`is_past` says of many."""
+    # Rounding keeps the order, so what is not beyond the limit as it stands is not past it; mostly that is all.
+    if not (value > limit if above else value < limit) or abs(value) > LARGEST:
+        return False
+    return bool(np.float32(value) != np.float32(min(max(limit, -_FURTHEST), _FURTHEST)))

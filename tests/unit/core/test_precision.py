@@ -1,0 +1,140 @@
+"""Kind: touching is not passing. A value and its limit are compared in one precision, wherever they meet."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from forestall.backtest.baselines import burn_alert, persistence, predict_linear
+from forestall.core import score
+from forestall.core.forecast import BreachForecaster, Limit
+from forestall.core.precision import LARGEST, RELATIVE, is_past, narrow, narrow_limits, passes
+from forestall.core.risk import Signal
+from forestall.core.series import SeriesMatrix
+
+START, STEP = 1_700_000_000.0, 30.0
+HORIZON = 4 * STEP
+EVERY_SIXTH = (0.09, 0.1, 0.17, 0.33, 0.6, 0.66, 1.1, 99.9)
+"""Limits that float32 rounds up, so that a value at such a limit looks past it when only the value is rounded."""
+
+limits = st.one_of(
+    st.sampled_from([*EVERY_SIXTH, 0.3, 0.7, 0.95, 100.0, 0.0, 5e-324, 1e-40, 16_777_217.0, 1e35, 1e37, 1e39]),
+    st.decimals("0.0001", 100_000, places=4).map(float),
+    st.floats(-1e30, 1e30),
+).flatmap(lambda limit: st.sampled_from([limit, -limit]))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[float, float, bool]:
+    """A limit, a value on either side of it, at it, or a hair off it, and the direction."""
+    limit = draw(limits)
+    value = draw(
+        st.one_of(
+            st.just(limit),
+            st.sampled_from([limit * 3 / 3, limit * 0.1 * 10, (limit + 1) - 1]),
+            st.integers(-3, 3).map(lambda hairs: float(np.float64(limit) + hairs * np.spacing(limit))),
+            st.sampled_from([-4, -2, -1, -0.5, 0.5, 1, 2, 4]).map(lambda part: limit * (1 + part * RELATIVE)),
+            st.floats(-2, 2).map(lambda factor: limit * factor),
+            st.floats(allow_nan=True),
+        )
+    )
+    return value, limit, draw(st.booleans())
+
+
+def signal(value: float, limit: float, *, above: bool) -> Signal:
+    return Signal("load", (), value, limit, above, HORIZON, START, fresh=True, forecast=None)
+
+
+@given(cases())
+def test_what_is_past_its_limit_is_so_for_everybody_and_nothing_that_only_touches_is(case):
+    value, limit, above = case
+    past = passes(value, limit, above=above)
+    assert past == bool(is_past(np.array([value]), limit, above=above)[0])
+    assert past == signal(value, limit, above=above).breached
+    known = abs(value) <= LARGEST
+    assert score.past(np.array([value]), limit, above=above)[0] == (past if known else score.UNKNOWN)
+    # The matrix rounds its values, and asks the same of them again.
+    kept = float(narrow(value))
+    assert past == passes(kept, limit, above=above)
+    if not known:
+        assert not past
+        return
+    beyond = value > limit if above else value < limit
+    assert beyond or not past
+    apart = abs(value - limit) > RELATIVE * max(abs(value), abs(limit)) + 1e-44  # float32 ends there
+    assert past or not (beyond and apart)
+
+
+@given(st.lists(cases(), min_size=1, max_size=20), st.sampled_from([1e-9, 1.0, 1e9]))
+def test_a_limit_passed_on_one_side_is_not_passed_on_the_other_and_mirrors(some, scale):
+    for value, limit, above in some:
+        wide, bound = value * scale, limit * scale
+        assert not (passes(wide, bound, above=True) and passes(wide, bound, above=False))
+        assert passes(wide, bound, above=above) == passes(-wide, -bound, above=not above)
+
+
+@given(limits)
+def test_a_limit_beyond_all_values_stays_a_finite_number_that_none_of_them_reaches(limit):
+    assert np.isfinite(narrow_limits(limit))
+    assert passes(LARGEST, limit, above=True) == (limit < LARGEST)
+    assert not passes(math.nan, limit, above=True)
+    assert not passes(math.inf, limit, above=True)
+
+
+def learned(values: np.ndarray, limit: float, *, above: bool) -> tuple[float, bool]:
+    """Return the rate of breaches that was learned from `values`, and whether the newest one is said to be one."""
+    matrix = SeriesMatrix(STEP, values.size)
+    forecaster = BreachForecaster(matrix, [HORIZON])
+    forecaster.set_limits({"load": Limit(limit, above)})
+    times = START + STEP * np.arange(values.size)
+    matrix.backfill("load", times, values)
+    forecaster.update(float(times[-1]))
+    forecast = forecaster.forecast(float(times[-1])).at("load")
+    assert forecast.abstained is None
+    certain = forecast.probability[-1] == 1.0
+    assert certain == (forecast.probability_within(0.0) == 1.0)
+    return float(forecaster.opinions()["climatology-24"][0, 0]), certain
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases().filter(lambda case: 1e-20 < abs(case[1]) < 1e20 and abs(case[0]) < 1e21))
+def test_forecast_risk_backtest_and_baselines_agree_on_what_is_past(case):
+    value, limit, above = case
+    past = passes(value, limit, above=above)
+    safe = limit - abs(limit) * 0.5 * (1 if above else -1)
+    values = np.tile([safe, safe, safe, value], 20)
+    rate, certain = learned(values, limit, above=above)
+    assert certain == past == signal(value, limit, above=above).breached
+    assert rate > 0.9 if past else rate < 0.1  # every horizon has had the value once
+    flags = score.past(values, limit, above=above)
+    assert (flags[3::4] == past).all()
+    assert not flags[0::4].any()
+    reached = score.past(score.reached(values, 4, above=above), limit, above=above)
+    assert (reached[:-4] == past).all()
+    said = persistence(values, limit, 4, above=above)
+    assert np.isnan(said[-1]) == past
+    if abs(value - limit) < abs(limit) * 0.25:  # far off, a rise as high as that from the value passes the limit
+        assert said[-2] > 0.6 if past else said[-2] < 0.1  # a quarter of all rises begins at the value
+    flat = np.full(9, value)
+    assert predict_linear(flat, limit, HORIZON, STEP, above=above)[-1] == past
+    if above:
+        assert burn_alert(flat, flat, limit)[-1] == past
+
+
+@pytest.mark.parametrize("above", [True, False])
+@pytest.mark.parametrize("limit", [*EVERY_SIXTH, 0.3, 0.7, 0.95, 5.0, 16_777_217.0])
+def test_a_series_that_is_always_at_its_limit_is_never_said_to_pass_it(limit, above):
+    rate, certain = learned(np.full(60, limit), limit, above=above)
+    assert not certain
+    assert rate < 0.1
+
+
+def test_a_full_pool_and_a_processor_in_whole_percents_are_calm():
+    random = np.random.default_rng(0)
+    levels = np.round(np.minimum(random.normal(0.55, 0.05, 400), 0.6), 2)  # often 0.6, never more
+    rate, certain = learned(levels, 0.6, above=True)
+    assert (levels == 0.6).sum() > 40
+    assert not certain
+    assert rate < 0.1
