@@ -10,8 +10,9 @@
     ├── ClusterError              the Kubernetes API could not answer or refused
     │   ├── NotFound
     │   ├── Conflict              somebody else wrote first, or the object exists already
-    │   ├── Forbidden
-    │   ├── Throttled             429: a PodDisruptionBudget, or the API's own limits
+    │   ├── Forbidden             the rights that were granted do not allow it
+    │   │   └── Denied            the rights do, but admission does not: a policy, a webhook, a quota; nothing was done
+    │   ├── Throttled             a PodDisruptionBudget, or the API's own limits: try later; nothing was done
     │   ├── Halted                people have paused it, or it can't be told whether; nothing was sent
     │   └── Unavailable           no answer, a timeout, a 5xx: what happened on the server is unknown
     ├── NotSent                   a notification did not go out, or it is not known whether it did
@@ -66,8 +67,12 @@ class Forbidden(ClusterError):
     """The operator's ServiceAccount may not do this; the message names the missing right."""
 
 
+class Denied(Forbidden):
+    """No right is missing: an admission policy, a webhook or a quota says no; the message has its words."""
+
+
 class Throttled(ClusterError):
-    """The server asks to try later (429): a PodDisruptionBudget, or its own limits."""
+    """The server asks to try later: a PodDisruptionBudget, or its own limits (429). It was not done."""
 
 
 class Halted(ClusterError):
@@ -82,7 +87,14 @@ class Halted(ClusterError):
 
 
 class Unavailable(ClusterError):
-    """No answer, a timeout or a 5xx: whether the server did what was asked is unknown."""
+    """No answer, a timeout or a 5xx: whether the server did what was asked is unknown.
+
+    `answered` says whether it did answer: then the trouble may be of this one object.
+    """
+
+    def __init__(self, message: str, *, answered: bool = False) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 class NotSent(ForestallError):

@@ -117,7 +117,7 @@ Patch = Mapping[str, Any]
 class Cluster(Protocol):
     """The Kubernetes API: the world that actions change, and the objects that the operator keeps.
 
-    Every call raises `ClusterError` or one of its kinds (`NotFound`, `Conflict`, `Forbidden`, `Throttled`,
+    Every call raises `ClusterError` or one of its kinds (`NotFound`, `Conflict`, `Forbidden`, `Denied`, `Throttled`,
     `Unavailable`) and nothing else; every call ends within a few seconds; no write is retried by the adapter.
     """
 

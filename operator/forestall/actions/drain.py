@@ -6,7 +6,7 @@ What was evicted stays where it is when the node is given back.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 from forestall.actions import pods
@@ -17,7 +17,7 @@ from forestall.actions.protection import protected_from_above
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import DrainAction
 from forestall.core.decision import Hold
-from forestall.errors import Conflict, NotFound, Throttled
+from forestall.errors import ClusterError, Conflict, Denied, Forbidden, Halted, NotFound, Throttled, Unavailable
 from forestall.ports import Cluster
 
 AT_ONCE: Final = 50
@@ -56,22 +56,64 @@ class Drain(Cordon):
         return replace(world, settled=settled, rest=rest, left=_left(found))
 
     async def proceed(self, cluster: Cluster, remediation: Remediation, world: World) -> Hold:
-        """Ask for the eviction of each pod that is left; return which one stands in the way."""
+        """Ask for the eviction of each pod that is left; return what stands in the way of those that stay.
+
+        What is said of one pod is said of that one: the others are asked for all the same.
+        """
         del remediation
-        waits: list[str] = []
+        evictions = _Evictions()
         for pod in world.rest[:AT_ONCE]:
-            try:
-                await cluster.evict(pod)
-            except Throttled as error:
-                waits.append(str(error))
-            except (NotFound, Conflict):
-                continue  # it went by itself
-        if waits:
-            more = f" (and so do {len(waits) - 1} more)" if len(waits) > 1 else ""
-            return Hold(
-                "Throttled", f"{title(world.subject)} is being drained, but a pod has to wait{more}: {waits[0]}"
-            )
-        return Hold("Draining", f"{title(world.subject)} is being drained; {world.left}")
+            if pod.namespace not in evictions.silent:
+                await evictions.ask(cluster, pod)
+        name = title(world.subject)
+        if not evictions.kept:
+            return Hold("Draining", f"{name} is being drained; {world.left}")
+        if not evictions.gone and all(_lacks_right(error) for error in evictions.kept):
+            raise evictions.kept[0]
+        more = f" (and so do {len(evictions.kept) - 1} more)" if len(evictions.kept) > 1 else ""
+        first = next((error for error in evictions.kept if not isinstance(error, Throttled)), evictions.kept[0])
+        return Hold(
+            "Throttled" if isinstance(first, Throttled) else "EvictionRefused",
+            f"{name} is being drained, but a pod has to wait{more}: {first}",
+        )
+
+
+_SILENT: Final = 3
+"""In how many namespaces evictions may go unanswered in one round; each costs the whole time of a request."""
+
+
+@dataclass(slots=True)
+class _Evictions:
+    """The evictions that are asked for in one cycle."""
+
+    gone: int = 0
+    kept: list[ClusterError] = field(default_factory=list)
+    """What was said of each pod that stays."""
+    silent: set[str] = field(default_factory=set)
+    """The namespaces whose pods wait for the next round, as a webhook of theirs may not answer."""
+
+    async def ask(self, cluster: Cluster, pod: ObjectRef) -> None:
+        """Ask for one eviction."""
+        try:
+            await cluster.evict(pod)
+        except (NotFound, Conflict):
+            self.gone += 1  # it went by itself
+        except Halted:
+            raise
+        except Unavailable as error:
+            self.kept.append(error)
+            if not error.answered:
+                self.silent.add(pod.namespace)
+                if len(self.silent) == _SILENT:
+                    raise
+        except ClusterError as error:
+            self.kept.append(error)
+        else:
+            self.gone += 1
+
+
+def _lacks_right(error: ClusterError) -> bool:
+    return isinstance(error, Forbidden) and not isinstance(error, Denied)
 
 
 async def _pods(cluster: Cluster, node: ObjectRef, terms: DrainAction | None) -> Sorted:

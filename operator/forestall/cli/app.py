@@ -17,7 +17,7 @@ import click
 
 from forestall import __version__
 from forestall.cli.words import printable
-from forestall.errors import Forbidden, ForestallError, Unavailable
+from forestall.errors import Denied, Forbidden, ForestallError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,6 +144,8 @@ def _explain(error: Exception) -> str:
             return error.format_message()
         case Unavailable():
             return f"{_sentence(str(error))} Is the cluster up, and is this the right --context?"
+        case Denied():
+            return str(error)
         case Forbidden():
             return f"{_sentence(str(error))} Ask a cluster admin for that right, or use another --context."
         case _:

@@ -45,8 +45,8 @@ class Lookout:
         return title(target) if is_protected(node) else None
 
     async def _pods(self, namespace: str, workload: Workload) -> Pods | None:
-        if workload.pods is None:
-            return None
+        if workload.pods is None or workload.pods.ready <= 0:
+            return workload.pods  # which budgets there are makes no difference
         try:
             budgets = await self._cluster.find("policy/v1", "PodDisruptionBudget", namespace=namespace)
         except ClusterError:

@@ -25,7 +25,7 @@ def workload_of(body: Mapping[str, Any]) -> Workload:
     """Return what the guards need of an object as the API server gives it."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    return Workload(is_protected(body), labels, _pods(str(body.get("kind")), spec, status))
+    return Workload(is_protected(body), labels, _pods(str(body.get("kind")), spec, status, seen=_is_seen(body)))
 
 
 def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -> tuple[Budget, ...]:
@@ -42,7 +42,13 @@ def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -
     )
 
 
-def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> Pods | None:
+def _is_seen(body: Mapping[str, Any]) -> bool:
+    """Say whether the controller has looked at the object as it is now."""
+    newest = (body.get("metadata") or {}).get("generation") or 0
+    return bool(((body.get("status") or {}).get("observedGeneration") or 0) >= newest)
+
+
+def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any], *, seen: bool) -> Pods | None:
     """Return how many pods there should be, are, and may be missing by the API's own defaults."""
     replicas = int(spec.get("replicas", 1))
     ready = int(status.get("readyReplicas", 0))
@@ -52,16 +58,24 @@ def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> Pods
             if strategy.get("type") == "Recreate":
                 return Pods(replicas, ready, replicas)
             most = (strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%")
-            return Pods(replicas, ready, _absolute(most, replicas, up=False))
+            spare = _absolute(most, replicas, up=False)
+            return Pods(replicas, ready, spare, bounded=True, rolling=not seen or _is_rolling(status))
         case "StatefulSet":
             most = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("maxUnavailable", 1)
             return Pods(replicas, ready, max(1, _absolute(most, replicas, up=True)))
         case "DaemonSet":
             wanted = int(status.get("desiredNumberScheduled", 0))
             most = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("maxUnavailable", 1)
-            return Pods(wanted, int(status.get("numberReady", 0)), _absolute(most, wanted, up=True))
+            return Pods(wanted, int(status.get("numberReady", 0)), _absolute(most, wanted, up=True), bounded=True)
         case _:
             return None
+
+
+def _is_rolling(status: Mapping[str, Any]) -> bool:
+    """Say whether a Deployment's controller says that its rollout goes on: it has neither ended nor got stuck."""
+    conditions = status.get("conditions") or ()
+    reasons = [each.get("reason") for each in conditions if each.get("type") == "Progressing"]
+    return any(reason not in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded") for reason in reasons)
 
 
 def _absolute(number: int | str, of: int, *, up: bool) -> int:

@@ -22,7 +22,17 @@ from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Phase, Remediation, RemediationStatus
 from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
-from forestall.errors import ClusterError, Conflict, Forbidden, Halted, NotFound, NotSent, Throttled, Unavailable
+from forestall.errors import (
+    ClusterError,
+    Conflict,
+    Denied,
+    Forbidden,
+    Halted,
+    NotFound,
+    NotSent,
+    Throttled,
+    Unavailable,
+)
 from forestall.journal.brake import BrakedCluster
 from forestall.journal.gate import Ask, gate, in_time
 from forestall.journal.ledger import Ledger
@@ -217,9 +227,10 @@ class Journal:
             return await self._wait(recorded, recorded.status, Hold(error.reason, str(error)), cycle)
         except Throttled as error:
             return await self._wait(recorded, recorded.status, Hold("Throttled", f"{move.what}: {error}"), cycle)
-        except (NotFound, Unavailable):
-            # Done or not: the next cycle looks at the world.
-            return Turn(recorded, more=False)
+        except NotFound:
+            return Turn(recorded, more=False)  # the next cycle says what is gone
+        except Unavailable as error:
+            return await self._wait(recorded, recorded.status, _unconfirmed(move.what, error), cycle)
         except ClusterError as error:
             return await self._obstructed(recorded, _refused(error, recorded.spec.intent), cycle)
         return await self._made(recorded, cycle)
@@ -278,8 +289,10 @@ class Journal:
             braked = BrakedCluster(self._cluster, lambda: self._brake(current, cycle.now))
             try:
                 held = await action.proceed(braked, current, world)
-            except (Conflict, NotFound, Throttled, Unavailable):
+            except (Conflict, NotFound, Throttled):
                 raise
+            except Unavailable as error:
+                held = _unconfirmed(title(world.subject), error)
             except Halted as error:
                 held = Hold(error.reason, str(error))
             except ClusterError as error:
@@ -374,8 +387,13 @@ class Journal:
         return self._actions[remediation.spec.intent.action.name]
 
 
+def _unconfirmed(what: str, error: Unavailable) -> Hold:
+    return Hold("NotConfirmed", f"{what}: {error}; the next cycle looks whether it was done all the same")
+
+
 def _refused(error: ClusterError, intent: Intent) -> Hold:
-    if not isinstance(error, Forbidden):
+    """Return whose refusal it is; only a right that is missing can be granted."""
+    if isinstance(error, Denied) or not isinstance(error, Forbidden):
         return Hold("Refused", f"the API server refuses the change: {error}")
     return Hold("Forbidden", f"{error}. {advice(str(error), intent.target, intent.action.name)}")
 

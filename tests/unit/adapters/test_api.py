@@ -13,7 +13,7 @@ from kubernetes.aio.client import Configuration
 from forestall.adapters.kubernetes import Access, Api
 from forestall.adapters.kubernetes import api as api_module
 from forestall.adapters.kubernetes.api import MERGE_PATCH, Expired, UnknownPath
-from forestall.errors import ClusterError, Conflict, Forbidden, NotFound, Throttled, Unavailable
+from forestall.errors import ClusterError, Conflict, Denied, Forbidden, NotFound, Throttled, Unavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -115,6 +115,62 @@ async def test_tells_what_the_server_said(api, server):
     server.answers(403, status("Forbidden", 'User "u" cannot patch resource "deployments/scale" in API group "apps"'))
     with pytest.raises(Forbidden, match='cannot patch resource "deployments/scale"'):
         await api.request("PATCH", "/x", body={})
+
+
+USER = 'User "system:serviceaccount:forestall-system:forestall" cannot'
+RBAC = f'deployments.apps "web" is forbidden: {USER} patch resource "deployments" in API group "apps"'
+POLICY = "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'all' denied request: "
+WEBHOOK = 'admission webhook "validate.example.com" denied the request: '
+QUOTA = 'jobs.batch "web" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, used: 1, limited: 1'
+BUDGET = {"kind": "poddisruptionbudgets", "name": "web"}
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "details", "error"),
+    [
+        (403, RBAC, {}, Forbidden),
+        (403, f'{USER} patch path "/x"', {}, Forbidden),
+        (403, f'{RBAC}: requires one of ["apps.deployments.update"] permission(s).', {}, Forbidden),
+        (403, f"{POLICY}no change on a Friday", {}, Denied),
+        (403, f'{POLICY}User "x" cannot patch resource "deployments"', {}, Denied),
+        (401, f"{POLICY}reason Unauthorized", {}, Denied),
+        (413, f"{POLICY}reason RequestEntityTooLarge", {}, Denied),
+        (422, f"{POLICY}reason Invalid", {}, Denied),
+        (403, f'{WEBHOOK}User "x" cannot patch resource "deployments"', {}, Denied),
+        *((code, f"{WEBHOOK}no", {}, Denied) for code in (400, 401, 403, 404, 409, 410, 422, 429, 500, 503)),
+        (403, QUOTA, {}, Denied),
+        (403, 'pods "web" is forbidden: violates PodSecurity "restricted:latest": privileged', {}, Denied),
+        (403, "a gateway says no", {}, Denied),
+        (403, 'pods "web" is forbidden: not yet ready to handle request', {}, Unavailable),
+        (403, 'poddisruptionbudgets.policy "web" is forbidden: DisruptedPods map too big', BUDGET, Throttled),
+        (500, "This pod has more than one PodDisruptionBudget, which is not supported.", {}, Throttled),
+        (500, 'Internal error occurred: failed calling webhook "x": context deadline exceeded', {}, Unavailable),
+    ],
+)
+async def test_tells_whose_refusal_it_is(api, server, code, message, details, error):
+    """Kind: whose 'no' it is. The code is chosen by whoever refuses; only a right that is missing can be granted."""
+    server.answers(code, status("Any", message, **details))
+    with pytest.raises(ClusterError) as raised:
+        await api.request("POST", "/x", body={})
+    assert type(raised.value) is error
+    assert message in str(raised.value)
+
+
+async def test_what_may_not_be_read_is_a_matter_of_rights_whatever_the_words(api, server):
+    server.answers(403, status("Forbidden", "a gateway says no"))
+    with pytest.raises(Forbidden) as raised:
+        await api.request("GET", "/x")
+    assert type(raised.value) is Forbidden
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_tells_whether_the_server_answered_at_all(api, server, answered):
+    server.answers(500, status("InternalError"))
+    if not answered:
+        server.handler = server.hang
+    with pytest.raises(Unavailable) as raised:
+        await api.request("POST", "/x", body={}, timeout=0.1 if not answered else 4)
+    assert raised.value.answered is answered
 
 
 async def test_a_namespace_that_is_about_to_go_is_not_a_matter_of_rights(api, server):

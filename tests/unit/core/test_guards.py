@@ -92,7 +92,10 @@ def test_nothing_holds_a_sound_action(fine):
         (around(protected="namespace shop"), "Protected"),
         ({"action": "Restart"}, "DisruptionUnknown"),
         ({"action": "Restart", **around(pods=Pods(3, 3, 1, (Budget("b", 0),)))}, "DisruptionNotAllowed"),
-        ({"action": "Rollback", **around(pods=Pods(3, 1, 1))}, "TooFewReady"),
+        ({"action": "Restart", **around(pods=Pods(3, 1, 1))}, "TooFewReady"),
+        ({"action": "Restart", **around(pods=Pods(9, 1, 1, bounded=True, rolling=True))}, "TooFewReady"),
+        ({"action": "Restart", **around(pods=Pods(3, 2, 1, (Budget("b", 0),)))}, "DisruptionNotAllowed"),
+        ({"action": "Restart", **around(pods=Pods(3, 3, 1, (Budget("b", 0),), bounded=True))}, "DisruptionNotAllowed"),
     ],
 )
 def test_each_guard_holds_and_says_why(fine, change, reason):
@@ -149,6 +152,27 @@ def test_every_guard_is_asked(fine, make_signal):
 )
 def test_what_is_around_holds_only_where_it_is_about_this(fine, what):
     assert check(replace(fine, action="Restart", **around(**{"pods": Pods(3, 3, 0), **what}))) is None
+
+
+@pytest.mark.parametrize("action", ["Restart", "Rollback"])
+@pytest.mark.parametrize(
+    "pods",
+    [
+        Pods(4, 3, 1, (Budget("b", 0),), bounded=True),
+        Pods(4, 1, 1, (Budget("b", 0),), bounded=True),
+        Pods(2, 0, 0, (Budget("b", 0),)),
+        Pods(2, 0, 0, (Budget("b", 0),), bounded=True, rolling=True),
+    ],
+    ids=["used up by what is missing", "more is missing than may be", "nothing is left", "not even of a rollout"],
+)
+def test_what_the_trouble_itself_holds_shut_is_open(fine, action, pods):
+    """Kind: a guard that the trouble itself holds shut, where it has nothing left to protect."""
+    assert check(replace(fine, action=action, **around(pods=pods))) is None
+
+
+def test_a_rollback_takes_what_a_rollout_has_broken_whatever_a_budget_says(fine):
+    for pods in (None, Pods(3, 1, 1), Pods(4, 3, 1, (Budget("b", 0),))):
+        assert check(replace(fine, action="Rollback", **around(pods=pods))) is None
 
 
 def test_a_scale_out_asks_no_budget_of_pods(fine):

@@ -18,22 +18,39 @@ def deployment(unavailable, replicas=10, ready=10):
 @pytest.mark.parametrize(
     ("given", "pods"),
     [
-        (body(status={"readyReplicas": 1}), Pods(1, 1, 0)),
-        (body(replicas=3), Pods(3, 0, 0)),
-        (body(replicas=8), Pods(8, 0, 2)),
-        (deployment("25%", 3, 2), Pods(3, 2, 0)),
-        (deployment("33%"), Pods(10, 10, 3)),
-        (deployment("29%", 100), Pods(100, 10, 29)),
-        (deployment(2), Pods(10, 10, 2)),
+        (body(status={"readyReplicas": 1}), Pods(1, 1, 0, bounded=True)),
+        (body(replicas=3), Pods(3, 0, 0, bounded=True)),
+        (body(replicas=8), Pods(8, 0, 2, bounded=True)),
+        (deployment("25%", 3, 2), Pods(3, 2, 0, bounded=True)),
+        (deployment("33%"), Pods(10, 10, 3, bounded=True)),
+        (deployment("29%", 100), Pods(100, 10, 29, bounded=True)),
+        (deployment(2), Pods(10, 10, 2, bounded=True)),
         (body(replicas=3, strategy={"type": "Recreate"}), Pods(3, 0, 3)),
         (body("StatefulSet", replicas=3, status={"readyReplicas": 3}), Pods(3, 3, 1)),
         (body("StatefulSet", replicas=9, updateStrategy={"rollingUpdate": {"maxUnavailable": "12%"}}), Pods(9, 0, 2)),
-        (body("DaemonSet", status={"desiredNumberScheduled": 5, "numberReady": 4}), Pods(5, 4, 1)),
+        (body("DaemonSet", status={"desiredNumberScheduled": 5, "numberReady": 4}), Pods(5, 4, 1, bounded=True)),
         (body("Rollout", replicas=3), None),
     ],
 )
 def test_how_many_pods_a_rollout_may_leave_out(given, pods):
     assert workload_of(given).pods == pods
+
+
+@pytest.mark.parametrize(
+    ("reason", "rolling"),
+    [
+        ("NewReplicaSetCreated", True),
+        ("ReplicaSetUpdated", True),
+        ("NewReplicaSetAvailable", False),
+        ("ProgressDeadlineExceeded", False),
+        (None, False),
+    ],
+)
+def test_whether_a_rollout_is_under_way(reason, rolling):
+    conditions = [] if reason is None else [{"type": "Progressing", "reason": reason}, {"type": "Available"}]
+    pods = workload_of(body(replicas=3, status={"conditions": conditions})).pods
+    assert pods is not None
+    assert pods.rolling is rolling
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from forestall.actions.cordon import CORDONED_BY
 from forestall.core.decision import Hold
-from forestall.errors import Forbidden, Unavailable
+from forestall.errors import Denied, Forbidden, Throttled, Unavailable
 
 NODE = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"}
 DRAIN: dict[str, Any] = {"target": NODE, "action": {"drain": {"healthyFor": "1m"}}, "from": None, "to": None}
@@ -27,7 +27,7 @@ def evicted(world):
 
 def put(world, name, **metadata):
     metadata = {"name": name, "namespace": "shop", "uid": f"u-{name}", **metadata}
-    world.put("Pod", "shop", name, "", metadata=metadata, spec={"nodeName": "n1"}, status={})
+    world.put("Pod", metadata["namespace"], name, "", metadata=metadata, spec={"nodeName": "n1"}, status={})
 
 
 async def test_a_node_is_emptied_held_and_given_back_when_it_has_been_healthy(run, world):
@@ -103,6 +103,59 @@ async def test_a_pause_between_two_evictions_stops_the_second(run, world):
     run.stopped, world.before_evict = None, lambda _: None
     await run.cycle()
     assert (await run.cycle()).status.phase == "Verifying"
+
+
+NO_RIGHT = Forbidden('User "x" cannot create resource "pods/eviction"')
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Denied('admission webhook "w" denied the request: not today'), "EvictionRefused"),
+        (Throttled("This pod has more than one PodDisruptionBudget"), "Throttled"),
+        (Unavailable("failed calling webhook", answered=True), "EvictionRefused"),
+        (Unavailable("no answer within 4 s"), "EvictionRefused"),
+        (NO_RIGHT, "EvictionRefused"),
+    ],
+)
+async def test_a_pod_that_is_refused_keeps_no_other_pod_on_the_node(run, world, error, reason):
+    """Kind: one bad item. What is said of one pod ends neither the round for those behind it nor the drain."""
+
+    def refuse(pod):
+        if pod.name == "a-bad-one":
+            raise error
+
+    put(
+        world,
+        "a-bad-one",
+        namespace="bad",
+        ownerReferences=[{"kind": "Job", "name": "j", "uid": "j", "controller": True}],
+    )
+    world.objects = dict(sorted(world.objects.items(), key=lambda entry: entry[0][2]))
+    world.before_evict = refuse
+    await run.open(**DRAIN)
+    after = await run.cycle()
+    assert (after.status.phase, after.status.reason) == ("Executing", reason)
+    assert str(error) in after.status.message
+    assert evicted(world) == ["checkout-1", "checkout-2"]
+
+
+async def test_a_server_that_answers_nothing_is_not_asked_for_every_pod(run, world):
+    tried = []
+
+    def hang(pod):
+        tried.append(pod.name)
+        raise Unavailable("no answer within 4 s")
+
+    for number in range(9):
+        owners = [{"kind": "Job", "name": "j", "uid": "j", "controller": True}]
+        put(world, f"job-{number}", namespace=f"team-{number}", ownerReferences=owners)
+    world.before_evict = hang
+    await run.open(**DRAIN)
+    after = await run.cycle()
+    assert (after.status.phase, after.status.reason) == ("Executing", "NotConfirmed")
+    assert "no answer within 4 s" in after.status.message
+    assert len(tried) == 3
 
 
 async def test_a_right_that_is_missing_gives_the_node_back(run, world):

@@ -3,6 +3,7 @@
 import pytest
 
 from forestall.core.decision import Hold
+from forestall.errors import Denied, Unavailable
 
 POD = {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "checkout-1", "uid": "c-1"}
 EVICT = {"target": POD, "action": {"evict": {}}, "from": None, "to": None}
@@ -31,6 +32,28 @@ async def test_a_budget_is_waited_for_and_named(run, world):
     world.unavailable = set()
     assert (await run.cycle()).status.phase == "Verifying"
     assert not is_there(world)
+
+
+async def test_the_words_of_an_answer_that_failed_are_kept(run, world):
+    """Kind: whose 'no' it is. What the API server says is told to people, at once and at the end."""
+    world.errors["evict"] = Unavailable("POST …: etcdserver: request timed out", answered=True)
+    await run.open(**EVICT)
+    after = await run.cycle()
+    assert (after.status.phase, after.status.reason) == ("Executing", "NotConfirmed")
+    assert "etcdserver: request timed out" in after.status.message
+    await run.cycles(3, 600)
+    after = await run.cycle(60)
+    assert (after.status.phase, after.status.reason) == ("Aborted", "DeadlineExceeded")
+    assert "etcdserver: request timed out" in after.status.message
+
+
+async def test_a_policy_that_refuses_it_is_no_missing_right(run, world):
+    world.errors["evict"] = Denied("ValidatingAdmissionPolicy 'freeze' denied request: not on a Friday")
+    await run.open(**EVICT)
+    after = await run.cycle()
+    assert (after.status.phase, after.status.reason) == ("Failed", "Refused")
+    assert "not on a Friday" in after.status.message
+    assert "rolebinding" not in after.status.message
 
 
 async def test_a_budget_that_never_allows_it_ends_at_the_deadline(run, world):

@@ -1,6 +1,7 @@
 """One request to the Kubernetes API: authenticated, bounded in time, and its failures in forestall's own words."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,7 +14,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from forestall import __version__
 from forestall.adapters.kubernetes.access import Access
-from forestall.errors import ClusterError, Conflict, Forbidden, NotFound, Throttled, Unavailable
+from forestall.errors import ClusterError, Conflict, Denied, Forbidden, NotFound, Throttled, Unavailable
 
 TIMEOUT = 4.0
 """The most seconds that one request may take: the lease's arithmetic rests on it."""
@@ -21,6 +22,14 @@ MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON = "application/json"
 _GOING = "NamespaceTerminating"
+_ADMISSION = re.compile(r"admission webhook \"[^\"]+\" denied the request|AdmissionPolicy '[^']+'.* denied request")
+"""How admission says no. A webhook chooses the code of its answer, a policy the reason: only the words tell."""
+_AUTHORIZER = re.compile(r'(?:^|forbidden: )User "(?:[^"\\]|\\.)*" cannot [a-z]+ (?:resource|path) "')
+"""How an authorizer says no, of whatever kind it is."""
+_STARTING = "not yet ready to handle request"
+"""A server that has just started can't judge a request yet, and refuses it as forbidden."""
+_SEVERAL_BUDGETS = "more than one PodDisruptionBudget"
+"""What the eviction of a pod is answered that two budgets are about, with the code 500."""
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -125,16 +134,19 @@ def segment(text: str) -> str:
 
 
 def refusal(status: int, data: bytes, what: str) -> ClusterError:
-    """Return the error that an answer of `status` with the body `data` stands for."""
+    """Return the error that an answer of `status` with the body `data` to the request `what` stands for.
+
+    Whose refusal it is decides what people can do about it, so the code alone is not believed.
+    """
     reason, message = _status(data)
     text = f"{what}: {message or f'HTTP {status}'}"
+    if _ADMISSION.search(message):
+        return Denied(text)
     match status:
         case 401:
             return Forbidden(f"{what}: the API server does not accept these credentials")
-        case 403 if _GOING in [cause.get("reason") for cause in _causes(data)]:
-            return NotFound(text)  # not a matter of rights: the namespace is about to go with all that is in it
         case 403:
-            return Forbidden(text)
+            return _forbidden(data, message, what, text)
         case 404:
             return NotFound(text) if _names_an_object(data) else UnknownPath(text)
         case 409:
@@ -143,10 +155,25 @@ def refusal(status: int, data: bytes, what: str) -> ClusterError:
             return Expired(text)
         case 429:
             return Throttled("; ".join([text, *(str(cause.get("message")) for cause in _causes(data))]))
+        case 500 if _SEVERAL_BUDGETS in message:
+            return Throttled(text)
         case _ if status >= 500 or reason == "ServerTimeout":
-            return Unavailable(text)
+            return Unavailable(text, answered=True)
         case _:
             return ClusterError(text)
+
+
+def _forbidden(data: bytes, message: str, what: str, text: str) -> ClusterError:
+    """Return whose refusal an answer of 403 is: a quota and other built-in admission use that code too."""
+    if _GOING in [cause.get("reason") for cause in _causes(data)]:
+        return NotFound(text)  # not a matter of rights: the namespace is about to go with all that is in it
+    if _STARTING in message:
+        return Unavailable(text, answered=True)
+    if what.startswith("GET ") or _AUTHORIZER.search(message):
+        return Forbidden(text)
+    if _details(data).get("kind") == "poddisruptionbudgets":
+        return Throttled(text)  # the budget's controller has yet to catch up
+    return Denied(text)
 
 
 def _status(data: bytes) -> tuple[str, str]:
@@ -160,14 +187,18 @@ def _status(data: bytes) -> tuple[str, str]:
 
 def _causes(data: bytes) -> list[dict[str, Any]]:
     """Return the particulars of a `Status` object, such as which PodDisruptionBudget stands in the way."""
-    try:
-        return [cause for cause in json.loads(data)["details"]["causes"] if isinstance(cause, dict)]
-    except (ValueError, KeyError, TypeError):
-        return []
+    causes = _details(data).get("causes")
+    return [cause for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
 
 
 def _names_an_object(data: bytes) -> bool:
+    return bool(_details(data).get("name"))
+
+
+def _details(data: bytes) -> dict[str, Any]:
+    """Return the details of a `Status` object; empty where there are none."""
     try:
-        return bool(json.loads(data)["details"]["name"])
+        details = json.loads(data)["details"]
     except (ValueError, KeyError, TypeError):
-        return False
+        return {}
+    return details if isinstance(details, dict) else {}

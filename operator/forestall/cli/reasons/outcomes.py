@@ -30,13 +30,22 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "Bind the operator's workload role in the namespace (see the tutorial), or for nodes install with node rights.",
     ),
     "Refused": Reason(
-        "The API server refuses the change; the message is its own.",
-        "An admission policy, a quota or a validation may forbid it: read the message.",
+        "The API server refuses the change, although no right is missing; the message is its own.",
+        "An admission policy or webhook, a quota or a validation forbids it: ask whoever made the one that it names.",
     ),
     "Draining": Reason("The node's pods are being evicted; the message says which are left."),
     "Throttled": Reason(
         "The API server asks to wait: most often a PodDisruptionBudget does not let a pod go; the message names it.",
         "Look why the budget allows no disruption: `kubectl describe pdb`. It is tried again until the deadline.",
+    ),
+    "EvictionRefused": Reason(
+        "The eviction of a pod is refused, by an admission policy or webhook or by an error of the API server, whose "
+        "words the message has. The other pods of the node are evicted.",
+        "Mend what refuses it. It is asked for again until the deadline; then the node is given back.",
+    ),
+    "NotConfirmed": Reason(
+        "The API server answered a change with an error, or not at all; the message has its words.",
+        "Nothing, if it is back: the next cycle looks whether the change was made, and goes on from there.",
     ),
     "NoOutlook": Reason("This cycle knows nothing about the risk, so nothing is changed. It is tried again."),
     "Rejected": Reason("A person rejected it; nothing was changed."),

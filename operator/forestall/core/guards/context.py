@@ -90,6 +90,10 @@ class Pods:
     spare: int
     """How many pods its rollout may leave out."""
     budgets: Sequence[Budget] = ()
+    bounded: bool = False
+    """Whether its rollout replaces first what is not ready, and takes no ready pod beyond `spare` missing ones."""
+    rolling: bool = False
+    """Whether a rollout is under way that may yet succeed."""
 
 
 @dataclass(frozen=True, slots=True)

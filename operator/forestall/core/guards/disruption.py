@@ -1,29 +1,40 @@
-"""Hold what replaces the pods of a workload while it can spare none."""
+"""Hold what replaces the pods of a workload while it would take away what still serves."""
 
 from forestall.core.decision import Hold
 from forestall.core.guards.context import Context
 
-ROLLS = frozenset({"Restart", "Rollback"})
-"""The actions that replace all pods by a rollout, which asks no PodDisruptionBudget itself."""
+ROLLS = frozenset({"Restart"})
+"""The actions that replace pods which may serve well.
+
+A rollback is none of them: it takes away what a rollout has broken, and its own bound is `maxUnavailable`, as for any
+rollout. The PodDisruptionBudget that the bad rollout has used up would keep it from ever being mended.
+"""
 
 
 def disruption(context: Context) -> Hold | None:
-    """Hold a rollout while a PodDisruptionBudget allows no disruption, or more pods are missing than one may take."""
+    """Hold a restart that could take away more than a PodDisruptionBudget or the workload's rollout may leave out.
+
+    Where no pod is ready there is nothing left to protect. Where pods are missing and the rollout bounds itself, which
+    replaces those first that are not ready, a budget that these have used up protects nothing either.
+    """
     if context.action not in ROLLS:
         return None
     pods = context.around.pods
     if pods is None:
         return Hold("DisruptionUnknown", "whether the workload can spare a pod could not be read, so none is replaced")
+    if pods.ready <= 0:
+        return None
+    missing = pods.wanted - pods.ready
     for budget in pods.budgets:
-        if budget.allowed <= 0:
+        if budget.allowed <= 0 and not (pods.bounded and missing > 0):
             return Hold(
                 "DisruptionNotAllowed",
                 f"the PodDisruptionBudget {budget.name} of the workload allows no disruption at present",
             )
-    missing = pods.wanted - pods.ready
-    if missing > pods.spare:
+    if missing > pods.spare and (pods.rolling or not pods.bounded):
         return Hold(
             "TooFewReady",
-            f"{pods.ready} of {pods.wanted} pods are ready; a rollout of the workload may leave out {pods.spare}",
+            f"{pods.ready} of {pods.wanted} pods are ready; a rollout of the workload may leave out {pods.spare}"
+            + (", and one is under way" if pods.rolling else ""),
         )
     return None
