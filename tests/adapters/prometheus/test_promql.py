@@ -47,6 +47,21 @@ QUERIES = [
     "sum{} + by + start",
     "time() - 0x1F + NaN",
     "predict_linear(x[1h], 4 * 3600)",
+    "x{a=~`\\d+`,b=~'[\\\\w-]{1,253}',c!~\"\\\\Q42\\\\E\",d=~'[a[b]|\\\\07'}",
+    r'x{a="caf\xc3\xa9",b="\303\251\a\v",c="\u00e9\U0001F600",d=`\xc3"`}',
+    "x{a='#',b=`#\n}`, # }\n} # '",
+    "x offset 0s + rate(x[5m] offset -0h) or offset offset 5m - offset",
+    "x + 010 + 08 + 1_000 + 0x_1F - .5e-1_0 + 1h30m",
+    "x[010:1_0] @ 1_000 offset 0x10",
+    '{"http.server.request.duration", "k8s.pod"="a", b="0", "1"="2"}',
+    'sum by ("k8s.pod", "0") (x{a="1"}) + on("2") group_left("0") y{b="3"}',
+    'label_replace(x{b="4"}, "3", "2", "1", "0")',
+]
+REGEXES = [
+    *("", "(", "a)", "(?P<n>a", "[a", "[]", "[^]", "a\\", "*", "a|*", "(+)", "(?i)?", "(?=a)", "(?<!a)", "(?>a)"),
+    *("\\1", "\\8", "a{1001}", "a{2,99999}", "a{1000}", "a{,5}", "{", "{2", "a|b|", "(|a)", "[]a]", "[^]]"),
+    *("[[:alpha:]]", "[a[b]", "[(]", r"\Q(\E", r"\Q[(", r"\)", r"[\]]", r"\07", r"\123", r"\pL", r"\p{Greek}"),
+    *(r"\x{10FFFF}", "(?i)a", "(?i:a)", "(?P<n>a)", "(?<n>a)", "^*", "a??", "[[:alpha]", "[[:]", r"[\Q]", r"(?i-s)a"),
 ]
 
 
@@ -92,6 +107,15 @@ def test_prometheus_sees_the_enforced_label_on_each_selector(prometheus, text):
     after = list(selectors(read(prometheus, promql.enforce_label(text, "namespace", value))))
     assert len(before) == len(after)
     assert all({"name": "namespace", "type": "=", "value": value} in each["matchers"] for each in after)
+
+
+@pytest.mark.parametrize("pattern", REGEXES)
+def test_no_regular_expression_is_refused_that_prometheus_takes(prometheus, pattern):
+    """The kind: valid PromQL is refused, for a library has other rules."""
+    text = f"x{{a=~{promql.quote(pattern)}}}"
+    answer = requests.get(f"{prometheus.url}/api/v1/parse_query", params={"query": text}, timeout=10).json()
+    if answer["status"] == "success":
+        assert sort(answer["data"]) == read(prometheus, render(parse(text)))
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +192,12 @@ ATTACKS = [
     'secret{pod=`"} or secret{namespace="theirs`} or secret',
     "secret{namespace='theirs'} == 42 or secret",
     'absent(secret{namespace="theirs"})',
+    r"secret{pod=~`\\`} or secret{pod=~`p`}",
+    'secret{pod="0"} or secret{pod=~"1"} or secret{"pod"="p","namespace"="theirs"}',
+    r'secret{pod="\x22} or secret{namespace=\x22theirs"} or secret',
+    r'secret{"name\x73pace"="theirs"} or {"secr\145t"}',
+    "secret # `\n or secret # `",
+    "secret{pod=`#`} or secret{pod!=`# } or x`} offset 0s",
 ]
 
 

@@ -13,8 +13,9 @@ from forestall.core.promql.indicators import (
     traffic_of_counter,
     traffic_of_histogram,
 )
+from forestall.core.promql.literals import quote
 from forestall.core.promql.packing import MARKER, Prepared, freshness_question, pack, prepare
-from forestall.core.promql.syntax import check_query, check_selector, quote
+from forestall.core.promql.syntax import check_query, check_selector
 from forestall.core.promql.tenancy import enforce_label
 
 __all__ = [

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import promql_parser as ast
-
+from forestall.core.promql import tree as ast
 from forestall.core.promql.syntax import children, render_selector
 
 
@@ -55,7 +54,7 @@ def freshness_of(node: ast.Expr) -> Freshness:
     parts = tuple(freshness_of(child) for child in children(node))
     if len(parts) == 1:
         return parts[0]
-    operator = str(node.op) if isinstance(node, ast.BinaryExpr) else ""
+    operator = node.op if isinstance(node, ast.BinaryExpr) else ""
     selectors = frozenset[str]().union(*(part.selectors for part in parts))
     match operator:
         case "or":

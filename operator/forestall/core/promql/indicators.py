@@ -7,14 +7,14 @@ good nor bad, and missing data leads to no action.
 import math
 from decimal import Decimal
 
-import promql_parser as ast
-
 from forestall.core.duration import parse_duration
+from forestall.core.promql import tree as ast
+from forestall.core.promql.literals import quote
 from forestall.core.promql.syntax import (
     SCALAR,
+    metric_name,
     number,
     query_tree,
-    quote,
     render,
     render_selector,
     selector,
@@ -129,7 +129,7 @@ def _range(text: str, window: str) -> str:
 
 
 def _histogram_name(tree: ast.VectorSelector) -> str:
-    name = tree.name
+    name = metric_name(tree)
     if name is None:
         raise InvalidQuery('name the histogram, as in http_request_duration_seconds{app="shop"}')
     if name.endswith(("_bucket", "_count", "_sum")):

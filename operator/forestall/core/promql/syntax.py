@@ -1,43 +1,31 @@
 """Parse PromQL, and write it from its syntax tree.
 
-The parser's own printer is not used: it leaves strings unescaped, so that a label value could end its matcher, and
-prints the subquery `x[5m:]` as the range `x[5m]`.
+What is read is `read`'s; what is written is written here, from the tree alone.
 """
 
 import math
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import lru_cache
+from typing import Final
 
-import promql_parser as ast
-
+from forestall.core.promql import tree as ast
+from forestall.core.promql.literals import quote
+from forestall.core.promql.read import read
 from forestall.errors import InvalidQuery
 
 LONGEST = 16384
 """Texts with more characters are refused."""
-MOST_STEPS = 400
-"""Texts with more brackets and operators are refused unread: the parser's time grows with the square of the nesting,
-and at a few thousand levels its stack ends, and the process with it."""
-DEEPEST = 100
-"""Expressions nested deeper than this are refused."""
 
-SCALAR: ast.ValueType = ast.ValueType.Scalar
-VECTOR: ast.ValueType = ast.ValueType.Vector
-MATRIX: ast.ValueType = ast.ValueType.Matrix
-STRING: ast.ValueType = ast.ValueType.String
+SCALAR: Final = ast.ValueType.Scalar
+VECTOR: Final = ast.ValueType.Vector
+MATRIX: Final = ast.ValueType.Matrix
+STRING: Final = ast.ValueType.String
 
-_STRINGS_AND_COMMENTS = re.compile(r"""'(?:\\.|[^'\\])*+'?|"(?:\\.|[^"\\])*+"?|`[^`]*+`?|\#[^\n]*+""", re.DOTALL)
-_STEPS = re.compile(r"[(\[+*/%^<>-]|==|!=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 _LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
-_SPECIAL = re.compile(r"[\x00-\x1f\x7f\"\\]")
-_ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t", "\r": r"\r"}
+_LEGACY_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _UNITS = ((604_800_000, "w"), (86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms"))
-_MATCH_OPERATORS = (  # the parser's enumerations are not hashable
-    (ast.MatchOp.Equal, "="),
-    (ast.MatchOp.NotEqual, "!="),
-    (ast.MatchOp.Re, "=~"),
-    (ast.MatchOp.NotRe, "!~"),
-)
 
 
 def parse(text: str) -> ast.Expr:
@@ -48,14 +36,22 @@ def parse(text: str) -> ast.Expr:
     """
     if len(text) > LONGEST:
         raise InvalidQuery(f"the query has {len(text)} characters: {LONGEST} are the most")
-    if len(_STEPS.findall(_STRINGS_AND_COMMENTS.sub(" ", text))) > MOST_STEPS:
-        raise InvalidQuery(f"the query has more than {MOST_STEPS} brackets and operators: record parts of it by rules")
+    outcome = _parsed(text)
+    if isinstance(outcome, str):
+        raise InvalidQuery(outcome)
+    return outcome
+
+
+@lru_cache(maxsize=4096)  # an indicator's text is parsed for several questions in a row, a refused one in each cycle
+def _parsed(text: str) -> ast.Expr | str:
+    """Return the syntax tree of `text`, or why it is refused."""
     try:
-        tree: ast.Expr = ast.parse(text)
-    except ValueError as error:  # also UnicodeEncodeError, for text that is no Unicode
-        raise InvalidQuery(f"not PromQL: {error}") from error
-    _check(tree)
-    return tree
+        text.encode()
+        return read(text)
+    except UnicodeEncodeError as error:
+        return f"not PromQL: {error}"
+    except InvalidQuery as error:
+        return str(error)
 
 
 def check_query(text: str) -> None:
@@ -115,9 +111,16 @@ def selector(text: str) -> ast.VectorSelector:
             )
 
 
-def quote(text: str) -> str:
-    """Return `text` as a PromQL string literal."""
-    return '"' + _SPECIAL.sub(_escape, text) + '"'
+def write_label(name: str) -> str:
+    """Return a label's name, in quotes where it takes them."""
+    return name if _LEGACY_NAME.match(name) else quote(name)
+
+
+def metric_name(node: ast.VectorSelector) -> str | None:
+    """Return the name of the metric that a selector asks for, in or before the braces; None where it is not one."""
+    named = [each.value for each in node.matchers.matchers if each.name == "__name__"]
+    plain = [each for each in node.matchers.matchers if each.name == "__name__" and each.op is ast.MatchOp.Equal]
+    return named[0] if len(named) == len(plain) == 1 else node.name
 
 
 def number(value: float) -> str:
@@ -159,7 +162,7 @@ def children(node: ast.Expr) -> tuple[ast.Expr, ...]:
         case ast.AggregateExpr():
             return (node.expr,) if node.param is None else (node.param, node.expr)
         case ast.Call():
-            return tuple(node.args)
+            return node.args
         case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
             return (node.expr,)
         case ast.MatrixSelector():
@@ -191,26 +194,9 @@ def value_type(node: ast.Expr) -> ast.ValueType:
 def reach(node: ast.Expr) -> float:
     """Return how much of the past (s) an expression looks at, through the longest of its ranges."""
     inner = max((reach(child) for child in children(node)), default=0.0)
-    if isinstance(node, ast.MatrixSelector | ast.SubqueryExpr) and node.range is not None:
+    if isinstance(node, ast.MatrixSelector | ast.SubqueryExpr):
         return inner + node.range.total_seconds()
     return inner
-
-
-def _check(tree: ast.Expr) -> None:
-    """Refuse what the parser takes and a source does not, or what can't be written again."""
-    level: list[ast.Expr] = [tree]
-    for _ in range(DEEPEST):
-        for node in level:
-            if isinstance(node, ast.VectorSelector) and node.matchers.or_matchers:
-                raise InvalidQuery("`or` between matchers is not PromQL: use a regular expression or two selectors")
-            if isinstance(node, ast.VectorSelector | ast.SubqueryExpr) and str(node.at) == "@ 0.000":
-                raise InvalidQuery("`@` takes a time after 1970")  # earlier ones are lost in the parser
-        level = [child for node in level for child in children(node)]
-        if not level:
-            return
-    raise InvalidQuery(
-        f"the query is nested more than {DEEPEST} levels deep: simplify it, or record parts of it by rules"
-    )
 
 
 class _Writer:
@@ -238,6 +224,10 @@ class _Writer:
     def series(self, node: ast.VectorSelector, name: str | None = None) -> str:
         """Write the name and the matchers; a name that takes quotes becomes a matcher."""
         matchers = [_matcher(each) for each in node.matchers.matchers]
+        if name is not None:  # in the place of the selector's own, wherever that stands
+            matchers = [_matcher(each) for each in node.matchers.matchers if each.name != "__name__"]
+            if not _LEGACY_METRIC.match(name):
+                name, matchers = "", [f"__name__={quote(name)}", *matchers]
         if self._enforced and self._enforced not in matchers:
             matchers.append(self._enforced)
         return f"{name or node.name or ''}{{{','.join(matchers)}}}"
@@ -250,7 +240,8 @@ class _Writer:
             case ast.UnaryExpr():
                 return f"-{inner}"  # a plus is dropped by the parser
             case ast.SubqueryExpr():
-                return f"{inner}{_steps(node)}{_moved(node)}"
+                step = "" if node.step is None else _duration(node.step)
+                return f"{inner}[{_duration(node.range)}:{step}]{_moved(node)}"
             case ast.Call():
                 return f"{node.func.name}({inner})"
             case ast.AggregateExpr():
@@ -262,26 +253,12 @@ def _unknown(node: ast.Expr) -> InvalidQuery:
     return InvalidQuery(f"{type(node).__name__} is a kind of expression that is not supported")
 
 
-def _steps(node: ast.SubqueryExpr) -> str:
-    if node.range is None:
-        raise InvalidQuery("a subquery takes a range, as in [1h:1m]")
-    return f"[{_duration(node.range)}:{'' if node.step is None else _duration(node.step)}]"
-
-
-def _grouping(modifier: ast.AggModifier | None) -> str:
-    if modifier is None:
-        return ""
-    return f" {'by' if modifier.type == ast.AggModifierType.By else 'without'} ({_labels(modifier.labels)})"
-
-
-def _escape(match: re.Match[str]) -> str:
-    character = match[0]
-    return _ESCAPES.get(character) or f"\\x{ord(character):02x}"
+def _grouping(labels: ast.Labels | None) -> str:
+    return "" if labels is None else f" {labels.word} ({_labels(labels.labels)})"
 
 
 def _matcher(matcher: ast.Matcher) -> str:
-    operator = next(text for op, text in _MATCH_OPERATORS if op == matcher.op)
-    return f"{_label(matcher.name)}{operator}{quote(matcher.value)}"
+    return f"{write_label(matcher.name)}{matcher.op.value}{quote(matcher.value)}"
 
 
 def _moved(node: ast.VectorSelector | ast.SubqueryExpr) -> str:
@@ -296,24 +273,13 @@ def _matching(modifier: ast.BinModifier | None) -> str:
     if modifier is None:
         return ""
     words = [" bool"] if modifier.return_bool else []
-    if (matching := modifier.matching) is not None:
-        word = "on" if matching.type == ast.LabelModifierType.Include else "ignoring"
-        words.append(f" {word} ({_labels(matching.labels)})")
-    if modifier.card in (ast.VectorMatchCardinality.ManyToOne, ast.VectorMatchCardinality.OneToMany):
-        word = "group_left" if modifier.card == ast.VectorMatchCardinality.ManyToOne else "group_right"
-        words.append(f" {word} ({_labels(modifier.group_labels or [])})")
-    for side, value in (("left", modifier.fill_values.lhs), ("right", modifier.fill_values.rhs)):
-        if value is not None:
-            words.append(f" fill_{side} ({number(value)})")
+    words += [_grouping(labels) for labels in (modifier.matching, modifier.group)]
+    words += [f" {word} ({number(value)})" for word, value in modifier.fill]
     return "".join(words)
 
 
-def _labels(names: list[str]) -> str:
-    return ", ".join(_label(name) for name in names)
-
-
-def _label(name: str) -> str:
-    return name if _LEGACY_NAME.match(name) else quote(name)
+def _labels(names: tuple[str, ...]) -> str:
+    return ", ".join(write_label(name) for name in names)
 
 
 def _duration(span: timedelta) -> str:

@@ -1,9 +1,14 @@
 """Keep a query to the series of one tenant, by a label."""
 
-import promql_parser as ast
+import re
+from typing import Final
 
-from forestall.core.promql.syntax import children, parse, quote, render, selectors
+from forestall.core.promql import tree as ast
+from forestall.core.promql.literals import quote
+from forestall.core.promql.syntax import children, parse, render, selectors, write_label
 from forestall.errors import InvalidQuery
+
+_WRITTEN: Final = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\["\\ntr]|\\x[0-9a-f]{2})*+"')
 
 
 def enforce_label(expr: str, label: str, value: str) -> str:
@@ -19,7 +24,7 @@ def enforce_label(expr: str, label: str, value: str) -> str:
         raise ValueError(f"no value to enforce for the label {label}")
     tree = parse(expr)
     _refuse_hidden_reads(tree)
-    matcher = f"{label}={quote(value)}"
+    matcher = f"{write_label(label)}={quote(value)}"
     text = render(tree, matcher)
     _verify(text, label, value)
     return text
@@ -36,7 +41,13 @@ def _refuse_hidden_reads(node: ast.Expr) -> None:
 
 
 def _verify(text: str, label: str, value: str) -> None:
-    """Read the result as a stranger would: every selector must carry the matcher."""
+    """Read the result as a stranger would: every selector must carry the matcher.
+
+    Every string must be of the plain kind that all readers of PromQL agree about, so that none of them sees its end
+    elsewhere than here.
+    """
+    if re.search("[\"'`#]", _WRITTEN.sub("", text)):
+        raise InvalidQuery(f"the label {label} cannot be enforced on this query")
     for each in selectors(parse(text)):
         matchers = each.matchers.matchers
         if not any(m.op == ast.MatchOp.Equal and m.name == label and m.value == value for m in matchers):
