@@ -45,8 +45,8 @@ Observe) or `Hold`.
 """,
     "conditions": """## Conditions
 
-Of `status.conditions[]`: `Ready`, `DataFresh`, `PredictionReady` and `AtRisk` of an objective, `Ready` of a policy, a
-metric source and a guardrail.
+Of `status.conditions[]`: `Ready`, `DataFresh`, `BudgetKnown`, `PredictionReady` and `AtRisk` of an objective, `Ready`
+of a policy, a metric source and a guardrail.
 """,
     "outcomes": """## The life of a Remediation
 

@@ -220,18 +220,23 @@ class ServiceLevelObjectiveStatus(Model):
 
     observed_generation: int | None = None
     """The generation that the status speaks of."""
-    state: Literal["Healthy", "AtRisk", "Breached", "Unknown"] | None = None
-    """Healthy, forecast to breach, in breach now, or unknown for lack of data."""
+    state: Literal["Healthy", "Exhausted", "AtRisk", "Breached", "Unknown"] | None = None
+    """Healthy; Exhausted: no breach is forecast, but the error budget is gone; AtRisk: a breach is forecast; Breached:
+    the budget burns fast now; Unknown for lack of data."""
     sli: str | None = None
-    """The SLI over the window."""
+    """The SLI over the objective's whole window, in percent."""
     budget_remaining: str | None = None
-    """The share of the error budget that is left."""
+    """The share of the whole window's error budget that is left, in percent; negative when overdrawn."""
     burn_rate: str | None = None
-    """How fast the budget burns over the last hour: 1 uses it up just at the end of the window."""
+    """How fast the budget burns, over the last `burnRateWindow`: 1 uses it up just at the end of the whole window."""
+    burn_rate_window: str | None = None
+    """The stretch of time that `burnRate` is taken over: a 720th of the whole window, 1h of 30d, but no less than four
+    of the operator's intervals."""
     breach_probability: str | None = None
-    """The highest probability of a breach within its horizon, over the SLI and all leading indicators."""
+    """The highest probability of passing a limit within its horizon, over the SLI's fast burn and all leading
+    indicators, in percent; 100 % where a limit is passed now."""
     time_to_breach: str | None = None
-    """The median time until that breach."""
+    """The median time until that limit is passed; 0s where it is passed now."""
     cause: RiskCause | None = None
     """What endangers the objective most."""
     decisions: list[Decision] | None = None
@@ -239,7 +244,7 @@ class ServiceLevelObjectiveStatus(Model):
     episode: Episode | None = None
     """The present or last stretch of time at risk."""
     conditions: Conditions = []
-    """Ready, DataFresh, PredictionReady, AtRisk."""
+    """Ready, DataFresh, BudgetKnown, PredictionReady, AtRisk."""
 
 
 class ServiceLevelObjective(Resource):

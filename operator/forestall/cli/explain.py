@@ -13,7 +13,7 @@ from forestall.cli import options, remediations
 from forestall.cli.objects import find, read
 from forestall.cli.output import Page, console, document, without_managers
 from forestall.cli.reasons import advice
-from forestall.cli.status import STYLES
+from forestall.cli.status import STYLES, burning
 from forestall.cli.words import ago, plural
 from forestall.errors import Forbidden
 
@@ -32,6 +32,7 @@ SHOWN: Final = 3
 _BUDGET_OF_STEPS: Final = 5
 _STATES: Final = {
     "Healthy": "HEALTHY",
+    "Exhausted": "ERROR BUDGET GONE",
     "AtRisk": "AT RISK",
     "Breached": "IN BREACH",
     "Unknown": "UNKNOWN",
@@ -145,7 +146,7 @@ class _Explanation:
         if status.sli:
             parts = [f"SLI {status.sli}"]
             parts += [f"error budget left {status.budget_remaining}"] if status.budget_remaining else []
-            parts += [f"burn rate {status.burn_rate}"] if status.burn_rate else []
+            parts += [f"burn rate {burn}"] if (burn := burning(status)) else []
             self.page.say(", ".join(parts) + ".")
 
     def _risk(self) -> None:

@@ -22,14 +22,21 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
     from forestall.cli.wiring import Session
     from forestall.ports import Cluster
 
 AT_RISK: Final = 3
 WATCH_EVERY: Final = 2.0
 
-_RANK: Final = {"Breached": 0, "AtRisk": 1, "Invalid": 2, "Unknown": 3, "Pending": 4, "Healthy": 5}
-STYLES: Final = {"Breached": "bold red", "AtRisk": "yellow", "Healthy": "green", "Invalid": "magenta"}
+_RANK: Final = {"Breached": 0, "AtRisk": 1, "Invalid": 2, "Unknown": 3, "Exhausted": 4, "Pending": 5, "Healthy": 6}
+STYLES: Final = {
+    "Breached": "bold red",
+    "AtRisk": "yellow",
+    "Exhausted": "red",
+    "Healthy": "green",
+    "Invalid": "magenta",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +173,17 @@ def _cells(row: Row, namespace: str, *, wide: bool) -> list[tuple[str, str]]:
         target = objective.spec.target
         cells += [
             (f"{objective.spec.objective:g}%", ""),
-            (now.burn_rate or "-", ""),
+            (burning(now) or "-", ""),
             (f"{target.kind}/{target.name}", ""),
             (_why(objective), ""),
         ]
     return cells
+
+
+def burning(status: ServiceLevelObjectiveStatus) -> str:
+    """Return the burn rate and the stretch of time that it is taken over; empty where it is not known."""
+    over = f" over {status.burn_rate_window}" if status.burn_rate_window else ""
+    return f"{status.burn_rate}{over}" if status.burn_rate else ""
 
 
 def _decision(objective: ServiceLevelObjective) -> str:

@@ -16,6 +16,9 @@ class State(StrEnum):
     """The state of an objective."""
 
     HEALTHY = "Healthy"
+    EXHAUSTED = "Exhausted"
+    """No breach is forecast, but the error budget of the window is gone. It is told, and is no risk of its own: nothing
+    that an action could do brings a budget back, so no episode begins by it."""
     AT_RISK = "AtRisk"
     BREACHED = "Breached"
     UNKNOWN = "Unknown"

@@ -131,7 +131,7 @@ def _forecast(glimpse: Glimpse) -> RenderableType:
     status, cause = objective.status, objective.status.cause
     if status.state is None or cause is None or not status.breach_probability:
         return Text("forestall: no forecast yet", "dim")
-    style = {"Healthy": "green", "AtRisk": "yellow", "Breached": "red"}.get(status.state, "dim")
+    style = {"Healthy": "green", "Exhausted": "magenta", "AtRisk": "yellow", "Breached": "red"}.get(status.state, "dim")
     where = "".join(f" of {name} {value}" for name, value in cause.labels.items())
     line = Text.assemble(
         "forestall: ", (status.state, f"bold {style}"), f"  {cause.indicator}{where} is {cause.value}, "

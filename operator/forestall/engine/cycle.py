@@ -352,7 +352,7 @@ def _report(
     found: Mapping[str, Findings], ended: Sequence[tuple[str, str]], waiting: int, faults: Mapping[str, int]
 ) -> CycleReport:
     return CycleReport(
-        objectives={uid: each.risk.state for uid, each in found.items()},
+        objectives={uid: each.state for uid, each in found.items()},
         probabilities=[
             (each.slo.namespace, each.slo.name, each.risk.cause.indicator, each.risk.probability)
             for each in found.values()

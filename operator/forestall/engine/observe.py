@@ -42,10 +42,22 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Ratios:
-    """The error ratios over the long and the whole window; NaN where not known."""
+    """The error ratios over the long and the whole window; NaN where not known, and why."""
 
     long: float = math.nan
     whole: float = math.nan
+    long_problem: QueryFailure | None = None
+    whole_problem: QueryFailure | None = None
+    long_window: float = math.nan
+    """How long (s) the long window is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An error ratio, or why there is none."""
+
+    value: float = math.nan
+    problem: QueryFailure | None = None
 
 
 class Observer:
@@ -57,7 +69,7 @@ class Observer:
         self._matrix = matrix
         self._known: set[Hashable] = set()  # queries whose past is in the matrix
         self._refused: Counter[Hashable] = Counter()  # how often the past of others could not be had
-        self._whole: dict[str, tuple[float, float]] = {}  # by objective: when it was asked, and the answer
+        self._whole: dict[str, tuple[float, Share]] = {}  # by objective: when it was asked, and the answer
 
     async def observe(
         self, questions: Mapping[str, Questions], stale_after: Callable[[str], float], at: float
@@ -81,8 +93,8 @@ class Observer:
                 oldest = at - stale_after(asked.source)
                 readings[uid] = tuple(read(each, answers[each.query.key], oldest) for each in asked.watched)
                 if due[uid]:
-                    self._whole[uid] = (at, _one(answers[asked.whole.key], oldest))
-                ratios[uid] = Ratios(_one(answers[asked.long.key], oldest), self._whole[uid][1])
+                    self._whole[uid] = (at, _share(answers[asked.whole.key], oldest))
+                ratios[uid] = _ratios(asked, _share(answers[asked.long.key], oldest), self._whole[uid][1])
             if attempt.failure is not None:
                 failure = QueryFailure("InternalError", attempt.failure)
                 readings[uid], ratios[uid] = tuple(Reading(each, problem=failure) for each in asked.watched), Ratios()
@@ -176,7 +188,7 @@ class Observer:
             return True
         # Objectives that were met together part ways; what could not be answered is asked again sooner.
         apart = 0.5 + zlib.crc32(uid.encode()) / 2**33
-        wait = asked.every * apart if math.isfinite(before[1]) else min(asked.every, _AGAIN)
+        wait = asked.every * apart if math.isfinite(before[1].value) else min(asked.every, _AGAIN)
         return not 0 <= at - before[0] < wait
 
 
@@ -218,9 +230,23 @@ def _shape_problem(watched: Watched, answer: Answer, finite: Mapping[Labels, flo
     return None
 
 
-def _one(answer: Answer | QueryFailure, oldest: float) -> float:
-    """Return the single finite value of an answer; NaN where there is none, or it is too old."""
-    if isinstance(answer, QueryFailure) or answer.warnings or len(answer.samples) != 1:
-        return math.nan
+def _share(answer: Answer | QueryFailure, oldest: float) -> Share:
+    """Return the single finite value of an answer; why there is none, or none that is new enough."""
+    if isinstance(answer, QueryFailure):
+        return Share(problem=answer)
+    if answer.warnings:
+        return Share(problem=QueryFailure("PartialAnswer", "; ".join(answer.warnings)))
+    if answer.newest is None:
+        return Share(problem=QueryFailure("NoData", "the query's series do not exist in the source"))
+    if answer.newest < oldest:
+        return Share(problem=QueryFailure("StaleData", "the newest sample is older than the source's staleAfter"))
+    if len(answer.samples) > 1:
+        return Share(problem=QueryFailure("TooManySeries", f"the query returns {len(answer.samples)} series, not one"))
+    if not answer.samples:
+        return Share(problem=QueryFailure("NoData", "there were no events"))
     value = answer.samples[0].value
-    return value if math.isfinite(value) and answer.newest is not None and answer.newest >= oldest else math.nan
+    return Share(value) if math.isfinite(value) else Share(problem=QueryFailure("NotFinite", "it is NaN or infinite"))
+
+
+def _ratios(asked: Questions, long: Share, whole: Share) -> Ratios:
+    return Ratios(long.value, whole.value, long.problem, whole.problem, asked.long_window)

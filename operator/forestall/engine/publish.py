@@ -59,6 +59,7 @@ _SOURCE_REASONS = frozenset(
 )
 _REASONS = {
     State.HEALTHY: ("Normal", "Recovered"),
+    State.EXHAUSTED: ("Warning", "ErrorBudgetExhausted"),
     State.AT_RISK: ("Warning", "BreachForecast"),
     State.BREACHED: ("Warning", "Breached"),
     State.UNKNOWN: ("Warning", "DataNotFresh"),
@@ -225,7 +226,7 @@ class Publisher:
         return True
 
     async def _tell(self, found: Findings, before: ServiceLevelObjectiveStatus) -> None:
-        about, state = ObjectRef.to(found.slo), found.risk.state
+        about, state = ObjectRef.to(found.slo), found.state
         if state.value != before.state and (before.state is not None or state is not State.HEALTHY):
             kind, reason = _REASONS[state]
             await self._record(Event(about, kind, reason, _headline(found)))
@@ -350,9 +351,11 @@ def _ready(status: Literal["True", "False", "Unknown"], reason: str, message: st
 
 
 def _headline(found: Findings) -> str:
-    match found.risk.state:
+    match found.state:
         case State.HEALTHY:
             return "no breach is forecast any more"
+        case State.EXHAUSTED:
+            return f"the error budget of {found.slo.spec.window} is gone; no breach is forecast"
         case State.UNKNOWN:
             return "the data is missing or too old: nothing can be said, and nothing is done"
         case State.BREACHED:

@@ -55,6 +55,8 @@ class Questions:
     whole: Query
     every: float
     """Seconds between two looks at the whole window, which is dear and moves slowly."""
+    long_window: float = math.nan
+    """Seconds that `long` looks back."""
 
 
 def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float) -> Questions:
@@ -102,6 +104,7 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
         watched=(sli, *(leading(n, each) for n, each in enumerate(slo.spec.leading_indicators))),
         long=ratio(LONG, windows.long),
         whole=ratio(WHOLE, slo.spec.window.seconds),
+        long_window=math.ceil(windows.long),
         every=min(max(windows.long, interval), _SLOWEST_BUDGET),
     )
 

@@ -9,7 +9,7 @@ from forestall.api.meta import Condition, condition
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import Decision, Episode, RiskCause, ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
-from forestall.core.duration import format_duration
+from forestall.core.duration import exact_duration, format_duration
 from forestall.core.risk import Risk, Signal, State
 from forestall.core.slo import budget_remaining, burn_rate
 from forestall.engine.observe import Ratios, Reading
@@ -37,6 +37,17 @@ class Findings:
     decisions: tuple[Decision, ...] = ()
     episode: Episode = Episode()
 
+    @property
+    def budget(self) -> float:
+        """The share of the error budget that is left; NaN where that is not known."""
+        return budget_remaining(self.ratios.whole, self.slo.spec.objective)
+
+    @property
+    def state(self) -> State:
+        """The state as it is told: an objective whose error budget is gone is never healthy."""
+        gone = self.risk.state is State.HEALTHY and self.budget <= 0
+        return State.EXHAUSTED if gone else self.risk.state
+
 
 def named(about: Resource | ObjectRef) -> str:
     """Return an object as logs name it, such as `RemediationPolicy shop/early`."""
@@ -49,13 +60,15 @@ def status_of(
 ) -> ServiceLevelObjectiveStatus:
     """Return the status that says what was found; `before` is the one so far, as read where it is not given."""
     slo, risk = found.slo, found.risk
-    whole = found.ratios.whole
+    ratios = found.ratios
+    burning = _number(burn_rate(ratios.long, slo.spec.objective))
     return ServiceLevelObjectiveStatus(
         observed_generation=slo.metadata.generation,
-        state=risk.state.value,
-        sli=_percent(1.0 - whole, digits=3),
-        budget_remaining=_percent(budget_remaining(whole, slo.spec.objective)),
-        burn_rate=_number(burn_rate(found.ratios.long, slo.spec.objective)),
+        state=found.state.value,
+        sli=_percent(1.0 - ratios.whole, digits=3),
+        budget_remaining=_percent(found.budget),
+        burn_rate=burning,
+        burn_rate_window=_window(ratios.long_window) if burning else None,
         breach_probability=_percent(risk.probability),
         time_to_breach=_time(risk.cause.time_to_breach[0]) if risk.cause else None,
         cause=cause_of(risk.cause) if risk.cause else None,
@@ -111,7 +124,13 @@ def weight(status: ServiceLevelObjectiveStatus) -> tuple[object, ...]:
 
 
 def _conditions(found: Findings) -> list[Condition]:
-    return [_ready(found.problem), _data_fresh(found), _prediction_ready(found.signals), _at_risk(found.risk)]
+    return [
+        _ready(found.problem),
+        _data_fresh(found),
+        _budget_known(found),
+        _prediction_ready(found.signals),
+        _at_risk(found),
+    ]
 
 
 def _ready(problem: Problem | None) -> Condition:
@@ -131,6 +150,22 @@ def _data_fresh(found: Findings) -> Condition:
     return Condition(type="DataFresh", status="False", reason=first.reason if first else "NoData", message=words[:1024])
 
 
+def _budget_known(found: Findings) -> Condition:
+    """Return whether SLI and error budget are there, and the burn rate; they may be missing while all else is fresh."""
+    ratios, window = found.ratios, found.slo.spec.window
+    if (lacking := ratios.whole_problem) is not None:
+        words = f"the SLI over {window}, and with it the error budget, is not known: {lacking.message}"
+        return Condition(type="BudgetKnown", status="False", reason=lacking.reason, message=words[:1024])
+    if not math.isfinite(ratios.whole):
+        return Condition(type="BudgetKnown", status="Unknown", reason="NotAsked", message="no query was sent")
+    if (lacking := ratios.long_problem) is not None:
+        words = (
+            f"computed over {window}; the burn rate over {_window(ratios.long_window)} is not known: {lacking.message}"
+        )
+        return Condition(type="BudgetKnown", status="True", reason="BurnRateUnknown", message=words[:1024])
+    return Condition(type="BudgetKnown", status="True", reason="Computed", message=f"computed over {window}")
+
+
 def _prediction_ready(signals: Sequence[Signal]) -> Condition:
     heard = {signal.indicator for signal in signals if signal.silence is None}
     silent = [signal for signal in signals if signal.indicator not in heard]
@@ -140,12 +175,16 @@ def _prediction_ready(signals: Sequence[Signal]) -> Condition:
     return Condition(type="PredictionReady", status="False", reason="NoForecast", message=words[:1024])
 
 
-def _at_risk(risk: Risk) -> Condition:
-    match risk.state:
+def _at_risk(found: Findings) -> Condition:
+    risk = found.risk
+    match found.state:
         case State.UNKNOWN:
             return Condition(type="AtRisk", status="Unknown", reason="NoForecast", message="nothing can be said")
         case State.HEALTHY:
             return Condition(type="AtRisk", status="False", reason="Healthy", message="no breach is forecast")
+        case State.EXHAUSTED:
+            words = f"no breach is forecast, but the error budget of {found.slo.spec.window} is gone"
+            return Condition(type="AtRisk", status="False", reason="ErrorBudgetExhausted", message=words)
         case State.BREACHED:
             return Condition(type="AtRisk", status="True", reason="Breached", message="the error budget burns fast now")
         case State.AT_RISK:
@@ -156,10 +195,12 @@ def _at_risk(risk: Risk) -> Condition:
 
 
 def _percent(share: float, digits: int = 0) -> str | None:
-    """Return a share in percent. Only what is all of it is called 100 %, and only nothing 0 %."""
+    """Return a share in percent. Only what is all of it is called 100 %, only nothing 0 %, and what is less `<0%`."""
     if not math.isfinite(share):
         return None
     text = f"{share * 100:.{digits}f}"
+    if share < 0 and float(text) == 0.0:
+        return "<0%"
     least = 10.0**-digits
     if 0 < share < 1 and float(text) in (0.0, 100.0):
         return f"<{least:g}%" if float(text) == 0.0 else f">{100 - least:g}%"
@@ -168,6 +209,10 @@ def _percent(share: float, digits: int = 0) -> str | None:
 
 def _number(value: float) -> str | None:
     return f"{value:.4g}" if math.isfinite(value) else None
+
+
+def _window(seconds: float) -> str | None:
+    return exact_duration(round(seconds)) if math.isfinite(seconds) else None
 
 
 def _time(seconds: float) -> str | None:

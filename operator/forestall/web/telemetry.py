@@ -19,7 +19,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-STATES = ("Healthy", "AtRisk", "Breached", "Unknown")
+STATES = ("Healthy", "Exhausted", "AtRisk", "Breached", "Unknown")
 MAX_SERIES = 5000
 """How many breach probabilities are told at once: the highest ones."""
 MAX_WORDS = 100

@@ -7,6 +7,7 @@ from forestall.api.meta import Condition, condition
 from forestall.core.risk import Risk, State
 from forestall.engine.observe import Ratios
 from forestall.engine.report import Findings, Problem, settle, status_of, weight
+from forestall.ports import QueryFailure
 
 SLO = ServiceLevelObjective.read(
     {
@@ -32,12 +33,62 @@ def found(**changes):
         (0.02, "98.000%", "-100%"),
         (1e-9, ">99.999%", ">99%"),
         (0.00999, "99.001%", "<1%"),
+        (0.01, "99.000%", "0%"),
+        (0.010001, "99.000%", "<0%"),
         (math.nan, None, None),
     ],
 )
 def test_figures_are_rounded_but_never_to_all_or_nothing(whole, sli, left):
     status = status_of(found(ratios=Ratios(math.nan, whole)), now=0.0)
     assert (status.sli, status.budget_remaining) == (sli, left)
+
+
+@pytest.mark.parametrize(
+    ("state", "whole", "shown"),
+    [
+        (State.HEALTHY, 0.0256, "Exhausted"),
+        (State.HEALTHY, 0.01, "Exhausted"),
+        (State.HEALTHY, 0.0099, "Healthy"),
+        (State.HEALTHY, math.nan, "Healthy"),
+        (State.AT_RISK, 0.0256, "AtRisk"),
+        (State.BREACHED, 0.0256, "Breached"),
+        (State.UNKNOWN, 0.0256, "Unknown"),
+    ],
+)
+def test_an_objective_whose_budget_is_gone_is_never_called_healthy(state, whole, shown):
+    """Kind: the number shown is not the number named. What is shown beside a budget of -156 % must fit it."""
+    of = Findings(SLO, Risk(state, 0.1, None), ratios=Ratios(0.001, whole))
+    status = status_of(of, now=0.0)
+    assert status.state == shown
+    assert of.risk.state is state  # no episode begins by it, and nothing is decided
+    risk = condition(status.conditions, "AtRisk")
+    assert risk is not None
+    assert (risk.reason == "ErrorBudgetExhausted") == (shown == "Exhausted")
+    assert (risk.status == "True") == (state in (State.AT_RISK, State.BREACHED))
+
+
+def test_a_budget_that_cannot_be_computed_says_why():
+    """Kind: the number shown is not the number named. A figure that is blank for good has a condition with a reason."""
+    timeout = QueryFailure("SourceTimeout", "the source did not answer in 20 s")
+    status = status_of(found(ratios=Ratios(0.001, math.nan, None, timeout, 3600.0)), now=0.0)
+    known = condition(status.conditions, "BudgetKnown")
+    assert known is not None
+    assert (known.status, known.reason) == ("False", "SourceTimeout")
+    assert "30d" in known.message
+    assert timeout.message in known.message
+    assert (status.sli, status.budget_remaining, status.burn_rate) == (None, None, "0.1")
+
+
+def test_a_burn_rate_says_what_stretch_of_time_it_is_of():
+    status = status_of(found(ratios=Ratios(0.144, 0.001, long_window=3360.0)), now=0.0)
+    assert (status.burn_rate, status.burn_rate_window) == ("14.4", "56m")
+    silent = Ratios(math.nan, 0.001, QueryFailure("NoData", "there were no events"), None, 3360.0)
+    status = status_of(found(ratios=silent), now=0.0)
+    known = condition(status.conditions, "BudgetKnown")
+    assert known is not None
+    assert (known.status, known.reason) == ("True", "BurnRateUnknown")
+    assert "56m" in known.message
+    assert (status.burn_rate, status.burn_rate_window) == (None, None)
 
 
 def test_what_must_be_mended_is_the_ready_condition():

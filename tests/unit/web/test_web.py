@@ -122,6 +122,7 @@ def test_every_state_is_told_also_when_nobody_is_in_it(telemetry):
     telemetry.objectives({"AtRisk": 2}, ())
     assert samples(telemetry, "forestall_objectives", "state") == {
         ("Healthy",): 0,
+        ("Exhausted",): 0,
         ("AtRisk",): 2,
         ("Breached",): 0,
         ("Unknown",): 0,

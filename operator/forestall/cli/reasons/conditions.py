@@ -107,6 +107,13 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "The metric source answered something that is not the Prometheus API.",
         "Check the URL: a login page or a proxy may answer in its place; a path prefix may be missing.",
     ),
+    # BudgetKnown
+    "Computed": Reason(
+        "SLI and error budget are computed over the whole window, the burn rate over the last part of it."
+    ),
+    "BurnRateUnknown": Reason(
+        "SLI and error budget are computed, but the burn rate is not known; the message says why."
+    ),
     # PredictionReady and AtRisk
     "Forecasting": Reason("Breaches are forecast."),
     "NoForecast": Reason(
@@ -115,6 +122,11 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "ShortHistory passes by itself, sooner for a shorter horizon. For the others look at the indicator's graph.",
     ),
     "Healthy": Reason("No breach is forecast."),
+    "ErrorBudgetExhausted": Reason(
+        "No breach is forecast, but the error budget of the window is gone. Nothing is done by this alone, for no "
+        "action brings a budget back.",
+        "Spend no more of it, by risky changes for one; it comes back as the bad events leave the window.",
+    ),
     "Breached": Reason("The error budget burns fast now, or a limit is passed now."),
 }
 """Of conditions: `status.conditions[].reason`."""
