@@ -12,6 +12,22 @@ MANAGER: Final = "forestall"
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """What shows that the answer to a query can be believed. All texts are complete, as the query is."""
+
+    evidence: str = ""
+    """An expression whose series must be fresh; empty: the query itself."""
+    existed: str = ""
+    """A selector that may find nothing, which is then zero, provided that it found something within `window`."""
+    window: float = 86_400.0
+    """How far back (s) it matters what was there."""
+    stale_after: float = 120.0
+    """The age (s) at which a sample is too old."""
+    scope: str = ""
+    """A matcher that every selector must have, as of the tenant; empty: none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One PromQL expression, complete: windows filled in, tenant label enforced."""
 
@@ -19,6 +35,7 @@ class Query:
     """What the answer is found by."""
     expr: str
     max_series: int = 500
+    proof: Proof = Proof()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +54,14 @@ class Answer:
     samples: tuple[Sample, ...]
     newest: float | None
     """When the worst-fed of the query's selectors last got a raw sample (seconds since the epoch): the minimum over the
-    selectors of the maximum over their series of `timestamp()`. None where a selector has no sample at all."""
+    selectors of the maximum over their series of `timestamp()`. None where a selector has no sample at all, or nothing
+    vouches for it that it rightly has none."""
     warnings: tuple[str, ...] = ()
     """Warnings of the server: a partial answer is not to be trusted."""
+    lacking: str = ""
+    """In words, why `newest` is None."""
+    members: tuple[tuple[str, int], ...] = ()
+    """How many targets feed each selector with fresh samples; of selectors that find something."""
 
 
 @dataclass(frozen=True, slots=True)

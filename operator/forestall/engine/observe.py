@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from forestall.core.promql import NOT_COMPARABLE
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.engine.questions import Questions, Watched
@@ -199,35 +200,43 @@ def read(watched: Watched, answer: Answer | QueryFailure, oldest: float) -> Read
     if answer.warnings:
         return Reading(watched, problem=QueryFailure("PartialAnswer", "; ".join(answer.warnings)))
     if answer.newest is None:
-        return Reading(watched, problem=QueryFailure("NoData", "the query's series do not exist in the source"))
+        words = answer.lacking or "the query's series do not exist in the source"
+        return Reading(watched, problem=QueryFailure("NoData", words))
     if answer.newest < oldest:
         return Reading(
             watched,
             sampled_at=answer.newest,
             problem=QueryFailure("StaleData", "the newest sample is older than the source's staleAfter"),
         )
-    finite = {sample.labels: sample.value for sample in answer.samples if math.isfinite(sample.value)}
-    problem = _shape_problem(watched, answer, finite)
-    usable = problem is None or problem.reason == "NotFinite"
-    return Reading(watched, finite if usable else {}, answer.newest, fresh=bool(finite) and usable, problem=problem)
+    usable = {
+        sample.labels: sample.value
+        for sample in answer.samples
+        if math.isfinite(sample.value) and (watched.per is None or watched.per in dict(sample.labels))
+    }
+    if watched.per is None and len(answer.samples) > 1:
+        words = (
+            f"the query returns {len(answer.samples)} series: aggregate them, for example with max(), "
+            f"or name in `per` the label that tells them apart"
+        )
+        return Reading(watched, sampled_at=answer.newest, problem=QueryFailure("TooManySeries", words))
+    return Reading(watched, usable, answer.newest, fresh=bool(usable), problem=_lost(watched, answer, len(usable)))
 
 
-def _shape_problem(watched: Watched, answer: Answer, finite: Mapping[Labels, float]) -> QueryFailure | None:
-    if not answer.samples or (watched.indicator == SLI and not finite):
+def _lost(watched: Watched, answer: Answer, usable: int) -> QueryFailure | None:
+    """Return what of an answer can't be used; the rest of its series can."""
+    count, per = len(answer.samples), watched.per
+    if watched.indicator == SLI and any(sample.value == NOT_COMPARABLE for sample in answer.samples):
+        words = "events that can't be told good or bad are mixed in, as while versions with other labels or buckets mix"
+        return QueryFailure("NotComparable", words)
+    if not count or (watched.indicator == SLI and not usable):
         what = "there were no events" if watched.indicator == SLI else "the query returns nothing"
         return QueryFailure("NoData", what)
-    if watched.per is None and len(answer.samples) > 1:
-        return QueryFailure(
-            "TooManySeries",
-            f"the query returns {len(answer.samples)} series: aggregate them, for example with max(), "
-            f"or name in `per` the label that tells them apart",
-        )
-    if watched.per is not None and any(watched.per not in dict(sample.labels) for sample in answer.samples):
-        return QueryFailure("LabelMissing", f"the query's series have no label {watched.per!r}, which `per` names")
-    lost = len(answer.samples) - len(finite)
-    if lost:
-        return QueryFailure("NotFinite", f"{lost} of {len(answer.samples)} series are NaN or infinite")
-    return None
+    if usable == count:
+        return None
+    unlabelled = 0 if per is None else sum(per not in dict(sample.labels) for sample in answer.samples)
+    if unlabelled:
+        return QueryFailure("LabelMissing", f"{unlabelled} of {count} series have no label {per!r}, which `per` names")
+    return QueryFailure("NotFinite", f"{count - usable} of {count} series are NaN or infinite")
 
 
 def _share(answer: Answer | QueryFailure, oldest: float) -> Share:

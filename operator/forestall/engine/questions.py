@@ -11,7 +11,7 @@ from forestall.core.duration import exact_duration
 from forestall.core.risk import SLI
 from forestall.core.slo import burn_windows, fast_burn_limit
 from forestall.errors import InvalidQuery
-from forestall.ports import Query
+from forestall.ports import Proof, Query
 
 LONG = "sli:long"
 """The error ratio over the long window of the fast burn."""
@@ -59,6 +59,39 @@ class Questions:
     """Seconds that `long` looks back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms an objective's queries are asked."""
+
+    slo: ServiceLevelObjective
+    source: MetricSource
+    interval: float
+
+    def own(self, expr: str) -> str:
+        """Return `expr` kept to the objective's namespace, where its source wants that.
+
+        Raises:
+            InvalidQuery: it can't be.
+        """
+        label = self.source.spec.enforce_label
+        return promql.enforce_label(expr, label, self.slo.namespace) if label and expr else expr
+
+    def proof(self, evidence: str, existed: str) -> Proof:
+        """Return what shows that an answer can be believed.
+
+        Raises:
+            InvalidQuery: as `own`.
+        """
+        label = self.source.spec.enforce_label
+        return Proof(
+            evidence=self.own(evidence),
+            existed=self.own(existed),
+            window=self.slo.spec.window.seconds,
+            stale_after=max(self.source.spec.stale_after.seconds, 2 * self.interval),
+            scope=f"{label}={promql.quote(self.slo.namespace)}" if label else "",
+        )
+
+
 def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float) -> Questions:
     """Return the queries of `slo`.
 
@@ -68,13 +101,15 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
     windows = burn_windows(slo.spec.window.seconds, interval * _LEAST_RATE)
     horizons = [leading.horizon.seconds for leading in slo.spec.leading_indicators]
 
-    def ask(name: str, expr: str) -> Query:
-        label = source.spec.enforce_label
-        text = promql.enforce_label(expr, label, slo.namespace) if label else expr
-        return Query((slo.uid, name), text, source.spec.max_series)
+    terms = Terms(slo, source, interval)
+
+    def ask(name: str, expr: str, evidence: str = "", existed: str = "") -> Query:
+        proof = terms.proof(evidence, existed)
+        return Query((slo.uid, name), terms.own(expr), source.spec.max_series, proof)
 
     def ratio(name: str, window: float) -> Query:
-        return ask(name, _error_ratio(slo.spec.indicator, window, interval))
+        indicator = slo.spec.indicator
+        return ask(name, _error_ratio(indicator, window, interval, strict=name != WHOLE), *_evidence(indicator))
 
     def leading(index: int, indicator: LeadingIndicator) -> Watched:
         _checked(promql.check_query, f"spec.leadingIndicators[{index}].query", indicator.query)
@@ -128,19 +163,31 @@ def traffic_query(slo: ServiceLevelObjective, source: MetricSource, window: floa
     return Query((slo.uid, TRAFFIC), text, max_series=1)
 
 
-def _error_ratio(indicator: Indicator, window: float, resolution: float) -> str:
+def _evidence(indicator: Indicator) -> tuple[str, str]:
+    """Return by what the error ratio's freshness is judged, and what may be absent if it existed; empty: by itself."""
+    ratio = indicator.ratio
+    return ("", "") if ratio is None else promql.evidence_of_counters(good=ratio.good, bad=ratio.bad, total=ratio.total)
+
+
+def _error_ratio(indicator: Indicator, window: float, resolution: float, *, strict: bool) -> str:
     """Return the share of bad events over `window` seconds; the CRD's rules see to it that one field is set."""
     over = exact_duration(math.ceil(window))
     if (ratio := indicator.ratio) is not None:
         for name in ("good", "bad", "total"):
             if (text := getattr(ratio, name)) is not None:
                 _checked(promql.check_selector, f"spec.indicator.ratio.{name}", text)
-        return promql.error_ratio_of_counters(good=ratio.good, bad=ratio.bad, total=ratio.total, window=over)
+        return promql.error_ratio_of_counters(
+            good=ratio.good, bad=ratio.bad, total=ratio.total, window=over, strict=strict
+        )
     if (latency := indicator.latency) is not None:
         _checked(promql.check_selector, "spec.indicator.latency.histogram", latency.histogram)
         scale = 1000.0 if latency.unit == "Milliseconds" else 1.0
         return promql.error_ratio_of_histogram(
-            latency.histogram, latency.threshold.seconds * scale, native=latency.type == "Native", window=over
+            latency.histogram,
+            latency.threshold.seconds * scale,
+            native=latency.type == "Native",
+            window=over,
+            strict=strict,
         )
     if (threshold := indicator.threshold) is not None:
         _checked(promql.check_query, "spec.indicator.threshold.query", threshold.query)

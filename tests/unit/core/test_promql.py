@@ -48,9 +48,10 @@ def test_native_histogram():
 )
 def test_a_bucket_is_found_however_its_bound_is_written(bound, spellings):
     text = promql.error_ratio_of_histogram("h", bound, native=False, window="5m")
-    (listed,) = [
+    listed, again = [
         m.value.replace("\\", "").split("|") for found in selectors(parse(text)) for m in found.matchers.matchers
     ]
+    assert listed == again
     assert set(spellings) <= set(listed)
     assert [float(each) for each in listed] == pytest.approx([bound] * len(listed))
 
@@ -168,8 +169,78 @@ def test_an_expression_is_as_fresh_as_the_worst_of_what_it_needs(expr, newest):
     assert freshness.newest({"f{}": FRESH, "o{}": OLD}) == newest
 
 
+@pytest.mark.parametrize(
+    ("expr", "doubts"),
+    [
+        ("f or vector(0)", set()),
+        ("none or vector(0)", {"none{}"}),
+        ("(none or vector(0)) / f", {"none{}"}),
+        ("(f / none) or on() vector(0)", {"none{}"}),
+        ("(none or gone) or vector(0)", {"none{}", "gone{}"}),
+        ("(none or f) or vector(0)", set()),
+        ("none or f", set()),
+        ("absent(none)", {"none{}"}),
+        ("absent(f)", set()),
+        ("absent_over_time(none[5m]) or f", {"none{}"}),
+        ("f unless (none or vector(0))", set()),
+        ("max_over_time((none or vector(0))[1h:])", {"none{}"}),
+    ],
+)
+def test_a_value_that_rests_on_what_is_not_there_is_in_doubt(expr, doubts):
+    """Freshness is judged by all that the value rests on, also by what is rightly not there."""
+    assert promql.prepare(expr).freshness.doubts({"f{}": FRESH, "o{}": OLD}) == doubts
+
+
+def test_what_is_there_of_what_is_not_whole_must_be_fresh():
+    assert promql.prepare("(o / none) or vector(0)").freshness.bound({"o{}": OLD}) == OLD
+
+
+@pytest.mark.parametrize(("expr", "text"), [("absent(x)", "absent(x{})"), ("((absent(x)))", "((absent(x{})))")])
+def test_absence_as_a_whole_query_is_one_or_zero(expr, text):
+    assert promql.prepare(expr).text == f"sum({text}) or vector(0)"
+    assert promql.prepare("absent(x) * 2").text == "absent(x{}) * 2"
+
+
+@pytest.mark.parametrize(
+    ("counters", "evidence"),
+    [
+        ({"good": 't{a="1",code="2"}', "total": 't{a="1"}'}, ('t{a="1"}', 't{a="1",code="2"}')),
+        ({"bad": 't{a="1",code="5"}', "total": 't{a="1"}'}, ('t{a="1"}', "")),
+        ({"bad": "e", "total": "t"}, ("t{} and (e{} or vector(0))", "")),
+        ({"good": 't{a="2"}', "total": 't{a=~"1|2"}'}, ('t{a=~"1|2"} and (t{a="2"} or vector(0))', 't{a="2"}')),
+    ],
+)
+def test_a_ratio_of_counters_is_as_fresh_as_its_total(counters, evidence):
+    """A part of the total is scraped with it, and a good one must have been there once."""
+    assert promql.evidence_of_counters(**counters) == evidence
+
+
+@pytest.mark.parametrize(
+    ("good", "untold"),
+    [
+        ('t{code="200"}', ["code"]),
+        ('t{code=~"2..",method!=""}', ["code", "method"]),
+        ('t{code!~"5.."}', []),
+        ('t{error=""}', []),
+        ('t{error!="yes"}', []),
+        ('t{code=~"2.*|"}', []),
+        ('t{code!~"5..|"}', ["code"]),
+        ('good{code="200"}', []),
+    ],
+)
+def test_a_series_without_the_label_that_tells_good_from_bad_tells_nothing(good, untold):
+    """Numerator and denominator belong together, or there is no ratio."""
+    strict = promql.error_ratio_of_counters(good=good, total="t", window="5m", strict=True)
+    assert [
+        name for name in ("code", "method", "error") if f't{{{name}=""}}[5m])) or vector(0)) == bool 0' in strict
+    ] == untold
+    promql.check_query(strict)
+
+
 def test_freshness_is_asked_of_the_raw_samples():
-    assert promql.freshness_question('x{a="b"}') == 'max(timestamp(x{a="b"}))'
+    question = promql.freshness_question('x{a="b"}', 90)
+    assert 'max by (job) (timestamp(x{a="b"}))' in question
+    assert 'timestamp(x{a="b"}) >= time() - 90' in question
 
 
 def test_one_query_is_sent_as_it_is():

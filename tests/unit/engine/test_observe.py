@@ -59,6 +59,30 @@ def test_one_bad_series_does_not_hide_the_others():
     assert reading.problem.reason == "NotFinite"
 
 
+def test_one_series_without_the_label_does_not_hide_the_others():
+    """Absent is not all: one bad series is dropped and told, whatever is bad about it."""
+    said = answer(({"pod": "a"}, math.inf), ({"node": "n"}, 3.0), ({"pod": "b"}, 2.0))
+    reading = read(watched(per="pod"), said, OLDEST)
+    assert reading.fresh
+    assert reading.values == {(("pod", "b"),): 2.0}
+    assert reading.problem is not None
+    assert reading.problem.reason == "LabelMissing"
+    assert "1 of 3" in reading.problem.message
+
+
+def test_an_sli_of_what_does_not_belong_together_is_no_breach():
+    reading = read(watched(SLI), answer(({}, -math.inf)), OLDEST)
+    assert not reading.fresh
+    assert not reading.values
+    assert reading.problem is not None
+    assert reading.problem.reason == "NotComparable"
+
+
+def test_why_there_is_no_data_is_told():
+    reading = read(watched(), Answer((), None, lacking="no x{}"), OLDEST)
+    assert reading.problem == QueryFailure("NoData", "no x{}")
+
+
 def test_an_sli_without_events_is_no_breach():
     for said in (answer(), answer(({}, math.nan))):
         reading = read(watched(SLI), said, OLDEST)

@@ -9,15 +9,18 @@ from forestall.adapters.prometheus.answers import Payload
 from forestall.adapters.prometheus.asking import Pace, Question
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.connection import THREADS, Connection
+from forestall.adapters.prometheus.judging import Judge, PastMemory, wanted_by
 from forestall.adapters.prometheus.series import Past, answer_of
 from forestall.adapters.prometheus.source import Source
-from forestall.core.promql import Prepared, freshness_question, prepare
+from forestall.core.promql import Prepared, prepare
 from forestall.engine.together import aside
 from forestall.errors import InvalidQuery
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries
 
 INSTANT = Pace(together=50, at_once=THREADS)
 """With fewer queries in a request the requests cost more, with more their evaluation does."""
+_ROUNDS = 6
+"""How often questions may follow from answers: names, freshness, what is beyond the lookback, the past, targets."""
 RANGE = Pace(together=10, at_once=2)
 """The answers are large, and all of them are in memory at once."""
 POINTS = 10_000
@@ -48,6 +51,7 @@ class PrometheusMetrics:
         self._on_request = on_request
         self._on_failure = on_failure
         self._sources: dict[str, Source] = {}
+        self._pasts: dict[str, PastMemory] = {}
 
     def set_sources(self, sources: Mapping[str, SourceConfig]) -> None:
         """Ask these sources from now on, by their names. One whose configuration is the same keeps its connections."""
@@ -57,6 +61,7 @@ class PrometheusMetrics:
             self._sources[name] = known if known is not None and known.config == config else self._source(name, config)
         for name, source in before.items():
             if self._sources.get(name) is not source:
+                self._pasts.pop(name, None)
                 source.close()
 
     async def close(self) -> None:
@@ -70,9 +75,6 @@ class PrometheusMetrics:
         # Parsing what has not been asked before takes its time, and the event loop has more to do.
         prepared, refused = await aside(_prepared, queries)
         questions = _questions(prepared)
-        for _, each in prepared:
-            for text in map(freshness_question, each.freshness.selectors):
-                questions[text] = Question(text, max_series=1)
         asked = self._sources.get(source)
         if asked is None:
             return {query.key: _missing(source) for query in queries}
@@ -80,10 +82,24 @@ class PrometheusMetrics:
         def request(connection: Connection, expr: str, limit: int, timeout: float) -> Payload:
             return connection.instant(expr, at, limit, timeout)
 
-        outcomes = await asked.ask(questions.values(), request, self._pace, time.monotonic() + self._budget)
-        return refused | {
-            query.key: answer_of(outcomes[each.text], each.freshness, outcomes) for query, each in prepared
+        deadline = time.monotonic() + self._budget
+        past = self._pasts.setdefault(source, PastMemory())
+        outcomes = past.known(at)
+        for _ in range(_ROUNDS):  # most queries are judged by what is asked along with them, in the first
+            wanted = wanted_by([(each.freshness, query.proof) for query, each in prepared], outcomes, at)
+            questions |= wanted
+            if not questions:
+                break
+            outcomes |= await asked.ask(questions.values(), request, self._pace, deadline)
+            past.keep(wanted.values(), outcomes, at)
+            questions = {}
+        judge = Judge(outcomes, at)
+        answers = {
+            query.key: answer_of(outcomes[each.text], judge.verdict(each.freshness, query.proof))
+            for query, each in prepared
         }
+        past.correct(judge.there)
+        return refused | answers
 
     async def range(
         self, source: str, queries: Sequence[Query], start: float, end: float, step: float
@@ -116,7 +132,7 @@ def _prepared(queries: Iterable[Query]) -> tuple[list[tuple[Query, Prepared]], d
     prepared, refused = [], {}
     for query in queries:
         try:
-            prepared.append((query, prepare(query.expr)))
+            prepared.append((query, prepare(query.expr, query.proof.evidence)))
         except InvalidQuery as error:
             refused[query.key] = QueryFailure("QueryRefused", str(error))
     return prepared, refused

@@ -4,33 +4,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forestall.adapters.prometheus.asking import Outcome
-from forestall.adapters.prometheus.document import malformed
+from forestall.adapters.prometheus.judging import MALFORMED, Verdict
 from forestall.adapters.prometheus.trouble import QueryTrouble, failure
-from forestall.core.promql import Freshness, freshness_question
 from forestall.errors import MetricsError
 from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
 
 Labels = tuple[tuple[str, str], ...]
 
 
-def answer_of(outcome: Outcome, freshness: Freshness, outcomes: Mapping[str, Outcome]) -> Answer | QueryFailure:
-    """Return the answer of an instant query; `outcomes` has those of its freshness questions."""
+def answer_of(outcome: Outcome, verdict: Verdict | QueryFailure) -> Answer | QueryFailure:
+    """Return the answer of an instant query, of which `verdict` says whether it can be believed."""
     if isinstance(outcome, QueryFailure):
         return outcome
+    if isinstance(verdict, QueryFailure):
+        return verdict
     try:
         samples = tuple(Sample(labels, float(each["value"][1])) for labels, each in _labelled(outcome.series))
-        sampled: dict[str, float] = {}
-        for selector in freshness.selectors:
-            newest = outcomes[freshness_question(selector)]
-            if isinstance(newest, QueryFailure):
-                return newest
-            if newest.series:
-                sampled[selector] = float(newest.series[0]["value"][1])
     except MetricsError as trouble:
         return failure(trouble)
     except (KeyError, IndexError, TypeError, ValueError):
-        return _MALFORMED
-    return Answer(samples, freshness.newest(sampled), outcome.warnings)
+        return MALFORMED
+    return Answer(samples, verdict.newest, outcome.warnings, verdict.lacking, verdict.members)
 
 
 class Past:
@@ -58,7 +52,7 @@ class Past:
         except MetricsError as trouble:
             self.failure = failure(trouble)
         except (KeyError, TypeError, ValueError):
-            self.failure = _MALFORMED
+            self.failure = MALFORMED
 
     def answer(self) -> tuple[RangeSeries, ...] | QueryFailure:
         """Return the series, or why there are none."""
@@ -90,6 +84,3 @@ def _labelled(series: Sequence[Mapping[str, Any]]) -> list[tuple[Labels, Mapping
         seen.add(labels)
         found.append((labels, each))
     return found
-
-
-_MALFORMED = failure(malformed())

@@ -70,7 +70,7 @@ CONDITIONS: Final[dict[str, Reason]] = {
     "Fresh": Reason("Every query returns fresh data."),
     "NotAsked": Reason("No query was sent: something else must be mended first.", "Look at the condition Ready."),
     "NoData": Reason(
-        "A query returns nothing, or its series do not exist.",
+        "A query returns nothing, or its series do not exist and nothing shows that this is a zero.",
         "Run it in Prometheus. A label that is not there, or a name with a typing error, gives no error but nothing.",
     ),
     "StaleData": Reason(
@@ -81,12 +81,18 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "The query gives NaN or infinity, such as a division by zero without traffic.",
         "Give it a value for that case, for example `(a / b) or vector(0)` or `b > 0`.",
     ),
+    "NotComparable": Reason(
+        "Some events can't be told good or bad: their series lack the label or the histogram bucket that tells it.",
+        "It passes when versions of the workload no longer mix. If not, the labels or buckets have changed: adapt the "
+        "indicator.",
+    ),
     "TooManySeries": Reason(
         "The query returns more series than the source allows, or several where one is asked for.",
         "Aggregate with sum or max, or say by `per` which label the series speak of.",
     ),
     "LabelMissing": Reason(
-        "The query's series lack the label that `per` names.", "Keep it in the query: `max by (node) (...)`."
+        "Some of the query's series lack the label that `per` names; the others are used.",
+        "Keep it in the query: `max by (node) (...)`.",
     ),
     "QueryRefused": Reason("The metric source refuses the query; the message is its own.", "Run it in Prometheus."),
     "PartialAnswer": Reason(

@@ -4,22 +4,26 @@ Nothing here edits text: every expression is parsed and written anew from its sy
 is what was checked, whatever comments, escapes or spaces the author used.
 """
 
+from forestall.core.promql.evidence import freshness_question
 from forestall.core.promql.freshness import Freshness
 from forestall.core.promql.indicators import (
+    NOT_COMPARABLE,
     error_ratio_of_counters,
     error_ratio_of_histogram,
     error_ratio_of_query,
     error_ratio_of_threshold,
+    evidence_of_counters,
     traffic_of_counter,
     traffic_of_histogram,
 )
 from forestall.core.promql.literals import quote
-from forestall.core.promql.packing import MARKER, Prepared, freshness_question, pack, prepare
+from forestall.core.promql.packing import MARKER, Prepared, pack, prepare
 from forestall.core.promql.syntax import check_query, check_selector
 from forestall.core.promql.tenancy import enforce_label
 
 __all__ = [
     "MARKER",
+    "NOT_COMPARABLE",
     "Freshness",
     "Prepared",
     "check_query",
@@ -29,6 +33,7 @@ __all__ = [
     "error_ratio_of_histogram",
     "error_ratio_of_query",
     "error_ratio_of_threshold",
+    "evidence_of_counters",
     "freshness_question",
     "pack",
     "prepare",

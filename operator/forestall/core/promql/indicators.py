@@ -2,9 +2,14 @@
 
 Where nothing happened in the window there is no error ratio, and the expressions give no series: no traffic is neither
 good nor bad, and missing data leads to no action.
+
+While versions mix, a ratio can be of numerators and denominators that do not belong together: some processes lack the
+label or the bucket that tells good from bad. Events that can't be told are left out of the ratio; with `strict` there
+is no ratio while there are any: it is `NOT_COMPARABLE`.
 """
 
 import math
+import re
 from decimal import Decimal
 
 from forestall.core.duration import parse_duration
@@ -19,39 +24,78 @@ from forestall.core.promql.syntax import (
     render_selector,
     selector,
     value_type,
+    write_label,
 )
 from forestall.errors import InvalidQuery
 
 MOST_STEPS = 10_000
 """How often a threshold is looked at in a window: a month is looked at every 260 s rather than every 30 s."""
 
+NOT_COMPARABLE = -math.inf
+"""What a strict ratio is while there are events that can't be told good or bad."""
+
 _BAD_WHEN = {"lt": ">=", "lte": ">", "gt": "<=", "gte": "<"}
 
 
-def error_ratio_of_counters(*, total: str, window: str, good: str | None = None, bad: str | None = None) -> str:
+_MOST_OF_TOTAL = 1.1
+"""A part may be counted as more than all by no more than this, which is what different moments of scrapes make."""
+
+
+def error_ratio_of_counters(
+    *, total: str, window: str, good: str | None = None, bad: str | None = None, strict: bool = False
+) -> str:
     """Return the bad share of events that are counted by counters: exactly one of `good` and `bad`, and `total`.
 
     All are series selectors. A bad counter that does not exist counts as zero, as long as there are events: many
-    programs create it with the first error. A good counter that does not exist gives no series.
+    programs create it with the first error. So does a good one with `strict`, provided that it existed before, which
+    is another question: `evidence_of_counters`. With `strict` there is no ratio either where a part exceeds the total.
 
     Raises:
         InvalidQuery: one of them is not a plain series selector.
         InvalidDuration: `window` is not a duration.
     """
     parse_duration(window)
-    events = f"(sum(rate({_range(total, window)})) > 0)"
     if (good is None) == (bad is None):
         raise InvalidQuery("give exactly one of `good` and `bad`")
+    part = f"sum(rate({_range(bad or str(good), window)}))"
     if bad is not None:
-        return f"clamp((sum(rate({_range(bad, window)})) or vector(0)) / {events}, 0, 1)"
-    return f"clamp(1 - sum(rate({_range(str(good), window)})) / {events}, 0, 1)"
+        share = f"({part} or vector(0)) / (sum(rate({_range(total, window)})) > 0)"
+        return f"clamp({_comparable(share)}, 0, 1)" if strict else f"clamp({share}, 0, 1)"
+    telling = _telling_labels(selector(str(good)), selector(total))
+    if not strict:
+        told = render_selector(
+            selector(total), matchers=",".join(f'{write_label(name)}!=""' for name in telling), window=window
+        )
+        return f"clamp(1 - {part} / (sum(rate({told})) > 0), 0, 1)"
+    untold = [render_selector(selector(total), matchers=f'{write_label(name)}=""', window=window) for name in telling]
+    share = _comparable(f"({part} or vector(0)) / (sum(rate({_range(total, window)})) > 0)")
+    return f"clamp(1 - {share}, 0, 1)" + "".join(_unless_any(f"sum(rate({each}))") for each in untold)
 
 
-def error_ratio_of_histogram(histogram: str, threshold: float, *, native: bool, window: str) -> str:
+def evidence_of_counters(*, total: str, good: str | None = None, bad: str | None = None) -> tuple[str, str]:
+    """Return an expression whose series must be fresh for the ratio of counters, and the selector that may be absent
+    only if it existed before; empty: none.
+
+    A part of `total` is scraped with it. What is counted under another name may be scraped from elsewhere.
+
+    Raises:
+        InvalidQuery: one of them is not a plain series selector.
+    """
+    whole, part = selector(total), selector(str(bad or good))
+    evidence = render_selector(whole)
+    if not _is_part(part, whole):
+        evidence = f"{evidence} and ({render_selector(part)} or vector(0))"
+    return evidence, render_selector(part) if good is not None else ""
+
+
+def error_ratio_of_histogram(
+    histogram: str, threshold: float, *, native: bool, window: str, strict: bool = False
+) -> str:
     """Return the share of observations above `threshold`, which is in the unit of the histogram.
 
     `histogram` is a series selector with the name of the histogram, without the suffix ``_bucket``. The threshold
-    should be a bucket's bound: where a classic histogram has no such bucket, the expression gives no series.
+    should be a bucket's bound: where a classic histogram has no such bucket, the expression gives no series. Series
+    that have no such bucket while others have it are events that can't be told.
 
     Raises:
         InvalidQuery: `histogram` is not a plain series selector, or does not name the histogram.
@@ -64,9 +108,13 @@ def error_ratio_of_histogram(histogram: str, threshold: float, *, native: bool, 
         return f"clamp(1 - ({share} >= 0), 0, 1)"  # no observations: NaN, which the comparison drops
     name = _histogram_name(tree)
     bound = f"le=~{quote('|'.join(_spellings(threshold)))}"
-    below = render_selector(tree, name=f"{name}_bucket", matchers=bound, window=window)
-    count = render_selector(tree, name=f"{name}_count", window=window)
-    return f"clamp(1 - sum(rate({below})) / (sum(rate({count})) > 0), 0, 1)"
+    below = f"rate({render_selector(tree, name=f'{name}_bucket', matchers=bound, window=window)})"
+    count = f"rate({render_selector(tree, name=f'{name}_count', window=window)})"
+    if not strict:
+        return f"clamp(1 - sum({below}) / (sum({count} and ignoring (le) {below}) > 0), 0, 1)"
+    # Two spellings of one bound make two series of which each lacks what the other counts at the change.
+    untold = f"sum({count} unless (count without (le) ({below}) == 1))"
+    return f"clamp(1 - sum({below}) / (sum({count}) > 0), 0, 1)" + _unless_any(untold)
 
 
 def traffic_of_counter(total: str, *, window: str) -> str:
@@ -122,6 +170,45 @@ def error_ratio_of_query(query: str, *, window: str) -> str:
     """
     parse_duration(window)
     return render(query_tree(query.replace("$window", window)))
+
+
+def _comparable(share: str) -> str:
+    """Return `share`, or nothing where it is more than all by more than scrapes explain."""
+    return f"({share} <= {_MOST_OF_TOTAL})"
+
+
+def _unless_any(events: str) -> str:
+    """Return what is added to a ratio: nothing, and -Inf where there are `events` that can't be told."""
+    return f" + (1 - 1 / (({events} or vector(0)) == bool 0))"
+
+
+def _telling_labels(part: ast.VectorSelector, whole: ast.VectorSelector) -> list[str]:
+    """Return the labels that tell the events of `part` from others of `whole`: a series without them tells nothing."""
+    if metric_name(part) != metric_name(whole):
+        return []
+    common = {matcher.name for matcher in whole.matchers.matchers}
+    return list(
+        dict.fromkeys(m.name for m in part.matchers.matchers if m.name not in common and not _matches_nothing(m))
+    )
+
+
+def _matches_nothing(matcher: ast.Matcher) -> bool:
+    """Say whether a matcher holds for series without the label."""
+    if matcher.op == ast.MatchOp.Equal:
+        return not matcher.value
+    if matcher.op == ast.MatchOp.NotEqual:
+        return bool(matcher.value)
+    try:
+        empty = re.fullmatch(matcher.value, "") is not None
+    except re.error:  # valid for the source, and of a kind that matches something
+        empty = False
+    return empty if matcher.op == ast.MatchOp.Re else not empty
+
+
+def _is_part(part: ast.VectorSelector, whole: ast.VectorSelector) -> bool:
+    """Say whether every series of `part` is one of `whole`."""
+    narrower = set(part.matchers.matchers)
+    return metric_name(part) == metric_name(whole) is not None and narrower.issuperset(whole.matchers.matchers)
 
 
 def _range(text: str, window: str) -> str:

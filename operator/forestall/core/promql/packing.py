@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from forestall.core.promql.freshness import Freshness, freshness_of
+from forestall.core.promql.freshness import Freshness, asks_for_absence, freshness_of
 from forestall.core.promql.syntax import SCALAR, query_tree, reach, render, value_type
 
 MARKER = "__forestall_query"
@@ -26,8 +26,8 @@ class Prepared:
 
 
 @lru_cache(maxsize=1 << 16)  # the same queries come again in each cycle, and one that is too many would drop all
-def prepare(expr: str) -> Prepared:
-    """Return `expr` ready to be asked.
+def prepare(expr: str, evidence: str = "") -> Prepared:
+    """Return `expr` ready to be asked; its freshness is that of `evidence`, an expression, where one is given.
 
     Raises:
         InvalidQuery: it is not a query for numbers.
@@ -36,18 +36,16 @@ def prepare(expr: str) -> Prepared:
     text = render(tree)
     if value_type(tree) == SCALAR:
         text = f"vector({text})"
-    return Prepared(text, freshness_of(tree), MARKER not in text, reach(tree))
-
-
-def freshness_question(selector: str) -> str:
-    """Return the expression for the time of the newest sample of a selector of `Freshness.selectors`."""
-    return f"max(timestamp({selector}))"
+    elif asks_for_absence(tree):
+        text = f"sum({text}) or vector(0)"  # nothing is its answer where all is there
+    proof = query_tree(evidence) if evidence else tree
+    return Prepared(text, freshness_of(proof), MARKER not in text, reach(tree))
 
 
 def pack(texts: Sequence[str]) -> str:
     """Return one expression for the series of all `texts`, those of number n marked by `MARKER` with the value n.
 
-    `texts` are of `prepare` or `freshness_question`. Alone, an expression stays as it is.
+    `texts` are of `prepare`, or of the questions in `evidence`. Alone, an expression stays as it is.
     """
     if len(texts) == 1:
         return texts[0]

@@ -1,0 +1,256 @@
+"""Whether the data behind a query can be believed: what must be asked for that, and what follows.
+
+What is there shows its own age. What is not there, in a query that takes that for a value (`or vector(0)`,
+`absent()`, a counter that no process has counted yet), is believed when those that would have brought it are scraped:
+
+- it was there within the window: each job that it came from last is fresh in another selector of the query, or all
+  of the job's targets are `up`;
+- it was never there: another selector of the query is fresh, or all targets are `up` that its matchers allow.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forestall.adapters.prometheus.asking import Found, Outcome, Question
+from forestall.adapters.prometheus.document import malformed
+from forestall.adapters.prometheus.trouble import failure
+from forestall.core.promql import Freshness, evidence
+from forestall.ports import Proof, QueryFailure
+
+_FEW = evidence.MOST_JOBS + 1
+_MOST_NAMES = 50
+_MOST_TARGETS = 1000
+_SAME_TIME = 3600.0
+"""Jobs that were last seen within this time (s) of the last one count as where a series came from."""
+
+_KEPT = 3600.0
+_KEPT_NOTHING = 600.0
+"""How long (s) an answer about the past is kept."""
+
+MALFORMED = failure(malformed())
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of the data behind a query."""
+
+    newest: float | None
+    """See `Answer.newest`."""
+    lacking: str = ""
+    members: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one selector finds."""
+
+    newest: float | None = None
+    current: bool = False
+    """Whether it is within the lookback, so that a query sees it."""
+    jobs: frozenset[str] = frozenset()
+    """Where it comes from, as far as that is fresh."""
+    members: int = 0
+
+
+class Wanted(Exception):
+    """Questions must be asked first."""
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        super().__init__(*(question.text for question in questions))
+        self.questions = questions
+
+
+class _Failed(Exception):
+    """A question has no answer."""
+
+    def __init__(self, failure: QueryFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class PastQuestion(Question):
+    """A question about what there was of a selector: the answer changes slowly, and is dear to get."""
+
+    selector: str = ""
+
+
+class PastMemory:
+    """What a source said about the past."""
+
+    def __init__(self) -> None:
+        self._outcomes: dict[str, tuple[PastQuestion, float, Found]] = {}
+
+    def known(self, at: float) -> dict[str, Outcome]:
+        """Return the outcomes that hold at `at` (s), by their questions."""
+        self._outcomes = {
+            text: kept
+            for text, kept in self._outcomes.items()
+            if 0 <= at - kept[1] < (_KEPT if kept[2].series else _KEPT_NOTHING)
+        }
+        return {text: outcome for text, (_, _, outcome) in self._outcomes.items()}
+
+    def keep(self, questions: Iterable[Question], outcomes: Mapping[str, Outcome], at: float) -> None:
+        """Keep of the outcomes of a judge's questions at `at` those about the past."""
+        for question in questions:
+            outcome = outcomes.get(question.text)
+            if isinstance(question, PastQuestion) and isinstance(outcome, Found):
+                self._outcomes[question.text] = (question, at, outcome)
+
+    def correct(self, there: Collection[str]) -> None:
+        """Forget of the selectors that find something now that there never was anything, or from where it came."""
+        self._outcomes = {text: kept for text, kept in self._outcomes.items() if kept[0].selector not in there}
+
+
+def wanted_by(cases: Iterable[tuple[Freshness, Proof]], known: Mapping[str, Outcome], at: float) -> dict[str, Question]:
+    """Return what must still be asked to judge all `cases`, by its text."""
+    judge, wanted = Judge(known, at), dict[str, Question]()
+    for freshness, proof in cases:
+        try:
+            judge.verdict(freshness, proof)
+        except Wanted as want:
+            wanted |= {question.text: question for question in want.questions}
+    return wanted
+
+
+class Judge:
+    """Judges queries by the outcomes that are known; `at` (s) is the time of the queries."""
+
+    def __init__(self, known: Mapping[str, Outcome], at: float) -> None:
+        self._known = known
+        self._at = at
+        self._facts: dict[tuple[str, float], _Seen] = {}
+        self.there: set[str] = set()
+        """The selectors that were found to find something."""
+
+    def verdict(self, freshness: Freshness, proof: Proof) -> Verdict | QueryFailure:
+        """Return the verdict, or the failure of a question that it needs.
+
+        Raises:
+            Wanted: questions must be asked first.
+        """
+        selectors = freshness.selectors | ({proof.existed} if proof.existed else set())
+        seen: dict[str, _Seen] = {}
+        wanted: list[Question] = []
+        try:
+            for selector in selectors:
+                try:
+                    seen[selector] = self._seen(selector, proof.stale_after)
+                except Wanted as want:
+                    wanted += want.questions
+        except _Failed as failed:
+            return failed.failure
+        if wanted:
+            raise Wanted(wanted)
+        try:
+            return self._verdict(freshness, proof, seen)
+        except _Failed as failed:
+            return Verdict(None, f"it can't be told whether what is not there is zero: {failed.failure.message}")
+
+    def _verdict(self, freshness: Freshness, proof: Proof, seen: Mapping[str, _Seen]) -> Verdict:
+        sampled = {s: each.newest for s, each in seen.items() if each.newest is not None}
+        bound = freshness.bound(sampled)
+        if bound is None:
+            missing = ", ".join(sorted(freshness.lacking(sampled)))
+            return Verdict(None, f"the source has no series {missing}")
+        current = {s: sampled[s] for s, each in seen.items() if each.current}
+        if proof.existed and proof.existed not in current and not self._past_jobs(proof.existed, proof):
+            return Verdict(
+                None, f"the source has had no series {proof.existed} in all of the window: is it spelled so?"
+            )
+        jobs = frozenset[str]().union(*(seen[s].jobs for s in current if s in freshness.selectors))
+        for selector in sorted(freshness.doubts(current)):
+            vouched = self._vouch(selector, jobs, proof)
+            if vouched is None:
+                return Verdict(
+                    None, f"there is no series {selector}, and nothing shows that its targets are all scraped (`up`)"
+                )
+            bound = min(bound, vouched)
+        if math.isinf(bound):
+            return Verdict(None, "nothing shows that the source has fresh data")
+        return Verdict(bound, members=tuple((s, seen[s].members) for s in sorted(current) if seen[s].members))
+
+    def _seen(self, selector: str, stale_after: float) -> _Seen:
+        if (selector, stale_after) not in self._facts:
+            self._facts[selector, stale_after] = self._look(selector, stale_after)
+        return self._facts[selector, stale_after]
+
+    def _look(self, selector: str, stale_after: float) -> _Seen:
+        if not evidence.has_one_name(selector):
+            names = [
+                labels["__name__"] for labels, _ in self._ask(Question(evidence.names_question(selector), _MOST_NAMES))
+            ]
+            each = [self._look(evidence.with_name(selector, name), stale_after) for name in names]
+            return _Seen(
+                max((one.newest for one in each if one.newest is not None), default=None),
+                any(one.current for one in each),
+                frozenset[str]().union(*(one.jobs for one in each)),
+                max((one.members for one in each), default=0),
+            )
+        facts = self._ask(Question(evidence.freshness_question(selector, stale_after), _FEW))
+        newest = {_job(labels): value for labels, value in facts if labels.get(evidence.FACT) != evidence.MEMBERS}
+        members = sum(int(value) for labels, value in facts if labels.get(evidence.FACT) == evidence.MEMBERS)
+        if newest:
+            self.there.add(selector)
+            fresh = frozenset(job for job, value in newest.items() if value >= self._at - stale_after)
+            return _Seen(max(newest.values()), current=True, jobs=fresh, members=members)
+        if stale_after <= evidence.LOOKBACK:
+            return _Seen()
+        recent = self._ask(Question(evidence.recent_question(selector, stale_after), _FEW))
+        return _Seen(max((value for _, value in recent), default=None))
+
+    def _past_jobs(self, selector: str, proof: Proof) -> frozenset[str]:
+        """Return the jobs that a selector's series came from last."""
+        if evidence.has_one_name(selector):
+            text = evidence.past_question(selector, proof.window)
+        else:
+            text = evidence.past_jobs_question(selector, proof.window)
+        answer = self._ask(PastQuestion(text, _FEW, reach=proof.window, selector=selector))
+        past = {_job(labels): value for labels, value in answer}
+        last = max(past.values(), default=0.0) - max(_SAME_TIME, proof.window / 100)
+        return frozenset(job for job, value in past.items() if value >= last)
+
+    def _vouch(self, selector: str, jobs: frozenset[str], proof: Proof) -> float | None:
+        """Return when (s) it was last known that a selector rightly finds nothing; infinity: as the others are."""
+        oldest = self._at - proof.stale_after
+        if evidence.is_up(selector):  # it is asked whether anything is scraped: whatever is shows that
+            newest = self._seen(f"up{{{proof.scope}}}", proof.stale_after).newest
+            return newest if newest is not None and newest >= oldest else None
+        narrow = evidence.target_matchers(selector, proof.scope)
+        past = self._past_jobs(selector, proof)
+        if not past:
+            return math.inf if jobs else _all_up(self._up(narrow), oldest)
+        needed = past - jobs
+        if not needed:
+            return math.inf
+        if "" in needed:
+            return None
+        of_jobs = evidence.job_matchers(needed, proof.scope)
+        up = self._up(f"{narrow},{of_jobs}" if narrow else of_jobs) or self._up(of_jobs)
+        return _all_up(up, oldest) if needed <= up.keys() else None
+
+    def _up(self, matchers: str) -> dict[str, float]:
+        answer = self._ask(Question(evidence.up_question(matchers), _MOST_TARGETS))
+        return {_job(labels): value for labels, value in answer}
+
+    def _ask(self, question: Question) -> list[tuple[Mapping[str, Any], float]]:
+        outcome = self._known.get(question.text)
+        if outcome is None:
+            raise Wanted([question])
+        if isinstance(outcome, QueryFailure):
+            raise _Failed(outcome)
+        try:
+            return [(dict(each["metric"]), float(each["value"][1])) for each in outcome.series]
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise _Failed(MALFORMED) from None
+
+
+def _all_up(up: Mapping[str, float], oldest: float) -> float | None:
+    newest = min(up.values(), default=None)
+    return newest if newest is not None and newest >= oldest else None
+
+
+def _job(labels: Mapping[str, Any]) -> str:
+    return str(labels.get("job", ""))
