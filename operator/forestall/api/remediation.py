@@ -49,11 +49,18 @@ class ObjectRef(Model):
         )
 
 
+MOST_PODS = 256
+"""How many pods an Evidence lists at the most."""
+
+
 class Evidence(RiskCause):
     """What was known when it was decided."""
 
     reason: str = ""
     """The decision in words."""
+    pods: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=MOST_PODS)] = []
+    """For evict, restart and rollback: the pods whose series the indicator had, the worst first. Only the series of
+    pods that came since tell whether it helped."""
 
 
 class Intent(Model):

@@ -101,22 +101,23 @@ def need(
 
 
 def plan(
-    trigger: Trigger, rungs: Sequence[RungTerms], signals: Sequence[Signal], target: Target, situation: Situation
+    trigger: Trigger,
+    rungs: Sequence[RungTerms],
+    signals: Sequence[Signal],
+    target: Target,
+    situation: Situation,
+    cause: Signal | None = None,
 ) -> Act | Hold:
     """Return what a policy does about `signals`: the first rung that answers the cause and is not spent, or why none.
 
-    The guards are asked afterwards.
+    The cause is one of the signals that meet the trigger, or the worst of them. The guards are asked afterwards.
     """
-    cause = triggering(signals, trigger)
+    cause = cause or triggering(signals, trigger)
     if cause is None:
         return below(trigger, signals)
     lasted = situation.now - (situation.now if situation.risk_since is None else situation.risk_since)
     if lasted < trigger.sustained:
-        return Hold(
-            "NotSustained",
-            f"{_describe(cause, trigger)}, but only for {format_duration(lasted)}; the policy waits for "
-            f"{format_duration(trigger.sustained)}",
-        )
+        return brief(cause, trigger, lasted)
     answering = [n for n, rung in enumerate(rungs) if not rung.indicators or cause.indicator in rung.indicators]
     if not answering:
         return Hold(
@@ -128,6 +129,15 @@ def plan(
             "LadderExhausted", f"{_describe(cause, trigger)}; every action was tried and did not help: look yourself"
         )
     return _rung(open_rungs[0], rungs[open_rungs[0]], cause, trigger, signals, target)
+
+
+def brief(cause: Signal, trigger: Trigger, lasted: float) -> Hold:
+    """Return that the risk has lasted for `lasted` s only."""
+    return Hold(
+        "NotSustained",
+        f"{_describe(cause, trigger)}, but only for {format_duration(lasted)}; the policy waits for "
+        f"{format_duration(trigger.sustained)}",
+    )
 
 
 def _rung(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from forestall.actions import ACTIONS, Aim, Aimed, Unsuited
 from forestall.actions.base import title
@@ -11,10 +12,20 @@ from forestall.api.service_level_objective import Decision
 from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
 from forestall.core.guards import NODE_ACTIONS, TELLING, Context, Nodes, check
-from forestall.core.plan import Situation, below, plan, triggering
-from forestall.core.risk import Signal
+from forestall.core.plan import Situation, below, brief, plan
+from forestall.core.risk import Signal, worst
 from forestall.engine import housing, terms
 from forestall.engine.brake import Brake
+from forestall.engine.cause import (
+    OF_ONE_OBJECT,
+    Lasting,
+    about,
+    causes,
+    concerns,
+    meeting,
+    pods_of,
+    replace_same_pods,
+)
 from forestall.engine.report import cause_of
 from forestall.engine.scene import Scene
 from forestall.engine.surroundings import Lookout
@@ -23,6 +34,10 @@ from forestall.engine.targets import Found, Targets
 from forestall.engine.traffic import PastTraffic
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
+
+_NOTHING_LEFT: Final = frozenset({"LadderExhausted", "NoRungForCause"})
+"""Why a cause leads to nothing, so that the next worst is looked at."""
+_ELSEWHERE: Final = "a remediation of another namespace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +86,11 @@ class Proposal:
             mode=mode,
             from_=self.found,
             to=self.wanted,
-            evidence=Evidence(**cause_of(self.cause).model_dump(), reason=self.act.message),
+            evidence=Evidence(
+                **cause_of(self.cause).model_dump(),
+                reason=self.act.message,
+                pods=pods_of(self.act.action, self.cause, self.case.signals),
+            ),
             created=stamp(now),
             deadline=stamp(now + policy.spec.deadline.seconds),
             approval_expires=stamp(now + policy.spec.approval_expiry.seconds) if approve else None,
@@ -93,7 +112,7 @@ class Decider:
         self._brake = brake
         self._lookout = lookout
         self._traffic = traffic
-        self._since: dict[tuple[str, str], float] = {}  # when each trigger was first met without a break
+        self._lasting = Lasting()
 
     async def decide(self, scene: Scene, case: Case, now: float) -> tuple[Decision, Proposal | None]:
         """Return what the policy decides, and what is to be done where that is to act."""
@@ -115,41 +134,49 @@ class Decider:
             return Hold("Withdrawn", "its objective or its policy does not exist any more")
         intent = remediation.spec.intent
         action = intent.action.name
-        cause = _same_indicator(case.signals, intent.evidence.indicator)
+        cause = _cause(about(remediation, case.signals))
         if cause is None:
-            return Hold("DataNotFresh", f"there is no fresh data of {intent.evidence.indicator}")
+            return Hold("DataNotFresh", f"there is no fresh data of {_evidence(intent)}")
         found = await self._targets.read(case.slo, with_scale=False)
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
         context = await self._context(scene, case, action, cause, intent.target, found, now)
-        return check(replace(context, last_on_target=None, live=None, buckets=()))
+        return check(replace(context, last_on_target=None, live=None, buckets=(), rung=intent.rung))
 
     async def confirm(self, scene: Scene, proposal: Proposal, now: float) -> Hold | None:
         """Ask the guards once more, with a scene that knows what else was decided since `decide`."""
-        case, act = proposal.case, proposal.act
-        found = await self._targets.read(case.slo, with_scale=False)
+        found = await self._targets.read(proposal.case.slo, with_scale=False)
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
-        return check(await self._context(scene, case, act.action, proposal.cause, proposal.target, found, now))
+        return await self._check(scene, proposal, found, now)
 
     def forget(self, present: Collection[str]) -> None:
         """Forget the objectives that are not among these UIDs."""
-        self._since = {key: since for key, since in self._since.items() if key[0] in present}
+        self._lasting.retain(present)
 
     async def _verdict(self, scene: Scene, case: Case, now: float) -> Proposal | Hold:
         trigger = terms.trigger_of(case.policy)
-        cause = triggering(case.signals, trigger)
-        since = self._lasting(case, cause, now)
-        if cause is None:
+        self._lasting.note(case.slo.uid, case.policy.uid, meeting(case.signals, trigger), now)
+        found_causes = causes(case.signals, trigger)
+        if not found_causes:
             return below(trigger, case.signals)
         found = await self._targets.read(case.slo, with_scale=any(rung.scale for rung in case.policy.spec.actions))
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
-        chosen = await self._choose(scene, case, cause, found, Situation(since, now, frozenset()))
-        if isinstance(chosen, Hold):
-            return chosen
-        context = await self._context(scene, case, chosen.act.action, cause, chosen.target, found, now)
-        return check(context) or await self._too_busy(chosen, now) or chosen
+        held: Hold | None = None
+        for cause in found_causes:
+            chosen = await self._choose(scene, case, cause, found, now)
+            if isinstance(chosen, Proposal):
+                return await self._check(scene, chosen, found, now) or await self._too_busy(chosen, now) or chosen
+            held = held or chosen
+            if not isinstance(chosen, Unsuited) and chosen.reason not in _NOTHING_LEFT:
+                break
+        return held or below(trigger, case.signals)
+
+    async def _check(self, scene: Scene, proposal: Proposal, found: Found, now: float) -> Hold | None:
+        act = proposal.act
+        context = await self._context(scene, proposal.case, act.action, proposal.cause, proposal.target, found, now)
+        return check(replace(context, rung=act.rung))
 
     async def _too_busy(self, proposal: Proposal, now: float) -> Hold | None:
         """Return until when a restart waits for a quieter moment; None where there is none in time, or it must not."""
@@ -160,28 +187,30 @@ class Decider:
         hold = await self._traffic.too_busy(case.slo, proposal.cause, case.policy.spec.deadline, now)
         return hold and Hold(hold.reason, f"{act.message}; {hold.message}")
 
-    async def _choose(
-        self, scene: Scene, case: Case, cause: Signal, found: Found, situation: Situation
-    ) -> Proposal | Hold:
-        """Return the first rung that suits the case, aimed at what it changes, or why there is none."""
+    async def _choose(self, scene: Scene, case: Case, cause: Signal, found: Found, now: float) -> Proposal | Hold:
+        """Return the first rung that suits the cause, aimed at what it changes, or why there is none."""
         trigger, rungs = terms.trigger_of(case.policy), terms.rungs_of(case.policy)
-        spent = terms.spent(scene.about(case.slo.uid), case.policy, case.slo, case.episode)
+        tried = [one for one in scene.about(case.slo.uid) if concerns(one, cause, found.ref.uid)]
+        spent = terms.spent(tried, case.policy, case.slo, case.episode)
+        since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=False)
         unsuited: Hold | None = None
         while True:
-            act = plan(trigger, rungs, case.signals, found.size, replace(situation, spent=spent))
+            act = plan(trigger, rungs, case.signals, found.size, Situation(since, now, spent), cause)
             if isinstance(act, Hold):
                 if act.reason == "NotScalable" and found.obstacle:
                     return found.obstacle
                 return unsuited if unsuited and act.reason == "LadderExhausted" else act
+            if (early := self._too_early(case, act.action, cause, now)) is not None:
+                return early
             rung = case.policy.spec.actions[act.rung]
-            began = min(case.risk_since or situation.now, situation.risk_since or situation.now)
+            began = min(case.risk_since or now, since or now)
             aim = Aim(rung, found.ref, dict(cause.labels), began)
             try:
                 aimed = await ACTIONS[act.action].aim(self._cluster, aim)
             except ClusterError as error:
                 return Hold("TargetUnknown", f"{act.message}, but what to {act.action.lower()} is not known: {error}")
             if isinstance(aimed, Unsuited):
-                unsuited, spent = Hold(aimed.reason, f"{act.message}, but {aimed.message}"), spent | {act.rung}
+                unsuited, spent = Unsuited(aimed.reason, f"{act.message}, but {aimed.message}"), spent | {act.rung}
             elif isinstance(aimed, Hold):
                 return Hold(aimed.reason, f"{act.message}, but {aimed.message}")
             else:
@@ -191,23 +220,24 @@ class Decider:
         self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, found: Found, now: float
     ) -> Context:
         slo, policy = case.slo, case.policy
-        related = [
+        # The pods of a workload rest and cool down together, whichever objective or policy it is that asks.
+        on_target = [
             one
-            for one in scene.about(target.uid, slo.uid)
+            for one in scene.about(target.uid, *scene.sharing(slo))
             if not terms.tells(one)
-            and (
-                one.spec.intent.target.uid == target.uid
-                or (one.spec.intent.policy.uid == policy.uid and one.spec.intent.objective.uid == slo.uid)
-            )
+            and (one.spec.intent.target.uid == target.uid or replace_same_pods(one, action, scene.sharing(slo)))
         ]
+        mine = [
+            one
+            for one in scene.about(slo.uid)
+            if not terms.tells(one)
+            and one.spec.intent.policy.uid == policy.uid
+            and one.spec.intent.objective.uid == slo.uid
+        ]
+        related = list({(one.namespace, one.name): one for one in (*on_target, *mine)}.values())
         ended = terms.ended(related)
-        # The pods of a workload cool down together.
-        on_target = {
-            one.name
-            for one in related
-            if one.spec.intent.target.uid == target.uid
-            or (action == one.spec.intent.action.name == "Evict" and one.spec.intent.objective.uid == slo.uid)
-        }
+        resting = {one.name for one in on_target}
+        live = next((one for one in related if terms.in_the_way(one)), None)
         return Context(
             now=now,
             action=action,
@@ -221,21 +251,23 @@ class Decider:
             paused=self._brake.why(slo.namespace, slo.name, policy.name, now),
             allowed=terms.allowed(scene.guardrails, action, case.namespace_labels),
             victim_of=case.victim_of,
-            live=next((one.name for one in related if terms.in_the_way(one)), None),
+            live=None if live is None else live.name if live.namespace == slo.namespace else _ELSEWHERE,
             cooldown=policy.spec.cooldown.seconds,
             history=ended,
-            last_on_target=max((one.at for one in ended if one.name in on_target), default=None),
+            last_on_target=max((one.at for one in ended if one.name in resting), default=None),
             buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace),
             nodes=await self._nodes(scene, action, target) if action in NODE_ACTIONS else None,
             around=await self._lookout.around(scene, policy, action, target, found.workload),
         )
 
-    def _lasting(self, case: Case, cause: Signal | None, now: float) -> float | None:
-        key = (case.slo.uid, case.policy.uid)
-        if cause is None:
-            self._since.pop(key, None)
+    def _too_early(self, case: Case, action: str, cause: Signal, now: float) -> Hold | None:
+        """Hold what changes one pod or node until the series of just that one has met the trigger for long enough."""
+        trigger = terms.trigger_of(case.policy)
+        if action not in OF_ONE_OBJECT:
             return None
-        return self._since.setdefault(key, now)
+        since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=True)
+        lasted = now - (now if since is None else since)
+        return brief(cause, trigger, lasted) if lasted < trigger.sustained else None
 
     async def _nodes(self, scene: Scene, action: str, target: ObjectRef) -> Nodes | None:
         """Return what it would mean to take the node `target` out of service, too."""
@@ -267,8 +299,15 @@ def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRe
     return Proposal(case, told, cause, target, None, None)
 
 
-def _same_indicator(signals: Sequence[Signal], indicator: str) -> Signal | None:
-    return next((signal for signal in signals if signal.indicator == indicator and signal.fresh), None)
+def _cause(signals: Sequence[Signal]) -> Signal | None:
+    """Return the worst of the signals with fresh data."""
+    fresh = [signal for signal in signals if signal.fresh]
+    return worst(fresh) or next(iter(fresh), None)
+
+
+def _evidence(intent: Intent) -> str:
+    where = ", ".join(f"{name}={value}" for name, value in sorted(intent.evidence.labels.items()))
+    return f"{intent.evidence.indicator} ({where})" if where else intent.evidence.indicator
 
 
 def held(policy: RemediationPolicy, hold: Hold) -> Decision:

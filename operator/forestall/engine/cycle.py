@@ -165,10 +165,9 @@ class Engine:
                 found[uid] = replace(each, problem=Problem("InternalError", attempt.failure))
         scene = replace(scene, at_risk_since=_since(found.values()))
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
-        results = await together(
-            self._safely(scene, each, missing.get(uid), _name(found, culprit(uid, edges, at_risk)), now)
-            for uid, each in found.items()
-        )
+        victims = {uid: _name(found, culprit(uid, edges, at_risk)) for uid in found}
+        found = {uid: replace(each, victim_of=victims[uid]) for uid, each in found.items()}
+        results = await together(self._safely(scene, each, missing.get(uid), now) for uid, each in found.items())
         settled = dict(zip(found, results, strict=True))
         self._decider.forget(found.keys())
         self._traffic.retain(found.keys())
@@ -183,17 +182,13 @@ class Engine:
         await self._herald.tell(settled.values(), now)
         return settled, ended
 
-    async def _safely(
-        self, scene: Scene, found: Findings, missing: Problem | None, victim_of: str | None, now: float
-    ) -> Findings:
+    async def _safely(self, scene: Scene, found: Findings, missing: Problem | None, now: float) -> Findings:
         """Decide about one objective; what goes wrong with it is told by it, and by no other."""
         with self._isolation.around("deciding", named(found.slo)) as attempt:
-            return await self._one(scene, found, missing, victim_of, now)
+            return await self._one(scene, found, missing, now)
         return replace(found, problem=found.problem or Problem("InternalError", attempt.failure or ""))
 
-    async def _one(
-        self, scene: Scene, found: Findings, missing: Problem | None, victim_of: str | None, now: float
-    ) -> Findings:
+    async def _one(self, scene: Scene, found: Findings, missing: Problem | None, now: float) -> Findings:
         """Decide about one objective, and open the journal entry of what is to be done."""
         slo, signals = found.slo, found.signals
         policies = scene.policies[slo.uid]
@@ -202,7 +197,7 @@ class Engine:
         found = replace(found, problem=found.problem or missing)
         decisions, proposals = [], []
         for policy in policies:
-            case = Case(slo, policy, signals, episode.number, victim_of, labels, seconds(episode.since))
+            case = Case(slo, policy, signals, episode.number, found.victim_of, labels, seconds(episode.since))
             proposal = None
             with self._isolation.around("deciding", f"{named(slo)} by {named(policy)}") as attempt:
                 async with self._limit:
@@ -316,7 +311,7 @@ class Engine:
         if found is None or policy is None:
             return None
         labels = self._registry.labels(one.namespace)
-        return Case(found.slo, policy, found.signals, one.spec.intent.episode, None, labels)
+        return Case(found.slo, policy, found.signals, one.spec.intent.episode, found.victim_of, labels)
 
     def _at_risk_from(self, scene: Scene, uid: str) -> float:
         thresholds = [policy.spec.when.probability for policy in scene.policies[uid]]

@@ -8,8 +8,9 @@ from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
 from forestall.core.plan import Need, need
-from forestall.core.risk import Signal
+from forestall.core.risk import SLI, Signal
 from forestall.engine import terms
+from forestall.engine.cause import about, is_gone
 
 _FAR = 0.5
 """A value that has come no further than this share of its limit is far from it, forecast or not."""
@@ -24,17 +25,15 @@ def outlook(
     signals: Sequence[Signal],
     ready: int | None,
 ) -> Outlook:
-    """Return the outlook for the indicator that caused the remediation.
+    """Return the outlook by the series that speak of what the remediation changes.
 
-    The series that caused it may be gone, as a restarted pod's is: all series of the indicator count, of a node
-    only its own. `ready` are the replicas that serve now. `slo` and `policy` are None when they are gone; what was
-    done is then given back by what is known.
+    `ready` are the replicas that serve now. `slo` and `policy` are None when they are gone; what was done is then given
+    back by what is known.
     """
-    intent = remediation.spec.intent
-    mine = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
-    if intent.target.kind == "Node":
-        mine = [signal for signal in mine if signal.label("node") == intent.target.name]
-    fresh = bool(mine) and all(signal.fresh for signal in mine)
+    intent, mine = remediation.spec.intent, about(remediation, signals)
+    gone = is_gone(remediation, signals)
+    told = [signal for signal in signals if signal.indicator == intent.evidence.indicator] if gone else mine
+    fresh = bool(told) and all(signal.fresh for signal in told)
     scale = terms.rung_of(intent.action).scale
     within = terms.trigger_of(policy).within if policy else None
     wanted = need(scale, intent.evidence.indicator, signals, ready, within) if scale else Need(None, None, None)
@@ -43,12 +42,12 @@ def outlook(
     covered = declared and ready is not None and wanted.forecast is not None and wanted.forecast <= ready
     return Outlook(
         fresh=fresh,
-        probability=0.0 if covered else _worst(mine) if fresh else math.nan,
+        probability=0.0 if covered or gone else _worst(mine) if fresh else math.nan,
         breached=not covered and any(signal.breached for signal in mine),
-        sampled_at=max((signal.sampled_at for signal in mine), default=-math.inf),
+        sampled_at=max((signal.sampled_at for signal in told), default=-math.inf),
         replicas_forecast=wanted.forecast,
         replicas_observed=wanted.observed,
-        withdrawn=_withdrawn(slo, policy),
+        withdrawn=_withdrawn(slo, policy) or _unwatched(remediation, slo, signals),
         edited=_edited(remediation, slo, policy) if slo and policy else None,
     )
 
@@ -63,6 +62,16 @@ def _withdrawn(slo: ServiceLevelObjective | None, policy: RemediationPolicy | No
     if not policy.spec.objectives.matches(slo.metadata.labels):
         return Hold("Withdrawn", f"policy {policy.name} does not select objective {slo.name} any more")
     return None
+
+
+def _unwatched(remediation: Remediation, slo: ServiceLevelObjective | None, signals: Sequence[Signal]) -> Hold | None:
+    """Return that nothing will tell any more how the risk stands, where the objective has lost the indicator."""
+    name = remediation.spec.intent.evidence.indicator
+    if slo is None or name in {SLI, *(each.name for each in slo.spec.leading_indicators)}:
+        return None
+    if any(signal.indicator == name for signal in signals):
+        return None
+    return Hold("Withdrawn", f"objective {slo.name} has no indicator {name} any more, by which this was decided")
 
 
 def _edited(remediation: Remediation, slo: ServiceLevelObjective, policy: RemediationPolicy) -> Hold | None:

@@ -36,6 +36,8 @@ class Findings:
     ratios: Ratios = Ratios()
     decisions: tuple[Decision, ...] = ()
     episode: Episode = Episode()
+    victim_of: str | None = None
+    """The objective at risk that this one suffers from."""
 
     @property
     def budget(self) -> float:

@@ -22,6 +22,8 @@ class Scene:
     """Since when (s) each objective is at risk that is."""
     _about: dict[str, list[int]] = field(init=False, repr=False, compare=False)
     """By UID of objectives and targets: the places of the remediations."""
+    _sharing: dict[tuple[str, str, str], list[str]] = field(init=False, repr=False, compare=False)
+    """By namespace, kind and name of a target: the UIDs of the objectives that are about it."""
 
     def __post_init__(self) -> None:
         about: dict[str, list[int]] = defaultdict(list)
@@ -30,11 +32,19 @@ class Scene:
             for uid in {intent.objective.uid, intent.target.uid}:
                 about[uid].append(place)
         object.__setattr__(self, "_about", dict(about))
+        sharing: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for uid, slo in self.objectives.items():
+            sharing[_target(slo)].append(uid)
+        object.__setattr__(self, "_sharing", dict(sharing))
 
     def about(self, *uids: str) -> list[Remediation]:
         """Return the remediations for objectives, or on targets, with these UIDs."""
         places = sorted({place for uid in uids for place in self._about.get(uid, ())})
         return [self.remediations[place] for place in places]
+
+    def sharing(self, slo: ServiceLevelObjective) -> list[str]:
+        """Return the UIDs of the objectives that are about the same target, this one among them."""
+        return self._sharing.get(_target(slo), [slo.uid])
 
     @classmethod
     def of(cls, registry: Registry) -> "Scene":
@@ -56,3 +66,7 @@ class Scene:
     def policy(self, objective_uid: str, policy_uid: str) -> RemediationPolicy | None:
         """Return the policy of this UID, if it selects the objective."""
         return next((one for one in self.policies.get(objective_uid, ()) if one.uid == policy_uid), None)
+
+
+def _target(slo: ServiceLevelObjective) -> tuple[str, str, str]:
+    return slo.namespace, slo.spec.target.kind, slo.spec.target.name

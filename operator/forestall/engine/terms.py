@@ -1,6 +1,6 @@
 """For each objective and each policy that selects it: what is to be done, and may it be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from forestall.actions import ACTIONS, verified
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
@@ -127,6 +127,7 @@ def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
             objective_uid=one.spec.intent.objective.uid,
             episode=one.spec.intent.episode,
             reviewed=one.spec.feedback is not None,
+            rung=one.spec.intent.rung,
         )
         for one in history
         if one.ended
@@ -134,11 +135,12 @@ def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
 
 
 def spent(
-    history: Sequence[Remediation], policy: RemediationPolicy, slo: ServiceLevelObjective, episode: int
+    history: Iterable[Remediation], policy: RemediationPolicy, slo: ServiceLevelObjective, episode: int
 ) -> frozenset[int]:
     """Return the rungs that were tried in this episode and did not help, also while they still give back.
 
-    A rung that the policy has elsewhere now, since it was changed, is known by what it says.
+    A rung that the policy has elsewhere now, since it was changed, is known by what it says. Of the `history` only what
+    concerns the cause counts.
     """
     vain = [
         one.spec.intent

@@ -49,6 +49,30 @@ async def test_a_victim_is_not_remediated(world):
     assert world.remediations == []
 
 
+async def test_what_is_approved_waits_when_what_it_depends_on_is_at_risk_by_then(world):
+    """The kind: the context of a decision that gets lost after it."""
+    world.now -= 5
+    world.say("burn", 0.0)
+    calm = {**world.spec(), "leadingIndicators": [{"name": "burn", "query": "x", "limit": 100, "horizon": "5m"}]}
+    world.apply("ServiceLevelObjective", "database", calm)
+    world.apply(
+        "ServiceLevelObjective", "checkout", {**world.spec(), "dependsOn": ["database"]}, labels={"team": "shop"}
+    )
+    world.policy(mode="Approve", objectives={"matchLabels": {"team": "shop"}})
+    await world.cycle(2)
+    (remediation,) = world.remediations
+    world.say("burn", 300.0)
+    approval = {"spec": {"approval": {"decision": "Approved", "by": "jo"}}}
+    merge = ("--type=merge", "-p", json.dumps(approval))
+    world.control.kubectl("patch", "remediation", remediation.name, "-n", world.namespace, *merge)
+    await world.cycle(2)
+    assert world.replicas == 2
+    assert world.remediations[0].status.reason == "DependencyAtRisk"
+    world.say("burn", 0.0)
+    await world.cycle(2)
+    assert world.replicas == 6, "it is only put off"
+
+
 async def test_two_objectives_of_one_workload_are_one_remediation(world):
     world.apply("ServiceLevelObjective", "payment", world.spec())
     world.policy()

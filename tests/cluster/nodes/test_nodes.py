@@ -22,6 +22,38 @@ async def test_the_one_bad_pod_is_evicted_and_the_others_go_on(world):
     assert len(world.remediations) == 1
 
 
+async def test_of_two_bad_pods_each_is_evicted_and_judged_by_what_came_in_its_place(world):
+    """The kind: the identity of a cause that gets lost after the decision."""
+    world.run_pods(3)
+    first, second, third = sorted(pod["metadata"]["name"] for pod in world.pods())
+    world.watch("pod", {"evict": {}}, verification={"within": "30s"})
+    await world.until(lambda: world.phase == "Verifying", **{first: 300.0, second: 300.0, third: 10.0})
+    assert world.last.spec.intent.target.name == first
+    del world.script.says[first]
+    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
+    (replacement,) = {pod["metadata"]["name"] for pod in world.pods()} - {first, second, third}
+    await world.until(lambda: len(world.remediations) == 2, **{replacement: 10.0})
+    assert world.remediations[0].status.phase == "Succeeded"
+    assert world.last.spec.intent.target.name == second
+    await world.until(lambda: world.phase == "Verifying")
+    assert second not in {pod["metadata"]["name"] for pod in world.pods()}
+
+
+async def test_where_a_new_pod_is_as_bad_evicting_is_spent_for_it_but_not_for_a_pod_that_was_there(world):
+    world.run_pods(3)
+    first, second, third = sorted(pod["metadata"]["name"] for pod in world.pods())
+    world.watch("pod", {"evict": {}}, verification={"within": "30s"})
+    await world.until(lambda: world.phase == "Verifying", **{first: 300.0, second: 10.0, third: 10.0})
+    del world.script.says[first]
+    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
+    (replacement,) = {pod["metadata"]["name"] for pod in world.pods()} - {first, second, third}
+    await world.until(lambda: world.phase == "Failed", **{replacement: 300.0})
+    await world.cycle(2)
+    assert "LadderExhausted" in world.decisions[0]
+    await world.until(lambda: len(world.remediations) == 2, **{second: 300.0})
+    assert world.last.spec.intent.target.name == second
+
+
 async def test_a_budget_stops_an_eviction_and_the_deadline_ends_it(world):
     world.run_pods(2)
     world.protect(2)

@@ -234,3 +234,12 @@ def test_a_full_bucket_lets_just_its_size_through_at_once(size, per):
         spent.append(0.0)
     assert len(spent) == size
     assert tokens(Bucket("b", size, per, tuple(spent)), per) == pytest.approx(size)
+
+
+def test_the_next_rung_need_not_cool_down_but_the_same_rung_for_another_object_must(fine):
+    failed = replace(ended("Failed", at=50.0, episode=2), rung=0)
+    context = replace(fine, history=(failed,), last_on_target=50.0)
+    assert check(replace(context, rung=1)) is None
+    hold = check(replace(context, rung=0))
+    assert hold is not None
+    assert hold.reason == "Cooldown"

@@ -22,6 +22,8 @@ class Ended:
     episode: int
     reviewed: bool
     """Whether a person has given feedback on it."""
+    rung: int | None = None
+    """Which rung of its policy's ladder it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ class Context:
     nodes: Nodes | None
     """For Cordon and Drain; None where the nodes, or for Drain the pods, could not be listed."""
     around: Surroundings = Surroundings()
+    rung: int | None = None
+    """Which rung of the policy's ladder the action is."""
 
 
 def moment(at: float, zone: str) -> str:

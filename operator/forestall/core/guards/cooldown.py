@@ -8,7 +8,7 @@ from forestall.core.guards.context import Context
 def cooldown(context: Context) -> Hold | None:
     """Hold until the policy's cooldown has passed since the last remediation of the target ended.
 
-    The next rung of the ladder, in the same episode, need not wait.
+    The next rung of the ladder, in the same episode, need not wait; the same rung for another object must.
     """
     ended = context.last_on_target
     if ended is None:
@@ -19,6 +19,7 @@ def cooldown(context: Context) -> Hold | None:
         one.episode == context.episode and one.objective_uid == context.objective_uid and one.at == ended
         for one in context.history
         if one.phase in ("RolledBack", "Failed")
+        and (one.rung is None or (one.policy_uid, one.rung) != (context.policy_uid, context.rung))
     )
     if left <= 0 or escalating:
         return None

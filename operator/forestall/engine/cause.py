@@ -1,0 +1,149 @@
+"""Whose risk it is: which series are a cause, and which of them speak of what a remediation changed.
+
+An action on one pod or one node answers the series of that pod or node. What other pods and nodes do is no word about
+it, neither that it is needed nor that it helped.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
+
+from forestall.api import Remediation
+from forestall.api.remediation import MOST_PODS
+from forestall.api.times import seconds
+from forestall.core.guards import NODE_ACTIONS, ROLLS
+from forestall.core.plan import Trigger
+from forestall.core.risk import Signal
+
+Who = tuple[str, tuple[tuple[str, str], ...] | None]
+"""An indicator and the labels of one of its series, or all of it."""
+NODE: Final = "node"
+"""The label that names a node."""
+POD: Final = "pod"
+"""The label that names a pod."""
+OF_ONE_OBJECT: Final = frozenset({"Evict"}) | NODE_ACTIONS
+"""The actions on what a label of the cause names."""
+_REPLACING: Final = frozenset({"Evict"}) | ROLLS
+"""The actions after which pods are others than before."""
+_OF_WORKLOAD: Final = frozenset({"Scale"}) | ROLLS
+_LONGEST: Final = 253
+_SCRAPED: Final = 60.0
+"""How long (s) a new pod may take to have series."""
+_MOST: Final = 10
+"""So many causes are looked at, the worst first."""
+
+
+def meeting(signals: Sequence[Signal], trigger: Trigger) -> list[Signal]:
+    """Return the signals that meet the trigger."""
+    return [signal for signal in signals if signal.probability(trigger.within) >= trigger.probability]
+
+
+def causes(signals: Sequence[Signal], trigger: Trigger) -> list[Signal]:
+    """Return the signals that meet the trigger, the worst first: one for each indicator, pod and node."""
+    met = sorted(meeting(signals, trigger), key=lambda s: (-s.probability(trigger.within), *_rank(s)))
+    worst: dict[tuple[str, str | None, str | None], Signal] = {}
+    for signal in met:
+        worst.setdefault((signal.indicator, signal.label(POD), signal.label(NODE)), signal)
+    return list(worst.values())[:_MOST]
+
+
+def pods_of(action: str, cause: Signal, signals: Sequence[Signal]) -> list[str]:
+    """Return the pods whose series were there when an action that replaces pods was decided, the worst first."""
+    if action not in _REPLACING:
+        return []
+    same = [signal for signal in signals if signal.indicator == cause.indicator]
+    same.sort(key=lambda s: (s.labels != cause.labels, -_known(s.probability()), s.labels))
+    names = dict.fromkeys(name for signal in same if (name := signal.label(POD)) and len(name) <= _LONGEST)
+    return list(names)[:MOST_PODS]
+
+
+def about(remediation: Remediation, signals: Sequence[Signal]) -> list[Signal]:
+    """Return the signals that speak of what the remediation changes or has changed.
+
+    Of a node: its own. Of an eviction: the pod's own before, and after it those of pods that came since, which the
+    pod's own is when a StatefulSet gives its name again. Of what replaces all pods: those of pods that came since, once
+    there are any. Of all else: every series of the indicator.
+    """
+    intent, begun = remediation.spec.intent, any(step.done for step in remediation.status.steps)
+    same = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
+    if intent.target.kind == "Node":
+        return [signal for signal in same if signal.label(NODE) == intent.target.name]
+    new = list(_newcomers(remediation, same)) if begun else []
+    if intent.action.name == "Evict":
+        return new or [signal for signal in same if signal.label(POD) == intent.target.name]
+    return (new if intent.action.name in ROLLS else []) or same
+
+
+def is_gone(remediation: Remediation, signals: Sequence[Signal]) -> bool:
+    """Say whether the risk of an evicted pod went with it: others have fresh series, but it has none, nor has any pod
+    that came since, which had time to be scraped.
+    """
+    intent, completed = remediation.spec.intent, seconds(remediation.status.completed)
+    if intent.action.name != "Evict" or completed is None or about(remediation, signals):
+        return False
+    others = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
+    seen = min((signal.sampled_at for signal in others if signal.fresh), default=-math.inf)
+    return all(signal.fresh for signal in others) and seen > completed + min(_SCRAPED, intent.verify_within.seconds)
+
+
+def concerns(remediation: Remediation, cause: Signal, workload_uid: str) -> bool:
+    """Say whether what the remediation tried was for this cause: on the same object, or on what came in its place.
+
+    `workload_uid` is the UID of the objective's target as it is now.
+    """
+    intent = remediation.spec.intent
+    if intent.target.kind == "Node":
+        return cause.label(NODE) == intent.target.name
+    if intent.action.name == "Evict":
+        pods = intent.evidence.pods
+        return cause.label(POD) == intent.target.name or cause.label(POD) not in pods
+    if intent.action.name in _OF_WORKLOAD:
+        return intent.target.uid == workload_uid
+    return True
+
+
+def replace_same_pods(remediation: Remediation, action: str, objectives: Collection[str]) -> bool:
+    """Say whether the remediation and `action`, one of them an eviction, replace pods of one workload.
+
+    `objectives` are the UIDs of those that are about the workload. Its pods are targets of their own.
+    """
+    names = {action, remediation.spec.intent.action.name}
+    return "Evict" in names and names <= _REPLACING and remediation.spec.intent.objective.uid in objectives
+
+
+class Lasting:
+    """Since when (s) each series, and any series of each indicator, has met a policy's trigger without a break."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[str, str], dict[Who, float]] = {}
+
+    def note(self, objective: str, policy: str, met: Iterable[Signal], now: float) -> None:
+        """Note which signals meet the trigger of a policy for an objective, given by their UIDs."""
+        before = self._since.get((objective, policy), {})
+        who = {key for signal in met for key in ((signal.indicator, signal.labels), (signal.indicator, None))}
+        self._since[objective, policy] = {key: before.get(key, now) for key in who}
+
+    def since(self, objective: str, policy: str, cause: Signal, *, alone: bool) -> float | None:
+        """Return since when the cause's own series (`alone`), or any of its indicator, has met the trigger."""
+        key = (cause.indicator, cause.labels if alone else None)
+        return self._since.get((objective, policy), {}).get(key)
+
+    def retain(self, objectives: Collection[str]) -> None:
+        """Forget the objectives that are not among these UIDs."""
+        self._since = {key: since for key, since in self._since.items() if key[0] in objectives}
+
+
+def _newcomers(remediation: Remediation, signals: Sequence[Signal]) -> Iterator[Signal]:
+    """Return the series of pods of which none was there when it was decided; none where that is not known."""
+    intent = remediation.spec.intent
+    before = {*intent.evidence.pods, intent.target.name}
+    if 0 < len(intent.evidence.pods) < MOST_PODS:
+        yield from (signal for signal in signals if (name := signal.label(POD)) is not None and name not in before)
+
+
+def _rank(signal: Signal) -> tuple[float, str, tuple[tuple[str, str], ...]]:
+    return signal.time_to_breach[0], signal.indicator, signal.labels
+
+
+def _known(probability: float) -> float:
+    return -1.0 if math.isnan(probability) else probability
