@@ -103,7 +103,7 @@ async def _simulate(state: State, chosen: dict[str, Any]) -> None:
         own = given(objects.from_files(chosen["files"]), chosen["namespace"] or "default", interval)
     with progress() as bar:
         if chosen["file"]:
-            whole, notes = reading.from_csv(chosen["file"])
+            whole, notes = reading.from_file(chosen["file"])
         else:
             whole, notes = reading.from_series("the traffic", await _fetched(state, chosen))
         service = _service(reading.split(whole, chosen["last"]), own, chosen)

@@ -1,14 +1,14 @@
 """Traffic from a file or a metric source, checked: a run on traffic that is not what it seems would say nothing."""
 
-import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from forestall.backtest.tables import moment_of
+from forestall.api.times import clock
+from forestall.backtest import tables
 from forestall.core.duration import format_duration
 from forestall.errors import InvalidInput
 from forestall.ports import RangeSeries
@@ -19,33 +19,35 @@ _LONGEST_GAP: Final = 1.5
 _COARSEST: Final = 3600.0
 _LEAST_MINUTES: Final = 60
 
-Rows = list[tuple[float, float, str]]
-"""Time (s), requests a second, and where it is written."""
 
-
-def from_csv(path: Path) -> tuple[Traffic, tuple[str, ...]]:
+def from_file(path: Path) -> tuple[Traffic, tuple[str, ...]]:
     """Return the traffic in a file with the columns time and requests a second, and what a person should know of it.
 
     Raises:
-        InvalidInput: the file can't be read, or a line of it can't be used; the message names both.
+        InvalidInput: the file can't be read, holds not just one series, or has a line that can't be used; the message
+            names it.
     """
-    try:
-        return _traffic(path.stem, list(_rows(path)), str(path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        words = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InvalidInput(f"{path} can't be read: {words}") from error
+    series = [each for column in tables.read(path) for each in column.series]
+    return from_series(str(path), series, path.stem)
 
 
-def from_series(name: str, series: Sequence[RangeSeries]) -> tuple[Traffic, tuple[str, ...]]:
-    """Return the traffic that a query gave.
+def from_series(
+    where: str, series: Sequence[RangeSeries], name: str = "the traffic"
+) -> tuple[Traffic, tuple[str, ...]]:
+    """Return the traffic of the only series that a file or a query has.
 
     Raises:
-        InvalidInput: it gave no series, or several, or one with gaps.
+        InvalidInput: it has no series, or several, or one with gaps.
     """
     if len(series) != 1:
-        raise InvalidInput(f"{name}: the query gives {len(series)} series, not one: aggregate them, as by sum()")
-    rows = [(at, value, f"{name}, at {at:.0f}") for at, value in zip(series[0].times, series[0].values, strict=True)]
-    return _traffic(name, rows, name)
+        raise InvalidInput(
+            f"{where}: there are {len(series)} series in it, and not one, the requests a second: add them up, as sum() "
+            "does"
+        )
+    for at, rate in zip(series[0].times, series[0].values, strict=True):
+        if rate < 0:
+            raise InvalidInput(f"{where}, at {clock(at)}: there can't be {rate:g} requests a second")
+    return _traffic(name, np.array(series[0].times), np.array(series[0].values), where)
 
 
 def split(traffic: Traffic, played: float | None) -> Traffic:
@@ -64,35 +66,9 @@ def split(traffic: Traffic, played: float | None) -> Traffic:
     return Traffic(traffic.name, traffic.rate, minutes - wanted, traffic.at)
 
 
-def _rows(path: Path) -> Iterator[tuple[float, float, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        before = -math.inf
-        for cells in reader:
-            where = f"{path}, line {reader.line_num}"
-            if not cells or (reader.line_num == 1 and not _is_number(cells[-1])):
-                continue  # an empty line, or the names of the columns
-            if len(cells) != 2:
-                raise InvalidInput(f"{where}: there are {len(cells)} cells, and not two: time and requests a second")
-            at = moment_of(cells[0], where)
-            if not _is_number(cells[1]):
-                raise InvalidInput(f"{where}: {cells[1]!r} is not a number of requests a second")
-            rate = float(cells[1])
-            if not math.isfinite(rate) or rate < 0:
-                raise InvalidInput(f"{where}: there can't be {cells[1].strip()} requests a second")
-            if at == before:
-                raise InvalidInput(f"{where}: the same time as in the row before")
-            if at < before:
-                raise InvalidInput(f"{where}: it is earlier than the row before: sort the rows by time")
-            before = at
-            yield at, rate, where
-
-
-def _traffic(name: str, rows: Rows, where: str) -> tuple[Traffic, tuple[str, ...]]:
-    if len(rows) < 2:
-        raise InvalidInput(f"{where}: there are {len(rows)} rows in it, which is no traffic")
-    times = np.array([at for at, _, _ in rows])
-    rates = np.array([rate for _, rate, _ in rows])
+def _traffic(name: str, times: Floats, rates: Floats, where: str) -> tuple[Traffic, tuple[str, ...]]:
+    if len(times) < 2:
+        raise InvalidInput(f"{where}: there are {len(times)} rows in it, which is no traffic")
     gaps = np.diff(times)
     spacing = float(np.median(gaps))
     if spacing > _COARSEST:
@@ -100,12 +76,12 @@ def _traffic(name: str, rows: Rows, where: str) -> tuple[Traffic, tuple[str, ...
     wide = np.flatnonzero(gaps > _LONGEST_GAP * max(spacing, MINUTE))
     if wide.size:
         raise InvalidInput(
-            f"{rows[wide[0] + 1][2]}: {format_duration(float(gaps[wide[0]]))} are missing before this row: fill the "
-            f"gap, or cut the traffic there"
+            f"{where}: {format_duration(float(gaps[wide[0]]))} are missing before {clock(float(times[wide[0] + 1]))}: "
+            f"fill the gap, or cut the traffic there"
         )
     if not rates.any():
         raise InvalidInput(f"{where}: all rows are zero")
-    return Traffic(name, _by_minutes(times, rates, spacing), 0, float(times[0])), _notes(rows, rates)
+    return Traffic(name, _by_minutes(times, rates, spacing), 0, float(times[0])), _notes(times, rates, where)
 
 
 def _by_minutes(times: Floats, rates: Floats, spacing: float) -> Floats:
@@ -119,16 +95,9 @@ def _by_minutes(times: Floats, rates: Floats, spacing: float) -> Floats:
     return np.asarray(np.interp(np.arange(len(rows)), np.flatnonzero(known), total[known] / rows[known]))
 
 
-def _notes(rows: Rows, rates: Floats) -> tuple[str, ...]:
+def _notes(times: Floats, rates: Floats, where: str) -> tuple[str, ...]:
     zeros = np.flatnonzero(rates == 0)
     if not zeros.size:
         return ()
-    return (f"{rows[zeros[0]][2]}: {zeros.size} rows are zero, from here on: they are taken as time without requests",)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    first = clock(float(times[zeros[0]]))
+    return (f"{where}: {zeros.size} rows are zero, from {first} on: they are taken as time without requests",)

@@ -36,7 +36,17 @@ def test_a_long_file_has_labels(write):
 
 @pytest.mark.parametrize(
     "text",
-    ["1772323200", "1772323200.0", "1772323200000", "2026-03-01", "2026-03-01 00:00", "2026-03-01T01:00:00+01:00"],
+    [
+        "1772323200",
+        "1772323200.0",
+        "1772323200000",
+        "1772323200000000",
+        "1772323200000000000",
+        "1.7723232e18",
+        "2026-03-01",
+        "2026-03-01 00:00",
+        "2026-03-01T01:00:00+01:00",
+    ],
 )
 def test_times_are_taken_as_people_write_them(write, text):
     (column,) = tables.read(write("a.csv", f"timestamp,value\n{text},1\n"))
@@ -44,7 +54,7 @@ def test_times_are_taken_as_people_write_them(write, text):
     assert column.indicator == ""
 
 
-@pytest.mark.parametrize("cell", ["", "  ", "NaN", "inf", "-Inf"])
+@pytest.mark.parametrize("cell", ["", "  ", "NaN", "inf", "-Inf", "null", "undefined", "N/A", "-", '"null"'])
 def test_gaps_are_no_values(write, cell):
     (column,) = tables.read(write("a.csv", f"time,busy\n0,1\n60,{cell}\n120,3\n"))
     assert column.series[0].times == (0.0, 120.0)
@@ -68,6 +78,13 @@ def test_of_points_at_the_same_time_the_last_counts(write):
         ("time,busy\n0,1,2\n", "line 2: there are 3 cells for 2 columns"),
         ("time,busy\n0,\n", "there is not one value in it"),
         ("time,value\n0,x\n", "line 2: 'x' is not a number (column value)"),
+        ("time,value\n1e22,1\n", "line 2: '1e22' is not a time between 1970 and 9999, counted in s, ms, µs or ns"),
+        ("time,value\n-60,1\n", "line 2: '-60' is not a time between 1970 and 9999"),
+        ("sep=;\ntime;value\n0;x\n", "line 3: 'x' is not a number"),
+        ("time,value\n0,12.3 ms\n", "line 2: '12.3 ms' has a unit: export the plain numbers (in Grafana,"),
+        ("time,value\n0,45%\n", "line 2: '45%' has a unit"),
+        ('time,value\n0,"1,234.5"\n', "line 2: '1,234.5' is not a number as programs write them"),
+        ('time;value\n0;"1.5 Mio"\n', "line 2: '1.5 Mio' has a unit"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_file_and_the_line(write, text, words):
@@ -114,3 +131,81 @@ def test_without_pyarrow_parquet_is_refused_with_what_to_do(write, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(InvalidInput, match=r"pip install 'forestall\[parquet\]'"):
         tables.read(write("a.parquet", "any"))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ('"Time","requests"\n2026-03-01 00:00:00,1.5\n2026-03-01 00:01:00,null\n2026-03-01 00:02:00,3\n', "utf-8"),
+        ('sep=,\n"Time","requests"\n1772323200000,1.5\n1772323260000,undefined\n1772323320000,3\n', "utf-8-sig"),
+        ('"Time";"requests"\n1772323200000;1,5\n1772323320000;3\n', "utf-8"),
+        ("sep=;\nTime;requests\n1772323200;1,5\n1772323320;3,0\n", "utf-16"),
+        ('sep=\t\n"Time"\t"requests"\n1772323200000\t1.5\n\n1772323320000\t3\n', "utf-8"),
+        ('Time,"requests"\r\n1772323200000000000,1.5\r\n1772323320000000000,3\r\n', "utf-8"),
+    ],
+)
+def test_csv_is_read_as_tools_export_it(tmp_path, text, encoding):
+    """The kind: a file that only its author's program writes so."""
+    path = tmp_path / "export.csv"
+    path.write_bytes(text.encode(encoding))
+    (column,) = tables.read(path)
+    assert (column.objective, column.indicator) == ("", "requests")
+    assert column.series == (RangeSeries((), (1772323200.0, 1772323320.0), (1.5, 3.0)),)
+
+
+def test_columns_that_are_named_as_series_have_labels(write):
+    head = r'''"Time","memory{pod=""a"", node=""n1""}","memory{pod=""b\""c""}","{pod=""d(""}"'''
+    memory, nameless = tables.read(write("a.csv", f"{head}\n0,1,2,3\n60,,4,5\n"))
+    assert memory.indicator == "memory"
+    assert memory.series == (
+        RangeSeries((("node", "n1"), ("pod", "a")), (0.0,), (1.0,)),
+        RangeSeries((("pod", 'b"c'),), (0.0, 60.0), (2.0, 4.0)),
+    )
+    assert (nameless.indicator, nameless.series[0].labels) == ("", (("pod", "d("),))
+
+
+@pytest.mark.parametrize(
+    "name", ["Value", "Value #A", "A-series", "sum(rate(x[5m]))", 'max by (pod) (memory{a=""b""})']
+)
+def test_what_is_no_name_is_of_the_only_indicator(write, name):
+    (column,) = tables.read(write("a.csv", f'"Time","{name}"\n0,1\n'))
+    assert (column.indicator, column.series[0].labels) == ("", ())
+
+
+MATRIX = '[{"metric":{"__name__":"x","pod":"a"},"values":[[1772323200,"1.5"],[1772323260.5,"NaN"],[1772323320,"3"]]}]'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"status":"success","data":{{"resultType":"matrix","result":{MATRIX}}}}}',
+        f'{{"resultType":"matrix","result":{MATRIX}}}',
+        MATRIX,
+    ],
+)
+def test_the_answer_of_a_prometheus_is_of_the_indicator_that_the_file_is_named_after(write, text):
+    (column,) = tables.read(write("memory.json", text))
+    assert column.indicator == "memory"
+    assert column.series == (RangeSeries((("pod", "a"),), (1772323200.0, 1772323320.0), (1.5, 3.0)),)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "can't be read"),
+        ('{"status":"error","errorType":"bad_data","error":"parse error"}', "the answer is an error: parse error"),
+        ('{"status":"success","data":{"resultType":"vector","result":[]}}', "it holds one moment only (vector)"),
+        ('{"a":1}', "it is not the answer of a Prometheus"),
+        ("[1]", "series 1: it is not the answer"),
+        ('[{"metric":{},"values":[[1]]}]', "series 1: [1] is not a time and a number"),
+        ('[{"metric":{},"values":[["x","1"]]}]', "series 1: 'x' is not a time"),
+        ('[{"metric":{},"histograms":[]}]', "series 1: it holds native histograms"),
+        ("[]", "there is not one value in it"),
+    ],
+)
+def test_other_json_is_refused(write, text, words):
+    path = write("memory.json", text)
+    with pytest.raises(InvalidInput) as caught:
+        tables.read(path)
+    assert str(caught.value).startswith(str(path))
+    assert words in str(caught.value)

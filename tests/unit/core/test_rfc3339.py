@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.api.times import seconds, stamp
-from forestall.backtest.tables import moment_of
+from forestall.backtest.delimited import moment_of
 from forestall.cli.words import moment
 from forestall.core.rfc3339 import read_time
 
