@@ -14,6 +14,7 @@
     │   │   └── Denied            the rights do, but admission does not: a policy, a webhook, a quota; nothing was done
     │   ├── Throttled             a PodDisruptionBudget, or the API's own limits: try later; nothing was done
     │   ├── Halted                people have paused it, or it can't be told whether; nothing was sent
+    │   ├── Unreadable            what it gave is not what such an object should be
     │   └── Unavailable           no answer, a timeout, a 5xx: what happened on the server is unknown
     ├── NotSent                   a notification did not go out, or it is not known whether it did
     ├── LostLease                 this process no longer leads and must stop writing
@@ -84,6 +85,10 @@ class Halted(ClusterError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class Unreadable(ClusterError):
+    """What the API gave is not what such an object should be; the message names the object."""
 
 
 class Unavailable(ClusterError):

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from forestall.api import API_VERSION, KINDS, Resource
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef
+from forestall.isolation import passes
 
 R = TypeVar("R", bound=Resource)
 
@@ -169,13 +170,15 @@ class Registry:
     def _validate(self, kind: str, body: Mapping[str, Any], ref: ObjectRef) -> Resource | Invalid:
         try:
             return self._models[kind].read(body)
-        except ValidationError as error:
+        except BaseException as error:
+            if passes(error):
+                raise
             metadata = _metadata(body)
             generation = metadata.get("generation", 0)
             return Invalid(
                 ref=ref,
                 generation=generation if isinstance(generation, int) else 0,
-                message=describe(error),
+                message=describe(error) if isinstance(error, ValidationError) else _unreadable(error),
                 resource_version=str(metadata.get("resourceVersion", "")),
                 conditions=tuple(_conditions(body)),
             )
@@ -188,6 +191,10 @@ def describe(error: ValidationError, most: int = 3) -> str:
     if len(problems) > most:
         lines.append(f"and {len(problems) - most} more")
     return "; ".join(lines)
+
+
+def _unreadable(error: BaseException) -> str:
+    return f"the object can't be read: an unexpected error ({type(error).__name__})"
 
 
 def _path(location: Iterable[int | str]) -> str:

@@ -209,3 +209,23 @@ def test_kinds_have_shelves_of_their_own(registry):
     registry.put(Guardrail.KIND, {"metadata": metadata, "spec": {}})
     registry.remove(SLO, "1")
     assert registry.get(Guardrail, "same") is not None
+
+
+def test_an_action_of_a_newer_operator_makes_its_policy_invalid_and_no_other():
+    """The kind: a word that only a later version knows ended the cycle of everybody (a CRD newer than the operator)."""
+    registry = Registry()
+    body = {"metadata": {"name": "early", "namespace": "shop", "uid": "p-1"}}
+    entry = registry.put("RemediationPolicy", {**body, "spec": {"actions": [{"teleport": {}}]}})
+    assert isinstance(entry, Invalid)
+    assert "spec.actions[0]" in entry.message
+    assert "this version knows" in entry.message
+
+
+def test_what_raises_while_it_is_read_is_invalid_too(monkeypatch):
+    def panic(*_):
+        raise RecursionError
+
+    monkeypatch.setattr(ServiceLevelObjective, "read", panic)
+    entry = Registry().put("ServiceLevelObjective", {"metadata": {"name": "a", "namespace": "b", "uid": "c"}})
+    assert isinstance(entry, Invalid)
+    assert "RecursionError" in entry.message

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 from forestall.actions.base import Aim, Moment, Move, Next, Unsuited, World, missing, title
 from forestall.actions.pods import is_ready, is_terminating
 from forestall.actions.protection import controller, is_protected
+from forestall.actions.readiness import ready_of
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
+from forestall.core.foreign import text
 from forestall.errors import NotFound
 from forestall.ports import Cluster
 
@@ -78,8 +80,12 @@ async def _unsuited(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRe
         return _protected(ref)
     if not await _belongs(cluster, pod, workload):
         return Unsuited("PodNotOfTarget", f"{title(ref)} does not belong to {title(workload)}")
-    status = (await cluster.read(workload)).get("status") or {}
-    if is_ready(pod) and status.get("readyReplicas", 2) < 2:
+    if not is_ready(pod):
+        return None
+    ready = ready_of({**await cluster.read(workload), "apiVersion": workload.api_version, "kind": workload.kind})
+    if ready is None:
+        return Unsuited("ReadyUnknown", f"{title(workload)} does not tell how many pods serve beside {title(ref)}")
+    if ready < 2:
         return Unsuited("OnlyPod", f"{title(ref)} is the only one of {title(workload)} that serves")
     return None
 
@@ -89,10 +95,10 @@ async def _belongs(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRef
     owner = controller(pod)
     if owner is not None and owner["kind"] == "ReplicaSet" and owner["uid"] != workload.uid:
         ref = ObjectRef(
-            api_version=owner["apiVersion"],
+            api_version=text(owner.get("apiVersion")),
             kind="ReplicaSet",
             namespace=workload.namespace,
-            name=owner["name"],
+            name=text(owner.get("name")),
             uid=owner["uid"],
         )
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from forestall.actions.protection import controller, is_protected
+from forestall.core.foreign import at, items, mapping
 
 Pod = Mapping[str, Any]
 
@@ -47,16 +48,22 @@ def sort(pods: Iterable[Pod], *, force: bool, delete_empty_dir_data: bool) -> So
 def stays(pod: Pod) -> bool:
     """Say whether the pod stays on its node whatever is done to it."""
     owner = controller(pod)
-    annotations = pod["metadata"].get("annotations") or {}
+    annotations = mapping(at(pod, "metadata", "annotations"))
     return is_protected(pod) or MIRROR in annotations or (owner is not None and owner["kind"] == "DaemonSet")
 
 
 def _obstacle(pod: Pod, *, force: bool, delete_empty_dir_data: bool) -> str | None:
     if controller(pod) is None and not force:
         return "no controller replaces it (`force`)"
-    if not delete_empty_dir_data and any("emptyDir" in volume for volume in pod["spec"].get("volumes") or []):
+    if not delete_empty_dir_data and _has_empty_dir(pod):
         return "its emptyDir data would be lost (`deleteEmptyDirData`)"
     return None
+
+
+def _has_empty_dir(pod: Pod) -> bool:
+    """Say whether data would be lost; where the volumes can't be understood it would."""
+    volumes = at(pod, "spec", "volumes")
+    return len(items(volumes)) != len(volumes or ()) or any("emptyDir" in volume for volume in items(volumes))
 
 
 def is_terminating(pod: Pod) -> bool:
@@ -66,15 +73,15 @@ def is_terminating(pod: Pod) -> bool:
 
 def is_finished(pod: Pod) -> bool:
     """Say whether the pod has run to its end."""
-    return (pod.get("status") or {}).get("phase") in _FINISHED
+    return at(pod, "status", "phase") in _FINISHED
 
 
 def is_ready(pod: Pod) -> bool:
     """Say whether the pod serves."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    conditions = items(at(pod, "status", "conditions"))
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
 
 
 def title(pod: Pod) -> str:
     """Return a pod as people name it, such as `shop/checkout-1`."""
-    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+    return f"{at(pod, 'metadata', 'namespace')}/{at(pod, 'metadata', 'name')}"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from forestall.api.remediation import ObjectRef
+from forestall.core.foreign import at, items, text, texts
 from forestall.errors import NotFound
 from forestall.ports import Cluster
 
@@ -17,7 +18,7 @@ Body = Mapping[str, Any]
 
 def is_protected(body: Body) -> bool:
     """Say whether the object carries the annotation itself."""
-    return protects(body["metadata"].get("annotations"))
+    return protects(texts(at(body, "metadata", "annotations")))
 
 
 def protects(annotations: Mapping[str, str] | None) -> bool:
@@ -27,8 +28,12 @@ def protects(annotations: Mapping[str, str] | None) -> bool:
 
 def controller(body: Body) -> Mapping[str, Any] | None:
     """Return the owner that replaces the object when it goes; None where there is none."""
-    owners = body["metadata"].get("ownerReferences") or []
-    return next((owner for owner in owners if owner.get("controller")), None)
+    owners = items(at(body, "metadata", "ownerReferences"))
+    return next((owner for owner in owners if owner.get("controller") is True and _is_whole(owner)), None)
+
+
+def _is_whole(owner: Body) -> bool:
+    return all(text(owner.get(field)) for field in ("kind", "uid"))
 
 
 async def protected_from_above(cluster: Cluster, pods: Iterable[Body]) -> frozenset[str]:
@@ -58,7 +63,11 @@ class _Asked:
             return False
         return await self._is(
             ObjectRef(
-                api_version="apps/v1", kind=owner["kind"], namespace=namespace, name=owner["name"], uid=owner["uid"]
+                api_version="apps/v1",
+                kind=owner["kind"],
+                namespace=namespace,
+                name=text(owner.get("name")),
+                uid=owner["uid"],
             )
         )
 

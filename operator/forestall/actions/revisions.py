@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Final
 
+from forestall.actions.protection import controller
 from forestall.api.times import seconds
+from forestall.core.foreign import at, decimal, mapping, texts, understood, whole
 from forestall.ports import Cluster
 
 _NUMBER: Final = "deployment.kubernetes.io/revision"
@@ -46,14 +48,18 @@ async def revisions(cluster: Cluster, body: Mapping[str, Any]) -> list[Revision]
     """Return the revisions of a Deployment, StatefulSet or DaemonSet, the newest first.
 
     Raises:
-        ClusterError: the cluster could not say.
+        ClusterError: the cluster could not say, or one of them can't be understood (`Unreadable`).
     """
-    labels = (body["spec"].get("selector") or {}).get("matchLabels") or {}
+    labels = texts(at(body, "spec", "selector", "matchLabels"))
     kind, read = ("ReplicaSet", _replica_set) if body["kind"] == "Deployment" else ("ControllerRevision", _revision)
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     found = await cluster.find("apps/v1", kind, body["metadata"]["namespace"], selector)
     uid = body["metadata"]["uid"]
-    mine = [read(each) for each in found if _controller(each) == uid]
+    mine = []
+    for each in found:
+        if (controller(each) or {}).get("uid") == uid:
+            with understood(f"the {kind} {at(each, 'metadata', 'name')}"):
+                mine.append(read(each))
     return sorted(mine, key=lambda each: each.number, reverse=True)
 
 
@@ -73,30 +79,30 @@ def rollout(known: Sequence[Revision]) -> Rollout | None:
 
 def is_current(revision: Revision, body: Mapping[str, Any]) -> bool:
     """Say whether the workload asks for just this revision; it does not while its controller has yet to look."""
-    same: bool = _plain(revision.template) == _plain(body["spec"]["template"])
+    same: bool = _plain(revision.template) == _plain(at(body, "spec", "template"))
     return same
-
-
-def _controller(body: Mapping[str, Any]) -> str | None:
-    owners = body["metadata"].get("ownerReferences") or ()
-    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
 
 
 def _replica_set(body: Mapping[str, Any]) -> Revision:
     metadata, template = body["metadata"], body["spec"]["template"]
-    labels = {key: value for key, value in template["metadata"].get("labels", {}).items() if key != _HASH}
-    number = (metadata.get("annotations") or {}).get(_NUMBER, "0")
+    labels = {key: value for key, value in mapping(at(template, "metadata", "labels")).items() if key != _HASH}
     return Revision(
-        int(number) if number.isdecimal() else 0,
+        _number(decimal(at(metadata, "annotations", _NUMBER), unset=0)),
         _created(metadata),
-        {**template, "metadata": {**template["metadata"], "labels": labels}},
+        {**template, "metadata": {**mapping(template.get("metadata")), "labels": labels}},
     )
 
 
 def _revision(body: Mapping[str, Any]) -> Revision:
-    template = body.get("data", {}).get("spec", {}).get("template", {})
+    template = at(body, "data", "spec", "template") or {}
     plain = {key: value for key, value in template.items() if key != "$patch"}
-    return Revision(int(body.get("revision", 0)), _created(body["metadata"]), plain)
+    return Revision(_number(whole(body.get("revision"), unset=0)), _created(body["metadata"]), plain)
+
+
+def _number(number: int | None) -> int:
+    if number is None:
+        raise ValueError("the revision is no number")
+    return number
 
 
 def _created(metadata: Mapping[str, Any]) -> float:
@@ -105,8 +111,8 @@ def _created(metadata: Mapping[str, Any]) -> float:
 
 def _bare(template: Mapping[str, Any]) -> Any:
     """Return the template without what only restarts it."""
-    metadata = template.get("metadata") or {}
-    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _RESTARTS}
+    metadata = mapping(template.get("metadata"))
+    annotations = {key: each for key, each in mapping(metadata.get("annotations")).items() if key not in _RESTARTS}
     return _plain({**template, "metadata": {**metadata, "annotations": annotations}})
 
 

@@ -1,50 +1,66 @@
 """Whether a workload's rollout is complete, as `kubectl rollout status` judges it, without waiting."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from forestall.core.decision import Hold
+from forestall.core.foreign import at, items, mapping, whole
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
 def complete(body: Mapping[str, Any]) -> bool:
     """Say whether every pod of a Deployment, StatefulSet or DaemonSet is of the newest template and available."""
-    status = body.get("status", {})
-    if status.get("observedGeneration", 0) < body["metadata"].get("generation", 0):
+    if not _is_observed(body):
         return False
-    match body["kind"]:
+    spec, status = mapping(body.get("spec")), mapping(body.get("status"))
+    match body.get("kind"):
         case "Deployment":
-            return _deployment(body.get("spec", {}).get("replicas", 1), status)
+            return _deployment(_number(spec, "replicas", 1), status)
         case "StatefulSet":
-            return _stateful_set(body.get("spec", {}), status)
+            return _stateful_set(spec, status)
         case _:
-            wanted = status.get("desiredNumberScheduled", 0)
-            return bool(min(status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)) >= wanted)
+            wanted = _number(status, "desiredNumberScheduled")
+            return min(_number(status, "updatedNumberScheduled"), _number(status, "numberAvailable")) >= wanted
 
 
-def _deployment(wanted: int, status: Mapping[str, Any]) -> bool:
-    updated = status.get("updatedReplicas", 0)
-    old = status.get("replicas", 0) - updated
-    return bool(updated >= wanted and old <= 0 and status.get("availableReplicas", 0) >= updated)
+def _deployment(wanted: float, status: Mapping[str, Any]) -> bool:
+    updated = _number(status, "updatedReplicas")
+    old = _number(status, "replicas") - updated
+    return updated >= wanted and old <= 0 and _number(status, "availableReplicas") >= updated
 
 
 def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
-    wanted = spec.get("replicas", 1)
-    partition = spec.get("updateStrategy", {}).get("rollingUpdate", {}).get("partition", 0)
-    if status.get("availableReplicas", status.get("readyReplicas", 0)) < wanted:
+    wanted = _number(spec, "replicas", 1)
+    partition = _number(mapping(at(spec, "updateStrategy", "rollingUpdate")), "partition")
+    available = "availableReplicas" if "availableReplicas" in status else "readyReplicas"
+    # Written this way round, what is not a number leaves the rollout incomplete.
+    if not _number(status, available) >= wanted:
         return False
     if partition > 0:
-        return bool(status.get("updatedReplicas", 0) >= wanted - partition)
-    return bool(status.get("updateRevision") == status.get("currentRevision"))
+        return _number(status, "updatedReplicas") >= wanted - partition
+    return not math.isnan(partition) and bool(status.get("updateRevision") == status.get("currentRevision"))
+
+
+def _number(holder: Mapping[str, Any], field: str, unset: int = 0) -> float:
+    """Return a number; NaN, with which no comparison holds, where it can't be understood."""
+    number = whole(holder.get(field), unset)
+    return math.nan if number is None else number
+
+
+def _is_observed(body: Mapping[str, Any]) -> bool:
+    """Say whether the status speaks of the newest spec."""
+    return _number(mapping(body.get("status")), "observedGeneration") >= _number(
+        mapping(body.get("metadata")), "generation"
+    )
 
 
 def stuck(body: Mapping[str, Any]) -> Hold | None:
     """Return why the rollout of the newest template will not complete by itself, if that is known."""
-    status = body.get("status", {})
-    if status.get("observedGeneration", 0) < body["metadata"].get("generation", 0):
+    if not _is_observed(body):
         return None
-    for condition in status.get("conditions", []):
+    for condition in items(at(body, "status", "conditions")):
         if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             return Hold("RolloutStuck", f"the rollout made no progress: {condition.get('message', '')}".rstrip(": "))
     return None
@@ -52,10 +68,10 @@ def stuck(body: Mapping[str, Any]) -> Hold | None:
 
 def obstacle(body: Mapping[str, Any], name: str) -> Hold | None:
     """Return why no rollout of the workload can be begun; `name` is how people know it."""
-    if body["metadata"].get("deletionTimestamp"):
+    if at(body, "metadata", "deletionTimestamp"):
         return Hold("TargetGone", f"{name} is being deleted; nothing is changed")
-    if body["spec"].get("paused"):
+    if at(body, "spec", "paused"):
         return Hold("TargetPaused", f"{name} is paused (`kubectl rollout resume` ends that): it is left alone")
-    if body["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
+    if at(body, "spec", "updateStrategy", "type") == "OnDelete":
         return Hold("NotRestartable", f"{name} has the update strategy OnDelete: its pods are only replaced by hand")
     return None

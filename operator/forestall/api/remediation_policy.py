@@ -1,8 +1,8 @@
 """RemediationPolicy: what may be done about a risk, when, and within which bounds."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from forestall.api.guardrail import Window
 from forestall.api.meta import (
@@ -181,6 +181,13 @@ class Rung(Model):
 
     notify: NotifyAction | None = None
     """Tell people."""
+
+    @model_validator(mode="after")
+    def _has_one_action(self) -> Self:
+        # A CRD that is newer than the operator lets actions in of which it has never heard.
+        if sum(getattr(self, action) is not None for action in ACTIONS) != 1:
+            raise ValueError(f"not exactly one of the actions that this version knows: {', '.join(ACTIONS)}")
+        return self
 
     @property
     def name(self) -> str:

@@ -103,7 +103,19 @@ class HistoryCluster:
         here = [target for target in self._targets if target.namespace == pod.namespace]
         named = [target for target in here if pod.name.startswith(f"{target.name}-")]
         found = max(named, key=lambda target: len(target.name), default=here[0] if len(here) == 1 else None)
-        return [] if found is None else [{"kind": found.kind, "uid": _uid(found), "controller": True}]
+        return (
+            []
+            if found is None
+            else [
+                {
+                    "apiVersion": found.api_version,
+                    "kind": found.kind,
+                    "name": found.name,
+                    "uid": _uid(found),
+                    "controller": True,
+                }
+            ]
+        )
 
 
 def _node(name: str) -> Mapping[str, Any]:

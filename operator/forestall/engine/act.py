@@ -11,6 +11,7 @@ from forestall.api.remediation import Evidence, Intent, ObjectRef
 from forestall.api.service_level_objective import Decision
 from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
+from forestall.core.foreign import understood
 from forestall.core.guards import NODE_ACTIONS, TELLING, Context, Nodes, check
 from forestall.core.plan import Situation, below, brief, plan
 from forestall.core.risk import Signal, worst
@@ -32,7 +33,7 @@ from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.targets import Found, Targets
 from forestall.engine.traffic import PastTraffic
-from forestall.errors import ClusterError
+from forestall.errors import ClusterError, Unreadable
 from forestall.ports import Cluster
 
 _NOTHING_LEFT: Final = frozenset({"LadderExhausted", "NoRungForCause"})
@@ -256,7 +257,7 @@ class Decider:
             history=ended,
             last_on_target=max((one.at for one in ended if one.name in resting), default=None),
             buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace),
-            nodes=await self._nodes(scene, action, target) if action in NODE_ACTIONS else None,
+            nodes=await self._known_nodes(scene, action, target) if action in NODE_ACTIONS else None,
             around=await self._lookout.around(scene, policy, action, target, found.workload),
         )
 
@@ -269,6 +270,12 @@ class Decider:
         lasted = now - (now if since is None else since)
         return brief(cause, trigger, lasted) if lasted < trigger.sustained else None
 
+    async def _known_nodes(self, scene: Scene, action: str, target: ObjectRef) -> Nodes | None:
+        try:
+            return await self._nodes(scene, action, target)
+        except Unreadable:
+            return None  # not named: most of these are other people's objects
+
     async def _nodes(self, scene: Scene, action: str, target: ObjectRef) -> Nodes | None:
         """Return what it would mean to take the node `target` out of service, too."""
         nodes = await self._survey.nodes()
@@ -276,17 +283,20 @@ class Decider:
             return None
         live = [one for one in scene.remediations if terms.takes_a_node(one)]
         soon = {one.spec.intent.target.name for one in live}
-        found = housing.assess(target.name, nodes, soon, terms.most_cordoned(scene.guardrails, len(nodes)))
+        with understood("the nodes"):
+            found = housing.assess(target.name, nodes, soon, terms.most_cordoned(scene.guardrails, len(nodes)))
         if found is None or action != "Drain":
             return found
         emptied = {one.spec.intent.target.name for one in live if one.spec.intent.action.drain} | {target.name}
-        hosts = housing.hosts_for(target.name, nodes, found.out)
+        with understood("the nodes"):
+            hosts = housing.hosts_for(target.name, nodes, found.out)
         moving = await self._survey.moving(emptied)
         pods = await self._survey.pods(node["metadata"]["name"] for node in hosts)
         waiting = await self._survey.waiting()
         if moving is None or pods is None or waiting is None:
             return None
-        return replace(found, homeless=housing.without_room(moving, hosts, pods, waiting))
+        with understood("the pods of the nodes"):
+            return replace(found, homeless=housing.without_room(moving, hosts, pods, waiting))
 
 
 def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRef | Aimed) -> Proposal:

@@ -39,7 +39,7 @@ from forestall.engine.targets import Found, Targets
 from forestall.engine.together import aside, together
 from forestall.engine.traffic import PastTraffic
 from forestall.engine.watch import Watch, dependencies, stale_after
-from forestall.errors import ClusterError, Unavailable
+from forestall.errors import ClusterError, Unavailable, Unreadable
 from forestall.isolation import Isolation
 from forestall.journal import Journal, draft_of, reap
 from forestall.ports import Cluster, Metrics, Notifier
@@ -265,11 +265,15 @@ class Engine:
         self, scene: Scene, one: Remediation, found: Mapping[str, Findings], now: float
     ) -> Remediation | None:
         """Drive one remediation; what goes wrong with it is told by it, and keeps no other from going on."""
+        hold: Hold | None = None
         with self._isolation.around("driving", named(one)) as attempt:
-            return await self._drive(scene, one, found, now)
+            try:
+                return await self._drive(scene, one, found, now)
+            except Unreadable as error:
+                hold = Hold("ObjectUnreadable", str(error))
         with self._isolation.around("noting", named(one)):
             try:
-                after = await self._journal.hold(one, Hold("InternalError", attempt.failure or ""), now)
+                after = await self._journal.hold(one, hold or Hold("InternalError", attempt.failure or ""), now)
             except ClusterError as error:
                 _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=str(error))
                 return None
@@ -288,6 +292,8 @@ class Engine:
                 after = await self._journal.advance(
                     one, view, lambda current: self._decider.recheck(scene, current, case, now), now
                 )
+            except Unreadable:
+                raise
             except ClusterError as error:
                 _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=str(error))
                 return None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from forestall.actions import Floor, find_floor
+from forestall.actions.readiness import ready_of
 from forestall.api import ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
@@ -70,14 +71,11 @@ class Targets:
         except ClusterError as error:
             return Problem("TargetUnknown", f"{ref.kind} {ref.name} could not be read: {error}")
         uid = str(body["metadata"]["uid"])
-        status = body.get("status") or {}
-        replicas = floor.replicas if isinstance(floor, Floor) else None
-        # Where a kind does not tell how many serve, all that it asks for are taken to.
-        ready = status.get("readyReplicas", 0 if ref.api_version.startswith("apps/") else replicas)
+        body = {**body, "apiVersion": ref.api_version, "kind": ref.kind}
         return Found(
             ref.model_copy(update={"uid": uid}),
-            Target(replicas, ready),
-            workload_of({"kind": ref.kind, **body}),
+            Target(floor.replicas if isinstance(floor, Floor) else None, ready_of(body)),
+            workload_of(body),
             floor if isinstance(floor, Floor) else None,
             floor if isinstance(floor, Hold) else None,
         )

@@ -1,4 +1,7 @@
-"""What the guards need to know of a workload: may it be touched, and can it spare a pod?"""
+"""What the guards need to know of a workload: may it be touched, and can it spare a pod?
+
+Other people wrote the objects that are read here. What can't be understood is not known, and never counts as spare.
+"""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -6,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from forestall.actions.protection import is_protected
-from forestall.api.meta import LabelSelector
+from forestall.core.foreign import at, decimal, items, mapping, texts, whole
 from forestall.core.guards import Budget, Pods
+from forestall.core.selectors import selects
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,69 +22,84 @@ class Workload:
     labels: Mapping[str, str]
     """Of its pods."""
     pods: Pods | None
-    """Without budgets; None for a kind whose rollouts are not known."""
+    """Without budgets; None for a kind whose rollouts are not known, and where its numbers can't be understood."""
 
 
 def workload_of(body: Mapping[str, Any]) -> Workload:
     """Return what the guards need of an object as the API server gives it."""
-    spec, status = body.get("spec") or {}, body.get("status") or {}
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    spec, status = mapping(body.get("spec")), mapping(body.get("status"))
+    labels = texts(at(spec, "template", "metadata", "labels"))
     return Workload(is_protected(body), labels, _pods(str(body.get("kind")), spec, status, seen=_is_seen(body)))
 
 
 def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -> tuple[Budget, ...]:
-    """Return the PodDisruptionBudgets, of those of a namespace, that are about pods with these labels.
+    """Return the PodDisruptionBudgets, of those of a namespace, that are or may be about pods with these labels.
 
     One whose controller has not looked at it yet allows nothing.
     """
     return tuple(
-        Budget(str(body["metadata"]["name"]), int((body.get("status") or {}).get("disruptionsAllowed", 0)))
+        Budget(
+            str(at(body, "metadata", "name")),
+            whole(at(body, "status", "disruptionsAllowed"), unset=0) if selected else None,
+        )
         for body in bodies
-        # A budget without a selector is about no pod, one with an empty selector about all.
-        if (selector := (body.get("spec") or {}).get("selector")) is not None
-        and LabelSelector.model_validate(selector).matches(dict(labels))
+        if (selected := selects(at(body, "spec", "selector"), labels)) is not False
     )
 
 
 def _is_seen(body: Mapping[str, Any]) -> bool:
     """Say whether the controller has looked at the object as it is now."""
-    newest = (body.get("metadata") or {}).get("generation") or 0
-    return bool(((body.get("status") or {}).get("observedGeneration") or 0) >= newest)
+    newest, observed = whole(at(body, "metadata", "generation"), 0), whole(at(body, "status", "observedGeneration"), 0)
+    return newest is not None and observed is not None and observed >= newest
 
 
 def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any], *, seen: bool) -> Pods | None:
-    """Return how many pods there should be, are, and may be missing by the API's own defaults."""
-    replicas = int(spec.get("replicas", 1))
-    ready = int(status.get("readyReplicas", 0))
+    """Return how many pods there should be, are, and may be missing by the API's own defaults.
+
+    None where that is not known: of another kind, with numbers that can't be understood, or before its controller has
+    said how many are ready.
+    """
+    none = 0 if seen else None
+    replicas, ready = whole(spec.get("replicas"), unset=1), whole(status.get("readyReplicas"), unset=none)
+    rolling, recreated = False, False
     match kind:
         case "Deployment":
-            strategy = spec.get("strategy") or {}
-            if strategy.get("type") == "Recreate":
-                return Pods(replicas, ready, replicas)
-            most = (strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%")
-            spare = _absolute(most, replicas, up=False)
-            return Pods(replicas, ready, spare, bounded=True, rolling=not seen or _is_rolling(status))
+            strategy = mapping(spec.get("strategy"))
+            recreated = strategy.get("type") == "Recreate"
+            most, up = _set(at(strategy, "rollingUpdate", "maxUnavailable"), "25%"), False
+            rolling = not recreated and (not seen or _is_rolling(status))
         case "StatefulSet":
-            most = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("maxUnavailable", 1)
-            return Pods(replicas, ready, max(1, _absolute(most, replicas, up=True)))
+            most, up = _set(at(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
         case "DaemonSet":
-            wanted = int(status.get("desiredNumberScheduled", 0))
-            most = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("maxUnavailable", 1)
-            return Pods(wanted, int(status.get("numberReady", 0)), _absolute(most, wanted, up=True), bounded=True)
+            most, up = _set(at(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
+            replicas = whole(status.get("desiredNumberScheduled"), unset=none)
+            ready = whole(status.get("numberReady"), unset=none)
         case _:
             return None
+    spare = replicas if recreated else _absolute(most, replicas, up=up)
+    if replicas is None or ready is None or spare is None:
+        return None
+    if kind == "StatefulSet":
+        return Pods(replicas, ready, max(1, spare))
+    return Pods(replicas, ready, spare, bounded=not recreated, rolling=rolling)
 
 
 def _is_rolling(status: Mapping[str, Any]) -> bool:
     """Say whether a Deployment's controller says that its rollout goes on: it has neither ended nor got stuck."""
-    conditions = status.get("conditions") or ()
-    reasons = [each.get("reason") for each in conditions if each.get("type") == "Progressing"]
+    reasons = [each.get("reason") for each in items(status.get("conditions")) if each.get("type") == "Progressing"]
     return any(reason not in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded") for reason in reasons)
 
 
-def _absolute(number: int | str, of: int, *, up: bool) -> int:
+def _set(value: Any, unset: int | str) -> Any:
+    return unset if value is None else value
+
+
+def _absolute(number: Any, of: int | None, *, up: bool) -> int | None:
     """Return an `IntOrString` as a number of pods; a percentage is rounded as the controllers do."""
-    if isinstance(number, int):
-        return number
-    share = float(number.removesuffix("%")) * of / 100  # in this order 55 % of 20 are 11, and not a hair more
+    if not isinstance(number, str):
+        return whole(number)
+    percent = decimal(number.removesuffix("%")) if number.endswith("%") else None
+    if percent is None or of is None:
+        return None
+    share = percent * of / 100  # in this order 55 % of 20 are 11, and not a hair more
     return math.ceil(share) if up else math.floor(share)

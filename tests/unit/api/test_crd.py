@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from forestall.api import KINDS, Guardrail, Resource
 from forestall.api.crd import crd, files, main, render, render_template, write
+from forestall.api.remediation_policy import ACTIONS
 
 Node = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[3]
@@ -158,6 +159,10 @@ def admitted(node: Node) -> st.SearchStrategy[Any]:
         case "object" if "properties" in node:
             required = set(node.get("required", []))
             fields = {name: admitted(inner) for name, inner in node["properties"].items()}
+            if any(each["message"].startswith("give exactly one action") for each in _rules(node)):
+                one = st.sampled_from(ACTIONS).flatmap(lambda action: st.fixed_dictionaries({action: fields[action]}))
+                rest = {name: each for name, each in fields.items() if name not in ACTIONS}
+                return st.builds(dict.__or__, one, st.fixed_dictionaries({}, optional=rest))
             return st.fixed_dictionaries(
                 {name: each for name, each in fields.items() if name in required},
                 optional={name: each for name, each in fields.items() if name not in required},
@@ -180,8 +185,13 @@ def admitted(node: Node) -> st.SearchStrategy[Any]:
             return st.booleans()
 
 
+def _rules(node: Node) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = node.get("x-kubernetes-validations", [])
+    return found
+
+
 def _string(node: Node) -> st.SearchStrategy[str]:
-    messages = [rule["message"] for rule in node.get("x-kubernetes-validations", [])]
+    messages = [rule["message"] for rule in _rules(node)]
     for message in reversed(messages):  # the bounds of a duration follow its form
         if bounds := _BOUNDS.match(message):
             return st.sampled_from(bounds.groups())

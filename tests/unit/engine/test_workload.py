@@ -1,5 +1,7 @@
 """What the guards know of a workload: its protection, and the pods that it can spare."""
 
+from typing import Any
+
 import pytest
 
 from forestall.core.guards import Budget, Pods
@@ -30,6 +32,14 @@ def deployment(unavailable, replicas=10, ready=10):
         (body("StatefulSet", replicas=9, updateStrategy={"rollingUpdate": {"maxUnavailable": "12%"}}), Pods(9, 0, 2)),
         (body("DaemonSet", status={"desiredNumberScheduled": 5, "numberReady": 4}), Pods(5, 4, 1, bounded=True)),
         (body("Rollout", replicas=3), None),
+        # Before its controller has looked, nobody can say that none is ready.
+        ({**body(replicas=3), "metadata": {"generation": 1}}, None),
+        # What can't be understood is not known.
+        (body(replicas="many"), None),
+        (body(replicas=3, status={"readyReplicas": "all"}), None),
+        (deployment("most"), None),
+        (deployment("٢٥%"), None),
+        (body("DaemonSet", status="fine"), Pods(0, 0, 1, bounded=True)),
     ],
 )
 def test_how_many_pods_a_rollout_may_leave_out(given, pods):
@@ -80,3 +90,17 @@ def test_the_budgets_that_are_about_the_pods():
         budget("other", {"matchLabels": {"app": "db"}}, 0),
     ]
     assert budgets_of({"app": "web"}, bodies) == (Budget("all", 2), Budget("mine", 1), Budget("new", 0))
+
+
+def test_a_budget_that_cannot_be_understood_is_not_left_out():
+    """A foreign object is read by Kubernetes' own bounds, not by ours; what is then not known is said to be so."""
+    many = [f"v{number}" for number in range(65)]
+    bodies: list[dict[str, Any]] = [
+        {"metadata": {"name": "many"}, "spec": {"selector": {"matchExpressions": [
+            {"key": "app", "operator": "NotIn", "values": many}] * 17}}, "status": {"disruptionsAllowed": 1}},
+        {"metadata": {"name": "odd"}, "spec": {"selector": {"matchExpressions": [{"key": "app"}]}}},
+        {"metadata": {"name": "text"}, "spec": {"selector": {}}, "status": {"disruptionsAllowed": "all"}},
+        {"metadata": {"name": "bare"}, "spec": None},
+    ]  # fmt: skip
+    assert budgets_of({"app": "web"}, bodies) == (Budget("many", 1), Budget("odd", None), Budget("text", None))
+    assert workload_of({"metadata": {}, "spec": {"template": "web"}, "status": None}).labels == {}

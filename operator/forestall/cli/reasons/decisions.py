@@ -40,6 +40,11 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The pod is the only one of its workload that serves, and is not evicted.",
         "Run more replicas, or use restart: a rolling update starts the new pod first.",
     ),
+    "ReadyUnknown": Reason(
+        "The pod's workload does not tell how many of its pods serve, so none is evicted.",
+        "Only Deployments, ReplicaSets, StatefulSets and Argo Rollouts are known to leave `readyReplicas` out when it "
+        "is 0; other kinds have to say it in their status.",
+    ),
     "NoRolloutBefore": Reason(
         "The risk did not begin soon after a rollout, so a rollback does not suit it.",
         "If the rollout is to blame all the same, raise `rollback.within`, or roll back yourself.",
@@ -121,8 +126,9 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The message says when the next one opens. See `maintenanceWindows` of the Guardrails and of the policy.",
     ),
     "DisruptionUnknown": Reason(
-        "Whether the workload can spare a pod could not be read.",
-        "The operator needs to list PodDisruptionBudgets; the chart's roles allow it.",
+        "Whether the workload can spare a pod could not be read, or a PodDisruptionBudget can't be understood.",
+        "The operator needs to list PodDisruptionBudgets; the chart's roles allow it. Look at the selector and the "
+        "status of the budget that the message names.",
     ),
     "DisruptionNotAllowed": Reason(
         "A PodDisruptionBudget of the workload allows no disruption at present.",
@@ -148,7 +154,7 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "Cooldown": Reason("A remediation of the target ended a short while ago; the policy's `cooldown` is not over."),
     "NodesUnknown": Reason(
-        "The nodes or their pods could not be listed, so no node is touched.",
+        "The nodes or their pods could not be listed, or not be understood, so no node is touched.",
         "Install the chart with node rights, or leave cordon and drain out of the policy.",
     ),
     "TooManyNodesCordoned": Reason(

@@ -5,6 +5,10 @@ from typing import Final
 from forestall.cli.reasons.reason import Reason
 
 OUTCOMES: Final[dict[str, Reason]] = {
+    "ObjectUnreadable": Reason(
+        "An object that it changes, or must look at first, is not what such an object should be; the message names it.",
+        "Mend the object. Until then nothing is changed, and nothing is given back.",
+    ),
     "Pending": Reason("It is written down, or its verification waits for a sample from after the action."),
     "AwaitingApproval": Reason(
         "A person must approve it first.", "`forestall approve` or `forestall reject` it before it expires."

@@ -79,8 +79,8 @@ class Budget:
     """A PodDisruptionBudget that is about the workload."""
 
     name: str
-    allowed: int
-    """How many more pods may be missing now."""
+    allowed: int | None
+    """How many more pods may be missing now; None where the budget can't be understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Surroundings:
     protected: str | None = None
     """In words, what is protected by its annotation."""
     pods: Pods | None = None
-    """For actions that replace pods; None where it could not be read."""
+    """For actions that replace pods; None where it could not be read, or not be understood."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,12 @@ def disruption(context: Context) -> Hold | None:
         return None
     missing = pods.wanted - pods.ready
     for budget in pods.budgets:
+        if budget.allowed is None:
+            return Hold(
+                "DisruptionUnknown",
+                f"whether the PodDisruptionBudget {budget.name} is about the workload, and what it allows, can't be "
+                f"told from what it says",
+            )
         if budget.allowed <= 0 and not (pods.bounded and missing > 0):
             return Hold(
                 "DisruptionNotAllowed",
