@@ -36,6 +36,8 @@ class Query:
     expr: str
     max_series: int = 500
     proof: Proof = Proof()
+    owner: str = ""
+    """The namespace that asks, on whose share of the source it goes; empty: nobody's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ from forestall.web import AtRisk, Health, Telemetry, WebServer
 LEASE = "forestall"
 _CYCLE_LIMIT = 4
 """After how many intervals a cycle is given up; the next one begins anew from what is written down."""
+_SOURCE_TIME = 20.0
+"""How long (s) the metric sources are asked in one cycle; what has not come by then is late, and the cycle goes on."""
 _LOOK_AGAIN = 0.2
 """Seconds between two looks at whether the objects have been read, after the start."""
 
@@ -65,7 +67,11 @@ async def _run(options: RunOptions) -> int:
         cluster = KubernetesCluster(api, recorder, options.namespace, elector.fence)
         telemetry = Telemetry(__version__, lambda: elector.is_leader)
         health = Health(options.interval, lambda: registry.unsynced, lambda: elector.moves)
-        metrics = PrometheusMetrics(on_request=telemetry.source_request, on_failure=telemetry.source_failure)
+        metrics = PrometheusMetrics(
+            budget=min(_SOURCE_TIME, _CYCLE_LIMIT * options.interval / 2),
+            on_request=telemetry.source_request,
+            on_failure=telemetry.source_failure,
+        )
         stack.push_async_callback(metrics.close)
         host, port = options.listen
         await stack.enter_async_context(WebServer(health, telemetry, host, port))

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
+from forestall.adapters.prometheus import PrometheusMetrics, Share, SourceConfig
 from forestall.api import MetricSource
 from forestall.api.metric_source import SecretKeyRef
+from forestall.core.quantity import thousandths
 from forestall.errors import ClusterError
 from forestall.isolation import Isolation
 from forestall.registry import Registry
@@ -58,6 +59,11 @@ class Sources:
             headers=spec.headers,
             insecure_skip_verify=spec.tls.insecure_skip_verify,
             timeout=spec.timeout.seconds,
+            share=Share(
+                queries=spec.per_namespace.queries,
+                seconds=spec.per_namespace.time.seconds,
+                size=thousandths(spec.per_namespace.size) // 1000,
+            ),
         )
         try:
             basic = spec.auth.basic
@@ -69,6 +75,7 @@ class Sources:
                 ca_pem=await self._secret(spec.tls.ca),
                 insecure_skip_verify=plain.insecure_skip_verify,
                 timeout=plain.timeout,
+                share=plain.share,
             )
         except ClusterError as error:
             _log.warning("credentials of the metric source not read", source=source.name, error=str(error))

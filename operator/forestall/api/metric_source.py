@@ -59,6 +59,24 @@ class Tls(Model):
     """Do not check the certificate. Only for trying things out."""
 
 
+class NamespaceShare(Model):
+    """How much of the source one namespace may use in one cycle, so that the others are served."""
+
+    queries: Annotated[int, Field(ge=1, le=1000000)] = 2000
+    """How many different queries its objectives may ask."""
+    series: Annotated[int, Field(ge=1, le=1000000)] = 5000
+    """How many series its queries may return together: each is kept in memory with its past. Those of the queries that
+    return the fewest count first."""
+    points: Annotated[int, Field(ge=10000, le=1000000000)] = 5000000
+    """How many points of the past of new queries may be fetched for it; the rest waits for the next cycle."""
+    size: Annotated[
+        str, worded(r"^[1-9][0-9]{0,5}[KMG]i$", "not a size: write it like 512Ki, 32Mi or 1Gi", max_length=8)
+    ] = "32Mi"
+    """How large all answers to its queries may be together."""
+    time: Annotated[Duration, Between("100ms", "10m")] = Duration("10s")
+    """How much of the source's time its queries may take, added up over its requests, from 100ms to 10m."""
+
+
 class MetricSourceSpec(Model):
     """Where metrics are asked for, and by whom."""
 
@@ -98,6 +116,9 @@ class MetricSourceSpec(Model):
     """Data older than this leads to no action; a few scrape intervals. From 1s to 1d."""
     max_series: Annotated[int, Field(ge=1, le=10000)] = 500
     """A query that returns more series than this is refused."""
+    per_namespace: NamespaceShare = NamespaceShare()
+    """How much of the source one namespace may use in one cycle. What is over is not asked, and the namespace's
+    objectives say so."""
     namespaces: LabelSelector = LabelSelector()
     """Which namespaces may use the source, by label; empty: all."""
     enforce_label: LabelName | None = None

@@ -14,6 +14,8 @@ from forestall.core.duration import exact_duration
 from forestall.errors import InvalidInput
 from forestall.registry import Invalid, Namespace, Registry
 
+_ALL = {"queries": 1_000_000, "series": 1_000_000, "points": 1_000_000_000, "size": "999Gi", "time": "10m"}
+"""Nobody else waits while history is replayed."""
 KINDS = (ServiceLevelObjective, RemediationPolicy, Guardrail, MetricSource)
 """What is read; other objects in the same files are passed over."""
 
@@ -132,6 +134,7 @@ def _put_source(result: Registry, name: str, stale_after: float) -> None:
         "url": known.spec.url if known else "http://history",
         "staleAfter": exact_duration(min(max(1, round(patience)), 86400)),
         "maxSeries": known.spec.max_series if known else 500,
+        "perNamespace": _ALL,
     }
     if known and known.spec.enforce_label:
         spec["enforceLabel"] = known.spec.enforce_label

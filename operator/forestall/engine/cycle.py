@@ -1,6 +1,7 @@
 """The cycle: observe, forecast, assess, plan, guard, act, verify, for all objectives together."""
 
 import asyncio
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from forestall.api.service_level_objective import Decision, Episode
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.dependencies import culprit
+from forestall.core.duration import format_duration
 from forestall.core.plan import triggering
 from forestall.core.risk import Risk, State, assess
 from forestall.engine import terms
@@ -31,6 +33,7 @@ from forestall.engine.publish import Publisher
 from forestall.engine.report import Findings, Problem, named
 from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
+from forestall.engine.shares import within_series
 from forestall.engine.signals import Forecasting
 from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
@@ -38,6 +41,7 @@ from forestall.engine.sweep import Sweep
 from forestall.engine.targets import Found, Targets
 from forestall.engine.together import aside, together
 from forestall.engine.traffic import PastTraffic
+from forestall.engine.turns import Turns, in_turn
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable, Unreadable
 from forestall.isolation import Isolation
@@ -106,7 +110,7 @@ class Engine:
         self._herald = Herald(outbox, self._journal, registry, isolation)
         self._publisher = Publisher(cluster, registry, settings, outbox, isolation)
         self._episodes: dict[str, Episode] = {}
-        self._limit = asyncio.Semaphore(settings.concurrency)
+        self._turns = Turns(settings.concurrency, settings.turn)
         self._opening = asyncio.Lock()
         self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
         self._sweep = Sweep(cluster, self._survey, partial(self._brake.ask, "", "", ""))
@@ -115,13 +119,15 @@ class Engine:
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
         """Run one cycle at `now` (seconds since the epoch). A standby observes and forecasts, and writes nothing."""
         self._isolation.begin(now)
-        scene = Scene.of(self._registry)
+        self._turns.begin_cycle()
+        scene = Scene.of(self._registry).ordered(self._turns.late, self._episodes)
         # What takes its time is done aside: the lease must be renewed meanwhile.
         asked, problems = await self._aside(self._watch.questions, scene.objectives.values())
         readings, ratios = await self._observer.observe(
             asked, lambda source: stale_after(self._registry, self._settings.interval, source), now
         )
-        waiting = await self._observer.backfill(asked, now, self._settings.backfill)
+        readings = within_series(readings, asked)
+        waiting = await self._observer.backfill(asked, now, self._settings.backfill, readings)
         self._observer.feed(readings, now)
         self._observer.retain(asked, now)
         signals = await self._aside(self._forecasting.forecast, readings, now)
@@ -156,6 +162,7 @@ class Engine:
     ) -> tuple[dict[str, Findings], list[tuple[str, str]]]:
         self._drafts.clear()
         self._survey.forget()
+        self._turns.begin()
         missing = await self._targets.check(scene.objectives.values(), now)
         edges = dependencies(scene.objectives)
         for uid, each in found.items():
@@ -200,8 +207,7 @@ class Engine:
             case = Case(slo, policy, signals, episode.number, found.victim_of, labels, seconds(episode.since))
             proposal = None
             with self._isolation.around("deciding", f"{named(slo)} by {named(policy)}") as attempt:
-                async with self._limit:
-                    decision, proposal = await self._decider.decide(scene, case, now)
+                decision, proposal = await self._decide(scene, case, now)
             if attempt.failure is not None:
                 decision = held(policy, Hold("InternalError", attempt.failure))
             decisions.append(decision)
@@ -215,6 +221,17 @@ class Engine:
             if attempt.failure is not None:
                 decisions[index] = _held(decisions[index], Hold("InternalError", attempt.failure))
         return replace(found, decisions=tuple(decisions))
+
+    async def _decide(self, scene: Scene, case: Case, now: float) -> tuple[Decision, Proposal | None]:
+        """Decide when it is this namespace's turn."""
+        async with self._turns.take(case.slo.namespace) as over:
+            if over is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(2 * self._settings.turn):
+                        return await self._decider.decide(scene, case, now)
+        self._turns.skip(case.slo.uid)
+        words = f"it took longer than {format_duration(2 * self._settings.turn)} to decide: it is tried again"
+        return held(case.policy, over or Hold("NoTurn", words)), None
 
     async def _open(self, scene: Scene, found: Findings, index: int, proposal: Proposal, now: float) -> Decision:
         """Write the episode down, then the intent; a Remediation of this name was decided before.
@@ -250,6 +267,8 @@ class Engine:
     async def _advance(self, scene: Scene, found: Mapping[str, Findings], now: float) -> list[tuple[str, str]]:
         """Drive every remediation under way as far as it goes now; return action and phase of those that ended."""
         live = [one for one in self._registry.all(Remediation) if not one.ended]
+        live = in_turn(sorted(live, key=lambda one: one.uid not in self._turns.late), lambda one: one.namespace)
+        self._turns.begin()
         after = await together(self._drive_safely(scene, one, found, now) for one in live)
         return [(one.spec.intent.action.name, one.status.phase) for one in after if one and one.ended]
 
@@ -284,7 +303,11 @@ class Engine:
         self, scene: Scene, one: Remediation, found: Mapping[str, Findings], now: float
     ) -> Remediation | None:
         intent = one.spec.intent
-        async with self._limit:
+        async with self._turns.take(one.namespace) as over:
+            if over is not None:
+                self._turns.skip(one.uid)
+                _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=over.message)
+                return None
             here = found.get(intent.objective.uid)
             case = self._case_of(one, here)
             view = await self._outlook(one, here)

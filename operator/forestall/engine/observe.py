@@ -12,6 +12,7 @@ from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.engine.questions import Questions, Watched
 from forestall.engine.together import together
+from forestall.engine.turns import batches, in_turn
 from forestall.isolation import Isolation
 from forestall.ports import Answer, Metrics, Query, QueryFailure
 
@@ -21,8 +22,12 @@ _AGAIN = 60.0
 """After how many seconds the whole window is asked for again when there was no answer."""
 _AT_ONCE = 50
 """How many queries' pasts are in memory at once."""
+_POINTS_AT_ONCE = 1_000_000
+"""And how many of their points, about."""
 _REFUSALS = 3
 """How often the past of a query is asked for before its series are learned from without it."""
+_LONGEST_PAUSE = 6
+"""The past of a query that is refused again and again is asked for in every 2nd, 4th and at last 64th cycle."""
 _FORGOTTEN = 120
 """After how many intervals without data a series is forgotten."""
 
@@ -59,6 +64,15 @@ class Share:
 
     value: float = math.nan
     problem: QueryFailure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """A query whose past is not there yet: about how many points it has, and how many its namespace may fetch."""
+
+    watched: Watched
+    points: int
+    most: int
 
 
 class Observer:
@@ -123,28 +137,62 @@ class Observer:
             },
         )
 
-    async def backfill(self, questions: Mapping[str, Questions], at: float, seconds: float) -> int:
-        """Fetch the past of queries that are new, for about `seconds`; return how many are still waiting."""
-        by_source: dict[str, list[Watched]] = defaultdict(list)
+    async def backfill(
+        self,
+        questions: Mapping[str, Questions],
+        at: float,
+        seconds: float,
+        readings: Mapping[str, Sequence[Reading]] | None = None,
+    ) -> int:
+        """Fetch the past of queries that are new, for about `seconds`; return how many are still waiting.
+
+        `readings` tell how many series each has. Every namespace's first query comes before anybody's second, and of
+        each namespace no more points are fetched than its share allows.
+        """
+        found = {each.watched.query: each for some in (readings or {}).values() for each in some}
+        by_source: dict[str, list[_Missing]] = defaultdict(list)
         for asked in questions.values():
-            by_source[asked.source] += [each for each in asked.watched if each.query not in self._known]
+            left = [each for each in asked.watched if each.query not in self._known and self._may_ask(each.query, at)]
+            by_source[asked.source] += [
+                _Missing(each, self._points(found.get(each.query)), asked.share.points)
+                for each in left
+                if not _is_over(found.get(each.query))
+            ]
         until = asyncio.get_running_loop().time() + seconds
         waiting = await together(self._catch_up(source, some, at, until) for source, some in by_source.items())
         return sum(waiting)
 
-    async def _catch_up(self, source: str, watched: Sequence[Watched], at: float, until: float) -> int:
+    def _points(self, reading: Reading | None) -> int:
+        return max(1, len(reading.values) if reading is not None else 1) * self._matrix.capacity
+
+    def _may_ask(self, query: Query, at: float) -> bool:
+        """Say whether it is time to ask for the past of a query: what was refused again and again comes ever later."""
+        beyond = self._refused[query] - _REFUSALS
+        return beyond < 0 or round(at / self._matrix.step) % 2 ** min(beyond, _LONGEST_PAUSE) == 0
+
+    async def _catch_up(self, source: str, missing: Sequence[_Missing], at: float, until: float) -> int:
         """Backfill from one source, at least once and until `until` (s, of the event loop); return how many wait."""
         # What could not be had lets the others go first.
-        waiting = sorted(watched, key=lambda each: self._refused[each.query])
-        while waiting:
+        ordered = sorted(missing, key=lambda each: self._refused[each.watched.query])
+        fair = in_turn(ordered, lambda each: each.watched.query.owner)
+        used: Counter[str] = Counter()
+        due: list[_Missing] = []
+        for each in fair:
+            owner = each.watched.query.owner
+            if not used[owner] or used[owner] + each.points <= each.most:
+                used[owner] += each.points
+                due.append(each)
+        waiting = len(fair)
+        for batch in batches(due, lambda each: each.points, _POINTS_AT_ONCE, _AT_ONCE):
+            watched = [each.watched for each in batch]
             with self._isolation.around("observing", f"the past in metric source {source}") as attempt:
-                await self._backfill(source, waiting[:_AT_ONCE], at)
+                await self._backfill(source, watched, at)
             if attempt.failure is not None:
-                self._refused.update(each.query for each in waiting[:_AT_ONCE] if each.query not in self._known)
-            waiting = waiting[_AT_ONCE:]
+                self._refused.update(each.query for each in watched if each.query not in self._known)
+            waiting -= len(batch)
             if asyncio.get_running_loop().time() >= until:
                 break
-        return len(waiting)
+        return waiting
 
     async def _backfill(self, source: str, watched: Sequence[Watched], at: float) -> None:
         step = self._matrix.step
@@ -191,6 +239,10 @@ class Observer:
         apart = 0.5 + zlib.crc32(uid.encode()) / 2**33
         wait = asked.every * apart if math.isfinite(before[1].value) else min(asked.every, _AGAIN)
         return not 0 <= at - before[0] < wait
+
+
+def _is_over(reading: Reading | None) -> bool:
+    return reading is not None and reading.problem is not None and reading.problem.reason == "ShareExhausted"
 
 
 def read(watched: Watched, answer: Answer | QueryFailure, oldest: float) -> Reading:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from forestall.api import MetricSource, ServiceLevelObjective
+from forestall.api.metric_source import NamespaceShare
 from forestall.api.service_level_objective import Indicator, LeadingIndicator
 from forestall.core import promql
 from forestall.core.duration import exact_duration
@@ -57,6 +58,10 @@ class Questions:
     """Seconds between two looks at the whole window, which is dear and moves slowly."""
     long_window: float = math.nan
     """Seconds that `long` looks back."""
+    namespace: str = ""
+    """The objective's."""
+    share: NamespaceShare = NamespaceShare()
+    """What that namespace may use of the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,7 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
 
     def ask(name: str, expr: str, evidence: str = "", existed: str = "") -> Query:
         proof = terms.proof(evidence, existed)
-        return Query((slo.uid, name), terms.own(expr), source.spec.max_series, proof)
+        return Query((slo.uid, name), terms.own(expr), source.spec.max_series, proof, slo.namespace)
 
     def ratio(name: str, window: float) -> Query:
         indicator = slo.spec.indicator
@@ -141,6 +146,8 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
         whole=ratio(WHOLE, slo.spec.window.seconds),
         long_window=math.ceil(windows.long),
         every=min(max(windows.long, interval), _SLOWEST_BUDGET),
+        namespace=slo.namespace,
+        share=source.spec.per_namespace,
     )
 
 
@@ -160,7 +167,7 @@ def traffic_query(slo: ServiceLevelObjective, source: MetricSource, window: floa
         return None
     label = source.spec.enforce_label
     text = promql.enforce_label(expr, label, slo.namespace) if label else expr
-    return Query((slo.uid, TRAFFIC), text, max_series=1)
+    return Query((slo.uid, TRAFFIC), text, max_series=1, owner=slo.namespace)
 
 
 def _evidence(indicator: Indicator) -> tuple[str, str]:

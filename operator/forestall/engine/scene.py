@@ -1,10 +1,12 @@
 """What the registry holds at the beginning of a cycle, sorted for the questions that a cycle asks of it."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.api.service_level_objective import Episode
+from forestall.engine.turns import in_turn
 from forestall.registry import Registry
 
 
@@ -62,6 +64,20 @@ class Scene:
             remediations=registry.all(Remediation),
             guardrails=registry.all(Guardrail),
         )
+
+    def ordered(self, late: Collection[str], episodes: Mapping[str, Episode]) -> "Scene":
+        """Return the scene with its objectives in the order in which they are served.
+
+        First those that got no turn in the last cycle (`late`, UIDs), then those at risk, as `episodes` (by UID) or
+        else their statuses say; and every namespace's first before anybody's second.
+        """
+
+        def rank(slo: ServiceLevelObjective) -> tuple[bool, bool]:
+            episode = episodes.get(slo.uid) or slo.status.episode
+            return slo.uid not in late, episode is None or not episode.since
+
+        fair = in_turn(sorted(self.objectives.values(), key=rank), lambda slo: slo.namespace)
+        return replace(self, objectives={slo.uid: slo for slo in fair})
 
     def policy(self, objective_uid: str, policy_uid: str) -> RemediationPolicy | None:
         """Return the policy of this UID, if it selects the objective."""

@@ -32,6 +32,11 @@ class Settings:
         return self.interval / 2
 
     @property
+    def turn(self) -> float:
+        """For how long one cycle decides for one namespace, and drives its remediations; for all: twice that."""
+        return max(self.interval / 2, min(2 * self.interval, 5.0))
+
+    @property
     def horizons(self) -> tuple[float, ...]:
         """The horizons that are forecast: 2 m to 3 h at an interval of 30 s. What lies between is interpolated."""
         return tuple(self.interval * steps for steps in _HORIZONS)

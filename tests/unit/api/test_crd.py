@@ -148,6 +148,7 @@ _WORDED = {
     "not a duration": ["5m", "1h30m", "2w3d"],
     "not a schedule": ["0 22 * * 1-5", "*/15 0-6 1,15 JAN-mar *"],
     "not a time zone": ["UTC", "Europe/Berlin", "Etc/GMT+5"],
+    "not a size": ["512Ki", "1Gi"],
     "not a time:": ["2026-01-31T18:00:00Z", "2026-01-31T18:00:00.5+01:00"],
 }
 

@@ -2,5 +2,6 @@
 
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.metrics import PrometheusMetrics
+from forestall.adapters.prometheus.shares import Share
 
-__all__ = ["PrometheusMetrics", "SourceConfig"]
+__all__ = ["PrometheusMetrics", "Share", "SourceConfig"]

@@ -21,6 +21,8 @@ class Payload:
 
     series: list[dict[str, Any]]
     warnings: tuple[str, ...] = ()
+    size: int = 0
+    """How many bytes the answer had."""
 
 
 def read_payload(status: int, content_type: str, location: str, body: bytes) -> Payload:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from forestall.adapters.prometheus.shares import Share
+
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
@@ -23,3 +25,5 @@ class SourceConfig:
     """Do not check the certificate."""
     timeout: float = 10.0
     """How long a request may take (s), from connecting to the last byte."""
+    share: Share = Share()
+    """What one namespace may use of it in one call."""

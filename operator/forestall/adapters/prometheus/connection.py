@@ -3,6 +3,7 @@
 import ssl
 import time
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -125,7 +126,8 @@ class _Session(requests.Session):
             raise _translated(error) from error
         headers = response.headers
         kind, location = headers.get("Content-Type", ""), headers.get("Location", "")
-        return _Answered(read_payload(response.status_code, kind, location, body))
+        payload = read_payload(response.status_code, kind, location, body)
+        return _Answered(replace(payload, size=len(body)))
 
 
 class _Adapter(HTTPAdapter):

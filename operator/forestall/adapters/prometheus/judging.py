@@ -10,7 +10,7 @@ What is there shows its own age. What is not there, in a query that takes that f
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from forestall.adapters.prometheus.asking import Found, Outcome, Question
@@ -104,14 +104,19 @@ class PastMemory:
         self._outcomes = {text: kept for text, kept in self._outcomes.items() if kept[0].selector not in there}
 
 
-def wanted_by(cases: Iterable[tuple[Freshness, Proof]], known: Mapping[str, Outcome], at: float) -> dict[str, Question]:
-    """Return what must still be asked to judge all `cases`, by its text."""
+def wanted_by(
+    cases: Iterable[tuple[Freshness, Proof, str]], known: Mapping[str, Outcome], at: float
+) -> dict[str, Question]:
+    """Return what must still be asked to judge all `cases`, by its text; of each case also who asks."""
     judge, wanted = Judge(known, at), dict[str, Question]()
-    for freshness, proof in cases:
+    for freshness, proof, owner in cases:
         try:
             judge.verdict(freshness, proof)
         except Wanted as want:
-            wanted |= {question.text: question for question in want.questions}
+            for question in want.questions:
+                before = wanted[question.text].owners if question.text in wanted else ()
+                owners = before if not owner or owner in before else (*before, owner)
+                wanted[question.text] = replace(question, owners=owners, counts=False)
     return wanted
 
 

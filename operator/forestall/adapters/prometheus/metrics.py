@@ -85,12 +85,13 @@ class PrometheusMetrics:
         deadline = time.monotonic() + self._budget
         past = self._pasts.setdefault(source, PastMemory())
         outcomes = past.known(at)
+        meter = asked.meter()
         for _ in range(_ROUNDS):  # most queries are judged by what is asked along with them, in the first
-            wanted = wanted_by([(each.freshness, query.proof) for query, each in prepared], outcomes, at)
+            wanted = wanted_by([(each.freshness, query.proof, query.owner) for query, each in prepared], outcomes, at)
             questions |= wanted
             if not questions:
                 break
-            outcomes |= await asked.ask(questions.values(), request, self._pace, deadline)
+            outcomes |= await asked.ask(questions.values(), request, self._pace, deadline, meter)
             past.keep(wanted.values(), outcomes, at)
             questions = {}
         judge = Judge(outcomes, at)
@@ -144,8 +145,14 @@ def _questions(prepared: Iterable[tuple[Query, Prepared]]) -> dict[str, Question
     for query, each in prepared:
         known = questions.get(each.text)
         most = max(query.max_series, known.max_series if known else 0)
-        questions[each.text] = Question(each.text, most, each.joinable, each.reach)
+        questions[each.text] = Question(each.text, most, each.joinable, each.reach, _owners(query, known))
     return questions
+
+
+def _owners(query: Query, known: Question | None) -> tuple[str, ...]:
+    """Return who asks it, with those who are known to."""
+    before = known.owners if known else ()
+    return before if not query.owner or query.owner in before else (*before, query.owner)
 
 
 def _range(span: tuple[float, float, float], connection: Connection, expr: str, limit: int, timeout: float) -> Payload:

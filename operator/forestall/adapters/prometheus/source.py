@@ -9,10 +9,11 @@ from functools import partial
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
 
 from forestall.adapters.prometheus.answers import Payload
-from forestall.adapters.prometheus.asking import Inquiry, Outcome, Pace, Question
+from forestall.adapters.prometheus.asking import Inquiry, Known, Outcome, Pace, Question
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.connection import THREADS, Connection
 from forestall.adapters.prometheus.memory import Memory
+from forestall.adapters.prometheus.shares import Meter, Shares
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
 
 _ATTEMPTS = 3
@@ -41,8 +42,12 @@ class Source:
         self._on_failure = on_failure
         self._connection: Connection | None = None
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"source-{name}")
-        self._memory = Memory()
+        self._known = Known(Memory(), Shares())
         self._attempts = _ATTEMPTS
+
+    def meter(self) -> Meter:
+        """Return what counts the shares of one cycle."""
+        return Meter(self.config.share)
 
     def close(self) -> None:
         """Close the connections; requests under way end by themselves."""
@@ -51,9 +56,17 @@ class Source:
             self._connection.close()
 
     async def ask(
-        self, questions: Iterable[Question], request: Request, pace: Pace, deadline: float
+        self,
+        questions: Iterable[Question],
+        request: Request,
+        pace: Pace,
+        deadline: float,
+        meter: Meter | None = None,
     ) -> Mapping[str, Outcome]:
-        """Return the outcome of each question, by its text, at about `deadline` (s, monotonic) at the latest."""
+        """Return the outcome of each question, by its text, at about `deadline` (s, monotonic) at the latest.
+
+        A `meter` goes on from what earlier questions of the same cycle used.
+        """
         questions = list(questions)
         try:
             connection = self._connection = self._connection or Connection(self.config)
@@ -67,7 +80,7 @@ class Source:
             work = partial(request, connection, expr, limit)
             return await self._retrying(deadline)(self._once, work, patience, deadline)
 
-        inquiry = Inquiry(send, self._memory, pace, deadline)
+        inquiry = Inquiry(send, self._known, pace, deadline, meter or self.meter())
         outcomes = await inquiry.ask(questions)
         # While a source is down, one request a cycle finds out whether it still is.
         self._attempts = _ATTEMPTS if inquiry.down is None else 1

@@ -90,6 +90,12 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "The query returns more series than the source allows, or several where one is asked for.",
         "Aggregate with sum or max, or say by `per` which label the series speak of.",
     ),
+    "ShareExhausted": Reason(
+        "The namespace uses more of the metric source, or of the cycle, than its share; the message says of what, how "
+        "much, and how much it has. What is over is left out, so that others are served.",
+        "Ask fewer or cheaper queries, aggregate, or record them by rules; an admin can raise `spec.perNamespace` of "
+        "the MetricSource.",
+    ),
     "LabelMissing": Reason(
         "Some of the query's series lack the label that `per` names; the others are used.",
         "Keep it in the query: `max by (node) (...)`.",

@@ -8,6 +8,15 @@ DECISIONS: Final[dict[str, Reason]] = {
     "BreachForecast": Reason("The trigger of the policy is met, and the action answers the cause."),
     "BelowThreshold": Reason("The breach probability is below the policy's `when.probability`."),
     "NotSustained": Reason("The trigger is met, but not yet for as long as `when.for` asks."),
+    "ShareExhausted": Reason(
+        "Deciding for this namespace took longer than its part of a cycle, so this objective was left out once.",
+        "It comes first in the next cycle. Where it comes again and again, have fewer objectives at risk at once, or "
+        "see why the API server or the metric source is slow.",
+    ),
+    "NoTurn": Reason(
+        "There was no time left in this cycle to decide; it comes first in the next.",
+        "Where it comes again and again, see why the API server or the metric source is slow.",
+    ),
     "NoForecast": Reason(
         "The forecaster says nothing about this indicator; the message says why.",
         "Too little history: wait. Otherwise look at the objective's conditions.",

@@ -1,0 +1,113 @@
+"""No share per namespace: the slow, many or large queries of one namespace must not keep another's from answers."""
+
+import re
+import time
+
+import pytest
+
+from forestall.adapters.prometheus import Share, SourceConfig
+from forestall.ports import Answer, Query, QueryFailure
+
+from .conftest import NOW
+
+
+def queries(namespace, count, name="slow"):
+    return [
+        Query((namespace, number), f'{name}{{namespace="{namespace}",i="{number}"}}', owner=namespace)
+        for number in range(count)
+    ]
+
+
+def others(count=20):
+    return [query for number in range(count) for query in queries(f"team-{number}", 3, "quick")]
+
+
+def reasons(answers, of):
+    found = [answers[query.key] for query in of]
+    return {each.reason for each in found if isinstance(each, QueryFailure)}
+
+
+@pytest.fixture
+def slow(faulty):
+    """A source that hangs on each request in which a slow query is."""
+    faulty.behave = lambda handler: handler.hang() if "slow" in handler.params["query"] else handler.ones()
+    return faulty
+
+
+@pytest.mark.parametrize("count", [2700, 300, 30])
+@pytest.mark.parametrize("greedy", ["aaa", "zzz"])
+async def test_slow_queries_of_one_namespace_cost_no_other_its_answers(metrics, slow, count, greedy):
+    """150 objectives with slow queries, or 18 with many: others were not served for minutes."""
+    metrics.set_sources({"faulty": SourceConfig(slow.url, timeout=1, share=Share(seconds=2.0))})
+    mine, all_of_them = queries(greedy, count), others()
+    asked = mine + all_of_them if greedy == "aaa" else all_of_them + mine
+    # Which requests its few queries share with others is not known at first.
+    spoilt = [reasons(await metrics.instant("faulty", asked, NOW), all_of_them) for _ in range(3)]
+    assert spoilt[1:] == [set(), set()]
+    assert count == 30 or spoilt[0] == set()
+
+
+async def test_the_greedy_one_is_told_of_what_and_how_much(metrics, slow):
+    metrics.set_sources({"faulty": SourceConfig(slow.url, timeout=1, share=Share(queries=100, seconds=0.5))})
+    mine = queries("greedy", 300)
+    first = await metrics.instant("faulty", mine + others(), NOW)
+    told = {each.message for each in (first[query.key] for query in mine) if each.reason == "ShareExhausted"}
+    assert any("more than 100 queries" in words and "spec.perNamespace.queries" in words for words in told)
+    second = await metrics.instant("faulty", mine[:90] + others(), NOW)
+    told = {each.message for each in (second[query.key] for query in mine[:90]) if each.reason == "ShareExhausted"}
+    assert any(re.search(r"took \d\.\d s of the source's time, of 0.5 s", words) for words in told)
+
+
+async def test_a_namespace_that_is_dear_costs_the_call_no_more_than_its_share(metrics, slow):
+    metrics.set_sources({"faulty": SourceConfig(slow.url, timeout=0.5, share=Share(seconds=0.5))})
+    asked = queries("greedy", 1000) + others()
+    for _ in range(3):
+        slow.requests.clear()
+        began = time.monotonic()
+        await metrics.instant("faulty", asked, NOW)
+        assert time.monotonic() - began < 2.5
+        assert sum("slow" in handler.params["query"] for handler in slow.requests) <= 8
+
+
+async def test_large_answers_of_one_namespace_end_its_share_and_nobody_else_s(metrics, faulty):
+    def behave(handler):
+        numbers = re.findall(r'"__forestall_query", "(\d+)"', handler.params["query"]) or [None]
+        labels: list[dict[str, str]] = [{} if each is None else {"__forestall_query": each} for each in numbers]
+        padding = "x" * 20_000 if "large" in handler.params["query"] else ""
+        series = [{"metric": each | {"padding": padding}, "value": [NOW, "1"]} for each in labels]
+        handler.answer({"status": "success", "data": {"resultType": "vector", "result": series}})
+
+    faulty.behave = behave
+    metrics.set_sources({"faulty": SourceConfig(faulty.url, timeout=1, share=Share(size=1 << 20))})
+    mine, all_of_them = queries("greedy", 2000, "large"), others()
+    answers = await metrics.instant("faulty", mine + all_of_them, NOW)
+    assert reasons(answers, all_of_them) == set()
+    assert reasons(answers, mine) == {"ShareExhausted"}
+    answered = sum(isinstance(answers[query.key], Answer) for query in mine)
+    assert 0 < answered < 1000
+
+
+async def test_what_several_namespaces_ask_is_asked_as_long_as_one_may(metrics, faulty):
+    metrics.set_sources({"faulty": SourceConfig(faulty.url, timeout=1, share=Share(queries=10))})
+    mine = queries("greedy", 50, "x")
+    same = Query("same", mine[-1].expr, owner="other")
+    answers = await metrics.instant("faulty", [*mine, same], NOW)
+    assert isinstance(answers["same"], Answer)
+    assert sum(isinstance(answers[query.key], Answer) for query in mine) == 10 + 1
+
+
+async def test_who_asks_alone_may_use_all_requests_at_once(metrics, faulty):
+    metrics.set_sources({"faulty": SourceConfig(faulty.url, timeout=1)})
+    mine = queries("only", 500, "x")
+    answers = await metrics.instant("faulty", mine, NOW)
+    assert reasons(answers, mine) == set()
+
+
+async def test_the_past_of_slow_queries_costs_no_other_its_past(metrics, slow):
+    metrics.set_sources({"faulty": SourceConfig(slow.url, timeout=1, share=Share(seconds=1.0))})
+    mine, all_of_them = queries("greedy", 30), others(4)
+    asked = [query for pair in zip(mine, [*all_of_them, *mine], strict=False) for query in pair]
+    answers = await metrics.range("faulty", list(dict.fromkeys([*asked, *mine])), NOW - 60, NOW, 15)
+    answers = await metrics.range("faulty", list(dict.fromkeys([*asked, *mine])), NOW - 60, NOW, 15)
+    failed = {key: each for key, each in answers.items() if key[0] != "greedy" and isinstance(each, QueryFailure)}
+    assert {each.reason for each in failed.values()} <= {"SourceBadAnswer"}  # it answers with a vector
