@@ -2,7 +2,7 @@
 
 What a reader's cluster has and this one must be given: the workload, its metrics in a real Prometheus, and the
 operator's process, which runs beside the cluster under the token of the chart's ServiceAccount, since KWOK only plays
-the pods. Two things differ from the page: the address of Prometheus, and that the package is installed already.
+the pods. One thing differs from the page: the address of Prometheus.
 """
 
 import math
@@ -106,12 +106,16 @@ def prometheus(reader, programs) -> Iterator[PrometheusServer]:
 
 @pytest.fixture(scope="module")
 def environment(reader, programs, tmp_path_factory) -> dict[str, str]:
-    """What a reader's shell has: kubectl, helm and forestall on the PATH."""
+    """What a reader's shell has: kubectl, helm and a Python on the PATH, and a home."""
     folder = tmp_path_factory.mktemp("bin")
     for name in ("kubectl", "helm"):
         (folder / name).symlink_to(programs[name])
-    path = [str(folder), str(Path(sys.executable).parent), os.environ["PATH"]]
-    return {**os.environ, **reader.environment, "PATH": os.pathsep.join(path), "NO_COLOR": "1"}
+    (folder / "python3").symlink_to(getattr(sys, "_base_executable", sys.executable))
+    home = tmp_path_factory.mktemp("home")
+    cache = os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip"))
+    mine = {"PATH": os.pathsep.join([str(folder), os.environ["PATH"]]), "HOME": str(home), "PIP_CACHE_DIR": cache}
+    there = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    return {**there, **reader.environment, **mine, "NO_COLOR": "1"}
 
 
 class Shell:
@@ -121,13 +125,19 @@ class Shell:
         self._reader = reader
         self._environment = environment
         self._folder = folder
+        self._exported = Path(environment["HOME"]) / "exported"
         self._operator: subprocess.Popen[bytes] | None = None
 
     def run(self, commands: str) -> tuple[int, str]:
-        """Return exit code and output; stop early when the operator has ended, for then nothing comes true any more."""
+        """Return exit code and output; stop early when the operator has ended, for then nothing comes true any more.
+
+        What a block exports is there in the next one.
+        """
+        self._exported.touch()
+        script = f". {self._exported}\n{commands}\nexport -p > {self._exported}\n"
         with tempfile.TemporaryFile("w+") as output:
             shell = subprocess.Popen(
-                ["bash", "-euo", "pipefail", "-c", commands],
+                ["bash", "-euo", "pipefail", "-c", script],
                 cwd=self._folder,
                 env=self._environment,
                 stdout=output,
@@ -156,7 +166,6 @@ def test_every_command_works_and_shows_what_the_page_shows(root, reader, prometh
     assert len(steps) > 10
     for block in steps:
         commands = block.commands.replace("http://prometheus.monitoring:9090", prometheus.url)
-        commands = re.sub(r"^python3 -m pip install .*$", "", commands, flags=re.MULTILINE)
         code, output = shell.run(commands)
         told = f"block {block.number}:\n{commands}\n{output}\n{reader.workspace.last_words('operator')}"
         assert code == 0, told
