@@ -88,6 +88,8 @@ class Api:
         Raises:
             ClusterError: or one of its kinds, with what was asked and what the server said.
         """
+        if any(part in ("", ".", "..") for part in path.removeprefix("/").split("/")):
+            raise ClusterError(f"{method} {path!r}: that is not a path")  # it would be another one on its way
         headers = {"Content-Type": content_type, "Accept": accept}
         what = f"{method} {path}"
         used = self._access.token

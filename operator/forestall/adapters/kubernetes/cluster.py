@@ -20,8 +20,10 @@ from forestall.adapters.kubernetes.api import (
 )
 from forestall.adapters.kubernetes.events import Recorder
 from forestall.adapters.kubernetes.kinds import Kinds
+from forestall.adapters.kubernetes.names import check_answer, check_name, check_namespace
 from forestall.api.remediation import ObjectRef
-from forestall.errors import ClusterError, LostLease, NotFound, Unavailable
+from forestall.core.foreign import at, text, whole
+from forestall.errors import ClusterError, LostLease, NotFound, Unavailable, Unreadable
 from forestall.ports import MANAGER, Event, Patch, Scale, Served
 
 PAGE = 500
@@ -69,7 +71,7 @@ class KubernetesCluster:
         selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
         query = {name: selector for name, selector in selectors.items() if selector}
         return [
-            {"apiVersion": api_version, "kind": kind, **item}
+            {**item, "apiVersion": api_version, "kind": kind}
             for item in await self._list(api_version, kind, namespace, query, JSON)
         ]
 
@@ -86,12 +88,12 @@ class KubernetesCluster:
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the /scale subresource of the object; `NotFound` where the kind has none."""
         body = await self._request("GET", ref, "scale")
-        return _scale(_same(ref, body))
+        return _scale(ref, _same(ref, body))
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
         """Set the replicas; `Conflict` unless the object still has `resource_version`."""
         patch = {"metadata": _precondition(ref, resource_version), "spec": {"replicas": replicas}}
-        return _scale(await self._request("PATCH", ref, "scale", body=patch, content_type=MERGE_PATCH))
+        return _scale(ref, await self._request("PATCH", ref, "scale", body=patch, content_type=MERGE_PATCH))
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
         """Merge-patch the object as the operator; `Conflict` unless it still has `resource_version`."""
@@ -180,6 +182,11 @@ class KubernetesCluster:
         query: Mapping[str, str | int] | None = None,
     ) -> dict[str, Any]:
         kind = await self._kinds.find(ref.api_version, ref.kind)
+        if method == "POST" and not subresource and not ref.name:
+            raise ClusterError(f"a {ref.kind} without a name is not made")
+        check_name(ref.api_version, ref.kind, ref.name)
+        if kind.namespaced:
+            check_namespace(ref.namespace)
         if subresource and subresource not in kind.subresources:
             raise NotFound(f"{ref.kind} of {ref.api_version} has no /{subresource}")
         path = kind.path(ref.namespace, "" if method == "POST" and not subresource else ref.name, subresource)
@@ -187,23 +194,30 @@ class KubernetesCluster:
             query = {**(query or {}), "fieldManager": self._manager}
         seconds = TIMEOUT if method == "GET" else min(TIMEOUT, self._fence())
         try:
-            return await self._api.request(
+            answer = await self._api.request(
                 method, path, query=query, body=body, content_type=content_type, timeout=seconds
             )
         except UnknownPath:
             self._kinds.forget(ref.api_version)
             raise
+        if method != "DELETE" and subresource != "eviction":  # their answer is how it went
+            check_answer(ref, answer, namespaced=kind.namespaced, scale=subresource == "scale")
+            if method != "GET" and ref.uid not in ("", answer["metadata"]["uid"]):
+                raise Unavailable(f"{ref.kind} {_name(ref)}: the answer is about another object of this name")
+        return answer
 
     async def _list(
         self, api_version: str, kind: str, namespace: str, query: Mapping[str, str | int], accept: str
     ) -> list[dict[str, Any]]:
         """Return all items of a list, read anew from its start when the server has forgotten where it was."""
-        path = (await self._kinds.find(api_version, kind)).path(namespace)
+        found = await self._kinds.find(api_version, kind)
+        path = found.path(namespace)
         try:
             async with asyncio.timeout(LIST_TIMEOUT):
                 while True:
                     try:
-                        return [item async for item in self._pages(path, query, accept)]
+                        listed = [item async for item in self._pages(path, query, accept)]
+                        return _of_namespace(listed, namespace if found.namespaced else "", path)
                     except Expired:
                         continue
         except TimeoutError as error:
@@ -217,11 +231,13 @@ class KubernetesCluster:
         while True:
             page = {**query, "limit": PAGE, **({"continue": token} if token else {})}
             answer = await self._api.request("GET", path, query=page, accept=accept)
-            for item in answer.get("items") or []:
+            for item in _items(answer, path):
                 yield item
-            token = answer.get("metadata", {}).get("continue", "")
+            token = at(answer, "metadata", "continue") or ""
             if not token:
                 return
+            if not isinstance(token, str):
+                raise Unavailable(f"GET {path}: the list can't be read on")
 
 
 def _same(ref: ObjectRef, body: dict[str, Any]) -> dict[str, Any]:
@@ -261,13 +277,32 @@ def _identity(ref: ObjectRef, resource_version: str = "") -> dict[str, Any]:
     }
 
 
-def _scale(body: Mapping[str, Any]) -> Scale:
-    metadata, status = body["metadata"], body.get("status") or {}
+def _scale(ref: ObjectRef, body: Mapping[str, Any]) -> Scale:
+    # a workload without `replicas` has one, except by its own /scale, which then answers zero
+    wanted, there = (whole(at(body, part, "replicas"), unset=0) for part in ("spec", "status"))
+    if wanted is None or there is None:
+        raise Unreadable(f"{ref.kind} {_name(ref)}: its /scale says replicas that are no number")
     return Scale(
-        # a workload without `replicas` has one, except by its own /scale, which then answers zero
-        spec_replicas=int((body.get("spec") or {}).get("replicas", 0)),
-        status_replicas=int(status.get("replicas", 0)),
-        selector=str(status.get("selector", "")),
-        resource_version=str(metadata["resourceVersion"]),
-        uid=str(metadata["uid"]),
+        spec_replicas=wanted,
+        status_replicas=there,
+        selector=text(at(body, "status", "selector")),
+        resource_version=str(body["metadata"]["resourceVersion"]),
+        uid=str(body["metadata"]["uid"]),
     )
+
+
+def _items(answer: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
+    """Return the objects of one page of a list, each with what every object has."""
+    found = answer.get("items")
+    if "items" not in answer or not (found is None or isinstance(found, list)):
+        raise Unavailable(f"GET {path}: the answer is no list")
+    for item in found or []:
+        if not all(text(at(item, "metadata", field)) for field in ("name", "uid")):
+            raise Unavailable(f"GET {path}: an object of the list has no name or no UID")
+    return found or []
+
+
+def _of_namespace(listed: list[dict[str, Any]], namespace: str, path: str) -> list[dict[str, Any]]:
+    if namespace and any(item["metadata"].get("namespace") != namespace for item in listed):
+        raise Unavailable(f"GET {path}: the list has objects of another namespace")
+    return listed

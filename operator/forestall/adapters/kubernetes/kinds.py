@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from forestall.adapters.kubernetes.api import Api, segment
+from forestall.adapters.kubernetes.names import check_namespace, check_version, is_label
+from forestall.core.foreign import items, text
 from forestall.errors import NotFound
 
 LOOK_AGAIN = 10.0
@@ -23,7 +25,13 @@ class Kind:
     subresources: frozenset[str]
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
-        """Return the path of the objects in a namespace (of all where it is empty), or of one of them."""
+        """Return the path of the objects in a namespace (of all where it is empty), or of one of them.
+
+        Raises:
+            NotFound: nothing can be there.
+        """
+        if self.namespaced and namespace:
+            check_namespace(namespace)
         parts = [self.prefix]
         if self.namespaced and namespace:
             parts += ["namespaces", segment(namespace)]
@@ -47,6 +55,7 @@ class Kinds:
             NotFound: the server does not serve it.
             ClusterError: the server could not be asked.
         """
+        check_version(api_version)
         async with self._asking:
             asked, kinds = self._known.get(api_version, (float("-inf"), MappingProxyType({})))
             if kind not in kinds and self._clock() - asked >= LOOK_AGAIN:
@@ -63,17 +72,18 @@ class Kinds:
     async def _ask(self, api_version: str) -> MappingProxyType[str, Kind]:
         prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{segment(api_version)}"
         try:
-            resources = (await self._api.request("GET", prefix)).get("resources", [])
+            found = items((await self._api.request("GET", prefix)).get("resources"))
         except NotFound:
-            resources = []
+            found = []
+        # An aggregated API server is somebody else's, too: what is no name is not served.
+        named = [(each, *text(each.get("name")).partition("/")) for each in found if text(each.get("kind"))]
         subresources: dict[str, set[str]] = {}
-        for each in resources:
-            plural, _, subresource = each["name"].partition("/")
-            subresources.setdefault(plural, set()).update([subresource] if subresource else [])
+        for _, plural, _, subresource in named:
+            subresources.setdefault(plural, set()).update([subresource] if is_label(subresource) else [])
         return MappingProxyType(
             {
-                each["kind"]: Kind(prefix, each["name"], each["namespaced"], frozenset(subresources[each["name"]]))
-                for each in resources
-                if "/" not in each["name"]
+                each["kind"]: Kind(prefix, plural, each.get("namespaced") is True, frozenset(subresources[plural]))
+                for each, plural, slash, _ in named
+                if is_label(plural) and not slash
             }
         )

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import structlog
 
 from forestall.adapters.kubernetes.api import TIMEOUT, Api, segment
-from forestall.errors import ClusterError, Conflict, LostLease, NotFound
+from forestall.core.foreign import at, mapping, text, whole
+from forestall.errors import ClusterError, Conflict, LostLease, NotFound, Unavailable
 
 _log = structlog.get_logger(__name__)
 
@@ -113,14 +114,17 @@ class KubernetesLease:
 
 
 def _record(body: dict[str, Any]) -> LeaseRecord:
-    spec = body.get("spec") or {}
+    version = text(at(body, "metadata", "resourceVersion"))
+    if body.get("kind") != "Lease" or not version:
+        raise Unavailable("the answer about the lease is no Lease")
+    spec = mapping(body.get("spec"))
     return LeaseRecord(
-        holder=spec.get("holderIdentity") or "",
-        duration=float(spec.get("leaseDurationSeconds") or 0),
-        transitions=int(spec.get("leaseTransitions") or 0),
-        acquired=spec.get("acquireTime") or "",
-        renewed=spec.get("renewTime") or "",
-        resource_version=body["metadata"]["resourceVersion"],
+        holder=text(spec.get("holderIdentity")),
+        duration=float(whole(spec.get("leaseDurationSeconds")) or 0),
+        transitions=whole(spec.get("leaseTransitions")) or 0,
+        acquired=text(spec.get("acquireTime")),
+        renewed=text(spec.get("renewTime")),
+        resource_version=version,
     )
 
 
