@@ -113,7 +113,8 @@ class MetricSourceSpec(Model):
     timeout: Annotated[Duration, Between("100ms", "1m")] = Duration("10s")
     """How long a request may take, from 100ms to 1m."""
     stale_after: Annotated[Duration, Between("1s", "1d")] = Duration("2m")
-    """Data older than this leads to no action; a few scrape intervals. From 1s to 1d."""
+    """Data older than this leads to no action; a few scrape intervals. From 1s to 1d. Beyond 5m, queries must look back
+    themselves, as in `last_over_time(x[10m])`: Prometheus sees no older samples otherwise."""
     max_series: Annotated[int, Field(ge=1, le=10000)] = 500
     """A query that returns more series than this is refused."""
     per_namespace: NamespaceShare = NamespaceShare()

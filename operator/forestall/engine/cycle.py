@@ -24,6 +24,7 @@ from forestall.core.risk import Risk, State, assess
 from forestall.engine import terms
 from forestall.engine.act import Case, Decider, Proposal, held
 from forestall.engine.brake import Brake
+from forestall.engine.census import Census
 from forestall.engine.episodes import advance
 from forestall.engine.herald import Herald
 from forestall.engine.observe import Observer, Ratios
@@ -98,6 +99,7 @@ class Engine:
         self._forecasting = Forecasting(settings, isolation)
         self._observer = Observer(metrics, self._forecasting.matrix, isolation)
         self._targets = Targets(cluster, settings.interval, settings.concurrency, isolation)
+        self._census = Census(self._targets)
         self._brake = Brake(registry, cluster)
         self._survey = Survey(cluster)
         self._traffic = PastTraffic(metrics, registry)
@@ -126,7 +128,7 @@ class Engine:
         readings, ratios = await self._observer.observe(
             asked, lambda source: stale_after(self._registry, self._settings.interval, source), now
         )
-        readings = within_series(readings, asked)
+        readings = await self._census.take(within_series(readings, asked), scene.objectives)
         waiting = await self._observer.backfill(asked, now, self._settings.backfill, readings)
         self._observer.feed(readings, now)
         self._observer.retain(asked, now)

@@ -44,6 +44,8 @@ class Reading:
     fresh: bool = False
     problem: QueryFailure | None = None
     """Why it can't be used, or what of it could not."""
+    members: tuple[tuple[str, int], ...] = ()
+    """How many targets feed each of its selectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,8 @@ def read(watched: Watched, answer: Answer | QueryFailure, oldest: float) -> Read
             f"or name in `per` the label that tells them apart"
         )
         return Reading(watched, sampled_at=answer.newest, problem=QueryFailure("TooManySeries", words))
-    return Reading(watched, usable, answer.newest, fresh=bool(usable), problem=_lost(watched, answer, len(usable)))
+    lost = _lost(watched, answer, len(usable))
+    return Reading(watched, usable, answer.newest, bool(usable), lost, answer.members)
 
 
 def _lost(watched: Watched, answer: Answer, usable: int) -> QueryFailure | None:

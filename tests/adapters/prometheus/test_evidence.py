@@ -349,6 +349,17 @@ async def test_one_series_without_the_label_does_not_hide_the_others(world):
     assert reading.problem.reason == "LabelMissing"
 
 
+async def test_who_feeds_a_sum_is_counted(world):
+    """A sum that lost members is told from a load that fell, also before Prometheus drops what is stale."""
+    for pod in "abcd":
+        world.write("node_sessions", 5.0, pod=pod, instance=pod, last=0.0 if pod == "a" else 150.0)
+        world.write("node_sessions", 5.0, pod=pod, instance=pod, container="sidecar", last=0.0 if pod == "a" else 150.0)
+    reading = await world.read(query="sum(node_sessions)")
+    assert [number for _, number in reading.members] == [1]
+    reading = await world.read(query="avg(node_sessions)", stale_after="4m")
+    assert [number for _, number in reading.members] == [4]
+
+
 async def test_threshold_and_raw_are_judged_by_what_they_read(world):
     threshold = {"threshold": {"query": "sum(rate(errors_total[5m])) or vector(0)", "operator": "lt", "value": 5}}
     raw = {

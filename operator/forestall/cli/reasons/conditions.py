@@ -86,6 +86,11 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "It passes when versions of the workload no longer mix. If not, the labels or buckets have changed: adapt the "
         "indicator.",
     ),
+    "PartialData": Reason(
+        "The series of some targets are gone, and the pods are not: the rest says nothing of the whole.",
+        "Look at `up` of the workload's pods: are all of them scraped? It passes when they are, or when no more pods "
+        "are ready than targets are scraped.",
+    ),
     "TooManySeries": Reason(
         "The query returns more series than the source allows, or several where one is asked for.",
         "Aggregate with sum or max, or say by `per` which label the series speak of.",
