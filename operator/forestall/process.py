@@ -159,24 +159,27 @@ class Loop:
         except LostLease:
             raise
         except TimeoutError:
-            self._telemetry.cycle_failed()
+            self._telemetry.cycle_failed(given_up=True)
+            self._health.missed(f"the last was given up after {_CYCLE_LIMIT * interval:g} s")
             _log.error("cycle given up", seconds=_CYCLE_LIMIT * interval)
         except BaseException as error:
             if passes(error):
                 raise
             # Whatever it is, the next cycle begins anew from what is written down.
             self._telemetry.cycle_failed()
+            self._health.missed(f"the last failed with {type(error).__name__}")
             _log.exception("cycle failed")
         else:
             seconds = time.monotonic() - began
             self._tell(report, seconds)
             _log.debug("cycle", seconds=round(seconds, 3), objectives=len(report.objectives), leading=leading)
-        self._health.beat()
+            self._health.beat()
 
     def _tell(self, report: CycleReport, seconds: float) -> None:
         self._telemetry.cycle(seconds)
         risks = [AtRisk(*each) for each in report.probabilities]
         self._telemetry.objectives(Counter(report.objectives.values()), risks)
+        self._telemetry.shares(report.over_share)
         self._telemetry.invalid(Counter(each.ref.kind for each in self._registry.invalid()))
         for (verdict, reason), count in report.decisions.items():
             self._telemetry.decision(verdict, reason, count)

@@ -8,6 +8,7 @@ from forestall.adapters.kubernetes import Elector
 from forestall.adapters.kubernetes.lease import LeaseRecord
 from forestall.engine import CycleReport
 from forestall.process import Loop
+from forestall.web import Health
 
 LONG = 3600.0
 
@@ -44,7 +45,7 @@ class Deaf:
     """Takes every call and answers nothing."""
 
     def __getattr__(self, name):
-        return lambda *_: None
+        return lambda *_, **__: None
 
 
 @pytest.mark.parametrize("led", [False, True])
@@ -72,3 +73,32 @@ async def test_who_comes_to_lead_begins_a_cycle_at_once_and_only_then(led):
     for task in (running, electing):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+class Stuck:
+    """Never comes to the end of a cycle."""
+
+    async def cycle(self, now, *, leading):
+        await asyncio.Event().wait()
+
+
+async def test_a_cycle_that_is_given_up_is_told_to_the_probes_and_counted():
+    """Kind: no share per namespace. A cycle that was given up looked to the probes like one that was whole."""
+    health = Health(0.01, tuple, lambda: True)
+    counted = []
+    telemetry = SimpleNamespace(cycle_failed=lambda **how: counted.append(how))
+
+    async def refresh(now):
+        pass
+
+    lease = SimpleNamespace(is_leader=False, stands_by=False)
+    sources, registry = SimpleNamespace(refresh=refresh), SimpleNamespace(synced=True, invalid=list)
+    parts: list[Any] = [Stuck(), sources, registry, lease, telemetry, health]
+    running = asyncio.create_task(Loop(*parts).run(0.01))
+    async with asyncio.timeout(20):
+        while not health.unready():  # noqa: ASYNC110 -- it polls
+            await asyncio.sleep(0.01)
+    assert "given up" in health.unready()
+    assert counted[0] == {"given_up": True}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -25,6 +24,7 @@ from forestall.engine import terms
 from forestall.engine.act import Case, Decider, Proposal, held
 from forestall.engine.brake import Brake
 from forestall.engine.census import Census
+from forestall.engine.cycle_report import CycleReport, report_of
 from forestall.engine.episodes import advance
 from forestall.engine.herald import Herald
 from forestall.engine.observe import Observer, Ratios
@@ -57,26 +57,6 @@ _REAP_EVERY = 3600.0
 """Seconds between two looks for history that can go."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class CycleReport:
-    """What a cycle did, for the operator's own metrics and log."""
-
-    objectives: Mapping[str, State]
-    """State by UID."""
-    probabilities: Sequence[tuple[str, str, str, float]]
-    """Namespace, objective, cause and breach probability of each objective about which something is known."""
-    decisions: Mapping[tuple[str, str], int]
-    """How many, by verdict and reason."""
-    ended: Sequence[tuple[str, str]]
-    """Action and final phase of each remediation that ended in this cycle."""
-    waiting: int
-    """How many queries wait for their past to be fetched."""
-    findings: Mapping[str, Findings]
-    """All that was found out, by the objective's UID."""
-    faults: Mapping[str, int] = field(default_factory=dict)
-    """How many unexpected errors were kept to the object that they are about, by what was being done."""
 
 
 class Engine:
@@ -153,7 +133,7 @@ class Engine:
             found, ended = await self._lead(scene, found, now)
         else:
             self._episodes.clear()
-        return _report(found, ended, waiting, self._isolation.faults)
+        return report_of(found, ended, waiting, self._isolation.faults)
 
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` in a thread, where the settings say so."""
@@ -359,11 +339,11 @@ class Engine:
         return self._episodes[uid]
 
 
-def _since(found: Iterable[Findings]) -> tuple[float, ...]:
-    """Return since when (s) each objective is at risk that is; of what there is no data nothing is known."""
-    episodes = [each.episode for each in found if each.risk.state is not State.UNKNOWN]
-    begun = (seconds(episode.since) for episode in episodes if episode.since and not episode.calm_since)
-    return tuple(at for at in begun if at is not None)
+def _since(found: Iterable[Findings]) -> tuple[tuple[str, float], ...]:
+    """Return the namespace of each objective at risk, and since when (s); where there is no data nothing is known."""
+    known = [(each.slo.namespace, each.episode) for each in found if each.risk.state is not State.UNKNOWN]
+    begun = [(place, seconds(one.since)) for place, one in known if one.since and not one.calm_since]
+    return tuple((place, at) for place, at in begun if at is not None)
 
 
 def _held(decision: Decision, hold: Hold) -> Decision:
@@ -372,21 +352,3 @@ def _held(decision: Decision, hold: Hold) -> Decision:
 
 def _name(found: Mapping[str, Findings], uid: str | None) -> str | None:
     return None if uid is None else found[uid].slo.name
-
-
-def _report(
-    found: Mapping[str, Findings], ended: Sequence[tuple[str, str]], waiting: int, faults: Mapping[str, int]
-) -> CycleReport:
-    return CycleReport(
-        objectives={uid: each.state for uid, each in found.items()},
-        probabilities=[
-            (each.slo.namespace, each.slo.name, each.risk.cause.indicator, each.risk.probability)
-            for each in found.values()
-            if each.risk.cause is not None
-        ],
-        decisions=Counter((one.verdict, one.reason) for each in found.values() for one in each.decisions),
-        ended=ended,
-        waiting=waiting,
-        findings=found,
-        faults=dict(faults),
-    )

@@ -1,6 +1,6 @@
 """What the registry holds at the beginning of a cycle, sorted for the questions that a cycle asks of it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,8 +20,10 @@ class Scene:
     """By UID of the objective that they select, in order of their names."""
     remediations: Sequence[Remediation]
     guardrails: Sequence[Guardrail]
-    at_risk_since: Sequence[float] = ()
-    """Since when (s) each objective is at risk that is."""
+    at_risk_since: Sequence[tuple[str, float]] = ()
+    """The namespace of each objective that is at risk, and since when (s) it is."""
+    watched: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """How many objectives there are, by namespace."""
     _about: dict[str, list[int]] = field(init=False, repr=False, compare=False)
     """By UID of objectives and targets: the places of the remediations."""
     _sharing: dict[tuple[str, str, str], list[str]] = field(init=False, repr=False, compare=False)
@@ -34,6 +36,7 @@ class Scene:
             for uid in {intent.objective.uid, intent.target.uid}:
                 about[uid].append(place)
         object.__setattr__(self, "_about", dict(about))
+        object.__setattr__(self, "watched", Counter(slo.namespace for slo in self.objectives.values()))
         sharing: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         for uid, slo in self.objectives.items():
             sharing[_target(slo)].append(uid)

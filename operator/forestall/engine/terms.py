@@ -84,11 +84,15 @@ def most_cordoned(guardrails: Sequence[Guardrail], nodes: int) -> int:
 
 
 def surroundings(
-    guardrails: Sequence[Guardrail], policy: RemediationPolicy, action: str, since: Sequence[float], watched: int
+    guardrails: Sequence[Guardrail],
+    policy: RemediationPolicy,
+    action: str,
+    since: Sequence[tuple[str, float]],
+    watched: Mapping[str, int],
 ) -> Surroundings:
     """Return the windows and the storm breakers for an action of `policy`.
 
-    `since` are the times (s) since which objectives are at risk, of `watched` in all.
+    `since` are the namespaces of objectives at risk with the times (s) since which they are, of `watched` in each.
     """
     blackouts: list[windows.Window] = []
     maintenance = []

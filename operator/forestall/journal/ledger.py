@@ -11,6 +11,9 @@ from forestall.journal.names import name_of
 from forestall.journal.record import moved
 from forestall.ports import Cluster, Event
 
+_ATTEMPTS: Final = 40
+"""How often a status is written over what others write meanwhile: a read and a write, one right after the other, find
+a gap also where the object is written dozens of times a second."""
 _WARNINGS: Final = frozenset({"Failed", "Aborted", "RollingBack", "RolledBack"})
 
 
@@ -51,24 +54,42 @@ class Ledger:
         return current if status == current.status else await self.commit(current, status)
 
     async def commit(self, current: Remediation, status: RemediationStatus) -> Remediation:
-        """Write the status, on the condition that nobody else wrote since `current` was read.
+        """Write the status, on the condition that nobody else wrote one since `current` was read.
+
+        People write feedback and labels at any time. What they write is no part of what a step rests on, and must not
+        keep it from being written, however often they do.
 
         Raises:
             ClusterError: it was not written (`Conflict`: somebody else wrote), or that is not known (`Unavailable`).
         """
-        version = current.metadata.resource_version
-        saved = Remediation.read(await self._cluster.replace_status(ObjectRef.to(current), status.dump(), version))
+        saved = await self._over(current, status)
         if status.phase != current.status.phase:
             kind = "Warning" if status.phase in _WARNINGS else "Normal"
             message = f"{saved.name}: {status.message}"
             await self.tell(saved, saved.spec.intent.objective, kind, f"Remediation{status.phase}", message)
         return saved
 
+    async def _over(self, current: Remediation, status: RemediationStatus) -> Remediation:
+        ref, version, attempts = ObjectRef.to(current), current.metadata.resource_version, 1
+        while True:
+            try:
+                return Remediation.read(await self._cluster.replace_status(ref, status.dump(), version))
+            except Conflict:
+                newest = Remediation.read(await self._cluster.read(ref))
+                if attempts == _ATTEMPTS or not _means_the_same(newest, current):
+                    raise
+            version, attempts = newest.metadata.resource_version, attempts + 1
+
     async def tell(self, remediation: Remediation, about: ObjectRef, kind: str, reason: str, message: str) -> None:
         """Record an Event about an object."""
         # An Event is for people: a life does not hang on it.
         with contextlib.suppress(ClusterError):
             await self._cluster.record(Event(about, kind, reason, message, remediation.spec.intent.action.name))
+
+
+def _means_the_same(newest: Remediation, current: Remediation) -> bool:
+    """Say whether what was decided on `current` would be decided on `newest` too."""
+    return (newest.status, newest.spec.approval) == (current.status, current.spec.approval)
 
 
 def draft_of(intent: Intent) -> dict[str, Any]:

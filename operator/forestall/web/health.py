@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 
 MISSED_CYCLES = 6
 """After how many intervals without a cycle the process counts as stuck."""
+UNREADY_AFTER = 2
+"""After how many cycles in a row that did not come to their end the process is not ready."""
+DEAD_AFTER = 10
+"""After how many of them it should be restarted, though it moves: nobody is served by it."""
+DEAD_AFTER_SECONDS = 600.0
+"""And only after this time without a whole cycle: what is restarted begins anew."""
 
 
 @dataclass(slots=True)
@@ -20,19 +26,31 @@ class Health:
     """Whether the lease loop moves."""
     clock: Callable[[], float] = time.monotonic
     _beat: float = field(init=False)
+    _whole: float = field(init=False)
+    _missed: int = 0
+    _why: str = ""
 
     def __post_init__(self) -> None:
-        self._beat = self.clock()
+        self._beat = self._whole = self.clock()
 
     def beat(self) -> None:
         """Note that a cycle came to its end, or that it waited for something outside and will try again."""
+        self._beat = self._whole = self.clock()
+        self._missed = 0
+
+    def missed(self, why: str) -> None:
+        """Note that a cycle was begun and did not come to its end: the process moves, but does not do its work."""
         self._beat = self.clock()
+        self._missed += 1
+        self._why = why
 
     def dead(self) -> str:
         """Return why the process should be restarted; empty when it lives."""
         silence = self.clock() - self._beat
         if silence > self.interval * MISSED_CYCLES:
             return f"no cycle for {silence:.0f} s, one is due every {self.interval:g} s"
+        if self._missed >= DEAD_AFTER and self.clock() - self._whole >= DEAD_AFTER_SECONDS:
+            return self._unserved()
         return ""
 
     def unready(self) -> str:
@@ -41,4 +59,8 @@ class Health:
             return f"not read yet: {', '.join(unsynced)}"
         if not self.electing():
             return "the lease loop does not move"
-        return ""
+        return self._unserved() if self._missed >= UNREADY_AFTER else ""
+
+    def _unserved(self) -> str:
+        since = self.clock() - self._whole
+        return f"{self._missed} cycles in a row did not come to their end, for {since:.0f} s: {self._why}"

@@ -84,6 +84,20 @@ class Telemetry:
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60),
             registry=own,
         )
+        self._given_up = Counter(
+            "forestall_cycles_given_up_total",
+            "Cycles that took so long that they were given up; each is counted as a failure, too.",
+            registry=own,
+        )
+        self._whole = Gauge(
+            "forestall_last_cycle_timestamp_seconds", "When a cycle last came to its end (Unix time).", registry=own
+        )
+        self._shares = Gauge(
+            "forestall_share_exhausted",
+            "Indicators and decisions that the last cycle left out because the namespace used up its share.",
+            ["namespace"],
+            registry=own,
+        )
         self._failed_cycles = Counter("forestall_cycle_failures_total", "Cycles that ended in an error.", registry=own)
         self._internal_errors = Counter(
             "forestall_internal_errors_total",
@@ -122,10 +136,19 @@ class Telemetry:
     def cycle(self, seconds: float) -> None:
         """Note that a cycle came to its end after `seconds`."""
         self._cycle.observe(seconds)
+        self._whole.set_to_current_time()
 
-    def cycle_failed(self) -> None:
-        """Note that a cycle ended in an error."""
+    def cycle_failed(self, *, given_up: bool = False) -> None:
+        """Note that a cycle ended in an error, or took so long that it was given up."""
         self._failed_cycles.inc()
+        if given_up:
+            self._given_up.inc()
+
+    def shares(self, over: Mapping[str, int]) -> None:
+        """Tell how much was left out of each namespace's that used up its share in this cycle."""
+        self._shares.clear()
+        for namespace, count in sorted(over.items(), key=lambda each: -each[1])[:MAX_WORDS]:
+            self._shares.labels(namespace).set(count)
 
     def internal_error(self, doing: str, count: int = 1) -> None:
         """Count unexpected errors that did not go beyond the object that they are about."""

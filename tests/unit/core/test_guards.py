@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -24,7 +25,7 @@ from forestall.core.windows import Window
 
 ALWAYS = Window("a blackout window of Guardrail g", "* * * * *", 3600.0, "UTC")
 AT_NEW_YEAR = Window("Guardrail g", "0 0 1 1 *", 3600.0, "Europe/Berlin")
-STORM = Storm("storm of Guardrail g", 3, 0.5, 60.0, 6, (10.0, 40.0, 70.0))
+STORM = Storm("storm of Guardrail g", 3, 0.5, 60.0, {"shop": 6}, (("shop", 10.0), ("shop", 40.0), ("shop", 70.0)))
 
 
 def around(**what):
@@ -179,9 +180,48 @@ def test_a_scale_out_asks_no_budget_of_pods(fine):
     assert check(replace(fine, **around(pods=Pods(3, 0, 0, (Budget("b", 0),))))) is None
 
 
-@given(st.lists(st.floats(0, 1000), max_size=20), st.floats(0, 1000))
-def test_a_storm_is_the_most_that_fits_into_its_time(since, within):
-    assert together(since, within) == max((sum(a <= b <= a + within for b in since) for a in since), default=0)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 1000)), max_size=20),
+    st.floats(0, 1000),
+    st.none() | st.integers(1, 5),
+)
+def test_a_storm_is_the_most_that_fits_into_its_time(since, within, cap):
+    def weight(first):
+        counts = Counter(place for place, at in since if first <= at <= first + within)
+        return sum(count if cap is None else min(count, cap) for count in counts.values())
+
+    assert together(since, within, cap) == max((weight(at) for _, at in since), default=0)
+
+
+def at_risk(**namespaces):
+    return tuple((place, 50.0 + number / 10) for place, count in namespaces.items() for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("since", "watched", "here", "reason"),
+    [
+        (at_risk(greedy=22), {"greedy": 22, "shop": 3}, "shop", None),
+        (at_risk(greedy=22), {"greedy": 22, "shop": 3}, "greedy", "Storm"),
+        (at_risk(greedy=22), {"greedy": 100, "shop": 3}, "greedy", None),
+        (at_risk(a=8, b=8, shop=4), {"a": 10, "b": 10, "shop": 10}, "shop", "Storm"),
+        (at_risk(a=15, b=15), {"a": 15, "b": 15, "shop": 3}, "shop", "Storm"),
+        (at_risk(a=22, b=22), {"a": 22, "b": 22, "c": 10, "d": 20, "shop": 3}, "shop", None),
+    ],
+    ids=["another's", "its own", "a part", "the cluster's", "two at once", "two of many"],
+)
+def test_a_storm_of_one_namespace_holds_no_other(fine, since, watched, here, reason):
+    """Kind: no share per namespace. One tenant's 22 always-at-risk objectives held everybody's actions."""
+    breaker = Storm("nobody", 20, 0.5, 60.0, watched, since)
+    hold = check(replace(fine, namespace=here, **around(storms=(breaker,))))
+    assert (hold and hold.reason) == reason
+
+
+def test_what_has_been_at_risk_for_days_is_no_part_of_a_storm(fine):
+    breaker = Storm("nobody", 20, 0.5, 60.0, {"shop": 22}, at_risk(shop=22))
+    hold = check(replace(fine, now=86400.0, **around(storms=(breaker,))))
+    assert hold is not None
+    assert hold.reason == "Storm"
+    assert check(replace(fine, now=2 * 86400.0, **around(storms=(breaker,)))) is None
 
 
 def test_windows_are_told_in_their_own_time(fine):

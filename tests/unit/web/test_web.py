@@ -57,6 +57,49 @@ def samples(telemetry: Telemetry, name: str, *labels: str) -> dict[tuple[str, ..
     }
 
 
+async def test_cycles_that_are_given_up_are_told_though_the_process_moves(url, facts, health):
+    """Kind: no share per namespace. Cycles were given up for minutes, and `/livez` stayed green."""
+    health.missed("the last was given up after 120 s")
+    assert (await get(f"{url}/readyz"))[0] == 200
+    for _ in range(8):
+        facts.now += 120
+        health.missed("the last was given up after 120 s")
+    assert (await get(f"{url}/livez"))[0] == 200
+    status, text = await get(f"{url}/readyz")
+    assert (status, text) == (
+        503,
+        "9 cycles in a row did not come to their end, for 960 s: the last was given up after 120 s\n",
+    )
+    health.missed("the last was given up after 120 s")
+    status, text = await get(f"{url}/livez")
+    assert status == 503
+    assert text.startswith("10 cycles in a row")
+    health.beat()
+    assert (await get(f"{url}/livez"))[0] == (await get(f"{url}/readyz"))[0] == 200
+
+
+async def test_short_cycles_that_fail_are_not_a_reason_to_restart_at_once(url, facts, health):
+    for _ in range(50):
+        facts.now += 1
+        health.missed("the last failed with ValueError")
+    assert (await get(f"{url}/livez"))[0] == 200
+    assert (await get(f"{url}/readyz"))[0] == 503
+
+
+def test_cycles_that_are_given_up_and_shares_that_are_used_up_are_metrics(telemetry):
+    telemetry.cycle_failed()
+    telemetry.cycle_failed(given_up=True)
+    assert samples(telemetry, "forestall_cycle_failures_total") == {(): 2.0}
+    assert samples(telemetry, "forestall_cycles_given_up_total") == {(): 1.0}
+    assert samples(telemetry, "forestall_last_cycle_timestamp_seconds") == {(): 0.0}
+    telemetry.cycle(1.0)
+    assert samples(telemetry, "forestall_last_cycle_timestamp_seconds")[()] > 1e9
+    telemetry.shares({"greedy": 3, "other": 1})
+    assert samples(telemetry, "forestall_share_exhausted", "namespace") == {("greedy",): 3.0, ("other",): 1.0}
+    telemetry.shares({})
+    assert samples(telemetry, "forestall_share_exhausted", "namespace") == {}
+
+
 async def test_lives_while_cycles_come(url, facts, health):
     assert await get(f"{url}/livez") == (200, "ok\n")
     facts.now += 180

@@ -1,6 +1,6 @@
 """What the guards look at: the facts about one intended action, gathered before any guard is asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -69,9 +69,10 @@ class Storm:
     """And at least this share of those that are watched."""
     within: float
     """Seconds, within which they came at risk."""
-    watched: int
-    since: Sequence[float]
-    """Since when (s) each objective is at risk that is."""
+    watched: Mapping[str, int]
+    """How many objectives there are, by namespace."""
+    since: Sequence[tuple[str, float]]
+    """The namespace of each objective that is at risk, and since when (s) it is."""
 
 
 @dataclass(frozen=True, slots=True)

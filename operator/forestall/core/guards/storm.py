@@ -1,30 +1,60 @@
 """Hold while so much is at risk at once that the cause must be elsewhere: in the monitoring, or in the cluster."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.guards.context import Context
+from forestall.core.guards.context import Context, Storm
+
+CHRONIC: Final = 86400.0
+"""What has been at risk for longer than this (s) is a state of its own, and no part of a storm."""
 
 
 def storm(context: Context) -> Hold | None:
-    """Hold while as many objectives as the Guardrails call a storm have come at risk together, and still are."""
+    """Hold while as many objectives as the Guardrails call a storm have come at risk together, and still are.
+
+    In the whole cluster each namespace counts for no more than half a storm, so that none alone holds everybody's
+    actions; a namespace in which there is a whole one holds its own.
+    """
     for breaker in context.around.storms:
-        count = together(breaker.since, breaker.within)
-        if count >= breaker.objectives and count >= breaker.share * breaker.watched:
-            return Hold(
-                "Storm",
-                f"{count} of {breaker.watched} objectives came at risk within {format_duration(breaker.within)}, which "
-                f"points to the monitoring or the cluster and not to each workload ({breaker.whose})",
-            )
+        since = [(place, at) for place, at in breaker.since if context.now - at <= CHRONIC]
+        here = [(place, at) for place, at in since if place == context.namespace]
+        own = breaker.watched.get(context.namespace, 0)
+        cap = max(1, breaker.objectives // 2)
+        weight = sum(min(count, cap) for count in breaker.watched.values())
+        if _is_storm(breaker, together(here, breaker.within), own):
+            return _hold(breaker, together(here, breaker.within), own, f" in namespace {context.namespace}")
+        if _is_storm(breaker, together(since, breaker.within, cap), weight):
+            return _hold(breaker, together(since, breaker.within), sum(breaker.watched.values()), "")
     return None
 
 
-def together(since: Sequence[float], within: float) -> int:
-    """Return the most of these times (s) that lie within `within` s of each other."""
-    times, most, first = sorted(since), 0, 0
-    for last, at in enumerate(times):
-        while at - times[first] > within:
+def together(since: Iterable[tuple[str, float]], within: float, cap: int | None = None) -> int:
+    """Return the most of these times (s) that lie within `within` s of each other, of one namespace at most `cap`."""
+    times: Sequence[tuple[str, float]] = sorted(since, key=lambda each: each[1])
+    counts: Counter[str] = Counter()
+    most = total = first = 0
+    for place, at in times:
+        while at - times[first][1] > within:
+            gone = times[first][0]
+            counts[gone] -= 1
+            total -= cap is None or counts[gone] < cap
             first += 1
-        most = max(most, last - first + 1)
+        total += cap is None or counts[place] < cap
+        counts[place] += 1
+        most = max(most, total)
     return most
+
+
+def _is_storm(breaker: Storm, count: int, watched: int) -> bool:
+    return count >= breaker.objectives and count >= breaker.share * watched
+
+
+def _hold(breaker: Storm, count: int, watched: int, where: str) -> Hold:
+    return Hold(
+        "Storm",
+        f"{count} of {watched} objectives{where} came at risk within {format_duration(breaker.within)}, which "
+        f"points to the monitoring or the cluster and not to each workload ({breaker.whose})",
+    )
