@@ -177,7 +177,8 @@ async def _at_the_operator(arena: Arena, signals: Signals) -> list[dict[str, Any
     cluster, traps = arena.cluster, _traps()
     for namespace in (TENANT, OTHER):
         cluster.apply(deployment("web", 1), namespace=namespace)
-    arena.apply("MetricSource", "default", {"url": signals.url, "enforceLabel": "namespace"})
+    # The source vouches for the label that names a node, so that the Guardrail alone stands in the way of a cordon.
+    arena.apply("MetricSource", "default", {"url": signals.url, "enforceLabel": "namespace", "trustedLabels": ["node"]})
     closed = {"url": signals.url, "namespaces": {"matchLabels": {"team": "treasury"}}}
     arena.apply("MetricSource", "closed", closed)
     signals.set("load", "vault", 300.0, namespace=OTHER)

@@ -7,7 +7,19 @@ A node that somebody else cordoned is never touched: neither before nor after.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Aim, End, Moment, Move, Next, World, condition_of, find_target, title, verified
+from forestall.actions.base import (
+    Aim,
+    End,
+    Moment,
+    Move,
+    Next,
+    Unsuited,
+    World,
+    condition_of,
+    find_target,
+    title,
+    verified,
+)
 from forestall.actions.fields import get
 from forestall.actions.ownership import signer
 from forestall.api.meta import Condition
@@ -36,12 +48,12 @@ class Cordon:
         """Return the node that the indicator's label `node` names."""
         name = aim.labels.get("node")
         if name is None:
-            return Hold("NodeUnknown", f"its series has no label `node` that says which node to {self._verb}")
+            return Unsuited("NodeUnknown", f"its series has no label `node` that says which node to {self._verb}")
         ref = ObjectRef(api_version="v1", kind="Node", name=name)
         try:
             body = await cluster.read(ref)
         except NotFound:
-            return Hold("NodeUnknown", f"there is no node {name}, which the indicator's label `node` names")
+            return Unsuited("NodeUnknown", f"there is no node {name}, which the indicator's label `node` names")
         return ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
 
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:

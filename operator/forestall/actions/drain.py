@@ -3,11 +3,16 @@
 The node is cordoned first, as the action `cordon` does. Then its pods are evicted, cycle after cycle, each by its UID
 and as its PodDisruptionBudget allows, until none is left but those that `kubectl drain` leaves. No pod is ever deleted.
 What was evicted stays where it is when the node is given back.
+
+A node is everybody's: what is told to the namespace of the policy names its own pods, and says of others how many there
+are. The operator's log has their names.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
+
+import structlog
 
 from forestall.actions import pods
 from forestall.actions.base import Aim, Unsuited, World, title
@@ -22,7 +27,7 @@ from forestall.ports import Cluster
 
 AT_ONCE: Final = 50
 """How many evictions are asked for in one cycle."""
-_NAMED: Final = 5
+_log = structlog.get_logger()
 
 
 class Drain(Cordon):
@@ -38,7 +43,7 @@ class Drain(Cordon):
         node = await super().aim(cluster, aim)
         if isinstance(node, Hold):
             return node
-        return _refused(node, await _pods(cluster, node, aim.rung.drain)) or node
+        return _refused(node, await _pods(cluster, node, aim.rung.drain), aim.workload.namespace) or node
 
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
         """Return whether the node is cordoned by this remediation, and which pods are left on it."""
@@ -50,17 +55,16 @@ class Drain(Cordon):
             return world
         found = await _pods(cluster, world.subject, remediation.spec.intent.action.drain)
         if not begun:
-            return _refused(world.subject, found) or world
+            return _refused(world.subject, found, remediation.namespace) or world
         rest = [_ref(pod) for pod in found.to_evict]
         settled = not (found.to_evict or found.going or found.refused)
-        return replace(world, settled=settled, rest=rest, left=_left(found))
+        return replace(world, settled=settled, rest=rest, left=_left(found, remediation.namespace))
 
     async def proceed(self, cluster: Cluster, remediation: Remediation, world: World) -> Hold:
         """Ask for the eviction of each pod that is left; return what stands in the way of those that stay.
 
         What is said of one pod is said of that one: the others are asked for all the same.
         """
-        del remediation
         evictions = _Evictions()
         for pod in world.rest[:AT_ONCE]:
             if pod.namespace not in evictions.silent:
@@ -68,10 +72,11 @@ class Drain(Cordon):
         name = title(world.subject)
         if not evictions.kept:
             return Hold("Draining", f"{name} is being drained; {world.left}")
-        if not evictions.gone and all(_lacks_right(error) for error in evictions.kept):
-            raise evictions.kept[0]
+        _log.info("evictions wait", node=world.subject.name, pods={title(pod): str(why) for pod, why in evictions.kept})
+        first = _telling(evictions.kept, remediation.namespace)
+        if not evictions.gone and all(_lacks_right(error) for _, error in evictions.kept):
+            raise first
         more = f" (and so do {len(evictions.kept) - 1} more)" if len(evictions.kept) > 1 else ""
-        first = next((error for error in evictions.kept if not isinstance(error, Throttled)), evictions.kept[0])
         return Hold(
             "Throttled" if isinstance(first, Throttled) else "EvictionRefused",
             f"{name} is being drained, but a pod has to wait{more}: {first}",
@@ -87,8 +92,8 @@ class _Evictions:
     """The evictions that are asked for in one cycle."""
 
     gone: int = 0
-    kept: list[ClusterError] = field(default_factory=list)
-    """What was said of each pod that stays."""
+    kept: list[tuple[ObjectRef, ClusterError]] = field(default_factory=list)
+    """The pods that stay, and what was said of each."""
     silent: set[str] = field(default_factory=set)
     """The namespaces whose pods wait for the next round, as a webhook of theirs may not answer."""
 
@@ -101,13 +106,13 @@ class _Evictions:
         except Halted:
             raise
         except Unavailable as error:
-            self.kept.append(error)
+            self.kept.append((pod, error))
             if not error.answered:
                 self.silent.add(pod.namespace)
                 if len(self.silent) == _SILENT:
                     raise
         except ClusterError as error:
-            self.kept.append(error)
+            self.kept.append((pod, error))
         else:
             self.gone += 1
 
@@ -125,17 +130,32 @@ async def _pods(cluster: Cluster, node: ObjectRef, terms: DrainAction | None) ->
     return pods.sort(left, force=flags.force, delete_empty_dir_data=flags.delete_empty_dir_data)
 
 
-def _refused(node: ObjectRef, found: Sorted) -> Unsuited | None:
+def _telling(kept: Sequence[tuple[ObjectRef, ClusterError]], namespace: str) -> ClusterError:
+    """Return what is told of the pods that stay: a refusal sooner than that one waits, and of an own pod first."""
+    pod, error = min(kept, key=lambda each: (isinstance(each[1], Throttled), each[0].namespace != namespace))
+    if pod.namespace == namespace:
+        return error
+    if isinstance(error, Throttled):
+        return Throttled("it is of another namespace, and its PodDisruptionBudget does not let it go now")
+    if _lacks_right(error):
+        return Forbidden("the operator may not evict the pods of another namespace that are on the node")
+    answered = "got no answer" if isinstance(error, Unavailable) and not error.answered else "is refused"
+    return ClusterError(f"it is of another namespace, and its eviction {answered}; the operator's log says more")
+
+
+def _refused(node: ObjectRef, found: Sorted, namespace: str) -> Unsuited | None:
     if not found.refused:
         return None
-    words = [f"{pods.title(pod)}: {why}" for pod, why in found.refused]
-    return Unsuited("PodsInTheWay", f"{title(node)} has pods that the policy does not let go: {_some(words)}")
+    _log.info("pods in the way of a drain", node=node.name, pods={pods.title(pod): why for pod, why in found.refused})
+    reasons = dict.fromkeys(why for _, why in found.refused)
+    words = [f"{pods.told([pod for pod, why in found.refused if why == each], namespace)}: {each}" for each in reasons]
+    return Unsuited("PodsInTheWay", f"{title(node)} has pods that the policy does not let go: {'; '.join(words)}")
 
 
-def _left(found: Sorted) -> str:
+def _left(found: Sorted, namespace: str) -> str:
     """Return in words what is still on the node."""
     parts = [
-        f"{len(some)} {what}: {_some([pods.title(pod) for pod in some])}"
+        f"{len(some)} {what}: {pods.told(some, namespace)}"
         for some, what in (
             (found.to_evict, "to be evicted"),
             (found.going, "about to go"),
@@ -144,11 +164,6 @@ def _left(found: Sorted) -> str:
         if some
     ]
     return f"pods that are left: {'; '.join(parts)}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _ref(pod: Pod) -> ObjectRef:

@@ -78,7 +78,7 @@ async def _unsuited(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRe
     ref = ObjectRef(api_version="v1", kind="Pod", namespace=workload.namespace, name=pod["metadata"]["name"])
     if is_protected(pod):
         return _protected(ref)
-    if not await _belongs(cluster, pod, workload):
+    if not await belongs(cluster, pod, workload):
         return Unsuited("PodNotOfTarget", f"{title(ref)} does not belong to {title(workload)}")
     if not is_ready(pod):
         return None
@@ -90,8 +90,12 @@ async def _unsuited(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRe
     return None
 
 
-async def _belongs(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRef) -> bool:
-    """Say whether `workload` controls the pod, itself or by a ReplicaSet."""
+async def belongs(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRef) -> bool:
+    """Say whether `workload` controls the pod, itself or by a ReplicaSet.
+
+    Raises:
+        ClusterError: the cluster could not say.
+    """
     owner = controller(pod)
     if owner is not None and owner["kind"] == "ReplicaSet" and owner["uid"] != workload.uid:
         ref = ObjectRef(

@@ -33,8 +33,8 @@ def notice_of(remediation: Remediation, topic: str, at: float, message: str = ""
     if topic == "Locked":
         commands = {"unlock": f"kubectl forestall unlock {where} {intent.policy.name}", **commands}
     figures = {
-        "indicator": evidence.indicator,
         **evidence.labels,
+        "indicator": evidence.indicator,
         "value": evidence.value,
         "limit": evidence.limit,
         "probability": evidence.probability,

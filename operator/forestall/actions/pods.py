@@ -11,6 +11,7 @@ Pod = Mapping[str, Any]
 
 MIRROR: Final = "kubernetes.io/config.mirror"
 _FINISHED: Final = ("Succeeded", "Failed")
+_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +86,12 @@ def is_ready(pod: Pod) -> bool:
 def title(pod: Pod) -> str:
     """Return a pod as people name it, such as `shop/checkout-1`."""
     return f"{at(pod, 'metadata', 'namespace')}/{at(pod, 'metadata', 'name')}"
+
+
+def told(pods: Sequence[Pod], namespace: str) -> str:
+    """Return which pods these are, for people of a namespace: its own by name, and of others only how many."""
+    own = [title(pod) for pod in pods if at(pod, "metadata", "namespace") == namespace]
+    more = f"{len(own) - _NAMED} more of {namespace}" if len(own) > _NAMED else ""
+    others = f"{len(pods) - len(own)} of other namespaces" if len(own) < len(pods) else ""
+    *first, last = [part for part in (*own[:_NAMED], more, others) if part]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -126,6 +126,11 @@ class MetricSourceSpec(Model):
     """A label that every selector of a query gets, with the objective's namespace as value (usually `namespace`), so
     that no team reads another team's series. Not set: queries are used as they are."""
 
+    trusted_labels: Annotated[list[LabelName], Field(max_length=16)] = []
+    """The labels whose values the source vouches for, because teams can't write them: `node` lets an objective's series
+    name any node that a policy may cordon or drain. Not listed, a node counts only where a pod of the objective's own
+    target runs on it."""
+
 
 class MetricSourceStatus(Model):
     """Whether the source answers; written by the operator alone."""

@@ -40,11 +40,16 @@ class HistoryCluster:
         self,
         api_version: str,  # noqa: ARG002 -- the port's: there are no other objects
         kind: str,
-        namespace: str = "",  # noqa: ARG002 -- the port's
+        namespace: str = "",
         label_selector: str = "",  # noqa: ARG002 -- the port's
         field_selector: str = "",  # noqa: ARG002 -- the port's
     ) -> Sequence[Mapping[str, Any]]:
-        """Return the nodes that were asked for and one that can stand in for them, and nothing of another kind."""
+        """Return the nodes that were asked for and one that can stand in for them, and of a namespace the pods: on
+        whatever node is asked about, there is one of each target.
+        """
+        if kind == "Pod":
+            here = [target for target in self._targets if target.namespace == namespace]
+            return [{"metadata": {"name": each.name, "ownerReferences": [_owner(each)]}} for each in here]
         return [_node(name) for name in sorted(self._nodes)] if kind == "Node" else ()
 
     async def serves(self, api_version: str, kind: str) -> Served:  # noqa: ARG002 -- the port's
@@ -103,19 +108,17 @@ class HistoryCluster:
         here = [target for target in self._targets if target.namespace == pod.namespace]
         named = [target for target in here if pod.name.startswith(f"{target.name}-")]
         found = max(named, key=lambda target: len(target.name), default=here[0] if len(here) == 1 else None)
-        return (
-            []
-            if found is None
-            else [
-                {
-                    "apiVersion": found.api_version,
-                    "kind": found.kind,
-                    "name": found.name,
-                    "uid": _uid(found),
-                    "controller": True,
-                }
-            ]
-        )
+        return [] if found is None else [_owner(found)]
+
+
+def _owner(target: ObjectRef) -> Mapping[str, Any]:
+    return {
+        "apiVersion": target.api_version,
+        "kind": target.kind,
+        "name": target.name,
+        "uid": _uid(target),
+        "controller": True,
+    }
 
 
 def _node(name: str) -> Mapping[str, Any]:

@@ -33,10 +33,10 @@ from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.targets import Found, Targets
 from forestall.engine.traffic import PastTraffic
-from forestall.errors import ClusterError, Unreadable
+from forestall.errors import ClusterError, Forbidden, Unreadable
 from forestall.ports import Cluster
 
-_NOTHING_LEFT: Final = frozenset({"LadderExhausted", "NoRungForCause"})
+_NOTHING_LEFT: Final = frozenset({"LadderExhausted", "NoRungForCause", "NotSustained"})
 """Why a cause leads to nothing, so that the next worst is looked at."""
 _ELSEWHERE: Final = "a remediation of another namespace"
 
@@ -141,6 +141,13 @@ class Decider:
         found = await self._targets.read(case.slo, with_scale=False)
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
+        if action in NODE_ACTIONS and not remediation.status.steps:
+            try:
+                distrusted = await self._lookout.distrust(case.slo, cause, found.ref)
+            except ClusterError as error:
+                return Hold("TargetUnknown", f"whether {title(intent.target)} is meant is not known: {error}")
+            if distrusted is not None:
+                return distrusted
         context = await self._context(scene, case, action, cause, intent.target, found, now)
         return check(replace(context, last_on_target=None, live=None, buckets=(), rung=intent.rung))
 
@@ -207,7 +214,7 @@ class Decider:
             began = min(case.risk_since or now, since or now)
             aim = Aim(rung, found.ref, dict(cause.labels), began)
             try:
-                aimed = await ACTIONS[act.action].aim(self._cluster, aim)
+                aimed = await self._aim(case.slo, act.action, cause, aim)
             except ClusterError as error:
                 return Hold("TargetUnknown", f"{act.message}, but what to {act.action.lower()} is not known: {error}")
             if isinstance(aimed, Unsuited):
@@ -216,6 +223,14 @@ class Decider:
                 return Hold(aimed.reason, f"{act.message}, but {aimed.message}")
             else:
                 return _proposal(case, act, cause, found, aimed)
+
+    async def _aim(self, slo: ServiceLevelObjective, action: str, cause: Signal, aim: Aim) -> ObjectRef | Aimed | Hold:
+        """Aim an action. One that must not see what it would change suits no cause: the next rung may do without."""
+        try:
+            distrusted = await self._lookout.distrust(slo, cause, aim.workload) if action in NODE_ACTIONS else None
+            return distrusted or await ACTIONS[action].aim(self._cluster, aim)
+        except Forbidden as error:
+            return Unsuited("TargetForbidden", f"what to {action.lower()} can't be seen: {error}")
 
     async def _context(
         self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, found: Found, now: float

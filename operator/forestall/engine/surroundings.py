@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+from forestall.actions import Unsuited
 from forestall.actions.base import title
 from forestall.actions.protection import is_protected, protects
-from forestall.api import RemediationPolicy
+from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
 from forestall.core.guards import ROLLS, Pods, Surroundings
+from forestall.core.risk import Signal
 from forestall.engine import terms
 from forestall.engine.scene import Scene
+from forestall.engine.trust import distrust
 from forestall.engine.workload import Workload, budgets_of
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
@@ -30,6 +33,15 @@ class Lookout:
         protected = await self._protected(policy.namespace, target, workload)
         pods = await self._pods(policy.namespace, workload) if action in ROLLS else None
         return replace(told, protected=protected, pods=pods)
+
+    async def distrust(self, slo: ServiceLevelObjective, cause: Signal, workload: ObjectRef) -> Unsuited | None:
+        """Return why the node that the cause names is none of the objective's business; None where it is.
+
+        Raises:
+            ClusterError: the cluster could not say.
+        """
+        source = self._registry.get(MetricSource, slo.spec.source)
+        return await distrust(self._cluster, slo, source, cause, workload)
 
     async def _protected(self, namespace: str, target: ObjectRef, workload: Workload) -> str | None:
         if protects(self._registry.annotations(namespace)):

@@ -96,7 +96,7 @@ def setup(one: Given, services: int, capacity: float, interval: float) -> Setup:
 def surroundings(into: Registry, source: str, interval: float) -> None:
     """Put what every operator has around its objectives: a metric source, and a Guardrail that allows what is done."""
     stale = exact_duration(max(120, round(2 * interval)))
-    spec = {"url": "http://model", "staleAfter": stale}
+    spec = {"url": "http://model", "staleAfter": stale, "trustedLabels": ["node"]}
     _put(into, "MetricSource", {"metadata": {"name": source, "uid": source, "generation": 1}, "spec": spec})
     allow = {"allow": [{"namespaces": {}, "actions": ["Scale", "Restart"]}]}
     _put(into, "Guardrail", {"metadata": {"name": "model", "uid": "model", "generation": 1}, "spec": allow})

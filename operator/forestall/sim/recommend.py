@@ -129,7 +129,7 @@ def assemble(
     _put(
         registry,
         MetricSource.KIND,
-        {"metadata": {"name": SOURCE}, "spec": {"url": "http://model", "staleAfter": stale}},
+        {"metadata": {"name": SOURCE}, "spec": {"url": "http://model", "staleAfter": stale, "trustedLabels": ["node"]}},
     )
     # Services side by side are no cluster: that they come at risk together is no storm,
     # and each may have a node cordoned.

@@ -195,9 +195,8 @@ async def world(plane: ControlPlane) -> AsyncIterator[Field]:
     name = f"shop-{uuid4().hex[:6]}"
     plane.kubectl("create", "namespace", name)
     plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
-    plane.apply(
-        {"apiVersion": API, "kind": "MetricSource", "metadata": {"name": "default"}, "spec": {"url": "http://x"}}
-    )
+    spec = {"url": "http://x", "trustedLabels": ["node"]}
+    plane.apply({"apiVersion": API, "kind": "MetricSource", "metadata": {"name": "default"}, "spec": spec})
     access = await Access.find(str(plane.kubeconfig_for(SYSTEM, "forestall")))
     async with Api(access) as api, Recorder(api, "test") as recorder:
         yield Field(plane, CountingCluster(api, recorder, SYSTEM), name)

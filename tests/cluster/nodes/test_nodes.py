@@ -1,5 +1,7 @@
 """One bad pod is evicted; nodes are cordoned within their limits, and none is left behind."""
 
+import json
+
 from forestall.actions.cordon import CORDONED_BY
 
 NODES = ("node-1", "node-2", "node-3")
@@ -140,3 +142,59 @@ async def test_nodes_are_listed_once_a_cycle_and_only_when_it_matters(world):
     await world.cycle(5)
     assert world.phase == "Verifying"
     assert world.cluster.listed["Node"] == 0, "what is held needs no guard"
+
+
+def distrust(world) -> None:
+    """Let the source vouch for no label."""
+    world.plane.apply(
+        {"apiVersion": "forestall.dev/v1alpha1", "kind": "MetricSource", "metadata": {"name": "default"},
+         "spec": {"url": "http://x", "trustedLabels": []}}
+    )  # fmt: skip
+
+
+async def test_a_node_that_is_none_of_the_targets_is_left_alone_and_the_next_rung_is_asked(world):
+    """The kind: who writes a series with a label `node` picks the node."""
+    distrust(world)
+    world.allow()
+    world.run_pods(1)
+    world.run_pods(3, name="other")
+    (own,) = {pod["spec"]["nodeName"] for pod in world.pods() if pod["metadata"]["labels"]["app"] == "web"}
+    foreign = next(name for name in NODES if name != own)
+    world.watch("node", {"cordon": {"healthyFor": "30s"}})
+    world.script.says = {foreign: 300.0}
+    await world.cycle(3)
+    assert "NodeNotTrusted" in world.decisions[0]
+    assert (world.cordoned(), world.remediations) == (set(), [])
+    world.watch("node", {"cordon": {"healthyFor": "30s"}}, {"restart": {}})
+    await world.until(lambda: bool(world.remediations))
+    assert world.last.spec.intent.action.name == "Restart"
+    assert world.cordoned() == set()
+
+
+async def test_the_node_on_which_a_pod_of_the_target_runs_is_cordoned_while_it_still_does(world):
+    distrust(world)
+    world.allow()
+    world.run_pods(1)
+    node = world.busiest()
+    world.watch("node", {"cordon": {"healthyFor": "30s"}}, mode="Approve")
+    world.script.says = {node: 300.0}
+    await world.until(lambda: world.phase == "AwaitingApproval")
+    pod = {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": next(n for n in NODES if n != node)}}}}
+    world.plane.kubectl("patch", "deployment", "web", "-n", world.namespace, "-p", json.dumps({"spec": pod}))
+    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
+    world.plane.kubectl("wait", "--for=delete", "pod", "-l", "app=web", "-n", world.namespace,
+                        f"--field-selector=spec.nodeName={node}", "--timeout=60s")  # fmt: skip
+    approval = json.dumps({"spec": {"approval": {"decision": "Approved", "by": "jo"}}})
+    world.plane.kubectl("patch", "remediation", world.last.name, "-n", world.namespace, "--type=merge", "-p", approval)
+    await world.cycle(3)
+    assert world.last.status.reason == "NodeNotTrusted"
+    assert world.cordoned() == set()
+
+
+async def test_a_ladder_goes_on_to_tell_people_where_the_cause_names_no_node(world):
+    """The kind: a cause without its label, which holds the ladder in one action and passes on in another."""
+    world.allow()
+    world.run_pods(1)
+    world.watch("zone", {"drain": {}}, {"notify": {"channel": "pager"}})
+    await world.until(lambda: bool(world.remediations), a=300.0)
+    assert world.last.spec.intent.action.name == "Notify"

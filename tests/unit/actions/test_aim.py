@@ -32,11 +32,13 @@ async def test_a_cordon_is_of_the_node_that_the_cause_names():
     assert (target.kind, target.name, target.uid) == ("Node", "n1", "n")
 
 
+@pytest.mark.parametrize("action", ["Cordon", "Drain"])
 @pytest.mark.parametrize("labels", [{}, {"node": "gone"}])
-async def test_a_node_that_is_not_known_is_not_cordoned(labels):
+async def test_a_node_that_is_not_known_is_not_touched_and_left_to_the_next_rung(action, labels):
+    """The kind: a cause without its label, which holds the ladder in one action and passes on in another."""
     cluster = SimpleNamespace(read=AsyncMock(side_effect=NotFound("no such node")))
-    hold = await ACTIONS["Cordon"].aim(cluster, aim(**labels))
-    assert isinstance(hold, Hold)
+    hold = await ACTIONS[action].aim(cluster, aim(**labels))
+    assert isinstance(hold, Unsuited), "the next rung is asked, as where an eviction finds no pod in the labels"
     assert hold.reason == "NodeUnknown"
 
 

@@ -18,7 +18,7 @@ async def aim(targets, target, **labels):
     cluster = HistoryCluster(3, targets)
     body = await cluster.read(target)
     found = target.model_copy(update={"uid": body["metadata"]["uid"]})
-    return await ACTIONS["Evict"].aim(cluster, Aim(Rung(), found, labels, 0.0))
+    return await ACTIONS["Evict"].aim(cluster, Aim(Rung.model_validate({"evict": {}}), found, labels, 0.0))
 
 
 @pytest.mark.parametrize("pod", ["web-6f7c-x", "whatever"])

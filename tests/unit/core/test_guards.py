@@ -283,3 +283,23 @@ def test_the_next_rung_need_not_cool_down_but_the_same_rung_for_another_object_m
     hold = check(replace(context, rung=0))
     assert hold is not None
     assert hold.reason == "Cooldown"
+
+
+FOREIGN = Nodes("n1", out=("n2", "n3"), most=2, left=3, control_plane=True, control_planes_out=("n2",))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        (FOREIGN, "2 other nodes are out of service, or will be, and the Guardrails allow 2 in all"),
+        (replace(FOREIGN, most=5), "n1 is of the control plane, and so is another node that is out of service"),
+        (replace(NODES, homeless="other/secret-1"), "no other node has room for a pod of another namespace, one of"),
+        (replace(NODES, homeless="shop/web-1"), "no other node has room for pod shop/web-1 of node n1"),
+    ],
+)
+def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, nodes, words):
+    """The kind: what is told must be the author's to know."""
+    hold = check(replace(fine, action="Drain", nodes=nodes))
+    assert hold is not None
+    assert words in hold.message
+    assert not {"n2", "n3", "secret"} & set(hold.message.replace("/", " ").replace("-", " ").split())

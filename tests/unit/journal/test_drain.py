@@ -136,8 +136,22 @@ async def test_a_pod_that_is_refused_keeps_no_other_pod_on_the_node(run, world, 
     await run.open(**DRAIN)
     after = await run.cycle()
     assert (after.status.phase, after.status.reason) == ("Executing", reason)
-    assert str(error) in after.status.message
+    assert "of another namespace" in after.status.message
+    assert str(error) not in after.status.message, "it may name what is not the author's to know"
     assert evicted(world) == ["checkout-1", "checkout-2"]
+
+
+@pytest.mark.parametrize(
+    "error", [Denied('admission webhook "w" denied the request: not today'), Throttled("budget b")]
+)
+async def test_of_a_pod_of_the_own_namespace_the_words_of_the_api_server_are_told(run, world, error):
+    def refuse(pod):
+        if pod.name == "checkout-1":
+            raise error
+
+    world.before_evict = refuse
+    await run.open(**DRAIN)
+    assert str(error) in (await run.cycle()).status.message
 
 
 async def test_a_server_that_answers_nothing_is_not_asked_for_every_pod(run, world):
@@ -304,3 +318,55 @@ async def test_a_drain_takes_over_the_node_that_a_cordon_held_without_helping(ru
         run.now += 30
         drain = await advance(drain, probability=0.1)
     assert (drain.status.phase, is_cordoned(world)) == ("Succeeded", False)
+
+
+OTHERS = ("other/secret-1", "other/secret-2")
+
+
+def put_foreign(world, **metadata):
+    """Put pods of the namespace `other` on the node; a controller replaces them unless `metadata` says otherwise."""
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "secret", "uid": "j-1", "controller": True}
+    for name in OTHERS:
+        put(world, name.partition("/")[2], **{"namespace": "other", "ownerReferences": [owner], **metadata})
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_pods_of_other_namespaces_are_counted_and_not_named(run, world, begun):
+    """The kind: what is told must be the author's to know."""
+    if begun:
+        world.unavailable = {"checkout-2"}
+        await run.open(**DRAIN)
+        await run.cycle()
+    put_foreign(world, ownerReferences=[])
+    if not begun:
+        put(world, "alone")
+        await run.open(**DRAIN)
+    after = await (run.cycles(3, 600) if begun else run.cycle())
+    said = "2 of other namespaces" if begun else "shop/alone and 2 of other namespaces: no controller replaces it"
+    assert said in after.status.message
+    assert "secret" not in str(after.dump())
+    assert not any("secret" in event.message for event in world.events)
+
+
+async def test_a_budget_of_another_namespace_is_not_told(run, world):
+    put_foreign(world)
+    world.unavailable = {"secret-1", "secret-2"}
+    await run.open(**DRAIN)
+    after = await run.cycle()
+    assert (after.status.phase, after.status.reason) == ("Executing", "Throttled")
+    assert "a pod has to wait (and so do 1 more): it is of another namespace" in after.status.message
+    assert "secret" not in str(after.dump())
+
+
+async def test_what_refuses_pods_of_another_namespace_is_not_told(run, world):
+    def refuse(pod):
+        if pod.namespace == "other":
+            raise Denied(f"policy p denies pod other/{pod.name}")
+
+    put_foreign(world)
+    world.before_evict = refuse
+    await run.open(**DRAIN)
+    after = await run.cycle()
+    assert after.status.reason == "EvictionRefused"
+    assert "its eviction is refused; the operator's log says more" in after.status.message
+    assert "secret" not in str(after.dump())

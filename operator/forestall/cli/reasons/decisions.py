@@ -30,8 +30,13 @@ DECISIONS: Final[dict[str, Reason]] = {
         "Look yourself: forestall has nothing left to try until the risk has ended.",
     ),
     "NodeUnknown": Reason(
-        "The cause's series has no label that names the node to cordon.",
+        "The cause's series has no label that names the node to cordon or drain, or there is no such node.",
         "Write the query so that its series keep the label `node`, and set `per: node`.",
+    ),
+    "NodeNotTrusted": Reason(
+        "The cause's series names a node on which no pod of the target is seen, and nobody vouches for the label.",
+        "A cluster admin can list `node` in `trustedLabels` of the MetricSource, where teams can't write that label; a "
+        "query that makes the label itself, as by `label_replace`, is not trusted either.",
     ),
     "PodUnknown": Reason(
         "The cause's series has no label that names the pod to evict, or that pod is not there any more.",

@@ -7,7 +7,6 @@ from forestall.core.guards.context import Context, Nodes
 
 ACTIONS: Final = frozenset({"Cordon", "Drain"})
 """The actions that take a node out of service."""
-_NAMED: Final = 5
 
 
 def nodes(context: Context) -> Hold | None:
@@ -23,11 +22,10 @@ def nodes(context: Context) -> Hold | None:
 def _too_many(found: Nodes) -> Hold | None:
     if len(found.out) < found.most:
         return None
-    others = f" ({_names(found)})" if found.out else ""
+    # How many, and not which: nodes are not the policy's author's to know.
     return Hold(
         "TooManyNodesCordoned",
-        f"{len(found.out)} other nodes are out of service, or will be{others}, and the Guardrails allow {found.most} "
-        "in all",
+        f"{len(found.out)} other nodes are out of service, or will be, and the Guardrails allow {found.most} in all",
     )
 
 
@@ -40,13 +38,7 @@ def _last(found: Nodes) -> Hold | None:
 def _control_plane(found: Nodes) -> Hold | None:
     if not found.control_plane or not found.control_planes_out:
         return None
-    other = found.control_planes_out[0]
     return Hold(
         "ControlPlane",
-        f"{found.target} is of the control plane, and so is {other}, which is out of service: one at most",
+        f"{found.target} is of the control plane, and so is another node that is out of service: one at most",
     )
-
-
-def _names(found: Nodes) -> str:
-    more = f" and {len(found.out) - _NAMED} more" if len(found.out) > _NAMED else ""
-    return ", ".join(found.out[:_NAMED]) + more
