@@ -352,6 +352,7 @@ ALWAYS = [
     ("get", "statefulsets.apps/scale", "shop"),
     ("list", "horizontalpodautoscalers.autoscaling", "shop"),
     ("list", "poddisruptionbudgets.policy", "shop"),
+    ("list", "scaledobjects.keda.sh", "shop"),
     ("get", "pods", "shop"),
     ("create", "leases.coordination.k8s.io", NAMESPACE),
     ("get", "secrets", NAMESPACE),
@@ -364,9 +365,10 @@ WORKLOADS = [
     ("patch", "statefulsets.apps/scale"),
     ("patch", "horizontalpodautoscalers.autoscaling"),
     ("create", "pods/eviction"),
+    ("list", "pods"),
 ]
 OPT_INS = {
-    "keda": [("get", "scaledobjects.keda.sh"), ("patch", "scaledobjects.keda.sh")],
+    "keda": [("patch", "scaledobjects.keda.sh")],
     "rollback": [("list", "replicasets.apps"), ("list", "controllerrevisions.apps")],
     "jobs": [("get", "cronjobs.batch"), ("get", "jobs.batch"), ("create", "jobs.batch")],
 }
@@ -421,7 +423,7 @@ def rights(release: Release) -> set[Right]:
     [
         ({}, [], []),
         ({"workloads.namespaces": ["shop"]}, ["shop"], []),
-        ({"workloads.clusterWide": True}, ["shop", "other"], [("create", "pods/eviction")]),
+        ({"workloads.clusterWide": True}, ["shop", "other"], PODS),
         ({"nodes.enabled": True}, [], NODES),
     ],
     ids=["default", "one namespace", "everywhere", "nodes"],

@@ -9,7 +9,7 @@ needs many writes: each of those must be safe to repeat, because none of them is
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from forestall.api.meta import Condition, condition
 from forestall.api.remediation import ObjectRef, Remediation
@@ -35,6 +35,8 @@ class Outlook:
     """For scale: the replicas that the forecast's bound needs, not capped by the policy; None where unknown."""
     replicas_observed: int | None = None
     """For scale: the replicas that the newest observation needs; None where unknown."""
+    unjudgeable: Hold | None = None
+    """Why there may never be fresh data again: what was asked when this was decided is asked no more."""
     withdrawn: Hold | None = None
     """Why nobody asks for it any more: the objective or the policy is gone, suspended, or only observes."""
     edited: Hold | None = None
@@ -52,6 +54,20 @@ class Moment:
 
     at: float
     outlook: Outlook
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Replicas that were asked for and do not come to serve."""
+
+    idle: int
+    """How many can be given back without taking one that serves, or ever did."""
+    why: Hold
+    """In the words of whoever keeps them from it: a quota, the scheduler, the kubelet, an autoscaler."""
+    settles: bool = False
+    """Whether this may pass by itself, as when nodes are added."""
+    told: bool = True
+    """Whether somebody says why; otherwise they may only be starting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,12 @@ class World:
     """For an action of many writes: what is still to be written."""
     left: str = ""
     """For an action of many writes: what it waits for, in words."""
+    blocked: Hold | None = None
+    """For scale: why the level must not be raised now, although it may be given back."""
+    orphaned: Hold | None = None
+    """For scale: why the level holds nothing up any more, and is given back at once."""
+    stalled: Stalled | None = None
+    """For scale: what does not come to serve, of what was added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +156,15 @@ class Aimed:
 
 class Unsuited(Hold):
     """The action does not suit this case: the next rung of the ladder is asked."""
+
+
+class Waiting(Hold):
+    """What was changed can't be looked at, or must not be touched, for a while: it is remembered until it can."""
+
+    @classmethod
+    def of(cls, hold: Hold) -> Self:
+        """Return `hold` as one that is waited for."""
+        return cls(hold.reason, hold.message)
 
 
 class Action(Protocol):

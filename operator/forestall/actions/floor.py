@@ -1,24 +1,39 @@
-"""What is raised to scale a workload: its replicas, or the floor of the autoscaler that owns them."""
+"""What is raised to scale a workload: its replicas, or the floor of the autoscaler that decides about them.
+
+What was raised is remembered by its reference, UID included, and looked at by that, also while the autoscaler is
+paused, hidden, or points elsewhere: only what was written is ever given back, and always where it was written.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from forestall.actions.base import missing, title
+from forestall.actions.autoscalers import (
+    AUTOSCALER,
+    SCALED_OBJECT,
+    Owners,
+    find_owners,
+    kept_by,
+    no_scale_out,
+    one_of,
+    paused,
+    points_at,
+    reference,
+)
+from forestall.actions.base import Waiting, missing, title
 from forestall.actions.ownership import field_owned, taken_over
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.errors import Forbidden, NotFound
 from forestall.ports import Cluster
 
-AUTOSCALER: Final = ("autoscaling/v2", "HorizontalPodAutoscaler")
-SCALED_OBJECT: Final = ("keda.sh/v1alpha1", "ScaledObject")
+Body = Mapping[str, Any]
+
 FIELDS: Final = {AUTOSCALER[1]: "minReplicas", SCALED_OBJECT[1]: "minReplicaCount"}
 """The field that is raised, by the kind of the autoscaler."""
-_OWNER: Final = "scaledobject.keda.sh/name"
-"""The label by which KEDA's HorizontalPodAutoscalers name their ScaledObject."""
-_PAUSED: Final = "autoscaling.keda.sh/paused"
-_PAUSED_AT: Final = "autoscaling.keda.sh/paused-replicas"
+_CEILINGS: Final = {AUTOSCALER[1]: "maxReplicas", SCALED_OBJECT[1]: "maxReplicaCount"}
+_UNSET: Final = {AUTOSCALER[1]: 1, SCALED_OBJECT[1]: 0}
+"""The floor where its field is not set, by the defaults of the API and of KEDA."""
 _KEDA_MAXIMUM: Final = 100
 """KEDA's default where maxReplicaCount is not set."""
 
@@ -38,6 +53,14 @@ class Floor:
     """Whether somebody else than the operator was the last to change the level."""
     ceiling: int | None = None
     """The most that the autoscaler allows; None where there is none."""
+    blocked: Hold | None = None
+    """Why it must not be raised now, although it may be given back."""
+    orphaned: Hold | None = None
+    """Why it holds nothing up any more, and is to be given back at once."""
+    workload: Body | None = None
+    """The workload as it was read; None where it is gone."""
+    autoscaler: Body | None = None
+    """The HorizontalPodAutoscaler that acts on it, which may be KEDA's."""
 
 
 async def find_floor(cluster: Cluster, target: ObjectRef) -> Floor | Hold:
@@ -47,75 +70,117 @@ async def find_floor(cluster: Cluster, target: ObjectRef) -> Floor | Hold:
         ClusterError: the cluster could not say.
     """
     try:
-        body = await cluster.read(target)
+        workload = await cluster.read(target)
         scale = await cluster.read_scale(target)
     except NotFound:
         return await missing(cluster, target) or Hold(
             "NotScalable", f"{title(target)} has no /scale subresource: it can't be scaled"
         )
-    owners = [
-        body
-        for body in await cluster.find(*AUTOSCALER, namespace=target.namespace)
-        if _scales(body, target) and not body["metadata"].get("deletionTimestamp")
-    ]
-    if not owners:
-        # Of the version that was checked: whoever takes the field over meanwhile makes the write fail.
-        version = str(body["metadata"]["resourceVersion"])
-        return field_owned(body, target, ("spec", "replicas")) or Floor(
-            scale.spec_replicas, scale.spec_replicas, target, version, taken_over(body, ("spec", "replicas"))
-        )
-    if len(owners) > 1:
-        names = ", ".join(sorted(body["metadata"]["name"] for body in owners))
-        return Hold("AmbiguousAutoscaler", f"several HorizontalPodAutoscalers scale {title(target)}: {names}; keep one")
-    if owner := owners[0]["metadata"].get("labels", {}).get(_OWNER):
-        return await _keda_floor(cluster, target, owner, scale.spec_replicas)
-    return _autoscaler_floor(owners[0], target, scale.spec_replicas)
+    if workload["metadata"].get("deletionTimestamp"):
+        return Hold("TargetGone", f"{title(target)} is being deleted; nothing is changed")
+    if (resting := paused(workload, target)) is not None:
+        return resting
+    owners = await find_owners(cluster, target)
+    if isinstance(owners, Hold):
+        return owners
+    deciding = one_of(owners, target)
+    if isinstance(deciding, Hold):
+        return deciding
+    if deciding is None:
+        return _of_workload(workload, target, scale.spec_replicas)
+    return _of_autoscaler(deciding, reference(deciding, target), workload, owners, scale.spec_replicas)
 
 
-def _scales(body: Mapping[str, Any], target: ObjectRef) -> bool:
-    ref = body["spec"]["scaleTargetRef"]
-    group = ref.get("apiVersion", "").partition("/")[0]
-    return (ref["kind"], ref["name"], group) == (target.kind, target.name, target.api_version.partition("/")[0])
+async def find_raised(cluster: Cluster, target: ObjectRef, raised: ObjectRef) -> Floor | Hold:
+    """Return the floor of `target` that was raised in the object `raised`, as it is now.
 
+    `Waiting` says that it can't be looked at for a while, or that people have paused it; any other Hold, that nothing
+    of it is left to give back.
 
-def _autoscaler_floor(body: Mapping[str, Any], target: ObjectRef, replicas: int) -> Floor | Hold:
-    metadata, spec = body["metadata"], body["spec"]
-    subject = ObjectRef(
-        api_version=AUTOSCALER[0],
-        kind=AUTOSCALER[1],
-        namespace=target.namespace,
-        name=metadata["name"],
-        uid=metadata["uid"],
-    )
-    # The API's default where minReplicas is not set.
-    return _floor(body, subject, replicas, spec["maxReplicas"], unset=1)
-
-
-async def _keda_floor(cluster: Cluster, target: ObjectRef, owner: str, replicas: int) -> Floor | Hold:
-    version, kind = SCALED_OBJECT
-    subject = ObjectRef(api_version=version, kind=kind, namespace=target.namespace, name=owner)
+    Raises:
+        ClusterError: the cluster could not say.
+    """
+    floor = await find_floor(cluster, target)
+    if isinstance(floor, Floor) and _is_same(floor.subject, raised):
+        return floor
+    why = floor if isinstance(floor, Hold) else _decided_elsewhere(floor.subject, target)
+    if _is_same(raised, target):
+        return Waiting.of(why) if why.reason == "TargetPaused" else why
     try:
-        body = await cluster.read(subject)
-    except (NotFound, Forbidden) as error:
-        return Hold(
-            "ScaledByKeda",
-            f"the KEDA {title(subject)} owns the replicas of {title(target)}, and it can't be read: {error}; a cluster "
-            f"admin can allow it by the chart's value `workloads.keda=true`",
-        )
-    metadata, spec = body["metadata"], body.get("spec") or {}
-    subject = subject.model_copy(update={"uid": metadata["uid"]})
-    annotations = metadata.get("annotations") or {}
-    if annotations.get(_PAUSED, "false") != "false" or _PAUSED_AT in annotations:
-        return Hold("TargetPaused", f"the KEDA {title(subject)} is paused by an annotation: it is left alone")
-    # KEDA's own default is 0.
-    return _floor(body, subject, replicas, spec.get("maxReplicaCount", _KEDA_MAXIMUM), unset=0)
+        body = await cluster.read(raised)
+    except Forbidden as error:
+        return Waiting("FloorHidden", f"{title(raised)} holds a raised floor, and can't be read: {error}")
+    except NotFound:
+        return await _vanished(cluster, raised)
+    if (resting := paused(body, raised)) is not None:
+        return Waiting.of(resting)
+    left = _read(body, raised, 0)
+    if isinstance(left, Hold):
+        return left
+    gone = why.reason in ("TargetGone", "TargetReplaced") or not points_at({"kind": raised.kind, **body}, target)
+    return replace(left, blocked=why, orphaned=why if gone else None)
 
 
-def _floor(body: Mapping[str, Any], subject: ObjectRef, replicas: int, ceiling: int, *, unset: int) -> Floor | Hold:
-    """Return the floor of an autoscaler, or who owns it; `unset` is what it is where the field is not there."""
-    field = ("spec", FIELDS[subject.kind])
-    level = (body.get("spec") or {}).get(field[1], unset)
-    version = body["metadata"]["resourceVersion"]
+def _of_workload(body: Body, target: ObjectRef, replicas: int) -> Floor | Hold:
+    field = ("spec", "replicas")
+    # Of the version that was checked: whoever takes the field over meanwhile makes the write fail.
+    version = str(body["metadata"]["resourceVersion"])
+    return (
+        kept_by(body, target)
+        or field_owned(body, target, field)
+        or Floor(replicas, replicas, target, version, taken_over(body, field), workload=body)
+    )
+
+
+def _of_autoscaler(body: Body, subject: ObjectRef, workload: Body, owners: Owners, replicas: int) -> Floor | Hold:
+    if body["metadata"].get("deletionTimestamp"):
+        return Hold("TargetPaused", f"{title(subject)} is being deleted: what scales then is not known yet")
+    acting = next(iter(owners.autoscalers), None)
+    floor = paused(body, subject) or _read(body, subject, replicas)
+    if isinstance(floor, Hold):
+        return floor
+    blocked = no_scale_out(body, subject)
+    if acting is not None:
+        blocked = blocked or no_scale_out(acting, reference(acting, subject))
+    return replace(floor, blocked=blocked, workload=workload, autoscaler=acting)
+
+
+def _read(body: Body, subject: ObjectRef, replicas: int) -> Floor | Hold:
+    """Return the floor of an autoscaler, or who owns it."""
+    spec, kind = body.get("spec") or {}, subject.kind
+    field = ("spec", FIELDS[kind])
+    version = str(body["metadata"]["resourceVersion"])
+    level, ceiling = spec.get(FIELDS[kind], _UNSET[kind]), spec.get(_CEILINGS[kind], _KEDA_MAXIMUM)
     return field_owned(body, subject, field) or Floor(
         level, replicas, subject, version, taken_over(body, field), ceiling
+    )
+
+
+def _is_same(one: ObjectRef, other: ObjectRef) -> bool:
+    return (one.kind, one.name, one.uid) == (other.kind, other.name, other.uid)
+
+
+def _decided_elsewhere(subject: ObjectRef, target: ObjectRef) -> Hold:
+    return Hold("Superseded", f"{title(subject)} decides about the size of {title(target)} since; that is left to it")
+
+
+async def _vanished(cluster: Cluster, raised: ObjectRef) -> Hold:
+    """Return what became of an autoscaler that can't be found by its UID."""
+    name = title(raised)
+    try:
+        await cluster.serves(raised.api_version, raised.kind)
+    except NotFound:
+        return Waiting(
+            "FloorHidden", f"{name} holds a raised floor, and the cluster does not serve its kind at present"
+        )
+    again = await missing(cluster, raised)
+    if again is not None and again.reason == "TargetReplaced":
+        return Hold(
+            "FloorReplaced",
+            f"{name}, whose floor was raised, was deleted and made anew since; the floor of the new one is that of "
+            f"whoever made it, and is left alone",
+        )
+    return Hold(
+        "FloorGone",
+        f"{name}, whose floor was raised, was deleted, and the floor with it; the replicas are left as they are",
     )

@@ -61,7 +61,7 @@ class Patch:
             return Unsuited(found.reason, found.message)
         if _text(found) == _text(action.wanted):
             return Unsuited("AlreadySo", f"{action.field} of {title(ref)} is {_text(found)} already")
-        held = obstacle(body, title(ref)) if _rolls_out(ref, action) else None
+        held = obstacle(body, ref) if _rolls_out(ref, action) else None
         return held or ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
 
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
@@ -74,7 +74,7 @@ class Patch:
         if done and signer(body, PATCHED_BY, action.path) is None:
             return Hold("Superseded", f"somebody else has set {action.field} of {title(ref)} since; it is left alone")
         rolls = _rolls_out(ref, action)
-        held = None if done else await _refused(cluster, action) or (obstacle(body, title(ref)) if rolls else None)
+        held = None if done else await _refused(cluster, action) or (obstacle(body, ref) if rolls else None)
         found: Scalar | Hold = held or _found(body, ref, action)
         if isinstance(found, Hold):
             return found
@@ -148,7 +148,7 @@ def _found(body: Mapping[str, Any], ref: ObjectRef, action: PatchAction) -> Scal
         return Hold(
             "FieldMissing", f"{action.field} of {title(ref)} is no single value of {_LONGEST} characters at most"
         )
-    held = obstacle(body, title(ref)) if _rolls_out(ref, action) else None
+    held = obstacle(body, ref) if _rolls_out(ref, action) else None
     return field_owned(body, ref, action.path) or held or value
 
 

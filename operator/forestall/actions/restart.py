@@ -34,7 +34,7 @@ class Restart(OfWorkload):
         if isinstance(body, Hold):
             return body
         done = _restarted_by(body) == remediation.uid
-        held = None if done else obstacle(body, title(target))
+        held = None if done else obstacle(body, target)
         return held or World(
             level=int(done),
             subject=target,

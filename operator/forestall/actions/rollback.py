@@ -52,7 +52,7 @@ class Rollback:
             return Unsuited(unsuited.reason, unsuited.message)
         if latest.previous is None:
             return Unsuited("NoRevisions", f"no earlier revision of {name} is kept to which it could be rolled back")
-        return obstacle(body, name) or Aimed(target, latest.newest.number, latest.previous.number)
+        return obstacle(body, target) or Aimed(target, latest.newest.number, latest.previous.number)
 
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
         """Return whether the workload was rolled back by this remediation, and how far the rollout is."""
@@ -130,4 +130,4 @@ async def _held(cluster: Cluster, remediation: Remediation, body: Mapping[str, A
         return Hold("Superseded", f"another revision of {name} was rolled out since this was decided; it is left alone")
     if all(each.number != intent.to for each in known):
         return Hold("NoRevisions", f"revision {intent.to} of {name} is not kept any more")
-    return field_owned(body, intent.target, _TEMPLATE) or obstacle(body, name)
+    return field_owned(body, intent.target, _TEMPLATE) or obstacle(body, intent.target)

@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from forestall.actions.autoscalers import kept_by
+from forestall.actions.base import title
+from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.foreign import at, items, mapping, whole
 
@@ -66,12 +69,13 @@ def stuck(body: Mapping[str, Any]) -> Hold | None:
     return None
 
 
-def obstacle(body: Mapping[str, Any], name: str) -> Hold | None:
-    """Return why no rollout of the workload can be begun; `name` is how people know it."""
+def obstacle(body: Mapping[str, Any], ref: ObjectRef) -> Hold | None:
+    """Return why no rollout of the workload can be begun."""
+    name = title(ref)
     if at(body, "metadata", "deletionTimestamp"):
         return Hold("TargetGone", f"{name} is being deleted; nothing is changed")
     if at(body, "spec", "paused"):
         return Hold("TargetPaused", f"{name} is paused (`kubectl rollout resume` ends that): it is left alone")
     if at(body, "spec", "updateStrategy", "type") == "OnDelete":
         return Hold("NotRestartable", f"{name} has the update strategy OnDelete: its pods are only replaced by hand")
-    return None
+    return kept_by(body, ref)

@@ -6,14 +6,16 @@ to the most that either asked for in that window, in small steps. So a forecast 
 where it is. It never goes below what was found.
 
 A scale-out that did not help is not raised further, but kept while the risk lasts: taking capacity from a service in
-trouble can only make it worse. It is given back by the same rule, and in any case after the policy's longest time.
+trouble can only make it worse. It is given back by the same rule, and in any case after the policy's longest time. Pods
+that have never been ready are no capacity: they are given back as soon as it is plain that they do not start.
 """
 
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from forestall.actions.base import End, Moment, Move, Next, OfWorkload, World, condition_of, title, verified
-from forestall.actions.floor import FIELDS, find_floor
+from forestall.actions.floor import FIELDS, find_floor, find_raised
+from forestall.actions.starting import PODS_READY, find_stalled, in_words, may_add, patience
 from forestall.api.remediation import Remediation
 from forestall.api.remediation_policy import ScaleAction
 from forestall.api.times import seconds
@@ -26,6 +28,8 @@ RELEASE_SHARE: Final = 0.1
 that ends it: a floor that follows every small change of a noisy forecast does as much harm as good."""
 RAISE_SHARE: Final = 0.05
 """The share of the replicas by which the forecast must ask for more before a floor that is held is raised."""
+UNJUDGED: Final = 3600.0
+"""How long (s) replicas are held while nobody can judge the risk, because what was asked about it is asked no more."""
 RELEASE_STEPS: Final = 10
 """How many steps fit into one stabilization window: the effect of one must have time to show before the next."""
 
@@ -39,8 +43,10 @@ class Scale(OfWorkload):
     kept_while_at_risk: ClassVar[bool] = True
 
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
-        """Return the floor as it is now."""
-        floor = await find_floor(cluster, remediation.spec.intent.target)
+        """Return the floor as it is now, where it was raised."""
+        target, steps = remediation.spec.intent.target, remediation.status.steps
+        raised = steps[-1].subject if steps else None
+        floor = await (find_floor(cluster, target) if raised is None else find_raised(cluster, target, raised))
         if isinstance(floor, Hold):
             return floor
         most = _terms(remediation).max_replicas
@@ -51,6 +57,9 @@ class Scale(OfWorkload):
             taken_over=floor.taken_over,
             ceiling=most if floor.ceiling is None else min(most, floor.ceiling),
             size=floor.replicas,
+            blocked=floor.blocked,
+            orphaned=floor.orphaned,
+            stalled=await find_stalled(cluster, remediation, floor) if steps else None,
         )
 
     def begin(self, remediation: Remediation, world: World) -> Move | Hold:
@@ -59,6 +68,8 @@ class Scale(OfWorkload):
         name, found = title(world.subject), intent.from_
         if found is None or intent.to is None:
             return Hold("IntentIncomplete", "the intent does not say from how many replicas to how many")
+        if world.blocked is not None:
+            return world.blocked
         if world.level != found:
             return Hold(
                 "Superseded",
@@ -79,11 +90,27 @@ class Scale(OfWorkload):
         found = remediation.spec.intent.from_ or 0
         if world.level <= found:
             return _end(remediation, world)
-        over = now >= _hold_end(remediation)
-        if not over:
-            raised = self._raise(remediation, world, recent)
-            if raised is not None:
-                return raised
+        if world.orphaned is not None:
+            return _move(world, found, world.orphaned.message)
+        over = _hold_over(remediation, recent, now)
+        if over is None and (raised := self._raise(remediation, world, recent, now)) is not None:
+            return raised
+        usual = self._release(remediation, world, recent, now, over)
+        if isinstance(usual, Move) or world.stalled is None:
+            return usual
+        left = patience(remediation, world.stalled, now)
+        to = max(found, world.level - world.stalled.idle)
+        if left <= 0 and to < world.level:
+            return _move(world, to, f"{world.stalled.idle} of them serve nobody: {world.stalled.why.message}")
+        if not world.stalled.told and left > 0:
+            return usual
+        return Hold(world.stalled.why.reason, in_words(world.stalled, left))
+
+    def _release(
+        self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float, over: str | None
+    ) -> Next:
+        """Give back a step, or say why none; `over` says why no more is waited for."""
+        found = remediation.spec.intent.from_ or 0
         peak = found if over else _peak(recent, _terms(remediation).stabilization_window.seconds, now)
         if peak == 1:
             peak = 0  # no load needs one replica too: whether there is one at all, the autoscaler decides
@@ -95,14 +122,13 @@ class Scale(OfWorkload):
             return Hold("Releasing", f"the next replicas are given back in {format_duration(pause)}")
         lowest = max(found, peak)
         to = max(lowest, world.level - step)
-        because = "they were held for as long as the policy allows" if over else _agreed(remediation, lowest)
-        return _move(world, to, because)
+        return _move(world, to, over or _agreed(remediation, lowest))
 
-    def _raise(self, remediation: Remediation, world: World, recent: Sequence[Moment]) -> Move | None:
+    def _raise(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Move | None:
         outlook = recent[-1].outlook if recent else None
         if outlook is None or outlook.replicas_forecast is None or verified(remediation) is False:
             return None
-        if outlook.withdrawn or outlook.edited:
+        if outlook.withdrawn or outlook.edited or world.blocked or not may_add(remediation, world.stalled, now):
             return None
         step = _terms(remediation).max_step or world.ceiling
         to = min(outlook.replicas_forecast, world.level + step, world.ceiling)
@@ -133,11 +159,17 @@ def _move(world: World, to: int, because: str) -> Move:
     return Move(to, what, because, raises=to > world.level)
 
 
-def _hold_end(remediation: Remediation) -> float:
-    """Return when the floor is given back even though the risk lasts."""
+def _hold_over(remediation: Remediation, recent: Sequence[Moment], now: float) -> str | None:
+    """Return why the floor is given back even though the risk lasts, or is not known."""
     completed = condition_of(remediation, "Completed")
     start = seconds(completed.last_transition_time) if completed else None
-    return (start if start is not None else float("inf")) + _terms(remediation).hold_at_most.seconds
+    if start is not None and now >= start + _terms(remediation).hold_at_most.seconds:
+        return "they were held for as long as the policy allows"
+    blind = seconds(remediation.status.blind_since)
+    asked = recent[-1].outlook.unjudgeable if recent else None
+    if blind is not None and asked is not None and now - blind >= UNJUDGED:
+        return f"{asked.message}, so nobody can judge it any more"
+    return None
 
 
 def _peak(recent: Sequence[Moment], window: float, now: float) -> int | None:
@@ -178,6 +210,10 @@ def _keep(remediation: Remediation, world: World) -> Hold:
             f"{world.level} replicas of {name} did not lower the risk; they are kept while it lasts, because fewer "
             f"would not help either, and given back when observation and forecast have needed fewer for {window}",
         )
+    if world.blocked is not None:
+        return Hold(
+            world.blocked.reason, f"{name} is held at {world.level} and raised no further: {world.blocked.message}"
+        )
     return Hold(
         "Holding",
         f"{name} is held at {world.level}; replicas are given back when observation and forecast have needed fewer for "
@@ -186,7 +222,11 @@ def _keep(remediation: Remediation, world: World) -> Hold:
 
 
 def _end(remediation: Remediation, world: World) -> End:
-    name = title(world.subject)
+    name, pods = title(world.subject), condition_of(remediation, PODS_READY)
+    if world.orphaned is not None:
+        return End("Aborted", world.orphaned.reason, f"{world.orphaned.message}; {name} is back at {world.level}")
+    if pods is not None and pods.status == "False" and not verified(remediation):
+        return End("RolledBack", pods.reason, f"{pods.message}; {name} is back at {world.level}")
     if verified(remediation) is False:
         return End("RolledBack", "NotHelped", f"the scale-out did not help; {name} is back at {world.level}")
     return End("Succeeded", "Released", f"the risk is over; {name} is back at {world.level}")

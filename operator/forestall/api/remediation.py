@@ -72,6 +72,8 @@ class Intent(Model):
     """Its generation at that time."""
     objective: ObjectRef
     """The ServiceLevelObjective at risk."""
+    objective_generation: int = 0
+    """Its generation at that time."""
     episode: int
     """Which stretch of risk of that objective."""
     rung: int = 0
@@ -164,6 +166,8 @@ class Step(Model):
     """When."""
     what: str
     """What is changed, in words."""
+    subject: ObjectRef | None = None
+    """The object that is written, which is where it is given back."""
     from_: Annotated[int | None, Field(alias="from")] = None
     """For scale: the replicas before."""
     to: int | None = None
@@ -193,10 +197,12 @@ class RemediationStatus(Model):
     """When the action was done; verification uses samples after this."""
     calm_since: str | None = None
     """For scale, cordon and drain: since when the risk has been gone."""
+    blind_since: str | None = None
+    """Since when there has been no fresh data about the risk."""
     ended: str | None = None
     """When it ended."""
     conditions: Conditions = []
-    """Approved, Completed, Verified."""
+    """Approved, Completed, Verified; for scale PodsReady; GivenBack while what was done can't be given back."""
 
 
 class Remediation(Resource):

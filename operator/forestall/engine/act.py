@@ -80,6 +80,7 @@ class Proposal:
             policy=ObjectRef.to(policy),
             policy_generation=policy.metadata.generation,
             objective=ObjectRef.to(slo),
+            objective_generation=slo.metadata.generation,
             episode=self.case.episode,
             rung=self.act.rung,
             target=self.target,

@@ -29,7 +29,7 @@ from forestall.engine.episodes import advance
 from forestall.engine.herald import Herald
 from forestall.engine.observe import Observer, Ratios
 from forestall.engine.outbox import Outbox
-from forestall.engine.outlook import outlook
+from forestall.engine.outlook import outlook, unjudgeable
 from forestall.engine.publish import Publisher
 from forestall.engine.report import Findings, Problem, named
 from forestall.engine.scene import Scene
@@ -315,7 +315,8 @@ class Engine:
         if found is not None and one.spec.intent.action.scale is not None:
             target = await self._targets.read(found.slo, with_scale=False)
             ready = target.size.ready if isinstance(target, Found) else None
-        return outlook(one, found.slo if found else None, policy, found.signals if found else (), ready)
+        view = outlook(one, found.slo if found else None, policy, found.signals if found else (), ready)
+        return view if view.fresh else replace(view, unjudgeable=unjudgeable(one, found))
 
     def _case_of(self, one: Remediation, found: Findings | None) -> Case | None:
         policy = self._registry.by_uid(RemediationPolicy, one.spec.intent.policy.uid)

@@ -11,9 +11,12 @@ from forestall.core.plan import Need, need
 from forestall.core.risk import SLI, Signal
 from forestall.engine import terms
 from forestall.engine.cause import about, is_gone
+from forestall.engine.report import Findings
 
 _FAR = 0.5
 """A value that has come no further than this share of its limit is far from it, forecast or not."""
+_OF_QUERY = frozenset({"InvalidQuery", "InvalidSpec", "NoData", "QueryRefused", "TooManySeries"})
+"""Why a query has no value, where that is the query's own."""
 _OF_WORKLOAD = frozenset({"Scale", "Restart", "Rollback", "Job"})
 """The actions whose target is the objective's."""
 
@@ -50,6 +53,27 @@ def outlook(
         withdrawn=_withdrawn(slo, policy) or _unwatched(remediation, slo, signals),
         edited=_edited(remediation, slo, policy) if slo and policy else None,
     )
+
+
+def unjudgeable(remediation: Remediation, found: Findings | None) -> Hold | None:
+    """Return why there may never be fresh data about the risk again: it is people who ask it no more.
+
+    What a source does not answer, or has no data of for now, it may tell again.
+    """
+    intent = remediation.spec.intent
+    if found is None:
+        return Hold("Withdrawn", "its objective does not exist any more, or is not valid")
+    name, indicator = found.slo.name, intent.evidence.indicator
+    if indicator not in ("sli", *(each.name for each in found.slo.spec.leading_indicators)):
+        return Hold("Withdrawn", f"objective {name} has no indicator {indicator} any more")
+    if intent.objective_generation in (0, found.slo.metadata.generation):
+        return None
+    readings = [each.problem for each in found.readings if each.watched.indicator == indicator]
+    for problem in (found.problem, *readings):
+        if problem is not None and problem.reason in _OF_QUERY:
+            words = f"objective {name} was changed, and {indicator} has no value since: {problem.message}"
+            return Hold("Withdrawn", words)
+    return None
 
 
 def _withdrawn(slo: ServiceLevelObjective | None, policy: RemediationPolicy | None) -> Hold | None:

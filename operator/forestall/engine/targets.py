@@ -70,6 +70,8 @@ class Targets:
             return Problem("TargetForbidden", f"{error}; bind the operator's workload role in this namespace")
         except ClusterError as error:
             return Problem("TargetUnknown", f"{ref.kind} {ref.name} could not be read: {error}")
+        if isinstance(floor, Floor) and floor.blocked is not None:
+            floor = floor.blocked
         uid = str(body["metadata"]["uid"])
         body = {**body, "apiVersion": ref.api_version, "kind": ref.kind}
         return Found(

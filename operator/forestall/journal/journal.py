@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, Pressing, World, verified
-from forestall.actions.base import condition_of, title
+from forestall.actions.base import Waiting, condition_of, title
+from forestall.actions.starting import noted
 from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Phase, Remediation, RemediationStatus
-from forestall.api.times import seconds, stamp
+from forestall.api.times import stamp
 from forestall.core.decision import Hold
 from forestall.errors import (
     ClusterError,
     Conflict,
-    Denied,
     Forbidden,
     Halted,
     NotFound,
@@ -40,14 +40,17 @@ from forestall.journal.memory import Memory
 from forestall.journal.record import (
     approved,
     completed,
+    kept_back,
     moved,
+    reachable,
     with_condition,
     with_risk,
     with_step,
     with_step_done,
     without_open_step,
 )
-from forestall.journal.rights import advice
+from forestall.journal.refusal import refused, unconfirmed
+from forestall.journal.standing import deadline, has_changed, is_under_way, patience
 from forestall.journal.verification import VERIFIED, verdict, verify
 from forestall.ports import Cluster
 
@@ -57,8 +60,6 @@ Guard = Callable[[Remediation], Awaitable[Hold | None]]
 Brake = Callable[[Remediation, float], Awaitable[Hold | None]]
 """Asked, with the time (s), right before each change of the world: has a person stopped it?"""
 
-FENCE: Final = 15.0
-"""How long (s) a write whose answer was lost may still take effect; only then is a step given up as never made."""
 _BEFORE: Final = ("Pending", "AwaitingApproval", "Authorized")
 _MOST_TURNS: Final = 8
 """More transitions than one call ever needs; what is left is done in the next cycle."""
@@ -207,7 +208,7 @@ class Journal:
 
     async def _give_up(self, current: Remediation, status: RemediationStatus, end: End, cycle: Cycle) -> Turn:
         """End an intent that has changed nothing; a write whose answer was lost must have had its time."""
-        if _is_under_way(status, cycle.now):
+        if is_under_way(status, cycle.now):
             return Turn(current, more=False)
         return await self._close(current, without_open_step(status), end, cycle)
 
@@ -230,9 +231,9 @@ class Journal:
         except NotFound:
             return Turn(recorded, more=False)  # the next cycle says what is gone
         except Unavailable as error:
-            return await self._wait(recorded, recorded.status, _unconfirmed(move.what, error), cycle)
+            return await self._wait(recorded, recorded.status, unconfirmed(move.what, error), cycle)
         except ClusterError as error:
-            return await self._obstructed(recorded, _refused(error, recorded.spec.intent), cycle)
+            return await self._obstructed(recorded, refused(error, recorded.spec.intent), cycle)
         return await self._made(recorded, cycle)
 
     async def _made(self, current: Remediation, cycle: Cycle) -> Turn:
@@ -240,7 +241,7 @@ class Journal:
         status = with_step_done(current.status)
         step = status.steps[-1]
         raised = status.completed is not None and (step.to or 0) > (step.from_ or 0)
-        if raised and verified(current) is None and cycle.now < _deadline(current, cycle.now):
+        if raised and verified(current) is None and cycle.now < deadline(current, cycle.now):
             # What was added needs its time too before it is judged.
             status = status.model_copy(update={"completed": stamp(cycle.now)})
         saved = await self._ledger.save(current, status)
@@ -252,7 +253,7 @@ class Journal:
         try:
             return await self._action(current).look(self._cluster, current)
         except Forbidden as error:
-            return _refused(error, current.spec.intent)
+            return refused(error, current.spec.intent)
 
     # After the first change
 
@@ -271,7 +272,7 @@ class Journal:
             )
         if isinstance(action := self._action(current), Pressing):
             return await self._press_on(current, action, world, cycle)
-        if now >= _deadline(current, now):
+        if now >= deadline(current, now):
             message = f"{title(world.subject)} was not complete by the deadline; it is waited for no longer"
             return await self._close(current, status, End("Failed", "DeadlineExceeded", message), cycle)
         hold = Hold("InProgress", f"{title(world.subject)} is under way")
@@ -279,7 +280,7 @@ class Journal:
 
     async def _press_on(self, current: Remediation, action: Pressing, world: World, cycle: Cycle) -> Turn:
         """Go on with what takes many writes; or give back what was begun, when it may go on no more."""
-        if cycle.now >= _deadline(current, cycle.now):
+        if cycle.now >= deadline(current, cycle.now):
             over = Hold("DeadlineExceeded", f"its time was over before it was done; {world.left}")
             return await self._take_back(current, over, cycle)
         if cycle.outlook is not None and cycle.outlook.withdrawn is not None:
@@ -292,11 +293,11 @@ class Journal:
             except (Conflict, NotFound, Throttled):
                 raise
             except Unavailable as error:
-                held = _unconfirmed(title(world.subject), error)
+                held = unconfirmed(title(world.subject), error)
             except Halted as error:
                 held = Hold(error.reason, str(error))
             except ClusterError as error:
-                return await self._take_back(current, _refused(error, current.spec.intent), cycle)
+                return await self._take_back(current, refused(error, current.spec.intent), cycle)
         return await self._wait(current, current.status, held, cycle)
 
     async def _take_back(self, current: Remediation, why: Hold, cycle: Cycle) -> Turn:
@@ -307,7 +308,9 @@ class Journal:
     async def _hold(self, current: Remediation, world: World, cycle: Cycle) -> Turn:
         """Judge whether it helped, and keep, raise or give back what was done."""
         action, intent, now = self._action(current), current.spec.intent, cycle.now
-        status = with_risk(current.status, cycle.outlook, intent.verify_probability, now)
+        status = with_risk(reachable(current.status), cycle.outlook, intent.verify_probability, now)
+        if (serving := noted(current, world, now)) is not None:
+            status = with_condition(status, serving)
         exhausted = world.level >= world.ceiling
         status = with_condition(status, verify(current, cycle.outlook, now, exhausted=exhausted))
         judged = current.model_copy(update={"status": status})
@@ -319,7 +322,7 @@ class Journal:
             )
         following = action.carry_on(judged, world, cycle.recent, now)
         again = isinstance(following, Move) and bool(status.steps) and following.to == status.steps[-1].to
-        if _is_under_way(status, now) and not again:
+        if is_under_way(status, now) and not again:
             return Turn(await self._ledger.save(current, status), more=False)
         match following:
             case End():
@@ -358,18 +361,21 @@ class Journal:
 
     async def _unseen(self, current: Remediation, obstacle: Hold, cycle: Cycle) -> Turn:
         """End what can't go on because of what was found, or because nothing may be looked at."""
-        if obstacle.reason in _REFUSED and not _has_changed(current.status):
+        if obstacle.reason in _REFUSED and not has_changed(current.status):
             end = End("Failed", obstacle.reason, obstacle.message)
             return await self._give_up(current, current.status, end, cycle)
         return await self._obstructed(current, obstacle, cycle)
 
     async def _obstructed(self, current: Remediation, obstacle: Hold, cycle: Cycle) -> Turn:
-        """End what can't go on; a right that is missing for giving back may still be granted until the deadline."""
+        """End what can't go on; a right that is missing for giving back may still be granted, a pause may end."""
+        status = current.status
+        if isinstance(obstacle, Waiting) and status.steps:
+            return await self._wait(current, kept_back(status, obstacle, cycle.now), obstacle, cycle)
         if obstacle.reason not in _REFUSED:
-            return await self._close(current, current.status, End("Aborted", obstacle.reason, obstacle.message), cycle)
-        if _has_changed(current.status) and cycle.now < _deadline(current, cycle.now):
-            return await self._wait(current, current.status, obstacle, cycle)
-        return await self._close(current, current.status, End("Failed", obstacle.reason, obstacle.message), cycle)
+            return await self._close(current, status, End("Aborted", obstacle.reason, obstacle.message), cycle)
+        if has_changed(status) and cycle.now < patience(current, cycle.now):
+            return await self._wait(current, kept_back(status, obstacle, cycle.now), obstacle, cycle)
+        return await self._close(current, status, End("Failed", obstacle.reason, obstacle.message), cycle)
 
     async def _close(self, current: Remediation, status: RemediationStatus, end: End, cycle: Cycle) -> Turn:
         ended = moved(status, end.phase, end.reason, end.message, cycle.now)
@@ -385,32 +391,3 @@ class Journal:
 
     def _action(self, remediation: Remediation) -> Action:
         return self._actions[remediation.spec.intent.action.name]
-
-
-def _unconfirmed(what: str, error: Unavailable) -> Hold:
-    return Hold("NotConfirmed", f"{what}: {error}; the next cycle looks whether it was done all the same")
-
-
-def _refused(error: ClusterError, intent: Intent) -> Hold:
-    """Return whose refusal it is; only a right that is missing can be granted."""
-    if isinstance(error, Denied) or not isinstance(error, Forbidden):
-        return Hold("Refused", f"the API server refuses the change: {error}")
-    return Hold("Forbidden", f"{error}. {advice(str(error), intent.target, intent.action.name)}")
-
-
-def _deadline(remediation: Remediation, now: float) -> float:
-    """Return the deadline (s); one that can't be read has passed."""
-    return seconds(remediation.spec.intent.deadline) or now
-
-
-def _has_changed(status: RemediationStatus) -> bool:
-    """Say whether anything was changed that may have to be given back."""
-    return any(step.done for step in status.steps)
-
-
-def _is_under_way(status: RemediationStatus, now: float) -> bool:
-    """Say whether a step that is not done was begun so lately that it may yet take effect."""
-    if not status.steps or status.steps[-1].done:
-        return False
-    at = seconds(status.steps[-1].at)
-    return at is not None and now - at < FENCE

@@ -3,11 +3,13 @@
 from typing import Any, Final, Literal
 
 from forestall.actions import Move, Outlook, World
-from forestall.api.meta import Condition
+from forestall.api.meta import Condition, condition
 from forestall.api.remediation import TERMINAL, Phase, Remediation, RemediationStatus, Step
-from forestall.api.times import stamp
+from forestall.api.times import seconds, stamp
+from forestall.core.decision import Hold
 
 KEPT_STEPS: Final = 20
+GIVEN_BACK: Final = "GivenBack"
 
 
 def moved(status: RemediationStatus, phase: Phase, reason: str, message: str, now: float) -> RemediationStatus:
@@ -28,7 +30,15 @@ def with_condition(status: RemediationStatus, new: Condition) -> RemediationStat
 
 def with_step(status: RemediationStatus, move: Move, world: World, now: float) -> RemediationStatus:
     """Return the status with a step that is about to be made; one that was never made gives way to it."""
-    step = Step(at=stamp(now), what=move.what, from_=world.level, to=move.to, because=move.because, found=world.found)
+    step = Step(
+        at=stamp(now),
+        what=move.what,
+        subject=world.subject,
+        from_=world.level,
+        to=move.to,
+        because=move.because,
+        found=world.found,
+    )
     return status.model_copy(update={"steps": [*without_open_step(status).steps, step][-KEPT_STEPS:]})
 
 
@@ -44,10 +54,28 @@ def with_step_done(status: RemediationStatus) -> RemediationStatus:
 
 
 def with_risk(status: RemediationStatus, outlook: Outlook | None, probability: float, now: float) -> RemediationStatus:
-    """Return the status that knows since when the risk has been gone; without fresh data it is not gone."""
-    if outlook is None or not outlook.fresh or outlook.at_risk(probability):
+    """Return the status that knows since when the risk has been gone, or unknown; without fresh data it is not gone."""
+    if outlook is None:
         return status.model_copy(update={"calm_since": None})
-    return status if status.calm_since else status.model_copy(update={"calm_since": stamp(now)})
+    blind = None if outlook.fresh else status.blind_since or stamp(now)
+    calm = None if not outlook.fresh or outlook.at_risk(probability) else status.calm_since or stamp(now)
+    return status.model_copy(update={"calm_since": calm, "blind_since": blind})
+
+
+def kept_back(status: RemediationStatus, why: Hold, now: float) -> RemediationStatus:
+    """Return the status that says, and since when, why what was done can't be given back now."""
+    before = condition(status.conditions, GIVEN_BACK)
+    since = now if before is None else seconds(before.last_transition_time) or now
+    new = Condition(
+        type=GIVEN_BACK, status="False", reason=why.reason, message=why.message, last_transition_time=stamp(since)
+    )
+    return with_condition(status, new)
+
+
+def reachable(status: RemediationStatus) -> RemediationStatus:
+    """Return the status of what can be given back again."""
+    others = [each for each in status.conditions if each.type != GIVEN_BACK]
+    return status if len(others) == len(status.conditions) else status.model_copy(update={"conditions": others})
 
 
 def approved(remediation: Remediation, now: float) -> Condition:

@@ -16,6 +16,7 @@ POSITION = {
     "Halted": 0,
     "_Trouble": 0,
     "Unsuited": 0,
+    "Waiting": 0,
     "Problem": 0,
     "QueryFailure": 0,
     "SourceTrouble": 0,

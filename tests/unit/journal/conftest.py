@@ -50,6 +50,8 @@ class World:
         self.before_evict: Callable[[ObjectRef], None] = lambda _: None
         self.errors: dict[str, ClusterError] = {}
         """By name of the call: what it raises."""
+        self.keda = False
+        """Whether the cluster has KEDA's kinds."""
         self._version = 0
 
     # What tests do
@@ -81,9 +83,11 @@ class World:
     async def find(
         self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
-        assert (api_version, label_selector) in {("autoscaling/v2", ""), ("v1", "")}, "the model knows no other list"
+        assert api_version in {"autoscaling/v2", "keda.sh/v1alpha1", "v1"}, "the model knows no other list"
 
         def listed() -> list[dict[str, Any]]:
+            if api_version == "keda.sh/v1alpha1" and not self.keda:
+                raise NotFound("the cluster has no kind ScaledObject of keda.sh/v1alpha1")
             of_kind = [body for key, body in self.objects.items() if key[0] == kind and namespace in {"", key[1]}]
             node = field_selector.removeprefix("spec.nodeName=")
             return [body for body in of_kind if not node or body["spec"]["nodeName"] == node]

@@ -79,7 +79,8 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "TargetGone": Reason("The workload or node does not exist any more; nothing is changed."),
     "TargetReplaced": Reason("The workload was deleted and made anew since; the intent was about the old one."),
     "TargetPaused": Reason(
-        "The rollout of the workload, or its KEDA ScaledObject, is paused by somebody; it is left alone.",
+        "The workload, its rollout or its autoscaler is paused by somebody, or the autoscaler may not scale out; it is "
+        "left alone. What was raised before is given back when that ends.",
         "`kubectl rollout resume` ends the pause of a rollout; that of a ScaledObject is an annotation.",
     ),
     "NotRestartable": Reason(
@@ -97,14 +98,62 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "A Job of the same name belongs to somebody else.", "Delete it: nothing else can have that name."
     ),
     "ScaledByKeda": Reason(
-        "A KEDA ScaledObject scales the workload, and the operator can't read it.",
+        "A KEDA ScaledObject scales the workload, or may, and the operator can't read it.",
         "A cluster admin can allow it by the chart's value `workloads.keda=true`.",
     ),
     "FieldOwned": Reason(
         "Somebody applies the field (server-side apply, as GitOps does) and would set it back; it is left to them.",
         "The message names who applies it and how to give it up, as one does for an autoscaler.",
     ),
-    "AmbiguousAutoscaler": Reason("Several HorizontalPodAutoscalers scale the workload.", "Keep one of them."),
+    "AmbiguousAutoscaler": Reason("Several autoscalers scale the workload.", "Keep one of them."),
+    "OwnedByController": Reason(
+        "Another object, such as the resource of an operator, controls the workload or its autoscaler, and would set "
+        "the change back.",
+        "Make that object the target, where it has a /scale subresource, or make the change there.",
+    ),
+    "FloorHidden": Reason(
+        "The autoscaler whose floor was raised can't be read at present. The floor is given back when it can.",
+        "The message says what is in the way: a right that was taken away, or a kind that is not served.",
+    ),
+    "FloorReplaced": Reason(
+        "The autoscaler whose floor was raised was deleted and made anew; the new floor is that of whoever made it.",
+        "If it is the raised one, from a copy, lower it yourself.",
+    ),
+    "FloorGone": Reason("The autoscaler whose floor was raised was deleted, and the floor with it."),
+    "QuotaExceeded": Reason(
+        "A ResourceQuota does not let the added pods be created; the message names it. They are given back.",
+        "Raise the quota, or lower the policy's `maxReplicas` to what it allows.",
+    ),
+    "PodsNotCreated": Reason(
+        "The added pods can't be created; the message has the API server's words. They are given back.",
+        "An admission policy, a webhook or a limit of the namespace is in the way: the message names it.",
+    ),
+    "Unschedulable": Reason(
+        "No node takes the added pods; the message has the scheduler's words. They are given back if that lasts.",
+        "Add nodes, or lower requests that are too high. What added nodes bring in time is waited for.",
+    ),
+    "ImagePullFailed": Reason(
+        "The image of the added pods can't be pulled. They are given back.",
+        "Look whether the image and the right to pull it are still there: the pods that serve may be the last ones.",
+    ),
+    "CrashLooping": Reason(
+        "The added pods end again and again before they are ready. They are given back.",
+        "`kubectl logs --previous` says why.",
+    ),
+    "ContainerFailed": Reason(
+        "A container of the added pods can't be started; the message has the kubelet's words. They are given back.",
+        "Most often a ConfigMap or a Secret is missing that it refers to.",
+    ),
+    "PodsNotReady": Reason(
+        "The added pods do not become ready, and nothing says why. They are given back if that lasts.",
+        "Look at their readiness probe, and at `kubectl describe pods`.",
+    ),
+    "AutoscalerNotFollowing": Reason(
+        "The autoscaler does not bring the replicas to its floor; the message has its words.",
+        "`kubectl describe hpa` says why. A KEDA ScaledObject needs KEDA's operator to run.",
+    ),
+    "Reduced": Reason("Added pods that did not start were given back; none are added again for an hour."),
+    "NamespaceTerminating": Reason("The namespace is being deleted: nothing starts in it any more."),
     "TakenOver": Reason("The next action of the ladder holds the node since; it is left to that one."),
     "AlreadyCordoned": Reason("Somebody else cordoned the node; it is left as it is."),
     "AlreadyDecided": Reason("This was decided in this stretch of risk already; it is not done twice."),

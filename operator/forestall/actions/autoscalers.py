@@ -1,0 +1,165 @@
+"""What scales a workload: the autoscalers that point at it, and who else decides about its size.
+
+They are found by what points at the workload, not by what they use: KEDA deletes its HorizontalPodAutoscaler while it
+is paused, and its ScaledObject points at the workload all the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from forestall.actions.base import title
+from forestall.actions.protection import controller
+from forestall.api.remediation import ObjectRef
+from forestall.core.decision import Hold
+from forestall.errors import Forbidden, NotFound
+from forestall.ports import Cluster
+
+Body = Mapping[str, Any]
+
+AUTOSCALER: Final = ("autoscaling/v2", "HorizontalPodAutoscaler")
+SCALED_OBJECT: Final = ("keda.sh/v1alpha1", "ScaledObject")
+_OWNER: Final = "scaledobject.keda.sh/name"
+"""The label by which KEDA's HorizontalPodAutoscalers name their ScaledObject."""
+_PAUSED: Final = "autoscaling.keda.sh/paused"
+_PAUSED_AT: Final = "autoscaling.keda.sh/paused-replicas"
+_PAUSED_OUT: Final = "autoscaling.keda.sh/paused-scale-out"
+_FALSE: Final = frozenset({"0", "f", "F", "false", "False", "FALSE"})
+"""What KEDA takes for no; whatever else such an annotation says is yes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The autoscalers that point at one workload."""
+
+    autoscalers: Sequence[Body]
+    """HorizontalPodAutoscalers, also those that KEDA keeps."""
+    scaled_objects: Sequence[Body]
+
+
+async def find_owners(cluster: Cluster, target: ObjectRef) -> Owners | Hold:
+    """Return what points at `target`, or why that can't be told.
+
+    Raises:
+        ClusterError: the cluster could not say.
+    """
+    autoscalers = [
+        body
+        for body in await cluster.find(*AUTOSCALER, namespace=target.namespace)
+        if points_at(body, target) and not body["metadata"].get("deletionTimestamp")
+    ]
+    names = sorted({name for body in autoscalers if (name := _scaled_object_of(body))})
+    try:
+        listed = await cluster.find(*SCALED_OBJECT, namespace=target.namespace)
+    except (NotFound, Forbidden) as error:
+        if isinstance(error, NotFound) and not names:
+            return Owners(autoscalers, ())  # the cluster has no KEDA
+        what = f"scaledobject {target.namespace}/{names[0]}" if names else "ScaledObject of the namespace"
+        return unreadable(what, target, error)
+    scaled_objects = [body for body in listed if points_at(body, target)]
+    missing = [name for name in names if name not in {body["metadata"]["name"] for body in scaled_objects}]
+    if missing:
+        what = f"scaledobject {target.namespace}/{missing[0]}"
+        return unreadable(what, target, NotFound("no such ScaledObject points at it"))
+    return Owners(autoscalers, scaled_objects)
+
+
+def unreadable(what: str, target: ObjectRef, error: Exception) -> Hold:
+    """Return the Hold for what KEDA may own and the operator can't read."""
+    return Hold(
+        "ScaledByKeda",
+        f"the KEDA {what} may own the replicas of {title(target)}, and it can't be read: {error}; a cluster admin can "
+        f"allow it by the chart's values `workloads.read=true` or `workloads.keda=true`",
+    )
+
+
+def points_at(body: Body, target: ObjectRef) -> bool:
+    """Say whether an autoscaler scales `target`; KEDA's own default is a Deployment."""
+    ref = (body.get("spec") or {}).get("scaleTargetRef") or {}
+    keda = body.get("kind") == SCALED_OBJECT[1]
+    version = ref.get("apiVersion") or ("apps/v1" if keda else "")
+    kind = ref.get("kind") or ("Deployment" if keda else "")
+    group = target.api_version.partition("/")[0]
+    return (kind, ref.get("name"), version.partition("/")[0]) == (target.kind, target.name, group)
+
+
+def _scaled_object_of(body: Body) -> str | None:
+    """Return the name of the ScaledObject that keeps a HorizontalPodAutoscaler."""
+    owner = controller(body)
+    if owner is not None:
+        return str(owner["name"]) if owner.get("kind") == SCALED_OBJECT[1] else None
+    name: str | None = (body["metadata"].get("labels") or {}).get(_OWNER)
+    return name
+
+
+def one_of(owners: Owners, target: ObjectRef) -> Body | Hold | None:
+    """Return the one autoscaler that decides about the size of `target`; None where none does.
+
+    Of a ScaledObject and the HorizontalPodAutoscaler that it keeps, the ScaledObject is the one.
+    """
+    kept = {str(body["metadata"]["name"]) for body in owners.scaled_objects}
+    own = [body for body in owners.autoscalers if _scaled_object_of(body) not in kept]
+    deciding = [*owners.scaled_objects, *own]
+    if len(deciding) > 1:
+        names = ", ".join(sorted(f"{body['kind'].lower()} {body['metadata']['name']}" for body in deciding))
+        return Hold("AmbiguousAutoscaler", f"several autoscalers scale {title(target)}: {names}; keep one")
+    if not deciding:
+        return None
+    return kept_by(deciding[0], reference(deciding[0], target)) or deciding[0]
+
+
+def kept_by(body: Body, ref: ObjectRef) -> Hold | None:
+    """Return the Hold for an object that another one controls, which would set it back; None where none does."""
+    owner = controller(body)
+    if owner is None:
+        return None
+    what = f"{owner.get('kind', 'object')} {owner.get('name', '')}".strip()
+    return Hold(
+        "OwnedByController",
+        f"{title(ref)} is controlled by the {what}, which would set it back, so it is left alone; "
+        f"what is to be changed is to be changed there",
+    )
+
+
+def reference(body: Body, target: ObjectRef) -> ObjectRef:
+    """Return a reference to an autoscaler of `target`."""
+    version, kind = SCALED_OBJECT if body["kind"] == SCALED_OBJECT[1] else AUTOSCALER
+    metadata = body["metadata"]
+    return ObjectRef(
+        api_version=version, kind=kind, namespace=target.namespace, name=metadata["name"], uid=metadata["uid"]
+    )
+
+
+def paused(body: Body, ref: ObjectRef) -> Hold | None:
+    """Return why a workload or its autoscaler is left alone: people have paused it, or its rollout waits for them."""
+    annotations = body["metadata"].get("annotations") or {}
+    spec, status = body.get("spec") or {}, body.get("status") or {}
+    if ref.kind == SCALED_OBJECT[1]:
+        if _PAUSED_AT in annotations or _says_yes(annotations.get(_PAUSED)):
+            return Hold("TargetPaused", f"the KEDA {title(ref)} is paused by an annotation: it is left alone")
+        return None
+    if spec.get("paused") is True or spec.get("suspend") is True:
+        return Hold("TargetPaused", f"{title(ref)} is paused: it is left alone until it is resumed")
+    if status.get("pauseConditions") or status.get("controllerPause"):
+        return Hold("TargetPaused", f"a rollout of {title(ref)} is paused at one of its steps: it is left alone")
+    return None
+
+
+def no_scale_out(body: Body, ref: ObjectRef) -> Hold | None:
+    """Return why an autoscaler is not to scale out now, although it may scale in.
+
+    Raising its floor would do so all the same: a floor comes before `behavior`.
+    """
+    spec = body.get("spec") or {}
+    if ref.kind == SCALED_OBJECT[1]:
+        if _says_yes((body["metadata"].get("annotations") or {}).get(_PAUSED_OUT)):
+            return Hold("TargetPaused", f"scaling out is paused by an annotation of the KEDA {title(ref)}")
+        spec = (spec.get("advanced") or {}).get("horizontalPodAutoscalerConfig") or {}
+    policy = ((spec.get("behavior") or {}).get("scaleUp") or {}).get("selectPolicy")
+    if policy == "Disabled":
+        return Hold("TargetPaused", f"scaling out is disabled by `behavior.scaleUp.selectPolicy` of {title(ref)}")
+    return None
+
+
+def _says_yes(value: str | None) -> bool:
+    return value is not None and value not in _FALSE

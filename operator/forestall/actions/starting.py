@@ -1,0 +1,233 @@
+"""Why pods that were asked for do not come to serve, in the words of whoever keeps them from it.
+
+A pod that has never been ready serves nobody: to ask for it no longer takes nothing from anyone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from forestall.actions.base import Stalled, World, condition_of, title
+from forestall.actions.floor import Floor
+from forestall.actions.pods import is_finished, is_ready, is_terminating
+from forestall.api.meta import Condition
+from forestall.api.remediation import ObjectRef, Remediation
+from forestall.api.times import seconds, stamp
+from forestall.core.decision import Hold
+from forestall.core.duration import format_duration
+from forestall.errors import ClusterError
+from forestall.ports import Cluster
+
+Body = Mapping[str, Any]
+
+PODS_READY: Final = "PodsReady"
+"""The condition that says whether what was added serves."""
+SETTLING: Final = 600.0
+"""For how long (s) at least pods are waited for that may start by themselves, as when nodes are added."""
+AGAIN: Final = 3600.0
+"""How long (s) after pods did not start none are added again."""
+_SKEW: Final = 5.0
+"""By how much (s) the clocks of operator and API server may differ."""
+_NEVER: Final = 10.0
+"""A pod that has been unready since so soon (s) after its start was never ready."""
+_CREATED_LAST: Final = ("Deployment", "ReplicaSet", "Rollout")
+"""Kinds whose controller takes away first what is not ready."""
+_IMAGE: Final = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
+_CONTAINER: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+
+
+async def find_stalled(cluster: Cluster, remediation: Remediation, floor: Floor) -> Stalled | None:
+    """Return what of a raised floor does not come to serve, and why; None where all does, or nothing can be said.
+
+    Nothing more is asked of the cluster where as many pods are ready as the floor asks for.
+    """
+    body, target = floor.workload, remediation.spec.intent.target
+    if body is None:
+        return None
+    status = body.get("status") or {}
+    ready = status.get("readyReplicas", 0 if target.api_version.startswith("apps/") else None)
+    if ready is None or ready >= floor.level:
+        return None
+    pods = await _pods(cluster, target, body)
+    since = (seconds(remediation.status.steps[0].at) or 0.0) - _SKEW
+    return judge(floor, target, await _namespace(cluster, target), pods, since)
+
+
+def judge(
+    floor: Floor, target: ObjectRef, namespace: Body, pods: Sequence[Body] | None, since: float
+) -> Stalled | None:
+    """Return what does not come to serve; `pods` are those of the workload, None where they can't be listed."""
+    body = floor.workload or {}
+    status = body.get("status") or {}
+    lagging = max(0, floor.level - floor.replicas)
+    uncreated = max(0, floor.replicas - status.get("replicas", 0))
+    new = [pod for pod in pods or () if _is_new(pod, since)]
+    unready = _removable(target, status, new, pods or ())
+    idle = lagging + uncreated + unready
+    name = title(target)
+    if (namespace.get("metadata") or {}).get("deletionTimestamp"):
+        return Stalled(idle, Hold("NamespaceTerminating", f"namespace {target.namespace} is being deleted"))
+    if uncreated and (failure := _failure(status, uncreated, name)) is not None:
+        return Stalled(idle, failure, settles=failure.reason != "QuotaExceeded")
+    told = [why for pod in new if (why := _why(pod)) is not None]
+    if told:
+        first = told[0]
+        count = sum(why.reason == first.reason for why in told)
+        message = f"{count} pod{'s' if count > 1 else ''} of {name} can't start: {first.message}"
+        return Stalled(idle, Hold(first.reason, message), settles=first.reason == "Unschedulable")
+    if lagging:
+        return _lagging(floor, lagging + unready)
+    if not unready:
+        return None
+    # What is said to be missing without a reason may only not have been counted yet.
+    message = f"{unready} pods of {name} have not become ready, and nothing says why"
+    return Stalled(unready, Hold("PodsNotReady", message), settles=True, told=False)
+
+
+def noted(remediation: Remediation, world: World, now: float) -> Condition | None:
+    """Return the condition that says whether what was added serves; None where nothing is to be said.
+
+    Its transition is when the pods began not to start, for whatever reasons one after the other. Once all was given
+    back it stays as it was: it is why.
+    """
+    before, stalled = condition_of(remediation, PODS_READY), world.stalled
+    lacking = before is not None and before.status == "False"
+    if stalled is not None:
+        since = now if before is None or not lacking else seconds(before.last_transition_time) or now
+        return _condition("False", reason=stalled.why.reason, message=stalled.why.message, at=since)
+    if not lacking or world.level <= (remediation.spec.intent.from_ or 0):
+        return before
+    last = remediation.status.steps[-1]
+    if (last.to or 0) < (last.from_ or 0):
+        return _condition("True", reason="Reduced", message="those that did not start are no longer asked for", at=now)
+    return _condition("True", reason="Done", message="the pods that were asked for are ready", at=now)
+
+
+def patience(remediation: Remediation, stalled: Stalled, now: float) -> float:
+    """Return how long (s) it is still waited for pods that do not start, before they are asked for no longer."""
+    condition = condition_of(remediation, PODS_READY)
+    since = now if condition is None else (seconds(condition.last_transition_time) or now)
+    longest = remediation.spec.intent.verify_within.seconds
+    return since + (max(longest, SETTLING) if stalled.settles else longest) - now
+
+
+def in_words(stalled: Stalled, left: float) -> str:
+    """Return what becomes of the pods that do not start; `left` is how long (s) they are waited for yet."""
+    if not stalled.idle:
+        return stalled.why.message
+    soon = f"in {format_duration(left)}" if left > 0 else "now"
+    return f"{stalled.why.message}; the {stalled.idle} that serve nobody are given back {soon}"
+
+
+def may_add(remediation: Remediation, stalled: Stalled | None, now: float) -> bool:
+    """Say whether pods may be added although some do not start, or did not."""
+    if stalled is not None:
+        return not stalled.told and patience(remediation, stalled, now) > 0
+    condition = condition_of(remediation, PODS_READY)
+    if condition is None or condition.reason != "Reduced":
+        return True
+    return now - (seconds(condition.last_transition_time) or now) >= AGAIN
+
+
+def _condition(status: str, *, reason: str, message: str, at: float) -> Condition:
+    return Condition.model_validate(
+        {"type": PODS_READY, "status": status, "reason": reason, "message": message, "lastTransitionTime": stamp(at)}
+    )
+
+
+async def _namespace(cluster: Cluster, target: ObjectRef) -> Body:
+    try:
+        return await cluster.read(ObjectRef(api_version="v1", kind="Namespace", name=target.namespace))
+    except ClusterError:
+        return {}
+
+
+async def _pods(cluster: Cluster, target: ObjectRef, body: Body) -> Sequence[Body] | None:
+    """Return the pods that the workload selects; None where they can't be listed."""
+    labels = ((body.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+    if not labels:
+        return None
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    try:
+        found = await cluster.find("v1", "Pod", namespace=target.namespace, label_selector=selector)
+    except ClusterError:
+        return None
+    return [pod for pod in found if not is_terminating(pod) and not is_finished(pod)]
+
+
+def _lagging(floor: Floor, idle: int) -> Stalled:
+    """Return that the autoscaler does not follow its floor, in its own words where it has some."""
+    body = floor.autoscaler
+    if body is None:
+        words = f"no HorizontalPodAutoscaler acts on the floor of {title(floor.subject)}"
+        return Stalled(idle, Hold("AutoscalerNotFollowing", words), settles=True, told=False)
+    name = f"horizontalpodautoscaler {body['metadata']['name']}"
+    for kind in ("AbleToScale", "ScalingActive"):
+        for each in (body.get("status") or {}).get("conditions") or ():
+            if each.get("type") == kind and each.get("status") == "False":
+                words = f"{name} does not scale: {each.get('reason', '')}: {each.get('message', '')}"
+                return Stalled(idle, Hold("AutoscalerNotFollowing", words), settles=True)
+    words = f"{name} has not brought the replicas to its floor, and does not say why"
+    return Stalled(idle, Hold("AutoscalerNotFollowing", words), settles=True, told=False)
+
+
+def _failure(status: Body, count: int, name: str) -> Hold | None:
+    """Return why the controller creates no pods, in the API server's words."""
+    for each in status.get("conditions") or ():
+        if each.get("type") == "ReplicaFailure" and each.get("status") == "True":
+            words = str(each.get("message", ""))
+            return Hold(
+                "QuotaExceeded" if "exceeded quota" in words else "PodsNotCreated",
+                f"{count} pods of {name} can't be created: {words}",
+            )
+    return None
+
+
+def _why(pod: Body) -> Hold | None:
+    """Return why the pod does not start; None where nothing says so."""
+    status = pod.get("status") or {}
+    for each in status.get("conditions") or ():
+        if each.get("type") == "PodScheduled" and each.get("status") == "False":
+            return Hold("Unschedulable", str(each.get("message") or each.get("reason") or "it waits for a node"))
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason = str(waiting.get("reason", ""))
+        words = f"container {container.get('name', '')}: {reason}: {waiting.get('message', '')}".rstrip(": ")
+        if reason in _IMAGE:
+            return Hold("ImagePullFailed", words)
+        if reason in _CONTAINER:
+            return Hold("ContainerFailed", words)
+        if reason == "CrashLoopBackOff":
+            return Hold("CrashLooping", words)
+    return None
+
+
+def _is_new(pod: Body, since: float) -> bool:
+    """Say whether the pod was made since, and has never been ready."""
+    created = seconds(pod["metadata"].get("creationTimestamp"))
+    if created is None or created < since or is_ready(pod):
+        return False
+    status = pod.get("status") or {}
+    started = seconds(status.get("startTime"))
+    for each in status.get("conditions") or ():
+        if each.get("type") == "Ready":
+            unready = seconds(each.get("lastTransitionTime"))
+            return started is None or unready is None or unready - started <= _NEVER
+    return True
+
+
+def _removable(target: ObjectRef, status: Body, new: Sequence[Body], pods: Sequence[Body]) -> int:
+    """Return how many of the new pods are surely those that go when fewer are asked for."""
+    if status.get("updatedReplicas", status.get("replicas", 0)) != status.get("replicas", 0):
+        return 0  # in the middle of a rollout others may go
+    if target.kind in _CREATED_LAST:
+        return len(new)
+    if target.kind != "StatefulSet":
+        return 0
+    serving = [_ordinal(pod) for pod in pods if pod not in new]
+    highest = max(serving, default=-1)  # it takes away the highest first
+    return sum(_ordinal(pod) > highest for pod in new)
+
+
+def _ordinal(pod: Body) -> int:
+    number = str(pod["metadata"]["name"]).rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
