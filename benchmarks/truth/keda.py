@@ -7,43 +7,21 @@ from typing import Any
 import trustme
 from benchmarks.truth.stand import SPEED, Stand, behavior
 
+from forestall.demo.keda import ENVIRONMENT, start_operator
 from forestall.demo.ports import free_ports
-from forestall.demo.programs import Programs, sources
+from forestall.demo.programs import Programs
 from forestall.demo.scenarios import NAMESPACE, WORKLOAD
 
 GROUP = "external.metrics.k8s.io"
-_NAMESPACE = "keda"
 
 
 def start(stand: Stand, programs: Programs) -> None:
     """Start KEDA on the stand; it ends with it."""
     cluster, workspace = stand.cluster, stand.cluster.workspace
-    cluster.kubectl("apply", "--server-side", "-f", sources("keda") / "config" / "crd" / "bases", timeout_s=120)
-    cluster.kubectl("create", "namespace", _NAMESPACE)
     certificates = _certificates(workspace.path / "keda")
-    service, secure, health, metrics, adapter = free_ports(5)
-    environment = {
-        "WATCH_NAMESPACE": "",
-        "POD_NAMESPACE": _NAMESPACE,
-        "KEDA_CLUSTER_OBJECT_NAMESPACE": _NAMESPACE,
-        "KUBERNETES_CLUSTER_DOMAIN": "cluster.local",
-        "KEDA_HTTP_DEFAULT_TIMEOUT": "3000",
-    }
+    service = start_operator(cluster, workspace, programs, certificates)
+    secure, adapter = free_ports(2)
     kubeconfig = str(cluster.kubeconfig)
-    workspace.start(
-        "keda-operator",
-        [
-            workspace.link(programs["keda-operator"]),
-            f"--kubeconfig={kubeconfig}",
-            f"--cert-dir={certificates}",
-            f"--metrics-bind-address=127.0.0.1:{metrics}",
-            f"--health-probe-bind-address=127.0.0.1:{health}",
-            f"--metrics-service-bind-address=127.0.0.1:{service}",
-            "--enable-webhook-patching=false",
-            "--enable-apiservice-patching=false",
-        ],
-        env=environment,
-    )
     workspace.start(
         "keda-adapter",
         [
@@ -55,7 +33,7 @@ def start(stand: Stand, programs: Programs) -> None:
             f"--port={adapter}",
             "--bind-address=127.0.0.1",
         ],
-        env=environment,
+        env=ENVIRONMENT,
     )
     stand.serve(GROUP, "v1beta1", secure)
 
