@@ -12,6 +12,7 @@ from forestall.actions.base import title
 from forestall.actions.protection import controller
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
+from forestall.core.foreign import at, text, texts
 from forestall.errors import Forbidden, NotFound
 from forestall.ports import Cluster
 
@@ -46,7 +47,7 @@ async def find_owners(cluster: Cluster, target: ObjectRef) -> Owners | Hold:
     autoscalers = [
         body
         for body in await cluster.find(*AUTOSCALER, namespace=target.namespace)
-        if points_at(body, target) and not body["metadata"].get("deletionTimestamp")
+        if points_at(body, target) and not at(body, "metadata", "deletionTimestamp")
     ]
     names = sorted({name for body in autoscalers if (name := _scaled_object_of(body))})
     try:
@@ -75,12 +76,12 @@ def unreadable(what: str, target: ObjectRef, error: Exception) -> Hold:
 
 def points_at(body: Body, target: ObjectRef) -> bool:
     """Say whether an autoscaler scales `target`; KEDA's own default is a Deployment."""
-    ref = (body.get("spec") or {}).get("scaleTargetRef") or {}
+    ref = at(body, "spec", "scaleTargetRef")
     keda = body.get("kind") == SCALED_OBJECT[1]
-    version = ref.get("apiVersion") or ("apps/v1" if keda else "")
-    kind = ref.get("kind") or ("Deployment" if keda else "")
+    version = text(at(ref, "apiVersion")) or ("apps/v1" if keda else "")
+    kind = text(at(ref, "kind")) or ("Deployment" if keda else "")
     group = target.api_version.partition("/")[0]
-    return (kind, ref.get("name"), version.partition("/")[0]) == (target.kind, target.name, group)
+    return (kind, at(ref, "name"), version.partition("/")[0]) == (target.kind, target.name, group)
 
 
 def _scaled_object_of(body: Body) -> str | None:
@@ -88,8 +89,7 @@ def _scaled_object_of(body: Body) -> str | None:
     owner = controller(body)
     if owner is not None:
         return str(owner["name"]) if owner.get("kind") == SCALED_OBJECT[1] else None
-    name: str | None = (body["metadata"].get("labels") or {}).get(_OWNER)
-    return name
+    return texts(at(body, "metadata", "labels")).get(_OWNER)
 
 
 def one_of(owners: Owners, target: ObjectRef) -> Body | Hold | None:
@@ -132,15 +132,14 @@ def reference(body: Body, target: ObjectRef) -> ObjectRef:
 
 def paused(body: Body, ref: ObjectRef) -> Hold | None:
     """Return why a workload or its autoscaler is left alone: people have paused it, or its rollout waits for them."""
-    annotations = body["metadata"].get("annotations") or {}
-    spec, status = body.get("spec") or {}, body.get("status") or {}
+    annotations = texts(at(body, "metadata", "annotations"))
     if ref.kind == SCALED_OBJECT[1]:
         if _PAUSED_AT in annotations or _says_yes(annotations.get(_PAUSED)):
             return Hold("TargetPaused", f"the KEDA {title(ref)} is paused by an annotation: it is left alone")
         return None
-    if spec.get("paused") is True or spec.get("suspend") is True:
+    if at(body, "spec", "paused") is True or at(body, "spec", "suspend") is True:
         return Hold("TargetPaused", f"{title(ref)} is paused: it is left alone until it is resumed")
-    if status.get("pauseConditions") or status.get("controllerPause"):
+    if at(body, "status", "pauseConditions") or at(body, "status", "controllerPause"):
         return Hold("TargetPaused", f"a rollout of {title(ref)} is paused at one of its steps: it is left alone")
     return None
 
@@ -150,12 +149,12 @@ def no_scale_out(body: Body, ref: ObjectRef) -> Hold | None:
 
     Raising its floor would do so all the same: a floor comes before `behavior`.
     """
-    spec = body.get("spec") or {}
+    spec = at(body, "spec")
     if ref.kind == SCALED_OBJECT[1]:
-        if _says_yes((body["metadata"].get("annotations") or {}).get(_PAUSED_OUT)):
+        if _says_yes(texts(at(body, "metadata", "annotations")).get(_PAUSED_OUT)):
             return Hold("TargetPaused", f"scaling out is paused by an annotation of the KEDA {title(ref)}")
-        spec = (spec.get("advanced") or {}).get("horizontalPodAutoscalerConfig") or {}
-    policy = ((spec.get("behavior") or {}).get("scaleUp") or {}).get("selectPolicy")
+        spec = at(spec, "advanced", "horizontalPodAutoscalerConfig")
+    policy = at(spec, "behavior", "scaleUp", "selectPolicy")
     if policy == "Disabled":
         return Hold("TargetPaused", f"scaling out is disabled by `behavior.scaleUp.selectPolicy` of {title(ref)}")
     return None

@@ -24,7 +24,8 @@ from forestall.actions.base import Waiting, missing, title
 from forestall.actions.ownership import field_owned, taken_over
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
-from forestall.errors import Forbidden, NotFound
+from forestall.core.foreign import at, understood, whole
+from forestall.errors import Forbidden, NotFound, Unreadable
 from forestall.ports import Cluster
 
 Body = Mapping[str, Any]
@@ -76,19 +77,20 @@ async def find_floor(cluster: Cluster, target: ObjectRef) -> Floor | Hold:
         return await missing(cluster, target) or Hold(
             "NotScalable", f"{title(target)} has no /scale subresource: it can't be scaled"
         )
-    if workload["metadata"].get("deletionTimestamp"):
+    if at(workload, "metadata", "deletionTimestamp"):
         return Hold("TargetGone", f"{title(target)} is being deleted; nothing is changed")
     if (resting := paused(workload, target)) is not None:
         return resting
-    owners = await find_owners(cluster, target)
-    if isinstance(owners, Hold):
-        return owners
-    deciding = one_of(owners, target)
-    if isinstance(deciding, Hold):
-        return deciding
-    if deciding is None:
-        return _of_workload(workload, target, scale.spec_replicas)
-    return _of_autoscaler(deciding, reference(deciding, target), workload, owners, scale.spec_replicas)
+    with understood(f"what scales {title(target)}"):
+        owners = await find_owners(cluster, target)
+        if isinstance(owners, Hold):
+            return owners
+        deciding = one_of(owners, target)
+        if isinstance(deciding, Hold):
+            return deciding
+        if deciding is None:
+            return _of_workload(workload, target, scale.spec_replicas)
+        return _of_autoscaler(deciding, reference(deciding, target), workload, owners, scale.spec_replicas)
 
 
 async def find_raised(cluster: Cluster, target: ObjectRef, raised: ObjectRef) -> Floor | Hold:
@@ -133,7 +135,7 @@ def _of_workload(body: Body, target: ObjectRef, replicas: int) -> Floor | Hold:
 
 
 def _of_autoscaler(body: Body, subject: ObjectRef, workload: Body, owners: Owners, replicas: int) -> Floor | Hold:
-    if body["metadata"].get("deletionTimestamp"):
+    if at(body, "metadata", "deletionTimestamp"):
         return Hold("TargetPaused", f"{title(subject)} is being deleted: what scales then is not known yet")
     acting = next(iter(owners.autoscalers), None)
     floor = paused(body, subject) or _read(body, subject, replicas)
@@ -147,10 +149,12 @@ def _of_autoscaler(body: Body, subject: ObjectRef, workload: Body, owners: Owner
 
 def _read(body: Body, subject: ObjectRef, replicas: int) -> Floor | Hold:
     """Return the floor of an autoscaler, or who owns it."""
-    spec, kind = body.get("spec") or {}, subject.kind
+    kind = subject.kind
     field = ("spec", FIELDS[kind])
+    level, ceiling = whole(at(body, *field), _UNSET[kind]), whole(at(body, "spec", _CEILINGS[kind]), _KEDA_MAXIMUM)
+    if level is None or ceiling is None:
+        raise Unreadable(f"{title(subject)} has bounds that are no numbers")
     version = str(body["metadata"]["resourceVersion"])
-    level, ceiling = spec.get(FIELDS[kind], _UNSET[kind]), spec.get(_CEILINGS[kind], _KEDA_MAXIMUM)
     return field_owned(body, subject, field) or Floor(
         level, replicas, subject, version, taken_over(body, field), ceiling
     )

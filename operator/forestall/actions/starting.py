@@ -14,7 +14,8 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.errors import ClusterError
+from forestall.core.foreign import at, texts, understood, whole
+from forestall.errors import ClusterError, Unreadable
 from forestall.ports import Cluster
 
 Body = Mapping[str, Any]
@@ -43,13 +44,17 @@ async def find_stalled(cluster: Cluster, remediation: Remediation, floor: Floor)
     body, target = floor.workload, remediation.spec.intent.target
     if body is None:
         return None
-    status = body.get("status") or {}
-    ready = status.get("readyReplicas", 0 if target.api_version.startswith("apps/") else None)
+    ready = whole(at(body, "status", "readyReplicas"), 0 if target.api_version.startswith("apps/") else None)
     if ready is None or ready >= floor.level:
         return None
     pods = await _pods(cluster, target, body)
     since = (seconds(remediation.status.steps[0].at) or 0.0) - _SKEW
-    return judge(floor, target, await _namespace(cluster, target), pods, since)
+    namespace = await _namespace(cluster, target)
+    try:
+        with understood(f"the pods of {title(target)}"):
+            return judge(floor, target, namespace, pods, since)
+    except Unreadable:
+        return None  # nothing is given back for a reason that is not understood
 
 
 def judge(
@@ -143,7 +148,7 @@ async def _namespace(cluster: Cluster, target: ObjectRef) -> Body:
 
 async def _pods(cluster: Cluster, target: ObjectRef, body: Body) -> Sequence[Body] | None:
     """Return the pods that the workload selects; None where they can't be listed."""
-    labels = ((body.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+    labels = texts(at(body, "spec", "selector", "matchLabels"))
     if not labels:
         return None
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))

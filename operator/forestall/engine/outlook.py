@@ -64,7 +64,7 @@ def unjudgeable(remediation: Remediation, found: Findings | None) -> Hold | None
     if found is None:
         return Hold("Withdrawn", "its objective does not exist any more, or is not valid")
     name, indicator = found.slo.name, intent.evidence.indicator
-    if indicator not in ("sli", *(each.name for each in found.slo.spec.leading_indicators)):
+    if indicator not in (SLI, *(each.name for each in found.slo.spec.leading_indicators)):
         return Hold("Withdrawn", f"objective {name} has no indicator {indicator} any more")
     if intent.objective_generation in (0, found.slo.metadata.generation):
         return None
