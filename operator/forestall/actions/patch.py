@@ -46,9 +46,12 @@ class Patch:
         if aim.rung.patch is None:
             raise ValueError("the rung is no patch")
         action, target = aim.rung.patch, aim.rung.patch.target
-        refused = await _refused(cluster, action)
+        try:
+            refused = await _refused(cluster, action)
+        except NotFound:
+            return Unsuited("ObjectMissing", f"the cluster knows no {target.kind} of {target.api_version} to patch")
         if refused is not None:
-            return refused
+            return Unsuited(refused.reason, refused.message)
         ref = ObjectRef(
             api_version=target.api_version, kind=target.kind, namespace=aim.workload.namespace, name=target.name
         )

@@ -118,7 +118,7 @@ def plan(
     lasted = situation.now - (situation.now if situation.risk_since is None else situation.risk_since)
     if lasted < trigger.sustained:
         return brief(cause, trigger, lasted)
-    answering = [n for n, rung in enumerate(rungs) if not rung.indicators or cause.indicator in rung.indicators]
+    answering = answers(rungs, cause)
     if not answering:
         return Hold(
             "NoRungForCause", f"{_describe(cause, trigger)}, but no action of the policy answers this indicator"
@@ -129,6 +129,11 @@ def plan(
             "LadderExhausted", f"{_describe(cause, trigger)}; every action was tried and did not help: look yourself"
         )
     return _rung(open_rungs[0], rungs[open_rungs[0]], cause, trigger, signals, target)
+
+
+def answers(rungs: Sequence[RungTerms], cause: Signal) -> list[int]:
+    """Return which rungs answer the cause."""
+    return [n for n, rung in enumerate(rungs) if not rung.indicators or cause.indicator in rung.indicators]
 
 
 def brief(cause: Signal, trigger: Trigger, lasted: float) -> Hold:

@@ -13,7 +13,7 @@ from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
 from forestall.core.foreign import understood
 from forestall.core.guards import NODE_ACTIONS, TELLING, Context, Nodes, check
-from forestall.core.plan import Situation, below, brief, plan
+from forestall.core.plan import Situation, answers, below, brief, plan
 from forestall.core.risk import Signal, worst
 from forestall.engine import housing, terms
 from forestall.engine.brake import Brake
@@ -206,8 +206,14 @@ class Decider:
         while True:
             act = plan(trigger, rungs, case.signals, found.size, Situation(since, now, spent), cause)
             if isinstance(act, Hold):
-                if act.reason == "NotScalable" and found.obstacle:
-                    return found.obstacle
+                if act.reason == "NotScalable":
+                    obstacle = found.obstacle or act
+                    if obstacle.reason != "NotScalable":
+                        return obstacle
+                    # What can't be scaled may be restarted, or a person be told.
+                    unsuited = Unsuited(obstacle.reason, obstacle.message)
+                    spent |= {next(n for n in answers(rungs, cause) if n not in spent)}
+                    continue
                 return unsuited if unsuited and act.reason == "LadderExhausted" else act
             if (early := self._too_early(case, act.action, cause, now)) is not None:
                 return early

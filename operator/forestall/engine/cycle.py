@@ -306,7 +306,10 @@ class Engine:
             self._registry.put(Remediation.KIND, after.dump())
         since = seconds(after.status.steps[0].at) if after.status.steps else None
         if since is not None and not terms.tells(after):
-            self._forecasting.censor(intent.objective.uid, since, now)
+            # What is done to a workload changes what would have happened to every objective that is about it.
+            shared = [intent.objective.uid] if here is None else scene.sharing(here.slo)
+            for uid in shared:
+                self._forecasting.censor(uid, since, now)
         return after
 
     async def _outlook(self, one: Remediation, found: Findings | None) -> Outlook:

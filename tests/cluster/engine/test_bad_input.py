@@ -111,6 +111,11 @@ async def test_a_kind_without_scale_is_said(world):
     world.policy()
     await world.cycle(2)
     assert (world.decision, world.remediations) == ("NotScalable", [])
+    world.control.kubectl("create", "cronjob", "runbook", "--image=x", "--schedule=@daily", "-n", world.namespace)
+    world.control.kubectl("patch", "cronjob", "runbook", "-n", world.namespace, "-p", '{"spec":{"suspend":true}}')
+    world.policy(actions=[world.scale, {"job": {"cronJob": "runbook"}}])
+    await world.cycle(2)
+    assert [one.spec.intent.action.name for one in world.remediations] == ["Job"], "the next rung is asked"
 
 
 async def test_a_target_that_is_made_anew_in_mid_action_is_left_alone(world):

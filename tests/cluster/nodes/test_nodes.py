@@ -191,10 +191,10 @@ async def test_the_node_on_which_a_pod_of_the_target_runs_is_cordoned_while_it_s
     assert world.cordoned() == set()
 
 
-async def test_a_ladder_goes_on_to_tell_people_where_the_cause_names_no_node(world):
+async def test_a_ladder_goes_on_where_the_cause_names_no_node(world):
     """The kind: a cause without its label, which holds the ladder in one action and passes on in another."""
     world.allow()
-    world.run_pods(1)
-    world.watch("zone", {"drain": {}}, {"notify": {"channel": "pager"}})
+    world.run_pods(2)
+    world.watch("zone", {"drain": {}}, {"cordon": {}}, {"restart": {}})
     await world.until(lambda: bool(world.remediations), a=300.0)
-    assert world.last.spec.intent.action.name == "Notify"
+    assert world.last.spec.intent.action.name == "Restart"

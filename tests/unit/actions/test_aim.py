@@ -12,6 +12,7 @@ from forestall.api.remediation_policy import ACTIONS as FIELDS
 from forestall.api.remediation_policy import CordonAction, Rung
 from forestall.core.decision import Hold
 from forestall.errors import NotFound
+from forestall.ports import Served
 
 WORKLOAD = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout", uid="w")
 OWNER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-1", "uid": "rs", "controller": True}
@@ -117,3 +118,16 @@ async def test_a_pod_that_goes_already_is_not_evicted_nor_anything_else_done(sho
     assert isinstance(hold, Hold)
     assert not isinstance(hold, Unsuited)
     assert hold.reason == "PodUnknown"
+
+
+@pytest.mark.parametrize(
+    ("served", "reason"),
+    [(NotFound("no such kind"), "ObjectMissing"), (Served("widgets", namespaced=False), "PatchRefused")],
+)
+async def test_a_patch_that_can_never_be_made_is_left_to_the_next_rung(served, reason):
+    effect = {"side_effect": served} if isinstance(served, Exception) else {"return_value": served}
+    target = {"apiVersion": "example.com/v1", "kind": "Widget", "resource": "widgets", "name": "w"}
+    rung = Rung.model_validate({"patch": {"target": target, "field": "/spec/limit", "value": "1"}})
+    hold = await ACTIONS["Patch"].aim(SimpleNamespace(serves=AsyncMock(**effect)), Aim(rung, WORKLOAD, {}, 0.0))
+    assert isinstance(hold, Unsuited)
+    assert hold.reason == reason

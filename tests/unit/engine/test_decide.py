@@ -1,0 +1,161 @@
+"""What a policy decides: which cause and which rung, and whose remediations stand in its way.
+
+The kinds: the identity of a cause that gets lost after the decision, and a rung that does not suit its cause but holds
+the ladder all the same.
+"""
+
+from typing import Any
+
+import pytest
+
+from forestall.actions import Unsuited
+from forestall.api.remediation import ObjectRef
+from forestall.api.service_level_objective import ServiceLevelObjective
+from forestall.core.guards import Pods, Surroundings
+from forestall.core.plan import Target
+from forestall.engine.act import Case, Decider, Proposal
+from forestall.engine.scene import Scene
+from forestall.engine.targets import Found
+from forestall.engine.workload import Workload
+from forestall.errors import ClusterError, Forbidden, NotFound
+
+DEPLOYMENT = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout", uid="d-1")
+EVICT: dict[str, Any] = {"evict": {}}
+NOTIFY: dict[str, Any] = {"notify": {"channel": "pager"}}
+SCALE: dict[str, Any] = {"scale": {"maxReplicas": 8}}
+OWNER = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout", "uid": "d-1", "controller": True}
+
+
+class World:
+    """All that a decider asks: a Deployment that can't be scaled, its pods a, b and c, a channel, and no obstacle."""
+
+    def __init__(self) -> None:
+        self.distrusted: Unsuited | None = None
+        self.error: ClusterError | None = None
+
+    async def read(self, of: Any, *, with_scale: bool = False) -> Any:
+        del with_scale
+        if isinstance(of, ServiceLevelObjective):
+            return Found(DEPLOYMENT, Target(None, 2), Workload(protected=False, labels={}, pods=None))
+        if of.kind == "NotificationChannel":
+            return {}
+        if self.error is not None:
+            raise self.error
+        if of.kind == "Pod" and of.name in ("a", "b", "c"):
+            return {"metadata": {"name": of.name, "uid": f"p-{of.name}", "ownerReferences": [OWNER]}}
+        raise NotFound(of.name)
+
+    async def distrust(self, *_: Any) -> Unsuited | None:
+        return self.distrusted
+
+    async def around(self, *_: Any) -> Surroundings:
+        return Surroundings(pods=Pods(2, 2, 1))
+
+    async def too_busy(self, *_: Any) -> None:
+        return None
+
+    async def nodes(self) -> None:
+        return None
+
+    def why(self, *_: Any) -> None:
+        return None
+
+
+@pytest.fixture
+def world() -> Any:
+    return World()
+
+
+@pytest.fixture
+def decider(world):
+    return Decider(world, world, world, world, world, world)
+
+
+@pytest.fixture
+def decide(decider, slo, make_policy, make_signal):
+    """Return what a policy decides about the pods with these breach probabilities."""
+
+    async def run(*actions, now=1000.0, history=(), others=(), victim=None, probabilities=None, label="pod", **spec):
+        policy = make_policy(actions=list(actions), **{"cooldown": "0s", **spec})
+        signals = [
+            make_signal(probability=p, labels=[(label, name)]) for name, p in (probabilities or {"a": 0.9}).items()
+        ]
+        scene = Scene({slo.uid: slo, **{one.uid: one for one in others}}, {slo.uid: [policy]}, list(history), [])
+        case = Case(slo, policy, signals, 1, victim, {}, now)
+        decision, proposal = await decider.decide(scene, case, now)
+        return decision.reason, (proposal.act.action, proposal.target.name) if isinstance(proposal, Proposal) else None
+
+    return run
+
+
+def evicted(make_remediation, pod, *pods, phase="Failed", objective="o-1"):
+    one = make_remediation(phase, action=EVICT, kind="Pod", apiVersion="v1", name=pod, uid=f"p-{pod}")
+    body = one.dump()
+    body["spec"]["intent"]["evidence"]["pods"] = [pod, *pods]
+    body["spec"]["intent"]["objective"]["uid"] = objective
+    body["status"]["ended"] = "1970-01-01T00:16:30Z" if phase != "Verifying" else None
+    return type(one).read(body)
+
+
+@pytest.mark.parametrize("action", [{"drain": {}}, {"cordon": {}}, SCALE, EVICT])
+async def test_what_does_not_suit_the_cause_gives_way_to_telling_people(decide, action):
+    assert await decide(action, NOTIFY, label="zone") == ("BreachForecast", ("Notify", "checkout"))
+
+
+async def test_a_node_that_is_none_of_the_authors_gives_way_and_is_told_where_nothing_is_left(decide, world):
+    world.distrusted = Unsuited("NodeNotTrusted", "no pod runs there")
+    assert (await decide({"drain": {}}, NOTIFY, label="node"))[1] == ("Notify", "checkout")
+    assert await decide({"drain": {}}, label="node") == ("NodeNotTrusted", None)
+
+
+async def test_what_must_not_be_seen_gives_way_but_what_is_not_known_holds(decide, world):
+    world.error = Forbidden("nodes is forbidden")
+    assert (await decide({"cordon": {}}, NOTIFY, label="node"))[1] == ("Notify", "checkout")
+    assert (await decide({"cordon": {}}, label="node"))[0] == "TargetForbidden"
+    world.error = ClusterError("no answer")
+    assert await decide({"cordon": {}}, NOTIFY, label="node") == ("TargetUnknown", None)
+
+
+async def test_of_two_leaking_pods_the_second_is_evicted_after_the_first_was_in_vain(decide, make_remediation):
+    vain = evicted(make_remediation, "a", "b", "c")
+    leaking = {"a": 0.99, "b": 0.9, "c": 0.1}
+    assert await decide(EVICT, history=[vain], probabilities=leaking) == ("BreachForecast", ("Evict", "b"))
+    both = [vain, evicted(make_remediation, "b", "a", "c")]
+    assert await decide(EVICT, history=both, probabilities=leaking) == ("LadderExhausted", None)
+    came_since = {"new": 0.99}
+    assert await decide(EVICT, history=[vain], probabilities=came_since) == ("LadderExhausted", None)
+
+
+async def test_each_pod_must_have_been_at_risk_for_as_long_as_the_policy_asks(decide):
+    when = {"when": {"probability": 0.8, "for": "5m"}}
+    assert (await decide(EVICT, now=1000.0, probabilities={"a": 0.9}, **when))[0] == "NotSustained"
+    assert (await decide(EVICT, now=1200.0, probabilities={"b": 0.99}, **when))[0] == "NotSustained"
+    assert (await decide(EVICT, now=1400.0, probabilities={"b": 0.99}, **when))[0] == "NotSustained", "200 s of b"
+    assert (await decide(EVICT, now=1500.0, probabilities={"b": 0.9}, **when))[1] == ("Evict", "b")
+
+
+@pytest.mark.parametrize(("phase", "reason"), [("Verifying", "RemediationActive"), ("Succeeded", "Cooldown")])
+async def test_two_objectives_of_one_workload_replace_its_pods_one_at_a_time(
+    decide, slo, make_remediation, phase, reason
+):
+    other = slo.model_copy(update={"metadata": slo.metadata.model_copy(update={"name": "other", "uid": "o-2"})})
+    theirs = evicted(make_remediation, "c", phase=phase, objective="o-2")
+    assert await decide(EVICT, history=[theirs], others=[other], cooldown="10m") == (reason, None)
+    assert (await decide(EVICT, history=[theirs], cooldown="10m"))[1] == ("Evict", "a"), "of another workload"
+
+
+async def test_a_recheck_asks_about_the_pod_itself_and_about_what_the_objective_depends_on(
+    decider, slo, make_policy, make_signal, make_remediation
+):
+    policy = make_policy(actions=[EVICT])
+    scene = Scene({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    decided = evicted(make_remediation, "a", "b", phase="Authorized")
+
+    async def recheck(victim=None, **pods):
+        signals = [make_signal(fresh=fresh, labels=[("pod", name)]) for name, fresh in pods.items()]
+        return await decider.recheck(scene, decided, Case(slo, policy, signals, 1, victim, {}), 1000.0)
+
+    assert await recheck(a=True, b=False) is None
+    assert (await recheck(a=False, b=True)).reason == "DataNotFresh"
+    assert (await recheck(b=True)).reason == "DataNotFresh"
+    assert (await recheck(victim="database", a=True)).reason == "DependencyAtRisk"
