@@ -88,7 +88,7 @@ def _scaled_object_of(body: Body) -> str | None:
     """Return the name of the ScaledObject that keeps a HorizontalPodAutoscaler."""
     owner = controller(body)
     if owner is not None:
-        return str(owner["name"]) if owner.get("kind") == SCALED_OBJECT[1] else None
+        return text(owner.get("name")) if owner.get("kind") == SCALED_OBJECT[1] else None
     return texts(at(body, "metadata", "labels")).get(_OWNER)
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from forestall.actions.base import Aim, Moment, Move, Next, Unsuited, World, missing, title
 from forestall.actions.pods import is_ready, is_terminating
-from forestall.actions.protection import controller, is_protected
+from forestall.actions.protection import controller, is_protected, undisturbed
 from forestall.actions.readiness import ready_of
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
@@ -78,6 +78,8 @@ async def _unsuited(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRe
     ref = ObjectRef(api_version="v1", kind="Pod", namespace=workload.namespace, name=pod["metadata"]["name"])
     if is_protected(pod):
         return _protected(ref)
+    if (annotation := undisturbed(pod)) is not None:
+        return Unsuited("PodProtected", f"{title(ref)} has the annotation {annotation}")
     if not await belongs(cluster, pod, workload):
         return Unsuited("PodNotOfTarget", f"{title(ref)} does not belong to {title(workload)}")
     if not is_ready(pod):

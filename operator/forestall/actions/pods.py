@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from forestall.actions.protection import controller, is_protected
+from forestall.actions.protection import controller, is_protected, undisturbed
 from forestall.core.foreign import at, items, mapping
 
 Pod = Mapping[str, Any]
@@ -58,6 +58,8 @@ def _obstacle(pod: Pod, *, force: bool, delete_empty_dir_data: bool) -> str | No
         return "no controller replaces it (`force`)"
     if not delete_empty_dir_data and _has_empty_dir(pod):
         return "its emptyDir data would be lost (`deleteEmptyDirData`)"
+    if not force and (annotation := undisturbed(pod)) is not None:
+        return f"it has the annotation {annotation} (`force`)"
     return None
 
 

@@ -10,6 +10,11 @@ from forestall.ports import Cluster
 
 PROTECTED: Final = "forestall.dev/protected"
 """The annotation, when its value is `true`."""
+_UNDISTURBED: Final = {
+    "karpenter.sh/do-not-disrupt": "true",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+}
+"""What Karpenter and the cluster autoscaler are told by annotations of a pod."""
 _READ: Final = ("ReplicaSet", "Deployment", "StatefulSet")
 """The owners that are looked at, of apps/v1: on others the annotation does not count for their pods."""
 
@@ -24,6 +29,12 @@ def is_protected(body: Body) -> bool:
 def protects(annotations: Mapping[str, str] | None) -> bool:
     """Say whether these annotations protect what carries them."""
     return (annotations or {}).get(PROTECTED) == "true"
+
+
+def undisturbed(pod: Body) -> str | None:
+    """Return the annotation by which people tell whoever moves pods, whatever its name, to leave this one alone."""
+    annotations = texts(at(pod, "metadata", "annotations"))
+    return next((f"{key}: {value}" for key, value in _UNDISTURBED.items() if annotations.get(key) == value), None)
 
 
 def controller(body: Body) -> Mapping[str, Any] | None:

@@ -81,6 +81,8 @@ class Scale(OfWorkload):
             least = max(1, terms.min_replicas)
             return Hold("BelowMinimum", f"{name} has {size} replicas, and fewer than {least} are left alone")
         to = min(intent.to, world.ceiling)
+        if to < intent.to and size >= to:
+            return Hold("AtMaximum", f"{name} has brought {size} replicas already, and {to} are the most it may have")
         if to <= found:
             return Hold("AtMaximum", f"{name} has {found} replicas, and {world.ceiling} are the most it may have")
         return _move(world, to, intent.evidence.reason)
@@ -205,10 +207,11 @@ def _agreed(remediation: Remediation, lowest: int) -> str:
 def _keep(remediation: Remediation, world: World) -> Hold:
     name, window = title(world.subject), _terms(remediation).stabilization_window
     if verified(remediation) is False:
+        most = " (the most it may have)" if world.level >= world.ceiling else ""
         return Hold(
             "NotHelped",
-            f"{world.level} replicas of {name} did not lower the risk; they are kept while it lasts, because fewer "
-            f"would not help either, and given back when observation and forecast have needed fewer for {window}",
+            f"{world.level} replicas of {name}{most} did not lower the risk; they are kept while it lasts, because "
+            f"fewer would not help either, and given back when observation and forecast have needed fewer for {window}",
         )
     if world.blocked is not None:
         return Hold(

@@ -9,12 +9,13 @@ from typing import Any, Final
 from forestall.actions.base import Stalled, World, condition_of, title
 from forestall.actions.floor import Floor
 from forestall.actions.pods import is_finished, is_ready, is_terminating
+from forestall.actions.readiness import ready_of
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.foreign import at, texts, understood, whole
+from forestall.core.foreign import at, texts, understood
 from forestall.errors import ClusterError, Unreadable
 from forestall.ports import Cluster
 
@@ -44,7 +45,7 @@ async def find_stalled(cluster: Cluster, remediation: Remediation, floor: Floor)
     body, target = floor.workload, remediation.spec.intent.target
     if body is None:
         return None
-    ready = whole(at(body, "status", "readyReplicas"), 0 if target.api_version.startswith("apps/") else None)
+    ready = ready_of({**body, "apiVersion": target.api_version, "kind": target.kind})
     if ready is None or ready >= floor.level:
         return None
     pods = await _pods(cluster, target, body)

@@ -50,6 +50,8 @@ class Target:
 
     replicas: int | None
     ready: int | None
+    ceiling: int | None = None
+    """The most that its autoscaler allows; None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,13 @@ def _scale(
             "BelowMinimum",
             f"{why}, but the target has {current} replicas and the policy leaves fewer than {terms.least} alone",
         )
-    if current >= terms.most:
+    most, whose = terms.most, "the policy's"
+    if target.ceiling is not None and target.ceiling < most:
+        most, whose = target.ceiling, "its autoscaler's"
+    if current >= most:
         return Hold(
             "AtMaximum",
-            f"{why}, but the target has {current} replicas already and the policy's maximum is {terms.most}",
+            f"{why}, but the target has {current} replicas already and {whose} maximum is {most}",
         )
     wanted = need(terms, cause.indicator, signals, target.ready, trigger.within)
     if wanted.forecast is None or wanted.signal is None:
@@ -183,7 +188,7 @@ def _scale(
             "LargeEnough",
             f"{why}, but {current} replicas carry the forecast of {_number(load)}",
         )
-    to = bounded(wanted.forecast, current, terms.most, terms.step)
+    to = bounded(wanted.forecast, current, most, terms.step)
     capped = f" (the forecast asks for {wanted.forecast})" if to < wanted.forecast else ""
     return Act(
         number,

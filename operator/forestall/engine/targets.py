@@ -76,7 +76,9 @@ class Targets:
         body = {**body, "apiVersion": ref.api_version, "kind": ref.kind}
         return Found(
             ref.model_copy(update={"uid": uid}),
-            Target(floor.replicas if isinstance(floor, Floor) else None, ready_of(body)),
+            Target(floor.replicas, ready_of(body), floor.ceiling)
+            if isinstance(floor, Floor)
+            else Target(None, ready_of(body)),
             workload_of(body),
             floor if isinstance(floor, Floor) else None,
             floor if isinstance(floor, Hold) else None,

@@ -1,6 +1,7 @@
 """What is around an action may hold it: windows, protection, budgets, storms, the hour. On a real API server."""
 
 import json
+import time
 
 import pytest
 
@@ -82,6 +83,47 @@ async def test_a_restart_waits_until_pods_are_ready_again(world):
     ready = world.control.get("deployment", "checkout", world.namespace)["status"].get("readyReplicas", 0)
     assert ready < 150, "the pods must still be starting"
     assert (world.decision, world.remediations) == ("TooFewReady", [])
+
+
+NOWHERE = '{"spec":{"template":{"spec":{"nodeSelector":{"example.com/none":"x"}}}}}'
+
+
+def protect(world, available):
+    budget = {"selector": {"matchLabels": {"app": "checkout"}}, "minAvailable": available}
+    body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "checkout"}, "spec": budget}
+    world.control.apply(body, namespace=world.namespace)
+
+
+async def test_a_rollback_does_not_wait_for_the_budget_that_the_bad_rollout_has_used_up(world):
+    """Kind: a guard that the trouble itself holds shut. Four pods, of which one may be missing, and one is."""
+    here = ("-n", world.namespace)
+    change = {"spec": {"replicas": 4, "strategy": {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}}}}
+    world.control.kubectl("patch", "deployment", "checkout", *here, "--type=merge", "-p", json.dumps(change))
+    world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=60s")
+    protect(world, 3)
+    world.control.kubectl("patch", "deployment", "checkout", *here, "--type=merge", "-p", NOWHERE)
+    ready = "--for=jsonpath={.status.readyReplicas}=3"
+    world.control.kubectl("wait", ready, "deployment/checkout", *here, "--timeout=60s")
+    spent = "--for=jsonpath={.status.disruptionsAllowed}=0"
+    world.control.kubectl("wait", spent, "pdb/checkout", *here, "--timeout=60s")
+    world.now = time.time() + 5
+    world.policy(actions=[{"rollback": {"within": "1h"}}])
+    await world.cycle(2)
+    assert [one.status.phase for one in world.remediations] == ["Executing"], world.slo.status.decisions
+    world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=60s")
+
+
+async def test_a_restart_where_nothing_serves_has_nothing_to_protect(world):
+    here = ("-n", world.namespace)
+    protect(world, 2)
+    recreate = {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}
+    world.control.kubectl("patch", "deployment", "checkout", *here, "--type=merge", "-p", json.dumps(recreate))
+    world.control.kubectl("patch", "deployment", "checkout", *here, "--type=merge", "-p", NOWHERE)
+    gone = "--for=jsonpath={.status.unavailableReplicas}=2"
+    world.control.kubectl("wait", gone, "deployment/checkout", *here, "--timeout=60s")
+    world.policy(actions=[{"restart": {}}])
+    await world.cycle(2)
+    assert [one.status.phase for one in world.remediations] == ["Executing"], world.slo.status.decisions
 
 
 async def test_a_storm_is_not_answered_by_actions(world):

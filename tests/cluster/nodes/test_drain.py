@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.pods import is_terminating
 
 DRAIN = {"drain": {"healthyFor": "30s"}}
+NODES = ("node-1", "node-2", "node-3")
 
 
 async def test_a_node_is_drained_and_given_back(world):
@@ -41,6 +43,28 @@ async def test_a_budget_that_never_allows_it_stops_a_drain_and_the_node_is_given
     assert f"{world.namespace}/web-" in world.last.status.message
     assert world.cordoned() == set()
     assert {pod["metadata"]["uid"] for pod in world.pods()} == before
+
+
+async def test_a_pod_that_two_budgets_are_about_keeps_no_other_pod_on_its_node(world):
+    """Kind: one bad item. The API server answers its eviction with 500, and the others are evicted all the same."""
+    world.allow()
+    world.run_pods(6)
+    world.run_pods(3, name="db")
+    selector = {"selector": {"matchLabels": {"app": "db"}}, "maxUnavailable": 3}
+    for name in ("one", "two"):
+        world.apply("PodDisruptionBudget", name, selector, "policy/v1")
+    node = max(NODES, key=lambda name: len({pod["metadata"]["labels"]["app"] for pod in world.pods(name)}))
+    world.watch("node", DRAIN, deadline="10m")
+
+    def only_it_is_left() -> bool:
+        left = {pod["metadata"]["labels"]["app"] for pod in world.pods(node) if not is_terminating(pod)}
+        return world.phase == "Executing" and left == {"db"}
+
+    await world.until(only_it_is_left, **{node: 300.0})
+    assert world.last.status.reason == "Throttled"
+    assert "more than one PodDisruptionBudget" in world.last.status.message
+    world.plane.kubectl("delete", "pdb", "two", "-n", world.namespace)
+    await world.until(lambda: world.phase == "Verifying")
 
 
 async def draining(world):

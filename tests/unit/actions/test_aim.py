@@ -89,6 +89,7 @@ async def test_the_only_pod_that_serves_is_not_evicted_but_one_that_does_not_ser
         ("ReplicaSet", {"ownerReferences": [{**OWNER, "kind": "Deployment", "uid": "x"}]}, "PodNotOfTarget"),
         ("ReplicaSet", None, "PodNotOfTarget"),
         ("Pod", {"annotations": {"forestall.dev/protected": "true"}}, "PodProtected"),
+        ("Pod", {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}, "PodProtected"),
     ],
 )
 async def test_a_pod_of_others_or_a_protected_one_is_left_to_the_next_rung(shop, kind, metadata, reason):

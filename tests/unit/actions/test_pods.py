@@ -35,6 +35,11 @@ NOT_IN_CHARGE = {**OWNER, "controller": False}
         (pod(owner=None, annotations={"kubernetes.io/config.mirror": "h"}), "stays"),
         (pod(annotations={"forestall.dev/protected": "true"}), "stays"),
         (pod(annotations={"forestall.dev/protected": "false"}), "evict"),
+        (
+            pod(annotations={"karpenter.sh/do-not-disrupt": "true"}),
+            "it has the annotation karpenter.sh/do-not-disrupt: true (`force`)",
+        ),
+        (pod(annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}), "evict"),
         (pod(owner=None), "no controller replaces it (`force`)"),
         (pod(owner=NOT_IN_CHARGE), "no controller replaces it (`force`)"),
         (pod(spec=EMPTY_DIR), "its emptyDir data would be lost (`deleteEmptyDirData`)"),
@@ -50,6 +55,9 @@ def test_each_pod_is_handled_as_kubectl_does(body, expected):
 
 def test_each_flag_is_for_its_own_obstacle():
     assert what(pod(owner=None), force=True) == "evict"
+    safe = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+    assert what(pod(annotations={safe: "false"}), force=True) == "evict"
+    assert what(pod(annotations={safe: "false"}), delete_empty_dir_data=True) != "evict"
     assert what(pod(spec=EMPTY_DIR), delete_empty_dir_data=True) == "evict"
     assert what(pod(spec=EMPTY_DIR), force=True) != "evict"
     assert what(pod(owner=None), delete_empty_dir_data=True) != "evict"

@@ -43,6 +43,7 @@ def test_the_more_confidence_a_policy_wants_the_more_replicas_it_gets(make_signa
     ("rung", "target", "reason"),
     [
         (scale(most=3), Target(3, 3), "AtMaximum"),
+        (scale(), Target(3, 3, ceiling=3), "AtMaximum"),
         (scale(least=2), Target(1, 1), "BelowMinimum"),
         (scale(), Target(None, None), "NotScalable"),
         (scale(), Target(6, 6), "LargeEnough"),

@@ -47,7 +47,7 @@ DECISIONS: Final[dict[str, Reason]] = {
         "Restrict the query to the target's own pods.",
     ),
     "PodProtected": Reason(
-        'The pod has the annotation `forestall.dev/protected: "true"`, and is never evicted.',
+        "The pod has an annotation that says it must not be evicted; the message names it.",
         "Take the annotation off its template if that is no longer meant.",
     ),
     "OnlyPod": Reason(
@@ -96,8 +96,8 @@ DECISIONS: Final[dict[str, Reason]] = {
         "A workload that was scaled down on purpose stays so; lower `minReplicas` if it was not.",
     ),
     "AtMaximum": Reason(
-        "The target has the policy's `maxReplicas` already.",
-        "Raise `maxReplicas` if the cluster has the room, or add an action that helps otherwise.",
+        "The target has the `maxReplicas` of the policy or of its autoscaler already; the message says which.",
+        "Raise that `maxReplicas` if the cluster has the room, or add an action that helps otherwise.",
     ),
     "LargeEnough": Reason(
         "The forecast asks for no more replicas than there are.",
