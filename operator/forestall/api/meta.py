@@ -89,6 +89,14 @@ ApiVersion = Annotated[
         max_length=253,
     ),
 ]
+SeriesLabel = Annotated[
+    str,
+    worded(
+        r"^[^\s\x00-\x1f\x22\x27\x5c\x60{}=,]+$",
+        "not a Prometheus label: write its name alone, such as pod or k8s.pod.name",
+        max_length=128,
+    ),
+]
 LabelName = Annotated[
     str,
     worded(
@@ -97,6 +105,27 @@ LabelName = Annotated[
         max_length=63,
     ),
 ]
+
+
+Count = Annotated[int, Field(ge=0, le=10**12)]
+"""A number of things."""
+LEAST_MEASURE = 1e-12
+MOST_MEASURE = 1e15
+_NO_MEASURE = f"must be 0 or at least {LEAST_MEASURE:g} in size: write it in a smaller unit"
+
+
+Measure = Annotated[
+    float,
+    Field(
+        ge=-MOST_MEASURE,
+        le=MOST_MEASURE,
+        json_schema_extra={
+            VALIDATIONS: [rule(f"self == 0.0 || self >= {LEAST_MEASURE:g} || self <= -{LEAST_MEASURE:g}", _NO_MEASURE)]
+        },
+    ),
+]
+"""A value that series are held against. Forecasts compute with its square in 32 bits, so both ends are bounded; one
+that an older schema let in and that is smaller counts as zero there."""
 
 
 def milliseconds(field: str) -> str:
@@ -161,7 +190,7 @@ class Timestamp(str):
 
     @classmethod
     def _check(cls, text: str) -> Self:
-        if not re.match(_TIMESTAMP, text) or seconds(text) is None:
+        if not re.match(_TIMESTAMP, text) or (seconds(text) or 0.0) <= 0:
             raise ValueError(_NO_TIMESTAMP)
         return cls(text)
 
@@ -205,7 +234,12 @@ class Model(BaseModel):
     """The base of every API model: camelCase on the wire, attribute docstrings become `kubectl explain`."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True, frozen=True, extra="ignore"
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
     )
 
     def dump(self) -> dict[str, Any]:

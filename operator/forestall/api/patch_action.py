@@ -114,6 +114,12 @@ _LIMITS = (
 )
 
 
+_VALUES = {
+    "Integer": ("^-?[0-9]{1,15}$", "not an integer, which `type` asks for"),
+    "Boolean": ("^(true|false)$", "neither true nor false, as `type` asks for"),
+}
+
+
 class PatchTarget(Model):
     """One object in the policy's namespace."""
 
@@ -133,15 +139,9 @@ class PatchAction(Model):
 
     model_config = rules(
         *(rule(limit.cel, limit.message, fieldPath=f".{limit.field}") for limit in _LIMITS),
-        rule(
-            "self.type != 'Integer' || self.value.matches('^-?[0-9]{1,15}$')",
-            "not an integer, which `type` asks for",
-            fieldPath=".value",
-        ),
-        rule(
-            "self.type != 'Boolean' || self.value in ['true', 'false']",
-            "neither true nor false, as `type` asks for",
-            fieldPath=".value",
+        *(
+            rule(f"self.type != '{kind}' || self.value.matches('{pattern}')", message, fieldPath=".value")
+            for kind, (pattern, message) in _VALUES.items()
         ),
     )
 
@@ -180,4 +180,6 @@ class PatchAction(Model):
 def refusal(action: PatchAction) -> str | None:
     """Return why the action passes the limits; None where it does not."""
     texts = {"field": action.field, "target.kind": action.target.kind, "target.apiVersion": action.target.api_version}
-    return next((limit.message for limit in _LIMITS if not limit.holds(texts[limit.field])), None)
+    passed = next((limit.message for limit in _LIMITS if not limit.holds(texts[limit.field])), None)
+    pattern, message = _VALUES.get(action.type, ("", ""))
+    return passed or (None if re.search(pattern, action.value) else message)

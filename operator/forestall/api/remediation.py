@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from forestall.api.meta import API_VERSION, Conditions, Duration, Metadata, Model, Resource, rule, rules
+from forestall.api.meta import API_VERSION, Conditions, Count, Duration, Metadata, Model, Resource, rule, rules
 from forestall.api.remediation_policy import Mode, Rung
 from forestall.api.service_level_objective import RiskCause
 
@@ -68,15 +68,15 @@ class Intent(Model):
 
     policy: ObjectRef
     """The RemediationPolicy that decided."""
-    policy_generation: int = 0
+    policy_generation: Count = 0
     """Its generation at that time."""
     objective: ObjectRef
     """The ServiceLevelObjective at risk."""
-    objective_generation: int = 0
+    objective_generation: Count = 0
     """Its generation at that time."""
-    episode: int
+    episode: Count
     """Which stretch of risk of that objective."""
-    rung: int = 0
+    rung: Annotated[int, Field(ge=0, le=15)] = 0
     """Which rung of the policy's ladder."""
     target: ObjectRef
     """What is changed."""
@@ -84,9 +84,9 @@ class Intent(Model):
     """The action with its bounds, as the policy gave it."""
     mode: Mode
     """The policy's mode at that time."""
-    from_: Annotated[int | None, Field(alias="from")] = None
+    from_: Annotated[Count | None, Field(alias="from")] = None
     """For scale: the replicas that were found, and below which is never gone; for rollback: the newest revision."""
-    to: int | None = None
+    to: Count | None = None
     """For scale: the replicas that the forecast first asked for; for rollback: the previous revision."""
     evidence: Evidence
     """What was known."""
@@ -98,7 +98,7 @@ class Intent(Model):
     """When waiting for an approval ends."""
     verify_within: Duration = Duration("5m")
     """How long after completion the risk must have fallen."""
-    verify_probability: float = 0.5
+    verify_probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """The breach probability below which it counts as fallen."""
     rollback: str = ""
     """In words, how it is undone."""

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from forestall.api.guardrail import Window
 from forestall.api.meta import (
+    LEAST_MEASURE,
+    MOST_MEASURE,
     Between,
     Conditions,
     DnsLabel,
@@ -54,15 +56,15 @@ class Capacity(Model):
     type: Literal["Proportional", "Declared"] = "Proportional"
     """Proportional: the indicator is a level per replica (utilisation, queue a replica) that falls as replicas are
     added. Declared: the indicator is a total (requests a second), and one replica carries `perReplica` of it."""
-    per_replica: Annotated[float, Field(gt=0)] | None = None
+    per_replica: Annotated[float, Field(ge=LEAST_MEASURE, le=MOST_MEASURE)] | None = None
     """What one replica carries of the indicator, for type Declared."""
     indicator: DnsLabel | None = None
     """The leading indicator that sizes the workload; the one that caused the risk when not set."""
     headroom: Annotated[float, Field(ge=0, le=1)] = 0.2
     """The share of the capacity that is kept free: 0.2 plans for replicas that are 80 % full."""
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    confidence: Annotated[float, Field(ge=0.001, le=0.999)] = 0.5
     """How sure the replicas must suffice for the highest value within the time that the policy looks ahead: 0.5 plans
-    for its median, to which headroom is added; 0.95 for a bound that it rarely passes."""
+    for its median, to which headroom is added; 0.95 for a bound that it rarely passes. From 0.001 to 0.999."""
 
 
 class ScaleAction(Model):

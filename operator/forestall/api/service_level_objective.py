@@ -14,11 +14,12 @@ from forestall.api.meta import (
     Conditions,
     DnsLabel,
     Duration,
-    LabelName,
+    Measure,
     Metadata,
     Model,
     ObjectName,
     Resource,
+    SeriesLabel,
     rule,
     rules,
     worded,
@@ -84,7 +85,7 @@ class ThresholdIndicator(Model):
     """A PromQL expression that gives one number."""
     operator: Literal["lt", "lte", "gt", "gte"]
     """The value is good when it is lt (below), lte, gt (above) or gte `value`."""
-    value: float
+    value: Measure
     """The threshold."""
 
 
@@ -122,13 +123,13 @@ class LeadingIndicator(Model):
     """The indicator's name, unique within the objective; policies and reasons refer to it."""
     query: Query
     """A PromQL expression; it may give one number, or one a pod or node when `per` names that label."""
-    limit: float
+    limit: Measure
     """The value past which the indicator hurts the SLI."""
     direction: Literal["Above", "Below"] = "Above"
     """On which side of the limit it hurts."""
     horizon: Annotated[Duration, Between("10s", "7d")] = Duration("10m")
     """How far ahead a breach of the limit matters, from 10s to 7d; choose it longer than the action takes to help."""
-    per: LabelName | None = None
+    per: SeriesLabel | None = None
     """The label whose values the query's series speak of, such as `pod` or `node`; it tells actions what to act on."""
     trend: Literal["Load", "Saturation"] = "Load"
     """Load rises and falls (traffic, latency, queues). Saturation fills up until something resets it (memory, disk)."""

@@ -10,6 +10,8 @@ from forestall.errors import InvalidDuration
 
 PATTERN = r"^(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?$"
 _SECONDS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+LONGEST = 1000 * 365 * 86400.0
+"""No duration is longer (s): the arithmetic of times ends at the year 10000."""
 _GRAMMAR = re.compile(PATTERN)
 _PART = re.compile(r"([0-9]+)(ms|[wdhms])")
 
@@ -19,11 +21,14 @@ def parse_duration(text: str) -> float:
     """Return the seconds that `text` stands for.
 
     Raises:
-        InvalidDuration: `text` is empty or not of the grammar.
+        InvalidDuration: `text` is empty, not of the grammar, or longer than `LONGEST`.
     """
     if not text or not _GRAMMAR.fullmatch(text):
-        raise InvalidDuration(f"{text!r} is not a duration: write it like 90s, 5m, 1h30m or 30d")
-    return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+        raise InvalidDuration(f"{text[:40]!r} is not a duration: write it like 90s, 5m, 1h30m or 30d")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if seconds > LONGEST:
+        raise InvalidDuration(f"{text[:40]!r} is longer than any duration here: at most 1000 years")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:

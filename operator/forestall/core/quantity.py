@@ -6,7 +6,8 @@ from typing import Final
 
 from forestall.errors import InvalidInput
 
-_QUANTITY: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d{1,2})|([KMGTPE]i|[numkMGTPE]))?")
+_QUANTITY: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d{1,2})|([KMGTPE]i|[numkMGTPE]))?", re.ASCII)
+_LONGEST: Final = 64
 _SUFFIXES: Final = {
     **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
     **{
@@ -24,9 +25,13 @@ def thousandths(quantity: str | float) -> int:
     Raises:
         InvalidInput: it is not a quantity.
     """
-    found = _QUANTITY.fullmatch(str(quantity))
+    try:
+        text = str(quantity)
+    except ValueError as error:  # an integer of more digits than are written out
+        raise InvalidInput("a quantity of thousands of digits") from error
+    found = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
-        raise InvalidInput(f"{quantity!r} is not a quantity such as 500m or 2Gi")
+        raise InvalidInput(f"{text[:40]!r} is not a quantity such as 500m or 2Gi")
     number, exponent, suffix = found.groups()
     value = Decimal(number + (exponent or "")) * _SUFFIXES[suffix or ""]
     return int((value * 1000).to_integral_value(ROUND_CEILING))

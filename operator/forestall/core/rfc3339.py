@@ -18,6 +18,6 @@ def read_time(text: str) -> float | None:
         return None
     try:
         time = datetime.fromisoformat(text.upper())
-    except ValueError:
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):  # the latter where a zone moves it out of the years 1 to 9999
         return None
-    return time.replace(tzinfo=time.tzinfo or UTC).timestamp()

@@ -33,13 +33,12 @@ def replicas_for(load: float, limit: float, ready: int, capacity: Capacity) -> i
     algorithm details: desired = ceil(current * value / target).
     """
     usable = 1.0 - capacity.headroom
-    if not math.isfinite(load) or load < 0 or usable <= 0:
+    carried = usable * (limit if capacity.per_replica is None else capacity.per_replica)
+    replicas = ready if capacity.per_replica is None else 1
+    # Two factors above zero, each tiny, can be zero together.
+    if not (math.isfinite(load) and math.isfinite(carried)) or load < 0 or carried <= 0 or replicas <= 0:
         return None
-    if capacity.per_replica is not None:
-        return _ceil(load / (capacity.per_replica * usable))
-    if ready <= 0 or not math.isfinite(limit) or limit <= 0:
-        return None
-    return _ceil(ready * load / (limit * usable))
+    return _ceil(replicas * load / carried)
 
 
 def bounded(wanted: int, current: int, most: int, step: int | None) -> int:

@@ -59,7 +59,7 @@ def check_window(cron: str, zone: str) -> None:
         raise InvalidInput(no_zone)
     try:
         ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError, EOFError) as error:
         raise InvalidInput(no_zone) from error
     try:
         CronSim(cron, datetime(2000, 1, 1))  # noqa: DTZ001 -- a schedule is read on the clock, whatever its zone

@@ -85,6 +85,8 @@ def test_no_string_is_taken_for_the_number_of_another(text, written):
         ('{a!~"b"}', "at least one non-empty matcher"),
         ("x + 1e400", "no number"),
         ("x + 1__0", "no number"),
+        ("x + 1_.5", "no number"),
+        ("x + 1._5", "no number"),
         ("x + 0x8000000000000000", "no number"),
         ("rate(x[1000000000d])", "at most 100y"),
         ("rate(x[99999999999999999999])", "at most 100y"),
