@@ -18,8 +18,8 @@ import numpy as np
 import psutil
 
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
-from forestall.adapters.prometheus.asking import Pace
 from forestall.adapters.prometheus.connection import THREADS
+from forestall.adapters.prometheus.question import Pace
 from forestall.core import promql
 from forestall.core.promql import packing
 from forestall.demo.programs import find_programs

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from forestall.adapters.prometheus.refusals import REFUSALS, REMARKS, Refusal
+from forestall.adapters.prometheus.triage import MOST_FAILED
 from forestall.api import API_VERSION, KINDS, Resource
 from forestall.api.crd import crd
 from forestall.cli import reasons
@@ -37,6 +39,25 @@ REASONS_HEAD = """# Reasons
 Every decision, condition and outcome carries a reason: one word for programs, which these tables explain, and a message
 for people, which says the particulars. `forestall explain` shows both, and what to do.
 """
+SOURCES_HEAD = """# What sources say
+
+What the kinds of metric sources answer in trouble, and what becomes of it. *Source*: no query is answered, and it is
+asked again in the next cycle. *Query*: the others are answered. *Either*: some sources say the same of a bad query and
+of their own trouble, so a harmless query is asked to tell which.
+
+A request holds many queries. One that is refused is parted until the bad query is found; at most {most} requests of a
+cycle may fail. That a query is bad is remembered for a minute, or ten where the source does not understand it, and only
+where other queries were answered meanwhile.
+"""
+NOTES_HEAD = """
+## Notes beside an answer
+
+What is told in `warnings`; the list `infos` has only hints, and `isPartial` means that the answer is not whole. What
+the table does not have means so, too. Nothing is done on a part.
+
+| source | note | means |
+| --- | --- | --- |
+"""
 GROUPS = {
     "decisions": """## Decisions
 
@@ -59,7 +80,32 @@ back before it is done appears here with the same reasons as among the decisions
 def pages() -> dict[Path, str]:
     """Return every page with its text."""
     kinds = {FOLDER / f"{kind.SINGULAR}.md": _kind(kind) for kind in KINDS}
-    return {**kinds, FOLDER / "cli.md": _commands(), FOLDER / "reasons.md": _reasons()}
+    return {
+        **kinds,
+        FOLDER / "cli.md": _commands(),
+        FOLDER / "reasons.md": _reasons(),
+        FOLDER.parent / "sources.md": _sources(),
+    }
+
+
+def _sources() -> str:
+    lines = [NOTE, SOURCES_HEAD.format(most=MOST_FAILED)]
+    lines += [
+        "| source | trouble | HTTP status | `errorType` | about | reason |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [_refusal(row) for row in REFUSALS]
+    notes = [
+        f"| {row.who} | `{row.start + ': …' if row.start else '… ' + row.end}` | {row.note.value} |" for row in REMARKS
+    ]
+    return "\n".join([*lines, NOTES_HEAD + "\n".join(notes), ""])
+
+
+def _refusal(row: Refusal) -> str:
+    statuses = ", ".join(map(str, row.statuses)) or "any"
+    kinds = ", ".join(f"`{kind}`" if kind not in ("", "none") else "none" for kind in dict.fromkeys(row.kinds)) or "any"
+    about = "either" if row.doubtful else row.about
+    return f"| {row.who} | {row.trouble} | {statuses} | {kinds} | {about} | {row.reason} |"
 
 
 def _kind(kind: type[Resource]) -> str:

@@ -5,22 +5,27 @@ Source: the format and the status codes of the Prometheus HTTP API.
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from forestall.adapters.prometheus.document import malformed, read
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble
+from forestall.adapters.prometheus.refusals import Note, note_of, refusal_of
+from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, shortened
 
-TRUNCATED = "results truncated due to limit"
-"""Prometheus's warning that there were more series than were asked for."""
+IS_PARTIAL: Final = "the source says that its answer is partial (isPartial)"
+_MOST_NOTES: Final = 10
+_HEAD: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The series of an answer, as they were read, and the source's warnings."""
+    """The series of an answer, as they were read, and the source's notes that are more than hints."""
 
-    series: list[dict[str, Any]]
+    series: list[Any]
+    """Each should be an object, which is not checked yet."""
     warnings: tuple[str, ...] = ()
+    about_one: bool = False
+    """Whether a note is about one of the queries, which can't be told from the others here."""
     size: int = 0
     """How many bytes the answer had."""
 
@@ -34,16 +39,14 @@ def read_payload(status: int, content_type: str, location: str, body: bytes) -> 
     """
     if 300 <= status < 400:
         _refuse_redirect(status, location)
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise SourceTrouble("SourceUnauthorized", f"the source answers {_words(status)}: check its credentials")
     document = read(body)
-    if document is not None and document.get("status") == "error":
-        _refuse_as_told(document, status)
-    if status != HTTPStatus.OK:
-        _refuse_by_status(status)
+    if status != HTTPStatus.OK or (document is not None and document.get("status") == "error"):
+        _refuse(status, content_type, document, body)
     if document is None:
         kind = content_type.partition(";")[0] or "something without a type"
-        raise SourceTrouble("SourceBadAnswer", f"the source does not answer with JSON but with {kind}: check its url")
+        raise SourceTrouble(
+            "SourceBadAnswer", f"the source does not answer with JSON but with {kind}: check its url", doubtful=True
+        )
     return _payload(document)
 
 
@@ -60,10 +63,22 @@ def _payload(document: dict[str, Any]) -> Payload:
     if document.get("status") != "success" or not isinstance(data, dict) or not isinstance(series, list):
         raise malformed()
     if data.get("resultType") not in ("vector", "matrix"):
-        raise SourceTrouble("SourceBadAnswer", f"the source answers with a {data.get('resultType')}")
-    warnings = document.get("warnings")
-    texts = tuple(str(each) for each in warnings) if isinstance(warnings, list) else ()
-    return Payload(series, texts)
+        kind = shortened(str(data.get("resultType")))
+        raise SourceTrouble("SourceBadAnswer", f"the source answers with a {kind}", doubtful=True)
+    notes = [(text, note_of(text)) for text in _texts(document.get("warnings"))]
+    told = [shortened(text) for text, note in notes if note is not Note.HINT]
+    if document.get("isPartial") not in (None, False):
+        told.insert(0, IS_PARTIAL)
+    if len(told) > _MOST_NOTES:
+        told = [*told[:_MOST_NOTES], f"and {len(told) - _MOST_NOTES} more"]
+    return Payload(series, tuple(told), any(note is Note.ABOUT_ONE for _, note in notes))
+
+
+def _texts(warnings: Any) -> list[str]:
+    """Return the warnings; what is no list is a warning as it stands, for it was meant to say something."""
+    if not warnings:
+        return []
+    return [str(each) for each in warnings] if isinstance(warnings, list) else [str(warnings)]
 
 
 def _refuse_redirect(status: int, location: str) -> NoReturn:
@@ -74,41 +89,50 @@ def _refuse_redirect(status: int, location: str) -> NoReturn:
         where = "nowhere"
     raise SourceTrouble(
         "SourceBadAnswer",
-        f"the source answers {_words(status)} to {where}: redirects are not followed, put the final address into url",
+        f"the source answers {_phrase(status)} to {where}: redirects are not followed, put the final address into url",
     )
 
 
-def _refuse_as_told(document: dict[str, Any], status: int) -> NoReturn:
-    words = str(document.get("error") or _words(status))
-    match document.get("errorType"):
-        case "bad_data":
-            raise QueryTrouble("QueryRefused", words, lasting=True)
-        case "execution":
-            raise QueryTrouble("QueryRefused", words)
-        case "timeout" | "canceled":
-            raise QueryTrouble("SourceTimeout", words, load=True)
-        case "unavailable" | "too_many_requests":
-            raise SourceTrouble("SourceDown", words, passing=True)
-        case "not_found":
-            raise SourceTrouble("SourceBadAnswer", words)
-        case _ if status < 500:
-            raise QueryTrouble("QueryRefused", words)
-        case _:
-            raise QueryTrouble("SourceBadAnswer", words, load=True)
+def _refuse(status: int, content_type: str, document: dict[str, Any] | None, body: bytes) -> NoReturn:
+    kind, said = _told(document) if document is not None else ("", _plain(content_type, body))
+    row = refusal_of(status, kind, said)
+    phrase = f"the source answers {_phrase(status)}"
+    # What an API says of a query speaks for itself; what stands in its place needs its status.
+    words = said if kind and said else f"{phrase}: {said}" if said else phrase
+    if row is None and kind:
+        reason = "QueryRefused" if status < 500 else "SourceBadAnswer"
+        raise QueryTrouble(reason, words, load=status >= 500, doubtful=True)
+    if row is None and status >= 500:
+        raise SourceTrouble("SourceDown", words, passing=True, doubtful=True)
+    if row is None:
+        raise SourceTrouble("SourceBadAnswer", f"{words}: check its url")
+    if row.advice:
+        words = f"{words}: {row.advice}"
+    if row.about == "source":
+        raise SourceTrouble(row.reason, words, passing=row.passing, load=row.load, doubtful=row.doubtful)
+    raise QueryTrouble(row.reason, words, lasting=row.lasting, load=row.load, doubtful=row.doubtful)
 
 
-def _refuse_by_status(status: int) -> NoReturn:
-    words = f"the source answers {_words(status)}"
-    if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.BAD_REQUEST):
-        raise QueryTrouble("QueryRefused", words)
-    if status == HTTPStatus.GATEWAY_TIMEOUT:  # a proxy lost patience with this request
-        raise QueryTrouble("SourceTimeout", words, load=True)
-    if status >= 500 or status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT):
-        raise SourceTrouble("SourceDown", words, passing=True)
-    raise SourceTrouble("SourceBadAnswer", f"{words}: check its url")
+def _told(document: dict[str, Any]) -> tuple[str, str]:
+    """Return the kind and the words of a refusal: of the Prometheus API, or as GMP and AMP have them in its place."""
+    kind, error = document.get("errorType"), document.get("error")
+    if document.get("status") == "error":
+        known = isinstance(kind, str | int) and not isinstance(kind, bool) and kind != ""
+        return str(kind) if known else "none", shortened(str(error or ""))
+    if isinstance(error, dict):
+        return shortened(str(error.get("status") or "")), shortened(str(error.get("message") or ""))
+    kind = str(document.get("__type") or "").rpartition("#")[2]
+    return shortened(kind), shortened(str(document.get("message") or document.get("Message") or ""))
 
 
-def _words(status: int) -> str:
+def _plain(content_type: str, body: bytes) -> str:
+    """Return a short text that came in place of JSON."""
+    if not content_type.startswith("text/plain"):
+        return ""
+    return " ".join(body[:_HEAD].decode(errors="replace").split())
+
+
+def _phrase(status: int) -> str:
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

@@ -3,64 +3,22 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
-from forestall.adapters.prometheus.answers import TRUNCATED, Payload
+from forestall.adapters.prometheus.answers import Payload
 from forestall.adapters.prometheus.memory import Memory
+from forestall.adapters.prometheus.question import Group, Outcome, Pace, Question
 from forestall.adapters.prometheus.shares import Meter, Shares
+from forestall.adapters.prometheus.sorting import sort
+from forestall.adapters.prometheus.triage import Send, Triage
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
-from forestall.core.promql import MARKER, pack
+from forestall.core.promql import pack
 from forestall.engine.turns import in_turn
-from forestall.ports import QueryFailure
 
 _LONGEST_REQUEST = 200_000
 _LEAST_S = 0.1
-_LIGHT_S = 3600.0
-"""Queries that look at less of the past than this weigh the same."""
-_ABOUT_ONE_QUERY = "PromQL warning"
-"""How warnings begin that Prometheus gives about an expression, rather than about its data as a whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One expression to ask."""
-
-    text: str
-    max_series: int
-    joinable: bool = True
-    reach: float = 0.0
-    """How much of the past (s) it looks at."""
-    owners: tuple[str, ...] = ()
-    """The namespaces that ask it."""
-    counts: bool = True
-    """Whether it is one of the queries that a namespace may ask, and not one that belongs to another."""
-
-    @property
-    def weight(self) -> float:
-        """What it costs the source, compared with a query for the present."""
-        return max(1.0, self.reach / _LIGHT_S)
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a source is asked."""
-
-    together: int
-    """How many questions are joined in one request."""
-    at_once: int
-    """How many requests are under way at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one expression found."""
-
-    series: Sequence[Mapping[str, Any]]
-    """As JSON gave them, without the marker."""
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +27,6 @@ class Known:
 
     memory: Memory
     shares: Shares
-
-
-Group = tuple[Question, ...]
-Outcome = Found | QueryFailure
-Send = Callable[[str, int], Awaitable[Payload]]
-"""Asks one expression, for at most so many series."""
 
 
 class Inquiry:
@@ -88,13 +40,18 @@ class Inquiry:
         self._most = pace.together
         self._at_once = pace.at_once
         self._deadline = deadline
-        self._answered = False
+        self._triage = Triage(send, known.memory)
+        self._warned: list[Group] = []  # all of whose answers have warnings that may be about one of them
+        self._parts_warned = False
         self._outcomes: dict[str, Outcome] = {}
         self._several = False  # whether more than one namespace asks
         self.meter = meter
         """What each namespace has used."""
-        self.down: SourceTrouble | None = None
+
+    @property
+    def down(self) -> SourceTrouble | None:
         """What is wrong with the source as a whole."""
+        return self._triage.down
 
     async def ask(self, questions: Iterable[Question]) -> dict[str, Outcome]:
         """Return the outcome of each question, by its text. Of each namespace the first ones go first."""
@@ -110,19 +67,21 @@ class Inquiry:
                 due.append(question)
         self._several = len({owner for question in due for owner in question.owners}) > 1
         # What looks far back takes long, and comes last, so that nothing else waits for it.
-        light = [question for question in due if question.weight <= 1]
-        heavy = [question for question in due if question.weight > 1]
-        for some in (light, heavy):
-            await self._ask(some)
-        reason = failure(self.down or SourceTrouble("SourceTimeout", "there was no time left to ask in this cycle"))
+        for some in ([each for each in due if each.weight <= 1], [each for each in due if each.weight > 1]):
+            await self._run(self._groups(some))
+            if self._warned and await self._triage.warns_of_some():
+                self._parts_warned = True
+                await self._run([half for group in self._warned for half in self._triage.halves(group)])
+            self._warned, self._parts_warned = [], False
+        self._outcomes |= await self._triage.end()
+        reason = failure(self._triage.why_not_asked())
         for question in due:
             self._outcomes.setdefault(question.text, reason)
         self._shares.remember(self.meter)
         return self._outcomes
 
-    async def _ask(self, questions: Sequence[Question]) -> None:
+    async def _run(self, waiting: list[Group]) -> None:
         """Ask by as many requests at once as the pace allows; those that fail are parted and asked again."""
-        waiting = self._groups(questions)
         # At first a request goes alone: a source that is down is to cost one timeout, not one for each request. Where
         # several namespaces ask, another one's goes with it: the first may ask too much, and the source be well.
         going = self._probes(waiting)
@@ -130,12 +89,12 @@ class Inquiry:
         failed: list[tuple[Group, QueryTrouble | None]] = []  # and those that came through, before any answer
         try:
             while True:
-                if self._answered or not running:
-                    if not self._answered and self._is_overloaded([trouble for _, trouble in failed]):
+                if self._triage.answered or not running:
+                    if self._is_overloaded([trouble for _, trouble in failed]):
                         return
-                    if self._answered or not going:
-                        going, waiting = [*going, *waiting, *self._parted(failed)], []
-                        failed = []
+                    if self._triage.answered or not going:
+                        parted = await self._triage.part((group, each) for group, each in failed if each is not None)
+                        going, waiting, failed = [*going, *waiting, *parted], [], []
                 going = self._start(going, running)
                 if not running:
                     if not going and not waiting and not failed:
@@ -148,16 +107,13 @@ class Inquiry:
 
     def _is_overloaded(self, troubles: Sequence[QueryTrouble | None]) -> bool:
         """Say, and remember, whether not a single one of several requests came through: more would make it worse."""
-        if len(troubles) <= 1 or not all(each is not None and each.load for each in troubles):
+        if self._triage.answered or len(troubles) <= 1 or not all(each is not None and each.load for each in troubles):
             return False
-        self.down = SourceTrouble("SourceTimeout", f"the source is overloaded: {troubles[0]}")
+        self._triage.down = SourceTrouble("SourceTimeout", f"the source is overloaded: {troubles[0]}")
         return True
 
-    def _parted(self, failed: Iterable[tuple[Group, QueryTrouble | None]]) -> list[Group]:
-        return [part for group, trouble in failed if trouble is not None for part in self._part(group, trouble)]
-
     def _may_go_on(self) -> bool:
-        return self.down is None and time.monotonic() < self._deadline - _LEAST_S
+        return self._triage.goes_on and time.monotonic() < self._deadline - _LEAST_S
 
     def _start(self, groups: Sequence[Group], running: dict[asyncio.Task[QueryTrouble | None], Group]) -> list[Group]:
         """Start what may be asked now; return what has to wait."""
@@ -205,17 +161,19 @@ class Inquiry:
     def _groups(self, questions: Sequence[Question]) -> list[Group]:
         """Return the questions by the requests that they are asked in, those that many wait for first.
 
-        Who asks little shares requests with others. Who asks much, or was dear the last time, has requests alone, and
-        so delays nobody else's answers: of these, everybody's first come before anybody's second.
+        What failed alone before comes last. Who asks little shares requests with others. Who asks much, or was dear
+        the last time, has requests alone, and so delays nobody else's answers: of these, everybody's first come before
+        anybody's second.
         """
 
-        def most(question: Question) -> int:
-            return min(self._memory.most_together(question.text) or self._most, self._most if question.joinable else 1)
+        def order(question: Question) -> tuple[bool, int]:
+            most = min(self._memory.most_together(question.text) or self._most, self._most if question.joinable else 1)
+            return self._memory.is_suspect(question.text), -most
 
         counts = Counter(_owner(question) for question in questions)
-        ranked: list[tuple[bool, int, Group]] = []
+        ranked: list[tuple[bool, bool, int, Group]] = []
         # What judges a query is asked with it: without, its answer is worth nothing.
-        for size, some in groupby(sorted(questions, key=most, reverse=True), key=most):
+        for (suspect, size), some in groupby(sorted(questions, key=order), key=order):
             lanes: dict[str, list[Question]] = defaultdict(list)
             for question in some:
                 owner = _owner(question)
@@ -224,10 +182,10 @@ class Inquiry:
             for owner, lane in lanes.items():
                 dear = self._shares.is_dear(owner)
                 ranked += [
-                    (dear, n if owner else 0, group)
-                    for n, group in enumerate(_packed(in_turn(lane, lambda each: each.counts), size))
+                    (suspect, dear, n if owner else 0, group)
+                    for n, group in enumerate(_packed(in_turn(lane, lambda each: each.counts), -size))
                 ]
-        ranked.sort(key=lambda each: each[:2])
+        ranked.sort(key=lambda each: each[:3])
         return [group for *_, group in ranked]
 
     async def _try(self, group: Group) -> QueryTrouble | None:
@@ -237,57 +195,26 @@ class Inquiry:
         try:
             payload = await self._send(pack([question.text for question in group]), most + 1)
             size = payload.size
-            self._answered = True
-            self._sort(group, payload, most)
-        except SourceTrouble as trouble:
-            if trouble.load and self._answered:
-                return QueryTrouble(trouble.reason, str(trouble), load=True)
-            if trouble.load and len(group) > 1:  # if it was these queries, the next time others go first
-                self._part(group, QueryTrouble(trouble.reason, str(trouble)))
-            self.down = self.down or trouble
-        except QueryTrouble as trouble:
-            return trouble
+            self._keep(group, payload)
+        except (SourceTrouble, QueryTrouble) as trouble:
+            return self._triage.fail(group, trouble)
         finally:
             self.meter.charge((question.owners for question in group), time.monotonic() - began, size)
         return None
 
-    def _part(self, group: Group, trouble: QueryTrouble) -> list[Group]:
-        now = time.monotonic()
-        if len(group) == 1:
-            answer = failure(trouble)
-            self._outcomes[group[0].text] = answer
-            self._memory.failed(group[0].text, answer, trouble, now)
-            return []
-        half = len(group) // 2
-        self._memory.keep_apart((question.text for question in group), half, now)
-        return [group[:half], group[half:]]
-
-    def _sort(self, group: Group, payload: Payload, most: int) -> None:
+    def _keep(self, group: Group, payload: Payload) -> None:
         """Give each question of a group its series."""
-        if len(payload.series) > most:
-            raise QueryTrouble("TooManySeries", f"the query returns more than {most} series")
-        warnings = tuple(each for each in payload.warnings if each != TRUNCATED)
-        if len(group) > 1 and any(each.startswith(_ABOUT_ONE_QUERY) for each in warnings):
-            raise QueryTrouble("QueryRefused", "; ".join(warnings))  # the others are not to suffer from it
-        found = self._by_question(payload.series) if len(group) > 1 else {"0": payload.series}
-        for number, question in enumerate(group):
-            series = found.get(str(number), [])
-            if len(series) > question.max_series:
-                words = f"the query returns {len(series)} series: {question.max_series} are the most"
-                self._part((question,), QueryTrouble("TooManySeries", words))
+        if len(group) > 1 and (payload.about_one or (payload.warnings and self._parts_warned)):
+            raise QueryTrouble("QueryRefused", "; ".join(payload.warnings))  # the others are not to suffer from it
+        outcomes = sort([(question.text, question.max_series) for question in group], payload)
+        self._triage.answer(len(group), clean=not payload.warnings)
+        if len(group) > 1 and payload.warnings:
+            self._warned.append(group)
+        for text, outcome in outcomes.items():
+            if isinstance(outcome, QueryTrouble):
+                self._triage.bad(text, outcome)
             else:
-                self._outcomes[question.text] = Found(series, warnings)
-
-    def _by_question(self, series: Sequence[dict[str, Any]]) -> Mapping[str, list[dict[str, Any]]]:
-        found = defaultdict(list)
-        for each in series:
-            try:
-                found[each["metric"].pop(MARKER)].append(each)
-            except (KeyError, TypeError, AttributeError) as error:
-                raise SourceTrouble(
-                    "SourceBadAnswer", "the source's answer lacks the label that was asked for"
-                ) from error
-        return found
+                self._outcomes[text] = outcome
 
 
 def _owner(question: Question) -> str:

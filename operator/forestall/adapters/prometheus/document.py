@@ -1,26 +1,36 @@
 """From the bytes of an answer to its JSON, with the points of a range as two lists of numbers."""
 
 import gc
+import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
 
-from forestall.adapters.prometheus.trouble import SourceTrouble
+from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble
+
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|inf|nan)", re.IGNORECASE | re.ASCII)
+_LATEST: Final = 253_402_300_800.0
+"""The year 10000 (s since the epoch)."""
+_MOST_LABELS: Final = 128
+_LONGEST_LABELS: Final = 32_768
+"""How many characters the labels of one series may have in all."""
 
 
 def malformed() -> SourceTrouble:
     """Return what it means that the JSON is not what was asked for."""
-    return SourceTrouble("SourceBadAnswer", "the source's JSON is not of the Prometheus API: check its url")
+    return SourceTrouble(
+        "SourceBadAnswer", "the source's JSON is not of the Prometheus API: check its url", doubtful=True
+    )
 
 
 def read(body: bytes) -> dict[str, Any] | None:
-    """Return the document, or None where it is none. The `values` of each series are a list of times and one of values.
+    """Return the document, or None where it is none.
 
-    Raises:
-        SourceTrouble: the points are no points.
+    The `values` of each series are a list of times and one of values, or None where they are no points.
     """
     # Each point is a list: to search through them for garbage costs three times as much as to read them.
     with _no_collection():
@@ -38,17 +48,68 @@ def read(body: bytes) -> dict[str, Any] | None:
         return document
 
 
-def _points(pairs: Any) -> tuple[list[float], list[float]]:
-    if not pairs:
+def number(text: Any) -> float:
+    """Return the value that `text` stands for, as Go writes it.
+
+    Raises:
+        SourceTrouble: it is none.
+    """
+    if not isinstance(text, str) or _NUMBER.fullmatch(text) is None:
+        raise malformed()
+    return float(text)
+
+
+def value_of(pair: Any) -> float:
+    """Return the value of a pair of a time and a value.
+
+    Raises:
+        SourceTrouble: it is none.
+    """
+    if not isinstance(pair, list) or len(pair) != 2 or type(pair[0]) not in (int, float):
+        raise malformed()
+    if not 0 <= pair[0] < _LATEST:
+        raise malformed()
+    return number(pair[1])
+
+
+def labels_of(metric: Any) -> dict[str, str]:
+    """Return the labels of a series.
+
+    Raises:
+        SourceTrouble: they are none.
+        QueryTrouble: there are more than can be kept.
+    """
+    if not isinstance(metric, dict) or not all(isinstance(value, str) for value in metric.values()):
+        raise malformed()
+    if len(metric) > _MOST_LABELS or sum(len(name) + len(value) for name, value in metric.items()) > _LONGEST_LABELS:
+        raise QueryTrouble(
+            "QueryRefused",
+            f"a series has over {_MOST_LABELS} labels, or over {_LONGEST_LABELS >> 10} KiB of them: aggregate",
+        )
+    return metric
+
+
+def _points(pairs: Any) -> tuple[list[float], list[float]] | None:
+    if pairs == []:
         return [], []
     try:
         times, texts = zip(*pairs, strict=True)
-        return _floats(times), _numbers(texts)
-    except (TypeError, ValueError):
-        raise malformed() from None
+        read_times, values = _times(times), _numbers(texts)
+    except (TypeError, ValueError, OverflowError, SourceTrouble):
+        return None
+    return read_times, values
 
 
-def _numbers(texts: Sequence[str]) -> list[float]:
+def _times(values: Sequence[Any]) -> list[float]:
+    if not set(map(type, values)) <= {int, float}:
+        raise malformed()
+    times = _floats(values)
+    if not all(map(math.isfinite, times)):
+        raise malformed()
+    return times
+
+
+def _numbers(texts: Sequence[Any]) -> list[float]:
     """Return what the texts say; raises TypeError or ValueError where they are no numbers.
 
     All of them read as one list take a third of the time, but JSON has neither NaN nor infinity.
@@ -57,8 +118,8 @@ def _numbers(texts: Sequence[str]) -> list[float]:
         read_at_once = orjson.loads(f"[{','.join(texts)}]")
     except orjson.JSONDecodeError:
         read_at_once = []
-    if len(read_at_once) != len(texts):
-        return [float(text) for text in texts]
+    if len(read_at_once) != len(texts) or not set(map(type, read_at_once)) <= {int, float}:
+        return [number(text) for text in texts]
     return _floats(read_at_once)
 
 

@@ -13,10 +13,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from forestall.adapters.prometheus.asking import Found, Outcome, Question
-from forestall.adapters.prometheus.document import malformed
+from forestall.adapters.prometheus.document import labels_of, malformed, value_of
+from forestall.adapters.prometheus.question import Outcome, Question
+from forestall.adapters.prometheus.sorting import Found
 from forestall.adapters.prometheus.trouble import failure
 from forestall.core.promql import Freshness, evidence
+from forestall.errors import MetricsError
 from forestall.ports import Proof, QueryFailure
 
 _FEW = evidence.MOST_JOBS + 1
@@ -184,9 +186,10 @@ class Judge:
 
     def _look(self, selector: str, stale_after: float) -> _Seen:
         if not evidence.has_one_name(selector):
-            names = [
-                labels["__name__"] for labels, _ in self._ask(Question(evidence.names_question(selector), _MOST_NAMES))
-            ]
+            met = self._ask(Question(evidence.names_question(selector), _MOST_NAMES))
+            names = [labels.get("__name__", "") for labels, _ in met]
+            if "" in names:
+                raise _Failed(MALFORMED)
             each = [self._look(evidence.with_name(selector, name), stale_after) for name in names]
             return _Seen(
                 max((one.newest for one in each if one.newest is not None), default=None),
@@ -240,16 +243,28 @@ class Judge:
         answer = self._ask(Question(evidence.up_question(matchers), _MOST_TARGETS))
         return {_job(labels): value for labels, value in answer}
 
-    def _ask(self, question: Question) -> list[tuple[Mapping[str, Any], float]]:
+    def _ask(self, question: Question) -> list[tuple[Mapping[str, str], float]]:
         outcome = self._known.get(question.text)
         if outcome is None:
             raise Wanted([question])
         if isinstance(outcome, QueryFailure):
             raise _Failed(outcome)
+        if outcome.warnings:  # of targets that are not told of nothing is known
+            raise _Failed(QueryFailure("PartialAnswer", "; ".join(outcome.warnings)))
         try:
-            return [(dict(each["metric"]), float(each["value"][1])) for each in outcome.series]
-        except (KeyError, IndexError, TypeError, ValueError):
-            raise _Failed(MALFORMED) from None
+            return [_fact(each) for each in outcome.series]
+        except MetricsError as trouble:
+            raise _Failed(failure(trouble)) from None
+
+
+def _fact(series: Any) -> tuple[Mapping[str, str], float]:
+    """Return labels and value of a series that answers a question of the judge: a time (s), or how many there are."""
+    if not isinstance(series, dict):
+        raise malformed()
+    value = value_of(series.get("value"))
+    if not 0 <= value < math.inf:
+        raise malformed()
+    return labels_of(series.get("metric")), value
 
 
 def _all_up(up: Mapping[str, float], oldest: float) -> float | None:
@@ -257,5 +272,5 @@ def _all_up(up: Mapping[str, float], oldest: float) -> float | None:
     return newest if newest is not None and newest >= oldest else None
 
 
-def _job(labels: Mapping[str, Any]) -> str:
-    return str(labels.get("job", ""))
+def _job(labels: Mapping[str, str]) -> str:
+    return labels.get("job", "")

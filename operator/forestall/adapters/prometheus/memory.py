@@ -19,6 +19,7 @@ class Memory:
     def __init__(self) -> None:
         self._failures: dict[str, tuple[QueryFailure, float]] = {}
         self._apart: dict[str, tuple[int, float]] = {}
+        self._suspects: dict[str, float] = {}
 
     def failure(self, text: str) -> QueryFailure | None:
         """Return how the query failed, while it is not to be asked again."""
@@ -30,10 +31,18 @@ class Memory:
         remembered = self._apart.get(text)
         return remembered[0] if remembered else None
 
-    def failed(self, text: str, answer: QueryFailure, trouble: QueryTrouble, now: float) -> None:
-        """Remember that the query failed although it was asked alone."""
-        self._failures[text] = (answer, now + (ASK_WRONG_AGAIN_S if trouble.lasting else ASK_AGAIN_S))
+    def is_suspect(self, text: str) -> bool:
+        """Say whether the query failed alone not long ago: others go first."""
+        return text in self._suspects
+
+    def suspect(self, text: str, now: float) -> None:
+        """Remember that the query failed although it was asked alone; it may have been the source."""
+        self._suspects[text] = now + APART_S
         self.keep_apart((text,), 1, now)
+
+    def failed(self, text: str, answer: QueryFailure, trouble: QueryTrouble, now: float) -> None:
+        """Remember that the query failed for what it is: it is not asked again for a while."""
+        self._failures[text] = (answer, now + (ASK_WRONG_AGAIN_S if trouble.lasting else ASK_AGAIN_S))
 
     def keep_apart(self, texts: Iterable[str], most: int, now: float) -> None:
         """Remember that more than `most` queries, with these among them, were too many for one request."""
@@ -44,3 +53,4 @@ class Memory:
         """Forget what is too old."""
         self._failures = {text: each for text, each in self._failures.items() if each[1] > now}
         self._apart = {text: each for text, each in self._apart.items() if each[1] > now}
+        self._suspects = {text: until for text, until in self._suspects.items() if until > now}

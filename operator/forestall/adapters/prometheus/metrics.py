@@ -6,10 +6,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from functools import partial
 
 from forestall.adapters.prometheus.answers import Payload
-from forestall.adapters.prometheus.asking import Pace, Question
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.connection import THREADS, Connection
 from forestall.adapters.prometheus.judging import Judge, PastMemory, wanted_by
+from forestall.adapters.prometheus.question import Pace, Question
 from forestall.adapters.prometheus.series import Past, answer_of
 from forestall.adapters.prometheus.source import Source
 from forestall.core.promql import Prepared, prepare
@@ -117,7 +117,7 @@ class PrometheusMetrics:
             going = [question for text, question in questions.items() if past[text].failure is None]
             outcomes = await asked.ask(going, partial(_range, span), RANGE, deadline)
             for text, outcome in outcomes.items():
-                past[text].add(outcome)
+                past[text].add(outcome, span)
         return refused | {query.key: past[each.text].answer() for query, each in prepared}
 
     def _source(self, name: str, config: SourceConfig) -> Source:

@@ -1,29 +1,35 @@
-"""From the JSON of an answer to the samples and series of the port."""
+"""From the JSON of an answer to the samples and series of the port. Each series is believed only when it is one."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import islice
+from operator import lt
+from typing import Any, Final
 
-from forestall.adapters.prometheus.asking import Outcome
-from forestall.adapters.prometheus.judging import MALFORMED, Verdict
+from forestall.adapters.prometheus.document import labels_of, malformed, value_of
+from forestall.adapters.prometheus.judging import Verdict
+from forestall.adapters.prometheus.question import Outcome
 from forestall.adapters.prometheus.trouble import QueryTrouble, failure
 from forestall.errors import MetricsError
 from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
 
 Labels = tuple[tuple[str, str], ...]
 
+_SLACK: Final = 1.0
+"""How many seconds, beside one step, a time may be outside of the range that was asked for: sources round."""
+
 
 def answer_of(outcome: Outcome, verdict: Verdict | QueryFailure) -> Answer | QueryFailure:
     """Return the answer of an instant query, of which `verdict` says whether it can be believed."""
     if isinstance(outcome, QueryFailure):
         return outcome
+    if isinstance(verdict, QueryFailure) and outcome.warnings:  # which say more
+        verdict = Verdict(None, verdict.message)
     if isinstance(verdict, QueryFailure):
         return verdict
     try:
-        samples = tuple(Sample(labels, float(each["value"][1])) for labels, each in _labelled(outcome.series))
+        samples = tuple(Sample(labels, value_of(each.get("value"))) for labels, each in _labelled(outcome.series))
     except MetricsError as trouble:
         return failure(trouble)
-    except (KeyError, IndexError, TypeError, ValueError):
-        return MALFORMED
     return Answer(samples, verdict.newest, outcome.warnings, verdict.lacking, verdict.members)
 
 
@@ -35,8 +41,8 @@ class Past:
         """Why there is no answer."""
         self._points: dict[Labels, tuple[list[float], list[float]]] = {}
 
-    def add(self, outcome: Outcome) -> None:
-        """Take the outcome for the next part."""
+    def add(self, outcome: Outcome, span: tuple[float, float, float]) -> None:
+        """Take the outcome for the next part: `span` is its start, end and step (s)."""
         if isinstance(outcome, QueryFailure):
             self.failure = outcome
             return
@@ -46,13 +52,11 @@ class Past:
         try:
             for labels, each in _labelled(outcome.series):
                 times, values = self._points.setdefault(labels, ([], []))
-                more_times, more_values = each["values"]
+                more_times, more_values = _within(span, each.get("values"))
                 times.extend(more_times)
                 values.extend(more_values)
         except MetricsError as trouble:
             self.failure = failure(trouble)
-        except (KeyError, TypeError, ValueError):
-            self.failure = MALFORMED
 
     def answer(self) -> tuple[RangeSeries, ...] | QueryFailure:
         """Return the series, or why there are none."""
@@ -61,21 +65,38 @@ class Past:
         return tuple(RangeSeries(labels, tuple(t), tuple(v)) for labels, (t, v) in self._points.items())
 
 
-def _labelled(series: Sequence[Mapping[str, Any]]) -> list[tuple[Labels, Mapping[str, Any]]]:
+def _within(span: tuple[float, float, float], points: Any) -> tuple[list[float], list[float]]:
+    """Return the points of a series, as `document.read` left them, where their times are of the range."""
+    if points is None:
+        raise malformed()
+    times, values = points
+    first, last, step = span
+    slack = step + _SLACK
+    if times and not first - slack <= times[0] <= times[-1] <= last + slack:
+        raise malformed()
+    if not all(map(lt, times, islice(times, 1, None))):
+        raise malformed()
+    return times, values
+
+
+def _labelled(series: Sequence[Any]) -> Sequence[tuple[Labels, Mapping[str, Any]]]:
     """Return the series with their sorted labels, without the name of the metric.
 
     Raises:
+        SourceTrouble: one is none.
         QueryTrouble: the query is to give other series.
     """
     seen: set[Labels] = set()
     found = []
     for each in series:
+        if not isinstance(each, dict):
+            raise malformed()
+        labels = tuple(sorted((k, v) for k, v in labels_of(each.get("metric")).items() if k != "__name__"))
         if "value" not in each and "values" not in each:
             raise QueryTrouble(
                 "QueryRefused",
                 "the query gives native histograms, not numbers: use a function such as histogram_quantile",
             )
-        labels = tuple(sorted((str(k), str(v)) for k, v in each["metric"].items() if k != "__name__"))
         if labels in seen:
             raise QueryTrouble(
                 "QueryRefused",

@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
 
 from forestall.adapters.prometheus.answers import Payload
-from forestall.adapters.prometheus.asking import Inquiry, Known, Outcome, Pace, Question
+from forestall.adapters.prometheus.asking import Inquiry, Known
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.connection import THREADS, Connection
 from forestall.adapters.prometheus.memory import Memory
+from forestall.adapters.prometheus.question import Outcome, Pace, Question
 from forestall.adapters.prometheus.shares import Meter, Shares
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
+
+_log = structlog.get_logger(__name__)
 
 _ATTEMPTS = 3
 _LEAST_S = 0.1
@@ -38,6 +42,7 @@ class Source:
         self, name: str, config: SourceConfig, on_request: Callable[[], None], on_failure: Callable[[str], None]
     ) -> None:
         self.config = config
+        self._name = name
         self._on_request = on_request
         self._on_failure = on_failure
         self._connection: Connection | None = None
@@ -117,3 +122,9 @@ class Source:
             return await asyncio.wait_for(running, seconds + _GRACE_S)
         except TimeoutError as error:
             raise SourceTrouble("SourceTimeout", "the source did not answer in time", load=True) from error
+        except (SourceTrouble, QueryTrouble):
+            raise
+        except Exception as error:  # one source's answer must not end everybody's cycle
+            _log.exception("answer not read", source=self._name)
+            words = f"the source's answer could not be read ({type(error).__name__})"
+            raise SourceTrouble("SourceBadAnswer", words, doubtful=True) from error

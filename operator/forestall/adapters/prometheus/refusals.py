@@ -1,0 +1,192 @@
+"""What the kinds of sources answer in trouble, and what each answer means: two tables, of refusals and of notes.
+
+Source: the code of Prometheus 2.53 and 3, Thanos, Mimir, Cortex, and VictoriaMetrics (single node and cluster), and the
+documentation of Amazon Managed Service for Prometheus (AMP) and Google Managed Service for Prometheus (GMP).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One way to say no. What is empty matches everything; the first row that matches counts."""
+
+    who: str
+    trouble: str
+    about: Literal["source", "query"]
+    """Whom it is about: the source as a whole, or the request, or perhaps only one of its queries."""
+    reason: str
+    """The reason of a condition."""
+    statuses: tuple[int, ...] = ()
+    kinds: tuple[str, ...] = ()
+    """`errorType`, as text; for AMP and GMP what they have in its place."""
+    words: str = ""
+    """In lower case, a part of the message. Messages can hold a tenant's own words: they never say alone whom it is
+    about."""
+    passing: bool = False
+    """The same request may well do a moment later."""
+    lasting: bool = False
+    """The same query will not do later either."""
+    load: bool = False
+    """It may be too much for the source, now or at all."""
+    doubtful: bool = True
+    """Some sources say the same of a bad query and of their own trouble: a harmless query is asked to tell which."""
+    advice: str = ""
+
+    def matches(self, status: int, kind: str, words: str) -> bool:
+        """Say whether it is this row; `words` in lower case."""
+        return (
+            (not self.statuses or status in self.statuses)
+            and (not self.kinds or kind in self.kinds)
+            and self.words in words
+        )
+
+
+def _source(who: str, trouble: str, **more: object) -> Refusal:
+    return Refusal(who, trouble, "source", doubtful=False, **more)  # type: ignore[arg-type]
+
+
+def _query(who: str, trouble: str, **more: object) -> Refusal:
+    return Refusal(who, trouble, "query", **more)  # type: ignore[arg-type]
+
+
+REFUSALS: Final = (
+    _source(
+        "Mimir, Cortex",
+        "the tenant is not named",
+        reason="SourceUnauthorized",
+        statuses=(401,),
+        words="no org id",
+        advice="name the tenant: `spec.headers` with X-Scope-OrgID",
+    ),
+    _source(
+        "all, proxies, AMP, GMP",
+        "the credentials are missing or wrong",
+        reason="SourceUnauthorized",
+        statuses=(401, 403),
+        advice="check its credentials",
+    ),
+    _source(
+        "GMP", "the credentials are wrong", reason="SourceUnauthorized", kinds=("UNAUTHENTICATED", "PERMISSION_DENIED")
+    ),
+    _source("AMP", "too many requests", reason="SourceDown", kinds=("ThrottlingException",), passing=True),
+    _source("GMP", "the quota is used up", reason="SourceDown", kinds=("RESOURCE_EXHAUSTED",), passing=True),
+    _source(
+        "Mimir, Cortex, VictoriaMetrics, proxies",
+        "too many requests",
+        reason="SourceDown",
+        statuses=(429,),
+        passing=True,
+    ),
+    _source("Mimir", "too many requests", reason="SourceDown", kinds=("too_many_requests",), passing=True),
+    _query(
+        "Prometheus, Thanos, Mimir, Cortex",
+        "the query takes too long, or the store is too busy for it",
+        reason="SourceTimeout",
+        kinds=("timeout", "canceled"),
+        load=True,
+    ),
+    _query("GMP", "the query takes too long", reason="SourceTimeout", kinds=("DEADLINE_EXCEEDED",), load=True),
+    _query("Mimir, Cortex, proxies", "the query takes too long", reason="SourceTimeout", statuses=(504,), load=True),
+    _query(
+        "Cortex, Mimir, proxies",
+        "the request is too long",
+        reason="QueryRefused",
+        statuses=(413, 414),
+        kinds=("", "bad_data"),
+    ),
+    _query(
+        "Prometheus, Thanos, Mimir, Cortex",
+        "the expression or a parameter is wrong",
+        reason="QueryRefused",
+        kinds=("bad_data",),
+        lasting=True,
+    ),
+    _query(
+        "VictoriaMetrics", "a parameter is wrong", reason="QueryRefused", statuses=(400,), kinds=("400",), lasting=True
+    ),
+    _query("Cortex, Mimir, AMP, GMP, proxies", "the request is wrong", reason="QueryRefused", statuses=(400,)),
+    _query(
+        "Prometheus, Thanos, Mimir, Cortex",
+        "the data do not suit the expression, a limit is passed, or no store is known (`No StoreAPIs …`)",
+        reason="QueryRefused",
+        kinds=("execution",),
+    ),
+    _query(
+        "VictoriaMetrics, Mimir, Cortex",
+        "the expression is wrong, a limit is passed, or a storage node is down",
+        reason="QueryRefused",
+        statuses=(422,),
+    ),
+    _source(
+        "VictoriaMetrics cluster, Mimir, proxies",
+        "storage nodes, or what is behind the proxy, are down",
+        reason="SourceDown",
+        statuses=(502, 503),
+        passing=True,
+    ),
+    _source(
+        "Mimir, GMP", "it is not available", reason="SourceDown", kinds=("unavailable", "UNAVAILABLE"), passing=True
+    ),
+    _source(
+        "all, proxies",
+        "there is no such path",
+        reason="SourceBadAnswer",
+        statuses=(404, 405),
+        advice="check its url",
+    ),
+    _query(
+        "Prometheus, Thanos, Mimir, Cortex, VictoriaMetrics, GMP",
+        "an error inside, in the storage or about this query",
+        reason="SourceBadAnswer",
+        statuses=(500,),
+        kinds=("internal", "server_error", "500", "INTERNAL", "none"),
+        load=True,
+    ),
+    _source("proxies", "the request took too long to arrive", reason="SourceDown", statuses=(408,), passing=True),
+)
+"""Of answers that are no success."""
+
+
+class Note(Enum):
+    """What a note beside an answer means for the answer."""
+
+    HINT = "nothing: the answer is whole"
+    ABOUT_ONE = "one query of the request is not answered as it should be"
+    PARTIAL = "the answer is not whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """How a note begins or ends, and what it means. What no row says is taken for `Note.PARTIAL`."""
+
+    who: str
+    start: str
+    end: str
+    note: Note
+
+
+REMARKS: Final = (
+    Remark("Prometheus up to 2.53, Thanos, Mimir", "PromQL info", "", Note.HINT),
+    Remark("Prometheus 3, Mimir, Cortex", "", "more info annotations omitted", Note.HINT),
+    Remark("Prometheus, Thanos, Mimir, Cortex", "PromQL warning", "", Note.ABOUT_ONE),
+    Remark("Prometheus 3, Mimir, Cortex", "", "more warning annotations omitted", Note.ABOUT_ONE),
+    Remark("Prometheus up to 2.53", "", "more annotations omitted", Note.ABOUT_ONE),
+)
+"""Of the list `warnings`; the list `infos` has only hints."""
+
+
+def refusal_of(status: int, kind: str, words: str) -> Refusal | None:
+    """Return what a refusal means: its HTTP status, its `errorType` (empty: no such answer) and its message."""
+    words = words.lower()
+    return next((row for row in REFUSALS if row.matches(status, kind, words)), None)
+
+
+def note_of(text: str) -> Note:
+    """Return what one of an answer's `warnings` means."""
+    for row in REMARKS:
+        if text.startswith(row.start) and text.rstrip().endswith(row.end):
+            return row.note
+    return Note.PARTIAL

@@ -1,0 +1,64 @@
+"""Give each query of a request the series that are its own."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forestall.adapters.prometheus.answers import Payload
+from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble
+from forestall.core.promql import MARKER
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one expression found."""
+
+    series: Sequence[Any]
+    """As JSON gave them, without the marker; each should be an object, which is not checked yet."""
+    warnings: tuple[str, ...]
+
+
+def sort(asked: Sequence[tuple[str, int]], payload: Payload) -> dict[str, Found | QueryTrouble]:
+    """Return what each of the expressions found, which were asked in this order, and how many series each may have.
+
+    Raises:
+        QueryTrouble: some series can't be told whose they are.
+        SourceTrouble: none can: the source drops the label that tells.
+    """
+    most = sum(limit for _, limit in asked)
+    if len(payload.series) > most:
+        raise QueryTrouble("TooManySeries", f"the query returns more than {most} series")
+    sorted_series = _by_question(payload.series, len(asked)) if len(asked) > 1 else {"0": payload.series}
+    outcomes: dict[str, Found | QueryTrouble] = {}
+    for number, (text, limit) in enumerate(asked):
+        series = sorted_series.get(str(number), [])
+        if len(series) > limit:
+            words = f"the query returns {len(series)} series: {limit} are the most"
+            outcomes[text] = QueryTrouble("TooManySeries", words)
+        else:
+            outcomes[text] = Found(series, payload.warnings)
+    return outcomes
+
+
+def _by_question(series: Sequence[Any], count: int) -> Mapping[str, list[Any]]:
+    sorted_series: dict[str, list[Any]] = defaultdict(list)
+    for each in series:
+        metric = each.get("metric") if isinstance(each, dict) else None
+        number = metric.get(MARKER) if isinstance(metric, dict) else None
+        if isinstance(number, str):
+            sorted_series[number].append(each)
+    lost = len(series) - sum(map(len, sorted_series.values()))
+    unknown = sorted_series.keys() - set(map(str, range(count)))
+    if 0 < lost == len(series) and all(map(_has_labels, series)):
+        raise SourceTrouble("SourceBadAnswer", "the source's answer lacks the label that was asked for")
+    if lost or unknown:  # any of the queries may lack them
+        raise QueryTrouble("SourceBadAnswer", "the source's answer has series that are none", doubtful=True)
+    for some in sorted_series.values():
+        for each in some:
+            del each["metric"][MARKER]
+    return sorted_series
+
+
+def _has_labels(series: Any) -> bool:
+    return isinstance(series, dict) and isinstance(series.get("metric"), dict)

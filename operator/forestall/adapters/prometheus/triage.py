@@ -1,0 +1,149 @@
+"""Tell a bad query from a source in trouble, and part what failed within bounds.
+
+Some sources say the same of both. So before a request is parted a harmless query is asked, which any source that is
+well answers, and again after some more failures. There is an end to parting: what is not found out in one call is found
+out in the next ones, from where this one came to. A query is remembered as bad only where others were answered
+meanwhile.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
+
+from forestall.adapters.prometheus.answers import Payload
+from forestall.adapters.prometheus.memory import Memory
+from forestall.adapters.prometheus.question import Group
+from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
+from forestall.ports import QueryFailure
+
+CANARY: Final = "forestall_canary"
+"""A metric that nobody has: to look for it the source has to ask all of its storage, and finds nothing."""
+MOST_FAILED: Final = 100
+"""How many requests of one call may fail before no more are sent."""
+_LOOK_AGAIN: Final = 8
+"""After how many more failed requests the harmless query is asked again."""
+_MANY: Final = 16
+"""If so many queries failed alone, and few were answered, it is the source that is not well."""
+_FEW: Final = 0.1
+
+Send = Callable[[str, int], Awaitable[Payload]]
+"""Asks one expression, for at most so many series."""
+
+
+class Triage:
+    """What became of the requests of one call to one source."""
+
+    def __init__(self, send: Send, memory: Memory) -> None:
+        self._send = send
+        self._memory = memory
+        self.answered = 0
+        """How many questions were answered."""
+        self.clean = 0
+        """How many of them without a warning."""
+        self._failed = 0  # requests
+        self._checked: int | None = None  # how many had failed when the source was last found well
+        self._bad: dict[str, QueryTrouble] = {}  # of the questions that failed alone
+        self.down: SourceTrouble | None = None
+        """What is wrong with the source as a whole."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more requests make sense."""
+        return self.down is None and self._failed < MOST_FAILED
+
+    def answer(self, count: int, *, clean: bool) -> None:
+        """Note that so many questions were answered."""
+        self.answered += count
+        self.clean += count if clean else 0
+
+    def fail(self, group: Group, trouble: SourceTrouble | QueryTrouble) -> QueryTrouble | None:
+        """Note that a request failed; return what is to be parted for it, None where the source is down."""
+        self._failed += 1
+        if isinstance(trouble, QueryTrouble):
+            return trouble
+        if (trouble.load or trouble.doubtful) and self.answered:
+            return QueryTrouble(trouble.reason, str(trouble), load=trouble.load, doubtful=trouble.doubtful)
+        if (trouble.load or trouble.doubtful) and len(group) > 1:  # if it was these, the next time others go first
+            self.halves(group)
+        self.down = self.down or trouble
+        return None
+
+    def bad(self, text: str, trouble: QueryTrouble) -> None:
+        """Note that a query failed although it was asked alone, or returns what it must not."""
+        self._bad[text] = trouble
+
+    async def part(self, failed: Iterable[tuple[Group, QueryTrouble]]) -> list[Group]:
+        """Return what is to be asked again of the requests that failed; nothing where it is the source."""
+        failed = list(failed)
+        first = next((trouble for _, trouble in failed if trouble.doubtful), None)
+        if first is not None:
+            await self._check(first)
+        if self.down is not None:
+            return []
+        parted: list[Group] = []
+        for group, trouble in failed:
+            if len(group) == 1:
+                self.bad(group[0].text, trouble)
+            else:
+                parted += self.halves(group)
+        return parted
+
+    def halves(self, group: Group) -> list[Group]:
+        """Return a group in two parts, and remember that it was too much for one request."""
+        half = len(group) // 2
+        self._memory.keep_apart((question.text for question in group), half, time.monotonic())
+        return [group[:half], group[half:]]
+
+    async def warns_of_some(self) -> bool:
+        """Say whether warnings are of some queries only: others came without, also a harmless one."""
+        if not self.clean or not self.goes_on:
+            return False
+        try:
+            return not (await self._send(CANARY, 1)).warnings
+        except (SourceTrouble, QueryTrouble):
+            return False
+
+    async def end(self) -> Mapping[str, QueryFailure]:
+        """Return how the queries that failed alone did, and remember which of them are bad."""
+        doubtful = [trouble for trouble in self._bad.values() if trouble.doubtful]
+        if doubtful and self.down is None and self._checked != self._failed:
+            await self._check(doubtful[0], again=True)
+        now, outcomes = time.monotonic(), {}
+        for text, trouble in self._bad.items():
+            if trouble.doubtful and self.down is not None:
+                outcomes[text] = failure(self.down)
+                continue
+            outcomes[text] = failure(trouble)
+            self._memory.suspect(text, now)
+            if not trouble.doubtful or self.answered >= len(doubtful):
+                self._memory.failed(text, outcomes[text], trouble, now)
+        return outcomes
+
+    def why_not_asked(self) -> SourceTrouble:
+        """Return why some questions have not been asked at all."""
+        if self.down is not None:
+            return self.down
+        if self._failed >= MOST_FAILED:
+            words = f"{self._failed} requests failed: what is left is asked in the next cycle"
+            return SourceTrouble("SourceTimeout", words)
+        return SourceTrouble("SourceTimeout", "there was no time left to ask in this cycle")
+
+    async def _check(self, first: QueryTrouble, *, again: bool = False) -> None:
+        """Find out whether the source is well, after it refused something."""
+        refused = sum(trouble.doubtful for trouble in self._bad.values())
+        if refused >= _MANY and self.answered < _FEW * refused:
+            self.down = SourceTrouble("SourceDown", f"the source refuses nearly every query: {first}")
+        elif again or self._checked is None or self._failed - self._checked >= _LOOK_AGAIN:
+            before = self._failed
+            self.down = self.down or await self._trouble(first)
+            self._checked = before
+
+    async def _trouble(self, first: QueryTrouble) -> SourceTrouble | None:
+        try:
+            await self._send(CANARY, 1)
+        except SourceTrouble as trouble:
+            return trouble
+        except QueryTrouble as trouble:
+            reason = "SourceTimeout" if trouble.reason == "SourceTimeout" else "SourceDown"
+            return SourceTrouble(reason, f"the source refuses every query: {first}")
+        return None

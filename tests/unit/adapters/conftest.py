@@ -1,0 +1,73 @@
+"""A source in memory: what it answers is read as if it had come over HTTP."""
+
+import re
+
+import orjson
+import pytest
+
+from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
+from forestall.adapters.prometheus.answers import read_payload
+from forestall.adapters.prometheus.triage import CANARY
+
+AT = 1_790_000_000.0
+_MARKED = re.compile(r'label_replace\((.*?), "__forestall_query", "(\d+)", "", ""\)')
+
+
+class FakeSource:
+    """Answers every query with one series of the value 1, until a test says otherwise.
+
+    `behave(exprs)` returns the body of the answer, or its status and body; `exprs` has the queries of a request by the
+    number that marks each, or by None where it is asked alone.
+    """
+
+    def __init__(self):
+        self.requests = []
+        self.behave = self.ones
+
+    @staticmethod
+    def ones(exprs, **more):
+        series = [{"metric": {} if n is None else {"__forestall_query": n}, "value": [AT, str(AT)]} for n in exprs]
+        return {"status": "success", "data": {"resultType": "vector", "result": series}, **more}
+
+    def _ask(self, expr):
+        self.requests.append(expr)
+        exprs = {number: text for text, number in _MARKED.findall(expr)} or {None: expr}
+        answer = self.behave(exprs)
+        status, body = answer if isinstance(answer, tuple) else (200, answer)
+        body = body if isinstance(body, bytes) else orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+        return read_payload(status, "application/json", "", body)
+
+    def instant(self, expr, at, limit, timeout):
+        """As `Connection.instant`."""
+        return self._ask(expr)
+
+    def range(self, expr, span, limit, timeout):
+        """As `Connection.range`."""
+        return self._ask(expr)
+
+    def close(self):
+        """As `Connection.close`."""
+
+    @property
+    def canaries(self):
+        """How often a harmless query was asked."""
+        return self.requests.count(CANARY)
+
+
+@pytest.fixture
+def fake_source(monkeypatch):
+    source = FakeSource()
+    monkeypatch.setattr("forestall.adapters.prometheus.source.Connection", lambda config: source)
+    return source
+
+
+@pytest.fixture
+def make_metrics():
+    """Return a function that makes an adapter with one source, `fake`."""
+
+    def make(**more):
+        metrics = PrometheusMetrics(budget=30, **more)
+        metrics.set_sources({"fake": SourceConfig("http://fake")})
+        return metrics
+
+    return make

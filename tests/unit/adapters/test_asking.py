@@ -1,0 +1,190 @@
+"""A source that refuses: bounded parting, no query blamed for the source's trouble, and recovery in the next cycle.
+
+Kind: the source's own way to say 'not well', 'not all', 'by the way'.
+"""
+
+import pytest
+
+from forestall.adapters.prometheus.answers import IS_PARTIAL
+from forestall.adapters.prometheus.triage import CANARY, MOST_FAILED
+from forestall.ports import Query, QueryFailure
+
+AT = 1_790_000_000.0
+MANY = [Query(i, f'x{{i="{i}"}}') for i in range(400)]
+
+
+def refusal(status=422, kind=422, words="cannot fetch query results from vmstorage nodes"):
+    return status, {"status": "error", "errorType": kind, "error": words}
+
+
+def failures(answers):
+    return {key: answer for key, answer in answers.items() if isinstance(answer, QueryFailure)}
+
+
+REFUSALS = [
+    refusal(),
+    refusal(kind="422"),
+    refusal(422, "execution", "No StoreAPIs matched for this query"),
+    refusal(422, "execution", "the query exceeded the limit"),
+    refusal(400, "bad_data", "access denied"),
+    refusal(500, "internal", "expanding series: x"),
+    refusal(500, "500", "x"),
+    refusal(503, 503, "cannot fetch"),
+    refusal(418, "teapot", "x"),
+    (422, b"limit"),
+    (500, b"panic"),
+    (400, b"bad request"),
+]
+
+
+@pytest.mark.parametrize("answer", REFUSALS, ids=lambda each: f"{each[0]} {each[1]}"[:40])
+@pytest.mark.parametrize("how", ["instant", "range"])
+async def test_a_source_that_refuses_everything_is_in_trouble_and_not_its_queries(
+    fake_source, make_metrics, answer, how
+):
+    metrics = make_metrics()
+
+    async def ask():
+        if how == "instant":
+            return await metrics.instant("fake", MANY, AT)
+        return await metrics.range("fake", MANY, AT - 60, AT, 15)
+
+    fake_source.behave = lambda exprs: answer
+    answers = {}
+    for _ in range(3):
+        fake_source.requests.clear()
+        answers = await ask()
+        assert len(fake_source.requests) <= 6
+        assert {each.reason for each in answers.values()} <= {"SourceDown", "SourceTimeout", "SourceBadAnswer"}
+        assert len(failures(answers)) == 400
+
+    fake_source.behave = fake_source.ones if how == "instant" else lambda exprs: (200, matrix())
+    fake_source.requests.clear()
+    assert failures(await ask()) == {}
+    assert len(fake_source.requests) <= 45
+    await metrics.close()
+
+
+def matrix():
+    return {"status": "success", "data": {"resultType": "matrix", "result": []}}
+
+
+async def test_a_source_that_fails_half_way_blames_no_query(fake_source, make_metrics):
+    metrics = make_metrics()
+    fake_source.behave = lambda exprs: refusal() if len(fake_source.requests) > 12 else fake_source.ones(exprs)
+    answers = await metrics.instant("fake", MANY, AT)
+    assert {each.reason for each in failures(answers).values()} == {"SourceDown"}
+    assert 0 < len(failures(answers)) < 400
+    assert len(fake_source.requests) <= 12 + 8 + 1
+    fake_source.behave = fake_source.ones
+    assert failures(await metrics.instant("fake", MANY, AT)) == {}
+    await metrics.close()
+
+
+async def test_a_source_that_answers_the_harmless_query_alone_is_in_trouble_all_the_same(fake_source, make_metrics):
+    """Kind: refuses nearly everything."""
+    metrics = make_metrics()
+    fake_source.behave = lambda exprs: fake_source.ones(exprs) if exprs == {None: CANARY} else refusal()
+    answers = {}
+    for _ in range(3):
+        fake_source.requests.clear()
+        answers = await metrics.instant("fake", MANY, AT)
+        assert len(failures(answers)) == 400
+        assert len(fake_source.requests) <= MOST_FAILED + 20
+    fake_source.behave = fake_source.ones
+    assert failures(await metrics.instant("fake", MANY, AT)) == {}
+    await metrics.close()
+
+
+@pytest.mark.parametrize("bad", [{5}, {5, 77, 300}, set(range(0, 400, 11))])
+async def test_bad_queries_are_found_and_spoil_no_other_for_long(fake_source, make_metrics, bad):
+    metrics = make_metrics()
+    spoiling = {f'x{{i="{i}"}}' for i in bad}
+    fake_source.behave = lambda exprs: refusal() if spoiling & set(exprs.values()) else fake_source.ones(exprs)
+    answers = {}
+    for _ in range(6):
+        fake_source.requests.clear()
+        answers = await metrics.instant("fake", MANY, AT)
+        assert len(fake_source.requests) <= 3 * MOST_FAILED + 60
+    assert set(failures(answers)) == bad
+    assert {each.reason for each in failures(answers).values()} == {"QueryRefused"}
+    await metrics.close()
+
+
+async def test_one_namespace_s_bad_queries_do_not_starve_the_others(fake_source, make_metrics):
+    metrics = make_metrics()
+    queries = [
+        *(Query(("bad", i), f"bad_{i}") for i in range(150)),
+        *(Query(("good", i), f"good_{i}") for i in range(10)),
+    ]
+    fake_source.behave = lambda exprs: (
+        refusal() if any("bad" in text for text in exprs.values()) else fake_source.ones(exprs)
+    )
+    answers = {}
+    for _ in range(8):
+        fake_source.requests.clear()
+        answers = await metrics.instant("fake", queries, AT)
+        assert len(fake_source.requests) <= MOST_FAILED + 60
+    assert not [key for key in failures(answers) if key[0] == "good"]
+    await metrics.close()
+
+
+INFO = 'PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "x" (1:6)'
+
+
+async def test_a_hint_spoils_nothing(fake_source, make_metrics):
+    """Prometheus up to 2.53 and Thanos write hints among the warnings."""
+    metrics = make_metrics()
+    fake_source.behave = lambda exprs: fake_source.ones(exprs, warnings=[INFO], infos=["x"])
+    answers = await metrics.instant("fake", MANY, AT)
+    assert failures(answers) == {}
+    assert {answer.warnings for answer in answers.values()} == {()}
+    assert len(fake_source.requests) == 16
+    fake_source.behave = lambda exprs: {**matrix(), "warnings": [INFO]}
+    assert failures(await metrics.range("fake", MANY[:20], AT - 60, AT, 15)) == {}
+    await metrics.close()
+
+
+@pytest.mark.parametrize(
+    "warning", ["PromQL warning: mix of floats and histograms", "No StoreAPIs matched", "receive x"]
+)
+async def test_a_warning_about_one_query_is_no_other_query_s(fake_source, make_metrics, warning):
+    metrics = make_metrics()
+
+    def behave(exprs):
+        return fake_source.ones(exprs, **({"warnings": [warning]} if 'x{i="7"}' in exprs.values() else {}))
+
+    fake_source.behave = behave
+    answers = await metrics.instant("fake", MANY, AT)
+    assert failures(answers) == {}
+    assert {key for key, answer in answers.items() if answer.warnings} == {7}
+    assert len(fake_source.requests) <= 16 + 14
+    await metrics.close()
+
+
+@pytest.mark.parametrize("more", [{"isPartial": True}, {"warnings": ["store-1 did not answer"]}])
+async def test_a_part_is_never_taken_for_the_whole(fake_source, make_metrics, more):
+    """VictoriaMetrics with a storage node down answers with what it has, and `isPartial`."""
+    metrics = make_metrics()
+    fake_source.behave = lambda exprs: fake_source.ones(exprs, **more)
+    answers = await metrics.instant("fake", MANY, AT)
+    assert {answer.warnings for answer in answers.values()} == {
+        (IS_PARTIAL,) if "isPartial" in more else ("store-1 did not answer",)
+    }
+    assert len(fake_source.requests) == 16  # it is no single query's fault: none is asked again
+    fake_source.behave = lambda exprs: {**matrix(), **more}
+    past = await metrics.range("fake", MANY[:20], AT - 60, AT, 15)
+    assert {answer.reason for answer in past.values()} == {"SourceBadAnswer"}
+    await metrics.close()
+
+
+async def test_a_store_that_some_queries_need_is_not_looked_for_query_by_query(fake_source, make_metrics):
+    metrics = make_metrics()
+    fake_source.behave = lambda exprs: fake_source.ones(
+        exprs, **({} if 'x{i="399"}' in exprs.values() else {"isPartial": True})
+    )
+    answers = await metrics.instant("fake", MANY, AT)
+    assert len(fake_source.requests) == 16 + 1  # a harmless query warns as well
+    whole = [answer for answer in answers.values() if not isinstance(answer, QueryFailure) and not answer.warnings]
+    assert 0 < len(whole) <= 50
+    await metrics.close()
