@@ -105,11 +105,11 @@ class Engine:
         scene = Scene.of(self._registry).ordered(self._turns.late, self._episodes)
         # What takes its time is done aside: the lease must be renewed meanwhile.
         asked, problems = await self._aside(self._watch.questions, scene.objectives.values())
-        readings, ratios = await self._observer.observe(
-            asked, lambda source: stale_after(self._registry, self._settings.interval, source), now
-        )
+        too_old = partial(stale_after, self._registry, self._settings.interval)
+        readings, ratios = await self._observer.observe(asked, too_old, now)
         readings = await self._census.take(within_series(readings, asked), scene.objectives)
         waiting = await self._observer.backfill(asked, now, self._settings.backfill, readings)
+        await self._observer.read_windows(asked, too_old, now, self._settings.windows)
         self._observer.feed(readings, now)
         self._observer.retain(asked, now)
         signals = await self._aside(self._forecasting.forecast, readings, now)

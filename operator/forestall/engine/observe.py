@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from forestall.core.promql import NOT_COMPARABLE
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
+from forestall.engine.pieces import Pieces, Share, Windows
 from forestall.engine.questions import Questions, Watched
 from forestall.engine.together import together
 from forestall.engine.turns import batches, in_turn
@@ -61,14 +62,6 @@ class Ratios:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """An error ratio, or why there is none."""
-
-    value: float = math.nan
-    problem: QueryFailure | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Missing:
     """A query whose past is not there yet: about how many points it has, and how many its namespace may fetch."""
 
@@ -87,6 +80,7 @@ class Observer:
         self._known: set[Hashable] = set()  # queries whose past is in the matrix
         self._refused: Counter[Hashable] = Counter()  # how often the past of others could not be had
         self._whole: dict[str, tuple[float, Share]] = {}  # by objective: when it was asked, and the answer
+        self._windows = Windows(metrics)
 
     async def observe(
         self, questions: Mapping[str, Questions], stale_after: Callable[[str], float], at: float
@@ -95,11 +89,11 @@ class Observer:
 
         `questions` are by objective; `stale_after(source)` is the age (s) at which a source's data is too old.
         """
-        due = {uid: self._due(uid, asked, at) for uid, asked in questions.items()}
+        due = {uid: self._due(uid, asked, at, at - stale_after(asked.source)) for uid, asked in questions.items()}
         by_source: dict[str, list[Query]] = defaultdict(list)
         for uid, asked in questions.items():
             by_source[asked.source] += [each.query for each in asked.watched]
-            by_source[asked.source] += [asked.long, *([asked.whole] if due[uid] else [])]
+            by_source[asked.source] += [asked.long, *due[uid]]
         answers: dict[Hashable, Answer | QueryFailure] = {}
         for some in await together(self._ask(s, q, at) for s, q in by_source.items()):
             answers |= some
@@ -110,12 +104,28 @@ class Observer:
                 oldest = at - stale_after(asked.source)
                 readings[uid] = tuple(read(each, answers[each.query.key], oldest) for each in asked.watched)
                 if due[uid]:
-                    self._whole[uid] = (at, _share(answers[asked.whole.key], oldest))
-                ratios[uid] = _ratios(asked, _share(answers[asked.long.key], oldest), self._whole[uid][1])
+                    self._note(uid, asked.whole, answers, at, oldest)
+                ratios[uid] = _ratios(asked, _share(answers[asked.long.key], oldest), self._share_of(uid, asked.whole))
             if attempt.failure is not None:
                 failure = QueryFailure("InternalError", attempt.failure)
                 readings[uid], ratios[uid] = tuple(Reading(each, problem=failure) for each in asked.watched), Ratios()
         return readings, ratios
+
+    def _note(
+        self,
+        uid: str,
+        whole: Query | Pieces,
+        answers: Mapping[Hashable, Answer | QueryFailure],
+        at: float,
+        oldest: float,
+    ) -> None:
+        if isinstance(whole, Pieces):
+            self._windows.prepare(whole, answers, oldest)
+        else:
+            self._whole[uid] = (at, _share(answers[whole.key], oldest))
+
+    def _share_of(self, uid: str, whole: Query | Pieces) -> Share:
+        return self._windows.share(whole) if isinstance(whole, Pieces) else self._whole[uid][1]
 
     async def _ask(self, source: str, queries: Sequence[Query], at: float) -> Mapping[Hashable, Answer | QueryFailure]:
         with self._isolation.around("observing", f"metric source {source}") as attempt:
@@ -172,6 +182,29 @@ class Observer:
         beyond = self._refused[query] - _REFUSALS
         return beyond < 0 or round(at / self._matrix.step) % 2 ** min(beyond, _LONGEST_PAUSE) == 0
 
+    async def read_windows(
+        self, questions: Mapping[str, Questions], stale_after: Callable[[str], float], at: float, seconds: float
+    ) -> None:
+        """Read on in the windows that are put together from pieces, for about `seconds`."""
+        by_source: dict[str, list[Pieces]] = defaultdict(list)
+        for asked in questions.values():
+            if isinstance(asked.whole, Pieces):
+                by_source[asked.source].append(asked.whole)
+        until = asyncio.get_running_loop().time() + seconds
+        await together(self._read_on(s, some, at, at - stale_after(s), until) for s, some in by_source.items())
+
+    async def _read_on(self, source: str, some: Sequence[Pieces], at: float, oldest: float, until: float) -> None:
+        waiting = list(in_turn(sorted(some, key=self._windows.asked), lambda each: each.owner))
+        while waiting:
+            more = []
+            for pieces in waiting:
+                with self._isolation.around("observing", f"the window of objective {pieces.objective}"):
+                    if await self._windows.read(source, pieces, oldest, at):
+                        more.append(pieces)
+                if asyncio.get_running_loop().time() >= until:
+                    return
+            waiting = more
+
     async def _catch_up(self, source: str, missing: Sequence[_Missing], at: float, until: float) -> int:
         """Backfill from one source, at least once and until `until` (s, of the event loop); return how many wait."""
         # What could not be had lets the others go first.
@@ -222,6 +255,7 @@ class Observer:
         self._known &= present
         self._refused = Counter({query: count for query, count in self._refused.items() if query in present})
         self._whole = {uid: whole for uid, whole in self._whole.items() if uid in questions}
+        self._windows.retain(frozenset(questions))
         watched = {(each.objective, each.indicator) for asked in questions.values() for each in asked.watched}
         ages = self._matrix.age(at)
         self._matrix.retain(
@@ -233,14 +267,17 @@ class Observer:
     def _is_settled(self, query: Query) -> bool:
         return query in self._known or self._refused[query] >= _REFUSALS
 
-    def _due(self, uid: str, asked: Questions, at: float) -> bool:
+    def _due(self, uid: str, asked: Questions, at: float, oldest: float) -> tuple[Query, ...]:
+        """Return what is to be asked now about the whole window."""
+        if isinstance(asked.whole, Pieces):
+            return self._windows.questions(asked.whole, oldest)
         before = self._whole.get(uid)
         if before is None:
-            return True
+            return (asked.whole,)
         # Objectives that were met together part ways; what could not be answered is asked again sooner.
         apart = 0.5 + zlib.crc32(uid.encode()) / 2**33
         wait = asked.every * apart if math.isfinite(before[1].value) else min(asked.every, _AGAIN)
-        return not 0 <= at - before[0] < wait
+        return () if 0 <= at - before[0] < wait else (asked.whole,)
 
 
 def _is_over(reading: Reading | None) -> bool:

@@ -11,6 +11,7 @@ from forestall.core import promql
 from forestall.core.duration import exact_duration
 from forestall.core.risk import SLI
 from forestall.core.slo import burn_windows, fast_burn_limit
+from forestall.engine.pieces import SAMPLED_OVER, Pieces
 from forestall.errors import InvalidQuery
 from forestall.ports import Proof, Query
 
@@ -53,7 +54,7 @@ class Questions:
     source: str
     watched: tuple[Watched, ...]
     long: Query
-    whole: Query
+    whole: Query | Pieces
     every: float
     """Seconds between two looks at the whole window, which is dear and moves slowly."""
     long_window: float = math.nan
@@ -139,15 +140,37 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
         per=None,
         long_trend=False,
     )
+    every = min(max(windows.long, interval), _SLOWEST_BUDGET)
     return Questions(
         source=slo.spec.source,
         watched=(sli, *(leading(n, each) for n, each in enumerate(slo.spec.leading_indicators))),
         long=ratio(LONG, windows.long),
-        whole=ratio(WHOLE, slo.spec.window.seconds),
+        whole=_pieces(terms, every) or ratio(WHOLE, slo.spec.window.seconds),
         long_window=math.ceil(windows.long),
-        every=min(max(windows.long, interval), _SLOWEST_BUDGET),
+        every=every,
         namespace=slo.namespace,
         share=source.spec.per_namespace,
+    )
+
+
+def _pieces(terms: Terms, longest: float) -> Pieces | None:
+    """Return how the window of a threshold is put together; None for other indicators, which are dear at no length."""
+    slo, threshold = terms.slo, terms.slo.spec.indicator.threshold
+    if threshold is None:
+        return None
+    _checked(promql.check_query, "spec.indicator.threshold.query", threshold.query)
+    counts = promql.samples_behind(threshold.query, window=SAMPLED_OVER)
+    return Pieces(
+        objective=slo.uid,
+        owner=slo.namespace,
+        bad=terms.own(promql.bad_by_threshold(threshold.query, threshold.operator, threshold.value)),
+        samples=tuple(
+            Query((slo.uid, f"{WHOLE}:samples:{number}"), terms.own(text), 1, owner=slo.namespace)
+            for number, text in enumerate(counts)
+        ),
+        window=slo.spec.window.seconds,
+        longest=longest,
+        interval=terms.interval,
     )
 
 

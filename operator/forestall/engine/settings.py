@@ -37,6 +37,11 @@ class Settings:
         return max(self.interval / 2, min(2 * self.interval, 5.0))
 
     @property
+    def windows(self) -> float:
+        """For how long whole windows are read in pieces in one cycle: the others wait for the next."""
+        return self.interval / 10
+
+    @property
     def horizons(self) -> tuple[float, ...]:
         """The horizons that are forecast: 2 m to 3 h at an interval of 30 s. What lies between is interpolated."""
         return tuple(self.interval * steps for steps in _HORIZONS)

@@ -125,6 +125,9 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "Check the URL: a login page or a proxy may answer in its place; a path prefix may be missing.",
     ),
     # BudgetKnown
+    "WindowPending": Reason(
+        "The window of a threshold is read piece by piece, and not whole yet.", "It passes by itself in some cycles."
+    ),
     "Computed": Reason(
         "SLI and error budget are computed over the whole window, the burn rate over the last part of it."
     ),

@@ -8,11 +8,14 @@ from forestall.core.promql.evidence import freshness_question
 from forestall.core.promql.freshness import Freshness
 from forestall.core.promql.indicators import (
     NOT_COMPARABLE,
+    bad_by_threshold,
     error_ratio_of_counters,
     error_ratio_of_histogram,
     error_ratio_of_query,
     error_ratio_of_threshold,
     evidence_of_counters,
+    moments,
+    samples_behind,
     traffic_of_counter,
     traffic_of_histogram,
 )
@@ -26,6 +29,7 @@ __all__ = [
     "NOT_COMPARABLE",
     "Freshness",
     "Prepared",
+    "bad_by_threshold",
     "check_query",
     "check_selector",
     "enforce_label",
@@ -35,9 +39,11 @@ __all__ = [
     "error_ratio_of_threshold",
     "evidence_of_counters",
     "freshness_question",
+    "moments",
     "pack",
     "prepare",
     "quote",
+    "samples_behind",
     "traffic_of_counter",
     "traffic_of_histogram",
 ]

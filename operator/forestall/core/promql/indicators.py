@@ -23,6 +23,7 @@ from forestall.core.promql.syntax import (
     render,
     render_selector,
     selector,
+    selectors,
     value_type,
     write_label,
 )
@@ -151,14 +152,40 @@ def error_ratio_of_threshold(query: str, operator: str, value: float, *, window:
         InvalidQuery: `query` is not a query for numbers.
         InvalidDuration: `window` or `resolution` is not a duration.
     """
+    step = max(parse_duration(resolution), math.ceil(parse_duration(window) / MOST_STEPS))
+    return f"avg_over_time(({bad_by_threshold(query, operator, value)})[{window}:{math.ceil(step * 1000)}ms])"
+
+
+def bad_by_threshold(query: str, operator: str, value: float) -> str:
+    """Return what is 1 where `query` is on the bad side of `value`, 0 where not, and nothing where it has no number.
+
+    Raises:
+        InvalidQuery: `query` is not a query for numbers.
+    """
     tree = query_tree(query)
     text = render(tree)
     values = f"vector({text})" if value_type(tree) == SCALAR else f"({text})"
-    step = max(parse_duration(resolution), math.ceil(parse_duration(window) / MOST_STEPS))
-    return (
-        f"avg_over_time((({values} <= Inf) {_BAD_WHEN[operator]} bool {number(value)})"  # all but NaN is <= Inf
-        f"[{window}:{math.ceil(step * 1000)}ms])"
-    )
+    return f"({values} <= Inf) {_BAD_WHEN[operator]} bool {number(value)}"  # all but NaN is <= Inf
+
+
+def moments(bad: str, *, length: float, resolution: float) -> tuple[str, str]:
+    """Return how many moments of the last `length` seconds were bad, and how many there were, `resolution` s apart.
+
+    `bad` is as `bad_by_threshold` returns it. Several series count together: a label that changes with each release
+    does not begin another window.
+    """
+    over = f"({bad})[{round(length * 1000)}ms:{round(resolution * 1000)}ms]"
+    return f"sum(sum_over_time({over}))", f"sum(count_over_time({over}))"
+
+
+def samples_behind(query: str, *, window: str) -> tuple[str, ...]:
+    """Return, for each series selector of `query`, how many samples its densest series has in `window`.
+
+    Raises:
+        InvalidQuery: `query` is not a query for numbers.
+    """
+    texts = dict.fromkeys(render_selector(each, window=window) for each in selectors(query_tree(query)))
+    return tuple(f"max(count_over_time({text}))" for text in texts)
 
 
 def error_ratio_of_query(query: str, *, window: str) -> str:
