@@ -90,6 +90,20 @@ async def test_names_what_is_not_there(kubernetes, namespace):
         await kubernetes.read(ref(namespace, "Rocket", "one"))
 
 
+@pytest.mark.parametrize("name", [".", "..", "", "a/b", "%2e%2e", "../namespaces/kube-system", "UPPER"])
+async def test_text_of_a_metric_that_is_no_name_asks_for_nothing_else(kubernetes, namespace, name):
+    """The kind: text of a tenant's metric used as a name. The list of all nodes was taken for the node `..`."""
+    for target in (ref("", "Node", name, "v1"), ref(namespace, "Pod", name, "v1"), ref(name, "Pod", "web", "v1")):
+        with pytest.raises(NotFound):
+            await kubernetes.read(target)
+        with pytest.raises(NotFound):
+            await kubernetes.patch(target, {"metadata": {"labels": {"a": "b"}}}, "1")
+    with pytest.raises(NotFound):
+        await kubernetes.evict(ref(namespace, "Pod", name, "v1", "u"))
+    with pytest.raises(NotFound):
+        await kubernetes.read_scale(ref(namespace, "Deployment", name))
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ReplicaSet"])
 async def test_scales_what_has_a_scale(kubernetes, cluster, namespace, kind):
     cluster.apply(workload(kind, "web", 2), namespace=namespace)

@@ -20,13 +20,13 @@ from forestall.actions.base import (
     title,
     verified,
 )
-from forestall.actions.fields import get
 from forestall.actions.ownership import signer
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
+from forestall.core.foreign import at
 from forestall.errors import NotFound
 from forestall.ports import Cluster
 
@@ -64,7 +64,7 @@ class Cordon:
             return body
         holder = holder_of(body)
         ours = holder == remediation.uid
-        if not ours and body.get("spec", {}).get("unschedulable"):
+        if not ours and at(body, *_FIELD):
             if holder is None:
                 return Hold("AlreadyCordoned", f"{title(target)} was cordoned by somebody else; it is left as it is")
             # What did not help is taken over by the next rung: no more than one in the way may touch a node.
@@ -113,7 +113,7 @@ class Cordon:
 
 def holder_of(node: Mapping[str, Any]) -> str | None:
     """Return the UID of the remediation that cordoned the node, if nobody else has cordoned it since."""
-    return signer(node, CORDONED_BY, _FIELD) if get(node, _FIELD) else None
+    return signer(node, CORDONED_BY, _FIELD) if at(node, *_FIELD) else None
 
 
 def _healthy_for(remediation: Remediation) -> float:

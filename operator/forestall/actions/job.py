@@ -15,6 +15,7 @@ from forestall.api.meta import API_VERSION
 from forestall.api.remediation import Intent, ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
+from forestall.core.foreign import at, items, text, understood
 from forestall.errors import NotFound
 from forestall.ports import Cluster
 
@@ -45,9 +46,9 @@ class Job:
             body = await cluster.read(ref)
         except NotFound:
             return await _unmade(cluster, remediation)
-        if remediation.uid not in [owner["uid"] for owner in body["metadata"].get("ownerReferences") or ()]:
+        if remediation.uid not in [owner.get("uid") for owner in items(at(body, "metadata", "ownerReferences"))]:
             return Hold("JobExists", f"{title(ref)} is not of this remediation; it is left alone")
-        conditions = {each["type"]: each for each in (body.get("status") or {}).get("conditions") or ()}
+        conditions = {text(each.get("type")): each for each in items(at(body, "status", "conditions"))}
         failure = conditions.get("Failed", {})
         words = (
             f"runbook {_runbook_of(intent)} failed: {failure.get('reason', '')} {failure.get('message', '')}".strip()
@@ -79,7 +80,9 @@ class Job:
         runbook = await _runbook(cluster, world.subject.namespace, _runbook_of(intent))
         if isinstance(runbook, Hold):
             raise NotFound(runbook.message)
-        await cluster.create(job(remediation, runbook))
+        with understood(f"the runbook {_runbook_of(intent)}"):
+            made = job(remediation, runbook)
+        await cluster.create(made)
 
 
 def job(remediation: Remediation, cron_job: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,7 +171,7 @@ async def _runbook(cluster: Cluster, namespace: str, name: str) -> Mapping[str, 
         body = await cluster.read(ref)
     except NotFound:
         return Hold("RunbookMissing", f"there is no {title(ref)} to make the Job from")
-    if not body["spec"].get("suspend") or body["metadata"].get("deletionTimestamp"):
+    if at(body, "spec", "suspend") is not True or at(body, "metadata", "deletionTimestamp"):
         return Hold("RunbookNotSuspended", f"{title(ref)} runs by its own schedule; only a suspended one is a runbook")
     return body
 

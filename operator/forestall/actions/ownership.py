@@ -12,6 +12,7 @@ from typing import Any
 from forestall.actions.base import title
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
+from forestall.core.foreign import at, items, mapping, text
 from forestall.ports import MANAGER
 
 Path = Sequence[str]
@@ -51,7 +52,9 @@ def taken_over(body: Mapping[str, Any], path: Path) -> bool:
     the operator was about to set itself. One that changes nothing leaves no trace.
     """
     updaters = {
-        entry.get("manager") for entry in _entries(body) if entry.get("operation") == "Update" and _covers(entry, path)
+        text(entry.get("manager"))
+        for entry in _entries(body)
+        if entry.get("operation") == "Update" and _covers(entry, path)
     }
     return bool(updaters) and MANAGER not in updaters
 
@@ -61,7 +64,7 @@ def signer(body: Mapping[str, Any], annotation: str, path: Path) -> str | None:
 
     Somebody who sets another value takes over the field, but leaves the annotation.
     """
-    uid: str | None = (body["metadata"].get("annotations") or {}).get(annotation)
+    uid = text(at(body, "metadata", "annotations", annotation)) or None
     entries = list(_entries(body))
     signature = ("metadata", "annotations", annotation)
     signers = [entry for entry in entries if _covers(entry, signature, by_name=True)]
@@ -69,19 +72,19 @@ def signer(body: Mapping[str, Any], annotation: str, path: Path) -> str | None:
 
 
 def _entries(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield from body["metadata"].get("managedFields") or ()
+    yield from items(at(body, "metadata", "managedFields"))
 
 
 def _covers(entry: Mapping[str, Any], path: Path, *, by_name: bool = False) -> bool:
     """Say whether the entry has the field at `path`: by its name, or also as part of something managed as a whole."""
-    fields: Mapping[str, Any] = entry.get("fieldsV1") or {}
+    fields = mapping(entry.get("fieldsV1"))
     for part in path:
         below = fields.get(_key(part))
         if below is None:
             return False
         if not below and not by_name:
             return True
-        fields = below
+        fields = mapping(below)
     return True
 
 

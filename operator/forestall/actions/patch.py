@@ -22,6 +22,7 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
+from forestall.core.foreign import at, mapping, understood
 from forestall.errors import InvalidInput, NotFound
 from forestall.ports import Cluster
 
@@ -73,7 +74,7 @@ class Patch:
         body = await find_target(cluster, ref)
         if isinstance(body, Hold):
             return body
-        done = get(body, _SIGNATURE) == remediation.uid
+        done = at(body, *_SIGNATURE) == remediation.uid
         if done and signer(body, PATCHED_BY, action.path) is None:
             return Hold("Superseded", f"somebody else has set {action.field} of {title(ref)} since; it is left alone")
         rolls = _rolls_out(ref, action)
@@ -114,7 +115,8 @@ class Patch:
         action = _action(remediation)
         body = await cluster.read(world.subject)
         value = action.wanted if to else json.loads(_before(remediation))
-        changed = put(put(body, action.path, value), _SIGNATURE, remediation.uid if to else None)
+        with understood(title(world.subject)):
+            changed = put(put(body, action.path, value), _SIGNATURE, remediation.uid if to else None)
         # The rest of the metadata, with `managedFields`, is not sent back.
         parts = [_part(each, action) for each in (body, changed)]
         await cluster.patch(world.subject, difference(*parts), world.resource_version)
@@ -160,9 +162,11 @@ def _rolls_out(ref: ObjectRef, action: PatchAction) -> bool:
 
 
 def _part(body: Mapping[str, Any], action: PatchAction) -> dict[str, Any]:
-    annotations = {"metadata": {"annotations": get(body, _SIGNATURE[:-1]) or {}}}
+    annotations = {"metadata": {"annotations": mapping(at(body, *_SIGNATURE[:-1]))}}
     return (
-        annotations if action.path[0] == "metadata" else {**annotations, action.path[0]: body.get(action.path[0]) or {}}
+        annotations
+        if action.path[0] == "metadata"
+        else {**annotations, action.path[0]: mapping(body.get(action.path[0]))}
     )
 
 

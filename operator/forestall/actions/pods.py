@@ -66,7 +66,9 @@ def _obstacle(pod: Pod, *, force: bool, delete_empty_dir_data: bool) -> str | No
 def _has_empty_dir(pod: Pod) -> bool:
     """Say whether data would be lost; where the volumes can't be understood it would."""
     volumes = at(pod, "spec", "volumes")
-    return len(items(volumes)) != len(volumes or ()) or any("emptyDir" in volume for volume in items(volumes))
+    if volumes and not (isinstance(volumes, list) and len(items(volumes)) == len(volumes)):
+        return True
+    return any("emptyDir" in volume for volume in items(volumes))
 
 
 def is_terminating(pod: Pod) -> bool:

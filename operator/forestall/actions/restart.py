@@ -12,6 +12,7 @@ from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import Remediation
 from forestall.core.decision import Hold
+from forestall.core.foreign import at, text
 from forestall.ports import Cluster
 
 RESTARTED_BY: Final = "forestall.dev/restarted-by"
@@ -60,5 +61,4 @@ class Restart(OfWorkload):
 
 
 def _restarted_by(body: Mapping[str, Any]) -> str | None:
-    metadata: Mapping[str, Any] = body["spec"]["template"].get("metadata") or {}
-    return (metadata.get("annotations") or {}).get(RESTARTED_BY)
+    return text(at(body, "spec", "template", "metadata", "annotations", RESTARTED_BY)) or None

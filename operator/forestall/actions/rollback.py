@@ -20,6 +20,7 @@ from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import Remediation
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
+from forestall.core.foreign import at, mapping
 from forestall.errors import NotFound
 from forestall.ports import Cluster
 
@@ -60,7 +61,7 @@ class Rollback:
         body = await find_target(cluster, target)
         if isinstance(body, Hold):
             return body
-        done = (body["metadata"].get("annotations") or {}).get(ROLLED_BACK_BY) == remediation.uid
+        done = at(body, "metadata", "annotations", ROLLED_BACK_BY) == remediation.uid
         held = None if done else await _held(cluster, remediation, body)
         return held or World(
             level=int(done),
@@ -99,7 +100,7 @@ class Rollback:
         cause = f"forestall rolled back from revision {intent.from_} (Remediation {remediation.name})"
         patch = {
             "metadata": {"annotations": {ROLLED_BACK_BY: remediation.uid, _CAUSE: cause}},
-            "spec": {"template": difference(body["spec"]["template"], wanted.template)},
+            "spec": {"template": difference(mapping(at(body, *_TEMPLATE)), wanted.template)},
         }
         await cluster.patch(world.subject, patch, world.resource_version)
 

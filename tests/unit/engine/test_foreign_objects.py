@@ -1,0 +1,406 @@
+"""Whatever the objects of one namespace look like, every other objective is still decided and served.
+
+The kind: a foreign object is parsed with our own bounds, and one object's exception ends everybody's cycle. Valid
+objects of every kind that is read are changed at some places into something else that JSON can hold, in every cycle
+anew, while policies with every action look at them; the bystander in another namespace is to be scaled all the same.
+"""
+
+import asyncio
+import copy
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from forestall.api import Remediation
+from forestall.api.remediation import ObjectRef
+from forestall.engine import Engine, Settings
+from forestall.errors import Conflict, NotFound
+from forestall.ports import Answer, Cluster, Event, Patch, RangeSeries, Sample, Scale, Served
+from forestall.registry import Registry
+
+EXAMPLES = int(os.environ.get("FORESTALL_FUZZ", "25"))
+"""How many clusters are made; more where somebody looks for trouble."""
+API = "forestall.dev/v1alpha1"
+START, INTERVAL = 1_800_000_000.0, 10.0
+CREATED = "2026-01-31T18:00:00Z"
+ACTIONS: dict[str, Any] = {
+    "scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0}},
+    "restart": {"timing": "Now"},
+    "rollback": {"within": "7d"},
+    "patch": {
+        "target": {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps", "name": "flags"},
+        "field": "/data/flag",
+        "value": "off",
+    },
+    "job": {"cronJob": "runbook"},
+    "evict": {},
+    "cordon": {},
+    "drain": {},
+    "notify": {"channel": "pager"},
+}
+TARGETS = {
+    "deployment": ("apps/v1", "Deployment"),
+    "statefulset": ("apps/v1", "StatefulSet"),
+    "daemonset": ("apps/v1", "DaemonSet"),
+    "rollout": ("argoproj.io/v1alpha1", "Rollout"),
+}
+JUNK: list[Any] = [
+    None,
+    "",
+    "text",
+    "9" * 5000,
+    ".",
+    "..",
+    0,
+    -1,
+    2**70,
+    1.5,
+    float("nan"),
+    True,
+    [],
+    {},
+    [None],
+    [""],
+    {"a": None},
+    [{}],
+]
+IDENTITY = ("name", "namespace", "uid", "resourceVersion")
+
+
+def meta(name: str, namespace: str = "evil", **more: Any) -> dict[str, Any]:
+    return {"name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1", "generation": 1, **more} | (
+        {"namespace": namespace} if namespace else {}
+    )
+
+
+def owned(kind: str, name: str, api_version: str = "apps/v1") -> list[dict[str, Any]]:
+    return [{"apiVersion": api_version, "kind": kind, "name": name, "uid": f"evil-{name}", "controller": True}]
+
+
+def workload(version: str, kind: str, name: str, namespace: str = "evil") -> dict[str, Any]:
+    labels = {"app": name}
+    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}, "f:template": {}}}
+    return {
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": meta(
+            name, namespace, annotations={"note": "x"}, labels=labels,
+            managedFields=[{"manager": "kubectl", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields}],
+        ),
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%"}},
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "partition": 0}},
+            "template": {"metadata": {"labels": labels, "annotations": {}}, "spec": {"containers": [{"name": "main"}]}},
+        },
+        "status": {
+            "observedGeneration": 1, "replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2,
+            "desiredNumberScheduled": 2, "numberReady": 2, "updatedNumberScheduled": 2, "numberAvailable": 2,
+            "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}],
+        },
+    }  # fmt: skip
+
+
+def revision(kind: str, of: str, number: int) -> dict[str, Any]:
+    template = {
+        "metadata": {"labels": {"app": of, "pod-template-hash": "x"}},
+        "spec": {"containers": [{"name": "main" if number == 2 else "old"}]},
+    }
+    annotations = {"deployment.kubernetes.io/revision": str(number)}
+    owner = {"ReplicaSet": "Deployment"}.get(kind, "StatefulSet" if of == "statefulset" else "DaemonSet")
+    body = {
+        "apiVersion": "apps/v1", "kind": kind,
+        "metadata": meta(
+            f"{of}-{number}", ownerReferences=owned(owner, of), annotations=annotations, creationTimestamp=CREATED
+        ),
+    }  # fmt: skip
+    if kind == "ReplicaSet":
+        return {**body, "spec": {"template": template}}
+    return {**body, "revision": number, "data": {"spec": {"template": template}}}
+
+
+def pod(name: str, owner: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": meta(name, ownerReferences=list(owner), labels={"app": "deployment"}, annotations={}),
+        "spec": {
+            "nodeName": "n1", "nodeSelector": {"zone": "a"}, "overhead": {"cpu": "1m"},
+            "containers": [{"name": "main", "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}],
+            "initContainers": [{"name": "side", "restartPolicy": "Always", "resources": {"requests": {"cpu": "10m"}}}],
+            "volumes": [{"name": "v", "configMap": {"name": "flags"}}],
+            "tolerations": [{"key": "k", "operator": "Equal", "value": "v", "effect": "NoSchedule"}],
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}]}}},
+        },
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }  # fmt: skip
+
+
+def node(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1", "kind": "Node", "metadata": meta(name, "", labels={"zone": "a"}, annotations={}),
+        "spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
+        },
+    }  # fmt: skip
+
+
+FOREIGN: list[dict[str, Any]] = [
+    *(workload(*target, name) for name, target in TARGETS.items()),
+    *(revision("ReplicaSet", "deployment", number) for number in (1, 2)),
+    *(revision("ControllerRevision", of, number) for of in ("statefulset", "daemonset") for number in (1, 2)),
+    pod("deployment-a", owned("ReplicaSet", "deployment-2")),
+    pod("deployment-b", owned("ReplicaSet", "deployment-2")),
+    pod("agent", owned("DaemonSet", "daemonset")),
+    pod("bare", owned("ReplicaSet", ".")),
+    node("n1"), node("n2"), node("n3"),
+    {
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": meta("hpa", labels={}),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "statefulset"},
+            "minReplicas": 2, "maxReplicas": 9, "behavior": {"scaleUp": {"selectPolicy": "Max"}},
+        },
+    },
+    {
+        "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": meta("keda", annotations={"a": "b"}),
+        "spec": {"scaleTargetRef": {"name": "rollout", "kind": "Rollout", "apiVersion": "argoproj.io/v1alpha1"},
+                 "minReplicaCount": 1, "maxReplicaCount": 9},
+        "status": {"hpaName": "keda-hpa-keda", "conditions": [{"type": "Paused", "status": "False"}]},
+    },
+    {
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta("pdb"),
+        "spec": {"selector": {
+            "matchLabels": {"app": "deployment"},
+            "matchExpressions": [{"key": "app", "operator": "In", "values": ["deployment"] * 65}],
+        }},
+        "status": {"disruptionsAllowed": 1, "observedGeneration": 1},
+    },
+    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta("flags", annotations={}), "data": {"flag": "on"}},
+    {
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": meta("runbook"),
+        "spec": {"suspend": True, "jobTemplate": {"metadata": {"labels": {}}, "spec": {"template": {
+            "metadata": {}, "spec": {"containers": [{"name": "main", "env": [{"name": "A", "value": "b"}]}]}}}}},
+    },
+    {"apiVersion": "v1", "kind": "Namespace", "metadata": meta("evil", "", annotations={}, labels={"team": "evil"})},
+]  # fmt: skip
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield every place of a document that may become something else."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        here = (*path, key)
+        if here not in (("metadata",), ("apiVersion",), ("kind",)) and not (path == ("metadata",) and key in IDENTITY):
+            yield here
+        yield from paths(each, here)
+
+
+PLACES = [(number, path) for number, body in enumerate(FOREIGN) for path in paths(body)]
+CHANGES = st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(JUNK)), max_size=12)
+
+
+def change(bodies: Sequence[dict[str, Any]], changes: Sequence[tuple[tuple[int, tuple[Any, ...]], Any]]) -> None:
+    """Put something else in some places, as far as these are still there."""
+    for (number, path), junk in changes:
+        holder: Any = bodies[number]
+        for part in path[:-1]:
+            holder = holder[part] if has(holder, part) else None
+        if has(holder, path[-1]):
+            holder[path[-1]] = copy.deepcopy(junk)
+
+
+def has(holder: Any, part: Any) -> bool:
+    return part in holder if isinstance(holder, dict) else isinstance(holder, list) and part in range(len(holder))
+
+
+class World:
+    """Implements the `Cluster` port in memory, as the adapter does: what it gives has a name and a UID."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.statuses: dict[str, Mapping[str, Any]] = {}
+        self.version = 10
+        self.put(workload("apps/v1", "Deployment", "checkout", "good"))
+        for body in copy.deepcopy(FOREIGN):
+            self.put(body)
+
+    def foreign(self) -> list[dict[str, Any]]:
+        """Return the objects of the one namespace as they are now; those that are gone have no effect any more."""
+        return [self.objects.get(key_of(body), {}) for body in FOREIGN]
+
+    def put(self, body: dict[str, Any]) -> None:
+        self.objects[key_of(body)] = body
+
+    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
+        body = self.objects.get((ref.kind, ref.namespace, ref.name))
+        if body is None or (ref.uid and body["metadata"]["uid"] != ref.uid):
+            raise NotFound(f"{ref.kind} {ref.name}")
+        return copy.deepcopy(body)
+
+    async def find(
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        await asyncio.sleep(0)
+        found = [body for key, body in self.objects.items() if key[0] == kind and namespace in ("", key[1])]
+        return copy.deepcopy([] if field_selector.startswith("spec.nodeName=,") else found)
+
+    async def serves(self, api_version: str, kind: str) -> Served:
+        return Served(f"{kind.lower()}s", namespaced=kind != "Node")
+
+    async def read_scale(self, ref: ObjectRef) -> Scale:
+        body = await self.read(ref)
+        spec = body.get("spec")
+        wanted = spec.get("replicas") if isinstance(spec, dict) else 0
+        return Scale(
+            wanted if type(wanted) is int else 0, 0, "", body["metadata"]["resourceVersion"], body["metadata"]["uid"]
+        )
+
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+        await self.patch(ref, {"spec": {"replicas": replicas}}, resource_version)
+        return await self.read_scale(ref)
+
+    async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
+        body = cast("dict[str, Any]", await self.read(ref))
+        if body["metadata"]["resourceVersion"] != resource_version:
+            raise Conflict(ref.name)
+        changed = merged(body, patch)
+        own = {"manager": "forestall", "operation": "Update", "fieldsV1": fields_of(patch)}
+        changed["metadata"]["managedFields"] = [own]
+        self.put(self._stamped(changed))
+        return await self.read(ref)
+
+    async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        made = copy.deepcopy(dict(body))
+        metadata = made["metadata"]
+        if (made["kind"], metadata["namespace"], metadata["name"]) in self.objects:
+            raise Conflict(metadata["name"])
+        made["metadata"] = {**metadata, "uid": f"uid-{metadata['name']}", "generation": 1}
+        self.put(self._stamped(made))
+        return copy.deepcopy(made)
+
+    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
+        await self.read(ref)
+
+    async def evict(self, pod: ObjectRef) -> None:
+        await self.read(pod)
+        del self.objects["Pod", pod.namespace, pod.name]
+
+    async def replace_status(
+        self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
+    ) -> Mapping[str, Any]:
+        body = {**await self.read(ref), "status": copy.deepcopy(dict(status))}
+        self.put(self._stamped(body))
+        return await self.read(ref)
+
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
+        self.statuses[ref.name] = status
+        return {"metadata": {"resourceVersion": resource_version}}
+
+    async def record(self, event: Event) -> None:
+        pass
+
+    def _stamped(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.version += 1
+        body["metadata"] = {**body["metadata"], "resourceVersion": str(self.version)}
+        return body
+
+
+def key_of(body: Mapping[str, Any]) -> tuple[str, str, str]:
+    return body["kind"], body["metadata"].get("namespace", ""), body["metadata"]["name"]
+
+
+def fields_of(patch: Any) -> dict[str, Any]:
+    """Return what a patch sets, as `managedFields` tell it."""
+    return {f"f:{key}": fields_of(value) for key, value in patch.items()} if isinstance(patch, Mapping) else {}
+
+
+def merged(body: Any, patch: Any) -> Any:
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(body) if isinstance(body, Mapping) else {}
+    for key, value in patch.items():
+        result[key] = merged(result.get(key), value)
+    return {key: value for key, value in result.items() if value is not None}
+
+
+class Load:
+    """Implements the `Metrics` port: every objective's load is past its limit, by the pod and the node given."""
+
+    def __init__(self, pod: str, node: str) -> None:
+        self.labels = (("node", node), ("pod", pod))
+
+    async def instant(self, source, queries, at):
+        load = Answer((Sample(self.labels, 300.0),), at)
+        return {q.key: load if q.key[1] == "load" else Answer((Sample((), 0.0),), at) for q in queries}
+
+    async def range(self, source, queries, start, end, step):
+        return {query.key: (RangeSeries((), (), ()),) for query in queries}
+
+
+def registry(actions: Sequence[str]) -> Registry:
+    own = Registry()
+    own.put(
+        "MetricSource", {"metadata": {"name": "default", "uid": "m"}, "spec": {"url": "http://x", "namespaces": {}}}
+    )
+    own.put("Guardrail", {"metadata": {"name": "all", "uid": "g"}, "spec": {
+        "allow": [{"namespaces": {}, "actions": [name.capitalize() for name in ACTIONS]}],
+        "nodes": {"maxCordoned": 3}, "storm": {"objectives": 1000},
+    }})  # fmt: skip
+    for namespace in ("evil", "good"):
+        own.put("Namespace", {"metadata": {"name": namespace, "uid": f"ns-{namespace}"}})
+    objectives = [("evil", name, target) for name, target in TARGETS.items()]
+    for namespace, name, (version, kind) in [*objectives, ("good", "checkout", TARGETS["deployment"])]:
+        own.put("ServiceLevelObjective", {"metadata": meta(name, namespace), "spec": {
+            "target": {"apiVersion": version, "kind": kind, "name": name},
+            "indicator": {"raw": {"errorRatio": "x"}}, "objective": 99.0,
+            "leadingIndicators": [{"name": "load", "query": "load", "limit": 100, "horizon": "5m", "per": "pod"}],
+        }})  # fmt: skip
+    for number, action in enumerate(actions):
+        own.put("RemediationPolicy", {"metadata": meta(f"p{number}", "evil"), "spec": {
+            "mode": "Auto", "actions": [{action: ACTIONS[action]}],
+        }})  # fmt: skip
+    own.put("RemediationPolicy", {"metadata": meta("early", "good"), "spec": {
+        "mode": "Auto", "actions": [{"scale": ACTIONS["scale"]}],
+    }})  # fmt: skip
+    assert not list(own.invalid())
+    return own
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES <= 25, database=None,
+    suppress_health_check=list(HealthCheck), print_blob=True,
+)  # fmt: skip
+@given(
+    cycles=st.lists(CHANGES, min_size=3, max_size=3),
+    actions=st.permutations(sorted(ACTIONS)),
+    pod=st.sampled_from(["deployment-a", "deployment-b", "agent", "bare", "..", "", "a/b"]),
+    node=st.sampled_from(["n1", "n2", ".", "..", ""]),
+)
+def test_every_other_objective_is_decided_whatever_the_objects_of_one_namespace_are(cycles, actions, pod, node):
+    asyncio.run(run(cycles, actions, pod, node))
+
+
+async def run(cycles: Any, actions: Sequence[str], pod: str, node: str) -> None:
+    world, own = World(), registry(actions)
+    engine = Engine(Load(pod, node), cast("Cluster", world), own, Settings(interval=INTERVAL, threads=False))
+    faults: dict[str, int] = {}
+    for number, changes in enumerate(cycles):
+        change(world.foreign(), changes)
+        report = await engine.cycle(START + number * INTERVAL, leading=True)
+        faults |= report.faults
+        assert len(report.findings) == len(TARGETS) + 1
+        bystander = report.findings["good-checkout"]
+        assert bystander.problem is None
+        assert [each.reason for each in bystander.decisions] == ["LargeEnough" if number else "BreachForecast"]
+        assert all(findings.decisions for findings in report.findings.values())
+    assert world.objects["Deployment", "good", "checkout"]["spec"]["replicas"] == 6
+    mine = [one for one in own.all(Remediation) if one.namespace == "good"]
+    assert [one.ended for one in mine] == [False]
+    # Not only isolated: what others write is read without trust, and never an unexpected error.
+    assert faults == {}
