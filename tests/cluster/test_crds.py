@@ -319,6 +319,7 @@ REFUSED: list[tuple[str, str, object, str]] = [
         {"authorization": "Bearer x"},
         "spec.headers: Invalid value: a header's name has letters, digits and dashes; credentials belong in `auth`",
     ),
+    ("MetricSource", "trustedLabels", ["node-name"], "not a Prometheus label: use letters, digits and underscores"),
     ("MetricSource", "headers", {"X-Scope-OrgID": "a\nb"}, "a header's value has printable ASCII characters only"),
     (
         "MetricSource",

@@ -35,6 +35,7 @@ def outlook(
     """
     intent, mine = remediation.spec.intent, about(remediation, signals)
     gone = is_gone(remediation, signals)
+    silent = all(signal.indicator != intent.evidence.indicator for signal in signals)
     told = [signal for signal in signals if signal.indicator == intent.evidence.indicator] if gone else mine
     fresh = bool(told) and all(signal.fresh for signal in told)
     scale = terms.rung_of(intent.action).scale
@@ -50,7 +51,7 @@ def outlook(
         sampled_at=max((signal.sampled_at for signal in told), default=-math.inf),
         replicas_forecast=wanted.forecast,
         replicas_observed=wanted.observed,
-        withdrawn=_withdrawn(slo, policy) or _unwatched(remediation, slo, signals),
+        withdrawn=_withdrawn(slo, policy) or (_unwatched(slo, intent.evidence.indicator) if slo and silent else None),
         edited=_edited(remediation, slo, policy) if slo and policy else None,
     )
 
@@ -64,8 +65,8 @@ def unjudgeable(remediation: Remediation, found: Findings | None) -> Hold | None
     if found is None:
         return Hold("Withdrawn", "its objective does not exist any more, or is not valid")
     name, indicator = found.slo.name, intent.evidence.indicator
-    if indicator not in (SLI, *(each.name for each in found.slo.spec.leading_indicators)):
-        return Hold("Withdrawn", f"objective {name} has no indicator {indicator} any more")
+    if (unwatched := _unwatched(found.slo, indicator)) is not None:
+        return unwatched
     if intent.objective_generation in (0, found.slo.metadata.generation):
         return None
     readings = [each.problem for each in found.readings if each.watched.indicator == indicator]
@@ -88,14 +89,11 @@ def _withdrawn(slo: ServiceLevelObjective | None, policy: RemediationPolicy | No
     return None
 
 
-def _unwatched(remediation: Remediation, slo: ServiceLevelObjective | None, signals: Sequence[Signal]) -> Hold | None:
+def _unwatched(slo: ServiceLevelObjective, indicator: str) -> Hold | None:
     """Return that nothing will tell any more how the risk stands, where the objective has lost the indicator."""
-    name = remediation.spec.intent.evidence.indicator
-    if slo is None or name in {SLI, *(each.name for each in slo.spec.leading_indicators)}:
+    if indicator in (SLI, *(each.name for each in slo.spec.leading_indicators)):
         return None
-    if any(signal.indicator == name for signal in signals):
-        return None
-    return Hold("Withdrawn", f"objective {slo.name} has no indicator {name} any more, by which this was decided")
+    return Hold("Withdrawn", f"objective {slo.name} has no indicator {indicator} any more")
 
 
 def _edited(remediation: Remediation, slo: ServiceLevelObjective, policy: RemediationPolicy) -> Hold | None:

@@ -177,7 +177,7 @@ async def world(cluster: RunningCluster, namespace: str) -> AsyncIterator[Field]
     access = await Access.find(str(cluster.kubeconfig))
     async with Api(access) as api, Recorder(api, "test") as recorder:
         made = Field(cluster, namespace, KubernetesCluster(api, recorder, "default"))
-        made.apply("MetricSource", made.source, {"url": "http://127.0.0.1:9"})
+        made.apply("MetricSource", made.source, {"url": "http://127.0.0.1:9", "trustedLabels": ["node"]})
         made.apply("ServiceLevelObjective", "checkout", made.spec(), labels={"team": "shop"})
         made.say("load", 300.0)
         yield made

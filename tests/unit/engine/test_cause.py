@@ -117,7 +117,7 @@ def test_an_indicator_that_the_objective_has_no_more_withdraws_what_was_decided_
     def withdrawn(signals, slo=slo):
         return outlook(make_remediation(), slo, make_policy(), signals, ready=3).withdrawn
 
-    assert withdrawn([]).message == "objective checkout has no indicator load any more, by which this was decided"
+    assert withdrawn([]).message == "objective checkout has no indicator load any more"
     assert withdrawn([make_signal()]) is None
     body = slo.dump()
     body["spec"]["leadingIndicators"] = [{"name": "load", "query": "x", "limit": 1, "horizon": "5m"}]
