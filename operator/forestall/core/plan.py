@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from forestall.core.decision import Act, Hold
 from forestall.core.duration import format_duration
-from forestall.core.risk import Signal, worst
+from forestall.core.risk import Signal, labels_in_words, worst
 from forestall.core.sizing import Capacity, bounded, replicas_for
 
 
@@ -213,7 +213,7 @@ def below(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
 
 
 def _describe(cause: Signal, trigger: Trigger) -> str:
-    where = ", ".join(f"{name}={value}" for name, value in cause.labels)
+    where = ", ".join(f"{name}={value}" for name, value in labels_in_words(cause.labels).items())
     name = f"{cause.indicator} ({where})" if where else cause.indicator
     if cause.breached:
         return f"{name} is {_number(cause.value)}, past its limit of {_number(cause.limit)}"

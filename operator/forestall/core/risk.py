@@ -12,6 +12,11 @@ SLI = "sli"
 """The name under which the service level indicator itself is watched, beside the leading indicators."""
 
 
+_LONGEST = 253
+"""The longest value (characters) that is told: any name in Kubernetes fits."""
+_MOST_LABELS = 32
+
+
 class State(StrEnum):
     """The state of an objective."""
 
@@ -103,6 +108,11 @@ class Signal:
     def label(self, name: str) -> str | None:
         """Return the value of label `name`."""
         return dict(self.labels).get(name)
+
+
+def labels_in_words(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return the labels of a series as people are told of them: others write them, as long as they like."""
+    return {name: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for name, value in labels[:_MOST_LABELS]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import Decision, Episode, RiskCause, ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
 from forestall.core.duration import exact_duration, format_duration
-from forestall.core.risk import Risk, Signal, State
+from forestall.core.risk import Risk, Signal, State, labels_in_words
 from forestall.core.slo import budget_remaining, burn_rate
 from forestall.engine.observe import Ratios, Reading
 
@@ -85,7 +85,7 @@ def cause_of(signal: Signal) -> RiskCause:
     median, low, high = signal.time_to_breach
     return RiskCause(
         indicator=signal.indicator,
-        labels=dict(signal.labels),
+        labels=labels_in_words(signal.labels),
         value=_number(signal.value) or "",
         limit=_number(signal.limit) or "",
         probability=_percent(signal.probability()) or "",

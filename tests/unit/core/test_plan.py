@@ -107,3 +107,11 @@ def test_no_plan_ever_scales_in_or_past_the_maximum(
         assert replicas < verdict.replicas <= most
         assert fresh
         assert math.isfinite(value)
+
+
+def test_what_others_write_into_labels_is_told_in_bounds(make_signal):
+    """The kind: text of a metric in what people are told."""
+    cause = make_signal(value=200.0, labels=[(f"l{n}", "x" * 5000) for n in range(100)])
+    hold = plan(TRIGGER, (), [cause], Target(3, 3), Situation(0.0, 100.0, frozenset()))
+    assert len(hold.message) < 10_000
+    assert f"l0={'x' * 253}…, l1=" in hold.message
