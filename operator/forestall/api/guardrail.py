@@ -125,6 +125,17 @@ class GuardrailSpec(Model):
     namespace everywhere, cordon and drain nowhere."""
 
 
+class Spent(Model):
+    """What is gone from one budget and was not refilled yet."""
+
+    namespace: Annotated[str, Field(max_length=63)] = ""
+    """The namespace whose budget it is; empty: the cluster's."""
+    used: Annotated[float, Field(ge=0, le=1000000)]
+    """How many actions, at that time."""
+    at: Annotated[str, Field(max_length=64)]
+    """When that was; it has been refilled since as the budget says."""
+
+
 class GuardrailStatus(Model):
     """What is known; written by the operator alone."""
 
@@ -132,6 +143,9 @@ class GuardrailStatus(Model):
     """The generation that the status speaks of."""
     conditions: Conditions = []
     """Ready."""
+    spent: Annotated[list[Spent], Field(max_length=5000)] = []
+    """What is gone from the budgets. It is written before an action is done, and counts also when the Remediation that
+    it was for, or its whole namespace, is deleted."""
 
 
 class Guardrail(Resource):

@@ -214,6 +214,9 @@ class Episode(Model):
     """When the episode began; empty when the objective is not at risk."""
     calm_since: str = ""
     """When the risk was last seen to be gone, while the episode has not ended yet."""
+    decided: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=100)] = []
+    """The Remediations that were decided in this episode, the last ones: none of them is decided again in it, also
+    where it was deleted."""
 
 
 class ServiceLevelObjectiveStatus(Model):

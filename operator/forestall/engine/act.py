@@ -278,7 +278,7 @@ class Decider:
             cooldown=policy.spec.cooldown.seconds,
             history=ended,
             last_on_target=max((one.at for one in ended if one.name in resting), default=None),
-            buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace),
+            buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace, scene.debts),
             nodes=await self._known_nodes(scene, action, target) if action in NODE_ACTIONS else None,
             around=await self._lookout.around(scene, policy, action, target, found.workload),
         )

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -25,7 +25,7 @@ from forestall.engine.act import Case, Decider, Proposal, held
 from forestall.engine.brake import Brake
 from forestall.engine.census import Census
 from forestall.engine.cycle_report import CycleReport, report_of
-from forestall.engine.episodes import advance
+from forestall.engine.episodes import advance, with_decided
 from forestall.engine.herald import Herald
 from forestall.engine.observe import Observer, Ratios
 from forestall.engine.outbox import Outbox
@@ -36,6 +36,7 @@ from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
 from forestall.engine.shares import within_series
 from forestall.engine.signals import Forecasting
+from forestall.engine.spending import Spending
 from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.sweep import Sweep
@@ -46,7 +47,7 @@ from forestall.engine.turns import Turns, in_turn
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable, Unreadable
 from forestall.isolation import Isolation
-from forestall.journal import Journal, draft_of, reap
+from forestall.journal import Journal, Needs, draft_of, reap
 from forestall.ports import Cluster, Metrics, Notifier
 from forestall.registry import Registry
 
@@ -93,6 +94,7 @@ class Engine:
         self._publisher = Publisher(cluster, registry, settings, outbox, isolation)
         self._episodes: dict[str, Episode] = {}
         self._turns = Turns(settings.concurrency, settings.turn)
+        self._spending = Spending(self._publisher)
         self._opening = asyncio.Lock()
         self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
         self._sweep = Sweep(cluster, self._survey, partial(self._brake.ask, "", "", ""))
@@ -149,10 +151,12 @@ class Engine:
         edges = dependencies(scene.objectives)
         for uid, each in found.items():
             with self._isolation.around("assessing", named(each.slo)) as attempt:
-                found[uid] = replace(each, episode=self._episode(each, scene.policies[uid], now))
+                found[uid] = replace(each, episode=self._episode(each, scene, now))
             if attempt.failure is not None:
                 found[uid] = replace(each, problem=Problem("InternalError", attempt.failure))
-        scene = replace(scene, at_risk_since=_since(found.values()))
+        with self._isolation.around("counting", "budgets"):
+            await self._spending.begin(scene.guardrails, scene.remediations, now)
+        scene = replace(scene, at_risk_since=_since(found.values()), debts=self._spending.debts)
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
         victims = {uid: _name(found, culprit(uid, edges, at_risk)) for uid in found}
         found = {uid: replace(each, victim_of=victims[uid]) for uid, each in found.items()}
@@ -223,17 +227,25 @@ class Engine:
         """
         decision, intent = found.decisions[index], proposal.intent(now)
         draft = Remediation.read(draft_of(intent))
-        async with self._opening:
-            hold = await self._decider.confirm(replace(scene, remediations=self._decided()), proposal, now)
-            if hold is not None:
-                return _held(decision, hold)
-            self._drafts[draft.namespace, draft.name] = draft
+        known = self._registry.get(Remediation, draft.name, draft.namespace) is not None
+        if not known and draft.name in found.episode.decided:
+            words = f"{draft.name} was decided in this episode already, and deleted since: it is not done twice"
+            return _held(decision, Hold("AlreadyDecided", words))
         try:
+            async with self._opening:
+                self._spending.refund(scene.guardrails, draft)
+                decided = self._decided()
+                hold = await self._decider.confirm(replace(scene, remediations=decided), proposal, now)
+                if hold is not None:
+                    return _held(decision, hold)
+                if not known:
+                    await self._spending.pay(scene.guardrails, decided, draft, now)
+                self._drafts[draft.namespace, draft.name] = draft
             await self._publisher.write(found, now)
             remediation = await self._journal.open(intent)
         except ClusterError as error:
             if not isinstance(error, Unavailable):  # else it may have been written down all the same
-                del self._drafts[draft.namespace, draft.name]
+                self._drafts.pop((draft.namespace, draft.name), None)
             return _held(decision, Hold("NotRecorded", f"{decision.message}; it could not be written down: {error}"))
         self._registry.put(Remediation.KIND, remediation.dump())
         if remediation.ended:
@@ -259,7 +271,8 @@ class Engine:
         if 0 <= now - self._reaped < _REAP_EVERY:
             return
         self._reaped = now
-        for each in await reap(self._cluster, scene.remediations, scene.objectives.keys(), now):
+        needs = Needs.of(scene.objectives.keys(), self._registry.all(RemediationPolicy), scene.guardrails)
+        for each in await reap(self._cluster, scene.remediations, needs, now):
             self._registry.remove(Remediation.KIND, each.uid)
 
     async def _drive_safely(
@@ -332,12 +345,13 @@ class Engine:
         thresholds = [policy.spec.when.probability for policy in scene.policies[uid]]
         return min(thresholds, default=self._settings.at_risk_from)
 
-    def _episode(self, found: Findings, policies: Sequence[RemediationPolicy], now: float) -> Episode:
+    def _episode(self, found: Findings, scene: Scene, now: float) -> Episode:
         uid = found.slo.uid
         before = self._episodes.get(uid) or found.slo.status.episode or Episode()
+        before = with_decided(before, scene.about(uid), uid)
         known = found.risk.state is not State.UNKNOWN
         at_risk = found.risk.state in (State.AT_RISK, State.BREACHED) or any(
-            triggering(found.signals, terms.trigger_of(policy)) is not None for policy in policies
+            triggering(found.signals, terms.trigger_of(policy)) is not None for policy in scene.policies[uid]
         )
         self._episodes[uid] = advance(before, at_risk=at_risk if known else None, now=now, calm=self._settings.calm)
         return self._episodes[uid]

@@ -1,7 +1,25 @@
 """Episodes: stretches of time at risk. A Remediation is named after its episode, so that none is done twice."""
 
+from collections.abc import Iterable
+from typing import Final
+
+from forestall.api import Remediation
 from forestall.api.service_level_objective import Episode
 from forestall.api.times import seconds, stamp
+
+MOST: Final = 100
+"""How many Remediations an episode remembers."""
+
+
+def with_decided(episode: Episode, remediations: Iterable[Remediation], objective: str) -> Episode:
+    """Return the episode that remembers which Remediations of the objective (UID) were decided in it."""
+    names = sorted(
+        one.name
+        for one in remediations
+        if one.spec.intent.objective.uid == objective and one.spec.intent.episode == episode.number
+    )
+    decided = list(dict.fromkeys([*episode.decided, *names]))[-MOST:]
+    return episode if decided == episode.decided else episode.model_copy(update={"decided": decided})
 
 
 def advance(episode: Episode, *, at_risk: bool | None, now: float, calm: float) -> Episode:

@@ -23,7 +23,7 @@ from forestall.api import (
     Resource,
     ServiceLevelObjective,
 )
-from forestall.api.guardrail import GuardrailStatus
+from forestall.api.guardrail import GuardrailStatus, Spent
 from forestall.api.meta import Condition, Model, condition, lasts
 from forestall.api.metric_source import MetricSourceStatus
 from forestall.api.notification_channel import NotificationChannelStatus
@@ -168,6 +168,20 @@ class Publisher:
         """
         before = self._before(found.slo.uid, found.slo.status)
         await self._apply(found.slo, status_of(found, now, before), now)
+
+    async def spend(self, guardrail: Guardrail, spent: list[Spent], now: float) -> None:
+        """Write down what is gone from the budgets of a Guardrail.
+
+        Raises:
+            ClusterError: it is not known to be written; `Conflict`: somebody else wrote it since it was read.
+        """
+        status = self._before(guardrail.uid, guardrail.status).model_copy(update={"spent": spent})
+        await self._put(ObjectRef.to(guardrail), status.dump(), guardrail.metadata.resource_version)
+        self._written[guardrail.uid] = (now, status)
+
+    def spent(self, guardrail: Guardrail) -> list[Spent]:
+        """Return what is written down to be gone from the budgets of a Guardrail."""
+        return self._before(guardrail.uid, guardrail.status).spent
 
     async def _apply(self, slo: ServiceLevelObjective, status: ServiceLevelObjectiveStatus, now: float) -> None:
         await self._put(ObjectRef.to(slo), status.dump(), slo.metadata.resource_version)

@@ -120,7 +120,7 @@ def weight(status: ServiceLevelObjectiveStatus) -> tuple[object, ...]:
         status.state,
         tuple((each.type, each.status, each.reason) for each in status.conditions),
         tuple((each.policy, each.verdict, each.reason, each.remediation) for each in status.decisions or ()),
-        (status.episode.number, status.episode.since) if status.episode else None,
+        (status.episode.number, status.episode.since, *status.episode.decided) if status.episode else None,
         status.cause.indicator if status.cause and status.state in ("AtRisk", "Breached") else None,
     )
 

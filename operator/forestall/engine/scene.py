@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.service_level_objective import Episode
+from forestall.core.guards import Debt
 from forestall.engine.turns import in_turn
 from forestall.registry import Registry
 
@@ -22,6 +23,8 @@ class Scene:
     guardrails: Sequence[Guardrail]
     at_risk_since: Sequence[tuple[str, float]] = ()
     """The namespace of each objective that is at risk, and since when (s) it is."""
+    debts: Mapping[tuple[str, str], Debt] = field(default_factory=dict)
+    """What Guardrails know to be gone from their budgets, by UID and namespace."""
     watched: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """How many objectives there are, by namespace."""
     _about: dict[str, list[int]] = field(init=False, repr=False, compare=False)

@@ -1,6 +1,7 @@
 """For each objective and each policy that selects it: what is to be done, and may it be."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from forestall.actions import ACTIONS, verified
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
@@ -8,7 +9,7 @@ from forestall.api.guardrail import Budget, GuardrailSpec, StormBreaker, Window
 from forestall.api.remediation_policy import RemediationPolicySpec, Rung
 from forestall.api.times import seconds
 from forestall.core import windows
-from forestall.core.guards import TELLING, Bucket, Ended, Storm, Surroundings
+from forestall.core.guards import TELLING, Bucket, Debt, Ended, Storm, Surroundings
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
 
@@ -55,21 +56,31 @@ def allowed(guardrails: Sequence[Guardrail], action: str, namespace_labels: Mapp
     )
 
 
-def buckets(guardrails: Sequence[Guardrail], history: Sequence[Remediation], namespace: str) -> tuple[Bucket, ...]:
-    """Return the budgets that an action in `namespace` draws on, as the journal leaves them."""
+def buckets(
+    guardrails: Sequence[Guardrail],
+    history: Sequence[Remediation],
+    namespace: str,
+    debts: Mapping[tuple[str, str], Debt] = MappingProxyType({}),
+) -> tuple[Bucket, ...]:
+    """Return the budgets that an action in `namespace` draws on, as the journal leaves them.
+
+    `debts` are what Guardrails know to be gone, by their UIDs and the namespace; the cluster's have none.
+    """
     done = [one for one in history if not tells(one)]
     everywhere = [_created(one) for one in done]
     here = [_created(one) for one in done if one.namespace == namespace]
 
-    def bucket(whose: str, budget: Budget, spent: list[float]) -> Bucket:
-        return Bucket(whose, budget.actions, budget.per.seconds, tuple(spent))
+    def bucket(whose: str, budget: Budget, spent: list[float], debt: Debt | None) -> Bucket:
+        return Bucket(whose, budget.actions, budget.per.seconds, tuple(spent), debt)
 
     result = []
     for one in guardrails:
         if one.spec.budget is not None:
-            result.append(bucket(f"the cluster's budget (Guardrail {one.name})", one.spec.budget, everywhere))
+            whose, debt = f"the cluster's budget (Guardrail {one.name})", debts.get((one.uid, ""))
+            result.append(bucket(whose, one.spec.budget, everywhere, debt))
         if one.spec.namespace_budget is not None:
-            result.append(bucket(f"the namespace's budget (Guardrail {one.name})", one.spec.namespace_budget, here))
+            whose, debt = f"the namespace's budget (Guardrail {one.name})", debts.get((one.uid, namespace))
+            result.append(bucket(whose, one.spec.namespace_budget, here, debt))
     return tuple(result)
 
 

@@ -1,9 +1,12 @@
 """Which ended remediations are history that nobody needs any more."""
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from forestall.api import Guardrail, RemediationPolicy
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.errors import ClusterError, NotFound
@@ -15,35 +18,69 @@ KEEP: Final = 20
 """How many ended remediations of one objective are kept at the most."""
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What is promised and rests on history."""
+
+    objectives: Collection[str]
+    """The objectives that there are, by UID."""
+    policies: Collection[str]
+    """The policies that there are, by UID."""
+    cooldown: float = 0.0
+    """The longest cooldown (s) of any of them."""
+    budgets: float = 0.0
+    """The longest time (s) in which any budget is refilled."""
+
+    @classmethod
+    def of(
+        cls, objectives: Collection[str], policies: Sequence[RemediationPolicy], guardrails: Iterable[Guardrail]
+    ) -> "Needs":
+        """Return what these objects promise."""
+        budgets = [each for one in guardrails for each in (one.spec.budget, one.spec.namespace_budget) if each]
+        return cls(
+            objectives=objectives,
+            policies={policy.uid for policy in policies},
+            cooldown=max((policy.spec.cooldown.seconds for policy in policies), default=0.0),
+            budgets=max((budget.per.seconds for budget in budgets), default=0.0),
+        )
+
+
 def overdue(
-    remediations: Iterable[Remediation], objectives: Collection[str], now: float, *, ttl: float, keep: int
+    remediations: Iterable[Remediation], needs: Needs, now: float, *, ttl: float, keep: int
 ) -> list[Remediation]:
     """Return the ended remediations that can go: older than `ttl` s, or beyond the `keep` newest of an objective.
 
-    Those of the newest episode of an objective that still exists (`objectives`, UIDs) stay: their names are what keeps
-    the same thing from being done twice.
+    What a promise still rests on stays:
+
+    - those of the newest episode of an objective that still exists: their names keep the same thing from being done
+      twice, and tell which rungs were tried;
+    - those that a budget counts, or a cooldown;
+    - the last of each policy for each objective: it may lock the policy.
     """
     grouped: dict[str, list[Remediation]] = defaultdict(list)
     for remediation in remediations:
         grouped[remediation.spec.intent.objective.uid].append(remediation)
+    last = _last(each for group in grouped.values() for each in group)
     result = []
     for uid, group in grouped.items():
-        newest = max(each.spec.intent.episode for each in group) if uid in objectives else None
+        newest = max(each.spec.intent.episode for each in group) if uid in needs.objectives else None
         ended = sorted((each for each in group if each.ended), key=_ended_at, reverse=True)
         result += [
             each
             for rank, each in enumerate(ended)
-            if each.spec.intent.episode != newest and (rank >= keep or _ended_at(each) <= now - ttl)
+            if each.spec.intent.episode != newest
+            and (rank >= keep or _ended_at(each) <= now - ttl)
+            and _created_at(each) <= now - needs.budgets
+            and _ended_at(each) <= now - needs.cooldown
+            and not (_key(each) in last and uid in needs.objectives and each.spec.intent.policy.uid in needs.policies)
         ]
     return result
 
 
-async def reap(
-    cluster: Cluster, remediations: Sequence[Remediation], objectives: Collection[str], now: float
-) -> list[Remediation]:
+async def reap(cluster: Cluster, remediations: Sequence[Remediation], needs: Needs, now: float) -> list[Remediation]:
     """Delete what is overdue, as it was seen; return what is gone. What can't be deleted stays for the next time."""
     gone = []
-    for each in overdue(remediations, objectives, now, ttl=TTL, keep=KEEP):
+    for each in overdue(remediations, needs, now, ttl=TTL, keep=KEEP):
         try:
             await cluster.delete(ObjectRef.to(each), each.metadata.resource_version)
         except NotFound:
@@ -54,5 +91,25 @@ async def reap(
     return gone
 
 
+def _last(remediations: Iterable[Remediation]) -> frozenset[tuple[str, str]]:
+    """Return namespace and name of the last of each policy for each objective; what only told people is none."""
+    last: dict[tuple[str, str], Remediation] = {}
+    for each in sorted(remediations, key=_ended_at):
+        intent = each.spec.intent
+        if each.ended and intent.action.notify is None:
+            last[intent.policy.uid, intent.objective.uid] = each
+    return frozenset(map(_key, last.values()))
+
+
+def _key(remediation: Remediation) -> tuple[str, str]:
+    return remediation.namespace, remediation.name
+
+
 def _ended_at(remediation: Remediation) -> float:
     return seconds(remediation.status.ended) or 0.0
+
+
+def _created_at(remediation: Remediation) -> float:
+    """Return when it was decided; one whose time can't be read counts in every budget."""
+    at = seconds(remediation.spec.intent.created)
+    return math.inf if at is None else at

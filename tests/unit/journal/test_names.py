@@ -5,9 +5,9 @@ import re
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forestall.api import Remediation
+from forestall.api import Guardrail, Remediation, RemediationPolicy
 from forestall.api.times import seconds, stamp
-from forestall.journal import name_of, overdue, reap
+from forestall.journal import Needs, name_of, overdue, reap
 
 DAY = 86400.0
 NOW = 100 * DAY
@@ -51,9 +51,14 @@ def test_what_is_no_time_is_none():
     assert seconds("yesterday") is None
 
 
-def life(run, episode, *, ended_days_ago=None, objective="o-1"):
+def life(run, episode, *, ended_days_ago=None, objective="o-1", policy="p-1"):
+    """Return a Remediation that was decided a day before it ended."""
     intent = run.intend(episode=episode)
-    intent = intent.model_copy(update={"objective": intent.objective.model_copy(update={"uid": objective})})
+    refs = {
+        name: getattr(intent, name).model_copy(update={"uid": uid})
+        for name, uid in (("objective", objective), ("policy", policy))
+    }
+    intent = intent.model_copy(update={**refs, "created": stamp(NOW - ((ended_days_ago or 0) + 1) * DAY)})
     status = {"phase": "Verifying"}
     if ended_days_ago is not None:
         status = {"phase": "Succeeded", "ended": stamp(NOW - ended_days_ago * DAY)}
@@ -71,10 +76,41 @@ def test_old_history_goes_but_never_what_lives_or_keeps_an_episode_from_being_re
         *(life(run, number, ended_days_ago=20 - number) for number in range(2, 8)),
         life(run, 8, ended_days_ago=9),
     ]
-    found = overdue(history, {"o-1"}, NOW, ttl=15 * DAY, keep=100)
+    needs = Needs({"o-1"}, {"p-1"})
+    found = overdue(history, needs, NOW, ttl=15 * DAY, keep=100)
     assert episodes(found) == [5, 4, 3, 2]
-    assert episodes(overdue(history, {"o-1"}, NOW, ttl=99 * DAY, keep=4)) == [4, 3, 2]
-    assert episodes(overdue(history, set(), NOW, ttl=8 * DAY, keep=100)) == [8, 7, 6, 5, 4, 3, 2]
+    assert episodes(overdue(history, needs, NOW, ttl=99 * DAY, keep=4)) == [4, 3, 2]
+    assert episodes(overdue(history, Needs((), ()), NOW, ttl=8 * DAY, keep=100)) == [8, 7, 6, 5, 4, 3, 2]
+
+
+def test_what_a_promise_rests_on_is_kept(run):
+    """Kind: a promise that rests on records which something else deletes."""
+    history = [life(run, number, ended_days_ago=40 - number) for number in range(1, 8)]
+    history += [life(run, 8, ended_days_ago=20, policy="p-2"), life(run, 9, ended_days_ago=19, policy="p-gone")]
+    history += [life(run, 10)]
+
+    def gone(**needs):
+        known = Needs({"o-1"}, {"p-1", "p-2"}, **needs)
+        return episodes(overdue(history, known, NOW, ttl=99 * DAY, keep=0))
+
+    assert gone() == [9, 6, 5, 4, 3, 2, 1], "the last of each policy may lock it"
+    assert gone(budgets=36 * DAY) == [5, 4, 3, 2, 1], "a budget counts from when it was decided"
+    assert gone(cooldown=36 * DAY) == [4, 3, 2, 1], "a cooldown begins with the end"
+
+
+def test_what_is_needed_follows_from_what_there_is():
+    def policy(**spec):
+        spec = {"actions": [{"restart": {}}], **spec}
+        return RemediationPolicy.read({"metadata": {"name": "p", "uid": "p-1"}, "spec": spec})
+
+    def guardrail(**spec):
+        return Guardrail.read({"metadata": {"name": "g", "uid": "g-1"}, "spec": spec})
+
+    policies = [policy(cooldown="2h"), policy(cooldown="1d")]
+    budget, own = {"actions": 5, "per": "1h"}, {"actions": 5, "per": "30d"}
+    needs = Needs.of({"o-1"}, policies, [guardrail(budget=budget), guardrail(namespaceBudget=own), guardrail()])
+    assert needs == Needs({"o-1"}, {"p-1"}, DAY, 30 * DAY)
+    assert Needs.of({"o-1"}, [], [guardrail()]) == Needs({"o-1"}, set())
 
 
 async def test_history_is_deleted_as_it_was_seen_and_nothing_else(run, world):
@@ -83,6 +119,6 @@ async def test_history_is_deleted_as_it_was_seen_and_nothing_else(run, world):
         world.put("Remediation", "shop", each.name, each.uid, **each.dump())
     seen = [Remediation.read(body) for key, body in world.objects.items() if key[0] == "Remediation"]
     world.change("Remediation", young.name, {"metadata": {"labels": {"looked": "at"}}})
-    assert [each.name for each in await reap(world, seen, {"o-1"}, NOW)] == [old.name]
+    assert [each.name for each in await reap(world, seen, Needs({"o-1"}, {"p-1"}), NOW)] == [old.name]
     assert ("Remediation", "shop", old.name) not in world.objects
     assert ("Remediation", "shop", young.name) in world.objects

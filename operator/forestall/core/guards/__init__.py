@@ -7,7 +7,7 @@ from forestall.core.guards.allowance import allowance
 from forestall.core.guards.blackout import blackout
 from forestall.core.guards.budget import budget
 from forestall.core.guards.concurrency import concurrency
-from forestall.core.guards.context import Bucket, Budget, Context, Ended, Nodes, Pods, Storm, Surroundings
+from forestall.core.guards.context import Bucket, Budget, Context, Debt, Ended, Nodes, Pods, Storm, Surroundings
 from forestall.core.guards.cooldown import cooldown
 from forestall.core.guards.dependency import dependency
 from forestall.core.guards.disruption import ROLLS, disruption
@@ -61,6 +61,7 @@ __all__ = [
     "Bucket",
     "Budget",
     "Context",
+    "Debt",
     "Ended",
     "Guard",
     "Nodes",

@@ -2,7 +2,7 @@
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.guards.context import Bucket, Context
+from forestall.core.guards.context import Bucket, Context, Debt
 
 
 def budget(context: Context) -> Hold | None:
@@ -19,11 +19,26 @@ def budget(context: Context) -> Hold | None:
 def tokens(bucket: Bucket, now: float) -> float:
     """Return the tokens left in a bucket that was full at first and from which each time in `spent` took one.
 
-    Replaying the journal gives the same answer before and after a restart.
+    Replaying the journal gives the same answer before and after a restart. What the Guardrail has written down holds
+    as well: records of the journal may be gone, but not what was spent by them.
     """
     if bucket.size == 0:
         return 0.0
-    rate = bucket.size / bucket.per if bucket.per > 0 else float("inf")
+    written = bucket.size - owed(bucket.debt, bucket, now) if bucket.debt is not None else float(bucket.size)
+    return min(written, _replayed(bucket, now))
+
+
+def owed(debt: Debt, bucket: Bucket, now: float) -> float:
+    """Return how much of `debt` has not been refilled at `now`."""
+    return max(0.0, debt.used - max(0.0, now - debt.at) * _rate(bucket))
+
+
+def _rate(bucket: Bucket) -> float:
+    return bucket.size / bucket.per if bucket.per > 0 else float("inf")
+
+
+def _replayed(bucket: Bucket, now: float) -> float:
+    rate = _rate(bucket)
     left, before = float(bucket.size), None
     for at in sorted(min(time, now) for time in bucket.spent):
         if before is not None:

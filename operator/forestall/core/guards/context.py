@@ -27,6 +27,14 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Debt:
+    """What is gone from a budget and was not refilled yet, as it was written down at a time (s)."""
+
+    used: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """A budget: `size` actions at once, refilled evenly over `per` seconds; `spent` are the times of past actions."""
 
@@ -35,6 +43,8 @@ class Bucket:
     size: int
     per: float
     spent: Sequence[float]
+    debt: Debt | None = None
+    """What the Guardrail knows to be gone, also of actions whose records were deleted since."""
 
 
 @dataclass(frozen=True, slots=True)
