@@ -17,6 +17,7 @@ from forestall.actions.fields import get, put
 from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned, signer
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
+from forestall.actions.verdict import unjudged
 from forestall.api.patch_action import PatchAction, refusal
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
@@ -191,7 +192,7 @@ def _set_back(remediation: Remediation, recent: Sequence[Moment], now: float) ->
     calm = seconds(status.calm_since)
     if calm is not None and now - calm >= action.stabilization_window.seconds:
         return Hold("Released", f"the risk has been gone for {format_duration(now - calm)}")
-    return None
+    return unjudged(remediation, recent, now)
 
 
 def _end(remediation: Remediation, done: str, why: Hold | None) -> End:

@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 from forestall.actions.base import End, Moment, Move, Next, OfWorkload, World, condition_of, title, verified
 from forestall.actions.floor import FIELDS, find_floor, find_raised
 from forestall.actions.starting import PODS_READY, find_stalled, in_words, may_add, patience
+from forestall.actions.verdict import unjudged
 from forestall.api.remediation import Remediation
 from forestall.api.remediation_policy import ScaleAction
 from forestall.api.times import seconds
@@ -28,8 +29,6 @@ RELEASE_SHARE: Final = 0.1
 that ends it: a floor that follows every small change of a noisy forecast does as much harm as good."""
 RAISE_SHARE: Final = 0.05
 """The share of the replicas by which the forecast must ask for more before a floor that is held is raised."""
-UNJUDGED: Final = 3600.0
-"""How long (s) replicas are held while nobody can judge the risk, because what was asked about it is asked no more."""
 RELEASE_STEPS: Final = 10
 """How many steps fit into one stabilization window: the effect of one must have time to show before the next."""
 
@@ -167,11 +166,8 @@ def _hold_over(remediation: Remediation, recent: Sequence[Moment], now: float) -
     start = seconds(completed.last_transition_time) if completed else None
     if start is not None and now >= start + _terms(remediation).hold_at_most.seconds:
         return "they were held for as long as the policy allows"
-    blind = seconds(remediation.status.blind_since)
-    asked = recent[-1].outlook.unjudgeable if recent else None
-    if blind is not None and asked is not None and now - blind >= UNJUDGED:
-        return f"{asked.message}, so nobody can judge it any more"
-    return None
+    silent = unjudged(remediation, recent, now)
+    return None if silent is None else silent.message
 
 
 def _peak(recent: Sequence[Moment], window: float, now: float) -> int | None:

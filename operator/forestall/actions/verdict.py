@@ -1,9 +1,15 @@
 """What is left of an action that can't be undone, once it is done: to see whether it helped."""
 
-from forestall.actions.base import End, Next, verified
+from collections.abc import Sequence
+from typing import Final
+
+from forestall.actions.base import End, Moment, Next, verified
 from forestall.api.remediation import Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
+
+UNJUDGED: Final = 3600.0
+"""How long (s) something is held while nobody can judge the risk, because what was asked about it is asked no more."""
 
 
 def await_verdict(remediation: Remediation, done: str, now: float, *, undo: str = "it can't be undone") -> Next:
@@ -20,6 +26,18 @@ def await_verdict(remediation: Remediation, done: str, now: float, *, undo: str 
     if now >= _end(remediation, now):
         return End("Failed", "NotVerified", f"{done}, but no fresh data told whether it helped; {undo}")
     return Hold("Verifying", f"{done}; the next samples show whether it helped")
+
+
+def unjudged(remediation: Remediation, recent: Sequence[Moment], now: float) -> Hold | None:
+    """Return why what is held while the risk lasts is held no longer: nobody can judge it, and nobody will.
+
+    A source that is silent may speak again; a question that people ask no more is not answered any more.
+    """
+    blind = seconds(remediation.status.blind_since)
+    asked = recent[-1].outlook.unjudgeable if recent else None
+    if blind is None or asked is None or now - blind < UNJUDGED:
+        return None
+    return Hold("NotVerified", f"{asked.message}, so nobody can judge it any more")
 
 
 def _end(remediation: Remediation, now: float) -> float:

@@ -1,9 +1,14 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 
 from forestall.core.forecast import Abstention
-from forestall.engine.outlook import outlook
+from forestall.core.risk import State
+from forestall.engine.observe import Reading
+from forestall.engine.outlook import outlook, unjudgeable
+from forestall.engine.report import Findings, Problem
+from forestall.ports import QueryFailure
 
 DECLARED = {
     "scale": {"maxReplicas": 20, "capacity": {"type": "Declared", "perReplica": 25, "headroom": 0, "confidence": 0.95}}
@@ -102,3 +107,44 @@ def test_an_objective_that_is_about_another_workload_now_is_told(slo, make_polic
     assert edited() is None
     assert edited(name="basket").message == "objective checkout is about deployment checkout now"
     assert edited(action={"cordon": {}}, kind="Node", name="n1", apiVersion="v1", namespace="") is None
+
+
+@pytest.mark.parametrize(
+    ("generation", "problem", "words"),
+    [
+        (2, "NoData", "was changed, and load has no value since"),
+        (2, "QueryRefused", "was changed, and load has no value since"),
+        (2, "SourceDown", None),
+        (2, None, None),
+        (1, "NoData", None),
+    ],
+)
+def test_what_people_ask_no_more_can_not_be_judged_and_what_a_source_keeps_silent_about_can(
+    slo, make_remediation, generation, problem, words
+):
+    """Kind: what was done outlives the question that it answers."""
+    asked = make_remediation()
+    intent = asked.spec.intent.model_copy(update={"objective_generation": 1})
+    asked = asked.model_copy(update={"spec": asked.spec.model_copy(update={"intent": intent})})
+    watched = SimpleNamespace(indicator="load")
+    reading = Reading(watched, problem=problem and QueryFailure(problem, "why"))  # type: ignore[arg-type]
+    indicator = SimpleNamespace(name="load")
+    edited = slo.model_copy(
+        update={
+            "metadata": slo.metadata.model_copy(update={"generation": generation}),
+            "spec": slo.spec.model_copy(update={"leading_indicators": [indicator]}),
+        }
+    )
+    found = Findings(edited, SimpleNamespace(state=State.UNKNOWN), readings=(reading,))  # type: ignore[arg-type]
+    hold = unjudgeable(asked, found)
+    assert (hold is not None) is (words is not None)
+    assert words is None or (hold is not None and words in hold.message)
+
+
+def test_an_indicator_that_is_gone_can_not_be_judged_whatever_else_is_wrong(slo, make_remediation):
+    risk = SimpleNamespace(state=State.UNKNOWN)
+    found = Findings(slo, risk, problem=Problem("TargetMissing", "gone"))  # type: ignore[arg-type]
+    gone, never = unjudgeable(make_remediation(), found), unjudgeable(make_remediation(), None)
+    assert gone is not None
+    assert "has no indicator load any more" in gone.message
+    assert never is not None

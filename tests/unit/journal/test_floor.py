@@ -211,3 +211,17 @@ async def test_what_nobody_can_judge_is_given_back_after_an_hour(run, world, unj
     if unjudgeable:
         assert after.ended
         assert "nobody can judge it any more" in after.status.steps[-1].because
+
+
+async def test_a_field_that_was_set_is_set_back_when_nobody_can_judge_it(run, world):
+    target = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "shop", "name": "flags", "uid": "m-1"}
+    named = {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps", "name": "flags"}
+    action = {"patch": {"target": named, "field": "/data/flag", "value": "off"}}
+    await run.open(target=target, action=action, **{"from": None, "to": None})
+    await run.cycle()
+    blind = {"fresh": False, "probability": float("nan"), "unjudgeable": Hold("Withdrawn", "the query was edited")}
+    await run.cycles(60, 60, **blind)
+    assert world.objects["ConfigMap", "shop", "flags"]["data"] == {"flag": "off"}
+    after = await run.cycles(4, 60, **blind)
+    assert world.objects["ConfigMap", "shop", "flags"]["data"] == {"flag": "on"}
+    assert end(after) == ("RolledBack", "NotVerified")
