@@ -1,10 +1,11 @@
 """What a cycle did."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forestall.core.risk import State
+from forestall.core.risk import Signal, State
 from forestall.engine.report import Findings
 
 
@@ -15,7 +16,8 @@ class CycleReport:
     objectives: Mapping[str, State]
     """State by UID."""
     probabilities: Sequence[tuple[str, str, str, float]]
-    """Namespace, objective, cause and breach probability of each objective about which something is known."""
+    """Namespace, objective, indicator and breach probability of each indicator about which something is known; of its
+    series that one counts which is most likely to pass its limit."""
     decisions: Mapping[tuple[str, str], int]
     """How many, by verdict and reason."""
     ended: Sequence[tuple[str, str]]
@@ -39,6 +41,16 @@ class CycleReport:
         return over
 
 
+def _probabilities(signals: Sequence[Signal]) -> Mapping[str, float]:
+    """Return the highest breach probability of each indicator; none where nothing is known."""
+    highest: dict[str, float] = {}
+    for signal in signals:
+        probability = signal.probability()
+        if not math.isnan(probability):
+            highest[signal.indicator] = max(probability, highest.get(signal.indicator, 0.0))
+    return highest
+
+
 def report_of(
     found: Mapping[str, Findings], ended: Sequence[tuple[str, str]], waiting: int, faults: Mapping[str, int]
 ) -> CycleReport:
@@ -46,9 +58,9 @@ def report_of(
     return CycleReport(
         objectives={uid: each.state for uid, each in found.items()},
         probabilities=[
-            (each.slo.namespace, each.slo.name, each.risk.cause.indicator, each.risk.probability)
+            (each.slo.namespace, each.slo.name, indicator, probability)
             for each in found.values()
-            if each.risk.cause is not None
+            for indicator, probability in _probabilities(each.signals).items()
         ],
         decisions=Counter((one.verdict, one.reason) for each in found.values() for one in each.decisions),
         ended=ended,

@@ -172,7 +172,9 @@ def _prediction_ready(signals: Sequence[Signal]) -> Condition:
     heard = {signal.indicator for signal in signals if signal.silence is None}
     silent = [signal for signal in signals if signal.indicator not in heard]
     if heard and not silent:
-        return Condition(type="PredictionReady", status="True", reason="Forecasting", message="breaches are forecast")
+        return Condition(
+            type="PredictionReady", status="True", reason="Forecasting", message="every indicator is forecast"
+        )
     words = "; ".join(sorted({f"{signal.indicator}: {signal.silence}" for signal in silent})) or "no series yet"
     return Condition(type="PredictionReady", status="False", reason="NoForecast", message=words[:1024])
 

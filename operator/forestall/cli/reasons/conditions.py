@@ -135,7 +135,7 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "SLI and error budget are computed, but the burn rate is not known; the message says why."
     ),
     # PredictionReady and AtRisk
-    "Forecasting": Reason("Breaches are forecast."),
+    "Forecasting": Reason("Every indicator is forecast: whether, and when, it will pass its limit."),
     "NoForecast": Reason(
         "Nothing is forecast yet; the message says why for each indicator. ShortHistory: there are too few points, or "
         "too few forecasts of this horizon could be scored yet. Unreliable, ChangePoint: the forecaster abstains.",
