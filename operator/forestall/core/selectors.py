@@ -22,7 +22,9 @@ def selects(selector: Any, labels: Mapping[str, str]) -> bool | None:
     met += [_meets(each, labels) for each in items(expressions)]
     if False in met:
         return False
-    whole = (pairs is None or isinstance(pairs, Mapping)) and len(items(expressions)) == len(expressions or ())
+    whole = (pairs is None or isinstance(pairs, Mapping)) and (
+        expressions is None or (isinstance(expressions, list) and len(items(expressions)) == len(expressions))
+    )
     return True if whole and None not in met else None
 
 

@@ -32,9 +32,9 @@ from forestall.api.remediation import ObjectRef
 from forestall.api.remediation_policy import RemediationPolicyStatus
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
-from forestall.core.risk import Risk, State
+from forestall.core.risk import State
 from forestall.engine.outbox import Outbox
-from forestall.engine.report import Findings, Problem, cause_of, named, settle, status_of, weight
+from forestall.engine.report import Findings, cause_of, named, settle, status_of, weight
 from forestall.engine.settings import Settings
 from forestall.engine.together import together
 from forestall.errors import ClusterError, Conflict, NotFound
@@ -213,9 +213,15 @@ class Publisher:
     def _status(self, found: Findings, now: float, before: ServiceLevelObjectiveStatus) -> ServiceLevelObjectiveStatus:
         with self._isolation.around("publishing", named(found.slo)) as attempt:
             return status_of(found, now, before)
-        unknown = Risk(State.UNKNOWN, math.nan, None)
-        problem = Problem("InternalError", attempt.failure or "")
-        return status_of(Findings(found.slo, unknown, problem, episode=found.episode), now, before)
+        generation = found.slo.metadata.generation
+        ready = _ready("False", "InternalError", attempt.failure or "")
+        return ServiceLevelObjectiveStatus(
+            observed_generation=generation,
+            state=State.UNKNOWN.value,
+            decisions=list(found.decisions),
+            episode=found.episode,
+            conditions=settle(before.conditions, [ready], generation, now),
+        )
 
     def _before(self, uid: str, read: S) -> S:
         """Return the status that was written last, where this process wrote one: what was read may be older."""

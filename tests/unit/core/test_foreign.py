@@ -29,7 +29,8 @@ def test_nothing_that_json_can_hold_raises(value, path):
     assert decimal(value) is None or int(value) == decimal(value)
     at(value, *path)
     assert selects(value, {"app": "web"}) in (True, False, None)
-    assert selects({"matchLabels": value, "matchExpressions": value}, {"app": "web"}) in (True, False, None)
+    assert selects({"matchLabels": value}, {"app": "web"}) in (True, False, None)
+    assert selects({"matchExpressions": value}, {"app": "web"}) in (True, False, None)
     assert selects({"matchExpressions": [value, {"key": "a", "operator": value, "values": value}]}, {}) in (False, None)
 
 
@@ -82,6 +83,8 @@ def expression(operator, values=None, key="app"):
         ({"matchExpressions": [expression("In", [])]}, None),
         ({"matchExpressions": [expression("In", ["web", 1])]}, None),
         ({"matchExpressions": "app"}, None),
+        ({"matchExpressions": 1}, None),
+        ({"matchExpressions": True}, None),
         ({"matchLabels": ["app"]}, None),
         ({"matchLabels": {"app": 1}}, None),
         ({"matchFields": [{"key": "x"}]}, None),

@@ -8,17 +8,26 @@ anew, while policies with every action look at them; the bystander in another na
 import asyncio
 import copy
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef
-from forestall.engine import Engine, Settings
+from forestall.core.risk import Signal
+from forestall.engine import Engine, Settings, publish, signals
+from forestall.engine.act import Decider
+from forestall.engine.observe import Reading
+from forestall.engine.publish import Publisher
+from forestall.engine.questions import Watched
+from forestall.engine.targets import Targets
+from forestall.engine.watch import Watch
 from forestall.errors import Conflict, NotFound
-from forestall.ports import Answer, Cluster, Event, Patch, RangeSeries, Sample, Scale, Served
+from forestall.journal import Journal
+from forestall.ports import Answer, Cluster, Event, Patch, Query, RangeSeries, Sample, Scale, Served
 from forestall.registry import Registry
 
 EXAMPLES = int(os.environ.get("FORESTALL_FUZZ", "25"))
@@ -386,7 +395,7 @@ def test_every_other_objective_is_decided_whatever_the_objects_of_one_namespace_
     asyncio.run(run(cycles, actions, pod, node))
 
 
-async def run(cycles: Any, actions: Sequence[str], pod: str, node: str) -> None:
+async def run(cycles: Any, actions: Sequence[str], pod: str, node: str) -> World:
     world, own = World(), registry(actions)
     engine = Engine(Load(pod, node), cast("Cluster", world), own, Settings(interval=INTERVAL, threads=False))
     faults: dict[str, int] = {}
@@ -404,3 +413,152 @@ async def run(cycles: Any, actions: Sequence[str], pod: str, node: str) -> None:
     assert [one.ended for one in mine] == [False]
     # Not only isolated: what others write is read without trust, and never an unexpected error.
     assert faults == {}
+    return world
+
+
+def place(kind: str, name: str, *path: Any) -> tuple[int, tuple[Any, ...]]:
+    """Return a place in an object of the one namespace."""
+    return next(number for number, body in enumerate(FOREIGN) if key_of(body)[::2] == (kind, name)), path
+
+
+TEXT = "text"
+CASES: dict[str, list[tuple[tuple[int, tuple[Any, ...]], Any]]] = {
+    "a budget of 17 labels": [
+        (place("PodDisruptionBudget", "pdb", "spec", "selector", "matchLabels"), {f"k{n}": "v" for n in range(17)}),
+    ],
+    "a budget of 17 expressions": [
+        (
+            place("PodDisruptionBudget", "pdb", "spec", "selector", "matchExpressions"),
+            [{"key": "app", "operator": "NotIn", "values": [f"v{n}" for n in range(65)]}] * 17,
+        ),
+    ],
+    "a revision of 5000 digits": [
+        (
+            place("ReplicaSet", "deployment-2", "metadata", "annotations", "deployment.kubernetes.io/revision"),
+            "9" * 5000,
+        ),
+    ],
+    "a template that is a text": [(place("Rollout", "rollout", "spec", "template"), TEXT)],
+    "ready replicas that are a text": [(place("Rollout", "rollout", "status", "readyReplicas"), TEXT)],
+    "ready replicas that are null": [(place("Rollout", "rollout", "status", "readyReplicas"), None)],
+    "replicas that are no number": [(place("Rollout", "rollout", "spec", "replicas"), TEXT)],
+    "an owner of a name that is none": [
+        (place("Pod", "deployment-a", "metadata", "ownerReferences", 0, "name"), "."),
+        (place("Pod", "deployment-a", "metadata", "ownerReferences", 0, "uid"), "."),
+    ],
+    "nulls for maps and lists": [
+        (place(kind, name, *path), None)
+        for kind, name in (("Deployment", "deployment"), ("Pod", "deployment-a"), ("Node", "n1"))
+        for path in (("spec",), ("status",), ("metadata", "annotations"), ("metadata", "labels"))
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_what_ended_every_cycle_ends_none(case):
+    await run([CASES[case], [], []], sorted(ACTIONS), "deployment-a", "n1")
+
+
+async def test_a_revision_that_cannot_be_read_is_named():
+    changes = CASES["a revision of 5000 digits"]
+    world = await run([changes, [], []], ["rollback"], "deployment-a", "n1")
+    decision = world.statuses["deployment"]["decisions"][0]
+    assert decision["reason"] == "TargetUnknown"
+    assert "ReplicaSet deployment-2 can't be understood" in decision["message"]
+
+
+class Panic(BaseException):
+    """What a library of another language raises when it panics: no `Exception`."""
+
+
+def failing(original: Callable[..., Any], hits: Callable[..., bool]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if hits(*args, **kwargs):
+            raise Panic("by one tenant's object")
+        return original(*args, **kwargs)
+
+    return call
+
+
+def about_evil(*args: Any, **_: Any) -> bool:
+    """Say whether a call is about the objective `evil/deployment`, or a remediation of its namespace."""
+    for each in args:
+        about = getattr(each, "slo", getattr(getattr(each, "case", None), "slo", each))
+        if getattr(about, "uid", None) == "evil-deployment" or each == "evil-deployment":
+            return True
+        if isinstance(each, Remediation) and each.namespace == "evil":
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "doing"),
+    [
+        (Watch, "_compile", "compiling"),
+        (Engine, "_at_risk_from", "assessing"),
+        (Engine, "_episode", "assessing"),
+        (Targets, "read", "deciding"),
+        (Decider, "decide", "deciding"),
+        (Decider, "confirm", "opening"),
+        (Journal, "advance", "driving"),
+        (publish, "status_of", "publishing"),
+        (Publisher, "_policy", "publishing"),
+    ],
+)
+async def test_an_unexpected_error_stays_with_its_object(monkeypatch, where, what, doing):
+    """The kind: one object's exception ends everybody's cycle; a panic of another language is no `Exception`."""
+    hits = about_evil
+    if what == "decide":
+        hits = lambda *args, **_: any(about_evil(each) for each in args)  # noqa: E731 -- as the others
+    elif what == "_policy":
+        hits = lambda *args, **_: args[1].namespace == "evil"  # noqa: E731 -- as the others
+    monkeypatch.setattr(where, what, failing(getattr(where, what), hits))
+    world, own = World(), registry(["scale"])
+    engine = Engine(Load("deployment-a", "n1"), cast("Cluster", world), own, Settings(interval=INTERVAL, threads=False))
+    for number in range(3):
+        report = await engine.cycle(START + number * INTERVAL, leading=True)
+        assert report.findings["good-checkout"].problem is None
+        if number == 0:
+            assert report.faults[doing]
+    assert world.objects["Deployment", "good", "checkout"]["spec"]["replicas"] == 6
+    told = str(world.statuses) + str([one.status.reason for one in own.all(Remediation)])
+    assert "InternalError" in told
+    good = {name: world.statuses[name] for name in ("checkout", "early")}
+    assert "InternalError" not in str(good)
+
+
+class Stopping(Exception):
+    """What a forecaster fails by."""
+
+
+def test_the_forecast_goes_on_without_the_series_that_it_fails_by(monkeypatch):
+    original = signals._forecast
+
+    def forecast(forecaster: Any, limits: Any, now: float) -> Any:
+        known = list(limits)
+        if any(limit.value == 13.0 for some in known for limit in some.values()):
+            raise Stopping
+        return original(forecaster, known, now)
+
+    monkeypatch.setattr(signals, "_forecast", forecast)
+    forecasting = signals.Forecasting(Settings(interval=INTERVAL))
+    limits = {f"o-{number}": 13.0 if number == 5 else 100.0 for number in range(9)}
+
+    def cycle(now: float, limits: Mapping[str, float]) -> dict[str, tuple[Signal, ...]]:
+        readings = {
+            uid: (
+                Reading(Watched(uid, "load", Query(uid, "x"), limit, True, 300.0, None, False), {(): 50.0}, now, True),
+            )
+            for uid, limit in limits.items()
+        }
+        forecasting.matrix.push(now, {(uid, "load", ()): 50.0 for uid in limits})
+        return forecasting.forecast(readings, now)
+
+    for number in range(3):
+        found = cycle(START + number * INTERVAL, limits)
+        assert [uid for uid, some in found.items() if some[0].forecast is None] == ["o-5"]
+        assert list(forecasting.failures) == ["o-5"]
+    # Its limit was mended: it is tried again.
+    found = cycle(START + 30, {**limits, "o-5": 100.0})
+    assert all(some[0].forecast is not None for some in found.values())
+    assert forecasting.failures == {}
