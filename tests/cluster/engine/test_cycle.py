@@ -85,12 +85,38 @@ async def test_a_budget_is_kept_when_many_are_at_risk_at_once(world):
     for number in range(5):
         world.control.kubectl("create", "deployment", f"app-{number}", "--image=x", "-n", world.namespace)
         world.apply("ServiceLevelObjective", f"app-{number}", {**world.spec(), "target": {"name": f"app-{number}"}})
-    world.guard(budget={"actions": 2, "per": "1h"})
+    guardrail = f"budget-{world.namespace}"
+    world.apply("Guardrail", guardrail, {"budget": {"actions": 2, "per": "1h"}})
     world.policy()
-    await world.cycle(3)
-    assert len(world.remediations) == 2
-    held = [slo for slo in world.registry.all(ServiceLevelObjective) if slo.status.decisions[0].verdict == "Hold"]
-    assert {slo.status.decisions[0].reason for slo in held} >= {"BudgetExhausted"}
+    try:
+        await world.cycle(3)
+        assert len(world.remediations) == 2
+        held = [slo for slo in world.registry.all(ServiceLevelObjective) if slo.status.decisions[0].verdict == "Hold"]
+        assert {slo.status.decisions[0].reason for slo in held} >= {"BudgetExhausted"}
+    finally:
+        world.control.kubectl("delete", "guardrail", guardrail)
+
+
+async def test_a_budget_is_kept_when_its_records_are_deleted_and_another_leads(world):
+    """Kind: a promise that rests on records which something else deletes."""
+    for number in range(5):
+        world.control.kubectl("create", "deployment", f"app-{number}", "--image=x", "-n", world.namespace)
+        world.apply("ServiceLevelObjective", f"app-{number}", {**world.spec(), "target": {"name": f"app-{number}"}})
+    guardrail = f"budget-{world.namespace}"
+    world.apply("Guardrail", guardrail, {"budget": {"actions": 2, "per": "1d"}})
+    world.policy()
+    seen: set[str] = set()
+    try:
+        for _ in range(3):
+            await world.cycle(2)
+            seen |= {one.uid for one in world.remediations}
+            world.control.kubectl("delete", "remediations", "--all", "-n", world.namespace)
+            world = replace(world, registry=Registry())
+        assert len(seen) == 2
+        status = world.control.get("guardrail", guardrail)["status"]
+        assert status["spent"][0]["used"] >= 1.9
+    finally:
+        world.control.kubectl("delete", "guardrail", guardrail)
 
 
 async def test_no_more_nodes_are_cordoned_than_may_be_when_many_are_at_risk_at_once(world):
