@@ -11,6 +11,7 @@ import promql_parser
 import pytest
 
 from forestall.core.promql import check_query, enforce_label, error_ratio_of_histogram, traffic_of_histogram
+from forestall.core.promql.memory import remember
 from forestall.core.promql.regexes import check_regex
 from forestall.core.promql.syntax import parse, render
 from forestall.errors import InvalidQuery
@@ -263,3 +264,21 @@ def test_a_histogram_has_one_name(histogram):
 def test_no_string_hides_a_selector_from_the_label(text, label, value, written):
     """The kind: text within a string that looks like the end of it, or like what stands for a string here."""
     assert enforce_label(text, label, value) == written
+
+
+def test_what_is_remembered_of_texts_is_bounded_by_their_length():
+    """The kind: memory that grows with what anybody writes, for as long as the process lives."""
+    asked: list[str] = []
+
+    @remember(characters=2500)
+    def length(text: str) -> int:
+        asked.append(text)
+        return len(text)
+
+    short, long = ["a", "b", "c"], ["x" * 1500, "y" * 1500]
+    for text in (*short, *short, long[0], long[0], short[0], long[1], short[0], long[0]):
+        assert length(text) == len(text)
+    assert asked == [*short, *long, long[0]]
+    for number in range(3000):
+        assert length("z" * number) == number
+    assert length._weight <= 2500

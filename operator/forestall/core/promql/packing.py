@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from forestall.core.promql.freshness import Freshness, asks_for_absence, freshness_of
+from forestall.core.promql.memory import remember
 from forestall.core.promql.syntax import SCALAR, query_tree, reach, render, value_type
 
 MARKER = "__forestall_query"
@@ -25,7 +25,7 @@ class Prepared:
     """How much of the past (s) it looks at: what it costs the source grows with this."""
 
 
-@lru_cache(maxsize=1 << 16)  # the same queries come again in each cycle, and one that is too many would drop all
+@remember(characters=1 << 24)  # the same queries come again in each cycle
 def prepare(expr: str, evidence: str = "") -> Prepared:
     """Return `expr` ready to be asked; its freshness is that of `evidence`, an expression, where one is given.
 

@@ -7,11 +7,11 @@ import math
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import lru_cache
 from typing import Final
 
 from forestall.core.promql import tree as ast
 from forestall.core.promql.literals import quote
+from forestall.core.promql.memory import remember
 from forestall.core.promql.read import read
 from forestall.errors import InvalidQuery
 
@@ -42,7 +42,7 @@ def parse(text: str) -> ast.Expr:
     return outcome
 
 
-@lru_cache(maxsize=4096)  # an indicator's text is parsed for several questions in a row, a refused one in each cycle
+@remember(characters=1 << 22)  # the same texts come again in each cycle, the refused ones as well
 def _parsed(text: str) -> ast.Expr | str:
     """Return the syntax tree of `text`, or why it is refused."""
     try:
