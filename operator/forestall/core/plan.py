@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from forestall.core.decision import Act, Hold
 from forestall.core.duration import format_duration
+from forestall.core.precision import written
 from forestall.core.risk import Signal, labels_in_words, worst
 from forestall.core.sizing import Capacity, bounded, replicas_for
 
@@ -215,13 +216,14 @@ def below(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
 def _describe(cause: Signal, trigger: Trigger) -> str:
     where = ", ".join(f"{name}={value}" for name, value in labels_in_words(cause.labels).items())
     name = f"{cause.indicator} ({where})" if where else cause.indicator
+    value, limit = written(cause.value, cause.limit)
     if cause.breached:
-        return f"{name} is {_number(cause.value)}, past its limit of {_number(cause.limit)}"
+        return f"{name} is {value}, past its limit of {limit}"
     within = min(trigger.within or cause.horizon, cause.horizon)
     median = cause.time_to_breach[0]
     soon = f", likely in {format_duration(median)}" if math.isfinite(median) else ""
     return (
-        f"{name} is {_number(cause.value)} and passes {_number(cause.limit)} within {format_duration(within)} with a "
+        f"{name} is {value} and passes {limit} within {format_duration(within)} with a "
         f"probability of {cause.probability(trigger.within):.0%}{soon}"
     )
 

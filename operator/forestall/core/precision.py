@@ -14,6 +14,7 @@ LARGEST: Final = 1e36
 """The largest size of a value: it leaves room in float32 for sums and extrapolations. What is larger is a gap."""
 RELATIVE: Final = 2.0**-23
 """The largest relative distance of a value from its neighbour: what is computed from values is no more exact."""
+_DIGITS: Final = 9  # that tell any two float32 apart
 _FURTHEST: Final = 1e37  # where a limit lies that no value reaches
 
 
@@ -40,3 +41,13 @@ def passes(value: float, limit: float, *, above: bool) -> bool:
     if not (value > limit if above else value < limit) or abs(value) > LARGEST:
         return False
     return bool(np.float32(value) != np.float32(min(max(limit, -_FURTHEST), _FURTHEST)))
+
+
+def written(value: float, limit: float) -> tuple[str, str]:
+    """Return a value and its limit for people: in four digits, or in as many more as it takes to tell them apart.
+
+    They read alike only where the value touches the limit, so that nothing is said to be 99.9 and past 99.9.
+    """
+    pairs = [(f"{value:.{digits}g}", f"{limit:.{digits}g}") for digits in range(4, _DIGITS + 1)]
+    apart = passes(value, limit, above=True) or passes(value, limit, above=False)
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1]) if apart else pairs[0]

@@ -10,6 +10,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import Decision, Episode, RiskCause, ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
 from forestall.core.duration import exact_duration, format_duration
+from forestall.core.precision import written
 from forestall.core.risk import Risk, Signal, State, labels_in_words
 from forestall.core.slo import budget_remaining, burn_rate
 from forestall.engine.observe import Ratios, Reading
@@ -83,11 +84,12 @@ def status_of(
 def cause_of(signal: Signal) -> RiskCause:
     """Return a signal in words."""
     median, low, high = signal.time_to_breach
+    value, limit = written(signal.value, signal.limit)
     return RiskCause(
         indicator=signal.indicator,
         labels=labels_in_words(signal.labels),
-        value=_number(signal.value) or "",
-        limit=_number(signal.limit) or "",
+        value=value if math.isfinite(signal.value) else "",
+        limit=limit,
         probability=_percent(signal.probability()) or "",
         time_to_breach=_time(median) or "",
         time_to_breach_bounds=f"{_time(low)} to {_time(high) or 'later'}" if math.isfinite(low) else "",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from forestall.backtest.baselines import burn_alert, persistence, predict_linear
 from forestall.core import score
 from forestall.core.forecast import BreachForecaster, Limit
-from forestall.core.precision import LARGEST, RELATIVE, is_past, narrow, narrow_limits, passes
+from forestall.core.precision import LARGEST, RELATIVE, is_past, narrow, narrow_limits, passes, written
 from forestall.core.risk import Signal
 from forestall.core.series import SeriesMatrix
 
@@ -81,6 +81,28 @@ def test_a_limit_beyond_all_values_stays_a_finite_number_that_none_of_them_reach
     assert passes(LARGEST, limit, above=True) == (limit < LARGEST)
     assert not passes(math.nan, limit, above=True)
     assert not passes(math.inf, limit, above=True)
+
+
+@given(cases().filter(lambda case: abs(case[0]) < 1e30 and abs(case[1]) < 1e30))
+def test_a_value_reads_as_its_limit_only_where_it_touches_it(case):
+    value, limit, _ = case
+    if passes(value, limit, above=True) or passes(value, limit, above=False):
+        text, bound = written(value, limit)
+        assert text != bound
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "texts"),
+    [
+        (99.9002, 99.9, ("99.9002", "99.9")),
+        (0.6, 0.6, ("0.6", "0.6")),
+        (0.3, 0.1 * 3, ("0.3", "0.3")),
+        (7.0, 5.0, ("7", "5")),
+    ],
+)
+def test_nothing_is_said_to_be_its_limit_and_past_it(value, limit, texts):
+    """Kind: the number shown is not the number named."""
+    assert written(value, limit) == texts
 
 
 def learned(values: np.ndarray, limit: float, *, above: bool) -> tuple[float, bool]:
