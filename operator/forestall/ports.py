@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from forestall.api.remediation import ObjectRef
+from forestall.core.clocks import Offset
 
 MANAGER: Final = "forestall"
 """The name under which the API server remembers what the operator wrote (its field manager)."""
@@ -64,6 +65,8 @@ class Answer:
     """In words, why `newest` is None."""
     members: tuple[tuple[str, int], ...] = ()
     """How many targets feed each selector with fresh samples; of selectors that find something."""
+    clock: Offset | None = None
+    """The server's clock, against `time.monotonic()`; None where it does not say what time it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from forestall.adapters.notifiers import Channels
 from forestall.adapters.prometheus import PrometheusMetrics
 from forestall.adapters.sources import Sources
 from forestall.cli.wiring import RunOptions
+from forestall.core.clocks import Clocks
 from forestall.engine import CycleReport, Engine, Settings
 from forestall.errors import LostLease
 from forestall.handlers import watch
@@ -79,7 +80,7 @@ async def _run(options: RunOptions) -> int:
         world: Cluster = DryRunCluster(cluster) if options.dry_run else cluster
         notifier: Notifier = DryRunNotifier() if options.dry_run else Channels(registry, cluster.read_secret)
         loop = Loop(
-            Engine(metrics, world, registry, Settings(interval=options.interval), notifier),
+            Engine(metrics, world, registry, Settings(interval=options.interval), notifier, lambda: api.clock),
             Sources(registry, cluster.read_secret, metrics),
             registry,
             elector,
@@ -177,6 +178,7 @@ class Loop:
 
     def _tell(self, report: CycleReport, seconds: float) -> None:
         self._telemetry.cycle(seconds)
+        self._tell_clocks(report.clocks)
         risks = [AtRisk(*each) for each in report.probabilities]
         self._telemetry.objectives(Counter(report.objectives.values()), risks)
         self._telemetry.shares(report.over_share)
@@ -187,6 +189,15 @@ class Loop:
             self._telemetry.remediation(action, phase)
         for doing, count in report.faults.items():
             self._telemetry.internal_error(doing, count)
+
+    def _tell_clocks(self, clocks: Clocks) -> None:
+        self._telemetry.clocks(clocks.offsets)
+        note = "; ".join(filter(None, (clocks.everywhere, *clocks.sources.values())))
+        if note:
+            _log.warning("clocks are apart", why=note)
+        elif self._health.note:
+            _log.info("clocks agree again")
+        self._health.note = note
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -134,6 +134,8 @@ class Decider:
         """
         if case is None:
             return Hold("Withdrawn", "its objective or its policy does not exist any more")
+        if (skewed := scene.clocks.why(case.slo.spec.source)) is not None:
+            return Hold("ClockSkew", skewed)
         intent = remediation.spec.intent
         action = intent.action.name
         cause = _cause(about(remediation, case.signals))
@@ -164,6 +166,8 @@ class Decider:
         self._lasting.retain(present)
 
     async def _verdict(self, scene: Scene, case: Case, now: float) -> Proposal | Hold:
+        if (skewed := scene.clocks.why(case.slo.spec.source)) is not None:
+            return Hold("ClockSkew", skewed)
         trigger = terms.trigger_of(case.policy)
         self._lasting.note(case.slo.uid, case.policy.uid, meeting(case.signals, trigger), now)
         found_causes = causes(case.signals, trigger)
@@ -281,6 +285,7 @@ class Decider:
             buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace, scene.debts),
             nodes=await self._known_nodes(scene, action, target) if action in NODE_ACTIONS else None,
             around=await self._lookout.around(scene, policy, action, target, found.workload),
+            skewed=scene.clocks.why(slo.spec.source),
         )
 
     def _too_early(self, case: Case, action: str, cause: Signal, now: float) -> Hold | None:

@@ -21,6 +21,8 @@ class Brake:
     def __init__(self, registry: Registry, cluster: Cluster) -> None:
         self._registry = registry
         self._cluster = cluster
+        self.skewed: str | None = None
+        """Why this process's clock is not to be trusted: then nothing is changed, not even given back."""
 
     async def __call__(self, remediation: Remediation, now: float) -> Hold | None:
         """Return why nothing may be changed for `remediation` at `now` (s), not even given back; None where it may."""
@@ -29,6 +31,8 @@ class Brake:
 
     async def ask(self, namespace: str, objective: str, policy: str, now: float) -> Hold | None:
         """As `why`, with what the API server knows; a pause that is known already is not asked about."""
+        if self.skewed is not None:
+            return Hold("ClockSkew", self.skewed)
         why = self.why(namespace, objective, policy, now)
         if why is None:
             try:

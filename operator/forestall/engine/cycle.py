@@ -15,6 +15,7 @@ from forestall.actions.notify import Nobody
 from forestall.api import Remediation, RemediationPolicy
 from forestall.api.service_level_objective import Decision, Episode
 from forestall.api.times import seconds
+from forestall.core.clocks import Clocks, Offset, compare
 from forestall.core.decision import Hold
 from forestall.core.dependencies import culprit
 from forestall.core.duration import format_duration
@@ -27,7 +28,7 @@ from forestall.engine.census import Census
 from forestall.engine.cycle_report import CycleReport, report_of
 from forestall.engine.episodes import advance, with_decided
 from forestall.engine.herald import Herald
-from forestall.engine.observe import Observer, Ratios
+from forestall.engine.observe import Observer, Ratios, distrusted
 from forestall.engine.outbox import Outbox
 from forestall.engine.outlook import outlook, unjudgeable
 from forestall.engine.publish import Publisher
@@ -70,11 +71,16 @@ class Engine:
         registry: Registry,
         settings: Settings,
         notifier: Notifier | None = None,
+        api_clock: Callable[[], Offset | None] = lambda: None,
     ) -> None:
-        """Make an engine; without a `notifier` nobody is told anything."""
+        """Make an engine; without a `notifier` nobody is told anything.
+
+        `api_clock` returns the API server's clock against the event loop's, where it is known.
+        """
         self._cluster = cluster
         self._registry = registry
         self._settings = settings
+        self._api_clock = api_clock
         self._isolation = isolation = Isolation()
         self._watch = Watch(registry, settings.interval, isolation)
         self._forecasting = Forecasting(settings, isolation)
@@ -103,12 +109,17 @@ class Engine:
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
         """Run one cycle at `now` (seconds since the epoch). A standby observes and forecasts, and writes nothing."""
         self._isolation.begin(now)
+        # What a server says of its time is compared with this cycle's, as it goes on since now.
+        ahead = now - asyncio.get_running_loop().time()
         self._turns.begin_cycle()
         scene = Scene.of(self._registry).ordered(self._turns.late, self._episodes)
         # What takes its time is done aside: the lease must be renewed meanwhile.
         asked, problems = await self._aside(self._watch.questions, scene.objectives.values())
         too_old = partial(stale_after, self._registry, self._settings.interval)
         readings, ratios = await self._observer.observe(asked, too_old, now)
+        clocks = self._compare(ahead)
+        scene = replace(scene, clocks=clocks)
+        readings, ratios = distrusted(readings, ratios, asked, clocks)
         readings = await self._census.take(within_series(readings, asked), scene.objectives)
         waiting = await self._observer.backfill(asked, now, self._settings.backfill, readings)
         await self._observer.read_windows(asked, too_old, now, self._settings.windows)
@@ -135,7 +146,15 @@ class Engine:
             found, ended = await self._lead(scene, found, now)
         else:
             self._episodes.clear()
-        return report_of(found, ended, waiting, self._isolation.faults)
+        return replace(report_of(found, ended, waiting, self._isolation.faults), clocks=clocks)
+
+    def _compare(self, ahead: float) -> Clocks:
+        """Return what is known of the clocks; `ahead` is by how much (s) the cycle's is ahead of the event loop's."""
+        api = self._api_clock()
+        sources = {name: offset.less(ahead) for name, offset in self._observer.clocks.items()}
+        clocks = compare(api and api.less(ahead), sources)
+        self._brake.skewed = clocks.everywhere
+        return clocks
 
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` in a thread, where the settings say so."""
@@ -165,10 +184,13 @@ class Engine:
         self._decider.forget(found.keys())
         self._traffic.retain(found.keys())
         self._episodes = {uid: episode for uid, episode in self._episodes.items() if uid in found}
-        ended = await self._advance(scene, settled, now)
+        # By a clock that is wrong deadlines pass too soon, or never.
+        trusted = scene.clocks.everywhere is None
+        ended = await self._advance(scene, settled, now) if trusted else []
         await self._publisher.publish(settled, now)
         with self._isolation.around("reaping", "ended remediations"):
-            await self._reap(scene, now)
+            if trusted:
+                await self._reap(scene, now)
         with self._isolation.around("sweeping", "nodes"):
             await self._sweep.run(self._registry.all(Remediation), now)
         # Last, because a channel that does not answer takes its time.

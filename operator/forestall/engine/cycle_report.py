@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from forestall.core.clocks import Clocks
 from forestall.core.risk import Signal, State
 from forestall.engine.report import Findings
 
@@ -28,6 +29,8 @@ class CycleReport:
     """All that was found out, by the objective's UID."""
     faults: Mapping[str, int] = field(default_factory=dict)
     """How many unexpected errors were kept to the object that they are about, by what was being done."""
+    clocks: Clocks = Clocks()
+    """Whose clocks are apart."""
 
     @property
     def over_share(self) -> Mapping[str, int]:

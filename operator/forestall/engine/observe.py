@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from forestall.core.clocks import TOLERANCE, Clocks, Offset
 from forestall.core.promql import NOT_COMPARABLE
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
@@ -81,6 +82,8 @@ class Observer:
         self._refused: Counter[Hashable] = Counter()  # how often the past of others could not be had
         self._whole: dict[str, tuple[float, Share]] = {}  # by objective: when it was asked, and the answer
         self._windows = Windows(metrics)
+        self.clocks: Mapping[str, Offset] = {}
+        """The clocks of the sources that answered in this cycle, by name, against `time.monotonic()`."""
 
     async def observe(
         self, questions: Mapping[str, Questions], stale_after: Callable[[str], float], at: float
@@ -95,14 +98,22 @@ class Observer:
             by_source[asked.source] += [each.query for each in asked.watched]
             by_source[asked.source] += [asked.long, *due[uid]]
         answers: dict[Hashable, Answer | QueryFailure] = {}
-        for some in await together(self._ask(s, q, at) for s, q in by_source.items()):
+        clocks: dict[str, Offset] = {}
+        asking = (self._ask(s, q, at) for s, q in by_source.items())
+        for source, some in zip(by_source, await together(asking), strict=True):
             answers |= some
+            known = (each.clock for each in some.values() if isinstance(each, Answer) and each.clock is not None)
+            if (clock := next(known, None)) is not None:
+                clocks[source] = clock
+        self.clocks = clocks
 
         readings, ratios = {}, {}
         for uid, asked in questions.items():
             with self._isolation.around("observing", f"objective {uid}") as attempt:
                 oldest = at - stale_after(asked.source)
-                readings[uid] = tuple(read(each, answers[each.query.key], oldest) for each in asked.watched)
+                readings[uid] = tuple(
+                    read(each, answers[each.query.key], oldest, at + TOLERANCE) for each in asked.watched
+                )
                 if due[uid]:
                     self._note(uid, asked.whole, answers, at, oldest)
                 ratios[uid] = _ratios(asked, _share(answers[asked.long.key], oldest), self._share_of(uid, asked.whole))
@@ -284,8 +295,25 @@ def _is_over(reading: Reading | None) -> bool:
     return reading is not None and reading.problem is not None and reading.problem.reason == "ShareExhausted"
 
 
-def read(watched: Watched, answer: Answer | QueryFailure, oldest: float) -> Reading:
-    """Return the reading of one indicator; data from before `oldest` (s) is too old."""
+def distrusted(
+    readings: Mapping[str, tuple[Reading, ...]],
+    ratios: Mapping[str, Ratios],
+    asked: Mapping[str, Questions],
+    clocks: Clocks,
+) -> tuple[dict[str, tuple[Reading, ...]], dict[str, Ratios]]:
+    """Return readings and ratios without those whose age can't be told, because clocks are apart."""
+    readings, ratios = dict(readings), dict(ratios)
+    for uid, questions in asked.items():
+        why = clocks.why(questions.source)
+        if why is not None:
+            problem = QueryFailure("ClockSkew", why)
+            readings[uid] = tuple(Reading(each.watched, problem=problem) for each in readings.get(uid, ()))
+            ratios[uid] = Ratios(long_problem=problem, whole_problem=problem)
+    return readings, ratios
+
+
+def read(watched: Watched, answer: Answer | QueryFailure, oldest: float, latest: float = math.inf) -> Reading:
+    """Return the reading of one indicator; data from before `oldest` (s) is too old, from after `latest` is not yet."""
     if isinstance(answer, QueryFailure):
         return Reading(watched, problem=answer)
     if answer.warnings:
@@ -293,7 +321,10 @@ def read(watched: Watched, answer: Answer | QueryFailure, oldest: float) -> Read
     if answer.newest is None:
         words = answer.lacking or "the query's series do not exist in the source"
         return Reading(watched, problem=QueryFailure("NoData", words))
-    if answer.newest < oldest:
+    if answer.newest > latest:
+        words = "the newest sample is from the future: the clock of what wrote it, or of the source, is ahead"
+        return Reading(watched, problem=QueryFailure("ClockSkew", words))
+    if not answer.newest >= oldest:
         return Reading(
             watched,
             sampled_at=answer.newest,

@@ -55,8 +55,8 @@ or the operator starts, the cycle must not wait for all of it."""
 _FIGURES_AT_ONCE = 100
 """How many of them only for their figures: each write is one for the API server and all who watch."""
 _SOURCE_REASONS = frozenset(
-    {"SourceDown", "SourceTimeout", "SourceUnauthorized", "SourceBadAnswer", "PartialAnswer", "SourceMissing"}
-)
+    {"SourceDown", "SourceTimeout", "SourceUnauthorized", "SourceBadAnswer", "SourceMissing", "PartialAnswer"}
+) | {"ClockSkew"}
 _REASONS = {
     State.HEALTHY: ("Normal", "Recovered"),
     State.EXHAUSTED: ("Warning", "ErrorBudgetExhausted"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.service_level_objective import Episode
+from forestall.core.clocks import Clocks
 from forestall.core.guards import Debt
 from forestall.engine.turns import in_turn
 from forestall.registry import Registry
@@ -21,6 +22,7 @@ class Scene:
     """By UID of the objective that they select, in order of their names."""
     remediations: Sequence[Remediation]
     guardrails: Sequence[Guardrail]
+    clocks: Clocks = Clocks()
     at_risk_since: Sequence[tuple[str, float]] = ()
     """The namespace of each objective that is at risk, and since when (s) it is."""
     debts: Mapping[tuple[str, str], Debt] = field(default_factory=dict)

@@ -25,6 +25,8 @@ class Health:
     electing: Callable[[], bool]
     """Whether the lease loop moves."""
     clock: Callable[[], float] = time.monotonic
+    note: str = ""
+    """What `/readyz` tells besides: it does its work, and holds every action for this reason."""
     _beat: float = field(init=False)
     _whole: float = field(init=False)
     _missed: int = 0

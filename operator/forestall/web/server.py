@@ -48,12 +48,13 @@ class WebServer:
         return _answer(self._health.dead())
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        return _answer(self._health.unready())
+        return _answer(self._health.unready(), self._health.note)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         body, content_type = self._telemetry.exposition()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 
-def _answer(problem: str) -> web.Response:
-    return web.Response(status=503 if problem else 200, text=f"{problem or 'ok'}\n")
+def _answer(problem: str, note: str = "") -> web.Response:
+    text = f"{problem or 'ok'}\n" + (f"{note}\n" if note else "")
+    return web.Response(status=503 if problem else 200, text=text)

@@ -118,6 +118,12 @@ class Telemetry:
         self._remediations = Counter(
             "forestall_remediations_total", "Remediations that ended.", ["action", "outcome"], registry=own
         )
+        self._clocks = Gauge(
+            "forestall_clock_offset_seconds",
+            "By how much a server's clock is ahead of this process's; 0 where they may agree.",
+            ["server"],
+            registry=own,
+        )
         self._requests = Counter(
             "forestall_source_requests_total", "Requests to metric sources.", ["source"], registry=own
         )
@@ -173,6 +179,12 @@ class Telemetry:
     def remediation(self, action: str, outcome: str) -> None:
         """Count a remediation that ended, by its last phase."""
         self._remediations.labels(action, outcome).inc()
+
+    def clocks(self, offsets: Mapping[str, float]) -> None:
+        """Tell by how many seconds each server's clock is ahead of this process's now."""
+        self._clocks.clear()
+        for server, seconds in offsets.items():
+            self._clocks.labels(server).set(seconds)
 
     def source_request(self, source: str) -> None:
         """Count a request to a metric source."""

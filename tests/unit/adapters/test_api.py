@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -285,3 +286,33 @@ async def test_a_token_that_stays_refused_is_forbidden(api, server, access, monk
     with pytest.raises(Forbidden, match="does not accept these credentials"):
         await api.request("GET", "/x")
     assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "ahead"),
+    [
+        ({"Date": "Fri, 01 Jan 2027 00:00:00 GMT"}, 1_798_761_600.0),
+        ({"Date": "yesterday"}, None),
+        ({"Date": ""}, None),
+        ({"Date": "Fri, 01 Jan 2027 00:00:00 GMT", "Age": "60"}, None),
+    ],
+)
+async def test_what_time_the_api_server_says_that_it_is(server, access, headers, ahead):
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"kind": "Ok"}, headers=headers)
+
+    server.handler = handler
+    async with Api(access) as api:
+        sent = time.monotonic()
+        await api.request("GET", "/x")
+        clock = api.clock
+    assert (clock is None) == (ahead is None)
+    if clock is not None:
+        assert ahead - time.monotonic() <= clock.low < clock.high <= ahead + 1 - sent
+
+
+async def test_a_clock_that_agrees_is_not_apart(server, access):
+    async with Api(access) as api:
+        await api.request("GET", "/x")
+        assert api.clock is not None
+        assert api.clock.less(time.time() - time.monotonic()).apart == 0.0

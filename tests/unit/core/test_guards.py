@@ -131,6 +131,7 @@ def test_every_guard_is_asked(fine, make_signal):
         history=(ended(),),
         last_on_target=99.0,
         buckets=(Bucket("nobody", 0, 60.0, ()),),
+        skewed="the clock of the API server is 1m ahead of this process's",
         **around(blackouts=(ALWAYS,), maintenance=((AT_NEW_YEAR,),), storms=(STORM,), protected="it"),
     )
     held = {guard for guard in GUARDS if guard(broken) is not None}
@@ -303,3 +304,10 @@ def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, node
     assert hold is not None
     assert words in hold.message
     assert not {"n2", "n3", "secret"} & set(hold.message.replace("/", " ").replace("-", " ").split())
+
+
+@pytest.mark.parametrize("action", ["Scale", "Notify", "Drain"])
+def test_nothing_is_done_and_nobody_told_while_clocks_are_apart(fine, action):
+    hold = check(replace(fine, action=action, skewed="the clock of the API server is 1m ahead of this process's"))
+    assert hold is not None
+    assert (hold.reason, hold.message[:9]) == ("ClockSkew", "the clock")

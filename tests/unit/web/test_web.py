@@ -204,3 +204,13 @@ def test_invalid_objects_by_kind(telemetry):
 def test_a_second_operator_in_the_process_has_metrics_of_its_own(telemetry):
     telemetry.decision("Act", "X")
     assert samples(Telemetry("1"), "forestall_decisions_total", "verdict", "reason") == {}
+
+
+async def test_clocks_that_are_apart_are_told_by_a_process_that_does_its_work(url, health, telemetry):
+    health.note = "this process's clock is 1h behind those of the API server and of metric source main"
+    assert await get(f"{url}/readyz") == (200, f"ok\n{health.note}\n")
+    assert await get(f"{url}/livez") == (200, "ok\n")
+    telemetry.clocks({"the API server": 3600.0})
+    assert samples(telemetry, "forestall_clock_offset_seconds", "server") == {("the API server",): 3600.0}
+    telemetry.clocks({})
+    assert samples(telemetry, "forestall_clock_offset_seconds", "server") == {}

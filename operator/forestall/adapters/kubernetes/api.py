@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,6 +15,8 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from forestall import __version__
 from forestall.adapters.kubernetes.access import Access
+from forestall.adapters.server_time import clock_of
+from forestall.core.clocks import Offset
 from forestall.errors import ClusterError, Conflict, Denied, Forbidden, NotFound, Throttled, Unavailable
 
 TIMEOUT = 4.0
@@ -57,6 +60,8 @@ class Api:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._client = ApiClient(access.configuration)
+        self.clock: Offset | None = None
+        """The API server's clock as its last answer tells, against `time.monotonic()`."""
         self._client.user_agent = f"forestall/{__version__}"
 
     async def __aenter__(self) -> Self:
@@ -118,9 +123,11 @@ class Api:
                 body=request.body,
                 auth_settings=["BearerToken"],
             )
+            sent = time.monotonic()
             response = await self._client.call_api(
                 *serialized, _request_timeout=aiohttp.ClientTimeout(total=request.timeout)
             )
+            self.clock = clock_of(response.getheaders(), sent, time.monotonic()) or self.clock  # type: ignore[no-untyped-call]
             return response.status, await response.read()  # type: ignore[no-untyped-call]
         except TimeoutError as error:
             raise Unavailable(f"{what}: no answer within {request.timeout:g} s") from error

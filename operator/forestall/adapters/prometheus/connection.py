@@ -18,6 +18,7 @@ from forestall import __version__
 from forestall.adapters.prometheus.answers import Payload, read_payload, too_large
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.trouble import SourceTrouble
+from forestall.adapters.server_time import clock_of
 
 THREADS = 8
 """How many requests may be under way at once."""
@@ -105,7 +106,8 @@ class _Session(requests.Session):
         self, method: str, url: str, params: dict[str, Any], timeout: float, **more: Any
     ) -> requests.Response:
         """Return the answer, read whole; a long query goes into the body."""
-        deadline = time.monotonic() + timeout
+        sent = time.monotonic()
+        deadline = sent + timeout
         place = "params" if len(params["query"]) <= _LONGEST_GET else "data"
         try:
             response = super().request(
@@ -116,6 +118,7 @@ class _Session(requests.Session):
                 allow_redirects=False,
                 stream=True,
             )
+            clock = clock_of(response.headers, sent, time.monotonic())
             with response:
                 body = _read(response.raw, deadline)
         except ValueError as error:  # some are RequestExceptions too; their words may hold a credential
@@ -127,7 +130,7 @@ class _Session(requests.Session):
         headers = response.headers
         kind, location = headers.get("Content-Type", ""), headers.get("Location", "")
         payload = read_payload(response.status_code, kind, location, body)
-        return _Answered(replace(payload, size=len(body)))
+        return _Answered(replace(payload, size=len(body), clock=clock))
 
 
 class _Adapter(HTTPAdapter):

@@ -83,6 +83,7 @@ class PrometheusMetrics:
             return connection.instant(expr, at, limit, timeout)
 
         deadline = time.monotonic() + self._budget
+        asked.clock = None
         past = self._pasts.setdefault(source, PastMemory())
         outcomes = past.known(at)
         meter = asked.meter()
@@ -96,7 +97,7 @@ class PrometheusMetrics:
             questions = {}
         judge = Judge(outcomes, at)
         answers = {
-            query.key: answer_of(outcomes[each.text], judge.verdict(each.freshness, query.proof))
+            query.key: answer_of(outcomes[each.text], judge.verdict(each.freshness, query.proof), asked.clock)
             for query, each in prepared
         }
         past.correct(judge.there)

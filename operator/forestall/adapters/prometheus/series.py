@@ -9,6 +9,7 @@ from forestall.adapters.prometheus.document import labels_of, malformed, value_o
 from forestall.adapters.prometheus.judging import Verdict
 from forestall.adapters.prometheus.question import Outcome
 from forestall.adapters.prometheus.trouble import QueryTrouble, failure
+from forestall.core.clocks import Offset
 from forestall.errors import MetricsError
 from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
 
@@ -18,7 +19,7 @@ _SLACK: Final = 1.0
 """How many seconds, beside one step, a time may be outside of the range that was asked for: sources round."""
 
 
-def answer_of(outcome: Outcome, verdict: Verdict | QueryFailure) -> Answer | QueryFailure:
+def answer_of(outcome: Outcome, verdict: Verdict | QueryFailure, clock: Offset | None = None) -> Answer | QueryFailure:
     """Return the answer of an instant query, of which `verdict` says whether it can be believed."""
     if isinstance(outcome, QueryFailure):
         return outcome
@@ -30,7 +31,7 @@ def answer_of(outcome: Outcome, verdict: Verdict | QueryFailure) -> Answer | Que
         samples = tuple(Sample(labels, value_of(each.get("value"))) for labels, each in _labelled(outcome.series))
     except MetricsError as trouble:
         return failure(trouble)
-    return Answer(samples, verdict.newest, outcome.warnings, verdict.lacking, verdict.members)
+    return Answer(samples, verdict.newest, outcome.warnings, verdict.lacking, verdict.members, clock)
 
 
 class Past:

@@ -17,6 +17,7 @@ from forestall.adapters.prometheus.memory import Memory
 from forestall.adapters.prometheus.question import Outcome, Pace, Question
 from forestall.adapters.prometheus.shares import Meter, Shares
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
+from forestall.core.clocks import Offset
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +50,8 @@ class Source:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"source-{name}")
         self._known = Known(Memory(), Shares())
         self._attempts = _ATTEMPTS
+        self.clock: Offset | None = None
+        """The source's clock, as exactly as the answers since it was last reset tell, against `time.monotonic()`."""
 
     def meter(self) -> Meter:
         """Return what counts the shares of one cycle."""
@@ -105,7 +108,10 @@ class Source:
             raise _no_time()
         self._on_request()
         try:
-            return await self._in_thread(work, timeout)
+            payload = await self._in_thread(work, timeout)
+            if payload.clock is not None:
+                self.clock = payload.clock.narrowed(self.clock)
+            return payload
         except (SourceTrouble, QueryTrouble) as trouble:
             self._on_failure(trouble.reason)
             if trouble.load and timeout < patience:

@@ -120,6 +120,10 @@ CONDITIONS: Final[dict[str, Reason]] = {
     "SourceUnauthorized": Reason(
         "The metric source refuses the credentials.", "Check the Secret that `auth` names, in the operator's namespace."
     ),
+    "ClockSkew": Reason(
+        "How old the data is can't be told: clocks are apart, or a sample is from the future; the message says whose.",
+        "Synchronise the clock that is named (NTP), of a node or of what writes the samples.",
+    ),
     "SourceBadAnswer": Reason(
         "The metric source answered something that is not the Prometheus API.",
         "Check the URL: a login page or a proxy may answer in its place; a path prefix may be missing.",

@@ -111,6 +111,10 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The newest data of the cause is missing, too old or not a number; nothing is done on such data.",
         "Run the indicator's query in Prometheus. Compare the age of its points with the source's `staleAfter`.",
     ),
+    "ClockSkew": Reason(
+        "The clocks of the operator, the API server or the metric source are over 5 s apart; the message says whose.",
+        "Synchronise the clock of the node that is named (NTP). It goes on by itself when the clocks agree.",
+    ),
     "PauseUnknown": Reason(
         "Before each change the API server is asked whether people have paused it, and it did not answer.",
         "Nothing, if the API server is back: it is asked again in the next cycle.",

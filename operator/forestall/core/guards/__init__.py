@@ -6,6 +6,7 @@ from forestall.core.decision import Hold
 from forestall.core.guards.allowance import allowance
 from forestall.core.guards.blackout import blackout
 from forestall.core.guards.budget import budget
+from forestall.core.guards.clock import clock
 from forestall.core.guards.concurrency import concurrency
 from forestall.core.guards.context import Bucket, Budget, Context, Debt, Ended, Nodes, Pods, Storm, Surroundings
 from forestall.core.guards.cooldown import cooldown
@@ -24,6 +25,7 @@ from forestall.core.guards.storm import storm
 Guard = Callable[[Context], Hold | None]
 
 GUARDS: Sequence[Guard] = (
+    clock,
     freshness,
     pause,
     storm,
@@ -44,7 +46,7 @@ GUARDS: Sequence[Guard] = (
 
 TELLING = frozenset({"Notify"})
 """Actions that change nothing and only tell: most of what guards are for can't happen."""
-TELLING_GUARDS: Sequence[Guard] = (freshness, pause, storm, allowance)
+TELLING_GUARDS: Sequence[Guard] = (clock, freshness, pause, storm, allowance)
 
 
 def check(context: Context) -> Hold | None:

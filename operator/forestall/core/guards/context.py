@@ -156,6 +156,8 @@ class Context:
     nodes: Nodes | None
     """For Cordon and Drain; None where the nodes, or for Drain the pods, could not be listed."""
     around: Surroundings = Surroundings()
+    skewed: str | None = None
+    """Why clocks are not to be trusted; None where they agree."""
     rung: int | None = None
     """Which rung of the policy's ladder the action is."""
 

@@ -1,0 +1,47 @@
+"""The clock of a real Prometheus, and of one that is wrong, beside this process's.
+
+Kind: the time of a decision is another than the time of the data that it rests on.
+"""
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from forestall.core.clocks import TOLERANCE
+from forestall.ports import Query
+
+
+async def offset(adapter, source):
+    """Return the offset of a source's clock from this process's."""
+    answers = await adapter.instant(source, [Query(n, f"vector({n})") for n in range(120)], time.time())
+    (clock,) = {answer.clock for answer in answers.values()}
+    return clock.less(time.time() - time.monotonic())
+
+
+async def test_the_clock_of_a_prometheus_that_is_right(real):
+    found = await offset(real, "real")
+    assert found.low <= 0 <= found.high
+    assert found.apart == 0.0
+
+
+@pytest.mark.parametrize("ahead", [-3600, -60, 60, 3600])
+async def test_the_clock_of_a_source_that_is_wrong(broken, faulty, ahead):
+    def behave(handler):
+        handler.date_time_string = lambda: formatdate(time.time() + ahead, usegmt=True)
+        handler.ones()
+
+    faulty.behave = behave
+    found = await offset(broken, "faulty")
+    assert found.apart == pytest.approx(ahead, abs=TOLERANCE)
+
+
+async def test_an_answer_from_a_cache_says_nothing_of_the_time(broken, faulty):
+    def behave(handler):
+        handler.date_time_string = lambda: formatdate(time.time() - 3600, usegmt=True)
+        result = [{"metric": {}, "value": [1, "1"]}]
+        handler.answer({"status": "success", "data": {"resultType": "vector", "result": result}}, Age="3600")
+
+    faulty.behave = behave
+    answers = await broken.instant("faulty", [Query("q", "vector(1)")], time.time())
+    assert answers["q"].clock is None

@@ -1,0 +1,82 @@
+"""Clocks that are apart, whose is wrong, and what is held for it.
+
+Kind: the time of a decision is another than the time of the data that it rests on.
+"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.core.clocks import TOLERANCE, Offset, compare, server_offset
+
+RIGHT = Offset(-0.6, 0.6)
+
+
+def apart(seconds):
+    return Offset(RIGHT.low + seconds, RIGHT.high + seconds)
+
+
+@given(
+    ahead=st.floats(-7200, 7200),
+    sent=st.floats(1.7e9, 1.9e9),
+    before=st.floats(0, 30),
+    after=st.floats(0, 30),
+)
+def test_the_true_offset_is_always_within_the_bounds(ahead, sent, before, after):
+    date = float(int(sent + before + ahead))  # the server reads its clock, to the second, while it answers
+    offset = server_offset(date, sent, sent + before + after)
+    assert offset.low - 1e-6 <= ahead <= offset.high + 1e-6
+    assert offset.high - offset.low == pytest.approx(1 + before + after, abs=1e-5)
+
+
+@given(ahead=st.floats(-TOLERANCE, TOLERANCE), took=st.floats(0, 60))
+def test_clocks_that_agree_are_never_called_apart_however_slow_the_answer(ahead, took):
+    date = float(int(1.8e9 + took / 2 + ahead))
+    assert server_offset(date, 1.8e9, 1.8e9 + took).apart == 0.0
+
+
+@pytest.mark.parametrize("ahead", [-7200, -3600, -60, -10, 10, 60, 3600, 7200])
+def test_clocks_that_are_more_than_a_few_seconds_apart_are_called_so(ahead):
+    offset = server_offset(float(int(1.8e9 + 0.5 + ahead)), 1.8e9, 1.8e9 + 1)
+    assert offset.apart * ahead > 0
+    assert offset.apart == pytest.approx(ahead, abs=2)
+
+
+def test_clocks_that_agree_hold_nothing():
+    clocks = compare(RIGHT, {"main": RIGHT, "far": Offset(-20.0, 20.0)})
+    assert (clocks.everywhere, clocks.sources) == (None, {})
+    assert set(clocks.offsets.values()) == {0.0}
+    assert compare(None, {}).why("main") is None
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(3600, "1h behind"), (-3600, "1h ahead of")])
+def test_this_process_s_clock_is_wrong_where_all_others_agree(seconds, words):
+    clocks = compare(apart(seconds), {"main": apart(seconds)})
+    assert clocks.why("main") == clocks.why("any other") == clocks.everywhere
+    assert f"this process's clock is {words} those of the API server and of metric source main" in str(
+        clocks.everywhere
+    )
+
+
+def test_the_api_server_s_clock_is_wrong_where_the_sources_agree_with_this_one():
+    clocks = compare(apart(60), {"main": RIGHT})
+    assert "the clock of the API server is" in str(clocks.everywhere)
+    assert "ahead of this process's and those of the metric sources" in str(clocks.everywhere)
+
+
+def test_where_no_source_answers_it_is_not_known_whose_is_wrong():
+    assert "the clock of the API server is" in str(compare(apart(-60), {}).everywhere)
+
+
+def test_a_source_s_clock_is_wrong_where_the_api_server_agrees_with_this_one():
+    clocks = compare(RIGHT, {"main": RIGHT, "bad": apart(-3600)})
+    assert clocks.everywhere is None
+    assert clocks.why("main") is None
+    assert "the clock of metric source bad is 1h behind this process's, with which the API server" in str(
+        clocks.why("bad")
+    )
+    assert clocks.offsets["metric source bad"] == pytest.approx(-3600, abs=1)
+
+
+def test_a_source_that_is_apart_is_held_also_where_the_api_server_says_nothing():
+    assert "metric source bad" in str(compare(None, {"bad": apart(30)}).why("bad"))
