@@ -61,14 +61,19 @@ async def find_stalled(cluster: Cluster, remediation: Remediation, floor: Floor)
 def judge(
     floor: Floor, target: ObjectRef, namespace: Body, pods: Sequence[Body] | None, since: float
 ) -> Stalled | None:
-    """Return what does not come to serve; `pods` are those of the workload, None where they can't be listed."""
+    """Return what does not come to serve; `pods` are those of the workload, None where they can't be listed.
+
+    Fewer than the pods that serve, or ever did, are never left: what was given back may not have gone yet.
+    """
     body = floor.workload or {}
     status = body.get("status") or {}
+    made = status.get("replicas", 0)
     lagging = max(0, floor.level - floor.replicas)
-    uncreated = max(0, floor.replicas - status.get("replicas", 0))
+    uncreated = max(0, floor.replicas - made)
     new = [pod for pod in pods or () if _is_new(pod, since)]
     unready = _removable(target, status, new, pods or ())
-    idle = lagging + uncreated + unready
+    most = max(0, floor.level - (made if pods is None else len(pods) - len(new)))
+    idle = min(most, lagging + uncreated + unready)
     name = title(target)
     if (namespace.get("metadata") or {}).get("deletionTimestamp"):
         return Stalled(idle, Hold("NamespaceTerminating", f"namespace {target.namespace} is being deleted"))
@@ -81,7 +86,8 @@ def judge(
         message = f"{count} pod{'s' if count > 1 else ''} of {name} can't start: {first.message}"
         return Stalled(idle, Hold(first.reason, message), settles=first.reason == "Unschedulable")
     if lagging:
-        return _lagging(floor, lagging + unready)
+        return _lagging(floor, min(most, lagging + unready))
+    unready = min(most, unready)
     if not unready:
         return None
     # What is said to be missing without a reason may only not have been counted yet.
@@ -110,10 +116,14 @@ def noted(remediation: Remediation, world: World, now: float) -> Condition | Non
 
 def patience(remediation: Remediation, stalled: Stalled, now: float) -> float:
     """Return how long (s) it is still waited for pods that do not start, before they are asked for no longer."""
-    condition = condition_of(remediation, PODS_READY)
+    condition, intent = condition_of(remediation, PODS_READY), remediation.spec.intent
     since = now if condition is None else (seconds(condition.last_transition_time) or now)
-    longest = remediation.spec.intent.verify_within.seconds
-    return since + (max(longest, SETTLING) if stalled.settles else longest) - now
+    longest = intent.verify_within.seconds
+    if stalled.settles:
+        longest = max(longest, SETTLING)
+    if not stalled.told:  # some take their time: the policy's deadline says how long is normal
+        longest = max(longest, (seconds(intent.deadline) or 0.0) - (seconds(intent.created) or 0.0))
+    return since + longest - now
 
 
 def in_words(stalled: Stalled, left: float) -> str:

@@ -43,9 +43,9 @@ def enforced(life: Any, *change: str) -> Callable[[], bool]:
     return refused
 
 
-@pytest.mark.parametrize("reason", ["Forbidden", "Unauthorized", "Invalid", "RequestEntityTooLarge"])
+@pytest.mark.parametrize("reason", ["Forbidden", "Invalid", "RequestEntityTooLarge"])
 async def test_a_policy_that_refuses_is_no_missing_right(guarded, forbid, eventually, reason):
-    """Kind: whose 'no' it is. A policy chooses the code of its refusal, 401 and 403 among them."""
+    """Kind: whose 'no' it is. A policy chooses the code of its refusal, 403 among them."""
     web = guarded.run(replicas=2)
     forbid("deployments/scale", "UPDATE", "apps", reason)
     await eventually(enforced(guarded, "scale", "deployment/web", "--replicas=3"))

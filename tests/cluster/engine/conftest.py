@@ -11,7 +11,7 @@ import pytest
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Guardrail, Remediation, ServiceLevelObjective
 from forestall.api.meta import Condition, Resource, condition
-from forestall.demo.cluster import RunningCluster
+from forestall.demo.kwok import KwokCluster
 from forestall.engine import Engine, Settings
 from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
 from forestall.registry import WATCHED, Registry
@@ -57,7 +57,7 @@ class Script:
 class Field:
     """An engine, its cluster and its clock."""
 
-    control: RunningCluster
+    control: KwokCluster
     namespace: str
     cluster: KubernetesCluster
     registry: Registry = field(default_factory=Registry)
@@ -171,7 +171,7 @@ class Field:
 
 
 @pytest.fixture
-async def world(cluster: RunningCluster, namespace: str) -> AsyncIterator[Field]:
+async def world(cluster: KwokCluster, namespace: str) -> AsyncIterator[Field]:
     """`checkout` with two replicas, an objective, a source, and a load of 300 where 100 hurts."""
     cluster.kubectl("create", "deployment", "checkout", "--image=x", "--replicas=2", "-n", namespace)
     access = await Access.find(str(cluster.kubeconfig))

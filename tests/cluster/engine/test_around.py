@@ -76,13 +76,17 @@ async def test_a_restart_waits_for_a_disruption_budget(world):
 
 
 async def test_a_restart_waits_until_pods_are_ready_again(world):
-    world.control.kubectl("set", "image", "deployment/checkout", "*=y", "-n", world.namespace)
-    world.control.kubectl("scale", "deployment/checkout", "--replicas=200", "-n", world.namespace)
-    world.policy(actions=[{"restart": {}}])
-    await world.cycle()
-    ready = world.control.get("deployment", "checkout", world.namespace)["status"].get("readyReplicas", 0)
-    assert ready < 150, "the pods must still be starting"
-    assert (world.decision, world.remediations) == ("TooFewReady", [])
+    here = ("-n", world.namespace)
+    world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=60s")
+    world.control.set_start_up(600)
+    try:
+        world.control.kubectl("set", "image", "deployment/checkout", "*=y", *here)
+        world.control.kubectl("scale", "deployment/checkout", "--replicas=20", *here)
+        world.policy(actions=[{"restart": {}}])
+        await world.cycle()
+        assert (world.decision, world.remediations) == ("TooFewReady", [])
+    finally:
+        world.control.set_start_up(0)
 
 
 NOWHERE = '{"spec":{"template":{"spec":{"nodeSelector":{"example.com/none":"x"}}}}}'
@@ -109,7 +113,8 @@ async def test_a_rollback_does_not_wait_for_the_budget_that_the_bad_rollout_has_
     world.now = time.time() + 5
     world.policy(actions=[{"rollback": {"within": "1h"}}])
     await world.cycle(2)
-    assert [one.status.phase for one in world.remediations] == ["Executing"], world.slo.status.decisions
+    (rollback,) = world.remediations
+    assert rollback.status.phase in ("Executing", "Verifying"), world.slo.status.decisions
     world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=60s")
 
 
@@ -123,7 +128,8 @@ async def test_a_restart_where_nothing_serves_has_nothing_to_protect(world):
     world.control.kubectl("wait", gone, "deployment/checkout", *here, "--timeout=60s")
     world.policy(actions=[{"restart": {}}])
     await world.cycle(2)
-    assert [one.status.phase for one in world.remediations] == ["Executing"], world.slo.status.decisions
+    (restart,) = world.remediations
+    assert restart.status.phase == "Executing", world.slo.status.decisions
 
 
 async def test_a_storm_is_not_answered_by_actions(world):

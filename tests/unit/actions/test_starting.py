@@ -113,3 +113,10 @@ def test_in_the_middle_of_a_rollout_nothing_is_given_back_but_the_reason_is_name
 
 def test_what_is_not_counted_yet_is_not_missing():
     assert judge(floor(replicas=6, readyReplicas=3), target(), {}, SERVING, START) is None
+
+
+def test_what_was_given_back_and_has_not_gone_yet_is_not_given_back_twice():
+    served = [ready(number) for number in range(5)]
+    stalled = judge(floor(level=5, replicas=5, readyReplicas=4), target(), {}, [*served, unscheduled(5)], START)
+    assert stalled is not None
+    assert stalled.idle == 0

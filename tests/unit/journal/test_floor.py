@@ -187,6 +187,10 @@ async def test_pods_that_are_only_starting_hold_no_raise(run, world):
     world.change("Deployment", "checkout", {"status": {"replicas": 5, "updatedReplicas": 5}})
     after = await run.cycle(replicas_forecast=9)
     assert (after.status.reason, run.replicas, told(after, "PodsReady")) == ("Raising", 9, "PodsNotReady")
+    after = await run.cycles(17, 100, breached=True, replicas_forecast=9, replicas_observed=9)
+    assert run.replicas == 9, "some take their time"
+    after = await run.cycle(100, breached=True, replicas_forecast=9, replicas_observed=9)
+    assert (run.replicas, told(after, "PodsReady")) == (8, "PodsNotReady"), "the one that never was ready"
 
 
 async def test_what_starts_late_is_kept(run, world):
