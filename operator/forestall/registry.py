@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from forestall.api import API_VERSION, KINDS, Resource
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef
+from forestall.core.foreign import at, text
 from forestall.isolation import passes
 
 R = TypeVar("R", bound=Resource)
@@ -48,6 +49,8 @@ class Invalid:
     resource_version: str
     conditions: tuple[Condition, ...] = ()
     """The conditions found on it, so that the same one is not written again."""
+    phase: str = ""
+    """Of a Remediation: where it stands."""
 
 
 @dataclass(slots=True)
@@ -181,6 +184,7 @@ class Registry:
                 message=describe(error) if isinstance(error, ValidationError) else _unreadable(error),
                 resource_version=str(metadata.get("resourceVersion", "")),
                 conditions=tuple(_conditions(body)),
+                phase=text(at(body, "status", "phase")),
             )
 
 

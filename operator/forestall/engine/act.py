@@ -173,6 +173,9 @@ class Decider:
         found_causes = causes(case.signals, trigger)
         if not found_causes:
             return below(trigger, case.signals)
+        if unreadable := scene.unreadable.get(case.slo.namespace):
+            words = f"Remediation {unreadable[0]} is under way, and this version of the operator can't read it"
+            return Hold("RemediationUnreadable", words)
         found = await self._targets.read(case.slo, with_scale=any(rung.scale for rung in case.policy.spec.actions))
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.api.remediation import TERMINAL
 from forestall.api.service_level_objective import Episode
 from forestall.core.clocks import Clocks
 from forestall.core.guards import Debt
@@ -29,6 +30,8 @@ class Scene:
     """What Guardrails know to be gone from their budgets, by UID and namespace."""
     watched: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """How many objectives there are, by namespace."""
+    unreadable: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By namespace: the remediations under way that this version can't read; what they do is not known."""
     _about: dict[str, list[int]] = field(init=False, repr=False, compare=False)
     """By UID of objectives and targets: the places of the remediations."""
     _sharing: dict[tuple[str, str, str], list[str]] = field(init=False, repr=False, compare=False)
@@ -71,6 +74,7 @@ class Scene:
             },
             remediations=registry.all(Remediation),
             guardrails=registry.all(Guardrail),
+            unreadable=_unreadable(registry),
         )
 
     def ordered(self, late: Collection[str], episodes: Mapping[str, Episode]) -> "Scene":
@@ -94,3 +98,11 @@ class Scene:
 
 def _target(slo: ServiceLevelObjective) -> tuple[str, str, str]:
     return slo.namespace, slo.spec.target.kind, slo.spec.target.name
+
+
+def _unreadable(registry: Registry) -> Mapping[str, Sequence[str]]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for one in registry.invalid():
+        if one.ref.kind == Remediation.KIND and one.phase not in TERMINAL:
+            names[one.ref.namespace].append(one.ref.name)
+    return names

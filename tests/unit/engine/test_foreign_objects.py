@@ -527,6 +527,24 @@ async def test_an_unexpected_error_stays_with_its_object(monkeypatch, where, wha
     assert "InternalError" not in str(good)
 
 
+@pytest.mark.parametrize(("phase", "held"), [("Executing", True), ("", True), ("Succeeded", False)])
+async def test_what_a_newer_operator_began_holds_its_namespace_while_it_is_under_way(phase, held):
+    """The kind: what a later version wrote is unknown, and never taken for nothing."""
+    world, own = World(), registry(["scale"])
+    body = {
+        "metadata": meta("newer", "evil"),
+        "spec": {"intent": {"action": {"teleport": {}}}},
+        "status": {"phase": phase},
+    }
+    own.put("Remediation", body)
+    engine = Engine(Load("a", "n1"), cast("Cluster", world), own, Settings(interval=INTERVAL, threads=False))
+    report = await engine.cycle(START, leading=True)
+    decision = report.findings["evil-deployment"].decisions[0]
+    assert (decision.reason == "RemediationUnreadable") == held
+    assert not held or "newer" in decision.message
+    assert report.findings["good-checkout"].decisions[0].reason == "BreachForecast"
+
+
 class Stopping(Exception):
     """What a forecaster fails by."""
 

@@ -54,6 +54,11 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The pod is the only one of its workload that serves, and is not evicted.",
         "Run more replicas, or use restart: a rolling update starts the new pod first.",
     ),
+    "RemediationUnreadable": Reason(
+        "A Remediation of this namespace is under way that this version of the operator can't read, so nothing new is "
+        "begun here.",
+        "Run the version that wrote it until it has ended, or look what it did and delete it.",
+    ),
     "ReadyUnknown": Reason(
         "The pod's workload does not tell how many of its pods serve, so none is evicted.",
         "Only Deployments, ReplicaSets, StatefulSets and Argo Rollouts are known to leave `readyReplicas` out when it "
