@@ -4,6 +4,7 @@ Remediations tell as well what was done, as long as they are there. But history 
 or with its namespace. A budget must not grow by that, so what is spent is kept in the Guardrail itself.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -35,6 +36,8 @@ class Spending:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self._paid: set[tuple[str, str]] = set()  # what was paid for, by namespace and name, and is not known to exist
+        self._folded: dict[tuple[str, int], frozenset[tuple[str, str]]] = {}
+        # by UID and generation of a Guardrail: what of the journal is counted in what it has written down
         self.debts: Debts = {}
         """What is known to be gone, by UID of the Guardrail and namespace."""
 
@@ -46,18 +49,28 @@ class Spending:
             for one in guardrails
             for each in self._publisher.spent(one)
         }
-        namespaces = {one.namespace for one in history if not terms.tells(one)}
+        names = frozenset((one.namespace, one.name) for one in history)
         for guardrail in guardrails:
-            missing: Debts = {}
-            for key, bucket in self._buckets(guardrail, namespaces, history):
-                gone = bucket.size - tokens(bucket, now)
-                if gone > (owed(bucket.debt, bucket, now) if bucket.debt else 0.0) + _NOTABLE:
-                    missing[key] = Debt(gone, now)
-            if missing:
-                try:
-                    await self._write(guardrail, missing, now)
-                except ClusterError as error:
-                    _log.warning("what is spent is not written down", guardrail=guardrail.name, error=str(error))
+            key = (guardrail.uid, guardrail.metadata.generation)
+            if names <= self._folded.get(key, frozenset()) and key in self._folded:
+                continue
+            try:
+                await self._fold(guardrail, history, now)
+            except ClusterError as error:
+                _log.warning("what is spent is not written down", guardrail=guardrail.name, error=str(error))
+            else:
+                self._folded[key] = names
+
+    async def _fold(self, guardrail: Guardrail, history: Sequence[Remediation], now: float) -> None:
+        """Write down what only the journal knows."""
+        missing: Debts = {}
+        namespaces = {one.namespace for one in history if not terms.tells(one)}
+        for key, bucket in self._buckets(guardrail, namespaces, history):
+            gone = bucket.size - tokens(bucket, now)
+            if gone > (owed(bucket.debt, bucket, now) if bucket.debt else 0.0) + _NOTABLE:
+                missing[key] = Debt(gone, now)
+        if missing:
+            await self._write(guardrail, missing, now)
 
     def refund(self, guardrails: Iterable[Guardrail], draft: Remediation) -> None:
         """Take back what was paid for this very Remediation before, which then did not come about as far as is known.
@@ -108,9 +121,13 @@ class Spending:
         self, guardrail: Guardrail, namespaces: Iterable[str], history: Sequence[Remediation]
     ) -> Iterator[tuple[tuple[str, str], Bucket]]:
         """Yield the cluster's budget and those of the namespaces, where the Guardrail has them."""
+        by_namespace: dict[str, list[Remediation]] = defaultdict(list)
+        for one in history:
+            by_namespace[one.namespace].append(one)
         for namespace in ["", *sorted(namespaces)]:
             if _bare(guardrail, namespace) is not None:
-                found = terms.buckets([_only(guardrail, namespace)], history, namespace, self.debts)
+                mine = by_namespace[namespace] if namespace else history
+                found = terms.buckets([_only(guardrail, namespace)], mine, namespace, self.debts)
                 yield (guardrail.uid, namespace), found[0]
 
 
