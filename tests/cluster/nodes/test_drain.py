@@ -173,3 +173,26 @@ async def test_a_node_is_drained_when_cordoning_it_did_not_help(world):
     await world.until(lambda: world.phase == "Succeeded", **{node: 0.0})
     assert (world.remediations[0].status.phase, world.remediations[0].status.reason) == ("Aborted", "TakenOver")
     assert world.cordoned() == set()
+
+
+async def test_pods_of_other_namespaces_are_counted_and_not_named(world):
+    """The kind: what is told must be the author's to know. Who may only observe must not learn of others' pods."""
+    world.allow()
+    world.run_pods(1)
+    node = world.busiest()
+    alone = {"containers": [{"name": "main", "image": "example.com/web"}], "nodeName": node}
+    name = f"secret-{world.namespace}"
+    world.plane.apply(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": alone}, namespace="default"
+    )
+    try:
+        world.watch("node", DRAIN, mode="Observe")
+        world.script.says = {node: 300.0}
+        await world.cycle(3)
+        assert "PodsInTheWay" in world.decisions[0]
+        assert "1 of other namespaces: no controller replaces it" in world.decisions[0]
+        told = world.plane.kubectl("get", "events,fslo,remediations", "-n", world.namespace, "-o", "json").stdout
+        assert "PodsInTheWay" in told
+        assert "secret-" not in told
+    finally:
+        world.plane.kubectl("delete", "pod", name, "-n", "default", "--grace-period=0", "--force")

@@ -184,7 +184,7 @@ async def test_the_node_on_which_a_pod_of_the_target_runs_is_cordoned_while_it_s
     world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
     world.plane.kubectl("wait", "--for=delete", "pod", "-l", "app=web", "-n", world.namespace,
                         f"--field-selector=spec.nodeName={node}", "--timeout=60s")  # fmt: skip
-    approval = json.dumps({"spec": {"approval": {"decision": "Approved", "by": "jo"}}})
+    approval = json.dumps({"spec": {"approval": {"decision": "Approved", "by": "kwok-admin"}}})
     world.plane.kubectl("patch", "remediation", world.last.name, "-n", world.namespace, "--type=merge", "-p", approval)
     await world.cycle(3)
     assert world.last.status.reason == "NodeNotTrusted"
