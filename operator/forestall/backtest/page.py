@@ -76,7 +76,10 @@ def _tiles(verdict: Verdict) -> str:
     lead = best.lead.median if best else math.nan
     tiles = (
         (str(verdict.events), "events: a limit was passed"),
-        (percent(best.recall if best else math.nan), "foreseen, at no more than one false action a week"),
+        (
+            percent(best.recall if best else math.nan),
+            "foreseen, at no more than one false action a week for each objective",
+        ),
         (duration(lead), "median lead time of these"),
         (by(verdict.forestall.skill), "skill over climatology (1 is perfect)"),
         (percent(verdict.coverage), "of the extremes within the 90 % bounds"),
@@ -92,9 +95,9 @@ def _sentence(verdict: Verdict) -> str:
         )
     if verdict.recommended is None:
         return (
-            "At no threshold was an event foreseen with no more than one false action a week: on this history "
-            "forestall should not act on its own. Leave the policies in mode Observe, or look for a better leading "
-            "indicator."
+            "At no threshold was an event foreseen with no more than one false action a week for each objective: on "
+            "this history forestall should not act on its own. Leave the policies in mode Observe, or look for a "
+            "better leading indicator."
         )
     best = verdict.forestall.within[0]
     caught = percent(best.recall) if best is not None else "-"

@@ -324,6 +324,10 @@ def _conclusion(total: Verdict) -> str:
         return "No limit was passed: nothing can be said about recall."
     if total.recommended is None:
         return (
-            "At no threshold was an event foreseen with at most one false action a week: leave the policies in Observe."
+            "At no threshold was an event foreseen with at most one false action a week for each objective: leave the "
+            "policies in Observe."
         )
-    return f"FORESEEN is at no more than one false action a week; recommended: when.probability {total.recommended:g}."
+    return (
+        "FORESEEN is at no more than one false action a week for each objective; recommended: when.probability "
+        f"{total.recommended:g}."
+    )

@@ -61,7 +61,7 @@ async def settled(observer, slo, now):
     asked, problem = {slo.uid: questions(slo, SOURCE, INTERVAL)}, None
     deadline = time.monotonic() + 120
     for cycle in range(1000):
-        at = now + cycle
+        at = now + 61 * cycle  # what was refused is asked for again after a minute
         _, ratios = await observer.observe(asked, lambda _: STALE_AFTER, at)
         problem = ratios[slo.uid].whole_problem
         if problem is None:
@@ -69,7 +69,7 @@ async def settled(observer, slo, now):
         if time.monotonic() > deadline:
             break
         await observer.read_windows(asked, lambda _: STALE_AFTER, at, 3.0)
-        await asyncio.sleep(0.1)  # a server that has just got a month of the past refuses some of it meanwhile
+        await asyncio.sleep(0.3)  # a server that has just got a month of the past refuses some of it meanwhile
     raise AssertionError(problem)
 
 
@@ -144,8 +144,7 @@ async def test_a_window_of_a_series_that_never_was_says_so(real, probes):
     assert problem.reason == "NoData"
 
 
-def test_what_it_costs(prometheus, probes, record_property):
-    """The first reading of a month, and a piece, in seconds of the source."""
+def test_a_piece_costs_the_source_a_small_part_of_what_the_window_costs(prometheus, probes):
     now, _ = probes
     pieces = pieces_of(objective("cost", "probe_15s"))
     bad, _ = pieces.queries(15.0)
@@ -159,6 +158,4 @@ def test_what_it_costs(prometheus, probes, record_property):
         return time.monotonic() - begun
 
     whole, piece = seconds(end - pieces.length * (pieces.count - 1)), min(seconds(end) for _ in range(5))
-    record_property("window_seconds", whole)
-    record_property("piece_seconds", piece)
     assert piece < whole / 5, f"window {whole:.3f} s, piece {piece:.4f} s"
