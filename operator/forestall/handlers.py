@@ -57,8 +57,10 @@ class Access(Protocol):
         ...
 
 
-async def watch(registry: Registry, access: Access) -> None:
+async def watch(registry: Registry, access: Access, identity: str) -> None:
     """Keep `registry` fresh until cancelled. What can't go on raises, and the process should be started anew.
+
+    `identity` is this process among its replicas. Kopf would make one of the user's name, and an image's user has none.
 
     Kopf runs on an event loop of its own, in a thread: on a shared loop it cancels, when it ends, every task that was
     started after it, takes the process's signals, and its reading of long lists holds up whatever else is due. What the
@@ -70,6 +72,7 @@ async def watch(registry: Registry, access: Access) -> None:
     operator = kopf.operator(
         registry=handlers(registry, access, loop),
         settings=settings(),
+        identity=identity,  # type: ignore[arg-type] # a NewType of str that it does not export
         standalone=True,
         clusterwide=True,
         stop_flag=stop,

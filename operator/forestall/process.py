@@ -96,7 +96,7 @@ async def _run(options: RunOptions) -> int:
                         ("lease", elector.run()),
                         ("pruner", pruner.run()),
                         ("cycles", loop.run(options.interval)),
-                        ("watch", watch(registry, access)),
+                        ("watch", watch(registry, access, options.identity)),
                     )
                 ]
                 await stop.wait()

@@ -83,7 +83,7 @@ async def watched(cluster: KwokCluster) -> AsyncIterator[Watched]:
         registry, line = Registry(), Line(access.login(), proxy)
         pruner = Pruner(registry, KubernetesCluster(api, Recorder(api, "test"), "default"), every=1)
         async with running(pruner.run()):
-            watching = asyncio.create_task(handlers.watch(registry, line))
+            watching = asyncio.create_task(handlers.watch(registry, line, "test"))
             yield Watched(registry, line, proxy, watching, pruner)
             watching.cancel()
             await asyncio.wait({watching}, timeout=20)

@@ -124,7 +124,7 @@ async def operator(cluster: KwokCluster, namespace: str) -> AsyncIterator[Operat
         world.sent = []
         watches = [
             asyncio.create_task(Pruner(registry, world).run()),
-            asyncio.create_task(handlers.watch(registry, access)),
+            asyncio.create_task(handlers.watch(registry, access, "test")),
         ]
         engine = Engine(Overload(), world, registry, Settings(interval=INTERVAL, concurrency=1))
         made = Operator(cluster, namespace, world, registry, engine, watches)
