@@ -90,7 +90,8 @@ class Bench:
                 self._prometheus = closing.enter_context(server)
             with self._steps.step("install the chart, make the workloads"):
                 chart = ("install", "forestall", ROOT / "charts" / "forestall")
-                self._cluster.helm(*chart, "--namespace", OPERATOR, "--create-namespace")
+                image = ("--set", "image.repository=forestall")
+                self._cluster.helm(*chart, "--namespace", OPERATOR, "--create-namespace", *image)
                 asyncio.run(self._create(list(workloads(self._size))))
             with self._steps.step("write the past of their series"):
                 self._fleet = Fleet(self._size, time.time())

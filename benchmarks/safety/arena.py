@@ -33,7 +33,7 @@ _OTHERS = [
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]},
 ]
 _EXTRA = f"--set-json=workloads.extraRules={json.dumps(_OTHERS)}"
-_VALUES = ("--set=replicas=0", _EXTRA, *(f"--set={right}=true" for right in _RIGHTS))
+_VALUES = ("--set=image.repository=forestall,replicas=0", _EXTRA, *(f"--set={right}=true" for right in _RIGHTS))
 
 
 class Arena:

@@ -131,7 +131,7 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
             "--create-namespace",
             "--wait",
             "--set",
-            "replicas=0,workloads.keda=true",
+            "image.repository=forestall,replicas=0,workloads.keda=true",
         )
         planner = ("--verb=create,update,patch,get", "--resource=remediationpolicies.forestall.dev")
         plane.kubectl("create", "clusterrole", "planner", *planner)

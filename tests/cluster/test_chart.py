@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from forestall.api import KINDS
+from forestall.cli.run import run
 from forestall.demo.local import LocalCluster
 from forestall.demo.programs import Programs
 from forestall.demo.provider import local_cluster
@@ -100,6 +102,9 @@ def _review(right: Right, name: str) -> dict[str, Any]:
 
 
 def as_options(values: Values) -> list[str]:
+    """Return the options that set `values`, and the image, without which nothing is rendered."""
+    if "image" not in values:
+        values = {"image.repository": "registry.example/forestall"} | values
     return [option for key, value in values.items() for option in ("--set-json", f"{key}={json.dumps(value)}")]
 
 
@@ -112,7 +117,28 @@ def render(plane: LocalCluster, chart: Path, values: Values) -> list[dict[str, A
 
 
 def test_lint_finds_nothing(plane: LocalCluster, chart: Path) -> None:
-    assert "0 chart(s) failed" in plane.helm("lint", "--strict", chart).stdout
+    assert "0 chart(s) failed" in plane.helm("lint", "--strict", chart, *as_options({})).stdout
+
+
+def test_without_an_image_it_stops_and_says_what_to_do(plane: LocalCluster, chart: Path) -> None:
+    with pytest.raises(CommandFailed, match=r"image\.repository is not set.*\n*.*--set image\.repository="):
+        plane.helm("template", RELEASE, chart)
+
+
+@pytest.mark.parametrize(
+    "interval",
+    ["0s", "1s", "30s", "59s", "90s", "3600s", "3601s", "1m", "1m30s", "60m", "61m", "1h", "2h", "1d", "1", "5"],
+)
+def test_an_interval_is_taken_where_the_program_takes_it(plane: LocalCluster, chart: Path, interval: str) -> None:
+    """The kind: a value that the chart lets pass and the program crash-loops on, or the other way round."""
+    answer = CliRunner().invoke(run, ["--interval", interval, "--listen", "nowhere"])
+    taken = "'--listen'" in answer.output
+    try:
+        render(plane, chart, {"operator.interval": interval})
+    except CommandFailed:
+        assert not taken
+    else:
+        assert taken, answer.output
 
 
 def test_every_value_has_a_schema_and_every_schema_a_value(chart: Path) -> None:
@@ -138,6 +164,11 @@ def test_every_value_has_a_schema_and_every_schema_a_value(chart: Path) -> None:
         ("workloads.namespaces", ["Shop!"], "at '/workloads/namespaces/0'"),
         ("workloads.clusterwide", True, "additional properties 'clusterwide' not allowed"),
         ("operator.interval", "30", "at '/operator/interval'"),
+        ("operator.interval", "0s", "at '/operator/interval'"),
+        ("livenessProbe", {"period": 1}, "value must be one of 'initialDelaySeconds'"),
+        ("imagePullSecrets", [{"secret": "x"}], "at '/imagePullSecrets/0'"),
+        ("terminationGracePeriodSeconds", 1, "at '/terminationGracePeriodSeconds'"),
+        ("podDisruptionBudget", {"minAvailable": 1, "maxUnavailable": 1}, "at '/podDisruptionBudget'"),
         ("operator.logLevel", "trace", "at '/operator/logLevel'"),
         ("image.digest", "sha256:1", "at '/image/digest'"),
         ("nodes.enabled", "yes", "at '/nodes/enabled'"),
@@ -163,7 +194,30 @@ def test_a_service_account_of_ones_own_must_be_named(plane: LocalCluster, chart:
 EVERYTHING: Values = {
     "replicas": 3,
     "image": {"repository": "registry.example/forestall", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
-    "imagePullSecrets": ["pull"],
+    "imagePullSecrets": ["pull", {"name": "another"}],
+    "global": {"imagePullSecrets": [{"name": "of-all"}], "imageRegistry": "mirror.example"},
+    "nameOverride": "slo-operator",
+    "commonLabels": {"team": "sre"},
+    "commonAnnotations": {"owner": "sre"},
+    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+    "extraArgs": ["--log-level=warning"],
+    "extraEnv": [{"name": "SSL_CERT_FILE", "value": "/ca/ca.crt"}],
+    "extraEnvFrom": [{"secretRef": {"name": "more", "optional": True}}],
+    "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+    "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+    "extraContainers": [{"name": "proxy", "image": "proxy"}],
+    "extraInitContainers": [{"name": "wait", "image": "wait"}],
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+    "hostUsers": False,
+    "dnsPolicy": "ClusterFirst",
+    "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
+    "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["prometheus"]}],
+    "runtimeClassName": "gvisor",
+    "podDisruptionBudget": {"minAvailable": "50%", "unhealthyPodEvictionPolicy": "AlwaysAllow"},
+    "deploymentAnnotations": {"e": "f"},
+    "service": {"annotations": {"g": "h"}, "labels": {"i": "j"}, "port": 9090},
+    "serviceAccount.labels": {"k": "l"},
+    "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}}],
     "operator": {"interval": "10s", "logLevel": "debug", "logFormat": "text", "dryRun": True},
     "workloads": {
         "namespaces": ["shop", "other"],
@@ -182,7 +236,15 @@ EVERYTHING: Values = {
     "tolerations": [{"operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
     "priorityClassName": "system-cluster-critical",
-    "serviceMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}},
+    "serviceMonitor": {
+        "enabled": True,
+        "namespace": "monitoring",
+        "interval": "1m",
+        "scrapeTimeout": "10s",
+        "labels": {"release": "prometheus"},
+        "relabelings": [{"action": "labeldrop", "regex": "instance"}],
+        "targetLabels": ["team"],
+    },
     "networkPolicy": {
         "enabled": True,
         "from": [{"namespaceSelector": {}}],
@@ -230,7 +292,42 @@ def test_switches_leave_out_what_they_name(plane: LocalCluster, chart: Path) -> 
     assert '"nodes"' not in text
 
 
+def test_everything_is_where_it_belongs(plane: LocalCluster, chart: Path) -> None:
+    objects = render(plane, chart, EVERYTHING)
+    mine = [each for each in objects if each["kind"] not in ("CustomResourceDefinition", "ConfigMap")]
+    assert all(each["metadata"]["labels"]["team"] == "sre" for each in mine)
+    assert all(each["metadata"]["annotations"]["owner"] == "sre" for each in mine)
+    (deployment,) = [each for each in objects if each["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    assert [secret["name"] for secret in pod["imagePullSecrets"]] == ["of-all", "pull", "another"]
+    assert pod["containers"][0]["image"].startswith("mirror.example/registry.example/forestall@sha256:")
+    assert pod["containers"][0]["args"][-1] == "--log-level=warning"
+    assert [each["name"] for each in pod["containers"]] == ["forestall", "proxy"]
+    assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == {
+        each["name"] for each in pod["volumes"]
+    }
+    (monitor,) = [each for each in objects if each["kind"] == "ServiceMonitor"]
+    assert monitor["spec"]["endpoints"][0]["honorLabels"] is True
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": [NAMESPACE]}
+
+
+def test_a_pod_monitor_comes_instead_of_a_service_monitor(plane: LocalCluster, chart: Path) -> None:
+    (monitor,) = [each for each in render(plane, chart, {"podMonitor.enabled": True}) if each["kind"] == "PodMonitor"]
+    assert monitor["spec"]["podMetricsEndpoints"][0]["honorLabels"] is True
+    with pytest.raises(CommandFailed, match="choose one"):
+        render(plane, chart, {"podMonitor.enabled": True, "serviceMonitor.enabled": True})
+
+
 # Its life.
+
+
+def test_a_second_release_is_refused(release: Release) -> None:
+    """It would act on the same objects, and its admission policies would keep the first from writing any status."""
+    values = as_options({"crds.install": False})
+    with pytest.raises(
+        CommandFailed, match=f"{RELEASE} in namespace {NAMESPACE} runs forestall in this cluster already"
+    ):
+        release.plane.helm("install", "second", release.chart, "-n", "other", *values)
 
 
 def test_two_replicas_run_under_the_restricted_standard(release: Release) -> None:
@@ -311,7 +408,7 @@ def remove_definitions(plane: LocalCluster) -> None:
 def test_definitions_applied_by_hand_can_be_taken_over(plane: LocalCluster, chart: Path, root: Path) -> None:
     remove_definitions(plane)
     plane.kubectl("apply", "--server-side", "-f", root / "crds")
-    install = ("install", RELEASE, chart, "-n", NAMESPACE)
+    install: list[str | Path] = ["install", RELEASE, chart, "-n", NAMESPACE, *as_options({})]
     with pytest.raises(CommandFailed, match="cannot be imported into the current release"):
         plane.helm(*install)
     plane.helm(*install, "--take-ownership", "--force-conflicts")

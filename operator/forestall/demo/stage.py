@@ -162,7 +162,12 @@ class Stage:
         with self._steps.step("deploy the shop"):
             self._deploy()
         with self._steps.step("helm install forestall"):
-            values = [f"workloads.namespaces={{{NAMESPACE}}}", f"nodes.enabled={str(self.scenario.cordons).lower()}"]
+            image = "image.repository=forestall"  # its pods are played, or the image is there already
+            values = [
+                image,
+                f"workloads.namespaces={{{NAMESPACE}}}",
+                f"nodes.enabled={str(self.scenario.cordons).lower()}",
+            ]
             chart = self.folder / "charts" / "forestall"
             settings = [word for value in values for word in ("--set", value)]
             self.cluster.helm(

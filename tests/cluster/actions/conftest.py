@@ -121,7 +121,7 @@ def operator(cluster: KwokCluster, root: Path) -> Iterator[Path]:
     switches = [f"--set={switch}=true" for switch in OPT_INS]
     rules = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]}
     extra = f"--set-json=workloads.extraRules={json.dumps([rules])}"
-    values = "--set=replicas=0,crds.install=false,admissionPolicies.enabled=false"
+    values = "--set=image.repository=forestall,replicas=0,crds.install=false,admissionPolicies.enabled=false"
     where = ("-n", "forestall-system", "--create-namespace")
     cluster.helm("upgrade", "--install", "forestall", root / "charts" / "forestall", *where, values, *switches, extra)
     yield cluster.kubeconfig_for("forestall-system", "forestall")

@@ -34,7 +34,7 @@ NODES = ("node-1", "node-2", "node-3")
 def plane(programs: Programs, root: Any) -> Iterator[ControlPlane]:
     """Three nodes, and the chart with all rights that its values can give, but no operator."""
     with ControlPlane(programs, nodes=3) as plane:
-        values = ["replicas=0", "workloads.clusterWide=true", "nodes.drain=true"]
+        values = ["image.repository=forestall", "replicas=0", "workloads.clusterWide=true", "nodes.drain=true"]
         options = [option for value in values for option in ("--set", value)]
         chart = root / "charts" / "forestall"
         plane.helm("install", "forestall", chart, "-n", SYSTEM, "--create-namespace", "--wait", *options)
