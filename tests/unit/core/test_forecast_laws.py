@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from forestall.core.forecast import Abstention, BreachForecaster, ForecastSettings, ForecastTable, Limit
@@ -68,6 +68,7 @@ anything = st.tuples(st.lists(numbers, min_size=1, max_size=60), st.floats(-1e3,
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(anything, min_size=1, max_size=6))
+@example([([0.0], 0.0, False, False), ([0.0, 0.0, 1e12, *[0.0] * 5, -1e12, np.nan], 0.0, False, True)])
 def test_whatever_comes_in_only_finite_numbers_go_out(cases):
     series = {number: np.array(case[0]) for number, case in enumerate(cases)}
     table = run(series, {number: Limit(*case[1:]) for number, case in enumerate(cases)})

@@ -115,7 +115,9 @@ def _fit(time: Floats, value: Floats, weight: Floats) -> tuple[Floats, Floats, F
     variance = squares / np.maximum(count - 2, 1) / np.where(enough, spread, 1)
     error = np.sqrt(variance * (1 + alike) / (1 - alike))
     enough &= squares < _LINE * _step_squares(value, weight)
-    return level, slope, np.where(enough, np.abs(slope) / np.maximum(error, np.float32(1e-30)), 0)
+    # A slope that is a million errors away is as sure as any: what is beyond that does not fit the matrix's precision.
+    least = np.maximum(np.abs(slope) * np.float32(1e-6), np.float32(1e-30))
+    return level, slope, np.where(enough, np.abs(slope) / np.maximum(error, least), 0)
 
 
 def _step_squares(value: Floats, weight: Floats) -> Floats:
