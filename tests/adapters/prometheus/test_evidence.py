@@ -4,6 +4,7 @@ The kinds: what is absent is zero only where that is known, never because it can
 that belong together, or unknown.
 """
 
+import re
 import time
 from dataclasses import replace
 from itertools import count
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from forestall.api import MetricSource, ServiceLevelObjective
+from forestall.core.promql.syntax import parse, selectors
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
-from forestall.demo.remote_write import Series
+from forestall.demo.remote_write import HistogramSeries, NativeHistogram, Series
 from forestall.engine.observe import Observer
 from forestall.engine.questions import questions
 
@@ -35,6 +37,7 @@ class World:
 
     def __init__(self, prometheus, real, now):
         self.prometheus, self.real, self.now = prometheus, real, now
+        self.source = "real"
         self.namespace = f"evidence-{next(NUMBER)}"
 
     def write(self, name, values, first=3600.0, last=0.0, every=STEP, **labels):
@@ -62,7 +65,7 @@ class World:
         slo = ServiceLevelObjective.read({"metadata": metadata, "spec": spec})
         terms = {"url": self.prometheus.url, "enforceLabel": "namespace", "staleAfter": stale_after}
         source = MetricSource.read({"metadata": {"name": "real", "uid": "s"}, "spec": terms})
-        asked = {"slo": replace(questions(slo, source, 30.0), source="real")}
+        asked = {"slo": replace(questions(slo, source, 30.0), source=self.source)}
         observer = Observer(self.real, SeriesMatrix(30.0, 20))
         readings, _ = await observer.observe(asked, lambda _: max(source.spec.stale_after.seconds, 60.0), self.now)
         wanted = "load" if leading else SLI
@@ -219,6 +222,15 @@ async def test_absence_can_be_an_indicator(world, query):
     assert await world.value(query=query) == 0.0
 
 
+async def test_absence_can_be_an_objective(world):
+    """The share of time in which it was not there, also where it was there all the time."""
+    threshold = {"threshold": {"query": "absent(leader)", "operator": "lt", "value": 1}}
+    world.write("up", 1.0)
+    assert await world.value(threshold) == 1.0
+    world.write("leader", 1.0)
+    assert await world.value(threshold) == 0.0
+
+
 async def test_absence_of_up_itself_is_vouched_for_by_any_target(world):
     query = 'absent(up{job="shop"})'
     assert await world.value(query=query) == "NoData"
@@ -358,6 +370,47 @@ async def test_who_feeds_a_sum_is_counted(world):
     assert [number for _, number in reading.members] == [1]
     reading = await world.read(query="avg(node_sessions)", stale_after="4m")
     assert [number for _, number in reading.members] == [4]
+
+
+async def test_one_native_histogram_among_numbers_does_not_hide_them(world):
+    world.write("node_mixed", 3.0, node="a")
+    labels = {"__name__": "node_mixed", "node": "b", "namespace": world.namespace}
+    world.prometheus.write([HistogramSeries(labels, [NativeHistogram(world.now, first=0, counts=[1, 2], total=2.0)])])
+    reading = await world.read(query="{__name__=~'node_mixed'}", per="node")
+    assert list(reading.values.values()) == [3.0]
+    assert reading.problem.reason == "NotFinite"
+
+
+ASKED = [
+    {"indicator": good()},
+    {"indicator": bad("errors_total")},
+    {"indicator": good("ok_total{instance='a'}", "all_total")},
+    {"indicator": LATENCY},
+    *({"query": query} for query in (*OR_ZERO, "absent(up{job='a'})", "sum({__name__=~'a|b', pod='c'}) or vector(0)")),
+]
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=range(len(ASKED)))
+async def test_no_question_reads_another_tenant_s_series(world, broken, faulty, asked):
+    """Also of the questions that follow from answers: about names, the past, and who is scraped."""
+    world.real, world.source = broken, "faulty"
+    name = "past_total"
+
+    def nothing_now(request):
+        query = request.params["query"]
+        numbers = re.findall(r'"__forestall_query", "(\d+)"', query) or [None]
+        past = [n for n in numbers if n is None and "max_over_time(timestamp" in query]
+        series = [{"metric": {"job": "a", "__name__": name}, "value": [world.now, str(world.now)]} for _ in past]
+        request.answer({"status": "success", "data": {"resultType": "vector", "result": series}})
+
+    faulty.behave = nothing_now
+    await world.value(**asked)
+    texts = [request.params["query"] for request in faulty.requests]
+    assert len(texts) > 1
+    for text in texts:
+        for selector in selectors(parse(text)):
+            matchers = {(m.name, m.op.value, m.value) for m in selector.matchers.matchers}
+            assert ("namespace", "=", world.namespace) in matchers, text
 
 
 async def test_threshold_and_raw_are_judged_by_what_they_read(world):

@@ -1,5 +1,6 @@
 """From the JSON of an answer to the samples and series of the port. Each series is believed only when it is one."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from operator import lt
@@ -28,7 +29,10 @@ def answer_of(outcome: Outcome, verdict: Verdict | QueryFailure, clock: Offset |
     if isinstance(verdict, QueryFailure):
         return verdict
     try:
-        samples = tuple(Sample(labels, value_of(each.get("value"))) for labels, each in _labelled(outcome.series))
+        samples = tuple(
+            Sample(labels, math.nan if "histogram" in each else value_of(each.get("value")))
+            for labels, each in _labelled(outcome.series)
+        )
     except MetricsError as trouble:
         return failure(trouble)
     return Answer(samples, verdict.newest, outcome.warnings, verdict.lacking, verdict.members, clock)
@@ -52,6 +56,8 @@ class Past:
             return
         try:
             for labels, each in _labelled(outcome.series):
+                if "values" not in each and "histograms" in each:
+                    continue
                 times, values = self._points.setdefault(labels, ([], []))
                 more_times, more_values = _within(span, each.get("values"))
                 times.extend(more_times)
@@ -81,7 +87,7 @@ def _within(span: tuple[float, float, float], points: Any) -> tuple[list[float],
 
 
 def _labelled(series: Sequence[Any]) -> Sequence[tuple[Labels, Mapping[str, Any]]]:
-    """Return the series with their sorted labels, without the name of the metric.
+    """Return the series with their sorted labels, without the name of the metric; some may be native histograms.
 
     Raises:
         SourceTrouble: one is none.
@@ -89,15 +95,14 @@ def _labelled(series: Sequence[Any]) -> Sequence[tuple[Labels, Mapping[str, Any]
     """
     seen: set[Labels] = set()
     found = []
+    if series and all(_is_histogram(each) for each in series):
+        raise QueryTrouble(
+            "QueryRefused", "the query gives native histograms, not numbers: use a function such as histogram_quantile"
+        )
     for each in series:
         if not isinstance(each, dict):
             raise malformed()
         labels = tuple(sorted((k, v) for k, v in labels_of(each.get("metric")).items() if k != "__name__"))
-        if "value" not in each and "values" not in each:
-            raise QueryTrouble(
-                "QueryRefused",
-                "the query gives native histograms, not numbers: use a function such as histogram_quantile",
-            )
         if labels in seen:
             raise QueryTrouble(
                 "QueryRefused",
@@ -106,3 +111,8 @@ def _labelled(series: Sequence[Any]) -> Sequence[tuple[Labels, Mapping[str, Any]
         seen.add(labels)
         found.append((labels, each))
     return found
+
+
+def _is_histogram(series: Any) -> bool:
+    numbers = {"value", "values"}
+    return isinstance(series, dict) and numbers.isdisjoint(series) and bool({"histogram", "histograms"} & series.keys())

@@ -27,6 +27,7 @@ from forestall.core.promql.syntax import (
     value_type,
     write_label,
 )
+from forestall.core.promql.vectors import vector_of
 from forestall.errors import InvalidQuery
 
 MOST_STEPS = 10_000
@@ -163,8 +164,8 @@ def bad_by_threshold(query: str, operator: str, value: float) -> str:
         InvalidQuery: `query` is not a query for numbers.
     """
     tree = query_tree(query)
-    text = render(tree)
-    values = f"vector({text})" if value_type(tree) == SCALAR else f"({text})"
+    text = vector_of(tree)
+    values = text if value_type(tree) == SCALAR else f"({text})"
     return f"({values} <= Inf) {_BAD_WHEN[operator]} bool {number(value)}"  # all but NaN is <= Inf
 
 

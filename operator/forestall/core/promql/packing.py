@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from forestall.core.promql.freshness import Freshness, asks_for_absence, freshness_of
+from forestall.core.promql.freshness import Freshness, freshness_of
 from forestall.core.promql.memory import remember
-from forestall.core.promql.syntax import SCALAR, query_tree, reach, render, value_type
+from forestall.core.promql.syntax import query_tree, reach
+from forestall.core.promql.vectors import vector_of
 
 MARKER = "__forestall_query"
 """The label that says which of the joined queries a series belongs to: its number. Names that begin with two
@@ -33,11 +34,7 @@ def prepare(expr: str, evidence: str = "") -> Prepared:
         InvalidQuery: it is not a query for numbers.
     """
     tree = query_tree(expr)
-    text = render(tree)
-    if value_type(tree) == SCALAR:
-        text = f"vector({text})"
-    elif asks_for_absence(tree):
-        text = f"sum({text}) or vector(0)"  # nothing is its answer where all is there
+    text = vector_of(tree)
     proof = query_tree(evidence) if evidence else tree
     return Prepared(text, freshness_of(proof), MARKER not in text, reach(tree))
 
