@@ -98,7 +98,7 @@ class PastMemory:
         """Keep of the outcomes of a judge's questions at `at` those about the past."""
         for question in questions:
             outcome = outcomes.get(question.text)
-            if isinstance(question, PastQuestion) and isinstance(outcome, Found):
+            if isinstance(question, PastQuestion) and isinstance(outcome, Found) and not outcome.warnings:
                 self._outcomes[question.text] = (question, at, outcome)
 
     def correct(self, there: Collection[str]) -> None:

@@ -88,7 +88,8 @@ class PrometheusMetrics:
         outcomes = past.known(at)
         meter = asked.meter()
         for _ in range(_ROUNDS):  # most queries are judged by what is asked along with them, in the first
-            wanted = wanted_by([(each.freshness, query.proof, query.owner) for query, each in prepared], outcomes, at)
+            cases = [(each.freshness, query.proof, query.owner) for query, each in prepared]
+            wanted = await aside(wanted_by, cases, outcomes, at)
             questions |= wanted
             if not questions:
                 break

@@ -1,0 +1,148 @@
+"""What is absent is believed to be zero only where those that would have brought it are known to be scraped.
+
+The same on a real Prometheus is in `tests/adapters`; here is what is asked for it, and how often.
+"""
+
+import re
+from typing import Any
+
+import pytest
+
+from forestall.adapters.prometheus.judging import Judge, PastMemory, wanted_by
+from forestall.adapters.prometheus.sorting import Found
+from forestall.core import promql
+from forestall.core.promql import evidence
+from forestall.ports import Proof, QueryFailure
+
+AT, OLD = 1_000_000.0, 999_000.0
+
+
+class Source:
+    """Answers the questions of a judge: what there is now and was before, by job, and who is up."""
+
+    def __init__(self, now=(), past=(), up=()):
+        self.now: dict[str, Any] = dict(now)
+        self.past: dict[str, Any] = dict(past)
+        self.up: dict[str, Any] = dict(up)
+        self.asked: list[list[str]] = []
+        self.memory = PastMemory()
+
+    def answer(self, text):
+        """Return the outcome of one question."""
+        about = re.search(r"timestamp\((\w+)\{", text)
+        name = about[1] if about else ""
+        up: Any
+        if text.startswith("min by"):
+            jobs = re.search(r'job=~"([^"]*)"', text)
+            up = {job: at for job, at in self.up.items() if jobs is None or job in jobs[1].split("|")}
+        elif text.startswith("label_replace"):
+            up = self.now.get(name, {})
+        else:
+            up = self.past.get(name, {})
+        if isinstance(up, QueryFailure | Found):
+            return up
+        return Found([{"metric": {"job": job} if job else {}, "value": [AT, str(at)]} for job, at in up.items()], ())
+
+    def judge(self, expr, at=AT, **proof):
+        """Return the verdict, and count the rounds that it takes."""
+        prepared, terms = promql.prepare(expr, proof.get("evidence", "")), Proof(**proof)
+        cases = [(prepared.freshness, terms, "")]
+        known = self.memory.known(at)
+        self.asked = []
+        while wanted := wanted_by(cases, known, at):
+            self.asked.append(list(wanted))
+            known |= {text: self.answer(text) for text in wanted}
+            self.memory.keep(wanted.values(), known, at)
+        judge = Judge(known, at)
+        verdict = judge.verdict(prepared.freshness, terms)
+        self.memory.correct(judge.there)
+        return verdict
+
+
+HERE, THERE = {"shop": AT}, {"gateway": AT}
+ERRORS = "sum(rate(errors[5m])) or vector(0)"
+SHARE = "(sum(rate(errors[5m])) or vector(0)) / sum(rate(total[5m]))"
+
+
+@pytest.mark.parametrize(
+    ("expr", "source", "newest"),
+    [
+        ("errors", Source({"errors": HERE}), AT),
+        ("errors", Source(past={"errors": HERE}, up=HERE), None),
+        (ERRORS, Source({"errors": HERE}), AT),
+        (ERRORS, Source(up=HERE), AT),
+        (ERRORS, Source(up={"shop": AT, "other": 0.0}), None),
+        (ERRORS, Source(up={"shop": OLD}), None),
+        (ERRORS, Source(), None),
+        (ERRORS, Source(past={"errors": HERE}, up={"shop": AT, "other": 0.0}), AT),
+        (ERRORS, Source(past={"errors": HERE}, up={"shop": 0.0, "other": AT}), None),
+        (ERRORS, Source(past={"errors": HERE}, up=THERE), None),
+        (ERRORS, Source(past={"errors": {"shop": AT - 300, "gone": AT - 80_000}}, up=HERE), AT),
+        (ERRORS, Source(past={"errors": {"": AT}}, up={"": AT}), None),
+        (SHARE, Source({"total": HERE}), AT),
+        (SHARE, Source({"total": HERE}, past={"errors": HERE}), AT),
+        (SHARE, Source({"total": THERE}, past={"errors": HERE}), None),
+        (SHARE, Source({"total": THERE}, past={"errors": HERE}, up=HERE), AT),
+        (SHARE, Source({"total": {"": AT}}, past={"errors": {"": AT}}), AT),
+        (SHARE, Source({"total": {"shop": OLD, "gateway": AT}}, past={"errors": HERE}), None),
+        (SHARE, Source({"total": {"shop": OLD}}, past={"errors": HERE}), None),
+        (SHARE, Source(past={"total": HERE}, up=HERE), None),
+        (SHARE, Source({"total": HERE}, past={"errors": QueryFailure("SourceTimeout", "slow")}), None),
+        (SHARE, Source({"total": HERE}, past={"errors": Found([], ("a store is away",))}), None),
+        ("absent(leader)", Source({"leader": HERE}), AT),
+        ("absent(leader)", Source(past={"leader": HERE}, up=HERE), AT),
+        ("absent(leader)", Source(past={"leader": HERE}, up=THERE), None),
+        ("absent(up{job='x'})", Source({"up": THERE}), AT),
+    ],
+)
+def test_who_vouches_for_what_is_not_there(expr, source, newest):
+    verdict = source.judge(expr)
+    assert verdict.newest == newest
+    assert bool(verdict.lacking) == (newest is None)
+
+
+@pytest.mark.parametrize(
+    ("source", "newest"),
+    [
+        (Source({"good": HERE, "total": HERE}), AT),
+        (Source({"total": HERE}, past={"good": HERE}), AT),
+        (Source({"total": HERE}), None),
+        (Source({"good": HERE}), None),
+    ],
+)
+def test_what_must_have_been_there_once(source, newest):
+    assert source.judge("1 - good / total", evidence="total", existed="good{}").newest == newest
+
+
+def test_what_is_there_costs_one_question_for_each_selector():
+    source = Source({"errors": HERE, "total": HERE})
+    source.judge(SHARE)
+    assert [len(texts) for texts in source.asked] == [2]
+
+
+def test_the_past_is_asked_now_and_then():
+    source = Source(past={"errors": HERE}, up=HERE)
+    source.judge(ERRORS)
+    assert len(source.asked) == 3
+    source.judge(ERRORS, AT + 30)
+    assert [len(texts) for texts in source.asked] == [1, 1]
+    assert evidence.past_question("errors{}", 86_400.0) not in {text for texts in source.asked for text in texts}
+    source.judge(ERRORS, AT + 4000)
+    assert len(source.asked) == 3
+
+
+def test_that_there_was_nothing_is_forgotten_when_something_comes():
+    source = Source(up=HERE)
+    assert source.judge(ERRORS).newest == AT
+    source.now = {"errors": {"app": AT}}
+    assert source.judge(ERRORS).newest == AT
+    source.now, source.past = {}, {"errors": {"app": AT}}
+    assert source.judge(ERRORS).newest is None
+
+
+@pytest.mark.parametrize("stale_after", [120.0, 300.0, 900.0])
+def test_beyond_the_lookback_is_asked_only_where_it_matters(stale_after):
+    source = Source(past={"slow": {"shop": AT - 600}})
+    verdict = source.judge("last_over_time(slow[15m])", stale_after=stale_after)
+    assert verdict.newest == (AT - 600 if stale_after > evidence.LOOKBACK else None)
+    assert len(source.asked) == (2 if stale_after > evidence.LOOKBACK else 1)
