@@ -14,7 +14,7 @@ from forestall.ports import Query
 
 async def offset(adapter, source):
     """Return the offset of a source's clock from this process's."""
-    answers = await adapter.instant(source, [Query(n, f"vector({n})") for n in range(120)], time.time())
+    answers = await adapter.instant(source, [Query(n, f"up + {n}") for n in range(120)], time.time())
     (clock,) = {answer.clock for answer in answers.values()}
     return clock.less(time.time() - time.monotonic())
 
@@ -28,7 +28,7 @@ async def test_the_clock_of_a_prometheus_that_is_right(real):
 @pytest.mark.parametrize("ahead", [-3600, -60, 60, 3600])
 async def test_the_clock_of_a_source_that_is_wrong(broken, faulty, ahead):
     def behave(handler):
-        handler.date_time_string = lambda: formatdate(time.time() + ahead, usegmt=True)
+        handler.date_time_string = lambda *_: formatdate(time.time() + ahead, usegmt=True)
         handler.ones()
 
     faulty.behave = behave
@@ -38,10 +38,10 @@ async def test_the_clock_of_a_source_that_is_wrong(broken, faulty, ahead):
 
 async def test_an_answer_from_a_cache_says_nothing_of_the_time(broken, faulty):
     def behave(handler):
-        handler.date_time_string = lambda: formatdate(time.time() - 3600, usegmt=True)
+        handler.date_time_string = lambda *_: formatdate(time.time() - 3600, usegmt=True)
         result = [{"metric": {}, "value": [1, "1"]}]
         handler.answer({"status": "success", "data": {"resultType": "vector", "result": result}}, Age="3600")
 
     faulty.behave = behave
-    answers = await broken.instant("faulty", [Query("q", "vector(1)")], time.time())
+    answers = await broken.instant("faulty", [Query("q", "up")], time.time())
     assert answers["q"].clock is None
