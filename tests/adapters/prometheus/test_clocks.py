@@ -39,8 +39,9 @@ async def test_the_clock_of_a_source_that_is_wrong(broken, faulty, ahead):
 async def test_an_answer_from_a_cache_says_nothing_of_the_time(broken, faulty):
     def behave(handler):
         handler.date_time_string = lambda *_: formatdate(time.time() - 3600, usegmt=True)
-        result = [{"metric": {}, "value": [1, "1"]}]
-        handler.answer({"status": "success", "data": {"resultType": "vector", "result": result}}, Age="3600")
+        begin = handler.begin
+        handler.begin = lambda status=200, **headers: begin(status, Age="3600", **headers)
+        handler.ones()
 
     faulty.behave = behave
     answers = await broken.instant("faulty", [Query("q", "up")], time.time())
