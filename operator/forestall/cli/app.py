@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an objective is at risk (`status 
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -47,6 +48,20 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "version": ("version", "Print the version."),
 }
 """Name → module and what it is for. A command's module is imported only when that command is used."""
+_KUBECTL: Final = {
+    "get": "status",
+    "list": "status",
+    "describe": "explain",
+    "why": "explain",
+    "log": "history",
+    "logs": "history",
+    "lint": "validate",
+    "check": "validate",
+    "deny": "reject",
+    "stop": "pause",
+    "start": "resume",
+}
+"""What people try by the words of other programs."""
 
 
 @dataclass(slots=True)
@@ -66,6 +81,16 @@ class _Commands(click.Group):
             return None
         module = importlib.import_module(f"forestall.cli.{COMMANDS[cmd_name][0]}")
         return cast("click.Command", getattr(module, cmd_name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments begin with; of another word say what it is like."""
+        word = args[0]
+        if word not in COMMANDS and not word.startswith("-"):
+            close = _KUBECTL.get(word) or next(iter(difflib.get_close_matches(word.lower(), COMMANDS, n=1)), None)
+            ctx.fail(f"There is no command {word!r}.{f' Did you mean {close}?' if close else ''}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forestall.cli.wiring import Session
 Verdict = Literal["Approved", "Rejected"]
 
-_name = options.name("REMEDIATION", "remediation")
+_name = options.name("REMEDIATION", "Remediation")
 _comment = click.option("--comment", default="", help="Why; it is kept with the decision.")
 
 

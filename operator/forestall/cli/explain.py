@@ -57,7 +57,7 @@ class Dossier:
 
 
 @click.command
-@options.name("SLO", "servicelevelobjective")
+@options.name("SLO", "ServiceLevelObjective")
 @options.namespace
 @click.option("-o", "--output", "form", type=click.Choice(["json", "yaml"]), help="For programs.")
 @options.connected

@@ -23,7 +23,7 @@ _comment = click.option("--comment", default="", help="Why; it is kept with the 
 
 
 @click.command
-@options.name("REMEDIATION", "remediation")
+@options.name("REMEDIATION", "Remediation")
 @click.argument("verdict", type=click.Choice(list(VERDICTS)))
 @options.namespace
 @_comment
@@ -44,7 +44,7 @@ async def feedback(session: Session, *, remediation: str, verdict: str, namespac
 
 
 @click.command
-@options.name("POLICY", "remediationpolicy")
+@options.name("POLICY", "RemediationPolicy")
 @options.namespace
 @_comment
 @options.connected

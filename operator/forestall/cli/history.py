@@ -9,7 +9,7 @@ import click
 from forestall.api import Remediation
 from forestall.api.remediation import TERMINAL
 from forestall.cli import options, remediations
-from forestall.cli.objects import find, read
+from forestall.cli.objects import find, kind_of, read
 from forestall.cli.output import Page, console, document, listing, table, without_managers
 from forestall.cli.words import ago, moment
 from forestall.core.duration import parse_duration
@@ -21,13 +21,7 @@ if TYPE_CHECKING:
     from forestall.api.remediation import Approval, Feedback
     from forestall.cli.wiring import Session
 
-_KINDS: Final = {
-    "slo": "objective",
-    "servicelevelobjective": "objective",
-    "policy": "policy",
-    "remediationpolicy": "policy",
-    "remediation": "remediation",
-}
+_KINDS: Final = {"ServiceLevelObjective": "objective", "RemediationPolicy": "policy"}
 _STATES: Final = (*remediations.PHASES, "live", "ended")
 
 
@@ -37,8 +31,8 @@ def _object(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     kind, slash, name = value.rpartition("/")
     if not name or (slash and not kind):
         raise click.BadParameter(f"{value!r} is neither the name of a remediation nor KIND/NAME.")
-    plain = kind.lower().partition(".")[0]
-    return (_KINDS.get(plain, plain) if slash else "remediation"), name
+    plain = kind_of(kind) or kind.partition(".")[0]
+    return (_KINDS.get(plain, plain.lower()) if slash else "remediation"), name
 
 
 def _since(_: click.Context, __: click.Parameter, value: str | None) -> float | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +22,52 @@ NOT_INSTALLED = (
     "This cluster does not know forestall's objects. Install the chart, or the objects alone: "
     "`forestall crds | kubectl apply --server-side -f -`."
 )
+
+
+_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+FORMS: Final[dict[str, tuple[str, ...]]] = {
+    "ServiceLevelObjective": ("slo", "fslo", "objective", "servicelevelobjective"),
+    "RemediationPolicy": ("policy", "rempol", "remediationpolicy"),
+    "Remediation": ("remediation",),
+    "Deployment": ("deployment", "deploy"),
+    "StatefulSet": ("statefulset", "sts"),
+    "DaemonSet": ("daemonset", "ds"),
+}
+"""How people write a kind before a name, the shortest first; plurals and `-o name`'s form with the group go too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An object as a person names it on the command line."""
+
+    kind: str
+    name: str
+
+
+def parse_name(text: str, kinds: Sequence[str], default: str | None = None) -> Named:
+    """Return what `NAME` or `KIND/NAME` names; a name alone is of the kind `default`.
+
+    Raises:
+        click.BadParameter: it has another form, or names a kind that is not among `kinds`.
+    """
+    word, slash, name = text.rpartition("/")
+    kind = kind_of(word) if slash else default
+    if kind is not None and kind in kinds and _NAME.fullmatch(name):
+        return Named(kind, name)
+    forms = [f"{FORMS[each][0]}/NAME" for each in kinds]
+    if default is not None:
+        forms.insert(0, f"the name of a {FORMS[default][-1]}")
+    known = [form for each in kinds for form in FORMS[each]]
+    close = difflib.get_close_matches(word.lower(), known, n=1) if slash and kind not in kinds else []
+    hint = f" Did you mean {close[0]}/{name}?" if close else ""
+    raise click.BadParameter(f"{text!r} is not {' or '.join(forms)}.{hint}")
+
+
+def kind_of(word: str) -> str | None:
+    """Return the kind that a word such as `slo`, `policies` or `remediation.forestall.dev` stands for."""
+    plain = word.lower().partition(".")[0]
+    singular = (plain, plain.removesuffix("s"), plain.removesuffix("ies") + "y")
+    return next((kind for kind, forms in FORMS.items() if any(each in forms for each in singular)), None)
 
 
 async def find(cluster: Cluster, kind: str, namespace: str) -> Sequence[Mapping[str, Any]]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from forestall.cli.objects import parse_name
 from forestall.cli.wiring import Access
 
 if TYPE_CHECKING:
     from forestall.cli.app import State
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 
 Command = Callable[..., Any]
 
@@ -52,14 +52,11 @@ def namespace_of(purpose: str) -> Callable[[Command], Command]:
 namespace = namespace_of("The namespace; the context's by default.")
 
 
-def name(argument: str, singular: str) -> Callable[[Command], Command]:
-    """Return a decorator for the argument that names one object; `-o name`'s form with its kind is taken too."""
+def name(argument: str, kind: str) -> Callable[[Command], Command]:
+    """Return a decorator for the argument that names one object of a kind, as NAME or KIND/NAME."""
 
     def check(_: click.Context, __: click.Parameter, value: str) -> str:
-        kind, slash, plain = value.rpartition("/")
-        if (slash and kind != f"{singular}.forestall.dev") or not _NAME.fullmatch(plain):
-            raise click.BadParameter(f"{value!r} is not the name of a {singular}.")
-        return plain
+        return parse_name(value, (kind,), kind).name
 
     return click.argument(argument.lower(), metavar=argument, callback=check)
 

@@ -17,7 +17,7 @@ from forestall.api.meta import lasts
 from forestall.api.remediation import ObjectRef
 from forestall.cli import options
 from forestall.cli.caller import caller, written
-from forestall.cli.objects import NOT_INSTALLED, find
+from forestall.cli.objects import NOT_INSTALLED, find, parse_name
 from forestall.cli.words import ago, until
 from forestall.core.duration import format_duration, parse_duration
 from forestall.errors import Conflict, Forbidden, InvalidDuration, NotFound
@@ -33,14 +33,8 @@ NAME: Final = "pause"
 """The Guardrail that `forestall pause` writes."""
 _WHOLE: Final = "all"
 _TRIES: Final = 5
-_OBJECTS: Final = {
-    "slo": "objective",
-    "servicelevelobjective": "objective",
-    "servicelevelobjective.forestall.dev": "objective",
-    "policy": "policy",
-    "remediationpolicy": "policy",
-    "remediationpolicy.forestall.dev": "policy",
-}
+_FIELDS: Final = {"ServiceLevelObjective": "objective", "RemediationPolicy": "policy"}
+"""What can be paused, and the field of a Pause that names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +63,8 @@ GUARDRAIL: Final = ObjectRef(api_version=API_VERSION, kind=Guardrail.KIND, name=
 def _object(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, str] | None:
     if value is None:
         return None
-    kind, slash, name = value.partition("/")
-    if not slash or kind not in _OBJECTS or not name:
-        raise click.BadParameter(f"{value!r} is neither slo/NAME nor policy/NAME.")
-    return _OBJECTS[kind], name
+    named = parse_name(value, tuple(_FIELDS))
+    return _FIELDS[named.kind], named.name
 
 
 def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:

@@ -97,6 +97,21 @@ def test_wrong_usage_is_one_line_and_exit_code_2(program, words):
     assert "--help`" in err
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("staus", "status"), ("explan", "explain"), ("get", "status"), ("describe", "explain"), ("Pause", "pause")],
+)
+def test_an_unknown_command_gets_a_suggestion(program, word, meant):
+    """Kind: a typing error that is refused without the word that was meant."""
+    code, _, err = program(word)
+    assert code == app.USAGE
+    assert f"There is no command {word!r}. Did you mean {meant}?" in err
+
+
+def test_a_command_like_no_other_gets_none(program):
+    assert program("qqqqqqqq")[2] == "error: There is no command 'qqqqqqqq'. See `forestall --help`.\n"
+
+
 def test_no_command_shows_the_help(program):
     code, out, err = program()
     assert code == app.USAGE

@@ -101,9 +101,10 @@ def test_an_invalid_pause_is_said(program, cluster):
     [
         (["--for", "soon"], "'soon' is not a duration"),
         (["--for", "0s"], "a pause lasts from 1s to 366d"),
-        (["checkout"], "'checkout' is neither slo/NAME nor policy/NAME"),
-        (["deployment/checkout"], "'deployment/checkout' is neither"),
-        (["policy/"], "'policy/' is neither"),
+        (["checkout"], "'checkout' is not slo/NAME or policy/NAME"),
+        (["deployment/checkout"], "'deployment/checkout' is not"),
+        (["policy/"], "'policy/' is not"),
+        (["polcy/early"], "Did you mean policy/early?"),
         (["-n", ""], "is not the name of a namespace"),
     ],
 )
