@@ -21,6 +21,7 @@ from forestall.core.promql.indicators import (
 )
 from forestall.core.promql.literals import quote
 from forestall.core.promql.packing import MARKER, Prepared, pack, prepare
+from forestall.core.promql.shape import is_total, labels_of
 from forestall.core.promql.syntax import check_query, check_selector
 from forestall.core.promql.tenancy import enforce_label
 
@@ -39,6 +40,8 @@ __all__ = [
     "error_ratio_of_threshold",
     "evidence_of_counters",
     "freshness_question",
+    "is_total",
+    "labels_of",
     "moments",
     "pack",
     "prepare",

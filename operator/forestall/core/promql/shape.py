@@ -1,0 +1,128 @@
+"""What a query's form tells of its values: whether they are a total of all replicas, and which labels they can have."""
+
+from typing import Final
+
+from forestall.core.promql import tree as ast
+from forestall.core.promql.syntax import SCALAR, query_tree, selectors, value_type
+
+_PER_REPLICA: Final = frozenset(
+    {"pod", "instance", "node", "container", "pod_name", "replica", "host", "kubernetes_pod"}
+)
+"""Labels of which a workload has about as many values as replicas."""
+_ADDING: Final = frozenset({"sum", "count"})
+_CHOOSING: Final = frozenset({"max", "min", "avg", "quantile", "topk", "bottomk", "limitk", "group"})
+_PASSING: Final = frozenset(
+    {"abs", "ceil", "floor", "round", "clamp", "clamp_max", "clamp_min", "scalar", "vector", "sort", "sort_desc"}
+) | {"label_replace", "label_join"}
+"""Functions whose value is as much a total as their argument's."""
+_OVER_TIME: Final = ("_over_time", "predict_linear", "holt_winters", "double_exponential_smoothing")
+_RATES: Final = frozenset({"rate", "irate", "increase"})
+
+
+def is_total(query: str) -> bool:
+    """Say whether the query adds up what all replicas do, so that its value does not fall as replicas are added.
+
+    A sum or a count is a total, also multiplied or divided by a number; a quotient of two queries, an average, or a
+    maximum of what each replica has is a level. What can't be told from the text is none.
+
+    Raises:
+        InvalidQuery: it is not a query for numbers.
+    """
+    return _is_total(query_tree(query))
+
+
+def labels_of(query: str) -> frozenset[str] | None:
+    """Return the labels that the series of a query can have; None where its text does not say.
+
+    Raises:
+        InvalidQuery: it is not a query for numbers.
+    """
+    return _labels(query_tree(query))
+
+
+def _is_total(node: ast.Expr) -> bool:
+    match node:
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
+            return _is_total(node.expr)
+        case ast.AggregateExpr():
+            return _adds_up(node)
+        case ast.Call():
+            return _called(node)
+        case ast.BinaryExpr():
+            return _combined(node)
+    return False
+
+
+def _adds_up(node: ast.AggregateExpr) -> bool:
+    kept = node.modifier
+    if kept is not None and kept.word == "by" and _PER_REPLICA.intersection(kept.labels):
+        return False
+    return node.op in _ADDING or (node.op in _CHOOSING and _is_total(node.expr))
+
+
+def _called(node: ast.Call) -> bool:
+    name = node.func.name
+    inner = [each for each in node.args if value_type(each) != SCALAR]
+    if name in _RATES:
+        return False  # of each series by itself
+    if name in _PASSING or name.endswith(_OVER_TIME):
+        return any(_is_total(each) for each in inner)
+    return False
+
+
+def _combined(node: ast.BinaryExpr) -> bool:
+    match node.op:
+        case "/":
+            return value_type(node.rhs) == SCALAR and _is_total(node.lhs)
+        case "*":
+            return (_is_total(node.lhs) and _is_factor(node.rhs)) or (_is_factor(node.lhs) and _is_total(node.rhs))
+        case "+" | "or":
+            return _is_total(node.lhs) or _is_total(node.rhs)
+        case "-" | "and" | "unless" | ">" | "<" | ">=" | "<=" | "==" | "!=":
+            return _is_total(node.lhs)
+    return False
+
+
+def _is_factor(node: ast.Expr) -> bool:
+    return value_type(node) == SCALAR and next(selectors(node), None) is None
+
+
+def _labels(node: ast.Expr) -> frozenset[str] | None:
+    match node:
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
+            return _labels(node.expr)
+        case ast.AggregateExpr() if node.op not in ("topk", "bottomk", "limitk", "limit_ratio", "count_values"):
+            return _grouped(node)
+        case ast.AggregateExpr():
+            return _labels(node.expr) if node.op != "count_values" else None
+        case ast.Call() if node.func.name not in ("label_replace", "label_join", "info", "absent", "absent_over_time"):
+            inner = [_labels(each) for each in node.args if value_type(each) != SCALAR]
+            return inner[0] if len(inner) == 1 else frozenset() if node.func.name == "vector" else None
+        case ast.BinaryExpr() if node.op != "or":
+            return _matched(node)
+    return frozenset() if value_type(node) == SCALAR else None
+
+
+def _grouped(node: ast.AggregateExpr) -> frozenset[str] | None:
+    if node.modifier is None:
+        return frozenset()
+    inner = _labels(node.expr)
+    if node.modifier.word == "by":
+        kept = frozenset(node.modifier.labels)
+        return kept if inner is None else kept & inner
+    return None if inner is None else inner - frozenset(node.modifier.labels)
+
+
+def _matched(node: ast.BinaryExpr) -> frozenset[str] | None:
+    if value_type(node.lhs) == SCALAR:
+        return _labels(node.rhs)
+    if value_type(node.rhs) == SCALAR:
+        return _labels(node.lhs)
+    modifier = node.modifier
+    if modifier is None or modifier.matching is None:
+        return _labels(node.lhs)
+    if modifier.group is None and modifier.matching.word == "on" and node.op not in ("and", "unless"):
+        return frozenset(modifier.matching.labels)
+    if modifier.group is not None:
+        return None
+    return _labels(node.lhs)

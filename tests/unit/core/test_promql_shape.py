@@ -1,0 +1,71 @@
+"""What the form of a query tells of its values."""
+
+import pytest
+
+from forestall.core.promql import is_total, labels_of
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sum(rate(http_requests_total[1m]))",
+        'sum by (app) (rate(http_requests_total{app="shop"}[1m]))',
+        "sum(rate(a_total[1m])) / 1000",
+        "2 * sum(queue_length)",
+        "(sum(a) or vector(0))",
+        "max(sum by (service) (a))",
+        "max_over_time(sum(rate(a_total[1m]))[10m:1m])",
+        "round(sum(a))",
+        "clamp_min(sum(a) + sum(b), 1)",
+        "count(busy > 1)",
+        "sum(a) > 5",
+        "sum(a_total) - sum(b_total)",
+    ],
+)
+def test_a_total_does_not_fall_as_replicas_are_added(query):
+    """Kind: a plain sum that is sized in proportion, which doubles the replicas for ever."""
+    assert is_total(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sum(rate(http_requests_total[1m])) / count(up)",
+        "sum(rate(a_total[1m])) / on () kube_deployment_status_replicas_ready",
+        "avg(rate(cpu_seconds_total[1m]))",
+        "max by (pod) (busy_slots)",
+        "sum by (pod) (rate(cpu_seconds_total[1m]))",
+        "max(sum by (pod) (rate(cpu_seconds_total[1m])))",
+        "histogram_quantile(0.99, sum by (le) (rate(http_seconds_bucket[5m])))",
+        "avg(busy) * 100",
+        "time() - max(last_success)",
+        "busy_slots",
+    ],
+)
+def test_a_level_falls(query):
+    assert not is_total(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "labels"),
+    [
+        ("sum(a)", set()),
+        ("max by (pod, node) (a)", {"pod", "node"}),
+        ("max by (pod) (sum by (pod, app) (a)) / 3", {"pod"}),
+        ("sum by (pod) (a) / on (pod) sum by (pod, app) (b)", {"pod"}),
+        ("sum by (pod) (a) > 3", {"pod"}),
+        ("clamp_max(sum by (node) (a), 1)", {"node"}),
+        ("sum without (le) (sum by (le, pod) (a))", {"pod"}),
+        ("topk(3, sum by (pod) (a))", {"pod"}),
+        ("vector(1) * sum(a)", set()),
+    ],
+)
+def test_labels_that_the_series_can_have(query, labels):
+    assert labels_of(query) == labels
+
+
+@pytest.mark.parametrize(
+    "query", ["a", "sum without (pod) (a)", 'label_replace(sum(a), "pod", "x", "", "")', "sum(a) or b"]
+)
+def test_labels_that_the_text_does_not_tell(query):
+    assert labels_of(query) is None

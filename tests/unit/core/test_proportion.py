@@ -1,0 +1,43 @@
+"""A limit out of all proportion to the values is said; one that is only far away is not."""
+
+import math
+
+import pytest
+
+from forestall.core.proportion import out_of_proportion
+
+
+@pytest.mark.parametrize(
+    ("limit", "low", "high", "above", "said"),
+    [
+        (90, 0.3, 0.52, True, "Write 0.9"),
+        (0.9, 40, 60, True, "Write 90"),
+        (0.3, 200, 900, True, "are both in the same unit?"),
+        (500, 200e6, 400e6, True, "all values seen"),
+        (500e6, 100, 300, True, "far from the limit"),
+        (10, 0.4, 0.5, False, "all values seen"),
+        (0.1, 20, 60, False, "far from the limit"),
+    ],
+)
+def test_out_of_proportion(limit, low, high, above, said):
+    """Kind: a limit in another unit than the values, which is silent for ever or passed for ever."""
+    words = out_of_proportion(limit, low, high, above=above)
+    assert words is not None
+    assert said in words
+
+
+@pytest.mark.parametrize(
+    ("limit", "low", "high", "above"),
+    [
+        (0.8, 0.1, 0.6, True),
+        (100, 3, 9, True),  # a queue is mostly short
+        (0.8, 0.9, 1.4, True),
+        (5, 0.0, 0.0, True),
+        (0.0, 3, 9, True),
+        (90, -0.3, 0.5, True),
+        (90, math.nan, math.nan, True),
+        (0.2, 0.5, 0.9, False),
+    ],
+)
+def test_in_proportion(limit, low, high, above):
+    assert out_of_proportion(limit, low, high, above=above) is None
