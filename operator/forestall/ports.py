@@ -65,7 +65,7 @@ class Answer:
     """In words, why `newest` is None."""
     members: tuple[tuple[str, int], ...] = ()
     """How many targets feed each selector with fresh samples; of selectors that find something."""
-    clock: Offset | None = None
+    clock: Offset | None = field(default=None, compare=False)
     """The server's clock, against `time.monotonic()`; None where it does not say what time it is."""
 
 

@@ -150,6 +150,11 @@ def now(prometheus):
             series("latency_count", steps * 10, app="a"),
             *(series("old_bucket", steps * n, app="a", le=le) for n, le in ((6, "0.250"), (8, "1"), (10, "+Inf"))),
             series("old_count", steps * 10, app="a"),
+            *(
+                series("http.server.duration_bucket", steps * n, app="a", le=le)
+                for n, le in ((6, "0.25"), (10, "+Inf"))
+            ),
+            series("http.server.duration_count", steps * 10, app="a"),
             *(series("big_bucket", steps * n, app="a", le=le) for n, le in ((6, "1e+06"), (10, "+Inf"))),
             series("big_count", steps * 10, app="a"),
             *(series("idle_bucket", 3.0, app="a", le=le) for le in ("1.0", "+Inf")),
@@ -220,6 +225,10 @@ def histogram(name, threshold, *, native=False):
     return promql.error_ratio_of_histogram(f'{name}{{app="a"}}', threshold, native=native, window="5m")
 
 
+def dotted(selector):
+    return promql.error_ratio_of_histogram(selector, 0.25, native=False, window="5m")
+
+
 def threshold(query, operator, value, resolution="15s"):
     return promql.error_ratio_of_threshold(query, operator, value, window="30m", resolution=resolution)
 
@@ -238,6 +247,8 @@ def threshold(query, operator, value, resolution="15s"):
         (histogram("old", 0.25), 0.4),
         (histogram("old", 1), 0.2),
         (histogram("big", 1e6), 0.4),
+        (dotted('{"http.server.duration",app="a"}'), 0.4),
+        (dotted('{__name__="http.server.duration",app="a"}'), 0.4),
         (histogram("native_latency", 1, native=True), 0.25),
         (threshold("queue", "lt", 5), 0.25),
         (threshold("queue", "lte", 10), 0),

@@ -30,7 +30,7 @@ def is_subdomain(text: str) -> bool:
 
 def is_segment(text: str) -> bool:
     """Say whether it is one segment of a path: Kubernetes' least demand on any name."""
-    return text not in ("", ".", "..") and not re.search(r"[/%\x00-\x20\x7f]", text)
+    return text not in ("", ".", "..") and not re.search(r"[/%\x00-\x1f\x7f]|\s", text)
 
 
 def is_api_version(text: str) -> bool:
