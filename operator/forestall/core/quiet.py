@@ -57,4 +57,5 @@ def quietest(traffic: Traffic, now: float, latest: float) -> Quiet | None:
     moments = [now + n * traffic.step for n in range(1, steps + 1)]
     known = [(value, at) for at in moments if not math.isnan(value := traffic.expected(at, now))]
     least, at = min(known, default=(math.inf, now))
-    return Quiet(at, least / present) if least <= WORTH * present else None
+    share = least / present
+    return Quiet(at, share) if share <= WORTH else None

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forestall.core.quiet import DAY, WORTH, Traffic, quietest
@@ -65,6 +65,7 @@ def test_gaps_and_nan_are_no_traffic_of_zero():
     assert quietest(gap, NOW, NOW + 20 * 3600) is None
 
 
+@example([5e-324] * 24, 8, DAY)
 @given(
     st.lists(st.floats(0, 1000), min_size=24, max_size=24),
     st.integers(0, 8),
