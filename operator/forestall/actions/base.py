@@ -247,6 +247,12 @@ def verified(remediation: Remediation) -> bool | None:
     return None if found is None or found.status == "Unknown" else found.status == "True"
 
 
+def asked_back(remediation: Remediation) -> Hold | None:
+    """Return that a person wants back now what was done; None where nobody has asked."""
+    undo = remediation.spec.undo
+    return None if undo is None else Hold("Undone", f"{undo.by or 'somebody'} asked to undo it: {undo.comment}")
+
+
 def condition_of(remediation: Remediation, kind: str) -> Condition | None:
     """Return one condition of the remediation."""
     return condition(remediation.status.conditions, kind)

@@ -15,6 +15,7 @@ from forestall.actions.base import (
     Next,
     Unsuited,
     World,
+    asked_back,
     condition_of,
     find_target,
     title,
@@ -84,7 +85,7 @@ class Cordon:
         name = title(world.subject)
         intent, healthy = remediation.spec.intent, _healthy_for(remediation)
         over = now >= (seconds(intent.deadline) or now)
-        undone = _undone(remediation)
+        undone = asked_back(remediation) or _undone(remediation)
         if world.level == 0:
             if undone is not None:
                 return End("RolledBack", undone.reason, f"{name} takes pods again: {undone.message}")

@@ -12,7 +12,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Aim, End, Moment, Move, Next, Unsuited, World, find_target, title, verified
+from forestall.actions.base import (
+    Aim,
+    End,
+    Moment,
+    Move,
+    Next,
+    Unsuited,
+    World,
+    asked_back,
+    find_target,
+    title,
+    verified,
+)
 from forestall.actions.fields import get, put
 from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned, signer
@@ -183,6 +195,8 @@ def _text(value: Scalar) -> str:
 def _set_back(remediation: Remediation, recent: Sequence[Moment], now: float) -> Hold | None:
     """Return why the field is set back; None while it is kept."""
     action, status = _action(remediation), remediation.status
+    if (asked := asked_back(remediation)) is not None:
+        return asked
     if verified(remediation) is False:
         return Hold("NotHelped", "it did not lower the risk")
     if recent and recent[-1].outlook.withdrawn is not None:
@@ -196,7 +210,7 @@ def _set_back(remediation: Remediation, recent: Sequence[Moment], now: float) ->
 
 
 def _end(remediation: Remediation, done: str, why: Hold | None) -> End:
-    if verified(remediation):
+    if verified(remediation) and asked_back(remediation) is None:
         return End("Succeeded", "Released", f"the risk has fallen; {done}")
     if why is None:
         return End("RolledBack", "Released", done)

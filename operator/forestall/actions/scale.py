@@ -13,7 +13,18 @@ that have never been ready are no capacity: they are given back as soon as it is
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from forestall.actions.base import End, Moment, Move, Next, OfWorkload, World, condition_of, title, verified
+from forestall.actions.base import (
+    End,
+    Moment,
+    Move,
+    Next,
+    OfWorkload,
+    World,
+    asked_back,
+    condition_of,
+    title,
+    verified,
+)
 from forestall.actions.floor import FIELDS, find_floor, find_raised
 from forestall.actions.starting import PODS_READY, find_stalled, in_words, may_add, patience
 from forestall.actions.verdict import unjudged
@@ -93,6 +104,8 @@ class Scale(OfWorkload):
             return _end(remediation, world)
         if world.orphaned is not None:
             return _move(world, found, world.orphaned.message)
+        if (asked := asked_back(remediation)) is not None:
+            return _move(world, found, asked.message)
         over = _hold_over(remediation, recent, now)
         if over is None and (raised := self._raise(remediation, world, recent, now)) is not None:
             return raised
@@ -224,6 +237,8 @@ def _end(remediation: Remediation, world: World) -> End:
     name, pods = title(world.subject), condition_of(remediation, PODS_READY)
     if world.orphaned is not None:
         return End("Aborted", world.orphaned.reason, f"{world.orphaned.message}; {name} is back at {world.level}")
+    if (asked := asked_back(remediation)) is not None:
+        return End("RolledBack", asked.reason, f"{asked.message}; {name} is back at {world.level}")
     if pods is not None and pods.status == "False" and not verified(remediation):
         return End("RolledBack", pods.reason, f"{pods.message}; {name} is back at {world.level}")
     if verified(remediation) is False:

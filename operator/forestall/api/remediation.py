@@ -130,6 +130,17 @@ class Feedback(Model):
     """Why."""
 
 
+class Undo(Model):
+    """What a person wants back now."""
+
+    by: Annotated[str, Field(max_length=256)] = ""
+    """Who asked."""
+    at: Annotated[str, Field(max_length=64)] = ""
+    """When."""
+    comment: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Why."""
+
+
 class RemediationSpec(Model):
     """The immutable intent, and what people say about it."""
 
@@ -149,6 +160,11 @@ class RemediationSpec(Model):
             "this Remediation does not wait for an approval: its policy's mode was not Approve",
             fieldPath=".approval",
         ),
+        rule(
+            "!has(oldSelf.undo) || (has(self.undo) && self.undo == oldSelf.undo)",
+            "this was asked for already: a Remediation is undone once",
+            fieldPath=".undo",
+        ),
     )
 
     intent: Intent
@@ -157,6 +173,9 @@ class RemediationSpec(Model):
     """A person's decision, in mode Approve."""
     feedback: Feedback | None = None
     """A person's opinion, afterwards."""
+    undo: Undo | None = None
+    """A person's request to give back now what was done, whatever the risk and the policy say; for the actions scale,
+    patch, cordon and drain. It needs the verb `approve`."""
 
 
 class Step(Model):
@@ -214,7 +233,19 @@ class Remediation(Resource):
             "self.status.phase in ['Pending', 'AwaitingApproval']",
             "too late: this Remediation no longer waits for an approval",
             fieldPath=".spec.approval",
-        )
+        ),
+        rule(
+            "!has(self.spec.undo) || has(oldSelf.spec.undo) || !has(self.status) || !has(self.status.phase) || "
+            "!(self.status.phase in ['Succeeded', 'RolledBack', 'Failed', 'Aborted'])",
+            "too late: this Remediation has ended, and holds nothing that could be given back",
+            fieldPath=".spec.undo",
+        ),
+        rule(
+            "!has(self.spec.undo) || has(oldSelf.spec.undo) || ['scale', 'patch', 'cordon', 'drain'].exists(one, "
+            "one in self.spec.intent.action)",
+            "this action can't be undone: only scale, patch, cordon and drain can",
+            fieldPath=".spec.undo",
+        ),
     )
 
     KIND: ClassVar[str] = "Remediation"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from forestall.actions import End, Outlook
+from forestall.actions.base import asked_back
 from forestall.api.remediation import Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
@@ -33,6 +34,8 @@ def _ended(remediation: Remediation, outlook: Outlook | None, now: float) -> End
     if spec.approval is not None and spec.approval.decision == "Rejected":
         comment = f": {spec.approval.comment}" if spec.approval.comment else ""
         return End("Aborted", "Rejected", f"{spec.approval.by or 'somebody'} rejected it{comment}; nothing was changed")
+    if (asked := asked_back(remediation)) is not None:
+        return End("Aborted", asked.reason, f"{asked.message}; nothing was changed")
     gone = outlook and (outlook.withdrawn or outlook.edited)
     if gone:
         return End("Aborted", gone.reason, f"{gone.message}; nothing was changed")

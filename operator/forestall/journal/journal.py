@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, Pressing, World, verified
-from forestall.actions.base import Waiting, condition_of, title
+from forestall.actions.base import Waiting, asked_back, condition_of, title
 from forestall.actions.starting import noted
 from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Phase, Remediation, RemediationStatus
@@ -168,6 +168,9 @@ class Journal:
             return await self._made(current, cycle)
         if world.level != (step.to if step.done else step.from_):
             return await self._superseded(current, world, cycle)
+        asked = asked_back(current) if step.done and self._action(current).kept_while_at_risk else None
+        if asked is not None and current.status.phase != "RollingBack":
+            return await self._take_back(current, asked, cycle)
         if current.status.phase == "Executing":
             return await (self._settle(current, world, cycle) if step.done else self._prepare(current, cycle))
         return await self._hold(current, world, cycle)
@@ -301,7 +304,9 @@ class Journal:
         return await self._wait(current, current.status, held, cycle)
 
     async def _take_back(self, current: Remediation, why: Hold, cycle: Cycle) -> Turn:
-        status = with_condition(current.status, completed("False", why.reason, why.message, cycle.now))
+        status = current.status
+        if status.completed is None:
+            status = with_condition(status, completed("False", why.reason, why.message, cycle.now))
         back = moved(status, "RollingBack", why.reason, why.message, cycle.now)
         return Turn(await self._ledger.save(current, back), more=True)
 

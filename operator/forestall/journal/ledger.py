@@ -89,7 +89,8 @@ class Ledger:
 
 def _means_the_same(newest: Remediation, current: Remediation) -> bool:
     """Say whether what was decided on `current` would be decided on `newest` too."""
-    return (newest.status, newest.spec.approval) == (current.status, current.spec.approval)
+    told, known = newest.spec, current.spec
+    return (newest.status, told.approval, told.undo) == (current.status, known.approval, known.undo)
 
 
 def draft_of(intent: Intent) -> dict[str, Any]:
