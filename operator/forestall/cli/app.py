@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "reject": ("approval", "Refuse a remediation that waits for approval."),
     "feedback": ("feedback", "Say whether a remediation helped."),
     "unlock": ("feedback", "Let a policy act again whose last remediation did not help."),
+    "undo": ("undo", "Give back now what a remediation did."),
     "pause": ("pauses", "Stop everything, in the cluster or a part of it, for a while."),
     "resume": ("pauses", "End a pause."),
     "backtest": ("backtest", "Say from recorded history whether forestall would have helped."),
@@ -58,6 +59,8 @@ _KUBECTL: Final = {
     "lint": "validate",
     "check": "validate",
     "deny": "reject",
+    "rollback": "undo",
+    "revert": "undo",
     "stop": "pause",
     "start": "resume",
 }

@@ -6,6 +6,7 @@ changes anything.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,7 +18,7 @@ from forestall.api.meta import lasts
 from forestall.api.remediation import ObjectRef
 from forestall.cli import options
 from forestall.cli.caller import caller, written
-from forestall.cli.objects import NOT_INSTALLED, find, parse_name
+from forestall.cli.objects import find, parse_name, read
 from forestall.cli.words import ago, until
 from forestall.core.duration import format_duration, parse_duration
 from forestall.errors import Conflict, Forbidden, InvalidDuration, NotFound
@@ -104,6 +105,8 @@ async def pause(
       forestall pause -n shop policy/early --for 30m
     """
     place = _place(session, what, namespace)
+    if place is not None:
+        await _must_exist(session, place)
     now, who = session.now(), await caller(session.cluster)
     end = None if lasting is None else written(now + lasting)
     said = {"by": who, "at": written(now), "until": end, "reason": reason[:1024]}
@@ -131,6 +134,8 @@ async def resume(session: Session, *, what: tuple[str, str] | None, namespace: s
     """
     place = _place(session, what, namespace)
     ended = await (_end_in_cluster(session) if place is None else _end(session, place))
+    if place is not None and not ended:
+        await _must_exist(session, place)
     click.echo(f"{place or 'everything'} {'goes on' if ended else 'was not paused by `forestall pause`'}")
     left = await standing(session, place.namespace if place else "")
     mine = [text for text, only in left if not only or (place and only == (place.field, place.name))]
@@ -160,10 +165,30 @@ async def standing(session: Session, namespace: str) -> list[tuple[str, tuple[st
     return found
 
 
+async def holding(session: Session, namespace: str, *, objective: str, policy: str) -> list[str]:
+    """Return in words the pauses that keep this policy from changing anything for this objective now."""
+    about = (None, ("objective", objective), ("policy", policy))
+    return [text for text, only in await standing(session, namespace) if only in about]
+
+
 def _place(session: Session, what: tuple[str, str] | None, namespace: str | None) -> Scope | None:
     if what is None:
         return None if namespace is None else Scope(namespace)
     return Scope(namespace or session.namespace, *what)
+
+
+async def _must_exist(session: Session, place: Scope) -> None:
+    """Refuse to pause what is not there: who mistypes a name at night must not believe that it is stopped.
+
+    Raises:
+        click.ClickException: there is no such object; the message names what is like it.
+    """
+    if not place.field:
+        return
+    kind = next(kind for kind, field in _FIELDS.items() if field == place.field)
+    # Who may pause but not read pauses all the same.
+    with contextlib.suppress(Forbidden):
+        await read(session.cluster, kind, place.namespace, place.name)
 
 
 async def _write(session: Session, ref: ObjectRef, spec: Mapping[str, Any], who: str) -> None:
@@ -184,7 +209,9 @@ async def _write(session: Session, ref: ObjectRef, spec: Mapping[str, Any], who:
         except Forbidden as error:
             raise Forbidden(f"{_needed(ref, who)}. {error}") from error
         except NotFound as error:
-            raise click.ClickException(NOT_INSTALLED) from error
+            await find(session.cluster, ref.kind, ref.namespace)  # says so where the kind is not known
+            missing = f"There is no namespace {ref.namespace}." if ref.namespace else str(error)
+            raise click.ClickException(missing) from error
         else:
             return
 

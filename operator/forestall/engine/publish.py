@@ -279,11 +279,13 @@ class Publisher:
         names = [
             one.spec.intent.objective.name
             for one in locking(policy, done)
-            if (one.spec.intent.objective.uid, one.spec.intent.episode) not in open_episodes
+            if one.spec.undo is not None
+            or (one.spec.intent.objective.uid, one.spec.intent.episode) not in open_episodes
         ]
         if not names:
             return Condition(type="Locked", status="False", reason="Free", message="nothing keeps it from acting")
-        words = f"its last remediation for {', '.join(sorted(names))} did not help, and nobody has looked at it since"
+        about = ", ".join(sorted(names))
+        words = f"its last remediation for {about} did not help or was undone, and nobody has looked at it since"
         return Condition(type="Locked", status="True", reason="Locked", message=words)
 
     def _source(self, source: MetricSource, found: Mapping[str, Findings], now: float) -> _Settled:

@@ -143,6 +143,7 @@ def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
             episode=one.spec.intent.episode,
             reviewed=one.spec.feedback is not None,
             rung=one.spec.intent.rung,
+            undone=one.spec.undo is not None,
         )
         for one in history
         if one.ended
@@ -173,8 +174,11 @@ def spent(
 
 
 def in_the_way(one: Remediation) -> bool:
-    """Say whether nothing else may be done to the target meanwhile; what did not help leaves room for the next rung."""
-    return not one.ended and verified(one) is not False and not tells(one)
+    """Say whether nothing else may be done to the target meanwhile; what did not help leaves room for the next rung.
+
+    What a person wants back leaves none.
+    """
+    return not one.ended and (verified(one) is not False or one.spec.undo is not None) and not tells(one)
 
 
 def tells(one: Remediation) -> bool:

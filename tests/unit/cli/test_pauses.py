@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.errors import Conflict, Forbidden
+from forestall.errors import Conflict, Forbidden, NotFound
 
 GUARDRAIL = ("Guardrail", "", "pause")
 WHOLE = ("Pause", "shop", "all")
@@ -37,6 +37,8 @@ def test_pausing_again_changes_the_end(program, cluster):
     ],
 )
 def test_a_namespace_and_an_object(program, cluster, words, name, said):
+    cluster.put_objective("checkout")
+    cluster.put("RemediationPolicy", "early", spec={})
     assert program("pause", *words, "--reason", "x")[0] == 0
     spec = cluster.objects["Pause", "shop", name]["spec"]
     assert spec == {"by": "jo@example.org", "at": "2025-06-15T15:06:40Z", "reason": "x", **said}
@@ -59,6 +61,8 @@ def test_resuming_what_was_not_paused(program):
 
 
 def test_resuming_says_what_still_pauses(program, cluster):
+    cluster.put("RemediationPolicy", "early", spec={})
+    cluster.put_objective("checkout")
     cluster.put("Guardrail", "cluster", namespace="", spec={"paused": True, "pauseReason": "migration"})
     program("pause", "policy/early")
     program("pause", "-n", "shop")
@@ -145,3 +149,29 @@ def test_without_the_definitions_it_says_so(program, cluster):
     code, _, err = program("pause")
     assert code == 1
     assert "forestall crds | kubectl apply" in err
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+@pytest.mark.parametrize(
+    ("typed", "kind", "meant"), [("policy/leek", "RemediationPolicy", "leak"), ("slo/chekout", "SLO", "checkout")]
+)
+def test_a_mistyped_name_pauses_nothing_and_says_what_was_meant(program, cluster, command, typed, kind, meant):
+    """Kind: a command that writes about an object that is not there, and says that it is done."""
+    cluster.put_objective("checkout")
+    cluster.put("RemediationPolicy", "leak", spec={})
+    code, out, err = program(command, "-n", "shop", typed)
+    assert (code, out) == (1, "")
+    assert f"Did you mean {meant}?" in err
+    assert not [key for key in cluster.objects if key[0] == "Pause"], kind
+
+
+def test_who_may_not_read_what_is_paused_pauses_it_all_the_same(program, cluster):
+    cluster.failures["read", "RemediationPolicy"] = Forbidden("GET: denied")
+    assert program("pause", "-n", "shop", "policy/early")[0] == 0
+
+
+def test_a_namespace_that_is_not_there_is_named(program, cluster):
+    cluster.failures["create", "Pause"] = NotFound("namespaces nihgt not found")
+    code, _, err = program("pause", "-n", "nihgt")
+    assert code == 1
+    assert "There is no namespace nihgt." in err

@@ -20,6 +20,7 @@ from forestall.core.guards import (
 )
 from forestall.core.guards.budget import tokens
 from forestall.core.guards.disruption import disruption
+from forestall.core.guards.lockout import lockout
 from forestall.core.guards.storm import together
 from forestall.core.windows import Window
 
@@ -311,3 +312,13 @@ def test_nothing_is_done_and_nobody_told_while_clocks_are_apart(fine, action):
     hold = check(replace(fine, action=action, skewed="the clock of the API server is 1m ahead of this process's"))
     assert hold is not None
     assert (hold.reason, hold.message[:9]) == ("ClockSkew", "the clock")
+
+
+def test_what_a_person_has_undone_locks_its_policy_at_once(fine):
+    """Elsewhere the rest of the ladder is open in the same episode; who undoes something did not want the next rung."""
+    undone = replace(ended(phase="RolledBack", episode=fine.episode), undone=True)
+    hold = lockout(replace(fine, history=(undone,)))
+    assert hold is not None
+    assert "was undone by a person" in hold.message
+    assert lockout(replace(fine, history=(replace(undone, undone=False),))) is None
+    assert lockout(replace(fine, history=(replace(undone, reviewed=True),))) is None

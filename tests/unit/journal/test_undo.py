@@ -83,7 +83,8 @@ async def test_a_patch_is_set_back_also_where_it_helped(run, world):
     field = {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps", "name": "flags"}
     patch = {"target": field, "field": "/data/flag", "value": "off"}
     await run.open(target=target, action={"patch": patch}, **{"from": None, "to": None})
-    await run.cycles(2, 10, probability=0.1)
+    await run.cycle()
+    await run.cycle(probability=0.1)
     assert world.objects["ConfigMap", "shop", "flags"]["data"]["flag"] == "off"
     ask(world)
     assert end(await run.cycles(2, 10, probability=0.1)) == ("RolledBack", "Undone")

@@ -17,8 +17,16 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "Executing": Reason("It is being done."),
     "InProgress": Reason("What was changed is not complete yet: pods start, a rollout goes on."),
     "Verifying": Reason("It is done; the risk is watched."),
-    "Holding": Reason("It helped, and is kept while the risk lasts."),
+    "Holding": Reason(
+        "What was done is kept while the risk lasts; the message says until when.",
+        "`forestall undo` gives it back now.",
+    ),
     "Releasing": Reason("The risk has gone; what was added is given back step by step."),
+    "Undone": Reason(
+        "A person wanted back what it did, with `forestall undo`; the message says who and why. What was done is given "
+        "back at once, also while the risk lasts, and never below what was found.",
+        "Its policy is locked for that objective until `forestall unlock`, feedback, or a change of the policy.",
+    ),
     "Done": Reason("What the action changes is complete."),
     "Approved": Reason("A person approved it in time."),
     "RiskFell": Reason("Fresh samples from after the action show that the risk has fallen."),
@@ -66,8 +74,10 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "or, before anything was done, one of them was changed and says something else by now."
     ),
     "NotHelped": Reason(
-        "The risk did not fall within `verification.within`. What can be undone is undone.",
-        "Look yourself: the action does not answer this cause. Feedback, or a change of the policy, unlocks it.",
+        "The risk did not fall within `verification.within`. A patch is set back at once. Replicas and a cordoned node "
+        "are kept while the risk lasts, because fewer would not help either, and given back when it is gone.",
+        "Look yourself: the action does not answer this cause. `forestall undo` gives back now what is still kept. "
+        "Feedback, or a change of the policy, unlocks the policy.",
     ),
     "NotVerified": Reason(
         "It was done, but no fresh samples showed whether it helped.", "Look why the data stopped after the action."

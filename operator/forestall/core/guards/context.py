@@ -24,6 +24,8 @@ class Ended:
     """Whether a person has given feedback on it."""
     rung: int | None = None
     """Which rung of its policy's ladder it was."""
+    undone: bool = False
+    """Whether a person wanted back what it did."""
 
 
 @dataclass(frozen=True, slots=True)
