@@ -5,6 +5,8 @@ comes down only when observation *and* forecast have asked for less during the w
 to the most that either asked for in that window, in small steps. So a forecast that goes up and down leaves the floor
 where it is. It never goes below what was found.
 
+What does not fall as replicas are added is no level per replica: then no more are added (see `proportion`).
+
 A scale-out that did not help is not raised further, but kept while the risk lasts: taking capacity from a service in
 trouble can only make it worse. It is given back by the same rule, and in any case after the policy's longest time. Pods
 that have never been ready are no capacity: they are given back as soon as it is plain that they do not start.
@@ -26,6 +28,7 @@ from forestall.actions.base import (
     verified,
 )
 from forestall.actions.floor import FIELDS, find_floor, find_raised
+from forestall.actions.proportion import looks_total, may_raise
 from forestall.actions.starting import PODS_READY, find_stalled, in_words, may_add, patience
 from forestall.actions.verdict import unjudged
 from forestall.api.remediation import Remediation
@@ -144,6 +147,8 @@ class Scale(OfWorkload):
             return None
         if outlook.withdrawn or outlook.edited or world.blocked or not may_add(remediation, world.stalled, now):
             return None
+        if not may_raise(remediation, recent):
+            return None
         step = _terms(remediation).max_step or world.ceiling
         to = min(outlook.replicas_forecast, world.level + step, world.ceiling)
         if to <= world.level or outlook.replicas_forecast <= world.level * (1 + RAISE_SHARE):
@@ -215,6 +220,8 @@ def _agreed(remediation: Remediation, lowest: int) -> str:
 
 def _keep(remediation: Remediation, world: World) -> Hold:
     name, window = title(world.subject), _terms(remediation).stabilization_window
+    if (total := looks_total(remediation)) is not None:
+        return Hold(total.reason, f"{name} is held at {world.level}: {total.message}")
     if verified(remediation) is False:
         most = " (the most it may have)" if world.level >= world.ceiling else ""
         return Hold(

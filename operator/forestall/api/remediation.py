@@ -178,6 +178,15 @@ class RemediationSpec(Model):
     patch, cordon and drain. It needs the verb `approve`."""
 
 
+class Seen(Model):
+    """What the indicator that sizes a scale-out was at."""
+
+    ready: Count
+    """How many replicas served."""
+    value: float
+    """The indicator's value."""
+
+
 class Step(Model):
     """One change of the world, written down before it is made."""
 
@@ -195,6 +204,8 @@ class Step(Model):
     """Why."""
     found: str = ""
     """For patch: the value before, as JSON; it is set back to this."""
+    seen: Seen | None = None
+    """For scale with a proportional capacity: what it was sized by, which must fall as replicas are added."""
     done: bool = False
     """Whether it is known to have been done."""
 
@@ -221,7 +232,8 @@ class RemediationStatus(Model):
     ended: str | None = None
     """When it ended."""
     conditions: Conditions = []
-    """Approved, Completed, Verified; for scale PodsReady; GivenBack while what was done can't be given back."""
+    """Approved, Completed, Verified; for scale PodsReady and Proportional; GivenBack while what was done can't be given
+    back."""
 
 
 class Remediation(Resource):

@@ -8,6 +8,8 @@ from forestall.core.precision import RELATIVE
 
 _ROUNDED: Final = 8 * RELATIVE
 """How far off a load may be that was computed in a few steps from rounded values."""
+_OUTGROWN: Final = 1.25
+"""By which factor more replicas must serve before the indicator is expected to show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,26 @@ class Capacity:
     """The share that is kept free, 0 to 1."""
     confidence: float = 0.5
     """Which quantile of the forecast is to be carried, above 0 and below 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What an indicator was at, and how many replicas served then."""
+
+    ready: int
+    value: float
+
+    def outgrew(self, before: "Load") -> bool:
+        """Say whether so many more replicas serve than before that a level per replica must have fallen."""
+        return before.ready > 0 and self.ready >= before.ready * _OUTGROWN
+
+    def fell(self, before: "Load") -> bool:
+        """Say whether the value is nearer to what a level per replica would have come to than to that of a total.
+
+        A level falls as replicas are added, by their share; a total stays. Between the two lies their geometric mean,
+        so that a load which grows meanwhile, or is noisy, is not taken for the other too soon.
+        """
+        return self.value <= before.value * math.sqrt(before.ready / self.ready)
 
 
 def replicas_for(load: float, limit: float, ready: int, capacity: Capacity) -> int | None:

@@ -212,6 +212,8 @@ class Decider:
         unsuited: Hold | None = None
         while True:
             act = plan(trigger, rungs, case.signals, found.size, Situation(since, now, spent), cause)
+            if (total := _as_total(act, tried, case)) is not None:
+                return total
             if isinstance(act, Hold):
                 if act.reason == "NotScalable":
                     obstacle = found.obstacle or act
@@ -337,6 +339,18 @@ def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRe
     if isinstance(aimed, Aimed):
         return Proposal(case, told, cause, target, aimed.from_, aimed.to)
     return Proposal(case, told, cause, target, None, None)
+
+
+def _as_total(act: Act | Hold, tried: Sequence[Remediation], case: Case) -> Hold | None:
+    """Return why nothing is scaled, where what was added showed that the indicator looks like a total."""
+    if isinstance(act, Act) and act.action != "Scale":
+        return None
+    total = terms.total(tried, case.policy, case.episode)
+    if total is None or act.reason not in {"BreachForecast", "AtMaximum", "LargeEnough", "LadderExhausted"}:
+        return None
+    if act.reason == "LadderExhausted":  # of which people are told
+        return Hold(act.reason, f"{act.message}. {total.message}")
+    return total
 
 
 def _cause(signals: Sequence[Signal]) -> Signal | None:

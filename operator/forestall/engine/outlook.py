@@ -9,6 +9,7 @@ from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
 from forestall.core.plan import Need, need
 from forestall.core.risk import SLI, Signal
+from forestall.core.sizing import Load
 from forestall.engine import terms
 from forestall.engine.cause import about, is_gone
 from forestall.engine.report import Findings
@@ -44,6 +45,7 @@ def outlook(
     # A declared capacity carries a total, which does not fall when replicas are added: it is covered, or not.
     declared = scale is not None and scale.capacity.per_replica is not None and wanted.signal in mine
     covered = declared and ready is not None and wanted.forecast is not None and wanted.forecast <= ready
+    level = wanted.signal if scale is not None and scale.capacity.per_replica is None else None
     return Outlook(
         fresh=fresh,
         probability=0.0 if covered or gone else _worst(mine) if fresh else math.nan,
@@ -51,6 +53,7 @@ def outlook(
         sampled_at=max((signal.sampled_at for signal in told), default=-math.inf),
         replicas_forecast=wanted.forecast,
         replicas_observed=wanted.observed,
+        load=Load(ready, level.value) if ready and level is not None else None,
         withdrawn=_withdrawn(slo, policy) or (_unwatched(slo, intent.evidence.indicator) if slo and silent else None),
         edited=_edited(remediation, slo, policy) if slo and policy else None,
     )

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from forestall.actions import ACTIONS, verified
+from forestall.actions.proportion import looks_total
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.guardrail import Budget, GuardrailSpec, StormBreaker, Window
 from forestall.api.remediation_policy import RemediationPolicySpec, Rung
 from forestall.api.times import seconds
 from forestall.core import windows
+from forestall.core.decision import Hold
 from forestall.core.guards import TELLING, Bucket, Debt, Ended, Storm, Surroundings
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
@@ -171,6 +173,15 @@ def spent(
         for number, rung in enumerate(policy.spec.actions)
         if any(rung == one.action or (number, rung.name) == (one.rung, one.action.name) for one in vain)
     )
+
+
+def total(history: Iterable[Remediation], policy: RemediationPolicy, episode: int) -> Hold | None:
+    """Return that what sizes a scale-out of this episode looks like a total; None where none does."""
+    for one in history:
+        intent = one.spec.intent
+        if intent.policy.uid == policy.uid and intent.episode == episode and (seen := looks_total(one)) is not None:
+            return Hold(seen.reason, f"{one.name}: {seen.message}")
+    return None
 
 
 def in_the_way(one: Remediation) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, Pressing, World, verified
+from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, Pressing, World, proportion, verified
 from forestall.actions.base import Waiting, asked_back, condition_of, title
 from forestall.actions.starting import noted
 from forestall.api.meta import Condition
@@ -221,7 +221,7 @@ class Journal:
         self, current: Remediation, status: RemediationStatus, move: Move, world: World, cycle: Cycle
     ) -> Turn:
         """Write a step down, then make it."""
-        recorded = await self._ledger.commit(current, with_step(status, move, world, cycle.now))
+        recorded = await self._ledger.commit(current, with_step(status, move, world, cycle.outlook, cycle.now))
         braked = BrakedCluster(self._cluster, lambda: self._brake(recorded, cycle.now))
         try:
             await self._action(current).write(braked, recorded, world, move.to)
@@ -316,6 +316,8 @@ class Journal:
         status = with_risk(reachable(current.status), cycle.outlook, intent.verify_probability, now)
         if (serving := noted(current, world, now)) is not None:
             status = with_condition(status, serving)
+        if (falling := proportion.noted(current, cycle.recent, now)) is not None:
+            status = with_condition(status, falling)
         exhausted = world.level >= world.ceiling
         status = with_condition(status, verify(current, cycle.outlook, now, exhausted=exhausted))
         judged = current.model_copy(update={"status": status})

@@ -1,18 +1,19 @@
 """What the recent cycles said about each live remediation.
 
-Only giving replicas back looks at it, and only when it spans the whole stabilization window: after a restart, that
-window begins anew.
+Giving replicas back looks at it, and only when it spans the whole stabilization window: after a restart, that window
+begins anew. So does adding more of them, to see whether the last ones show in the indicator.
 """
 
 from collections import deque
 from collections.abc import Sequence
 
 from forestall.actions import Moment, Outlook
+from forestall.actions.proportion import REMEMBERED
 from forestall.api.remediation import Remediation
 
 
 class Memory:
-    """The newest outlooks of each live remediation, as far back as its stabilization window."""
+    """The newest outlooks of each live remediation, as far back as its stabilization window, or some minutes."""
 
     def __init__(self) -> None:
         self._moments: dict[str, deque[Moment]] = {}
@@ -22,7 +23,7 @@ class Memory:
         if outlook is None:
             return ()
         scale = remediation.spec.intent.action.scale
-        window = scale.stabilization_window.seconds if scale else 0.0
+        window = max(scale.stabilization_window.seconds, REMEMBERED) if scale else 0.0
         moments = self._moments.setdefault(remediation.uid, deque())
         moments.append(Moment(now, outlook))
         # One that is older than the window stays: it shows that the window is spanned.

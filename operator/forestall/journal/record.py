@@ -4,7 +4,7 @@ from typing import Any, Final, Literal
 
 from forestall.actions import Move, Outlook, World
 from forestall.api.meta import Condition, condition
-from forestall.api.remediation import TERMINAL, Phase, Remediation, RemediationStatus, Step
+from forestall.api.remediation import TERMINAL, Phase, Remediation, RemediationStatus, Seen, Step
 from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
 
@@ -28,8 +28,11 @@ def with_condition(status: RemediationStatus, new: Condition) -> RemediationStat
     return status.model_copy(update={"conditions": [*others, new]})
 
 
-def with_step(status: RemediationStatus, move: Move, world: World, now: float) -> RemediationStatus:
+def with_step(
+    status: RemediationStatus, move: Move, world: World, outlook: Outlook | None, now: float
+) -> RemediationStatus:
     """Return the status with a step that is about to be made; one that was never made gives way to it."""
+    load = outlook.load if outlook is not None and move.raises else None
     step = Step(
         at=stamp(now),
         what=move.what,
@@ -38,6 +41,7 @@ def with_step(status: RemediationStatus, move: Move, world: World, now: float) -
         to=move.to,
         because=move.because,
         found=world.found,
+        seen=None if load is None else Seen(ready=load.ready, value=load.value),
     )
     return status.model_copy(update={"steps": [*without_open_step(status).steps, step][-KEPT_STEPS:]})
 

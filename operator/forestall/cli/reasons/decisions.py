@@ -105,8 +105,14 @@ DECISIONS: Final[dict[str, Reason]] = {
         "Raise that `maxReplicas` if the cluster has the room, or add an action that helps otherwise.",
     ),
     "LargeEnough": Reason(
-        "The forecast asks for no more replicas than there are.",
-        "If the risk is real, the sizing is wrong: check `capacity`, its indicator and its headroom.",
+        "The forecast asks for no more replicas than there are, of which some may not be ready yet.",
+        "If all are ready and the risk is real, the sizing is wrong: check `capacity`, its indicator and its headroom.",
+    ),
+    "LooksLikeTotal": Reason(
+        "The indicator did not fall as replicas were added, as a total does not (requests a second of all pods), while "
+        "`Proportional` sizing takes it for a level per replica. No more replicas are added for it.",
+        "Declare what one replica carries (`capacity: {type: Declared, perReplica: ...}`), or divide the query by the "
+        "number of replicas. If it is a level per replica, something else than the load keeps it up: look there.",
     ),
     "SizeUnknown": Reason(
         "How many replicas the forecast needs cannot be said.",

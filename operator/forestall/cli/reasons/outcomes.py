@@ -29,6 +29,9 @@ OUTCOMES: Final[dict[str, Reason]] = {
     ),
     "Done": Reason("What the action changes is complete."),
     "Approved": Reason("A person approved it in time."),
+    "Fell": Reason(
+        "The indicator fell as replicas were added, as a level per replica does: proportional sizing suits."
+    ),
     "RiskFell": Reason("Fresh samples from after the action show that the risk has fallen."),
     "RiskReturned": Reason("The risk has come back although the action did all it can."),
     "Verified": Reason("It is done and it helped."),

@@ -1,0 +1,115 @@
+"""Whether an indicator falls as replicas are added, as a level per replica does and a total does not.
+
+Proportional sizing takes the indicator for a level. Where it is a total, each raise makes the next one look too small:
+so a raise is compared with what came of it, and where nothing fell no more is added.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from forestall.actions.base import Moment, condition_of
+from forestall.api.meta import Condition
+from forestall.api.remediation import Remediation, Step
+from forestall.api.times import seconds, stamp
+from forestall.core.precision import written
+from forestall.core.sizing import Load
+
+PROPORTIONAL: Final = "Proportional"
+"""The condition that says whether the indicator fell as replicas were added."""
+REMEMBERED: Final = 300.0
+"""For how long (s) at least it must be known how many replicas served, to find when more did."""
+_BURST: Final = 120.0
+"""Raises that follow each other within this time (s) are looked at as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """A raise before and after."""
+
+    then: Load
+    now: Load
+    pending: bool
+    """Whether no sample is known yet that was taken when so many served."""
+
+
+def noted(remediation: Remediation, recent: Sequence[Moment], now: float) -> Condition | None:
+    """Return the condition that says whether the indicator fell; None where nothing is to be said yet.
+
+    `recent` are the newest outlooks, oldest first; the last one is of this cycle. What did not fall may do so yet; what
+    fell is asked about again after the next raise.
+    """
+    before, base = condition_of(remediation, PROPORTIONAL), _baseline(remediation, recent)
+    if base is None or not recent[-1].outlook.fresh:
+        return before
+    if base.now.fell(base.then):
+        return _condition("True", f"{_words(remediation, base)}, as a level per replica does", now, reason="Fell")
+    if base.pending or looks_total(remediation) is not None:
+        return before
+    words = (
+        f"{_words(remediation, base)}: it did not fall as replicas were added, so it looks like a total and not "
+        f"like a level per replica, and no more are added for it. If it is one, declare in policy "
+        f"{remediation.spec.intent.policy.name} `capacity: {{type: Declared, perReplica: ...}}`, or divide the query "
+        f"by the number of replicas"
+    )
+    return _condition("False", words, now, reason="LooksLikeTotal")
+
+
+def looks_total(remediation: Remediation) -> Condition | None:
+    """Return the condition that says that the indicator looks like a total; None where it does not."""
+    known = condition_of(remediation, PROPORTIONAL)
+    return known if known is not None and known.status == "False" else None
+
+
+def may_raise(remediation: Remediation, recent: Sequence[Moment]) -> bool:
+    """Say whether more replicas may be asked for: not while the last ones do not show in the indicator yet."""
+    if looks_total(remediation) is not None:
+        return False
+    base = _baseline(remediation, recent)
+    return base is None or not base.pending
+
+
+def _burst(remediation: Remediation) -> list[Step]:
+    """Return the newest raises that follow each other closely and are not judged yet, oldest first."""
+    known = condition_of(remediation, PROPORTIONAL)
+    fell = seconds(known.last_transition_time) if known is not None and known.status == "True" else None
+    burst: list[Step] = []
+    for step in reversed(remediation.status.steps):
+        at = seconds(step.at)
+        if not step.done or at is None or (step.to or 0) <= (step.from_ or 0) or (fell is not None and at < fell):
+            break
+        if burst and (seconds(burst[0].at) or 0.0) - at > _BURST:
+            break
+        burst.insert(0, step)
+    return burst
+
+
+def _baseline(remediation: Remediation, recent: Sequence[Moment]) -> _Baseline | None:
+    """Return what was there before so many more served; of several moments the one that shows best that it fell."""
+    now, burst = recent[-1].outlook.load if recent else None, _burst(remediation)
+    if now is None or not burst:
+        return None
+    began = (seconds(burst[0].at) or 0.0) - 1.0  # which is written down in whole seconds
+    since = [(moment.at, load) for moment in recent if moment.at >= began and (load := moment.outlook.load) is not None]
+    first = burst[0].seen
+    known = since if first is None else [(began, Load(first.ready, first.value)), *since]
+    fewer = [(at, load) for at, load in known if now.outgrew(load)]
+    if not fewer:
+        return None
+    _, then = max(fewer, key=lambda each: each[1].value * each[1].ready ** 0.5)
+    last = max(at for at, _ in fewer)
+    grown = min((at for at, _ in since if at > last), default=began)
+    return _Baseline(then, now, pending=recent[-1].outlook.sampled_at <= grown)
+
+
+def _words(remediation: Remediation, base: _Baseline) -> str:
+    value, then = written(base.now.value, base.then.value)
+    scale = remediation.spec.intent.action.scale
+    name = (scale.capacity.indicator if scale else None) or remediation.spec.intent.evidence.indicator
+    return f"{name} was {then} with {base.then.ready} ready replicas, and is {value} with {base.now.ready}"
+
+
+def _condition(status: str, message: str, now: float, *, reason: str) -> Condition:
+    return Condition.model_validate(
+        {"type": PROPORTIONAL, "status": status, "reason": reason, "message": message, "lastTransitionTime": stamp(now)}
+    )
