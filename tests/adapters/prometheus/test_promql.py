@@ -56,6 +56,7 @@ QUERIES = [
     '{"http.server.request.duration", "k8s.pod"="a", b="0", "1"="2"}',
     'sum by ("k8s.pod", "0") (x{a="1"}) + on("2") group_left("0") y{b="3"}',
     'label_replace(x{b="4"}, "3", "2", "1", "0")',
+    'count({__name__!=""}) + {a!~".*"} + {"b" != # c\n ""} != 3',
 ]
 REGEXES = [
     *("", "(", "a)", "(?P<n>a", "[a", "[]", "[^]", "a\\", "*", "a|*", "(+)", "(?i)?", "(?=a)", "(?<!a)", "(?>a)"),

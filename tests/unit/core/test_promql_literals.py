@@ -42,6 +42,10 @@ from forestall.errors import InvalidQuery
         ("x[010:1_0] @ 1_000", "x{}[8s:10s] @ 1000.000"),
         ("x / .5e-1_0", "x{} / 5e-11"),
         ("x + 1h30m", "x{} + 5400"),
+        ('{a!=""} + {a!~".*"}', '{a!=""} + {a!~".*"}'),
+        ('{"a"!= # b\n"",b!~"c",d!="e"} != 3', '{a!="",b!~"c",d!="e"} != 3'),
+        ('label_replace(x, "a", "!=", "b", "!~")', 'label_replace(x{}, "a", "!=", "b", "!~")'),
+        ("x + 1_0e1_0 + 0x1_F", "x{} + 100000000000 + 31"),
     ],
 )
 def test_literals_are_read_as_prometheus_reads_them(text, written):

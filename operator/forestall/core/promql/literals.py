@@ -18,8 +18,9 @@ _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4}
 _PLAIN: Final = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92}
 _SPECIAL: Final = re.compile('[\x00-\x1f\x7f"\\\\\udc80-\udcff]')
 _SHORT: Final = {"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t", "\r": r"\r"}
-_DIGITS: Final = "[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*"
-_UNDERSCORES: Final = re.compile(rf"(?:0[xX]_?)?(?:{_DIGITS})?(?:\.(?:{_DIGITS})?)?(?:[eE][+-]?{_DIGITS})?\Z")
+_DIGITS: Final = "[0-9]+(?:_[0-9]+)*"
+_HEX: Final = "[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*"
+_UNDERSCORES: Final = re.compile(rf"(?:0[xX]_?{_HEX}|(?:{_DIGITS})?(?:\.(?:{_DIGITS})?)?(?:[eE][+-]?{_DIGITS})?)\Z")
 _SPAN: Final = re.compile(r"([0-9]+)(ms|[smhdwy])")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 

@@ -11,6 +11,7 @@ from forestall.core.promql import tree
 from forestall.core.promql.literals import LONGEST_SPAN
 from forestall.core.promql.regexes import check_regex, matches_nothing
 from forestall.core.promql.scan import Scanned, scan
+from forestall.core.promql.unsupported import unsupported
 from forestall.errors import InvalidQuery
 
 DEEPEST: Final = 100
@@ -19,10 +20,8 @@ DEEPEST: Final = 100
 _LATEST: Final = 253402300800.0
 _SHORTEST: Final = timedelta(milliseconds=1)
 _MATCH_OPS: Final = (  # the library's enumerations are not hashable
-    (library.MatchOp.Equal, tree.MatchOp.Equal),
-    (library.MatchOp.NotEqual, tree.MatchOp.NotEqual),
-    (library.MatchOp.Re, tree.MatchOp.Re),
-    (library.MatchOp.NotRe, tree.MatchOp.NotRe),
+    (library.MatchOp.Equal, tree.MatchOp.Equal, tree.MatchOp.NotEqual),
+    (library.MatchOp.Re, tree.MatchOp.Re, tree.MatchOp.NotRe),
 )
 _TYPES: Final = (
     (library.ValueType.Scalar, tree.ValueType.Scalar),
@@ -46,6 +45,10 @@ def read(text: str) -> tree.Expr:
     except BaseException as error:  # a panic of the library is no Exception, and would end the process
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             words = "a metric's name is set twice" if "set twice" in str(error) else error  # else strings' numbers
+            if construct := unsupported(scanned.text):
+                raise InvalidQuery(
+                    f"not PromQL, or of a kind that is not supported here ({construct}): {words}"
+                ) from error
             raise InvalidQuery(f"not PromQL: {words}") from error
         raise
 
@@ -103,7 +106,8 @@ class _Reader:
         return tree.VectorSelector(node.name, tree.Matchers(matchers), _offset(node.offset), _at(node.at))
 
     def _matcher(self, matcher: library.Matcher) -> tree.Matcher:
-        op = next(ours for theirs, ours in _MATCH_OPS if theirs == matcher.op)
+        like, unlike = next((like, unlike) for theirs, like, unlike in _MATCH_OPS if theirs == matcher.op)
+        op = unlike if self._scanned.is_unlike(matcher.value) else like
         value = self._scanned.string(matcher.value)
         if op in (tree.MatchOp.Re, tree.MatchOp.NotRe):
             check_regex(value)

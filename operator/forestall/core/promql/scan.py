@@ -35,6 +35,7 @@ _TOKEN: Final = re.compile(
 _LITERAL: Final = re.compile(rf"(?P<duration>\b{_DURATION})|(?P<number>(?<![\w.]){_NUMBER})", re.ASCII)
 _STEPS: Final = re.compile(r"[(\[+*/%^<>-]|==|!=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE | re.ASCII)
 _NO_OFFSET: Final = re.compile(r"(?<![\w:])offset\s*[+-]*\s*(?:nan|inf)\b", re.IGNORECASE | re.ASCII)
+_UNLIKE: Final = re.compile(r'!([=~])(\s*)"([0-9]+)"', re.ASCII)
 _OFFSET: Final = re.compile(r"(?<![\w:])offset\s*+[+-]*\s*+\Z", re.IGNORECASE | re.ASCII)
 
 
@@ -44,12 +45,17 @@ class Scanned:
 
     text: str
     """Each string is the literal of its place in `strings`, such as `"0"`; no name without quotes begins with a
-    digit, so nothing of the author's can be taken for one."""
+    digit, so nothing of the author's can be taken for one. Matchers `!=` and `!~` stand here as `=` and `=~` with a `!`
+    after the number: with a number in the place of their string, the parser would refuse `{a!=""}`."""
     strings: tuple[str, ...]
 
     def string(self, number: str) -> str:
         """Return the string that stands for `number`, which the parser gives where the author wrote a string."""
-        return self.strings[int(number)]
+        return self.strings[int(number.removesuffix("!"))]
+
+    def is_unlike(self, number: str) -> bool:
+        """Say whether the matcher with this string is `!=` or `!~`, whatever the parser gives."""
+        return number.endswith("!")
 
     def name(self, text: str) -> str:
         """Return a name: itself, or the string that stands for its number where the author wrote it in quotes."""
@@ -87,7 +93,13 @@ def scan(text: str) -> Scanned:
         raise InvalidQuery(f"the query has more than {MOST_STEPS} brackets and operators: record parts of it by rules")
     if _NO_OFFSET.search(plain):
         raise InvalidQuery("not PromQL: `offset` takes a duration")
-    return Scanned(plain, tuple(strings))
+    return Scanned(_UNLIKE.sub(_like, plain), tuple(strings))
+
+
+def _like(matcher: re.Match[str]) -> str:
+    """Return the end of a matcher `!=` or `!~` as the parser reads it, see `Scanned.text`."""
+    sign, space, number = matcher.groups()
+    return f'{"=" if sign == "=" else "=~"}{space}"{number}!"'
 
 
 def _plain(token: re.Match[str], *, spans: bool) -> str:
