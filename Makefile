@@ -74,6 +74,11 @@ bench: $(addprefix bench-,$(filter-out __init__,$(BENCHMARKS))) ## Measure the f
 bench-%: programs
 	@$(PY) -m benchmarks.$*
 
+.PHONY: pictures
+pictures: setup ## Draw the pictures of the documentation that are made from examples
+	@$(BIN)/forestall simulate --traffic examples/simulate/traffic.csv --capacity 20 --start-up 3m --last 12h \
+		--svg docs/images/simulate.svg
+
 .PHONY: crds
 crds: setup ## Write the CRDs from the models, into crds/ and the chart
 	@$(PY) -m forestall.api.crd --write

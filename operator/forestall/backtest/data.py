@@ -4,8 +4,10 @@ import math
 from typing import Any
 
 from forestall.api.times import stamp
+from forestall.backtest.conclusion import bounds, conclusion
 from forestall.backtest.replay import Span
 from forestall.backtest.verdict import BUDGETS, Case, Forecaster, Judgement, Point, Verdict
+from forestall.core.binomial import CONFIDENCE
 
 _OUTCOMES = {"foreseen": "Foreseen", "same event": "SameEvent", "in vain": "InVain", "open": "Open"}
 
@@ -33,8 +35,9 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "abstained": _number(verdict.abstained),
         "abstentions": dict(verdict.silences),
         "recommendedThreshold": verdict.recommended,
+        "conclusion": conclusion(verdict),
         "leadTimeSeconds": verdict.lead_time,
-        "asConfigured": _point(verdict.as_configured),
+        "asConfigured": _point(verdict.as_configured, verdict.events),
         "calibrationError": _number(verdict.calibration_error),
         "calibration": [
             {"said": _number(each.said), "came": _number(each.came), "count": each.count}
@@ -42,28 +45,30 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         ],
         "coverage": _number(verdict.coverage),
         "worstDay": _number(verdict.worst_day),
-        "forecasters": [_forecaster(each) for each in (verdict.forestall, *verdict.others)],
+        "forecasters": [_forecaster(each, verdict.events) for each in (verdict.forestall, *verdict.others)],
     }
 
 
-def _forecaster(one: Forecaster) -> dict[str, Any]:
+def _forecaster(one: Forecaster, events: int) -> dict[str, Any]:
     return {
         "name": one.name,
         "brier": _number(one.brier),
         "skill": _number(one.skill),
         "atMostFalseActionsAWeek": {
-            f"{most:g}": _point(point) for most, point in zip(BUDGETS, one.within, strict=True)
+            f"{most:g}": _point(point, events) for most, point in zip(BUDGETS, one.within, strict=True)
         },
-        "thresholds": [_point(point) for point in one.curve],
+        "thresholds": [_point(point, events) for point in one.curve],
     }
 
 
-def _point(point: Point | None) -> dict[str, Any] | None:
+def _point(point: Point | None, events: int) -> dict[str, Any] | None:
     if point is None:
         return None
+    low, high = bounds(point, events)
     return {
         "threshold": _number(point.threshold),
         "recall": _number(point.recall),
+        "recallBounds": {"lower": _number(low), "upper": _number(high), "confidence": CONFIDENCE},
         "falseActionsAWeek": _number(point.false_a_week),
         "leadSecondsMedian": _number(point.lead.median),
         "leadSecondsP10": _number(point.lead.p10),

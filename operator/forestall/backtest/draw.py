@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 PALETTE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1c2430;--soft:#5c6675;--grid:#e3e7ee;--line:#2f62c9;--cone:#2f62c9;
@@ -27,7 +28,8 @@ svg{display:block;font:12px system-ui,sans-serif}svg text{fill:var(--soft)}svg .
 .now{stroke:var(--soft);fill:none;stroke-dasharray:2 3}.good{fill:var(--good);stroke:var(--good)}
 .bad{fill:var(--bad);stroke:var(--bad)}.open{fill:var(--soft);stroke:var(--soft)}.missed{fill:var(--event);stroke:var(--event)}
 .mine{stroke:var(--line);fill:none;stroke-width:2}.theirs{stroke:var(--other);fill:none;stroke-width:1.5}
-.dot{fill:var(--line)}.dot2{fill:var(--other)}.dot3{fill:var(--bad)}
+.dot{fill:var(--line)}.dot2{fill:var(--other)}.dot3{fill:var(--bad)}.needed{stroke:var(--soft);fill:none;stroke-width:1.3}
+.paper{fill:var(--paper)}.over{fill:transparent}.over:hover{fill:var(--soft);fill-opacity:.18}
 """
 
 Points = Sequence[tuple[float, float]]
@@ -97,6 +99,10 @@ class Plot:
             f'height="{height:.1f}">{_title(title)}</rect>'
         )
 
+    def over(self, first: float, last: float, title: str) -> None:
+        """Say something of the time from one moment to another to whoever points at it; it takes no script."""
+        self.stripe(first, last, "over", title)
+
     def mark(self, at: float, y: float, kind: str, title: str, *, down: bool) -> None:
         """Draw a small triangle at a moment; `y` is a place."""
         x, tip = self.x(at), 7.0 if down else -7.0
@@ -145,6 +151,25 @@ class Plot:
             at += step
 
 
+_SIGNS: Final = {
+    "line": '<path class="{kind}" d="M1,6H17"/>',
+    "area": '<rect class="{kind}" x="2" y="1" width="14" height="10"/>',
+    "dot": '<circle class="{kind}" cx="9" cy="6" r="4"/>',
+    "up": '<path class="{kind}" d="M5,10h8l-4,-7Z"/>',
+    "down": '<path class="{kind}" d="M5,2h8l-4,7Z"/>',
+}
+
+
+def sign(shape: str, kind: str) -> str:
+    """Return a small sign for a legend: a line, an area, a dot, or a mark (up, down), in the style of what it
+    explains."""
+    drawn = _SIGNS[shape].format(kind=kind)
+    return (
+        '<svg class="sign" viewBox="0 0 18 12" width="18" height="12" xmlns="http://www.w3.org/2000/svg" '
+        f'aria-hidden="true">{drawn}</svg>'
+    )
+
+
 def svg(width: float, height: float, plots: Iterable[Plot], label: str) -> str:
     """Return a drawing for a page that has the styles."""
     body = "".join("".join(plot.parts) for plot in plots)
@@ -157,9 +182,7 @@ def svg(width: float, height: float, plots: Iterable[Plot], label: str) -> str:
 def standalone(drawing: str) -> str:
     """Return a drawing as a file of its own: with its styles, and on paper."""
     head, rest = drawing.split(">", 1)
-    return (
-        f'{head}><style>{PALETTE}{SHAPES}</style><rect width="100%" height="100%" style="fill:var(--paper)"/>{rest}\n'
-    )
+    return f'{head}><style>{PALETTE}{SHAPES}</style><rect width="100%" height="100%" class="paper"/>{rest}\n'
 
 
 def nice(low: float, high: float, most: int = 5) -> list[float]:

@@ -6,50 +6,50 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from forestall.backtest.draw import PALETTE, SHAPES
-from forestall.backtest.pictures import calibration, clock, moment, moment_of, timeline, tradeoff
+from forestall.backtest.conclusion import conclusion, counted
+from forestall.backtest.document import chart, document, key, table
+from forestall.backtest.draw import sign
+from forestall.backtest.pictures import (
+    calibration,
+    clock,
+    first_past,
+    moment,
+    moment_of,
+    reach_of,
+    scales,
+    timeline,
+    tradeoff,
+    tradeoff_signs,
+)
 from forestall.backtest.replay import Track
 from forestall.backtest.verdict import BUDGETS, Case, Forecaster, Judgement, Point, Verdict
 from forestall.backtest.words import by, duration, false, percent, silence
+from forestall.core.binomial import CONFIDENCE
 from forestall.core.duration import format_duration
 from forestall.core.precision import is_past
+from forestall.core.risk import SLI
 
 _SERIES = 6
 """Series of an objective that are drawn: those that were most often close to their limit."""
 _MOMENTS = 4
 """Moments of an objective that are drawn."""
-STYLE = (
-    PALETTE
-    + SHAPES
-    + """
-*{box-sizing:border-box}body{font:16px/1.55 system-ui,sans-serif;margin:0 auto;max-width:1000px;padding:1.2rem;
-color:var(--ink);background:var(--paper)}h1{font-size:1.7rem;margin:.4rem 0}h2{font-size:1.3rem;margin:2.4rem 0 .4rem;
-border-top:1px solid var(--grid);padding-top:1.2rem}p{max-width:46rem;margin:.5rem 0}.soft{color:var(--soft)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;margin:1rem 0}
-.tile{border:1px solid var(--grid);border-radius:.6rem;padding:.7rem .8rem}.tile b{display:block;font-size:1.5rem}
-.tile span{color:var(--soft);font-size:.85rem}.wide{overflow-x:auto;margin:.8rem 0}.wide>svg{min-width:560px;width:100%}
-.pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));gap:1rem}.pair svg{width:100%}
-figure{margin:0}figcaption{color:var(--soft);font-size:.88rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;white-space:nowrap;width:100%}
-th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--grid)}
-th{color:var(--soft);font-weight:500;font-size:.85rem;white-space:normal;vertical-align:bottom}td:first-child,th:first-child{text-align:left}
-td.left,th.left{text-align:left;white-space:normal;min-width:16rem}tr.mine td{font-weight:600}
-.key i{display:inline-block;width:.8rem;height:.8rem;border-radius:2px;margin:0 .35rem 0 1rem;vertical-align:-1px}
-"""
-)
-_KEY = (
-    '<p class="soft key"><i style="background:var(--line)"></i>value <i style="background:var(--event);opacity:.5"></i>'
-    'past its limit <i style="background:var(--other);opacity:.6"></i>probability. Above: an event, '
-    '<span style="color:var(--good)">&#9660;</span> that an action came before, or '
-    '<span style="color:var(--event)">&#9660;</span> that none did. Below: an action, '
-    '<span style="color:var(--good)">&#9650;</span> with an event within its horizon, '
-    '<span style="color:var(--bad)">&#9650;</span> in vain, or '
-    '<span style="color:var(--soft)">&#9650;</span> neither.</p>'
+_KEY = key(
+    (
+        (sign("line", "value"), "value"),
+        (sign("line", "limit"), "its limit"),
+        (sign("area", "event"), "past its limit"),
+        (sign("area", "chance"), "probability"),
+        (sign("down", "good"), "first past its limit, after an action"),
+        (sign("down", "missed"), "first past its limit, with no action before"),
+        (sign("up", "good"), "an action for the objective, with an event within its horizon"),
+        (sign("up", "bad"), "an action in vain"),
+        (sign("up", "open"), "neither"),
+    )
 )
 
 
-def page(judgement: Judgement) -> str:
-    """Return the report."""
+def page(judgement: Judgement, command: str = "") -> str:
+    """Return the report; `command` is the command line that made it."""
     span, total = judgement.span, judgement.total
     learned = format_duration(span.start - judgement.learn_from)
     intro = (
@@ -58,17 +58,15 @@ def page(judgement: Judgement) -> str:
         "only what had been measured until then. No action changed what followed: this is the past as it was."
     )
     whole = [_verdict(total)] if len(judgement.cases) > 1 else []
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>forestall backtest</title>'
-        f"<style>{STYLE}</style></head><body><h1>Would forestall have helped?</h1>"
-        f'<p class="soft">{html.escape(intro)}</p>{_tiles(total)}<p>{html.escape(_sentence(total))}</p>'
+    body = (
+        f'<h1>Would forestall have helped?</h1><p class="soft">{html.escape(intro)}</p>{_tiles(total)}'
+        f"<p>{html.escape(conclusion(total))}</p>"
         + "".join(whole)
         + "".join(_case(case, judgement) for case in judgement.cases)
         + _unseen(judgement.unseen)
         + _legend()
-        + "</body></html>\n"
     )
+    return document("forestall backtest", body, command)
 
 
 def _tiles(verdict: Verdict) -> str:
@@ -78,7 +76,7 @@ def _tiles(verdict: Verdict) -> str:
         (str(verdict.events), "events: a limit was passed"),
         (
             percent(best.recall if best else math.nan),
-            "foreseen, at no more than one false action a week for each objective",
+            f"foreseen ({counted(best, verdict.events)}; {percent(CONFIDENCE)} sure), at ≤1 false action a week each",
         ),
         (duration(lead), "median lead time of these"),
         (by(verdict.forestall.skill), "skill over climatology (1 is perfect)"),
@@ -88,31 +86,13 @@ def _tiles(verdict: Verdict) -> str:
     return f'<div class="tiles">{inner}</div>'
 
 
-def _sentence(verdict: Verdict) -> str:
-    if verdict.events == 0:
-        return (
-            "No limit was passed in this time, so nothing can be said about recall; false actions can still be counted."
-        )
-    if verdict.recommended is None:
-        return (
-            "At no threshold was an event foreseen with no more than one false action a week for each objective: on "
-            "this history forestall should not act on its own. Leave the policies in mode Observe, or look for a "
-            "better leading indicator."
-        )
-    best = verdict.forestall.within[0]
-    caught = percent(best.recall) if best is not None else "-"
-    return (
-        f"Recommended threshold: when.probability {verdict.recommended:g}, with which {caught} of the events would "
-        "have been foreseen. It is chosen on this very history, so expect somewhat less of the next weeks."
-    )
-
-
 def _verdict(verdict: Verdict) -> str:
-    return (
-        f"<h2>All objectives together</h2>{_table(verdict)}"
-        f'<div class="pair"><figure>{tradeoff(verdict)}</figure><figure>{calibration(verdict)}</figure></div>'
-        f"{_facts(verdict)}"
-    )
+    return f"<h2>All objectives together</h2>{_table(verdict)}{_pair(verdict)}{_facts(verdict)}"
+
+
+def _pair(verdict: Verdict) -> str:
+    signs = key(tradeoff_signs(verdict))
+    return f'<div class="pair"><figure>{tradeoff(verdict)}{signs}</figure><figure>{calibration(verdict)}</figure></div>'
 
 
 def _case(case: Case, judgement: Judgement) -> str:
@@ -121,16 +101,15 @@ def _case(case: Case, judgement: Judgement) -> str:
     if record.slo.spec.description:
         parts.append(f"<p>{html.escape(record.slo.spec.description)}</p>")
     if len(judgement.cases) > 1:
-        parts += [_tiles(verdict), f"<p>{html.escape(_sentence(verdict))}</p>"]
+        parts += [_tiles(verdict), f"<p>{html.escape(conclusion(verdict))}</p>"]
     tracks = _shown(case)
-    drawn = "".join(f'<div class="wide">{timeline(case, track, judgement.span)}</div>' for track in tracks)
-    parts += [_KEY, f'<p class="soft">{html.escape(_whose(case))}</p>', drawn]
+    drawn = "".join(chart(timeline(case, track, judgement.span, scales(tracks))) for track in tracks)
+    parts += [_KEY, f'<p class="soft">{html.escape(_whose(case))} All times are UTC.</p>', _units(case, tracks), drawn]
     hidden = len(record.tracks) - len(tracks)
     if hidden:
         parts.append(f'<p class="soft">{_plural(hidden, "more series")} of this objective came less close.</p>')
     parts += [_moments(case, judgement), _table(verdict)]
-    parts.append(f'<div class="pair"><figure>{tradeoff(verdict)}</figure><figure>{calibration(verdict)}</figure></div>')
-    parts += [_facts(verdict), _done(case, judgement), _holds(case)]
+    parts += [_pair(verdict), _facts(verdict), _done(case, judgement), _holds(case)]
     return "".join(parts)
 
 
@@ -141,6 +120,17 @@ def _whose(case: Case) -> str:
     if case.verdict.recommended is None:
         return "No policy selects this objective, and no threshold can be recommended: there are no actions."
     return f"No policy selects this objective: the actions are those of the threshold {case.verdict.recommended:g}."
+
+
+def _units(case: Case, tracks: Sequence[Track]) -> str:
+    """Say of each indicator that is drawn what its values are."""
+    queries = {one.name: one.query for one in case.record.slo.spec.leading_indicators}
+    items = []
+    for name in dict.fromkeys(track.indicator for track in tracks):
+        what = "the share of bad events, from 0 to 1" if name == SLI else "in the unit of its query"
+        query = f': <code class="query">{html.escape(queries[name])}</code>' if name in queries else ""
+        items.append(f"<li>{html.escape(name)}, {what}{query}</li>")
+    return f'<ul class="soft">{"".join(items)}</ul>'
 
 
 def _shown(case: Case) -> list[Track]:
@@ -155,21 +145,28 @@ def _shown(case: Case) -> list[Track]:
 
 def _moments(case: Case, judgement: Judgement) -> str:
     """Draw the cone of some actions, of an event that none came before, and of one that was in vain."""
-    figures = []
+    looks = []
     for step, words in _worth_a_look(case, judgement):
         track = _loudest(case, step)
-        found = moment_of(track, judgement.span, step) if track is not None else None
-        if found is not None:
-            chance = found.forecast.probability_within(found.horizon)
-            caption = f"{words} The probability was {chance:.0%} within {format_duration(found.horizon)}."
-            figures.append(f"<figure>{moment(found)}<figcaption>{html.escape(caption)}</figcaption></figure>")
+        seen = moment_of(track, judgement.span, step) if track is not None else None
+        if seen is not None:
+            looks.append((seen, words))
+    figures = []
+    for seen, words in looks:
+        alike = reach_of([other for other, _ in looks if other.indicator == seen.indicator])
+        chance = seen.forecast.probability_within(seen.horizon)
+        caption = f"{words} The probability was {percent(chance)} within {format_duration(seen.horizon)}."
+        figures.append(f"<figure>{moment(seen, alike)}<figcaption>{html.escape(caption)}</figcaption></figure>")
     if not figures:
         return ""
-    note = (
-        "Moments: the cone holds, with 90 %, the most extreme value until each time to come; dashed its median, dotted "
-        "what came."
+    signs = (
+        (sign("line", "value"), "value"),
+        (sign("area", "cone"), "holds, with 90 %, the most extreme value until each time to come"),
+        (sign("line", "median"), "its median"),
+        (sign("line", "came"), "what came"),
+        (sign("line", "limit"), "limit"),
     )
-    return f'<p class="soft">{note}</p><div class="pair">{"".join(figures)}</div>'
+    return f'<h3>Moments</h3>{key(signs)}<div class="pair">{"".join(figures)}</div>'
 
 
 def _worth_a_look(case: Case, judgement: Judgement) -> list[tuple[int, str]]:
@@ -190,46 +187,46 @@ def _worth_a_look(case: Case, judgement: Judgement) -> list[tuple[int, str]]:
 
 
 def _loudest(case: Case, step: int) -> Track | None:
+    """Return the series with the highest probability, of those that pass their limit within it where any does."""
     known = [track for track in case.record.tracks.values() if np.isfinite(track.chance[step])]
+    came = [track for track in known if _passes_after(track, step, case)]
+    known = came or known
     return max(known, key=lambda track: float(track.chance[step]), default=None)
+
+
+def _passes_after(track: Track, step: int, case: Case) -> bool:
+    onset = next((at for at in case.onsets.tolist() if at > step), None)
+    return onset is not None and any(first in (onset, onset + 1) for first in first_past(track, case.onsets))
 
 
 def _table(verdict: Verdict) -> str:
     first, second = BUDGETS
-    head = ["", "Brier", "skill", f"foreseen at &le;{first:g}/week", "lead", "p10", "useful"]
-    head += [f"foreseen at &le;{second:g}/week", "lead"]
-    rows = [_row(verdict.forestall, verdict.weeks, mine=True)]
+    head = ["", "Brier", "skill", f"foreseen at ≤{first:g} false a week", "lead (median)", "lead (p10)", "useful"]
+    head += [f"foreseen at ≤{second:g} false a week", "its lead (median)"]
+    rows = [(_row(verdict.forestall, verdict), True)]
     if verdict.as_configured is not None:
-        one = verdict.as_configured
-        label = f"policies as they are ({false(one.false_a_week, verdict.weeks)})"
-        rows.append(_line([label, "", "", *_cells(one), "", ""]))
-    rows += [_row(each, verdict.weeks, mine=False) for each in verdict.others]
-    return (
-        '<div class="wide"><table><tr>'
-        + "".join(f"<th>{cell}</th>" for cell in head)
-        + f"</tr>{''.join(rows)}</table></div>"
-    )
+        now = verdict.as_configured
+        label = f"policies as they are ({false(now.false_a_week, verdict.weeks)})"
+        rows.append(([label, "", "", *_cells(now, verdict.events), "", ""], False))
+    rows += [(_row(other, verdict), False) for other in verdict.others]
+    return table(head, rows)
 
 
-def _row(one: Forecaster, weeks: float, *, mine: bool) -> str:
+def _row(one: Forecaster, verdict: Verdict) -> list[str]:
     name, (first, second) = one.name, one.within
     if len(one.curve) == 1:
         only = one.curve[0]
-        name = f"{name} ({percent(only.recall)} at {false(only.false_a_week, weeks)})"
-    cells = [by(one.brier, 3), by(one.skill), *_cells(first), *_cells(second)[:2]]
-    return _line([name, *cells], mine=mine)
+        name = f"{name} ({percent(only.recall)} at {false(only.false_a_week, verdict.weeks)})"
+    events = verdict.events
+    return [name, by(one.brier, 3), by(one.skill), *_cells(first, events), *_cells(second, events)[:2]]
 
 
-def _cells(point: Point | None) -> list[str]:
+def _cells(point: Point | None, events: int) -> list[str]:
     if point is None:
         return ["-"] * 4
-    lead = point.lead
-    return [percent(point.recall), duration(lead.median), duration(lead.p10), percent(lead.useful)]
-
-
-def _line(cells: Sequence[str], *, mine: bool = False) -> str:
-    inner = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f"<tr{' class=mine' if mine else ''}>{inner}</tr>"
+    lead, caught = point.lead, round(point.recall * events) if events else 0
+    share = f"{percent(point.recall)} ({caught} of {events})" if events else "-"
+    return [share, duration(lead.median), duration(lead.p10), percent(lead.useful)]
 
 
 def _facts(verdict: Verdict) -> str:
@@ -254,17 +251,10 @@ def _done(case: Case, judgement: Judgement) -> str:
         came = f"event {format_duration(done.lead)} later" if done.verdict == "foreseen" else done.verdict
         at = clock(float(judgement.span.times[done.would.step]))
         words = done.would.message.removesuffix(" (not done: the policy only observes)")
-        rows.append(
-            f"<tr><td>{at}</td><td>{html.escape(done.would.action)}</td><td>{came}</td>"
-            f'<td class="left">{html.escape(words)}</td></tr>'
-        )
+        rows.append(([at, done.would.action, came, words], False))
     more = f'<p class="soft">and {len(case.done) - 40} more.</p>' if len(case.done) > 40 else ""
-    return (
-        "<h3>What the policies would have done</h3>"
-        '<div class="wide"><table><tr><th>when (UTC)</th><th>action</th><th>what came</th>'
-        '<th class="left">why</th></tr>'
-        f"{''.join(rows)}</table></div>{more}"
-    )
+    head = ["when (UTC)", "action", "what came", "why"]
+    return f"<h3>What the policies would have done</h3>{table(head, rows, prose=3)}{more}"
 
 
 def _holds(case: Case) -> str:

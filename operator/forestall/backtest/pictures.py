@@ -1,22 +1,27 @@
 """The pictures of a report: the whole history, single moments with their cone, what thresholds bring, calibration."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
-from forestall.backtest.draw import Axis, Plot, nice, svg
+from forestall.backtest.draw import Axis, Plot, nice, sign, svg
 from forestall.backtest.history import Floats
 from forestall.backtest.replay import Span, Track
 from forestall.backtest.verdict import Case, Forecaster, Verdict
+from forestall.backtest.words import percent
+from forestall.core import score
 from forestall.core.duration import format_duration
 from forestall.core.forecast import SeriesForecast
+from forestall.core.score import Whole
 
 _WIDTH, _LEFT, _RIGHT = 760.0, 52.0, 12.0
-_LETTER = 5.7
-"""About how wide a letter is."""
+_PAST = 3.0
+"""Horizons of the past that a moment shows."""
+_BANDS = 190
+"""Bands of a long series that tell their values."""
 _COLUMNS = 700
 """Columns that a long series is drawn in: each shows its lowest and its highest value."""
 
@@ -25,6 +30,7 @@ _COLUMNS = 700
 class Moment:
     """One series at one moment: what was known, what was forecast, and what came."""
 
+    indicator: str
     title: str
     at: float
     times: Floats
@@ -33,6 +39,20 @@ class Moment:
     above: bool
     horizon: float
     forecast: SeriesForecast
+
+    @property
+    def end(self) -> float:
+        """Until when it is drawn."""
+        return self.at + 1.25 * self.horizon
+
+    def said_of(self, at: float) -> str:
+        """Return what was forecast for a time to come, in words; nothing of the past."""
+        ahead = at - self.at
+        if not 0 < ahead <= self.horizon:
+            return ""
+        cone = self.cone()
+        low, high = (float(np.interp(ahead, [p[0] for p in cone], [p[n] for p in cone])) for n in (1, 3))
+        return f"; the most extreme until then: {low:.4g} to {high:.4g}"
 
     def cone(self) -> list[tuple[float, float, float, float]]:
         """Return seconds from now with lower bound, median and upper bound, until just the horizon."""
@@ -47,22 +67,45 @@ def clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M:%S" if at % 60 else "%a %d %b %H:%M")
 
 
-def timeline(case: Case, track: Track, span: Span) -> str:
-    """Return the whole history of one series: values, limit, events, what would have been done, and the probability."""
+def scales(tracks: Sequence[Track]) -> dict[str, tuple[float, float]]:
+    """Return, for each indicator, the range that shows all its series: what is compared has the same axis."""
+    result: dict[str, tuple[float, float]] = {}
+    for track in tracks:
+        low, high = _reach(track.value[np.isfinite(track.value)], track.limit)
+        before = result.get(track.indicator, (low, high))
+        result[track.indicator] = min(low, before[0]), max(high, before[1])
+    return result
+
+
+def first_past(track: Track, onsets: Whole) -> dict[int, int]:
+    """Return where this very series first passed its limit in each event in which it did, with the event's onset."""
+    past = np.flatnonzero(score.past(track.value, track.limit, above=track.above) == 1)
+    ends = [*onsets.tolist(), track.value.size][1:]
+    result = {}
+    for onset, end in zip(onsets.tolist(), ends, strict=True):
+        within = past[(past >= onset) & (past < end)]
+        if within.size:
+            result[int(within[0])] = onset
+    return result
+
+
+def timeline(case: Case, track: Track, span: Span, ranges: Mapping[str, tuple[float, float]]) -> str:
+    """Return the whole history of one series: values, limit, when it was passed, what would have been done, and the
+    probability. `ranges`: of the axes, by indicator."""
     times, height = span.times, 306.0
-    known = track.value[np.isfinite(track.value)]
     axis = Axis(times[0], times[-1], _LEFT, _WIDTH - _RIGHT)
-    low, high = _reach(known, track.limit)
+    low, high = ranges[track.indicator]
     upper = Plot(axis, Axis(low, high, 208, 24))
     upper.text(_LEFT, 14, track.title, kind="strong")
     upper.scale_values(nice(low, high))
     upper.scale_times()
-    for first, last in _stretches(case.breached == 1):
+    for first, last in _stretches(score.past(track.value, track.limit, above=track.above) == 1):
         upper.stripe(times[first], times[last], "event", f"past its limit from {clock(times[first])}")
     for part in _envelope(times, track.value):
         upper.area(*part, "envelope")
     upper.level(track.limit, "limit", f"limit {track.limit:.4g}")
-    _marks(upper, case, times, span.step)
+    _values(upper, track, times, span.step)
+    _marks(upper, case, track, times, span.step)
     lower = Plot(axis, Axis(0.0, 1.0, 298, 252))
     lower.scale_values((0.0, 1.0), "{:.0%}")
     lower.text(_LEFT, 246, f"probability of passing the limit within {format_duration(track.horizon)}")
@@ -73,12 +116,30 @@ def timeline(case: Case, track: Track, span: Span) -> str:
     return svg(_WIDTH, height, (upper, lower), f"{track.title} over the whole history, with events and actions")
 
 
-def _marks(plot: Plot, case: Case, times: Floats, step: float) -> None:
+def _values(plot: Plot, track: Track, times: Floats, step: float) -> None:
+    """Tell the values of a series to whoever points at them."""
+    size = -(-times.size // _BANDS)
+    for first in range(0, times.size, size):
+        part = slice(first, first + size)
+        known, chance = track.value[part], track.chance[part]
+        known, chance = known[np.isfinite(known)], chance[np.isfinite(chance)]
+        words = "no data" if not known.size else _range(known, "{:.4g}".format)
+        said = f"; probability {_range(chance, percent)}" if chance.size else ""
+        end = times[min(first + size, times.size - 1)]
+        plot.over(times[first], max(float(end), times[first] + step), f"{clock(times[first])}: {words}{said}")
+
+
+def _range(values: Floats, form: Callable[[float], str]) -> str:
+    low, high = form(float(values.min())), form(float(values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def _marks(plot: Plot, case: Case, track: Track, times: Floats, step: float) -> None:
     foreseen = {round(done.would.step + done.lead / step) for done in case.done if done.verdict == "foreseen"}
-    for onset in case.onsets.tolist():
+    for at, onset in first_past(track, case.onsets).items():
         seen = onset in foreseen
-        words = f"event at {clock(times[onset])}: {'an action came before' if seen else 'no action came before'}"
-        plot.mark(times[onset], 17, "good" if seen else "missed", words, down=True)
+        words = f"past its limit from {clock(times[at])}: {'an' if seen else 'no'} action came before"
+        plot.mark(times[at], 17, "good" if seen else "missed", words, down=True)
     kinds = {"foreseen": "good", "in vain": "bad"}
     for done in case.done:
         at = times[done.would.step]
@@ -88,15 +149,25 @@ def _marks(plot: Plot, case: Case, times: Floats, step: float) -> None:
         )
 
 
-def moment(one: Moment) -> str:
-    """Return a single moment: the past, the cone of the highest (lowest) value to come, and what came."""
+def reach_of(moments: Sequence[Moment]) -> tuple[float, float]:
+    """Return the range of an axis on which all these moments can be compared."""
+    ranges = []
+    for one in moments:
+        edges = [value for point in one.cone() for value in point[1:] if math.isfinite(value)]
+        shown = one.values[(one.times <= one.end) & np.isfinite(one.values)]
+        ranges.append(_reach(np.concatenate((shown, edges)), one.limit))
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def moment(one: Moment, reach: tuple[float, float] | None = None) -> str:
+    """Return a single moment: the past, the cone of the highest (lowest) value to come, and what came.
+
+    `reach`: of the vertical axis; its own where none is given.
+    """
     height, width = 230.0, 380.0
-    after = one.times > one.at
-    cone = one.cone()
-    start, end = float(one.times[0]), one.at + one.horizon * 1.25
-    edges = [value for point in cone for value in point[1:]]
-    shown = one.values[(one.times <= end) & np.isfinite(one.values)]
-    low, high = _reach(np.concatenate((shown, [value for value in edges if math.isfinite(value)])), one.limit)
+    after, cone, end = one.times > one.at, one.cone(), one.end
+    start = min(float(one.times[0]), one.at - _PAST * one.horizon)
+    low, high = reach or reach_of([one])
     plot = Plot(Axis(start, end, _LEFT, width - _RIGHT), Axis(low, high, height - 26, 24))
     plot.text(_LEFT, 14, f"{one.title}, {clock(one.at)}", kind="strong")
     plot.scale_values(nice(low, high, 4))
@@ -109,6 +180,10 @@ def moment(one: Moment) -> str:
     plot.level(one.limit, "limit", f"limit {one.limit:.4g}")
     plot.upright(one.at, "now")
     plot.upright(one.at + one.horizon, "now")
+    step = float(np.diff(one.times).min(initial=one.horizon))
+    for at, value in _points(one.times, one.values):
+        if at <= end and math.isfinite(value):
+            plot.over(at - step / 2, min(at + step / 2, end), f"{clock(at)}: {value:.4g}{one.said_of(at)}")
     return svg(width, height, (plot,), f"forecast of {one.title} at {clock(one.at)}")
 
 
@@ -118,9 +193,10 @@ def moment_of(track: Track, span: Span, step: int) -> Moment | None:
     if not kept:
         return None
     made = max(kept)
-    back = round(3 * track.horizon / span.step)
+    back = round(_PAST * track.horizon / span.step)
     part = slice(max(0, made - back), min(span.steps, made + round(1.3 * track.horizon / span.step) + 1))
     return Moment(
+        track.indicator,
         track.title,
         float(span.times[made]),
         span.times[part],
@@ -139,19 +215,25 @@ def tradeoff(verdict: Verdict) -> str:
     plot.text(_LEFT, 14, "Events foreseen, by false actions a week", kind="strong")
     plot.scale_values((0, 0.25, 0.5, 0.75, 1), "{:.0%}")
     plot.scale_shares(range(int(most) + 1), "{:g}")
-    place = 10.0
+    plot.text((_LEFT + width) / 2, height - 8, "false actions a week", "middle")
     for forecaster, line, dot in _styled(verdict):
-        plot.parts.append(f'<circle class="{dot}" cx="{place:.0f}" cy="{height - 10:.0f}" r="4"/>')
-        plot.text(place + 8, height - 6, forecaster.name)
-        place += 19 + _LETTER * len(forecaster.name)
         curve = [(point.false_a_week, point.recall) for point in forecaster.curve if point.false_a_week <= most]
         if len(forecaster.curve) > 1:
             plot.line(_frontier(curve, most), line)
+            best = forecaster.within[0]
+            if best is not None and not math.isnan(best.recall):
+                words = f"{forecaster.name}, threshold {best.threshold:g}: {percent(best.recall)} of the events"
+                plot.dot(best.false_a_week, best.recall, 4, dot, f"{words}, {best.false_a_week:.1f} false a week")
             continue
         for at, recall in curve:
             if not math.isnan(recall):
                 plot.dot(at, recall, 5, dot, f"{forecaster.name}: {recall:.0%} at {at:.1f} false actions a week")
     return svg(width, height, (plot,), "events foreseen by false actions a week")
+
+
+def tradeoff_signs(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return the legend of `tradeoff`: signs, and the forecasters that they stand for."""
+    return [(sign("dot", dot), forecaster.name) for forecaster, _, dot in _styled(verdict)]
 
 
 def _styled(verdict: Verdict) -> list[tuple[Forecaster, str, str]]:

@@ -137,7 +137,7 @@ def moments(prepared: Prepared, records: Sequence[Record]) -> list[Moment]:
             near = (times >= at - 3 * track.horizon) & (times <= at + _AFTER * track.horizon)
             title = f"{record.slo.name}: {track.title}"
             limit = (track.limit, track.above, track.horizon)
-            result.append(Moment(title, at, times[near], values[near], *limit, forecast))
+            result.append(Moment(track.indicator, title, at, times[near], values[near], *limit, forecast))
     return sorted(result, key=lambda moment: -moment.forecast.probability_within(moment.horizon))
 
 

@@ -20,7 +20,7 @@ LEGEND = "● measured   ░ 90 % of the extremes to come   ─ their median   �
 def picture(moment: Moment, width: int) -> list[str]:
     """Return lines of at most `width` characters: the past, the cone, what came, and the limit."""
     columns = max(30, width - _MARGIN - 1)
-    start, end = float(moment.times[0]), moment.at + 1.25 * moment.horizon
+    start, end = float(moment.times[0]), moment.end
     times = start + (end - start) * (np.arange(columns) + 0.5) / columns
     cone = np.array(moment.cone())
     ahead = times - moment.at

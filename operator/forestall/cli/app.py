@@ -73,6 +73,8 @@ class State:
 
     wiring: Wiring
     debug: bool = False
+    words: tuple[str, ...] = ()
+    """What the program was called with."""
 
 
 class _Commands(click.Group):
@@ -121,7 +123,7 @@ def main(wiring: Wiring, arguments: Sequence[str] | None = None, name: str | Non
         arguments: the words after the program's name; those of the process by default.
         name: the program's name in help and hints; from the process by default.
     """
-    state = State(wiring)
+    state = State(wiring, words=tuple(sys.argv[1:] if arguments is None else arguments))
     name = name or _name(sys.argv[0])
     try:
         code = program.main(

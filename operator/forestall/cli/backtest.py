@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from forestall.api import API_VERSION
 from forestall.backtest import objects, prepare, tables
+from forestall.backtest.conclusion import conclusion, counted
 from forestall.backtest.data import data
 from forestall.backtest.draw import standalone
 from forestall.backtest.judge import judge
@@ -28,6 +29,7 @@ from forestall.backtest.text import picture
 from forestall.backtest.verdict import Forecaster, Judgement, Point, Verdict
 from forestall.backtest.words import by, duration, false, percent
 from forestall.cli import options
+from forestall.cli.command_line import shown
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
 from forestall.cli.wiring import Access, PrometheusOptions
@@ -163,7 +165,7 @@ async def _backtest(state: State, chosen: dict[str, Any]) -> None:
     if not judgement.cases:
         raise InvalidInput(f"there is nothing to judge: {'; '.join(judgement.unseen)}")
     if chosen["report"]:
-        write(chosen["report"], page(judgement))
+        write(chosen["report"], page(judgement, shown(state.words)))
     if chosen["form"] == "json":
         click.echo(json.dumps(data(judgement), indent=2, ensure_ascii=False))
     else:
@@ -277,7 +279,18 @@ def _show(judgement: Judgement, report: Path | None) -> None:
         f"{plural(len(judgement.cases), 'objective')}, {format_duration(span.end - span.start)} at a step of "
         f"{format_duration(span.step)}, after {format_duration(span.start - judgement.learn_from)} to learn from\n"
     )
-    head = ["OBJECTIVE", "EVENTS", "FORESEEN", "LEAD", "P10", "USEFUL", "SKILL", "COVERAGE", "THRESHOLD", "AS IT IS"]
+    head = [
+        "OBJECTIVE",
+        "FORESEEN",
+        "OF EVENTS (95 % SURE)",
+        "LEAD",
+        "P10",
+        "USEFUL",
+        "SKILL",
+        "COVERAGE",
+        "THRESHOLD",
+        "AS IT IS",
+    ]
     rows = [_objective(case.verdict) for case in judgement.cases]
     if len(judgement.cases) > 1:
         rows.append(_objective(total))
@@ -288,7 +301,7 @@ def _show(judgement: Judgement, report: Path | None) -> None:
     table(out, head, [[(cell, "") for cell in line] for line in lines])
     for words in judgement.unseen:
         click.echo(f"\nNot in the history: {words}")
-    click.echo(f"\n{_conclusion(total)}")
+    click.echo(f"\nFORESEEN is at no more than one false action a week for each objective.\n{conclusion(total)}")
     if report is not None:
         click.echo(f"Report: {report}")
 
@@ -298,8 +311,8 @@ def _objective(verdict: Verdict) -> list[str]:
     lead = [duration(best.lead.median), duration(best.lead.p10), percent(best.lead.useful)] if best else ["-"] * 3
     return [
         verdict.name,
-        str(verdict.events),
         percent(best.recall) if best else "-",
+        counted(best, verdict.events),
         *lead,
         by(verdict.forestall.skill),
         percent(verdict.coverage),
@@ -317,17 +330,3 @@ def _forecaster(one: Forecaster, weeks: float) -> list[str]:
         only = one.curve[0]
         name = f"{name}: {percent(only.recall)}, {false(only.false_a_week, weeks)}"
     return [name, *cells(one.within[0]), *cells(one.within[1]), by(one.brier, 3), by(one.skill)]
-
-
-def _conclusion(total: Verdict) -> str:
-    if total.events == 0:
-        return "No limit was passed: nothing can be said about recall."
-    if total.recommended is None:
-        return (
-            "At no threshold was an event foreseen with at most one false action a week for each objective: leave the "
-            "policies in Observe."
-        )
-    return (
-        "FORESEEN is at no more than one false action a week for each objective; recommended: when.probability "
-        f"{total.recommended:g}."
-    )

@@ -15,6 +15,7 @@ import click
 from forestall.backtest import objects
 from forestall.cli import options
 from forestall.cli.backtest import duration_option, headers_option, progress, writable_option, write
+from forestall.cli.command_line import shown
 from forestall.cli.output import console, table
 from forestall.cli.wiring import PrometheusOptions
 from forestall.core.duration import format_duration
@@ -23,7 +24,7 @@ from forestall.ports import Query, QueryFailure, RangeSeries
 from forestall.sim import reading
 from forestall.sim.compare import Comparison, compare
 from forestall.sim.given import Given, given
-from forestall.sim.page import page, policy, verdict
+from forestall.sim.page import drawing, page, policy, verdict
 from forestall.sim.run import Service
 from forestall.sim.service import ServiceTerms
 from forestall.sim.traffic import MINUTE
@@ -70,6 +71,7 @@ _FETCHED: Final = 8 * _DAY
     help="From one cycle to the next; 1m, as the traffic has a value a minute.",
 )
 @click.option("--html", "report", type=_NEW_FILE, callback=writable_option, help="Write the report here.")
+@click.option("--svg", type=_NEW_FILE, callback=writable_option, help="Draw the HPA and the best policy here.")
 @click.option(
     "-o", "--output", "form", type=click.Choice(["json", "policy"]), help="For programs; or the policy alone."
 )
@@ -123,7 +125,9 @@ async def _simulate(state: State, chosen: dict[str, Any]) -> None:
     for note in notes:
         click.echo(f"note: {note}", err=True)
     if chosen["report"]:
-        write(chosen["report"], page(found, notes))
+        write(chosen["report"], page(found, notes, shown(state.words)))
+    if chosen["svg"]:
+        write(chosen["svg"], drawing(found))
     match chosen["form"]:
         case "json":
             click.echo(json.dumps(_data(found), indent=2))

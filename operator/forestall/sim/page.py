@@ -1,14 +1,15 @@
 """The report of a simulation as one HTML file that needs nothing else: no network, no script."""
 
 import html
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import yaml
 
-from forestall.backtest.draw import Axis, Plot, nice, svg
-from forestall.backtest.page import STYLE
+from forestall.backtest.document import chart, document, key, table
+from forestall.backtest.draw import Axis, Plot, nice, sign, standalone, svg
+from forestall.backtest.pictures import clock
+from forestall.backtest.words import percent
 from forestall.core.duration import format_duration
 from forestall.sim import recommend
 from forestall.sim.compare import HPA, Comparison, Contestant
@@ -18,32 +19,56 @@ from forestall.sim.traffic import Floats
 _WIDTH, _LEFT, _HEIGHT = 960.0, 46.0, 190.0
 _POINTS: Final = 900
 """So many points of a curve are drawn; of what lies between, the highest."""
+_BANDS: Final = 240
+"""Bands of a curve that tell their values."""
+_KEY = key(
+    (
+        (sign("line", "value"), "replicas"),
+        (sign("line", "needed"), "needed to carry the traffic"),
+        (sign("area", "event"), "bad minutes"),
+    )
+)
 
 
-def page(found: Comparison, notes: tuple[str, ...]) -> str:
-    """Return the report."""
+def page(found: Comparison, notes: tuple[str, ...], command: str = "") -> str:
+    """Return the report; `command` is the command line that made it."""
     minutes = found.service.traffic.minutes
     intro = (
         f"{format_duration(minutes * 60.0)} of traffic ({found.service.traffic.name}), on a modelled service: a "
         f"replica carries {found.service.terms.capacity:g} requests a second and serves "
         f"{format_duration(found.service.terms.start_up)} after it was asked for; between {found.service.least} and "
-        f"{found.service.most} replicas; an HPA on CPU with a target of {found.target:.0%}. A minute is bad when less "
-        f"than {found.objective:g} % of its requests were answered in time. A model: expect of the real service what "
-        "is alike, not the same figures."
+        f"{found.service.most} replicas; an HPA on CPU with a target of {percent(found.target)}. A minute is bad when "
+        f"less than {found.objective:g} % of its requests were answered in time. A model: expect of the real service "
+        "what is alike, not the same figures."
     )
     curves = "".join(_curve(found, each) for each in found.contestants)
     words = "".join(f"<li>{html.escape(each)}</li>" for each in notes)
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>forestall simulate</title>'
-        f"<style>{STYLE}</style></head><body><h1>What would it have saved?</h1>"
-        f'<p class="soft">{html.escape(intro)}</p>{_table(found)}<p>{html.escape(verdict(found))}</p>'
-        f"<h2>Replicas over time</h2>"
-        '<p class="soft key"><i style="background:var(--line)"></i>replicas '
-        '<i style="background:var(--soft)"></i>needed '
-        '<i style="background:var(--event);opacity:.5"></i>bad minutes</p>'
-        f"{curves}{_recommended(found)}{f'<h2>Notes</h2><ul>{words}</ul>' if notes else ''}</body></html>\n"
+    body = (
+        f'<h1>What would it have saved?</h1><p class="soft">{html.escape(intro)}</p>{_table(found)}'
+        f"<p>{html.escape(verdict(found))}</p><h2>Replicas over time</h2>{_KEY}"
+        '<p class="soft">All have the same axes; times are UTC. Point at a curve for its values.</p>'
+        f"{curves}{_recommended(found)}{f'<h2>Notes</h2><ul>{words}</ul>' if notes else ''}"
     )
+    return document("forestall simulate", body, command)
+
+
+def drawing(found: Comparison) -> str:
+    """Return a drawing as a file of its own: the HPA, and below it the policy that is recommended, or comes closest."""
+    peer = found.named(HPA)
+    rival = (
+        found.named(found.best) if found.best else min(found.contestants[2:], key=lambda one: one.figures.bad_minutes)
+    )
+    plots = [_plot(found, one, n * _HEIGHT) for n, one in enumerate((peer, rival))]
+    below = 2 * _HEIGHT + 6
+    legend = Plot(plots[0].x, Axis(0, 1, below, below))
+    place = _LEFT
+    for kind, words in (("value", "replicas"), ("needed", "needed to carry the traffic"), ("event", "bad minutes")):
+        shape = f"M{place:.0f},{below}h22" if kind != "event" else f"M{place:.0f},{below - 6}h22v12h-22Z"
+        legend.parts.append(f'<path class="{kind}" d="{shape}"/>')
+        legend.text(place + 28, below + 4, words)
+        place += 52 + 6.6 * len(words)
+    words = f"{peer.name}: {peer.figures.bad_minutes} bad minutes; {rival.name}: {rival.figures.bad_minutes}"
+    return standalone(svg(_WIDTH, below + 18, [*plots, legend], words))
 
 
 def verdict(found: Comparison) -> str:
@@ -56,20 +81,20 @@ def verdict(found: Comparison) -> str:
     alike = (
         "no target of the HPA reaches that"
         if found.hpa_alike is None
-        else f"an HPA that is as good (target {found.hpa_alike[0]:.0%}) needs {found.hpa_alike[1]:.1f} replica-hours"
+        else f"an HPA as good (target {percent(found.hpa_alike[0])}) needs {found.hpa_alike[1]:.1f} replica-hours"
     )
     return (
         f"Recommended: {found.best}. {best.bad_minutes} bad minutes instead of {hpa.bad_minutes}, for "
-        f"{abs(more):.0%} {'more' if more >= 0 else 'fewer'} replica-hours than the HPA alone; {alike}."
+        f"{percent(abs(more))} {'more' if more >= 0 else 'fewer'} replica-hours than the HPA alone; {alike}."
     )
 
 
 def _keep(found: Comparison, hpa: Figures) -> str:
     if found.hpa_alike is not None and found.hpa_alike[0] != found.target:
-        target, hours = found.hpa_alike
+        target, hours = percent(found.hpa_alike[0]), found.hpa_alike[1]
         return (
-            f"On this traffic an HPA is good enough: with a target of {target:.0%} it needs {hours:.1f} replica-hours, "
-            f"and no policy has as few bad minutes for less. Keep the HPA, and set its target to {target:.0%}."
+            f"On this traffic an HPA is good enough: with a target of {target} it needs {hours:.1f} replica-hours, and "
+            f"no policy has as few bad minutes for less. Keep the HPA, and set its target to {target}."
         )
     return (
         f"On this traffic the HPA is good enough: {hpa.bad_minutes} bad minutes, and no policy has fewer, or as "
@@ -93,42 +118,63 @@ def policy(found: Comparison) -> str | None:
 
 
 def _table(found: Comparison) -> str:
-    head = ("", "bad minutes", "error budget used", "replica-hours", "of the limit", "most replicas", "actions")
+    head: tuple[str, ...] = ("", "bad minutes", "error budget used", "replica-hours", "times the least possible")
+    head += ("most replicas", "changes by forestall")
     rows = []
     for one in found.contestants:
         each = one.figures
-        share = _times(each.replica_hours / found.limit) if found.limit else "-"
-        first = [one.name, f"{each.bad_minutes}", f"{each.budget_used:.0%}", f"{each.replica_hours:.1f}", share]
-        cells = [*first, f"{each.most_replicas}", f"{one.actions}"]
-        rows.append(_row(cells, ' class="mine"' if one.name == found.best else ""))
+        share = f"{each.replica_hours / found.limit:.2f} x" if found.limit else "-"
+        first = [one.name, f"{each.bad_minutes}", percent(each.budget_used), f"{each.replica_hours:.1f}", share]
+        rows.append(([*first, f"{each.most_replicas}", f"{one.actions}"], one.name == found.best))
     if found.limit:
-        rows.append(_row(["the limit", "0", "0%", f"{found.limit:.1f}", _times(1.0), "-", "-"], ""))
-    titles = "".join(f"<th>{cell}</th>" for cell in head)
-    return f'<div class="wide"><table><tr>{titles}</tr>{"".join(rows)}</table></div>'
-
-
-def _row(cells: Sequence[str], mark: str) -> str:
-    return f"<tr{mark}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
-
-
-def _times(value: float) -> str:
-    return f"{value:.2f}"
+        rows.append((["the least possible", "0", percent(0), f"{found.limit:.1f}", "1.00 x", "-", "-"], False))
+    return table(head, rows)
 
 
 def _curve(found: Comparison, one: Contestant) -> str:
+    plot, size = _plot(found, one), -(-len(found.needed) // _BANDS)
+    for first in range(0, len(found.needed), size):
+        start = found.service.traffic.at + (found.service.traffic.start + first) * 60.0
+        plot.over(start, min(start + 60 * size, plot.x.high), _values(found, one, first, size))
+    return chart(svg(_WIDTH, _HEIGHT, [plot], _title(one)))
+
+
+def _title(one: Contestant) -> str:
+    each = one.figures
+    return (
+        f"{one.name}: {each.bad_minutes} bad minutes ({percent(each.budget_used)} of the error budget), "
+        f"{each.replica_hours:.1f} replica-hours"
+    )
+
+
+def _plot(found: Comparison, one: Contestant, down: float = 0.0) -> Plot:
+    """Return one of the contestants; all have the same axes, since they are there to be compared."""
     start = found.service.traffic.at + found.service.traffic.start * 60.0
-    end = start + 60.0 * len(one.replicas)
-    top = max(float(one.replicas.max(initial=1)), float(found.needed.max(initial=1)))
-    plot = Plot(Axis(start, end, _LEFT, _WIDTH - 10), Axis(0, top * 1.05, _HEIGHT - 30, 26))
-    title = f"{one.name}: {one.figures.bad_minutes} bad minutes, {one.figures.replica_hours:.1f} replica-hours"
-    plot.text(_LEFT, 16, title, kind="strong")
-    plot.scale_values(nice(0, top, 4))
+    end = start + 60.0 * len(found.needed)
+    most = max(
+        float(values.max(initial=1)) for values in (found.needed, *(each.replicas for each in found.contestants))
+    )
+    plot = Plot(Axis(start, end, _LEFT, _WIDTH - 10), Axis(0, most * 1.05, down + _HEIGHT - 30, down + 26))
+    plot.text(_LEFT, down + 16, _title(one), kind="strong")
+    plot.text(_WIDTH - 10, down + 16, "replicas", "end")
+    plot.scale_values(nice(0, most, 4))
     plot.scale_times()
     for first, last in _stretches(one.bad):
         plot.stripe(start + 60 * first, start + 60 * last, "event")
-    plot.line(_points(found.needed, start), "median")
+    plot.line(_points(found.needed, start), "needed")
     plot.line(_points(one.replicas, start), "value")
-    return f'<div class="wide">{svg(_WIDTH, _HEIGHT, [plot], title)}</div>'
+    return plot
+
+
+def _values(found: Comparison, one: Contestant, first: int, size: int) -> str:
+    part = slice(first, first + size)
+    rates, bad = found.service.traffic.played[part], int(one.bad[part].sum())
+    at = clock(found.service.traffic.at + (found.service.traffic.start + first) * 60.0)
+    minutes = "minute" if len(rates) == 1 else f"{len(rates)} minutes"
+    return (
+        f"{at}, {minutes}: {one.replicas[part].max():.0f} replicas, {found.needed[part].max():.0f} needed for "
+        f"{rates.max():.4g} requests a second; {bad} bad"
+    )
 
 
 def _points(values: Floats, start: float) -> list[tuple[float, float]]:

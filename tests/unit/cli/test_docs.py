@@ -53,3 +53,15 @@ def test_there_is_a_reference_of_every_kind():
         "cli",
         "reasons",
     }
+
+
+def test_what_is_said_of_the_simulation_s_picture_is_in_it():
+    """The picture is made by `make pictures`; who draws it anew learns here which words are old."""
+    drawn = (ROOT / "docs" / "images" / "simulate.svg").read_text(encoding="utf-8")
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    titles = re.findall(r">(HPA[^:<]*): (\d+) bad minutes \([^)]*\), ([\d.]+) replica-hours<", drawn)
+    (_, alone, hours), (_, both, more) = titles
+    assert (
+        f"The HPA has {alone} bad minutes for {hours} replica-hours, the HPA with forestall {both} for {more}."
+        in readme
+    )

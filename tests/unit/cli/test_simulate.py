@@ -58,7 +58,8 @@ def test_a_file_is_enough(program, traffic, tmp_path):
     text = report.read_text()
     assert text.startswith("<!DOCTYPE html>")
     assert text.endswith("</html>\n")
-    assert text.count("<svg") == 5
+    assert text.count('role="img"') == 5
+    assert "<code>forestall simulate --traffic" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "traffic.csv"]
 
 

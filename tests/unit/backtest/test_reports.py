@@ -1,0 +1,100 @@
+"""What a report shows. The kinds of fault to be kept out: a legend in another style than what it explains; a mark of
+one thing over another; axes that differ between what is compared; a figure that only a wide page, or a pointer, shows.
+"""
+
+import re
+from types import SimpleNamespace
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from forestall import __version__
+from forestall.backtest import page as report
+from forestall.backtest.document import document, key, table
+from forestall.backtest.draw import PALETTE, SHAPES, sign
+from forestall.backtest.pictures import first_past, scales, timeline
+from forestall.backtest.replay import Span, Track
+
+SVG = "{http://www.w3.org/2000/svg}"
+SPAN = Span(0.0, 59 * 60.0, 60.0)
+
+
+def track(values, limit=10.0, indicator="busy", labels=()):
+    values = np.array(values, dtype=float)
+    unknown = np.full(values.size, np.nan)
+    return Track(indicator, labels, limit, True, 600.0, values, unknown, unknown, unknown, [None] * values.size)
+
+
+@pytest.fixture
+def tracks():
+    """One that passes its limit at minute 20, one that never does, and one that follows five minutes later."""
+    step = np.where((np.arange(60) >= 20) & (np.arange(60) < 40), 1.0, 0.0)
+    return track(2 + 10 * step), track(5 + step, labels=(("pod", "b"),)), track(np.roll(step, 5), 0.5, "sli")
+
+
+@pytest.fixture
+def case():
+    return SimpleNamespace(onsets=np.array([20]), done=(), record=SimpleNamespace(policies=()))
+
+
+def marks(drawing):
+    return [each for each in ET.fromstring(drawing).iter() if each.get("class") in ("missed", "good")]
+
+
+def test_only_a_series_that_passed_its_limit_is_marked_and_where_it_did(tracks, case):
+    passed, calm, late = (timeline(case, each, SPAN, scales(tracks)) for each in tracks)
+    assert len(marks(passed)) == len(marks(late)) == 1
+    assert marks(calm) == []
+    assert ['class="event"' in drawing for drawing in (passed, calm, late)] == [True, False, True]
+    assert [first_past(each, case.onsets) for each in tracks] == [{20: 20}, {}, {25: 20}]
+    assert first_past(tracks[0], np.zeros(0, dtype=np.int64)) == {}  # past it before anything was seen
+
+
+def test_series_of_an_indicator_have_the_same_axis(tracks, case):
+    def labels(drawing):
+        return [each.text for each in ET.fromstring(drawing).iter(f"{SVG}text") if each.get("text-anchor") == "end"]
+
+    busy, also, sli = (labels(timeline(case, each, SPAN, scales(tracks))) for each in tracks)
+    assert busy == also
+    assert busy != sli
+
+
+def test_who_points_at_a_curve_learns_its_values_without_a_script(tracks, case):
+    drawing = timeline(case, tracks[0], SPAN, scales(tracks))
+    titles = [each.findtext(f"{SVG}title") for each in ET.fromstring(drawing).iter() if each.get("class") == "over"]
+    assert len(titles) == 60
+    assert titles[19:21] == ["Thu 01 Jan 00:19: 2", "Thu 01 Jan 00:20: 12"]
+    assert "<script" not in drawing
+
+
+def test_every_sign_of_a_legend_has_a_style():
+    kinds = set(re.findall(r'class="(\w+)"', report._KEY)) - {"soft", "key", "sign"}
+    assert kinds >= {"value", "limit", "event", "chance", "good", "missed", "bad", "open"}
+    assert all(f".{kind}{{" in SHAPES for kind in kinds)
+
+
+def test_a_legend_is_drawn_in_the_style_of_what_it_explains():
+    assert key([(sign("line", "needed"), "needed <now>")]).count('class="needed"') == 1
+    assert "needed &lt;now&gt;" in key([(sign("line", "needed"), "needed <now>")])
+
+
+def test_a_table_names_each_figure_where_the_page_is_too_narrow_for_a_head():
+    text = table(["", "bad minutes", "why"], [(["HPA", "8", "<b>"], True)], prose=2)
+    row = ET.fromstring(text.replace("class=left", 'class="left"').replace("class=mine", 'class="mine"'))
+    cells = [(cell.get("data-of"), cell.text) for cell in row.iter("td")]
+    assert cells == [(None, "HPA"), ("bad minutes", "8"), ("why", "<b>")]
+
+
+def test_a_report_says_what_made_it_and_forbids_what_it_does_not_need():
+    text = document("<x>", "<p>x</p>", "forestall backtest -f 'a&b'")
+    assert f"Made by forestall {__version__}: <code>forestall backtest -f &#x27;a&amp;b&#x27;</code>" in text
+    assert "default-src 'none'" in text
+    assert "<title>&lt;x&gt;</title>" in text
+    assert 'style="' not in text
+    assert "(max-width:760px)" in text
+
+
+def test_light_and_dark_have_the_same_colours():
+    light, dark = PALETTE.split("@media")
+    assert set(re.findall(r"--\w+", dark)) == set(re.findall(r"--\w+", light))

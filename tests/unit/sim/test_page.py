@@ -1,0 +1,71 @@
+"""The report of a simulation: one scale for all who are compared, and a legend in the style of the curves."""
+
+import re
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from forestall.sim.compare import HPA, Comparison, Contestant
+from forestall.sim.figures import Figures
+from forestall.sim.page import drawing, page
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def contestant(name, replicas, bad):
+    bad = np.array(bad, dtype=float)
+    figures = Figures(60, int(bad.sum()), 0.99, 0.5, float(np.sum(replicas)) / 60, int(max(replicas)), 1, 1, 0, 0)
+    return Contestant(name, figures, 3, np.array(replicas, dtype=float), bad)
+
+
+@pytest.fixture
+def found(make_service):
+    service = make_service([100.0] * 30 + [400.0] * 30, past=[100.0] * 60, least=2)
+    none, some = [0.0] * 60, [0.0] * 30 + [1.0] * 5 + [0.0] * 25
+    rows = (
+        contestant("no action", [5] * 60, some),
+        contestant(HPA, [8] * 30 + [28] * 30, some),
+        contestant("HPA + forestall, headroom 0.1", [8] * 28 + [38] * 32, none),
+    )
+    needed = np.ceil(service.traffic.played / 20)
+    return Comparison(service, 99.0, 0.7, rows, 20.0, needed, None, rows[-1].name, (0.6, 30.0))
+
+
+def labels(text):
+    return [each.text for each in ET.fromstring(text).iter(f"{SVG}text") if each.get("text-anchor") != "start"]
+
+
+def test_all_who_are_compared_have_the_same_axes(found):
+    drawings = re.findall(r"<svg viewBox=\"0 0 960.*?</svg>", page(found, ()), re.DOTALL)
+    assert len(drawings) == 3
+    assert labels(drawings[0]) == labels(drawings[1]) == labels(drawings[2])
+    assert "30" in labels(drawings[0])  # what the largest of them needs
+    assert "replicas" in labels(drawings[0])
+
+
+def test_the_legend_has_the_style_of_the_curves(found):
+    text = page(found, ())
+    legend = dict(re.findall(r'<span><svg class="sign".*?class="(\w+)".*?</svg> ([\w ]+)</span>', text))
+    assert legend == {"value": "replicas", "needed": "needed to carry the traffic", "event": "bad minutes"}
+    for curve in re.findall(r"<svg viewBox=\"0 0 960.*?</svg>", text, re.DOTALL)[1:2]:
+        kinds = [each.get("class") for each in ET.fromstring(curve).iter(f"{SVG}path")]
+        assert kinds.count("value") == kinds.count("needed") == 1
+
+
+def test_who_points_at_a_curve_learns_its_values(found):
+    text = page(found, ())
+    assert "<title>Thu 01 Jan 01:31, minute: 28 replicas, 20 needed for 400 requests a second; 1 bad</title>" in text
+    assert 'style="' not in text
+
+
+def test_the_drawing_has_the_hpa_beside_the_best_policy_and_is_small(found):
+    text = drawing(found)
+    root = ET.fromstring(text)
+    strong = [each.text for each in root.iter(f"{SVG}text") if each.get("class") == "strong"]
+    assert strong == [
+        "HPA: 5 bad minutes (50 % of the error budget), 18.0 replica-hours",
+        "HPA + forestall, headroom 0.1: 0 bad minutes (50 % of the error budget), 24.0 replica-hours",
+    ]
+    assert 'class="over"' not in text
+    assert "replicas" in text
