@@ -16,15 +16,16 @@ setup: ## Make the virtual environment (PYTHON=... chooses the Python)
 	@PYTHON="$(PYTHON)" scripts/bootstrap.sh
 
 .PHONY: programs
-programs: setup ## Find or build the control plane's programs (minutes, once a machine)
-	@$(PY) -m forestall.demo programs
+programs: setup ## Find or build the programs for PURPOSE=demo, tests, cluster or adapters (minutes, once a machine)
+	@$(PY) -m forestall.demo programs $(PURPOSE)
 
 .PHONY: demo
-demo: programs ## Show the main job on a real control plane (SCENARIO=leak or node; KEEP=1 keeps the cluster)
+demo: setup ## Show the main job on a real control plane (SCENARIO=leak or node; KEEP=1 keeps the cluster)
 	@$(BIN)/forestall demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: test
-test: setup lint types programs ## Run lint, types and all tests
+test: setup lint types ## Run lint, types and all tests
+	@$(PY) -m forestall.demo programs tests
 	@$(PY) -m pytest $(SIDE_BY_SIDE)
 
 # Cluster tests mostly wait; whole files are given out in their order, quick tiers first.
@@ -50,19 +51,21 @@ unit: setup ## Run the unit tests
 	@$(PY) -m pytest tests/unit
 
 .PHONY: adapters
-adapters: programs ## Run the tests of the adapters, against a real Prometheus
+adapters: setup ## Run the tests of the adapters, against a real Prometheus
+	@$(PY) -m forestall.demo programs adapters
 	@$(PY) -m pytest tests/adapters
 
 .PHONY: cluster
-cluster: programs ## Run the tests on the real control plane
+cluster: setup ## Run the tests on the real control plane
+	@$(PY) -m forestall.demo programs tests
 	@$(PY) -m pytest tests/cluster
 
 .PHONY: e2e
-e2e: programs ## Run the tests with the image and real pods (FORESTALL_CLUSTER=kind, where Docker runs)
+e2e: setup ## Run the tests with the image and real pods (FORESTALL_CLUSTER=kind, where Docker runs)
 	@$(PY) -m pytest tests/e2e
 
 .PHONY: dev-cluster
-dev-cluster: programs ## Start a control plane to work with, and leave it running
+dev-cluster: setup ## Start a control plane to work with, and leave it running
 	@$(PY) -m forestall.demo cluster
 
 # Each module in benchmarks/ that can be run measures something and writes JSON.
@@ -71,7 +74,7 @@ BENCHMARKS := $(patsubst benchmarks/%,%,$(patsubst %/__main__,%,$(basename $(wil
 .PHONY: bench
 bench: $(addprefix bench-,$(filter-out __init__,$(BENCHMARKS))) ## Measure the figures of benchmarks/ (bench-NAME: one of them)
 
-bench-%: programs
+bench-%: setup
 	@$(PY) -m benchmarks.$*
 
 .PHONY: pictures

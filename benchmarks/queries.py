@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--joined", type=int, nargs="+", default=[1, 10, 50, 250])
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/queries.json"))
     chosen = parser.parse_args()
-    with Workspace("bench") as workspace, PrometheusServer(workspace, find_programs()) as server:
+    with Workspace("bench") as workspace, PrometheusServer(workspace, find_programs(["prometheus"])) as server:
         now = time.time()
         server.write(series(chosen.objectives, now))
         result = asyncio.run(measure(server, chosen.objectives, chosen.joined, chosen.cycles, now))

@@ -42,7 +42,7 @@ def main() -> None:
     chosen = parser.parse_args()
     settings = Settings()
     objectives = math.ceil(chosen.series / PODS)
-    with Workspace("bench") as workspace, PrometheusServer(workspace, find_programs()) as server:
+    with Workspace("bench") as workspace, PrometheusServer(workspace, find_programs(["prometheus"])) as server:
         now = settings.interval * math.floor(time.time() / settings.interval)
         began = time.perf_counter()
         server.write(series(objectives, now, settings))

@@ -40,4 +40,4 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def programs() -> Programs:
     """The control plane's programs; the first time on a machine they are built."""
-    return local_programs()
+    return local_programs(purpose="tests")

@@ -6,7 +6,14 @@ import pytest
 
 from forestall.demo.programs import Programs
 from forestall.demo.prometheus import PrometheusServer
+from forestall.demo.provider import local_programs
 from forestall.demo.workspace import Workspace
+
+
+@pytest.fixture(scope="session")
+def programs() -> Programs:
+    """Nothing but Prometheus: these tests take no control plane."""
+    return local_programs(purpose="adapters")
 
 
 @pytest.fixture(scope="session")

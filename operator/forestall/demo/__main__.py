@@ -1,4 +1,4 @@
-"""For those who work on forestall: ``python -m forestall.demo programs | cluster | end FOLDER``."""
+"""For those who work on forestall: ``python -m forestall.demo programs [PURPOSE] | cluster | end FOLDER``."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from forestall.demo.processes import end
 from forestall.demo.progress import Steps
-from forestall.demo.provider import local_cluster, local_programs
+from forestall.demo.provider import NEEDED, local_cluster, local_programs
 from forestall.errors import ForestallError
 
 
@@ -16,7 +16,8 @@ def main() -> int:
     """Do what the arguments say and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m forestall.demo", description="Programs and clusters for work.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("programs", help="find or build the programs that a local cluster runs on")
+    programs = commands.add_parser("programs", help="find or build the programs that something runs on")
+    programs.add_argument("purpose", nargs="?", choices=list(NEEDED), default="demo")
     cluster = commands.add_parser("cluster", help="start a cluster, and leave it running")
     cluster.add_argument("--nodes", type=int, default=3)
     cluster.add_argument("--start-up", type=float, default=0.0, metavar="SECONDS", help="until a pod is ready")
@@ -26,7 +27,7 @@ def main() -> int:
     try:
         match options.command:
             case "programs":
-                local_programs(Steps(console))
+                local_programs(Steps(console), options.purpose)
             case "cluster":
                 _leave_running(Steps(console), options.nodes, options.start_up)
             case "end":
@@ -40,7 +41,7 @@ def main() -> int:
 
 
 def _leave_running(steps: Steps, nodes: int, start_up_s: float) -> None:
-    cluster = local_cluster(local_programs(steps), nodes=nodes, start_up_s=start_up_s)
+    cluster = local_cluster(local_programs(steps, "cluster"), nodes=nodes, start_up_s=start_up_s)
     with steps.step("Starting the cluster"), cluster:
         cluster.keep()
     lines = [

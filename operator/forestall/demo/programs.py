@@ -1,7 +1,8 @@
 """The programs of the control plane: where they are, or how to build them from their Go modules.
 
-They are looked for in the folder that the environment variable FORESTALL_PROGRAMS names, else in the user's cache,
-where what is missing is built once. The folder ``modules`` beside this file pins each module and everything it needs.
+They are looked for in the folder that the environment variable FORESTALL_PROGRAMS names, else in the user's cache and
+on the PATH, and what is missing is built once, into the cache. The folder ``modules`` beside this file pins each module
+and everything it needs.
 """
 
 import fcntl
@@ -17,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from forestall.demo.estimate import Estimate, left
+from forestall.demo.on_path import on_path
 from forestall.demo.processes import last_lines, run
 from forestall.demo.progress import Step, Steps
 from forestall.demo.toolchain import find_go
@@ -38,6 +41,8 @@ class Module:
     path: str
     programs: Mapping[str, str]
     """The name of each program, and the package that it is built from."""
+    costs: Mapping[str, float]
+    """About how many seconds of CPU time each takes to build, after those before it."""
     stamps: tuple[str, ...] = ()
     """Variables that take the module's version when a program is linked, with ``{version}`` and ``{minor}``."""
     tags: str = ""
@@ -79,25 +84,28 @@ MODULES = (
             name: f"k8s.io/kubernetes/cmd/{name}"
             for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
         },
+        {"kube-apiserver": 540, "kube-controller-manager": 270, "kube-scheduler": 70, "kubectl": 80},
         stamps=(
             _KUBERNETES_VERSION + ".gitVersion={version}",
             _KUBERNETES_VERSION + ".gitMajor=1",
             _KUBERNETES_VERSION + ".gitMinor={minor}",
         ),
     ),
-    Module("etcd", "go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"}),
+    Module("etcd", "go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"}, {"etcd": 90}),
     Module(
         "kwok",
         "sigs.k8s.io/kwok",
         {"kwok": "sigs.k8s.io/kwok/cmd/kwok", "kwokctl": "sigs.k8s.io/kwok/cmd/kwokctl"},
+        {"kwok": 190, "kwokctl": 50},
     ),
     Module(
         "prometheus",
         "github.com/prometheus/prometheus",
         {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+        {"prometheus": 300},
         tags="remove_all_sd,enable_kubernetes_sd",  # without the clients of every cloud it builds in half the time
     ),
-    Module("helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"}),
+    Module("helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"}, {"helm": 360}),
 )
 
 OPTIONAL = (
@@ -105,6 +113,7 @@ OPTIONAL = (
         "keda",
         "github.com/kedacore/keda/v2",
         {f"keda-{name}": f"github.com/kedacore/keda/v2/cmd/{name}" for name in ("operator", "adapter")},
+        {"keda-operator": 300, "keda-adapter": 60},
     ),
 )
 """Programs that are only there when they are asked for by name."""
@@ -123,11 +132,13 @@ class Programs:
         return iter(self._paths)
 
 
-def find_programs(names: Iterable[str] | None = None, steps: Steps | None = None) -> Programs:
+def find_programs(names: Iterable[str] | None = None, steps: Steps | None = None, *, closely: bool = False) -> Programs:
     """Return the programs called `names` (all, when left out), building those that are nowhere yet.
 
-    Building them all takes minutes and happens once; what is done is kept when it is interrupted. Raises MissingTool
-    when something that is needed is not here, and CommandFailed when a build fails; both say what to do.
+    One that is on the PATH in a version that fits is taken from there, unless it has been built already; `closely`:
+    only one of the pinned major version. Building them all takes minutes and happens once; what is done is kept when it
+    is interrupted. Raises MissingTool when something that is needed is not here, and CommandFailed when a build fails;
+    both say what to do.
     """
     known = {name: module for module in (*MODULES, *OPTIONAL) for name in module.programs}
     wanted = {name: known[name] for name in (names or (name for module in MODULES for name in module.programs))}
@@ -135,8 +146,14 @@ def find_programs(names: Iterable[str] | None = None, steps: Steps | None = None
         return _in_folder(Path(folder).expanduser().resolve(), wanted)
     cache = cache_folder()
     paths = {name: module.folder(cache) / name for name, module in wanted.items()}
+    steps = steps or Steps()
+    for name in [name for name, path in paths.items() if not path.exists()]:
+        there, words = on_path(name, wanted[name].version, closely=closely)
+        if words:
+            steps.say(words)
+        if there is not None:
+            paths[name] = there
     if not all(path.exists() for path in paths.values()):
-        steps = steps or Steps()
         with _only_one(cache, steps):
             _build(wanted, paths, cache, steps)
     return Programs(paths)
@@ -178,9 +195,13 @@ def _build(wanted: Mapping[str, Module], paths: Mapping[str, Path], cache: Path,
             f"folders on another disk, or {FOLDER_VARIABLE} to a folder that holds the programs."
         )
     go = find_go(_go_version_needed(), _TOOLCHAIN_PINS, cache, steps)
+    estimate = Estimate({name: wanted[name].costs[name] for name in missing})
+    steps.say(f"{len(missing)} to build, once on this machine: {left(estimate.left())}, if it has nothing else to do")
     for number, name in enumerate(missing, start=1):
         module = wanted[name]
+        estimate.begin(name)
         with steps.step(f"Building {name} {module.version}: {number} of {len(missing)}") as step:
+            step.left = lambda: left(estimate.left())
             _build_one(go, module, name, paths[name], step)
 
 

@@ -26,6 +26,13 @@ class Step:
     def __init__(self) -> None:
         self.detail = ""
         """What it is at, in a few words; may be changed from any thread."""
+        self.left: Callable[[], str] | None = None
+        """Tells how long it and all that follows will still take."""
+
+    @property
+    def words(self) -> str:
+        """What is told of it now."""
+        return ", ".join(part for part in (self.left() if self.left else "", self.detail) if part)
 
 
 class Steps:
@@ -36,6 +43,10 @@ class Steps:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
+
+    def say(self, text: str) -> None:
+        """Show a line that stays."""
+        self.console.print(text, soft_wrap=True, markup=False)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
@@ -56,13 +67,13 @@ class Steps:
         columns = (SpinnerColumn(), "{task.description}", TimeElapsedColumn(), "[dim]{task.fields[detail]}")
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(title, total=None, detail="")
-            with _every(0.2, lambda: progress.update(task, detail=escape(step.detail[:room]))):
+            with _every(0.2, lambda: progress.update(task, detail=escape(step.words[:room]))):
                 yield
 
     @contextmanager
     def _plain(self, step: Step, title: str, began: float) -> Iterator[None]:
         def say() -> None:
-            line = f"… {title} ({elapsed(time.monotonic() - began)}) {escape(step.detail)}"
+            line = f"… {title} ({elapsed(time.monotonic() - began)}) {escape(step.words)}"
             self.console.print(line.rstrip(), soft_wrap=True)
 
         with _every(_SAY_AGAIN_S, say):

@@ -15,12 +15,30 @@ VARIABLE: Final = "FORESTALL_CLUSTER"
 _CLUSTERS: Final[Mapping[str, type[ControlPlane | KindCluster]]] = {"kwok": ControlPlane, "kind": KindCluster}
 
 
-def local_programs(steps: Steps | None = None) -> Programs:
-    """Return the programs that the chosen cluster, Prometheus and Helm need, building those that are nowhere yet.
+_CONTROL_PLANE: Final = (
+    *("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
+    *("kubectl", "kwok", "kwokctl"),
+)
+NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "demo": (*_CONTROL_PLANE, "prometheus", "helm"),
+    "tests": (*_CONTROL_PLANE, "prometheus", "helm"),
+    "cluster": _CONTROL_PLANE,
+    "adapters": ("prometheus",),
+}
+"""Which programs it takes, by what for."""
+_TESTS: Final = ("tests", "adapters")
+"""What they find may depend on the major version of a program."""
+
+
+def local_programs(steps: Steps | None = None, purpose: str = "demo") -> Programs:
+    """Return the programs that the `purpose`, one of `NEEDED`, takes, building those that are nowhere yet.
 
     Raises what `find_programs` raises, and InvalidInput when FORESTALL_CLUSTER is neither ``kwok`` nor ``kind``.
     """
-    return find_programs(PROGRAMS if _chosen() is KindCluster else None, steps)
+    names = NEEDED[purpose]
+    if _chosen() is KindCluster:
+        names = tuple(name for name in names if name in PROGRAMS)
+    return find_programs(names, steps, closely=purpose in _TESTS)
 
 
 def local_cluster(programs: Programs, *, nodes: int = 1, start_up_s: float = 0) -> LocalCluster:
