@@ -640,7 +640,7 @@ def test_columns_answer_the_first_question(cluster: KwokCluster, namespace: str)
             "state": "AtRisk",
         },
     )
-    status("remed", {"phase": "Verifying", "reason": "AwaitingSamples"})
+    status("remed", {"phase": "Verifying", "reason": "AwaitingSamples", "change": "3 → 8 → 6"})
     assert _table(cluster, "fslo", namespace) == {
         "NAME": "shop",
         "SLI": "99.71 %",
@@ -654,6 +654,7 @@ def test_columns_answer_the_first_question(cluster: KwokCluster, namespace: str)
         "NAME": "shop",
         "ACTION": "scale",
         "TARGET": "shop",
+        "CHANGE": "3 → 8 → 6",
         "PHASE": "Verifying",
         "REASON": "AwaitingSamples",
     }

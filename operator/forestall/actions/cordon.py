@@ -24,7 +24,7 @@ from forestall.actions.base import (
 from forestall.actions.ownership import signer
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef, Remediation
-from forestall.api.times import seconds
+from forestall.api.times import readable, seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at
@@ -100,7 +100,7 @@ class Cordon:
         return Hold(
             "Holding" if verified(remediation) is not False else "NotHelped",
             f"{name} stays cordoned until it has been healthy for {format_duration(healthy)}, "
-            f"at most until {intent.deadline}",
+            f"at most until {readable(intent.deadline)}",
         )
 
     async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:

@@ -1,5 +1,7 @@
 """Remediation: the journal. One intended action and its life; the intent never changes once written."""
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -231,6 +233,9 @@ class RemediationStatus(Model):
     """Since when there has been no fresh data about the risk."""
     ended: str | None = None
     """When it ended."""
+    change: str = ""
+    """For scale: the replicas that were found, the most that were asked for, and what is asked for now, such as
+    `3 → 6` or, when they are given back, `3 → 6 → 3`. For rollback: the revisions."""
     conditions: Conditions = []
     """Approved, Completed, Verified; for scale PodsReady and Proportional; GivenBack while what was done can't be given
     back."""
@@ -268,6 +273,7 @@ class Remediation(Resource):
     COLUMNS: ClassVar[tuple[dict[str, object], ...]] = (
         {"name": "Action", "type": "string", "jsonPath": ".metadata.labels.forestall\\.dev/action"},
         {"name": "Target", "type": "string", "jsonPath": ".spec.intent.target.name"},
+        {"name": "Change", "type": "string", "jsonPath": ".status.change"},
         {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
         {"name": "Reason", "type": "string", "jsonPath": ".status.reason"},
         {"name": "Policy", "type": "string", "jsonPath": ".spec.intent.policy.name", "priority": 1},
@@ -285,3 +291,15 @@ class Remediation(Resource):
     def ended(self) -> bool:
         """Whether its life is over."""
         return self.status.phase in TERMINAL
+
+
+def change_of(intent: Intent, steps: Sequence[Step]) -> str:
+    """Return what became of the number that a remediation changes, such as `3 → 6`; empty where it changes none.
+
+    It is told by the steps that were made: the intent says what the forecast first asked for.
+    """
+    if intent.from_ is None or intent.to is None:
+        return ""
+    asked = [step.to for step in steps if step.to is not None] if intent.action.scale else []
+    path = [intent.from_, max(asked), asked[-1]] if asked else [intent.from_, intent.to]
+    return " → ".join(str(number) for number, _ in groupby(path))

@@ -181,11 +181,13 @@ class RiskCause(Model):
     probability: str = ""
     """The probability that it passes the limit within the horizon."""
     time_to_breach: str = ""
-    """The median time until it does."""
+    """The median time until it does, where that is more likely than not within the horizon."""
     time_to_breach_bounds: str = ""
-    """The bounds of that time."""
+    """The bounds of that time; `later` is beyond the horizon."""
     forecast: str = ""
     """The upper (or lower) bound of the forecast at the horizon."""
+    horizon: str = ""
+    """How far ahead it is forecast."""
 
 
 class Decision(Model):
@@ -240,7 +242,8 @@ class ServiceLevelObjectiveStatus(Model):
     """The highest probability of passing a limit within its horizon, over the SLI's fast burn and all leading
     indicators, in percent; 100 % where a limit is passed now."""
     time_to_breach: str | None = None
-    """The median time until that limit is passed; 0s where it is passed now."""
+    """The median time until that limit is passed, where that is more likely than not within the horizon; 0s where it
+    is passed now."""
     cause: RiskCause | None = None
     """What endangers the objective most."""
     decisions: list[Decision] | None = None

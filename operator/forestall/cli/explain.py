@@ -9,6 +9,7 @@ import click
 from pydantic import ValidationError
 
 from forestall.api import Remediation, RemediationPolicy, Resource, ServiceLevelObjective
+from forestall.api.times import readable
 from forestall.cli import options, remediations
 from forestall.cli.objects import find, read
 from forestall.cli.output import Page, console, document, without_managers
@@ -213,7 +214,9 @@ class _Explanation:
                 self.page.say(f"Because {each.spec.intent.evidence.reason}", indent=5)
             if approval := each.spec.approval:
                 comment = f": {approval.comment}" if approval.comment else ""
-                self.page.say(f"{approval.decision} by {approval.by or 'somebody'} at {approval.at}{comment}", indent=5)
+                self.page.say(
+                    f"{approval.decision} by {approval.by or 'somebody'} at {readable(approval.at)}{comment}", indent=5
+                )
             for step in each.status.steps[-_BUDGET_OF_STEPS:]:
                 self.page.say(remediations.line(step), indent=7)
         if more := len(ended[SHOWN:]):
@@ -257,7 +260,8 @@ def _cause(cause: RiskCause) -> str:
         return f"{text}, past its limit of {cause.limit}."
     text += f"; its limit is {cause.limit}" if cause.limit else ""
     if cause.probability:
-        text += f". It passes the limit with probability {cause.probability}"
+        text += ". It passes the limit" + (f" within {cause.horizon}" if cause.horizon else "")
+        text += f" with probability {cause.probability}"
         text += f", likely in {cause.time_to_breach}" if cause.time_to_breach else ""
         text += f" (bounds {cause.time_to_breach_bounds})" if cause.time_to_breach_bounds else ""
     text += f". Within its horizon it may reach {cause.forecast}" if cause.forecast else ""

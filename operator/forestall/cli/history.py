@@ -8,6 +8,7 @@ import click
 
 from forestall.api import Remediation
 from forestall.api.remediation import TERMINAL
+from forestall.api.times import readable
 from forestall.cli import options, remediations
 from forestall.cli.objects import find, kind_of, read
 from forestall.cli.output import Page, console, document, listing, table, without_managers
@@ -193,7 +194,7 @@ class _Life:
         for at, text in sorted(self._events(), key=lambda event: moment(event[0]) or 0.0):
             page.item(_date(at), text)
         page.heading("How it ends")
-        page.say(f"Ended at {intent.deadline} at the latest. Undone by: {intent.rollback or 'nothing'}.")
+        page.say(f"Ended at {readable(intent.deadline)} at the latest. Undone by: {intent.rollback or 'nothing'}.")
         self._yours()
 
     def _events(self) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ import click
 from pydantic import ValidationError
 
 from forestall.api import Remediation
-from forestall.api.remediation import ObjectRef
+from forestall.api.remediation import ObjectRef, change_of
 from forestall.cli.objects import read
 from forestall.cli.words import ago, clock, until
 from forestall.errors import Conflict, Forbidden
@@ -37,10 +37,10 @@ STYLES: Final = {"Succeeded": "green", "RolledBack": "yellow", "Failed": "bold r
 
 
 def deed(remediation: Remediation) -> str:
-    """Return what it does, such as `Scale Deployment/checkout 3 → 6`."""
+    """Return what it does, such as `Scale Deployment/checkout 3 → 6`, as it is now."""
     intent = remediation.spec.intent
-    change = f" {intent.from_} → {intent.to}" if intent.from_ is not None and intent.to is not None else ""
-    return f"{intent.action.name} {intent.target.kind}/{intent.target.name}{change}"
+    change = change_of(intent, remediation.status.steps)
+    return f"{intent.action.name} {intent.target.kind}/{intent.target.name}" + (f" {change}" if change else "")
 
 
 def stand(remediation: Remediation, now: float) -> str:

@@ -153,7 +153,7 @@ def _rung(
 ) -> Act | Hold:
     if rung.scale is not None:
         return _scale(number, rung.scale, cause, trigger, signals, target)
-    return Act(number, rung.action, "BreachForecast", _describe(cause, trigger))
+    return _act(number, rung.action, cause, _describe(cause, trigger))
 
 
 def _scale(
@@ -191,10 +191,10 @@ def _scale(
         )
     to = bounded(wanted.forecast, current, most, terms.step)
     capped = f" (the forecast asks for {wanted.forecast})" if to < wanted.forecast else ""
-    return Act(
+    return _act(
         number,
         "Scale",
-        "BreachForecast",
+        cause,
         f"{why}: scale from {current} to {to} replicas{capped} for {wanted.signal.indicator} of up to {_number(load)}",
         replicas=to,
     )
@@ -213,6 +213,11 @@ def below(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
     )
 
 
+def _act(number: int, action: str, cause: Signal, message: str, replicas: int | None = None) -> Act:
+    # What has happened is no forecast.
+    return Act(number, action, "LimitPassed" if cause.breached else "BreachForecast", message, replicas)
+
+
 def _describe(cause: Signal, trigger: Trigger) -> str:
     where = ", ".join(f"{name}={value}" for name, value in labels_in_words(cause.labels).items())
     name = f"{cause.indicator} ({where})" if where else cause.indicator
@@ -220,7 +225,7 @@ def _describe(cause: Signal, trigger: Trigger) -> str:
     if cause.breached:
         return f"{name} is {value}, past its limit of {limit}"
     within = min(trigger.within or cause.horizon, cause.horizon)
-    median = cause.time_to_breach[0]
+    median = cause.likely_in(within)[0]
     soon = f", likely in {format_duration(median)}" if math.isfinite(median) else ""
     return (
         f"{name} is {value} and passes {limit} within {format_duration(within)} with a "

@@ -10,8 +10,8 @@ from forestall.core.precision import LARGEST, passes
 
 SLI = "sli"
 """The name under which the service level indicator itself is watched, beside the leading indicators."""
-
-
+LIKELY = 0.5
+"""The probability from which a breach is more likely than not, so that a time can be told at which it comes."""
 _LONGEST = 253
 """The longest value (characters) that is told: any name in Kubernetes fits."""
 _MOST_LABELS = 32
@@ -83,6 +83,16 @@ class Signal:
         if self.silence is not None or self.forecast is None:
             return (math.inf, math.inf, math.inf)
         return (self.forecast.time_to_breach, self.forecast.earliest_breach, self.forecast.latest_breach)
+
+    def likely_in(self, within: float | None = None) -> tuple[float, float, float]:
+        """Return `time_to_breach` as it may be told: inf where a breach within `within` s, at most the horizon, is less
+        likely than not, and for what lies beyond that time.
+        """
+        span = min(within or self.horizon, self.horizon)
+        median, low, high = self.time_to_breach
+        if not self.probability(within) >= LIKELY or median > span:
+            return (math.inf, math.inf, math.inf)
+        return (median, low, high if high <= span else math.inf)
 
     def bound(self, within: float | None = None) -> float:
         """Return the bound of the most extreme value within `within` seconds; never milder than the newest value."""

@@ -249,6 +249,8 @@ class Publisher:
         about, state = ObjectRef.to(found.slo), found.state
         if state.value != before.state and (before.state is not None or state is not State.HEALTHY):
             kind, reason = _REASONS[state]
+            if state is State.AT_RISK and found.risk.cause is not None and found.risk.cause.breached:
+                reason = "LimitPassed"
             await self._record(Event(about, kind, reason, _headline(found)))
         told = {(one.policy, one.verdict, one.reason) for one in before.decisions or ()}
         for one in found.decisions:

@@ -73,7 +73,7 @@ def status_of(
         burn_rate=burning,
         burn_rate_window=_window(ratios.long_window) if burning else None,
         breach_probability=_percent(risk.probability),
-        time_to_breach=_time(risk.cause.time_to_breach[0]) if risk.cause else None,
+        time_to_breach=_time(risk.cause.likely_in()[0]) if risk.cause else None,
         cause=cause_of(risk.cause) if risk.cause else None,
         decisions=list(found.decisions),
         episode=found.episode,
@@ -83,7 +83,7 @@ def status_of(
 
 def cause_of(signal: Signal) -> RiskCause:
     """Return a signal in words."""
-    median, low, high = signal.time_to_breach
+    median, low, high = signal.likely_in()
     value, limit = written(signal.value, signal.limit)
     return RiskCause(
         indicator=signal.indicator,
@@ -94,6 +94,7 @@ def cause_of(signal: Signal) -> RiskCause:
         time_to_breach=_time(median) or "",
         time_to_breach_bounds=f"{_time(low)} to {_time(high) or 'later'}" if math.isfinite(low) else "",
         forecast=_number(signal.bound()) or "",
+        horizon=_time(signal.horizon) or "",
     )
 
 
@@ -197,7 +198,8 @@ def _at_risk(found: Findings) -> Condition:
             name = risk.cause.indicator if risk.cause else ""
             passed = risk.cause is not None and risk.cause.breached
             words = f"{name} {'has passed' if passed else 'is forecast to pass'} its limit"
-            return Condition(type="AtRisk", status="True", reason="BreachForecast", message=words)
+            reason = "LimitPassed" if passed else "BreachForecast"
+            return Condition(type="AtRisk", status="True", reason=reason, message=words)
 
 
 def _percent(share: float, digits: int = 0) -> str | None:

@@ -6,7 +6,7 @@ from typing import Final
 from forestall.actions import End, Outlook
 from forestall.actions.base import asked_back
 from forestall.api.remediation import Remediation
-from forestall.api.times import seconds
+from forestall.api.times import readable, seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 
@@ -48,7 +48,9 @@ def _ended(remediation: Remediation, outlook: Outlook | None, now: float) -> End
     expires = seconds(intent.approval_expires)
     if intent.mode == "Approve" and not _is_approved(remediation) and (expires is None or now >= expires):
         return End(
-            "Aborted", "ApprovalExpired", f"nobody approved it before {intent.approval_expires}; nothing was changed"
+            "Aborted",
+            "ApprovalExpired",
+            f"nobody approved it before {readable(intent.approval_expires)}; nothing was changed",
         )
     calm = seconds(remediation.status.calm_since)
     if calm is not None and now - calm >= CALM:
@@ -81,7 +83,7 @@ def _unapproved(remediation: Remediation) -> Ask | None:
         return None
     name, namespace = remediation.name, remediation.namespace
     return Ask(
-        f"waits for approval until {remediation.spec.intent.approval_expires}: "
+        f"waits for approval until {readable(remediation.spec.intent.approval_expires)}: "
         f"`kubectl forestall approve {name} -n {namespace}` or `kubectl forestall reject {name} -n {namespace}`"
     )
 
@@ -90,7 +92,8 @@ def _calm(remediation: Remediation) -> Hold | None:
     if remediation.status.calm_since is None:
         return None
     return Hold(
-        "RiskGone", f"the risk is gone since {remediation.status.calm_since}; it is watched before it is given up"
+        "RiskGone",
+        f"the risk is gone since {readable(remediation.status.calm_since)}; it is watched before it is given up",
     )
 
 

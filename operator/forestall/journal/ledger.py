@@ -4,7 +4,7 @@ import contextlib
 from typing import Any, Final
 
 from forestall.api.meta import API_VERSION
-from forestall.api.remediation import Intent, ObjectRef, Remediation, RemediationStatus
+from forestall.api.remediation import Intent, ObjectRef, Remediation, RemediationStatus, change_of
 from forestall.core.decision import Hold
 from forestall.errors import ClusterError, Conflict
 from forestall.journal.names import name_of
@@ -70,6 +70,7 @@ class Ledger:
         return saved
 
     async def _over(self, current: Remediation, status: RemediationStatus) -> Remediation:
+        status = status.model_copy(update={"change": change_of(current.spec.intent, status.steps)})
         ref, version, attempts = ObjectRef.to(current), current.metadata.resource_version, 1
         while True:
             try:

@@ -16,6 +16,7 @@ CAUSE = {
     "timeToBreach": "6m",
     "timeToBreachBounds": "4m to 11m",
     "forecast": "1.32",
+    "horizon": "15m",
 }
 
 
@@ -90,8 +91,8 @@ def test_it_tells_the_whole_story(program, risky):
         "",
         "Why it is at risk",
         (
-            "  utilisation of pod=checkout-1 is 0.71; its limit is 0.85. It passes the limit with probability 93%, "
-            "likely in 6m (bounds 4m to 11m). Within its horizon it may reach 1.32."
+            "  utilisation of pod=checkout-1 is 0.71; its limit is 0.85. It passes the limit within 15m with "
+            "probability 93%, likely in 6m (bounds 4m to 11m). Within its horizon it may reach 1.32."
         ),
         "  At risk for 2m (episode 3).",
         "",
@@ -110,7 +111,7 @@ def test_it_tells_the_whole_story(program, risky):
         "  •  Scale Deployment/checkout 3 → 6  (checkout-scale-0)",
         "     Succeeded 1d ago: it helped. RiskFell: the breach probability fell to 4%",
         "     Because utilisation is forecast to pass 0.85 in 6m",
-        "     Approved by kim at 2025-06-14T09:01:00Z: go",
+        "     Approved by kim at 2025-06-14 09:01:00 UTC: go",
         "       09:01:10 UTC  replicas: 3 -> 5: 0.9",
         "       09:04:10 UTC  replicas: 5 -> 6 (not known to be done)",
         "",

@@ -57,3 +57,20 @@ def test_a_shorter_look_ahead_is_never_likelier(make_signal, probability, one, o
 def test_a_bound_is_never_milder_than_what_is_there_already(make_signal, value, upper, above):
     bound = make_signal(value=value, upper=upper, above=above, limit=2e6 if above else -2e6).bound()
     assert bound >= value if above else bound <= value
+
+
+@given(st.floats(0, 1), st.floats(1, 1e5), st.one_of(st.none(), st.floats(1, 600)))
+def test_a_time_is_told_only_of_what_is_likely_and_never_beyond_the_horizon(make_signal, probability, ttb, within):
+    """Kind: a figure that is shown where nothing stands behind it (1 %, "likely in 1h57m", horizon 10 m)."""
+    signal = make_signal(probability=probability, ttb=ttb)
+    median, _, high = signal.likely_in(within)
+    if math.isfinite(median):
+        assert signal.probability(within) >= 0.5
+        assert median <= (within or 600.0)
+        assert high <= (within or 600.0) or high == math.inf
+    elif ttb <= (within or 600.0):
+        assert signal.probability(within) < 0.5
+
+
+def test_what_has_passed_needs_no_time(make_signal):
+    assert make_signal(value=101).likely_in() == (0.0, 0.0, 0.0)

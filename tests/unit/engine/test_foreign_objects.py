@@ -406,7 +406,7 @@ async def run(cycles: Any, actions: Sequence[str], pod: str, node: str) -> World
         assert len(report.findings) == len(TARGETS) + 1
         bystander = report.findings["good-checkout"]
         assert bystander.problem is None
-        assert [each.reason for each in bystander.decisions] == ["LargeEnough" if number else "BreachForecast"]
+        assert [each.reason for each in bystander.decisions] == ["LargeEnough" if number else "LimitPassed"]
         assert all(findings.decisions for findings in report.findings.values())
     assert world.objects["Deployment", "good", "checkout"]["spec"]["replicas"] == 6
     mine = [one for one in own.all(Remediation) if one.namespace == "good"]
@@ -542,7 +542,7 @@ async def test_what_a_newer_operator_began_holds_its_namespace_while_it_is_under
     decision = report.findings["evil-deployment"].decisions[0]
     assert (decision.reason == "RemediationUnreadable") == held
     assert not held or "newer" in decision.message
-    assert report.findings["good-checkout"].decisions[0].reason == "BreachForecast"
+    assert report.findings["good-checkout"].decisions[0].reason == "LimitPassed"
 
 
 class Stopping(Exception):

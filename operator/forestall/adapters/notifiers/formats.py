@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from forestall.api.meta import API_VERSION
-from forestall.api.times import stamp
+from forestall.api.times import readable, stamp
 from forestall.ports import Notice
 
 RESOLVE_AFTER: Final = 3600.0
@@ -63,7 +63,7 @@ def _slack(notice: Notice) -> str:
     """Return Slack's own markup; what others wrote can make no link and mention nobody."""
     lines = [f"*{_escaped(notice.title)}*", _escaped(notice.reason), _escaped(notice.message)]
     if notice.until is not None:
-        lines.append(f"until {stamp(notice.until)}")
+        lines.append(f"until {readable(stamp(notice.until))}")
     lines += [f"{name}: `{_escaped(command)}`" for name, command in notice.commands.items()]
     return "\n".join([line for line in lines if line] + [f"_{_escaped(notice.id)}_"])
 

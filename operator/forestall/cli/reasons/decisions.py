@@ -5,7 +5,10 @@ from typing import Final
 from forestall.cli.reasons.reason import Reason
 
 DECISIONS: Final[dict[str, Reason]] = {
-    "BreachForecast": Reason("The trigger of the policy is met, and the action answers the cause."),
+    "BreachForecast": Reason("A limit is forecast to be passed as surely as the policy asks; the action answers it."),
+    "LimitPassed": Reason(
+        "A limit is passed already, so nothing about it is a forecast; as a decision's reason, the action answers it."
+    ),
     "BelowThreshold": Reason("The breach probability is below the policy's `when.probability`."),
     "NotSustained": Reason("The trigger is met, but not yet for as long as `when.for` asks."),
     "ShareExhausted": Reason(
