@@ -190,6 +190,21 @@ class RiskCause(Model):
     """How far ahead it is forecast."""
 
 
+class IndicatorStatus(RiskCause):
+    """How one indicator stands, by its worst series: also one that endangers nothing, or can't be read."""
+
+    query: str
+    """The query that is sent, complete: its window filled in, the label enforced that the source wants."""
+    series: int = 0
+    """How many of its series have a value that can be used."""
+    fresh: bool
+    """Whether its data is there and new enough."""
+    reason: str = ""
+    """Why it, or a part of it, can't be used or forecast, as one CamelCase word; empty where nothing is wrong."""
+    message: str = ""
+    """Why, for people."""
+
+
 class Decision(Model):
     """What one policy decided about the objective, and why."""
 
@@ -246,6 +261,8 @@ class ServiceLevelObjectiveStatus(Model):
     is passed now."""
     cause: RiskCause | None = None
     """What endangers the objective most."""
+    indicators: list[IndicatorStatus] | None = None
+    """How each indicator stands: `sli`, the indicator of the objective itself, and the leading ones."""
     decisions: list[Decision] | None = None
     """What each policy decided last."""
     episode: Episode | None = None

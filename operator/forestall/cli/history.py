@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from forestall.cli.wiring import Session
 
 _KINDS: Final = {"ServiceLevelObjective": "objective", "RemediationPolicy": "policy"}
+_OBJECTS: Final = {field: kind for kind, field in _KINDS.items()}
 _STATES: Final = (*remediations.PHASES, "live", "ended")
 
 
@@ -76,7 +77,7 @@ async def history(
     if what is not None and what[0] == "remediation":
         if all_namespaces:
             raise click.UsageError("one remediation is in one namespace: name it with -n")
-        await _one(session, place, what[1], form)
+        await show_one(session, place, what[1], form)
         return
     now = session.now()
     wanted = _filter(what, None if since is None else now - since, phase)
@@ -88,6 +89,9 @@ async def history(
             click.echo(f"remediation.forestall.dev/{each.name}")
     elif form:
         click.echo(document(listing(body for _, body in pairs), form))
+    elif not pairs and what is not None and place and (kind := _OBJECTS.get(what[0])):
+        await read(session.cluster, kind, place, what[1])  # a name with a typing error is said to be one
+        _list([], place, now)
     else:
         _list([each for each, _ in pairs], place, now)
 
@@ -154,7 +158,8 @@ def _people(one: Remediation) -> Iterator[str]:
         yield f"{feedback.verdict} by {feedback.by or 'somebody'}"
 
 
-async def _one(session: Session, namespace: str, name: str, form: str | None) -> None:
+async def show_one(session: Session, namespace: str, name: str, form: str | None) -> None:
+    """Write the page about one remediation, or the object itself in `form`."""
     body = await read(session.cluster, Remediation.KIND, namespace, name)
     if form == "name":
         click.echo(f"remediation.forestall.dev/{name}")

@@ -28,10 +28,11 @@ _NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 FORMS: Final[dict[str, tuple[str, ...]]] = {
     "ServiceLevelObjective": ("slo", "fslo", "objective", "servicelevelobjective"),
     "RemediationPolicy": ("policy", "rempol", "remediationpolicy"),
-    "Remediation": ("remediation",),
+    "Remediation": ("remediation", "remed"),
     "Deployment": ("deployment", "deploy"),
     "StatefulSet": ("statefulset", "sts"),
     "DaemonSet": ("daemonset", "ds"),
+    "Node": ("node", "no"),
 }
 """How people write a kind before a name, the shortest first; plurals and `-o name`'s form with the group go too."""
 
@@ -68,6 +69,17 @@ def kind_of(word: str) -> str | None:
     plain = word.lower().partition(".")[0]
     singular = (plain, plain.removesuffix("s"), plain.removesuffix("ies") + "y")
     return next((kind for kind, forms in FORMS.items() if any(each in forms for each in singular)), None)
+
+
+def is_name(text: str) -> bool:
+    """Say whether `text` can be the name of an object."""
+    return _NAME.fullmatch(text) is not None
+
+
+def meant(text: str, known: Sequence[str]) -> str:
+    """Return the question whether one of the `known` was meant, which `text` is like; empty where it is like none."""
+    close = difflib.get_close_matches(text, known, n=1)
+    return f"Did you mean {close[0]}?" if close else ""
 
 
 async def find(cluster: Cluster, kind: str, namespace: str) -> Sequence[Mapping[str, Any]]:

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from forestall.api import Resource, ServiceLevelObjective
 from forestall.api.meta import Condition, condition
 from forestall.api.remediation import ObjectRef
-from forestall.api.service_level_objective import Decision, Episode, RiskCause, ServiceLevelObjectiveStatus
+from forestall.api.service_level_objective import (
+    Decision,
+    Episode,
+    IndicatorStatus,
+    RiskCause,
+    ServiceLevelObjectiveStatus,
+)
 from forestall.api.times import stamp
 from forestall.core.duration import exact_duration, format_duration
 from forestall.core.precision import written
-from forestall.core.risk import Risk, Signal, State, labels_in_words
+from forestall.core.risk import Risk, Signal, State, labels_in_words, worst
 from forestall.core.slo import budget_remaining, burn_rate
 from forestall.engine.observe import Ratios, Reading
 
@@ -75,6 +81,7 @@ def status_of(
         breach_probability=_percent(risk.probability),
         time_to_breach=_time(risk.cause.likely_in()[0]) if risk.cause else None,
         cause=cause_of(risk.cause) if risk.cause else None,
+        indicators=_indicators(found) or None,
         decisions=list(found.decisions),
         episode=found.episode,
         conditions=settle((before or slo.status).conditions, _conditions(found), slo.metadata.generation, now),
@@ -95,6 +102,32 @@ def cause_of(signal: Signal) -> RiskCause:
         time_to_breach_bounds=f"{_time(low)} to {_time(high) or 'later'}" if math.isfinite(low) else "",
         forecast=_number(signal.bound()) or "",
         horizon=_time(signal.horizon) or "",
+    )
+
+
+def _indicators(found: Findings) -> list[IndicatorStatus]:
+    """Return how each indicator stands, by its series that is the likeliest to pass its limit."""
+    of: dict[str, list[Signal]] = {}
+    for signal in found.signals:
+        of.setdefault(signal.indicator, []).append(signal)
+    return [_indicator(each, of.get(each.watched.indicator, [])) for each in found.readings]
+
+
+def _indicator(reading: Reading, signals: Sequence[Signal]) -> IndicatorStatus:
+    watched, problem = reading.watched, reading.problem
+    shown = worst(signals) or next(iter(signals), None)
+    told = cause_of(shown) if shown else RiskCause(indicator=watched.indicator, limit=_number(watched.limit) or "")
+    reason, message = (problem.reason, problem.message) if problem else ("", "")
+    if problem is None and shown is not None and shown.silence is not None:
+        reason, message = "NoForecast", shown.silence
+    # What was checked once need not be checked again, for each indicator in each cycle.
+    return IndicatorStatus.model_construct(
+        **told.__dict__,
+        query=watched.query.expr,
+        series=len(reading.values),
+        fresh=reading.fresh,
+        reason=reason,
+        message=message,
     )
 
 

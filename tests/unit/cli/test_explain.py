@@ -229,3 +229,181 @@ def test_on_a_terminal_it_fits_the_width(program, monkeypatch):
     out = program("explain", "checkout")[1]
     assert all(len(line) <= 60 for line in out.splitlines())
     assert "\n     " in out, "what belongs to a mark is indented behind it"
+
+
+INDICATORS = [
+    {
+        "indicator": "sli",
+        "value": "0.001",
+        "limit": "0.072",
+        "probability": "1%",
+        "horizon": "15m",
+        "query": 'sum(rate(http_seconds_count{app="checkout",namespace="shop"}[5m]))',
+        "series": 1,
+        "fresh": True,
+    },
+    {**CAUSE, "query": 'max by (pod) (busy{namespace="shop"})', "series": 3, "fresh": True},
+    {
+        "indicator": "queue",
+        "limit": "50",
+        "query": 'queue{namespace="shop"}',
+        "series": 0,
+        "fresh": False,
+        "reason": "NoData",
+        "message": "the query returns nothing",
+    },
+]
+
+
+def test_every_indicator_is_told_with_the_query_that_was_sent(program, cluster):
+    """Kind: only what is worst is shown, and nobody sees what was asked."""
+    leading = [{"name": name, "query": name, "limit": 1} for name in ("utilisation", "queue", "late")]
+    spec = cluster.objective_spec(leadingIndicators=leading)
+    cluster.put_objective("checkout", "AtRisk", spec=spec, indicators=INDICATORS, cause=CAUSE)
+    out = program("explain", "checkout")[1]
+    section = out.partition("Its indicators\n")[2].partition("\n\n")[0]
+    assert section.splitlines() == [
+        "  •  The SLI's error ratio: 0.001, limit 0.072; passes it within 15m with probability 1%; fresh",
+        '     asked: sum(rate(http_seconds_count{app="checkout",namespace="shop"}[5m]))',
+        (
+            "  •  utilisation of pod=checkout-1: 0.71, limit 0.85; passes it within 15m with probability 93%, "
+            "likely in 6m (bounds 4m to 11m); the worst of 3 series; fresh"
+        ),
+        '     asked: max by (pod) (busy{namespace="shop"})',
+        "  •  queue: no value, limit 50; not fresh. NoData: the query returns nothing",
+        '     asked: queue{namespace="shop"}',
+        "  •  late: not asked yet.",
+    ]
+    story = json.loads(program("explain", "checkout", "-o", "json")[1])
+    assert story["objective"]["status"]["indicators"][2]["query"] == 'queue{namespace="shop"}'
+
+
+def test_pauses_and_suspensions_are_told_whatever_else_was_decided(program, risky):
+    """Kind: the first reason hides the one that a person gave."""
+    risky.objects["RemediationPolicy", "shop", "early"]["spec"]["suspend"] = True
+    risky.put("Guardrail", "pause", namespace="", spec={"paused": True, "pausedBy": "kim"})
+    risky.put("Pause", "objective-checkout", spec={"objective": "checkout", "reason": "a test"})
+    risky.put("Pause", "objective-cart", spec={"objective": "cart"})
+    risky.put("Pause", "policy-elsewhere", spec={"policy": "elsewhere"})
+    out = program("explain", "checkout")[1]
+    section = out.partition("What holds it at present\n")[2].partition("\n\n")[0]
+    assert section.splitlines() == [
+        "  !  paused: everything (Guardrail pause) by kim",
+        "  !  paused: objective checkout in namespace shop: a test",
+        "  !  policy early is suspended (`spec.suspend`): it does nothing new, and gives back what it did",
+    ]
+    assert "RemediationActive" in out
+    assert len(json.loads(program("explain", "checkout", "-o", "json")[1])["stopped"]) == 3
+
+
+@pytest.mark.usefixtures("risky")
+@pytest.mark.parametrize("name", ["policy/early", "rempol/early", "remediationpolicy.forestall.dev/early"])
+def test_a_policy(program, risky, name):
+    risky.put_remediation("checkout-scale-1", "Verifying")
+    risky.put(
+        "Guardrail",
+        "limits",
+        namespace="",
+        spec={"namespaceBudget": {"actions": 4, "per": "1h"}, "budget": {"actions": 10, "per": "1h"}},
+        status={"spent": [{"namespace": "", "used": 7.0, "at": "2025-06-15T15:06:40Z"}]},
+    )
+    risky.put("Pause", "policy-early", spec={"policy": "early"})
+    code, out, err = program("explain", name)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "policy early in shop   Approve",
+        "  Selects 1 of 1 objective: all of the namespace.",
+        "  When a breach within the indicator's horizon has at least the probability 0.8, it does:",
+        "    1. Scale up to 20 replicas",
+        "  Cooldown 10m, deadline 30m, verified within 5m.",
+        "",
+        "What holds it at present",
+        "  !  paused: policy early in namespace shop",
+        "",
+        "What it selects, and decided last",
+        "  •  checkout (Deployment/checkout): AT RISK, breach 93% by utilisation of pod=checkout-1",
+        (
+            "     •  early (Approve) for checkout holds. RemediationActive: checkout-scale-1 is under way on the "
+            "same target"
+        ),
+        "",
+        "What is left of the budgets",
+        "  the cluster's budget (Guardrail limits): 3 of 10 actions per 1h",
+        "  the namespace's budget (Guardrail limits): 3 of 4 actions per 1h",
+        "",
+        "What was done",
+        "  •  Scale Deployment/checkout 3 → 6  (checkout-scale-1)",
+        "     Verifying for 1m: it is done; the risk is watched, whether it falls.",
+        "     Because utilisation is forecast to pass 0.85 in 6m",
+        "",
+        "Checks",
+        "  ✓  Ready=True Valid",
+    ]
+
+
+def test_a_policy_that_selects_nothing_in_a_closed_window(program, cluster):
+    spec = {
+        "objectives": {"matchLabels": {"team": "pay"}},
+        "actions": [{"restart": {}}],
+        "blackoutWindows": [{"cron": "0 15 * * *", "duration": "1h"}],
+        "maintenanceWindows": [{"cron": "0 22 * * *", "duration": "1h"}],
+    }
+    cluster.put("RemediationPolicy", "early", spec=spec)
+    cluster.put_objective("checkout", "Healthy")
+    out = program("explain", "policy/early")[1]
+    assert "Selects 0 of 1 objective: team=pay." in out
+    assert "a blackout window of policy early forbids Restart until 2025-06-15 16:00 UTC" in out
+    assert "the next opens at 2025-06-15 22:00 UTC" in out
+    assert "Nothing: no objective of this namespace has these labels." in out
+    assert "No Guardrail that you may read sets one." in out
+
+
+@pytest.mark.parametrize(
+    "name", ["deployment/checkout", "deploy/checkout", "Deployment/checkout", "deployment.apps/checkout"]
+)
+def test_a_workload(program, risky, name):
+    risky.put_remediation("checkout-scale-1", "Verifying")
+    risky.put_objective("cart", "Healthy", spec=risky.objective_spec(target={"name": "cart"}))
+    code, out, err = program("explain", name)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:7] == [
+        "Deployment/checkout in shop",
+        "",
+        "Which objectives are about it",
+        "  •  checkout (Deployment/checkout): AT RISK, breach 93% by utilisation of pod=checkout-1",
+        "",
+        "Which policies may act on it",
+        "  •  early (Approve) for checkout holds. RemediationActive: checkout-scale-1 is under way on the same target",
+    ]
+    assert "  •  Scale Deployment/checkout 3 → 6  (checkout-scale-1)" in out
+    story = json.loads(program("explain", name, "-o", "json")[1])
+    assert story["workload"] == "Deployment/checkout"
+    assert [each["metadata"]["name"] for each in story["objectives"]] == ["checkout"]
+
+
+def test_a_workload_of_any_kind(program, cluster):
+    spec = cluster.objective_spec(target={"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "checkout"})
+    cluster.put_objective("checkout", "Healthy", spec=spec)
+    assert "checkout (Rollout/checkout): HEALTHY" in program("explain", "rollout/checkout")[1]
+
+
+@pytest.mark.usefixtures("risky")
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("deployment/chekout", 1, "Did you mean checkout?"),
+        ("policy/erly", 1, "Did you mean early?"),
+        ("polcy/early", 2, "Did you mean policy/early?"),
+        ("deployment/qqqq", 1, "Is this the right --namespace?"),
+        ("a/b/c", 2, "is not the name of"),
+    ],
+)
+def test_what_is_not_there_gets_a_suggestion(program, name, code, said):
+    found, out, err = program("explain", name)
+    assert (found, out) == (code, "")
+    assert said in err
+
+
+def test_a_remediation_is_its_life(program, risky):
+    risky.put_remediation("checkout-scale-1", "Verifying")
+    assert "Its life" in program("explain", "remediation/checkout-scale-1")[1]

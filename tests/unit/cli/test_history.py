@@ -50,7 +50,6 @@ def test_the_newest_comes_first(program):
     ("words", "found"),
     [
         (["slo/checkout"], ["live", "node", "old"]),
-        (["slo/other"], []),
         (["policy/nodes"], ["node"]),
         (["remediationpolicy.forestall.dev/nodes"], ["node"]),
         (["deployment/checkout"], ["live", "old"]),
@@ -124,3 +123,11 @@ def test_a_missing_one_names_what_is_like_it(program, cluster):
     code, _, err = program("history", "checkout-scale-l")
     assert code == 1
     assert "Did you mean checkout-scale-1?" in err
+
+
+def test_a_misspelt_objective_or_policy_is_no_empty_history(program, cluster):
+    """Kind: a typing error that looks like a true answer."""
+    cluster.put_objective("two")
+    assert "Did you mean two?" in program("history", "slo/tow")[2]
+    assert program("history", "slo/two")[::2] == (0, "Nothing of that kind was done.\n")
+    assert "There is none at all" in program("history", "policy/x")[2]

@@ -1,13 +1,16 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from forestall.api import ServiceLevelObjective
 from forestall.api.meta import Condition, condition
+from forestall.core.forecast import Abstention
 from forestall.core.risk import Risk, State
-from forestall.engine.observe import Ratios
+from forestall.engine.observe import Ratios, Reading
+from forestall.engine.questions import Watched
 from forestall.engine.report import Findings, Problem, settle, status_of, weight
-from forestall.ports import QueryFailure
+from forestall.ports import Query, QueryFailure
 
 SLO = ServiceLevelObjective.read(
     {
@@ -110,3 +113,48 @@ def test_moving_figures_are_no_news():
     two = status_of(found(ratios=Ratios(0.2, 0.002)), now=60.0)
     assert one != two
     assert weight(one) == weight(two)
+
+
+def reading(name, values=None, problem=None):
+    query = Query((SLO.uid, name), f'{name}{{namespace="shop"}}')
+    watched = Watched(SLO.uid, name, query, 100.0, above=True, horizon=600.0, per="pod", long_trend=False)
+    return Reading(watched, values or {}, 0.0, fresh=values is not None, problem=problem)
+
+
+def test_every_indicator_is_told_with_its_query_and_why_it_says_nothing(make_signal):
+    """Kind: only what is worst is known, and nobody sees what was asked."""
+    a, b = (("pod", "a"),), (("pod", "b"),)
+    signals = [
+        make_signal(40.0, probability=0.2, labels=a),
+        make_signal(70.0, probability=0.9, labels=b),
+        replace(make_signal(math.nan, fresh=False), indicator="memory"),
+        replace(make_signal(abstained=Abstention.SHORT_HISTORY), indicator="disk"),
+    ]
+    readings = [
+        reading("load", {a: 40.0, b: 70.0}),
+        reading("memory", problem=QueryFailure("NoData", "the query returns nothing")),
+        reading("disk", {(): 70.0}),
+    ]
+    load, memory, disk = status_of(found(readings=readings, signals=signals), now=0.0).indicators or []
+    assert (load.query, load.labels, load.value, load.series) == ('load{namespace="shop"}', {"pod": "b"}, "70", 2)
+    assert (load.probability, load.time_to_breach, load.horizon) == ("90%", "5m", "10m")
+    assert (load.fresh, load.reason) == (True, "")
+    assert (memory.fresh, memory.value, memory.reason, memory.message) == (
+        False,
+        "",
+        "NoData",
+        "the query returns nothing",
+    )
+    assert (disk.fresh, disk.probability, disk.reason) == (True, "", "NoForecast")
+
+
+def test_what_has_passed_its_limit_has_a_reason_of_its_own(make_signal):
+    """Kind: what is and what may be are told by the same word."""
+
+    def why(signal):
+        at_risk = Findings(slo=SLO, risk=Risk(State.AT_RISK, signal.probability(), signal))
+        told = condition(status_of(at_risk, now=0.0).conditions, "AtRisk")
+        return told and (told.reason, told.message)
+
+    assert why(make_signal()) == ("BreachForecast", "load is forecast to pass its limit")
+    assert why(make_signal(101.0)) == ("LimitPassed", "load has passed its limit")

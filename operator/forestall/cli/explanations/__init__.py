@@ -1,0 +1,1 @@
+"""The pages of `forestall explain`: one a kind, and what they share."""
