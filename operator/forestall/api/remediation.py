@@ -258,8 +258,9 @@ class Remediation(Resource):
             fieldPath=".spec.undo",
         ),
         rule(
-            "!has(self.spec.undo) || has(oldSelf.spec.undo) || ['scale', 'patch', 'cordon', 'drain'].exists(one, "
-            "one in self.spec.intent.action)",
+            "!has(self.spec.undo) || has(oldSelf.spec.undo) || has(self.spec.intent.action.scale) || "
+            "has(self.spec.intent.action.patch) || has(self.spec.intent.action.cordon) || "
+            "has(self.spec.intent.action.drain)",
             "this action can't be undone: only scale, patch, cordon and drain can",
             fieldPath=".spec.undo",
         ),
