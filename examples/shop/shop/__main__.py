@@ -126,9 +126,10 @@ async def _load(options: argparse.Namespace) -> None:
     start, end = (hour * 3600 for hour in options.hours)
     if not (0 <= start < end and options.duration > 0 and options.lead_in >= 0):
         sys.exit("shop: --hours must rise from 0, --duration must be above 0, and --lead-in not below")
-    await asyncio.sleep(_in_seconds(options.at) - options.lead_in if options.at else 0)
+    wait = _in_seconds(options.at) - options.lead_in if options.at else 0.0
+    await asyncio.sleep(wait)
     plan = Plan(_traffic(options), start, end, options.duration, options.lead_in, options.seed)
-    tally = await generate(options.url, plan)
+    tally = await generate(options.url, plan, behind=max(0.0, -wait))
     print(json.dumps(tally.summary()))
 
 

@@ -1,7 +1,7 @@
 """The scenarios: what is done to the shop, and how long it is watched."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forestall.errors import MissingTool
@@ -10,6 +10,10 @@ OBJECTIVE = 95.0
 """The share of good requests that the shop's objective promises, in percent."""
 THRESHOLD_S = 0.5
 """A request is good when it was answered within this, and without an error."""
+FULL_SLOTS = 4
+"""How many requests a pod of the shop works on at once."""
+LOAD = "load"
+"""With this begin the names of the indicators that grow with the requests."""
 NAMESPACE = "shop"
 WORKLOAD = "shop"
 
@@ -45,6 +49,10 @@ class Scenario:
     """Requests a second at the recorded day's highest point."""
     shop: Sequence[str] = ()
     """Further arguments of the shop."""
+    leak: float = 0.0
+    """MiB of memory that each request leaks."""
+    slots: int = FULL_SLOTS
+    """How many requests a pod works on at once."""
     cordons: bool = False
     """Whether the operator needs the right to cordon nodes."""
     release: Release | None = None
@@ -58,6 +66,21 @@ class Scenario:
     def minutes_per_second(self) -> float:
         """How many minutes of the recorded day pass in one second."""
         return (self.hours[1] - self.hours[0]) * 60 / self.duration
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the shop."""
+        return ["--slots", str(self.slots), "--leak", f"{self.leak:g}", *self.shop]
+
+    @property
+    def size(self) -> float:
+        """How large the shop is, of the one that the manifests are written for."""
+        return self.slots / FULL_SLOTS
+
+    def halved(self) -> "Scenario":
+        """Return the same with half the requests and pods that carry half as many, for a machine that is busy."""
+        limit = self.limit / 2 if self.indicator.startswith(LOAD) else self.limit
+        return replace(self, peak=self.peak / 2, slots=self.slots // 2, leak=self.leak * 2, limit=limit)
 
     def clock(self, elapsed: float) -> str:
         """Return the recorded day's clock `elapsed` seconds after the run began, such as `08:30`."""
@@ -89,7 +112,7 @@ SCENARIOS = {
             hours=(10.0, 16.0),
             duration=80.0,
             peak=100.0,
-            shop=("--leak", "0.36"),
+            leak=0.36,
         ),
         Scenario(
             name="node",

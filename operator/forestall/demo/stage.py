@@ -15,20 +15,22 @@ import yaml
 
 from forestall.demo.local import LocalCluster
 from forestall.demo.ports import free_ports
+from forestall.demo.processes import last_lines
 from forestall.demo.programs import Programs
 from forestall.demo.progress import Steps
 from forestall.demo.prometheus import PrometheusServer
 from forestall.demo.provider import local_cluster
 from forestall.demo.readings import Readings
-from forestall.demo.scenarios import NAMESPACE, WORKLOAD, Scenario, project_folder
+from forestall.demo.scenarios import LOAD, NAMESPACE, WORKLOAD, Scenario, project_folder
 from forestall.errors import CommandFailed
 
 OPERATOR_NAMESPACE = "forestall-system"
 RELEASE = "forestall"
 INTERVAL = "1s"
-_START_S = 30.0
-_ROLLOUT_S = 60.0
-_END_S = 20.0
+_START_S = 120.0
+_ROLLOUT_S = 180.0
+_END_S = 90.0
+"""How long the load generator may take to end after its last request was due; it mostly waits for answers."""
 
 
 class Stage:
@@ -106,31 +108,24 @@ class Stage:
         """Run the shop; what goes wrong begins to do so at `begins` (s since the epoch)."""
         command = [sys.executable, "-m", "shop", "serve", "--kubeconfig", str(self.cluster.kubeconfig)]
         command += ["--port", str(self._shop_port), "--namespace", NAMESPACE, "--selector", f"app={WORKLOAD}"]
-        command += ["--at", str(begins), *self.scenario.shop]
+        command += ["--at", str(begins), *self.scenario.arguments]
         with self._running("shop", command) as process:
             self._until_scraped("shop", process)
             yield
 
     @contextmanager
-    def traffic(self, begins: float) -> Iterator[Callable[[], dict[str, Any]]]:
-        """Send the scenario's traffic from `begins` (s since the epoch); yields what returns the tally afterwards."""
+    def traffic(self, begins: float) -> Iterator[Callable[[], dict[str, Any] | None]]:
+        """Send the scenario's traffic from `begins` (s since the epoch); yields what returns the tally afterwards.
+
+        There is none where the generator is not done in time, which is no failure of it but of the machine.
+        """
         one = self.scenario
         command = [sys.executable, "-m", "shop", "load", self.shop_url, "--at", str(begins)]
         command += ["--duration", str(one.duration), "--lead-in", str(one.lead_in), "--peak", str(one.peak)]
         command += ["--hours", *map(str, one.hours), "--seed", str(one.seed)]
         name = f"load-{begins:.0f}"
         with self._running(name, command) as process:
-
-            def tally() -> dict[str, Any]:
-                try:
-                    process.wait(_END_S)
-                    found: dict[str, Any] = json.loads(self.cluster.workspace.log(name).read_text())
-                except (subprocess.TimeoutExpired, ValueError) as error:
-                    words = self.cluster.workspace.last_words(name)
-                    raise CommandFailed(f"the load generator failed:\n{words}") from error
-                return found
-
-            yield tally
+            yield lambda: tally_of(process, self.cluster.workspace.log(name), _END_S)
 
     @contextmanager
     def operator(self) -> Iterator[None]:
@@ -175,7 +170,21 @@ class Stage:
             )
         with self._steps.step("declare the objective and the policy"):
             self.apply("source.yaml", self._at_prometheus)
-            self.apply(f"{self.scenario.name}.yaml")
+            self.declare()
+
+    def declare(self) -> None:
+        """Declare the scenario's objective and policy, for a shop of its size."""
+        self.apply(f"{self.scenario.name}.yaml", self._scaled)
+
+    def _scaled(self, body: dict[str, Any]) -> None:
+        size, spec = self.scenario.size, body["spec"]
+        for each in spec.get("leadingIndicators", ()):
+            if each["name"].startswith(LOAD):
+                each["limit"] *= size
+        for each in spec.get("actions", ()):
+            capacity = each.get("scale", {}).get("capacity", {})
+            if "perReplica" in capacity:
+                capacity["perReplica"] *= size
 
     def _deploy(self) -> None:
         self.apply("workload.yaml", self._sized)
@@ -204,5 +213,29 @@ class Stage:
         while self.readings.value(f'up{{job="{job}"}}') != 1:
             if process.poll() is not None or time.monotonic() > deadline:
                 words = self.cluster.workspace.last_words(job)
-                raise CommandFailed(f"the {job} did not answer within {_START_S:.0f} s:\n{words}")
+                if process.returncode is not None:
+                    raise CommandFailed(f"the {job} ended with status {process.returncode}:\n{words}")
+                raise CommandFailed(
+                    f"the {job} runs, but did not answer within {_START_S:.0f} s: this machine is too busy for the "
+                    f"demo. End other programs, then try again. It printed last:\n{words}"
+                )
             time.sleep(0.2)
+
+
+def tally_of(process: subprocess.Popen[bytes], log: Path, patience_s: float) -> dict[str, Any] | None:
+    """Return what became of the load generator's requests; None where it is not done after `patience_s`.
+
+    Raises:
+        CommandFailed: it failed.
+    """
+    try:
+        status = process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        return None
+    printed = log.read_text(errors="replace")
+    try:
+        tally: dict[str, Any] = json.loads(printed)
+    except ValueError as error:
+        words = last_lines(printed)
+        raise CommandFailed(f"the load generator ended with status {status}, and without a tally:\n{words}") from error
+    return tally
