@@ -1,12 +1,11 @@
 """The objectives and policies of a replay, from YAML files or from a cluster, as the registry that the engine reads."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
+from forestall import documents
 from forestall.api import API_VERSION, Guardrail, MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.api.guardrail import ActionName
 from forestall.api.service_level_objective import ServiceLevelObjectiveSpec
@@ -34,39 +33,16 @@ def from_files(paths: Iterable[Path]) -> list[Found]:
     """Return forestall's objects in YAML files, and in the files of folders.
 
     Raises:
-        InvalidInput: a file can't be read, is not YAML, or holds no object of forestall's.
+        InvalidInput: a file can't be read, is not YAML, holds no objective, or an object with a fault; the message says
+            where, and what to write.
     """
-    found = [one for path in paths for file in _files(path) for one in _documents(file)]
+    kinds = {kind.KIND for kind in KINDS}
+    written = documents.read(paths)
+    documents.refuse_faults(written)
+    found = [Found(one.body, f"{one.file}: {one.title}") for one in written if one.body["kind"] in kinds]
     if not any(one.body["kind"] == ServiceLevelObjective.KIND for one in found):
         raise InvalidInput("there is no ServiceLevelObjective in the files given by -f")
     return found
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
-    if not files:
-        raise InvalidInput(f"there is no *.yaml file in {path}")
-    return files
-
-
-def _documents(path: Path) -> Iterator[Found]:
-    try:
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InvalidInput(f"{path} can't be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    kinds = {kind.KIND for kind in KINDS}
-    for body in documents:
-        mine = isinstance(body, Mapping) and body.get("apiVersion") == API_VERSION and body.get("kind") in kinds
-        if not mine:
-            continue
-        name = (body.get("metadata") or {}).get("name")
-        if not name:
-            raise InvalidInput(f"{path}: a {body['kind']} has no metadata.name")
-        yield Found(body, f"{path}: {body['kind']} {name}")
 
 
 def registry(found: Sequence[Found], namespace: str, stale_after: float) -> Registry:

@@ -40,7 +40,10 @@ def test_objects_are_found_among_others_and_in_folders(write, tmp_path, objectiv
     [
         ("kind: [", "a.yaml is not YAML"),
         ("just text", "there is no ServiceLevelObjective"),
-        ("apiVersion: forestall.dev/v1alpha1\nkind: ServiceLevelObjective\nspec: {}\n", "has no metadata.name"),
+        (
+            "apiVersion: forestall.dev/v1alpha1\nkind: ServiceLevelObjective\nspec: {}\n",
+            "metadata.name: the name is",
+        ),
         ("\x00", "is not YAML"),
     ],
 )
