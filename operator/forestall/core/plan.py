@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from forestall.core.decision import Act, Hold
 from forestall.core.duration import format_duration
 from forestall.core.precision import written
-from forestall.core.risk import Signal, labels_in_words, worst
+from forestall.core.risk import SLI, Signal, labels_in_words, worst
 from forestall.core.sizing import Capacity, bounded, replicas_for
 
 
@@ -178,11 +178,7 @@ def _scale(
         )
     wanted = need(terms, cause.indicator, signals, target.ready, trigger.within)
     if wanted.forecast is None or wanted.signal is None:
-        name = terms.indicator or cause.indicator
-        return Hold(
-            "SizeUnknown",
-            f"{why}, but {name} does not tell how many replicas are needed: name an indicator in `capacity.indicator`",
-        )
+        return Hold("SizeUnknown", f"{why}, but {_unsized(terms, cause, signals)}")
     load = wanted.signal.expected(trigger.within, terms.capacity.confidence)
     if wanted.forecast <= current:
         return Hold(
@@ -198,6 +194,18 @@ def _scale(
         f"{why}: scale from {current} to {to} replicas{capped} for {wanted.signal.indicator} of up to {_number(load)}",
         replicas=to,
     )
+
+
+def _unsized(terms: ScaleTerms, cause: Signal, signals: Sequence[Signal]) -> str:
+    """Return why the replicas that are needed are not known, and what to do."""
+    names = sorted({signal.indicator for signal in signals if signal.indicator != SLI})
+    there = f"there {'are' if len(names) > 1 else 'is'} {', '.join(names)}" if names else "it has none"
+    if terms.indicator is not None and terms.indicator not in names:
+        return f"the objective has no leading indicator {terms.indicator}, which `capacity.indicator` names; {there}"
+    if terms.indicator is None:
+        words = f"{cause.indicator} does not tell how many replicas are needed"
+        return f"{words}: name a leading indicator in `capacity.indicator`; {there}"
+    return f"{terms.indicator}, which `capacity.indicator` names, does not tell now how many replicas are needed"
 
 
 def below(trigger: Trigger, signals: Sequence[Signal]) -> Hold:

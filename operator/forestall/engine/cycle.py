@@ -23,6 +23,7 @@ from forestall.core.plan import triggering
 from forestall.core.risk import Risk, State, assess
 from forestall.engine import terms
 from forestall.engine.act import Case, Decider, Proposal, held
+from forestall.engine.advisor import Advisor
 from forestall.engine.brake import Brake
 from forestall.engine.census import Census
 from forestall.engine.cycle_report import CycleReport, report_of
@@ -97,7 +98,8 @@ class Engine:
         telling = Notify(outbox)
         self._journal = Journal(cluster, {**ACTIONS, telling.name: telling}, self._brake)
         self._herald = Herald(outbox, self._journal, registry, isolation)
-        self._publisher = Publisher(cluster, registry, settings, outbox, isolation)
+        self._advisor = Advisor(self._forecasting.matrix, isolation)
+        self._publisher = Publisher(cluster, registry, settings, outbox, isolation, self._advisor)
         self._episodes: dict[str, Episode] = {}
         self._turns = Turns(settings.concurrency, settings.turn)
         self._spending = Spending(self._publisher)
@@ -170,7 +172,8 @@ class Engine:
         edges = dependencies(scene.objectives)
         for uid, each in found.items():
             with self._isolation.around("assessing", named(each.slo)) as attempt:
-                found[uid] = replace(each, episode=self._episode(each, scene, now))
+                warnings = self._advisor.about_objective(each.slo, each.readings, now)
+                found[uid] = replace(each, episode=self._episode(each, scene, now), warnings=warnings)
             if attempt.failure is not None:
                 found[uid] = replace(each, problem=Problem("InternalError", attempt.failure))
         with self._isolation.around("counting", "budgets"):

@@ -8,9 +8,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forestall.core.clocks import TOLERANCE, Clocks, Offset
-from forestall.core.promql import NOT_COMPARABLE
-from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
+from forestall.engine.loss import lost, sent
 from forestall.engine.pieces import Pieces, Share, Windows
 from forestall.engine.questions import Questions, Watched
 from forestall.engine.together import together
@@ -320,7 +319,7 @@ def read(watched: Watched, answer: Answer | QueryFailure, oldest: float, latest:
         return Reading(watched, problem=QueryFailure("PartialAnswer", "; ".join(answer.warnings)))
     if answer.newest is None:
         words = answer.lacking or "the query's series do not exist in the source"
-        return Reading(watched, problem=QueryFailure("NoData", words))
+        return Reading(watched, problem=QueryFailure("NoData", f"{words}; sent was {sent(watched)}"))
     if answer.newest > latest:
         words = "the newest sample is from the future: the clock of what wrote it, or of the source, is ahead"
         return Reading(watched, problem=QueryFailure("ClockSkew", words))
@@ -341,25 +340,8 @@ def read(watched: Watched, answer: Answer | QueryFailure, oldest: float, latest:
             f"or name in `per` the label that tells them apart"
         )
         return Reading(watched, sampled_at=answer.newest, problem=QueryFailure("TooManySeries", words))
-    lost = _lost(watched, answer, len(usable))
-    return Reading(watched, usable, answer.newest, bool(usable), lost, answer.members)
-
-
-def _lost(watched: Watched, answer: Answer, usable: int) -> QueryFailure | None:
-    """Return what of an answer can't be used; the rest of its series can."""
-    count, per = len(answer.samples), watched.per
-    if watched.indicator == SLI and any(sample.value == NOT_COMPARABLE for sample in answer.samples):
-        words = "events that can't be told good or bad are mixed in, as while versions with other labels or buckets mix"
-        return QueryFailure("NotComparable", words)
-    if not count or (watched.indicator == SLI and not usable):
-        what = "there were no events" if watched.indicator == SLI else "the query returns nothing"
-        return QueryFailure("NoData", what)
-    if usable == count:
-        return None
-    unlabelled = 0 if per is None else sum(per not in dict(sample.labels) for sample in answer.samples)
-    if unlabelled:
-        return QueryFailure("LabelMissing", f"{unlabelled} of {count} series have no label {per!r}, which `per` names")
-    return QueryFailure("NotFinite", f"{count - usable} of {count} series are NaN or infinite")
+    problem = lost(watched, answer, len(usable))
+    return Reading(watched, usable, answer.newest, bool(usable), problem, answer.members)
 
 
 def _share(answer: Answer | QueryFailure, oldest: float) -> Share:

@@ -33,6 +33,8 @@ from forestall.api.remediation_policy import RemediationPolicyStatus
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
 from forestall.core.risk import State
+from forestall.core.series import SeriesMatrix
+from forestall.engine.advisor import Advisor
 from forestall.engine.outbox import Outbox
 from forestall.engine.report import Findings, cause_of, named, settle, status_of, weight
 from forestall.engine.settings import Settings
@@ -102,11 +104,13 @@ class Publisher:
         settings: Settings,
         outbox: Outbox,
         isolation: Isolation | None = None,
+        advisor: Advisor | None = None,
     ) -> None:
         self._cluster = cluster
         self._registry = registry
         self._outbox = outbox
         self._isolation = isolation or Isolation()
+        self._advisor = advisor or Advisor(SeriesMatrix(settings.interval, 2), self._isolation)
         self._interval = settings.interval
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._written: dict[str, tuple[float, Model]] = {}  # by UID: when, and what
@@ -115,6 +119,7 @@ class Publisher:
     async def publish(self, found: Mapping[str, Findings], now: float) -> None:
         """Write what changed since the last cycle. What can't be written now is written in a later one."""
         present = frozenset[str]().union(*(self._registry.uids(model.KIND) for model in KINDS))
+        self._advisor.retain(present)
         self._written = {uid: known for uid, known in self._written.items() if uid in present}
         self._versions = {uid: known for uid, known in self._versions.items() if uid in present}
         policies = self._registry.all(RemediationPolicy)
@@ -264,15 +269,11 @@ class Publisher:
     def _policy(
         self, policy: RemediationPolicy, found: Sequence[Findings], done: Sequence[Remediation], now: float
     ) -> _Settled:
-        selected = sum(policy.spec.objectives.matches(each.slo.metadata.labels) for each in found)
+        selected = [each.slo for each in found if policy.spec.objectives.matches(each.slo.metadata.labels)]
         active = sum(not one.ended for one in done)
-        ready = (
-            _ready("True", "Selecting", f"{selected} objectives are selected")
-            if selected
-            else _ready("False", "SelectsNothing", "no objective in this namespace has the labels of spec.objectives")
-        )
+        ready = self._advisor.ready(policy, selected, self._registry)
         locked = self._locked(policy, found, done)
-        return self._settle(policy, policy.status, [ready, locked], now, objectives=selected, active=active)
+        return self._settle(policy, policy.status, [ready, locked], now, objectives=len(selected), active=active)
 
     def _locked(self, policy: RemediationPolicy, found: Iterable[Findings], done: Iterable[Remediation]) -> Condition:
         """Return whether a person must look before it acts again for some objective."""

@@ -45,6 +45,8 @@ class Findings:
     episode: Episode = Episode()
     victim_of: str | None = None
     """The objective at risk that this one suffers from."""
+    warnings: tuple[str, ...] = ()
+    """What its author should know although it is watched."""
 
     @property
     def budget(self) -> float:
@@ -163,17 +165,23 @@ def weight(status: ServiceLevelObjectiveStatus) -> tuple[object, ...]:
 
 def _conditions(found: Findings) -> list[Condition]:
     return [
-        _ready(found.problem),
+        _ready(found.problem, found.warnings),
         _data_fresh(found),
         _budget_known(found),
-        _prediction_ready(found.signals),
+        _prediction_ready(found),
         _at_risk(found),
     ]
 
 
-def _ready(problem: Problem | None) -> Condition:
+def warned(message: str, warnings: Sequence[str]) -> str:
+    """Return a condition's message with warnings, as long as it may be."""
+    return f"{message}. Warning: {'; '.join(warnings)}"[:1024] if warnings else message
+
+
+def _ready(problem: Problem | None, warnings: Sequence[str]) -> Condition:
     if problem is None:
-        return Condition(type="Ready", status="True", reason="Watching", message="the objective is watched")
+        words = warned("the objective is watched", warnings)
+        return Condition(type="Ready", status="True", reason="Watching", message=words)
     return Condition(type="Ready", status="False", reason=problem.reason, message=problem.message)
 
 
@@ -204,7 +212,11 @@ def _budget_known(found: Findings) -> Condition:
     return Condition(type="BudgetKnown", status="True", reason="Computed", message=f"computed over {window}")
 
 
-def _prediction_ready(signals: Sequence[Signal]) -> Condition:
+def _prediction_ready(found: Findings) -> Condition:
+    signals, lacking = found.signals, _lacking(found)
+    if lacking is not None:
+        words = f"there is nothing to forecast from: {lacking.message}"
+        return Condition(type="PredictionReady", status="False", reason=lacking.reason, message=words[:1024])
     heard = {signal.indicator for signal in signals if signal.silence is None}
     silent = [signal for signal in signals if signal.indicator not in heard]
     if heard and not silent:
@@ -215,11 +227,25 @@ def _prediction_ready(signals: Sequence[Signal]) -> Condition:
     return Condition(type="PredictionReady", status="False", reason="NoForecast", message=words[:1024])
 
 
+def _lacking(found: Findings) -> Problem | None:
+    """Return what must be mended before there can be a forecast; None where it only takes time."""
+    if found.problem is not None and not found.readings:
+        return Problem("NotAsked", "no query was sent, see the condition Ready")
+    silent = [each for each in found.readings if each.problem is not None and not each.fresh]
+    if not silent:
+        return None
+    names = ", ".join(each.watched.indicator for each in silent)
+    return Problem("NoDataToForecast", f"{names} can't be read, see the condition DataFresh")
+
+
 def _at_risk(found: Findings) -> Condition:
     risk = found.risk
     match found.state:
         case State.UNKNOWN:
-            return Condition(type="AtRisk", status="Unknown", reason="NoForecast", message="nothing can be said")
+            lacking = _lacking(found)
+            words = f"nothing can be said: {lacking.message}" if lacking else "nothing can be said yet"
+            reason = lacking.reason if lacking else "NoForecast"
+            return Condition(type="AtRisk", status="Unknown", reason=reason, message=words)
         case State.HEALTHY:
             return Condition(type="AtRisk", status="False", reason="Healthy", message="no breach is forecast")
         case State.EXHAUSTED:

@@ -158,3 +158,30 @@ def test_what_has_passed_its_limit_has_a_reason_of_its_own(make_signal):
 
     assert why(make_signal()) == ("BreachForecast", "load is forecast to pass its limit")
     assert why(make_signal(101.0)) == ("LimitPassed", "load has passed its limit")
+
+
+def test_what_is_likely_not_meant_is_told_in_the_ready_condition():
+    """Kind: a mistake that is silent because the objective works."""
+    ready = condition(status_of(found(warnings=("a", "b")), now=0.0).conditions, "Ready")
+    assert ready is not None
+    assert (ready.status, ready.message) == ("True", "the objective is watched. Warning: a; b")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "said"),
+    [
+        ({"problem": Problem("InvalidQuery", "x")}, "NotAsked", "see the condition Ready"),
+        (
+            {"readings": (reading("load", problem=QueryFailure("NoData", "y")),)},
+            "NoDataToForecast",
+            "load can't be read",
+        ),
+        ({"readings": (reading("load", {(): 1.0}),)}, "NoForecast", "no series yet"),
+    ],
+)
+def test_nobody_is_told_to_wait_for_what_does_not_come_by_itself(changes, reason, said):
+    """Kind: a condition that names the consequence, with advice that never helps."""
+    ready = condition(status_of(found(**changes), now=0.0).conditions, "PredictionReady")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("False", reason)
+    assert said in ready.message

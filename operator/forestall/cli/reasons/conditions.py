@@ -52,7 +52,8 @@ CONDITIONS: Final[dict[str, Reason]] = {
     ),
     "SourceMissing": Reason(
         "The MetricSource that the objective names does not exist, or is invalid.",
-        "Ask a cluster admin for it, or name another: `kubectl get metricsources`.",
+        "Ask a cluster admin for it, or which others there are: only admins may list MetricSources. Their names are in "
+        "`spec.source` of other objectives.",
     ),
     "SourceNotAllowed": Reason(
         "The MetricSource is not open to this namespace.",
@@ -71,7 +72,8 @@ CONDITIONS: Final[dict[str, Reason]] = {
     "NotAsked": Reason("No query was sent: something else must be mended first.", "Look at the condition Ready."),
     "NoData": Reason(
         "A query returns nothing, or its series do not exist and nothing shows that this is a zero.",
-        "Run it in Prometheus. A label that is not there, or a name with a typing error, gives no error but nothing.",
+        "Run the query that the message shows in Prometheus. A label that is not there, or a name with a typing error, "
+        "gives no error but nothing. `forestall validate -f FILE --prometheus URL` looks for what is like it.",
     ),
     "StaleData": Reason(
         "The newest sample is older than the source's `staleAfter`.",
@@ -141,9 +143,14 @@ CONDITIONS: Final[dict[str, Reason]] = {
     # PredictionReady and AtRisk
     "Forecasting": Reason("Every indicator is forecast: whether, and when, it will pass its limit."),
     "NoForecast": Reason(
-        "Nothing is forecast yet; the message says why for each indicator. ShortHistory: there are too few points, or "
-        "too few forecasts of this horizon could be scored yet. Unreliable, ChangePoint: the forecaster abstains.",
+        "There is data, but nothing is forecast yet; the message says why for each indicator. ShortHistory: there are "
+        "too few points, or too few forecasts of this horizon could be scored yet. Unreliable, ChangePoint: the "
+        "forecaster abstains.",
         "ShortHistory passes by itself, sooner for a shorter horizon. For the others look at the indicator's graph.",
+    ),
+    "NoDataToForecast": Reason(
+        "An indicator can't be read, so there is nothing to forecast from. Waiting does not help.",
+        "Mend what the condition DataFresh says.",
     ),
     "Healthy": Reason("No breach is forecast."),
     "ErrorBudgetExhausted": Reason(

@@ -1,0 +1,161 @@
+"""What an objective or a policy says that is likely not meant, as far as its own text tells.
+
+`forestall validate` tells it before an object is applied, the operator in its condition Ready.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from forestall.api.findings import Finding, Path, did_you_mean
+from forestall.api.remediation_policy import RemediationPolicy, Rung, ScaleAction
+from forestall.api.service_level_objective import LeadingIndicator, ServiceLevelObjective
+from forestall.core import promql
+from forestall.core.duration import format_duration
+from forestall.core.risk import SLI
+from forestall.errors import InvalidQuery
+
+_CYCLES: Final = 2
+"""A breach nearer than so many intervals can't be forecast and acted on."""
+_SHOWN: Final = 200
+"""How many characters of a query are shown."""
+
+
+def about_queries(slo: ServiceLevelObjective) -> list[Finding]:
+    """Return an error for each text of an objective that is not the PromQL that its place asks for."""
+    found: list[Finding] = []
+    for path, text, is_selector in _texts(slo):
+        try:
+            (promql.check_selector if is_selector else promql.check_query)(text)
+        except InvalidQuery as error:
+            found.append(Finding("error", path, str(error)))
+    return found
+
+
+def about_objective(slo: ServiceLevelObjective, interval: float) -> list[Finding]:
+    """Return what of an objective is likely not meant, for an operator that looks every `interval` s.
+
+    Its queries must be right: see `about_queries`.
+    """
+    found: list[Finding] = []
+    for number, each in enumerate(slo.spec.leading_indicators):
+        at: Path = ("spec", "leadingIndicators", number)
+        found += _labels(each, at)
+        if each.horizon.seconds < _CYCLES * interval:
+            words = (
+                f"{each.horizon} is shorter than {_CYCLES} of the operator's intervals of {format_duration(interval)}: "
+                f"a breach would be there before it is acted on; write 10m"
+            )
+            found.append(Finding("warning", (*at, "horizon"), words))
+    return found
+
+
+def about_policy(
+    policy: RemediationPolicy, objectives: Iterable[ServiceLevelObjective], start_up: float | None = None
+) -> list[Finding]:
+    """Return what of a policy does not suit the objectives that it selects, all of its own namespace.
+
+    Their queries must be right. `start_up` is how long (s) a new replica takes to serve, where that is known.
+    """
+    found: list[Finding] = []
+    for slo in objectives:
+        for number, rung in enumerate(policy.spec.actions):
+            at: Path = ("spec", "actions", number)
+            found += _named(rung, slo, at)
+            if rung.scale is not None:
+                found += _sized(rung, rung.scale, slo, at)
+                found += _late(rung, slo, at, start_up)
+    return list(dict.fromkeys(found))
+
+
+def rivals(policy: RemediationPolicy, others: Iterable[RemediationPolicy], slo: ServiceLevelObjective) -> str:
+    """Return in words which policies select the same objective, and which of them acts; empty: none does."""
+    names = sorted({policy.name, *(one.name for one in others if one.spec.objectives.matches(slo.metadata.labels))})
+    if len(names) < 2:
+        return ""
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{listed} all select {slo.name}: where several would act at once, the first by name does, here {names[0]}"
+
+
+def _texts(slo: ServiceLevelObjective) -> Iterator[tuple[Path, str, bool]]:
+    """Yield path and text of each piece of PromQL, and whether it must be a selector."""
+    indicator, at = slo.spec.indicator, ("spec", "indicator")
+    if (ratio := indicator.ratio) is not None:
+        for name in ("good", "bad", "total"):
+            if (text := getattr(ratio, name)) is not None:
+                yield (*at, "ratio", name), text, True
+    if indicator.latency is not None:
+        yield (*at, "latency", "histogram"), indicator.latency.histogram, True
+    if indicator.threshold is not None:
+        yield (*at, "threshold", "query"), indicator.threshold.query, False
+    if indicator.raw is not None:
+        yield (*at, "raw", "errorRatio"), indicator.raw.error_ratio.replace("$window", "5m"), False
+    for number, each in enumerate(slo.spec.leading_indicators):
+        yield ("spec", "leadingIndicators", number, "query"), each.query, False
+
+
+def _labels(indicator: LeadingIndicator, at: Path) -> Iterator[Finding]:
+    """Yield where `per` names what the query does not keep, or nothing although it keeps something."""
+    labels = promql.labels_of(indicator.query)
+    if labels is None:
+        return
+    names = ", ".join(sorted(labels))
+    if indicator.per is not None and indicator.per not in labels:
+        other = f"write per: {names}, or keep" if len(labels) == 1 else "keep"
+        kept = f"keeps only the label {names}" if len(labels) == 1 else f"keeps {names}" if labels else "keeps no label"
+        words = f"the query {kept}, not {indicator.per}: {other} it by `by ({indicator.per})` in the query"
+        yield Finding("error", (*at, "per"), words)
+    if indicator.per is None and labels:
+        words = f"the query may give a series for each {names}: name it in `per`, or aggregate, for example with max()"
+        yield Finding("warning", (*at, "query"), words)
+
+
+def _named(rung: Rung, slo: ServiceLevelObjective, at: Path) -> Iterator[Finding]:
+    """Yield the leading indicators that a rung names and the objective lacks."""
+    names = [each.name for each in slo.spec.leading_indicators]
+    for place, name in enumerate(rung.indicators):
+        if name != SLI and name not in names:
+            yield Finding("warning", (*at, "indicators", place), _lacking(name, slo, [*names, SLI]))
+    if rung.scale is not None and (name := rung.scale.capacity.indicator or "") and name not in names:
+        yield Finding("error", (*at, "scale", "capacity", "indicator"), _lacking(name, slo, names))
+
+
+def _lacking(name: str, slo: ServiceLevelObjective, names: Sequence[str]) -> str:
+    there = f"there are {', '.join(names)}" if len(names) > 1 else f"there is {names[0]}" if names else "it has none"
+    return f"the objective {slo.name} has no leading indicator {name}; {there}.{did_you_mean(name, names)}".rstrip(".")
+
+
+def _sized(rung: Rung, scale: ScaleAction, slo: ServiceLevelObjective, at: Path) -> Iterator[Finding]:
+    """Yield the totals that would be sized in proportion."""
+    capacity = scale.capacity
+    if capacity.type != "Proportional":
+        return
+    for each in slo.spec.leading_indicators:
+        sizes = each.name == capacity.indicator or (
+            capacity.indicator is None and (not rung.indicators or each.name in rung.indicators)
+        )
+        if sizes and promql.is_total(each.query):
+            words = (
+                f"{each.name} of {slo.name} is a total, {shortened(each.query)}, which does not fall as replicas are "
+                "added: Proportional sizing would ask for more and more. Write what one replica carries, "
+                "capacity: {type: Declared, perReplica: …}, or divide the query by the replicas"
+            )
+            yield Finding("warning", (*at, "scale", "capacity"), words)
+
+
+def _late(rung: Rung, slo: ServiceLevelObjective, at: Path, start_up: float | None) -> Iterator[Finding]:
+    """Yield the horizons that end before a new replica serves."""
+    for each in slo.spec.leading_indicators:
+        applies = not rung.indicators or each.name in rung.indicators
+        if start_up is not None and applies and each.horizon.seconds < start_up:
+            words = (
+                f"a new replica takes {format_duration(start_up)} to serve, and {each.name} of {slo.name} is forecast "
+                f"only {each.horizon} ahead: it comes too late; raise the horizon of {each.name} to "
+                f"{format_duration(2 * start_up)} or more"
+            )
+            yield Finding("warning", (*at, "scale"), words)
+
+
+def shortened(query: str) -> str:
+    """Return a query in one line, as long as a message can take."""
+    line = " ".join(query.split())
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"

@@ -1,0 +1,119 @@
+"""What an objective's author should know although it works: told in its condition Ready, and in that of policies.
+
+What the texts tell is found out once for every generation. What the values tell is looked for now and then in the past
+that is in memory anyway: nothing is asked of a source for it.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from forestall.api import RemediationPolicy, ServiceLevelObjective
+from forestall.api.advice import about_objective, about_policy, rivals
+from forestall.api.meta import Condition
+from forestall.core.proportion import out_of_proportion
+from forestall.core.risk import SLI
+from forestall.core.series import SeriesMatrix
+from forestall.engine.observe import Reading
+from forestall.engine.report import named, warned
+from forestall.errors import InvalidQuery
+from forestall.isolation import Isolation
+from forestall.registry import Registry
+
+_NAMESPACES: Final = 3
+"""How many other namespaces are named."""
+_AGAIN: Final = 1800.0
+"""Seconds from one look at an objective's values to the next."""
+_LEAST: Final = 3600.0
+"""How much of the past (s) must be known to say that a limit is out of proportion."""
+
+
+class Advisor:
+    """Keeps the advice about each objective and policy."""
+
+    def __init__(self, matrix: SeriesMatrix, isolation: Isolation) -> None:
+        self._matrix = matrix
+        self._isolation = isolation
+        self._texts: dict[str, tuple[object, tuple[str, ...]]] = {}  # by UID: of which generations, and what
+        self._values: dict[str, tuple[object, float, tuple[str, ...]]] = {}  # by UID: of which, when, and what
+
+    def about_objective(self, slo: ServiceLevelObjective, readings: Sequence[Reading], now: float) -> tuple[str, ...]:
+        """Return what the author of an objective should know, in sentences without full stops."""
+        if not readings:
+            return ()  # its conditions say what must be mended first
+        with self._isolation.around("advising", named(slo)):
+            return (*self._of_text(slo), *self._of_values(slo, readings, now))
+        return ()
+
+    def about_policy(self, policy: RemediationPolicy, objectives: Sequence[ServiceLevelObjective]) -> tuple[str, ...]:
+        """Return what the author of a policy should know about the objectives that it selects."""
+        version = (policy.metadata.generation, tuple((slo.uid, slo.metadata.generation) for slo in objectives))
+        known = self._texts.get(policy.uid)
+        if known is None or known[0] != version:
+            words: list[str] = []
+            for slo in objectives:
+                try:
+                    words += [str(each) for each in about_policy(policy, [slo])]
+                except InvalidQuery:
+                    continue  # said by the objective
+            known = self._texts[policy.uid] = (version, tuple(dict.fromkeys(words)))
+        return known[1]
+
+    def ready(
+        self, policy: RemediationPolicy, objectives: Sequence[ServiceLevelObjective], registry: Registry
+    ) -> Condition:
+        """Return the condition Ready of a policy that selects these objectives of its namespace."""
+        if not objectives:
+            words = "no objective in this namespace has the labels of spec.objectives"
+            elsewhere = self._elsewhere(policy, registry)
+            where = f"; there are such in {elsewhere}, but a policy acts in its own namespace only" if elsewhere else ""
+            return Condition(type="Ready", status="False", reason="SelectsNothing", message=words + where)
+        words = f"{len(objectives)} objectives are selected"
+        others = [one for one in registry.all(RemediationPolicy, policy.namespace) if one.uid != policy.uid]
+        shared = next(filter(None, (rivals(policy, others, slo) for slo in objectives)), "")
+        message = warned(f"{words}; {shared}" if shared else words, self.about_policy(policy, objectives))
+        return Condition(type="Ready", status="True", reason="Selecting", message=message)
+
+    @staticmethod
+    def _elsewhere(policy: RemediationPolicy, registry: Registry) -> str:
+        """Return the namespaces, a few, in which objectives have the labels that a policy asks for."""
+        selector = policy.spec.objectives
+        if not (selector.match_labels or selector.match_expressions):
+            return ""  # it selects everything, and so means its own
+        matching = (slo for slo in registry.all(ServiceLevelObjective) if selector.matches(slo.metadata.labels))
+        names = sorted({slo.namespace for slo in matching})
+        return ", ".join(names[:_NAMESPACES]) + (", …" if len(names) > _NAMESPACES else "")
+
+    def retain(self, uids: frozenset[str]) -> None:
+        """Forget all other objects."""
+        self._texts = {uid: known for uid, known in self._texts.items() if uid in uids}
+        self._values = {uid: known for uid, known in self._values.items() if uid in uids}
+
+    def _of_text(self, slo: ServiceLevelObjective) -> tuple[str, ...]:
+        known = self._texts.get(slo.uid)
+        if known is None or known[0] != slo.metadata.generation:
+            found = about_objective(slo, self._matrix.step)
+            known = self._texts[slo.uid] = (slo.metadata.generation, tuple(map(str, found)))
+        return known[1]
+
+    def _of_values(self, slo: ServiceLevelObjective, readings: Sequence[Reading], now: float) -> tuple[str, ...]:
+        known = self._values.get(slo.uid)
+        if known is None or known[0] != slo.metadata.generation or not 0 <= now - known[1] < _AGAIN:
+            leading = [each for each in readings if each.watched.indicator != SLI]
+            words = tuple(said for each in leading if (said := self._proportion(each)) is not None)
+            known = self._values[slo.uid] = (slo.metadata.generation, now, words)
+        return known[2]
+
+    def _proportion(self, reading: Reading) -> str | None:
+        """Return in words that a limit is out of proportion to the past; None where it is not, or little is known."""
+        watched, matrix = reading.watched, self._matrix
+        rows = [matrix.rows[key] for labels in reading.values if (key := watched.key(labels)) in matrix]
+        if not rows or matrix.head is None:
+            return None
+        values = matrix.window(matrix.head, matrix.capacity, np.array(rows))
+        finite = values[np.isfinite(values)]
+        if finite.size * matrix.step < _LEAST * len(rows):
+            return None
+        words = out_of_proportion(watched.limit, float(finite.min()), float(finite.max()), above=watched.above)
+        return None if words is None else f"{watched.indicator}: {words}"
