@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "undo": ("undo", "Give back now what a remediation did."),
     "pause": ("pauses", "Stop everything, in the cluster or a part of it, for a while."),
     "resume": ("pauses", "End a pause."),
+    "validate": ("validate", "Say what is wrong with objects before they are applied."),
     "backtest": ("backtest", "Say from recorded history whether forestall would have helped."),
     "simulate": ("simulate", "Say on a modelled service what forestall would have saved."),
     "crds": ("crds", "Print the CustomResourceDefinitions."),

@@ -16,9 +16,11 @@ from forestall.core.proportion import out_of_proportion
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.engine.observe import Reading
+from forestall.engine.probes import Probes
 from forestall.engine.report import named, warned
 from forestall.errors import InvalidQuery
 from forestall.isolation import Isolation
+from forestall.ports import Metrics
 from forestall.registry import Registry
 
 _NAMESPACES: Final = 3
@@ -32,7 +34,9 @@ _LEAST: Final = 3600.0
 class Advisor:
     """Keeps the advice about each objective and policy."""
 
-    def __init__(self, matrix: SeriesMatrix, isolation: Isolation) -> None:
+    def __init__(self, matrix: SeriesMatrix, isolation: Isolation, metrics: Metrics | None = None) -> None:
+        self.probes = Probes(metrics, isolation)
+        """Of the metric sources that nobody uses."""
         self._matrix = matrix
         self._isolation = isolation
         self._texts: dict[str, tuple[object, tuple[str, ...]]] = {}  # by UID: of which generations, and what

@@ -98,7 +98,7 @@ class Engine:
         telling = Notify(outbox)
         self._journal = Journal(cluster, {**ACTIONS, telling.name: telling}, self._brake)
         self._herald = Herald(outbox, self._journal, registry, isolation)
-        self._advisor = Advisor(self._forecasting.matrix, isolation)
+        self._advisor = Advisor(self._forecasting.matrix, isolation, metrics)
         self._publisher = Publisher(cluster, registry, settings, outbox, isolation, self._advisor)
         self._episodes: dict[str, Episode] = {}
         self._turns = Turns(settings.concurrency, settings.turn)

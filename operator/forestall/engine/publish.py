@@ -122,6 +122,8 @@ class Publisher:
         self._advisor.retain(present)
         self._written = {uid: known for uid, known in self._written.items() if uid in present}
         self._versions = {uid: known for uid, known in self._versions.items() if uid in present}
+        sources, used = self._registry.all(MetricSource), {each.slo.spec.source for each in found.values()}
+        await self._advisor.probes.run((one for one in sources if one.name not in used), now)
         policies = self._registry.all(RemediationPolicy)
         done: dict[str, list[Remediation]] = defaultdict(list)
         for one in self._registry.all(Remediation):
@@ -134,10 +136,7 @@ class Publisher:
                 self._standing(each, now, partial(self._policy, each, in_namespace[each.namespace], done[each.uid]))
                 for each in policies
             ),
-            *(
-                self._standing(each, now, partial(self._source, each, found))
-                for each in self._registry.all(MetricSource)
-            ),
+            *(self._standing(each, now, partial(self._source, each, found)) for each in sources),
             *(self._standing(each, now, partial(self._guardrail, each)) for each in self._registry.all(Guardrail)),
             *(
                 self._standing(each, now, partial(self._channel, each))
@@ -300,7 +299,7 @@ class Publisher:
             if reading.problem is not None and reading.problem.reason in _SOURCE_REASONS
         ]
         if not users:
-            ready = _ready("Unknown", "NotUsed", "no objective uses this source")
+            ready = self._advisor.probes.ready(source)
         elif problems:
             ready = _ready("False", problems[0].reason, problems[0].message)
         else:

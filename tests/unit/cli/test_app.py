@@ -58,7 +58,7 @@ def test_help_imports_no_command_and_no_client():
 def test_as_a_kubectl_plugin_it_calls_itself_so(program):
     code, _, err = program("explain", name="kubectl forestall")
     assert code == app.USAGE
-    assert err == "error: Missing argument 'SLO'. See `kubectl forestall explain --help`.\n"
+    assert err == "error: Missing argument '[KIND/]NAME'. See `kubectl forestall explain --help`.\n"
 
 
 def test_the_scripts_name_decides_how_it_calls_itself(monkeypatch, capsys, program):

@@ -37,7 +37,9 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "Check the URL and the credentials. Redirects are not followed: give the address itself.",
     ),
     "Expired": Reason("The pause ended by itself.", "Delete it, or pause anew."),
-    "NotUsed": Reason("Nothing was asked of this metric source, or sent by this channel."),
+    "NotUsed": Reason(
+        "Nothing uses this metric source, and it has not answered yet; or nothing was sent by this channel."
+    ),
     "InvalidSpec": Reason(
         "The object does not fit the schema of this version of the operator; the message names the fields.",
         "Mend the fields that the message names. CRDs older than the operator let such objects in: upgrade them.",

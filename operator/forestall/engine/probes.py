@@ -1,0 +1,70 @@
+"""Ask the metric sources that nobody uses yet whether they answer, so that a wrong URL is told soon after it is made.
+
+Each is asked once for every generation, and again now and then while it fails. Sources that objectives use need no
+probe: their queries tell.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from forestall.api import MetricSource
+from forestall.api.meta import Condition
+from forestall.engine.report import named
+from forestall.isolation import Isolation
+from forestall.ports import Metrics, Query, QueryFailure
+
+_QUERY: Final = "count(forestall_probe)"
+"""Of a metric that nobody has: any source that is well answers it, with nothing."""
+_AGAIN: Final = 300.0
+"""After how many seconds a source that failed is asked again."""
+_WAIT: Final = 1.0
+"""How long (s) a cycle waits for the answers; those that come later are told in the next."""
+
+
+class Probes:
+    """What came of asking each source that nobody uses."""
+
+    def __init__(self, metrics: Metrics | None, isolation: Isolation) -> None:
+        self._metrics = metrics
+        self._isolation = isolation
+        self._known: dict[str, tuple[int, float, QueryFailure | None]] = {}  # by UID: generation, when, and what failed
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self, sources: Iterable[MetricSource], now: float) -> None:
+        """Ask the sources of which it is time; `sources` are all that nobody uses."""
+        present = {source.uid: source for source in sources}
+        self._known = {uid: known for uid, known in self._known.items() if uid in present}
+        for uid, source in present.items():
+            if uid not in self._under_way and self._is_due(source, now):
+                self._under_way[uid] = asyncio.create_task(self._ask(source, now))
+        if self._under_way:
+            done, _ = await asyncio.wait(self._under_way.values(), timeout=_WAIT)
+            self._under_way = {uid: task for uid, task in self._under_way.items() if task not in done}
+
+    def ready(self, source: MetricSource) -> Condition:
+        """Return the condition Ready of a source that nobody uses."""
+        known = self._known.get(source.uid)
+        if known is None or known[0] != source.metadata.generation:
+            return _ready("Unknown", "NotUsed", "no objective uses this source, and it has not answered a probe yet")
+        if known[2] is not None:
+            return _ready("False", known[2].reason, f"{known[2].message}; no objective uses this source yet")
+        return _ready("True", "Answering", "the source answers; no objective uses it yet")
+
+    def _is_due(self, source: MetricSource, now: float) -> bool:
+        known = self._known.get(source.uid)
+        if known is None or known[0] != source.metadata.generation:
+            return self._metrics is not None
+        return known[2] is not None and not 0 <= now - known[1] < _AGAIN
+
+    async def _ask(self, source: MetricSource, now: float) -> None:
+        with self._isolation.around("probing", named(source)):
+            if self._metrics is not None:
+                query = Query(("probe", source.uid), _QUERY)
+                answer = (await self._metrics.instant(source.name, [query], now))[query.key]
+                failure = answer if isinstance(answer, QueryFailure) else None
+                self._known[source.uid] = (source.metadata.generation, now, failure)
+
+
+def _ready(status: str, reason: str, message: str) -> Condition:
+    return Condition.model_validate({"type": "Ready", "status": status, "reason": reason, "message": message})

@@ -1,0 +1,62 @@
+"""A metric source that is applied says soon whether it answers, although nobody uses it yet."""
+
+import pytest
+
+from forestall.api import MetricSource
+from forestall.engine.probes import Probes
+from forestall.isolation import Isolation
+from forestall.ports import Answer, QueryFailure
+
+
+class Metrics:
+    def __init__(self, failure=None):
+        self.failure = failure
+        self.asked = 0
+
+    async def instant(self, source, queries, at):
+        self.asked += 1
+        return {query.key: self.failure or Answer((), None) for query in queries}
+
+    async def range(self, source, queries, start, end, step):
+        raise AssertionError("the past is not asked for")
+
+
+def source(generation=1):
+    return MetricSource.read(
+        {"metadata": {"name": "main", "uid": "m", "generation": generation}, "spec": {"url": "http://prometheus"}}
+    )
+
+
+DOWN = QueryFailure("SourceDown", "connection refused")
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "reason", "said"),
+    [
+        (None, "True", "Answering", "the source answers; no objective uses it yet"),
+        (DOWN, "False", "SourceDown", "connection refused; no objective uses this source yet"),
+    ],
+)
+async def test_what_came_of_it(failure, status, reason, said):
+    """Kind: a wrong URL that nobody is told of until an objective is there."""
+    probes = Probes(Metrics(failure), Isolation())
+    assert probes.ready(source()).status == "Unknown"
+    await probes.run([source()], 0.0)
+    ready = probes.ready(source())
+    assert (ready.status, ready.reason, ready.message) == (status, reason, said)
+    assert probes.ready(source(generation=2)).status == "Unknown"
+
+
+async def test_each_generation_is_asked_once_and_a_failure_now_and_then():
+    metrics = Metrics()
+    probes = Probes(metrics, Isolation())
+    for at in range(0, 3600, 30):
+        await probes.run([source()], float(at))
+    assert metrics.asked == 1
+    await probes.run([source(generation=2)], 3600.0)
+    assert metrics.asked == 2
+    metrics.failure = DOWN
+    await probes.run([source(generation=3)], 3630.0)
+    for at in range(3630, 3630 + 900, 30):
+        await probes.run([source(generation=3)], float(at))
+    assert metrics.asked == 5
