@@ -15,7 +15,8 @@ PATH_VARIABLE: Final = "FORESTALL_USE_PATH"
 """The environment variable that forbids it, as ``0`` or ``no``."""
 _FORBIDDEN: Final = ("0", "no", "off", "false")
 _ASK_S: Final = 20.0
-_VERSION: Final = re.compile(r"(?<![\d.])v?(\d+)\.(\d+)\.\d+")
+_VERSION: Final = re.compile(r"^(?:.*?\bversion:? |Kubernetes )?v?(\d+)\.(\d+)\b", re.IGNORECASE | re.MULTILINE)
+"""Only where a program says its own version: it may tell that of Go, too."""
 _ASKED: Final[Mapping[str, tuple[str, ...]]] = {
     "kubectl": ("version", "--client"),
     "helm": ("version", "--short"),

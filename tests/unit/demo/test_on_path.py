@@ -48,6 +48,7 @@ def tools(tmp_path, monkeypatch):
         ("prometheus", "prometheus, version 3.5.0 (branch: HEAD)"),
         ("helm", "v3.14.4+g81c902a"),
         ("helm", "v4.0.1+gabcdef0"),
+        ("helm", "v4.3"),
     ],
 )
 def test_a_version_that_fits_is_taken_and_told(tools, name, printed):
@@ -67,6 +68,11 @@ def test_a_version_that_fits_is_taken_and_told(tools, name, printed):
         ("prometheus", "prometheus, version 2.45.0+ds (branch: debian/sid)", r"is 2\.45, and 2\.53 or later"),
         ("helm", "v3.9.0", r"is 3\.9, and 3\.14 or later, below 5\.0 is needed"),
         ("helm", "v5.0.0", r"is 5\.0, and"),
+        (
+            "prometheus",
+            "prometheus, version  (branch: , revision: 1)\n  go version:  go1.26.8",
+            r"does not say its version",
+        ),
         ("kwok", "who knows", r"does not say its version, so it is not used"),
     ],
 )
