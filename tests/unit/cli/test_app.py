@@ -78,7 +78,7 @@ def test_the_scripts_name_decides_how_it_calls_itself(monkeypatch, capsys, progr
         ["explain"],
         ["explain", ""],
         ["explain", "../secrets"],
-        ["explain", "remediation.forestall.dev/checkout"],
+        ["approve", "policy/checkout"],
         ["approve"],
         ["status", "--watch", "-o", "json"],
         ["run", "--interval", "soon"],

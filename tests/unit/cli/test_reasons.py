@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import forestall
+from forestall.api import KINDS
 from forestall.cli import reasons
 
 PACKAGE = Path(forestall.__file__).parent
@@ -78,3 +79,17 @@ def test_meanings_are_sentences():
 
 def test_advice_of_an_unknown_reason_is_empty():
     assert reasons.advice("NeverHeardOf") == ""
+
+
+def test_advice_that_needs_a_role_in_the_whole_cluster_says_so():
+    """Kind: advice that the reader's role, bound in a namespace, does not let them follow."""
+    places = [kind.PLURAL for kind in KINDS if not kind.NAMESPACED]
+    named = [
+        (reason, known[reason].advice)
+        for known in reasons.ALL.values()
+        for reason in known
+        if any(f"kubectl get {place}" in known[reason].advice for place in places)
+    ]
+    assert named
+    for reason, advice in named:
+        assert "needs a role in the whole cluster" in " ".join(advice.split()), reason

@@ -54,8 +54,8 @@ CONDITIONS: Final[dict[str, Reason]] = {
     ),
     "SourceMissing": Reason(
         "The MetricSource that the objective names does not exist, or is invalid.",
-        "Ask a cluster admin for it, or which others there are: only admins may list MetricSources. Their names are in "
-        "`spec.source` of other objectives.",
+        "Ask a cluster admin for it, or which others there are: `kubectl get metricsources` needs a role in the whole "
+        "cluster.",
     ),
     "SourceNotAllowed": Reason(
         "The MetricSource is not open to this namespace.",

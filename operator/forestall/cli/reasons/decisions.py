@@ -139,7 +139,8 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "ChannelMissing": Reason(
         "The NotificationChannel does not exist, or is invalid.",
-        "Ask a cluster admin for it, or name another: `kubectl get notificationchannels`.",
+        "Ask a cluster admin for it, or which others there are: `kubectl get notificationchannels` needs a role in the "
+        "whole cluster.",
     ),
     "Storm": Reason(
         "So many objectives came at risk together that the cause must be the monitoring or the cluster.",
