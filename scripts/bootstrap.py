@@ -77,7 +77,7 @@ def _step(title: str, command: list[str]) -> bool:
 
     def say() -> None:
         while not over.wait(SAY_AGAIN_S):
-            print(f"  … {title} ({time.monotonic() - began:.0f} s)", flush=True)
+            print(f"  … {title} ({time.monotonic() - began:.0f} s{_installed()})", flush=True)
 
     talker = threading.Thread(target=say, daemon=True)
     talker.start()
@@ -92,6 +92,13 @@ def _step(title: str, command: list[str]) -> bool:
         print(done.stdout, file=sys.stderr)
         print(f"`{' '.join(command)}` failed.{_hint(done.stdout)}", file=sys.stderr)
     return done.returncode == 0
+
+
+def _installed() -> str:
+    """Return how many of the pinned packages are there, which tells how far it is."""
+    there = len(list(VENV.glob("lib*/python*/site-packages/*.dist-info")))
+    pinned = sum("==" in line for line in PINS.read_text().splitlines())
+    return f", {there} packages of about {pinned}" if there > 1 else ""
 
 
 def _hint(printed: str) -> str:

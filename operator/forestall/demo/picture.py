@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from forestall.backtest.document import chart, document, table
 from forestall.demo.comparison import Comparison
 from forestall.demo.figures import SLOT_S, is_bad, slots
 from forestall.demo.play import Run
@@ -13,13 +14,6 @@ from forestall.demo.watching import News
 
 _WIDTH, _LEFT, _GAP = 560, 46, 40
 _HEIGHT, _TOP, _BETWEEN = 120, 40, 46
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1230px;margin:2em auto;padding:0 1em;color:#1c2430;background:#fff}
-svg{width:100%;height:auto;font:12px system-ui,sans-serif}table{border-collapse:collapse;margin:1em 0}
-td,th{padding:.25em 1.2em .25em 0;text-align:left}td+td,th+th{text-align:right}tr+tr{border-top:1px solid #dde2ea}
-.note{color:#5c6675}.invalid{color:#b3261e;font-weight:bold}
-@media(prefers-color-scheme:dark){body{background:#14181f;color:#dfe5ee}svg text{fill:#dfe5ee}.note{color:#9aa5b5}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +31,16 @@ class Plot:
 def page(comparison: Comparison) -> str:
     """Return the HTML file."""
     one = comparison.scenario
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{html.escape(before)}</td><td>{html.escape(after)}</td></tr>"
-        for name, before, after in comparison.rows
-    )
     problem = comparison.problem
-    warning = f'<p class="invalid">Not valid: {html.escape(problem)}.</p>' if problem else ""
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>forestall: {html.escape(one.title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{html.escape(one.title)}</h1><p>{html.escape(one.story)}</p>{warning}{drawing(comparison)}"
-        "<p class=note>Red: less than the objective was good. Lines: what the operator changed.</p>"
-        f"<table><tr><th></th><th>without forestall</th><th>with forestall</th></tr>{rows}</table>"
-        f'<p class="note">{html.escape(comparison.footnote)}</p></body></html>\n'
+    warning = f'<p class="problem">Not valid: {html.escape(problem)}.</p>' if problem else ""
+    body = (
+        f"<h1>{html.escape(one.title)}</h1><p>{html.escape(one.story)}</p>{warning}{chart(drawing(comparison))}"
+        '<p class="soft">Red: less than the objective was good. Lines: what the operator changed. The time is of the '
+        "recorded day, and each row has one scale.</p>"
+        f"{table(['', 'without forestall', 'with forestall'], [(row, False) for row in comparison.rows])}"
+        f'<p class="soft">{html.escape(comparison.footnote)}</p>'
     )
+    return document(f"forestall: {one.title}", body, f"forestall demo --scenario {one.name}")
 
 
 def drawing(comparison: Comparison) -> str:

@@ -109,7 +109,9 @@ def test_the_picture_is_well_formed_and_needs_nothing_else(comparison):
     ] * 4
     html = page(comparison)
     assert "<load>" not in html
-    assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
+    assert "://" not in html.replace("http://www.w3.org/2000/svg", "")
+    assert "<code>forestall demo --scenario surge</code>" in html
+    assert 'data-of="with forestall"' in html  # a narrow page names each figure
 
 
 def test_plain_lines_tell_what_happens():
