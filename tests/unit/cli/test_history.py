@@ -131,3 +131,13 @@ def test_a_misspelt_objective_or_policy_is_no_empty_history(program, cluster):
     assert "Did you mean two?" in program("history", "slo/tow")[2]
     assert program("history", "slo/two")[::2] == (0, "Nothing of that kind was done.\n")
     assert "There is none at all" in program("history", "policy/x")[2]
+
+
+def test_a_change_is_shown_as_it_is_now(program, cluster):
+    """Kind: the intent's first figures are shown long after others hold."""
+    steps = [{"at": f"2025-06-15T15:0{n}:00.123456Z", "what": "", "to": to} for n, to in enumerate((6, 8, 5))]
+    cluster.put_remediation("live", "Verifying", deadline="2025-06-15T15:34:40.123456Z", status={"steps": steps})
+    assert "Scale Deployment/checkout 3 → 8 → 5" in program("history")[1]
+    page = program("history", "live")[1]
+    assert "3 → 8 → 5" in page
+    assert ".123456" not in page
