@@ -14,6 +14,8 @@ from forestall.demo.watching import News
 
 _WIDTH, _LEFT, _GAP = 560, 46, 40
 _HEIGHT, _TOP, _BETWEEN = 120, 40, 46
+_BANDS = 60
+"""Bands of a curve that tell their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ def drawing(comparison: Comparison) -> str:
         parts.append(f'<text x="{x}" y="16" font-weight="bold" font-size="15">{name}</text>')
         for n, plot in enumerate(columns[column]):
             frame = _Frame(x, _TOP + n * (_HEIGHT + _BETWEEN), one.duration, tops[n])
-            parts.append(_bad(frame, run) + frame.draw(plot, one) + _actions(frame, run.record.news))
+            parts.append(
+                _bad(frame, run) + frame.draw(plot, one) + _values(frame, plot, one) + _actions(frame, run.record.news)
+            )
     width = 2 * (_LEFT + _WIDTH) + _GAP + 10
     height = _TOP + len(tops) * (_HEIGHT + _BETWEEN)
     return f'<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">{"".join(parts)}</svg>'
@@ -150,6 +154,22 @@ class _Frame:
                 path = "L".join(f"{self.x(at):.1f},{self.y(value):.1f}" for at, value in points)
                 parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
         return "".join(parts)
+
+
+def _values(frame: _Frame, plot: Plot, scenario: Scenario) -> str:
+    """Tell the values of the last curve, which is what was measured, to whoever points at them; it takes no script."""
+    width = scenario.duration / _BANDS
+    parts = []
+    for n in range(_BANDS):
+        values = [value for at, value in plot.curves[-1][1] if n * width <= at < (n + 1) * width]
+        if values:
+            low, high = _tick(min(values)), _tick(max(values))
+            words = f"{scenario.clock(n * width)}: {low if low == high else f'{low} to {high}'}"
+            parts.append(
+                f'<rect x="{frame.x(n * width):.1f}" y="{frame.top}" width="{_WIDTH / _BANDS:.1f}" height="{_HEIGHT}" '
+                f'class="over" fill="transparent"><title>{words}</title></rect>'
+            )
+    return "".join(parts)
 
 
 def _bad(frame: _Frame, run: Run) -> str:
