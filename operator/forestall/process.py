@@ -18,6 +18,8 @@ from forestall.adapters.kubernetes import Access, Api, Elector, KubernetesCluste
 from forestall.adapters.notifiers import Channels
 from forestall.adapters.prometheus import PrometheusMetrics
 from forestall.adapters.sources import Sources
+from forestall.api.lookout import INTERVAL, LAST_CYCLE
+from forestall.api.times import stamp
 from forestall.cli.wiring import RunOptions
 from forestall.core.clocks import Clocks
 from forestall.engine import CycleReport, Engine, Settings
@@ -31,6 +33,7 @@ from forestall.registry import Registry
 from forestall.web import AtRisk, Health, Telemetry, WebServer
 
 LEASE = "forestall"
+"""The Lease's name, in the operator's namespace."""
 _CYCLE_LIMIT = 4
 """After how many intervals a cycle is given up; the next one begins anew from what is written down."""
 _SOURCE_TIME = 20.0
@@ -79,8 +82,10 @@ async def _run(options: RunOptions) -> int:
         pruner = Pruner(registry, cluster)
         world: Cluster = DryRunCluster(cluster) if options.dry_run else cluster
         notifier: Notifier = DryRunNotifier() if options.dry_run else Channels(registry, cluster.read_secret)
+        settings = Settings(interval=options.interval, lease=f"{options.namespace}/{LEASE}")
+        elector.note(INTERVAL, f"{options.interval:g}s")
         loop = Loop(
-            Engine(metrics, world, registry, Settings(interval=options.interval), notifier, lambda: api.clock),
+            Engine(metrics, world, registry, settings, notifier, lambda: api.clock),
             Sources(registry, cluster.read_secret, metrics),
             registry,
             elector,
@@ -173,6 +178,8 @@ class Loop:
         else:
             seconds = time.monotonic() - began
             self._tell(report, seconds)
+            if leading:
+                self._elector.note(LAST_CYCLE, stamp(time.time()))
             _log.debug("cycle", seconds=round(seconds, 3), objectives=len(report.objectives), leading=leading)
             self._health.beat()
 

@@ -256,6 +256,17 @@ def test_a_decision_is_made_in_ones_own_name(tenancy: Tenancy, by: str | None) -
     assert "spec.approval.by must be your own user name: admin" in refused
 
 
+def test_an_undo_needs_what_an_approval_needs(tenancy: Tenancy) -> None:
+    def undo(by: str) -> Body:
+        return {"spec": {"undo": {"comment": "a load test", "by": by}}}
+
+    assert "needs the verb approve" in tenancy.patch("editor", "remed/entry", undo("editor"))
+    assert "Forbidden" in tenancy.patch("viewer", "remed/entry", undo("viewer"))
+    assert "spec.undo.by must be your own user name: admin" in tenancy.patch("admin", "remed/entry", undo("root"))
+    assert "spec.undo.by must be your own user name: admin" in tenancy.patch("admin", "remed/entry", undo(""))
+    assert tenancy.patch("admin", "remed/entry", undo("admin")) == ""
+
+
 def test_feedback_is_given_in_ones_own_name_and_needs_no_approver(tenancy: Tenancy) -> None:
     def feedback(by: str) -> Body:
         return {"spec": {"feedback": {"verdict": "Helpful", "by": by}}}

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -642,6 +643,8 @@ def test_columns_answer_the_first_question(cluster: KwokCluster, namespace: str)
             "breachProbability": "87 %",
             "timeToBreach": "6m",
             "state": "AtRisk",
+            "lastLook": (datetime.now(UTC) - timedelta(days=3, hours=1)).isoformat(),
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Watching"}],
         },
     )
     status("remed", {"phase": "Verifying", "reason": "AwaitingSamples", "change": "3 → 8 → 6"})
@@ -653,6 +656,8 @@ def test_columns_answer_the_first_question(cluster: KwokCluster, namespace: str)
         "BREACH": "87 %",
         "IN": "6m",
         "STATE": "AtRisk",
+        "READY": "True",
+        "LOOKED": "3d1h",
     }
     assert _table(cluster, "remed", namespace) == {
         "NAME": "shop",

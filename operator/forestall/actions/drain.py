@@ -48,7 +48,7 @@ class Drain(Cordon):
     async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
         """Return whether the node is cordoned by this remediation, and which pods are left on it."""
         world = await super().look(cluster, remediation)
-        if isinstance(world, Hold) or remediation.status.phase in ("Verifying", "RollingBack"):
+        if isinstance(world, Hold) or remediation.status.phase in ("Verifying", "Holding", "RollingBack"):
             return world
         begun = bool(remediation.status.steps)
         if begun and world.level == 0:

@@ -16,6 +16,7 @@ Phase = Literal[
     "Authorized",
     "Executing",
     "Verifying",
+    "Holding",
     "RollingBack",
     "Succeeded",
     "RolledBack",

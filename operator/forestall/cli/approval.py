@@ -9,6 +9,7 @@ import click
 from forestall.api.remediation import Approval
 from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
+from forestall.cli.headlines import unattended
 from forestall.cli.words import ago, moment
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ async def _decide(session: Session, namespace: str, name: str, verdict: Verdict,
     )
     remediation = await remediations.amend(session.cluster, namespace, name, decided, refused)
     click.echo(f"remediation.forestall.dev/{name} {verdict.lower()}: {remediations.deed(remediation)}")
+    if unseen := await unattended(session, namespace):
+        click.echo(unseen, err=True)
 
 
 def _check(remediation: Remediation, now: float) -> None:

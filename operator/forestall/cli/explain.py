@@ -10,6 +10,7 @@ import click
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.cli import options
 from forestall.cli.explanations import objective, policy, workload
+from forestall.cli.headlines import unattended
 from forestall.cli.history import show_one
 from forestall.cli.objects import FORMS, Named, is_name, kind_of, parse_name
 
@@ -47,6 +48,8 @@ async def explain(session: Session, *, what: Named, namespace: str | None, form:
       forestall explain -n shop deployment/checkout
     """
     place = namespace or session.namespace
+    if form is None and what.kind != Remediation.KIND and (unseen := await unattended(session, place)):
+        click.echo(unseen, err=True)
     match what.kind:
         case ServiceLevelObjective.KIND:
             await objective.explain(session, place, what.name, form)

@@ -10,6 +10,7 @@ from forestall.api import Remediation
 from forestall.api.remediation import TERMINAL
 from forestall.api.times import readable
 from forestall.cli import options, remediations
+from forestall.cli.headlines import headlines
 from forestall.cli.objects import find, kind_of, read
 from forestall.cli.output import Page, console, document, listing, table, without_managers
 from forestall.cli.words import ago, moment
@@ -93,7 +94,13 @@ async def history(
         await read(session.cluster, kind, place, what[1])  # a name with a typing error is said to be one
         _list([], place, now)
     else:
+        await _say_first(session, place)
         _list([each for each, _ in pairs], place, now)
+
+
+async def _say_first(session: Session, place: str) -> None:
+    for text in await headlines(session, place):
+        click.echo(text, err=True)
 
 
 def _filter(what: tuple[str, str] | None, since: float | None, phase: str | None) -> Callable[[Remediation], bool]:
@@ -154,6 +161,8 @@ def _people(one: Remediation) -> Iterator[str]:
     approval, feedback = one.spec.approval, one.spec.feedback
     if approval:
         yield f"{approval.decision} by {approval.by or 'somebody'}"
+    if one.spec.undo:
+        yield f"undone by {one.spec.undo.by or 'somebody'}"
     if feedback:
         yield f"{feedback.verdict} by {feedback.by or 'somebody'}"
 
@@ -166,6 +175,7 @@ async def show_one(session: Session, namespace: str, name: str, form: str | None
     elif form:
         click.echo(document(without_managers(body), form))
     else:
+        await _say_first(session, namespace)
         _Life(remediations.understood(body), body, session.now(), Page(console())).write()
 
 
@@ -204,6 +214,8 @@ class _Life:
 
     def _events(self) -> Iterator[tuple[str, str]]:
         one, intent, status = self.one, self.one.spec.intent, self.one.status
+        if undo := one.spec.undo:
+            yield undo.at or intent.created, f"undo asked for by {undo.by or 'somebody'}: {undo.comment}"
         yield intent.created, f"decided for objective {intent.objective.name}, episode {intent.episode}"
         if one.spec.approval:
             yield one.spec.approval.at or intent.created, _said(one.spec.approval.decision, one.spec.approval)
@@ -226,6 +238,9 @@ class _Life:
             self.page.heading("It waits for you")
             self.page.say(f"{program} approve {where}", indent=4, style="bold")
             self.page.say(f"{program} reject {where} --comment WHY", indent=4, style="bold")
+        elif remediations.can_be_undone(self.one):
+            self.page.heading("To have it back now")
+            self.page.say(f"{program} undo {where} --comment WHY", indent=4, style="bold")
         elif self.one.ended and self.one.spec.feedback is None:
             self.page.heading("Was it right?")
             self.page.say(f"{program} feedback {where} helpful|unhelpful|false-alarm", indent=4, style="bold")

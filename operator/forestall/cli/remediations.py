@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from pydantic import ValidationError
 
+from forestall.actions import ACTIONS
 from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef, change_of
 from forestall.cli.objects import read
@@ -27,7 +28,8 @@ PHASES: Final = {
     "Authorized": "it is about to be done",
     "Executing": "it is being done",
     "Verifying": "it is done; the risk is watched, whether it falls",
-    "RollingBack": "it is being undone",
+    "Holding": "it did not help; it is kept while the risk lasts, because less would not help either",
+    "RollingBack": "what was done is being given back",
     "Succeeded": "it helped",
     "RolledBack": "it was undone",
     "Failed": "it could not be done or undone",
@@ -52,6 +54,13 @@ def stand(remediation: Remediation, now: float) -> str:
     known = (status.reason, status.message) if status.reason != status.phase else ("", "")
     why = ": ".join(part for part in known if part)
     return f"{status.phase}{when}: {PHASES[status.phase]}." + (f" {why}" if why else "")
+
+
+def can_be_undone(remediation: Remediation) -> bool:
+    """Say whether it may have done something that `forestall undo` gives back."""
+    action = ACTIONS[remediation.spec.intent.action.name]
+    asked = remediation.spec.undo is not None or remediation.ended
+    return action.kept_while_at_risk and not asked and bool(remediation.status.steps)
 
 
 def waiting(remediation: Remediation, now: float) -> str:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from forestall.api import ServiceLevelObjective
 from forestall.cli import options
+from forestall.cli.headlines import headlines
 from forestall.cli.objects import find
 from forestall.cli.output import console, document, listing, table
-from forestall.cli.pauses import standing
 from forestall.cli.words import number, seconds
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ async def status(
     if watch:
         await _watch(session, place, wide=form == "wide")
     if form in {None, "wide"}:
-        await _say_what_is_paused(session, place)
+        await _say_first(session, place)
     rows = await _rows(session.cluster, place)
     match form:
         case "json" | "yaml":
@@ -120,10 +120,10 @@ async def status(
     return AT_RISK if exit_code and any(row.endangered for row in rows) else 0
 
 
-async def _say_what_is_paused(session: Session, place: str) -> None:
+async def _say_first(session: Session, place: str) -> None:
     """Tell it beside the table, which programs may read."""
-    for text, _ in await standing(session, place):
-        click.echo(f"PAUSED: {text}", err=True)
+    for text in await headlines(session, place):
+        click.echo(text, err=True)
 
 
 async def _rows(cluster: Cluster, namespace: str) -> list[Row]:
@@ -215,7 +215,7 @@ async def _watch(session: Session, namespace: str, *, wide: bool) -> NoReturn:
         rows = await _rows(session.cluster, namespace)
         if out.is_terminal:
             out.clear()
-            await _say_what_is_paused(session, namespace)
+            await _say_first(session, namespace)
             _show(out, rows, namespace, wide=wide)
         else:
             head = _head(namespace, wide=wide)

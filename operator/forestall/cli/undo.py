@@ -10,6 +10,7 @@ from forestall.actions import ACTIONS
 from forestall.api.remediation import Undo
 from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
+from forestall.cli.headlines import unattended
 from forestall.cli.pauses import holding
 from forestall.cli.words import ago
 
@@ -55,6 +56,8 @@ async def undo(session: Session, *, remediation: str, namespace: str | None, com
     found = await remediations.amend(session.cluster, place, remediation, asked, refused)
     intent = found.spec.intent
     click.echo(f"remediation.forestall.dev/{remediation} is given back in the operator's next cycle: {_back(found)}")
+    if unseen := await unattended(session, place):
+        click.echo(unseen, err=True)
     for text in await holding(session, place, objective=intent.objective.name, policy=intent.policy.name):
         click.echo(f"not before the pause ends: {text}", err=True)
     click.echo(

@@ -146,8 +146,8 @@ def worst(signals: Iterable[Signal], within: float | None = None) -> Signal | No
     )
 
 
-def assess(signals: Sequence[Signal], at_risk_from: float) -> Risk:
-    """Return the risk of an objective.
+def assess(signals: Sequence[Signal], at_risk_from: float, *, blind: bool = False) -> Risk:
+    """Return the risk of an objective; `blind` says that of some indicator nothing at all is known.
 
     `at_risk_from` is the probability from which it counts as at risk. The SLI past its limit is a breach; a leading
     indicator past its limit is a risk, as certain as can be.
@@ -158,4 +158,7 @@ def assess(signals: Sequence[Signal], at_risk_from: float) -> Risk:
     probability = cause.probability()
     if any(signal.indicator == SLI and signal.breached for signal in signals):
         return Risk(State.BREACHED, probability, cause)
-    return Risk(State.AT_RISK if probability >= at_risk_from else State.HEALTHY, probability, cause)
+    if probability >= at_risk_from:
+        return Risk(State.AT_RISK, probability, cause)
+    # What is not seen may be the trouble: that the others are well makes nobody healthy.
+    return Risk(State.UNKNOWN, math.nan, None) if blind else Risk(State.HEALTHY, probability, cause)

@@ -29,7 +29,7 @@ from forestall.engine.census import Census
 from forestall.engine.cycle_report import CycleReport, report_of
 from forestall.engine.episodes import advance, with_decided
 from forestall.engine.herald import Herald
-from forestall.engine.observe import Observer, Ratios, distrusted
+from forestall.engine.observe import Observer, Ratios, blind, distrusted
 from forestall.engine.outbox import Outbox
 from forestall.engine.outlook import outlook, unjudgeable
 from forestall.engine.publish import Publisher
@@ -136,7 +136,9 @@ class Engine:
             with self._isolation.around("assessing", named(slo)) as attempt:
                 found[uid] = replace(
                     bare,
-                    risk=assess(signals.get(uid, ()), self._at_risk_from(scene, uid)),
+                    risk=assess(
+                        signals.get(uid, ()), self._at_risk_from(scene, uid), blind=bool(blind(readings.get(uid, ())))
+                    ),
                     readings=readings.get(uid, ()),
                     signals=signals.get(uid, ()),
                     ratios=ratios.get(uid, Ratios()),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forestall.core.clocks import TOLERANCE, Clocks, Offset
+from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.engine.loss import lost, sent
 from forestall.engine.pieces import Pieces, Share, Windows
@@ -68,6 +69,17 @@ class _Missing:
     watched: Watched
     points: int
     most: int
+
+
+def blind(readings: Sequence[Reading]) -> list[Reading]:
+    """Return the readings that tell nothing at all of their indicator. An SLI without events tells that none failed."""
+    return [
+        each
+        for each in readings
+        if each.problem is not None
+        and not (each.fresh and each.values)
+        and not (each.watched.indicator == SLI and each.problem.reason == "NoData" and math.isfinite(each.sampled_at))
+    ]
 
 
 class Observer:

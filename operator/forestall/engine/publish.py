@@ -112,6 +112,7 @@ class Publisher:
         self._isolation = isolation or Isolation()
         self._advisor = advisor or Advisor(SeriesMatrix(settings.interval, 2), self._isolation)
         self._interval = settings.interval
+        self._lease = settings.lease
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._written: dict[str, tuple[float, Model]] = {}  # by UID: when, and what
         self._versions: dict[str, tuple[str, str]] = {}  # by UID: which was seen when it was written, and made by that
@@ -171,7 +172,7 @@ class Publisher:
             ClusterError: it is not known to be written.
         """
         before = self._before(found.slo.uid, found.slo.status)
-        await self._apply(found.slo, status_of(found, now, before), now)
+        await self._apply(found.slo, status_of(found, now, before, self._lease), now)
 
     async def spend(self, guardrail: Guardrail, spent: list[Spent], now: float) -> None:
         """Write down what is gone from the budgets of a Guardrail.
@@ -188,6 +189,7 @@ class Publisher:
         return self._before(guardrail.uid, guardrail.status).spent
 
     async def _apply(self, slo: ServiceLevelObjective, status: ServiceLevelObjectiveStatus, now: float) -> None:
+        status = status.model_copy(update={"last_look": stamp(now)})
         await self._put(ObjectRef.to(slo), status.dump(), slo.metadata.resource_version)
         self._written[slo.uid] = (now, status)
 
@@ -216,7 +218,7 @@ class Publisher:
 
     def _status(self, found: Findings, now: float, before: ServiceLevelObjectiveStatus) -> ServiceLevelObjectiveStatus:
         with self._isolation.around("publishing", named(found.slo)) as attempt:
-            return status_of(found, now, before)
+            return status_of(found, now, before, self._lease)
         generation = found.slo.metadata.generation
         ready = _ready("False", "InternalError", attempt.failure or "")
         return ServiceLevelObjectiveStatus(
@@ -224,6 +226,8 @@ class Publisher:
             state=State.UNKNOWN.value,
             decisions=list(found.decisions),
             episode=found.episode,
+            last_look=before.last_look,
+            looked_by=self._lease,
             conditions=settle(before.conditions, [ready], generation, now),
         )
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from forestall.api import Resource, ServiceLevelObjective
 from forestall.api.meta import Condition, condition
@@ -14,12 +15,12 @@ from forestall.api.service_level_objective import (
     RiskCause,
     ServiceLevelObjectiveStatus,
 )
-from forestall.api.times import stamp
+from forestall.api.times import seconds, stamp
 from forestall.core.duration import exact_duration, format_duration
 from forestall.core.precision import written
 from forestall.core.risk import Risk, Signal, State, labels_in_words, worst
 from forestall.core.slo import budget_remaining, burn_rate
-from forestall.engine.observe import Ratios, Reading
+from forestall.engine.observe import Ratios, Reading, blind
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,21 @@ def named(about: Resource | ObjectRef) -> str:
     return f"{kind} {about.namespace}/{about.name}" if about.namespace else f"{kind} {about.name}"
 
 
+HEARTBEAT: Final = 600.0
+"""Seconds after which a status is written again only to say that somebody has looked. With 1,000 objectives of which
+nothing else changes, that is under two writes a second; with more, the publisher's own limit bounds it."""
+
+
 def status_of(
-    found: Findings, now: float, before: ServiceLevelObjectiveStatus | None = None
+    found: Findings, now: float, before: ServiceLevelObjectiveStatus | None = None, lease: str | None = None
 ) -> ServiceLevelObjectiveStatus:
-    """Return the status that says what was found; `before` is the one so far, as read where it is not given."""
+    """Return the status that says what was found; `before` is the one so far, as read where it is not given.
+
+    `lease` is the Lease of the operator that looks.
+    """
     slo, risk = found.slo, found.risk
+    before = before or slo.status
+    looked = seconds(before.last_look)
     ratios = found.ratios
     burning = _number(burn_rate(ratios.long, slo.spec.objective))
     return ServiceLevelObjectiveStatus(
@@ -86,7 +97,9 @@ def status_of(
         indicators=_indicators(found) or None,
         decisions=list(found.decisions),
         episode=found.episode,
-        conditions=settle((before or slo.status).conditions, _conditions(found), slo.metadata.generation, now),
+        last_look=before.last_look if looked is not None and 0 <= now - looked < HEARTBEAT else stamp(now),
+        looked_by=lease,
+        conditions=settle(before.conditions, _conditions(found), slo.metadata.generation, now),
     )
 
 
@@ -165,7 +178,7 @@ def weight(status: ServiceLevelObjectiveStatus) -> tuple[object, ...]:
 
 def _conditions(found: Findings) -> list[Condition]:
     return [
-        _ready(found.problem, found.warnings),
+        _ready(found),
         _data_fresh(found),
         _budget_known(found),
         _prediction_ready(found),
@@ -178,11 +191,20 @@ def warned(message: str, warnings: Sequence[str]) -> str:
     return f"{message}. Warning: {'; '.join(warnings)}"[:1024] if warnings else message
 
 
-def _ready(problem: Problem | None, warnings: Sequence[str]) -> Condition:
-    if problem is None:
-        words = warned("the objective is watched", warnings)
-        return Condition(type="Ready", status="True", reason="Watching", message=words)
-    return Condition(type="Ready", status="False", reason=problem.reason, message=problem.message)
+def _ready(found: Findings) -> Condition:
+    problem, unseen = found.problem, blind(found.readings)
+    if problem is not None:
+        return Condition(type="Ready", status="False", reason=problem.reason, message=problem.message)
+    for reading in unseen:
+        if reading.problem is not None:
+            words = f"the objective is watched in part: nothing is known of {_names(unseen)}: {reading.problem.message}"
+            return Condition(type="Ready", status="False", reason=reading.problem.reason, message=words[:1024])
+    words = warned("the objective is watched", found.warnings)
+    return Condition(type="Ready", status="True", reason="Watching", message=words)
+
+
+def _names(readings: Iterable[Reading]) -> str:
+    return ", ".join(each.watched.indicator for each in readings)
 
 
 def _data_fresh(found: Findings) -> Condition:

@@ -13,6 +13,8 @@ class Settings:
     """From one cycle to the next; also the step of the matrix of series."""
     at_risk_from: float = 0.8
     """The breach probability from which an objective without a policy counts as at risk."""
+    lease: str | None = None
+    """The operator's Lease as NAMESPACE/NAME, which statuses name for people who ask whether anybody looks."""
     concurrency: int = 16
     """How many objects are worked on at once."""
     threads: bool = True

@@ -13,6 +13,7 @@ alone. Two processes that both believe to lead can't both pass 2 and 3: for the 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,6 +62,7 @@ Brake = Callable[[Remediation, float], Awaitable[Hold | None]]
 """Asked, with the time (s), right before each change of the world: has a person stopped it?"""
 
 _BEFORE: Final = ("Pending", "AwaitingApproval", "Authorized")
+_NOT_HELPED: Final = ("Holding", "RollingBack")
 _MOST_TURNS: Final = 8
 """More transitions than one call ever needs; what is left is done in the next cycle."""
 _REFUSED: Final = frozenset({"Forbidden", "Refused"})
@@ -127,7 +129,8 @@ class Journal:
                 if not turn.more:
                     break
         except Conflict:
-            current = await self._ledger.read(remediation)
+            with suppress(Throttled, Unavailable):
+                current = await self._ledger.read(remediation)
         except (Throttled, Unavailable):
             pass
         if current.ended:
@@ -304,9 +307,8 @@ class Journal:
         return await self._wait(current, current.status, held, cycle)
 
     async def _take_back(self, current: Remediation, why: Hold, cycle: Cycle) -> Turn:
-        status = current.status
-        if status.completed is None:
-            status = with_condition(status, completed("False", why.reason, why.message, cycle.now))
+        never = completed("False", why.reason, why.message, cycle.now)
+        status = current.status if current.status.completed else with_condition(current.status, never)
         back = moved(status, "RollingBack", why.reason, why.message, cycle.now)
         return Turn(await self._ledger.save(current, back), more=True)
 
@@ -321,12 +323,10 @@ class Journal:
         exhausted = world.level >= world.ceiling
         status = with_condition(status, verify(current, cycle.outlook, now, exhausted=exhausted))
         judged = current.model_copy(update={"status": status})
-        if action.kept_while_at_risk and verified(judged) is False and status.phase != "RollingBack":
+        if action.kept_while_at_risk and verified(judged) is False and status.phase not in _NOT_HELPED:
             why = condition_of(judged, VERIFIED)
-            message = f"{why.message if why else ''}; what was done is given back when that is safe"
-            return Turn(
-                await self._ledger.save(current, moved(status, "RollingBack", "NotHelped", message, now)), more=True
-            )
+            words = f"{why.message if why else ''}; what was done is given back when that is safe"
+            return Turn(await self._ledger.save(current, moved(status, "Holding", "NotHelped", words, now)), more=True)
         following = action.carry_on(judged, world, cycle.recent, now)
         again = isinstance(following, Move) and bool(status.steps) and following.to == status.steps[-1].to
         if is_under_way(status, now) and not again:
@@ -345,7 +345,7 @@ class Journal:
         held = await self._stopped(judged, cycle) or (await cycle.guard(judged) if move.raises else None)
         if held is not None:
             return await self._wait(current, without_open_step(judged.status), held, cycle)
-        phase: Phase = judged.status.phase
+        phase: Phase = "RollingBack" if judged.status.phase == "Holding" else judged.status.phase
         reason = "Raising" if move.raises else "Releasing"
         status = moved(judged.status, phase, reason, f"{move.what}; {move.because}", cycle.now)
         turn = await self._make(current, status, move, world, cycle)

@@ -14,7 +14,7 @@ from forestall.ports import Cluster, Event
 _ATTEMPTS: Final = 40
 """How often a status is written over what others write meanwhile: a read and a write, one right after the other, find
 a gap also where the object is written dozens of times a second."""
-_WARNINGS: Final = frozenset({"Failed", "Aborted", "RollingBack", "RolledBack"})
+_WARNINGS: Final = frozenset({"Failed", "Aborted", "Holding", "RollingBack", "RolledBack"})
 
 
 class Ledger:

@@ -405,3 +405,18 @@ async def test_errors_of_the_store_are_of_the_tree(world):
     await second.step()
     assert not second.elector.is_leader
     assert second.elector.moves
+
+
+async def test_what_the_leader_notes_goes_with_its_renewals_and_stays_when_another_takes_over(world):
+    """When the last cycle ended is told at no write of its own, and is not forgotten with who told it."""
+    first = await leading(world)
+    first.elector.note("last-cycle", "03:00")
+    writes = len(world.writes)
+    await first.step()
+    assert world.record is not None
+    assert (dict(world.record.notes), len(world.writes)) == ({"last-cycle": "03:00"}, writes + 1)
+    second = Process(world, "b")
+    await second.step()
+    world.now += 15
+    await second.step()
+    assert (world.record.holder, dict(world.record.notes)) == ("b", {"last-cycle": "03:00"})

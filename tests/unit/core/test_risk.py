@@ -74,3 +74,13 @@ def test_a_time_is_told_only_of_what_is_likely_and_never_beyond_the_horizon(make
 
 def test_what_has_passed_needs_no_time(make_signal):
     assert make_signal(value=101).likely_in() == (0.0, 0.0, 0.0)
+
+
+def test_who_does_not_see_an_indicator_calls_nobody_healthy(make_signal):
+    """Kind: what is not known is told as if it were well. What the others say of a risk still holds."""
+    well, ill = make_signal("load", 0.1), make_signal("load", 0.9)
+    assert assess([well], 0.8).state is State.HEALTHY
+    blind = assess([well], 0.8, blind=True)
+    assert (blind.state, math.isnan(blind.probability), blind.cause) == (State.UNKNOWN, True, None)
+    assert assess([ill], 0.8, blind=True).state is State.AT_RISK
+    assert assess([make_signal(SLI, 0.1, value=101)], 0.8, blind=True).state is State.BREACHED

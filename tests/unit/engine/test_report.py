@@ -6,8 +6,8 @@ import pytest
 from forestall.api import ServiceLevelObjective
 from forestall.api.meta import Condition, condition
 from forestall.core.forecast import Abstention
-from forestall.core.risk import Risk, State
-from forestall.engine.observe import Ratios, Reading
+from forestall.core.risk import SLI, Risk, State
+from forestall.engine.observe import Ratios, Reading, blind
 from forestall.engine.questions import Watched
 from forestall.engine.report import Findings, Problem, settle, status_of, weight
 from forestall.ports import Query, QueryFailure
@@ -185,3 +185,43 @@ def test_nobody_is_told_to_wait_for_what_does_not_come_by_itself(changes, reason
     assert ready is not None
     assert (ready.status, ready.reason) == ("False", reason)
     assert said in ready.message
+
+
+def look_at(indicator, reason=None, **more):
+    problem = QueryFailure(reason, "the query's series do not exist in the source") if reason else None
+    query = Query((SLO.uid, indicator), indicator)
+    watched = Watched(SLO.uid, indicator, query, 100.0, above=True, horizon=600.0, per=None, long_trend=False)
+    return Reading(watched, problem=problem, **more)
+
+
+@pytest.mark.parametrize(
+    ("readings", "unseen"),
+    [
+        ([look_at("load", values={(): 1.0}, fresh=True)], []),
+        ([look_at("load", "NoData")], ["load"]),
+        ([look_at("load", "StaleData", sampled_at=1.0)], ["load"]),
+        ([look_at("load", "NotFinite", values={(): 1.0}, fresh=True)], []),
+        ([look_at(SLI, "NoData")], [SLI]),
+        ([look_at(SLI, "NoData", sampled_at=1.0)], []),
+        ([look_at(SLI, "SourceDown"), look_at("load", "SourceDown")], [SLI, "load"]),
+    ],
+    ids=["seen", "no series", "stale", "seen in part", "no SLI", "no events", "source down"],
+)
+def test_an_indicator_of_which_nothing_is_known_is_not_ready(readings, unseen):
+    """Kind: a green light over something that nobody can see."""
+    assert [each.watched.indicator for each in blind(readings)] == unseen
+    status = status_of(found(readings=readings), now=0.0)
+    ready = condition(status.conditions, "Ready")
+    assert ready is not None
+    assert ready.status == ("False" if unseen else "True")
+    if unseen:
+        assert f"nothing is known of {', '.join(unseen)}" in ready.message
+
+
+def test_when_somebody_looked_is_told_coarsely():
+    """A status is not written again each cycle only to say so."""
+    first = status_of(found(), now=1000.0, lease="forestall-system/forestall")
+    assert (first.last_look, first.looked_by) == ("1970-01-01T00:16:40.000000Z", "forestall-system/forestall")
+    assert status_of(found(), 1599.0, first, "forestall-system/forestall") == first
+    assert status_of(found(), 1600.0, first).last_look == "1970-01-01T00:26:40.000000Z"
+    assert status_of(found(), 10.0, first).last_look == "1970-01-01T00:00:10.000000Z", "a clock was set back"

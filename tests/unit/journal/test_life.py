@@ -191,7 +191,7 @@ async def test_what_did_not_help_is_kept_until_it_is_calm_and_rolled_back_then(r
     after = await run.cycle(299)
     assert (after.status.phase, verified(after)) == ("Verifying", None)
     after = await run.cycle(2)
-    assert (after.status.phase, after.status.reason, verified(after)) == ("RollingBack", "NotHelped", False)
+    assert (after.status.phase, after.status.reason, verified(after)) == ("Holding", "NotHelped", False)
     assert run.replicas == 5
     assert "90%" in next(each.message for each in after.status.conditions if each.type == "Verified")
     await run.cycle(30, replicas_forecast=9)

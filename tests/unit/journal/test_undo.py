@@ -60,7 +60,7 @@ async def test_what_is_not_complete_yet_is_given_back_too(run, world):
 async def test_what_did_not_help_and_is_kept_is_given_back(run, world):
     await run.open()
     await run.cycle()
-    assert end(await run.cycles(4, 120)) == ("RollingBack", "NotHelped")
+    assert end(await run.cycles(4, 120)) == ("Holding", "NotHelped")
     assert run.replicas == 5, "it is kept while the risk lasts"
     ask(world)
     assert end(await run.cycles(2, 10)) == ("RolledBack", "Undone")

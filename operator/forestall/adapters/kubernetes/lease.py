@@ -10,8 +10,8 @@ Source of the protocol: client-go's `tools/leaderelection`.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -55,6 +55,8 @@ class LeaseRecord:
     acquired: str = ""
     renewed: str = ""
     resource_version: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Annotations: what the leader tells beside the renewal, which costs no write of its own."""
 
 
 class LeaseStore(Protocol):
@@ -96,7 +98,7 @@ class KubernetesLease:
         return _record(await self._api.request("PUT", path, body=self._body(record), timeout=seconds))
 
     def _body(self, record: LeaseRecord) -> dict[str, Any]:
-        metadata = {"name": self._name, "namespace": self._namespace}
+        metadata = {"name": self._name, "namespace": self._namespace, "annotations": dict(record.notes)}
         if record.resource_version:
             metadata["resourceVersion"] = record.resource_version
         return {
@@ -125,6 +127,7 @@ def _record(body: dict[str, Any]) -> LeaseRecord:
         acquired=text(spec.get("acquireTime")),
         renewed=text(spec.get("renewTime")),
         resource_version=version,
+        notes={key: text(value) for key, value in mapping(at(body, "metadata", "annotations")).items()},
     )
 
 
@@ -159,6 +162,7 @@ class Elector:
         self._seen_at = float("-inf")  # when another version of the lease was last seen
         self._moved = clock()
         self._elected = asyncio.Event()
+        self._notes: dict[str, str] = {}
 
     @property
     def is_leader(self) -> bool:
@@ -184,6 +188,10 @@ class Elector:
         if not self.is_leader:
             raise LostLease("this process does not lead" if self._held is None else "the lease was not renewed in time")
         return self._sent + self._timing.duration - self._clock()
+
+    def note(self, key: str, value: str) -> None:
+        """Tell something in an annotation of the Lease, with the next renewal."""
+        self._notes[key] = value
 
     async def elected(self) -> None:
         """Wait until this process leads."""
@@ -247,6 +255,7 @@ class Elector:
             acquired=now,
             renewed=now,
             resource_version=found.resource_version,
+            notes=found.notes,
         )
         try:
             self._held = await write(record, self._timing.request)
@@ -268,7 +277,8 @@ class Elector:
             self._lose(f"not renewed for {self._timing.renew_deadline:g} s")
             return
         try:
-            renewed = await self._store.update(replace(held, renewed=self._now()), min(self._timing.request, left))
+            record = replace(held, renewed=self._now(), notes={**held.notes, **self._notes})
+            renewed = await self._store.update(record, min(self._timing.request, left))
         except Conflict:
             await self._look_again()
         except NotFound:

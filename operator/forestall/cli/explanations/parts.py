@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from forestall.api.times import readable
 from forestall.cli import remediations
 from forestall.cli.reasons import advice
@@ -94,8 +96,13 @@ def deeds(page: Page, done: Sequence[Remediation], now: float) -> None:
             comment = f": {approval.comment}" if approval.comment else ""
             said = f"{approval.decision} by {approval.by or 'somebody'} at {readable(approval.at)}{comment}"
             page.say(said, indent=5)
+        if undo := each.spec.undo:
+            page.say(f"Undo asked for by {undo.by or 'somebody'} at {readable(undo.at)}: {undo.comment}", indent=5)
         for step in each.status.steps[-_BUDGET_OF_STEPS:]:
             page.say(remediations.line(step), indent=7)
+        if remediations.can_be_undone(each):
+            program = click.get_current_context().find_root().info_name
+            page.say(f"To have it back now: {program} undo -n {each.namespace} {each.name} --comment WHY", indent=5)
     if more := len(ended[SHOWN:]):
         page.say(f"… and {plural(more, 'earlier one')}: kubectl get remediations.")
 

@@ -1,0 +1,115 @@
+"""What every screen says first: that nobody looks, what is paused, what is suspended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from forestall.api import RemediationPolicy, ServiceLevelObjective
+from forestall.api.lookout import INTERVAL, LAST_CYCLE
+from forestall.api.remediation import ObjectRef
+from forestall.cli.objects import find
+from forestall.cli.pauses import standing
+from forestall.cli.words import moment
+from forestall.core.duration import format_duration, parse_duration
+from forestall.core.foreign import at, text
+from forestall.errors import ClusterError, Forbidden, InvalidDuration, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from forestall.cli.wiring import Session
+
+_MISSED: Final = 3
+"""After how many intervals without a cycle nobody looks."""
+_COARSE: Final = 1800.0
+"""After how many seconds nobody looks where only statuses tell: they are written anew every 10 minutes, or later where
+there are thousands."""
+_NEW: Final = 120.0
+"""How old (s) an objective is before it is told that nobody has looked at it."""
+
+
+async def headlines(session: Session, namespace: str) -> list[str]:
+    """Return what is to be said before all else about a namespace (all where it is empty), the gravest first."""
+    unseen = await unattended(session, namespace)
+    return [
+        *([unseen] if unseen else []),
+        *(f"PAUSED: {text}" for text, _ in await standing(session, namespace)),
+        *(
+            f"SUSPENDED: {name}: it does nothing new; what it did is kept while the risk lasts "
+            "(`forestall undo` gives it back now)"
+            for name in await _suspended(session, namespace)
+        ),
+    ]
+
+
+async def unattended(session: Session, namespace: str) -> str | None:
+    """Return that, and since when, nobody looks at the objectives of a namespace; None where somebody does."""
+    try:
+        bodies = await find(session.cluster, ServiceLevelObjective.KIND, namespace)
+    except ClusterError:
+        return None  # what is asked for next says it better
+    looks = {moment(text(at(body, "status", "lastLook"))): body for body in bodies}
+    known = [when for when in looks if when is not None]
+    if not known:
+        born = [moment(text(at(body, "metadata", "creationTimestamp"))) for body in bodies]
+        waiting = [when for when in born if when is not None and session.now() - when > _NEW]
+        return _words(None, "") if waiting else None
+    newest = max(known)
+    name = text(at(looks[newest], "status", "lookedBy"))
+    lease = await _lease(session, name)
+    if lease is None:
+        return _words(session.now() - newest, name) if session.now() - newest > _COARSE else None
+    last = moment(text(at(lease, "metadata", "annotations", LAST_CYCLE)))
+    silent = session.now() - (newest if last is None else last)
+    limit = _MISSED * _interval(lease)
+    return _words(silent, name) if silent > limit else None
+
+
+def _words(silent: float | None, lease: str) -> str:
+    namespace = lease.partition("/")[0] or "forestall-system"
+    what = (
+        f"the operator has not looked for {format_duration(round(silent))}" if silent else "no operator has looked yet"
+    )
+    return (
+        f"NOBODY LOOKS: {what}: nothing is forecast, done or given back, and what stands here is as it was then. "
+        f"See `kubectl get pods -n {namespace}` and `kubectl logs -n {namespace} -l app.kubernetes.io/name=forestall`."
+    )
+
+
+async def _lease(session: Session, name: str) -> Mapping[str, Any] | None:
+    """Return the operator's Lease; None where the caller may not read it. One that is gone says nothing."""
+    namespace, _, plain = name.partition("/")
+    if not plain:
+        return None
+    ref = ObjectRef(api_version="coordination.k8s.io/v1", kind="Lease", namespace=namespace, name=plain)
+    try:
+        return await session.cluster.read(ref)
+    except NotFound:
+        return {}
+    except ClusterError:
+        return None
+
+
+def _interval(lease: Mapping[str, Any]) -> float:
+    try:
+        return parse_duration(text(at(lease, "metadata", "annotations", INTERVAL)) or "30s")
+    except InvalidDuration:
+        return 30.0
+
+
+async def _suspended(session: Session, namespace: str) -> list[str]:
+    try:
+        bodies = await find(session.cluster, RemediationPolicy.KIND, namespace)
+    except Forbidden:
+        return []
+    found = []
+    for body in bodies:
+        try:
+            policy = RemediationPolicy.read(body)
+        except ValidationError:
+            continue
+        if policy.spec.suspend:
+            found.append(f"policy {policy.name} in namespace {policy.namespace}")
+    return found

@@ -1,0 +1,250 @@
+"""Three in the morning: every command of that page of docs/operate.md, in order, and `undo`, on a real control plane.
+
+The operator is a process of its own with the rights that the chart gives it, its metrics come from a real Prometheus,
+and the admission policies are in force. The load is past every limit from the start, so that what may act has acted.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forestall.demo.local import LocalCluster
+from forestall.demo.prometheus import PrometheusServer
+from forestall.demo.provider import local_cluster
+from forestall.demo.remote_write import Series
+
+API = "forestall.dev/v1alpha1"
+FOUND = 3
+DEADLINE_S = 150.0
+
+
+def block_of(page: str, title: str) -> list[list[str]]:
+    """Return the commands of a section, block by block."""
+    section = re.split(r"^## ", page.partition(f"## {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    return [text.splitlines() for text in re.findall(r"^```bash\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)]
+
+
+def until(holds: Callable[[], Any], told: Callable[[], str]) -> Any:
+    """Wait until something holds, and return it."""
+    end = time.monotonic() + DEADLINE_S
+    while not (result := holds()):
+        assert time.monotonic() < end, f"it did not happen in time: {told()}"
+        time.sleep(0.3)
+    return result
+
+
+@pytest.fixture(scope="module")
+def night(programs, root) -> Iterator["Night"]:
+    """A cluster of its own: it is paused as a whole, and its operator dies at the end."""
+    with local_cluster(programs, nodes=3) as cluster:
+        install = ("install", "forestall", root / "charts" / "forestall", "-n", "forestall-system")
+        values = "--set=image.repository=forestall,replicas=0"
+        cluster.helm(*install, "--create-namespace", values)
+        done = threading.Event()
+        with PrometheusServer(cluster.workspace, programs) as server:
+            server.write([load([time.time() - age for age in range(600, 0, -5)])])
+
+            def go_on() -> None:
+                while not done.wait(1.0):
+                    server.write([load([time.time()])])
+
+            feeder = threading.Thread(target=go_on)
+            feeder.start()
+            world = Night(cluster, root, Path(programs["kubectl"]).parent)
+            try:
+                spec = {"url": server.url}
+                cluster.apply(
+                    {"apiVersion": API, "kind": "MetricSource", "metadata": {"name": "default"}, "spec": spec}
+                )
+                world.start_operator()
+                yield world
+            finally:
+                done.set()
+                feeder.join()
+
+
+def load(times: list[float]) -> Series:
+    return Series({"__name__": "load"}, times, [500.0 for _ in times])
+
+
+class Night:
+    """The cluster, its operator, and a person with a shell."""
+
+    def __init__(self, cluster: LocalCluster, root: Path, kubectl: Path) -> None:
+        self.cluster = cluster
+        self.root = root
+        self.kubectl = kubectl
+        """The folder of the program kubectl."""
+        self.operator: subprocess.Popen[bytes] | None = None
+
+    def start_operator(self) -> None:
+        config = self.cluster.kubeconfig_for("forestall-system", "forestall")
+        command = [sys.executable, "-m", "forestall", "run", "--namespace=forestall-system", "--identity=night"]
+        command += ["--interval=2s", "--listen=127.0.0.1:0", f"--kubeconfig={config}"]
+        self.operator = self.cluster.workspace.start("operator", command, env=dict(os.environ))
+
+    def last_words(self) -> str:
+        return self.cluster.workspace.last_words("operator")
+
+    def shell(self, command: str, kubeconfig: Path | None = None) -> tuple[int, str]:
+        """Run a line as a person does, by `forestall` or `kubectl`; return its exit code and all that it said."""
+        program = f"{sys.executable} -m forestall" if command.startswith("forestall ") else ""
+        line = f"{program} {command.removeprefix('forestall ')}" if program else command
+        there = {**os.environ, **self.cluster.environment, "NO_COLOR": "1"}
+        there["PATH"] = os.pathsep.join([str(self.kubectl), there["PATH"]])
+        there["KUBECONFIG"] = str(kubeconfig or self.cluster.kubeconfig)
+        done = subprocess.run(["bash", "-c", line], env=there, capture_output=True, text=True, timeout=120, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def namespace(self, name: str) -> None:
+        """Make a namespace whose admin lets the operator change workloads."""
+        self.cluster.kubectl("create", "namespace", name)
+        role = ("--clusterrole=forestall-workloads", "--serviceaccount=forestall-system:forestall")
+        self.cluster.kubectl("create", "rolebinding", "forestall-workloads", "-n", name, *role)
+
+    def workload(self, namespace: str, name: str, mode: str, *, policy: str, autoscaler: bool = False) -> None:
+        """Run a workload whose load is past its limit, with an objective and a policy for it."""
+        kubectl = self.cluster.kubectl
+        kubectl("create", "deployment", name, "-n", namespace, f"--image={name}", f"--replicas={FOUND}")
+        kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=90s")
+        if autoscaler:
+            kubectl("autoscale", "deployment", name, "-n", namespace, f"--min={FOUND}", "--max=40", "--cpu-percent=80")
+        objective = {
+            "target": {"name": name},
+            "indicator": {"raw": {"errorRatio": "0 * sum(load)"}},
+            "objective": 99.0,
+            "leadingIndicators": [{"name": "load", "query": "sum(load)", "limit": 100, "horizon": "1m"}],
+        }
+        capacity = {"type": "Declared", "perReplica": 60, "indicator": "load"}
+        acts = {
+            "objectives": {"matchLabels": {"app": name}},
+            "mode": mode,
+            "actions": [{"scale": {"maxReplicas": 40, "stabilizationWindow": "10m", "capacity": capacity}}],
+        }
+        metadata = {"name": name, "labels": {"app": name}}
+        self.cluster.apply(
+            {"apiVersion": API, "kind": "ServiceLevelObjective", "metadata": metadata, "spec": objective},
+            {"apiVersion": API, "kind": "RemediationPolicy", "metadata": {"name": policy}, "spec": acts},
+            namespace=namespace,
+        )
+
+    def replicas(self, namespace: str, name: str) -> int:
+        return int(self.cluster.get("deployment", name, namespace)["spec"]["replicas"])
+
+    def remediation(self, namespace: str, policy: str, *phases: str) -> str | None:
+        """Return the name of the Remediation of a policy, if it is in one of the phases."""
+        listed = json.loads(self.cluster.kubectl("get", "remediations", "-n", namespace, "-o", "json").stdout)["items"]
+        for each in listed:
+            if each["spec"]["intent"]["policy"]["name"] == policy and each.get("status", {}).get("phase") in phases:
+                return str(each["metadata"]["name"])
+        return None
+
+    def wait_for(self, namespace: str, policy: str, *phases: str) -> str:
+        return str(until(lambda: self.remediation(namespace, policy, *phases), self.last_words))
+
+    def end_of(self, namespace: str, name: str) -> tuple[str, str]:
+        status = self.cluster.get("remediation", name, namespace)["status"]
+        return status["phase"], status["reason"]
+
+    def person(self, namespace: str, role: str) -> Path:
+        """Return the kubeconfig of a user with one of the cluster's own roles in a namespace."""
+        self.cluster.kubectl("create", "serviceaccount", role, "-n", namespace)
+        subject = (f"--clusterrole={role}", f"--serviceaccount={namespace}:{role}")
+        self.cluster.kubectl("create", "rolebinding", f"person-{role}", "-n", namespace, *subject)
+        return self.cluster.kubeconfig_for(namespace, role)
+
+
+@pytest.mark.parametrize("autoscaler", [False, True], ids=["replicas", "floor of an autoscaler"])
+@pytest.mark.parametrize("patch", ["suspend: true", "mode: Observe"], ids=["suspended", "observe"])
+def test_undo_gives_back_what_a_policy_that_acts_no_more_has_done(night, autoscaler, patch):
+    """Kind: what is promised to be undone, and stays for ever because nobody asks for it any more."""
+    place = f"undo-{'hpa' if autoscaler else 'plain'}-{'suspended' if 'true' in patch else 'observe'}"
+    night.namespace(place)
+    night.workload(place, "checkout", "Auto", policy="early", autoscaler=autoscaler)
+    name = night.wait_for(place, "early", "Verifying", "Holding", "RollingBack")
+    until(lambda: night.replicas(place, "checkout") > FOUND, night.last_words)
+    code, words = night.shell(f"kubectl patch rempol early -n {place} --type=merge -p '{{spec: {{{patch}}}}}'")
+    assert code == 0, words
+    editor = night.person(place, "edit")
+    code, words = night.shell(f"forestall undo -n {place} {name} --comment x", editor)
+    assert (code, "needs the verb approve" in words) == (1, True), words
+    assert "may not undo remediations" in words
+    admin = night.person(place, "admin")
+    code, words = night.shell(f"forestall undo -n {place} {name} --comment 'a load test'", admin)
+    assert code == 0, words
+    until(lambda: night.end_of(place, name) == ("RolledBack", "Undone"), night.last_words)
+    if autoscaler:
+        assert night.cluster.get("hpa", "checkout", place)["spec"]["minReplicas"] == FOUND
+    else:
+        assert night.replicas(place, "checkout") == FOUND
+    request = night.cluster.get("remediation", name, place)["spec"]["undo"]
+    assert request["by"] == f"system:serviceaccount:{place}:admin"
+    again = night.shell(f"forestall undo -n {place} {name} --comment again", admin)
+    assert again[0] == 1
+    assert "has ended" in again[1]
+    forged = json.dumps({"spec": {"undo": {"by": "root", "comment": "x"}}})
+    code, words = night.shell(f"kubectl patch remed {name} -n {place} --type=merge -p '{forged}'", admin)
+    assert code != 0, words
+
+
+def test_every_command_of_the_page_does_what_it_says(night):
+    """And when the operator is dead, the first screen says so before all else."""
+    shop = "shop"
+    night.namespace(shop)
+    night.workload(shop, "checkout", "Auto", policy="early")
+    night.workload(shop, "cart", "Approve", policy="asks")
+    night.workload(shop, "search", "Approve", policy="asks-too")
+    acted = night.wait_for(shop, "early", "Verifying", "Holding", "RollingBack")
+    names = {
+        "approve": night.wait_for(shop, "asks", "AwaitingApproval"),
+        "reject": night.wait_for(shop, "asks-too", "AwaitingApproval"),
+    }
+    blocks = block_of((night.root / "docs" / "operate.md").read_text("utf-8"), "Three in the morning")
+    said: dict[str, str] = {}
+    assert len(blocks) == 6
+    for line in (line for block in blocks for line in block):
+        verb = line.split()[1]
+        if verb == "unlock":
+            until(lambda: night.end_of(shop, acted) == ("RolledBack", "Undone"), night.last_words)
+            assert night.replicas(shop, "checkout") == FOUND
+        code, words = night.shell(line.replace("REMEDIATION", names.get(verb, acted)))
+        assert code == 0, f"{line}\n{words}\n{night.last_words()}"
+        said[line.partition(" -n ")[0]] = words
+        if verb == "pause":
+            assert "paused: namespace shop" in night.shell("forestall explain -n shop checkout")[1]
+        if verb == "resume":
+            assert "SUSPENDED: policy early" in night.shell("forestall status -n shop")[1]
+    assert "checkout" in said["forestall status -A"]
+    assert f"forestall undo -n shop {acted}" in said["forestall explain"]
+    assert acted in said["forestall history"]
+    assert f"{acted} unhelpful" in said["forestall unlock"]
+    assert re.search(r"LOOKED.*\n(.*\n)*.*shop +checkout +.*True +\d+[ms]", said["kubectl get fslo -A"])
+    assert re.match(r"\d{4}-\d\d-\d\dT", said["kubectl get lease forestall"])
+
+
+def test_a_dead_operator_does_not_look_alive(night):
+    """Kind: the last state shown as the present one. It is the last test: it ends the operator."""
+    place = "quiet"
+    night.namespace(place)
+    night.workload(place, "web", "Observe", policy="early")
+    viewer = night.person(place, "view")
+
+    def looked() -> bool:
+        return bool(night.cluster.get("fslo", "web", place).get("status", {}).get("lastLook"))
+
+    until(looked, night.last_words)
+    assert "NOBODY" not in night.shell(f"forestall status -n {place}", viewer)[1]
+    night.operator.kill()
+    night.operator.wait(30)
+    until(lambda: "NOBODY LOOKS" in night.shell(f"forestall status -n {place}", viewer)[1], night.last_words)
+    explained = night.shell(f"forestall explain -n {place} web", viewer)[1]
+    assert "NOBODY LOOKS: the operator has not looked for" in explained
