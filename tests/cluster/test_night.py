@@ -164,15 +164,16 @@ class Night:
 
 
 @pytest.mark.parametrize("autoscaler", [False, True], ids=["replicas", "floor of an autoscaler"])
-@pytest.mark.parametrize("patch", ["suspend: true", "mode: Observe"], ids=["suspended", "observe"])
+@pytest.mark.parametrize("patch", [{"suspend": True}, {"mode": "Observe"}], ids=["suspended", "observe"])
 def test_undo_gives_back_what_a_policy_that_acts_no_more_has_done(night, autoscaler, patch):
     """Kind: what is promised to be undone, and stays for ever because nobody asks for it any more."""
-    place = f"undo-{'hpa' if autoscaler else 'plain'}-{'suspended' if 'true' in patch else 'observe'}"
+    place = f"undo-{'hpa' if autoscaler else 'plain'}-{'suspended' if 'suspend' in patch else 'observe'}"
     night.namespace(place)
     night.workload(place, "checkout", "Auto", policy="early", autoscaler=autoscaler)
     name = night.wait_for(place, "early", "Verifying", "Holding", "RollingBack")
     until(lambda: night.replicas(place, "checkout") > FOUND, night.last_words)
-    code, words = night.shell(f"kubectl patch rempol early -n {place} --type=merge -p '{{spec: {{{patch}}}}}'")
+    change = json.dumps({"spec": patch})
+    code, words = night.shell(f"kubectl patch rempol early -n {place} --type=merge -p '{change}'")
     assert code == 0, words
     editor = night.person(place, "edit")
     code, words = night.shell(f"forestall undo -n {place} {name} --comment x", editor)
