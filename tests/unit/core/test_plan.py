@@ -59,6 +59,14 @@ def test_why_nothing_is_done_is_said(make_signal, rung, target, reason):
     assert "90%" in hold.message, "the risk is told with every reason"
 
 
+def test_an_indicator_that_is_named_and_not_there_is_told_with_those_that_are(make_signal):
+    """Kind: 'name an indicator', although one was named."""
+    hold = plan(TRIGGER, [scale(indicator="other")], [make_signal()], Target(3, 3), NOW)
+    assert (
+        "the objective has no leading indicator other, which `capacity.indicator` names; there is load" in hold.message
+    )
+
+
 def test_a_risk_must_last_as_long_as_the_policy_says(make_signal):
     trigger = Trigger(0.8, None, sustained=60.0)
     young = Situation(risk_since=70.0, now=100.0, spent=frozenset())
