@@ -17,7 +17,8 @@ p{max-width:46rem;margin:.5rem 0}.soft{color:var(--soft)}.problem{color:var(--li
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;margin:1rem 0}
 .tile{border:1px solid var(--grid);border-radius:.6rem;padding:.7rem .8rem}.tile b{display:block;font-size:1.5rem}
 .tile span{color:var(--soft);font-size:.85rem}.wide{overflow-x:auto;margin:.8rem 0}.wide>svg{min-width:740px;width:100%}
-.pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));gap:1rem}.pair svg{width:100%}
+.pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));gap:1rem}
+.pair svg:not(.sign){width:100%}
 figure{margin:0}figcaption{color:var(--soft);font-size:.88rem}pre{overflow-x:auto;font-size:.85rem}
 footer{margin-top:2.4rem;border-top:1px solid var(--grid);padding-top:.8rem;font-size:.88rem;color:var(--soft)}
 footer code,.query{overflow-wrap:anywhere}
@@ -25,7 +26,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}
 th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--grid)}td{white-space:nowrap}
 th{color:var(--soft);font-weight:500;font-size:.85rem;vertical-align:bottom}td:first-child,th:first-child{text-align:left}
 td.left,th.left{text-align:left;white-space:normal;min-width:16rem}tr.mine td{font-weight:600}
-td:first-child{white-space:normal}
+td:first-child{white-space:normal;min-width:9rem}
 .sign{display:inline-block;vertical-align:-1px}.key span{display:inline-block;margin-right:1rem}
 @media(max-width:760px){table,tbody,tr,td{display:block}tr:first-child{display:none}
 tr{border-bottom:1px solid var(--grid);padding:.5rem 0}
