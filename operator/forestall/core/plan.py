@@ -181,10 +181,9 @@ def _scale(
         return Hold("SizeUnknown", f"{why}, but {_unsized(terms, cause, signals)}")
     load = wanted.signal.expected(trigger.within, terms.capacity.confidence)
     if wanted.forecast <= current:
-        return Hold(
-            "LargeEnough",
-            f"{why}, but {current} replicas carry the forecast of {_number(load)}",
-        )
+        ready = target.ready
+        soon = f", of which {ready} are ready" if ready is not None and ready < current else ""
+        return Hold("LargeEnough", f"{why}, but {current} replicas{soon} carry the forecast of {_number(load)}")
     to = bounded(wanted.forecast, current, most, terms.step)
     capped = f" (the forecast asks for {wanted.forecast})" if to < wanted.forecast else ""
     return _act(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from forestall.core.forecast.table import SeriesForecast
@@ -114,6 +114,13 @@ class Signal:
         if not math.isfinite(extreme):
             return self.value
         return max(extreme, self.value) if self.above else min(extreme, self.value)
+
+    def carried(self, limit: float) -> "Signal":
+        """Return the signal as it stands where replicas carry more than its limit; `limit` is what they carry."""
+        if not (self.above and limit > self.limit):
+            return self
+        forecast = self.forecast and (self.forecast if self.forecast.abstained else self.forecast.against(limit))
+        return replace(self, limit=limit, forecast=forecast)
 
     def label(self, name: str) -> str | None:
         """Return the value of label `name`."""

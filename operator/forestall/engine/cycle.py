@@ -26,6 +26,7 @@ from forestall.engine.act import Case, Decider, Proposal, held
 from forestall.engine.advisor import Advisor
 from forestall.engine.brake import Brake
 from forestall.engine.census import Census
+from forestall.engine.coverage import Coverage
 from forestall.engine.cycle_report import CycleReport, report_of
 from forestall.engine.episodes import advance, with_decided
 from forestall.engine.herald import Herald
@@ -87,6 +88,7 @@ class Engine:
         self._forecasting = Forecasting(settings, isolation)
         self._observer = Observer(metrics, self._forecasting.matrix, isolation)
         self._targets = Targets(cluster, settings.interval, settings.concurrency, isolation)
+        self._coverage = Coverage(self._targets, isolation)
         self._census = Census(self._targets)
         self._brake = Brake(registry, cluster)
         self._survey = Survey(cluster)
@@ -171,6 +173,7 @@ class Engine:
         self._survey.forget()
         self._turns.begin()
         missing = await self._targets.check(scene.objectives.values(), now)
+        found = await self._coverage.applied(scene, found, self._at_risk_from)
         edges = dependencies(scene.objectives)
         for uid, each in found.items():
             with self._isolation.around("assessing", named(each.slo)) as attempt:

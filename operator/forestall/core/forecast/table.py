@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -152,6 +152,39 @@ class SeriesForecast:
         low, mid, high = (self._between(within, values) for values in (self.lower, self.median, self.upper))
         share = _logit(q) / _logit((1 + self.coverage) / 2)
         return mid + share * (high - mid if share > 0 else mid - low)
+
+    def against(self, limit: float) -> SeriesForecast:
+        """Return the forecast judged by another limit above, by the same quantiles."""
+        probability: list[float] = []
+        for low, mid, high in zip(self.lower, self.median, self.upper, strict=True):
+            probability.append(max(self._beyond(limit, low, mid, high), *probability[-1:], 0.0))
+        tail = (1 - self.coverage) / 2
+        median, earliest, latest = (self._crossing(probability, share) for share in (0.5, tail, 1 - tail))
+        return replace(
+            self,
+            probability=tuple(probability),
+            time_to_breach=median,
+            earliest_breach=earliest,
+            latest_breach=latest,
+            limit=replace(self.limit, value=limit) if self.limit else Limit(limit),
+        )
+
+    def _beyond(self, limit: float, low: float, mid: float, high: float) -> float:
+        """P(the extreme passes `limit`): the inverse of :meth:`quantile`."""
+        spread = high - mid if limit > mid else mid - low
+        if not spread > 0:
+            return 1.0 if limit < mid else 0.0 if limit > mid else 0.5
+        exponent = (limit - mid) / spread * _logit((1 + self.coverage) / 2)
+        return 1.0 / (1.0 + math.exp(min(exponent, 700.0)))
+
+    def _crossing(self, probability: Sequence[float], share: float) -> float:
+        """Return after how many seconds the probability reaches `share`; inf: not within the horizons."""
+        before, at = 0.0, 0.0
+        for horizon, reached in zip(self.horizons, probability, strict=True):
+            if reached >= share:
+                return at + (horizon - at) * (share - before) / (reached - before)
+            before, at = reached, horizon
+        return math.inf
 
     def cone(self) -> tuple[tuple[float, float, float, float], ...]:
         """For plots: (seconds from now, lower, median, upper), from now on."""

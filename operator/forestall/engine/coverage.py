@@ -1,0 +1,61 @@
+"""What the replicas of a workload carry, where a policy declares it: a total is at risk only beyond that.
+
+The limit of a total is that of the size that the workload mostly has. Where a scale-out was right, the total stays above
+it, and the replicas carry it all the same.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from forestall.api import RemediationPolicy, ServiceLevelObjective
+from forestall.core.risk import assess
+from forestall.engine.report import Findings, named
+from forestall.engine.scene import Scene
+from forestall.engine.targets import Found, Targets
+from forestall.engine.together import together
+from forestall.isolation import Isolation
+
+
+def declared(slo: ServiceLevelObjective, policies: Iterable[RemediationPolicy]) -> dict[str, float]:
+    """Return what one replica carries of each leading indicator, less the headroom; where several say, the least."""
+    leading = [each.name for each in slo.spec.leading_indicators if each.direction == "Above"]
+    result: dict[str, float] = {}
+    for rung in (rung for policy in policies for rung in policy.spec.actions):
+        capacity = rung.scale.capacity if rung.scale else None
+        if capacity is None or capacity.per_replica is None:
+            continue
+        # The capacity is in the unit of one indicator: where it is not named, only one can be meant.
+        named_here = [capacity.indicator] if capacity.indicator else (rung.indicators or leading)
+        for name in named_here if len(named_here) == 1 and named_here[0] in leading else ():
+            carries = capacity.per_replica * (1 - capacity.headroom)
+            result[name] = min(carries, result.get(name, carries))
+    return result
+
+
+class Coverage:
+    """Looks at the targets of objectives at risk whose policies declare what a replica carries."""
+
+    def __init__(self, targets: Targets, isolation: Isolation) -> None:
+        self._targets = targets
+        self._isolation = isolation
+
+    async def applied(
+        self, scene: Scene, found: Mapping[str, Findings], at_risk_from: Callable[[Scene, str], float]
+    ) -> dict[str, Findings]:
+        """Return what was found, with the limits of declared totals as the ready replicas carry them."""
+        after = await together(
+            self._of(each, declared(each.slo, scene.policies[uid]), at_risk_from(scene, uid))
+            for uid, each in found.items()
+        )
+        return dict(zip(found, after, strict=True))
+
+    async def _of(self, found: Findings, carries: Mapping[str, float], at_risk_from: float) -> Findings:
+        if not any(each.indicator in carries and each.probability() >= at_risk_from for each in found.signals):
+            return found
+        with self._isolation.around("assessing", named(found.slo)):
+            target = await self._targets.read(found.slo, with_scale=False)
+            if isinstance(target, Found) and target.size.ready:
+                ready = target.size.ready
+                signals = tuple(each.carried(ready * carries.get(each.indicator, 0.0)) for each in found.signals)
+                return replace(found, signals=signals, risk=assess(signals, at_risk_from))
+        return found

@@ -1,0 +1,92 @@
+"""Whose declared capacity covers the load. The kind: what was done right is called a risk by a limit of before."""
+
+import pytest
+
+from forestall.api import ServiceLevelObjective
+from forestall.core.plan import Target
+from forestall.core.risk import SLI, State, assess
+from forestall.engine.coverage import Coverage, declared
+from forestall.engine.report import Findings, Problem
+from forestall.engine.scene import Scene
+from forestall.engine.targets import Found
+from forestall.isolation import Isolation
+
+QUERY = {"query": "sum(load)", "limit": 100, "horizon": "10m"}
+
+
+def capacity(**fields):
+    return {"scale": {"maxReplicas": 20, "capacity": {"type": "Declared", "perReplica": 25, "headroom": 0.2, **fields}}}
+
+
+@pytest.fixture
+def watched(slo):
+    def make(*names):
+        leading = [{"name": name, **QUERY} for name in names]
+        return ServiceLevelObjective.read({**slo.dump(), "spec": {**slo.spec.dump(), "leadingIndicators": leading}})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("rungs", "names", "expected"),
+    [
+        ([capacity()], ["load"], {"load": 20.0}),
+        ([capacity()], ["load", "queue"], {}),
+        ([capacity(indicator="queue")], ["load", "queue"], {"queue": 20.0}),
+        ([{**capacity(), "indicators": ["load"]}], ["load", "queue"], {"load": 20.0}),
+        ([{**capacity(), "indicators": [SLI]}], ["load"], {}),
+        ([capacity(), capacity(perReplica=10)], ["load"], {"load": 8.0}),
+        ([{"scale": {"maxReplicas": 20}}], ["load"], {}),
+        ([{"restart": {}}], ["load"], {}),
+    ],
+)
+def test_what_a_replica_carries_is_known_where_one_indicator_is_meant(watched, make_policy, rungs, names, expected):
+    assert declared(watched(*names), [make_policy(actions=rungs)]) == expected
+
+
+class Targets:
+    """A workload with so many ready replicas."""
+
+    def __init__(self, ready):
+        self.ready, self.asked = ready, 0
+
+    async def read(self, slo, *, with_scale):
+        self.asked += 1
+        if self.ready is None:
+            return Problem("TargetMissing", "gone")
+        return Found(None, Target(None, self.ready), None)  # type: ignore[arg-type]  # nothing else is looked at
+
+
+@pytest.mark.parametrize(
+    ("ready", "value", "upper", "state"),
+    [
+        (4, 150.0, 180.0, State.AT_RISK),
+        (8, 150.0, 155.0, State.HEALTHY),
+        (8, 150.0, 400.0, State.HEALTHY),
+        (8, 165.0, 170.0, State.AT_RISK),
+        (0, 150.0, 155.0, State.AT_RISK),
+        (None, 150.0, 155.0, State.AT_RISK),
+        (8, 50.0, 120.0, State.HEALTHY),
+    ],
+)
+async def test_an_objective_whose_replicas_carry_the_load_is_not_at_risk_for_it(
+    watched, make_policy, make_signal, ready, value, upper, state
+):
+    slo, policy = watched("load"), make_policy(actions=[capacity()])
+    signals = (make_signal(value, probability=0.9 if value > 50 else 0.1, upper=upper),)
+    scene = Scene({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    targets = Targets(ready)
+    coverage = Coverage(targets, Isolation())  # type: ignore[arg-type]
+    found = Findings(slo, assess(signals, 0.8), signals=signals)
+    after = (await coverage.applied(scene, {slo.uid: found}, lambda *_: 0.8))[slo.uid]
+    assert after.risk.state == state
+    assert targets.asked == (value > 50), "nothing is asked of the cluster while there is no risk"
+
+
+def test_a_forecast_judged_by_another_limit_agrees_with_its_quantiles(make_signal):
+    forecast = make_signal(60.0, upper=150.0).forecast
+    for share in (0.1, 0.5, 0.8, 0.95):
+        limit = forecast.quantile(600.0, share)
+        assert forecast.against(limit).probability[-1] == pytest.approx(1 - share)
+    assert forecast.against(1e9).time_to_breach == float("inf")
+    assert forecast.against(1e-9).time_to_breach < 600
