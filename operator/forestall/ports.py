@@ -138,6 +138,20 @@ class Served:
     namespaced: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What the API server may be asked to do, by the kind that it is done to."""
+
+    verb: str
+    api_version: str
+    kind: str
+    subresource: str = ""
+    namespace: str = ""
+    """Empty: of objects that have none, or in all namespaces."""
+    name: str = ""
+    """Empty: of all objects of the kind there."""
+
+
 Patch = Mapping[str, Any]
 
 
@@ -160,6 +174,10 @@ class Cluster(Protocol):
 
     async def serves(self, api_version: str, kind: str) -> Served:
         """Return how the API serves a kind; `NotFound` where it does not."""
+        ...
+
+    async def refusal(self, right: Right) -> str | None:
+        """Return in the API server's words that the operator lacks a right; None where it has it."""
         ...
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
@@ -225,6 +243,10 @@ class ReadThrough:
     async def serves(self, api_version: str, kind: str) -> Served:
         """Return how the API serves a kind."""
         return await self._cluster.serves(api_version, kind)
+
+    async def refusal(self, right: Right) -> str | None:
+        """Return that the operator lacks a right."""
+        return await self._cluster.refusal(right)
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the /scale subresource."""

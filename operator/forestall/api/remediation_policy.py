@@ -259,7 +259,7 @@ class RemediationPolicyStatus(Model):
     active: int | None = None
     """How many of its remediations are under way."""
     conditions: Conditions = []
-    """Ready, and Locked when a person must look before it acts again."""
+    """Ready, Locked when a person must look before it acts again, Permitted: whether the operator has the rights."""
 
 
 class RemediationPolicy(Resource):

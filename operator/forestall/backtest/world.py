@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict
-from forestall.ports import Event, Patch, Scale, Served
+from forestall.ports import Event, Patch, Right, Scale, Served
 
 _SPARE: Final = "another-node"
 
@@ -57,6 +57,10 @@ class HistoryCluster:
         name = kind.lower()
         plural = f"{name[:-1]}ies" if name.endswith("y") else f"{name}es" if name.endswith("s") else f"{name}s"
         return Served(plural, namespaced=True)
+
+    async def refusal(self, right: Right) -> str | None:  # noqa: ARG002 -- the port's: everything is allowed here
+        """See the port."""
+        return None
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the size that was given."""

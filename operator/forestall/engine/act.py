@@ -141,10 +141,11 @@ class Decider:
         cause = _cause(about(remediation, case.signals))
         if cause is None:
             return Hold("DataNotFresh", f"there is no fresh data of {_evidence(intent)}")
-        found = await self._targets.read(case.slo, with_scale=False)
+        steps = remediation.status.steps
+        found = await self._targets.read(case.slo, with_scale=action == "Scale" and not steps)
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
-        if action in NODE_ACTIONS and not remediation.status.steps:
+        if action in NODE_ACTIONS and not steps:
             try:
                 distrusted = await self._lookout.distrust(case.slo, cause, found.ref)
             except ClusterError as error:
@@ -152,7 +153,9 @@ class Decider:
             if distrusted is not None:
                 return distrusted
         context = await self._context(scene, case, action, cause, intent.target, found, now)
-        return check(replace(context, last_on_target=None, live=None, buckets=(), rung=intent.rung))
+        held = check(replace(context, last_on_target=None, live=None, buckets=(), rung=intent.rung))
+        subject = steps[-1].subject if steps else _subject(found)
+        return held or await self._forbidden(case, action, intent.target, subject)
 
     async def confirm(self, scene: Scene, proposal: Proposal, now: float) -> Hold | None:
         """Ask the guards once more, with a scene that knows what else was decided since `decide`."""
@@ -212,8 +215,7 @@ class Decider:
         unsuited: Hold | None = None
         while True:
             act = plan(trigger, rungs, case.signals, found.size, Situation(since, now, spent), cause)
-            if (total := _as_total(act, tried, case)) is not None:
-                return total
+            act = _as_total(act, tried, case) or act
             if isinstance(act, Hold):
                 if act.reason == "NotScalable":
                     obstacle = found.obstacle or act
@@ -238,7 +240,13 @@ class Decider:
             elif isinstance(aimed, Hold):
                 return Hold(aimed.reason, f"{act.message}, but {aimed.message}")
             else:
-                return _proposal(case, act, cause, found, aimed)
+                proposal = _proposal(case, act, cause, found, aimed)
+                forbidden = await self._forbidden(case, act.action, proposal.target, _subject(found))
+                if forbidden is None:
+                    return proposal
+                # A stronger action is no answer to a right that is missing; to tell people is.
+                unsuited = Unsuited(forbidden.reason, f"{act.message}, but {forbidden.message}")
+                spent |= {number for number, each in enumerate(rungs) if each.action not in TELLING}
 
     async def _aim(self, slo: ServiceLevelObjective, action: str, cause: Signal, aim: Aim) -> ObjectRef | Aimed | Hold:
         """Aim an action. One that must not see what it would change suits no cause: the next rung may do without."""
@@ -247,6 +255,12 @@ class Decider:
             return distrusted or await ACTIONS[action].aim(self._cluster, aim)
         except Forbidden as error:
             return Unsuited("TargetForbidden", f"what to {action.lower()} can't be seen: {error}")
+
+    async def _forbidden(self, case: Case, action: str, target: ObjectRef, subject: ObjectRef | None) -> Hold | None:
+        """Return which right is missing; a policy that only observes needs none."""
+        if case.policy.spec.mode == "Observe":
+            return None
+        return await self._lookout.permissions.why_not(action, target, subject)
 
     async def _context(
         self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, found: Found, now: float
@@ -329,6 +343,11 @@ class Decider:
             return None
         with understood("the pods of the nodes"):
             return replace(found, homeless=housing.without_room(moving, hosts, pods, waiting))
+
+
+def _subject(found: Found) -> ObjectRef | None:
+    """Return what is written to scale the target."""
+    return found.floor.subject if found.floor else None
 
 
 def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRef | Aimed) -> Proposal:

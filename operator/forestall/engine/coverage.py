@@ -1,7 +1,7 @@
 """What the replicas of a workload carry, where a policy declares it: a total is at risk only beyond that.
 
-The limit of a total is that of the size that the workload mostly has. Where a scale-out was right, the total stays above
-it, and the replicas carry it all the same.
+The limit of a total is that of the size that the workload mostly has. Where a scale-out was right, the total stays
+above it, and the replicas carry it all the same.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -93,15 +93,16 @@ class Engine:
         self._brake = Brake(registry, cluster)
         self._survey = Survey(cluster)
         self._traffic = PastTraffic(metrics, registry)
-        self._decider = Decider(
-            cluster, self._targets, self._survey, self._brake, Lookout(cluster, registry), self._traffic
-        )
+        lookout = Lookout(cluster, registry)
+        self._permissions = lookout.permissions
+        self._decider = Decider(cluster, self._targets, self._survey, self._brake, lookout, self._traffic)
         outbox = Outbox(notifier or Nobody())
         telling = Notify(outbox)
         self._journal = Journal(cluster, {**ACTIONS, telling.name: telling}, self._brake)
         self._herald = Herald(outbox, self._journal, registry, isolation)
         self._advisor = Advisor(self._forecasting.matrix, isolation, metrics)
         self._publisher = Publisher(cluster, registry, settings, outbox, isolation, self._advisor)
+        self._publisher.permissions = self._permissions
         self._episodes: dict[str, Episode] = {}
         self._turns = Turns(settings.concurrency, settings.turn)
         self._spending = Spending(self._publisher)
@@ -195,6 +196,8 @@ class Engine:
         # By a clock that is wrong deadlines pass too soon, or never.
         trusted = scene.clocks.everywhere is None
         ended = await self._advance(scene, settled, now) if trusted else []
+        with self._isolation.around("asking", "rights"):
+            await self._permissions.look(scene, self._registry.all(RemediationPolicy))
         await self._publisher.publish(settled, now)
         with self._isolation.around("reaping", "ended remediations"):
             if trusted:

@@ -36,6 +36,7 @@ from forestall.core.risk import State
 from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
 from forestall.engine.outbox import Outbox
+from forestall.engine.permissions import Permissions
 from forestall.engine.report import Findings, cause_of, named, settle, status_of, weight
 from forestall.engine.settings import Settings
 from forestall.engine.together import together
@@ -107,6 +108,7 @@ class Publisher:
         advisor: Advisor | None = None,
     ) -> None:
         self._cluster = cluster
+        self.permissions = Permissions(cluster)
         self._registry = registry
         self._outbox = outbox
         self._isolation = isolation or Isolation()
@@ -276,7 +278,9 @@ class Publisher:
         active = sum(not one.ended for one in done)
         ready = self._advisor.ready(policy, selected, self._registry)
         locked = self._locked(policy, found, done)
-        return self._settle(policy, policy.status, [ready, locked], now, objectives=len(selected), active=active)
+        permitted = self.permissions.condition(policy)
+        conditions = [ready, locked, *([permitted] if permitted is not None else [])]
+        return self._settle(policy, policy.status, conditions, now, objectives=len(selected), active=active)
 
     def _locked(self, policy: RemediationPolicy, found: Iterable[Findings], done: Iterable[Remediation]) -> Condition:
         """Return whether a person must look before it acts again for some objective."""

@@ -10,6 +10,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.core.guards import ROLLS, Pods, Surroundings
 from forestall.core.risk import Signal
 from forestall.engine import terms
+from forestall.engine.permissions import Permissions
 from forestall.engine.scene import Scene
 from forestall.engine.trust import distrust
 from forestall.engine.workload import Workload, budgets_of
@@ -22,6 +23,8 @@ class Lookout:
     """Gathers what is around an action."""
 
     def __init__(self, cluster: Cluster, registry: Registry) -> None:
+        self.permissions = Permissions(cluster)
+        """What the operator may do at all."""
         self._cluster = cluster
         self._registry = registry
 

@@ -11,7 +11,7 @@ from forestall.actions.restart import RESTARTED_BY
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict, NotFound
-from forestall.ports import Event, Patch, Scale, Served
+from forestall.ports import Event, Patch, Right, Scale, Served
 from forestall.sim.node_objects import NODE, NodeObjects
 from forestall.sim.state import State
 
@@ -71,6 +71,10 @@ class ModelCluster:
     async def serves(self, api_version: str, kind: str) -> Served:
         """Refuse: a simulated service has nothing to patch."""
         raise NotFound(f"a simulated service has no {kind} of {api_version}")
+
+    async def refusal(self, right: Right) -> str | None:  # noqa: ARG002 -- the port's: everything is allowed here
+        """See the port."""
+        return None
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """See the port."""

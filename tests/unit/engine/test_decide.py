@@ -11,6 +11,7 @@ import pytest
 from forestall.actions import Unsuited
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjective
+from forestall.core.decision import Hold
 from forestall.core.guards import Pods, Surroundings
 from forestall.core.plan import Target
 from forestall.engine.act import Case, Decider, Proposal
@@ -32,6 +33,7 @@ class World:
     def __init__(self) -> None:
         self.distrusted: Unsuited | None = None
         self.error: ClusterError | None = None
+        self.forbidden: set[str] = set()
 
     async def read(self, of: Any, *, with_scale: bool = False) -> Any:
         del with_scale
@@ -59,6 +61,13 @@ class World:
 
     def why(self, *_: Any) -> None:
         return None
+
+    @property
+    def permissions(self) -> Any:
+        return self
+
+    async def why_not(self, action: str, *_: Any) -> Hold | None:
+        return Hold("Forbidden", "no right") if action in self.forbidden else None
 
 
 @pytest.fixture
@@ -159,3 +168,27 @@ async def test_a_recheck_asks_about_the_pod_itself_and_about_what_the_objective_
     assert (await recheck(a=False, b=True)).reason == "DataNotFresh"
     assert (await recheck(b=True)).reason == "DataNotFresh"
     assert (await recheck(victim="database", a=True)).reason == "DependencyAtRisk"
+
+
+@pytest.mark.parametrize("mode", ["Auto", "Approve"])
+async def test_what_may_not_be_done_is_not_begun_and_only_people_are_told_instead(decide, world, mode):
+    """Kind: what could not be done is not tried. Nobody approves it, and no stronger action comes instead."""
+    world.forbidden = {"Evict"}
+    assert await decide(EVICT, mode=mode) == ("Forbidden", None)
+    assert await decide(EVICT, {"restart": {"timing": "Now"}}, mode=mode) == ("Forbidden", None)
+    assert (await decide(EVICT, NOTIFY, mode=mode))[1] == ("Notify", "checkout")
+    assert (await decide(EVICT, mode="Observe"))[0] == "BreachForecast", "it tells what it would do"
+    world.forbidden = set()
+    assert (await decide(EVICT, mode=mode))[1] == ("Evict", "a")
+
+
+async def test_a_right_that_is_taken_away_before_it_is_done_is_waited_for(
+    decider, world, slo, make_policy, make_signal, make_remediation
+):
+    scene = Scene({slo.uid: slo}, {slo.uid: [make_policy(actions=[EVICT])]}, [], [])
+    decided = evicted(make_remediation, "a", "b", phase="Authorized")
+    case = Case(slo, make_policy(actions=[EVICT]), [make_signal(labels=[("pod", "a")])], 1, None, {})
+    world.forbidden = {"Evict"}
+    assert (await decider.recheck(scene, decided, case, 1000.0)).reason == "Forbidden"
+    world.forbidden = set()
+    assert await decider.recheck(scene, decided, case, 1000.0) is None

@@ -18,7 +18,7 @@ from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
 from forestall.errors import ClusterError, Conflict, NotFound, Throttled, Unavailable
 from forestall.journal import Journal
-from forestall.ports import Event, Patch, Scale, Served
+from forestall.ports import Event, Patch, Right, Scale, Served
 
 Key = tuple[str, str, str]
 START = 1_000_000.0
@@ -50,6 +50,8 @@ class World:
         self.before_evict: Callable[[ObjectRef], None] = lambda _: None
         self.errors: dict[str, ClusterError] = {}
         """By name of the call: what it raises."""
+        self.refusals: dict[str, str] = {}
+        """By kind: why nothing may be done to it."""
         self.keda = False
         """Whether the cluster has KEDA's kinds."""
         self._version = 0
@@ -97,6 +99,9 @@ class World:
 
     async def serves(self, api_version: str, kind: str) -> Served:
         return Served(f"{kind.lower()}s", namespaced=kind != "Node")
+
+    async def refusal(self, right: Right) -> str | None:
+        return self.refusals.get(right.kind)
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         return _scale(await self._call("read_scale", lambda: self._get(ref)))

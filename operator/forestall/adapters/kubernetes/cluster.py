@@ -21,10 +21,11 @@ from forestall.adapters.kubernetes.api import (
 from forestall.adapters.kubernetes.events import Recorder
 from forestall.adapters.kubernetes.kinds import Kinds
 from forestall.adapters.kubernetes.names import check_answer, check_name, check_namespace
+from forestall.adapters.kubernetes.reviews import Reviews
 from forestall.api.remediation import ObjectRef
 from forestall.core.foreign import at, text, whole
 from forestall.errors import ClusterError, LostLease, NotFound, Unavailable, Unreadable
-from forestall.ports import MANAGER, Event, Patch, Scale, Served
+from forestall.ports import MANAGER, Event, Patch, Right, Scale, Served
 
 PAGE = 500
 """Objects of a list in one answer: whole lists of large clusters cost too much memory on both sides."""
@@ -55,6 +56,7 @@ class KubernetesCluster:
         """
         self._api = api
         self._kinds = Kinds(api)
+        self._reviews = Reviews(api, self._kinds)
         self._recorder = recorder
         self._namespace = namespace
         self._fence = fence
@@ -84,6 +86,10 @@ class KubernetesCluster:
         """Return how the API serves a kind; `NotFound` where it does not."""
         found = await self._kinds.find(api_version, kind)
         return Served(found.plural, found.namespaced)
+
+    async def refusal(self, right: Right) -> str | None:
+        """Return in the API server's words that the operator lacks a right; None where it has it."""
+        return await self._reviews.refusal(right)
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the /scale subresource of the object; `NotFound` where the kind has none."""

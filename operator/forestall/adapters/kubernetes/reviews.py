@@ -1,0 +1,58 @@
+"""What the API server would allow: asked by access reviews, which need no right of their own."""
+
+from forestall.adapters.kubernetes.api import Api
+from forestall.adapters.kubernetes.kinds import Kinds
+from forestall.core.foreign import at, text
+from forestall.errors import ClusterError
+from forestall.ports import Right
+
+_AUTHORIZATION = "authorization.k8s.io/v1"
+_AUTHENTICATION = "authentication.k8s.io/v1"
+
+
+class Reviews:
+    """Asks as whom the API server knows this process, and what that one may do."""
+
+    def __init__(self, api: Api, kinds: Kinds) -> None:
+        self._api = api
+        self._kinds = kinds
+        self._user: str | None = None
+
+    async def refusal(self, right: Right) -> str | None:
+        """Return that the right is missing, as the API server says it when it refuses; None where it is granted.
+
+        Raises:
+            ClusterError: the server could not be asked, or does not serve the kind.
+        """
+        resource = (await self._kinds.find(right.api_version, right.kind)).plural
+        group = right.api_version.rpartition("/")[0]
+        attributes = {
+            "verb": right.verb,
+            "group": group,
+            "resource": resource,
+            "subresource": right.subresource,
+            "namespace": right.namespace,
+            "name": right.name,
+        }
+        spec = {"resourceAttributes": {key: value for key, value in attributes.items() if value}}
+        body = {"apiVersion": _AUTHORIZATION, "kind": "SelfSubjectAccessReview", "spec": spec}
+        answer = await self._api.request("POST", f"/apis/{_AUTHORIZATION}/selfsubjectaccessreviews", body=body)
+        allowed = at(answer, "status", "allowed")
+        if not isinstance(allowed, bool):
+            raise ClusterError("the API server does not say whether it would allow what was asked")
+        if allowed:
+            return None
+        what = f"{resource}/{right.subresource}" if right.subresource else resource
+        where = f'in the namespace "{right.namespace}"' if right.namespace else "at the cluster scope"
+        return f'User "{await self._name()}" cannot {right.verb} resource "{what}" in API group "{group}" {where}'
+
+    async def _name(self) -> str:
+        """Return as whom this process is known; empty where that can't be told."""
+        if self._user is None:
+            body = {"apiVersion": _AUTHENTICATION, "kind": "SelfSubjectReview"}
+            try:
+                answer = await self._api.request("POST", f"/apis/{_AUTHENTICATION}/selfsubjectreviews", body=body)
+            except ClusterError:
+                return ""
+            self._user = text(at(answer, "status", "userInfo", "username"))
+        return self._user

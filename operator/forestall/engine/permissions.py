@@ -1,0 +1,103 @@
+"""Whether the operator may do what policies decide: asked before, so that nobody approves what can't be done.
+
+What is refused is asked again soon, because somebody may be granting it. Where it can't be told, nothing is held: the
+API server decides when it comes to it.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from forestall.actions.rights import rights_of
+from forestall.api import RemediationPolicy, ServiceLevelObjective
+from forestall.api.meta import Condition
+from forestall.api.remediation import ObjectRef
+from forestall.core.decision import Hold
+from forestall.engine.scene import Scene
+from forestall.engine.targets import reference
+from forestall.errors import ClusterError
+from forestall.journal.rights import advice
+from forestall.ports import Cluster, Right
+
+_GRANTED: Final = 300.0
+"""For how long (s) a right that was there is not asked for again."""
+_REFUSED: Final = 30.0
+"""For how long (s) a right that was missing is not asked for again."""
+_AT_ONCE: Final = 50
+"""How many policies are looked at in one cycle at the most."""
+_OF_WORKLOAD: Final = frozenset({"Scale", "Restart", "Rollback", "Evict", "Job"})
+"""The actions whose rights can be told from the objective's target alone."""
+
+
+class Permissions:
+    """Asks the API server what the operator may do, each right once in a while."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._known: dict[Right, tuple[float, str | None]] = {}
+        self._missing: dict[str, Hold | None] = {}  # by UID of the policy
+        self._looked: dict[str, float] = {}
+
+    async def why_not(self, action: str, target: ObjectRef, subject: ObjectRef | None = None) -> Hold | None:
+        """Return which right is missing for an action, with the command that grants it; None where none is known to."""
+        for right in rights_of(action, target, subject):
+            refusal = await self._refusal(right)
+            if refusal is not None:
+                return Hold("Forbidden", f"{refusal}. {advice(refusal, target, action)}")
+        return None
+
+    async def look(self, scene: Scene, policies: Iterable[RemediationPolicy]) -> None:
+        """Find out for each policy that may act whether the operator may do what it says; some in each cycle."""
+        acting = {each.uid: each for each in policies if each.spec.mode != "Observe"}
+        self._missing = {uid: hold for uid, hold in self._missing.items() if uid in acting}
+        self._looked = {uid: at for uid, at in self._looked.items() if uid in acting}
+        chosen = sorted(acting.values(), key=lambda each: self._looked.get(each.uid, 0.0))[:_AT_ONCE]
+        selected: dict[str, list[ServiceLevelObjective]] = {}
+        for uid, slo in scene.objectives.items():
+            for policy in scene.policies[uid]:
+                selected.setdefault(policy.uid, []).append(slo)
+        for policy in chosen:
+            self._looked[policy.uid] = _time()
+            self._missing[policy.uid] = await self._missing_for(policy, selected.get(policy.uid, []))
+
+    def condition(self, policy: RemediationPolicy) -> Condition | None:
+        """Return whether the operator may do what the policy says; None where it only observes, or is new."""
+        if policy.spec.mode == "Observe" or policy.uid not in self._missing:
+            return None
+        hold = self._missing[policy.uid]
+        if hold is None:
+            words = "the operator may do what its actions need"
+            return Condition(type="Permitted", status="True", reason="Allowed", message=words)
+        return Condition(type="Permitted", status="False", reason="Forbidden", message=hold.message)
+
+    async def _missing_for(self, policy: RemediationPolicy, selected: Sequence[ServiceLevelObjective]) -> Hold | None:
+        kinds = {(slo.spec.target.api_version, slo.spec.target.kind): reference(slo) for slo in selected}
+        for rung in policy.spec.actions:
+            for target in kinds.values() if rung.name in _OF_WORKLOAD else ():
+                if (hold := await self.why_not(rung.name, target)) is not None:
+                    return hold
+        return None
+
+    async def _refusal(self, right: Right) -> str | None:
+        """Return why the right is missing for the object, and for all of its kind."""
+        general = replace(right, name="")
+        refusal = await self._ask(general)
+        return refusal if refusal is None or right == general else await self._ask(right)
+
+    async def _ask(self, right: Right) -> str | None:
+        known = self._known.get(right)
+        if known is not None and _time() < known[0]:
+            return known[1]
+        try:
+            refusal = await self._cluster.refusal(right)
+        except ClusterError:
+            refusal = None
+        now = _time()
+        self._known = {each: entry for each, entry in self._known.items() if now < entry[0]}
+        self._known[right] = (now + (_GRANTED if refusal is None else _REFUSED), refusal)
+        return refusal
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()
