@@ -129,7 +129,8 @@ def plan(
     open_rungs = [n for n in answering if n not in situation.spent]
     if not open_rungs:
         return Hold(
-            "LadderExhausted", f"{_describe(cause, trigger)}; every action was tried and did not help: look yourself"
+            "LadderExhausted",
+            f"{_describe(cause, trigger)}; no action is left that was not tried without help or refused: look yourself",
         )
     return _rung(open_rungs[0], rungs[open_rungs[0]], cause, trigger, signals, target)
 

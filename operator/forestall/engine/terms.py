@@ -144,6 +144,8 @@ def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
             objective_uid=one.spec.intent.objective.uid,
             episode=one.spec.intent.episode,
             reviewed=one.spec.feedback is not None,
+            action=one.spec.intent.action.name,
+            refused=refused(one),
             rung=one.spec.intent.rung,
             undone=one.spec.undo is not None,
         )
@@ -155,7 +157,8 @@ def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
 def spent(
     history: Iterable[Remediation], policy: RemediationPolicy, slo: ServiceLevelObjective, episode: int
 ) -> frozenset[int]:
-    """Return the rungs that were tried in this episode and did not help, also while they still give back.
+    """Return the rungs that were tried in this episode and did not help, also while they still give back, or that
+    admission refused.
 
     A rung that the policy has elsewhere now, since it was changed, is known by what it says. Of the `history` only what
     concerns the cause counts.
@@ -166,7 +169,9 @@ def spent(
         if one.spec.intent.policy.uid == policy.uid
         and one.spec.intent.objective.uid == slo.uid
         and one.spec.intent.episode == episode
-        and (one.status.phase in ("RolledBack", "Failed") or verified(one) is False or (one.ended and tells(one)))
+        and (
+            one.status.phase in ("RolledBack", "Failed") or verified(one) is False or (one.ended and _leaves_room(one))
+        )
     ]
     return frozenset(
         number
@@ -195,6 +200,15 @@ def in_the_way(one: Remediation) -> bool:
 def tells(one: Remediation) -> bool:
     """Say whether it changes nothing and only tells."""
     return one.spec.intent.action.name in TELLING
+
+
+def refused(one: Remediation) -> bool:
+    """Say whether it ended because the API server refused it: that is no word about whether it would have helped."""
+    return one.ended and one.status.reason in ("Forbidden", "Refused") and verified(one) is not False
+
+
+def _leaves_room(one: Remediation) -> bool:
+    return tells(one) or refused(one)
 
 
 def takes_a_node(one: Remediation) -> bool:

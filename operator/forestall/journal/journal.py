@@ -156,15 +156,12 @@ class Journal:
     async def _turn(self, current: Remediation, cycle: Cycle) -> Turn:
         if current.ended:
             return Turn(current, more=False)
-        if current.status.phase in _BEFORE:
+        if current.status.phase in _BEFORE or not current.status.steps:
             return await self._prepare(current, cycle)
         world = await self._look(current)
         if isinstance(world, Hold):
             return await self._unseen(current, world, cycle)
-        steps = current.status.steps
-        if not steps:
-            return await self._prepare(current, cycle)
-        step = steps[-1]
+        step = current.status.steps[-1]
         if world.taken_over and (step.done or world.level == step.to):
             return await self._superseded(current, world, cycle)
         if not step.done and world.level == step.to:
@@ -281,8 +278,7 @@ class Journal:
         if now >= deadline(current, now):
             message = f"{title(world.subject)} was not complete by the deadline; it is waited for no longer"
             return await self._close(current, status, End("Failed", "DeadlineExceeded", message), cycle)
-        hold = Hold("InProgress", f"{title(world.subject)} is under way")
-        return await self._wait(current, status, hold, cycle)
+        return await self._wait(current, status, Hold("InProgress", f"{title(world.subject)} is under way"), cycle)
 
     async def _press_on(self, current: Remediation, action: Pressing, world: World, cycle: Cycle) -> Turn:
         """Go on with what takes many writes; or give back what was begun, when it may go on no more."""
@@ -316,12 +312,9 @@ class Journal:
         """Judge whether it helped, and keep, raise or give back what was done."""
         action, intent, now = self._action(current), current.spec.intent, cycle.now
         status = with_risk(reachable(current.status), cycle.outlook, intent.verify_probability, now)
-        if (serving := noted(current, world, now)) is not None:
-            status = with_condition(status, serving)
-        if (falling := proportion.noted(current, cycle.recent, now)) is not None:
-            status = with_condition(status, falling)
-        exhausted = world.level >= world.ceiling
-        status = with_condition(status, verify(current, cycle.outlook, now, exhausted=exhausted))
+        for told in (noted(current, world, now), proportion.noted(current, cycle.recent, now)):
+            status = status if told is None else with_condition(status, told)
+        status = with_condition(status, verify(current, cycle.outlook, now, exhausted=world.level >= world.ceiling))
         judged = current.model_copy(update={"status": status})
         if action.kept_while_at_risk and verified(judged) is False and status.phase not in _NOT_HELPED:
             why = condition_of(judged, VERIFIED)
@@ -369,8 +362,7 @@ class Journal:
     async def _unseen(self, current: Remediation, obstacle: Hold, cycle: Cycle) -> Turn:
         """End what can't go on because of what was found, or because nothing may be looked at."""
         if obstacle.reason in _REFUSED and not has_changed(current.status):
-            end = End("Failed", obstacle.reason, obstacle.message)
-            return await self._give_up(current, current.status, end, cycle)
+            return await self._not_tried(current, current.status, obstacle, cycle)
         return await self._obstructed(current, obstacle, cycle)
 
     async def _obstructed(self, current: Remediation, obstacle: Hold, cycle: Cycle) -> Turn:
@@ -380,9 +372,17 @@ class Journal:
             return await self._wait(current, kept_back(status, obstacle, cycle.now), obstacle, cycle)
         if obstacle.reason not in _REFUSED:
             return await self._close(current, status, End("Aborted", obstacle.reason, obstacle.message), cycle)
-        if has_changed(status) and cycle.now < patience(current, cycle.now):
+        if not has_changed(status):
+            return await self._not_tried(current, without_open_step(status), obstacle, cycle)
+        if cycle.now < patience(current, cycle.now):
             return await self._wait(current, kept_back(status, obstacle, cycle.now), obstacle, cycle)
         return await self._close(current, status, End("Failed", obstacle.reason, obstacle.message), cycle)
+
+    async def _not_tried(self, current: Remediation, status: RemediationStatus, why: Hold, cycle: Cycle) -> Turn:
+        """Wait for a right that is missing; what admission refuses ends, and has not failed: it was not tried."""
+        if why.reason == "Forbidden" and cycle.now < deadline(current, cycle.now):
+            return await self._wait(current, status, why, cycle)
+        return await self._give_up(current, status, End("Aborted", why.reason, why.message), cycle)
 
     async def _close(self, current: Remediation, status: RemediationStatus, end: End, cycle: Cycle) -> Turn:
         ended = moved(status, end.phase, end.reason, end.message, cycle.now)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 
+from forestall.actions import verified
 from forestall.api.remediation import Remediation
 from forestall.api.remediation_policy import RemediationPolicy
 
 
 def locking(policy: RemediationPolicy, remediations: Iterable[Remediation]) -> list[Remediation]:
     """Return, for each objective, the last remediation of `policy` if it did not help and nobody has looked at it.
+
+    What the API server refused was not tried.
 
     They lock the policy for that objective from the next episode on. A change of the policy unlocks, as feedback does.
     """
@@ -22,5 +25,6 @@ def locking(policy: RemediationPolicy, remediations: Iterable[Remediation]) -> l
         for each in last.values()
         if each.status.phase in ("RolledBack", "Failed")
         and each.spec.feedback is None
+        and (each.status.reason not in ("Forbidden", "Refused") or verified(each) is False)
         and each.spec.intent.policy_generation == policy.metadata.generation
     ]

@@ -178,7 +178,7 @@ async def test_a_value_that_the_server_refuses_ends_it(guarded):
     guarded.cluster.apply(deployment(), namespace=guarded.namespace)
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), rung(LIMIT, "much", "Deployment").dump())
     await guarded.cycle()
-    assert guarded.end == ("Failed", "Refused")
+    assert guarded.end == ("Aborted", "Refused")
     assert "quantities must match" in guarded.remediation.status.message
 
 
@@ -189,7 +189,7 @@ async def test_a_kind_that_the_admin_did_not_allow_is_not_patched(guarded):
     action = {"patch": {"target": target, "field": "/spec/limit", "value": "1"}}
     await guarded.open(guarded.ref("v1", "LimitRange", "web"), action)
     await guarded.cycle()
-    assert guarded.end == ("Failed", "Forbidden")
+    assert guarded.end == ("Executing", "Forbidden")
     assert "workloads.extraRules" in guarded.remediation.status.message
 
 

@@ -51,7 +51,7 @@ async def test_a_policy_that_refuses_is_no_missing_right(guarded, forbid, eventu
     await eventually(enforced(guarded, "scale", "deployment/web", "--replicas=3"))
     await guarded.open(web, SCALE, **TERMS)
     await guarded.cycle()
-    assert guarded.end == ("Failed", "Refused")
+    assert guarded.end == ("Aborted", "Refused")
     assert "not on a Friday" in guarded.remediation.status.message
     assert "rolebinding" not in guarded.remediation.status.message
 

@@ -84,7 +84,7 @@ async def test_a_right_that_is_missing_is_named_with_the_command_that_grants_it(
         await life.open(life.run(replicas=3), SCALE, **{"from": 3, "to": 5})
         after = await life.cycle()
         assert life.replicas() == 3
-    assert (after.status.phase, after.status.reason) == ("Failed", "Forbidden")
+    assert (after.status.phase, after.status.reason) == ("Executing", "Forbidden")
     assert 'cannot patch resource "deployments/scale"' in after.status.message
     assert f"--serviceaccount={namespace}:default -n {namespace}`" in after.status.message
 

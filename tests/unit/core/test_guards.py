@@ -248,13 +248,31 @@ def test_the_next_rung_need_not_wait_for_the_cooldown(fine):
     assert held.reason == "Cooldown"
 
 
+@pytest.mark.parametrize("action", ["Restart", "Evict"])
+def test_what_did_not_help_is_not_done_again_at_once_whichever_policy_asks(fine, action):
+    """Kind: nothing fell, and the same is done once more. The next rung may do something else."""
+    before = replace(ended("Failed", episode=2, at=95.0), action=action, rung=0, policy_uid="other")
+    context = replace(
+        fine, history=(before,), last_on_target=95.0, rung=1, action=action, around=Surroundings(pods=Pods(3, 3, 1))
+    )
+    held = check(replace(context, cooldown=0.0))
+    assert held is not None
+    assert (held.reason, "4m55s" in held.message) == ("Cooldown", True)
+    assert check(replace(context, now=500.0)) is None
+    assert check(replace(context, action="Scale")) is None
+    refused = replace(before, refused=True, phase="Aborted")
+    assert check(replace(context, history=(refused,))) is None, "it was not tried"
+
+
 def test_a_clock_that_was_set_back_makes_no_endless_cooldown(fine):
     held = check(replace(fine, now=100.0, last_on_target=1e9))
     assert held is not None
     assert "1m are left" in held.message
 
 
-@pytest.mark.parametrize("change", [{"reviewed": True}, {"policy_generation": 7}, {"phase": "Succeeded"}])
+@pytest.mark.parametrize(
+    "change", [{"refused": True}, {"reviewed": True}, {"policy_generation": 7}, {"phase": "Succeeded"}]
+)
 def test_a_person_or_a_new_policy_unlocks(fine, change):
     assert check(replace(fine, history=(replace(ended(at=0.0), **change),))) is None
 

@@ -7,7 +7,7 @@ import pytest
 from forestall.actions.restart import RESTARTED_BY
 from forestall.api.times import stamp
 from forestall.core.decision import Hold
-from forestall.errors import Forbidden, Throttled, Unavailable
+from forestall.errors import Denied, Forbidden, Throttled, Unavailable
 from forestall.journal import verified
 
 START = 1_000_000.0
@@ -405,17 +405,36 @@ async def test_an_approval_that_comes_too_late_or_never_does_nothing(run, world,
     assert (after.status.phase, after.status.reason, run.replicas) == ("Aborted", "ApprovalExpired", 3)
 
 
-async def test_a_missing_right_fails_with_what_is_missing(run, world):
+async def test_a_missing_right_is_waited_for_with_what_is_missing(run, world):
+    """Kind: what could not be done is not tried."""
     await run.open()
     user = "system:serviceaccount:forestall-system:forestall"
     world.errors["write_scale"] = Forbidden(f'User "{user}" cannot patch resource "deployments/scale"')
     after = await run.cycle()
-    assert (after.status.phase, after.status.reason) == ("Failed", "Forbidden")
+    assert (after.status.phase, after.status.reason, after.status.steps) == ("Executing", "Forbidden", [])
     assert "deployments/scale" in after.status.message
     assert (
         "kubectl create rolebinding forestall-workloads --clusterrole=forestall-workloads "
         "--serviceaccount=forestall-system:forestall -n shop" in after.status.message
     )
+    world.errors.clear()
+    after = await run.cycle(1700)
+    assert (after.status.phase, run.replicas) == ("Verifying", 5), "as soon as the right is there"
+
+
+async def test_a_right_that_nobody_grants_is_given_up_at_the_deadline_and_has_not_failed(run, world):
+    await run.open()
+    world.errors["write_scale"] = Forbidden("cannot patch")
+    after = await run.cycles(19, 100)
+    assert (after.status.phase, after.status.reason) == ("Aborted", "DeadlineExceeded")
+    assert "cannot patch" in after.status.message
+
+
+async def test_what_admission_refuses_has_not_failed(run, world):
+    await run.open()
+    world.errors["write_scale"] = Denied("not on a Friday")
+    after = await run.cycle()
+    assert (after.status.phase, after.status.reason) == ("Aborted", "Refused")
 
 
 @pytest.mark.parametrize("error", [Throttled("wait"), Unavailable("gone")])

@@ -14,6 +14,7 @@ CONDITIONS: Final[dict[str, Reason]] = {
     "Watching": Reason("The objective is watched."),
     "Selecting": Reason("The policy selects at least one objective."),
     "Answering": Reason("The metric source answers."),
+    "Allowed": Reason("The operator has the rights that the policy's actions need on their targets."),
     "Free": Reason("Nothing keeps the policy from acting."),
     "InForce": Reason("The Guardrail or the Pause is heeded."),
     "Delivering": Reason("The last notification went out by the channel."),

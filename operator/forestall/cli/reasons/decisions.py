@@ -29,7 +29,7 @@ DECISIONS: Final[dict[str, Reason]] = {
         "Add an action for this indicator, or leave the `indicators` of an action empty: it answers all then.",
     ),
     "LadderExhausted": Reason(
-        "Every action that answers the cause was tried in this episode and did not help.",
+        "Every action that answers the cause was tried in this episode and did not help, or was refused.",
         "Look yourself: forestall has nothing left to try until the risk has ended.",
     ),
     "NodeUnknown": Reason(

@@ -24,6 +24,10 @@ class Ended:
     """Whether a person has given feedback on it."""
     rung: int | None = None
     """Which rung of its policy's ladder it was."""
+    action: str = ""
+    """What was done."""
+    refused: bool = False
+    """Whether it ended because the API server refused it."""
     undone: bool = False
     """Whether a person wanted back what it did."""
 

@@ -1,25 +1,40 @@
 """Hold for a while after a remediation of the same target has ended."""
 
+from typing import Final
+
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.guards.context import Context
+
+REPLACING: Final = frozenset({"Restart", "Evict"})
+"""What can't be undone, and is done to pods that serve."""
+_RESTED: Final = 300.0
+"""For how long (s) at least such an action is not done again where it did not help."""
 
 
 def cooldown(context: Context) -> Hold | None:
     """Hold until the policy's cooldown has passed since the last remediation of the target ended.
 
-    The next rung of the ladder, in the same episode, need not wait; the same rung for another object must.
+    The next rung of the ladder, in the same episode, need not wait; the same rung for another object must, and so must
+    the same action, whichever policy or rung it is of, where it can't be undone: what did not help once is not done a
+    second time at once, and never sooner than `_RESTED` s after.
     """
     ended = context.last_on_target
     if ended is None:
         return None
     # A clock that was set back must not make a cooldown endless, nor one that was set forward end it early by itself.
-    left = min(context.cooldown, context.cooldown - (context.now - ended))
-    escalating = any(
-        one.episode == context.episode and one.objective_uid == context.objective_uid and one.at == ended
+    before = [
+        one
         for one in context.history
-        if one.phase in ("RolledBack", "Failed")
-        and (one.rung is None or (one.policy_uid, one.rung) != (context.policy_uid, context.rung))
+        if one.at == ended
+        and (one.episode, one.objective_uid) == (context.episode, context.objective_uid)
+        and (one.phase in ("RolledBack", "Failed") or one.refused)
+    ]
+    again = any(one.action == context.action in REPLACING and not one.refused for one in before)
+    cooldown = max(context.cooldown, _RESTED) if again else context.cooldown
+    left = min(cooldown, cooldown - (context.now - ended))
+    escalating = not again and any(
+        one.rung is None or (one.policy_uid, one.rung) != (context.policy_uid, context.rung) for one in before
     )
     if left <= 0 or escalating:
         return None

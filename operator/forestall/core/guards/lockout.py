@@ -16,7 +16,7 @@ def lockout(context: Context) -> Hold | None:
         if one.policy_uid == context.policy_uid and one.objective_uid == context.objective_uid
     ]
     last = max(mine, key=lambda one: one.at, default=None)
-    if last is None or last.phase not in ("RolledBack", "Failed") or last.reviewed:
+    if last is None or last.phase not in ("RolledBack", "Failed") or last.reviewed or last.refused:
         return None
     if (last.episode == context.episode and not last.undone) or last.policy_generation != context.policy_generation:
         return None
