@@ -41,14 +41,14 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "RiskGone": Reason("The risk went away before anything was done."),
     "ObserveOnly": Reason("The policy's mode was Observe when it was decided: nothing may be done."),
     "Forbidden": Reason(
-        "The operator lacks a right to do it; the message names it. It was not tried: nobody is asked to approve it, and it "
-        "is done as soon as the right is there, if the risk still is.",
-        "Run the command of the message, which binds the operator's workload role in the namespace, or for nodes install "
-        "with node rights.",
+        "The operator lacks a right to do it; the message names it. It was not tried: nobody is asked to approve it, and "
+        "it is done as soon as the right is there, if the risk still is.",
+        "Run the command of the message, which binds the operator's workload role in the namespace, or for nodes "
+        "install with node rights.",
     ),
     "Refused": Reason(
-        "The API server refuses the change, although no right is missing; the message is its own. It was not tried, and "
-        "the next action of the ladder is asked.",
+        "The API server refuses the change, although no right is missing; the message is its own. It was not tried, "
+        "and the next action of the ladder is asked.",
         "An admission policy or webhook, a quota or a validation forbids it: ask whoever made the one that it names.",
     ),
     "Draining": Reason("The node's pods are being evicted; the message says which are left."),
