@@ -41,8 +41,8 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "RiskGone": Reason("The risk went away before anything was done."),
     "ObserveOnly": Reason("The policy's mode was Observe when it was decided: nothing may be done."),
     "Forbidden": Reason(
-        "The operator lacks a right to do it; the message names it. It was not tried: nobody is asked to approve it, and "
-        "it is done as soon as the right is there, if the risk still is.",
+        "The operator lacks a right to do it; the message names it. It was not tried: nobody is asked to approve it, "
+        "and it is done as soon as the right is there, if the risk still is.",
         "Run the command of the message, which binds the operator's workload role in the namespace, or for nodes "
         "install with node rights.",
     ),
