@@ -123,7 +123,8 @@ class Decider:
             return _decision(case, "Hold", verdict.reason, verdict.message), None
         act = verdict.act
         if case.policy.spec.mode == "Observe":
-            words = f"{act.message} (not done: the policy only observes)"
+            doubt = terms.doubt(case.policy.spec.actions[act.rung], case.slo, verdict.cause.indicator)
+            words = f"{act.message} (not done: the policy only observes){doubt}"
             return _decision(case, "WouldAct", act.reason, words, act.action), None
         return _decision(case, "Act", act.reason, act.message, act.action), verdict
 

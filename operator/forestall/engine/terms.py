@@ -9,7 +9,7 @@ from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLeve
 from forestall.api.guardrail import Budget, GuardrailSpec, StormBreaker, Window
 from forestall.api.remediation_policy import RemediationPolicySpec, Rung
 from forestall.api.times import seconds
-from forestall.core import windows
+from forestall.core import promql, windows
 from forestall.core.decision import Hold
 from forestall.core.guards import TELLING, Bucket, Debt, Ended, Storm, Surroundings
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
@@ -187,6 +187,21 @@ def total(history: Iterable[Remediation], policy: RemediationPolicy, episode: in
         if intent.policy.uid == policy.uid and intent.episode == episode and (seen := looks_total(one)) is not None:
             return Hold(seen.reason, f"{one.name}: {seen.message}")
     return None
+
+
+def doubt(rung: Rung, slo: ServiceLevelObjective, cause: str) -> str:
+    """Return in words that a scale-out for `cause` is sized in proportion to a sum; empty where it is not."""
+    capacity = rung.scale.capacity if rung.scale else None
+    if capacity is None or capacity.per_replica is not None:
+        return ""
+    name = capacity.indicator or cause
+    query = next((each.query for each in slo.spec.leading_indicators if each.name == name), None)
+    if query is None or not promql.is_total(query):
+        return ""
+    return (
+        f"; {name} is a sum, which does not fall as replicas are added, so that Proportional sizing asks for too many: "
+        f"declare `capacity: {{type: Declared, perReplica: ...}}`, or divide the query by the number of replicas"
+    )
 
 
 def in_the_way(one: Remediation) -> bool:

@@ -131,3 +131,21 @@ def test_a_storm_is_broken_also_where_nobody_said_so(make_guardrail, make_policy
 def test_a_window_that_never_opens_is_invalid(make_guardrail, window):
     with pytest.raises(ValidationError, match=r"never comes|time zone|schedule|required|String should match"):
         make_guardrail(blackoutWindows=[window])
+
+
+@pytest.mark.parametrize(
+    ("query", "capacity", "doubted"),
+    [
+        ("sum(load)", {}, True),
+        ("sum(load) / 2", {"indicator": "load"}, True),
+        ("sum(load)", {"type": "Declared", "perReplica": 5}, False),
+        ("sum(load)", {"indicator": "other"}, False),
+        ("sum(load) / count(up)", {}, False),
+        ("avg(load)", {}, False),
+    ],
+)
+def test_a_sum_that_is_sized_in_proportion_is_doubted(slo, make_policy, query, capacity, doubted):
+    leading = [{"name": "load", "query": query, "limit": 100, "horizon": "10m"}]
+    watched = type(slo).read({**slo.dump(), "spec": {**slo.spec.dump(), "leadingIndicators": leading}})
+    (rung,) = make_policy(actions=[{"scale": {"maxReplicas": 8, "capacity": capacity}}]).spec.actions
+    assert ("is a sum" in terms.doubt(rung, watched, "load")) is doubted
