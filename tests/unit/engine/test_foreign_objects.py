@@ -262,6 +262,9 @@ class World:
     async def serves(self, api_version: str, kind: str) -> Served:
         return Served(f"{kind.lower()}s", namespaced=kind != "Node")
 
+    async def refusal(self, _: Any) -> None:
+        return None
+
     async def read_scale(self, ref: ObjectRef) -> Scale:
         body = await self.read(ref)
         spec = body.get("spec")
