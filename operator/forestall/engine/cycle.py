@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -28,7 +28,7 @@ from forestall.engine.brake import Brake
 from forestall.engine.census import Census
 from forestall.engine.coverage import Coverage
 from forestall.engine.cycle_report import CycleReport, report_of
-from forestall.engine.episodes import advance, with_decided
+from forestall.engine.episodes import advance, at_risk_since, with_decided
 from forestall.engine.herald import Herald
 from forestall.engine.observe import Observer, Ratios, blind, distrusted
 from forestall.engine.outbox import Outbox
@@ -94,7 +94,6 @@ class Engine:
         self._survey = Survey(cluster)
         self._traffic = PastTraffic(metrics, registry)
         lookout = Lookout(cluster, registry)
-        self._permissions = lookout.permissions
         self._decider = Decider(cluster, self._targets, self._survey, self._brake, lookout, self._traffic)
         outbox = Outbox(notifier or Nobody())
         telling = Notify(outbox)
@@ -102,7 +101,7 @@ class Engine:
         self._herald = Herald(outbox, self._journal, registry, isolation)
         self._advisor = Advisor(self._forecasting.matrix, isolation, metrics)
         self._publisher = Publisher(cluster, registry, settings, outbox, isolation, self._advisor)
-        self._publisher.permissions = self._permissions
+        self._publisher.permissions = lookout.permissions
         self._episodes: dict[str, Episode] = {}
         self._turns = Turns(settings.concurrency, settings.turn)
         self._spending = Spending(self._publisher)
@@ -184,7 +183,7 @@ class Engine:
                 found[uid] = replace(each, problem=Problem("InternalError", attempt.failure))
         with self._isolation.around("counting", "budgets"):
             await self._spending.begin(scene.guardrails, scene.remediations, now)
-        scene = replace(scene, at_risk_since=_since(found.values()), debts=self._spending.debts)
+        scene = replace(scene, at_risk_since=at_risk_since(found.values()), debts=self._spending.debts)
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
         victims = {uid: _name(found, culprit(uid, edges, at_risk)) for uid in found}
         found = {uid: replace(each, victim_of=victims[uid]) for uid, each in found.items()}
@@ -197,7 +196,7 @@ class Engine:
         trusted = scene.clocks.everywhere is None
         ended = await self._advance(scene, settled, now) if trusted else []
         with self._isolation.around("asking", "rights"):
-            await self._permissions.look(scene, self._registry.all(RemediationPolicy))
+            await self._publisher.permissions.look(scene, self._registry.all(RemediationPolicy))
         await self._publisher.publish(settled, now)
         with self._isolation.around("reaping", "ended remediations"):
             if trusted:
@@ -388,13 +387,6 @@ class Engine:
         )
         self._episodes[uid] = advance(before, at_risk=at_risk if known else None, now=now, calm=self._settings.calm)
         return self._episodes[uid]
-
-
-def _since(found: Iterable[Findings]) -> tuple[tuple[str, float], ...]:
-    """Return the namespace of each objective at risk, and since when (s); where there is no data nothing is known."""
-    known = [(each.slo.namespace, each.episode) for each in found if each.risk.state is not State.UNKNOWN]
-    begun = [(place, seconds(one.since)) for place, one in known if one.since and not one.calm_since]
-    return tuple((place, at) for place, at in begun if at is not None)
 
 
 def _held(decision: Decision, hold: Hold) -> Decision:

@@ -6,6 +6,8 @@ from typing import Final
 from forestall.api import Remediation
 from forestall.api.service_level_objective import Episode
 from forestall.api.times import seconds, stamp
+from forestall.core.risk import State
+from forestall.engine.report import Findings
 
 MOST: Final = 100
 """How many Remediations an episode remembers."""
@@ -38,3 +40,10 @@ def advance(episode: Episode, *, at_risk: bool | None, now: float, calm: float) 
         return episode.model_copy(update={"calm_since": stamp(now)})
     since = seconds(episode.calm_since)
     return Episode(number=episode.number) if since is None or now - since >= calm else episode
+
+
+def at_risk_since(found: Iterable[Findings]) -> tuple[tuple[str, float], ...]:
+    """Return the namespace of each objective at risk, and since when (s); where there is no data nothing is known."""
+    known = [(each.slo.namespace, each.episode) for each in found if each.risk.state is not State.UNKNOWN]
+    begun = [(place, seconds(one.since)) for place, one in known if one.since and not one.calm_since]
+    return tuple((place, at) for place, at in begun if at is not None)
