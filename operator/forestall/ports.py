@@ -20,6 +20,9 @@ class Proof:
     """An expression whose series must be fresh; empty: the query itself."""
     existed: str = ""
     """A selector that may find nothing, which is then zero, provided that it found something within `window`."""
+    labelled: tuple[tuple[str, str], ...] = ()
+    """Pairs of selectors: of the series that lack a label that tells good from bad, and of those that have it. Events
+    of the first can't be told where the label was on all events before."""
     window: float = 86_400.0
     """How far back (s) it matters what was there."""
     stale_after: float = 120.0

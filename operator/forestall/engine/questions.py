@@ -82,7 +82,7 @@ class Terms:
         label = self.source.spec.enforce_label
         return promql.enforce_label(expr, label, self.slo.namespace) if label and expr else expr
 
-    def proof(self, evidence: str, existed: str) -> Proof:
+    def proof(self, evidence: str, existed: str, labelled: tuple[tuple[str, str], ...] = ()) -> Proof:
         """Return what shows that an answer can be believed.
 
         Raises:
@@ -92,6 +92,7 @@ class Terms:
         return Proof(
             evidence=self.own(evidence),
             existed=self.own(existed),
+            labelled=tuple((self.own(lacking), self.own(having)) for lacking, having in labelled),
             window=self.slo.spec.window.seconds,
             stale_after=max(self.source.spec.stale_after.seconds, 2 * self.interval),
             scope=f"{label}={promql.quote(self.slo.namespace)}" if label else "",
@@ -109,20 +110,22 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
 
     terms = Terms(slo, source, interval)
 
-    def ask(name: str, expr: str, evidence: str = "", existed: str = "") -> Query:
-        proof = terms.proof(evidence, existed)
+    def ask(name: str, expr: str, proof: Proof) -> Query:
         return Query((slo.uid, name), terms.own(expr), source.spec.max_series, proof, slo.namespace)
 
     def ratio(name: str, window: float) -> Query:
         indicator = slo.spec.indicator
-        return ask(name, _error_ratio(indicator, window, interval, strict=name != WHOLE), *_evidence(indicator))
+        strict = name != WHOLE
+        expr = _error_ratio(indicator, window, interval, strict=strict)
+        labelled = _labelled(indicator) if strict else ()
+        return ask(name, expr, terms.proof(*_evidence(indicator), labelled))
 
     def leading(index: int, indicator: LeadingIndicator) -> Watched:
         _checked(promql.check_query, f"spec.leadingIndicators[{index}].query", indicator.query)
         return Watched(
             objective=slo.uid,
             indicator=indicator.name,
-            query=ask(indicator.name, indicator.query),
+            query=ask(indicator.name, indicator.query, terms.proof("", "")),
             limit=indicator.limit,
             above=indicator.direction == "Above",
             horizon=indicator.horizon.seconds,
@@ -197,6 +200,12 @@ def _evidence(indicator: Indicator) -> tuple[str, str]:
     """Return by what the error ratio's freshness is judged, and what may be absent if it existed; empty: by itself."""
     ratio = indicator.ratio
     return ("", "") if ratio is None else promql.evidence_of_counters(good=ratio.good, bad=ratio.bad, total=ratio.total)
+
+
+def _labelled(indicator: Indicator) -> tuple[tuple[str, str], ...]:
+    """Return the series without and with each label whose lack would make events good or bad."""
+    ratio = indicator.ratio
+    return () if ratio is None else promql.labels_of_counters(good=ratio.good, bad=ratio.bad, total=ratio.total)
 
 
 def _error_ratio(indicator: Indicator, window: float, resolution: float, *, strict: bool) -> str:

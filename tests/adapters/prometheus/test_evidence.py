@@ -433,3 +433,39 @@ async def test_an_error_ratio_whose_errors_are_not_scraped_any_more_is_unknown(w
     world.counter("requests_total")
     world.counter("errors_total", last=AGO, job="app")
     assert await world.value(raw) == "NoData"
+
+
+@pytest.mark.parametrize("labels", [{"status": "500"}, {}])
+@pytest.mark.parametrize(
+    "indicator",
+    [
+        bad(),
+        bad('requests_total{code=~"5.."}'),
+        bad('requests_total{code!~"2.."}'),
+        good('requests_total{code!~"5.."}'),
+    ],
+    ids=range(4),
+)
+@pytest.mark.parametrize("mixed", [False, True])
+async def test_no_event_is_good_or_bad_for_want_of_a_label_that_all_had(world, indicator, labels, mixed):
+    """The kind: absent is not zero. The label was renamed or dropped in a rollout, and may be on some series still."""
+    world.counter("requests_total", pod="old", code="200", last=0 if mixed else AGO)
+    world.counter("requests_total", pod="new", first=AGO, **labels)
+    assert await world.value(indicator) == "NotComparable"
+
+
+@pytest.mark.parametrize("broken", [1, 2])
+async def test_a_label_that_only_bad_events_have_may_be_absent(world, broken):
+    """Also where the first that ever failed are targets that do nothing else."""
+    world.counter("requests_total", pod="old")
+    for number in range(broken):
+        world.counter("requests_total", pod=f"new-{number}", first=AGO, error="true")
+    assert await world.value(bad('requests_total{error="true"}')) == broken / (1 + broken)
+
+
+async def test_a_label_that_only_bad_events_have_may_have_been_there_first(world):
+    world.counter("requests_total", pod="a", error="true")
+    world.counter("requests_total", pod="a", first=3000)
+    assert await world.value(bad('requests_total{error="true"}')) == 0.5
+    world.counter("requests_total", pod="b", first=AGO)
+    assert await world.value(bad('requests_total{error="true"}')) == pytest.approx(1 / 3, abs=0.02)

@@ -277,3 +277,22 @@ def test_what_a_query_looks_back_at_is_known(expr, seconds):
 def test_nothing_that_cannot_be_asked_is_prepared():
     with pytest.raises(InvalidQuery):
         promql.prepare("x[5m]")
+
+
+@pytest.mark.parametrize(
+    ("counters", "lacking"),
+    [
+        ({"bad": 't{a="1",code=~"5.."}', "total": 't{a="1"}'}, ['t{a="1",code=""}']),
+        ({"bad": 't{code!~"2..",x="a",y="",z!=""}', "total": "t"}, ['t{code=""}', 't{x=""}']),
+        ({"good": 't{code!~"5.."}', "total": "t"}, ['t{code=""}']),
+        ({"good": 't{code=~"2.."}', "total": "t"}, []),
+        ({"bad": 't{code="5"}', "total": 't{code!=""}'}, []),
+        ({"bad": "e", "total": "t"}, []),
+        ({"bad": '{__name__=~"t|e",code="5"}', "total": '{__name__=~"t|e"}'}, []),
+    ],
+)
+def test_a_label_whose_lack_would_make_events_good_or_bad(counters, lacking):
+    """The kind: absent is not zero. A strict ratio sees by itself that series lack a label that good events have."""
+    pairs = promql.labels_of_counters(**counters)
+    assert [without for without, _ in pairs] == lacking
+    assert [having for _, having in pairs] == [without.replace('=""', '!=""') for without in lacking]

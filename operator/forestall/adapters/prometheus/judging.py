@@ -139,10 +139,11 @@ class Judge:
             Wanted: questions must be asked first.
         """
         selectors = freshness.selectors | ({proof.existed} if proof.existed else set())
+        unlabelled = {lacking for lacking, _ in proof.labelled}
         seen: dict[str, _Seen] = {}
         wanted: list[Question] = []
         try:
-            for selector in selectors:
+            for selector in selectors | unlabelled:
                 try:
                     seen[selector] = self._seen(selector, proof.stale_after)
                 except Wanted as want:
@@ -152,9 +153,22 @@ class Judge:
         if wanted:
             raise Wanted(wanted)
         try:
-            return self._verdict(freshness, proof, seen)
+            if (lost := self._lost_label(proof, seen)) is not None:
+                return lost
+            return self._verdict(freshness, proof, {s: each for s, each in seen.items() if s in selectors})
         except _Failed as failed:
             return Verdict(None, f"it can't be told whether what is not there is zero: {failed.failure.message}")
+
+    def _lost_label(self, proof: Proof, seen: Mapping[str, _Seen]) -> QueryFailure | None:
+        """Return which events can't be told any more, as after the renaming of a label that was on all of them."""
+        for lacking, having in proof.labelled:
+            if not seen[lacking].current:
+                continue
+            text = evidence.label_question(lacking, having, proof.window)
+            if self._ask(PastQuestion(text, _FEW, reach=proof.window)):
+                words = f"events of {lacking} can't be told good or bad: that label was on all of them before"
+                return QueryFailure("NotComparable", words)
+        return None
 
     def _verdict(self, freshness: Freshness, proof: Proof, seen: Mapping[str, _Seen]) -> Verdict:
         sampled = {s: each.newest for s, each in seen.items() if each.newest is not None}

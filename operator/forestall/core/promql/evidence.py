@@ -48,8 +48,7 @@ def past_question(selector: str, window: float) -> str:
 
     A sample is not missed in the last hours; further back what was there for less than a 720th of the window may be.
     """
-    far = _looks(selector, window, max(_STEP, window / _LOOKS))
-    near = _looks(selector, min(window, _RECENTLY), _STEP)
+    far, near = (_looks(selector, seconds, step) for seconds, step in _far_and_near(window))
     return f"topk({MOST_JOBS}, max by (job) ({far} or {near}))"
 
 
@@ -61,6 +60,20 @@ def past_jobs_question(selector: str, window: float) -> str:
 def names_question(selector: str) -> str:
     """Return the question for the names of the metrics that a selector meets."""
     return f"group by (__name__) ({selector})"
+
+
+def label_question(lacking: str, having: str, window: float) -> str:
+    """Return the question for how much later (s) the first selector found anything than the second, within `window`.
+
+    The answer is empty where it was not later, and where targets have series of both kinds: then the label is one
+    that only some events have.
+    """
+    both = f"count({having} and on (job, instance, pod) {lacking})"
+    # What a restarted target had before is seen beside the new for the lookback, where nothing marks its end.
+    optional = " or ".join(
+        f"count_over_time({both}[{_ms(seconds)}:{_ms(step)}]) > 2" for seconds, step in _far_and_near(window)
+    )
+    return f"({_first(lacking, window)} - {_first(having, window)} > 0) unless on () ({optional})"
 
 
 def up_question(matchers: str) -> str:
@@ -101,6 +114,19 @@ def job_matchers(jobs: frozenset[str], scope: str = "") -> str:
 
 def _looks(selector: str, seconds: float, step: float) -> str:
     return f"max_over_time(timestamp({selector})[{_ms(seconds)}:{_ms(step)}])"
+
+
+def _first(selector: str, window: float) -> str:
+    far, near = (
+        f"min_over_time(timestamp({selector})[{_ms(seconds)}:{_ms(step)}])" for seconds, step in _far_and_near(window)
+    )
+    now = f"timestamp({selector})"
+    return f'min(min({far}) or label_replace(min({near} or {now}), "{FACT}", "near", "", ""))'
+
+
+def _far_and_near(window: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return how far back (s) to look, and every how many seconds: over all the window, and over the last hours."""
+    return (window, max(_STEP, window / _LOOKS)), (min(window, _RECENTLY), _STEP)
 
 
 def _ms(seconds: float) -> str:

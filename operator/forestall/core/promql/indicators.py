@@ -90,6 +90,29 @@ def evidence_of_counters(*, total: str, good: str | None = None, bad: str | None
     return evidence, render_selector(part) if good is not None else ""
 
 
+def labels_of_counters(*, total: str, good: str | None = None, bad: str | None = None) -> tuple[tuple[str, str], ...]:
+    """Return, for each label whose lack would make events good or bad, the selectors of the series without and with it.
+
+    A strict ratio sees by itself that series lack a label that good events have.
+
+    Raises:
+        InvalidQuery: one of them is not a plain series selector.
+    """
+    whole, part = selector(total), selector(str(bad or good))
+    if metric_name(whole) is None:
+        return ()
+    names = _own_labels(part, whole) if good is None else _own_labels(part, whole, takes_nothing=True)
+    meant = {matcher.name for matcher in part.matchers.matchers if not matcher.value}  # as in x="": that lack it
+    return tuple(
+        (
+            render_selector(whole, matchers=f'{write_label(name)}=""'),
+            render_selector(whole, matchers=f'{write_label(name)}!=""'),
+        )
+        for name in names
+        if name not in meant
+    )
+
+
 def error_ratio_of_histogram(
     histogram: str, threshold: float, *, native: bool, window: str, strict: bool = False
 ) -> str:
@@ -212,12 +235,17 @@ def _unless_any(events: str) -> str:
 
 def _telling_labels(part: ast.VectorSelector, whole: ast.VectorSelector) -> list[str]:
     """Return the labels that tell the events of `part` from others of `whole`: a series without them tells nothing."""
+    return _own_labels(part, whole, takes_nothing=False)
+
+
+def _own_labels(part: ast.VectorSelector, whole: ast.VectorSelector, *, takes_nothing: bool | None = None) -> list[str]:
+    """Return the labels that `part` asks for and `whole` does not, of one metric; those with a matcher that takes, or
+    does not take, series without the label, or with any matcher (None)."""
     if metric_name(part) != metric_name(whole):
         return []
     common = {matcher.name for matcher in whole.matchers.matchers}
-    return list(
-        dict.fromkeys(m.name for m in part.matchers.matchers if m.name not in common and not _matches_nothing(m))
-    )
+    own = [m for m in part.matchers.matchers if m.name not in common and m.name != "__name__"]
+    return list(dict.fromkeys(m.name for m in own if takes_nothing in (None, _matches_nothing(m))))
 
 
 def _matches_nothing(matcher: ast.Matcher) -> bool:
