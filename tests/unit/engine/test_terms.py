@@ -149,3 +149,13 @@ def test_a_sum_that_is_sized_in_proportion_is_doubted(slo, make_policy, query, c
     watched = type(slo).read({**slo.dump(), "spec": {**slo.spec.dump(), "leadingIndicators": leading}})
     (rung,) = make_policy(actions=[{"scale": {"maxReplicas": 8, "capacity": capacity}}]).spec.actions
     assert ("is a sum" in terms.doubt(rung, watched, "load")) is doubted
+
+
+@pytest.mark.parametrize(("status", "episode", "held"), [("False", 1, True), ("True", 1, False), ("False", 2, False)])
+def test_what_looked_like_a_total_in_this_episode_is_known(make_policy, make_remediation, status, episode, held):
+    one = make_remediation()
+    condition = {"type": "Proportional", "status": status, "reason": "LooksLikeTotal", "message": "declare it"}
+    told = type(one).read({**one.dump(), "status": {"phase": "Verifying", "conditions": [condition]}})
+    total = terms.total([told], make_policy(), episode)
+    assert (total is not None) is held
+    assert total is None or (total.reason, "declare it" in total.message) == ("LooksLikeTotal", True)
