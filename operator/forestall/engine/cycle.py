@@ -17,7 +17,7 @@ from forestall.api.service_level_objective import Decision, Episode
 from forestall.api.times import seconds
 from forestall.core.clocks import Clocks, Offset, compare
 from forestall.core.decision import Hold
-from forestall.core.dependencies import culprit
+from forestall.core.dependencies import culprits
 from forestall.core.duration import format_duration
 from forestall.core.plan import triggering
 from forestall.core.risk import Risk, State, assess
@@ -185,8 +185,8 @@ class Engine:
             await self._spending.begin(scene.guardrails, scene.remediations, now)
         scene = replace(scene, at_risk_since=at_risk_since(found.values()), debts=self._spending.debts)
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
-        victims = {uid: _name(found, culprit(uid, edges, at_risk)) for uid in found}
-        found = {uid: replace(each, victim_of=victims[uid]) for uid, each in found.items()}
+        suffering = culprits(edges, at_risk)
+        found = {uid: replace(each, victim_of=_name(found, suffering.get(uid))) for uid, each in found.items()}
         results = await together(self._safely(scene, each, missing.get(uid), now) for uid, each in found.items())
         settled = dict(zip(found, results, strict=True))
         self._decider.forget(found.keys())
