@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -287,13 +288,17 @@ class Requirement(Model):
     values: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=64)] = []
     """The values; empty for Exists and DoesNotExist."""
 
+    @cached_property
+    def _values(self) -> frozenset[str]:
+        return frozenset(self.values)
+
     def matches(self, labels: dict[str, str]) -> bool:
         """Say whether `labels` meet this requirement."""
         match self.operator:
             case "In":
-                return labels.get(self.key) in self.values
+                return labels.get(self.key) in self._values
             case "NotIn":
-                return labels.get(self.key) not in self.values
+                return labels.get(self.key) not in self._values
             case "Exists":
                 return self.key in labels
             case "DoesNotExist":
@@ -310,9 +315,9 @@ class LabelSelector(Model):
 
     def matches(self, labels: dict[str, str]) -> bool:
         """Say whether `labels` are selected."""
-        return all(labels.get(k) == v for k, v in self.match_labels.items()) and all(
-            requirement.matches(labels) for requirement in self.match_expressions
-        )
+        if not self.match_labels.items() <= labels.items():
+            return False
+        return all(requirement.matches(labels) for requirement in self.match_expressions)
 
 
 class Metadata(Model):

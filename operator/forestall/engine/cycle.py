@@ -197,7 +197,7 @@ class Engine:
         ended = await self._advance(scene, settled, now) if trusted else []
         with self._isolation.around("asking", "rights"):
             await self._publisher.permissions.look(scene, self._registry.all(RemediationPolicy))
-        await self._publisher.publish(settled, now)
+        await self._publisher.publish(settled, now, scene.selection)
         with self._isolation.around("reaping", "ended remediations"):
             if trusted:
                 await self._reap(scene, now)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -37,8 +37,10 @@ from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
 from forestall.engine.outbox import Outbox
 from forestall.engine.permissions import Permissions
-from forestall.engine.report import Findings, cause_of, named, settle, status_of, weight
+from forestall.engine.report import Findings, headline, named, settle, status_of, weight
+from forestall.engine.selection import Selection
 from forestall.engine.settings import Settings
+from forestall.engine.statuses import Statuses
 from forestall.engine.together import together
 from forestall.errors import ClusterError, Conflict, NotFound
 from forestall.isolation import Isolation
@@ -117,14 +119,19 @@ class Publisher:
         self._lease = settings.lease
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._written: dict[str, tuple[float, Model]] = {}  # by UID: when, and what
-        self._versions: dict[str, tuple[str, str]] = {}  # by UID: which was seen when it was written, and made by that
+        self._statuses = Statuses(cluster)
 
-    async def publish(self, found: Mapping[str, Findings], now: float) -> None:
+    async def publish(
+        self,
+        found: Mapping[str, Findings],
+        now: float,
+        selection: Selection = Selection(),  # noqa: B008 -- frozen
+    ) -> None:
         """Write what changed since the last cycle. What can't be written now is written in a later one."""
         present = frozenset[str]().union(*(self._registry.uids(model.KIND) for model in KINDS))
         self._advisor.retain(present)
         self._written = {uid: known for uid, known in self._written.items() if uid in present}
-        self._versions = {uid: known for uid, known in self._versions.items() if uid in present}
+        self._statuses.retain(present)
         sources, used = self._registry.all(MetricSource), {each.slo.spec.source for each in found.values()}
         await self._advisor.probes.run((one for one in sources if one.name not in used), now)
         policies = self._registry.all(RemediationPolicy)
@@ -136,7 +143,9 @@ class Publisher:
             in_namespace[each.slo.namespace].append(each)
         standings = [
             *(
-                self._standing(each, now, partial(self._policy, each, in_namespace[each.namespace], done[each.uid]))
+                self._standing(
+                    each, now, partial(self._policy, each, selection, in_namespace[each.namespace], done[each.uid])
+                )
                 for each in policies
             ),
             *(self._standing(each, now, partial(self._source, each, found)) for each in sources),
@@ -182,8 +191,9 @@ class Publisher:
         Raises:
             ClusterError: it is not known to be written; `Conflict`: somebody else wrote it since it was read.
         """
-        status = self._before(guardrail.uid, guardrail.status).model_copy(update={"spent": spent})
-        await self._put(ObjectRef.to(guardrail), status.dump(), guardrail.metadata.resource_version)
+        before = self._before(guardrail.uid, guardrail.status)
+        status = before.model_copy(update={"spent": spent})
+        await self._statuses.put(ObjectRef.to(guardrail), status.dump(), guardrail.metadata.resource_version, before)
         self._written[guardrail.uid] = (now, status)
 
     def spent(self, guardrail: Guardrail) -> list[Spent]:
@@ -191,15 +201,10 @@ class Publisher:
         return self._before(guardrail.uid, guardrail.status).spent
 
     async def _apply(self, slo: ServiceLevelObjective, status: ServiceLevelObjectiveStatus, now: float) -> None:
+        before = self._before(slo.uid, slo.status)
         status = status.model_copy(update={"last_look": stamp(now)})
-        await self._put(ObjectRef.to(slo), status.dump(), slo.metadata.resource_version)
+        await self._statuses.put(ObjectRef.to(slo), status.dump(), slo.metadata.resource_version, before)
         self._written[slo.uid] = (now, status)
-
-    async def _put(self, ref: ObjectRef, status: Mapping[str, Any], seen: str) -> None:
-        """Apply a status to the object of the version that was seen, or that the last write made of that one."""
-        before, made = self._versions.get(ref.uid, ("", ""))
-        written = await self._cluster.apply_status(ref, status, made if before == seen else seen)
-        self._versions[ref.uid] = (seen, str(written["metadata"]["resourceVersion"]))
 
     def _changes(self, found: Iterable[Findings], now: float) -> list[_Change]:
         """Return what is to be written now: news before figures, in both first those at risk, then the oldest."""
@@ -261,7 +266,7 @@ class Publisher:
             kind, reason = _REASONS[state]
             if state is State.AT_RISK and found.risk.cause is not None and found.risk.cause.breached:
                 reason = "LimitPassed"
-            await self._record(Event(about, kind, reason, _headline(found)))
+            await self._record(Event(about, kind, reason, headline(found)))
         told = {(one.policy, one.verdict, one.reason) for one in before.decisions or ()}
         for one in found.decisions:
             # Why nothing was done is news only while there is something to be done about.
@@ -272,11 +277,20 @@ class Publisher:
                 await self._record(Event(about, kind, reason, f"{one.policy}: {one.message}", one.action))
 
     def _policy(
-        self, policy: RemediationPolicy, found: Sequence[Findings], done: Sequence[Remediation], now: float
+        self,
+        policy: RemediationPolicy,
+        selection: Selection,
+        found: Sequence[Findings],
+        done: Sequence[Remediation],
+        now: float,
     ) -> _Settled:
-        selected = [each.slo for each in found if policy.spec.objectives.matches(each.slo.metadata.labels)]
+        why = selection.left_out.get(policy.uid)
+        chosen = [] if why else [each.slo for each in found]
+        selected = [slo for slo in chosen if policy.spec.objectives.matches(slo.metadata.labels)]
         active = sum(not one.ended for one in done)
-        ready = self._advisor.ready(policy, selected, self._registry)
+        ready = (
+            _ready("False", "TooManyPolicies", why) if why else self._advisor.ready(policy, selected, self._registry)
+        )
         locked = self._locked(policy, found, done)
         permitted = self.permissions.condition(policy)
         conditions = [ready, locked, *([permitted] if permitted is not None else [])]
@@ -348,7 +362,8 @@ class Publisher:
     async def _changed(self, settled: _Settled, now: float) -> None:
         resource, status = settled.resource, settled.status
         async with self._limit:
-            put = self._put(ObjectRef.to(resource), status.dump(), resource.metadata.resource_version)
+            version = resource.metadata.resource_version
+            put = self._statuses.put(ObjectRef.to(resource), status.dump(), version, settled.before)
             if await self._is_done(put, kind=resource.KIND, name=resource.name):
                 self._written[resource.uid] = (now, status)
 
@@ -368,7 +383,7 @@ class Publisher:
             return
         body = {"observedGeneration": one.generation, "conditions": [ready.dump()]}
         async with self._limit:
-            if await self._is_done(self._put(ref, body, one.resource_version), kind=ref.kind, name=ref.name):
+            if await self._is_done(self._statuses.put(ref, body, one.resource_version), kind=ref.kind, name=ref.name):
                 self._written[ref.uid] = (now, ready)
 
     async def _record(self, event: Event) -> None:
@@ -380,24 +395,3 @@ class Publisher:
 
 def _ready(status: Literal["True", "False", "Unknown"], reason: str, message: str) -> Condition:
     return Condition(type="Ready", status=status, reason=reason, message=message)
-
-
-def _headline(found: Findings) -> str:
-    match found.state:
-        case State.HEALTHY:
-            return "no breach is forecast any more"
-        case State.EXHAUSTED:
-            return f"the error budget of {found.slo.spec.window} is gone; no breach is forecast"
-        case State.UNKNOWN:
-            return "the data is missing or too old: nothing can be said, and nothing is done"
-        case State.BREACHED:
-            return "the error budget burns fast now"
-        case State.AT_RISK:
-            cause = cause_of(found.risk.cause) if found.risk.cause else None
-            if cause is None:
-                return "a breach is forecast"
-            soon = f" in {cause.time_to_breach}" if cause.time_to_breach else ""
-            where = f" ({', '.join(f'{k}={v}' for k, v in cause.labels.items())})" if cause.labels else ""
-            if found.risk.cause is not None and found.risk.cause.breached:
-                return f"{cause.indicator}{where} is {cause.value}, past its limit of {cause.limit}"
-            return f"{cause.indicator}{where} is forecast to pass {cause.limit}{soon}, with {cause.probability}"

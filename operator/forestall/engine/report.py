@@ -306,3 +306,25 @@ def _window(seconds: float) -> str | None:
 
 def _time(seconds: float) -> str | None:
     return format_duration(seconds) if math.isfinite(seconds) else None
+
+
+def headline(found: Findings) -> str:
+    """Return what is to be said of an objective, in one line."""
+    match found.state:
+        case State.HEALTHY:
+            return "no breach is forecast any more"
+        case State.EXHAUSTED:
+            return f"the error budget of {found.slo.spec.window} is gone; no breach is forecast"
+        case State.UNKNOWN:
+            return "the data is missing or too old: nothing can be said, and nothing is done"
+        case State.BREACHED:
+            return "the error budget burns fast now"
+        case State.AT_RISK:
+            cause = cause_of(found.risk.cause) if found.risk.cause else None
+            if cause is None:
+                return "a breach is forecast"
+            soon = f" in {cause.time_to_breach}" if cause.time_to_breach else ""
+            where = f" ({', '.join(f'{k}={v}' for k, v in cause.labels.items())})" if cause.labels else ""
+            if found.risk.cause is not None and found.risk.cause.breached:
+                return f"{cause.indicator}{where} is {cause.value}, past its limit of {cause.limit}"
+            return f"{cause.indicator}{where} is forecast to pass {cause.limit}{soon}, with {cause.probability}"

@@ -9,6 +9,7 @@ from forestall.api.remediation import TERMINAL
 from forestall.api.service_level_objective import Episode
 from forestall.core.clocks import Clocks
 from forestall.core.guards import Debt
+from forestall.engine.selection import Selection, select
 from forestall.engine.turns import in_turn
 from forestall.registry import Registry
 
@@ -32,6 +33,8 @@ class Scene:
     """How many objectives there are, by namespace."""
     unreadable: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By namespace: the remediations under way that this version can't read; what they do is not known."""
+    selection: Selection = Selection()
+    """What selects what, and which policies are not heeded."""
     _about: dict[str, list[int]] = field(init=False, repr=False, compare=False)
     """By UID of objectives and targets: the places of the remediations."""
     _sharing: dict[tuple[str, str, str], list[str]] = field(init=False, repr=False, compare=False)
@@ -62,16 +65,12 @@ class Scene:
     @classmethod
     def of(cls, registry: Registry) -> "Scene":
         """Read the registry."""
-        by_namespace: dict[str, list[RemediationPolicy]] = defaultdict(list)
-        for policy in registry.all(RemediationPolicy):
-            by_namespace[policy.namespace].append(policy)
         objectives = {slo.uid: slo for slo in registry.all(ServiceLevelObjective)}
+        selection = select(objectives.values(), registry.all(RemediationPolicy))
         return cls(
             objectives=objectives,
-            policies={
-                uid: [one for one in by_namespace[slo.namespace] if one.spec.objectives.matches(slo.metadata.labels)]
-                for uid, slo in objectives.items()
-            },
+            policies=selection.policies,
+            selection=selection,
             remediations=registry.all(Remediation),
             guardrails=registry.all(Guardrail),
             unreadable=_unreadable(registry),

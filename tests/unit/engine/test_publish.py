@@ -12,6 +12,7 @@ from forestall.engine.outbox import Outbox
 from forestall.engine.publish import Publisher
 from forestall.engine.report import Findings
 from forestall.engine.settings import Settings
+from forestall.errors import Conflict
 from forestall.ports import Cluster
 from forestall.registry import Invalid, Registry
 
@@ -172,3 +173,41 @@ async def test_a_heartbeat_tells_that_somebody_looks_and_costs_little(publish, c
     await publish(120, 21, 0.1)
     assert (len(first), len(cluster.take())) == (100, 20)
     assert not looked & {status["lastLook"] for status in cluster.statuses.values()}
+
+
+class Busy(Written):
+    """A cluster in which somebody writes on an object before each write of its status."""
+
+    def __init__(self, status=None):
+        super().__init__()
+        self.version, self.status, self.writes = 5, status, 0
+
+    async def read(self, ref):
+        return {"metadata": {"name": ref.name, "resourceVersion": str(self.version)}, "status": self.status}
+
+    async def apply_status(self, ref, status, resource_version):
+        self.writes += 1
+        self.version += self.writes <= 20
+        if resource_version != str(self.version):
+            raise Conflict("changed")
+        self.status = status
+        return await super().apply_status(ref, status, resource_version)
+
+
+async def test_who_writes_on_an_objective_without_end_does_not_keep_its_status_from_being_written(slo):
+    """The kind: a write that must come about loses against anybody who writes more often."""
+    cluster = Busy()
+    publisher = Publisher(cast("Cluster", cluster), Registry(), Settings(interval=INTERVAL), Outbox(Nobody()))
+    await publisher.write(Findings(slo, Risk(State.HEALTHY, 0.1, None)), 1000.0)
+    assert cluster.status["state"] == "Healthy"
+    cluster.writes = 0
+    await publisher.write(Findings(slo, Risk(State.AT_RISK, 0.9, None)), 1030.0)
+    assert cluster.status["state"] == "AtRisk"
+
+
+async def test_a_status_that_somebody_else_wrote_is_a_conflict(slo):
+    cluster = Busy(status={"state": "Breached", "episode": {"number": 7}})
+    publisher = Publisher(cast("Cluster", cluster), Registry(), Settings(interval=INTERVAL), Outbox(Nobody()))
+    with pytest.raises(Conflict):
+        await publisher.write(Findings(slo, Risk(State.HEALTHY, 0.1, None)), 1000.0)
+    assert cluster.status["state"] == "Breached"

@@ -49,6 +49,11 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "A query is not PromQL, or not what its place asks for; the message names the field.",
         "Try the query in Prometheus. A counter or a histogram is a series selector, without rate() or sum().",
     ),
+    "TooManyPolicies": Reason(
+        "The namespace has more policies, or an objective is selected by more of them, than are heeded; the first by "
+        "name are.",
+        "Select several objectives by one policy, and narrow the others by `spec.objectives`.",
+    ),
     "SelectsNothing": Reason(
         "No objective in the policy's namespace has the labels of `spec.objectives`.",
         "Compare `kubectl get fslo --show-labels` with the policy's selector.",

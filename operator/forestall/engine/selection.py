@@ -1,0 +1,57 @@
+"""Which policies see to which objectives, within bounds.
+
+Who writes both in a namespace chooses how many pairs there are, and each is looked at in every cycle. The first by name
+count, so that one more takes nothing from those that were there before it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from forestall.api import RemediationPolicy, ServiceLevelObjective
+
+MOST_POLICIES: Final = 200
+"""So many policies of one namespace are heeded at the most."""
+MOST_FOR_ONE: Final = 20
+"""And so many of those that select one objective."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What selects what."""
+
+    policies: Mapping[str, Sequence[RemediationPolicy]] = field(default_factory=dict)
+    """By UID of the objective, in order of their names."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """How many objectives a policy selects, by its UID."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """By UID of a policy: why it is not heeded, or not for all that it selects."""
+
+
+def select(objectives: Iterable[ServiceLevelObjective], policies: Iterable[RemediationPolicy]) -> Selection:
+    """Return which of `policies`, given in order of their names, see to which of `objectives`."""
+    by_namespace: dict[str, list[RemediationPolicy]] = defaultdict(list)
+    left_out: dict[str, str] = {}
+    for policy in policies:
+        if len(by_namespace[policy.namespace]) < MOST_POLICIES:
+            by_namespace[policy.namespace].append(policy)
+        else:
+            left_out[policy.uid] = (
+                f"the namespace has more than {MOST_POLICIES} policies, and this one is none of the first by name: "
+                "nothing is decided by it"
+            )
+    counts: Counter[str] = Counter()
+    late: Counter[str] = Counter()
+    chosen: dict[str, Sequence[RemediationPolicy]] = {}
+    for slo in objectives:
+        found = [one for one in by_namespace[slo.namespace] if one.spec.objectives.matches(slo.metadata.labels)]
+        counts.update(one.uid for one in found)
+        late.update(one.uid for one in found[MOST_FOR_ONE:])
+        chosen[slo.uid] = found[:MOST_FOR_ONE]
+    for uid, count in late.items():
+        left_out[uid] = (
+            f"{count} of the objectives that it selects have {MOST_FOR_ONE} policies before it by name: "
+            "for these nothing is decided by it"
+        )
+    return Selection(chosen, counts, left_out)

@@ -1,0 +1,36 @@
+"""Conflicts without end, on a real API server: who writes on an objective all the time keeps no action from it."""
+
+import asyncio
+
+from forestall.api.remediation import ObjectRef
+
+WRITERS = 3
+
+
+async def annotate(port, ref, written):
+    """Write an annotation in a tight loop."""
+    while True:
+        await port.patch(ref, {"metadata": {"annotations": {"note": str(len(written))}}}, "")
+        written.append(ref)
+
+
+async def test_an_action_is_opened_while_its_objective_is_patched_without_end(world):
+    world.policy()
+    world.say("load", 50.0)
+    await world.cycle(2)  # a status was written before
+    ref, written = ObjectRef.to(world.slo), []
+    writers = [asyncio.ensure_future(annotate(world.cluster, ref, written)) for _ in range(WRITERS)]
+    try:
+        async with asyncio.timeout(60):
+            while len(written) < 20:  # noqa: ASYNC110 -- it polls
+                await asyncio.sleep(0.01)
+        world.say("load", 300.0)
+        before = len(written)
+        await world.cycle(1)
+        assert len(written) > before
+    finally:
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+    assert world.replicas == 6, world.slo.status
+    assert world.slo.status.state == "Breached"

@@ -1,0 +1,56 @@
+"""The kind: who writes objects chooses how much there is to do for them, and must keep nobody else waiting."""
+
+import time
+
+from forestall.api import RemediationPolicy, ServiceLevelObjective
+from forestall.engine.selection import MOST_FOR_ONE, MOST_POLICIES, select
+
+
+def objective(name, **labels):
+    return ServiceLevelObjective.read(
+        {
+            "metadata": {"name": name, "namespace": "shop", "uid": name, "labels": labels},
+            "spec": {
+                "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                "indicator": {"raw": {"errorRatio": "x"}},
+                "objective": 99.0,
+            },
+        }
+    )
+
+
+def policy(name, **selector):
+    spec = {"objectives": selector, "actions": [{"notify": {"channel": "pager"}}]}
+    return RemediationPolicy.read({"metadata": {"name": name, "namespace": "shop", "uid": name}, "spec": spec})
+
+
+def test_an_objective_has_the_policies_that_select_it():
+    found = select(
+        [objective("a", app="a"), objective("b", app="b")],
+        [policy("all"), policy("one", matchLabels={"app": "a"}), policy("none", matchLabels={"app": "c"})],
+    )
+    assert [one.name for one in found.policies["a"]] == ["all", "one"]
+    assert [one.name for one in found.policies["b"]] == ["all"]
+    assert found.counts == {"all": 2, "one": 1}
+    assert not found.left_out
+
+
+def test_of_too_many_policies_the_first_by_name_count_and_the_others_are_told():
+    names = [f"p{number:04}" for number in range(MOST_POLICIES + 1)]
+    found = select([objective("a")], [policy(name) for name in names])
+    assert [one.name for one in found.policies["a"]] == names[:MOST_FOR_ONE]
+    assert "1 of the objectives" in found.left_out[names[MOST_FOR_ONE]]
+    assert "nothing is decided by it" in found.left_out[names[-1]]
+    assert names[0] not in found.left_out
+    assert names[-1] not in found.counts
+
+
+def test_the_dearest_selectors_on_very_many_objectives_take_no_time():
+    values = [f"v{number}" for number in range(64)]
+    dear = [{"key": f"k{number}", "operator": "NotIn", "values": values} for number in range(16)]
+    labels = {f"k{number}": "other" for number in range(16)}
+    policies = [policy(f"p{number:04}", matchExpressions=dear) for number in range(1000)]
+    objectives = [objective(f"o{number}", **labels) for number in range(500)]
+    began = time.process_time()
+    select(objectives, policies)
+    assert time.process_time() - began < 10  # 0.8 s; unbounded it were minutes
