@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from forestall import __version__
+from forestall.adapters.capacity import most_series
 from forestall.adapters.dry_run import DryRunCluster, DryRunNotifier
 from forestall.adapters.kubernetes import Access, Api, Elector, KubernetesCluster, KubernetesLease, Recorder
 from forestall.adapters.notifiers import Channels
@@ -81,6 +82,7 @@ async def _run(options: RunOptions) -> int:
         await stack.enter_async_context(WebServer(health, telemetry, host, port))
         pruner = Pruner(registry, cluster)
         world: Cluster = DryRunCluster(cluster) if options.dry_run else cluster
+        settings = Settings(interval=options.interval, series=most_series())
         notifier: Notifier = DryRunNotifier() if options.dry_run else Channels(registry, cluster.read_secret)
         settings = Settings(interval=options.interval, lease=f"{options.namespace}/{LEASE}")
         elector.note(INTERVAL, f"{options.interval:g}s")

@@ -124,7 +124,7 @@ class Engine:
         clocks = self._compare(ahead)
         scene = replace(scene, clocks=clocks)
         readings, ratios = distrusted(readings, ratios, asked, clocks)
-        readings = await self._census.take(within_series(readings, asked), scene.objectives)
+        readings = await self._census.take(within_series(readings, asked, self._settings.series), scene.objectives)
         waiting = await self._observer.backfill(asked, now, self._settings.backfill, readings)
         await self._observer.read_windows(asked, too_old, now, self._settings.windows)
         self._observer.feed(readings, now)
@@ -353,8 +353,7 @@ class Engine:
         if since is not None and not terms.tells(after):
             # What is done to a workload changes what would have happened to every objective that is about it.
             shared = [intent.objective.uid] if here is None else scene.sharing(here.slo)
-            for uid in shared:
-                self._forecasting.censor(uid, since, now)
+            self._forecasting.censor(shared, since, now)
         return after
 
     async def _outlook(self, one: Remediation, found: Findings | None) -> Outlook:

@@ -20,6 +20,9 @@ class Settings:
     threads: bool = True
     """Whether what takes long is done in a thread, while a lease is renewed and probes are answered."""
 
+    series: int = 50_000
+    """How many series are kept with their past for all namespaces together; each costs some 50 KiB of memory."""
+
     @property
     def columns(self) -> int:
         """How many steps of each series are kept and backfilled: at an interval of 30 s a day and the longest horizon.

@@ -1,6 +1,7 @@
 """From readings to signals: every series with its forecast."""
 
 import math
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from forestall.core.forecast import BreachForecaster, ForecastTable, Limit
@@ -24,6 +25,7 @@ class Forecasting:
         self._horizons = settings.horizons
         self._forecaster = BreachForecaster(self.matrix, settings.horizons)
         self._isolation = isolation or Isolation()
+        self._rows: dict[Hashable, list[Hashable]] | None = None  # the series of each objective, where they were sought
         self._apart: dict[str, Limits] = {}  # by UID: the limits with which an objective made the forecast fail
 
     def forecast(self, readings: Mapping[str, Sequence[Reading]], now: float) -> dict[str, tuple[Signal, ...]]:
@@ -32,6 +34,7 @@ class Forecasting:
         All series are worked on at once. Where that fails, the objectives that it fails by are sought and left out.
         """
         self.failures = {}
+        self._rows = None
         limits = {uid: _limits(some) for uid, some in readings.items()}
         self._apart = {uid: known for uid, known in self._apart.items() if limits.get(uid, known) == known}
         table = self._table(limits, now)
@@ -76,10 +79,15 @@ class Forecasting:
             return True
         return False
 
-    def censor(self, objective: str, since: float, until: float) -> None:
-        """Mark a window in which an action changed what would have happened to an objective's series."""
-        for key in self.matrix.rows:
-            if isinstance(key, tuple) and key[0] == objective:
+    def censor(self, objectives: Iterable[str], since: float, until: float) -> None:
+        """Mark a window in which an action changed what would have happened to these objectives (UIDs)."""
+        if self._rows is None:
+            self._rows = defaultdict(list)
+            for key in self.matrix.rows:
+                if isinstance(key, tuple):
+                    self._rows[key[0]].append(key)
+        for uid in objectives:
+            for key in self._rows.get(uid, ()):
                 self._forecaster.mark_censored(key, since, until)
 
 

@@ -170,3 +170,20 @@ async def test_a_namespace_whose_time_is_over_is_told_so_and_comes_first_in_the_
     assert turns.late == frozenset()
     turns.begin_cycle()
     assert turns.late == {"o-1"}
+
+
+def test_all_namespaces_together_keep_no_more_series_than_there_is_memory_for():
+    """The kind: each has its share, and there are as many namespaces as people like to make."""
+    readings = {
+        f"o-{number}": (reading(f"o-{number}", "pods", f"ns-{number}", count),)
+        for number, count in enumerate([10, 300, 400, 500])
+    } | {"o-4": (reading("o-4", "pods", "ns-3", 30),)}
+    questions = {uid: asked(some[0].watched.query.owner, *some, series=500) for uid, some in readings.items()}
+    assert within_series(readings, questions, 10_000)["o-2"] == readings["o-2"]
+    kept = within_series(readings, questions, 700)
+    assert [uid for uid, some in kept.items() if not some[0].values] == ["o-2", "o-3"]
+    assert sum(len(one.values) for some in kept.values() for one in some) <= 700
+    told = [kept[uid][0].problem for uid in ("o-2", "o-3")]
+    assert all(each is not None and each.reason == "ShareExhausted" for each in told)
+    assert "360 are left for it of the 700 that the operator has memory for" in str(told[0])
+    assert "spec.perNamespace.series" in str(told[1])
