@@ -33,4 +33,4 @@ async def test_an_action_is_opened_while_its_objective_is_patched_without_end(wo
             writer.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
     assert world.replicas == 6, world.slo.status
-    assert world.slo.status.state == "Breached"
+    assert world.slo.status.state == "AtRisk"
