@@ -18,7 +18,8 @@ async def test_an_action_is_opened_while_its_objective_is_patched_without_end(wo
     world.policy()
     world.say("load", 50.0)
     await world.cycle(2)  # a status was written before
-    ref, written = ObjectRef.to(world.slo), []
+    ref = ObjectRef.to(world.slo)
+    written: list[ObjectRef] = []
     writers = [asyncio.ensure_future(annotate(world.cluster, ref, written)) for _ in range(WRITERS)]
     try:
         async with asyncio.timeout(60):
