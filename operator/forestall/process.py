@@ -39,6 +39,8 @@ _CYCLE_LIMIT = 4
 """After how many intervals a cycle is given up; the next one begins anew from what is written down."""
 _SOURCE_TIME = 20.0
 """How long (s) the metric sources are asked in one cycle; what has not come by then is late, and the cycle goes on."""
+_SOURCE_LEAST = 4.0
+"""So long (s) at the least, unless cycles are shorter still."""
 _LOOK_AGAIN = 0.2
 """Seconds between two looks at whether the objects have been read, after the start."""
 
@@ -73,7 +75,7 @@ async def _run(options: RunOptions) -> int:
         telemetry = Telemetry(__version__, lambda: elector.is_leader)
         health = Health(options.interval, lambda: registry.unsynced, lambda: elector.moves)
         metrics = PrometheusMetrics(
-            budget=min(_SOURCE_TIME, _CYCLE_LIMIT * options.interval / 2),
+            budget=source_time(options.interval),
             on_request=telemetry.source_request,
             on_failure=telemetry.source_failure,
         )
@@ -115,6 +117,15 @@ async def _run(options: RunOptions) -> int:
         return 1
     _log.info("stopped")
     return 0
+
+
+def source_time(interval: float) -> float:
+    """Return for how long (s) a metric source is asked at once in cycles of `interval` s.
+
+    It is asked for values, for the past of new queries, and for windows. A source that hangs in each of them must leave
+    time to decide by what others have answered.
+    """
+    return min(_SOURCE_TIME, max(_CYCLE_LIMIT * interval / 6, min(_SOURCE_LEAST, _CYCLE_LIMIT * interval / 2)))
 
 
 class Loop:

@@ -6,8 +6,8 @@ import pytest
 
 from forestall.adapters.kubernetes import Elector
 from forestall.adapters.kubernetes.lease import LeaseRecord
-from forestall.engine import CycleReport
-from forestall.process import Loop
+from forestall.engine import CycleReport, Settings
+from forestall.process import Loop, source_time
 from forestall.web import Health
 
 LONG = 3600.0
@@ -102,3 +102,13 @@ async def test_a_cycle_that_is_given_up_is_told_to_the_probes_and_counted():
     assert counted[0] == {"given_up": True}
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [(60, 20), (30, 20), (10, 6.67), (5, 4), (1, 2)])
+def test_a_source_that_hangs_in_each_part_of_a_cycle_does_not_end_it(interval, seconds):
+    """The kind: time limits that are each bearable, and together longer than what they are part of."""
+    assert source_time(interval) == pytest.approx(seconds, abs=0.01)
+    asked = Settings(interval=interval)
+    values, past, windows = (0.0, asked.backfill, asked.windows)
+    if interval >= 5:  # cycles that are shorter are for demonstrations
+        assert values + past + windows + 3 * source_time(interval) <= 4 * interval - asked.turn

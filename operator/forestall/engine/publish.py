@@ -191,9 +191,8 @@ class Publisher:
         Raises:
             ClusterError: it is not known to be written; `Conflict`: somebody else wrote it since it was read.
         """
-        before = self._before(guardrail.uid, guardrail.status)
-        status = before.model_copy(update={"spent": spent})
-        await self._statuses.put(ObjectRef.to(guardrail), status.dump(), guardrail.metadata.resource_version, before)
+        status = self._before(guardrail.uid, guardrail.status).model_copy(update={"spent": spent})
+        await self._statuses.put(ObjectRef.to(guardrail), status.dump(), guardrail.metadata.resource_version)
         self._written[guardrail.uid] = (now, status)
 
     def spent(self, guardrail: Guardrail) -> list[Spent]:

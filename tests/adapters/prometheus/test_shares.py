@@ -47,6 +47,29 @@ async def test_slow_queries_of_one_namespace_cost_no_other_its_answers(metrics, 
     assert count == 30 or spoilt[0] == set()
 
 
+@pytest.mark.parametrize("wrong", ["422", "doubtful"])
+async def test_one_hangs_and_another_is_refused_and_all_others_are_answered(metrics, faulty, wrong):
+    """The kind: a source is taken for down by what a few ask of it, if nobody else happened to be answered before."""
+
+    def behave(handler):
+        asked = handler.params["query"]
+        if "slow" in asked:
+            handler.hang()
+        elif "wrong" not in asked:
+            handler.ones()
+        elif wrong == "422":
+            handler.refuse("execution", "many-to-many matching not allowed", 422)
+        else:
+            series = [{"metric": [], "value": [NOW, "1"]}]
+            handler.answer({"status": "success", "data": {"resultType": "vector", "result": series}})
+
+    faulty.behave = behave
+    metrics.set_sources({"faulty": SourceConfig(faulty.url, timeout=1, share=Share(seconds=2.0))})
+    asked = queries("greedy", 300) + queries("another", 1, "wrong") + others()
+    spoilt = [reasons(await metrics.instant("faulty", asked, NOW), others()) for _ in range(3)]
+    assert spoilt[1:] == [set(), set()]
+
+
 async def test_the_greedy_one_is_told_of_what_and_how_much(metrics, slow):
     metrics.set_sources({"faulty": SourceConfig(slow.url, timeout=1, share=Share(queries=100, seconds=0.5))})
     mine = queries("greedy", 300)
