@@ -127,7 +127,7 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ("ServiceLevelObjective", "objective", "99.5%", "must be of type number"),
     ("ServiceLevelObjective", "indicator.latency.threshold", 500, "must be of type string"),
     ("ServiceLevelObjective", "leadingIndicators.0.limit", "500Mi", "must be of type number"),
-    ("RemediationPolicy", "actions", {"scale": {"maxReplicas": 9}}, "must be of type array"),
+    ("RemediationPolicy", "actions", {"scale": {"maxReplicas": 9}}, 'unknown field "spec.actions.scale"'),
     ("ServiceLevelObjective", "objective", DELETED, "spec.objective: Required value"),
     ("ServiceLevelObjective", "window", "30x", "not a duration: write it like 90s, 5m, 1h30m or 30d"),
     ("ServiceLevelObjective", "window", "", "not a duration: write it like 90s, 5m, 1h30m or 30d"),
