@@ -366,7 +366,7 @@ def _as_total(act: Act | Hold, tried: Sequence[Remediation], case: Case) -> Hold
     if isinstance(act, Act) and act.action != "Scale":
         return None
     total = terms.total(tried, case.policy, case.episode)
-    if total is None or act.reason not in {"BreachForecast", "AtMaximum", "LargeEnough", "LadderExhausted"}:
+    if total is None or (isinstance(act, Hold) and act.reason not in {"AtMaximum", "LargeEnough", "LadderExhausted"}):
         return None
     if act.reason == "LadderExhausted":  # of which people are told
         return Hold(act.reason, f"{act.message}. {total.message}")

@@ -78,7 +78,8 @@ async def test_a_total_that_is_taken_for_a_level_does_not_run_away_and_a_declare
         world.control.kubectl(*size)
     (remediation,) = world.remediations
     assert (world.replicas, remediation.status.reason) == (8, "LooksLikeTotal"), remediation.status
-    assert "type: Declared" in remediation.status.message
+    assert world.decision == "LooksLikeTotal"
+    assert "type: Declared" in world.slo.status.decisions[0].message
 
 
 async def test_after_a_right_scale_out_the_objective_is_at_risk_no_more(world):
