@@ -206,10 +206,9 @@ class KubernetesCluster:
         except UnknownPath:
             self._kinds.forget(ref.api_version)
             raise
-        if method != "DELETE" and subresource != "eviction":  # their answer is how it went
-            # A review is kept nowhere: the server answers it without the name that it was sent with.
-            asked = ref.model_copy(update={"name": ""}) if ref.kind.endswith("Review") else ref
-            check_answer(asked, answer, namespaced=kind.namespaced, scale=subresource == "scale")
+        # The answer of the first two is how it went; a review is kept nowhere, and has neither name nor UID.
+        if method != "DELETE" and subresource != "eviction" and not ref.kind.endswith("Review"):
+            check_answer(ref, answer, namespaced=kind.namespaced, scale=subresource == "scale")
             if method != "GET" and ref.uid not in ("", answer["metadata"]["uid"]):
                 raise Unavailable(f"{ref.kind} {_name(ref)}: the answer is about another object of this name")
         return answer
