@@ -548,7 +548,33 @@ def test_what_waits_for_nobody_is_not_approved(cluster: KwokCluster, namespace: 
     assert "this Remediation does not wait for an approval: its policy's mode was not Approve" in refused.stderr
 
 
+UNDONE = {"spec": {"undo": {"by": OPERATOR, "comment": "too much"}}}
+
+
+def test_it_is_undone_once(cluster: KwokCluster, namespace: str) -> None:
+    remediation(cluster, namespace)
+    patch(cluster, namespace, {"status": {"phase": "Verifying"}}, "--subresource=status", check=True)
+    patch(cluster, namespace, UNDONE, check=True)
+    for second in ({"comment": "more"}, {"by": "somebody"}, None):
+        refused = patch(cluster, namespace, {"spec": {"undo": second}})
+        assert "this was asked for already: a Remediation is undone once" in refused.stderr
+
+
+def test_what_has_ended_is_not_undone(cluster: KwokCluster, namespace: str) -> None:
+    remediation(cluster, namespace)
+    patch(cluster, namespace, {"status": {"phase": "Succeeded"}}, "--subresource=status", check=True)
+    assert "too late: this Remediation has ended" in patch(cluster, namespace, UNDONE).stderr
+
+
+def test_what_gives_nothing_back_is_not_undone(cluster: KwokCluster, namespace: str) -> None:
+    remediation(cluster, namespace, action={"restart": {}})
+    assert "this action can't be undone" in patch(cluster, namespace, UNDONE).stderr
+
+
 SAID_ELSEWHERE = {
+    "this was asked for already: a Remediation is undone once",
+    "too late: this Remediation has ended, and holds nothing that could be given back",
+    "this action can't be undone: only scale, patch, cordon and drain can",
     "not a duration: write it like 90s, 5m, 1h30m or 30d",
     "approvalExpiry (15m when not set) is longer than deadline: an approval could come too late to act",
     "the intent of a Remediation never changes; change the RemediationPolicy instead",

@@ -146,7 +146,8 @@ def test_an_objective_without_history_is_listed(objective, values):
     found = judge(records, prepared.span, prepared.learn_from, lead_time=60)
     assert [case.verdict.name for case in found.cases] == ["default/shop"]
     assert len(found.unseen) == 1
-    assert found.unseen[0].startswith("default/web: queue, sli: ")
+    assert found.unseen[0].startswith("default/web: queue: ")
+    assert "; sli: " in found.unseen[0]
     assert "default/web" in page(found)
 
 
