@@ -316,6 +316,7 @@ REFUSED: list[tuple[str, str, object, str]] = [
         [{"key": "team", "operator": "Exists", "values": ["a"]}],
         "In and NotIn need `values`; Exists and DoesNotExist take none",
     ),
+    ("MetricSource", "perNamespace", {"size": "32MB"}, "not a size: write it like 512Ki, 32Mi or 1Gi"),
     ("MetricSource", "url", "prometheus:9090", "not a base URL: write http:// or https://"),
     ("MetricSource", "url", "http://me:secret@prometheus", "without credentials, query or fragment"),
     (
