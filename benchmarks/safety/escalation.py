@@ -83,6 +83,9 @@ class Court:
         self._cluster.kubectl("wait", "--for=condition=Established", "crd/pools.example.com", "--timeout=30s")
         self._arena.apply("MetricSource", "default", {"url": "http://prometheus:9090"})
         self._arena.apply("Guardrail", "guardrail", {})
+        # Whose absence would be told to whoever may read it, before the server says that they may not take it.
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "forestall"}, "spec": {}}
+        self._cluster.apply(lease, namespace=OPERATOR)
         bodies = (slo("slo"), policy(SCALE, objectives=_labelled("nothing")) | {"metadata": {"name": "policy"}})
         self._cluster.apply(*bodies, namespace=TENANT)
         running = document("Remediation", "running", {"intent": {**JOURNAL["spec"]["intent"], "mode": "Auto"}})

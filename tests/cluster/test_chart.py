@@ -187,7 +187,12 @@ def test_a_service_account_of_ones_own_must_be_named(plane: LocalCluster, chart:
         render(plane, chart, {"serviceAccount.create": False})
     rendered = render(plane, chart, {"serviceAccount.create": False, "serviceAccount.name": "mine"})
     assert not [each for each in rendered if each["kind"] == "ServiceAccount"]
-    subjects = [subject["name"] for each in rendered for subject in each.get("subjects", [])]
+    subjects = [
+        subject["name"]
+        for each in rendered
+        for subject in each.get("subjects", [])
+        if subject["kind"] == "ServiceAccount"
+    ]
     assert set(subjects) == {"mine"}
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from forestall import handlers
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
-from forestall.api import Remediation
+from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.demo.kwok import KwokCluster
 from forestall.engine import Engine, Settings
@@ -216,7 +216,8 @@ async def test_a_pause_stops_it_although_no_watch_tells_of_it(operator: Operator
 
 async def test_a_pause_ends_by_itself(operator: Operator) -> None:
     await operator.command("pause", "-n", operator.namespace, "slo/web-0", "--for", "1h")
-    await operator.command("pause", "-n", operator.namespace, "policy/other")
+    other = {"apiVersion": API_VERSION, "kind": "Pause", "metadata": {"name": "other"}, "spec": {"policy": "other"}}
+    operator.plane.apply(other, namespace=operator.namespace)  # the command refuses to pause what does not exist
     await operator.until(lambda: operator.stopped("web-0"))
     await operator.cycle()
     await operator.cycle()

@@ -43,16 +43,16 @@ class Coverage:
         self, scene: Scene, found: Mapping[str, Findings], at_risk_from: Callable[[Scene, str], float]
     ) -> dict[str, Findings]:
         """Return what was found, with the limits of declared totals as the ready replicas carry them."""
-        after = await together(
-            self._of(each, declared(each.slo, scene.policies[uid]), at_risk_from(scene, uid))
-            for uid, each in found.items()
-        )
+        after = await together(self._of(scene, uid, each, at_risk_from) for uid, each in found.items())
         return dict(zip(found, after, strict=True))
 
-    async def _of(self, found: Findings, carries: Mapping[str, float], at_risk_from: float) -> Findings:
-        if not any(each.indicator in carries and each.probability() >= at_risk_from for each in found.signals):
-            return found
+    async def _of(
+        self, scene: Scene, uid: str, found: Findings, threshold_of: Callable[[Scene, str], float]
+    ) -> Findings:
         with self._isolation.around("assessing", named(found.slo)):
+            carries, at_risk_from = declared(found.slo, scene.policies[uid]), threshold_of(scene, uid)
+            if not any(each.indicator in carries and each.probability() >= at_risk_from for each in found.signals):
+                return found
             target = await self._targets.read(found.slo, with_scale=False)
             if isinstance(target, Found) and target.size.ready:
                 ready = target.size.ready

@@ -51,7 +51,7 @@ async def test_a_policy_that_refuses_it_is_no_missing_right(run, world):
     world.errors["evict"] = Denied("ValidatingAdmissionPolicy 'freeze' denied request: not on a Friday")
     await run.open(**EVICT)
     after = await run.cycle()
-    assert (after.status.phase, after.status.reason) == ("Failed", "Refused")
+    assert (after.status.phase, after.status.reason) == ("Aborted", "Refused")
     assert "not on a Friday" in after.status.message
     assert "rolebinding" not in after.status.message
 
