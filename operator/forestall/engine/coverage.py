@@ -50,8 +50,11 @@ class Coverage:
         self, scene: Scene, uid: str, found: Findings, threshold_of: Callable[[Scene, str], float]
     ) -> Findings:
         with self._isolation.around("assessing", named(found.slo)):
-            carries, at_risk_from = declared(found.slo, scene.policies[uid]), threshold_of(scene, uid)
-            if not any(each.indicator in carries and each.probability() >= at_risk_from for each in found.signals):
+            at_risk_from = threshold_of(scene, uid)
+            risky = {each.indicator for each in found.signals if each.probability() >= at_risk_from}
+            # Most objectives are at no risk: the ladders of their policies need not be gone through.
+            carries = declared(found.slo, scene.policies[uid]) if risky else {}
+            if risky.isdisjoint(carries):
                 return found
             target = await self._targets.read(found.slo, with_scale=False)
             if isinstance(target, Found) and target.size.ready:
