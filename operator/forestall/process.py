@@ -84,9 +84,8 @@ async def _run(options: RunOptions) -> int:
         await stack.enter_async_context(WebServer(health, telemetry, host, port))
         pruner = Pruner(registry, cluster)
         world: Cluster = DryRunCluster(cluster) if options.dry_run else cluster
-        settings = Settings(interval=options.interval, series=most_series())
+        settings = settings_of(options)
         notifier: Notifier = DryRunNotifier() if options.dry_run else Channels(registry, cluster.read_secret)
-        settings = Settings(interval=options.interval, lease=f"{options.namespace}/{LEASE}")
         elector.note(INTERVAL, f"{options.interval:g}s")
         loop = Loop(
             Engine(metrics, world, registry, settings, notifier, lambda: api.clock),
@@ -117,6 +116,11 @@ async def _run(options: RunOptions) -> int:
         return 1
     _log.info("stopped")
     return 0
+
+
+def settings_of(options: RunOptions) -> Settings:
+    """Return what the engine is told, by the options and by what this process may use."""
+    return Settings(interval=options.interval, lease=f"{options.namespace}/{LEASE}", series=most_series())
 
 
 def source_time(interval: float) -> float:

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from forestall import process
 from forestall.adapters.kubernetes import Elector
 from forestall.adapters.kubernetes.lease import LeaseRecord
 from forestall.engine import CycleReport, Settings
-from forestall.process import Loop, source_time
+from forestall.process import Loop, settings_of, source_time
 from forestall.web import Health
 
 LONG = 3600.0
@@ -112,3 +113,11 @@ def test_a_source_that_hangs_in_each_part_of_a_cycle_does_not_end_it(interval, s
     values, past, windows = (0.0, asked.backfill, asked.windows)
     if interval >= 5:  # cycles that are shorter are for demonstrations
         assert values + past + windows + 3 * source_time(interval) <= 4 * interval - asked.turn
+
+
+def test_the_engine_is_told_of_the_memory_of_its_container_and_of_its_lease(monkeypatch):
+    """The kind: a bound that is tested where it is computed, and lost where the process is wired together."""
+    monkeypatch.setattr(process, "most_series", lambda: 1234)
+    options: Any = SimpleNamespace(interval=10.0, namespace="forestall-system")
+    settings = settings_of(options)
+    assert (settings.interval, settings.series, settings.lease) == (10.0, 1234, "forestall-system/forestall")
