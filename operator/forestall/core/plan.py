@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from forestall.core.decision import Act, Hold
 from forestall.core.duration import format_duration
-from forestall.core.precision import written
+from forestall.core.precision import percent, percents, written
 from forestall.core.risk import SLI, Signal, labels_in_words, worst
 from forestall.core.sizing import Capacity, bounded, replicas_for
 
@@ -214,11 +214,9 @@ def below(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
     if best is None:
         silent = sorted({f"{signal.indicator}: {signal.silence}" for signal in signals if signal.silence})
         return Hold("NoForecast", "nothing can be said yet" + (f" ({'; '.join(silent[:4])})" if silent else ""))
-    return Hold(
-        "BelowThreshold",
-        f"the breach probability is {best.probability(trigger.within):.0%} ({best.indicator}); the policy acts from "
-        f"{trigger.probability:.0%}",
-    )
+    chance, least = percents(best.probability(trigger.within), trigger.probability)
+    words = f"the breach probability is {chance} ({best.indicator}); the policy acts from {least}"
+    return Hold("BelowThreshold", words)
 
 
 def _act(number: int, action: str, cause: Signal, message: str, replicas: int | None = None) -> Act:
@@ -237,7 +235,7 @@ def _describe(cause: Signal, trigger: Trigger) -> str:
     soon = f", likely in {format_duration(median)}" if math.isfinite(median) else ""
     return (
         f"{name} is {value} and passes {limit} within {format_duration(within)} with a "
-        f"probability of {cause.probability(trigger.within):.0%}{soon}"
+        f"probability of {percent(cause.probability(trigger.within))}{soon}"
     )
 
 

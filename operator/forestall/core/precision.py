@@ -51,3 +51,23 @@ def written(value: float, limit: float) -> tuple[str, str]:
     pairs = [(f"{value:.{digits}g}", f"{limit:.{digits}g}") for digits in range(4, _DIGITS + 1)]
     apart = passes(value, limit, above=True) or passes(value, limit, above=False)
     return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1]) if apart else pairs[0]
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Return a finite share in percent, for people.
+
+    Only what is all of it is called 100 %, only nothing 0 %, and what is less than nothing `<0%`.
+    """
+    text = f"{share * 100:.{digits}f}"
+    if share < 0 and float(text) == 0.0:
+        return "<0%"
+    least = 10.0**-digits
+    if 0 < share < 1 and float(text) in (0.0, 100.0):
+        return f"<{least:.{digits}f}%" if float(text) == 0.0 else f">{100 - least:.{digits}f}%"
+    return f"{text}%"
+
+
+def percents(share: float, other: float) -> tuple[str, str]:
+    """Return two finite shares in percent, in as many digits as it takes to tell them apart, if they differ."""
+    pairs = [(percent(share, digits), percent(other, digits)) for digits in range(_DIGITS)]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1]) if share != other else pairs[0]

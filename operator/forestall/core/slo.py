@@ -4,8 +4,11 @@ Source: Google, The Site Reliability Workbook, chapter 5 "Alerting on SLOs": a b
 the end of the window; 14.4 over an hour uses 2 % of a 30-day budget, looked at over 1 h and over a twelfth of it.
 """
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
+
+from forestall.core.precision import RELATIVE
 
 FAST_BURN = 14.4
 _LONG_SHARE = 720  # the long window is this part of the objective's window: 1 h of 30 d
@@ -47,5 +50,14 @@ def burn_rate(error_ratio: float, objective: float) -> float:
 
 
 def budget_remaining(error_ratio: float, objective: float) -> float:
-    """Return the share of the budget that is left after `error_ratio` over the whole window; negative: overdrawn."""
-    return 1.0 - burn_rate(error_ratio, objective)
+    """Return the share of the budget that is left after `error_ratio` over the whole window; negative: overdrawn.
+
+    A ratio that touches the budget has used it up and overdrawn nothing: 1 - 0.999 is more than 0.001 in floats.
+    """
+    budget = error_budget(objective)
+    return 0.0 if abs(error_ratio - budget) <= RELATIVE * budget else 1.0 - error_ratio / budget
+
+
+def telling_digits(objective: float) -> int:
+    """Return the digits after the point of a percentage that tell a hundredth of the error budget; at least three."""
+    return max(3, math.ceil(round(-math.log10(error_budget(objective)), 6)))

@@ -20,6 +20,8 @@ from cronsim import CronSim, CronSimError
 
 from forestall.errors import InvalidInput
 
+_CHAIN: Final = 100
+"""How many windows are looked at that follow each other without a gap."""
 _SECOND: Final = timedelta(seconds=1)
 _NOT_OF_THE_WORLD: Final = ("localtime", "posix", "right", "Factory")
 """Names that a machine's own files have beside those of places: its own time, and time that counts leap seconds."""
@@ -39,9 +41,21 @@ class Window:
     """A time zone of the IANA database, such as `Europe/Berlin`."""
 
     def closes(self, now: float) -> float | None:
-        """Return when (s) the window closes that is open at `now`; None where it is not open."""
+        """Return when (s) the window closes that was opened last and is open at `now`; None where none is open."""
         began = _last(self.cron, self.zone, now)
         return began + self.duration if began is not None and began <= now < began + self.duration else None
+
+    def open_until(self, now: float) -> tuple[float, bool] | None:
+        """Return until when (s) one window after the other is open from `now` on, and whether none follows at once;
+        None where none is open. After `_CHAIN` of them it is left open how many follow.
+        """
+        until = self.closes(now)
+        for _ in range(_CHAIN):
+            again = None if until is None else self.closes(until)
+            if until is None or again is None:
+                return None if until is None else (until, True)
+            until = again
+        return None if until is None else (until, False)
 
     def opens(self, now: float) -> float | None:
         """Return when (s) the window opens next; None where it never does."""

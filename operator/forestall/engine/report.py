@@ -17,9 +17,9 @@ from forestall.api.service_level_objective import (
 )
 from forestall.api.times import seconds, stamp
 from forestall.core.duration import exact_duration, format_duration
-from forestall.core.precision import written
+from forestall.core.precision import percent, written
 from forestall.core.risk import Risk, Signal, State, labels_in_words, worst
-from forestall.core.slo import budget_remaining, burn_rate
+from forestall.core.slo import budget_remaining, burn_rate, telling_digits
 from forestall.engine.observe import Ratios, Reading, blind
 
 
@@ -87,7 +87,7 @@ def status_of(
     return ServiceLevelObjectiveStatus(
         observed_generation=slo.metadata.generation,
         state=found.state.value,
-        sli=_percent(1.0 - ratios.whole, digits=3),
+        sli=_percent(1.0 - ratios.whole, telling_digits(slo.spec.objective)),
         budget_remaining=_percent(found.budget),
         burn_rate=burning,
         burn_rate_window=_window(ratios.long_window) if burning else None,
@@ -284,16 +284,7 @@ def _at_risk(found: Findings) -> Condition:
 
 
 def _percent(share: float, digits: int = 0) -> str | None:
-    """Return a share in percent. Only what is all of it is called 100 %, only nothing 0 %, and what is less `<0%`."""
-    if not math.isfinite(share):
-        return None
-    text = f"{share * 100:.{digits}f}"
-    if share < 0 and float(text) == 0.0:
-        return "<0%"
-    least = 10.0**-digits
-    if 0 < share < 1 and float(text) in (0.0, 100.0):
-        return f"<{least:g}%" if float(text) == 0.0 else f">{100 - least:g}%"
-    return f"{text}%"
+    return percent(share, digits) if math.isfinite(share) else None
 
 
 def _number(value: float) -> str | None:

@@ -5,6 +5,7 @@ from forestall.actions.base import condition_of
 from forestall.api.meta import Condition
 from forestall.api.remediation import Remediation
 from forestall.api.times import seconds, stamp
+from forestall.core.precision import percents
 
 VERIFIED = "Verified"
 
@@ -26,11 +27,10 @@ def verify(remediation: Remediation, outlook: Outlook | None, now: float, *, exh
     since = max(seconds(remediation.status.completed) or now, seconds(before.last_transition_time) or 0.0)
     if outlook.sampled_at <= since:
         return before
-    figure = f"the breach probability is {outlook.probability:.0%}"
+    chance, least = percents(outlook.probability, intent.verify_probability)
+    figure = f"the breach probability is {chance}"
     if not outlook.at_risk(intent.verify_probability):
-        return _unless_same(
-            before, verdict("True", "RiskFell", f"{figure}, below {intent.verify_probability:.0%}", now)
-        )
+        return _unless_same(before, verdict("True", "RiskFell", f"{figure}, below {least}", now))
     if before.status == "True":
         return verdict("Unknown", "RiskReturned", f"{figure} again", now) if exhausted else before
     if now >= since + intent.verify_within.seconds:

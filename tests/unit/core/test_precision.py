@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from forestall.backtest.baselines import burn_alert, persistence, predict_linear
 from forestall.core import score
 from forestall.core.forecast import BreachForecaster, Limit
-from forestall.core.precision import LARGEST, RELATIVE, is_past, narrow, narrow_limits, passes, written
+from forestall.core.precision import (
+    LARGEST,
+    RELATIVE,
+    is_past,
+    narrow,
+    narrow_limits,
+    passes,
+    percent,
+    percents,
+    written,
+)
 from forestall.core.risk import Signal
 from forestall.core.series import SeriesMatrix
 
@@ -103,6 +113,30 @@ def test_a_value_reads_as_its_limit_only_where_it_touches_it(case):
 def test_nothing_is_said_to_be_its_limit_and_past_it(value, limit, texts):
     """Kind: the number shown is not the number named."""
     assert written(value, limit) == texts
+
+
+@given(st.floats(-3, 3), st.one_of(st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.999])))
+def test_shares_that_differ_do_not_read_alike_and_only_all_is_all(share, other):
+    """Kind: the number shown is not the number named."""
+    mine, theirs = percents(share, other)
+    assert (mine == theirs) == (share == other) or abs(share - other) < 1e-9
+    assert (mine.rstrip("0%").rstrip(".") == "100") <= (share == 1.0 or share > 1)
+    assert (percent(share) == "0%") <= (share == 0.0)
+    assert percent(share).startswith(("-", "<")) or share >= 0.0 or share < -0.5
+
+
+@pytest.mark.parametrize(
+    ("share", "other", "texts"),
+    [
+        (0.42, 0.9, ("42%", "90%")),
+        (0.896, 0.9, ("89.6%", "90.0%")),
+        (0.9, 0.9, ("90%", "90%")),
+        (0.0004, 0.001, ("<0.1%", "0.1%")),
+        (0.9994, 0.999, ("99.94%", "99.90%")),
+    ],
+)
+def test_nothing_is_said_to_be_90_percent_where_90_percent_would_do(share, other, texts):
+    assert percents(share, other) == texts
 
 
 def learned(values: np.ndarray, limit: float, *, above: bool) -> tuple[float, bool]:

@@ -1,9 +1,19 @@
+import math
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.core.precision import passes
-from forestall.core.slo import budget_remaining, burn_rate, burn_windows, error_budget, fast_burn_limit
+from forestall.core.slo import (
+    budget_remaining,
+    burn_rate,
+    burn_windows,
+    error_budget,
+    fast_burn_limit,
+    telling_digits,
+)
 
 OBJECTIVES = st.floats(0.1, 99.999)
 
@@ -39,3 +49,34 @@ def test_a_budget_that_is_just_used_up_is_not_overdrawn(objective, total):
     assert budget_remaining(ratio, objective) == 0.0
     assert not passes(ratio, error_budget(objective), above=True)
     assert passes((bad + 1) / total, error_budget(objective), above=True)
+
+
+@given(
+    st.integers(101, 99999).map(lambda thousandths: thousandths / 1000).filter(lambda each: each > 1),
+    st.sampled_from([1e3, 1e5, 1e6, 1e9, 2.0**53 + 2]),
+)
+def test_a_budget_is_used_up_whether_good_or_bad_events_are_counted(objective, total):
+    """Kind: touching is not passing. What is computed as `1 - good / total` is a hair off, on either side."""
+    ratio = float(100 - Decimal(str(objective))) / 100
+    good = total * (1 - ratio)
+    for touching in (ratio, 1 - good / total, 1 - (1 - ratio), ratio * (1 + 1e-9), ratio * (1 - 1e-9)):
+        assert budget_remaining(touching, objective) == 0.0
+    assert budget_remaining(ratio * 1.00001, objective) < 0
+    assert budget_remaining(ratio * 0.99999, objective) > 0
+
+
+def test_of_what_is_not_known_no_budget_is_said_to_be_left():
+    assert math.isnan(budget_remaining(math.nan, 99.9))
+
+
+@pytest.mark.parametrize(
+    ("objective", "digits"), [(50.0, 3), (99.0, 3), (99.5, 3), (99.9, 3), (99.95, 4), (99.99, 4), (99.999, 5)]
+)
+def test_an_sli_is_told_in_digits_that_tell_a_hundredth_of_the_budget(objective, digits):
+    """Kind: the number shown is not the number named."""
+    assert telling_digits(objective) == digits
+
+
+@given(st.integers(1001, 9_999_999).map(lambda number: number / 100_000))
+def test_digits_that_tell_a_hundredth_of_the_budget_of_any_objective(objective):
+    assert 10.0 ** -telling_digits(objective) <= error_budget(objective) * (1 + 1e-9)

@@ -35,6 +35,10 @@ def test_a_window_is_open_from_its_schedule_for_its_duration(now, is_open):
     assert (window("0 22 * * 1-5", 6).closes(at(now)) is not None) == is_open
 
 
+def test_a_window_that_is_closed_is_open_until_no_time():
+    assert window("0 22 * * 1-5", 6).open_until(at("2026-06-01T21:59:59")) is None
+
+
 def test_it_is_said_when_it_closes_and_when_it_opens():
     night = window("0 22 * * 1-5", 6)
     assert night.closes(at("2026-06-01T23:00:00")) == at("2026-06-02T04:00:00")
@@ -50,6 +54,28 @@ def test_the_same_schedule_is_another_time_elsewhere():
 
 def test_openings_that_overlap_are_one():
     assert window("*/15 * * * *", 0.5).closes(at("2026-06-01T22:29:00")) == at("2026-06-01T22:45:00")
+
+
+@pytest.mark.parametrize(
+    ("cron", "hours", "now", "until", "ends"),
+    [
+        ("*/15 * * * *", 0.2, "2026-06-01T22:05:00", "2026-06-01T22:12:00", True),
+        ("0,15,30 22 * * *", 0.5, "2026-06-01T22:05:00", "2026-06-01T23:00:00", True),
+        ("0 22 * * 1-5", 24, "2026-06-01T23:00:00", "2026-06-06T22:00:00", True),
+        ("0 22 * * 6,7", 30, "2026-06-06T23:00:00", "2026-06-09T04:00:00", True),
+        ("* 8-9 * * *", 1 / 60, "2026-06-01T09:30:00", "2026-06-01T10:00:00", True),
+        ("0 * * * *", 2, "2026-06-01T22:05:00", None, False),
+        ("0 0 * * *", 24, "2026-06-01T22:05:00", None, False),
+    ],
+)
+def test_it_is_said_until_when_it_is_open_also_where_one_opens_before_the_last_has_closed(
+    cron, hours, now, until, ends
+):
+    """Kind: the number shown is not the number named. `until 23:00` is not when another one closes at midnight."""
+    stretch = window(cron, hours).open_until(at(now))
+    assert stretch is not None
+    assert stretch[1] == ends
+    assert until is None or stretch[0] == at(until)
 
 
 # 2026-03-29, 02:00 CET: clocks are set to 03:00. 2026-10-25, 03:00 CEST: back to 02:00.

@@ -47,6 +47,24 @@ def test_figures_are_rounded_but_never_to_all_or_nothing(whole, sli, left):
 
 
 @pytest.mark.parametrize(
+    ("promised", "whole", "sli", "left"),
+    [
+        (99.9, 0.001, "99.900%", "0%"),
+        (99.9, 1 - 0.999, "99.900%", "0%"),  # a hair more, as where good events are counted
+        (99.99, 0.000106, "99.9894%", "-6%"),
+        (99.999, 0.0000145, "99.99855%", "-45%"),
+        (99.999, 1e-9, ">99.99999%", ">99%"),
+        (99.99999, 0.00000009, "99.9999910%", "10%"),
+    ],
+)
+def test_an_sli_is_told_as_exactly_as_its_budget_is_small(promised, whole, sli, left):
+    """Kinds: the number shown is not the number named; touching is not passing."""
+    slo = SLO.model_copy(update={"spec": SLO.spec.model_copy(update={"objective": promised})})
+    status = status_of(replace(found(ratios=Ratios(math.nan, whole)), slo=slo), now=0.0)
+    assert (status.sli, status.budget_remaining) == (sli, left)
+
+
+@pytest.mark.parametrize(
     ("state", "whole", "shown"),
     [
         (State.HEALTHY, 0.0256, "Exhausted"),

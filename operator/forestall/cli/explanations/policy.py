@@ -105,8 +105,9 @@ def _windows(guardrails: Sequence[Guardrail], policy: RemediationPolicy, now: fl
     for rung in policy.spec.actions:
         around = surroundings(guardrails, policy, rung.name, (), {})
         for window in around.blackouts:
-            if (until := window.closes(now)) is not None:
-                told[f"{window.whose} forbids {rung.name} until {clock(until)}"] = None
+            if (stretch := window.open_until(now)) is not None:
+                until, ends = stretch
+                told[f"{window.whose} forbids {rung.name} until {clock(until)}{'' if ends else ' or later'}"] = None
         for windows in around.maintenance:
             if all(window.closes(now) is None for window in windows):
                 opens = min((at for each in windows if (at := each.opens(now)) is not None), default=None)

@@ -7,7 +7,8 @@ from forestall.core.guards.context import Context, moment
 def blackout(context: Context) -> Hold | None:
     """Hold while any of the blackout windows is open."""
     for window in context.around.blackouts:
-        until = window.closes(context.now)
-        if until is not None:
-            return Hold("BlackoutWindow", f"{window.whose} forbids {context.action} until {moment(until, window.zone)}")
+        if (stretch := window.open_until(context.now)) is not None:
+            until, ends = stretch
+            when = f"until {moment(until, window.zone)}{'' if ends else ' or later'}"
+            return Hold("BlackoutWindow", f"{window.whose} forbids {context.action} {when}")
     return None
