@@ -15,7 +15,17 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.safety import api_faults, crashes, drains, escalation, leaders, metric_faults, storm, writers
+from benchmarks.safety import (
+    api_faults,
+    crashes,
+    drains,
+    escalation,
+    leaders,
+    metric_faults,
+    starvation,
+    storm,
+    writers,
+)
 from benchmarks.safety.arena import Arena, arena
 
 
@@ -33,6 +43,7 @@ MEASURES: Mapping[str, Measure] = {
     "metric-faults": metric_faults.measure,
     "drains": drains.measure,
     "storm": storm.measure,
+    "starvation": starvation.measure,
     "writers": writers.measure,
 }
 

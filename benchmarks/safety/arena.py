@@ -71,13 +71,13 @@ class Arena:
 
 
 class Operator:
-    """One process of `forestall run`."""
+    """One process of `forestall run`; its probes and its metrics are at `url`."""
 
     def __init__(self, workspace: Workspace, name: str, kubeconfig: Path, interval: str) -> None:
         (port,) = free_ports(1)
         self._workspace = workspace
         self._name = name
-        self._url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "forestall", "run", "--kubeconfig", str(kubeconfig), "--namespace", OPERATOR]
         command += ["--identity", name, "--interval", interval, "--listen", f"127.0.0.1:{port}"]
         self.process: subprocess.Popen[bytes] = workspace.start(name, command)
@@ -98,8 +98,8 @@ class Operator:
     def ready(self) -> bool:
         """Whether it has read everything and has finished a cycle."""
         try:
-            text = requests.get(f"{self._url}/metrics", timeout=2).text
-            return requests.get(f"{self._url}/readyz", timeout=2).ok and "forestall_cycle_seconds_count 0.0" not in text
+            text = requests.get(f"{self.url}/metrics", timeout=2).text
+            return requests.get(f"{self.url}/readyz", timeout=2).ok and "forestall_cycle_seconds_count 0.0" not in text
         except requests.RequestException:
             return False
 
@@ -128,13 +128,13 @@ class Signals:
         if self.url:
             self._server.write([_sample(key, value)])
 
-    def note(self, name: str, app: str, value: float) -> None:
-        """Let the series `name{app=…}` have this value from the next round of samples on."""
-        self._values[("__name__", name), ("app", app)] = value
+    def note(self, name: str, app: str, value: float, **labels: str) -> None:
+        """Let the series `name{app=…, …}` have this value from the next round of samples on."""
+        self._values[("__name__", name), ("app", app), *labels.items()] = value
 
-    def silence(self, name: str, app: str) -> None:
+    def silence(self, name: str, app: str, **labels: str) -> None:
         """Write no more samples of this series."""
-        del self._values[("__name__", name), ("app", app)]
+        del self._values[("__name__", name), ("app", app), *labels.items()]
 
     @contextmanager
     def live(self) -> Iterator["Signals"]:

@@ -1,16 +1,16 @@
-"""Ask the metric sources that nobody uses yet whether they answer, so that a wrong URL is told soon after it is made.
+"""Whether metric sources answer: of those that objectives use their queries tell.
 
-Each is asked once for every generation, and again now and then while it fails. Sources that objectives use need no
-probe: their queries tell.
+The others are asked once for every generation, and again now and then while they fail, so that a wrong URL is told
+soon after it is made.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from forestall.api import MetricSource
 from forestall.api.meta import Condition
-from forestall.engine.report import named
+from forestall.engine.report import Findings, named
 from forestall.isolation import Isolation
 from forestall.ports import Metrics, Query, QueryFailure
 
@@ -20,6 +20,28 @@ _AGAIN: Final = 300.0
 """After how many seconds a source that failed is asked again."""
 _WAIT: Final = 1.0
 """How long (s) a cycle waits for the answers; those that come later are told in the next."""
+_OF_SOURCES: Final = frozenset(
+    {"SourceDown", "SourceTimeout", "SourceUnauthorized", "SourceBadAnswer", "SourceMissing", "PartialAnswer"}
+) | {"ClockSkew"}
+"""Reasons that may be about the source, and not about a query."""
+
+
+def answering(users: Sequence[Findings]) -> Condition:
+    """Return the condition Ready of a source that objectives use.
+
+    What a few of them ask may take too long for any source: where others are answered it is no trouble of the source.
+    """
+    readings = [reading for each in users for reading in each.readings]
+    problems = [each.problem for each in readings if each.problem is not None and each.problem.reason in _OF_SOURCES]
+    if not problems:
+        return _ready("True", "Answering", "the source answers")
+    if all(each.problem is not None for each in readings):
+        return _ready("False", problems[0].reason, problems[0].message)
+    words = (
+        f"the source answers, but not for {len(problems)} of {len(readings)} indicators ({problems[0].reason}): "
+        "DataFresh of their objectives says why"
+    )
+    return _ready("True", "AnsweringInPart", words)
 
 
 class Probes:

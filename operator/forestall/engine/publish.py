@@ -1,7 +1,6 @@
 """Write down what was found: statuses, on change only, and Events for what is news."""
 
 import asyncio
-import heapq
 import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -37,11 +36,13 @@ from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
 from forestall.engine.outbox import Outbox
 from forestall.engine.permissions import Permissions
+from forestall.engine.probes import answering
 from forestall.engine.report import Findings, headline, named, settle, status_of, weight
 from forestall.engine.selection import Selection
 from forestall.engine.settings import Settings
 from forestall.engine.statuses import Statuses
 from forestall.engine.together import together
+from forestall.engine.turns import in_turn
 from forestall.errors import ClusterError, Conflict, NotFound
 from forestall.isolation import Isolation
 from forestall.journal.lockouts import locking
@@ -59,9 +60,6 @@ _AT_ONCE = 250
 or the operator starts, the cycle must not wait for all of it."""
 _FIGURES_AT_ONCE = 100
 """How many of them only for their figures: each write is one for the API server and all who watch."""
-_SOURCE_REASONS = frozenset(
-    {"SourceDown", "SourceTimeout", "SourceUnauthorized", "SourceBadAnswer", "SourceMissing", "PartialAnswer"}
-) | {"ClockSkew"}
 _REASONS = {
     State.HEALTHY: ("Normal", "Recovered"),
     State.EXHAUSTED: ("Warning", "ErrorBudgetExhausted"),
@@ -206,7 +204,10 @@ class Publisher:
         self._written[slo.uid] = (now, status)
 
     def _changes(self, found: Iterable[Findings], now: float) -> list[_Change]:
-        """Return what is to be written now: news before figures, in both first those at risk, then the oldest."""
+        """Return what is to be written now: news before figures, in both first those at risk, then the oldest.
+
+        Every namespace's first comes before anybody's second: one in which much is news all the time delays no other.
+        """
         news: list[tuple[bool, float, int, _Change]] = []
         figures: list[tuple[bool, float, int, _Change]] = []
         for each in found:
@@ -219,8 +220,7 @@ class Publisher:
                 news.append(change)
             elif status != before and not 0 <= now - at < _FIGURES * self._interval:
                 figures.append(change)
-        chosen = heapq.nsmallest(_AT_ONCE, news) + heapq.nsmallest(_FIGURES_AT_ONCE, figures)
-        return [change for *_, change in chosen[:_AT_ONCE]]
+        return [*_fairly(news), *_fairly(figures)[:_FIGURES_AT_ONCE]][:_AT_ONCE]
 
     def _status(self, found: Findings, now: float, before: ServiceLevelObjectiveStatus) -> ServiceLevelObjectiveStatus:
         with self._isolation.around("publishing", named(found.slo)) as attempt:
@@ -313,18 +313,7 @@ class Publisher:
 
     def _source(self, source: MetricSource, found: Mapping[str, Findings], now: float) -> _Settled:
         users = [each for each in found.values() if each.slo.spec.source == source.name]
-        problems = [
-            reading.problem
-            for each in users
-            for reading in each.readings
-            if reading.problem is not None and reading.problem.reason in _SOURCE_REASONS
-        ]
-        if not users:
-            ready = self._advisor.probes.ready(source)
-        elif problems:
-            ready = _ready("False", problems[0].reason, problems[0].message)
-        else:
-            ready = _ready("True", "Answering", "the source answers")
+        ready = answering(users) if users else self._advisor.probes.ready(source)
         return self._settle(source, source.status, [ready], now, objectives=len(users))
 
     def _guardrail(self, guardrail: Guardrail, now: float) -> _Settled:
@@ -390,6 +379,10 @@ class Publisher:
             await self._cluster.record(event)
         except ClusterError as error:
             _log.warning("event not recorded", reason=event.reason, error=str(error))
+
+
+def _fairly(changes: Iterable[tuple[bool, float, int, _Change]]) -> list[_Change]:
+    return in_turn([change for *_, change in sorted(changes)], lambda change: change.found.slo.namespace)
 
 
 def _ready(status: Literal["True", "False", "Unknown"], reason: str, message: str) -> Condition:

@@ -1,9 +1,14 @@
 """A metric source that is applied says soon whether it answers, although nobody uses it yet."""
 
+from typing import Any
+
 import pytest
 
 from forestall.api import MetricSource
-from forestall.engine.probes import Probes
+from forestall.core.risk import Risk, State
+from forestall.engine.observe import Reading
+from forestall.engine.probes import Probes, answering
+from forestall.engine.report import Findings
 from forestall.isolation import Isolation
 from forestall.ports import Answer, QueryFailure
 
@@ -45,6 +50,30 @@ async def test_what_came_of_it(failure, status, reason, said):
     ready = probes.ready(source())
     assert (ready.status, ready.reason, ready.message) == (status, reason, said)
     assert probes.ready(source(generation=2)).status == "Unknown"
+
+
+def reading(reason):
+    watched: Any = None
+    return Reading(watched, problem=QueryFailure(reason, "no answer in 10 s") if reason else None)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "status", "reason"),
+    [
+        ((None, None), "True", "Answering"),
+        ((None, "NoData", "ShareExhausted"), "True", "Answering"),
+        (("SourceTimeout", None, "SourceTimeout"), "True", "AnsweringInPart"),
+        (("PartialAnswer", None), "True", "AnsweringInPart"),
+        (("SourceTimeout", "SourceTimeout"), "False", "SourceTimeout"),
+        (("ShareExhausted", "SourceDown", "NoData"), "False", "SourceDown"),
+    ],
+)
+def test_what_a_few_ask_is_no_trouble_of_the_source_where_others_are_answered(slo, reasons, status, reason):
+    """Kind: what one namespace does is told as everybody's: its slow queries made the source of all not ready."""
+    users = [Findings(slo, Risk(State.UNKNOWN, 0.0, None), readings=(reading(each),)) for each in reasons]
+    ready = answering(users)
+    assert (ready.status, ready.reason) == (status, reason)
+    assert ("2 of 3" in ready.message) == (reasons.count("SourceTimeout") == 2 and len(reasons) == 3)
 
 
 async def test_each_generation_is_asked_once_and_a_failure_now_and_then():

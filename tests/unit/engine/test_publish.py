@@ -10,7 +10,7 @@ from forestall.api.service_level_objective import Episode
 from forestall.core.risk import Risk, State
 from forestall.engine.outbox import Outbox
 from forestall.engine.publish import Publisher
-from forestall.engine.report import Findings
+from forestall.engine.report import Findings, Problem
 from forestall.engine.settings import Settings
 from forestall.errors import Conflict
 from forestall.ports import Cluster
@@ -111,6 +111,28 @@ async def test_figures_of_objectives_at_risk_come_first(publish, cluster):
     for cycle in (2, 4, 6):
         await publish(150, cycle, 0.9 + cycle / 100, troubled)
         assert troubled < set(cluster.take())
+
+
+async def test_what_is_news_all_the_time_in_one_namespace_delays_no_other(cluster, slo):
+    """Kind: no share per namespace. 600 objectives at risk, each time for another reason, fill what a cycle writes."""
+    registry = Registry()
+    publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL), Outbox(Nobody()))
+
+    def found(namespace, number, state, cycle):
+        name = f"{namespace}-{number}"
+        metadata = {"name": name, "uid": name, "namespace": namespace, "resourceVersion": "1"}
+        body = {"metadata": {**slo.metadata.dump(), **metadata}, "spec": slo.spec.dump()}
+        registry.put(ServiceLevelObjective.KIND, body)
+        return Findings(ServiceLevelObjective.read(body), Risk(state, 0.9, None), Problem(f"Reason{cycle}", "x"))
+
+    for cycle in range(6):
+        every = [found("greedy", number, State.AT_RISK, cycle) for number in range(600)]
+        every += [found("victim", 0, State.HEALTHY, cycle), found("another", 0, State.HEALTHY, 0)]
+        await publisher.publish({each.slo.uid: each for each in every}, 1000.0 + cycle * INTERVAL)
+        names = cluster.take()
+        assert len(names) == 250
+        assert "victim-0" in names[:3]
+        assert ("another-0" in names) == (cycle == 0)
 
 
 async def test_an_objective_that_was_mended_has_a_status_again(cluster, slo):

@@ -14,6 +14,10 @@ CONDITIONS: Final[dict[str, Reason]] = {
     "Watching": Reason("The objective is watched."),
     "Selecting": Reason("The policy selects at least one objective."),
     "Answering": Reason("The metric source answers."),
+    "AnsweringInPart": Reason(
+        "The metric source answers some queries and not others, so that what those ask may be too much for it.",
+        "Look at `DataFresh` of the objectives: `kubectl get fslo -A`. Make their queries cheaper by recording rules.",
+    ),
     "Allowed": Reason("The operator has the rights that the policy's actions need on their targets."),
     "Free": Reason("Nothing keeps the policy from acting."),
     "InForce": Reason("The Guardrail or the Pause is heeded."),

@@ -1,0 +1,34 @@
+"""A Prometheus to which some queries are dear: behind this proxy each of them takes so many seconds."""
+
+import asyncio
+from urllib.parse import parse_qs
+
+from aiohttp import web
+from benchmarks.safety.proxy import Proxy
+
+DEAR = "dear_"
+"""A query takes its time as often as it names a series that begins with this."""
+
+
+class SlowSource(Proxy):
+    """Passes queries on to a Prometheus, late; what takes longer than its request allows is refused then, as there."""
+
+    def __init__(self, server: str, seconds: float) -> None:
+        super().__init__(server)
+        self._seconds = seconds
+        self.asked = 0
+        """How many requests with dear queries came."""
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        told = parse_qs(request.query_string) | parse_qs((await request.read()).decode())
+        count = sum(query.count(DEAR) for query in told.get("query", ()))
+        if not count:
+            return await super().__call__(request)
+        self.asked += 1
+        patience = float(told.get("timeout", ["120"])[0].removesuffix("s"))
+        if count * self._seconds < patience:
+            await asyncio.sleep(count * self._seconds)
+            return await super().__call__(request)
+        await asyncio.sleep(patience)
+        words = "query timed out in expression evaluation"
+        return web.json_response({"status": "error", "errorType": "timeout", "error": words}, status=503)

@@ -1,0 +1,218 @@
+"""One namespace asks more than a source and a cycle can bear. Is another one's breach seen, and acted on in time?
+
+Each attack is by a namespace of its own, beside one victim and a namespace in which 22 objectives are always at risk.
+Before the attacks it is measured how soon the victim is served when nobody is greedy.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body, Signals, until
+from benchmarks.safety.leaders import objective
+from benchmarks.safety.slow_source import DEAR, SlowSource
+from benchmarks.safety.trials import deployment
+from benchmarks.safety.watchman import Told, Watchman
+from benchmarks.safety.witness import Witness
+
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+
+VICTIM, STORMY = "starved-victim", "starved-storm"
+IN_TIME_S = 60.0
+"""The victim is acted on within this time; nobody was served for minutes. It is generous, for machines are busy."""
+CYCLES = 6
+_FIGURES = 2
+"""Where nothing but figures changes, a status is written in every second cycle."""
+STORM = 22
+DEAR_S = 3.0
+SERIES = 8000
+_CAPACITY: Body = {"type": "Declared", "perReplica": 100, "headroom": 0}
+_SCALE: Body = {"mode": "Auto", "actions": [{"scale": {"maxReplicas": 2, "capacity": _CAPACITY}}]}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What a greedy namespace asks."""
+
+    objectives: int
+    indicators: int = 1
+    query: str = f'{DEAR}load{{i="%d"}}'
+    """Of each indicator, by its number."""
+    series: int = 0
+    """How many series `many` there are."""
+
+
+ATTACKS = {
+    "slow": Attack(150),
+    "many": Attack(18, 16),
+    "large": Attack(4, 1, 'many{i!="x%d"}', SERIES),
+}
+
+
+class Starvation:
+    """A victim, and who takes what it needs."""
+
+    def __init__(self, arena: Arena, signals: Signals, interval: float) -> None:
+        self._arena = arena
+        self._signals = signals
+        self._interval = interval
+        self._victims = 0
+
+    async def run(self, *attacks: str) -> dict[str, Any]:
+        """Starve the victim in these ways, one after the other."""
+        access = await Access.find(str(self._arena.cluster.kubeconfig))
+        async with AsyncExitStack() as stack:
+            source = await stack.enter_async_context(SlowSource(self._signals.url, DEAR_S).serve())
+            async with Api(access) as api:
+                self._port = KubernetesCluster(api, Recorder(api, "bench"), "default")
+                await self._prepare(source.url)
+                paths = [
+                    f"/apis/{API}/namespaces/{VICTIM}/servicelevelobjectives",
+                    f"/apis/apps/v1/namespaces/{VICTIM}/deployments",
+                ]
+                self._witness = await stack.enter_async_context(Witness(access, *paths).watching())
+                account = await asyncio.to_thread(self._arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+                operator = self._arena.operate("starved", account, f"{self._interval:g}s")
+                try:
+                    await operator.until_ready()
+                    self._watchman = await stack.enter_async_context(Watchman(operator).watching())
+                    result: dict[str, Any] = {"interval": f"{self._interval:g}s", "alone": await self._serve()}
+                    for name in attacks:
+                        result[name] = await self._attack(name)
+                finally:
+                    await asyncio.to_thread(operator.stop)
+        figures = [result["alone"], *(result[name] for name in attacks)]
+        return result | {"holds": all(each["holds"] for each in figures)}
+
+    async def _prepare(self, url: str) -> None:
+        spec = {"url": url, "enforceLabel": "namespace", "maxSeries": 10000}
+        await asyncio.to_thread(self._arena.apply, "MetricSource", "default", spec)
+        bodies = [_policy(VICTIM), _policy(STORMY), _at(STORMY, deployment("storm", 1))]
+        for number in range(STORM):
+            name = f"storm-{number}"
+            self._signals.note("load", name, 300.0, namespace=STORMY)
+            self._signals.note("errors", name, 0.0, namespace=STORMY)
+            bodies.append(_watched(STORMY, name, objective(name) | {"target": {"name": "storm"}}))
+        await self._create(bodies)
+
+    async def _create(self, bodies: list[Body]) -> None:
+        at_once = asyncio.Semaphore(8)
+
+        async def create(body: Body) -> None:
+            async with at_once:
+                await self._port.create(body)
+
+        await asyncio.gather(*map(create, bodies))
+
+    async def _attack(self, name: str) -> dict[str, Any]:
+        greedy, attack = f"starved-{name}", ATTACKS[name]
+        with _namespace(self._arena, greedy):
+            bodies = [_at(greedy, deployment("greedy", 1))]
+            for number in range(attack.objectives):
+                own = f"greedy-{number}"
+                self._signals.note("errors", own, 0.0, namespace=greedy)
+                spec = objective(own) | {"target": {"name": "greedy"}}
+                first = number * attack.indicators
+                spec["leadingIndicators"] = [
+                    {"name": f"i-{n}", "query": attack.query % n, "limit": 100, "horizon": "5m"}
+                    for n in range(first, first + attack.indicators)
+                ]
+                bodies.append(_watched(greedy, own, spec))
+            for number in range(attack.series):
+                self._signals.note("many", f"a{number}", 1.0, namespace=greedy)
+            await self._create(bodies)
+            figures = await self._serve()
+            reasons = await self._reasons(greedy)
+            for number in range(attack.series):
+                self._signals.silence("many", f"a{number}", namespace=greedy)
+        told = self._watchman.told
+        figures |= {"overShare": int(told.over_share.get(greedy, 0)), "dataFreshOfTheGreedy": dict(reasons)}
+        figures["holds"] = figures["holds"] and figures["overShare"] > 0 and reasons["ShareExhausted"] > 0
+        return figures
+
+    async def _serve(self) -> dict[str, Any]:
+        """Let a workload of the victim come to be at risk; return how it was served."""
+        self._victims += 1
+        name = f"victim-{self._victims}"
+        key = f"ServiceLevelObjective/{VICTIM}/{name}"
+        self._signals.set("load", name, 10.0, namespace=VICTIM)
+        self._signals.set("errors", name, 0.0, namespace=VICTIM)
+        await self._create([_at(VICTIM, deployment(name, 1)), _watched(VICTIM, name, objective(name))])
+        first = await until(lambda: self._fresh(key) == "True", 4 * IN_TIME_S, f"{name} is watched")
+        self._watchman.begin()
+        seen = len(self._witness.states[key])
+
+        def done() -> bool:
+            self._signals.note("load", name, 10.0 + self._watchman.told.cycles, namespace=VICTIM)  # news in each cycle
+            return self._watchman.told.cycles >= CYCLES
+
+        await until(done, CYCLES * 8 * self._interval, "some cycles")
+        self._signals.set("load", name, 300.0, namespace=VICTIM)
+        acted = await until(lambda: self._acted(name), 4 * IN_TIME_S, f"{name} is scaled")
+        await self._witness.settle()
+        told: Told = self._watchman.told
+        statuses = self._witness.states[key][seen:]
+        unfresh = sum(_condition(body, "DataFresh") != "True" for body in statuses)
+        return {
+            "watchedAfterS": round(first, 1),
+            "actedAfterS": round(acted, 1),
+            "cycles": told.cycles,
+            "statusesOfTheVictim": len(statuses),
+            "ofTheseWithoutData": unfresh,
+            "cyclesGivenUp": told.given_up,
+            "readyzFailed": told.not_ready,
+            "livezFailed": told.dead,
+            "longestWaitOfAProbeS": round(told.longest_wait, 2),
+            "residentMiB": told.resident >> 20,
+            "holds": acted <= IN_TIME_S
+            and len(statuses) >= CYCLES // _FIGURES
+            and unfresh == told.given_up == told.failed == told.not_ready == told.dead == 0,
+        }
+
+    async def _reasons(self, namespace: str) -> Counter[str]:
+        listing = ("get", "servicelevelobjectives", "-n", namespace, "-o", "json")
+        listed = await asyncio.to_thread(self._arena.cluster.kubectl, *listing)
+        return Counter(_condition(body, "DataFresh", "reason") for body in json.loads(listed.stdout)["items"])
+
+    def _fresh(self, key: str) -> str:
+        states = self._witness.states[key]
+        return _condition(states[-1], "DataFresh") if states else ""
+
+    def _acted(self, name: str) -> bool:
+        return len(self._witness.changes(f"Deployment/{VICTIM}/{name}", lambda body: body["spec"]["replicas"])) > 1
+
+
+def _condition(body: Body, kind: str, field: str = "status") -> str:
+    conditions = body.get("status", {}).get("conditions", [])
+    return next((str(each[field]) for each in conditions if each["type"] == kind), "")
+
+
+def _at(namespace: str, body: Body) -> Body:
+    return body | {"metadata": body["metadata"] | {"namespace": namespace}}
+
+
+def _watched(namespace: str, name: str, spec: Body) -> Body:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": API, "kind": "ServiceLevelObjective", "metadata": metadata, "spec": spec}
+
+
+def _policy(namespace: str) -> Body:
+    metadata = {"name": "scale", "namespace": namespace}
+    return {"apiVersion": API, "kind": "RemediationPolicy", "metadata": metadata, "spec": _SCALE}
+
+
+@contextmanager
+def _namespace(arena: Arena, name: str) -> Iterator[None]:
+    with arena.namespace(name):
+        yield
+        arena.cluster.kubectl("delete", "servicelevelobjectives", "--all", "-n", name)
+
+
+async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+    """Starve one namespace's objective by another's."""
+    with arena.namespace(VICTIM), arena.namespace(STORMY), Signals(arena).live() as signals:
+        return await Starvation(arena, signals, 5.0 if quick else 10.0).run(*(["slow"] if quick else ATTACKS))
