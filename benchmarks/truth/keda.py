@@ -1,13 +1,11 @@
 """The real KEDA: its operator and its metrics adapter as processes beside the control plane."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import trustme
 from benchmarks.truth.stand import SPEED, Stand, behavior
 
-from forestall.demo.keda import ENVIRONMENT, start_operator
+from forestall.demo.keda import ENVIRONMENT, certificates, start_operator
 from forestall.demo.ports import free_ports
 from forestall.demo.programs import Programs
 from forestall.demo.scenarios import NAMESPACE, WORKLOAD
@@ -18,8 +16,8 @@ GROUP = "external.metrics.k8s.io"
 def start(stand: Stand, programs: Programs) -> None:
     """Start KEDA on the stand; it ends with it."""
     cluster, workspace = stand.cluster, stand.cluster.workspace
-    certificates = _certificates(workspace.path / "keda")
-    service = start_operator(cluster, workspace, programs, certificates)
+    proofs = certificates(workspace.path / "keda")
+    service = start_operator(cluster, workspace, programs, proofs)
     secure, adapter = free_ports(2)
     kubeconfig = str(cluster.kubeconfig)
     workspace.start(
@@ -27,7 +25,7 @@ def start(stand: Stand, programs: Programs) -> None:
         [
             workspace.link(programs["keda-adapter"]),
             *(f"--{which}kubeconfig={kubeconfig}" for which in ("", "lister-", "authentication-", "authorization-")),
-            f"--cert-dir={certificates}",
+            f"--cert-dir={proofs}",
             f"--metrics-service-address=localhost:{service}",
             f"--secure-port={secure}",
             f"--port={adapter}",
@@ -61,15 +59,3 @@ def _scaled_object(stand: Stand, query: str, threshold: float, least: int, most:
             "triggers": [{"type": "prometheus", "metricType": "AverageValue", "metadata": trigger}],
         },
     }
-
-
-def _certificates(folder: Path) -> Path:
-    """Write what operator and adapter prove to each other who they are with."""
-    folder.mkdir()
-    authority = trustme.CA()
-    own = authority.issue_cert("localhost", "127.0.0.1")
-    authority.cert_pem.write_to_path(str(folder / "ca.crt"))
-    own.private_key_pem.write_to_path(str(folder / "tls.key"))
-    for pem in own.cert_chain_pems:
-        pem.write_to_path(str(folder / "tls.crt"), append=True)
-    return folder

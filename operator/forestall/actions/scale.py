@@ -36,6 +36,7 @@ from forestall.api.remediation_policy import ScaleAction
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
+from forestall.core.wording import plural
 from forestall.ports import Cluster
 
 RELEASE_SHARE: Final = 0.1
@@ -92,12 +93,12 @@ class Scale(OfWorkload):
         size = found if world.size is None else world.size
         if size == 0 or size < terms.min_replicas:
             least = max(1, terms.min_replicas)
-            return Hold("BelowMinimum", f"{name} has {size} replicas, and fewer than {least} are left alone")
+            return Hold("BelowMinimum", f"{name} has {plural(size, 'replica')}, and fewer than {least} are left alone")
         to = min(intent.to, world.ceiling)
         if to < intent.to and size >= to:
-            return Hold("AtMaximum", f"{name} has brought {size} replicas already, and {to} are the most it may have")
+            return Hold("AtMaximum", f"{name} has brought {plural(size, 'replica')} already, and may have {to} at most")
         if to <= found:
-            return Hold("AtMaximum", f"{name} has {found} replicas, and {world.ceiling} are the most it may have")
+            return Hold("AtMaximum", f"{name} has {plural(found, 'replica')}, and may have {world.ceiling} at most")
         return _move(world, to, intent.evidence.reason)
 
     def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
@@ -153,7 +154,7 @@ class Scale(OfWorkload):
         to = min(outlook.replicas_forecast, world.level + step, world.ceiling)
         if to <= world.level or outlook.replicas_forecast <= world.level * (1 + RAISE_SHARE):
             return None
-        return _move(world, to, f"the forecast needs {outlook.replicas_forecast} replicas")
+        return _move(world, to, f"the forecast needs {plural(outlook.replicas_forecast, 'replica')}")
 
     async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
         """Set the replicas, or the autoscaler's floor."""
@@ -226,7 +227,7 @@ def _keep(remediation: Remediation, world: World) -> Hold:
         most = " (the most it may have)" if world.level >= world.ceiling else ""
         return Hold(
             "NotHelped",
-            f"{world.level} replicas of {name}{most} did not lower the risk; they are kept while it lasts, because "
+            f"{plural(world.level, 'replica')} of {name}{most} did not lower the risk; kept while it lasts, because "
             f"fewer would not help either, and given back when observation and forecast have needed fewer for {window}",
         )
     if world.blocked is not None:

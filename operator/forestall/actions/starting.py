@@ -16,6 +16,7 @@ from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at, texts, understood
+from forestall.core.wording import plural
 from forestall.errors import ClusterError, Unreadable
 from forestall.ports import Cluster
 
@@ -83,7 +84,7 @@ def judge(
     if told:
         first = told[0]
         count = sum(why.reason == first.reason for why in told)
-        message = f"{count} pod{'s' if count > 1 else ''} of {name} can't start: {first.message}"
+        message = f"{plural(count, 'pod')} of {name} can't start: {first.message}"
         return Stalled(idle, Hold(first.reason, message), settles=first.reason == "Unschedulable")
     if lagging:
         return _lagging(floor, min(most, lagging + unready))
@@ -91,7 +92,8 @@ def judge(
     if not unready:
         return None
     # What is said to be missing without a reason may only not have been counted yet.
-    message = f"{unready} pods of {name} have not become ready, and nothing says why"
+    have = "has" if unready == 1 else "have"
+    message = f"{plural(unready, 'pod')} of {name} {have} not become ready, and nothing says why"
     return Stalled(unready, Hold("PodsNotReady", message), settles=True, told=False)
 
 
@@ -193,7 +195,7 @@ def _failure(status: Body, count: int, name: str) -> Hold | None:
             words = str(each.get("message", ""))
             return Hold(
                 "QuotaExceeded" if "exceeded quota" in words else "PodsNotCreated",
-                f"{count} pods of {name} can't be created: {words}",
+                f"{plural(count, 'pod')} of {name} can't be created: {words}",
             )
     return None
 

@@ -6,12 +6,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from forestall.api.findings import Finding, Path, did_you_mean
+from forestall.api.findings import Finding, Path
 from forestall.api.remediation_policy import RemediationPolicy, Rung, ScaleAction
 from forestall.api.service_level_objective import LeadingIndicator, ServiceLevelObjective
 from forestall.core import promql
 from forestall.core.duration import format_duration
 from forestall.core.risk import SLI
+from forestall.core.wording import did_you_mean
 from forestall.errors import InvalidQuery
 
 _CYCLES: Final = 2

@@ -1,6 +1,5 @@
 """What is wrong with an object, or likely not meant so, and what to write instead."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -35,11 +34,3 @@ def written_path(path: Iterable[str | int]) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.lstrip(".")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean …?` for a word that is like one of those that are known, else nothing."""
-    names = list(known)
-    lower = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
-    return f" Did you mean {lower[close[0]]}?" if close else ""

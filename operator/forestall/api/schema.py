@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from forestall.api import API_VERSION, KINDS, Resource
 from forestall.api.crd import crd
-from forestall.api.findings import Finding, Path, did_you_mean, written_path
+from forestall.api.findings import Finding, Path, written_path
 from forestall.api.meant import meant
 from forestall.core.cel import holds
+from forestall.core.wording import did_you_mean, plural
 
 _NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _FIELDS_NAMED: Final = 16
@@ -177,7 +178,7 @@ def _passed(schema: Mapping[str, Any], value: Any) -> Iterator[str]:
         if len(value) < schema.get("minLength", 0):
             yield "is empty"
         if len(value) > schema.get("maxLength", math.inf):
-            yield f"is longer than {schema['maxLength']} characters"
+            yield f"is longer than {plural(schema['maxLength'], 'character')}"
     elif isinstance(value, list | Mapping):
         least, most = (("minItems", "maxItems"), ("minProperties", "maxProperties"))[isinstance(value, Mapping)]
         if len(value) < schema.get(least, 0):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from forestall.core.rfc3339 import read_time
+from forestall.core.wording import plural
 from forestall.errors import InvalidInput
 
 DELIMITERS: Final = ",;\t"
@@ -72,7 +73,7 @@ def _rows(path: Path, encoding: str, delimiter: str, names: Sequence[str], skip:
                 if number < skip or not any(cell.strip() for cell in cells):
                     continue
                 if len(cells) != len(names):
-                    raise InvalidInput(f"{where}: there are {len(cells)} cells for {len(names)} columns")
+                    raise InvalidInput(f"{where}: {plural(len(cells), 'cell')} for {plural(len(names), 'column')}")
                 yield Row(dict(zip(names, cells, strict=True)), where, decimal_comma=delimiter != ",")
     except (OSError, UnicodeError, csv.Error) as error:
         raise unreadable(path, error) from error

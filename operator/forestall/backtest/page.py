@@ -28,6 +28,7 @@ from forestall.core.binomial import CONFIDENCE
 from forestall.core.duration import format_duration
 from forestall.core.precision import is_past
 from forestall.core.risk import SLI
+from forestall.core.wording import plural
 
 _SERIES = 6
 """Series of an objective that are drawn: those that were most often close to their limit."""
@@ -53,7 +54,7 @@ def page(judgement: Judgement, command: str = "") -> str:
     span, total = judgement.span, judgement.total
     learned = format_duration(span.start - judgement.learn_from)
     intro = (
-        f"{_plural(len(judgement.cases), 'objective')} from {clock(span.start)} to {clock(span.end)} UTC, looked at "
+        f"{plural(len(judgement.cases), 'objective')} from {clock(span.start)} to {clock(span.end)} UTC, looked at "
         f"every {format_duration(span.step)}, after {learned} to learn from. At each step the forecast knew "
         "only what had been measured until then. No action changed what followed: this is the past as it was."
     )
@@ -107,7 +108,9 @@ def _case(case: Case, judgement: Judgement) -> str:
     parts += [_KEY, f'<p class="soft">{html.escape(_whose(case))} All times are UTC.</p>', _units(case, tracks), drawn]
     hidden = len(record.tracks) - len(tracks)
     if hidden:
-        parts.append(f'<p class="soft">{_plural(hidden, "more series")} of this objective came less close.</p>')
+        parts.append(
+            f'<p class="soft">{plural(hidden, "more series", "more series")} of this objective came less close.</p>'
+        )
     parts += [_moments(case, judgement), _table(verdict)]
     parts += [_pair(verdict), _facts(verdict), _done(case, judgement), _holds(case)]
     return "".join(parts)
@@ -231,12 +234,12 @@ def _cells(point: Point | None, events: int) -> list[str]:
 
 def _facts(verdict: Verdict) -> str:
     words = (
-        f"{verdict.origins} forecasts could be compared with what came. Calibration error "
+        f"{plural(verdict.origins, 'forecast')} could be compared with what came. Calibration error "
         f"{by(verdict.calibration_error, 3)}; within the 90 % bounds {percent(verdict.coverage)}, on the worst day "
         f"{percent(verdict.worst_day)}. A lead is useful from {format_duration(verdict.lead_time)} on."
     )
     if verdict.silences:
-        why = ", ".join(f"{silence(reason)} ({count} times)" for reason, count in verdict.silences[:4])
+        why = ", ".join(f"{silence(reason)} ({plural(count, 'time')})" for reason, count in verdict.silences[:4])
         words += f" Nothing was said for {percent(verdict.abstained)} of the time: {why}."
     return f'<p class="soft">{html.escape(words)}</p>'
 
@@ -260,7 +263,7 @@ def _done(case: Case, judgement: Judgement) -> str:
 def _holds(case: Case) -> str:
     if not case.record.holds:
         return ""
-    words = ", ".join(f"{reason} ({_plural(count, 'time')})" for reason, count in sorted(case.record.holds.items()))
+    words = ", ".join(f"{reason} ({plural(count, 'time')})" for reason, count in sorted(case.record.holds.items()))
     return f'<p class="soft">The risk was high enough, but the policies held: {html.escape(words)}.</p>'
 
 
@@ -280,7 +283,3 @@ def _legend() -> str:
         "error of the probability; <b>skill</b> compares it with knowing only how often events come. The lead of the "
         "burn-rate alert is negative where it fires after the event.</p>"
     )
-
-
-def _plural(count: int, one: str) -> str:
-    return f"{count} {one}" if count == 1 or one.endswith("series") else f"{count} {one}s"

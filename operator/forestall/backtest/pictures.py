@@ -16,6 +16,7 @@ from forestall.core import score
 from forestall.core.duration import format_duration
 from forestall.core.forecast import SeriesForecast
 from forestall.core.score import Whole
+from forestall.core.wording import plural
 
 _WIDTH, _LEFT, _RIGHT = 760.0, 52.0, 12.0
 _PAST = 3.0
@@ -268,7 +269,7 @@ def calibration(verdict: Verdict) -> str:
     plot.line([(each.said, each.came) for each in verdict.calibration], "mine")
     most = max((each.count for each in verdict.calibration), default=1)
     for each in verdict.calibration:
-        words = f"said {each.said:.0%}, came {each.came:.0%} of {each.count} times"
+        words = f"said {each.said:.0%}, came {each.came:.0%} of {plural(each.count, 'time')}"
         plot.dot(each.said, each.came, 3 + 5 * math.sqrt(each.count / most), "dot", words)
     return svg(width, height, (plot,), "calibration of the probabilities")
 

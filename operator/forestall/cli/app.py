@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an objective is at risk (`status 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -18,6 +17,7 @@ import click
 
 from forestall import __version__
 from forestall.cli.words import printable
+from forestall.core.wording import closest
 from forestall.errors import Denied, Forbidden, ForestallError, Unavailable
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class _Commands(click.Group):
         """Return the command that the arguments begin with; of another word say what it is like."""
         word = args[0]
         if word not in COMMANDS and not word.startswith("-"):
-            close = _KUBECTL.get(word) or next(iter(difflib.get_close_matches(word.lower(), COMMANDS, n=1)), None)
+            close = _KUBECTL.get(word) or closest(word, COMMANDS)
             ctx.fail(f"There is no command {word!r}.{f' Did you mean {close}?' if close else ''}")
         return super().resolve_command(ctx, args)
 

@@ -33,8 +33,9 @@ from forestall.cli.command_line import shown
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
 from forestall.cli.wiring import Access, PrometheusOptions
-from forestall.cli.words import moment, plural
+from forestall.cli.words import moment
 from forestall.core.duration import format_duration, parse_duration
+from forestall.core.wording import plural
 from forestall.errors import Forbidden, InvalidDuration, InvalidInput
 
 if TYPE_CHECKING:

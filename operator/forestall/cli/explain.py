@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +12,7 @@ from forestall.cli.explanations import objective, policy, workload
 from forestall.cli.headlines import unattended
 from forestall.cli.history import show_one
 from forestall.cli.objects import FORMS, Named, is_name, kind_of, parse_name
+from forestall.core.wording import closest
 
 if TYPE_CHECKING:
     from forestall.cli.wiring import Session
@@ -23,7 +23,7 @@ def _what(_: click.Context, __: click.Parameter, value: str) -> Named:
     known = [form for forms in FORMS.values() for form in forms]
     other = slash and word.isalnum() and kind_of(word) is None
     # Objectives may be about workloads of any kind; a word that is like a known one is misspelt.
-    if other and is_name(name) and not difflib.get_close_matches(word.lower(), known, n=1):
+    if other and is_name(name) and closest(word, known) is None:
         return Named(word, name)
     return parse_name(value, tuple(FORMS), ServiceLevelObjective.KIND)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ import click
 
 from forestall.api import API_VERSION
 from forestall.api.remediation import ObjectRef
+from forestall.core.wording import closest
 from forestall.errors import NotFound
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def parse_name(text: str, kinds: Sequence[str], default: str | None = None) -> N
     if default is not None:
         forms.insert(0, f"the name of a {FORMS[default][-1]}")
     known = [form for each in kinds for form in FORMS[each]]
-    close = difflib.get_close_matches(word.lower(), known, n=1) if slash and kind not in kinds else []
-    hint = f" Did you mean {close[0]}/{name}?" if close else ""
+    close = closest(word, known) if slash and kind not in kinds else None
+    hint = f" Did you mean {close}/{name}?" if close else ""
     raise click.BadParameter(f"{text!r} is not {' or '.join(forms)}.{hint}")
 
 
@@ -74,12 +74,6 @@ def kind_of(word: str) -> str | None:
 def is_name(text: str) -> bool:
     """Say whether `text` can be the name of an object."""
     return _NAME.fullmatch(text) is not None
-
-
-def meant(text: str, known: Sequence[str]) -> str:
-    """Return the question whether one of the `known` was meant, which `text` is like; empty where it is like none."""
-    close = difflib.get_close_matches(text, known, n=1)
-    return f"Did you mean {close[0]}?" if close else ""
 
 
 async def find(cluster: Cluster, kind: str, namespace: str) -> Sequence[Mapping[str, Any]]:
@@ -106,6 +100,6 @@ async def read(cluster: Cluster, kind: str, namespace: str, name: str) -> Mappin
         return await cluster.read(ObjectRef(api_version=API_VERSION, kind=kind, namespace=namespace, name=name))
     except NotFound:
         names = [str(each["metadata"]["name"]) for each in await find(cluster, kind, namespace)]
-    close = difflib.get_close_matches(name, names, n=1) or names[:1]
-    hint = f"Did you mean {close[0]}?" if close else "There is none at all: is this the right --namespace?"
+    close = closest(name, names) or next(iter(names), None)
+    hint = f"Did you mean {close}?" if close else "There is none at all: is this the right --namespace?"
     raise click.ClickException(f"There is no {kind} {name} in namespace {namespace}. {hint}")

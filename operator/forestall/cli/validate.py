@@ -20,7 +20,7 @@ from forestall.api.schema import check
 from forestall.cli import options
 from forestall.cli.backtest import duration_option, headers_option
 from forestall.cli.wiring import PrometheusOptions
-from forestall.cli.words import plural
+from forestall.core.wording import plural
 from forestall.documents import Document, read
 from forestall.engine.examine import Examiner
 from forestall.errors import InvalidInput, MetricsError

@@ -60,8 +60,3 @@ def seconds(text: str | None) -> float:
         return parse_duration((text or "").strip().lstrip("<>~≈ "))
     except InvalidDuration:
         return math.inf
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """Return `3 policies` for 3, and `1 policy` for 1."""
-    return f"{count} {one if count == 1 else many or one + 's'}"

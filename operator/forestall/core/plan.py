@@ -9,6 +9,7 @@ from forestall.core.duration import format_duration
 from forestall.core.precision import percent, percents, written
 from forestall.core.risk import SLI, Signal, labels_in_words, worst
 from forestall.core.sizing import Capacity, bounded, replicas_for
+from forestall.core.wording import are, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,8 @@ def _scale(
     if current < terms.least:
         return Hold(
             "BelowMinimum",
-            f"{why}, but the target has {current} replicas and the policy leaves fewer than {terms.least} alone",
+            f"{why}, but the target has {plural(current, 'replica')} and the policy leaves "
+            f"fewer than {terms.least} alone",
         )
     most, whose = terms.most, "the policy's"
     if target.ceiling is not None and target.ceiling < most:
@@ -175,7 +177,7 @@ def _scale(
     if current >= most:
         return Hold(
             "AtMaximum",
-            f"{why}, but the target has {current} replicas already and {whose} maximum is {most}",
+            f"{why}, but the target has {plural(current, 'replica')} already and {whose} maximum is {most}",
         )
     wanted = need(terms, cause.indicator, signals, target.ready, trigger.within)
     if wanted.forecast is None or wanted.signal is None:
@@ -183,15 +185,20 @@ def _scale(
     load = wanted.signal.expected(trigger.within, terms.capacity.confidence)
     if wanted.forecast <= current:
         ready = target.ready
-        soon = f", of which {ready} are ready" if ready is not None and ready < current else ""
-        return Hold("LargeEnough", f"{why}, but {current} replicas{soon} carry the forecast of {_number(load)}")
+        soon = f", of which {ready} {are(ready)} ready" if ready is not None and ready < current else ""
+        carry = "carries" if current == 1 else "carry"
+        return Hold(
+            "LargeEnough",
+            f"{why}, but {plural(current, 'replica')}{soon} {carry} the forecast of {_number(load)}",
+        )
     to = bounded(wanted.forecast, current, most, terms.step)
     capped = f" (the forecast asks for {wanted.forecast})" if to < wanted.forecast else ""
     return _act(
         number,
         "Scale",
         cause,
-        f"{why}: scale from {current} to {to} replicas{capped} for {wanted.signal.indicator} of up to {_number(load)}",
+        f"{why}: scale from {current} to {plural(to, 'replica')}{capped} for "
+        f"{wanted.signal.indicator} of up to {_number(load)}",
         replicas=to,
     )
 

@@ -1,20 +1,34 @@
-"""How long what is being done will still take, from what it usually costs and from how fast it has gone so far."""
+"""How long what is being done will still take.
+
+It is told from what it usually costs, from the cores that are there and how busy they are, and, more and more, from how
+long what is finished has really taken.
+"""
 
 import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+_SERIAL: Final = 0.05
+"""So much of a build runs on one core alone, as linking does."""
+_PRIOR: Final = 0.05
+"""The pace that is expected counts as much as so much of the whole, done at that pace."""
 
 
 class Estimate:
     """Of things that are done one after the other, each of known cost (seconds of CPU time)."""
 
-    def __init__(self, costs: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, costs: Mapping[str, float], clock: Callable[[], float] = time.monotonic, expected: float | None = None
+    ) -> None:
+        """Begin; `expected` is the pace to begin with, that of this machine as busy as it is now where it is None."""
         self._costs = dict(costs)
         self._clock = clock
-        self._prior = 0.1 * sum(costs.values())
-        """So many seconds of CPU time are taken as done at the usual pace."""
-        self._usual = 1 / (os.cpu_count() or 1)
+        self._prior = _PRIOR * sum(costs.values())
+        self._expected = pace(cores(), load()) if expected is None else expected
         self._spent = self._done = 0.0
         self._began: float | None = None
         self._name = ""
@@ -28,17 +42,52 @@ class Estimate:
         """Return the seconds until everything is done."""
         elapsed = 0.0 if self._began is None else self._clock() - self._began
         cost = self._costs.get(self._name, 0.0)
-        pace = (self._prior * self._usual + self._spent) / (self._prior + self._done or 1.0)
-        if cost:  # what takes longer than it should tells that all does
-            pace = max(pace, (self._spent + elapsed) / (self._done + cost) if self._done else elapsed / cost)
+        learned = self._learned(0.0, 0.0)
+        if elapsed > cost * learned:  # what takes longer than it should tells that all does
+            learned = self._learned(cost, elapsed)
         rest = sum(each for name, each in self._costs.items() if name != self._name)
-        return rest * pace + max(cost * pace - elapsed, 0.0)
+        return rest * learned + max(cost * learned - elapsed, 0.0)
+
+    def _learned(self, cost: float, elapsed: float) -> float:
+        """Return the pace of what is done, and of what has taken `elapsed` seconds so far and costs `cost`."""
+        known = self._prior + self._done + cost
+        return (self._prior * self._expected + self._spent + elapsed) / known if known else self._expected
 
     def _end(self) -> None:
         if self._began is not None:
             self._spent += self._clock() - self._began
             self._done += self._costs.pop(self._name, 0.0)
             self._began, self._name = None, ""
+
+
+def pace(ours: float, others: float) -> float:
+    """Return how many seconds a second of CPU time takes on so many cores, beside so many threads of others.
+
+    What is done runs as many threads as there are cores, and each gets its part.
+    """
+    crowd = max(1.0, (others + 1) / ours)
+    return _SERIAL * crowd + (1 - _SERIAL) * (ours + others) / ours**2
+
+
+def cores() -> float:
+    """Return how many cores this process may use: by its affinity, and by the quota of its control group."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA.read_text(encoding="ascii").split()
+        return min(float(allowed), int(quota) / int(period))
+    except (OSError, ValueError):  # another system, or no quota
+        return float(allowed)
+
+
+def load() -> float:
+    """Return how many threads wanted a core of ours on average over the last minute; 0 where nothing tells it.
+
+    The system counts those of the whole machine: of them we meet as many as we have of its cores.
+    """
+    try:
+        return os.getloadavg()[0] * min(1.0, cores() / (os.cpu_count() or 1))
+    except (AttributeError, OSError):
+        return 0.0
 
 
 def left(seconds: float) -> str:

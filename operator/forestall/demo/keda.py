@@ -12,6 +12,7 @@ from forestall.demo.cluster import RunningCluster
 from forestall.demo.ports import free_ports
 from forestall.demo.programs import Programs, sources
 from forestall.demo.workspace import Workspace
+from forestall.errors import MissingTool
 
 NAMESPACE: Final = "keda"
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -24,10 +25,10 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 """Of its programs."""
 
 
-def start_operator(cluster: RunningCluster, workspace: Workspace, programs: Programs, certificates: Path) -> int:
+def start_operator(cluster: RunningCluster, workspace: Workspace, programs: Programs, proofs: Path) -> int:
     """Define KEDA's objects and start its operator; return the port at which it tells the adapter of metrics.
 
-    `certificates` is a folder with `ca.crt`, and `tls.crt` and `tls.key` for localhost.
+    `proofs` is a folder as `certificates` makes it.
     """
     cluster.kubectl("apply", "--server-side", "-f", definitions(), timeout_s=120)
     cluster.kubectl("wait", "--for=condition=Established", "-f", definitions(), "--timeout=60s", timeout_s=70)
@@ -36,7 +37,7 @@ def start_operator(cluster: RunningCluster, workspace: Workspace, programs: Prog
     command: list[str | Path] = [
         workspace.link(programs["keda-operator"]),
         f"--kubeconfig={cluster.kubeconfig}",
-        f"--cert-dir={certificates}",
+        f"--cert-dir={proofs}",
         f"--metrics-bind-address=127.0.0.1:{metrics}",
         f"--health-probe-bind-address=127.0.0.1:{health}",
         f"--metrics-service-bind-address=127.0.0.1:{service}",
@@ -50,3 +51,22 @@ def start_operator(cluster: RunningCluster, workspace: Workspace, programs: Prog
 def definitions() -> Path:
     """Return the folder with the definitions of KEDA's objects."""
     return sources("keda") / "config" / "crd" / "bases"
+
+
+def certificates(folder: Path) -> Path:
+    """Write into `folder` what KEDA's programs prove to each other who they are with; it is made where it is missing.
+
+    These are `ca.crt`, and `tls.crt` and `tls.key` for localhost. Raises MissingTool without the package trustme, which
+    the extra `dev` brings.
+    """
+    try:
+        import trustme  # noqa: PLC0415 -- an extra that only this needs
+    except ImportError as error:
+        raise MissingTool("KEDA's certificates need trustme: pip install 'forestall[dev]'") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA()
+    own = authority.issue_cert("localhost", "127.0.0.1")
+    authority.cert_pem.write_to_path(str(folder / "ca.crt"))
+    own.private_key_pem.write_to_path(str(folder / "tls.key"))
+    (folder / "tls.crt").write_bytes(b"".join(pem.bytes() for pem in own.cert_chain_pems))
+    return folder

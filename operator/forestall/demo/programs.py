@@ -196,7 +196,7 @@ def _build(wanted: Mapping[str, Module], paths: Mapping[str, Path], cache: Path,
         )
     go = find_go(_go_version_needed(), _TOOLCHAIN_PINS, cache, steps)
     estimate = Estimate({name: wanted[name].costs[name] for name in missing})
-    steps.say(f"{len(missing)} to build, once on this machine: {left(estimate.left())}, if it has nothing else to do")
+    steps.say(f"{len(missing)} to build, once on this machine: {left(estimate.left())}, as busy as it is now")
     for number, name in enumerate(missing, start=1):
         module = wanted[name]
         estimate.begin(name)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from statistics import median_high
 
 from forestall.api import ServiceLevelObjective
+from forestall.core.wording import are, plural
 from forestall.engine.observe import Reading
 from forestall.engine.targets import Found, Targets
 from forestall.engine.together import together
@@ -95,5 +96,7 @@ def _is_lost(count: int, usual: int) -> bool:
 
 
 def _problem(selector: str, count: int, usual: int, ready: int | None) -> QueryFailure:
-    pods = "it is not known how many pods are ready" if ready is None else f"{ready} pods are ready"
-    return QueryFailure("PartialData", f"{count} of {usual} targets are left that {selector} comes from, and {pods}")
+    pods = "it is not known how many pods are ready" if ready is None else f"{plural(ready, 'pod')} {are(ready)} ready"
+    return QueryFailure(
+        "PartialData", f"{count} of {plural(usual, 'target')} {are(count)} left that {selector} comes from, and {pods}"
+    )

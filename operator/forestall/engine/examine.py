@@ -6,13 +6,14 @@ from typing import Final
 
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.api.advice import shortened
-from forestall.api.findings import Finding, Path, did_you_mean
+from forestall.api.findings import Finding, Path
 from forestall.api.service_level_objective import LatencyIndicator
 from forestall.core.duration import exact_duration
 from forestall.core.promql import quote
 from forestall.core.promql.relax import Narrowed, narrowed, values_of
 from forestall.core.proportion import out_of_proportion
 from forestall.core.risk import SLI
+from forestall.core.wording import did_you_mean
 from forestall.engine.observe import Reading, read
 from forestall.engine.questions import Questions, Watched, questions
 from forestall.errors import MetricsError

@@ -4,6 +4,7 @@ from typing import Final
 
 from forestall.core.promql import NOT_COMPARABLE
 from forestall.core.risk import SLI
+from forestall.core.wording import are
 from forestall.engine.questions import Watched
 from forestall.ports import Answer, QueryFailure
 
@@ -26,9 +27,10 @@ def lost(watched: Watched, answer: Answer, usable: int) -> QueryFailure | None:
         return None
     unlabelled = 0 if per is None else sum(per not in dict(sample.labels) for sample in answer.samples)
     if unlabelled:
-        words = f"{unlabelled} of {count} series have no label {per!r}, which `per` names; {_labels(answer)}"
+        have = "has" if unlabelled == 1 else "have"
+        words = f"{unlabelled} of {count} series {have} no label {per!r}, which `per` names; {_labels(answer)}"
         return QueryFailure("LabelMissing", words)
-    return QueryFailure("NotFinite", f"{count - usable} of {count} series are NaN or infinite")
+    return QueryFailure("NotFinite", f"{count - usable} of {count} series {are(count - usable)} NaN or infinite")
 
 
 def sent(watched: Watched) -> str:

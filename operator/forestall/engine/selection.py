@@ -50,8 +50,9 @@ def select(objectives: Iterable[ServiceLevelObjective], policies: Iterable[Remed
         late.update(one.uid for one in found[MOST_FOR_ONE:])
         chosen[slo.uid] = found[:MOST_FOR_ONE]
     for uid, count in late.items():
+        have = "has" if count == 1 else "have"
         left_out[uid] = (
-            f"{count} of the objectives that it selects have {MOST_FOR_ONE} policies before it by name: "
+            f"{count} of the objectives that it selects {have} {MOST_FOR_ONE} policies before it by name: "
             "for these nothing is decided by it"
         )
     return Selection(chosen, counts, left_out)

@@ -11,6 +11,7 @@ from forestall.backtest.draw import Axis, Plot, nice, sign, standalone, svg
 from forestall.backtest.pictures import clock
 from forestall.backtest.words import percent
 from forestall.core.duration import format_duration
+from forestall.core.wording import plural
 from forestall.sim import recommend
 from forestall.sim.compare import HPA, Comparison, Contestant
 from forestall.sim.figures import Figures
@@ -67,7 +68,7 @@ def drawing(found: Comparison) -> str:
         legend.parts.append(f'<path class="{kind}" d="{shape}"/>')
         legend.text(place + 28, below + 4, words)
         place += 52 + 6.6 * len(words)
-    words = f"{peer.name}: {peer.figures.bad_minutes} bad minutes; {rival.name}: {rival.figures.bad_minutes}"
+    words = f"{peer.name}: {plural(peer.figures.bad_minutes, 'bad minute')}; {rival.name}: {rival.figures.bad_minutes}"
     return standalone(svg(_WIDTH, below + 18, [*plots, legend], words))
 
 
@@ -142,7 +143,7 @@ def _curve(found: Comparison, one: Contestant) -> str:
 def _title(one: Contestant) -> str:
     each = one.figures
     return (
-        f"{one.name}: {each.bad_minutes} bad minutes ({percent(each.budget_used)} of the error budget), "
+        f"{one.name}: {plural(each.bad_minutes, 'bad minute')} ({percent(each.budget_used)} of the error budget), "
         f"{each.replica_hours:.1f} replica-hours"
     )
 

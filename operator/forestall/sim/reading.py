@@ -10,6 +10,7 @@ import numpy as np
 from forestall.api.times import clock
 from forestall.backtest import tables
 from forestall.core.duration import format_duration
+from forestall.core.wording import are, plural
 from forestall.errors import InvalidInput
 from forestall.ports import RangeSeries
 from forestall.sim.traffic import MINUTE, Floats, Traffic
@@ -68,7 +69,7 @@ def split(traffic: Traffic, played: float | None) -> Traffic:
 
 def _traffic(name: str, times: Floats, rates: Floats, where: str) -> tuple[Traffic, tuple[str, ...]]:
     if len(times) < 2:
-        raise InvalidInput(f"{where}: there are {len(times)} rows in it, which is no traffic")
+        raise InvalidInput(f"{where}: there {are(len(times))} {plural(len(times), 'row')} in it, which is no traffic")
     gaps = np.diff(times)
     spacing = float(np.median(gaps))
     if spacing > _COARSEST:
@@ -100,4 +101,6 @@ def _notes(times: Floats, rates: Floats, where: str) -> tuple[str, ...]:
     if not zeros.size:
         return ()
     first = clock(float(times[zeros[0]]))
-    return (f"{where}: {zeros.size} rows are zero, from {first} on: they are taken as time without requests",)
+    return (
+        f"{where}: {plural(zeros.size, 'row')} {are(zeros.size)} zero, from {first} on: taken as time without requests",
+    )

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forestall.core.wording import plural
 from forestall.errors import InvalidInput
 
 Floats = NDArray[np.float64]
@@ -28,7 +29,7 @@ class Traffic:
     def __post_init__(self) -> None:
         if not 0 <= self.start < len(self.rate):
             raise InvalidInput(
-                f"{self.name}: it is {len(self.rate)} minutes long and can't begin at minute {self.start}"
+                f"{self.name}: it is {plural(len(self.rate), 'minute')} long and can't begin at minute {self.start}"
             )
         if not (np.isfinite(self.rate).all() and (self.rate >= 0).all()):
             raise InvalidInput(f"{self.name}: rates must be finite and not negative")

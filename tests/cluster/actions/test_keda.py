@@ -5,13 +5,11 @@ KEDA's operator is built once a machine, which takes some eight minutes of CPU t
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
-from forestall.demo.keda import NAMESPACE, definitions, start_operator
+from forestall.demo.keda import NAMESPACE, certificates, definitions, start_operator
 from forestall.demo.kwok import KwokCluster
 from forestall.demo.programs import FOLDER_VARIABLE, find_programs
 from forestall.demo.workspace import Workspace
@@ -39,17 +37,6 @@ def keda(cluster: KwokCluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         cluster.kubectl("delete", "scaledobjects", "--all", "-A", "--timeout=60s", timeout_s=70)
     cluster.kubectl("delete", "-f", definitions(), "--timeout=60s", timeout_s=70)
     cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
-
-
-def certificates(folder: Path) -> Path:
-    """Write what KEDA's programs prove to each other who they are with."""
-    authority = trustme.CA()
-    own = authority.issue_cert("localhost", "127.0.0.1")
-    authority.cert_pem.write_to_path(str(folder / "ca.crt"))
-    own.private_key_pem.write_to_path(str(folder / "tls.key"))
-    for pem in own.cert_chain_pems:
-        pem.write_to_path(str(folder / "tls.crt"), append=True)
-    return folder
 
 
 class Shop:

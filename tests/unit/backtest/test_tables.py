@@ -75,7 +75,7 @@ def test_of_points_at_the_same_time_the_last_counts(write):
         ("time,busy\n0,1\n60,much\n", "line 3: 'much' is not a number (column busy)"),
         ("time,busy\nyesterday,1\n", "line 2: 'yesterday' is not a time: write 2026-01-31T12:00:00Z"),
         ("time,busy\nnan,1\n", "line 2: 'nan' is not a time"),
-        ("time,busy\n0,1,2\n", "line 2: there are 3 cells for 2 columns"),
+        ("time,busy\n0,1,2\n", "line 2: 3 cells for 2 columns"),
         ("time,busy\n0,\n", "there is not one value in it"),
         ("time,value\n0,x\n", "line 2: 'x' is not a number (column value)"),
         ("time,value\n1e22,1\n", "line 2: '1e22' is not a time between 1970 and 9999, counted in s, ms, µs or ns"),

@@ -72,7 +72,7 @@ TOTAL = objective(query="sum(rate(requests_total[1m]))")
 @pytest.mark.parametrize(
     ("bodies", "status", "said"),
     [
-        ([objective(), policy()], "True", "1 objectives are selected"),
+        ([objective(), policy()], "True", "1 objective is selected"),
         ([TOTAL, policy()], "True", "Warning: spec.actions[0].scale.capacity: load of shop is a total"),
         ([objective(), policy(capacity={"indicator": "laod"})], "True", "has no leading indicator laod; there is load"),
         ([objective(), policy(), policy("late")], "True", "the first by name does, here early"),

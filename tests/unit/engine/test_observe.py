@@ -67,7 +67,7 @@ def test_one_series_without_the_label_does_not_hide_the_others():
     assert reading.values == {(("pod", "b"),): 2.0}
     assert reading.problem is not None
     assert reading.problem.message == (
-        "1 of 3 series have no label 'pod', which `per` names; there are the labels node, pod"
+        "1 of 3 series has no label 'pod', which `per` names; there are the labels node, pod"
     )
     assert reading.problem.reason == "LabelMissing"
     assert "1 of 3" in reading.problem.message

@@ -49,7 +49,7 @@ def test_finer_rows_are_averaged_and_coarser_ones_joined(file):
         ([*rows(1, 2, 3), f"{START + 3600},4"], r"58m are missing before 2026-01-01 01:00 UTC"),
         (rows(0, 0, 0), r"traffic.csv: all rows are zero"),
         (["time,rate"], r"traffic.csv: there is not one value"),
-        (rows(7), r"traffic.csv: there are 1 rows"),
+        (rows(7), r"traffic.csv: there is 1 row in it"),
         (rows(1, 2, 3, step=86400), r"a row every 1d is too coarse"),
     ],
 )

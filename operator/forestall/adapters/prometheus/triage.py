@@ -14,6 +14,7 @@ from forestall.adapters.prometheus.answers import Payload
 from forestall.adapters.prometheus.memory import Memory
 from forestall.adapters.prometheus.question import Group
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
+from forestall.core.wording import plural
 from forestall.ports import QueryFailure
 
 CANARY: Final = "forestall_canary"
@@ -124,7 +125,7 @@ class Triage:
         if self.down is not None:
             return self.down
         if self._failed >= MOST_FAILED:
-            words = f"{self._failed} requests failed: what is left is asked in the next cycle"
+            words = f"{plural(self._failed, 'request')} failed: what is left is asked in the next cycle"
             return SourceTrouble("SourceTimeout", words)
         return SourceTrouble("SourceTimeout", "there was no time left to ask in this cycle")
 

@@ -12,7 +12,8 @@ from forestall.cli.explanations import parts
 from forestall.cli.explanations.dossier import Dossier, Some, read_one
 from forestall.cli.output import Page, console, without_managers
 from forestall.cli.status import STYLES, burning
-from forestall.cli.words import ago, plural
+from forestall.cli.words import ago
+from forestall.core.wording import plural
 
 if TYPE_CHECKING:
     from forestall.api.service_level_objective import (

@@ -10,7 +10,7 @@ from forestall.api.times import readable
 from forestall.cli import remediations
 from forestall.cli.reasons import advice
 from forestall.cli.status import STYLES
-from forestall.cli.words import plural
+from forestall.core.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

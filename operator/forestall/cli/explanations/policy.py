@@ -12,10 +12,10 @@ from forestall.api.times import clock, seconds
 from forestall.cli.explanations import parts
 from forestall.cli.explanations.dossier import Dossier, Some, read_one
 from forestall.cli.output import Page, console, without_managers
-from forestall.cli.words import plural
 from forestall.core.duration import format_duration
 from forestall.core.guards import Debt
 from forestall.core.guards.budget import tokens
+from forestall.core.wording import plural
 from forestall.engine.terms import buckets, surroundings
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _labels(selector: LabelSelector) -> str:
 
 
 def _rung(rung: Rung) -> str:
-    text = rung.name + (f" up to {rung.scale.max_replicas} replicas" if rung.scale else "")
+    text = rung.name + (f" up to {plural(rung.scale.max_replicas, 'replica')}" if rung.scale else "")
     return text + (f", for {', '.join(rung.indicators)}" if rung.indicators else "")
 
 

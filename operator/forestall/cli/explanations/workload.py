@@ -9,8 +9,8 @@ import click
 from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.cli.explanations import parts
 from forestall.cli.explanations.dossier import Dossier
-from forestall.cli.objects import meant
 from forestall.cli.output import Page, console
+from forestall.core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from forestall.api import Remediation
@@ -44,8 +44,8 @@ async def explain(session: Session, namespace: str, what: Named, form: str | Non
         targets = {(each.spec.target.kind, each.spec.target.name) for each in objectives.read}
         known = sorted({name for kind, name in targets if kind.lower() == mine[0]} or {name for _, name in targets})
         raise click.ClickException(
-            f"No objective in namespace {namespace} is about {what.kind}/{what.name}, and nothing was done to it. "
-            + (meant(what.name, known) or "Is this the right --namespace?")
+            f"No objective in namespace {namespace} is about {what.kind}/{what.name}, and nothing was done to it."
+            + (did_you_mean(what.name, known) or " Is this the right --namespace?")
         )
     if form:
         click.echo(dossier.as_document({"workload": f"{what.kind}/{what.name}"}, form))

@@ -3,6 +3,7 @@
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.guards.context import Bucket, Context, Debt
+from forestall.core.wording import plural
 
 
 def budget(context: Context) -> Hold | None:
@@ -11,7 +12,8 @@ def budget(context: Context) -> Hold | None:
         if tokens(bucket, context.now) < 1.0:
             return Hold(
                 "BudgetExhausted",
-                f"{bucket.whose} allows {bucket.size} actions per {format_duration(bucket.per)}, and they are used up",
+                f"{bucket.whose} allows {plural(bucket.size, 'action')} per {format_duration(bucket.per)}, "
+                "and nothing of that is left",
             )
     return None
 

@@ -2,6 +2,7 @@
 
 from forestall.core.decision import Hold
 from forestall.core.guards.context import Context
+from forestall.core.wording import are, plural
 
 ROLLS = frozenset({"Restart"})
 """The actions that replace pods which may serve well.
@@ -40,7 +41,8 @@ def disruption(context: Context) -> Hold | None:
     if missing > pods.spare and (pods.rolling or not pods.bounded):
         return Hold(
             "TooFewReady",
-            f"{pods.ready} of {pods.wanted} pods are ready; a rollout of the workload may leave out {pods.spare}"
+            f"{pods.ready} of {plural(pods.wanted, 'pod')} {are(pods.ready)} ready; "
+            f"a rollout of the workload may leave out {pods.spare}"
             + (", and one is under way" if pods.rolling else ""),
         )
     return None

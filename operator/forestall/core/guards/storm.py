@@ -7,6 +7,7 @@ from typing import Final
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.guards.context import Context, Storm
+from forestall.core.wording import plural
 
 CHRONIC: Final = 86400.0
 """What has been at risk for longer than this (s) is a state of its own, and no part of a storm."""
@@ -55,6 +56,7 @@ def _is_storm(breaker: Storm, count: int, watched: int) -> bool:
 def _hold(breaker: Storm, count: int, watched: int, where: str) -> Hold:
     return Hold(
         "Storm",
-        f"{count} of {watched} objectives{where} came at risk within {format_duration(breaker.within)}, which "
+        f"{count} of {plural(watched, 'objective')}{where} came at risk within "
+        f"{format_duration(breaker.within)}, which "
         f"points to the monitoring or the cluster and not to each workload ({breaker.whose})",
     )

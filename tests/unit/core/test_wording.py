@@ -1,0 +1,26 @@
+"""Words that depend on how many there are, and the name that was likely meant."""
+
+import pytest
+
+from forestall.core.wording import are, closest, did_you_mean, plural
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 objectives are"), (1, "1 objective is"), (2, "2 objectives are"), (21, "21 objectives are")],
+)
+def test_what_is_there_once_is_no_plural(count, words):
+    """Kind: `1 objectives are selected`."""
+    assert f"{plural(count, 'objective')} {are(count)}" == words
+
+
+def test_a_plural_of_its_own():
+    assert (plural(1, "policy", "policies"), plural(2, "policy", "policies")) == ("1 policy", "2 policies")
+    assert plural(2, "series", "series") == "2 series"
+
+
+def test_the_name_that_was_meant():
+    assert closest("Leek", ["leak", "early"]) == "leak"
+    assert closest("maxreplica", ["minReplicas", "maxReplicas"]) == "maxReplicas"
+    assert did_you_mean("leek", ["leak"]) == " Did you mean leak?"
+    assert (closest("zzz", ["leak"]), did_you_mean("zzz", ["leak"]), closest("a", [])) == (None, "", None)
