@@ -4,7 +4,7 @@ The limit of a total is that of the size that the workload mostly has. Where a s
 above it, and the replicas carry it all the same.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from forestall.api import RemediationPolicy, ServiceLevelObjective
@@ -40,17 +40,17 @@ class Coverage:
         self._isolation = isolation
 
     async def applied(
-        self, scene: Scene, found: Mapping[str, Findings], at_risk_from: Callable[[Scene, str], float]
+        self, scene: Scene, found: Mapping[str, Findings], at_risk_from: Mapping[str, float]
     ) -> dict[str, Findings]:
-        """Return what was found, with the limits of declared totals as the ready replicas carry them."""
-        after = await together(self._of(scene, uid, each, at_risk_from) for uid, each in found.items())
+        """Return what was found, with the limits of declared totals as the ready replicas carry them.
+
+        `at_risk_from` are the probabilities from which an objective is at risk, by its UID.
+        """
+        after = await together(self._of(scene, uid, each, at_risk_from[uid]) for uid, each in found.items())
         return dict(zip(found, after, strict=True))
 
-    async def _of(
-        self, scene: Scene, uid: str, found: Findings, threshold_of: Callable[[Scene, str], float]
-    ) -> Findings:
+    async def _of(self, scene: Scene, uid: str, found: Findings, at_risk_from: float) -> Findings:
         with self._isolation.around("assessing", named(found.slo)):
-            at_risk_from = threshold_of(scene, uid)
             risky = {each.indicator for each in found.signals if each.probability() >= at_risk_from}
             # Most objectives are at no risk: the ladders of their policies need not be gone through.
             carries = declared(found.slo, scene.policies[uid]) if risky else {}

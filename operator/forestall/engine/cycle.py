@@ -132,6 +132,7 @@ class Engine:
         signals = await self._aside(self._forecasting.forecast, readings, now)
         problems |= {uid: Problem("InternalError", words) for uid, words in self._forecasting.failures.items()}
 
+        at_risk_from = {uid: self._at_risk_from(scene, uid) for uid in scene.objectives}
         found: dict[str, Findings] = {}
         for uid, slo in scene.objectives.items():
             bare = Findings(slo, Risk(State.UNKNOWN, math.nan, None), problems.get(uid))
@@ -139,7 +140,7 @@ class Engine:
                 found[uid] = replace(
                     bare,
                     risk=assess(
-                        signals.get(uid, ()), self._at_risk_from(scene, uid), blind=bool(blind(readings.get(uid, ())))
+                        signals.get(uid, ()), at_risk_from[uid], blind=bool(blind(readings.get(uid, ())))
                     ),
                     readings=readings.get(uid, ()),
                     signals=signals.get(uid, ()),
@@ -149,7 +150,7 @@ class Engine:
                 found[uid] = replace(bare, problem=Problem("InternalError", attempt.failure))
         ended: list[tuple[str, str]] = []
         if leading:
-            found, ended = await self._lead(scene, found, now)
+            found, ended = await self._lead(scene, found, at_risk_from, now)
         else:
             self._episodes.clear()
         return replace(report_of(found, ended, waiting, self._isolation.faults), clocks=clocks)
@@ -167,13 +168,13 @@ class Engine:
         return await aside(function, *args, **kwargs) if self._settings.threads else function(*args, **kwargs)
 
     async def _lead(
-        self, scene: Scene, found: dict[str, Findings], now: float
+        self, scene: Scene, found: dict[str, Findings], at_risk_from: Mapping[str, float], now: float
     ) -> tuple[dict[str, Findings], list[tuple[str, str]]]:
         self._drafts.clear()
         self._survey.forget()
         self._turns.begin()
         missing = await self._targets.check(scene.objectives.values(), now)
-        found = await self._coverage.applied(scene, found, self._at_risk_from)
+        found = await self._coverage.applied(scene, found, at_risk_from)
         edges = dependencies(scene.objectives)
         for uid, each in found.items():
             with self._isolation.around("assessing", named(each.slo)) as attempt:
@@ -183,7 +184,8 @@ class Engine:
                 found[uid] = replace(each, problem=Problem("InternalError", attempt.failure))
         with self._isolation.around("counting", "budgets"):
             await self._spending.begin(scene.guardrails, scene.remediations, now)
-        scene = replace(scene, at_risk_since=at_risk_since(found.values()), debts=self._spending.debts)
+        storms = terms.storms(scene.guardrails, at_risk_since(found.values()), scene.watched)
+        scene = replace(scene, storms=storms, debts=self._spending.debts)
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
         suffering = culprits(edges, at_risk)
         found = {uid: replace(each, victim_of=_name(found, suffering.get(uid))) for uid, each in found.items()}

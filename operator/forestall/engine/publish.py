@@ -284,8 +284,7 @@ class Publisher:
         now: float,
     ) -> _Settled:
         why = selection.left_out.get(policy.uid)
-        chosen = [] if why else [each.slo for each in found]
-        selected = [slo for slo in chosen if policy.spec.objectives.matches(slo.metadata.labels)]
+        selected = [] if why else selection.of(policy, (each.slo for each in found))
         active = sum(not one.ended for one in done)
         ready = (
             _ready("False", "TooManyPolicies", why) if why else self._advisor.ready(policy, selected, self._registry)

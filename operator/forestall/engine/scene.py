@@ -8,7 +8,7 @@ from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLeve
 from forestall.api.remediation import TERMINAL
 from forestall.api.service_level_objective import Episode
 from forestall.core.clocks import Clocks
-from forestall.core.guards import Debt
+from forestall.core.guards import Debt, Storm
 from forestall.engine.selection import Selection, select
 from forestall.engine.turns import in_turn
 from forestall.registry import Registry
@@ -25,8 +25,8 @@ class Scene:
     remediations: Sequence[Remediation]
     guardrails: Sequence[Guardrail]
     clocks: Clocks = Clocks()
-    at_risk_since: Sequence[tuple[str, float]] = ()
-    """The namespace of each objective that is at risk, and since when (s) it is."""
+    storms: Sequence[Storm] = ()
+    """Which objectives came at risk together, and how many are too many."""
     debts: Mapping[tuple[str, str], Debt] = field(default_factory=dict)
     """What Guardrails know to be gone from their budgets, by UID and namespace."""
     watched: Mapping[str, int] = field(init=False, repr=False, compare=False)

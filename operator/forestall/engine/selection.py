@@ -23,16 +23,26 @@ class Selection:
 
     policies: Mapping[str, Sequence[RemediationPolicy]] = field(default_factory=dict)
     """By UID of the objective, in order of their names."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """How many objectives a policy selects, by its UID."""
+    objectives: Mapping[tuple[str, int], Sequence[ServiceLevelObjective]] = field(default_factory=dict)
+    """What a policy selects, by its UID and generation."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """By UID of a policy: why it is not heeded, or not for all that it selects."""
+
+    def of(
+        self, policy: RemediationPolicy, objectives: Iterable[ServiceLevelObjective]
+    ) -> Sequence[ServiceLevelObjective]:
+        """Return what `policy` selects; `objectives` are those of its namespace, for one that came or changed since."""
+        known = self.objectives.get(_key(policy))
+        if known is not None:
+            return known
+        return [slo for slo in objectives if policy.spec.objectives.matches(slo.metadata.labels)]
 
 
 def select(objectives: Iterable[ServiceLevelObjective], policies: Iterable[RemediationPolicy]) -> Selection:
     """Return which of `policies`, given in order of their names, see to which of `objectives`."""
     by_namespace: dict[str, list[RemediationPolicy]] = defaultdict(list)
     left_out: dict[str, str] = {}
+    policies = list(policies)
     for policy in policies:
         if len(by_namespace[policy.namespace]) < MOST_POLICIES:
             by_namespace[policy.namespace].append(policy)
@@ -41,12 +51,13 @@ def select(objectives: Iterable[ServiceLevelObjective], policies: Iterable[Remed
                 f"the namespace has more than {MOST_POLICIES} policies, and this one is none of the first by name: "
                 "nothing is decided by it"
             )
-    counts: Counter[str] = Counter()
+    selected: dict[tuple[str, int], list[ServiceLevelObjective]] = {_key(one): [] for one in policies}
     late: Counter[str] = Counter()
     chosen: dict[str, Sequence[RemediationPolicy]] = {}
     for slo in objectives:
         found = [one for one in by_namespace[slo.namespace] if one.spec.objectives.matches(slo.metadata.labels)]
-        counts.update(one.uid for one in found)
+        for one in found:
+            selected[_key(one)].append(slo)
         late.update(one.uid for one in found[MOST_FOR_ONE:])
         chosen[slo.uid] = found[:MOST_FOR_ONE]
     for uid, count in late.items():
@@ -55,4 +66,8 @@ def select(objectives: Iterable[ServiceLevelObjective], policies: Iterable[Remed
             f"{count} of the objectives that it selects {have} {MOST_FOR_ONE} policies before it by name: "
             "for these nothing is decided by it"
         )
-    return Selection(chosen, counts, left_out)
+    return Selection(chosen, selected, left_out)
+
+
+def _key(policy: RemediationPolicy) -> tuple[str, int]:
+    return policy.uid, policy.metadata.generation

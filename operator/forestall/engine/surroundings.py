@@ -32,7 +32,7 @@ class Lookout:
         self, scene: Scene, policy: RemediationPolicy, action: str, target: ObjectRef, workload: Workload
     ) -> Surroundings:
         """Return what is around `action` on `target` for the objective that `workload` is the target of."""
-        told = terms.surroundings(scene.guardrails, policy, action, scene.at_risk_since, scene.watched)
+        told = terms.surroundings(scene.guardrails, policy, action, scene.storms)
         protected = await self._protected(policy.namespace, target, workload)
         pods = await self._pods(policy.namespace, workload) if action in ROLLS else None
         return replace(told, protected=protected, pods=pods)

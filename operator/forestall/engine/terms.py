@@ -100,13 +100,9 @@ def surroundings(
     guardrails: Sequence[Guardrail],
     policy: RemediationPolicy,
     action: str,
-    since: Sequence[tuple[str, float]],
-    watched: Mapping[str, int],
+    storms: Sequence[Storm] = (),
 ) -> Surroundings:
-    """Return the windows and the storm breakers for an action of `policy`.
-
-    `since` are the namespaces of objectives at risk with the times (s) since which they are, of `watched` in each.
-    """
+    """Return the windows for an action of `policy`, with the `storms` of this cycle."""
     blackouts: list[windows.Window] = []
     maintenance = []
     told: list[tuple[str, GuardrailSpec | RemediationPolicySpec]] = [(f"policy {policy.name}", policy.spec)]
@@ -116,12 +112,21 @@ def surroundings(
         allowing = _windows(whose, spec.maintenance_windows, action)
         if allowing:
             maintenance.append(allowing)
+    return Surroundings(tuple(blackouts), tuple(maintenance), storms)
+
+
+def storms(
+    guardrails: Sequence[Guardrail], since: Sequence[tuple[str, float]], watched: Mapping[str, int]
+) -> tuple[Storm, ...]:
+    """Return the storm breakers, the same for every decision of a cycle.
+
+    `since` are the namespaces of objectives at risk with the times (s) since which they are, of `watched` in each.
+    """
     breakers = [(f"storm of Guardrail {one.name}", one.spec.storm) for one in guardrails if one.spec.storm is not None]
-    storms = tuple(
+    return tuple(
         Storm(whose, one.objectives, one.share, one.within.seconds, watched, since)
         for whose, one in breakers or [("storm of a Guardrail sets another limit", StormBreaker())]
     )
-    return Surroundings(tuple(blackouts), tuple(maintenance), storms)
 
 
 def _windows(whose: str, told: Sequence[Window], action: str) -> list[windows.Window]:

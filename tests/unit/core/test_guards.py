@@ -218,6 +218,27 @@ def test_a_storm_of_one_namespace_holds_no_other(fine, since, watched, here, rea
     assert (hold and hold.reason) == reason
 
 
+def test_a_storm_is_counted_once_for_all_decisions_of_a_cycle(fine):
+    """Kind: work of a decision that is the same for all decisions of a cycle."""
+    since = at_risk(a=8, b=8, shop=4)
+    passes = 0
+
+    class Watched(tuple):
+        __slots__ = ()
+
+        def __iter__(self):
+            nonlocal passes
+            passes += 1
+            return super().__iter__()
+
+    breaker = Storm("nobody", 20, 0.5, 60.0, {"a": 10, "b": 10, "shop": 10}, Watched(since))
+    for here in ("shop", "a", "b") * 5:
+        assert check(replace(fine, namespace=here, **around(storms=(breaker,)))) is not None
+    assert passes == 1
+    check(replace(fine, now=fine.now + 30, **around(storms=(breaker,))))
+    assert passes == 2
+
+
 def test_what_has_been_at_risk_for_days_is_no_part_of_a_storm(fine):
     breaker = Storm("nobody", 20, 0.5, 60.0, {"shop": 22}, at_risk(shop=22))
     hold = check(replace(fine, now=86400.0, **around(storms=(breaker,))))

@@ -78,7 +78,7 @@ async def test_an_objective_whose_replicas_carry_the_load_is_not_at_risk_for_it(
     targets = Targets(ready)
     coverage = Coverage(targets, Isolation())  # type: ignore[arg-type]
     found = Findings(slo, assess(signals, 0.8), signals=signals)
-    after = (await coverage.applied(scene, {slo.uid: found}, lambda *_: 0.8))[slo.uid]
+    after = (await coverage.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
     assert after.risk.state == state
     assert targets.asked == (value > 50), "nothing is asked of the cluster while there is no risk"
 

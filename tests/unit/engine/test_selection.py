@@ -31,7 +31,8 @@ def test_an_objective_has_the_policies_that_select_it():
     )
     assert [one.name for one in found.policies["a"]] == ["all", "one"]
     assert [one.name for one in found.policies["b"]] == ["all"]
-    assert found.counts == {"all": 2, "one": 1}
+    selected = {uid: [slo.name for slo in slos] for (uid, _), slos in found.objectives.items()}
+    assert selected == {"all": ["a", "b"], "one": ["a"], "none": []}
     assert not found.left_out
 
 
@@ -42,7 +43,7 @@ def test_of_too_many_policies_the_first_by_name_count_and_the_others_are_told():
     assert "1 of the objectives" in found.left_out[names[MOST_FOR_ONE]]
     assert "nothing is decided by it" in found.left_out[names[-1]]
     assert names[0] not in found.left_out
-    assert names[-1] not in found.counts
+    assert not found.objectives[names[-1], 0]
 
 
 def test_the_dearest_selectors_on_very_many_objectives_take_no_time():

@@ -93,19 +93,19 @@ NIGHT = {"cron": "0 22 * * *", "duration": "6h", "timeZone": "Europe/Berlin"}
 def test_windows_of_guardrails_and_of_the_policy_add_up(make_guardrail, make_policy):
     guardrail = make_guardrail(blackoutWindows=[NIGHT, {**NIGHT, "actions": ["Restart"]}], maintenanceWindows=[NIGHT])
     policy = make_policy(blackoutWindows=[NIGHT], maintenanceWindows=[{**NIGHT, "actions": ["Restart"]}])
-    scale = terms.surroundings([guardrail], policy, "Scale", (), {})
+    scale = terms.surroundings([guardrail], policy, "Scale")
     assert [each.whose for each in scale.blackouts] == [
         "a blackout window of policy early",
         "a blackout window of Guardrail all",
     ]
     assert [[each.whose for each in some] for some in scale.maintenance] == [["Guardrail all"]]
-    restart = terms.surroundings([guardrail], policy, "Restart", (), {})
+    restart = terms.surroundings([guardrail], policy, "Restart")
     assert (len(restart.blackouts), len(restart.maintenance)) == (3, 2)
     assert (restart.blackouts[0].duration, restart.blackouts[0].zone) == (6 * 3600, "Europe/Berlin")
 
 
 def test_a_storm_is_broken_also_where_nobody_said_so(make_guardrail, make_policy):
-    (usual,) = terms.surroundings([make_guardrail()], make_policy(), "Scale", (("shop", 1.0),), {"shop": 40}).storms
+    (usual,) = terms.storms([make_guardrail()], (("shop", 1.0),), {"shop": 40})
     assert (usual.objectives, usual.share, usual.within, usual.watched, usual.since) == (
         20,
         0.5,
@@ -113,10 +113,9 @@ def test_a_storm_is_broken_also_where_nobody_said_so(make_guardrail, make_policy
         {"shop": 40},
         (("shop", 1.0),),
     )
-    (told,) = terms.surroundings(
-        [make_guardrail(storm={"objectives": 3})], make_policy(), "Scale", (), {"shop": 40}
-    ).storms
+    (told,) = terms.storms([make_guardrail(storm={"objectives": 3})], (), {"shop": 40})
     assert (told.objectives, told.whose) == (3, "storm of Guardrail all")
+    assert terms.surroundings([], make_policy(), "Scale", (told,)).storms == (told,)
 
 
 @pytest.mark.parametrize(

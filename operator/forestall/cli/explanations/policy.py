@@ -103,7 +103,7 @@ def _windows(guardrails: Sequence[Guardrail], policy: RemediationPolicy, now: fl
     """Return in words which windows forbid the policy's actions now."""
     told: dict[str, None] = {}
     for rung in policy.spec.actions:
-        around = surroundings(guardrails, policy, rung.name, (), {})
+        around = surroundings(guardrails, policy, rung.name)
         for window in around.blackouts:
             if (stretch := window.open_until(now)) is not None:
                 until, ends = stretch

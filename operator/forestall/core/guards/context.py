@@ -1,7 +1,7 @@
 """What the guards look at: the facts about one intended action, gathered before any guard is asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -89,6 +89,20 @@ class Storm:
     """How many objectives there are, by namespace."""
     since: Sequence[tuple[str, float]]
     """The namespace of each objective that is at risk, and since when (s) it is."""
+    counted: dict[float, "Counted"] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was counted already, by the time (s): it is the same for every decision of a cycle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many objectives came at risk together."""
+
+    here: Mapping[str, int]
+    """Of each namespace that has any."""
+    weight: int
+    """Of all namespaces, of none more than half a storm."""
+    everywhere: int
+    """Of all namespaces."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """Hold while so much is at risk at once that the cause must be elsewhere: in the monitoring, or in the cluster."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.guards.context import Context, Storm
+from forestall.core.guards.context import Context, Counted, Storm
 from forestall.core.wording import plural
 
 CHRONIC: Final = 86400.0
@@ -20,16 +20,36 @@ def storm(context: Context) -> Hold | None:
     actions; a namespace in which there is a whole one holds its own.
     """
     for breaker in context.around.storms:
-        since = [(place, at) for place, at in breaker.since if context.now - at <= CHRONIC]
-        here = [(place, at) for place, at in since if place == context.namespace]
-        own = breaker.watched.get(context.namespace, 0)
-        cap = max(1, breaker.objectives // 2)
-        weight = sum(min(count, cap) for count in breaker.watched.values())
-        if _is_storm(breaker, together(here, breaker.within), own):
-            return _hold(breaker, together(here, breaker.within), own, f" in namespace {context.namespace}")
-        if _is_storm(breaker, together(since, breaker.within, cap), weight):
-            return _hold(breaker, together(since, breaker.within), sum(breaker.watched.values()), "")
+        counted = count(breaker, context.now)
+        here, own = counted.here.get(context.namespace, 0), breaker.watched.get(context.namespace, 0)
+        if _is_storm(breaker, here, own):
+            return _hold(breaker, here, own, f" in namespace {context.namespace}")
+        cap = _cap(breaker)
+        if _is_storm(breaker, counted.weight, sum(min(number, cap) for number in breaker.watched.values())):
+            return _hold(breaker, counted.everywhere, sum(breaker.watched.values()), "")
     return None
+
+
+def count(breaker: Storm, now: float) -> Counted:
+    """Return how many objectives came at risk together, as of `now` (s); it is counted once for each time."""
+    known = breaker.counted.get(now)
+    if known is None:
+        since = [(place, at) for place, at in breaker.since if now - at <= CHRONIC]
+        places: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        for place, at in since:
+            places[place].append((place, at))
+        within = breaker.within
+        known = Counted(
+            here={place: together(some, within) for place, some in places.items()},
+            weight=together(since, within, _cap(breaker)),
+            everywhere=together(since, within),
+        )
+        breaker.counted[now] = known
+    return known
+
+
+def _cap(breaker: Storm) -> int:
+    return max(1, breaker.objectives // 2)
 
 
 def together(since: Iterable[tuple[str, float]], within: float, cap: int | None = None) -> int:
@@ -49,14 +69,14 @@ def together(since: Iterable[tuple[str, float]], within: float, cap: int | None 
     return most
 
 
-def _is_storm(breaker: Storm, count: int, watched: int) -> bool:
-    return count >= breaker.objectives and count >= breaker.share * watched
+def _is_storm(breaker: Storm, number: int, watched: int) -> bool:
+    return number >= breaker.objectives and number >= breaker.share * watched
 
 
-def _hold(breaker: Storm, count: int, watched: int, where: str) -> Hold:
+def _hold(breaker: Storm, number: int, watched: int, where: str) -> Hold:
     return Hold(
         "Storm",
-        f"{count} of {plural(watched, 'objective')}{where} came at risk within "
+        f"{number} of {plural(watched, 'objective')}{where} came at risk within "
         f"{format_duration(breaker.within)}, which "
         f"points to the monitoring or the cluster and not to each workload ({breaker.whose})",
     )
