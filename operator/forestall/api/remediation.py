@@ -73,6 +73,8 @@ class Intent(Model):
     """The RemediationPolicy that decided."""
     policy_generation: Count = 0
     """Its generation at that time."""
+    policy_hash: Annotated[str, Field(max_length=64)] = ""
+    """A hash of its spec at that time, without `suspend` and `mode`: whether it was changed since is told by this."""
     objective: ObjectRef
     """The ServiceLevelObjective at risk."""
     objective_generation: Count = 0

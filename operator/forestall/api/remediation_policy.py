@@ -1,5 +1,8 @@
 """RemediationPolicy: what may be done about a risk, when, and within which bounds."""
 
+import hashlib
+import json
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -247,6 +250,12 @@ class RemediationPolicySpec(Model):
     """A remediation that is not done by then, from 10s to 7d after the decision, is ended."""
     approval_expiry: Annotated[Duration, Between("10s", "7d")] = Duration("15m")
     """In mode Approve: a remediation that nobody approved by then is aborted; not longer than `deadline`."""
+
+    @cached_property
+    def content_hash(self) -> str:
+        """A hash of what the policy does and when: of all but `suspend` and `mode`, which only say whether it may."""
+        told = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"suspend", "mode"})
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class RemediationPolicyStatus(Model):

@@ -52,7 +52,7 @@ async def unlock(session: Session, *, policy: str, namespace: str | None, commen
     """Let a policy act again that is locked because its last remediation did not help.
 
     It gives the feedback `unhelpful` on the remediations that lock it, which is what unlocks: look at them before. A
-    change of the policy unlocks it as well.
+    change of what the policy does unlocks it as well; to suspend or resume it does not.
     """
     place = namespace or session.namespace
     body = RemediationPolicy.read(await read(session.cluster, RemediationPolicy.KIND, place, policy))

@@ -79,6 +79,7 @@ class Proposal:
         return Intent(
             policy=ObjectRef.to(policy),
             policy_generation=policy.metadata.generation,
+            policy_hash=policy.spec.content_hash,
             objective=ObjectRef.to(slo),
             objective_generation=slo.metadata.generation,
             episode=self.case.episode,
@@ -282,7 +283,7 @@ class Decider:
             and one.spec.intent.objective.uid == slo.uid
         ]
         related = list({(one.namespace, one.name): one for one in (*on_target, *mine)}.values())
-        ended = terms.ended(related)
+        ended = terms.ended(related, policy)
         resting = {one.name for one in on_target}
         live = next((one for one in related if terms.in_the_way(one)), None)
         return Context(
@@ -290,7 +291,6 @@ class Decider:
             action=action,
             namespace=slo.namespace,
             policy_uid=policy.uid,
-            policy_generation=policy.metadata.generation,
             objective_uid=slo.uid,
             episode=case.episode,
             cause=cause,

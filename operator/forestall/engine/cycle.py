@@ -139,9 +139,7 @@ class Engine:
             with self._isolation.around("assessing", named(slo)) as attempt:
                 found[uid] = replace(
                     bare,
-                    risk=assess(
-                        signals.get(uid, ()), at_risk_from[uid], blind=bool(blind(readings.get(uid, ())))
-                    ),
+                    risk=assess(signals.get(uid, ()), at_risk_from[uid], blind=bool(blind(readings.get(uid, ())))),
                     readings=readings.get(uid, ()),
                     signals=signals.get(uid, ()),
                     ratios=ratios.get(uid, Ratios()),

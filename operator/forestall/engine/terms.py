@@ -14,6 +14,7 @@ from forestall.core.decision import Hold
 from forestall.core.guards import TELLING, Bucket, Debt, Ended, Storm, Surroundings
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
+from forestall.journal.lockouts import was_changed
 
 
 def trigger_of(policy: RemediationPolicy) -> Trigger:
@@ -137,18 +138,17 @@ def _windows(whose: str, told: Sequence[Window], action: str) -> list[windows.Wi
     ]
 
 
-def ended(history: Sequence[Remediation]) -> tuple[Ended, ...]:
-    """Return what the guards need of the remediations that have ended."""
+def ended(history: Sequence[Remediation], policy: RemediationPolicy) -> tuple[Ended, ...]:
+    """Return what the guards of `policy` need of the remediations that have ended."""
     return tuple(
         Ended(
             name=one.name,
             phase=one.status.phase,
             at=seconds(one.status.ended) or seconds(one.status.since) or _created(one),
             policy_uid=one.spec.intent.policy.uid,
-            policy_generation=one.spec.intent.policy_generation,
             objective_uid=one.spec.intent.objective.uid,
             episode=one.spec.intent.episode,
-            reviewed=one.spec.feedback is not None,
+            reviewed=one.spec.feedback is not None or was_changed(policy, one.spec.intent),
             action=one.spec.intent.action.name,
             refused=refused(one),
             rung=one.spec.intent.rung,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from forestall.actions import verified
-from forestall.api.remediation import Remediation
+from forestall.api.remediation import Intent, Remediation
 from forestall.api.remediation_policy import RemediationPolicy
 
 
@@ -12,7 +12,8 @@ def locking(policy: RemediationPolicy, remediations: Iterable[Remediation]) -> l
 
     What the API server refused was not tried.
 
-    They lock the policy for that objective from the next episode on. A change of the policy unlocks, as feedback does.
+    They lock the policy for that objective from the next episode on. A change of what the policy does unlocks, as
+    feedback does.
     """
     last: dict[str, Remediation] = {}
     for each in sorted((one for one in remediations if one.ended), key=lambda one: one.status.ended or ""):
@@ -26,5 +27,15 @@ def locking(policy: RemediationPolicy, remediations: Iterable[Remediation]) -> l
         if each.status.phase in ("RolledBack", "Failed")
         and each.spec.feedback is None
         and (each.status.reason not in ("Forbidden", "Refused") or verified(each) is False)
-        and each.spec.intent.policy_generation == policy.metadata.generation
+        and not was_changed(policy, each.spec.intent)
     ]
+
+
+def was_changed(policy: RemediationPolicy, intent: Intent) -> bool:
+    """Say whether the policy does something else since `intent` was decided.
+
+    Who suspends it, resumes it or has it observe for a while has not looked at what it does.
+    """
+    if not intent.policy_hash:  # an older version wrote none
+        return intent.policy_generation != policy.metadata.generation
+    return intent.policy_hash != policy.spec.content_hash

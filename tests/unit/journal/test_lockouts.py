@@ -3,6 +3,7 @@
 import pytest
 
 from forestall.api import Remediation, RemediationPolicy
+from forestall.engine import terms
 from forestall.journal.lockouts import locking
 
 POLICY = RemediationPolicy.read(
@@ -50,6 +51,31 @@ def test_each_objective_by_itself(make):
 )
 def test_what_unlocks(make, change):
     assert names(make("one", 1, **change)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "locks"),
+    [
+        ({"suspend": True}, True),
+        ({"mode": "Observe"}, True),
+        ({"mode": "Auto"}, True),
+        ({"suspend": False}, True),
+        ({"actions": [{"scale": {"maxReplicas": 3}}]}, False),
+        ({"when": {"probability": 0.9}}, False),
+        ({"cooldown": "1h"}, False),
+        ({"objectives": {"matchLabels": {"app": "web"}}}, False),
+    ],
+)
+def test_only_a_change_of_what_the_policy_does_unlocks(make, change, locks):
+    """Kind: a promise that rests on a record which something else changes. Who undoes, suspends and resumes has not
+    looked at the policy, but its generation is another one.
+    """
+    failed = make("one", 1, policyGeneration=1, policyHash=POLICY.spec.content_hash)
+    spec = {**POLICY.spec.dump(), **change}
+    changed = RemediationPolicy.read({"metadata": {"name": "early", "uid": "p-1", "generation": 9}, "spec": spec})
+    assert bool(locking(changed, [failed])) is locks
+    (ended,) = terms.ended([failed], changed)
+    assert ended.reviewed is not locks
 
 
 def test_telling_people_is_no_attempt_that_helped(make):

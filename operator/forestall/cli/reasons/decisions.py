@@ -183,7 +183,8 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "Locked": Reason(
         "The policy's last remediation did not help, and nobody has looked at it since.",
-        "Look at it by `forestall history`. Feedback on it, `forestall unlock` and any change of the policy unlock.",
+        "Look at it by `forestall history`. Feedback on it, `forestall unlock` and a change of what the policy does "
+        "unlock; a suspension or another mode does not.",
     ),
     "Cooldown": Reason("A remediation of the target ended a short while ago; the policy's `cooldown` is not over."),
     "NodesUnknown": Reason(

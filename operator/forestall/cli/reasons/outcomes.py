@@ -25,7 +25,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "Undone": Reason(
         "A person wanted back what it did, with `forestall undo`; the message says who and why. What was done is given "
         "back at once, also while the risk lasts, and never below what was found.",
-        "Its policy is locked for that objective until `forestall unlock`, feedback, or a change of the policy.",
+        "Its policy is locked for that objective until `forestall unlock`, feedback, or a change of what it does.",
     ),
     "Done": Reason("What the action changes is complete."),
     "Approved": Reason("A person approved it in time."),
@@ -83,7 +83,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "The risk did not fall within `verification.within`. A patch is set back at once. Replicas and a cordoned node "
         "are kept while the risk lasts, because fewer would not help either, and given back when it is gone.",
         "Look yourself: the action does not answer this cause. `forestall undo` gives back now what is still kept. "
-        "Feedback, or a change of the policy, unlocks the policy.",
+        "Feedback, or a change of what the policy does, unlocks it.",
     ),
     "NotVerified": Reason(
         "It was done, but no fresh samples showed whether it helped.", "Look why the data stopped after the action."

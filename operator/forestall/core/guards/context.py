@@ -17,11 +17,10 @@ class Ended:
     phase: str
     at: float
     policy_uid: str
-    policy_generation: int
     objective_uid: str
     episode: int
     reviewed: bool
-    """Whether a person has given feedback on it."""
+    """Whether a person has given feedback on it, or changed what the policy does since."""
     rung: int | None = None
     """Which rung of its policy's ladder it was."""
     action: str = ""
@@ -152,7 +151,6 @@ class Context:
     action: str
     namespace: str
     policy_uid: str
-    policy_generation: int
     objective_uid: str
     episode: int
     cause: Signal

@@ -7,8 +7,8 @@ from forestall.core.guards.context import Context
 def lockout(context: Context) -> Hold | None:
     """Hold when the policy's last remediation for this objective failed in an earlier episode and nobody has looked.
 
-    What a person has undone holds at once, in its own episode too: they did not want the next rung instead. A new
-    generation of the policy, or feedback on that remediation, unlocks it.
+    What a person has undone holds at once, in its own episode too: they did not want the next rung instead. A change
+    of what the policy does, or feedback on that remediation, unlocks it.
     """
     mine = [
         one
@@ -18,11 +18,11 @@ def lockout(context: Context) -> Hold | None:
     last = max(mine, key=lambda one: one.at, default=None)
     if last is None or last.phase not in ("RolledBack", "Failed") or last.reviewed or last.refused:
         return None
-    if (last.episode == context.episode and not last.undone) or last.policy_generation != context.policy_generation:
+    if last.episode == context.episode and not last.undone:
         return None
     return Hold(
         "Locked",
         f"{last.name} {'was undone by a person' if last.undone else f'did not help ({last.phase})'} and nobody has "
         f"looked at it since: "
-        f"`forestall feedback` on it, `forestall unlock` or a change of the policy unlocks",
+        f"`forestall feedback` on it, `forestall unlock` or a change of what the policy does unlocks",
     )
