@@ -132,11 +132,12 @@ class Engine:
         signals = await self._aside(self._forecasting.forecast, readings, now)
         problems |= {uid: Problem("InternalError", words) for uid, words in self._forecasting.failures.items()}
 
-        at_risk_from = {uid: self._at_risk_from(scene, uid) for uid in scene.objectives}
+        at_risk_from = dict.fromkeys(scene.objectives, self._settings.at_risk_from)
         found: dict[str, Findings] = {}
         for uid, slo in scene.objectives.items():
             bare = Findings(slo, Risk(State.UNKNOWN, math.nan, None), problems.get(uid))
             with self._isolation.around("assessing", named(slo)) as attempt:
+                at_risk_from[uid] = self._at_risk_from(scene, uid)
                 found[uid] = replace(
                     bare,
                     risk=assess(signals.get(uid, ()), at_risk_from[uid], blind=bool(blind(readings.get(uid, ())))),
