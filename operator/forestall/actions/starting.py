@@ -16,6 +16,7 @@ from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at, texts, understood
+from forestall.core.selectors import selects
 from forestall.core.wording import plural
 from forestall.errors import ClusterError, Unreadable
 from forestall.ports import Cluster
@@ -32,10 +33,25 @@ _SKEW: Final = 5.0
 """By how much (s) the clocks of operator and API server may differ."""
 _NEVER: Final = 10.0
 """A pod that has been unready since so soon (s) after its start was never ready."""
+_BRIEF: Final = 60.0
+"""A container in CrashLoopBackOff whose last run was over so soon (s) serves nobody, whether it was ready meanwhile or
+not: without a readiness probe it is, for a moment, after each start."""
+_PASSING: Final = frozenset({"Unschedulable", "PodsFailed"})
+"""What may pass by itself, as when nodes are added."""
 _CREATED_LAST: Final = ("Deployment", "ReplicaSet", "Rollout")
 """Kinds whose controller takes away first what is not ready."""
-_IMAGE: Final = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
-_CONTAINER: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_IMAGE: Final = frozenset(
+    {
+        *("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"),
+        *("ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"),
+    }
+)
+_CONTAINER: Final = frozenset(
+    {
+        *("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"),
+        *("PreCreateHookError", "PreStartHookError", "PostStartHookError"),
+    }
+)
 
 
 async def find_stalled(cluster: Cluster, remediation: Remediation, floor: Floor) -> Stalled | None:
@@ -49,7 +65,7 @@ async def find_stalled(cluster: Cluster, remediation: Remediation, floor: Floor)
     ready = ready_of({**body, "apiVersion": target.api_version, "kind": target.kind})
     if ready is None or ready >= floor.level:
         return None
-    pods = await _pods(cluster, target, body)
+    pods = await pods_of(cluster, target, body)
     since = (seconds(remediation.status.steps[0].at) or 0.0) - _SKEW
     namespace = await _namespace(cluster, target)
     try:
@@ -69,32 +85,44 @@ def judge(
     body = floor.workload or {}
     status = body.get("status") or {}
     made = status.get("replicas", 0)
+    failed = [pod for pod in pods or () if is_finished(pod) and _is_since(pod, since)]
+    pods = None if pods is None else [pod for pod in pods if not is_finished(pod)]
     lagging = max(0, floor.level - floor.replicas)
     uncreated = max(0, floor.replicas - made)
     new = [pod for pod in pods or () if _is_new(pod, since)]
     unready = _removable(target, status, new, pods or ())
-    most = max(0, floor.level - (made if pods is None else len(pods) - len(new)))
+    most = max(0, floor.level - max(made if pods is None else len(pods) - len(new), status.get("readyReplicas", 0)))
     idle = min(most, lagging + uncreated + unready)
     name = title(target)
     if (namespace.get("metadata") or {}).get("deletionTimestamp"):
         return Stalled(idle, Hold("NamespaceTerminating", f"namespace {target.namespace} is being deleted"))
     if uncreated and (failure := _failure(status, uncreated, name)) is not None:
         return Stalled(idle, failure, settles=failure.reason != "QuotaExceeded")
-    told = [why for pod in new if (why := _why(pod)) is not None]
+    told = [why for pod in (*new, *failed) if (why := _why(pod)) is not None]
     if told:
         first = told[0]
         count = sum(why.reason == first.reason for why in told)
         message = f"{plural(count, 'pod')} of {name} can't start: {first.message}"
-        return Stalled(idle, Hold(first.reason, message), settles=first.reason == "Unschedulable")
+        return Stalled(idle, Hold(first.reason, message), settles=first.reason in _PASSING)
     if lagging:
         return _lagging(floor, min(most, lagging + unready))
-    unready = min(most, unready)
-    if not unready:
-        return None
-    # What is said to be missing without a reason may only not have been counted yet.
-    have = "has" if unready == 1 else "have"
-    message = f"{plural(unready, 'pod')} of {name} {have} not become ready, and nothing says why"
-    return Stalled(unready, Hold("PodsNotReady", message), settles=True, told=False)
+    return _silent(name, min(most, unready), min(most, uncreated) if "replicas" in status else 0)
+
+
+def _silent(name: str, unready: int, uncreated: int) -> Stalled | None:
+    """Return what is missing although nothing says why; None where nothing is.
+
+    It may only not have been counted yet, or wait for the pod before it.
+    """
+    if unready:
+        have = "has" if unready == 1 else "have"
+        message = f"{plural(unready, 'pod')} of {name} {have} not become ready, and nothing says why"
+        return Stalled(unready, Hold("PodsNotReady", message), settles=True, told=False)
+    if uncreated:
+        have = "has" if uncreated == 1 else "have"
+        message = f"{plural(uncreated, 'pod')} of {name} {have} not been made, and the controller does not say why"
+        return Stalled(uncreated, Hold("PodsNotCreated", message), settles=True, told=False)
+    return None
 
 
 def noted(remediation: Remediation, world: World, now: float) -> Condition | None:
@@ -159,17 +187,23 @@ async def _namespace(cluster: Cluster, target: ObjectRef) -> Body:
         return {}
 
 
-async def _pods(cluster: Cluster, target: ObjectRef, body: Body) -> Sequence[Body] | None:
-    """Return the pods that the workload selects; None where they can't be listed."""
+async def pods_of(cluster: Cluster, target: ObjectRef, body: Body) -> Sequence[Body] | None:
+    """Return the pods that the workload selects, finished ones too; None where they can't be listed."""
     labels = texts(at(body, "spec", "selector", "matchLabels"))
     if not labels:
         return None
-    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    wanted = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     try:
-        found = await cluster.find("v1", "Pod", namespace=target.namespace, label_selector=selector)
+        found = await cluster.find("v1", "Pod", namespace=target.namespace, label_selector=wanted)
     except ClusterError:
         return None
-    return [pod for pod in found if not is_terminating(pod) and not is_finished(pod)]
+    # Others may have these labels too, and not what else the selector asks for.
+    rest = {"matchExpressions": at(body, "spec", "selector", "matchExpressions")}
+    return [
+        pod
+        for pod in found
+        if not is_terminating(pod) and selects(rest, texts(at(pod, "metadata", "labels"))) is not False
+    ]
 
 
 def _lagging(floor: Floor, idle: int) -> Stalled:
@@ -203,6 +237,9 @@ def _failure(status: Body, count: int, name: str) -> Hold | None:
 def _why(pod: Body) -> Hold | None:
     """Return why the pod does not start; None where nothing says so."""
     status = pod.get("status") or {}
+    if status.get("phase") == "Failed":
+        words = f"{status.get('reason', '')}: {status.get('message', '')}".strip(": ")
+        return Hold("PodsFailed", words or "it has failed")
     for each in status.get("conditions") or ():
         if each.get("type") == "PodScheduled" and each.get("status") == "False":
             return Hold("Unschedulable", str(each.get("message") or each.get("reason") or "it waits for a node"))
@@ -219,18 +256,33 @@ def _why(pod: Body) -> Hold | None:
     return None
 
 
-def _is_new(pod: Body, since: float) -> bool:
-    """Say whether the pod was made since, and has never been ready."""
+def _is_since(pod: Body, since: float) -> bool:
     created = seconds(pod["metadata"].get("creationTimestamp"))
-    if created is None or created < since or is_ready(pod):
+    return created is not None and created >= since
+
+
+def _is_new(pod: Body, since: float) -> bool:
+    """Say whether the pod was made since, and has never served: it was never ready, or ends as soon as it starts."""
+    if not _is_since(pod, since) or is_ready(pod):
         return False
     status = pod.get("status") or {}
+    if any(_is_crashing(container) for container in status.get("containerStatuses") or ()):
+        return True
     started = seconds(status.get("startTime"))
     for each in status.get("conditions") or ():
         if each.get("type") == "Ready":
             unready = seconds(each.get("lastTransitionTime"))
             return started is None or unready is None or unready - started <= _NEVER
     return True
+
+
+def _is_crashing(container: Body) -> bool:
+    """Say whether a container waits to be started again after a run that was soon over."""
+    if (container.get("state") or {}).get("waiting", {}).get("reason") != "CrashLoopBackOff":
+        return False
+    ended = (container.get("lastState") or {}).get("terminated") or {}
+    began, over = seconds(ended.get("startedAt")), seconds(ended.get("finishedAt"))
+    return began is not None and over is not None and over - began < _BRIEF
 
 
 def _removable(target: ObjectRef, status: Body, new: Sequence[Body], pods: Sequence[Body]) -> int:

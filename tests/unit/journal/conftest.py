@@ -107,7 +107,8 @@ class World:
         return _scale(await self._call("read_scale", lambda: self._get(ref)))
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
-        patch = {"spec": {"replicas": replicas}}
+        made = {"replicas": replicas, "updatedReplicas": replicas}  # as its controller does at once
+        patch = {"spec": {"replicas": replicas}, "status": made}
         return _scale(await self._call("write_scale", lambda: self._write(ref, patch, resource_version)))
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:

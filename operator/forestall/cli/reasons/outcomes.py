@@ -141,8 +141,15 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "Raise the quota, or lower the policy's `maxReplicas` to what it allows.",
     ),
     "PodsNotCreated": Reason(
-        "The added pods can't be created; the message has the API server's words. They are given back.",
-        "An admission policy, a webhook or a limit of the namespace is in the way: the message names it.",
+        "The added pods can't be created; the message has the API server's words. They are given back. Where their "
+        "controller says nothing, as that of a StatefulSet, they are given back if that lasts.",
+        "An admission policy, a webhook, a quota or another limit of the namespace is in the way: the message names it, "
+        "or the Events of the workload do.",
+    ),
+    "PodsFailed": Reason(
+        "The added pods fail as soon as they are made; the message has the kubelet's words. They are given back if that "
+        "lasts.",
+        "Most often a node is full, or what the pods ask for is not there: `kubectl describe pods` says more.",
     ),
     "Unschedulable": Reason(
         "No node takes the added pods; the message has the scheduler's words. They are given back if that lasts.",
@@ -153,7 +160,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "Look whether the image and the right to pull it are still there: the pods that serve may be the last ones.",
     ),
     "CrashLooping": Reason(
-        "The added pods end again and again before they are ready. They are given back.",
+        "The added pods end again and again, before they are ready or soon after. They are given back.",
         "`kubectl logs --previous` says why.",
     ),
     "ContainerFailed": Reason(
