@@ -143,12 +143,12 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "PodsNotCreated": Reason(
         "The added pods can't be created; the message has the API server's words. They are given back. Where their "
         "controller says nothing, as that of a StatefulSet, they are given back if that lasts.",
-        "An admission policy, a webhook, a quota or another limit of the namespace is in the way: the message names it, "
-        "or the Events of the workload do.",
+        "An admission policy, a webhook, a quota or another limit of the namespace is in the way: the message names "
+        "it, or the Events of the workload do.",
     ),
     "PodsFailed": Reason(
-        "The added pods fail as soon as they are made; the message has the kubelet's words. They are given back if that "
-        "lasts.",
+        "The added pods fail as soon as they are made; the message has the kubelet's words. They are given back if "
+        "that lasts.",
         "Most often a node is full, or what the pods ask for is not there: `kubectl describe pods` says more.",
     ),
     "Unschedulable": Reason(
