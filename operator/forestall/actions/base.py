@@ -42,6 +42,8 @@ class Outlook:
     """Why there may never be fresh data again: what was asked when this was decided is asked no more."""
     withdrawn: Hold | None = None
     """Why nobody asks for it any more: the objective or the policy is gone, suspended, or only observes."""
+    calm: float | None = None
+    """For how long (s) a risk must be gone until what was not begun is given up; None where nobody says."""
     edited: Hold | None = None
     """What the policy says otherwise since this was decided: nothing is begun or raised by it any more. What was done
     is held and given back as it was decided."""

@@ -13,9 +13,9 @@ from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
 from forestall.core.foreign import understood
 from forestall.core.guards import NODE_ACTIONS, TELLING, Context, Nodes, check
-from forestall.core.plan import Situation, answers, below, brief, plan
-from forestall.core.risk import Signal, worst
-from forestall.engine import housing, terms
+from forestall.core.plan import Situation, below, brief, plan
+from forestall.core.risk import Signal
+from forestall.engine import housing, ladder, terms
 from forestall.engine.brake import Brake
 from forestall.engine.cause import (
     OF_ONE_OBJECT,
@@ -23,9 +23,11 @@ from forestall.engine.cause import (
     about,
     causes,
     concerns,
+    in_words,
     meeting,
     pods_of,
     replace_same_pods,
+    worst_fresh,
 )
 from forestall.engine.report import cause_of
 from forestall.engine.scene import Scene
@@ -34,6 +36,7 @@ from forestall.engine.survey import Survey
 from forestall.engine.targets import Found, Targets
 from forestall.engine.traffic import PastTraffic
 from forestall.errors import ClusterError, Forbidden, Unreadable
+from forestall.journal import name_of
 from forestall.ports import Cluster
 
 _NOTHING_LEFT: Final = frozenset({"LadderExhausted", "NoRungForCause", "NotSustained"})
@@ -140,9 +143,9 @@ class Decider:
             return Hold("ClockSkew", skewed)
         intent = remediation.spec.intent
         action = intent.action.name
-        cause = _cause(about(remediation, case.signals))
+        cause = worst_fresh(about(remediation, case.signals))
         if cause is None:
-            return Hold("DataNotFresh", f"there is no fresh data of {_evidence(intent)}")
+            return Hold("DataNotFresh", f"there is no fresh data of {in_words(intent.evidence)}")
         steps = remediation.status.steps
         found = await self._targets.read(case.slo, with_scale=action == "Scale" and not steps)
         if not isinstance(found, Found):
@@ -188,7 +191,12 @@ class Decider:
         for cause in found_causes:
             chosen = await self._choose(scene, case, cause, found, now)
             if isinstance(chosen, Proposal):
-                return await self._check(scene, chosen, found, now) or await self._too_busy(chosen, now) or chosen
+                barred = await self._check(scene, chosen, found, now)
+                if barred is not None:
+                    instead = await self._choose(scene, case, cause, found, now, barred)
+                    told = isinstance(instead, Proposal) and await self._check(scene, instead, found, now) is None
+                    return instead if told else barred
+                return await self._too_busy(chosen, now) or chosen
             held = held or chosen
             if not isinstance(chosen, Unsuited) and chosen.reason not in _NOTHING_LEFT:
                 break
@@ -208,47 +216,59 @@ class Decider:
         hold = await self._traffic.too_busy(case.slo, proposal.cause, case.policy.spec.deadline, now)
         return hold and Hold(hold.reason, f"{act.message}; {hold.message}")
 
-    async def _choose(self, scene: Scene, case: Case, cause: Signal, found: Found, now: float) -> Proposal | Hold:
-        """Return the first rung that suits the cause, aimed at what it changes, or why there is none."""
+    async def _choose(
+        self, scene: Scene, case: Case, cause: Signal, found: Found, now: float, barred: Hold | None = None
+    ) -> Proposal | Hold:
+        """Return the first rung that suits the cause, aimed at what it changes, or why there is none.
+
+        `barred` says why the guards hold the one that was chosen before.
+        """
         trigger, rungs = terms.trigger_of(case.policy), terms.rungs_of(case.policy)
         tried = [one for one in scene.about(case.slo.uid) if concerns(one, cause, found.ref.uid)]
         spent = terms.spent(tried, case.policy, case.slo, case.episode)
         since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=False)
+        total = terms.total(tried, case.policy, case.episode)
+        about = scene.about(case.slo.uid, found.ref.uid)
         unsuited: Hold | None = None
+        why = barred
         while True:
+            if why is not None:
+                given_way = ladder.gives_way(why, about)
+                left = ladder.without(spent, rungs, cause, why, found.size) if given_way else None
+                if left is None:
+                    return why
+                unsuited, spent = Unsuited(why.reason, why.message), left
             act = plan(trigger, rungs, case.signals, found.size, Situation(since, now, spent), cause)
-            act = _as_total(act, tried, case) or act
-            if isinstance(act, Hold):
-                if act.reason == "NotScalable":
-                    obstacle = found.obstacle or act
-                    if obstacle.reason != "NotScalable":
-                        return obstacle
-                    # What can't be scaled may be restarted, or a person be told.
-                    unsuited = Unsuited(obstacle.reason, obstacle.message)
-                    spent |= {next(n for n in answers(rungs, cause) if n not in spent)}
-                    continue
-                return unsuited if unsuited and act.reason == "LadderExhausted" else act
-            if (early := self._too_early(case, act.action, cause, now)) is not None:
-                return early
-            rung = case.policy.spec.actions[act.rung]
-            began = min(case.risk_since or now, since or now)
-            aim = Aim(rung, found.ref, dict(cause.labels), began)
-            try:
-                aimed = await self._aim(case.slo, act.action, cause, aim)
-            except ClusterError as error:
-                return Hold("TargetUnknown", f"{act.message}, but what to {act.action.lower()} is not known: {error}")
-            if isinstance(aimed, Unsuited):
-                unsuited, spent = Unsuited(aimed.reason, f"{act.message}, but {aimed.message}"), spent | {act.rung}
-            elif isinstance(aimed, Hold):
-                return Hold(aimed.reason, f"{act.message}, but {aimed.message}")
+            act = ladder.as_total(act, total) or act
+            if isinstance(act, Act):
+                chosen = await self._aimed(case, act, cause, found, now)
+                if isinstance(chosen, Proposal):
+                    why = ladder.decided(about, name_of(chosen.intent(now)))
+                    if why is None:
+                        return replace(chosen, act=ladder.instead(chosen.act, unsuited, act.message))
+                else:
+                    why = chosen
             else:
-                proposal = _proposal(case, act, cause, found, aimed)
-                forbidden = await self._forbidden(case, act.action, proposal.target, _subject(found))
-                if forbidden is None:
-                    return proposal
-                # A stronger action is no answer to a right that is missing; to tell people is.
-                unsuited = Unsuited(forbidden.reason, f"{act.message}, but {forbidden.message}")
-                spent |= {number for number, each in enumerate(rungs) if each.action not in TELLING}
+                why = (found.obstacle or act) if act.reason == "NotScalable" else act
+            if why.reason == "LadderExhausted":
+                return unsuited or why
+
+    async def _aimed(self, case: Case, act: Act, cause: Signal, found: Found, now: float) -> Proposal | Hold:
+        """Aim an action; return why not where it can't be, or may not be done."""
+        if (early := self._too_early(case, act.action, cause, now)) is not None:
+            return early
+        since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=False)
+        began = min(case.risk_since or now, since or now)
+        aim = Aim(case.policy.spec.actions[act.rung], found.ref, dict(cause.labels), began)
+        try:
+            aimed = await self._aim(case.slo, act.action, cause, aim)
+        except ClusterError as error:
+            return Hold("TargetUnknown", f"{act.message}, but what to {act.action.lower()} is not known: {error}")
+        if isinstance(aimed, Hold):
+            return type(aimed)(aimed.reason, f"{act.message}, but {aimed.message}")
+        proposal = _proposal(case, act, cause, found, aimed)
+        forbidden = await self._forbidden(case, act.action, proposal.target, _subject(found))
+        return proposal if forbidden is None else Hold(forbidden.reason, f"{act.message}, but {forbidden.message}")
 
     async def _aim(self, slo: ServiceLevelObjective, action: str, cause: Signal, aim: Aim) -> ObjectRef | Aimed | Hold:
         """Aim an action. One that must not see what it would change suits no cause: the next rung may do without."""
@@ -359,29 +379,6 @@ def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRe
     if isinstance(aimed, Aimed):
         return Proposal(case, told, cause, target, aimed.from_, aimed.to)
     return Proposal(case, told, cause, target, None, None)
-
-
-def _as_total(act: Act | Hold, tried: Sequence[Remediation], case: Case) -> Hold | None:
-    """Return why nothing is scaled, where what was added showed that the indicator looks like a total."""
-    if isinstance(act, Act) and act.action != "Scale":
-        return None
-    total = terms.total(tried, case.policy, case.episode)
-    if total is None or (isinstance(act, Hold) and act.reason not in {"AtMaximum", "LargeEnough", "LadderExhausted"}):
-        return None
-    if act.reason == "LadderExhausted":  # of which people are told
-        return Hold(act.reason, f"{act.message}. {total.message}")
-    return total
-
-
-def _cause(signals: Sequence[Signal]) -> Signal | None:
-    """Return the worst of the signals with fresh data."""
-    fresh = [signal for signal in signals if signal.fresh]
-    return worst(fresh) or next(iter(fresh), None)
-
-
-def _evidence(intent: Intent) -> str:
-    where = ", ".join(f"{name}={value}" for name, value in sorted(intent.evidence.labels.items()))
-    return f"{intent.evidence.indicator} ({where})" if where else intent.evidence.indicator
 
 
 def held(policy: RemediationPolicy, hold: Hold) -> Decision:

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from forestall.api import Remediation
-from forestall.api.remediation import MOST_PODS
+from forestall.api.remediation import MOST_PODS, Evidence
 from forestall.api.times import seconds
 from forestall.core.guards import NODE_ACTIONS, ROLLS
 from forestall.core.plan import Trigger
-from forestall.core.risk import Signal
+from forestall.core.risk import Signal, worst
 
 Who = tuple[str, tuple[tuple[str, str], ...] | None]
 """An indicator and the labels of one of its series, or all of it."""
@@ -109,6 +109,18 @@ def replace_same_pods(remediation: Remediation, action: str, objectives: Collect
     """
     names = {action, remediation.spec.intent.action.name}
     return "Evict" in names and names <= _REPLACING and remediation.spec.intent.objective.uid in objectives
+
+
+def worst_fresh(signals: Sequence[Signal]) -> Signal | None:
+    """Return the worst of the signals with fresh data."""
+    fresh = [signal for signal in signals if signal.fresh]
+    return worst(fresh) or next(iter(fresh), None)
+
+
+def in_words(evidence: Evidence) -> str:
+    """Return which series something was decided by."""
+    where = ", ".join(f"{name}={value}" for name, value in sorted(evidence.labels.items()))
+    return f"{evidence.indicator} ({where})" if where else evidence.indicator
 
 
 class Lasting:

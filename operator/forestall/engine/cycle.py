@@ -364,6 +364,7 @@ class Engine:
             target = await self._targets.read(found.slo, with_scale=False)
             ready = target.size.ready if isinstance(target, Found) else None
         view = outlook(one, found.slo if found else None, policy, found.signals if found else (), ready)
+        view = replace(view, calm=self._settings.calm)
         return view if view.fresh else replace(view, unjudgeable=unjudgeable(one, found))
 
     def _case_of(self, one: Remediation, found: Findings | None) -> Case | None:

@@ -11,7 +11,9 @@ from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 
 CALM: Final = 120.0
-"""A risk that is gone for this long (s) needs no action any more; a shorter lull only delays it."""
+"""A risk that is gone for this long (s), or for what the outlook says, needs no action any more; a shorter lull only
+delays it. The engine says how long it takes until an episode is over: what is given up sooner could not be decided
+again in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,9 @@ def _ended(remediation: Remediation, outlook: Outlook | None, now: float) -> End
             f"nobody approved it before {readable(intent.approval_expires)}; nothing was changed",
         )
     calm = seconds(remediation.status.calm_since)
-    if calm is not None and now - calm >= CALM:
-        return End("Aborted", "RiskGone", f"the risk has been gone for {format_duration(CALM)}; nothing was changed")
+    enough = CALM if outlook is None or outlook.calm is None else outlook.calm
+    if calm is not None and now - calm >= enough:
+        return End("Aborted", "RiskGone", f"the risk has been gone for {format_duration(enough)}; nothing was changed")
     return None
 
 

@@ -1,6 +1,6 @@
 """Why pods that were asked for do not serve, and how many of them can be given back without taking any that does."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -8,6 +8,7 @@ from forestall.actions.floor import Floor
 from forestall.actions.starting import judge
 from forestall.actions.starting import pods_of as of_workload
 from forestall.api.remediation import ObjectRef
+from forestall.ports import Cluster
 
 START = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 BEFORE, AFTER = "2027-01-15T07:00:00Z", "2027-01-15T08:01:00Z"
@@ -182,7 +183,7 @@ async def test_pods_of_others_that_have_some_of_the_labels_are_not_its_own():
     }
     stable, canary = labelled(ready(1), "stable"), labelled(unscheduled(2), "canary")
     body = {"spec": {"selector": selector}}
-    assert await of_workload(Pods(stable, canary), target(), body) == [stable]
+    assert await of_workload(cast(Cluster, Pods(stable, canary)), target(), body) == [stable]
 
 
 def test_what_serves_is_never_given_back_where_a_controller_counts_in_its_own_way():

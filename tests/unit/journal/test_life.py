@@ -329,6 +329,15 @@ async def test_a_risk_that_goes_before_anything_was_done_ends_it(run):
     assert (after.status.phase, after.status.reason, run.replicas) == ("Aborted", "RiskGone", 3)
 
 
+async def test_an_intent_is_not_given_up_before_the_episode_in_which_it_could_not_be_decided_again(run):
+    """Kind: a rung that ended without being tried, and holds the ladder for the rest of the episode."""
+    await run.open()
+    run.hold = Hold("Blackout", "not on Fridays")
+    await run.cycles(3, 120, probability=0.1, calm=300.0)
+    run.hold = None
+    assert (await run.cycle(10)).status.phase == "Verifying"
+
+
 async def test_a_withdrawn_intent_ends_before_it_begins_and_stops_rising_after(run):
     await run.open()
     gone = Hold("PolicyGone", "policy checkout was deleted")

@@ -179,7 +179,10 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "NamespaceTerminating": Reason("The namespace is being deleted: nothing starts in it any more."),
     "TakenOver": Reason("The next action of the ladder holds the node since; it is left to that one."),
     "AlreadyCordoned": Reason("Somebody else cordoned the node; it is left as it is."),
-    "AlreadyDecided": Reason("This was decided in this stretch of risk already; it is not done twice."),
+    "AlreadyDecided": Reason(
+        "This was decided in this stretch of risk already, and has ended; it is not done twice.",
+        "A `notify` in the policy's ladder tells people then. The next stretch of risk begins anew.",
+    ),
     "NotRecorded": Reason(
         "The intent could not be written down, so nothing is done.",
         "Look at the operator's log: it may lack a right on remediations, or the API server refuses writes.",

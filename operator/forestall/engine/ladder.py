@@ -1,0 +1,84 @@
+"""What comes in the place of a rung that can do nothing.
+
+A rung that will not be tried must not hold the ladder: an objective would stay at risk, and nobody would hear of it. A
+stronger action is no answer to what people have set up so, to a right that is missing, or to what was decided already;
+that people are told is. Where a scale-out has all that it may have, whatever comes next in the ladder is the answer.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Final
+
+from forestall.actions import Unsuited
+from forestall.api import Remediation
+from forestall.core.decision import Act, Hold
+from forestall.core.guards import TELLING
+from forestall.core.plan import RungTerms, Target, answers
+from forestall.core.risk import Signal
+from forestall.engine import terms
+
+_NEXT: Final = frozenset({"AtMaximum", "NotScalable"})
+"""The next rung is asked, whatever it is."""
+_PEOPLE: Final = frozenset(
+    {
+        *("AlreadyDecided", "Forbidden", "BelowMinimum", "SizeUnknown", "LooksLikeTotal"),
+        *("AmbiguousAutoscaler", "FieldOwned", "OwnedByController", "ScaledByKeda", "TargetPaused", "NotRestartable"),
+        *("NotAllowed", "Protected", "DisruptionNotAllowed", "DisruptionUnknown"),
+        *("NodesUnknown", "TooManyNodesCordoned", "LastNode", "ControlPlane", "NoRoom"),
+    }
+)
+"""Only rungs that tell people are asked. What passes by itself, or is meant to be quiet, is in neither."""
+_AT_ONCE: Final = frozenset({"NotScalable", "Forbidden"})
+"""What nothing that is under way can change."""
+_LOOKED: Final = frozenset({"Rejected", "Undone"})
+"""Why a remediation ended that a person has looked at: they know."""
+
+
+def without(
+    spent: frozenset[int], rungs: Sequence[RungTerms], cause: Signal, why: Hold, size: Target
+) -> frozenset[int] | None:
+    """Return the rungs that are out of the question where the first open one can do nothing; None where it holds.
+
+    `why` says so, and `size` is that of the target.
+    """
+    if isinstance(why, Unsuited) or why.reason in _NEXT:
+        return spent | {next(n for n in answers(rungs, cause) if n not in spent)}
+    if why.reason in _PEOPLE or (why.reason == "LargeEnough" and cause.breached and _all_serve(size)):
+        return spent | {number for number, rung in enumerate(rungs) if rung.action not in TELLING}
+    return None
+
+
+def gives_way(why: Hold, about: Collection[Remediation]) -> bool:
+    """Say whether the next rungs may be asked at all: what is under way for the objective has its time first."""
+    return isinstance(why, Unsuited) or why.reason in _AT_ONCE or not any(terms.in_the_way(one) for one in about)
+
+
+def decided(about: Collection[Remediation], name: str) -> Hold | None:
+    """Return that the Remediation of this name has ended in this episode, unless a person looked at that."""
+    done = next((one for one in about if one.name == name and one.ended), None)
+    if done is None or done.status.reason in _LOOKED:
+        return None
+    words = f"{done.name} was decided in this episode already and ended: {done.status.phase}, {done.status.reason}"
+    return Hold("AlreadyDecided", words)
+
+
+def instead(act: Act, why: Hold | None, risk: str) -> Act:
+    """Return what tells people so that it says, after the `risk`, why nothing else is done."""
+    if why is None or act.action not in TELLING:
+        return act
+    return replace(act, message=f"{act.message}; {why.message.removeprefix(f'{risk}, ')}")
+
+
+def as_total(act: Act | Hold, total: Hold | None) -> Hold | None:
+    """Return why nothing is scaled, where what was added showed that the indicator looks like a `total`."""
+    if isinstance(act, Act) and act.action != "Scale":
+        return None
+    if total is None or (isinstance(act, Hold) and act.reason not in {"AtMaximum", "LargeEnough", "LadderExhausted"}):
+        return None
+    if act.reason == "LadderExhausted":  # of which people are told
+        return Hold(act.reason, f"{act.message}. {total.message}")
+    return total
+
+
+def _all_serve(size: Target) -> bool:
+    return size.ready is not None and size.replicas is not None and size.ready >= size.replicas

@@ -1,0 +1,181 @@
+"""What holds a ladder, and what gives way.
+
+The kind: a rung that will never be tried holds the ladder, so that `[scale, notify]` never notifies. Nothing stronger
+comes in its place than telling people, where it is people who have set it up so.
+"""
+
+from typing import Any
+
+import pytest
+
+from forestall.actions import Floor
+from forestall.api import Remediation
+from forestall.api.remediation import ObjectRef
+from forestall.api.service_level_objective import ServiceLevelObjective
+from forestall.core.decision import Hold
+from forestall.core.guards import Pods, Surroundings
+from forestall.core.guards.context import Budget
+from forestall.core.plan import Target
+from forestall.engine.act import Case, Decider, Proposal
+from forestall.engine.scene import Scene
+from forestall.engine.targets import Found
+from forestall.engine.workload import Workload
+from forestall.journal import draft_of
+
+DEPLOYMENT = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout", uid="d-1")
+NOTIFY: dict[str, Any] = {"notify": {"channel": "pager"}}
+RESTART: dict[str, Any] = {"restart": {"timing": "Now"}}
+SCALE: dict[str, Any] = {"scale": {"maxReplicas": 8}}
+ROOMY: dict[str, Any] = {"scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 1000}}}
+UNSIZED: dict[str, Any] = {"scale": {"maxReplicas": 8, "capacity": {"indicator": "none"}}}
+
+
+class World:
+    """All that a decider asks: a Deployment of three replicas, a channel, and no obstacle."""
+
+    def __init__(self) -> None:
+        self.size = Target(3, 3)
+        self.obstacle: Hold | None = None
+        self.around_it = Surroundings(pods=Pods(3, 3, 1))
+
+    async def read(self, of: Any, *, with_scale: bool = False) -> Any:
+        if not isinstance(of, ServiceLevelObjective):
+            return {"metadata": {"name": of.name, "uid": f"u-{of.name}"}}
+        workload = Workload(protected=False, labels={}, pods=None)
+        if not with_scale or self.obstacle is not None:
+            return Found(DEPLOYMENT, Target(None, 3), workload, None, self.obstacle)
+        replicas = self.size.replicas or 0
+        return Found(DEPLOYMENT, self.size, workload, Floor(replicas, replicas, DEPLOYMENT, "1", False))
+
+    async def distrust(self, *_: Any) -> None:
+        return None
+
+    async def around(self, *_: Any) -> Surroundings:
+        return self.around_it
+
+    async def nodes(self) -> None:
+        return None
+
+    def why(self, *_: Any) -> None:
+        return None
+
+    @property
+    def permissions(self) -> Any:
+        return self
+
+    async def why_not(self, *_: Any) -> None:
+        return None
+
+
+@pytest.fixture
+def world() -> Any:
+    return World()
+
+
+@pytest.fixture
+def decide(world, slo, make_policy, make_signal):
+    """Return the action that a policy with these actions decides on, or why it holds, and in which words."""
+    decider = Decider(world, world, world, world, world, world)
+
+    async def run(*actions, history=(), guardrails=(), value=90.0, labels=(("node", "n1"),), now=1000.0, **spec):
+        policy = make_policy(actions=list(actions), **{"cooldown": "0s", **spec})
+        scene = Scene({slo.uid: slo}, {slo.uid: [policy]}, list(history), list(guardrails))
+        case = Case(slo, policy, [make_signal(value, labels=labels)], 1, None, {}, now)
+        decision, proposal = await decider.decide(scene, case, now)
+        if isinstance(proposal, Proposal):
+            return proposal.act.action, decision.message, proposal
+        return decision.reason, decision.message, None
+
+    return run
+
+
+def ended(proposal: Proposal, phase: str, reason: str) -> Remediation:
+    """Return the Remediation of a proposal as it is when it has ended."""
+    body = draft_of(proposal.intent(900.0))
+    body["metadata"]["uid"] = "r-1"
+    return Remediation.read({**body, "status": {"phase": phase, "reason": reason, "ended": "1970-01-01T00:15:50Z"}})
+
+
+SET_UP = ["AmbiguousAutoscaler", "FieldOwned", "OwnedByController", "ScaledByKeda", "TargetPaused"]
+
+
+@pytest.mark.parametrize("reason", SET_UP)
+async def test_people_are_told_where_others_decide_about_the_size(decide, world, reason):
+    world.obstacle = Hold(reason, "it is left alone")
+    what, words, _ = await decide(SCALE, RESTART, NOTIFY)
+    assert (what, "it is left alone" in words) == ("Notify", True), "no restart instead, and it says why"
+    assert (await decide(SCALE, RESTART))[0] == reason
+
+
+@pytest.mark.parametrize(
+    ("scale", "size", "value", "reason"),
+    [
+        (UNSIZED, Target(3, 3), 90.0, "SizeUnknown"),
+        (SCALE, Target(0, 0), 90.0, "BelowMinimum"),
+        (ROOMY, Target(5, 5), 110.0, "LargeEnough"),
+    ],
+)
+async def test_people_are_told_where_a_scale_out_can_do_nothing(decide, world, scale, size, value, reason):
+    world.size = size
+    what, words, _ = await decide(scale, RESTART, NOTIFY, value=value)
+    assert what == "Notify", words
+    assert (await decide(scale, RESTART, value=value))[0] == reason
+
+
+@pytest.mark.parametrize(("size", "value"), [(Target(5, 3), 110.0), (Target(5, 5), 90.0)])
+async def test_what_is_large_enough_is_waited_for_while_it_starts_or_nothing_has_happened(decide, world, size, value):
+    world.size = size
+    assert (await decide(ROOMY, NOTIFY, value=value))[0] == "LargeEnough"
+
+
+async def test_at_the_maximum_whatever_comes_next_is_the_answer(decide, world):
+    world.size = Target(8, 8)
+    assert (await decide(SCALE, RESTART, NOTIFY))[0] == "Restart"
+    assert (await decide(SCALE, NOTIFY))[0] == "Notify"
+    assert (await decide(SCALE))[0] == "AtMaximum"
+
+
+async def test_what_is_under_way_has_its_time_first(decide, world, make_remediation):
+    world.size = Target(8, 5)
+    assert (await decide(SCALE, NOTIFY, history=[make_remediation("Verifying")]))[0] == "AtMaximum"
+
+
+@pytest.mark.parametrize(
+    ("around", "action", "reason"),
+    [
+        (Surroundings(pods=Pods(3, 3, 1, budgets=(Budget("web", 0),))), RESTART, "DisruptionNotAllowed"),
+        (Surroundings(protected="the objective's workload"), RESTART, "Protected"),
+        (Surroundings(), {"cordon": {}}, "NotAllowed"),
+    ],
+)
+async def test_people_are_told_where_a_guard_holds_for_good(decide, world, around, action, reason):
+    world.around_it = around
+    told = await decide(action, NOTIFY)
+    assert told[0] == "Notify", told[1]
+    assert (await decide(action, SCALE))[0] == reason, "nothing stronger comes instead"
+    after = ended(told[2], "Succeeded", "Notified")
+    assert (await decide(action, NOTIFY, history=[after]))[0] == reason, "once"
+
+
+async def test_a_guard_that_is_meant_to_be_quiet_holds_people_back_too(decide, world):
+    assert (await decide(RESTART, NOTIFY, suspend=True))[0] == "Suspended"
+    window = {"cron": "* * * * *", "duration": "1h"}
+    assert (await decide(RESTART, NOTIFY, blackoutWindows=[window]))[0] != "Notify"
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "expected"),
+    [
+        ("Aborted", "Superseded", "Notify"),
+        ("Aborted", "DeadlineExceeded", "Notify"),
+        ("Aborted", "ApprovalExpired", "Notify"),
+        ("Succeeded", "Verified", "Notify"),
+        ("Aborted", "Rejected", "Restart"),  # which is not done twice, and about which a person knows
+    ],
+)
+async def test_what_is_not_done_twice_in_an_episode_gives_way_to_telling_people(decide, phase, reason, expected):
+    once = (await decide(RESTART, SCALE, NOTIFY))[2]
+    after = ended(once, phase, reason)
+    assert (await decide(RESTART, SCALE, NOTIFY, history=[after]))[0] == expected
+    if expected == "Notify":
+        assert (await decide(RESTART, SCALE, history=[after]))[0] == "AlreadyDecided"
