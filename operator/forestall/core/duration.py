@@ -31,6 +31,7 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+@lru_cache(maxsize=1024)
 def format_duration(seconds: float) -> str:
     """Return `seconds` (finite, not negative) for people: the two largest units that matter, such as ``1h30m``."""
     whole = round(seconds)
@@ -47,6 +48,7 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
+@lru_cache(maxsize=1024)
 def exact_duration(seconds: int) -> str:
     """Return whole `seconds` (positive) exactly, in the largest unit that divides them: ``5m``, ``90s``."""
     unit = next(unit for unit, size in _SECONDS.items() if seconds % size == 0)

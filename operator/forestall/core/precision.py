@@ -48,9 +48,11 @@ def written(value: float, limit: float) -> tuple[str, str]:
 
     They read alike only where the value touches the limit, so that nothing is said to be 99.9 and past 99.9.
     """
-    pairs = [(f"{value:.{digits}g}", f"{limit:.{digits}g}") for digits in range(4, _DIGITS + 1)]
-    apart = passes(value, limit, above=True) or passes(value, limit, above=False)
-    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1]) if apart else pairs[0]
+    pair = (f"{value:.4g}", f"{limit:.4g}")
+    if pair[0] != pair[1] or not (passes(value, limit, above=True) or passes(value, limit, above=False)):
+        return pair
+    pairs = [(f"{value:.{digits}g}", f"{limit:.{digits}g}") for digits in range(5, _DIGITS + 1)]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1])
 
 
 def percent(share: float, digits: int = 0) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from forestall.core.forecast.table import SeriesForecast
@@ -47,16 +47,16 @@ class Signal:
     fresh: bool
     """Whether the data is there, finite, and not older than its source allows."""
     forecast: SeriesForecast | None
+    known: bool = field(init=False, repr=False, compare=False)
+    """Whether the newest value can be trusted: nothing else leads to an action."""
+    breached: bool = field(init=False, repr=False, compare=False)
+    """Whether the newest value is past the limit."""
 
-    @property
-    def known(self) -> bool:
-        """Whether the newest value can be trusted: nothing else leads to an action."""
-        return self.fresh and abs(self.value) <= LARGEST  # NaN is not
-
-    @property
-    def breached(self) -> bool:
-        """Whether the newest value is past the limit."""
-        return self.known and passes(self.value, self.limit, above=self.above)
+    def __post_init__(self) -> None:
+        # Both are asked for many times in a cycle, of each of very many signals.
+        known = self.fresh and abs(self.value) <= LARGEST  # NaN is not
+        object.__setattr__(self, "known", known)
+        object.__setattr__(self, "breached", known and passes(self.value, self.limit, above=self.above))
 
     @property
     def silence(self) -> str | None:
@@ -89,8 +89,10 @@ class Signal:
         likely than not, and for what lies beyond that time.
         """
         span = min(within or self.horizon, self.horizon)
+        if not self.probability(within) >= LIKELY:
+            return (math.inf, math.inf, math.inf)
         median, low, high = self.time_to_breach
-        if not self.probability(within) >= LIKELY or median > span:
+        if median > span:
             return (math.inf, math.inf, math.inf)
         return (median, low, high if high <= span else math.inf)
 
@@ -145,12 +147,10 @@ class Risk:
 
 def worst(signals: Iterable[Signal], within: float | None = None) -> Signal | None:
     """Return the signal that is most likely to pass its limit within `within` s; of equals the soonest, by name."""
-    known = [signal for signal in signals if not math.isnan(signal.probability(within))]
-    return min(
-        known,
-        key=lambda s: (-s.probability(within), s.time_to_breach[0], s.indicator, s.labels),
-        default=None,
-    )
+    known = [(p, signal) for signal in signals if not math.isnan(p := signal.probability(within))]
+    highest = max((p for p, _ in known), default=math.nan)
+    equals = [signal for p, signal in known if p == highest]
+    return min(equals, key=lambda s: (s.time_to_breach[0], s.indicator, s.labels), default=None)
 
 
 def assess(signals: Sequence[Signal], at_risk_from: float, *, blind: bool = False) -> Risk:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from forestall.api import Resource, ServiceLevelObjective
 from forestall.api.meta import Condition, condition
@@ -105,19 +105,23 @@ def status_of(
 
 def cause_of(signal: Signal) -> RiskCause:
     """Return a signal in words."""
+    return RiskCause.model_validate(_in_words(signal))
+
+
+def _in_words(signal: Signal) -> dict[str, Any]:
     median, low, high = signal.likely_in()
     value, limit = written(signal.value, signal.limit)
-    return RiskCause(
-        indicator=signal.indicator,
-        labels=labels_in_words(signal.labels),
-        value=value if math.isfinite(signal.value) else "",
-        limit=limit,
-        probability=_percent(signal.probability()) or "",
-        time_to_breach=_time(median) or "",
-        time_to_breach_bounds=f"{_time(low)} to {_time(high) or 'later'}" if math.isfinite(low) else "",
-        forecast=_number(signal.bound()) or "",
-        horizon=_time(signal.horizon) or "",
-    )
+    return {
+        "indicator": signal.indicator,
+        "labels": labels_in_words(signal.labels),
+        "value": value if math.isfinite(signal.value) else "",
+        "limit": limit,
+        "probability": _percent(signal.probability()) or "",
+        "time_to_breach": _time(median) or "",
+        "time_to_breach_bounds": f"{_time(low)} to {_time(high) or 'later'}" if math.isfinite(low) else "",
+        "forecast": _number(signal.bound()) or "",
+        "horizon": _time(signal.horizon) or "",
+    }
 
 
 def _indicators(found: Findings) -> list[IndicatorStatus]:
@@ -131,13 +135,13 @@ def _indicators(found: Findings) -> list[IndicatorStatus]:
 def _indicator(reading: Reading, signals: Sequence[Signal]) -> IndicatorStatus:
     watched, problem = reading.watched, reading.problem
     shown = worst(signals) or next(iter(signals), None)
-    told = cause_of(shown) if shown else RiskCause(indicator=watched.indicator, limit=_number(watched.limit) or "")
+    told = _in_words(shown) if shown else {"indicator": watched.indicator, "limit": _number(watched.limit) or ""}
     reason, message = (problem.reason, problem.message) if problem else ("", "")
     if problem is None and shown is not None and shown.silence is not None:
         reason, message = "NoForecast", shown.silence
     # What was checked once need not be checked again, for each indicator in each cycle.
     return IndicatorStatus.model_construct(
-        **told.__dict__,
+        **told,
         query=watched.query.expr,
         series=len(reading.values),
         fresh=reading.fresh,
