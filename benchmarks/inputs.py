@@ -71,15 +71,16 @@ def measure(field: str, bound: str, texts: Sequence[Any], run: Run) -> Cost:
         run(_another(texts[0]))  # what is only done once in a process is nobody's cost
     times = []
     for number, text in enumerate(texts):
-        times.append((_timed(run, text), number))
+        times.append((timed(run, text), number))
     took, number = max(times)
-    again = _timed(run, texts[number])
+    again = timed(run, texts[number])
     memory = max(_memory(run, _another(text)) for text in texts)
     begins = ascii(texts[number])[:60]
     return Cost(field, bound, len(texts), round(took * 1e3, 3), round(again * 1e3, 3), memory >> 10, begins)
 
 
-def _timed(run: Run, text: object) -> float:
+def timed(run: Run, text: object) -> float:
+    """Return the CPU seconds that it takes, whether the text is taken or refused."""
     began = time.process_time()
     with suppress(InvalidInput, ValidationError):
         run(text)
@@ -88,7 +89,7 @@ def _timed(run: Run, text: object) -> float:
 
 def _memory(run: Run, text: object) -> int:
     tracemalloc.start()
-    _timed(run, text)
+    timed(run, text)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return most
@@ -106,8 +107,8 @@ def fields() -> Iterator[tuple[str, str, Sequence[Any], Run]]:
     yield (
         "all queries of one objective",
         "16 indicators of 4,096 characters",
-        [_objective(text) for text in queries(QUERY - 16)],
-        _ask,
+        [objective(text) for text in queries(QUERY - 16)],
+        ask,
     )
     yield (
         "a duration",
@@ -124,10 +125,10 @@ def fields() -> Iterator[tuple[str, str, Sequence[Any], Run]]:
     yield "a schedule with its time zone", "128 and 64 characters", list(schedules()), _schedule
     yield "all windows of a policy", "32 windows", [[cron] * 32 for cron in schedules()], _windows
     yield "a quantity of a foreign object", "64 characters", ["9" * 64, "." + "9" * 60 + "Ei", "9" * 10**6], thousandths
-    yield "a label selector", "16 labels, 16 expressions of 64 values", [_labels()], _match
+    yield "a label selector", "16 labels, 16 expressions of 64 values", [labels()], _match
     yield "a JSON pointer and its value", "512 and 1,024 characters", list(pointers()), _pointer
-    yield "a whole policy", "8 rungs, 32 windows", [_policy()], RemediationPolicy.read
-    yield "a whole Guardrail", "64 windows, 64 allowances", [_guardrail()], Guardrail.read
+    yield "a whole policy", "8 rungs, 32 windows", [policy()], RemediationPolicy.read
+    yield "a whole Guardrail", "64 windows, 64 allowances", [guardrail()], Guardrail.read
     yield (
         "a message, in the form of each channel",
         "1,024 characters",
@@ -211,7 +212,8 @@ def _selector(text: str) -> object:
     return promql.prepare(promql.enforce_label(asked, "namespace", "team"))
 
 
-def _objective(text: str) -> ServiceLevelObjective:
+def objective(text: str) -> ServiceLevelObjective:
+    """Return an objective that asks this query 16 times, each time in another text."""
     queries = [f"{text}{' ' * n}"[:QUERY] for n in range(16)]
     leading = [{"name": f"i-{n}", "query": query, "limit": 1} for n, query in enumerate(queries)]
     indicator = {"threshold": {"query": text, "operator": "lt", "value": 1}}
@@ -222,7 +224,8 @@ def _objective(text: str) -> ServiceLevelObjective:
 SOURCE = MetricSource.read({"metadata": {"name": "a"}, "spec": {"url": "http://a", "enforceLabel": "namespace"}})
 
 
-def _ask(slo: ServiceLevelObjective) -> object:
+def ask(slo: ServiceLevelObjective) -> object:
+    """Do all that is done with the queries of an objective when it is first met."""
     asked = questions(slo, SOURCE, 15.0)
     traffic_query(slo, SOURCE, 300.0)
     return [promql.prepare(watched.query.expr) for watched in asked.watched]
@@ -238,7 +241,8 @@ def _windows(crons: Sequence[str]) -> object:
     return [_schedule(cron) for cron in crons]
 
 
-def _labels() -> dict[str, Any]:
+def labels() -> dict[str, Any]:
+    """Return the longest label selector."""
     values = [f"{n:063d}" for n in range(64)]
     needs = [{"key": f"k{n}", "operator": "In", "values": values} for n in range(16)]
     return {"matchLabels": {f"k{n}": values[-1] for n in range(16)}, "matchExpressions": needs}
@@ -254,16 +258,18 @@ def _pointer(pointer: str) -> object:
     return refusal(action), action.path
 
 
-def _policy() -> dict[str, Any]:
+def policy() -> dict[str, Any]:
+    """Return a policy of many rungs and windows, which selects what has `labels`."""
     windows = [{"cron": "0 0 29 2 1", "duration": "31d", "timeZone": "America/New_York"}] * 16
     rung = {"indicators": [f"i{n}" for n in range(16)], "notify": {"channel": "a", "message": "a" * 1024}}
-    spec = {"objectives": _labels(), "actions": [rung] * 8, "blackoutWindows": windows, "maintenanceWindows": windows}
+    spec = {"objectives": labels(), "actions": [rung] * 8, "blackoutWindows": windows, "maintenanceWindows": windows}
     return {"metadata": {"name": "a"}, "spec": spec}
 
 
-def _guardrail() -> dict[str, Any]:
+def guardrail() -> dict[str, Any]:
+    """Return a Guardrail of many windows and allowances."""
     windows = [{"cron": "0 0 29 2 1", "duration": "31d", "timeZone": "America/New_York"}] * 32
-    allow = [{"namespaces": _labels(), "actions": ["Scale"] * 16}] * 64
+    allow = [{"namespaces": labels(), "actions": ["Scale"] * 16}] * 64
     return {
         "metadata": {"name": "a"},
         "spec": {"blackoutWindows": windows, "maintenanceWindows": windows, "allow": allow},

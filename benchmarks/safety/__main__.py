@@ -22,6 +22,7 @@ from benchmarks.safety import (
     escalation,
     leaders,
     metric_faults,
+    renewals,
     starvation,
     storm,
     writers,
@@ -44,6 +45,7 @@ MEASURES: Mapping[str, Measure] = {
     "drains": drains.measure,
     "storm": storm.measure,
     "starvation": starvation.measure,
+    "renewals": renewals.measure,
     "writers": writers.measure,
 }
 
