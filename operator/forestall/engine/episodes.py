@@ -43,7 +43,10 @@ def advance(episode: Episode, *, at_risk: bool | None, now: float, calm: float) 
 
 
 def at_risk_since(found: Iterable[Findings]) -> tuple[tuple[str, float], ...]:
-    """Return the namespace of each objective at risk, and since when (s); where there is no data nothing is known."""
+    """Return the namespace of each objective at risk, and since when (s), the oldest first.
+
+    Where there is no data nothing is known. Each decision looks through them in this order.
+    """
     known = [(each.slo.namespace, each.episode) for each in found if each.risk.state is not State.UNKNOWN]
     begun = [(place, seconds(one.since)) for place, one in known if one.since and not one.calm_since]
-    return tuple((place, at) for place, at in begun if at is not None)
+    return tuple(sorted(((place, at) for place, at in begun if at is not None), key=lambda each: each[1]))

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from forestall.adapters.prometheus.answers import IS_PARTIAL, read_payload
+from forestall.adapters.prometheus.answers import IS_PARTIAL, check_count, read_payload
 from forestall.adapters.prometheus.refusals import REFUSALS, REMARKS, Note, note_of, refusal_of
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble
 
@@ -225,3 +225,12 @@ def test_what_is_no_answer_is_a_bad_answer(document):
     with pytest.raises(SourceTrouble) as caught:
         read_payload(200, JSON, "", json.dumps(document).encode())
     assert caught.value.reason == "SourceBadAnswer"
+
+
+def test_far_more_series_than_were_asked_for_are_refused_before_they_are_read():
+    """Kind: no share per namespace. Sources that do not know `limit` answer with half a million series in 32 MiB."""
+    some = b'{"metric":{"metric":"x"},"value":[1,"1"]}'
+    check_count(b",".join([some] * 500), 500)  # a label has that name
+    with pytest.raises(QueryTrouble, match="more than 500 series") as caught:
+        check_count(b",".join([some] * 1001), 500)
+    assert caught.value.reason == "TooManySeries"

@@ -60,6 +60,17 @@ def too_large(head: bytes, limit: int) -> SourceTrouble | QueryTrouble:
     return SourceTrouble("SourceBadAnswer", f"the source answers with more than {limit >> 20} MiB: check its url")
 
 
+def check_count(body: bytes, limit: int) -> None:
+    """Refuse an answer of far more series than were asked for, before it is read: older sources do not know the limit.
+
+    Raises:
+        QueryTrouble: it has more than `limit` series.
+    """
+    # A label may be called like this, too.
+    if body.count(b'"metric":') > 2 * limit:
+        raise QueryTrouble("TooManySeries", f"the query returns more than {limit} series")
+
+
 def _payload(document: dict[str, Any]) -> Payload:
     data = document.get("data")
     series = data.get("result") if isinstance(data, dict) else None

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning, ReadTimeoutErr
 from urllib3.util import Retry
 
 from forestall import __version__
-from forestall.adapters.prometheus.answers import Payload, read_payload, too_large
+from forestall.adapters.prometheus.answers import Payload, check_count, read_payload, too_large
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.trouble import SourceTrouble
 from forestall.adapters.server_time import clock_of
@@ -127,6 +127,7 @@ class _Session(requests.Session):
             ) from error
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _translated(error) from error
+        check_count(body, int(params["limit"]))
         headers = response.headers
         kind, location = headers.get("Content-Type", ""), headers.get("Location", "")
         payload = read_payload(response.status_code, kind, location, body)

@@ -3,8 +3,9 @@
 import gc
 import math
 import re
+import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,10 @@ _LATEST: Final = 253_402_300_800.0
 _MOST_LABELS: Final = 128
 _LONGEST_LABELS: Final = 32_768
 """How many characters the labels of one series may have in all."""
+_POINTS: Final = b'"values":[['
+"""How the points of a series begin. It is in no string: there, quotes are escaped."""
+_WORD: Final = secrets.token_hex(16)
+"""Nobody who answers knows it."""
 
 
 def malformed() -> SourceTrouble:
@@ -34,18 +39,40 @@ def read(body: bytes) -> dict[str, Any] | None:
     """
     # Each point is a list: to search through them for garbage costs three times as much as to read them.
     with _no_collection():
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return None
-        if not isinstance(document, dict):
-            return None
-        data = document.get("data")
-        result = data.get("result") if isinstance(data, dict) else None
-        for each in result if isinstance(result, list) else ():
-            if isinstance(each, dict) and "values" in each:
-                each["values"] = _points(each["values"])
-        return document
+        for text, pieces in (_taken_apart(body), (body, ())):
+            with suppress(orjson.JSONDecodeError):
+                return _document(text, pieces)
+        return None
+
+
+def _taken_apart(body: bytes) -> tuple[bytes, Sequence[memoryview]]:
+    """Return the text with a word in the place of each series' points, and the points.
+
+    As JSON has them they take thirty times as much memory as their text: so those of one series are read after another.
+    """
+    rest: list[bytes] = []
+    pieces: list[memoryview] = []
+    place, view = 0, memoryview(body)
+    while (begin := body.find(_POINTS, place)) >= 0 and (end := body.find(b"]]", begin)) >= 0:
+        begin += len(_POINTS) - 2
+        rest += [body[place:begin], f'"{_WORD}{len(pieces)}"'.encode()]
+        place = end + 2
+        pieces.append(view[begin:place])
+    return b"".join([*rest, body[place:]]) if pieces else body, pieces
+
+
+def _document(text: bytes, pieces: Sequence[memoryview]) -> dict[str, Any] | None:
+    document = orjson.loads(text)
+    if not isinstance(document, dict):
+        return None
+    data = document.get("data")
+    result = data.get("result") if isinstance(data, dict) else None
+    for each in result if isinstance(result, list) else ():
+        if isinstance(each, dict) and "values" in each:
+            values = each["values"]
+            apart = isinstance(values, str) and values.startswith(_WORD)
+            each["values"] = _points(orjson.loads(pieces[int(values[len(_WORD) :])]) if apart else values)
+    return document
 
 
 def number(text: Any) -> float:
