@@ -16,7 +16,7 @@ import pytest
 
 from forestall.demo.programs import Programs
 
-LONGEST_S = 600
+LONGEST_S = 1800
 PLAYER = Path(__file__).with_name("player.py")
 PARTS = {"surge": ("3.5", "13.0"), "leak": ("10.0", "14.25"), "node": ("10.0", "14.75")}
 

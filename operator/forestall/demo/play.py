@@ -33,7 +33,8 @@ class Run:
 def play(stage: Stage, *, operator: bool, record: Record, show: Callable[[Glimpse], None], keep: bool = False) -> Run:
     """Play the stage's scenario once, with the operator or without; fills `record` while it goes on.
 
-    With `keep`, the shop and the operator go on running afterwards, and the stage is kept.
+    With `keep`, the shop and the operator go on running afterwards, and the stage is kept, unless the run is not valid
+    and a smaller one can be played.
 
     Raises:
         CommandFailed: something could not be started, or ended before its time.
@@ -53,11 +54,10 @@ def play(stage: Stage, *, operator: bool, record: Record, show: Callable[[Glimps
         counted = tally()
         _sleep_until(begins + one.duration + _LAST_SCRAPE_S)
         samples = stage.readings.samples(RUN, begins, begins + one.duration)
-        if keep:
+        problem = _problem(samples, counted, behind)
+        if keep and not (problem and one.divisible):
             stage.keep()
-        return Run(
-            outcome(samples, OBJECTIVE, one.minutes_per_second, _problem(samples, counted, behind)), samples, record
-        )
+        return Run(outcome(samples, OBJECTIVE, one.minutes_per_second, problem), samples, record)
 
 
 @contextmanager

@@ -77,6 +77,11 @@ class Scenario:
         """How large the shop is, of the one that the manifests are written for."""
         return self.slots / FULL_SLOTS
 
+    @property
+    def divisible(self) -> bool:
+        """Whether there is a smaller one to play on a machine that is busy."""
+        return self.slots > 1
+
     def halved(self) -> "Scenario":
         """Return the same with half the requests and pods that carry half as many, for a machine that is busy."""
         limit = self.limit / 2 if self.indicator.startswith(LOAD) else self.limit

@@ -30,7 +30,7 @@ class Screen:
 
     def __init__(self, console: Console, scenario: Scenario) -> None:
         self._console = console
-        self._scenario = scenario
+        self.scenario = scenario
         self._began = time.monotonic()
 
     def say(self, text: str, style: str = "") -> None:
@@ -54,19 +54,19 @@ class Screen:
         def show(glimpse: Glimpse) -> None:
             nonlocal said
             for news in glimpse.news:
-                self.say(f"{self._scenario.clock(news.at)} {_MARKS[news.kind]} {news.text}")
+                self.say(f"{self.scenario.clock(news.at)} {_MARKS[news.kind]} {news.text}")
             if glimpse.at - said >= _SAY_EVERY_S:
                 said = glimpse.at
-                self.say(f"{self._scenario.clock(glimpse.at)} {_sentence(glimpse)}")
+                self.say(f"{self.scenario.clock(glimpse.at)} {_sentence(glimpse)}")
 
         return show
 
     def _picture(self, title: str, record: Record, glimpse: Glimpse) -> RenderableType:
         width = max(20, min(100, self._console.width - _LABELS_WIDTH - 6))
-        played = min(max(glimpse.at, 0.0) / self._scenario.duration, 1.0)
+        played = min(max(glimpse.at, 0.0) / self.scenario.duration, 1.0)
         head = Text.assemble(
-            (f" {self._scenario.clock(glimpse.at)} ", "reverse bold"),
-            f"  {self._scenario.story}  ({played:.0%} of the run)",
+            (f" {self.scenario.clock(glimpse.at)} ", "reverse bold"),
+            f"  {self.scenario.story}  ({played:.0%} of the run)",
         )
         parts: list[RenderableType] = [head, Text(), self._curves(record, width)]
         if glimpse.objective is not None:
@@ -88,7 +88,7 @@ class Screen:
         row(f"good (promised: {OBJECTIVE:g} %)", "good", _percent(now.get("good")), 1.0)
         row("latency, 95 % below", "p95", _milliseconds(now.get("p95")), 2.0)
         row("pods ready", "ready", f"{_number(now.get('ready'))}{_starting(now.get('starting'))}", 10.0)
-        one, value = self._scenario, now.get(self._scenario.indicator)
+        one, value = self.scenario, now.get(self.scenario.indicator)
         limit = f"{'-' if value is None else f'{value:.3g}'} (limit {one.limit:g})"
         row(f"{one.indicator}, {one.unit}", one.indicator, limit, one.limit)
         return rows
@@ -97,8 +97,8 @@ class Screen:
         """Return one value for each of `width` columns over the whole run; NaN where there is none."""
         columns = [math.nan] * width
         for at, value in points:
-            if 0 <= at <= self._scenario.duration and value is not None:
-                columns[min(width - 1, int(at / self._scenario.duration * width))] = value
+            if 0 <= at <= self.scenario.duration and value is not None:
+                columns[min(width - 1, int(at / self.scenario.duration * width))] = value
         last = max((n for n, value in enumerate(columns) if not math.isnan(value)), default=-1)
         for n in range(1, last):
             if math.isnan(columns[n]):
@@ -106,7 +106,7 @@ class Screen:
         return columns
 
     def _news(self, news: News) -> Text:
-        text = Text(f"{self._scenario.clock(news.at)} {_MARKS[news.kind]} {news.text}", _STYLES[news.kind])
+        text = Text(f"{self.scenario.clock(news.at)} {_MARKS[news.kind]} {news.text}", _STYLES[news.kind])
         text.truncate(max(40, 2 * (self._console.width - 4)), overflow="ellipsis")
         return text
 

@@ -55,29 +55,39 @@ def run_demo(
 
 
 def compare(scenario: Scenario, console: Console, *, keep: bool = False) -> Comparison:
-    """Play a scenario without the operator and with it, on a stage of its own. Raises what `run_demo` raises."""
+    """Play a scenario without the operator and with it, on a stage of its own. Raises what `run_demo` raises.
+
+    Where the machine was too busy for the figures to mean anything, both runs are played once more, at half the size.
+    """
     steps, screen = Steps(console), Screen(console, scenario)
     screen.say(f"{scenario.title}. {scenario.story}", "bold")
-    programs = local_programs(steps)
-    with Stage(scenario, programs, steps) as stage:
-        without = _run(stage, screen, operator=False, title="1 of 2: without forestall")
-        if without.outcome.problem and scenario.slots > 1:
-            scenario = stage.scenario = scenario.halved()
+    with Stage(scenario, local_programs(steps), steps) as stage:
+        while (comparison := _both_runs(stage, screen, keep=keep)) is None:
+            smaller = stage.scenario.halved()
             screen.say(
-                f"This machine is busy, so the shop is played once more at half its size: up to {scenario.peak:.0f} "
-                "requests a second, on pods that carry half as many."
+                f"This machine is busy, so both runs are played at half the size: up to {smaller.peak:.0f} requests a "
+                "second, on pods that carry half as many."
             )
-            stage.declare()
-            without = _run(stage, screen, operator=False, title="1 of 2, once more: without forestall")
-        screen.say(
-            "Now with forestall. KWOK plays the chart's pods, and nothing runs in them. So the operator runs as a "
-            f"process on this machine, with the token of the chart's ServiceAccount {OPERATOR_NAMESPACE}/{RELEASE}: it "
-            "may do what the chart allows, and it knows what Prometheus and the API server tell it."
-        )
-        with_ = _run(stage, screen, operator=True, title="2 of 2: with forestall", keep=keep)
+            stage.resize(smaller)
         if keep:
             _explain_kept(stage, screen)
-    return Comparison(scenario, without, with_)
+    return comparison
+
+
+def _both_runs(stage: Stage, screen: Screen, *, keep: bool) -> Comparison | None:
+    """Play the stage's scenario without and with the operator; None where that is not valid and can be made smaller."""
+    screen.scenario = stage.scenario
+    without = _run(stage, screen, operator=False, title="1 of 2: without forestall")
+    if without.outcome.problem and stage.scenario.divisible:
+        return None
+    screen.say(
+        "Now with forestall. KWOK plays the chart's pods, and nothing runs in them. So the operator runs as a "
+        f"process on this machine, with the token of the chart's ServiceAccount {OPERATOR_NAMESPACE}/{RELEASE}: it "
+        "may do what the chart allows, and it knows what Prometheus and the API server tell it."
+    )
+    with_ = _run(stage, screen, operator=True, title="2 of 2: with forestall", keep=keep)
+    comparison = Comparison(stage.scenario, without, with_)
+    return None if comparison.problem and stage.scenario.divisible else comparison
 
 
 def _run(stage: Stage, screen: Screen, *, operator: bool, title: str, keep: bool = False) -> Run:

@@ -172,6 +172,11 @@ class Stage:
             self.apply("source.yaml", self._at_prometheus)
             self.declare()
 
+    def resize(self, scenario: Scenario) -> None:
+        """Play another size of the scenario from now on."""
+        self.scenario = scenario
+        self.declare()
+
     def declare(self) -> None:
         """Declare the scenario's objective and policy, for a shop of its size."""
         self.apply(f"{self.scenario.name}.yaml", self._scaled)

@@ -63,8 +63,9 @@ def test_bad_minutes_never_exceed_the_run_and_need_a_bad_request(parts, objectiv
     ("shares", "words"),
     [
         ({}, ""),
-        ({"lagging": 0.02}, "event loop"),
-        ({"late": 0.02}, "load generator"),
+        ({"lagging": 0.02, "late": 0.02, "unmeasured": 0.02, "missed": 0.02}, ""),
+        ({"lagging": 0.06}, "event loop"),
+        ({"late": 0.06}, "load generator"),
         ({"unmeasured": 0.2}, "scrapes"),
         ({"missed": 0.3}, "the operator's cycles"),
     ],
