@@ -21,7 +21,7 @@ from forestall.actions.autoscalers import (
     reference,
 )
 from forestall.actions.base import Waiting, missing, title
-from forestall.actions.ownership import field_owned, taken_over
+from forestall.actions.ownership import field_owned, holds_scale, taken_over
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.foreign import at, understood, whole
@@ -130,7 +130,7 @@ def _of_workload(body: Body, target: ObjectRef, replicas: int) -> Floor | Hold:
     return (
         kept_by(body, target)
         or field_owned(body, target, field)
-        or Floor(replicas, replicas, target, version, taken_over(body, field), workload=body)
+        or Floor(replicas, replicas, target, version, taken_over(body, field) and not holds_scale(body), workload=body)
     )
 
 

@@ -59,6 +59,17 @@ def taken_over(body: Mapping[str, Any], path: Path) -> bool:
     return bool(updaters) and MANAGER not in updaters
 
 
+def holds_scale(body: Mapping[str, Any]) -> bool:
+    """Say whether the operator was the last to set the replicas by /scale, whatever field that is.
+
+    A custom resource says in its definition which field /scale sets, and may have another meaning for `spec.replicas`.
+    """
+    return any(
+        entry.get("manager") == MANAGER and entry.get("subresource") == "scale" and bool(entry.get("fieldsV1"))
+        for entry in _entries(body)
+    )
+
+
 def signer(body: Mapping[str, Any], annotation: str, path: Path) -> str | None:
     """Return the UID that the annotation says, as long as whoever wrote it still manages the field at `path`.
 

@@ -29,7 +29,7 @@ from forestall.actions.base import (
 )
 from forestall.actions.floor import FIELDS, find_floor, find_raised
 from forestall.actions.proportion import looks_total, may_raise
-from forestall.actions.starting import PODS_READY, find_stalled, in_words, may_add, patience
+from forestall.actions.starting import PODS_READY, SERVE_NOBODY, find_stalled, in_words, may_add, patience
 from forestall.actions.verdict import unjudged
 from forestall.api.remediation import Remediation
 from forestall.api.remediation_policy import ScaleAction
@@ -119,7 +119,7 @@ class Scale(OfWorkload):
         left = patience(remediation, world.stalled, now)
         to = max(found, world.level - world.stalled.idle)
         if left <= 0 and to < world.level:
-            return _move(world, to, f"{world.stalled.idle} of them serve nobody: {world.stalled.why.message}")
+            return _move(world, to, f"{world.level - to} of them {SERVE_NOBODY}: {world.stalled.why.message}")
         if not world.stalled.told and left > 0:
             return usual
         return Hold(world.stalled.why.reason, in_words(world.stalled, left))
@@ -247,7 +247,9 @@ def _end(remediation: Remediation, world: World) -> End:
         return End("Aborted", world.orphaned.reason, f"{world.orphaned.message}; {name} is back at {world.level}")
     if (asked := asked_back(remediation)) is not None:
         return End("RolledBack", asked.reason, f"{asked.message}; {name} is back at {world.level}")
-    if pods is not None and pods.status == "False" and not verified(remediation):
+    steps = remediation.status.steps
+    in_vain = not verified(remediation) or (steps and SERVE_NOBODY in steps[-1].because)
+    if pods is not None and pods.status == "False" and in_vain:
         return End("RolledBack", pods.reason, f"{pods.message}; {name} is back at {world.level}")
     if verified(remediation) is False:
         return End("RolledBack", "NotHelped", f"the scale-out did not help; {name} is back at {world.level}")

@@ -4,6 +4,7 @@ A pod that has never been ready serves nobody: to ask for it no longer takes not
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from forestall.actions.base import Stalled, World, condition_of, title
@@ -25,6 +26,8 @@ Body = Mapping[str, Any]
 
 PODS_READY: Final = "PodsReady"
 """The condition that says whether what was added serves."""
+SERVE_NOBODY: Final = "serve nobody"
+"""How it is told, of replicas that are given back, that they are no loss."""
 SETTLING: Final = 600.0
 """For how long (s) at least pods are waited for that may start by themselves, as when nodes are added."""
 AGAIN: Final = 3600.0
@@ -70,9 +73,11 @@ async def find_stalled(cluster: Cluster, remediation: Remediation, floor: Floor)
     namespace = await _namespace(cluster, target)
     try:
         with understood(f"the pods of {title(target)}"):
-            return judge(floor, target, namespace, pods, since)
+            stalled = judge(floor, target, namespace, pods, since)
     except Unreadable:
         return None  # nothing is given back for a reason that is not understood
+    added = max(0, floor.level - (remediation.spec.intent.from_ or 0))
+    return stalled and replace(stalled, idle=min(stalled.idle, added))
 
 
 def judge(
@@ -136,11 +141,12 @@ def noted(remediation: Remediation, world: World, now: float) -> Condition | Non
     if stalled is not None:
         since = now if before is None or not lacking else seconds(before.last_transition_time) or now
         return _condition("False", reason=stalled.why.reason, message=stalled.why.message, at=since)
-    if not lacking or world.level <= (remediation.spec.intent.from_ or 0):
+    if before is None or not lacking or world.level <= (remediation.spec.intent.from_ or 0):
         return before
     last = remediation.status.steps[-1]
     if (last.to or 0) < (last.from_ or 0):
-        return _condition("True", reason="Reduced", message="those that did not start are no longer asked for", at=now)
+        words = f"those that did not start are no longer asked for: {before.message}"
+        return _condition("True", reason="Reduced", message=words, at=now)
     return _condition("True", reason="Done", message="the pods that were asked for are ready", at=now)
 
 
@@ -161,7 +167,7 @@ def in_words(stalled: Stalled, left: float) -> str:
     if not stalled.idle:
         return stalled.why.message
     soon = f"in {format_duration(left)}" if left > 0 else "now"
-    return f"{stalled.why.message}; the {stalled.idle} that serve nobody are given back {soon}"
+    return f"{stalled.why.message}; the {stalled.idle} that {SERVE_NOBODY} are given back {soon}"
 
 
 def may_add(remediation: Remediation, stalled: Stalled | None, now: float) -> bool:

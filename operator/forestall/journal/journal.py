@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, Pressing, World, proportion, verified
-from forestall.actions.base import Waiting, asked_back, condition_of, title
+from forestall.actions.base import Waiting, asked_back, title
 from forestall.actions.starting import noted
 from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Phase, Remediation, RemediationStatus
@@ -41,6 +41,7 @@ from forestall.journal.memory import Memory
 from forestall.journal.record import (
     approved,
     completed,
+    held_back,
     kept_back,
     moved,
     reachable,
@@ -52,7 +53,7 @@ from forestall.journal.record import (
 )
 from forestall.journal.refusal import refused, unconfirmed
 from forestall.journal.standing import deadline, has_changed, is_under_way, patience
-from forestall.journal.verification import VERIFIED, verdict, verify
+from forestall.journal.verification import in_vain, verdict, verify
 from forestall.ports import Cluster
 
 Guard = Callable[[Remediation], Awaitable[Hold | None]]
@@ -317,20 +318,18 @@ class Journal:
         status = with_condition(status, verify(current, cycle.outlook, now, exhausted=world.level >= world.ceiling))
         judged = current.model_copy(update={"status": status})
         if action.kept_while_at_risk and verified(judged) is False and status.phase not in _NOT_HELPED:
-            why = condition_of(judged, VERIFIED)
-            words = f"{why.message if why else ''}; what was done is given back when that is safe"
-            return Turn(await self._ledger.save(current, moved(status, "Holding", "NotHelped", words, now)), more=True)
+            holding = moved(status, "Holding", "NotHelped", in_vain(judged, world), now)
+            return Turn(await self._ledger.save(current, holding), more=True)
         following = action.carry_on(judged, world, cycle.recent, now)
         again = isinstance(following, Move) and bool(status.steps) and following.to == status.steps[-1].to
         if is_under_way(status, now) and not again:
             return Turn(await self._ledger.save(current, status), more=False)
-        match following:
-            case End():
-                return await self._close(current, without_open_step(status), following, cycle)
-            case Move():
-                return await self._carry_on(judged, current, following, world, cycle)
-            case Hold():
-                return await self._wait(current, without_open_step(status), following, cycle)
+        if isinstance(following, Move):
+            return await self._carry_on(judged, current, following, world, cycle)
+        status = without_open_step(status)
+        if isinstance(following, End):
+            return await self._close(current, status, following, cycle)
+        return await self._wait(current, held_back(status, following, now), following, cycle)
 
     async def _carry_on(
         self, judged: Remediation, current: Remediation, move: Move, world: World, cycle: Cycle

@@ -6,7 +6,7 @@ from typing import Any, Final
 from forestall.api.meta import API_VERSION
 from forestall.api.remediation import Intent, ObjectRef, Remediation, RemediationStatus, change_of
 from forestall.core.decision import Hold
-from forestall.errors import ClusterError, Conflict
+from forestall.errors import ClusterError, Conflict, Forbidden
 from forestall.journal.names import name_of
 from forestall.journal.record import moved
 from forestall.ports import Cluster, Event
@@ -75,6 +75,9 @@ class Ledger:
         while True:
             try:
                 return Remediation.read(await self._cluster.replace_status(ref, status.dump(), version))
+            except Forbidden as error:  # then its status can't say so
+                await self.tell(current, ref, "Warning", "NotRecorded", f"its status can't be written: {error}")
+                raise
             except Conflict:
                 newest = Remediation.read(await self._cluster.read(ref))
                 if attempts == _ATTEMPTS or not _means_the_same(newest, current):

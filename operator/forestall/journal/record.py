@@ -95,3 +95,10 @@ def approved(remediation: Remediation, now: float) -> Condition:
 def completed(status: Literal["True", "False"], reason: str, message: str, now: float) -> Condition:
     """Return the condition that says whether what the action changes is complete, or why it never will be."""
     return Condition(type="Completed", status=status, reason=reason, message=message, last_transition_time=stamp(now))
+
+
+def held_back(status: RemediationStatus, hold: Hold, now: float) -> RemediationStatus:
+    """Return the status of what did not help, of which a part was given back, and the rest is kept while it serves."""
+    if status.phase != "RollingBack" or hold.reason != "NotHelped":
+        return status
+    return moved(status, "Holding", hold.reason, hold.message, now)

@@ -1,7 +1,7 @@
 """Whether an action helped: has the risk fallen, by samples that were taken after the action was complete?"""
 
-from forestall.actions import Outlook
-from forestall.actions.base import condition_of
+from forestall.actions import Outlook, World
+from forestall.actions.base import condition_of, title
 from forestall.api.meta import Condition
 from forestall.api.remediation import Remediation
 from forestall.api.times import seconds, stamp
@@ -37,6 +37,17 @@ def verify(remediation: Remediation, outlook: Outlook | None, now: float, *, exh
         past = ", and the limit is passed" if outlook.breached else ""
         return verdict("False", "NotHelped", f"after {intent.verify_within} {figure}{past}", now)
     return before
+
+
+def in_vain(remediation: Remediation, world: World) -> str:
+    """Return in words that the action did not help, and whether more of it is possible."""
+    why = condition_of(remediation, VERIFIED)
+    most = f"; {title(world.subject)} is at {world.level}, the most it may have" if _is_at_its_most(world) else ""
+    return f"{why.message if why else ''}{most}; what was done is given back when that is safe"
+
+
+def _is_at_its_most(world: World) -> bool:
+    return world.size is not None and world.level >= world.ceiling
 
 
 def verdict(status: str, reason: str, message: str, now: float) -> Condition:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions.ownership import appliers, field_owned, signer, taken_over
+from forestall.actions.ownership import appliers, field_owned, holds_scale, signer, taken_over
 from forestall.api.remediation import ObjectRef
 
 REF = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout")
@@ -85,3 +85,15 @@ def test_a_field_is_taken_over_by_whoever_changed_it_last(managers, expected):
     others = entry("kubelet", "Update", {"f:status": {}})
     managed = body(others, *(entry(manager, "Update", fields, subresource="scale") for manager in managers))
     assert taken_over(managed, REPLICAS) is expected
+
+
+def test_who_sets_replicas_by_scale_holds_them_whatever_field_they_are():
+    """Kind: a field of another meaning is taken for the replicas. Captured of a resource with `.spec.a.b.count`."""
+    count: dict[str, Any] = {"f:spec": {"f:a": {"f:b": {"f:count": {}}}}}
+    other: dict[str, Any] = {"f:spec": {"f:a": {"f:b": {}}, "f:replicas": {}}}
+    theirs = entry("kubectl-client-side-apply", "Update", other)
+    ours = entry("forestall", "Update", count, subresource="scale")
+    assert taken_over(body(theirs, ours), REPLICAS)
+    assert holds_scale(body(theirs, ours))
+    assert not holds_scale(body(theirs))
+    assert not holds_scale(body(entry("other", "Update", count, subresource="scale")))

@@ -104,6 +104,14 @@ async def test_what_is_no_name_is_never_asked_for(cluster, server, call):
         assert server.seen == [], name
 
 
+@pytest.mark.parametrize("call", ["read", "patch"])
+async def test_what_is_in_no_namespace_is_not_looked_for_in_one(cluster, server, call):
+    """Kind: what people of a namespace learn about the cluster, here by an objective whose target is a Node."""
+    with pytest.raises(NotFound, match="is in no namespace"):
+        await CALLS[call](cluster, web_of("n1", version="v1", kind="Node"))
+    assert server.seen == []
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_nor_are_nodes_secrets_kinds_and_lists(cluster, server, name):
     with pytest.raises(NotFound):

@@ -1,6 +1,9 @@
 """Conflicts without end: what is given back must not lose against who comments all the time."""
 
+import pytest
+
 from forestall.core.decision import Hold
+from forestall.errors import Denied
 
 NODE = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"}
 CORDON = {"target": NODE, "action": {"cordon": {"healthyFor": "1m"}}, "from": None, "to": None}
@@ -58,3 +61,13 @@ async def test_there_is_an_end_to_writing_over_who_comments(run, world):
     await run.cycle()
     assert world.remediation().status == before
     assert commenter.count < 100
+
+
+async def test_a_status_that_nobody_may_write_is_told_by_an_event(run, world):
+    """Kind: whose 'no' it is, where the API server's words can stand nowhere else."""
+    await run.open()
+    world.errors["replace_status"] = Denied("ValidatingAdmissionPolicy 'freeze' denied request: no statuses here")
+    with pytest.raises(Denied):
+        await run.cycle()
+    assert [(event.reason, event.about.kind) for event in world.events] == [("NotRecorded", "Remediation")]
+    assert "no statuses here" in world.events[0].message

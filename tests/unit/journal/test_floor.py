@@ -172,9 +172,31 @@ async def test_what_serves_is_kept_when_some_can_not_start_and_no_more_is_asked_
     short = {"observedGeneration": 1, "replicas": 6, "updatedReplicas": 6, "readyReplicas": 6, "conditions": FAILURE}
     world.change("Deployment", "checkout", {"status": short})
     after = await run.cycles(5, 100, breached=True, replicas_forecast=9)
-    assert (after.status.phase, run.replicas) == ("RollingBack", 6)
+    assert (*end(after), run.replicas) == ("Holding", "NotHelped", 6), "no more is given back while the breach lasts"
     after = await run.cycles(3, 100, probability=0.1, replicas_forecast=9)
     assert (run.replicas, told(after, "PodsReady")) == (6, "Reduced")
+    condition = next(each for each in after.status.conditions if each.type == "PodsReady")
+    assert QUOTA in condition.message, "why they did not start is still said"
+
+
+async def test_pods_that_stop_starting_are_given_back_and_no_success_is_claimed(run, world):
+    """Kind: what is said of the end. The risk fell once, and the breach lasts."""
+    await run.open(verifyWithin="5m")
+    await run.cycle()
+    await run.cycle(probability=0.1)
+    failing = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "conditions": FAILURE}
+    world.change("Deployment", "checkout", {"status": failing})
+    after = await run.cycles(5, 100, breached=True)
+    assert (*end(after), run.replicas) == ("RolledBack", "QuotaExceeded", 3)
+
+
+async def test_a_floor_that_is_at_its_most_says_so(run, world):
+    """Kind: nobody names what is in the way, here the autoscaler's maximum."""
+    autoscale(world, maxReplicas=5)
+    await run.open(verifyWithin="1m", to=9)
+    after = await run.cycles(12, 10, breached=True, replicas_forecast=9)
+    assert end(after) == ("Holding", "NotHelped")
+    assert "horizontalpodautoscaler shop/checkout is at 5, the most it may have" in after.status.message
 
 
 async def test_pods_that_are_only_starting_hold_no_raise(run, world):

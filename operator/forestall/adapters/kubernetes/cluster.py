@@ -193,6 +193,8 @@ class KubernetesCluster:
         check_name(ref.api_version, ref.kind, ref.name)
         if kind.namespaced:
             check_namespace(ref.namespace)
+        elif ref.namespace:  # whether there is one of this name is not for people of a namespace to know
+            raise NotFound(f"{ref.kind} {_name(ref)} does not exist: a {ref.kind} is in no namespace")
         if subresource and subresource not in kind.subresources:
             raise NotFound(f"{ref.kind} of {ref.api_version} has no /{subresource}")
         path = kind.path(ref.namespace, "" if method == "POST" and not subresource else ref.name, subresource)
