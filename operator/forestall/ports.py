@@ -49,7 +49,7 @@ class Sample:
     """One series of an instant answer. `value` may be NaN or infinite: the caller decides."""
 
     labels: tuple[tuple[str, str], ...]
-    """Sorted pairs, without the name of the metric."""
+    """Sorted pairs; the name of the metric is among them, as `__name__`, only where a query may give several."""
     value: float
 
 

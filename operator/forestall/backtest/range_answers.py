@@ -31,10 +31,16 @@ def read_answer(path: Path) -> tuple[RangeSeries, ...]:
         raise InvalidInput(f"{path}: it holds one moment only ({kind}): ask /api/v1/query_range for a time")
     if kind != "matrix" or not isinstance(result, list):
         raise InvalidInput(f"{path}: it is not {_WHAT}")
-    return tuple(_series(each, f"{path}, series {number}") for number, each in enumerate(result, 1))
+    named = len({_name(each) for each in result}) > 1  # which tells them apart, as where a source is asked
+    return tuple(_series(each, f"{path}, series {number}", named=named) for number, each in enumerate(result, 1))
 
 
-def _series(body: Any, where: str) -> RangeSeries:
+def _name(body: Any) -> str:
+    metric = body.get("metric") if isinstance(body, dict) else None
+    return str(metric.get("__name__", "")) if isinstance(metric, dict) else ""
+
+
+def _series(body: Any, where: str, *, named: bool) -> RangeSeries:
     metric, pairs = (body.get("metric"), body.get("values")) if isinstance(body, dict) else (None, None)
     if isinstance(body, dict) and pairs is None and "histograms" in body:
         raise InvalidInput(f"{where}: it holds native histograms: ask for numbers, as by histogram_quantile()")
@@ -49,6 +55,6 @@ def _series(body: Any, where: str) -> RangeSeries:
             raise InvalidInput(f"{where}: {pair!r} is not a time and a number") from None
         if value - value == 0:  # neither NaN nor infinite, which are gaps
             points[moment_of(at, where)] = value
-    labels = tuple(sorted((str(name), str(text)) for name, text in metric.items() if name != "__name__"))
+    labels = tuple(sorted((str(name), str(text)) for name, text in metric.items() if named or name != "__name__"))
     times = sorted(points)
     return RangeSeries(labels, tuple(times), tuple(points[at] for at in times))

@@ -118,7 +118,7 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
         strict = name != WHOLE
         expr = _error_ratio(indicator, window, interval, strict=strict)
         labelled = _labelled(indicator) if strict else ()
-        return ask(name, expr, terms.proof(*_evidence(indicator), labelled))
+        return ask(name, expr, terms.proof(*_evidence(indicator, window), labelled))
 
     def leading(index: int, indicator: LeadingIndicator) -> Watched:
         _checked(promql.check_query, f"spec.leadingIndicators[{index}].query", indicator.query)
@@ -196,10 +196,13 @@ def traffic_query(slo: ServiceLevelObjective, source: MetricSource, window: floa
     return Query((slo.uid, TRAFFIC), text, max_series=1, owner=slo.namespace)
 
 
-def _evidence(indicator: Indicator) -> tuple[str, str]:
+def _evidence(indicator: Indicator, window: float) -> tuple[str, str]:
     """Return by what the error ratio's freshness is judged, and what may be absent if it existed; empty: by itself."""
     ratio = indicator.ratio
-    return ("", "") if ratio is None else promql.evidence_of_counters(good=ratio.good, bad=ratio.bad, total=ratio.total)
+    if ratio is None:
+        return "", ""
+    over = exact_duration(math.ceil(window))
+    return promql.evidence_of_counters(good=ratio.good, bad=ratio.bad, total=ratio.total, window=over)
 
 
 def _labelled(indicator: Indicator) -> tuple[tuple[str, str], ...]:

@@ -120,7 +120,7 @@ async def test_old_points_show_their_age(real, now):
         ("rate(load", "unclosed left parenthesis"),  # refused here
         ("load[5m]", "gives ranges, not numbers"),
         ("native", "gives native histograms, not numbers"),
-        ('{__name__=~"twin_.*"}', "differ in nothing but their names"),
+        ('avg_over_time({__name__=~"twin_.*"}[5m])', "same labelset"),
     ],
 )
 async def test_a_query_that_is_refused_tells_why_and_spoils_no_other(real, now, expr, words):
@@ -130,6 +130,17 @@ async def test_a_query_that_is_refused_tells_why_and_spoils_no_other(real, now, 
         assert all(len(values(answers[i])) == 20 for i in range(120))
         assert answers["bad"].reason == "QueryRefused"
         assert words in answers["bad"].message
+
+
+async def test_series_that_differ_in_nothing_but_their_names_keep_them(real, now):
+    """Now and in the past, where a query may meet several metrics; others have no name."""
+    twins = Query("twins", 'topk(9, {__name__=~"twin_.*"})')
+    answers = await real.instant("real", [Query("one", "twin_a"), twins, Query("load", "load")], now)
+    names = [(("__name__", name), ("a", "1")) for name in ("twin_a", "twin_b")]
+    assert sorted(sample.labels for sample in answers["twins"].samples) == names
+    assert [sample.labels for sample in answers["one"].samples] == [(("a", "1"),)]
+    past = await real.range("real", [twins], now - 60, now, 15)
+    assert sorted(series.labels for series in past["twins"]) == names
 
 
 async def test_a_refused_query_costs_little_the_next_time(real, told, now):

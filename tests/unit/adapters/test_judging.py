@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forestall.adapters.prometheus.judging import Judge, PastMemory, wanted_by
+from forestall.adapters.prometheus.judging import Judge, PastMemory, Verdict, wanted_by
 from forestall.adapters.prometheus.sorting import Found
 from forestall.core import promql
 from forestall.core.promql import evidence
@@ -20,7 +20,9 @@ AT, OLD = 1_000_000.0, 999_000.0
 class Source:
     """Answers the questions of a judge: what there is now and was before, by job, and who is up."""
 
-    def __init__(self, now=(), past=(), up=()):
+    def __init__(self, now=(), past=(), up=(), *, faded=(), gap=0.0):
+        self.faded, self.gap, self.blind = faded, gap, False
+        self.order: list[str] = []
         self.now: dict[str, Any] = dict(now)
         self.past: dict[str, Any] = dict(past)
         self.up: dict[str, Any] = dict(up)
@@ -29,10 +31,15 @@ class Source:
 
     def answer(self, text):
         """Return the outcome of one question."""
-        about = re.search(r"timestamp\((\w+)\{", text)
+        about = re.search(r"(?:timestamp\(|\[|group\((?:\w+\()?)(\w+)\{", text)
         name = about[1] if about else ""
+        self.order.append(text)
         up: Any
-        if text.startswith("min by"):
+        if text.startswith("group("):  # whether an end is not known, or what a look finds
+            up = {"": AT} if not self.blind and name in (self.faded if "@" in text else self.now) else {}
+        elif "offset 300000ms" in text:
+            up = {"": self.gap} if self.gap else {}
+        elif text.startswith("min by"):
             jobs = re.search(r'job=~"([^"]*)"', text)
             up = {job: at for job, at in self.up.items() if jobs is None or job in jobs[1].split("|")}
         elif text.startswith("label_replace"):
@@ -61,6 +68,7 @@ class Source:
 
 HERE, THERE = {"shop": AT}, {"gateway": AT}
 ERRORS = "sum(rate(errors[5m])) or vector(0)"
+LONG = "max_over_time((sum(errors) or vector(0))[10m:])"
 SHARE = "(sum(rate(errors[5m])) or vector(0)) / sum(rate(total[5m]))"
 
 
@@ -89,6 +97,11 @@ SHARE = "(sum(rate(errors[5m])) or vector(0)) / sum(rate(total[5m]))"
         (SHARE, Source(past={"total": HERE}, up=HERE), None),
         (SHARE, Source({"total": HERE}, past={"errors": QueryFailure("SourceTimeout", "slow")}), None),
         (SHARE, Source({"total": HERE}, past={"errors": Found([], ("a store is away",))}), None),
+        (ERRORS, Source(past={"errors": {"shop": AT - 420}}, up=HERE), AT),
+        (ERRORS, Source(past={"errors": {"shop": AT - 420}}, up=HERE, faded=["errors"]), None),
+        (LONG, Source({"errors": HERE}), AT),
+        (LONG, Source({"errors": HERE}, gap=290), None),
+        ("absent(leader)", Source(past={"leader": {"shop": AT - 420}}, up=HERE, faded=["leader"]), None),
         ("absent(leader)", Source({"leader": HERE}), AT),
         ("absent(leader)", Source(past={"leader": HERE}, up=HERE), AT),
         ("absent(leader)", Source(past={"leader": HERE}, up=THERE), None),
@@ -117,18 +130,20 @@ def test_what_must_have_been_there_once(source, newest):
 def test_what_is_there_costs_one_question_for_each_selector():
     source = Source({"errors": HERE, "total": HERE})
     source.judge(SHARE)
+    assert [len(texts) for texts in source.asked] == [2, 1], "and one whether rate() finds anything"
+    source.judge("sum(errors) / sum(total)")
     assert [len(texts) for texts in source.asked] == [2]
 
 
 def test_the_past_is_asked_now_and_then():
     source = Source(past={"errors": HERE}, up=HERE)
     source.judge(ERRORS)
-    assert len(source.asked) == 3
+    assert len(source.asked) == 4, "what there is now, lately, before, and who is up"
     source.judge(ERRORS, AT + 30)
-    assert [len(texts) for texts in source.asked] == [1, 1]
+    assert [len(texts) for texts in source.asked] == [1, 1, 1, 1], "not what was before"
     assert evidence.past_question("errors{}", 86_400.0) not in {text for texts in source.asked for text in texts}
     source.judge(ERRORS, AT + 4000)
-    assert len(source.asked) == 3
+    assert len(source.asked) == 4
 
 
 def test_that_there_was_nothing_is_forgotten_when_something_comes():
@@ -144,5 +159,28 @@ def test_that_there_was_nothing_is_forgotten_when_something_comes():
 def test_beyond_the_lookback_is_asked_only_where_it_matters(stale_after):
     source = Source(past={"slow": {"shop": AT - 600}})
     verdict = source.judge("last_over_time(slow[15m])", stale_after=stale_after)
-    assert verdict.newest == (AT - 600 if stale_after > evidence.LOOKBACK else None)
-    assert len(source.asked) == (2 if stale_after > evidence.LOOKBACK else 1)
+    assert verdict.newest == (AT - 600 if stale_after > promql.LOOKBACK else None)
+    assert len(source.asked) == (2 if stale_after > promql.LOOKBACK else 1)
+
+
+def test_what_a_range_does_not_find_is_not_absent():
+    source = Source({"errors": HERE})
+    source.blind = True
+    verdict = source.judge(ERRORS)
+    assert verdict.newest is None
+    assert verdict.lacking.startswith("rate(errors{}[5m]) finds nothing although errors{} has samples")
+    assert source.judge("sum(rate(errors[5m]))").newest == AT, "which finds nothing then"
+
+
+def test_a_query_that_leaves_much_in_doubt_takes_no_more_rounds():
+    """The kind: what is asked one after the other runs out of rounds, and ends the answers of all."""
+    source = Source(past={f"x{n}": {f"job{n}": AT} for n in range(12)}, up={f"job{n}": AT for n in range(12)})
+    assert source.judge(" + ".join(f"(sum(x{n}) or vector(0))" for n in range(12))).newest == AT
+    assert len(source.asked) == 3
+
+
+def test_what_could_not_be_asked_leaves_it_unknown():
+    verdict = Judge({}, AT).final(promql.prepare("x").freshness, Proof())
+    assert isinstance(verdict, Verdict)
+    assert verdict.newest is None
+    assert verdict.lacking.startswith("too much had to be asked")

@@ -1,3 +1,4 @@
+import json
 from contextlib import suppress
 
 import pytest
@@ -209,3 +210,12 @@ def test_other_json_is_refused(write, text, words):
         tables.read(path)
     assert str(caught.value).startswith(str(path))
     assert words in str(caught.value)
+
+
+def test_series_of_several_metrics_are_told_apart_by_their_names(write):
+    body = [{"metric": {"__name__": name, "pod": "a"}, "values": [[1772323200, "1"]]} for name in ("x", "y")]
+    (column,) = tables.read(write("memory.json", json.dumps(body)))
+    assert [each.labels for each in column.series] == [
+        (("__name__", "x"), ("pod", "a")),
+        (("__name__", "y"), ("pod", "a")),
+    ]

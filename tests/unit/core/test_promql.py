@@ -191,6 +191,49 @@ def test_a_value_that_rests_on_what_is_not_there_is_in_doubt(expr, doubts):
     assert promql.prepare(expr).freshness.doubts({"f{}": FRESH, "o{}": OLD}) == doubts
 
 
+@pytest.mark.parametrize(
+    ("expr", "looks"),
+    [
+        ("f", []),
+        ("sum(rate(f[5m])) / f", []),
+        ("f or vector(0)", ["f{}"]),
+        ("absent(f)", ["f{}"]),
+        ("sum(rate(f[5m])) or vector(0)", ["rate(f{}[5m])"]),
+        ("increase(f[5m]) or irate(f[5m])", ["rate(f{}[5m])"]),
+        ("deriv(f[5m]) or vector(0)", ["delta(f{}[5m])"]),
+        ("quantile_over_time(0.5, f[5m]) or vector(0)", ["last_over_time(f{}[5m])"]),
+        ("absent_over_time(f[5m])", ["last_over_time(f{}[5m])"]),
+        ("f offset 1d or vector(0)", ["f{} offset 1d"]),
+        ("f @ 5 or vector(0)", ["f{} @ 5.000"]),
+        ("rate(f[30d] offset 1d) or vector(0)", ["rate(f{}[3h] offset 1d)"]),
+        ("max_over_time(f[10m:1m]) or vector(0)", ["last_over_time(f{}[10m:1m])"]),
+        ("max_over_time(rate(f[2m])[10m:]) or vector(0)", ["last_over_time(rate(f{}[2m])[10m:])"]),
+        ("f unless rate(f[5m])", ["rate(f{}[5m])"]),
+        ("rate(f[5m]) unless f", ["f{}"]),
+        ("vector(scalar(rate(f[5m])) > bool 0)", ["rate(f{}[5m])"]),
+        ("f + fill (0) rate(f[5m])", ["f{}", "rate(f{}[5m])"]),
+    ],
+)
+def test_what_may_be_overlooked_is_looked_for_as_the_query_does(expr, looks):
+    found = promql.prepare(expr).freshness.looks()
+    assert sorted(each.text.removeprefix("group(")[:-1] or each.selector for each in found) == looks
+
+
+@pytest.mark.parametrize(
+    ("expr", "over", "apart"),
+    [
+        ("max_over_time((f or vector(0))[10m:])", 600, 240),
+        ("max_over_time((rate(f[2m]) or vector(0))[10m:])", 600, 66),
+        ("max_over_time((last_over_time(f[2m]) or vector(0))[10m:])", 600, 132),
+        ("max_over_time((absent(f))[1h:])", 3600, 240),
+    ],
+)
+def test_in_a_subquery_no_moment_may_overlook_it(expr, over, apart):
+    (look,) = promql.prepare(expr).freshness.looks()
+    assert look.over == over
+    assert look.apart == pytest.approx(apart)
+
+
 def test_what_is_there_of_what_is_not_whole_must_be_fresh():
     assert promql.prepare("(o / none) or vector(0)").freshness.bound({"o{}": OLD}) == OLD
 
@@ -206,13 +249,16 @@ def test_absence_as_a_whole_query_is_one_or_zero(expr, text):
     [
         ({"good": 't{a="1",code="2"}', "total": 't{a="1"}'}, ('t{a="1"}', 't{a="1",code="2"}')),
         ({"bad": 't{a="1",code="5"}', "total": 't{a="1"}'}, ('t{a="1"}', "")),
-        ({"bad": "e", "total": "t"}, ("t{} and (e{} or vector(0))", "")),
-        ({"good": 't{a="2"}', "total": 't{a=~"1|2"}'}, ('t{a=~"1|2"} and (t{a="2"} or vector(0))', 't{a="2"}')),
+        ({"bad": "e", "total": "t"}, ("t{} and (rate(e{}[5m]) or vector(0))", "")),
+        (
+            {"good": 't{a="2"}', "total": 't{a=~"1|2"}'},
+            ('t{a=~"1|2"} and (rate(t{a="2"}[5m]) or vector(0))', 't{a="2"}'),
+        ),
     ],
 )
 def test_a_ratio_of_counters_is_as_fresh_as_its_total(counters, evidence):
     """A part of the total is scraped with it, and a good one must have been there once."""
-    assert promql.evidence_of_counters(**counters) == evidence
+    assert promql.evidence_of_counters(**counters, window="5m") == evidence
 
 
 @pytest.mark.parametrize(

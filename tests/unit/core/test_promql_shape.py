@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.core.promql import is_total, labels_of
+from forestall.core.promql import is_total, labels_of, prepare
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,28 @@ def test_labels_that_the_series_can_have(query, labels):
 )
 def test_labels_that_the_text_does_not_tell(query):
     assert labels_of(query) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "many"),
+    [
+        ('{__name__=~"a|b"}', True),
+        ('{job="x"}', True),
+        ('{__name__="a"}', False),
+        ('{"a.b"}', False),
+        ("a or b", False),  # `or` drops what differs in nothing but its name
+        ('topk(3, {job="x"}) > 1', True),
+        ('1 < {job="x"} unless a', True),
+        ('{job="x"} > bool 1', False),
+        ('last_over_time({job="x"}[5m])', True),
+        ('rate({job="x"}[5m])', False),
+        ('sum by (__name__, pod) ({job="x"})', True),
+        ('sum by (pod) ({job="x"})', False),
+        ('-{job="x"}', False),
+        ('{job="x"} * 2', False),
+        ('a or ({job="x"})', True),
+    ],
+)
+def test_series_that_only_their_names_tell_apart(query, many):
+    """The kind: what tells two series apart is not dropped; where nothing else does, the name is an identity."""
+    assert prepare(query).named == many

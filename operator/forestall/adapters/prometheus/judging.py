@@ -6,26 +6,36 @@ What is there shows its own age. What is not there, in a query that takes that f
 - it was there within the window: each job that it came from last is fresh in another selector of the query, or all
   of the job's targets are `up`;
 - it was never there: another selector of the query is fresh, or all targets are `up` that its matchers allow.
+
+What has samples that the query does not see, since they come too rarely or too late for the way it looks at them, is
+not taken for absent: nothing is believed then.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from forestall.adapters.prometheus.document import labels_of, malformed, value_of
 from forestall.adapters.prometheus.question import Outcome, Question
 from forestall.adapters.prometheus.sorting import Found
 from forestall.adapters.prometheus.trouble import failure
-from forestall.core.promql import Freshness, evidence
+from forestall.core.promql import LOOKBACK, Freshness, Look, evidence
 from forestall.errors import MetricsError
 from forestall.ports import Proof, QueryFailure
 
 _FEW = evidence.MOST_JOBS + 1
 _MOST_NAMES = 50
 _MOST_TARGETS = 1000
+_SHOWN = 500
 _SAME_TIME = 3600.0
 """Jobs that were last seen within this time (s) of the last one count as where a series came from."""
+
+_RARELY = 1800.0
+"""What had a sample within this time (s), and no end, is still there: scraped rarely, or its samples come late."""
+
+T = TypeVar("T")
 
 _KEPT = 3600.0
 _KEPT_NOTHING = 600.0
@@ -54,6 +64,8 @@ class _Seen:
     jobs: frozenset[str] = frozenset()
     """Where it comes from, as far as that is fresh."""
     members: int = 0
+    visible: frozenset[str] = frozenset()
+    """Where what a query sees comes from, however old."""
 
 
 class Wanted(Exception):
@@ -62,6 +74,10 @@ class Wanted(Exception):
     def __init__(self, questions: Sequence[Question]) -> None:
         super().__init__(*(question.text for question in questions))
         self.questions = questions
+
+
+class _Unseen(Exception):
+    """A query does not see what is there; the text is for people."""
 
 
 class _Failed(Exception):
@@ -132,6 +148,15 @@ class Judge:
         self.there: set[str] = set()
         """The selectors that were found to find something."""
 
+    def final(self, freshness: Freshness, proof: Proof) -> Verdict | QueryFailure:
+        """Return the verdict by what is known, where nothing more is asked."""
+        try:
+            return self.verdict(freshness, proof)
+        except Wanted as want:
+            return Verdict(
+                None, f"too much had to be asked to tell whether the data are fresh, such as {want}"[:_SHOWN]
+            )
+
     def verdict(self, freshness: Freshness, proof: Proof) -> Verdict | QueryFailure:
         """Return the verdict, or the failure of a question that it needs.
 
@@ -140,22 +165,18 @@ class Judge:
         """
         selectors = freshness.selectors | ({proof.existed} if proof.existed else set())
         unlabelled = {lacking for lacking, _ in proof.labelled}
-        seen: dict[str, _Seen] = {}
-        wanted: list[Question] = []
+        asked = sorted(selectors | unlabelled)
         try:
-            for selector in selectors | unlabelled:
-                try:
-                    seen[selector] = self._seen(selector, proof.stale_after)
-                except Wanted as want:
-                    wanted += want.questions
+            facts = _all(partial(self._seen, each, proof.stale_after) for each in asked)
         except _Failed as failed:
             return failed.failure
-        if wanted:
-            raise Wanted(wanted)
+        seen = dict(zip(asked, facts, strict=True))
         try:
             if (lost := self._lost_label(proof, seen)) is not None:
                 return lost
             return self._verdict(freshness, proof, {s: each for s, each in seen.items() if s in selectors})
+        except _Unseen as unseen:
+            return Verdict(None, str(unseen))
         except _Failed as failed:
             return Verdict(None, f"it can't be told whether what is not there is zero: {failed.failure.message}")
 
@@ -177,21 +198,91 @@ class Judge:
             missing = ", ".join(sorted(freshness.lacking(sampled)))
             return Verdict(None, f"the source has no series {missing}")
         current = {s: sampled[s] for s, each in seen.items() if each.current}
+        # What is likely to be asked next goes along.
+        likely = [each for each in freshness.doubts(current) if not evidence.is_up(each)]
+        looking = partial(self._looked, freshness, sampled, current, proof)
+        calls: list[Callable[[], object]] = [looking, *(partial(self._past_jobs, each, proof) for each in likely)]
+        _all(calls)
+        there = current | looking()
+        if proof.stale_after > LOOKBACK:
+            plain = sorted(frozenset[str]().union(*(e.selectors for e in freshness.leaves() if _is_plain(e))))
+            _all(partial(self._refuse_faded, each, proof.stale_after, proof) for each in plain)
         if proof.existed and proof.existed not in current and not self._past_jobs(proof.existed, proof):
             return Verdict(
                 None, f"the source has had no series {proof.existed} in all of the window: is it spelled so?"
             )
         jobs = frozenset[str]().union(*(seen[s].jobs for s in current if s in freshness.selectors))
-        for selector in sorted(freshness.doubts(current)):
-            vouched = self._vouch(selector, jobs, proof)
-            if vouched is None:
+        doubts = sorted(freshness.doubts(there))
+        vouched = _all(partial(self._vouch, each, jobs, proof) for each in doubts)
+        for selector, since in zip(doubts, vouched, strict=True):
+            if since is None:
                 return Verdict(
                     None, f"there is no series {selector}, and nothing shows that its targets are all scraped (`up`)"
                 )
-            bound = min(bound, vouched)
+            bound = min(bound, since)
         if math.isinf(bound):
             return Verdict(None, "nothing shows that the source has fresh data")
         return Verdict(bound, members=tuple((s, seen[s].members) for s in sorted(current) if seen[s].members))
+
+    def _looked(
+        self, freshness: Freshness, sampled: Mapping[str, float], current: Mapping[str, float], proof: Proof
+    ) -> dict[str, float]:
+        """Return when (s) what the looks find was sampled, by their texts.
+
+        Raises:
+            _Unseen: one does not find what is there.
+        """
+        looks = sorted(freshness.looks(), key=lambda each: (each.selector, each.text, each.over))
+        looked = _all(partial(self._look_at, each, each.selector in current, proof) for each in looks)
+        return {
+            each.text: sampled[each.selector]
+            for each, finds in zip(looks, looked, strict=True)
+            if finds and each.text and each.selector in sampled
+        }
+
+    def _look_at(self, look: Look, current: bool, proof: Proof) -> bool:  # noqa: FBT001 - a partial's
+        """Say whether a look finds anything."""
+        if look.over:
+            for name in self._named(look.selector, LOOKBACK):
+                if self._ask(Question(evidence.gap_question(name, look.over, look.apart), 1, reach=look.over)):
+                    words = "come too far apart for the query, which takes what is between them for absent"
+                    raise _Unseen(f"samples of {name} {words}: ask for last_over_time() of it, over a longer range")
+        finds = bool(self._ask(Question(look.text, 1))) if look.text else current
+        if not finds and current:
+            why = "they come too far apart for its range, of which rate() needs two, or there were none then"
+            raise _Unseen(f"{look.text[6:-1]} finds nothing although {look.selector} has samples: {why}")
+        if not finds:
+            self._refuse_faded(look.selector, max(_RARELY, proof.stale_after), proof)
+        return finds
+
+    def _refuse_faded(self, selector: str, seconds: float, proof: Proof) -> None:
+        """Raise `_Unseen` where some series have samples within so many seconds, and are not seen without an end."""
+        names = self._named(selector, seconds)
+        _all(partial(self._refuse_faded_name, each, seconds, proof) for each in names)
+
+    def _refuse_faded_name(self, selector: str, seconds: float, proof: Proof) -> None:
+        visible = self._seen(selector, proof.stale_after).visible
+        recent = self._ask(Question(evidence.recent_question(selector, seconds), _FEW))
+        last = {_job(labels): value for labels, value in recent}
+        for job, newest in sorted(last.items()):
+            if job in visible or not evidence.ends_unseen(newest, self._at):
+                continue
+            if self._ask(PastQuestion(evidence.faded_question(selector, job, newest), 1)):
+                raise _Unseen(
+                    f"the newest sample of {selector} is {self._at - newest:.0f} s old, and the query does not see it: "
+                    f"by itself a selector finds what is no older than {LOOKBACK:.0f} s. "
+                    f"Ask for last_over_time({selector}[…])"
+                )
+
+    def _named(self, selector: str, seconds: float) -> list[str]:
+        """Return the selector of each metric that a selector meets, or met within so many seconds."""
+        if evidence.has_one_name(selector):
+            return [selector]
+        met = self._ask(Question(evidence.names_question(selector, seconds), _MOST_NAMES))
+        names = [labels.get("__name__", "") for labels, _ in met]
+        if "" in names:
+            raise _Failed(MALFORMED)
+        return [evidence.with_name(selector, name) for name in names]
 
     def _seen(self, selector: str, stale_after: float) -> _Seen:
         if (selector, stale_after) not in self._facts:
@@ -200,11 +291,8 @@ class Judge:
 
     def _look(self, selector: str, stale_after: float) -> _Seen:
         if not evidence.has_one_name(selector):
-            met = self._ask(Question(evidence.names_question(selector), _MOST_NAMES))
-            names = [labels.get("__name__", "") for labels, _ in met]
-            if "" in names:
-                raise _Failed(MALFORMED)
-            each = [self._look(evidence.with_name(selector, name), stale_after) for name in names]
+            names = self._named(selector, max(stale_after, LOOKBACK))
+            each = _all(partial(self._look, name, stale_after) for name in names)
             return _Seen(
                 max((one.newest for one in each if one.newest is not None), default=None),
                 any(one.current for one in each),
@@ -217,8 +305,8 @@ class Judge:
         if newest:
             self.there.add(selector)
             fresh = frozenset(job for job, value in newest.items() if value >= self._at - stale_after)
-            return _Seen(max(newest.values()), current=True, jobs=fresh, members=members)
-        if stale_after <= evidence.LOOKBACK:
+            return _Seen(max(newest.values()), True, fresh, members, frozenset(newest))  # noqa: FBT003 - current
+        if stale_after <= LOOKBACK:
             return _Seen()
         recent = self._ask(Question(evidence.recent_question(selector, stale_after), _FEW))
         return _Seen(max((value for _, value in recent), default=None))
@@ -269,6 +357,24 @@ class Judge:
             return [_fact(each) for each in outcome.series]
         except MetricsError as trouble:
             raise _Failed(failure(trouble)) from None
+
+
+def _all(calls: Iterable[Callable[[], T]]) -> list[T]:
+    """Return what all calls return; where several want questions to be asked, all of these are wanted at once."""
+    results: list[T] = []
+    wanted: list[Question] = []
+    for call in calls:
+        try:
+            results.append(call())
+        except Wanted as want:
+            wanted += want.questions
+    if wanted:
+        raise Wanted(wanted)
+    return results
+
+
+def _is_plain(leaf: Freshness) -> bool:
+    return leaf.look is None or leaf.look.is_plain
 
 
 def _fact(series: Any) -> tuple[Mapping[str, str], float]:

@@ -19,8 +19,9 @@ from forestall.ports import Answer, Query, QueryFailure, RangeSeries
 
 INSTANT = Pace(together=50, at_once=THREADS)
 """With fewer queries in a request the requests cost more, with more their evaluation does."""
-_ROUNDS = 6
-"""How often questions may follow from answers: names, freshness, what is beyond the lookback, the past, targets."""
+_ROUNDS = 10
+"""How often questions may follow from answers: names, freshness, what is beyond the lookback and why, how the query
+looks at it, the past, targets."""
 RANGE = Pace(together=10, at_once=2)
 """The answers are large, and all of them are in memory at once."""
 POINTS = 10_000
@@ -98,7 +99,9 @@ class PrometheusMetrics:
             questions = {}
         judge = Judge(outcomes, at)
         answers = {
-            query.key: answer_of(outcomes[each.text], judge.verdict(each.freshness, query.proof), asked.clock)
+            query.key: answer_of(
+                outcomes[each.text], judge.final(each.freshness, query.proof), asked.clock, named=each.named
+            )
             for query, each in prepared
         }
         past.correct(judge.there)
@@ -110,7 +113,7 @@ class PrometheusMetrics:
         """See the port. Times are in seconds; both ends are asked for."""
         prepared, refused = _prepared(queries)
         questions = _questions(prepared)
-        past = {text: Past() for text in questions}
+        past = {each.text: Past(named=each.named) for _, each in prepared}
         asked = self._sources.get(source)
         if asked is None:
             return {query.key: _missing(source) for query in queries}

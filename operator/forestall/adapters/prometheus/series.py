@@ -11,6 +11,7 @@ from forestall.adapters.prometheus.judging import Verdict
 from forestall.adapters.prometheus.question import Outcome
 from forestall.adapters.prometheus.trouble import QueryTrouble, failure
 from forestall.core.clocks import Offset
+from forestall.core.promql import quote
 from forestall.errors import MetricsError
 from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
 
@@ -18,10 +19,17 @@ Labels = tuple[tuple[str, str], ...]
 
 _SLACK: Final = 1.0
 """How many seconds, beside one step, a time may be outside of the range that was asked for: sources round."""
+_SHOWN: Final = 200
+"""How many characters of a series are shown."""
 
 
-def answer_of(outcome: Outcome, verdict: Verdict | QueryFailure, clock: Offset | None = None) -> Answer | QueryFailure:
-    """Return the answer of an instant query, of which `verdict` says whether it can be believed."""
+def answer_of(
+    outcome: Outcome, verdict: Verdict | QueryFailure, clock: Offset | None = None, *, named: bool = False
+) -> Answer | QueryFailure:
+    """Return the answer of an instant query, of which `verdict` says whether it can be believed.
+
+    `named`: its series are of several metrics, and keep their names.
+    """
     if isinstance(outcome, QueryFailure):
         return outcome
     if isinstance(verdict, QueryFailure) and outcome.warnings:  # which say more
@@ -31,7 +39,7 @@ def answer_of(outcome: Outcome, verdict: Verdict | QueryFailure, clock: Offset |
     try:
         samples = tuple(
             Sample(labels, math.nan if "histogram" in each else value_of(each.get("value")))
-            for labels, each in _labelled(outcome.series)
+            for labels, each in _labelled(outcome.series, named=named)
         )
     except MetricsError as trouble:
         return failure(trouble)
@@ -39,9 +47,13 @@ def answer_of(outcome: Outcome, verdict: Verdict | QueryFailure, clock: Offset |
 
 
 class Past:
-    """The series of one range query, put together from the answers for consecutive parts of the range."""
+    """The series of one range query, put together from the answers for consecutive parts of the range.
 
-    def __init__(self) -> None:
+    `named`: they are of several metrics, and keep their names.
+    """
+
+    def __init__(self, *, named: bool = False) -> None:
+        self._named = named
         self.failure: QueryFailure | None = None
         """Why there is no answer."""
         self._points: dict[Labels, tuple[list[float], list[float]]] = {}
@@ -55,7 +67,7 @@ class Past:
             self.failure = QueryFailure("SourceBadAnswer", "; ".join(outcome.warnings))
             return
         try:
-            for labels, each in _labelled(outcome.series):
+            for labels, each in _labelled(outcome.series, named=self._named):
                 if "values" not in each and "histograms" in each:
                     continue
                 times, values = self._points.setdefault(labels, ([], []))
@@ -86,8 +98,10 @@ def _within(span: tuple[float, float, float], points: Any) -> tuple[list[float],
     return times, values
 
 
-def _labelled(series: Sequence[Any]) -> Sequence[tuple[Labels, Mapping[str, Any]]]:
-    """Return the series with their sorted labels, without the name of the metric; some may be native histograms.
+def _labelled(series: Sequence[Any], *, named: bool) -> Sequence[tuple[Labels, Mapping[str, Any]]]:
+    """Return the series with their sorted labels, with the name of the metric only where `named`.
+
+    Some may be native histograms.
 
     Raises:
         SourceTrouble: one is none.
@@ -102,15 +116,25 @@ def _labelled(series: Sequence[Any]) -> Sequence[tuple[Labels, Mapping[str, Any]
     for each in series:
         if not isinstance(each, dict):
             raise malformed()
-        labels = tuple(sorted((k, v) for k, v in labels_of(each.get("metric")).items() if k != "__name__"))
+        all_labels = labels_of(each.get("metric"))
+        labels = tuple(sorted((k, v) for k, v in all_labels.items() if named or k != "__name__"))
         if labels in seen:
-            raise QueryTrouble(
-                "QueryRefused",
-                "the query gives series that differ in nothing but their names: select one, or aggregate",
-            )
+            raise _doubled(series, labels, all_labels)
         seen.add(labels)
         found.append((labels, each))
     return found
+
+
+def _doubled(series: Sequence[Any], labels: Labels, second: Mapping[str, str]) -> QueryTrouble:
+    """Return that two series can't be told apart: of some of these, and the second of them."""
+    names = (each["metric"].get("__name__", "") for each in series)
+    first = next((name for name in names if name != second.get("__name__", "")), "")
+    shown = ", ".join(f"{name}={quote(value)}" for name, value in labels if name != "__name__")[:_SHOWN]
+    both = f"{first}{{{shown}}} and {second.get('__name__', '')}{{{shown}}}"
+    return QueryTrouble(
+        "QueryRefused",
+        f"the query gives series that differ in nothing but their names: {both}; select one, or aggregate",
+    )
 
 
 def _is_histogram(series: Any) -> bool:

@@ -21,15 +21,18 @@ from forestall.core.promql.indicators import (
     traffic_of_histogram,
 )
 from forestall.core.promql.literals import quote
+from forestall.core.promql.looks import LOOKBACK, Look
 from forestall.core.promql.packing import MARKER, Prepared, pack, prepare
 from forestall.core.promql.shape import is_total, labels_of
 from forestall.core.promql.syntax import check_query, check_selector
 from forestall.core.promql.tenancy import enforce_label
 
 __all__ = [
+    "LOOKBACK",
     "MARKER",
     "NOT_COMPARABLE",
     "Freshness",
+    "Look",
     "Prepared",
     "bad_by_threshold",
     "check_query",

@@ -11,6 +11,7 @@ from typing import Final
 
 from forestall.core.promql import tree as ast
 from forestall.core.promql.literals import quote
+from forestall.core.promql.looks import LOOKBACK
 from forestall.core.promql.syntax import metric_name, render_selector, selector
 
 FACT: Final = "__forestall_fact"
@@ -18,12 +19,14 @@ FACT: Final = "__forestall_fact"
 NEWEST: Final = "newest"
 MEMBERS: Final = "members"
 """How many targets have fresh series: as many as there are different `instance` and `pod`."""
-LOOKBACK: Final = 300.0
-"""How far back (s) Prometheus looks for the newest sample where nothing is said."""
 MOST_JOBS: Final = 100
 
 _SPECIAL: Final = re.compile(r"[.+*?()|\[\]{}^$\\]")
 _STEP: Final = 240.0  # below the lookback, so that no sample falls between two looks
+_GAP_STEP: Final = 30.0
+_BEFORE_END: Final = 5.0
+_HOUR: Final = 3600.0
+_RARE: Final = 0.8 * LOOKBACK
 _RECENTLY: Final = 10_800.0
 _LOOKS: Final = 720
 _TARGET_LABELS: Final = ("job", "instance", "namespace", "cluster", "pod", "container", "service", "endpoint", "node")
@@ -38,9 +41,39 @@ def freshness_question(selector: str, stale_after: float = 120.0) -> str:
     return " or ".join(f'label_replace({text}, "{FACT}", "{name}", "", "")' for name, text in parts)
 
 
-def recent_question(selector: str, stale_after: float) -> str:
-    """Return the question for the newest sample within `stale_after` seconds, where that is beyond the lookback."""
-    return f"topk({MOST_JOBS}, max by (job) ({_looks(selector, stale_after, _STEP)}))"
+def recent_question(selector: str, seconds: float) -> str:
+    """Return the question for the newest sample within so many seconds, where that is beyond the lookback."""
+    return f"topk({MOST_JOBS}, max by (job) ({_looks(selector, seconds, _STEP)}))"
+
+
+def faded_question(text: str, job: str, newest: float) -> str:
+    """Return the question whether the series of a job, whose last sample was at `newest` (s), are between two samples.
+
+    They are where their samples come about as far apart as the lookback, or farther, and where nothing marks their
+    end: Prometheus does where a scrape finds them no more, or the target is gone, and nothing sees them from then on.
+    """
+    there = render_selector(selector(text), matchers=job_matchers(frozenset((job,))))
+    end = f"@ {newest + LOOKBACK - _BEFORE_END:.3f}"
+    seen = f"count_over_time({there}[{_ms(_HOUR)}:{_ms(_GAP_STEP)}] {end}) * {_GAP_STEP:g}"
+    apart = f"{seen} / count_over_time({there}[{_ms(_HOUR)}] {end})"
+    return f"group({apart} >= {_RARE:g} and {there} {end})"
+
+
+def ends_unseen(newest: float, at: float) -> bool:
+    """Say whether `faded_question` can be asked at `at` (s): before, nothing but an end hides a sample."""
+    return newest + LOOKBACK <= at
+
+
+def gap_question(selector: str, seconds: float, apart: float) -> str:
+    """Return the question whether samples mostly come more than `apart` seconds apart.
+
+    It is asked of the last hour, or of the last `seconds` if these are more. What a sample is seen for, at the most,
+    is the lookback: series whose samples are farther apart than that are seen for this long after each.
+    """
+    over = max(seconds, _HOUR)
+    seen = f"count_over_time({selector}[{_ms(over + LOOKBACK)}:{_ms(_GAP_STEP)}])"
+    factor = _GAP_STEP * over / (over + LOOKBACK)
+    return f"max({seen} * {factor:.6g} / count_over_time({selector}[{_ms(over)}] offset {_ms(LOOKBACK)})) > {apart:g}"
 
 
 def past_question(selector: str, window: float) -> str:
@@ -57,9 +90,9 @@ def past_jobs_question(selector: str, window: float) -> str:
     return f"topk({MOST_JOBS}, group by (job) (last_over_time({selector}[{_ms(min(window, _RECENTLY))}])))"
 
 
-def names_question(selector: str) -> str:
-    """Return the question for the names of the metrics that a selector meets."""
-    return f"group by (__name__) ({selector})"
+def names_question(selector: str, seconds: float) -> str:
+    """Return the question for the names of the metrics that a selector met within so many seconds."""
+    return f"group by (__name__) (last_over_time({selector}[{_ms(seconds)}]))"
 
 
 def label_question(lacking: str, having: str, window: float) -> str:

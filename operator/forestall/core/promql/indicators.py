@@ -74,19 +74,24 @@ def error_ratio_of_counters(
     return f"clamp(1 - {share}, 0, 1)" + "".join(_unless_any(f"sum(rate({each}))") for each in untold)
 
 
-def evidence_of_counters(*, total: str, good: str | None = None, bad: str | None = None) -> tuple[str, str]:
+def evidence_of_counters(
+    *, total: str, window: str, good: str | None = None, bad: str | None = None
+) -> tuple[str, str]:
     """Return an expression whose series must be fresh for the ratio of counters, and the selector that may be absent
     only if it existed before; empty: none.
 
-    A part of `total` is scraped with it. What is counted under another name may be scraped from elsewhere.
+    A part of `total` is scraped with it. What is counted under another name may be scraped from elsewhere, and more
+    rarely: it must be seen as the ratio sees it.
 
     Raises:
         InvalidQuery: one of them is not a plain series selector.
+        InvalidDuration: `window` is not a duration.
     """
+    parse_duration(window)
     whole, part = selector(total), selector(str(bad or good))
     evidence = render_selector(whole)
     if not _is_part(part, whole):
-        evidence = f"{evidence} and ({render_selector(part)} or vector(0))"
+        evidence = f"{evidence} and (rate({render_selector(part, window=window)}) or vector(0))"
     return evidence, render_selector(part) if good is not None else ""
 
 

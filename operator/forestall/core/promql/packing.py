@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from forestall.core.promql.freshness import Freshness, freshness_of
 from forestall.core.promql.memory import remember
+from forestall.core.promql.shape import has_many_names
 from forestall.core.promql.syntax import query_tree, reach
 from forestall.core.promql.vectors import vector_of
 
@@ -24,6 +25,8 @@ class Prepared:
     """Whether it can be joined with others."""
     reach: float
     """How much of the past (s) it looks at: what it costs the source grows with this."""
+    named: bool = False
+    """Whether its series may be of several metrics, so that their names are needed to tell them apart."""
 
 
 @remember(characters=1 << 24)  # the same queries come again in each cycle
@@ -36,7 +39,7 @@ def prepare(expr: str, evidence: str = "") -> Prepared:
     tree = query_tree(expr)
     text = vector_of(tree)
     proof = query_tree(evidence) if evidence else tree
-    return Prepared(text, freshness_of(proof), MARKER not in text, reach(tree))
+    return Prepared(text, freshness_of(proof), MARKER not in text, reach(tree), has_many_names(tree))
 
 
 def pack(texts: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from forestall.core.promql import tree as ast
-from forestall.core.promql.syntax import SCALAR, query_tree, selectors, value_type
+from forestall.core.promql.syntax import SCALAR, metric_name, query_tree, selectors, value_type
 
 _PER_REPLICA: Final = frozenset(
     {"pod", "instance", "node", "container", "pod_name", "replica", "host", "kubernetes_pod"}
@@ -15,6 +15,14 @@ _PASSING: Final = frozenset(
     {"abs", "ceil", "floor", "round", "clamp", "clamp_max", "clamp_min", "scalar", "vector", "sort", "sort_desc"}
 ) | {"label_replace", "label_join"}
 """Functions whose value is as much a total as their argument's."""
+_KEEPING_NAMES: Final = frozenset({"last_over_time", "first_over_time", "label_replace", "label_join", "info"}) | {
+    "sort",
+    "sort_desc",
+    "sort_by_label",
+    "sort_by_label_desc",
+}
+"""Functions whose series have the name of the metric that they are of."""
+_COMPARING: Final = frozenset({">", "<", ">=", "<=", "==", "!="})
 _OVER_TIME: Final = ("_over_time", "predict_linear", "holt_winters", "double_exponential_smoothing")
 _RATES: Final = frozenset({"rate", "irate", "increase"})
 
@@ -38,6 +46,31 @@ def labels_of(query: str) -> frozenset[str] | None:
         InvalidQuery: it is not a query for numbers.
     """
     return _labels(query_tree(query))
+
+
+def has_many_names(node: ast.Expr) -> bool:
+    """Say whether the series of an expression may be of several metrics, so that the name is what tells them apart."""
+    match node:
+        case ast.VectorSelector():
+            return metric_name(node) is None
+        case ast.MatrixSelector():
+            return has_many_names(node.vector_selector)
+        case ast.ParenExpr() | ast.SubqueryExpr():
+            return has_many_names(node.expr)
+        case ast.AggregateExpr():
+            by_name = node.modifier is not None and node.modifier.word == "by" and "__name__" in node.modifier.labels
+            return (by_name or node.op in ("topk", "bottomk", "limitk", "limit_ratio")) and has_many_names(node.expr)
+        case ast.Call() if node.func.name in _KEEPING_NAMES:
+            return any(has_many_names(each) for each in node.args)
+        case ast.BinaryExpr(op="or"):
+            return has_many_names(node.lhs) or has_many_names(node.rhs)
+        case ast.BinaryExpr() if node.op in ("and", "unless") or _is_filter(node):
+            return has_many_names(node.rhs if value_type(node.lhs) == SCALAR else node.lhs)
+    return False
+
+
+def _is_filter(node: ast.BinaryExpr) -> bool:
+    return node.op in _COMPARING and not (node.modifier is not None and node.modifier.return_bool)
 
 
 def _is_total(node: ast.Expr) -> bool:

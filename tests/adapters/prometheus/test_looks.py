@@ -1,0 +1,163 @@
+"""What is there is never taken for absent, however a query looks at it.
+
+The kind: freshness is judged by a question that is narrower, or wider, than the query. Every way in which a query looks
+at series, against the age of the newest sample, how far apart samples are, and the source's `staleAfter`.
+"""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forestall.api import MetricSource, ServiceLevelObjective
+from forestall.core.series import SeriesMatrix
+from forestall.demo.remote_write import STALE, Series
+from forestall.engine.observe import Observer
+from forestall.engine.questions import questions
+
+NAMESPACE = "looks"
+ALIVE = 4.0
+"""The value of all gauges, and the increase of all counters in a second."""
+
+
+@pytest.fixture(scope="module")
+def now():
+    """The time of all queries."""
+    return round(time.time() - 10, 3)
+
+
+EVERY = (30, 120, 600)
+"""How far apart samples are (s)."""
+AGES = (10, 100, 250, 420, 580)
+"""How old the newest is (s); all of these series are alive, so none is older than samples are apart."""
+ALIVE_SERIES = [(every, age) for every in EVERY for age in AGES if age < every]
+
+
+def write(prometheus, now, name, values, times, **labels):
+    labels = {"__name__": name, "namespace": NAMESPACE, "job": "shop", **labels}
+    prometheus.write([Series(labels, times, np.broadcast_to(np.asarray(values, float), np.shape(times)))])
+
+
+@pytest.fixture(scope="module")
+def series(prometheus, now):
+    """Series that are alive, and whose target is up; and some that are gone, with an end that is marked."""
+    write(prometheus, now, "up", 1.0, np.arange(now - 7200, now, 15), instance="a")
+    for every, age in ALIVE_SERIES:
+        times = np.arange(now - age, now - 7200, -every)[::-1]
+        write(prometheus, now, f"gauge_{every}_{age}", ALIVE, times)
+        write(prometheus, now, f"total_{every}_{age}", ALIVE * (times - times[0]), times)
+    for every in EVERY:  # an end is marked when the next sample is due, which can't be seen of what is scraped rarely
+        times = np.arange(now - (2600 if every > 300 else 700), now - 7200, -every)[::-1]
+        ended = np.append(times, times[-1] + every)
+        write(prometheus, now, f"gauge_{every}_gone", [*np.full(len(times), ALIVE), STALE], ended)
+        write(prometheus, now, f"total_{every}_gone", [*(ALIVE * (times - times[0])), STALE], ended)
+
+
+@pytest.fixture
+def read(prometheus, real, now, series):
+    """Read many queries at once: the value of each, or the reason why there is none."""
+
+    async def read(queries, stale_after):
+        terms = {"url": prometheus.url, "enforceLabel": "namespace", "staleAfter": stale_after}
+        source = MetricSource.read({"metadata": {"name": "real", "uid": "s"}, "spec": terms})
+        asked = {}
+        for query in queries:
+            load = {"name": "load", "query": query, "limit": 10, "horizon": "10m"}
+            spec = {"target": {"name": "x"}, "indicator": {"raw": {"errorRatio": "up"}}, "objective": 99}
+            body = {"metadata": {"name": "x", "namespace": NAMESPACE, "uid": query, "generation": 1}}
+            slo = ServiceLevelObjective.read({**body, "spec": {**spec, "leadingIndicators": [load]}})
+            asked[query] = replace(questions(slo, source, 30.0), source="real")
+        seconds = max(source.spec.stale_after.seconds, 60.0)
+        readings, _ = await Observer(real, SeriesMatrix(30.0, 20)).observe(asked, lambda _: seconds, now)
+        loads = {
+            query: next(each for each in some if each.watched.indicator == "load") for query, some in readings.items()
+        }
+        return {
+            query: next(iter(load.values.values()), getattr(load.problem, "reason", ""))
+            for query, load in loads.items()
+        }
+
+    return read
+
+
+def over(first, last, samples=1):
+    """Return what says whether so many samples are from `first` to `last` seconds ago."""
+    return lambda every, age: sum(first <= age + n * every < last for n in range(200)) >= samples
+
+
+def always(apart):
+    """Return what says whether samples are no farther apart, so that all moments see one."""
+    return lambda every, _: every <= apart
+
+
+GAUGE = {
+    "max(g) or vector(0)": over(0, 300),
+    "max(g > 3) or vector(0)": over(0, 300),
+    "max(max_over_time(g[7m])) or vector(0)": over(0, 420),
+    "max(last_over_time(g[30m])) or vector(0)": over(0, 1800),
+    "max(max_over_time(g[7m:1m])) or vector(0)": over(0, 660),
+    "min_over_time((max(g) or vector(0))[7m:1m])": always(200),
+    "min_over_time((max(last_over_time(g[20m])) or vector(0))[30m:1m])": always(600),
+    "max(g offset 1m) or vector(0)": over(60, 360),
+    "max(max_over_time(g[3m] offset 2m)) or vector(0)": over(120, 300),
+    "max(g @ end()) or vector(0)": over(0, 300),
+    "max(g) or max(up)": over(0, 300),
+    "0 * max(up unless on () g) or max(g offset 1s)": over(1, 300),
+    "vector(4 * (scalar(max(g)) > bool 3))": over(0, 300),
+    "4 + 0 * sum(g) or vector(0)": over(0, 300),
+    'max({__name__="g"}) or vector(0)': over(0, 300),
+    'max({__name__=~"g"}) or vector(0)': over(0, 300),
+    "4 - 4 * (absent(g) or vector(0))": over(0, 300),
+    "4 - 4 * (absent_over_time(g[7m]) or vector(0))": over(0, 420),
+    "4 - 4 * (absent(g offset 1m) or vector(0))": over(60, 360),
+}
+"""Ways to look at a gauge, which are 4 where they see it; and what says whether they do."""
+COUNTER = {
+    "sum(rate(t[1m])) or vector(0)": over(0, 60, 2),
+    "sum(rate(t[5m])) or vector(0)": over(0, 300, 2),
+    "sum(rate(t[30m])) or vector(0)": over(0, 1800, 2),
+    "sum(increase(t[5m])) / 300 or vector(0)": over(0, 300, 2),
+    "min_over_time((sum(rate(t[5m])) or vector(0))[10m:1m])": always(120),
+    "sum(max_over_time(rate(t[5m])[10m:1m])) or vector(0)": over(0, 300, 2),
+    "max(deriv(t[5m])) or vector(0)": over(0, 300, 2),
+}
+"""The same for a counter."""
+
+
+def about(every, age):
+    """Return the queries about one of the series, and what says whether each sees it."""
+    for query, sees in (GAUGE | COUNTER).items():
+        named = query.replace("(g", f"(gauge_{every}_{age}").replace(" g)", f" gauge_{every}_{age})")
+        named = named.replace('"g"', f'"gauge_{every}_{age}"').replace("(t[", f"(total_{every}_{age}[")
+        yield named, sees
+
+
+@pytest.mark.parametrize("stale_after", [2, 6, 20])
+async def test_what_is_alive_is_never_zero(read, stale_after):
+    """It is what it is, or unknown; and known where the query sees it, and it is no older than it may be."""
+    asked = {query: sees(*one) and one[1] < 60 * stale_after for one in ALIVE_SERIES for query, sees in about(*one)}
+    values = await read(asked, f"{stale_after}m")
+    known = {query: value for query, value in values.items() if value not in ("NoData", "StaleData")}
+    assert {query: value for query, value in known.items() if value != pytest.approx(ALIVE)} == {}
+    assert [query for query, is_seen in asked.items() if is_seen and query not in known] == []
+
+
+@pytest.mark.parametrize("stale_after", [2, 6, 20])
+async def test_what_is_gone_is_zero(read, stale_after):
+    """Its end is marked, and its target is up: that is not taken for something that is only not seen."""
+    gauge = ("max(g)", "max(g > 3)", "max(g offset 1m)", "max(max_over_time(g[7m]))", 'max({__name__="g"})')
+    zero = (*gauge, 'max({__name__=~"g"})', "sum(rate(t[5m]))", "sum(rate(t[1m]))")
+    asked = [q for every in EVERY for q, _ in about(every, "gone") if q.startswith(_named(zero, every))]
+    assert len(asked) == len(zero) * len(EVERY)
+    assert await read(asked, f"{stale_after}m") == dict.fromkeys(asked, 0.0)
+
+
+def _named(forms, every):
+    return tuple(
+        form.replace("(g", f"(gauge_{every}_gone")
+        .replace('"g"', f'"gauge_{every}_gone"')
+        .replace("(t[", f"(total_{every}_gone[")
+        + " or vector"
+        for form in forms
+    )
