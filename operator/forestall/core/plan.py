@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from forestall.core.decision import Act, Hold
 from forestall.core.duration import format_duration
 from forestall.core.precision import percent, percents, written
-from forestall.core.risk import SLI, Signal, labels_in_words, worst
+from forestall.core.risk import SLI, Signal, carried_in_words, labels_in_words, worst
 from forestall.core.sizing import Capacity, bounded, replicas_for
 from forestall.core.wording import are, plural
 
@@ -218,6 +218,8 @@ def _unsized(terms: ScaleTerms, cause: Signal, signals: Sequence[Signal]) -> str
 def below(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
     """Return why no signal meets the trigger, where none does."""
     best = worst(signals, trigger.within)
+    if best is None and any(signal.is_carried for signal in signals):
+        return Hold("Carried", carried_in_words(signals))
     if best is None:
         silent = sorted({f"{signal.indicator}: {signal.silence}" for signal in signals if signal.silence})
         return Hold("NoForecast", "nothing can be said yet" + (f" ({'; '.join(silent[:4])})" if silent else ""))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from forestall.core.forecast.table import SeriesForecast
-from forestall.core.precision import LARGEST, passes
+from forestall.core.precision import LARGEST, passes, written
 
 SLI = "sli"
 """The name under which the service level indicator itself is watched, beside the leading indicators."""
@@ -47,6 +47,8 @@ class Signal:
     fresh: bool
     """Whether the data is there, finite, and not older than its source allows."""
     forecast: SeriesForecast | None
+    is_carried: bool = False
+    """Whether it is past the limit that the objective names, and ready replicas carry it all the same."""
     known: bool = field(init=False, repr=False, compare=False)
     """Whether the newest value can be trusted: nothing else leads to an action."""
     breached: bool = field(init=False, repr=False, compare=False)
@@ -122,11 +124,18 @@ class Signal:
         if not (self.above and limit > self.limit):
             return self
         forecast = self.forecast and (self.forecast if self.forecast.abstained else self.forecast.against(limit))
-        return replace(self, limit=limit, forecast=forecast)
+        return replace(self, limit=limit, forecast=forecast, is_carried=self.breached and self.value <= limit)
 
     def label(self, name: str) -> str | None:
         """Return the value of label `name`."""
         return dict(self.labels).get(name)
+
+
+def carried_in_words(signals: Iterable[Signal]) -> str:
+    """Return what is past its limit and carried by the replicas, where nothing is forecast."""
+    carried = {each.indicator: written(each.value, each.limit) for each in signals if each.is_carried}
+    words = ", ".join(f"{name} of {value}, and up to {limit}" for name, (value, limit) in sorted(carried.items()))
+    return f"the ready replicas carry {words}, by what the policy declares; nothing is forecast yet"
 
 
 def labels_in_words(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
@@ -161,7 +170,9 @@ def assess(signals: Sequence[Signal], at_risk_from: float, *, blind: bool = Fals
     """
     cause = worst(signals)
     if cause is None:
-        return Risk(State.UNKNOWN, math.nan, None)
+        # Without a forecast what is past the limit is judged by what is known now, and so is what is carried.
+        carried = any(signal.is_carried for signal in signals) and not blind
+        return Risk(State.HEALTHY if carried else State.UNKNOWN, math.nan, None)
     probability = cause.probability()
     if any(signal.indicator == SLI and signal.breached for signal in signals):
         return Risk(State.BREACHED, probability, cause)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.core.risk import assess
+from forestall.engine.observe import blind
 from forestall.engine.report import Findings, named
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found, Targets
@@ -60,5 +61,6 @@ class Coverage:
             if isinstance(target, Found) and target.size.ready:
                 ready = target.size.ready
                 signals = tuple(each.carried(ready * carries.get(each.indicator, 0.0)) for each in found.signals)
-                return replace(found, signals=signals, risk=assess(signals, at_risk_from))
+                risk = assess(signals, at_risk_from, blind=bool(blind(found.readings)))
+                return replace(found, signals=signals, risk=risk)
         return found

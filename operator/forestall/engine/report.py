@@ -18,7 +18,7 @@ from forestall.api.service_level_objective import (
 from forestall.api.times import seconds, stamp
 from forestall.core.duration import exact_duration, format_duration
 from forestall.core.precision import percent, written
-from forestall.core.risk import Risk, Signal, State, labels_in_words, worst
+from forestall.core.risk import Risk, Signal, State, carried_in_words, labels_in_words, worst
 from forestall.core.slo import budget_remaining, burn_rate, telling_digits
 from forestall.engine.observe import Ratios, Reading, blind
 
@@ -272,6 +272,9 @@ def _at_risk(found: Findings) -> Condition:
             words = f"nothing can be said: {lacking.message}" if lacking else "nothing can be said yet"
             reason = lacking.reason if lacking else "NoForecast"
             return Condition(type="AtRisk", status="Unknown", reason=reason, message=words)
+        case State.HEALTHY if math.isnan(risk.probability):
+            words = carried_in_words(found.signals)[:1024]
+            return Condition(type="AtRisk", status="False", reason="Carried", message=words)
         case State.HEALTHY:
             return Condition(type="AtRisk", status="False", reason="Healthy", message="no breach is forecast")
         case State.EXHAUSTED:
@@ -306,6 +309,8 @@ def _time(seconds: float) -> str | None:
 def headline(found: Findings) -> str:
     """Return what is to be said of an objective, in one line."""
     match found.state:
+        case State.HEALTHY if math.isnan(found.risk.probability):
+            return carried_in_words(found.signals)
         case State.HEALTHY:
             return "no breach is forecast any more"
         case State.EXHAUSTED:

@@ -16,6 +16,7 @@ from kubernetes.aio.client import Configuration
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.adapters.kubernetes.names import is_api_version, is_label, is_segment, is_subdomain
 from forestall.api.remediation import ObjectRef
+from forestall.cli.caller import caller
 from forestall.errors import ClusterError, NotFound, Unavailable, Unreadable
 
 HOSTILE = [
@@ -29,6 +30,7 @@ RESOURCES = {
         ("namespaces", "Namespace", False), ("secrets", "Secret", True),
         ("../nodes", "Up", True), ("a/../b", "Far", True),
     ],
+    "/apis/authentication.k8s.io/v1": [("selfsubjectreviews", "SelfSubjectReview", False)],
     "/apis/apps/v1": [
         ("deployments", "Deployment", True), ("deployments/scale", "Scale", True),
         ("deployments/status", "Deployment", True),
@@ -249,3 +251,20 @@ def test_a_name_is_a_segment_that_stays_one(text):
 @pytest.mark.parametrize("name", ["a", "web-1", "ip-10-0-0-1.eu.compute.internal", "0", "a" * 253])
 def test_real_names_are_names(name):
     assert is_subdomain(name)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"creationTimestamp": None}, None])
+async def test_the_answer_to_a_review_has_neither_name_nor_uid(cluster, server, metadata):
+    """It is kept nowhere, so no name is held against the one that was sent; the kind: a check of what is not there."""
+    user = {"username": "alice"}
+    server.answer = {"kind": "SelfSubjectReview", "metadata": metadata, "status": {"userInfo": user}}
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {"name": "me"}}
+    answer = await cluster.create(review)
+    assert answer["status"]["userInfo"] == user
+    assert await caller(cluster) == "alice"
+
+
+async def test_another_object_without_a_name_is_not_taken(cluster, server):
+    server.answer = {"kind": "Pod", "metadata": {}}
+    with pytest.raises(ClusterError):
+        await cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-1", "namespace": "shop"}})

@@ -1,15 +1,20 @@
 """Whose declared capacity covers the load. The kind: what was done right is called a risk by a limit of before."""
 
+from dataclasses import replace
+
 import pytest
 
 from forestall.api import ServiceLevelObjective
-from forestall.core.plan import Target
+from forestall.core.plan import Target, Trigger, below
 from forestall.core.risk import SLI, State, assess
 from forestall.engine.coverage import Coverage, declared
-from forestall.engine.report import Findings, Problem
+from forestall.engine.observe import Reading
+from forestall.engine.questions import Watched
+from forestall.engine.report import Findings, Problem, status_of
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found
 from forestall.isolation import Isolation
+from forestall.ports import Query, QueryFailure
 
 QUERY = {"query": "sum(load)", "limit": 100, "horizon": "10m"}
 
@@ -81,6 +86,43 @@ async def test_an_objective_whose_replicas_carry_the_load_is_not_at_risk_for_it(
     after = (await coverage.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
     assert after.risk.state == state
     assert targets.asked == (value > 50), "nothing is asked of the cluster while there is no risk"
+
+
+@pytest.mark.parametrize(
+    ("ready", "value", "sli", "told"),
+    [
+        (8, 150.0, 0.0, (State.HEALTHY, "Carried")),
+        (8, 160.0, None, (State.HEALTHY, "Carried")),
+        (4, 150.0, 0.0, (State.AT_RISK, "LimitPassed")),
+        (8, 161.0, 0.0, (State.AT_RISK, "LimitPassed")),
+        (8, 150.0, 0.5, (State.BREACHED, "Breached")),
+        (8, 150.0, "blind", (State.UNKNOWN, "NoDataToForecast")),
+    ],
+)
+async def test_what_is_carried_is_judged_by_what_is_known_now(
+    watched, make_policy, make_signal, ready, value, sli, told
+):
+    """Right after a scale-out, and without a past: nothing is forecast, and the load is past the limit of before."""
+    slo, policy = watched("load"), make_policy(actions=[capacity()])
+    signals = [replace(make_signal(value), forecast=None)]
+    readings = [Reading(watched_as("load"), {(): value}, 1.0, fresh=True)]
+    if sli == "blind":
+        readings.append(Reading(watched_as(SLI), problem=QueryFailure("SourceDown", "away")))
+    elif sli is not None:
+        signals.append(replace(make_signal(sli), indicator=SLI, limit=0.1, forecast=None))
+    scene = Scene({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    found = Findings(slo, assess(signals, 0.8), signals=tuple(signals), readings=tuple(readings))
+    coverage = Coverage(Targets(ready), Isolation())  # type: ignore[arg-type]
+    after = (await coverage.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
+    at_risk = next(each for each in status_of(after, now=1.0).conditions if each.type == "AtRisk")
+    assert (after.risk.state, at_risk.reason) == told
+    if at_risk.reason == "Carried":
+        assert at_risk.message.startswith(f"the ready replicas carry load of {value:g}, and up to 160")
+        assert below(Trigger(0.8, None, 0.0), after.signals).reason == "Carried"
+
+
+def watched_as(name):
+    return Watched("o-1", name, Query(("o-1", name), "x"), 100.0, True, 600.0, None, False)
 
 
 def test_a_forecast_judged_by_another_limit_agrees_with_its_quantiles(make_signal):

@@ -160,6 +160,11 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "forecaster abstains.",
         "ShortHistory passes by itself, sooner for a shorter horizon. For the others look at the indicator's graph.",
     ),
+    "Carried": Reason(
+        "No breach by what is known now: an indicator is past the limit that the objective names, and the replicas "
+        "that are ready carry it, by the capacity that the policy declares. Nothing is forecast yet.",
+        "Nothing. What will come is known when there is some history.",
+    ),
     "NoDataToForecast": Reason(
         "An indicator can't be read, so there is nothing to forecast from. Waiting does not help.",
         "Mend what the condition DataFresh says.",

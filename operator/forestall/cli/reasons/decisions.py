@@ -24,6 +24,11 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The forecaster says nothing about this indicator; the message says why.",
         "Too little history: wait. Otherwise look at the objective's conditions.",
     ),
+    "Carried": Reason(
+        "An indicator is past the limit that the objective names, and the replicas that are ready carry it, by the "
+        "capacity that the policy declares. Nothing is forecast yet.",
+        "Nothing. What will come is known when there is some history.",
+    ),
     "NoRungForCause": Reason(
         "No action of the policy answers the indicator that is the cause.",
         "Add an action for this indicator, or leave the `indicators` of an action empty: it answers all then.",
