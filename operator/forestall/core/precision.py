@@ -2,7 +2,8 @@
 
 The matrix keeps float32, so a value and its limit are compared as float32 wherever they meet: what differs from its
 limit by less than float32 tells (a relative 6e-8) touches the limit, and touching is not passing, on either side. A
-rounded value compared with a limit that is not rounded would find 0.1 to be more than 0.1.
+rounded value compared with a limit that is not rounded would find 0.1 to be more than 0.1. Only where the limit lies
+just between two float32, as some whole numbers above 2**24 do, a hair beyond it is past it.
 """
 
 from typing import Final
@@ -14,7 +15,7 @@ LARGEST: Final = 1e36
 """The largest size of a value: it leaves room in float32 for sums and extrapolations. What is larger is a gap."""
 RELATIVE: Final = 2.0**-23
 """The largest relative distance of a value from its neighbour: what is computed from values is no more exact."""
-_DIGITS: Final = 9  # that tell any two float32 apart
+_DIGITS: Final = 17  # that tell any two numbers apart
 _FURTHEST: Final = 1e37  # where a limit lies that no value reaches
 
 

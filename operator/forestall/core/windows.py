@@ -20,7 +20,7 @@ from cronsim import CronSim, CronSimError
 
 from forestall.errors import InvalidInput
 
-_CHAIN: Final = 100
+_CHAIN: Final = 32
 """How many windows are looked at that follow each other without a gap."""
 _SECOND: Final = timedelta(seconds=1)
 _NOT_OF_THE_WORLD: Final = ("localtime", "posix", "right", "Factory")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forestall.core.slo import error_budget
+from forestall.core.slo import budget_remaining
 from forestall.sim.record import Record
 from forestall.sim.traffic import MINUTE
 
@@ -73,7 +73,7 @@ def figures(record: Record, objective: float, skip: int = 0) -> list[Figures]:
                 minutes=len(bad),
                 bad_minutes=int(bad[:, n].sum()),
                 good_share=float(share[n]),
-                budget_used=float((1.0 - share[n]) / error_budget(objective)),
+                budget_used=1.0 - budget_remaining(float(1.0 - share[n]), objective),
                 replica_hours=float(hours[n]),
                 most_replicas=int(record.replicas[span, n].max(initial=0)),
                 ups=ups,

@@ -108,6 +108,7 @@ def test_a_value_reads_as_its_limit_only_where_it_touches_it(case):
         (0.6, 0.6, ("0.6", "0.6")),
         (0.3, 0.1 * 3, ("0.3", "0.3")),
         (7.0, 5.0, ("7", "5")),
+        (16_777_217.000_000_004, 16_777_217.0, ("16777217.000000004", "16777217")),
     ],
 )
 def test_nothing_is_said_to_be_its_limit_and_past_it(value, limit, texts):

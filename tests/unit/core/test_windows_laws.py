@@ -20,12 +20,12 @@ SCHEDULES = (
     "30 2 * * *",
     "0 0 * * *",
     "15,45 0-3 * * *",
-    "0 22 * * 1-5",
-    "10 2 25-31 3,10 0",
+    "0 22 * * MON-FRI",
+    "10 2 25-31 MAR,10 SUN",
     "30 1 1 * 0",
     "*/20 * * * *",
     "40 */2 * * *",
-    "*/30 1 * * *",
+    "5-59/25 1 * * *",
     "0 3 L * *",
 )
 
@@ -80,6 +80,18 @@ def hold(cron: str, name: str, middle: int, duration: int) -> None:
         coming = [at for at in expected if at > now]
         if coming:
             assert window.opens(now) == coming[0], (cron, name, now)
+    began = next((at for at in expected if at >= first), None)
+    if began is not None and (until := end_of_all(expected, began, duration)) < last:
+        assert window.open_until(began) == (until, True), (cron, name, began)
+
+
+def end_of_all(expected: list[int], began: int, duration: int) -> int:
+    """Return when the windows are over that follow, one before the other has closed, the one that opened at `began`."""
+    until = began + duration
+    for at in expected:
+        if began < at <= until:
+            until = at + duration
+    return until
 
 
 @pytest.mark.parametrize("cron", SCHEDULES)
