@@ -1,8 +1,10 @@
 """The adapter, pointed at the real Prometheus or at a server that does what the test tells it to."""
 
+import asyncio
 import re
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import copy
@@ -14,8 +16,38 @@ import orjson
 import pytest
 
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
+from forestall.api import MetricSource
+from forestall.engine.pieces import Pieces
+from forestall.engine.questions import questions
 
 NOW = 1_790_000_000.0
+INTERVAL, STALE_AFTER = 30.0, 120.0
+SOURCE = MetricSource.read({"metadata": {"name": "real", "uid": "m"}, "spec": {"url": "http://x"}})
+"""The real Prometheus as the fixture `real` names it."""
+
+
+def pieces_of(slo):
+    """Return the pieces that the window of a threshold is put together from."""
+    pieces = questions(slo, SOURCE, INTERVAL).whole
+    assert isinstance(pieces, Pieces)
+    return pieces
+
+
+async def settled(observer, slo, now):
+    """Run cycles until the window was read; return the error ratios and when (s) that was."""
+    asked, problem = {slo.uid: questions(slo, SOURCE, INTERVAL)}, None
+    deadline = time.monotonic() + 120
+    for cycle in range(1000):
+        at = now + 61 * cycle  # what was refused is asked for again after a minute
+        _, ratios = await observer.observe(asked, lambda _: STALE_AFTER, at)
+        problem = ratios[slo.uid].whole_problem
+        if problem is None:
+            return ratios[slo.uid], at
+        if time.monotonic() > deadline:
+            break
+        await observer.read_windows(asked, lambda _: STALE_AFTER, at, 3.0)
+        await asyncio.sleep(0.3)  # a server that has just got a month of the past refuses some of it meanwhile
+    raise AssertionError(problem)
 
 
 class Handler(BaseHTTPRequestHandler):

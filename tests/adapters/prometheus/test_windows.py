@@ -1,22 +1,21 @@
 """Kind: the number shown is not the number named. A budget over a whole window is that of every sample in it."""
 
-import asyncio
 import time
 
 import numpy as np
 import pytest
 import requests
 
-from forestall.api import MetricSource, ServiceLevelObjective
+from forestall.api import ServiceLevelObjective
 from forestall.core.series import SeriesMatrix
 from forestall.core.slo import burn_rate
 from forestall.demo.remote_write import Series
 from forestall.engine.observe import Observer
-from forestall.engine.pieces import Pieces
 from forestall.engine.questions import questions
 
-DAY, INTERVAL, STALE_AFTER = 86400.0, 30.0, 120.0
-SOURCE = MetricSource.read({"metadata": {"name": "real", "uid": "m"}, "spec": {"url": "http://x"}})
+from .conftest import INTERVAL, SOURCE, STALE_AFTER, pieces_of, settled
+
+DAY = 86400.0
 
 
 def objective(uid, query, window="28d", **threshold):
@@ -50,29 +49,6 @@ def probes(prometheus):
     return now, given
 
 
-def pieces_of(slo):
-    pieces = questions(slo, SOURCE, INTERVAL).whole
-    assert isinstance(pieces, Pieces)
-    return pieces
-
-
-async def settled(observer, slo, now):
-    """Run cycles until the window was read; return its bad share and when (s) that was."""
-    asked, problem = {slo.uid: questions(slo, SOURCE, INTERVAL)}, None
-    deadline = time.monotonic() + 120
-    for cycle in range(1000):
-        at = now + 61 * cycle  # what was refused is asked for again after a minute
-        _, ratios = await observer.observe(asked, lambda _: STALE_AFTER, at)
-        problem = ratios[slo.uid].whole_problem
-        if problem is None:
-            return ratios[slo.uid].whole, at
-        if time.monotonic() > deadline:
-            break
-        await observer.read_windows(asked, lambda _: STALE_AFTER, at, 3.0)
-        await asyncio.sleep(0.3)  # a server that has just got a month of the past refuses some of it meanwhile
-    raise AssertionError(problem)
-
-
 def exact(samples, pieces, at):
     """Return the bad share of all samples of the window as it is known at `at`."""
     times, up = samples
@@ -86,9 +62,9 @@ async def test_the_budget_of_a_month_is_that_of_every_sample_however_often_it_is
     now, given = probes
     slo = objective(f"probe-{spacing:g}", f"probe_{spacing:g}s")
     observer = Observer(real, SeriesMatrix(INTERVAL, 100))
-    whole, at = await settled(observer, slo, now)
-    assert whole == pytest.approx(exact(given[spacing], pieces_of(slo), at), rel=1e-3)
-    assert burn_rate(whole, 99.5) > 0.1  # there is something to be off by
+    ratios, at = await settled(observer, slo, now)
+    assert ratios.whole == pytest.approx(exact(given[spacing], pieces_of(slo), at), rel=1e-3)
+    assert burn_rate(ratios.whole, 99.5) > 0.1  # there is something to be off by
 
 
 async def test_later_only_new_pieces_are_read_and_the_window_moves_on(real, prometheus, probes):
@@ -97,11 +73,11 @@ async def test_later_only_new_pieces_are_read_and_the_window_moves_on(real, prom
     asked = {slo.uid: questions(slo, SOURCE, INTERVAL)}
     observer, pieces = Observer(real, SeriesMatrix(INTERVAL, 100)), pieces_of(slo)
     first, earlier = await settled(observer, slo, now - DAY)
-    assert first == pytest.approx(exact(given[15.0], pieces, earlier), rel=1e-3)
+    assert first.whole == pytest.approx(exact(given[15.0], pieces, earlier), rel=1e-3)
     for at in (earlier + pieces.longest, earlier + 7 * pieces.longest, now):
         await observer.read_windows(asked, lambda _: STALE_AFTER, at, 3.0)
-        whole, then = await settled(observer, slo, at)
-        assert whole == pytest.approx(exact(given[15.0], pieces, then), rel=1e-3)
+        ratios, then = await settled(observer, slo, at)
+        assert ratios.whole == pytest.approx(exact(given[15.0], pieces, then), rel=1e-3)
 
 
 async def test_a_comparison_that_is_not_of_noughts_and_ones_and_gaps_and_new_labels_are_exact_too(
@@ -123,12 +99,12 @@ async def test_a_comparison_that_is_not_of_noughts_and_ones_and_gaps_and_new_lab
         for name, some in (("1", old), ("2", new))
     )
     slo = objective("depth", "depth", window="7d", operator="lt", value=5)
-    whole, at = await settled(Observer(real, SeriesMatrix(INTERVAL, 100)), slo, now)
+    ratios, at = await settled(Observer(real, SeriesMatrix(INTERVAL, 100)), slo, now)
     pieces = pieces_of(slo)
     end = pieces.end(pieces.newest(at - STALE_AFTER))
     known = ~gap & np.isfinite(values) & (times > end - pieces.window) & (times <= end)
     # After the last sample before the gap its value is held for the source's five minutes.
-    assert whole == pytest.approx(float((values[known] >= 5).mean()), rel=2e-2)
+    assert ratios.whole == pytest.approx(float((values[known] >= 5).mean()), rel=2e-2)
 
 
 async def test_a_window_of_a_series_that_never_was_says_so(real, probes):
