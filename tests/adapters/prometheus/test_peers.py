@@ -44,7 +44,7 @@ def counted(random, times, rate, resets):
     """Return a counter of so many events a second, which is reset at some times."""
     events = random.poisson(rate * np.diff(times, prepend=times[0] - 30.0)).astype(float)
     total = np.cumsum(events)
-    for at in resets:
+    for at in sorted(resets):
         total[at:] -= total[at - 1]
     return total
 
