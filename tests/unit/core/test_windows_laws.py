@@ -82,10 +82,10 @@ def hold(cron: str, name: str, middle: int, duration: int) -> None:
             assert window.opens(now) == coming[0], (cron, name, now)
     began = next((at for at in expected if at >= first), None)
     if began is not None and (until := end_of_all(expected, began, duration)) < last:
-        told = window.open_until(began)
-        assert told is not None
-        # Of very many in a row it is not said how many there are.
-        assert told == (until, True) or (not told[1] and began < told[0] < until), (cron, name, began)
+        stretch = window.open_until(began)
+        assert stretch is not None
+        closes, ends = stretch  # of very many in a row it is not said how many there are
+        assert closes == until if ends else began < closes < until, (cron, name, began)
 
 
 def end_of_all(expected: list[int], began: int, duration: int) -> int:
