@@ -188,3 +188,32 @@ async def test_a_store_that_some_queries_need_is_not_looked_for_query_by_query(f
     whole = [answer for answer in answers.values() if not isinstance(answer, QueryFailure) and not answer.warnings]
     assert 0 < len(whole) <= 50
     await metrics.close()
+
+
+@pytest.mark.parametrize("status", [422, 500, 502, 503, 504, 418])
+@pytest.mark.parametrize("size", [2, 40])
+async def test_nobody_is_told_what_a_source_says_of_anothers_query(fake_source, make_metrics, status, size):
+    """Kind: what people of a namespace learn of another one, here by a source whose words quote its query."""
+    metrics = make_metrics()
+    queries = [Query(n, f"secret_of_one + {n}", owner="one") for n in range(size)]
+    queries += [Query(-1 - n, f"up + {n}", owner="other") for n in range(size)]
+
+    def behave(exprs):
+        quoted = next((expr for expr in exprs.values() if "secret_of_one" in expr), None)
+        return refusal(status, str(status), f"cannot execute query={quoted}" if quoted else "cannot fetch")
+
+    fake_source.behave = behave
+    for _ in range(3):
+        answers = await metrics.instant("fake", queries, AT)
+        words = [str(answer) for key, answer in answers.items() if key < 0]
+        assert len(words) == size
+        assert not [each for each in words if "secret_of_one" in each]
+    await metrics.close()
+
+
+async def test_who_asks_alone_is_told_all_that_the_source_says(fake_source, make_metrics):
+    metrics = make_metrics()
+    fake_source.behave = lambda exprs: refusal(words="the quota of the storage is used up")
+    answers = await metrics.instant("fake", [Query(n, f"up + {n}", owner="one") for n in range(40)], AT)
+    assert all("the quota of the storage is used up" in each.message for each in answers.values())
+    await metrics.close()

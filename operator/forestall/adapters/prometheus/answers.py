@@ -117,13 +117,13 @@ def _refuse(status: int, content_type: str, document: dict[str, Any] | None, bod
         reason = "QueryRefused" if status < 500 else "SourceBadAnswer"
         raise QueryTrouble(reason, words, load=status >= 500, doubtful=True)
     if row is None and status >= 500:
-        raise SourceTrouble("SourceDown", words, passing=True, doubtful=True)
+        raise SourceTrouble("SourceDown", words, passing=True, doubtful=True, plain=phrase)
     if row is None:
-        raise SourceTrouble("SourceBadAnswer", f"{words}: check its url")
+        raise SourceTrouble("SourceBadAnswer", f"{words}: check its url", plain=f"{phrase}: check its url")
     if row.advice:
-        words = f"{words}: {row.advice}"
+        words, phrase = f"{words}: {row.advice}", f"{phrase}: {row.advice}"
     if row.about == "source":
-        raise SourceTrouble(row.reason, words, passing=row.passing, load=row.load, doubtful=row.doubtful)
+        raise SourceTrouble(row.reason, words, passing=row.passing, load=row.load, doubtful=row.doubtful, plain=phrase)
     raise QueryTrouble(row.reason, words, lasting=row.lasting, load=row.load, doubtful=row.doubtful)
 
 

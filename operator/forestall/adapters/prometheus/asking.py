@@ -7,16 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import structlog
+
 from forestall.adapters.prometheus.answers import Payload
 from forestall.adapters.prometheus.memory import Memory
 from forestall.adapters.prometheus.question import Group, Outcome, Pace, Question
 from forestall.adapters.prometheus.shares import Meter, Shares
 from forestall.adapters.prometheus.sorting import sort
-from forestall.adapters.prometheus.triage import Send, Triage
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
+from forestall.adapters.prometheus.triage import Send, Triage, quoting
+from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure, told_to_all
 from forestall.core.promql import pack
 from forestall.engine.turns import in_turn
 
+_log = structlog.get_logger(__name__)
 _LONGEST_REQUEST = 200_000
 _LEAST_S = 0.1
 
@@ -66,6 +69,7 @@ class Inquiry:
             else:
                 due.append(question)
         self._several = len({owner for question in due for owner in question.owners}) > 1
+        self._triage.several = self._several
         # What looks far back takes long, and comes last, so that nothing else waits for it.
         for some in ([each for each in due if each.weight <= 1], [each for each in due if each.weight > 1]):
             await self._run(self._groups(some))
@@ -74,7 +78,10 @@ class Inquiry:
                 await self._run([half for group in self._warned for half in self._triage.halves(group)])
             self._warned, self._parts_warned = [], False
         self._outcomes |= await self._triage.end()
-        reason = failure(self._triage.why_not_asked())
+        why = self._triage.why_not_asked()
+        reason = told_to_all(why) if self._several else failure(why)
+        if self._several and self._triage.down is not None:
+            _log.warning("source in trouble", reason=why.reason, error=str(why))
         for question in due:
             self._outcomes.setdefault(question.text, reason)
         self._shares.remember(self.meter)
@@ -109,7 +116,8 @@ class Inquiry:
         """Say, and remember, whether not a single one of several requests came through: more would make it worse."""
         if self._triage.answered or len(troubles) <= 1 or not all(each is not None and each.load for each in troubles):
             return False
-        self._triage.down = SourceTrouble("SourceTimeout", f"the source is overloaded: {troubles[0]}")
+        first = next(each for each in troubles if each is not None)
+        self._triage.down = quoting("SourceTimeout", "the source is overloaded", first)
         return True
 
     def _may_go_on(self) -> bool:

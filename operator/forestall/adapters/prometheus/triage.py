@@ -15,6 +15,7 @@ from forestall.adapters.prometheus.memory import Memory
 from forestall.adapters.prometheus.question import Group
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
 from forestall.core.wording import plural
+from forestall.errors import MetricsError
 from forestall.ports import QueryFailure
 
 CANARY: Final = "forestall_canary"
@@ -41,6 +42,8 @@ class Triage:
         """How many questions were answered."""
         self.clean = 0
         """How many of them without a warning."""
+        self.several = False
+        """Whether more than one namespace asks: what the source says of one's query is not told to the others."""
         self._failed = 0  # requests
         self._checked: int | None = None  # how many had failed when the source was last found well
         self._bad: dict[str, QueryTrouble] = {}  # of the questions that failed alone
@@ -112,7 +115,8 @@ class Triage:
         now, outcomes = time.monotonic(), {}
         for text, trouble in self._bad.items():
             if trouble.doubtful and self.down is not None:
-                outcomes[text] = failure(self.down)
+                shown = quoting(self.down.reason, self.down.plain, trouble) if self.several else self.down
+                outcomes[text] = failure(shown)
                 continue
             outcomes[text] = failure(trouble)
             self._memory.suspect(text, now)
@@ -133,7 +137,7 @@ class Triage:
         """Find out whether the source is well, after it refused something."""
         refused = sum(trouble.doubtful for trouble in self._bad.values())
         if refused >= _MANY and self.answered < _FEW * refused:
-            self.down = SourceTrouble("SourceDown", f"the source refuses nearly every query: {first}")
+            self.down = quoting("SourceDown", "the source refuses nearly every query", first)
         elif again or self._checked is None or self._failed - self._checked >= _LOOK_AGAIN:
             before = self._failed
             self.down = self.down or await self._trouble(first)
@@ -143,8 +147,13 @@ class Triage:
         try:
             await self._send(CANARY, 1)
         except SourceTrouble as trouble:
-            return trouble
+            return SourceTrouble(trouble.reason, str(trouble))  # it was asked for nobody: all may hear its words
         except QueryTrouble as trouble:
             reason = "SourceTimeout" if trouble.reason == "SourceTimeout" else "SourceDown"
-            return SourceTrouble(reason, f"the source refuses every query: {first}")
+            return quoting(reason, "the source refuses every query", first)
         return None
+
+
+def quoting(reason: str, words: str, first: MetricsError) -> SourceTrouble:
+    """Return that something is wrong with the source, as the `first` that was refused shows."""
+    return SourceTrouble(reason, f"{words}: {first}", plain=words)

@@ -14,13 +14,22 @@ class SourceTrouble(MetricsError):
     """The source can't answer anything now: no other query is worth a try.
 
     `passing`: the same request may well do a moment later. `load`: it may be this request that is too much.
-    `doubtful`: it may be this request that it can't answer.
+    `doubtful`: it may be this request that it can't answer. `plain`: the message without what the source says, which
+    may quote the query of another namespace.
     """
 
     def __init__(
-        self, reason: str, message: str, *, passing: bool = False, load: bool = False, doubtful: bool = False
+        self,
+        reason: str,
+        message: str,
+        *,
+        passing: bool = False,
+        load: bool = False,
+        doubtful: bool = False,
+        plain: str = "",
     ) -> None:
         super().__init__(reason, message)
+        self.plain = plain or message
         self.passing = passing
         self.load = load
         self.doubtful = doubtful
@@ -45,6 +54,11 @@ class QueryTrouble(MetricsError):
 def failure(trouble: MetricsError) -> QueryFailure:
     """Return the answer that tells of `trouble`, with a message short enough for a condition."""
     return QueryFailure(trouble.reason, shortened(str(trouble)))
+
+
+def told_to_all(trouble: SourceTrouble) -> QueryFailure:
+    """Return the answer that tells people of several namespaces of `trouble`."""
+    return QueryFailure(trouble.reason, shortened(trouble.plain))
 
 
 def shortened(text: str) -> str:
