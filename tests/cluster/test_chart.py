@@ -455,6 +455,7 @@ ALWAYS = [
     ("list", "horizontalpodautoscalers.autoscaling", "shop"),
     ("list", "poddisruptionbudgets.policy", "shop"),
     ("list", "scaledobjects.keda.sh", "shop"),
+    ("list", "verticalpodautoscalers.autoscaling.k8s.io", "shop"),
     ("get", "pods", "shop"),
     ("create", "leases.coordination.k8s.io", NAMESPACE),
     ("get", "secrets", NAMESPACE),

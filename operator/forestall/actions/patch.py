@@ -30,6 +30,7 @@ from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned, signer
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import unjudged
+from forestall.actions.vertical import sized_by
 from forestall.api.patch_action import PatchAction, refusal
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
@@ -78,6 +79,8 @@ class Patch:
             return Unsuited(found.reason, found.message)
         if _text(found) == _text(action.wanted):
             return Unsuited("AlreadySo", f"{action.field} of {title(ref)} is {_text(found)} already")
+        if (owned := await sized_by(cluster, ref, action.path)) is not None:
+            return Unsuited(owned.reason, owned.message)
         held = obstacle(body, ref) if _rolls_out(ref, action) else None
         return held or ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
 
@@ -92,6 +95,7 @@ class Patch:
             return Hold("Superseded", f"somebody else has set {action.field} of {title(ref)} since; it is left alone")
         rolls = _rolls_out(ref, action)
         held = None if done else await _refused(cluster, action) or (obstacle(body, ref) if rolls else None)
+        held = held if done or held else await sized_by(cluster, ref, action.path)
         found: Scalar | Hold = held or _found(body, ref, action)
         if isinstance(found, Hold):
             return found

@@ -118,7 +118,8 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "A cluster admin can allow it by the chart's value `workloads.keda=true`.",
     ),
     "FieldOwned": Reason(
-        "Somebody applies the field (server-side apply, as GitOps does) and would set it back; it is left to them.",
+        "Somebody applies the field (server-side apply, as GitOps does) and would set it back, or a "
+        "VerticalPodAutoscaler sets it on the pods; it is left to them.",
         "The message names who applies it and how to give it up, as one does for an autoscaler.",
     ),
     "AmbiguousAutoscaler": Reason("Several autoscalers scale the workload.", "Keep one of them."),
