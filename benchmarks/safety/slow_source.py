@@ -13,9 +13,9 @@ DEAR = "dear_"
 class SlowSource(Proxy):
     """Passes queries on to a Prometheus, late; what takes longer than its request allows is refused then, as there."""
 
-    def __init__(self, server: str, seconds: float) -> None:
+    def __init__(self, server: str) -> None:
         super().__init__(server)
-        self._seconds = seconds
+        self.seconds = 0.0
         self.asked = 0
         """How many requests with dear queries came."""
 
@@ -26,8 +26,8 @@ class SlowSource(Proxy):
             return await super().__call__(request)
         self.asked += 1
         patience = float(told.get("timeout", ["120"])[0].removesuffix("s"))
-        if count * self._seconds < patience:
-            await asyncio.sleep(count * self._seconds)
+        if count * self.seconds < patience:
+            await asyncio.sleep(count * self.seconds)
             return await super().__call__(request)
         await asyncio.sleep(patience)
         words = "query timed out in expression evaluation"

@@ -28,8 +28,9 @@ CYCLES = 6
 _FIGURES = 2
 """Where nothing but figures changes, a status is written in every second cycle."""
 STORM = 22
-DEAR_S = 3.0
 SERIES = 8000
+_TOLD = frozenset({"ShareExhausted", "SourceTimeout"})
+"""Why the data of the greedy is not fresh: together it is too much, or already alone."""
 _CAPACITY: Body = {"type": "Declared", "perReplica": 100, "headroom": 0}
 _SCALE: Body = {"mode": "Auto", "actions": [{"scale": {"maxReplicas": 2, "capacity": _CAPACITY}}]}
 
@@ -42,14 +43,16 @@ class Attack:
     indicators: int = 1
     query: str = f'{DEAR}load{{i="%d"}}'
     """Of each indicator, by its number."""
+    seconds: float = 0.0
+    """Of the source's time each takes."""
     series: int = 0
     """How many series `many` there are."""
 
 
 ATTACKS = {
-    "slow": Attack(150),
-    "many": Attack(18, 16),
-    "large": Attack(4, 1, 'many{i!="x%d"}', SERIES),
+    "slow": Attack(150, seconds=3.0),
+    "many": Attack(18, 16, seconds=0.2),
+    "large": Attack(4, query='many{i!="x%d"}', series=SERIES),
 }
 
 
@@ -66,10 +69,11 @@ class Starvation:
         """Starve the victim in these ways, one after the other."""
         access = await Access.find(str(self._arena.cluster.kubeconfig))
         async with AsyncExitStack() as stack:
-            source = await stack.enter_async_context(SlowSource(self._signals.url, DEAR_S).serve())
+            self._source = SlowSource(self._signals.url)
+            await stack.enter_async_context(self._source.serve())
             async with Api(access) as api:
                 self._port = KubernetesCluster(api, Recorder(api, "bench"), "default")
-                await self._prepare(source.url)
+                await self._prepare(self._source.url)
                 paths = [
                     f"/apis/{API}/namespaces/{VICTIM}/servicelevelobjectives",
                     f"/apis/apps/v1/namespaces/{VICTIM}/deployments",
@@ -110,6 +114,7 @@ class Starvation:
 
     async def _attack(self, name: str) -> dict[str, Any]:
         greedy, attack = f"starved-{name}", ATTACKS[name]
+        self._source.seconds = attack.seconds
         with _namespace(self._arena, greedy):
             bodies = [_at(greedy, deployment("greedy", 1))]
             for number in range(attack.objectives):
@@ -131,7 +136,7 @@ class Starvation:
                 self._signals.silence("many", f"a{number}", namespace=greedy)
         told = self._watchman.told
         figures |= {"overShare": int(told.over_share.get(greedy, 0)), "dataFreshOfTheGreedy": dict(reasons)}
-        figures["holds"] = figures["holds"] and figures["overShare"] > 0 and reasons["ShareExhausted"] > 0
+        figures["holds"] = figures["holds"] and 0 < reasons.total() == sum(reasons[each] for each in _TOLD)
         return figures
 
     async def _serve(self) -> dict[str, Any]:
