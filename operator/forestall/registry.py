@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from forestall.api import API_VERSION, KINDS, Resource
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef
-from forestall.core.foreign import at, text
+from forestall.core.foreign import at, mapping, text
 from forestall.isolation import passes
 
 R = TypeVar("R", bound=Resource)
@@ -51,6 +51,8 @@ class Invalid:
     """The conditions found on it, so that the same one is not written again."""
     phase: str = ""
     """Of a Remediation: where it stands."""
+    status: Mapping[str, Any] = field(default_factory=dict)
+    """The status found on it, so that nothing that is remembered there is lost."""
 
 
 @dataclass(slots=True)
@@ -185,6 +187,7 @@ class Registry:
                 resource_version=str(metadata.get("resourceVersion", "")),
                 conditions=tuple(_conditions(body)),
                 phase=text(at(body, "status", "phase")),
+                status=mapping(body.get("status")),
             )
 
 

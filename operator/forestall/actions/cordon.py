@@ -64,7 +64,7 @@ class Cordon:
         if isinstance(body, Hold):
             return body
         holder = holder_of(body)
-        ours = holder == remediation.uid
+        ours = holder == remediation.signature
         if not ours and at(body, *_FIELD):
             if holder is None:
                 return Hold("AlreadyCordoned", f"{title(target)} was cordoned by somebody else; it is left as it is")
@@ -106,7 +106,7 @@ class Cordon:
     async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
         """Cordon the node and sign it, or take back both."""
         patch = {
-            "metadata": {"annotations": {CORDONED_BY: remediation.uid if to else None}},
+            "metadata": {"annotations": {CORDONED_BY: remediation.signature if to else None}},
             "spec": {"unschedulable": True if to else None},
         }
         await cluster.patch(world.subject, patch, world.resource_version)

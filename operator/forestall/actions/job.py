@@ -46,7 +46,7 @@ class Job:
             body = await cluster.read(ref)
         except NotFound:
             return await _unmade(cluster, remediation)
-        if remediation.uid not in [owner.get("uid") for owner in items(at(body, "metadata", "ownerReferences"))]:
+        if remediation.signature not in [owner.get("uid") for owner in items(at(body, "metadata", "ownerReferences"))]:
             return Hold("JobExists", f"{title(ref)} is not of this remediation; it is left alone")
         conditions = {text(each.get("type")): each for each in items(at(body, "status", "conditions"))}
         failure = conditions.get("Failed", {})

@@ -43,7 +43,7 @@ def notice_of(remediation: Remediation, topic: str, at: float, message: str = ""
     words = {"objective": f"{namespace}/{intent.objective.name}", "policy": f"policy {intent.policy.name}"}
     ends = intent.approval_expires if topic == "ApprovalWanted" else None
     return Notice(
-        id=remediation.uid if topic == "Notify" else f"{remediation.uid}.{topic}",
+        id=remediation.signature if topic == "Notify" else f"{remediation.signature}.{topic}",
         topic=topic,
         at=at,
         title=_TITLES[topic].format(action=intent.action.name, **words),

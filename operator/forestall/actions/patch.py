@@ -90,7 +90,7 @@ class Patch:
         body = await find_target(cluster, ref)
         if isinstance(body, Hold):
             return body
-        done = at(body, *_SIGNATURE) == remediation.uid
+        done = at(body, *_SIGNATURE) == remediation.signature
         if done and signer(body, PATCHED_BY, action.path) is None:
             return Hold("Superseded", f"somebody else has set {action.field} of {title(ref)} since; it is left alone")
         rolls = _rolls_out(ref, action)
@@ -133,7 +133,7 @@ class Patch:
         body = await cluster.read(world.subject)
         value = action.wanted if to else json.loads(_before(remediation))
         with understood(title(world.subject)):
-            changed = put(put(body, action.path, value), _SIGNATURE, remediation.uid if to else None)
+            changed = put(put(body, action.path, value), _SIGNATURE, remediation.signature if to else None)
         # The rest of the metadata, with `managedFields`, is not sent back.
         parts = [_part(each, action) for each in (body, changed)]
         await cluster.patch(world.subject, difference(*parts), world.resource_version)

@@ -34,7 +34,7 @@ class Restart(OfWorkload):
         body = await find_target(cluster, target)
         if isinstance(body, Hold):
             return body
-        done = _restarted_by(body) == remediation.uid
+        done = _restarted_by(body) == remediation.signature
         held = None if done else obstacle(body, target)
         return held or World(
             level=int(done),
@@ -56,7 +56,7 @@ class Restart(OfWorkload):
     async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
         """Mark the pod template, which makes its controller replace the pods."""
         del to
-        annotations = {"annotations": {RESTARTED_BY: remediation.uid}}
+        annotations = {"annotations": {RESTARTED_BY: remediation.signature}}
         await cluster.patch(world.subject, {"spec": {"template": {"metadata": annotations}}}, world.resource_version)
 
 

@@ -61,7 +61,7 @@ class Rollback:
         body = await find_target(cluster, target)
         if isinstance(body, Hold):
             return body
-        done = at(body, "metadata", "annotations", ROLLED_BACK_BY) == remediation.uid
+        done = at(body, "metadata", "annotations", ROLLED_BACK_BY) == remediation.signature
         held = None if done else await _held(cluster, remediation, body)
         return held or World(
             level=int(done),
@@ -99,7 +99,7 @@ class Rollback:
             raise NotFound(f"revision {intent.to} of {title(world.subject)} is gone")
         cause = f"forestall rolled back from revision {intent.from_} (Remediation {remediation.name})"
         patch = {
-            "metadata": {"annotations": {ROLLED_BACK_BY: remediation.uid, _CAUSE: cause}},
+            "metadata": {"annotations": {ROLLED_BACK_BY: remediation.signature, _CAUSE: cause}},
             "spec": {"template": difference(mapping(at(body, *_TEMPLATE)), wanted.template)},
         }
         await cluster.patch(world.subject, patch, world.resource_version)

@@ -253,4 +253,6 @@ def _end(remediation: Remediation, world: World) -> End:
         return End("RolledBack", pods.reason, f"{pods.message}; {name} is back at {world.level}")
     if verified(remediation) is False:
         return End("RolledBack", "NotHelped", f"the scale-out did not help; {name} is back at {world.level}")
+    if remediation.spec.restored is not None and not verified(remediation):
+        return End("Aborted", "Deleted", f"somebody deleted it before it was verified; {name} is back at {world.level}")
     return End("Succeeded", "Released", f"the risk is over; {name} is back at {world.level}")

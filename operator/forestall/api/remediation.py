@@ -146,6 +146,17 @@ class Undo(Model):
     """Why."""
 
 
+class Restored(Model):
+    """What it was before it was deleted, and written again because something rests on it."""
+
+    uid: Annotated[str, Field(max_length=64)]
+    """The UID that it had first: what it has changed is signed with it."""
+    feedback: Feedback | None = None
+    """What a person had said of it."""
+    undo: Undo | None = None
+    """What a person had wanted back."""
+
+
 class RemediationSpec(Model):
     """The immutable intent, and what people say about it."""
 
@@ -170,6 +181,11 @@ class RemediationSpec(Model):
             "this was asked for already: a Remediation is undone once",
             fieldPath=".undo",
         ),
+        rule(
+            "has(self.restored) == has(oldSelf.restored) && (!has(self.restored) || self.restored == oldSelf.restored)",
+            "what a Remediation was before it was deleted never changes",
+            fieldPath=".restored",
+        ),
     )
 
     intent: Intent
@@ -181,6 +197,8 @@ class RemediationSpec(Model):
     undo: Undo | None = None
     """A person's request to give back now what was done, whatever the risk and the policy say; for the actions scale,
     patch, cordon and drain. It needs the verb `approve`."""
+    restored: Restored | None = None
+    """Set where somebody deleted it while something rested on it, and the operator has written it again."""
 
 
 class Seen(Model):
@@ -241,7 +259,7 @@ class RemediationStatus(Model):
     `3 → 6` or, when they are given back, `3 → 6 → 3`. For rollback: the revisions."""
     conditions: Conditions = []
     """Approved, Completed, Verified; for scale PodsReady and Proportional; GivenBack while what was done can't be given
-    back."""
+    back; Restored where it was deleted and is written again."""
 
 
 class Remediation(Resource):
@@ -295,6 +313,26 @@ class Remediation(Resource):
     def ended(self) -> bool:
         """Whether its life is over."""
         return self.status.phase in TERMINAL
+
+    @property
+    def signature(self) -> str:
+        """The UID by which what it changes is signed: its own, or that which it had before it was deleted."""
+        return self.spec.restored.uid if self.spec.restored else self.uid
+
+    @property
+    def undo(self) -> Undo | None:
+        """What a person wants back, also if that was said before it was deleted."""
+        return self.spec.undo or (self.spec.restored.undo if self.spec.restored else None)
+
+    @property
+    def feedback(self) -> Feedback | None:
+        """What a person thought of it, also if that was said before it was deleted."""
+        return self.spec.feedback or (self.spec.restored.feedback if self.spec.restored else None)
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether it was written again but not yet what became of it: nothing is to be done by it."""
+        return self.spec.restored is not None and not self.status.since
 
 
 def change_of(intent: Intent, steps: Sequence[Step]) -> str:

@@ -236,6 +236,25 @@ class Episode(Model):
     where it was deleted."""
 
 
+MOST_RECORDS = 24
+"""How many Records an objective's status has at the most."""
+
+
+class Record(Model):
+    """What is remembered of a Remediation on which something rests, should it be deleted."""
+
+    name: Annotated[str, Field(max_length=253)]
+    """Its name."""
+    uid: Annotated[str, Field(max_length=64)]
+    """The UID that it had first."""
+    phase: Annotated[str, Field(max_length=32)]
+    """Where it stood."""
+    what: Annotated[str, Field(max_length=512)] = ""
+    """What it changed last, in words."""
+    body: Annotated[str, Field(max_length=32768)]
+    """Its intent, what people said of it, and what became of it, as JSON: what it is written from again."""
+
+
 class ServiceLevelObjectiveStatus(Model):
     """What is known and decided; written by the operator alone."""
 
@@ -272,6 +291,9 @@ class ServiceLevelObjectiveStatus(Model):
     """The Lease of the operator that looks at the objective, as NAMESPACE/NAME."""
     episode: Episode | None = None
     """The present or last stretch of time at risk."""
+    records: Annotated[list[Record], Field(max_length=MOST_RECORDS)] = []
+    """The Remediations that hold something, and those that a cooldown, a lock or the ladder of this episode rests on.
+    Written before anything is changed. One that somebody deletes is written again from it."""
     conditions: Conditions = []
     """Ready, DataFresh, BudgetKnown, PredictionReady, AtRisk."""
 

@@ -34,6 +34,8 @@ from forestall.engine.observe import Observer, Ratios, blind, distrusted
 from forestall.engine.outbox import Outbox
 from forestall.engine.outlook import outlook, unjudgeable
 from forestall.engine.publish import Publisher
+from forestall.engine.reaper import Reaper
+from forestall.engine.records import Records
 from forestall.engine.report import Findings, Problem, named
 from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
@@ -50,15 +52,12 @@ from forestall.engine.turns import Turns, in_turn
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable, Unreadable
 from forestall.isolation import Isolation
-from forestall.journal import Journal, Needs, draft_of, reap
+from forestall.journal import Journal, draft_of
 from forestall.ports import Cluster, Metrics, Notifier
 from forestall.registry import Registry
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_REAP_EVERY = 3600.0
-"""Seconds between two looks for history that can go."""
 
 _log = structlog.get_logger()
 
@@ -97,18 +96,20 @@ class Engine:
         self._decider = Decider(cluster, self._targets, self._survey, self._brake, lookout, self._traffic)
         outbox = Outbox(notifier or Nobody())
         telling = Notify(outbox)
-        self._journal = Journal(cluster, {**ACTIONS, telling.name: telling}, self._brake)
+        self._records = Records(registry, isolation)
+        self._journal = Journal(cluster, {**ACTIONS, telling.name: telling}, self._brake, self._records.remember)
         self._herald = Herald(outbox, self._journal, registry, isolation)
         self._advisor = Advisor(self._forecasting.matrix, isolation, metrics)
         self._publisher = Publisher(cluster, registry, settings, outbox, isolation, self._advisor)
         self._publisher.permissions = lookout.permissions
+        self._publisher.records, self._records.keep = self._records.of, self._publisher.keep
         self._episodes: dict[str, Episode] = {}
         self._turns = Turns(settings.concurrency, settings.turn)
         self._spending = Spending(self._publisher)
         self._opening = asyncio.Lock()
         self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
         self._sweep = Sweep(cluster, self._survey, partial(self._brake.ask, "", "", ""))
-        self._reaped = -math.inf
+        self._reaper = Reaper(cluster, registry)
 
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
         """Run one cycle at `now` (seconds since the epoch). A standby observes and forecasts, and writes nothing."""
@@ -152,6 +153,7 @@ class Engine:
             found, ended = await self._lead(scene, found, at_risk_from, now)
         else:
             self._episodes.clear()
+            self._records.forget()
         return replace(report_of(found, ended, waiting, self._isolation.faults), clocks=clocks)
 
     def _compare(self, ahead: float) -> Clocks:
@@ -172,6 +174,7 @@ class Engine:
         self._drafts.clear()
         self._survey.forget()
         self._turns.begin()
+        scene = await self._records.begin(self._journal, scene, now)
         missing = await self._targets.check(scene.objectives.values(), now)
         found = await self._coverage.applied(scene, found, at_risk_from)
         edges = dependencies(scene.objectives)
@@ -201,7 +204,7 @@ class Engine:
         await self._publisher.publish(settled, now, scene.selection)
         with self._isolation.around("reaping", "ended remediations"):
             if trusted:
-                await self._reap(scene, now)
+                await self._reaper.run(scene, now)
         with self._isolation.around("sweeping", "nodes"):
             await self._sweep.run(self._registry.all(Remediation), now)
         # Last, because a channel that does not answer takes its time.
@@ -289,24 +292,15 @@ class Engine:
     def _decided(self) -> list[Remediation]:
         """Return every Remediation that there is, or that this cycle is writing down."""
         there = {(one.namespace, one.name): one for one in self._registry.all(Remediation)}
-        return list((self._drafts | there).values())
+        return list((self._drafts | self._records.with_deleted(there)).values())
 
     async def _advance(self, scene: Scene, found: Mapping[str, Findings], now: float) -> list[tuple[str, str]]:
         """Drive every remediation under way as far as it goes now; return action and phase of those that ended."""
-        live = [one for one in self._registry.all(Remediation) if not one.ended]
+        live = [one for one in self._registry.all(Remediation) if not one.ended and not self._records.awaits(one)]
         live = in_turn(sorted(live, key=lambda one: one.uid not in self._turns.late), lambda one: one.namespace)
         self._turns.begin()
         after = await together(self._drive_safely(scene, one, found, now) for one in live)
         return [(one.spec.intent.action.name, one.status.phase) for one in after if one and one.ended]
-
-    async def _reap(self, scene: Scene, now: float) -> None:
-        """Delete now and then what is history that nobody needs any more."""
-        if 0 <= now - self._reaped < _REAP_EVERY:
-            return
-        self._reaped = now
-        needs = Needs.of(scene.objectives.keys(), self._registry.all(RemediationPolicy), scene.guardrails)
-        for each in await reap(self._cluster, scene.remediations, needs, now):
-            self._registry.remove(Remediation.KIND, each.uid)
 
     async def _drive_safely(
         self, scene: Scene, one: Remediation, found: Mapping[str, Findings], now: float
@@ -350,6 +344,7 @@ class Engine:
                 return None
         if after is not one:
             self._registry.put(Remediation.KIND, after.dump())
+            self._records.note(after)
         since = seconds(after.status.steps[0].at) if after.status.steps else None
         if since is not None and not terms.tells(after):
             # What is done to a workload changes what would have happened to every objective that is about it.

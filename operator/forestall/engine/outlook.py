@@ -54,7 +54,9 @@ def outlook(
         replicas_forecast=wanted.forecast,
         replicas_observed=wanted.observed,
         load=Load(ready, level.value) if ready and level is not None else None,
-        withdrawn=_withdrawn(slo, policy) or (_unwatched(slo, intent.evidence.indicator) if slo and silent else None),
+        withdrawn=_deleted(remediation)
+        or _withdrawn(slo, policy)
+        or (_unwatched(slo, intent.evidence.indicator) if slo and silent else None),
         edited=_edited(remediation, slo, policy) if slo and policy else None,
     )
 
@@ -78,6 +80,12 @@ def unjudgeable(remediation: Remediation, found: Findings | None) -> Hold | None
             words = f"objective {name} was changed, and {indicator} has no value since: {problem.message}"
             return Hold("Withdrawn", words)
     return None
+
+
+def _deleted(remediation: Remediation) -> Hold | None:
+    if remediation.spec.restored is None:
+        return None
+    return Hold("Deleted", "somebody deleted this Remediation while it was under way: it does nothing more")
 
 
 def _withdrawn(slo: ServiceLevelObjective | None, policy: RemediationPolicy | None) -> Hold | None:

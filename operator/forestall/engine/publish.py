@@ -29,7 +29,7 @@ from forestall.api.notification_channel import NotificationChannelStatus
 from forestall.api.pause import PauseStatus
 from forestall.api.remediation import ObjectRef
 from forestall.api.remediation_policy import RemediationPolicyStatus
-from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
+from forestall.api.service_level_objective import Record, ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
 from forestall.core.risk import State
 from forestall.core.series import SeriesMatrix
@@ -45,7 +45,7 @@ from forestall.engine.together import together
 from forestall.engine.turns import in_turn
 from forestall.errors import ClusterError, Conflict, NotFound
 from forestall.isolation import Isolation
-from forestall.journal.lockouts import locking
+from forestall.journal import lockouts
 from forestall.ports import Cluster, Event
 from forestall.registry import Invalid, Registry
 
@@ -118,6 +118,8 @@ class Publisher:
         self._limit = asyncio.Semaphore(settings.concurrency)
         self._written: dict[str, tuple[float, Model]] = {}  # by UID: when, and what
         self._statuses = Statuses(cluster)
+        self.records: Callable[[str, list[Record]], list[Record]] = lambda _, known: known
+        """What of its remediations an objective (UID) is to remember, given what it does."""
 
     async def publish(
         self,
@@ -181,7 +183,18 @@ class Publisher:
             ClusterError: it is not known to be written.
         """
         before = self._before(found.slo.uid, found.slo.status)
-        await self._apply(found.slo, status_of(found, now, before, self._lease), now)
+        await self._apply(found.slo, self._status(found, now, before), now)
+
+    async def keep(self, slo: ServiceLevelObjective, now: float) -> None:
+        """Write down now what of its remediations an objective is to remember.
+
+        Raises:
+            ClusterError: it is not known to be written.
+        """
+        before = self._before(slo.uid, slo.status)
+        status = before.model_copy(update={"records": self.records(slo.uid, before.records)})
+        if status != before:
+            await self._apply(slo, status, now)
 
     async def spend(self, guardrail: Guardrail, spent: list[Spent], now: float) -> None:
         """Write down what is gone from the budgets of a Guardrail.
@@ -223,8 +236,9 @@ class Publisher:
         return [*_fairly(news), *_fairly(figures)[:_FIGURES_AT_ONCE]][:_AT_ONCE]
 
     def _status(self, found: Findings, now: float, before: ServiceLevelObjectiveStatus) -> ServiceLevelObjectiveStatus:
+        records = self.records(found.slo.uid, before.records)
         with self._isolation.around("publishing", named(found.slo)) as attempt:
-            return status_of(found, now, before, self._lease)
+            return status_of(found, now, before, self._lease).model_copy(update={"records": records})
         generation = found.slo.metadata.generation
         ready = _ready("False", "InternalError", attempt.failure or "")
         return ServiceLevelObjectiveStatus(
@@ -232,6 +246,7 @@ class Publisher:
             state=State.UNKNOWN.value,
             decisions=list(found.decisions),
             episode=found.episode,
+            records=records,
             last_look=before.last_look,
             looked_by=self._lease,
             conditions=settle(before.conditions, [ready], generation, now),
@@ -289,26 +304,11 @@ class Publisher:
         ready = (
             _ready("False", "TooManyPolicies", why) if why else self._advisor.ready(policy, selected, self._registry)
         )
-        locked = self._locked(policy, found, done)
+        open_episodes = {(each.slo.uid, each.episode.number) for each in found if each.episode.since}
+        locked = lockouts.standing(policy, done, open_episodes)
         permitted = self.permissions.condition(policy)
         conditions = [ready, locked, *([permitted] if permitted is not None else [])]
         return self._settle(policy, policy.status, conditions, now, objectives=len(selected), active=active)
-
-    def _locked(self, policy: RemediationPolicy, found: Iterable[Findings], done: Iterable[Remediation]) -> Condition:
-        """Return whether a person must look before it acts again for some objective."""
-        # In the episode in which it did not help, the rest of the ladder is still open.
-        open_episodes = {(each.slo.uid, each.episode.number) for each in found if each.episode.since}
-        names = [
-            one.spec.intent.objective.name
-            for one in locking(policy, done)
-            if one.spec.undo is not None
-            or (one.spec.intent.objective.uid, one.spec.intent.episode) not in open_episodes
-        ]
-        if not names:
-            return Condition(type="Locked", status="False", reason="Free", message="nothing keeps it from acting")
-        about = ", ".join(sorted(names))
-        words = f"its last remediation for {about} did not help or was undone, and nobody has looked at it since"
-        return Condition(type="Locked", status="True", reason="Locked", message=words)
 
     def _source(self, source: MetricSource, found: Mapping[str, Findings], now: float) -> _Settled:
         users = [each for each in found.values() if each.slo.spec.source == source.name]
@@ -368,7 +368,8 @@ class Publisher:
         same = known is not None and isinstance(known[1], Condition) and known[1].message == ready.message
         if ref.kind == Remediation.KIND or same:
             return
-        body = {"observedGeneration": one.generation, "conditions": [ready.dump()]}
+        # What is remembered in it stays: it is all written by one manager, and what that leaves out is gone.
+        body = {**one.status, "observedGeneration": one.generation, "conditions": [ready.dump()]}
         async with self._limit:
             if await self._is_done(self._statuses.put(ref, body, one.resource_version), kind=ref.kind, name=ref.name):
                 self._written[ref.uid] = (now, ready)

@@ -176,6 +176,7 @@ def weight(status: ServiceLevelObjectiveStatus) -> tuple[object, ...]:
         tuple((each.type, each.status, each.reason) for each in status.conditions),
         tuple((each.policy, each.verdict, each.reason, each.remediation) for each in status.decisions or ()),
         (status.episode.number, status.episode.since, *status.episode.decided) if status.episode else None,
+        tuple((each.name, each.uid, each.body) for each in status.records),
         status.cause.indicator if status.cause and status.state in ("AtRisk", "Breached") else None,
     )
 

@@ -148,11 +148,11 @@ def ended(history: Sequence[Remediation], policy: RemediationPolicy) -> tuple[En
             policy_uid=one.spec.intent.policy.uid,
             objective_uid=one.spec.intent.objective.uid,
             episode=one.spec.intent.episode,
-            reviewed=one.spec.feedback is not None or was_changed(policy, one.spec.intent),
+            reviewed=one.feedback is not None or was_changed(policy, one.spec.intent),
             action=one.spec.intent.action.name,
             refused=refused(one),
             rung=one.spec.intent.rung,
-            undone=one.spec.undo is not None,
+            undone=one.undo is not None,
         )
         for one in history
         if one.ended
@@ -214,7 +214,7 @@ def in_the_way(one: Remediation) -> bool:
 
     What a person wants back leaves none.
     """
-    return not one.ended and (verified(one) is not False or one.spec.undo is not None) and not tells(one)
+    return not one.ended and (verified(one) is not False or one.undo is not None) and not tells(one)
 
 
 def tells(one: Remediation) -> bool:

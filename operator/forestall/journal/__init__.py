@@ -2,9 +2,10 @@
 
 from forestall.actions import Outlook, verified
 from forestall.journal.history import Needs, overdue, reap
-from forestall.journal.journal import Brake, Guard, Journal
-from forestall.journal.ledger import draft_of
+from forestall.journal.journal import Journal
 from forestall.journal.names import name_of
+from forestall.journal.records import draft_of
+from forestall.journal.turn import Brake, Guard
 
 __all__ = [
     "Brake",

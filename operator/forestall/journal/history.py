@@ -9,6 +9,7 @@ from typing import Final
 from forestall.api import Guardrail, RemediationPolicy
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
+from forestall.core.guards.cooldown import RESTED
 from forestall.errors import ClusterError, NotFound
 from forestall.ports import Cluster
 
@@ -40,7 +41,7 @@ class Needs:
         return cls(
             objectives=objectives,
             policies={policy.uid for policy in policies},
-            cooldown=max((policy.spec.cooldown.seconds for policy in policies), default=0.0),
+            cooldown=max([RESTED, *(policy.spec.cooldown.seconds for policy in policies)]),
             budgets=max((budget.per.seconds for budget in budgets), default=0.0),
         )
 
@@ -60,21 +61,38 @@ def overdue(
     grouped: dict[str, list[Remediation]] = defaultdict(list)
     for remediation in remediations:
         grouped[remediation.spec.intent.objective.uid].append(remediation)
-    last = _last(each for group in grouped.values() for each in group)
     result = []
-    for uid, group in grouped.items():
-        newest = max(each.spec.intent.episode for each in group) if uid in needs.objectives else None
+    for group in grouped.values():
+        needed = {_key(each) for each in relied_on(group, needs, now)}
         ended = sorted((each for each in group if each.ended), key=_ended_at, reverse=True)
         result += [
             each
             for rank, each in enumerate(ended)
-            if each.spec.intent.episode != newest
+            if _key(each) not in needed
             and (rank >= keep or _ended_at(each) <= now - ttl)
             and _created_at(each) <= now - needs.budgets
-            and _ended_at(each) <= now - needs.cooldown
-            and not (_key(each) in last and uid in needs.objectives and each.spec.intent.policy.uid in needs.policies)
         ]
     return result
+
+
+def relied_on(group: Collection[Remediation], needs: Needs, now: float) -> list[Remediation]:
+    """Return those of one objective's ended remediations on which anything but a budget rests, the most needed first:
+    the last of each policy, those of the newest episode, those that a cooldown counts.
+    """
+    newest = max((each.spec.intent.episode for each in group), default=None)
+    last = _last(group)
+
+    def need(each: Remediation) -> int:
+        intent = each.spec.intent
+        watched = intent.objective.uid in needs.objectives
+        if watched and intent.policy.uid in needs.policies and _key(each) in last:
+            return 3
+        if watched and intent.episode == newest:
+            return 2
+        return int(_ended_at(each) > now - needs.cooldown)
+
+    found = [(need(each), _ended_at(each), each) for each in group if each.ended]
+    return [each for rank, _, each in sorted(found, key=lambda one: one[:2], reverse=True) if rank]
 
 
 async def reap(cluster: Cluster, remediations: Sequence[Remediation], needs: Needs, now: float) -> list[Remediation]:

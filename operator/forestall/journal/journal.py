@@ -12,12 +12,11 @@ Whoever finds a step that is not done looks at the world: it is at the step's `t
 alone. Two processes that both believe to lead can't both pass 2 and 3: for the slower one, a version no longer holds.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
-from forestall.actions import ACTIONS, Action, End, Moment, Move, Outlook, Pressing, World, proportion, verified
+from forestall.actions import ACTIONS, Action, End, Move, Outlook, Pressing, World, proportion, verified
 from forestall.actions.base import Waiting, asked_back, title
 from forestall.actions.starting import noted
 from forestall.api.meta import Condition
@@ -51,16 +50,12 @@ from forestall.journal.record import (
     with_step_done,
     without_open_step,
 )
+from forestall.journal.records import LOST, status_again
 from forestall.journal.refusal import refused, unconfirmed
 from forestall.journal.standing import deadline, has_changed, is_under_way, patience
+from forestall.journal.turn import Brake, Cycle, Guard, Remember, Turn, forgetful, never
 from forestall.journal.verification import in_vain, verdict, verify
 from forestall.ports import Cluster
-
-Guard = Callable[[Remediation], Awaitable[Hold | None]]
-"""Asked before anything more is done, and only then; the phase of the Remediation tells where it stands."""
-
-Brake = Callable[[Remediation, float], Awaitable[Hold | None]]
-"""Asked, with the time (s), right before each change of the world: has a person stopped it?"""
 
 _BEFORE: Final = ("Pending", "AwaitingApproval", "Authorized")
 _NOT_HELPED: Final = ("Holding", "RollingBack")
@@ -69,34 +64,18 @@ _MOST_TURNS: Final = 8
 _REFUSED: Final = frozenset({"Forbidden", "Refused"})
 
 
-async def never(_: Remediation, __: float) -> Hold | None:
-    """Where nobody can pause anything: a `Brake` that never holds."""
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Cycle:
-    """What the present cycle knows about one remediation."""
-
-    outlook: Outlook | None
-    recent: Sequence[Moment]
-    guard: Guard
-    now: float
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The remediation after one transition, and whether the next can follow at once."""
-
-    remediation: Remediation
-    more: bool
-
-
 class Journal:
     """Writes intents down, and drives each of them as far as it goes."""
 
-    def __init__(self, cluster: Cluster, actions: Mapping[str, Action] = ACTIONS, brake: Brake = never) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        actions: Mapping[str, Action] = ACTIONS,
+        brake: Brake = never,
+        remember: Remember = forgetful,
+    ) -> None:
         self._cluster = cluster
+        self._remember = remember
         self._ledger = Ledger(cluster)
         self._actions = actions
         self._brake = brake
@@ -146,6 +125,14 @@ class Journal:
         """
         return await self._ledger.hold(remediation, hold, now)
 
+    async def restore(self, remediation: Remediation, now: float) -> Remediation:
+        """Write a Remediation again as it was last known, which somebody has deleted; return what there is then.
+
+        Raises:
+            ClusterError: it is not known to be written; the same call again is safe.
+        """
+        return await self._ledger.restore(remediation, status_again(remediation, now))
+
     async def note(self, remediation: Remediation, condition: Condition) -> Remediation:
         """Write one condition of `remediation` down, live or ended, as it was seen; return it as it is then.
 
@@ -157,6 +144,8 @@ class Journal:
     async def _turn(self, current: Remediation, cycle: Cycle) -> Turn:
         if current.ended:
             return Turn(current, more=False)
+        if current.unwritten:
+            return await self._close(current, current.status, LOST, cycle)
         if current.status.phase in _BEFORE or not current.status.steps:
             return await self._prepare(current, cycle)
         world = await self._look(current)
@@ -223,6 +212,12 @@ class Journal:
     ) -> Turn:
         """Write a step down, then make it."""
         recorded = await self._ledger.commit(current, with_step(status, move, world, cycle.outlook, cycle.now))
+        try:
+            await self._remember(recorded, cycle.now)
+        except ClusterError as error:
+            if move.raises:
+                hold = Hold("NotRecorded", f"{move.what}: it could not be noted in the objective: {error}")
+                return await self._wait(recorded, recorded.status, hold, cycle)
         braked = BrakedCluster(self._cluster, lambda: self._brake(recorded, cycle.now))
         try:
             await self._action(current).write(braked, recorded, world, move.to)

@@ -1,14 +1,13 @@
 """How Remediations are written: an intent once, and a status only over the one that was read."""
 
 import contextlib
-from typing import Any, Final
+from typing import Final
 
-from forestall.api.meta import API_VERSION
 from forestall.api.remediation import Intent, ObjectRef, Remediation, RemediationStatus, change_of
 from forestall.core.decision import Hold
-from forestall.errors import ClusterError, Conflict, Forbidden
-from forestall.journal.names import name_of
+from forestall.errors import ClusterError, Conflict, Forbidden, NotFound
 from forestall.journal.record import moved
+from forestall.journal.records import again, draft_of
 from forestall.ports import Cluster, Event
 
 _ATTEMPTS: Final = 40
@@ -30,6 +29,21 @@ class Ledger:
             return Remediation.read(await self._cluster.create(body))
         except Conflict:
             return Remediation.read(await self._cluster.read(ObjectRef.to(Remediation.read(body))))
+
+    async def restore(self, remediation: Remediation, status: RemediationStatus) -> Remediation:
+        """See `Journal.restore`."""
+        ref = ObjectRef.to(remediation).model_copy(update={"uid": ""})
+        try:
+            there = Remediation.read(await self._cluster.read(ref))
+        except NotFound:
+            there = Remediation.read(await self._cluster.create(again(remediation)))
+        if not there.unwritten:
+            return there
+        body = await self._cluster.replace_status(ObjectRef.to(there), status.dump(), there.metadata.resource_version)
+        restored = Remediation.read(body)
+        message = f"{restored.name} was deleted while something rested on it, and is written again"
+        await self.tell(restored, restored.spec.intent.objective, "Warning", "RemediationRestored", message)
+        return restored
 
     async def read(self, remediation: Remediation) -> Remediation:
         """Return it as it is now.
@@ -95,21 +109,3 @@ def _means_the_same(newest: Remediation, current: Remediation) -> bool:
     """Say whether what was decided on `current` would be decided on `newest` too."""
     told, known = newest.spec, current.spec
     return (newest.status, told.approval, told.undo) == (current.status, known.approval, known.undo)
-
-
-def draft_of(intent: Intent) -> dict[str, Any]:
-    """Return the Remediation as it is when `intent` has just been written down, in the objective's namespace."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": Remediation.KIND,
-        "metadata": {
-            "name": name_of(intent),
-            "namespace": intent.objective.namespace,
-            "labels": {
-                "forestall.dev/action": intent.action.name,
-                "forestall.dev/policy-uid": intent.policy.uid,
-                "forestall.dev/objective-uid": intent.objective.uid,
-            },
-        },
-        "spec": {"intent": intent.dump()},
-    }

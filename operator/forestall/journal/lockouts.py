@@ -1,8 +1,9 @@
 """Which remediations keep a policy from acting, until a person has looked at them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from forestall.actions import verified
+from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Remediation
 from forestall.api.remediation_policy import RemediationPolicy
 
@@ -25,10 +26,30 @@ def locking(policy: RemediationPolicy, remediations: Iterable[Remediation]) -> l
         each
         for each in last.values()
         if each.status.phase in ("RolledBack", "Failed")
-        and each.spec.feedback is None
+        and each.feedback is None
         and (each.status.reason not in ("Forbidden", "Refused") or verified(each) is False)
         and not was_changed(policy, each.spec.intent)
     ]
+
+
+def standing(
+    policy: RemediationPolicy, remediations: Iterable[Remediation], open_episodes: Collection[tuple[str, int]]
+) -> Condition:
+    """Return whether a person must look before the policy acts again for some objective.
+
+    In the episode in which it did not help the rest of the ladder is still open: `open_episodes` are those under way,
+    each with the UID of its objective.
+    """
+    names = [
+        one.spec.intent.objective.name
+        for one in locking(policy, remediations)
+        if one.undo is not None or (one.spec.intent.objective.uid, one.spec.intent.episode) not in open_episodes
+    ]
+    if not names:
+        return Condition(type="Locked", status="False", reason="Free", message="nothing keeps it from acting")
+    about = ", ".join(sorted(names))
+    words = f"its last remediation for {about} did not help or was undone, and nobody has looked at it since"
+    return Condition(type="Locked", status="True", reason="Locked", message=words)
 
 
 def was_changed(policy: RemediationPolicy, intent: Intent) -> bool:

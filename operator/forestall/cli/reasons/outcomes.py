@@ -27,6 +27,11 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "back at once, also while the risk lasts, and never below what was found.",
         "Its policy is locked for that objective until `forestall unlock`, feedback, or a change of what it does.",
     ),
+    "Deleted": Reason(
+        "Somebody deleted the Remediation while something rested on it, so it is written again. What it changed is given "
+        "back as usual, and nothing more is done by it; what had ended counts as before.",
+        "Deleting takes nothing back: `forestall undo` does, and `forestall unlock` lets a locked policy act again.",
+    ),
     "Done": Reason("What the action changes is complete."),
     "Approved": Reason("A person approved it in time."),
     "Fell": Reason(
@@ -185,7 +190,7 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "A `notify` in the policy's ladder tells people then. The next stretch of risk begins anew.",
     ),
     "NotRecorded": Reason(
-        "The intent could not be written down, so nothing is done.",
+        "The intent, or the next step of it, could not be written down, so nothing is done.",
         "Look at the operator's log: it may lack a right on remediations, or the API server refuses writes.",
     ),
     "IntentIncomplete": Reason("The Remediation does not say what to do. Only a foreign writer makes such a one."),

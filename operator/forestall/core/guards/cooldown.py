@@ -8,7 +8,7 @@ from forestall.core.guards.context import Context
 
 REPLACING: Final = frozenset({"Restart", "Evict"})
 """What can't be undone, and is done to pods that serve."""
-_RESTED: Final = 300.0
+RESTED: Final = 300.0
 """For how long (s) at least such an action is not done again where it did not help."""
 
 
@@ -17,7 +17,7 @@ def cooldown(context: Context) -> Hold | None:
 
     The next rung of the ladder, in the same episode, need not wait; the same rung for another object must, and so must
     the same action, whichever policy or rung it is of, where it can't be undone: what did not help once is not done a
-    second time at once, and never sooner than `_RESTED` s after.
+    second time at once, and never sooner than `RESTED` s after.
     """
     ended = context.last_on_target
     if ended is None:
@@ -31,7 +31,7 @@ def cooldown(context: Context) -> Hold | None:
         and (one.phase in ("RolledBack", "Failed") or one.refused)
     ]
     again = any(one.action == context.action in REPLACING and not one.refused for one in before)
-    cooldown = max(context.cooldown, _RESTED) if again else context.cooldown
+    cooldown = max(context.cooldown, RESTED) if again else context.cooldown
     left = min(cooldown, cooldown - (context.now - ended))
     escalating = not again and any(
         one.rung is None or (one.policy_uid, one.rung) != (context.policy_uid, context.rung) for one in before
