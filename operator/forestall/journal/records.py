@@ -86,6 +86,7 @@ def status_again(remediation: Remediation, now: float) -> RemediationStatus:
         return status
     if condition_of(remediation, "Completed") is None:
         status = with_condition(status, completed("False", "Deleted", words, now))
+        status = status.model_copy(update={"completed": status.completed or stamp(now)})  # it is judged from now on
     what = "somebody deleted it; what it changed is given back as usual, and nothing more is done by it"
     return moved(status, "RollingBack", "Deleted", what, now)
 

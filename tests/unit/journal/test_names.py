@@ -110,7 +110,7 @@ def test_what_is_needed_follows_from_what_there_is():
     budget, own = {"actions": 5, "per": "1h"}, {"actions": 5, "per": "30d"}
     needs = Needs.of({"o-1"}, policies, [guardrail(budget=budget), guardrail(namespaceBudget=own), guardrail()])
     assert needs == Needs({"o-1"}, {"p-1"}, DAY, 30 * DAY)
-    assert Needs.of({"o-1"}, [], [guardrail()]) == Needs({"o-1"}, set())
+    assert Needs.of({"o-1"}, [], [guardrail()]) == Needs({"o-1"}, set(), cooldown=300.0)
 
 
 async def test_history_is_deleted_as_it_was_seen_and_nothing_else(run, world):

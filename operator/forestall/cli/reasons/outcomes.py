@@ -28,8 +28,8 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "Its policy is locked for that objective until `forestall unlock`, feedback, or a change of what it does.",
     ),
     "Deleted": Reason(
-        "Somebody deleted the Remediation while something rested on it, so it is written again. What it changed is given "
-        "back as usual, and nothing more is done by it; what had ended counts as before.",
+        "Somebody deleted the Remediation while something rested on it, so it is written again. What it changed is "
+        "given back as usual, and nothing more is done by it; what had ended counts as before.",
         "Deleting takes nothing back: `forestall undo` does, and `forestall unlock` lets a locked policy act again.",
     ),
     "Done": Reason("What the action changes is complete."),
