@@ -174,7 +174,8 @@ class Engine:
         self._drafts.clear()
         self._survey.forget()
         self._turns.begin()
-        scene = await self._records.begin(self._journal, scene, now)
+        with self._isolation.around("remembering", "remediations"):
+            scene = await self._records.begin(self._journal, scene, now)
         missing = await self._targets.check(scene.objectives.values(), now)
         found = await self._coverage.applied(scene, found, at_risk_from)
         edges = dependencies(scene.objectives)

@@ -183,7 +183,9 @@ class Publisher:
             ClusterError: it is not known to be written.
         """
         before = self._before(found.slo.uid, found.slo.status)
-        await self._apply(found.slo, self._status(found, now, before), now)
+        status = status_of(found, now, before, self._lease)
+        records = self.records(found.slo.uid, before.records)
+        await self._apply(found.slo, status.model_copy(update={"records": records}), now)
 
     async def keep(self, slo: ServiceLevelObjective, now: float) -> None:
         """Write down now what of its remediations an objective is to remember.

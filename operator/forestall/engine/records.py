@@ -14,6 +14,7 @@ import structlog
 
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.service_level_objective import Record
+from forestall.engine.report import named
 from forestall.engine.scene import Scene
 from forestall.errors import ClusterError, Forbidden, NotFound
 from forestall.isolation import Isolation
@@ -95,16 +96,22 @@ class Records:
             there[one.spec.intent.objective.uid].append(one)
         for uid, slo in scene.objectives.items():
             if uid not in self._known:
-                self._remember(uid, {one.name: one for one in remembered(slo.status.records, uid, slo.namespace)})
+                with self._isolation.around("remembering", named(slo)):
+                    self._remember(uid, {one.name: one for one in remembered(slo.status.records, uid, slo.namespace)})
         back: dict[tuple[str, str], Remediation] = {}
+        tries = AT_ONCE
         for uid in [*self._known, *(uid for uid in there if uid not in self._known)]:
             with self._isolation.around("remembering", f"objective {uid}"):
                 missing = self._missing(uid, there[uid], needs, now)
+                back |= {(one.namespace, one.name): one for one in missing}
                 for one in missing:
-                    restored = await self._restore(journal, one, now) if len(back) < AT_ONCE else one
-                    if restored is not None:
+                    restored, tries = (await self._restore(journal, one, now), tries - 1) if tries else (one, 0)
+                    there[uid] = [each for each in there[uid] if each.name != one.name]
+                    if restored is None:
+                        del back[one.namespace, one.name]
+                    else:
                         back[one.namespace, one.name] = restored
-                        there[uid] = [each for each in there[uid] if each.name != one.name] + [restored]
+                        there[uid].append(restored)
                 if missing:
                     self._choose(uid, there[uid], needs, now)
         self._retain(scene)

@@ -111,7 +111,7 @@ async def test_a_budget_is_kept_when_its_records_are_deleted_and_another_leads(w
     try:
         for _ in range(3):
             await world.cycle(2)
-            seen |= {one.uid for one in world.remediations}
+            seen |= {one.signature for one in world.remediations}
             world.control.kubectl("delete", "remediations", "--all", "-n", world.namespace)
             world = replace(world, registry=Registry())
         assert len(seen) == 2

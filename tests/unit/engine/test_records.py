@@ -249,7 +249,7 @@ def test_whoever_deletes_makes_no_policy_act_sooner(past, data, process, trouble
     for _ in range(2):
         after = answers(operator.begin(now), now)
         assert after == {key: before[key] for key in after}
-        store.refuses = None
+        store.refuses, store.loses = None, 0
     operator.keep()
     assert not any(one.unwritten for one in store.remediations.values())
 
@@ -337,3 +337,26 @@ def test_what_people_said_counts_still(store):
     assert back.spec.feedback is None, "nobody's name is written by another"
     assert back.feedback is not None
     assert back.feedback.by == "kim"
+
+
+def test_an_unexpected_error_stays_with_its_objective():
+    """The kind: one object's exception ends everybody's cycle."""
+    store = a_store(
+        remediation(1, "Failed", NOW - 60, objective="web"), remediation(2, "Failed", NOW - 60, objective="api")
+    )
+    operator = Operator(store)
+    undeleted = operator.begin()
+    names = {one.spec.intent.objective.name: name for name, one in store.remediations.items()}
+    for name in names.values():
+        del store.objects[Remediation.KIND, name]
+    create = store.create
+
+    async def failing(body: dict[str, Any]) -> dict[str, Any]:
+        if body["metadata"]["name"] == names["web"]:
+            raise RuntimeError("of another kind")
+        return await create(body)
+
+    store.create = failing  # type: ignore[method-assign]
+    scene = operator.begin()
+    assert set(store.remediations) == {names["api"]}
+    assert answers(scene, NOW) == answers(undeleted, NOW)

@@ -1,0 +1,50 @@
+"""Kind: a promise that rests on records which something else deletes: here a Remediation, while its floor is raised."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from forestall.registry import Registry
+
+
+def delete(world) -> None:
+    (remediation,) = world.remediations
+    world.control.kubectl("delete", "remediation", remediation.name, "-n", world.namespace)
+
+
+@pytest.mark.parametrize("anew", [True, False], ids=["the operator was not there", "under its eyes"])
+async def test_what_was_raised_is_given_back_although_its_remediation_is_deleted(world, anew):
+    world.policy()
+    await world.cycle(2)
+    assert world.replicas == 6
+    delete(world)
+    if anew:
+        world = replace(world, registry=Registry())
+    await world.cycle()
+    (remediation,) = world.remediations
+    assert remediation.status.phase == "RollingBack"
+    assert world.condition("Restored", remediation).reason == "Deleted"
+    assert world.replicas == 6, "the risk lasts"
+    world.say("load", 50.0)
+    seen = await world.until_ended()
+    assert (seen[0], seen[-1]) == (6, 2), "step by step, as any other"
+    assert len(world.remediations) == 1
+
+
+async def test_the_floor_of_an_autoscaler_that_somebody_has_changed_since_is_left_alone(world):
+    world.control.kubectl("autoscale", "deployment", "checkout", "--min=2", "--max=9", "-n", world.namespace)
+    world.policy()
+    await world.cycle(2)
+
+    def floor() -> int:
+        return int(world.control.get("hpa", "checkout", world.namespace)["spec"]["minReplicas"])
+
+    assert floor() == 6
+    delete(world)
+    patch = json.dumps({"spec": {"minReplicas": 4}})
+    world.control.kubectl("patch", "hpa", "checkout", "-n", world.namespace, "--type=merge", "-p", patch)
+    world.say("load", 50.0)
+    await world.until_ended()
+    assert floor() == 4
+    assert world.remediations[0].status.reason == "Superseded"
