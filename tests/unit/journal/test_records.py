@@ -54,10 +54,10 @@ class Deleting:
 
     async def finish(self, *, cycles: int = 60, **outlook: Any) -> Remediation:
         for _ in range(cycles):
-            after = await self.run.cycle(60, **{"withdrawn": DELETED, **outlook})
+            after: Remediation = await self.run.cycle(60, **{"withdrawn": DELETED, **outlook})
             if after.ended:
                 return after
-        raise AssertionError(f"it does not end: {after.status}")
+        raise AssertionError(f"it does not end: {self.world.remediation().status}")
 
 
 @pytest.fixture
@@ -126,10 +126,7 @@ async def test_a_restart_is_not_done_again_and_is_judged(run, world, deleting):
     writes = len(world.writes)
     restored = await deleting.deleted()
     assert restored.status.phase == "Executing"
-    for _ in range(40):
-        after = await run.cycle(60, withdrawn=DELETED)
-        if after.ended:
-            break
+    after = await deleting.finish()
     assert (after.status.phase, after.status.reason) == ("Failed", "NotHelped")
     assert len(world.writes) == writes
 
