@@ -50,7 +50,8 @@ class Deleting:
         # The API server would give it a UID of its own.
         self.world.objects["Remediation", one.namespace, one.name]["metadata"]["uid"] = "another"
         assert restored.signature == one.signature
-        return self.world.remediation()
+        stored: Remediation = self.world.remediation()
+        return stored
 
     async def finish(self, *, cycles: int = 60, **outlook: Any) -> Remediation:
         for _ in range(cycles):
