@@ -79,7 +79,7 @@ bench-%: setup
 
 .PHONY: pictures
 pictures: setup ## Draw the pictures of the documentation that are made from examples
-	@$(BIN)/forestall simulate --traffic examples/simulate/traffic.csv --capacity 20 --start-up 3m --last 12h \
+	@$(BIN)/forestall simulate --traffic examples/simulate/traffic.csv --capacity 20 --start-up 3m --last 1d \
 		--svg docs/images/simulate.svg
 
 .PHONY: crds

@@ -3,7 +3,7 @@
 `forestall validate` tells it before an object is applied, the operator in its condition Ready.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from forestall.api.findings import Finding, Path
@@ -24,9 +24,9 @@ _SHOWN: Final = 200
 def about_queries(slo: ServiceLevelObjective) -> list[Finding]:
     """Return an error for each text of an objective that is not the PromQL that its place asks for."""
     found: list[Finding] = []
-    for path, text, is_selector in _texts(slo):
+    for path, text, checked in _texts(slo):
         try:
-            (promql.check_selector if is_selector else promql.check_query)(text)
+            checked(text)
         except InvalidQuery as error:
             found.append(Finding("error", path, str(error)))
     return found
@@ -77,21 +77,23 @@ def rivals(policy: RemediationPolicy, others: Iterable[RemediationPolicy], slo: 
     return f"{listed} all select {slo.name}: where several would act at once, the first by name does, here {names[0]}"
 
 
-def _texts(slo: ServiceLevelObjective) -> Iterator[tuple[Path, str, bool]]:
-    """Yield path and text of each piece of PromQL, and whether it must be a selector."""
+def _texts(slo: ServiceLevelObjective) -> Iterator[tuple[Path, str, Callable[[str], None]]]:
+    """Yield path and text of each piece of PromQL, and what checks that it is what its place asks for."""
     indicator, at = slo.spec.indicator, ("spec", "indicator")
     if (ratio := indicator.ratio) is not None:
         for name in ("good", "bad", "total"):
             if (text := getattr(ratio, name)) is not None:
-                yield (*at, "ratio", name), text, True
+                yield (*at, "ratio", name), text, promql.check_selector
     if indicator.latency is not None:
-        yield (*at, "latency", "histogram"), indicator.latency.histogram, True
+        native = indicator.latency.type == "Native"
+        checked = promql.check_selector if native else promql.check_histogram
+        yield (*at, "latency", "histogram"), indicator.latency.histogram, checked
     if indicator.threshold is not None:
-        yield (*at, "threshold", "query"), indicator.threshold.query, False
+        yield (*at, "threshold", "query"), indicator.threshold.query, promql.check_query
     if indicator.raw is not None:
-        yield (*at, "raw", "errorRatio"), indicator.raw.error_ratio.replace("$window", "5m"), False
+        yield (*at, "raw", "errorRatio"), indicator.raw.error_ratio.replace("$window", "5m"), promql.check_query
     for number, each in enumerate(slo.spec.leading_indicators):
-        yield ("spec", "leadingIndicators", number, "query"), each.query, False
+        yield ("spec", "leadingIndicators", number, "query"), each.query, promql.check_query
 
 
 def _labels(indicator: LeadingIndicator, at: Path) -> Iterator[Finding]:

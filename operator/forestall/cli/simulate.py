@@ -22,9 +22,9 @@ from forestall.core.duration import format_duration
 from forestall.errors import InvalidInput, MetricsError
 from forestall.ports import Query, QueryFailure, RangeSeries
 from forestall.sim import reading
-from forestall.sim.compare import Comparison, compare
+from forestall.sim.compare import HPA, Comparison, compare
 from forestall.sim.given import Given, given
-from forestall.sim.page import drawing, page, policy, verdict
+from forestall.sim.page import against_hpa, drawing, page, policy, verdict
 from forestall.sim.run import Service
 from forestall.sim.service import ServiceTerms
 from forestall.sim.traffic import MINUTE
@@ -193,9 +193,15 @@ def _data(found: Comparison) -> dict[str, Any]:
         "service": asdict(found.service.terms) | {"least": found.service.least, "most": found.service.most},
         "hpaTarget": found.target,
         "limitReplicaHours": found.limit,
-        "contestants": [{"name": one.name, "actions": one.actions, **asdict(one.figures)} for one in found.contestants],
+        "contestants": [
+            {"name": one.name, "actions": one.actions, **asdict(one.figures), "spared": asdict(one.spared)}
+            for one in found.contestants
+        ],
         "recommended": found.best,
-        "hpaAlike": found.hpa_alike and {"target": found.hpa_alike[0], "replicaHours": found.hpa_alike[1]},
+        "hpaAlike": found.hpa_alike
+        and {"target": found.hpa_alike.target, "replicaHours": found.hpa_alike.replica_hours},
+        "surely": found.surely,
+        "thin": found.thin,
         "policy": policy(found),
     }
 
@@ -207,15 +213,25 @@ def _show(found: Comparison, report: Path | None) -> None:
         f"replica, {format_duration(terms.start_up)} to start; a minute is bad with less than {found.objective:g} % "
         "good\n"
     )
-    head = ["", "BAD MINUTES", "BUDGET USED", "REPLICA-HOURS", "OF THE LIMIT", "MOST", "ACTIONS"]
+    head = [
+        "",
+        "BAD MINUTES",
+        "BESIDE THE HPA",
+        "BUDGET USED",
+        "REPLICA-HOURS",
+        "OF THE LIMIT",
+        "MOST",
+        "ACTIONS",
+    ]
     rows = []
     for one in found.contestants:
         each = one.figures
         share = "-" if not found.limit else f"{each.replica_hours / found.limit:.2f}"
-        cells = [one.name, f"{each.bad_minutes}", f"{each.budget_used:.0%}", f"{each.replica_hours:.1f}", share]
+        beside = "-" if one.name == HPA else against_hpa(one)
+        cells = [one.name, f"{each.bad_minutes}", beside, f"{each.budget_used:.0%}", f"{each.replica_hours:.1f}", share]
         rows.append([*cells, f"{each.most_replicas}", f"{one.actions}"])
     if found.limit:
-        rows.append(["the limit", "0", "0%", f"{found.limit:.1f}", "1.00", "-", "-"])
+        rows.append(["the limit", "0", "-", "0%", f"{found.limit:.1f}", "1.00", "-", "-"])
     table(out, head, [[(cell, "") for cell in row] for row in rows])
     click.echo(f"\n{verdict(found)}")
     if found.best is not None:

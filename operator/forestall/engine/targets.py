@@ -65,7 +65,8 @@ class Targets:
                 body = await self._cluster.read(ref)
                 floor = await find_floor(self._cluster, ref) if with_scale else None
         except NotFound:
-            return Problem("TargetMissing", f"{ref.kind} {ref.name} does not exist in namespace {ref.namespace}")
+            words = f"{ref.kind} {ref.name} does not exist in namespace {ref.namespace}: create it, or mend spec.target"
+            return Problem("TargetMissing", words)
         except Forbidden as error:
             return Problem("TargetForbidden", f"{error}; bind the operator's workload role in this namespace")
         except ClusterError as error:

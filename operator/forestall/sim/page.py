@@ -13,6 +13,7 @@ from forestall.backtest.words import percent
 from forestall.core.duration import format_duration
 from forestall.core.wording import plural
 from forestall.sim import recommend
+from forestall.sim.chance import LIKELY
 from forestall.sim.compare import HPA, Comparison, Contestant
 from forestall.sim.figures import Figures
 from forestall.sim.traffic import Floats
@@ -57,7 +58,9 @@ def drawing(found: Comparison) -> str:
     """Return a drawing as a file of its own: the HPA, and below it the policy that is recommended, or comes closest."""
     peer = found.named(HPA)
     rival = (
-        found.named(found.best) if found.best else min(found.contestants[2:], key=lambda one: one.figures.bad_minutes)
+        found.named(found.best or found.thin or "")
+        if found.best or found.thin
+        else min(found.contestants[2:], key=lambda one: one.figures.bad_minutes)
     )
     plots = [_plot(found, one, n * _HEIGHT) for n, one in enumerate((peer, rival))]
     below = 2 * _HEIGHT + 6
@@ -73,33 +76,65 @@ def drawing(found: Comparison) -> str:
 
 
 def verdict(found: Comparison) -> str:
-    """Return what it comes to, in a sentence."""
-    hpa = found.named(HPA).figures
+    """Return what it comes to, in sentences."""
+    hpa = found.named(HPA)
     if found.best is None:
-        return _keep(found, hpa)
-    best = found.named(found.best).figures
-    more = best.replica_hours / hpa.replica_hours - 1 if hpa.replica_hours else 0.0
+        return _keep(found, hpa.figures) if found.thin is None else _thin(found, found.named(found.thin), hpa.figures)
+    best = found.named(found.best)
     alike = (
         "no target of the HPA reaches that"
         if found.hpa_alike is None
-        else f"an HPA as good (target {percent(found.hpa_alike[0])}) needs {found.hpa_alike[1]:.1f} replica-hours"
+        else f"an HPA as good (target {percent(found.hpa_alike.target)}) needs {found.hpa_alike.replica_hours:.1f} "
+        "replica-hours"
     )
     return (
-        f"Recommended: {found.best}. {best.bad_minutes} bad minutes instead of {hpa.bad_minutes}, for "
-        f"{percent(abs(more))} {'more' if more >= 0 else 'fewer'} replica-hours than the HPA alone; {alike}."
+        f"Recommended: {best.name}. {_instead(best.figures, hpa.figures)}; {alike}. With other hours like "
+        f"these it would have {against_hpa(best)}, and be better than every HPA in {percent(found.surely or 0.0)} of "
+        "the cases."
+    )
+
+
+def against_hpa(one: Contestant) -> str:
+    """Return how many bad minutes fewer than the HPA's, as at another time of the same kind: `1 to 9 fewer`."""
+    low, high = round(one.spared.low), round(one.spared.high)
+    if low < 0 < high:
+        return f"{-low} more to {high} fewer"
+    word = "more" if low < 0 else "fewer"
+    first, last = sorted((abs(low), abs(high)))
+    return "as many" if last == 0 else f"{first} to {last} {word}" if first != last else f"{last} {word}"
+
+
+def _instead(one: Figures, hpa: Figures) -> str:
+    more = one.replica_hours / hpa.replica_hours - 1 if hpa.replica_hours else 0.0
+    return (
+        f"{plural(one.bad_minutes, 'bad minute')} instead of {hpa.bad_minutes}, for {percent(abs(more))} "
+        f"{'more' if more >= 0 else 'fewer'} replica-hours than the HPA alone"
+    )
+
+
+def _thin(found: Comparison, one: Contestant, hpa: Figures) -> str:
+    other = ""
+    if found.hpa_alike is not None and found.hpa_alike.target != found.target:
+        target, hours = percent(found.hpa_alike.target), found.hpa_alike.replica_hours
+        other = f" An HPA with a target of {target} has as few, for {hours:.1f} replica-hours."
+    return (
+        f"Keep the HPA: the difference is thin. {one.name} has {_instead(one.figures, hpa)}; but with other hours like "
+        f"these it would have {against_hpa(one)}, and be better than every HPA in {percent(found.surely or 0.0)} of "
+        f"the cases only, which is too few to recommend it (below {percent(LIKELY)}). "
+        f"More of the traffic tells more: a longer file, or a longer --last.{other}"
     )
 
 
 def _keep(found: Comparison, hpa: Figures) -> str:
-    if found.hpa_alike is not None and found.hpa_alike[0] != found.target:
-        target, hours = percent(found.hpa_alike[0]), found.hpa_alike[1]
+    if found.hpa_alike is not None and found.hpa_alike.target != found.target:
+        target, hours = percent(found.hpa_alike.target), found.hpa_alike.replica_hours
         return (
             f"On this traffic an HPA is good enough: with a target of {target} it needs {hours:.1f} replica-hours, and "
             f"no policy has as few bad minutes for less. Keep the HPA, and set its target to {target}."
         )
     return (
-        f"On this traffic the HPA is good enough: {hpa.bad_minutes} bad minutes, and no policy has fewer, or as "
-        "many for less. Keep it."
+        f"On this traffic the HPA is good enough: {plural(hpa.bad_minutes, 'bad minute')}, and no policy has fewer, or "
+        "as many for less. Keep it."
     )
 
 
@@ -119,16 +154,24 @@ def policy(found: Comparison) -> str | None:
 
 
 def _table(found: Comparison) -> str:
-    head: tuple[str, ...] = ("", "bad minutes", "error budget used", "replica-hours", "times the least possible")
+    head: tuple[str, ...] = (
+        "",
+        "bad minutes",
+        "at another time, beside the HPA",
+        "error budget used",
+        "replica-hours",
+        "times the least possible",
+    )
     head += ("most replicas", "changes by forestall")
     rows = []
     for one in found.contestants:
         each = one.figures
         share = f"{each.replica_hours / found.limit:.2f} x" if found.limit else "-"
-        first = [one.name, f"{each.bad_minutes}", percent(each.budget_used), f"{each.replica_hours:.1f}", share]
+        beside = "-" if one.name == HPA else against_hpa(one)
+        first = [one.name, f"{each.bad_minutes}", beside, percent(each.budget_used), f"{each.replica_hours:.1f}", share]
         rows.append(([*first, f"{each.most_replicas}", f"{one.actions}"], one.name == found.best))
     if found.limit:
-        rows.append((["the least possible", "0", percent(0), f"{found.limit:.1f}", "1.00 x", "-", "-"], False))
+        rows.append((["the least possible", "0", "-", percent(0), f"{found.limit:.1f}", "1.00 x", "-", "-"], False))
     return table(head, rows)
 
 

@@ -1,13 +1,45 @@
 """The natural mistakes of who writes objects or commands for the first time: the words a person sees, and what to do
-next. What only data shows is in tests/adapters/prometheus/test_validate.py, what the API server says in
-tests/cluster/test_crds.py, what the operator says in tests/unit/engine."""
+next.
 
+Here, before anything is applied: a misspelt field; PromQL that does not parse; `threshold: 500`; `limit: 500Mi`;
+`objective: "99.5%"`; `actions:` as a map; a wrong `per`; a horizon shorter than the interval or the start-up; capacity
+left out on a total; `capacity.indicator` that the objective lacks; two policies for one objective; a policy in another
+namespace; an unknown command; `explain slo/two`; and those whose words were good: `rate()` in a counter's place,
+`_bucket` in a histogram's name, .995 as percent, minReplicas above maxReplicas, `mode: auto`, `30 days`, probability
+80, two actions in a rung, Declared without perReplica.
+
+Here, by the operator and the commands: a forgotten role binding, a target that does not exist, a field that GitOps
+applies, approving or pausing without the right, a pause of what does not exist, `PredictionReady` below another
+failure, advice that only cluster admins may follow.
+
+Elsewhere, where it takes more than a text:
+- a limit out of all proportion, a histogram in milliseconds, a threshold that is no bound, a wrong value of a label:
+  a real Prometheus, tests/adapters/prometheus/test_validate.py;
+- a cordon by who may not patch nodes, a decision or a pause without the right: the API server, `planner`, `editor` and
+  `viewer` in tests/cluster/test_admission.py, and tests/cluster/test_cli.py by the command;
+- a forgotten role binding, before and after it is made: tests/cluster/engine/test_permissions.py;
+- a field that GitOps applies, gives up and takes over: tests/cluster/actions/test_scale_owners.py;
+- what kubectl says of these fields and values: tests/cluster/test_crds.py.
+"""
+
+import asyncio
 import copy
+from typing import Any, cast
 
 import pytest
 import yaml
 
-SLO = {
+from forestall.actions.ownership import field_owned
+from forestall.api import RemediationPolicy, ServiceLevelObjective
+from forestall.api.remediation import ObjectRef
+from forestall.cli.reasons import advice
+from forestall.engine.permissions import Permissions
+from forestall.engine.scene import Scene
+from forestall.engine.targets import Targets
+from forestall.errors import Forbidden, NotFound
+from forestall.ports import Cluster
+
+SLO: dict[str, Any] = {
     "apiVersion": "forestall.dev/v1alpha1",
     "kind": "ServiceLevelObjective",
     "metadata": {"name": "checkout", "namespace": "shop", "labels": {"team": "shop"}},
@@ -18,7 +50,7 @@ SLO = {
         "leadingIndicators": [{"name": "busy", "query": "max by (pod) (busy)", "limit": 0.8, "per": "pod"}],
     },
 }
-POLICY = {
+POLICY: dict[str, Any] = {
     "apiVersion": "forestall.dev/v1alpha1",
     "kind": "RemediationPolicy",
     "metadata": {"name": "early", "namespace": "shop"},
@@ -63,6 +95,11 @@ SLO_ERRORS = [
     (("spec", "window"), "30 days", "'30 days' is not a duration: write 30d"),
     ((*LEADING, "query"), "max(busy", "spec.leadingIndicators[0].query: not PromQL"),
     ((*LEADING, "per"), "node", "the query keeps only the label pod, not node: write per: pod"),
+    (
+        ("spec", "indicator", "latency", "histogram"),
+        'http_seconds_bucket{app="checkout"}',
+        "give the histogram's name without its suffix: http_seconds",
+    ),
     (
         ("spec", "indicator"),
         {"ratio": {"good": "rate(good_total[5m])", "total": "all_total"}},
@@ -170,3 +207,103 @@ def test_an_unknown_command_and_a_form_of_name(program, cluster):
     assert "Did you mean validate?" in program("lint")[2]
     cluster.put_objective("two", "Healthy")
     assert program("explain", "slo/two")[0] == 0
+
+
+WORKLOAD = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout", uid="d-1")
+
+
+class Refusing:
+    """A cluster in which the operator may do nothing, and no workload exists."""
+
+    async def refusal(self, right):
+        user = "system:serviceaccount:forestall-system:forestall"
+        return f'User "{user}" cannot {right.verb} {right.kind} in the namespace "shop"'
+
+    async def read(self, ref):
+        raise NotFound(ref.name)
+
+
+def objects():
+    metadata = {"uid": "u-1", "generation": 1}
+    slo = ServiceLevelObjective.read({**SLO, "metadata": {**SLO["metadata"], **metadata}})
+    spec = {**POLICY["spec"], "mode": "Approve"}
+    return slo, RemediationPolicy.read({"metadata": {**POLICY["metadata"], **metadata}, "spec": spec})
+
+
+async def test_a_forgotten_role_binding_is_told_with_the_command_that_makes_it():
+    slo, policy = objects()
+    permissions = Permissions(cast("Cluster", Refusing()))
+    await permissions.look(Scene({slo.uid: slo}, {slo.uid: [policy]}, [], []), [policy])
+    told = permissions.condition(policy)
+    assert told is not None
+    assert (told.type, told.status, told.reason) == ("Permitted", "False", "Forbidden")
+    assert (
+        "`kubectl create rolebinding forestall-workloads --clusterrole=forestall-workloads "
+        "--serviceaccount=forestall-system:forestall -n shop`" in told.message
+    )
+    assert advice("Forbidden")
+
+
+def test_a_target_that_does_not_exist_is_not_ready_and_says_what_to_mend(program, cluster):
+    slo, _ = objects()
+    problem = asyncio.run(Targets(cast("Cluster", Refusing()), 30.0, 4).check([slo], 0.0))[slo.uid]
+    assert problem.reason == "TargetMissing"
+    assert problem.message == ("Deployment checkout does not exist in namespace shop: create it, or mend spec.target")
+    assert {column["name"] for column in ServiceLevelObjective.COLUMNS} >= {"Ready", "Looked"}
+    conditions = [{"type": "Ready", "status": "False", "reason": problem.reason, "message": problem.message}]
+    cluster.put_objective("checkout", "Unknown", conditions=conditions)
+    for command in (["explain", "checkout"], ["explain", "checkout", "-o", "json"]):
+        assert problem.message in program(*command)[1]
+    assert advice(problem.reason) in " ".join(program("explain", "checkout")[1].split())
+
+
+def test_a_field_that_gitops_applies_is_named_with_who_applies_it_and_how_to_give_it_up():
+    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
+    body = {"metadata": {"managedFields": [{"manager": "flux", "operation": "Apply", "fieldsV1": fields}]}}
+    hold = field_owned(body, WORKLOAD, ("spec", "replicas"))
+    assert hold is not None
+    assert hold.reason == "FieldOwned"
+    assert "spec.replicas of deployment shop/checkout is applied by flux, which would set it back" in hold.message
+    assert "to give it up, leave it out of what flux applies, then set it once by hand" in hold.message
+
+
+@pytest.mark.parametrize(
+    ("words", "refused", "said"),
+    [
+        (("approve", "early-scale-1"), ("patch", "Remediation"), "You (jo@example.org) may not decide"),
+        (("reject", "early-scale-1"), ("patch", "Remediation"), "You (jo@example.org) may not decide"),
+        (("pause",), ("create", "Guardrail"), "With -n you can pause your own namespace"),
+        (("pause", "-n", "shop"), ("create", "Pause"), "`create`, `patch` and `delete` on pauses.forestall.dev"),
+    ],
+)
+def test_who_lacks_a_right_is_told_which(program, cluster, words, refused, said):
+    cluster.put_remediation("early-scale-1", "AwaitingApproval")
+    cluster.failures[refused] = Forbidden("denied")
+    code, out, err = program(*words)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert said in err
+
+
+def test_what_does_not_exist_is_not_paused(program, cluster):
+    cluster.put("RemediationPolicy", "leak", spec={})
+    code, _, err = program("pause", "-n", "night", "policy/leek")
+    assert code == 1
+    assert "There is no RemediationPolicy leek in namespace night. There is none at all: is this the right" in err
+    assert "Did you mean leak?" in program("pause", "-n", "shop", "policy/leek")[2]
+    assert not [key for key in cluster.objects if key[0] == "Pause"]
+
+
+def test_waiting_is_advised_only_where_it_helps(program, cluster):
+    """`PredictionReady` stands below another failure, and says that this one must be mended."""
+    message = "there is nothing to forecast from: busy can't be read, see the condition DataFresh"
+    failed = {"type": "DataFresh", "status": "False", "reason": "NoData", "message": "busy: the query returns nothing"}
+    below = {"type": "PredictionReady", "status": "False", "reason": "NoDataToForecast", "message": message}
+    cluster.put_objective("checkout", "Unknown", conditions=[failed, below])
+    said = " ".join(program("explain", "checkout")[1].split())
+    assert message in said
+    assert "wait" not in advice("NoDataToForecast").lower()
+    assert advice("NoData") in said
+
+
+def test_advice_says_where_it_takes_a_role_in_the_whole_cluster():
+    assert "needs a role in the whole cluster" in advice("SourceMissing")

@@ -12,14 +12,18 @@ from forestall.api import API_VERSION, RemediationPolicy, ServiceLevelObjective
 from forestall.ports import RangeSeries
 
 START = 1_767_225_600
-RATES = [*[40.0] * 90, *np.linspace(40, 400, 25), *[400.0] * 20, *np.linspace(400, 40, 25), *[40.0] * 20]
+SURGE = [*[40.0] * 5, *np.linspace(40, 400, 15), *[400.0] * 5, *np.linspace(400, 40, 15)]
+RATES = [*[40.0] * 60, *SURGE * 3]
 QUICK = ("--start-up", "10m", "--last", "2h", "--interval", "2m")
 
 
 @pytest.fixture
 def traffic(tmp_path):
-    path = tmp_path / "traffic.csv"
-    path.write_text("\n".join(["time,rate", *(f"{START + 60 * n},{rate}" for n, rate in enumerate(RATES))]))
+    return written(tmp_path / "traffic.csv", RATES)
+
+
+def written(path, rates):
+    path.write_text("\n".join(["time,rate", *(f"{START + 60 * n},{rate}" for n, rate in enumerate(rates))]))
     return path
 
 
@@ -55,6 +59,7 @@ def test_a_file_is_enough(program, traffic, tmp_path):
     assert err in ("", "note: the limit is left out: it needs SciPy (pip install 'forestall[arena]')\n")
     assert "no action" in out
     assert "Recommended: HPA + forestall" in out
+    assert "With other hours like these it would have" in out
     text = report.read_text()
     assert text.startswith("<!DOCTYPE html>")
     assert text.endswith("</html>\n")
@@ -73,6 +78,8 @@ def test_ones_own_policy_is_simulated_beside_the_recommended_ones(program, traff
     mine = by_name["HPA + forestall, your policy"]
     assert mine["actions"] > 0
     assert mine["bad_minutes"] <= by_name["HPA"]["bad_minutes"] <= by_name["no action"]["bad_minutes"]
+    assert found["surely"] >= 0.8
+    assert (mine["spared"]["low"] <= mine["spared"]["high"], found["thin"]) == (True, None)
     slo, policy = yaml.safe_load_all(found["policy"])
     ServiceLevelObjective.read({**slo, "metadata": {"name": "a", "namespace": "b"}})
     assert RemediationPolicy.read({**policy, "metadata": {"name": "a", "namespace": "b"}}).spec.mode == "Observe"
@@ -94,7 +101,9 @@ def test_the_traffic_may_come_from_a_prometheus(program):
     assert "2h of traffic" in out
 
 
-def test_where_another_target_of_the_hpa_does_as_well_no_policy_is_recommended(program, traffic):
+def test_where_another_target_of_the_hpa_does_as_well_no_policy_is_recommended(program, tmp_path):
+    once = [*[40.0] * 90, *np.linspace(40, 400, 25), *[400.0] * 20, *np.linspace(400, 40, 25), *[40.0] * 20]
+    traffic = written(tmp_path / "once.csv", once)
     words = ("--traffic", traffic, "--capacity", "20", *QUICK, "--start-up", "15s")
     code, out, _ = program("simulate", *words, "-o", "json")
     assert code == 0

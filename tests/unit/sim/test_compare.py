@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from forestall.backtest.words import percent
 from forestall.sim.compare import HPA, LEAD_IN, compare
 from forestall.sim.page import verdict
 from forestall.sim.peers.hpa import Hpa
@@ -43,10 +44,10 @@ async def test_nothing_is_recommended_that_another_target_of_the_hpa_does_for_as
     service = make_service(rates[70:], past=rates[:70], replicas=9, least=2, start_up=180.0)
     found = await compare(service, 99.0, 0.9, None, 300.0, quietly)
     if found.best is not None and found.hpa_alike is not None:
-        assert found.hpa_alike[1] > found.named(found.best).figures.replica_hours
+        assert found.hpa_alike.replica_hours > found.named(found.best).figures.replica_hours
     elif found.best is None:
         assert found.hpa_alike is not None
-        assert f"{found.hpa_alike[0]:.0%}" in verdict(found) or found.hpa_alike[0] == found.target
+        assert percent(found.hpa_alike.target) in verdict(found) or found.hpa_alike.target == found.target
 
 
 async def test_what_counts_begins_after_an_hour(make_service):

@@ -9,6 +9,7 @@ from forestall.core.promql.freshness import Freshness
 from forestall.core.promql.indicators import (
     NOT_COMPARABLE,
     bad_by_threshold,
+    check_histogram,
     error_ratio_of_counters,
     error_ratio_of_histogram,
     error_ratio_of_query,
@@ -35,6 +36,7 @@ __all__ = [
     "Look",
     "Prepared",
     "bad_by_threshold",
+    "check_histogram",
     "check_query",
     "check_selector",
     "enforce_label",

@@ -147,6 +147,15 @@ def error_ratio_of_histogram(
     return f"clamp(1 - sum({below}) / (sum({count}) > 0), 0, 1)" + _unless_any(untold)
 
 
+def check_histogram(text: str) -> None:
+    """Check that `text` is a plain series selector that names a classic histogram as its indicator needs it.
+
+    Raises:
+        InvalidQuery: it is not, with what to write.
+    """
+    _histogram_name(selector(text))
+
+
 def traffic_of_counter(total: str, *, window: str) -> str:
     """Return the events a second that the counter `total`, a series selector, counts.
 
