@@ -50,6 +50,14 @@ types: setup ## Check the types
 unit: setup ## Run the unit tests
 	@$(PY) -m pytest tests/unit
 
+.PHONY: coverage
+coverage: setup ## Run the unit tests and fail when they cover less than the floor in pyproject.toml
+	@$(PY) -m pytest tests/unit --cov --cov-report=term --cov-report=html
+
+.PHONY: fuzz
+fuzz: setup ## Hand the parsers far more texts than the unit tests do (hours)
+	@FORESTALL_FUZZ=100000 $(PY) -m pytest tests/unit/test_fuzz.py
+
 .PHONY: adapters
 adapters: setup ## Run the tests of the adapters, against a real Prometheus
 	@$(PY) -m forestall.demo programs adapters
@@ -77,6 +85,15 @@ bench: $(addprefix bench-,$(filter-out __init__,$(BENCHMARKS))) ## Measure the f
 bench-%: setup
 	@$(PY) -m benchmarks.$*
 
+.PHONY: docs
+docs: setup ## Build the documentation site into build/site; a link that leads nowhere fails
+	@$(PY) -m pip --disable-pip-version-check install --quiet --require-hashes -r constraints/docs.txt
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.PHONY: workflows
+workflows: ## Check the workflows in .github with actionlint (needs Go)
+	@go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
 .PHONY: pictures
 pictures: setup ## Draw the pictures of the documentation that are made from examples
 	@$(BIN)/forestall simulate --traffic examples/simulate/traffic.csv --capacity 20 --start-up 3m --last 1d \
@@ -91,6 +108,7 @@ lock: setup ## Pin the packages anew, with hashes and without download addresses
 	@$(PY) -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --upgrade $(LOCK) --extra dev --output-file constraints/dev.txt
 	@$(BIN)/uv pip compile --quiet --upgrade $(LOCK) --constraints constraints/dev.txt --output-file constraints/runtime.txt
+	@$(BIN)/uv pip compile --quiet --upgrade $(LOCK) --constraints constraints/dev.txt --extra docs --output-file constraints/docs.txt
 
 LOCK := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 
@@ -100,5 +118,5 @@ changelog: setup ## Show what the changelog would say of the next release
 
 .PHONY: clean
 clean: ## Remove what the tools made in this folder; the programs stay in the user's cache
-	@rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

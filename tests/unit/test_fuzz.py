@@ -29,6 +29,8 @@ from forestall.core.sizing import Capacity, bounded, replicas_for
 from forestall.core.windows import Window, check_window
 from forestall.errors import InvalidInput, InvalidQuery
 
+if "FORESTALL_FUZZ" in os.environ:
+    pytestmark = pytest.mark.timeout(0)  # who looks longer says how long
 EXAMPLES = int(os.environ.get("FORESTALL_FUZZ", "200"))
 fuzz = settings(
     max_examples=EXAMPLES,
