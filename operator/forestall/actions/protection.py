@@ -17,6 +17,8 @@ _UNDISTURBED: Final = {
 """What Karpenter and the cluster autoscaler are told by annotations of a pod."""
 _READ: Final = ("ReplicaSet", "Deployment", "StatefulSet")
 """The owners that are looked at, of apps/v1: on others the annotation does not count for their pods."""
+_LEVELS: Final = 3
+"""So many owners above a pod are looked at: more than there are, unless somebody lets owners own each other."""
 
 Body = Mapping[str, Any]
 
@@ -64,13 +66,13 @@ class _Asked:
         self._cluster = cluster
         self._known: dict[ObjectRef, bool] = {}
 
-    async def about(self, body: Body) -> bool:
-        """Say whether what the object belongs to is protected."""
+    async def about(self, body: Body, levels: int = _LEVELS) -> bool:
+        """Say whether what the object belongs to is protected, so many owners up."""
         namespace = body["metadata"]["namespace"]
         if await self._is(ObjectRef(api_version="v1", kind="Namespace", name=namespace)):
             return True
         owner = controller(body)
-        if owner is None or owner["kind"] not in _READ or owner.get("apiVersion") != "apps/v1":
+        if not levels or owner is None or owner["kind"] not in _READ or owner.get("apiVersion") != "apps/v1":
             return False
         return await self._is(
             ObjectRef(
@@ -79,15 +81,16 @@ class _Asked:
                 namespace=namespace,
                 name=text(owner.get("name")),
                 uid=owner["uid"],
-            )
+            ),
+            levels - 1,
         )
 
-    async def _is(self, ref: ObjectRef) -> bool:
+    async def _is(self, ref: ObjectRef, levels: int = 0) -> bool:
         if ref not in self._known:
             try:
                 body = await self._cluster.read(ref)
             except NotFound:
                 self._known[ref] = False
             else:
-                self._known[ref] = is_protected(body) or (bool(ref.namespace) and await self.about(body))
+                self._known[ref] = is_protected(body) or (bool(ref.namespace) and await self.about(body, levels))
         return self._known[ref]

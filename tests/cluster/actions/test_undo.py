@@ -1,0 +1,82 @@
+"""`forestall undo` of a patch, a cordon and a drain on a real API server; `test_night` undoes scale-outs.
+
+Kind: what a person is promised to get back, and what is only ever given back by itself in the tests.
+"""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+from forestall.actions.cordon import CORDONED_BY
+
+FLAG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"recommendations": "on"}}
+PATCH = {
+    "target": {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps", "name": "web"},
+    "field": "/data/recommendations",
+    "value": "off",
+}
+
+
+def undo(life) -> None:
+    """Ask for it by the command, as a cluster admin does."""
+    command = [sys.executable, "-m", "forestall", "undo", life.remediation.name, "-n", life.namespace]
+    there = {**os.environ, **life.cluster.environment, "NO_COLOR": "1"}
+    command += ["--comment", "a load test"]
+    done = subprocess.run(command, env=there, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def node_of(life, node: str) -> tuple[bool, bool]:
+    """Say whether a node is cordoned, and whether it is signed."""
+    body = life.cluster.get("node", node)
+    return bool(body["spec"].get("unschedulable")), CORDONED_BY in body["metadata"].get("annotations", {})
+
+
+async def given_back(life, **outlook: Any) -> None:
+    """The risk lasts, and all is given back all the same."""
+    await life.until("RolledBack", breached=True, **outlook)
+    assert life.end == ("RolledBack", "Undone")
+    assert "a load test" in life.remediation.status.message
+
+
+async def test_a_patch(guarded):
+    guarded.cluster.apply(FLAG, namespace=guarded.namespace)
+    await guarded.open(guarded.ref("v1", "ConfigMap", "web"), {"patch": PATCH})
+    await guarded.cycle()
+    assert guarded.cluster.get("configmap", "web", guarded.namespace)["data"] == {"recommendations": "off"}
+    undo(guarded)
+    await given_back(guarded)
+    assert guarded.cluster.get("configmap", "web", guarded.namespace)["data"] == FLAG["data"]
+
+
+async def test_a_cordon(guarded, node):
+    await guarded.open(guarded.ref("v1", "Node", node), {"cordon": {}})
+    await guarded.cycle()
+    assert node_of(guarded, node) == (True, True)
+    undo(guarded)
+    await given_back(guarded)
+    assert node_of(guarded, node) == (False, False)
+
+
+async def test_a_drain_in_its_midst(guarded, node):
+    """A pod has to wait for its PodDisruptionBudget; the node takes pods again, and that pod stays."""
+    guarded.run(replicas=1)
+    (name,) = guarded.pods().values()
+    there = guarded.cluster.get("pod", name, guarded.namespace)["spec"]["nodeName"]
+    budget = {"selector": {"matchLabels": {"app": "web"}}, "minAvailable": 1}
+    body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": budget}
+    guarded.cluster.apply(body, namespace=guarded.namespace)
+    looked = "--for=jsonpath={.status.observedGeneration}=1"
+    guarded.cluster.kubectl("wait", looked, "pdb/web", "-n", guarded.namespace, "--timeout=30s")
+    await guarded.open(guarded.ref("v1", "Node", there), {"drain": {}})
+    try:
+        for _ in range(2):
+            await guarded.cycle()
+        assert guarded.end == ("Executing", "Throttled"), guarded.remediation.status
+        undo(guarded)
+        await given_back(guarded)
+        assert node_of(guarded, there) == (False, False)
+        assert list(guarded.pods().values()) == [name]
+    finally:
+        guarded.cluster.kubectl("uncordon", there)
