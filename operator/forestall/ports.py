@@ -67,7 +67,8 @@ class Answer:
     lacking: str = ""
     """In words, why `newest` is None."""
     members: tuple[tuple[str, int], ...] = ()
-    """How many targets feed each selector with fresh samples; of selectors that find something."""
+    """How many targets feed each selector with fresh samples; of selectors that find something, and 0 of those that
+    find nothing while others stand in for them."""
     clock: Offset | None = field(default=None, compare=False)
     """The server's clock, against `time.monotonic()`; None where it does not say what time it is."""
 

@@ -2,11 +2,15 @@
 
 A sum falls when targets are not scraped any more, as it does when the load falls. The number of targets tells the two
 apart: where it falls without pods of the workload being gone, the reading is of a part, and nothing rests on it.
+
+Not every pod has series, some have several targets, and some series are of other workloads. So a loss is held against
+how many pods there were when all was well: as many targets may be gone as the pods that are gone had.
 """
 
-from collections import deque
+import math
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median_high
 
 from forestall.api import ServiceLevelObjective
@@ -22,6 +26,8 @@ _REMEMBERED = 20
 """Over how many cycles the usual number of targets is the median: those that overlap in a rollout do not count."""
 _SETTLED = 10
 """After how many cycles a loss is not got used to, as long as the workload has more pods that are ready."""
+_LONG = 240
+"""After how many cycles a loss is got used to where targets were never as many as pods, so that no pod explains it."""
 _AT_ONCE = 200
 """How many workloads are looked at in one cycle at the most."""
 
@@ -29,12 +35,21 @@ Key = tuple[str, str, str]
 """Objective, indicator, selector."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """How many targets fed a selector, and how many pods were ready then; None: not known, or none of its business."""
+
+    targets: int
+    ready: int | None
+
+
 class Census:
     """Knows how many targets usually feed each query, and asks for the workload's pods where some are lost."""
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
-        self._counts: dict[Key, deque[int]] = {}
+        self._counts: dict[Key, deque[_Count]] = {}
+        self._unexplained: Counter[Key] = Counter()
 
     async def take(
         self, readings: Mapping[str, tuple[Reading, ...]], objectives: Mapping[str, ServiceLevelObjective]
@@ -53,13 +68,19 @@ class Census:
         }
         watched = {(each.watched.objective, each.watched.indicator) for some in readings.values() for each in some}
         self._counts = {key: counts for key, counts in self._counts.items() if key[:2] in watched}
+        self._unexplained = Counter({key: n for key, n in self._unexplained.items() if key in self._counts})
         return checked
 
     def _lost(self, readings: Iterable[Reading]) -> Iterable[Key]:
         for reading in readings:
-            for key, count in _keys(reading).items():
-                known = self._counts.get(key)
-                if known and _is_lost(count, median_high(known)):
+            counts = _keys(reading)
+            usual = {key: _usual(self._counts[key]) if self._counts.get(key) else 0 for key in counts}
+            for key, count in counts.items():
+                if not _is_lost(count, usual[key]):
+                    continue
+                # What has another name now, or other labels, comes as the old goes.
+                come = sum(max(0, counts[other] - usual[other]) for other in counts if other != key)
+                if count or come < usual[key]:
                     yield key
 
     def _checked(self, reading: Reading, lost: Sequence[Key], ready: int | None) -> Reading:
@@ -67,16 +88,22 @@ class Census:
         for key, count in _keys(reading).items():
             known = self._counts.setdefault(key, deque(maxlen=_REMEMBERED))
             if key not in lost:
-                known.append(count)
-            elif ready is not None and count >= ready:  # the pods are gone, and their series with them
+                self._unexplained.pop(key, None)
+                known.append(_Count(count, self._targets.ready(key[0])))
+            elif _is_explained(count, known, ready) or self._is_got_used_to(key, known):
+                self._unexplained.pop(key, None)
                 known.clear()
-                known.append(count)
+                known.append(_Count(count, ready))
             else:
-                usual = median_high(known)
-                problem = _problem(key[2], count, usual, ready)
+                self._unexplained[key] += 1
+                problem = _problem(key[2], count, _usual(known), ready)
                 if ready is None or len(known) < _SETTLED:
-                    known.append(count)
+                    known.append(_Count(count, None))
         return reading if problem is None else replace(reading, values={}, fresh=False, problem=problem)
+
+    def _is_got_used_to(self, key: Key, known: Iterable[_Count]) -> bool:
+        alike = all(each.targets == each.ready for each in known if each.ready is not None)
+        return not alike and self._unexplained[key] >= _LONG
 
     async def _ready(self, slo: ServiceLevelObjective) -> int | None:
         found = await self._targets.read(slo, with_scale=False)
@@ -89,6 +116,23 @@ def _keys(reading: Reading) -> dict[Key, int]:
     if not reading.fresh or watched.per is not None:
         return {}
     return {(watched.objective, watched.indicator, selector): count for selector, count in reading.members}
+
+
+def _usual(known: Iterable[_Count]) -> int:
+    return median_high(each.targets for each in known)
+
+
+def _is_explained(count: int, known: Iterable[_Count], ready: int | None) -> bool:
+    """Say whether as many targets are gone as may be, with `ready` pods left: these, and their series with them."""
+    if ready is None:
+        return False
+    before = [(each.targets, each.ready) for each in known if each.ready]
+    if not before or not ready:
+        return count >= ready
+    if any(count * pods >= targets * ready for targets, pods in before):  # as many of each pod as ever
+        return True
+    usual, pods = median_high(targets for targets, _ in before), median_high(pods for _, pods in before)
+    return usual - count <= (pods - ready) * math.ceil(usual / pods)
 
 
 def _is_lost(count: int, usual: int) -> bool:

@@ -48,14 +48,20 @@ class Targets:
         self._every = interval * _EVERY
         self._limit = asyncio.Semaphore(concurrency)
         self._checked: dict[str, tuple[int, float, Problem | None]] = {}
+        self._ready: dict[str, int | None] = {}
 
     async def check(self, objectives: Iterable[ServiceLevelObjective], now: float) -> dict[str, Problem]:
         """Return, by UID, the objectives whose targets can't be used, looking again at those whose turn it is."""
         present = {slo.uid: slo for slo in objectives}
         self._checked = {uid: known for uid, known in self._checked.items() if uid in present}
+        self._ready = {uid: ready for uid, ready in self._ready.items() if uid in present}
         due = sorted((slo for slo in present.values() if self._due(slo, now)), key=self._looked_at)
         await together(self._look(slo, now) for slo in due[:_AT_ONCE])
         return {uid: problem for uid, (_, _, problem) in self._checked.items() if problem is not None}
+
+    def ready(self, uid: str) -> int | None:
+        """Return how many pods of an objective's (UID) target were ready when it was last looked at; None: unknown."""
+        return self._ready.get(uid)
 
     async def read(self, slo: ServiceLevelObjective, *, with_scale: bool) -> Found | Problem:
         """Return the target of `slo` as it is now, or why it can't be used."""
@@ -97,6 +103,7 @@ class Targets:
         problem: Problem | None = None
         with self._isolation.around("looking at the target", named(slo)) as attempt:
             found = await self.read(slo, with_scale=False)
+            self._ready[slo.uid] = found.size.ready if isinstance(found, Found) else None
             problem = found if isinstance(found, Problem) and found.reason != "TargetUnknown" else None
         if attempt.failure is not None:
             problem = Problem("InternalError", attempt.failure)

@@ -184,3 +184,13 @@ def test_what_could_not_be_asked_leaves_it_unknown():
     assert isinstance(verdict, Verdict)
     assert verdict.newest is None
     assert verdict.lacking.startswith("too much had to be asked")
+
+
+@pytest.mark.parametrize(
+    ("expr", "members"),
+    [("sum(x or y)", {"x{}": 0}), ("sum(x) or vector(0)", {}), ("sum(y) / sum(z or y)", {"z{}": 0})],
+)
+def test_what_others_stand_in_for_is_counted_as_nobody(expr, members):
+    verdict = Source({"y": HERE}, up=HERE).judge(expr)
+    assert isinstance(verdict, Verdict)
+    assert dict(verdict.members) == members

@@ -113,3 +113,69 @@ async def test_what_is_gone_is_forgotten(slo, workload):
     await census.take({}, {})
     less = replace(reading, members=(("x{}", 1),))
     assert (await census.take({"o-1": (less,)}, {"o-1": slo}))["o-1"][0].fresh
+
+
+@pytest.fixture
+def cycles(slo, workload):
+    """See readings whose query has several selectors, while the workload is looked at now and then."""
+    targets = Targets(cast("Cluster", workload), 30.0, 16)
+    census = Census(targets)
+
+    async def cycles(*counts, ready=None, times=1):
+        workload.ready = workload.ready if ready is None else ready
+        reading = None
+        for number in range(times):
+            if ready is not None and not number:
+                targets._checked.clear()
+            await targets.check([slo], NOW)
+            watched = Watched("o-1", "load", Query(("o-1", "load"), "sum(x)"), 10.0, True, 600.0, None, False)
+            members = tuple((f"{name}{{}}", count) for name, count in zip("xyz", counts, strict=False))
+            reading = read(watched, Answer((Sample((), 4.0),), NOW, members=members), 0.0)
+            (reading,) = (await census.take({slo.uid: (replace(reading),)}, {slo.uid: slo}))[slo.uid]
+        return reading
+
+    return cycles
+
+
+SEEN = [  # targets and ready pods before, after, and whether the number is still of all of them
+    ((4, 4), (1, 4), False),
+    ((4, 4), (1, 1), True),
+    ((8, 4), (6, 4), False),  # two targets of each pod
+    ((8, 4), (6, 3), True),
+    ((8, 4), (4, 3), False),
+    ((5, 2), (3, 2), False),  # of other workloads
+    ((4, 10), (3, 10), False),  # pods that never had series
+    ((4, 10), (2, 6), True),  # somebody else scales in
+    ((10, 10), (9, 10), True),
+    ((1, 3), (0, 3), False),
+    ((4, 4), (2, 0), True),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "whole"), SEEN)
+async def test_as_many_are_gone_as_the_pods_that_are_gone_had(cycles, before, after, whole):
+    """The kind: what explains a loss must explain all of it, and be about those that are lost."""
+    assert (await cycles(before[0], ready=before[1], times=5)).fresh
+    assert (await cycles(after[0], ready=after[1])).fresh == whole
+
+
+async def test_what_others_stand_in_for_is_lost_as_well(cycles):
+    """`sum(x or y)`: all of x is gone, and y is as ever."""
+    assert (await cycles(4, 4, ready=8, times=5)).fresh
+    assert (await cycles(0, 4)).problem.reason == "PartialData"
+
+
+async def test_what_is_renamed_in_a_rollout_is_not_lost(cycles):
+    """`sum(old) or sum(new)`: the new comes as the old goes; while both are there, what is read is of a part."""
+    assert (await cycles(4, 0, ready=4, times=5)).fresh
+    assert not (await cycles(3, 1)).fresh
+    assert (await cycles(0, 4, times=30)).fresh
+    assert not (await cycles(0, 1)).fresh
+
+
+@pytest.mark.parametrize(("before", "used"), [(5, True), (4, False)])
+async def test_a_loss_that_no_pod_can_explain_is_got_used_to(cycles, before, used):
+    """Series of other workloads, one of which is gone for good; but never where each pod has one."""
+    assert (await cycles(before, ready=4, times=20)).fresh
+    assert not (await cycles(2, times=200)).fresh
+    assert (await cycles(2, times=100)).fresh == used

@@ -222,7 +222,9 @@ class Judge:
             bound = min(bound, since)
         if math.isinf(bound):
             return Verdict(None, "nothing shows that the source has fresh data")
-        return Verdict(bound, members=tuple((s, seen[s].members) for s in sorted(current) if seen[s].members))
+        counted = {s: seen[s].members for s in current if seen[s].members}
+        counted |= {s: 0 for s in freshness.alternatives() if s not in there}
+        return Verdict(bound, members=tuple(sorted(counted.items())))
 
     def _looked(
         self, freshness: Freshness, sampled: Mapping[str, float], current: Mapping[str, float], proof: Proof

@@ -92,6 +92,12 @@ class Freshness:
         resting = resting or self.rule in ("either", "absent", "filled")
         return frozenset[Look]().union(*(part.looks(resting=resting) for part in self.parts))
 
+    def alternatives(self) -> frozenset[str]:
+        """Return the selectors that others stand in for, where they find nothing: that they do is no proof of why."""
+        if self.rule == "either" and not self._has_constant:
+            return self.selectors
+        return frozenset[str]().union(*(part.alternatives() for part in self.parts))
+
     def leaves(self) -> Iterator["Freshness"]:
         """Yield the parts that are one selector."""
         if self.rule == "series":
