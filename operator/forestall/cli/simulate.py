@@ -228,7 +228,7 @@ def _show(found: Comparison, report: Path | None) -> None:
         each = one.figures
         share = "-" if not found.limit else f"{each.replica_hours / found.limit:.2f}"
         beside = "-" if one.name == HPA else against_hpa(one)
-        cells = [one.name, f"{each.bad_minutes}", beside, f"{each.budget_used:.0%}", f"{each.replica_hours:.1f}", share]
+        cells = [one.name, f"{each.bad_minutes}", beside, each.budget_in_words, f"{each.replica_hours:.1f}", share]
         rows.append([*cells, f"{each.most_replicas}", f"{one.actions}"])
     if found.limit:
         rows.append(["the limit", "0", "-", "0%", f"{found.limit:.1f}", "1.00", "-", "-"])

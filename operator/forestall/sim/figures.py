@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from forestall.core.precision import percents
 from forestall.core.slo import budget_remaining
 from forestall.sim.record import Record
 from forestall.sim.traffic import MINUTE
@@ -32,6 +33,11 @@ class Figures:
     undone: int
     """Of these, taken away again within ten minutes."""
     crashes: int
+
+    @property
+    def budget_in_words(self) -> str:
+        """The share of the error budget that was used, such as `50%`; what overdraws it never reads as all of it."""
+        return percents(self.budget_used, 1.0)[0]
 
     @property
     def bad_a_day(self) -> float:

@@ -168,7 +168,7 @@ def _table(found: Comparison) -> str:
         each = one.figures
         share = f"{each.replica_hours / found.limit:.2f} x" if found.limit else "-"
         beside = "-" if one.name == HPA else against_hpa(one)
-        first = [one.name, f"{each.bad_minutes}", beside, percent(each.budget_used), f"{each.replica_hours:.1f}", share]
+        first = [one.name, f"{each.bad_minutes}", beside, _budget(each), f"{each.replica_hours:.1f}", share]
         rows.append(([*first, f"{each.most_replicas}", f"{one.actions}"], one.name == found.best))
     if found.limit:
         rows.append((["the least possible", "0", "-", percent(0), f"{found.limit:.1f}", "1.00 x", "-", "-"], False))
@@ -183,10 +183,14 @@ def _curve(found: Comparison, one: Contestant) -> str:
     return chart(svg(_WIDTH, _HEIGHT, [plot], _title(one)))
 
 
+def _budget(figures: Figures) -> str:
+    return figures.budget_in_words.replace("%", " %")
+
+
 def _title(one: Contestant) -> str:
     each = one.figures
     return (
-        f"{one.name}: {plural(each.bad_minutes, 'bad minute')} ({percent(each.budget_used)} of the error budget), "
+        f"{one.name}: {plural(each.bad_minutes, 'bad minute')} ({_budget(each)} of the error budget), "
         f"{each.replica_hours:.1f} replica-hours"
     )
 

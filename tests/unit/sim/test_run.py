@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from forestall.api import Remediation
 from forestall.errors import InvalidInput
-from forestall.sim.figures import figures
+from forestall.sim.figures import Figures, figures
 from forestall.sim.limit import limit
 from forestall.sim.peers.base import Fixed
 from forestall.sim.peers.keda import Keda
 from forestall.sim.recommend import Tuning, setup
+from forestall.sim.record import Record
 from forestall.sim.run import run
 from forestall.sim.traffic import Loads
 
@@ -117,3 +118,19 @@ def test_measured_rates_know_only_the_past(make_traffic):
     assert loads.mean(1, 60.0)[0] == pytest.approx(62.5)
     assert loads.mean(4, 60.0)[0] == 100.0
     assert loads.arriving(4)[0] == 200.0
+
+
+@pytest.mark.parametrize(
+    ("used", "words"), [(0.5, "50%"), (1.0, "100%"), (1.004, "100.4%"), (0.9996, ">99%"), (0.0, "0%")]
+)
+def test_an_overdrawn_budget_does_not_read_as_used_up(used, words):
+    """Kind: the number shown is not the number named."""
+    assert Figures(60, 0, 1.0, used, 1.0, 1, 0, 0, 0, 0).budget_in_words == words
+
+
+def test_a_budget_that_is_just_used_up_is_kept_to():
+    """Kind: touching is not passing. 1 - 0.999 is more than 0.001."""
+    record = Record(60.0, 1000, 1)
+    record.done = 1000
+    record.arrived[:], record.good[:] = 1000.0, 999.0
+    assert figures(record, 99.9)[0].budget_used == 1.0
