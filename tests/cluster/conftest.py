@@ -35,7 +35,7 @@ def _define(cluster: KwokCluster, root: Path) -> None:
     """Apply the CRDs, and return when the API serves them."""
     crds = root / "crds"
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", crds)
-    cluster.kubectl("wait", "--for=condition=Established", "-f", crds, "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "-f", crds, "--timeout=180s")
 
 
 @pytest.fixture
@@ -44,6 +44,6 @@ def namespace(cluster: KwokCluster, request: pytest.FixtureRequest) -> Iterator[
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
     name = f"{words[:40].strip('-')}-{uuid4().hex[:6]}"
     cluster.kubectl("create", "namespace", name)
-    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=180s")
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")

@@ -29,7 +29,7 @@ def deployment(name, replicas=1, annotations=None):
 
 def rollout_seconds(cluster, namespace, name):
     began = time.monotonic()
-    cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=60s", timeout_s=70)
+    cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=240s", timeout_s=300)
     return time.monotonic() - began
 
 
@@ -67,7 +67,7 @@ def test_job_completes(cluster, namespace):
     spec = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "example.com/main"}]}
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once"}, "spec": {"template": {"spec": spec}}}
     cluster.apply(job, namespace=namespace)
-    cluster.kubectl("wait", "--for=condition=Complete", "job/once", "-n", namespace, "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Complete", "job/once", "-n", namespace, "--timeout=180s")
 
 
 def test_nodes_come_and_go_and_strangers_stay(cluster):
@@ -92,7 +92,7 @@ def test_node_condition_that_a_person_sets_stays_and_taints(cluster):
     cluster.kubectl("patch", "node", "node-3", "--subresource=status", "-p", patch)
     try:
         taint = 'jsonpath={.spec.taints[?(@.key=="node.kubernetes.io/disk-pressure")].effect}=NoSchedule'
-        cluster.kubectl("wait", f"--for={taint}", "node/node-3", "--timeout=30s")
+        cluster.kubectl("wait", f"--for={taint}", "node/node-3", "--timeout=180s")
     finally:
         cluster.kubectl("patch", "node", "node-3", "--subresource=status", "-p", patch.replace("True", "False"))
 

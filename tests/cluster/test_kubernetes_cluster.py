@@ -64,7 +64,7 @@ def slo_ref(namespace: str, name: str, uid: str = "") -> ObjectRef:
 
 async def patiently(call: Callable[[], Awaitable[T]], error: type[ClusterError]) -> T:
     """Return what `call` returns, as soon as it raises no `error` any more."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(180):
         while True:
             try:
                 return await call()
@@ -229,7 +229,7 @@ async def test_scales_a_custom_kind_that_comes_and_goes(kubernetes, cluster, nam
         await kubernetes.read_scale(target)
 
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(worker_crd(group)))
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/workers.{group}", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/workers.{group}", "--timeout=180s")
     worker = {"apiVersion": f"{group}/v1", "kind": "Worker", "metadata": {"name": "w"}, "spec": {"size": 2}}
     cluster.apply(worker, namespace=namespace)
     before = await patiently(lambda: kubernetes.read_scale(target), NotFound)
@@ -491,12 +491,12 @@ async def test_events_about_nodes_are_taken(api, kubernetes, cluster, namespace)
 
 async def test_evicts_the_very_pod_as_its_budget_allows(kubernetes, cluster, namespace):
     cluster.apply(workload("StatefulSet", "web", 2), namespace=namespace)
-    cluster.kubectl("rollout", "status", "statefulset/web", "-n", namespace, "--timeout=60s")
+    cluster.kubectl("rollout", "status", "statefulset/web", "-n", namespace, "--timeout=240s")
     spec = {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}
     budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": spec}
     cluster.apply(budget, namespace=namespace)
     path = "--for=jsonpath={.status.currentHealthy}=2"
-    cluster.kubectl("wait", path, "poddisruptionbudget/web", "-n", namespace, "--timeout=30s")
+    cluster.kubectl("wait", path, "poddisruptionbudget/web", "-n", namespace, "--timeout=180s")
     found = await kubernetes.read(ref(namespace, "Pod", "web-1", "v1"))
     pod = ref(namespace, "Pod", "web-1", "v1", uid=found["metadata"]["uid"])
 
@@ -522,7 +522,7 @@ async def test_evicts_the_very_pod_as_its_budget_allows(kubernetes, cluster, nam
 
 async def test_finds_the_pods_of_a_node(kubernetes, cluster, namespace):
     cluster.apply(workload("DaemonSet", "web", None), namespace=namespace)
-    cluster.kubectl("rollout", "status", "daemonset/web", "-n", namespace, "--timeout=60s")
+    cluster.kubectl("rollout", "status", "daemonset/web", "-n", namespace, "--timeout=240s")
     (found,) = await kubernetes.find("v1", "Pod", namespace, field_selector="spec.nodeName=node-1")
     assert found["spec"]["nodeName"] == "node-1"
 

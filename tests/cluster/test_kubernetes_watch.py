@@ -86,7 +86,7 @@ async def watched(cluster: KwokCluster) -> AsyncIterator[Watched]:
             watching = asyncio.create_task(handlers.watch(registry, line, "test"))
             yield Watched(registry, line, proxy, watching, pruner)
             watching.cancel()
-            await asyncio.wait({watching}, timeout=20)
+            await asyncio.wait({watching}, timeout=180)
 
 
 @asynccontextmanager

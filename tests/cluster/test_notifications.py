@@ -122,7 +122,7 @@ class Field:
 @pytest.fixture
 async def field(cluster: KwokCluster, namespace: str) -> AsyncIterator[Field]:
     cluster.kubectl("create", "deployment", "checkout", "--image=x", "--replicas=2", "-n", namespace)
-    cluster.kubectl("rollout", "status", "deployment/checkout", "-n", namespace, "--timeout=60s")
+    cluster.kubectl("rollout", "status", "deployment/checkout", "-n", namespace, "--timeout=240s")
     pager = Pager()
     runner = web.ServerRunner(web.Server(pager, access_log=None), shutdown_timeout=0)
     await runner.setup()
@@ -180,7 +180,7 @@ async def test_the_end_of_a_ladder_is_a_page_and_then_it_is_exhausted(field):
         await field.cycle()
         if len(field.pager.got) == 2:
             break
-        field.plane.kubectl("rollout", "status", "deployment/checkout", "-n", field.namespace, "--timeout=60s")
+        field.plane.kubectl("rollout", "status", "deployment/checkout", "-n", field.namespace, "--timeout=240s")
     page, exhausted = field.pager.got
     restart, notify = sorted(field.remediations, key=lambda one: one.spec.intent.rung)
     assert (restart.status.phase, restart.status.reason) == ("Failed", "NotHelped")

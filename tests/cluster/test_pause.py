@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ WORKLOADS = 18
 INTERVAL = 10.0
 BUSY_S = 0.2
 """How long a write takes more than it must, as with a busy API server: the cycle lasts for some seconds."""
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 SOON_S = 1.0
 """After this time nothing more is changed."""
 
@@ -72,11 +72,17 @@ class Operator:
         self.now = max(self.now + INTERVAL, time.time())
         await self.engine.cycle(self.now, leading=True)
 
+    async def cycle_until(self, condition: Callable[[], bool]) -> None:
+        """Run cycles until the condition is met: on a busy machine one may be given up before all is done."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():
+                await self.cycle()
+
     async def blind(self) -> None:
         """Let no watch and no list tell the registry anything any more."""
         for task in self.watches:
             task.cancel()
-        await asyncio.wait(self.watches, timeout=20)
+        await asyncio.wait(self.watches, timeout=180)
 
     async def until(self, condition: Any) -> None:
         async with asyncio.timeout(DEADLINE_S):
@@ -193,18 +199,15 @@ async def test_a_pause_stops_a_cycle_under_way_within_a_second(operator: Operato
     # It holds what was written down already as well as what would be decided anew, and says so.
     await operator.until(lambda: len(operator.remediations) >= len(operator.cluster.sent))
     before = len(operator.cluster.sent)
-    await operator.cycle()
+    await operator.cycle_until(lambda: any(one.status.reason == "Paused" for one in operator.remediations))
     assert len(operator.cluster.sent) == before
-    await operator.until(lambda: any(one.status.reason == "Paused" for one in operator.remediations))
     held = next(one for one in operator.remediations if one.status.reason == "Paused")
     assert "by jo: an incident" in held.status.message
     assert "PAUSED: " in await operator.command("status", "-n", operator.namespace)
 
     assert "goes on" in await operator.command("resume", *([] if everywhere else ["-n", operator.namespace]))
     await operator.until(lambda: operator.stopped("web-0") is None)
-    await operator.cycle()
-    await operator.cycle()
-    assert operator.replicas().count(6) == WORKLOADS
+    await operator.cycle_until(lambda: operator.replicas().count(6) == WORKLOADS)
     assert len(operator.cluster.sent) == WORKLOADS, "nothing was done twice"
 
 
@@ -219,13 +222,11 @@ async def test_a_pause_ends_by_itself(operator: Operator) -> None:
     other = {"apiVersion": API_VERSION, "kind": "Pause", "metadata": {"name": "other"}, "spec": {"policy": "other"}}
     operator.plane.apply(other, namespace=operator.namespace)  # the command refuses to pause what does not exist
     await operator.until(lambda: operator.stopped("web-0"))
-    await operator.cycle()
+    await operator.cycle_until(lambda: operator.replicas().count(6) == WORKLOADS - 1)
     await operator.cycle()
     assert sorted(operator.replicas()) == [2] + [6] * (WORKLOADS - 1), "the others were done"
     operator.now += 3600
-    await operator.cycle()
-    await operator.cycle()
-    assert operator.replicas().count(6) == WORKLOADS
+    await operator.cycle_until(lambda: operator.replicas().count(6) == WORKLOADS)
     pause = operator.plane.get("pause", "objective-web-0", operator.namespace)
     assert [each["reason"] for each in pause["status"]["conditions"]] == ["Expired"]
     assert re.search(r"objective-web-0 .*\bExpired\b", operator.plane.kubectl("get", "pauses", "-A").stdout)

@@ -77,7 +77,7 @@ def reader(programs) -> Iterator[LocalCluster]:
     with local_cluster(programs, nodes=2) as cluster:
         cluster.kubectl("create", "namespace", "shop")
         cluster.kubectl("create", "deployment", "checkout", "-n", "shop", "--image=checkout", "--replicas=3")
-        cluster.kubectl("rollout", "status", "deployment/checkout", "-n", "shop", "--timeout=60s")
+        cluster.kubectl("rollout", "status", "deployment/checkout", "-n", "shop", "--timeout=240s")
         yield cluster
 
 

@@ -23,14 +23,14 @@ class RunningCluster:
         self._folder = folder
 
     def kubectl(
-        self, *arguments: str | Path, stdin: str | None = None, check: bool = True, timeout_s: float = 60
+        self, *arguments: str | Path, stdin: str | None = None, check: bool = True, timeout_s: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl and return what it printed; raises CommandFailed with its last words when it fails."""
         command = [self._programs["kubectl"], *arguments]
         return run(command, stdin=stdin, env=self.environment, timeout_s=timeout_s, check=check)
 
     def helm(
-        self, *arguments: str | Path, check: bool = True, timeout_s: float = 120
+        self, *arguments: str | Path, check: bool = True, timeout_s: float = 600
     ) -> subprocess.CompletedProcess[str]:
         """Run helm and return what it printed; raises CommandFailed with its last words when it fails."""
         return run([self._programs["helm"], *arguments], env=self.environment, timeout_s=timeout_s, check=check)

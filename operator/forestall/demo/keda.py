@@ -31,7 +31,7 @@ def start_operator(cluster: RunningCluster, workspace: Workspace, programs: Prog
     `proofs` is a folder as `certificates` makes it.
     """
     cluster.kubectl("apply", "--server-side", "-f", definitions(), timeout_s=120)
-    cluster.kubectl("wait", "--for=condition=Established", "-f", definitions(), "--timeout=60s", timeout_s=70)
+    cluster.kubectl("wait", "--for=condition=Established", "-f", definitions(), "--timeout=240s", timeout_s=300)
     cluster.kubectl("create", "namespace", NAMESPACE)
     service, health, metrics = free_ports(3)
     command: list[str | Path] = [

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from forestall.demo.figures import Outcome, Samples, missed, outcome, problem_of
@@ -18,6 +18,7 @@ _FLOWING_S = 2.0
 """After so much traffic the operator is started: rates over a few seconds are rates then."""
 _LAST_SCRAPE_S = 2.0
 _BEHIND_S = 1.0
+"""An operator that was up later is not to blame for what broke. Where nothing broke, it did with less time."""
 _LOOK_EVERY_S = 1.0
 
 
@@ -54,10 +55,13 @@ def play(stage: Stage, *, operator: bool, record: Record, show: Callable[[Glimps
         counted = tally()
         _sleep_until(begins + one.duration + _LAST_SCRAPE_S)
         samples = stage.readings.samples(RUN, begins, begins + one.duration)
-        problem = _problem(samples, counted, behind)
-        if keep and not (problem and one.divisible):
+        judged = outcome(samples, OBJECTIVE, one.minutes_per_second, _problem(samples, counted))
+        if behind > _BEHIND_S and judged.bad_minutes > 0 and not judged.problem:
+            late = f"the operator was up {behind:.0f} s after the run began: the machine was too busy"
+            judged = replace(judged, problem=late)
+        if keep and not (judged.problem and one.divisible):
             stage.keep()
-        return Run(outcome(samples, OBJECTIVE, one.minutes_per_second, problem), samples, record)
+        return Run(judged, samples, record)
 
 
 @contextmanager
@@ -87,11 +91,9 @@ def _watch(stage: Stage, begins: float, watcher: Watcher, record: Record, show: 
         _sleep_until(min(due, begins + one.duration))
 
 
-def _problem(samples: Samples, counted: dict[str, Any] | None, behind: float) -> str:
+def _problem(samples: Samples, counted: dict[str, Any] | None) -> str:
     if counted is None:
         return "the load generator was not done long after its last request was due: the machine was too busy"
-    if behind > _BEHIND_S:
-        return f"the operator was up {behind:.0f} s after the run began: the machine was too busy"
     ticks, prompt = (samples[name][-1] - samples[name][0] for name in ("ticks", "prompt"))
     sent = counted["sent"] + counted["notSent"]
     scraped = len(set(samples["scraped"]))

@@ -95,7 +95,7 @@ class Life:
         usual = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
         body = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {**usual, **spec}}
         self.cluster.apply(body, namespace=self.namespace)
-        self.cluster.kubectl("rollout", "status", f"{kind}/web", "-n", self.namespace, "--timeout=60s")
+        self.cluster.kubectl("rollout", "status", f"{kind}/web", "-n", self.namespace, "--timeout=240s")
         return self.ref("apps/v1", kind, "web")
 
     def replicas(self) -> int:

@@ -34,8 +34,8 @@ def keda(cluster: KwokCluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         start_operator(cluster, workspace, programs, certificates(tmp_path_factory.mktemp("keda")))
         yield
         # It finalizes its own objects.
-        cluster.kubectl("delete", "scaledobjects", "--all", "-A", "--timeout=60s", timeout_s=70)
-    cluster.kubectl("delete", "-f", definitions(), "--timeout=60s", timeout_s=70)
+        cluster.kubectl("delete", "scaledobjects", "--all", "-A", "--timeout=240s", timeout_s=300)
+    cluster.kubectl("delete", "-f", definitions(), "--timeout=240s", timeout_s=300)
     cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 

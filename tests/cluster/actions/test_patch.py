@@ -109,7 +109,7 @@ async def test_an_annotation_is_patched_and_the_others_stay(guarded):
 @pytest.mark.parametrize("memory", ["256Mi", None])
 async def test_a_limit_of_one_container_is_raised_by_a_rollout(guarded, memory):
     guarded.cluster.apply(deployment(memory), namespace=guarded.namespace)
-    guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=60s")
+    guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=240s")
     before = guarded.cluster.get("deployment", "web", guarded.namespace)["spec"]["template"]
     # Not how Kubernetes writes it: the field is known by who manages it, not by its text.
     action = rung(LIMIT, "0.5Gi", "Deployment", stabilizationWindow="0s")

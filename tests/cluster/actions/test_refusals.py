@@ -104,7 +104,7 @@ async def test_a_quota_that_lets_no_pod_be_added_is_named_and_what_was_asked_for
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": 2}}}
     guarded.cluster.apply(quota, namespace=guarded.namespace)
     guarded.cluster.kubectl(
-        "wait", "--for=jsonpath={.status.used.pods}=2", "quota/small", "-n", guarded.namespace, "--timeout=30s"
+        "wait", "--for=jsonpath={.status.used.pods}=2", "quota/small", "-n", guarded.namespace, "--timeout=180s"
     )
     await guarded.open(web, SCALE, **TERMS)
     await guarded.until("Verifying")

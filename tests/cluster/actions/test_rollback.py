@@ -28,7 +28,7 @@ def workload(kind: str, image: str, **spec: Any) -> dict[str, Any]:
 
 def roll_out(life, kind: str, image: str, **spec: Any) -> None:
     life.cluster.apply(workload(kind, image, **spec), namespace=life.namespace)
-    life.cluster.kubectl("rollout", "status", f"{kind}/web", "-n", life.namespace, "--timeout=60s")
+    life.cluster.kubectl("rollout", "status", f"{kind}/web", "-n", life.namespace, "--timeout=240s")
     made = int(time.time())
     while int(time.time()) == made:  # the age of a revision is known to the second
         time.sleep(0.05)
@@ -97,10 +97,10 @@ async def test_a_rollout_that_hangs_is_rolled_back_too(guarded):
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "2"}}}
     guarded.cluster.apply(quota, namespace=guarded.namespace)
     full = "jsonpath={.status.used.pods}=2"
-    guarded.cluster.kubectl("wait", f"--for={full}", "resourcequota/full", "-n", guarded.namespace, "--timeout=30s")
+    guarded.cluster.kubectl("wait", f"--for={full}", "resourcequota/full", "-n", guarded.namespace, "--timeout=180s")
     guarded.cluster.apply(workload("Deployment", "v2"), namespace=guarded.namespace)
     updated = "jsonpath={.status.observedGeneration}=2"
-    guarded.cluster.kubectl("wait", f"--for={updated}", "deployment/web", "-n", guarded.namespace, "--timeout=30s")
+    guarded.cluster.kubectl("wait", f"--for={updated}", "deployment/web", "-n", guarded.namespace, "--timeout=180s")
     await decided(guarded)
     await guarded.until("Verifying")
     assert template(guarded)["spec"]["containers"][0]["image"].endswith("v1")
@@ -110,7 +110,7 @@ async def test_a_restart_in_between_is_no_rollout(guarded):
     roll_out(guarded, "Deployment", "v1")
     roll_out(guarded, "Deployment", "v2")
     guarded.cluster.kubectl("rollout", "restart", "deployment/web", "-n", guarded.namespace)
-    guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=60s")
+    guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=240s")
     found = await decided(guarded)
     assert (found.from_, found.to) == (3, 1)
     await guarded.until("Verifying")
@@ -143,7 +143,7 @@ async def test_a_template_that_gitops_applies_is_left_to_it(guarded):
     body = json.dumps(workload("Deployment", "v2"))
     options = ("--server-side", "--force-conflicts", "--field-manager=argocd", "-n", guarded.namespace, "-f", "-")
     guarded.cluster.kubectl("apply", *options, stdin=body)
-    guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=60s")
+    guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=240s")
     found = await aim(guarded)
     assert isinstance(found, Hold)
     assert found.reason == "FieldOwned"

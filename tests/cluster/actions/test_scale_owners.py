@@ -38,7 +38,7 @@ SCALED_OBJECTS = {
 def keda(cluster):
     """The definition of ScaledObjects; KEDA itself is not needed to see what forestall writes into them."""
     cluster.apply(SCALED_OBJECTS)
-    cluster.kubectl("wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=180s")
     yield
     cluster.kubectl("delete", "crd", "scaledobjects.keda.sh")
 

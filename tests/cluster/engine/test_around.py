@@ -57,27 +57,27 @@ async def test_what_is_protected_is_left_alone(world, what):
 
 
 async def test_a_restart_waits_for_a_disruption_budget(world):
-    wait = ("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=60s")
+    wait = ("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=240s")
     world.control.kubectl(*wait)
     budget = {"selector": {"matchLabels": {"app": "checkout"}}, "minAvailable": 2}
     body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "checkout"}, "spec": budget}
     world.control.apply(body, namespace=world.namespace)
     looked = "--for=jsonpath={.status.observedGeneration}=1"
-    world.control.kubectl("wait", looked, "pdb/checkout", "-n", world.namespace, "--timeout=30s")
+    world.control.kubectl("wait", looked, "pdb/checkout", "-n", world.namespace, "--timeout=180s")
     world.policy(actions=[{"restart": {}}])
     await world.cycle(2)
     assert (world.decision, world.remediations) == ("DisruptionNotAllowed", [])
     looser = ("--type=merge", "-p", json.dumps({"spec": {"minAvailable": 1}}))
     world.control.kubectl("patch", "pdb", "checkout", "-n", world.namespace, *looser)
     looked = "--for=jsonpath={.status.disruptionsAllowed}=1"
-    world.control.kubectl("wait", looked, "pdb/checkout", "-n", world.namespace, "--timeout=30s")
+    world.control.kubectl("wait", looked, "pdb/checkout", "-n", world.namespace, "--timeout=180s")
     await world.cycle(2)
     assert len(world.remediations) == 1
 
 
 async def test_a_restart_waits_until_pods_are_ready_again(world):
     here = ("-n", world.namespace)
-    world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=60s")
+    world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=240s")
     world.control.set_start_up(600)
     try:
         world.control.kubectl("set", "image", "deployment/checkout", "*=y", *here)
@@ -103,19 +103,19 @@ async def test_a_rollback_does_not_wait_for_the_budget_that_the_bad_rollout_has_
     here = ("-n", world.namespace)
     change = {"spec": {"replicas": 4, "strategy": {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}}}}
     world.control.kubectl("patch", "deployment", "checkout", *here, "--type=merge", "-p", json.dumps(change))
-    world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=60s")
+    world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=240s")
     protect(world, 3)
     world.control.kubectl("patch", "deployment", "checkout", *here, "--type=merge", "-p", NOWHERE)
     ready = "--for=jsonpath={.status.readyReplicas}=3"
-    world.control.kubectl("wait", ready, "deployment/checkout", *here, "--timeout=60s")
+    world.control.kubectl("wait", ready, "deployment/checkout", *here, "--timeout=240s")
     spent = "--for=jsonpath={.status.disruptionsAllowed}=0"
-    world.control.kubectl("wait", spent, "pdb/checkout", *here, "--timeout=60s")
+    world.control.kubectl("wait", spent, "pdb/checkout", *here, "--timeout=240s")
     world.now = time.time() + 5
     world.policy(actions=[{"rollback": {"within": "1h"}}])
     await world.cycle(2)
     (rollback,) = world.remediations
     assert rollback.status.phase in ("Executing", "Verifying"), world.slo.status.decisions
-    world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=60s")
+    world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=240s")
 
 
 async def test_a_restart_where_nothing_serves_has_nothing_to_protect(world):
@@ -125,7 +125,7 @@ async def test_a_restart_where_nothing_serves_has_nothing_to_protect(world):
     world.control.kubectl("patch", "deployment", "checkout", *here, "--type=merge", "-p", json.dumps(recreate))
     world.control.kubectl("patch", "deployment", "checkout", *here, "--type=merge", "-p", NOWHERE)
     gone = "--for=jsonpath={.status.unavailableReplicas}=2"
-    world.control.kubectl("wait", gone, "deployment/checkout", *here, "--timeout=60s")
+    world.control.kubectl("wait", gone, "deployment/checkout", *here, "--timeout=240s")
     world.policy(actions=[{"restart": {}}])
     await world.cycle(2)
     (restart,) = world.remediations

@@ -74,7 +74,7 @@ async def test_a_total_that_is_taken_for_a_level_does_not_run_away_and_a_declare
     world.policy(actions=[{"scale": {"maxReplicas": 40}}])
     for _ in range(8):
         await world.cycle()
-        size = ("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=60s")
+        size = ("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=240s")
         world.control.kubectl(*size)
     (remediation,) = world.remediations
     assert (world.replicas, remediation.status.reason) == (8, "LooksLikeTotal"), remediation.status
@@ -86,7 +86,7 @@ async def test_after_a_right_scale_out_the_objective_is_at_risk_no_more(world):
     world.policy()
     await world.cycle(2)
     assert world.replicas == 6
-    world.control.kubectl("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=60s")
+    world.control.kubectl("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=240s")
     await world.cycle(2)
     assert world.reason("AtRisk") != "BreachForecast", "there is no history yet, so nothing more can be said"
     assert world.replicas == 6, "it is held"

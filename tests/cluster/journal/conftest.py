@@ -91,7 +91,7 @@ class Lives:
 
     async def pods(self) -> dict[str, Mapping[str, Any]]:
         """Return the pods that are there to stay, by UID, when the rollout of the Deployment is complete."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(180):
             while not complete({"kind": "Deployment", **await self.port.read(self.web)}):  # noqa: ASYNC110 -- it polls
                 await asyncio.sleep(0.05)
         listed = await self.port.find("v1", "Pod", self.namespace)
@@ -106,7 +106,7 @@ class Lives:
 
     async def finish(self, life: Remediation) -> Remediation:
         """Take it to its end: the risk lasts until something was done about it."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             life = await self.cycle(life, **(CALM if life.status.completed else AT_RISK))
             if life.ended:
@@ -167,7 +167,7 @@ def lives(cluster: KwokCluster, kubernetes: KubernetesCluster, namespace: str) -
     spec = {"replicas": 3, "selector": {"matchLabels": labels}, "template": template}
     web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
     cluster.apply(web, namespace=namespace)
-    cluster.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=60s")
+    cluster.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=240s")
     return Lives(cluster, kubernetes, namespace)
 
 

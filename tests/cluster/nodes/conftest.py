@@ -138,14 +138,14 @@ class Field:
         usual = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
         size = {} if kind == "DaemonSet" else {"replicas": replicas}
         self.apply(kind, name, {**usual, **size}, "apps/v1")
-        self.plane.kubectl("rollout", "status", f"{kind}/{name}", "-n", self.namespace, "--timeout=60s")
+        self.plane.kubectl("rollout", "status", f"{kind}/{name}", "-n", self.namespace, "--timeout=240s")
 
     def protect(self, available: int) -> None:
         """Let a PodDisruptionBudget keep so many pods of `web`."""
         spec = {"minAvailable": available, "selector": {"matchLabels": {"app": "web"}}}
         self.apply("PodDisruptionBudget", "web", spec, "policy/v1")
         seen = "--for=jsonpath={.status.observedGeneration}=1"
-        self.plane.kubectl("wait", seen, "pdb/web", "-n", self.namespace, "--timeout=30s")
+        self.plane.kubectl("wait", seen, "pdb/web", "-n", self.namespace, "--timeout=180s")
 
     def allow(self, **limits: int) -> None:
         """Let a Guardrail allow everything here, with these limits of nodes."""
@@ -194,7 +194,7 @@ class Field:
 async def world(plane: ControlPlane) -> AsyncIterator[Field]:
     name = f"shop-{uuid4().hex[:6]}"
     plane.kubectl("create", "namespace", name)
-    plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=180s")
     spec = {"url": "http://x", "trustedLabels": ["node"]}
     plane.apply({"apiVersion": API, "kind": "MetricSource", "metadata": {"name": "default"}, "spec": spec})
     access = await Access.find(str(plane.kubeconfig_for(SYSTEM, "forestall")))

@@ -20,7 +20,7 @@ async def test_a_node_is_drained_and_given_back(world):
     await world.until(lambda: world.phase == "Verifying", **{node: 300.0})
     assert world.cordoned() == {node}
     assert {pod["metadata"]["labels"]["app"] for pod in world.pods(node)} == {"agent"}
-    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
+    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=240s")
     await world.until(lambda: world.phase == "Succeeded", **{node: 0.0})
     assert world.cordoned() == set()
     assert CORDONED_BY not in world.node(node)["metadata"]["annotations"]
@@ -153,7 +153,7 @@ async def test_a_node_that_was_made_anew_in_the_middle_is_left_alone(world):
     metadata["annotations"] = {"kwok.x-k8s.io/node": "fake"}
     new = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": body["status"]}
     world.plane.kubectl("create", "-f", "-", stdin=json.dumps(new))
-    world.plane.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=30s")
+    world.plane.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=180s")
     await world.until(lambda: world.phase == "Aborted")
     assert world.remediations[0].status.reason in {"TargetReplaced", "TargetGone"}
     assert world.cordoned() == set()

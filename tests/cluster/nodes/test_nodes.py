@@ -32,7 +32,7 @@ async def test_of_two_bad_pods_each_is_evicted_and_judged_by_what_came_in_its_pl
     await world.until(lambda: world.phase == "Verifying", **{first: 300.0, second: 300.0, third: 10.0})
     assert world.last.spec.intent.target.name == first
     del world.script.says[first]
-    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
+    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=240s")
     (replacement,) = {pod["metadata"]["name"] for pod in world.pods()} - {first, second, third}
     await world.until(lambda: len(world.remediations) == 2, **{replacement: 10.0})
     assert world.remediations[0].status.phase == "Succeeded"
@@ -47,7 +47,7 @@ async def test_where_a_new_pod_is_as_bad_evicting_is_spent_for_it_but_not_for_a_
     world.watch("pod", {"evict": {}}, verification={"within": "30s"})
     await world.until(lambda: world.phase == "Verifying", **{first: 300.0, second: 10.0, third: 10.0})
     del world.script.says[first]
-    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
+    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=240s")
     (replacement,) = {pod["metadata"]["name"] for pod in world.pods()} - {first, second, third}
     await world.until(lambda: world.phase == "Failed", **{replacement: 300.0})
     await world.cycle(2)
@@ -181,9 +181,9 @@ async def test_the_node_on_which_a_pod_of_the_target_runs_is_cordoned_while_it_s
     await world.until(lambda: world.phase == "AwaitingApproval")
     pod = {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": next(n for n in NODES if n != node)}}}}
     world.plane.kubectl("patch", "deployment", "web", "-n", world.namespace, "-p", json.dumps({"spec": pod}))
-    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=60s")
+    world.plane.kubectl("rollout", "status", "deployment/web", "-n", world.namespace, "--timeout=240s")
     world.plane.kubectl("wait", "--for=delete", "pod", "-l", "app=web", "-n", world.namespace,
-                        f"--field-selector=spec.nodeName={node}", "--timeout=60s")  # fmt: skip
+                        f"--field-selector=spec.nodeName={node}", "--timeout=240s")  # fmt: skip
     approval = json.dumps({"spec": {"approval": {"decision": "Approved", "by": "kwok-admin"}}})
     world.plane.kubectl("patch", "remediation", world.last.name, "-n", world.namespace, "--type=merge", "-p", approval)
     await world.cycle(3)
