@@ -31,7 +31,7 @@ INTERRUPTED: Final = 130
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("status", "Show all objectives, those at risk first."),
-    "explain": ("explain", "Say why an objective is at risk, and what was decided."),
+    "explain": ("explain", "Say why an objective, a policy or a workload stands as it does."),
     "history": ("history", "Show what was done, and the whole life of one remediation."),
     "approve": ("approval", "Let a remediation go ahead that waits for approval."),
     "reject": ("approval", "Refuse a remediation that waits for approval."),

@@ -96,16 +96,36 @@ _NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @options.namespace
 @click.option("-A", "--all-namespaces", is_flag=True, help="The objectives of all namespaces of the cluster.")
-@click.option("--history", type=_FILE, multiple=True, help="CSV or Parquet with what was measured.")
+@click.option(
+    "--history",
+    type=_FILE,
+    multiple=True,
+    help="What was measured: CSV as Grafana exports it too, Parquet, or Prometheus JSON.",
+)
 @click.option("--prometheus", "url", help="The URL of a Prometheus that has what was measured.")
 @click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus.")
 @click.option("--ca-file", type=_FILE, help="A certificate authority (PEM) for --prometheus.")
 @click.option("--header", "headers", multiple=True, callback=headers_option, help="NAME:VALUE, sent to --prometheus.")
 @click.option("--from", "start", callback=_time, metavar="TIME", help="The first moment to judge.")
 @click.option("--to", "end", callback=_time, metavar="TIME", help="The last moment.")
-@click.option("--last", callback=duration_option, metavar="DURATION", help="So much before --to; 7d with --prometheus.")
-@click.option("--learn", callback=duration_option, metavar="DURATION", help="So much before --from to learn from.")
-@click.option("--step", callback=duration_option, metavar="DURATION", help="From one cycle to the next.")
+@click.option(
+    "--last",
+    callback=duration_option,
+    metavar="DURATION",
+    help="So much before --to; by default most of a file, or 7d of a Prometheus.",
+)
+@click.option(
+    "--learn",
+    callback=duration_option,
+    metavar="DURATION",
+    help="So much before --from to learn from; a third of a file, for example.",
+)
+@click.option(
+    "--step",
+    callback=duration_option,
+    metavar="DURATION",
+    help="From one cycle to the next; by default a tenth of the shortest horizon.",
+)
 @click.option("--lead-time", callback=duration_option, metavar="DURATION", help="How long an action takes to help.")
 @click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True, help="Size of each workload.")
 @click.option("--html", "report", type=_NEW_FILE, callback=writable_option, help="Write the report here.")

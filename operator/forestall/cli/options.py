@@ -50,6 +50,7 @@ def namespace_of(purpose: str) -> Callable[[Command], Command]:
 
 
 namespace = namespace_of("The namespace; the context's by default.")
+namespace_of_files = namespace_of("Of the objects in files that name none; `default` by default.")
 
 
 def name(argument: str, kind: str) -> Callable[[Command], Command]:

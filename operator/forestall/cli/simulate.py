@@ -42,7 +42,12 @@ _FETCHED: Final = 8 * _DAY
 
 
 @click.command
-@click.option("--traffic", "file", type=_FILE, help="CSV with the columns time and requests a second.")
+@click.option(
+    "--traffic",
+    "file",
+    type=_FILE,
+    help="CSV with time and requests a second, as Grafana exports it too; or Prometheus JSON.",
+)
 @click.option("--prometheus", "url", help="The URL of a Prometheus that has the traffic.")
 @click.option("--query", help="With --prometheus: a query for the requests a second, as one series.")
 @click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus.")
@@ -50,7 +55,9 @@ _FETCHED: Final = 8 * _DAY
 @click.option("--header", "headers", multiple=True, callback=headers_option, help="NAME:VALUE, for --prometheus.")
 @click.option("-f", "--filename", "files", type=_FILE, multiple=True, help="YAML with your objective and policy.")
 @click.option("--capacity", type=float, help="Requests a second that one replica answers in time.")
-@click.option("--start-up", callback=duration_option, metavar="DURATION", help="From asked for to serving; 1m.")
+@click.option(
+    "--start-up", callback=duration_option, metavar="DURATION", help="From asked for to serving; 1m by default."
+)
 @click.option("--warm-up", callback=duration_option, metavar="DURATION", help="After that, until it is at full speed.")
 @click.option(
     "--hpa-target",
@@ -59,23 +66,33 @@ _FETCHED: Final = 8 * _DAY
     show_default=True,
     help="CPU utilization that the HPA aims at, as a share of the request.",
 )
-@click.option("--replicas", type=click.IntRange(min=1), help="At the beginning; what the first minute needs.")
+@click.option(
+    "--replicas", type=click.IntRange(min=1), help="At the beginning; by default what the first minute needs."
+)
 @click.option("--min", "least", type=click.IntRange(min=1), default=2, show_default=True, help="Replicas at least.")
-@click.option("--max", "most", type=click.IntRange(min=1), help="Replicas at most; twice what the peak needs.")
-@click.option("--objective", type=click.FloatRange(1, 100, min_open=True, max_open=True), help="In percent; 99.")
-@click.option("--last", callback=duration_option, metavar="DURATION", help="So much of the end is simulated.")
+@click.option(
+    "--max", "most", type=click.IntRange(min=1), help="Replicas at most; by default twice what the peak needs."
+)
+@click.option(
+    "--objective",
+    type=click.FloatRange(1, 100, min_open=True, max_open=True),
+    help="In percent; 99, or that of -f, by default.",
+)
+@click.option(
+    "--last", callback=duration_option, metavar="DURATION", help="So much of the end is simulated, such as 1d."
+)
 @click.option(
     "--interval",
     callback=duration_option,
     metavar="DURATION",
-    help="From one cycle to the next; 1m, as the traffic has a value a minute.",
+    help="From one cycle to the next; 1m by default, as the traffic has a value a minute.",
 )
 @click.option("--html", "report", type=_NEW_FILE, callback=writable_option, help="Write the report here.")
 @click.option("--svg", type=_NEW_FILE, callback=writable_option, help="Draw the HPA and the best policy here.")
 @click.option(
     "-o", "--output", "form", type=click.Choice(["json", "policy"]), help="For programs; or the policy alone."
 )
-@options.namespace
+@options.namespace_of_files
 @options.debug
 @click.pass_obj
 def simulate(state: State, /, **chosen: Any) -> None:
@@ -83,7 +100,8 @@ def simulate(state: State, /, **chosen: Any) -> None:
 
     The traffic comes from a file or a Prometheus. Its last part is simulated (--last; a third of it, at most two days),
     what lies before is learned from. The service is scaled by nobody, by a HorizontalPodAutoscaler, and by forestall
-    under it, with the recommended policies and with yours (-f). Nothing is changed anywhere.
+    under it, with the recommended policies and with yours (-f); where the difference may be chance the HPA is kept.
+    Nothing is changed anywhere.
 
     \b
     Examples:

@@ -56,13 +56,17 @@ class _Checked:
 @click.option(
     "-f", "--filename", "files", type=_FILE, multiple=True, required=True, help="YAML; a folder; - for standard input."
 )
-@options.namespace
+@options.namespace_of_files
 @click.option("--prometheus", "url", help="The URL of a Prometheus: hold objectives against its data too.")
 @click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus.")
 @click.option("--ca-file", type=_FILE, help="A certificate authority (PEM) for --prometheus.")
 @click.option("--header", "headers", multiple=True, callback=headers_option, help="NAME:VALUE, sent to --prometheus.")
-@click.option("--interval", callback=duration_option, metavar="DURATION", help="The operator's interval; 30s.")
-@click.option("--start-up", callback=duration_option, metavar="DURATION", help="From a new replica to serving; 1m.")
+@click.option(
+    "--interval", callback=duration_option, metavar="DURATION", help="The operator's interval; 30s by default."
+)
+@click.option(
+    "--start-up", callback=duration_option, metavar="DURATION", help="From a new replica to serving; 1m by default."
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("-o", "--output", "form", type=click.Choice(["json"]), help="For programs.")
 @options.debug
