@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from benchmarks.safety import (
     api_faults,
+    commented,
     crashes,
     drains,
     escalation,
@@ -46,6 +47,7 @@ MEASURES: Mapping[str, Measure] = {
     "storm": storm.measure,
     "starvation": starvation.measure,
     "renewals": renewals.measure,
+    "commented": commented.measure,
     "writers": writers.measure,
 }
 
