@@ -284,7 +284,7 @@ def _is_new(pod: Body, since: float) -> bool:
 
 def _is_crashing(container: Body) -> bool:
     """Say whether a container waits to be started again after a run that was soon over."""
-    if (container.get("state") or {}).get("waiting", {}).get("reason") != "CrashLoopBackOff":
+    if ((container.get("state") or {}).get("waiting") or {}).get("reason") != "CrashLoopBackOff":
         return False
     ended = (container.get("lastState") or {}).get("terminated") or {}
     began, over = seconds(ended.get("startedAt")), seconds(ended.get("finishedAt"))

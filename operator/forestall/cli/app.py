@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 import click
 
 from forestall import __version__
-from forestall.cli.words import printable
-from forestall.core.wording import closest
+from forestall.core.wording import closest, printable
 from forestall.errors import Denied, Forbidden, ForestallError, Unavailable
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from forestall.cli.words import printable
+from forestall.core.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -21,6 +21,7 @@ from forestall.cli.caller import caller, written
 from forestall.cli.objects import find, parse_name, read
 from forestall.cli.words import ago, until
 from forestall.core.duration import format_duration, parse_duration
+from forestall.core.wording import printable
 from forestall.errors import Conflict, Forbidden, InvalidDuration, NotFound
 
 if TYPE_CHECKING:
@@ -277,4 +278,4 @@ async def _read_all(session: Session, kind: type[R], namespace: str) -> list[R]:
 def _particulars(end: str | None, by: str, at: str | None, reason: str, now: float) -> str:
     left, since = until(end, now), ago(at, now)
     parts = [f" for another {left}" if left else "", f" by {by}" if by else "", f" since {since}" if since else ""]
-    return "".join(parts) + (f": {reason}" if reason else "")
+    return printable("".join(parts) + (f": {reason}" if reason else ""))

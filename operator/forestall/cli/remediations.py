@@ -12,6 +12,7 @@ from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef, change_of
 from forestall.cli.objects import read
 from forestall.cli.words import ago, clock, until
+from forestall.core.wording import printable
 from forestall.errors import Conflict, Forbidden
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def stand(remediation: Remediation, now: float) -> str:
     # While it waits for approval its message is the commands that the page shows anyway.
     known = (status.reason, status.message) if status.reason != status.phase else ("", "")
     why = ": ".join(part for part in known if part)
-    return f"{status.phase}{when}: {PHASES[status.phase]}." + (f" {why}" if why else "")
+    return f"{status.phase}{when}: {PHASES[status.phase]}." + (f" {printable(why)}" if why else "")
 
 
 def can_be_undone(remediation: Remediation) -> bool:

@@ -13,6 +13,7 @@ from forestall.cli.caller import caller, written
 from forestall.cli.headlines import unattended
 from forestall.cli.pauses import holding
 from forestall.cli.words import ago
+from forestall.core.wording import printable
 
 if TYPE_CHECKING:
     from forestall.api import Remediation
@@ -80,7 +81,7 @@ def _check(found: Remediation, now: float) -> None:
         when = f" {since} ago" if since else ""
         raise click.ClickException(
             f"Remediation {name} has ended{when}: {status.phase}, {status.reason or 'no reason'}. It holds nothing "
-            f"that could be given back. {status.message}".strip()
+            f"that could be given back. {printable(status.message)}".strip()
         )
     if undo := found.spec.undo:
         since = ago(undo.at, now)

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import UTC, datetime
-from typing import Final
 
 from forestall.core.duration import format_duration, parse_duration
 from forestall.core.rfc3339 import read_time
 from forestall.errors import InvalidDuration
-
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def printable(text: str) -> str:
-    """Return `text` without what a terminal would obey: objects are written by others."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def moment(text: str | None) -> float | None:

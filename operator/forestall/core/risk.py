@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from forestall.core.forecast.table import SeriesForecast
 from forestall.core.precision import LARGEST, passes, written
+from forestall.core.wording import printable
 
 SLI = "sli"
 """The name under which the service level indicator itself is watched, beside the leading indicators."""
@@ -140,7 +141,8 @@ def carried_in_words(signals: Iterable[Signal]) -> str:
 
 def labels_in_words(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
     """Return the labels of a series as people are told of them: others write them, as long as they like."""
-    return {name: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for name, value in labels[:_MOST_LABELS]}
+    told = [(name, " ".join(printable(value).split())) for name, value in labels[:_MOST_LABELS]]
+    return {name: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for name, value in told}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,11 @@
 """Words of messages that depend on what they are about: how many there are, and the name that was likely meant."""
 
 import difflib
+import re
 from collections.abc import Iterable
+from typing import Final
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -25,3 +29,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean …?` for a word that is like one of those that are known, else nothing."""
     close = closest(word, known)
     return f" Did you mean {close}?" if close else ""
+
+
+def printable(text: str) -> str:
+    """Return `text` without what a terminal would obey: objects are written by others."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forestall.actions.protection import is_protected
-from forestall.core.foreign import at, decimal, items, mapping, texts, whole
+from forestall.core.foreign import at, decimal, items, mapping, text, texts, whole
 from forestall.core.guards import Budget, Pods
 from forestall.core.selectors import selects
 
@@ -41,10 +41,18 @@ def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -
         Budget(
             str(at(body, "metadata", "name")),
             whole(at(body, "status", "disruptionsAllowed"), unset=0) if selected else None,
+            _words(body),
         )
         for body in bodies
         if (selected := selects(at(body, "spec", "selector"), labels)) is not False
     )
+
+
+def _words(budget: Mapping[str, Any]) -> str:
+    """Return what the controller of PodDisruptionBudgets says of one by which no pod may go, however many are ready."""
+    told = items(at(budget, "status", "conditions"))
+    failed = [each for each in told if (each.get("type"), each.get("reason")) == ("DisruptionAllowed", "SyncFailed")]
+    return f"its controller can't count the pods: {text(failed[0].get('message'))}" if failed else ""
 
 
 def _is_seen(body: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from forestall.core.decision import Act, Hold
 from forestall.core.forecast import Abstention
 from forestall.core.plan import RungTerms, ScaleTerms, Situation, Target, Trigger, plan
+from forestall.core.risk import labels_in_words
 from forestall.core.sizing import Capacity
 
 TRIGGER = Trigger(probability=0.8, within=None, sustained=0.0)
@@ -123,3 +124,10 @@ def test_what_others_write_into_labels_is_told_in_bounds(make_signal):
     hold = plan(TRIGGER, (), [cause], Target(3, 3), Situation(0.0, 100.0, frozenset()))
     assert len(hold.message) < 10_000
     assert f"l0={'x' * 253}…, l1=" in hold.message
+
+
+def test_what_others_write_into_labels_is_no_command_to_a_terminal_and_no_line_of_its_own():
+    """Kind: hostile texts of objects and series, told to who is to approve something."""
+    labels = (("pod", "web\x1b[2J\u202e"), ("zone", "a\nApproved by: admin"))
+    told = labels_in_words(labels)
+    assert told == {"pod": "web\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}", "zone": "a Approved by: admin"}

@@ -104,3 +104,14 @@ def test_a_budget_that_cannot_be_understood_is_not_left_out():
     ]  # fmt: skip
     assert budgets_of({"app": "web"}, bodies) == (Budget("many", 1), Budget("odd", None), Budget("text", None))
     assert workload_of({"metadata": {}, "spec": {"template": "web"}, "status": None}).labels == {}
+
+
+@pytest.mark.parametrize("status", [{}, {"conditions": "none"}, {"conditions": [{"type": "DisruptionAllowed"}]}])
+def test_a_budget_that_its_controller_can_not_count_says_so(status):
+    """Kind: whose 'no' it is. Such a budget stays shut however many pods are ready."""
+    words = "jobs.batch does not implement the scale subresource"
+    failed = {"type": "DisruptionAllowed", "status": "False", "reason": "SyncFailed", "message": words}
+    body = {"metadata": {"name": "web"}, "spec": {"selector": {}}, "status": {"expectedPods": 0, **status}}
+    assert budgets_of({}, [body]) == (Budget("web", 0),)
+    (shut,) = budgets_of({}, [{**body, "status": {"conditions": [failed]}}])
+    assert words in shut.words

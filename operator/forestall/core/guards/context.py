@@ -111,6 +111,8 @@ class Budget:
     name: str
     allowed: int | None
     """How many more pods may be missing now; None where the budget can't be understood."""
+    words: str = ""
+    """Why its controller lets none go, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)

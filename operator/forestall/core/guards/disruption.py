@@ -36,7 +36,8 @@ def disruption(context: Context) -> Hold | None:
         if budget.allowed <= 0 and not (pods.bounded and missing > 0):
             return Hold(
                 "DisruptionNotAllowed",
-                f"the PodDisruptionBudget {budget.name} of the workload allows no disruption at present",
+                f"the PodDisruptionBudget {budget.name} of the workload allows no disruption at present"
+                + (f": {budget.words}" if budget.words else ""),
             )
     if missing > pods.spare and (pods.rolling or not pods.bounded):
         return Hold(
