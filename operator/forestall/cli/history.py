@@ -158,11 +158,11 @@ def _row(one: Remediation, namespace: str, now: float) -> list[tuple[str, str]]:
 
 
 def _people(one: Remediation) -> Iterator[str]:
-    approval, feedback = one.spec.approval, one.spec.feedback
+    approval, feedback = one.spec.approval, one.feedback
     if approval:
         yield f"{approval.decision} by {approval.by or 'somebody'}"
-    if one.spec.undo:
-        yield f"undone by {one.spec.undo.by or 'somebody'}"
+    if one.undo:
+        yield f"undone by {one.undo.by or 'somebody'}"
     if feedback:
         yield f"{feedback.verdict} by {feedback.by or 'somebody'}"
 
@@ -214,7 +214,7 @@ class _Life:
 
     def _events(self) -> Iterator[tuple[str, str]]:
         one, intent, status = self.one, self.one.spec.intent, self.one.status
-        if undo := one.spec.undo:
+        if undo := one.undo:
             yield undo.at or intent.created, f"undo asked for by {undo.by or 'somebody'}: {undo.comment}"
         yield intent.created, f"decided for objective {intent.objective.name}, episode {intent.episode}"
         if one.spec.approval:
@@ -228,8 +228,8 @@ class _Life:
                 yield each.last_transition_time, said
         if status.ended:
             yield status.ended, f"{status.phase}, {status.reason}: {status.message}"
-        if one.spec.feedback:
-            yield one.spec.feedback.at or status.ended or "", _said(one.spec.feedback.verdict, one.spec.feedback)
+        if one.feedback:
+            yield one.feedback.at or status.ended or "", _said(one.feedback.verdict, one.feedback)
 
     def _yours(self) -> None:
         program = click.get_current_context().find_root().info_name
@@ -241,7 +241,7 @@ class _Life:
         elif remediations.can_be_undone(self.one):
             self.page.heading("To have it back now")
             self.page.say(f"{program} undo {where} --comment WHY", indent=4, style="bold")
-        elif self.one.ended and self.one.spec.feedback is None:
+        elif self.one.ended and self.one.feedback is None:
             self.page.heading("Was it right?")
             self.page.say(f"{program} feedback {where} helpful|unhelpful|false-alarm", indent=4, style="bold")
 

@@ -60,7 +60,7 @@ def stand(remediation: Remediation, now: float) -> str:
 def can_be_undone(remediation: Remediation) -> bool:
     """Say whether it may have done something that `forestall undo` gives back."""
     action = ACTIONS[remediation.spec.intent.action.name]
-    asked = remediation.spec.undo is not None or remediation.ended
+    asked = remediation.undo is not None or remediation.ended
     return action.kept_while_at_risk and not asked and bool(remediation.status.steps)
 
 

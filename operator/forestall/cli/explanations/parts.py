@@ -96,7 +96,7 @@ def deeds(page: Page, done: Sequence[Remediation], now: float) -> None:
             comment = f": {approval.comment}" if approval.comment else ""
             said = f"{approval.decision} by {approval.by or 'somebody'} at {readable(approval.at)}{comment}"
             page.say(said, indent=5)
-        if undo := each.spec.undo:
+        if undo := each.undo:
             page.say(f"Undo asked for by {undo.by or 'somebody'} at {readable(undo.at)}: {undo.comment}", indent=5)
         for step in each.status.steps[-_BUDGET_OF_STEPS:]:
             page.say(remediations.line(step), indent=7)
