@@ -54,12 +54,15 @@ class Signal:
     """Whether the newest value can be trusted: nothing else leads to an action."""
     breached: bool = field(init=False, repr=False, compare=False)
     """Whether the newest value is past the limit."""
+    _chance: float = field(init=False, repr=False, compare=False)
+    """P(limit passed within the horizon)."""
 
     def __post_init__(self) -> None:
-        # Both are asked for many times in a cycle, of each of very many signals.
+        # All three are asked for many times in a cycle, of each of very many signals.
         known = self.fresh and abs(self.value) <= LARGEST  # NaN is not
         object.__setattr__(self, "known", known)
         object.__setattr__(self, "breached", known and passes(self.value, self.limit, above=self.above))
+        object.__setattr__(self, "_chance", self._probability(self.horizon))
 
     @property
     def silence(self) -> str | None:
@@ -72,11 +75,14 @@ class Signal:
 
     def probability(self, within: float | None = None) -> float:
         """Return P(limit passed within `within` s, at most the horizon): 1 in breach, NaN where nothing is known."""
+        return self._chance if not within or within >= self.horizon else self._probability(within)
+
+    def _probability(self, within: float) -> float:
         if self.silence is not None:
             return math.nan
         if self.breached or self.forecast is None:
             return 1.0
-        return self.forecast.probability_within(min(within or self.horizon, self.horizon))
+        return self.forecast.probability_within(within)
 
     @property
     def time_to_breach(self) -> tuple[float, float, float]:
