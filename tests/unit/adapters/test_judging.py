@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from forestall.adapters.prometheus.judging import Judge, PastMemory, Verdict, wanted_by
+from forestall.adapters.prometheus.judging import Judge, Verdict, wanted_by
+from forestall.adapters.prometheus.past import PastMemory
 from forestall.adapters.prometheus.sorting import Found
 from forestall.core import promql
 from forestall.core.promql import evidence

@@ -12,14 +12,14 @@ not taken for absent: nothing is believed then.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from forestall.adapters.prometheus.document import labels_of, malformed, value_of
+from forestall.adapters.prometheus.past import PastQuestion
 from forestall.adapters.prometheus.question import Outcome, Question
-from forestall.adapters.prometheus.sorting import Found
 from forestall.adapters.prometheus.trouble import failure
 from forestall.core.promql import LOOKBACK, Freshness, Look, evidence
 from forestall.errors import MetricsError
@@ -36,10 +36,6 @@ _RARELY = 1800.0
 """What had a sample within this time (s), and no end, is still there: scraped rarely, or its samples come late."""
 
 T = TypeVar("T")
-
-_KEPT = 3600.0
-_KEPT_NOTHING = 600.0
-"""How long (s) an answer about the past is kept."""
 
 MALFORMED = failure(malformed())
 
@@ -86,40 +82,6 @@ class _Failed(Exception):
     def __init__(self, failure: QueryFailure) -> None:
         super().__init__(failure.message)
         self.failure = failure
-
-
-@dataclass(frozen=True, slots=True)
-class PastQuestion(Question):
-    """A question about what there was of a selector: the answer changes slowly, and is dear to get."""
-
-    selector: str = ""
-
-
-class PastMemory:
-    """What a source said about the past."""
-
-    def __init__(self) -> None:
-        self._outcomes: dict[str, tuple[PastQuestion, float, Found]] = {}
-
-    def known(self, at: float) -> dict[str, Outcome]:
-        """Return the outcomes that hold at `at` (s), by their questions."""
-        self._outcomes = {
-            text: kept
-            for text, kept in self._outcomes.items()
-            if 0 <= at - kept[1] < (_KEPT if kept[2].series else _KEPT_NOTHING)
-        }
-        return {text: outcome for text, (_, _, outcome) in self._outcomes.items()}
-
-    def keep(self, questions: Iterable[Question], outcomes: Mapping[str, Outcome], at: float) -> None:
-        """Keep of the outcomes of a judge's questions at `at` those about the past."""
-        for question in questions:
-            outcome = outcomes.get(question.text)
-            if isinstance(question, PastQuestion) and isinstance(outcome, Found) and not outcome.warnings:
-                self._outcomes[question.text] = (question, at, outcome)
-
-    def correct(self, there: Collection[str]) -> None:
-        """Forget of the selectors that find something now that there never was anything, or from where it came."""
-        self._outcomes = {text: kept for text, kept in self._outcomes.items() if kept[0].selector not in there}
 
 
 def wanted_by(
@@ -249,7 +211,7 @@ class Judge:
                 if self._ask(Question(evidence.gap_question(name, look.over, look.apart), 1, reach=look.over)):
                     words = "come too far apart for the query, which takes what is between them for absent"
                     raise _Unseen(f"samples of {name} {words}: ask for last_over_time() of it, over a longer range")
-        finds = bool(self._ask(Question(look.text, 1))) if look.text else current
+        finds = bool(self._ask(Question(look.text, 1, reach=look.reach))) if look.text else current
         if not finds and current:
             why = "they come too far apart for its range, of which rate() needs two, or there were none then"
             raise _Unseen(f"{look.text[6:-1]} finds nothing although {look.selector} has samples: {why}")

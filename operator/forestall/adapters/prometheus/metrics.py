@@ -8,7 +8,8 @@ from functools import partial
 from forestall.adapters.prometheus.answers import Payload
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.connection import THREADS, Connection
-from forestall.adapters.prometheus.judging import Judge, PastMemory, wanted_by
+from forestall.adapters.prometheus.judging import Judge, wanted_by
+from forestall.adapters.prometheus.past import PastMemory
 from forestall.adapters.prometheus.question import Pace, Question
 from forestall.adapters.prometheus.series import Past, answer_of
 from forestall.adapters.prometheus.source import Source

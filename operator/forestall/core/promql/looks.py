@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from forestall.core.promql import tree as ast
-from forestall.core.promql.syntax import VECTOR, render, render_selector
+from forestall.core.promql.syntax import VECTOR, reach, render, render_selector
 
 LOOKBACK: Final = 300.0
 """How far back (s) Prometheus looks for the newest sample where nothing is said."""
@@ -35,6 +35,9 @@ class Look:
     """Over how many seconds the query has a value at each moment at which it finds nothing; 0: it looks once."""
     apart: float = LOOKBACK
     """How many seconds samples may mostly be apart to be found at each moment."""
+
+    reach: float = 0.0
+    """How much of the past (s) `text` looks at."""
 
     @property
     def is_plain(self) -> bool:
@@ -89,6 +92,7 @@ class Place:
             "" if is_itself else f"group({render(expr)})",
             min(self.over, _LONGEST.total_seconds()),
             apart,
+            reach(expr),
         )
 
 
