@@ -47,6 +47,9 @@ def series(prometheus, now):
         times = np.arange(now - age, now - 7200, -every)[::-1]
         write(prometheus, now, f"gauge_{every}_{age}", ALIVE, times)
         write(prometheus, now, f"total_{every}_{age}", ALIVE * (times - times[0]), times)
+    times = np.arange(now - 420, now - 7200, -600)[::-1]
+    write(prometheus, now, "gauge_pairs", ALIVE, np.sort(np.concatenate((times, times - 30))))
+    write(prometheus, now, "gauge_lost", ALIVE, np.arange(now - 7200, now - 700, 15))
     for every in EVERY:  # an end is marked when the next sample is due, which can't be seen of what is scraped rarely
         times = np.arange(now - (2600 if every > 300 else 700), now - 7200, -every)[::-1]
         ended = np.append(times, times[-1] + every)
@@ -151,6 +154,17 @@ async def test_what_is_gone_is_zero(read, stale_after):
     asked = [q for every in EVERY for q, _ in about(every, "gone") if q.startswith(_named(zero, every))]
     assert len(asked) == len(zero) * len(EVERY)
     assert await read(asked, f"{stale_after}m") == dict.fromkeys(asked, 0.0)
+
+
+@pytest.mark.parametrize("stale_after", ["2m", "20m"])
+async def test_what_comes_rarely_in_pairs_is_not_gone_and_what_came_often_is(read, stale_after):
+    """Also where nothing marks an end, as where samples are pushed."""
+    asked = {
+        "max(gauge_pairs) or vector(0)": "NoData",
+        "absent(gauge_pairs)": "NoData",
+        "max(gauge_lost) or vector(0)": 0,
+    }
+    assert await read(asked, stale_after) == asked
 
 
 def _named(forms, every):

@@ -49,14 +49,16 @@ def recent_question(selector: str, seconds: float) -> str:
 def faded_question(text: str, job: str, newest: float) -> str:
     """Return the question whether the series of a job, whose last sample was at `newest` (s), are between two samples.
 
-    They are where their samples come about as far apart as the lookback, or farther, and where nothing marks their
-    end: Prometheus does where a scrape finds them no more, or the target is gone, and nothing sees them from then on.
+    They are where their samples come about as far apart as the lookback, or farther, mostly or at times, and where
+    nothing marks their end: Prometheus does where a scrape finds them no more, or the target is gone, and nothing sees
+    them from then on.
     """
     there = render_selector(selector(text), matchers=job_matchers(frozenset((job,))))
     end = f"@ {newest + LOOKBACK - _BEFORE_END:.3f}"
     seen = f"count_over_time({there}[{_ms(_HOUR)}:{_ms(_GAP_STEP)}] {end}) * {_GAP_STEP:g}"
     apart = f"{seen} / count_over_time({there}[{_ms(_HOUR)}] {end})"
-    return f"group({apart} >= {_RARE:g} and {there} {end})"
+    gap = f"max_over_time((time() - timestamp({there}))[{_ms(_HOUR)}:{_ms(_GAP_STEP)}] @ {newest:.3f})"
+    return f"group(({apart} >= {_RARE:g} or {gap} >= {_RARE:g}) and {there} {end})"
 
 
 def ends_unseen(newest: float, at: float) -> bool:
