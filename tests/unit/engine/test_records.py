@@ -110,9 +110,14 @@ class Operator:
     def begin(self, now: float = NOW) -> Scene:
         """Begin a cycle; return what it decides by."""
         self.watch()
-        scene = asyncio.run(self.records.begin(self.journal, Scene.of(self.registry), now))
+        scenes: list[Scene] = []
+
+        async def run() -> None:  # what a task returns, asyncio.run puts into words, which takes long
+            scenes.append(await self.records.begin(self.journal, Scene.of(self.registry), now))
+
+        asyncio.run(run())
         self.watch()
-        return scene
+        return scenes[0]
 
     def keep(self, now: float = NOW) -> None:
         """Write the records down, as the end of a cycle does."""
