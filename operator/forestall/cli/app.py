@@ -178,5 +178,7 @@ def _explain(error: Exception) -> str:
             return str(error)
         case Forbidden():
             return f"{_sentence(str(error))} Ask a cluster admin for that right, or use another --context."
+        case OSError() if error.filename is not None and error.strerror is not None:
+            return f"{error.filename}: {error.strerror}"
         case _:
             return str(error)

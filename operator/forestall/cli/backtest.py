@@ -29,10 +29,11 @@ from forestall.backtest.text import picture
 from forestall.backtest.verdict import Forecaster, Judgement, Point, Verdict
 from forestall.backtest.words import by, duration, false, percent
 from forestall.cli import options
+from forestall.cli.asking import asked, prometheus_options
 from forestall.cli.command_line import shown
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
-from forestall.cli.wiring import Access, PrometheusOptions
+from forestall.cli.wiring import Access
 from forestall.cli.words import moment
 from forestall.core.duration import format_duration, parse_duration
 from forestall.core.wording import plural
@@ -70,16 +71,6 @@ def duration_option(_: click.Context, __: click.Parameter, value: str | None) ->
     return seconds
 
 
-def headers_option(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    headers = {}
-    for value in values:
-        name, colon, text = value.partition(":")
-        if not colon or not name.strip():
-            raise click.BadParameter(f"{value!r} is not a header: write it as NAME:VALUE.")
-        headers[name.strip()] = text.strip()
-    return headers
-
-
 def writable_option(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
     if value is not None and not os.access(value.parent, os.W_OK):
         raise click.BadParameter(f"the folder {value.parent} does not exist, or can't be written to.")
@@ -102,10 +93,7 @@ _NEW_FILE = click.Path(path_type=Path, dir_okay=False)
     multiple=True,
     help="What was measured: CSV as Grafana exports it too, Parquet, or Prometheus JSON.",
 )
-@click.option("--prometheus", "url", help="The URL of a Prometheus that has what was measured.")
-@click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus.")
-@click.option("--ca-file", type=_FILE, help="A certificate authority (PEM) for --prometheus.")
-@click.option("--header", "headers", multiple=True, callback=headers_option, help="NAME:VALUE, sent to --prometheus.")
+@prometheus_options("The URL of a Prometheus that has what was measured.")
 @click.option("--from", "start", callback=_time, metavar="TIME", help="The first moment to judge.")
 @click.option("--to", "end", callback=_time, metavar="TIME", help="The last moment.")
 @click.option(
@@ -227,22 +215,11 @@ async def _prepared(
             columns += tables.read(path)
             bar.advance(task)
         return prepare.from_columns(found, columns, wish)
-    wanted = PrometheusOptions(
-        url=chosen["url"],
-        sources=objects.sources(found),
-        token=_content(chosen["token_file"]),
-        ca_pem=_content(chosen["ca_file"]),
-        headers=chosen["headers"],
-    )
     task = bar.add_task("reading", total=None)
-    async with state.wiring.prometheus(wanted) as metrics:
+    async with asked(state, chosen, objects.sources(found)) as metrics:
         return await prepare.from_source(
             found, metrics, wish, time.time(), lambda done, total: bar.update(task, completed=done, total=total)
         )
-
-
-def _content(path: Path | None) -> str | None:
-    return None if path is None else path.read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ def parse_name(text: str, kinds: Sequence[str], default: str | None = None) -> N
     known = [form for each in kinds for form in FORMS[each]]
     close = closest(word, known) if slash and kind not in kinds else None
     hint = f" Did you mean {close}/{name}?" if close else ""
-    raise click.BadParameter(f"{text!r} is not {' or '.join(forms)}.{hint}")
+    raise click.BadParameter(f"{text!r} is not {', '.join(forms[:-1])}{' or ' if forms[1:] else ''}{forms[-1]}.{hint}")
 
 
 def kind_of(word: str) -> str | None:

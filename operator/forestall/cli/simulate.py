@@ -14,10 +14,10 @@ import click
 
 from forestall.backtest import objects
 from forestall.cli import options
-from forestall.cli.backtest import duration_option, headers_option, progress, writable_option, write
+from forestall.cli.asking import asked, prometheus_options
+from forestall.cli.backtest import duration_option, progress, writable_option, write
 from forestall.cli.command_line import shown
 from forestall.cli.output import console, table
-from forestall.cli.wiring import PrometheusOptions
 from forestall.core.duration import format_duration
 from forestall.errors import InvalidInput, MetricsError
 from forestall.ports import Query, QueryFailure, RangeSeries
@@ -48,11 +48,8 @@ _FETCHED: Final = 8 * _DAY
     type=_FILE,
     help="CSV with time and requests a second, as Grafana exports it too; or Prometheus JSON.",
 )
-@click.option("--prometheus", "url", help="The URL of a Prometheus that has the traffic.")
+@prometheus_options("The URL of a Prometheus that has the traffic.")
 @click.option("--query", help="With --prometheus: a query for the requests a second, as one series.")
-@click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus.")
-@click.option("--ca-file", type=_FILE, help="A certificate authority (PEM) for --prometheus.")
-@click.option("--header", "headers", multiple=True, callback=headers_option, help="NAME:VALUE, for --prometheus.")
 @click.option("-f", "--filename", "files", type=_FILE, multiple=True, help="YAML with your objective and policy.")
 @click.option("--capacity", type=float, help="Requests a second that one replica answers in time.")
 @click.option(
@@ -172,17 +169,10 @@ def _service(traffic: Traffic, own: Given | None, chosen: dict[str, Any]) -> Ser
 
 async def _fetched(state: State, chosen: dict[str, Any]) -> tuple[RangeSeries, ...]:
     """Return what the query gives for the last days, day by day."""
-    wanted = PrometheusOptions(
-        url=chosen["url"],
-        sources=("default",),
-        token=_content(chosen["token_file"]),
-        ca_pem=_content(chosen["ca_file"]),
-        headers=chosen["headers"],
-    )
     end = math.floor(time.time() / 60) * 60.0
     query = Query("traffic", chosen["query"])
     points: dict[Any, dict[float, float]] = {}
-    async with state.wiring.prometheus(wanted) as metrics:
+    async with asked(state, chosen, ("default",)) as metrics:
         start = end - max(_FETCHED, 2 * (chosen["last"] or 0.0))
         while start < end:
             last = min(start + _DAY, end)
@@ -197,10 +187,6 @@ async def _part(metrics: Metrics, query: Query, start: float, end: float) -> tup
     if isinstance(answer, QueryFailure):
         raise MetricsError(answer.reason, answer.message)
     return answer
-
-
-def _content(path: Path | None) -> str | None:
-    return None if path is None else path.read_text(encoding="utf-8")
 
 
 def _data(found: Comparison) -> dict[str, Any]:

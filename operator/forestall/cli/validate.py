@@ -18,12 +18,12 @@ from forestall.api.advice import about_objective, about_policy, about_queries, r
 from forestall.api.findings import Finding
 from forestall.api.schema import check
 from forestall.cli import options
-from forestall.cli.backtest import duration_option, headers_option
-from forestall.cli.wiring import PrometheusOptions
+from forestall.cli.asking import asked, prometheus_options
+from forestall.cli.backtest import duration_option
 from forestall.core.wording import plural
 from forestall.documents import Document, read
 from forestall.engine.examine import Examiner
-from forestall.errors import InvalidInput, MetricsError
+from forestall.errors import InvalidInput
 from forestall.registry import describe
 
 if TYPE_CHECKING:
@@ -57,10 +57,7 @@ class _Checked:
     "-f", "--filename", "files", type=_FILE, multiple=True, required=True, help="YAML; a folder; - for standard input."
 )
 @options.namespace_of_files
-@click.option("--prometheus", "url", help="The URL of a Prometheus: hold objectives against its data too.")
-@click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus.")
-@click.option("--ca-file", type=_FILE, help="A certificate authority (PEM) for --prometheus.")
-@click.option("--header", "headers", multiple=True, callback=headers_option, help="NAME:VALUE, sent to --prometheus.")
+@prometheus_options("The URL of a Prometheus: hold objectives against its data too.")
 @click.option(
     "--interval", callback=duration_option, metavar="DURATION", help="The operator's interval; 30s by default."
 )
@@ -176,28 +173,15 @@ def _selects_nothing(policy: RemediationPolicy, elsewhere: Sequence[ServiceLevel
 
 
 async def _against_data(state: State, checked: _Checked, chosen: dict[str, Any]) -> None:
-    wanted = PrometheusOptions(
-        url=chosen["url"],
-        sources=sorted({slo.spec.source for _, slo in checked.askable}),
-        token=_content(chosen["token_file"]),
-        ca_pem=_content(chosen["ca_file"]),
-        headers=chosen["headers"],
-    )
-    async with state.wiring.prometheus(wanted) as metrics:
+    sources = sorted({slo.spec.source for _, slo in checked.askable})
+    async with asked(state, chosen, sources) as metrics:
         examiner = Examiner(metrics, time.time(), chosen["interval"] or _INTERVAL)
         for document, slo in checked.askable:
             name = slo.spec.source
             source = checked.sources.get(name) or MetricSource.read(
                 {"metadata": {"name": name}, "spec": {"url": "http://prometheus"}}
             )
-            try:
-                checked.add(document, await examiner.examine(slo, source))
-            except MetricsError as error:
-                raise MetricsError(error.reason, f"{chosen['url']} can't be asked: {error}") from error
-
-
-def _content(path: Path | None) -> str | None:
-    return None if path is None else path.read_text(encoding="utf-8")
+            checked.add(document, await examiner.examine(slo, source))
 
 
 def _data(document: Document, finding: Finding) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def split(traffic: Traffic, played: float | None) -> Traffic:
     if not _LEAST_MINUTES <= wanted <= minutes:
         raise InvalidInput(
             f"{traffic.name}: {format_duration(minutes * MINUTE)} of traffic, of which "
-            f"{format_duration(wanted * MINUTE)} would be simulated: at least an hour is needed"
+            f"{format_duration(wanted * MINUTE)} would be simulated: give at least an hour, and no more than all"
         )
     return Traffic(traffic.name, traffic.rate, minutes - wanted, traffic.at)
 

@@ -36,7 +36,7 @@ from forestall.cli.reasons import advice
 from forestall.engine.permissions import Permissions
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Targets
-from forestall.errors import Forbidden, NotFound
+from forestall.errors import Forbidden, MetricsError, NotFound
 from forestall.ports import Cluster
 
 SLO: dict[str, Any] = {
@@ -307,3 +307,37 @@ def test_waiting_is_advised_only_where_it_helps(program, cluster):
 
 def test_advice_says_where_it_takes_a_role_in_the_whole_cluster():
     assert "needs a role in the whole cluster" in advice("SourceMissing")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("validate", "-f", "{}", "--prometheus", "localhost:9090"), 2, "as in http://localhost:9090"),
+        (("simulate", "--traffic", "x", "--prometheus", "p:9090"), 2, "'p:9090' is no URL"),
+        (("backtest", "--history", "x", "--header", "X-Scope"), 2, "write it as NAME:VALUE"),
+        (("crds", "--write", "/proc/x"), 1, "error: /proc/x: "),
+        (("explain", "sloo/two"), 2, "daemonset/NAME or node/NAME. Did you mean slo/two?"),
+    ],
+)
+def test_what_is_written_on_the_command_line(program, words, code, said):
+    found, _, err = program(*words)
+    assert (found, err.count("\n")) == (code, 1)
+    assert said in err
+
+
+def test_a_source_that_can_not_be_asked_is_named_by_its_url(program, tmp_path):
+    """Kind: `no connection to the source`, where the person gave a URL."""
+
+    class Down:
+        async def range(self, *_):
+            raise MetricsError("SourceDown", "no connection to the source: Connection refused")
+
+    program.metrics = Down()
+    path = tmp_path / "slo.yaml"
+    path.write_text(yaml.safe_dump(SLO))
+    where = ("--prometheus", "http://localhost:1")
+    simulate = ("simulate", *where, "--query", "up", "--capacity", "5")
+    for words in (simulate, ("backtest", "-f", path, *where)):
+        code, _, err = program(*words)
+        assert code == 1
+        assert err == "error: http://localhost:1 can't be asked: no connection to the source: Connection refused\n"

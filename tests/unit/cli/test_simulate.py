@@ -120,7 +120,7 @@ def test_where_another_target_of_the_hpa_does_as_well_no_policy_is_recommended(p
         (("--capacity", "0"), "capacity must be above zero"),
         ((), "how much does one replica carry"),
         (("--capacity", "20", "--start-up", "3h"), "longer than the 7200 s of traffic"),
-        (("--capacity", "20", "--last", "2d"), "at least an hour is needed"),
+        (("--capacity", "20", "--last", "2d"), "give at least an hour"),
         (("--capacity", "20", "--min", "9", "--max", "3"), "--max 3 is below --min 9"),
     ],
 )
