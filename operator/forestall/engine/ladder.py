@@ -2,7 +2,8 @@
 
 A rung that will not be tried must not hold the ladder: an objective would stay at risk, and nobody would hear of it. A
 stronger action is no answer to what people have set up so, to a right that is missing, or to what was decided already;
-that people are told is. Where a scale-out has all that it may have, whatever comes next in the ladder is the answer.
+that people are told is. Where a scale-out has all that it may have, what comes next in the ladder is the answer, except
+for a restart of what serves while a breach is only forecast.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +13,7 @@ from typing import Final
 from forestall.actions import Unsuited
 from forestall.api import Remediation
 from forestall.core.decision import Act, Hold
-from forestall.core.guards import TELLING
+from forestall.core.guards import ROLLS, TELLING
 from forestall.core.plan import RungTerms, Target, answers
 from forestall.core.risk import Signal
 from forestall.engine import terms
@@ -42,7 +43,11 @@ def without(
     `why` says so, and `size` is that of the target.
     """
     if isinstance(why, Unsuited) or why.reason in _NEXT:
-        return spent | {next(n for n in answers(rungs, cause) if n not in spent)}
+        left = spent | {next(n for n in answers(rungs, cause) if n not in spent)}
+        if why.reason != "AtMaximum" or cause.breached:
+            return left
+        # What serves at its most is not taken away because more is only forecast to be needed.
+        return left | {number for number, rung in enumerate(rungs) if rung.action in ROLLS}
     if why.reason in _PEOPLE or (why.reason == "LargeEnough" and cause.breached and _all_serve(size)):
         return spent | {number for number, rung in enumerate(rungs) if rung.action not in TELLING}
     return None
