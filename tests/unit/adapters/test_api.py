@@ -14,7 +14,7 @@ from kubernetes.aio.client import Configuration
 from forestall.adapters.kubernetes import Access, Api
 from forestall.adapters.kubernetes import api as api_module
 from forestall.adapters.kubernetes.api import MERGE_PATCH, Expired, UnknownPath
-from forestall.errors import ClusterError, Conflict, Denied, Forbidden, NotFound, Throttled, Unavailable
+from forestall.errors import ClusterError, Conflict, Denied, Forbidden, NotFound, Throttled, Unavailable, Unreadable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -207,6 +207,13 @@ async def test_takes_answers_that_are_no_status(api, server, code, text, error):
     with pytest.raises(ClusterError) as raised:
         await api.request("GET", "/x")
     assert type(raised.value) is error
+
+
+async def test_an_answer_that_is_nested_without_end_is_not_understood(api, server):
+    """Kind: an object that others fill as they like, here a custom resource without a schema."""
+    server.answers(200, text='{"a":' * 5000 + "1" + "}" * 5000)
+    with pytest.raises(Unreadable, match="nested too deeply"):
+        await api.request("GET", "/apis/example.com/v1/namespaces/shop/odds/web")
 
 
 async def test_an_answer_that_does_not_come_is_not_waited_for(api, server):

@@ -17,7 +17,7 @@ from forestall import __version__
 from forestall.adapters.kubernetes.access import Access
 from forestall.adapters.server_time import clock_of
 from forestall.core.clocks import Offset
-from forestall.errors import ClusterError, Conflict, Denied, Forbidden, NotFound, Throttled, Unavailable
+from forestall.errors import ClusterError, Conflict, Denied, Forbidden, NotFound, Throttled, Unavailable, Unreadable
 
 TIMEOUT = 4.0
 """The most seconds that one request may take: the lease's arithmetic rests on it."""
@@ -108,6 +108,8 @@ class Api:
             answer = json.loads(data)
         except ValueError as error:
             raise Unavailable(f"{what}: the answer is not JSON") from error
+        except RecursionError as error:  # a custom resource may hold any JSON
+            raise Unreadable(f"{what}: the answer is nested too deeply") from error
         if not isinstance(answer, dict):
             raise Unavailable(f"{what}: the answer is not a JSON object")
         return answer
