@@ -104,7 +104,8 @@ async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
         operator = arena.operate("renewing", account, "5s")
         try:
             watchman = await stack.enter_async_context(Watchman(operator).watching())
-            await until(lambda: watchman.told.cycles >= cycles, 300, "some cycles with the worst")
+            await until(lambda: operator.ends or watchman.told.cycles >= cycles, 300, "some cycles with the worst")
+            ended = operator.ends
             await witness.settle()
         finally:
             await asyncio.to_thread(operator.stop)
@@ -120,7 +121,8 @@ async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
         "longestBetweenRenewalsS": round(longest, 2),
         "renewDeadlineS": deadline,
         "longestWaitOfAProbeS": round(watchman.told.longest_wait, 2),
+        "leadLost": ended,
         "cyclesGivenUp": watchman.told.given_up,
         "residentMiB": watchman.told.resident >> 20,
-        "holds": longest <= deadline / 2 and watchman.told.given_up == watchman.told.failed == 0,
+        "holds": not ended and longest <= deadline / 2 and watchman.told.given_up == watchman.told.failed == 0,
     }

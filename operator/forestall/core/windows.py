@@ -88,6 +88,8 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+# Every decision of a cycle asks of the same time.
+@lru_cache(maxsize=4096)
 def _last(cron: str, zone: str, now: float) -> float | None:
     """Return the newest opening (s) at or before `now`."""
     shown = datetime.fromtimestamp(int(now), _zone(zone))
@@ -106,6 +108,7 @@ def _last(cron: str, zone: str, now: float) -> float | None:
     return best
 
 
+@lru_cache(maxsize=4096)
 def _next(cron: str, zone: str, now: float) -> float | None:
     """Return the first opening (s) after `now`."""
     shown = datetime.fromtimestamp(int(now), _zone(zone))

@@ -28,6 +28,8 @@ _NAMESPACES: Final = 3
 """How many other namespaces are named."""
 _AGAIN: Final = 1800.0
 """Seconds from one look at an objective's values to the next."""
+_SENTENCES: Final = 16
+"""After so many of them no more advice is looked for: which name was likely meant takes its time to find out."""
 _LEAST: Final = 3600.0
 """How much of the past (s) must be known to say that a limit is out of proportion."""
 
@@ -62,6 +64,8 @@ class Advisor:
                     words += [str(each) for each in about_policy(policy, [slo])]
                 except InvalidQuery:
                     continue  # said by the objective
+                if len(words) >= _SENTENCES:  # no more of them fit into a condition
+                    break
             known = self._texts[policy.uid] = (version, tuple(dict.fromkeys(words)))
         return known[1]
 

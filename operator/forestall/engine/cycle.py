@@ -248,6 +248,7 @@ class Engine:
     async def _decide(self, scene: Scene, case: Case, now: float) -> tuple[Decision, Proposal | None]:
         """Decide when it is this namespace's turn."""
         async with self._turns.take(case.slo.namespace) as over:
+            await asyncio.sleep(0)  # many decisions ask nobody anything, and the lease must be renewed meanwhile
             if over is None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(2 * self._settings.turn):

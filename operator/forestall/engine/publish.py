@@ -141,21 +141,20 @@ class Publisher:
         in_namespace: dict[str, list[Findings]] = defaultdict(list)
         for each in found.values():
             in_namespace[each.slo.namespace].append(each)
-        standings = [
+        settling: list[tuple[_Standings, Callable[[float], _Settled]]] = [
             *(
-                self._standing(
-                    each, now, partial(self._policy, each, selection, in_namespace[each.namespace], done[each.uid])
-                )
+                (each, partial(self._policy, each, selection, in_namespace[each.namespace], done[each.uid]))
                 for each in policies
             ),
-            *(self._standing(each, now, partial(self._source, each, found)) for each in sources),
-            *(self._standing(each, now, partial(self._guardrail, each)) for each in self._registry.all(Guardrail)),
-            *(
-                self._standing(each, now, partial(self._channel, each))
-                for each in self._registry.all(NotificationChannel)
-            ),
-            *(self._standing(each, now, partial(self._pause, each)) for each in self._registry.all(Pause)),
+            *((each, partial(self._source, each, found)) for each in sources),
+            *((each, partial(self._guardrail, each)) for each in self._registry.all(Guardrail)),
+            *((each, partial(self._channel, each)) for each in self._registry.all(NotificationChannel)),
+            *((each, partial(self._pause, each)) for each in self._registry.all(Pause)),
         ]
+        standings = []
+        for resource, settled in settling:
+            standings.append(self._standing(resource, now, settled))
+            await asyncio.sleep(0)  # what is said of many policies takes its time, and the lease must be renewed
         await together(
             chain(
                 (self._safely(c.found.slo, self._objective(c, now)) for c in self._changes(found.values(), now)),

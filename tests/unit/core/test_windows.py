@@ -4,9 +4,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forestall.core import windows
 from forestall.core.windows import Window, check_window
 from forestall.errors import InvalidInput
 
@@ -139,3 +141,18 @@ def test_what_comes_once_in_years_is_a_schedule():
     check_window("0 0 29 2 *", "UTC")
     utc = ZoneInfo("UTC")
     assert window("0 0 29 2 *", 1, "UTC").opens(at("2026-01-01T00:00:00", utc)) == at("2028-02-29T00:00:00", utc)
+
+
+def test_a_window_is_worked_out_once_for_all_who_ask_of_the_same_time(monkeypatch):
+    """Kind: cost of what others write. 32 windows of each of 20 policies, asked of by each of their decisions."""
+    worked = []
+
+    def schedule(*args, **kwargs):
+        worked.append(args)
+        return CronSim(*args, **kwargs)
+
+    monkeypatch.setattr(windows, "CronSim", schedule)
+    window = Window("a policy's", "17 3 29 2 *", 3600.0, "Asia/Kathmandu")
+    first = window.closes(1_790_000_123.0), window.opens(1_790_000_123.0)
+    assert [(window.closes(1_790_000_123.0), window.opens(1_790_000_123.0)) for _ in range(400)] == [first] * 400
+    assert len(worked) == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.api import RemediationPolicy, ServiceLevelObjective
+from forestall.api import RemediationPolicy, ServiceLevelObjective, advice
 from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
 from forestall.engine.observe import Reading
@@ -88,3 +88,23 @@ def test_the_condition_of_a_policy(bodies, status, said):
     found = ready(*bodies, of="early")
     assert found[0] == status
     assert said in found[2]
+
+
+def test_which_name_was_meant_is_not_looked_for_without_end(monkeypatch):
+    """Kind: cost of what others write. 20 policies and 20 objectives kept the lease from being renewed for 9 s."""
+    looked: list[str] = []
+
+    def did_you_mean(word, known):
+        looked.append(word)
+        return ""
+
+    monkeypatch.setattr(advice, "did_you_mean", did_you_mean)
+    rungs = [{"indicators": [f"i{n}" for n in range(16)], "notify": {"channel": "a"}}] * 8
+    worst = RemediationPolicy.read({**policy(), "spec": {"actions": rungs}})
+    objectives = [ServiceLevelObjective.read(objective(f"o{n}")) for n in range(200)]
+    advisor = Advisor(SeriesMatrix(STEP, 2880), Isolation())
+    words = advisor.about_policy(worst, objectives)
+    assert len(words) >= 16
+    assert len(looked) <= 8 * 16
+    assert advisor.about_policy(worst, objectives) == words
+    assert len(looked) <= 8 * 16
