@@ -45,6 +45,8 @@ class Attack:
     """Of each indicator, by its number."""
     seconds: float = 0.0
     """Of the source's time each takes."""
+    per: str | None = None
+    """By which label the answers are series."""
     series: int = 0
     """How many series `many` there are."""
 
@@ -52,7 +54,7 @@ class Attack:
 ATTACKS = {
     "slow": Attack(150, seconds=3.0),
     "many": Attack(18, 16, seconds=0.2),
-    "large": Attack(4, query='many{i!="x%d"}', series=SERIES),
+    "large": Attack(4, query='many{i!="x%d"}', per="app", series=SERIES),
 }
 
 
@@ -123,7 +125,7 @@ class Starvation:
                 spec = objective(own) | {"target": {"name": "greedy"}}
                 first = number * attack.indicators
                 spec["leadingIndicators"] = [
-                    {"name": f"i-{n}", "query": attack.query % n, "limit": 100, "horizon": "5m"}
+                    {"name": f"i-{n}", "query": attack.query % n, "limit": 100, "horizon": "5m", "per": attack.per}
                     for n in range(first, first + attack.indicators)
                 ]
                 bodies.append(_watched(greedy, own, spec))
