@@ -71,7 +71,7 @@ def instead(act: Act, why: Hold | None, risk: str) -> Act:
     """Return what tells people so that it says, after the `risk`, why nothing else is done."""
     if why is None or act.action not in TELLING:
         return act
-    return replace(act, message=f"{act.message}; {why.message.removeprefix(f'{risk}, ')}")
+    return replace(act, message=f"{act.message}; {why.message.removeprefix(f'{risk}, ').removeprefix('but ')}")
 
 
 def as_total(act: Act | Hold, total: Hold | None) -> Hold | None:

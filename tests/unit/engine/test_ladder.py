@@ -132,7 +132,8 @@ async def test_at_the_maximum_whatever_comes_next_is_the_answer(decide, world):
     world.size = Target(8, 8)
     assert (await decide(SCALE, RESTART, NOTIFY, value=110.0))[0] == "Restart"
     assert (await decide(SCALE, RESTART, NOTIFY))[0] == "Notify", "no pod is taken away for a forecast"
-    assert (await decide(SCALE, NOTIFY))[0] == "Notify"
+    what, words, _ = await decide(SCALE, NOTIFY)
+    assert (what, "; the target has 8 replicas already" in words) == ("Notify", True)
     assert (await decide(SCALE))[0] == "AtMaximum"
 
 
