@@ -583,3 +583,28 @@ def test_the_forecast_goes_on_without_the_series_that_it_fails_by(monkeypatch):
     found = cycle(START + 30, {**limits, "o-5": 100.0})
     assert all(some[0].forecast is not None for some in found.values())
     assert forecasting.failures == {}
+
+
+async def test_others_get_their_turn_between_decisions_that_ask_nobody():
+    """Kind: cost of what others write. 400 decisions in a row kept the lease from being renewed."""
+    own, turns = Registry(), 0
+    own.put("MetricSource", {"metadata": {"name": "default", "uid": "m"}, "spec": {"url": "http://x"}})
+    for number in range(20):
+        indicator = {"raw": {"errorRatio": "x"}}
+        spec = {"target": {"name": "checkout"}, "indicator": indicator, "objective": 99.0}
+        own.put("ServiceLevelObjective", {"metadata": meta(f"o{number}", "good"), "spec": spec})
+        rung = {"notify": {"channel": "a"}}
+        own.put("RemediationPolicy", {"metadata": meta(f"p{number}", "good"), "spec": {"actions": [rung]}})
+    engine = Engine(Load("a", "b"), cast("Cluster", World()), own, Settings(interval=INTERVAL, threads=False))
+
+    async def renew():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    renewing = asyncio.ensure_future(renew())
+    report = await engine.cycle(START, leading=True)
+    renewing.cancel()
+    assert sum(report.decisions.values()) == 400
+    assert turns >= 60  # 38 without; eight are decided at once
