@@ -55,7 +55,7 @@ coverage: setup ## Run the unit tests and fail when they cover less than the flo
 	@$(PY) -m pytest tests/unit --cov --cov-report=term --cov-report=html
 
 .PHONY: fuzz
-fuzz: setup ## Hand the parsers far more texts than the unit tests do (hours)
+fuzz: setup ## Hand the parsers far more texts than the unit tests do (an hour)
 	@FORESTALL_FUZZ=100000 $(PY) -m pytest tests/unit/test_fuzz.py
 
 .PHONY: adapters

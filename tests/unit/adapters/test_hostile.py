@@ -9,7 +9,7 @@ import math
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from forestall.core.promql.evidence import freshness_question
@@ -149,6 +149,8 @@ def test_an_answer_that_is_wrong_for_one_query_spoils_no_other(fake_source, make
 
 @BOUNDED
 @given(bad=st.lists(series, min_size=1, max_size=3), freshness=st.booleans())
+@example(bad=[{"metric": {}, "value": [AT, "1"]}, {"metric": None}], freshness=False)
+@example(bad=[{"metric": {}, "value": [AT, "1"]}, None], freshness=False)
 def test_series_that_are_wrong_in_one_answer_of_a_batch_spoil_no_other_query(fake_source, make_metrics, bad, freshness):
     hostile = FRESHNESS if freshness else HOSTILE
 
@@ -162,6 +164,21 @@ def test_series_that_are_wrong_in_one_answer_of_a_batch_spoil_no_other_query(fak
     answers = ask(make_metrics, "instant")
     assert all(map(believable, answers.values()))
     assert {key for key, answer in answers.items() if isinstance(answer, QueryFailure)} <= {7}
+
+
+def test_series_that_differ_in_their_names_alone_are_both_named(fake_source, make_metrics):
+    def behave(exprs):
+        answer = fake_source.ones(exprs)
+        for twin in [s for s, text in zip(answer["data"]["result"], exprs.values(), strict=True) if text == HOSTILE]:
+            names = [("other", "2"), ("first", "1"), ("second", "1")]
+            twins = [{**twin, "metric": {**twin["metric"], "__name__": name, "a": a}} for name, a in names]
+            answer["data"]["result"] += twins
+        return answer
+
+    fake_source.behave = behave
+    failed = ask(make_metrics, "instant")[7]
+    assert isinstance(failed, QueryFailure)
+    assert 'first{a="1"} and second{a="1"}' in failed.message
 
 
 @pytest.mark.parametrize("labels", [[], ["a"], "a", 5, None, True, {"a": 5}, {"a": None}, {"a": ["b"]}, {"a": {}}])

@@ -108,7 +108,7 @@ def _labelled(series: Sequence[Any], *, named: bool) -> Sequence[tuple[Labels, M
         QueryTrouble: the query is to give other series.
     """
     seen: set[Labels] = set()
-    found = []
+    found: list[tuple[Labels, Mapping[str, Any]]] = []
     if series and all(_is_histogram(each) for each in series):
         raise QueryTrouble(
             "QueryRefused", "the query gives native histograms, not numbers: use a function such as histogram_quantile"
@@ -119,18 +119,16 @@ def _labelled(series: Sequence[Any], *, named: bool) -> Sequence[tuple[Labels, M
         all_labels = labels_of(each.get("metric"))
         labels = tuple(sorted((k, v) for k, v in all_labels.items() if named or k != "__name__"))
         if labels in seen:
-            raise _doubled(series, labels, all_labels)
+            raise _doubled(next(first["metric"] for known, first in found if known == labels), all_labels)
         seen.add(labels)
         found.append((labels, each))
     return found
 
 
-def _doubled(series: Sequence[Any], labels: Labels, second: Mapping[str, str]) -> QueryTrouble:
-    """Return that two series can't be told apart: of some of these, and the second of them."""
-    names = (each["metric"].get("__name__", "") for each in series)
-    first = next((name for name in names if name != second.get("__name__", "")), "")
-    shown = ", ".join(f"{name}={quote(value)}" for name, value in labels if name != "__name__")[:_SHOWN]
-    both = f"{first}{{{shown}}} and {second.get('__name__', '')}{{{shown}}}"
+def _doubled(first: Mapping[str, str], second: Mapping[str, str]) -> QueryTrouble:
+    """Return that two series can't be told apart, by the labels of both, which have been checked."""
+    shown = ", ".join(f"{name}={quote(first[name])}" for name in sorted(first) if name != "__name__")[:_SHOWN]
+    both = f"{first.get('__name__', '')}{{{shown}}} and {second.get('__name__', '')}{{{shown}}}"
     return QueryTrouble(
         "QueryRefused",
         f"the query gives series that differ in nothing but their names: {both}; select one, or aggregate",
