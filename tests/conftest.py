@@ -8,6 +8,8 @@ from hypothesis import settings
 from forestall.demo.programs import Programs
 from forestall.demo.provider import local_programs
 
+pytest.register_assert_rewrite("tests.support.conformance")
+
 ROOT = Path(__file__).resolve().parents[1]
 TIERS = ("unit", "adapters", "cluster", "e2e")
 
