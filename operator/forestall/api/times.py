@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from forestall.core.rfc3339 import read_time
+from forestall.core.rfc3339 import read_time, write_time
 
 
 def stamp(at: float) -> str:
     """Return `at` (s) as RFC 3339 with microseconds."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return write_time(at)
 
 
 def seconds(text: str | None) -> float | None:

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 
 from forestall.api import ServiceLevelObjective
+from forestall.api.times import clock
 from forestall.backtest.bind import Asked, asked, bind
 from forestall.backtest.fetch import fetch
 from forestall.backtest.history import History
@@ -175,8 +175,8 @@ def _on_grid(start: float, end: float, step: float) -> tuple[float, float]:
 def _check(history: History, start: float, end: float, learn_from: float, step: float) -> None:
     length = f"the history is {format_duration(max(0.0, history.last - history.first))} long"
     if start > history.last or end < history.first:
-        first, last = (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in (history.first, history.last))
-        raise InvalidInput(f"{length}, from {first} to {last} UTC, and does not reach the time to look at")
+        first, last = (clock(at) for at in (history.first, history.last))
+        raise InvalidInput(f"{length}, from {first} to {last}, and does not reach the time to look at")
     if start - learn_from < _LEAST_LEARNED * step:
         least = format_duration(_LEAST_LEARNED * step)
         raise InvalidInput(

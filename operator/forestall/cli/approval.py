@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from forestall.api.remediation import Approval
+from forestall.api.times import seconds
 from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
 from forestall.cli.headlines import unattended
-from forestall.cli.words import ago, moment
+from forestall.cli.words import ago
 
 if TYPE_CHECKING:
     from forestall.api import Remediation
@@ -82,7 +83,7 @@ def _check(remediation: Remediation, now: float) -> None:
         raise click.ClickException(
             f"Remediation {name} has ended{_before(status.ended, now)}: {status.phase}, {status.reason or 'no reason'}."
         )
-    expires = moment(intent.approval_expires)
+    expires = seconds(intent.approval_expires)
     if expires is not None and expires <= now:
         raise click.ClickException(
             f"Remediation {name} expired{_before(intent.approval_expires, now)}. "

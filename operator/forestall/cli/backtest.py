@@ -17,6 +17,7 @@ import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from forestall.api import API_VERSION
+from forestall.api.times import seconds
 from forestall.backtest import objects, prepare, tables
 from forestall.backtest.conclusion import conclusion, counted
 from forestall.backtest.data import data
@@ -34,7 +35,6 @@ from forestall.cli.command_line import shown
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
 from forestall.cli.wiring import Access
-from forestall.cli.words import moment
 from forestall.core.duration import format_duration, parse_duration
 from forestall.core.wording import plural
 from forestall.errors import Forbidden, InvalidDuration, InvalidInput
@@ -51,7 +51,7 @@ _WIDEST = 110
 def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     if value is None:
         return None
-    found = moment(value)
+    found = seconds(value)
     with contextlib.suppress(ValueError):
         found = float(value)
     if found is None or not math.isfinite(found):
@@ -63,12 +63,12 @@ def duration_option(_: click.Context, __: click.Parameter, value: str | None) ->
     if value is None:
         return None
     try:
-        seconds = parse_duration(value)
+        length = parse_duration(value)
     except InvalidDuration as error:
         raise click.BadParameter(f"{error}.") from error
-    if seconds <= 0:
+    if length <= 0:
         raise click.BadParameter(f"{value} is no time at all.")
-    return seconds
+    return length
 
 
 def writable_option(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from forestall.core.rfc3339 import write_time
 from forestall.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -26,4 +26,4 @@ async def caller(cluster: Cluster) -> str:
 
 def written(at: float) -> str:
     """Return `at` (s since the epoch) as the objects write a time that a person gave."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return write_time(at, "seconds")

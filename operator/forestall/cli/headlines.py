@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.api.lookout import INTERVAL, LAST_CYCLE
 from forestall.api.remediation import ObjectRef
+from forestall.api.times import seconds
 from forestall.cli.objects import find
 from forestall.cli.pauses import standing
-from forestall.cli.words import moment
 from forestall.core.duration import format_duration, parse_duration
 from forestall.core.foreign import at, text
 from forestall.errors import ClusterError, Forbidden, InvalidDuration, NotFound
@@ -50,10 +50,10 @@ async def unattended(session: Session, namespace: str) -> str | None:
         bodies = await find(session.cluster, ServiceLevelObjective.KIND, namespace)
     except ClusterError:
         return None  # what is asked for next says it better
-    looks = {moment(text(at(body, "status", "lastLook"))): body for body in bodies}
+    looks = {seconds(text(at(body, "status", "lastLook"))): body for body in bodies}
     known = [when for when in looks if when is not None]
     if not known:
-        born = [moment(text(at(body, "metadata", "creationTimestamp"))) for body in bodies]
+        born = [seconds(text(at(body, "metadata", "creationTimestamp"))) for body in bodies]
         waiting = [when for when in born if when is not None and session.now() - when > _NEW]
         return _words(None, "") if waiting else None
     newest = max(known)
@@ -61,7 +61,7 @@ async def unattended(session: Session, namespace: str) -> str | None:
     lease = await _lease(session, name)
     if lease is None:
         return _words(session.now() - newest, name) if session.now() - newest > _COARSE else None
-    last = moment(text(at(lease, "metadata", "annotations", LAST_CYCLE)))
+    last = seconds(text(at(lease, "metadata", "annotations", LAST_CYCLE)))
     silent = session.now() - (newest if last is None else last)
     limit = _MISSED * _interval(lease)
     return _words(silent, name) if silent > limit else None

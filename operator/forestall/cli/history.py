@@ -8,12 +8,12 @@ import click
 
 from forestall.api import Remediation
 from forestall.api.remediation import TERMINAL
-from forestall.api.times import readable
+from forestall.api.times import readable, seconds
 from forestall.cli import options, remediations
 from forestall.cli.headlines import headlines
 from forestall.cli.objects import find, kind_of, read
 from forestall.cli.output import Page, console, document, listing, table, without_managers
-from forestall.cli.words import ago, moment
+from forestall.cli.words import ago
 from forestall.core.duration import parse_duration
 from forestall.errors import InvalidDuration
 
@@ -131,7 +131,7 @@ def _filter(what: tuple[str, str] | None, since: float | None, phase: str | None
 
 
 def _decided(one: Remediation) -> float:
-    return moment(one.spec.intent.created) or 0.0
+    return seconds(one.spec.intent.created) or 0.0
 
 
 def _list(found: list[Remediation], namespace: str, now: float) -> None:
@@ -206,8 +206,8 @@ class _Life:
         ]
         page.say("; ".join(filter(None, figures)) + ".")
         page.heading("Its life")
-        for at, text in sorted(self._events(), key=lambda event: moment(event[0]) or 0.0):
-            page.item(_date(at), text)
+        for at, text in sorted(self._events(), key=lambda event: seconds(event[0]) or 0.0):
+            page.item(readable(at).removesuffix(" UTC"), text)
         page.heading("How it ends")
         page.say(f"Ended at {readable(intent.deadline)} at the latest. Undone by: {intent.rollback or 'nothing'}.")
         self._yours()
@@ -248,8 +248,3 @@ class _Life:
 
 def _said(verdict: str, said: Approval | Feedback) -> str:
     return f"{verdict} by {said.by or 'somebody'}" + (f": {said.comment}" if said.comment else "")
-
-
-def _date(text: str) -> str:
-    """Return an RFC 3339 time to the second, in UTC."""
-    return text.partition(".")[0].removesuffix("Z").replace("T", " ")

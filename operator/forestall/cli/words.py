@@ -5,31 +5,26 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from forestall.api import times
 from forestall.core.duration import format_duration, parse_duration
-from forestall.core.rfc3339 import read_time
 from forestall.errors import InvalidDuration
-
-
-def moment(text: str | None) -> float | None:
-    """Return the seconds since the epoch of an RFC 3339 time; None where there is none."""
-    return read_time(text) if text else None
 
 
 def ago(text: str | None, now: float) -> str:
     """Return how long ago a time was, such as `4m`; empty where there is none."""
-    when = moment(text)
+    when = times.seconds(text)
     return "" if when is None else format_duration(max(0.0, round(now - when)))
 
 
 def until(text: str | None, now: float) -> str:
     """Return how far off a time is, such as `4m`; empty where it is past, or there is none."""
-    when = moment(text)
+    when = times.seconds(text)
     return "" if when is None or when <= now else format_duration(round(when - now))
 
 
 def clock(text: str) -> str:
     """Return the time of day of an RFC 3339 time, in UTC, such as `04:12:07`."""
-    when = moment(text)
+    when = times.seconds(text)
     return text if when is None else datetime.fromtimestamp(when, UTC).strftime("%H:%M:%S")
 
 

@@ -9,10 +9,10 @@ Source: the language definition of CEL, and Kubernetes' CEL libraries (`find` of
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from forestall.core.rfc3339 import read_time
 from forestall.errors import InvalidInput
 
 Scope = Mapping[str, Any]
@@ -244,6 +244,13 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"(?<!\\)\$", r"\\Z", text), re.ASCII)
 
 
+def _timestamp(text: str) -> float:
+    at = read_time(text, zoned=True)
+    if at is None:
+        raise ValueError(f"{text!r} is not a time with its zone")
+    return at
+
+
 def _find(text: str, pattern: str) -> str:
     found = _pattern(pattern).search(text)
     return found[0] if found else ""
@@ -260,5 +267,5 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "startsWith": str.startswith,
     "endsWith": str.endswith,
     "contains": lambda text, part: part in text,
-    "timestamp": datetime.fromisoformat,
+    "timestamp": _timestamp,
 }

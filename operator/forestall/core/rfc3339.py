@@ -1,23 +1,31 @@
-"""Times as RFC 3339 writes them: the one place that reads them, whoever wrote them."""
+"""Times as RFC 3339 writes them: the one place that reads and writes them, whoever else does."""
 
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
 
 
-def read_time(text: str) -> float | None:
+def read_time(text: str, *, zoned: bool = False) -> float | None:
     """Return the seconds since the epoch of a time, or of the beginning of a day; None where `text` is neither.
 
-    Without a zone it is UTC, wherever it is read: never the time of the machine.
+    Without a zone it is UTC, wherever it is read: never the time of the machine. With `zoned` it is none: in an object
+    a person writes the zone.
     """
     if not _TIME.fullmatch(text):
         return None
     try:
         time = datetime.fromisoformat(text.upper())
+        if zoned and time.tzinfo is None:
+            return None
         return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC).timestamp()
     except (ValueError, OverflowError):  # the latter where a zone moves it out of the years 1 to 9999
         return None
+
+
+def write_time(at: float, timespec: Literal["seconds", "microseconds"] = "microseconds") -> str:
+    """Return `at` (s since the epoch) in UTC, such as `2026-01-31T12:00:00Z`, cut to `timespec`."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -1,16 +1,21 @@
-"""Times of others: one place reads them, and without a zone they are UTC everywhere."""
+"""Times: one place reads and writes them, and without a zone they are UTC everywhere, or refused."""
 
+import re
 import time
 from datetime import UTC, datetime
 
 import pytest
+from click import Context
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.api.times import seconds, stamp
+from forestall.api.times import readable, seconds, stamp
 from forestall.backtest.delimited import moment_of
-from forestall.cli.words import moment
-from forestall.core.rfc3339 import read_time
+from forestall.cli.backtest import _time as option
+from forestall.cli.backtest import backtest
+from forestall.cli.words import clock
+from forestall.core.cel import holds
+from forestall.core.rfc3339 import read_time, write_time
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
 
@@ -43,7 +48,7 @@ def test_a_time_is_the_same_wherever_it_is_read(text, at):
     """The kind: a time without a zone that is local in one place and UTC in another."""
     assert read_time(text) == at
     assert seconds(text) == at  # status fields and annotations
-    assert moment(text) == at  # options of the commands
+    assert option(Context(backtest), backtest.params[0], text) == at  # options of the commands
     assert moment_of(text, "row 1") == at  # tables of measurements
 
 
@@ -55,9 +60,36 @@ def test_a_time_is_the_same_wherever_it_is_read(text, at):
 def test_what_is_no_time_is_none(text):
     assert read_time(text) is None
     assert seconds(text) is None
-    assert moment(text) is None
 
 
 @given(st.floats(0, 4e9))
 def test_what_is_written_is_read_again(at):
     assert seconds(stamp(at)) == pytest.approx(at, abs=1e-6)
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_what_is_written_to_the_second_is_read_again(at):
+    assert read_time(write_time(at + 0.5, "seconds"), zoned=True) == at
+
+
+@pytest.mark.usefixtures("_machine")
+def test_an_object_says_the_zone_of_its_times():
+    """The kind: a time without a zone that is local in one place and UTC in another."""
+    for text in ("2026-01-31T12:00:00", "2026-01-31 12:00", "2026-01-31"):
+        assert read_time(text, zoned=True) is None
+        with pytest.raises(ValueError, match="zone"):  # as the API server refuses it
+            holds("timestamp(self) > timestamp('1970-01-01T00:00:00Z')", text)
+    assert holds("timestamp(self) == timestamp('2026-01-31T12:00:00Z')", "2026-01-31T13:00:00+01:00")
+
+
+@pytest.mark.usefixtures("_machine")
+def test_people_read_times_in_utc_whatever_zone_they_were_written_in():
+    assert readable("2026-01-31T13:00:00.5+01:00") == "2026-01-31 12:00:00 UTC"
+    assert clock("2026-01-31T13:00:00.5+01:00") == "12:00:00"
+
+
+def test_no_other_place_reads_or_writes_them(root):
+    """The kind: a second reader, with other ideas of what a time is."""
+    own = re.compile(r"fromisoformat|isoformat\(|strptime|%Y-%m-%dT")
+    files = (root / "operator" / "forestall").rglob("*.py")
+    assert [file.name for file in files if own.search(file.read_text())] == ["rfc3339.py"]

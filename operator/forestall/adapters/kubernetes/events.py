@@ -11,13 +11,13 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 
 from forestall.adapters.kubernetes.api import MERGE_PATCH, Api, segment
+from forestall.core.rfc3339 import write_time
 from forestall.errors import ClusterError, NotFound
 from forestall.ports import Event
 
@@ -177,7 +177,7 @@ class Recorder:
         return {"count": count, "lastTimestamp": self._now(), "message": event.message[:MESSAGE]}
 
     def _now(self) -> str:
-        return datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return write_time(self._wall(), "seconds")
 
 
 def _key(event: Event) -> tuple[str, ...]:

@@ -12,13 +12,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 
 from forestall.adapters.kubernetes.api import TIMEOUT, Api, segment
 from forestall.core.foreign import at, mapping, text, whole
+from forestall.core.rfc3339 import write_time
 from forestall.errors import ClusterError, Conflict, LostLease, NotFound, Unavailable
 
 _log = structlog.get_logger(__name__)
@@ -306,4 +306,4 @@ class Elector:
         self._on_lost(why)
 
     def _now(self) -> str:
-        return datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return write_time(self._wall())
