@@ -17,7 +17,7 @@ setup: ## Make the virtual environment (PYTHON=... chooses the Python)
 
 .PHONY: programs
 programs: setup ## Find or build the programs for PURPOSE=demo, tests, cluster or adapters (minutes, once a machine)
-	@$(PY) -m forestall.demo programs $(PURPOSE)
+	@$(PY) -m forestall.devcluster programs $(PURPOSE)
 
 .PHONY: demo
 demo: setup ## Show the main job on a real control plane (SCENARIO=leak or node; KEEP=1 keeps the cluster)
@@ -25,7 +25,7 @@ demo: setup ## Show the main job on a real control plane (SCENARIO=leak or node;
 
 .PHONY: test
 test: setup lint types ## Run lint, types and all tests
-	@$(PY) -m forestall.demo programs tests
+	@$(PY) -m forestall.devcluster programs tests
 	@$(PY) -m pytest $(SIDE_BY_SIDE)
 
 # Cluster tests mostly wait; whole files are given out in their order, quick tiers first.
@@ -60,12 +60,12 @@ fuzz: setup ## Hand the parsers far more texts than the unit tests do (an hour)
 
 .PHONY: adapters
 adapters: setup ## Run the tests of the adapters, against a real Prometheus
-	@$(PY) -m forestall.demo programs adapters
+	@$(PY) -m forestall.devcluster programs adapters
 	@$(PY) -m pytest tests/adapters
 
 .PHONY: cluster
 cluster: setup ## Run the tests on the real control plane
-	@$(PY) -m forestall.demo programs tests
+	@$(PY) -m forestall.devcluster programs tests
 	@$(PY) -m pytest tests/cluster
 
 .PHONY: e2e
@@ -74,7 +74,7 @@ e2e: setup ## Run the tests with the image and real pods (FORESTALL_CLUSTER=kind
 
 .PHONY: dev-cluster
 dev-cluster: setup ## Start a control plane to work with, and leave it running
-	@$(PY) -m forestall.demo cluster
+	@$(PY) -m forestall.devcluster cluster
 
 # Each module in benchmarks/ that can be run measures something and writes JSON.
 BENCHMARKS := $(patsubst benchmarks/%,%,$(patsubst %/__main__,%,$(basename $(wildcard benchmarks/*.py benchmarks/*/__main__.py))))

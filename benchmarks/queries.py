@@ -22,10 +22,10 @@ from forestall.adapters.prometheus.connection import THREADS
 from forestall.adapters.prometheus.question import Pace
 from forestall.core import promql
 from forestall.core.promql import packing
-from forestall.demo.programs import find_programs
-from forestall.demo.prometheus import PrometheusServer
-from forestall.demo.remote_write import Series
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.programs import find_programs
+from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.remote_write import Series
+from forestall.devcluster.workspace import Workspace
 from forestall.ports import Query, QueryFailure
 
 STEP = 15.0

@@ -23,10 +23,10 @@ from forestall.api import API_VERSION
 from forestall.backtest.objects import Found, registry
 from forestall.backtest.world import HistoryCluster
 from forestall.core.risk import SLI
-from forestall.demo.programs import find_programs
-from forestall.demo.prometheus import PrometheusServer
-from forestall.demo.remote_write import Series
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.programs import find_programs
+from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.remote_write import Series
+from forestall.devcluster.workspace import Workspace
 from forestall.engine import Engine, Settings
 
 PODS = 20

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from forestall.demo.programs import Programs
-from forestall.demo.provider import local_programs
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.provider import local_programs
 
 pytest.register_assert_rewrite("tests.support.conformance")
 

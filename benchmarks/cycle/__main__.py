@@ -30,11 +30,11 @@ from benchmarks.cycle.observed import Operator, Reading
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.core import promql
-from forestall.demo.controlplane import ControlPlane
-from forestall.demo.ports import free_ports
-from forestall.demo.programs import find_programs
-from forestall.demo.progress import Steps
-from forestall.demo.prometheus import PrometheusServer
+from forestall.devcluster.controlplane import ControlPlane
+from forestall.devcluster.ports import free_ports
+from forestall.devcluster.programs import find_programs
+from forestall.devcluster.progress import Steps
+from forestall.devcluster.prometheus import PrometheusServer
 from forestall.engine.questions import questions
 
 ROOT = Path(__file__).resolve().parents[2]

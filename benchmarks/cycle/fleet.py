@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from forestall.demo.remote_write import Series
+from forestall.devcluster.remote_write import Series
 
 API = "forestall.dev/v1alpha1"
 NAMESPACES = 20

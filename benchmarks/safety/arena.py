@@ -13,13 +13,13 @@ from typing import Any
 
 import requests
 
-from forestall.demo.kwok import KwokCluster
-from forestall.demo.ports import free_ports
-from forestall.demo.programs import Programs, find_programs
-from forestall.demo.prometheus import PrometheusServer
-from forestall.demo.provider import local_cluster
-from forestall.demo.remote_write import Series
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.kwok import KwokCluster
+from forestall.devcluster.ports import free_ports
+from forestall.devcluster.programs import Programs, find_programs
+from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.provider import local_cluster
+from forestall.devcluster.remote_write import Series
+from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed
 
 Body = dict[str, Any]

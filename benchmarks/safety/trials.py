@@ -19,7 +19,7 @@ from forestall.actions.patch import PATCHED_BY
 from forestall.actions.restart import RESTARTED_BY
 from forestall.actions.rollback import ROLLED_BACK_BY
 from forestall.api import Remediation
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 
 Body = dict[str, Any]
 Effects = Counter[tuple[str, int | None, int | None]]

@@ -16,9 +16,9 @@ from benchmarks.truth.agreement import WANTED, compare, simulate
 from benchmarks.truth.stand import ARRIVALS, CARRIES, SPEED, Seen, Stand
 from rich.console import Console
 
-from forestall.demo.programs import find_programs
-from forestall.demo.progress import Steps
 from forestall.demo.scenarios import NAMESPACE
+from forestall.devcluster.programs import find_programs
+from forestall.devcluster.progress import Steps
 from forestall.sim.peers.base import Controller
 from forestall.sim.peers.hpa import Hpa
 from forestall.sim.peers.keda import Keda

@@ -5,10 +5,10 @@ from typing import Any
 
 from benchmarks.truth.stand import SPEED, Stand, behavior
 
-from forestall.demo.keda import ENVIRONMENT, certificates, start_operator
-from forestall.demo.ports import free_ports
-from forestall.demo.programs import Programs
 from forestall.demo.scenarios import NAMESPACE, WORKLOAD
+from forestall.devcluster.keda import ENVIRONMENT, certificates, start_operator
+from forestall.devcluster.ports import free_ports
+from forestall.devcluster.programs import Programs
 
 GROUP = "external.metrics.k8s.io"
 

@@ -10,11 +10,11 @@ from typing import Any
 from benchmarks.truth.metrics_api import GROUP, MetricsApi
 from kubernetes import config
 
-from forestall.demo.controlplane import ControlPlane
-from forestall.demo.programs import Programs
-from forestall.demo.progress import Steps
 from forestall.demo.scenarios import NAMESPACE, WORKLOAD, Scenario
 from forestall.demo.stage import Stage
+from forestall.devcluster.controlplane import ControlPlane
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.progress import Steps
 
 SPEED = 15
 """Seconds of the modelled hour in one second of the run: the autoscaler's 15 s between two looks are one second."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from forestall.demo.programs import Programs
-from forestall.demo.prometheus import PrometheusServer
-from forestall.demo.provider import local_programs
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.provider import local_programs
+from forestall.devcluster.workspace import Workspace
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ import psutil
 import pytest
 import requests
 
-from forestall.demo.prometheus import PrometheusServer
-from forestall.demo.remote_write import STALE, HistogramSeries, NativeHistogram, Series
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.remote_write import STALE, HistogramSeries, NativeHistogram, Series
+from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed
 
 DAY = 86400.0

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import pytest
 
-from forestall.demo.kwok import KwokCluster
-from forestall.demo.programs import Programs
-from forestall.demo.provider import local_cluster
+from forestall.devcluster.kwok import KwokCluster
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.provider import local_cluster
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from forestall.api import API_VERSION
-from forestall.demo.local import LocalCluster
-from forestall.demo.programs import Programs
-from forestall.demo.provider import local_cluster
+from forestall.devcluster.local import LocalCluster
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.provider import local_cluster
 
 Body = dict[str, Any]
 OPERATOR = "system:serviceaccount:forestall-system:forestall"

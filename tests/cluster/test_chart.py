@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from forestall.api import KINDS
 from forestall.cli.run import run
-from forestall.demo.local import LocalCluster
-from forestall.demo.programs import Programs
-from forestall.demo.provider import local_cluster
+from forestall.devcluster.local import LocalCluster
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.provider import local_cluster
 from forestall.errors import CommandFailed
 from forestall.process import LEASE
 

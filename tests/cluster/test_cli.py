@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forestall.demo.cluster import RunningCluster
+from forestall.devcluster.cluster import RunningCluster
 
 API = "forestall.dev/v1alpha1"
 SCRIPTS = Path(sys.executable).parent

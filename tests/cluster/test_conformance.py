@@ -6,7 +6,7 @@ import pytest
 from tests.support.conformance import ClusterConformance
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 
 
 @pytest.fixture

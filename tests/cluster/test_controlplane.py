@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from forestall.demo.cluster import RunningCluster
-from forestall.demo.controlplane import ControlPlane
+from forestall.devcluster.cluster import RunningCluster
+from forestall.devcluster.controlplane import ControlPlane
 from forestall.errors import CommandFailed
 
 
@@ -148,9 +148,9 @@ def test_control_plane_that_cannot_start_says_why_and_leaves_nothing(programs, m
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        monkeypatch.setattr("forestall.demo.controlplane.free_ports", lambda count: [port] * count)
-        monkeypatch.setattr("forestall.demo.controlplane._READY_S", 1)
-        monkeypatch.setattr("forestall.demo.controlplane._TRIES", 1)
+        monkeypatch.setattr("forestall.devcluster.controlplane.free_ports", lambda count: [port] * count)
+        monkeypatch.setattr("forestall.devcluster.controlplane._READY_S", 1)
+        monkeypatch.setattr("forestall.devcluster.controlplane._TRIES", 1)
         broken = ControlPlane(programs)
         with pytest.raises(CommandFailed, match="the control plane did not start"):
             broken.__enter__()

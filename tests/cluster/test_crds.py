@@ -15,7 +15,7 @@ from forestall.api import API_VERSION, KINDS, Resource
 from forestall.api.crd import crd
 from forestall.api.remediation_policy import ACTIONS
 from forestall.core.duration import parse_duration
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 
 Body = dict[str, Any]
 # Where the chart's admission policies are in force, only the operator writes Remediations and status.

@@ -9,7 +9,7 @@ import pytest
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api.remediation import ObjectRef
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 from forestall.errors import ClusterError, Conflict, Forbidden, LostLease, NotFound, Throttled
 from forestall.ports import Event, Scale
 

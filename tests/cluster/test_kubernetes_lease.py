@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 
 PROGRAM = Path(__file__).with_name("candidate.py")
 

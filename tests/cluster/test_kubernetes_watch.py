@@ -16,7 +16,7 @@ import pytest
 from forestall import handlers
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Login, Recorder
 from forestall.api import ServiceLevelObjective
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 from forestall.pruner import Pruner
 from forestall.registry import Registry
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from forestall.demo.local import LocalCluster
-from forestall.demo.prometheus import PrometheusServer
-from forestall.demo.provider import local_cluster
-from forestall.demo.remote_write import Series
+from forestall.devcluster.local import LocalCluster
+from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.provider import local_cluster
+from forestall.devcluster.remote_write import Series
 
 API = "forestall.dev/v1alpha1"
 FOUND = 3

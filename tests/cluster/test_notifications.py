@@ -11,7 +11,7 @@ from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Record
 from forestall.adapters.notifiers import Channels
 from forestall.api import NotificationChannel, Remediation, ServiceLevelObjective
 from forestall.api.meta import condition
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 from forestall.engine import Engine, Settings
 from forestall.errors import Unavailable
 from forestall.ports import Answer, Sample

@@ -16,7 +16,7 @@ from forestall import handlers
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import ObjectRef
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 from forestall.engine import Engine, Settings
 from forestall.engine.brake import Brake
 from forestall.ports import Answer, Sample, Scale

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from forestall.demo.kwok import KwokCluster
-from forestall.demo.ports import free_ports
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.kwok import KwokCluster
+from forestall.devcluster.ports import free_ports
+from forestall.devcluster.workspace import Workspace
 
 UNKNOWN = ("unshare", "--user", "--map-user=65532", "--map-group=65532")
 DEADLINE_S = 120

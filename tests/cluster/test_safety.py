@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from forestall.demo.programs import Programs
-from forestall.demo.provider import local_cluster
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.provider import local_cluster
 
 LONGEST_S = 600
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from forestall.demo.programs import Programs
+from forestall.devcluster.programs import Programs
 
 LONGEST_S = 1800
 pytestmark = pytest.mark.timeout(LONGEST_S + 60)

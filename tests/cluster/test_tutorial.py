@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from forestall.demo.local import LocalCluster
-from forestall.demo.prometheus import PrometheusServer
-from forestall.demo.provider import local_cluster
-from forestall.demo.remote_write import Series
+from forestall.devcluster.local import LocalCluster
+from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.provider import local_cluster
+from forestall.devcluster.remote_write import Series
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HISTORY = 3 * 3600

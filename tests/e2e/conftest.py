@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from forestall.demo.kind import PROGRAMS, KindCluster, find_kind
-from forestall.demo.programs import find_programs
-from forestall.demo.provider import VARIABLE
+from forestall.devcluster.kind import PROGRAMS, KindCluster, find_kind
+from forestall.devcluster.programs import find_programs
+from forestall.devcluster.provider import VARIABLE
 from forestall.errors import MissingTool
 
 

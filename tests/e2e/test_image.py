@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from forestall.demo.kind import KindCluster
-from forestall.demo.processes import run
+from forestall.devcluster.kind import KindCluster
+from forestall.devcluster.processes import run
 
 NAMESPACE = "forestall-system"
 IMAGE = "forestall:e2e"

@@ -20,7 +20,7 @@ def test_operator_is_a_folder_and_never_a_package(root):
 
 def pins(root):
     """Return the files that pin what the project is built from."""
-    modules = root / "operator" / "forestall" / "demo" / "modules"
+    modules = root / "operator" / "forestall" / "devcluster" / "modules"
     return [*(root / "constraints").glob("*.txt"), *modules.glob("*.txt"), *modules.glob("*/go.*")]
 
 

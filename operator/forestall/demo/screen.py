@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from forestall.core.precision import passes
-from forestall.demo.progress import elapsed
 from forestall.demo.scenarios import OBJECTIVE, Scenario
 from forestall.demo.watching import Glimpse, News, Record
+from forestall.devcluster.progress import elapsed
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LABELS_WIDTH = 50

@@ -11,12 +11,12 @@ from rich.table import Table
 from forestall.demo.comparison import Comparison
 from forestall.demo.picture import page
 from forestall.demo.play import Run, play
-from forestall.demo.progress import Steps
-from forestall.demo.provider import local_programs
 from forestall.demo.scenarios import SCENARIOS, Scenario
 from forestall.demo.screen import Screen
 from forestall.demo.stage import OPERATOR_NAMESPACE, RELEASE, Stage
 from forestall.demo.watching import Record
+from forestall.devcluster.progress import Steps
+from forestall.devcluster.provider import local_programs
 from forestall.errors import InvalidInput
 
 
@@ -123,4 +123,4 @@ def _explain_kept(stage: Stage, screen: Screen) -> None:
     screen.say(f"  export KUBECONFIG={stage.cluster.kubeconfig}")
     screen.say("  forestall status -A; kubectl get fslo,rempol,remed -n shop")
     screen.say(f"  {stage.prometheus.url} is Prometheus, {stage.shop_url} the shop")
-    screen.say(f"To remove all of it:  {sys.executable} -m forestall.demo end {stage.cluster.workspace.path}")
+    screen.say(f"To remove all of it:  {sys.executable} -m forestall.devcluster end {stage.cluster.workspace.path}")

@@ -13,15 +13,15 @@ from typing import Any, Self
 
 import yaml
 
-from forestall.demo.local import LocalCluster
-from forestall.demo.ports import free_ports
-from forestall.demo.processes import last_lines
-from forestall.demo.programs import Programs
-from forestall.demo.progress import Steps
-from forestall.demo.prometheus import PrometheusServer
-from forestall.demo.provider import local_cluster
 from forestall.demo.readings import Readings
 from forestall.demo.scenarios import LOAD, NAMESPACE, WORKLOAD, Scenario, project_folder
+from forestall.devcluster.local import LocalCluster
+from forestall.devcluster.ports import free_ports
+from forestall.devcluster.processes import last_lines
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.progress import Steps
+from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.provider import local_cluster
 from forestall.errors import CommandFailed
 
 OPERATOR_NAMESPACE = "forestall-system"

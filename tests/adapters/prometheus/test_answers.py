@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from forestall.adapters.prometheus import SourceConfig
-from forestall.demo.remote_write import HistogramSeries, NativeHistogram, Series
+from forestall.devcluster.remote_write import HistogramSeries, NativeHistogram, Series
 from forestall.ports import Query, QueryFailure
 
 STEP = 15.0

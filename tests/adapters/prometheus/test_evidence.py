@@ -16,7 +16,7 @@ from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.core.promql.syntax import parse, selectors
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
-from forestall.demo.remote_write import HistogramSeries, NativeHistogram, Series
+from forestall.devcluster.remote_write import HistogramSeries, NativeHistogram, Series
 from forestall.engine.observe import Observer
 from forestall.engine.questions import questions
 

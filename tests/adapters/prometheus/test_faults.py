@@ -8,7 +8,7 @@ import pytest
 
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.core.promql import MARKER
-from forestall.demo.ports import free_ports
+from forestall.devcluster.ports import free_ports
 from forestall.ports import Query, QueryFailure
 
 NOW = 1_790_000_000.0

@@ -12,7 +12,7 @@ import pytest
 
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.core.series import SeriesMatrix
-from forestall.demo.remote_write import STALE, Series
+from forestall.devcluster.remote_write import STALE, Series
 from forestall.engine.observe import Observer
 from forestall.engine.questions import questions
 

@@ -14,7 +14,7 @@ from forestall.api import ServiceLevelObjective
 from forestall.core.duration import exact_duration
 from forestall.core.series import SeriesMatrix
 from forestall.core.slo import budget_remaining, burn_rate
-from forestall.demo.remote_write import STALE, Series
+from forestall.devcluster.remote_write import STALE, Series
 from forestall.engine.observe import Observer
 
 from .conftest import INTERVAL, STALE_AFTER, pieces_of, settled

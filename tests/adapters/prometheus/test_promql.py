@@ -14,7 +14,7 @@ import requests
 
 from forestall.core import promql
 from forestall.core.promql.syntax import parse, render
-from forestall.demo.remote_write import HistogramSeries, NativeHistogram, Series
+from forestall.devcluster.remote_write import HistogramSeries, NativeHistogram, Series
 from forestall.ports import Query, QueryFailure
 
 STEP = 15.0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from forestall.demo.remote_write import Series
+from forestall.devcluster.remote_write import Series
 
 HOUR = 3600.0
 STEP = 30.0

@@ -9,7 +9,7 @@ import requests
 from forestall.api import ServiceLevelObjective
 from forestall.core.series import SeriesMatrix
 from forestall.core.slo import burn_rate
-from forestall.demo.remote_write import Series
+from forestall.devcluster.remote_write import Series
 from forestall.engine.observe import Observer
 from forestall.engine.questions import questions
 

@@ -16,7 +16,7 @@ from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
 from forestall.core.decision import Hold
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 from forestall.journal import Journal, Outlook
 from forestall.ports import Cluster
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from forestall.demo.keda import NAMESPACE, certificates, definitions, start_operator
-from forestall.demo.kwok import KwokCluster
-from forestall.demo.programs import FOLDER_VARIABLE, find_programs
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.keda import NAMESPACE, certificates, definitions, start_operator
+from forestall.devcluster.kwok import KwokCluster
+from forestall.devcluster.programs import FOLDER_VARIABLE, find_programs
+from forestall.devcluster.workspace import Workspace
 from forestall.errors import MissingTool
 
 SCALE = {"scale": {"maxReplicas": 6, "stabilizationWindow": "1m"}}

@@ -11,7 +11,7 @@ import pytest
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Guardrail, Remediation, ServiceLevelObjective
 from forestall.api.meta import Condition, Resource, condition
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 from forestall.engine import Engine, Settings
 from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
 from forestall.registry import WATCHED, Registry

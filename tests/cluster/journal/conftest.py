@@ -17,7 +17,7 @@ from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Record
 from forestall.api import Remediation
 from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
-from forestall.demo.kwok import KwokCluster
+from forestall.devcluster.kwok import KwokCluster
 from forestall.errors import Unavailable
 from forestall.journal import Journal, Outlook
 

@@ -17,8 +17,8 @@ import pytest
 from forestall.actions.cordon import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Remediation, ServiceLevelObjective
-from forestall.demo.controlplane import ControlPlane
-from forestall.demo.programs import Programs
+from forestall.devcluster.controlplane import ControlPlane
+from forestall.devcluster.programs import Programs
 from forestall.engine import Engine, Settings
 from forestall.ports import Answer, Sample
 from forestall.registry import WATCHED, Registry

@@ -2,7 +2,7 @@
 
 import ssl
 
-from forestall.demo.keda import certificates
+from forestall.devcluster.keda import certificates
 
 
 def test_the_certificates_are_for_localhost_and_by_the_authority(tmp_path):

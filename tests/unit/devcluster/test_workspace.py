@@ -11,15 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from forestall.demo.processes import end, run
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.processes import end, run
+from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed, InvalidInput, MissingTool
 
 # Starts a server that starts another one, and a program that goes its own way; says where, and then ends as told.
 OWNER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.workspace import Workspace
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 workspace = Workspace("test")

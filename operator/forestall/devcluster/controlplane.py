@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from forestall.demo.local import LocalCluster
-from forestall.demo.ports import free_ports
-from forestall.demo.processes import last_lines, run
-from forestall.demo.programs import Programs
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.local import LocalCluster
+from forestall.devcluster.ports import free_ports
+from forestall.devcluster.processes import last_lines, run
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed
 
 _NAME = "forestall"

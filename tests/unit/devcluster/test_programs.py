@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from forestall.demo import programs
-from forestall.demo.programs import MODULES, find_programs
-from forestall.demo.progress import Steps
+from forestall.devcluster import programs
+from forestall.devcluster.programs import MODULES, find_programs
+from forestall.devcluster.progress import Steps
 from forestall.errors import CommandFailed, MissingTool
 
 ALL = {name for module in MODULES for name in module.programs}

@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from forestall.demo.processes import run
-from forestall.demo.progress import Steps
+from forestall.devcluster.processes import run
+from forestall.devcluster.progress import Steps
 from forestall.errors import CommandFailed, MissingTool
 
 _INSTALL_S = 900.0

@@ -9,10 +9,10 @@ import shutil
 import pytest
 from rich.console import Console
 
-from forestall.demo.on_path import on_path
-from forestall.demo.programs import MODULES, find_programs
-from forestall.demo.progress import Steps
-from forestall.demo.provider import NEEDED, local_programs
+from forestall.devcluster.on_path import on_path
+from forestall.devcluster.programs import MODULES, find_programs
+from forestall.devcluster.progress import Steps
+from forestall.devcluster.provider import NEEDED, local_programs
 
 PINNED = {name: module.version for module in MODULES for name in module.programs}
 

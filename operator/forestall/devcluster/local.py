@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
-from forestall.demo.kwok import KwokCluster
-from forestall.demo.programs import Programs
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.kwok import KwokCluster
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.workspace import Workspace
 
 _READY_S = 90
 

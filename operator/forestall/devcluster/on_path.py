@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from forestall.demo.processes import run
+from forestall.devcluster.processes import run
 from forestall.errors import CommandFailed, MissingTool
 
 PATH_VARIABLE: Final = "FORESTALL_USE_PATH"

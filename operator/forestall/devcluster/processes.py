@@ -1,7 +1,8 @@
 """Run other programs, and end those that a workspace's folder vouches for.
 
-As a program, ``python -m forestall.demo.processes reap FOLDER`` waits for its standard input to close, which happens
-when the workspace is closed and when its owner dies, however it dies, and then ends the workspace unless it is kept.
+As a program, ``python -m forestall.devcluster.processes reap FOLDER`` waits for its standard input to close, which
+happens when the workspace is closed and when its owner dies, however it dies, and then ends the workspace unless it is
+kept.
 ``… end FOLDER`` ends one that was kept.
 """
 

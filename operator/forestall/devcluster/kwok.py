@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from forestall.demo.cluster import RunningCluster
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.cluster import RunningCluster
+from forestall.devcluster.workspace import Workspace
 
 _MARK: Final = {"kwok.x-k8s.io/node": "fake"}
 """The annotation of the nodes that KWOK plays. Other nodes of the cluster, and the pods on them, are left alone."""

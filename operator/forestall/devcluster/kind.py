@@ -3,10 +3,10 @@
 import shutil
 from typing import Final
 
-from forestall.demo.local import LocalCluster
-from forestall.demo.processes import run
-from forestall.demo.programs import Programs
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.local import LocalCluster
+from forestall.devcluster.processes import run
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed, MissingTool
 
 PROGRAMS: Final = ("kubectl", "helm", "prometheus", "kwok")

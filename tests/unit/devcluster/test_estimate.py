@@ -6,10 +6,10 @@ import os
 import pytest
 from rich.console import Console
 
-from forestall.demo import estimate as module
-from forestall.demo.estimate import Estimate, cores, left, load, pace
-from forestall.demo.programs import MODULES, OPTIONAL
-from forestall.demo.progress import Steps
+from forestall.devcluster import estimate as module
+from forestall.devcluster.estimate import Estimate, cores, left, load, pace
+from forestall.devcluster.programs import MODULES, OPTIONAL
+from forestall.devcluster.progress import Steps
 
 
 class Clock:

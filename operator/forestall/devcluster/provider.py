@@ -4,11 +4,11 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from forestall.demo.controlplane import ControlPlane
-from forestall.demo.kind import PROGRAMS, KindCluster
-from forestall.demo.local import LocalCluster
-from forestall.demo.programs import Programs, find_programs
-from forestall.demo.progress import Steps
+from forestall.devcluster.controlplane import ControlPlane
+from forestall.devcluster.kind import PROGRAMS, KindCluster
+from forestall.devcluster.local import LocalCluster
+from forestall.devcluster.programs import Programs, find_programs
+from forestall.devcluster.progress import Steps
 from forestall.errors import InvalidInput
 
 VARIABLE: Final = "FORESTALL_CLUSTER"

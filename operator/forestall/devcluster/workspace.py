@@ -12,7 +12,7 @@ from typing import Self
 
 import psutil
 
-from forestall.demo.processes import AT_END, GRACE_S, KEEP, MARK, REGISTER, last_lines, runnable
+from forestall.devcluster.processes import AT_END, GRACE_S, KEEP, MARK, REGISTER, last_lines, runnable
 
 
 class Workspace:
@@ -34,7 +34,7 @@ class Workspace:
         (self.path / "logs").mkdir()
         self._children: list[subprocess.Popen[bytes]] = []
         self._reaper: subprocess.Popen[bytes] | None = subprocess.Popen(
-            [sys.executable, "-m", "forestall.demo.processes", "reap", str(self.path)],
+            [sys.executable, "-m", "forestall.devcluster.processes", "reap", str(self.path)],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )

@@ -1,4 +1,4 @@
-"""For those who work on forestall: ``python -m forestall.demo programs [PURPOSE] | cluster | end FOLDER``."""
+"""For those who work on forestall: ``python -m forestall.devcluster programs [PURPOSE] | cluster | end FOLDER``."""
 
 import argparse
 import sys
@@ -6,15 +6,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from forestall.demo.processes import end
-from forestall.demo.progress import Steps
-from forestall.demo.provider import NEEDED, local_cluster, local_programs
+from forestall.devcluster.processes import end
+from forestall.devcluster.progress import Steps
+from forestall.devcluster.provider import NEEDED, local_cluster, local_programs
 from forestall.errors import ForestallError
 
 
 def main() -> int:
     """Do what the arguments say and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m forestall.demo", description="Programs and clusters for work.")
+    parser = argparse.ArgumentParser(
+        prog="python -m forestall.devcluster", description="Programs and clusters for work."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     programs = commands.add_parser("programs", help="find or build the programs that something runs on")
     programs.add_argument("purpose", nargs="?", choices=list(NEEDED), default="demo")
@@ -47,7 +49,7 @@ def _leave_running(steps: Steps, nodes: int, start_up_s: float) -> None:
     lines = [
         f"export KUBECONFIG={cluster.kubeconfig}",
         f"export FORESTALL_TEST_KUBECONFIG={cluster.kubeconfig}  # for `make cluster`",
-        f"# to end it: {sys.executable} -m forestall.demo end {cluster.workspace.path}",
+        f"# to end it: {sys.executable} -m forestall.devcluster end {cluster.workspace.path}",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from forestall.demo.cluster import RunningCluster
-from forestall.demo.ports import free_ports
-from forestall.demo.programs import Programs, sources
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.cluster import RunningCluster
+from forestall.devcluster.ports import free_ports
+from forestall.devcluster.programs import Programs, sources
+from forestall.devcluster.workspace import Workspace
 from forestall.errors import MissingTool
 
 NAMESPACE: Final = "keda"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from forestall.demo import ports
-from forestall.demo.ports import free_ports
+from forestall.devcluster import ports
+from forestall.devcluster.ports import free_ports
 
 
 def test_ports_are_different_and_not_those_of_outgoing_connections():

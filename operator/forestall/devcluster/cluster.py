@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forestall.demo.processes import run
-from forestall.demo.programs import Programs
+from forestall.devcluster.processes import run
+from forestall.devcluster.programs import Programs
 
 
 class RunningCluster:

@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forestall.demo.estimate import Estimate, left
-from forestall.demo.on_path import on_path
-from forestall.demo.processes import last_lines, run
-from forestall.demo.progress import Step, Steps
-from forestall.demo.toolchain import find_go
+from forestall.devcluster.estimate import Estimate, left
+from forestall.devcluster.on_path import on_path
+from forestall.devcluster.processes import last_lines, run
+from forestall.devcluster.progress import Step, Steps
+from forestall.devcluster.toolchain import find_go
 from forestall.errors import CommandFailed, MissingTool
 
 FOLDER_VARIABLE = "FORESTALL_PROGRAMS"

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import requests
 
-from forestall.demo.ports import free_ports
-from forestall.demo.programs import Programs
-from forestall.demo.remote_write import HEADERS, HistogramSeries, Series, encode
-from forestall.demo.workspace import Workspace
+from forestall.devcluster.ports import free_ports
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.remote_write import HEADERS, HistogramSeries, Series, encode
+from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed
 
 _READY_S = 30.0

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from forestall.demo.controlplane import ControlPlane
-from forestall.demo.kind import KindCluster
-from forestall.demo.programs import MODULES
-from forestall.demo.provider import local_cluster, local_programs
+from forestall.devcluster.controlplane import ControlPlane
+from forestall.devcluster.kind import KindCluster
+from forestall.devcluster.programs import MODULES
+from forestall.devcluster.provider import local_cluster, local_programs
 from forestall.errors import CommandFailed, InvalidInput, MissingTool
 
 # Notes what it is asked to do, and writes the kubeconfig that it is asked for.
