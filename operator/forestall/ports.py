@@ -159,12 +159,8 @@ class Right:
 Patch = Mapping[str, Any]
 
 
-class Cluster(Protocol):
-    """The Kubernetes API: the world that actions change, and the objects that the operator keeps.
-
-    Every call raises `ClusterError` or one of its kinds (`NotFound`, `Conflict`, `Forbidden`, `Denied`, `Throttled`,
-    `Unavailable`) and nothing else; every call ends within a few seconds; no write is retried by the adapter.
-    """
+class Reader(Protocol):
+    """Reads objects. No call changes anything."""
 
     async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
         """Return the object. `ref.uid`, where given, must match, else `NotFound`."""
@@ -180,17 +176,29 @@ class Cluster(Protocol):
         """Return how the API serves a kind; `NotFound` where it does not."""
         ...
 
-    async def refusal(self, right: Right) -> str | None:
-        """Return in the API server's words that the operator lacks a right; None where it has it."""
-        ...
-
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the /scale subresource of the object; `NotFound` where the kind has none."""
         ...
 
+
+class AccessReviewer(Protocol):
+    """Knows what the operator may do."""
+
+    async def refusal(self, right: Right) -> str | None:
+        """Return in the API server's words that the operator lacks a right; None where it has it."""
+        ...
+
+
+class Scaler(Protocol):
+    """Sets the size of workloads."""
+
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
         """Set the replicas; `Conflict` unless the object still has `resource_version`."""
         ...
+
+
+class Writer(Protocol):
+    """Writes objects."""
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
         """Merge-patch the object as the operator's own field manager; `Conflict` unless the version still holds."""
@@ -204,12 +212,20 @@ class Cluster(Protocol):
         """Delete the object; `Conflict` unless it still has `resource_version`, `NotFound` where it is gone already."""
         ...
 
+
+class Evictor(Protocol):
+    """Evicts pods."""
+
     async def evict(self, pod: ObjectRef) -> None:
         """Evict the pod; `Throttled` while a PodDisruptionBudget does not allow it, `NotFound` where it is gone.
 
         `pod.uid` must be given: `Conflict` where another pod has the name by now.
         """
         ...
+
+
+class StatusWriter(Protocol):
+    """Writes the statuses of what the operator keeps."""
 
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
@@ -223,9 +239,23 @@ class Cluster(Protocol):
         """
         ...
 
+
+class EventRecorder(Protocol):
+    """Records Kubernetes Events."""
+
     async def record(self, event: Event) -> None:
         """Record a Kubernetes Event; the same one again within minutes is counted, not written anew."""
         ...
+
+
+class Cluster(Reader, AccessReviewer, Scaler, Writer, Evictor, StatusWriter, EventRecorder, Protocol):
+    """The Kubernetes API: the world that actions change, and the objects that the operator keeps.
+
+    Adapters implement all of it; whoever uses it asks for no more of it than it needs.
+
+    Every call raises `ClusterError` or one of its kinds (`NotFound`, `Conflict`, `Forbidden`, `Denied`, `Throttled`,
+    `Unavailable`) and nothing else; every call ends within a few seconds; no write is retried by the adapter.
+    """
 
 
 class ReadThrough:

@@ -14,7 +14,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.foreign import at, text, texts
 from forestall.errors import Forbidden, NotFound
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 Body = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ class Owners:
     scaled_objects: Sequence[Body]
 
 
-async def find_owners(cluster: Cluster, target: ObjectRef) -> Owners | Hold:
+async def find_owners(cluster: Reader, target: ObjectRef) -> Owners | Hold:
     """Return what points at `target`, or why that can't be told.
 
     Raises:

@@ -17,7 +17,7 @@ from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
 from forestall.core.sizing import Load
 from forestall.errors import NotFound
-from forestall.ports import Cluster
+from forestall.ports import Cluster, Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class Action(Protocol):
     kept_while_at_risk: ClassVar[bool]
     """Whether its effect is held while the risk lasts and given back afterwards."""
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Aimed | Hold:
+    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Aimed | Hold:
         """Return what would be changed, with its UID; or why nothing can be, or (`Unsuited`) why another rung should.
 
         Raises:
@@ -192,7 +192,7 @@ class Action(Protocol):
         """
         ...
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return the world as it is now, or why the action can have no part in it any more.
 
         Raises:
@@ -240,7 +240,7 @@ class Pressing(Protocol):
 class OfWorkload:
     """What is changed is the workload that the objective is about."""
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the workload."""
         del cluster
         return aim.workload
@@ -268,7 +268,7 @@ def title(ref: ObjectRef) -> str:
     return f"{ref.kind.lower()} {ref.namespace}/{ref.name}" if ref.namespace else f"{ref.kind.lower()} {ref.name}"
 
 
-async def find_target(cluster: Cluster, target: ObjectRef) -> Mapping[str, Any] | Hold:
+async def find_target(cluster: Reader, target: ObjectRef) -> Mapping[str, Any] | Hold:
     """Return the object that `target` names, or, for people to act on, whether it is gone or another one has its name.
 
     Raises:
@@ -280,7 +280,7 @@ async def find_target(cluster: Cluster, target: ObjectRef) -> Mapping[str, Any] 
         return await missing(cluster, target) or Hold("TargetGone", str(error))
 
 
-async def missing(cluster: Cluster, target: ObjectRef) -> Hold | None:
+async def missing(cluster: Reader, target: ObjectRef) -> Hold | None:
     """Return why `target` can't be found by its UID: it is gone, or another one has its name; None if it is there.
 
     Raises:

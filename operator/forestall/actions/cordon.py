@@ -29,7 +29,7 @@ from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at
 from forestall.errors import NotFound
-from forestall.ports import Cluster
+from forestall.ports import Reader, Writer
 
 CORDONED_BY: Final = "forestall.dev/cordoned-by"
 _FIELD: Final = ("spec", "unschedulable")
@@ -45,7 +45,7 @@ class Cordon:
     _verb: ClassVar[str] = "cordon"
     _verbs: ClassVar[str] = "cordoning"
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the node that the indicator's label `node` names."""
         name = aim.labels.get("node")
         if name is None:
@@ -57,7 +57,7 @@ class Cordon:
             return Unsuited("NodeUnknown", f"there is no node {name}, which the indicator's label `node` names")
         return ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return whether the node is cordoned by this remediation."""
         target = remediation.spec.intent.target
         body = await find_target(cluster, target)
@@ -103,7 +103,7 @@ class Cordon:
             f"at most until {readable(intent.deadline)}",
         )
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Writer, remediation: Remediation, world: World, to: int) -> None:
         """Cordon the node and sign it, or take back both."""
         patch = {
             "metadata": {"annotations": {CORDONED_BY: remediation.signature if to else None}},

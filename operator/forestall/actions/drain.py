@@ -23,7 +23,7 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import DrainAction
 from forestall.core.decision import Hold
 from forestall.errors import ClusterError, Conflict, Denied, Forbidden, Halted, NotFound, Throttled, Unavailable
-from forestall.ports import Cluster
+from forestall.ports import Cluster, Evictor, Reader
 
 AT_ONCE: Final = 50
 """How many evictions are asked for in one cycle."""
@@ -38,14 +38,14 @@ class Drain(Cordon):
     _verb: ClassVar[str] = "drain"
     _verbs: ClassVar[str] = "draining"
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the node that the indicator's label `node` names, unless it has pods that must not be evicted."""
         node = await super().aim(cluster, aim)
         if isinstance(node, Hold):
             return node
         return _refused(node, await _pods(cluster, node, aim.rung.drain), aim.workload.namespace) or node
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return whether the node is cordoned by this remediation, and which pods are left on it."""
         world = await super().look(cluster, remediation)
         if isinstance(world, Hold) or remediation.status.phase in ("Verifying", "Holding", "RollingBack"):
@@ -97,7 +97,7 @@ class _Evictions:
     silent: set[str] = field(default_factory=set)
     """The namespaces whose pods wait for the next round, as a webhook of theirs may not answer."""
 
-    async def ask(self, cluster: Cluster, pod: ObjectRef) -> None:
+    async def ask(self, cluster: Evictor, pod: ObjectRef) -> None:
         """Ask for one eviction."""
         try:
             await cluster.evict(pod)
@@ -121,7 +121,7 @@ def _lacks_right(error: ClusterError) -> bool:
     return isinstance(error, Forbidden) and not isinstance(error, Denied)
 
 
-async def _pods(cluster: Cluster, node: ObjectRef, terms: DrainAction | None) -> Sorted:
+async def _pods(cluster: Reader, node: ObjectRef, terms: DrainAction | None) -> Sorted:
     flags = terms or DrainAction()
     found = await cluster.find("v1", "Pod", field_selector=f"spec.nodeName={node.name}")
     moving = [pod for pod in found if not pods.stays(pod)]

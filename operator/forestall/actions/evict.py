@@ -16,7 +16,7 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
 from forestall.core.foreign import text
 from forestall.errors import NotFound
-from forestall.ports import Cluster
+from forestall.ports import Evictor, Reader
 
 
 class Evict:
@@ -27,7 +27,7 @@ class Evict:
     free: ClassVar[bool] = True
     kept_while_at_risk: ClassVar[bool] = False
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the pod that the indicator's label `pod` names, if it is one of the workload's."""
         name, namespace = aim.labels.get("pod"), aim.workload.namespace
         if name is None:
@@ -43,7 +43,7 @@ class Evict:
             return Hold("PodUnknown", f"{title(ref)} is about to go already")
         return await _unsuited(cluster, pod, aim.workload) or ref.model_copy(update={"uid": pod["metadata"]["uid"]})
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return whether the pod is there."""
         target, begun = remediation.spec.intent.target, bool(remediation.status.steps)
         try:
@@ -68,13 +68,13 @@ class Evict:
         del recent
         return await_verdict(remediation, f"{title(world.subject)} was evicted", now)
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Evictor, remediation: Remediation, world: World, to: int) -> None:
         """Evict the pod."""
         del remediation, to
         await cluster.evict(world.subject)
 
 
-async def _unsuited(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRef) -> Unsuited | None:
+async def _unsuited(cluster: Reader, pod: Mapping[str, Any], workload: ObjectRef) -> Unsuited | None:
     ref = ObjectRef(api_version="v1", kind="Pod", namespace=workload.namespace, name=pod["metadata"]["name"])
     if is_protected(pod):
         return _protected(ref)
@@ -92,7 +92,7 @@ async def _unsuited(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRe
     return None
 
 
-async def belongs(cluster: Cluster, pod: Mapping[str, Any], workload: ObjectRef) -> bool:
+async def belongs(cluster: Reader, pod: Mapping[str, Any], workload: ObjectRef) -> bool:
     """Say whether `workload` controls the pod, itself or by a ReplicaSet.
 
     Raises:

@@ -26,7 +26,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.foreign import at, understood, whole
 from forestall.errors import Forbidden, NotFound, Unreadable
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 Body = Mapping[str, Any]
 
@@ -35,6 +35,8 @@ FIELDS: Final = {AUTOSCALER[1]: "minReplicas", SCALED_OBJECT[1]: "minReplicaCoun
 _CEILINGS: Final = {AUTOSCALER[1]: "maxReplicas", SCALED_OBJECT[1]: "maxReplicaCount"}
 _UNSET: Final = {AUTOSCALER[1]: 1, SCALED_OBJECT[1]: 0}
 """The floor where its field is not set, by the defaults of the API and of KEDA."""
+_SCALED_BY_SPEC: Final = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
+"""The kinds of apps/v1 whose /scale says what `spec.replicas` says: it need not be asked for."""
 _KEDA_MAXIMUM: Final = 100
 """KEDA's default where maxReplicaCount is not set."""
 
@@ -64,7 +66,7 @@ class Floor:
     """The HorizontalPodAutoscaler that acts on it, which may be KEDA's."""
 
 
-async def find_floor(cluster: Cluster, target: ObjectRef) -> Floor | Hold:
+async def find_floor(cluster: Reader, target: ObjectRef) -> Floor | Hold:
     """Return what is raised to scale `target`, or why it can't be scaled.
 
     Raises:
@@ -72,7 +74,9 @@ async def find_floor(cluster: Cluster, target: ObjectRef) -> Floor | Hold:
     """
     try:
         workload = await cluster.read(target)
-        scale = await cluster.read_scale(target)
+        replicas = _replicas(workload, target)
+        if replicas is None:
+            replicas = (await cluster.read_scale(target)).spec_replicas
     except NotFound:
         return await missing(cluster, target) or Hold(
             "NotScalable", f"{title(target)} has no /scale subresource: it can't be scaled"
@@ -89,11 +93,11 @@ async def find_floor(cluster: Cluster, target: ObjectRef) -> Floor | Hold:
         if isinstance(deciding, Hold):
             return deciding
         if deciding is None:
-            return _of_workload(workload, target, scale.spec_replicas)
-        return _of_autoscaler(deciding, reference(deciding, target), workload, owners, scale.spec_replicas)
+            return _of_workload(workload, target, replicas)
+        return _of_autoscaler(deciding, reference(deciding, target), workload, owners, replicas)
 
 
-async def find_raised(cluster: Cluster, target: ObjectRef, raised: ObjectRef) -> Floor | Hold:
+async def find_raised(cluster: Reader, target: ObjectRef, raised: ObjectRef) -> Floor | Hold:
     """Return the floor of `target` that was raised in the object `raised`, as it is now.
 
     `Waiting` says that it can't be looked at for a while, or that people have paused it; any other Hold, that nothing
@@ -121,6 +125,13 @@ async def find_raised(cluster: Cluster, target: ObjectRef, raised: ObjectRef) ->
         return left
     gone = why.reason in ("TargetGone", "TargetReplaced") or not points_at({"kind": raised.kind, **body}, target)
     return replace(left, blocked=why, orphaned=why if gone else None)
+
+
+def _replicas(workload: Body, target: ObjectRef) -> int | None:
+    """Return the replicas that the workload asks for, where they can be told without its /scale subresource."""
+    wanted = at(workload, "spec", "replicas")
+    told = target.api_version == "apps/v1" and target.kind in _SCALED_BY_SPEC and type(wanted) is int
+    return wanted if told and wanted >= 0 else None
 
 
 def _of_workload(body: Body, target: ObjectRef, replicas: int) -> Floor | Hold:
@@ -168,7 +179,7 @@ def _decided_elsewhere(subject: ObjectRef, target: ObjectRef) -> Hold:
     return Hold("Superseded", f"{title(subject)} decides about the size of {title(target)} since; that is left to it")
 
 
-async def _vanished(cluster: Cluster, raised: ObjectRef) -> Hold:
+async def _vanished(cluster: Reader, raised: ObjectRef) -> Hold:
     """Return what became of an autoscaler that can't be found by its UID."""
     name = title(raised)
     try:

@@ -17,7 +17,7 @@ from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.foreign import at, items, text, understood
 from forestall.errors import NotFound
-from forestall.ports import Cluster
+from forestall.ports import Cluster, Reader
 
 _BATCH: Final = "batch/v1"
 _LABEL: Final = "forestall.dev/remediation"
@@ -32,14 +32,14 @@ class Job:
     free: ClassVar[bool] = True
     kept_while_at_risk: ClassVar[bool] = False
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the workload, if there is a runbook for it."""
         if aim.rung.job is None:
             raise ValueError("the rung is no job")
         found = await _runbook(cluster, aim.workload.namespace, aim.rung.job.cron_job)
         return Unsuited(found.reason, found.message) if isinstance(found, Hold) else aim.workload
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return whether the Job was made, and how far it is."""
         intent, ref = remediation.spec.intent, _job(remediation)
         try:
@@ -164,7 +164,7 @@ def _runbook_of(intent: Intent) -> str:
     return intent.action.job.cron_job
 
 
-async def _runbook(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any] | Hold:
+async def _runbook(cluster: Reader, namespace: str, name: str) -> Mapping[str, Any] | Hold:
     """Return the CronJob, or why it is no runbook."""
     ref = ObjectRef(api_version=_BATCH, kind="CronJob", namespace=namespace, name=name)
     try:
@@ -176,7 +176,7 @@ async def _runbook(cluster: Cluster, namespace: str, name: str) -> Mapping[str, 
     return body
 
 
-async def _unmade(cluster: Cluster, remediation: Remediation) -> World | Hold:
+async def _unmade(cluster: Reader, remediation: Remediation) -> World | Hold:
     intent, ref, steps = remediation.spec.intent, _job(remediation), remediation.status.steps
     if steps and steps[-1].done:
         return Hold("JobGone", f"{title(ref)} was deleted by somebody before it had ended; it is not run again")

@@ -16,7 +16,7 @@ from forestall.api.remediation_policy import NotifyAction
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.errors import NotFound, NotSent
-from forestall.ports import Cluster, Notice, Notifier
+from forestall.ports import Cluster, Notice, Notifier, Reader
 
 
 class Nobody:
@@ -38,7 +38,7 @@ class Notify:
     def __init__(self, notifier: Notifier | None = None) -> None:
         self._notifier = notifier or Nobody()
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the workload that people are told of, if there is such a channel."""
         if aim.rung.notify is None:
             raise ValueError("the rung is no notification")
@@ -51,7 +51,7 @@ class Notify:
             )
         return aim.workload
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return whether it is known to be sent."""
         del cluster
         sent = any(step.done for step in remediation.status.steps)

@@ -38,7 +38,7 @@ from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at, mapping, understood
 from forestall.errors import InvalidInput, NotFound
-from forestall.ports import Cluster
+from forestall.ports import Cluster, Reader
 
 Scalar = str | float | bool | None
 
@@ -56,7 +56,7 @@ class Patch:
     free: ClassVar[bool] = True
     kept_while_at_risk: ClassVar[bool] = True
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> ObjectRef | Hold:
+    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the object, if its field is one that can be set and is not set so already."""
         if aim.rung.patch is None:
             raise ValueError("the rung is no patch")
@@ -84,7 +84,7 @@ class Patch:
         held = obstacle(body, ref) if _rolls_out(ref, action) else None
         return held or ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return whether the field is as this remediation left it, and what it says."""
         ref, action = remediation.spec.intent.target, _action(remediation)
         body = await find_target(cluster, ref)
@@ -146,7 +146,7 @@ def _action(remediation: Remediation) -> PatchAction:
     return action
 
 
-async def _refused(cluster: Cluster, action: PatchAction) -> Hold | None:
+async def _refused(cluster: Reader, action: PatchAction) -> Hold | None:
     """Return why the action must not be done, whatever it finds."""
     message, target = refusal(action), action.target
     if message is not None:

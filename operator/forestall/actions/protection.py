@@ -6,7 +6,7 @@ from typing import Any, Final
 from forestall.api.remediation import ObjectRef
 from forestall.core.foreign import at, items, text, texts
 from forestall.errors import NotFound
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 PROTECTED: Final = "forestall.dev/protected"
 """The annotation, when its value is `true`."""
@@ -49,7 +49,7 @@ def _is_whole(owner: Body) -> bool:
     return all(text(owner.get(field)) for field in ("kind", "uid"))
 
 
-async def protected_from_above(cluster: Cluster, pods: Iterable[Body]) -> frozenset[str]:
+async def protected_from_above(cluster: Reader, pods: Iterable[Body]) -> frozenset[str]:
     """Return the UIDs of those pods whose namespace or workload is protected.
 
     Raises:
@@ -62,7 +62,7 @@ async def protected_from_above(cluster: Cluster, pods: Iterable[Body]) -> frozen
 class _Asked:
     """Reads each namespace and each workload once."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Reader) -> None:
         self._cluster = cluster
         self._known: dict[ObjectRef, bool] = {}
 

@@ -13,7 +13,7 @@ from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import Remediation
 from forestall.core.decision import Hold
 from forestall.core.foreign import at, text
-from forestall.ports import Cluster
+from forestall.ports import Reader, Writer
 
 RESTARTED_BY: Final = "forestall.dev/restarted-by"
 
@@ -26,7 +26,7 @@ class Restart(OfWorkload):
     free: ClassVar[bool] = True
     kept_while_at_risk: ClassVar[bool] = False
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return whether the workload was restarted by this remediation, and how far the rollout is."""
         target = remediation.spec.intent.target
         if target.kind not in KINDS:
@@ -53,7 +53,7 @@ class Restart(OfWorkload):
         del recent
         return await_verdict(remediation, f"{title(world.subject)} was restarted", now)
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Writer, remediation: Remediation, world: World, to: int) -> None:
         """Mark the pod template, which makes its controller replace the pods."""
         del to
         annotations = {"annotations": {RESTARTED_BY: remediation.signature}}

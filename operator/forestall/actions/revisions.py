@@ -12,7 +12,7 @@ from typing import Any, Final
 from forestall.actions.protection import controller
 from forestall.api.times import seconds
 from forestall.core.foreign import at, decimal, mapping, texts, understood, whole
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 _NUMBER: Final = "deployment.kubernetes.io/revision"
 _HASH: Final = "pod-template-hash"
@@ -44,7 +44,7 @@ class Rollout:
     """Whether it is an older template again: the rollout was a rollback."""
 
 
-async def revisions(cluster: Cluster, body: Mapping[str, Any]) -> list[Revision]:
+async def revisions(cluster: Reader, body: Mapping[str, Any]) -> list[Revision]:
     """Return the revisions of a Deployment, StatefulSet or DaemonSet, the newest first.
 
     Raises:

@@ -22,7 +22,7 @@ from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at, mapping
 from forestall.errors import NotFound
-from forestall.ports import Cluster
+from forestall.ports import Cluster, Reader
 
 ROLLED_BACK_BY: Final = "forestall.dev/rolled-back-by"
 _CAUSE: Final = "kubernetes.io/change-cause"
@@ -37,7 +37,7 @@ class Rollback:
     free: ClassVar[bool] = True
     kept_while_at_risk: ClassVar[bool] = False
 
-    async def aim(self, cluster: Cluster, aim: Aim) -> Aimed | Hold:
+    async def aim(self, cluster: Reader, aim: Aim) -> Aimed | Hold:
         """Return the workload and its newest and previous revision, if the risk began soon after that rollout."""
         target, name = aim.workload, title(aim.workload)
         if target.kind not in KINDS or not target.api_version.startswith("apps/"):
@@ -55,7 +55,7 @@ class Rollback:
             return Unsuited("NoRevisions", f"no earlier revision of {name} is kept to which it could be rolled back")
         return obstacle(body, target) or Aimed(target, latest.newest.number, latest.previous.number)
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return whether the workload was rolled back by this remediation, and how far the rollout is."""
         target = remediation.spec.intent.target
         body = await find_target(cluster, target)
@@ -123,7 +123,7 @@ def _unsuited(aim: Aim, latest: Rollout) -> Unsuited | None:
     return None
 
 
-async def _held(cluster: Cluster, remediation: Remediation, body: Mapping[str, Any]) -> Hold | None:
+async def _held(cluster: Reader, remediation: Remediation, body: Mapping[str, Any]) -> Hold | None:
     """Return why the workload must not be rolled back now, although that was decided."""
     intent, name = remediation.spec.intent, title(remediation.spec.intent.target)
     known = await revisions(cluster, body)

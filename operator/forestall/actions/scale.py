@@ -37,7 +37,7 @@ from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.wording import plural
-from forestall.ports import Cluster
+from forestall.ports import Cluster, Reader
 
 RELEASE_SHARE: Final = 0.1
 """The share of the replicas, but at least one, that is given back in one step. Fewer are not given back at all, unless
@@ -56,10 +56,12 @@ class Scale(OfWorkload):
     free: ClassVar[bool] = True
     kept_while_at_risk: ClassVar[bool] = True
 
-    async def look(self, cluster: Cluster, remediation: Remediation) -> World | Hold:
+    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return the floor as it is now, where it was raised."""
         target, steps = remediation.spec.intent.target, remediation.status.steps
         raised = steps[-1].subject if steps else None
+        # Until the last step is known to be made nothing is asked about its pods, which come later.
+        lately = bool(steps) and remediation.status.phase != "Executing"
         floor = await (find_floor(cluster, target) if raised is None else find_raised(cluster, target, raised))
         if isinstance(floor, Hold):
             return floor
@@ -73,7 +75,7 @@ class Scale(OfWorkload):
             size=floor.replicas,
             blocked=floor.blocked,
             orphaned=floor.orphaned,
-            stalled=await find_stalled(cluster, remediation, floor) if steps else None,
+            stalled=await find_stalled(cluster, remediation, floor) if lately else None,
         )
 
     def begin(self, remediation: Remediation, world: World) -> Move | Hold:

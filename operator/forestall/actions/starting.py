@@ -20,7 +20,7 @@ from forestall.core.foreign import at, texts, understood
 from forestall.core.selectors import selects
 from forestall.core.wording import plural
 from forestall.errors import ClusterError, Unreadable
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 Body = Mapping[str, Any]
 
@@ -57,7 +57,7 @@ _CONTAINER: Final = frozenset(
 )
 
 
-async def find_stalled(cluster: Cluster, remediation: Remediation, floor: Floor) -> Stalled | None:
+async def find_stalled(cluster: Reader, remediation: Remediation, floor: Floor) -> Stalled | None:
     """Return what of a raised floor does not come to serve, and why; None where all does, or nothing can be said.
 
     Nothing more is asked of the cluster where as many pods are ready as the floor asks for.
@@ -186,14 +186,14 @@ def _condition(status: str, *, reason: str, message: str, at: float) -> Conditio
     )
 
 
-async def _namespace(cluster: Cluster, target: ObjectRef) -> Body:
+async def _namespace(cluster: Reader, target: ObjectRef) -> Body:
     try:
         return await cluster.read(ObjectRef(api_version="v1", kind="Namespace", name=target.namespace))
     except ClusterError:
         return {}
 
 
-async def pods_of(cluster: Cluster, target: ObjectRef, body: Body) -> Sequence[Body] | None:
+async def pods_of(cluster: Reader, target: ObjectRef, body: Body) -> Sequence[Body] | None:
     """Return the pods that the workload selects, finished ones too; None where they can't be listed."""
     labels = texts(at(body, "spec", "selector", "matchLabels"))
     if not labels:

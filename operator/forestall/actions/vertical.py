@@ -12,14 +12,14 @@ from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.foreign import at, items, text
 from forestall.errors import Forbidden, NotFound
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 VERTICAL: Final = ("autoscaling.k8s.io/v1", "VerticalPodAutoscaler")
 _OFF: Final = "Off"
 """The mode in which it only recommends."""
 
 
-async def sized_by(cluster: Cluster, ref: ObjectRef, path: Sequence[str]) -> Hold | None:
+async def sized_by(cluster: Reader, ref: ObjectRef, path: Sequence[str]) -> Hold | None:
     """Return which VerticalPodAutoscaler sets the field at `path` of the pods of `ref`; None where none does.
 
     Raises:

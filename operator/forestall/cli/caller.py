@@ -8,12 +8,12 @@ from forestall.core.rfc3339 import write_time
 from forestall.errors import ClusterError
 
 if TYPE_CHECKING:
-    from forestall.ports import Cluster
+    from forestall.ports import Writer
 
 _LONGEST: Final = 256
 
 
-async def caller(cluster: Cluster) -> str:
+async def caller(cluster: Writer) -> str:
     """Return the user name that the API server knows the caller by; empty where it does not say."""
     try:
         answer = await cluster.create(

@@ -16,7 +16,7 @@ from forestall.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from forestall.ports import Cluster
+    from forestall.ports import Reader
 
 NOT_INSTALLED = (
     "This cluster does not know forestall's objects. Install the chart, or the objects alone: "
@@ -76,7 +76,7 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-async def find(cluster: Cluster, kind: str, namespace: str) -> Sequence[Mapping[str, Any]]:
+async def find(cluster: Reader, kind: str, namespace: str) -> Sequence[Mapping[str, Any]]:
     """Return all objects of one of forestall's kinds.
 
     Raises:
@@ -89,7 +89,7 @@ async def find(cluster: Cluster, kind: str, namespace: str) -> Sequence[Mapping[
         raise click.ClickException(NOT_INSTALLED) from error
 
 
-async def read(cluster: Cluster, kind: str, namespace: str, name: str) -> Mapping[str, Any]:
+async def read(cluster: Reader, kind: str, namespace: str, name: str) -> Mapping[str, Any]:
     """Return one object of one of forestall's kinds.
 
     Raises:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
     from forestall.cli.wiring import Session
-    from forestall.ports import Cluster
+    from forestall.ports import Reader
 
 AT_RISK: Final = 3
 WATCH_EVERY: Final = 2.0
@@ -126,7 +126,7 @@ async def _say_first(session: Session, place: str) -> None:
         click.echo(text, err=True)
 
 
-async def _rows(cluster: Cluster, namespace: str) -> list[Row]:
+async def _rows(cluster: Reader, namespace: str) -> list[Row]:
     bodies = await find(cluster, ServiceLevelObjective.KIND, namespace)
     return sorted((_row(body) for body in bodies), key=lambda row: row.rank)
 

@@ -37,10 +37,12 @@ from forestall.engine.targets import Found, Targets
 from forestall.engine.traffic import PastTraffic
 from forestall.errors import ClusterError, Forbidden, Unreadable
 from forestall.journal import name_of
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 _NOTHING_LEFT: Final = frozenset({"LadderExhausted", "NoRungForCause", "NotSustained"})
 """Why a cause leads to nothing, so that the next worst is looked at."""
+_FAR_FROM_WRITING: Final = frozenset({"Pending", "AwaitingApproval"})
+"""The phases after which another one comes, and the guards are asked again, before anything is changed."""
 _ELSEWHERE: Final = "a remediation of another namespace"
 
 
@@ -110,7 +112,7 @@ class Decider:
     """Asks plan and guards for every objective and policy. Writes nothing."""
 
     def __init__(
-        self, cluster: Cluster, targets: Targets, survey: Survey, brake: Brake, lookout: Lookout, traffic: PastTraffic
+        self, cluster: Reader, targets: Targets, survey: Survey, brake: Brake, lookout: Lookout, traffic: PastTraffic
     ) -> None:
         self._cluster = cluster
         self._targets = targets
@@ -132,10 +134,14 @@ class Decider:
             return _decision(case, "WouldAct", act.reason, words, act.action), None
         return _decision(case, "Act", act.reason, act.message, act.action), verdict
 
-    async def recheck(self, scene: Scene, remediation: Remediation, case: Case | None, now: float) -> Hold | None:
+    async def recheck(
+        self, scene: Scene, remediation: Remediation, case: Case | None, now: float, reader: Reader | None = None
+    ) -> Hold | None:
         """Ask the guards again about a remediation that exists already, as the journal does before it acts.
 
         It was counted, cooled down and found alone when it was decided; what may have changed since is asked again.
+        Right before something is changed the target is read through `reader`, which knows nothing older; before that,
+        where the answer only tells people what is waited for, what this cycle has read will do.
         """
         if case is None:
             return Hold("Withdrawn", "its objective or its policy does not exist any more")
@@ -147,7 +153,8 @@ class Decider:
         if cause is None:
             return Hold("DataNotFresh", f"there is no fresh data of {in_words(intent.evidence)}")
         steps = remediation.status.steps
-        found = await self._targets.read(case.slo, with_scale=action == "Scale" and not steps)
+        fresh = None if remediation.status.phase in _FAR_FROM_WRITING else reader
+        found = await self._targets.read(case.slo, with_scale=action == "Scale" and not steps, cluster=fresh)
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
         if action in NODE_ACTIONS and not steps:

@@ -7,7 +7,7 @@ from forestall.api.meta import Timestamp, lasts
 from forestall.core.decision import Hold
 from forestall.engine.together import together
 from forestall.errors import ClusterError
-from forestall.ports import Cluster
+from forestall.ports import Reader
 from forestall.registry import Registry
 
 
@@ -18,7 +18,7 @@ class Brake:
     asked too before anything is changed: changes are rare, and the lists are short.
     """
 
-    def __init__(self, registry: Registry, cluster: Cluster) -> None:
+    def __init__(self, registry: Registry, cluster: Reader) -> None:
         self._registry = registry
         self._cluster = cluster
         self.skewed: str | None = None

@@ -54,6 +54,7 @@ from forestall.errors import ClusterError, Unavailable, Unreadable
 from forestall.isolation import Isolation
 from forestall.journal import Journal, draft_of
 from forestall.ports import Cluster, Metrics, Notifier
+from forestall.read_cache import ReadCache
 from forestall.registry import Registry
 
 P = ParamSpec("P")
@@ -86,7 +87,8 @@ class Engine:
         self._watch = Watch(registry, settings.interval, isolation)
         self._forecasting = Forecasting(settings, isolation)
         self._observer = Observer(metrics, self._forecasting.matrix, isolation)
-        self._targets = Targets(cluster, settings.interval, settings.concurrency, isolation)
+        self._reads = reads = ReadCache(cluster)  # what deciding rests on, of one cycle
+        self._targets = Targets(reads, settings.interval, settings.concurrency, isolation)
         self._coverage = Coverage(self._targets, isolation)
         self._census = Census(self._targets)
         self._brake = Brake(registry, cluster)
@@ -117,6 +119,7 @@ class Engine:
         # What a server says of its time is compared with this cycle's, as it goes on since now.
         ahead = now - asyncio.get_running_loop().time()
         self._turns.begin_cycle()
+        self._reads.forget()
         scene = Scene.of(self._registry).ordered(self._turns.late, self._episodes)
         # What takes its time is done aside: the lease must be renewed meanwhile.
         asked, problems = await self._aside(self._watch.questions, scene.objectives.values())
@@ -335,10 +338,10 @@ class Engine:
             here = found.get(intent.objective.uid)
             case = self._case_of(one, here)
             view = await self._outlook(one, here)
+            reader = ReadCache(self._cluster)  # what changes something rests on what is read in this turn
+            recheck = partial(self._decider.recheck, scene, case=case, now=now, reader=reader)
             try:
-                after = await self._journal.advance(
-                    one, view, lambda current: self._decider.recheck(scene, current, case, now), now
-                )
+                after = await self._journal.advance(one, view, recheck, now, reader)
             except Unreadable:
                 raise
             except ClusterError as error:

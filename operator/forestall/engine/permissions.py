@@ -18,7 +18,7 @@ from forestall.engine.scene import Scene
 from forestall.engine.targets import reference
 from forestall.errors import ClusterError
 from forestall.journal.rights import advice
-from forestall.ports import Cluster, Right
+from forestall.ports import AccessReviewer, Right
 
 _GRANTED: Final = 300.0
 """For how long (s) a right that was there is not asked for again."""
@@ -33,7 +33,7 @@ _OF_WORKLOAD: Final = frozenset({"Scale", "Restart", "Rollback", "Evict", "Job"}
 class Permissions:
     """Asks the API server what the operator may do, each right once in a while."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: AccessReviewer) -> None:
         self._cluster = cluster
         self._known: dict[Right, tuple[float, str | None]] = {}
         self._missing: dict[str, Hold | None] = {}  # by UID of the policy

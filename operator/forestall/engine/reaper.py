@@ -6,7 +6,7 @@ from typing import Final
 from forestall.api import Remediation, RemediationPolicy
 from forestall.engine.scene import Scene
 from forestall.journal import Needs, reap
-from forestall.ports import Cluster
+from forestall.ports import Writer
 from forestall.registry import Registry
 
 EVERY: Final = 3600.0
@@ -16,7 +16,7 @@ EVERY: Final = 3600.0
 class Reaper:
     """Remembers when it last looked."""
 
-    def __init__(self, cluster: Cluster, registry: Registry) -> None:
+    def __init__(self, cluster: Writer, registry: Registry) -> None:
         self._cluster = cluster
         self._registry = registry
         self._reaped = -math.inf

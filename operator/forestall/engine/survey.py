@@ -9,7 +9,7 @@ from forestall.actions.protection import protected_from_above
 from forestall.core.foreign import at
 from forestall.engine.together import together
 from forestall.errors import ClusterError
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 Body = Mapping[str, Any]
 _UNFINISHED: Final = "status.phase!=Succeeded,status.phase!=Failed"
@@ -19,7 +19,7 @@ _AT_ONCE: Final = 8
 class Survey:
     """What one cycle knows of the nodes. What could not be listed stays unknown until the next cycle."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Reader) -> None:
         self._cluster = cluster
         self._nodes: Sequence[Body] | None = None
         self._pods: dict[str, Sequence[Body] | None] = {}

@@ -16,7 +16,7 @@ from forestall.engine.together import together
 from forestall.engine.workload import Workload, workload_of
 from forestall.errors import ClusterError, Forbidden, NotFound
 from forestall.isolation import Isolation
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 _EVERY = 10
 """Intervals between two looks at the target of an objective that is not at risk."""
@@ -42,7 +42,7 @@ class Found:
 class Targets:
     """Reads targets when they are needed, and now and then to say early that one is missing."""
 
-    def __init__(self, cluster: Cluster, interval: float, concurrency: int, isolation: Isolation | None = None) -> None:
+    def __init__(self, cluster: Reader, interval: float, concurrency: int, isolation: Isolation | None = None) -> None:
         self._cluster = cluster
         self._isolation = isolation or Isolation()
         self._every = interval * _EVERY
@@ -63,13 +63,15 @@ class Targets:
         """Return how many pods of an objective's (UID) target were ready when it was last looked at; None: unknown."""
         return self._ready.get(uid)
 
-    async def read(self, slo: ServiceLevelObjective, *, with_scale: bool) -> Found | Problem:
-        """Return the target of `slo` as it is now, or why it can't be used."""
-        ref = reference(slo)
+    async def read(
+        self, slo: ServiceLevelObjective, *, with_scale: bool, cluster: Reader | None = None
+    ) -> Found | Problem:
+        """Return the target of `slo` as it is now, or why it can't be used; read through `cluster`, where given."""
+        ref, cluster = reference(slo), cluster or self._cluster
         try:
             async with self._limit:
-                body = await self._cluster.read(ref)
-                floor = await find_floor(self._cluster, ref) if with_scale else None
+                body = await cluster.read(ref)
+                floor = await find_floor(cluster, ref) if with_scale else None
         except NotFound:
             words = f"{ref.kind} {ref.name} does not exist in namespace {ref.namespace}: create it, or mend spec.target"
             return Problem("TargetMissing", words)

@@ -20,13 +20,13 @@ from forestall.core.promql.origin import keeps_labels
 from forestall.core.risk import Signal
 from forestall.engine.cause import NODE, POD
 from forestall.errors import Forbidden, NotFound
-from forestall.ports import Cluster
+from forestall.ports import Reader
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 async def distrust(
-    cluster: Cluster, slo: ServiceLevelObjective, source: MetricSource | None, cause: Signal, workload: ObjectRef
+    cluster: Reader, slo: ServiceLevelObjective, source: MetricSource | None, cause: Signal, workload: ObjectRef
 ) -> Unsuited | None:
     """Return why the node that the cause names is none of the objective's business; None where it is, or none is named.
 
@@ -57,7 +57,7 @@ def _query(slo: ServiceLevelObjective, indicator: str) -> str:
     return next((each.query for each in slo.spec.leading_indicators if each.name == indicator), "absent")
 
 
-async def _is_on(cluster: Cluster, pod: str | None, node: str, workload: ObjectRef) -> bool:
+async def _is_on(cluster: Reader, pod: str | None, node: str, workload: ObjectRef) -> bool:
     """Say whether the pod that the cause names as well is one of the workload, and runs on the node."""
     if pod is None or not _NAME.fullmatch(pod):
         return False
@@ -69,7 +69,7 @@ async def _is_on(cluster: Cluster, pod: str | None, node: str, workload: ObjectR
     return there and not is_terminating(body) and await belongs(cluster, body, workload)
 
 
-async def _runs_on(cluster: Cluster, node: str, workload: ObjectRef) -> bool:
+async def _runs_on(cluster: Reader, node: str, workload: ObjectRef) -> bool:
     """Say whether a pod of the workload runs on the node."""
     running = f"spec.nodeName={node},status.phase=Running"
     found = await cluster.find("v1", "Pod", namespace=workload.namespace, field_selector=running)

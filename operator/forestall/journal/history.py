@@ -11,7 +11,7 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.guards.cooldown import RESTED
 from forestall.errors import ClusterError, NotFound
-from forestall.ports import Cluster
+from forestall.ports import Writer
 
 TTL: Final = 30 * 86400.0
 """After how many seconds an ended remediation is deleted."""
@@ -95,7 +95,7 @@ def relied_on(group: Collection[Remediation], needs: Needs, now: float) -> list[
     return [each for rank, _, each in sorted(found, key=lambda one: one[:2], reverse=True) if rank]
 
 
-async def reap(cluster: Cluster, remediations: Sequence[Remediation], needs: Needs, now: float) -> list[Remediation]:
+async def reap(cluster: Writer, remediations: Sequence[Remediation], needs: Needs, now: float) -> list[Remediation]:
     """Delete what is overdue, as it was seen; return what is gone. What can't be deleted stays for the next time."""
     gone = []
     for each in overdue(remediations, needs, now, ttl=TTL, keep=KEEP):

@@ -23,16 +23,7 @@ from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Phase, Remediation, RemediationStatus
 from forestall.api.times import stamp
 from forestall.core.decision import Hold
-from forestall.errors import (
-    ClusterError,
-    Conflict,
-    Forbidden,
-    Halted,
-    NotFound,
-    NotSent,
-    Throttled,
-    Unavailable,
-)
+from forestall.errors import ClusterError, Conflict, Forbidden, Halted, NotFound, NotSent, Throttled, Unavailable
 from forestall.journal.brake import BrakedCluster
 from forestall.journal.gate import Ask, gate, in_time
 from forestall.journal.ledger import Ledger
@@ -52,10 +43,11 @@ from forestall.journal.record import (
 )
 from forestall.journal.records import LOST, status_again
 from forestall.journal.refusal import refused, unconfirmed
-from forestall.journal.standing import deadline, has_changed, is_under_way, patience
+from forestall.journal.standing import deadline, has_changed, is_new, is_under_way, patience
 from forestall.journal.turn import Brake, Cycle, Guard, Remember, Turn, forgetful, never
 from forestall.journal.verification import in_vain, verdict, verify
 from forestall.ports import Cluster
+from forestall.read_cache import ReadCache
 
 _BEFORE: Final = ("Pending", "AwaitingApproval", "Authorized")
 _NOT_HELPED: Final = ("Holding", "RollingBack")
@@ -89,20 +81,31 @@ class Journal:
         """
         return await self._ledger.open(intent)
 
-    async def advance(self, remediation: Remediation, outlook: Outlook | None, guard: Guard, now: float) -> Remediation:
+    async def advance(
+        self,
+        remediation: Remediation,
+        outlook: Outlook | None,
+        guard: Guard,
+        now: float,
+        reader: ReadCache | None = None,
+    ) -> Remediation:
         """Drive `remediation` as far as it goes now; return it as it is then.
 
         Without an outlook nothing is changed, only what happened before is written down. Where the cluster does not
         answer, somebody else writes at the same time or asks to wait, the next call goes on from what is written down.
 
+        `reader` is what `guard` asks the world through: empty now, and not read through for anything else meanwhile.
+
         Raises:
             NotFound: the Remediation was deleted.
             Forbidden: the operator may not write its own Remediations.
         """
-        cycle = Cycle(outlook, self._memory.note(remediation, outlook, now), guard, now)
+        recent = self._memory.note(remediation, outlook, now)
+        cycle = Cycle(outlook, recent, guard, now, reader or ReadCache(self._cluster))
         current = remediation
         try:
-            current = await self._ledger.read(remediation)
+            if not is_new(remediation, now):
+                current = await self._ledger.read(remediation)
             for _ in range(_MOST_TURNS):
                 turn = await self._turn(current, cycle)
                 current = turn.remediation
@@ -148,7 +151,7 @@ class Journal:
             return await self._close(current, current.status, LOST, cycle)
         if current.status.phase in _BEFORE or not current.status.steps:
             return await self._prepare(current, cycle)
-        world = await self._look(current)
+        world = await self._look(current, cycle)
         if isinstance(world, Hold):
             return await self._unseen(current, world, cycle)
         step = current.status.steps[-1]
@@ -188,7 +191,7 @@ class Journal:
         return await self._begin(noted, current, cycle)
 
     async def _begin(self, noted: Remediation, current: Remediation, cycle: Cycle) -> Turn:
-        world = await self._look(current)
+        world = await self._look(current, cycle)
         if isinstance(world, Hold):
             return await self._unseen(current, world, cycle)
         first = self._action(current).begin(current, world)
@@ -219,9 +222,11 @@ class Journal:
                 hold = Hold("NotRecorded", f"{move.what}: it could not be noted in the objective: {error}")
                 return await self._wait(recorded, recorded.status, hold, cycle)
         braked = BrakedCluster(self._cluster, lambda: self._brake(recorded, cycle.now))
+        cycle.reader.forget_below(world.subject)
         try:
             await self._action(current).write(braked, recorded, world, move.to)
         except Conflict:
+            cycle.reader.forget()
             return Turn(recorded, more=True)
         except (NotSent, Halted) as error:
             return await self._wait(recorded, recorded.status, Hold(error.reason, str(error)), cycle)
@@ -248,9 +253,9 @@ class Journal:
         await self._ledger.tell(saved, saved.spec.intent.target, "Normal", self._action(saved).name, message)
         return Turn(saved, more=True)
 
-    async def _look(self, current: Remediation) -> World | Hold:
+    async def _look(self, current: Remediation, cycle: Cycle) -> World | Hold:
         try:
-            return await self._action(current).look(self._cluster, current)
+            return await self._action(current).look(cycle.reader, current)
         except Forbidden as error:
             return refused(error, current.spec.intent)
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from forestall.actions.base import condition_of
 from forestall.api.remediation import Remediation, RemediationStatus
-from forestall.api.times import seconds
+from forestall.api.times import seconds, stamp
 from forestall.journal.record import GIVEN_BACK
 
 FENCE: Final = 15.0
@@ -36,3 +36,8 @@ def is_under_way(status: RemediationStatus, now: float) -> bool:
         return False
     at = seconds(status.steps[-1].at)
     return at is not None and now - at < FENCE
+
+
+def is_new(remediation: Remediation, now: float) -> bool:
+    """Say whether this cycle has written it down, so that it need not be read: it was, and writes are conditional."""
+    return remediation.status.phase == "Pending" and remediation.spec.intent.created == stamp(now)

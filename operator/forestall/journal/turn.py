@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from forestall.actions import Moment, Outlook
 from forestall.api.remediation import Remediation
 from forestall.core.decision import Hold
+from forestall.read_cache import ReadCache
 
 Guard = Callable[[Remediation], Awaitable[Hold | None]]
 """Asked before anything more is done, and only then; the phase of the Remediation tells where it stands."""
@@ -31,6 +32,8 @@ class Cycle:
     recent: Sequence[Moment]
     guard: Guard
     now: float
+    reader: ReadCache
+    """What this cycle has read of the world for this remediation since the last attempt to change it."""
 
 
 @dataclass(frozen=True, slots=True)

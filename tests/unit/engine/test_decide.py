@@ -35,8 +35,8 @@ class World:
         self.error: ClusterError | None = None
         self.forbidden: set[str] = set()
 
-    async def read(self, of: Any, *, with_scale: bool = False) -> Any:
-        del with_scale
+    async def read(self, of: Any, *, with_scale: bool = False, cluster: Any = None) -> Any:
+        del with_scale, cluster
         if isinstance(of, ServiceLevelObjective):
             return Found(DEPLOYMENT, Target(None, 2), Workload(protected=False, labels={}, pods=None))
         if of.kind == "NotificationChannel":

@@ -1,0 +1,85 @@
+"""What one scale-out asks of the API server: everything once for deciding, and once more right before the change.
+
+The kind: the same object read again by each part of the engine that needs it.
+"""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forestall.sim.operator import Operator
+from forestall.sim.peers.base import Fixed
+from forestall.sim.recommend import Tuning, setup
+from forestall.sim.run import run
+from forestall.sim.world import ModelCluster
+
+READS = ("read", "find", "read_scale")
+WRITES = ("write_scale", "patch", "create", "delete", "evict", "replace_status", "apply_status")
+SURGE = [*[50.0] * 20, *np.linspace(50, 500, 40)]
+EVERY_CYCLE = {("find", "Node"): 1, ("find", "Guardrail"): 1, ("find", "Pause"): 1}
+"""What looks for nodes left behind reads, whatever is done."""
+
+
+class Counting:
+    """Counts the calls of a cluster, by name and kind, of the cycle in which a Remediation is written down."""
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self.of_the_first: Counter[tuple[str, str]] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._cluster, name)
+        if name not in (*READS, *WRITES):
+            return call
+
+        async def counted(*args: Any, **options: Any) -> Any:
+            about = args[1] if name == "find" else args[0]["kind"] if name == "create" else args[0].kind
+            self.calls[name, about] += 1
+            return await call(*args, **options)
+
+        return counted
+
+    def end_cycle(self) -> None:
+        if not self.of_the_first and ("create", "Remediation") in self.calls:
+            self.of_the_first = self.calls
+        self.calls = Counter()
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    """Count the calls of every run's cluster."""
+    made: list[Counting] = []
+
+    class Counted(Operator):
+        async def act(self) -> None:
+            await super().act()
+            made[-1].end_cycle()
+
+    def wrapped(*args: Any, **options: Any) -> Counting:
+        made.append(Counting(ModelCluster(*args, **options)))
+        return made[-1]
+
+    monkeypatch.setattr("forestall.sim.operator.ModelCluster", wrapped)
+    monkeypatch.setattr("forestall.sim.run.Operator", Counted)
+    return made
+
+
+@pytest.mark.parametrize("autoscalers", [False, True])
+async def test_a_scale_out_reads_each_object_once_for_deciding_and_once_for_changing(
+    make_service, counting, autoscalers
+):
+    service = make_service(SURGE, 4, past=[50.0] * 120 + SURGE, least=3, start_up=120.0)
+    given = setup([service], [Tuning(headroom=0.2)], autoscalers=autoscalers, interval=60.0)
+    await run([service], Fixed(), given)
+    calls = counting[-1].of_the_first - Counter(EVERY_CYCLE)
+    assert calls["patch" if autoscalers else "write_scale", "HorizontalPodAutoscaler" if autoscalers else "Deployment"]
+    # To decide, right before the change, and to see what came of it.
+    assert calls["read", "Deployment"] == 3
+    assert calls["find", "Pause"] == 2, "a pause is asked about anew, past everything that was read"
+    assert calls["read_scale", "Deployment"] == 0
+    assert sum(number for (name, _), number in calls.items() if name in READS) <= 12
+    of_the_journal = {"Remediation", "ServiceLevelObjective"}
+    assert sum(number for (name, kind), number in calls.items() if name in WRITES and kind in of_the_journal) <= 8
