@@ -58,6 +58,10 @@ coverage: setup ## Run the unit tests and fail when they cover less than the flo
 fuzz: setup ## Hand the parsers far more texts than the unit tests do (an hour)
 	@FORESTALL_FUZZ=100000 $(PY) -m pytest tests/unit/test_fuzz.py
 
+.PHONY: mutants
+mutants: setup ## Say which small faults in the engine no unit test notices (SAMPLE=60 by chance, ONLY=engine/cycle)
+	@$(PY) scripts/mutants.py $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(ONLY),--only $(ONLY))
+
 .PHONY: adapters
 adapters: setup ## Run the tests of the adapters, against a real Prometheus
 	@$(PY) -m forestall.devcluster programs adapters

@@ -1,0 +1,224 @@
+"""A whole engine on a cluster in memory, with answers of a metric source that a test chooses.
+
+The load is past its limit from the start, so that every case would act at once: what holds it back is what is tested.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tests.support.memory_cluster import MemoryCluster, Request
+
+from forestall.api import Remediation, ServiceLevelObjective
+from forestall.api.service_level_objective import Decision, Episode
+from forestall.core.clocks import Offset
+from forestall.engine import Engine, Settings
+from forestall.engine.cycle_report import CycleReport
+from forestall.ports import Answer, Notice, Query, QueryFailure, RangeSeries, Sample
+from forestall.registry import WATCHED, Registry
+
+START = 1_800_000_000.0
+INTERVAL = 10.0
+NAMESPACE = "shop"
+SCALE: dict[str, Any] = {
+    "scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0, "confidence": 0.95}}
+}
+"""At a load of 300, six replicas."""
+COUNTS = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
+OWN = ("ServiceLevelObjective", "RemediationPolicy", "Guardrail", "MetricSource", "NotificationChannel", "Pause")
+
+
+class Script:
+    """Implements the `Metrics` port: what each indicator answers, by its name or by objective and name."""
+
+    def __init__(self) -> None:
+        self.says: dict[Any, Callable[[float], Answer | QueryFailure]] = {}
+        self.past: dict[str, float] = {}
+        """What an indicator always was; nothing is known of the others."""
+
+    def say(self, indicator: Any, value: float, *, age: float = 0.0, **labels: str) -> None:
+        """Let an indicator have one series of this value, sampled `age` s ago."""
+        self.says[indicator] = lambda at: Answer((Sample(tuple(sorted(labels.items())), value),), at - age)
+
+    async def instant(self, source: str, queries: Sequence[Query], at: float) -> Mapping[Any, Answer | QueryFailure]:
+        """Answer each query by its indicator; nothing is wrong with those of which nothing is said."""
+        return {query.key: self._answer(query.key, at) for query in queries}
+
+    async def range(
+        self, source: str, queries: Sequence[Query], start: float, end: float, step: float
+    ) -> Mapping[Any, tuple[RangeSeries, ...] | QueryFailure]:
+        """Answer what always was."""
+        times = tuple(start + number * step for number in range(int((end - start) / step) + 1))
+        return {query.key: self._past(query.key, times) for query in queries}
+
+    def _past(self, key: Any, times: tuple[float, ...]) -> tuple[RangeSeries, ...]:
+        name = key[1]
+        return (RangeSeries((), times, (self.past[name],) * len(times)),) if name in self.past else ()
+
+    def _answer(self, key: Any, at: float) -> Answer | QueryFailure:
+        uid, name = key[0], key[1]
+        says = self.says.get((uid, name)) or self.says.get(name)
+        return says(at) if says else Answer((Sample((), 0.0),), at)
+
+
+class People:
+    """Implements the `Notifier` port: what was told on which channel."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Notice]] = []
+
+    async def send(self, channel: str, notice: Notice) -> None:
+        """Take it."""
+        self.told.append((channel, notice))
+
+
+class Harness:
+    """An engine, its cluster, its sources and its clock."""
+
+    def __init__(self, settings: Settings | None = None, cluster: MemoryCluster | None = None) -> None:
+        self.cluster = cluster or MemoryCluster()
+        self.registry = Registry()
+        self.script = Script()
+        self.people = People()
+        self.now = START
+        self.settings = settings or Settings(interval=INTERVAL, threads=False)
+        self.api_clock: Offset | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Start anew, as another process does."""
+        self.registry = Registry()
+        self.engine = Engine(
+            self.script, self.cluster, self.registry, self.settings, self.people, lambda: self.api_clock
+        )
+
+    # What there is
+
+    def apply(
+        self, kind: str, name: str, spec: Any = None, namespace: str = NAMESPACE, **metadata: Any
+    ) -> dict[str, Any]:
+        """Put an object there, with a UID that its kind and name make."""
+        where = (
+            {}
+            if kind in ("Guardrail", "MetricSource", "NotificationChannel", "Namespace")
+            else {"namespace": namespace}
+        )
+        identity = {"name": name, "uid": f"{kind}-{name}", **where, **metadata}
+        return self.cluster.put({"kind": kind, "metadata": identity, "spec": spec or {}})
+
+    def deployment(self, name: str = "checkout", replicas: int = 2, namespace: str = NAMESPACE) -> None:
+        """Put a Deployment there that serves with all of its replicas."""
+        labels = {"app": name}
+        self.apply("Deployment", name, namespace=namespace, spec={
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main"}]}},
+        })  # fmt: skip
+
+    def objective(self, name: str = "checkout", namespace: str = NAMESPACE, *, labels: Any = None, **spec: Any) -> None:
+        """Put an objective there whose load hurts from 100 on; its target has its name."""
+        usual = {
+            "source": "main",
+            "target": {"name": name},
+            "indicator": {"raw": {"errorRatio": "sum(rate(errors[$window]))"}},
+            "objective": 99.0,
+            "leadingIndicators": [{"name": "load", "query": "sum(load)", "limit": 100, "horizon": "5m"}],
+        }
+        self.apply("ServiceLevelObjective", name, {**usual, **spec}, namespace, labels=labels or {})
+
+    def policy(self, name: str = "early", namespace: str = NAMESPACE, **spec: Any) -> None:
+        """Put a policy there that scales every objective out at a breach probability of 80 %."""
+        usual = {"mode": "Auto", "actions": [SCALE], "when": {"probability": 0.8}}
+        self.apply("RemediationPolicy", name, {**usual, **spec}, namespace)
+
+    def pod(self, name: str, of: str = "checkout", node: str = "n1", **status: Any) -> None:
+        """Put a pod of a Deployment there."""
+        owner = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": of,
+            "uid": f"Deployment-{of}",
+            "controller": True,
+        }
+        body = self.apply(
+            "Pod", name, {"nodeName": node, "containers": [{"name": "main"}]},
+            labels={"app": of}, ownerReferences=[owner],
+        )  # fmt: skip
+        body["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], **status}
+
+    # What happens
+
+    async def cycle(self, count: int = 1, *, leading: bool = True) -> CycleReport:
+        """Run cycles, each after the watches have told everything; return the report of the last."""
+        self.control()
+        self.watch()
+        report = await self.engine.cycle(self.now, leading=leading)
+        self.now += INTERVAL
+        self.watch()
+        return report if count == 1 else await self.cycle(count - 1, leading=leading)
+
+    def control(self) -> None:
+        """Let every Deployment serve with all of its replicas, as its controller does."""
+        for (kind, namespace, name), body in list(self.cluster.objects.items()):
+            if kind == "Deployment" and isinstance(body["spec"].get("replicas"), int):
+                counts = dict.fromkeys(COUNTS, body["spec"]["replicas"])
+                seen = {"observedGeneration": body["metadata"]["generation"]}
+                self.cluster.change(kind, name, {"status": {**counts, **seen}}, namespace)
+
+    def watch(self) -> None:
+        """Tell the registry all that there is, and what is gone."""
+        kinds = {model.KIND for model in WATCHED}
+        for (kind, _, _), body in list(self.cluster.objects.items()):
+            if kind in kinds:
+                self.registry.put(kind, body)
+        for kind in kinds:
+            there = {body["metadata"]["uid"] for key, body in self.cluster.objects.items() if key[0] == kind}
+            self.registry.prune(kind, self.registry.uids(kind) - there)
+            self.registry.mark_synced(kind)
+
+    # What came of it
+
+    def slo(self, name: str = "checkout", namespace: str = NAMESPACE) -> ServiceLevelObjective:
+        """Return an objective as it is stored."""
+        return ServiceLevelObjective.read(self.cluster.objects["ServiceLevelObjective", namespace, name])
+
+    def decisions(self, name: str = "checkout") -> list[Decision]:
+        """Return the decisions that an objective's status tells."""
+        return list(self.slo(name).status.decisions or [])
+
+    @property
+    def episode(self) -> Episode:
+        """The episode that the objective's status tells; number 0 where it tells none."""
+        return self.slo().status.episode or Episode()
+
+    @property
+    def remediations(self) -> list[Remediation]:
+        """The Remediations as they are stored, by name."""
+        return [Remediation.read(body) for key, body in sorted(self.cluster.objects.items()) if key[0] == "Remediation"]
+
+    def replicas(self, name: str = "checkout") -> int:
+        """Return the replicas that a Deployment is to have."""
+        return int(self.cluster.objects["Deployment", NAMESPACE, name]["spec"]["replicas"])
+
+    @property
+    def requests(self) -> list[str]:
+        """The requests that were to change something, each as verb and kind; without statuses of objectives."""
+        return [_told(request) for request in self.cluster.writes if request.kind not in OWN]
+
+    def condition(self, kind: str, name: str = "checkout") -> str:
+        """Return the reason of a condition of an objective."""
+        return next(one.reason for one in self.slo(name).status.conditions if one.type == kind)
+
+
+def _told(request: Request) -> str:
+    return f"{request.verb} {request.kind}"
+
+
+def shop(**more: Any) -> Harness:
+    """Return a harness with the Deployment `checkout` of two replicas and its objective, whose load is 300."""
+    made = Harness(**more)
+    made.apply("Namespace", NAMESPACE)
+    made.apply("MetricSource", "main", {"url": "http://x", "namespaces": {}, "trustedLabels": ["node"]})
+    made.deployment()
+    made.objective(labels={"team": "shop"})
+    made.script.say("load", 300.0)
+    return made
