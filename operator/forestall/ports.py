@@ -167,12 +167,12 @@ class Reader(Protocol):
         ...
 
     async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
+        self, api_version: str, kind: str, /, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind, read page by page; in all namespaces when `namespace` is empty."""
         ...
 
-    async def serves(self, api_version: str, kind: str) -> Served:
+    async def serves(self, api_version: str, kind: str, /) -> Served:
         """Return how the API serves a kind; `NotFound` where it does not."""
         ...
 
@@ -184,7 +184,7 @@ class Reader(Protocol):
 class AccessReviewer(Protocol):
     """Knows what the operator may do."""
 
-    async def refusal(self, right: Right) -> str | None:
+    async def refusal(self, right: Right, /) -> str | None:
         """Return in the API server's words that the operator lacks a right; None where it has it."""
         ...
 
@@ -192,7 +192,7 @@ class AccessReviewer(Protocol):
 class Scaler(Protocol):
     """Sets the size of workloads."""
 
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str, /) -> Scale:
         """Set the replicas; `Conflict` unless the object still has `resource_version`."""
         ...
 
@@ -200,7 +200,7 @@ class Scaler(Protocol):
 class Writer(Protocol):
     """Writes objects."""
 
-    async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
+    async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str, /) -> Mapping[str, Any]:
         """Merge-patch the object as the operator's own field manager; `Conflict` unless the version still holds."""
         ...
 
@@ -208,7 +208,7 @@ class Writer(Protocol):
         """Create the object; `Conflict` where the name exists."""
         ...
 
-    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
+    async def delete(self, ref: ObjectRef, resource_version: str, /) -> None:
         """Delete the object; `Conflict` unless it still has `resource_version`, `NotFound` where it is gone already."""
         ...
 
@@ -228,12 +228,14 @@ class StatusWriter(Protocol):
     """Writes the statuses of what the operator keeps."""
 
     async def replace_status(
-        self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
+        self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str, /
     ) -> Mapping[str, Any]:
         """Replace the status; `Conflict` unless the object still has `resource_version`."""
         ...
 
-    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
+    async def apply_status(
+        self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str, /
+    ) -> Mapping[str, Any]:
         """Server-side apply the status, as the only manager of all of it; `Conflict` unless the object still has
         `resource_version`, which another one of the same name never has.
         """
@@ -269,10 +271,11 @@ class ReadThrough:
         return await self._cluster.read(ref)
 
     async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
+        self, api_version: str, kind: str, /, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind."""
-        return await self._cluster.find(api_version, kind, namespace, label_selector, field_selector)
+        selectors = {"label_selector": label_selector, "field_selector": field_selector}
+        return await self._cluster.find(api_version, kind, namespace, **selectors)
 
     async def serves(self, api_version: str, kind: str) -> Served:
         """Return how the API serves a kind."""

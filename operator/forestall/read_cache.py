@@ -48,11 +48,12 @@ class ReadCache:
         return body if ref.uid in ("", body["metadata"]["uid"]) else await self._cluster.read(ref)
 
     async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
+        self, api_version: str, kind: str, /, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind."""
-        asked = (api_version, kind, namespace, label_selector, field_selector)
-        return await self._once(("find", *asked), lambda: self._cluster.find(*asked))
+        selectors = {"label_selector": label_selector, "field_selector": field_selector}
+        key = ("find", api_version, kind, namespace, label_selector, field_selector)
+        return await self._once(key, lambda: self._cluster.find(api_version, kind, namespace, **selectors))
 
     async def serves(self, api_version: str, kind: str) -> Served:
         """Return how the API serves a kind; `NotFound` where it does not."""

@@ -200,7 +200,8 @@ class ClusterConformance:
             await port.create(objective(namespace, name, team=team))
 
         async def names(labels: str = "", fields: str = "") -> list[str]:
-            listed = await port.find(API_VERSION, "ServiceLevelObjective", namespace, labels, fields)
+            selectors = {"label_selector": labels, "field_selector": fields}
+            listed = await port.find(API_VERSION, "ServiceLevelObjective", namespace, **selectors)
             assert all(body["kind"] == "ServiceLevelObjective" for body in listed)
             return [body["metadata"]["name"] for body in listed]
 

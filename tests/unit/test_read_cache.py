@@ -30,7 +30,7 @@ class Counting:
             raise NotFound(ref.name)
         return {"metadata": {"uid": self.uid}, "call": self.calls}
 
-    async def find(self, *_: str) -> list[dict[str, Any]]:
+    async def find(self, *_: str, **__: str) -> list[dict[str, Any]]:
         self._call()
         return [{"call": self.calls}]
 
@@ -80,7 +80,8 @@ async def test_what_a_write_may_have_changed_is_read_anew(cache, written, kept):
 
 
 async def test_lists_are_told_apart_by_what_they_select(cache):
-    one, other = await cache.find("v1", "Pod", "shop", "app=a"), await cache.find("v1", "Pod", "shop", "app=b")
+    one = await cache.find("v1", "Pod", "shop", label_selector="app=a")
+    other = await cache.find("v1", "Pod", "shop", label_selector="app=b")
     assert one != other
 
 

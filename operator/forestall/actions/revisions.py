@@ -53,7 +53,7 @@ async def revisions(cluster: Reader, body: Mapping[str, Any]) -> list[Revision]:
     labels = texts(at(body, "spec", "selector", "matchLabels"))
     kind, read = ("ReplicaSet", _replica_set) if body["kind"] == "Deployment" else ("ControllerRevision", _revision)
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    found = await cluster.find("apps/v1", kind, body["metadata"]["namespace"], selector)
+    found = await cluster.find("apps/v1", kind, body["metadata"]["namespace"], label_selector=selector)
     uid = body["metadata"]["uid"]
     mine = []
     for each in found:

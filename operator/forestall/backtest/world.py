@@ -36,14 +36,7 @@ class HistoryCluster:
             "status": {"readyReplicas": self._replicas},
         }
 
-    async def find(
-        self,
-        api_version: str,  # noqa: ARG002 -- the port's: there are no other objects
-        kind: str,
-        namespace: str = "",
-        label_selector: str = "",  # noqa: ARG002 -- the port's
-        field_selector: str = "",  # noqa: ARG002 -- the port's
-    ) -> Sequence[Mapping[str, Any]]:
+    async def find(self, _: str, kind: str, /, namespace: str = "", **__: str) -> Sequence[Mapping[str, Any]]:
         """Return the nodes that were asked for and one that can stand in for them, and of a namespace the pods: on
         whatever node is asked about, there is one of each target.
         """
@@ -52,25 +45,25 @@ class HistoryCluster:
             return [{"metadata": {"name": each.name, "ownerReferences": [_owner(each)]}} for each in here]
         return [_node(name) for name in sorted(self._nodes)] if kind == "Node" else ()
 
-    async def serves(self, api_version: str, kind: str) -> Served:  # noqa: ARG002 -- the port's
+    async def serves(self, _: str, kind: str, /) -> Served:
         """Return the kind's plural as English has it: whether it is right, the API server knows."""
         name = kind.lower()
         plural = f"{name[:-1]}ies" if name.endswith("y") else f"{name}es" if name.endswith("s") else f"{name}s"
         return Served(plural, namespaced=True)
 
-    async def refusal(self, right: Right) -> str | None:  # noqa: ARG002 -- the port's: everything is allowed here
-        """See the port."""
+    async def refusal(self, _: Right, /) -> str | None:
+        """Allow everything."""
         return None
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the size that was given."""
         return Scale(self._replicas, self._replicas, "", "1", _uid(ref))
 
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:  # noqa: ARG002
+    async def write_scale(self, ref: ObjectRef, _: int, __: str, /) -> Scale:
         """Refuse."""
         raise _past(ref)
 
-    async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:  # noqa: ARG002
+    async def patch(self, ref: ObjectRef, _: Patch, __: str, /) -> Mapping[str, Any]:
         """Refuse."""
         raise _past(ref)
 
@@ -78,7 +71,7 @@ class HistoryCluster:
         """Refuse."""
         raise Conflict(f"{body.get('kind')}: the past can't be changed")
 
-    async def delete(self, ref: ObjectRef, resource_version: str) -> None:  # noqa: ARG002
+    async def delete(self, ref: ObjectRef, _: str, /) -> None:
         """Refuse."""
         raise _past(ref)
 
@@ -86,21 +79,11 @@ class HistoryCluster:
         """Refuse."""
         raise _past(pod)
 
-    async def replace_status(
-        self,
-        ref: ObjectRef,
-        status: Mapping[str, Any],  # noqa: ARG002
-        resource_version: str,  # noqa: ARG002
-    ) -> Mapping[str, Any]:
+    async def replace_status(self, ref: ObjectRef, _: Mapping[str, Any], __: str, /) -> Mapping[str, Any]:
         """Refuse."""
         raise _past(ref)
 
-    async def apply_status(
-        self,
-        ref: ObjectRef,
-        status: Mapping[str, Any],
-        resource_version: str,  # noqa: ARG002
-    ) -> Mapping[str, Any]:
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], _: str, /) -> Mapping[str, Any]:
         """Accept the status: the engine writes what it found, which is read from the cycle's report instead."""
         return {"metadata": {"name": ref.name, "resourceVersion": "1"}, "status": dict(status)}
 

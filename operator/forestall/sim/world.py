@@ -55,15 +55,8 @@ class ModelCluster:
             raise NotFound(f"{ref.kind} {ref.name}")
         return body
 
-    async def find(
-        self,
-        api_version: str,  # noqa: ARG002 -- the port's: a kind is of one group here
-        kind: str,
-        namespace: str = "",
-        label_selector: str = "",  # noqa: ARG002 -- the port's: nothing is labelled
-        field_selector: str = "",  # noqa: ARG002 -- the port's
-    ) -> Sequence[Mapping[str, Any]]:
-        """See the port."""
+    async def find(self, _: str, kind: str, /, namespace: str = "", **__: str) -> Sequence[Mapping[str, Any]]:
+        """See the port: a kind is of one group here, and nothing is labelled."""
         if kind == AUTOSCALER[1] and self._autoscalers and namespace in self._places:
             return (self._autoscaler(namespace),)
         return self._nodes.all() if kind == NODE else ()
@@ -72,8 +65,8 @@ class ModelCluster:
         """Refuse: a simulated service has nothing to patch."""
         raise NotFound(f"a simulated service has no {kind} of {api_version}")
 
-    async def refusal(self, right: Right) -> str | None:  # noqa: ARG002 -- the port's: everything is allowed here
-        """See the port."""
+    async def refusal(self, _: Right, /) -> str | None:
+        """Allow everything."""
         return None
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
@@ -136,12 +129,7 @@ class ModelCluster:
         self._check(body["metadata"]["resourceVersion"], resource_version, ref)
         return self._store({**body, "status": status})
 
-    async def apply_status(
-        self,
-        ref: ObjectRef,
-        status: Mapping[str, Any],
-        resource_version: str,  # noqa: ARG002
-    ) -> Mapping[str, Any]:
+    async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], _: str, /) -> Mapping[str, Any]:
         """Accept the status of an object that is not the journal's: nobody reads it."""
         return {"metadata": {"name": ref.name, "resourceVersion": "1"}, "status": status}
 

@@ -25,7 +25,7 @@ class Looking:
     async def read_scale(self, _: ObjectRef) -> Scale:
         return Scale(3, 3, "app=web", "7", "u")
 
-    async def find(self, *_: str) -> list[dict[str, Any]]:
+    async def find(self, *_: str, **__: str) -> list[dict[str, Any]]:
         return [{"kind": "Deployment"}]
 
     def __getattr__(self, name: str) -> Any:
