@@ -90,7 +90,7 @@ class Leader:
 
     def __init__(self, cluster: MortalCluster, notifier: Notifier, order: dict[str, Any]) -> None:
         self._cluster = cluster
-        self._journal = Journal(cluster, {**ACTIONS, Notify.name: Notify(notifier)})
+        self._journal = Journal(cluster, {**ACTIONS, Notify.traits.name: Notify(notifier)})
         self._namespace: str = order["namespace"]
         self._intents = {name_of(intent): intent for intent in map(Intent.model_validate, order["intents"])}
         self._moods: dict[str, str] = order["moods"]

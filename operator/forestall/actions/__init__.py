@@ -13,11 +13,18 @@ from forestall.actions.patch import Patch
 from forestall.actions.restart import Restart
 from forestall.actions.rollback import Rollback
 from forestall.actions.scale import Scale
+from forestall.api.remediation_policy import Rung
+from forestall.core.traits import Traits
 
 ACTIONS: Mapping[str, Action] = {
-    action.name: action
+    action.traits.name: action
     for action in (Scale(), Restart(), Rollback(), Patch(), Job(), Evict(), Cordon(), Drain(), Notify())
 }
+
+
+def traits_of(action: Rung) -> Traits:
+    """Return the traits of the action that a rung of a policy, or an intent, carries."""
+    return ACTIONS[action.name].traits
 
 
 __all__ = [
@@ -35,5 +42,6 @@ __all__ = [
     "Unsuited",
     "World",
     "find_floor",
+    "traits_of",
     "verified",
 ]

@@ -16,8 +16,9 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
 from forestall.core.sizing import Load
+from forestall.core.traits import Traits
 from forestall.errors import NotFound
-from forestall.ports import Cluster, Reader
+from forestall.ports import Cluster, Reader, Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +176,12 @@ class Waiting(Hold):
 class Action(Protocol):
     """One kind of change. Stateless: everything that must be remembered is in the Remediation."""
 
-    name: ClassVar[str]
-    """As policies, labels and metrics name it."""
-    undo: ClassVar[str]
-    """In words, how it is undone."""
-    free: ClassVar[bool]
-    """Whether every namespace may use it where no Guardrail says otherwise."""
-    kept_while_at_risk: ClassVar[bool]
-    """Whether its effect is held while the risk lasts and given back afterwards."""
+    traits: ClassVar[Traits]
+    """What others have to know of it."""
+
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return the rights to change `target`; `subject` is what is written to scale it, where known."""
+        ...
 
     async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Aimed | Hold:
         """Return what would be changed, with its UID; or why nothing can be, or (`Unsuited`) why another rung should.

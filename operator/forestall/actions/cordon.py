@@ -22,14 +22,16 @@ from forestall.actions.base import (
     verified,
 )
 from forestall.actions.ownership import signer
+from forestall.actions.rights import may_patch
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import readable, seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at
+from forestall.core.traits import Traits
 from forestall.errors import NotFound
-from forestall.ports import Reader, Writer
+from forestall.ports import Reader, Right, Writer
 
 CORDONED_BY: Final = "forestall.dev/cordoned-by"
 _FIELD: Final = ("spec", "unschedulable")
@@ -38,16 +40,31 @@ _FIELD: Final = ("spec", "unschedulable")
 class Cordon:
     """The action `cordon`."""
 
-    name: ClassVar[str] = "Cordon"
-    undo: ClassVar[str] = "uncordon the node, if it was this remediation that cordoned it"
-    free: ClassVar[bool] = False
-    kept_while_at_risk: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(
+        name="Cordon",
+        scope="node",
+        changes_cluster=True,
+        disruption="none",
+        sized=False,
+        cause_label="node",
+        verification="node",
+        spent_for="target",
+        kept_while_at_risk=True,
+        undo="uncordon the node, if it was this remediation that cordoned it",
+        allowed_by_default=False,
+        chart_value="nodes.enabled",
+    )
     _verb: ClassVar[str] = "cordon"
     _verbs: ClassVar[str] = "cordoning"
 
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return the right to patch the node."""
+        del subject
+        return (may_patch(target),)
+
     async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the node that the indicator's label `node` names."""
-        name = aim.labels.get("node")
+        name = aim.labels.get(self.traits.cause_label)
         if name is None:
             return Unsuited("NodeUnknown", f"its series has no label `node` that says which node to {self._verb}")
         ref = ObjectRef(api_version="v1", kind="Node", name=name)

@@ -19,11 +19,13 @@ from forestall.actions.base import Aim, Unsuited, World, title
 from forestall.actions.cordon import Cordon
 from forestall.actions.pods import Pod, Sorted
 from forestall.actions.protection import protected_from_above
+from forestall.actions.rights import may_evict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import DrainAction
 from forestall.core.decision import Hold
+from forestall.core.traits import Traits
 from forestall.errors import ClusterError, Conflict, Denied, Forbidden, Halted, NotFound, Throttled, Unavailable
-from forestall.ports import Cluster, Evictor, Reader
+from forestall.ports import Cluster, Evictor, Reader, Right
 
 AT_ONCE: Final = 50
 """How many evictions are asked for in one cycle."""
@@ -33,10 +35,26 @@ _log = structlog.get_logger()
 class Drain(Cordon):
     """The action `drain`."""
 
-    name: ClassVar[str] = "Drain"
-    undo: ClassVar[str] = "uncordon the node, if it was this remediation that cordoned it; its pods stay where they are"
+    traits: ClassVar[Traits] = Traits(
+        name="Drain",
+        scope="node",
+        changes_cluster=True,
+        disruption="node",
+        sized=False,
+        cause_label="node",
+        verification="node",
+        spent_for="target",
+        kept_while_at_risk=True,
+        undo="uncordon the node, if it was this remediation that cordoned it; its pods stay where they are",
+        allowed_by_default=False,
+        chart_value="nodes.drain",
+    )
     _verb: ClassVar[str] = "drain"
     _verbs: ClassVar[str] = "draining"
+
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return the rights to patch the node, and to evict pods of all namespaces."""
+        return (*super().rights(target, subject), may_evict())
 
     async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the node that the indicator's label `node` names, unless it has pods that must not be evicted."""

@@ -11,25 +11,42 @@ from forestall.actions.base import Aim, Moment, Move, Next, Unsuited, World, mis
 from forestall.actions.pods import is_ready, is_terminating
 from forestall.actions.protection import controller, is_protected, undisturbed
 from forestall.actions.readiness import ready_of
+from forestall.actions.rights import may_evict
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
 from forestall.core.foreign import text
+from forestall.core.traits import Traits
 from forestall.errors import NotFound
-from forestall.ports import Evictor, Reader
+from forestall.ports import Evictor, Reader, Right
 
 
 class Evict:
     """The action `evict`."""
 
-    name: ClassVar[str] = "Evict"
-    undo: ClassVar[str] = "none: the pod is replaced by its controller"
-    free: ClassVar[bool] = True
-    kept_while_at_risk: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(
+        name="Evict",
+        scope="pod",
+        changes_cluster=True,
+        disruption="pod",
+        sized=False,
+        cause_label="pod",
+        verification="pod",
+        spent_for="target",
+        kept_while_at_risk=False,
+        undo="none: the pod is replaced by its controller",
+        allowed_by_default=True,
+        chart_value="",
+    )
+
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return the right to evict pods of the namespace."""
+        del subject
+        return (may_evict(target.namespace),)
 
     async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the pod that the indicator's label `pod` names, if it is one of the workload's."""
-        name, namespace = aim.labels.get("pod"), aim.workload.namespace
+        name, namespace = aim.labels.get(self.traits.cause_label), aim.workload.namespace
         if name is None:
             return Unsuited("PodUnknown", "its series has no label `pod` that says which pod to evict")
         if aim.labels.get("namespace", namespace) != namespace:

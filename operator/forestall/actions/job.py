@@ -16,8 +16,9 @@ from forestall.api.remediation import Intent, ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.foreign import at, items, text, understood
+from forestall.core.traits import Traits
 from forestall.errors import NotFound
-from forestall.ports import Cluster, Reader
+from forestall.ports import Cluster, Reader, Right
 
 _BATCH: Final = "batch/v1"
 _LABEL: Final = "forestall.dev/remediation"
@@ -27,10 +28,25 @@ _BY_HAND: Final = {"cronjob.kubernetes.io/instantiate": "manual"}
 class Job:
     """The action `job`."""
 
-    name: ClassVar[str] = "Job"
-    undo: ClassVar[str] = "none: what the runbook did, only the runbook knows"
-    free: ClassVar[bool] = True
-    kept_while_at_risk: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(
+        name="Job",
+        scope="workload",
+        changes_cluster=True,
+        disruption="none",
+        sized=False,
+        cause_label="",
+        verification="indicator",
+        spent_for="objective",
+        kept_while_at_risk=False,
+        undo="none: what the runbook did, only the runbook knows",
+        allowed_by_default=True,
+        chart_value="workloads.jobs",
+    )
+
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return the right to create Jobs."""
+        del subject
+        return (Right("create", _BATCH, "Job", namespace=target.namespace),)
 
     async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the workload, if there is a runbook for it."""

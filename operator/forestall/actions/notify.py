@@ -15,8 +15,9 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import NotifyAction
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
+from forestall.core.traits import Traits
 from forestall.errors import NotFound, NotSent
-from forestall.ports import Cluster, Notice, Notifier, Reader
+from forestall.ports import Cluster, Notice, Notifier, Reader, Right
 
 
 class Nobody:
@@ -30,13 +31,28 @@ class Nobody:
 class Notify:
     """The action `notify`."""
 
-    name: ClassVar[str] = "Notify"
-    undo: ClassVar[str] = "nothing: it changes nothing"
-    free: ClassVar[bool] = True
-    kept_while_at_risk: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(
+        name="Notify",
+        scope="workload",
+        changes_cluster=False,
+        disruption="none",
+        sized=False,
+        cause_label="",
+        verification="none",
+        spent_for="objective",
+        kept_while_at_risk=False,
+        undo="nothing: it changes nothing",
+        allowed_by_default=True,
+        chart_value="",
+    )
 
     def __init__(self, notifier: Notifier | None = None) -> None:
         self._notifier = notifier or Nobody()
+
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return none."""
+        del target, subject
+        return ()
 
     async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the workload that people are told of, if there is such a channel."""

@@ -28,6 +28,7 @@ from forestall.actions.base import (
 from forestall.actions.fields import get, put
 from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned, signer
+from forestall.actions.rights import may_patch
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import unjudged
 from forestall.actions.vertical import sized_by
@@ -37,8 +38,9 @@ from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at, mapping, understood
+from forestall.core.traits import Traits
 from forestall.errors import InvalidInput, NotFound
-from forestall.ports import Cluster, Reader
+from forestall.ports import Cluster, Reader, Right
 
 Scalar = str | float | bool | None
 
@@ -51,10 +53,25 @@ _LONGEST: Final = 1024
 class Patch:
     """The action `patch`."""
 
-    name: ClassVar[str] = "Patch"
-    undo: ClassVar[str] = "set the field back to what was found, if it is still as this left it"
-    free: ClassVar[bool] = True
-    kept_while_at_risk: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(
+        name="Patch",
+        scope="object",
+        changes_cluster=True,
+        disruption="rollout",
+        sized=False,
+        cause_label="",
+        verification="indicator",
+        spent_for="objective",
+        kept_while_at_risk=True,
+        undo="set the field back to what was found, if it is still as this left it",
+        allowed_by_default=True,
+        chart_value="workloads.extraRules",
+    )
+
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return the right to patch the object."""
+        del subject
+        return (may_patch(target),)
 
     async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
         """Return the object, if its field is one that can be set and is not set so already."""

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from forestall.actions.base import Moment, Move, Next, OfWorkload, World, find_target, title
+from forestall.actions.rights import may_patch
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import await_verdict
-from forestall.api.remediation import Remediation
+from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
 from forestall.core.foreign import at, text
-from forestall.ports import Reader, Writer
+from forestall.core.traits import Traits
+from forestall.ports import Reader, Right, Writer
 
 RESTARTED_BY: Final = "forestall.dev/restarted-by"
 
@@ -21,10 +23,25 @@ RESTARTED_BY: Final = "forestall.dev/restarted-by"
 class Restart(OfWorkload):
     """The action `restart`."""
 
-    name: ClassVar[str] = "Restart"
-    undo: ClassVar[str] = "none: a restart can't be undone"
-    free: ClassVar[bool] = True
-    kept_while_at_risk: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(
+        name="Restart",
+        scope="workload",
+        changes_cluster=True,
+        disruption="workload",
+        sized=False,
+        cause_label="",
+        verification="new pods",
+        spent_for="target",
+        kept_while_at_risk=False,
+        undo="none: a restart can't be undone",
+        allowed_by_default=True,
+        chart_value="",
+    )
+
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return the right to patch the workload."""
+        del subject
+        return (may_patch(target),)
 
     async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return whether the workload was restarted by this remediation, and how far the rollout is."""

@@ -15,14 +15,16 @@ from forestall.actions.base import Aim, Aimed, Moment, Move, Next, Unsuited, Wor
 from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned
 from forestall.actions.revisions import Rollout, is_current, revisions, rollout
+from forestall.actions.rights import may_patch
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import await_verdict
-from forestall.api.remediation import Remediation
+from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at, mapping
+from forestall.core.traits import Traits
 from forestall.errors import NotFound
-from forestall.ports import Cluster, Reader
+from forestall.ports import Cluster, Reader, Right
 
 ROLLED_BACK_BY: Final = "forestall.dev/rolled-back-by"
 _CAUSE: Final = "kubernetes.io/change-cause"
@@ -32,10 +34,25 @@ _TEMPLATE: Final = ("spec", "template")
 class Rollback:
     """The action `rollback`."""
 
-    name: ClassVar[str] = "Rollback"
-    undo: ClassVar[str] = "none: the previous revision stays until a person rolls forward"
-    free: ClassVar[bool] = True
-    kept_while_at_risk: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(
+        name="Rollback",
+        scope="workload",
+        changes_cluster=True,
+        disruption="rollout",
+        sized=False,
+        cause_label="",
+        verification="indicator",
+        spent_for="objective",
+        kept_while_at_risk=False,
+        undo="none: the previous revision stays until a person rolls forward",
+        allowed_by_default=True,
+        chart_value="workloads.rollback",
+    )
+
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return the right to patch the workload."""
+        del subject
+        return (may_patch(target),)
 
     async def aim(self, cluster: Reader, aim: Aim) -> Aimed | Hold:
         """Return the workload and its newest and previous revision, if the risk began soon after that rollout."""

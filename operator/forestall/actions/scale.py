@@ -29,15 +29,17 @@ from forestall.actions.base import (
 )
 from forestall.actions.floor import FIELDS, find_floor, find_raised
 from forestall.actions.proportion import looks_total, may_raise
+from forestall.actions.rights import may_patch
 from forestall.actions.starting import PODS_READY, SERVE_NOBODY, find_stalled, in_words, may_add, patience
 from forestall.actions.verdict import unjudged
-from forestall.api.remediation import Remediation
+from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import ScaleAction
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
+from forestall.core.traits import Traits
 from forestall.core.wording import plural
-from forestall.ports import Cluster, Reader
+from forestall.ports import Cluster, Reader, Right
 
 RELEASE_SHARE: Final = 0.1
 """The share of the replicas, but at least one, that is given back in one step. Fewer are not given back at all, unless
@@ -51,10 +53,25 @@ RELEASE_STEPS: Final = 10
 class Scale(OfWorkload):
     """The action `scale`."""
 
-    name: ClassVar[str] = "Scale"
-    undo: ClassVar[str] = "give the added replicas back step by step, never below what was found"
-    free: ClassVar[bool] = True
-    kept_while_at_risk: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(
+        name="Scale",
+        scope="workload",
+        changes_cluster=True,
+        disruption="none",
+        sized=True,
+        cause_label="",
+        verification="indicator",
+        spent_for="target",
+        kept_while_at_risk=True,
+        undo="give the added replicas back step by step, never below what was found",
+        allowed_by_default=True,
+        chart_value="",
+    )
+
+    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
+        """Return the right to write what decides about the replicas."""
+        written = subject or target
+        return (may_patch(written, "" if written.kind in FIELDS else "scale"),)
 
     async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
         """Return the floor as it is now, where it was raised."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from pydantic import ValidationError
 
-from forestall.actions import ACTIONS
+from forestall.actions import traits_of
 from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef, change_of
 from forestall.cli.objects import read
@@ -59,9 +59,8 @@ def stand(remediation: Remediation, now: float) -> str:
 
 def can_be_undone(remediation: Remediation) -> bool:
     """Say whether it may have done something that `forestall undo` gives back."""
-    action = ACTIONS[remediation.spec.intent.action.name]
     asked = remediation.undo is not None or remediation.ended
-    return action.kept_while_at_risk and not asked and bool(remediation.status.steps)
+    return traits_of(remediation.spec.intent.action).kept_while_at_risk and not asked and bool(remediation.status.steps)
 
 
 def waiting(remediation: Remediation, now: float) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forestall.actions import ACTIONS
+from forestall.actions import traits_of
 from forestall.api.remediation import Undo
 from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
@@ -71,7 +71,7 @@ async def undo(session: Session, *, remediation: str, namespace: str | None, com
 def _check(found: Remediation, now: float) -> None:
     """Raise ClickException unless there is something that can be given back."""
     name, status, intent = found.name, found.status, found.spec.intent
-    if not ACTIONS[intent.action.name].kept_while_at_risk:
+    if not traits_of(intent.action).kept_while_at_risk:
         raise click.ClickException(
             f"{remediations.deed(found)} can't be undone. By itself: {intent.rollback or 'none'}. "
             "`forestall pause` or `forestall reject` stops what has not been done yet."
@@ -100,6 +100,6 @@ def _back(found: Remediation) -> str:
     intent = found.spec.intent
     if not found.status.steps:
         return f"{remediations.deed(found)} is not begun any more"
-    if intent.action.scale is not None:
+    if traits_of(intent.action).sized:
         return f"{intent.target.kind}/{intent.target.name} goes back to {intent.from_}"
     return f"{remediations.deed(found)}: {intent.rollback}"

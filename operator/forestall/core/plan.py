@@ -154,12 +154,18 @@ def _rung(
     number: int, rung: RungTerms, cause: Signal, trigger: Trigger, signals: Sequence[Signal], target: Target
 ) -> Act | Hold:
     if rung.scale is not None:
-        return _scale(number, rung.scale, cause, trigger, signals, target)
+        return _scale(number, rung.scale, rung.action, cause, trigger, signals, target)
     return _act(number, rung.action, cause, _describe(cause, trigger))
 
 
 def _scale(
-    number: int, terms: ScaleTerms, cause: Signal, trigger: Trigger, signals: Sequence[Signal], target: Target
+    number: int,
+    terms: ScaleTerms,
+    action: str,
+    cause: Signal,
+    trigger: Trigger,
+    signals: Sequence[Signal],
+    target: Target,
 ) -> Act | Hold:
     why = _describe(cause, trigger)
     current = target.replicas
@@ -195,7 +201,7 @@ def _scale(
     capped = f" (the forecast asks for {wanted.forecast})" if to < wanted.forecast else ""
     return _act(
         number,
-        "Scale",
+        action,
         cause,
         f"{why}: scale from {current} to {plural(to, 'replica')}{capped} for "
         f"{wanted.signal.indicator} of up to {_number(load)}",

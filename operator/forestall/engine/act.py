@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from forestall.actions import ACTIONS, Aim, Aimed, Unsuited
+from forestall.actions import ACTIONS, Aim, Aimed, Unsuited, traits_of
 from forestall.actions.base import title
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import Evidence, Intent, ObjectRef
@@ -12,13 +12,13 @@ from forestall.api.service_level_objective import Decision
 from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
 from forestall.core.foreign import understood
-from forestall.core.guards import NODE_ACTIONS, TELLING, Context, Nodes, check
+from forestall.core.guards import Context, Nodes, check
 from forestall.core.plan import Situation, below, brief, plan
 from forestall.core.risk import Signal
+from forestall.core.traits import Traits
 from forestall.engine import housing, ladder, terms
 from forestall.engine.brake import Brake
 from forestall.engine.cause import (
-    OF_ONE_OBJECT,
     Lasting,
     about,
     causes,
@@ -79,8 +79,8 @@ class Proposal:
         """Return what the journal begins with."""
         policy, slo = self.case.policy, self.case.slo
         # Nobody is asked whether somebody may be told.
-        mode = "Auto" if self.act.action in TELLING else policy.spec.mode
-        approve = mode == "Approve"
+        traits = ACTIONS[self.act.action].traits
+        mode = policy.spec.mode if traits.changes_cluster else "Auto"
         return Intent(
             policy=ObjectRef.to(policy),
             policy_generation=policy.metadata.generation,
@@ -101,10 +101,10 @@ class Proposal:
             ),
             created=stamp(now),
             deadline=stamp(now + policy.spec.deadline.seconds),
-            approval_expires=stamp(now + policy.spec.approval_expiry.seconds) if approve else None,
+            approval_expires=stamp(now + policy.spec.approval_expiry.seconds) if mode == "Approve" else None,
             verify_within=policy.spec.verification.within,
             verify_probability=policy.spec.verification.probability,
-            rollback=ACTIONS[self.act.action].undo,
+            rollback=traits.undo,
         )
 
 
@@ -148,16 +148,16 @@ class Decider:
         if (skewed := scene.clocks.why(case.slo.spec.source)) is not None:
             return Hold("ClockSkew", skewed)
         intent = remediation.spec.intent
-        action = intent.action.name
+        action, traits = intent.action.name, traits_of(intent.action)
         cause = worst_fresh(about(remediation, case.signals))
         if cause is None:
             return Hold("DataNotFresh", f"there is no fresh data of {in_words(intent.evidence)}")
         steps = remediation.status.steps
         fresh = None if remediation.status.phase in _FAR_FROM_WRITING else reader
-        found = await self._targets.read(case.slo, with_scale=action == "Scale" and not steps, cluster=fresh)
+        found = await self._targets.read(case.slo, with_scale=traits.sized and not steps, cluster=fresh)
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
-        if action in NODE_ACTIONS and not steps:
+        if traits.scope == "node" and not steps:
             try:
                 distrusted = await self._lookout.distrust(case.slo, cause, found.ref)
             except ClusterError as error:
@@ -280,7 +280,8 @@ class Decider:
     async def _aim(self, slo: ServiceLevelObjective, action: str, cause: Signal, aim: Aim) -> ObjectRef | Aimed | Hold:
         """Aim an action. One that must not see what it would change suits no cause: the next rung may do without."""
         try:
-            distrusted = await self._lookout.distrust(slo, cause, aim.workload) if action in NODE_ACTIONS else None
+            of_node = ACTIONS[action].traits.scope == "node"
+            distrusted = await self._lookout.distrust(slo, cause, aim.workload) if of_node else None
             return distrusted or await ACTIONS[action].aim(self._cluster, aim)
         except Forbidden as error:
             return Unsuited("TargetForbidden", f"what to {action.lower()} can't be seen: {error}")
@@ -294,7 +295,7 @@ class Decider:
     async def _context(
         self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, found: Found, now: float
     ) -> Context:
-        slo, policy = case.slo, case.policy
+        slo, policy, traits = case.slo, case.policy, ACTIONS[action].traits
         # The pods of a workload rest and cool down together, whichever objective or policy it is that asks.
         on_target = [
             one
@@ -315,7 +316,7 @@ class Decider:
         live = next((one for one in related if terms.in_the_way(one)), None)
         return Context(
             now=now,
-            action=action,
+            action=traits,
             namespace=slo.namespace,
             policy_uid=policy.uid,
             objective_uid=slo.uid,
@@ -330,7 +331,7 @@ class Decider:
             history=ended,
             last_on_target=max((one.at for one in ended if one.name in resting), default=None),
             buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace, scene.debts),
-            nodes=await self._known_nodes(scene, action, target) if action in NODE_ACTIONS else None,
+            nodes=await self._known_nodes(scene, traits, target) if traits.scope == "node" else None,
             around=await self._lookout.around(scene, policy, action, target, found.workload),
             skewed=scene.clocks.why(slo.spec.source),
         )
@@ -338,19 +339,19 @@ class Decider:
     def _too_early(self, case: Case, action: str, cause: Signal, now: float) -> Hold | None:
         """Hold what changes one pod or node until the series of just that one has met the trigger for long enough."""
         trigger = terms.trigger_of(case.policy)
-        if action not in OF_ONE_OBJECT:
+        if not ACTIONS[action].traits.cause_label:
             return None
         since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=True)
         lasted = now - (now if since is None else since)
         return brief(cause, trigger, lasted) if lasted < trigger.sustained else None
 
-    async def _known_nodes(self, scene: Scene, action: str, target: ObjectRef) -> Nodes | None:
+    async def _known_nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> Nodes | None:
         try:
-            return await self._nodes(scene, action, target)
+            return await self._nodes(scene, traits, target)
         except Unreadable:
             return None  # not named: most of these are other people's objects
 
-    async def _nodes(self, scene: Scene, action: str, target: ObjectRef) -> Nodes | None:
+    async def _nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> Nodes | None:
         """Return what it would mean to take the node `target` out of service, too."""
         nodes = await self._survey.nodes()
         if nodes is None:
@@ -359,9 +360,9 @@ class Decider:
         soon = {one.spec.intent.target.name for one in live}
         with understood("the nodes"):
             found = housing.assess(target.name, nodes, soon, terms.most_cordoned(scene.guardrails, len(nodes)))
-        if found is None or action != "Drain":
+        if found is None or traits.disruption != "node":
             return found
-        emptied = {one.spec.intent.target.name for one in live if one.spec.intent.action.drain} | {target.name}
+        emptied = {one.spec.intent.target.name for one in live if terms.empties_a_node(one)} | {target.name}
         with understood("the nodes"):
             hosts = housing.hosts_for(target.name, nodes, found.out)
         moving = await self._survey.moving(emptied)
@@ -379,7 +380,7 @@ def _subject(found: Found) -> ObjectRef | None:
 
 
 def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRef | Aimed) -> Proposal:
-    if act.action == "Scale":
+    if ACTIONS[act.action].traits.sized:
         return Proposal(case, act, cause, found.ref, found.floor.level if found.floor else None, act.replicas)
     target = aimed.target if isinstance(aimed, Aimed) else aimed
     told = replace(act, message=f"{act.message}: {act.action.lower()} {title(target)}")

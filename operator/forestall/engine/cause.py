@@ -8,10 +8,10 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
+from forestall.actions import ACTIONS, traits_of
 from forestall.api import Remediation
 from forestall.api.remediation import MOST_PODS, Evidence
 from forestall.api.times import seconds
-from forestall.core.guards import NODE_ACTIONS, ROLLS
 from forestall.core.plan import Trigger
 from forestall.core.risk import Signal, worst
 
@@ -21,11 +21,6 @@ NODE: Final = "node"
 """The label that names a node."""
 POD: Final = "pod"
 """The label that names a pod."""
-OF_ONE_OBJECT: Final = frozenset({"Evict"}) | NODE_ACTIONS
-"""The actions on what a label of the cause names."""
-_REPLACING: Final = frozenset({"Evict"}) | ROLLS
-"""The actions after which pods are others than before."""
-_OF_WORKLOAD: Final = frozenset({"Scale"}) | ROLLS
 _LONGEST: Final = 253
 _SCRAPED: Final = 60.0
 """How long (s) a new pod may take to have series."""
@@ -49,7 +44,7 @@ def causes(signals: Sequence[Signal], trigger: Trigger) -> list[Signal]:
 
 def pods_of(action: str, cause: Signal, signals: Sequence[Signal]) -> list[str]:
     """Return the pods whose series were there when an action that replaces pods was decided, the worst first."""
-    if action not in _REPLACING:
+    if not ACTIONS[action].traits.takes_serving_pods:
         return []
     same = [signal for signal in signals if signal.indicator == cause.indicator]
     same.sort(key=lambda s: (s.labels != cause.labels, -_known(s.probability()), s.labels))
@@ -66,12 +61,13 @@ def about(remediation: Remediation, signals: Sequence[Signal]) -> list[Signal]:
     """
     intent, begun = remediation.spec.intent, any(step.done for step in remediation.status.steps)
     same = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
-    if intent.target.kind == "Node":
+    by = traits_of(intent.action).verification
+    if by == "node":
         return [signal for signal in same if signal.label(NODE) == intent.target.name]
     new = list(_newcomers(remediation, same)) if begun else []
-    if intent.action.name == "Evict":
+    if by == "pod":
         return new or [signal for signal in same if signal.label(POD) == intent.target.name]
-    return (new if intent.action.name in ROLLS else []) or same
+    return (new if by == "new pods" else []) or same
 
 
 def is_gone(remediation: Remediation, signals: Sequence[Signal]) -> bool:
@@ -79,7 +75,8 @@ def is_gone(remediation: Remediation, signals: Sequence[Signal]) -> bool:
     that came since, which had time to be scraped.
     """
     intent, completed = remediation.spec.intent, seconds(remediation.status.completed)
-    if intent.action.name != "Evict" or completed is None or about(remediation, signals):
+    of_pod = traits_of(intent.action).verification == "pod"
+    if not of_pod or completed is None or about(remediation, signals):
         return False
     others = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
     seen = min((signal.sampled_at for signal in others if signal.fresh), default=-math.inf)
@@ -91,15 +88,15 @@ def concerns(remediation: Remediation, cause: Signal, workload_uid: str) -> bool
 
     `workload_uid` is the UID of the objective's target as it is now.
     """
-    intent = remediation.spec.intent
-    if intent.target.kind == "Node":
+    intent, traits = remediation.spec.intent, traits_of(remediation.spec.intent.action)
+    if traits.spent_for == "objective":
+        return True
+    if traits.scope == "node":
         return cause.label(NODE) == intent.target.name
-    if intent.action.name == "Evict":
+    if traits.scope == "pod":
         pods = intent.evidence.pods
         return cause.label(POD) == intent.target.name or cause.label(POD) not in pods
-    if intent.action.name in _OF_WORKLOAD:
-        return intent.target.uid == workload_uid
-    return True
+    return intent.target.uid == workload_uid
 
 
 def replace_same_pods(remediation: Remediation, action: str, objectives: Collection[str]) -> bool:
@@ -107,8 +104,10 @@ def replace_same_pods(remediation: Remediation, action: str, objectives: Collect
 
     `objectives` are the UIDs of those that are about the workload. Its pods are targets of their own.
     """
-    names = {action, remediation.spec.intent.action.name}
-    return "Evict" in names and names <= _REPLACING and remediation.spec.intent.objective.uid in objectives
+    intent = remediation.spec.intent
+    both = (ACTIONS[action].traits, traits_of(intent.action))
+    of_pod = any(traits.scope == "pod" for traits in both)
+    return of_pod and all(traits.takes_serving_pods for traits in both) and intent.objective.uid in objectives
 
 
 def worst_fresh(signals: Sequence[Signal]) -> Signal | None:

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import structlog
 
-from forestall.actions import ACTIONS, Notify, Outlook
+from forestall.actions import ACTIONS, Notify, Outlook, traits_of
 from forestall.actions.notify import Nobody
 from forestall.api import Remediation, RemediationPolicy
 from forestall.api.service_level_objective import Decision, Episode
@@ -99,7 +99,7 @@ class Engine:
         outbox = Outbox(notifier or Nobody())
         telling = Notify(outbox)
         self._records = Records(registry, isolation)
-        self._journal = Journal(cluster, {**ACTIONS, telling.name: telling}, self._brake, self._records.remember)
+        self._journal = Journal(cluster, {**ACTIONS, telling.traits.name: telling}, self._brake, self._records.remember)
         self._herald = Herald(outbox, self._journal, registry, isolation)
         self._advisor = Advisor(self._forecasting.matrix, isolation, metrics)
         self._publisher = Publisher(cluster, registry, settings, outbox, isolation, self._advisor)
@@ -360,7 +360,7 @@ class Engine:
     async def _outlook(self, one: Remediation, found: Findings | None) -> Outlook:
         policy = self._registry.by_uid(RemediationPolicy, one.spec.intent.policy.uid)
         ready = None
-        if found is not None and one.spec.intent.action.scale is not None:
+        if found is not None and traits_of(one.spec.intent.action).sized:
             target = await self._targets.read(found.slo, with_scale=False)
             ready = target.size.ready if isinstance(target, Found) else None
         view = outlook(one, found.slo if found else None, policy, found.signals if found else (), ready)

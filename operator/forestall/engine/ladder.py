@@ -10,10 +10,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
-from forestall.actions import Unsuited
+from forestall.actions import ACTIONS, Unsuited
 from forestall.api import Remediation
 from forestall.core.decision import Act, Hold
-from forestall.core.guards import ROLLS, TELLING
 from forestall.core.plan import RungTerms, Target, answers
 from forestall.core.risk import Signal
 from forestall.engine import terms
@@ -47,9 +46,11 @@ def without(
         if why.reason != "AtMaximum" or cause.breached:
             return left
         # What serves at its most is not taken away because more is only forecast to be needed.
-        return left | {number for number, rung in enumerate(rungs) if rung.action in ROLLS}
+        return left | {
+            number for number, rung in enumerate(rungs) if ACTIONS[rung.action].traits.disruption == "workload"
+        }
     if why.reason in _PEOPLE or (why.reason == "LargeEnough" and cause.breached and _all_serve(size)):
-        return spent | {number for number, rung in enumerate(rungs) if rung.action not in TELLING}
+        return spent | {number for number, rung in enumerate(rungs) if ACTIONS[rung.action].traits.changes_cluster}
     return None
 
 
@@ -69,14 +70,14 @@ def decided(about: Collection[Remediation], name: str) -> Hold | None:
 
 def instead(act: Act, why: Hold | None, risk: str) -> Act:
     """Return what tells people so that it says, after the `risk`, why nothing else is done."""
-    if why is None or act.action not in TELLING:
+    if why is None or ACTIONS[act.action].traits.changes_cluster:
         return act
     return replace(act, message=f"{act.message}; {why.message.removeprefix(f'{risk}, ').removeprefix('but ')}")
 
 
 def as_total(act: Act | Hold, total: Hold | None) -> Hold | None:
     """Return why nothing is scaled, where what was added showed that the indicator looks like a `total`."""
-    if isinstance(act, Act) and act.action != "Scale":
+    if isinstance(act, Act) and not ACTIONS[act.action].traits.sized:
         return None
     if total is None or (isinstance(act, Hold) and act.reason not in {"AtMaximum", "LargeEnough", "LadderExhausted"}):
         return None

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from forestall.actions import Outlook
+from forestall.actions import Outlook, traits_of
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
@@ -18,8 +18,6 @@ _FAR = 0.5
 """A value that has come no further than this share of its limit is far from it, forecast or not."""
 _OF_QUERY = frozenset({"InvalidQuery", "InvalidSpec", "NoData", "QueryRefused", "TooManySeries"})
 """Why a query has no value, where that is the query's own."""
-_OF_WORKLOAD = frozenset({"Scale", "Restart", "Rollback", "Job"})
-"""The actions whose target is the objective's."""
 
 
 def outlook(
@@ -109,7 +107,8 @@ def _unwatched(slo: ServiceLevelObjective, indicator: str) -> Hold | None:
 
 def _edited(remediation: Remediation, slo: ServiceLevelObjective, policy: RemediationPolicy) -> Hold | None:
     intent, name, about = remediation.spec.intent, policy.name, slo.spec.target
-    if intent.action.name in _OF_WORKLOAD and (about.kind, about.name) != (intent.target.kind, intent.target.name):
+    traits, is_same = traits_of(intent.action), (about.kind, about.name) == (intent.target.kind, intent.target.name)
+    if traits.scope == "workload" and traits.changes_cluster and not is_same:
         return Hold("Withdrawn", f"objective {slo.name} is about {about.kind.lower()} {about.name} now")
     if intent.policy_generation == policy.metadata.generation:
         return None
@@ -122,9 +121,10 @@ def _edited(remediation: Remediation, slo: ServiceLevelObjective, policy: Remedi
 
 def _allows(rung: Rung, action: Rung) -> bool:
     """Say whether `rung` of a policy is `action` as it was decided, or allows it to scale further."""
-    if rung.scale is None or action.scale is None or rung.scale.max_replicas < action.scale.max_replicas:
+    present, decided = rung.scale, action.scale
+    if present is None or decided is None or present.max_replicas < decided.max_replicas:
         return rung == action
-    wider = action.scale.model_copy(update={"max_replicas": rung.scale.max_replicas})
+    wider = decided.model_copy(update={"max_replicas": present.max_replicas})
     return rung == action.model_copy(update={"scale": wider})
 
 

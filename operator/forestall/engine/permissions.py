@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from forestall.actions.rights import rights_of
+from forestall.actions import ACTIONS, traits_of
 from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef
@@ -26,8 +26,6 @@ _REFUSED: Final = 30.0
 """For how long (s) a right that was missing is not asked for again."""
 _AT_ONCE: Final = 50
 """How many policies are looked at in one cycle at the most."""
-_OF_WORKLOAD: Final = frozenset({"Scale", "Restart", "Rollback", "Evict", "Job"})
-"""The actions whose rights can be told from the objective's target alone."""
 
 
 class Permissions:
@@ -41,10 +39,10 @@ class Permissions:
 
     async def why_not(self, action: str, target: ObjectRef, subject: ObjectRef | None = None) -> Hold | None:
         """Return which right is missing for an action, with the command that grants it; None where none is known to."""
-        for right in rights_of(action, target, subject):
+        for right in ACTIONS[action].rights(target, subject):
             refusal = await self._refusal(right)
             if refusal is not None:
-                return Hold("Forbidden", f"{refusal}. {advice(refusal, target, action)}")
+                return Hold("Forbidden", f"{refusal}. {advice(refusal, target, ACTIONS[action].traits)}")
         return None
 
     async def look(self, scene: Scene, policies: Iterable[RemediationPolicy]) -> None:
@@ -74,7 +72,9 @@ class Permissions:
     async def _missing_for(self, policy: RemediationPolicy, selected: Sequence[ServiceLevelObjective]) -> Hold | None:
         kinds = {(slo.spec.target.api_version, slo.spec.target.kind): reference(slo) for slo in selected}
         for rung in policy.spec.actions:
-            for target in kinds.values() if rung.name in _OF_WORKLOAD else ():
+            # Of a node or another object the cause or the rung says which: that is asked when it is aimed at.
+            of_workload = traits_of(rung).scope in ("workload", "pod")
+            for target in kinds.values() if of_workload else ():
                 if (hold := await self.why_not(rung.name, target)) is not None:
                     return hold
         return None

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from forestall.actions import Unsuited
+from forestall.actions import ACTIONS, Unsuited
 from forestall.actions.base import title
 from forestall.actions.protection import is_protected, protects
 from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
-from forestall.core.guards import ROLLS, Pods, Surroundings
+from forestall.core.guards import Pods, Surroundings
 from forestall.core.risk import Signal
 from forestall.engine import terms
 from forestall.engine.permissions import Permissions
@@ -34,7 +34,8 @@ class Lookout:
         """Return what is around `action` on `target` for the objective that `workload` is the target of."""
         told = terms.surroundings(scene.guardrails, policy, action, scene.storms)
         protected = await self._protected(policy.namespace, target, workload)
-        pods = await self._pods(policy.namespace, workload) if action in ROLLS else None
+        replaced = ACTIONS[action].traits.disruption == "workload"
+        pods = await self._pods(policy.namespace, workload) if replaced else None
         return replace(told, protected=protected, pods=pods)
 
     async def distrust(self, slo: ServiceLevelObjective, cause: Signal, workload: ObjectRef) -> Unsuited | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from forestall.actions import ACTIONS, verified
+from forestall.actions import ACTIONS, traits_of, verified
 from forestall.actions.proportion import looks_total
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.guardrail import Budget, GuardrailSpec, StormBreaker, Window
@@ -11,7 +11,7 @@ from forestall.api.remediation_policy import RemediationPolicySpec, Rung
 from forestall.api.times import seconds
 from forestall.core import promql, windows
 from forestall.core.decision import Hold
-from forestall.core.guards import TELLING, Bucket, Debt, Ended, Storm, Surroundings
+from forestall.core.guards import Bucket, Debt, Ended, Storm, Surroundings
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
 from forestall.journal.lockouts import was_changed
@@ -52,7 +52,7 @@ def allowed(guardrails: Sequence[Guardrail], action: str, namespace_labels: Mapp
         return False  # a namespace that is not known yet is selected by nothing
     lists = [one.spec.allow for one in guardrails if one.spec.allow]
     if not lists:
-        return ACTIONS[action].free
+        return ACTIONS[action].traits.allowed_by_default
     return all(
         any(action in some.actions and some.namespaces.matches(dict(namespace_labels)) for some in allowances)
         for allowances in lists
@@ -219,7 +219,7 @@ def in_the_way(one: Remediation) -> bool:
 
 def tells(one: Remediation) -> bool:
     """Say whether it changes nothing and only tells."""
-    return one.spec.intent.action.name in TELLING
+    return not traits_of(one.spec.intent.action).changes_cluster
 
 
 def refused(one: Remediation) -> bool:
@@ -229,6 +229,11 @@ def refused(one: Remediation) -> bool:
 
 def _leaves_room(one: Remediation) -> bool:
     return tells(one) or refused(one)
+
+
+def empties_a_node(one: Remediation) -> bool:
+    """Say whether it moves the pods of a node elsewhere."""
+    return traits_of(one.spec.intent.action).disruption == "node"
 
 
 def takes_a_node(one: Remediation) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from forestall.actions import traits_of
 from forestall.api import Guardrail, RemediationPolicy
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
@@ -114,7 +115,7 @@ def _last(remediations: Iterable[Remediation]) -> frozenset[tuple[str, str]]:
     last: dict[tuple[str, str], Remediation] = {}
     for each in sorted(remediations, key=_ended_at):
         intent = each.spec.intent
-        if each.ended and intent.action.notify is None:
+        if each.ended and traits_of(intent.action).changes_cluster:
             last[intent.policy.uid, intent.objective.uid] = each
     return frozenset(map(_key, last.values()))
 

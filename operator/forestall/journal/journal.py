@@ -161,7 +161,7 @@ class Journal:
             return await self._made(current, cycle)
         if world.level != (step.to if step.done else step.from_):
             return await self._superseded(current, world, cycle)
-        asked = asked_back(current) if step.done and self._action(current).kept_while_at_risk else None
+        asked = asked_back(current) if step.done and self._action(current).traits.kept_while_at_risk else None
         if asked is not None and current.status.phase != "RollingBack":
             return await self._take_back(current, asked, cycle)
         if current.status.phase == "Executing":
@@ -250,7 +250,7 @@ class Journal:
             status = status.model_copy(update={"completed": stamp(cycle.now)})
         saved = await self._ledger.save(current, status)
         message = f"{step.what}; {step.because}" if step.because else step.what
-        await self._ledger.tell(saved, saved.spec.intent.target, "Normal", self._action(saved).name, message)
+        await self._ledger.tell(saved, saved.spec.intent.target, "Normal", self._action(saved).traits.name, message)
         return Turn(saved, more=True)
 
     async def _look(self, current: Remediation, cycle: Cycle) -> World | Hold:
@@ -317,7 +317,7 @@ class Journal:
             status = status if told is None else with_condition(status, told)
         status = with_condition(status, verify(current, cycle.outlook, now, exhausted=world.level >= world.ceiling))
         judged = current.model_copy(update={"status": status})
-        if action.kept_while_at_risk and verified(judged) is False and status.phase not in _NOT_HELPED:
+        if action.traits.kept_while_at_risk and verified(judged) is False and status.phase not in _NOT_HELPED:
             holding = moved(status, "Holding", "NotHelped", in_vain(judged, world), now)
             return Turn(await self._ledger.save(current, holding), more=True)
         following = action.carry_on(judged, world, cycle.recent, now)

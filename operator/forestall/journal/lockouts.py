@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from forestall.actions import verified
+from forestall.actions import traits_of, verified
 from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Remediation
 from forestall.api.remediation_policy import RemediationPolicy
@@ -20,7 +20,7 @@ def locking(policy: RemediationPolicy, remediations: Iterable[Remediation]) -> l
     for each in sorted((one for one in remediations if one.ended), key=lambda one: one.status.ended or ""):
         intent = each.spec.intent
         # Telling people is no attempt: it neither helps nor fails.
-        if intent.policy.uid == policy.uid and intent.action.notify is None:
+        if intent.policy.uid == policy.uid and traits_of(intent.action).changes_cluster:
             last[intent.objective.uid] = each
     return [
         each

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from forestall.actions import ACTIONS, End, verified
+from forestall.actions import End, traits_of, verified
 from forestall.actions.base import condition_of, title
 from forestall.api.meta import API_VERSION, Condition
 from forestall.api.remediation import Feedback, Intent, Remediation, RemediationStatus, Restored, Undo
@@ -82,7 +82,7 @@ def status_again(remediation: Remediation, now: float) -> RemediationStatus:
             if helped
             else moved(status, "RolledBack", "NotHelped", given, now)
         )
-    if not ACTIONS[intent.action.name].kept_while_at_risk:
+    if not traits_of(intent.action).kept_while_at_risk:
         return status
     if condition_of(remediation, "Completed") is None:
         status = with_condition(status, completed("False", "Deleted", words, now))

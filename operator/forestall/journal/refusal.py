@@ -1,5 +1,6 @@
 """What is said where the API server refuses a change, or does not confirm it."""
 
+from forestall.actions import traits_of
 from forestall.api.remediation import Intent
 from forestall.core.decision import Hold
 from forestall.errors import ClusterError, Denied, Forbidden, Unavailable
@@ -15,4 +16,4 @@ def refused(error: ClusterError, intent: Intent) -> Hold:
     """Return whose refusal it is: only a right that is missing can be granted."""
     if isinstance(error, Denied) or not isinstance(error, Forbidden):
         return Hold("Refused", f"the API server refuses the change: {error}")
-    return Hold("Forbidden", f"{error}. {advice(str(error), intent.target, intent.action.name)}")
+    return Hold("Forbidden", f"{error}. {advice(str(error), intent.target, traits_of(intent.action))}")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forestall.actions import ACTIONS
 from forestall.core.guards import (
     GUARDS,
     Bucket,
@@ -24,6 +25,7 @@ from forestall.core.guards.lockout import lockout
 from forestall.core.guards.storm import together
 from forestall.core.windows import Window
 
+TRAITS = {name: action.traits for name, action in ACTIONS.items()}
 ALWAYS = Window("a blackout window of Guardrail g", "* * * * *", 3600.0, "UTC")
 AT_NEW_YEAR = Window("Guardrail g", "0 0 1 1 *", 3600.0, "Europe/Berlin")
 STORM = Storm("storm of Guardrail g", 3, 0.5, 60.0, {"shop": 6}, (("shop", 10.0), ("shop", 40.0), ("shop", 70.0)))
@@ -45,7 +47,7 @@ def ended(phase="RolledBack", at=50.0, episode=1, reviewed=False):
 def fine(make_signal):
     return Context(
         now=100.0,
-        action="Scale",
+        action=TRAITS["Scale"],
         namespace="shop",
         policy_uid="policy",
         objective_uid="slo",
@@ -79,24 +81,27 @@ def test_nothing_holds_a_sound_action(fine):
         ({"last_on_target": 50.0}, "Cooldown"),
         ({"history": (ended(),)}, "Locked"),
         ({"buckets": (Bucket("the cluster's budget", 1, 60.0, (99.0,)),)}, "BudgetExhausted"),
-        ({"action": "Cordon", "nodes": None}, "NodesUnknown"),
-        ({"action": "Cordon", "nodes": replace(NODES, out=("n2",))}, "TooManyNodesCordoned"),
-        ({"action": "Cordon", "nodes": replace(NODES, most=0)}, "TooManyNodesCordoned"),
-        ({"action": "Cordon", "nodes": replace(NODES, left=0)}, "LastNode"),
-        ({"action": "Drain", "nodes": None}, "NodesUnknown"),
-        ({"action": "Drain", "nodes": TWO_CONTROL_PLANES}, "ControlPlane"),
-        ({"action": "Drain", "nodes": replace(NODES, homeless="shop/web-1")}, "NoRoom"),
+        ({"action": TRAITS["Cordon"], "nodes": None}, "NodesUnknown"),
+        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, out=("n2",))}, "TooManyNodesCordoned"),
+        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, most=0)}, "TooManyNodesCordoned"),
+        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, left=0)}, "LastNode"),
+        ({"action": TRAITS["Drain"], "nodes": None}, "NodesUnknown"),
+        ({"action": TRAITS["Drain"], "nodes": TWO_CONTROL_PLANES}, "ControlPlane"),
+        ({"action": TRAITS["Drain"], "nodes": replace(NODES, homeless="shop/web-1")}, "NoRoom"),
         (around(blackouts=(AT_NEW_YEAR, ALWAYS)), "BlackoutWindow"),
         (around(maintenance=((AT_NEW_YEAR,),)), "OutsideMaintenanceWindow"),
         (around(maintenance=((ALWAYS,), (AT_NEW_YEAR,))), "OutsideMaintenanceWindow"),
         (around(storms=(STORM,)), "Storm"),
         (around(protected="namespace shop"), "Protected"),
-        ({"action": "Restart"}, "DisruptionUnknown"),
-        ({"action": "Restart", **around(pods=Pods(3, 3, 1, (Budget("b", 0),)))}, "DisruptionNotAllowed"),
-        ({"action": "Restart", **around(pods=Pods(3, 1, 1))}, "TooFewReady"),
-        ({"action": "Restart", **around(pods=Pods(9, 1, 1, bounded=True, rolling=True))}, "TooFewReady"),
-        ({"action": "Restart", **around(pods=Pods(3, 2, 1, (Budget("b", 0),)))}, "DisruptionNotAllowed"),
-        ({"action": "Restart", **around(pods=Pods(3, 3, 1, (Budget("b", 0),), bounded=True))}, "DisruptionNotAllowed"),
+        ({"action": TRAITS["Restart"]}, "DisruptionUnknown"),
+        ({"action": TRAITS["Restart"], **around(pods=Pods(3, 3, 1, (Budget("b", 0),)))}, "DisruptionNotAllowed"),
+        ({"action": TRAITS["Restart"], **around(pods=Pods(3, 1, 1))}, "TooFewReady"),
+        ({"action": TRAITS["Restart"], **around(pods=Pods(9, 1, 1, bounded=True, rolling=True))}, "TooFewReady"),
+        ({"action": TRAITS["Restart"], **around(pods=Pods(3, 2, 1, (Budget("b", 0),)))}, "DisruptionNotAllowed"),
+        (
+            {"action": TRAITS["Restart"], **around(pods=Pods(3, 3, 1, (Budget("b", 0),), bounded=True))},
+            "DisruptionNotAllowed",
+        ),
     ],
 )
 def test_each_guard_holds_and_says_why(fine, change, reason):
@@ -116,14 +121,14 @@ def test_each_guard_holds_and_says_why(fine, change, reason):
     ],
 )
 def test_a_node_that_others_can_stand_in_for_may_go(fine, nodes):
-    assert check(replace(fine, action="Drain", nodes=nodes)) is None
+    assert check(replace(fine, action=TRAITS["Drain"], nodes=nodes)) is None
 
 
 def test_every_guard_is_asked(fine, make_signal):
     broken = replace(
         fine,
         cause=make_signal(fresh=False),
-        action="Cordon",
+        action=TRAITS["Cordon"],
         paused="",
         allowed=False,
         live="other",
@@ -138,7 +143,7 @@ def test_every_guard_is_asked(fine, make_signal):
     full = replace(broken, nodes=replace(NODES, homeless="shop/web-1"))
     held |= {guard for guard in GUARDS if guard(full) is not None}
     assert held | {disruption} == set(GUARDS)
-    assert disruption(replace(broken, action="Restart")) is not None
+    assert disruption(replace(broken, action=TRAITS["Restart"])) is not None
 
 
 @pytest.mark.parametrize(
@@ -153,7 +158,7 @@ def test_every_guard_is_asked(fine, make_signal):
     ],
 )
 def test_what_is_around_holds_only_where_it_is_about_this(fine, what):
-    assert check(replace(fine, action="Restart", **around(**{"pods": Pods(3, 3, 0), **what}))) is None
+    assert check(replace(fine, action=TRAITS["Restart"], **around(**{"pods": Pods(3, 3, 0), **what}))) is None
 
 
 @pytest.mark.parametrize("action", ["Restart", "Rollback"])
@@ -169,12 +174,12 @@ def test_what_is_around_holds_only_where_it_is_about_this(fine, what):
 )
 def test_what_the_trouble_itself_holds_shut_is_open(fine, action, pods):
     """Kind: a guard that the trouble itself holds shut, where it has nothing left to protect."""
-    assert check(replace(fine, action=action, **around(pods=pods))) is None
+    assert check(replace(fine, action=TRAITS[action], **around(pods=pods))) is None
 
 
 def test_a_rollback_takes_what_a_rollout_has_broken_whatever_a_budget_says(fine):
     for pods in (None, Pods(3, 1, 1), Pods(4, 3, 1, (Budget("b", 0),))):
-        assert check(replace(fine, action="Rollback", **around(pods=pods))) is None
+        assert check(replace(fine, action=TRAITS["Rollback"], **around(pods=pods))) is None
 
 
 def test_a_scale_out_asks_no_budget_of_pods(fine):
@@ -273,13 +278,18 @@ def test_what_did_not_help_is_not_done_again_at_once_whichever_policy_asks(fine,
     """Kind: nothing fell, and the same is done once more. The next rung may do something else."""
     before = replace(ended("Failed", episode=2, at=95.0), action=action, rung=0, policy_uid="other")
     context = replace(
-        fine, history=(before,), last_on_target=95.0, rung=1, action=action, around=Surroundings(pods=Pods(3, 3, 1))
+        fine,
+        history=(before,),
+        last_on_target=95.0,
+        rung=1,
+        action=TRAITS[action],
+        around=Surroundings(pods=Pods(3, 3, 1)),
     )
     held = check(replace(context, cooldown=0.0))
     assert held is not None
     assert (held.reason, "4m55s" in held.message) == ("Cooldown", True)
     assert check(replace(context, now=500.0)) is None
-    assert check(replace(context, action="Scale")) is None
+    assert check(replace(context, action=TRAITS["Scale"])) is None
     refused = replace(before, refused=True, phase="Aborted")
     assert check(replace(context, history=(refused,))) is None, "it was not tried"
 
@@ -337,7 +347,7 @@ FOREIGN = Nodes("n1", out=("n2", "n3"), most=2, left=3, control_plane=True, cont
 )
 def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, nodes, words):
     """The kind: what is told must be the author's to know."""
-    hold = check(replace(fine, action="Drain", nodes=nodes))
+    hold = check(replace(fine, action=TRAITS["Drain"], nodes=nodes))
     assert hold is not None
     assert words in hold.message
     assert not {"n2", "n3", "secret"} & set(hold.message.replace("/", " ").replace("-", " ").split())
@@ -345,7 +355,9 @@ def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, node
 
 @pytest.mark.parametrize("action", ["Scale", "Notify", "Drain"])
 def test_nothing_is_done_and_nobody_told_while_clocks_are_apart(fine, action):
-    hold = check(replace(fine, action=action, skewed="the clock of the API server is 1m ahead of this process's"))
+    hold = check(
+        replace(fine, action=TRAITS[action], skewed="the clock of the API server is 1m ahead of this process's")
+    )
     assert hold is not None
     assert (hold.reason, hold.message[:9]) == ("ClockSkew", "the clock")
 

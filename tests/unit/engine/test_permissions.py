@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.actions.rights import rights_of
+from forestall.actions import ACTIONS
 from forestall.api.remediation import ObjectRef
 from forestall.engine.permissions import Permissions
 from forestall.engine.scene import Scene
@@ -54,7 +54,7 @@ def permissions(cluster):
     ],
 )
 def test_the_rights_of_an_action(action, target, subject, rights):
-    asked = rights_of(action, target, subject)
+    asked = ACTIONS[action].rights(target, subject)
     assert {(right.verb, right.kind, right.subresource) for right in asked} == rights
 
 

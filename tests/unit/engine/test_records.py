@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forestall.actions import ACTIONS
 from forestall.actions.notify import Nobody
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.times import stamp
@@ -196,7 +197,7 @@ def answers(scene: Scene, now: float) -> dict[tuple[str, int, int], Any]:
             for rung, action in enumerate(("Scale", "Restart", "Evict")):
                 context = Context(
                     now=now,
-                    action=action,
+                    action=ACTIONS[action].traits,
                     namespace="shop",
                     policy_uid=policy.uid,
                     objective_uid=slo.uid,

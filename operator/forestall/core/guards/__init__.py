@@ -11,11 +11,10 @@ from forestall.core.guards.concurrency import concurrency
 from forestall.core.guards.context import Bucket, Budget, Context, Debt, Ended, Nodes, Pods, Storm, Surroundings
 from forestall.core.guards.cooldown import cooldown
 from forestall.core.guards.dependency import dependency
-from forestall.core.guards.disruption import ROLLS, disruption
+from forestall.core.guards.disruption import disruption
 from forestall.core.guards.freshness import freshness
 from forestall.core.guards.lockout import lockout
 from forestall.core.guards.maintenance import maintenance
-from forestall.core.guards.nodes import ACTIONS as NODE_ACTIONS
 from forestall.core.guards.nodes import nodes
 from forestall.core.guards.pause import pause
 from forestall.core.guards.protection import protection
@@ -44,22 +43,18 @@ GUARDS: Sequence[Guard] = (
 )
 """In the order in which a person wants to hear of them."""
 
-TELLING = frozenset({"Notify"})
-"""Actions that change nothing and only tell: most of what guards are for can't happen."""
 TELLING_GUARDS: Sequence[Guard] = (clock, freshness, pause, storm, allowance)
+"""Those of actions that only tell: most of what guards are for can't happen."""
 
 
 def check(context: Context) -> Hold | None:
     """Return the first Hold, or None when every guard lets the action pass."""
-    guards = TELLING_GUARDS if context.action in TELLING else GUARDS
+    guards = GUARDS if context.action.changes_cluster else TELLING_GUARDS
     return next((hold for guard in guards if (hold := guard(context)) is not None), None)
 
 
 __all__ = [
     "GUARDS",
-    "NODE_ACTIONS",
-    "ROLLS",
-    "TELLING",
     "Bucket",
     "Budget",
     "Context",

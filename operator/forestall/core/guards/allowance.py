@@ -10,6 +10,6 @@ def allowance(context: Context) -> Hold | None:
         return None
     return Hold(
         "NotAllowed",
-        f"no Guardrail allows {context.action} in namespace {context.namespace}: "
+        f"no Guardrail allows {context.action.name} in namespace {context.namespace}: "
         f"a cluster admin can add it to `spec.allow`",
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from forestall.core.risk import Signal
+from forestall.core.traits import Traits
 from forestall.core.windows import Window
 
 
@@ -69,7 +70,7 @@ class Nodes:
     control_planes_out: Sequence[str] = ()
     """Those of `out` that are."""
     homeless: str | None = None
-    """For Drain: the first pod that would find no room on the others; None when each does."""
+    """For what empties the node: the first pod that would find no room on the others; None when each does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class Surroundings:
     protected: str | None = None
     """In words, what is protected by its annotation."""
     pods: Pods | None = None
-    """For actions that replace pods; None where it could not be read, or not be understood."""
+    """For actions that replace the pods of a workload; None where it could not be read, or not be understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ class Context:
     """The facts about one intended action."""
 
     now: float
-    action: str
+    action: Traits
     namespace: str
     policy_uid: str
     objective_uid: str
@@ -174,7 +175,7 @@ class Context:
     """When the last remediation of the target ended."""
     buckets: Sequence[Bucket]
     nodes: Nodes | None
-    """For Cordon and Drain; None where the nodes, or for Drain the pods, could not be listed."""
+    """For what is aimed at a node; None where the nodes, or the pods to be moved, could not be listed."""
     around: Surroundings = Surroundings()
     skewed: str | None = None
     """Why clocks are not to be trusted; None where they agree."""

@@ -6,10 +6,8 @@ from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.guards.context import Context
 
-REPLACING: Final = frozenset({"Restart", "Evict"})
-"""What can't be undone, and is done to pods that serve."""
 RESTED: Final = 300.0
-"""For how long (s) at least such an action is not done again where it did not help."""
+"""For how long (s) at least what takes away pods that serve is not done again where it did not help."""
 
 
 def cooldown(context: Context) -> Hold | None:
@@ -30,7 +28,8 @@ def cooldown(context: Context) -> Hold | None:
         and (one.episode, one.objective_uid) == (context.episode, context.objective_uid)
         and (one.phase in ("RolledBack", "Failed") or one.refused)
     ]
-    again = any(one.action == context.action in REPLACING and not one.refused for one in before)
+    action = context.action
+    again = action.takes_serving_pods and any(one.action == action.name and not one.refused for one in before)
     cooldown = max(context.cooldown, RESTED) if again else context.cooldown
     left = min(cooldown, cooldown - (context.now - ended))
     escalating = not again and any(

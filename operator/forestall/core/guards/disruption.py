@@ -4,21 +4,14 @@ from forestall.core.decision import Hold
 from forestall.core.guards.context import Context
 from forestall.core.wording import are, plural
 
-ROLLS = frozenset({"Restart"})
-"""The actions that replace pods which may serve well.
-
-A rollback is none of them: it takes away what a rollout has broken, and its own bound is `maxUnavailable`, as for any
-rollout. The PodDisruptionBudget that the bad rollout has used up would keep it from ever being mended.
-"""
-
 
 def disruption(context: Context) -> Hold | None:
-    """Hold a restart that could take away more than a PodDisruptionBudget or the workload's rollout may leave out.
+    """Hold what could take away more than a PodDisruptionBudget or the workload's rollout may leave out.
 
     Where no pod is ready there is nothing left to protect. Where pods are missing and the rollout bounds itself, which
     replaces those first that are not ready, a budget that these have used up protects nothing either.
     """
-    if context.action not in ROLLS:
+    if context.action.disruption != "workload":
         return None
     pods = context.around.pods
     if pods is None:

@@ -1,17 +1,12 @@
 """Hold when too many nodes are out of service already, or the wrong ones."""
 
-from typing import Final
-
 from forestall.core.decision import Hold
 from forestall.core.guards.context import Context, Nodes
-
-ACTIONS: Final = frozenset({"Cordon", "Drain"})
-"""The actions that take a node out of service."""
 
 
 def nodes(context: Context) -> Hold | None:
     """Hold what would take more nodes out of service than the Guardrails allow, or one too many of a kind."""
-    if context.action not in ACTIONS:
+    if context.action.scope != "node":
         return None
     found = context.nodes
     if found is None:
