@@ -39,6 +39,11 @@ class Script:
         """Let an indicator have one series of this value, sampled `age` s ago."""
         self.says[indicator] = lambda at: Answer((Sample(tuple(sorted(labels.items())), value),), at - age)
 
+    def say_each(self, indicator: Any, label: str, values: Mapping[str, float]) -> None:
+        """Let an indicator have a series for each of these values of a label."""
+        series = tuple(Sample(((label, name),), value) for name, value in values.items())
+        self.says[indicator] = lambda at: Answer(series, at)
+
     async def instant(self, source: str, queries: Sequence[Query], at: float) -> Mapping[Any, Answer | QueryFailure]:
         """Answer each query by its indicator; nothing is wrong with those of which nothing is said."""
         return {query.key: self._answer(query.key, at) for query in queries}
@@ -99,7 +104,7 @@ class Harness:
         """Put an object there, with a UID that its kind and name make."""
         where = (
             {}
-            if kind in ("Guardrail", "MetricSource", "NotificationChannel", "Namespace")
+            if kind in ("Guardrail", "MetricSource", "NotificationChannel", "Namespace", "Node")
             else {"namespace": namespace}
         )
         identity = {"name": name, "uid": f"{kind}-{name}", **where, **metadata}
@@ -145,6 +150,14 @@ class Harness:
         )  # fmt: skip
         body["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], **status}
 
+    def node(self, name: str, **labels: str) -> None:
+        """Put a node there with room for many pods."""
+        body = self.apply("Node", name, labels=labels)
+        body["status"] = {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
+        }
+
     # What happens
 
     async def cycle(self, count: int = 1, *, leading: bool = True) -> CycleReport:
@@ -181,9 +194,9 @@ class Harness:
         """Return an objective as it is stored."""
         return ServiceLevelObjective.read(self.cluster.objects["ServiceLevelObjective", namespace, name])
 
-    def decisions(self, name: str = "checkout") -> list[Decision]:
+    def decisions(self, name: str = "checkout", namespace: str = NAMESPACE) -> list[Decision]:
         """Return the decisions that an objective's status tells."""
-        return list(self.slo(name).status.decisions or [])
+        return list(self.slo(name, namespace).status.decisions or [])
 
     @property
     def episode(self) -> Episode:
