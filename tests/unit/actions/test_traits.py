@@ -1,6 +1,7 @@
 """What an action is stands in its own file. Kind: a list of actions elsewhere, in which a new one is forgotten."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -12,7 +13,7 @@ import yaml
 
 from forestall.actions import ACTIONS, traits_of
 from forestall.api.guardrail import ActionName
-from forestall.api.remediation import ObjectRef
+from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import ACTIONS as FIELDS
 from forestall.api.remediation_policy import Rung
 from forestall.core.traits import Traits
@@ -143,6 +144,23 @@ def test_the_chart_has_the_value_that_grants_an_action(root: Path, name: str) ->
         assert part in there, value
         there = there[part]
     assert not there or not value, "what an action needs beyond the workload role is asked for"
+
+
+def test_the_admission_policy_asks_for_the_rights_of_each_action(root: Path) -> None:
+    """Nobody gets through forestall what they could not do themselves."""
+    template = (root / "charts" / "forestall" / "templates" / "admission.yaml").read_text()
+    _, _, rights = template.partition("$rights := dict\n")
+    asked_for = re.findall(r'^  "(\w+)" ', rights.partition("}}")[0], re.MULTILINE)
+    by_rung = ["patch"] if "!has({{ $rung }}.patch) ||" in template else []  # whose rights the rung itself says
+    assert {*asked_for, *by_rung} == {name.lower() for name, action in ACTIONS.items() if action.traits.changes_cluster}
+
+
+def test_the_schema_lets_people_undo_just_what_is_kept() -> None:
+    kept = [name.lower() for name, action in ACTIONS.items() if action.traits.kept_while_at_risk]
+    schema = json.dumps(Remediation.model_json_schema())
+    (rule,) = re.findall(r'"(!has\(self\.spec\.undo\) [^"]*has\(self\.spec\.intent\.action[^"]*)"', schema)
+    assert re.findall(r"intent\.action\.(\w+)", rule) == kept
+    assert f"only {', '.join(kept[:-1])} and {kept[-1]} can" in schema
 
 
 def rows(page: str, heading: str) -> dict[str, list[str]]:
