@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forestall.backtest.draw import Axis, Plot, nice, standalone, svg
+from forestall.report.chart import Axis, Plot, nice, standalone, svg
 
 Front = list[tuple[float, float]]
 """Replica-hours as a multiple of the limit, and bad minutes a day: the first rise while the second fall."""
@@ -51,9 +51,7 @@ def picture(title: str, fronts: Sequence[tuple[str, Front]]) -> tuple[float, flo
     plot.text(_MARGIN, 16, title, kind="strong")
     for value in (0, 1, 3, 10, 30, 100, 300, 1000):
         if np.log10(1 + value) <= top:
-            y = plot.y(float(np.log10(1 + value)))
-            plot.parts.append(f'<path class="grid" d="M{plot.x.start:.1f},{y:.1f}H{plot.x.end:.1f}"/>')
-            plot.text(plot.x.start - 6, y + 4, str(value), "end")
+            plot.tick_y(float(np.log10(1 + value)), str(value))
     plot.scale_shares(nice(1.0, plot.x.high, 6), "{:.2g} x")
     for number, (name, one) in enumerate(fronts):
         inside = [(hours, bad) for hours, bad in one if hours <= plot.x.high]

@@ -4,8 +4,8 @@ import math
 from typing import Final
 
 from forestall.backtest.verdict import Point, Verdict
-from forestall.backtest.words import percent
 from forestall.core.binomial import CONFIDENCE, share_bounds
+from forestall.report.figures import percent
 
 ENOUGH: Final = 5
 """Events from which on a share of them says something."""

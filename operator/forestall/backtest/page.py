@@ -1,17 +1,15 @@
-"""The report as one HTML file that needs nothing else: no network, no script."""
+"""The report of a backtest: what its template shows, as values."""
 
-import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from forestall.backtest.conclusion import conclusion, counted
-from forestall.backtest.document import chart, document, key, table
-from forestall.backtest.draw import sign
 from forestall.backtest.pictures import (
     calibration,
-    clock,
     first_past,
     moment,
     moment_of,
@@ -23,57 +21,136 @@ from forestall.backtest.pictures import (
 )
 from forestall.backtest.replay import Track
 from forestall.backtest.verdict import BUDGETS, Case, Forecaster, Judgement, Point, Verdict
-from forestall.backtest.words import by, duration, false, percent, silence
+from forestall.backtest.words import false, silence
 from forestall.core.binomial import CONFIDENCE
 from forestall.core.duration import format_duration
 from forestall.core.precision import is_past
 from forestall.core.risk import SLI
 from forestall.core.wording import plural
+from forestall.report.chart import sign
+from forestall.report.figures import by, clock, duration, percent
+from forestall.report.page import Legend, Table, render
 
 _SERIES = 6
 """Series of an objective that are drawn: those that were most often close to their limit."""
 _MOMENTS = 4
 """Moments of an objective that are drawn."""
-_KEY = key(
-    (
-        (sign("line", "value"), "value"),
-        (sign("line", "limit"), "its limit"),
-        (sign("area", "event"), "past its limit"),
-        (sign("area", "chance"), "probability"),
-        (sign("down", "good"), "first past its limit, after an action"),
-        (sign("down", "missed"), "first past its limit, with no action before"),
-        (sign("up", "good"), "an action for the objective, with an event within its horizon"),
-        (sign("up", "bad"), "an action in vain"),
-        (sign("up", "open"), "neither"),
-    )
+_ACTIONS = 40
+"""Actions of an objective that are listed."""
+_KEY: Legend = (
+    (sign("line", "value"), "value"),
+    (sign("line", "limit"), "its limit"),
+    (sign("area", "event"), "past its limit"),
+    (sign("area", "chance"), "probability"),
+    (sign("down", "good"), "first past its limit, after an action"),
+    (sign("down", "missed"), "first past its limit, with no action before"),
+    (sign("up", "good"), "an action for the objective, with an event within its horizon"),
+    (sign("up", "bad"), "an action in vain"),
+    (sign("up", "open"), "neither"),
 )
+_KEY_OF_MOMENTS: Legend = (
+    (sign("line", "value"), "value"),
+    (sign("area", "cone"), "holds, with 90 %, the most extreme value until each time to come"),
+    (sign("line", "median"), "its median"),
+    (sign("line", "came"), "what came"),
+    (sign("line", "limit"), "limit"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """How well one objective, or all together, would have been served."""
+
+    name: str
+    tiles: Sequence[tuple[str, str]]
+    conclusion: str
+    table: Table
+    tradeoff: Markup
+    signs: Legend
+    """Of `tradeoff`."""
+    calibration: Markup
+    facts: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """One objective with its pictures."""
+
+    summary: _Summary
+    description: str
+    whose: str
+    """Whose actions they are."""
+    indicators: Sequence[tuple[str, str, str]]
+    """Of each that is drawn its name, what its values are, and its query."""
+    timelines: Sequence[Markup]
+    hidden: str
+    """How many series are not drawn."""
+    moments: Sequence[tuple[Markup, str]]
+    has_policies: bool
+    done: Table | None
+    more_done: int
+    """Actions that are not listed."""
+    holds: str
+    """Why policies held, and how often."""
 
 
 def page(judgement: Judgement, command: str = "") -> str:
     """Return the report; `command` is the command line that made it."""
-    span, total = judgement.span, judgement.total
+    span = judgement.span
     learned = format_duration(span.start - judgement.learn_from)
     intro = (
         f"{plural(len(judgement.cases), 'objective')} from {clock(span.start)} to {clock(span.end)} UTC, looked at "
         f"every {format_duration(span.step)}, after {learned} to learn from. At each step the forecast knew "
         "only what had been measured until then. No action changed what followed: this is the past as it was."
     )
-    whole = [_verdict(total)] if len(judgement.cases) > 1 else []
-    body = (
-        f'<h1>Would forestall have helped?</h1><p class="soft">{html.escape(intro)}</p>{_tiles(total)}'
-        f"<p>{html.escape(conclusion(total))}</p>"
-        + "".join(whole)
-        + "".join(_case(case, judgement) for case in judgement.cases)
-        + _unseen(judgement.unseen)
-        + _legend()
+    return render(
+        "backtest.html",
+        title="forestall backtest",
+        command=command,
+        intro=intro,
+        total=_summary(judgement.total),
+        details=[_detail(case, judgement) for case in judgement.cases],
+        legend=_KEY,
+        legend_of_moments=_KEY_OF_MOMENTS,
+        unseen=judgement.unseen,
     )
-    return document("forestall backtest", body, command)
 
 
-def _tiles(verdict: Verdict) -> str:
+def _summary(verdict: Verdict) -> _Summary:
+    return _Summary(
+        name=verdict.name,
+        tiles=_tiles(verdict),
+        conclusion=conclusion(verdict),
+        table=_table(verdict),
+        tradeoff=tradeoff(verdict),
+        signs=tradeoff_signs(verdict),
+        calibration=calibration(verdict),
+        facts=_facts(verdict),
+    )
+
+
+def _detail(case: Case, judgement: Judgement) -> _Detail:
+    record, tracks = case.record, _shown(case)
+    ranges, hidden = scales(tracks), len(record.tracks) - len(tracks)
+    return _Detail(
+        summary=_summary(case.verdict),
+        description=record.slo.spec.description,
+        whose=_whose(case),
+        indicators=_indicators(case, tracks),
+        timelines=[timeline(case, track, judgement.span, ranges) for track in tracks],
+        hidden=plural(hidden, "more series", "more series") if hidden else "",
+        moments=_moments(case, judgement),
+        has_policies=bool(record.policies),
+        done=_done(case, judgement) if record.policies and case.done else None,
+        more_done=max(0, len(case.done) - _ACTIONS),
+        holds=", ".join(f"{reason} ({plural(count, 'time')})" for reason, count in sorted(record.holds.items())),
+    )
+
+
+def _tiles(verdict: Verdict) -> list[tuple[str, str]]:
     best = verdict.forestall.within[0]
     lead = best.lead.median if best else math.nan
-    tiles = (
+    return [
         (str(verdict.events), "events: a limit was passed"),
         (
             percent(best.recall if best else math.nan),
@@ -82,38 +159,7 @@ def _tiles(verdict: Verdict) -> str:
         (duration(lead), "median lead time of these"),
         (by(verdict.forestall.skill), "skill over climatology (1 is perfect)"),
         (percent(verdict.coverage), "of the extremes within the 90 % bounds"),
-    )
-    inner = "".join(f'<div class="tile"><b>{html.escape(a)}</b><span>{html.escape(b)}</span></div>' for a, b in tiles)
-    return f'<div class="tiles">{inner}</div>'
-
-
-def _verdict(verdict: Verdict) -> str:
-    return f"<h2>All objectives together</h2>{_table(verdict)}{_pair(verdict)}{_facts(verdict)}"
-
-
-def _pair(verdict: Verdict) -> str:
-    signs = key(tradeoff_signs(verdict))
-    return f'<div class="pair"><figure>{tradeoff(verdict)}{signs}</figure><figure>{calibration(verdict)}</figure></div>'
-
-
-def _case(case: Case, judgement: Judgement) -> str:
-    verdict, record = case.verdict, case.record
-    parts = [f"<h2>{html.escape(verdict.name)}</h2>"]
-    if record.slo.spec.description:
-        parts.append(f"<p>{html.escape(record.slo.spec.description)}</p>")
-    if len(judgement.cases) > 1:
-        parts += [_tiles(verdict), f"<p>{html.escape(conclusion(verdict))}</p>"]
-    tracks = _shown(case)
-    drawn = "".join(chart(timeline(case, track, judgement.span, scales(tracks))) for track in tracks)
-    parts += [_KEY, f'<p class="soft">{html.escape(_whose(case))} All times are UTC.</p>', _units(case, tracks), drawn]
-    hidden = len(record.tracks) - len(tracks)
-    if hidden:
-        parts.append(
-            f'<p class="soft">{plural(hidden, "more series", "more series")} of this objective came less close.</p>'
-        )
-    parts += [_moments(case, judgement), _table(verdict)]
-    parts += [_pair(verdict), _facts(verdict), _done(case, judgement), _holds(case)]
-    return "".join(parts)
+    ]
 
 
 def _whose(case: Case) -> str:
@@ -125,15 +171,12 @@ def _whose(case: Case) -> str:
     return f"No policy selects this objective: the actions are those of the threshold {case.verdict.recommended:g}."
 
 
-def _units(case: Case, tracks: Sequence[Track]) -> str:
-    """Say of each indicator that is drawn what its values are."""
-    queries = {one.name: one.query for one in case.record.slo.spec.leading_indicators}
-    items = []
-    for name in dict.fromkeys(track.indicator for track in tracks):
-        what = "the share of bad events, from 0 to 1" if name == SLI else "in the unit of its query"
-        query = f': <code class="query">{html.escape(queries[name])}</code>' if name in queries else ""
-        items.append(f"<li>{html.escape(name)}, {what}{query}</li>")
-    return f'<ul class="soft">{"".join(items)}</ul>'
+def _indicators(case: Case, tracks: Sequence[Track]) -> list[tuple[str, str, str]]:
+    """Return of each indicator that is drawn its name, what its values are, and its query."""
+    queries = {leading.name: leading.query for leading in case.record.slo.spec.leading_indicators}
+    share, own = "the share of bad events, from 0 to 1", "in the unit of its query"
+    names = dict.fromkeys(track.indicator for track in tracks)
+    return [(name, share if name == SLI else own, queries.get(name, "")) for name in names]
 
 
 def _shown(case: Case) -> list[Track]:
@@ -146,8 +189,8 @@ def _shown(case: Case) -> list[Track]:
     return sorted(case.record.tracks.values(), key=closeness, reverse=True)[:_SERIES]
 
 
-def _moments(case: Case, judgement: Judgement) -> str:
-    """Draw the cone of some actions, of an event that none came before, and of one that was in vain."""
+def _moments(case: Case, judgement: Judgement) -> list[tuple[Markup, str]]:
+    """Return drawn and explained some actions, an event that none came before, and an action that was in vain."""
     looks = []
     for step, words in _worth_a_look(case, judgement):
         track = _loudest(case, step)
@@ -159,17 +202,8 @@ def _moments(case: Case, judgement: Judgement) -> str:
         alike = reach_of([other for other, _ in looks if other.indicator == seen.indicator])
         chance = seen.forecast.probability_within(seen.horizon)
         caption = f"{words} The probability was {percent(chance)} within {format_duration(seen.horizon)}."
-        figures.append(f"<figure>{moment(seen, alike)}<figcaption>{html.escape(caption)}</figcaption></figure>")
-    if not figures:
-        return ""
-    signs = (
-        (sign("line", "value"), "value"),
-        (sign("area", "cone"), "holds, with 90 %, the most extreme value until each time to come"),
-        (sign("line", "median"), "its median"),
-        (sign("line", "came"), "what came"),
-        (sign("line", "limit"), "limit"),
-    )
-    return f'<h3>Moments</h3>{key(signs)}<div class="pair">{"".join(figures)}</div>'
+        figures.append((moment(seen, alike), caption))
+    return figures
 
 
 def _worth_a_look(case: Case, judgement: Judgement) -> list[tuple[int, str]]:
@@ -202,17 +236,17 @@ def _passes_after(track: Track, step: int, case: Case) -> bool:
     return onset is not None and any(first in (onset, onset + 1) for first in first_past(track, case.onsets))
 
 
-def _table(verdict: Verdict) -> str:
+def _table(verdict: Verdict) -> Table:
     first, second = BUDGETS
     head = ["", "Brier", "skill", f"foreseen at ≤{first:g} false a week", "lead (median)", "lead (p10)", "useful"]
     head += [f"foreseen at ≤{second:g} false a week", "its lead (median)"]
-    rows = [(_row(verdict.forestall, verdict), True)]
+    rows: list[tuple[Sequence[str], bool]] = [(_row(verdict.forestall, verdict), True)]
     if verdict.as_configured is not None:
         now = verdict.as_configured
         label = f"policies as they are ({false(now.false_a_week, verdict.weeks)})"
         rows.append(([label, "", "", *_cells(now, verdict.events), "", ""], False))
     rows += [(_row(other, verdict), False) for other in verdict.others]
-    return table(head, rows)
+    return Table(head, rows)
 
 
 def _row(one: Forecaster, verdict: Verdict) -> list[str]:
@@ -241,45 +275,14 @@ def _facts(verdict: Verdict) -> str:
     if verdict.silences:
         why = ", ".join(f"{silence(reason)} ({plural(count, 'time')})" for reason, count in verdict.silences[:4])
         words += f" Nothing was said for {percent(verdict.abstained)} of the time: {why}."
-    return f'<p class="soft">{html.escape(words)}</p>'
+    return words
 
 
-def _done(case: Case, judgement: Judgement) -> str:
-    if not case.record.policies:
-        return ""
-    if not case.done:
-        return "<p>The policies would have done nothing.</p>"
-    rows = []
-    for done in case.done[:40]:
+def _done(case: Case, judgement: Judgement) -> Table:
+    rows: list[tuple[Sequence[str], bool]] = []
+    for done in case.done[:_ACTIONS]:
         came = f"event {format_duration(done.lead)} later" if done.verdict == "foreseen" else done.verdict
         at = clock(float(judgement.span.times[done.would.step]))
         words = done.would.message.removesuffix(" (not done: the policy only observes)")
         rows.append(([at, done.would.action, came, words], False))
-    more = f'<p class="soft">and {len(case.done) - 40} more.</p>' if len(case.done) > 40 else ""
-    head = ["when (UTC)", "action", "what came", "why"]
-    return f"<h3>What the policies would have done</h3>{table(head, rows, prose=3)}{more}"
-
-
-def _holds(case: Case) -> str:
-    if not case.record.holds:
-        return ""
-    words = ", ".join(f"{reason} ({plural(count, 'time')})" for reason, count in sorted(case.record.holds.items()))
-    return f'<p class="soft">The risk was high enough, but the policies held: {html.escape(words)}.</p>'
-
-
-def _unseen(unseen: Iterable[str]) -> str:
-    items = "".join(f"<li>{html.escape(each)}</li>" for each in unseen)
-    return f"<h2>Not in the history</h2><ul>{items}</ul>" if items else ""
-
-
-def _legend() -> str:
-    return (
-        '<h2>How to read this</h2><p class="soft">An <b>event</b> begins when a limit is passed after ten calm steps. '
-        "An <b>action</b> is good for its horizon: it is true when an event begins within it, and in vain when no "
-        "limit is passed within it. "
-        "<b>Foreseen</b> is the share of events that an action came before; <b>lead</b> is how long before (median, "
-        "and p10: nine of ten were earlier); <b>useful</b> the share of all events with a lead that leaves the action "
-        "time to help. Thresholds are chosen by hindsight for every forecaster alike. <b>Brier</b> is the mean squared "
-        "error of the probability; <b>skill</b> compares it with knowing only how often events come. The lead of the "
-        "burn-rate alert is negative where it fires after the event.</p>"
-    )
+    return Table(["when (UTC)", "action", "what came", "why"], rows, prose=3)

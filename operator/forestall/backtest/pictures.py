@@ -3,20 +3,21 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
+from markupsafe import Markup
 
-from forestall.backtest.draw import Axis, Plot, nice, sign, svg
 from forestall.backtest.history import Floats
 from forestall.backtest.replay import Span, Track
 from forestall.backtest.verdict import Case, Forecaster, Verdict
-from forestall.backtest.words import percent
 from forestall.core import score
 from forestall.core.duration import format_duration
 from forestall.core.forecast import SeriesForecast
 from forestall.core.score import Whole
 from forestall.core.wording import plural
+from forestall.report.chart import Axis, Plot, nice, sign, svg
+from forestall.report.figures import clock, percent
+from forestall.report.page import Legend
 
 _WIDTH, _LEFT, _RIGHT = 760.0, 52.0, 12.0
 _PAST = 3.0
@@ -63,11 +64,6 @@ class Moment:
         return [*(point for point in points if point[0] < self.horizon), (self.horizon, low, mid, high)]
 
 
-def clock(at: float) -> str:
-    """Return a time for people, in UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M:%S" if at % 60 else "%a %d %b %H:%M")
-
-
 def scales(tracks: Sequence[Track]) -> dict[str, tuple[float, float]]:
     """Return, for each indicator, the range that shows all its series: what is compared has the same axis."""
     result: dict[str, tuple[float, float]] = {}
@@ -90,7 +86,7 @@ def first_past(track: Track, onsets: Whole) -> dict[int, int]:
     return result
 
 
-def timeline(case: Case, track: Track, span: Span, ranges: Mapping[str, tuple[float, float]]) -> str:
+def timeline(case: Case, track: Track, span: Span, ranges: Mapping[str, tuple[float, float]]) -> Markup:
     """Return the whole history of one series: values, limit, when it was passed, what would have been done, and the
     probability. `ranges`: of the axes, by indicator."""
     times, height = span.times, 306.0
@@ -160,7 +156,7 @@ def reach_of(moments: Sequence[Moment]) -> tuple[float, float]:
     return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
-def moment(one: Moment, reach: tuple[float, float] | None = None) -> str:
+def moment(one: Moment, reach: tuple[float, float] | None = None) -> Markup:
     """Return a single moment: the past, the cone of the highest (lowest) value to come, and what came.
 
     `reach`: of the vertical axis; its own where none is given.
@@ -209,7 +205,7 @@ def moment_of(track: Track, span: Span, step: int) -> Moment | None:
     )
 
 
-def tradeoff(verdict: Verdict) -> str:
+def tradeoff(verdict: Verdict) -> Markup:
     """Return how much recall costs: the share of events foreseen over false actions a week."""
     width, height, most = 380.0, 250.0, 7.0
     plot = Plot(Axis(0, most, _LEFT, width - _RIGHT), Axis(0, 1, height - 44, 24))
@@ -232,7 +228,7 @@ def tradeoff(verdict: Verdict) -> str:
     return svg(width, height, (plot,), "events foreseen by false actions a week")
 
 
-def tradeoff_signs(verdict: Verdict) -> list[tuple[str, str]]:
+def tradeoff_signs(verdict: Verdict) -> Legend:
     """Return the legend of `tradeoff`: signs, and the forecasters that they stand for."""
     return [(sign("dot", dot), forecaster.name) for forecaster, _, dot in _styled(verdict)]
 
@@ -257,7 +253,7 @@ def _frontier(curve: Sequence[tuple[float, float]], most: float) -> list[tuple[f
     return [*result, (most, best)]
 
 
-def calibration(verdict: Verdict) -> str:
+def calibration(verdict: Verdict) -> Markup:
     """Return what came by what was said: on the diagonal both are the same."""
     width, height = 380.0, 250.0
     plot = Plot(Axis(0, 1, _LEFT, width - _RIGHT), Axis(0, 1, height - 44, 24))

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from forestall.backtest.draw import nice
-from forestall.backtest.pictures import Moment, clock
+from forestall.backtest.pictures import Moment
 from forestall.core.duration import format_duration
 from forestall.core.precision import passes
+from forestall.report.chart import nice
+from forestall.report.figures import clock
 
 _HEIGHT = 16
 _MARGIN = 9

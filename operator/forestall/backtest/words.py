@@ -1,8 +1,4 @@
-"""Figures for people; a dash where nothing is known."""
-
-import math
-
-from forestall.core.duration import format_duration
+"""What is said only of backtests."""
 
 _SILENCES = {
     "NoLimit": "no limit",
@@ -12,23 +8,6 @@ _SILENCES = {
     "Unreliable": "no better than climatology of late",
     "ChangePoint": "a step just before",
 }
-
-
-def percent(share: float) -> str:
-    """Return a share such as `93 %`."""
-    return "-" if math.isnan(share) else f"{share:.0%}".replace("%", " %")
-
-
-def by(value: float, digits: int = 2) -> str:
-    """Return a number with so many digits after the point."""
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration such as `12m`, with its sign."""
-    if math.isnan(seconds):
-        return "-"
-    return f"-{format_duration(-seconds)}" if seconds < 0 else format_duration(seconds)
 
 
 def false(a_week: float, weeks: float) -> str:

@@ -21,14 +21,13 @@ from forestall.api.times import seconds
 from forestall.backtest import objects, prepare, tables
 from forestall.backtest.conclusion import conclusion, counted
 from forestall.backtest.data import data
-from forestall.backtest.draw import standalone
 from forestall.backtest.judge import judge
 from forestall.backtest.page import page
 from forestall.backtest.pictures import moment as draw_moment
 from forestall.backtest.replay import replay
 from forestall.backtest.text import picture
 from forestall.backtest.verdict import Forecaster, Judgement, Point, Verdict
-from forestall.backtest.words import by, duration, false, percent
+from forestall.backtest.words import false
 from forestall.cli import options
 from forestall.cli.asking import asked, prometheus_options
 from forestall.cli.command_line import shown
@@ -38,6 +37,8 @@ from forestall.cli.wiring import Access
 from forestall.core.duration import format_duration, parse_duration
 from forestall.core.wording import plural
 from forestall.errors import Forbidden, InvalidDuration, InvalidInput
+from forestall.report.chart import standalone
+from forestall.report.figures import by, duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,71 +1,99 @@
-"""The two runs side by side as one HTML file with a drawing in it, which needs nothing else."""
+"""The two runs side by side: a page with one drawing in it."""
 
-import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from forestall.backtest.document import chart, document, table
+from markupsafe import Markup
+
 from forestall.demo.comparison import Comparison
 from forestall.demo.figures import SLOT_S, is_bad, slots
 from forestall.demo.play import Run
 from forestall.demo.scenarios import OBJECTIVE, Scenario
 from forestall.demo.watching import News
+from forestall.report.chart import Axis, Plot, svg
+from forestall.report.page import Table, render
 
-_WIDTH, _LEFT, _GAP = 560, 46, 40
-_HEIGHT, _TOP, _BETWEEN = 120, 40, 46
+_WIDTH, _LEFT, _GAP = 560.0, 46.0, 40.0
+_HEIGHT, _TOP, _BETWEEN = 120.0, 40.0, 46.0
 _BANDS = 60
 """Bands of a curve that tell their values."""
+_DRAWN = ("act", "release")
+"""Kinds of news that are drawn, each in a style of its name."""
+
+Curve = Sequence[tuple[float, float]]
+"""Seconds of the run, and values."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
-    """One small diagram: curves over the time of a run."""
+class _Row:
+    """What one diagram of a run shows."""
 
     title: str
     most: float
-    curves: Sequence[tuple[str, Sequence[tuple[float, float]]]]
-    """Colour, and points: seconds of the run and value."""
+    curves: Sequence[tuple[str, Curve]]
+    """The style of each, and its points; the last is what was measured."""
     level: float | None = None
     """A dashed line."""
 
 
 def page(comparison: Comparison) -> str:
     """Return the HTML file."""
-    one = comparison.scenario
-    problem = comparison.problem
-    warning = f'<p class="problem">Not valid: {html.escape(problem)}.</p>' if problem else ""
-    body = (
-        f"<h1>{html.escape(one.title)}</h1><p>{html.escape(one.story)}</p>{warning}{chart(drawing(comparison))}"
-        '<p class="soft">Red: less than the objective was good. Lines: what the operator changed. The time is of the '
-        "recorded day, and each row has one scale.</p>"
-        f"{table(['', 'without forestall', 'with forestall'], [(row, False) for row in comparison.rows])}"
-        f'<p class="soft">{html.escape(comparison.footnote)}</p>'
+    scenario = comparison.scenario
+    return render(
+        "demo.html",
+        title=f"forestall: {scenario.title}",
+        command=f"forestall demo --scenario {scenario.name}",
+        scenario=scenario,
+        problem=comparison.problem,
+        drawing=drawing(comparison),
+        figures=Table(["", "without forestall", "with forestall"], [(row, False) for row in comparison.rows]),
+        footnote=comparison.footnote,
     )
-    return document(f"forestall: {one.title}", body, f"forestall demo --scenario {one.name}")
 
 
-def drawing(comparison: Comparison) -> str:
-    """Return the drawing as SVG: a column a run, a row a plot."""
-    one = comparison.scenario
+def drawing(comparison: Comparison) -> Markup:
+    """Return the drawing as SVG: a column a run, a row a diagram."""
+    scenario = comparison.scenario
     runs = (("without forestall", comparison.without), ("with forestall", comparison.with_))
-    columns = [_plots(one, run) for _, run in runs]
-    tops = [max(plots[n].most for plots in columns) for n in range(len(columns[0]))]
-    parts = []
+    columns = [_rows(scenario, run) for _, run in runs]
+    tops = [max(rows[n].most for rows in columns) for n in range(len(columns[0]))]
+    plots = []
     for column, (name, run) in enumerate(runs):
-        x = _LEFT + column * (_WIDTH + _LEFT + _GAP)
-        parts.append(f'<text x="{x}" y="16" font-weight="bold" font-size="15">{name}</text>')
-        for n, plot in enumerate(columns[column]):
-            frame = _Frame(x, _TOP + n * (_HEIGHT + _BETWEEN), one.duration, tops[n])
-            parts.append(
-                _bad(frame, run) + frame.draw(plot, one) + _values(frame, plot, one) + _actions(frame, run.record.news)
-            )
+        left = _LEFT + column * (_WIDTH + _LEFT + _GAP)
+        x = Axis(0.0, scenario.duration, left, left + _WIDTH)
+        for n, row in enumerate(columns[column]):
+            top = _TOP + n * (_HEIGHT + _BETWEEN)
+            plot = Plot(x, Axis(0.0, tops[n], top + _HEIGHT, top))
+            if n == 0:
+                plot.text(left, 16, name, kind="strong large")
+            _draw(plot, row, scenario, run)
+            plots.append(plot)
     width = 2 * (_LEFT + _WIDTH) + _GAP + 10
     height = _TOP + len(tops) * (_HEIGHT + _BETWEEN)
-    return f'<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">{"".join(parts)}</svg>'
+    return svg(width, height, plots, f"{scenario.title}: without forestall and with it")
 
 
-def _plots(scenario: Scenario, run: Run) -> list[Plot]:
+def _draw(plot: Plot, row: _Row, scenario: Scenario, run: Run) -> None:
+    for slot in slots(run.samples):
+        if is_bad(slot, OBJECTIVE):
+            plot.stripe(slot.start, slot.start + SLOT_S, "event")
+    plot.text(plot.x.start, plot.y.end - 6, row.title)
+    plot.frame()
+    for value in (0.0, plot.y.high / 2, plot.y.high):
+        plot.tick_y(value, _tick(value), grid=False)
+    for n in range(5):
+        at = scenario.duration * n / 4
+        plot.tick_x(at, scenario.clock(at), ("start", "middle", "end")[(n > 0) + (n == 4)], grid=False)
+    if row.level is not None:
+        plot.level(row.level, "level")
+    for kind, points in row.curves:
+        plot.line(points, kind)
+    _values(plot, row.curves[-1][1], scenario)
+    _actions(plot, run.record.news)
+
+
+def _rows(scenario: Scenario, run: Run) -> list[_Row]:
     samples, parts = run.samples, slots(run.samples)
     load = _rates(samples["arrivals"])
     good = [(slot.start + SLOT_S / 2, 100 * slot.good) for slot in parts if not math.isnan(slot.good)]
@@ -76,13 +104,13 @@ def _plots(scenario: Scenario, run: Run) -> list[Plot]:
         if not math.isnan(value)
     ]
     return [
-        Plot("requests a second", _top(load), [("#3b6fd4", load)]),
-        Plot(f"good requests, % (promised: {OBJECTIVE:g})", 100, [("#2e8b57", good)], OBJECTIVE),
-        Plot("pods ready", _top(pods), [("#3b6fd4", pods)]),
-        Plot(
+        _Row("requests a second", _top(load), [("value", load)]),
+        _Row(f"good requests, % (promised: {OBJECTIVE:g})", 100, [("served", good)], OBJECTIVE),
+        _Row("pods ready", _top(pods), [("value", pods)]),
+        _Row(
             f"{scenario.indicator}, {scenario.unit} (dashed: the limit; orange: up to where the forecast goes)",
             1.3 * max(_top(value), scenario.limit),
-            [("#d48a3b", _bounds(scenario, run)), ("#3b6fd4", value)],
+            [("bound", _bounds(scenario, run)), ("value", value)],
             scenario.limit,
         ),
     ]
@@ -111,83 +139,25 @@ def _figure(text: str) -> float:
         return math.nan
 
 
-def _top(points: Sequence[tuple[float, float]]) -> float:
+def _top(points: Curve) -> float:
     return 1.1 * max((value for _, value in points), default=1.0) or 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Where a plot is on the page, and how its values become places there."""
-
-    left: float
-    top: float
-    duration: float
-    most: float
-
-    def x(self, at: float) -> float:
-        return self.left + _WIDTH * min(max(at / self.duration, 0.0), 1.0)
-
-    def y(self, value: float) -> float:
-        return self.top + _HEIGHT * (1 - min(max(value / self.most, 0.0), 1.0))
-
-    def draw(self, plot: Plot, scenario: Scenario) -> str:
-        bottom = self.top + _HEIGHT
-        parts = [
-            f'<text x="{self.left}" y="{self.top - 6}">{html.escape(plot.title)}</text>',
-            f'<path d="M{self.left},{self.top}V{bottom}H{self.left + _WIDTH}" fill="none" stroke="#8b95a5"/>',
-        ]
-        for value in (0.0, self.most / 2, self.most):
-            y = self.y(value) + 4
-            parts.append(f'<text x="{self.left - 6}" y="{y:.0f}" text-anchor="end">{_tick(value)}</text>')
-        for n in range(5):
-            at = self.duration * n / 4
-            anchor = ("start", "middle", "end")[(n > 0) + (n == 4)]
-            clock = scenario.clock(at)
-            parts.append(f'<text x="{self.x(at):.0f}" y="{bottom + 15}" text-anchor="{anchor}">{clock}</text>')
-        if plot.level is not None:
-            y = self.y(plot.level)
-            parts.append(
-                f'<path d="M{self.left},{y:.1f}H{self.left + _WIDTH}" stroke="#8b95a5" stroke-dasharray="4 3"/>'
-            )
-        for colour, points in plot.curves:
-            if points:
-                path = "L".join(f"{self.x(at):.1f},{self.y(value):.1f}" for at, value in points)
-                parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
-        return "".join(parts)
-
-
-def _values(frame: _Frame, plot: Plot, scenario: Scenario) -> str:
-    """Tell the values of the last curve, which is what was measured, to whoever points at them; it takes no script."""
+def _values(plot: Plot, points: Curve, scenario: Scenario) -> None:
+    """Tell the values of a curve to whoever points at them."""
     width = scenario.duration / _BANDS
-    parts = []
     for n in range(_BANDS):
-        values = [value for at, value in plot.curves[-1][1] if n * width <= at < (n + 1) * width]
+        values = [value for at, value in points if n * width <= at < (n + 1) * width]
         if values:
             low, high = _tick(min(values)), _tick(max(values))
-            words = f"{scenario.clock(n * width)}: {low if low == high else f'{low} to {high}'}"
-            parts.append(
-                f'<rect x="{frame.x(n * width):.1f}" y="{frame.top}" width="{_WIDTH / _BANDS:.1f}" height="{_HEIGHT}" '
-                f'class="over" fill="transparent"><title>{words}</title></rect>'
-            )
-    return "".join(parts)
+            text = f"{scenario.clock(n * width)}: {low if low == high else f'{low} to {high}'}"
+            plot.over(n * width, (n + 1) * width, text)
 
 
-def _bad(frame: _Frame, run: Run) -> str:
-    width = frame.x(SLOT_S) - frame.x(0)
-    return "".join(
-        f'<rect x="{frame.x(slot.start):.1f}" y="{frame.top}" width="{width:.1f}" height="{_HEIGHT}" fill="#e5484d33"/>'
-        for slot in slots(run.samples)
-        if is_bad(slot, OBJECTIVE)
-    )
-
-
-def _actions(frame: _Frame, news: Sequence[News]) -> str:
-    return "".join(
-        f'<path d="M{frame.x(each.at):.1f},{frame.top}v{_HEIGHT}" stroke="{colour}" stroke-dasharray="2 2">'
-        f"<title>{html.escape(each.text)}</title></path>"
-        for each in news
-        if each.at >= 0 and (colour := {"act": "#7b4fd0", "release": "#c98a00"}.get(each.kind))
-    )
+def _actions(plot: Plot, news: Sequence[News]) -> None:
+    for event in news:
+        if event.at >= 0 and event.kind in _DRAWN:
+            plot.upright(event.at, event.kind, event.text)
 
 
 def _tick(value: float) -> str:

@@ -1,17 +1,17 @@
-"""The report of a simulation as one HTML file that needs nothing else: no network, no script."""
+"""The report of a simulation: what its template shows, as values."""
 
-import html
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import yaml
+from markupsafe import Markup
 
-from forestall.backtest.document import chart, document, key, table
-from forestall.backtest.draw import Axis, Plot, nice, sign, standalone, svg
-from forestall.backtest.pictures import clock
-from forestall.backtest.words import percent
 from forestall.core.duration import format_duration
 from forestall.core.wording import plural
+from forestall.report.chart import Axis, Plot, nice, sign, standalone, svg
+from forestall.report.figures import clock, percent
+from forestall.report.page import Legend, Table, render
 from forestall.sim import recommend
 from forestall.sim.chance import LIKELY
 from forestall.sim.compare import HPA, Comparison, Contestant
@@ -23,13 +23,12 @@ _POINTS: Final = 900
 """So many points of a curve are drawn; of what lies between, the highest."""
 _BANDS: Final = 240
 """Bands of a curve that tell their values."""
-_KEY = key(
-    (
-        (sign("line", "value"), "replicas"),
-        (sign("line", "needed"), "needed to carry the traffic"),
-        (sign("area", "event"), "bad minutes"),
-    )
+_CURVES: Final = (
+    ("line", "value", "replicas"),
+    ("line", "needed", "needed to carry the traffic"),
+    ("area", "event", "bad minutes"),
 )
+_KEY: Final[Legend] = [(sign(shape, kind), meaning) for shape, kind, meaning in _CURVES]
 
 
 def page(found: Comparison, notes: tuple[str, ...], command: str = "") -> str:
@@ -43,15 +42,18 @@ def page(found: Comparison, notes: tuple[str, ...], command: str = "") -> str:
         f"less than {found.objective:g} % of its requests were answered in time. A model: expect of the real service "
         "what is alike, not the same figures."
     )
-    curves = "".join(_curve(found, each) for each in found.contestants)
-    words = "".join(f"<li>{html.escape(each)}</li>" for each in notes)
-    body = (
-        f'<h1>What would it have saved?</h1><p class="soft">{html.escape(intro)}</p>{_table(found)}'
-        f"<p>{html.escape(verdict(found))}</p><h2>Replicas over time</h2>{_KEY}"
-        '<p class="soft">All have the same axes; times are UTC. Point at a curve for its values.</p>'
-        f"{curves}{_recommended(found)}{f'<h2>Notes</h2><ul>{words}</ul>' if notes else ''}"
+    return render(
+        "simulate.html",
+        title="forestall simulate",
+        command=command,
+        intro=intro,
+        figures=_table(found),
+        verdict=verdict(found),
+        legend=_KEY,
+        curves=[_curve(found, contestant) for contestant in found.contestants],
+        policy=policy(found) or "",
+        notes=notes,
     )
-    return document("forestall simulate", body, command)
 
 
 def drawing(found: Comparison) -> str:
@@ -65,12 +67,7 @@ def drawing(found: Comparison) -> str:
     plots = [_plot(found, one, n * _HEIGHT) for n, one in enumerate((peer, rival))]
     below = 2 * _HEIGHT + 6
     legend = Plot(plots[0].x, Axis(0, 1, below, below))
-    place = _LEFT
-    for kind, words in (("value", "replicas"), ("needed", "needed to carry the traffic"), ("event", "bad minutes")):
-        shape = f"M{place:.0f},{below}h22" if kind != "event" else f"M{place:.0f},{below - 6}h22v12h-22Z"
-        legend.parts.append(f'<path class="{kind}" d="{shape}"/>')
-        legend.text(place + 28, below + 4, words)
-        place += 52 + 6.6 * len(words)
+    legend.legend(_LEFT, below, _CURVES)
     words = f"{peer.name}: {plural(peer.figures.bad_minutes, 'bad minute')}; {rival.name}: {rival.figures.bad_minutes}"
     return standalone(svg(_WIDTH, below + 18, [*plots, legend], words))
 
@@ -153,7 +150,7 @@ def policy(found: Comparison) -> str | None:
     return yaml.safe_dump_all(objects, sort_keys=False)
 
 
-def _table(found: Comparison) -> str:
+def _table(found: Comparison) -> Table:
     head: tuple[str, ...] = (
         "",
         "bad minutes",
@@ -163,7 +160,7 @@ def _table(found: Comparison) -> str:
         "times the least possible",
     )
     head += ("most replicas", "changes by forestall")
-    rows = []
+    rows: list[tuple[Sequence[str], bool]] = []
     for one in found.contestants:
         each = one.figures
         share = f"{each.replica_hours / found.limit:.2f} x" if found.limit else "-"
@@ -172,15 +169,15 @@ def _table(found: Comparison) -> str:
         rows.append(([*first, f"{each.most_replicas}", f"{one.actions}"], one.name == found.best))
     if found.limit:
         rows.append((["the least possible", "0", "-", percent(0), f"{found.limit:.1f}", "1.00 x", "-", "-"], False))
-    return table(head, rows)
+    return Table(head, rows)
 
 
-def _curve(found: Comparison, one: Contestant) -> str:
+def _curve(found: Comparison, one: Contestant) -> Markup:
     plot, size = _plot(found, one), -(-len(found.needed) // _BANDS)
     for first in range(0, len(found.needed), size):
         start = found.service.traffic.at + (found.service.traffic.start + first) * 60.0
         plot.over(start, min(start + 60 * size, plot.x.high), _values(found, one, first, size))
-    return chart(svg(_WIDTH, _HEIGHT, [plot], _title(one)))
+    return svg(_WIDTH, _HEIGHT, [plot], _title(one))
 
 
 def _budget(figures: Figures) -> str:
@@ -233,13 +230,3 @@ def _points(values: Floats, start: float) -> list[tuple[float, float]]:
 def _stretches(bad: Floats) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate(([0.0], bad, [0.0]))))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-
-
-def _recommended(found: Comparison) -> str:
-    text = policy(found)
-    if text is None:
-        return ""
-    return (
-        "<h2>The recommended policy</h2><p>It only observes until its mode says otherwise: look at what it would do "
-        f"first, and write your own names and queries into it.</p><pre>{html.escape(text)}</pre>"
-    )

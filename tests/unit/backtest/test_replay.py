@@ -12,10 +12,10 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from tests.support.pages import HOSTILE, Page
 
 from forestall.backtest import objects, prepare, tables
 from forestall.backtest.data import data
-from forestall.backtest.draw import standalone
 from forestall.backtest.judge import judge
 from forestall.backtest.page import page
 from forestall.backtest.pictures import moment as draw_moment
@@ -27,6 +27,7 @@ from forestall.backtest.words import false
 from forestall.core.score import UNKNOWN
 from forestall.errors import InvalidInput
 from forestall.ports import RangeSeries
+from forestall.report.chart import standalone
 
 START = 1_772_323_200.0
 STEP = 60.0
@@ -224,6 +225,29 @@ def test_what_others_wrote_is_only_text_in_the_report(objective, values):
     tags = _Tags()
     tags.feed(page(judge(records, prepared.span, prepared.learn_from, lead_time=60)))
     assert not tags.seen & {"script", "img"}
+
+
+def test_no_text_of_others_becomes_markup_in_the_report(judgement):
+    """The kind: a name, query, message or command that is more than text in a file that people open."""
+    (case,) = judgement.cases
+    spec = case.record.slo.spec
+    leading = [each.model_copy(update={"query": HOSTILE}) for each in spec.leading_indicators]
+    slo = case.record.slo.model_copy(
+        update={"spec": spec.model_copy(update={"description": HOSTILE, "leading_indicators": leading})}
+    )
+    tracks = {key: replace(track, labels=(("pod", HOSTILE),)) for key, track in case.record.tracks.items()}
+    hostile = replace(
+        case,
+        record=replace(case.record, slo=slo, tracks=tracks, holds={HOSTILE: 2}),
+        verdict=replace(case.verdict, name=HOSTILE, silences=((HOSTILE, 1),)),
+        done=tuple(replace(done, would=replace(done.would, message=HOSTILE, action=HOSTILE)) for done in case.done),
+    )
+    plain = replace(hostile, record=replace(case.record, holds={"x": 2}), verdict=case.verdict, done=case.done)
+    spoilt = Page(page(replace(judgement, cases=(hostile,), unseen=(HOSTILE,)), HOSTILE))
+    expected = Page(page(replace(judgement, cases=(plain,), unseen=("x",)), "x"))
+    spoilt.elements["p"] -= 1  # the description, which the other one has not
+    assert (+spoilt.elements, spoilt.attributes) == (expected.elements, expected.attributes)
+    assert spoilt.says(HOSTILE) >= 8 + 2 * len(case.done)
 
 
 def test_data_is_json_without_nan(judgement):

@@ -9,12 +9,10 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from forestall import __version__
 from forestall.backtest import page as report
-from forestall.backtest.document import document, key, table
-from forestall.backtest.draw import PALETTE, SHAPES, sign
 from forestall.backtest.pictures import first_past, scales, timeline
 from forestall.backtest.replay import Span, Track
+from forestall.report.style import SHAPES
 
 SVG = "{http://www.w3.org/2000/svg}"
 SPAN = Span(0.0, 59 * 60.0, 60.0)
@@ -69,32 +67,6 @@ def test_who_points_at_a_curve_learns_its_values_without_a_script(tracks, case):
 
 
 def test_every_sign_of_a_legend_has_a_style():
-    kinds = set(re.findall(r'class="(\w+)"', report._KEY)) - {"soft", "key", "sign"}
+    kinds = set(re.findall(r'class="(\w+)"', " ".join(drawn for drawn, _ in report._KEY))) - {"sign"}
     assert kinds >= {"value", "limit", "event", "chance", "good", "missed", "bad", "open"}
     assert all(f".{kind}{{" in SHAPES for kind in kinds)
-
-
-def test_a_legend_is_drawn_in_the_style_of_what_it_explains():
-    assert key([(sign("line", "needed"), "needed <now>")]).count('class="needed"') == 1
-    assert "needed &lt;now&gt;" in key([(sign("line", "needed"), "needed <now>")])
-
-
-def test_a_table_names_each_figure_where_the_page_is_too_narrow_for_a_head():
-    text = table(["", "bad minutes", "why"], [(["HPA", "8", "<b>"], True)], prose=2)
-    row = ET.fromstring(text.replace("class=left", 'class="left"').replace("class=mine", 'class="mine"'))
-    cells = [(cell.get("data-of"), cell.text) for cell in row.iter("td")]
-    assert cells == [(None, "HPA"), ("bad minutes", "8"), ("why", "<b>")]
-
-
-def test_a_report_says_what_made_it_and_forbids_what_it_does_not_need():
-    text = document("<x>", "<p>x</p>", "forestall backtest -f 'a&b'")
-    assert f"Made by forestall {__version__}: <code>forestall backtest -f &#x27;a&amp;b&#x27;</code>" in text
-    assert "default-src 'none'" in text
-    assert "<title>&lt;x&gt;</title>" in text
-    assert 'style="' not in text
-    assert "(max-width:760px)" in text
-
-
-def test_light_and_dark_have_the_same_colours():
-    light, dark = PALETTE.split("@media")
-    assert set(re.findall(r"--\w+", dark)) == set(re.findall(r"--\w+", light))

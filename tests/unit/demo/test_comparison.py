@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 from rich.console import Console
+from tests.support.pages import HOSTILE, Page
 
 from forestall.api import KINDS, ServiceLevelObjective
 from forestall.demo.comparison import Comparison
@@ -101,7 +102,7 @@ def test_nothing_is_prevented_that_did_not_break_or_broke_all_the_same(compariso
 
 def test_the_picture_is_well_formed_and_needs_nothing_else(comparison):
     tree = ET.fromstring(drawing(comparison))
-    red = [each for each in tree.iter() if each.get("fill", "").startswith("#e5484d")]
+    red = [each for each in tree.iter() if each.get("class") == "event"]
     slots = comparison.without.outcome.bad_minutes / comparison.scenario.minutes_per_second / 2
     assert len(red) == 4 * round(slots)  # in each of the four diagrams of the run without the operator
     told = [each.text for each in tree.iter() if each.tag.endswith("title")]
@@ -113,6 +114,17 @@ def test_the_picture_is_well_formed_and_needs_nothing_else(comparison):
     assert "://" not in html.replace("http://www.w3.org/2000/svg", "")
     assert "<code>forestall demo --scenario surge</code>" in html
     assert 'data-of="with forestall"' in html  # a narrow page names each figure
+
+
+def test_no_text_of_others_becomes_markup_in_the_page(comparison):
+    """The kind: a message from a cluster that is more than text in a file that people open."""
+    one = comparison.scenario
+    acted = News(30.0, "act", HOSTILE)
+    spoilt = Page(page(Comparison(one, comparison.without, run(one, news=(acted,), problem=HOSTILE))))
+    expected = Page(page(Comparison(one, comparison.without, run(one, news=(acted,), problem="x"))))
+    assert (spoilt.elements, spoilt.attributes) == (expected.elements, expected.attributes)
+    assert spoilt.says(HOSTILE) == 5  # the problem, and the action in each of four diagrams
+    assert not spoilt.elements.keys() & {"script", "img"}
 
 
 def test_plain_lines_tell_what_happens():

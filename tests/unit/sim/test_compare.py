@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forestall.backtest.words import percent
+from forestall.report.figures import percent
 from forestall.sim.compare import HPA, LEAD_IN, compare
 from forestall.sim.page import verdict
 from forestall.sim.peers.hpa import Hpa

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from tests.support.pages import HOSTILE, Page
 
 from forestall.sim.chance import Interval
 from forestall.sim.compare import HPA, Alike, Comparison, Contestant
@@ -90,6 +91,17 @@ def test_a_thin_difference_is_called_so_and_the_hpa_is_kept(found):
     assert "--last" in said
     assert said.endswith("An HPA with a target of 60 % has as few, for 30.0 replica-hours.")
     assert "HPA + forestall, headroom 0.1: 0 bad minutes" in drawing(thin)
+
+
+def test_no_text_of_others_becomes_markup_in_the_report(found):
+    """The kind: the name of a file or of a policy that is more than text in a file that people open."""
+    rows = tuple(replace(row, name=HOSTILE) if row.name == found.best else row for row in found.contestants)
+    traffic = replace(found.service.traffic, name=HOSTILE)
+    spoilt = replace(found, contestants=rows, best=HOSTILE, service=replace(found.service, traffic=traffic))
+    hostile, expected = Page(page(spoilt, (HOSTILE,), HOSTILE)), Page(page(found, ("x",), "x"))
+    assert (hostile.elements, hostile.attributes) == (expected.elements, expected.attributes)
+    assert hostile.says(HOSTILE) == 6  # the traffic, the verdict, a row, a curve, a note and the command
+    assert ET.fromstring(drawing(spoilt)).get("aria-label") == f"HPA: 5 bad minutes; {HOSTILE}: 0"
 
 
 @pytest.mark.parametrize(

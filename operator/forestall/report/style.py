@@ -1,0 +1,12 @@
+"""The style sheets of drawings: the colours for light and dark, and what is drawn in which."""
+
+from importlib.resources import files
+from typing import Final
+
+
+def _sheet(name: str) -> str:
+    return "\n" + (files("forestall.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+PALETTE: Final = _sheet("palette.css")
+SHAPES: Final = _sheet("shapes.css")
