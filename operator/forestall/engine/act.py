@@ -313,7 +313,7 @@ class Decider:
         related = list({(one.namespace, one.name): one for one in (*on_target, *mine)}.values())
         ended = terms.ended(related, policy)
         resting = {one.name for one in on_target}
-        live = next((one for one in related if terms.in_the_way(one)), None)
+        live = next((one for one in related if terms.in_the_way(one, action, target.uid)), None)
         return Context(
             now=now,
             action=traits,

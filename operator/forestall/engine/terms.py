@@ -209,12 +209,17 @@ def doubt(rung: Rung, slo: ServiceLevelObjective, cause: str) -> str:
     )
 
 
-def in_the_way(one: Remediation) -> bool:
-    """Say whether nothing else may be done to the target meanwhile; what did not help leaves room for the next rung.
+def in_the_way(remediation: Remediation, action: str = "", target_uid: str = "") -> bool:
+    """Say whether `action` may not be done to the target meanwhile.
 
-    What a person wants back leaves none.
+    What did not help leaves room for the next rung, which is another action, and never for the same action on the same
+    target: one would give back what the other adds. What a person wants back leaves none.
     """
-    return not one.ended and (verified(one) is not False or one.undo is not None) and not tells(one)
+    if remediation.ended or tells(remediation):
+        return False
+    intent = remediation.spec.intent
+    same = (intent.action.name, intent.target.uid) == (action, target_uid)
+    return same or verified(remediation) is not False or remediation.undo is not None
 
 
 def tells(one: Remediation) -> bool:

@@ -203,7 +203,8 @@ async def test_a_clock_that_jumps_does_nothing_twice_and_ends_all_the_same(world
     (remediation,) = world.remediations
     world.now += jump
     await world.cycle(4)
-    assert (len(world.remediations), world.episode) == (1, 1)
+    assert len(world.remediations) == 1, "what gives back is in the way of another of its kind"
+    assert world.episode == (1 if jump < 0 else 2), "for two days, by the clock, nothing was at risk"
     assert 2 <= world.replicas <= 6
     assert [step.to for step in world.remediations[0].status.steps if step.to > step.from_] == [6]
     world.say("load", 10.0)

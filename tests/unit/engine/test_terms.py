@@ -87,6 +87,16 @@ def test_what_did_not_help_leaves_room_for_the_next_rung(make_remediation):
     assert not terms.in_the_way(make_remediation("Succeeded", verified="True"))
 
 
+def test_what_still_gives_back_leaves_no_room_for_the_same_action_on_the_same_target(make_remediation):
+    """Kind: two of one intent, of which each takes the other's writes for somebody else's."""
+    giving = make_remediation("RollingBack", verified="False")
+    action, uid = giving.spec.intent.action.name, giving.spec.intent.target.uid
+    assert terms.in_the_way(giving, action, uid)
+    assert not terms.in_the_way(giving, action, "another")
+    assert not terms.in_the_way(giving, "Restart" if action != "Restart" else "Scale", uid)
+    assert not terms.in_the_way(make_remediation("RolledBack", verified="False"), action, uid)
+
+
 NIGHT = {"cron": "0 22 * * *", "duration": "6h", "timeZone": "Europe/Berlin"}
 
 
