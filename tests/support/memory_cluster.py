@@ -16,7 +16,7 @@ from tests.support.kinds import EXTENSIONS, SERVED, Kind, field_test, label_test
 from forestall.api.remediation import ObjectRef
 from forestall.core.foreign import at, mapping, whole
 from forestall.core.selectors import selects
-from forestall.errors import ClusterError, Conflict, NotFound, Throttled, Unavailable
+from forestall.errors import ClusterError, Conflict, NotFound, Throttled, Unavailable, Unreadable
 from forestall.ports import MANAGER, Event, Patch, Right, Scale, Served
 
 Body = dict[str, Any]
@@ -310,9 +310,12 @@ def _request(verb: str, ref: ObjectRef, content: Any = None) -> Request:
 
 def _scale(body: Mapping[str, Any]) -> Scale:
     pairs = mapping(at(body, "spec", "selector", "matchLabels"))
+    wanted, there = whole(at(body, "spec", "replicas"), unset=1), whole(at(body, "status", "replicas"), unset=0)
+    if wanted is None or there is None:
+        raise Unreadable(f"{body['metadata']['name']}: its /scale says replicas that are no number")
     return Scale(
-        spec_replicas=whole(at(body, "spec", "replicas"), unset=1) or 0,
-        status_replicas=whole(at(body, "status", "replicas"), unset=0) or 0,
+        spec_replicas=wanted,
+        status_replicas=there,
         selector=",".join(f"{key}={value}" for key, value in pairs.items()),
         resource_version=body["metadata"]["resourceVersion"],
         uid=body["metadata"]["uid"],

@@ -9,11 +9,13 @@ import asyncio
 import copy
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.kinds import EXTENSIONS
+from tests.support.memory_cluster import MemoryCluster
 
 from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef
@@ -25,9 +27,8 @@ from forestall.engine.publish import Publisher
 from forestall.engine.questions import Watched
 from forestall.engine.targets import Targets
 from forestall.engine.watch import Watch
-from forestall.errors import Conflict, NotFound
 from forestall.journal import Journal
-from forestall.ports import Answer, Cluster, Event, Patch, Query, RangeSeries, Sample, Scale, Served
+from forestall.ports import Answer, Query, RangeSeries, Sample
 from forestall.registry import Registry
 
 EXAMPLES = int(os.environ.get("FORESTALL_FUZZ", "25"))
@@ -124,7 +125,8 @@ def revision(kind: str, of: str, number: int) -> dict[str, Any]:
     body = {
         "apiVersion": "apps/v1", "kind": kind,
         "metadata": meta(
-            f"{of}-{number}", ownerReferences=owned(owner, of), annotations=annotations, creationTimestamp=CREATED
+            f"{of}-{number}", ownerReferences=owned(owner, of), annotations=annotations, creationTimestamp=CREATED,
+            labels={"app": of},
         ),
     }  # fmt: skip
     if kind == "ReplicaSet":
@@ -228,117 +230,27 @@ def has(holder: Any, part: Any) -> bool:
     return part in holder if isinstance(holder, dict) else isinstance(holder, list) and part in range(len(holder))
 
 
-class World:
-    """Implements the `Cluster` port in memory, as the adapter does: what it gives has a name and a UID."""
+class World(MemoryCluster):
+    """The objects of other people. Forestall's own are in the registry alone: of these the statuses are kept."""
 
     def __init__(self) -> None:
-        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        super().__init__(extensions=[kind.kind for kind in EXTENSIONS])
         self.statuses: dict[str, Mapping[str, Any]] = {}
-        self.version = 10
         self.put(workload("apps/v1", "Deployment", "checkout", "good"))
-        for body in copy.deepcopy(FOREIGN):
+        for body in FOREIGN:
             self.put(body)
 
     def foreign(self) -> list[dict[str, Any]]:
         """Return the objects of the one namespace as they are now; those that are gone have no effect any more."""
         return [self.objects.get(key_of(body), {}) for body in FOREIGN]
 
-    def put(self, body: dict[str, Any]) -> None:
-        self.objects[key_of(body)] = body
-
-    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
-        body = self.objects.get((ref.kind, ref.namespace, ref.name))
-        if body is None or (ref.uid and body["metadata"]["uid"] != ref.uid):
-            raise NotFound(f"{ref.kind} {ref.name}")
-        return copy.deepcopy(body)
-
-    async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> Sequence[Mapping[str, Any]]:
-        await asyncio.sleep(0)
-        found = [body for key, body in self.objects.items() if key[0] == kind and namespace in ("", key[1])]
-        return copy.deepcopy([] if field_selector.startswith("spec.nodeName=,") else found)
-
-    async def serves(self, api_version: str, kind: str) -> Served:
-        return Served(f"{kind.lower()}s", namespaced=kind != "Node")
-
-    async def refusal(self, _: Any) -> None:
-        return None
-
-    async def read_scale(self, ref: ObjectRef) -> Scale:
-        body = await self.read(ref)
-        spec = body.get("spec")
-        wanted = spec.get("replicas") if isinstance(spec, dict) else 0
-        return Scale(
-            wanted if type(wanted) is int else 0, 0, "", body["metadata"]["resourceVersion"], body["metadata"]["uid"]
-        )
-
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
-        await self.patch(ref, {"spec": {"replicas": replicas}}, resource_version)
-        return await self.read_scale(ref)
-
-    async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
-        body = cast("dict[str, Any]", await self.read(ref))
-        if body["metadata"]["resourceVersion"] != resource_version:
-            raise Conflict(ref.name)
-        changed = merged(body, patch)
-        own = {"manager": "forestall", "operation": "Update", "fieldsV1": fields_of(patch)}
-        changed["metadata"]["managedFields"] = [own]
-        self.put(self._stamped(changed))
-        return await self.read(ref)
-
-    async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        made = copy.deepcopy(dict(body))
-        metadata = made["metadata"]
-        if (made["kind"], metadata["namespace"], metadata["name"]) in self.objects:
-            raise Conflict(metadata["name"])
-        made["metadata"] = {**metadata, "uid": f"uid-{metadata['name']}", "generation": 1}
-        self.put(self._stamped(made))
-        return copy.deepcopy(made)
-
-    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
-        await self.read(ref)
-
-    async def evict(self, pod: ObjectRef) -> None:
-        await self.read(pod)
-        del self.objects["Pod", pod.namespace, pod.name]
-
-    async def replace_status(
-        self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
-    ) -> Mapping[str, Any]:
-        body = {**await self.read(ref), "status": copy.deepcopy(dict(status))}
-        self.put(self._stamped(body))
-        return await self.read(ref)
-
     async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
         self.statuses[ref.name] = status
         return {"metadata": {"resourceVersion": resource_version}}
 
-    async def record(self, event: Event) -> None:
-        pass
-
-    def _stamped(self, body: dict[str, Any]) -> dict[str, Any]:
-        self.version += 1
-        body["metadata"] = {**body["metadata"], "resourceVersion": str(self.version)}
-        return body
-
 
 def key_of(body: Mapping[str, Any]) -> tuple[str, str, str]:
     return body["kind"], body["metadata"].get("namespace", ""), body["metadata"]["name"]
-
-
-def fields_of(patch: Any) -> dict[str, Any]:
-    """Return what a patch sets, as `managedFields` tell it."""
-    return {f"f:{key}": fields_of(value) for key, value in patch.items()} if isinstance(patch, Mapping) else {}
-
-
-def merged(body: Any, patch: Any) -> Any:
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(body) if isinstance(body, Mapping) else {}
-    for key, value in patch.items():
-        result[key] = merged(result.get(key), value)
-    return {key: value for key, value in result.items() if value is not None}
 
 
 class Load:
@@ -400,7 +312,7 @@ def test_every_other_objective_is_decided_whatever_the_objects_of_one_namespace_
 
 async def run(cycles: Any, actions: Sequence[str], pod: str, node: str) -> World:
     world, own = World(), registry(actions)
-    engine = Engine(Load(pod, node), cast("Cluster", world), own, Settings(interval=INTERVAL, threads=False))
+    engine = Engine(Load(pod, node), world, own, Settings(interval=INTERVAL, threads=False))
     faults: dict[str, int] = {}
     for number, changes in enumerate(cycles):
         change(world.foreign(), changes)
@@ -517,7 +429,7 @@ async def test_an_unexpected_error_stays_with_its_object(monkeypatch, where, wha
         hits = lambda *args, **_: args[1].namespace == "evil"  # noqa: E731 -- as the others
     monkeypatch.setattr(where, what, failing(getattr(where, what), hits))
     world, own = World(), registry(["scale"])
-    engine = Engine(Load("deployment-a", "n1"), cast("Cluster", world), own, Settings(interval=INTERVAL, threads=False))
+    engine = Engine(Load("deployment-a", "n1"), world, own, Settings(interval=INTERVAL, threads=False))
     for number in range(3):
         report = await engine.cycle(START + number * INTERVAL, leading=True)
         assert report.findings["good-checkout"].problem is None
@@ -540,7 +452,7 @@ async def test_what_a_newer_operator_began_holds_its_namespace_while_it_is_under
         "status": {"phase": phase},
     }
     own.put("Remediation", body)
-    engine = Engine(Load("a", "n1"), cast("Cluster", world), own, Settings(interval=INTERVAL, threads=False))
+    engine = Engine(Load("a", "n1"), world, own, Settings(interval=INTERVAL, threads=False))
     report = await engine.cycle(START, leading=True)
     decision = report.findings["evil-deployment"].decisions[0]
     assert (decision.reason == "RemediationUnreadable") == held
@@ -595,7 +507,7 @@ async def test_others_get_their_turn_between_decisions_that_ask_nobody():
         own.put("ServiceLevelObjective", {"metadata": meta(f"o{number}", "good"), "spec": spec})
         rung = {"notify": {"channel": "a"}}
         own.put("RemediationPolicy", {"metadata": meta(f"p{number}", "good"), "spec": {"actions": [rung]}})
-    engine = Engine(Load("a", "b"), cast("Cluster", World()), own, Settings(interval=INTERVAL, threads=False))
+    engine = Engine(Load("a", "b"), World(), own, Settings(interval=INTERVAL, threads=False))
 
     async def renew():
         nonlocal turns
