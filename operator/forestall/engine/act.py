@@ -1,6 +1,6 @@
 """What a policy decides about an objective, and the intent that an action begins with."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,13 +11,10 @@ from forestall.api.remediation import Evidence, Intent, ObjectRef
 from forestall.api.service_level_objective import Decision
 from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
-from forestall.core.foreign import understood
-from forestall.core.guards import Context, Nodes, check
+from forestall.core.guards import SKIPPED_ON_RECHECK, SKIPPED_TO_CONFIRM, SKIPPED_TO_DECIDE, GuardInput, check
 from forestall.core.plan import Situation, below, brief, plan
 from forestall.core.risk import Signal
-from forestall.core.traits import Traits
-from forestall.engine import housing, ladder, terms
-from forestall.engine.brake import Brake
+from forestall.engine import ladder, terms
 from forestall.engine.cause import (
     Lasting,
     about,
@@ -26,16 +23,15 @@ from forestall.engine.cause import (
     in_words,
     meeting,
     pods_of,
-    replace_same_pods,
     worst_fresh,
 )
+from forestall.engine.guard_input import Case, Gatherer, Intended
+from forestall.engine.permissions import Permissions
 from forestall.engine.report import cause_of
 from forestall.engine.scene import Scene
-from forestall.engine.surroundings import Lookout
-from forestall.engine.survey import Survey
 from forestall.engine.targets import Found, Targets
 from forestall.engine.traffic import PastTraffic
-from forestall.errors import ClusterError, Forbidden, Unreadable
+from forestall.errors import ClusterError, Forbidden
 from forestall.journal import name_of
 from forestall.ports import Reader
 
@@ -43,28 +39,11 @@ _NOTHING_LEFT: Final = frozenset({"LadderExhausted", "NoRungForCause", "NotSusta
 """Why a cause leads to nothing, so that the next worst is looked at."""
 _FAR_FROM_WRITING: Final = frozenset({"Pending", "AwaitingApproval"})
 """The phases after which another one comes, and the guards are asked again, before anything is changed."""
-_ELSEWHERE: Final = "a remediation of another namespace"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One objective before one policy."""
-
-    slo: ServiceLevelObjective
-    policy: RemediationPolicy
-    signals: Sequence[Signal]
-    episode: int
-    victim_of: str | None
-    """The objective at risk that this one suffers from."""
-    namespace_labels: Mapping[str, str] | None
-    """None where the namespace is not known yet."""
-    risk_since: float | None = None
-    """When the episode began (s since the epoch); None outside of one, or where it does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An action that every guard lets pass."""
+    """An action that every guard lets pass, or is yet to be asked about."""
 
     case: Case
     act: Act
@@ -74,6 +53,8 @@ class Proposal:
     """The intent's `from`, such as the replicas below which is never gone."""
     wanted: int | None
     """The intent's `to`."""
+    guard_input: GuardInput | None = None
+    """What the guards were asked with; None before they were."""
 
     def intent(self, now: float) -> Intent:
         """Return what the journal begins with."""
@@ -112,13 +93,12 @@ class Decider:
     """Asks plan and guards for every objective and policy. Writes nothing."""
 
     def __init__(
-        self, cluster: Reader, targets: Targets, survey: Survey, brake: Brake, lookout: Lookout, traffic: PastTraffic
+        self, cluster: Reader, targets: Targets, gatherer: Gatherer, permissions: Permissions, traffic: PastTraffic
     ) -> None:
         self._cluster = cluster
         self._targets = targets
-        self._survey = survey
-        self._brake = brake
-        self._lookout = lookout
+        self._gatherer = gatherer
+        self._permissions = permissions
         self._traffic = traffic
         self._lasting = Lasting()
 
@@ -159,22 +139,25 @@ class Decider:
             return Hold(found.reason, found.message)
         if traits.scope == "node" and not steps:
             try:
-                distrusted = await self._lookout.distrust(case.slo, cause, found.ref)
+                distrusted = await self._gatherer.distrust(case.slo, cause, found.ref, fresh)
             except ClusterError as error:
                 return Hold("TargetUnknown", f"whether {title(intent.target)} is meant is not known: {error}")
             if distrusted is not None:
                 return distrusted
-        context = await self._context(scene, case, action, cause, intent.target, found, now)
-        held = check(replace(context, last_on_target=None, live=None, buckets=(), rung=intent.rung))
+        intended = Intended(case, action, cause, intent.target, found.workload, intent.rung)
+        held = check(await self._gatherer.gather(scene, intended, now, fresh), SKIPPED_ON_RECHECK)
         subject = steps[-1].subject if steps else _subject(found)
         return held or await self._forbidden(case, action, intent.target, subject)
 
-    async def confirm(self, scene: Scene, proposal: Proposal, now: float) -> Hold | None:
-        """Ask the guards once more, with a scene that knows what else was decided since `decide`."""
-        found = await self._targets.read(proposal.case.slo, with_scale=False)
-        if not isinstance(found, Found):
-            return Hold(found.reason, found.message)
-        return await self._check(scene, proposal, found, now)
+    async def confirm(self, scene: Scene, proposal: Proposal) -> Hold | None:
+        """Ask the guards once more, with a scene that knows what else was decided since `decide`.
+
+        The world is not asked again: it is before anything is changed.
+        """
+        if proposal.guard_input is None:
+            raise ValueError(f"the guards were not asked about {proposal.act.action} on {title(proposal.target)}")
+        guard_input = await self._gatherer.renew(scene, proposal.guard_input, proposal.case, proposal.target)
+        return check(guard_input, SKIPPED_TO_CONFIRM)
 
     def forget(self, present: Collection[str]) -> None:
         """Forget the objectives that are not among these UIDs."""
@@ -198,21 +181,23 @@ class Decider:
         for cause in found_causes:
             chosen = await self._choose(scene, case, cause, found, now)
             if isinstance(chosen, Proposal):
-                barred = await self._check(scene, chosen, found, now)
-                if barred is not None:
-                    instead = await self._choose(scene, case, cause, found, now, barred)
-                    told = isinstance(instead, Proposal) and await self._check(scene, instead, found, now) is None
-                    return instead if told else barred
-                return await self._too_busy(chosen, now) or chosen
+                passed = await self._guarded(scene, chosen, found, now)
+                if isinstance(passed, Proposal):
+                    return await self._too_busy(passed, now) or passed
+                instead = await self._choose(scene, case, cause, found, now, passed)
+                told = await self._guarded(scene, instead, found, now) if isinstance(instead, Proposal) else None
+                return told if isinstance(told, Proposal) else passed
             held = held or chosen
             if not isinstance(chosen, Unsuited) and chosen.reason not in _NOTHING_LEFT:
                 break
         return held or below(trigger, case.signals)
 
-    async def _check(self, scene: Scene, proposal: Proposal, found: Found, now: float) -> Hold | None:
+    async def _guarded(self, scene: Scene, proposal: Proposal, found: Found, now: float) -> Proposal | Hold:
+        """Return the proposal with what the guards were asked with, or which of them holds."""
         act = proposal.act
-        context = await self._context(scene, proposal.case, act.action, proposal.cause, proposal.target, found, now)
-        return check(replace(context, rung=act.rung))
+        intended = Intended(proposal.case, act.action, proposal.cause, proposal.target, found.workload, act.rung)
+        guard_input = await self._gatherer.gather(scene, intended, now)
+        return check(guard_input, SKIPPED_TO_DECIDE) or replace(proposal, guard_input=guard_input)
 
     async def _too_busy(self, proposal: Proposal, now: float) -> Hold | None:
         """Return until when a restart waits for a quieter moment; None where there is none in time, or it must not."""
@@ -281,7 +266,7 @@ class Decider:
         """Aim an action. One that must not see what it would change suits no cause: the next rung may do without."""
         try:
             of_node = ACTIONS[action].traits.scope == "node"
-            distrusted = await self._lookout.distrust(slo, cause, aim.workload) if of_node else None
+            distrusted = await self._gatherer.distrust(slo, cause, aim.workload) if of_node else None
             return distrusted or await ACTIONS[action].aim(self._cluster, aim)
         except Forbidden as error:
             return Unsuited("TargetForbidden", f"what to {action.lower()} can't be seen: {error}")
@@ -290,51 +275,7 @@ class Decider:
         """Return which right is missing; a policy that only observes needs none."""
         if case.policy.spec.mode == "Observe":
             return None
-        return await self._lookout.permissions.why_not(action, target, subject)
-
-    async def _context(
-        self, scene: Scene, case: Case, action: str, cause: Signal, target: ObjectRef, found: Found, now: float
-    ) -> Context:
-        slo, policy, traits = case.slo, case.policy, ACTIONS[action].traits
-        # The pods of a workload rest and cool down together, whichever objective or policy it is that asks.
-        on_target = [
-            one
-            for one in scene.about(target.uid, *scene.sharing(slo))
-            if not terms.tells(one)
-            and (one.spec.intent.target.uid == target.uid or replace_same_pods(one, action, scene.sharing(slo)))
-        ]
-        mine = [
-            one
-            for one in scene.about(slo.uid)
-            if not terms.tells(one)
-            and one.spec.intent.policy.uid == policy.uid
-            and one.spec.intent.objective.uid == slo.uid
-        ]
-        related = list({(one.namespace, one.name): one for one in (*on_target, *mine)}.values())
-        ended = terms.ended(related, policy)
-        resting = {one.name for one in on_target}
-        live = next((one for one in related if terms.in_the_way(one, action, target.uid)), None)
-        return Context(
-            now=now,
-            action=traits,
-            namespace=slo.namespace,
-            policy_uid=policy.uid,
-            objective_uid=slo.uid,
-            episode=case.episode,
-            cause=cause,
-            suspended=policy.spec.suspend,
-            paused=self._brake.why(slo.namespace, slo.name, policy.name, now),
-            allowed=terms.allowed(scene.guardrails, action, case.namespace_labels),
-            victim_of=case.victim_of,
-            live=None if live is None else live.name if live.namespace == slo.namespace else _ELSEWHERE,
-            cooldown=policy.spec.cooldown.seconds,
-            history=ended,
-            last_on_target=max((one.at for one in ended if one.name in resting), default=None),
-            buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace, scene.debts),
-            nodes=await self._known_nodes(scene, traits, target) if traits.scope == "node" else None,
-            around=await self._lookout.around(scene, policy, action, target, found.workload),
-            skewed=scene.clocks.why(slo.spec.source),
-        )
+        return await self._permissions.why_not(action, target, subject)
 
     def _too_early(self, case: Case, action: str, cause: Signal, now: float) -> Hold | None:
         """Hold what changes one pod or node until the series of just that one has met the trigger for long enough."""
@@ -344,34 +285,6 @@ class Decider:
         since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=True)
         lasted = now - (now if since is None else since)
         return brief(cause, trigger, lasted) if lasted < trigger.sustained else None
-
-    async def _known_nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> Nodes | None:
-        try:
-            return await self._nodes(scene, traits, target)
-        except Unreadable:
-            return None  # not named: most of these are other people's objects
-
-    async def _nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> Nodes | None:
-        """Return what it would mean to take the node `target` out of service, too."""
-        nodes = await self._survey.nodes()
-        if nodes is None:
-            return None
-        live = [one for one in scene.remediations if terms.takes_a_node(one)]
-        soon = {one.spec.intent.target.name for one in live}
-        with understood("the nodes"):
-            found = housing.assess(target.name, nodes, soon, terms.most_cordoned(scene.guardrails, len(nodes)))
-        if found is None or traits.disruption != "node":
-            return found
-        emptied = {one.spec.intent.target.name for one in live if terms.empties_a_node(one)} | {target.name}
-        with understood("the nodes"):
-            hosts = housing.hosts_for(target.name, nodes, found.out)
-        moving = await self._survey.moving(emptied)
-        pods = await self._survey.pods(node["metadata"]["name"] for node in hosts)
-        waiting = await self._survey.waiting()
-        if moving is None or pods is None or waiting is None:
-            return None
-        with understood("the pods of the nodes"):
-            return replace(found, homeless=housing.without_room(moving, hosts, pods, waiting))
 
 
 def _subject(found: Found) -> ObjectRef | None:

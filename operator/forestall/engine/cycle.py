@@ -22,17 +22,19 @@ from forestall.core.duration import format_duration
 from forestall.core.plan import triggering
 from forestall.core.risk import Risk, State, assess
 from forestall.engine import terms
-from forestall.engine.act import Case, Decider, Proposal, held
+from forestall.engine.act import Decider, Proposal, held
 from forestall.engine.advisor import Advisor
 from forestall.engine.brake import Brake
 from forestall.engine.census import Census
 from forestall.engine.coverage import Coverage
 from forestall.engine.cycle_report import CycleReport, report_of
 from forestall.engine.episodes import advance, at_risk_since, with_decided
+from forestall.engine.guard_input import Case, Gatherer
 from forestall.engine.herald import Herald
 from forestall.engine.observe import Observer, Ratios, blind, distrusted
 from forestall.engine.outbox import Outbox
 from forestall.engine.outlook import outlook, unjudgeable
+from forestall.engine.permissions import Permissions
 from forestall.engine.publish import Publisher
 from forestall.engine.reaper import Reaper
 from forestall.engine.records import Records
@@ -42,7 +44,6 @@ from forestall.engine.settings import Settings
 from forestall.engine.shares import within_series
 from forestall.engine.signals import Forecasting
 from forestall.engine.spending import Spending
-from forestall.engine.surroundings import Lookout
 from forestall.engine.survey import Survey
 from forestall.engine.sweep import Sweep
 from forestall.engine.targets import Found, Targets
@@ -94,8 +95,8 @@ class Engine:
         self._brake = Brake(registry, cluster)
         self._survey = Survey(cluster)
         self._traffic = PastTraffic(metrics, registry)
-        lookout = Lookout(cluster, registry)
-        self._decider = Decider(cluster, self._targets, self._survey, self._brake, lookout, self._traffic)
+        gatherer, permissions = Gatherer(reads, registry, self._survey, self._brake), Permissions(cluster)
+        self._decider = Decider(reads, self._targets, gatherer, permissions, self._traffic)
         outbox = Outbox(notifier or Nobody())
         telling = Notify(outbox)
         self._records = Records(registry, isolation)
@@ -103,7 +104,7 @@ class Engine:
         self._herald = Herald(outbox, self._journal, registry, isolation)
         self._advisor = Advisor(self._forecasting.matrix, isolation, metrics)
         self._publisher = Publisher(cluster, registry, settings, outbox, isolation, self._advisor)
-        self._publisher.permissions = lookout.permissions
+        self._publisher.permissions = permissions
         self._publisher.records, self._records.keep = self._records.of, self._publisher.keep
         self._episodes: dict[str, Episode] = {}
         self._turns = Turns(settings.concurrency, settings.turn)
@@ -276,7 +277,7 @@ class Engine:
             async with self._opening:
                 self._spending.refund(scene.guardrails, draft)
                 decided = self._decided()
-                hold = await self._decider.confirm(replace(scene, remediations=decided), proposal, now)
+                hold = await self._decider.confirm(replace(scene, remediations=decided), proposal)
                 if hold is not None:
                     return _held(decision, hold)
                 if not known:

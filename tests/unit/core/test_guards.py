@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from forestall.actions import ACTIONS
 from forestall.core.guards import (
     GUARDS,
+    SKIPPED_ON_RECHECK,
     Bucket,
     Budget,
-    Context,
     Ended,
+    GuardInput,
     Nodes,
     Pods,
     Storm,
@@ -45,7 +46,7 @@ def ended(phase="RolledBack", at=50.0, episode=1, reviewed=False):
 
 @pytest.fixture
 def fine(make_signal):
-    return Context(
+    return GuardInput(
         now=100.0,
         action=TRAITS["Scale"],
         namespace="shop",
@@ -370,3 +371,21 @@ def test_what_a_person_has_undone_locks_its_policy_at_once(fine):
     assert "was undone by a person" in hold.message
     assert lockout(replace(fine, history=(replace(undone, undone=False),))) is None
     assert lockout(replace(fine, history=(replace(undone, reviewed=True),))) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "decided", "rechecked"),
+    [
+        ({"live": "shop-scale-1"}, "RemediationActive", None),
+        ({"last_on_target": 95.0}, "Cooldown", None),
+        ({"buckets": (Bucket("the cluster's budget", 0, 60.0, ()),)}, "BudgetExhausted", None),
+        ({"paused": "everything is paused"}, "Paused", "Paused"),
+        ({"victim_of": "database"}, "DependencyAtRisk", "DependencyAtRisk"),
+        ({"live": "shop-scale-1", "allowed": False}, "NotAllowed", "NotAllowed"),
+    ],
+)
+def test_what_is_written_down_does_not_stand_in_its_own_way(fine, change, decided, rechecked):
+    """It was found alone, rested and counted when it was decided; everything else is asked of it again."""
+    changed = replace(fine, **change)
+    holds = check(changed), check(changed, SKIPPED_ON_RECHECK)
+    assert [hold and hold.reason for hold in holds] == [decided, rechecked]

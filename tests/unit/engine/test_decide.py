@@ -4,6 +4,7 @@ The kinds: the identity of a cause that gets lost after the decision, and a rung
 the ladder all the same.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from forestall.api.service_level_objective import ServiceLevelObjective
 from forestall.core.decision import Hold
 from forestall.core.guards import Pods, Surroundings
 from forestall.core.plan import Target
-from forestall.engine.act import Case, Decider, Proposal
+from forestall.engine.act import Decider, Proposal
+from forestall.engine.guard_input import Case, Gatherer
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found
 from forestall.engine.workload import Workload
@@ -34,10 +36,13 @@ class World:
         self.distrusted: Unsuited | None = None
         self.error: ClusterError | None = None
         self.forbidden: set[str] = set()
+        self.read_through: list[Any] = []
+        self.gathered = 0
 
     async def read(self, of: Any, *, with_scale: bool = False, cluster: Any = None) -> Any:
-        del with_scale, cluster
+        del with_scale
         if isinstance(of, ServiceLevelObjective):
+            self.read_through.append(cluster)
             return Found(DEPLOYMENT, Target(None, 2), Workload(protected=False, labels={}, pods=None))
         if of.kind == "NotificationChannel":
             return {}
@@ -51,6 +56,7 @@ class World:
         return self.distrusted
 
     async def around(self, *_: Any) -> Surroundings:
+        self.gathered += 1
         return Surroundings(pods=Pods(2, 2, 1))
 
     async def too_busy(self, *_: Any) -> None:
@@ -62,12 +68,15 @@ class World:
     def why(self, *_: Any) -> None:
         return None
 
-    @property
-    def permissions(self) -> Any:
-        return self
-
     async def why_not(self, action: str, *_: Any) -> Hold | None:
         return Hold("Forbidden", "no right") if action in self.forbidden else None
+
+
+def gatherer_of(world: Any) -> Gatherer:
+    gatherer = Gatherer(world, world, world, world)
+    for name in ("around", "distrust"):
+        setattr(gatherer, name, getattr(world, name))
+    return gatherer
 
 
 @pytest.fixture
@@ -77,7 +86,7 @@ def world() -> Any:
 
 @pytest.fixture
 def decider(world):
-    return Decider(world, world, world, world, world, world)
+    return Decider(world, world, gatherer_of(world), world, world)
 
 
 @pytest.fixture
@@ -194,3 +203,28 @@ async def test_a_right_that_is_taken_away_before_it_is_done_is_waited_for(
     assert (await decider.recheck(scene, decided, case, 1000.0)).reason == "Forbidden"
     world.forbidden = set()
     assert await decider.recheck(scene, decided, case, 1000.0) is None
+
+
+@pytest.mark.parametrize("phase", ["Pending", "AwaitingApproval", "Authorized"])
+async def test_what_a_change_rests_on_is_read_anew_right_before_it(
+    decider, world, slo, make_policy, make_signal, make_remediation, phase
+):
+    """Kind: a change that rests on what was true when the cycle began."""
+    scene = Scene({slo.uid: slo}, {slo.uid: [make_policy(actions=[EVICT])]}, [], [])
+    case = Case(slo, make_policy(actions=[EVICT]), [make_signal(labels=[("pod", "a")])], 1, None, {})
+    reader = World()
+    await decider.recheck(scene, evicted(make_remediation, "a", "b", phase=phase), case, 1000.0, reader)
+    assert world.read_through == [reader if phase == "Authorized" else None]
+
+
+async def test_a_proposal_is_confirmed_with_what_was_gathered_and_what_was_decided_since(
+    decider, world, slo, make_policy, make_signal, make_remediation
+):
+    policy = make_policy(actions=[EVICT])
+    scene = Scene({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    case = Case(slo, policy, [make_signal(labels=[("pod", "a")])], 1, None, {}, 1000.0)
+    _, proposal = await decider.decide(scene, case, 1000.0)
+    assert await decider.confirm(scene, proposal) is None
+    others = replace(scene, remediations=[evicted(make_remediation, "a", "b", phase="Pending", objective="o-2")])
+    assert (await decider.confirm(others, proposal)).reason == "RemediationActive"
+    assert (world.gathered, len(world.read_through)) == (1, 1), "the world is asked once"

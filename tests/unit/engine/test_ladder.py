@@ -14,9 +14,10 @@ from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjective
 from forestall.core.decision import Hold
 from forestall.core.guards import Pods, Surroundings
-from forestall.core.guards.context import Budget
+from forestall.core.guards.guard_input import Budget
 from forestall.core.plan import Target
-from forestall.engine.act import Case, Decider, Proposal
+from forestall.engine.act import Decider, Proposal
+from forestall.engine.guard_input import Case, Gatherer
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found
 from forestall.engine.workload import Workload
@@ -59,12 +60,15 @@ class World:
     def why(self, *_: Any) -> None:
         return None
 
-    @property
-    def permissions(self) -> Any:
-        return self
-
     async def why_not(self, *_: Any) -> None:
         return None
+
+
+def gatherer_of(world: Any) -> Gatherer:
+    gatherer = Gatherer(world, world, world, world)
+    for name in ("around", "distrust"):
+        setattr(gatherer, name, getattr(world, name))
+    return gatherer
 
 
 @pytest.fixture
@@ -75,7 +79,7 @@ def world() -> Any:
 @pytest.fixture
 def decide(world, slo, make_policy, make_signal):
     """Return the action that a policy with these actions decides on, or why it holds, and in which words."""
-    decider = Decider(world, world, world, world, world, world)
+    decider = Decider(world, world, gatherer_of(world), world, world)
 
     async def run(*actions, history=(), guardrails=(), value=90.0, labels=(("node", "n1"),), now=1000.0, **spec):
         policy = make_policy(actions=list(actions), **{"cooldown": "0s", **spec})

@@ -16,7 +16,7 @@ from forestall.actions.notify import Nobody
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.times import stamp
 from forestall.core.forecast import Limit, SeriesForecast
-from forestall.core.guards import Context
+from forestall.core.guards import GuardInput
 from forestall.core.guards.cooldown import cooldown
 from forestall.core.guards.lockout import lockout
 from forestall.core.risk import Signal
@@ -195,7 +195,7 @@ def answers(scene: Scene, now: float) -> dict[tuple[str, int, int], Any]:
         for episode in (newest, newest + 1):
             spent = terms.spent(mine, policy, slo, episode)
             for rung, action in enumerate(("Scale", "Restart", "Evict")):
-                context = Context(
+                context = GuardInput(
                     now=now,
                     action=ACTIONS[action].traits,
                     namespace="shop",

@@ -8,11 +8,11 @@ from forestall.core.guards.blackout import blackout
 from forestall.core.guards.budget import budget
 from forestall.core.guards.clock import clock
 from forestall.core.guards.concurrency import concurrency
-from forestall.core.guards.context import Bucket, Budget, Context, Debt, Ended, Nodes, Pods, Storm, Surroundings
 from forestall.core.guards.cooldown import cooldown
 from forestall.core.guards.dependency import dependency
 from forestall.core.guards.disruption import disruption
 from forestall.core.guards.freshness import freshness
+from forestall.core.guards.guard_input import Bucket, Budget, Debt, Ended, GuardInput, Nodes, Pods, Storm, Surroundings
 from forestall.core.guards.lockout import lockout
 from forestall.core.guards.maintenance import maintenance
 from forestall.core.guards.nodes import nodes
@@ -21,7 +21,7 @@ from forestall.core.guards.protection import protection
 from forestall.core.guards.room import room
 from forestall.core.guards.storm import storm
 
-Guard = Callable[[Context], Hold | None]
+Guard = Callable[[GuardInput], Hold | None]
 
 GUARDS: Sequence[Guard] = (
     clock,
@@ -47,20 +47,32 @@ TELLING_GUARDS: Sequence[Guard] = (clock, freshness, pause, storm, allowance)
 """Those of actions that only tell: most of what guards are for can't happen."""
 
 
-def check(context: Context) -> Hold | None:
-    """Return the first Hold, or None when every guard lets the action pass."""
+SKIPPED_TO_DECIDE: frozenset[Guard] = frozenset()
+"""What is not asked when a policy decides: nothing."""
+SKIPPED_TO_CONFIRM: frozenset[Guard] = frozenset()
+"""What is not asked right before an intent is written down, when others may have been decided since: nothing."""
+SKIPPED_ON_RECHECK: frozenset[Guard] = frozenset({concurrency, cooldown, budget})
+"""What is not asked of an intent that is written down: it was found alone, cooled down and counted before, and stands
+in its own way since. What may have changed meanwhile is asked again."""
+
+
+def check(context: GuardInput, skipped: frozenset[Guard] = SKIPPED_TO_DECIDE) -> Hold | None:
+    """Return the first Hold, or None when every guard that is not `skipped` lets the action pass."""
     guards = GUARDS if context.action.changes_cluster else TELLING_GUARDS
-    return next((hold for guard in guards if (hold := guard(context)) is not None), None)
+    return next((hold for guard in guards if guard not in skipped and (hold := guard(context)) is not None), None)
 
 
 __all__ = [
     "GUARDS",
+    "SKIPPED_ON_RECHECK",
+    "SKIPPED_TO_CONFIRM",
+    "SKIPPED_TO_DECIDE",
     "Bucket",
     "Budget",
-    "Context",
     "Debt",
     "Ended",
     "Guard",
+    "GuardInput",
     "Nodes",
     "Pods",
     "Storm",

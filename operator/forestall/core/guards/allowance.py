@@ -1,10 +1,10 @@
 """Hold actions that the cluster's admins do not allow in this namespace."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 
 
-def allowance(context: Context) -> Hold | None:
+def allowance(context: GuardInput) -> Hold | None:
     """Hold unless the Guardrails allow this action in this namespace."""
     if context.allowed:
         return None

@@ -1,10 +1,10 @@
 """Hold while a blackout window is open."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context, moment
+from forestall.core.guards.guard_input import GuardInput, moment
 
 
-def blackout(context: Context) -> Hold | None:
+def blackout(context: GuardInput) -> Hold | None:
     """Hold while any of the blackout windows is open."""
     for window in context.around.blackouts:
         if (stretch := window.open_until(context.now)) is not None:

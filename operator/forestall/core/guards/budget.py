@@ -2,11 +2,11 @@
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.guards.context import Bucket, Context, Debt
+from forestall.core.guards.guard_input import Bucket, Debt, GuardInput
 from forestall.core.wording import plural
 
 
-def budget(context: Context) -> Hold | None:
+def budget(context: GuardInput) -> Hold | None:
     """Hold when any of the token buckets is empty."""
     for bucket in context.buckets:
         if tokens(bucket, context.now) < 1.0:

@@ -1,10 +1,10 @@
 """Hold while another remediation is under way on the same target."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 
 
-def concurrency(context: Context) -> Hold | None:
+def concurrency(context: GuardInput) -> Hold | None:
     """Hold while a remediation is under way on the same target."""
     if context.live is None:
         return None

@@ -4,13 +4,13 @@ from typing import Final
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 
 RESTED: Final = 300.0
 """For how long (s) at least what takes away pods that serve is not done again where it did not help."""
 
 
-def cooldown(context: Context) -> Hold | None:
+def cooldown(context: GuardInput) -> Hold | None:
     """Hold until the policy's cooldown has passed since the last remediation of the target ended.
 
     The next rung of the ladder, in the same episode, need not wait; the same rung for another object must, and so must

@@ -1,10 +1,10 @@
 """Hold for an objective that suffers from another one."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 
 
-def dependency(context: Context) -> Hold | None:
+def dependency(context: GuardInput) -> Hold | None:
     """Hold while an objective that this one depends on is at risk itself."""
     if context.victim_of is None:
         return None

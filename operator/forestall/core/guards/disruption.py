@@ -1,11 +1,11 @@
 """Hold what replaces the pods of a workload while it would take away what still serves."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 from forestall.core.wording import are, plural
 
 
-def disruption(context: Context) -> Hold | None:
+def disruption(context: GuardInput) -> Hold | None:
     """Hold what could take away more than a PodDisruptionBudget or the workload's rollout may leave out.
 
     Where no pod is ready there is nothing left to protect. Where pods are missing and the rollout bounds itself, which

@@ -3,10 +3,10 @@
 import math
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 
 
-def freshness(context: Context) -> Hold | None:
+def freshness(context: GuardInput) -> Hold | None:
     """Hold unless the cause rests on fresh, finite data."""
     cause = context.cause
     if cause.fresh and math.isfinite(cause.value):

@@ -1,10 +1,10 @@
 """Hold a policy whose last remediation did not help, until a person has looked."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 
 
-def lockout(context: Context) -> Hold | None:
+def lockout(context: GuardInput) -> Hold | None:
     """Hold when the policy's last remediation for this objective failed in an earlier episode and nobody has looked.
 
     What a person has undone holds at once, in its own episode too: they did not want the next rung instead. A change

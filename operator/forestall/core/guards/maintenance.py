@@ -1,10 +1,10 @@
 """Hold outside the maintenance windows, where there are any."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context, moment
+from forestall.core.guards.guard_input import GuardInput, moment
 
 
-def maintenance(context: Context) -> Hold | None:
+def maintenance(context: GuardInput) -> Hold | None:
     """Hold unless, for each of those who gave maintenance windows, one of theirs is open."""
     for windows in context.around.maintenance:
         if any(window.closes(context.now) is not None for window in windows):

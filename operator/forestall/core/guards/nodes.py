@@ -1,10 +1,10 @@
 """Hold when too many nodes are out of service already, or the wrong ones."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context, Nodes
+from forestall.core.guards.guard_input import GuardInput, Nodes
 
 
-def nodes(context: Context) -> Hold | None:
+def nodes(context: GuardInput) -> Hold | None:
     """Hold what would take more nodes out of service than the Guardrails allow, or one too many of a kind."""
     if context.action.scope != "node":
         return None

@@ -1,10 +1,10 @@
 """Hold while people have paused what is at hand, or suspended the policy."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 
 
-def pause(context: Context) -> Hold | None:
+def pause(context: GuardInput) -> Hold | None:
     """Hold while the cluster, the namespace, the objective or the policy is paused, or the policy is suspended."""
     if context.paused is not None:
         return Hold("Paused", context.paused)

@@ -1,10 +1,10 @@
 """Hold for what people have protected."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 
 
-def protection(context: Context) -> Hold | None:
+def protection(context: GuardInput) -> Hold | None:
     """Hold where the workload, its namespace or the node carries the annotation that protects it."""
     what = context.around.protected
     if what is None:

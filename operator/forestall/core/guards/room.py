@@ -1,10 +1,10 @@
 """Hold a drain whose pods would find no place."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.context import Context
+from forestall.core.guards.guard_input import GuardInput
 
 
-def room(context: Context) -> Hold | None:
+def room(context: GuardInput) -> Hold | None:
     """Hold a drain unless every pod that it moves finds room on another node."""
     if context.nodes is None or context.nodes.homeless is None:
         return None  # that nothing is known of the nodes is said by another guard

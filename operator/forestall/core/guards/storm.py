@@ -6,14 +6,14 @@ from typing import Final
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.guards.context import Context, Counted, Storm
+from forestall.core.guards.guard_input import Counted, GuardInput, Storm
 from forestall.core.wording import plural
 
 CHRONIC: Final = 86400.0
 """What has been at risk for longer than this (s) is a state of its own, and no part of a storm."""
 
 
-def storm(context: Context) -> Hold | None:
+def storm(context: GuardInput) -> Hold | None:
     """Hold while as many objectives as the Guardrails call a storm have come at risk together, and still are.
 
     In the whole cluster each namespace counts for no more than half a storm, so that none alone holds everybody's

@@ -147,7 +147,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class GuardInput:
     """The facts about one intended action."""
 
     now: float

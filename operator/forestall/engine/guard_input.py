@@ -1,0 +1,201 @@
+"""What guards are asked with, gathered in one place: of the journal, of Guardrails and policies, and of the world.
+
+It is gathered once when a policy decides, and renewed before the intent is written down, by what others were decided
+since. Before anything is changed it is gathered anew, with what is read of the world then.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from forestall.actions import ACTIONS, Unsuited
+from forestall.actions.base import title
+from forestall.actions.protection import is_protected, protects
+from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
+from forestall.api.remediation import ObjectRef
+from forestall.core.foreign import understood
+from forestall.core.guards import GuardInput, Nodes, Pods, Surroundings
+from forestall.core.risk import Signal
+from forestall.core.traits import Traits
+from forestall.engine import housing, terms
+from forestall.engine.brake import Brake
+from forestall.engine.cause import replace_same_pods
+from forestall.engine.scene import Scene
+from forestall.engine.survey import Survey
+from forestall.engine.trust import distrust
+from forestall.engine.workload import Workload, budgets_of
+from forestall.errors import ClusterError, Unreadable
+from forestall.ports import Reader
+from forestall.registry import Registry
+
+_ELSEWHERE: Final = "a remediation of another namespace"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One objective before one policy."""
+
+    slo: ServiceLevelObjective
+    policy: RemediationPolicy
+    signals: Sequence[Signal]
+    episode: int
+    victim_of: str | None
+    """The objective at risk that this one suffers from."""
+    namespace_labels: Mapping[str, str] | None
+    """None where the namespace is not known yet."""
+    risk_since: float | None = None
+    """When the episode began (s since the epoch); None outside of one, or where it does not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """One action that is intended, before the guards are asked."""
+
+    case: Case
+    action: str
+    cause: Signal
+    target: ObjectRef
+    workload: Workload
+    """The target of the objective, as it was read."""
+    rung: int
+    """Of the policy's ladder."""
+
+
+class Gatherer:
+    """Gathers what the guards are asked with: for deciding, for confirming, and for rechecking."""
+
+    def __init__(self, cluster: Reader, registry: Registry, survey: Survey, brake: Brake) -> None:
+        self._cluster = cluster
+        self._registry = registry
+        self._survey = survey
+        self._brake = brake
+
+    async def gather(self, scene: Scene, intended: Intended, now: float, cluster: Reader | None = None) -> GuardInput:
+        """Return what is known of `intended`; the world is read through `cluster`, where given."""
+        case, action = intended.case, intended.action
+        slo, policy, traits = case.slo, case.policy, ACTIONS[action].traits
+        guard_input = GuardInput(
+            now=now,
+            action=traits,
+            namespace=slo.namespace,
+            policy_uid=policy.uid,
+            objective_uid=slo.uid,
+            episode=case.episode,
+            cause=intended.cause,
+            suspended=policy.spec.suspend,
+            paused=None,
+            allowed=terms.allowed(scene.guardrails, action, case.namespace_labels),
+            victim_of=case.victim_of,
+            live=None,
+            cooldown=policy.spec.cooldown.seconds,
+            history=(),
+            last_on_target=None,
+            buckets=(),
+            nodes=None,
+            around=await self.around(scene, intended, cluster or self._cluster),
+            skewed=scene.clocks.why(slo.spec.source),
+            rung=intended.rung,
+        )
+        return await self.renew(scene, guard_input, case, intended.target)
+
+    async def renew(self, scene: Scene, guard_input: GuardInput, case: Case, target: ObjectRef) -> GuardInput:
+        """Return `guard_input` with what the journal says now, and whether people have paused it since."""
+        slo, policy, traits = case.slo, case.policy, guard_input.action
+        # The pods of a workload rest and cool down together, whichever objective or policy it is that asks.
+        on_target = [
+            one
+            for one in scene.about(target.uid, *scene.sharing(slo))
+            if not terms.tells(one)
+            and (one.spec.intent.target.uid == target.uid or replace_same_pods(one, traits.name, scene.sharing(slo)))
+        ]
+        mine = [
+            one
+            for one in scene.about(slo.uid)
+            if not terms.tells(one)
+            and one.spec.intent.policy.uid == policy.uid
+            and one.spec.intent.objective.uid == slo.uid
+        ]
+        related = list({(one.namespace, one.name): one for one in (*on_target, *mine)}.values())
+        ended = terms.ended(related, policy)
+        resting = {one.name for one in on_target}
+        live = next((one for one in related if terms.in_the_way(one, traits.name, target.uid)), None)
+        return replace(
+            guard_input,
+            paused=self._brake.why(slo.namespace, slo.name, policy.name, guard_input.now),
+            live=None if live is None else live.name if live.namespace == slo.namespace else _ELSEWHERE,
+            history=ended,
+            last_on_target=max((one.at for one in ended if one.name in resting), default=None),
+            buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace, scene.debts),
+            nodes=await self._known_nodes(scene, traits, target) if traits.scope == "node" else None,
+        )
+
+    async def around(self, scene: Scene, intended: Intended, cluster: Reader) -> Surroundings:
+        """Return what is around the action: windows and storms, what is protected, and the pods to spare."""
+        policy, action, workload = intended.case.policy, intended.action, intended.workload
+        told = terms.surroundings(scene.guardrails, policy, action, scene.storms)
+        protected = await self._protected(policy.namespace, intended.target, workload, cluster)
+        replaced = ACTIONS[action].traits.disruption == "workload"
+        pods = await _pods(policy.namespace, workload, cluster) if replaced else None
+        return replace(told, protected=protected, pods=pods)
+
+    async def distrust(
+        self, slo: ServiceLevelObjective, cause: Signal, workload: ObjectRef, cluster: Reader | None = None
+    ) -> Unsuited | None:
+        """Return why the node that the cause names is none of the objective's business; None where it is.
+
+        Raises:
+            ClusterError: the cluster could not say.
+        """
+        source = self._registry.get(MetricSource, slo.spec.source)
+        return await distrust(cluster or self._cluster, slo, source, cause, workload)
+
+    async def _protected(self, namespace: str, target: ObjectRef, workload: Workload, cluster: Reader) -> str | None:
+        if protects(self._registry.annotations(namespace)):
+            return f"namespace {namespace}"
+        if workload.protected:
+            return "the objective's workload"
+        if target.kind != "Node":
+            return None
+        try:
+            node = await cluster.read(target)
+        except ClusterError:
+            return None  # whether nodes can be read at all is another guard's matter
+        return title(target) if is_protected(node) else None
+
+    async def _known_nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> Nodes | None:
+        try:
+            return await self._nodes(scene, traits, target)
+        except Unreadable:
+            return None  # not named: most of these are other people's objects
+
+    async def _nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> Nodes | None:
+        """Return what it would mean to take the node `target` out of service, too."""
+        nodes = await self._survey.nodes()
+        if nodes is None:
+            return None
+        live = [one for one in scene.remediations if terms.takes_a_node(one)]
+        soon = {one.spec.intent.target.name for one in live}
+        with understood("the nodes"):
+            found = housing.assess(target.name, nodes, soon, terms.most_cordoned(scene.guardrails, len(nodes)))
+        if found is None or traits.disruption != "node":
+            return found
+        emptied = {one.spec.intent.target.name for one in live if terms.empties_a_node(one)} | {target.name}
+        with understood("the nodes"):
+            hosts = housing.hosts_for(target.name, nodes, found.out)
+        moving = await self._survey.moving(emptied)
+        pods = await self._survey.pods(node["metadata"]["name"] for node in hosts)
+        waiting = await self._survey.waiting()
+        if moving is None or pods is None or waiting is None:
+            return None
+        with understood("the pods of the nodes"):
+            return replace(found, homeless=housing.without_room(moving, hosts, pods, waiting))
+
+
+async def _pods(namespace: str, workload: Workload, cluster: Reader) -> Pods | None:
+    if workload.pods is None or workload.pods.ready <= 0:
+        return workload.pods  # which budgets there are makes no difference
+    try:
+        budgets = await cluster.find("policy/v1", "PodDisruptionBudget", namespace=namespace)
+    except ClusterError:
+        return None
+    return replace(workload.pods, budgets=budgets_of(workload.labels, budgets))
