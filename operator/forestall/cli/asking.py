@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from forestall.cli.wiring import PrometheusOptions
-from forestall.errors import MetricsError
+from forestall.errors import InvalidInput, MetricsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from forestall.cli.app import State
     from forestall.ports import Metrics
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     Command = Callable[..., Any]
 
 _FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What a command was told of a Prometheus, by the options of `prometheus_options`."""
+
+    url: str | None
+    token_file: Path | None
+    ca_file: Path | None
+    headers: Mapping[str, str] = field(repr=False)
 
 
 def prometheus_options(purpose: str) -> Callable[[Command], Command]:
@@ -40,25 +51,28 @@ def prometheus_options(purpose: str) -> Callable[[Command], Command]:
 
 
 @asynccontextmanager
-async def asked(state: State, chosen: dict[str, Any], sources: Sequence[str]) -> AsyncIterator[Metrics]:
+async def asked(state: State, chosen: SourceOptions, sources: Sequence[str]) -> AsyncIterator[Metrics]:
     """Give the Prometheus that the options of a command name, under the names of the metric sources it stands for.
 
     Raises:
+        InvalidInput: they name none.
         MetricsError: it can't be asked, or refuses; the message names its URL.
     """
+    if chosen.url is None:
+        raise InvalidInput("no Prometheus is named: give its URL by --prometheus")
     wanted = PrometheusOptions(
-        url=chosen["url"],
+        url=chosen.url,
         sources=sources,
-        token=_content(chosen["token_file"]),
-        ca_pem=_content(chosen["ca_file"]),
-        headers=chosen["headers"],
+        token=_content(chosen.token_file),
+        ca_pem=_content(chosen.ca_file),
+        headers=chosen.headers,
     )
     try:
         async with state.wiring.prometheus(wanted) as metrics:
             yield metrics
     except MetricsError as error:
         words = " can't be asked" if error.reason.startswith("Source") else ""
-        raise MetricsError(error.reason, f"{chosen['url']}{words}: {error}") from error
+        raise MetricsError(error.reason, f"{chosen.url}{words}: {error}") from error
 
 
 def _content(path: Path | None) -> str | None:

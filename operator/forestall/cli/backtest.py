@@ -10,8 +10,9 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -24,12 +25,13 @@ from forestall.backtest.data import data
 from forestall.backtest.judge import judge
 from forestall.backtest.page import page
 from forestall.backtest.pictures import moment as draw_moment
+from forestall.backtest.prepare import Wish
 from forestall.backtest.replay import replay
 from forestall.backtest.text import picture
 from forestall.backtest.verdict import Forecaster, Judgement, Point, Verdict
 from forestall.backtest.words import false
 from forestall.cli import options
-from forestall.cli.asking import asked, prometheus_options
+from forestall.cli.asking import SourceOptions, asked, prometheus_options
 from forestall.cli.command_line import shown
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
@@ -43,7 +45,8 @@ from forestall.report.figures import by, duration, percent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from forestall.backtest.prepare import Prepared, Wish
+    from forestall.backtest.pictures import Moment
+    from forestall.backtest.prepare import Prepared
     from forestall.cli.app import State
 
 _WIDEST = 110
@@ -80,6 +83,48 @@ def writable_option(_: click.Context, __: click.Parameter, value: Path | None) -
 
 _FILE = click.Path(path_type=Path)
 _NEW_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestOptions(SourceOptions):
+    """What `forestall backtest` was told; times are seconds since the epoch, durations seconds."""
+
+    files: tuple[Path, ...]
+    namespace: str | None
+    all_namespaces: bool
+    history: tuple[Path, ...]
+    start: float | None
+    end: float | None
+    last: float | None
+    learn: float | None
+    step: float | None
+    lead_time: float | None
+    replicas: int
+    report: Path | None
+    form: Literal["json"] | None
+    at: float | None
+    svg: Path | None
+    kubeconfig: Path | None
+    context: str | None
+
+    def check(self) -> None:
+        """Refuse options that do not go together.
+
+        Raises:
+            click.UsageError: they contradict each other, or something is missing.
+        """
+        if bool(self.history) == bool(self.url):
+            raise click.UsageError("say where the history is, by --history or by --prometheus, not by both")
+        if self.svg and self.at is None:
+            raise click.UsageError("--svg goes with --at")
+        if self.at is not None and (self.report or self.form):
+            raise click.UsageError("--at shows one moment: --html and -o json go without it")
+        if self.last is not None and self.start is not None:
+            raise click.UsageError("give --from or --last, not both")
+
+    def wish(self, namespace: str) -> Wish:
+        """Return what is to be replayed, of objects in `namespace` where they name none."""
+        return Wish(namespace, self.step, self.start, self.end, self.last, self.learn, self.at)
 
 
 @click.command
@@ -125,7 +170,7 @@ _NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 @options.context
 @options.debug
 @click.pass_obj
-def backtest(state: State, /, **chosen: Any) -> None:
+def backtest(state: State, /, **values: Any) -> None:
     """Replay recorded history with the same engine, and say how often it would have been right, and how early.
 
     Objectives and policies come from files (-f) or from the cluster, the history from files (--history) or from a
@@ -140,21 +185,14 @@ def backtest(state: State, /, **chosen: Any) -> None:
       forestall backtest -n shop --prometheus http://localhost:9090 --last 14d
       forestall backtest -f slo.yaml --history last-month.csv --at 2026-01-31T12:00Z
     """
-    if bool(chosen["history"]) == bool(chosen["url"]):
-        raise click.UsageError("say where the history is, by --history or by --prometheus, not by both")
-    if chosen["svg"] and chosen["at"] is None:
-        raise click.UsageError("--svg goes with --at")
-    if chosen["at"] is not None and (chosen["report"] or chosen["form"]):
-        raise click.UsageError("--at shows one moment: --html and -o json go without it")
-    if chosen["last"] is not None and chosen["start"] is not None:
-        raise click.UsageError("give --from or --last, not both")
+    chosen = BacktestOptions(**values)
+    chosen.check()
     asyncio.run(_backtest(state, chosen))
 
 
-async def _backtest(state: State, chosen: dict[str, Any]) -> None:
+async def _backtest(state: State, chosen: BacktestOptions) -> None:
     found, namespace = await _found(state, chosen)
-    names = ("start", "end", "last", "learn", "step", "at")
-    wish = prepare.Wish(namespace, **{name: chosen[name] for name in names})
+    wish = chosen.wish(namespace)
     with progress() as bar:
         prepared = await _prepared(state, chosen, found, wish, bar)
         steps = bar.add_task("replaying", total=prepared.span.steps)
@@ -163,34 +201,34 @@ async def _backtest(state: State, chosen: dict[str, Any]) -> None:
             prepared.history,
             prepared.span,
             prepared.learn_from,
-            chosen["replicas"],
+            chosen.replicas,
             lambda done: bar.update(steps, completed=done),
         )
     for note in prepared.notes:
         click.echo(f"note: {note}", err=True)
-    if chosen["at"] is not None:
-        _show_moment(prepare.moments(prepared, records), chosen["svg"])
+    if chosen.at is not None:
+        _show_moment(prepare.moments(prepared, records), chosen.svg)
         return
-    judgement = judge(records, prepared.span, prepared.learn_from, chosen["lead_time"])
+    judgement = judge(records, prepared.span, prepared.learn_from, chosen.lead_time)
     if not judgement.cases:
         raise InvalidInput(f"there is nothing to judge: {'; '.join(judgement.unseen)}")
-    if chosen["report"]:
-        write(chosen["report"], page(judgement, shown(state.words)))
-    if chosen["form"] == "json":
+    if chosen.report:
+        write(chosen.report, page(judgement, shown(state.words)))
+    if chosen.form == "json":
         click.echo(json.dumps(data(judgement), indent=2, ensure_ascii=False))
     else:
-        _show(judgement, chosen["report"])
+        _show(judgement, chosen.report)
 
 
-async def _found(state: State, chosen: dict[str, Any]) -> tuple[list[objects.Found], str]:
+async def _found(state: State, chosen: BacktestOptions) -> tuple[list[objects.Found], str]:
     """Return the objects, and the namespace of those that name none."""
-    if chosen["files"]:
-        return objects.from_files(chosen["files"]), chosen["namespace"] or "default"
-    async with state.wiring.connect(Access(chosen["kubeconfig"], chosen["context"])) as session:
-        namespace = chosen["namespace"] or session.namespace
+    if chosen.files:
+        return objects.from_files(chosen.files), chosen.namespace or "default"
+    async with state.wiring.connect(Access(chosen.kubeconfig, chosen.context)) as session:
+        namespace = chosen.namespace or session.namespace
         found = []
         for kind in objects.KINDS:
-            place = namespace if kind.NAMESPACED and not chosen["all_namespaces"] else ""
+            place = namespace if kind.NAMESPACED and not chosen.all_namespaces else ""
             try:
                 bodies = await find(session.cluster, kind.KIND, place)
             except Forbidden as error:
@@ -207,12 +245,12 @@ async def _found(state: State, chosen: dict[str, Any]) -> tuple[list[objects.Fou
 
 
 async def _prepared(
-    state: State, chosen: dict[str, Any], found: list[objects.Found], wish: Wish, bar: Progress
+    state: State, chosen: BacktestOptions, found: list[objects.Found], wish: Wish, bar: Progress
 ) -> Prepared:
-    if chosen["history"]:
+    if chosen.history:
         columns = []
-        task = bar.add_task("reading", total=len(chosen["history"]))
-        for path in chosen["history"]:
+        task = bar.add_task("reading", total=len(chosen.history))
+        for path in chosen.history:
             columns += tables.read(path)
             bar.advance(task)
         return prepare.from_columns(found, columns, wish)
@@ -255,7 +293,7 @@ def write(path: Path, text: str) -> None:
         raise
 
 
-def _show_moment(moments: list[Any], svg: Path | None) -> None:
+def _show_moment(moments: list[Moment], svg: Path | None) -> None:
     if not moments:
         raise InvalidInput(
             "no series of the objectives has a forecast at this moment: there is no fresh data, or no past"

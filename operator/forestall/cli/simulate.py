@@ -6,15 +6,15 @@ import asyncio
 import json
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 from forestall.backtest import objects
 from forestall.cli import options
-from forestall.cli.asking import asked, prometheus_options
+from forestall.cli.asking import SourceOptions, asked, prometheus_options
 from forestall.cli.backtest import duration_option, progress, writable_option, write
 from forestall.cli.command_line import shown
 from forestall.cli.output import console, table
@@ -39,6 +39,40 @@ _NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 _DAY: Final = 86400.0
 _FETCHED: Final = 8 * _DAY
 """Seconds of a metric source that are read where nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateOptions(SourceOptions):
+    """What `forestall simulate` was told; durations are seconds."""
+
+    file: Path | None
+    query: str | None
+    files: tuple[Path, ...]
+    capacity: float | None
+    start_up: float | None
+    warm_up: float | None
+    hpa_target: float
+    replicas: int | None
+    least: int
+    most: int | None
+    objective: float | None
+    last: float | None
+    interval: float | None
+    report: Path | None
+    svg: Path | None
+    form: Literal["json", "policy"] | None
+    namespace: str | None
+
+    def check(self) -> None:
+        """Refuse options that do not go together.
+
+        Raises:
+            click.UsageError: they contradict each other, or something is missing.
+        """
+        if bool(self.file) == bool(self.url):
+            raise click.UsageError("say where the traffic is, by --traffic or by --prometheus, not by both")
+        if bool(self.url) != bool(self.query):
+            raise click.UsageError("--prometheus and --query go together")
 
 
 @click.command
@@ -92,7 +126,7 @@ _FETCHED: Final = 8 * _DAY
 @options.namespace_of_files
 @options.debug
 @click.pass_obj
-def simulate(state: State, /, **chosen: Any) -> None:
+def simulate(state: State, /, **values: Any) -> None:
     """Say what forestall would have saved: bad minutes, error budget and replica-hours, on a modelled service.
 
     The traffic comes from a file or a Prometheus. Its last part is simulated (--last; a third of it, at most two days),
@@ -106,30 +140,28 @@ def simulate(state: State, /, **chosen: Any) -> None:
       forestall simulate --traffic last-week.csv --start-up 3m -f objective-and-policy.yaml
       forestall simulate --prometheus http://localhost:9090 --query 'sum(rate(requests_total[1m]))' --capacity 25
     """
-    if bool(chosen["file"]) == bool(chosen["url"]):
-        raise click.UsageError("say where the traffic is, by --traffic or by --prometheus, not by both")
-    if bool(chosen["url"]) != bool(chosen["query"]):
-        raise click.UsageError("--prometheus and --query go together")
+    chosen = SimulateOptions(**values)
+    chosen.check()
     asyncio.run(_simulate(state, chosen))
 
 
-async def _simulate(state: State, chosen: dict[str, Any]) -> None:
-    interval = chosen["interval"] or MINUTE
+async def _simulate(state: State, chosen: SimulateOptions) -> None:
+    interval = chosen.interval or MINUTE
     own = None
-    if chosen["files"]:
-        own = given(objects.from_files(chosen["files"]), chosen["namespace"] or "default", interval)
+    if chosen.files:
+        own = given(objects.from_files(chosen.files), chosen.namespace or "default", interval)
     with progress() as bar:
-        if chosen["file"]:
-            whole, notes = reading.from_file(chosen["file"])
+        if chosen.file:
+            whole, notes = reading.from_file(chosen.file)
         else:
             whole, notes = reading.from_series("the traffic", await _fetched(state, chosen))
-        service = _service(reading.split(whole, chosen["last"]), own, chosen)
-        objective = chosen["objective"] or (own.slo.spec.objective if own else 99.0)
+        service = _service(reading.split(whole, chosen.last), own, chosen)
+        objective = chosen.objective or (own.slo.spec.objective if own else 99.0)
         task = bar.add_task("simulating", total=None)
         found = await compare(
             service,
             objective,
-            chosen["hpa_target"],
+            chosen.hpa_target,
             own,
             interval,
             lambda done, total: bar.update(task, completed=done, total=total),
@@ -139,41 +171,41 @@ async def _simulate(state: State, chosen: dict[str, Any]) -> None:
         notes = (*notes, "the limit is left out: it needs SciPy (pip install 'forestall[arena]')")
     for note in notes:
         click.echo(f"note: {note}", err=True)
-    if chosen["report"]:
-        write(chosen["report"], page(found, notes, shown(state.words)))
-    if chosen["svg"]:
-        write(chosen["svg"], drawing(found))
-    match chosen["form"]:
+    if chosen.report:
+        write(chosen.report, page(found, notes, shown(state.words)))
+    if chosen.svg:
+        write(chosen.svg, drawing(found))
+    match chosen.form:
         case "json":
             click.echo(json.dumps(_data(found), indent=2))
         case "policy":
             click.echo(policy(found) or f"# {verdict(found)}")
         case _:
-            _show(found, chosen["report"])
+            _show(found, chosen.report)
 
 
-def _service(traffic: Traffic, own: Given | None, chosen: dict[str, Any]) -> Service:
-    capacity = chosen["capacity"] if chosen["capacity"] is not None else own.per_replica if own else None
+def _service(traffic: Traffic, own: Given | None, chosen: SimulateOptions) -> Service:
+    capacity = chosen.capacity if chosen.capacity is not None else own.per_replica if own else None
     if capacity is None:
         raise InvalidInput("how much does one replica carry? Give --capacity, in requests a second")
-    start_up = 60.0 if chosen["start_up"] is None else chosen["start_up"]
-    terms = ServiceTerms(capacity=capacity, start_up=start_up, warm_up=chosen["warm_up"] or 0.0)
-    needed = math.ceil(float(traffic.played.max()) / capacity / chosen["hpa_target"])
-    most = chosen["most"] or max(chosen["least"], own.most if own else 0, 2 * needed)
-    first = math.ceil(float(traffic.played[0]) / capacity / chosen["hpa_target"])
-    replicas = chosen["replicas"] or first
-    if most < chosen["least"]:
-        raise InvalidInput(f"--max {most} is below --min {chosen['least']}")
-    return Service(terms, traffic, min(max(chosen["least"], replicas), most), chosen["least"], most)
+    start_up = 60.0 if chosen.start_up is None else chosen.start_up
+    terms = ServiceTerms(capacity=capacity, start_up=start_up, warm_up=chosen.warm_up or 0.0)
+    needed = math.ceil(float(traffic.played.max()) / capacity / chosen.hpa_target)
+    most = chosen.most or max(chosen.least, own.most if own else 0, 2 * needed)
+    first = math.ceil(float(traffic.played[0]) / capacity / chosen.hpa_target)
+    replicas = chosen.replicas or first
+    if most < chosen.least:
+        raise InvalidInput(f"--max {most} is below --min {chosen.least}")
+    return Service(terms, traffic, min(max(chosen.least, replicas), most), chosen.least, most)
 
 
-async def _fetched(state: State, chosen: dict[str, Any]) -> tuple[RangeSeries, ...]:
+async def _fetched(state: State, chosen: SimulateOptions) -> tuple[RangeSeries, ...]:
     """Return what the query gives for the last days, day by day."""
     end = math.floor(time.time() / 60) * 60.0
-    query = Query("traffic", chosen["query"])
+    query = Query("traffic", chosen.query or "")
     points: dict[Any, dict[float, float]] = {}
     async with asked(state, chosen, ("default",)) as metrics:
-        start = end - max(_FETCHED, 2 * (chosen["last"] or 0.0))
+        start = end - max(_FETCHED, 2 * (chosen.last or 0.0))
         while start < end:
             last = min(start + _DAY, end)
             for one in await _part(metrics, query, start, last):

@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ from forestall.api.advice import about_objective, about_policy, about_queries, r
 from forestall.api.findings import Finding
 from forestall.api.schema import check
 from forestall.cli import options
-from forestall.cli.asking import asked, prometheus_options
+from forestall.cli.asking import SourceOptions, asked, prometheus_options
 from forestall.cli.backtest import duration_option
 from forestall.core.wording import plural
 from forestall.documents import Document, read
@@ -34,6 +34,18 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 _INTERVAL = 30.0
 _START_UP = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateOptions(SourceOptions):
+    """What `forestall validate` was told; durations are seconds."""
+
+    files: tuple[Path, ...]
+    namespace: str | None
+    interval: float | None
+    start_up: float | None
+    strict: bool
+    form: Literal["json"] | None
 
 
 @dataclass(slots=True)
@@ -68,7 +80,7 @@ class _Checked:
 @click.option("-o", "--output", "form", type=click.Choice(["json"]), help="For programs.")
 @options.debug
 @click.pass_obj
-def validate(state: State, /, **chosen: Any) -> int:
+def validate(state: State, /, **values: Any) -> int:
     """Say what is wrong with objects in files, what is likely not meant, and what to write instead.
 
     Fields, values, PromQL, and whether objectives and policies suit each other; with --prometheus also whether the
@@ -81,24 +93,25 @@ def validate(state: State, /, **chosen: Any) -> int:
       forestall validate -f manifests/ --prometheus http://localhost:9090 --strict
       helm template . | forestall validate -f - -o json
     """
-    documents = read(chosen["files"], sys.stdin)
+    chosen = ValidateOptions(**values)
+    documents = read(chosen.files, sys.stdin)
     if not documents:
         raise InvalidInput("there is no object of forestall in the files given by -f")
     checked = _check(documents, chosen)
-    if chosen["url"]:
+    if chosen.url:
         asyncio.run(_against_data(state, checked, chosen))
-    if chosen["form"] == "json":
+    if chosen.form == "json":
         findings = [_data(*each) for each in checked.found]
         click.echo(json.dumps({"objects": len(documents), "findings": findings}, indent=2, ensure_ascii=False))
     else:
         _show(checked, len(documents))
-    failed = any(each.level == "error" or chosen["strict"] for _, each in checked.found)
+    failed = any(each.level == "error" or chosen.strict for _, each in checked.found)
     return 1 if failed else 0
 
 
-def _check(documents: Sequence[Document], chosen: dict[str, Any]) -> _Checked:
+def _check(documents: Sequence[Document], chosen: ValidateOptions) -> _Checked:
     """Check all that needs no data."""
-    checked = _Checked(chosen["namespace"] or "default")
+    checked = _Checked(chosen.namespace or "default")
     seen: dict[tuple[str, str, str], Document] = {}
     for document in documents:
         findings = check(document.body)
@@ -108,13 +121,13 @@ def _check(documents: Sequence[Document], chosen: dict[str, Any]) -> _Checked:
             if before is not document:
                 words = f"it is there twice, also at {before.where(('metadata', 'name'))}: the last would count"
                 checked.add(document, [Finding("error", ("metadata", "name"), words)])
-    interval = chosen["interval"] or _INTERVAL
+    interval = chosen.interval or _INTERVAL
     for document, slo in checked.objectives:
         wrong = about_queries(slo)
         checked.add(document, wrong or about_objective(slo, interval))
         checked.askable += [] if wrong else [(document, slo)]
     for document, policy in checked.policies:
-        checked.add(document, _about(policy, checked, chosen["start_up"] or _START_UP))
+        checked.add(document, _about(policy, checked, chosen.start_up or _START_UP))
     return checked
 
 
@@ -172,10 +185,10 @@ def _selects_nothing(policy: RemediationPolicy, elsewhere: Sequence[ServiceLevel
     return Finding("warning", ("spec", "objectives"), words)
 
 
-async def _against_data(state: State, checked: _Checked, chosen: dict[str, Any]) -> None:
+async def _against_data(state: State, checked: _Checked, chosen: ValidateOptions) -> None:
     sources = sorted({slo.spec.source for _, slo in checked.askable})
     async with asked(state, chosen, sources) as metrics:
-        examiner = Examiner(metrics, time.time(), chosen["interval"] or _INTERVAL)
+        examiner = Examiner(metrics, time.time(), chosen.interval or _INTERVAL)
         for document, slo in checked.askable:
             name = slo.spec.source
             source = checked.sources.get(name) or MetricSource.read(
