@@ -108,7 +108,7 @@ class Harness:
             else {"namespace": namespace}
         )
         identity = {"name": name, "uid": f"{kind}-{name}", **where, **metadata}
-        return self.cluster.put({"kind": kind, "metadata": identity, "spec": spec or {}})
+        return self.cluster.insert({"kind": kind, "metadata": identity, "spec": spec or {}})
 
     def deployment(self, name: str = "checkout", replicas: int = 2, namespace: str = NAMESPACE) -> None:
         """Put a Deployment there that serves with all of its replicas."""
@@ -215,7 +215,7 @@ class Harness:
     @property
     def requests(self) -> list[str]:
         """The requests that were to change something, each as verb and kind; without statuses of objectives."""
-        return [_told(request) for request in self.cluster.writes if request.kind not in OWN]
+        return [_told(request) for request in self.cluster.written if request.kind not in OWN]
 
     def condition(self, kind: str, name: str = "checkout") -> str:
         """Return the reason of a condition of an objective."""

@@ -66,7 +66,7 @@ class MemoryCluster:
 
     # What tests do
 
-    def put(self, body: Mapping[str, Any]) -> Body:
+    def insert(self, body: Mapping[str, Any]) -> Body:
         """Put an object there, its status too, as it is after its controllers have done their part."""
         metadata = {"uid": str(uuid.uuid4()), "generation": 1, "resourceVersion": "", **body["metadata"]}
         kind = self._kinds[body["kind"]]
@@ -95,7 +95,7 @@ class MemoryCluster:
         self._faults.clear()
 
     @property
-    def writes(self) -> list[Request]:
+    def written(self) -> list[Request]:
         """The requests that were to change something."""
         return [request for request in self.requests if request.verb not in ("read", "find", "read_scale")]
 
@@ -259,7 +259,7 @@ class MemoryCluster:
             raise Conflict(f'{self._kinds[body["kind"]].plural} "{metadata["name"]}" already exists')
         made = {key: value for key, value in body.items() if key != "status" or not self._has_status(body["kind"])}
         metadata |= {"uid": self.new_uid(metadata["name"]), "managedFields": owned_after([], MANAGER, made)}
-        return self.put({**made, "metadata": metadata})
+        return self.insert({**made, "metadata": metadata})
 
     def _delete(self, ref: ObjectRef, version: str) -> None:
         key, body = self._unchanged(ref, version)

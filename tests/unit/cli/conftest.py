@@ -1,53 +1,50 @@
 """A cluster in memory, and the program wired to it."""
 
-import copy
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.memory_cluster import MemoryCluster, Request
 
 from forestall.api import API_VERSION, KINDS
-from forestall.api.remediation import ObjectRef
 from forestall.cli.app import main
 from forestall.cli.wiring import Access, DemoOptions, PrometheusOptions, RunOptions, Session, Wiring
-from forestall.errors import ClusterError, Conflict, MetricsError, NotFound
+from forestall.errors import ClusterError, MetricsError, NotFound
 from forestall.ports import Metrics
 
 NOW = 1_750_000_000.0  # 2025-06-15T15:06:40Z
 
 
-class MemoryCluster:
-    """The part of the `Cluster` port that commands use, with the preconditions of the real one."""
+class CommandCluster(MemoryCluster):
+    """What commands find: objects that are put there in short, and what goes wrong when they are asked for."""
 
     def __init__(self) -> None:
-        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        super().__init__()
         self.kinds = {kind.KIND for kind in KINDS}
-        self.user = "jo@example.org"
         self.failures: dict[tuple[str, str], ClusterError] = {}
         """What a call on a kind raises."""
         self.on_patch: Callable[[], None] = lambda: None
         """What somebody else does just before a patch arrives."""
 
     def put(self, kind: str, name: str, *, namespace: str = "shop", labels: Any = None, **parts: Any) -> dict[str, Any]:
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": kind,
-            "metadata": {
-                "name": name,
-                "namespace": namespace,
-                "uid": f"uid-{name}",
-                "resourceVersion": "1",
-                "generation": 1,
-                "labels": labels or {},
-                "managedFields": [{"manager": "forestall"}],
-            },
-            **parts,
-        }
-        self.objects[kind, namespace, name] = body
-        return body
+        metadata: dict[str, Any] = {"name": name, "namespace": namespace, "uid": self.new_uid(name)}
+        metadata |= {"labels": labels or {}, "managedFields": [{"manager": "forestall"}]}
+        return self.insert({"kind": kind, "metadata": metadata, **parts})
+
+    def new_uid(self, name: str) -> str:
+        return f"uid-{name}"
+
+    async def _serve(self, request: Request, effect: Callable[[], Any]) -> Any:
+        if request.verb == "patch":
+            self.on_patch()
+        if request.kind not in self.kinds | {"SelfSubjectReview"}:
+            raise NotFound(f"the server knows no {request.kind}")
+        if (request.verb, request.kind) in self.failures:
+            raise self.failures[request.verb, request.kind]
+        return await super()._serve(request, effect)
 
     @staticmethod
     def objective_spec(**more: Any) -> dict[str, Any]:
@@ -97,63 +94,13 @@ class MemoryCluster:
         since = {"since": "2025-06-15T15:05:40Z"}
         return self.put("Remediation", name, spec=spec, status={"phase": phase, **since, **status})
 
-    def _fail(self, verb: str, kind: str) -> None:
-        if kind not in self.kinds:
-            raise NotFound(f"the server knows no {kind}")
-        if (verb, kind) in self.failures:
-            raise self.failures[verb, kind]
-
-    async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
-        self._fail("read", ref.kind)
-        try:
-            return copy.deepcopy(self.objects[ref.kind, ref.namespace, ref.name])
-        except KeyError:
-            raise NotFound(f"{ref.kind} {ref.name} not found") from None
-
-    async def find(
-        self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> list[Mapping[str, Any]]:
-        assert api_version == API_VERSION
-        assert not label_selector
-        assert not field_selector
-        self._fail("find", kind)
-        return [
-            copy.deepcopy(body)
-            for (its, place, _), body in self.objects.items()
-            if its == kind and namespace in {"", place}
-        ]
-
-    async def patch(self, ref: ObjectRef, patch: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
-        self.on_patch()
-        self._fail("patch", ref.kind)
-        body = self.objects[ref.kind, ref.namespace, ref.name]
-        if body["metadata"]["resourceVersion"] != resource_version:
-            raise Conflict("the object has been modified")
-        merged = body["spec"] | patch["spec"]
-        body["spec"] = {key: value for key, value in merged.items() if value is not None}
-        return body
-
-    async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        if body["kind"] == "SelfSubjectReview":
-            return {**body, "status": {"userInfo": {"username": self.user}}}
-        self._fail("create", body["kind"])
-        metadata = body["metadata"]
-        if (body["kind"], metadata.get("namespace", ""), metadata["name"]) in self.objects:
-            raise Conflict("it exists")
-        return self.put(body["kind"], metadata["name"], namespace=metadata.get("namespace", ""), spec=body["spec"])
-
-    async def delete(self, ref: ObjectRef, resource_version: str) -> None:
-        self._fail("delete", ref.kind)
-        assert self.objects[ref.kind, ref.namespace, ref.name]["metadata"]["resourceVersion"] == resource_version
-        del self.objects[ref.kind, ref.namespace, ref.name]
-
 
 @dataclass
 class Program:
     """Runs commands and says what they wrote."""
 
     capsys: pytest.CaptureFixture[str]
-    cluster: MemoryCluster = field(default_factory=MemoryCluster)
+    cluster: CommandCluster = field(default_factory=CommandCluster)
     namespace: str = "shop"
     connecting: BaseException | None = None
     access: list[Access] = field(default_factory=list)
@@ -168,7 +115,7 @@ class Program:
         self.access.append(access)
         if self.connecting:
             raise self.connecting
-        yield Session(self.cluster, self.namespace, "https://127.0.0.1:6443", lambda: NOW)  # type: ignore[arg-type]
+        yield Session(self.cluster, self.namespace, "https://127.0.0.1:6443", lambda: NOW)
 
     @asynccontextmanager
     async def _prometheus(self, options: PrometheusOptions) -> AsyncIterator[Metrics]:
@@ -207,5 +154,5 @@ def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def cluster(program: Program) -> MemoryCluster:
+def cluster(program: Program) -> CommandCluster:
     return program.cluster

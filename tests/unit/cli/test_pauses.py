@@ -131,15 +131,14 @@ def test_without_the_right_it_says_what_one_may_do(program, cluster):
 
 def test_somebody_who_writes_at_the_same_time_is_no_matter(program, cluster):
     program("pause")
-    body = cluster.objects[GUARDRAIL]
     versions = iter(["2", "3"])
 
     def write() -> None:
-        body["metadata"]["resourceVersion"] = next(versions, "3")
+        cluster.objects[GUARDRAIL]["metadata"]["resourceVersion"] = next(versions, "3")
 
     cluster.on_patch = write
     assert program("pause", "--for", "1h")[0] == 0
-    assert body["spec"]["pauseUntil"] == "2025-06-15T16:06:40Z"
+    assert cluster.objects[GUARDRAIL]["spec"]["pauseUntil"] == "2025-06-15T16:06:40Z"
     cluster.failures["patch", "Guardrail"] = Conflict("the object has been modified")
     assert program("pause")[0] == 1
 

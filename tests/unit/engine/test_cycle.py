@@ -181,7 +181,7 @@ async def test_a_standby_decides_nothing_writes_nothing_and_forgets_the_episode(
     h = shop()
     h.policy()
     report = await h.cycle(2, leading=False)
-    assert (h.cluster.writes, h.slo().status.episode) == ([], None)
+    assert (h.cluster.written, h.slo().status.episode) == ([], None)
     assert report.findings["ServiceLevelObjective-checkout"].risk.cause is not None, "it observes all the same"
     h.policy(mode="Observe")
     await h.cycle()
@@ -299,6 +299,23 @@ async def test_what_was_decided_in_this_episode_is_not_done_again_when_somebody_
     h.restart()
     await h.cycle()
     assert h.decisions()[0].reason == "AlreadyDecided", "another process knows it from the status"
+
+
+async def test_what_ended_in_this_episode_is_not_done_again_by_who_has_not_heard_of_it():
+    h = shop()
+    h.policy(mode="Approve")
+    await h.cycle(2)
+    (remediation,) = h.remediations
+    ended = {"phase": "Aborted", "ended": "2027-01-15T08:00:10Z", "reason": "ApprovalExpired"}
+    h.cluster.change("Remediation", remediation.name, {"status": ended})
+    h.cluster.change("ServiceLevelObjective", "checkout", {"status": {"episode": {"decided": []}}})
+    h.restart()
+    h.watch()
+    h.registry.prune("Remediation", h.registry.uids("Remediation"))
+    await h.engine.cycle(h.now, leading=True)
+    (decision,) = h.decisions()
+    assert (decision.verdict, decision.reason) == ("Hold", "AlreadyDecided")
+    assert "ended: Aborted" in decision.message
 
 
 async def test_a_remediation_goes_on_from_cycle_to_cycle_and_its_end_is_counted_once():

@@ -236,9 +236,9 @@ class World(MemoryCluster):
     def __init__(self) -> None:
         super().__init__(extensions=[kind.kind for kind in EXTENSIONS])
         self.statuses: dict[str, Mapping[str, Any]] = {}
-        self.put(workload("apps/v1", "Deployment", "checkout", "good"))
+        self.insert(workload("apps/v1", "Deployment", "checkout", "good"))
         for body in FOREIGN:
-            self.put(body)
+            self.insert(body)
 
     def foreign(self) -> list[dict[str, Any]]:
         """Return the objects of the one namespace as they are now; those that are gone have no effect any more."""

@@ -25,10 +25,10 @@ class TestMemoryCluster(ClusterConformance):
 
 
 async def test_a_pod_is_evicted_as_its_budget_allows_and_no_other_of_its_name(port):
-    port.put(POD)
+    port.insert(POD)
     budget = {"namespace": "shop", "name": "web"}
     allows = {"spec": {"selector": {"matchLabels": {"app": "web"}}}, "status": {"disruptionsAllowed": 0}}
-    port.put({"kind": "PodDisruptionBudget", "metadata": budget, **allows})
+    port.insert({"kind": "PodDisruptionBudget", "metadata": budget, **allows})
     pod = ObjectRef(api_version="v1", kind="Pod", namespace="shop", name="web-1", uid="p-1")
     with pytest.raises(Throttled):
         await port.evict(pod)
@@ -63,7 +63,7 @@ async def test_requests_fail_as_often_as_a_test_says_and_are_all_kept(port):
     assert (await port.read(ref_to(body)))["data"] == {"flag": "off"}, "the second was done, and its answer lost"
     port.fail("read", Unavailable("no answer"), "Secret")
     await port.read(ref_to(body))
-    assert [request.verb for request in port.writes] == ["create", "patch", "patch"]
+    assert [request.verb for request in port.written] == ["create", "patch", "patch"]
 
 
 async def test_what_others_add_is_served_where_a_test_says_so(port):
