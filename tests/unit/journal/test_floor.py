@@ -204,7 +204,8 @@ async def test_pods_that_are_only_starting_hold_no_raise(run, world):
     world.change("Deployment", "checkout", {"spec": {"selector": template}, "status": {"readyReplicas": 3}})
     await run.open()
     await run.cycle()
-    new = {"name": "new", "namespace": "shop", "uid": "new", "creationTimestamp": stamp(run.now)}
+    new: dict[str, Any] = {"name": "new", "namespace": "shop", "uid": "new", "creationTimestamp": stamp(run.now)}
+    new["labels"] = {"app": "checkout"}
     world.put("Pod", "shop", "new", "new", metadata=new, spec={"nodeName": "n1"}, status={})
     world.change("Deployment", "checkout", {"status": {"replicas": 5, "updatedReplicas": 5}})
     after = await run.cycle(replicas_forecast=9)
