@@ -28,8 +28,8 @@ test: setup lint types ## Run lint, types and all tests
 	@$(PY) -m forestall.devcluster programs tests
 	@$(PY) -m pytest $(SIDE_BY_SIDE)
 
-# Cluster tests mostly wait; whole files are given out in their order, quick tiers first.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# Cluster tests mostly wait, so there is one more than processors; whole files are given out in their order, quick tiers first.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: setup ## Check style, and that imports point one way

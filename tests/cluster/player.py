@@ -17,7 +17,9 @@ def part_of(name: str, first: float, last: float) -> Scenario:
     """The scenario between these hours, at the same speed."""
     whole = SCENARIOS[name]
     seconds_per_hour = whole.duration / (whole.hours[1] - whole.hours[0])
-    return replace(whole, hours=(first, last), duration=round((last - first) * seconds_per_hour))
+    part = replace(whole, hours=(first, last), duration=round((last - first) * seconds_per_hour))
+    # On a busy machine the pods that a full disk breaks may come when it would be cleaned up already.
+    return replace(part, shop=(*part.shop, "--cleaned-at", "1e9")) if name == "node" else part
 
 
 def main(name: str, first: str, last: str) -> None:

@@ -572,7 +572,15 @@ def test_what_gives_nothing_back_is_not_undone(cluster: KwokCluster, namespace: 
     assert "this action can't be undone" in patch(cluster, namespace, UNDONE).stderr
 
 
+def test_what_it_was_before_it_was_deleted_never_changes(cluster: KwokCluster, namespace: str) -> None:
+    create(cluster, namespace, document("Remediation", {"intent": INTENT, "restored": {"uid": "first"}}))
+    for other in ({"uid": "second"}, {"undo": {"by": OPERATOR, "comment": "x"}}, None):
+        refused = patch(cluster, namespace, {"spec": {"restored": other}})
+        assert "what a Remediation was before it was deleted never changes" in refused.stderr
+
+
 SAID_ELSEWHERE = {
+    "what a Remediation was before it was deleted never changes",
     "this was asked for already: a Remediation is undone once",
     "too late: this Remediation has ended, and holds nothing that could be given back",
     "this action can't be undone: only scale, patch, cordon and drain can",

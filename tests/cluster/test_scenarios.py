@@ -19,7 +19,7 @@ from forestall.devcluster.programs import Programs
 LONGEST_S = 1800
 pytestmark = pytest.mark.timeout(LONGEST_S + 60)
 PLAYER = Path(__file__).with_name("player.py")
-PARTS = {"surge": ("3.5", "13.0"), "leak": ("10.0", "14.25"), "node": ("10.0", "14.75")}
+PARTS = {"surge": ("3.5", "13.0"), "leak": ("10.0", "14.25"), "node": ("10.0", "15.5")}
 
 
 class Played(NamedTuple):
