@@ -6,6 +6,7 @@ Kind: the time of a decision is another than the time of the data that it rests 
 import asyncio
 
 import pytest
+from tests.support.memory_cluster import MemoryCluster
 
 from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.core.clocks import Offset
@@ -13,7 +14,6 @@ from forestall.engine import Engine, Settings
 from forestall.engine.brake import Brake
 from forestall.engine.observe import read
 from forestall.engine.questions import Watched
-from forestall.errors import NotFound
 from forestall.ports import Answer, Query, Sample
 from forestall.registry import WATCHED, Registry
 
@@ -35,16 +35,6 @@ class Metrics:
 
     async def range(self, source, queries, start, end, step):
         return {query.key: () for query in queries}
-
-
-class Cluster:
-    """Nothing is there, and nothing can be written."""
-
-    def __getattr__(self, name):
-        async def call(*_, **__):
-            raise NotFound(f"{name}: not there")
-
-        return call
 
 
 def meta(name, uid, namespace="shop"):
@@ -82,7 +72,7 @@ async def one_cycle(registry, *, source, api):
         offset = NOW + api - asyncio.get_running_loop().time()
         return Offset(offset - 0.5, offset + 0.5)
 
-    engine = Engine(Metrics(source), Cluster(), registry, Settings(interval=10.0), None, api_clock)
+    engine = Engine(Metrics(source), MemoryCluster(), registry, Settings(interval=10.0), None, api_clock)
     return await engine.cycle(NOW, leading=True)
 
 
@@ -117,7 +107,7 @@ async def test_clocks_that_agree_hold_nothing(registry, source, api):
 
 
 async def test_nothing_is_changed_and_nothing_given_back_by_a_clock_that_is_wrong(registry):
-    brake = Brake(registry, Cluster())
+    brake = Brake(registry, MemoryCluster())
     brake.skewed = "this process's clock is 1h behind"
     hold = await brake.ask("shop", "checkout", "early", NOW)
     assert hold is not None

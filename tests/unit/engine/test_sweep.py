@@ -1,17 +1,16 @@
 """Nodes that a Remediation left behind are given back, and no others, and not looked for all the time."""
 
-import copy
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from tests.support.memory_cluster import MemoryCluster
 
 from forestall.actions.cordon import CORDONED_BY
 from forestall.core.decision import Hold
 from forestall.engine.survey import Survey
 from forestall.engine.sweep import EVERY, Sweep
-from forestall.errors import ClusterError, Conflict, Forbidden
-from forestall.ports import Cluster
+from forestall.errors import Conflict, Forbidden
 
 NODE = {"kind": "Node", "name": "n1", "uid": "n-1", "apiVersion": "v1", "namespace": ""}
 OURS = {
@@ -20,44 +19,34 @@ OURS = {
 }
 
 
-class Nodes:
-    """Implements what a sweep needs of the `Cluster` port."""
+class Nodes(MemoryCluster):
+    """A cluster of nodes that somebody cordoned."""
 
     def __init__(self):
-        self.nodes: dict[str, dict[str, Any]] = {}
+        super().__init__()
         self.remediations: list[dict[str, Any]] = []
-        self.listed: list[str] = []
-        self.told: list[str] = []
-        self.refuses: ClusterError | None = None
+        """What the API server knows."""
 
     def put(self, name, holder="gone", *, unschedulable=True, fields=OURS):
-        annotations = {CORDONED_BY: holder} if holder else {}
         managed = [{"manager": "forestall", "fieldsV1": fields}]
-        metadata = {"name": name, "uid": name, "annotations": annotations, "managedFields": managed}
-        self.nodes[name] = {
-            "metadata": {**metadata, "resourceVersion": "1"},
-            "spec": {"unschedulable": unschedulable},
-        }
+        metadata = {"annotations": {CORDONED_BY: holder} if holder else {}, "managedFields": managed}
+        spec = {"unschedulable": unschedulable}
+        self.insert({"kind": "Node", "metadata": {"name": name, "uid": name, **metadata}, "spec": spec})
 
     async def find(self, api_version, kind, namespace="", label_selector="", field_selector=""):
-        self.listed.append(kind)
-        if kind == "Node" and isinstance(self.refuses, Forbidden):
-            raise self.refuses
-        return copy.deepcopy(list(self.nodes.values()) if kind == "Node" else self.remediations)
+        listed = await super().find(api_version, kind, namespace, label_selector, field_selector)
+        return self.remediations if kind == "Remediation" else listed
 
-    async def patch(self, ref, patch, resource_version):
-        if self.refuses is not None:
-            raise self.refuses
-        assert self.nodes[ref.name]["metadata"]["resourceVersion"] == resource_version
-        assert patch == {"metadata": {"annotations": {CORDONED_BY: None}}, "spec": {"unschedulable": None}}
-        self.put(ref.name, holder=None, unschedulable=False)
-        return {}
+    @property
+    def listed(self):
+        return [request.kind for request in self.requests if request.verb == "find"]
 
-    async def record(self, event):
-        self.told.append(event.about.name)
+    @property
+    def told(self):
+        return [event.about.name for event in self.events]
 
     def cordoned(self):
-        return {name for name, node in self.nodes.items() if node["spec"]["unschedulable"]}
+        return {key[2] for key, node in self.objects.items() if node["spec"].get("unschedulable")}
 
 
 @pytest.fixture
@@ -74,13 +63,13 @@ def paused():
 @pytest.fixture
 def sweep(cluster, paused):
     """Sweep at a time, in a cycle of its own."""
-    survey = Survey(cast("Cluster", cluster))
+    survey = Survey(cluster)
 
     async def held(now):
         paused.asked.append(now)
         return Hold("Paused", "the cluster is paused") if now in paused.at else None
 
-    made = Sweep(cast("Cluster", cluster), survey, held)
+    made = Sweep(cluster, survey, held)
 
     async def run(now, *remediations):
         survey.forget()
@@ -133,7 +122,7 @@ async def test_it_looks_now_and_then_and_at_once_when_a_remediation_has_vanished
 
 async def test_without_rights_it_asks_no_more_often(cluster, sweep):
     cluster.put("n1")
-    cluster.refuses = Forbidden("nodes")
+    cluster.fail("find", Forbidden("nodes"), "Node")
     for now in (0.0, 10.0, 20.0):
         await sweep(now)
     assert cluster.listed == ["Node"]
@@ -141,10 +130,10 @@ async def test_without_rights_it_asks_no_more_often(cluster, sweep):
 
 async def test_a_node_that_was_changed_meanwhile_is_looked_at_again(cluster, sweep):
     cluster.put("n1")
-    cluster.refuses = Conflict("changed")
+    cluster.fail("patch", Conflict("changed"))
     await sweep(0.0)
     assert (cluster.cordoned(), cluster.told) == ({"n1"}, [])
-    cluster.refuses = None
+    cluster.mend()
     await sweep(EVERY)
     assert cluster.cordoned() == set()
 
