@@ -157,6 +157,7 @@ ROWS = [
     Row("and people are told", [RESTART, NOTIFY], "Notify checkout", protect, words="protected"),
     Row("nothing stronger is done instead", [EVICT, RESTART], "Protected", protect),
     Row("only what answers the cause is done", [{**RESTART, "indicators": ["load"]}], "NoRungForCause"),
+    Row("what does not suit the worst cause may suit the next", [EVICT], "Evict a", leaking),
     Row(
         "the next worst cause is looked at where nothing answers the worst",
         [{**EVICT, **MEMORY_ONLY}],

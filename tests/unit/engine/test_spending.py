@@ -4,12 +4,14 @@
 """
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from tests.support.memory_cluster import MemoryCluster, Request
 
 from forestall.actions.notify import Nobody
 from forestall.api import Guardrail, Remediation
@@ -23,7 +25,6 @@ from forestall.engine.settings import Settings
 from forestall.engine.spending import Spending
 from forestall.errors import ClusterError, Conflict, Unavailable
 from forestall.journal import Needs, overdue
-from forestall.ports import Cluster
 from forestall.registry import Registry
 
 START, HOUR, DAY = 1_000_000.0, 3600.0, 86400.0
@@ -48,27 +49,27 @@ def remediation(number: int, namespace: str, at: float, objective: str, episode:
     return Remediation.read({"metadata": metadata, "spec": {"intent": intent}, "status": status})
 
 
-class Store:
-    """An API server with one Guardrail; the next write may fail, or be done although its answer is lost."""
+class Store(MemoryCluster):
+    """A cluster with one Guardrail; the next write may fail, or be done although its answer is lost."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        self.version, self.status, self.spec = 1, dict[str, Any](), spec
+        super().__init__()
+        self.insert({"kind": Guardrail.KIND, "metadata": {"name": "all", "uid": "g-1"}, "spec": spec, "status": {}})
         self.fate = "done"
 
     def guardrail(self) -> dict[str, Any]:
-        metadata = {"name": "all", "uid": "g-1", "generation": 1, "resourceVersion": str(self.version)}
-        return {"metadata": metadata, "spec": self.spec, "status": self.status}
+        return self.objects[Guardrail.KIND, "", "all"]
 
-    async def apply_status(self, ref: Any, status: dict[str, Any], resource_version: str) -> dict[str, Any]:
+    @property
+    def version(self) -> str:
+        return str(self.guardrail()["metadata"]["resourceVersion"])
+
+    async def _serve(self, request: Request, effect: Callable[[], Any]) -> Any:
         fate, self.fate = self.fate, "done"
-        if resource_version != str(self.version):
-            raise Conflict("somebody else wrote it")
-        if fate == "refused":
-            raise Unavailable("connection refused")
-        self.version, self.status = self.version + 1, dict(status)
-        if fate == "lost":
-            raise Unavailable("connection reset")
-        return self.guardrail()
+        if fate != "done":
+            error = Unavailable("connection refused" if fate == "refused" else "connection reset")
+            self.fail(request.verb, error, times=1, done=fate == "lost")
+        return await super()._serve(request, effect)
 
 
 class Operator:
@@ -78,7 +79,7 @@ class Operator:
         self.registry = Registry()
         self.store = store
         self.watch()
-        publisher = Publisher(cast("Cluster", store), self.registry, Settings(), Outbox(Nobody()))
+        publisher = Publisher(store, self.registry, Settings(), Outbox(Nobody()))
         self.spending = Spending(publisher)
 
     def watch(self) -> None:
@@ -216,7 +217,7 @@ async def test_what_was_done_before_it_was_written_down_is_written_down_at_once(
     journal = [remediation(number, "a", START, "o-a", number) for number in range(2)]
     operator = Operator(store)
     await operator.spending.begin(operator.guardrails, journal, START + 60)
-    assert {each.get("namespace", "") for each in store.status["spent"]} == {"", "a"}
+    assert {each.get("namespace", "") for each in store.guardrail()["status"]["spent"]} == {"", "a"}
     version = store.version
     await operator.spending.begin(operator.guardrails, journal, START + 120)
     assert store.version == version
@@ -238,14 +239,15 @@ async def test_what_can_not_be_written_down_is_not_done(store):
     store.fate = "refused"
     with pytest.raises(Unavailable):
         await operator.spending.pay(operator.guardrails, [], draft, START)
-    store.version += 1
+    store.change(Guardrail.KIND, "all", {"metadata": {"labels": {"changed": "meanwhile"}}})
     with pytest.raises(Conflict):
         await operator.spending.pay(operator.guardrails, [], draft, START)
 
 
 async def test_without_a_budget_nothing_is_written():
     store = Store({})
+    version = store.version
     operator = Operator(store)
     await operator.spending.begin(operator.guardrails, [remediation(1, "a", START, "o-a", 1)], START)
     await operator.spending.pay(operator.guardrails, [], remediation(2, "a", START, "o-a", 2), START)
-    assert store.version == 1
+    assert store.version == version
