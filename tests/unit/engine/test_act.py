@@ -291,6 +291,24 @@ async def test_the_pods_of_a_workload_are_replaced_one_at_a_time_whoever_asks():
     assert [one.spec.intent.target.name for one in h.remediations] == ["a"]
 
 
+async def test_a_drain_goes_on_when_none_of_the_pods_that_it_was_for_is_left_there():
+    h = prepared()
+    untrusted(h)
+    on_node(h)
+    h.deployment("other", replicas=3)
+    h.pod("z", of="other")
+    budget = h.apply("PodDisruptionBudget", "other", {"selector": {"matchLabels": {"app": "other"}}})
+    budget["status"] = {"disruptionsAllowed": 0}
+    h.policy(actions=[DRAIN])
+    await h.cycle(3)
+    assert [pod for pod in ("a", "z") if ("Pod", NAMESPACE, pod) in h.cluster.objects] == ["z"]
+    h.cluster.change("PodDisruptionBudget", "other", {"status": {"disruptionsAllowed": 1}})
+    await h.cycle(5)
+    (remediation,) = h.remediations
+    assert [pod for pod in ("a", "z") if ("Pod", NAMESPACE, pod) in h.cluster.objects] == []
+    assert remediation.status.phase == "Verifying"
+
+
 def gone(kind: str, name: str, namespace: str = NAMESPACE) -> Callable[[Harness], Any]:
     return lambda h: h.cluster.objects.pop((kind, namespace, name))
 

@@ -1,6 +1,7 @@
 """Who is stopped by which pause, until when, and in whose words."""
 
 import pytest
+from tests.support.memory_cluster import MemoryCluster
 
 from forestall.api import API_VERSION
 from forestall.api.times import stamp
@@ -27,24 +28,10 @@ def put(registry):
     return lambda kind, *args, **more: registry.put(kind, body_of(kind, *args, **more))
 
 
-class Server:
-    """Implements what a brake needs of the `Cluster` port: what the API server knows, which no watch has told."""
-
-    def __init__(self):
-        self.knows = []
-        self.listed = []
-        self.fails = None
-
-    async def find(self, api_version, kind, namespace="", label_selector="", field_selector=""):
-        self.listed.append((kind, namespace))
-        if self.fails is not None:
-            raise self.fails
-        return [body for body in self.knows if (body["kind"], body["metadata"]["namespace"] or "") == (kind, namespace)]
-
-
 @pytest.fixture
 def server():
-    return Server()
+    """What the API server knows, which no watch has told."""
+    return MemoryCluster()
 
 
 @pytest.fixture
@@ -121,22 +108,22 @@ EVERYTHING = body_of("Guardrail", paused=True, pausedBy="jo")
 @pytest.mark.parametrize("pause", [ALL_OF_SHOP, EVERYTHING], ids=["namespace", "cluster"])
 async def test_a_pause_that_no_watch_has_told_is_asked_for(brake, server, why, pause):
     assert await brake.ask("shop", "checkout", "early", NOW) is None
-    server.knows = [pause]
+    server.insert(pause)
     assert why() is None
     held = await brake.ask("shop", "checkout", "early", NOW)
     assert (held.reason, held.message) == ("Paused", why())
-    listed = len(server.listed)
+    listed = len(server.requests)
     await brake.ask("shop", "checkout", "early", NOW)
-    assert len(server.listed) == listed, "what is known to be paused is not asked about"
+    assert len(server.requests) == listed, "what is known to be paused is not asked about"
 
 
 async def test_a_pause_of_another_namespace_is_none_here(brake, server):
-    server.knows = [ALL_OF_SHOP]
+    server.insert(ALL_OF_SHOP)
     assert await brake.ask("search", "search", "early", NOW) is None
 
 
 async def test_where_it_cannot_be_asked_nothing_is_changed(brake, server):
-    server.fails = Unavailable("no answer within 4 s")
+    server.fail("find", Unavailable("no answer within 4 s"))
     held = await brake.ask("shop", "checkout", "early", NOW)
     assert held.reason == "PauseUnknown"
     assert "no answer within 4 s" in held.message
