@@ -12,6 +12,8 @@ from tests.support.harness import NAMESPACE, SCALE, START, Harness, shop
 
 from forestall.api import RemediationPolicy
 from forestall.api.times import stamp
+from forestall.core.decision import Hold
+from forestall.engine.traffic import PastTraffic
 from forestall.errors import Forbidden, Unavailable
 
 NOTIFY: dict[str, Any] = {"notify": {"channel": "pager"}}
@@ -356,3 +358,19 @@ async def test_what_has_changed_since_it_was_decided_is_asked_again(name, action
         assert (after.status.reason, done) == (reason, [])
     else:
         assert (after.status.phase, done) == ("Verifying", ["write_scale Deployment"])
+
+
+@pytest.mark.parametrize(("timing", "decided"), [("Quiet", "Hold"), ("Now", "Act")])
+async def test_a_restart_that_waits_for_a_quieter_moment_says_what_it_would_do(monkeypatch, timing, decided):
+    async def too_busy(*_: Any) -> Hold:
+        return Hold("TooBusy", "it waits until midnight")
+
+    monkeypatch.setattr(PastTraffic, "too_busy", too_busy)
+    h = prepared()
+    h.policy(actions=[{"restart": {"timing": timing}}])
+    await h.cycle()
+    (decision,) = h.decisions()
+    assert decision.verdict == decided
+    if decided == "Hold":
+        assert decision.reason == "TooBusy"
+        assert "restart deployment shop/checkout; it waits until midnight" in decision.message
