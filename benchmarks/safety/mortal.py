@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
+
 from forestall.actions import ACTIONS, Notify, Outlook
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.adapters.notifiers.formats import content_of
@@ -159,6 +161,7 @@ async def live(order: dict[str, Any]) -> None:
 
 def main() -> None:
     """Say that the imports are done, and answer each order."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output has the answers
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
