@@ -165,6 +165,16 @@ class Field:
                 return seen
         raise AssertionError(f"it does not end: {[one.status for one in self.remediations]}")
 
+    async def is_only_given_back(self) -> None:
+        """Check that six replicas are not raised while the risk grows, and are given back, to two, when it ends."""
+        self.say("load", 390.0)
+        await self.cycle(3)
+        assert self.replicas == 6, "neither more, nor less while it is at risk"
+        self.say("load", 10.0)
+        seen = await self.until_ended()
+        assert seen == sorted(seen, reverse=True)
+        assert (self.replicas, len(self.remediations)) == (2, 1)
+
     @property
     def replicas(self) -> int:
         return int(self.control.get("deployment", "checkout", self.namespace)["spec"]["replicas"])

@@ -21,13 +21,7 @@ async def test_what_was_raised_is_given_back_although_its_remediation_was_delete
     (remediation,) = world.remediations
     assert remediation.status.phase == "RollingBack"
     assert world.condition("Restored", remediation).reason == "Deleted"
-    world.say("load", 390.0)
-    await world.cycle(3)
-    assert world.replicas == 6, "neither more, nor less while it is at risk"
-    world.say("load", 10.0)
-    seen = await world.until_ended()
-    assert seen == sorted(seen, reverse=True)
-    assert (world.replicas, len(world.remediations)) == (2, 1)
+    await world.is_only_given_back()
 
 
 async def test_the_floor_of_an_autoscaler_that_somebody_has_changed_since_is_left_alone(world):

@@ -1,9 +1,8 @@
 """Merge patches: what is sent makes of one document just the other."""
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.kinds import merged
 
 from forestall.actions.merging import difference
 
@@ -14,19 +13,6 @@ DOCUMENTS = st.recursive(
     max_leaves=8,
 )
 OBJECTS = st.dictionaries(st.sampled_from("abc"), DOCUMENTS, max_size=3)
-
-
-def merged(document: Any, patch: Any) -> Any:
-    """Apply a merge patch, as RFC 7396 has it in its section 2."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(document) if isinstance(document, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
 
 
 @given(OBJECTS, OBJECTS)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.support.decider import Unhindered, decider_of
 
 from forestall.actions import Unsuited
 from forestall.api.remediation import ObjectRef
@@ -15,8 +16,8 @@ from forestall.api.service_level_objective import ServiceLevelObjective
 from forestall.core.decision import Hold
 from forestall.core.guards import Pods, Surroundings
 from forestall.core.plan import Target
-from forestall.engine.act import Decider, Proposal
-from forestall.engine.guard_input import Case, Gatherer
+from forestall.engine.act import Proposal
+from forestall.engine.guard_input import Case
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found
 from forestall.engine.workload import Workload
@@ -29,7 +30,7 @@ SCALE: dict[str, Any] = {"scale": {"maxReplicas": 8}}
 OWNER = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout", "uid": "d-1", "controller": True}
 
 
-class World:
+class World(Unhindered):
     """All that a decider asks: a Deployment that can't be scaled, its pods a, b and c, a channel, and no obstacle."""
 
     def __init__(self) -> None:
@@ -62,21 +63,8 @@ class World:
     async def too_busy(self, *_: Any) -> None:
         return None
 
-    async def nodes(self) -> None:
-        return None
-
-    def why(self, *_: Any) -> None:
-        return None
-
     async def why_not(self, action: str, *_: Any) -> Hold | None:
         return Hold("Forbidden", "no right") if action in self.forbidden else None
-
-
-def gatherer_of(world: Any) -> Gatherer:
-    gatherer = Gatherer(world, world, world, world)
-    for name in ("around", "distrust"):
-        setattr(gatherer, name, getattr(world, name))
-    return gatherer
 
 
 @pytest.fixture
@@ -86,7 +74,7 @@ def world() -> Any:
 
 @pytest.fixture
 def decider(world):
-    return Decider(world, world, gatherer_of(world), world, world)
+    return decider_of(world)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.kinds import EXTENSIONS
 from tests.support.memory_cluster import MemoryCluster
+from tests.support.turns import counted_turns
 
 from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef
@@ -499,7 +500,7 @@ def test_the_forecast_goes_on_without_the_series_that_it_fails_by(monkeypatch):
 
 async def test_others_get_their_turn_between_decisions_that_ask_nobody():
     """Kind: cost of what others write. 400 decisions in a row kept the lease from being renewed."""
-    own, turns = Registry(), 0
+    own = Registry()
     own.put("MetricSource", {"metadata": {"name": "default", "uid": "m"}, "spec": {"url": "http://x"}})
     for number in range(20):
         indicator = {"raw": {"errorRatio": "x"}}
@@ -509,14 +510,7 @@ async def test_others_get_their_turn_between_decisions_that_ask_nobody():
         own.put("RemediationPolicy", {"metadata": meta(f"p{number}", "good"), "spec": {"actions": [rung]}})
     engine = Engine(Load("a", "b"), World(), own, Settings(interval=INTERVAL, threads=False))
 
-    async def renew():
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    renewing = asyncio.ensure_future(renew())
-    report = await engine.cycle(START, leading=True)
-    renewing.cancel()
+    async with counted_turns() as turns:
+        report = await engine.cycle(START, leading=True)
     assert sum(report.decisions.values()) == 400
-    assert turns >= 60  # 38 without; eight are decided at once
+    assert turns.count >= 60  # 38 without; eight are decided at once

@@ -7,6 +7,7 @@ comes in its place than telling people, where it is people who have set it up so
 from typing import Any
 
 import pytest
+from tests.support.decider import Unhindered, decider_of
 
 from forestall.actions import Floor
 from forestall.api import Remediation
@@ -16,8 +17,8 @@ from forestall.core.decision import Hold
 from forestall.core.guards import Pods, Surroundings
 from forestall.core.guards.guard_input import Budget
 from forestall.core.plan import Target
-from forestall.engine.act import Decider, Proposal
-from forestall.engine.guard_input import Case, Gatherer
+from forestall.engine.act import Proposal
+from forestall.engine.guard_input import Case
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found
 from forestall.engine.workload import Workload
@@ -31,7 +32,7 @@ ROOMY: dict[str, Any] = {"scale": {"maxReplicas": 8, "capacity": {"type": "Decla
 UNSIZED: dict[str, Any] = {"scale": {"maxReplicas": 8, "capacity": {"indicator": "none"}}}
 
 
-class World:
+class World(Unhindered):
     """All that a decider asks: a Deployment of three replicas, a channel, and no obstacle."""
 
     def __init__(self) -> None:
@@ -48,27 +49,8 @@ class World:
         replicas = self.size.replicas or 0
         return Found(DEPLOYMENT, self.size, workload, Floor(replicas, replicas, DEPLOYMENT, "1", False))
 
-    async def distrust(self, *_: Any) -> None:
-        return None
-
     async def around(self, *_: Any) -> Surroundings:
         return self.around_it
-
-    async def nodes(self) -> None:
-        return None
-
-    def why(self, *_: Any) -> None:
-        return None
-
-    async def why_not(self, *_: Any) -> None:
-        return None
-
-
-def gatherer_of(world: Any) -> Gatherer:
-    gatherer = Gatherer(world, world, world, world)
-    for name in ("around", "distrust"):
-        setattr(gatherer, name, getattr(world, name))
-    return gatherer
 
 
 @pytest.fixture
@@ -79,7 +61,7 @@ def world() -> Any:
 @pytest.fixture
 def decide(world, slo, make_policy, make_signal):
     """Return the action that a policy with these actions decides on, or why it holds, and in which words."""
-    decider = Decider(world, world, gatherer_of(world), world, world)
+    decider = decider_of(world)
 
     async def run(*actions, history=(), guardrails=(), value=90.0, labels=(("node", "n1"),), now=1000.0, **spec):
         policy = make_policy(actions=list(actions), **{"cooldown": "0s", **spec})

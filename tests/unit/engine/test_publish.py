@@ -1,9 +1,9 @@
 """How often statuses are written where there are many, and what they say."""
 
-import asyncio
 from typing import cast
 
 import pytest
+from tests.support.turns import counted_turns
 
 from forestall.actions.notify import Nobody
 from forestall.api import RemediationPolicy, ServiceLevelObjective
@@ -138,23 +138,16 @@ async def test_what_is_news_all_the_time_in_one_namespace_delays_no_other(cluste
 
 async def test_others_get_their_turn_while_much_is_to_be_said_of_policies(cluster, make_policy):
     """Kind: cost of what others write. What is said of 200 policies kept the lease from being renewed meanwhile."""
-    registry, turns = Registry(), 0
+    registry = Registry()
     for number in range(200):
         body = make_policy().dump()
         body["metadata"] |= {"name": f"p-{number}", "uid": f"p-{number}", "resourceVersion": "1"}
         assert not isinstance(registry.put(RemediationPolicy.KIND, body), Invalid)
     publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL), Outbox(Nobody()))
 
-    async def renew():
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    renewing = asyncio.ensure_future(renew())
-    await publisher.publish({}, 1000.0)
-    renewing.cancel()
-    assert turns >= 200
+    async with counted_turns() as turns:
+        await publisher.publish({}, 1000.0)
+    assert turns.count >= 200
 
 
 async def test_an_objective_that_was_mended_has_a_status_again(cluster, slo):
