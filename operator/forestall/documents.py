@@ -4,6 +4,7 @@ A text that looks like a time stays a text, as in JSON. What YAML would pass ove
 is refused.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,10 +132,15 @@ def _objects(file: str, number: int, node: yaml.Node) -> Iterator[Document]:
     if _is_ours(body):
         yield Document(body, file, number, lines)
     items = body.get("items") if str(body.get("kind", "")).endswith("List") else None
-    for index, item in enumerate(items if isinstance(items, list) else []):
+    if not isinstance(items, list):
+        return
+    inside: dict[str | int, dict[FieldPath, int]] = defaultdict(dict)
+    for path, line in lines.items():
+        if len(path) > 1 and path[0] == "items":
+            inside[path[1]][path[2:]] = line
+    for index, item in enumerate(items):
         if isinstance(item, Mapping) and _is_ours(item):
-            inside = {path[2:]: line for path, line in lines.items() if path[:2] == ("items", index)}
-            yield Document(item, file, number, inside)
+            yield Document(item, file, number, inside[index])
 
 
 def _is_ours(body: Mapping[str, Any]) -> bool:

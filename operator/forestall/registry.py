@@ -6,13 +6,14 @@ puts what the API server answered to its own writes, and the cycle reads. All of
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import ValidationError
 
 from forestall.api import API_VERSION, KINDS, Resource
+from forestall.api.findings import written_path
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef
 from forestall.core.foreign import at, mapping, text
@@ -62,6 +63,8 @@ class _Shelf:
     by_key: dict[tuple[str, str], Resource | Invalid] = field(default_factory=dict)
     by_uid: dict[str, tuple[str, str]] = field(default_factory=dict)
     gone: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    order: list[tuple[str, str]] | None = None
+    """The keys in order; None where one came or went since it was made."""
     synced: bool = False
 
 
@@ -88,7 +91,9 @@ class Registry:
         if ref.uid in shelf.gone or (known is not None and _is_stale(version, than=_version(known))):
             return None
         entry = self._validate(kind, body, ref)
-        if known is not None:
+        if known is None:
+            shelf.order = None
+        else:
             shelf.by_uid.pop(_uid(known), None)
         shelf.by_key[key] = entry
         shelf.by_uid[ref.uid] = key
@@ -104,6 +109,7 @@ class Registry:
         if key is None:
             return False
         del shelf.by_key[key]
+        shelf.order = None
         return True
 
     def prune(self, kind: str, uids: Collection[str]) -> int:
@@ -142,11 +148,11 @@ class Registry:
 
     def all(self, model: type[R], namespace: str | None = None) -> list[R]:
         """Return the valid objects of a kind by namespace and name; those of one namespace where it is given."""
-        return [
-            cast("R", entry)
-            for key, entry in sorted(self._shelves[model.KIND].by_key.items())
-            if not isinstance(entry, Invalid) and (namespace is None or key[0] == namespace)
-        ]
+        shelf = self._shelves[model.KIND]
+        if shelf.order is None:
+            shelf.order = sorted(shelf.by_key)
+        entries = (shelf.by_key[key] for key in shelf.order if namespace is None or key[0] == namespace)
+        return [cast("R", entry) for entry in entries if not isinstance(entry, Invalid)]
 
     def invalid(self) -> Iterator[Invalid]:
         """Return the objects that do not fit their schema, of all kinds."""
@@ -194,7 +200,7 @@ class Registry:
 def describe(error: ValidationError, most: int = 3) -> str:
     """Return which fields are wrong and how, in one line: `spec.objective: Input should be less than 100`."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [f"{_path(each['loc'])}: {each['msg']}" for each in problems[:most]]
+    lines = [f"{written_path(each['loc']) or 'the object'}: {each['msg']}" for each in problems[:most]]
     if len(problems) > most:
         lines.append(f"and {len(problems) - most} more")
     return "; ".join(lines)
@@ -202,14 +208,6 @@ def describe(error: ValidationError, most: int = 3) -> str:
 
 def _unreadable(error: BaseException) -> str:
     return f"the object can't be read: an unexpected error ({type(error).__name__})"
-
-
-def _path(location: Iterable[int | str]) -> str:
-    """Return a field's path as people write it: `spec.actions[0].scale.maxReplicas`."""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".") or "the object"
 
 
 def _metadata(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -72,5 +72,9 @@ def percent(share: float, digits: int = 0) -> str:
 
 def percents(share: float, other: float) -> tuple[str, str]:
     """Return two finite shares in percent, in as many digits as it takes to tell them apart, if they differ."""
-    pairs = [(percent(share, digits), percent(other, digits)) for digits in range(_DIGITS)]
-    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1]) if share != other else pairs[0]
+    pair = percent(share), percent(other)
+    for digits in range(1, _DIGITS):
+        if pair[0] != pair[1] or share == other:
+            break
+        pair = percent(share, digits), percent(other, digits)
+    return pair

@@ -41,7 +41,7 @@ def draw(values: Floats) -> Floats:
     starts = np.random.default_rng(_SEED).integers(0, minutes, (_DRAWS, count))
     round_about = np.concatenate((values, values[:block]))
     sums = np.concatenate((np.zeros((1, values.shape[1])), np.cumsum(round_about, axis=0)))
-    blocks = sums[starts + block] - sums[starts]
+    blocks = (sums[block:] - sums[:-block])[starts]
     return np.asarray(blocks.sum(axis=1) * (minutes / (block * count)))
 
 

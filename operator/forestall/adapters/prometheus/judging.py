@@ -163,9 +163,8 @@ class Judge:
         # What is likely to be asked next goes along.
         likely = [each for each in freshness.doubts(current) if not evidence.is_up(each)]
         looking = partial(self._looked, freshness, sampled, current, proof)
-        calls: list[Callable[[], object]] = [looking, *(partial(self._past_jobs, each, proof) for each in likely)]
-        _all(calls)
-        there = current | looking()
+        calls: list[Callable[[], Any]] = [looking, *(partial(self._past_jobs, each, proof) for each in likely)]
+        there: Mapping[str, float] = current | _all(calls)[0]
         if proof.stale_after > LOOKBACK:
             plain = sorted(frozenset[str]().union(*(e.selectors for e in freshness.leaves() if _is_plain(e))))
             _all(partial(self._refuse_faded, each, proof.stale_after, proof) for each in plain)
