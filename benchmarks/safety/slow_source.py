@@ -16,15 +16,12 @@ class SlowSource(Proxy):
     def __init__(self, server: str) -> None:
         super().__init__(server)
         self.seconds = 0.0
-        self.asked = 0
-        """How many requests with dear queries came."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         told = parse_qs(request.query_string) | parse_qs((await request.read()).decode())
         count = sum(query.count(DEAR) for query in told.get("query", ()))
         if not count:
             return await super().__call__(request)
-        self.asked += 1
         patience = float(told.get("timeout", ["120"])[0].removesuffix("s"))
         if count * self.seconds < patience:
             await asyncio.sleep(count * self.seconds)

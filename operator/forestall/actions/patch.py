@@ -111,8 +111,13 @@ class Patch:
         if done and signer(body, PATCHED_BY, action.path) is None:
             return Hold("Superseded", f"somebody else has set {action.field} of {title(ref)} since; it is left alone")
         rolls = _rolls_out(ref, action)
-        held = None if done else await _refused(cluster, action) or (obstacle(body, ref) if rolls else None)
-        held = held if done or held else await sized_by(cluster, ref, action.path)
+        held = (
+            None
+            if done
+            else await _refused(cluster, action)
+            or (obstacle(body, ref) if rolls else None)
+            or await sized_by(cluster, ref, action.path)
+        )
         found: Scalar | Hold = held or _found(body, ref, action)
         if isinstance(found, Hold):
             return found

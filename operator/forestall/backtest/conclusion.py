@@ -11,9 +11,14 @@ ENOUGH: Final = 5
 """Events from which on a share of them says something."""
 
 
+def caught(point: Point, events: int) -> int:
+    """Return how many of the events were foreseen; 0 without events."""
+    return 0 if math.isnan(point.recall) else round(point.recall * events)
+
+
 def bounds(point: Point, events: int) -> tuple[float, float]:
     """Return between what and what the true recall lies, with `CONFIDENCE`; NaN without events."""
-    return share_bounds(0 if math.isnan(point.recall) else round(point.recall * events), events)
+    return share_bounds(caught(point, events), events)
 
 
 def counted(point: Point | None, events: int) -> str:
@@ -21,7 +26,7 @@ def counted(point: Point | None, events: int) -> str:
     if point is None or not events:
         return f"- of {events}"
     low, high = bounds(point, events)
-    return f"{round(point.recall * events)} of {events}, {percent(low)} to {percent(high)}"
+    return f"{caught(point, events)} of {events}, {percent(low)} to {percent(high)}"
 
 
 def conclusion(verdict: Verdict) -> str:
@@ -40,7 +45,7 @@ def conclusion(verdict: Verdict) -> str:
     low, high = bounds(best, verdict.events)
     return (
         f"Recommended threshold: when.probability {verdict.recommended:g}, with which {percent(best.recall)} of the "
-        f"events ({round(best.recall * verdict.events)} of {verdict.events}) would have been foreseen. With "
+        f"events ({caught(best, verdict.events)} of {verdict.events}) would have been foreseen. With "
         f"{percent(CONFIDENCE)} confidence the true share lies between {percent(low)} and {percent(high)}. It is "
         f"chosen on this very history, so expect somewhat less of the next weeks.{_few(verdict.events)}"
     )

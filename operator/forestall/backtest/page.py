@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from forestall.backtest.conclusion import conclusion, counted
+from forestall.backtest.conclusion import caught, conclusion, counted
 from forestall.backtest.pictures import (
     calibration,
     first_past,
@@ -261,8 +261,8 @@ def _row(one: Forecaster, verdict: Verdict) -> list[str]:
 def _cells(point: Point | None, events: int) -> list[str]:
     if point is None:
         return ["-"] * 4
-    lead, caught = point.lead, round(point.recall * events) if events else 0
-    share = f"{percent(point.recall)} ({caught} of {events})" if events else "-"
+    lead = point.lead
+    share = f"{percent(point.recall)} ({caught(point, events)} of {events})" if events else "-"
     return [share, duration(lead.median), duration(lead.p10), percent(lead.useful)]
 
 

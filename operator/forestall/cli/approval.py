@@ -11,7 +11,7 @@ from forestall.api.times import seconds
 from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
 from forestall.cli.headlines import unattended
-from forestall.cli.words import ago
+from forestall.cli.words import before
 
 if TYPE_CHECKING:
     from forestall.api import Remediation
@@ -77,24 +77,19 @@ def _check(remediation: Remediation, now: float) -> None:
     if decided:
         by = f" by {decided.by}" if decided.by else ""
         raise click.ClickException(
-            f"Remediation {name} was {decided.decision.lower()}{by}{_before(decided.at, now)} already; that stands."
+            f"Remediation {name} was {decided.decision.lower()}{by}{before(decided.at, now)} already; that stands."
         )
     if remediation.ended:
         raise click.ClickException(
-            f"Remediation {name} has ended{_before(status.ended, now)}: {status.phase}, {status.reason or 'no reason'}."
+            f"Remediation {name} has ended{before(status.ended, now)}: {status.phase}, {status.reason or 'no reason'}."
         )
     expires = seconds(intent.approval_expires)
     if expires is not None and expires <= now:
         raise click.ClickException(
-            f"Remediation {name} expired{_before(intent.approval_expires, now)}. "
+            f"Remediation {name} expired{before(intent.approval_expires, now)}. "
             "If the risk lasts, the policy asks anew."
         )
     if intent.mode != "Approve":
         raise click.ClickException(
             f"Remediation {name} waits for nobody: its policy's mode is {intent.mode}, its phase {status.phase}."
         )
-
-
-def _before(when: str | None, now: float) -> str:
-    since = ago(when, now)
-    return f" {since} ago" if since else ""

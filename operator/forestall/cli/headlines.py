@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import click
 from pydantic import ValidationError
 
 from forestall.api import RemediationPolicy, ServiceLevelObjective
@@ -42,6 +43,12 @@ async def headlines(session: Session, namespace: str) -> list[str]:
             for name in await _suspended(session, namespace)
         ),
     ]
+
+
+async def say_first(session: Session, namespace: str) -> None:
+    """Tell it beside what the screen prints, which programs may read."""
+    for line in await headlines(session, namespace):
+        click.echo(line, err=True)
 
 
 async def unattended(session: Session, namespace: str) -> str | None:

@@ -10,7 +10,7 @@ from forestall.api import Remediation
 from forestall.api.remediation import TERMINAL
 from forestall.api.times import readable, seconds
 from forestall.cli import options, remediations
-from forestall.cli.headlines import headlines
+from forestall.cli.headlines import say_first
 from forestall.cli.objects import find, kind_of, read
 from forestall.cli.output import Page, console, document, listing, table, without_managers
 from forestall.cli.words import ago
@@ -94,13 +94,8 @@ async def history(
         await read(session.cluster, kind, place, what[1])  # a name with a typing error is said to be one
         _list([], place, now)
     else:
-        await _say_first(session, place)
+        await say_first(session, place)
         _list([each for each, _ in pairs], place, now)
-
-
-async def _say_first(session: Session, place: str) -> None:
-    for text in await headlines(session, place):
-        click.echo(text, err=True)
 
 
 def _filter(what: tuple[str, str] | None, since: float | None, phase: str | None) -> Callable[[Remediation], bool]:
@@ -175,7 +170,7 @@ async def show_one(session: Session, namespace: str, name: str, form: str | None
     elif form:
         click.echo(document(without_managers(body), form))
     else:
-        await _say_first(session, namespace)
+        await say_first(session, namespace)
         _Life(remediations.understood(body), body, session.now(), Page(console())).write()
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from forestall.api import ServiceLevelObjective
 from forestall.cli import options
-from forestall.cli.headlines import headlines
+from forestall.cli.headlines import say_first
 from forestall.cli.objects import find
 from forestall.cli.output import console, document, listing, table
 from forestall.cli.words import number, seconds
@@ -107,7 +107,7 @@ async def status(
     if watch:
         await _watch(session, place, wide=form == "wide")
     if form in {None, "wide"}:
-        await _say_first(session, place)
+        await say_first(session, place)
     rows = await _rows(session.cluster, place)
     match form:
         case "json" | "yaml":
@@ -118,12 +118,6 @@ async def status(
         case _:
             _show(console(), rows, place, wide=form == "wide")
     return AT_RISK if exit_code and any(row.endangered for row in rows) else 0
-
-
-async def _say_first(session: Session, place: str) -> None:
-    """Tell it beside the table, which programs may read."""
-    for text in await headlines(session, place):
-        click.echo(text, err=True)
 
 
 async def _rows(cluster: Reader, namespace: str) -> list[Row]:
@@ -215,7 +209,7 @@ async def _watch(session: Session, namespace: str, *, wide: bool) -> NoReturn:
         rows = await _rows(session.cluster, namespace)
         if out.is_terminal:
             out.clear()
-            await _say_first(session, namespace)
+            await say_first(session, namespace)
             _show(out, rows, namespace, wide=wide)
         else:
             head = _head(namespace, wide=wide)

@@ -12,7 +12,7 @@ from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
 from forestall.cli.headlines import unattended
 from forestall.cli.pauses import holding
-from forestall.cli.words import ago
+from forestall.cli.words import before
 from forestall.core.wording import printable
 
 if TYPE_CHECKING:
@@ -77,17 +77,13 @@ def _check(found: Remediation, now: float) -> None:
             "`forestall pause` or `forestall reject` stops what has not been done yet."
         )
     if found.ended:
-        since = ago(status.ended, now)
-        when = f" {since} ago" if since else ""
         raise click.ClickException(
-            f"Remediation {name} has ended{when}: {status.phase}, {status.reason or 'no reason'}. It holds nothing "
-            f"that could be given back. {printable(status.message)}".strip()
+            f"Remediation {name} has ended{before(status.ended, now)}: {status.phase}, {status.reason or 'no reason'}. "
+            f"It holds nothing that could be given back. {printable(status.message)}".strip()
         )
     if undo := found.spec.undo:
-        since = ago(undo.at, now)
         raise click.ClickException(
-            f"{undo.by or 'Somebody'} asked for that{f' {since} ago' if since else ''} already: "
-            f"{remediations.stand(found, now)}"
+            f"{undo.by or 'Somebody'} asked for that{before(undo.at, now)} already: {remediations.stand(found, now)}"
         )
     if status.phase == "AwaitingApproval":
         raise click.ClickException(

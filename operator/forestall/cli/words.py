@@ -16,6 +16,12 @@ def ago(text: str | None, now: float) -> str:
     return "" if when is None else format_duration(max(0.0, round(now - when)))
 
 
+def before(text: str | None, now: float) -> str:
+    """Return how long ago a time was, to be put after a verb, such as ` 4m ago`; empty where there is none."""
+    since = ago(text, now)
+    return f" {since} ago" if since else ""
+
+
 def until(text: str | None, now: float) -> str:
     """Return how far off a time is, such as `4m`; empty where it is past, or there is none."""
     when = times.seconds(text)

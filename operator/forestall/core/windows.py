@@ -50,12 +50,14 @@ class Window:
         None where none is open. After `_CHAIN` of them it is left open how many follow.
         """
         until = self.closes(now)
+        if until is None:
+            return None
         for _ in range(_CHAIN):
-            again = None if until is None else self.closes(until)
-            if until is None or again is None:
-                return None if until is None else (until, True)
+            again = self.closes(until)
+            if again is None:
+                return until, True
             until = again
-        return None if until is None else (until, False)
+        return until, False
 
     def opens(self, now: float) -> float | None:
         """Return when (s) the window opens next; None where it never does."""

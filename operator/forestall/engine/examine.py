@@ -46,7 +46,7 @@ class Examiner:
         """
         asked = questions(slo, source, self._interval)
         found: list[Finding] = []
-        readings = await self._readings(asked, source)
+        readings = await self._readings(asked)
         for number, reading in enumerate(readings):
             at = _place(slo, number)
             if reading.problem is not None:
@@ -55,13 +55,12 @@ class Examiner:
                 found += await self._proportion(asked.source, reading.watched, at)
         return found
 
-    async def _readings(self, asked: Questions, source: MetricSource) -> list[Reading]:
+    async def _readings(self, asked: Questions) -> list[Reading]:
         answers = await self._metrics.instant(asked.source, [each.query for each in asked.watched], self._at)
         for answer in answers.values():
             if isinstance(answer, QueryFailure) and answer.reason in _SOURCE:
                 raise MetricsError(answer.reason, answer.message)
-        oldest = self._at - max(source.spec.stale_after.seconds, 2 * self._interval)
-        return [read(each, answers[each.query.key], oldest) for each in asked.watched]
+        return [read(each, answers[each.query.key], self._at - each.query.proof.stale_after) for each in asked.watched]
 
     async def _why(
         self, slo: ServiceLevelObjective, reading: Reading, problem: QueryFailure, at: Path

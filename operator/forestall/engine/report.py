@@ -261,8 +261,7 @@ def _lacking(found: Findings) -> Problem | None:
     silent = [each for each in found.readings if each.problem is not None and not each.fresh]
     if not silent:
         return None
-    names = ", ".join(each.watched.indicator for each in silent)
-    return Problem("NoDataToForecast", f"{names} can't be read, see the condition DataFresh")
+    return Problem("NoDataToForecast", f"{_names(silent)} can't be read, see the condition DataFresh")
 
 
 def _at_risk(found: Findings) -> Condition:

@@ -14,7 +14,7 @@ from forestall.core.decision import Hold
 from forestall.core.guards import Bucket, Debt, Ended, Storm, Surroundings
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
-from forestall.journal.lockouts import was_changed
+from forestall.journal.lockouts import refused, was_changed
 
 
 def trigger_of(policy: RemediationPolicy) -> Trigger:
@@ -225,11 +225,6 @@ def in_the_way(remediation: Remediation, action: str = "", target_uid: str = "")
 def tells(one: Remediation) -> bool:
     """Say whether it changes nothing and only tells."""
     return not traits_of(one.spec.intent.action).changes_cluster
-
-
-def refused(one: Remediation) -> bool:
-    """Say whether it ended because the API server refused it: that is no word about whether it would have helped."""
-    return one.ended and one.status.reason in ("Forbidden", "Refused") and verified(one) is not False
 
 
 def _leaves_room(one: Remediation) -> bool:

@@ -27,9 +27,15 @@ def locking(policy: RemediationPolicy, remediations: Iterable[Remediation]) -> l
         for each in last.values()
         if each.status.phase in ("RolledBack", "Failed")
         and each.feedback is None
-        and (each.status.reason not in ("Forbidden", "Refused") or verified(each) is False)
+        and not refused(each)
         and not was_changed(policy, each.spec.intent)
     ]
+
+
+def refused(remediation: Remediation) -> bool:
+    """Say whether it ended because the API server refused it: that is no word about whether it would have helped."""
+    status = remediation.status
+    return remediation.ended and status.reason in ("Forbidden", "Refused") and verified(remediation) is not False
 
 
 def standing(
