@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from forestall.cli.app import main as command
 from forestall.cli.wiring import Access, DemoOptions, PrometheusOptions, RunOptions, Session, Wiring
+from forestall.errors import MissingTool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,7 +41,13 @@ def _run(options: RunOptions) -> int:
 
 
 def _demo(options: DemoOptions) -> int:
-    from forestall.demo.show import run_demo  # noqa: PLC0415
+    try:
+        from forestall.demo.show import run_demo  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        raise MissingTool(
+            f"the demo is not part of this installation ({missing.name} is not there), as of the image: "
+            "run `make demo` in a checkout of the project"
+        ) from missing
 
     return run_demo(options.scenario, keep=options.keep, picture=options.picture, as_json=options.as_json)
 

@@ -5,21 +5,27 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import os
 import signal
+import socket
 import sys
 import time
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from shop.faults import DiskSettings, LeakSettings
+from shop.faults import DiskSettings, LeakSettings, fill
 from shop.generator import Plan, generate
 from shop.pods import Seen, follow
 from shop.service import Settings, Shop, application
 from shop.traffic import DAY, BadTraffic, Traffic, generated_day, recorded_day
 
 _SHOP = Settings()
+_END_S = 5.0
+"""How long requests that are being served may take when the shop ends; none takes longer than the queue's patience."""
 
 
 def main() -> None:
@@ -39,14 +45,20 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the shop")
     serve.set_defaults(run=lambda options: asyncio.run(_serve(options)))
     serve.add_argument("--port", type=int, required=True)
+    serve.add_argument("--address", default=os.environ.get("SHOP_ADDRESS") or "127.0.0.1", help="what it listens on")
+    serve.add_argument("--drain", type=float, default=0.0, metavar="SECONDS", help="serve on for so long after SIGTERM")
     pods = serve.add_mutually_exclusive_group(required=True)
     pods.add_argument("--kubeconfig", help="follow the Ready pods of --selector")
     pods.add_argument("--pods", type=int, help="do without a cluster: this many pods, always")
+    pods.add_argument("--own-pod", action="store_true", help="be the pod POD_NAME on NODE_NAME: faults are real")
     serve.add_argument("--namespace", default="shop")
     serve.add_argument("--selector", default="app=shop")
     serve.add_argument("--slots", type=int, default=_SHOP.slots_per_pod, help="requests that a pod works on at once")
     serve.add_argument("--seed", type=int, default=_SHOP.seed)
     serve.add_argument("--leak", type=float, default=0.0, metavar="MIB", help="memory lost with each request")
+    serve.add_argument("--leak-per-second", type=float, default=0.0, metavar="MIB", help="memory a real pod loses")
+    serve.add_argument("--fill", type=Path, metavar="FOLDER", help="where a real pod writes until the disk is full")
+    serve.add_argument("--fill-per-second", type=float, default=1.0, metavar="MIB")
     serve.add_argument("--full-node", default="", metavar="NODE", help="the node whose disk fills up")
     serve.add_argument("--at", type=float, metavar="EPOCH", help="when that begins; now when not given")
     serve.add_argument("--fills-in", type=float, default=_SHOP.disk.fills_in, metavar="SECONDS")
@@ -91,31 +103,44 @@ async def _serve(options: argparse.Namespace) -> None:
         Settings(
             slots_per_pod=options.slots,
             seed=options.seed,
-            leak=LeakSettings(per_request=options.leak),
+            leak=LeakSettings(per_request=options.leak, held=options.own_pod),
             disk=DiskSettings(node=options.full_node, fills_in=options.fills_in, cleaned_at=options.cleaned_at),
         ),
         _in_seconds(options.at),
     )
-    # Clients that give up must not end the work on their request: a real pod would go on too.
-    runner = web.AppRunner(application(shop), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", options.port, backlog=1024).start()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # Clients that give up must not end the work on their request: a real pod would go on too.
+    runner = web.AppRunner(application(shop), access_log=None, shutdown_timeout=_END_S)
+    await runner.setup()
+    await web.TCPSite(runner, options.address, options.port, backlog=1024).start()
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(shop.measure_lag())]
-        if options.kubeconfig:
-            running.append(
-                tasks.create_task(follow(options.kubeconfig, options.namespace, options.selector, shop.follow))
-            )
-        else:
-            shop.follow({str(n): Seen(f"shop-{n}", f"node-{n}", ready=True) for n in range(options.pods)})
+        running = [tasks.create_task(work) for work in _beside(options, shop)]
         await stop.wait()
+        # A pod that ends is still sent requests, until every node has heard of it.
+        shop.drain()
+        await asyncio.sleep(options.drain)
         for task in running:
             task.cancel()
     with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(runner.cleanup(), 5)
+        await asyncio.wait_for(runner.cleanup(), 2 * _END_S)
+
+
+def _beside(options: argparse.Namespace, shop: Shop) -> Iterator[Coroutine[Any, Any, None]]:
+    """Say which pods there are, and yield what goes on beside the requests."""
+    yield shop.measure_lag()
+    if options.kubeconfig:
+        yield follow(options.kubeconfig, options.namespace, options.selector, shop.follow)
+    elif options.own_pod:
+        name = os.environ.get("POD_NAME") or socket.gethostname()
+        shop.follow({name: Seen(name, os.environ.get("NODE_NAME", ""), ready=True)})
+        if options.leak_per_second:
+            yield shop.memory.leak(options.leak_per_second)
+        if options.fill:
+            yield fill(options.fill, options.fill_per_second)
+    else:
+        shop.follow({str(n): Seen(f"shop-{n}", f"node-{n}", ready=True) for n in range(options.pods)})
 
 
 async def _load(options: argparse.Namespace) -> None:

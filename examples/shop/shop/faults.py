@@ -1,12 +1,16 @@
 """What goes wrong in the shop: memory that leaks, and a node whose disk fills up."""
 
 import asyncio
+import os
 import random
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 from shop.pool import Pod, Pool
 
 MIB = 1024.0 * 1024.0
+_LEAK_STEP_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class LeakSettings:
     limit: float = 512.0
     per_request: float = 0.0
     restart_seconds: float = 8.0
+    held: bool = False
+    """Whether the memory is really held, by a pod that is a process of its own: the kernel ends it at its limit."""
 
 
 class Memory:
@@ -31,6 +37,7 @@ class Memory:
         self._settings = settings
         self._rng = rng
         self._used: dict[Pod, float] = {}
+        self._held: list[bytearray] = []
         self.kills = 0
 
     def start(self, pod: Pod) -> None:
@@ -43,17 +50,33 @@ class Memory:
 
     def used(self) -> dict[Pod, float]:
         """Return the bytes that each pod uses."""
+        if self._settings.held:
+            return dict.fromkeys(self._used, _resident_bytes())
         return {pod: mib * MIB for pod, mib in self._used.items()}
 
     def served(self, pod: Pod) -> None:
         """Account for one request that `pod` served; kill the pod when that was one too many."""
         if not self._settings.per_request or pod.dead or pod not in self._used:
             return
-        self._used[pod] += self._settings.per_request * self._rng.uniform(0.5, 1.5)
+        lost = self._settings.per_request * self._rng.uniform(0.5, 1.5)
+        if self._settings.held:
+            self._hold(lost)
+            return
+        self._used[pod] += lost
         if self._used[pod] >= self._settings.limit:
             self.kills += 1
             self._pool.kill(pod)
             asyncio.get_running_loop().call_later(self._settings.restart_seconds, self._restarted, pod)
+
+    async def leak(self, mib_per_second: float) -> None:
+        """Lose really held memory evenly, for ever, whether or not there are requests."""
+        while True:
+            await asyncio.sleep(_LEAK_STEP_S)
+            self._hold(mib_per_second * _LEAK_STEP_S)
+
+    def _hold(self, mib: float) -> None:
+        # Ones, not zeros: a page that nothing was written to takes no memory.
+        self._held.append(bytearray(b"\x01") * round(mib * MIB))
 
     def _restarted(self, pod: Pod) -> None:
         if pod in self._used:
@@ -94,3 +117,26 @@ class Disks:
     def full(self, node: str, now: float) -> bool:
         """Say whether a container that starts on the node now is broken."""
         return self.used(node, now) >= 1.0
+
+
+async def fill(folder: Path, mib_per_second: float) -> None:
+    """Write a file into `folder` evenly, until there is no room; a real disk, which the kubelet watches."""
+    step = round(mib_per_second * _LEAK_STEP_S * MIB)
+    with _new_file(folder) as file:
+        while True:
+            await asyncio.sleep(_LEAK_STEP_S)
+            try:
+                file.write(b"\x01" * step)
+            except OSError as error:
+                print(f"disk: {error}", flush=True)
+                return
+
+
+def _new_file(folder: Path) -> BinaryIO:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / f"fill-{os.getpid()}").open("wb", buffering=0)
+
+
+def _resident_bytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return float(pages * os.sysconf("SC_PAGE_SIZE"))

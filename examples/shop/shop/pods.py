@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientError
-from kubernetes.aio import client, config, watch
 
 _RETRY_SECONDS = 1.0
 
@@ -26,6 +25,9 @@ async def follow(kubeconfig: str, namespace: str, selector: str, report: Callabl
 
     A pod that is being deleted is not among them: a Service sends it no more requests.
     """
+    # The shop's image, whose pods are themselves, has no client of Kubernetes.
+    from kubernetes.aio import client, config  # noqa: PLC0415
+
     api_client = await config.new_client_from_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]
     async with api_client:
         api = client.CoreV1Api(api_client)
@@ -38,6 +40,8 @@ async def follow(kubeconfig: str, namespace: str, selector: str, report: Callabl
 
 
 async def _follow_once(api: Any, namespace: str, selector: str, report: Callable[[Mapping[str, Seen]], None]) -> None:
+    from kubernetes.aio import watch  # noqa: PLC0415
+
     listed = await api.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=10)
     pods = {pod.metadata.uid: pod for pod in listed.items}
     report(_serving(pods))

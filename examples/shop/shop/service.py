@@ -48,6 +48,7 @@ class Shop:
         self.disks = Disks(settings.disk, asyncio.get_running_loop().time() + begins_in)
         self._pods: dict[str, Pod] = {}
         self._seen: Mapping[str, Seen] = {}
+        self._draining = False
         self.registry = CollectorRegistry()
         self._arrivals = Counter(
             "shop_arrivals", "Requests that arrived, also those turned away.", registry=self.registry
@@ -83,6 +84,10 @@ class Shop:
                 self._pods[uid] = pod
                 self.memory.start(pod)
                 self.pool.add(pod)
+
+    def drain(self) -> None:
+        """Say from now on that no request should be sent here any more; those that come are served all the same."""
+        self._draining = True
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -133,6 +138,20 @@ class Shop:
         del request
         return web.Response(body=generate_latest(self.registry), headers={"Content-Type": "text/plain; version=0.0.4"})
 
+    async def live(self, request: web.Request) -> web.Response:
+        """Answer a liveness probe: the event loop turns."""
+        del request
+        return web.Response(text="live\n")
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """Answer a readiness probe: there is a pod that serves, and the process does not end."""
+        del request
+        if self._draining:
+            return web.Response(status=503, text="it ends\n")
+        if not self.pool.pods:
+            return web.Response(status=503, text="no pod serves\n")
+        return web.Response(text="ready\n")
+
     async def measure_lag(self) -> None:
         """Measure for ever how late the event loop is."""
         loop = asyncio.get_running_loop()
@@ -173,8 +192,10 @@ class _Gauges(Collector):
 
 
 def application(shop: Shop) -> web.Application:
-    """Return the web application: the shop at `/`, its metrics at `/metrics`."""
+    """Return the web application: the shop at `/`, its metrics at `/metrics`, probes at `/livez` and `/readyz`."""
     app = web.Application()
     app.router.add_get("/", shop.answer)
     app.router.add_get("/metrics", shop.metrics)
+    app.router.add_get("/livez", shop.live)
+    app.router.add_get("/readyz", shop.ready)
     return app

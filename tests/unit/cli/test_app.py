@@ -218,3 +218,16 @@ def test_colour_is_for_terminals_and_never_with_no_color(program, cluster, monke
     assert "\x1b" in program("status")[1]
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in program("status")[1]
+
+
+@pytest.mark.parametrize("absent", ["forestall.demo.show", "psutil"])
+def test_an_installation_without_the_demo_says_so(absent):
+    """Kind: a command whose parts were not installed, as in the image, answers in words and with no traceback."""
+    code = (
+        f"import sys; sys.modules['{absent}'] = None\n"
+        "import forestall.__main__; sys.argv = ['forestall', 'demo']; forestall.__main__.main()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode not in (0, 70)
+    assert f"not part of this installation ({absent} is not there)" in " ".join(ran.stderr.split())
+    assert "Traceback" not in ran.stderr
