@@ -21,7 +21,7 @@ CODE = ROOT / "operator" / "forestall"
 TESTS = {
     "core/guards": ("core/test_guards.py", "core/test_room.py", "engine"),
     "core/plan": ("core/test_plan.py", "core/test_sizing.py", "engine"),
-    "journal": ("journal", "engine"),
+    "remediation": ("remediation", "engine"),
     "engine": ("engine",),
 }
 """Which of tests/unit are to notice what goes wrong in which folder."""

@@ -22,7 +22,7 @@ from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
 from forestall.devcluster.kwok import KwokCluster
 from forestall.errors import Throttled
-from forestall.journal import Journal, Outlook
+from forestall.remediation import Outlook, RemediationReconciler
 
 Body = dict[str, Any]
 REPLICAS = 3
@@ -102,8 +102,8 @@ async def _drain(kwok: KwokCluster, cluster: CountingCluster, namespace: str, nu
     """Drain the node with the most pods, and give it back; return how that ended."""
     await asyncio.to_thread(kwok.kubectl, "rollout", "status", "deployment", "-n", namespace, "--timeout=120s")
     nodes = Counter(pod["spec"]["nodeName"] for pod in _list(kwok, "pods", namespace))
-    journal, now = Journal(cluster), time.time()
-    life = await journal.open(_intent(kwok, namespace, nodes.most_common(1)[0][0], number, now, deadline))
+    reconciler, now = RemediationReconciler(cluster), time.time()
+    life = await reconciler.open(_intent(kwok, namespace, nodes.most_common(1)[0][0], number, now, deadline))
     end = time.monotonic() + 180
     while not life.ended:
         if time.monotonic() > end:
@@ -111,7 +111,7 @@ async def _drain(kwok: KwokCluster, cluster: CountingCluster, namespace: str, nu
         now += STEP
         at_risk = life.status.completed is None
         view = Outlook(fresh=True, probability=0.9 if at_risk else 0.0, breached=False, sampled_at=now)
-        life = await journal.advance(life, view, _unguarded, now)
+        life = await reconciler.reconcile(life, view, _unguarded, now)
         await asyncio.sleep(PAUSE)
     return life.status.phase
 

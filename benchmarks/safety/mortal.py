@@ -27,8 +27,8 @@ from forestall.adapters.notifiers.post import Endpoint, post
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import Intent
 from forestall.errors import ClusterError
-from forestall.journal import Journal, name_of
 from forestall.ports import Notice, Notifier
+from forestall.remediation import RemediationReconciler, name_of
 
 LONGEST_S = 240
 CYCLE = 10.0
@@ -92,7 +92,7 @@ class Leader:
 
     def __init__(self, cluster: MortalCluster, notifier: Notifier, order: dict[str, Any]) -> None:
         self._cluster = cluster
-        self._journal = Journal(cluster, {**ACTIONS, Notify.traits.name: Notify(notifier)})
+        self._reconciler = RemediationReconciler(cluster, {**ACTIONS, Notify.traits.name: Notify(notifier)})
         self._namespace: str = order["namespace"]
         self._intents = {name_of(intent): intent for intent in map(Intent.model_validate, order["intents"])}
         self._moods: dict[str, str] = order["moods"]
@@ -120,11 +120,11 @@ class Leader:
 
     async def _one(self, name: str, life: Remediation | None) -> bool:
         try:
-            life = life or await self._journal.open(self._intents[name])
+            life = life or await self._reconciler.open(self._intents[name])
             if not life.ended:
                 now = self._now()
                 view = outlook(life, self._moods[life.spec.intent.target.name], now)
-                life = await self._journal.advance(life, view, _allow, now)
+                life = await self._reconciler.reconcile(life, view, _allow, now)
         except ClusterError:
             return False
         return life.ended

@@ -18,7 +18,7 @@ from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.devcluster.kwok import KwokCluster
 from forestall.engine import Engine, Settings
-from forestall.engine.brake import Brake
+from forestall.engine.pause_checker import PauseChecker
 from forestall.ports import Answer, Sample, Scale
 from forestall.pruner import Pruner
 from forestall.registry import Registry
@@ -104,7 +104,7 @@ class Operator:
 
     def stopped(self, objective: str) -> str | None:
         """Return why an objective is paused, as far as the watches have told."""
-        return Brake(self.registry, self.cluster).why(self.namespace, objective, "early", self.now)
+        return PauseChecker(self.registry, self.cluster).paused_by(self.namespace, objective, "early", self.now)
 
     @property
     def remediations(self) -> list[Remediation]:

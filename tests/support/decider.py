@@ -15,7 +15,7 @@ class Unhindered:
     async def nodes(self) -> None:
         return None
 
-    def why(self, *_: Any) -> None:
+    def paused_by(self, *_: Any) -> None:
         return None
 
     async def why_not(self, *_: Any) -> Any:

@@ -11,7 +11,7 @@ from forestall.api.remediation import Feedback
 from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
 from forestall.cli.objects import find, read
-from forestall.journal import lockouts
+from forestall.remediation import lockouts
 
 if TYPE_CHECKING:
     from forestall.cli.wiring import Session
@@ -57,7 +57,7 @@ async def unlock(session: Session, *, policy: str, namespace: str | None, commen
     place = namespace or session.namespace
     body = RemediationPolicy.read(await read(session.cluster, RemediationPolicy.KIND, place, policy))
     bodies = await find(session.cluster, Remediation.KIND, place)
-    found = lockouts.locking(body, [remediations.understood(each) for each in bodies])
+    found = lockouts.locking_remediations(body, [remediations.understood(each) for each in bodies])
     if not found:
         click.echo(f"remediationpolicy.forestall.dev/{policy} is not locked")
     for each in found:

@@ -32,8 +32,8 @@ from forestall.engine.scene import Scene
 from forestall.engine.targets import Found, Targets
 from forestall.engine.traffic import PastTraffic
 from forestall.errors import ClusterError, Forbidden
-from forestall.journal import name_of
 from forestall.ports import Reader
+from forestall.remediation import name_of
 
 _NOTHING_LEFT: Final = frozenset({"LadderExhausted", "NoRungForCause", "NotSustained"})
 """Why a cause leads to nothing, so that the next worst is looked at."""

@@ -24,39 +24,39 @@ from forestall.core.risk import Risk, State, assess
 from forestall.engine import terms
 from forestall.engine.act import Decider, Proposal, held
 from forestall.engine.advisor import Advisor
-from forestall.engine.brake import Brake
+from forestall.engine.budget_usage import BudgetUsage
 from forestall.engine.census import Census
 from forestall.engine.coverage import Coverage
 from forestall.engine.cycle_report import CycleReport, report_of
 from forestall.engine.episodes import advance, at_risk_since, with_decided
+from forestall.engine.fair_scheduling import FairScheduler, round_robin
 from forestall.engine.guard_input import Case, Gatherer
 from forestall.engine.herald import Herald
 from forestall.engine.observe import Observer, Ratios, blind, distrusted
+from forestall.engine.orphaned_nodes import OrphanedNodeRelease
 from forestall.engine.outbox import Outbox
 from forestall.engine.outlook import outlook, unjudgeable
+from forestall.engine.pause_checker import PauseChecker
 from forestall.engine.permissions import Permissions
 from forestall.engine.publish import Publisher
-from forestall.engine.reaper import Reaper
-from forestall.engine.records import Records
+from forestall.engine.remediation_backup import RemediationBackup
+from forestall.engine.remediation_cleanup import RemediationCleanup
 from forestall.engine.report import Findings, Problem, named
 from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
 from forestall.engine.shares import within_series
 from forestall.engine.signals import Forecasting
-from forestall.engine.spending import Spending
 from forestall.engine.survey import Survey
-from forestall.engine.sweep import Sweep
 from forestall.engine.targets import Found, Targets
 from forestall.engine.together import aside, together
 from forestall.engine.traffic import PastTraffic
-from forestall.engine.turns import Turns, in_turn
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable, Unreadable
 from forestall.isolation import Isolation
-from forestall.journal import Journal, draft_of
 from forestall.ports import Cluster, Metrics, Notifier
 from forestall.read_cache import ReadCache
 from forestall.registry import Registry
+from forestall.remediation import RemediationReconciler, draft_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,36 +92,40 @@ class Engine:
         self._targets = Targets(reads, settings.interval, settings.concurrency, isolation)
         self._coverage = Coverage(self._targets, isolation)
         self._census = Census(self._targets)
-        self._brake = Brake(registry, cluster)
+        self._pause_checker = PauseChecker(registry, cluster)
         self._survey = Survey(cluster)
         self._traffic = PastTraffic(metrics, registry)
-        gatherer, permissions = Gatherer(reads, registry, self._survey, self._brake), Permissions(cluster)
+        gatherer, permissions = Gatherer(reads, registry, self._survey, self._pause_checker), Permissions(cluster)
         self._decider = Decider(reads, self._targets, gatherer, permissions, self._traffic)
         outbox = Outbox(notifier or Nobody())
         telling = Notify(outbox)
-        self._records = Records(registry, isolation)
-        self._journal = Journal(cluster, {**ACTIONS, telling.traits.name: telling}, self._brake, self._records.remember)
-        self._herald = Herald(outbox, self._journal, registry, isolation)
+        self._backup = RemediationBackup(registry, isolation)
+        self._reconciler = RemediationReconciler(
+            cluster, {**ACTIONS, telling.traits.name: telling}, self._pause_checker, self._backup.remember
+        )
+        self._herald = Herald(outbox, self._reconciler, registry, isolation)
         self._advisor = Advisor(self._forecasting.matrix, isolation, metrics)
         self._publisher = Publisher(cluster, registry, settings, outbox, isolation, self._advisor)
         self._publisher.permissions = permissions
-        self._publisher.records, self._records.keep = self._records.of, self._publisher.keep
+        self._publisher.records, self._backup.keep = self._backup.of, self._publisher.keep
         self._episodes: dict[str, Episode] = {}
-        self._turns = Turns(settings.concurrency, settings.turn)
-        self._spending = Spending(self._publisher)
+        self._scheduler = FairScheduler(settings.concurrency, settings.turn)
+        self._budget_usage = BudgetUsage(self._publisher)
         self._opening = asyncio.Lock()
         self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
-        self._sweep = Sweep(cluster, self._survey, partial(self._brake.ask, "", "", ""))
-        self._reaper = Reaper(cluster, registry)
+        self._orphaned_nodes = OrphanedNodeRelease(
+            cluster, self._survey, partial(self._pause_checker.check, "", "", "")
+        )
+        self._cleanup = RemediationCleanup(cluster, registry)
 
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
         """Run one cycle at `now` (seconds since the epoch). A standby observes and forecasts, and writes nothing."""
         self._isolation.begin(now)
         # What a server says of its time is compared with this cycle's, as it goes on since now.
         ahead = now - asyncio.get_running_loop().time()
-        self._turns.begin_cycle()
+        self._scheduler.begin_cycle()
         self._reads.forget()
-        scene = Scene.of(self._registry).ordered(self._turns.late, self._episodes)
+        scene = Scene.of(self._registry).ordered(self._scheduler.postponed, self._episodes)
         # What takes its time is done aside: the lease must be renewed meanwhile.
         asked, problems = await self._aside(self._watch.questions, scene.objectives.values())
         too_old = partial(stale_after, self._registry, self._settings.interval)
@@ -157,7 +161,7 @@ class Engine:
             found, ended = await self._lead(scene, found, at_risk_from, now)
         else:
             self._episodes.clear()
-            self._records.forget()
+            self._backup.forget()
         return replace(report_of(found, ended, waiting, self._isolation.faults), clocks=clocks)
 
     def _compare(self, ahead: float) -> Clocks:
@@ -165,7 +169,7 @@ class Engine:
         api = self._api_clock()
         sources = {name: offset.less(ahead) for name, offset in self._observer.clocks.items()}
         clocks = compare(api and api.less(ahead), sources)
-        self._brake.skewed = clocks.everywhere
+        self._pause_checker.skewed = clocks.everywhere
         return clocks
 
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -177,9 +181,9 @@ class Engine:
     ) -> tuple[dict[str, Findings], list[tuple[str, str]]]:
         self._drafts.clear()
         self._survey.forget()
-        self._turns.begin()
+        self._scheduler.begin_phase()
         with self._isolation.around("remembering", "remediations"):
-            scene = await self._records.begin(self._journal, scene, now)
+            scene = await self._backup.begin(self._reconciler, scene, now)
         missing = await self._targets.check(scene.objectives.values(), now)
         found = await self._coverage.applied(scene, found, at_risk_from)
         edges = dependencies(scene.objectives)
@@ -190,9 +194,9 @@ class Engine:
             if attempt.failure is not None:
                 found[uid] = replace(each, problem=Problem("InternalError", attempt.failure))
         with self._isolation.around("counting", "budgets"):
-            await self._spending.begin(scene.guardrails, scene.remediations, now)
+            await self._budget_usage.begin(scene.guardrails, scene.remediations, now)
         storms = terms.storms(scene.guardrails, at_risk_since(found.values()), scene.watched)
-        scene = replace(scene, storms=storms, debts=self._spending.debts)
+        scene = replace(scene, storms=storms, debts=self._budget_usage.debts)
         at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
         suffering = culprits(edges, at_risk)
         found = {uid: replace(each, victim_of=_name(found, suffering.get(uid))) for uid, each in found.items()}
@@ -209,9 +213,9 @@ class Engine:
         await self._publisher.publish(settled, now, scene.selection)
         with self._isolation.around("reaping", "ended remediations"):
             if trusted:
-                await self._reaper.run(scene, now)
+                await self._cleanup.run(scene, now)
         with self._isolation.around("sweeping", "nodes"):
-            await self._sweep.run(self._registry.all(Remediation), now)
+            await self._orphaned_nodes.run(self._registry.all(Remediation), now)
         # Last, because a channel that does not answer takes its time.
         await self._herald.tell(settled.values(), now)
         return settled, ended
@@ -251,13 +255,13 @@ class Engine:
 
     async def _decide(self, scene: Scene, case: Case, now: float) -> tuple[Decision, Proposal | None]:
         """Decide when it is this namespace's turn."""
-        async with self._turns.take(case.slo.namespace) as over:
+        async with self._scheduler.slot(case.slo.namespace) as over:
             await asyncio.sleep(0)  # many decisions ask nobody anything, and the lease must be renewed meanwhile
             if over is None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(2 * self._settings.turn):
                         return await self._decider.decide(scene, case, now)
-        self._turns.skip(case.slo.uid)
+        self._scheduler.postpone(case.slo.uid)
         words = f"it took longer than {format_duration(2 * self._settings.turn)} to decide: it is tried again"
         return held(case.policy, over or Hold("NoTurn", words)), None
 
@@ -275,16 +279,16 @@ class Engine:
             return _held(decision, Hold("AlreadyDecided", words))
         try:
             async with self._opening:
-                self._spending.refund(scene.guardrails, draft)
+                self._budget_usage.refund(scene.guardrails, draft)
                 decided = self._decided()
                 hold = await self._decider.confirm(replace(scene, remediations=decided), proposal)
                 if hold is not None:
                     return _held(decision, hold)
                 if not known:
-                    await self._spending.pay(scene.guardrails, decided, draft, now)
+                    await self._budget_usage.pay(scene.guardrails, decided, draft, now)
                 self._drafts[draft.namespace, draft.name] = draft
             await self._publisher.write(found, now)
-            remediation = await self._journal.open(intent)
+            remediation = await self._reconciler.open(intent)
         except ClusterError as error:
             if not isinstance(error, Unavailable):  # else it may have been written down all the same
                 self._drafts.pop((draft.namespace, draft.name), None)
@@ -298,13 +302,15 @@ class Engine:
     def _decided(self) -> list[Remediation]:
         """Return every Remediation that there is, or that this cycle is writing down."""
         there = {(one.namespace, one.name): one for one in self._registry.all(Remediation)}
-        return list((self._drafts | self._records.with_deleted(there)).values())
+        return list((self._drafts | self._backup.with_deleted(there)).values())
 
     async def _advance(self, scene: Scene, found: Mapping[str, Findings], now: float) -> list[tuple[str, str]]:
         """Drive every remediation under way as far as it goes now; return action and phase of those that ended."""
-        live = [one for one in self._registry.all(Remediation) if not one.ended and not self._records.awaits(one)]
-        live = in_turn(sorted(live, key=lambda one: one.uid not in self._turns.late), lambda one: one.namespace)
-        self._turns.begin()
+        live = [one for one in self._registry.all(Remediation) if not one.ended and not self._backup.awaits(one)]
+        live = round_robin(
+            sorted(live, key=lambda one: one.uid not in self._scheduler.postponed), lambda one: one.namespace
+        )
+        self._scheduler.begin_phase()
         after = await together(self._drive_safely(scene, one, found, now) for one in live)
         return [(one.spec.intent.action.name, one.status.phase) for one in after if one and one.ended]
 
@@ -320,7 +326,7 @@ class Engine:
                 hold = Hold("ObjectUnreadable", str(error))
         with self._isolation.around("noting", named(one)):
             try:
-                after = await self._journal.hold(one, hold or Hold("InternalError", attempt.failure or ""), now)
+                after = await self._reconciler.hold(one, hold or Hold("InternalError", attempt.failure or ""), now)
             except ClusterError as error:
                 _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=str(error))
                 return None
@@ -331,9 +337,9 @@ class Engine:
         self, scene: Scene, one: Remediation, found: Mapping[str, Findings], now: float
     ) -> Remediation | None:
         intent = one.spec.intent
-        async with self._turns.take(one.namespace) as over:
+        async with self._scheduler.slot(one.namespace) as over:
             if over is not None:
-                self._turns.skip(one.uid)
+                self._scheduler.postpone(one.uid)
                 _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=over.message)
                 return None
             here = found.get(intent.objective.uid)
@@ -342,7 +348,7 @@ class Engine:
             reader = ReadCache(self._cluster)  # what changes something rests on what is read in this turn
             recheck = partial(self._decider.recheck, scene, case=case, now=now, reader=reader)
             try:
-                after = await self._journal.advance(one, view, recheck, now, reader)
+                after = await self._reconciler.reconcile(one, view, recheck, now, reader)
             except Unreadable:
                 raise
             except ClusterError as error:
@@ -350,7 +356,7 @@ class Engine:
                 return None
         if after is not one:
             self._registry.put(Remediation.KIND, after.dump())
-            self._records.note(after)
+            self._backup.note(after)
         since = seconds(after.status.steps[0].at) if after.status.steps else None
         if since is not None and not terms.tells(after):
             # What is done to a workload changes what would have happened to every objective that is about it.

@@ -18,8 +18,8 @@ from forestall.core.guards import GuardInput, Nodes, Pods, Surroundings
 from forestall.core.risk import Signal
 from forestall.core.traits import Traits
 from forestall.engine import housing, terms
-from forestall.engine.brake import Brake
 from forestall.engine.cause import replace_same_pods
+from forestall.engine.pause_checker import PauseChecker
 from forestall.engine.scene import Scene
 from forestall.engine.survey import Survey
 from forestall.engine.trust import distrust
@@ -64,11 +64,11 @@ class Intended:
 class Gatherer:
     """Gathers what the guards are asked with: for deciding, for confirming, and for rechecking."""
 
-    def __init__(self, cluster: Reader, registry: Registry, survey: Survey, brake: Brake) -> None:
+    def __init__(self, cluster: Reader, registry: Registry, survey: Survey, pause_checker: PauseChecker) -> None:
         self._cluster = cluster
         self._registry = registry
         self._survey = survey
-        self._brake = brake
+        self._pause_checker = pause_checker
 
     async def gather(self, scene: Scene, intended: Intended, now: float, cluster: Reader | None = None) -> GuardInput:
         """Return what is known of `intended`; the world is read through `cluster`, where given."""
@@ -121,7 +121,7 @@ class Gatherer:
         live = next((one for one in related if terms.in_the_way(one, traits.name, target.uid)), None)
         return replace(
             guard_input,
-            paused=self._brake.why(slo.namespace, slo.name, policy.name, guard_input.now),
+            paused=self._pause_checker.paused_by(slo.namespace, slo.name, policy.name, guard_input.now),
             live=None if live is None else live.name if live.namespace == slo.namespace else _ELSEWHERE,
             history=ended,
             last_on_target=max((one.at for one in ended if one.name in resting), default=None),

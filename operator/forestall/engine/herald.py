@@ -19,9 +19,9 @@ from forestall.engine.report import Findings, named
 from forestall.engine.together import together
 from forestall.errors import ClusterError, NotSent
 from forestall.isolation import Isolation
-from forestall.journal import Journal
 from forestall.ports import Notice, Notifier
 from forestall.registry import Registry
+from forestall.remediation import RemediationReconciler
 
 MOST: Final = 20
 """How many notices are sent in one cycle at the most: what is over is sent in the next ones."""
@@ -34,10 +34,14 @@ class Herald:
     """Sends each piece of news once to each channel that asks for it, as far as it can know."""
 
     def __init__(
-        self, notifier: Notifier, journal: Journal, registry: Registry, isolation: Isolation | None = None
+        self,
+        notifier: Notifier,
+        reconciler: RemediationReconciler,
+        registry: Registry,
+        isolation: Isolation | None = None,
     ) -> None:
         self._notifier = notifier
-        self._journal = journal
+        self._reconciler = reconciler
         self._registry = registry
         self._isolation = isolation or Isolation()
         self._sent: set[tuple[str, str]] = set()  # id and channel, of what is not written down as told yet
@@ -100,7 +104,7 @@ class Herald:
             last_transition_time=stamp(now),
         )
         try:
-            after = await self._journal.note(one, told)
+            after = await self._reconciler.set_condition(one, told)
         except ClusterError as error:
             _log.warning("that people were told is not written down", remediation=one.name, error=str(error))
             return

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from forestall.core.clocks import TOLERANCE, Clocks, Offset
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
+from forestall.engine.fair_scheduling import batches, round_robin
 from forestall.engine.loss import lost, sent
 from forestall.engine.pieces import Pieces, Share, Windows
 from forestall.engine.questions import Questions, Watched
 from forestall.engine.together import together
-from forestall.engine.turns import batches, in_turn
 from forestall.isolation import Isolation
 from forestall.ports import Answer, Metrics, Query, QueryFailure
 
@@ -216,7 +216,7 @@ class Observer:
         await together(self._read_on(s, some, at, at - stale_after(s), until) for s, some in by_source.items())
 
     async def _read_on(self, source: str, some: Sequence[Pieces], at: float, oldest: float, until: float) -> None:
-        waiting = list(in_turn(sorted(some, key=self._windows.asked), lambda each: each.owner))
+        waiting = list(round_robin(sorted(some, key=self._windows.asked), lambda each: each.owner))
         while waiting:
             more = []
             for pieces in waiting:
@@ -231,7 +231,7 @@ class Observer:
         """Backfill from one source, at least once and until `until` (s, of the event loop); return how many wait."""
         # What could not be had lets the others go first.
         ordered = sorted(missing, key=lambda each: self._refused[each.watched.query])
-        fair = in_turn(ordered, lambda each: each.watched.query.owner)
+        fair = round_robin(ordered, lambda each: each.watched.query.owner)
         used: Counter[str] = Counter()
         due: list[_Missing] = []
         for each in fair:

@@ -17,8 +17,8 @@ from forestall.core.decision import Hold
 from forestall.engine.scene import Scene
 from forestall.engine.targets import reference
 from forestall.errors import ClusterError
-from forestall.journal.rights import advice
 from forestall.ports import AccessReviewer, Right
+from forestall.remediation.rbac_hints import rbac_hint
 
 _GRANTED: Final = 300.0
 """For how long (s) a right that was there is not asked for again."""
@@ -42,7 +42,7 @@ class Permissions:
         for right in ACTIONS[action].rights(target, subject):
             refusal = await self._refusal(right)
             if refusal is not None:
-                return Hold("Forbidden", f"{refusal}. {advice(refusal, target, ACTIONS[action].traits)}")
+                return Hold("Forbidden", f"{refusal}. {rbac_hint(refusal, target, ACTIONS[action].traits)}")
         return None
 
     async def look(self, scene: Scene, policies: Iterable[RemediationPolicy]) -> None:

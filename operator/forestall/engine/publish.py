@@ -34,6 +34,7 @@ from forestall.api.times import stamp
 from forestall.core.risk import State
 from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
+from forestall.engine.fair_scheduling import round_robin
 from forestall.engine.outbox import Outbox
 from forestall.engine.permissions import Permissions
 from forestall.engine.probes import answering
@@ -42,12 +43,11 @@ from forestall.engine.selection import Selection
 from forestall.engine.settings import Settings
 from forestall.engine.statuses import Statuses
 from forestall.engine.together import together
-from forestall.engine.turns import in_turn
 from forestall.errors import ClusterError, Conflict, NotFound
 from forestall.isolation import Isolation
-from forestall.journal import lockouts
 from forestall.ports import Cluster, Event
 from forestall.registry import Invalid, Registry
+from forestall.remediation import lockouts
 
 S = TypeVar("S", bound=Model)
 
@@ -306,7 +306,7 @@ class Publisher:
             _ready("False", "TooManyPolicies", why) if why else self._advisor.ready(policy, selected, self._registry)
         )
         open_episodes = {(each.slo.uid, each.episode.number) for each in found if each.episode.since}
-        locked = lockouts.standing(policy, done, open_episodes)
+        locked = lockouts.locked_condition(policy, done, open_episodes)
         permitted = self.permissions.condition(policy)
         conditions = [ready, locked, *([permitted] if permitted is not None else [])]
         return self._settle(policy, policy.status, conditions, now, objectives=len(selected), active=active)
@@ -383,7 +383,7 @@ class Publisher:
 
 
 def _fairly(changes: Iterable[tuple[bool, float, int, _Change]]) -> list[_Change]:
-    return in_turn([change for *_, change in sorted(changes)], lambda change: change.found.slo.namespace)
+    return round_robin([change for *_, change in sorted(changes)], lambda change: change.found.slo.namespace)
 
 
 def _ready(status: Literal["True", "False", "Unknown"], reason: str, message: str) -> Condition:

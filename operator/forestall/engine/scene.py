@@ -9,8 +9,8 @@ from forestall.api.remediation import TERMINAL
 from forestall.api.service_level_objective import Episode
 from forestall.core.clocks import Clocks
 from forestall.core.guards import Debt, Storm
+from forestall.engine.fair_scheduling import round_robin
 from forestall.engine.selection import Selection, select
-from forestall.engine.turns import in_turn
 from forestall.registry import Registry
 
 
@@ -87,7 +87,7 @@ class Scene:
             episode = episodes.get(slo.uid) or slo.status.episode
             return slo.uid not in late, episode is None or not episode.since
 
-        fair = in_turn(sorted(self.objectives.values(), key=rank), lambda slo: slo.namespace)
+        fair = round_robin(sorted(self.objectives.values(), key=rank), lambda slo: slo.namespace)
         return replace(self, objectives={slo.uid: slo for slo in fair})
 
     def policy(self, objective_uid: str, policy_uid: str) -> RemediationPolicy | None:

@@ -14,7 +14,7 @@ from forestall.core.decision import Hold
 from forestall.core.guards import Bucket, Debt, Ended, Storm, Surroundings
 from forestall.core.plan import RungTerms, ScaleTerms, Trigger
 from forestall.core.sizing import Capacity
-from forestall.journal.lockouts import refused, was_changed
+from forestall.remediation.lockouts import policy_changed, was_refused
 
 
 def trigger_of(policy: RemediationPolicy) -> Trigger:
@@ -148,9 +148,9 @@ def ended(history: Sequence[Remediation], policy: RemediationPolicy) -> tuple[En
             policy_uid=one.spec.intent.policy.uid,
             objective_uid=one.spec.intent.objective.uid,
             episode=one.spec.intent.episode,
-            reviewed=one.feedback is not None or was_changed(policy, one.spec.intent),
+            reviewed=one.feedback is not None or policy_changed(policy, one.spec.intent),
             action=one.spec.intent.action.name,
-            refused=refused(one),
+            refused=was_refused(one),
             rung=one.spec.intent.rung,
             undone=one.undo is not None,
         )
@@ -228,7 +228,7 @@ def tells(one: Remediation) -> bool:
 
 
 def _leaves_room(one: Remediation) -> bool:
-    return tells(one) or refused(one)
+    return tells(one) or was_refused(one)
 
 
 def empties_a_node(one: Remediation) -> bool:

@@ -17,8 +17,8 @@ from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
 from forestall.core.decision import Hold
 from forestall.devcluster.kwok import KwokCluster
-from forestall.journal import Journal, Outlook
 from forestall.ports import Cluster
+from forestall.remediation import Outlook, RemediationReconciler
 
 OPT_INS: Final = ("workloads.keda", "workloads.rollback", "workloads.jobs", "nodes.drain")
 """The chart's switches for further rights."""
@@ -38,13 +38,13 @@ class Life:
         self.port = port
         """What the Remediation acts through."""
         self.namespace = namespace
-        self.journal = Journal(port, brake=self._brake)
+        self.reconciler = RemediationReconciler(port, pause_check=self._pause_check)
         self.now = time.time()
         self.stopped: Hold | None = None
         """Why people have stopped it."""
         self.remediation: Remediation
 
-    async def _brake(self, _: Remediation, __: float) -> Hold | None:
+    async def _pause_check(self, _: Remediation, __: float) -> Hold | None:
         return self.stopped
 
     async def open(self, target: ObjectRef, action: Mapping[str, Any], **changes: Any) -> Remediation:
@@ -61,7 +61,7 @@ class Life:
             "created": stamp(self.now),
             "deadline": stamp(self.now + 1800),
         }
-        self.remediation = await self.journal.open(Intent.model_validate({**intent, **changes}))
+        self.remediation = await self.reconciler.open(Intent.model_validate({**intent, **changes}))
         return self.remediation
 
     async def cycle(self, after: float = 10.0, **outlook: Any) -> Remediation:
@@ -69,7 +69,7 @@ class Life:
         self.now += after
         usual: dict[str, Any] = {"fresh": True, "breached": False, "sampled_at": self.now, **AT_RISK}
         view = Outlook(**{**usual, **outlook})
-        self.remediation = await self.journal.advance(self.remediation, view, unguarded, self.now)
+        self.remediation = await self.reconciler.reconcile(self.remediation, view, unguarded, self.now)
         return self.remediation
 
     async def until(self, *phases: str, after: float = 1.0, **outlook: Any) -> Remediation:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from forestall.journal import verified
+from forestall.remediation import verified
 
 CALM = {"probability": 0.0, "replicas_forecast": 1, "replicas_observed": 1}
 SCALE = {"scale": {"maxReplicas": 6, "stabilizationWindow": "1m"}}

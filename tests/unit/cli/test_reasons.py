@@ -10,7 +10,7 @@ from forestall.api import KINDS
 from forestall.cli import reasons
 
 PACKAGE = Path(forestall.__file__).parent
-ROOMS = ("core", "engine", "journal", "actions", "adapters")
+ROOMS = ("core", "engine", "remediation", "actions", "adapters")
 POSITION = {
     "Hold": 0,
     "NotSent": 0,
@@ -23,9 +23,9 @@ POSITION = {
     "SourceTrouble": 0,
     "MetricsError": 0,
     "End": 1,
-    "verdict": 1,
+    "verified_condition": 1,
     "_ready": 1,
-    "completed": 1,
+    "completed_condition": 1,
     "Act": 2,
     "moved": 2,
 }

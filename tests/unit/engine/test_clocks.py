@@ -11,8 +11,8 @@ from tests.support.memory_cluster import MemoryCluster
 from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.core.clocks import Offset
 from forestall.engine import Engine, Settings
-from forestall.engine.brake import Brake
 from forestall.engine.observe import read
+from forestall.engine.pause_checker import PauseChecker
 from forestall.engine.questions import Watched
 from forestall.ports import Answer, Query, Sample
 from forestall.registry import WATCHED, Registry
@@ -107,9 +107,9 @@ async def test_clocks_that_agree_hold_nothing(registry, source, api):
 
 
 async def test_nothing_is_changed_and_nothing_given_back_by_a_clock_that_is_wrong(registry):
-    brake = Brake(registry, MemoryCluster())
-    brake.skewed = "this process's clock is 1h behind"
-    hold = await brake.ask("shop", "checkout", "early", NOW)
+    pause_checker = PauseChecker(registry, MemoryCluster())
+    pause_checker.skewed = "this process's clock is 1h behind"
+    hold = await pause_checker.check("shop", "checkout", "early", NOW)
     assert hold is not None
     assert hold.reason == "ClockSkew"
 

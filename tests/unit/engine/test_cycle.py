@@ -414,14 +414,14 @@ async def test_an_error_in_one_remediation_is_told_by_it_and_stops_no_other(monk
     h.policy()
     await h.cycle()
     assert [one.status.phase for one in h.remediations] == ["Verifying"] * 2
-    advance = h.engine._journal.advance
+    advance = h.engine._reconciler.reconcile
 
     async def broken(remediation: Any, *args: Any) -> Any:
         if remediation.spec.intent.target.name == "payment":
             raise RuntimeError("by one tenant's object")
         return await advance(remediation, *args)
 
-    monkeypatch.setattr(h.engine._journal, "advance", broken)
+    monkeypatch.setattr(h.engine._reconciler, "reconcile", broken)
     h.script.say("load", 10.0)
     await h.cycle()
     phases = {one.spec.intent.target.name: one.status.reason for one in h.remediations}
@@ -437,7 +437,7 @@ async def test_an_object_that_cannot_be_understood_is_told_by_its_remediation(mo
     async def unreadable(*_: Any) -> Any:
         raise Unreadable("Deployment checkout: its status is no map")
 
-    monkeypatch.setattr(h.engine._journal, "advance", unreadable)
+    monkeypatch.setattr(h.engine._reconciler, "reconcile", unreadable)
     report = await h.cycle()
     (remediation,) = h.remediations
     assert (remediation.status.phase, remediation.status.reason) == ("Verifying", "ObjectUnreadable")

@@ -28,9 +28,9 @@ from forestall.engine.publish import Publisher
 from forestall.engine.questions import Watched
 from forestall.engine.targets import Targets
 from forestall.engine.watch import Watch
-from forestall.journal import Journal
 from forestall.ports import Answer, Query, RangeSeries, Sample
 from forestall.registry import Registry
+from forestall.remediation import RemediationReconciler
 
 EXAMPLES = int(os.environ.get("FORESTALL_FUZZ", "25"))
 """How many clusters are made; more where somebody looks for trouble."""
@@ -416,7 +416,7 @@ def about_evil(*args: Any, **_: Any) -> bool:
         (Targets, "read", "deciding"),
         (Decider, "decide", "deciding"),
         (Decider, "confirm", "opening"),
-        (Journal, "advance", "driving"),
+        (RemediationReconciler, "reconcile", "driving"),
         (publish, "status_of", "publishing"),
         (Publisher, "_policy", "publishing"),
     ],

@@ -11,8 +11,8 @@ from forestall.engine.herald import Herald
 from forestall.engine.outbox import Outbox
 from forestall.engine.report import Findings
 from forestall.errors import NotSent, Unavailable
-from forestall.journal.record import with_condition
 from forestall.registry import Registry
+from forestall.remediation.status_updates import with_condition
 
 NOW = 1_000_000.0
 
@@ -35,18 +35,20 @@ class Channels:
 
 
 class Notes:
-    """The part of the journal that writes conditions."""
+    """The part of the reconciler that writes conditions."""
 
     def __init__(self):
         self.failing = False
         self.version = 0
 
-    async def note(self, remediation, told):
+    async def set_condition(self, remediation, condition):
         if self.failing:
             raise Unavailable("no answer")
         metadata = remediation.metadata.model_copy(update={"resource_version": f"1{self.version:03}"})
         self.version += 1
-        return remediation.model_copy(update={"metadata": metadata, "status": with_condition(remediation.status, told)})
+        return remediation.model_copy(
+            update={"metadata": metadata, "status": with_condition(remediation.status, condition)}
+        )
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from forestall.engine.guard_input import Case
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found
 from forestall.engine.workload import Workload
-from forestall.journal import draft_of
+from forestall.remediation import draft_of
 
 DEPLOYMENT = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout", uid="d-1")
 NOTIFY: dict[str, Any] = {"notify": {"channel": "pager"}}

@@ -17,7 +17,7 @@ from forestall.adapters.prometheus.sorting import sort
 from forestall.adapters.prometheus.triage import Send, Triage, quoting
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure, told_to_all
 from forestall.core.promql import pack
-from forestall.engine.turns import in_turn
+from forestall.engine.fair_scheduling import round_robin
 
 _log = structlog.get_logger(__name__)
 _LONGEST_REQUEST = 200_000
@@ -191,7 +191,7 @@ class Inquiry:
                 dear = self._shares.is_dear(owner)
                 ranked += [
                     (suspect, dear, n if owner else 0, group)
-                    for n, group in enumerate(_packed(in_turn(lane, lambda each: each.counts), -size))
+                    for n, group in enumerate(_packed(round_robin(lane, lambda each: each.counts), -size))
                 ]
         ranked.sort(key=lambda each: each[:3])
         return [group for *_, group in ranked]

@@ -1,0 +1,142 @@
+"""What is gone from the Guardrails' budgets, written down before anything is done.
+
+Remediations tell as well what was done, as long as they are there. But history is deleted: when it is old, by people,
+or with its namespace. A budget must not grow by that, so what is spent is kept in the Guardrail itself.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import structlog
+
+from forestall.api import Guardrail, Remediation
+from forestall.api.guardrail import Spent
+from forestall.api.times import seconds, stamp
+from forestall.core.guards import Bucket, Debt
+from forestall.core.guards.budget import owed, tokens
+from forestall.engine import terms
+from forestall.engine.publish import Publisher
+from forestall.errors import ClusterError
+
+MOST: Final = 5000
+"""For how many budgets a Guardrail keeps what is gone: those of which most is."""
+_NOTABLE: Final = 0.01
+"""Of an action; what differs by less is the same, reckoned at another time."""
+
+_log = structlog.get_logger()
+
+Debts = dict[tuple[str, str], Debt]
+"""By UID of the Guardrail and namespace; the cluster's have none."""
+
+
+class BudgetUsage:
+    """Keeps what is spent in the statuses of the Guardrails."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._paid: set[tuple[str, str]] = set()  # what was paid for, by namespace and name, and is not known to exist
+        self._folded: dict[tuple[str, int], frozenset[tuple[str, str]]] = {}
+        # by UID and generation of a Guardrail: what of the journal is counted in what it has written down
+        self.debts: Debts = {}
+        """What is known to be gone, by UID of the Guardrail and namespace."""
+
+    async def begin(self, guardrails: Sequence[Guardrail], history: Sequence[Remediation], now: float) -> None:
+        """Read what is written down, and write down what only the journal knows, from before it was kept."""
+        self._paid -= {(one.namespace, one.name) for one in history}
+        self.debts = {
+            (one.uid, each.namespace): Debt(each.used, seconds(each.at) or now)
+            for one in guardrails
+            for each in self._publisher.spent(one)
+        }
+        names = frozenset((one.namespace, one.name) for one in history)
+        for guardrail in guardrails:
+            key = (guardrail.uid, guardrail.metadata.generation)
+            if names <= self._folded.get(key, frozenset()) and key in self._folded:
+                continue
+            try:
+                await self._fold(guardrail, history, now)
+            except ClusterError as error:
+                _log.warning("what is spent is not written down", guardrail=guardrail.name, error=str(error))
+            else:
+                self._folded[key] = names
+
+    async def _fold(self, guardrail: Guardrail, history: Sequence[Remediation], now: float) -> None:
+        """Write down what only the journal knows."""
+        missing: Debts = {}
+        namespaces = {one.namespace for one in history if not terms.tells(one)}
+        for key, bucket in self._buckets(guardrail, namespaces, history):
+            gone = bucket.size - tokens(bucket, now)
+            if gone > (owed(bucket.debt, bucket, now) if bucket.debt else 0.0) + _NOTABLE:
+                missing[key] = Debt(gone, now)
+        if missing:
+            await self._write(guardrail, missing, now)
+
+    def refund(self, guardrails: Iterable[Guardrail], draft: Remediation) -> None:
+        """Take back what was paid for this very Remediation before, which then did not come about as far as is known.
+
+        Whatever is found later of that attempt has the same name, and so is paid for once.
+        """
+        if (draft.namespace, draft.name) not in self._paid:
+            return
+        self._paid.discard((draft.namespace, draft.name))
+        for guardrail in guardrails:
+            for key in ((guardrail.uid, ""), (guardrail.uid, draft.namespace)):
+                if (debt := self.debts.get(key)) is not None:
+                    self.debts[key] = Debt(max(0.0, debt.used - 1.0), debt.at)
+
+    async def pay(
+        self, guardrails: Sequence[Guardrail], history: Sequence[Remediation], draft: Remediation, now: float
+    ) -> None:
+        """Write one action down as spent, before it is opened.
+
+        Raises:
+            ClusterError: it is not known to be written.
+        """
+        if terms.tells(draft):
+            return
+        self._paid.add((draft.namespace, draft.name))
+        for guardrail in guardrails:
+            spent = {
+                key: Debt(bucket.size - tokens(bucket, now) + 1.0, now)
+                for key, bucket in self._buckets(guardrail, {draft.namespace}, history)
+            }
+            if spent:
+                await self._write(guardrail, spent, now)
+
+    async def _write(self, guardrail: Guardrail, new: Debts, now: float) -> None:
+        debts = {key: debt for key, debt in self.debts.items() if key[0] == guardrail.uid} | new
+        left = [
+            (owed(debt, bucket, now), key[1], debt)
+            for key, debt in debts.items()
+            if (bucket := _bare(guardrail, key[1])) is not None
+        ]
+        # The cluster's own comes first, and what is refilled is dropped.
+        kept = sorted((each for each in left if each[0] > 0), key=lambda each: (each[1] != "", -each[0]))[:MOST]
+        spent = [Spent(namespace=name, used=round(debt.used, 6), at=stamp(debt.at)) for _, name, debt in kept]
+        self.debts.update(new)  # also where it is not known whether it was written: it is rather counted than not
+        await self._publisher.spend(guardrail, spent, now)
+
+    def _buckets(
+        self, guardrail: Guardrail, namespaces: Iterable[str], history: Sequence[Remediation]
+    ) -> Iterator[tuple[tuple[str, str], Bucket]]:
+        """Yield the cluster's budget and those of the namespaces, where the Guardrail has them."""
+        by_namespace: dict[str, list[Remediation]] = defaultdict(list)
+        for one in history:
+            by_namespace[one.namespace].append(one)
+        for namespace in ["", *sorted(namespaces)]:
+            if _bare(guardrail, namespace) is not None:
+                mine = by_namespace[namespace] if namespace else history
+                found = terms.buckets([_only(guardrail, namespace)], mine, namespace, self.debts)
+                yield (guardrail.uid, namespace), found[0]
+
+
+def _bare(guardrail: Guardrail, namespace: str) -> Bucket | None:
+    budget = guardrail.spec.namespace_budget if namespace else guardrail.spec.budget
+    return None if budget is None else Bucket("", budget.actions, budget.per.seconds, ())
+
+
+def _only(guardrail: Guardrail, namespace: str) -> Guardrail:
+    """Return the Guardrail with the cluster's budget alone, or a namespace's."""
+    other = "budget" if namespace else "namespace_budget"
+    return guardrail.model_copy(update={"spec": guardrail.spec.model_copy(update={other: None})})

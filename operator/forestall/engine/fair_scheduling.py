@@ -1,0 +1,88 @@
+"""Whose turn it is: the order, the number and the time of what a cycle does for each namespace."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import zip_longest
+from typing import Final, TypeVar
+
+from forestall.core.decision import Hold
+from forestall.core.duration import format_duration
+
+T = TypeVar("T")
+
+_MISSING: Final = object()
+
+
+def round_robin(items: Iterable[T], owner: Callable[[T], Hashable]) -> list[T]:
+    """Return the items in such an order that every owner's first comes before anybody's second, and so on."""
+    lanes: dict[Hashable, list[T]] = defaultdict(list)
+    for item in items:
+        lanes[owner(item)].append(item)
+    rounds = zip_longest(*lanes.values(), fillvalue=_MISSING)
+    return [item for some in rounds for item in some if item is not _MISSING]  # type: ignore[misc]
+
+
+def batches(items: Sequence[T], size: Callable[[T], int], most: int, at_once: int) -> Iterator[list[T]]:
+    """Yield the items in runs of no more than `at_once`, and of no more than `most` by their sizes together."""
+    batch: list[T] = []
+    total = 0
+    for item in items:
+        if batch and (len(batch) >= at_once or total + size(item) > most):
+            yield batch
+            batch, total = [], 0
+        batch.append(item)
+        total += size(item)
+    if batch:
+        yield batch
+
+
+class FairScheduler:
+    """Lets so many objects be worked on at once, half of them of one namespace, and ends a namespace's time."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        """At most `most` at once; `seconds` are a namespace's time in each phase, and twice that is the phase's."""
+        self._own = max(1, most // 2)
+        self._seconds = seconds
+        self._limit = asyncio.Semaphore(most)
+        self._limits: dict[str, asyncio.Semaphore] = {}
+        self._began: dict[str, float] = {}
+        self._until = float("inf")
+        self._postponed: set[str] = set()
+        self.postponed: frozenset[str] = frozenset()
+        """What got no turn in the cycle before, by UID: it comes first."""
+
+    def begin_cycle(self) -> None:
+        """Begin a cycle."""
+        self.postponed, self._postponed = frozenset(self._postponed), set()
+
+    def postpone(self, uid: str) -> None:
+        """Note that an object got no turn in this cycle."""
+        self._postponed.add(uid)
+
+    def begin_phase(self) -> None:
+        """Begin a phase of the cycle."""
+        self._limits.clear()
+        self._began.clear()
+        self._until = asyncio.get_running_loop().time() + 2 * self._seconds
+
+    @asynccontextmanager
+    async def slot(self, namespace: str) -> AsyncIterator[Hold | None]:
+        """Wait for the turn of a namespace; tell why it is not to be used, where its time is over."""
+        own = self._limits.setdefault(namespace, asyncio.Semaphore(self._own))
+        async with own, self._limit:
+            now = asyncio.get_running_loop().time()
+            began = self._began.setdefault(namespace, now)
+            yield self._over(namespace, now, began)
+
+    def _over(self, namespace: str, now: float, began: float) -> Hold | None:
+        if now - began > self._seconds:
+            return Hold(
+                "ShareExhausted",
+                f"what was decided for namespace {namespace} took more than {format_duration(self._seconds)} of the "
+                "cycle: this one comes first in the next",
+            )
+        if now > self._until:
+            return Hold("NoTurn", "there was no time left in this cycle: this one comes first in the next")
+        return None

@@ -1,0 +1,53 @@
+"""Looks now and then for nodes that a Remediation left behind, and at once when one of a node has vanished."""
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from forestall.actions.orphans import release_orphans
+from forestall.api import Remediation
+from forestall.core.decision import Hold
+from forestall.engine import terms
+from forestall.engine.survey import Survey
+from forestall.errors import ClusterError
+from forestall.ports import Cluster
+
+EVERY: Final = 300.0
+"""Seconds between two looks."""
+
+_log = structlog.get_logger()
+
+
+class OrphanedNodeRelease:
+    """Remembers when it last looked, and which Remediations of nodes there were."""
+
+    def __init__(self, cluster: Cluster, survey: Survey, held: Callable[[float], Awaitable[Hold | None]]) -> None:
+        """`held` returns why nothing may be given back at this time (s), and is asked only when it is time to look."""
+        self._cluster = cluster
+        self._survey = survey
+        self._held = held
+        self._swept = -math.inf
+        self._live: frozenset[str] = frozenset()
+
+    async def run(self, remediations: Sequence[Remediation], now: float) -> None:
+        """Look, if it is time, with what the registry knows."""
+        there = {one.uid for one in remediations}
+        due = not 0 <= now - self._swept < EVERY or not self._live <= there
+        if due and await self._held(now) is not None:
+            return
+        self._live = frozenset(one.uid for one in remediations if terms.takes_a_node(one))
+        if not due:
+            return
+        self._swept = now
+        nodes = await self._survey.nodes()
+        if nodes is None:
+            return  # most likely there are no rights on nodes, and so no node is cordoned
+        try:
+            released = await release_orphans(self._cluster, nodes, self._live)
+        except ClusterError as error:
+            _log.warning("nodes left behind could not be given back", error=str(error))
+            return
+        if released:
+            _log.warning("nodes uncordoned that a Remediation left behind", nodes=released)

@@ -1,0 +1,31 @@
+"""Deletes now and then what is history that nobody needs any more."""
+
+import math
+from typing import Final
+
+from forestall.api import Remediation, RemediationPolicy
+from forestall.engine.scene import Scene
+from forestall.ports import Writer
+from forestall.registry import Registry
+from forestall.remediation import RetentionNeeds, delete_expired
+
+EVERY: Final = 3600.0
+"""Seconds between two looks."""
+
+
+class RemediationCleanup:
+    """Remembers when it last looked."""
+
+    def __init__(self, cluster: Writer, registry: Registry) -> None:
+        self._cluster = cluster
+        self._registry = registry
+        self._last_run = -math.inf
+
+    async def run(self, scene: Scene, now: float) -> None:
+        """Look, if it is time."""
+        if 0 <= now - self._last_run < EVERY:
+            return
+        self._last_run = now
+        needs = RetentionNeeds.of(scene.objectives.keys(), self._registry.all(RemediationPolicy), scene.guardrails)
+        for each in await delete_expired(self._cluster, scene.remediations, needs, now):
+            self._registry.remove(Remediation.KIND, each.uid)

@@ -1,0 +1,170 @@
+"""What is remembered of Remediations beside themselves, so that one that somebody deletes takes nothing away; pure.
+
+A Remediation is the only place that knows what was there before a floor was raised or a field was set, and cooldowns,
+locks and the ladder rest on those that have ended. So what rests on one is kept in its objective's status as well, and
+one that is deleted is written again from there: as it was, where it had ended; to be given back, where it held
+something. It has another UID then, and `spec.restored` says which one it had.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from forestall.actions import End, traits_of, verified
+from forestall.actions.base import condition_of, title
+from forestall.api.meta import API_VERSION, Condition
+from forestall.api.remediation import Feedback, Intent, Remediation, RemediationStatus, Restored, Undo
+from forestall.api.service_level_objective import MOST_RECORDS, Record
+from forestall.api.times import stamp
+from forestall.core.foreign import mapping
+from forestall.remediation.names import name_of
+from forestall.remediation.retention import RetentionNeeds, still_needed
+from forestall.remediation.status_updates import completed_condition, moved, with_condition
+
+LOST: Final = End(
+    "Aborted", "Deleted", "it was deleted, and what it had done is not known any more; nothing is done by it"
+)
+_RESTORED: Final = "Restored"
+_PODS: Final = 32
+"""More pods are not kept: then all series speak of what was done, as where they are not known."""
+_WORDS: Final = 240
+"""So many characters are kept of what is only for people."""
+_LONGEST: Final = 32768
+_STEPS: Final = 2
+"""The last change, and the one before, of which it may be the way back."""
+
+
+def to_back_up(group: Collection[Remediation], needs: RetentionNeeds, now: float) -> list[Remediation]:
+    """Return those of one objective's remediations that must outlive being deleted, the most needed first."""
+    live = [one for one in group if not one.ended and one.status.steps]
+    return [*live, *still_needed(group, needs, now)]
+
+
+def to_records(remediations: Iterable[Remediation]) -> list[Record]:
+    """Return the records of these remediations, as many as there is room for."""
+    made = (_record(one) for one in remediations)
+    return [one for one in made if len(one.body) <= _LONGEST][:MOST_RECORDS]
+
+
+def from_records(records: Iterable[Record], objective_uid: str, namespace: str) -> list[Remediation]:
+    """Return the remediations of an objective as its records have them; what does not fit it is left out."""
+    found = (_read(record, namespace) for record in records)
+    return [one for one in found if one is not None and _is_of(one, objective_uid, namespace)]
+
+
+def restored_body(remediation: Remediation) -> dict[str, Any]:
+    """Return what is created in place of a remediation that was deleted."""
+    restored = Restored(uid=remediation.signature, feedback=remediation.feedback, undo=remediation.undo)
+    body = draft_of(remediation.spec.intent)
+    return {**body, "spec": {**body["spec"], "restored": restored.dump()}}
+
+
+def restored_status(remediation: Remediation, now: float) -> RemediationStatus:
+    """Return the status of a remediation that is written again: what it held is given back, and no more is done.
+
+    A node that it held is given back by itself, as its annotation tells that nobody holds it.
+    """
+    words = f"somebody deleted it in the phase {remediation.status.phase}, and something rests on it"
+    told = Condition(type=_RESTORED, status="True", reason="Deleted", message=words, last_transition_time=stamp(now))
+    status = with_condition(remediation.status, told)
+    if not status.since:
+        status = status.model_copy(update={"since": stamp(now)})
+    intent = remediation.spec.intent
+    if remediation.ended:
+        return status
+    if intent.target.kind == "Node":
+        given = f"somebody deleted it; {title(intent.target)} takes pods again, if nobody else holds it"
+        helped = verified(remediation) is not False
+        return (
+            moved(status, "Aborted", "Deleted", given, now)
+            if helped
+            else moved(status, "RolledBack", "NotHelped", given, now)
+        )
+    if not traits_of(intent.action).kept_while_at_risk:
+        return status
+    if condition_of(remediation, "Completed") is None:
+        status = with_condition(status, completed_condition("False", "Deleted", words, now))
+        status = status.model_copy(update={"completed": status.completed or stamp(now)})  # it is judged from now on
+    what = "somebody deleted it; what it changed is given back as usual, and nothing more is done by it"
+    return moved(status, "RollingBack", "Deleted", what, now)
+
+
+def draft_of(intent: Intent) -> dict[str, Any]:
+    """Return the Remediation as it is when `intent` has just been written down, in the objective's namespace."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": Remediation.KIND,
+        "metadata": {
+            "name": name_of(intent),
+            "namespace": intent.objective.namespace,
+            "labels": {
+                "forestall.dev/action": intent.action.name,
+                "forestall.dev/policy-uid": intent.policy.uid,
+                "forestall.dev/objective-uid": intent.objective.uid,
+            },
+        },
+        "spec": {"intent": intent.dump()},
+    }
+
+
+def _record(one: Remediation) -> Record:
+    evidence = one.spec.intent.evidence
+    pods = evidence.pods if len(evidence.pods) <= _PODS else []
+    short = evidence.model_copy(update={"pods": pods, "reason": evidence.reason[:_WORDS]})
+    body = {
+        "intent": one.spec.intent.model_copy(update={"evidence": short}).dump(),
+        "status": _shortened(one.status).dump(),
+        **({"feedback": one.feedback.dump()} if one.feedback else {}),
+        **({"undo": one.undo.dump()} if one.undo else {}),
+    }
+    steps = one.status.steps
+    return Record(
+        name=one.name,
+        uid=one.signature,
+        phase=one.status.phase,
+        what=steps[-1].what[:_WORDS] if steps else "",
+        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+    )
+
+
+def _shortened(status: RemediationStatus) -> RemediationStatus:
+    conditions = [each.model_copy(update={"message": each.message[:_WORDS]}) for each in status.conditions]
+    steps = [
+        step.model_copy(update={"because": step.because[:_WORDS], "what": step.what[:_WORDS]})
+        for step in status.steps[-_STEPS:]
+    ]
+    return status.model_copy(update={"conditions": conditions, "steps": steps, "message": status.message[:_WORDS]})
+
+
+def _read(record: Record, namespace: str) -> Remediation | None:
+    try:
+        body = json.loads(record.body)
+        told = mapping(body)
+        restored = Restored(
+            uid=record.uid,
+            feedback=Feedback.model_validate(told["feedback"]) if "feedback" in told else None,
+            undo=Undo.model_validate(told["undo"]) if "undo" in told else None,
+        )
+        return Remediation.read(
+            {
+                "metadata": {"name": record.name, "namespace": namespace, "uid": record.uid},
+                "spec": {"intent": told.get("intent"), "restored": restored.dump()},
+                "status": told.get("status"),
+            }
+        )
+    except (ValueError, RecursionError, ValidationError):
+        return None
+
+
+def _is_of(one: Remediation, objective_uid: str, namespace: str) -> bool:
+    """Say whether a record is what the operator writes: about this objective, and about nothing elsewhere."""
+    intent = one.spec.intent
+    touched: Sequence[str] = [step.subject.namespace for step in one.status.steps if step.subject is not None]
+    places = {intent.objective.namespace, intent.policy.namespace, intent.target.namespace, *touched}
+    return (
+        intent.objective.uid == objective_uid
+        and one.name == name_of(intent)
+        and places <= ({namespace, ""} if intent.target.kind == "Node" else {namespace})
+    )

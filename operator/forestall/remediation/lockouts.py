@@ -1,0 +1,68 @@
+"""Which remediations keep a policy from acting, until a person has looked at them."""
+
+from collections.abc import Collection, Iterable
+
+from forestall.actions import traits_of, verified
+from forestall.api.meta import Condition
+from forestall.api.remediation import Intent, Remediation
+from forestall.api.remediation_policy import RemediationPolicy
+
+
+def locking_remediations(policy: RemediationPolicy, remediations: Iterable[Remediation]) -> list[Remediation]:
+    """Return, for each objective, the last remediation of `policy` if it did not help and nobody has looked at it.
+
+    What the API server refused was not tried.
+
+    They lock the policy for that objective from the next episode on. A change of what the policy does unlocks, as
+    feedback does.
+    """
+    last: dict[str, Remediation] = {}
+    for each in sorted((one for one in remediations if one.ended), key=lambda one: one.status.ended or ""):
+        intent = each.spec.intent
+        # Telling people is no attempt: it neither helps nor fails.
+        if intent.policy.uid == policy.uid and traits_of(intent.action).changes_cluster:
+            last[intent.objective.uid] = each
+    return [
+        each
+        for each in last.values()
+        if each.status.phase in ("RolledBack", "Failed")
+        and each.feedback is None
+        and not was_refused(each)
+        and not policy_changed(policy, each.spec.intent)
+    ]
+
+
+def was_refused(remediation: Remediation) -> bool:
+    """Say whether it ended because the API server refused it: that is no word about whether it would have helped."""
+    status = remediation.status
+    return remediation.ended and status.reason in ("Forbidden", "Refused") and verified(remediation) is not False
+
+
+def locked_condition(
+    policy: RemediationPolicy, remediations: Iterable[Remediation], open_episodes: Collection[tuple[str, int]]
+) -> Condition:
+    """Return whether a person must look before the policy acts again for some objective.
+
+    In the episode in which it did not help the rest of the ladder is still open: `open_episodes` are those under way,
+    each with the UID of its objective.
+    """
+    names = [
+        one.spec.intent.objective.name
+        for one in locking_remediations(policy, remediations)
+        if one.undo is not None or (one.spec.intent.objective.uid, one.spec.intent.episode) not in open_episodes
+    ]
+    if not names:
+        return Condition(type="Locked", status="False", reason="Free", message="nothing keeps it from acting")
+    about = ", ".join(sorted(names))
+    words = f"its last remediation for {about} did not help or was undone, and nobody has looked at it since"
+    return Condition(type="Locked", status="True", reason="Locked", message=words)
+
+
+def policy_changed(policy: RemediationPolicy, intent: Intent) -> bool:
+    """Say whether the policy does something else since `intent` was decided.
+
+    Who suspends it, resumes it or has it observe for a while has not looked at what it does.
+    """
+    if not intent.policy_hash:  # an older version wrote none
+        return intent.policy_generation != policy.metadata.generation
+    return intent.policy_hash != policy.spec.content_hash

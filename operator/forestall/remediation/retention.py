@@ -1,0 +1,136 @@
+"""Which ended remediations are history that nobody needs any more."""
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from forestall.actions import traits_of
+from forestall.api import Guardrail, RemediationPolicy
+from forestall.api.remediation import ObjectRef, Remediation
+from forestall.api.times import seconds
+from forestall.core.guards.cooldown import RESTED
+from forestall.errors import ClusterError, NotFound
+from forestall.ports import Writer
+
+TTL: Final = 30 * 86400.0
+"""After how many seconds an ended remediation is deleted."""
+HISTORY_LIMIT: Final = 20
+"""How many ended remediations of one objective are kept at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionNeeds:
+    """What is promised and rests on history."""
+
+    objectives: Collection[str]
+    """The objectives that there are, by UID."""
+    policies: Collection[str]
+    """The policies that there are, by UID."""
+    cooldown: float = 0.0
+    """The longest cooldown (s) of any of them."""
+    budgets: float = 0.0
+    """The longest time (s) in which any budget is refilled."""
+
+    @classmethod
+    def of(
+        cls, objectives: Collection[str], policies: Sequence[RemediationPolicy], guardrails: Iterable[Guardrail]
+    ) -> "RetentionNeeds":
+        """Return what these objects promise."""
+        budgets = [each for one in guardrails for each in (one.spec.budget, one.spec.namespace_budget) if each]
+        return cls(
+            objectives=objectives,
+            policies={policy.uid for policy in policies},
+            cooldown=max([RESTED, *(policy.spec.cooldown.seconds for policy in policies)]),
+            budgets=max((budget.per.seconds for budget in budgets), default=0.0),
+        )
+
+
+def expired(
+    remediations: Iterable[Remediation], needs: RetentionNeeds, now: float, *, ttl: float, limit: int
+) -> list[Remediation]:
+    """Return the ended remediations that can go: older than `ttl` s, or beyond the `limit` newest of an objective.
+
+    What a promise still rests on stays:
+
+    - those of the newest episode of an objective that still exists: their names keep the same thing from being done
+      twice, and tell which rungs were tried;
+    - those that a budget counts, or a cooldown;
+    - the last of each policy for each objective: it may lock the policy.
+    """
+    grouped: dict[str, list[Remediation]] = defaultdict(list)
+    for remediation in remediations:
+        grouped[remediation.spec.intent.objective.uid].append(remediation)
+    result = []
+    for group in grouped.values():
+        needed = {_key(each) for each in still_needed(group, needs, now)}
+        ended = sorted((each for each in group if each.ended), key=_ended_at, reverse=True)
+        result += [
+            each
+            for rank, each in enumerate(ended)
+            if _key(each) not in needed
+            and (rank >= limit or _ended_at(each) <= now - ttl)
+            and _created_at(each) <= now - needs.budgets
+        ]
+    return result
+
+
+def still_needed(group: Collection[Remediation], needs: RetentionNeeds, now: float) -> list[Remediation]:
+    """Return those of one objective's ended remediations on which anything but a budget rests, the most needed first:
+    the last of each policy, those of the newest episode, those that a cooldown counts.
+    """
+    newest = max((each.spec.intent.episode for each in group), default=None)
+    last = _last(group)
+
+    def need(each: Remediation) -> int:
+        intent = each.spec.intent
+        watched = intent.objective.uid in needs.objectives
+        if watched and intent.policy.uid in needs.policies and _key(each) in last:
+            return 3
+        if watched and intent.episode == newest:
+            return 2
+        return int(_ended_at(each) > now - needs.cooldown)
+
+    found = [(need(each), _ended_at(each), each) for each in group if each.ended]
+    return [each for rank, _, each in sorted(found, key=lambda one: one[:2], reverse=True) if rank]
+
+
+async def delete_expired(
+    cluster: Writer, remediations: Sequence[Remediation], needs: RetentionNeeds, now: float
+) -> list[Remediation]:
+    """Delete what is expired, as it was seen; return what is gone. What can't be deleted stays for the next time."""
+    gone = []
+    for each in expired(remediations, needs, now, ttl=TTL, limit=HISTORY_LIMIT):
+        try:
+            await cluster.delete(ObjectRef.to(each), each.metadata.resource_version)
+        except NotFound:
+            pass
+        except ClusterError:
+            continue
+        gone.append(each)
+    return gone
+
+
+def _last(remediations: Iterable[Remediation]) -> frozenset[tuple[str, str]]:
+    """Return namespace and name of the last of each policy for each objective; what only told people is none."""
+    last: dict[tuple[str, str], Remediation] = {}
+    for each in sorted(remediations, key=_ended_at):
+        intent = each.spec.intent
+        if each.ended and traits_of(intent.action).changes_cluster:
+            last[intent.policy.uid, intent.objective.uid] = each
+    return frozenset(map(_key, last.values()))
+
+
+def _key(remediation: Remediation) -> tuple[str, str]:
+    return remediation.namespace, remediation.name
+
+
+def _ended_at(remediation: Remediation) -> float:
+    return seconds(remediation.status.ended) or 0.0
+
+
+def _created_at(remediation: Remediation) -> float:
+    """Return when it was decided; one whose time can't be read counts in every budget."""
+    at = seconds(remediation.spec.intent.created)
+    return math.inf if at is None else at

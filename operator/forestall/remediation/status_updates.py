@@ -1,0 +1,104 @@
+"""How the status of a Remediation changes; pure."""
+
+from typing import Any, Final, Literal
+
+from forestall.actions import Move, Outlook, World
+from forestall.api.meta import Condition, condition
+from forestall.api.remediation import TERMINAL, Phase, Remediation, RemediationStatus, Seen, Step
+from forestall.api.times import seconds, stamp
+from forestall.core.decision import Hold
+
+KEPT_STEPS: Final = 20
+GIVEN_BACK: Final = "GivenBack"
+
+
+def moved(status: RemediationStatus, phase: Phase, reason: str, message: str, now: float) -> RemediationStatus:
+    """Return the status in `phase`, for this reason."""
+    update: dict[str, Any] = {"phase": phase, "reason": reason, "message": message}
+    if phase != status.phase or not status.since:
+        update["since"] = stamp(now)
+    if phase in TERMINAL:
+        update["ended"] = stamp(now)
+    return status.model_copy(update=update)
+
+
+def with_condition(status: RemediationStatus, new: Condition) -> RemediationStatus:
+    """Return the status with `new` in place of the condition of its type."""
+    others = [each for each in status.conditions if each.type != new.type]
+    return status.model_copy(update={"conditions": [*others, new]})
+
+
+def with_step(
+    status: RemediationStatus, move: Move, world: World, outlook: Outlook | None, now: float
+) -> RemediationStatus:
+    """Return the status with a step that is about to be made; one that was never made gives way to it."""
+    load = outlook.load if outlook is not None and move.raises else None
+    step = Step(
+        at=stamp(now),
+        what=move.what,
+        subject=world.subject,
+        from_=world.level,
+        to=move.to,
+        because=move.because,
+        found=world.found,
+        seen=None if load is None else Seen(ready=load.ready, value=load.value),
+    )
+    return status.model_copy(update={"steps": [*without_open_step(status).steps, step][-KEPT_STEPS:]})
+
+
+def without_open_step(status: RemediationStatus) -> RemediationStatus:
+    """Return the status without the step that was written down but never made."""
+    return status.model_copy(update={"steps": [step for step in status.steps if step.done]})
+
+
+def with_step_done(status: RemediationStatus) -> RemediationStatus:
+    """Return the status with its last step marked as made."""
+    *others, last = status.steps
+    return status.model_copy(update={"steps": [*others, last.model_copy(update={"done": True})]})
+
+
+def with_risk(status: RemediationStatus, outlook: Outlook | None, probability: float, now: float) -> RemediationStatus:
+    """Return the status that knows since when the risk has been gone, or unknown; without fresh data it is not gone."""
+    if outlook is None:
+        return status.model_copy(update={"calm_since": None})
+    blind = None if outlook.fresh else status.blind_since or stamp(now)
+    calm = None if not outlook.fresh or outlook.at_risk(probability) else status.calm_since or stamp(now)
+    return status.model_copy(update={"calm_since": calm, "blind_since": blind})
+
+
+def with_rollback_refused(status: RemediationStatus, why: Hold, now: float) -> RemediationStatus:
+    """Return the status that says, and since when, why what was done can't be given back now."""
+    before = condition(status.conditions, GIVEN_BACK)
+    since = now if before is None else seconds(before.last_transition_time) or now
+    new = Condition(
+        type=GIVEN_BACK, status="False", reason=why.reason, message=why.message, last_transition_time=stamp(since)
+    )
+    return with_condition(status, new)
+
+
+def without_rollback_refused(status: RemediationStatus) -> RemediationStatus:
+    """Return the status of what can be given back again."""
+    others = [each for each in status.conditions if each.type != GIVEN_BACK]
+    return status if len(others) == len(status.conditions) else status.model_copy(update={"conditions": others})
+
+
+def approved_condition(remediation: Remediation, now: float) -> Condition:
+    """Return the condition that says who approved it."""
+    approval = remediation.spec.approval
+    by = (approval.by if approval else "") or "somebody"
+    comment = f": {approval.comment}" if approval and approval.comment else ""
+    return Condition(
+        type="Approved", status="True", reason="Approved", message=f"by {by}{comment}", last_transition_time=stamp(now)
+    )
+
+
+def completed_condition(status: Literal["True", "False"], reason: str, message: str, now: float) -> Condition:
+    """Return the condition that says whether what the action changes is complete, or why it never will be."""
+    return Condition(type="Completed", status=status, reason=reason, message=message, last_transition_time=stamp(now))
+
+
+def back_to_holding(status: RemediationStatus, hold: Hold, now: float) -> RemediationStatus:
+    """Return the status of what did not help, of which a part was given back, and the rest is kept while it serves."""
+    if status.phase != "RollingBack" or hold.reason != "NotHelped":
+        return status
+    return moved(status, "Holding", hold.reason, hold.message, now)

@@ -1,0 +1,67 @@
+"""Whether an action helped: has the risk fallen, by samples that were taken after the action was complete?"""
+
+from forestall.actions import Outlook, World
+from forestall.actions.base import condition_of, title
+from forestall.api.meta import Condition
+from forestall.api.remediation import Remediation
+from forestall.api.times import seconds, stamp
+from forestall.core.precision import percents
+
+VERIFIED = "Verified"
+
+
+def verify(remediation: Remediation, outlook: Outlook | None, now: float, *, exhausted: bool) -> Condition:
+    """Return the condition `Verified` as of now.
+
+    True as soon as one fresh sample from after the completion shows the risk below the policy's probability. False
+    when, after the policy's time, the newest such sample still does not. Unknown without such a sample: no data is no
+    verdict. An action that did all it can (`exhausted`) and sees the risk come back starts again at Unknown. False is
+    final.
+    """
+    before = condition_of(remediation, VERIFIED)
+    if before is None:
+        return verified_condition("Unknown", "Pending", "no sample from after the action has been seen yet", now)
+    if before.status == "False" or outlook is None or not outlook.fresh:
+        return before
+    intent = remediation.spec.intent
+    since = max(seconds(remediation.status.completed) or now, seconds(before.last_transition_time) or 0.0)
+    if outlook.sampled_at <= since:
+        return before
+    chance, least = percents(outlook.probability, intent.verify_probability)
+    figure = f"the breach probability is {chance}"
+    if not outlook.at_risk(intent.verify_probability):
+        return _unless_same(before, verified_condition("True", "RiskFell", f"{figure}, below {least}", now))
+    if before.status == "True":
+        return verified_condition("Unknown", "RiskReturned", f"{figure} again", now) if exhausted else before
+    if now >= since + intent.verify_within.seconds:
+        past = ", and the limit is passed" if outlook.breached else ""
+        return verified_condition("False", "NotHelped", f"after {intent.verify_within} {figure}{past}", now)
+    return before
+
+
+def not_helped_message(remediation: Remediation, world: World) -> str:
+    """Return in words that the action did not help, and whether more of it is possible."""
+    why = condition_of(remediation, VERIFIED)
+    most = f"; {title(world.subject)} is at {world.level}, the most it may have" if _is_at_its_most(world) else ""
+    return f"{why.message if why else ''}{most}; what was done is given back when that is safe"
+
+
+def _is_at_its_most(world: World) -> bool:
+    return world.size is not None and world.level >= world.ceiling
+
+
+def verified_condition(status: str, reason: str, message: str, now: float) -> Condition:
+    """Return a condition `Verified`."""
+    return Condition.model_validate(
+        {
+            "type": VERIFIED,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": stamp(now),
+        }
+    )
+
+
+def _unless_same(before: Condition, after: Condition) -> Condition:
+    return before if before.status == after.status else after

@@ -1,0 +1,189 @@
+"""No share per namespace: what one namespace has, asks or costs must not take the turn of another."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.api.metric_source import NamespaceShare
+from forestall.core.series import SeriesMatrix
+from forestall.engine.fair_scheduling import FairScheduler, batches, round_robin
+from forestall.engine.observe import Labels, Observer, Reading
+from forestall.engine.questions import Questions, Watched
+from forestall.engine.shares import within_series
+from forestall.ports import Query, QueryFailure, RangeSeries
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers())))
+def test_everybody_s_first_comes_before_anybody_s_second(items):
+    ordered = round_robin(items, lambda item: item[0])
+    assert Counter(ordered) == Counter(items)
+    for owner in "abcd":
+        assert [item for item in ordered if item[0] == owner] == [item for item in items if item[0] == owner]
+    rounds = []
+    seen: Counter[str] = Counter()
+    for owner, _ in ordered:
+        rounds.append(seen[owner])
+        seen[owner] += 1
+    assert rounds == sorted(rounds)
+
+
+@given(st.lists(st.integers(1, 30)), st.integers(1, 50), st.integers(1, 5))
+def test_batches_hold_no_more_than_they_may(items, most, at_once):
+    found = list(batches(items, lambda item: item, most, at_once))
+    assert [item for batch in found for item in batch] == items
+    assert all(len(batch) <= at_once and (sum(batch) <= most or len(batch) == 1) for batch in found)
+
+
+def watched(uid, name, namespace):
+    return Watched(uid, name, Query((uid, name), "x", owner=namespace), 10.0, True, 600.0, "pod", False)
+
+
+def reading(uid, name, namespace, count):
+    values: dict[Labels, float] = {(("pod", str(number)),): 1.0 for number in range(count)}
+    return Reading(watched(uid, name, namespace), values, 0.0, fresh=True)
+
+
+def asked(namespace, *readings, **share):
+    each = tuple(one.watched for one in readings)
+    query = each[0].query
+    return Questions("default", each, query, query, 60.0, namespace=namespace, share=NamespaceShare(**share))
+
+
+def test_one_query_with_very_many_series_costs_no_other_query_and_no_other_namespace():
+    greedy = (reading("o-1", "sli", "greedy", 1), reading("o-1", "huge", "greedy", 900))
+    small = (reading("o-2", "sli", "greedy", 1), reading("o-2", "pods", "greedy", 90))
+    other = (reading("o-3", "pods", "other", 100),)
+    questions = {
+        "o-1": asked("greedy", *greedy, series=100),
+        "o-2": asked("greedy", *small, series=100),
+        "o-3": asked("other", *other, series=100),
+    }
+    kept = within_series({"o-1": greedy, "o-2": small, "o-3": other}, questions)
+    assert kept["o-2"] == small
+    assert kept["o-3"] == other
+    assert kept["o-1"][0] == greedy[0]
+    cut = kept["o-1"][1]
+    assert (cut.values, cut.fresh) == ({}, False)
+    assert cut.problem is not None
+    assert cut.problem.reason == "ShareExhausted"
+    assert "900 series" in cut.problem.message
+    assert "namespace greedy" in cut.problem.message
+    assert "spec.perNamespace.series" in cut.problem.message
+
+
+class Past:
+    """Answers ranges, and remembers what was asked."""
+
+    def __init__(self, refused=()):
+        self.asked = []
+        self.refused = refused
+
+    async def instant(self, source, queries, at):
+        raise NotImplementedError
+
+    async def range(self, source, queries, start, end, step):
+        self.asked.append([query.key for query in queries])
+        found = (RangeSeries((), (start, end), (1.0, 2.0)),)
+        return {q.key: QueryFailure("SourceTimeout", "x") if q.owner in self.refused else found for q in queries}
+
+
+async def test_the_past_of_one_namespace_does_not_keep_that_of_another_waiting():
+    many = tuple(reading("o-1", f"i-{number}", "greedy", 10) for number in range(200))
+    few = (reading("o-2", "sli", "other", 1),)
+    questions = {"o-1": asked("greedy", *many), "o-2": asked("other", *few)}
+    past = Past()
+    observer = Observer(past, SeriesMatrix(10.0, 20))
+    await observer.backfill(questions, 1000.0, 0.0, {"o-1": many, "o-2": few})
+    assert ("o-2", "sli") in past.asked[0]
+
+
+async def test_no_more_points_are_fetched_at_once_than_fit_into_memory_and_into_the_share():
+    """A past of 8,000 series was held in memory at once: 1 GiB for four objectives."""
+    some = tuple(reading("o-1", f"i-{number}", "greedy", 500) for number in range(16))
+    columns = 3240
+    questions = {"o-1": asked("greedy", *some, points=5_000_000)}
+    past = Past()
+    observer = Observer(past, SeriesMatrix(30.0, columns))
+    waiting = await observer.backfill(questions, 1000.0, 60.0, {"o-1": some})
+    assert {len(keys) for keys in past.asked} == {1}
+    assert len(past.asked) == 5_000_000 // (500 * columns)
+    assert waiting == 16 - len(past.asked)
+
+
+async def test_what_is_over_its_share_has_no_past_fetched():
+    cut = replace(reading("o-1", "huge", "greedy", 0), fresh=False, problem=QueryFailure("ShareExhausted", "x"))
+    past = Past()
+    assert (
+        await Observer(past, SeriesMatrix(10.0, 20)).backfill({"o-1": asked("g", cut)}, 1.0, 9.0, {"o-1": (cut,)}) == 0
+    )
+    assert past.asked == []
+
+
+async def test_a_past_that_is_refused_again_and_again_is_asked_for_ever_more_seldom():
+    some = (reading("o-1", "slow", "greedy", 1),)
+    past = Past(refused=("greedy",))
+    observer = Observer(past, SeriesMatrix(10.0, 20))
+    for cycle in range(200):
+        await observer.backfill({"o-1": asked("greedy", *some)}, 10.0 * cycle, 0.0, {"o-1": some})
+    assert 3 < len(past.asked) < 20
+
+
+async def test_one_namespace_has_half_of_the_turns_at_most():
+    scheduler = FairScheduler(8, 60.0)
+    going: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    scheduler.begin_phase()
+    released = asyncio.Event()
+
+    async def work(namespace):
+        async with scheduler.slot(namespace) as over:
+            assert over is None
+            going[namespace] += 1
+            most[namespace] = max(most[namespace], going[namespace])
+            if namespace == "greedy":
+                await released.wait()
+            going[namespace] -= 1
+
+    greedy = [asyncio.ensure_future(work("greedy")) for _ in range(50)]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(work("other") for _ in range(50)))
+    released.set()
+    await asyncio.gather(*greedy)
+    assert most["greedy"] == 4
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(0.0, "ShareExhausted"), (60.0, None)])
+async def test_a_namespace_whose_time_is_over_is_told_so_and_comes_first_in_the_next_cycle(seconds, reason):
+    scheduler = FairScheduler(8, seconds)
+    scheduler.begin_phase()
+    async with scheduler.slot("greedy"):
+        await asyncio.sleep(0.01)
+    async with scheduler.slot("greedy") as over:
+        assert (over and over.reason) == reason
+    async with scheduler.slot("other") as over:
+        assert over is None or over.reason == "NoTurn"
+    scheduler.postpone("o-1")
+    assert scheduler.postponed == frozenset()
+    scheduler.begin_cycle()
+    assert scheduler.postponed == {"o-1"}
+
+
+def test_all_namespaces_together_keep_no_more_series_than_there_is_memory_for():
+    """The kind: each has its share, and there are as many namespaces as people like to make."""
+    readings = {
+        f"o-{number}": (reading(f"o-{number}", "pods", f"ns-{number}", count),)
+        for number, count in enumerate([10, 300, 400, 500])
+    } | {"o-4": (reading("o-4", "pods", "ns-3", 30),)}
+    questions = {uid: asked(some[0].watched.query.owner, *some, series=500) for uid, some in readings.items()}
+    assert within_series(readings, questions, 10_000)["o-2"] == readings["o-2"]
+    kept = within_series(readings, questions, 700)
+    assert [uid for uid, some in kept.items() if not some[0].values] == ["o-2", "o-3"]
+    assert sum(len(one.values) for some in kept.values() for one in some) <= 700
+    told = [kept[uid][0].problem for uid in ("o-2", "o-3")]
+    assert all(each is not None and each.reason == "ShareExhausted" for each in told)
+    assert "360 are left for it of the 700 that the operator has memory for" in str(told[0])
+    assert "spec.perNamespace.series" in str(told[1])

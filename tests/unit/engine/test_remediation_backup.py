@@ -1,0 +1,342 @@
+"""Kind: a promise that rests on records which something else deletes.
+
+Law: whichever of its Remediations somebody deletes, and whether the operator is started anew or not, no policy may act
+sooner than if nothing had been deleted.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.memory_cluster import MemoryCluster, Request
+
+from forestall.actions import ACTIONS
+from forestall.actions.notify import Nobody
+from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.api.times import stamp
+from forestall.core.forecast import Limit, SeriesForecast
+from forestall.core.guards import GuardInput
+from forestall.core.guards.cooldown import cooldown
+from forestall.core.guards.lockout import lockout
+from forestall.core.risk import Signal
+from forestall.engine import terms
+from forestall.engine.outbox import Outbox
+from forestall.engine.publish import Publisher
+from forestall.engine.remediation_backup import AT_ONCE, RemediationBackup
+from forestall.engine.scene import Scene
+from forestall.engine.settings import Settings
+from forestall.errors import ClusterError, Forbidden, Unavailable
+from forestall.isolation import Isolation
+from forestall.registry import Registry
+from forestall.remediation import RemediationReconciler
+from forestall.remediation.backup import draft_of
+
+API = "forestall.dev/v1alpha1"
+NOW, HOUR = 1_000_000.0, 3600.0
+LADDER = [{"scale": {"maxReplicas": 8}}, {"restart": {}}, {"evict": {}}]
+
+
+class Store(MemoryCluster):
+    """A cluster with the objects of one namespace; creating may be refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuses: ClusterError | None = None
+        self.loses = 0
+        """After so many creations the next status is not written."""
+
+    def put(self, kind: str, name: str, **content: Any) -> None:
+        metadata = {"name": name, "namespace": "shop", "uid": f"{kind}-{name}", **content.pop("metadata", {})}
+        metadata = {key: value for key, value in metadata.items() if value is not None}
+        self.insert({"kind": kind, "metadata": metadata, **content})
+
+    async def _serve(self, request: Request, effect: Callable[[], Any]) -> Any:
+        if request.verb == "create" and self.refuses is not None:
+            raise self.refuses
+        if request.verb in ("replace_status", "apply_status") and self.loses:
+            self.loses -= 1
+            raise Unavailable("connection refused")
+        return await super()._serve(request, effect)
+
+    @property
+    def remediations(self) -> dict[str, Remediation]:
+        return {key[2]: Remediation.read(body) for key, body in self.objects.items() if key[0] == Remediation.KIND}
+
+
+class Operator:
+    """One process: what it knows is lost with it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.registry = store, Registry()
+        self.publisher = Publisher(store, self.registry, Settings(), Outbox(Nobody()))
+        self.backup = RemediationBackup(self.registry, Isolation())
+        self.publisher.records, self.backup.keep = self.backup.of, self.publisher.keep
+        self.reconciler = RemediationReconciler(store)
+
+    def watch(self) -> None:
+        for (kind, _, _), body in self.store.objects.items():
+            self.registry.put(kind, body)
+        uids = {body["metadata"]["uid"] for body in self.store.objects.values()}
+        for kind in (Remediation.KIND, ServiceLevelObjective.KIND, "Namespace"):
+            self.registry.prune(kind, self.registry.uids(kind) - uids)
+
+    def begin(self, now: float = NOW) -> Scene:
+        """Begin a cycle; return what it decides by."""
+        self.watch()
+        scenes: list[Scene] = []
+
+        async def run() -> None:  # what a task returns, asyncio.run puts into words, which takes long
+            scenes.append(await self.backup.begin(self.reconciler, Scene.of(self.registry), now))
+
+        asyncio.run(run())
+        self.watch()
+        return scenes[0]
+
+    def keep(self, now: float = NOW) -> None:
+        """Write the records down, as the end of a cycle does."""
+        for slo in self.registry.all(ServiceLevelObjective):
+            asyncio.run(self.publisher.keep(slo, now))
+
+
+def remediation(
+    number: int, phase: str, ended: float, *, rung: int = 0, episode: int = 1, reason: str = "x", objective: str = "web"
+) -> dict[str, Any]:
+    ref = {"apiVersion": API, "namespace": "shop"}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "shop", "name": "web", "uid": "d-1"}
+    if rung == 2:
+        target = {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": f"web-{number}", "uid": f"c-{number}"}
+    intent = {
+        "policy": {**ref, "kind": "RemediationPolicy", "name": "early", "uid": "RemediationPolicy-early"},
+        "policyGeneration": 1,
+        "objective": {
+            **ref,
+            "kind": "ServiceLevelObjective",
+            "name": objective,
+            "uid": f"ServiceLevelObjective-{objective}",
+        },
+        "episode": episode,
+        "rung": rung,
+        "target": target,
+        "action": LADDER[rung],
+        "mode": "Auto",
+        "evidence": {"indicator": "load"},
+        "created": stamp(ended - 60),
+        "deadline": stamp(ended + HOUR),
+    }
+    one = Remediation.read({"metadata": {"name": "x"}, "spec": {"intent": intent}})
+    step = {"at": stamp(ended - 50), "what": "x", "from": 0, "to": 1, "done": True}
+    status = {"phase": phase, "reason": reason, "since": stamp(ended - 50), "steps": [step]}
+    status |= {"ended": stamp(ended)} if phase in ("Succeeded", "Failed", "RolledBack", "Aborted") else {}
+    return {**draft_of(one.spec.intent), "status": status}
+
+
+@pytest.fixture
+def store() -> Store:
+    return a_store()
+
+
+def a_store(*histories: dict[str, Any]) -> Store:
+    store = Store()
+    store.put("Namespace", "shop", metadata={"namespace": None})
+    for name in ("web", "api"):
+        spec = {"target": {"name": "web"}, "indicator": {"raw": {"errorRatio": "x"}}, "objective": 99.0}
+        store.put(ServiceLevelObjective.KIND, name, spec=spec)
+    store.put(RemediationPolicy.KIND, "early", spec={"mode": "Auto", "cooldown": "1h", "actions": LADDER})
+    for body in histories:
+        name = body["metadata"]["name"]
+        store.put(Remediation.KIND, name, metadata=body["metadata"], spec=body["spec"], status=body["status"])
+    return store
+
+
+FORECAST = SeriesForecast((600.0,), 0.9, (0.9,), (5.0,), (8.0,), (15.0,), 300.0, 100.0, 500.0, None, 9.0, 0.0, Limit(1))
+SIGNAL = Signal("load", (), 9.0, 1.0, True, 600.0, NOW, True, FORECAST)
+
+
+def answers(scene: Scene, now: float) -> dict[tuple[str, int, int], Any]:
+    """Return what the guards and the ladder say of each action that could be decided next."""
+    (policy,) = next(iter(scene.policies.values()))
+    result: dict[tuple[str, int, int], Any] = {}
+    for name in ("web", "api"):
+        slo = next(each for each in scene.objectives.values() if each.name == name)
+        on_target = [one for one in scene.remediations if one.spec.intent.target.uid == "d-1"]
+        mine = [one for one in scene.remediations if one.spec.intent.objective.uid == slo.uid]
+        related = list({one.name: one for one in (*on_target, *mine)}.values())
+        history = terms.ended(related, policy)
+        resting = {one.name for one in on_target}
+        newest = max((one.spec.intent.episode for one in mine), default=0)
+        for episode in (newest, newest + 1):
+            spent = terms.spent(mine, policy, slo, episode)
+            for rung, action in enumerate(("Scale", "Restart", "Evict")):
+                context = GuardInput(
+                    now=now,
+                    action=ACTIONS[action].traits,
+                    namespace="shop",
+                    policy_uid=policy.uid,
+                    objective_uid=slo.uid,
+                    episode=episode,
+                    cause=SIGNAL,
+                    suspended=False,
+                    paused=None,
+                    allowed=True,
+                    victim_of=None,
+                    live=next((one.name for one in related if terms.in_the_way(one)), None),
+                    cooldown=policy.spec.cooldown.seconds,
+                    history=history,
+                    last_on_target=max((one.at for one in history if one.name in resting), default=None),
+                    buckets=(),
+                    nodes=None,
+                    rung=rung,
+                )
+                held = [guard(context) for guard in (cooldown, lockout)]
+                result[name, episode, rung] = (context.live, held, rung in spent)
+    return result
+
+
+PAST = st.lists(
+    st.builds(
+        remediation,
+        st.integers(0, 1000),
+        st.sampled_from(["Succeeded", "Failed", "RolledBack", "Aborted"]),
+        st.floats(NOW - 3 * HOUR, NOW - 1),
+        rung=st.integers(0, 2),
+        episode=st.integers(1, 3),
+        reason=st.sampled_from(["NotHelped", "Undone", "Refused", "Deleted"]),
+        objective=st.sampled_from(["web", "api"]),
+    ),
+    max_size=7,
+    unique_by=lambda body: body["metadata"]["name"],
+)
+
+
+@settings(max_examples=40)
+@given(PAST, st.data(), st.sampled_from(["same", "new"]), st.sampled_from(["", "refused", "lost"]), st.floats(0, HOUR))
+def test_whoever_deletes_makes_no_policy_act_sooner(past, data, process, trouble, later):
+    store = a_store(*past)
+    operator = Operator(store)
+    undeleted = operator.begin()
+    operator.keep()
+    gone = data.draw(st.sets(st.sampled_from(sorted(store.remediations) or [""])))
+    for name in gone:
+        store.objects.pop((Remediation.KIND, "shop", name), None)
+    if process == "new":
+        operator = Operator(store)
+    now = NOW + later
+    store.refuses = Unavailable("no answer") if trouble == "refused" else None
+    store.loses = 1 if trouble == "lost" else 0
+    before = answers(undeleted, now)
+    for _ in range(2):
+        after = answers(operator.begin(now), now)
+        assert after == {key: before[key] for key in after}
+        store.refuses, store.loses = None, 0
+    operator.keep()
+    assert not any(one.unwritten for one in store.remediations.values())
+
+
+def test_what_is_deleted_is_written_again_once_and_what_nothing_rests_on_is_not(store):
+    old = remediation(1, "Succeeded", NOW - 9 * HOUR, episode=1)
+    last = remediation(2, "Failed", NOW - 8 * HOUR, episode=2)
+    store = a_store(old, last)
+    operator = Operator(store)
+    operator.begin()
+    operator.keep()
+    names = set(store.remediations)
+    for name in names:
+        del store.objects[Remediation.KIND, "shop", name]
+    operator.begin()
+    (back,) = store.remediations.values()
+    assert back.name == last["metadata"]["name"]
+    assert back.spec.restored is not None
+    version = store._version
+    operator.begin()
+    assert store._version == version
+
+
+def test_the_reaper_and_the_records_do_not_fight():
+    """What is deleted because nothing rests on it any more is not written again, also by a status that is old."""
+    store = a_store(*(remediation(n, "Failed", NOW - n * HOUR / 9, episode=9 - n) for n in range(1, 9)))
+    operator = Operator(store)
+    operator.begin()
+    operator.keep()
+    for name, one in store.remediations.items():
+        if one.spec.intent.episode < 8:
+            del store.objects[Remediation.KIND, "shop", name]
+    for process in (operator, Operator(store)):
+        process.begin(NOW + 2 * HOUR)
+        assert [one.spec.intent.episode for one in store.remediations.values()] == [8]
+
+
+def test_where_the_namespace_is_gone_nothing_is_written_for_ever():
+    store = a_store(remediation(1, "Failed", NOW - 60))
+    operator = Operator(store)
+    operator.begin()
+    store.objects.clear()
+    store.refuses = Forbidden("the namespace is being terminated")
+    for _ in range(2):
+        assert operator.begin().remediations == []
+
+
+def test_many_that_are_deleted_at_once_are_all_counted_and_written_again_in_time():
+    past = [remediation(n, "Failed", NOW - n, rung=2, objective="web") for n in range(1, AT_ONCE // 3)]
+    past += [remediation(n, "Failed", NOW - n, rung=2, objective="api") for n in range(1, AT_ONCE // 3)]
+    store = a_store(*past)
+    operator = Operator(store)
+    undeleted = operator.begin()
+    for name in store.remediations:
+        del store.objects[Remediation.KIND, "shop", name]
+    for _ in range(2):
+        assert answers(operator.begin(), NOW) == answers(undeleted, NOW)
+    assert len(store.remediations) == len(past)
+
+
+def test_a_status_that_does_not_fit_the_schema_keeps_what_is_remembered_in_it():
+    """Kind, another member: the condition of an invalid object was written over all that its status remembers."""
+    store = a_store(remediation(1, "Failed", NOW - 60))
+    operator = Operator(store)
+    operator.begin()
+    operator.keep()
+    store.change(ServiceLevelObjective.KIND, "web", {"spec": {"objective": "much"}})
+    operator.watch()
+    asyncio.run(operator.publisher.publish({}, NOW))
+    status = store.objects[ServiceLevelObjective.KIND, "shop", "web"]["status"]
+    assert status["conditions"][0]["reason"] == "InvalidSpec"
+    assert len(status["records"]) == 1
+
+
+def test_what_people_said_counts_still(store):
+    one = remediation(1, "Failed", NOW - 60)
+    store = a_store({**one, "spec": {**one["spec"], "feedback": {"verdict": "Unhelpful", "by": "kim"}}})
+    operator = Operator(store)
+    operator.begin()
+    operator.keep()
+    store.objects.pop((Remediation.KIND, "shop", one["metadata"]["name"]))
+    operator = Operator(store)
+    (back,) = operator.begin().remediations
+    assert back.spec.feedback is None, "nobody's name is written by another"
+    assert back.feedback is not None
+    assert back.feedback.by == "kim"
+
+
+def test_an_unexpected_error_stays_with_its_objective():
+    """The kind: one object's exception ends everybody's cycle."""
+    store = a_store(
+        remediation(1, "Failed", NOW - 60, objective="web"), remediation(2, "Failed", NOW - 60, objective="api")
+    )
+    operator = Operator(store)
+    undeleted = operator.begin()
+    names = {one.spec.intent.objective.name: name for name, one in store.remediations.items()}
+    for name in names.values():
+        del store.objects[Remediation.KIND, "shop", name]
+    create = store.create
+
+    async def failing(body: Mapping[str, Any]) -> Mapping[str, Any]:
+        if body["metadata"]["name"] == names["web"]:
+            raise RuntimeError("of another kind")
+        return await create(body)
+
+    store.create = failing  # type: ignore[method-assign]
+    scene = operator.begin()
+    assert set(store.remediations) == {names["api"]}
+    assert answers(scene, NOW) == answers(undeleted, NOW)
