@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.adapters.prometheus.connection import THREADS
 from forestall.adapters.prometheus.question import Pace
@@ -104,7 +105,7 @@ async def measure(
     for together in joined:
         requests: list[str] = []
         metrics = PrometheusMetrics(budget=120, pace=Pace(together, THREADS), on_request=requests.append)
-        metrics.set_sources({"bench": SourceConfig(server.url)})
+        metrics.set_sources({"bench": SourceConfig(Endpoint(server.url))})
         costs = [await _cycle(metrics, prometheus, asked, now, requests) for _ in range(cycles)][1:]
         await metrics.close()
         medians[together] = {
@@ -150,7 +151,7 @@ async def _cycle(
 
 async def _backfill(server: PrometheusServer, asked: list[Query], now: float) -> dict[str, float]:
     metrics = PrometheusMetrics(budget=120)
-    metrics.set_sources({"bench": SourceConfig(server.url)})
+    metrics.set_sources({"bench": SourceConfig(Endpoint(server.url))})
     wall, own = time.perf_counter(), time.process_time()
     answers = await metrics.range("bench", asked, now - 10 * (POINTS - 1), now, 10)
     cost = {"wall_s": time.perf_counter() - wall, "client_cpu_s": time.process_time() - own}

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.api import API_VERSION
 from forestall.backtest.objects import Found, registry
@@ -106,7 +107,7 @@ async def _start(
     server: PrometheusServer, found: list[Found], now: float, settings: Settings, prometheus: psutil.Process
 ) -> tuple[dict[str, float], dict[Any, float]]:
     metrics = PrometheusMetrics(budget=120)
-    metrics.set_sources({SOURCE: SourceConfig(server.url)})
+    metrics.set_sources({SOURCE: SourceConfig(Endpoint(server.url))})
     engine = Engine(metrics, HistoryCluster(1), registry(found, "default", 3600), settings)
     wall, own, its = time.perf_counter(), time.process_time(), sum(prometheus.cpu_times()[:2])
     report = await engine.cycle(now, leading=False)

@@ -21,9 +21,10 @@ from typing import Any
 import structlog
 
 from forestall.actions import ACTIONS, Notify, Outlook
+from forestall.adapters.http import Endpoint
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.adapters.notifiers.formats import content_of
-from forestall.adapters.notifiers.post import Endpoint, post
+from forestall.adapters.notifiers.post import post
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import Intent
 from forestall.errors import ClusterError
@@ -80,7 +81,7 @@ class MortalNotifier:
     async def send(self, channel: str, notice: Notice) -> None:
         """Send it as a webhook."""
         with self._fate.write():
-            await post(Endpoint(channel, self._url), content_of("Webhook", notice))
+            await post(channel, Endpoint(self._url), content_of("Webhook", notice))
 
 
 def _die() -> None:

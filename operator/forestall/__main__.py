@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from forestall.cli.app import main as command
@@ -54,17 +55,19 @@ def _demo(options: DemoOptions) -> int:
 
 @asynccontextmanager
 async def _prometheus(options: PrometheusOptions) -> AsyncIterator[Metrics]:
+    from forestall.adapters.http import BearerToken, Endpoint, TlsSettings  # noqa: PLC0415
     from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig  # noqa: PLC0415
 
     metrics = PrometheusMetrics(budget=HISTORY_BUDGET)
-    config = SourceConfig(
-        options.url,
+    endpoint = replace(
+        Endpoint.of_url(options.url),
         headers=options.headers,
-        bearer_token=options.token,
-        ca_pem=options.ca_pem,
+        tls=TlsSettings(options.ca_pem),
         timeout=HISTORY_TIMEOUT,
     )
-    metrics.set_sources(dict.fromkeys(options.sources, config))
+    if options.token is not None:
+        endpoint = replace(endpoint, credentials=BearerToken(options.token))
+    metrics.set_sources(dict.fromkeys(options.sources, SourceConfig(endpoint)))
     try:
         yield metrics
     finally:

@@ -5,6 +5,7 @@
     ForestallError
     ├── InvalidInput              what a person wrote cannot be used; the message says where and what to do
     │   ├── InvalidDuration
+    │   ├── InvalidEndpoint       a URL, header, credential or certificate authority can't be used; it holds no secret
     │   └── InvalidQuery
     ├── MetricsError              a metric source could not answer; `reason` is a condition's reason
     ├── ClusterError              the Kubernetes API could not answer or refused
@@ -35,6 +36,10 @@ class InvalidInput(ForestallError):
 
 class InvalidDuration(InvalidInput):
     """A text is not a duration such as ``90s``, ``5m`` or ``1h30m``."""
+
+
+class InvalidEndpoint(InvalidInput):
+    """A URL, a header, a credential or a certificate authority can't be used; the message holds nothing of it."""
 
 
 class InvalidQuery(InvalidInput):

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from forestall.api.endpoint import HEADER_RULES, Auth, Headers, Tls
 from forestall.api.meta import (
     Between,
     Conditions,
@@ -13,50 +14,9 @@ from forestall.api.meta import (
     Metadata,
     Model,
     Resource,
-    rule,
     rules,
     worded,
 )
-
-
-class SecretKeyRef(Model):
-    """A key of a Secret in the operator's own namespace."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253)]
-    """The Secret's name."""
-    key: Annotated[str, Field(min_length=1, max_length=253)]
-    """The key in the Secret."""
-
-
-class BasicAuth(Model):
-    """HTTP basic authentication."""
-
-    username: SecretKeyRef
-    """Where the user name is."""
-    password: SecretKeyRef
-    """Where the password is."""
-
-
-class Auth(Model):
-    """The credentials: at most one of the fields."""
-
-    model_config = rules(
-        rule("!(has(self.bearerToken) && has(self.basic))", "give at most one of `bearerToken` and `basic`")
-    )
-
-    bearer_token: SecretKeyRef | None = None
-    """A token for the Authorization header."""
-    basic: BasicAuth | None = None
-    """A user name and a password."""
-
-
-class Tls(Model):
-    """How the endpoint's certificate is checked."""
-
-    ca: SecretKeyRef | None = None
-    """The certificate authority in PEM; the system's when not set."""
-    insecure_skip_verify: bool = False
-    """Do not check the certificate. Only for trying things out."""
 
 
 class NamespaceShare(Model):
@@ -80,19 +40,7 @@ class NamespaceShare(Model):
 class MetricSourceSpec(Model):
     """Where metrics are asked for, and by whom."""
 
-    model_config = rules(
-        rule(
-            "!has(self.headers) || self.headers.all(name, name.matches('^[A-Za-z0-9-]{1,128}$') && "
-            "name.lowerAscii() != 'authorization')",
-            "a header's name has letters, digits and dashes; credentials belong in `auth`, which reads a Secret",
-            fieldPath=".headers",
-        ),
-        rule(
-            "!has(self.headers) || self.headers.all(name, self.headers[name].matches('^[ -~]*$'))",
-            "a header's value has printable ASCII characters only",
-            fieldPath=".headers",
-        ),
-    )
+    model_config = rules(*HEADER_RULES)
 
     url: Annotated[
         str,
@@ -108,7 +56,7 @@ class MetricSourceSpec(Model):
     """The credentials."""
     tls: Tls = Tls()
     """How the endpoint's certificate is checked."""
-    headers: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=8)] = {}
+    headers: Headers = {}
     """Headers of each request, such as `X-Scope-OrgID` for a tenant."""
     timeout: Annotated[Duration, Between("100ms", "1m")] = Duration("10s")
     """How long a request may take, from 100ms to 1m."""

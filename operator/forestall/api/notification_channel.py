@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from forestall.api.endpoint import HEADER_RULES, Auth, Headers, SecretKeyRef, Tls
 from forestall.api.meta import (
     Between,
     Conditions,
@@ -17,7 +18,6 @@ from forestall.api.meta import (
     rules,
     worded,
 )
-from forestall.api.metric_source import Auth, SecretKeyRef, Tls
 
 Topic = Literal["ApprovalWanted", "LadderExhausted", "Locked"]
 
@@ -39,17 +39,7 @@ class NotificationChannelSpec(Model):
 
     model_config = rules(
         rule("has(self.url) != has(self.urlFrom)", "give exactly one of `url` and `urlFrom`"),
-        rule(
-            "!has(self.headers) || self.headers.all(name, name.matches('^[A-Za-z0-9-]{1,128}$') && "
-            "name.lowerAscii() != 'authorization')",
-            "a header's name has letters, digits and dashes; credentials belong in `auth`, which reads a Secret",
-            fieldPath=".headers",
-        ),
-        rule(
-            "!has(self.headers) || self.headers.all(name, self.headers[name].matches('^[ -~]*$'))",
-            "a header's value has printable ASCII characters only",
-            fieldPath=".headers",
-        ),
+        *HEADER_RULES,
     )
 
     type: Literal["Slack", "Webhook", "Alertmanager", "CloudEvents"]
@@ -73,7 +63,7 @@ class NotificationChannelSpec(Model):
     """The credentials."""
     tls: Tls = Tls()
     """How the endpoint's certificate is checked."""
-    headers: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=8)] = {}
+    headers: Headers = {}
     """Headers of each request."""
     timeout: Annotated[Duration, Between("100ms", "10s")] = Duration("5s")
     """How long one attempt may take, from 100ms to 10s."""

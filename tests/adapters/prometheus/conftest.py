@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pytest
 
+from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.api import MetricSource
 from forestall.engine.pieces import Pieces
@@ -157,12 +158,12 @@ async def metrics(told):
 @pytest.fixture
 def real(metrics, prometheus):
     """The adapter with the real Prometheus as its source `real`."""
-    metrics.set_sources({"real": SourceConfig(prometheus.url)})
+    metrics.set_sources({"real": SourceConfig(Endpoint(prometheus.url))})
     return metrics
 
 
 @pytest.fixture
 def broken(metrics, faulty):
     """The adapter with the faulty server as its source `faulty`, which is given 1 s for a request."""
-    metrics.set_sources({"faulty": SourceConfig(faulty.url, timeout=1)})
+    metrics.set_sources({"faulty": SourceConfig(Endpoint(faulty.url, timeout=1))})
     return metrics

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import SourceConfig
 from forestall.devcluster.remote_write import HistogramSeries, NativeHistogram, Series
 from forestall.ports import Query, QueryFailure
@@ -232,9 +233,9 @@ async def test_no_queries_no_requests(real, told, now):
 
 async def test_a_source_whose_configuration_changes_is_asked_anew(real, prometheus, now):
     assert values(await one(real, "load", now))
-    real.set_sources({"real": SourceConfig("http://127.0.0.1:1")})
+    real.set_sources({"real": SourceConfig(Endpoint("http://127.0.0.1:1"))})
     assert (await one(real, "load", now)).reason == "SourceDown"
-    real.set_sources({"real": SourceConfig(prometheus.url)})
+    real.set_sources({"real": SourceConfig(Endpoint(prometheus.url))})
     assert values(await one(real, "load", now))
     real.set_sources({})
     assert (await one(real, "load", now)).reason == "SourceMissing"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from forestall.adapters.http import Endpoint, TlsSettings
 from forestall.adapters.prometheus import SourceConfig
 from forestall.ports import Query, QueryFailure
 
@@ -32,27 +33,31 @@ async def ask(metrics, config):
 
 
 async def test_a_certificate_of_the_given_authority_is_trusted(metrics, url):
-    answer = await ask(metrics, SourceConfig(url, ca_pem=AUTHORITY))
+    answer = await ask(metrics, SourceConfig(Endpoint(url, tls=TlsSettings(AUTHORITY))))
     assert [sample.value for sample in answer.samples] == [1.0]
 
 
 async def test_a_certificate_of_another_authority_is_not_trusted(metrics, url, faulty, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(HERE / "authority.pem"))  # the environment has no say
-    answer = await ask(metrics, SourceConfig(url))
+    answer = await ask(metrics, SourceConfig(Endpoint(url)))
     assert answer == QueryFailure("SourceDown", "no TLS connection to the source: CERTIFICATE_VERIFY_FAILED")
     assert faulty.requests == []
 
 
 async def test_a_certificate_for_another_name_is_not_trusted(metrics, url):
-    answer = await ask(metrics, SourceConfig(url.replace("127.0.0.1", "localhost"), ca_pem=AUTHORITY))
+    answer = await ask(
+        metrics, SourceConfig(Endpoint(url.replace("127.0.0.1", "localhost"), tls=TlsSettings(AUTHORITY)))
+    )
     assert "CERTIFICATE_VERIFY_FAILED" in answer.message
 
 
 async def test_the_certificate_is_not_checked_where_that_is_asked_for(metrics, url):
-    answer = await ask(metrics, SourceConfig(url, insecure_skip_verify=True))
+    answer = await ask(metrics, SourceConfig(Endpoint(url, tls=TlsSettings(insecure_skip_verify=True))))
     assert [sample.value for sample in answer.samples] == [1.0]
 
 
 async def test_a_source_that_does_not_speak_tls(metrics, faulty):
-    answer = await ask(metrics, SourceConfig(faulty.url.replace("http:", "https:"), ca_pem=AUTHORITY, timeout=1))
+    answer = await ask(
+        metrics, SourceConfig(Endpoint(faulty.url.replace("http:", "https:"), tls=TlsSettings(AUTHORITY), timeout=1))
+    )
     assert answer.reason in {"SourceDown", "SourceTimeout"}

@@ -5,6 +5,7 @@ import re
 import orjson
 import pytest
 
+from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.adapters.prometheus.answers import read_payload
 from forestall.adapters.prometheus.triage import CANARY
@@ -57,7 +58,7 @@ class FakeSource:
 @pytest.fixture
 def fake_source(monkeypatch):
     source = FakeSource()
-    monkeypatch.setattr("forestall.adapters.prometheus.source.Connection", lambda config: source)
+    monkeypatch.setattr("forestall.adapters.prometheus.source.Connection", lambda endpoint: source)
     return source
 
 
@@ -67,7 +68,7 @@ def make_metrics():
 
     def make(**more):
         metrics = PrometheusMetrics(budget=30, **more)
-        metrics.set_sources({"fake": SourceConfig("http://fake")})
+        metrics.set_sources({"fake": SourceConfig(Endpoint("http://fake"))})
         return metrics
 
     return make

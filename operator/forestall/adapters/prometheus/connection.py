@@ -2,30 +2,27 @@
 
 import ssl
 import time
-import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import requests
 from prometheus_api_client import PrometheusConnect
-from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError, InsecureRequestWarning, ReadTimeoutError
-from urllib3.util import Retry
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from forestall import __version__
+from forestall.adapters.http import Endpoint, EndpointSession
+from forestall.adapters.http.sessions import CONNECT_S
 from forestall.adapters.prometheus.answers import Payload, check_count, read_payload, too_large
-from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.trouble import SourceTrouble
 from forestall.adapters.server_time import clock_of
+from forestall.errors import InvalidEndpoint
 
 THREADS = 8
 """How many requests may be under way at once."""
 LARGEST = 32 << 20
 """Answers with more bytes are dropped."""
 
-_CONNECT_S = 3.0
 _LONGEST_GET = 2000
 _CHUNK = 1 << 16
 _SERVER_SHARE = 0.9
@@ -35,18 +32,13 @@ _SERVER_SHARE = 0.9
 class Connection:
     """Asks one source. Its calls block, and may be made from several threads at once."""
 
-    def __init__(self, config: SourceConfig) -> None:
-        """Raises SourceTrouble when the URL or the certificate authority can't be read."""
-        url = config.url.rstrip("/")
-        self._session = _Session(config)
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Raises SourceTrouble when the endpoint can't be used."""
         try:
-            self._client = PrometheusConnect(
-                url=url, auth=config.basic, session=self._session, retry=Retry(0, redirect=False)
-            )
-        except ValueError as error:
-            raise SourceTrouble("SourceDown", "the source's url is not one") from error
-        # The library mounts an adapter of its own at the URL; a longer prefix comes before it.
-        self._session.mount(f"{url}/api/", _Adapter(_tls(config)))
+            self._session = _Session(endpoint, THREADS)
+        except InvalidEndpoint as error:
+            raise SourceTrouble("SourceDown", f"the source can't be used: {error}") from error
+        self._client = PrometheusConnect(url=self._session.base, session=self._session)
 
     def instant(self, expr: str, at: float, limit: int, timeout: float) -> Payload:
         """Return the series of `expr` at time `at` (s), at most `limit` of them, within `timeout` seconds.
@@ -91,17 +83,7 @@ class _Answered(requests.Response):
         return {"data": {"result": self._payload}}
 
 
-class _Session(requests.Session):
-    def __init__(self, config: SourceConfig) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.verify = not config.insecure_skip_verify
-        # Compression would cost both sides more than the network gains.
-        self.headers.update({"User-Agent": f"forestall/{__version__}", "Accept-Encoding": "identity"})
-        self.headers.update(config.headers)
-        if config.bearer_token is not None:
-            self.headers["Authorization"] = f"Bearer {config.bearer_token.strip()}"
-
+class _Session(EndpointSession):
     def request(  # type: ignore[override]  # called by PrometheusConnect alone, in this form
         self, method: str, url: str, params: dict[str, Any], timeout: float, **more: Any
     ) -> requests.Response:
@@ -114,17 +96,13 @@ class _Session(requests.Session):
                 method if place == "params" else "POST",
                 url,
                 **{**more, place: params},
-                timeout=(min(_CONNECT_S, timeout), timeout),
-                allow_redirects=False,
-                stream=True,
+                timeout=timeout,
             )
             clock = clock_of(response.headers, sent, time.monotonic())
             with response:
                 body = _read(response.raw, deadline)
-        except ValueError as error:  # some are RequestExceptions too; their words may hold a credential
-            raise SourceTrouble(
-                "SourceDown", "the source cannot be asked: its url, headers or credentials are not what HTTP allows"
-            ) from error
+        except ValueError as error:  # some are RequestExceptions too; their words may hold a secret
+            raise SourceTrouble("SourceDown", "the source can't be used: its url is not what HTTP allows") from error
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _translated(error) from error
         check_count(body, int(params["limit"]))
@@ -132,32 +110,6 @@ class _Session(requests.Session):
         kind, location = headers.get("Content-Type", ""), headers.get("Location", "")
         payload = read_payload(response.status_code, kind, location, body)
         return _Answered(replace(payload, size=len(body), clock=clock))
-
-
-class _Adapter(HTTPAdapter):
-    """Trusts what the context trusts; requests would add the authorities that it brings along."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__(pool_connections=1, pool_maxsize=THREADS, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 -- as its base has it
-        conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
-
-
-def _tls(config: SourceConfig) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cadata=config.ca_pem)
-    except (ssl.SSLError, ValueError) as error:
-        raise SourceTrouble("SourceDown", "the source's certificate authority is not PEM") from error
-    if config.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        warnings.simplefilter("ignore", InsecureRequestWarning)  # the source's author asked for it
-    return context
 
 
 def _read(raw: BaseHTTPResponse, deadline: float) -> bytes:
@@ -175,7 +127,7 @@ def _read(raw: BaseHTTPResponse, deadline: float) -> bytes:
 
 def _translated(error: Exception) -> SourceTrouble:
     if isinstance(error, requests.ConnectTimeout):
-        return SourceTrouble("SourceTimeout", f"the source did not accept a connection within {_CONNECT_S:g} s")
+        return SourceTrouble("SourceTimeout", f"the source did not accept a connection within {CONNECT_S:g} s")
     if isinstance(error, requests.Timeout | ReadTimeoutError):
         return SourceTrouble("SourceTimeout", "the source did not answer in time", load=True)
     cause = _cause(error)

@@ -77,12 +77,12 @@ class Source:
         """
         questions = list(questions)
         try:
-            connection = self._connection = self._connection or Connection(self.config)
+            connection = self._connection = self._connection or Connection(self.config.endpoint)
         except SourceTrouble as trouble:
             return {question.text: failure(trouble) for question in questions}
 
         # Whatever one request takes, there is time left to find out which of its queries it was.
-        patience = min(self.config.timeout, (deadline - time.monotonic()) / 2)
+        patience = min(self.config.endpoint.timeout, (deadline - time.monotonic()) / 2)
 
         async def send(expr: str, limit: int) -> Payload:
             work = partial(request, connection, expr, limit)
