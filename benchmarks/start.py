@@ -21,8 +21,8 @@ import psutil
 from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.api import API_VERSION
-from forestall.backtest.objects import Found, registry
-from forestall.backtest.world import HistoryCluster
+from forestall.backtest.history_cluster import HistoryCluster
+from forestall.backtest.manifests import Manifest, build_registry
 from forestall.core.risk import SLI
 from forestall.devcluster.programs import find_programs
 from forestall.devcluster.prometheus import PrometheusServer
@@ -67,7 +67,7 @@ def series(objectives: int, now: float, settings: Settings) -> Iterator[Series]:
             yield Series({**labels, "namespace": "default"}, times, np.round(wave + walk, 4))
 
 
-def _objective(number: int) -> Found:
+def _objective(number: int) -> Manifest:
     leading = {
         "name": "memory",
         "query": f'memory_share{{app="app-{number}"}}',
@@ -84,7 +84,7 @@ def _objective(number: int) -> Found:
     }
     meta = {"name": f"app-{number}", "namespace": "default"}
     body = {"apiVersion": API_VERSION, "kind": "ServiceLevelObjective", "metadata": meta, "spec": spec}
-    return Found(body, f"objective {number}")
+    return Manifest(body, f"objective {number}")
 
 
 async def measure(server: PrometheusServer, objectives: int, now: float, settings: Settings) -> dict[str, Any]:
@@ -104,11 +104,11 @@ async def measure(server: PrometheusServer, objectives: int, now: float, setting
 
 
 async def _start(
-    server: PrometheusServer, found: list[Found], now: float, settings: Settings, prometheus: psutil.Process
+    server: PrometheusServer, found: list[Manifest], now: float, settings: Settings, prometheus: psutil.Process
 ) -> tuple[dict[str, float], dict[Any, float]]:
     metrics = PrometheusMetrics(budget=120)
     metrics.set_sources({SOURCE: SourceConfig(Endpoint(server.url))})
-    engine = Engine(metrics, HistoryCluster(1), registry(found, "default", 3600), settings)
+    engine = Engine(metrics, HistoryCluster(1), build_registry(found, "default", 3600), settings)
     wall, own, its = time.perf_counter(), time.process_time(), sum(prometheus.cpu_times()[:2])
     report = await engine.cycle(now, leading=False)
     first_cycle, cycles = time.perf_counter() - wall, 1

@@ -1,5 +1,5 @@
-"""Would forestall have helped? The same engine as in the cluster on recorded history, and how right it would have been.
+"""Backtests: replay recorded metrics through the operator's engine and score its forecasts against the outcomes.
 
-`prepare` brings objects and measurements together, `replay` runs the engine, `judge` compares with what came, and
-`page`, `data` and `text` tell it.
+`prepare` combines manifests and measurements, `replay` runs the engine, `evaluate` scores the forecasts, and `page`,
+`json_report` and `terminal` present the result.
 """

@@ -1,4 +1,4 @@
-"""Which measurements answer which query."""
+"""Assign the columns of a history file to the queries of objectives."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -18,20 +18,23 @@ from forestall.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """An objective, and what the engine asks about it."""
+class ObjectiveQueries:
+    """An objective and the queries that the engine sends for it."""
 
     slo: ServiceLevelObjective
     questions: Questions
 
     @property
     def indicators(self) -> list[str]:
-        """The names of its indicators, that of the SLI last."""
-        return sorted((each.indicator for each in self.questions.watched), key=lambda name: (name == SLI, name))
+        """The names of its indicators; the SLI comes last."""
+        return sorted(
+            (indicator_query.indicator for indicator_query in self.questions.watched),
+            key=lambda name: (name == SLI, name),
+        )
 
 
-def asked(registry: Registry, interval: float) -> list[Asked]:
-    """Return what the engine asks about each objective, with cycles every `interval` seconds.
+def plan_queries(registry: Registry, interval: float) -> list[ObjectiveQueries]:
+    """Return the queries of each objective, for cycles every `interval` seconds.
 
     Raises:
         InvalidInput: a query is not PromQL; the message names the objective and the field.
@@ -42,77 +45,91 @@ def asked(registry: Registry, interval: float) -> list[Asked]:
         if source is None:
             raise InvalidInput(f"{slo.namespace}/{slo.name}: there is no MetricSource {slo.spec.source}")
         try:
-            result.append(Asked(slo, questions(slo, source, interval)))
+            result.append(ObjectiveQueries(slo, questions(slo, source, interval)))
         except InvalidQuery as error:
             raise InvalidInput(f"{slo.namespace}/{slo.name}: {error}") from error
     return result
 
 
-def bind(columns: Sequence[Column], objectives: Sequence[Asked]) -> tuple[History, tuple[str, ...]]:
-    """Return the history that `columns` make for the objectives, and what of them nobody asks for.
+def bind(columns: Sequence[Column], objectives: Sequence[ObjectiveQueries]) -> tuple[History, tuple[str, ...]]:
+    """Return the history of the objectives' queries, and the locations of columns that no objective uses.
 
-    A column is an indicator's by its name; one without a name by the only leading indicator that there is. A column
-    named `sli` is the share of bad events at each moment; what the engine asks of it is averaged over its windows.
+    A column belongs to the indicator that it is named after; a column without a name belongs to the only leading
+    indicator. A column named `sli` is the share of bad events at each time, and is averaged over the windows of the
+    error ratio queries.
 
     Raises:
-        InvalidInput: no column is of any indicator.
+        InvalidInput: no column belongs to an indicator.
     """
     series: dict[Hashable, tuple[RangeSeries, ...]] = defaultdict(tuple)
     unused = []
     for column in columns:
-        takers = [(one, name) for one in objectives for name in one.indicators if _is_of(column, one, name, objectives)]
-        if not takers:
-            unused.append(column.where)
-        for one, name in takers:
-            for key, some in _answers(one, name, column).items():
-                series[key] = merged((*series[key], *some))
+        matches = [
+            (objective, name)
+            for objective in objectives
+            for name in objective.indicators
+            if _belongs_to(column, objective, name, objectives)
+        ]
+        if not matches:
+            unused.append(column.location)
+        for objective, name in matches:
+            for key, answer in _series_by_query(objective, name, column).items():
+                series[key] = merge_series((*series[key], *answer))
     if not series:
         raise InvalidInput(
-            f"nothing in the history is of an indicator of the objectives. It has {_names(columns)}; the objectives "
-            f"ask for {_wanted(objectives)}: name the columns after the indicators"
+            f"no column of the history belongs to an indicator of the objectives. The columns are "
+            f"{_describe_columns(columns)}; the indicators are {_describe_objectives(objectives)}: name the columns "
+            "after the indicators"
         )
     return History(dict(series)), tuple(unused)
 
 
-def merged(series: Iterable[RangeSeries]) -> tuple[RangeSeries, ...]:
-    """Return series of the same labels as one; of points at the same time the later one's counts."""
+def merge_series(answers: Iterable[RangeSeries]) -> tuple[RangeSeries, ...]:
+    """Merge series that have the same labels; of two samples at the same time the later series wins."""
     points: dict[Labels, dict[float, float]] = defaultdict(dict)
-    for one in series:
-        points[one.labels].update(zip(one.times, one.values, strict=True))
+    for series in answers:
+        points[series.labels].update(zip(series.times, series.values, strict=True))
     return tuple(
-        RangeSeries(labels, tuple(sorted(some)), tuple(some[at] for at in sorted(some)))
-        for labels, some in points.items()
+        RangeSeries(labels, tuple(sorted(by_time)), tuple(by_time[at] for at in sorted(by_time)))
+        for labels, by_time in points.items()
     )
 
 
-def _is_of(column: Column, one: Asked, indicator: str, objectives: Sequence[Asked]) -> bool:
-    if column.objective and column.objective not in (one.slo.name, f"{one.slo.namespace}/{one.slo.name}"):
+def _belongs_to(
+    column: Column, objective: ObjectiveQueries, indicator: str, objectives: Sequence[ObjectiveQueries]
+) -> bool:
+    if column.objective and column.objective not in (
+        objective.slo.name,
+        f"{objective.slo.namespace}/{objective.slo.name}",
+    ):
         return False
     if column.indicator:
         return column.indicator == indicator
-    leading = [(each, name) for each in objectives for name in each.indicators if name != SLI]
-    return leading == [(one, indicator)]
+    leading = [(candidate, name) for candidate in objectives for name in candidate.indicators if name != SLI]
+    return leading == [(objective, indicator)]
 
 
-def _answers(one: Asked, indicator: str, column: Column) -> Mapping[Hashable, tuple[RangeSeries, ...]]:
-    watched = next(each for each in one.questions.watched if each.indicator == indicator)
+def _series_by_query(
+    objective: ObjectiveQueries, indicator: str, column: Column
+) -> Mapping[Hashable, tuple[RangeSeries, ...]]:
+    indicator_query = next(query for query in objective.questions.watched if query.indicator == indicator)
     if indicator != SLI:
-        return {watched.query.key: column.series}
+        return {indicator_query.query.key: column.series}
     if len(column.series) != 1:
-        raise InvalidInput(f"{column.where}: {SLI} has {len(column.series)} series; it is one number at each moment")
+        raise InvalidInput(f"{column.location}: {SLI} has {len(column.series)} series: it must be a single series")
     ratio = column.series[0]
     if min(ratio.values) < 0 or max(ratio.values) > 1:
-        raise InvalidInput(f"{column.where}: {SLI} is the share of bad events: from 0 to 1")
-    windows = burn_windows(one.slo.spec.window.seconds, 0.0)
+        raise InvalidInput(f"{column.location}: {SLI} is the share of bad events: its values must be from 0 to 1")
+    windows = burn_windows(objective.slo.spec.window.seconds, 0.0)
     return {
-        watched.query.key: (_averaged(ratio, windows.short),),
-        (one.slo.uid, LONG): (_averaged(ratio, windows.long),),
-        (one.slo.uid, WHOLE): (_averaged(ratio, one.slo.spec.window.seconds),),
+        indicator_query.query.key: (_average(ratio, windows.short),),
+        (objective.slo.uid, LONG): (_average(ratio, windows.long),),
+        (objective.slo.uid, WHOLE): (_average(ratio, objective.slo.spec.window.seconds),),
     }
 
 
-def _averaged(series: RangeSeries, window: float) -> RangeSeries:
-    """Return, at each time, the mean of the `window` seconds until then."""
+def _average(series: RangeSeries, window: float) -> RangeSeries:
+    """Return, at each time, the mean over the preceding `window` seconds."""
     times: Floats = np.asarray(series.times)
     total = np.concatenate(([0.0], np.cumsum(series.values)))
     end = np.arange(1, times.size + 1)
@@ -121,10 +138,12 @@ def _averaged(series: RangeSeries, window: float) -> RangeSeries:
     return RangeSeries(series.labels, series.times, tuple(np.clip(mean, 0.0, 1.0).tolist()))
 
 
-def _names(columns: Iterable[Column]) -> str:
-    names = sorted({f"{one.objective}/{one.indicator}".strip("/") or "(a column without a name)" for one in columns})
+def _describe_columns(columns: Iterable[Column]) -> str:
+    names = sorted(
+        {f"{column.objective}/{column.indicator}".strip("/") or "(a column without a name)" for column in columns}
+    )
     return ", ".join(names)
 
 
-def _wanted(objectives: Iterable[Asked]) -> str:
-    return "; ".join(f"{one.slo.name}: {', '.join(one.indicators)}" for one in objectives)
+def _describe_objectives(objectives: Iterable[ObjectiveQueries]) -> str:
+    return "; ".join(f"{objective.slo.name}: {', '.join(objective.indicators)}" for objective in objectives)

@@ -1,8 +1,8 @@
-"""Read delimited text as tools write it: CSV of spreadsheets, of Grafana, of databases.
+"""Read delimited text: CSV files of spreadsheets, Grafana and databases.
 
-The delimiter is a comma, a semicolon or a tab, as the line `sep=` or the first line tells; with the last two a number
-may have a decimal comma. What is not a number is a gap where tools write it for nothing, such as `null`, and an error
-everywhere else, with what to do about it.
+The delimiter is a comma, a semicolon or a tab, taken from a line `sep=` or from the header; with the last two a number
+may have a decimal comma. Empty cells and placeholders such as `null` are gaps; any other text that is not a number is
+an error that says how to fix it.
 """
 
 import codecs
@@ -20,76 +20,76 @@ from forestall.core.wording import plural
 from forestall.errors import InvalidInput
 
 DELIMITERS: Final = ",;\t"
-_NOTHING: Final = frozenset({"", "null", "undefined", "none", "nil", "n/a", "na", "-", "(null)"})
+_GAPS: Final = frozenset({"", "null", "undefined", "none", "nil", "n/a", "na", "-", "(null)"})
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _THOUSANDS: Final = re.compile(r"[+-]?[0-9]{1,3}([,'\u202f\u00a0 ][0-9]{3})+([.,][0-9]+)?")
 _WITH_UNIT: Final = re.compile(r"[+-]?[0-9.,]+ ?[%a-zA-Zµ/\u00b5][-%\w/ \u00b5]*")
 _UNITS_OF_TIME: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
-"""From which count on a time is in nanoseconds, microseconds, milliseconds: as seconds, the year 5138 or later."""
-_LAST: Final = 253_402_300_800.0
+"""From which value a time is in nanoseconds, microseconds or milliseconds: as seconds it is the year 5138 or later."""
+_MAX_TIME: Final = 253_402_300_800.0
 """The end of the year 9999 (s since the epoch)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a file by the names of its columns, and where it is."""
+class TableRow:
+    """One row of a file: its cells by column name, and its location for messages."""
 
     cells: Mapping[str, Any]
-    where: str
+    location: str
     decimal_comma: bool = False
 
 
-def open_table(path: Path, nameless: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
-    """Return the names of the columns, and the rows; a first line of numbers has columns named as `nameless`.
+def open_table(path: Path, default_names: Sequence[str]) -> tuple[list[str], Iterator[TableRow]]:
+    """Return the column names and the rows; a file without a header has the columns `default_names`.
 
     Raises:
-        InvalidInput: the file can't be read; the rows raise it for a line that can't be split as the first one.
+        InvalidInput: the file can't be read; the rows raise it for a line with another number of cells.
     """
     try:
         with path.open("rb") as file:
             encoding = _encoding(file.read(4))
         with path.open(encoding=encoding, newline="") as file:
             first = file.readline()
-            told = first.strip().strip('"').lower().startswith("sep=")
-            delimiter = first.strip().strip('"')[4:5] or "\t" if told else _delimiter(first)
-            head = next(csv.reader(file if told else [first, *file], delimiter=delimiter), [])
+            has_separator_line = first.strip().strip('"').lower().startswith("sep=")
+            delimiter = first.strip().strip('"')[4:5] or "\t" if has_separator_line else _delimiter(first)
+            head = next(csv.reader(file if has_separator_line else [first, *file], delimiter=delimiter), [])
     except (OSError, UnicodeError, csv.Error, TypeError) as error:
         raise unreadable(path, error) from error
     names = [name.strip() for name in head]
-    unnamed = len(head) == len(nameless) and all(_is_count(cell) for cell in head)
-    if unnamed:
-        names = list(nameless)
+    lacks_header = len(head) == len(default_names) and all(_is_number_or_time(cell) for cell in head)
+    if lacks_header:
+        names = list(default_names)
     if len(set(names)) < len(names):
-        raise InvalidInput(f"{path}, line {1 + told}: two columns have the same name")
-    return names, _rows(path, encoding, delimiter, names, told + (not unnamed))
+        raise InvalidInput(f"{path}, line {1 + has_separator_line}: two columns have the same name")
+    return names, _rows(path, encoding, delimiter, names, has_separator_line + (not lacks_header))
 
 
-def _rows(path: Path, encoding: str, delimiter: str, names: Sequence[str], skip: int) -> Iterator[Row]:
+def _rows(path: Path, encoding: str, delimiter: str, names: Sequence[str], skip: int) -> Iterator[TableRow]:
     try:
         with path.open(encoding=encoding, newline="") as file:
             reader = csv.reader(file, delimiter=delimiter)
             for number, cells in enumerate(reader):
-                where = f"{path}, line {reader.line_num}"
+                location = f"{path}, line {reader.line_num}"
                 if number < skip or not any(cell.strip() for cell in cells):
                     continue
                 if len(cells) != len(names):
-                    raise InvalidInput(f"{where}: {plural(len(cells), 'cell')} for {plural(len(names), 'column')}")
-                yield Row(dict(zip(names, cells, strict=True)), where, decimal_comma=delimiter != ",")
+                    raise InvalidInput(f"{location}: {plural(len(cells), 'cell')} for {plural(len(names), 'column')}")
+                yield TableRow(dict(zip(names, cells, strict=True)), location, decimal_comma=delimiter != ",")
     except (OSError, UnicodeError, csv.Error) as error:
         raise unreadable(path, error) from error
 
 
 def unreadable(path: Path, error: Exception) -> InvalidInput:
     """Return the error for a file that can't be read."""
-    words = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return InvalidInput(f"{path} can't be read: {words}")
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return InvalidInput(f"{path} can't be read: {reason}")
 
 
-def moment_of(cell: Any, where: str) -> float:
+def parse_time(cell: Any, location: str) -> float:
     """Return a time in seconds since the epoch.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: the cell is not a time.
     """
     if isinstance(cell, datetime):
         return cell.replace(tzinfo=cell.tzinfo or UTC).timestamp()
@@ -99,41 +99,41 @@ def moment_of(cell: Any, where: str) -> float:
         at = read_time(str(cell).strip())
         if at is None:
             raise InvalidInput(
-                f"{where}: {str(cell)!r} is not a time: write 2026-01-31T12:00:00Z, or seconds since the epoch"
+                f"{location}: {str(cell)!r} is not a time: write 2026-01-31T12:00:00Z, or seconds since the epoch"
             ) from None
         return at
-    at = count / next((unit for least, unit in _UNITS_OF_TIME if abs(count) >= least), 1.0)
-    if not math.isfinite(at) or not 0 <= at < _LAST:
+    at = count / next((unit for minimum, unit in _UNITS_OF_TIME if abs(count) >= minimum), 1.0)
+    if not math.isfinite(at) or not 0 <= at < _MAX_TIME:
         raise InvalidInput(
-            f"{where}: {str(cell)!r} is not a time between 1970 and 9999, counted in s, ms, µs or ns since the epoch"
+            f"{location}: {str(cell)!r} is not a time between 1970 and 9999, counted in s, ms, µs or ns since the epoch"
         )
     return at
 
 
-def number_of(row: Row, column: str) -> float | None:
-    """Return the value that a row has in a column; None for a gap.
+def parse_number(row: TableRow, column: str) -> float | None:
+    """Return the value of a row in a column; None for a gap.
 
     Raises:
-        InvalidInput: it is neither; the message says what it seems to be and what to do.
+        InvalidInput: the cell is not a number; the message says what it looks like and how to fix it.
     """
     cell = row.cells[column]
     text = cell.strip() if isinstance(cell, str) else cell
-    if text is None or (isinstance(text, str) and text.lower() in _NOTHING):
+    if text is None or (isinstance(text, str) and text.lower() in _GAPS):
         return None
     if row.decimal_comma and isinstance(text, str) and _DECIMAL_COMMA.fullmatch(text):
         text = text.replace(",", ".")
     try:
         value = float(text)
     except (TypeError, ValueError):
-        raise InvalidInput(f"{row.where}: {str(cell)!r} {_advice(str(text))} (column {column})") from None
+        raise InvalidInput(f"{row.location}: {str(cell)!r} {_explain_number(str(text))} (column {column})") from None
     return value if math.isfinite(value) else None
 
 
-def _advice(text: str) -> str:
+def _explain_number(text: str) -> str:
     if _THOUSANDS.fullmatch(text):
-        return "is not a number as programs write them: export it without separators, 1234.5 for 1,234.5"
+        return "has thousands separators: export plain numbers, 1234.5 instead of 1,234.5"
     if _WITH_UNIT.fullmatch(text):
-        return "has a unit: export the plain numbers (in Grafana, switch `Formatted data` off)"
+        return "has a unit: export plain numbers (in Grafana, switch `Formatted data` off)"
     return "is not a number"
 
 
@@ -142,12 +142,12 @@ def _encoding(head: bytes) -> str:
 
 
 def _delimiter(line: str) -> str:
-    """Return what parts the first line, outside of quotes; a comma where nothing does."""
-    bare = re.sub(r'"[^"]*"', "", line)
-    return max(DELIMITERS, key=lambda each: (bare.count(each), each == ","))
+    """Return the delimiter of the first line, outside of quotes; a comma where there is none."""
+    unquoted = re.sub(r'"[^"]*"', "", line)
+    return max(DELIMITERS, key=lambda delimiter: (unquoted.count(delimiter), delimiter == ","))
 
 
-def _is_count(cell: str) -> bool:
+def _is_number_or_time(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What was measured, and a source that answers from it as it would have answered then."""
+"""Recorded series, and a `Metrics` port that answers queries from them as of any time in the past."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -13,60 +13,64 @@ Labels = tuple[tuple[str, str], ...]
 Floats = NDArray[np.float64]
 
 _JITTER = 1.5
-"""How many spacings old a sample may be to still count as present: clocks and scrapes are not exact."""
+"""How old a sample may be, in sample intervals, to count as present: clocks and scrapes are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Series by the key of the query that they answer. Times ascend within a series; values are finite."""
+    """Series by the key of their query. Times ascend within a series; values are finite."""
 
     series: Mapping[Hashable, tuple[RangeSeries, ...]]
 
     @property
     def first(self) -> float:
-        """When the oldest sample was taken (s); infinite without any."""
-        return min((one.times[0] for some in self.series.values() for one in some if one.times), default=np.inf)
+        """Time of the oldest sample (s); infinite without samples."""
+        return min(
+            (series.times[0] for answer in self.series.values() for series in answer if series.times), default=np.inf
+        )
 
     @property
     def last(self) -> float:
-        """When the newest sample was taken (s)."""
-        return max((one.times[-1] for some in self.series.values() for one in some if one.times), default=-np.inf)
+        """Time of the newest sample (s); minus infinity without samples."""
+        return max(
+            (series.times[-1] for answer in self.series.values() for series in answer if series.times), default=-np.inf
+        )
 
     @property
     def spacing(self) -> float:
-        """The usual distance of two samples (s): the median over all series."""
-        gaps = [np.diff(one.times) for some in self.series.values() for one in some if len(one.times) > 1]
+        """The interval between samples (s): the median over all series."""
+        gaps = [np.diff(series.times) for answer in self.series.values() for series in answer if len(series.times) > 1]
         gaps = [gap[gap > 0] for gap in gaps]
         return float(np.median(np.concatenate(gaps))) if any(gap.size for gap in gaps) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The series of one query on the steps of a replay: row ``n`` knows only of samples up to step ``n``."""
+    """The series of one query on the steps of a replay: row ``n`` uses only samples up to step ``n``."""
 
     labels: tuple[Labels, ...]
     values: Floats
-    """(steps, series), NaN where no sample is recent enough."""
+    """Shape (steps, series); NaN where no sample is recent enough."""
     newest: Floats
-    """When the newest sample of any series was taken (steps,), -inf before the first."""
+    """Time of the newest sample of any series, shape (steps,); -inf before the first."""
 
 
 class HistoryMetrics:
-    """The port `Metrics` on a history: at each moment it knows what was measured until then, and nothing of later.
+    """The port `Metrics` on a history: a query at a time sees only the samples up to that time.
 
-    The history is looked at on a grid of `step` seconds from `start` on, which must be the moments that are asked for.
+    The history is resampled to a grid of `step` seconds from `start` on; queries must be at times of that grid.
     """
 
     def __init__(self, history: History, start: float, end: float, step: float) -> None:
         self._start, self._step = start, step
         self._times = start + step * np.arange(round((end - start) / step) + 1)
         self.lookback = _JITTER * max(step, history.spacing)
-        """How old (s) a sample may be to be the value of a series."""
-        self._grids = {key: self._on_grid(some) for key, some in history.series.items()}
+        """How old (s) the newest sample of a series may be to be its value."""
+        self._grids = {key: self._on_grid(answer) for key, answer in history.series.items()}
 
     async def instant(
         self,
-        source: str,  # noqa: ARG002 -- the port's: one history stands for every source
+        source: str,  # noqa: ARG002 -- the port's: one history serves every source
         queries: Sequence[Query],
         at: float,
     ) -> Mapping[Hashable, Answer | QueryFailure]:
@@ -103,34 +107,36 @@ class HistoryMetrics:
         if grid is None:
             return ()
         times, values = self._times[part], grid.values[part]
-        kept = np.isfinite(values)
-        there = np.flatnonzero(kept.any(axis=0))
-        if there.size > query.max_series:
-            return _too_many(there.size, query)
+        finite = np.isfinite(values)
+        columns = np.flatnonzero(finite.any(axis=0))
+        if columns.size > query.max_series:
+            return _too_many(columns.size, query)
         return tuple(
             RangeSeries(
-                grid.labels[one], tuple(times[kept[:, one]].tolist()), tuple(values[kept[:, one], one].tolist())
+                grid.labels[column],
+                tuple(times[finite[:, column]].tolist()),
+                tuple(values[finite[:, column], column].tolist()),
             )
-            for one in there
+            for column in columns
         )
 
     def _step_of(self, at: float) -> int:
         return int(np.floor((at - self._start) / self._step + 1e-6))
 
-    def _on_grid(self, series: Sequence[RangeSeries]) -> _Grid:
-        values = np.full((len(self._times), len(series)), np.nan)
+    def _on_grid(self, answer: Sequence[RangeSeries]) -> _Grid:
+        values = np.full((len(self._times), len(answer)), np.nan)
         newest = np.full(len(self._times), -np.inf)
-        for place, one in enumerate(series):
-            if not one.times:
+        for column, series in enumerate(answer):
+            if not series.times:
                 continue
-            times = np.asarray(one.times)
+            times = np.asarray(series.times)
             index = np.searchsorted(times, self._times + 1e-6, side="right") - 1
-            taken = np.where(index >= 0, times[index], -np.inf)
-            recent = self._times - taken <= self.lookback
-            values[recent, place] = np.asarray(one.values)[index[recent]]
-            newest = np.maximum(newest, taken)
-        return _Grid(tuple(one.labels for one in series), values, newest)
+            sampled_at = np.where(index >= 0, times[index], -np.inf)
+            recent = self._times - sampled_at <= self.lookback
+            values[recent, column] = np.asarray(series.values)[index[recent]]
+            newest = np.maximum(newest, sampled_at)
+        return _Grid(tuple(series.labels for series in answer), values, newest)
 
 
 def _too_many(count: int, query: Query) -> QueryFailure:
-    return QueryFailure("TooManySeries", f"the query returns {count} series: {query.max_series} are the most")
+    return QueryFailure("TooManySeries", f"the query returns {count} series, more than the limit of {query.max_series}")

@@ -1,4 +1,4 @@
-"""The report of a backtest: what its template shows, as values."""
+"""The HTML report of a backtest: the values that its template shows."""
 
 import math
 from collections.abc import Sequence
@@ -7,21 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from forestall.backtest.conclusion import caught, conclusion, counted
-from forestall.backtest.pictures import (
-    calibration,
-    first_past,
-    moment,
-    moment_of,
-    reach_of,
-    scales,
+from forestall.backtest.charts import (
+    calibration_chart,
+    common_range,
+    first_breaches,
+    forecast_moment,
+    moment_chart,
     timeline,
-    tradeoff,
-    tradeoff_signs,
+    tradeoff_chart,
+    tradeoff_legend,
+    value_ranges,
 )
-from forestall.backtest.replay import Track
-from forestall.backtest.verdict import BUDGETS, Case, Forecaster, Judgement, Point, Verdict
-from forestall.backtest.words import false, silence
+from forestall.backtest.conclusion import conclusion, count_foreseen, describe_recall
+from forestall.backtest.replay import SeriesTrack
+from forestall.backtest.results import (
+    BUDGETS,
+    Assessment,
+    BacktestReport,
+    ForecasterScore,
+    ObjectiveResult,
+    OperatingPoint,
+)
+from forestall.backtest.wording import describe_abstention, describe_false_actions
 from forestall.core.binomial import CONFIDENCE
 from forestall.core.duration import format_duration
 from forestall.core.precision import is_past
@@ -32,9 +39,9 @@ from forestall.report.figures import by, clock, duration, percent
 from forestall.report.page import Legend, Table, render
 
 _SERIES = 6
-"""Series of an objective that are drawn: those that were most often close to their limit."""
+"""Series of an objective that are drawn: those that were past their limit, or close to it, most often."""
 _MOMENTS = 4
-"""Moments of an objective that are drawn."""
+"""Forecasts of an objective that are drawn."""
 _ACTIONS = 40
 """Actions of an objective that are listed."""
 _KEY: Legend = (
@@ -42,24 +49,24 @@ _KEY: Legend = (
     (sign("line", "limit"), "its limit"),
     (sign("area", "event"), "past its limit"),
     (sign("area", "chance"), "probability"),
-    (sign("down", "good"), "first past its limit, after an action"),
-    (sign("down", "missed"), "first past its limit, with no action before"),
-    (sign("up", "good"), "an action for the objective, with an event within its horizon"),
-    (sign("up", "bad"), "an action in vain"),
-    (sign("up", "open"), "neither"),
+    (sign("down", "good"), "start of an event, after an action"),
+    (sign("down", "missed"), "start of an event, without an action before it"),
+    (sign("up", "good"), "action, with an event within its horizon"),
+    (sign("up", "bad"), "false action"),
+    (sign("up", "open"), "action of neither kind"),
 )
 _KEY_OF_MOMENTS: Legend = (
     (sign("line", "value"), "value"),
-    (sign("area", "cone"), "holds, with 90 %, the most extreme value until each time to come"),
+    (sign("area", "cone"), "90 % bounds of the most extreme value until each future time"),
     (sign("line", "median"), "its median"),
-    (sign("line", "came"), "what came"),
+    (sign("line", "came"), "actual values"),
     (sign("line", "limit"), "limit"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Summary:
-    """How well one objective, or all together, would have been served."""
+    """The figures of one objective, or of all together."""
 
     name: str
     tiles: Sequence[tuple[str, str]]
@@ -74,215 +81,220 @@ class _Summary:
 
 @dataclass(frozen=True, slots=True)
 class _Detail:
-    """One objective with its pictures."""
+    """One objective with its charts."""
 
     summary: _Summary
     description: str
-    whose: str
-    """Whose actions they are."""
+    policies: str
+    """Which policies, or which threshold, the actions come from."""
     indicators: Sequence[tuple[str, str, str]]
-    """Of each that is drawn its name, what its values are, and its query."""
+    """Name, unit and query of each indicator that is drawn."""
     timelines: Sequence[Markup]
     hidden: str
-    """How many series are not drawn."""
+    """The number of series that are not drawn."""
     moments: Sequence[tuple[Markup, str]]
     has_policies: bool
-    done: Table | None
-    more_done: int
-    """Actions that are not listed."""
+    actions: Table | None
+    hidden_actions: int
+    """The number of actions that are not listed."""
     holds: str
-    """Why policies held, and how often."""
+    """The reasons for which policies held, with their counts."""
 
 
-def page(judgement: Judgement, command: str = "") -> str:
-    """Return the report; `command` is the command line that made it."""
-    span = judgement.span
-    learned = format_duration(span.start - judgement.learn_from)
+def page(report: BacktestReport, command: str = "") -> str:
+    """Return the HTML report; `command` is the command line that wrote it."""
+    span = report.span
+    learned = format_duration(span.start - report.learn_from)
     intro = (
-        f"{plural(len(judgement.cases), 'objective')} from {clock(span.start)} to {clock(span.end)} UTC, looked at "
-        f"every {format_duration(span.step)}, after {learned} to learn from. At each step the forecast knew "
-        "only what had been measured until then. No action changed what followed: this is the past as it was."
+        f"{plural(len(report.objectives), 'objective')} from {clock(span.start)} to {clock(span.end)} UTC, at a "
+        f"step of {format_duration(span.step)}, after {learned} to learn from. At each step the forecast uses only the "
+        "samples until then. No action changes what follows: this is the past as it was."
     )
     return render(
         "backtest.html",
         title="forestall backtest",
         command=command,
         intro=intro,
-        total=_summary(judgement.total),
-        details=[_detail(case, judgement) for case in judgement.cases],
+        total=_summary(report.total),
+        details=[_detail(result, report) for result in report.objectives],
         legend=_KEY,
         legend_of_moments=_KEY_OF_MOMENTS,
-        unseen=judgement.unseen,
+        missing=report.missing,
     )
 
 
-def _summary(verdict: Verdict) -> _Summary:
+def _summary(assessment: Assessment) -> _Summary:
     return _Summary(
-        name=verdict.name,
-        tiles=_tiles(verdict),
-        conclusion=conclusion(verdict),
-        table=_table(verdict),
-        tradeoff=tradeoff(verdict),
-        signs=tradeoff_signs(verdict),
-        calibration=calibration(verdict),
-        facts=_facts(verdict),
+        name=assessment.name,
+        tiles=_tiles(assessment),
+        conclusion=conclusion(assessment),
+        table=_table(assessment),
+        tradeoff=tradeoff_chart(assessment),
+        signs=tradeoff_legend(assessment),
+        calibration=calibration_chart(assessment),
+        facts=_facts(assessment),
     )
 
 
-def _detail(case: Case, judgement: Judgement) -> _Detail:
-    record, tracks = case.record, _shown(case)
-    ranges, hidden = scales(tracks), len(record.tracks) - len(tracks)
+def _detail(result: ObjectiveResult, report: BacktestReport) -> _Detail:
+    record, tracks = result.record, _select_tracks(result)
+    ranges, hidden = value_ranges(tracks), len(record.tracks) - len(tracks)
     return _Detail(
-        summary=_summary(case.verdict),
+        summary=_summary(result.assessment),
         description=record.slo.spec.description,
-        whose=_whose(case),
-        indicators=_indicators(case, tracks),
-        timelines=[timeline(case, track, judgement.span, ranges) for track in tracks],
+        policies=_describe_policies(result),
+        indicators=_indicators(result, tracks),
+        timelines=[timeline(result, track, report.span, ranges) for track in tracks],
         hidden=plural(hidden, "more series", "more series") if hidden else "",
-        moments=_moments(case, judgement),
+        moments=_moments(result, report),
         has_policies=bool(record.policies),
-        done=_done(case, judgement) if record.policies and case.done else None,
-        more_done=max(0, len(case.done) - _ACTIONS),
+        actions=_actions_table(result, report) if record.policies and result.actions else None,
+        hidden_actions=max(0, len(result.actions) - _ACTIONS),
         holds=", ".join(f"{reason} ({plural(count, 'time')})" for reason, count in sorted(record.holds.items())),
     )
 
 
-def _tiles(verdict: Verdict) -> list[tuple[str, str]]:
-    best = verdict.forestall.within[0]
+def _tiles(assessment: Assessment) -> list[tuple[str, str]]:
+    best = assessment.forestall.within[0]
     lead = best.lead.median if best else math.nan
+    recall = describe_recall(best, assessment.events)
     return [
-        (str(verdict.events), "events: a limit was passed"),
+        (str(assessment.events), "events (a limit was passed)"),
         (
             percent(best.recall if best else math.nan),
-            f"foreseen ({counted(best, verdict.events)}; {percent(CONFIDENCE)} sure), at ≤1 false action a week each",
+            f"predicted ({recall}; {percent(CONFIDENCE)} confidence), at ≤1 false action a week each",
         ),
-        (duration(lead), "median lead time of these"),
-        (by(verdict.forestall.skill), "skill over climatology (1 is perfect)"),
-        (percent(verdict.coverage), "of the extremes within the 90 % bounds"),
+        (duration(lead), "median lead time"),
+        (by(assessment.forestall.skill), "skill over climatology (1 is perfect)"),
+        (percent(assessment.coverage), "of the extremes are within the 90 % bounds"),
     ]
 
 
-def _whose(case: Case) -> str:
-    if case.record.policies:
-        names = ", ".join(policy.name for policy in case.record.policies)
-        return f"The actions are those of the policies as they are: {names}."
-    if case.verdict.recommended is None:
+def _describe_policies(result: ObjectiveResult) -> str:
+    if result.record.policies:
+        names = ", ".join(policy.name for policy in result.record.policies)
+        return f"The actions are those of the policies as configured: {names}."
+    if result.assessment.recommended is None:
         return "No policy selects this objective, and no threshold can be recommended: there are no actions."
-    return f"No policy selects this objective: the actions are those of the threshold {case.verdict.recommended:g}."
+    return (
+        f"No policy selects this objective: the actions are those of the threshold {result.assessment.recommended:g}."
+    )
 
 
-def _indicators(case: Case, tracks: Sequence[Track]) -> list[tuple[str, str, str]]:
-    """Return of each indicator that is drawn its name, what its values are, and its query."""
-    queries = {leading.name: leading.query for leading in case.record.slo.spec.leading_indicators}
+def _indicators(result: ObjectiveResult, tracks: Sequence[SeriesTrack]) -> list[tuple[str, str, str]]:
+    """Return name, unit and query of each indicator that is drawn."""
+    queries = {leading.name: leading.query for leading in result.record.slo.spec.leading_indicators}
     share, own = "the share of bad events, from 0 to 1", "in the unit of its query"
     names = dict.fromkeys(track.indicator for track in tracks)
     return [(name, share if name == SLI else own, queries.get(name, "")) for name in names]
 
 
-def _shown(case: Case) -> list[Track]:
-    def closeness(track: Track) -> tuple[float, float]:
-        known = track.chance[np.isfinite(track.chance)]
+def _select_tracks(result: ObjectiveResult) -> list[SeriesTrack]:
+    def closeness(track: SeriesTrack) -> tuple[float, float]:
+        probabilities = track.probability[np.isfinite(track.probability)]
         values = track.value[np.isfinite(track.value)]
         over = is_past(values, track.limit, above=track.above)
-        return (float(over.sum()), float(known.max()) if known.size else 0.0)
+        return (float(over.sum()), float(probabilities.max()) if probabilities.size else 0.0)
 
-    return sorted(case.record.tracks.values(), key=closeness, reverse=True)[:_SERIES]
+    return sorted(result.record.tracks.values(), key=closeness, reverse=True)[:_SERIES]
 
 
-def _moments(case: Case, judgement: Judgement) -> list[tuple[Markup, str]]:
-    """Return drawn and explained some actions, an event that none came before, and an action that was in vain."""
-    looks = []
-    for step, words in _worth_a_look(case, judgement):
-        track = _loudest(case, step)
-        seen = moment_of(track, judgement.span, step) if track is not None else None
-        if seen is not None:
-            looks.append((seen, words))
+def _moments(result: ObjectiveResult, report: BacktestReport) -> list[tuple[Markup, str]]:
+    """Return charts and captions of some actions, of an event without an action before it, and of a false action."""
+    highlights = []
+    for step, text in _select_moments(result, report):
+        track = _most_probable(result, step)
+        view = forecast_moment(track, report.span, step) if track is not None else None
+        if view is not None:
+            highlights.append((view, text))
     figures = []
-    for seen, words in looks:
-        alike = reach_of([other for other, _ in looks if other.indicator == seen.indicator])
-        chance = seen.forecast.probability_within(seen.horizon)
-        caption = f"{words} The probability was {percent(chance)} within {format_duration(seen.horizon)}."
-        figures.append((moment(seen, alike), caption))
+    for view, text in highlights:
+        value_range = common_range([candidate for candidate, _ in highlights if candidate.indicator == view.indicator])
+        probability = view.forecast.probability_within(view.horizon)
+        caption = f"{text} The probability was {percent(probability)} within {format_duration(view.horizon)}."
+        figures.append((moment_chart(view, value_range), caption))
     return figures
 
 
-def _worth_a_look(case: Case, judgement: Judgement) -> list[tuple[int, str]]:
-    step = judgement.span.step
-    hits = [done for done in case.done if done.verdict == "foreseen"]
-    vain = [done for done in case.done if done.verdict == "in vain"]
-    covered = {round(done.would.step + done.lead / step) for done in hits}
-    missed = [onset for onset in case.onsets.tolist() if onset not in covered]
-    looks = [
-        (done.would.step, f"An action, {format_duration(done.lead)} before the event.")
-        for done in hits[: _MOMENTS // 2]
+def _select_moments(result: ObjectiveResult, report: BacktestReport) -> list[tuple[int, str]]:
+    step = report.span.step
+    hits = [action for action in result.actions if action.outcome == "foreseen"]
+    vain = [action for action in result.actions if action.outcome == "in vain"]
+    covered = {round(action.proposed.step + action.lead / step) for action in hits}
+    missed = [onset for onset in result.onsets.tolist() if onset not in covered]
+    highlights = [
+        (action.proposed.step, f"An action, {format_duration(action.lead)} before the event.")
+        for action in hits[: _MOMENTS // 2]
     ]
-    looks += [(max(0, onset - 1), "Just before an event that no action came before.") for onset in missed[:1]]
-    looks += [(done.would.step, "An action in vain: no event followed.") for done in vain[:1]]
-    if not looks:
-        looks = [(onset - 1, "Just before an event.") for onset in case.onsets.tolist()[:_MOMENTS]]
-    return sorted(looks)[:_MOMENTS]
+    highlights += [(max(0, onset - 1), "Just before an event without an action before it.") for onset in missed[:1]]
+    highlights += [(action.proposed.step, "A false action: no event followed.") for action in vain[:1]]
+    if not highlights:
+        highlights = [(onset - 1, "Just before an event.") for onset in result.onsets.tolist()[:_MOMENTS]]
+    return sorted(highlights)[:_MOMENTS]
 
 
-def _loudest(case: Case, step: int) -> Track | None:
-    """Return the series with the highest probability, of those that pass their limit within it where any does."""
-    known = [track for track in case.record.tracks.values() if np.isfinite(track.chance[step])]
-    came = [track for track in known if _passes_after(track, step, case)]
-    known = came or known
-    return max(known, key=lambda track: float(track.chance[step]), default=None)
+def _most_probable(result: ObjectiveResult, step: int) -> SeriesTrack | None:
+    """Return the series with the highest probability, if possible of those that pass their limit in the next event."""
+    candidates = [track for track in result.record.tracks.values() if np.isfinite(track.probability[step])]
+    breaching = [track for track in candidates if _passes_after(track, step, result)]
+    candidates = breaching or candidates
+    return max(candidates, key=lambda track: float(track.probability[step]), default=None)
 
 
-def _passes_after(track: Track, step: int, case: Case) -> bool:
-    onset = next((at for at in case.onsets.tolist() if at > step), None)
-    return onset is not None and any(first in (onset, onset + 1) for first in first_past(track, case.onsets))
+def _passes_after(track: SeriesTrack, step: int, result: ObjectiveResult) -> bool:
+    onset = next((at for at in result.onsets.tolist() if at > step), None)
+    return onset is not None and any(first in (onset, onset + 1) for first in first_breaches(track, result.onsets))
 
 
-def _table(verdict: Verdict) -> Table:
+def _table(assessment: Assessment) -> Table:
     first, second = BUDGETS
-    head = ["", "Brier", "skill", f"foreseen at ≤{first:g} false a week", "lead (median)", "lead (p10)", "useful"]
-    head += [f"foreseen at ≤{second:g} false a week", "its lead (median)"]
-    rows: list[tuple[Sequence[str], bool]] = [(_row(verdict.forestall, verdict), True)]
-    if verdict.as_configured is not None:
-        now = verdict.as_configured
-        label = f"policies as they are ({false(now.false_a_week, verdict.weeks)})"
-        rows.append(([label, "", "", *_cells(now, verdict.events), "", ""], False))
-    rows += [(_row(other, verdict), False) for other in verdict.others]
+    head = ["", "Brier", "skill", f"predicted at ≤{first:g} false a week", "lead (median)", "lead (p10)", "useful"]
+    head += [f"predicted at ≤{second:g} false a week", "its lead (median)"]
+    rows: list[tuple[Sequence[str], bool]] = [(_row(assessment.forestall, assessment), True)]
+    if assessment.as_configured is not None:
+        configured = assessment.as_configured
+        label = f"policies as configured ({describe_false_actions(configured.false_a_week, assessment.weeks)})"
+        rows.append(([label, "", "", *_cells(configured, assessment.events), "", ""], False))
+    rows += [(_row(forecaster, assessment), False) for forecaster in assessment.baselines]
     return Table(head, rows)
 
 
-def _row(one: Forecaster, verdict: Verdict) -> list[str]:
-    name, (first, second) = one.name, one.within
-    if len(one.curve) == 1:
-        only = one.curve[0]
-        name = f"{name} ({percent(only.recall)} at {false(only.false_a_week, verdict.weeks)})"
-    events = verdict.events
-    return [name, by(one.brier, 3), by(one.skill), *_cells(first, events), *_cells(second, events)[:2]]
+def _row(forecaster: ForecasterScore, assessment: Assessment) -> list[str]:
+    name, (first, second) = forecaster.name, forecaster.within
+    if len(forecaster.curve) == 1:
+        point = forecaster.curve[0]
+        name = f"{name} ({percent(point.recall)} at {describe_false_actions(point.false_a_week, assessment.weeks)})"
+    events = assessment.events
+    return [name, by(forecaster.brier, 3), by(forecaster.skill), *_cells(first, events), *_cells(second, events)[:2]]
 
 
-def _cells(point: Point | None, events: int) -> list[str]:
+def _cells(point: OperatingPoint | None, events: int) -> list[str]:
     if point is None:
         return ["-"] * 4
     lead = point.lead
-    share = f"{percent(point.recall)} ({caught(point, events)} of {events})" if events else "-"
+    share = f"{percent(point.recall)} ({count_foreseen(point, events)} of {events})" if events else "-"
     return [share, duration(lead.median), duration(lead.p10), percent(lead.useful)]
 
 
-def _facts(verdict: Verdict) -> str:
-    words = (
-        f"{plural(verdict.origins, 'forecast')} could be compared with what came. Calibration error "
-        f"{by(verdict.calibration_error, 3)}; within the 90 % bounds {percent(verdict.coverage)}, on the worst day "
-        f"{percent(verdict.worst_day)}. A lead is useful from {format_duration(verdict.lead_time)} on."
+def _facts(assessment: Assessment) -> str:
+    text = (
+        f"{plural(assessment.origins, 'forecast')} are compared with their outcomes. Calibration error "
+        f"{by(assessment.calibration_error, 3)}; within the 90 % bounds {percent(assessment.coverage)}, on the worst "
+        f"day {percent(assessment.worst_day)}. A lead is useful from {format_duration(assessment.lead_time)} on."
     )
-    if verdict.silences:
-        why = ", ".join(f"{silence(reason)} ({plural(count, 'time')})" for reason, count in verdict.silences[:4])
-        words += f" Nothing was said for {percent(verdict.abstained)} of the time: {why}."
-    return words
+    if assessment.abstentions:
+        reasons = ", ".join(
+            f"{describe_abstention(reason)} ({plural(count, 'time')})" for reason, count in assessment.abstentions[:4]
+        )
+        text += f" There was no forecast for {percent(assessment.abstained)} of the time: {reasons}."
+    return text
 
 
-def _done(case: Case, judgement: Judgement) -> Table:
+def _actions_table(result: ObjectiveResult, report: BacktestReport) -> Table:
     rows: list[tuple[Sequence[str], bool]] = []
-    for done in case.done[:_ACTIONS]:
-        came = f"event {format_duration(done.lead)} later" if done.verdict == "foreseen" else done.verdict
-        at = clock(float(judgement.span.times[done.would.step]))
-        words = done.would.message.removesuffix(" (not done: the policy only observes)")
-        rows.append(([at, done.would.action, came, words], False))
-    return Table(["when (UTC)", "action", "what came", "why"], rows, prose=3)
+    for action in result.actions[:_ACTIONS]:
+        outcome = f"event {format_duration(action.lead)} later" if action.outcome == "foreseen" else action.outcome
+        at = clock(float(report.span.times[action.proposed.step]))
+        reason = action.proposed.message.removesuffix(" (not done: the policy only observes)")
+        rows.append(([at, action.proposed.action, outcome, reason], False))
+    return Table(["time (UTC)", "action", "outcome", "why"], rows, prose=3)

@@ -1,4 +1,4 @@
-"""What a replay begins with: which step, which time, which history."""
+"""Prepare a replay: choose its step and time range, and load its history."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,12 +8,12 @@ import numpy as np
 
 from forestall.api import ServiceLevelObjective
 from forestall.api.times import clock
-from forestall.backtest.bind import Asked, asked, bind
+from forestall.backtest.bind import ObjectiveQueries, bind, plan_queries
+from forestall.backtest.charts import ForecastMoment
 from forestall.backtest.fetch import fetch
 from forestall.backtest.history import History
-from forestall.backtest.objects import Found, registry
-from forestall.backtest.pictures import Moment
-from forestall.backtest.replay import Record, Span
+from forestall.backtest.manifests import Manifest, build_registry
+from forestall.backtest.replay import ObjectiveRecord, Span
 from forestall.backtest.tables import Column
 from forestall.core.duration import format_duration
 from forestall.engine import Settings
@@ -23,147 +23,160 @@ from forestall.registry import Registry
 
 _STEPS_OF_A_HORIZON = 10
 _SHORTEST_STEP, _LONGEST_STEP = 30.0, 300.0
-_LAST = 7 * 86400.0
-"""Seconds of a metric source that are replayed where nothing else is said."""
-_LEAST_LEARNED = 30
-"""Steps before the first forecast that is judged."""
+_DEFAULT_LAST = 7 * 86400.0
+"""Default time range of a replay from a metric source (s)."""
+_MIN_LEARNING_STEPS = 30
+"""Fewest steps to learn from before the first forecast that is scored."""
 _AFTER = 1.3
-"""Horizons after a moment that a picture of it shows."""
+"""Horizons after a forecast that its chart shows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What was asked for; None: as it fits. Times and durations in seconds."""
+class ReplayOptions:
+    """The user's choices; None selects a default. Times and durations in seconds."""
 
     namespace: str = "default"
     step: float | None = None
     start: float | None = None
     end: float | None = None
     last: float | None = None
-    """So much before the end."""
+    """Length of the replay, counted back from its end."""
     learn: float | None = None
     at: float | None = None
-    """Only this moment."""
+    """Replay this time only."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """All that a replay needs."""
+class ReplayInput:
+    """The input of a replay."""
 
     registry: Registry
     history: History
     span: Span
     learn_from: float
-    objectives: tuple[Asked, ...]
+    objectives: tuple[ObjectiveQueries, ...]
     notes: tuple[str, ...]
-    """What a person should know about the history."""
+    """Notes for the user about the history."""
 
 
-def from_columns(found: Sequence[Found], columns: Sequence[Column], wish: Wish) -> Prepared:
-    """Return what a replay of measurements in files needs.
+def from_columns(manifests: Sequence[Manifest], columns: Sequence[Column], options: ReplayOptions) -> ReplayInput:
+    """Return the input of a replay of measurements in files.
 
     Raises:
-        InvalidInput: objects and measurements do not go together, or the time is too short; the message says how.
+        InvalidInput: objects and measurements do not match, or the history is too short; the message says why.
     """
-    whole = History({n: column.series for n, column in enumerate(columns)})
-    step = wish.step or _step(_objectives(found, wish), whole.spacing)
-    known = registry(found, wish.namespace, 1.5 * max(step, whole.spacing))
-    objectives = asked(known, step)
+    measurements = History({n: column.series for n, column in enumerate(columns)})
+    step = options.step or _step(_objectives(manifests, options), measurements.spacing)
+    registry = build_registry(manifests, options.namespace, 1.5 * max(step, measurements.spacing))
+    objectives = plan_queries(registry, step)
     history, unused = bind(columns, objectives)
-    # A single moment needs nothing after it to be judged by.
-    spare = math.inf if wish.at is not None else (history.last - history.first) / 3
-    learn = wish.learn if wish.learn is not None else min(_memory(step), spare)
-    if wish.at is not None:
-        start = end = wish.at
+    # A single forecast is not scored, so it needs nothing after it.
+    available = math.inf if options.at is not None else (history.last - history.first) / 3
+    learn = options.learn if options.learn is not None else min(_learning_time(step), available)
+    if options.at is not None:
+        start = end = options.at
     else:
-        end = min(history.last, wish.end if wish.end is not None else math.inf)
-        start = _start(wish, end, history.first + learn)
+        end = min(history.last, options.end if options.end is not None else math.inf)
+        start = _start(options, end, history.first + learn)
     learn_from = max(history.first, start - learn)
     _check(history, start, end, learn_from, step)
     start, end = _on_grid(start, end, step)
-    notes = tuple(f"nobody asks for {where}" for where in unused)
-    return Prepared(known, history, Span(start, end, step), learn_from, tuple(objectives), notes)
+    notes = tuple(f"no objective uses {column}" for column in unused)
+    return ReplayInput(registry, history, Span(start, end, step), learn_from, tuple(objectives), notes)
 
 
 async def from_source(
-    found: Sequence[Found], metrics: Metrics, wish: Wish, now: float, progress: Callable[[int, int], None]
-) -> Prepared:
-    """Return what a replay of a metric source needs, having read it.
+    manifests: Sequence[Manifest],
+    metrics: Metrics,
+    options: ReplayOptions,
+    now: float,
+    progress: Callable[[int, int], None],
+) -> ReplayInput:
+    """Read a metric source and return the input of its replay.
 
     Raises:
-        InvalidInput: the objects can't be used, or the time is too short.
-        MetricsError: the source can't be asked, or has nothing.
+        InvalidInput: the objects are invalid, or the history is too short.
+        MetricsError: the source can't be queried, or has no data.
     """
-    slos = _objectives(found, wish)
-    step = wish.step or _step(slos, 0.0)
-    known = registry(found, wish.namespace, 2 * step)
-    objectives = asked(known, step)
-    learn = wish.learn if wish.learn is not None else _memory(step)
-    end = min(now, wish.end if wish.end is not None else now)
-    start = _start(wish, end, end - _LAST)
-    if wish.at is not None:
-        start = end = wish.at
+    slos = _objectives(manifests, options)
+    step = options.step or _step(slos, 0.0)
+    registry = build_registry(manifests, options.namespace, 2 * step)
+    objectives = plan_queries(registry, step)
+    learn = options.learn if options.learn is not None else _learning_time(step)
+    end = min(now, options.end if options.end is not None else now)
+    start = _start(options, end, end - _DEFAULT_LAST)
+    if options.at is not None:
+        start = end = options.at
     if start > now:
-        raise InvalidInput("the time to look at has not come yet")
+        raise InvalidInput("the start is in the future")
     if end < start:
         raise InvalidInput("the end is before the start")
     start, end = _on_grid(start, end, step)
     until = end
-    if wish.at is not None:
-        longest = max((one.horizon for each in objectives for one in each.questions.watched), default=0.0)
+    if options.at is not None:
+        longest = max(
+            (indicator_query.horizon for objective in objectives for indicator_query in objective.questions.watched),
+            default=0.0,
+        )
         until = end + step * math.ceil(min(_AFTER * longest, max(now - end, 0.0)) / step)
     begin = start - step * math.floor(learn / step)
     history, missing = await fetch(metrics, objectives, begin, until, step, progress)
     learn_from = max(begin, history.first)
-    late = wish.at is None and wish.start is None and start - learn_from < _LEAST_LEARNED * step
-    if late:  # the source is younger than what was asked for
+    is_too_short = options.at is None and options.start is None and start - learn_from < _MIN_LEARNING_STEPS * step
+    if is_too_short:  # the source has less history than requested
         start, _ = _on_grid(history.first + min(learn, (history.last - history.first) / 3), end, step)
     _check(history, start, end, learn_from, step)
-    return Prepared(known, history, Span(start, end, step), learn_from, tuple(objectives), missing)
+    return ReplayInput(registry, history, Span(start, end, step), learn_from, tuple(objectives), missing)
 
 
-def moments(prepared: Prepared, records: Sequence[Record]) -> list[Moment]:
-    """Return the forecasts of a replay of one moment, the most probable breach first, with what came after."""
+def forecast_moments(replay_input: ReplayInput, records: Sequence[ObjectiveRecord]) -> list[ForecastMoment]:
+    """Return the forecasts of a replay of a single time, the most probable breach first, with their actual values."""
     result = []
     for record in records:
-        one = next(each for each in prepared.objectives if each.slo.uid == record.slo.uid)
+        objective = next(candidate for candidate in replay_input.objectives if candidate.slo.uid == record.slo.uid)
         for track in record.tracks.values():
             forecast = track.cones.get(0)
             if forecast is None:
                 continue
-            key = next(each.query.key for each in one.questions.watched if each.indicator == track.indicator)
-            series = next(each for each in prepared.history.series[key] if each.labels == track.labels)
+            key = next(
+                indicator_query.query.key
+                for indicator_query in objective.questions.watched
+                if indicator_query.indicator == track.indicator
+            )
+            series = next(
+                candidate for candidate in replay_input.history.series[key] if candidate.labels == track.labels
+            )
             times, values = np.asarray(series.times), np.asarray(series.values)
-            at = prepared.span.start
-            near = (times >= at - 3 * track.horizon) & (times <= at + _AFTER * track.horizon)
+            at = replay_input.span.start
+            window = (times >= at - 3 * track.horizon) & (times <= at + _AFTER * track.horizon)
             title = f"{record.slo.name}: {track.title}"
             limit = (track.limit, track.above, track.horizon)
-            result.append(Moment(track.indicator, title, at, times[near], values[near], *limit, forecast))
+            result.append(ForecastMoment(track.indicator, title, at, times[window], values[window], *limit, forecast))
     return sorted(result, key=lambda moment: -moment.forecast.probability_within(moment.horizon))
 
 
-def _start(wish: Wish, end: float, otherwise: float) -> float:
-    if wish.start is not None:
-        return wish.start
-    return otherwise if wish.last is None else end - wish.last
+def _start(options: ReplayOptions, end: float, default: float) -> float:
+    if options.start is not None:
+        return options.start
+    return default if options.last is None else end - options.last
 
 
-def _objectives(found: Sequence[Found], wish: Wish) -> list[ServiceLevelObjective]:
-    return registry(found, wish.namespace, 0.0).all(ServiceLevelObjective)
+def _objectives(manifests: Sequence[Manifest], options: ReplayOptions) -> list[ServiceLevelObjective]:
+    return build_registry(manifests, options.namespace, 0.0).all(ServiceLevelObjective)
 
 
 def _step(objectives: Sequence[ServiceLevelObjective], spacing: float) -> float:
-    """Return a step that the shortest horizon has some of, and that the measurements have a value for at each."""
+    """Return a step that divides the shortest horizon and is a multiple of the sample interval."""
     horizons = [leading.horizon.seconds for slo in objectives for leading in slo.spec.leading_indicators]
-    wanted = min(horizons, default=_STEPS_OF_A_HORIZON * 60.0) / _STEPS_OF_A_HORIZON
-    wanted = min(max(wanted, _SHORTEST_STEP), _LONGEST_STEP)
+    step = min(horizons, default=_STEPS_OF_A_HORIZON * 60.0) / _STEPS_OF_A_HORIZON
+    step = min(max(step, _SHORTEST_STEP), _LONGEST_STEP)
     if spacing <= 0:
-        return float(round(wanted))
-    return max(1.0, spacing * max(1, math.floor(wanted / spacing)))
+        return float(round(step))
+    return max(1.0, spacing * max(1, math.floor(step / spacing)))
 
 
-def _memory(step: float) -> float:
-    """Return how much of the past (s) the operator fetches when it starts."""
+def _learning_time(step: float) -> float:
+    """Return how much history (s) the operator fetches when it starts."""
     return Settings(interval=step).columns * step
 
 
@@ -176,10 +189,10 @@ def _check(history: History, start: float, end: float, learn_from: float, step: 
     length = f"the history is {format_duration(max(0.0, history.last - history.first))} long"
     if start > history.last or end < history.first:
         first, last = (clock(at) for at in (history.first, history.last))
-        raise InvalidInput(f"{length}, from {first} to {last}, and does not reach the time to look at")
-    if start - learn_from < _LEAST_LEARNED * step:
-        least = format_duration(_LEAST_LEARNED * step)
+        raise InvalidInput(f"{length}, from {first} to {last}, which is outside the time range to replay")
+    if start - learn_from < _MIN_LEARNING_STEPS * step:
+        minimum = format_duration(_MIN_LEARNING_STEPS * step)
         raise InvalidInput(
-            f"{length}, and only {format_duration(max(0.0, start - learn_from))} of it lie before the time to look at: "
-            f"at least {least} are needed to learn from, at a step of {format_duration(step)}"
+            f"{length}, and only {format_duration(max(0.0, start - learn_from))} of it are before the start of the "
+            f"replay: at least {minimum} are needed to learn from, at a step of {format_duration(step)}"
         )

@@ -19,17 +19,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from forestall.api import API_VERSION
 from forestall.api.times import seconds
-from forestall.backtest import objects, prepare, tables
-from forestall.backtest.conclusion import conclusion, counted
-from forestall.backtest.data import data
-from forestall.backtest.judge import judge
+from forestall.backtest import manifests, prepare, tables
+from forestall.backtest.charts import moment_chart as draw_moment
+from forestall.backtest.conclusion import conclusion, describe_recall
+from forestall.backtest.evaluate import evaluate
+from forestall.backtest.json_report import report_data
 from forestall.backtest.page import page
-from forestall.backtest.pictures import moment as draw_moment
-from forestall.backtest.prepare import Wish
+from forestall.backtest.prepare import ReplayOptions
 from forestall.backtest.replay import replay
-from forestall.backtest.text import picture
-from forestall.backtest.verdict import Forecaster, Judgement, Point, Verdict
-from forestall.backtest.words import false
+from forestall.backtest.results import Assessment, BacktestReport, ForecasterScore, OperatingPoint
+from forestall.backtest.terminal import terminal_chart
+from forestall.backtest.wording import describe_false_actions
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, asked, prometheus_options
 from forestall.cli.command_line import shown
@@ -45,8 +45,8 @@ from forestall.report.figures import by, duration, percent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from forestall.backtest.pictures import Moment
-    from forestall.backtest.prepare import Prepared
+    from forestall.backtest.charts import ForecastMoment
+    from forestall.backtest.prepare import ReplayInput
     from forestall.cli.app import State
 
 _WIDEST = 110
@@ -122,9 +122,9 @@ class BacktestOptions(SourceOptions):
         if self.last is not None and self.start is not None:
             raise click.UsageError("give --from or --last, not both")
 
-    def wish(self, namespace: str) -> Wish:
+    def wish(self, namespace: str) -> ReplayOptions:
         """Return what is to be replayed, of objects in `namespace` where they name none."""
-        return Wish(namespace, self.step, self.start, self.end, self.last, self.learn, self.at)
+        return ReplayOptions(namespace, self.step, self.start, self.end, self.last, self.learn, self.at)
 
 
 @click.command
@@ -207,27 +207,27 @@ async def _backtest(state: State, chosen: BacktestOptions) -> None:
     for note in prepared.notes:
         click.echo(f"note: {note}", err=True)
     if chosen.at is not None:
-        _show_moment(prepare.moments(prepared, records), chosen.svg)
+        _show_moment(prepare.forecast_moments(prepared, records), chosen.svg)
         return
-    judgement = judge(records, prepared.span, prepared.learn_from, chosen.lead_time)
-    if not judgement.cases:
-        raise InvalidInput(f"there is nothing to judge: {'; '.join(judgement.unseen)}")
+    judgement = evaluate(records, prepared.span, prepared.learn_from, chosen.lead_time)
+    if not judgement.objectives:
+        raise InvalidInput(f"there is nothing to judge: {'; '.join(judgement.missing)}")
     if chosen.report:
         write(chosen.report, page(judgement, shown(state.words)))
     if chosen.form == "json":
-        click.echo(json.dumps(data(judgement), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(report_data(judgement), indent=2, ensure_ascii=False))
     else:
         _show(judgement, chosen.report)
 
 
-async def _found(state: State, chosen: BacktestOptions) -> tuple[list[objects.Found], str]:
+async def _found(state: State, chosen: BacktestOptions) -> tuple[list[manifests.Manifest], str]:
     """Return the objects, and the namespace of those that name none."""
     if chosen.files:
-        return objects.from_files(chosen.files), chosen.namespace or "default"
+        return manifests.from_files(chosen.files), chosen.namespace or "default"
     async with state.wiring.connect(Access(chosen.kubeconfig, chosen.context)) as session:
         namespace = chosen.namespace or session.namespace
         found = []
-        for kind in objects.KINDS:
+        for kind in manifests.KINDS:
             place = namespace if kind.NAMESPACED and not chosen.all_namespaces else ""
             try:
                 bodies = await find(session.cluster, kind.KIND, place)
@@ -238,15 +238,15 @@ async def _found(state: State, chosen: BacktestOptions) -> tuple[list[objects.Fo
                 continue
             for body in bodies:
                 whole = {"apiVersion": API_VERSION, "kind": kind.KIND, **body}
-                found.append(objects.Found(whole, f"{kind.KIND} {body['metadata']['name']}"))
+                found.append(manifests.Manifest(whole, f"{kind.KIND} {body['metadata']['name']}"))
     if not any(one.body["kind"] == "ServiceLevelObjective" for one in found):
         raise InvalidInput("there are no ServiceLevelObjectives there: give files by -f, or another namespace by -n")
     return found, namespace
 
 
 async def _prepared(
-    state: State, chosen: BacktestOptions, found: list[objects.Found], wish: Wish, bar: Progress
-) -> Prepared:
+    state: State, chosen: BacktestOptions, found: list[manifests.Manifest], wish: ReplayOptions, bar: Progress
+) -> ReplayInput:
     if chosen.history:
         columns = []
         task = bar.add_task("reading", total=len(chosen.history))
@@ -255,7 +255,7 @@ async def _prepared(
             bar.advance(task)
         return prepare.from_columns(found, columns, wish)
     task = bar.add_task("reading", total=None)
-    async with asked(state, chosen, objects.sources(found)) as metrics:
+    async with asked(state, chosen, manifests.metric_sources(found)) as metrics:
         return await prepare.from_source(
             found, metrics, wish, time.time(), lambda done, total: bar.update(task, completed=done, total=total)
         )
@@ -293,7 +293,7 @@ def write(path: Path, text: str) -> None:
         raise
 
 
-def _show_moment(moments: list[Moment], svg: Path | None) -> None:
+def _show_moment(moments: list[ForecastMoment], svg: Path | None) -> None:
     if not moments:
         raise InvalidInput(
             "no series of the objectives has a forecast at this moment: there is no fresh data, or no past"
@@ -306,64 +306,64 @@ def _show_moment(moments: list[Moment], svg: Path | None) -> None:
     for number, one in enumerate(moments):
         if number:
             click.echo()
-        for line in picture(one, min(out.width, _WIDEST) if out.is_terminal else _WIDEST):
+        for line in terminal_chart(one, min(out.width, _WIDEST) if out.is_terminal else _WIDEST):
             click.echo(line)
 
 
-def _show(judgement: Judgement, report: Path | None) -> None:
+def _show(judgement: BacktestReport, report: Path | None) -> None:
     out, span, total = console(), judgement.span, judgement.total
     click.echo(
-        f"{plural(len(judgement.cases), 'objective')}, {format_duration(span.end - span.start)} at a step of "
+        f"{plural(len(judgement.objectives), 'objective')}, {format_duration(span.end - span.start)} at a step of "
         f"{format_duration(span.step)}, after {format_duration(span.start - judgement.learn_from)} to learn from\n"
     )
     head = [
         "OBJECTIVE",
-        "FORESEEN",
-        "OF EVENTS (95 % SURE)",
+        "PREDICTED",
+        "OF EVENTS (95 % CONFIDENCE)",
         "LEAD",
         "P10",
         "USEFUL",
         "SKILL",
         "COVERAGE",
         "THRESHOLD",
-        "AS IT IS",
+        "AS CONFIGURED",
     ]
-    rows = [_objective(case.verdict) for case in judgement.cases]
-    if len(judgement.cases) > 1:
+    rows = [_objective(case.assessment) for case in judgement.objectives]
+    if len(judgement.objectives) > 1:
         rows.append(_objective(total))
     table(out, head, [[(cell, "") for cell in row] for row in rows])
     click.echo("\nOn the same events:")
-    head = ["FORECASTER", "FORESEEN <=1/WEEK", "LEAD", "<=3/WEEK", "LEAD", "BRIER", "SKILL"]
-    lines = [_forecaster(each, total.weeks) for each in (total.forestall, *total.others)]
+    head = ["FORECASTER", "PREDICTED <=1/WEEK", "LEAD", "<=3/WEEK", "LEAD", "BRIER", "SKILL"]
+    lines = [_forecaster(each, total.weeks) for each in (total.forestall, *total.baselines)]
     table(out, head, [[(cell, "") for cell in line] for line in lines])
-    for words in judgement.unseen:
+    for words in judgement.missing:
         click.echo(f"\nNot in the history: {words}")
-    click.echo(f"\nFORESEEN is at no more than one false action a week for each objective.\n{conclusion(total)}")
+    click.echo(f"\nPREDICTED is at no more than one false action a week for each objective.\n{conclusion(total)}")
     if report is not None:
         click.echo(f"Report: {report}")
 
 
-def _objective(verdict: Verdict) -> list[str]:
+def _objective(verdict: Assessment) -> list[str]:
     best, now = verdict.forestall.within[0], verdict.as_configured
     lead = [duration(best.lead.median), duration(best.lead.p10), percent(best.lead.useful)] if best else ["-"] * 3
     return [
         verdict.name,
         percent(best.recall) if best else "-",
-        counted(best, verdict.events),
+        describe_recall(best, verdict.events),
         *lead,
         by(verdict.forestall.skill),
         percent(verdict.coverage),
         "-" if verdict.recommended is None else f"{verdict.recommended:g}",
-        "-" if now is None else f"{percent(now.recall)}, {false(now.false_a_week, verdict.weeks)}",
+        "-" if now is None else f"{percent(now.recall)}, {describe_false_actions(now.false_a_week, verdict.weeks)}",
     ]
 
 
-def _forecaster(one: Forecaster, weeks: float) -> list[str]:
-    def cells(point: Point | None) -> list[str]:
+def _forecaster(one: ForecasterScore, weeks: float) -> list[str]:
+    def cells(point: OperatingPoint | None) -> list[str]:
         return ["-", "-"] if point is None else [percent(point.recall), duration(point.lead.median)]
 
     name = one.name
     if len(one.curve) == 1:
         only = one.curve[0]
-        name = f"{name}: {percent(only.recall)}, {false(only.false_a_week, weeks)}"
+        name = f"{name}: {percent(only.recall)}, {describe_false_actions(only.false_a_week, weeks)}"
     return [name, *cells(one.within[0]), *cells(one.within[1]), by(one.brier, 3), by(one.skill)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from forestall.backtest import objects
+from forestall.backtest import manifests
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, asked, prometheus_options
 from forestall.cli.backtest import duration_option, progress, writable_option, write
@@ -149,7 +149,7 @@ async def _simulate(state: State, chosen: SimulateOptions) -> None:
     interval = chosen.interval or MINUTE
     own = None
     if chosen.files:
-        own = given(objects.from_files(chosen.files), chosen.namespace or "default", interval)
+        own = given(manifests.from_files(chosen.files), chosen.namespace or "default", interval)
     with progress() as bar:
         if chosen.file:
             whole, notes = reading.from_file(chosen.file)

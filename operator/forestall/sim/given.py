@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from forestall.api import API_VERSION, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation_policy import Capacity
-from forestall.backtest.objects import Found, registry
+from forestall.backtest.manifests import Manifest, build_registry
 from forestall.core.duration import exact_duration
 from forestall.errors import InvalidInput
 from forestall.registry import Namespace, Registry
@@ -35,14 +35,14 @@ class Given:
         return max(rung.scale.max_replicas for one in self.policies for rung in one.spec.actions if rung.scale)
 
 
-def given(found: Sequence[Found], namespace: str, interval: float) -> Given:
+def given(found: Sequence[Manifest], namespace: str, interval: float) -> Given:
     """Return the objective in the files, with the policies that scale for it.
 
     Raises:
         InvalidInput: there is not exactly one objective, or no policy that scales for it, or none of its indicators is
             one that the model has.
     """
-    known = registry(found, namespace, 2 * interval)
+    known = build_registry(found, namespace, 2 * interval)
     slos = known.all(ServiceLevelObjective)
     if len(slos) != 1:
         raise InvalidInput(f"there are {len(slos)} objectives in the files: give the one that is to be simulated")

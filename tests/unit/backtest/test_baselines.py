@@ -14,7 +14,7 @@ def test_persistence_does_not_know_the_future(values, steps, now):
     changed = values.copy()
     changed[now + 1 :] = 1e6
     for above in (True, False):
-        before, after = (persistence(some, 50, steps, above=above) for some in (values, changed))
+        before, after = (persistence(history, 50, steps, above=above) for history in (values, changed))
         np.testing.assert_array_equal(before[: now + 1], after[: now + 1])
 
 
@@ -27,10 +27,10 @@ def test_a_limit_below_is_a_limit_above_turned(values, steps):
 
 def test_persistence_counts_the_rises_that_would_have_passed():
     values = np.array([0, 5, 0, 5, 0, 5, 0, 0, 8.0])
-    chance = persistence(values, 10, 1, above=True)
-    assert np.isnan(chance[0])  # nothing is known yet
-    assert chance[7] == pytest.approx(0.5 / 8)  # of seven rises none would reach 10 from 0
-    assert chance[8] == pytest.approx((4 + 0.5) / 9)  # four of eight would from 8
+    probability = persistence(values, 10, 1, above=True)
+    assert np.isnan(probability[0])  # nothing is known yet
+    assert probability[7] == pytest.approx(0.5 / 8)  # of seven rises none would reach 10 from 0
+    assert probability[8] == pytest.approx((4 + 0.5) / 9)  # four of eight would from 8
 
 
 def test_predict_linear_is_the_regression_of_an_hour():
@@ -38,18 +38,18 @@ def test_predict_linear_is_the_regression_of_an_hour():
     values = np.cumsum(rng.normal(0, 1, 200))
     values[rng.random(200) < 0.2] = NAN
     limit, horizon, step = 3.0, 1800.0, 300.0
-    found = predict_linear(values, limit, horizon, step, above=True)
+    firing = predict_linear(values, limit, horizon, step, above=True)
     time = np.arange(200) * step
     for now in range(20, 200):
         part = slice(now - 11, now + 1)
-        known = np.isfinite(values[part])
-        if not known[-1] or known.sum() < 3:
-            assert np.isnan(found[now])
+        finite = np.isfinite(values[part])
+        if not finite[-1] or finite.sum() < 3:
+            assert np.isnan(firing[now])
             continue
-        line = np.polynomial.Polynomial.fit(time[part][known], values[part][known], 1)
-        assert found[now] == (line(time[now] + horizon) > limit)
+        line = np.polynomial.Polynomial.fit(time[part][finite], values[part][finite], 1)
+        assert firing[now] == (line(time[now] + horizon) > limit)
     turned = predict_linear(-values, -limit, horizon, step, above=False)
-    np.testing.assert_array_equal(turned, found)
+    np.testing.assert_array_equal(turned, firing)
 
 
 def test_predict_linear_of_nothing_says_nothing():

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from forestall.backtest import objects, prepare
-from forestall.backtest.bind import asked
+from forestall.backtest import manifests, prepare
+from forestall.backtest.bind import plan_queries
 from forestall.backtest.fetch import fetch
-from forestall.backtest.prepare import Wish
+from forestall.backtest.prepare import ReplayOptions
 from forestall.engine import Settings
 from forestall.errors import InvalidInput, MetricsError
 from forestall.ports import QueryFailure, RangeSeries
@@ -21,13 +21,13 @@ class Source:
 
     def __init__(self, since=-math.inf, failure=None, breaks_at=math.inf):
         self.since, self.failure, self.breaks_at = since, failure, breaks_at
-        self.asked = []
+        self.requests = []
 
     async def instant(self, source, queries, at):
         raise AssertionError
 
     async def range(self, source, queries, start, end, step):
-        self.asked.append((start, end, [query.expr for query in queries]))
+        self.requests.append((start, end, [query.expr for query in queries]))
         if start >= self.breaks_at:
             return {query.key: QueryFailure("SourceTimeout", "too slow") for query in queries}
         count = round((end - start) / step) + 1
@@ -38,76 +38,76 @@ class Source:
 
 
 @pytest.fixture
-def found(objective):
-    return [objects.Found(objective(), "here")]
+def objects(objective):
+    return [manifests.Manifest(objective(), "here")]
 
 
 @pytest.fixture
-def watched(found):
-    return asked(objects.registry(found, "default", 90), 60)
+def objectives(objects):
+    return plan_queries(manifests.build_registry(objects, "default", 90), 60)
 
 
-async def test_parts_are_joined_without_gap_or_overlap(watched):
-    source, told = Source(), []
-    history, missing = await fetch(source, watched, NOW - 2.5 * DAY, NOW, 60, lambda *far: told.append(far))
+async def test_parts_are_joined_without_gap_or_overlap(objectives):
+    source, progress = Source(), []
+    history, missing = await fetch(source, objectives, NOW - 2.5 * DAY, NOW, 60, lambda *parts: progress.append(parts))
     (series,) = history.series["ServiceLevelObjective/default/shop", "busy"]
     gaps = {round(b - a) for a, b in zip(series.times, series.times[1:], strict=False)}
     assert gaps == {60, 120}  # NaN is a gap
     assert (series.times[0], series.times[-1]) == (NOW - 2.5 * DAY, NOW)
-    assert told == [(1, 3), (2, 3), (3, 3)]
-    assert missing == ("default/shop sli: no data in this time",)
+    assert progress == [(1, 3), (2, 3), (3, 3)]
+    assert missing == ("default/shop sli: no data in this period",)
 
 
-async def test_the_whole_window_is_not_asked_for(watched):
+async def test_the_whole_window_is_not_asked_for(objectives):
     source = Source()
-    await fetch(source, watched, NOW - DAY / 2, NOW, 60)
-    ((_, _, texts),) = source.asked
+    await fetch(source, objectives, NOW - DAY / 2, NOW, 60)
+    ((_, _, texts),) = source.requests
     assert len(texts) == 3
     assert not any("30d" in text for text in texts)
 
 
-async def test_a_query_that_failed_is_asked_no_more_and_told(watched):
+async def test_a_query_that_failed_is_asked_no_more_and_told(objectives):
     source = Source(failure=QueryFailure("QueryRefused", "no such function"))
-    history, missing = await fetch(source, watched, NOW - 2 * DAY + 60, NOW, 60)
-    assert [len(texts) for _, _, texts in source.asked] == [3, 1]
+    history, missing = await fetch(source, objectives, NOW - 2 * DAY + 60, NOW, 60)
+    assert [len(texts) for _, _, texts in source.requests] == [3, 1]
     assert list(history.series) == [("ServiceLevelObjective/default/shop", "busy")]
     assert missing == ("default/shop sli: no such function",)
 
 
-async def test_a_source_that_breaks_in_the_middle_leaves_no_half_history(watched):
-    with pytest.raises(MetricsError, match="too slow") as caught:
-        await fetch(Source(breaks_at=NOW - DAY), watched, NOW - 2 * DAY, NOW, 60)
-    assert caught.value.reason == "SourceTimeout"
+async def test_a_source_that_breaks_in_the_middle_leaves_no_half_history(objectives):
+    with pytest.raises(MetricsError, match="too slow") as error:
+        await fetch(Source(breaks_at=NOW - DAY), objectives, NOW - 2 * DAY, NOW, 60)
+    assert error.value.reason == "SourceTimeout"
 
 
-async def test_a_source_without_anything_is_told(watched):
+async def test_a_source_without_anything_is_told(objectives):
     with pytest.raises(MetricsError, match="no series of any indicator"):
-        await fetch(Source(since=math.inf), watched, NOW - DAY, NOW, 60)
+        await fetch(Source(since=math.inf), objectives, NOW - DAY, NOW, 60)
 
 
-async def test_the_last_week_is_judged_where_nothing_else_is_said(found):
-    prepared = await prepare.from_source(found, Source(), Wish(step=300), NOW, lambda *_: None)
+async def test_the_last_week_is_judged_where_nothing_else_is_said(objects):
+    prepared = await prepare.from_source(objects, Source(), ReplayOptions(step=300), NOW, lambda *_: None)
     assert (prepared.span.start, prepared.span.end) == (NOW - 7 * DAY, NOW)
     assert (
         prepared.span.start - prepared.learn_from == Settings(interval=300).columns * 300
     )  # as much as the engine keeps
 
 
-async def test_of_a_young_source_two_thirds_are_judged(found):
+async def test_of_a_young_source_two_thirds_are_judged(objects):
     source = Source(since=NOW - 3 * DAY)
-    prepared = await prepare.from_source(found, source, Wish(step=300), NOW, lambda *_: None)
+    prepared = await prepare.from_source(objects, source, ReplayOptions(step=300), NOW, lambda *_: None)
     assert prepared.learn_from == NOW - 3 * DAY
     assert (prepared.span.start, prepared.span.end) == (NOW - 2 * DAY, NOW)
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("options", "message"),
     [
-        (Wish(at=NOW + 60), "has not come yet"),
-        (Wish(start=NOW - 60, end=NOW - 120), "the end is before the start"),
-        (Wish(start=NOW - DAY, learn=60), "at least 1h are needed to learn from"),
+        (ReplayOptions(at=NOW + 60), "the start is in the future"),
+        (ReplayOptions(start=NOW - 60, end=NOW - 120), "the end is before the start"),
+        (ReplayOptions(start=NOW - DAY, learn=60), "at least 1h are needed to learn from"),
     ],
 )
-async def test_a_time_that_does_not_fit_is_refused(found, wish, words):
-    with pytest.raises(InvalidInput, match=words):
-        await prepare.from_source(found, Source(), wish, NOW, lambda *_: None)
+async def test_a_time_that_does_not_fit_is_refused(objects, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        await prepare.from_source(objects, Source(), options, NOW, lambda *_: None)

@@ -15,12 +15,12 @@ def series(points, labels=()):
     return RangeSeries(labels, times, tuple(points[at] for at in times))
 
 
-def metrics(*some, end=3600.0):
-    return HistoryMetrics(History({"q": some}), 0.0, end, STEP)
+def metrics(*answer, end=3600.0):
+    return HistoryMetrics(History({"q": answer}), 0.0, end, STEP)
 
 
-async def ask(source, at, most=500):
-    return (await source.instant("any", [Query("q", "x", most)], at))["q"]
+async def ask(source, at, max_series=500):
+    return (await source.instant("any", [Query("q", "x", max_series)], at))["q"]
 
 
 @given(points=POINTS, step=st.integers(0, 60), later=st.floats(-1e6, 1e6))
@@ -28,8 +28,8 @@ async def test_nothing_of_the_future_is_known(points, step, later):
     now = step * STEP
     changed = {at: later if at > now else value for at, value in points.items()}
     assert await ask(metrics(series(points)), now) == await ask(metrics(series(changed)), now)
-    one, other = metrics(series(points)), metrics(series(changed))
-    assert await one.range("any", [Query("q", "x")], 0, now, STEP) == await other.range(
+    before, after = metrics(series(points)), metrics(series(changed))
+    assert await before.range("any", [Query("q", "x")], 0, now, STEP) == await after.range(
         "any", [Query("q", "x")], 0, now, STEP
     )
 
@@ -38,14 +38,14 @@ async def test_the_value_is_the_newest_one_and_its_time_is_told():
     source = metrics(series({at: at / 10 for at in range(7, 3600, 60)}))
     answer = await ask(source, 120.0)
     assert isinstance(answer, Answer)
-    assert [each.value for each in answer.samples] == [6.7]
+    assert [sample.value for sample in answer.samples] == [6.7]
     assert answer.newest == 67
 
 
 async def test_an_old_value_is_none_but_its_time_is_still_told():
     source = metrics(series({0.0: 1.0, 60.0: 2.0, 120.0: 3.0}))
     assert source.lookback == 90
-    assert [each.value for each in (await ask(source, 180.0)).samples] == [3.0]
+    assert [sample.value for sample in (await ask(source, 180.0)).samples] == [3.0]
     assert await ask(source, 240.0) == Answer((), 120.0)
     assert await ask(source, 600.0) == Answer((), 120.0)
 
@@ -58,21 +58,21 @@ async def test_before_the_first_value_and_of_other_queries_nothing_is_known():
 
 
 async def test_too_many_series_are_refused_as_by_a_source():
-    some = [series({0.0: 1.0}, (("pod", str(n)),)) for n in range(3)]
-    found = await ask(metrics(*some), 0.0, most=2)
-    assert isinstance(found, QueryFailure)
-    assert found.reason == "TooManySeries"
-    past = (await metrics(*some).range("any", [Query("q", "x", 2)], 0, 60, STEP))["q"]
+    answer = [series({0.0: 1.0}, (("pod", str(n)),)) for n in range(3)]
+    failure = await ask(metrics(*answer), 0.0, max_series=2)
+    assert isinstance(failure, QueryFailure)
+    assert failure.reason == "TooManySeries"
+    past = (await metrics(*answer).range("any", [Query("q", "x", 2)], 0, 60, STEP))["q"]
     assert isinstance(past, QueryFailure)
 
 
 async def test_a_range_has_only_what_was_there():
     values = {0.0: 1.0, 60.0: 2.0, 120.0: 3.0, 600.0: 5.0}
     source = metrics(series(values, (("pod", "a"),)), series({}, (("pod", "b"),)))
-    (found,) = (await source.range("any", [Query("q", "x")], 0, 660, STEP))["q"]
-    assert found.labels == (("pod", "a"),)
-    assert found.times == (0.0, 60.0, 120.0, 180.0, 600.0, 660.0)
-    assert found.values == (1.0, 2.0, 3.0, 3.0, 5.0, 5.0)
+    (only,) = (await source.range("any", [Query("q", "x")], 0, 660, STEP))["q"]
+    assert only.labels == (("pod", "a"),)
+    assert only.times == (0.0, 60.0, 120.0, 180.0, 600.0, 660.0)
+    assert only.values == (1.0, 2.0, 3.0, 3.0, 5.0, 5.0)
 
 
 def test_the_spacing_is_the_usual_one():

@@ -7,8 +7,8 @@ import pytest
 
 from forestall.api import Guardrail, MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.api.guardrail import ActionName
-from forestall.backtest import objects
-from forestall.backtest.bind import asked, bind
+from forestall.backtest import manifests
+from forestall.backtest.bind import bind, plan_queries
 from forestall.backtest.tables import Column
 from forestall.engine.questions import LONG, WHOLE
 from forestall.errors import InvalidInput
@@ -16,27 +16,27 @@ from forestall.ports import RangeSeries
 
 
 def registry(*bodies):
-    return objects.registry([objects.Found(body, "here") for body in bodies], "default", 90)
+    return manifests.build_registry([manifests.Manifest(body, "here") for body in bodies], "default", 90)
 
 
-def column(indicator, *values, about="", labels=(), start=0.0):
+def column(indicator, *values, objective="", labels=(), start=0.0):
     times = tuple(start + 60.0 * n for n in range(len(values)))
     return Column(
-        about, indicator, (RangeSeries(labels, times, tuple(map(float, values))),), f"a.csv, column {indicator}"
+        objective, indicator, (RangeSeries(labels, times, tuple(map(float, values))),), f"a.csv, column {indicator}"
     )
 
 
 def test_objects_are_found_among_others_and_in_folders(write, tmp_path, objective, policy):
     write("a.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}, objective())
     write("b.yml", None, policy())
-    found = objects.from_files([tmp_path])
-    assert [one.body["kind"] for one in found] == ["ServiceLevelObjective", "RemediationPolicy"]
-    assert found[0].where == f"{tmp_path / 'a.yaml'}: ServiceLevelObjective shop"
-    assert objects.sources(found) == ("default",)
+    objects = manifests.from_files([tmp_path])
+    assert [manifest.body["kind"] for manifest in objects] == ["ServiceLevelObjective", "RemediationPolicy"]
+    assert objects[0].location == f"{tmp_path / 'a.yaml'}: ServiceLevelObjective shop"
+    assert manifests.metric_sources(objects) == ("default",)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("kind: [", "a.yaml is not YAML"),
         ("just text", "there is no ServiceLevelObjective"),
@@ -47,16 +47,16 @@ def test_objects_are_found_among_others_and_in_folders(write, tmp_path, objectiv
         ("\x00", "is not YAML"),
     ],
 )
-def test_files_that_are_no_use_are_refused(write, text, words):
-    with pytest.raises(InvalidInput, match=words):
-        objects.from_files([write("a.yaml", text)])
+def test_files_that_are_no_use_are_refused(write, text, message):
+    with pytest.raises(InvalidInput, match=message):
+        manifests.from_files([write("a.yaml", text)])
 
 
 def test_a_file_or_folder_without_objects_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match=r"no\.yaml can't be read: No such file"):
-        objects.from_files([tmp_path / "no.yaml"])
+        manifests.from_files([tmp_path / "no.yaml"])
     with pytest.raises(InvalidInput, match=r"there is no \*\.yaml file in"):
-        objects.from_files([tmp_path])
+        manifests.from_files([tmp_path])
 
 
 def test_an_object_that_does_not_fit_is_refused_with_field_and_place(objective):
@@ -65,15 +65,15 @@ def test_an_object_that_does_not_fit_is_refused_with_field_and_place(objective):
 
 
 def test_policies_only_observe_and_what_is_missing_is_made_up(objective, policy):
-    known = registry(objective(source="lab"), policy(mode="Auto", suspend=True))
-    (one,) = known.all(RemediationPolicy)
-    assert (one.spec.mode, one.spec.suspend) == ("Observe", False)
-    (slo,) = known.all(ServiceLevelObjective)
+    entries = registry(objective(source="lab"), policy(mode="Auto", suspend=True))
+    (stored,) = entries.all(RemediationPolicy)
+    assert (stored.spec.mode, stored.spec.suspend) == ("Observe", False)
+    (slo,) = entries.all(ServiceLevelObjective)
     assert (slo.namespace, slo.uid) == ("default", "ServiceLevelObjective/default/shop")
-    (source,) = known.all(MetricSource)
+    (source,) = entries.all(MetricSource)
     assert (source.name, source.spec.stale_after) == ("lab", "90s")
-    assert known.labels("default") is not None
-    (guardrail,) = known.all(Guardrail)
+    assert entries.labels("default") is not None
+    (guardrail,) = entries.all(Guardrail)
     assert guardrail.spec.allow[0].actions == list(get_args(ActionName))
 
 
@@ -84,8 +84,10 @@ def test_a_status_of_the_past_is_forgotten(objective):
 
 
 def test_columns_are_of_the_indicators_that_they_name(objective):
-    known = asked(registry(objective(), objective("web")), 60)
-    history, unused = bind([column("busy", 1, 2), column("busy", 5, about="web", start=600), column("cpu", 1)], known)
+    objectives = plan_queries(registry(objective(), objective("web")), 60)
+    history, unused = bind(
+        [column("busy", 1, 2), column("busy", 5, objective="web", start=600), column("cpu", 1)], objectives
+    )
     shop, web = (f"ServiceLevelObjective/default/{name}" for name in ("shop", "web"))
     assert history.series[shop, "busy"][0].values == (1, 2)
     assert history.series[web, "busy"] == (RangeSeries((), (0, 60, 600), (1, 2, 5)),)
@@ -93,16 +95,16 @@ def test_columns_are_of_the_indicators_that_they_name(objective):
 
 
 def test_a_column_without_a_name_is_the_only_indicator_s(objective):
-    history, _ = bind([column("", 1, 2)], asked(registry(objective()), 60))
+    history, _ = bind([column("", 1, 2)], plan_queries(registry(objective()), 60))
     assert list(history.series) == [("ServiceLevelObjective/default/shop", "busy")]
-    with pytest.raises(InvalidInput, match=r"the objectives ask for shop: busy, sli; web: busy, sli"):
-        bind([column("", 1, 2)], asked(registry(objective(), objective("web")), 60))
+    with pytest.raises(InvalidInput, match=r"the indicators are shop: busy, sli; web: busy, sli"):
+        bind([column("", 1, 2)], plan_queries(registry(objective(), objective("web")), 60))
 
 
 def test_the_error_ratio_is_averaged_over_the_windows_of_the_burn_rate(objective):
     ratio = np.zeros(180)
     ratio[60:120] = 1
-    history, _ = bind([column("sli", *ratio)], asked(registry(objective(window="30d")), 60))
+    history, _ = bind([column("sli", *ratio)], plan_queries(registry(objective(window="30d")), 60))
     uid = "ServiceLevelObjective/default/shop"
     short, long, whole = (np.array(history.series[uid, name][0].values) for name in ("sli", LONG, WHOLE))
     assert short[[59, 60, 64, 119, 122]] == pytest.approx([0, 0.2, 1, 1, 0.4])  # 5 minutes
@@ -111,11 +113,13 @@ def test_the_error_ratio_is_averaged_over_the_windows_of_the_burn_rate(objective
 
 
 def test_an_error_ratio_is_a_share(objective):
-    with pytest.raises(InvalidInput, match=r"column sli: sli is the share of bad events: from 0 to 1"):
-        bind([column("sli", 0.5, 99.5)], asked(registry(objective()), 60))
+    with pytest.raises(
+        InvalidInput, match=r"column sli: sli is the share of bad events: its values must be from 0 to 1"
+    ):
+        bind([column("sli", 0.5, 99.5)], plan_queries(registry(objective()), 60))
 
 
 def test_a_query_that_is_wrong_is_named(objective):
     leading = [{"name": "busy", "query": "sum(", "limit": 1}]
     with pytest.raises(InvalidInput, match=r"default/shop: spec\.leadingIndicators\[0\]\.query: not PromQL"):
-        asked(registry(objective(leadingIndicators=leading)), 60)
+        plan_queries(registry(objective(leadingIndicators=leading)), 60)

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from tests.support.pages import HOSTILE, Page
 
-from forestall.backtest import objects, prepare, tables
-from forestall.backtest.data import data
-from forestall.backtest.judge import judge
+from forestall.backtest import manifests, prepare, tables
+from forestall.backtest.charts import moment_chart as draw_moment
+from forestall.backtest.evaluate import evaluate
+from forestall.backtest.json_report import report_data
 from forestall.backtest.page import page
-from forestall.backtest.pictures import moment as draw_moment
-from forestall.backtest.prepare import Wish
+from forestall.backtest.prepare import ReplayOptions
 from forestall.backtest.replay import replay
 from forestall.backtest.tables import Column
-from forestall.backtest.text import picture
-from forestall.backtest.words import false
+from forestall.backtest.terminal import terminal_chart
+from forestall.backtest.wording import describe_false_actions
 from forestall.core.score import UNKNOWN
 from forestall.errors import InvalidInput
 from forestall.ports import RangeSeries
@@ -39,9 +39,11 @@ def column(values, name="busy", labels=()):
     return Column("", name, (RangeSeries(labels, *zip(*points, strict=True)),), f"column {name}")
 
 
-def run(found, columns, **wish):
-    wish = {"step": STEP, "start": START + LEARNED * STEP, "learn": LEARNED * STEP, **wish}
-    prepared = prepare.from_columns([objects.Found(body, "here") for body in found], columns, Wish(**wish))
+def run(bodies, columns, **options):
+    options = {"step": STEP, "start": START + LEARNED * STEP, "learn": LEARNED * STEP, **options}
+    prepared = prepare.from_columns(
+        [manifests.Manifest(body, "here") for body in bodies], columns, ReplayOptions(**options)
+    )
     records = asyncio.run(replay(prepared.registry, prepared.history, prepared.span, prepared.learn_from, 2))
     return prepared, records
 
@@ -58,9 +60,9 @@ def replayed(objective, policy, values):
 
 
 @pytest.fixture(scope="module")
-def judgement(replayed):
+def report(replayed):
     prepared, records = replayed
-    return judge(records, prepared.span, prepared.learn_from, lead_time=None)
+    return evaluate(records, prepared.span, prepared.learn_from, lead_time=None)
 
 
 def test_what_is_said_is_said_of_what_was_there(replayed, values):
@@ -68,12 +70,12 @@ def test_what_is_said_is_said_of_what_was_there(replayed, values):
     track = record.tracks["busy", ()]
     np.testing.assert_allclose(track.value, values[LEARNED:], rtol=1e-6)
     past = np.array(values[LEARNED:]) > 10
-    assert np.isnan(track.chance[past]).all()
-    said = track.chance[~past]
-    assert np.isfinite(said).mean() > 0.9
-    assert ((said[np.isfinite(said)] >= 0) & (said[np.isfinite(said)] <= 1)).all()
-    known = np.isfinite(track.lower)
-    assert (track.lower[known] <= track.upper[known]).all()
+    assert np.isnan(track.probability[past]).all()
+    probability = track.probability[~past]
+    assert np.isfinite(probability).mean() > 0.9
+    assert ((probability[np.isfinite(probability)] >= 0) & (probability[np.isfinite(probability)] <= 1)).all()
+    has_bounds = np.isfinite(track.lower)
+    assert (track.lower[has_bounds] <= track.upper[has_bounds]).all()
 
 
 def test_the_future_changes_nothing_that_was_said_before(objective, policy, values):
@@ -81,49 +83,53 @@ def test_the_future_changes_nothing_that_was_said_before(objective, policy, valu
     _, (record,) = run([objective(), policy()], [column(values)], end=end)
     other = [*values[: LEARNED + 41], *(99.0 for _ in values[LEARNED + 41 :])]
     _, (changed,) = run([objective(), policy()], [column(other)], end=end)
-    np.testing.assert_array_equal(record.tracks["busy", ()].chance, changed.tracks["busy", ()].chance)
-    assert record.would == changed.would
+    np.testing.assert_array_equal(record.tracks["busy", ()].probability, changed.tracks["busy", ()].probability)
+    assert record.proposed_actions == changed.proposed_actions
 
 
-def test_events_and_actions_are_judged(judgement):
-    (case,) = judgement.cases
-    assert case.verdict.events == 2  # the ramps of the last 240 steps
-    assert case.verdict.name == "default/shop"
-    for point in case.verdict.forestall.curve:
+def test_events_and_actions_are_judged(report):
+    (result,) = report.objectives
+    assert result.assessment.events == 2  # the ramps of the last 240 steps
+    assert result.assessment.name == "default/shop"
+    for point in result.assessment.forestall.curve:
         assert 0 <= point.recall <= 1
-    one, three = case.verdict.forestall.within
-    assert one is None or one.false_a_week <= 1
-    assert three is None or three.false_a_week <= 3
-    assert {each.name for each in case.verdict.others} == {"persistence", "predict_linear", "14.4x burn alert"}
-    for done in case.done:
-        assert done.would.action == "Scale"
-        assert case.breached[done.would.step] == 0
-        if done.verdict == "foreseen":
-            assert 0 < done.lead <= 1200
-            assert round(done.would.step + done.lead / STEP) in case.onsets
-    assert case.verdict.lead_time == 300  # as the policy's verification says
-    burn = case.verdict.others[-1].curve[0]
+    at_one, at_three = result.assessment.forestall.within
+    assert at_one is None or at_one.false_a_week <= 1
+    assert at_three is None or at_three.false_a_week <= 3
+    assert {baseline.name for baseline in result.assessment.baselines} == {
+        "persistence",
+        "predict_linear",
+        "14.4x burn alert",
+    }
+    for action in result.actions:
+        assert action.proposed.action == "Scale"
+        assert result.breached[action.proposed.step] == 0
+        if action.outcome == "foreseen":
+            assert 0 < action.lead <= 1200
+            assert round(action.proposed.step + action.lead / STEP) in result.onsets
+    assert result.assessment.lead_time == 300  # as the policy's verification says
+    burn = result.assessment.baselines[-1].curve[0]
     assert burn.recall == 0  # it fires when the limit is passed already
     assert burn.lead.median < 0
 
 
-def test_the_sum_of_one_objective_is_that_objective(judgement):
-    case, total = judgement.cases[0].verdict, judgement.total
-    assert (total.events, total.origins, total.weeks) == (case.events, case.origins, case.weeks)
-    assert total.forestall.brier == case.forestall.brier
-    assert repr(total.forestall.curve) == repr(case.forestall.curve)  # some leads are NaN
+def test_the_sum_of_one_objective_is_that_objective(report):
+    result, total = report.objectives[0].assessment, report.total
+    assert (total.events, total.origins, total.weeks) == (result.events, result.origins, result.weeks)
+    assert total.forestall.brier == result.forestall.brier
+    assert repr(total.forestall.curve) == repr(result.forestall.curve)  # some leads are NaN
 
 
 def test_where_nothing_happened_nobody_is_called_skilled(objective, values):
     calm = [5 + 0.01 * (n % 7) for n in range(len(values))]
     prepared, records = run([objective()], [column(calm)], end=START + (LEARNED + 60) * STEP)
-    found = judge(records, prepared.span, prepared.learn_from, lead_time=60)
-    assert found.total.events == 0
-    assert found.total.recommended is None
-    for each in (found.total.forestall, *found.total.others):
-        assert math.isnan(each.skill)
-    assert "No limit was passed" in page(found)
-    json.dumps(data(found), allow_nan=False)
+    report = evaluate(records, prepared.span, prepared.learn_from, lead_time=60)
+    assert report.total.events == 0
+    assert report.total.recommended is None
+    for forecaster in (report.total.forestall, *report.total.baselines):
+        assert math.isnan(forecaster.skill)
+    assert "No limit was passed" in page(report)
+    json.dumps(report_data(report), allow_nan=False)
 
 
 def test_series_that_end_or_never_were_are_said_so(objective, values):
@@ -137,31 +143,35 @@ def test_series_that_end_or_never_were_are_said_so(objective, values):
     shop = next(record for record in records if record.slo.name == "shop")
     track = shop.tracks["busy", ()]
     assert np.isnan(track.value[25:]).all()
-    assert np.isnan(track.chance[25:]).all()
+    assert np.isnan(track.probability[25:]).all()
 
 
 def test_an_objective_without_history_is_listed(objective, values):
     other = objective("web", leadingIndicators=[{"name": "queue", "query": "queue", "limit": 5}])
     end = START + (LEARNED + 20) * STEP
     prepared, records = run([objective(), other], [column(values)], end=end)
-    found = judge(records, prepared.span, prepared.learn_from, lead_time=60)
-    assert [case.verdict.name for case in found.cases] == ["default/shop"]
-    assert len(found.unseen) == 1
-    assert found.unseen[0].startswith("default/web: queue: ")
-    assert "; sli: " in found.unseen[0]
-    assert "default/web" in page(found)
+    report = evaluate(records, prepared.span, prepared.learn_from, lead_time=60)
+    assert [result.assessment.name for result in report.objectives] == ["default/shop"]
+    assert len(report.missing) == 1
+    assert report.missing[0].startswith("default/web: queue: ")
+    assert "; sli: " in report.missing[0]
+    assert "default/web" in page(report)
 
 
 def test_without_a_policy_the_recommended_threshold_acts(objective, values):
     prepared, records = run([objective()], [column(values)])
-    (case,) = judge(records, prepared.span, prepared.learn_from, lead_time=60).cases
-    assert case.verdict.as_configured is None
-    if case.verdict.recommended is None:
-        assert case.done == ()
+    (result,) = evaluate(records, prepared.span, prepared.learn_from, lead_time=60).objectives
+    assert result.assessment.as_configured is None
+    if result.assessment.recommended is None:
+        assert result.actions == ()
     else:
-        caught = {round(done.would.step + done.lead / STEP) for done in case.done if done.verdict == "foreseen"}
-        assert caught
-        assert caught <= set(case.onsets.tolist())
+        foreseen = {
+            round(action.proposed.step + action.lead / STEP)
+            for action in result.actions
+            if action.outcome == "foreseen"
+        }
+        assert foreseen
+        assert foreseen <= set(result.onsets.tolist())
 
 
 def test_a_limit_below_and_series_by_pod(objective, values):
@@ -171,10 +181,10 @@ def test_a_limit_below_and_series_by_pod(objective, values):
     end = START + (LEARNED + 130) * STEP
     prepared, (record,) = run([objective(leadingIndicators=leading)], pods, end=end)
     assert set(record.tracks) == {("free", (("pod", "a"),)), ("free", (("pod", "b"),))}
-    (case,) = judge([record], prepared.span, prepared.learn_from, lead_time=60).cases
-    assert case.verdict.events == 1
-    assert (case.breached != UNKNOWN).all()
-    assert case.verdict.origins > 0
+    (result,) = evaluate([record], prepared.span, prepared.learn_from, lead_time=60).objectives
+    assert result.assessment.events == 1
+    assert (result.breached != UNKNOWN).all()
+    assert result.assessment.origins > 0
 
 
 class _Tags(HTMLParser):
@@ -194,8 +204,8 @@ class _Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_report_is_one_file_that_needs_nothing_else(judgement):
-    text = page(judgement)
+def test_the_report_is_one_file_that_needs_nothing_else(report):
+    text = page(report)
     tags = _Tags()
     tags.feed(text)
     assert tags.open == []
@@ -223,53 +233,58 @@ def test_what_others_wrote_is_only_text_in_the_report(objective, values):
     body["spec"]["leadingIndicators"] = leading
     prepared, records = run([body], [column(values, labels=labels)], end=end)
     tags = _Tags()
-    tags.feed(page(judge(records, prepared.span, prepared.learn_from, lead_time=60)))
+    tags.feed(page(evaluate(records, prepared.span, prepared.learn_from, lead_time=60)))
     assert not tags.seen & {"script", "img"}
 
 
-def test_no_text_of_others_becomes_markup_in_the_report(judgement):
+def test_no_text_of_others_becomes_markup_in_the_report(report):
     """The kind: a name, query, message or command that is more than text in a file that people open."""
-    (case,) = judgement.cases
-    spec = case.record.slo.spec
-    leading = [each.model_copy(update={"query": HOSTILE}) for each in spec.leading_indicators]
-    slo = case.record.slo.model_copy(
+    (result,) = report.objectives
+    spec = result.record.slo.spec
+    leading = [indicator.model_copy(update={"query": HOSTILE}) for indicator in spec.leading_indicators]
+    slo = result.record.slo.model_copy(
         update={"spec": spec.model_copy(update={"description": HOSTILE, "leading_indicators": leading})}
     )
-    tracks = {key: replace(track, labels=(("pod", HOSTILE),)) for key, track in case.record.tracks.items()}
+    tracks = {key: replace(track, labels=(("pod", HOSTILE),)) for key, track in result.record.tracks.items()}
     hostile = replace(
-        case,
-        record=replace(case.record, slo=slo, tracks=tracks, holds={HOSTILE: 2}),
-        verdict=replace(case.verdict, name=HOSTILE, silences=((HOSTILE, 1),)),
-        done=tuple(replace(done, would=replace(done.would, message=HOSTILE, action=HOSTILE)) for done in case.done),
+        result,
+        record=replace(result.record, slo=slo, tracks=tracks, holds={HOSTILE: 2}),
+        assessment=replace(result.assessment, name=HOSTILE, abstentions=((HOSTILE, 1),)),
+        actions=tuple(
+            replace(action, proposed=replace(action.proposed, message=HOSTILE, action=HOSTILE))
+            for action in result.actions
+        ),
     )
-    plain = replace(hostile, record=replace(case.record, holds={"x": 2}), verdict=case.verdict, done=case.done)
-    spoilt = Page(page(replace(judgement, cases=(hostile,), unseen=(HOSTILE,)), HOSTILE))
-    expected = Page(page(replace(judgement, cases=(plain,), unseen=("x",)), "x"))
+    plain = replace(
+        hostile, record=replace(result.record, holds={"x": 2}), assessment=result.assessment, actions=result.actions
+    )
+    spoilt = Page(page(replace(report, objectives=(hostile,), missing=(HOSTILE,)), HOSTILE))
+    expected = Page(page(replace(report, objectives=(plain,), missing=("x",)), "x"))
     spoilt.elements["p"] -= 1  # the description, which the other one has not
     assert (+spoilt.elements, spoilt.attributes) == (expected.elements, expected.attributes)
-    assert spoilt.says(HOSTILE) >= 8 + 2 * len(case.done)
+    assert spoilt.says(HOSTILE) >= 8 + 2 * len(result.actions)
 
 
-def test_data_is_json_without_nan(judgement):
-    text = json.dumps(data(judgement), allow_nan=False)
+def test_data_is_json_without_nan(report):
+    text = json.dumps(report_data(report), allow_nan=False)
     read = json.loads(text)
     assert read["total"]["events"] == 2
-    (one,) = read["objectives"]
-    assert one["indicators"] == ["busy", "sli"]
-    assert len(one["eventTimes"]) == 2
-    assert one["forecasters"][0]["name"] == "forestall"
-    assert {each["outcome"] for each in one["wouldHaveDone"]} <= {"Foreseen", "SameEvent", "InVain", "Open"}
+    (objective,) = read["objectives"]
+    assert objective["indicators"] == ["busy", "sli"]
+    assert len(objective["eventTimes"]) == 2
+    assert objective["forecasters"][0]["name"] == "forestall"
+    assert {action["outcome"] for action in objective["wouldHaveDone"]} <= {"Foreseen", "SameEvent", "InVain", "Open"}
 
 
 def test_one_moment_is_drawn_with_what_came(objective, values):
     at = START + (LEARNED + 100) * STEP
     prepared, records = run([objective()], [column(values)], at=at, start=None)
-    (found,) = prepare.moments(prepared, records)
-    assert found.at == at
-    assert found.times[-1] > at + found.horizon
-    ET.fromstring(standalone(draw_moment(found)))
+    (moment,) = prepare.forecast_moments(prepared, records)
+    assert moment.at == at
+    assert moment.times[-1] > at + moment.horizon
+    ET.fromstring(standalone(draw_moment(moment)))
     for width in (40, 80, 200):
-        lines = picture(found, width)
+        lines = terminal_chart(moment, width)
         assert "busy at" in lines[0]
         assert max(map(len, lines[2:-1])) <= width
         assert any("●" in line for line in lines)
@@ -279,53 +294,53 @@ def test_one_moment_is_drawn_with_what_came(objective, values):
 def test_a_moment_knows_nothing_of_what_came(objective, values):
     at = START + (LEARNED + 100) * STEP
     other = [*values[: LEARNED + 101], *(99.0 for _ in values[LEARNED + 101 :])]
-    said = []
-    for some in (values, other):
-        prepared, records = run([objective()], [column(some)], at=at, start=None)
-        said.append(prepare.moments(prepared, records)[0].forecast)
-    assert said[0] == said[1]
+    forecasts = []
+    for history in (values, other):
+        prepared, records = run([objective()], [column(history)], at=at, start=None)
+        forecasts.append(prepare.forecast_moments(prepared, records)[0].forecast)
+    assert forecasts[0] == forecasts[1]
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("options", "message"),
     [
-        ({"start": START + 5 * STEP}, "only 5m of it lie before the time to look at: at least 30m are needed"),
-        ({"start": START + 9e6}, "does not reach the time to look at"),
-        ({"end": START - 9e6, "start": START - 9.1e6}, "does not reach the time to look at"),
+        ({"start": START + 5 * STEP}, "only 5m of it are before the start of the replay: at least 30m are needed"),
+        ({"start": START + 9e6}, "is outside the time range to replay"),
+        ({"end": START - 9e6, "start": START - 9.1e6}, "is outside the time range to replay"),
     ],
 )
-def test_a_time_that_does_not_fit_is_refused(objective, values, wish, words):
-    with pytest.raises(InvalidInput, match=words):
-        run([objective()], [column(values)], **wish)
+def test_a_time_that_does_not_fit_is_refused(objective, values, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        run([objective()], [column(values)], **options)
 
 
 def test_the_step_follows_from_the_history_and_the_shortest_horizon(objective, values):
-    found = [objects.Found(objective(), "here")]
-    assert prepare.from_columns(found, [column(values)], Wish()).span.step == 120  # a tenth of 20 minutes
+    objects = [manifests.Manifest(objective(), "here")]
+    assert prepare.from_columns(objects, [column(values)], ReplayOptions()).span.step == 120  # a tenth of 20 minutes
     times = tuple(START + 900.0 * n for n in range(100))
     sparse = Column("", "busy", (RangeSeries((), times, tuple(map(float, range(100)))),), "x")
-    assert prepare.from_columns(found, [sparse], Wish()).span.step == 900
+    assert prepare.from_columns(objects, [sparse], ReplayOptions()).span.step == 900
 
 
 def test_the_example_is_what_its_program_writes(root):
     folder = root / "examples" / "backtest"
     written = subprocess.run([sys.executable, folder / "generate.py"], capture_output=True, text=True, check=True)
     assert written.stdout == (folder / "history.csv").read_text()
-    found = objects.from_files([folder])
-    prepared = prepare.from_columns(found, tables.read(folder / "history.csv"), Wish(last=6 * 3600.0))
+    objects = manifests.from_files([folder])
+    prepared = prepare.from_columns(objects, tables.read(folder / "history.csv"), ReplayOptions(last=6 * 3600.0))
     assert prepared.notes == ()
     assert prepared.span.step == 300
 
 
 def test_of_less_than_a_week_the_actions_in_vain_are_counted():
-    assert false(2.4, 1.5) == "2.4 false a week"
-    assert false(2 / 0.01, 0.01) == "2 false"
+    assert describe_false_actions(2.4, 1.5) == "2.4 false a week"
+    assert describe_false_actions(2 / 0.01, 0.01) == "2 false"
 
 
 def test_the_first_decision_after_a_restart_is_the_last_before_it(objective, policy, values, replayed):
     _, (before,) = replayed
     errors = [0.5 if value > 11 else 0.0 for value in values]
-    acted = next(would.step for would in before.would if would.step > 100)
+    acted = next(action.step for action in before.proposed_actions if action.step > 100)
     for step in (acted - 20, acted - 1, acted):
         moment = START + (LEARNED + step) * STEP
         _, (after,) = run(
@@ -337,11 +352,11 @@ def test_the_first_decision_after_a_restart_is_the_last_before_it(objective, pol
         )
         assert after.tracks.keys() == before.tracks.keys()
         for key, track in after.tracks.items():
-            known = before.tracks[key]
+            reference = before.tracks[key]
             # A past is learned back to where it weighs little, not to its beginning.
-            np.testing.assert_allclose(track.chance[0], known.chance[step], atol=0.01)
-            np.testing.assert_allclose(track.upper[0], known.upper[step], rtol=0.01)
-            assert track.silence[0] == known.silence[step]
-        assert [(one.policy, one.action) for one in after.would if one.step == 0] == [
-            (one.policy, one.action) for one in before.would if one.step == step
+            np.testing.assert_allclose(track.probability[0], reference.probability[step], atol=0.01)
+            np.testing.assert_allclose(track.upper[0], reference.upper[step], rtol=0.01)
+            assert track.abstentions[0] == reference.abstentions[step]
+        assert [(action.policy, action.action) for action in after.proposed_actions if action.step == 0] == [
+            (action.policy, action.action) for action in before.proposed_actions if action.step == step
         ]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from forestall.backtest import page as report
-from forestall.backtest.pictures import first_past, scales, timeline
-from forestall.backtest.replay import Span, Track
+from forestall.backtest.charts import first_breaches, timeline, value_ranges
+from forestall.backtest.replay import SeriesTrack, Span
 from forestall.report.style import SHAPES
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -21,7 +21,7 @@ SPAN = Span(0.0, 59 * 60.0, 60.0)
 def track(values, limit=10.0, indicator="busy", labels=()):
     values = np.array(values, dtype=float)
     unknown = np.full(values.size, np.nan)
-    return Track(indicator, labels, limit, True, 600.0, values, unknown, unknown, unknown, [None] * values.size)
+    return SeriesTrack(indicator, labels, limit, True, 600.0, values, unknown, unknown, unknown, [None] * values.size)
 
 
 @pytest.fixture
@@ -32,35 +32,39 @@ def tracks():
 
 
 @pytest.fixture
-def case():
-    return SimpleNamespace(onsets=np.array([20]), done=(), record=SimpleNamespace(policies=()))
+def result():
+    return SimpleNamespace(onsets=np.array([20]), actions=(), record=SimpleNamespace(policies=()))
 
 
 def marks(drawing):
-    return [each for each in ET.fromstring(drawing).iter() if each.get("class") in ("missed", "good")]
+    return [element for element in ET.fromstring(drawing).iter() if element.get("class") in ("missed", "good")]
 
 
-def test_only_a_series_that_passed_its_limit_is_marked_and_where_it_did(tracks, case):
-    passed, calm, late = (timeline(case, each, SPAN, scales(tracks)) for each in tracks)
+def test_only_a_series_that_passed_its_limit_is_marked_and_where_it_did(tracks, result):
+    passed, calm, late = (timeline(result, series, SPAN, value_ranges(tracks)) for series in tracks)
     assert len(marks(passed)) == len(marks(late)) == 1
     assert marks(calm) == []
     assert ['class="event"' in drawing for drawing in (passed, calm, late)] == [True, False, True]
-    assert [first_past(each, case.onsets) for each in tracks] == [{20: 20}, {}, {25: 20}]
-    assert first_past(tracks[0], np.zeros(0, dtype=np.int64)) == {}  # past it before anything was seen
+    assert [first_breaches(series, result.onsets) for series in tracks] == [{20: 20}, {}, {25: 20}]
+    assert first_breaches(tracks[0], np.zeros(0, dtype=np.int64)) == {}  # past it before anything was seen
 
 
-def test_series_of_an_indicator_have_the_same_axis(tracks, case):
+def test_series_of_an_indicator_have_the_same_axis(tracks, result):
     def labels(drawing):
-        return [each.text for each in ET.fromstring(drawing).iter(f"{SVG}text") if each.get("text-anchor") == "end"]
+        return [
+            element.text for element in ET.fromstring(drawing).iter(f"{SVG}text") if element.get("text-anchor") == "end"
+        ]
 
-    busy, also, sli = (labels(timeline(case, each, SPAN, scales(tracks))) for each in tracks)
+    busy, also, sli = (labels(timeline(result, series, SPAN, value_ranges(tracks))) for series in tracks)
     assert busy == also
     assert busy != sli
 
 
-def test_who_points_at_a_curve_learns_its_values_without_a_script(tracks, case):
-    drawing = timeline(case, tracks[0], SPAN, scales(tracks))
-    titles = [each.findtext(f"{SVG}title") for each in ET.fromstring(drawing).iter() if each.get("class") == "over"]
+def test_who_points_at_a_curve_learns_its_values_without_a_script(tracks, result):
+    drawing = timeline(result, tracks[0], SPAN, value_ranges(tracks))
+    titles = [
+        element.findtext(f"{SVG}title") for element in ET.fromstring(drawing).iter() if element.get("class") == "over"
+    ]
     assert len(titles) == 60
     assert titles[19:21] == ["Thu 01 Jan 00:19: 2", "Thu 01 Jan 00:20: 12"]
     assert "<script" not in drawing

@@ -122,7 +122,7 @@ def test_history_of_something_else_is_refused(program, slo, history):
     history.write_text(history.read_text().replace("time,busy", "time,cpu"))
     code, _, err = program("backtest", "-f", slo, "--history", history)
     assert code == 1
-    assert "It has cpu; the objectives ask for shop: busy, sli" in err
+    assert "The columns are cpu; the indicators are shop: busy, sli" in err
 
 
 def test_objectives_of_the_cluster(program, cluster, history):
@@ -181,7 +181,7 @@ def test_a_prometheus_is_asked_in_parts_that_meet(program, slo, tmp_path):
     code, out, err = program("backtest", "-f", slo, *words, "--last", "3h", "--learn", "30h", "--step", "3m")
     assert code == 0, err
     assert "default/shop" in out
-    assert "note: default/shop sli: no data in this time" in err
+    assert "note: default/shop sli: no data in this period" in err
     (asked,) = program.asked
     assert (asked.url, tuple(asked.sources), asked.token) == ("http://localhost:9090", ("default",), "secret\n")
     assert asked.headers == {"X-Scope-OrgID": "a:b"}

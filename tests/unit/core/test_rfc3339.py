@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.api.times import readable, seconds, stamp
-from forestall.backtest.delimited import moment_of
+from forestall.backtest.delimited import parse_time
 from forestall.cli.backtest import _time as option
 from forestall.cli.backtest import backtest
 from forestall.cli.words import clock
@@ -49,7 +49,7 @@ def test_a_time_is_the_same_wherever_it_is_read(text, at):
     assert read_time(text) == at
     assert seconds(text) == at  # status fields and annotations
     assert option(Context(backtest), backtest.params[0], text) == at  # options of the commands
-    assert moment_of(text, "row 1") == at  # tables of measurements
+    assert parse_time(text, "row 1") == at  # tables of measurements
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
-"""The cluster of a replay: every target exists and has the size it is said to have, and nothing that is done changes
-what was measured."""
+"""The cluster of a replay: every target exists with the configured number of replicas, and nothing can be changed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,19 +11,19 @@ _SPARE: Final = "another-node"
 
 
 class HistoryCluster:
-    """The port `Cluster`: answers reads, accepts the statuses and Events that the engine writes, refuses the rest.
+    """The port `Cluster`: answers reads, accepts statuses and Events, and refuses all other writes.
 
-    Policies only observe in a replay, so nothing else is written; a write would be a fault of the replay.
+    Policies are in mode Observe in a replay, so the engine makes no other writes.
     """
 
     def __init__(self, replicas: int, targets: Sequence[ObjectRef] = ()) -> None:
-        """Make the cluster with the `targets` of the objectives, each of so many replicas."""
+        """Make a cluster with the `targets` of the objectives, each with `replicas` replicas."""
         self._replicas = replicas
         self._targets = targets
         self._nodes = {_SPARE}
 
     async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
-        """Return the object, which is there and ready."""
+        """Return the object, which exists and is ready."""
         metadata = {"name": ref.name, "namespace": ref.namespace, "uid": _uid(ref), "resourceVersion": "1"}
         if ref.kind == "Node":
             self._nodes.add(ref.name)
@@ -37,16 +36,14 @@ class HistoryCluster:
         }
 
     async def find(self, _: str, kind: str, /, namespace: str = "", **__: str) -> Sequence[Mapping[str, Any]]:
-        """Return the nodes that were asked for and one that can stand in for them, and of a namespace the pods: on
-        whatever node is asked about, there is one of each target.
-        """
+        """Return the nodes that were read and a spare, or the pods of a namespace: one of each target, on any node."""
         if kind == "Pod":
-            here = [target for target in self._targets if target.namespace == namespace]
-            return [{"metadata": {"name": each.name, "ownerReferences": [_owner(each)]}} for each in here]
+            targets = [target for target in self._targets if target.namespace == namespace]
+            return [{"metadata": {"name": target.name, "ownerReferences": [_owner(target)]}} for target in targets]
         return [_node(name) for name in sorted(self._nodes)] if kind == "Node" else ()
 
     async def serves(self, _: str, kind: str, /) -> Served:
-        """Return the kind's plural as English has it: whether it is right, the API server knows."""
+        """Return the kind with a guessed plural."""
         name = kind.lower()
         plural = f"{name[:-1]}ies" if name.endswith("y") else f"{name}es" if name.endswith("s") else f"{name}s"
         return Served(plural, namespaced=True)
@@ -56,16 +53,16 @@ class HistoryCluster:
         return None
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
-        """Return the size that was given."""
+        """Return the configured number of replicas."""
         return Scale(self._replicas, self._replicas, "", "1", _uid(ref))
 
     async def write_scale(self, ref: ObjectRef, _: int, __: str, /) -> Scale:
         """Refuse."""
-        raise _past(ref)
+        raise _immutable(ref)
 
     async def patch(self, ref: ObjectRef, _: Patch, __: str, /) -> Mapping[str, Any]:
         """Refuse."""
-        raise _past(ref)
+        raise _immutable(ref)
 
     async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Refuse."""
@@ -73,29 +70,29 @@ class HistoryCluster:
 
     async def delete(self, ref: ObjectRef, _: str, /) -> None:
         """Refuse."""
-        raise _past(ref)
+        raise _immutable(ref)
 
     async def evict(self, pod: ObjectRef) -> None:
         """Refuse."""
-        raise _past(pod)
+        raise _immutable(pod)
 
     async def replace_status(self, ref: ObjectRef, _: Mapping[str, Any], __: str, /) -> Mapping[str, Any]:
         """Refuse."""
-        raise _past(ref)
+        raise _immutable(ref)
 
     async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], _: str, /) -> Mapping[str, Any]:
-        """Accept the status: the engine writes what it found, which is read from the cycle's report instead."""
+        """Accept the status, which the replay reads from the cycle's report instead."""
         return {"metadata": {"name": ref.name, "resourceVersion": "1"}, "status": dict(status)}
 
     async def record(self, event: Event) -> None:
         """Accept the Event."""
 
     def _owners(self, pod: ObjectRef) -> list[Mapping[str, Any]]:
-        """Return whose the pod is: of the target of which it has the name, or the only one in its namespace."""
-        here = [target for target in self._targets if target.namespace == pod.namespace]
-        named = [target for target in here if pod.name.startswith(f"{target.name}-")]
-        found = max(named, key=lambda target: len(target.name), default=here[0] if len(here) == 1 else None)
-        return [] if found is None else [_owner(found)]
+        """Return the owner of a pod: the target whose name it starts with, or the only target in its namespace."""
+        candidates = [target for target in self._targets if target.namespace == pod.namespace]
+        named = [target for target in candidates if pod.name.startswith(f"{target.name}-")]
+        owner = max(named, key=lambda target: len(target.name), default=candidates[0] if len(candidates) == 1 else None)
+        return [] if owner is None else [_owner(owner)]
 
 
 def _owner(target: ObjectRef) -> Mapping[str, Any]:
@@ -116,5 +113,5 @@ def _uid(ref: ObjectRef) -> str:
     return ref.uid or f"{ref.kind}/{ref.namespace}/{ref.name}"
 
 
-def _past(ref: ObjectRef) -> Conflict:
+def _immutable(ref: ObjectRef) -> Conflict:
     return Conflict(f"{ref.kind} {ref.name}: the past can't be changed")

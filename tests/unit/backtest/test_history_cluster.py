@@ -5,7 +5,7 @@ import pytest
 from forestall.actions import ACTIONS, Aim
 from forestall.api.remediation import ObjectRef
 from forestall.api.remediation_policy import Rung
-from forestall.backtest.world import HistoryCluster
+from forestall.backtest.history_cluster import HistoryCluster
 from forestall.core.decision import Hold
 from forestall.engine import housing
 
@@ -17,20 +17,20 @@ def workload(name, namespace="shop"):
 async def aim(targets, target, **labels):
     cluster = HistoryCluster(3, targets)
     body = await cluster.read(target)
-    found = target.model_copy(update={"uid": body["metadata"]["uid"]})
-    return await ACTIONS["Evict"].aim(cluster, Aim(Rung.model_validate({"evict": {}}), found, labels, 0.0))
+    stored = target.model_copy(update={"uid": body["metadata"]["uid"]})
+    return await ACTIONS["Evict"].aim(cluster, Aim(Rung.model_validate({"evict": {}}), stored, labels, 0.0))
 
 
 @pytest.mark.parametrize("pod", ["web-6f7c-x", "whatever"])
 async def test_a_pod_belongs_to_the_only_target(pod):
-    found = await aim([workload("web"), workload("db", "other")], workload("web"), pod=pod)
-    assert isinstance(found, ObjectRef)
+    answer = await aim([workload("web"), workload("db", "other")], workload("web"), pod=pod)
+    assert isinstance(answer, ObjectRef)
 
 
 @pytest.mark.parametrize(("pod", "fits"), [("web-6f7c-x", False), ("web-api-6f7c-x", True), ("whatever", False)])
 async def test_of_several_targets_it_belongs_to_the_one_whose_name_it_has(pod, fits):
-    found = await aim([workload("web"), workload("web-api")], workload("web-api"), pod=pod)
-    assert isinstance(found, Hold) is not fits
+    answer = await aim([workload("web"), workload("web-api")], workload("web-api"), pod=pod)
+    assert isinstance(answer, Hold) is not fits
 
 
 @pytest.mark.parametrize("action", ["Cordon", "Drain"])
@@ -39,6 +39,6 @@ async def test_a_node_that_is_asked_for_is_there_and_another_stands_in(action):
     rung = Rung.model_validate({action.lower(): {}})
     target = await ACTIONS[action].aim(cluster, Aim(rung, workload("web"), {"node": "n1"}, 0.0))
     assert isinstance(target, ObjectRef)
-    found = housing.assess(target.name, await cluster.find("v1", "Node"), (), most=1)
-    assert found is not None
-    assert (found.out, found.left) == ([], 1)
+    capacity = housing.assess(target.name, await cluster.find("v1", "Node"), (), most=1)
+    assert capacity is not None
+    assert (capacity.out, capacity.left) == ([], 1)
