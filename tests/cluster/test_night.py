@@ -1,4 +1,4 @@
-"""Three in the morning: every command of that page of docs/operate.md, in order, and `undo`, on a real control plane.
+"""Respond to an incident: every command of that page of docs/operate.md, in order, and `undo`, on a real control plane.
 
 The operator is a process of its own with the rights that the chart gives it, its metrics come from a real Prometheus,
 and the admission policies are in force. The load is past every limit from the start, so that what may act has acted.
@@ -212,7 +212,7 @@ def test_every_command_of_the_page_does_what_it_says(night):
         "approve": night.wait_for(shop, "asks", "AwaitingApproval"),
         "reject": night.wait_for(shop, "asks-too", "AwaitingApproval"),
     }
-    blocks = block_of((night.root / "docs" / "operate.md").read_text("utf-8"), "Three in the morning")
+    blocks = block_of((night.root / "docs" / "operate.md").read_text("utf-8"), "Respond to an incident")
     said: dict[str, str] = {}
     assert len(blocks) == 6
     for line in (line for block in blocks for line in block):
