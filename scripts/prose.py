@@ -20,7 +20,7 @@ ENABLED: Final = dict.fromkeys(
     (
         "forestall", "archaism", "cliches", "hedging", "industrial_language", "malapropisms", "misc.but", "misc.chatspeak",
         "misc.illogic", "misc.inferior_superior", "misc.narcissism", "misc.pretension", "misc.waxed", "mondegreens",
-        "needless_variants", "nonwords", "oxymorons", "redundancy", "skunked_terms", "spelling", "terms.eponymous_adjectives",
+        "needless_variants", "nonwords", "oxymorons", "redundancy", "skunked_terms", "spelling.er_or", "spelling.in_un", "spelling.misc", "terms.eponymous_adjectives",
         "typography.punctuation", "weasel_words",
     ),
     True,
@@ -46,7 +46,6 @@ WORDS: Final = {
     "such a one": "one",
     "tells people": "notifies people",
     "utilize": "use",
-    "whoever": "anyone who",
     "commence": "start",
     # American spelling, as in Kubernetes.
     "behaviour": "behavior",
