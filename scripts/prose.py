@@ -1,7 +1,7 @@
 """Check the prose of README.md and docs/ against docs/dev/style.md; exits with 1 when there is something to mend.
 
-docs/reference is written from the models, the commands and the reasons, so that texts of `kubectl explain`, `--help` and
-`forestall explain` are checked by it. Code is left out. Most rules are proselint's; those of the project are in WORDS.
+docs/reference is written from the models, the commands and the reasons, so the texts of `kubectl explain`, `--help` and
+`forestall explain` are checked too. Code is left out. Most rules are proselint's; those of the project are in WORDS.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from proselint.checks import __register__ as PROSELINT
+import proselint.checks
 from proselint.registry import CheckRegistry
 from proselint.registry.checks import Check, types
 from proselint.tools import LintFile
@@ -18,13 +18,13 @@ from proselint.tools import LintFile
 ROOT = Path(__file__).resolve().parents[1]
 ENABLED: Final = dict.fromkeys(
     (
-        "forestall", "archaism", "cliches", "hedging", "industrial_language", "malapropisms", "misc.but", "misc.chatspeak",
-        "misc.illogic", "misc.inferior_superior", "misc.narcissism", "misc.pretension", "misc.waxed", "mondegreens",
-        "needless_variants", "nonwords", "oxymorons", "redundancy", "skunked_terms", "spelling.er_or", "spelling.in_un", "spelling.misc", "terms.eponymous_adjectives",
-        "typography.punctuation", "weasel_words",
+        *("forestall", "archaism", "cliches", "hedging", "industrial_language", "malapropisms", "mondegreens"),
+        *("misc.but", "misc.chatspeak", "misc.illogic", "misc.inferior_superior", "misc.narcissism", "misc.pretension"),
+        *("misc.waxed", "needless_variants", "nonwords", "oxymorons", "redundancy", "skunked_terms", "spelling.er_or"),
+        *("spelling.in_un", "spelling.misc", "terms.eponymous_adjectives", "typography.punctuation", "weasel_words"),
     ),
     True,
-)  # fmt: skip
+)
 WORDS: Final = {
     # The field's words, and the common ones.
     "anew": "again",
@@ -70,12 +70,14 @@ _CHECKS: Final = (
     Check(types.PreferredFormsSimple(items=WORDS), path="forestall.words", message="Write '{}' instead of '{}'."),
     Check(types.Existence(items=FILLERS), path="forestall.fillers", message="Leave '{}' out."),
 )
-_CODE: Final = re.compile(r"^( *)(```|~~~).*?^\1\2|`[^`\n]*`|<!--.*?-->|<[^>\n]+>|\]\([^)\n]*\)", re.DOTALL | re.MULTILINE)
+_CODE: Final = re.compile(
+    r"^( *)(```|~~~).*?^\1\2|`[^`\n]*`|<!--.*?-->|<[^>\n]+>|\]\([^)\n]*\)", re.DOTALL | re.MULTILINE
+)
 
 
 def main() -> int:
     """Print what was found, and return the exit code."""
-    CheckRegistry().register_many((*_CHECKS, *PROSELINT))
+    CheckRegistry().register_many((*_CHECKS, *proselint.checks.__register__))
     problems = [problem for page in _pages() for problem in _problems(page)]
     sys.stdout.write("".join(f"{problem}\n" for problem in problems))
     if problems:
