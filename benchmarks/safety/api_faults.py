@@ -64,11 +64,11 @@ class Faults:
     async def run(self, seconds: float) -> dict[str, Any]:
         """Let 30 % and then all calls fail for so long, and look how it recovers each time."""
         access = await Access.find(str(self._arena.cluster.kubeconfig))
-        login = access.login()
+        config = access.rest_config()
         phases = {"30%": 0.3, "100%": 1.0}
         apps = [f"{name.rstrip('%')}-{number}" for name in phases for number in range(APPS)]
         async with AsyncExitStack() as stack:
-            self._proxy = await stack.enter_async_context(Proxy(login.server, login.ca_path).serve())
+            self._proxy = await stack.enter_async_context(Proxy(config.server, config.ca_path).serve())
             await asyncio.to_thread(self._prepare, apps)
             paths = (f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments",)
             journal = f"/apis/{API}/namespaces/{_NAMESPACE}/remediations"

@@ -186,8 +186,8 @@ class Crashes:
     async def lose(self, wanted: int, targets: int) -> Tally:
         """Lose the answers of `wanted` writes after the server has committed them."""
         tally = Tally()
-        login = (await Access.find(str(self._cluster.kubeconfig))).login()
-        proxy = Proxy(login.server, login.ca_path)
+        config = (await Access.find(str(self._cluster.kubeconfig))).rest_config()
+        proxy = Proxy(config.server, config.ca_path)
 
         def lost() -> bool:
             lost = tally.struck < wanted and self._dice.random() < 0.3

@@ -79,11 +79,11 @@ class Leaders:
 
     async def run(self, changes: int) -> dict[str, Any]:
         """Change the leader so many times."""
-        login = (await Access.find(str(self._arena.cluster.kubeconfig))).login()
+        config = (await Access.find(str(self._arena.cluster.kubeconfig))).rest_config()
         await asyncio.to_thread(self._prepare, changes)
         async with AsyncExitStack() as stack:
             self._seats = [
-                await self._seat(name, await stack.enter_async_context(Proxy(login.server, login.ca_path).serve()))
+                await self._seat(name, await stack.enter_async_context(Proxy(config.server, config.ca_path).serve()))
                 for name in ("one", "two", "three")
             ]
             for seat in self._seats:

@@ -19,7 +19,7 @@ class Witness:
     """Watches all objects under some paths, from the moment at which it was started. No state is missed."""
 
     def __init__(self, access: Access, *paths: str) -> None:
-        self._login = access.login()
+        self._config = access.rest_config()
         self._paths = paths
         self.states: dict[str, list[Body]] = defaultdict(list)
         """By `Kind/namespace/name`, in order; one that was deleted has `deleted` set in its last."""
@@ -51,12 +51,12 @@ class Witness:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator["Witness"]:
         """Watch while the body runs."""
-        context = ssl.create_default_context(cafile=self._login.ca_path)
-        if self._login.certificate_path:
-            context.load_cert_chain(self._login.certificate_path, self._login.private_key_path)
-        headers = {"Authorization": f"Bearer {self._login.token}"} if self._login.token else {}
+        context = ssl.create_default_context(cafile=self._config.ca_path)
+        if self._config.certificate_path:
+            context.load_cert_chain(self._config.certificate_path, self._config.private_key_path)
+        headers = {"Authorization": f"Bearer {self._config.token}"} if self._config.token else {}
         async with aiohttp.ClientSession(
-            self._login.server,
+            self._config.server,
             connector=aiohttp.TCPConnector(ssl=context),
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=None),

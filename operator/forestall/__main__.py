@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from forestall.cli.app import main as command
-from forestall.cli.wiring import Access, DemoOptions, PrometheusOptions, RunOptions, Session, Wiring
+from forestall.cli.wiring import ClusterOptions, DemoOptions, PrometheusOptions, RunOptions, Session, Wiring
 from forestall.errors import MissingTool
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ HISTORY_BUDGET, HISTORY_TIMEOUT = 120.0, 60.0
 
 
 @asynccontextmanager
-async def _connect(access: Access) -> AsyncIterator[Session]:
+async def _connect(options: ClusterOptions) -> AsyncIterator[Session]:
     from forestall.adapters import kubernetes  # noqa: PLC0415
 
-    found = await kubernetes.Access.find(str(access.kubeconfig or ""), access.context)
+    found = await kubernetes.Access.find(str(options.kubeconfig or ""), options.context)
     async with kubernetes.Api(found) as api:
         # Commands record no Events, so the recorder is never started.
         cluster = kubernetes.KubernetesCluster(

@@ -15,6 +15,7 @@ import kopf
 import structlog
 
 from forestall.api import API_VERSION, Resource
+from forestall.ports import RestConfig
 from forestall.registry import WATCHED, Invalid, Namespace, Registry
 
 WAIT_FOR_TOKEN = 60.0
@@ -26,30 +27,11 @@ PAGE = 500
 _log = structlog.get_logger(__name__)
 
 
-class Login(Protocol):
-    """Where the API server is, and as whom it is asked."""
+class RestConfigProvider(Protocol):
+    """Knows the API server, and renews the credentials."""
 
-    @property
-    def server(self) -> str: ...
-    @property
-    def ca_path(self) -> str | None: ...
-    @property
-    def insecure(self) -> bool: ...
-    @property
-    def token(self) -> str | None: ...
-    @property
-    def certificate_path(self) -> str | None: ...
-    @property
-    def private_key_path(self) -> str | None: ...
-    @property
-    def proxy_url(self) -> str | None: ...
-
-
-class Access(Protocol):
-    """What gives and renews logins."""
-
-    def login(self) -> Login:
-        """Return the present login."""
+    def rest_config(self) -> RestConfig:
+        """Return where the API server is, and the present credentials."""
         ...
 
     async def renew(self, refused: str | None) -> bool:
@@ -57,7 +39,7 @@ class Access(Protocol):
         ...
 
 
-async def watch(registry: Registry, access: Access, identity: str) -> None:
+async def watch(registry: Registry, access: RestConfigProvider, identity: str) -> None:
     """Keep `registry` fresh until cancelled. What can't go on raises, and the process should be started anew.
 
     `identity` is this process among its replicas. Kopf would make one of the user's name, and an image's user has none.
@@ -111,7 +93,7 @@ def _run(operator: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, e
         loop.call_soon_threadsafe(tell)
 
 
-def handlers(registry: Registry, access: Access, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
+def handlers(registry: Registry, access: RestConfigProvider, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
     """Return Kopf's registry with one handler a kind, and the login. `registry` and `access` live on `loop`."""
     own = kopf.OperatorRegistry()
     kopf.on.login(registry=own, id="login")(_Logins(access, loop).log_in)
@@ -181,10 +163,10 @@ class _Note:
 class _Logins:
     """The login handler. When a token was refused it waits for the next one, for else Kopf would end the process."""
 
-    def __init__(self, access: Access, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, access: RestConfigProvider, loop: asyncio.AbstractEventLoop) -> None:
         self._access = access
         self._loop = loop
-        self._given: Login | None = None
+        self._given: RestConfig | None = None
         self._attempt = 0
 
     async def log_in(self, **_: Any) -> kopf.ConnectionInfo:
@@ -192,17 +174,17 @@ class _Logins:
         if self._given is not None:
             _log.warning("login refused", server=self._given.server)
             await self._renewed(self._given.token)
-        self._given = login = self._access.login()
+        self._given = config = self._access.rest_config()
         self._attempt += 1
         return kopf.ConnectionInfo(
-            server=login.server,
-            ca_path=login.ca_path,
-            insecure=login.insecure,
-            scheme="Bearer" if login.token else None,
-            token=login.token,
-            certificate_path=login.certificate_path,
-            private_key_path=login.private_key_path,
-            proxy_url=login.proxy_url,
+            server=config.server,
+            ca_path=config.ca_path,
+            insecure=config.insecure,
+            scheme="Bearer" if config.token else None,
+            token=config.token,
+            certificate_path=config.certificate_path,
+            private_key_path=config.private_key_path,
+            proxy_url=config.proxy_url,
             # Kopf never takes credentials again that were refused once. The API server may have been wrong: another
             # priority makes them new.
             priority=self._attempt,

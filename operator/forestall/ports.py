@@ -13,6 +13,21 @@ MANAGER: Final = "forestall"
 
 
 @dataclass(frozen=True, slots=True)
+class RestConfig:
+    """Where the API server is, and as whom it is asked: what the client that watches needs of the one that writes."""
+
+    server: str
+    ca_path: str | None = None
+    insecure: bool = False
+    """Do not check the server's certificate."""
+    token: str | None = field(default=None, repr=False)
+    """A bearer token, without the scheme."""
+    certificate_path: str | None = None
+    private_key_path: str | None = None
+    proxy_url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """What shows that the answer to a query can be believed. All texts are complete, as the query is."""
 

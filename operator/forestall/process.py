@@ -70,7 +70,7 @@ async def _run(options: RunOptions) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        access = await Access.find(str(options.access.kubeconfig or ""), options.access.context)
+        access = await Access.find(str(options.cluster.kubeconfig or ""), options.cluster.context)
         api = await stack.enter_async_context(Api(access))
         # A container that was restarted is another process: the pod's name alone would let it renew for the first.
         elector = Elector(

@@ -18,7 +18,7 @@ class Proxy:
     """Passes requests on to a real API server, with that server's credentials, unless it is told to do otherwise."""
 
     def __init__(self, access: Access) -> None:
-        self._login = access.login()
+        self._config = access.rest_config()
         self._session: aiohttp.ClientSession | None = None
         self._open: set[asyncio.Transport] = set()
         self.url = ""
@@ -62,7 +62,7 @@ class Proxy:
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         assert self._session is not None
-        url = f"{self._login.server}{request.path_qs}"
+        url = f"{self._config.server}{request.path_qs}"
         async with self._session.get(url, headers={"Accept": request.headers["Accept"]}) as answer:
             response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
             await response.prepare(request)
@@ -72,11 +72,11 @@ class Proxy:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator["Proxy"]:
-        context = ssl.create_default_context(cafile=self._login.ca_path)
-        if self._login.certificate_path:
-            context.load_cert_chain(self._login.certificate_path, self._login.private_key_path)
+        context = ssl.create_default_context(cafile=self._config.ca_path)
+        if self._config.certificate_path:
+            context.load_cert_chain(self._config.certificate_path, self._config.private_key_path)
         connector = aiohttp.TCPConnector(ssl=context)
-        headers = {"Authorization": f"Bearer {self._login.token}"} if self._login.token else {}
+        headers = {"Authorization": f"Bearer {self._config.token}"} if self._config.token else {}
         timeout = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(
             connector=connector, headers=headers, timeout=timeout, read_bufsize=2**24

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from forestall import handlers
-from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Login, Recorder
+from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import ServiceLevelObjective
 from forestall.devcluster.kwok import KwokCluster
+from forestall.ports import RestConfig
 from forestall.pruner import Pruner
 from forestall.registry import Registry
 
@@ -40,12 +41,12 @@ proxy_module = beside("proxy")
 class Line:
     """Logs in by way of a proxy, with tokens that a test chooses."""
 
-    real: Login
+    real: RestConfig
     proxy: Any
     token: str | None = None
     refused: list[str | None] = field(default_factory=list)
 
-    def login(self) -> Login:
+    def rest_config(self) -> RestConfig:
         return replace(self.real, server=self.proxy.url, token=self.token, certificate_path=None, private_key_path=None)
 
     async def renew(self, refused: str | None) -> bool:
@@ -80,7 +81,7 @@ class Watched:
 async def watched(cluster: KwokCluster) -> AsyncIterator[Watched]:
     access = await Access.find(str(cluster.kubeconfig))
     async with Api(access) as api, proxy_module.Proxy(access).serve() as proxy:
-        registry, line = Registry(), Line(access.login(), proxy)
+        registry, line = Registry(), Line(access.rest_config(), proxy)
         pruner = Pruner(registry, KubernetesCluster(api, Recorder(api, "test"), "default"), every=1)
         async with running(pruner.run()):
             watching = asyncio.create_task(handlers.watch(registry, line, "test"))

@@ -2,32 +2,21 @@
 
 import asyncio
 import itertools
-from dataclasses import dataclass
 
 import pytest
 
 from forestall import handlers
+from forestall.ports import RestConfig
 from forestall.registry import Registry
 
 
-@dataclass(frozen=True)
-class Login:
-    token: str | None
-    server: str = "https://one.test"
-    ca_path: str | None = None
-    insecure: bool = False
-    certificate_path: str | None = None
-    private_key_path: str | None = None
-    proxy_url: str | None = None
-
-
-class Access:
+class Provider:
     def __init__(self, *tokens: str | None) -> None:
         self.tokens = list(tokens)
         self.refused: list[str | None] = []
 
-    def login(self) -> Login:
-        return Login(self.tokens[0])
+    def rest_config(self) -> RestConfig:
+        return RestConfig("https://one.test", token=self.tokens[0])
 
     async def renew(self, refused: str | None) -> bool:
         self.refused.append(refused)
@@ -53,7 +42,7 @@ def test_writes_nothing():
 
 
 async def test_a_refused_token_is_waited_for(monkeypatch):
-    access = Access("one", "one", "one", "two")
+    access = Provider("one", "one", "one", "two")
     naps: list[float] = []
 
     async def nap(seconds: float) -> None:
@@ -70,19 +59,19 @@ async def test_a_refused_token_is_waited_for(monkeypatch):
 
 async def test_a_token_that_stays_the_same_is_tried_again_as_new(monkeypatch):
     monkeypatch.setattr(handlers, "WAIT_FOR_TOKEN", 0.01)
-    log_in = handlers._Logins(Access("one"), asyncio.get_running_loop()).log_in
+    log_in = handlers._Logins(Provider("one"), asyncio.get_running_loop()).log_in
     first, second = await log_in(), await log_in()
     assert second.token == "one"
     assert second != first  # Kopf never takes the same credentials twice
 
 
 async def test_a_client_certificate_needs_no_token():
-    info = await handlers._Logins(Access(None), asyncio.get_running_loop()).log_in()
+    info = await handlers._Logins(Provider(None), asyncio.get_running_loop()).log_in()
     assert (info.scheme, info.token) == (None, None)
 
 
 async def test_one_handler_a_kind():
-    registry = handlers.handlers(Registry(), Access("t"), asyncio.get_running_loop())
+    registry = handlers.handlers(Registry(), Provider("t"), asyncio.get_running_loop())
     assert {(each.group, each.version, each.any_name) for each in registry._watching.get_all_selectors()} == {
         ("forestall.dev", "v1alpha1", "servicelevelobjectives"),
         ("forestall.dev", "v1alpha1", "remediationpolicies"),
@@ -97,5 +86,5 @@ async def test_one_handler_a_kind():
 
 @pytest.mark.parametrize("kind", ["changing", "spawning", "indexing", "webhooks"])
 async def test_no_other_handlers(kind):
-    registry = handlers.handlers(Registry(), Access("t"), asyncio.get_running_loop())
+    registry = handlers.handlers(Registry(), Provider("t"), asyncio.get_running_loop())
     assert not list(getattr(registry, f"_{kind}").get_all_handlers())

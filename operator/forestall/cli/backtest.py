@@ -35,7 +35,7 @@ from forestall.cli.asking import SourceOptions, asked, prometheus_options
 from forestall.cli.command_line import shown
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
-from forestall.cli.wiring import Access
+from forestall.cli.wiring import ClusterOptions
 from forestall.core.duration import format_duration, parse_duration
 from forestall.core.wording import plural
 from forestall.errors import Forbidden, InvalidDuration, InvalidInput
@@ -224,7 +224,7 @@ async def _found(state: State, chosen: BacktestOptions) -> tuple[list[manifests.
     """Return the objects, and the namespace of those that name none."""
     if chosen.files:
         return manifests.from_files(chosen.files), chosen.namespace or "default"
-    async with state.wiring.connect(Access(chosen.kubeconfig, chosen.context)) as session:
+    async with state.wiring.connect(ClusterOptions(chosen.kubeconfig, chosen.context)) as session:
         namespace = chosen.namespace or session.namespace
         found = []
         for kind in manifests.KINDS:

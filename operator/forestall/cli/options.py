@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from forestall.cli.objects import parse_name
-from forestall.cli.wiring import Access
+from forestall.cli.wiring import ClusterOptions
 
 if TYPE_CHECKING:
     from forestall.cli.app import State
@@ -72,7 +72,7 @@ def connected(command: Callable[..., Awaitable[int | None]]) -> Command:
     @functools.wraps(command)
     def call(state: State, /, kubeconfig: Path | None, context: str | None, **rest: object) -> int | None:
         async def with_session() -> int | None:
-            async with state.wiring.connect(Access(kubeconfig, context)) as session:
+            async with state.wiring.connect(ClusterOptions(kubeconfig, context)) as session:
                 return await command(session, **rest)
 
         return asyncio.run(with_session())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from forestall.cli import options
-from forestall.cli.wiring import Access, RunOptions
+from forestall.cli.wiring import ClusterOptions, RunOptions
 from forestall.core.duration import parse_duration
 from forestall.errors import InvalidDuration
 
@@ -95,5 +95,7 @@ def run(  # noqa: PLR0913 -- one parameter an option, as click hands them over
     """Run the operator, until SIGTERM or SIGINT."""
     log_json = not sys.stderr.isatty() if log_format == "auto" else log_format == "json"
     return state.wiring.run(
-        RunOptions(Access(kubeconfig, context), namespace, identity, interval, listen, log_level, log_json, dry_run)
+        RunOptions(
+            ClusterOptions(kubeconfig, context), namespace, identity, interval, listen, log_level, log_json, dry_run
+        )
     )

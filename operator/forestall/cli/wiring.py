@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ClusterOptions:
     """How a cluster is found; nothing given: as kubectl does, and inside a pod its ServiceAccount."""
 
     kubeconfig: Path | None = None
@@ -39,7 +39,7 @@ class Session:
 class RunOptions:
     """The options of `forestall run`."""
 
-    access: Access
+    cluster: ClusterOptions
     namespace: str
     """Where the Lease is, and the Secrets of metric sources."""
     identity: str
@@ -88,7 +88,7 @@ class PrometheusOptions:
 class Wiring:
     """What the commands call. Each may raise `ForestallError`, and nothing else that a person should see."""
 
-    connect: Callable[[Access], AbstractAsyncContextManager[Session]]
+    connect: Callable[[ClusterOptions], AbstractAsyncContextManager[Session]]
     run: Callable[[RunOptions], int]
     """Runs the operator until it is told to stop; returns the exit code."""
     demo: Callable[[DemoOptions], int]

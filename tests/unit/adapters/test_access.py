@@ -50,12 +50,12 @@ def pod(monkeypatch, tmp_path) -> Path:
 
 async def test_by_a_kubeconfig(tmp_path):
     found = await Access.find(str(kubeconfig(tmp_path / "k", token="t")))
-    assert (found.login().server, found.token, found.namespace) == ("https://one.test:6443", "t", "forestall")
+    assert (found.rest_config().server, found.token, found.namespace) == ("https://one.test:6443", "t", "forestall")
 
 
 async def test_by_another_context_of_it(tmp_path):
     found = await Access.find(str(kubeconfig(tmp_path / "k", token="t")), "there")
-    assert (found.login().server, found.namespace) == ("https://two.test:6443", "default")
+    assert (found.rest_config().server, found.namespace) == ("https://two.test:6443", "default")
 
 
 async def test_by_the_environment_although_in_a_pod(tmp_path, monkeypatch, pod):
@@ -65,13 +65,13 @@ async def test_by_the_environment_although_in_a_pod(tmp_path, monkeypatch, pod):
 
 async def test_by_the_pod(pod):
     found = await Access.find()
-    assert (found.login().server, found.token, found.namespace) == ("https://10.0.0.1:443", "pod-token", "ops")
-    assert found.login().ca_path == str(pod / "ca.crt")
+    assert (found.rest_config().server, found.token, found.namespace) == ("https://10.0.0.1:443", "pod-token", "ops")
+    assert found.rest_config().ca_path == str(pod / "ca.crt")
 
 
 async def test_by_the_pod_of_an_ipv6_cluster(pod, monkeypatch):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
-    assert (await Access.find()).login().server == "https://[fd00::1]:443"
+    assert (await Access.find()).rest_config().server == "https://[fd00::1]:443"
 
 
 async def test_by_the_file_at_home(tmp_path):
@@ -133,4 +133,4 @@ async def test_the_environments_proxy_is_used_but_for_what_it_exempts(tmp_path, 
     monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
     monkeypatch.setenv("no_proxy", exempt)
     found = await Access.find(str(kubeconfig(tmp_path / "config")))
-    assert found.configuration.proxy == found.login().proxy_url == proxy
+    assert found.configuration.proxy == found.rest_config().proxy_url == proxy

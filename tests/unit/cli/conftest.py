@@ -11,7 +11,7 @@ from tests.support.memory_cluster import MemoryCluster, Request
 
 from forestall.api import API_VERSION, KINDS
 from forestall.cli.app import main
-from forestall.cli.wiring import Access, DemoOptions, PrometheusOptions, RunOptions, Session, Wiring
+from forestall.cli.wiring import ClusterOptions, DemoOptions, PrometheusOptions, RunOptions, Session, Wiring
 from forestall.errors import ClusterError, MetricsError, NotFound
 from forestall.ports import Metrics
 
@@ -103,7 +103,7 @@ class Program:
     cluster: CommandCluster = field(default_factory=CommandCluster)
     namespace: str = "shop"
     connecting: BaseException | None = None
-    access: list[Access] = field(default_factory=list)
+    access: list[ClusterOptions] = field(default_factory=list)
     runs: list[RunOptions] = field(default_factory=list)
     demos: list[DemoOptions] = field(default_factory=list)
     asked: list[PrometheusOptions] = field(default_factory=list)
@@ -111,7 +111,7 @@ class Program:
     """What answers for a Prometheus that is asked for history."""
 
     @asynccontextmanager
-    async def _connect(self, access: Access) -> AsyncIterator[Session]:
+    async def _connect(self, access: ClusterOptions) -> AsyncIterator[Session]:
         self.access.append(access)
         if self.connecting:
             raise self.connecting

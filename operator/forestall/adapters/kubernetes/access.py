@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -13,22 +12,10 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_kube_config
 
 from forestall.errors import InvalidInput
+from forestall.ports import RestConfig
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TOKEN = "BearerToken"  # noqa: S105 -- the name of the scheme in the client's configuration
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """What another client needs to ask the same API server as the same user."""
-
-    server: str
-    ca_path: str | None
-    insecure: bool
-    token: str | None
-    certificate_path: str | None
-    private_key_path: str | None
-    proxy_url: str | None
 
 
 class Access:
@@ -67,10 +54,10 @@ class Access:
         header: str | None = self.configuration.api_key.get(_TOKEN)
         return header.split(" ", 1)[-1] if header else None
 
-    def login(self) -> Login:
-        """Return what another client needs."""
+    def rest_config(self) -> RestConfig:
+        """Return what another client needs to ask the same API server as the same user."""
         own = self.configuration
-        return Login(
+        return RestConfig(
             server=own.host,
             ca_path=own.ssl_ca_cert,
             insecure=not own.verify_ssl,
