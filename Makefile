@@ -72,13 +72,17 @@ cluster: setup ## Run the tests on the real control plane
 	@$(PY) -m forestall.devcluster programs tests
 	@$(PY) -m pytest tests/cluster
 
+.PHONY: nodes
+nodes: setup ## Run the tests on real nodes with real pods (needs root on Linux)
+	@$(PY) -m pytest tests/nodes
+
 .PHONY: e2e
 e2e: setup ## Run the tests with the image and real pods (FORESTALL_CLUSTER=kind, where Docker runs)
 	@$(PY) -m pytest tests/e2e
 
 .PHONY: dev-cluster
-dev-cluster: setup ## Start a control plane to work with, and leave it running
-	@$(PY) -m forestall.devcluster cluster
+dev-cluster: setup ## Start a cluster to work with, and leave it running (NODES=2; FORESTALL_CLUSTER=nodes for real pods)
+	@$(PY) -m forestall.devcluster cluster $(if $(NODES),--nodes $(NODES))
 
 # Each module in benchmarks/ that can be run measures something and writes JSON.
 BENCHMARKS := $(patsubst benchmarks/%,%,$(patsubst %/__main__,%,$(basename $(wildcard benchmarks/*.py benchmarks/*/__main__.py))))

@@ -11,7 +11,7 @@ from forestall.devcluster.provider import local_programs
 pytest.register_assert_rewrite("tests.support.conformance")
 
 ROOT = Path(__file__).resolve().parents[1]
-TIERS = ("unit", "adapters", "cluster", "e2e")
+TIERS = ("unit", "adapters", "cluster", "nodes", "e2e")
 
 # How long an example takes says nothing on a machine that does other things, too.
 settings.register_profile("forestall", deadline=None)

@@ -33,6 +33,11 @@ class ControlPlane(LocalCluster):
     `arguments` are added to those of the servers, by their names.
     """
 
+    WORKSPACE = "cluster"
+    """What its workspace is called."""
+    CERTIFIED: tuple[str, ...] = ()
+    """Addresses that the API server has a certificate for, beside loopback."""
+
     def __init__(
         self,
         programs: Programs,
@@ -41,8 +46,16 @@ class ControlPlane(LocalCluster):
         start_up_s: float = 0,
         arguments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
-        super().__init__(Workspace("cluster"), programs, nodes=nodes, start_up_s=start_up_s)
+        super().__init__(Workspace(self.WORKSPACE), programs, nodes=nodes, start_up_s=start_up_s)
         self._arguments = arguments
+        self.prefix: list[str | Path] = []
+        """What the servers are started by, when not in the network of this process."""
+        self.api_port = 0
+
+    @property
+    def authority(self) -> Path:
+        """The folder with the certificate and the key that the API server trusts, ``ca.crt`` and ``ca.key``."""
+        return self.workspace.path / "kwok" / "clusters" / _NAME / "pki"
 
     def start(self) -> None:
         """Start the control plane; see LocalCluster."""
@@ -64,9 +77,14 @@ class ControlPlane(LocalCluster):
         home = self.workspace.path / "kwok"
         config = self.workspace.path / "kwokctl.json"
         shutil.rmtree(home, ignore_errors=True)
-        config.write_text(json.dumps(_configuration(self._programs, self._arguments, *free_ports(5))))
+        ports = free_ports(5)
+        self.api_port = ports[2]
+        settings = _configuration(self._programs, self._arguments, *ports)
+        settings["options"]["kubeApiserverCertSANs"] = list(self.CERTIFIED)
+        config.write_text(json.dumps(settings))
         kwokctl = self.workspace.link(self._programs["kwokctl"])
         create: list[str | Path] = [
+            *self.prefix,
             kwokctl,
             "--config",
             config,
@@ -82,7 +100,7 @@ class ControlPlane(LocalCluster):
             run([*create, "--kubeconfig", self.kubeconfig], env=environment, timeout_s=_READY_S + 10)
         except CommandFailed as error:
             words = self.last_words()
-            run([kwokctl, "delete", "cluster", "--name", _NAME], env=environment, check=False)
+            run([*self.prefix, kwokctl, "delete", "cluster", "--name", _NAME], env=environment, check=False)
             raise CommandFailed(f"the control plane did not start: {error}\n{words}") from error
 
 
@@ -94,7 +112,7 @@ def _configuration(
     api: int,
     manager: int,
     scheduler: int,
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     """Return what kwokctl reads: programs instead of downloads, and ports on loopback."""
     etcd_url, peer_url = f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peer}"
     arguments = {

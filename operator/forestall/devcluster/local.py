@@ -29,9 +29,7 @@ class LocalCluster(KwokCluster, ABC):
             self.start()
             self.kubectl("wait", "--for=create", "serviceaccount/default", f"--timeout={_READY_S}s", timeout_s=_READY_S)
             if self._nodes:
-                self.play(self.workspace)
-                self.set_start_up(self._start_up_s)
-                self.scale_nodes(self._nodes)
+                self.join()
         except BaseException:
             self.stop()
             raise
@@ -41,6 +39,12 @@ class LocalCluster(KwokCluster, ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def join(self) -> None:
+        """Have the nodes join, and return when they are ready; raises CommandFailed."""
+        self.play(self.workspace)
+        self.set_start_up(self._start_up_s)
+        self.scale_nodes(self._nodes)
 
     @abstractmethod
     def start(self) -> None:

@@ -53,6 +53,11 @@ class Module:
         return _PINS / self.name / "go.mod", _PINS / self.name / "go.sum"
 
     @property
+    def code(self) -> Path:
+        """The folder with the source of programs that are the project's own; it is hardly ever there."""
+        return _PINS / self.name / "cmd"
+
+    @property
     def version(self) -> str:
         """The pinned version, such as ``v1.36.3``."""
         required = (line.split() for line in self.pins[0].read_text().splitlines())
@@ -68,13 +73,18 @@ class Module:
     def folder(self, cache: Path) -> Path:
         """Return where the programs of exactly these pins, for this kind of machine, are kept."""
         key = hashlib.sha256(f"{self.flags} {platform.system()} {platform.machine()}".encode())
-        for pin in self.pins:
-            key.update(pin.read_bytes())
+        for file in (*self.pins, *sorted(self.code.rglob("*.go"))):
+            key.update(file.read_bytes())
         return cache / "programs" / f"{self.name}-{self.version}-{key.hexdigest()[:12]}"
 
 
 _GO = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
+_KUBERNETES_STAMPS = (
+    _KUBERNETES_VERSION + ".gitVersion={version}",
+    _KUBERNETES_VERSION + ".gitMajor=1",
+    _KUBERNETES_VERSION + ".gitMinor={minor}",
+)
 
 MODULES = (
     Module(
@@ -85,11 +95,7 @@ MODULES = (
             for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
         },
         {"kube-apiserver": 540, "kube-controller-manager": 270, "kube-scheduler": 70, "kubectl": 80},
-        stamps=(
-            _KUBERNETES_VERSION + ".gitVersion={version}",
-            _KUBERNETES_VERSION + ".gitMajor=1",
-            _KUBERNETES_VERSION + ".gitMinor={minor}",
-        ),
+        stamps=_KUBERNETES_STAMPS,
     ),
     Module("etcd", "go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"}, {"etcd": 90}),
     Module(
@@ -115,6 +121,27 @@ OPTIONAL = (
         {f"keda-{name}": f"github.com/kedacore/keda/v2/cmd/{name}" for name in ("operator", "adapter")},
         {"keda-operator": 300, "keda-adapter": 60},
     ),
+    Module(
+        "kubernetes",
+        "k8s.io/kubernetes",
+        {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kubelet", "kube-proxy")},
+        {"kubelet": 50, "kube-proxy": 20},
+        stamps=_KUBERNETES_STAMPS,
+    ),
+    Module(
+        "containerd",
+        "github.com/containerd/containerd/v2",
+        {
+            **{
+                name: f"github.com/containerd/containerd/v2/cmd/{name}"
+                for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+            },
+            "pause": "./cmd/pause",
+        },
+        {"containerd": 160, "containerd-shim-runc-v2": 3, "ctr": 10, "pause": 1},
+        tags="no_btrfs,no_devmapper,no_zfs,no_aufs",
+    ),
+    Module("coredns", "github.com/coredns/coredns", {"coredns": "./cmd/coredns"}, {"coredns": 180}),
 )
 """Programs that are only there when they are asked for by name."""
 
@@ -162,7 +189,7 @@ def find_programs(names: Iterable[str] | None = None, steps: Steps | None = None
 def sources(name: str, steps: Steps | None = None) -> Path:
     """Return the folder with the sources of the module called `name`; raises what `find_programs` raises."""
     module = next(each for each in (*MODULES, *OPTIONAL) if each.name == name)
-    go = find_go(_go_version_needed(), _TOOLCHAIN_PINS, cache_folder(), steps or Steps())
+    go = find_go(_go_version_needed([module]), _TOOLCHAIN_PINS, cache_folder(), steps or Steps())
     found = run([go, "mod", "download", "-json", f"{module.path}@{module.version}"], env=_GO, timeout_s=300)
     return Path(json.loads(found.stdout)["Dir"])
 
@@ -194,7 +221,7 @@ def _build(wanted: Mapping[str, Module], paths: Mapping[str, Path], cache: Path,
             f"{cache} has {free / 2**30:.1f} GiB left. Make room, or set XDG_CACHE_HOME, GOCACHE and GOMODCACHE to "
             f"folders on another disk, or {FOLDER_VARIABLE} to a folder that holds the programs."
         )
-    go = find_go(_go_version_needed(), _TOOLCHAIN_PINS, cache, steps)
+    go = find_go(_go_version_needed(wanted[name] for name in missing), _TOOLCHAIN_PINS, cache, steps)
     estimate = Estimate({name: wanted[name].costs[name] for name in missing})
     steps.say(f"{len(missing)} to build, once on this machine: {left(estimate.left())}, as busy as it is now")
     for number, name in enumerate(missing, start=1):
@@ -211,6 +238,8 @@ def _build_one(go: Path, module: Module, name: str, path: Path, step: Step) -> N
     unfinished = path.with_name(f".unfinished-{name}")
     for pin in module.pins:  # where the package is installed may be read-only
         shutil.copyfile(pin, path.with_name(pin.name))
+    if module.code.exists():
+        shutil.copytree(module.code, path.with_name(module.code.name), dirs_exist_ok=True)
     command = [str(go), "build", "-v", *module.flags, "-o", str(unfinished), module.programs[name]]
     environment = {**os.environ, **_GO}
     printed: list[str] = []
@@ -247,9 +276,9 @@ def _why(printed: str, name: str) -> str:
     return "\n".join([f"{name} could not be built. {' '.join(hints)}", last_lines(printed), other])
 
 
-def _go_version_needed() -> str:
-    """Return the newest version of Go that a module asks for."""
-    asked = [re.search(r"^go (\S+)", module.pins[0].read_text(), re.MULTILINE) for module in MODULES]
+def _go_version_needed(modules: Iterable[Module]) -> str:
+    """Return the newest version of Go that one of the modules asks for."""
+    asked = [re.search(r"^go (\S+)", module.pins[0].read_text(), re.MULTILINE) for module in modules]
     return max((match[1] for match in asked if match), key=lambda version: [int(part) for part in version.split(".")])
 
 

@@ -7,13 +7,17 @@ from typing import Final
 from forestall.devcluster.controlplane import ControlPlane
 from forestall.devcluster.kind import PROGRAMS, KindCluster
 from forestall.devcluster.local import LocalCluster
+from forestall.devcluster.nodes import RealNodes
 from forestall.devcluster.programs import Programs, find_programs
 from forestall.devcluster.progress import Steps
 from forestall.errors import InvalidInput
 
 VARIABLE: Final = "FORESTALL_CLUSTER"
-_CLUSTERS: Final[Mapping[str, type[ControlPlane | KindCluster]]] = {"kwok": ControlPlane, "kind": KindCluster}
-
+_CLUSTERS: Final[Mapping[str, type[ControlPlane | KindCluster]]] = {
+    "kwok": ControlPlane,
+    "nodes": RealNodes,
+    "kind": KindCluster,
+}
 
 _CONTROL_PLANE: Final = (
     *("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
@@ -24,6 +28,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "tests": (*_CONTROL_PLANE, "prometheus", "helm"),
     "cluster": _CONTROL_PLANE,
     "adapters": ("prometheus",),
+    "nodes": (*RealNodes.PROGRAMS, "prometheus"),
 }
 """Which programs it takes, by what for."""
 _TESTS: Final = ("tests", "adapters")
@@ -33,18 +38,20 @@ _TESTS: Final = ("tests", "adapters")
 def local_programs(steps: Steps | None = None, purpose: str = "demo") -> Programs:
     """Return the programs that the `purpose`, one of `NEEDED`, takes, building those that are nowhere yet.
 
-    Raises what `find_programs` raises, and InvalidInput when FORESTALL_CLUSTER is neither ``kwok`` nor ``kind``.
+    Raises what `find_programs` raises, and InvalidInput when FORESTALL_CLUSTER is not ``kwok``, ``nodes`` or ``kind``.
     """
     names = NEEDED[purpose]
+    if _chosen() is RealNodes and "kubectl" in names:
+        names = tuple(dict.fromkeys((*names, *RealNodes.PROGRAMS)))
     if _chosen() is KindCluster:
         names = tuple(name for name in names if name in PROGRAMS)
     return find_programs(names, steps, closely=purpose in _TESTS)
 
 
 def local_cluster(programs: Programs, *, nodes: int = 1, start_up_s: float = 0) -> LocalCluster:
-    """Return the chosen cluster, not started yet: a control plane of processes, or kind's if the user asks for it.
+    """Return the chosen cluster, not started yet: a control plane of processes, or what the user asks for.
 
-    Raises InvalidInput when FORESTALL_CLUSTER is neither ``kwok`` nor ``kind``.
+    Raises InvalidInput when FORESTALL_CLUSTER is not ``kwok``, ``nodes`` or ``kind``.
     """
     return _chosen()(programs, nodes=nodes, start_up_s=start_up_s)
 
@@ -52,5 +59,8 @@ def local_cluster(programs: Programs, *, nodes: int = 1, start_up_s: float = 0) 
 def _chosen() -> type[ControlPlane | KindCluster]:
     name = os.environ.get(VARIABLE) or "kwok"
     if name not in _CLUSTERS:
-        raise InvalidInput(f"{VARIABLE} is {name!r}; it may be kwok, which needs nothing, or kind, which needs Docker")
+        raise InvalidInput(
+            f"{VARIABLE} is {name!r}; it may be kwok, which needs nothing, nodes, which needs root on Linux, "
+            "or kind, which needs Docker"
+        )
     return _CLUSTERS[name]

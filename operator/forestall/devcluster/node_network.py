@@ -1,0 +1,116 @@
+"""The network of a cluster of real nodes: a namespace with a bridge, whose addresses exist nowhere else.
+
+The control plane's servers and CoreDNS run in that namespace, at `ADDRESS`; each node has a namespace of its own and a
+cable to the bridge. When the processes end, the kernel removes all of it.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from forestall.devcluster.processes import run
+from forestall.devcluster.workspace import Workspace
+from forestall.errors import CommandFailed
+
+ADDRESS: Final = "172.30.0.1"
+PODS: Final = "10.244.0.0/16"
+SERVICES: Final = "10.0.0.0/24"
+API_SERVICE: Final = "10.0.0.1"
+DNS_SERVICE: Final = "10.0.0.10"
+_FIRST: Final = 11
+"""The last number of the first node's address."""
+_WAIT_S: Final = 10.0
+_FORWARD_IP: Final = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+
+
+def node_address(number: int) -> str:
+    """Return the address of node `number`, from 1 on."""
+    return f"172.30.0.{_FIRST + number - 1}"
+
+
+def pod_range(number: int) -> str:
+    """Return the addresses that the pods of node `number` get."""
+    return f"10.244.{_FIRST + number - 1}.0/24"
+
+
+class NodeNetwork:
+    """The network namespace of a cluster, held by a process of the workspace that does nothing else."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._pid = 0
+        self._ports: set[int] = set()
+
+    def start(self, holder: Path, nodes: int) -> None:
+        """Make the namespace, held by the program `holder`, with a bridge and routes for so many nodes."""
+        process = self._workspace.start("network", ["unshare", "--net", self._workspace.link(holder)])
+        self._pid = process.pid
+        wait_for_network(process, process.pid, self._workspace, "network")
+        lines = ["link set lo up", "link add br0 type bridge", f"addr add {ADDRESS}/24 dev br0", "link set br0 up"]
+        lines += [f"route add {pod_range(number)} via {node_address(number)}" for number in range(1, nodes + 1)]
+        configure(self._pid, lines)
+
+    def inside(self, command: Sequence[str | Path]) -> list[str | Path]:
+        """Return the command that runs `command` in this network."""
+        return ["nsenter", f"--net=/proc/{self._pid}/ns/net", "--", *command]
+
+    def attach(self, pid: int, number: int, nodes: int) -> None:
+        """Lay a cable between the bridge and node `number`, whose first process is `pid`."""
+        run(
+            self.inside(
+                ["ip", "link", "add", f"node{number}", "type", "veth", "peer", "name", "eth0", "netns", str(pid)]
+            )
+        )
+        run(self.inside(["ip", "link", "set", f"node{number}", "master", "br0", "up"]))
+        others = [other for other in range(1, nodes + 1) if other != number]
+        lines = ["link set lo up", f"addr add {node_address(number)}/24 dev eth0", "link set eth0 up"]
+        lines += [f"route add default via {ADDRESS}"]
+        lines += [f"route add {pod_range(other)} via {node_address(other)}" for other in others]
+        configure(pid, lines)
+
+    def forward(self, port: int) -> None:
+        """Let this machine reach a port of the network's loopback interface at the same port of its own."""
+        if port in self._ports:
+            return
+        command = [sys.executable, "-m", "forestall.devcluster.forward", str(self._pid), str(port)]
+        name = f"forward-{port}"
+        process = self._workspace.start(name, command)
+        self._ports.add(port)
+        deadline = time.monotonic() + _WAIT_S
+        while not _listens(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise CommandFailed(f"port {port} cannot be forwarded:\n{self._workspace.last_words(name)}")
+            time.sleep(0.02)
+
+
+def configure(pid: int, lines: Sequence[str]) -> None:
+    """Have `ip` do what the lines say in the network of a process, and let packets through it."""
+    enter = ["nsenter", f"--net=/proc/{pid}/ns/net", "--"]
+    run([*enter, "ip", "-batch", "-"], stdin="\n".join(lines) + "\n")
+    run([*enter, "sh", "-c", _FORWARD_IP])
+
+
+def wait_for_network(process: "subprocess.Popen[bytes]", pid: int, workspace: Workspace, name: str) -> None:
+    """Return when the process `pid`, begun by `process`, has a network of its own; raises CommandFailed."""
+    deadline = time.monotonic() + _WAIT_S
+    while _network(pid) in (None, _network("self")):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise CommandFailed(f"{name} has no network of its own:\n{workspace.last_words(name)}")
+        time.sleep(0.02)
+
+
+def _network(pid: int | str) -> str | None:
+    try:
+        return str(Path(f"/proc/{pid}/ns/net").readlink())
+    except OSError:
+        return None
+
+
+def _listens(port: int) -> bool:
+    """Say whether something listens on a loopback port, without a connection that it would have to serve."""
+    wanted = f"0100007F:{port:04X}"
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any(words[1] == wanted and words[3] == "0A" for words in lines)

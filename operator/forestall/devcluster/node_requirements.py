@@ -1,0 +1,87 @@
+"""What a machine must have for real nodes, and what this one lacks of it, in words."""
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from forestall.devcluster import node_cgroups
+
+_PROGRAMS: Final = (
+    *("sh", "unshare", "nsenter", "mount", "umount", "pivot_root", "mkfs.ext4", "losetup"),
+    *("ip", "openssl"),
+)
+_CAPABILITIES: Final = {
+    "CAP_NET_ADMIN": 12,
+    "CAP_SYS_CHROOT": 18,
+    "CAP_SYS_PTRACE": 19,
+    "CAP_SYS_ADMIN": 21,
+    "CAP_MKNOD": 27,
+}
+"""By name, the number of the bit in the kernel's set."""
+_FREE_BYTES: Final = 2 * 2**30
+
+
+def lacking(folder: Path, nodes: int) -> list[str]:
+    """Return what keeps this machine from running so many nodes in `folder`: a phrase for each, none when it can."""
+    if platform.system() != "Linux":
+        return ["a Linux kernel"]
+    if os.geteuid() != 0:
+        return ["root: a node makes mounts, namespaces and control groups"]
+    return [
+        *(f"the program {name}" for name in _PROGRAMS if not shutil.which(name)),
+        *_capabilities(),
+        *_control_groups(),
+        *_kernel(),
+        *_disk(folder, nodes),
+    ]
+
+
+def _capabilities() -> list[str]:
+    held = int(_status("CapEff") or "0", 16)
+    return [f"the capability {name}" for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
+
+
+def _status(field: str) -> str:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(f"{field}:")), "")
+
+
+def _control_groups() -> list[str]:
+    trees = node_cgroups.hierarchies()
+    if not trees:
+        return ["mounted control groups, of version 1 or 2"]
+    missing = [f"control groups for {name}" for name in node_cgroups.missing_controllers(trees)]
+    return missing or [f"a writable {tree.mount}" for tree in trees if not os.access(tree.mount, os.W_OK)]
+
+
+def _kernel() -> list[str]:
+    """Say what the kernel lacks: found out by trying, since what is a module may be loaded by its first use."""
+    missing = []
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        missing.append("the filesystem overlay in the kernel")
+    if not _works("losetup", "--find"):
+        missing.append("a free loop device")
+    if not _works("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "true"):
+        missing.append("namespaces that may be made")
+    elif not _works("unshare", "--net", "ip", "link", "add", "pair0", "type", "veth", "peer", "name", "pair1"):
+        missing.append("virtual network devices (veth) in the kernel")
+    elif not _works("unshare", "--net", "ip", "link", "add", "bridge0", "type", "bridge"):
+        missing.append("network bridges in the kernel")
+    return missing
+
+
+def _disk(folder: Path, nodes: int) -> list[str]:
+    needed, free = nodes * _FREE_BYTES, shutil.disk_usage(folder).free
+    if free >= needed:
+        return []
+    return [f"{needed / 2**30:.0f} GiB of disk for {folder}, which has {free / 2**30:.1f} GiB left"]
+
+
+def _works(*command: str) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False

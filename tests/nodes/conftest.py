@@ -1,0 +1,58 @@
+"""Two real nodes with real pods, started once for all tests of this tier; skipped, with the reason, without root."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from forestall.devcluster.image_archive import write_image
+from forestall.devcluster.node_packages import find_packages, unpacked
+from forestall.devcluster.node_requirements import lacking
+from forestall.devcluster.nodes import RealNodes
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.provider import local_programs
+from forestall.errors import MissingTool
+
+BUSYBOX = "forestall.test/busybox:1"
+
+
+@pytest.fixture(scope="session")
+def node_programs() -> Programs:
+    """The programs of control plane and nodes; the first time on a machine they are built."""
+    if missing := lacking(Path(tempfile.gettempdir()), 2):
+        pytest.skip(f"real nodes cannot run here; the machine lacks {'; '.join(missing)}")
+    try:
+        find_packages()
+        return local_programs(purpose="nodes")
+    except MissingTool as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of an image with the distribution's BusyBox and nothing else."""
+    (program,) = unpacked(["busybox-static"]).rglob("busybox")
+    archive = tmp_path_factory.mktemp("images") / "busybox.tar"
+    return write_image(archive, BUSYBOX, {"/bin/busybox": program, "/bin/sh": program}, ["/bin/busybox"])
+
+
+@pytest.fixture(scope="session")
+def nodes(node_programs: Programs, busybox: Path) -> Iterator[RealNodes]:
+    """A cluster with two real nodes that have the image BUSYBOX."""
+    with RealNodes(node_programs, nodes=2) as cluster:
+        cluster.import_image(busybox)
+        yield cluster
+
+
+@pytest.fixture
+def namespace(nodes: RealNodes, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace that nobody else uses, and that goes after the test with all that is in it."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    name = f"{words[:40].strip('-')}-{uuid4().hex[:6]}"
+    nodes.kubectl("create", "namespace", name)
+    nodes.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=180s")
+    yield name
+    nodes.kubectl("delete", "namespace", name, "--wait=false")
