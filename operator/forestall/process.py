@@ -36,12 +36,6 @@ from forestall.web import AtRisk, Health, Telemetry, WebServer
 
 LEASE = "forestall"
 """The Lease's name, in the operator's namespace."""
-_CYCLE_LIMIT = 4
-"""After how many intervals a cycle is given up; the next one begins anew from what is written down."""
-_SOURCE_TIME = 20.0
-"""How long (s) the metric sources are asked in one cycle; what has not come by then is late, and the cycle goes on."""
-_SOURCE_LEAST = 4.0
-"""So long (s) at the least, unless cycles are shorter still."""
 _LOOK_AGAIN = 0.2
 """Seconds between two looks at whether the objects have been read, after the start."""
 
@@ -78,10 +72,12 @@ async def _run(options: RunOptions) -> int:
         )
         recorder = await stack.enter_async_context(Recorder(api, options.identity))
         cluster = KubernetesCluster(api, recorder, options.namespace, elector.fence)
+        settings = settings_of(options)
         telemetry = Telemetry(__version__, lambda: elector.is_leader)
         health = Health(options.interval, lambda: registry.unsynced, lambda: elector.moves)
         metrics = PrometheusMetrics(
-            budget=source_time(options.interval),
+            budget=settings.values,
+            range_budget=settings.past,
             on_request=telemetry.source_request,
             on_failure=telemetry.source_failure,
         )
@@ -90,11 +86,12 @@ async def _run(options: RunOptions) -> int:
         await stack.enter_async_context(WebServer(health, telemetry, host, port))
         pruner = Pruner(registry, cluster)
         world: Cluster = DryRunCluster(cluster) if options.dry_run else cluster
-        settings = settings_of(options)
         notifier: Notifier = DryRunNotifier() if options.dry_run else Channels(registry, cluster.read_secret)
         elector.note(INTERVAL, f"{options.interval:g}s")
+        engine = Engine(metrics, world, registry, settings, notifier, lambda: api.clock)
+        stack.push_async_callback(engine.close)
         loop = Loop(
-            Engine(metrics, world, registry, settings, notifier, lambda: api.clock),
+            engine,
             Sources(registry, cluster.read_secret, metrics),
             registry,
             elector,
@@ -127,15 +124,6 @@ async def _run(options: RunOptions) -> int:
 def settings_of(options: RunOptions) -> Settings:
     """Return what the engine is told, by the options and by what this process may use."""
     return Settings(interval=options.interval, lease=f"{options.namespace}/{LEASE}", series=most_series())
-
-
-def source_time(interval: float) -> float:
-    """Return for how long (s) a metric source is asked at once in cycles of `interval` s.
-
-    It is asked for values, for the past of new queries, and for windows. A source that hangs in each of them must leave
-    time to decide by what others have answered.
-    """
-    return min(_SOURCE_TIME, max(_CYCLE_LIMIT * interval / 6, min(_SOURCE_LEAST, _CYCLE_LIMIT * interval / 2)))
 
 
 class Loop:
@@ -180,17 +168,17 @@ class Loop:
                 await asyncio.sleep(left)
 
     async def _cycle(self, interval: float) -> None:
-        began, leading = time.monotonic(), self._elector.is_leader
+        began, leading, limit = time.monotonic(), self._elector.is_leader, Settings(interval=interval).limit
         try:
-            async with asyncio.timeout(_CYCLE_LIMIT * interval):
+            async with asyncio.timeout(limit):
                 await self._sources.refresh(began)
                 report = await self._engine.cycle(time.time(), leading=leading)
         except LostLease:
             raise
         except TimeoutError:
             self._telemetry.cycle_failed(given_up=True)
-            self._health.missed(f"the last was given up after {_CYCLE_LIMIT * interval:g} s")
-            _log.error("cycle given up", seconds=_CYCLE_LIMIT * interval)
+            self._health.missed(f"the last was given up after {limit:g} s")
+            _log.error("cycle given up", seconds=limit)
         except BaseException as error:
             if passes(error):
                 raise

@@ -17,7 +17,7 @@ from forestall.api import ServiceLevelObjective
 from forestall.core.wording import are, plural
 from forestall.engine.observe import Reading
 from forestall.engine.targets import Found, Targets
-from forestall.engine.together import together
+from forestall.engine.together import within
 from forestall.ports import QueryFailure
 
 LOST_SHARE = 0.2
@@ -52,16 +52,22 @@ class Census:
         self._unexplained: Counter[Key] = Counter()
 
     async def take(
-        self, readings: Mapping[str, tuple[Reading, ...]], objectives: Mapping[str, ServiceLevelObjective]
+        self,
+        readings: Mapping[str, tuple[Reading, ...]],
+        objectives: Mapping[str, ServiceLevelObjective],
+        until: float = math.inf,
     ) -> dict[str, tuple[Reading, ...]]:
-        """Return the readings by objective; those that lost targets which nothing explains can't be used."""
+        """Return the readings by objective; those that lost targets which nothing explains can't be used.
+
+        Pods are asked for until `until` (s, of the event loop); after that nothing is known of them.
+        """
         suspects = {
             uid: lost for uid, some in readings.items() if uid in objectives and (lost := list(self._lost(some)))
         }
         pods: dict[str, int | None] = {}
         if suspects:
             due = list(suspects)[:_AT_ONCE]
-            pods = dict(zip(due, await together(self._ready(objectives[uid]) for uid in due), strict=True))
+            pods = dict(zip(due, await within(until, (self._ready(objectives[uid]) for uid in due)), strict=True))
         checked = {
             uid: tuple(self._checked(each, suspects.get(uid, ()), pods.get(uid)) for each in some)
             for uid, some in readings.items()

@@ -4,6 +4,7 @@ The limit of a total is that of the size that the workload mostly has. Where a s
 above it, and the replicas carry it all the same.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from forestall.engine.observe import blind
 from forestall.engine.report import Findings, named
 from forestall.engine.scene import Scene
 from forestall.engine.targets import Found, Targets
-from forestall.engine.together import together
+from forestall.engine.together import within
 from forestall.isolation import Isolation
 
 
@@ -41,14 +42,19 @@ class Coverage:
         self._isolation = isolation
 
     async def applied(
-        self, scene: Scene, found: Mapping[str, Findings], at_risk_from: Mapping[str, float]
+        self,
+        scene: Scene,
+        found: Mapping[str, Findings],
+        at_risk_from: Mapping[str, float],
+        until: float = math.inf,
     ) -> dict[str, Findings]:
         """Return what was found, with the limits of declared totals as the ready replicas carry them.
 
-        `at_risk_from` are the probabilities from which an objective is at risk, by its UID.
+        `at_risk_from` are the probabilities from which an objective is at risk, by its UID. Where the replicas are not
+        known at `until` (s, of the event loop) the limit is that of the objective.
         """
-        after = await together(self._of(scene, uid, each, at_risk_from[uid]) for uid, each in found.items())
-        return dict(zip(found, after, strict=True))
+        after = await within(until, (self._of(scene, uid, each, at_risk_from[uid]) for uid, each in found.items()))
+        return {uid: result or each for (uid, each), result in zip(found.items(), after, strict=True)}
 
     async def _of(self, scene: Scene, uid: str, found: Findings, at_risk_from: float) -> Findings:
         with self._isolation.around("assessing", named(found.slo)):

@@ -28,27 +28,29 @@ from forestall.engine.budget_usage import BudgetUsage
 from forestall.engine.census import Census
 from forestall.engine.coverage import Coverage
 from forestall.engine.cycle_report import CycleReport, report_of
+from forestall.engine.deadlines import Deadlines
 from forestall.engine.episodes import advance, at_risk_since, with_decided
 from forestall.engine.fair_scheduling import FairScheduler, round_robin
 from forestall.engine.guard_input import Case, Gatherer
 from forestall.engine.herald import Herald
 from forestall.engine.observe import Observer, Ratios, blind, distrusted
 from forestall.engine.orphaned_nodes import OrphanedNodeRelease
-from forestall.engine.outbox import Outbox
+from forestall.engine.outbox import WAIT, Outbox
 from forestall.engine.outlook import outlook, unjudgeable
 from forestall.engine.pause_checker import PauseChecker
 from forestall.engine.permissions import Permissions
 from forestall.engine.publish import Publisher
+from forestall.engine.questions import Questions
 from forestall.engine.remediation_backup import RemediationBackup
 from forestall.engine.remediation_cleanup import RemediationCleanup
 from forestall.engine.report import Findings, Problem, named
 from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
-from forestall.engine.shares import within_series
+from forestall.engine.shares import Readings, within_series
 from forestall.engine.signals import Forecasting
 from forestall.engine.survey import Survey
 from forestall.engine.targets import Found, Targets
-from forestall.engine.together import aside, together
+from forestall.engine.together import aside, together, within
 from forestall.engine.traffic import PastTraffic
 from forestall.engine.watch import Watch, dependencies, stale_after
 from forestall.errors import ClusterError, Unavailable, Unreadable
@@ -60,6 +62,9 @@ from forestall.remediation import RemediationReconciler, draft_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_RIGHTS = 0.25
+"""For this share of an interval the rights of policies are asked about in one cycle at the most."""
 
 _log = structlog.get_logger()
 
@@ -97,7 +102,7 @@ class Engine:
         self._traffic = PastTraffic(metrics, registry)
         gatherer, permissions = Gatherer(reads, registry, self._survey, self._pause_checker), Permissions(cluster)
         self._decider = Decider(reads, self._targets, gatherer, permissions, self._traffic)
-        outbox = Outbox(notifier or Nobody())
+        self._outbox = outbox = Outbox(notifier or Nobody(), min(WAIT, settings.interval / 20))
         telling = Notify(outbox)
         self._backup = RemediationBackup(registry, isolation)
         self._reconciler = RemediationReconciler(
@@ -110,6 +115,7 @@ class Engine:
         self._publisher.records, self._backup.keep = self._backup.of, self._publisher.keep
         self._episodes: dict[str, Episode] = {}
         self._scheduler = FairScheduler(settings.concurrency, settings.turn)
+        self._deadlines = Deadlines(settings)
         self._budget_usage = BudgetUsage(self._publisher)
         self._opening = asyncio.Lock()
         self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
@@ -123,19 +129,20 @@ class Engine:
         self._isolation.begin(now)
         # What a server says of its time is compared with this cycle's, as it goes on since now.
         ahead = now - asyncio.get_running_loop().time()
+        self._deadlines.begin()
         self._scheduler.begin_cycle()
         self._reads.forget()
         scene = Scene.of(self._registry).ordered(self._scheduler.postponed, self._episodes)
         # What takes its time is done aside: the lease must be renewed meanwhile.
         asked, problems = await self._aside(self._watch.questions, scene.objectives.values())
         too_old = partial(stale_after, self._registry, self._settings.interval)
-        readings, ratios = await self._observer.observe(asked, too_old, now)
+        readings, ratios = await self._observer.observe(asked, too_old, now, self._deadlines.values)
         clocks = self._compare(ahead)
         scene = replace(scene, clocks=clocks)
         readings, ratios = distrusted(readings, ratios, asked, clocks)
-        readings = await self._census.take(within_series(readings, asked, self._settings.series), scene.objectives)
-        waiting = await self._observer.backfill(asked, now, self._settings.backfill, readings)
-        await self._observer.read_windows(asked, too_old, now, self._settings.windows)
+        bounded = within_series(readings, asked, self._settings.series)
+        readings = await self._census.take(bounded, scene.objectives, self._deadlines.observed)
+        waiting = await self._read_past(asked, readings, too_old, now)
         self._observer.feed(readings, now)
         self._observer.retain(asked, now)
         signals = await self._aside(self._forecasting.forecast, readings, now)
@@ -164,6 +171,21 @@ class Engine:
             self._backup.forget()
         return replace(report_of(found, ended, waiting, self._isolation.faults), clocks=clocks)
 
+    async def close(self) -> None:
+        """End what goes on beside the cycles."""
+        await self._outbox.close()
+        await self._advisor.probes.close()
+
+    async def _read_past(
+        self, asked: Mapping[str, Questions], readings: Readings, too_old: Callable[[str], float], now: float
+    ) -> int:
+        """Read the past of new queries and on in the windows, side by side; return how many queries wait."""
+        settings, end = self._settings, self._deadlines.observed
+        async with asyncio.TaskGroup() as tasks:
+            past = tasks.create_task(self._observer.backfill(asked, now, settings.backfill, readings, end))
+            tasks.create_task(self._observer.read_windows(asked, too_old, now, settings.windows, end))
+        return past.result()
+
     def _compare(self, ahead: float) -> Clocks:
         """Return what is known of the clocks; `ahead` is by how much (s) the cycle's is ahead of the event loop's."""
         api = self._api_clock()
@@ -181,11 +203,11 @@ class Engine:
     ) -> tuple[dict[str, Findings], list[tuple[str, str]]]:
         self._drafts.clear()
         self._survey.forget()
-        self._scheduler.begin_phase()
+        self._scheduler.begin_phase(self._deadlines.decided)
         with self._isolation.around("remembering", "remediations"):
             scene = await self._backup.begin(self._reconciler, scene, now)
-        missing = await self._targets.check(scene.objectives.values(), now)
-        found = await self._coverage.applied(scene, found, at_risk_from)
+        missing = await self._targets.check(scene.objectives.values(), now, self._deadlines.checked)
+        found = await self._coverage.applied(scene, found, at_risk_from, self._deadlines.checked)
         edges = dependencies(scene.objectives)
         for uid, each in found.items():
             with self._isolation.around("assessing", named(each.slo)) as attempt:
@@ -209,16 +231,18 @@ class Engine:
         trusted = scene.clocks.everywhere is None
         ended = await self._advance(scene, settled, now) if trusted else []
         with self._isolation.around("asking", "rights"):
-            await self._publisher.permissions.look(scene, self._registry.all(RemediationPolicy))
-        await self._publisher.publish(settled, now, scene.selection)
+            until = self._deadlines.at_most(_RIGHTS * self._settings.interval, self._deadlines.driven)
+            await self._publisher.permissions.look(scene, self._registry.all(RemediationPolicy), until)
+        await self._publisher.publish(settled, now, scene.selection, self._deadlines.written)
+        await within(self._deadlines.over, (self._clean_up(scene, now), self._herald.tell(settled.values(), now)))
+        return settled, ended
+
+    async def _clean_up(self, scene: Scene, now: float) -> None:
         with self._isolation.around("reaping", "ended remediations"):
-            if trusted:
+            if scene.clocks.everywhere is None:
                 await self._cleanup.run(scene, now)
         with self._isolation.around("sweeping", "nodes"):
             await self._orphaned_nodes.run(self._registry.all(Remediation), now)
-        # Last, because a channel that does not answer takes its time.
-        await self._herald.tell(settled.values(), now)
-        return settled, ended
 
     async def _safely(self, scene: Scene, found: Findings, missing: Problem | None, now: float) -> Findings:
         """Decide about one objective; what goes wrong with it is told by it, and by no other."""
@@ -259,7 +283,9 @@ class Engine:
             await asyncio.sleep(0)  # many decisions ask nobody anything, and the lease must be renewed meanwhile
             if over is None:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(2 * self._settings.turn):
+                    async with asyncio.timeout_at(
+                        self._deadlines.at_most(2 * self._settings.turn, self._scheduler.until)
+                    ):
                         return await self._decider.decide(scene, case, now)
         self._scheduler.postpone(case.slo.uid)
         words = f"it took longer than {format_duration(2 * self._settings.turn)} to decide: it is tried again"
@@ -278,21 +304,23 @@ class Engine:
             words = f"{draft.name} was decided in this episode already, and deleted since: it is not done twice"
             return _held(decision, Hold("AlreadyDecided", words))
         try:
-            async with self._opening:
-                self._budget_usage.refund(scene.guardrails, draft)
-                decided = self._decided()
-                hold = await self._decider.confirm(replace(scene, remediations=decided), proposal)
-                if hold is not None:
-                    return _held(decision, hold)
-                if not known:
-                    await self._budget_usage.pay(scene.guardrails, decided, draft, now)
-                self._drafts[draft.namespace, draft.name] = draft
-            await self._publisher.write(found, now)
-            remediation = await self._reconciler.open(intent)
-        except ClusterError as error:
-            if not isinstance(error, Unavailable):  # else it may have been written down all the same
+            async with asyncio.timeout_at(self._scheduler.until):
+                async with self._opening:
+                    self._budget_usage.refund(scene.guardrails, draft)
+                    decided = self._decided()
+                    hold = await self._decider.confirm(replace(scene, remediations=decided), proposal)
+                    if hold is not None:
+                        return _held(decision, hold)
+                    if not known:
+                        await self._budget_usage.pay(scene.guardrails, decided, draft, now)
+                    self._drafts[draft.namespace, draft.name] = draft
+                await self._publisher.write(found, now)
+                remediation = await self._reconciler.open(intent)
+        except (ClusterError, TimeoutError) as error:
+            if not isinstance(error, Unavailable | TimeoutError):  # else it may have been written down all the same
                 self._drafts.pop((draft.namespace, draft.name), None)
-            return _held(decision, Hold("NotRecorded", f"{decision.message}; it could not be written down: {error}"))
+            why = str(error) or "no time was left for it in this cycle"
+            return _held(decision, Hold("NotRecorded", f"{decision.message}; it could not be written down: {why}"))
         self._registry.put(Remediation.KIND, remediation.dump())
         if remediation.ended:
             words = f"{remediation.name} was decided in this episode already and ended: {remediation.status.phase}"
@@ -310,7 +338,7 @@ class Engine:
         live = round_robin(
             sorted(live, key=lambda one: one.uid not in self._scheduler.postponed), lambda one: one.namespace
         )
-        self._scheduler.begin_phase()
+        self._scheduler.begin_phase(self._deadlines.driven)
         after = await together(self._drive_safely(scene, one, found, now) for one in live)
         return [(one.spec.intent.action.name, one.status.phase) for one in after if one and one.ended]
 
@@ -348,11 +376,13 @@ class Engine:
             reader = ReadCache(self._cluster)  # what changes something rests on what is read in this turn
             recheck = partial(self._decider.recheck, scene, case=case, now=now, reader=reader)
             try:
-                after = await self._reconciler.reconcile(one, view, recheck, now, reader)
+                async with asyncio.timeout_at(self._scheduler.until):
+                    after = await self._reconciler.reconcile(one, view, recheck, now, reader)
             except Unreadable:
                 raise
-            except ClusterError as error:
-                _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=str(error))
+            except (ClusterError, TimeoutError) as error:
+                why = str(error) or "no time was left for it in this cycle"
+                _log.warning("remediation waits", remediation=one.name, namespace=one.namespace, error=why)
                 return None
         if after is not one:
             self._registry.put(Remediation.KIND, after.dump())

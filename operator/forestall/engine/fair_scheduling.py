@@ -1,6 +1,7 @@
 """Whose turn it is: the order, the number and the time of what a cycle does for each namespace."""
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -48,7 +49,7 @@ class FairScheduler:
         self._limit = asyncio.Semaphore(most)
         self._limits: dict[str, asyncio.Semaphore] = {}
         self._began: dict[str, float] = {}
-        self._until = float("inf")
+        self._until = math.inf
         self._postponed: set[str] = set()
         self.postponed: frozenset[str] = frozenset()
         """What got no turn in the cycle before, by UID: it comes first."""
@@ -61,11 +62,16 @@ class FairScheduler:
         """Note that an object got no turn in this cycle."""
         self._postponed.add(uid)
 
-    def begin_phase(self) -> None:
-        """Begin a phase of the cycle."""
+    def begin_phase(self, until: float = math.inf) -> None:
+        """Begin a phase of the cycle, which ends at `until` (s, of the event loop) at the latest."""
         self._limits.clear()
         self._began.clear()
-        self._until = asyncio.get_running_loop().time() + 2 * self._seconds
+        self._until = min(asyncio.get_running_loop().time() + 2 * self._seconds, until)
+
+    @property
+    def until(self) -> float:
+        """When (s, of the event loop) the phase ends."""
+        return self._until
 
     @asynccontextmanager
     async def slot(self, namespace: str) -> AsyncIterator[Hold | None]:

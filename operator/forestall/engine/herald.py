@@ -4,6 +4,7 @@ That they were told is written down in the Remediation that it is about, after i
 told again, by the same id, but never not at all.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ from forestall.api import Guardrail, Remediation, RemediationPolicy
 from forestall.api.meta import Condition, condition
 from forestall.api.times import stamp
 from forestall.engine import terms
+from forestall.engine.outbox import SENDING
 from forestall.engine.report import Findings, named
 from forestall.engine.together import together
 from forestall.errors import ClusterError, NotSent
@@ -24,7 +26,7 @@ from forestall.registry import Registry
 from forestall.remediation import RemediationReconciler
 
 MOST: Final = 20
-"""How many notices are sent in one cycle at the most: what is over is sent in the next ones."""
+"""How many notices are begun, or asked about, in one cycle at the most: what is over comes in the next ones."""
 _STUCK: Final = ("LadderExhausted", "Locked")
 
 _log = structlog.get_logger()
@@ -44,21 +46,24 @@ class Herald:
         self._reconciler = reconciler
         self._registry = registry
         self._isolation = isolation or Isolation()
+        self._tries: Counter[tuple[str, str]] = Counter()  # by UID and topic, of what was not told yet
         self._sent: set[tuple[str, str]] = set()  # id and channel, of what is not written down as told yet
 
     async def tell(self, found: Iterable[Findings], now: float) -> None:
         """Tell what is news in this cycle; what can't be sent is tried again in the next."""
-        news = []
+        due = []
         for one, topic in self._topics(found):
             with self._isolation.around("notifying", named(one)):
                 channels = self._channels(one, topic)
                 if channels and condition(one.status.conditions, _told(topic)) is None:
-                    news.append((one, notice_of(one, topic, now), channels))
-            if len(news) == MOST:
-                break
-        ids = {notice.id for _, notice, _ in news}
+                    due.append((one, topic, channels))
+        # What could not be sent so far lets the others go first.
+        due.sort(key=lambda news: self._tries[news[0].uid, news[1]])
+        self._tries = Counter({(one.uid, topic): self._tries[one.uid, topic] for one, topic, _ in due})
+        self._tries.update((one.uid, topic) for one, topic, _ in due[:MOST])
+        ids = {f"{one.signature}.{topic}" for one, topic, _ in due}
         self._sent = {key for key in self._sent if key[0] in ids}
-        await together(self._tell_safely(one, notice, channels, now) for one, notice, channels in news)
+        await together(self._tell_safely(one, topic, channels, now) for one, topic, channels in due[:MOST])
 
     def _topics(self, found: Iterable[Findings]) -> list[tuple[Remediation, str]]:
         """Return what there is to tell, and about which Remediation."""
@@ -86,9 +91,9 @@ class Herald:
         subscriptions += policy.spec.notify if policy is not None else []
         return tuple(dict.fromkeys(each.channel for each in subscriptions if topic in each.topics))
 
-    async def _tell_safely(self, one: Remediation, notice: Notice, channels: Sequence[str], now: float) -> None:
+    async def _tell_safely(self, one: Remediation, topic: str, channels: Sequence[str], now: float) -> None:
         with self._isolation.around("notifying", named(one)):
-            await self._spread(one, notice, channels, now)
+            await self._spread(one, notice_of(one, topic, now), channels, now)
 
     async def _spread(self, one: Remediation, notice: Notice, channels: Sequence[str], now: float) -> None:
         """Send to every channel that has not got it, and write down when all have."""
@@ -114,7 +119,8 @@ class Herald:
         try:
             await self._notifier.send(channel, notice)
         except NotSent as error:
-            _log.warning("not sent", channel=channel, topic=notice.topic, reason=error.reason, error=str(error))
+            if error.reason != SENDING:
+                _log.warning("not sent", channel=channel, topic=notice.topic, reason=error.reason, error=str(error))
             return False
         self._sent.add((notice.id, channel))
         return True

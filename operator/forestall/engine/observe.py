@@ -14,12 +14,16 @@ from forestall.engine.fair_scheduling import batches, round_robin
 from forestall.engine.loss import lost, sent
 from forestall.engine.pieces import Pieces, Share, Windows
 from forestall.engine.questions import Questions, Watched
-from forestall.engine.together import together
+from forestall.engine.together import together, within
 from forestall.isolation import Isolation
 from forestall.ports import Answer, Metrics, Query, QueryFailure
 
 Labels = tuple[tuple[str, str], ...]
 
+TIMEOUT = "SourceTimeout"
+"""The reason of what came too late."""
+OF_SOURCES = frozenset({TIMEOUT, "SourceDown", "SourceUnauthorized", "SourceBadAnswer", "SourceMissing"})
+"""Reasons that are about a source, or about what is too much for it."""
 _AGAIN = 60.0
 """After how many seconds the whole window is asked for again when there was no answer."""
 _AT_ONCE = 50
@@ -97,11 +101,16 @@ class Observer:
         """The clocks of the sources that answered in this cycle, by name, against `time.monotonic()`."""
 
     async def observe(
-        self, questions: Mapping[str, Questions], stale_after: Callable[[str], float], at: float
+        self,
+        questions: Mapping[str, Questions],
+        stale_after: Callable[[str], float],
+        at: float,
+        until: float = math.inf,
     ) -> tuple[dict[str, tuple[Reading, ...]], dict[str, Ratios]]:
         """Return, by objective, the readings of its indicators and its error ratios.
 
-        `questions` are by objective; `stale_after(source)` is the age (s) at which a source's data is too old.
+        `questions` are by objective; `stale_after(source)` is the age (s) at which a source's data is too old. A source
+        that has not answered at `until` (s, of the event loop) is late: what it says later is dropped.
         """
         due = {uid: self._due(uid, asked, at, at - stale_after(asked.source)) for uid, asked in questions.items()}
         by_source: dict[str, list[Query]] = defaultdict(list)
@@ -110,7 +119,7 @@ class Observer:
             by_source[asked.source] += [asked.long, *due[uid]]
         answers: dict[Hashable, Answer | QueryFailure] = {}
         clocks: dict[str, Offset] = {}
-        asking = (self._ask(s, q, at) for s, q in by_source.items())
+        asking = (self._ask(s, q, at, until) for s, q in by_source.items())
         for source, some in zip(by_source, await together(asking), strict=True):
             answers |= some
             known = (each.clock for each in some.values() if isinstance(each, Answer) and each.clock is not None)
@@ -149,10 +158,15 @@ class Observer:
     def _share_of(self, uid: str, whole: Query | Pieces) -> Share:
         return self._windows.share(whole) if isinstance(whole, Pieces) else self._whole[uid][1]
 
-    async def _ask(self, source: str, queries: Sequence[Query], at: float) -> Mapping[Hashable, Answer | QueryFailure]:
+    async def _ask(
+        self, source: str, queries: Sequence[Query], at: float, until: float
+    ) -> Mapping[Hashable, Answer | QueryFailure]:
         with self._isolation.around("observing", f"metric source {source}") as attempt:
-            return await self._metrics.instant(source, queries, at)
-        failure = QueryFailure("InternalError", attempt.failure or "")
+            (answers,) = await within(until, (self._metrics.instant(source, queries, at),))
+            if answers is not None:
+                return answers
+        words = "the source did not answer in the time that a cycle has for it"
+        failure = QueryFailure("InternalError", attempt.failure) if attempt.failure else QueryFailure(TIMEOUT, words)
         return {query.key: failure for query in queries}
 
     def feed(self, readings: Mapping[str, Sequence[Reading]], at: float) -> None:
@@ -177,11 +191,13 @@ class Observer:
         at: float,
         seconds: float,
         readings: Mapping[str, Sequence[Reading]] | None = None,
+        end: float = math.inf,
     ) -> int:
         """Fetch the past of queries that are new, for about `seconds`; return how many are still waiting.
 
-        `readings` tell how many series each has. Every namespace's first query comes before anybody's second, and of
-        each namespace no more points are fetched than its share allows.
+        `readings` tell how many series each has; what was not answered is not asked for its past. Every namespace's
+        first query comes before anybody's second, and of each namespace no more points are fetched than its share
+        allows. All is over at `end` (s, of the event loop).
         """
         found = {each.watched.query: each for some in (readings or {}).values() for each in some}
         by_source: dict[str, list[_Missing]] = defaultdict(list)
@@ -192,9 +208,10 @@ class Observer:
                 for each in left
                 if not _is_over(found.get(each.query))
             ]
-        until = asyncio.get_running_loop().time() + seconds
-        waiting = await together(self._catch_up(source, some, at, until) for source, some in by_source.items())
-        return sum(waiting)
+        until = min(asyncio.get_running_loop().time() + seconds, end)
+        waiting = await within(end, (self._catch_up(source, some, at, until) for source, some in by_source.items()))
+        counts = zip(waiting, by_source.values(), strict=True)
+        return sum(len(some) if left is None else left for left, some in counts)
 
     def _points(self, reading: Reading | None) -> int:
         return max(1, len(reading.values) if reading is not None else 1) * self._matrix.capacity
@@ -205,15 +222,20 @@ class Observer:
         return beyond < 0 or round(at / self._matrix.step) % 2 ** min(beyond, _LONGEST_PAUSE) == 0
 
     async def read_windows(
-        self, questions: Mapping[str, Questions], stale_after: Callable[[str], float], at: float, seconds: float
+        self,
+        questions: Mapping[str, Questions],
+        stale_after: Callable[[str], float],
+        at: float,
+        seconds: float,
+        end: float = math.inf,
     ) -> None:
-        """Read on in the windows that are put together from pieces, for about `seconds`."""
+        """Read on in the windows that are put together from pieces, for about `seconds`, and until `end` at most."""
         by_source: dict[str, list[Pieces]] = defaultdict(list)
         for asked in questions.values():
             if isinstance(asked.whole, Pieces):
                 by_source[asked.source].append(asked.whole)
-        until = asyncio.get_running_loop().time() + seconds
-        await together(self._read_on(s, some, at, at - stale_after(s), until) for s, some in by_source.items())
+        until = min(asyncio.get_running_loop().time() + seconds, end)
+        await within(end, (self._read_on(s, some, at, at - stale_after(s), until) for s, some in by_source.items()))
 
     async def _read_on(self, source: str, some: Sequence[Pieces], at: float, oldest: float, until: float) -> None:
         waiting = list(round_robin(sorted(some, key=self._windows.asked), lambda each: each.owner))
@@ -303,7 +325,9 @@ class Observer:
 
 
 def _is_over(reading: Reading | None) -> bool:
-    return reading is not None and reading.problem is not None and reading.problem.reason == "ShareExhausted"
+    if reading is None or reading.problem is None:
+        return False
+    return reading.problem.reason == "ShareExhausted" or (not reading.values and reading.problem.reason in OF_SOURCES)
 
 
 def distrusted(

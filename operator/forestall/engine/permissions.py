@@ -5,7 +5,8 @@ API server decides when it comes to it.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +17,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.engine.scene import Scene
 from forestall.engine.targets import reference
+from forestall.engine.together import within
 from forestall.errors import ClusterError
 from forestall.ports import AccessReviewer, Right
 from forestall.remediation.rbac_hints import rbac_hint
@@ -24,6 +26,8 @@ _GRANTED: Final = 300.0
 """For how long (s) a right that was there is not asked for again."""
 _REFUSED: Final = 30.0
 """For how long (s) a right that was missing is not asked for again."""
+_PATIENCE: Final = 5.0
+"""How long (s) a review is waited for: one that takes longer tells nothing."""
 _AT_ONCE: Final = 50
 """How many policies are looked at in one cycle at the most."""
 
@@ -45,8 +49,11 @@ class Permissions:
                 return Hold("Forbidden", f"{refusal}. {rbac_hint(refusal, target, ACTIONS[action].traits)}")
         return None
 
-    async def look(self, scene: Scene, policies: Iterable[RemediationPolicy]) -> None:
-        """Find out for each policy that may act whether the operator may do what it says; some in each cycle."""
+    async def look(self, scene: Scene, policies: Iterable[RemediationPolicy], until: float = math.inf) -> None:
+        """Find out for each policy that may act whether the operator may do what it says; some in each cycle.
+
+        What is not told at `until` (s, of the event loop) stays as it was, and is asked again in a later cycle.
+        """
         acting = {each.uid: each for each in policies if each.spec.mode != "Observe"}
         self._missing = {uid: hold for uid, hold in self._missing.items() if uid in acting}
         self._looked = {uid: at for uid, at in self._looked.items() if uid in acting}
@@ -55,9 +62,20 @@ class Permissions:
         for uid, slo in scene.objectives.items():
             for policy in scene.policies[uid]:
                 selected.setdefault(policy.uid, []).append(slo)
+        # Side by side by namespace: one whose rights take long to tell keeps no other's policies waiting.
+        lanes: dict[str, list[RemediationPolicy]] = {}
         for policy in chosen:
-            self._looked[policy.uid] = _time()
-            self._missing[policy.uid] = await self._missing_for(policy, selected.get(policy.uid, []))
+            lanes.setdefault(policy.namespace, []).append(policy)
+        await within(until, (self._look_at(lane, selected) for lane in lanes.values()))
+        # What could not be told in time comes last in the next cycle.
+        now = _time()
+        self._looked |= {policy.uid: now for policy in chosen}
+
+    async def _look_at(
+        self, policies: Iterable[RemediationPolicy], selected: Mapping[str, Sequence[ServiceLevelObjective]]
+    ) -> None:
+        for policy in policies:
+            self._missing[policy.uid] = await self._missing_for(policy, selected.get(policy.uid, ()))
 
     def condition(self, policy: RemediationPolicy) -> Condition | None:
         """Return whether the operator may do what the policy says; None where it only observes, or is new."""
@@ -90,13 +108,21 @@ class Permissions:
         if known is not None and _time() < known[0]:
             return known[1]
         try:
-            refusal = await self._cluster.refusal(right)
-        except ClusterError:
-            refusal = None
+            async with asyncio.timeout(_PATIENCE):
+                refusal = await self._cluster.refusal(right)
+        except (ClusterError, TimeoutError):
+            self._keep(right, None, _REFUSED)
+            return None
+        except asyncio.CancelledError:
+            self._keep(right, None, _REFUSED)  # it took too long: what comes next has its turn first
+            raise
+        self._keep(right, refusal, _GRANTED if refusal is None else _REFUSED)
+        return refusal
+
+    def _keep(self, right: Right, refusal: str | None, seconds: float) -> None:
         now = _time()
         self._known = {each: entry for each, entry in self._known.items() if now < entry[0]}
-        self._known[right] = (now + (_GRANTED if refusal is None else _REFUSED), refusal)
-        return refusal
+        self._known[right] = (now + seconds, refusal)
 
 
 def _time() -> float:

@@ -57,12 +57,21 @@ class Probes:
         """Ask the sources of which it is time; `sources` are all that nobody uses."""
         present = {source.uid: source for source in sources}
         self._known = {uid: known for uid, known in self._known.items() if uid in present}
-        for uid, source in present.items():
-            if uid not in self._under_way and self._is_due(source, now):
-                self._under_way[uid] = asyncio.create_task(self._ask(source, now))
-        if self._under_way:
-            done, _ = await asyncio.wait(self._under_way.values(), timeout=_WAIT)
-            self._under_way = {uid: task for uid, task in self._under_way.items() if task not in done}
+        new = {
+            uid: asyncio.create_task(self._ask(source, now))
+            for uid, source in present.items()
+            if uid not in self._under_way and self._is_due(source, now)
+        }
+        self._under_way |= new
+        if new:  # what hangs is waited for once
+            await asyncio.wait(new.values(), timeout=_WAIT)
+        self._under_way = {uid: task for uid, task in self._under_way.items() if not task.done()}
+
+    async def close(self) -> None:
+        """End what is asked."""
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
     def ready(self, source: MetricSource) -> Condition:
         """Return the condition Ready of a source that nobody uses."""

@@ -42,7 +42,7 @@ from forestall.engine.report import Findings, headline, named, settle, status_of
 from forestall.engine.selection import Selection
 from forestall.engine.settings import Settings
 from forestall.engine.statuses import Statuses
-from forestall.engine.together import together
+from forestall.engine.together import within
 from forestall.errors import ClusterError, Conflict, NotFound
 from forestall.isolation import Isolation
 from forestall.ports import Cluster, Event
@@ -126,8 +126,9 @@ class Publisher:
         found: Mapping[str, Findings],
         now: float,
         selection: Selection = Selection(),  # noqa: B008 -- frozen
+        until: float = math.inf,
     ) -> None:
-        """Write what changed since the last cycle. What can't be written now is written in a later one."""
+        """Write what changed since the last cycle. What can't be written by `until` is written in a later one."""
         present = frozenset[str]().union(*(self._registry.uids(model.KIND) for model in KINDS))
         self._advisor.retain(present)
         self._written = {uid: known for uid, known in self._written.items() if uid in present}
@@ -155,12 +156,13 @@ class Publisher:
         for resource, settled in settling:
             standings.append(self._standing(resource, now, settled))
             await asyncio.sleep(0)  # what is said of many policies takes its time, and the lease must be renewed
-        await together(
+        await within(
+            until,
             chain(
                 (self._safely(c.found.slo, self._objective(c, now)) for c in self._changes(found.values(), now)),
                 (self._safely(each.resource, self._changed(each, now)) for each in standings if each is not None),
                 (self._safely(one.ref, self._invalid(one, now)) for one in self._registry.invalid()),
-            )
+            ),
         )
 
     def _standing(self, resource: _Standings, now: float, settled: Callable[[float], _Settled]) -> _Settled | None:

@@ -3,6 +3,16 @@
 from dataclasses import dataclass
 
 _HORIZONS = (4, 20, 60, 120, 360)
+_LIMIT = 4
+"""After how many intervals a cycle is given up; the next one begins anew from what is written down."""
+_VALUES_S = 20.0
+"""How long (s) a source is asked for values in one cycle at the most."""
+_VALUES_LEAST_S = 4.0
+"""So long (s) at the least, unless cycles are shorter still."""
+_VALUES = 3 / 8
+"""The most of a cycle's limit that the values may take; and with the past and the windows:"""
+OBSERVED = 0.7
+"""The share of a cycle's limit by which all that is asked of the sources has come, or is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,21 @@ class Settings:
 
     series: int = 50_000
     """How many series are kept with their past for all namespaces together; each costs some 50 KiB of memory."""
+
+    @property
+    def limit(self) -> float:
+        """After how long a cycle is given up."""
+        return _LIMIT * self.interval
+
+    @property
+    def values(self) -> float:
+        """For how long a source is asked for values in one cycle: what has not come by then is late."""
+        return min(_VALUES_S, max(self.limit / 6, min(_VALUES_LEAST_S, _VALUES * self.limit)))
+
+    @property
+    def past(self) -> float:
+        """How long one request for the past, or for pieces of a window, may take."""
+        return min(self.values, OBSERVED * self.limit - 1.1 * self.values)
 
     @property
     def columns(self) -> int:

@@ -11,8 +11,9 @@ from forestall.api import ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.plan import Target
+from forestall.engine.fair_scheduling import round_robin
 from forestall.engine.report import Problem, named
-from forestall.engine.together import together
+from forestall.engine.together import within
 from forestall.engine.workload import Workload, workload_of
 from forestall.errors import ClusterError, Forbidden, NotFound
 from forestall.isolation import Isolation
@@ -20,6 +21,9 @@ from forestall.ports import Reader
 
 _EVERY = 10
 """Intervals between two looks at the target of an objective that is not at risk."""
+_PATIENCE = 5.0
+"""How long (s) a target is waited for, where cycles are not shorter still."""
+_PATIENCE_LEAST = 1.0
 _AT_ONCE = 200
 """How many targets are looked at in one cycle at the most."""
 
@@ -46,17 +50,27 @@ class Targets:
         self._cluster = cluster
         self._isolation = isolation or Isolation()
         self._every = interval * _EVERY
+        self._patience = max(_PATIENCE_LEAST, min(_PATIENCE, interval))
         self._limit = asyncio.Semaphore(concurrency)
+        self._own = max(1, concurrency // 2)
+        self._limits: dict[str, asyncio.Semaphore] = {}
         self._checked: dict[str, tuple[int, float, Problem | None]] = {}
         self._ready: dict[str, int | None] = {}
 
-    async def check(self, objectives: Iterable[ServiceLevelObjective], now: float) -> dict[str, Problem]:
-        """Return, by UID, the objectives whose targets can't be used, looking again at those whose turn it is."""
+    async def check(
+        self, objectives: Iterable[ServiceLevelObjective], now: float, until: float = math.inf
+    ) -> dict[str, Problem]:
+        """Return, by UID, the objectives whose targets can't be used, looking again at those whose turn it is.
+
+        What could not be read at `until` (s, of the event loop) stays as it was last known.
+        """
         present = {slo.uid: slo for slo in objectives}
         self._checked = {uid: known for uid, known in self._checked.items() if uid in present}
+        self._limits.clear()
         self._ready = {uid: ready for uid, ready in self._ready.items() if uid in present}
         due = sorted((slo for slo in present.values() if self._due(slo, now)), key=self._looked_at)
-        await together(self._look(slo, now) for slo in due[:_AT_ONCE])
+        fair = round_robin(due, lambda slo: slo.namespace)
+        await within(until, (self._look(slo, now) for slo in fair[:_AT_ONCE]))
         return {uid: problem for uid, (_, _, problem) in self._checked.items() if problem is not None}
 
     def ready(self, uid: str) -> int | None:
@@ -69,7 +83,8 @@ class Targets:
         """Return the target of `slo` as it is now, or why it can't be used; read through `cluster`, where given."""
         ref, cluster = reference(slo), cluster or self._cluster
         try:
-            async with self._limit:
+            own = self._limits.setdefault(slo.namespace, asyncio.Semaphore(self._own))
+            async with own, self._limit, asyncio.timeout(self._patience):
                 body = await cluster.read(ref)
                 floor = await find_floor(cluster, ref) if with_scale else None
         except NotFound:
@@ -79,6 +94,9 @@ class Targets:
             return Problem("TargetForbidden", f"{error}; bind the operator's workload role in this namespace")
         except ClusterError as error:
             return Problem("TargetUnknown", f"{ref.kind} {ref.name} could not be read: {error}")
+        except TimeoutError:
+            words = f"{ref.kind} {ref.name} could not be read within {self._patience:g} s"
+            return Problem("TargetUnknown", words)
         if isinstance(floor, Floor) and floor.blocked is not None:
             floor = floor.blocked
         uid = str(body["metadata"]["uid"])

@@ -28,6 +28,22 @@ async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
+async def within(until: float, coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T | None]:
+    """Run all at once as `together`; what has not ended at `until` (s, of the event loop) is cancelled, and is None."""
+    return await together(_until(until, coroutine) for coroutine in coroutines)
+
+
+async def _until(until: float, coroutine: Coroutine[Any, Any, T]) -> T | None:
+    limit = asyncio.timeout_at(until)
+    try:
+        async with limit:
+            return await coroutine
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return None
+
+
 async def aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run `function` in a thread; when cancelled, it is waited for all the same, as long as it uses its data."""
     task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))

@@ -1,5 +1,6 @@
 """How much traffic an objective's service had in the past days, asked for when a restart wants a quiet hour."""
 
+import asyncio
 import math
 from collections.abc import Collection
 from typing import Final
@@ -18,6 +19,8 @@ from forestall.registry import Registry
 STEP: Final = 900.0
 """From one point to the next (s)."""
 _DAYS: Final = 7
+_PATIENCE: Final = 2.0
+"""How long (s) an answer is waited for."""
 _LASTS: Final = 3600.0
 """How long (s) an answer is used, also a failure: a quiet hour is a convenience, which spares the source."""
 
@@ -71,7 +74,11 @@ class PastTraffic:
             return None
         if query is None:
             return None
-        answers = await self._metrics.range(slo.spec.source, (query,), now - _DAYS * DAY - STEP, now, STEP)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                answers = await self._metrics.range(slo.spec.source, (query,), now - _DAYS * DAY - STEP, now, STEP)
+        except TimeoutError:
+            return None
         answer = answers.get(query.key, ())
         if isinstance(answer, QueryFailure) or len(answer) != 1:
             return None

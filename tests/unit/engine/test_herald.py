@@ -1,5 +1,8 @@
 """Who is told of what, how often, and what is written down about it."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from forestall.actions.notices import notice_of
@@ -7,8 +10,8 @@ from forestall.api import API_VERSION, Remediation
 from forestall.api.meta import condition
 from forestall.api.service_level_objective import Decision
 from forestall.core.risk import Risk, State
-from forestall.engine.herald import Herald
-from forestall.engine.outbox import Outbox
+from forestall.engine.herald import MOST, Herald
+from forestall.engine.outbox import SENDING, Outbox
 from forestall.engine.report import Findings
 from forestall.errors import NotSent, Unavailable
 from forestall.registry import Registry
@@ -23,8 +26,11 @@ class Channels:
     def __init__(self):
         self.sent = []
         self.down = set()
+        self.hanging = {}
 
     async def send(self, channel, notice):
+        if channel in self.hanging:
+            await self.hanging[channel].wait()
         if channel in self.down:
             raise NotSent("ChannelDown", f"no connection to channel {channel}")
         self.sent.append((channel, notice))
@@ -74,7 +80,7 @@ def herald(channels, notes, registry):
 @pytest.fixture
 def put(registry, make_policy, make_remediation):
     """Put a policy with these subscriptions, a Guardrail with others, and a Remediation."""
-    versions = iter(range(1, 100))
+    versions = iter(range(1, 1000))
 
     def put(policy=(), guardrail=(), phase="AwaitingApproval", name="r", **intent):
         def store(one, **spec):
@@ -172,6 +178,69 @@ async def test_a_policy_that_is_stuck_is_told_with_the_last_remediation(herald, 
     await herald.tell(stuck(slo, reason), NOW + 30)
     assert channels.ids == [("team", f"u-new.{reason}")]
     assert told(reason, "new") == "told by team"
+
+
+async def test_a_channel_that_hangs_is_waited_for_once_and_shortly_and_nobody_is_told_twice(
+    channels, notes, registry, put, told
+):
+    """The kind: one slow thing in a cycle delays all: a channel took up to 12 s of each cycle for each notice."""
+    outbox = Outbox(channels, wait=0.01)
+    herald = Herald(outbox, notes, registry)
+    put(policy=[{"channel": "slow"}, {"channel": "team"}])
+    channels.hanging["slow"] = asyncio.Event()
+    for cycle in range(4):
+        await asyncio.wait_for(herald.tell([], NOW + 30 * cycle), 60)
+    assert channels.ids == [("team", "u-r.ApprovalWanted")]
+    assert told() is None
+    channels.hanging["slow"].set()
+    await asyncio.sleep(0)
+    for cycle in range(4, 8):
+        await herald.tell([], NOW + 30 * cycle)
+    assert sorted(channels.ids) == [("slow", "u-r.ApprovalWanted"), ("team", "u-r.ApprovalWanted")]
+    assert told() == "told by slow, team"
+
+
+async def test_what_can_not_be_sent_keeps_nobody_elses_news_waiting(channels, notes, registry, put, told):
+    """The kind: one slow thing in a cycle delays all: the first twenty of a channel that is down were all there was."""
+    herald = Herald(Outbox(channels), notes, registry)
+    channels.down = {"team"}
+    for number in range(2 * MOST):
+        put(policy=[{"channel": "team"}], name=f"r-{number}")
+    for cycle in range(2):
+        await herald.tell([], NOW + cycle)
+    channels.down = set()
+    for cycle in range(2, 4):
+        await herald.tell([], NOW + cycle)
+    assert len(set(channels.ids)) == len(channels.ids) == 2 * MOST
+
+
+async def test_what_is_on_its_way_is_bounded_by_channel_and_ends_with_its_owner(channels, make_remediation):
+    outbox, one = Outbox(channels, wait=0.01), make_remediation()
+    channels.hanging["slow"] = asyncio.Event()
+    notices = [replace(notice_of(one, "Locked", NOW), id=f"n-{number}") for number in range(50)]
+    for notice in notices:
+        with pytest.raises(NotSent) as caught:
+            await outbox.send("slow", notice)
+        assert caught.value.reason == SENDING
+    await outbox.send("team", notices[0])
+    assert channels.ids == [("team", "n-0")]
+    before = asyncio.all_tasks()
+    await outbox.close()
+    assert len(before - asyncio.all_tasks()) == 50
+    assert channels.ids == [("team", "n-0")]
+
+
+async def test_a_delivery_goes_on_when_the_cycle_that_began_it_is_given_up(channels, make_remediation):
+    outbox, notice = Outbox(channels, wait=60.0), notice_of(make_remediation(), "Locked", NOW)
+    channels.hanging["slow"] = asyncio.Event()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await outbox.send("slow", notice)
+    channels.hanging["slow"].set()
+    await asyncio.sleep(0)
+    await outbox.send("slow", notice)
+    await outbox.send("slow", notice)
+    assert len(channels.sent) == 1
 
 
 async def test_what_came_of_a_channel_is_known(channels, make_remediation):

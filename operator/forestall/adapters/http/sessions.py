@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import InsecureRequestWarning
 
 from forestall.adapters.http.endpoint import Endpoint
+from forestall.adapters.http.resolver import Resolver
 
 CONNECT_S: Final = 3.0
 """How long (s) a blocking request waits for a connection."""
@@ -78,7 +79,7 @@ def aiohttp_session(endpoint: Endpoint) -> aiohttp.ClientSession:
     headers, context = endpoint.request_headers(), endpoint.tls.context()
     return aiohttp.ClientSession(
         headers=headers,
-        connector=aiohttp.TCPConnector(ssl=context),
+        connector=aiohttp.TCPConnector(ssl=context, resolver=Resolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=endpoint.timeout),
         auto_decompress=False,

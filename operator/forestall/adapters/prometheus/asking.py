@@ -56,6 +56,11 @@ class Inquiry:
         """What is wrong with the source as a whole."""
         return self._triage.down
 
+    @property
+    def answered(self) -> int:
+        """How many questions were answered."""
+        return self._triage.answered
+
     async def ask(self, questions: Iterable[Question]) -> dict[str, Outcome]:
         """Return the outcome of each question, by its text. Of each namespace the first ones go first."""
         self._memory.forget(time.monotonic())

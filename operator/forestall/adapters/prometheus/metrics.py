@@ -36,19 +36,22 @@ def _ignore(*_: str) -> None:
 class PrometheusMetrics:
     """Asks Prometheus-compatible sources; see the port `Metrics`.
 
-    One call takes about `budget` seconds at the most. `pace` is that of instant queries. `on_request` is told the name
-    of the source of each request, `on_failure` the name and the reason of each request that failed.
+    One call for values takes about `budget` seconds at the most, one for the past `range_budget`. `pace` is that of
+    instant queries. `on_request` is told the name of the source of each request, `on_failure` the name and the reason
+    of each request that failed.
     """
 
     def __init__(
         self,
         *,
         budget: float = 20.0,
+        range_budget: float | None = None,
         pace: Pace = INSTANT,
         on_request: Callable[[str], None] = _ignore,
         on_failure: Callable[[str, str], None] = _ignore,
     ) -> None:
         self._budget = budget
+        self._range_budget = budget if range_budget is None else range_budget
         self._pace = pace
         self._on_request = on_request
         self._on_failure = on_failure
@@ -118,7 +121,7 @@ class PrometheusMetrics:
         asked = self._sources.get(source)
         if asked is None:
             return {query.key: _missing(source) for query in queries}
-        deadline = time.monotonic() + self._budget
+        deadline = time.monotonic() + self._range_budget
         for span in _spans(start, end, step):
             going = [question for text, question in questions.items() if past[text].failure is None]
             outcomes = await asked.ask(going, partial(_range, span), RANGE, deadline)

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import structlog
@@ -13,10 +12,12 @@ from forestall.adapters.prometheus.answers import Payload
 from forestall.adapters.prometheus.asking import Inquiry, Known
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.connection import THREADS, Connection
+from forestall.adapters.prometheus.lateness import Lateness
 from forestall.adapters.prometheus.memory import Memory
 from forestall.adapters.prometheus.question import Outcome, Pace, Question
 from forestall.adapters.prometheus.shares import Meter, Shares
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
+from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
 from forestall.core.clocks import Offset
 
 _log = structlog.get_logger(__name__)
@@ -24,6 +25,8 @@ _log = structlog.get_logger(__name__)
 _ATTEMPTS = 3
 _LEAST_S = 0.1
 _GRACE_S = 1.0
+_GRACE = 0.25
+"""By this share of its time, and by no more than `_GRACE_S`, a thread may be late before it is waited for no longer."""
 
 Request = Callable[[Connection, str, int, float], Payload]
 """Asks a connection for an expression: at most so many series, within so many seconds."""
@@ -47,7 +50,8 @@ class Source:
         self._on_request = on_request
         self._on_failure = on_failure
         self._connection: Connection | None = None
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"source-{name}")
+        self._threads = Threads(THREADS, f"source-{name}")
+        self._lateness = Lateness(self._threads)
         self._known = Known(Memory(), Shares())
         self._attempts = _ATTEMPTS
         self.clock: Offset | None = None
@@ -59,7 +63,7 @@ class Source:
 
     def close(self) -> None:
         """Close the connections; requests under way end by themselves."""
-        self._threads.shutdown(wait=False)
+        self._threads.close()
         if self._connection is not None:
             self._connection.close()
 
@@ -81,6 +85,9 @@ class Source:
         except SourceTrouble as trouble:
             return {question.text: failure(trouble) for question in questions}
 
+        late = await self._lateness.why_not(connection, min(self.config.endpoint.timeout, deadline - time.monotonic()))
+        if late is not None:
+            return {question.text: failure(late) for question in questions}
         # Whatever one request takes, there is time left to find out which of its queries it was.
         patience = min(self.config.endpoint.timeout, (deadline - time.monotonic()) / 2)
 
@@ -92,6 +99,7 @@ class Source:
         outcomes = await inquiry.ask(questions)
         # While a source is down, one request a cycle finds out whether it still is.
         self._attempts = _ATTEMPTS if inquiry.down is None else 1
+        self._lateness.note(inquiry.down, answered=inquiry.answered)
         return outcomes
 
     def _retrying(self, deadline: float) -> AsyncRetrying:
@@ -119,15 +127,18 @@ class Source:
             raise
 
     async def _in_thread(self, work: Callable[[float], Payload], seconds: float) -> Payload:
+        # The thread minds the timeout too, but for the name's resolution, which nothing can end, and for a server that
+        # sends its headers byte by byte.
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._threads, work, seconds)
-        except RuntimeError as error:
-            raise SourceTrouble("SourceMissing", "the source was removed or changed meanwhile") from error
-        try:
-            # The thread minds the timeout too; only a server that sends its headers byte by byte can outlast it.
-            return await asyncio.wait_for(running, seconds + _GRACE_S)
+            async with asyncio.timeout(seconds + min(_GRACE_S, _GRACE * seconds)):
+                return await self._threads.run(partial(work, seconds))
         except TimeoutError as error:
             raise SourceTrouble("SourceTimeout", "the source did not answer in time", load=True) from error
+        except TooManyHang as error:
+            words = f"{THREADS} requests to the source hang, most likely while its name is resolved"
+            raise SourceTrouble("SourceTimeout", words) from error
+        except ThreadsClosed as error:
+            raise SourceTrouble("SourceMissing", "the source was removed or changed meanwhile") from error
         except (SourceTrouble, QueryTrouble):
             raise
         except Exception as error:  # one source's answer must not end everybody's cycle

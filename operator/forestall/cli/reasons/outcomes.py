@@ -16,6 +16,10 @@ OUTCOMES: Final[dict[str, Reason]] = {
     "GuardsPassed": Reason("Every guard lets it pass; it is about to be done."),
     "Executing": Reason("It is being done."),
     "InProgress": Reason("What was changed is not complete yet: pods start, a rollout goes on."),
+    "Sending": Reason(
+        "The notification is on its way: the channel has not answered yet, and nothing waits for it.",
+        "If it stays so, the condition Ready of the NotificationChannel says why.",
+    ),
     "Verifying": Reason("It is done; the risk is watched."),
     "Holding": Reason(
         "What was done is kept while the risk lasts; the message says until when.",

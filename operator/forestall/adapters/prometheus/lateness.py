@@ -1,0 +1,76 @@
+"""Whether a source answers in time at all. One that did not is asked beside the cycle until it does.
+
+So a source that hangs costs one cycle its time, and the following ones next to nothing.
+"""
+
+import asyncio
+import time
+from concurrent.futures import Future
+from functools import partial
+from typing import Final
+
+from forestall.adapters.prometheus.connection import Connection
+from forestall.adapters.prometheus.triage import CANARY
+from forestall.adapters.prometheus.trouble import SourceTrouble
+from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
+
+_SHORTLY: Final = 0.1
+"""For this part of a request's time a cycle waits for a late source to answer the harmless query."""
+_SHORTLY_S: Final = 0.5
+"""And for no more than this (s)."""
+_LEAST_S: Final = 0.1
+
+
+class Lateness:
+    """What is known of one source's lateness. It owns at most one request, which runs in the source's threads."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._late: SourceTrouble | None = None
+        self._probe: Future[bool] | None = None
+
+    def note(self, down: SourceTrouble | None, *, answered: int) -> None:
+        """Note how a call to the source went: what was wrong with it as a whole, and how much it answered."""
+        self._late = None if answered or down is None or down.reason != "SourceTimeout" else down
+
+    async def why_not(self, connection: Connection, seconds: float) -> SourceTrouble | None:
+        """Return why the source is not asked now; None where it answers.
+
+        One that was late is asked the harmless query first, for `seconds` at the most, but waited for only shortly.
+        """
+        if self._late is None:
+            return None
+        if await self._answers(connection, max(_LEAST_S, seconds)):
+            self._late = None
+            return None
+        words = f"{self._late.plain}; it is asked beside the cycles until it does"
+        return SourceTrouble("SourceTimeout", words)
+
+    async def _answers(self, connection: Connection, seconds: float) -> bool:
+        """Say whether the source has answered the harmless query, which is asked again where it did not."""
+        if self._probe is not None:
+            if not self._probe.done():
+                return False
+            probe, self._probe = self._probe, None
+            if probe.result():
+                return True
+        try:
+            self._probe = self._threads.submit(partial(_answers, connection, seconds))
+        except (TooManyHang, ThreadsClosed):
+            return False  # what hung still hangs
+        await asyncio.wait((asyncio.wrap_future(self._probe),), timeout=min(_SHORTLY_S, _SHORTLY * seconds))
+        if not self._probe.done():
+            return False
+        probe, self._probe = self._probe, None
+        return probe.result()
+
+
+def _answers(connection: Connection, seconds: float) -> bool:
+    """Say whether the source answers anything, be it that it refuses."""
+    try:
+        connection.instant(CANARY, time.time(), 1, seconds)
+    except SourceTrouble as trouble:
+        return trouble.reason != "SourceTimeout"
+    except Exception:  # noqa: BLE001 -- it has answered, and those who ask it next tell what
+        return True
+    return True

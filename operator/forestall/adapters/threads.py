@@ -1,0 +1,108 @@
+"""Threads for calls that may hang, as a name's resolution may: so many, and the process waits for none when it ends.
+
+A pool that is shared would be used up by what hangs, and everybody's work would wait. Here each owner has its own.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from forestall.errors import ForestallError
+
+T = TypeVar("T")
+
+_QUEUED: Final = 64
+"""How many calls may wait for a thread at once."""
+
+
+class TooManyHang(ForestallError):
+    """All threads are taken by calls that do not come back, and many wait already."""
+
+
+class ThreadsClosed(ForestallError):
+    """Whoever has these threads is gone."""
+
+
+@dataclass(slots=True)
+class _Call:
+    function: Callable[[], Any]
+    future: Future[Any]
+
+
+class Threads:
+    """Runs at most so many calls at once. All its methods are called in the event loop's thread."""
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._changed = threading.Condition()
+        self._waiting: deque[_Call] = deque()
+        self._running = 0
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, function: Callable[[], T]) -> Future[T]:
+        """Begin `function` in a thread; where none is free it waits, and may be cancelled until it begins.
+
+        Raises:
+            TooManyHang: too many wait already.
+            ThreadsClosed: it was closed.
+        """
+        future: Future[T] = Future()
+        with self._changed:
+            if self._closed:
+                raise ThreadsClosed(self._name)
+            self._waiting = deque(call for call in self._waiting if not call.future.cancelled())
+            if len(self._waiting) >= _QUEUED:
+                raise TooManyHang(self._name)
+            self._waiting.append(_Call(function, future))
+            if len(self._waiting) > self._idle and self._running < self._most:
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                self._running += 1
+            self._changed.notify()
+        return future
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns; when cancelled it is waited for no longer, and what it returns is dropped.
+
+        Raises:
+            TooManyHang, ThreadsClosed: as `submit`; and whatever `function` raises.
+        """
+        return await asyncio.wrap_future(self.submit(function))
+
+    def close(self) -> None:
+        """Begin nothing any more; what runs ends by itself, and nobody waits for it."""
+        with self._changed:
+            self._closed = True
+            for call in self._waiting:
+                call.future.cancel()
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (call := self._next()) is not None:
+            if not call.future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = call.function()
+            except BaseException as error:  # noqa: BLE001 -- it is raised where the result is waited for
+                call.future.set_exception(error)
+            else:
+                call.future.set_result(result)
+
+    def _next(self) -> _Call | None:
+        with self._changed:
+            self._idle += 1
+            try:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+            finally:
+                self._idle -= 1
+            if self._waiting:
+                return self._waiting.popleft()
+            self._running -= 1
+            return None

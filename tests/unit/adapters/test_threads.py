@@ -1,0 +1,71 @@
+"""The kind: one slow thing in a cycle delays all. What hangs takes threads of its own, and so many."""
+
+import asyncio
+import threading
+
+import pytest
+
+from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
+
+
+@pytest.fixture
+def hang():
+    """What does not come back before the test ends."""
+    over = threading.Event()
+    yield over.wait
+    over.set()
+
+
+async def test_what_hangs_takes_no_more_threads_than_it_may_and_others_have_theirs(hang):
+    before = threading.active_count()
+    stuck, well = Threads(2, "stuck"), Threads(1, "well")
+    futures = [stuck.submit(hang) for _ in range(10)]
+    assert await asyncio.wait_for(well.run(lambda: "done"), 60) == "done"
+    assert threading.active_count() <= before + 3
+    assert not any(future.done() for future in futures)
+    stuck.close()
+    well.close()
+    assert [future.cancelled() for future in futures].count(True) == 8
+
+
+async def test_where_too_many_wait_for_what_hangs_the_next_is_refused_at_once(hang):
+    stuck = Threads(1, "stuck")
+
+    def submit_many():
+        for _ in range(100):
+            stuck.submit(hang)
+
+    with pytest.raises(TooManyHang):
+        submit_many()
+
+
+async def test_what_is_waited_for_no_longer_is_not_begun(hang):
+    threads, begun = Threads(1, "stuck"), threading.Event()
+    first, second = threads.submit(hang), threads.submit(begun.set)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await asyncio.wrap_future(second)
+    assert second.cancelled()
+    assert not begun.is_set()
+    threads.close()
+    assert not first.cancelled()
+
+
+async def test_a_thread_is_used_again_and_its_error_is_raised_where_it_is_waited_for():
+    threads, names = Threads(1, "one"), set()
+    for _ in range(3):
+        await threads.run(lambda: names.add(threading.get_ident()))
+    assert len(names) == 1
+    with pytest.raises(ZeroDivisionError):
+        await threads.run(lambda: 1 // 0)
+    assert await threads.run(lambda: 7) == 7
+
+
+async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_what_hangs(hang):
+    threads = Threads(1, "last")
+    threads.submit(hang)
+    threads.close()
+    with pytest.raises(ThreadsClosed):
+        threads.submit(hang)
+    (thread,) = (each for each in threading.enumerate() if each.name == "last")
+    assert thread.daemon
