@@ -11,7 +11,7 @@ from typing import Final
 from forestall.actions.base import Moment, condition_of
 from forestall.api.meta import Condition
 from forestall.api.remediation import Remediation, Step
-from forestall.api.times import seconds, stamp
+from forestall.api.times import seconds
 from forestall.core.precision import written
 from forestall.core.sizing import Load
 
@@ -43,7 +43,9 @@ def noted(remediation: Remediation, recent: Sequence[Moment], now: float) -> Con
     if base is None or not recent[-1].outlook.fresh:
         return before
     if base.now.fell(base.then):
-        return _condition("True", f"{_words(remediation, base)}, as a level per replica does", now, reason="Fell")
+        return Condition.since(
+            now, PROPORTIONAL, "True", "Fell", f"{_words(remediation, base)}, as a level per replica does"
+        )
     if base.pending or looks_total(remediation) is not None:
         return before
     words = (
@@ -52,7 +54,7 @@ def noted(remediation: Remediation, recent: Sequence[Moment], now: float) -> Con
         f"{remediation.spec.intent.policy.name} `capacity: {{type: Declared, perReplica: ...}}`, or divide the query "
         f"by the number of replicas"
     )
-    return _condition("False", words, now, reason="LooksLikeTotal")
+    return Condition.since(now, PROPORTIONAL, "False", "LooksLikeTotal", words)
 
 
 def looks_total(remediation: Remediation) -> Condition | None:
@@ -107,9 +109,3 @@ def _words(remediation: Remediation, base: _Baseline) -> str:
     scale = remediation.spec.intent.action.scale
     name = (scale.capacity.indicator if scale else None) or remediation.spec.intent.evidence.indicator
     return f"{name} was {then} with {base.then.ready} ready replicas, and is {value} with {base.now.ready}"
-
-
-def _condition(status: str, message: str, now: float, *, reason: str) -> Condition:
-    return Condition.model_validate(
-        {"type": PROPORTIONAL, "status": status, "reason": reason, "message": message, "lastTransitionTime": stamp(now)}
-    )

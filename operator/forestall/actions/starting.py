@@ -13,7 +13,7 @@ from forestall.actions.pods import is_finished, is_ready, is_terminating
 from forestall.actions.readiness import ready_of
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef, Remediation
-from forestall.api.times import seconds, stamp
+from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.foreign import at, texts, understood
@@ -140,14 +140,14 @@ def noted(remediation: Remediation, world: World, now: float) -> Condition | Non
     lacking = before is not None and before.status == "False"
     if stalled is not None:
         since = now if before is None or not lacking else seconds(before.last_transition_time) or now
-        return _condition("False", reason=stalled.why.reason, message=stalled.why.message, at=since)
+        return Condition.since(since, PODS_READY, "False", stalled.why.reason, stalled.why.message)
     if before is None or not lacking or world.level <= (remediation.spec.intent.from_ or 0):
         return before
     last = remediation.status.steps[-1]
     if (last.to or 0) < (last.from_ or 0):
         words = f"those that did not start are no longer asked for: {before.message}"
-        return _condition("True", reason="Reduced", message=words, at=now)
-    return _condition("True", reason="Done", message="the pods that were asked for are ready", at=now)
+        return Condition.since(now, PODS_READY, "True", "Reduced", words)
+    return Condition.since(now, PODS_READY, "True", "Done", "the pods that were asked for are ready")
 
 
 def patience(remediation: Remediation, stalled: Stalled, now: float) -> float:
@@ -178,12 +178,6 @@ def may_add(remediation: Remediation, stalled: Stalled | None, now: float) -> bo
     if condition is None or condition.reason != "Reduced":
         return True
     return now - (seconds(condition.last_transition_time) or now) >= AGAIN
-
-
-def _condition(status: str, *, reason: str, message: str, at: float) -> Condition:
-    return Condition.model_validate(
-        {"type": PODS_READY, "status": status, "reason": reason, "message": message, "lastTransitionTime": stamp(at)}
-    )
 
 
 async def _namespace(cluster: Reader, target: ObjectRef) -> Body:

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from forestall.api.times import seconds
+from forestall.api.times import seconds, stamp
 from forestall.core.duration import parse_duration
 from forestall.errors import InvalidDuration
 
@@ -263,6 +263,13 @@ class Condition(Model):
     """When `status` last changed."""
     observed_generation: int | None = None
     """The generation that the condition was computed from."""
+
+    @classmethod
+    def since(
+        cls, at: float, kind: str, status: Literal["True", "False", "Unknown"], reason: str, message: str
+    ) -> Self:
+        """Return a condition of type `kind` whose status changed at `at` (s since the epoch)."""
+        return cls(type=kind, status=status, reason=reason, message=message, last_transition_time=stamp(at))
 
 
 Conditions = Annotated[

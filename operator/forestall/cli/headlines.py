@@ -18,9 +18,11 @@ from forestall.core.foreign import at, text
 from forestall.errors import ClusterError, Forbidden, InvalidDuration, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from forestall.cli.wiring import Session
+
+    Objectives = Sequence[Mapping[str, Any]]
 
 _MISSED: Final = 3
 """After how many intervals without a cycle nobody looks."""
@@ -31,9 +33,12 @@ _NEW: Final = 120.0
 """How old (s) an objective is before it is told that nobody has looked at it."""
 
 
-async def headlines(session: Session, namespace: str) -> list[str]:
-    """Return what is to be said before all else about a namespace (all where it is empty), the gravest first."""
-    unseen = await unattended(session, namespace)
+async def headlines(session: Session, namespace: str, objectives: Objectives | None = None) -> list[str]:
+    """Return what is to be said before all else about a namespace (all where it is empty), the gravest first.
+
+    `objectives` are those of the namespace, where the caller has listed them.
+    """
+    unseen = await unattended(session, namespace, objectives)
     return [
         *([unseen] if unseen else []),
         *(f"PAUSED: {text}" for text, _ in await standing(session, namespace)),
@@ -45,16 +50,18 @@ async def headlines(session: Session, namespace: str) -> list[str]:
     ]
 
 
-async def say_first(session: Session, namespace: str) -> None:
+async def say_first(session: Session, namespace: str, objectives: Objectives | None = None) -> None:
     """Tell it beside what the screen prints, which programs may read."""
-    for line in await headlines(session, namespace):
+    for line in await headlines(session, namespace, objectives):
         click.echo(line, err=True)
 
 
-async def unattended(session: Session, namespace: str) -> str | None:
+async def unattended(session: Session, namespace: str, objectives: Objectives | None = None) -> str | None:
     """Return that, and since when, nobody looks at the objectives of a namespace; None where somebody does."""
     try:
-        bodies = await find(session.cluster, ServiceLevelObjective.KIND, namespace)
+        bodies = (
+            await find(session.cluster, ServiceLevelObjective.KIND, namespace) if objectives is None else objectives
+        )
     except ClusterError:
         return None  # what is asked for next says it better
     looks = {seconds(text(at(body, "status", "lastLook"))): body for body in bodies}

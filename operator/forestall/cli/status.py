@@ -106,9 +106,9 @@ async def status(
         raise click.UsageError("--watch goes with the tables only")
     if watch:
         await _watch(session, place, wide=form == "wide")
-    if form in {None, "wide"}:
-        await say_first(session, place)
     rows = await _rows(session.cluster, place)
+    if form in {None, "wide"}:
+        await say_first(session, place, [row.body for row in rows])
     match form:
         case "json" | "yaml":
             click.echo(document(listing(row.body for row in rows), form))
@@ -209,7 +209,7 @@ async def _watch(session: Session, namespace: str, *, wide: bool) -> NoReturn:
         rows = await _rows(session.cluster, namespace)
         if out.is_terminal:
             out.clear()
-            await say_first(session, namespace)
+            await say_first(session, namespace, [row.body for row in rows])
             _show(out, rows, namespace, wide=wide)
         else:
             head = _head(namespace, wide=wide)

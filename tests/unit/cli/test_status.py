@@ -174,3 +174,16 @@ def test_watch_without_a_terminal_writes_only_what_changed(program, cluster, mon
         ["checkout", "Healthy"],
         ["cart", "AtRisk"],
     ]
+
+
+@pytest.mark.parametrize("how", [(), ("-o", "wide"), ("--watch",)])
+def test_objectives_are_listed_once(program, cluster, monkeypatch, how):
+    """The kind: what a screen says first and what it shows each read the same objects."""
+
+    async def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("asyncio.sleep", interrupt)
+    cluster.put_objective("checkout", "Healthy")
+    program("status", *how)
+    assert [request.kind for request in cluster.requests].count("ServiceLevelObjective") == 1
