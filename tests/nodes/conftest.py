@@ -13,6 +13,7 @@ from forestall.devcluster.node_packages import find_packages, unpacked
 from forestall.devcluster.node_requirements import lacking
 from forestall.devcluster.nodes import RealNodes
 from forestall.devcluster.programs import Programs
+from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.provider import local_programs
 from forestall.errors import MissingTool
 
@@ -45,6 +46,24 @@ def nodes(node_programs: Programs, busybox: Path) -> Iterator[RealNodes]:
     with RealNodes(node_programs, nodes=2) as cluster:
         cluster.import_image(busybox)
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def prometheus(nodes: RealNodes, node_programs: Programs) -> Iterator[PrometheusServer]:
+    """A Prometheus that scrapes the kubelets as it comes: their timestamps are kept, their staleness is not tracked."""
+    kubelets = [{"targets": [f"{node.address}:10250" for node in nodes.nodes]}]
+    jobs = [
+        {
+            "job_name": name,
+            "scheme": "https",
+            "metrics_path": f"/metrics/{name}",
+            "tls_config": {"insecure_skip_verify": True},
+            "static_configs": kubelets,
+        }
+        for name in ("cadvisor", "resource")
+    ]
+    with PrometheusServer(nodes.workspace, node_programs, scrape_configs=jobs, network=nodes.network) as server:
+        yield server
 
 
 @pytest.fixture

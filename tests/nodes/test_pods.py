@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 
 from forestall.devcluster.nodes import RealNodes
 
@@ -85,16 +86,16 @@ def test_the_kernel_kills_what_takes_more_memory_than_its_limit(nodes, namespace
     until(lambda: "OOMKilled" in reason())
 
 
-def test_the_kubelet_tells_what_a_pod_uses(servers, namespace):
-    """By default it measures every 10 s."""
+def test_prometheus_reads_from_the_kubelets_what_a_pod_uses_and_is_reached_by_pods(servers, prometheus, namespace):
+    def pods(metric: str) -> set[str]:
+        query = {"query": f'{metric}{{namespace="{namespace}",pod!=""}}'}
+        answer = requests.get(f"{prometheus.url}/api/v1/query", params=query, timeout=30).json()
+        return {series["metric"]["pod"] for series in answer["data"]["result"]}
 
-    def told(path: str, metric: str) -> bool:
-        text = servers.kubectl("get", "--raw", f"/api/v1/nodes/node-1/proxy/metrics/{path}").stdout
-        lines = (line for line in text.splitlines() if line.startswith(metric) and f'namespace="{namespace}"' in line)
-        return any('pod="on-node-1"' in line for line in lines)
-
-    until(lambda: told("cadvisor", "container_memory_working_set_bytes"))
-    until(lambda: told("resource", "pod_memory_working_set_bytes"))
+    until(lambda: pods("container_memory_working_set_bytes") == {"on-node-1", "on-node-2"})
+    until(lambda: pods("pod_memory_working_set_bytes") == {"on-node-1", "on-node-2"})
+    health = f"{prometheus.pod_url}/-/healthy"
+    assert "Healthy" in run_in(servers, namespace, "on-node-1", "wget", "-q", "-O", "-", health)
 
 
 def test_a_node_whose_kubelet_stops_is_not_ready_and_comes_back(nodes):

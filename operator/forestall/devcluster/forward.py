@@ -1,7 +1,7 @@
-"""Reach a port of a network namespace from outside it: ``python -m forestall.devcluster.forward PID PORT``.
+"""Reach a port of a network namespace from outside it: ``python -m forestall.devcluster.forward PID PORT ADDRESS``.
 
-It listens on that port of the loopback interface here, and connects to the same port of the loopback interface in the
-network of the process PID. So what runs there has no address on this machine, and is reached all the same.
+It listens on that port of the loopback interface here, and connects to the same port of ADDRESS in the network
+of the process PID. So what runs there has no address on this machine, and is reached all the same.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ _BYTES: Final = 65536
 
 def main() -> None:
     """Forward until this process is ended."""
-    pid, port = (int(word) for word in sys.argv[1:3])
+    pid, port, address = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     listener = socket.create_server(("127.0.0.1", port), backlog=128)  # stays in the network where it was made
     enter_network(pid)
-    asyncio.run(_serve(listener, port))
+    asyncio.run(_serve(listener, address, port))
 
 
 def enter_network(pid: int) -> None:
@@ -32,10 +32,10 @@ def enter_network(pid: int) -> None:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-async def _serve(listener: socket.socket, port: int) -> None:
+async def _serve(listener: socket.socket, address: str, port: int) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            far_reader, far_writer = await asyncio.open_connection(address, port)
         except OSError:
             writer.close()
             return

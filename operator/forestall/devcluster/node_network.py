@@ -71,11 +71,11 @@ class NodeNetwork:
         lines += [f"route add {pod_range(other)} via {node_address(other)}" for other in others]
         configure(pid, lines)
 
-    def forward(self, port: int) -> None:
-        """Let this machine reach a port of the network's loopback interface at the same port of its own."""
+    def forward(self, port: int, address: str = "127.0.0.1") -> None:
+        """Let this machine reach a port of an address in the network at the same port of its own loopback interface."""
         if port in self._ports:
             return
-        command = [sys.executable, "-m", "forestall.devcluster.forward", str(self._pid), str(port)]
+        command = [sys.executable, "-m", "forestall.devcluster.forward", str(self._pid), str(port), address]
         name = f"forward-{port}"
         process = self._workspace.start(name, command)
         self._ports.add(port)

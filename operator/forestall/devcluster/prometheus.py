@@ -4,11 +4,13 @@ import json
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import requests
 
+from forestall.devcluster.node_network import ADDRESS, NodeNetwork
 from forestall.devcluster.ports import free_ports
 from forestall.devcluster.programs import Programs
 from forestall.devcluster.remote_write import HEADERS, HistogramSeries, Series, encode
@@ -25,7 +27,8 @@ class PrometheusServer:
     """A Prometheus process in a workspace, on a free loopback port: it runs in the body of a ``with``.
 
     `scrape_configs` is what Prometheus's own configuration has under that name, and `flags` are added to its command
-    line. Generated series may be up to `past_days` old.
+    line. Generated series may be up to `past_days` old. In the `network` of real nodes this machine reaches it at
+    `url`, and pods at `pod_url`.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class PrometheusServer:
         scrape_interval: str = "1s",
         past_days: int = 30,
         flags: Sequence[str] = (),
+        network: NodeNetwork | None = None,
     ) -> None:
         self._workspace = workspace
         self._program = programs["prometheus"]
@@ -44,12 +48,15 @@ class PrometheusServer:
         self._scrape_interval = scrape_interval
         self._past_days = past_days
         self._flags = flags
+        self._network = network
         self._process: subprocess.Popen[bytes] | None = None
         self._http = requests.Session()
         self._http.trust_env = False  # a proxy of the user's is not for what runs beside this process
         self._name = ""
         self.url = ""
         """Where it answers, such as ``http://127.0.0.1:41234``; empty until it is started."""
+        self.pod_url = ""
+        """Where pods of real nodes reach it."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -92,18 +99,24 @@ class PrometheusServer:
         self._name = f"prometheus-{port}"
         self.url = f"http://127.0.0.1:{port}"
         self._configure()
-        command = [
-            str(self._program),
+        listen = "127.0.0.1"
+        if self._network:
+            listen, self.pod_url = ADDRESS, f"http://{ADDRESS}:{port}"
+            self._network.forward(port, ADDRESS)
+        command: list[str | Path] = [
+            self._program,
             f"--config.file={self._workspace.path / self._name}.json",
             f"--storage.tsdb.path={self._workspace.path / self._name}",
             f"--storage.tsdb.retention.time={self._past_days + 1}d",
-            f"--web.listen-address=127.0.0.1:{port}",
+            f"--web.listen-address={listen}:{port}",
             "--scrape.discovery-reload-interval=100ms",  # changed targets are seen at once, not after 5 s
             "--web.enable-remote-write-receiver",
             "--web.enable-lifecycle",
             "--log.level=warn",
             *self._flags,
         ]
+        if self._network:
+            command = self._network.inside(command)
         self._process = self._workspace.start(self._name, command)
         for _ in _polls(_READY_S):
             if self._process.poll() is not None:
