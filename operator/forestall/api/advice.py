@@ -3,7 +3,7 @@
 `forestall validate` tells it before an object is applied, the operator in its condition Ready.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from forestall.api.findings import Finding, Path
@@ -13,7 +13,6 @@ from forestall.core import promql
 from forestall.core.duration import format_duration
 from forestall.core.risk import SLI
 from forestall.core.wording import did_you_mean
-from forestall.errors import InvalidQuery
 
 _CYCLES: Final = 2
 """A breach nearer than so many intervals can't be forecast and acted on."""
@@ -21,21 +20,10 @@ _SHOWN: Final = 200
 """How many characters of a query are shown."""
 
 
-def about_queries(slo: ServiceLevelObjective) -> list[Finding]:
-    """Return an error for each text of an objective that is not the PromQL that its place asks for."""
-    found: list[Finding] = []
-    for path, text, checked in _texts(slo):
-        try:
-            checked(text)
-        except InvalidQuery as error:
-            found.append(Finding("error", path, str(error)))
-    return found
-
-
 def about_objective(slo: ServiceLevelObjective, interval: float) -> list[Finding]:
     """Return what of an objective is likely not meant, for an operator that looks every `interval` s.
 
-    Its queries must be right: see `about_queries`.
+    Its queries must be right: see `query_texts`.
     """
     found: list[Finding] = []
     for number, each in enumerate(slo.spec.leading_indicators):
@@ -75,25 +63,6 @@ def rivals(policy: RemediationPolicy, others: Iterable[RemediationPolicy], slo: 
         return ""
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     return f"{listed} all select {slo.name}: where several would act at once, the first by name does, here {names[0]}"
-
-
-def _texts(slo: ServiceLevelObjective) -> Iterator[tuple[Path, str, Callable[[str], None]]]:
-    """Yield path and text of each piece of PromQL, and what checks that it is what its place asks for."""
-    indicator, at = slo.spec.indicator, ("spec", "indicator")
-    if (ratio := indicator.ratio) is not None:
-        for name in ("good", "bad", "total"):
-            if (text := getattr(ratio, name)) is not None:
-                yield (*at, "ratio", name), text, promql.check_selector
-    if indicator.latency is not None:
-        native = indicator.latency.type == "Native"
-        checked = promql.check_selector if native else promql.check_histogram
-        yield (*at, "latency", "histogram"), indicator.latency.histogram, checked
-    if indicator.threshold is not None:
-        yield (*at, "threshold", "query"), indicator.threshold.query, promql.check_query
-    if indicator.raw is not None:
-        yield (*at, "raw", "errorRatio"), indicator.raw.error_ratio.replace("$window", "5m"), promql.check_query
-    for number, each in enumerate(slo.spec.leading_indicators):
-        yield ("spec", "leadingIndicators", number, "query"), each.query, promql.check_query
 
 
 def _labels(indicator: LeadingIndicator, at: Path) -> Iterator[Finding]:

@@ -14,8 +14,9 @@ import click
 from pydantic import ValidationError
 
 from forestall.api import KINDS, MetricSource, RemediationPolicy, Resource, ServiceLevelObjective
-from forestall.api.advice import about_objective, about_policy, about_queries, rivals
+from forestall.api.advice import about_objective, about_policy, rivals
 from forestall.api.findings import Finding
+from forestall.api.query_texts import query_errors
 from forestall.api.schema import check
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, asked, prometheus_options
@@ -123,7 +124,7 @@ def _check(documents: Sequence[Document], chosen: ValidateOptions) -> _Checked:
                 checked.add(document, [Finding("error", ("metadata", "name"), words)])
     interval = chosen.interval or _INTERVAL
     for document, slo in checked.objectives:
-        wrong = about_queries(slo)
+        wrong = list(query_errors(slo))
         checked.add(document, wrong or about_objective(slo, interval))
         checked.askable += [] if wrong else [(document, slo)]
     for document, policy in checked.policies:

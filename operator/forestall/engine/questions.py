@@ -1,11 +1,12 @@
 """From an objective to the queries that ask about it."""
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.api.metric_source import NamespaceShare
+from forestall.api.query_texts import check_queries
 from forestall.api.service_level_objective import Indicator, LeadingIndicator
 from forestall.core import promql
 from forestall.core.duration import exact_duration
@@ -105,6 +106,7 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
     Raises:
         InvalidQuery: one of its texts is not the PromQL that its place asks for; the message names the field.
     """
+    check_queries(slo)
     windows = burn_windows(slo.spec.window.seconds, interval * _LEAST_RATE)
     horizons = [leading.horizon.seconds for leading in slo.spec.leading_indicators]
 
@@ -120,8 +122,7 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
         labelled = _labelled(indicator) if strict else ()
         return ask(name, expr, terms.proof(*_evidence(indicator, window), labelled))
 
-    def leading(index: int, indicator: LeadingIndicator) -> Watched:
-        _checked(promql.check_query, f"spec.leadingIndicators[{index}].query", indicator.query)
+    def leading(indicator: LeadingIndicator) -> Watched:
         return Watched(
             objective=slo.uid,
             indicator=indicator.name,
@@ -146,7 +147,7 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
     every = min(max(windows.long, interval), _SLOWEST_BUDGET)
     return Questions(
         source=slo.spec.source,
-        watched=(sli, *(leading(n, each) for n, each in enumerate(slo.spec.leading_indicators))),
+        watched=(sli, *map(leading, slo.spec.leading_indicators)),
         long=ratio(LONG, windows.long),
         whole=_pieces(terms, every) or ratio(WHOLE, slo.spec.window.seconds),
         long_window=math.ceil(windows.long),
@@ -161,7 +162,6 @@ def _pieces(terms: Terms, longest: float) -> Pieces | None:
     slo, threshold = terms.slo, terms.slo.spec.indicator.threshold
     if threshold is None:
         return None
-    _checked(promql.check_query, "spec.indicator.threshold.query", threshold.query)
     counts = promql.samples_behind(threshold.query, window=SAMPLED_OVER)
     return Pieces(
         objective=slo.uid,
@@ -215,14 +215,10 @@ def _error_ratio(indicator: Indicator, window: float, resolution: float, *, stri
     """Return the share of bad events over `window` seconds; the CRD's rules see to it that one field is set."""
     over = exact_duration(math.ceil(window))
     if (ratio := indicator.ratio) is not None:
-        for name in ("good", "bad", "total"):
-            if (text := getattr(ratio, name)) is not None:
-                _checked(promql.check_selector, f"spec.indicator.ratio.{name}", text)
         return promql.error_ratio_of_counters(
             good=ratio.good, bad=ratio.bad, total=ratio.total, window=over, strict=strict
         )
     if (latency := indicator.latency) is not None:
-        _checked(promql.check_selector, "spec.indicator.latency.histogram", latency.histogram)
         scale = 1000.0 if latency.unit == "Milliseconds" else 1.0
         return promql.error_ratio_of_histogram(
             latency.histogram,
@@ -232,7 +228,6 @@ def _error_ratio(indicator: Indicator, window: float, resolution: float, *, stri
             strict=strict,
         )
     if (threshold := indicator.threshold) is not None:
-        _checked(promql.check_query, "spec.indicator.threshold.query", threshold.query)
         return promql.error_ratio_of_threshold(
             threshold.query,
             threshold.operator,
@@ -241,14 +236,5 @@ def _error_ratio(indicator: Indicator, window: float, resolution: float, *, stri
             resolution=exact_duration(math.ceil(resolution)),
         )
     if (raw := indicator.raw) is not None:
-        _checked(promql.check_query, "spec.indicator.raw.errorRatio", raw.error_ratio.replace("$window", over))
         return promql.error_ratio_of_query(raw.error_ratio, window=over)
     raise InvalidQuery("spec.indicator: give exactly one indicator: ratio, latency, threshold or raw")
-
-
-def _checked(check: Callable[[str], object], field: str, text: str) -> None:
-    """Check `text`, and name the field that it stands in when it is wrong."""
-    try:
-        check(text)
-    except InvalidQuery as error:
-        raise InvalidQuery(f"{field}: {error}") from error

@@ -2,8 +2,11 @@
 
 import pytest
 
-from forestall.api import RemediationPolicy, ServiceLevelObjective
-from forestall.api.advice import about_objective, about_policy, about_queries, rivals
+from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
+from forestall.api.advice import about_objective, about_policy, rivals
+from forestall.api.query_texts import query_errors
+from forestall.engine.questions import questions
+from forestall.errors import InvalidQuery
 
 
 def objective(name="shop", namespace="a", labels=None, indicator=None, **leading):
@@ -34,12 +37,21 @@ def policy(name="early", capacity=None, **rung):
         ({"indicator": {"threshold": {"query": "a b", "operator": "lt", "value": 1}}}, "spec.indicator.threshold"),
         ({"indicator": {"raw": {"errorRatio": "sum(rate(a[$windo]))"}}}, "spec.indicator.raw.errorRatio"),
         ({"indicator": {"ratio": {"bad": "a{", "total": "b"}}}, "spec.indicator.ratio.bad"),
+        ({"indicator": {"ratio": {"good": "a", "bad": None, "total": "b{"}}}, "spec.indicator.ratio.total"),
+        ({"indicator": {"latency": {"histogram": "sum(a)", "type": "Native"}}}, "spec.indicator.latency.histogram"),
+        ({"indicator": {"latency": {"histogram": '{a="b"}', "type": "Classic"}}}, "spec.indicator.latency.histogram"),
     ],
 )
 def test_promql_that_does_not_parse(changes, path):
-    (found, *_) = about_queries(objective(**changes) if "query" in changes else unchecked(changes))
-    assert found.level == "error"
-    assert found.where.startswith(path)
+    """The kind: `validate` and the operator each walk the same texts, and differ in what they refuse or say."""
+    slo = objective(**changes) if "query" in changes else unchecked(changes)
+    (error, *_) = query_errors(slo)
+    assert error.level == "error"
+    assert error.where.startswith(path)
+    source = MetricSource.read({"metadata": {"name": "default", "uid": "m"}, "spec": {"url": "http://x"}})
+    with pytest.raises(InvalidQuery) as caught:
+        questions(slo, source, 30.0)
+    assert str(caught.value) == str(error)
 
 
 def unchecked(changes):
