@@ -50,6 +50,8 @@ class FairScheduler:
         self._limits: dict[str, asyncio.Semaphore] = {}
         self._began: dict[str, float] = {}
         self._until = math.inf
+        self.end = math.inf
+        """When (s, of the event loop) all work of the phase is over."""
         self._postponed: set[str] = set()
         self.postponed: frozenset[str] = frozenset()
         """What got no turn in the cycle before, by UID: it comes first."""
@@ -62,16 +64,12 @@ class FairScheduler:
         """Note that an object got no turn in this cycle."""
         self._postponed.add(uid)
 
-    def begin_phase(self, until: float = math.inf) -> None:
-        """Begin a phase of the cycle, which ends at `until` (s, of the event loop) at the latest."""
+    def begin_phase(self, end: float = math.inf) -> None:
+        """Begin a phase of the cycle; all work of it is over at `end` (s, of the event loop)."""
         self._limits.clear()
         self._began.clear()
-        self._until = min(asyncio.get_running_loop().time() + 2 * self._seconds, until)
-
-    @property
-    def until(self) -> float:
-        """When (s, of the event loop) the phase ends."""
-        return self._until
+        self._until = min(asyncio.get_running_loop().time() + 2 * self._seconds, end)
+        self.end = end
 
     @asynccontextmanager
     async def slot(self, namespace: str) -> AsyncIterator[Hold | None]:

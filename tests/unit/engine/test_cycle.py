@@ -498,6 +498,6 @@ async def test_an_objective_is_at_risk_from_the_lowest_probability_that_a_policy
     h.policy("soon", when={"probability": 0.4})
     h.watch()
     scene = Scene.of(h.registry)
-    assert h.engine._at_risk_from(scene, "ServiceLevelObjective-checkout") == 0.4
+    assert h.engine._assessor.threshold(scene, "ServiceLevelObjective-checkout") == 0.4
     scene = replace(scene, policies={"ServiceLevelObjective-checkout": []})
-    assert h.engine._at_risk_from(scene, "ServiceLevelObjective-checkout") == h.settings.at_risk_from
+    assert h.engine._assessor.threshold(scene, "ServiceLevelObjective-checkout") == h.settings.at_risk_from

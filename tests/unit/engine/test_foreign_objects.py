@@ -23,6 +23,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.core.risk import Signal
 from forestall.engine import Engine, Settings, publish, signals
 from forestall.engine.act import Decider
+from forestall.engine.assessor import Assessor
 from forestall.engine.observe import Reading
 from forestall.engine.publish import Publisher
 from forestall.engine.questions import Watched
@@ -411,8 +412,8 @@ def about_evil(*args: Any, **_: Any) -> bool:
     ("where", "what", "doing"),
     [
         (Watch, "_compile", "compiling"),
-        (Engine, "_at_risk_from", "assessing"),
-        (Engine, "_episode", "assessing"),
+        (Assessor, "threshold", "assessing"),
+        (Assessor, "_episode", "assessing"),
         (Targets, "read", "deciding"),
         (Decider, "decide", "deciding"),
         (Decider, "confirm", "opening"),

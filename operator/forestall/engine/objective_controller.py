@@ -1,0 +1,85 @@
+"""Decides about each objective: its policies, one after the other, when it is its namespace's turn."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+from forestall.api.service_level_objective import Decision
+from forestall.api.times import seconds
+from forestall.core.decision import Hold
+from forestall.core.duration import format_duration
+from forestall.engine.act import Decider, Proposal, held
+from forestall.engine.deadlines import Deadlines
+from forestall.engine.fair_scheduling import FairScheduler
+from forestall.engine.guard_input import Case
+from forestall.engine.remediation_opener import RemediationOpener, with_hold
+from forestall.engine.report import Findings, Problem, named
+from forestall.engine.scene import Scene
+from forestall.engine.settings import Settings
+from forestall.isolation import Isolation
+from forestall.registry import Registry
+
+
+class ObjectiveController:
+    """Decides, and has the Remediation opened for what is to be done."""
+
+    def __init__(
+        self,
+        decider: Decider,
+        opener: RemediationOpener,
+        scheduler: FairScheduler,
+        registry: Registry,
+        settings: Settings,
+        isolation: Isolation,
+    ) -> None:
+        self._decider = decider
+        self._opener = opener
+        self._scheduler = scheduler
+        self._registry = registry
+        self._longest = 2 * settings.turn
+        self._isolation = isolation
+
+    async def decide(self, scene: Scene, found: Findings, missing: Problem | None, now: float) -> Findings:
+        """Decide about one objective; what goes wrong with it is told by it, and by no other."""
+        with self._isolation.around("deciding", named(found.slo)) as attempt:
+            return await self._by_policies(scene, found, missing, now)
+        return replace(found, problem=found.problem or Problem("InternalError", attempt.failure or ""))
+
+    async def _by_policies(self, scene: Scene, found: Findings, missing: Problem | None, now: float) -> Findings:
+        """Decide about one objective, and open the journal entry of what is to be done."""
+        slo, signals = found.slo, found.signals
+        policies = scene.policies[slo.uid]
+        labels = self._registry.labels(slo.namespace)
+        episode = found.episode
+        found = replace(found, problem=found.problem or missing)
+        decisions, proposals = [], []
+        for policy in policies:
+            case = Case(slo, policy, signals, episode.number, found.victim_of, labels, seconds(episode.since))
+            proposal = None
+            with self._isolation.around("deciding", f"{named(slo)} by {named(policy)}") as attempt:
+                decision, proposal = await self._in_turn(scene, case, now)
+            if attempt.failure is not None:
+                decision = held(policy, Hold("InternalError", attempt.failure))
+            decisions.append(decision)
+            if proposal is not None:
+                proposals.append((len(decisions) - 1, proposal))
+        found = replace(found, decisions=tuple(decisions))
+        # Of several policies that would act for one objective the first by name does; the others see it under way.
+        for index, proposal in proposals[:1]:
+            with self._isolation.around("opening", f"{named(slo)} by {decisions[index].policy}") as attempt:
+                decisions[index] = await self._opener.open(scene, found, index, proposal, now)
+            if attempt.failure is not None:
+                decisions[index] = with_hold(decisions[index], Hold("InternalError", attempt.failure))
+        return replace(found, decisions=tuple(decisions))
+
+    async def _in_turn(self, scene: Scene, case: Case, now: float) -> tuple[Decision, Proposal | None]:
+        """Decide when it is this namespace's turn."""
+        async with self._scheduler.slot(case.slo.namespace) as over:
+            await asyncio.sleep(0)  # many decisions ask nobody anything, and the lease must be renewed meanwhile
+            if over is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(Deadlines.at_most(self._longest, self._scheduler.end)):
+                        return await self._decider.decide(scene, case, now)
+        self._scheduler.postpone(case.slo.uid)
+        words = f"it took longer than {format_duration(self._longest)} to decide: it is tried again"
+        return held(case.policy, over or Hold("NoTurn", words)), None

@@ -1,0 +1,92 @@
+"""Opens the Remediation of what was decided: the budget, the objective's episode and the intent are written first."""
+
+import asyncio
+from dataclasses import replace
+
+from forestall.api import Remediation
+from forestall.api.service_level_objective import Decision
+from forestall.core.decision import Hold
+from forestall.engine.act import Decider, Proposal
+from forestall.engine.budget_usage import BudgetUsage
+from forestall.engine.fair_scheduling import FairScheduler
+from forestall.engine.publish import Publisher
+from forestall.engine.remediation_backup import RemediationBackup
+from forestall.engine.report import Findings
+from forestall.engine.scene import Scene
+from forestall.errors import ClusterError, Unavailable
+from forestall.registry import Registry
+from forestall.remediation import RemediationReconciler, draft_of
+
+
+class RemediationOpener:
+    """Opens Remediations, one at a time; remembers what the cycle has opened so far."""
+
+    def __init__(
+        self,
+        decider: Decider,
+        reconciler: RemediationReconciler,
+        publisher: Publisher,
+        backup: RemediationBackup,
+        scheduler: FairScheduler,
+        registry: Registry,
+    ) -> None:
+        self._decider = decider
+        self._reconciler = reconciler
+        self._publisher = publisher
+        self._backup = backup
+        self._scheduler = scheduler
+        self._registry = registry
+        self.budget_usage = BudgetUsage(publisher)
+        """What is gone from the budgets of the Guardrails."""
+        self._opening = asyncio.Lock()
+        self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
+
+    def begin_cycle(self) -> None:
+        """Begin a cycle."""
+        self._drafts.clear()
+
+    async def open(self, scene: Scene, found: Findings, index: int, proposal: Proposal, now: float) -> Decision:
+        """Write the episode down, then the intent; a Remediation of this name was decided before.
+
+        The guards asked with what was known when the cycle began. Others were decided since, and what they spend is
+        spent: the guards are asked again, one proposal at a time.
+        """
+        decision, intent = found.decisions[index], proposal.intent(now)
+        draft = Remediation.read(draft_of(intent))
+        known = self._registry.get(Remediation, draft.name, draft.namespace) is not None
+        if not known and draft.name in found.episode.decided:
+            words = f"{draft.name} was decided in this episode already, and deleted since: it is not done twice"
+            return with_hold(decision, Hold("AlreadyDecided", words))
+        try:
+            async with asyncio.timeout_at(self._scheduler.end):
+                async with self._opening:
+                    self.budget_usage.refund(scene.guardrails, draft)
+                    decided = self._decided()
+                    hold = await self._decider.confirm(replace(scene, remediations=decided), proposal)
+                    if hold is not None:
+                        return with_hold(decision, hold)
+                    if not known:
+                        await self.budget_usage.pay(scene.guardrails, decided, draft, now)
+                    self._drafts[draft.namespace, draft.name] = draft
+                await self._publisher.write(found, now)
+                remediation = await self._reconciler.open(intent)
+        except (ClusterError, TimeoutError) as error:
+            if not isinstance(error, Unavailable | TimeoutError):  # else it may have been written down all the same
+                self._drafts.pop((draft.namespace, draft.name), None)
+            why = str(error) or "no time was left for it in this cycle"
+            return with_hold(decision, Hold("NotRecorded", f"{decision.message}; it could not be written down: {why}"))
+        self._registry.put(Remediation.KIND, remediation.dump())
+        if remediation.ended:
+            words = f"{remediation.name} was decided in this episode already and ended: {remediation.status.phase}"
+            return with_hold(decision, Hold("AlreadyDecided", words))
+        return decision.model_copy(update={"remediation": remediation.name})
+
+    def _decided(self) -> list[Remediation]:
+        """Return every Remediation that there is, or that this cycle is writing down."""
+        there = {(one.namespace, one.name): one for one in self._registry.all(Remediation)}
+        return list((self._drafts | self._backup.with_deleted(there)).values())
+
+
+def with_hold(decision: Decision, hold: Hold) -> Decision:
+    """Return a decision that holds for this reason, whatever it was before."""
+    return decision.model_copy(update={"verdict": "Hold", "reason": hold.reason, "message": hold.message})
