@@ -1,7 +1,7 @@
-"""The part of the Common Expression Language that the rules of forestall's own definitions are written in.
+"""The subset of the Common Expression Language that the validation rules of forestall's CRDs use.
 
-So a file is held against the same rules as by the API server, and told in the same words, without a second copy of
-them. What a rule uses beyond this part is an error, which a test over all rules finds.
+`forestall validate` checks files by the same rules as the API server, with the same messages, and no second copy of
+the rules. A rule that uses more than this subset is an error; a test evaluates every rule.
 
 Source: the language definition of CEL, and Kubernetes' CEL libraries (`find` of the regex library, strings).
 """
@@ -49,46 +49,46 @@ _MACROS: Final = frozenset({"filter", "all", "exists", "map"})
 
 
 def holds(rule: str, value: Any) -> bool:
-    """Say whether `rule` holds for `value`, which it calls `self`.
+    """Return whether `rule` holds for `value`, which the rule calls `self`.
 
     Raises:
-        InvalidInput: the rule is not of the part of CEL that is known here.
-        LookupError, TypeError, ValueError: it can't be evaluated for this value, which the API server refuses too.
+        InvalidInput: the rule uses more than the supported subset of CEL.
+        LookupError, TypeError, ValueError: the rule can't be evaluated for this value; the API server rejects it too.
     """
     return bool(_compiled(rule)({"self": value}))
 
 
 @lru_cache(maxsize=512)
 def _compiled(rule: str) -> Value:
-    return _Parser(rule).whole()
+    return _Compiler(rule).compile()
 
 
-class _Parser:
-    """Turns a rule into a function of its variables."""
+class _Compiler:
+    """Compiles a rule into a function of its variables."""
 
     def __init__(self, text: str) -> None:
         self._tokens: list[tuple[str, str]] = []
-        at = 0
-        while at < len(text.rstrip()):
-            found = _TOKEN.match(text, at)
-            if found is None or found.lastgroup is None:
-                raise InvalidInput(f"not a rule that is understood, at {text[at : at + 20]!r}")
-            self._tokens.append((found.lastgroup, found[found.lastgroup]))
-            at = found.end()
-        self._at = 0
+        start = 0
+        while start < len(text.rstrip()):
+            token = _TOKEN.match(text, start)
+            if token is None or token.lastgroup is None:
+                raise InvalidInput(f"unsupported CEL at {text[start : start + 20]!r}")
+            self._tokens.append((token.lastgroup, token[token.lastgroup]))
+            start = token.end()
+        self._index = 0
 
-    def whole(self) -> Value:
+    def compile(self) -> Value:
         value = self._expression()
-        if self._at != len(self._tokens):
-            raise InvalidInput(f"not a rule that is understood, at {self._tokens[self._at][1]!r}")
+        if self._index != len(self._tokens):
+            raise InvalidInput(f"unsupported CEL at {self._tokens[self._index][1]!r}")
         return value
 
     def _expression(self) -> Value:
         condition = self._binary(0)
-        if not self._take("?"):
+        if not self._accept("?"):
             return condition
         first = self._expression()
-        self._need(":")
+        self._expect(":")
         second = self._expression()
         return lambda scope: first(scope) if condition(scope) else second(scope)
 
@@ -96,34 +96,34 @@ class _Parser:
         if level == len(_SIGNS):
             return self._unary()
         left = self._binary(level + 1)
-        while (sign := self._peek()) in _SIGNS[level]:
-            self._at += 1
+        while (sign := self._next_token()) in _SIGNS[level]:
+            self._index += 1
             left = _joined(sign, left, self._binary(level + 1))
         return left
 
     def _unary(self) -> Value:
-        if self._take("!"):
+        if self._accept("!"):
             inner = self._unary()
             return lambda scope: not inner(scope)
-        if self._take("-"):
+        if self._accept("-"):
             inner = self._unary()
             return lambda scope: -inner(scope)
         return self._member(self._primary())
 
     def _member(self, value: Value) -> Value:
         while True:
-            if self._take("["):
+            if self._accept("["):
                 value = _indexed(value, self._expression())
-                self._need("]")
-            elif self._take("."):
-                name = self._word()
-                value = self._call(name, value) if self._take("(") else _selected(value, name)
+                self._expect("]")
+            elif self._accept("."):
+                name = self._identifier()
+                value = self._call(name, value) if self._accept("(") else _selected(value, name)
             else:
                 return value
 
     def _primary(self) -> Value:
-        kind, text = self._tokens[self._at] if self._at < len(self._tokens) else ("", "")
-        self._at += 1
+        kind, text = self._tokens[self._index] if self._index < len(self._tokens) else ("", "")
+        self._index += 1
         match kind:
             case "raw":
                 return lambda _: text[2:-1]
@@ -137,67 +137,67 @@ class _Parser:
                 return self._named(text)
         if text == "(":
             value = self._expression()
-            self._need(")")
+            self._expect(")")
             return value
         if text == "[":
             elements = self._arguments("]")
-            return lambda scope: [each(scope) for each in elements]
-        raise InvalidInput(f"not a rule that is understood, at {text!r}")
+            return lambda scope: [element(scope) for element in elements]
+        raise InvalidInput(f"unsupported CEL at {text!r}")
 
     def _named(self, name: str) -> Value:
         if name in _LITERALS:
             return lambda _: _LITERALS[name]
-        if not self._take("("):
+        if not self._accept("("):
             return lambda scope: scope[name]
         if name == "has":
             return self._has()
         return _function(name, self._arguments(")"))
 
     def _has(self) -> Value:
-        start = self._at
+        start = self._index
         self._expression()
-        # The last selection is not evaluated, but looked for.
-        end, self._at = self._at, start
+        # `has()` does not evaluate the last selection; it tests for its presence.
+        end, self._index = self._index, start
         tokens, self._tokens = self._tokens, self._tokens[: end - 2]
         parent = self._expression()
-        self._tokens, self._at = tokens, end
+        self._tokens, self._index = tokens, end
         field = tokens[end - 1][1]
-        self._need(")")
+        self._expect(")")
         return lambda scope: field in parent(scope)
 
     def _call(self, name: str, value: Value) -> Value:
         if name in _MACROS:
-            variable = self._word()
-            self._need(",")
+            variable = self._identifier()
+            self._expect(",")
             body = self._expression()
-            self._need(")")
+            self._expect(")")
             return _macro(name, value, variable, body)
         return _function(name, [value, *self._arguments(")")])
 
     def _arguments(self, end: str) -> list[Value]:
-        found: list[Value] = []
-        while not self._take(end):
-            if found:
-                self._need(",")
-            found.append(self._expression())
-        return found
+        arguments: list[Value] = []
+        while not self._accept(end):
+            if arguments:
+                self._expect(",")
+            arguments.append(self._expression())
+        return arguments
 
-    def _peek(self) -> str:
-        return self._tokens[self._at][1] if self._at < len(self._tokens) else ""
+    def _next_token(self) -> str:
+        return self._tokens[self._index][1] if self._index < len(self._tokens) else ""
 
-    def _take(self, sign: str) -> bool:
-        taken = self._peek() == sign
-        self._at += taken
-        return taken
+    def _accept(self, token: str) -> bool:
+        is_next = self._next_token() == token
+        self._index += is_next
+        return is_next
 
-    def _need(self, sign: str) -> None:
-        if not self._take(sign):
-            raise InvalidInput(f"not a rule that is understood: {sign!r} is missing before {self._peek()!r}")
+    def _expect(self, token: str) -> None:
+        if not self._accept(token):
+            raise InvalidInput(f"unsupported CEL: {token!r} is missing before {self._next_token()!r}")
 
-    def _word(self) -> str:
-        word = self._peek()
-        self._at += 1
-        return word
+    def _identifier(self) -> str:
+        identifier = self._next_token()
+        self._index += 1
+        return identifier
 
 
 def _joined(sign: str, left: Value, right: Value) -> Value:
@@ -218,42 +218,42 @@ def _selected(value: Value, name: str) -> Value:
 
 
 def _macro(name: str, value: Value, variable: str, body: Value) -> Value:
-    def each(scope: Scope) -> list[tuple[Any, Any]]:
+    def elements(scope: Scope) -> list[tuple[Any, Any]]:
         return [(element, body({**scope, variable: element})) for element in value(scope)]
 
     match name:
         case "filter":
-            return lambda scope: [element for element, told in each(scope) if told]
+            return lambda scope: [element for element, kept in elements(scope) if kept]
         case "map":
-            return lambda scope: [told for _, told in each(scope)]
+            return lambda scope: [mapped for _, mapped in elements(scope)]
         case "all":
-            return lambda scope: all(told for _, told in each(scope))
-    return lambda scope: any(told for _, told in each(scope))
+            return lambda scope: all(result for _, result in elements(scope))
+    return lambda scope: any(result for _, result in elements(scope))
 
 
 def _function(name: str, arguments: Sequence[Value]) -> Value:
     function = _FUNCTIONS.get(name)
     if function is None:
-        raise InvalidInput(f"not a rule that is understood: the function {name}")
-    return lambda scope: function(*(each(scope) for each in arguments))
+        raise InvalidInput(f"unsupported CEL: the function {name}")
+    return lambda scope: function(*(argument(scope) for argument in arguments))
 
 
 @lru_cache(maxsize=256)
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return a pattern as RE2 means it: a dollar is the end, and not before a last line break."""
+    """Return a pattern with RE2's meaning: a dollar matches at the end only, not before a final line break."""
     return re.compile(re.sub(r"(?<!\\)\$", r"\\Z", text), re.ASCII)
 
 
 def _timestamp(text: str) -> float:
-    at = read_time(text, zoned=True)
-    if at is None:
+    time = read_time(text, zoned=True)
+    if time is None:
         raise ValueError(f"{text!r} is not a time with its zone")
-    return at
+    return time
 
 
 def _find(text: str, pattern: str) -> str:
-    found = _pattern(pattern).search(text)
-    return found[0] if found else ""
+    match = _pattern(pattern).search(text)
+    return match[0] if match else ""
 
 
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {

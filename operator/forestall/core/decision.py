@@ -1,11 +1,11 @@
-"""What is decided, as data that carries its reason: condition, Event, metric and journal all read it."""
+"""Decisions as data with their reason, which conditions, Events, metrics and the journal read."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Nothing is done. `reason` is one CamelCase word for programs, `message` says it to people."""
+    """No action. `reason` is a CamelCase word for programs, `message` a sentence for people."""
 
     reason: str
     message: str
@@ -13,7 +13,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One rung of a policy's ladder is to be done, because of `message`."""
+    """Run one rung of a policy's ladder; `message` says why."""
 
     rung: int
     action: str
@@ -21,4 +21,4 @@ class Act:
     reason: str
     message: str
     replicas: int | None = None
-    """For Scale: the replicas that the forecast asks for, already within the bounds."""
+    """For Scale: the replicas that the forecast needs, within the bounds of the policy."""

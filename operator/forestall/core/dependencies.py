@@ -1,7 +1,6 @@
-"""Whose fault it is: an objective that depends on one at risk is a victim, and is not remediated for it.
+"""Dependencies between objectives: one that depends on another at risk is a victim, and is not remediated.
 
-Who writes objectives writes the graph: it may be large, dense and all circles. So the answer for all of them takes one
-walk over it.
+Tenants write the graph, so it may be large, dense and full of cycles. One walk over it answers for all objectives.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -12,82 +11,82 @@ Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
-class _Below(Generic[Name]):
-    """Who is at risk in a circle, or among what it depends on."""
+class _Culprits(Generic[Name]):
+    """The objectives at risk in a cycle, or among its dependencies."""
 
     root: Name | None = None
-    """The first by name that itself suffers from no other."""
+    """The first by name that is no victim itself."""
     first: Name | None = None
     """The first by name."""
 
 
 def culprits(edges: Mapping[Name, Collection[Name]], at_risk: Collection[Name]) -> dict[Name, Name]:
-    """Return the objectives at risk that others suffer from, by victim; who answers for itself is left out.
+    """Return the culprit of each victim: the objective at risk that it depends on. Objectives that are no victims are
+    left out.
 
-    `edges` are what each one depends on. Objectives that depend on each other in a circle suffer from none of the
-    circle: each answers for itself. Of several, the one that itself suffers from no other is named; of several of those
-    the first by name.
+    `edges` has the dependencies of each objective. Objectives that depend on each other in a cycle are no victims of
+    one another. Of several culprits, one that is no victim itself is returned; of several of those the first by name.
     """
-    circle_of: dict[Name, int] = {}
-    known: list[_Below[Name]] = []
+    cycle_of: dict[Name, int] = {}
+    culprits_by_cycle: list[_Culprits[Name]] = []
     result: dict[Name, Name] = {}
-    for number, circle in enumerate(circles(edges)):
-        circle_of |= dict.fromkeys(circle, number)
-        others = {circle_of[name] for member in circle for name in edges.get(member, ())} - {number}
-        below = _together(known[other] for other in others)
-        if (found := below.root or below.first) is not None:
-            result |= dict.fromkeys(circle, found)
-        risky = sorted(name for name in circle if name in at_risk)
-        alone = risky[0] if len(risky) == 1 and below.first is None else None
-        known.append(_together([below, _Below(alone, risky[0] if risky else None)]))
+    for number, cycle in enumerate(cycles(edges)):
+        cycle_of |= dict.fromkeys(cycle, number)
+        dependencies = {cycle_of[name] for member in cycle for name in edges.get(member, ())} - {number}
+        candidates = _merge(culprits_by_cycle[dependency] for dependency in dependencies)
+        if (culprit := candidates.root or candidates.first) is not None:
+            result |= dict.fromkeys(cycle, culprit)
+        at_risk_here = sorted(name for name in cycle if name in at_risk)
+        root = at_risk_here[0] if len(at_risk_here) == 1 and candidates.first is None else None
+        culprits_by_cycle.append(_merge([candidates, _Culprits(root, at_risk_here[0] if at_risk_here else None)]))
     return result
 
 
-def _together(parts: Iterable[_Below[Name]]) -> _Below[Name]:
-    known = list(parts)
-    roots = [each.root for each in known if each.root is not None]
-    firsts = [each.first for each in known if each.first is not None]
-    return _Below(min(roots, default=None), min(firsts, default=None))
+def _merge(candidates: Iterable[_Culprits[Name]]) -> _Culprits[Name]:
+    merged = list(candidates)
+    roots = [candidate.root for candidate in merged if candidate.root is not None]
+    firsts = [candidate.first for candidate in merged if candidate.first is not None]
+    return _Culprits(min(roots, default=None), min(firsts, default=None))
 
 
-def circles(edges: Mapping[Name, Collection[Name]]) -> list[list[Name]]:
-    """Return the names by those that depend on each other, each such circle after all that it depends on.
+def cycles(edges: Mapping[Name, Collection[Name]]) -> list[list[Name]]:
+    """Return the strongly connected components of the graph, each after all that it depends on.
 
-    Tarjan's walk, without recursion: a chain may be longer than the stack is deep.
+    Tarjan's algorithm, without recursion: a chain of dependencies may be longer than the stack is deep.
     """
     order: dict[Name, int] = {}
     low: dict[Name, int] = {}
     stack: list[Name] = []
-    waiting: set[Name] = set()
+    on_stack: set[Name] = set()
     result: list[list[Name]] = []
     for start in edges:
-        todo = [(start, iter(edges.get(start, ())))] if start not in order else []
-        while todo:
-            name, rest = todo[-1]
+        path = [(start, iter(edges.get(start, ())))] if start not in order else []
+        while path:
+            name, dependencies = path[-1]
             if name not in order:
                 order[name] = low[name] = len(order)
                 stack.append(name)
-                waiting.add(name)
-            for other in rest:
-                if other not in order:
-                    todo.append((other, iter(edges.get(other, ()))))
+                on_stack.add(name)
+            for dependency in dependencies:
+                if dependency not in order:
+                    path.append((dependency, iter(edges.get(dependency, ()))))
                     break
-                if other in waiting:
-                    low[name] = min(low[name], order[other])
+                if dependency in on_stack:
+                    low[name] = min(low[name], order[dependency])
             else:
-                todo.pop()
-                if todo:
-                    parent = todo[-1][0]
+                path.pop()
+                if path:
+                    parent = path[-1][0]
                     low[parent] = min(low[parent], low[name])
                 if low[name] == order[name]:
-                    result.append(_down_to(name, stack))
-                    waiting.difference_update(result[-1])
+                    result.append(_pop_until(name, stack))
+                    on_stack.difference_update(result[-1])
     return result
 
 
-def _down_to(name: Name, stack: list[Name]) -> list[Name]:
-    """Take what is on the stack down to `name`."""
-    taken = [stack.pop()]
-    while taken[-1] != name:
-        taken.append(stack.pop())
-    return taken
+def _pop_until(name: Name, stack: list[Name]) -> list[Name]:
+    """Pop the stack down to `name`, and return what was popped."""
+    popped = [stack.pop()]
+    while popped[-1] != name:
+        popped.append(stack.pop())
+    return popped

@@ -11,36 +11,36 @@ from forestall.errors import InvalidDuration
 PATTERN = r"^(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?$"
 _SECONDS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 LONGEST = 1000 * 365 * 86400.0
-"""No duration is longer (s): the arithmetic of times ends at the year 10000."""
+"""The longest duration (s): `datetime` ends at the year 10000."""
 _GRAMMAR = re.compile(PATTERN)
 _PART = re.compile(r"([0-9]+)(ms|[wdhms])")
 
 
 @lru_cache(maxsize=1024)  # the same few are asked for in every cycle
 def parse_duration(text: str) -> float:
-    """Return the seconds that `text` stands for.
+    """Return the duration `text` in seconds.
 
     Raises:
-        InvalidDuration: `text` is empty, not of the grammar, or longer than `LONGEST`.
+        InvalidDuration: `text` is empty, does not follow the grammar, or is longer than `LONGEST`.
     """
     if not text or not _GRAMMAR.fullmatch(text):
         raise InvalidDuration(f"{text[:40]!r} is not a duration: write it like 90s, 5m, 1h30m or 30d")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
     if seconds > LONGEST:
-        raise InvalidDuration(f"{text[:40]!r} is longer than any duration here: at most 1000 years")
+        raise InvalidDuration(f"{text[:40]!r} is too long: a duration is at most 1000 years")
     return seconds
 
 
 @lru_cache(maxsize=1024)
 def format_duration(seconds: float) -> str:
-    """Return `seconds` (finite, not negative) for people: the two largest units that matter, such as ``1h30m``."""
-    whole = round(seconds)
-    if whole < 1:
+    """Return `seconds` (finite, not negative) in its two largest units, such as ``1h30m``."""
+    remaining = round(seconds)
+    if remaining < 1:
         milliseconds = round(seconds * 1000)
         return f"{milliseconds}ms" if milliseconds else "0s"
     parts = []
     for unit in ("d", "h", "m", "s"):
-        count, whole = divmod(whole, int(_SECONDS[unit]))
+        count, remaining = divmod(remaining, int(_SECONDS[unit]))
         if count:
             parts.append(f"{count}{unit}")
         if len(parts) == 2 or (parts and not count):

@@ -1,7 +1,7 @@
-"""Objects that others write, read without trust.
+"""Reading untrusted objects: JSON of the API server whose fields may have any type.
 
-The API server gives JSON, and of that only what a schema holds has the type that it should have: a custom resource may
-have a text where a number is meant, and any field may be null. So nothing here is taken for what it should be.
+A schema guarantees the types of some kinds only: a custom resource may have a string where a number is expected, and
+any field may be null. These functions check each type, and return an empty value instead of raising.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,38 +11,38 @@ from typing import Any, Final
 from forestall.errors import InvalidInput, Unreadable
 
 _LARGEST: Final = 2**63 - 1
-"""The largest number that Kubernetes' own types hold."""
+"""The largest integer of the Kubernetes API (int64)."""
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Return a map; an empty one where it is none."""
+    """Return `value` where it is a map, otherwise an empty map."""
     return value if isinstance(value, Mapping) else {}
 
 
 def at(node: Any, *path: str) -> Any:
-    """Return what is at `path` through maps; None where it is not there, or something on the way is no map."""
+    """Return the value at `path` through nested maps; None where it is absent, or a value on the path is no map."""
     for part in path:
         node = mapping(node).get(part)
     return node
 
 
 def items(value: Any) -> list[Mapping[str, Any]]:
-    """Return those elements of a list that are maps; none where it is no list."""
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list | tuple) else []
+    """Return the elements of a list that are maps; an empty list where `value` is no list."""
+    return [element for element in value if isinstance(element, Mapping)] if isinstance(value, list | tuple) else []
 
 
 def text(value: Any) -> str:
-    """Return a text; an empty one where it is none."""
+    """Return `value` where it is a string, otherwise an empty string."""
     return value if isinstance(value, str) else ""
 
 
 def texts(value: Any) -> dict[str, str]:
-    """Return those entries of a map that are texts, such as labels and annotations."""
-    return {key: each for key, each in mapping(value).items() if isinstance(each, str)}
+    """Return the entries of a map whose values are strings, such as labels and annotations."""
+    return {key: element for key, element in mapping(value).items() if isinstance(element, str)}
 
 
 def whole(value: Any, unset: int | None = None) -> int | None:
-    """Return a whole number, or `unset` where nothing is there; None where it is none that Kubernetes could hold."""
+    """Return `value` where it is an integer (int64), `unset` where it is absent, otherwise None."""
     if value is None:
         return unset
     if isinstance(value, bool) or not isinstance(value, int):
@@ -51,22 +51,22 @@ def whole(value: Any, unset: int | None = None) -> int | None:
 
 
 def decimal(value: Any, unset: int | None = None) -> int | None:
-    """Return the whole number that a text writes; otherwise as `whole`."""
+    """Return the integer that a decimal string represents, `unset` where it is absent, otherwise None."""
     if value is None:
         return unset
     digits = text(value)
-    # Longer ones Python refuses to read, and Kubernetes could not hold.
+    # Python refuses to parse very long strings of digits, and int64 has at most 19.
     return whole(int(digits)) if digits.isascii() and digits.isdecimal() and len(digits) <= 19 else None
 
 
 @contextmanager
-def understood(what: str) -> Iterator[None]:
-    """Translate what goes wrong while the shape of an object is relied on; `what` names it for people.
+def understood(description: str) -> Iterator[None]:
+    """Translate errors of code that relies on the shape of an object; `description` names the object for people.
 
     Raises:
-        Unreadable: it is not what it should be.
+        Unreadable: the object does not have the expected shape.
     """
     try:
         yield
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, InvalidInput) as error:
-        raise Unreadable(f"{what} can't be understood ({type(error).__name__})") from error
+        raise Unreadable(f"{description} can't be understood ({type(error).__name__})") from error

@@ -1,4 +1,4 @@
-"""From a risk and a policy to a decision: which rung of the ladder, and how big."""
+"""Turn a risk and a policy into a decision: which rung of the ladder runs, with how many replicas."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from forestall.core.wording import are, plural
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """How sure, how near and how lasting a breach must be."""
+    """How probable, how near and how lasting a breach must be before the policy acts."""
 
     probability: float
     within: float | None
-    """Seconds; None: the indicator's own horizon."""
+    """The time ahead (s) that counts; None: the indicator's horizon."""
     sustained: float
-    """Seconds that the risk must have lasted."""
+    """How long (s) the risk must have lasted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ScaleTerms:
     step: int | None
     capacity: Capacity
     indicator: str | None
-    """The indicator that sizes it; None: the cause."""
+    """The indicator that sizes the scale-out; None: the one that is the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +42,34 @@ class RungTerms:
     action: str
     """Its name, such as Scale."""
     indicators: frozenset[str]
-    """The causes that it answers; empty: all."""
+    """The indicators that this rung responds to; empty: all."""
     scale: ScaleTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The workload as it was last seen; None where a kind does not have it."""
+    """The scale of the target workload, as last read; None where its kind has no such field."""
 
     replicas: int | None
     ready: int | None
     ceiling: int | None = None
-    """The most that its autoscaler allows; None where it has none."""
+    """The maximum of its autoscaler; None where it has no autoscaler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What else the plan must know."""
+    """The state of the current episode."""
 
     risk_since: float | None
-    """When the trigger was first met without a break."""
+    """Since when (s) the trigger has been met without interruption."""
     now: float
     spent: frozenset[int]
-    """The rungs that were tried in this episode and did not help, or that do not suit it."""
+    """The rungs that did not help in this episode, or do not suit it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """How many replicas the indicator that sizes a scale-out asks for; None where it can't be said."""
+    """The replicas that the sizing indicator needs, by forecast and by the current value; None where unknown."""
 
     forecast: int | None
     observed: int | None
@@ -77,7 +77,7 @@ class Need:
 
 
 def triggering(signals: Sequence[Signal], trigger: Trigger) -> Signal | None:
-    """Return the signal that meets the trigger best; None where none does."""
+    """Return the signal that meets the trigger, the most probable breach of several; None where none does."""
     cause = worst(signals, trigger.within)
     if cause is None or cause.probability(trigger.within) < trigger.probability:
         return None
@@ -87,7 +87,7 @@ def triggering(signals: Sequence[Signal], trigger: Trigger) -> Signal | None:
 def need(
     terms: ScaleTerms, cause_indicator: str, signals: Sequence[Signal], ready: int | None, within: float | None
 ) -> Need:
-    """Return how many replicas `signals` ask for, by forecast and by what is observed now.
+    """Return how many replicas `signals` need, by forecast and by the current value.
 
     Of several series of the sizing indicator the most demanding one counts.
     """
@@ -95,9 +95,9 @@ def need(
     candidates = [signal for signal in signals if signal.indicator == name and signal.known and signal.above]
     best = Need(None, None, None)
     for signal in candidates:
-        known = signal.silence is None
+        is_forecast = signal.silence is None
         load = signal.expected(within, terms.capacity.confidence)
-        forecast = replicas_for(load, signal.limit, ready or 0, terms.capacity) if known else None
+        forecast = replicas_for(load, signal.limit, ready or 0, terms.capacity) if is_forecast else None
         observed = replicas_for(signal.value, signal.limit, ready or 0, terms.capacity)
         if best.signal is None or (forecast or 0, observed or 0) > (best.forecast or 0, best.observed or 0):
             best = Need(forecast, observed, signal)
@@ -112,9 +112,9 @@ def plan(
     situation: Situation,
     cause: Signal | None = None,
 ) -> Act | Hold:
-    """Return what a policy does about `signals`: the first rung that answers the cause and is not spent, or why none.
+    """Return the decision of a policy on `signals`: the first rung for the cause that is not spent, or why none.
 
-    The cause is one of the signals that meet the trigger, or the worst of them. The guards are asked afterwards.
+    `cause` is one of the signals that meet the trigger; by default the worst. Guards are checked afterwards.
     """
     cause = cause or triggering(signals, trigger)
     if cause is None:
@@ -127,7 +127,7 @@ def plan(
         return Hold(
             "NoRungForCause", f"{_describe(cause, trigger)}, but no action of the policy answers this indicator"
         )
-    open_rungs = [n for n in answering if n not in situation.spent]
+    open_rungs = [number for number in answering if number not in situation.spent]
     if not open_rungs:
         return Hold(
             "LadderExhausted",
@@ -137,12 +137,12 @@ def plan(
 
 
 def answers(rungs: Sequence[RungTerms], cause: Signal) -> list[int]:
-    """Return which rungs answer the cause."""
-    return [n for n, rung in enumerate(rungs) if not rung.indicators or cause.indicator in rung.indicators]
+    """Return the numbers of the rungs that respond to the cause."""
+    return [number for number, rung in enumerate(rungs) if not rung.indicators or cause.indicator in rung.indicators]
 
 
 def brief(cause: Signal, trigger: Trigger, lasted: float) -> Hold:
-    """Return that the risk has lasted for `lasted` s only."""
+    """Return the Hold for a risk that has lasted for `lasted` s only."""
     return Hold(
         "NotSustained",
         f"{_describe(cause, trigger)}, but only for {format_duration(lasted)}; the policy waits for "
@@ -177,71 +177,73 @@ def _scale(
             f"{why}, but the target has {plural(current, 'replica')} and the policy leaves "
             f"fewer than {terms.least} alone",
         )
-    most, whose = terms.most, "the policy's"
-    if target.ceiling is not None and target.ceiling < most:
-        most, whose = target.ceiling, "its autoscaler's"
-    if current >= most:
+    maximum, owner = terms.most, "the policy's"
+    if target.ceiling is not None and target.ceiling < maximum:
+        maximum, owner = target.ceiling, "its autoscaler's"
+    if current >= maximum:
         return Hold(
             "AtMaximum",
-            f"{why}, but the target has {plural(current, 'replica')} already and {whose} maximum is {most}",
+            f"{why}, but the target has {plural(current, 'replica')} already and {owner} maximum is {maximum}",
         )
-    wanted = need(terms, cause.indicator, signals, target.ready, trigger.within)
-    if wanted.forecast is None or wanted.signal is None:
+    demand = need(terms, cause.indicator, signals, target.ready, trigger.within)
+    if demand.forecast is None or demand.signal is None:
         return Hold("SizeUnknown", f"{why}, but {_unsized(terms, cause, signals)}")
-    load = wanted.signal.expected(trigger.within, terms.capacity.confidence)
-    if wanted.forecast <= current:
+    load = demand.signal.expected(trigger.within, terms.capacity.confidence)
+    if demand.forecast <= current:
         ready = target.ready
-        soon = f", of which {ready} {are(ready)} ready" if ready is not None and ready < current else ""
+        not_ready = f", of which {ready} {are(ready)} ready" if ready is not None and ready < current else ""
         carry = "carries" if current == 1 else "carry"
         return Hold(
             "LargeEnough",
-            f"{why}, but {plural(current, 'replica')}{soon} {carry} the forecast of {_number(load)}",
+            f"{why}, but {plural(current, 'replica')}{not_ready} {carry} the forecast of {_number(load)}",
         )
-    to = bounded(wanted.forecast, current, most, terms.step)
-    capped = f" (the forecast asks for {wanted.forecast})" if to < wanted.forecast else ""
+    replicas = bounded(demand.forecast, current, maximum, terms.step)
+    capped = f" (the forecast asks for {demand.forecast})" if replicas < demand.forecast else ""
     return _act(
         number,
         action,
         cause,
-        f"{why}: scale from {current} to {plural(to, 'replica')}{capped} for "
-        f"{wanted.signal.indicator} of up to {_number(load)}",
-        replicas=to,
+        f"{why}: scale from {current} to {plural(replicas, 'replica')}{capped} for "
+        f"{demand.signal.indicator} of up to {_number(load)}",
+        replicas=replicas,
     )
 
 
 def _unsized(terms: ScaleTerms, cause: Signal, signals: Sequence[Signal]) -> str:
-    """Return why the replicas that are needed are not known, and what to do."""
+    """Return why the number of replicas is unknown, and what to do."""
     names = sorted({signal.indicator for signal in signals if signal.indicator != SLI})
-    there = f"there {'are' if len(names) > 1 else 'is'} {', '.join(names)}" if names else "it has none"
+    available = f"there {'are' if len(names) > 1 else 'is'} {', '.join(names)}" if names else "it has none"
     if terms.indicator is not None and terms.indicator not in names:
-        return f"the objective has no leading indicator {terms.indicator}, which `capacity.indicator` names; {there}"
+        return (
+            f"the objective has no leading indicator {terms.indicator}, which `capacity.indicator` names; {available}"
+        )
     if terms.indicator is None:
-        words = f"{cause.indicator} does not tell how many replicas are needed"
-        return f"{words}: name a leading indicator in `capacity.indicator`; {there}"
+        message = f"{cause.indicator} does not tell how many replicas are needed"
+        return f"{message}: name a leading indicator in `capacity.indicator`; {available}"
     return f"{terms.indicator}, which `capacity.indicator` names, does not tell now how many replicas are needed"
 
 
 def below(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
-    """Return why no signal meets the trigger, where none does."""
+    """Return the Hold for signals of which none meets the trigger."""
     best = worst(signals, trigger.within)
     if best is None and any(signal.is_carried for signal in signals):
         return Hold("Carried", carried_in_words(signals))
     if best is None:
         silent = sorted({f"{signal.indicator}: {signal.silence}" for signal in signals if signal.silence})
         return Hold("NoForecast", "nothing can be said yet" + (f" ({'; '.join(silent[:4])})" if silent else ""))
-    chance, least = percents(best.probability(trigger.within), trigger.probability)
-    words = f"the breach probability is {chance} ({best.indicator}); the policy acts from {least}"
-    return Hold("BelowThreshold", words)
+    probability, threshold = percents(best.probability(trigger.within), trigger.probability)
+    message = f"the breach probability is {probability} ({best.indicator}); the policy acts from {threshold}"
+    return Hold("BelowThreshold", message)
 
 
 def _act(number: int, action: str, cause: Signal, message: str, replicas: int | None = None) -> Act:
-    # What has happened is no forecast.
+    # A limit that is already passed is no forecast.
     return Act(number, action, "LimitPassed" if cause.breached else "BreachForecast", message, replicas)
 
 
 def _describe(cause: Signal, trigger: Trigger) -> str:
-    where = ", ".join(f"{name}={value}" for name, value in labels_in_words(cause.labels).items())
-    name = f"{cause.indicator} ({where})" if where else cause.indicator
+    labels = ", ".join(f"{name}={value}" for name, value in labels_in_words(cause.labels).items())
+    name = f"{cause.indicator} ({labels})" if labels else cause.indicator
     value, limit = written(cause.value, cause.limit)
     if cause.breached:
         return f"{name} is {value}, past its limit of {limit}"

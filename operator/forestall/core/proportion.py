@@ -1,33 +1,33 @@
-"""Whether a limit can be meant for the values that an indicator has: nobody means 90 for what goes from 0 to 1."""
+"""Detect limits in another unit than the values of their indicator, such as 90 for a share from 0 to 1."""
 
 import math
 from typing import Final
 
 _NEVER: Final = 50.0
-"""A limit so many times beyond all values is not meant for them."""
+"""A limit that is this many times the highest value is in another unit."""
 _ALWAYS: Final = 10.0
-"""Nor is one that all values are past by so many times."""
+"""So is a limit that all values exceed this many times."""
 _SHARE: Final = 1.5
-"""A share is about 1 at the most: CPU of its limit goes somewhat above."""
+"""The largest value of a share: CPU usage as a share of its limit rises somewhat above 1."""
 
 
 def out_of_proportion(limit: float, low: float, high: float, *, above: bool) -> str | None:
-    """Return in words why `limit` can't be meant for values from `low` to `high`; None where it may be.
+    """Return why `limit` can't belong to values from `low` to `high`, as a message; None where it may.
 
-    `above`: it is the values above the limit that hurt. What is not above zero has no proportion.
+    `above`: values above the limit are the bad ones. Only values and limits above zero can be judged.
     """
     if not all(math.isfinite(value) and value > 0 for value in (limit, high)) or not math.isfinite(low) or low < 0:
         return None
-    seen = f"{low:.4g} to {high:.4g}" if f"{low:.4g}" != f"{high:.4g}" else f"{high:.4g}"
+    observed = f"{low:.4g} to {high:.4g}" if f"{low:.4g}" != f"{high:.4g}" else f"{high:.4g}"
     if (limit > _NEVER * high) if above else (low > _NEVER * limit):
-        return f"the values seen are {seen}, far from the limit of {limit:g}{_meant(limit, high)}"
+        return f"the values seen are {observed}, far from the limit of {limit:g}{_hint(limit, high)}"
     if (low > _ALWAYS * limit) if above else (limit > _ALWAYS * high):
-        return f"all values seen, {seen}, are far past the limit of {limit:g}{_meant(limit, high)}"
+        return f"all values seen, {observed}, are far past the limit of {limit:g}{_hint(limit, high)}"
     return None
 
 
-def _meant(limit: float, high: float) -> str:
-    """Return what the author may have meant."""
+def _hint(limit: float, high: float) -> str:
+    """Return the likely correction."""
     if high <= _SHARE < limit <= 100:
         return f": is it a percentage, and the values a share from 0 to 1? Write {limit / 100:g}"
     if limit <= _SHARE < high <= 100 * _SHARE:

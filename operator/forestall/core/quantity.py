@@ -18,7 +18,7 @@ _SUFFIXES: Final = {
 
 
 def thousandths(quantity: str | float) -> int:
-    """Return a quantity in thousandths, rounded up: `250m` is 250, and `1Ki` is 1024000.
+    """Return a quantity in milli-units, rounded up: `250m` is 250, and `1Ki` is 1024000.
 
     The grammar is that of `k8s.io/apimachinery/pkg/api/resource.Quantity`.
 
@@ -27,11 +27,11 @@ def thousandths(quantity: str | float) -> int:
     """
     try:
         text = str(quantity)
-    except ValueError as error:  # an integer of more digits than are written out
+    except ValueError as error:  # an integer with more digits than Python converts
         raise InvalidInput("a quantity of thousands of digits") from error
-    found = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
-    if found is None:
+    match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None:
         raise InvalidInput(f"{text[:40]!r} is not a quantity such as 500m or 2Gi")
-    number, exponent, suffix = found.groups()
+    number, exponent, suffix = match.groups()
     value = Decimal(number + (exponent or "")) * _SUFFIXES[suffix or ""]
     return int((value * 1000).to_integral_value(ROUND_CEILING))

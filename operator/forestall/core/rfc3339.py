@@ -1,4 +1,4 @@
-"""Times as RFC 3339 writes them: the one place that reads and writes them, whoever else does."""
+"""Read and write RFC 3339 times. No other module does."""
 
 import re
 from datetime import UTC, datetime
@@ -10,10 +10,9 @@ _TIME: Final = re.compile(
 
 
 def read_time(text: str, *, zoned: bool = False) -> float | None:
-    """Return the seconds since the epoch of a time, or of the beginning of a day; None where `text` is neither.
+    """Return the seconds since the epoch of an RFC 3339 time, or of the beginning of a date; None for any other text.
 
-    Without a zone it is UTC, wherever it is read: never the time of the machine. With `zoned` it is none: in an object
-    a person writes the zone.
+    A time without a zone is UTC, never local time; with `zoned` it is None, since objects must name the zone.
     """
     if not _TIME.fullmatch(text):
         return None
@@ -22,10 +21,10 @@ def read_time(text: str, *, zoned: bool = False) -> float | None:
         if zoned and time.tzinfo is None:
             return None
         return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC).timestamp()
-    except (ValueError, OverflowError):  # the latter where a zone moves it out of the years 1 to 9999
+    except (ValueError, OverflowError):  # OverflowError: the zone moves the time out of the years 1 to 9999
         return None
 
 
 def write_time(at: float, timespec: Literal["seconds", "microseconds"] = "microseconds") -> str:
-    """Return `at` (s since the epoch) in UTC, such as `2026-01-31T12:00:00Z`, cut to `timespec`."""
+    """Return `at` (s since the epoch) in UTC, such as `2026-01-31T12:00:00Z`, truncated to `timespec`."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

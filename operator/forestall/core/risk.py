@@ -1,4 +1,4 @@
-"""From forecasts and limits to risk: how likely, how soon, and because of which series."""
+"""The risk of an objective, from forecasts and limits: how likely, how soon, and because of which series."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ from forestall.core.precision import LARGEST, passes, written
 from forestall.core.wording import printable
 
 SLI = "sli"
-"""The name under which the service level indicator itself is watched, beside the leading indicators."""
+"""The name of the service level indicator among the indicators of an objective."""
 LIKELY = 0.5
-"""The probability from which a breach is more likely than not, so that a time can be told at which it comes."""
+"""The probability from which a breach is more likely than not, so that a time to breach is shown."""
 _LONGEST = 253
-"""The longest value (characters) that is told: any name in Kubernetes fits."""
+"""The longest label value (characters) in a message: any Kubernetes name fits."""
 _MOST_LABELS = 32
 
 
@@ -23,8 +23,8 @@ class State(StrEnum):
 
     HEALTHY = "Healthy"
     EXHAUSTED = "Exhausted"
-    """No breach is forecast, but the error budget of the window is gone. It is told, and is no risk of its own: nothing
-    that an action could do brings a budget back, so no episode begins by it."""
+    """No breach is forecast, but the error budget of the window is used up. This is reported, and is no risk: no action
+    restores a budget, so it begins no episode."""
     AT_RISK = "AtRisk"
     BREACHED = "Breached"
     UNKNOWN = "Unknown"
@@ -40,25 +40,25 @@ class Signal:
     """The newest value."""
     limit: float
     above: bool
-    """Whether it hurts above the limit, or below."""
+    """Whether a breach is above the limit (else below)."""
     horizon: float
-    """Seconds ahead that matter."""
+    """How far ahead (s) a breach matters."""
     sampled_at: float
-    """When the newest raw sample behind it was taken, seconds since the epoch."""
+    """When the newest raw sample was taken (s since the epoch)."""
     fresh: bool
-    """Whether the data is there, finite, and not older than its source allows."""
+    """Whether the data is present, finite, and not older than its source allows."""
     forecast: SeriesForecast | None
     is_carried: bool = False
-    """Whether it is past the limit that the objective names, and ready replicas carry it all the same."""
+    """Whether it is past the limit of the objective, but within the declared capacity of the ready replicas."""
     known: bool = field(init=False, repr=False, compare=False)
-    """Whether the newest value can be trusted: nothing else leads to an action."""
+    """Whether the newest value is fresh and valid. No action is based on any other."""
     breached: bool = field(init=False, repr=False, compare=False)
     """Whether the newest value is past the limit."""
     _chance: float = field(init=False, repr=False, compare=False)
     """P(limit passed within the horizon)."""
 
     def __post_init__(self) -> None:
-        # All three are asked for many times in a cycle, of each of very many signals.
+        # Computed once: each is read many times in a cycle, for very many signals.
         known = self.fresh and abs(self.value) <= LARGEST  # NaN is not
         object.__setattr__(self, "known", known)
         object.__setattr__(self, "breached", known and passes(self.value, self.limit, above=self.above))
@@ -66,7 +66,7 @@ class Signal:
 
     @property
     def silence(self) -> str | None:
-        """Why this signal says nothing about the future; None when it does."""
+        """Why there is no forecast for this signal; None where there is one."""
         if not self.known:
             return "no fresh data"
         if self.breached:
@@ -74,7 +74,7 @@ class Signal:
         return "no forecast yet" if self.forecast is None else self.forecast.abstained
 
     def probability(self, within: float | None = None) -> float:
-        """Return P(limit passed within `within` s, at most the horizon): 1 in breach, NaN where nothing is known."""
+        """Return P(limit passed within `within` s, at most the horizon): 1 in breach, NaN without a forecast."""
         return self._chance if not within or within >= self.horizon else self._probability(within)
 
     def _probability(self, within: float) -> float:
@@ -86,7 +86,7 @@ class Signal:
 
     @property
     def time_to_breach(self) -> tuple[float, float, float]:
-        """Median, lower and upper bound in seconds; zeros in breach, inf where none is forecast or nothing is known."""
+        """Median, lower and upper bound (s): 0 in breach, inf where no breach is forecast or there is no forecast."""
         if self.breached:
             return (0.0, 0.0, 0.0)
         if self.silence is not None or self.forecast is None:
@@ -94,8 +94,8 @@ class Signal:
         return (self.forecast.time_to_breach, self.forecast.earliest_breach, self.forecast.latest_breach)
 
     def likely_in(self, within: float | None = None) -> tuple[float, float, float]:
-        """Return `time_to_breach` as it may be told: inf where a breach within `within` s, at most the horizon, is less
-        likely than not, and for what lies beyond that time.
+        """Return `time_to_breach` for display: inf where a breach within `within` s (at most the horizon) is less
+        likely than not, and for times beyond it.
         """
         span = min(within or self.horizon, self.horizon)
         if not self.probability(within) >= LIKELY:
@@ -106,7 +106,7 @@ class Signal:
         return (median, low, high if high <= span else math.inf)
 
     def bound(self, within: float | None = None) -> float:
-        """Return the bound of the most extreme value within `within` seconds; never milder than the newest value."""
+        """Return the bound of the extreme value within `within` s, at least as extreme as the newest value."""
         if self.silence is not None or self.forecast is None:
             return self.value
         bound = self.forecast.upper_at(min(within or self.horizon, self.horizon))
@@ -115,8 +115,8 @@ class Signal:
         return max(bound, self.value) if self.above else min(bound, self.value)
 
     def expected(self, within: float | None, confidence: float) -> float:
-        """Return what the most extreme value within `within` seconds stays on the safe side of with probability
-        `confidence`; never milder than the newest value.
+        """Return the value that the extreme value within `within` s does not exceed with probability `confidence`, at
+        least as extreme as the newest value.
         """
         if self.silence is not None or self.forecast is None:
             return self.value
@@ -127,58 +127,62 @@ class Signal:
         return max(extreme, self.value) if self.above else min(extreme, self.value)
 
     def carried(self, limit: float) -> "Signal":
-        """Return the signal as it stands where replicas carry more than its limit; `limit` is what they carry."""
+        """Return the signal with the capacity of the ready replicas, `limit`, for its limit, where that is higher."""
         if not (self.above and limit > self.limit):
             return self
         forecast = self.forecast and (self.forecast if self.forecast.abstained else self.forecast.against(limit))
         return replace(self, limit=limit, forecast=forecast, is_carried=self.breached and self.value <= limit)
 
     def label(self, name: str) -> str | None:
-        """Return the value of label `name`."""
+        """Return the value of the label `name`."""
         return dict(self.labels).get(name)
 
 
 def carried_in_words(signals: Iterable[Signal]) -> str:
-    """Return what is past its limit and carried by the replicas, where nothing is forecast."""
-    carried = {each.indicator: written(each.value, each.limit) for each in signals if each.is_carried}
-    words = ", ".join(f"{name} of {value}, and up to {limit}" for name, (value, limit) in sorted(carried.items()))
-    return f"the ready replicas carry {words}, by what the policy declares; nothing is forecast yet"
+    """Return the message for signals that are past their limit and carried, without a forecast."""
+    carried = {signal.indicator: written(signal.value, signal.limit) for signal in signals if signal.is_carried}
+    descriptions = ", ".join(
+        f"{name} of {value}, and up to {limit}" for name, (value, limit) in sorted(carried.items())
+    )
+    return f"the ready replicas carry {descriptions}, by what the policy declares; nothing is forecast yet"
 
 
 def labels_in_words(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    """Return the labels of a series as people are told of them: others write them, as long as they like."""
-    told = [(name, " ".join(printable(value).split())) for name, value in labels[:_MOST_LABELS]]
-    return {name: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for name, value in told}
+    """Return the labels of a series for a message. Labels are untrusted: control characters and length are limited."""
+    shown = [(name, " ".join(printable(value).split())) for name, value in labels[:_MOST_LABELS]]
+    return {name: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for name, value in shown}
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """How an objective stands: its state, and the signal that endangers it most."""
+    """The state of an objective, and the signal that is its cause."""
 
     state: State
     probability: float
-    """The highest over the signals; NaN when nothing is known."""
+    """The highest breach probability of its signals; NaN where none has a forecast."""
     cause: Signal | None
-    """The signal that has it, also while the objective is healthy."""
+    """The signal with that probability, also while the objective is healthy."""
 
 
 def worst(signals: Iterable[Signal], within: float | None = None) -> Signal | None:
-    """Return the signal that is most likely to pass its limit within `within` s; of equals the soonest, by name."""
-    known = [(p, signal) for signal in signals if not math.isnan(p := signal.probability(within))]
-    highest = max((p for p, _ in known), default=math.nan)
-    equals = [signal for p, signal in known if p == highest]
-    return min(equals, key=lambda s: (s.time_to_breach[0], s.indicator, s.labels), default=None)
+    """Return the signal most likely to pass its limit within `within` s; of equals the soonest, then by name."""
+    with_probability = [
+        (probability, signal) for signal in signals if not math.isnan(probability := signal.probability(within))
+    ]
+    highest = max((probability for probability, _ in with_probability), default=math.nan)
+    equals = [signal for probability, signal in with_probability if probability == highest]
+    return min(equals, key=lambda signal: (signal.time_to_breach[0], signal.indicator, signal.labels), default=None)
 
 
 def assess(signals: Sequence[Signal], at_risk_from: float, *, blind: bool = False) -> Risk:
-    """Return the risk of an objective; `blind` says that of some indicator nothing at all is known.
+    """Return the risk of an objective; `blind`: some indicator has no data at all.
 
-    `at_risk_from` is the probability from which it counts as at risk. The SLI past its limit is a breach; a leading
-    indicator past its limit is a risk, as certain as can be.
+    `at_risk_from` is the probability from which the objective is at risk. An SLI past its limit is a breach; a leading
+    indicator past its limit is a risk with probability 1.
     """
     cause = worst(signals)
     if cause is None:
-        # Without a forecast what is past the limit is judged by what is known now, and so is what is carried.
+        # Without any forecast, a signal that is carried makes the objective healthy.
         carried = any(signal.is_carried for signal in signals) and not blind
         return Risk(State.HEALTHY if carried else State.UNKNOWN, math.nan, None)
     probability = cause.probability()
@@ -186,5 +190,5 @@ def assess(signals: Sequence[Signal], at_risk_from: float, *, blind: bool = Fals
         return Risk(State.BREACHED, probability, cause)
     if probability >= at_risk_from:
         return Risk(State.AT_RISK, probability, cause)
-    # What is not seen may be the trouble: that the others are well makes nobody healthy.
+    # An indicator without data may be the one in breach: the others do not make the objective healthy.
     return Risk(State.UNKNOWN, math.nan, None) if blind else Risk(State.HEALTHY, probability, cause)

@@ -1,8 +1,8 @@
-"""Whether pods that have to move find room on other nodes, by what they request and what is free.
+"""Whether the pods of a drained node fit on other nodes, by their requests and the free resources.
 
-A bin check, and a careful one: what it places, a scheduler could place just so, one pod after the other. It places
-the largest pod first, on the first node that takes it (first-fit decreasing). Requests, taints, node selectors and
-required node affinity count. What pods want of each other (affinity, spread) and where their volumes are does not.
+First-fit decreasing: the largest pod first, on the first node that accepts it. A placement that it finds is one that
+the scheduler could make. It considers requests, taints, node selectors and required node affinity. It ignores pod
+affinity, topology spread and volumes.
 """
 
 from collections import Counter
@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Amounts = Mapping[str, int]
-"""By name of the resource, in thousandths of its unit."""
+"""Amounts by resource name, in milli-units."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taint:
-    """What keeps pods away from a node."""
+    """A taint of a node."""
 
     key: str
     value: str
@@ -23,13 +23,13 @@ class Taint:
 
     @property
     def hard(self) -> bool:
-        """Whether pods that do not tolerate it can't run there."""
+        """Whether it excludes pods that do not tolerate it."""
         return self.effect in ("NoSchedule", "NoExecute")
 
 
 @dataclass(frozen=True, slots=True)
 class Toleration:
-    """Which taints a pod puts up with."""
+    """A toleration of a pod."""
 
     key: str
     """Empty: any."""
@@ -40,7 +40,7 @@ class Toleration:
     """Empty: any."""
 
     def covers(self, taint: Taint) -> bool:
-        """Say whether it tolerates `taint`."""
+        """Return whether it tolerates `taint`."""
         if self.effect not in ("", taint.effect):
             return False
         if self.operator == "Exists":
@@ -50,14 +50,14 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One requirement of a label of the node."""
+    """A requirement on a label of the node, as in a NodeSelectorTerm."""
 
     key: str
     operator: str
     values: Sequence[str]
 
     def holds(self, labels: Mapping[str, str]) -> bool:
-        """Say whether a node with these labels meets it; an operator that is not known is met by none."""
+        """Return whether a node with these labels meets it; no node meets an unknown operator."""
         value = labels.get(self.key)
         match self.operator:
             case "In":
@@ -75,19 +75,19 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Lodger:
-    """A pod that needs a place."""
+    """The scheduling requirements of a pod."""
 
     name: str
-    """With its namespace."""
+    """`namespace/name`."""
     needs: Amounts
     tolerations: Sequence[Toleration] = ()
     wishes: Sequence[Sequence[Wish]] = ((),)
-    """One of these groups must hold, as a whole."""
+    """Node selector terms: all requirements of at least one term must hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A node that takes pods."""
+    """A schedulable node, with its free resources."""
 
     name: str
     free: Amounts
@@ -95,15 +95,17 @@ class Host:
     taints: Sequence[Taint] = ()
 
     def suits(self, lodger: Lodger) -> bool:
-        """Say whether the pod may run here, if there is room."""
-        tolerated = all(any(each.covers(taint) for each in lodger.tolerations) for taint in self.taints if taint.hard)
+        """Return whether taints and node selectors allow the pod on this node, whatever it requests."""
+        tolerated = all(
+            any(toleration.covers(taint) for toleration in lodger.tolerations) for taint in self.taints if taint.hard
+        )
         return tolerated and any(all(wish.holds(self.labels) for wish in group) for group in lodger.wishes)
 
 
 def homeless(lodgers: Sequence[Lodger], hosts: Sequence[Host], waiting: Sequence[Lodger] = ()) -> Lodger | None:
-    """Return the first pod that finds no place among the others; None when every one does.
+    """Return the first pod that fits on no node besides the other pods; None where all fit.
 
-    Those that are `waiting` for a node already are placed before. One of them that fits nowhere takes no room either.
+    Pending pods (`waiting`) are placed first. A pending pod that fits nowhere takes no resources.
     """
     total: Counter[str] = Counter()
     for host in hosts:
@@ -113,21 +115,21 @@ def homeless(lodgers: Sequence[Lodger], hosts: Sequence[Host], waiting: Sequence
         return max((need / max(1, total[name]) for name, need in lodger.needs.items()), default=0.0)
 
     def by_size(pods: Sequence[Lodger]) -> list[Lodger]:
-        return sorted(pods, key=lambda each: (-size(each), each.name))
+        return sorted(pods, key=lambda pod: (-size(pod), pod.name))
 
     free = {host.name: dict(host.free) for host in hosts}
     for lodger in by_size(waiting):
-        _place(lodger, hosts, free)
-    return next((lodger for lodger in by_size(lodgers) if not _place(lodger, hosts, free)), None)
+        _bind(lodger, hosts, free)
+    return next((lodger for lodger in by_size(lodgers) if not _bind(lodger, hosts, free)), None)
 
 
-def _place(lodger: Lodger, hosts: Sequence[Host], free: Mapping[str, dict[str, int]]) -> bool:
-    """Take the room for a pod on the first node that has it; say whether there is one."""
-    place = next((free[host.name] for host in hosts if host.suits(lodger) and _fits(lodger, free[host.name])), None)
-    if place is None:
+def _bind(lodger: Lodger, hosts: Sequence[Host], free: Mapping[str, dict[str, int]]) -> bool:
+    """Subtract the requests of a pod from the first node that it fits on; return whether there is one."""
+    node_free = next((free[host.name] for host in hosts if host.suits(lodger) and _fits(lodger, free[host.name])), None)
+    if node_free is None:
         return False
     for name, need in lodger.needs.items():
-        place[name] = place.get(name, 0) - need
+        node_free[name] = node_free.get(name, 0) - need
     return True
 
 
@@ -137,7 +139,7 @@ def _fits(lodger: Lodger, free: Amounts) -> bool:
 
 def _compares(operator: str, value: str, values: Sequence[str]) -> bool:
     try:
-        found, bound = int(value), int(values[0])
+        number, bound = int(value), int(values[0])
     except (ValueError, IndexError):
         return False
-    return found > bound if operator == "Gt" else found < bound
+    return number > bound if operator == "Gt" else number < bound

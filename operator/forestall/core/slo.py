@@ -26,38 +26,38 @@ class BurnWindows:
 
 def error_budget(objective: float) -> float:
     """Return the share of bad events that an objective of `objective` percent leaves: of 99.9 exactly 0.001."""
-    # In floats, 1 - 99.9 / 100 is a little less, and who has used up just all of it would have overdrawn it.
+    # In floats, 1 - 99.9 / 100 is less than 0.001: a budget that is exactly used up would count as overdrawn.
     return float((100 - Decimal(str(objective))) / 100)
 
 
 def burn_windows(window: float, shortest: float) -> BurnWindows:
     """Return the windows that show a fast burn of an objective over `window` seconds.
 
-    `shortest` (s) is the least over which a rate is worth anything: a few scrape intervals.
+    `shortest` (s) is the shortest meaningful range of a rate: a few scrape intervals.
     """
     long = max(window / _LONG_SHARE, shortest)
     return BurnWindows(short=max(long / _SHORT_SHARE, shortest), long=long)
 
 
 def fast_burn_limit(objective: float) -> float:
-    """Return the error ratio at which the budget burns fast; below 1 also where 14.4 budgets would be more than all."""
+    """Return the error ratio at which the budget burns fast; at most 0.9, also where 14.4 budgets exceed 1."""
     return min(FAST_BURN * error_budget(objective), _WORST_RATIO)
 
 
 def burn_rate(error_ratio: float, objective: float) -> float:
-    """Return how fast `error_ratio` burns the budget: 1 uses it up just at the end of the window."""
+    """Return the burn rate of `error_ratio`: 1 uses the budget up exactly at the end of the window."""
     return error_ratio / error_budget(objective)
 
 
 def budget_remaining(error_ratio: float, objective: float) -> float:
-    """Return the share of the budget that is left after `error_ratio` over the whole window; negative: overdrawn.
+    """Return the share of the budget that remains after `error_ratio` over the whole window; negative: overdrawn.
 
-    A ratio that touches the budget has used it up and overdrawn nothing: 1 - 0.999 is more than 0.001 in floats.
+    A ratio equal to the budget, within float32 precision, leaves exactly 0: 1 - 0.999 is more than 0.001 in floats.
     """
     budget = error_budget(objective)
     return 0.0 if abs(error_ratio - budget) <= RELATIVE * budget else 1.0 - error_ratio / budget
 
 
 def telling_digits(objective: float) -> int:
-    """Return the digits after the point of a percentage that tell a hundredth of the error budget; at least three."""
+    """Return how many decimals of a percentage resolve a hundredth of the error budget; at least three."""
     return max(3, math.ceil(round(-math.log10(error_budget(objective)), 6)))

@@ -1,59 +1,59 @@
-"""What an action is: each action declares it once, and guards, verification, rights and docs read it."""
+"""The traits of actions: each action declares its own, and guards, verification, RBAC hints and docs read them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal["workload", "pod", "node", "object"]
-"""What it is aimed at: the objective's workload, one pod of it, a node, or another object of the namespace."""
+"""The kind of target: the objective's workload, one of its pods, a node, or another object of the namespace."""
 Disruption = Literal["none", "pod", "workload", "rollout", "node"]
-"""Which pods it takes away.
+"""Which pods the action removes.
 
 - `none`: none.
-- `pod`: one, by an eviction.
-- `workload`: all pods of the workload, those that serve too. What its PodDisruptionBudgets and its own bounds allow is
-  asked first.
-- `rollout`: those that a rollout replaces, bounded by the workload's own `maxUnavailable` alone. A rollback takes away
-  what a rollout has broken: the PodDisruptionBudget that the bad rollout has used up would keep it from being mended.
-- `node`: all of a node, by evictions. That they find room elsewhere is asked first.
+- `pod`: one pod, by an eviction.
+- `workload`: all pods of the workload, ready ones included. The guard checks its PodDisruptionBudgets and its own
+  rollout bounds first.
+- `rollout`: the pods that a rollout replaces, bounded by the `maxUnavailable` of the workload only. A rollback repairs
+  a bad rollout: a PodDisruptionBudget that the bad rollout has used up must not prevent it.
+- `node`: all pods of a node, by evictions. The guard checks first that they fit on other nodes.
 """
 Verification = Literal["indicator", "new pods", "pod", "node", "none"]
-"""Which series tell whether it helped.
+"""Which series verify the action.
 
-- `indicator`: every series of the indicator that was the cause.
-- `new pods`: those of pods that came since, once there are any; until then every one.
-- `pod`: those of pods that came since; before that the one of the pod itself.
-- `node`: those of the node.
-- `none`: nothing does.
+- `indicator`: all series of the indicator that was the cause.
+- `new pods`: the series of pods that are new since the action; all series until there are any.
+- `pod`: the series of pods that are new since the action; before that the series of the pod itself.
+- `node`: the series of the node.
+- `none`: the action is not verified.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What others have to know of an action. Nothing has a default: an action says all of it."""
+    """The traits of an action. None has a default: each action declares all of them."""
 
     name: str
-    """As policies, labels and metrics name it."""
+    """Its name in policies, labels and metrics."""
     scope: Scope
     changes_cluster: bool
-    """Whether it changes the cluster. What only tells people is neither held by most guards nor counted as done."""
+    """Whether it changes the cluster. An action that only notifies skips most guards and uses no budget."""
     disruption: Disruption
     sized: bool
-    """Whether a number of replicas is what it changes."""
+    """Whether it changes a number of replicas."""
     cause_label: Literal["", "pod", "node"]
-    """The label by which the cause must name what it is aimed at; empty where it needs none."""
+    """The label of the cause that names the target; empty where the action needs none."""
     verification: Verification
     spent_for: Literal["target", "objective"]
-    """For what it is not tried again in an episode where it did not help: the object, or all of the objective."""
+    """Where it is not tried again in an episode in which it did not help: on the target, or for the objective."""
     kept_while_at_risk: bool
-    """Whether its effect is held while the risk lasts and given back afterwards."""
+    """Whether its effect is kept while the risk lasts and undone afterwards."""
     undo: str
-    """In words, how it is undone."""
+    """How it is undone, as a sentence for people."""
     allowed_by_default: bool
     """Whether every namespace may use it where no Guardrail says otherwise."""
     chart_value: str
-    """The chart's value that grants its rights; empty where the workload role has them as it comes."""
+    """The chart value that grants its rights; empty where the default role of the chart has them."""
 
     @property
     def takes_serving_pods(self) -> bool:
-        """Whether it takes away pods of the workload that may serve, for good."""
+        """Whether it removes pods of the workload that may be ready."""
         return self.disruption in ("pod", "workload")

@@ -1,13 +1,13 @@
-"""Windows of time: a cron schedule says when one opens, a duration how long it stays open.
+"""Time windows: a cron schedule says when a window opens, a duration how long it stays open.
 
-The schedule is that of the crontab, read on the clock of a time zone. That clock skips times (when it is set forward,
-or when a zone leaves out a day) and shows times twice (when it is set back):
+The schedule is a crontab in the local time of a time zone. Local time skips times (at the begin of daylight saving
+time, or where a zone leaves out a day) and repeats times (at its end):
 
-- What is told by minute and hour opens once for each time of the schedule: at the first of two such times, and right
-  after the gap where the time is skipped.
-- What has `*` in place of minute or hour follows the clock: it opens at both such times, and at none that is skipped.
+- A schedule with a fixed minute and hour opens once for each scheduled time: at the first of two repeated times, and
+  right after the gap where the time is skipped.
+- A schedule with `*` for minute or hour follows local time: it opens at both repeated times, and at no skipped one.
 
-A window stays open for its duration as a watch measures it.
+The duration is elapsed time.
 """
 
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from cronsim import CronSim, CronSimError
 from forestall.errors import InvalidInput
 
 _CHAIN: Final = 32
-"""How many windows are looked at that follow each other without a gap."""
+"""The most windows without a gap in between that are followed."""
 _SECOND: Final = timedelta(seconds=1)
-_NOT_OF_THE_WORLD: Final = ("localtime", "posix", "right", "Factory")
-"""Names that a machine's own files have beside those of places: its own time, and time that counts leap seconds."""
+_NOT_IANA: Final = ("localtime", "posix", "right", "Factory")
+"""Names in the zone files of a machine that are no IANA zones: local time, and zones with leap seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When something is open."""
+    """A recurring time window."""
 
     whose: str
-    """In words, who said so."""
+    """Who defined it, for messages."""
     cron: str
     """Five fields: minute, hour, day of the month, month, day of the week."""
     duration: float
@@ -41,22 +41,22 @@ class Window:
     """A time zone of the IANA database, such as `Europe/Berlin`."""
 
     def closes(self, now: float) -> float | None:
-        """Return when (s) the window closes that was opened last and is open at `now`; None where none is open."""
+        """Return when (s) the window that is open at `now` closes; None where it is not open."""
         began = _last(self.cron, self.zone, now)
         return began + self.duration if began is not None and began <= now < began + self.duration else None
 
     def open_until(self, now: float) -> tuple[float, bool] | None:
-        """Return until when (s) one window after the other is open from `now` on, and whether none follows at once;
-        None where none is open. After `_CHAIN` of them it is left open how many follow.
+        """Return until when (s) windows without a gap in between are open from `now` on, and whether that is the end.
+        None where none is open. After `_CHAIN` windows the end is left open (False).
         """
         until = self.closes(now)
         if until is None:
             return None
         for _ in range(_CHAIN):
-            again = self.closes(until)
-            if again is None:
+            next_close = self.closes(until)
+            if next_close is None:
                 return until, True
-            until = again
+            until = next_close
         return until, False
 
     def opens(self, now: float) -> float | None:
@@ -65,20 +65,20 @@ class Window:
 
 
 def check_window(cron: str, zone: str) -> None:
-    """Check that a window with this schedule opens now and then.
+    """Check the schedule and the time zone of a window.
 
     Raises:
-        InvalidInput: it is no schedule, there is no such time zone, or it never opens.
+        InvalidInput: the schedule is invalid or never comes, or there is no such time zone.
     """
     no_zone = f"{zone!r} is not a time zone: write it like Europe/Berlin or UTC"
-    if zone.startswith(_NOT_OF_THE_WORLD):
+    if zone.startswith(_NOT_IANA):
         raise InvalidInput(no_zone)
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError, EOFError) as error:
         raise InvalidInput(no_zone) from error
     try:
-        CronSim(cron, datetime(2000, 1, 1))  # noqa: DTZ001 -- a schedule is read on the clock, whatever its zone
+        CronSim(cron, datetime(2000, 1, 1))  # noqa: DTZ001 -- a schedule is in local time, whatever the zone
     except CronSimError as error:
         raise InvalidInput(f"{cron!r} is not a schedule, or one that never comes: {error}") from error
     if _next(cron, zone, 0.0) is None:
@@ -90,13 +90,13 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-# Every decision of a cycle asks of the same time.
+# All decisions of a cycle have the same `now`.
 @lru_cache(maxsize=4096)
 def _last(cron: str, zone: str, now: float) -> float | None:
     """Return the newest opening (s) at or before `now`."""
-    shown = datetime.fromtimestamp(int(now), _zone(zone))
-    # Among the times that come twice, the clock does not tell which is later: all of them are looked at.
-    start = shown.replace(tzinfo=None) + _shown_again(shown) + _SECOND
+    local = datetime.fromtimestamp(int(now), _zone(zone))
+    # Local time does not tell which of two repeated times is later: check all of them.
+    start = local.replace(tzinfo=None) + _repeated_by(local) + _SECOND
     best: float | None = None
     try:
         for time in CronSim(cron, start, reverse=True):
@@ -113,44 +113,44 @@ def _last(cron: str, zone: str, now: float) -> float | None:
 @lru_cache(maxsize=4096)
 def _next(cron: str, zone: str, now: float) -> float | None:
     """Return the first opening (s) after `now`."""
-    shown = datetime.fromtimestamp(int(now), _zone(zone))
-    start = shown.replace(tzinfo=None) - _shown_again(shown)
+    local = datetime.fromtimestamp(int(now), _zone(zone))
+    start = local.replace(tzinfo=None) - _repeated_by(local)
     best: float | None = None
     try:
         for time in CronSim(cron, start):
             moments = _moments(cron, time, _zone(zone))
-            coming = [at for at in moments if at > now]
-            best = min((at for at in (best, *coming) if at is not None), default=None)
-            if coming and coming[0] == moments[0]:
+            upcoming = [at for at in moments if at > now]
+            best = min((at for at in (best, *upcoming) if at is not None), default=None)
+            if upcoming and upcoming[0] == moments[0]:
                 return best
     except (StopIteration, OverflowError):
         pass
     return best
 
 
-def _shown_again(shown: datetime) -> timedelta:
-    """Return by how much the clock is set back where it shows this time twice; otherwise nothing."""
-    first, second = (shown.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
+def _repeated_by(local: datetime) -> timedelta:
+    """Return by how much local time is set back where this time is repeated; otherwise 0."""
+    first, second = (local.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
     return max(first - second, timedelta())
 
 
 def _moments(cron: str, time: datetime, zone: ZoneInfo) -> tuple[float, ...]:
-    """Return when (s) a time of the schedule opens: by the clock of `zone` it may come once, twice or never."""
+    """Return when (s) a scheduled local time of `zone` opens the window: once, twice or never."""
     first, second = (time.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
     if first == second:
         return (first,)
     if first < second:
-        return (first,) if _is_told_by_hour(cron) else (first, second)
-    return (float(_after_gap(int(second), int(first), zone)),) if _is_told_by_hour(cron) else ()
+        return (first,) if _has_fixed_hour(cron) else (first, second)
+    return (float(_after_gap(int(second), int(first), zone)),) if _has_fixed_hour(cron) else ()
 
 
-def _is_told_by_hour(cron: str) -> bool:
+def _has_fixed_hour(cron: str) -> bool:
     minute, hour = cron.split()[:2]
     return not minute.startswith("*") and not hour.startswith("*")
 
 
 def _after_gap(before: int, after: int, zone: ZoneInfo) -> int:
-    """Return the moment (s) at which the clock is set forward, after `before` and at or before `after`."""
+    """Return the time (s) of the transition, after `before` and at or before `after`."""
     old = _offset(before, zone)
     while after - before > 1:
         middle = (before + after) // 2

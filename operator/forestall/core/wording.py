@@ -1,4 +1,4 @@
-"""Words of messages that depend on what they are about: how many there are, and the name that was likely meant."""
+"""Text of messages: plurals, suggestions for misspelled names, and untrusted text made printable."""
 
 import difflib
 import re
@@ -8,9 +8,9 @@ from typing import Final
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """Return `3 policies` for 3, and `1 policy` for 1; without `many` an s makes the plural."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
+def plural(count: int, singular: str, plural_form: str = "") -> str:
+    """Return `3 policies` for 3, and `1 policy` for 1; without `plural_form` an s makes the plural."""
+    return f"{count} {singular if count == 1 else plural_form or singular + 's'}"
 
 
 def are(count: int) -> str:
@@ -18,19 +18,19 @@ def are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return which of the `known` words is like this one, whatever the case of its letters; None where none is."""
-    lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), lower, n=1)
-    return lower[close[0]] if close else None
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """Return the one of `names` that is most similar to `name`, ignoring case; None where none is similar."""
+    lower = {candidate.lower(): candidate for candidate in names}
+    matches = difflib.get_close_matches(name.lower(), lower, n=1)
+    return lower[matches[0]] if matches else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean …?` for a word that is like one of those that are known, else nothing."""
-    close = closest(word, known)
-    return f" Did you mean {close}?" if close else ""
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return ` Did you mean …?` where one of `names` is similar to `name`, otherwise an empty string."""
+    match = closest(name, names)
+    return f" Did you mean {match}?" if match else ""
 
 
 def printable(text: str) -> str:
-    """Return `text` without what a terminal would obey: objects are written by others."""
+    """Return untrusted `text` with a replacement character for each control character."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""Clocks that are apart, whose is wrong, and what is held for it.
+"""Clock skew: whose clock is wrong, and what is held.
 
 Kind: the time of a decision is another than the time of the data that it rests on.
 """
@@ -12,7 +12,7 @@ from forestall.core.clocks import TOLERANCE, Offset, compare, server_offset
 RIGHT = Offset(-0.6, 0.6)
 
 
-def apart(seconds):
+def skewed_by(seconds):
     return Offset(RIGHT.low + seconds, RIGHT.high + seconds)
 
 
@@ -49,27 +49,27 @@ def test_clocks_that_agree_hold_nothing():
     assert compare(None, {}).why("main") is None
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(3600, "1h behind"), (-3600, "1h ahead of")])
-def test_this_process_s_clock_is_wrong_where_all_others_agree(seconds, words):
-    clocks = compare(apart(seconds), {"main": apart(seconds)})
+@pytest.mark.parametrize(("seconds", "offset_text"), [(3600, "1h behind"), (-3600, "1h ahead of")])
+def test_this_process_s_clock_is_wrong_where_all_others_agree(seconds, offset_text):
+    clocks = compare(skewed_by(seconds), {"main": skewed_by(seconds)})
     assert clocks.why("main") == clocks.why("any other") == clocks.everywhere
-    assert f"this process's clock is {words} those of the API server and of metric source main" in str(
+    assert f"this process's clock is {offset_text} those of the API server and of metric source main" in str(
         clocks.everywhere
     )
 
 
 def test_the_api_server_s_clock_is_wrong_where_the_sources_agree_with_this_one():
-    clocks = compare(apart(60), {"main": RIGHT})
+    clocks = compare(skewed_by(60), {"main": RIGHT})
     assert "the clock of the API server is" in str(clocks.everywhere)
     assert "ahead of this process's and those of the metric sources" in str(clocks.everywhere)
 
 
 def test_where_no_source_answers_it_is_not_known_whose_is_wrong():
-    assert "the clock of the API server is" in str(compare(apart(-60), {}).everywhere)
+    assert "the clock of the API server is" in str(compare(skewed_by(-60), {}).everywhere)
 
 
 def test_a_source_s_clock_is_wrong_where_the_api_server_agrees_with_this_one():
-    clocks = compare(RIGHT, {"main": RIGHT, "bad": apart(-3600)})
+    clocks = compare(RIGHT, {"main": RIGHT, "bad": skewed_by(-3600)})
     assert clocks.everywhere is None
     assert clocks.why("main") is None
     assert "the clock of metric source bad is 1h behind this process's, with which the API server" in str(
@@ -79,4 +79,4 @@ def test_a_source_s_clock_is_wrong_where_the_api_server_agrees_with_this_one():
 
 
 def test_a_source_that_is_apart_is_held_also_where_the_api_server_says_nothing():
-    assert "metric source bad" in str(compare(None, {"bad": apart(30)}).why("bad"))
+    assert "metric source bad" in str(compare(None, {"bad": skewed_by(30)}).why("bad"))

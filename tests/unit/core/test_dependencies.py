@@ -4,20 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.core.dependencies import circles, culprits
+from forestall.core.dependencies import culprits, cycles
 
 NAMES = st.sampled_from("abcdefgh")
 EDGES = st.dictionaries(NAMES, st.frozensets(NAMES, max_size=4))
 
 
 def reachable(start, edges):
-    seen, todo = set(), list(edges.get(start, ()))
-    while todo:
-        name = todo.pop()
-        if name not in seen:
-            seen.add(name)
-            todo.extend(edges.get(name, ()))
-    return seen - {start}
+    visited, pending = set(), list(edges.get(start, ()))
+    while pending:
+        name = pending.pop()
+        if name not in visited:
+            visited.add(name)
+            pending.extend(edges.get(name, ()))
+    return visited - {start}
 
 
 def culprit(victim, edges, at_risk):
@@ -39,18 +39,18 @@ def test_a_circle_answers_for_itself():
 
 @given(EDGES, st.frozensets(NAMES))
 def test_one_walk_finds_what_the_definition_says(edges, at_risk):
-    expected = {name: found for name in "abcdefgh" if (found := culprit(name, edges, at_risk)) is not None}
+    expected = {name: root for name in "abcdefgh" if (root := culprit(name, edges, at_risk)) is not None}
     assert culprits(edges, at_risk) == expected
 
 
 @given(EDGES)
 def test_circles_come_after_what_they_depend_on(edges):
-    order = [name for circle in circles(edges) for name in circle]
+    order = [name for cycle in cycles(edges) for name in cycle]
     assert len(order) == len(set(order))
-    seen = set()
-    for circle in circles(edges):
-        seen |= set(circle)
-        assert all(reachable(name, edges) <= seen for name in circle)
+    earlier = set()
+    for cycle in cycles(edges):
+        earlier |= set(cycle)
+        assert all(reachable(name, edges) <= earlier for name in cycle)
 
 
 @given(EDGES, st.frozensets(NAMES, min_size=1))

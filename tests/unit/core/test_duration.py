@@ -22,8 +22,8 @@ def test_what_is_no_duration_says_how_to_write_one(text):
 
 @given(st.integers(1, 10**7))
 def test_what_is_written_reads_back_to_within_its_two_units(seconds):
-    again = parse_duration(format_duration(seconds))
-    assert 0 <= seconds - again < seconds / 24  # less than an hour of a day and more
+    parsed = parse_duration(format_duration(seconds))
+    assert 0 <= seconds - parsed < seconds / 24  # less than an hour of a day and more
 
 
 @given(st.integers(1, 10**8))

@@ -1,4 +1,4 @@
-"""Laws that hold for every forecast, whatever the series."""
+"""Laws that hold for period forecast, whatever the series."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -63,11 +63,11 @@ numbers = st.one_of(
 )
 
 
-anything = st.tuples(st.lists(numbers, min_size=1, max_size=60), st.floats(-1e3, 1e3), st.booleans(), st.booleans())
+any_series = st.tuples(st.lists(numbers, min_size=1, max_size=60), st.floats(-1e3, 1e3), st.booleans(), st.booleans())
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.lists(anything, min_size=1, max_size=6))
+@given(st.lists(any_series, min_size=1, max_size=6))
 @example([([0.0], 0.0, False, False), ([0.0, 0.0, 1e12, *[0.0] * 5, -1e12, np.nan], 0.0, False, True)])
 def test_whatever_comes_in_only_finite_numbers_go_out(cases):
     series = {number: np.array(case[0]) for number, case in enumerate(cases)}
@@ -80,11 +80,11 @@ jumps = st.lists(st.tuples(st.integers(3, 35), st.floats(-3600, 3600)), min_size
 
 @settings(max_examples=3, deadline=None)
 @given(jumps, st.integers(5, 40), st.booleans())
-def test_clocks_that_jump_and_counters_that_reset_leave_forecasts_finite(turns, every, long_trend):
-    counter = np.tile(np.arange(float(every)) * 1e6, 80 // every + 1)[:80]
+def test_clocks_that_jump_and_counters_that_reset_leave_forecasts_finite(turns, period, long_trend):
+    counter = np.tile(np.arange(float(period)) * 1e6, 80 // period + 1)[:80]
     matrix = SeriesMatrix(STEP, 200)
     forecaster = BreachForecaster(matrix, HORIZONS, SETTINGS)
-    forecaster.set_limits({"a": Limit(every * 0.9e6, long_trend=long_trend)})
+    forecaster.set_limits({"a": Limit(period * 0.9e6, long_trend=long_trend)})
     now = START
     jump = {sum(steps for steps, _ in turns[: index + 1]): seconds for index, (steps, seconds) in enumerate(turns)}
     for index, value in enumerate(counter.tolist()):
@@ -156,15 +156,15 @@ def test_the_probability_does_not_rise_with_the_limit(seed):
 def test_the_order_of_the_series_does_not_matter_and_a_batch_of_one_equals_its_row_in_many():
     series = {f"s{seed}": wave(seed) for seed in range(70)}
     limits = {key: Limit(2.0, above=seed % 3 > 0) for seed, key in enumerate(series)}
-    many = run(series, limits)
+    batch = run(series, limits)
     turned = run(dict(reversed(series.items())), limits)
     for key in series:
-        np.testing.assert_allclose(turned.at(key).probability, many.at(key).probability, atol=1e-5)
-        np.testing.assert_allclose(turned.at(key).upper, many.at(key).upper, atol=1e-4)
+        np.testing.assert_allclose(turned.at(key).probability, batch.at(key).probability, atol=1e-5)
+        np.testing.assert_allclose(turned.at(key).upper, batch.at(key).upper, atol=1e-4)
     for key in ("s0", "s31", "s69"):
         alone = run({key: series[key]}, {key: limits[key]}).at(key)
-        np.testing.assert_allclose(alone.probability, many.at(key).probability, atol=1e-5)
-        np.testing.assert_allclose(alone.upper, many.at(key).upper, atol=1e-4)
+        np.testing.assert_allclose(alone.probability, batch.at(key).probability, atol=1e-5)
+        np.testing.assert_allclose(alone.upper, batch.at(key).upper, atol=1e-4)
 
 
 def test_what_is_learned_from_a_backfill_equals_what_is_learned_point_by_point():
@@ -186,7 +186,7 @@ def test_what_is_learned_from_a_backfill_equals_what_is_learned_point_by_point()
 def test_a_series_that_joins_later_is_learned_from_its_past_without_touching_others():
     first, second = wave(1), wave(2)
     limits = {"a": Limit(2.0), "b": Limit(2.0)}
-    both = run({"a": first, "b": second}, limits)
+    batch = run({"a": first, "b": second}, limits)
     matrix = SeriesMatrix(STEP, 200)
     forecaster = BreachForecaster(matrix, HORIZONS, SETTINGS)
     forecaster.set_limits(limits)
@@ -200,7 +200,7 @@ def test_a_series_that_joins_later_is_learned_from_its_past_without_touching_oth
         forecaster.update(now)
     table = forecaster.forecast(times[-1])
     for key in limits:
-        np.testing.assert_allclose(table.at(key).probability, both.at(key).probability, atol=1e-5)
+        np.testing.assert_allclose(table.at(key).probability, batch.at(key).probability, atol=1e-5)
 
 
 @pytest.mark.parametrize("joining", [(2, 50, 65, 117, 40, 300), (2040, 30, 2100), (64, 1, 63, 1)])
@@ -233,24 +233,24 @@ def test_series_that_join_in_any_number_are_forecast(joining):
 def test_abstains_with_a_reason(values, limit, reason):
     table = run({"a": values}, {} if limit is None else {"a": limit})
     assert_finite(table)
-    seen = table.at("a")
-    assert seen.abstained is reason
-    assert set(seen.probability) == {0}
-    assert seen.time_to_breach == np.inf
+    forecast = table.at("a")
+    assert forecast.abstained is reason
+    assert set(forecast.probability) == {0}
+    assert forecast.time_to_breach == np.inf
 
 
 def test_a_constant_series_stays_where_it_is():
-    seen = run({"a": np.full(150, 7.0)}, {"a": Limit(9.0)}).at("a")
-    assert seen.abstained is None
-    assert max(seen.probability) < 0.05
-    np.testing.assert_allclose(seen.upper, 7.0, atol=1e-5)
+    forecast = run({"a": np.full(150, 7.0)}, {"a": Limit(9.0)}).at("a")
+    assert forecast.abstained is None
+    assert max(forecast.probability) < 0.05
+    np.testing.assert_allclose(forecast.upper, 7.0, atol=1e-5)
 
 
 def test_a_limit_that_is_passed_already_is_certain_and_now():
-    seen = run({"a": wave(3) + np.linspace(0, 50, 120)}, {"a": Limit(10.0)}).at("a")
-    assert set(seen.probability) == {1}
-    assert seen.time_to_breach == 0
-    assert seen.probability_within(0) == 1
+    forecast = run({"a": wave(3) + np.linspace(0, 50, 120)}, {"a": Limit(10.0)}).at("a")
+    assert set(forecast.probability) == {1}
+    assert forecast.time_to_breach == 0
+    assert forecast.probability_within(0) == 1
 
 
 def test_a_steady_rise_is_seen_coming_and_timed():
@@ -274,20 +274,20 @@ def test_a_fresh_step_of_a_slow_series_is_no_trend_and_a_slow_rise_is_one():
     table = run({"step": step, "rise": rise}, limits)
     assert table.at("step").abstained is Abstention.CHANGE_POINT
     assert max(table.at("step").probability) == 0
-    seen = table.at("rise")
-    assert seen.abstained is None
-    assert seen.probability[2] > 0.5
-    assert seen.probability[0] < 0.2
-    assert seen.time_to_breach == pytest.approx((70 - 59.5) / 0.5 * STEP, rel=0.5)
+    forecast = table.at("rise")
+    assert forecast.abstained is None
+    assert forecast.probability[2] > 0.5
+    assert forecast.probability[0] < 0.2
+    assert forecast.time_to_breach == pytest.approx((70 - 59.5) / 0.5 * STEP, rel=0.5)
 
 
 def test_a_spike_of_a_slow_series_is_no_reason_to_act():
     random = np.random.default_rng(0)
     spike = random.normal(0, 1, 180) + 55.0 * (np.arange(180) == 179)
     limit = Limit(60.0, long_trend=True)
-    seen = run({"a": spike}, {"a": limit}).at("a")
-    assert seen.abstained is None
-    assert max(seen.probability) < 0.1
+    forecast = run({"a": spike}, {"a": limit}).at("a")
+    assert forecast.abstained is None
+    assert max(forecast.probability) < 0.1
     rising = run({"a": spike + np.linspace(0, 50, 180)}, {"a": Limit(110.0, long_trend=True)}).at("a")
     assert rising.abstained is None  # a spike is no step either
 
@@ -296,9 +296,9 @@ def test_the_time_to_a_limit_far_between_two_horizons_is_where_the_path_meets_it
     random = np.random.default_rng(0)
     values = np.arange(180.0) + random.normal(0, 0.5, 180)
     for steps in (6, 10, 15, 22, 28):
-        seen = run({"a": values}, {"a": Limit(179.0 + steps, long_trend=True)}).at("a")
-        assert seen.time_to_breach == pytest.approx(steps * STEP, rel=0.25, abs=STEP)
-        assert seen.earliest_breach <= seen.time_to_breach <= seen.latest_breach
+        forecast = run({"a": values}, {"a": Limit(179.0 + steps, long_trend=True)}).at("a")
+        assert forecast.time_to_breach == pytest.approx(steps * STEP, rel=0.25, abs=STEP)
+        assert forecast.earliest_breach <= forecast.time_to_breach <= forecast.latest_breach
 
 
 def test_breaches_that_no_path_leads_to_are_expected_as_often_as_they_came():
@@ -323,9 +323,9 @@ def test_windows_that_an_action_changed_are_not_scored():
         forecaster.update(now)
     assert forecaster.censored_windows > 0
     untouched = run({"a": values}, {"a": Limit(20)}).at("a")
-    seen = forecaster.forecast(times[-1]).at("a")
+    forecast = forecaster.forecast(times[-1]).at("a")
     # The fall by 10 is not taken for an error that forecasts make by themselves.
-    assert seen.lower[0] > untouched.lower[0]
+    assert forecast.lower[0] > untouched.lower[0]
 
 
 def widths_around_a_spike(*, censored: bool) -> list[float]:
@@ -343,8 +343,8 @@ def widths_around_a_spike(*, censored: bool) -> list[float]:
         matrix.push(now, {"a": value})
         forecaster.update(now)
         if index >= 170:
-            seen = forecaster.forecast(now).at("a")
-            widths.append(seen.upper[2] - seen.lower[2])
+            forecast = forecaster.forecast(now).at("a")
+            widths.append(forecast.upper[2] - forecast.lower[2])
     return widths
 
 
@@ -357,12 +357,12 @@ def test_a_bound_that_is_passed_widens_the_next_ones_before_its_horizon_ends():
 
 @given(st.integers(0, 9), st.floats(0, 2000), st.floats(0, 2000))
 def test_one_forecast_is_monotone_in_time_and_share(number, first, second):
-    seen = waves_forecast().at(number)
+    forecast = waves_forecast().at(number)
     early, late = sorted((first, second))
-    assert seen.probability_within(early) <= seen.probability_within(late)
-    assert seen.quantile(late, 0.1) <= seen.quantile(late, 0.5) <= seen.quantile(late, 0.95)
-    assert seen.quantile(HORIZONS[1], 0.95) == pytest.approx(seen.upper[1])
-    assert [point[0] for point in seen.cone()] == [0.0, *HORIZONS]
+    assert forecast.probability_within(early) <= forecast.probability_within(late)
+    assert forecast.quantile(late, 0.1) <= forecast.quantile(late, 0.5) <= forecast.quantile(late, 0.95)
+    assert forecast.quantile(HORIZONS[1], 0.95) == pytest.approx(forecast.upper[1])
+    assert [point[0] for point in forecast.cone()] == [0.0, *HORIZONS]
 
 
 def test_horizons_and_limits_that_make_no_sense_are_refused():

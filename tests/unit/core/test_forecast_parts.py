@@ -42,8 +42,8 @@ def weights_after(scores, awake=None):
     hedge = Hedge(len(scores[0]), 1, 1, 50)
     for score in scores:
         hedge.learn(0, np.array(score, dtype=np.float32)[:, None], ALL, 1.0)
-    there = np.ones(len(scores[0])) if awake is None else np.array(awake)
-    return hedge.weights(ONE, there.astype(np.float32)[:, None, None])[:, 0, 0]
+    awake_weights = np.ones(len(scores[0])) if awake is None else np.array(awake)
+    return hedge.weights(ONE, awake_weights.astype(np.float32)[:, None, None])[:, 0, 0]
 
 
 def test_experts_are_equal_until_there_is_evidence():
@@ -85,8 +85,8 @@ def test_errors_come_back_as_often_as_they_came(scale):
     for error in errors:
         residuals.learn(0, np.array([[error]]), ALL)
     for value in (-2, -0.3, 0, 0.3, 2):
-        seen = residuals.exceedance(FIRST, np.array([[[value * scale]]], dtype=np.float32))[0, 0, 0]
-        assert seen == pytest.approx((errors > value * scale).mean(), abs=0.04)
+        probability = residuals.exceedance(FIRST, np.array([[[value * scale]]], dtype=np.float32))[0, 0, 0]
+        assert probability == pytest.approx((errors > value * scale).mean(), abs=0.04)
     for share in (0.05, 0.5, 0.95):
         wanted = np.quantile(errors, share)
         assert quantile_of(residuals, share) == pytest.approx(wanted, abs=0.35 * scale)
@@ -104,27 +104,27 @@ def test_rates_are_counted_by_circumstances_and_drawn_to_the_base():
     rates = EventRates([1, 2], [10, 10], 1, 1)
     for number in range(60):
         rates.learn(0, np.array([[0], [number % 2]]), np.array([number % 2 > 0]), ALL, 0.5)
-    (base, rate), (_, seen) = rates.rates(ONE, np.array([[[0]], [[1]]]))
+    (base, rate), (_, counted) = rates.rates(ONE, np.array([[[0]], [[1]]]))
     assert rate.item() > 0.9
     assert base.item() == pytest.approx(0.5, abs=0.05)
-    assert seen.item() == pytest.approx(8, abs=1)
+    assert counted.item() == pytest.approx(8, abs=1)
     new = EventRates([1, 2], [10, 10], 1, 1)
     for _ in range(30):
         new.learn(0, np.array([[0], [1]]), ALL, ALL, 1.0)
-    (base, rate), (_, seen) = new.rates(ONE, np.array([[[0]], [[0]]]))
+    (base, rate), (_, counted) = new.rates(ONE, np.array([[[0]], [[0]]]))
     assert rate.item() == base.item() > 0.9
-    assert seen.item() == 0
+    assert counted.item() == 0
 
 
-@pytest.mark.parametrize(("said", "came"), [(0.9, 0.6), (0.4, 0.8), (0.5, 0.5)])
-def test_a_probability_is_moved_to_how_often_it_came_true(said, came):
+@pytest.mark.parametrize(("forecast", "outcome"), [(0.9, 0.6), (0.4, 0.8), (0.5, 0.5)])
+def test_a_probability_is_moved_to_how_often_it_came_true(forecast, outcome):
     random = np.random.default_rng(0)
     calibration = Recalibration(1, 1, memory=200)
-    chance, base = np.array([said], dtype=np.float32), np.array([0.2], dtype=np.float32)
+    chance, base = np.array([forecast], dtype=np.float32), np.array([0.2], dtype=np.float32)
     for _ in range(1000):
-        calibration.learn(0, chance, base, np.array([random.random() < came]), ALL, 1.0)
-    assert calibration.apply(ONE, chance, base, ALL.astype(np.float32)).item() == pytest.approx(came, abs=0.1)
-    assert calibration.apply(ONE, chance, base, 0 * chance).item() == pytest.approx(said)
+        calibration.learn(0, chance, base, np.array([random.random() < outcome]), ALL, 1.0)
+    assert calibration.apply(ONE, chance, base, ALL.astype(np.float32)).item() == pytest.approx(outcome, abs=0.1)
+    assert calibration.apply(ONE, chance, base, 0 * chance).item() == pytest.approx(forecast)
 
 
 def bounds_of(levels, errors):

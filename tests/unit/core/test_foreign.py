@@ -23,7 +23,7 @@ def test_nothing_that_json_can_hold_raises(value, path):
     assert isinstance(mapping(value), dict)
     assert isinstance(items(value), list)
     assert isinstance(text(value), str)
-    assert all(isinstance(each, str) for each in texts(value).values())
+    assert all(isinstance(entry, str) for entry in texts(value).values())
     number = whole(value)
     assert number is None or (number == value and abs(number) < 2**63)
     assert decimal(value) is None or int(value) == decimal(value)

@@ -23,7 +23,7 @@ from forestall.core.guards import (
 from forestall.core.guards.budget import tokens
 from forestall.core.guards.disruption import disruption
 from forestall.core.guards.lockout import lockout
-from forestall.core.guards.storm import together
+from forestall.core.guards.storm import most_within
 from forestall.core.windows import Window
 
 TRAITS = {name: action.traits for name, action in ACTIONS.items()}
@@ -32,8 +32,8 @@ AT_NEW_YEAR = Window("Guardrail g", "0 0 1 1 *", 3600.0, "Europe/Berlin")
 STORM = Storm("storm of Guardrail g", 3, 0.5, 60.0, {"shop": 6}, (("shop", 10.0), ("shop", 40.0), ("shop", 70.0)))
 
 
-def around(**what):
-    return {"around": Surroundings(**what)}
+def around(**constraints):
+    return {"around": Surroundings(**constraints)}
 
 
 NODES = Nodes(target="n1", out=(), most=1, left=3)
@@ -140,15 +140,15 @@ def test_every_guard_is_asked(fine, make_signal):
         skewed="the clock of the API server is 1m ahead of this process's",
         **around(blackouts=(ALWAYS,), maintenance=((AT_NEW_YEAR,),), storms=(STORM,), protected="it"),
     )
-    held = {guard for guard in GUARDS if guard(broken) is not None}
+    holding = {guard for guard in GUARDS if guard(broken) is not None}
     full = replace(broken, nodes=replace(NODES, homeless="shop/web-1"))
-    held |= {guard for guard in GUARDS if guard(full) is not None}
-    assert held | {disruption} == set(GUARDS)
+    holding |= {guard for guard in GUARDS if guard(full) is not None}
+    assert holding | {disruption} == set(GUARDS)
     assert disruption(replace(broken, action=TRAITS["Restart"])) is not None
 
 
 @pytest.mark.parametrize(
-    "what",
+    "constraints",
     [
         {"blackouts": (AT_NEW_YEAR,)},
         {"maintenance": ((AT_NEW_YEAR, ALWAYS),)},
@@ -158,8 +158,8 @@ def test_every_guard_is_asked(fine, make_signal):
         {"pods": Pods(3, 2, 1, (Budget("b", 1),))},
     ],
 )
-def test_what_is_around_holds_only_where_it_is_about_this(fine, what):
-    assert check(replace(fine, action=TRAITS["Restart"], **around(**{"pods": Pods(3, 3, 0), **what}))) is None
+def test_what_is_around_holds_only_where_it_is_about_this(fine, constraints):
+    assert check(replace(fine, action=TRAITS["Restart"], **around(**{"pods": Pods(3, 3, 0), **constraints}))) is None
 
 
 @pytest.mark.parametrize("action", ["Restart", "Rollback"])
@@ -194,18 +194,18 @@ def test_a_scale_out_asks_no_budget_of_pods(fine):
 )
 def test_a_storm_is_the_most_that_fits_into_its_time(since, within, cap):
     def weight(first):
-        counts = Counter(place for place, at in since if first <= at <= first + within)
+        counts = Counter(namespace for namespace, at in since if first <= at <= first + within)
         return sum(count if cap is None else min(count, cap) for count in counts.values())
 
-    assert together(since, within, cap) == max((weight(at) for _, at in since), default=0)
+    assert most_within(since, within, cap) == max((weight(at) for _, at in since), default=0)
 
 
 def at_risk(**namespaces):
-    return tuple((place, 50.0 + number / 10) for place, count in namespaces.items() for number in range(count))
+    return tuple((namespace, 50.0 + number / 10) for namespace, count in namespaces.items() for number in range(count))
 
 
 @pytest.mark.parametrize(
-    ("since", "watched", "here", "reason"),
+    ("since", "watched", "namespace", "reason"),
     [
         (at_risk(greedy=22), {"greedy": 22, "shop": 3}, "shop", None),
         (at_risk(greedy=22), {"greedy": 22, "shop": 3}, "greedy", "Storm"),
@@ -216,10 +216,10 @@ def at_risk(**namespaces):
     ],
     ids=["another's", "its own", "a part", "the cluster's", "two at once", "two of many"],
 )
-def test_a_storm_of_one_namespace_holds_no_other(fine, since, watched, here, reason):
+def test_a_storm_of_one_namespace_holds_no_other(fine, since, watched, namespace, reason):
     """Kind: no share per namespace. One tenant's 22 always-at-risk objectives held everybody's actions."""
     breaker = Storm("nobody", 20, 0.5, 60.0, watched, since)
-    hold = check(replace(fine, namespace=here, **around(storms=(breaker,))))
+    hold = check(replace(fine, namespace=namespace, **around(storms=(breaker,))))
     assert (hold and hold.reason) == reason
 
 
@@ -237,8 +237,8 @@ def test_a_storm_is_counted_once_for_all_decisions_of_a_cycle(fine):
             return super().__iter__()
 
     breaker = Storm("nobody", 20, 0.5, 60.0, {"a": 10, "b": 10, "shop": 10}, Watched(since))
-    for here in ("shop", "a", "b") * 5:
-        assert check(replace(fine, namespace=here, **around(storms=(breaker,)))) is not None
+    for namespace in ("shop", "a", "b") * 5:
+        assert check(replace(fine, namespace=namespace, **around(storms=(breaker,)))) is not None
     assert passes == 1
     check(replace(fine, now=fine.now + 30, **around(storms=(breaker,))))
     assert passes == 2
@@ -269,36 +269,36 @@ def test_the_next_rung_need_not_wait_for_the_cooldown(fine):
     failed = ended(episode=2, at=95.0)
     assert check(replace(fine, history=(failed,), last_on_target=95.0)) is None
     succeeded = replace(failed, phase="Succeeded")
-    held = check(replace(fine, history=(succeeded,), last_on_target=95.0))
-    assert held is not None
-    assert held.reason == "Cooldown"
+    hold = check(replace(fine, history=(succeeded,), last_on_target=95.0))
+    assert hold is not None
+    assert hold.reason == "Cooldown"
 
 
 @pytest.mark.parametrize("action", ["Restart", "Evict"])
 def test_what_did_not_help_is_not_done_again_at_once_whichever_policy_asks(fine, action):
     """Kind: nothing fell, and the same is done once more. The next rung may do something else."""
-    before = replace(ended("Failed", episode=2, at=95.0), action=action, rung=0, policy_uid="other")
+    unsuccessful = replace(ended("Failed", episode=2, at=95.0), action=action, rung=0, policy_uid="other")
     context = replace(
         fine,
-        history=(before,),
+        history=(unsuccessful,),
         last_on_target=95.0,
         rung=1,
         action=TRAITS[action],
         around=Surroundings(pods=Pods(3, 3, 1)),
     )
-    held = check(replace(context, cooldown=0.0))
-    assert held is not None
-    assert (held.reason, "4m55s" in held.message) == ("Cooldown", True)
+    hold = check(replace(context, cooldown=0.0))
+    assert hold is not None
+    assert (hold.reason, "4m55s" in hold.message) == ("Cooldown", True)
     assert check(replace(context, now=500.0)) is None
     assert check(replace(context, action=TRAITS["Scale"])) is None
-    refused = replace(before, refused=True, phase="Aborted")
+    refused = replace(unsuccessful, refused=True, phase="Aborted")
     assert check(replace(context, history=(refused,))) is None, "it was not tried"
 
 
 def test_a_clock_that_was_set_back_makes_no_endless_cooldown(fine):
-    held = check(replace(fine, now=100.0, last_on_target=1e9))
-    assert held is not None
-    assert "1m are left" in held.message
+    hold = check(replace(fine, now=100.0, last_on_target=1e9))
+    assert hold is not None
+    assert "1m are left" in hold.message
 
 
 @pytest.mark.parametrize("change", [{"refused": True}, {"reviewed": True}, {"phase": "Succeeded"}])
@@ -338,7 +338,7 @@ FOREIGN = Nodes("n1", out=("n2", "n3"), most=2, left=3, control_plane=True, cont
 
 
 @pytest.mark.parametrize(
-    ("nodes", "words"),
+    ("nodes", "message"),
     [
         (FOREIGN, "2 other nodes are out of service, or will be, and the Guardrails allow 2 in all"),
         (replace(FOREIGN, most=5), "n1 is of the control plane, and so is another node that is out of service"),
@@ -346,11 +346,11 @@ FOREIGN = Nodes("n1", out=("n2", "n3"), most=2, left=3, control_plane=True, cont
         (replace(NODES, homeless="shop/web-1"), "no other node has room for pod shop/web-1 of node n1"),
     ],
 )
-def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, nodes, words):
+def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, nodes, message):
     """The kind: what is told must be the author's to know."""
     hold = check(replace(fine, action=TRAITS["Drain"], nodes=nodes))
     assert hold is not None
-    assert words in hold.message
+    assert message in hold.message
     assert not {"n2", "n3", "secret"} & set(hold.message.replace("/", " ").replace("-", " ").split())
 
 

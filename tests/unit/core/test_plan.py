@@ -129,5 +129,8 @@ def test_what_others_write_into_labels_is_told_in_bounds(make_signal):
 def test_what_others_write_into_labels_is_no_command_to_a_terminal_and_no_line_of_its_own():
     """Kind: hostile texts of objects and series, told to who is to approve something."""
     labels = (("pod", "web\x1b[2J\u202e"), ("zone", "a\nApproved by: admin"))
-    told = labels_in_words(labels)
-    assert told == {"pod": "web\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}", "zone": "a Approved by: admin"}
+    labels_shown = labels_in_words(labels)
+    assert labels_shown == {
+        "pod": "web\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}",
+        "zone": "a Approved by: admin",
+    }

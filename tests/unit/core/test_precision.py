@@ -63,23 +63,23 @@ def test_what_is_past_its_limit_is_so_for_everybody_and_nothing_that_only_touche
     past = passes(value, limit, above=above)
     assert past == bool(is_past(np.array([value]), limit, above=above)[0])
     assert past == signal(value, limit, above=above).breached
-    known = abs(value) <= LARGEST
-    assert score.past(np.array([value]), limit, above=above)[0] == (past if known else score.UNKNOWN)
+    is_known = abs(value) <= LARGEST
+    assert score.past(np.array([value]), limit, above=above)[0] == (past if is_known else score.UNKNOWN)
     # The matrix rounds its values, and asks the same of them again.
-    kept = float(narrow(value))
-    assert past == passes(kept, limit, above=above)
-    if not known:
+    narrowed = float(narrow(value))
+    assert past == passes(narrowed, limit, above=above)
+    if not is_known:
         assert not past
         return
     beyond = value > limit if above else value < limit
     assert beyond or not past
-    apart = abs(value - limit) > RELATIVE * max(abs(value), abs(limit)) + 1e-44  # float32 ends there
-    assert past or not (beyond and apart)
+    differs = abs(value - limit) > RELATIVE * max(abs(value), abs(limit)) + 1e-44  # float32 ends there
+    assert past or not (beyond and differs)
 
 
 @given(st.lists(cases(), min_size=1, max_size=20), st.sampled_from([1e-9, 1.0, 1e9]))
-def test_a_limit_passed_on_one_side_is_not_passed_on_the_other_and_mirrors(some, scale):
-    for value, limit, above in some:
+def test_a_limit_passed_on_one_side_is_not_passed_on_the_other_and_mirrors(pairs, scale):
+    for value, limit, above in pairs:
         wide, bound = value * scale, limit * scale
         assert not (passes(wide, bound, above=True) and passes(wide, bound, above=False))
         assert passes(wide, bound, above=above) == passes(-wide, -bound, above=not above)
@@ -170,10 +170,12 @@ def test_forecast_risk_backtest_and_baselines_agree_on_what_is_past(case):
     assert not flags[0::4].any()
     reached = score.past(score.reached(values, 4, above=above), limit, above=above)
     assert (reached[:-4] == past).all()
-    said = persistence(values, limit, 4, above=above)
-    assert np.isnan(said[-1]) == past
+    probabilities = persistence(values, limit, 4, above=above)
+    assert np.isnan(probabilities[-1]) == past
     if abs(value - limit) < abs(limit) * 0.25:  # far off, a rise as high as that from the value passes the limit
-        assert said[-2] > 0.6 if past else said[-2] < 0.1  # a quarter of all rises begins at the value
+        assert (
+            probabilities[-2] > 0.6 if past else probabilities[-2] < 0.1
+        )  # a quarter of all rises begins at the value
     flat = np.full(9, value)
     assert predict_linear(flat, limit, HORIZON, STEP, above=above)[-1] == past
     if above:

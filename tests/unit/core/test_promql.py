@@ -48,16 +48,16 @@ def test_native_histogram():
 )
 def test_a_bucket_is_found_however_its_bound_is_written(bound, spellings):
     text = promql.error_ratio_of_histogram("h", bound, native=False, window="5m")
-    listed, again = [
-        m.value.replace("\\", "").split("|") for found in selectors(parse(text)) for m in found.matchers.matchers
+    listed, relisted = [
+        m.value.replace("\\", "").split("|") for node in selectors(parse(text)) for m in node.matchers.matchers
     ]
-    assert listed == again
+    assert listed == relisted
     assert set(spellings) <= set(listed)
-    assert [float(each) for each in listed] == pytest.approx([bound] * len(listed))
+    assert [float(spelling) for spelling in listed] == pytest.approx([bound] * len(listed))
 
 
 @pytest.mark.parametrize(
-    ("histogram", "words"),
+    ("histogram", "message"),
     [
         ('{app="shop"}', "name the histogram"),
         ("h_bucket", "without its suffix: h"),
@@ -66,8 +66,8 @@ def test_a_bucket_is_found_however_its_bound_is_written(bound, spellings):
         ("rate(h[5m])", "without functions"),
     ],
 )
-def test_what_is_no_histogram_is_refused(histogram, words):
-    with pytest.raises(InvalidQuery, match=words):
+def test_what_is_no_histogram_is_refused(histogram, message):
+    with pytest.raises(InvalidQuery, match=message):
         promql.error_ratio_of_histogram(histogram, 1, native=False, window="5m")
 
 
@@ -215,8 +215,8 @@ def test_a_value_that_rests_on_what_is_not_there_is_in_doubt(expr, doubts):
     ],
 )
 def test_what_may_be_overlooked_is_looked_for_as_the_query_does(expr, looks):
-    found = promql.prepare(expr).freshness.looks()
-    assert sorted(each.text.removeprefix("group(")[:-1] or each.selector for each in found) == looks
+    looks_of_query = promql.prepare(expr).freshness.looks()
+    assert sorted(look.text.removeprefix("group(")[:-1] or look.selector for look in looks_of_query) == looks
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ def _literals(draw):
 def _selectors(draw):
     matchers = draw(st.lists(st.tuples(LABELS, st.sampled_from(["=", "!="]), _literals()), max_size=3))
     regex = draw(st.sampled_from(["", 'z=~".+"', 'namespace=~"|.*"', 'namespace!~"mine"', 'namespace!="mine"']))
-    inside = ",".join(["".join(m) for m in matchers] + ([regex] if regex else []))
+    written = ",".join(["".join(m) for m in matchers] + ([regex] if regex else []))
     comment = draw(st.sampled_from(["", " # } or x", "\n"]))
-    return f"{draw(NAMES)}{{{inside}}}{comment}\n" if inside else draw(NAMES) + "{}"
+    return f"{draw(NAMES)}{{{written}}}{comment}\n" if written else draw(NAMES) + "{}"
 
 
 @st.composite
@@ -72,7 +72,7 @@ EXPRESSIONS = st.recursive(st.builds("{}{}".format, _selectors(), _moves()), _ve
 
 def matchers(text):
     """Return the matchers of each selector of an expression, in order."""
-    return [[(str(m.op), m.name, m.value) for m in found.matchers.matchers] for found in selectors(parse(text))]
+    return [[(str(m.op), m.name, m.value) for m in node.matchers.matchers] for node in selectors(parse(text))]
 
 
 @given(EXPRESSIONS)
@@ -102,7 +102,9 @@ def test_the_label_is_enforced_on_each_selector_and_nothing_else_changes(text, v
     ours = ("MatchOp.Equal", "namespace", value)
     before, after = matchers(text), matchers(enforced)
     assert len(before) == len(after)
-    assert after == [each if ours in each else [*each, ours] for each in before]
+    assert after == [
+        before_matchers if ours in before_matchers else [*before_matchers, ours] for before_matchers in before
+    ]
     assert enforce_label(enforced, "namespace", value) == enforced
 
 
@@ -110,4 +112,4 @@ def test_the_label_is_enforced_on_each_selector_and_nothing_else_changes(text, v
 def test_what_is_prepared_asks_the_same(text):
     prepared = prepare(text)
     assert matchers(prepared.text) == matchers(text)
-    assert all(matchers(each) for each in prepared.freshness.selectors)
+    assert all(matchers(selector) for selector in prepared.freshness.selectors)

@@ -71,7 +71,7 @@ def test_no_string_is_taken_for_the_number_of_another(text, written):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ('x{a="', "does not end"),
         ("x{a='\n'}", "does not end"),
@@ -109,12 +109,12 @@ def test_no_string_is_taken_for_the_number_of_another(text, written):
         ("x{a='\ud800'}", "not PromQL"),
     ],
 )
-def test_what_no_source_could_answer_is_refused_with_words(text, words):
+def test_what_no_source_could_answer_is_refused_with_words(text, message):
     """The kind: a number of a query that no arithmetic holds (a range of a billion days, an offset of NaN)."""
     for check in (check_query, lambda text: enforce_label(text, "namespace", "mine")):
         with pytest.raises(InvalidQuery) as refusal:
             check(text)
-        assert words in str(refusal.value)
+        assert message in str(refusal.value)
 
 
 def test_a_panic_of_the_parser_is_a_refusal(monkeypatch):
@@ -196,19 +196,19 @@ def test_a_text_of_the_longest_size_costs_little_whatever_it_says(text):
         enforce_label(text, "namespace", "mine")
     except InvalidQuery as refusal:
         assert len(str(refusal)) < 5000  # noqa: PT017 - that it is refused is no matter, only how
-    took, (_, most) = time.process_time() - began, tracemalloc.get_traced_memory()
+    took, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert took < 1
-    assert most < 16 << 20
+    assert peak < 16 << 20
 
 
 def test_a_text_is_parsed_once_even_where_it_is_refused(monkeypatch):
     """The kind: the cost of input that comes again in each cycle."""
-    asked: list[str] = []
+    parsed: list[str] = []
     parser = promql_parser.parse
 
     def counted(text):
-        asked.append(text)
+        parsed.append(text)
         return parser(text)
 
     monkeypatch.setattr("promql_parser.parse", counted)
@@ -216,7 +216,7 @@ def test_a_text_is_parsed_once_even_where_it_is_refused(monkeypatch):
         check_query('once_upon{a="b"}')
         with pytest.raises(InvalidQuery):
             check_query("once upon a time")
-    assert len(asked) == 2
+    assert len(parsed) == 2
 
 
 @pytest.mark.parametrize(
@@ -272,17 +272,17 @@ def test_no_string_hides_a_selector_from_the_label(text, label, value, written):
 
 def test_what_is_remembered_of_texts_is_bounded_by_their_length():
     """The kind: memory that grows with what anybody writes, for as long as the process lives."""
-    asked: list[str] = []
+    parsed: list[str] = []
 
     @remember(characters=2500)
     def length(text: str) -> int:
-        asked.append(text)
+        parsed.append(text)
         return len(text)
 
     short, long = ["a", "b", "c"], ["x" * 1500, "y" * 1500]
     for text in (*short, *short, long[0], long[0], short[0], long[1], short[0], long[0]):
         assert length(text) == len(text)
-    assert asked == [*short, *long, long[0]]
+    assert parsed == [*short, *long, long[0]]
     for number in range(3000):
         assert length("z" * number) == number
     assert length._weight <= 2500

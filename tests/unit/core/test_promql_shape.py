@@ -72,7 +72,7 @@ def test_labels_that_the_text_does_not_tell(query):
 
 
 @pytest.mark.parametrize(
-    ("query", "many"),
+    ("query", "has_many_names"),
     [
         ('{__name__=~"a|b"}', True),
         ('{job="x"}', True),
@@ -91,6 +91,6 @@ def test_labels_that_the_text_does_not_tell(query):
         ('a or ({job="x"})', True),
     ],
 )
-def test_series_that_only_their_names_tell_apart(query, many):
+def test_series_that_only_their_names_tell_apart(query, has_many_names):
     """The kind: what tells two series apart is not dropped; where nothing else does, the name is an identity."""
-    assert prepare(query).named == many
+    assert prepare(query).named == has_many_names

@@ -65,7 +65,7 @@ def test_the_type_of_an_expression_is_known(text, type_):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("sum(rate(x[5m])", "unclosed left parenthesis"),
         ("nosuch(x)", "unknown function with name 'nosuch'"),
@@ -93,14 +93,14 @@ def test_the_type_of_an_expression_is_known(text, type_):
         ("+".join(["x"] * 500), "more than 400 brackets and operators"),
     ],
 )
-def test_a_bad_query_is_refused_with_words_that_help(text, words):
+def test_a_bad_query_is_refused_with_words_that_help(text, message):
     with pytest.raises(InvalidQuery) as refusal:
         check_query(text)
-    assert words in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("rate(x[5m])", "without functions and operators"),
         ("x + y", "without functions and operators"),
@@ -112,10 +112,10 @@ def test_a_bad_query_is_refused_with_words_that_help(text, words):
         ("x{", "not PromQL"),
     ],
 )
-def test_only_a_plain_selector_is_a_selector(text, words):
+def test_only_a_plain_selector_is_a_selector(text, message):
     with pytest.raises(InvalidQuery) as refusal:
         check_selector(text)
-    assert words in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 @pytest.mark.parametrize("text", ["x", 'x{a="b"}', '{a="b"}', '{__name__=~".+"}', '{"a.b"}', "x{a!~'b|c'} # why"])

@@ -8,7 +8,7 @@ from forestall.core.proportion import out_of_proportion
 
 
 @pytest.mark.parametrize(
-    ("limit", "low", "high", "above", "said"),
+    ("limit", "low", "high", "above", "expected"),
     [
         (90, 0.3, 0.52, True, "Write 0.9"),
         (0.9, 40, 60, True, "Write 90"),
@@ -19,11 +19,11 @@ from forestall.core.proportion import out_of_proportion
         (0.1, 20, 60, False, "far from the limit"),
     ],
 )
-def test_out_of_proportion(limit, low, high, above, said):
+def test_out_of_proportion(limit, low, high, above, expected):
     """Kind: a limit in another unit than the values, which is silent for ever or passed for ever."""
-    words = out_of_proportion(limit, low, high, above=above)
-    assert words is not None
-    assert said in words
+    message = out_of_proportion(limit, low, high, above=above)
+    assert message is not None
+    assert expected in message
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ def night(hour):
 
 
 def test_the_quietest_hour_before_the_latest_is_chosen():
-    found = quietest(past(night), NOW, NOW + 20 * 3600)
-    assert found is not None
-    assert (found.at, found.share) == (21 * DAY + 2 * 3600, 0.1)
+    moment = quietest(past(night), NOW, NOW + 20 * 3600)
+    assert moment is not None
+    assert (moment.at, moment.share) == (21 * DAY + 2 * 3600, 0.1)
 
 
 def test_what_comes_too_late_is_not_waited_for():
@@ -51,17 +51,17 @@ def test_without_a_habit_nothing_is_said(traffic):
 def test_one_strange_day_does_not_matter():
     usual = past(night)
     values = [0.0 if NOW - 2 * DAY < at < NOW - DAY else night(at % DAY / 3600) for at in usual.times]
-    found = quietest(Traffic(usual.times, values, STEP), NOW, NOW + 20 * 3600)
-    assert found is not None
-    assert found.at == 21 * DAY + 2 * 3600
+    moment = quietest(Traffic(usual.times, values, STEP), NOW, NOW + 20 * 3600)
+    assert moment is not None
+    assert moment.at == 21 * DAY + 2 * 3600
 
 
 def test_gaps_and_nan_are_no_traffic_of_zero():
     usual = past(night)
     values = [math.nan if 2 <= at % DAY / 3600 < 5 else 100.0 for at in usual.times]
     assert quietest(Traffic(usual.times, values, STEP), NOW, NOW + 20 * 3600) is None
-    kept = [n for n, at in enumerate(usual.times) if not 2 <= at % DAY / 3600 < 5]
-    gap = Traffic([usual.times[n] for n in kept], [usual.values[n] for n in kept], STEP)
+    daytime = [n for n, at in enumerate(usual.times) if not 2 <= at % DAY / 3600 < 5]
+    gap = Traffic([usual.times[n] for n in daytime], [usual.values[n] for n in daytime], STEP)
     assert quietest(gap, NOW, NOW + 20 * 3600) is None
 
 
@@ -73,8 +73,8 @@ def test_gaps_and_nan_are_no_traffic_of_zero():
 )
 def test_the_moment_lies_ahead_in_time_and_is_quieter(hours, days, ahead):
     traffic = past(lambda hour: hours[int(hour)], days=days)
-    found = quietest(traffic, NOW, NOW + ahead)
-    if found is not None:
-        assert NOW < found.at <= NOW + ahead
-        assert found.share <= WORTH
-        assert traffic.expected(found.at, NOW) <= WORTH * traffic.expected(NOW, NOW) + 1e-6
+    moment = quietest(traffic, NOW, NOW + ahead)
+    if moment is not None:
+        assert NOW < moment.at <= NOW + ahead
+        assert moment.share <= WORTH
+        assert traffic.expected(moment.at, NOW) <= WORTH * traffic.expected(NOW, NOW) + 1e-6

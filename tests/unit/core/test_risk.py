@@ -47,9 +47,9 @@ def test_an_abstention_is_not_a_small_probability(make_signal):
 
 
 @given(st.floats(0, 1), st.floats(1, 600), st.floats(1, 600))
-def test_a_shorter_look_ahead_is_never_likelier(make_signal, probability, one, other):
+def test_a_shorter_look_ahead_is_never_likelier(make_signal, probability, first, second):
     signal = make_signal(probability=probability)
-    near, far = sorted((one, other))
+    near, far = sorted((first, second))
     assert signal.probability(near) <= signal.probability(far) + 1e-12
 
 

@@ -20,9 +20,9 @@ def lodger(name="p", tolerations=(), wishes=((),), **needs):
 def test_pods_fill_nodes_and_the_one_too_many_is_named():
     hosts = [host("a"), host("b")]
     assert homeless([lodger(f"p{number}") for number in range(8)], hosts) is None
-    found = homeless([lodger(f"p{number}") for number in range(9)], hosts)
-    assert found is not None
-    assert found.name == "p8"
+    unplaced = homeless([lodger(f"p{number}") for number in range(9)], hosts)
+    assert unplaced is not None
+    assert unplaced.name == "p8"
 
 
 def test_the_largest_is_placed_first():
@@ -75,8 +75,8 @@ POOL = Taint("pool", "db", "NoSchedule")
     ],
 )
 def test_taints_keep_pods_away_that_do_not_tolerate_them(taint, toleration, fits):
-    found = homeless([lodger(tolerations=[toleration] if toleration else [])], [host(taints=[taint])])
-    assert (found is None) is fits
+    unplaced = homeless([lodger(tolerations=[toleration] if toleration else [])], [host(taints=[taint])])
+    assert (unplaced is None) is fits
 
 
 @pytest.mark.parametrize(
@@ -93,21 +93,21 @@ def test_taints_keep_pods_away_that_do_not_tolerate_them(taint, toleration, fits
     ],
 )
 def test_wishes_are_met_by_labels(operator, values, fits):
-    found = homeless([lodger(wishes=[[Wish("zone", operator, values)]])], [host(labels={"zone": "west"})])
-    assert (found is None) is fits
+    unplaced = homeless([lodger(wishes=[[Wish("zone", operator, values)]])], [host(labels={"zone": "west"})])
+    assert (unplaced is None) is fits
 
 
 @pytest.mark.parametrize(("operator", "bound", "fits"), [("Gt", "7", True), ("Gt", "8", False), ("Lt", "9", True)])
 def test_wishes_compare_numbers(operator, bound, fits):
-    found = homeless([lodger(wishes=[[Wish("cores", operator, (bound,))]])], [host(labels={"cores": "8"})])
-    assert (found is None) is fits
+    unplaced = homeless([lodger(wishes=[[Wish("cores", operator, (bound,))]])], [host(labels={"cores": "8"})])
+    assert (unplaced is None) is fits
 
 
 def test_one_group_of_wishes_suffices_but_as_a_whole():
     west, fast = Wish("zone", "In", ("west",)), Wish("disk", "In", ("fast",))
-    here = [host(labels={"zone": "west"})]
-    assert homeless([lodger(wishes=[[fast], [west]])], here) is None
-    assert homeless([lodger(wishes=[[west, fast]])], here) is not None
+    hosts = [host(labels={"zone": "west"})]
+    assert homeless([lodger(wishes=[[fast], [west]])], hosts) is None
+    assert homeless([lodger(wishes=[[west, fast]])], hosts) is not None
 
 
 amounts = st.dictionaries(st.sampled_from(["cpu", "memory"]), st.integers(0, 10), min_size=1)
@@ -118,9 +118,9 @@ def test_what_is_said_to_fit_takes_no_more_than_there_is(needs, free, waiting):
     hosts = [Host(f"h{number}", amount, {}) for number, amount in enumerate(free)]
     before = [Lodger(f"w{number}", need) for number, need in enumerate(waiting)]
     if homeless([Lodger(f"p{number}", need) for number, need in enumerate(map(dict, needs))], hosts, before) is None:
-        total = sum((Counter(each) for each in free), Counter())
-        asked = sum((Counter(each) for each in needs), Counter())
-        assert all(asked[name] <= total[name] for name in asked)
+        total = sum((Counter(amount) for amount in free), Counter())
+        requested = sum((Counter(amount) for amount in needs), Counter())
+        assert all(requested[name] <= total[name] for name in requested)
 
 
 @given(st.lists(amounts, max_size=8), st.lists(amounts, max_size=5), amounts)

@@ -9,13 +9,15 @@ from forestall.core import score
 from forestall.core.score import UNKNOWN
 
 NAN = float("nan")
-FLAGS = st.lists(st.sampled_from([0, 1, UNKNOWN]), min_size=1, max_size=60).map(lambda some: np.array(some, np.int8))
+FLAGS = st.lists(st.sampled_from([0, 1, UNKNOWN]), min_size=1, max_size=60).map(
+    lambda values: np.array(values, np.int8)
+)
 CHANCES = st.lists(st.floats(0, 1) | st.just(NAN), min_size=1, max_size=60).map(np.array)
 
 
 def flags(text):
     """Return flags from a text: `x` past the limit, `.` within, `?` unknown."""
-    return np.array([{"x": 1, ".": 0, "?": UNKNOWN}[each] for each in text], dtype=np.int8)
+    return np.array([{"x": 1, ".": 0, "?": UNKNOWN}[character] for character in text], dtype=np.int8)
 
 
 @pytest.mark.parametrize(
@@ -47,23 +49,23 @@ def test_one_acts_again_only_when_the_horizon_is_over():
     assert score.actions(chance, np.full(8, 3), 0.95).tolist() == []
 
 
-def tally(text, *done, horizon=3, calm=3):
+def tally(text, *acted, horizon=3, calm=3):
     """Return what came of actions in a time as `flags` takes it."""
     breached = flags(text)
-    return score.tally(np.array(done), np.full(breached.size, horizon), score.onsets(breached, calm), breached)
+    return score.tally(np.array(acted), np.full(breached.size, horizon), score.onsets(breached, calm), breached)
 
 
 def test_actions_are_true_in_vain_or_open():
-    found = tally("....xx.......xx.....", 2, 8, 12, 18)
-    assert (found.true.tolist(), found.false.tolist()) == ([2, 12], [8])  # the time ends before 18 + 3
-    assert (found.events, found.lead.tolist(), found.recall) == (2, [2, 1], 1)
+    outcomes = tally("....xx.......xx.....", 2, 8, 12, 18)
+    assert (outcomes.true.tolist(), outcomes.false.tolist()) == ([2, 12], [8])  # the time ends before 18 + 3
+    assert (outcomes.events, outcomes.lead.tolist(), outcomes.recall) == (2, [2, 1], 1)
 
 
 def test_an_action_before_the_limit_is_passed_again_is_not_in_vain():
-    found = tally("....xx..x.......", 6, 9)
-    assert found.repeated.tolist() == [6]
-    assert found.false.tolist() == [9]
-    assert found.recall == 0
+    outcomes = tally("....xx..x.......", 6, 9)
+    assert outcomes.repeated.tolist() == [6]
+    assert outcomes.false.tolist() == [9]
+    assert outcomes.recall == 0
 
 
 def test_of_an_action_before_a_gap_nothing_is_known():
@@ -72,8 +74,8 @@ def test_of_an_action_before_a_gap_nothing_is_known():
 
 
 def test_an_event_at_the_very_moment_of_the_action_was_not_foreseen():
-    found = tally("....x...............", 4)
-    assert (found.recall, found.true.tolist(), found.false.tolist()) == (0, [], [4])
+    outcomes = tally("....x...............", 4)
+    assert (outcomes.recall, outcomes.true.tolist(), outcomes.false.tolist()) == (0, [], [4])
 
 
 def test_of_no_events_nothing_can_be_recalled():
@@ -82,12 +84,12 @@ def test_of_no_events_nothing_can_be_recalled():
 
 @given(CHANCES, st.integers(1, 9), st.floats(0, 1))
 def test_actions_never_overlap_and_are_asked_for(chance, horizon, threshold):
-    done = score.actions(chance, np.full(chance.size, horizon), threshold)
-    assert (np.diff(done) > horizon).all()
-    assert (chance[done] >= threshold).all()
-    asked = np.flatnonzero(chance >= threshold)
-    covered = {step + ahead for step in done.tolist() for ahead in range(horizon + 1)}
-    assert set(asked.tolist()) <= covered
+    steps = score.actions(chance, np.full(chance.size, horizon), threshold)
+    assert (np.diff(steps) > horizon).all()
+    assert (chance[steps] >= threshold).all()
+    likely = np.flatnonzero(chance >= threshold)
+    covered = {step + ahead for step in steps.tolist() for ahead in range(horizon + 1)}
+    assert set(likely.tolist()) <= covered
 
 
 @given(FLAGS, CHANCES, st.integers(1, 9), st.floats(0, 1))
@@ -95,44 +97,51 @@ def test_every_action_comes_to_one_end_and_no_lead_is_longer_than_the_horizon(br
     length = min(breached.size, chance.size)
     horizons = np.full(length, horizon)
     events = score.onsets(breached[:length], calm=2)
-    done = score.actions(chance[:length], horizons, threshold)
-    found = score.tally(done, horizons, events, breached[:length])
-    ends = [*found.true.tolist(), *found.false.tolist(), *found.repeated.tolist()]
+    acted = score.actions(chance[:length], horizons, threshold)
+    outcomes = score.tally(acted, horizons, events, breached[:length])
+    ends = [*outcomes.true.tolist(), *outcomes.false.tolist(), *outcomes.repeated.tolist()]
     assert len(ends) == len(set(ends))
-    assert set(ends) <= set(done.tolist())
-    assert all(not (breached[step + 1 : step + 1 + horizon] == 1).any() for step in found.false.tolist())
-    assert found.lead.size <= found.events
-    assert ((found.lead > 0) & (found.lead <= horizon)).all()
-    if found.true.size:
-        assert found.lead.size
+    assert set(ends) <= set(acted.tolist())
+    assert all(not (breached[step + 1 : step + 1 + horizon] == 1).any() for step in outcomes.false.tolist())
+    assert outcomes.lead.size <= outcomes.events
+    assert ((outcomes.lead > 0) & (outcomes.lead <= horizon)).all()
+    if outcomes.true.size:
+        assert outcomes.lead.size
 
 
 def test_the_best_threshold_keeps_to_the_budget():
-    def one(caught, false, lead=1.0):
+    def outcomes(caught, false, lead=1.0):
         leads = np.full(caught, lead)
         return replace(score.NOTHING, events=4, lead=leads, true=np.arange(caught), false=np.arange(false))
 
-    tallies = [one(4, 9), one(3, 2, 9.0), one(3, 1), one(1, 0)]
-    assert score.best_threshold(tallies, weeks=1, most=9) == 0
-    assert score.best_threshold(tallies, weeks=1, most=2) == 2  # of equals the one with fewer false actions
-    assert score.best_threshold([one(3, 1, 5.0), one(3, 1, 7.0), one(3, 1)], weeks=1, most=2) == 1  # the longest lead
-    assert score.best_threshold([one(3, 1), one(3, 1)], weeks=1, most=2) == 1  # and else the highest
-    assert score.best_threshold(tallies, weeks=1, most=0) == 3
-    assert score.best_threshold(tallies[:1], weeks=1, most=1) is None
-    assert score.best_threshold(tallies[:1], weeks=9, most=1) == 0
+    tallies = [outcomes(4, 9), outcomes(3, 2, 9.0), outcomes(3, 1), outcomes(1, 0)]
+    assert score.best_threshold(tallies, weeks=1, max_false_per_week=9) == 0
+    assert (
+        score.best_threshold(tallies, weeks=1, max_false_per_week=2) == 2
+    )  # of equals the one with fewer false actions
+    assert (
+        score.best_threshold([outcomes(3, 1, 5.0), outcomes(3, 1, 7.0), outcomes(3, 1)], weeks=1, max_false_per_week=2)
+        == 1
+    )  # the longest lead
+    assert (
+        score.best_threshold([outcomes(3, 1), outcomes(3, 1)], weeks=1, max_false_per_week=2) == 1
+    )  # and else the highest
+    assert score.best_threshold(tallies, weeks=1, max_false_per_week=0) == 3
+    assert score.best_threshold(tallies[:1], weeks=1, max_false_per_week=1) is None
+    assert score.best_threshold(tallies[:1], weeks=9, max_false_per_week=1) == 0
 
 
 @given(st.lists(st.floats(-1e3, 1e3) | st.just(NAN), min_size=1, max_size=40).map(np.array), st.integers(1, 9))
 def test_what_is_reached_is_the_extreme_of_the_steps_that_follow(values, steps):
-    most = score.reached(values, steps, above=True)
+    extremes = score.reached(values, steps, above=True)
     for step in range(values.size):
         ahead = values[step + 1 : step + 1 + steps]
-        known = ahead[np.isfinite(ahead)]
-        if ahead.size < steps or known.size * 2 <= steps:
-            assert np.isnan(most[step])
+        finite = ahead[np.isfinite(ahead)]
+        if ahead.size < steps or finite.size * 2 <= steps:
+            assert np.isnan(extremes[step])
         else:
-            assert most[step] == known.max()
-    np.testing.assert_array_equal(score.reached(-values, steps, above=False), -most)
+            assert extremes[step] == finite.max()
+    np.testing.assert_array_equal(score.reached(-values, steps, above=False), -extremes)
 
 
 def test_brier_of_certainty_that_comes_true_is_zero():
@@ -153,14 +162,14 @@ def test_climatology_does_not_know_the_future(came, steps, now):
 
 def test_calibration_compares_what_was_said_with_what_came():
     groups = score.reliability(np.array([0.11, 0.13, 0.95, 1.0, NAN, 0.5]), flags("..x.x?"))
-    assert [(round(each.said, 3), each.came, each.count) for each in groups] == [(0.12, 0, 2), (0.975, 0.5, 2)]
+    assert [(round(group.said, 3), group.came, group.count) for group in groups] == [(0.12, 0, 2), (0.975, 0.5, 2)]
     assert score.calibration_error(groups) == pytest.approx((0.12 * 2 + 0.475 * 2) / 4)
     assert np.isnan(score.calibration_error(()))
 
 
 def test_bounds_hold_what_lies_on_them():
-    found = score.inside(np.array([1, 2, 3, NAN, 5]), np.array([1, 0, 0, 0, NAN]), np.array([2, 1, 3, 1, 9]))
-    np.testing.assert_array_equal(found, [1, 0, 1, NAN, NAN])
+    within = score.inside(np.array([1, 2, 3, NAN, 5]), np.array([1, 0, 0, 0, NAN]), np.array([2, 1, 3, 1, 9]))
+    np.testing.assert_array_equal(within, [1, 0, 1, NAN, NAN])
 
 
 def test_the_worst_day_needs_a_third_of_a_day():

@@ -13,16 +13,16 @@ def column(matrix, key, length):
     return matrix.window(matrix.head, length, slice(0, matrix.height))[:, matrix.rows[key]].tolist()
 
 
-def same(seen, wanted):
-    np.testing.assert_array_equal(seen, wanted)
+def assert_same(actual, expected):
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_a_ring_keeps_the_newest_columns():
     matrix = SeriesMatrix(10, 4)
     for index in range(7):
         matrix.push(START + 10 * index, {"a": index})
-    same(column(matrix, "a", 4), [3, 4, 5, 6])
-    same(column(matrix, "a", 5), [np.nan, 3, 4, 5, 6])
+    assert_same(column(matrix, "a", 4), [3, 4, 5, 6])
+    assert_same(column(matrix, "a", 5), [np.nan, 3, 4, 5, 6])
 
 
 def test_absent_and_non_finite_values_are_gaps_and_never_zero():
@@ -30,7 +30,7 @@ def test_absent_and_non_finite_values_are_gaps_and_never_zero():
     for index, value in enumerate([1.0, np.nan, np.inf, -np.inf, 1e39, 2.0]):
         matrix.push(START + 10 * index, {"a": value, "b": 1.0})
     matrix.push(START + 60, {"b": 1.0})
-    same(column(matrix, "a", 7), [1, np.nan, np.nan, np.nan, np.nan, 2, np.nan])
+    assert_same(column(matrix, "a", 7), [1, np.nan, np.nan, np.nan, np.nan, 2, np.nan])
     assert matrix.age(START + 60)[matrix.rows["a"]] == 10
     assert matrix.latest()[matrix.rows["a"]] == 2
 
@@ -45,9 +45,9 @@ def test_a_jump_of_the_clock_ahead_leaves_gaps():
     matrix = SeriesMatrix(10, 5)
     matrix.push(START, {"a": 1})
     matrix.push(START + 30, {"a": 2})
-    same(column(matrix, "a", 5), [np.nan, 1, np.nan, np.nan, 2])
+    assert_same(column(matrix, "a", 5), [np.nan, 1, np.nan, np.nan, 2])
     matrix.push(START + 10_000, {"a": 3})
-    same(column(matrix, "a", 5), [np.nan, np.nan, np.nan, np.nan, 3])
+    assert_same(column(matrix, "a", 5), [np.nan, np.nan, np.nan, np.nan, 3])
 
 
 def test_a_clock_that_is_turned_back_does_not_hide_what_comes():
@@ -56,7 +56,7 @@ def test_a_clock_that_is_turned_back_does_not_hide_what_comes():
     matrix.push(START + 10, {"a": 2})
     matrix.push(START - 3600, {"a": 3})
     matrix.push(START - 3590, {"a": 4})
-    same(column(matrix, "a", 5), [np.nan, 1, 2, 3, 4])
+    assert_same(column(matrix, "a", 5), [np.nan, 1, 2, 3, 4])
     assert matrix.age(START - 3590).tolist() == [0]
     assert matrix.age(START - 3550).tolist() == [40]
 
@@ -65,8 +65,8 @@ def test_points_of_one_cycle_meet_in_one_column_in_spite_of_jitter():
     matrix = SeriesMatrix(10, 5)
     matrix.push(START + 2, {"a": 1})
     matrix.push(START + 3, {"b": 2})
-    same(column(matrix, "a", 1), [1])
-    same(column(matrix, "b", 1), [2])
+    assert_same(column(matrix, "a", 1), [1])
+    assert_same(column(matrix, "b", 1), [2])
 
 
 def test_backfill_writes_the_past_in_any_order():
@@ -74,7 +74,7 @@ def test_backfill_writes_the_past_in_any_order():
     matrix.push(START, {"a": 9})
     version = matrix.versions[0]
     matrix.backfill("a", [START - 10, START - 30, START - 20, START - 900], [3, 1, np.nan, 7])
-    same(column(matrix, "a", 4), [1, np.nan, 3, 9])
+    assert_same(column(matrix, "a", 4), [1, np.nan, 3, 9])
     assert matrix.age(START).tolist() == [0]
     assert matrix.versions[0] != version
 
@@ -82,9 +82,9 @@ def test_backfill_writes_the_past_in_any_order():
 def test_backfill_of_a_new_matrix_starts_it():
     matrix = SeriesMatrix(10, 4)
     matrix.backfill("a", [START, START + 10], [1, 2])
-    same(column(matrix, "a", 2), [1, 2])
+    assert_same(column(matrix, "a", 2), [1, 2])
     matrix.push(START + 20, {"a": 3})
-    same(column(matrix, "a", 3), [1, 2, 3])
+    assert_same(column(matrix, "a", 3), [1, 2, 3])
 
 
 def test_the_rows_of_forgotten_series_are_used_again_without_their_past():
@@ -96,8 +96,8 @@ def test_the_rows_of_forgotten_series_are_used_again_without_their_past():
     assert matrix.height == 200
     matrix.row("new")
     assert matrix.height == 200
-    same(column(matrix, "new", 3), [np.nan] * 3)
-    same(column(matrix, "7", 3), [0, 1, 2])
+    assert_same(column(matrix, "new", 3), [np.nan] * 3)
+    assert_same(column(matrix, "7", 3), [0, 1, 2])
 
 
 @pytest.mark.parametrize(("step", "capacity"), [(0, 10), (-1, 10), (float("nan"), 10), (1, 1)])

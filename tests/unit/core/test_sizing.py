@@ -34,19 +34,19 @@ def test_a_workload_that_serves_nothing_tells_nothing_about_capacity():
 
 
 @given(LOADS, LOADS, DECLARED)
-def test_more_load_never_needs_fewer_replicas(one, other, capacity):
-    low, high = sorted((one, other))
-    less, more = replicas_for(low, 0, 0, capacity), replicas_for(high, 0, 0, capacity)
-    assert less is not None
-    assert more is not None
-    assert less <= more
+def test_more_load_never_needs_fewer_replicas(first, second, capacity):
+    low, high = sorted((first, second))
+    smaller, larger = replicas_for(low, 0, 0, capacity), replicas_for(high, 0, 0, capacity)
+    assert smaller is not None
+    assert larger is not None
+    assert smaller <= larger
 
 
 @given(st.integers(0, 1000), st.integers(0, 100), st.integers(0, 200), st.none() | st.integers(1, 50))
-def test_bounds_hold_and_nothing_is_ever_scaled_in(wanted, current, most, step):
-    to = bounded(wanted, current, most, step)
+def test_bounds_hold_and_nothing_is_ever_scaled_in(desired, current, maximum, step):
+    to = bounded(desired, current, maximum, step)
     assert to >= current
-    assert to <= max(current, most)
+    assert to <= max(current, maximum)
     assert step is None or to <= current + step
 
 
@@ -56,8 +56,8 @@ def test_a_load_too_large_to_count_has_no_answer():
 
 
 @given(st.integers(1, 500), st.decimals("0.001", 1000, places=3).map(float))
-def test_a_load_that_whole_replicas_just_carry_asks_for_no_more_when_it_was_rounded_on_the_way(replicas, each):
+def test_a_load_that_whole_replicas_just_carry_asks_for_no_more_when_it_was_rounded_on_the_way(replicas, per_replica):
     """Kind: touching is not passing. A forecast is computed from float32; what is declared is not."""
-    for load in (replicas * each, float(np.float32(replicas * each))):
-        assert replicas_for(load, 0, 0, Capacity(each, 0.0)) == replicas
-        assert replicas_for(float(np.float32(each)), each, replicas, Capacity(None, 0.0)) == replicas
+    for load in (replicas * per_replica, float(np.float32(replicas * per_replica))):
+        assert replicas_for(load, 0, 0, Capacity(per_replica, 0.0)) == replicas
+        assert replicas_for(float(np.float32(per_replica)), per_replica, replicas, Capacity(None, 0.0)) == replicas

@@ -52,7 +52,7 @@ def test_a_budget_that_is_just_used_up_is_not_overdrawn(objective, total):
 
 
 @given(
-    st.integers(101, 99999).map(lambda thousandths: thousandths / 1000).filter(lambda each: each > 1),
+    st.integers(101, 99999).map(lambda thousandths: thousandths / 1000).filter(lambda objective: objective > 1),
     st.sampled_from([1e3, 1e5, 1e6, 1e9, 2.0**53 + 2]),
 )
 def test_a_budget_is_used_up_whether_good_or_bad_events_are_counted(objective, total):

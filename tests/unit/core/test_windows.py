@@ -108,17 +108,17 @@ def test_a_window_across_the_change_lasts_as_long_as_a_watch_says():
     st.floats(60, 86400),
 )
 def test_a_window_is_open_at_its_opening_and_not_at_its_end(now, cron, zone, duration):
-    one = Window("w", cron, duration, zone)
-    opens = one.opens(now)
+    window = Window("w", cron, duration, zone)
+    opens = window.opens(now)
     assert opens is not None
     assert opens > int(now)
-    assert one.closes(opens) == opens + duration
-    closes = one.closes(now)
+    assert window.closes(opens) == opens + duration
+    closes = window.closes(now)
     assert closes is None or now < closes <= now + duration
 
 
 @pytest.mark.parametrize(
-    ("cron", "zone", "said"),
+    ("cron", "zone", "message"),
     [
         ("0 0 30 2 *", "UTC", "never comes"),
         ("0 0 31 4,6,9,11 *", "UTC", "never comes"),
@@ -132,8 +132,8 @@ def test_a_window_is_open_at_its_opening_and_not_at_its_end(now, cron, zone, dur
         ("0 0 * * *", "Europe", "'Europe' is not a time zone"),
     ],
 )
-def test_what_never_opens_is_refused(cron, zone, said):
-    with pytest.raises(InvalidInput, match=said):
+def test_what_never_opens_is_refused(cron, zone, message):
+    with pytest.raises(InvalidInput, match=message):
         check_window(cron, zone)
 
 

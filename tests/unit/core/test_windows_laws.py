@@ -44,18 +44,18 @@ def openings(cron: str, zone: ZoneInfo, start: int, end: int) -> list[int]:
             and schedule.match_day(time.date())
         )
 
-    result, done = [], set()
+    result, opened = [], set()
     before = datetime.fromtimestamp(start - 60, zone).replace(tzinfo=None)
     for at in range(start, end, 60):
-        shown = datetime.fromtimestamp(at, zone).replace(tzinfo=None)
+        local = datetime.fromtimestamp(at, zone).replace(tzinfo=None)
         skipped = []
-        while by_hour and (before := before + MINUTE) < shown:
+        while by_hour and (before := before + MINUTE) < local:
             skipped.append(before)
-        due = [time for time in (*skipped, shown) if comes(time) and not (by_hour and time in done)]
-        done |= set(due)
+        due = [time for time in (*skipped, local) if comes(time) and not (by_hour and time in opened)]
+        opened |= set(due)
         if due:
             result.append(at)
-        before = shown
+        before = local
     return result
 
 

@@ -6,12 +6,12 @@ from forestall.core.wording import are, closest, did_you_mean, plural
 
 
 @pytest.mark.parametrize(
-    ("count", "words"),
+    ("count", "expected"),
     [(0, "0 objectives are"), (1, "1 objective is"), (2, "2 objectives are"), (21, "21 objectives are")],
 )
-def test_what_is_there_once_is_no_plural(count, words):
+def test_what_is_there_once_is_no_plural(count, expected):
     """Kind: `1 objectives are selected`."""
-    assert f"{plural(count, 'objective')} {are(count)}" == words
+    assert f"{plural(count, 'objective')} {are(count)}" == expected
 
 
 def test_a_plural_of_its_own():

@@ -1,7 +1,7 @@
 """Forecasts of breaches: will a series pass its limit within a horizon, how probably, and when?
 
-Several experts forecast the maximum over each horizon; how wrong each has been so far makes a probability of its
-forecast; their own past scores weigh them. See ``docs/forecasting.md``.
+Several experts forecast the maximum over each horizon; the past errors of each turn its forecast into a probability,
+and past scores weight the experts. See ``docs/forecasting.md``.
 """
 
 from forestall.core.forecast.forecaster import BreachForecaster

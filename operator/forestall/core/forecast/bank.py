@@ -1,4 +1,4 @@
-"""A bank: all that is learned about some rows, and how it is kept up column by column."""
+"""A bank: all that is learned about some rows, updated column by column."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from forestall.core.forecast.settings import ForecastSettings
 
 _MEMORY: Final = 50
-"""Horizons that past errors and scores are discounted over."""
+"""Horizons over which past errors and scores are discounted."""
 _SITUATION: Final = 2  # among the event experts
 _REACH: Final = 64
-"""Horizons that a past is learned back to: what lies further back weighs little."""
+"""Horizons of the past that are learned from: older forecasts weigh little."""
 _CALM: Final = 5
 """Points that the level of a series with a long trend is the median of."""
 _FEW: Final = 4  # scored forecasts below which the errors of a shorter horizon say more
 
 
 class Stateful(Protocol):
-    """What keeps arrays with the rows last."""
+    """A component whose state is arrays with the rows last."""
 
     def state(self) -> Sequence[NDArray[np.generic]]:
         """These arrays, to be moved between banks."""
@@ -69,7 +69,9 @@ class Bank:
         origins = ORIGINS_PER_HORIZON * _MEMORY
         # The combination is kept as one path expert more: its errors give the bounds.
         self._errors = Residuals(len(self.paths) + 1, count, rows, origins)
-        self._rates = EventRates([one.kinds for one in self.events], [one.memory for one in self.events], count, rows)
+        self._rates = EventRates(
+            [expert.kinds for expert in self.events], [expert.memory for expert in self.events], count, rows
+        )
         # The combination is scored beside the experts, as one that is never awake.
         self._hedge = Hedge(experts + 1, count, rows, _MEMORY)
         self._blend = Hedge(len(self.paths), count, rows, _MEMORY)
@@ -102,17 +104,17 @@ class Bank:
         own.append(self.usual)
         return own + [array for part in parts for array in part.state()]
 
-    def put(self, rows: NDArray[np.intp], other: Bank, theirs: NDArray[np.intp]) -> None:
+    def put(self, rows: NDArray[np.intp], other: Bank, source_rows: NDArray[np.intp]) -> None:
         """Replace the state of ``rows`` by that of the rows ``theirs`` of another bank of the same column."""
-        for mine, new in zip(self.state(), other.state(), strict=True):
-            mine[..., rows] = new[..., theirs]
+        for target, source in zip(self.state(), other.state(), strict=True):
+            target[..., rows] = source[..., source_rows]
         self._newest = None
 
     def advance(self, frame: Frame, censored: Sequence[Censored] = (), ahead: int = 0) -> None:
         """Take in the column of ``frame``: score what has matured, then let the experts see it, then forecast anew.
 
-        ``ahead``: how many more columns are known to follow, when a past is learned; what would be forgotten by their
-        end is not even made.
+        ``ahead``: how many more columns follow, when the past is learned; forecasts that would be discounted away by
+        their end are not made.
         """
         self._newest = None
         self.last = np.where(frame.fresh, frame.values, self.last)
@@ -137,36 +139,38 @@ class Bank:
         ]
         if not due:
             return
-        # About the newest column all will be asked.
-        places = slice(due[0], due[-1] + 1) if ahead else slice(0, len(self.horizons))
-        view = self._forecast(places, frame)
-        made, safe = frame.fresh & (self.points >= 3), self.last <= self.limit
+        # For the newest column all horizons are needed.
+        selected = slice(due[0], due[-1] + 1) if ahead else slice(0, len(self.horizons))
+        view = self._forecast(selected, frame)
+        can_forecast, safe = frame.fresh & (self.points >= 3), self.last <= self.limit
         for index in due:
-            self._pending[index].put(frame.column, view.at(index - places.start), made, safe)
+            self._pending[index].put(frame.column, view.at(index - selected.start), can_forecast, safe)
         self._newest = None if ahead else view
 
     def outlook(self, frame: Frame) -> Outlook:
         """Forecast for all horizons as of ``frame``, whose column must be the newest that was taken in."""
-        known, self._newest = self._newest, None  # it is large, and mostly asked for once
-        return known or self._forecast(slice(0, len(self.horizons)), frame)
+        cached, self._newest = self._newest, None  # it is large, and mostly read once
+        return cached or self._forecast(slice(0, len(self.horizons)), frame)
 
     def _forecast(self, horizons: slice, frame: Frame) -> Outlook:
         self._attach(frame)
-        places = range(horizons.start, horizons.stop)
-        maxima = np.array([[expert.maximum(frame, place) for place in places] for expert in self.paths])
-        kinds = np.array([[expert.kind(frame, self.horizons[place]) for place in places] for expert in self.events])
+        selected = range(horizons.start, horizons.stop)
+        maxima = np.array([[expert.maximum(frame, index) for index in selected] for expert in self.paths])
+        kinds = np.array([[expert.kind(frame, self.horizons[index]) for index in selected] for expert in self.events])
         rates, evidence = self._count(horizons, kinds)
         source = self._source(horizons)
         probability = np.concatenate((self._exceedance(horizons, source, self.limit - maxima), rates))
-        alert = np.array([[expert.awake(frame, place) for place in places] for expert in self.paths], dtype=np.float32)
-        # A trend that is clear over many horizons speaks alone among the paths.
+        alert = np.array(
+            [[expert.awake(frame, index) for index in selected] for expert in self.paths], dtype=np.float32
+        )
+        # A long trend that is clear is the only path expert that is awake.
         alert[:-1] *= alert[-1] == 0
         blend = self._blend.weights(horizons, alert)
         combined = (blend * maxima).sum(axis=0)
         awake = np.concatenate((alert, evidence, np.zeros_like(combined)[None]))
-        # Where nothing like it was met before, past breaches don't tell the paths apart, but their errors do.
-        known = evidence[_SITUATION]
-        trusted = alert * (known + (1 - known) * alert.sum(axis=0) * blend)
+        # In an unfamiliar situation past breaches say nothing about the path experts, but their errors do.
+        familiarity = evidence[_SITUATION]
+        trusted = alert * (familiarity + (1 - familiarity) * alert.sum(axis=0) * blend)
         weight = self._hedge.weights(horizons, np.concatenate((trusted, awake[len(self.paths) :])))
         raw = (weight[:-1] * probability).sum(axis=0)
         errors = self._quantile(horizons, source, self._levels.shares(horizons))
@@ -180,33 +184,34 @@ class Bank:
             awake[:-1],
             weight[:-1],
             raw,
-            self._calibration.apply(horizons, raw, rates[0], known),
+            self._calibration.apply(horizons, raw, rates[0], familiarity),
             kinds.astype(np.uint8),
         )
 
     def shifted(self, view: Outlook, limit: Floats) -> Floats:
         """The probability, for all horizons, for another limit than was learned with: (horizons, rows).
 
-        What only breaches of that limit tell is scaled as the paths say; so the result falls as the limit rises.
+        The evidence of breaches of the learned limit is scaled as the path experts say, so that the result falls as
+        the limit rises.
         """
         if np.array_equal(limit, self.limit):
             return view.chance
         weight = view.weight[: len(self.paths)] / view.weight[: len(self.paths)].sum(axis=0)
-        here = (weight * view.probability[: len(self.paths)]).sum(axis=0)
+        at_learned = (weight * view.probability[: len(self.paths)]).sum(axis=0)
         horizons = slice(0, len(self.horizons))
         probability = self._exceedance(horizons, self._source(horizons), limit - view.maximum[:-1])
-        there = (weight * probability).sum(axis=0)
-        higher = view.chance * there / here
-        lower = 1 - (1 - view.chance) * (1 - there) / (1 - here)
+        at_asked = (weight * probability).sum(axis=0)
+        higher = view.chance * at_asked / at_learned
+        lower = 1 - (1 - view.chance) * (1 - at_asked) / (1 - at_learned)
         return np.where(limit == self.limit, view.chance, np.where(limit > self.limit, higher, lower))
 
     def evidence(self, index: int) -> Floats:
         """How many forecasts for one horizon have been scored: (rows,)."""
-        seen: Floats = self._errors.count[index]
-        return seen
+        scored: Floats = self._errors.count[index]
+        return scored
 
     def unreliable(self) -> NDArray[np.bool_]:
-        """Which rows would lately have done better with plain climatology, for each horizon: (rows,)."""
+        """Which rows had worse forecasts than climatology lately, for all horizons: (rows,)."""
         base = len(self.paths)
         worse = [self._hedge.excess(index, -1, base) for index in range(len(self.horizons))]
         return np.asarray(np.logical_and.reduce(worse))
@@ -238,59 +243,59 @@ class Bank:
 
     def _count(self, horizons: slice, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Rates of breaches by the event experts, and how awake each is: (event experts, horizons, rows)."""
-        rates, seen = self._rates.rates(horizons, kinds)
-        awake = seen / (seen + 1)
-        # What was never seen as near to its limit as now is beyond all that was counted.
+        rates, experience = self._rates.rates(horizons, kinds)
+        awake = experience / (experience + 1)
+        # A series that was never as near to its limit as now is outside of the evidence.
         return rates, awake * awake[_SITUATION]
 
     def _source(self, horizons: slice) -> NDArray[np.intp]:
         """Whose errors each horizon takes: those of a shorter one if it is too new for own; (horizons, rows)."""
         own = np.arange(len(self.horizons))[:, None]
-        known = (self._errors.count >= _FEW) | (self.points == 0)
-        return np.asarray(np.maximum.accumulate(np.where(known, own, 0), axis=0)[horizons])
+        has_own = (self._errors.count >= _FEW) | (self.points == 0)
+        return np.asarray(np.maximum.accumulate(np.where(has_own, own, 0), axis=0)[horizons])
 
     def _exceedance(self, horizons: slice, source: NDArray[np.intp], values: Floats) -> Floats:
         """P(error > value), ``values`` being (experts, horizons, rows)."""
-        for place, lent in self._lent(horizons, source):
-            values = np.where(lent, values / self._spread[place], values)
+        for index, lent in self._lent(horizons, source):
+            values = np.where(lent, values / self._spread[index], values)
         return self._errors.exceedance(source, values)
 
     def _quantile(self, horizons: slice, source: NDArray[np.intp], share: Floats) -> Floats:
         """Errors of the combination that are exceeded with probability ``1 - share``: (shares, horizons, rows)."""
         value = self._errors.quantile(source, len(self.paths), share)
-        for place, lent in self._lent(horizons, source):
-            value = np.where(lent, value * self._spread[place], value)
+        for index, lent in self._lent(horizons, source):
+            value = np.where(lent, value * self._spread[index], value)
         return value
 
     def _lent(self, horizons: slice, source: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-        """The steps from shorter horizons up to those that take their errors, and who goes them: (horizons, rows)."""
+        """Yield each step from a shorter horizon to those that use its errors, and their mask: (horizons, rows)."""
         own = np.arange(horizons.start, horizons.stop)[:, None]
         if (source != own).any():
-            for place in range(1, horizons.stop):
-                yield place, (source < place) & (place <= own)
+            for index in range(1, horizons.stop):
+                yield index, (source < index) & (index <= own)
 
     def _score(self, index: int, pending: Pending, frame: Frame, origin: int, censored: Sequence[Censored]) -> None:
         past = pending.take(origin)
-        known = past.made
+        scored = past.is_made
         for mark in censored:
-            if origin < mark.until and frame.column >= mark.since and known[mark.row]:
-                known[mark.row] = False
+            if origin < mark.until and frame.column >= mark.since and scored[mark.row]:
+                scored[mark.row] = False
                 self.censored_windows += 1
-        if not known.any():
+        if not scored.any():
             return
         reached = frame.reached(pending.steps)
-        known &= np.isfinite(reached)
-        reached = np.where(known, reached, np.float32(0))
-        ranked = self._errors.learn(index, np.where(known, reached - past.maximum, np.float32(0)), known)
-        self._blend.learn(index, ranked[:-1], known, pending.share)
-        missed = np.stack((reached < past.bounds[0], (reached > past.bounds[1]) & ~past.told))
-        self._levels.learn(index, missed, known, pending.share)
-        known = known & past.safe
+        scored &= np.isfinite(reached)
+        reached = np.where(scored, reached, np.float32(0))
+        ranked = self._errors.learn(index, np.where(scored, reached - past.maximum, np.float32(0)), scored)
+        self._blend.learn(index, ranked[:-1], scored, pending.share)
+        missed = np.stack((reached < past.bounds[0], (reached > past.bounds[1]) & ~past.is_reported))
+        self._levels.learn(index, missed, scored, pending.share)
+        scored = scored & past.safe
         breached = reached > self.limit
-        self._rates.learn(index, past.kinds, breached, known, pending.share)
+        self._rates.learn(index, past.kinds, breached, scored, pending.share)
         base = past.probability[len(self.paths)]
-        self._calibration.learn(index, past.chance, base, breached, known, pending.share)
-        # Who sleeps is taken to have said what the others did.
+        self._calibration.learn(index, past.chance, base, breached, scored, pending.share)
+        # An expert that sleeps is scored like the combination.
         score = np.square(past.chance - breached)
         scores = score + past.awake * (np.square(past.probability - breached) - score)
-        self._hedge.learn(index, np.concatenate((scores, score[None])), known, pending.share)
+        self._hedge.learn(index, np.concatenate((scores, score[None])), scored, pending.share)

@@ -1,7 +1,7 @@
-"""Recalibration: how far from the base rate a probability should have been, so that it means what it says.
+"""Recalibration: how far from the base rate a probability should have been to be calibrated.
 
-The line through (probability - base, outcome - base) is kept up by discounted least squares; its slope is below 1
-where forecasts have been too sure and above it where they have been too timid.
+The line through (probability - base, outcome - base) is updated by discounted least squares; its slope is below 1
+where forecasts were overconfident and above 1 where they were underconfident.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PRIOR: Final = np.float32(1)
 
 
 class Recalibration:
-    """The slope for each horizon and row."""
+    """The slope of the calibration line for each horizon and row."""
 
     def __init__(self, horizons: int, rows: int, memory: float) -> None:
         self._memory = memory
@@ -35,19 +35,19 @@ class Recalibration:
         chance: Floats,
         base: Floats,
         breached: NDArray[np.bool_],
-        known: NDArray[np.bool_],
+        scored: NDArray[np.bool_],
         share: float,
     ) -> None:
-        """Take in a probability and its base rate, and what came, where ``known``: (rows,) each."""
+        """Take in a probability, its base rate and the outcome, where ``scored``: (rows,) each."""
         sums = self._sums[:, horizon]
-        said = np.where(known, chance - base, np.float32(0))
-        sums *= np.where(known, np.float32(1 - share / self._memory), np.float32(1))
-        sums += np.float32(share) * np.stack((said * (breached - base), np.square(said)))
+        deviation = np.where(scored, chance - base, np.float32(0))
+        sums *= np.where(scored, np.float32(1 - share / self._memory), np.float32(1))
+        sums += np.float32(share) * np.stack((deviation * (breached - base), np.square(deviation)))
 
     def apply(self, horizons: slice, chance: Floats, base: Floats, trust: Floats) -> Floats:
-        """The probability moved to where it should be, as far as ``trust``, from 0 to 1, goes: (horizons, rows)."""
-        both, own = self._sums[:, horizons]
-        slope = np.maximum((both + _PRIOR) / (own + _PRIOR), 0)
+        """The recalibrated probability, with ``trust`` from 0 (unchanged) to 1 (fully): (horizons, rows)."""
+        cross, square = self._sums[:, horizons]
+        slope = np.maximum((cross + _PRIOR) / (square + _PRIOR), 0)
         moved = chance + trust * (slope - 1) * (chance - base)
         least = np.minimum(chance, np.float32(0.001))
         return np.asarray(np.minimum(np.maximum(moved, least), np.float32(0.999)), dtype=np.float32)

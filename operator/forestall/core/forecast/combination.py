@@ -1,4 +1,4 @@
-"""Which experts are listened to: weights by their own past Brier scores.
+"""The weights of the experts, by their past Brier scores.
 
 Sources: Freund & Schapire, A decision-theoretic generalization of on-line learning (1997); discounting as in
 Cesa-Bianchi & Lugosi, Prediction, Learning, and Games (2006), section 2.11; experts that sleep as in Freund,
@@ -36,16 +36,16 @@ class Hedge:
         behind: NDArray[np.bool_] = self._loss[expert, horizon] > self._loss[other, horizon] + 2 * self._regret
         return behind
 
-    def learn(self, horizon: int, scores: Floats, known: NDArray[np.bool_], share: float) -> None:
-        """Add Brier scores (experts, rows), where ``known``; a forecast counts ``share`` of a horizon."""
+    def learn(self, horizon: int, scores: Floats, scored: NDArray[np.bool_], share: float) -> None:
+        """Add Brier scores (experts, rows), where ``scored``; a forecast counts ``share`` of a horizon."""
         loss = self._loss[:, horizon]
-        loss *= np.where(known, np.float32(1 - share / self._memory), np.float32(1))
-        loss += np.float32(share) * np.where(known, scores, np.float32(0))
+        loss *= np.where(scored, np.float32(1 - share / self._memory), np.float32(1))
+        loss += np.float32(share) * np.where(scored, scores, np.float32(0))
 
     def weights(self, horizons: slice, awake: Floats) -> Floats:
-        """Weights (experts, horizons, rows) that sum to 1; equal as long as nothing was scored, none for who sleeps.
+        """Weights (experts, horizons, rows) that sum to 1; equal until something is scored, 0 for experts that sleep.
 
-        ``awake``, of the same shape: from 0 to 1, how much each has to say about the case at hand; not 0 for all.
+        ``awake``, of the same shape: from 0 to 1, how much each expert applies to the case at hand; not 0 for all.
         """
         loss = self._loss[:, horizons]
         least = np.where(awake > 0, loss, np.float32(np.inf)).min(axis=0)

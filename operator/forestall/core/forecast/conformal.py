@@ -1,10 +1,10 @@
-"""Bounds that cover what they promise, also when the series changes its ways, and on each day.
+"""Conformal bounds: they reach their coverage also when the series changes its behavior, and on each day.
 
-The levels of the tails integrate what was missed (Gibbs & Candès, Adaptive conformal inference under distribution
-shift, 2021). That is right in the long run, but misses come in clusters: so the bounds are moved out as well, the
-further the more was missed of late, and steeply towards a share that must not be reached, as the integrator of a
-conformal PID controller does when it saturates (Angelopoulos, Candès & Tibshirani, Conformal PID control for time
-series prediction, 2023). An upper bound is known to be missed as soon as it is passed, long before the horizon ends.
+The levels of the tails integrate the misses (Gibbs & Candès, Adaptive conformal inference under distribution shift,
+2021). That gives the right coverage in the long run, but misses come in clusters: so recent misses widen the bounds as
+well, steeply towards a share that must not be reached, as the integrator of a conformal PID controller does when it
+saturates (Angelopoulos, Candès & Tibshirani, Conformal PID control for time series prediction, 2023). A miss of an
+upper bound is known as soon as the bound is passed, long before the horizon ends.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 _STEP: Final = 0.1  # change of the level for each horizon of misses, as a share of the tail
 _LEAST, _MOST = np.float32(5e-3), np.float32(0.5)
-"""Levels that bounds are taken at: errors that are rarer than the least are not remembered."""
+"""The range of the levels: rarer errors than the least are not kept."""
 _OF_LATE: Final = 8
-"""Horizons that misses of late are discounted over: a day, for one of three hours."""
-_INTOLERABLE: Final = np.float32(2.5)  # times the misses that are promised
+"""Horizons over which recent misses are discounted: a day, for a horizon of three hours."""
+_INTOLERABLE: Final = np.float32(2.5)  # times the misses that the coverage allows
 _GAIN, _FURTHEST = np.float32(0.7), np.float32(3)
-"""How far bounds are moved out, as a share of the way from the median to the rarest errors that are remembered."""
+"""How far bounds are widened, as a share of the distance from the median to the rarest errors that are kept."""
 
 
 class ConformalLevels:
-    """What quantiles of the errors to take as bounds of each horizon and row, and how far to move them out."""
+    """The quantiles of the errors that are bounds of each horizon and row, and how far to widen them."""
 
     def __init__(self, horizons: int, rows: int, tail: float) -> None:
         self._tail = np.float32(tail)
@@ -40,27 +40,27 @@ class ConformalLevels:
         return [self.levels, self._missed]
 
     def tell(self, horizon: int, passed: NDArray[np.integer], share: float) -> None:
-        """Take in for how many forecasts the upper bound was just passed: (rows,), each ``share`` of a horizon."""
+        """Take in how many forecasts had their upper bound passed just now: (rows,), each ``share`` of a horizon."""
         amount = np.float32(share) * passed
         self.levels[1, horizon] -= np.float32(_STEP) * amount
         self._missed[horizon] += amount / np.float32(_OF_LATE)
 
-    def learn(self, horizon: int, missed: NDArray[np.bool_], known: NDArray[np.bool_], share: float) -> None:
-        """Take in which bounds (2, rows) were missed by a forecast whose horizon has passed, where ``known``.
+    def learn(self, horizon: int, missed: NDArray[np.bool_], scored: NDArray[np.bool_], share: float) -> None:
+        """Take in which bounds (2, rows) were missed by a forecast whose horizon has passed, where ``scored``.
 
-        Misses of the upper bound that were told before are not in ``missed``.
+        Misses of the upper bound that `tell` took in before are not in ``missed``.
         """
-        missed = missed & known
-        self.levels[:, horizon] += np.float32(_STEP * share) * (known * self._tail - missed)
-        self._missed[horizon] *= np.where(known, np.float32(1 - share / _OF_LATE), np.float32(1))
+        missed = missed & scored
+        self.levels[:, horizon] += np.float32(_STEP * share) * (scored * self._tail - missed)
+        self._missed[horizon] *= np.where(scored, np.float32(1 - share / _OF_LATE), np.float32(1))
         self._missed[horizon] += missed.any(axis=0) * np.float32(share / _OF_LATE)
 
     def shares(self, horizons: slice) -> Floats:
         """Quantiles of the errors that bounds are made of: (5, horizons, rows).
 
-        In turn the lower bound, the lowest that can be told, the median, the highest that can be told, the upper bound.
+        In this order: lower bound, lowest quantile that is kept, median, highest quantile that is kept, upper bound.
         """
-        # The levels themselves are not clipped: what was missed too often must be made up for.
+        # The levels themselves are not clipped: later coverage must make up for too many misses.
         lower, upper = np.minimum(np.maximum(self.levels[:, horizons], _LEAST), _MOST)
         least = np.full_like(lower, _LEAST)
         return np.stack((lower, least, np.full_like(lower, 0.5), 1 - least, 1 - upper))

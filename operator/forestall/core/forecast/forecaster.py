@@ -64,20 +64,20 @@ class BreachForecaster:
         return sum(bank.censored_windows for bank in self._banks)
 
     def set_limits(self, limits: Mapping[Key, Limit]) -> None:
-        """Say what may not be passed; series without a limit are not forecast."""
+        """Set the limits; series without a limit are not forecast."""
         self._limits = dict(limits)
         self._apply_limits()
 
     def mark_censored(self, key: Key, since: float, until: float) -> None:
         """An action changed the series from ``since`` to ``until`` (seconds): do not score forecasts of that time."""
         start, end = self._matrix.column(since), self._matrix.column(until)
-        apart = []
+        disjoint = []
         for mark in self._censored.get(key, []):
             if mark[0] <= end and start <= mark[1]:
                 start, end = min(start, mark[0]), max(end, mark[1])
             else:
-                apart.append(mark)
-        self._censored[key] = [*apart, (start, end)]
+                disjoint.append(mark)
+        self._censored[key] = [*disjoint, (start, end)]
 
     def update(self, now: float) -> None:  # noqa: ARG002 - part of the interface: what is new is in the matrix
         """Learn from all columns that were not learned from yet, and from the whole past of series that are new."""
@@ -102,30 +102,30 @@ class BreachForecaster:
         shape = (len(self._steps), height)
         chance, lower, median, upper = (np.zeros(shape, dtype=np.float32) for _ in range(4))
         doubt = np.zeros(height, dtype=np.int8)
-        asked = self._sign * narrow_limits(_known(self._limit))
+        asked_limit = self._sign * narrow_limits(_zero_for_nan(self._limit))
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, height))
-            whole = slice(part.start, part.start + bank.size)
-            kept = part.stop - part.start
+            bank_rows = slice(part.start, part.start + bank.size)
+            count = part.stop - part.start
             frame = self._frame(number, self._column or 0)
             view = bank.outlook(frame)
-            chance[:, part] = bank.shifted(view, asked[whole])[:, :kept]
-            lower[:, part], median[:, part] = view.lower[:, :kept], view.median[:, :kept]
-            upper[:, part] = view.upper[:, :kept]
-            doubt[part] = _doubt(bank, frame, self._settings)[:kept]
+            chance[:, part] = bank.shifted(view, asked_limit[bank_rows])[:, :count]
+            lower[:, part], median[:, part] = view.lower[:, :count], view.median[:, :count]
+            upper[:, part] = view.upper[:, :count]
+            doubt[part] = _doubt(bank, frame, self._settings)[:count]
         return self._table(now, chance, np.stack((lower, median, upper)), doubt)
 
     def opinions(self) -> dict[str, NDArray[np.float32]]:
-        """What each expert alone says, by its name: P(breach), (horizons, rows)."""
+        """The forecast of each expert alone, by its name: P(breach), (horizons, rows)."""
         height = self._versions.size
-        said: dict[str, NDArray[np.float32]] = {}
+        opinions: dict[str, NDArray[np.float32]] = {}
         for number, bank in enumerate(self._banks):
             frame = self._frame(number, self._column or 0)
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, height))
             for expert, chance in zip(bank.names, bank.outlook(frame).probability, strict=True):
-                table = said.setdefault(expert, np.zeros((len(self._steps), height), dtype=np.float32))
+                table = opinions.setdefault(expert, np.zeros((len(self._steps), height), dtype=np.float32))
                 table[:, part] = chance[:, : part.stop - part.start]
-        return said
+        return opinions
 
     def _table(
         self, now: float, chance: NDArray[np.float32], bounds: NDArray[np.float32], doubt: NDArray[np.int8]
@@ -142,14 +142,14 @@ class BreachForecaster:
         probability = _rising(np.clip(chance.T.astype(np.float64), 0, 1))
         probability[breached] = 1
         probability[silent] = 0
-        here = _known(last)[:, None]
+        last_value = _zero_for_nan(last)[:, None]
         ordered = np.sort(bounds.astype(np.float64).transpose(0, 2, 1), axis=0)
-        lower, median, upper = np.where(silent[:, None], here, sign[:, None] * ordered)
+        lower, median, upper = np.where(silent[:, None], last_value, sign[:, None] * ordered)
         below = sign[:, None] < 0
         # The limit is reached early along the bound that is nearer to it.
         paths = np.stack((ordered[1], ordered[2], ordered[0]))
-        start = np.broadcast_to((sign * _known(last))[None, :, None], (3, height, 1))
-        gaps = (sign * _known(limit))[None, :, None] - np.concatenate((start, paths), axis=2)
+        start = np.broadcast_to((sign * _zero_for_nan(last))[None, :, None], (3, height, 1))
+        gaps = (sign * _zero_for_nan(limit))[None, :, None] - np.concatenate((start, paths), axis=2)
         return ForecastTable(
             made_at=now,
             horizons=self.horizons,
@@ -168,7 +168,7 @@ class BreachForecaster:
         )
 
     def _cover_rows(self) -> None:
-        """Have a bank for each row; the last one doubles when it grows, as far as the matrix has room."""
+        """Add banks until each row has one; the last one doubles when it grows, up to the size of the matrix."""
         height = self._matrix.height
         while (missing := height - sum(bank.size for bank in self._banks)) > 0:
             last = self._banks[-1] if self._banks else None
@@ -199,30 +199,33 @@ class BreachForecaster:
         self._forget_turned()
 
     def _forget_turned(self) -> None:
-        """Have all series learned anew whose limit is not the one that was learned with."""
+        """Mark all series for learning anew whose limit is not the one that was learned with."""
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, self._versions.size))
-            sign, limit = self._sign[part], narrow_limits(_known(self._limit[part]))
-            kept = sign.size
-            moved = np.abs(sign * limit - bank.limit[:kept]) > _LIMIT_MOVES * bank.usual[:kept]
-            turned = (sign != bank.sign[:kept]) | (self._long_trend[part] != bank.long_trend[:kept])
+            sign, limit = self._sign[part], narrow_limits(_zero_for_nan(self._limit[part]))
+            size = sign.size
+            moved = np.abs(sign * limit - bank.limit[:size]) > _LIMIT_MOVES * bank.usual[:size]
+            turned = (sign != bank.sign[:size]) | (self._long_trend[part] != bank.long_trend[:size])
             self._versions[part][moved | turned] = -1
 
     def _relearn(self, rows: NDArray[np.intp]) -> None:
-        """Learn the whole past of some rows, as if they had been there all the time."""
+        """Learn the whole past of some rows, as if they had always existed."""
         part = self._matrix.extract(rows)
         first, head = part.first_column(), self._matrix.head
         bank = Bank(rows.size, self._steps, self._settings, self._history)
-        bank.sign[:], bank.limit[:] = self._sign[rows], self._sign[rows] * narrow_limits(_known(self._limit[rows]))
+        bank.sign[:], bank.limit[:] = (
+            self._sign[rows],
+            self._sign[rows] * narrow_limits(_zero_for_nan(self._limit[rows])),
+        )
         bank.long_trend[:] = self._long_trend[rows]
         if first is not None and head is not None:
-            place = {row: index for index, row in enumerate(rows.tolist())}
-            marks = [mark._replace(row=place[mark.row]) for mark in self._all_marks() if mark.row in place]
+            index_of = {row: index for index, row in enumerate(rows.tolist())}
+            marks = [mark._replace(row=index_of[mark.row]) for mark in self._all_marks() if mark.row in index_of]
             for column in range(first, head + 1):
                 bank.advance(Frame(part, slice(0, rows.size), column, bank.sign), marks, head - column)
         for number in range(rows[0] // _CHUNK, rows[-1] // _CHUNK + 1):
-            here = np.flatnonzero(rows // _CHUNK == number)
-            self._banks[number].put(rows[here] - number * _CHUNK, bank, here)
+            in_bank = np.flatnonzero(rows // _CHUNK == number)
+            self._banks[number].put(rows[in_bank] - number * _CHUNK, bank, in_bank)
 
     def _frame(self, number: int, column: int) -> Frame:
         bank = self._banks[number]
@@ -237,12 +240,12 @@ class BreachForecaster:
 
     def _drop_old_marks(self, head: int) -> None:
         oldest = head - self._matrix.capacity
-        kept = {key: [mark for mark in marks if mark[1] > oldest] for key, marks in self._censored.items()}
-        self._censored = {key: marks for key, marks in kept.items() if marks and key in self._matrix}
+        recent = {key: [mark for mark in marks if mark[1] > oldest] for key, marks in self._censored.items()}
+        self._censored = {key: marks for key, marks in recent.items() if marks and key in self._matrix}
 
 
 def _doubt(bank: Bank, frame: Frame, settings: ForecastSettings) -> NDArray[np.int8]:
-    """Codes of the reasons to abstain that lie in what was learned, the gravest last: (rows,)."""
+    """Codes of the reasons to abstain that follow from the learned state; later ones override: (rows,)."""
     reason = np.zeros(bank.size, dtype=np.int8)
     reason[bank.unreliable()] = _CODE[Abstention.UNRELIABLE]
     reason[bank.stepped(frame)] = _CODE[Abstention.CHANGE_POINT]
@@ -250,13 +253,13 @@ def _doubt(bank: Bank, frame: Frame, settings: ForecastSettings) -> NDArray[np.i
     return reason
 
 
-def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _zero_for_nan(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """``values`` with 0 for NaN; none is infinite."""
     return np.where(np.isnan(values), 0.0, values)
 
 
 def _rising(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``values`` (..., horizons) such that none falls from one horizon to the next: midway between both ways."""
+    """``values`` (..., horizons) made monotonic: the mean of the running maximum and the reversed running minimum."""
     up = np.maximum.accumulate(values, axis=-1)
     down = np.minimum.accumulate(values[..., ::-1], axis=-1)[..., ::-1]
     return np.asarray((up + down) / 2)
@@ -279,16 +282,16 @@ def _time_to_breach(
     tail = (1 - coverage) / 2
     shares = np.array([0.5, tail, 1 - tail])
     after = (chance < shares[:, None, None]).sum(axis=2)
-    place, row = np.nonzero(after < len(time))
-    end = after[place, row]
+    share_index, row = np.nonzero(after < len(time))
+    end = after[share_index, row]
     start = np.maximum(end - 1, 0)
     rise = chance[row, end] - chance[row, start]
-    part = np.where(rise > 0, (shares[place] - chance[row, start]) / np.where(rise > 0, rise, 1), 0)
-    near, far = gaps[place, row, start], gaps[place, row, end]
+    part = np.where(rise > 0, (shares[share_index] - chance[row, start]) / np.where(rise > 0, rise, 1), 0)
+    near, far = gaps[share_index, row, start], gaps[share_index, row, end]
     crossed = (near > 0) & (far < 0)
     part = np.where(crossed, near / np.where(crossed, near - far, 1), part)
     result = np.full((len(chance), 3), np.inf)
-    result[row, place] = time[start] + part * (time[end] - time[start])
+    result[row, share_index] = time[start] + part * (time[end] - time[start])
     result[:, 1] = np.minimum(result[:, 1], result[:, 0])
     result[:, 2] = np.maximum(result[:, 2], result[:, 0])
     return result

@@ -1,4 +1,4 @@
-"""What experts see of the series at one moment."""
+"""The input of the experts: the series as of one column."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Frame:
         self._matrix, self._rows, self._sign = matrix, rows, sign
         self._flipped = bool((sign < 0).any())
         self.notes: dict[tuple[str, int], Floats] = {}
-        """What an expert works out once for each horizon."""
+        """Intermediate results of experts, by name and horizon."""
         self._reached: dict[int, Floats] = {}
         self.column, self.step, self.capacity = column, matrix.step, matrix.capacity
         self.time = column * matrix.step
@@ -57,7 +57,7 @@ class Frame:
         return part * self._sign if self._flipped else part
 
     def reached(self, length: int) -> Floats:
-        """The largest of the last ``length`` points; NaN unless more than half of them are there."""
+        """The largest of the last ``length`` points; NaN unless more than half of them are present."""
         window = self.window(length)
         ragged = np.flatnonzero(np.isnan(window.sum(axis=0)))
         reached = self._largest(length).copy()
@@ -65,7 +65,7 @@ class Frame:
         return reached
 
     def peak(self, length: int) -> Floats:
-        """The largest of the last ``length`` points that are there; finite."""
+        """The largest of the last ``length`` points, gaps ignored; finite."""
         return np.fmax(self._largest(length), self.last)
 
     def recent_median(self, length: int, rows: NDArray[np.intp]) -> Floats:
@@ -74,11 +74,11 @@ class Frame:
         return np.asarray(np.median(np.where(np.isfinite(recent), recent, self.last[rows]), axis=0), dtype=np.float32)
 
     def gap(self, values: Floats) -> Floats:
-        """How far ``values`` are below the limit, in units of the usual distance."""
+        """The distance of ``values`` to the limit, in units of the usual distance; negative past it."""
         return np.asarray((self.limit - values) / np.maximum(self.usual, _TINY), dtype=np.float32)
 
     def _largest(self, length: int) -> Floats:
-        seen = self._reached.get(length)
-        if seen is None:
-            seen = self._reached[length] = np.fmax.reduce(self.window(length), axis=0)
-        return seen
+        largest = self._reached.get(length)
+        if largest is None:
+            largest = self._reached[length] = np.fmax.reduce(self.window(length), axis=0)
+        return largest

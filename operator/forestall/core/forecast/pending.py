@@ -27,9 +27,9 @@ class Outlook(NamedTuple):
     probability: Floats
     """That the limit is passed, by each expert, those for events after those for paths: (experts, horizons, rows)."""
     awake: Floats
-    """How much each expert has to say about the case at hand, from 0 to 1: (experts, horizons, rows)."""
+    """How much each expert applies to the case at hand, from 0 to 1: (experts, horizons, rows)."""
     weight: Floats
-    """How much each is listened to: (experts, horizons, rows)."""
+    """The weight of each expert: (experts, horizons, rows)."""
     raw: Floats
     """The probability combined: (horizons, rows)."""
     chance: Floats
@@ -37,13 +37,13 @@ class Outlook(NamedTuple):
     kinds: NDArray[np.uint8]
     """The circumstances that the event experts see: (event experts, horizons, rows)."""
 
-    def at(self, place: int) -> Outlook:
+    def at(self, index: int) -> Outlook:
         """The forecasts for one of the horizons: the same without that axis."""
-        return Outlook._make(part[..., place, :] for part in self)
+        return Outlook._make(part[..., index, :] for part in self)
 
 
 class Pending:
-    """Forecasts for one horizon that wait for it to pass."""
+    """Forecasts for one horizon whose outcome is not known yet."""
 
     def __init__(self, steps: int, paths: int, events: int, rows: int) -> None:
         self.steps = steps
@@ -65,18 +65,18 @@ class Pending:
         parts = (self._maximum, self._bounds, self._probability, self._awake, self._chance, self._kinds)
         return [*parts, self._open, self._silent, self._safe]
 
-    def put(self, column: int, view: Outlook, made: NDArray[np.bool_], safe: NDArray[np.bool_]) -> None:
-        """Keep what was forecast at ``column``, where ``made``; ``safe``: the limit was not passed already."""
+    def put(self, column: int, view: Outlook, is_made: NDArray[np.bool_], safe: NDArray[np.bool_]) -> None:
+        """Keep the forecasts made at ``column``, where ``is_made``; ``safe``: the limit was not passed already."""
         slot = self._slot(column)
         self._maximum[slot], self._probability[slot], self._awake[slot] = view.maximum, view.probability, view.awake
         self._bounds[slot, 0], self._bounds[slot, 1] = view.lower, view.upper
         self._chance[slot], self._kinds[slot] = view.raw, view.kinds
-        self._open[slot], self._silent[slot], self._safe[slot] = made, made, safe
+        self._open[slot], self._silent[slot], self._safe[slot] = is_made, is_made, safe
 
     def passed(self, values: Floats) -> NDArray[np.intp] | None:
-        """For how many forecasts that wait ``values`` are the first above their upper bound: (rows,); None: for none.
+        """For how many pending forecasts ``values`` are the first above their upper bound: (rows,); None: for none.
 
-        It's told once.
+        Each forecast is reported once.
         """
         passed = values > self._bounds[:, 1]
         passed &= self._silent
@@ -86,9 +86,9 @@ class Pending:
         return np.asarray(passed.sum(axis=0))
 
     def take(self, column: int) -> Matured:
-        """What was forecast at ``column``; it waits no longer."""
+        """Remove and return the forecasts made at ``column``."""
         slot = self._slot(column)
-        made, told = self._open[slot].copy(), self._open[slot] & ~self._silent[slot]
+        is_made, is_reported = self._open[slot].copy(), self._open[slot] & ~self._silent[slot]
         self._open[slot] = self._silent[slot] = False
         return Matured(
             self._maximum[slot],
@@ -97,8 +97,8 @@ class Pending:
             self._awake[slot],
             self._chance[slot],
             self._kinds[slot].astype(np.intp),
-            made,
-            told,
+            is_made,
+            is_reported,
             self._safe[slot],
         )
 
@@ -115,7 +115,7 @@ class Matured(NamedTuple):
     awake: Floats
     chance: Floats
     kinds: NDArray[np.intp]
-    made: NDArray[np.bool_]
-    told: NDArray[np.bool_]
-    """Whether the upper bound was passed, as was told at once."""
+    is_made: NDArray[np.bool_]
+    is_reported: NDArray[np.bool_]
+    """Whether the upper bound was passed, as `passed` has reported."""
     safe: NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""How often a breach followed in each of several circumstances."""
+"""The rate of breaches in each of several circumstances."""
 
 from __future__ import annotations
 
@@ -30,32 +30,37 @@ class EventRates:
         self._forget = (1 / np.array(memory))[:, None]
         self._rows = np.arange(rows)
         self._breaches = np.zeros((sum(kinds), horizons, rows), dtype=np.float32)
-        self._seen = np.zeros((sum(kinds), horizons, rows), dtype=np.float32)
+        self._counted = np.zeros((sum(kinds), horizons, rows), dtype=np.float32)
 
     def state(self) -> list[NDArray[np.generic]]:
-        return [self._breaches, self._seen]
+        return [self._breaches, self._counted]
 
     def learn(
-        self, horizon: int, kinds: NDArray[np.intp], breached: NDArray[np.bool_], known: NDArray[np.bool_], share: float
+        self,
+        horizon: int,
+        kinds: NDArray[np.intp],
+        breached: NDArray[np.bool_],
+        scored: NDArray[np.bool_],
+        share: float,
     ) -> None:
         """Count forecasts made in circumstances ``kinds`` (experts, rows), each ``share`` of a horizon, where
-        ``known``."""
-        rows = np.flatnonzero(known)
-        place = (self._first + kinds[:, rows], horizon, rows)
+        ``scored``."""
+        rows = np.flatnonzero(scored)
+        cell = (self._first + kinds[:, rows], horizon, rows)
         keep = (1 - share * self._forget).astype(np.float32)
-        self._breaches[place] = keep * self._breaches[place] + np.float32(share) * breached[rows]
-        self._seen[place] = keep * self._seen[place] + np.float32(share)
+        self._breaches[cell] = keep * self._breaches[cell] + np.float32(share) * breached[rows]
+        self._counted[cell] = keep * self._counted[cell] + np.float32(share)
 
     def rates(self, horizons: slice, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """P(breach) in circumstances ``kinds`` (experts, horizons, rows), and the horizons that such were seen for.
+        """P(breach) in circumstances ``kinds`` (experts, horizons, rows), and the evidence for it, in horizons.
 
-        The first expert is the base that the others are drawn to where there is little evidence.
+        The first expert is the base rate that the others shrink to where there is little evidence.
         """
         own = np.arange(horizons.start, horizons.stop)[:, None]
-        place = (self._first[:, None] + kinds, own, self._rows)
-        seen = self._seen[place]
-        breaches, weight = self._breaches[place], seen + _PRIOR
+        cell = (self._first[:, None] + kinds, own, self._rows)
+        counted = self._counted[cell]
+        breaches, weight = self._breaches[cell], counted + _PRIOR
         base = (breaches[0] + _PRIOR * np.float32(0.5)) / weight[0]
         rates = (breaches + _PRIOR * base) / weight
         rates[0] = base
-        return rates, seen
+        return rates, counted

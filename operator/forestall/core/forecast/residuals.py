@@ -1,4 +1,4 @@
-"""What the errors of each forecast of the maximum have been: how often they exceeded a value.
+"""The distribution of the errors of each expert's forecasts of the maximum.
 
 For each expert, horizon and series the share of errors above fixed multiples of the series' own scale is kept, each
 as an exponential mean. The multiples lie evenly on an asinh scale: fine around zero, coarse far out. No distribution
@@ -40,15 +40,15 @@ class Residuals:
     def state(self) -> list[NDArray[np.generic]]:
         return [self._above, self.scale, self._size, self.count]
 
-    def learn(self, horizon: int, errors: Floats, known: NDArray[np.bool_]) -> Floats:
-        """Take in the errors (experts, rows) of forecasts whose horizon has passed, where ``known``.
+    def learn(self, horizon: int, errors: Floats, scored: NDArray[np.bool_]) -> Floats:
+        """Take in the errors (experts, rows) of forecasts whose horizon has passed, where ``scored``.
 
-        Returns how well the errors so far had foretold these: the continuous ranked probability score of each
+        Returns how well the errors so far predicted these: the continuous ranked probability score of each
         expert, in units of the scale, at most 3 (Gneiting & Raftery, 2007); (experts, rows).
         """
         count = self.count[horizon]
-        count += known
-        rate = np.asarray(known / np.clip(count, 1, self._memory), dtype=np.float32)
+        count += scored
+        rate = np.asarray(scored / np.clip(count, 1, self._memory), dtype=np.float32)
         self._learn_scale(horizon, np.abs(errors[0]), rate)
         threshold = _EDGES[:, None] * np.maximum(self.scale[horizon], _TINY)
         score = np.empty_like(errors)
@@ -68,15 +68,15 @@ class Residuals:
         """
         scale = self.scale[source, np.arange(source.shape[1])]
         with np.errstate(over="ignore"):  # far outside the edges is all that matters there
-            place = np.arcsinh(values / (np.maximum(scale, _TINY) * _CORE)) / _STRETCH + _SIDE
-        inside = np.minimum(np.maximum(place, 0), _LAST)
-        index = inside.astype(np.intp)
+            position = np.arcsinh(values / (np.maximum(scale, _TINY) * _CORE)) / _STRETCH + _SIDE
+        clipped = np.minimum(np.maximum(position, 0), _LAST)
+        index = clipped.astype(np.intp)
         low, high = self._between(source, np.arange(len(values))[:, None, None], index)
-        share = low + (inside - index) * (high - low)
+        share = low + (clipped - index) * (high - low)
         # Beyond the outermost edge the tail is taken to fall as the square does.
-        outside = np.minimum(np.maximum(np.abs(place - _SIDE) - _SIDE, 0), 40)
+        outside = np.minimum(np.maximum(np.abs(position - _SIDE) - _SIDE, 0), 40)
         beyond = np.exp(-2 * _STRETCH * outside)
-        share = np.where(place > _SIDE, share * beyond, 1 - (1 - share) * beyond)
+        share = np.where(position > _SIDE, share * beyond, 1 - (1 - share) * beyond)
         weight = np.minimum(self.count[source, np.arange(source.shape[1])], self._memory)
         return np.asarray((share * weight + np.float32(0.5)) / (weight + 1), dtype=np.float32)
 
@@ -85,7 +85,7 @@ class Residuals:
         rows = np.arange(source.shape[1])
         above = self._above[:, expert, source, rows]
         target = np.float32(1) - share
-        index = np.stack([(above > each).view(np.int8).sum(axis=0, dtype=np.int8) for each in target]).astype(np.intp)
+        index = np.stack([(above > level).view(np.int8).sum(axis=0, dtype=np.int8) for level in target]).astype(np.intp)
         index = np.minimum(np.maximum(index - 1, 0), 2 * _SIDE - 1)
         low, high = self._between(source, expert, index)
         part = np.minimum(np.maximum((low - target) / np.maximum(low - high, _TINY), 0), 1)
@@ -98,8 +98,8 @@ class Residuals:
         """The shares of errors above edges (…, horizons, rows) and above those that come next."""
         _, experts, horizons, rows = self._above.shape
         flat = self._above.reshape(-1)
-        place = ((edge * experts + expert) * horizons + source) * rows + np.arange(rows)
-        return flat.take(place), flat.take(place + experts * horizons * rows)
+        cell = ((edge * experts + expert) * horizons + source) * rows + np.arange(rows)
+        return flat.take(cell), flat.take(cell + experts * horizons * rows)
 
     def _learn_scale(self, horizon: int, size: Floats, rate: Floats) -> None:
         mean, scale = self._size[horizon], self.scale[horizon]
@@ -114,8 +114,8 @@ class Residuals:
     def _rescale(self, horizon: int, rows: NDArray[np.intp], ratio: Floats) -> None:
         """Read the shares off at the edges that the new scale has."""
         old = self._above[:, :, horizon, rows]
-        place = np.arcsinh(_EDGES[:, None] / _CORE * ratio) / _STRETCH + _SIDE
-        inside = np.clip(place, 0, 2 * _SIDE - 1e-3)
-        index = inside.astype(np.intp)[:, None, :]
+        position = np.arcsinh(_EDGES[:, None] / _CORE * ratio) / _STRETCH + _SIDE
+        clipped = np.clip(position, 0, 2 * _SIDE - 1e-3)
+        index = clipped.astype(np.intp)[:, None, :]
         low, high = np.take_along_axis(old, index, axis=0), np.take_along_axis(old, index + 1, axis=0)
-        self._above[:, :, horizon, rows] = low + (inside[:, None, :] - index) * (high - low)
+        self._above[:, :, horizon, rows] = low + (clipped[:, None, :] - index) * (high - low)

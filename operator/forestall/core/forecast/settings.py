@@ -1,4 +1,4 @@
-"""What can be chosen about forecasts. Everything else follows from the data, the step and the horizons."""
+"""Settings of forecasts. Everything else follows from the data, the step and the horizons."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ class ForecastSettings:
     """Share of the maxima that should lie between the lower and the upper bound."""
 
     least_points: int = 12
-    """Finite points before a series is forecast at all."""
+    """The minimum of finite points before a series is forecast."""
 
     stale_after: float = 5.0
     """Steps without a finite point after which a series is stale."""
 
     periods: tuple[float, ...] = (86400.0, 604800.0)
-    """Seconds after which series may repeat themselves."""
+    """Periods (s) of seasonality."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.coverage < 1:

@@ -204,13 +204,13 @@ class SeriesForecast:
 
 def _level(at: float, times: Sequence[float], values: Sequence[float]) -> float:
     """Straight between the times, level before the first and after the last: `numpy.interp` for one number."""
-    place = bisect_right(times, at)
-    if place == 0:
+    index = bisect_right(times, at)
+    if index == 0:
         return values[0]
-    if place == len(times):
+    if index == len(times):
         return values[-1]
-    slope = (values[place] - values[place - 1]) / (times[place] - times[place - 1])
-    return slope * (at - times[place - 1]) + values[place - 1]
+    slope = (values[index] - values[index - 1]) / (times[index] - times[index - 1])
+    return slope * (at - times[index - 1]) + values[index - 1]
 
 
 def _logit(share: float) -> float:

@@ -1,4 +1,4 @@
-"""Guards: each may stop an action and says why. They compose, fail closed, and the first that holds is the reason."""
+"""Guards: each may stop an action and says why. They fail closed, and the first that holds is the reason."""
 
 from collections.abc import Callable, Sequence
 
@@ -41,23 +41,23 @@ GUARDS: Sequence[Guard] = (
     room,
     budget,
 )
-"""In the order in which a person wants to hear of them."""
+"""All guards, in the order in which they are checked and reported."""
 
 TELLING_GUARDS: Sequence[Guard] = (clock, freshness, pause, storm, allowance)
-"""Those of actions that only tell: most of what guards are for can't happen."""
+"""The guards of actions that only notify."""
 
 
 SKIPPED_TO_DECIDE: frozenset[Guard] = frozenset()
-"""What is not asked when a policy decides: nothing."""
+"""The guards that are skipped when a policy decides: none."""
 SKIPPED_TO_CONFIRM: frozenset[Guard] = frozenset()
-"""What is not asked right before an intent is written down, when others may have been decided since: nothing."""
+"""The guards that are skipped right before a Remediation is written, after other decisions of the cycle: none."""
 SKIPPED_ON_RECHECK: frozenset[Guard] = frozenset({concurrency, cooldown, budget})
-"""What is not asked of an intent that is written down: it was found alone, cooled down and counted before, and stands
-in its own way since. What may have changed meanwhile is asked again."""
+"""The guards that are skipped for a Remediation that exists: they passed before it was written, and would now hold it
+because of itself. All other guards are checked again."""
 
 
 def check(context: GuardInput, skipped: frozenset[Guard] = SKIPPED_TO_DECIDE) -> Hold | None:
-    """Return the first Hold, or None when every guard that is not `skipped` lets the action pass."""
+    """Return the first Hold, or None where all guards that are not `skipped` pass."""
     guards = GUARDS if context.action.changes_cluster else TELLING_GUARDS
     return next((hold for guard in guards if guard not in skipped and (hold := guard(context)) is not None), None)
 

@@ -1,4 +1,4 @@
-"""Hold when more was done lately than the admins allow."""
+"""Hold while a budget of actions is used up."""
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
@@ -19,10 +19,10 @@ def budget(context: GuardInput) -> Hold | None:
 
 
 def tokens(bucket: Bucket, now: float) -> float:
-    """Return the tokens left in a bucket that was full at first and from which each time in `spent` took one.
+    """Return the tokens in a bucket that was full at first and from which each time in `spent` took one.
 
-    Replaying the journal gives the same answer before and after a restart. What the Guardrail has written down holds
-    as well: records of the journal may be gone, but not what was spent by them.
+    A replay of the journal gives the same result before and after a restart. The usage in the status of the Guardrail
+    counts as well: Remediations may have been deleted since.
     """
     if bucket.size == 0:
         return 0.0
@@ -31,7 +31,7 @@ def tokens(bucket: Bucket, now: float) -> float:
 
 
 def owed(debt: Debt, bucket: Bucket, now: float) -> float:
-    """Return how much of `debt` has not been refilled at `now`."""
+    """Return how much of `debt` is not refilled at `now`."""
     return max(0.0, debt.used - max(0.0, now - debt.at) * _rate(bucket))
 
 

@@ -1,9 +1,9 @@
-"""Hold while clocks disagree."""
+"""Hold during clock skew."""
 
 from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput
 
 
 def clock(context: GuardInput) -> Hold | None:
-    """Hold while the clocks of this process, the API server and the metric source are apart."""
+    """Hold while the clocks of this process, the API server and the metric source disagree."""
     return None if context.skewed is None else Hold("ClockSkew", context.skewed)

@@ -1,4 +1,4 @@
-"""Hold while another remediation is under way on the same target."""
+"""Hold during another remediation of the same target."""
 
 from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput

@@ -1,4 +1,4 @@
-"""Hold what replaces the pods of a workload while it would take away what still serves."""
+"""Hold an action that replaces the pods of a workload while it would remove ready pods that are needed."""
 
 from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput
@@ -6,10 +6,10 @@ from forestall.core.wording import are, plural
 
 
 def disruption(context: GuardInput) -> Hold | None:
-    """Hold what could take away more than a PodDisruptionBudget or the workload's rollout may leave out.
+    """Hold an action that could remove more pods than a PodDisruptionBudget or the workload's rollout allows.
 
-    Where no pod is ready there is nothing left to protect. Where pods are missing and the rollout bounds itself, which
-    replaces those first that are not ready, a budget that these have used up protects nothing either.
+    Without a ready pod there is nothing to protect. Nor is there where unready pods have used up the budget and the
+    rollout is bounded, since it replaces the unready pods first.
     """
     if context.action.disruption != "workload":
         return None

@@ -1,4 +1,4 @@
-"""Hold on data that is missing, old or not finite."""
+"""Hold on missing, stale or non-finite data."""
 
 import math
 
@@ -7,7 +7,7 @@ from forestall.core.guards.guard_input import GuardInput
 
 
 def freshness(context: GuardInput) -> Hold | None:
-    """Hold unless the cause rests on fresh, finite data."""
+    """Hold unless the data of the cause is fresh and finite."""
     cause = context.cause
     if cause.fresh and math.isfinite(cause.value):
         return None

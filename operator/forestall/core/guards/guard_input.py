@@ -1,4 +1,4 @@
-"""What the guards look at: the facts about one intended action, gathered before any guard is asked."""
+"""The input of the guards: the facts about one intended action, gathered before any guard is checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from forestall.core.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A remediation that has ended on the same target, or for the same policy and objective."""
+    """An ended remediation of the same target, or of the same policy and objective."""
 
     name: str
     phase: str
@@ -21,20 +21,20 @@ class Ended:
     objective_uid: str
     episode: int
     reviewed: bool
-    """Whether a person has given feedback on it, or changed what the policy does since."""
+    """Whether a person has given feedback on it, or has changed the policy's behavior since."""
     rung: int | None = None
-    """Which rung of its policy's ladder it was."""
+    """The number of its rung in the policy's ladder."""
     action: str = ""
-    """What was done."""
+    """The name of its action."""
     refused: bool = False
-    """Whether it ended because the API server refused it."""
+    """Whether it ended because the API server rejected it."""
     undone: bool = False
-    """Whether a person wanted back what it did."""
+    """Whether a person has undone it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Debt:
-    """What is gone from a budget and was not refilled yet, as it was written down at a time (s)."""
+    """The usage of a budget that is not refilled yet, as recorded in the status of the Guardrail at a time (s)."""
 
     used: float
     at: float
@@ -42,55 +42,55 @@ class Debt:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A budget: `size` actions at once, refilled evenly over `per` seconds; `spent` are the times of past actions."""
+    """A token bucket: `size` actions at once, refilled evenly over `per` seconds; `spent` are times of past actions."""
 
     whose: str
-    """In words, whose budget it is."""
+    """Whose budget it is, for messages."""
     size: int
     per: float
     spent: Sequence[float]
     debt: Debt | None = None
-    """What the Guardrail knows to be gone, also of actions whose records were deleted since."""
+    """The usage in the status of the Guardrail, also of actions whose Remediations were deleted since."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """The cluster's nodes, when one of them is to be taken out of service."""
+    """The availability of nodes, for an action that takes one out of service."""
 
     target: str
-    """Its name."""
+    """The name of the target node."""
     out: Sequence[str]
-    """The other nodes that are unschedulable or not ready, or will be by what is under way."""
+    """The other nodes that are unschedulable or not ready, or will be by remediations under way."""
     most: int
     """How many may be out of service at once."""
     left: int
-    """How many others take the pods that the target takes."""
+    """How many other nodes accept the pods that the target accepts."""
     control_plane: bool = False
-    """Whether the target is of the control plane."""
+    """Whether the target is a control plane node."""
     control_planes_out: Sequence[str] = ()
-    """Those of `out` that are."""
+    """Those of `out` that are control plane nodes."""
     homeless: str | None = None
-    """For what empties the node: the first pod that would find no room on the others; None when each does."""
+    """For a drain: the first pod of the node that fits on no other node; None where all fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """How much at risk at once is a storm, and how much is."""
+    """The limits of a storm breaker, and the objectives that are at risk."""
 
     whose: str
-    """In words, who said so."""
+    """Who defined it, for messages."""
     objectives: int
-    """So many objectives at the least."""
+    """A storm has at least so many objectives,"""
     share: float
-    """And at least this share of those that are watched."""
+    """and at least this share of all objectives,"""
     within: float
-    """Seconds, within which they came at risk."""
+    """that came at risk within so many seconds."""
     watched: Mapping[str, int]
-    """How many objectives there are, by namespace."""
+    """The number of objectives, by namespace."""
     since: Sequence[tuple[str, float]]
-    """The namespace of each objective that is at risk, and since when (s) it is."""
+    """The namespace of each objective at risk, and since when (s) it is at risk."""
     counted: dict[float, "Counted"] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What was counted already, by the time (s): it is the same for every decision of a cycle."""
+    """Cached counts, by the time (s): they are the same for all decisions of a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,52 +98,52 @@ class Counted:
     """How many objectives came at risk together."""
 
     here: Mapping[str, int]
-    """Of each namespace that has any."""
+    """By namespace."""
     weight: int
-    """Of all namespaces, of none more than half a storm."""
+    """In all namespaces, at most half a storm for each."""
     everywhere: int
-    """Of all namespaces."""
+    """In all namespaces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A PodDisruptionBudget that is about the workload."""
+    """A PodDisruptionBudget of the workload."""
 
     name: str
     allowed: int | None
-    """How many more pods may be missing now; None where the budget can't be understood."""
+    """Its `disruptionsAllowed`; None where the budget can't be interpreted."""
     words: str = ""
-    """Why its controller lets none go, where it says so."""
+    """Why its controller allows no disruption, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    """Whether a workload can spare a pod."""
+    """The pods of a workload, and how many of them may be unavailable."""
 
     wanted: int
     ready: int
     spare: int
-    """How many pods its rollout may leave out."""
+    """The `maxUnavailable` of its rollout, in pods."""
     budgets: Sequence[Budget] = ()
     bounded: bool = False
-    """Whether its rollout replaces first what is not ready, and takes no ready pod beyond `spare` missing ones."""
+    """Whether its rollout replaces unready pods first, and no ready pod while more than `spare` are missing."""
     rolling: bool = False
-    """Whether a rollout is under way that may yet succeed."""
+    """Whether a rollout is under way that may still succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is around one intended action."""
+    """Constraints of one intended action."""
 
     blackouts: Sequence[Window] = ()
     """The windows in which the action is forbidden."""
     maintenance: Sequence[Sequence[Window]] = ()
-    """The windows outside of which the action is forbidden: one list for each who gave some."""
+    """The windows outside of which the action is forbidden: one list for each Guardrail or policy that has any."""
     storms: Sequence[Storm] = ()
     protected: str | None = None
-    """In words, what is protected by its annotation."""
+    """The object that its annotation protects, for messages."""
     pods: Pods | None = None
-    """For actions that replace the pods of a workload; None where it could not be read, or not be understood."""
+    """For actions that replace the pods of a workload; None where they could not be read or interpreted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +160,11 @@ class GuardInput:
     suspended: bool
     """Whether the policy is suspended."""
     paused: str | None
-    """Why nothing may be changed here now; None when it may."""
+    """Why a pause forbids changes; None where none does."""
     allowed: bool
     """Whether the Guardrails allow this action in this namespace."""
     victim_of: str | None
-    """The objective at risk that this one suffers from."""
+    """The objective at risk that this objective is a victim of."""
     live: str | None
     """The remediation that is under way on the same target."""
     cooldown: float
@@ -172,17 +172,17 @@ class GuardInput:
     history: Sequence[Ended]
     """Ended remediations of the same target, or of the same policy and objective."""
     last_on_target: float | None
-    """When the last remediation of the target ended."""
+    """When (s) the last remediation of the target ended."""
     buckets: Sequence[Bucket]
     nodes: Nodes | None
-    """For what is aimed at a node; None where the nodes, or the pods to be moved, could not be listed."""
+    """For actions on a node; None where the nodes, or the pods to move, could not be listed."""
     around: Surroundings = Surroundings()
     skewed: str | None = None
-    """Why clocks are not to be trusted; None where they agree."""
+    """The clock skew, as a message; None where the clocks agree."""
     rung: int | None = None
-    """Which rung of the policy's ladder the action is."""
+    """The number of the action's rung in the policy's ladder."""
 
 
 def moment(at: float, zone: str) -> str:
-    """Return a time (s) for people, in a time zone, such as `2026-01-31 18:00 CET`."""
+    """Return a time (s) in a time zone, for messages, such as `2026-01-31 18:00 CET`."""
     return datetime.fromtimestamp(at, ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M %Z")

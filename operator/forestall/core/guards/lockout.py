@@ -1,21 +1,21 @@
-"""Hold a policy whose last remediation did not help, until a person has looked."""
+"""Hold a policy whose last remediation did not help, until a person has reviewed it."""
 
 from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput
 
 
 def lockout(context: GuardInput) -> Hold | None:
-    """Hold when the policy's last remediation for this objective failed in an earlier episode and nobody has looked.
+    """Hold while the policy's last remediation for this objective failed in an earlier episode and is not reviewed.
 
-    What a person has undone holds at once, in its own episode too: they did not want the next rung instead. A change
-    of what the policy does, or feedback on that remediation, unlocks it.
+    A remediation that a person has undone holds at once, in its own episode too: they did not want the next rung
+    instead. A change of the policy's behavior, or feedback on that remediation, unlocks the policy.
     """
-    mine = [
-        one
-        for one in context.history
-        if one.policy_uid == context.policy_uid and one.objective_uid == context.objective_uid
+    same_policy = [
+        remediation
+        for remediation in context.history
+        if remediation.policy_uid == context.policy_uid and remediation.objective_uid == context.objective_uid
     ]
-    last = max(mine, key=lambda one: one.at, default=None)
+    last = max(same_policy, key=lambda remediation: remediation.at, default=None)
     if last is None or last.phase not in ("RolledBack", "Failed") or last.reviewed or last.refused:
         return None
     if last.episode == context.episode and not last.undone:

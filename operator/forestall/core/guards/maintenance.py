@@ -1,11 +1,11 @@
-"""Hold outside the maintenance windows, where there are any."""
+"""Hold outside of maintenance windows, where any are defined."""
 
 from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput, moment
 
 
 def maintenance(context: GuardInput) -> Hold | None:
-    """Hold unless, for each of those who gave maintenance windows, one of theirs is open."""
+    """Hold unless each Guardrail or policy with maintenance windows has one that is open."""
     for windows in context.around.maintenance:
         if any(window.closes(context.now) is not None for window in windows):
             continue

@@ -5,35 +5,38 @@ from forestall.core.guards.guard_input import GuardInput, Nodes
 
 
 def nodes(context: GuardInput) -> Hold | None:
-    """Hold what would take more nodes out of service than the Guardrails allow, or one too many of a kind."""
+    """Hold an action that takes more nodes out of service than the Guardrails allow, or the last node of its kind."""
     if context.action.scope != "node":
         return None
-    found = context.nodes
-    if found is None:
+    availability = context.nodes
+    if availability is None:
         return Hold("NodesUnknown", "the nodes or their pods could not be listed, so no node is touched")
-    return _too_many(found) or _last(found) or _control_plane(found)
+    return _too_many(availability) or _last(availability) or _control_plane(availability)
 
 
-def _too_many(found: Nodes) -> Hold | None:
-    if len(found.out) < found.most:
+def _too_many(availability: Nodes) -> Hold | None:
+    if len(availability.out) < availability.most:
         return None
-    # How many, and not which: nodes are not the policy's author's to know.
+    # The number only: the names of nodes are no information for the author of a policy.
     return Hold(
         "TooManyNodesCordoned",
-        f"{len(found.out)} other nodes are out of service, or will be, and the Guardrails allow {found.most} in all",
+        f"{len(availability.out)} other nodes are out of service, or will be, "
+        f"and the Guardrails allow {availability.most} in all",
     )
 
 
-def _last(found: Nodes) -> Hold | None:
-    if found.left > 0:
+def _last(availability: Nodes) -> Hold | None:
+    if availability.left > 0:
         return None
-    return Hold("LastNode", f"no other node takes the pods that run on {found.target}: it is the last one of its kind")
+    return Hold(
+        "LastNode", f"no other node takes the pods that run on {availability.target}: it is the last one of its kind"
+    )
 
 
-def _control_plane(found: Nodes) -> Hold | None:
-    if not found.control_plane or not found.control_planes_out:
+def _control_plane(availability: Nodes) -> Hold | None:
+    if not availability.control_plane or not availability.control_planes_out:
         return None
     return Hold(
         "ControlPlane",
-        f"{found.target} is of the control plane, and so is another node that is out of service: one at most",
+        f"{availability.target} is of the control plane, and so is another node that is out of service: one at most",
     )

@@ -1,4 +1,4 @@
-"""Hold while people have paused what is at hand, or suspended the policy."""
+"""Hold during a pause, or while the policy is suspended."""
 
 from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput

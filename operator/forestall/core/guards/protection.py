@@ -1,12 +1,12 @@
-"""Hold for what people have protected."""
+"""Hold for objects with the protection annotation."""
 
 from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput
 
 
 def protection(context: GuardInput) -> Hold | None:
-    """Hold where the workload, its namespace or the node carries the annotation that protects it."""
-    what = context.around.protected
-    if what is None:
+    """Hold where the workload, its namespace or the node has the annotation `forestall.dev/protected`."""
+    protected = context.around.protected
+    if protected is None:
         return None
-    return Hold("Protected", f'{what} has the annotation `forestall.dev/protected: "true"`: nothing is done to it')
+    return Hold("Protected", f'{protected} has the annotation `forestall.dev/protected: "true"`: nothing is done to it')

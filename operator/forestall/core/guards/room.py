@@ -1,13 +1,13 @@
-"""Hold a drain whose pods would find no place."""
+"""Hold a drain whose pods do not fit on other nodes."""
 
 from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput
 
 
 def room(context: GuardInput) -> Hold | None:
-    """Hold a drain unless every pod that it moves finds room on another node."""
+    """Hold a drain unless all pods that it evicts fit on other nodes."""
     if context.nodes is None or context.nodes.homeless is None:
-        return None  # that nothing is known of the nodes is said by another guard
+        return None  # the guard `nodes` holds where nodes are unknown
     own = context.nodes.homeless.startswith(f"{context.namespace}/")
     pod = f"pod {context.nodes.homeless}" if own else "a pod of another namespace, one"
     return Hold(

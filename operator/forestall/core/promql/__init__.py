@@ -1,7 +1,7 @@
-"""PromQL: check it, build it from indicators, keep it to one tenant, ask how fresh its data is, join it in one request.
+"""PromQL: validate queries, build them for indicators, restrict them to a tenant, join them, query their freshness.
 
-Nothing here edits text: every expression is parsed and written anew from its syntax tree, so what is sent to a source
-is what was checked, whatever comments, escapes or spaces the author used.
+No text is edited: every expression is parsed and rendered from its syntax tree, so the source gets the query that was
+validated, whatever comments, escapes or spaces the author used.
 """
 
 from forestall.core.promql.evidence import freshness_question

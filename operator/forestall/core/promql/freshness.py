@@ -1,4 +1,4 @@
-"""How fresh the data behind a query is: which series to ask about, and what follows from the answers."""
+"""How fresh the data behind a query is: which selectors need evidence, and what follows from it."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -14,65 +14,65 @@ _ABSENCE = frozenset({"absent", "absent_over_time"})
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """When the worst-fed series selector of an expression last got a sample.
+    """How fresh an expression is: the time of the newest sample of its stalest series selector.
 
-    A selector that finds nothing makes the whole expression unfed, except in four places: beside `or`, where the other
-    side stands in for it; beside an `or` whose other side reads no series (``or vector(0)``); in `absent()`; and on the
-    right of `unless`. In the second and third the expression has a value *because* the series are not there. That
-    they are rightly not there is not known from the expression alone: such selectors are `doubts`, and something else
-    must vouch for them.
+    A selector without samples leaves the whole expression without data, except in four places: as an operand of `or`,
+    whose other operand replaces it; as an operand of `or` with a constant (``or vector(0)``); in `absent()`; and on the
+    right of `unless`. In the second and third the expression has a value *because* the series are absent. The
+    expression alone does not show whether they should be absent: such selectors are `doubts`, and other evidence is
+    needed.
 
-    In all of these places, and in `scalar()`, what is there must also be seen: where an expression finds nothing of
-    series that have samples, because these come too rarely for it, it has a value all the same, and a wrong one.
-    Such ways to look are `looks`.
+    In all of these places, and in `scalar()`, the query must not miss samples that exist: where samples come too rarely
+    for it, the expression still has a value, and a wrong one. Such reads of a selector are `looks`.
     """
 
     selectors: frozenset[str]
-    """The plain selectors to ask about, without `offset` and `@`."""
+    """The selectors that need evidence, without `offset` and `@`."""
     rule: Literal["series", "all", "either", "unless", "absent", "filled"]
-    """One selector, or what holds between the parts; filled: as all, but there is a value where one finds nothing."""
+    """`series` for one selector, otherwise how the parts combine; `filled`: as `all`, but with a value where a part has
+    none."""
     parts: tuple["Freshness", ...] = ()
     look: Look | None = None
-    """How the one selector is looked at."""
+    """How the expression reads the selector, with the rule `series`."""
 
     def newest(self, sampled: Mapping[str, float]) -> float | None:
-        """Return when the worst-fed selector got its newest sample (s); None where one that is needed has none.
+        """Return the time (s) of the newest sample of the stalest selector; None where a needed selector has none.
 
-        `sampled` has the time (s) of the newest sample of each selector that found series, and of each look that did.
+        `sampled` has the time (s) of the newest sample of each selector, and of each look, that has one.
         """
-        when = self.bound(sampled)
-        return None if when is None or math.isinf(when) else when
+        newest = self.bound(sampled)
+        return None if newest is None or math.isinf(newest) else newest
 
     def bound(self, sampled: Mapping[str, float]) -> float | None:
         """Return as `newest`, but infinity where no sample is needed."""
         if self.rule == "series":
             (selector,) = self.selectors
-            found = sampled.get(self.look.text) if self.look is not None and self.look.text else None
-            return sampled.get(selector) if found is None else found
+            sampled_at = sampled.get(self.look.text) if self.look is not None and self.look.text else None
+            return sampled.get(selector) if sampled_at is None else sampled_at
         parts = [part.bound(sampled) for part in self.parts]
-        there = [when for when in parts if when is not None]
+        present = [newest for newest in parts if newest is not None]
         if self.rule == "absent" or (self.rule == "either" and self._has_constant):
-            # Of what is not whole, the part that is there must be fresh all the same.
-            leaves = [leaf.bound(sampled) for part in self._missing(sampled) for leaf in part.leaves()]
-            return min([*there, *(when for when in leaves if when is not None)], default=math.inf)
-        missing = (
-            (self.rule in ("all", "filled") and len(there) < len(parts))
-            or (self.rule == "either" and not there)
+            # Of an incomplete part, the selectors that have samples must be fresh.
+            leaves = [leaf.bound(sampled) for part in self._absent_parts(sampled) for leaf in part.leaves()]
+            return min([*present, *(when for when in leaves if when is not None)], default=math.inf)
+        is_unfed = (
+            (self.rule in ("all", "filled") and len(present) < len(parts))
+            or (self.rule == "either" and not present)
             or (self.rule == "unless" and parts[0] is None)
         )
-        return None if missing else min(there, default=math.inf)
+        return None if is_unfed else min(present, default=math.inf)
 
     def doubts(self, sampled: Mapping[str, float]) -> frozenset[str]:
-        """Return the selectors whose absence the expression's value rests on."""
+        """Return the absent selectors because of which the expression has its value."""
         parts = self.parts[:1] if self.rule == "unless" else self.parts
         doubts = frozenset[str]().union(*(part.doubts(sampled) for part in parts))
         if self.rule == "absent" or (self.rule == "either" and self._has_constant):
-            leaves = (leaf for part in self._missing(sampled) for leaf in part.leaves())
+            leaves = (leaf for part in self._absent_parts(sampled) for leaf in part.leaves())
             doubts = doubts.union(*(leaf.selectors for leaf in leaves if leaf.bound(sampled) is None))
         return doubts
 
     def lacking(self, sampled: Mapping[str, float]) -> frozenset[str]:
-        """Return the selectors for want of which the expression is unfed."""
+        """Return the absent selectors because of which the expression has no data."""
         if self.bound(sampled) is not None:
             return frozenset()
         if self.rule == "series":
@@ -81,9 +81,9 @@ class Freshness:
         return frozenset[str]().union(*(part.lacking(sampled) for part in parts))
 
     def looks(self, *, resting: bool = False) -> frozenset[Look]:
-        """Return the looks that must find what is there, as the expression has a value where they find nothing.
+        """Return the looks that must not miss samples, as the expression has a value without them too.
 
-        `resting`: this is part of an expression that has.
+        `resting`: this is part of such an expression.
         """
         if self.look is not None:
             return frozenset((self.look,)) if resting else frozenset()
@@ -93,13 +93,13 @@ class Freshness:
         return frozenset[Look]().union(*(part.looks(resting=resting) for part in self.parts))
 
     def alternatives(self) -> frozenset[str]:
-        """Return the selectors that others stand in for, where they find nothing: that they do is no proof of why."""
+        """Return the selectors that another operand of `or` replaces where they are absent."""
         if self.rule == "either" and not self._has_constant:
             return self.selectors
         return frozenset[str]().union(*(part.alternatives() for part in self.parts))
 
     def leaves(self) -> Iterator["Freshness"]:
-        """Yield the parts that are one selector."""
+        """Yield the parts with the rule `series`."""
         if self.rule == "series":
             yield self
         for part in self.parts:
@@ -109,19 +109,19 @@ class Freshness:
     def _has_constant(self) -> bool:
         return any(not part.selectors for part in self.parts)
 
-    def _missing(self, sampled: Mapping[str, float]) -> list["Freshness"]:
+    def _absent_parts(self, sampled: Mapping[str, float]) -> list["Freshness"]:
         return [part for part in self.parts if part.bound(sampled) is None]
 
 
 def asks_for_absence(node: ast.Expr) -> bool:
-    """Say whether an expression as a whole is `absent()`: 1 where nothing is there, and nothing where it is."""
+    """Return whether an expression as a whole is `absent()`: 1 where the series are absent, otherwise empty."""
     while isinstance(node, ast.ParenExpr):
         node = node.expr
     return isinstance(node, ast.Call) and node.func.name in _ABSENCE
 
 
 def freshness_of(node: ast.Expr, place: Place | None = None) -> Freshness:
-    """Return the freshness of a syntax tree, which stands in `place` of a query."""
+    """Return the freshness of a syntax tree at `place` in a query."""
     place = place or Place()
     if isinstance(node, ast.VectorSelector | ast.MatrixSelector):
         selector = render_selector(node if isinstance(node, ast.VectorSelector) else node.vector_selector)
@@ -129,8 +129,8 @@ def freshness_of(node: ast.Expr, place: Place | None = None) -> Freshness:
     rule = _rule(node)
     inner = place.into(node)
     places = (inner, inner.resting()) if rule == "unless" else (inner.resting() if rule in _RESTING else inner,) * 2
-    below = children(node)
-    parts = tuple(freshness_of(child, places[min(at, 1)]) for at, child in enumerate(below))
+    operands = children(node)
+    parts = tuple(freshness_of(child, places[min(index, 1)]) for index, child in enumerate(operands))
     selectors = frozenset[str]().union(*(part.selectors for part in parts))
     return parts[0] if rule == "all" and len(parts) == 1 else Freshness(selectors, rule, parts)
 

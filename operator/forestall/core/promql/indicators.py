@@ -1,11 +1,11 @@
 """Service level indicators as PromQL: the error ratio over a window, from 0 (all good) to 1 (all bad).
 
-Where nothing happened in the window there is no error ratio, and the expressions give no series: no traffic is neither
-good nor bad, and missing data leads to no action.
+Without events in the window there is no error ratio, and the expressions return no series: no traffic is neither good
+nor bad, and missing data leads to no action.
 
-While versions mix, a ratio can be of numerators and denominators that do not belong together: some processes lack the
-label or the bucket that tells good from bad. Events that can't be told are left out of the ratio; with `strict` there
-is no ratio while there are any: it is `NOT_COMPARABLE`.
+While two versions of a workload run, numerator and denominator may not belong together: some processes lack the label
+or the bucket that separates good from bad events. Such events can't be classified, and the ratio leaves them out; with
+`strict` the ratio is `NOT_COMPARABLE` while there are any.
 """
 
 import math
@@ -31,29 +31,29 @@ from forestall.core.promql.vectors import vector_of
 from forestall.errors import InvalidQuery
 
 MOST_STEPS = 10_000
-"""How often a threshold is looked at in a window: a month is looked at every 260 s rather than every 30 s."""
+"""The most evaluations of a threshold in a window: a month is evaluated every 260 s rather than every 30 s."""
 
 NOT_COMPARABLE = -math.inf
-"""What a strict ratio is while there are events that can't be told good or bad."""
+"""The value of a strict ratio while there are events that can't be classified as good or bad."""
 
 _BAD_WHEN = {"lt": ">=", "lte": ">", "gt": "<=", "gte": "<"}
 
 
 _MOST_OF_TOTAL = 1.1
-"""A part may be counted as more than all by no more than this, which is what different moments of scrapes make."""
+"""A part may exceed the total by this factor, since the two are scraped at different times."""
 
 
 def error_ratio_of_counters(
     *, total: str, window: str, good: str | None = None, bad: str | None = None, strict: bool = False
 ) -> str:
-    """Return the bad share of events that are counted by counters: exactly one of `good` and `bad`, and `total`.
+    """Return the share of bad events, from the counters `total` and exactly one of `good` and `bad`.
 
-    All are series selectors. A bad counter that does not exist counts as zero, as long as there are events: many
-    programs create it with the first error. So does a good one with `strict`, provided that it existed before, which
-    is another question: `evidence_of_counters`. With `strict` there is no ratio either where a part exceeds the total.
+    All are series selectors. A bad counter that does not exist counts as zero while there are events: many programs
+    create it with the first error. With `strict` a good counter does too, provided that it existed before, which
+    `evidence_of_counters` shows, and there is no ratio where a part exceeds the total.
 
     Raises:
-        InvalidQuery: one of them is not a plain series selector.
+        InvalidQuery: an argument is not a plain series selector.
         InvalidDuration: `window` is not a duration.
     """
     parse_duration(window)
@@ -62,16 +62,20 @@ def error_ratio_of_counters(
     part = f"sum(rate({_range(bad or str(good), window)}))"
     if bad is not None:
         share = f"({part} or vector(0)) / (sum(rate({_range(total, window)})) > 0)"
-        return f"clamp({_comparable(share)}, 0, 1)" if strict else f"clamp({share}, 0, 1)"
-    telling = _telling_labels(selector(str(good)), selector(total))
+        return f"clamp({_at_most_all(share)}, 0, 1)" if strict else f"clamp({share}, 0, 1)"
+    label_names = _distinguishing_labels(selector(str(good)), selector(total))
     if not strict:
-        told = render_selector(
-            selector(total), matchers=",".join(f'{write_label(name)}!=""' for name in telling), window=window
+        labelled = render_selector(
+            selector(total), matchers=",".join(f'{write_label(name)}!=""' for name in label_names), window=window
         )
-        return f"clamp(1 - {part} / (sum(rate({told})) > 0), 0, 1)"
-    untold = [render_selector(selector(total), matchers=f'{write_label(name)}=""', window=window) for name in telling]
-    share = _comparable(f"({part} or vector(0)) / (sum(rate({_range(total, window)})) > 0)")
-    return f"clamp(1 - {share}, 0, 1)" + "".join(_unless_any(f"sum(rate({each}))") for each in untold)
+        return f"clamp(1 - {part} / (sum(rate({labelled})) > 0), 0, 1)"
+    unlabelled = [
+        render_selector(selector(total), matchers=f'{write_label(name)}=""', window=window) for name in label_names
+    ]
+    share = _at_most_all(f"({part} or vector(0)) / (sum(rate({_range(total, window)})) > 0)")
+    return f"clamp(1 - {share}, 0, 1)" + "".join(
+        _not_comparable_if_any(f"sum(rate({unlabelled_series}))") for unlabelled_series in unlabelled
+    )
 
 
 def evidence_of_counters(
@@ -80,41 +84,43 @@ def evidence_of_counters(
     """Return an expression whose series must be fresh for the ratio of counters, and the selector that may be absent
     only if it existed before; empty: none.
 
-    A part of `total` is scraped with it. What is counted under another name may be scraped from elsewhere, and more
-    rarely: it must be seen as the ratio sees it.
+    A part of `total` is scraped with it. Another metric may be scraped from other targets, and more rarely: the
+    evidence reads it as the ratio does.
 
     Raises:
-        InvalidQuery: one of them is not a plain series selector.
+        InvalidQuery: an argument is not a plain series selector.
         InvalidDuration: `window` is not a duration.
     """
     parse_duration(window)
-    whole, part = selector(total), selector(str(bad or good))
-    evidence = render_selector(whole)
-    if not _is_part(part, whole):
+    all_events, part = selector(total), selector(str(bad or good))
+    evidence = render_selector(all_events)
+    if not _is_part(part, all_events):
         evidence = f"{evidence} and (rate({render_selector(part, window=window)}) or vector(0))"
     return evidence, render_selector(part) if good is not None else ""
 
 
 def labels_of_counters(*, total: str, good: str | None = None, bad: str | None = None) -> tuple[tuple[str, str], ...]:
-    """Return, for each label whose lack would make events good or bad, the selectors of the series without and with it.
+    """Return, for each label whose absence would make events good or bad, the selectors of series without and with it.
 
-    A strict ratio sees by itself that series lack a label that good events have.
+    A strict ratio detects by itself that series lack a label that good events have.
 
     Raises:
-        InvalidQuery: one of them is not a plain series selector.
+        InvalidQuery: an argument is not a plain series selector.
     """
-    whole, part = selector(total), selector(str(bad or good))
-    if metric_name(whole) is None:
+    all_events, part = selector(total), selector(str(bad or good))
+    if metric_name(all_events) is None:
         return ()
-    names = _own_labels(part, whole) if good is None else _own_labels(part, whole, takes_nothing=True)
-    meant = {matcher.name for matcher in part.matchers.matchers if not matcher.value}  # as in x="": that lack it
+    names = _own_labels(part, all_events) if good is None else _own_labels(part, all_events, matches_absent=True)
+    required_absent = {
+        matcher.name for matcher in part.matchers.matchers if not matcher.value
+    }  # as in x="": that lack it
     return tuple(
         (
-            render_selector(whole, matchers=f'{write_label(name)}=""'),
-            render_selector(whole, matchers=f'{write_label(name)}!=""'),
+            render_selector(all_events, matchers=f'{write_label(name)}=""'),
+            render_selector(all_events, matchers=f'{write_label(name)}!=""'),
         )
         for name in names
-        if name not in meant
+        if name not in required_absent
     )
 
 
@@ -124,8 +130,8 @@ def error_ratio_of_histogram(
     """Return the share of observations above `threshold`, which is in the unit of the histogram.
 
     `histogram` is a series selector with the name of the histogram, without the suffix ``_bucket``. The threshold
-    should be a bucket's bound: where a classic histogram has no such bucket, the expression gives no series. Series
-    that have no such bucket while others have it are events that can't be told.
+    should be a bucket's bound: where a classic histogram has no such bucket, the expression returns no series. Series
+    without that bucket, while others have it, are events that can't be classified.
 
     Raises:
         InvalidQuery: `histogram` is not a plain series selector, or does not name the histogram.
@@ -142,22 +148,22 @@ def error_ratio_of_histogram(
     count = f"rate({render_selector(tree, name=f'{name}_count', window=window)})"
     if not strict:
         return f"clamp(1 - sum({below}) / (sum({count} and ignoring (le) {below}) > 0), 0, 1)"
-    # Two spellings of one bound make two series of which each lacks what the other counts at the change.
-    untold = f"sum({count} unless (count without (le) ({below}) == 1))"
-    return f"clamp(1 - sum({below}) / (sum({count}) > 0), 0, 1)" + _unless_any(untold)
+    # Two spellings of one bound make two series, and at the change each lacks the events that the other counts.
+    indistinct = f"sum({count} unless (count without (le) ({below}) == 1))"
+    return f"clamp(1 - sum({below}) / (sum({count}) > 0), 0, 1)" + _not_comparable_if_any(indistinct)
 
 
 def check_histogram(text: str) -> None:
-    """Check that `text` is a plain series selector that names a classic histogram as its indicator needs it.
+    """Check that `text` is a plain series selector that names a classic histogram without suffix and `le`.
 
     Raises:
-        InvalidQuery: it is not, with what to write.
+        InvalidQuery: it is not; the message says what to write.
     """
     _histogram_name(selector(text))
 
 
 def traffic_of_counter(total: str, *, window: str) -> str:
-    """Return the events a second that the counter `total`, a series selector, counts.
+    """Return the rate (events per second) of the counter `total`, a series selector.
 
     Raises:
         InvalidQuery: it is not a plain series selector.
@@ -168,7 +174,7 @@ def traffic_of_counter(total: str, *, window: str) -> str:
 
 
 def traffic_of_histogram(histogram: str, *, native: bool, window: str) -> str:
-    """Return the observations a second of a histogram, written as for its error ratio.
+    """Return the rate (observations per second) of a histogram, which is written as for its error ratio.
 
     Raises:
         InvalidQuery: `histogram` is not a plain series selector, or does not name the histogram.
@@ -182,9 +188,9 @@ def traffic_of_histogram(histogram: str, *, native: bool, window: str) -> str:
 
 
 def error_ratio_of_threshold(query: str, operator: str, value: float, *, window: str, resolution: str) -> str:
-    """Return the share of time that `query` was on the bad side of `value`, looked at every `resolution`.
+    """Return the share of time that `query` was on the bad side of `value`, evaluated every `resolution`.
 
-    `operator` (lt, lte, gt, gte) says what is good. Times without a value, or with NaN, do not count.
+    `operator` (lt, lte, gt, gte) defines the good side. Times without a value, or with NaN, do not count.
 
     Raises:
         InvalidQuery: `query` is not a query for numbers.
@@ -195,7 +201,7 @@ def error_ratio_of_threshold(query: str, operator: str, value: float, *, window:
 
 
 def bad_by_threshold(query: str, operator: str, value: float) -> str:
-    """Return what is 1 where `query` is on the bad side of `value`, 0 where not, and nothing where it has no number.
+    """Return an expression: 1 where `query` is on the bad side of `value`, 0 where not, empty where it has no number.
 
     Raises:
         InvalidQuery: `query` is not a query for numbers.
@@ -207,27 +213,27 @@ def bad_by_threshold(query: str, operator: str, value: float) -> str:
 
 
 def moments(bad: str, *, length: float, resolution: float) -> tuple[str, str]:
-    """Return how many moments of the last `length` seconds were bad, and how many there were, `resolution` s apart.
+    """Return expressions for the bad evaluations in the last `length` seconds, and for all, `resolution` s apart.
 
-    `bad` is as `bad_by_threshold` returns it. Several series count together: a label that changes with each release
-    does not begin another window.
+    `bad` is an expression of `bad_by_threshold`. Several series are summed: a label that changes with each release does
+    not begin another window.
     """
     over = f"({bad})[{round(length * 1000)}ms:{round(resolution * 1000)}ms]"
     return f"sum(sum_over_time({over}))", f"sum(count_over_time({over}))"
 
 
 def samples_behind(query: str, *, window: str) -> tuple[str, ...]:
-    """Return, for each series selector of `query`, how many samples its densest series has in `window`.
+    """Return, for each series selector of `query`, the expression for the samples of its densest series in `window`.
 
     Raises:
         InvalidQuery: `query` is not a query for numbers.
     """
-    texts = dict.fromkeys(render_selector(each, window=window) for each in selectors(query_tree(query)))
+    texts = dict.fromkeys(render_selector(node, window=window) for node in selectors(query_tree(query)))
     return tuple(f"max(count_over_time({text}))" for text in texts)
 
 
 def error_ratio_of_query(query: str, *, window: str) -> str:
-    """Return `query`, an error ratio that is computed elsewhere, with ``$window`` filled in.
+    """Return the author's error ratio `query` with ``$window`` filled in.
 
     Raises:
         InvalidQuery: `query` is not a query for numbers.
@@ -237,48 +243,52 @@ def error_ratio_of_query(query: str, *, window: str) -> str:
     return render(query_tree(query.replace("$window", window)))
 
 
-def _comparable(share: str) -> str:
-    """Return `share`, or nothing where it is more than all by more than scrapes explain."""
+def _at_most_all(share: str) -> str:
+    """Return `share`, empty where it exceeds 1 by more than the times of scrapes explain."""
     return f"({share} <= {_MOST_OF_TOTAL})"
 
 
-def _unless_any(events: str) -> str:
-    """Return what is added to a ratio: nothing, and -Inf where there are `events` that can't be told."""
+def _not_comparable_if_any(events: str) -> str:
+    """Return a term for a ratio: 0, or -Inf where there are `events` that can't be classified."""
     return f" + (1 - 1 / (({events} or vector(0)) == bool 0))"
 
 
-def _telling_labels(part: ast.VectorSelector, whole: ast.VectorSelector) -> list[str]:
-    """Return the labels that tell the events of `part` from others of `whole`: a series without them tells nothing."""
-    return _own_labels(part, whole, takes_nothing=False)
+def _distinguishing_labels(part: ast.VectorSelector, all_events: ast.VectorSelector) -> list[str]:
+    """Return the labels that separate the events of `part` from others: a series without them can't be classified."""
+    return _own_labels(part, all_events, matches_absent=False)
 
 
-def _own_labels(part: ast.VectorSelector, whole: ast.VectorSelector, *, takes_nothing: bool | None = None) -> list[str]:
-    """Return the labels that `part` asks for and `whole` does not, of one metric; those with a matcher that takes, or
-    does not take, series without the label, or with any matcher (None)."""
-    if metric_name(part) != metric_name(whole):
+def _own_labels(
+    part: ast.VectorSelector, all_events: ast.VectorSelector, *, matches_absent: bool | None = None
+) -> list[str]:
+    """Return the labels with a matcher in `part` and none in `all_events`, of one metric. `matches_absent` selects
+    matchers that match, or do not match, series without the label; None: all."""
+    if metric_name(part) != metric_name(all_events):
         return []
-    common = {matcher.name for matcher in whole.matchers.matchers}
+    common = {matcher.name for matcher in all_events.matchers.matchers}
     own = [m for m in part.matchers.matchers if m.name not in common and m.name != "__name__"]
-    return list(dict.fromkeys(m.name for m in own if takes_nothing in (None, _matches_nothing(m))))
+    return list(dict.fromkeys(m.name for m in own if matches_absent in (None, _matches_absent(m))))
 
 
-def _matches_nothing(matcher: ast.Matcher) -> bool:
-    """Say whether a matcher holds for series without the label."""
+def _matches_absent(matcher: ast.Matcher) -> bool:
+    """Return whether a matcher matches series without the label."""
     if matcher.op == ast.MatchOp.Equal:
         return not matcher.value
     if matcher.op == ast.MatchOp.NotEqual:
         return bool(matcher.value)
     try:
         empty = re.fullmatch(matcher.value, "") is not None
-    except re.error:  # valid for the source, and of a kind that matches something
+    except re.error:  # valid RE2 that Python does not accept: it matches non-empty values
         empty = False
     return empty if matcher.op == ast.MatchOp.Re else not empty
 
 
-def _is_part(part: ast.VectorSelector, whole: ast.VectorSelector) -> bool:
-    """Say whether every series of `part` is one of `whole`."""
+def _is_part(part: ast.VectorSelector, all_events: ast.VectorSelector) -> bool:
+    """Return whether all series of `part` are series of `all_events`."""
     narrower = set(part.matchers.matchers)
-    return metric_name(part) == metric_name(whole) is not None and narrower.issuperset(whole.matchers.matchers)
+    return metric_name(part) == metric_name(all_events) is not None and narrower.issuperset(
+        all_events.matchers.matchers
+    )
 
 
 def _range(text: str, window: str) -> str:
@@ -297,7 +307,7 @@ def _histogram_name(tree: ast.VectorSelector) -> str:
 
 
 def _spellings(bound: float) -> list[str]:
-    """Return how a bucket's bound may be written in the label `le`: clients and versions differ (1, 1.0, 1e+06)."""
+    """Return the spellings of a bucket's bound in the label `le`: clients and versions differ (1, 1.0, 1e+06)."""
     digits = Decimal(f"{bound:.12g}").normalize()  # fewer digits than a float has: 0.57 s is 570 ms
     plain = f"{digits:f}"
     padded = plain if "." in plain else f"{plain}."
@@ -308,4 +318,4 @@ def _spellings(bound: float) -> list[str]:
     for factor in (mantissa, longer):
         for word in ("e", "E"):
             spellings += [f"{factor}{word}{power}", f"{factor}{word}{power:+03d}"]
-    return [each.replace(".", r"\.").replace("+", r"\+") for each in dict.fromkeys(spellings)]
+    return [spelling.replace(".", r"\.").replace("+", r"\+") for spelling in dict.fromkeys(spellings)]

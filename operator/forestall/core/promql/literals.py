@@ -1,7 +1,7 @@
-"""PromQL's literals as Prometheus reads them: strings by the rules of Go, numbers and durations to the letter.
+"""PromQL's literals with the semantics of Prometheus: strings by the rules of Go, numbers and durations.
 
-The library's own reading is not used. It refuses raw strings with backslashes, takes an escaped byte for a character,
-and has no octal numbers and no underscores in them.
+The parser library differs: it refuses raw strings with backslashes, takes an escaped byte for a character, and has no
+octal numbers and no underscores in numbers.
 """
 
 import re
@@ -10,9 +10,9 @@ from typing import Final
 from forestall.errors import InvalidQuery
 
 STRING: Final = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|`[^`]*+`"""
-"""A string literal, whatever its escapes; for a pattern in which `.` takes newlines too."""
+"""The pattern of a string literal with any escapes; `.` must match newlines (`re.DOTALL`)."""
 LONGEST_SPAN: Final = 100 * 365 * 86400.0
-"""Ranges, steps and offsets that are longer (s) are refused."""
+"""The longest range, step or offset (s)."""
 
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.)|\Z)", re.DOTALL)
 _PLAIN: Final = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92}
@@ -26,36 +26,36 @@ _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604
 
 
 def unquote(literal: str) -> str:
-    """Return the text that a string literal stands for; bytes that are no UTF-8 become lone surrogates.
+    """Return the value of a string literal; bytes that are no UTF-8 become lone surrogates.
 
     Raises:
-        InvalidQuery: an escape is not one of PromQL's.
+        InvalidQuery: an escape sequence is invalid.
     """
-    mark, inner = literal[0], literal[1:-1]
-    if mark == "`" or "\\" not in inner:
+    quotation, inner = literal[0], literal[1:-1]
+    if quotation == "`" or "\\" not in inner:
         return inner
-    read, place = bytearray(), 0
+    decoded, position = bytearray(), 0
     for escape in _ESCAPE.finditer(inner):
-        read += inner[place : escape.start()].encode()
-        read += _escaped(escape, mark)
-        place = escape.end()
-    return (bytes(read) + inner[place:].encode()).decode(errors="surrogateescape")
+        decoded += inner[position : escape.start()].encode()
+        decoded += _escaped(escape, quotation)
+        position = escape.end()
+    return (bytes(decoded) + inner[position:].encode()).decode(errors="surrogateescape")
 
 
 def quote(text: str) -> str:
-    """Return `text` as a PromQL string literal; `unquote` reads it as itself."""
+    """Return `text` as a PromQL string literal, the inverse of `unquote`."""
     return '"' + _SPECIAL.sub(_escape, text) + '"'
 
 
 def number(text: str) -> float | None:
-    """Return the value of a number without sign, as Go reads it (`010` is 8); None where it is none or infinite."""
+    """Return the value of an unsigned number with Go's semantics (`010` is 8); None where it is invalid or infinite."""
     if "_" in text and not _UNDERSCORES.match(text):
         return None
     digits = text.replace("_", "").lower()
     try:
         if digits.startswith("0x"):
-            whole = int(digits, 16)
-            return float(whole) if whole < 1 << 63 else None
+            hexadecimal = int(digits, 16)
+            return float(hexadecimal) if hexadecimal < 1 << 63 else None
         octal = re.fullmatch("0[0-7]+", digits) and int(digits, 8) < 1 << 63
         value = float(int(digits, 8)) if octal else float(digits)
     except ValueError:
@@ -64,13 +64,13 @@ def number(text: str) -> float | None:
 
 
 def span(text: str) -> float:
-    """Return the seconds of a duration such as `1h30m`, infinity where it is beyond all bounds."""
+    """Return a duration such as `1h30m` in seconds; infinity where it overflows."""
     parts = _SPAN.findall(text)
     return sum(_SECONDS[unit] * (int(count) if len(count) < 16 else float("inf")) for count, unit in parts)
 
 
-def _escaped(escape: re.Match[str], mark: str) -> bytes:
-    """Return the bytes of one escape in a literal that `mark` quotes."""
+def _escaped(escape: re.Match[str], quotation: str) -> bytes:
+    """Return the bytes of one escape sequence in a literal with the quotation mark `quotation`."""
     byte, octal, short, long, other = escape.groups()
     if byte is not None:
         return bytes((int(byte, 16),))
@@ -81,8 +81,8 @@ def _escaped(escape: re.Match[str], mark: str) -> bytes:
         if point > 0x10FFFF or 0xD800 <= point < 0xE000:
             raise InvalidQuery(f"not PromQL: the escape {escape[0]} is no character")
         return chr(point).encode()
-    if other == mark:
-        return mark.encode()
+    if other == quotation:
+        return quotation.encode()
     if other in _PLAIN:
         return bytes((_PLAIN[other],))
     raise InvalidQuery(f"not PromQL: unknown escape sequence {escape[0]} in a string; write a backslash as two")

@@ -1,7 +1,8 @@
-"""How the parts of a query look at series: at the newest sample, over a range, from another time, again and again.
+"""How a query reads series: the newest sample, a range, at another time, in subqueries.
 
-An expression sees a sample for a while: by itself for the lookback, over a range for as long as that is, and functions
-such as `rate()` need two. What is scraped more rarely than that is there, and not seen.
+A sample is visible to an expression for a limited time: for the lookback in an instant selector, for the range in a
+range selector, and functions such as `rate()` need two samples. Series that are scraped more rarely exist, but the
+query misses them.
 """
 
 from dataclasses import dataclass, replace
@@ -12,11 +13,11 @@ from forestall.core.promql import tree as ast
 from forestall.core.promql.syntax import VECTOR, reach, render, render_selector
 
 LOOKBACK: Final = 300.0
-"""How far back (s) Prometheus looks for the newest sample where nothing is said."""
+"""The default lookback of Prometheus (s)."""
 _NEARLY: Final = 0.8
 _AMPLE: Final = 1.1
 _LONGEST: Final = timedelta(hours=3)
-"""Whoever sees something over a shorter range sees it over a longer one, which costs more."""
+"""The longest range in evidence queries: a longer one shows no more, and costs more."""
 _GAUGES: Final = frozenset(
     {"delta", "idelta", "deriv", "predict_linear", "holt_winters", "double_exponential_smoothing"}
 )
@@ -25,41 +26,41 @@ _COUNTERS: Final = frozenset({"rate", "irate", "increase"})
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One way in which a query looks at the series of a selector."""
+    """How a query reads the series of one selector."""
 
     selector: str
     """Without `offset` and `@`."""
     text: str = ""
-    """An expression that finds something where the query does; empty: where the selector does."""
+    """An expression that has a result where the query has data of the selector; empty: the selector itself."""
     over: float = 0.0
-    """Over how many seconds the query has a value at each moment at which it finds nothing; 0: it looks once."""
+    """The span (s) of enclosing subqueries that have a value without data of the selector; 0: none."""
     apart: float = LOOKBACK
-    """How many seconds samples may mostly be apart to be found at each moment."""
+    """The longest usual interval of samples (s) at which the read always has data."""
 
     reach: float = 0.0
-    """How much of the past (s) `text` looks at."""
+    """How much of the past (s) `text` reads."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether it finds what the selector finds."""
+        """Whether it has data where the selector has."""
         return not self.text and not self.over
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a query an expression stands."""
+    """The position of an expression in a query."""
 
     function: str = "last_over_time"
-    """What is called on a range in this place, or what finds as much."""
+    """The function on a range selector, or one that needs as many samples."""
     around: tuple[ast.SubqueryExpr, ...] = ()
-    """The subqueries that it is in, from the outermost."""
+    """The enclosing subqueries, from the outermost."""
     over: float = 0.0
     """See `Look.over`."""
     inside: tuple[ast.SubqueryExpr, ...] = ()
-    """Of `around`, those that are within the part that has a value all the same."""
+    """Those of `around` within the part of the query that has a value without data."""
 
     def into(self, node: ast.Expr) -> "Place":
-        """Return the place of what `node` is made of."""
+        """Return the place of the children of `node`."""
         match node:
             case ast.Call():
                 name = node.func.name
@@ -70,23 +71,23 @@ class Place:
         return self
 
     def resting(self) -> "Place":
-        """Return this place, in an expression that has a value where it finds nothing."""
-        over = sum(each.range.total_seconds() for each in self.around)
+        """Return this place within an expression that has a value without data."""
+        over = sum(subquery.range.total_seconds() for subquery in self.around)
         return replace(self, over=max(self.over, over), inside=())
 
     def look(self, node: ast.VectorSelector | ast.MatrixSelector) -> Look:
-        """Return how a selector is looked at in this place."""
+        """Return how a selector is read at this place."""
         series = node if isinstance(node, ast.VectorSelector) else node.vector_selector
         expr: ast.Expr = node
         apart = LOOKBACK * _NEARLY
         if isinstance(node, ast.MatrixSelector):
             expr = _call(self.function, replace(node, range=min(node.range, _LONGEST)))
             apart = _AMPLE * node.range.total_seconds() / (1 if self.function == "last_over_time" else 2)
-        for each in reversed(self.around):
-            expr = _call("last_over_time", replace(each, expr=expr, range=min(each.range, _LONGEST)))
+        for subquery in reversed(self.around):
+            expr = _call("last_over_time", replace(subquery, expr=expr, range=min(subquery.range, _LONGEST)))
         is_itself = expr is node and series.offset is None and series.at is None
-        if self.inside:  # it is looked for over a range at each moment
-            apart += max(each.range.total_seconds() for each in self.inside)
+        if self.inside:  # each evaluation reads a range
+            apart += max(subquery.range.total_seconds() for subquery in self.inside)
         return Look(
             render_selector(series),
             "" if is_itself else f"group({render(expr)})",

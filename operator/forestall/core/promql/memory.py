@@ -1,4 +1,4 @@
-"""Remember what became of texts, within a bound of memory whatever their length."""
+"""A cache of functions of texts, with bounded memory whatever the length of the texts."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -7,43 +7,43 @@ from typing import Final, Generic, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 _LEAST: Final = 64
-"""What the shortest text weighs in memory, in characters."""
+"""The weight of the shortest text, in characters."""
 
 
 class Remembered(Generic[P, R]):
-    """A function of texts that keeps its results, those that were used last, for so many characters of texts.
+    """A function of texts with an LRU cache whose size is limited in characters of the texts.
 
-    What is kept of a text grows with its length, and anybody can write many long ones: so texts are not counted, but
-    their characters. Called from one thread.
+    The memory of a result grows with the length of its text, and tenants can write many long ones: so the limit is on
+    characters, not on entries. For one thread.
     """
 
     def __init__(self, function: Callable[P, R], characters: int) -> None:
         self._function = function
-        self._most = characters
+        self._capacity = characters
         self._weight = 0
-        self._kept: OrderedDict[Hashable, tuple[R, int]] = OrderedDict()
+        self._results: OrderedDict[Hashable, tuple[R, int]] = OrderedDict()
 
-    def __call__(self, *texts: P.args, **named: P.kwargs) -> R:
-        """Return the function's result; what it raises is not kept."""
-        key = (texts, tuple(named.items()))
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key][0]
-        result = self._function(*texts, **named)
-        weight = sum(_LEAST + len(str(text)) for text in (*texts, *named.values()))
-        self._kept[key] = result, weight
+    def __call__(self, *texts: P.args, **keywords: P.kwargs) -> R:
+        """Return the function's result; exceptions are not cached."""
+        key = (texts, tuple(keywords.items()))
+        if key in self._results:
+            self._results.move_to_end(key)
+            return self._results[key][0]
+        result = self._function(*texts, **keywords)
+        weight = sum(_LEAST + len(str(text)) for text in (*texts, *keywords.values()))
+        self._results[key] = result, weight
         self._weight += weight
-        while self._weight > self._most:
-            _, (_, oldest) = self._kept.popitem(last=False)
+        while self._weight > self._capacity:
+            _, (_, oldest) = self._results.popitem(last=False)
             self._weight -= oldest
         return result
 
     def cache_clear(self) -> None:
-        """Forget everything."""
-        self._kept.clear()
+        """Empty the cache."""
+        self._results.clear()
         self._weight = 0
 
 
 def remember(characters: int) -> Callable[[Callable[P, R]], Remembered[P, R]]:
-    """Return a decorator that keeps the results for so many characters of texts."""
+    """Return a decorator that caches results for up to `characters` of texts."""
     return lambda function: Remembered(function, characters)

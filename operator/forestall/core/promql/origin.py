@@ -1,4 +1,4 @@
-"""Where the labels of an answer come from: from stored series, or from the query."""
+"""Whether the labels of a result come from stored series, or from the query."""
 
 import re
 from typing import Final
@@ -7,12 +7,12 @@ _MAKES_LABELS: Final = re.compile(
     r"\b(label_(replace|join|set|copy|move|map|transform|lowercase|uppercase)|count_values|absent|absent_over_time|info)\b",
     re.IGNORECASE,
 )
-"""The functions that give a label a value which the query's author chooses, wherever they stand."""
+"""The functions that set a label to a value of the query's author."""
 
 
 def keeps_labels(query: str) -> bool:
-    """Say whether every label of the answer has the value that it is stored with.
+    """Return whether every label of the result has its stored value.
 
-    In doubt, as where such a word stands in a string, it is not said.
+    False in doubt, as where the name of such a function is in a string.
     """
     return _MAKES_LABELS.search(query) is None

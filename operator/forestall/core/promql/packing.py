@@ -1,4 +1,4 @@
-"""Many queries in one request: each is marked by a label of its own, and `or` joins them."""
+"""Join many queries into one request: each gets a marker label, and `or` joins them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,31 +10,31 @@ from forestall.core.promql.syntax import query_tree, reach
 from forestall.core.promql.vectors import vector_of
 
 MARKER = "__forestall_query"
-"""The label that says which of the joined queries a series belongs to: its number. Names that begin with two
-underscores are not for users; a query that speaks of this one all the same is asked alone."""
+"""The label with the number of the joined query that a series belongs to. Names that begin with two underscores are
+reserved; a query that uses this one is sent alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A query that was checked, and can be asked."""
+    """A validated query, ready to be sent."""
 
     text: str
     """The expression; its type is instant vector."""
     freshness: Freshness
     joinable: bool
-    """Whether it can be joined with others."""
+    """Whether it can be joined with other queries."""
     reach: float
-    """How much of the past (s) it looks at: what it costs the source grows with this."""
+    """How much of the past (s) it reads: its cost grows with this."""
     named: bool = False
-    """Whether its series may be of several metrics, so that their names are needed to tell them apart."""
+    """Whether its series may be of several metrics, which only their names distinguish."""
 
 
-@remember(characters=1 << 24)  # the same queries come again in each cycle
+@remember(characters=1 << 24)  # each cycle sends the same queries
 def prepare(expr: str, evidence: str = "") -> Prepared:
-    """Return `expr` ready to be asked; its freshness is that of `evidence`, an expression, where one is given.
+    """Return the query `expr`, ready to be sent; its freshness is that of the expression `evidence`, if given.
 
     Raises:
-        InvalidQuery: it is not a query for numbers.
+        InvalidQuery: `expr` is not a query for numbers.
     """
     tree = query_tree(expr)
     text = vector_of(tree)
@@ -43,11 +43,11 @@ def prepare(expr: str, evidence: str = "") -> Prepared:
 
 
 def pack(texts: Sequence[str]) -> str:
-    """Return one expression for the series of all `texts`, those of number n marked by `MARKER` with the value n.
+    """Return one expression for the series of all `texts`; series of number n have the label `MARKER` with the value n.
 
-    `texts` are of `prepare`, or of the questions in `evidence`. Alone, an expression stays as it is.
+    `texts` are of `prepare`, or evidence queries. A single expression is returned unchanged.
     """
     if len(texts) == 1:
         return texts[0]
-    # The source label "" has the value "", which matches "": the label is set on every series.
+    # The source label "" has the value "", which matches "": `label_replace` sets the label on every series.
     return " or ".join(f'label_replace({text}, "{MARKER}", "{n}", "", "")' for n, text in enumerate(texts))

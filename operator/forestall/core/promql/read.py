@@ -1,4 +1,4 @@
-"""Read PromQL into our syntax tree: the one place that calls the parser, whatever that does with a text."""
+"""Parse PromQL into the syntax tree: the only module that calls the parser library."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from forestall.core.promql.unsupported import unsupported
 from forestall.errors import InvalidQuery
 
 DEEPEST: Final = 100
-"""Expressions nested deeper than this are refused."""
+"""The deepest nesting of an expression."""
 
 _LATEST: Final = 253402300800.0
 _SHORTEST: Final = timedelta(milliseconds=1)
@@ -35,7 +35,7 @@ def read(text: str) -> tree.Expr:
     """Return the syntax tree of `text`.
 
     Raises:
-        InvalidQuery: `text` is not PromQL, with the parser's words; or it can't be asked of a source.
+        InvalidQuery: `text` is not PromQL, with the message of the parser, or not supported.
     """
     scanned = scan(text)
     try:
@@ -44,23 +44,24 @@ def read(text: str) -> tree.Expr:
         raise
     except BaseException as error:  # a panic of the library is no Exception, and would end the process
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            words = "a metric's name is set twice" if "set twice" in str(error) else error  # else strings' numbers
+            # The parser's own message for this error would show placeholders of strings.
+            message = "a metric's name is set twice" if "set twice" in str(error) else error
             if construct := unsupported(scanned.text):
                 raise InvalidQuery(
-                    f"not PromQL, or of a kind that is not supported here ({construct}): {words}"
+                    f"not PromQL, or of a kind that is not supported here ({construct}): {message}"
                 ) from error
-            raise InvalidQuery(f"not PromQL: {words}") from error
+            raise InvalidQuery(f"not PromQL: {message}") from error
         raise
 
 
 class _Reader:
-    """Turns the library's nodes into ours, and puts the strings back."""
+    """Converts the nodes of the library, and puts the string literals back."""
 
     def __init__(self, scanned: Scanned) -> None:
         self._scanned = scanned
 
     def expression(self, node: library.Expr, depth: int) -> tree.Expr:
-        """Return our form of `node`, at most `depth` levels deep."""
+        """Return `node` converted, at most `depth` levels deep."""
         if depth == 0:
             raise InvalidQuery(
                 f"the query is nested more than {DEEPEST} levels deep: simplify it, or record parts of it by rules"
@@ -101,13 +102,13 @@ class _Reader:
         matchers = tuple(self._matcher(matcher) for matcher in node.matchers.matchers)
         if node.name is not None and any(matcher.name == "__name__" for matcher in matchers):
             raise InvalidQuery("not PromQL: a metric's name is set twice")
-        if node.name is None and all(_takes_nothing(matcher) for matcher in matchers):
+        if node.name is None and all(_matches_absent(matcher) for matcher in matchers):
             raise InvalidQuery("not PromQL: a vector selector must contain at least one non-empty matcher")
         return tree.VectorSelector(node.name, tree.Matchers(matchers), _offset(node.offset), _at(node.at))
 
     def _matcher(self, matcher: library.Matcher) -> tree.Matcher:
-        like, unlike = next((like, unlike) for theirs, like, unlike in _MATCH_OPS if theirs == matcher.op)
-        op = unlike if self._scanned.is_unlike(matcher.value) else like
+        positive, negative = next((like, unlike) for theirs, like, unlike in _MATCH_OPS if theirs == matcher.op)
+        op = negative if self._scanned.is_unlike(matcher.value) else positive
         value = self._scanned.string(matcher.value)
         if op in (tree.MatchOp.Re, tree.MatchOp.NotRe):
             check_regex(value)
@@ -125,9 +126,9 @@ class _Reader:
         if modifier is None:
             return None
         matching, group = None, None
-        if (given := modifier.matching) is not None:
-            word = "on" if given.type == library.LabelModifierType.Include else "ignoring"
-            matching = self._labels(word, given.labels)
+        if (label_matching := modifier.matching) is not None:
+            word = "on" if label_matching.type == library.LabelModifierType.Include else "ignoring"
+            matching = self._labels(word, label_matching.labels)
         if modifier.card in (library.VectorMatchCardinality.ManyToOne, library.VectorMatchCardinality.OneToMany):
             left = modifier.card == library.VectorMatchCardinality.ManyToOne
             group = self._labels("group_left" if left else "group_right", modifier.group_labels)
@@ -141,8 +142,8 @@ def _function(function: library.Function) -> tree.Function:
     return tree.Function(function.name, next(ours for theirs, ours in _TYPES if theirs == function.return_type))
 
 
-def _takes_nothing(matcher: tree.Matcher) -> bool:
-    """Say whether the matcher certainly takes series without the label; the source judges the others."""
+def _matches_absent(matcher: tree.Matcher) -> bool:
+    """Return whether the matcher certainly matches series without the label; in doubt False, and the source decides."""
     match matcher.op:
         case tree.MatchOp.Equal:
             return matcher.value == ""
@@ -159,14 +160,14 @@ def _window(span: timedelta | None) -> timedelta:
         raise InvalidQuery("a subquery takes a range, as in [1h:1m]")
     if span < _SHORTEST:
         raise InvalidQuery("not PromQL: a range or step is at least 1ms")
-    return _bounded(span)
+    return _checked_span(span)
 
 
 def _offset(span: timedelta | None) -> timedelta | None:
-    return _bounded(span) if span else None
+    return _checked_span(span) if span else None
 
 
-def _bounded(span: timedelta) -> timedelta:
+def _checked_span(span: timedelta) -> timedelta:
     if abs(span.total_seconds()) > LONGEST_SPAN:
         raise InvalidQuery("ranges, steps and offsets are at most 100y")
     return span

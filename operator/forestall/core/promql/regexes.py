@@ -1,6 +1,6 @@
-"""What is certainly no regular expression of RE2, which sources use.
+"""Reject patterns that are certainly no RE2 regular expressions.
 
-Nothing is compiled here: that costs too much for a text of anybody's. What passes is judged by the source.
+Patterns are not compiled, which costs too much for untrusted text. The source judges the ones that pass.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Final
 from forestall.errors import InvalidQuery
 
 MOST_REPEATS: Final = 1000
-"""RE2 repeats no more often."""
+"""The maximum repeat count of RE2."""
 
 _PART: Final = re.compile(
     r"""
@@ -29,7 +29,7 @@ _PART: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_NEVER: Final = {
+_UNSUPPORTED: Final = {
     "reference": "it refers back to a group, which RE2 does not do",
     "trailing": "it ends with a backslash",
     "unclosed": "a [ is not closed",
@@ -43,36 +43,36 @@ def check_regex(pattern: str) -> None:
     """Check that `pattern` may be a regular expression.
 
     Raises:
-        InvalidQuery: it is none.
+        InvalidQuery: it certainly is none.
     """
-    depth, before = 0, "open"
+    depth, previous = 0, "open"
     for part in _PART.finditer(pattern):
         kind = str(part.lastgroup)
-        if words := _NEVER.get(kind):
-            raise _illegal(pattern, words)
+        if problem := _UNSUPPORTED.get(kind):
+            raise _illegal(pattern, problem)
         if kind in ("star", "repeat"):
-            _check_repeat(pattern, part[0], before)
+            _check_repeat(pattern, part[0], previous)
         depth += (kind == "open") - (kind == "close")
         if depth < 0:
             raise _illegal(pattern, "a ) is not opened")
-        before = "open" if kind in ("open", "flags") or part[0] == "|" else kind
+        previous = "open" if kind in ("open", "flags") or part[0] == "|" else kind
     if depth:
         raise _illegal(pattern, "a ( is not closed")
 
 
 def matches_nothing(pattern: str) -> bool | None:
-    """Say whether `pattern` matches the empty text, as for a label that is not there; None where it is not plain."""
+    """Return whether `pattern` matches the empty string, as of an absent label; None where it is not simple to tell."""
     if pattern in _EMPTY:
         return True
     return False if _LITERAL.match(pattern) else None
 
 
-def _check_repeat(pattern: str, repeat: str, before: str) -> None:
-    if before == "open":
+def _check_repeat(pattern: str, repeat: str, previous: str) -> None:
+    if previous == "open":
         raise _illegal(pattern, f"nothing stands before {repeat}")
     if any(len(count) > 4 or int(count) > MOST_REPEATS for count in re.findall("[0-9]+", repeat)):
         raise _illegal(pattern, f"{repeat} repeats more than {MOST_REPEATS} times")
 
 
-def _illegal(pattern: str, words: str) -> InvalidQuery:
-    return InvalidQuery(f"illegal regex for {pattern[:100]}: {words}")
+def _illegal(pattern: str, problem: str) -> InvalidQuery:
+    return InvalidQuery(f"illegal regex for {pattern[:100]}: {problem}")

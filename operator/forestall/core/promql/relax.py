@@ -1,4 +1,4 @@
-"""The series selectors of a query, each without one of its matchers: for finding out which of them finds nothing."""
+"""The series selectors of a query, each without one of its matchers, to find out which matcher matches nothing."""
 
 from dataclasses import dataclass
 
@@ -8,48 +8,50 @@ from forestall.core.promql.syntax import metric_name, query_tree, render_selecto
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """A selector that is asked for, as far as its single matchers matter."""
+    """A selector of a query, and its variants with fewer matchers."""
 
     name: str
-    """The metric's name; empty where it is not one."""
+    """The name of the metric; empty where it has none."""
     text: str
-    """The selector, without time."""
+    """The selector, without `offset` and `@`."""
     matchers: tuple[tuple[str, str], ...]
-    """Label and value of each matcher but the name's."""
+    """Label and value of each matcher, except that of the name."""
     relaxed: tuple[str, ...]
-    """By the place of the matcher: the selector without it; empty where nothing would be left."""
+    """For each matcher the selector without it; empty where nothing would be left."""
     alone: str
-    """The metric without matchers; empty where it has no name."""
+    """The selector with the name only; empty where it has none."""
 
 
 def narrowed(query: str) -> tuple[Narrowed, ...]:
-    """Return the different selectors of a query.
+    """Return the distinct selectors of a query.
 
     Raises:
         InvalidQuery: it is not a query for numbers.
     """
-    return tuple(dict.fromkeys(_narrowed(each) for each in selectors(query_tree(query))))
+    return tuple(dict.fromkeys(_narrowed(node) for node in selectors(query_tree(query))))
 
 
 def _narrowed(node: ast.VectorSelector) -> Narrowed:
     name = metric_name(node) or ""
-    own = tuple(each for each in node.matchers.matchers if each.name != "__name__")
-    named = tuple(each for each in node.matchers.matchers if each.name == "__name__")
+    label_matchers = tuple(matcher for matcher in node.matchers.matchers if matcher.name != "__name__")
+    name_matchers = tuple(matcher for matcher in node.matchers.matchers if matcher.name == "__name__")
 
     def text(matchers: tuple[ast.Matcher, ...]) -> str:
-        if not matchers and not named and node.name is None:
+        if not matchers and not name_matchers and node.name is None:
             return ""
-        return render_selector(ast.VectorSelector(node.name, ast.Matchers((*named, *matchers))))
+        return render_selector(ast.VectorSelector(node.name, ast.Matchers((*name_matchers, *matchers))))
 
     return Narrowed(
         name=name,
-        text=text(own),
-        matchers=tuple((each.name, each.value) for each in own),
-        relaxed=tuple(text((*own[:place], *own[place + 1 :])) for place in range(len(own))),
+        text=text(label_matchers),
+        matchers=tuple((matcher.name, matcher.value) for matcher in label_matchers),
+        relaxed=tuple(
+            text((*label_matchers[:index], *label_matchers[index + 1 :])) for index in range(len(label_matchers))
+        ),
         alone=text(()) if name else "",
     )
 
 
-def values_of(label: str, selector: str, most: int) -> str:
+def values_of(label: str, selector: str, limit: int) -> str:
     """Return the query for the most frequent values of a label among the series of a selector."""
-    return f"topk({most}, count by ({write_label(label)}) ({selector}))"
+    return f"topk({limit}, count by ({write_label(label)}) ({selector}))"

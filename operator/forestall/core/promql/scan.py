@@ -1,7 +1,7 @@
-"""Take the literals out of PromQL before a parser sees it.
+"""Replace the literals of PromQL before it is parsed.
 
-In what is left every string is the number of a string, so the parser compiles no regular expression of anybody's and
-reads no escape: both are dear, or wrong, in the library. Comments are gone, and numbers are plain.
+Each string literal becomes a placeholder with its number, so the parser library compiles no regular expression and
+reads no escape sequence: both are expensive, or wrong, there. Comments are removed, and numbers are normalized.
 """
 
 import re
@@ -12,8 +12,8 @@ from forestall.core.promql import literals
 from forestall.errors import InvalidQuery
 
 MOST_STEPS: Final = 400
-"""Texts with more brackets and operators are refused unread: the parser's time grows with the square of the nesting,
-and at a few thousand levels its stack ends, and the process with it."""
+"""The most brackets and operators of a query: the parser's time grows with the square of the nesting, and at a few
+thousand levels its stack overflows, which ends the process."""
 
 _DURATION: Final = r"(?:[0-9]+(?:ms|[smhdwy]))++(?![\w.])"
 _NUMBER: Final = (
@@ -41,24 +41,24 @@ _OFFSET: Final = re.compile(r"(?<![\w:])offset\s*+[+-]*\s*+\Z", re.IGNORECASE | 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """A text without its literals."""
+    """A query without its literals."""
 
     text: str
-    """Each string is the literal of its place in `strings`, such as `"0"`; no name without quotes begins with a
-    digit, so nothing of the author's can be taken for one. Matchers `!=` and `!~` stand here as `=` and `=~` with a `!`
-    after the number: with a number in the place of their string, the parser would refuse `{a!=""}`."""
+    """Each string literal is a placeholder with its index in `strings`, such as `"0"`; no unquoted name begins with a
+    digit, so no other token can be mistaken for one. Matchers `!=` and `!~` are `=` and `=~` here, with a `!` after the
+    number: with a placeholder for its string, the parser would refuse `{a!=""}`."""
     strings: tuple[str, ...]
 
     def string(self, number: str) -> str:
-        """Return the string that stands for `number`, which the parser gives where the author wrote a string."""
+        """Return the string literal of the placeholder `number`."""
         return self.strings[int(number.removesuffix("!"))]
 
     def is_unlike(self, number: str) -> bool:
-        """Say whether the matcher with this string is `!=` or `!~`, whatever the parser gives."""
+        """Return whether the matcher with the placeholder `number` is `!=` or `!~`."""
         return number.endswith("!")
 
     def name(self, text: str) -> str:
-        """Return a name: itself, or the string that stands for its number where the author wrote it in quotes."""
+        """Return a name, which is `text` itself, or a placeholder where the author wrote it in quotes."""
         return self.string(text) if text[:1].isdigit() else text
 
 
@@ -69,26 +69,26 @@ def scan(text: str) -> Scanned:
         InvalidQuery: a string or a number is not PromQL, or it has too many brackets and operators.
     """
     strings: list[str] = []
-    pieces: list[str] = []
-    place = 0
+    parts: list[str] = []
+    position = 0
     for token in _TOKEN.finditer(text):
-        pieces.append(text[place : token.start()])
-        place = token.end()
+        parts.append(text[position : token.start()])
+        position = token.end()
         match token.lastgroup:
             case "string":
-                pieces.append(f'"{len(strings)}"')
+                parts.append(f'"{len(strings)}"')
                 strings.append(literals.unquote(token[0]))
             case "unclosed":
                 raise InvalidQuery(f"not PromQL: a string that begins with {token[0]} does not end")
             case "comment":
-                pieces.append(" ")
+                parts.append(" ")
             case "range":
-                pieces.append(_LITERAL.sub(lambda inner: _plain(inner, spans=True), token[0]))
+                parts.append(_LITERAL.sub(lambda inner: _plain(inner, is_span=True), token[0]))
             case "duration" | "number":
-                pieces.append(_plain(token, spans=_OFFSET.search("".join(pieces[-4:])) is not None))
+                parts.append(_plain(token, is_span=_OFFSET.search("".join(parts[-4:])) is not None))
             case _:
-                pieces.append(token[0])
-    plain = "".join([*pieces, text[place:]])
+                parts.append(token[0])
+    plain = "".join([*parts, text[position:]])
     if len(_STEPS.findall(plain)) > MOST_STEPS:
         raise InvalidQuery(f"the query has more than {MOST_STEPS} brackets and operators: record parts of it by rules")
     if _NO_OFFSET.search(plain):
@@ -97,18 +97,18 @@ def scan(text: str) -> Scanned:
 
 
 def _like(matcher: re.Match[str]) -> str:
-    """Return the end of a matcher `!=` or `!~` as the parser reads it, see `Scanned.text`."""
+    """Return the end of a matcher `!=` or `!~` for the parser, see `Scanned.text`."""
     sign, space, number = matcher.groups()
     return f'{"=" if sign == "=" else "=~"}{space}"{number}!"'
 
 
-def _plain(token: re.Match[str], *, spans: bool) -> str:
-    """Return a number or a duration as the parser reads it; `spans` where it is how far to look or to move."""
+def _plain(token: re.Match[str], *, is_span: bool) -> str:
+    """Return a number or a duration for the parser; `is_span`: it is a range, step or offset."""
     text = token[0]
     value = literals.span(text) if token.lastgroup == "duration" else literals.number(text)
     if value is None:
         raise InvalidQuery(f"not PromQL: {text[:40]} is no number")
-    if spans and value > literals.LONGEST_SPAN:
+    if is_span and value > literals.LONGEST_SPAN:
         raise InvalidQuery(f"{text[:40]} is too long: ranges, steps and offsets are at most 100y")
     if token.lastgroup == "duration":
         return text if value else "0"  # the parser refuses the duration 0s, and takes the number

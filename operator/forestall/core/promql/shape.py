@@ -1,4 +1,4 @@
-"""What a query's form tells of its values: whether they are a total of all replicas, and which labels they can have."""
+"""What the form of a query says of its values: whether they are a total of all replicas, and which labels they have."""
 
 from typing import Final
 
@@ -8,30 +8,30 @@ from forestall.core.promql.syntax import SCALAR, metric_name, query_tree, select
 _PER_REPLICA: Final = frozenset(
     {"pod", "instance", "node", "container", "pod_name", "replica", "host", "kubernetes_pod"}
 )
-"""Labels of which a workload has about as many values as replicas."""
+"""Labels with about as many values as the workload has replicas."""
 _ADDING: Final = frozenset({"sum", "count"})
 _CHOOSING: Final = frozenset({"max", "min", "avg", "quantile", "topk", "bottomk", "limitk", "group"})
 _PASSING: Final = frozenset(
     {"abs", "ceil", "floor", "round", "clamp", "clamp_max", "clamp_min", "scalar", "vector", "sort", "sort_desc"}
 ) | {"label_replace", "label_join"}
-"""Functions whose value is as much a total as their argument's."""
+"""Functions whose result is a total if their argument is."""
 _KEEPING_NAMES: Final = frozenset({"last_over_time", "first_over_time", "label_replace", "label_join", "info"}) | {
     "sort",
     "sort_desc",
     "sort_by_label",
     "sort_by_label_desc",
 }
-"""Functions whose series have the name of the metric that they are of."""
+"""Functions whose series keep the name of the metric."""
 _COMPARING: Final = frozenset({">", "<", ">=", "<=", "==", "!="})
 _OVER_TIME: Final = ("_over_time", "predict_linear", "holt_winters", "double_exponential_smoothing")
 _RATES: Final = frozenset({"rate", "irate", "increase"})
 
 
 def is_total(query: str) -> bool:
-    """Say whether the query adds up what all replicas do, so that its value does not fall as replicas are added.
+    """Return whether the query is a total over all replicas, so that its value does not fall as replicas are added.
 
     A sum or a count is a total, also multiplied or divided by a number; a quotient of two queries, an average, or a
-    maximum of what each replica has is a level. What can't be told from the text is none.
+    maximum over replicas is a level. In doubt it is no total.
 
     Raises:
         InvalidQuery: it is not a query for numbers.
@@ -40,7 +40,7 @@ def is_total(query: str) -> bool:
 
 
 def labels_of(query: str) -> frozenset[str] | None:
-    """Return the labels that the series of a query can have; None where its text does not say.
+    """Return the labels that the series of a query can have; None where its form does not say.
 
     Raises:
         InvalidQuery: it is not a query for numbers.
@@ -49,7 +49,7 @@ def labels_of(query: str) -> frozenset[str] | None:
 
 
 def has_many_names(node: ast.Expr) -> bool:
-    """Say whether the series of an expression may be of several metrics, so that the name is what tells them apart."""
+    """Return whether the series of an expression may be of several metrics, which only the name distinguishes."""
     match node:
         case ast.VectorSelector():
             return metric_name(node) is None
@@ -61,7 +61,7 @@ def has_many_names(node: ast.Expr) -> bool:
             by_name = node.modifier is not None and node.modifier.word == "by" and "__name__" in node.modifier.labels
             return (by_name or node.op in ("topk", "bottomk", "limitk", "limit_ratio")) and has_many_names(node.expr)
         case ast.Call() if node.func.name in _KEEPING_NAMES:
-            return any(has_many_names(each) for each in node.args)
+            return any(has_many_names(argument) for argument in node.args)
         case ast.BinaryExpr(op="or"):
             return has_many_names(node.lhs) or has_many_names(node.rhs)
         case ast.BinaryExpr() if node.op in ("and", "unless") or _is_filter(node):
@@ -87,19 +87,19 @@ def _is_total(node: ast.Expr) -> bool:
 
 
 def _adds_up(node: ast.AggregateExpr) -> bool:
-    kept = node.modifier
-    if kept is not None and kept.word == "by" and _PER_REPLICA.intersection(kept.labels):
+    grouping = node.modifier
+    if grouping is not None and grouping.word == "by" and _PER_REPLICA.intersection(grouping.labels):
         return False
     return node.op in _ADDING or (node.op in _CHOOSING and _is_total(node.expr))
 
 
 def _called(node: ast.Call) -> bool:
     name = node.func.name
-    inner = [each for each in node.args if value_type(each) != SCALAR]
+    inner = [argument for argument in node.args if value_type(argument) != SCALAR]
     if name in _RATES:
         return False  # of each series by itself
     if name in _PASSING or name.endswith(_OVER_TIME):
-        return any(_is_total(each) for each in inner)
+        return any(_is_total(argument) for argument in inner)
     return False
 
 
@@ -129,7 +129,7 @@ def _labels(node: ast.Expr) -> frozenset[str] | None:
         case ast.AggregateExpr():
             return _labels(node.expr) if node.op != "count_values" else None
         case ast.Call() if node.func.name not in ("label_replace", "label_join", "info", "absent", "absent_over_time"):
-            inner = [_labels(each) for each in node.args if value_type(each) != SCALAR]
+            inner = [_labels(argument) for argument in node.args if value_type(argument) != SCALAR]
             return inner[0] if len(inner) == 1 else frozenset() if node.func.name == "vector" else None
         case ast.BinaryExpr() if node.op != "or":
             return _matched(node)
@@ -141,8 +141,8 @@ def _grouped(node: ast.AggregateExpr) -> frozenset[str] | None:
         return frozenset()
     inner = _labels(node.expr)
     if node.modifier.word == "by":
-        kept = frozenset(node.modifier.labels)
-        return kept if inner is None else kept & inner
+        names = frozenset(node.modifier.labels)
+        return names if inner is None else names & inner
     return None if inner is None else inner - frozenset(node.modifier.labels)
 
 

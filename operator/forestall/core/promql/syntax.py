@@ -1,6 +1,6 @@
-"""Parse PromQL, and write it from its syntax tree.
+"""Parse PromQL, and render it from its syntax tree.
 
-What is read is `read`'s; what is written is written here, from the tree alone.
+`read` parses; this module renders, from the tree alone.
 """
 
 import math
@@ -16,7 +16,7 @@ from forestall.core.promql.read import read
 from forestall.errors import InvalidQuery
 
 LONGEST = 16384
-"""Texts with more characters are refused."""
+"""The longest query (characters)."""
 
 SCALAR: Final = ast.ValueType.Scalar
 VECTOR: Final = ast.ValueType.Vector
@@ -32,7 +32,7 @@ def parse(text: str) -> ast.Expr:
     """Return the syntax tree of `text`.
 
     Raises:
-        InvalidQuery: `text` is not PromQL, with the parser's words; or it can't be asked of a source.
+        InvalidQuery: `text` is not PromQL, with the message of the parser, or not supported.
     """
     if len(text) > LONGEST:
         raise InvalidQuery(f"the query has {len(text)} characters: {LONGEST} are the most")
@@ -42,9 +42,9 @@ def parse(text: str) -> ast.Expr:
     return outcome
 
 
-@remember(characters=1 << 22)  # the same texts come again in each cycle, the refused ones as well
+@remember(characters=1 << 22)  # each cycle parses the same texts, invalid ones included
 def _parsed(text: str) -> ast.Expr | str:
-    """Return the syntax tree of `text`, or why it is refused."""
+    """Return the syntax tree of `text`, or the message of the error."""
     try:
         text.encode()
         return read(text)
@@ -58,24 +58,24 @@ def check_query(text: str) -> None:
     """Check that `text` is a query for numbers: an expression over series, of type instant vector or scalar.
 
     Raises:
-        InvalidQuery: it is not, with the parser's words or what to do.
+        InvalidQuery: it is not, with the message of the parser or what to do.
     """
     query_tree(text)
 
 
 def query_tree(text: str) -> ast.Expr:
-    """Return the syntax tree of the query for numbers that `text` is.
+    """Return the syntax tree of `text`, a query for numbers.
 
     Raises:
         InvalidQuery: as `check_query`.
     """
     tree = parse(text)
-    given = value_type(tree)
-    if given == MATRIX:
+    result_type = value_type(tree)
+    if result_type == MATRIX:
         raise InvalidQuery(
             "the query gives ranges, not numbers: put a function such as rate() or avg_over_time() around the range"
         )
-    if given == STRING:
+    if result_type == STRING:
         raise InvalidQuery("the query gives a text, not numbers")
     if next(selectors(tree), None) is None:
         raise InvalidQuery("the query reads no series: name a metric")
@@ -86,13 +86,13 @@ def check_selector(text: str) -> None:
     """Check that `text` is a plain series selector: a metric's name, matchers, or both.
 
     Raises:
-        InvalidQuery: it is not, with the parser's words or what to do.
+        InvalidQuery: it is not, with the message of the parser or what to do.
     """
     selector(text)
 
 
 def selector(text: str) -> ast.VectorSelector:
-    """Return the plain series selector that `text` is.
+    """Return `text`, a plain series selector, as a node of the syntax tree.
 
     Raises:
         InvalidQuery: as `check_selector`.
@@ -112,14 +112,16 @@ def selector(text: str) -> ast.VectorSelector:
 
 
 def write_label(name: str) -> str:
-    """Return a label's name, in quotes where it takes them."""
+    """Return a label's name, in quotes where it needs them."""
     return name if _LEGACY_NAME.match(name) else quote(name)
 
 
 def metric_name(node: ast.VectorSelector) -> str | None:
-    """Return the name of the metric that a selector asks for, in or before the braces; None where it is not one."""
-    named = [each.value for each in node.matchers.matchers if each.name == "__name__"]
-    plain = [each for each in node.matchers.matchers if each.name == "__name__" and each.op is ast.MatchOp.Equal]
+    """Return the metric name of a selector, from before or within the braces; None where it has not exactly one."""
+    named = [matcher.value for matcher in node.matchers.matchers if matcher.name == "__name__"]
+    plain = [
+        matcher for matcher in node.matchers.matchers if matcher.name == "__name__" and matcher.op is ast.MatchOp.Equal
+    ]
     return named[0] if len(named) == len(plain) == 1 else node.name
 
 
@@ -133,7 +135,7 @@ def number(value: float) -> str:
 
 
 def render(node: ast.Expr, enforced: str = "") -> str:
-    """Return the text of a syntax tree; `enforced` is a matcher that every series selector gets."""
+    """Return the text of a syntax tree, with the matcher `enforced` added to every series selector."""
     return _Writer(enforced).write(node)
 
 
@@ -151,10 +153,10 @@ def selectors(node: ast.Expr) -> Iterator[ast.VectorSelector]:
 
 
 def children(node: ast.Expr) -> tuple[ast.Expr, ...]:
-    """Return the expressions that a node of the syntax tree is made of.
+    """Return the child expressions of a node of the syntax tree.
 
     Raises:
-        InvalidQuery: the node is of a kind that is not known here.
+        InvalidQuery: the node is of an unsupported kind.
     """
     match node:
         case ast.BinaryExpr():
@@ -173,7 +175,7 @@ def children(node: ast.Expr) -> tuple[ast.Expr, ...]:
 
 
 def value_type(node: ast.Expr) -> ast.ValueType:
-    """Return what an expression gives: `VECTOR`, `SCALAR`, `MATRIX` (ranges) or `STRING`."""
+    """Return the value type of an expression: `VECTOR`, `SCALAR`, `MATRIX` (ranges) or `STRING`."""
     match node:
         case ast.NumberLiteral():
             return SCALAR
@@ -192,7 +194,7 @@ def value_type(node: ast.Expr) -> ast.ValueType:
 
 
 def reach(node: ast.Expr) -> float:
-    """Return how much of the past (s) an expression looks at, through the longest of its ranges."""
+    """Return how much of the past (s) an expression reads: the longest sum of nested ranges."""
     inner = max((reach(child) for child in children(node)), default=0.0)
     if isinstance(node, ast.MatrixSelector | ast.SubqueryExpr):
         return inner + node.range.total_seconds()
@@ -200,7 +202,7 @@ def reach(node: ast.Expr) -> float:
 
 
 class _Writer:
-    """Writes a syntax tree; the one place through which every series selector passes."""
+    """Renders a syntax tree; all series selectors are written by `series`."""
 
     def __init__(self, enforced: str) -> None:
         self._enforced = enforced
@@ -222,10 +224,10 @@ class _Writer:
                 return self._wrapped(node, [self.write(child) for child in children(node)])
 
     def series(self, node: ast.VectorSelector, name: str | None = None) -> str:
-        """Write the name and the matchers; a name that takes quotes becomes a matcher."""
-        matchers = [_matcher(each) for each in node.matchers.matchers]
-        if name is not None:  # in the place of the selector's own, wherever that stands
-            matchers = [_matcher(each) for each in node.matchers.matchers if each.name != "__name__"]
+        """Return the name and the matchers; a name that needs quotes becomes a matcher."""
+        matchers = [_matcher(matcher) for matcher in node.matchers.matchers]
+        if name is not None:  # it replaces the name of the selector
+            matchers = [_matcher(matcher) for matcher in node.matchers.matchers if matcher.name != "__name__"]
             if not _LEGACY_METRIC.match(name):
                 name, matchers = "", [f"__name__={quote(name)}", *matchers]
         if self._enforced and self._enforced not in matchers:
@@ -272,10 +274,10 @@ def _moved(node: ast.VectorSelector | ast.SubqueryExpr) -> str:
 def _matching(modifier: ast.BinModifier | None) -> str:
     if modifier is None:
         return ""
-    words = [" bool"] if modifier.return_bool else []
-    words += [_grouping(labels) for labels in (modifier.matching, modifier.group)]
-    words += [f" {word} ({number(value)})" for word, value in modifier.fill]
-    return "".join(words)
+    clauses = [" bool"] if modifier.return_bool else []
+    clauses += [_grouping(labels) for labels in (modifier.matching, modifier.group)]
+    clauses += [f" {keyword} ({number(value)})" for keyword, value in modifier.fill]
+    return "".join(clauses)
 
 
 def _labels(names: tuple[str, ...]) -> str:

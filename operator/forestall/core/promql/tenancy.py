@@ -1,4 +1,4 @@
-"""Keep a query to the series of one tenant, by a label."""
+"""Restrict a query to the series of one tenant, by a label."""
 
 import re
 from typing import Final
@@ -14,11 +14,11 @@ _WRITTEN: Final = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\["\\ntr]|\\x[0-9a-f]{2}
 def enforce_label(expr: str, label: str, value: str) -> str:
     """Return `expr` with the matcher `label="value"` on every series selector.
 
-    Matchers of the author on the same label stay, and hold as well: one that asks for another value finds nothing.
+    Matchers of the author on the same label are kept: a selector for another value matches nothing.
 
     Raises:
-        InvalidQuery: `expr` is not PromQL, or reads series that no matcher can be put on.
-        ValueError: `value` is empty, which would ask for the series without the label.
+        InvalidQuery: `expr` is not PromQL, or reads series that take no matcher.
+        ValueError: `value` is empty, which would match series without the label.
     """
     if not value:
         raise ValueError(f"no value to enforce for the label {label}")
@@ -41,14 +41,14 @@ def _refuse_hidden_reads(node: ast.Expr) -> None:
 
 
 def _verify(text: str, label: str, value: str) -> None:
-    """Read the result as a stranger would: every selector must carry the matcher.
+    """Parse the result, and check that every selector has the matcher.
 
-    Every string must be of the plain kind that all readers of PromQL agree about, so that none of them sees its end
-    elsewhere than here.
+    String literals must be of the simple kind that all PromQL parsers read alike, so that no parser sees the end of a
+    string elsewhere.
     """
     if re.search("[\"'`#]", _WRITTEN.sub("", text)):
         raise InvalidQuery(f"the label {label} cannot be enforced on this query")
-    for each in selectors(parse(text)):
-        matchers = each.matchers.matchers
+    for series_selector in selectors(parse(text)):
+        matchers = series_selector.matchers.matchers
         if not any(m.op == ast.MatchOp.Equal and m.name == label and m.value == value for m in matchers):
             raise InvalidQuery(f"the label {label} cannot be enforced on this query")

@@ -1,4 +1,4 @@
-"""The syntax tree of PromQL: plain values, which can be kept, compared and read without the parser."""
+"""The syntax tree of PromQL: immutable values, which can be cached, compared and used without the parser."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +15,7 @@ class MatchOp(Enum):
 
 
 class ValueType(Enum):
-    """What an expression gives."""
+    """The type of an expression's value."""
 
     Scalar = "scalar"
     Vector = "vector"
@@ -58,7 +58,7 @@ class VectorSelector(Expr):
 
 @dataclass(frozen=True, slots=True)
 class MatrixSelector(Expr):
-    """The ranges of a series selector."""
+    """A range selector."""
 
     vector_selector: VectorSelector
     range: timedelta
@@ -66,7 +66,7 @@ class MatrixSelector(Expr):
 
 @dataclass(frozen=True, slots=True)
 class SubqueryExpr(Expr):
-    """An expression looked at every `step`."""
+    """A subquery: an expression evaluated every `step`."""
 
     expr: Expr
     range: timedelta
@@ -105,7 +105,7 @@ class UnaryExpr(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function, and what it gives."""
+    """A function and its return type."""
 
     name: str
     return_type: ValueType
@@ -121,7 +121,7 @@ class Call(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Labels, and whether they are those that count (`by`, `on`) or those that do not (`without`, `ignoring`)."""
+    """Labels with their keyword: `by`, `without`, `on`, `ignoring`, `group_left` or `group_right`."""
 
     word: str
     labels: tuple[str, ...]
@@ -139,14 +139,14 @@ class AggregateExpr(Expr):
 
 @dataclass(frozen=True, slots=True)
 class BinModifier:
-    """How the two sides of an operator find each other."""
+    """The vector matching of a binary operator."""
 
     return_bool: bool = False
     matching: Labels | None = None
     group: Labels | None = None
-    """`group_left` or `group_right`, with the labels to take over."""
+    """`group_left` or `group_right`, with the labels to include."""
     fill: tuple[tuple[str, float], ...] = field(default=())
-    """Values for what finds nothing on one side: `fill_left`, `fill_right`."""
+    """Values for unmatched series of one side: `fill_left`, `fill_right`."""
 
 
 @dataclass(frozen=True, slots=True)

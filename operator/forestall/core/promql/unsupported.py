@@ -1,12 +1,12 @@
-"""What newer versions of Prometheus read and the parser here does not, so that a refusal can say so."""
+"""Constructs of newer versions of Prometheus that the parser library does not support, for its error messages."""
 
 import re
 from typing import Final
 
 _SPAN: Final = r"[^\[\]{}\"]*"
 _CONSTRUCTS: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.ASCII), words)
-    for pattern, words in (
+    (re.compile(pattern, re.IGNORECASE | re.ASCII), advice)
+    for pattern, advice in (
         (
             rf"\[{_SPAN}[-+*/%^()]{_SPAN}\]|(?<![\w:])offset\s*[+-]?\s*(?:\(|(?:step|range|min|max)\s*\()",
             "signs, operators and parentheses in a range, step or offset: write the duration that they come to",
@@ -20,8 +20,8 @@ _CONSTRUCTS: Final = tuple(
 
 
 def unsupported(text: str) -> str:
-    """Return which construct of `text`, a query without its literals that was refused, may be the reason; or nothing.
+    """Return the unsupported construct in `text`, an invalid query without its literals; empty where there is none.
 
-    Such a query may be PromQL all the same.
+    Such a query may be valid PromQL for the source.
     """
-    return next((words for pattern, words in _CONSTRUCTS if pattern.search(text)), "")
+    return next((advice for pattern, advice in _CONSTRUCTS if pattern.search(text)), "")

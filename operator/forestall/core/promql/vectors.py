@@ -1,4 +1,4 @@
-"""Any query for numbers as an instant vector, which has a value whenever the query has an answer."""
+"""Convert any query for numbers into an instant vector, which has a value whenever the query has one."""
 
 from forestall.core.promql import tree as ast
 from forestall.core.promql.freshness import asks_for_absence
@@ -6,7 +6,7 @@ from forestall.core.promql.syntax import SCALAR, render, value_type
 
 
 def vector_of(tree: ast.Expr) -> str:
-    """Return the text of an instant vector: a scalar becomes a series, and `absent()` 0 where all is there."""
+    """Return the text of an instant vector: a scalar becomes a series, and `absent()` is 0 where the series exist."""
     text = render(tree)
     if value_type(tree) == SCALAR:
         return f"vector({text})"

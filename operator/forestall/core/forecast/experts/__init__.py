@@ -33,10 +33,10 @@ class PathExpert(Protocol):
     def name(self) -> str: ...
 
     def awake(self, frame: Frame, index: int) -> NDArray[np.bool_]:
-        """For which series it has something to say about horizon number ``index``: (rows,)."""
+        """For which series it has a forecast for horizon number ``index``: (rows,)."""
 
     def state(self) -> Sequence[NDArray[np.generic]]:
-        """Arrays that hold all it knows, to be moved between banks."""
+        """The arrays of its state, to be moved between banks."""
 
     def observe(self, frame: Frame) -> None:
         """Take the newest column in; called once for each."""
@@ -46,7 +46,7 @@ class PathExpert(Protocol):
 
 
 class EventExpert(Protocol):
-    """One way to tell circumstances apart, of which there are ``kinds``."""
+    """A classification of circumstances, of which there are ``kinds``."""
 
     @property
     def name(self) -> str: ...
@@ -56,10 +56,10 @@ class EventExpert(Protocol):
 
     @property
     def memory(self) -> float:
-        """Horizons spent in the same circumstances that the rate of breaches is taken over."""
+        """The horizons in the same circumstances over which the rate of breaches is discounted."""
 
     def kind(self, frame: Frame, steps: int) -> NDArray[np.intp]:
-        """Which circumstances a forecast for the next ``steps`` is made in: (rows,)."""
+        """The circumstances of a forecast for the next ``steps``: (rows,)."""
 
 
 def path_experts(rows: int, horizons: Sequence[int], settings: ForecastSettings, history: float) -> list[PathExpert]:
@@ -77,5 +77,5 @@ def path_experts(rows: int, horizons: Sequence[int], settings: ForecastSettings,
 
 
 def event_experts(settings: ForecastSettings) -> list[EventExpert]:
-    """The experts that count breaches; the first is the base that the others are drawn to."""
+    """The experts that count breaches; the first is the base rate that the others shrink to."""
     return [Climatology(24), Climatology(6), Situation(), *(Season(period) for period in settings.periods)]

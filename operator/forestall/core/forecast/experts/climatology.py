@@ -1,4 +1,4 @@
-"""Climatology: breaches come as often as they came."""
+"""Climatology: the past rate of breaches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Climatology:
     """The rate of breaches over the last ``memory`` horizons, whatever the series does now.
 
-    The safe expert: it is right on average, and every other must be better than it to be heard.
+    The reference: it is calibrated on average, and other experts get weight only where they score better.
     """
 
     kinds: ClassVar[int] = 1

@@ -104,16 +104,16 @@ def _fit(time: Floats, value: Floats, weight: Floats) -> tuple[Floats, Floats, F
     """Level now, slope, and how many standard errors the slope is away from none."""
     level, slope = fit_weighted(time, value, weight)
     count = weight.sum(axis=0)
-    rest = (value - level - slope * time[:, None]) * weight
-    squares = np.square(rest).sum(axis=0)
+    residual = (value - level - slope * time[:, None]) * weight
+    squares = np.square(residual).sum(axis=0)
     # Neighbouring blocks err alike, so there is less evidence than there are blocks.
-    alike = (rest[1:] * rest[:-1]).sum(axis=0) / np.maximum(squares, np.float32(1e-30))
-    alike = np.clip(alike, 0, np.float32(0.95))
+    autocorrelation = (residual[1:] * residual[:-1]).sum(axis=0) / np.maximum(squares, np.float32(1e-30))
+    autocorrelation = np.clip(autocorrelation, 0, np.float32(0.95))
     mean_time = (time @ weight) / np.maximum(count, 1)
     spread = np.square((time[:, None] - mean_time) * weight).sum(axis=0)
     enough = (count >= _LEAST_BLOCKS) & (spread > 0)
     variance = squares / np.maximum(count - 2, 1) / np.where(enough, spread, 1)
-    error = np.sqrt(variance * (1 + alike) / (1 - alike))
+    error = np.sqrt(variance * (1 + autocorrelation) / (1 - autocorrelation))
     enough &= squares < _LINE * _step_squares(value, weight)
     # A slope that is a million errors away is as sure as any: what is beyond that does not fit the matrix's precision.
     least = np.maximum(np.abs(slope) * np.float32(1e-6), np.float32(1e-30))
@@ -145,8 +145,8 @@ def _without_spikes(values: Floats, weight: Floats) -> Floats:
 
 def _after_jump(value: Floats, weight: Floats) -> Floats:
     """1 from the block on that follows the largest jump of each column, if that is one; (times, rows)."""
-    both = weight[1:] * weight[:-1]
-    change = np.abs(np.diff(value, axis=0)) * both
+    both_present = weight[1:] * weight[:-1]
+    change = np.abs(np.diff(value, axis=0)) * both_present
     largest = change.argmax(axis=0)
     size = np.take_along_axis(change, largest[None], axis=0)[0]
     # Where spikes were left out there are neighbours that are equal.

@@ -1,4 +1,4 @@
-"""Persistence: it stays as it is."""
+"""Persistence: the series stays at its last value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Persistence:
-    """The maximum is the last value; how much higher it usually gets is in the past errors.
+    """The maximum is the last value; how much higher it usually rises is in the past errors.
 
     Of series with long trends it is the median of the last few, as a spike there says nothing about what follows.
     """

@@ -1,4 +1,4 @@
-"""Profile: it goes on as it did at this time of the past days, or weeks, and what is unusual now fades."""
+"""Profile: the series continues as at this time of past days or weeks, and its current deviation fades."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _WATCHED: Final = 4  # horizons, before it speaks
 class Profile:
     """The median of past periods, moved by how far the series is from it now, which fades over the longest horizon.
 
-    It sleeps where less than half of the horizon is known from past periods, and until it was watched for some
-    horizons, so that its errors are known: it takes a history that is longer than the period by so much.
+    It sleeps where past periods have less than half of the points of the horizon, and until it has errors of some
+    horizons: it needs a history that is longer than the period by so much.
     """
 
     def __init__(self, period: float, rows: int, horizons: Sequence[int]) -> None:
@@ -57,8 +57,8 @@ class Profile:
     def _forecast(self, frame: Frame, index: int) -> Floats:
         """NaN where it sleeps: (rows,)."""
         if (self.name, index) not in frame.notes:
-            for place, highest in enumerate(self._highest(frame)):
-                frame.notes[self.name, place] = highest
+            for horizon_index, highest in enumerate(self._highest(frame)):
+                frame.notes[self.name, horizon_index] = highest
         return frame.notes[self.name, index]
 
     def _highest(self, frame: Frame) -> Floats:
@@ -73,14 +73,14 @@ class Profile:
         unusual = _mean(frame.window(self._recent) - usual[: self._recent])
         path = usual[self._recent :] + unusual * self._fade
         unknown = np.empty(highest.shape, dtype=np.bool_)
-        start, known = 0, 0
-        for place, end in enumerate(self._horizons):
+        start, known_count = 0, 0
+        for horizon_index, end in enumerate(self._horizons):
             part = path[start:end]
-            np.fmax.reduce(part, axis=0, out=highest[place])
-            if place:
-                np.fmax(highest[place], highest[place - 1], out=highest[place])
-            known = known + np.isfinite(part).view(np.int8).sum(axis=0, dtype=np.int16)
-            unknown[place] = known * 2 <= end
+            np.fmax.reduce(part, axis=0, out=highest[horizon_index])
+            if horizon_index:
+                np.fmax(highest[horizon_index], highest[horizon_index - 1], out=highest[horizon_index])
+            known_count = known_count + np.isfinite(part).view(np.int8).sum(axis=0, dtype=np.int16)
+            unknown[horizon_index] = known_count * 2 <= end
             start = end
         highest[unknown] = np.nan
         return highest
@@ -88,9 +88,9 @@ class Profile:
 
 def _mean(values: Floats) -> Floats:
     """Of the first axis, gaps left out; NaN where there is nothing."""
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
-    mean = np.where(known, values, np.float32(0)).sum(axis=0) / np.maximum(count, 1)
+    is_known = np.isfinite(values)
+    count = is_known.sum(axis=0)
+    mean = np.where(is_known, values, np.float32(0)).sum(axis=0) / np.maximum(count, 1)
     return np.where(count > 0, mean, np.float32(np.nan)).astype(np.float32)
 
 

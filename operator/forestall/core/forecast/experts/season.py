@@ -1,4 +1,4 @@
-"""Season: how often a breach followed at this time of the day, or of the week."""
+"""Season: the rate of breaches at this time of the day, or of the week."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Season:
-    """Tells apart ``kinds`` parts of a period; circumstances that were not met yet say nothing."""
+    """Distinguishes ``kinds`` parts of a period; parts without evidence have no weight."""
 
     kinds: ClassVar[int] = 24
     memory: ClassVar[float] = 8

@@ -1,4 +1,4 @@
-"""Situation: how often a breach followed when the series was as near to its limit as now."""
+"""Situation: the rate of breaches when the series was as near to its limit as now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PASSED: Final = 4
 
 
 class Situation:
-    """Tells apart how far below the limit the last value is, and the peak of the last horizon.
+    """Distinguishes how far below the limit the last value and the peak of the last horizon are.
 
     Distances are in units of the usual distance, on an asinh scale: fine near the limit, coarse far away.
     """
@@ -36,6 +36,6 @@ class Situation:
 
 
 def _classes(distance: Floats, density: float, passed: int, count: int) -> NDArray[np.intp]:
-    place = np.floor(np.arcsinh(4 * distance) * density) + passed
-    classes: NDArray[np.intp] = np.minimum(np.maximum(place, 0), count - 1).astype(np.intp)
+    position = np.floor(np.arcsinh(4 * distance) * density) + passed
+    classes: NDArray[np.intp] = np.minimum(np.maximum(position, 0), count - 1).astype(np.intp)
     return classes

@@ -41,49 +41,49 @@ class BlockMeans:
 
     def read(self, column: int) -> tuple[Floats, Floats]:
         """Centres of the blocks in steps from ``column`` on (not positive), oldest first, and the means."""
-        newest, inside = divmod(column, self._block)
+        newest, offset = divmod(column, self._block)
         count = len(self._means)
-        return self._centres(inside), np.roll(self._means, count - 1 - newest % count, axis=0)
+        return self._centres(offset), np.roll(self._means, count - 1 - newest % count, axis=0)
 
     def line(self, frame: Frame) -> tuple[Floats, Floats]:
         """Least squares through the means: what the line has risen to from the last point, and its slope.
 
         Both are (rows,), and 0 with less than three means.
         """
-        newest, inside = divmod(frame.column, self._block)
+        newest, offset = divmod(frame.column, self._block)
         count = len(self._means)
         # The means lie in a ring; it is the weights that are turned.
-        here = slice(count - 1 - newest % count, 2 * count - 1 - newest % count)
-        time, weights = self._least_squares(inside)
+        block_order = slice(count - 1 - newest % count, 2 * count - 1 - newest % count)
+        time, weights = self._least_squares(offset)
         values = self._means - frame.last
-        level, slope = weights[:, here] @ values
+        level, slope = weights[:, block_order] @ values
         blank = ~np.isfinite(slope)
         if blank.any():
             level[blank] = slope[blank] = 0
             ragged = np.flatnonzero(blank & frame.seen)
             if ragged.size:
-                known = np.isfinite(values[:, ragged])
-                value = np.where(known, values[:, ragged], np.float32(0))
-                level[ragged], slope[ragged] = fit_weighted(time[here], value, known.astype(np.float32))
+                is_known = np.isfinite(values[:, ragged])
+                value = np.where(is_known, values[:, ragged], np.float32(0))
+                level[ragged], slope[ragged] = fit_weighted(time[block_order], value, is_known.astype(np.float32))
         return level, slope
 
-    def _centres(self, inside: int) -> Floats:
+    def _centres(self, offset: int) -> Floats:
         count = len(self._means)
-        centre = (np.arange(1 - count, 1) * self._block - inside + (self._block - 1) / 2).astype(np.float32)
-        centre[-1] = -inside / 2
+        centre = (np.arange(1 - count, 1) * self._block - offset + (self._block - 1) / 2).astype(np.float32)
+        centre[-1] = -offset / 2
         return centre
 
-    def _least_squares(self, inside: int) -> tuple[Floats, Floats]:
+    def _least_squares(self, offset: int) -> tuple[Floats, Floats]:
         """Times of the blocks, and what each counts for the level at time 0 and for the slope, all twice over."""
-        known = self._weights.get(inside)
-        if known is None:
-            time = self._centres(inside).astype(np.float64)
+        cached = self._weights.get(offset)
+        if cached is None:
+            time = self._centres(offset).astype(np.float64)
             centred = time - time.mean()
             slope = centred / (centred @ centred)
-            both = np.stack((1 / len(time) - slope * time.mean(), slope))
-            known = np.tile(time, 2).astype(np.float32), np.tile(both, 2).astype(np.float32)
-            self._weights[inside] = known
-        return known
+            level_and_slope = np.stack((1 / len(time) - slope * time.mean(), slope))
+            cached = np.tile(time, 2).astype(np.float32), np.tile(level_and_slope, 2).astype(np.float32)
+            self._weights[offset] = cached
+        return cached
 
 
 class LinearTrend:
