@@ -1,4 +1,10 @@
-"""The life of a Remediation: intended in writing, guarded, approved, done once, verified, given back."""
+"""Remediations: intended in writing, guarded, approved, done once, verified, given back.
+
+- `reconciler`: creates them and drives them; `lifecycle`: the phases, with the diagram of their states.
+- `store`: where they live in the cluster; `write_ahead`: how a step is made; `transitions`: what all phases share.
+- `authorization`, `pause_fence`, `lockouts`: what may keep one, or a policy, from acting.
+- `retention`: which ended ones are kept; `backup`: what of them outlives that somebody deletes them.
+"""
 
 from forestall.actions import Outlook, verified
 from forestall.remediation.backup import draft_of

@@ -1,21 +1,24 @@
-"""What the journal is told of one cycle, and whom it asks."""
+"""What one call of the reconciler knows about one Remediation, and through what its phases read and write."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from forestall.actions import Moment, Outlook
+from forestall.actions import Action, Moment, Outlook
 from forestall.api.remediation import Remediation
 from forestall.core.decision import Hold
+from forestall.ports import Cluster
 from forestall.read_cache import ReadCache
+from forestall.remediation.pause_fence import PauseFence
+from forestall.remediation.store import RemediationStore
 
 GuardCheck = Callable[[Remediation], Awaitable[Hold | None]]
 """Asked before anything more is done, and only then; the phase of the Remediation tells where it stands."""
 
 PauseCheck = Callable[[Remediation, float], Awaitable[Hold | None]]
-"""Asked, with the time (s), right before each change of the world: has a person stopped it?"""
+"""Asked, with the time (s), right before each change of the cluster: has a person paused it?"""
 
 StepBackup = Callable[[Remediation, float], Awaitable[None]]
-"""Told, with the time (s), of a step that is written down and about to be made, so that it is known also when the
+"""Called, with the time (s), when a step is written down and about to be made, so that it is known also when the
 Remediation is deleted. What it raises (`ClusterError`) keeps the step from being made."""
 
 
@@ -24,16 +27,40 @@ async def never_paused(_: Remediation, __: float) -> Hold | None:
     return None
 
 
+async def no_backup(_: Remediation, __: float) -> None:
+    """Where nothing is kept beside the Remediations: a `StepBackup` that does nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReconcileContext:
-    """What the present cycle knows about one remediation."""
+    """What the present cycle knows about one remediation, and what its phases act through."""
 
-    outlook: Outlook | None
-    recent: Sequence[Moment]
+    cluster: Cluster
+    """What is changed; only through `fenced`."""
+    store: RemediationStore
+    action: Action
+    """The action of the remediation."""
     guard: GuardCheck
+    pause_check: PauseCheck
+    step_backup: StepBackup
+    outlook: Outlook | None
+    """None where this cycle knows nothing about the risk: then nothing is changed."""
+    recent: Sequence[Moment]
+    """The newest outlooks without a gap, the oldest first."""
     now: float
+    """Seconds since the epoch."""
     reader: ReadCache
-    """What this cycle has read of the world for this remediation since the last attempt to change it."""
+    """What this cycle has read of the cluster for this remediation since the last attempt to change it."""
+
+    def fenced(self, remediation: Remediation) -> PauseFence:
+        """Return the cluster in which nothing is changed for `remediation` once people have paused it."""
+        return PauseFence(self.cluster, lambda: self.pause_check(remediation, self.now))
+
+    async def why_stopped(self, remediation: Remediation) -> Hold | None:
+        """Return why nothing more may be changed now, not even given back; None where it may."""
+        if self.outlook is None:
+            return Hold("NoOutlook", "this cycle knows nothing about the risk")
+        return await self.pause_check(remediation, self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +69,3 @@ class StepResult:
 
     remediation: Remediation
     more: bool
-
-
-async def no_backup(_: Remediation, __: float) -> None:
-    """Where nothing is kept beside the Remediations: a `StepBackup` that does nothing."""

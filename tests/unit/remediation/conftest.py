@@ -5,11 +5,12 @@ It stands in for the real one only where a test must choose the instant at which
 
 import contextlib
 import copy
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import pytest
 from tests.support.kinds import Kind
+from tests.support.lifecycle import documented_transitions
 from tests.support.memory_cluster import Key, MemoryCluster, Request
 
 from forestall.actions import Outlook
@@ -22,6 +23,7 @@ from forestall.ports import Patch
 from forestall.remediation import RemediationReconciler
 
 START = 1_000_000.0
+TRANSITIONS = documented_transitions()
 
 
 class Point:
@@ -98,6 +100,13 @@ class World(MemoryCluster):
         stored = super()._patch(ref, patch, version)
         if ref.kind == "Deployment" and "replicas" in patch.get("spec", {}):
             stored["status"] |= dict.fromkeys(("replicas", "updatedReplicas"), patch["spec"]["replicas"])
+        return stored
+
+    def _write_status(self, ref: ObjectRef, status: Mapping[str, Any], version: str) -> dict[str, Any]:
+        before, stored = copy.deepcopy(self._get(ref)), super()._write_status(ref, status, version)
+        if ref.kind == "Remediation" and "restored" not in stored["spec"]:
+            old, new = (at(body, "status", "phase") or "Pending" for body in (before, stored))
+            assert old == new or new in TRANSITIONS[old], f"{old} -> {new} is not in docs/concepts.md"
         return stored
 
     def _evict(self, pod: ObjectRef) -> None:

@@ -1,0 +1,80 @@
+"""The lifecycle of a Remediation: which phase follows which, and what is done in each.
+
+::
+
+    Pending ─▶ AwaitingApproval ─▶ Authorized ─▶ Executing ─▶ Verifying ─▶ Succeeded
+       │       (mode Approve)        ▲ │             │ │          │ │
+       ├─────────────────────────────┘ │             │ │          │ └─▶ Holding ◀─▶ RollingBack ─▶ RolledBack
+       │                               │             │ └──────────┴───────────────────▲
+       └───────────▶ Aborted ◀─────────┘             └───▶ Failed
+
+Wherever it stands, it is Aborted where somebody else has changed the target, or it is gone. The table in
+docs/concepts.md says what may follow which phase, and a test holds every transition to it. Each phase has a module in
+`phases`. Every transition is an update of the status with `resourceVersion` (`transitions`); a change of the cluster is
+written down before it is made (`write_ahead`).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from forestall.actions import World
+from forestall.actions.base import asked_back
+from forestall.api.remediation import Phase, Remediation, Step
+from forestall.core.decision import Hold
+from forestall.remediation.backup import LOST
+from forestall.remediation.context import ReconcileContext, StepResult
+from forestall.remediation.phases.authorized import reconcile_authorized
+from forestall.remediation.phases.executing import reconcile_executing
+from forestall.remediation.phases.holding import reconcile_holding
+from forestall.remediation.phases.pending import reconcile_pending
+from forestall.remediation.phases.rolling_back import reconcile_rolling_back
+from forestall.remediation.phases.verifying import reconcile_verifying
+from forestall.remediation.transitions import close, superseded, take_back, unseen
+from forestall.remediation.write_ahead import confirm_step, observe
+
+BeforeChange = Callable[[Remediation, ReconcileContext], Awaitable[StepResult]]
+"""Handles a phase in which nothing was changed yet."""
+AfterChange = Callable[[Remediation, World, ReconcileContext], Awaitable[StepResult]]
+"""Handles a phase in which something was changed, or was about to be; the cluster is as the last step left it."""
+
+BEFORE_CHANGE: Final[Mapping[Phase, BeforeChange]] = {
+    "Pending": reconcile_pending,
+    "AwaitingApproval": reconcile_pending,
+    "Authorized": reconcile_authorized,
+}
+AFTER_CHANGE: Final[Mapping[Phase, AfterChange]] = {
+    "Executing": reconcile_executing,
+    "Verifying": reconcile_verifying,
+    "Holding": reconcile_holding,
+    "RollingBack": reconcile_rolling_back,
+}
+
+
+async def advance(remediation: Remediation, context: ReconcileContext) -> StepResult:
+    """Take `remediation` one transition further."""
+    status = remediation.status
+    if remediation.ended:
+        return StepResult(remediation, more=False)
+    if remediation.unwritten:
+        return await close(remediation, status, LOST, context)
+    if status.phase in BEFORE_CHANGE or not status.steps:
+        return await BEFORE_CHANGE.get(status.phase, reconcile_authorized)(remediation, context)
+    world = await observe(remediation, context)
+    if isinstance(world, Hold):
+        return await unseen(remediation, world, context)
+    step = status.steps[-1]
+    if _is_superseded(step, world):
+        return await superseded(remediation, world, context)
+    if not step.done and world.level == step.to:
+        return await confirm_step(remediation, context)
+    if world.level != (step.to if step.done else step.from_):
+        return await superseded(remediation, world, context)
+    undo = asked_back(remediation) if step.done and context.action.traits.kept_while_at_risk else None
+    if undo is not None and status.phase != "RollingBack":
+        return await take_back(remediation, undo, context)
+    return await AFTER_CHANGE[status.phase](remediation, world, context)
+
+
+def _is_superseded(step: Step, world: World) -> bool:
+    """Say whether somebody else has written the level since `step`, be it to the same value."""
+    return world.taken_over and (step.done or world.level == step.to)

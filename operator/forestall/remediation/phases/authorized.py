@@ -1,0 +1,27 @@
+"""Authorized: guards and people let it pass; they are asked once more, then the first step is made."""
+
+from forestall.api.remediation import Remediation
+from forestall.core.decision import Hold
+from forestall.remediation.context import ReconcileContext, StepResult
+from forestall.remediation.phases.pending import clear
+from forestall.remediation.status_updates import moved
+from forestall.remediation.transitions import obstructed, unseen, wait
+from forestall.remediation.write_ahead import make_step, observe
+
+
+async def reconcile_authorized(remediation: Remediation, context: ReconcileContext) -> StepResult:
+    """Make the first step, where it may still go ahead."""
+    clearance = await clear(remediation, context)
+    if isinstance(clearance, StepResult):
+        return clearance
+    status = clearance.remediation.status
+    world = await observe(remediation, context)
+    if isinstance(world, Hold):
+        return await unseen(remediation, world, context)
+    first = context.action.begin(remediation, world)
+    if isinstance(first, Hold):
+        return await obstructed(remediation, first, context)
+    if (paused := await context.pause_check(remediation, context.now)) is not None:
+        return await wait(remediation, status, paused, context)
+    executing = moved(status, "Executing", "Executing", first.what, context.now)
+    return await make_step(remediation, executing, first, world, context)

@@ -1,0 +1,60 @@
+"""What Verifying, Holding and RollingBack share: judge whether it helped, then do what the action says comes next."""
+
+from forestall.actions import End, Move, World, proportion
+from forestall.actions.starting import noted
+from forestall.api.remediation import Phase, Remediation
+from forestall.remediation.context import ReconcileContext, StepResult
+from forestall.remediation.progress import has_write_in_flight
+from forestall.remediation.status_updates import (
+    back_to_holding,
+    moved,
+    with_condition,
+    with_risk,
+    without_open_step,
+    without_rollback_refused,
+)
+from forestall.remediation.transitions import close, wait
+from forestall.remediation.verification import verify
+from forestall.remediation.write_ahead import make_step
+
+
+def judge(remediation: Remediation, world: World, context: ReconcileContext) -> Remediation:
+    """Return the remediation with what this cycle shows: the risk, the pods that were added, the verdict."""
+    now, status = context.now, without_rollback_refused(remediation.status)
+    status = with_risk(status, context.outlook, remediation.spec.intent.verify_probability, now)
+    for condition in (noted(remediation, world, now), proportion.noted(remediation, context.recent, now)):
+        status = status if condition is None else with_condition(status, condition)
+    exhausted = world.level >= world.ceiling
+    status = with_condition(status, verify(remediation, context.outlook, now, exhausted=exhausted))
+    return remediation.model_copy(update={"status": status})
+
+
+async def carry_on(
+    remediation: Remediation, judged: Remediation, world: World, context: ReconcileContext
+) -> StepResult:
+    """Raise, keep or give back what was done, or end. `judged` is `remediation` as of now, which is not written yet."""
+    status, now = judged.status, context.now
+    upcoming = context.action.carry_on(judged, world, context.recent, now)
+    repeats = isinstance(upcoming, Move) and bool(status.steps) and upcoming.to == status.steps[-1].to
+    if has_write_in_flight(status, now) and not repeats:
+        return StepResult(await context.store.save(remediation, status), more=False)
+    if isinstance(upcoming, Move):
+        return await _move(remediation, judged, upcoming, world, context)
+    status = without_open_step(status)
+    if isinstance(upcoming, End):
+        return await close(remediation, status, upcoming, context)
+    return await wait(remediation, back_to_holding(status, upcoming, now), upcoming, context)
+
+
+async def _move(
+    remediation: Remediation, judged: Remediation, move: Move, world: World, context: ReconcileContext
+) -> StepResult:
+    hold = await context.why_stopped(judged) or (await context.guard(judged) if move.raises else None)
+    if hold is not None:
+        return await wait(remediation, without_open_step(judged.status), hold, context)
+    phase: Phase = "RollingBack" if judged.status.phase == "Holding" else judged.status.phase
+    reason = "Raising" if move.raises else "Releasing"
+    status = moved(judged.status, phase, reason, f"{move.what}; {move.because}", context.now)
+    result = await make_step(remediation, status, move, world, context)
+    # One change in a cycle: the next is decided when this one can be seen.
+    return StepResult(result.remediation, more=False)

@@ -1,0 +1,66 @@
+"""Executing: the first step is being made, or was made and has not taken effect yet."""
+
+from forestall.actions import End, Pressing, World
+from forestall.actions.base import title
+from forestall.api.remediation import Remediation
+from forestall.api.times import stamp
+from forestall.core.decision import Hold
+from forestall.errors import ClusterError, Conflict, Halted, NotFound, Throttled, Unavailable
+from forestall.remediation.context import ReconcileContext, StepResult
+from forestall.remediation.phases.authorized import reconcile_authorized
+from forestall.remediation.progress import deadline
+from forestall.remediation.status_updates import completed_condition, moved, with_condition
+from forestall.remediation.transitions import close, take_back, wait
+from forestall.remediation.verification import verified_condition
+from forestall.remediation.write_errors import refused_write, unconfirmed_write
+
+
+async def reconcile_executing(remediation: Remediation, world: World, context: ReconcileContext) -> StepResult:
+    """Wait until the step has taken effect; one that was not made is begun again, as if it were only authorized."""
+    status, now = remediation.status, context.now
+    if not status.steps[-1].done:
+        return await reconcile_authorized(remediation, context)
+    if world.failed is not None:
+        return await close(remediation, status, End("Failed", world.failed.reason, world.failed.message), context)
+    if world.settled:
+        return await _complete(remediation, context)
+    if isinstance(context.action, Pressing):
+        return await _proceed(remediation, context.action, world, context)
+    if now >= deadline(remediation, now):
+        message = f"{title(world.subject)} was not complete by the deadline; it is waited for no longer"
+        return await close(remediation, status, End("Failed", "DeadlineExceeded", message), context)
+    return await wait(remediation, status, Hold("InProgress", f"{title(world.subject)} is under way"), context)
+
+
+async def _complete(remediation: Remediation, context: ReconcileContext) -> StepResult:
+    """Begin to verify: samples count from now on."""
+    now = context.now
+    status = remediation.status.model_copy(update={"completed": stamp(now), "calm_since": None})
+    status = with_condition(status, completed_condition("True", "Done", "the action is done", now))
+    no_sample = verified_condition("Unknown", "Pending", "no sample from after the action yet", now)
+    status = with_condition(status, no_sample)
+    message = "it is done; samples from now on show whether it helped"
+    verifying = moved(status, "Verifying", "Verifying", message, now)
+    return StepResult(await context.store.save(remediation, verifying), more=False)
+
+
+async def _proceed(remediation: Remediation, action: Pressing, world: World, context: ReconcileContext) -> StepResult:
+    """Go on with what takes many writes; or give back what was begun, when it may go on no more."""
+    if context.now >= deadline(remediation, context.now):
+        over = Hold("DeadlineExceeded", f"its time was over before it was done; {world.left}")
+        return await take_back(remediation, over, context)
+    if context.outlook is not None and context.outlook.withdrawn is not None:
+        return await take_back(remediation, context.outlook.withdrawn, context)
+    hold = await context.why_stopped(remediation) or await context.guard(remediation)
+    if hold is None:
+        try:
+            hold = await action.proceed(context.fenced(remediation), remediation, world)
+        except (Conflict, NotFound, Throttled):
+            raise
+        except Unavailable as error:
+            hold = unconfirmed_write(title(world.subject), error)
+        except Halted as error:
+            hold = Hold(error.reason, str(error))
+        except ClusterError as error:
+            return await take_back(remediation, refused_write(error, remediation.spec.intent), context)
+    return await wait(remediation, remediation.status, hold, context)
