@@ -28,6 +28,7 @@ POSITION = {
     "completed_condition": 1,
     "Act": 2,
     "moved": 2,
+    "since": 3,
 }
 """Where the calls that carry a reason have it, when not as the keyword `reason`."""
 WORD = re.compile(r"[A-Z][A-Za-z]+")
