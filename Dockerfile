@@ -1,37 +1,40 @@
-# The operator's image. Of the build stage, nothing but the finished environment gets into it.
-ARG PYTHON=python:3.13-slim
+# The operator's image, where a container runtime and a registry are at hand; `make image` makes the same image without them.
+# Nothing of the first stage but the three layers' files gets into the image: no shell, no package manager.
+ARG PYTHON=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
-FROM ${PYTHON} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+FROM --platform=$BUILDPLATFORM ${PYTHON} AS build
 WORKDIR /src
 COPY constraints ./constraints
-# Every package at its pinned version and with its known hash. It comes first: a change of the code installs none anew.
-RUN python -m venv --without-pip /opt/forestall \
-    && pip --python /opt/forestall/bin/python install --require-hashes --only-binary=:all: -r constraints/runtime.txt
-# The build backend and what it needs, pinned by the same lock as the developers'.
-RUN awk '/^[a-z]/ {keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/} keep' constraints/dev.txt \
-        > backend.txt \
-    && pip install --require-hashes --only-binary=:all: -r backend.txt
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r constraints/image.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY scripts/image ./scripts/image
 COPY operator ./operator
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
-    && pip --python /opt/forestall/bin/python install --no-deps --no-index dist/*.whl
+# The architecture of the image may be another than this machine's: no program of the image is run.
+ARG TARGETARCH=amd64
+RUN python -m scripts.image --layers-only --arch ${TARGETARCH} && mv build/image/${TARGETARCH} /layers
 
-FROM ${PYTHON}
+FROM scratch
+ARG REVISION=unknown
+ARG SOURCE=
 LABEL org.opencontainers.image.title="forestall" \
       org.opencontainers.image.description="Keeps Kubernetes workloads inside their service level objectives by acting before the breach." \
-      org.opencontainers.image.licenses="Apache-2.0"
-# Nothing can be installed into a running container, and the linear algebra takes one thread, not one per node's core.
-RUN pip uninstall --yes --root-user-action=ignore pip
-ENV PATH=/opt/forestall/bin:$PATH \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}"
+# From what changes least to what changes most: a change of the code alone sends the last layer alone.
+COPY --from=build /layers/base/ /
+COPY --from=build /layers/dependencies/ /
+COPY --from=build /layers/code/ /
+# The linear algebra takes one thread, not one for each of the node's cores.
+ENV PATH=/usr/local/bin:/usr/bin \
+    HOME=/tmp \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    OPENBLAS_NUM_THREADS=1 \
-    HOME=/tmp
-COPY --from=build /opt/forestall /opt/forestall
-# A number, so that the kubelet can see that it is not root.
+    OPENBLAS_NUM_THREADS=1
+# A number, so that the kubelet can see that it is not root; /etc/passwd has a name for it.
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8080
-ENTRYPOINT ["forestall"]
+ENTRYPOINT ["/usr/local/bin/forestall"]
 CMD ["run"]

@@ -25,6 +25,7 @@ demo: setup ## Show the main job on a real control plane (SCENARIO=leak or node;
 
 .PHONY: test
 test: setup lint types ## Run lint, types and all tests
+	@$(MAKE) --no-print-directory image
 	@$(PY) -m forestall.devcluster programs tests
 	@$(PY) -m pytest $(SIDE_BY_SIDE)
 
@@ -76,6 +77,12 @@ cluster: setup ## Run the tests on the real control plane
 nodes: setup ## Run the tests on real nodes with real pods (needs root on Linux)
 	@$(PY) -m pytest tests/nodes
 
+.PHONY: image
+image: setup ## Make the images build/forestall-image.tar and build/shop-image.tar (ARCHS="amd64 arm64", NAME=..., SOURCE=...)
+	@$(PY) -m pip --disable-pip-version-check install --quiet --require-hashes -r constraints/image.txt
+	@$(PY) -m scripts.image $(ARCHS:%=--arch %) $(if $(NAME),--name $(NAME)) $(if $(SOURCE),--source $(SOURCE)) \
+		|| test $$? = 3 # where nothing can make them, it has said so, and the tests of the images are skipped
+
 .PHONY: e2e
 e2e: setup ## Run the tests with the image and real pods (FORESTALL_CLUSTER=kind, where Docker runs)
 	@$(PY) -m pytest tests/e2e
@@ -117,6 +124,8 @@ lock: setup ## Pin the packages anew, with hashes and without download addresses
 	@$(BIN)/uv pip compile --quiet --upgrade $(LOCK) --extra dev --output-file constraints/dev.txt
 	@$(BIN)/uv pip compile --quiet --upgrade $(LOCK) --constraints constraints/dev.txt --output-file constraints/runtime.txt
 	@$(BIN)/uv pip compile --quiet --upgrade $(LOCK) --constraints constraints/dev.txt --extra docs --output-file constraints/docs.txt
+	@$(BIN)/uv pip compile --quiet --upgrade $(patsubst pyproject.toml,constraints/image.in,$(LOCK)) --constraints constraints/dev.txt \
+		--output-file constraints/image.txt
 
 LOCK := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 
