@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from forestall.devcluster.programs import Programs
@@ -16,6 +17,15 @@ TIERS = ("unit", "adapters", "cluster", "nodes", "e2e")
 # How long an example takes says nothing on a machine that does other things, too.
 settings.register_profile("forestall", deadline=None)
 settings.load_profile("forestall")
+
+# What is logged goes to the captured output of a test. By itself structlog draws tracebacks with the variables of all
+# frames there, which takes seconds for each.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -58,4 +58,6 @@ def configure(level: str = "info", *, as_json: bool | None = None) -> None:
 def _renderers(*, as_json: bool) -> list[structlog.typing.Processor]:
     if as_json:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    # Tracebacks without local variables: these hold credentials, and to draw them takes seconds of the event loop.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

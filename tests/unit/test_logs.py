@@ -15,12 +15,13 @@ from forestall import logs
 def _restored():
     root = logging.root
     before = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in logs._QUIET}
+    configuration = structlog.get_config()
     yield
     root.handlers[:], level, levels = before
     root.setLevel(level)
     for name, own in levels.items():
         logging.getLogger(name).setLevel(own)
-    structlog.reset_defaults()
+    structlog.configure(**configuration)
 
 
 def lines(capsys) -> list[dict[str, Any]]:
@@ -88,3 +89,19 @@ def test_colours_on_a_terminal(capsys, monkeypatch):
     logs.configure()
     structlog.get_logger("forestall").warning("source down")
     assert "\x1b[" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_traceback_shows_no_values_of_variables(capsys, monkeypatch, terminal):
+    """The variables of a frame hold credentials and other tenants' objects, and it takes seconds to draw them."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    logs.configure(as_json=False)
+    password = "hunter" + "2"
+    try:
+        _ = password / 1  # type: ignore[operator]
+    except TypeError:
+        logging.getLogger("x").exception("broken")
+        structlog.get_logger("x").exception("broken, too")
+    text = capsys.readouterr().err
+    assert text.count("TypeError") == 2
+    assert "hunter2" not in text

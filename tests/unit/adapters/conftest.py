@@ -4,6 +4,7 @@ import re
 
 import orjson
 import pytest
+from tenacity import wait_none
 
 from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
@@ -57,8 +58,10 @@ class FakeSource:
 
 @pytest.fixture
 def fake_source(monkeypatch):
+    """A source in memory, which is asked again at once where a real one is given a moment."""
     source = FakeSource()
     monkeypatch.setattr("forestall.adapters.prometheus.source.Connection", lambda endpoint: source)
+    monkeypatch.setattr("forestall.adapters.prometheus.source._BACKOFF", wait_none())
     return source
 
 

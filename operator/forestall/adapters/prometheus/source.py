@@ -23,6 +23,7 @@ from forestall.core.clocks import Offset
 _log = structlog.get_logger(__name__)
 
 _ATTEMPTS = 3
+_BACKOFF = wait_random_exponential(multiplier=0.2, max=2.0)
 _LEAST_S = 0.1
 _GRACE_S = 1.0
 _GRACE = 0.25
@@ -106,7 +107,7 @@ class Source:
         return AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, SourceTrouble) and error.passing),
             stop=stop_after_attempt(self._attempts) | stop_before_delay(max(0.0, deadline - time.monotonic())),
-            wait=wait_random_exponential(multiplier=0.2, max=2.0),
+            wait=_BACKOFF,
             reraise=True,
         )
 
