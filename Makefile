@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 CODE := operator tests examples scripts $(wildcard benchmarks)
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+# Whatever the environment says, what is compiled is kept: without it each start of the operator takes a second longer.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help: ## List the targets
@@ -49,7 +51,7 @@ types: setup ## Check the types
 
 .PHONY: unit
 unit: setup ## Run the unit tests
-	@$(PY) -m pytest tests/unit
+	@$(PY) -m pytest tests/unit -n logical --dist worksteal
 
 .PHONY: coverage
 coverage: setup ## Run the unit tests and fail when they cover less than the floor in pyproject.toml
