@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forestall.core.forecast.block_means import BlockMeans
 from forestall.core.forecast.calibration import Recalibration
 from forestall.core.forecast.combination import Hedge
 from forestall.core.forecast.conformal import ConformalLevels
 from forestall.core.forecast.experts.long_trend import LongTrend
 from forestall.core.forecast.experts.profile import Profile
-from forestall.core.forecast.experts.trend import BlockMeans, LinearTrend
+from forestall.core.forecast.experts.trend import LinearTrend
 from forestall.core.forecast.frame import Frame
 from forestall.core.forecast.rates import EventRates
 from forestall.core.forecast.residuals import Residuals

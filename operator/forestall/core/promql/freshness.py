@@ -10,6 +10,8 @@ from forestall.core.promql.looks import Look, Place
 from forestall.core.promql.syntax import SCALAR, children, render_selector, value_type
 
 _ABSENCE = frozenset({"absent", "absent_over_time"})
+_RESTING = frozenset({"either", "absent", "filled"})
+"""The rules of expressions that have a value where a part finds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Freshness:
             return frozenset((self.look,)) if resting else frozenset()
         if self.rule == "unless":
             return self.parts[0].looks(resting=resting) | self.parts[1].looks(resting=True)
-        resting = resting or self.rule in ("either", "absent", "filled")
+        resting = resting or self.rule in _RESTING
         return frozenset[Look]().union(*(part.looks(resting=resting) for part in self.parts))
 
     def alternatives(self) -> frozenset[str]:
@@ -133,9 +135,6 @@ def freshness_of(node: ast.Expr, place: Place | None = None) -> Freshness:
     parts = tuple(freshness_of(child, places[min(index, 1)]) for index, child in enumerate(operands))
     selectors = frozenset[str]().union(*(part.selectors for part in parts))
     return parts[0] if rule == "all" and len(parts) == 1 else Freshness(selectors, rule, parts)
-
-
-_RESTING = ("either", "absent", "filled")
 
 
 def _rule(node: ast.Expr) -> Literal["all", "either", "unless", "absent", "filled"]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forestall.core.forecast.experts.trend import BlockMeans, fit_weighted
+from forestall.core.forecast.block_means import BlockMeans, fit_weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from forestall.core.forecast.block_means import BlockMeans
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,76 +16,6 @@ if TYPE_CHECKING:
     from forestall.core.forecast.frame import Floats, Frame
 
 _LEAST_STEPS: Final = 4
-_BLOCKS: Final = 64  # a longer window is kept as the means of so many blocks
-
-
-class BlockMeans:
-    """The last ``steps`` columns as means of at most 64 blocks, kept up column by column."""
-
-    def __init__(self, steps: int, rows: int) -> None:
-        self._block = -(-steps // _BLOCKS)
-        self._means = np.full((-(-steps // self._block), rows), np.nan, dtype=np.float32)
-        self._points = np.zeros(rows, dtype=np.float32)  # in the newest block
-        self._weights: dict[int, tuple[Floats, Floats]] = {}
-
-    def state(self) -> list[NDArray[np.generic]]:
-        return [self._means, self._points]
-
-    def observe(self, frame: Frame) -> None:
-        mean = self._means[frame.column // self._block % len(self._means)]
-        if frame.column % self._block == 0:
-            mean[:] = np.where(frame.fresh, frame.last, np.float32(np.nan))
-            self._points[:] = frame.fresh
-            return
-        self._points += frame.fresh
-        before = np.where(self._points > 1, mean, frame.last)
-        np.copyto(mean, before + (frame.last - before) / np.maximum(self._points, 1), where=frame.fresh)
-
-    def read(self, column: int) -> tuple[Floats, Floats]:
-        """Centres of the blocks in steps from ``column`` on (not positive), oldest first, and the means."""
-        newest, offset = divmod(column, self._block)
-        count = len(self._means)
-        return self._centres(offset), np.roll(self._means, count - 1 - newest % count, axis=0)
-
-    def line(self, frame: Frame) -> tuple[Floats, Floats]:
-        """Least squares through the means: what the line has risen to from the last point, and its slope.
-
-        Both are (rows,), and 0 with less than three means.
-        """
-        newest, offset = divmod(frame.column, self._block)
-        count = len(self._means)
-        # The means lie in a ring; it is the weights that are turned.
-        block_order = slice(count - 1 - newest % count, 2 * count - 1 - newest % count)
-        time, weights = self._least_squares(offset)
-        values = self._means - frame.last
-        level, slope = weights[:, block_order] @ values
-        blank = ~np.isfinite(slope)
-        if blank.any():
-            level[blank] = slope[blank] = 0
-            ragged = np.flatnonzero(blank & frame.seen)
-            if ragged.size:
-                is_known = np.isfinite(values[:, ragged])
-                value = np.where(is_known, values[:, ragged], np.float32(0))
-                level[ragged], slope[ragged] = fit_weighted(time[block_order], value, is_known.astype(np.float32))
-        return level, slope
-
-    def _centres(self, offset: int) -> Floats:
-        count = len(self._means)
-        centre = (np.arange(1 - count, 1) * self._block - offset + (self._block - 1) / 2).astype(np.float32)
-        centre[-1] = -offset / 2
-        return centre
-
-    def _least_squares(self, offset: int) -> tuple[Floats, Floats]:
-        """Times of the blocks, and what each counts for the level at time 0 and for the slope, all twice over."""
-        cached = self._weights.get(offset)
-        if cached is None:
-            time = self._centres(offset).astype(np.float64)
-            centred = time - time.mean()
-            slope = centred / (centred @ centred)
-            level_and_slope = np.stack((1 / len(time) - slope * time.mean(), slope))
-            cached = np.tile(time, 2).astype(np.float32), np.tile(level_and_slope, 2).astype(np.float32)
-            self._weights[offset] = cached
-        return cached
 
 
 class LinearTrend:
@@ -108,18 +40,3 @@ class LinearTrend:
         level, slope = self._windows[index].line(frame)
         rise: Floats = np.maximum(slope, slope * np.float32(self._horizons[index]))
         return frame.last + level + rise
-
-
-def fit_weighted(time: Floats, values: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Least squares through finite ``values`` with a ``weight`` of 0 or 1 each, both (times, rows).
-
-    Returns the value of the line at time 0 and its slope; 0 and 0 with less than three points.
-    """
-    count = weight.sum(axis=0)
-    enough = count >= 3
-    count = np.maximum(count, 1)
-    mean_time, mean = (time @ weight) / count, (values * weight).sum(axis=0) / count
-    offset = (time[:, None] - mean_time) * weight
-    spread = np.einsum("tn,tn->n", offset, offset)
-    slope = np.einsum("tn,tn->n", offset, values) / np.where(enough, spread, 1)
-    return np.where(enough, mean - slope * mean_time, 0), np.where(enough, slope, 0)
