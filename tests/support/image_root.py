@@ -16,7 +16,7 @@ mount --bind "$root" "$root"
 mount -o remount,bind,ro "$root"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount --rbind /dev "$root/dev"
-mount -t proc proc "$root/proc"
+mount --rbind /proc "$root/proc"
 if [ -n "$SHARED" ]; then mkdir "$root/tmp/shared"; mount --bind "$SHARED" "$root/tmp/shared"; fi
 exec env -i PATH=/usr/local/bin:/usr/bin HOME=/tmp "$CHROOT" --userspec="$user" "$root" "$@"
 """
@@ -42,7 +42,7 @@ class ImageRoot:
         self, *words: str, user: str = "65532:65532", shared: Path | None = None
     ) -> tuple[list[str], dict[str, str]]:
         """Return what runs `words` in the image, read-only but for /tmp, as `user`: the command and its environment."""
-        apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+        apart = ["unshare", "--mount", "--propagation", "private"]
         environment = {"PATH": os.environ["PATH"], "SHARED": str(shared or ""), "CHROOT": shutil.which("chroot") or ""}
         return [*apart, "sh", "-c", _ENTER, "sh", str(self.folder), user, *words], environment
 
@@ -61,7 +61,7 @@ def why_not(archive: Path) -> str:
     tools: Sequence[str] = ("unshare", "chroot", "sh")
     if os.geteuid() != 0 or not all(shutil.which(tool) for tool in tools):
         return "entering an image takes root, unshare and chroot"
-    apart = subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False, capture_output=True)
+    apart = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True)
     return "" if apart.returncode == 0 else "this machine gives no mount namespace"
 
 
