@@ -7,7 +7,7 @@ import signal
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -25,6 +25,7 @@ from forestall.api.times import stamp
 from forestall.cli.wiring import RunOptions
 from forestall.core.clocks import Clocks
 from forestall.engine import CycleReport, Engine, Settings
+from forestall.engine.source_health import SourceHealth
 from forestall.errors import LostLease
 from forestall.handlers import watch
 from forestall.isolation import passes
@@ -144,6 +145,8 @@ class Loop:
         self._elector = elector
         self._telemetry = telemetry
         self._health = health
+        self._skewed = False
+        self._silent: frozenset[str] = frozenset()
 
     async def run(self, interval: float) -> None:
         """Run cycles until cancelled. An error ends the cycle that it happens in, not the loop.
@@ -196,7 +199,7 @@ class Loop:
 
     def _tell(self, report: CycleReport, seconds: float) -> None:
         self._telemetry.cycle(seconds)
-        self._tell_clocks(report.clocks)
+        self._health.note = "; ".join(filter(None, (self._of_clocks(report.clocks), self._of_sources(report.sources))))
         risks = [AtRisk(*each) for each in report.probabilities]
         self._telemetry.objectives(Counter(report.objectives.values()), risks)
         self._telemetry.shares(report.over_share)
@@ -208,14 +211,28 @@ class Loop:
         for doing, count in report.faults.items():
             self._telemetry.internal_error(doing, count)
 
-    def _tell_clocks(self, clocks: Clocks) -> None:
+    def _of_clocks(self, clocks: Clocks) -> str:
+        """Tell whose clocks are apart."""
         self._telemetry.clocks(clocks.offsets)
         note = "; ".join(filter(None, (clocks.everywhere, *clocks.sources.values())))
         if note:
             _log.warning("clocks are apart", why=note)
-        elif self._health.note:
+        elif self._skewed:
             _log.info("clocks agree again")
-        self._health.note = note
+        self._skewed = bool(note)
+        return note
+
+    def _of_sources(self, sources: Mapping[str, SourceHealth]) -> str:
+        """Tell which metric sources do not answer. The process is ready all the same: restarting it would not help."""
+        late = {name for name, health in sources.items() if health.late}
+        self._telemetry.sources({name: health.up for name, health in sources.items()}, sorted(late))
+        silent = frozenset(name for name, health in sources.items() if not health.up)
+        for name in sorted(silent - self._silent):
+            _log.warning("metric source does not answer", source=name)
+        for name in sorted(self._silent - silent):
+            _log.info("metric source answers again, or is not used any more", source=name)
+        self._silent = silent
+        return f"no answers from metric source {', '.join(sorted(silent))}" if silent else ""
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -8,8 +8,9 @@ from forestall import process
 from forestall.adapters.kubernetes import Elector
 from forestall.adapters.kubernetes.lease import LeaseRecord
 from forestall.engine import CycleReport, Settings
+from forestall.engine.source_health import SourceHealth
 from forestall.process import Loop, settings_of
-from forestall.web import Health
+from forestall.web import Health, Telemetry
 
 LONG = 3600.0
 
@@ -101,6 +102,41 @@ async def test_a_cycle_that_is_given_up_is_told_to_the_probes_and_counted():
             await asyncio.sleep(0.01)
     assert "given up" in health.unready()
     assert counted[0] == {"given_up": True}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+class Reporting:
+    """Reports for each cycle how the sources did in it, and notes what the probe tells after it."""
+
+    def __init__(self, health, *sources):
+        self.health = health
+        self.left = list(sources)
+        self.notes = []
+        self.over = asyncio.Event()
+
+    async def cycle(self, now, *, leading):
+        self.notes.append((self.health.unready(), self.health.note))
+        if not self.left:
+            self.over.set()
+            await asyncio.Event().wait()
+        return CycleReport({}, (), {}, (), 0, {}, sources=self.left.pop(0))
+
+
+async def test_a_source_that_does_not_answer_is_told_by_the_probe_which_stays_green():
+    """The kind: one slow thing in a cycle delays all; and so does a restart for what no restart can mend."""
+    health = Health(LONG, tuple, lambda: True)
+    engine = Reporting(health, {"main": SourceHealth(up=True, late=True), "far": SourceHealth(up=False, late=True)}, {})
+
+    async def refresh(now):
+        pass
+
+    lease = SimpleNamespace(is_leader=False, stands_by=False)
+    sources, registry = SimpleNamespace(refresh=refresh), SimpleNamespace(synced=True, invalid=list)
+    parts: list[Any] = [engine, sources, registry, lease, Telemetry("1"), health]
+    running = asyncio.create_task(Loop(*parts).run(0.01))
+    await asyncio.wait_for(engine.over.wait(), 60)
+    assert engine.notes[:3] == [("", ""), ("", "no answers from metric source far"), ("", "")]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

@@ -162,7 +162,8 @@ class Engine:
         else:
             self._assessor.retain(())
             self._backup.forget()
-        return replace(report_of(found, ended, waiting, self._isolation.faults), clocks=clocks)
+        report = report_of(found, ended, waiting, self._isolation.faults)
+        return replace(report, clocks=clocks, sources=self._observer.health)
 
     async def close(self) -> None:
         """End what goes on beside the cycles."""

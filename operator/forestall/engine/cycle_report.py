@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from forestall.core.clocks import Clocks
 from forestall.core.risk import Signal, State
 from forestall.engine.report import Findings
+from forestall.engine.source_health import SourceHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class CycleReport:
     """How many unexpected errors were kept to the object that they are about, by what was being done."""
     clocks: Clocks = Clocks()
     """Whose clocks are apart."""
+    sources: Mapping[str, SourceHealth] = field(default_factory=dict)
+    """How the metric sources did, by name."""
 
     @property
     def over_share(self) -> Mapping[str, int]:

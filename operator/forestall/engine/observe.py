@@ -14,16 +14,13 @@ from forestall.engine.fair_scheduling import batches, round_robin
 from forestall.engine.loss import lost, sent
 from forestall.engine.pieces import Pieces, Share, Windows
 from forestall.engine.questions import Questions, Watched
+from forestall.engine.source_health import OF_SOURCES, TIMEOUT, SourceHealth, health_of
 from forestall.engine.together import together, within
 from forestall.isolation import Isolation
 from forestall.ports import Answer, Metrics, Query, QueryFailure
 
 Labels = tuple[tuple[str, str], ...]
 
-TIMEOUT = "SourceTimeout"
-"""The reason of what came too late."""
-OF_SOURCES = frozenset({TIMEOUT, "SourceDown", "SourceUnauthorized", "SourceBadAnswer", "SourceMissing"})
-"""Reasons that are about a source, or about what is too much for it."""
 _AGAIN = 60.0
 """After how many seconds the whole window is asked for again when there was no answer."""
 _AT_ONCE = 50
@@ -99,6 +96,8 @@ class Observer:
         self._windows = Windows(metrics)
         self.clocks: Mapping[str, Offset] = {}
         """The clocks of the sources that answered in this cycle, by name, against `time.monotonic()`."""
+        self.health: Mapping[str, SourceHealth] = {}
+        """How the sources did in this cycle, by name."""
 
     async def observe(
         self,
@@ -120,7 +119,9 @@ class Observer:
         answers: dict[Hashable, Answer | QueryFailure] = {}
         clocks: dict[str, Offset] = {}
         asking = (self._ask(s, q, at, until) for s, q in by_source.items())
-        for source, some in zip(by_source, await together(asking), strict=True):
+        answered = dict(zip(by_source, await together(asking), strict=True))
+        self.health = {source: health_of(some.values()) for source, some in answered.items()}
+        for source, some in answered.items():
             answers |= some
             known = (each.clock for each in some.values() if isinstance(each, Answer) and each.clock is not None)
             if (clock := next(known, None)) is not None:

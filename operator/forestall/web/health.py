@@ -26,7 +26,7 @@ class Health:
     """Whether the lease loop moves."""
     clock: Callable[[], float] = time.monotonic
     note: str = ""
-    """What `/readyz` tells besides: it does its work, and holds every action for this reason."""
+    """What `/readyz` tells besides: it does its work, but clocks are apart or metric sources do not answer."""
     _beat: float = field(init=False)
     _whole: float = field(init=False)
     _missed: int = 0

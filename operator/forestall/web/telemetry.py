@@ -133,6 +133,18 @@ class Telemetry:
             ["source", "reason"],
             registry=own,
         )
+        self._up = Gauge(
+            "forestall_source_up",
+            "Whether the metric source answered anything in the last cycle (1) or not (0).",
+            ["source"],
+            registry=own,
+        )
+        self._late = Counter(
+            "forestall_source_late_total",
+            "Cycles in which a query to the metric source had no answer in time; the cycle went on without it.",
+            ["source"],
+            registry=own,
+        )
         self._probabilities = _Probabilities()
         own.register(self._probabilities)
         self._decision_reasons = _Words()
@@ -193,6 +205,14 @@ class Telemetry:
     def source_failure(self, source: str, reason: str) -> None:
         """Count a request to a metric source that failed, and why."""
         self._failures.labels(source, self._failure_reasons(reason)).inc()
+
+    def sources(self, up: Mapping[str, bool], late: Iterable[str]) -> None:
+        """Tell which metric sources answered in this cycle, and count those that were late."""
+        self._up.clear()
+        for source, answers in up.items():
+            self._up.labels(source).set(answers)
+        for source in late:
+            self._late.labels(source).inc()
 
     def exposition(self) -> tuple[bytes, str]:
         """Return all metrics in Prometheus' text format, and its content type."""

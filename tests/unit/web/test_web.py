@@ -161,6 +161,16 @@ def test_counts(telemetry):
     assert samples(telemetry, "forestall_source_failures_total", "source", "reason") == {("main", "SourceDown"): 1}
 
 
+def test_tells_which_sources_answer_and_counts_those_that_were_late(telemetry):
+    """The kind: one slow thing in a cycle delays all. The cycle goes on without it, and somebody must be told."""
+    telemetry.sources({"main": True, "far": False}, ["far"])
+    telemetry.sources({"main": True, "far": False}, ["far", "main"])
+    assert samples(telemetry, "forestall_source_up", "source") == {("main",): 1, ("far",): 0}
+    assert samples(telemetry, "forestall_source_late_total", "source") == {("main",): 1, ("far",): 2}
+    telemetry.sources({"main": True}, [])
+    assert samples(telemetry, "forestall_source_up", "source") == {("main",): 1}
+
+
 def test_every_state_is_told_also_when_nobody_is_in_it(telemetry):
     telemetry.objectives({"AtRisk": 2}, ())
     assert samples(telemetry, "forestall_objectives", "state") == {
