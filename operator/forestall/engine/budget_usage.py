@@ -43,13 +43,13 @@ class BudgetUsage:
 
     async def begin(self, guardrails: Sequence[Guardrail], history: Sequence[Remediation], now: float) -> None:
         """Read what is written down, and write down what only the journal knows, from before it was kept."""
-        self._paid -= {(one.namespace, one.name) for one in history}
+        self._paid -= {(remediation.namespace, remediation.name) for remediation in history}
         self.debts = {
-            (one.uid, each.namespace): Debt(each.used, seconds(each.at) or now)
-            for one in guardrails
-            for each in self._publisher.spent(one)
+            (guardrail.uid, spent.namespace): Debt(spent.used, seconds(spent.at) or now)
+            for guardrail in guardrails
+            for spent in self._publisher.spent(guardrail)
         }
-        names = frozenset((one.namespace, one.name) for one in history)
+        names = frozenset((remediation.namespace, remediation.name) for remediation in history)
         for guardrail in guardrails:
             key = (guardrail.uid, guardrail.metadata.generation)
             if names <= self._folded.get(key, frozenset()) and key in self._folded:
@@ -64,11 +64,11 @@ class BudgetUsage:
     async def _fold(self, guardrail: Guardrail, history: Sequence[Remediation], now: float) -> None:
         """Write down what only the journal knows."""
         missing: Debts = {}
-        namespaces = {one.namespace for one in history if not terms.tells(one)}
+        namespaces = {remediation.namespace for remediation in history if not terms.tells(remediation)}
         for key, bucket in self._buckets(guardrail, namespaces, history):
-            gone = bucket.size - tokens(bucket, now)
-            if gone > (owed(bucket.debt, bucket, now) if bucket.debt else 0.0) + _NOTABLE:
-                missing[key] = Debt(gone, now)
+            used = bucket.size - tokens(bucket, now)
+            if used > (owed(bucket.debt, bucket, now) if bucket.debt else 0.0) + _NOTABLE:
+                missing[key] = Debt(used, now)
         if missing:
             await self._write(guardrail, missing, now)
 
@@ -106,14 +106,15 @@ class BudgetUsage:
 
     async def _write(self, guardrail: Guardrail, new: Debts, now: float) -> None:
         debts = {key: debt for key, debt in self.debts.items() if key[0] == guardrail.uid} | new
-        left = [
+        entries = [
             (owed(debt, bucket, now), key[1], debt)
             for key, debt in debts.items()
             if (bucket := _bare(guardrail, key[1])) is not None
         ]
         # The cluster's own comes first, and what is refilled is dropped.
-        kept = sorted((each for each in left if each[0] > 0), key=lambda each: (each[1] != "", -each[0]))[:MOST]
-        spent = [Spent(namespace=name, used=round(debt.used, 6), at=stamp(debt.at)) for _, name, debt in kept]
+        owing = (entry for entry in entries if entry[0] > 0)
+        stored = sorted(owing, key=lambda entry: (entry[1] != "", -entry[0]))[:MOST]
+        spent = [Spent(namespace=name, used=round(debt.used, 6), at=stamp(debt.at)) for _, name, debt in stored]
         self.debts.update(new)  # also where it is not known whether it was written: it is rather counted than not
         await self._publisher.spend(guardrail, spent, now)
 
@@ -122,13 +123,13 @@ class BudgetUsage:
     ) -> Iterator[tuple[tuple[str, str], Bucket]]:
         """Yield the cluster's budget and those of the namespaces, where the Guardrail has them."""
         by_namespace: dict[str, list[Remediation]] = defaultdict(list)
-        for one in history:
-            by_namespace[one.namespace].append(one)
+        for remediation in history:
+            by_namespace[remediation.namespace].append(remediation)
         for namespace in ["", *sorted(namespaces)]:
             if _bare(guardrail, namespace) is not None:
-                mine = by_namespace[namespace] if namespace else history
-                found = terms.buckets([_only(guardrail, namespace)], mine, namespace, self.debts)
-                yield (guardrail.uid, namespace), found[0]
+                counted = by_namespace[namespace] if namespace else history
+                buckets = terms.buckets([_only(guardrail, namespace)], counted, namespace, self.debts)
+                yield (guardrail.uid, namespace), buckets[0]
 
 
 def _bare(guardrail: Guardrail, namespace: str) -> Bucket | None:

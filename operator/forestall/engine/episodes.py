@@ -16,9 +16,9 @@ MOST: Final = 100
 def with_decided(episode: Episode, remediations: Iterable[Remediation], objective: str) -> Episode:
     """Return the episode that remembers which Remediations of the objective (UID) were decided in it."""
     names = sorted(
-        one.name
-        for one in remediations
-        if one.spec.intent.objective.uid == objective and one.spec.intent.episode == episode.number
+        remediation.name
+        for remediation in remediations
+        if remediation.spec.intent.objective.uid == objective and remediation.spec.intent.episode == episode.number
     )
     decided = list(dict.fromkeys([*episode.decided, *names]))[-MOST:]
     return episode if decided == episode.decided else episode.model_copy(update={"decided": decided})
@@ -42,11 +42,15 @@ def advance(episode: Episode, *, at_risk: bool | None, now: float, calm: float) 
     return Episode(number=episode.number) if since is None or now - since >= calm else episode
 
 
-def at_risk_since(found: Iterable[Findings]) -> tuple[tuple[str, float], ...]:
+def at_risk_since(findings: Iterable[Findings]) -> tuple[tuple[str, float], ...]:
     """Return the namespace of each objective at risk, and since when (s), the oldest first.
 
     Where there is no data nothing is known. Each decision looks through them in this order.
     """
-    known = [(each.slo.namespace, each.episode) for each in found if each.risk.state is not State.UNKNOWN]
-    begun = [(place, seconds(one.since)) for place, one in known if one.since and not one.calm_since]
-    return tuple(sorted(((place, at) for place, at in begun if at is not None), key=lambda each: each[1]))
+    at_risk = [
+        (objective.slo.namespace, seconds(objective.episode.since))
+        for objective in findings
+        if objective.risk.state is not State.UNKNOWN and objective.episode.since and not objective.episode.calm_since
+    ]
+    known = ((namespace, since) for namespace, since in at_risk if since is not None)
+    return tuple(sorted(known, key=lambda begun: begun[1]))

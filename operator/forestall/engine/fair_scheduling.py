@@ -22,15 +22,15 @@ def round_robin(items: Iterable[T], owner: Callable[[T], Hashable]) -> list[T]:
     for item in items:
         lanes[owner(item)].append(item)
     rounds = zip_longest(*lanes.values(), fillvalue=_MISSING)
-    return [item for some in rounds for item in some if item is not _MISSING]  # type: ignore[misc]
+    return [item for items_of_round in rounds for item in items_of_round if item is not _MISSING]  # type: ignore[misc]
 
 
-def batches(items: Sequence[T], size: Callable[[T], int], most: int, at_once: int) -> Iterator[list[T]]:
-    """Yield the items in runs of no more than `at_once`, and of no more than `most` by their sizes together."""
+def batches(items: Sequence[T], size: Callable[[T], int], max_size: int, max_items: int) -> Iterator[list[T]]:
+    """Yield the items in runs of no more than `max_items`, and of no more than `max_size` by their sizes together."""
     batch: list[T] = []
     total = 0
     for item in items:
-        if batch and (len(batch) >= at_once or total + size(item) > most):
+        if batch and (len(batch) >= max_items or total + size(item) > max_size):
             yield batch
             batch, total = [], 0
         batch.append(item)
@@ -42,11 +42,11 @@ def batches(items: Sequence[T], size: Callable[[T], int], most: int, at_once: in
 class FairScheduler:
     """Lets so many objects be worked on at once, half of them of one namespace, and ends a namespace's time."""
 
-    def __init__(self, most: int, seconds: float) -> None:
-        """At most `most` at once; `seconds` are a namespace's time in each phase, and twice that is the phase's."""
-        self._own = max(1, most // 2)
-        self._seconds = seconds
-        self._limit = asyncio.Semaphore(most)
+    def __init__(self, max_concurrent: int, share: float) -> None:
+        """At most `max_concurrent` at once; `share` (s) is a namespace's time in a phase; the phase has twice that."""
+        self._max_per_namespace = max(1, max_concurrent // 2)
+        self._share = share
+        self._limit = asyncio.Semaphore(max_concurrent)
         self._limits: dict[str, asyncio.Semaphore] = {}
         self._began: dict[str, float] = {}
         self._until = math.inf
@@ -68,23 +68,23 @@ class FairScheduler:
         """Begin a phase of the cycle; all work of it is over at `end` (s, of the event loop)."""
         self._limits.clear()
         self._began.clear()
-        self._until = min(asyncio.get_running_loop().time() + 2 * self._seconds, end)
+        self._until = min(asyncio.get_running_loop().time() + 2 * self._share, end)
         self.end = end
 
     @asynccontextmanager
     async def slot(self, namespace: str) -> AsyncIterator[Hold | None]:
         """Wait for the turn of a namespace; tell why it is not to be used, where its time is over."""
-        own = self._limits.setdefault(namespace, asyncio.Semaphore(self._own))
-        async with own, self._limit:
+        namespace_limit = self._limits.setdefault(namespace, asyncio.Semaphore(self._max_per_namespace))
+        async with namespace_limit, self._limit:
             now = asyncio.get_running_loop().time()
             began = self._began.setdefault(namespace, now)
             yield self._over(namespace, now, began)
 
     def _over(self, namespace: str, now: float, began: float) -> Hold | None:
-        if now - began > self._seconds:
+        if now - began > self._share:
             return Hold(
                 "ShareExhausted",
-                f"what was decided for namespace {namespace} took more than {format_duration(self._seconds)} of the "
+                f"what was decided for namespace {namespace} took more than {format_duration(self._share)} of the "
                 "cycle: this one comes first in the next",
             )
         if now > self._until:

@@ -23,24 +23,26 @@ _log = structlog.get_logger()
 class OrphanedNodeRelease:
     """Remembers when it last looked, and which Remediations of nodes there were."""
 
-    def __init__(self, cluster: Cluster, survey: Survey, held: Callable[[float], Awaitable[Hold | None]]) -> None:
-        """`held` returns why nothing may be given back at this time (s), and is asked only when it is time to look."""
+    def __init__(
+        self, cluster: Cluster, survey: Survey, pause_check: Callable[[float], Awaitable[Hold | None]]
+    ) -> None:
+        """`pause_check` returns why nothing may be given back at a time (s); it is asked when it is time to look."""
         self._cluster = cluster
         self._survey = survey
-        self._held = held
-        self._swept = -math.inf
+        self._pause_check = pause_check
+        self._last_run = -math.inf
         self._live: frozenset[str] = frozenset()
 
     async def run(self, remediations: Sequence[Remediation], now: float) -> None:
         """Look, if it is time, with what the registry knows."""
-        there = {one.uid for one in remediations}
-        due = not 0 <= now - self._swept < EVERY or not self._live <= there
-        if due and await self._held(now) is not None:
+        existing = {remediation.uid for remediation in remediations}
+        due = not 0 <= now - self._last_run < EVERY or not self._live <= existing
+        if due and await self._pause_check(now) is not None:
             return
-        self._live = frozenset(one.uid for one in remediations if terms.takes_a_node(one))
+        self._live = frozenset(remediation.uid for remediation in remediations if terms.takes_a_node(remediation))
         if not due:
             return
-        self._swept = now
+        self._last_run = now
         nodes = await self._survey.nodes()
         if nodes is None:
             return  # most likely there are no rights on nodes, and so no node is cordoned

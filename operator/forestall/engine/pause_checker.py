@@ -33,14 +33,14 @@ class PauseChecker:
         """As `paused_by`, with what the API server knows; a pause that is known already is not asked about."""
         if self.skewed is not None:
             return Hold("ClockSkew", self.skewed)
-        why = self.paused_by(namespace, objective, policy, now)
-        if why is None:
+        paused_by = self.paused_by(namespace, objective, policy, now)
+        if paused_by is None:
             try:
                 await together((self._refresh(Guardrail, ""), self._refresh(Pause, namespace)))
             except ClusterError as error:
                 return Hold("PauseUnknown", f"it could not be asked whether it is paused: {error}")
-            why = self.paused_by(namespace, objective, policy, now)
-        return None if why is None else Hold("Paused", why)
+            paused_by = self.paused_by(namespace, objective, policy, now)
+        return None if paused_by is None else Hold("Paused", paused_by)
 
     def paused_by(self, namespace: str, objective: str, policy: str, now: float) -> str | None:
         """Return why nothing may be changed for this objective by this policy, as told last; None where it may."""
@@ -54,10 +54,10 @@ class PauseChecker:
         # What an unreadable object holds back is not known: all that it might is held until it is mended.
         yield from self._unreadable(Guardrail, "", "everything is paused")
         for guardrail in self._registry.all(Guardrail):
-            told = guardrail.spec
-            if told.paused and lasts(told.pause_until, now):
-                what = f"everything is paused (Guardrail {guardrail.name})"
-                yield what + _particulars(told.pause_until, told.paused_by, told.pause_reason)
+            limits = guardrail.spec
+            if limits.paused and lasts(limits.pause_until, now):
+                scope = f"everything is paused (Guardrail {guardrail.name})"
+                yield scope + _particulars(limits.pause_until, limits.paused_by, limits.pause_reason)
         yield from self._unreadable(Pause, namespace, f"namespace {namespace} is paused")
         for pause in self._registry.all(Pause, namespace):
             spec = pause.spec
@@ -66,10 +66,10 @@ class PauseChecker:
             if spec.objective in (None, objective) and spec.policy in (None, policy):
                 yield f"{pause.scope} is paused" + _particulars(spec.until, spec.by, spec.reason)
 
-    def _unreadable(self, kind: type[Resource], namespace: str, what: str) -> Iterator[str]:
-        names = [one.ref.name for one in self._registry.unreadable(kind, namespace)]
+    def _unreadable(self, kind: type[Resource], namespace: str, scope: str) -> Iterator[str]:
+        names = [unreadable.ref.name for unreadable in self._registry.unreadable(kind, namespace)]
         if names:
-            yield f"{what}: {kind.KIND} {names[0]} is invalid"
+            yield f"{scope}: {kind.KIND} {names[0]} is invalid"
 
 
 def _particulars(until: Timestamp | None, by: str, reason: str) -> str:

@@ -6,7 +6,7 @@ is written there before anything is changed, and read when a process begins to l
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -27,8 +27,8 @@ AT_ONCE: Final = 50
 
 _log = structlog.get_logger()
 
-Known = dict[str, Remediation]
-"""By name."""
+Key = tuple[str, str]
+"""Namespace and name."""
 
 
 class RemediationBackup:
@@ -39,7 +39,7 @@ class RemediationBackup:
         self._isolation = isolation
         self.keep: Callable[[ServiceLevelObjective, float], Awaitable[None]] = _nowhere
         """Writes the records of an objective into its status."""
-        self._known: dict[str, Known] = {}  # by UID of the objective
+        self._known: dict[str, dict[str, Remediation]] = {}  # by UID of the objective and name
         self._seen: dict[str, frozenset[tuple[str, str]]] = {}  # the names and versions that this was chosen from
         self._written: dict[str, list[Record]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -50,11 +50,11 @@ class RemediationBackup:
 
     def of(self, objective: str, before: list[Record]) -> list[Record]:
         """Return what the status of an objective (UID) is to remember; what it did `before`, where it was not read."""
-        known = self._known.get(objective)
-        if known is None:
+        remediations = self._known.get(objective)
+        if remediations is None:
             return before
         if objective not in self._written:
-            self._written[objective] = to_records(known.values())
+            self._written[objective] = to_records(remediations.values())
         return self._written[objective]
 
     async def remember(self, remediation: Remediation, now: float) -> None:
@@ -75,7 +75,7 @@ class RemediationBackup:
         if remediation.status.steps or remediation.ended:
             uid = remediation.spec.intent.objective.uid
             # The newest comes first: should there be no room for all, it is there.
-            others = {name: one for name, one in self._known.get(uid, {}).items() if name != remediation.name}
+            others = {name: other for name, other in self._known.get(uid, {}).items() if name != remediation.name}
             self._remember(uid, {remediation.name: remediation, **others})
 
     def awaits(self, remediation: Remediation) -> bool:
@@ -83,86 +83,94 @@ class RemediationBackup:
         uid = remediation.spec.intent.objective.uid
         return remediation.unwritten and remediation.name in self._known.get(uid, {})
 
-    def with_deleted(self, there: Mapping[tuple[str, str], Remediation]) -> dict[tuple[str, str], Remediation]:
+    def with_deleted(self, existing: Mapping[Key, Remediation]) -> dict[Key, Remediation]:
         """Return the remediations that are there, by namespace and name, and those that are only remembered."""
-        known = {(one.namespace, one.name): one for some in self._known.values() for one in some.values()}
-        return known | {key: one for key, one in there.items() if key not in known or not one.unwritten}
+        backed_up = _by_key(remediation for known in self._known.values() for remediation in known.values())
+        written = {key: body for key, body in existing.items() if key not in backed_up or not body.unwritten}
+        return backed_up | written
 
     async def begin(self, reconciler: RemediationReconciler, scene: Scene, now: float) -> Scene:
         """Write again what was deleted; return the scene with it, and with what could not be written all the same."""
         needs = RetentionNeeds.of(scene.objectives.keys(), self._registry.all(RemediationPolicy), scene.guardrails)
-        there: defaultdict[str, list[Remediation]] = defaultdict(list)
-        for one in scene.remediations:
-            there[one.spec.intent.objective.uid].append(one)
+        existing: defaultdict[str, list[Remediation]] = defaultdict(list)
+        for remediation in scene.remediations:
+            existing[remediation.spec.intent.objective.uid].append(remediation)
         for uid, slo in scene.objectives.items():
             if uid not in self._known:
                 with self._isolation.around("remembering", named(slo)):
-                    self._remember(uid, {one.name: one for one in from_records(slo.status.records, uid, slo.namespace)})
-        back: dict[tuple[str, str], Remediation] = {}
+                    self._remember(uid, _by_name(from_records(slo.status.records, uid, slo.namespace)))
+        back: dict[Key, Remediation] = {}
         tries = AT_ONCE
-        for uid in [*self._known, *(uid for uid in there if uid not in self._known)]:
+        for uid in [*self._known, *(uid for uid in existing if uid not in self._known)]:
             with self._isolation.around("remembering", f"objective {uid}"):
-                missing = self._missing(uid, there[uid], needs, now)
-                back |= {(one.namespace, one.name): one for one in missing}
-                for one in missing:
-                    restored, tries = (await self._restore(reconciler, one, now), tries - 1) if tries else (one, 0)
-                    there[uid] = [each for each in there[uid] if each.name != one.name]
+                missing = self._missing(uid, existing[uid], needs, now)
+                back |= _by_key(missing)
+                for remediation in missing:
+                    restored: Remediation | None = remediation
+                    if tries:
+                        restored, tries = await self._restore(reconciler, remediation, now), tries - 1
+                    existing[uid] = [other for other in existing[uid] if other.name != remediation.name]
                     if restored is None:
-                        del back[one.namespace, one.name]
+                        del back[remediation.namespace, remediation.name]
                     else:
-                        back[one.namespace, one.name] = restored
-                        there[uid].append(restored)
+                        back[remediation.namespace, remediation.name] = restored
+                        existing[uid].append(restored)
                 if missing:
-                    self._choose(uid, there[uid], needs, now)
+                    self._choose(uid, existing[uid], needs, now)
         self._retain(scene)
         if not back:
             return scene
-        present = {(one.namespace, one.name): one for one in scene.remediations}
-        return replace(scene, remediations=list((present | back).values()))
+        return replace(scene, remediations=list((_by_key(scene.remediations) | back).values()))
 
-    def _missing(self, uid: str, there: list[Remediation], needs: RetentionNeeds, now: float) -> list[Remediation]:
+    def _missing(self, uid: str, existing: list[Remediation], needs: RetentionNeeds, now: float) -> list[Remediation]:
         """Return what is remembered of an objective, is needed and is not there; note what is."""
-        seen = frozenset((one.name, one.metadata.resource_version) for one in there)
-        present = {one.name: one for one in there if not one.unwritten}
-        gone = [
-            one
-            for name, one in self._known.get(uid, {}).items()
+        versions = frozenset((remediation.name, remediation.metadata.resource_version) for remediation in existing)
+        present = _by_name(remediation for remediation in existing if not remediation.unwritten)
+        deleted = [
+            remediation
+            for name, remediation in self._known.get(uid, {}).items()
             # What this version can't read is there all the same.
-            if name not in present and not self._registry.is_invalid(Remediation, name, one.namespace)
+            if name not in present and not self._registry.is_invalid(Remediation, name, remediation.namespace)
         ]
-        if not gone:
-            if self._seen.get(uid) != seen:
-                self._choose(uid, there, needs, now)
-                self._seen[uid] = seen
+        if not deleted:
+            if self._seen.get(uid) != versions:
+                self._choose(uid, existing, needs, now)
+                self._seen[uid] = versions
             return []
-        needed = {one.name for one in to_back_up([*present.values(), *gone], needs, now)}
+        needed = {remediation.name for remediation in to_back_up([*present.values(), *deleted], needs, now)}
         self._seen.pop(uid, None)
-        missing = [one for one in gone if one.name in needed]
+        missing = [remediation for remediation in deleted if remediation.name in needed]
         if not missing:
             self._choose(uid, list(present.values()), needs, now)
         return missing
 
-    def _choose(self, uid: str, there: list[Remediation], needs: RetentionNeeds, now: float) -> None:
-        self._remember(uid, {one.name: one for one in to_back_up(there, needs, now)})
+    def _choose(self, uid: str, existing: list[Remediation], needs: RetentionNeeds, now: float) -> None:
+        self._remember(uid, _by_name(to_back_up(existing, needs, now)))
 
-    def _remember(self, uid: str, known: Known) -> None:
-        self._known[uid] = known
+    def _remember(self, uid: str, remediations: dict[str, Remediation]) -> None:
+        self._known[uid] = remediations
         self._written.pop(uid, None)
 
-    async def _restore(self, reconciler: RemediationReconciler, one: Remediation, now: float) -> Remediation | None:
+    async def _restore(
+        self, reconciler: RemediationReconciler, remediation: Remediation, now: float
+    ) -> Remediation | None:
         """Write one again; return it as it is then, or as it is remembered; None where its namespace is gone."""
         try:
-            restored = await reconciler.restore(one, now)
+            restored = await reconciler.restore(remediation, now)
         except (Forbidden, NotFound) as error:
-            if self._registry.labels(one.namespace) is None:
+            if self._registry.labels(remediation.namespace) is None:
                 return None
-            _log.warning("remediation not written again", remediation=one.name, error=str(error))
-            return one
+            _log.warning("remediation not written again", remediation=remediation.name, error=str(error))
+            return remediation
         except ClusterError as error:
-            _log.warning("remediation not written again", remediation=one.name, error=str(error))
-            return one
+            _log.warning("remediation not written again", remediation=remediation.name, error=str(error))
+            return remediation
         if restored.spec.restored is not None:
-            _log.warning("remediation written again that was deleted", remediation=one.name, namespace=one.namespace)
+            _log.warning(
+                "remediation written again that was deleted",
+                remediation=remediation.name,
+                namespace=remediation.namespace,
+            )
         self._registry.put(Remediation.KIND, restored.dump())
         return restored
 
@@ -170,9 +178,17 @@ class RemediationBackup:
         """Forget the objectives that are gone, with nothing left to remember."""
         for uid in [uid for uid, known in self._known.items() if not known and uid not in scene.objectives]:
             del self._known[uid]
-        for held in (self._seen, self._written, self._locks):
-            for uid in [uid for uid in held if uid not in self._known]:
-                del held[uid]
+        for by_objective in (self._seen, self._written, self._locks):
+            for uid in [uid for uid in by_objective if uid not in self._known]:
+                del by_objective[uid]
+
+
+def _by_name(remediations: Iterable[Remediation]) -> dict[str, Remediation]:
+    return {remediation.name: remediation for remediation in remediations}
+
+
+def _by_key(remediations: Iterable[Remediation]) -> dict[Key, Remediation]:
+    return {(remediation.namespace, remediation.name): remediation for remediation in remediations}
 
 
 async def _nowhere(_: ServiceLevelObjective, __: float) -> None:

@@ -27,5 +27,5 @@ class RemediationCleanup:
             return
         self._last_run = now
         needs = RetentionNeeds.of(scene.objectives.keys(), self._registry.all(RemediationPolicy), scene.guardrails)
-        for each in await delete_expired(self._cluster, scene.remediations, needs, now):
-            self._registry.remove(Remediation.KIND, each.uid)
+        for remediation in await delete_expired(self._cluster, scene.remediations, needs, now):
+            self._registry.remove(Remediation.KIND, remediation.uid)

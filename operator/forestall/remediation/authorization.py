@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from forestall.actions import End, Outlook
-from forestall.actions.base import asked_back
+from forestall.actions.base import asked_back, condition_of
 from forestall.api.remediation import Remediation
 from forestall.api.times import readable, seconds
 from forestall.core.decision import Hold
@@ -36,11 +36,11 @@ def _ended(remediation: Remediation, outlook: Outlook | None, now: float) -> End
     if spec.approval is not None and spec.approval.decision == "Rejected":
         comment = f": {spec.approval.comment}" if spec.approval.comment else ""
         return End("Aborted", "Rejected", f"{spec.approval.by or 'somebody'} rejected it{comment}; nothing was changed")
-    if (asked := asked_back(remediation)) is not None:
-        return End("Aborted", asked.reason, f"{asked.message}; nothing was changed")
-    gone = outlook and (outlook.withdrawn or outlook.edited)
-    if gone:
-        return End("Aborted", gone.reason, f"{gone.message}; nothing was changed")
+    if (undo := asked_back(remediation)) is not None:
+        return End("Aborted", undo.reason, f"{undo.message}; nothing was changed")
+    no_longer_wanted = outlook and (outlook.withdrawn or outlook.edited)
+    if no_longer_wanted:
+        return End("Aborted", no_longer_wanted.reason, f"{no_longer_wanted.message}; nothing was changed")
     if intent.mode == "Observe":
         return End("Aborted", "ObserveOnly", "the policy's mode was Observe: nothing may be done")
     deadline = seconds(intent.deadline)
@@ -63,7 +63,8 @@ def _ended(remediation: Remediation, outlook: Outlook | None, now: float) -> End
 
 def _is_approved(remediation: Remediation) -> bool:
     """Say whether an approval was seen in time, and so is on record."""
-    return any(each.type == "Approved" and each.status == "True" for each in remediation.status.conditions)
+    approval = condition_of(remediation, "Approved")
+    return approval is not None and approval.status == "True"
 
 
 def newly_approved(remediation: Remediation, now: float) -> bool:

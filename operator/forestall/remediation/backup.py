@@ -38,20 +38,20 @@ _STEPS: Final = 2
 
 def to_back_up(group: Collection[Remediation], needs: RetentionNeeds, now: float) -> list[Remediation]:
     """Return those of one objective's remediations that must outlive being deleted, the most needed first."""
-    live = [one for one in group if not one.ended and one.status.steps]
+    live = [remediation for remediation in group if not remediation.ended and remediation.status.steps]
     return [*live, *still_needed(group, needs, now)]
 
 
 def to_records(remediations: Iterable[Remediation]) -> list[Record]:
     """Return the records of these remediations, as many as there is room for."""
-    made = (_record(one) for one in remediations)
-    return [one for one in made if len(one.body) <= _LONGEST][:MOST_RECORDS]
+    records = map(_record, remediations)
+    return [record for record in records if len(record.body) <= _LONGEST][:MOST_RECORDS]
 
 
 def from_records(records: Iterable[Record], objective_uid: str, namespace: str) -> list[Remediation]:
     """Return the remediations of an objective as its records have them; what does not fit it is left out."""
-    found = (_read(record, namespace) for record in records)
-    return [one for one in found if one is not None and _is_of(one, objective_uid, namespace)]
+    parsed = (_read(record, namespace) for record in records)
+    return [copy for copy in parsed if copy is not None and _is_of(copy, objective_uid, namespace)]
 
 
 def restored_body(remediation: Remediation) -> dict[str, Any]:
@@ -66,29 +66,28 @@ def restored_status(remediation: Remediation, now: float) -> RemediationStatus:
 
     A node that it held is given back by itself, as its annotation tells that nobody holds it.
     """
-    words = f"somebody deleted it in the phase {remediation.status.phase}, and something rests on it"
-    told = Condition(type=_RESTORED, status="True", reason="Deleted", message=words, last_transition_time=stamp(now))
-    status = with_condition(remediation.status, told)
+    message = f"somebody deleted it in the phase {remediation.status.phase}, and something rests on it"
+    status = with_condition(remediation.status, Condition.since(now, _RESTORED, "True", "Deleted", message))
     if not status.since:
         status = status.model_copy(update={"since": stamp(now)})
     intent = remediation.spec.intent
     if remediation.ended:
         return status
     if intent.target.kind == "Node":
-        given = f"somebody deleted it; {title(intent.target)} takes pods again, if nobody else holds it"
+        given_back = f"somebody deleted it; {title(intent.target)} takes pods again, if nobody else holds it"
         helped = verified(remediation) is not False
         return (
-            moved(status, "Aborted", "Deleted", given, now)
+            moved(status, "Aborted", "Deleted", given_back, now)
             if helped
-            else moved(status, "RolledBack", "NotHelped", given, now)
+            else moved(status, "RolledBack", "NotHelped", given_back, now)
         )
     if not traits_of(intent.action).kept_while_at_risk:
         return status
     if condition_of(remediation, "Completed") is None:
-        status = with_condition(status, completed_condition("False", "Deleted", words, now))
+        status = with_condition(status, completed_condition("False", "Deleted", message, now))
         status = status.model_copy(update={"completed": status.completed or stamp(now)})  # it is judged from now on
-    what = "somebody deleted it; what it changed is given back as usual, and nothing more is done by it"
-    return moved(status, "RollingBack", "Deleted", what, now)
+    giving_back = "somebody deleted it; what it changed is given back as usual, and nothing more is done by it"
+    return moved(status, "RollingBack", "Deleted", giving_back, now)
 
 
 def draft_of(intent: Intent) -> dict[str, Any]:
@@ -109,28 +108,30 @@ def draft_of(intent: Intent) -> dict[str, Any]:
     }
 
 
-def _record(one: Remediation) -> Record:
-    evidence = one.spec.intent.evidence
+def _record(remediation: Remediation) -> Record:
+    evidence = remediation.spec.intent.evidence
     pods = evidence.pods if len(evidence.pods) <= _PODS else []
     short = evidence.model_copy(update={"pods": pods, "reason": evidence.reason[:_WORDS]})
     body = {
-        "intent": one.spec.intent.model_copy(update={"evidence": short}).dump(),
-        "status": _shortened(one.status).dump(),
-        **({"feedback": one.feedback.dump()} if one.feedback else {}),
-        **({"undo": one.undo.dump()} if one.undo else {}),
+        "intent": remediation.spec.intent.model_copy(update={"evidence": short}).dump(),
+        "status": _shortened(remediation.status).dump(),
+        **({"feedback": remediation.feedback.dump()} if remediation.feedback else {}),
+        **({"undo": remediation.undo.dump()} if remediation.undo else {}),
     }
-    steps = one.status.steps
+    steps = remediation.status.steps
     return Record(
-        name=one.name,
-        uid=one.signature,
-        phase=one.status.phase,
+        name=remediation.name,
+        uid=remediation.signature,
+        phase=remediation.status.phase,
         what=steps[-1].what[:_WORDS] if steps else "",
         body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
     )
 
 
 def _shortened(status: RemediationStatus) -> RemediationStatus:
-    conditions = [each.model_copy(update={"message": each.message[:_WORDS]}) for each in status.conditions]
+    conditions = [
+        condition.model_copy(update={"message": condition.message[:_WORDS]}) for condition in status.conditions
+    ]
     steps = [
         step.model_copy(update={"because": step.because[:_WORDS], "what": step.what[:_WORDS]})
         for step in status.steps[-_STEPS:]
@@ -141,30 +142,30 @@ def _shortened(status: RemediationStatus) -> RemediationStatus:
 def _read(record: Record, namespace: str) -> Remediation | None:
     try:
         body = json.loads(record.body)
-        told = mapping(body)
+        content = mapping(body)
         restored = Restored(
             uid=record.uid,
-            feedback=Feedback.model_validate(told["feedback"]) if "feedback" in told else None,
-            undo=Undo.model_validate(told["undo"]) if "undo" in told else None,
+            feedback=Feedback.model_validate(content["feedback"]) if "feedback" in content else None,
+            undo=Undo.model_validate(content["undo"]) if "undo" in content else None,
         )
         return Remediation.read(
             {
                 "metadata": {"name": record.name, "namespace": namespace, "uid": record.uid},
-                "spec": {"intent": told.get("intent"), "restored": restored.dump()},
-                "status": told.get("status"),
+                "spec": {"intent": content.get("intent"), "restored": restored.dump()},
+                "status": content.get("status"),
             }
         )
     except (ValueError, RecursionError, ValidationError):
         return None
 
 
-def _is_of(one: Remediation, objective_uid: str, namespace: str) -> bool:
+def _is_of(remediation: Remediation, objective_uid: str, namespace: str) -> bool:
     """Say whether a record is what the operator writes: about this objective, and about nothing elsewhere."""
-    intent = one.spec.intent
-    touched: Sequence[str] = [step.subject.namespace for step in one.status.steps if step.subject is not None]
+    intent = remediation.spec.intent
+    touched: Sequence[str] = [step.subject.namespace for step in remediation.status.steps if step.subject is not None]
     places = {intent.objective.namespace, intent.policy.namespace, intent.target.namespace, *touched}
     return (
         intent.objective.uid == objective_uid
-        and one.name == name_of(intent)
+        and remediation.name == name_of(intent)
         and places <= ({namespace, ""} if intent.target.kind == "Node" else {namespace})
     )

@@ -17,18 +17,19 @@ def locking_remediations(policy: RemediationPolicy, remediations: Iterable[Remed
     feedback does.
     """
     last: dict[str, Remediation] = {}
-    for each in sorted((one for one in remediations if one.ended), key=lambda one: one.status.ended or ""):
-        intent = each.spec.intent
+    ended = (remediation for remediation in remediations if remediation.ended)
+    for remediation in sorted(ended, key=lambda remediation: remediation.status.ended or ""):
+        intent = remediation.spec.intent
         # Telling people is no attempt: it neither helps nor fails.
         if intent.policy.uid == policy.uid and traits_of(intent.action).changes_cluster:
-            last[intent.objective.uid] = each
+            last[intent.objective.uid] = remediation
     return [
-        each
-        for each in last.values()
-        if each.status.phase in ("RolledBack", "Failed")
-        and each.feedback is None
-        and not was_refused(each)
-        and not policy_changed(policy, each.spec.intent)
+        remediation
+        for remediation in last.values()
+        if remediation.status.phase in ("RolledBack", "Failed")
+        and remediation.feedback is None
+        and not was_refused(remediation)
+        and not policy_changed(policy, remediation.spec.intent)
     ]
 
 
@@ -47,15 +48,16 @@ def locked_condition(
     each with the UID of its objective.
     """
     names = [
-        one.spec.intent.objective.name
-        for one in locking_remediations(policy, remediations)
-        if one.undo is not None or (one.spec.intent.objective.uid, one.spec.intent.episode) not in open_episodes
+        remediation.spec.intent.objective.name
+        for remediation in locking_remediations(policy, remediations)
+        if remediation.undo is not None
+        or (remediation.spec.intent.objective.uid, remediation.spec.intent.episode) not in open_episodes
     ]
     if not names:
         return Condition(type="Locked", status="False", reason="Free", message="nothing keeps it from acting")
     about = ", ".join(sorted(names))
-    words = f"its last remediation for {about} did not help or was undone, and nobody has looked at it since"
-    return Condition(type="Locked", status="True", reason="Locked", message=words)
+    message = f"its last remediation for {about} did not help or was undone, and nobody has looked at it since"
+    return Condition(type="Locked", status="True", reason="Locked", message=message)
 
 
 def policy_changed(policy: RemediationPolicy, intent: Intent) -> bool:

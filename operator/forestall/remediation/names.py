@@ -16,7 +16,8 @@ def name_of(intent: Intent) -> str:
     not part of it: an intent that is decided again is the same intent.
     """
     action = intent.action.name
-    same = (intent.policy.uid, intent.objective.uid, intent.target.uid, str(intent.rung), action, str(intent.episode))
-    digest = hashlib.sha256("\0".join(same).encode()).hexdigest()[:12]
+    uids = (intent.policy.uid, intent.objective.uid, intent.target.uid)
+    identity = (*uids, str(intent.rung), action, str(intent.episode))
+    digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:12]
     readable = re.sub(r"[^a-z0-9]+", "-", intent.policy.name.lower())[:_READABLE].strip("-") or "policy"
     return f"{readable}-{action.lower()}-{digest}"

@@ -64,6 +64,6 @@ class PauseFence(ReadThrough):
         await self._cluster.record(event)
 
     async def _check(self) -> None:
-        held = await self._pause_check()
-        if held is not None:
-            raise Halted(held.reason, held.message)
+        hold = await self._pause_check()
+        if hold is not None:
+            raise Halted(hold.reason, hold.message)

@@ -38,7 +38,8 @@ class RetentionNeeds:
         cls, objectives: Collection[str], policies: Sequence[RemediationPolicy], guardrails: Iterable[Guardrail]
     ) -> "RetentionNeeds":
         """Return what these objects promise."""
-        budgets = [each for one in guardrails for each in (one.spec.budget, one.spec.namespace_budget) if each]
+        specs = [guardrail.spec for guardrail in guardrails]
+        budgets = [budget for spec in specs for budget in (spec.budget, spec.namespace_budget) if budget]
         return cls(
             objectives=objectives,
             policies={policy.uid for policy in policies},
@@ -64,14 +65,14 @@ def expired(
         grouped[remediation.spec.intent.objective.uid].append(remediation)
     result = []
     for group in grouped.values():
-        needed = {_key(each) for each in still_needed(group, needs, now)}
-        ended = sorted((each for each in group if each.ended), key=_ended_at, reverse=True)
+        needed = {_key(remediation) for remediation in still_needed(group, needs, now)}
+        ended = sorted((remediation for remediation in group if remediation.ended), key=_ended_at, reverse=True)
         result += [
-            each
-            for rank, each in enumerate(ended)
-            if _key(each) not in needed
-            and (rank >= limit or _ended_at(each) <= now - ttl)
-            and _created_at(each) <= now - needs.budgets
+            remediation
+            for rank, remediation in enumerate(ended)
+            if _key(remediation) not in needed
+            and (rank >= limit or _ended_at(remediation) <= now - ttl)
+            and _created_at(remediation) <= now - needs.budgets
         ]
     return result
 
@@ -80,45 +81,45 @@ def still_needed(group: Collection[Remediation], needs: RetentionNeeds, now: flo
     """Return those of one objective's ended remediations on which anything but a budget rests, the most needed first:
     the last of each policy, those of the newest episode, those that a cooldown counts.
     """
-    newest = max((each.spec.intent.episode for each in group), default=None)
+    newest = max((remediation.spec.intent.episode for remediation in group), default=None)
     last = _last(group)
 
-    def need(each: Remediation) -> int:
-        intent = each.spec.intent
+    def need(remediation: Remediation) -> int:
+        intent = remediation.spec.intent
         watched = intent.objective.uid in needs.objectives
-        if watched and intent.policy.uid in needs.policies and _key(each) in last:
+        if watched and intent.policy.uid in needs.policies and _key(remediation) in last:
             return 3
         if watched and intent.episode == newest:
             return 2
-        return int(_ended_at(each) > now - needs.cooldown)
+        return int(_ended_at(remediation) > now - needs.cooldown)
 
-    found = [(need(each), _ended_at(each), each) for each in group if each.ended]
-    return [each for rank, _, each in sorted(found, key=lambda one: one[:2], reverse=True) if rank]
+    ranked = [(need(remediation), _ended_at(remediation), remediation) for remediation in group if remediation.ended]
+    return [remediation for rank, _, remediation in sorted(ranked, key=lambda entry: entry[:2], reverse=True) if rank]
 
 
 async def delete_expired(
     cluster: Writer, remediations: Sequence[Remediation], needs: RetentionNeeds, now: float
 ) -> list[Remediation]:
     """Delete what is expired, as it was seen; return what is gone. What can't be deleted stays for the next time."""
-    gone = []
-    for each in expired(remediations, needs, now, ttl=TTL, limit=HISTORY_LIMIT):
+    deleted = []
+    for remediation in expired(remediations, needs, now, ttl=TTL, limit=HISTORY_LIMIT):
         try:
-            await cluster.delete(ObjectRef.to(each), each.metadata.resource_version)
+            await cluster.delete(ObjectRef.to(remediation), remediation.metadata.resource_version)
         except NotFound:
             pass
         except ClusterError:
             continue
-        gone.append(each)
-    return gone
+        deleted.append(remediation)
+    return deleted
 
 
 def _last(remediations: Iterable[Remediation]) -> frozenset[tuple[str, str]]:
     """Return namespace and name of the last of each policy for each objective; what only told people is none."""
     last: dict[tuple[str, str], Remediation] = {}
-    for each in sorted(remediations, key=_ended_at):
-        intent = each.spec.intent
-        if each.ended and traits_of(intent.action).changes_cluster:
-            last[intent.policy.uid, intent.objective.uid] = each
+    for remediation in sorted(remediations, key=_ended_at):
+        intent = remediation.spec.intent
+        if remediation.ended and traits_of(intent.action).changes_cluster:
+            last[intent.policy.uid, intent.objective.uid] = remediation
     return frozenset(map(_key, last.values()))
 
 

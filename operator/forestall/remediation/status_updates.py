@@ -24,7 +24,7 @@ def moved(status: RemediationStatus, phase: Phase, reason: str, message: str, no
 
 def with_condition(status: RemediationStatus, new: Condition) -> RemediationStatus:
     """Return the status with `new` in place of the condition of its type."""
-    others = [each for each in status.conditions if each.type != new.type]
+    others = [condition for condition in status.conditions if condition.type != new.type]
     return status.model_copy(update={"conditions": [*others, new]})
 
 
@@ -53,8 +53,8 @@ def without_open_step(status: RemediationStatus) -> RemediationStatus:
 
 def with_step_done(status: RemediationStatus) -> RemediationStatus:
     """Return the status with its last step marked as made."""
-    *others, last = status.steps
-    return status.model_copy(update={"steps": [*others, last.model_copy(update={"done": True})]})
+    *earlier, last = status.steps
+    return status.model_copy(update={"steps": [*earlier, last.model_copy(update={"done": True})]})
 
 
 def with_risk(status: RemediationStatus, outlook: Outlook | None, probability: float, now: float) -> RemediationStatus:
@@ -66,20 +66,17 @@ def with_risk(status: RemediationStatus, outlook: Outlook | None, probability: f
     return status.model_copy(update={"calm_since": calm, "blind_since": blind})
 
 
-def with_rollback_refused(status: RemediationStatus, why: Hold, now: float) -> RemediationStatus:
+def with_rollback_refused(status: RemediationStatus, hold: Hold, now: float) -> RemediationStatus:
     """Return the status that says, and since when, why what was done can't be given back now."""
     before = condition(status.conditions, GIVEN_BACK)
     since = now if before is None else seconds(before.last_transition_time) or now
-    new = Condition(
-        type=GIVEN_BACK, status="False", reason=why.reason, message=why.message, last_transition_time=stamp(since)
-    )
-    return with_condition(status, new)
+    return with_condition(status, Condition.since(since, GIVEN_BACK, "False", hold.reason, hold.message))
 
 
 def without_rollback_refused(status: RemediationStatus) -> RemediationStatus:
     """Return the status of what can be given back again."""
-    others = [each for each in status.conditions if each.type != GIVEN_BACK]
-    return status if len(others) == len(status.conditions) else status.model_copy(update={"conditions": others})
+    remaining = [condition for condition in status.conditions if condition.type != GIVEN_BACK]
+    return status if len(remaining) == len(status.conditions) else status.model_copy(update={"conditions": remaining})
 
 
 def approved_condition(remediation: Remediation, now: float) -> Condition:
@@ -87,14 +84,12 @@ def approved_condition(remediation: Remediation, now: float) -> Condition:
     approval = remediation.spec.approval
     by = (approval.by if approval else "") or "somebody"
     comment = f": {approval.comment}" if approval and approval.comment else ""
-    return Condition(
-        type="Approved", status="True", reason="Approved", message=f"by {by}{comment}", last_transition_time=stamp(now)
-    )
+    return Condition.since(now, "Approved", "True", "Approved", f"by {by}{comment}")
 
 
 def completed_condition(status: Literal["True", "False"], reason: str, message: str, now: float) -> Condition:
     """Return the condition that says whether what the action changes is complete, or why it never will be."""
-    return Condition(type="Completed", status=status, reason=reason, message=message, last_transition_time=stamp(now))
+    return Condition.since(now, "Completed", status, reason, message)
 
 
 def back_to_holding(status: RemediationStatus, hold: Hold, now: float) -> RemediationStatus:

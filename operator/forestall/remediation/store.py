@@ -34,12 +34,14 @@ class RemediationStore:
         """See `RemediationReconciler.restore`."""
         ref = ObjectRef.to(remediation).model_copy(update={"uid": ""})
         try:
-            there = Remediation.read(await self._cluster.read(ref))
+            existing = Remediation.read(await self._cluster.read(ref))
         except NotFound:
-            there = Remediation.read(await self._cluster.create(restored_body(remediation)))
-        if not there.unwritten:
-            return there
-        body = await self._cluster.replace_status(ObjectRef.to(there), status.dump(), there.metadata.resource_version)
+            existing = Remediation.read(await self._cluster.create(restored_body(remediation)))
+        if not existing.unwritten:
+            return existing
+        body = await self._cluster.replace_status(
+            ObjectRef.to(existing), status.dump(), existing.metadata.resource_version
+        )
         restored = Remediation.read(body)
         message = f"{restored.name} was deleted while something rested on it, and is written again"
         await self.tell(restored, restored.spec.intent.objective, "Warning", "RemediationRestored", message)
@@ -107,5 +109,5 @@ class RemediationStore:
 
 def _means_the_same(newest: Remediation, current: Remediation) -> bool:
     """Say whether what was decided on `current` would be decided on `newest` too."""
-    told, known = newest.spec, current.spec
-    return (newest.status, told.approval, told.undo) == (current.status, known.approval, known.undo)
+    spec, known_spec = newest.spec, current.spec
+    return (newest.status, spec.approval, spec.undo) == (current.status, known_spec.approval, known_spec.undo)

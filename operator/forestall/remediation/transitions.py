@@ -46,12 +46,12 @@ async def abandon(
     return await close(remediation, without_open_step(status), end, context)
 
 
-async def take_back(remediation: Remediation, why: Hold, context: ReconcileContext) -> StepResult:
+async def take_back(remediation: Remediation, cause: Hold, context: ReconcileContext) -> StepResult:
     """Begin to give back what was done."""
     status = remediation.status
     if not status.completed:
-        status = with_condition(status, completed_condition("False", why.reason, why.message, context.now))
-    rolling_back = moved(status, "RollingBack", why.reason, why.message, context.now)
+        status = with_condition(status, completed_condition("False", cause.reason, cause.message, context.now))
+    rolling_back = moved(status, "RollingBack", cause.reason, cause.message, context.now)
     return StepResult(await context.store.save(remediation, rolling_back), more=True)
 
 
@@ -86,9 +86,9 @@ async def obstructed(remediation: Remediation, obstacle: Hold, context: Reconcil
 
 
 async def _not_tried(
-    remediation: Remediation, status: RemediationStatus, why: Hold, context: ReconcileContext
+    remediation: Remediation, status: RemediationStatus, refusal: Hold, context: ReconcileContext
 ) -> StepResult:
     """Wait for a right that is missing; what admission refuses ends, and has not failed: it was not tried."""
-    if why.reason == "Forbidden" and context.now < deadline(remediation, context.now):
-        return await wait(remediation, status, why, context)
-    return await abandon(remediation, status, End("Aborted", why.reason, why.message), context)
+    if refusal.reason == "Forbidden" and context.now < deadline(remediation, context.now):
+        return await wait(remediation, status, refusal, context)
+    return await abandon(remediation, status, End("Aborted", refusal.reason, refusal.message), context)

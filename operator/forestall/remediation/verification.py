@@ -1,10 +1,12 @@
 """Whether an action helped: has the risk fallen, by samples that were taken after the action was complete?"""
 
+from typing import Literal
+
 from forestall.actions import Outlook, World
 from forestall.actions.base import condition_of, title
 from forestall.api.meta import Condition
 from forestall.api.remediation import Remediation
-from forestall.api.times import seconds, stamp
+from forestall.api.times import seconds
 from forestall.core.precision import percents
 
 VERIFIED = "Verified"
@@ -42,25 +44,17 @@ def verify(remediation: Remediation, outlook: Outlook | None, now: float, *, exh
 def not_helped_message(remediation: Remediation, world: World) -> str:
     """Return in words that the action did not help, and whether more of it is possible."""
     why = condition_of(remediation, VERIFIED)
-    most = f"; {title(world.subject)} is at {world.level}, the most it may have" if _is_at_its_most(world) else ""
-    return f"{why.message if why else ''}{most}; what was done is given back when that is safe"
+    at_most = f"; {title(world.subject)} is at {world.level}, the most it may have" if _is_at_its_most(world) else ""
+    return f"{why.message if why else ''}{at_most}; what was done is given back when that is safe"
 
 
 def _is_at_its_most(world: World) -> bool:
     return world.size is not None and world.level >= world.ceiling
 
 
-def verified_condition(status: str, reason: str, message: str, now: float) -> Condition:
+def verified_condition(status: Literal["True", "False", "Unknown"], reason: str, message: str, now: float) -> Condition:
     """Return a condition `Verified`."""
-    return Condition.model_validate(
-        {
-            "type": VERIFIED,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "lastTransitionTime": stamp(now),
-        }
-    )
+    return Condition.since(now, VERIFIED, status, reason, message)
 
 
 def _unless_same(before: Condition, after: Condition) -> Condition:

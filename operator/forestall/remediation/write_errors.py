@@ -7,9 +7,9 @@ from forestall.errors import ClusterError, Denied, Forbidden, Unavailable
 from forestall.remediation.rbac_hints import rbac_hint
 
 
-def unconfirmed_write(what: str, error: Unavailable) -> Hold:
-    """Return the Hold for a change about which nothing is known; `what` says which."""
-    return Hold("NotConfirmed", f"{what}: {error}; the next cycle looks whether it was done all the same")
+def unconfirmed_write(change: str, error: Unavailable) -> Hold:
+    """Return the Hold for a change about which nothing is known; `change` says which."""
+    return Hold("NotConfirmed", f"{change}: {error}; the next cycle looks whether it was done all the same")
 
 
 def refused_write(error: ClusterError, intent: Intent) -> Hold:
