@@ -79,11 +79,22 @@ cluster: setup ## Run the tests on the real control plane
 nodes: setup ## Run the tests on real nodes with real pods (needs root on Linux)
 	@$(PY) -m pytest tests/nodes
 
+# Where nothing on this machine can make them, it says so, and the tests of the images are skipped; STRICT=1 fails then.
 .PHONY: image
 image: setup ## Make the images build/forestall-image.tar and build/shop-image.tar (ARCHS="amd64 arm64", NAME=..., SOURCE=...)
 	@$(PY) -m pip --disable-pip-version-check install --quiet --require-hashes -r constraints/image.txt
 	@$(PY) -m scripts.image $(ARCHS:%=--arch %) $(if $(NAME),--name $(NAME)) $(if $(SOURCE),--source $(SOURCE)) \
-		|| test $$? = 3 # where nothing can make them, it has said so, and the tests of the images are skipped
+		|| { code=$$?; test $$code = 3 -a -z "$(STRICT)" || exit $$code; }
+
+.PHONY: version
+version: ## Say which version this is
+	@sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/forestall/__init__.py
+
+HELM ?= helm
+
+.PHONY: chart
+chart: ## Package the chart into build/chart (HELM=... where helm is not on the PATH)
+	@$(HELM) package charts/forestall --destination build/chart
 
 .PHONY: e2e
 e2e: setup ## Run the tests with the image and real pods (FORESTALL_CLUSTER=kind, where Docker runs)

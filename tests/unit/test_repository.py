@@ -65,14 +65,34 @@ def test_workflows_call_targets_that_exist(path):
     assert called <= targets
 
 
+PUBLISHES = {"contents": "read", "packages": "write"}
+RIGHTS = {
+    ("release", "image"): PUBLISHES,
+    ("release", "chart"): PUBLISHES,
+    ("release", "sign"): {**PUBLISHES, "attestations": "write", "id-token": "write"},
+}
+"""What jobs may do beyond reading the code. Only the job that signs has an identity, and it runs none of the code."""
+
+
 @workflows
 def test_workflows_may_only_read_and_end(path):
     workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert "group" in workflow["concurrency"]
-    assert [
-        name for name, job in workflow["jobs"].items() if "timeout-minutes" not in job or "permissions" in job
-    ] == []
+    assert [name for name, job in workflow["jobs"].items() if "timeout-minutes" not in job] == []
+    granted = {(path.stem, name): job["permissions"] for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert granted == {job: rights for job, rights in RIGHTS.items() if job[0] == path.stem}
+
+
+def test_who_signs_runs_nothing_of_the_code():
+    steps = load(ROOT / ".github" / "workflows" / "release.yml")["jobs"]["sign"]["steps"]
+    assert not [step for step in steps if "checkout" in step.get("uses", "") or "make " in step.get("run", "")]
+
+
+def test_a_release_publishes_only_what_a_tag_points_to():
+    release = load(ROOT / ".github" / "workflows" / "release.yml")
+    # YAML reads the key `on` as a truth value.
+    assert release[True]["push"] == {"tags": ["v*"]}
 
 
 @workflows

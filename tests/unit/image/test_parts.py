@@ -95,6 +95,13 @@ def test_the_dockerfile_says_how_the_image_is_run_as_the_archive_does(root):
     assert re.search(rf"^ARG PYTHON=python:{re.escape(PYTHON)}-slim@sha256:[0-9a-f]{{64}}$", text, re.MULTILINE)
 
 
+def test_everything_is_built_from_one_image_by_its_digest(root):
+    files = ["Dockerfile", "examples/shop/Dockerfile", ".github/workflows/release.yml"]
+    named = [re.findall(r"python:\S+", (root / file).read_text()) for file in files]
+    assert [len(names) for names in named] == [1, 1, 1]
+    assert named[0] == named[1] == named[2]
+
+
 def test_the_dockerfile_has_the_version(root):
     from forestall import __version__  # noqa: PLC0415 - as a release writes it
 
