@@ -173,8 +173,8 @@ class Loop:
     async def _cycle(self, interval: float) -> None:
         began, leading, limit = time.monotonic(), self._elector.is_leader, Settings(interval=interval).limit
         try:
+            await self._sources.refresh(began)
             async with asyncio.timeout(limit):
-                await self._sources.refresh(began)
                 report = await self._engine.cycle(time.time(), leading=leading)
         except LostLease:
             raise

@@ -1,17 +1,22 @@
 """From MetricSources to what the Prometheus adapter asks: their Secrets are read here, and read again now and then."""
 
+import asyncio
+
 import structlog
 
 from forestall.adapters.http import EndpointReader, ReadSecret, without_secrets
 from forestall.adapters.prometheus import PrometheusMetrics, Share, SourceConfig
 from forestall.api import MetricSource
 from forestall.core.quantity import thousandths
+from forestall.engine.together import together
 from forestall.errors import ClusterError
 from forestall.isolation import Isolation
 from forestall.registry import Registry
 
 _AGAIN = 60.0
 """After how many seconds Secrets are read again, so that rotated credentials are used."""
+_PATIENCE = 3.0
+"""How long (s) the Secrets of one source are waited for."""
 
 _log = structlog.get_logger(__name__)
 
@@ -33,19 +38,26 @@ class Sources:
         that its condition says what the source answers to that.
         """
         self._isolation.begin(now)
-        present = {}
-        for source in self._registry.all(MetricSource):
-            known = self._known.get(source.uid)
-            if known is None or known[0] != source.metadata.generation or now - known[1] >= _AGAIN:
-                before = known[2] if known and known[0] == source.metadata.generation else None
-                with self._isolation.around("reading credentials", f"MetricSource {source.name}"):
-                    known = (source.metadata.generation, now, await self._config(source, before))
-            if known is not None and known[0] == source.metadata.generation:
-                present[source.name] = known[2]
-                self._known[source.uid] = known
+        sources = self._registry.all(MetricSource)
+        await together(self._read(source, now) for source in sources if self._is_due(source, now))
+        present = {
+            source.name: known[2]
+            for source in sources
+            if (known := self._known.get(source.uid)) is not None and known[0] == source.metadata.generation
+        }
         uids = self._registry.uids(MetricSource.KIND)
         self._known = {uid: known for uid, known in self._known.items() if uid in uids}
         self._metrics.set_sources(present)
+
+    def _is_due(self, source: MetricSource, now: float) -> bool:
+        known = self._known.get(source.uid)
+        return known is None or known[0] != source.metadata.generation or now - known[1] >= _AGAIN
+
+    async def _read(self, source: MetricSource, now: float) -> None:
+        known, generation = self._known.get(source.uid), source.metadata.generation
+        before = known[2] if known and known[0] == generation else None
+        with self._isolation.around("reading credentials", f"MetricSource {source.name}"):
+            self._known[source.uid] = (generation, now, await self._config(source, before))
 
     async def _config(self, source: MetricSource, before: SourceConfig | None) -> SourceConfig:
         spec = source.spec
@@ -55,7 +67,9 @@ class Sources:
             size=thousandths(spec.per_namespace.size) // 1000,
         )
         try:
-            return SourceConfig(await self._reader.read(spec.url, spec), share)
-        except ClusterError as error:
-            _log.warning("credentials of the metric source not read", source=source.name, error=str(error))
+            async with asyncio.timeout(_PATIENCE):
+                return SourceConfig(await self._reader.read(spec.url, spec), share)
+        except (ClusterError, TimeoutError) as error:
+            why = str(error) or f"no answer within {_PATIENCE:g} s"
+            _log.warning("credentials of the metric source not read", source=source.name, error=why)
             return before or SourceConfig(without_secrets(spec.url, spec), share)

@@ -199,7 +199,7 @@ class Engine:
         self._survey.forget()
         self._scheduler.begin_phase(self._deadlines.decided)
         with self._isolation.around("remembering", "remediations"):
-            scene = await self._backup.begin(self._reconciler, scene, now)
+            scene = await self._backup.begin(self._reconciler, scene, now, self._deadlines.checked)
         missing = await self._targets.check(scene.objectives.values(), now, self._deadlines.checked)
         thresholds = self._assessor.thresholds(scene)
         found = await self._coverage.applied(scene, found, thresholds, self._deadlines.checked)

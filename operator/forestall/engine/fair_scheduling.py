@@ -39,15 +39,33 @@ def batches(items: Sequence[T], size: Callable[[T], int], max_size: int, max_ite
         yield batch
 
 
+class NamespaceLimit:
+    """Lets so many be worked on at once, half of them of one namespace: where that hangs, others go on."""
+
+    def __init__(self, max_concurrent: int) -> None:
+        self._max_per_namespace = max(1, max_concurrent // 2)
+        self._limit = asyncio.Semaphore(max_concurrent)
+        self._limits: dict[str, asyncio.Semaphore] = {}
+
+    def clear(self) -> None:
+        """Forget the namespaces, none of which is worked on now."""
+        self._limits.clear()
+
+    @asynccontextmanager
+    async def slot(self, namespace: str) -> AsyncIterator[None]:
+        """Wait until one more of this namespace may be worked on."""
+        namespace_limit = self._limits.setdefault(namespace, asyncio.Semaphore(self._max_per_namespace))
+        async with namespace_limit, self._limit:
+            yield
+
+
 class FairScheduler:
     """Lets so many objects be worked on at once, half of them of one namespace, and ends a namespace's time."""
 
     def __init__(self, max_concurrent: int, share: float) -> None:
         """At most `max_concurrent` at once; `share` (s) is a namespace's time in a phase; the phase has twice that."""
-        self._max_per_namespace = max(1, max_concurrent // 2)
         self._share = share
-        self._limit = asyncio.Semaphore(max_concurrent)
-        self._limits: dict[str, asyncio.Semaphore] = {}
+        self._limit = NamespaceLimit(max_concurrent)
         self._began: dict[str, float] = {}
         self._until = math.inf
         self.end = math.inf
@@ -66,16 +84,20 @@ class FairScheduler:
 
     def begin_phase(self, end: float = math.inf) -> None:
         """Begin a phase of the cycle; all work of it is over at `end` (s, of the event loop)."""
-        self._limits.clear()
+        self._limit.clear()
         self._began.clear()
         self._until = min(asyncio.get_running_loop().time() + 2 * self._share, end)
         self.end = end
 
+    def part_of_rest(self, part: float) -> float:
+        """Return when (s, of the event loop) this part of the time is over that is left in the phase."""
+        now = asyncio.get_running_loop().time()
+        return now + part * max(0.0, self.end - now) if math.isfinite(self.end) else math.inf
+
     @asynccontextmanager
     async def slot(self, namespace: str) -> AsyncIterator[Hold | None]:
         """Wait for the turn of a namespace; tell why it is not to be used, where its time is over."""
-        namespace_limit = self._limits.setdefault(namespace, asyncio.Semaphore(self._max_per_namespace))
-        async with namespace_limit, self._limit:
+        async with self._limit.slot(namespace):
             now = asyncio.get_running_loop().time()
             began = self._began.setdefault(namespace, now)
             yield self._over(namespace, now, began)

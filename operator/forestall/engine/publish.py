@@ -34,7 +34,7 @@ from forestall.api.times import stamp
 from forestall.core.risk import State
 from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
-from forestall.engine.fair_scheduling import round_robin
+from forestall.engine.fair_scheduling import NamespaceLimit, round_robin
 from forestall.engine.outbox import Outbox
 from forestall.engine.permissions import Permissions
 from forestall.engine.probes import answering
@@ -115,7 +115,7 @@ class Publisher:
         self._advisor = advisor or Advisor(SeriesMatrix(settings.interval, 2), self._isolation)
         self._interval = settings.interval
         self._lease = settings.lease
-        self._limit = asyncio.Semaphore(settings.concurrency)
+        self._limit = NamespaceLimit(settings.concurrency)
         self._written: dict[str, tuple[float, Model]] = {}  # by UID: when, and what
         self._statuses = Statuses(cluster)
         self.records: Callable[[str, list[Record]], list[Record]] = lambda _, known: known
@@ -133,6 +133,7 @@ class Publisher:
         self._advisor.retain(present)
         self._written = {uid: known for uid, known in self._written.items() if uid in present}
         self._statuses.retain(present)
+        self._limit.clear()
         sources, used = self._registry.all(MetricSource), {each.slo.spec.source for each in found.values()}
         await self._advisor.probes.run((one for one in sources if one.name not in used), now)
         policies = self._registry.all(RemediationPolicy)
@@ -262,7 +263,7 @@ class Publisher:
 
     async def _objective(self, change: _Change, now: float) -> None:
         slo = change.found.slo
-        async with self._limit:
+        async with self._limit.slot(slo.namespace):
             if await self._is_done(self._apply(slo, change.status, now), objective=slo.name):
                 await self._tell(change.found, change.before)
 
@@ -351,7 +352,7 @@ class Publisher:
 
     async def _changed(self, settled: _Settled, now: float) -> None:
         resource, status = settled.resource, settled.status
-        async with self._limit:
+        async with self._limit.slot(resource.namespace):
             version = resource.metadata.resource_version
             put = self._statuses.put(ObjectRef.to(resource), status.dump(), version, settled.before)
             if await self._is_done(put, kind=resource.KIND, name=resource.name):
@@ -373,7 +374,7 @@ class Publisher:
             return
         # What is remembered in it stays: it is all written by one manager, and what that leaves out is gone.
         body = {**one.status, "observedGeneration": one.generation, "conditions": [ready.dump()]}
-        async with self._limit:
+        async with self._limit.slot(ref.namespace):
             if await self._is_done(self._statuses.put(ref, body, one.resource_version), kind=ref.kind, name=ref.name):
                 self._written[ref.uid] = (now, ready)
 

@@ -5,6 +5,7 @@ is written there before anything is changed, and read when a process begins to l
 """
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
@@ -89,8 +90,13 @@ class RemediationBackup:
         written = {key: body for key, body in existing.items() if key not in backed_up or not body.unwritten}
         return backed_up | written
 
-    async def begin(self, reconciler: RemediationReconciler, scene: Scene, now: float) -> Scene:
-        """Write again what was deleted; return the scene with it, and with what could not be written all the same."""
+    async def begin(
+        self, reconciler: RemediationReconciler, scene: Scene, now: float, until: float = math.inf
+    ) -> Scene:
+        """Write again what was deleted; return the scene with it, and with what could not be written all the same.
+
+        Nothing is begun after `until` (s, of the event loop), and each try takes half of the time that is left.
+        """
         needs = RetentionNeeds.of(scene.objectives.keys(), self._registry.all(RemediationPolicy), scene.guardrails)
         existing: defaultdict[str, list[Remediation]] = defaultdict(list)
         for remediation in scene.remediations:
@@ -108,7 +114,7 @@ class RemediationBackup:
                 for remediation in missing:
                     restored: Remediation | None = remediation
                     if tries:
-                        restored, tries = await self._restore(reconciler, remediation, now), tries - 1
+                        restored, tries = await self._restore(reconciler, remediation, now, until), tries - 1
                     existing[uid] = [other for other in existing[uid] if other.name != remediation.name]
                     if restored is None:
                         del back[remediation.namespace, remediation.name]
@@ -152,18 +158,20 @@ class RemediationBackup:
         self._written.pop(uid, None)
 
     async def _restore(
-        self, reconciler: RemediationReconciler, remediation: Remediation, now: float
+        self, reconciler: RemediationReconciler, remediation: Remediation, now: float, until: float
     ) -> Remediation | None:
         """Write one again; return it as it is then, or as it is remembered; None where its namespace is gone."""
         try:
-            restored = await reconciler.restore(remediation, now)
+            async with asyncio.timeout_at(_half_way(until)):
+                restored = await reconciler.restore(remediation, now)
         except (Forbidden, NotFound) as error:
             if self._registry.labels(remediation.namespace) is None:
                 return None
             _log.warning("remediation not written again", remediation=remediation.name, error=str(error))
             return remediation
-        except ClusterError as error:
-            _log.warning("remediation not written again", remediation=remediation.name, error=str(error))
+        except (ClusterError, TimeoutError) as error:
+            why = str(error) or "it took too long"
+            _log.warning("remediation not written again", remediation=remediation.name, error=why)
             return remediation
         if restored.spec.restored is not None:
             _log.warning(
@@ -189,6 +197,11 @@ def _by_name(remediations: Iterable[Remediation]) -> dict[str, Remediation]:
 
 def _by_key(remediations: Iterable[Remediation]) -> dict[Key, Remediation]:
     return {(remediation.namespace, remediation.name): remediation for remediation in remediations}
+
+
+def _half_way(until: float) -> float:
+    now = asyncio.get_running_loop().time()
+    return now + (until - now) / 2
 
 
 async def _nowhere(_: ServiceLevelObjective, __: float) -> None:

@@ -17,6 +17,9 @@ from forestall.errors import ClusterError, Unavailable
 from forestall.registry import Registry
 from forestall.remediation import RemediationReconciler, draft_of
 
+_PART = 0.25
+"""The part of the time that is left for deciding in which the guards are asked again: others wait meanwhile."""
+
 
 class RemediationOpener:
     """Opens Remediations, one at a time; remembers what the cycle has opened so far."""
@@ -59,7 +62,7 @@ class RemediationOpener:
             return with_hold(decision, Hold("AlreadyDecided", words))
         try:
             async with asyncio.timeout_at(self._scheduler.end):
-                async with self._opening:
+                async with self._opening, asyncio.timeout_at(self._scheduler.part_of_rest(_PART)):
                     self.budget_usage.refund(scene.guardrails, draft)
                     decided = self._decided()
                     hold = await self._decider.confirm(replace(scene, remediations=decided), proposal)

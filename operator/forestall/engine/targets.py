@@ -11,7 +11,7 @@ from forestall.api import ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.core.plan import Target
-from forestall.engine.fair_scheduling import round_robin
+from forestall.engine.fair_scheduling import NamespaceLimit, round_robin
 from forestall.engine.report import Problem, named
 from forestall.engine.together import within
 from forestall.engine.workload import Workload, workload_of
@@ -51,9 +51,7 @@ class Targets:
         self._isolation = isolation or Isolation()
         self._every = interval * _EVERY
         self._patience = max(_PATIENCE_LEAST, min(_PATIENCE, interval))
-        self._limit = asyncio.Semaphore(concurrency)
-        self._own = max(1, concurrency // 2)
-        self._limits: dict[str, asyncio.Semaphore] = {}
+        self._limit = NamespaceLimit(concurrency)
         self._checked: dict[str, tuple[int, float, Problem | None]] = {}
         self._ready: dict[str, int | None] = {}
 
@@ -66,7 +64,7 @@ class Targets:
         """
         present = {slo.uid: slo for slo in objectives}
         self._checked = {uid: known for uid, known in self._checked.items() if uid in present}
-        self._limits.clear()
+        self._limit.clear()
         self._ready = {uid: ready for uid, ready in self._ready.items() if uid in present}
         due = sorted((slo for slo in present.values() if self._due(slo, now)), key=self._looked_at)
         fair = round_robin(due, lambda slo: slo.namespace)
@@ -83,8 +81,7 @@ class Targets:
         """Return the target of `slo` as it is now, or why it can't be used; read through `cluster`, where given."""
         ref, cluster = reference(slo), cluster or self._cluster
         try:
-            own = self._limits.setdefault(slo.namespace, asyncio.Semaphore(self._own))
-            async with own, self._limit, asyncio.timeout(self._patience):
+            async with self._limit.slot(slo.namespace), asyncio.timeout(self._patience):
                 body = await cluster.read(ref)
                 floor = await find_floor(cluster, ref) if with_scale else None
         except NotFound:
