@@ -4,14 +4,13 @@ It stands in for the real one only where a test must choose the instant at which
 """
 
 import contextlib
-import copy
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import pytest
 from tests.support.kinds import Kind
 from tests.support.lifecycle import documented_transitions
-from tests.support.memory_cluster import Key, MemoryCluster, Request
+from tests.support.memory_cluster import Key, MemoryCluster, Request, copied
 
 from forestall.actions import Outlook
 from forestall.api import Remediation
@@ -81,7 +80,7 @@ class World(MemoryCluster):
         if fate == "late":
             self.late.append(lambda: _attempt(effect))
             raise Unavailable("no answer within 4 s")
-        answer = copy.deepcopy(effect())
+        answer = copied(effect())
         self.after_call(request.verb)
         fate = await Point()
         if fate == "lost":
@@ -103,7 +102,7 @@ class World(MemoryCluster):
         return stored
 
     def _write_status(self, ref: ObjectRef, status: Mapping[str, Any], version: str) -> dict[str, Any]:
-        before, stored = copy.deepcopy(self._get(ref)), super()._write_status(ref, status, version)
+        before, stored = copied(self._get(ref)), super()._write_status(ref, status, version)
         if ref.kind == "Remediation" and "restored" not in stored["spec"]:
             old, new = (at(body, "status", "phase") or "Pending" for body in (before, stored))
             assert old == new or new in TRANSITIONS[old], f"{old} -> {new} is not in docs/concepts.md"
