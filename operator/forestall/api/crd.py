@@ -7,6 +7,7 @@ written to `crds/`, for `kubectl apply`, and to the chart, where they can be swi
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +83,13 @@ def crd(kind: type[Resource], *, annotations: Mapping[str, str] | None = None) -
     }
 
 
+@cache
 def render(kind: type[Resource]) -> str:
     """Return the CRD of `kind` as the text of its file in `crds/`."""
     return HEADER + _yaml(crd(kind))
 
 
+@cache
 def render_template(kind: type[Resource]) -> str:
     """Return the CRD of `kind` as the text of its template in the chart.
 
