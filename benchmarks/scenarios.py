@@ -18,8 +18,8 @@ from typing import Any
 
 from rich.console import Console
 
+from forestall.demo.runner import compare_runs
 from forestall.demo.scenarios import SCENARIOS, Scenario
-from forestall.demo.show import compare
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
 
 def _one(scenario: Scenario) -> dict[str, Any]:
     began = time.monotonic()
-    found = compare(scenario, Console(stderr=True)).as_json()
+    found = compare_runs(scenario, Console(stderr=True)).as_json()
     return {**found, "wallSeconds": round(time.monotonic() - began, 1), "load": round(os.getloadavg()[0], 2)}
 
 

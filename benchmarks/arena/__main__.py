@@ -20,7 +20,7 @@ from benchmarks.arena import contest, leaks, nodes, table, traces
 from benchmarks.arena.contest import Point
 from benchmarks.arena.fronts import front, write
 
-from forestall.sim.traffic import Traffic
+from forestall.sim.traffic import TrafficTrace
 
 DELAYS = (15.0, 60.0, 180.0, 300.0, 600.0)
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _play(
-    found: list[Traffic], workers: int, interval: float
+    found: list[TrafficTrace], workers: int, interval: float
 ) -> Iterator[tuple[list[Point], dict[tuple[str, float], float]]]:
     """Yield the points and the limits of one traffic after the other."""
     alone = [(0.0, headroom) for headroom in contest.HEADROOMS]
@@ -82,7 +82,9 @@ def _draw(folder: Path, points: list[Point], limits: dict[tuple[str, float], flo
         for name in (contest.FLOOR, "HPA", "KEDA", contest.ALONE, "Crane"):
             mine = [one for one in points if (one.controller, one.traffic, one.start_up) == (name, traffic, delay)]
             if mine:
-                fronts.append((name, front((p.figures.replica_hours / hours, p.figures.bad_a_day) for p in mine)))
+                fronts.append(
+                    (name, front((p.figures.replica_hours / hours, p.figures.bad_minutes_per_day) for p in mine))
+                )
         title = f"{traffic}, start-up {delay:g} s"
         write(folder / f"arena-{traffic}-{delay:g}.svg", title, fronts)
 

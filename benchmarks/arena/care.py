@@ -7,7 +7,7 @@ from typing import Any
 
 from forestall.api import API_VERSION
 from forestall.sim import recommend
-from forestall.sim.operator import Setup
+from forestall.sim.operator import OperatorSetup
 
 ALERTS = (0.7, 0.8, 0.9, 0.95)
 """Limits of the alerts that people work by."""
@@ -15,7 +15,7 @@ LIMIT = 0.95
 OBJECTIVE = 99.0
 
 
-def setup(count: int, interval: float, indicator: dict[str, Any], policy: dict[str, Any]) -> Setup:
+def setup(count: int, interval: float, indicator: dict[str, Any], policy: dict[str, Any]) -> OperatorSetup:
     """Return an objective with this one leading indicator, which is full at `LIMIT`, and a policy, for each service."""
     saturating = {"limit": LIMIT, "trend": "Saturation", **indicator}
     objective = {

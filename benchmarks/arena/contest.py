@@ -9,19 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forestall.sim.figures import Figures, figures
-from forestall.sim.limit import limit
-from forestall.sim.peers.alerts import BurnRate, PredictLinear
-from forestall.sim.peers.base import Controller, Fixed
-from forestall.sim.peers.crane import Crane
-from forestall.sim.peers.hpa import Hpa
-from forestall.sim.peers.keda import Keda
-from forestall.sim.peers.predictive_hpa import HoltWinters, LinearPredictive
-from forestall.sim.peers.scheduled import Scheduled
-from forestall.sim.recommend import Tuning, setup
-from forestall.sim.run import Service, run
-from forestall.sim.service import ServiceTerms
-from forestall.sim.traffic import Traffic
+from forestall.sim.controllers.alerts import BurnRateAlert, PredictLinearAlert
+from forestall.sim.controllers.base import Controller, FixedReplicas
+from forestall.sim.controllers.crane import Crane
+from forestall.sim.controllers.hpa import Hpa
+from forestall.sim.controllers.keda import Keda
+from forestall.sim.controllers.predictive_hpa import HoltWinters, LinearPredictive
+from forestall.sim.controllers.scheduled import ScheduledFloor
+from forestall.sim.figures import ServiceFigures, compute_figures
+from forestall.sim.lower_bound import lower_bound
+from forestall.sim.recommend import PolicyTuning, recommended_setup
+from forestall.sim.run import SimulatedService, run
+from forestall.sim.service import ServiceParameters
+from forestall.sim.traffic import TrafficTrace
 
 OBJECTIVE = 99.0
 CAPACITY = 20.0
@@ -46,7 +46,7 @@ class Point:
     traffic: str
     start_up: float
     setting: str
-    figures: Figures
+    figures: ServiceFigures
     days: float
 
 
@@ -58,9 +58,9 @@ PEERS: dict[str, tuple[Make, Sequence[float]]] = {
     "Predictive HPA, linear": (lambda target, delay: LinearPredictive(target, delay + SYNC), TARGETS),
     "Predictive HPA, Holt-Winters": (lambda target, delay: HoltWinters(target, delay + SYNC), TARGETS),
     "Crane": (lambda target, delay: Crane(target, delay + SYNC), TARGETS),
-    "scheduled": (lambda target, delay: Scheduled(target, delay + SYNC), TARGETS),
-    "predict_linear alert": (lambda target, delay: PredictLinear(target, delay + SYNC, delay), TARGETS),
-    "burn-rate alert": (lambda step, delay: BurnRate(step, OBJECTIVE, delay), (0.1, 0.25, 0.5, 1.0, 2.0)),
+    "scheduled": (lambda target, delay: ScheduledFloor(target, delay + SYNC), TARGETS),
+    "predict_linear alert": (lambda target, delay: PredictLinearAlert(target, delay + SYNC, delay), TARGETS),
+    "burn-rate alert": (lambda step, delay: BurnRateAlert(step, OBJECTIVE, delay), (0.1, 0.25, 0.5, 1.0, 2.0)),
 }
 """By name: how it is made of its target and the start-up delay, and the targets of the sweep."""
 
@@ -73,14 +73,14 @@ HEADROOMS = (0.1, 0.3)
 """Of forestall alone."""
 
 
-def service(traffic: Traffic, start_up: float) -> Service:
+def service(traffic: TrafficTrace, start_up: float) -> SimulatedService:
     """Return the service of the contest, with traffic that needs `PEAK` replicas in its fullest minute."""
     scaled = traffic.scaled(PEAK * CAPACITY)
-    replicas = max(LEAST, math.ceil(scaled.played[0] / CAPACITY / 0.7))
-    return Service(ServiceTerms(capacity=CAPACITY, start_up=start_up), scaled, replicas, LEAST, MOST)
+    replicas = max(LEAST, math.ceil(scaled.simulated[0] / CAPACITY / 0.7))
+    return SimulatedService(ServiceParameters(capacity=CAPACITY, start_up=start_up), scaled, replicas, LEAST, MOST)
 
 
-def peer(name: str, traffic: Traffic, delays: Sequence[float]) -> list[Point]:
+def peer(name: str, traffic: TrafficTrace, delays: Sequence[float]) -> list[Point]:
     """Run one peer with all its settings and all start-up delays side by side."""
     make, targets = PEERS[name]
     lanes = [(delay, target) for delay in delays for target in targets]
@@ -89,12 +89,12 @@ def peer(name: str, traffic: Traffic, delays: Sequence[float]) -> list[Point]:
     outcome = asyncio.run(run([known[delay] for delay, _ in lanes], controller))
     return [
         Point(name, traffic.name, delay, f"{target:g}", result, traffic.minutes / 1440)
-        for (delay, target), result in zip(lanes, figures(outcome.record, OBJECTIVE, WARM_IN), strict=True)
+        for (delay, target), result in zip(lanes, compute_figures(outcome.record, OBJECTIVE, WARM_IN), strict=True)
     ]
 
 
 def forestall(
-    traffic: Traffic,
+    traffic: TrafficTrace,
     delays: Sequence[float],
     settings: Sequence[tuple[float, float]],
     interval: float,
@@ -105,10 +105,10 @@ def forestall(
     lanes = [(delay, target, headroom) for delay in delays for target, headroom in settings]
     known = {delay: service(traffic, delay) for delay in delays}
     services = [known[delay] for delay, _, _ in lanes]
-    tunings = [Tuning(headroom=headroom, objective=OBJECTIVE, lead=interval) for _, _, headroom in lanes]
-    controller: Controller = Hpa(np.array([target for _, target, _ in lanes])) if autoscalers else Fixed()
+    tunings = [PolicyTuning(headroom=headroom, objective=OBJECTIVE, lead=interval) for _, _, headroom in lanes]
+    controller: Controller = Hpa(np.array([target for _, target, _ in lanes])) if autoscalers else FixedReplicas()
     outcome = asyncio.run(
-        run(services, controller, setup(services, tunings, autoscalers=autoscalers, interval=interval))
+        run(services, controller, recommended_setup(services, tunings, autoscalers=autoscalers, interval=interval))
     )
     return [
         Point(
@@ -119,10 +119,12 @@ def forestall(
             result,
             traffic.minutes / 1440,
         )
-        for (delay, target, headroom), result in zip(lanes, figures(outcome.record, OBJECTIVE, WARM_IN), strict=True)
+        for (delay, target, headroom), result in zip(
+            lanes, compute_figures(outcome.record, OBJECTIVE, WARM_IN), strict=True
+        )
     ]
 
 
-def least(traffic: Traffic, delay: float) -> float:
+def least(traffic: TrafficTrace, delay: float) -> float:
     """Return the replica-hours of the limit."""
-    return limit(service(traffic, delay), OBJECTIVE, WARM_IN).replica_hours
+    return lower_bound(service(traffic, delay), OBJECTIVE, WARM_IN).replica_hours

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forestall.report.chart import Axis, Plot, nice, standalone, svg
+from forestall.report.chart import Axis, Plot, round_values, standalone, svg
 
 Front = list[tuple[float, float]]
 """Replica-hours as a multiple of the limit, and bad minutes a day: the first rise while the second fall."""
@@ -52,7 +52,7 @@ def picture(title: str, fronts: Sequence[tuple[str, Front]]) -> tuple[float, flo
     for value in (0, 1, 3, 10, 30, 100, 300, 1000):
         if np.log10(1 + value) <= top:
             plot.tick_y(float(np.log10(1 + value)), str(value))
-    plot.scale_shares(nice(1.0, plot.x.high, 6), "{:.2g} x")
+    plot.scale_shares(round_values(1.0, plot.x.high, 6), "{:.2g} x")
     for number, (name, one) in enumerate(fronts):
         inside = [(hours, bad) for hours, bad in one if hours <= plot.x.high]
         if not inside:

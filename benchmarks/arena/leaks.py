@@ -15,13 +15,13 @@ import numpy as np
 from benchmarks.arena import care, traces
 from benchmarks.arena.care import ALERTS, OBJECTIVE
 
-from forestall.sim.figures import figures
+from forestall.sim.controllers.base import FixedReplicas, Restarter
+from forestall.sim.controllers.restarts import MemoryAlert, NightlyRestart
+from forestall.sim.figures import compute_figures
 from forestall.sim.metrics import MEMORY
-from forestall.sim.operator import Setup
-from forestall.sim.peers.base import Fixed, Restarter
-from forestall.sim.peers.restarts import MemoryAlert, Nightly
-from forestall.sim.run import Outcome, Service, run
-from forestall.sim.service import ServiceTerms
+from forestall.sim.operator import OperatorSetup
+from forestall.sim.run import RunResult, SimulatedService, run
+from forestall.sim.service import ServiceParameters
 
 DAYS = 2.0
 REPLICAS, PEAK = 4, 2.5
@@ -49,53 +49,55 @@ class Score:
     bad_minutes: int
 
 
-def services(days: float = DAYS) -> list[Service]:
+def services(days: float = DAYS) -> list[SimulatedService]:
     """Return those that leak, and those that do not."""
     traffic = (
         traces.made("seasonal", traces.SHAPES["seasonal"], days, 1).part(days, traces.PAST).scaled(PEAK * CAPACITY)
     )
-    each = float(traffic.played.mean()) / REPLICAS
+    each = float(traffic.simulated.mean()) / REPLICAS
     terms = [_terms(0.3, 0.1, 0.6 / (hours * 3600 * each)) for hours in FILLS_IN]
     terms += [_terms(base, work, 0.0) for base, work in HONEST]
-    return [Service(one, traffic, REPLICAS, REPLICAS, REPLICAS) for one in terms]
+    return [SimulatedService(one, traffic, REPLICAS, REPLICAS, REPLICAS) for one in terms]
 
 
-def _terms(base: float, work: float, leak: float) -> ServiceTerms:
-    return ServiceTerms(capacity=CAPACITY, start_up=START_UP, base=base, work=work, leak=leak)
+def _terms(base: float, work: float, leak: float) -> ServiceParameters:
+    return ServiceParameters(capacity=CAPACITY, start_up=START_UP, base=base, work=work, leak=leak)
 
 
 def contest(interval: float, days: float = DAYS) -> list[Score]:
     """Let everybody restart the same services."""
     some = services(days)
     nobody = _play(some)
-    ways: list[tuple[str, Outcome]] = [(NOBODY, nobody), (NIGHTLY, _play(some, Nightly()))]
+    ways: list[tuple[str, RunResult]] = [(NOBODY, nobody), (NIGHTLY, _play(some, NightlyRestart()))]
     ways += [(f"alert at {limit:.0%}", _play(some, MemoryAlert(np.full(len(some), limit)))) for limit in ALERTS]
     ways.append((FORESTALL, _play(some, setup=setup(len(some), interval))))
     most = int(nobody.record.crashes.sum())
     return [_score(name, outcome, some, most) for name, outcome in ways]
 
 
-def _play(some: Sequence[Service], restarter: Restarter | None = None, setup: Setup | None = None) -> Outcome:
-    return asyncio.run(run(some, Fixed(), setup, restarter))
+def _play(
+    some: Sequence[SimulatedService], restarter: Restarter | None = None, setup: OperatorSetup | None = None
+) -> RunResult:
+    return asyncio.run(run(some, FixedReplicas(), setup, restarter))
 
 
-def _score(name: str, outcome: Outcome, some: Sequence[Service], most: int) -> Score:
-    found = figures(outcome.record, OBJECTIVE)
+def _score(name: str, outcome: RunResult, some: Sequence[SimulatedService], most: int) -> Score:
+    found = compute_figures(outcome.record, OBJECTIVE)
     crashes = sum(one.crashes for one in found)
     wasted = sum(not _needed(outcome, some[service], at, service) for at, service in outcome.restarts)
     bad = sum(one.bad_minutes for one in found)
     return Score(name, crashes, 1 - crashes / most, len(outcome.restarts), wasted, bad)
 
 
-def _needed(outcome: Outcome, service: Service, at: float, number: int) -> bool:
+def _needed(outcome: RunResult, service: SimulatedService, at: float, number: int) -> bool:
     """Say whether a replica would have crashed in the day after `at` (s) without a restart."""
-    record, terms = outcome.record, service.terms
+    record, terms = outcome.record, service.parameters
     leaked = float(record.memory[round(at / record.step_s) - 1, number]) - terms.base
-    day = float(service.traffic.played.mean()) / REPLICAS * _DAY * terms.leak
+    day = float(service.traffic.simulated.mean()) / REPLICAS * _DAY * terms.leak
     return terms.base + leaked + day >= 1.0
 
 
-def setup(count: int, interval: float) -> Setup:
+def setup(count: int, interval: float) -> OperatorSetup:
     """Return the objects of the contest: as in examples/shop/leak.yaml, with times of a real service."""
     indicator = {
         "name": MEMORY,

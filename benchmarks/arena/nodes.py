@@ -19,14 +19,14 @@ from benchmarks.arena import care, traces
 from benchmarks.arena.care import ALERTS, OBJECTIVE
 from benchmarks.arena.contest import WARM_IN
 
-from forestall.sim.figures import figures
+from forestall.sim.controllers.base import Cordoner
+from forestall.sim.controllers.cordons import DiskAlert
+from forestall.sim.controllers.hpa import Hpa
+from forestall.sim.figures import compute_figures
 from forestall.sim.metrics import DISK
-from forestall.sim.operator import Setup
-from forestall.sim.peers.base import Cordoner
-from forestall.sim.peers.cordons import DiskAlert
-from forestall.sim.peers.hpa import Hpa
-from forestall.sim.run import Outcome, Service, run
-from forestall.sim.service import ServiceTerms
+from forestall.sim.operator import OperatorSetup
+from forestall.sim.run import RunResult, SimulatedService, run
+from forestall.sim.service import ServiceParameters
 
 DAYS = 3.0
 CAPACITY, PEAK = 20.0, 24.0
@@ -72,20 +72,20 @@ class Score:
     bad_minutes: int
 
 
-def services(days: float = DAYS, *, nightly: bool = False) -> list[Service]:
+def services(days: float = DAYS, *, nightly: bool = False) -> list[SimulatedService]:
     """Return those with a node that fills up, and those without. `nightly`: full disks are cleaned up every night."""
     traffic = traces.made("seasonal", traces.SHAPES["seasonal"], days + 1, 1).part(days + 1, traces.PAST)
     scaled = traffic.part(days, traces.PAST).scaled(PEAK * CAPACITY)
-    flow = traffic.played / traffic.played.mean()
+    flow = traffic.simulated / traffic.simulated.mean()
     random = np.random.default_rng(1)
-    terms = ServiceTerms(capacity=CAPACITY, start_up=START_UP, nodes=NODES)
-    replicas = max(LEAST, math.ceil(scaled.played[0] / CAPACITY / TARGET))
+    terms = ServiceParameters(capacity=CAPACITY, start_up=START_UP, nodes=NODES)
+    replicas = max(LEAST, math.ceil(scaled.simulated[0] / CAPACITY / TARGET))
     found = []
     for number in range(len(FILLS_IN) + HONEST):
         disks = [honest(flow.size, number + node, random) for node in range(NODES)]
         if number < len(FILLS_IN):
             disks[0] = filling(flow, FILLS_IN[number], random, nightly=nightly)
-        found.append(Service(terms, scaled, replicas, LEAST, MOST, disks=np.stack(disks, axis=1)))
+        found.append(SimulatedService(terms, scaled, replicas, LEAST, MOST, disks=np.stack(disks, axis=1)))
     return found
 
 
@@ -128,7 +128,7 @@ def contest(interval: float, days: float = DAYS) -> list[Score]:
     """Let everybody look after the same nodes."""
     some = services(days)
     nobody = _play(some)
-    ways: list[tuple[str, Outcome]] = [(NOBODY, nobody), (NIGHTLY, _play(services(days, nightly=True)))]
+    ways: list[tuple[str, RunResult]] = [(NOBODY, nobody), (NIGHTLY, _play(services(days, nightly=True)))]
     ways += [(f"alert at {limit:.0%}", _play(some, DiskAlert(limit))) for limit in ALERTS]
     ways += [
         (f"forestall, in {horizon}", _play(some, setup=setup(len(some), interval, horizon))) for horizon in HORIZONS
@@ -137,24 +137,26 @@ def contest(interval: float, days: float = DAYS) -> list[Score]:
     return [_score(name, outcome, some, most) for name, outcome in ways]
 
 
-def _play(some: Sequence[Service], cordoner: Cordoner | None = None, setup: Setup | None = None) -> Outcome:
+def _play(
+    some: Sequence[SimulatedService], cordoner: Cordoner | None = None, setup: OperatorSetup | None = None
+) -> RunResult:
     return asyncio.run(run(some, Hpa(np.full(len(some), TARGET)), setup, cordoner=cordoner))
 
 
-def _score(name: str, outcome: Outcome, some: Sequence[Service], most: int) -> Score:
+def _score(name: str, outcome: RunResult, some: Sequence[SimulatedService], most: int) -> Score:
     failed = int(outcome.record.failed.sum())
     wasted = sum(not _needed(some[service], at, node) for at, service, node in outcome.cordons)
-    bad = sum(one.bad_minutes for one in figures(outcome.record, OBJECTIVE, WARM_IN))
+    bad = sum(one.bad_minutes for one in compute_figures(outcome.record, OBJECTIVE, WARM_IN))
     return Score(name, failed, 1 - failed / most, len(outcome.cordons), wasted, bad)
 
 
-def _needed(service: Service, at: float, node: int) -> bool:
+def _needed(service: SimulatedService, at: float, node: int) -> bool:
     """Say whether the disk of `node` is full at some time in the day after `at` (s)."""
     minute = int(at // 60)
     return service.disks is not None and bool((service.disks[minute : minute + _DAY, node] >= 1.0).any())
 
 
-def setup(count: int, interval: float, horizon: str) -> Setup:
+def setup(count: int, interval: float, horizon: str) -> OperatorSetup:
     """Return the objects of the contest: as in examples/shop/node.yaml, with times of real nodes."""
     indicator = {
         "name": DISK,

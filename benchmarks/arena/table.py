@@ -31,7 +31,7 @@ def results(points: Sequence[Point], limits: Mapping[tuple[str, float], float]) 
 def _result(points: Sequence[Point], traffic: str, delay: float, least: float) -> dict[str, Any]:
     here = [one for one in points if (one.traffic, one.start_up) == (traffic, delay)]
     fronts = {
-        name: front((one.figures.replica_hours / least, one.figures.bad_a_day) for one in mine)
+        name: front((one.figures.replica_hours / least, one.figures.bad_minutes_per_day) for one in mine)
         for name in (FLOOR, ALONE, *PEERS)
         if (mine := [one for one in here if one.controller == name])
     }
@@ -47,7 +47,7 @@ def _result(points: Sequence[Point], traffic: str, delay: float, least: float) -
         },
         "above": {name: above for name, one in fronts.items() if name != FLOOR and (above := _above(ours, one)) > 0},
         "changesADay": {
-            name: float(np.median([one.figures.changes_a_day for one in here if one.controller == name]))
+            name: float(np.median([one.figures.changes_per_day for one in here if one.controller == name]))
             for name in fronts
         },
         "undoneShare": {name: _undone([one for one in here if one.controller == name]) for name in fronts},

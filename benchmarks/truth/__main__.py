@@ -19,9 +19,9 @@ from rich.console import Console
 from forestall.demo.scenarios import NAMESPACE
 from forestall.devcluster.programs import find_programs
 from forestall.devcluster.progress import Steps
-from forestall.sim.peers.base import Controller
-from forestall.sim.peers.hpa import Hpa
-from forestall.sim.peers.keda import Keda
+from forestall.sim.controllers.base import Controller
+from forestall.sim.controllers.hpa import Hpa
+from forestall.sim.controllers.keda import Keda
 
 HOURS = (2.0, 23.0)
 LEAST, MOST = 2, 20

@@ -8,10 +8,10 @@ import numpy as np
 from benchmarks.truth.stand import CARRIES, SPEED, Seen
 from numpy.typing import NDArray
 
-from forestall.sim.peers.base import Controller
-from forestall.sim.run import STEP, Service, run
-from forestall.sim.service import ServiceTerms
-from forestall.sim.traffic import Traffic
+from forestall.sim.controllers.base import Controller
+from forestall.sim.run import STEP, SimulatedService, run
+from forestall.sim.service import ServiceParameters
+from forestall.sim.traffic import TrafficTrace
 
 PAST_MINUTES = 5
 WANTED = 0.95
@@ -21,9 +21,9 @@ WANTED = 0.95
 def simulate(seen: Seen, controller: Controller, start_up_s: float, bounds: tuple[int, int]) -> NDArray[np.int64]:
     """Return the replicas that the simulated autoscaler asks for in each 15 s of the hour, given the same requests."""
     rate = _rate(seen)
-    traffic = Traffic("shop", np.concatenate((np.full(PAST_MINUTES, rate[0]), rate)), PAST_MINUTES)
-    terms = ServiceTerms(capacity=CARRIES, start_up=start_up_s, patience=0.5 * SPEED, queue=3.0 * SPEED)
-    service = Service(terms, traffic, seen.replicas[0][1], *bounds)
+    traffic = TrafficTrace("shop", np.concatenate((np.full(PAST_MINUTES, rate[0]), rate)), PAST_MINUTES)
+    terms = ServiceParameters(capacity=CARRIES, start_up=start_up_s, patience=0.5 * SPEED, queue=3.0 * SPEED)
+    service = SimulatedService(terms, traffic, seen.replicas[0][1], *bounds)
     outcome = asyncio.run(run([service], controller))
     return np.asarray(outcome.record.replicas[:, 0], dtype=np.int64)
 

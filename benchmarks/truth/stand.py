@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks.truth.metrics_api import GROUP, MetricsApi
 from kubernetes import config
 
+from forestall.demo.environment import DemoEnvironment
 from forestall.demo.scenarios import NAMESPACE, WORKLOAD, Scenario
-from forestall.demo.stage import Stage
 from forestall.devcluster.controlplane import ControlPlane
 from forestall.devcluster.programs import Programs
 from forestall.devcluster.progress import Steps
@@ -37,7 +37,7 @@ class Seen:
     """When the workload asked for how many."""
 
 
-class Stand(Stage):
+class Stand(DemoEnvironment):
     """A stage without forestall, on which something else scales the shop."""
 
     def __init__(self, programs: Programs, steps: Steps, *, hours: tuple[float, float], start_up_s: float) -> None:
@@ -135,11 +135,11 @@ class Stand(Stage):
                 time.sleep(LOOK_S)
             tally()
             time.sleep(2)  # the last scrape
-            found = self.readings.samples({"arrived": f"sum({ARRIVALS})"}, begins, begins + one.duration)
+            found = self.metrics.samples({"arrived": f"sum({ARRIVALS})"}, begins, begins + one.duration)
         return Seen(one.duration, found["arrived"], replicas)
 
     def _usage(self) -> Mapping[str, float]:
-        done = self.readings.value(f"sum(rate(shop_requests_total[{30 / SPEED:g}s]))")
+        done = self.metrics.value(f"sum(rate(shop_requests_total[{30 / SPEED:g}s]))")
         pods = self._get(f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
         ready = [
             str(pod["metadata"]["name"])

@@ -43,7 +43,7 @@ def _run(options: RunOptions) -> int:
 
 def _demo(options: DemoOptions) -> int:
     try:
-        from forestall.demo.show import run_demo  # noqa: PLC0415
+        from forestall.demo.runner import run_demo  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         raise MissingTool(
             f"the demo is not part of this installation ({missing.name} is not there), as of the image: "

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from forestall.demo.runner import compare_runs
 from forestall.demo.scenarios import SCENARIOS, Scenario
-from forestall.demo.show import compare
 
 
 def part_of(name: str, first: float, last: float) -> Scenario:
@@ -24,8 +24,8 @@ def part_of(name: str, first: float, last: float) -> Scenario:
 
 def main(name: str, first: str, last: str) -> None:
     """Play it; where the machine is too busy for the figures to mean anything, it is played at half the size."""
-    comparison = compare(part_of(name, float(first), float(last)), Console(stderr=True, width=200))
-    done = [news.text for news in comparison.with_.record.news if news.kind == "act"]
+    comparison = compare_runs(part_of(name, float(first), float(last)), Console(stderr=True, width=200))
+    done = [news.text for news in comparison.with_.record.events if news.kind == "act"]
     print(json.dumps({**comparison.as_json(), "done": done}))  # noqa: T201 -- it is what the test reads
 
 

@@ -15,8 +15,8 @@ from forestall.core.duration import format_duration
 from forestall.core.forecast import SeriesForecast
 from forestall.core.score import Whole
 from forestall.core.wording import plural
-from forestall.report.chart import Axis, Plot, nice, sign, svg
-from forestall.report.figures import clock, percent
+from forestall.report.chart import Axis, Plot, legend_sign, round_values, svg
+from forestall.report.formatting import clock, percent
 from forestall.report.page import Legend
 
 _WIDTH, _LEFT, _RIGHT = 760.0, 52.0, 12.0
@@ -98,13 +98,13 @@ def timeline(
     low, high = ranges[track.indicator]
     upper = Plot(axis, Axis(low, high, 208, 24))
     upper.text(_LEFT, 14, track.title, kind="strong")
-    upper.scale_values(nice(low, high))
+    upper.scale_values(round_values(low, high))
     upper.scale_times()
     for first, last in _stretches(score.past(track.value, track.limit, above=track.above) == 1):
-        upper.stripe(times[first], times[last], "event", f"past its limit from {clock(times[first])}")
+        upper.band(times[first], times[last], "event", f"past its limit from {clock(times[first])}")
     for part in _envelope(times, track.value):
         upper.area(*part, "envelope")
-    upper.level(track.limit, "limit", f"limit {track.limit:.4g}")
+    upper.horizontal_line(track.limit, "limit", f"limit {track.limit:.4g}")
     _label_values(upper, track, times, span.step)
     _mark_events(upper, result, track, times, span.step)
     lower = Plot(axis, Axis(0.0, 1.0, 298, 252))
@@ -113,7 +113,7 @@ def timeline(
     for top, bottom in _envelope(times, np.nan_to_num(track.probability)):
         lower.area(top, [(at, 0.0) for at, _ in bottom], "chance")
     for policy in result.record.policies:
-        lower.level(policy.spec.when.probability, "now")
+        lower.horizontal_line(policy.spec.when.probability, "now")
     return svg(_WIDTH, height, (upper, lower), f"{track.title} over the whole history, with events and actions")
 
 
@@ -127,7 +127,7 @@ def _label_values(plot: Plot, track: SeriesTrack, times: Floats, step: float) ->
         text = "no data" if not values.size else _range(values, "{:.4g}".format)
         probability_text = f"; probability {_range(probabilities, percent)}" if probabilities.size else ""
         end = times[min(first + size, times.size - 1)]
-        plot.over(
+        plot.tooltip(
             times[first], max(float(end), times[first] + step), f"{clock(times[first])}: {text}{probability_text}"
         )
 
@@ -144,12 +144,12 @@ def _mark_events(plot: Plot, result: ObjectiveResult, track: SeriesTrack, times:
     for at, onset in first_breaches(track, result.onsets).items():
         is_foreseen = onset in foreseen
         label = f"past its limit from {clock(times[at])}: {'after an' if is_foreseen else 'without an earlier'} action"
-        plot.mark(times[at], 17, "good" if is_foreseen else "missed", label, down=True)
+        plot.triangle(times[at], 17, "good" if is_foreseen else "missed", label, down=True)
     kinds = {"foreseen": "good", "in vain": "bad"}
     for action in result.actions:
         at = times[action.proposed.step]
-        plot.upright(at, "now")
-        plot.mark(
+        plot.vertical_line(at, "now")
+        plot.triangle(
             at,
             208,
             kinds.get(action.outcome, "open"),
@@ -179,20 +179,22 @@ def moment_chart(moment: ForecastMoment, value_range: tuple[float, float] | None
     low, high = value_range or common_range([moment])
     plot = Plot(Axis(start, end, _LEFT, width - _RIGHT), Axis(low, high, height - 26, 24))
     plot.text(_LEFT, 14, f"{moment.title}, {clock(moment.at)}", kind="strong")
-    plot.scale_values(nice(low, high, 4))
-    plot.scale_times(most=4)
+    plot.scale_values(round_values(low, high, 4))
+    plot.scale_times(max_ticks=4)
     plot.area([(moment.at + p[0], p[3]) for p in cone], [(moment.at + p[0], p[1]) for p in cone], "cone")
     plot.line([(moment.at + p[0], p[2]) for p in cone], "median")
     plot.line(_points(moment.times[~after], moment.values[~after]), "value")
     shown_after = after & (moment.times <= end)
     plot.line(_points(moment.times[shown_after], moment.values[shown_after]), "came")
-    plot.level(moment.limit, "limit", f"limit {moment.limit:.4g}")
-    plot.upright(moment.at, "now")
-    plot.upright(moment.at + moment.horizon, "now")
+    plot.horizontal_line(moment.limit, "limit", f"limit {moment.limit:.4g}")
+    plot.vertical_line(moment.at, "now")
+    plot.vertical_line(moment.at + moment.horizon, "now")
     step = float(np.diff(moment.times).min(initial=moment.horizon))
     for at, value in _points(moment.times, moment.values):
         if at <= end and math.isfinite(value):
-            plot.over(at - step / 2, min(at + step / 2, end), f"{clock(at)}: {value:.4g}{moment.describe_forecast(at)}")
+            plot.tooltip(
+                at - step / 2, min(at + step / 2, end), f"{clock(at)}: {value:.4g}{moment.describe_forecast(at)}"
+            )
     return svg(width, height, (plot,), f"forecast of {moment.title} at {clock(moment.at)}")
 
 
@@ -248,7 +250,7 @@ def tradeoff_chart(assessment: Assessment) -> Markup:
 
 def tradeoff_legend(assessment: Assessment) -> Legend:
     """Return the legend of `tradeoff_chart`: a sign for each forecaster."""
-    return [(sign("dot", dot), forecaster.name) for forecaster, _, dot in _forecaster_styles(assessment)]
+    return [(legend_sign("dot", dot), forecaster.name) for forecaster, _, dot in _forecaster_styles(assessment)]
 
 
 def _forecaster_styles(assessment: Assessment) -> list[tuple[ForecasterScore, str, str]]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from forestall.backtest.results import Assessment, OperatingPoint
 from forestall.core.binomial import CONFIDENCE, share_bounds
-from forestall.report.figures import percent
+from forestall.report.formatting import percent
 
 MIN_EVENTS: Final = 5
 """Fewest events for a meaningful recall."""

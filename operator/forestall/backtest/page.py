@@ -34,8 +34,8 @@ from forestall.core.duration import format_duration
 from forestall.core.precision import is_past
 from forestall.core.risk import SLI
 from forestall.core.wording import plural
-from forestall.report.chart import sign
-from forestall.report.figures import by, clock, duration, percent
+from forestall.report.chart import legend_sign
+from forestall.report.formatting import clock, decimal, duration, percent
 from forestall.report.page import Legend, Table, render
 
 _SERIES = 6
@@ -45,22 +45,22 @@ _MOMENTS = 4
 _ACTIONS = 40
 """Actions of an objective that are listed."""
 _KEY: Legend = (
-    (sign("line", "value"), "value"),
-    (sign("line", "limit"), "its limit"),
-    (sign("area", "event"), "past its limit"),
-    (sign("area", "chance"), "probability"),
-    (sign("down", "good"), "start of an event, after an action"),
-    (sign("down", "missed"), "start of an event, without an action before it"),
-    (sign("up", "good"), "action, with an event within its horizon"),
-    (sign("up", "bad"), "false action"),
-    (sign("up", "open"), "action of neither kind"),
+    (legend_sign("line", "value"), "value"),
+    (legend_sign("line", "limit"), "its limit"),
+    (legend_sign("area", "event"), "past its limit"),
+    (legend_sign("area", "chance"), "probability"),
+    (legend_sign("down", "good"), "start of an event, after an action"),
+    (legend_sign("down", "missed"), "start of an event, without an action before it"),
+    (legend_sign("up", "good"), "action, with an event within its horizon"),
+    (legend_sign("up", "bad"), "false action"),
+    (legend_sign("up", "open"), "action of neither kind"),
 )
 _KEY_OF_MOMENTS: Legend = (
-    (sign("line", "value"), "value"),
-    (sign("area", "cone"), "90 % bounds of the most extreme value until each future time"),
-    (sign("line", "median"), "its median"),
-    (sign("line", "came"), "actual values"),
-    (sign("line", "limit"), "limit"),
+    (legend_sign("line", "value"), "value"),
+    (legend_sign("area", "cone"), "90 % bounds of the most extreme value until each future time"),
+    (legend_sign("line", "median"), "its median"),
+    (legend_sign("line", "came"), "actual values"),
+    (legend_sign("line", "limit"), "limit"),
 )
 
 
@@ -165,7 +165,7 @@ def _tiles(assessment: Assessment) -> list[tuple[str, str]]:
             f"predicted ({recall}; {percent(CONFIDENCE)} confidence), at ≤1 false action a week each",
         ),
         (duration(lead), "median lead time"),
-        (by(assessment.forestall.skill), "skill over climatology (1 is perfect)"),
+        (decimal(assessment.forestall.skill), "skill over climatology (1 is perfect)"),
         (percent(assessment.coverage), "of the extremes are within the 90 % bounds"),
     ]
 
@@ -265,7 +265,13 @@ def _row(forecaster: ForecasterScore, assessment: Assessment) -> list[str]:
         point = forecaster.curve[0]
         name = f"{name} ({percent(point.recall)} at {describe_false_actions(point.false_a_week, assessment.weeks)})"
     events = assessment.events
-    return [name, by(forecaster.brier, 3), by(forecaster.skill), *_cells(first, events), *_cells(second, events)[:2]]
+    return [
+        name,
+        decimal(forecaster.brier, 3),
+        decimal(forecaster.skill),
+        *_cells(first, events),
+        *_cells(second, events)[:2],
+    ]
 
 
 def _cells(point: OperatingPoint | None, events: int) -> list[str]:
@@ -279,8 +285,8 @@ def _cells(point: OperatingPoint | None, events: int) -> list[str]:
 def _facts(assessment: Assessment) -> str:
     text = (
         f"{plural(assessment.origins, 'forecast')} are compared with their outcomes. Calibration error "
-        f"{by(assessment.calibration_error, 3)}; within the 90 % bounds {percent(assessment.coverage)}, on the worst "
-        f"day {percent(assessment.worst_day)}. A lead is useful from {format_duration(assessment.lead_time)} on."
+        f"{decimal(assessment.calibration_error, 3)}; within the 90 % bounds {percent(assessment.coverage)}, on the "
+        f"worst day {percent(assessment.worst_day)}. A lead is useful from {format_duration(assessment.lead_time)} on."
     )
     if assessment.abstentions:
         reasons = ", ".join(

@@ -8,8 +8,8 @@ import numpy as np
 from forestall.backtest.charts import ForecastMoment
 from forestall.core.duration import format_duration
 from forestall.core.precision import passes
-from forestall.report.chart import nice
-from forestall.report.figures import clock
+from forestall.report.chart import round_values
+from forestall.report.formatting import clock
 
 _HEIGHT = 16
 _MARGIN = 9
@@ -47,7 +47,7 @@ def terminal_chart(moment: ForecastMoment, width: int) -> list[str]:
         if at <= end and math.isfinite(value):
             column = min(columns - 1, int((at - start) / (end - start) * columns))
             canvas[row(value)][column] = "●" if at <= moment.at else "·"
-    labels = {row(value): f"{value:.3g}" for value in nice(low, high, 5)}
+    labels = {row(value): f"{value:.3g}" for value in round_values(low, high, 5)}
     body = [f"{labels.get(line, ''):>{_MARGIN - 2}} │{''.join(cells)}".rstrip() for line, cells in enumerate(canvas)]
     return [_headline(moment), "", *body, _times(moment, start, end, columns), LEGEND]
 

@@ -40,7 +40,7 @@ from forestall.core.duration import format_duration, parse_duration
 from forestall.core.wording import plural
 from forestall.errors import Forbidden, InvalidDuration, InvalidInput
 from forestall.report.chart import standalone
-from forestall.report.figures import by, duration, percent
+from forestall.report.formatting import decimal, duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -351,7 +351,7 @@ def _objective(verdict: Assessment) -> list[str]:
         percent(best.recall) if best else "-",
         describe_recall(best, verdict.events),
         *lead,
-        by(verdict.forestall.skill),
+        decimal(verdict.forestall.skill),
         percent(verdict.coverage),
         "-" if verdict.recommended is None else f"{verdict.recommended:g}",
         "-" if now is None else f"{percent(now.recall)}, {describe_false_actions(now.false_a_week, verdict.weeks)}",
@@ -366,4 +366,4 @@ def _forecaster(one: ForecasterScore, weeks: float) -> list[str]:
     if len(one.curve) == 1:
         only = one.curve[0]
         name = f"{name}: {percent(only.recall)}, {describe_false_actions(only.false_a_week, weeks)}"
-    return [name, *cells(one.within[0]), *cells(one.within[1]), by(one.brier, 3), by(one.skill)]
+    return [name, *cells(one.within[0]), *cells(one.within[1]), decimal(one.brier, 3), decimal(one.skill)]

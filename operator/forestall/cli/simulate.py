@@ -21,18 +21,18 @@ from forestall.cli.output import console, table
 from forestall.core.duration import format_duration
 from forestall.errors import InvalidInput, MetricsError
 from forestall.ports import Query, QueryFailure, RangeSeries
-from forestall.sim import reading
+from forestall.sim import traffic_input
 from forestall.sim.compare import HPA, Comparison, compare
-from forestall.sim.given import Given, given
-from forestall.sim.page import against_hpa, drawing, page, policy, verdict
-from forestall.sim.run import Service
-from forestall.sim.service import ServiceTerms
+from forestall.sim.page import comparison_chart, conclusion, describe_savings, page, recommended_policy
+from forestall.sim.run import SimulatedService
+from forestall.sim.service import ServiceParameters
 from forestall.sim.traffic import MINUTE
+from forestall.sim.user_objects import UserObjects, read_user_objects
 
 if TYPE_CHECKING:
     from forestall.cli.app import State
     from forestall.ports import Metrics
-    from forestall.sim.traffic import Traffic
+    from forestall.sim.traffic import TrafficTrace
 
 _FILE = click.Path(path_type=Path)
 _NEW_FILE = click.Path(path_type=Path, dir_okay=False)
@@ -149,13 +149,13 @@ async def _simulate(state: State, chosen: SimulateOptions) -> None:
     interval = chosen.interval or MINUTE
     own = None
     if chosen.files:
-        own = given(manifests.from_files(chosen.files), chosen.namespace or "default", interval)
+        own = read_user_objects(manifests.from_files(chosen.files), chosen.namespace or "default", interval)
     with progress() as bar:
         if chosen.file:
-            whole, notes = reading.from_file(chosen.file)
+            whole, notes = traffic_input.from_file(chosen.file)
         else:
-            whole, notes = reading.from_series("the traffic", await _fetched(state, chosen))
-        service = _service(reading.split(whole, chosen.last), own, chosen)
+            whole, notes = traffic_input.from_series("the traffic", await _fetched(state, chosen))
+        service = _service(traffic_input.split(whole, chosen.last), own, chosen)
         objective = chosen.objective or (own.slo.spec.objective if own else 99.0)
         task = bar.add_task("simulating", total=None)
         found = await compare(
@@ -167,36 +167,36 @@ async def _simulate(state: State, chosen: SimulateOptions) -> None:
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     notes = (*notes, *(own.notes if own else ()))
-    if found.limit is None:
-        notes = (*notes, "the limit is left out: it needs SciPy (pip install 'forestall[arena]')")
+    if found.lower_bound is None:
+        notes = (*notes, "the least possible is left out: it needs SciPy (pip install 'forestall[arena]')")
     for note in notes:
         click.echo(f"note: {note}", err=True)
     if chosen.report:
         write(chosen.report, page(found, notes, shown(state.words)))
     if chosen.svg:
-        write(chosen.svg, drawing(found))
+        write(chosen.svg, comparison_chart(found))
     match chosen.form:
         case "json":
             click.echo(json.dumps(_data(found), indent=2))
         case "policy":
-            click.echo(policy(found) or f"# {verdict(found)}")
+            click.echo(recommended_policy(found) or f"# {conclusion(found)}")
         case _:
             _show(found, chosen.report)
 
 
-def _service(traffic: Traffic, own: Given | None, chosen: SimulateOptions) -> Service:
+def _service(traffic: TrafficTrace, own: UserObjects | None, chosen: SimulateOptions) -> SimulatedService:
     capacity = chosen.capacity if chosen.capacity is not None else own.per_replica if own else None
     if capacity is None:
         raise InvalidInput("how much does one replica carry? Give --capacity, in requests a second")
     start_up = 60.0 if chosen.start_up is None else chosen.start_up
-    terms = ServiceTerms(capacity=capacity, start_up=start_up, warm_up=chosen.warm_up or 0.0)
-    needed = math.ceil(float(traffic.played.max()) / capacity / chosen.hpa_target)
-    most = chosen.most or max(chosen.least, own.most if own else 0, 2 * needed)
-    first = math.ceil(float(traffic.played[0]) / capacity / chosen.hpa_target)
+    terms = ServiceParameters(capacity=capacity, start_up=start_up, warm_up=chosen.warm_up or 0.0)
+    needed = math.ceil(float(traffic.simulated.max()) / capacity / chosen.hpa_target)
+    most = chosen.most or max(chosen.least, own.max_replicas if own else 0, 2 * needed)
+    first = math.ceil(float(traffic.simulated[0]) / capacity / chosen.hpa_target)
     replicas = chosen.replicas or first
     if most < chosen.least:
         raise InvalidInput(f"--max {most} is below --min {chosen.least}")
-    return Service(terms, traffic, min(max(chosen.least, replicas), most), chosen.least, most)
+    return SimulatedService(terms, traffic, min(max(chosen.least, replicas), most), chosen.least, most)
 
 
 async def _fetched(state: State, chosen: SimulateOptions) -> tuple[RangeSeries, ...]:
@@ -226,24 +226,25 @@ def _data(found: Comparison) -> dict[str, Any]:
         "traffic": found.service.traffic.name,
         "minutes": found.service.traffic.minutes,
         "objective": found.objective,
-        "service": asdict(found.service.terms) | {"least": found.service.least, "most": found.service.most},
+        "service": asdict(found.service.parameters)
+        | {"least": found.service.min_replicas, "most": found.service.max_replicas},
         "hpaTarget": found.target,
-        "limitReplicaHours": found.limit,
+        "limitReplicaHours": found.lower_bound,
         "contestants": [
-            {"name": one.name, "actions": one.actions, **asdict(one.figures), "spared": asdict(one.spared)}
-            for one in found.contestants
+            {"name": one.name, "actions": one.actions, **asdict(one.figures), "spared": asdict(one.bad_minutes_saved)}
+            for one in found.results
         ],
         "recommended": found.best,
-        "hpaAlike": found.hpa_alike
-        and {"target": found.hpa_alike.target, "replicaHours": found.hpa_alike.replica_hours},
-        "surely": found.surely,
-        "thin": found.thin,
-        "policy": policy(found),
+        "hpaAlike": found.equivalent_hpa
+        and {"target": found.equivalent_hpa.target, "replicaHours": found.equivalent_hpa.replica_hours},
+        "surely": found.confidence,
+        "thin": found.uncertain_policy,
+        "policy": recommended_policy(found),
     }
 
 
 def _show(found: Comparison, report: Path | None) -> None:
-    out, terms = console(), found.service.terms
+    out, terms = console(), found.service.parameters
     click.echo(
         f"{format_duration(found.service.traffic.minutes * 60.0)} of traffic, {terms.capacity:g} requests a second a "
         f"replica, {format_duration(terms.start_up)} to start; a minute is bad with less than {found.objective:g} % "
@@ -252,24 +253,24 @@ def _show(found: Comparison, report: Path | None) -> None:
     head = [
         "",
         "BAD MINUTES",
-        "BESIDE THE HPA",
+        "COMPARED WITH HPA",
         "BUDGET USED",
         "REPLICA-HOURS",
-        "OF THE LIMIT",
-        "MOST",
+        "TIMES LEAST POSSIBLE",
+        "MAX REPLICAS",
         "ACTIONS",
     ]
     rows = []
-    for one in found.contestants:
+    for one in found.results:
         each = one.figures
-        share = "-" if not found.limit else f"{each.replica_hours / found.limit:.2f}"
-        beside = "-" if one.name == HPA else against_hpa(one)
-        cells = [one.name, f"{each.bad_minutes}", beside, each.budget_in_words, f"{each.replica_hours:.1f}", share]
+        share = "-" if not found.lower_bound else f"{each.replica_hours / found.lower_bound:.2f}"
+        beside = "-" if one.name == HPA else describe_savings(one)
+        cells = [one.name, f"{each.bad_minutes}", beside, each.budget_text, f"{each.replica_hours:.1f}", share]
         rows.append([*cells, f"{each.most_replicas}", f"{one.actions}"])
-    if found.limit:
-        rows.append(["the limit", "0", "-", "0%", f"{found.limit:.1f}", "1.00", "-", "-"])
+    if found.lower_bound:
+        rows.append(["least possible", "0", "-", "0%", f"{found.lower_bound:.1f}", "1.00", "-", "-"])
     table(out, head, [[(cell, "") for cell in row] for row in rows])
-    click.echo(f"\n{verdict(found)}")
+    click.echo(f"\n{conclusion(found)}")
     if found.best is not None:
         click.echo("The policy: run it again with -o policy.")
     if report is not None:

@@ -1,1 +1,1 @@
-"""The demonstration: a control plane, a shop with traffic, and the two runs side by side."""
+"""The demo: a control plane, a shop with traffic, and a run without the operator beside a run with it."""

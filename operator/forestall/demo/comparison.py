@@ -1,45 +1,45 @@
-"""Two runs of a scenario side by side: the figures, and in words."""
+"""Compare two runs of a scenario: without and with the operator."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from forestall.demo.figures import Outcome
-from forestall.demo.play import Run
+from forestall.demo.figures import RunFigures
+from forestall.demo.scenario_run import ScenarioRun
 from forestall.demo.scenarios import OBJECTIVE, THRESHOLD_S, Scenario
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """What a scenario did to the shop without the operator, and with it."""
+class ScenarioComparison:
+    """The results of a scenario without the operator and with it."""
 
     scenario: Scenario
-    without: Run
-    with_: Run
+    without: ScenarioRun
+    with_: ScenarioRun
 
     @property
     def lead_time(self) -> float | None:
-        """Seconds from the operator's first action to the moment at which the SLO broke without it.
+        """Seconds from the operator's first action to the time at which the SLO is missed without it.
 
-        None where it did not act, or nothing broke.
+        None where the operator does not act, or the SLO is not missed.
         """
-        action, broke = self.with_.record.first_action, self.without.outcome.first_bad
+        action, broke = self.with_.record.first_action, self.without.figures.first_bad
         return None if action is None or broke is None else broke - action
 
     @property
     def problem(self) -> str:
-        """Why the comparison is not valid; empty when it is."""
+        """Why the comparison is invalid; empty when it is valid."""
         named = (("without", self.without), ("with", self.with_))
-        return "; ".join(f"{name} the operator: {run.outcome.problem}" for name, run in named if run.outcome.problem)
+        return "; ".join(f"{name} the operator: {run.figures.problem}" for name, run in named if run.figures.problem)
 
     @property
     def prevented(self) -> bool:
-        """Whether the SLO broke without the operator, and did not with it."""
-        return self.without.outcome.bad_minutes > 0 and self.with_.outcome.bad_minutes == 0
+        """Whether the SLO is missed without the operator, and not with it."""
+        return self.without.figures.bad_minutes > 0 and self.with_.figures.bad_minutes == 0
 
     @property
     def rows(self) -> list[tuple[str, str, str]]:
-        """The figures for people: what, without, with."""
-        before, after = self.without.outcome, self.with_.outcome
+        """The rows of the table: name, without, with."""
+        before, after = self.without.figures, self.with_.figures
         clock = "of the recorded day"
         rows = [
             (f"bad minutes {clock}", _minutes(before), _minutes(after)),
@@ -55,36 +55,36 @@ class Comparison:
 
     @property
     def actions(self) -> int:
-        """How many changes the operator made."""
-        return sum(news.kind == "act" for news in self.with_.record.news)
+        """Number of changes by the operator."""
+        return sum(event.kind == "act" for event in self.with_.record.events)
 
     @property
     def footnote(self) -> str:
-        """How the figures are meant."""
-        one = self.scenario
+        """Explanation of the figures."""
+        scenario = self.scenario
         return (
-            f"One second is {one.minutes_per_second:.1f} minutes of the recorded day. A minute is bad when less than "
-            f"{OBJECTIVE:g} % of its requests were answered within {THRESHOLD_S:g} s and without an error. All from "
-            f"Prometheus, and in the same way for both runs."
+            f"One second is {scenario.minutes_per_second:.1f} minutes of the recorded day. A minute is bad when less "
+            f"than {OBJECTIVE:g} % of its requests are answered within {THRESHOLD_S:g} s and without an error. All "
+            "figures come from Prometheus, in the same way for both runs."
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for scripts."""
-        one = self.scenario
+        """Return the comparison as JSON data."""
+        scenario = self.scenario
         return {
-            "scenario": one.name,
+            "scenario": scenario.name,
             "valid": not self.problem,
             "problem": self.problem,
             "prevented": self.prevented,
             "objective": OBJECTIVE,
-            "minutesPerSecond": one.minutes_per_second,
-            "seconds": one.duration,
+            "minutesPerSecond": scenario.minutes_per_second,
+            "seconds": scenario.duration,
             "leadTimeSeconds": self.lead_time,
             "actions": self.actions,
-            "without": self.without.outcome.as_json(),
-            "with": self.with_.outcome.as_json(),
+            "without": self.without.figures.as_json(),
+            "with": self.with_.figures.as_json(),
         }
 
 
-def _minutes(outcome: Outcome) -> str:
+def _minutes(outcome: RunFigures) -> str:
     return f"{outcome.bad_minutes:.0f} of {outcome.minutes:.0f}"

@@ -1,4 +1,4 @@
-"""What a run is judged by, computed from what Prometheus stored, in the same way for every run."""
+"""The figures of a run, computed from the data in Prometheus, in the same way for every run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,17 @@ from forestall.core.precision import passes
 from forestall.core.slo import error_budget
 
 SLOT_S = 2.0
-"""The SLI is judged over slots of so many seconds: with a scrape a second, each has two or three samples."""
-MOST_LATE = 0.05
-"""A run in which more of the loop's ticks, requests or scrapes was late or is missing says nothing about the shop. Less
-is a stall of a few seconds, which is little beside the time for which the shop breaks."""
-MOST_MISSED = 0.1
-"""A run in which the operator came to fewer of its cycles says nothing about the operator."""
+"""Length of a slot, over which the SLI is computed: with a scrape a second, it has two or three samples."""
+MAX_LATE = 0.05
+"""Highest share of late or missing loop ticks, requests or scrapes of a valid run. Below it is a stall of a few
+seconds, which is short compared with an outage of the shop."""
+MAX_MISSED = 0.1
+"""Highest share of missed operator cycles of a valid run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Series on a common grid of times: seconds after the run began. Gaps are NaN."""
+    """Series on a common grid of times (s after the start of the run). Gaps are NaN."""
 
     times: Sequence[float]
     series: Mapping[str, Sequence[float]]
@@ -29,67 +29,67 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """A short stretch of a run: from `start` for SLOT_S seconds."""
+class TimeSlot:
+    """A part of a run, `SLOT_S` seconds long from `start` on."""
 
     start: float
     total: float
     """Requests answered."""
     good: float
-    """Share of them that was good; NaN where there were none."""
+    """Share of good requests; NaN without requests."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run went. Minutes and hours are on the recorded day's clock; everything else is in real time."""
+class RunFigures:
+    """The figures of a run. Minutes and hours are on the recorded day's clock; everything else is in real time."""
 
     bad_minutes: float
-    """Minutes in which the SLI was below the objective."""
+    """Minutes with the SLI below the objective."""
     minutes: float
-    """Minutes that the run played."""
+    """Length of the run."""
     first_bad: float | None
-    """When the SLI first was below the objective, in seconds after the run began."""
+    """When the SLI is first below the objective (s after the start of the run)."""
     requests: int
     good: float
-    """Share of all requests that was good."""
+    """Share of good requests."""
     replica_hours: float
-    """Pods, from their creation on, times hours."""
+    """Pods times hours, from the creation of each pod on."""
     most_replicas: int
     problem: str = ""
-    """Why the run is not valid; empty when it is."""
+    """Why the run is invalid; empty when it is valid."""
 
     def as_json(self) -> dict[str, object]:
-        """Return it as JSON has it."""
-        words = {_camel(name): value for name, value in asdict(self).items()}
-        return {**words, "valid": not self.problem}
+        """Return the figures as JSON data."""
+        fields = {_camel(name): value for name, value in asdict(self).items()}
+        return {**fields, "valid": not self.problem}
 
 
-def slots(samples: Samples) -> list[Slot]:
+def slots(samples: Samples) -> list[TimeSlot]:
     """Cut a run into slots. Needs the series `good` and `total`: counters."""
     step = samples.times[1] - samples.times[0]
     stride = round(SLOT_S / step)
-    found = []
+    result = []
     for n in range(0, len(samples.times) - stride, stride):
         total = _increase(samples["total"], n, n + stride)
         good = _increase(samples["good"], n, n + stride)
-        found.append(Slot(samples.times[n], total, good / total if total > 0 else math.nan))
-    return found
+        result.append(TimeSlot(samples.times[n], total, good / total if total > 0 else math.nan))
+    return result
 
 
-def is_bad(slot: Slot, objective: float) -> bool:
-    """Say whether the SLI missed the objective (percent) in the slot. One without an answer missed it too."""
+def is_bad(slot: TimeSlot, objective: float) -> bool:
+    """Return whether the SLI is below the objective (percent) in the slot. A slot without an answer is bad too."""
     return math.isnan(slot.good) or passes(1.0 - slot.good, error_budget(objective), above=True)
 
 
-def outcome(samples: Samples, objective: float, minutes_per_second: float, problem: str = "") -> Outcome:
-    """Judge a run. Needs the series `good`, `total` (counters) and `pods`."""
+def run_figures(samples: Samples, objective: float, minutes_per_second: float, problem: str = "") -> RunFigures:
+    """Compute the figures of a run. Needs the series `good`, `total` (counters) and `pods`."""
     parts = slots(samples)
     bad = [slot for slot in parts if is_bad(slot, objective)]
     step = samples.times[1] - samples.times[0]
     pods = [value for value in samples["pods"] if math.isfinite(value)]
     requests = sum(slot.total for slot in parts)
     good = sum(slot.total * slot.good for slot in parts if slot.total > 0)
-    return Outcome(
+    return RunFigures(
         bad_minutes=len(bad) * SLOT_S * minutes_per_second,
         minutes=len(parts) * SLOT_S * minutes_per_second,
         first_bad=bad[0].start if bad else None,
@@ -101,28 +101,27 @@ def outcome(samples: Samples, objective: float, minutes_per_second: float, probl
     )
 
 
-def problem_of(lagging: float, late: float, unmeasured: float, missed: float) -> str:
-    """Return why a run is not valid; empty when it is.
+def validity_problem(lagging: float, late: float, unmeasured: float, missed: float) -> str:
+    """Return why a run is invalid; empty when it is valid.
 
-    `lagging` is the share of the shop's loop ticks that were late, `late` that of the generator's requests that were
-    late or not sent, `unmeasured` that of the scrapes that are missing, and `missed` that of the operator's cycles that
-    were due and never ran.
+    `lagging` is the share of late ticks of the shop's event loop, `late` that of late or unsent requests of the load
+    generator, `unmeasured` that of missing scrapes, and `missed` that of missed operator cycles.
     """
-    if lagging > MOST_LATE:
+    if lagging > MAX_LATE:
         return f"the shop's own event loop was late in {lagging:.1%} of the time: the machine was too busy"
-    if late > MOST_LATE:
+    if late > MAX_LATE:
         return f"the load generator was late with {late:.1%} of its requests: the machine was too busy"
-    if unmeasured > MOST_LATE:
+    if unmeasured > MAX_LATE:
         return f"{unmeasured:.1%} of Prometheus' scrapes are missing: the machine was too busy"
-    if missed > MOST_MISSED:
+    if missed > MAX_MISSED:
         return f"{missed:.1%} of the operator's cycles never ran: the machine was too busy"
     return ""
 
 
-def missed(cycles: Sequence[float]) -> float:
-    """Return which share of the cycles never ran, of one a second; `cycles` counts them each second, NaN at first.
+def missed_cycles(cycles: Sequence[float]) -> float:
+    """Return the share of missed cycles, of one a second; `cycles` is their counter each second, NaN at first.
 
-    Of a run without the operator nothing was due.
+    A run without the operator has no missed cycles.
     """
     counted = [value for value in cycles if math.isfinite(value)]
     due = len(counted) - 1
@@ -131,10 +130,10 @@ def missed(cycles: Sequence[float]) -> float:
 
 def _increase(counter: Sequence[float], start: int, end: int) -> float:
     first, last = counter[start], counter[end]
-    # A counter that does not exist yet stands at zero.
+    # A counter that does not exist yet is zero.
     return (0.0 if math.isnan(last) else last) - (0.0 if math.isnan(first) else first)
 
 
 def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+    head, *tail = name.split("_")
+    return head + "".join(word.capitalize() for word in tail)

@@ -1,4 +1,4 @@
-"""The scenarios: what is done to the shop, and how long it is watched."""
+"""The scenarios: what happens to the shop, and for how long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,50 +9,50 @@ from forestall.errors import MissingTool
 OBJECTIVE = 95.0
 """The share of good requests that the shop's objective promises, in percent."""
 THRESHOLD_S = 0.5
-"""A request is good when it was answered within this, and without an error."""
+"""A request is good when it is answered within this time, and without an error."""
 FULL_SLOTS = 4
-"""How many requests a pod of the shop works on at once."""
+"""Concurrent requests of a pod of the shop."""
 LOAD = "load"
-"""With this begin the names of the indicators that grow with the requests."""
+"""Prefix of indicators that grow with the requests."""
 NAMESPACE = "shop"
 WORKLOAD = "shop"
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A new version that is rolled out in the middle of a run, as a delivery pipeline would."""
+    """A rollout of a new version during a run, as by a delivery pipeline."""
 
     at: float
-    """Seconds after the run began."""
+    """Seconds after the start of the run."""
     image: str = "example.com/shop:1.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One thing that endangers the shop. Times are seconds of the run; hours are of the recorded day."""
+    """A failure scenario of the shop. Times are seconds of the run; hours are those of the recorded day."""
 
     name: str
     title: str
     story: str
     """What happens, in a sentence."""
     indicator: str
-    """The leading indicator to look at,"""
+    """The leading indicator."""
     unit: str
-    """its unit,"""
+    """Unit of the indicator."""
     limit: float
-    """and its limit, as the manifest has it."""
+    """Limit of the indicator, as in the manifest."""
     hours: tuple[float, float]
-    """Which part of the recorded day is played,"""
+    """First and last hour of the recorded day."""
     duration: float
-    """and in how many seconds."""
+    """Length of the run."""
     peak: float
-    """Requests a second at the recorded day's highest point."""
+    """Requests a second at the peak of the recorded day."""
     shop: Sequence[str] = ()
     """Further arguments of the shop."""
     leak: float = 0.0
-    """MiB of memory that each request leaks."""
+    """Memory leak of each request (MiB)."""
     slots: int = FULL_SLOTS
-    """How many requests a pod works on at once."""
+    """Concurrent requests of a pod."""
     cordons: bool = False
     """Whether the operator needs the right to cordon nodes."""
     release: Release | None = None
@@ -60,11 +60,11 @@ class Scenario:
     replicas: int = 3
     seed: int = 7
     lead_in: float = 8.0
-    """Seconds of traffic before the run begins, so that it begins with everything under way."""
+    """Traffic before the start of the run (s)."""
 
     @property
     def minutes_per_second(self) -> float:
-        """How many minutes of the recorded day pass in one second."""
+        """Minutes of the recorded day in one second of the run."""
         return (self.hours[1] - self.hours[0]) * 60 / self.duration
 
     @property
@@ -74,28 +74,28 @@ class Scenario:
 
     @property
     def size(self) -> float:
-        """How large the shop is, of the one that the manifests are written for."""
+        """Size of the shop, relative to the one in the manifests."""
         return self.slots / FULL_SLOTS
 
     @property
     def divisible(self) -> bool:
-        """Whether there is a smaller one to play on a machine that is busy."""
+        """Whether the scenario can be halved for a busy machine."""
         return self.slots > 1
 
     def halved(self) -> "Scenario":
-        """Return the same with half the requests and pods that carry half as many, for a machine that is busy."""
+        """Return the scenario with half the requests, on pods with half the capacity, for a busy machine."""
         limit = self.limit / 2 if self.indicator.startswith(LOAD) else self.limit
         return replace(self, peak=self.peak / 2, slots=self.slots // 2, leak=self.leak * 2, limit=limit)
 
     def clock(self, elapsed: float) -> str:
-        """Return the recorded day's clock `elapsed` seconds after the run began, such as `08:30`."""
+        """Return the recorded day's clock `elapsed` seconds after the start of the run, such as `08:30`."""
         minutes = int(self.hours[0] * 60 + max(0.0, elapsed) * self.minutes_per_second)
         return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 SCENARIOS = {
-    each.name: each
-    for each in (
+    scenario.name: scenario
+    for scenario in (
         Scenario(
             name="surge",
             title="Traffic rises",

@@ -1,4 +1,4 @@
-"""The demonstration on the screen: live on a terminal, plain lines with the elapsed time elsewhere."""
+"""The output of the demo: live on a terminal, otherwise plain lines with the elapsed time."""
 
 import math
 import time
@@ -13,14 +13,14 @@ from rich.text import Text
 
 from forestall.core.precision import passes
 from forestall.demo.scenarios import OBJECTIVE, Scenario
-from forestall.demo.watching import Glimpse, News, Record
+from forestall.demo.watcher import RunEvent, RunRecording, RunSnapshot
 from forestall.devcluster.progress import elapsed
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LABELS_WIDTH = 50
-_MOST_NEWS = 7
+_MAX_EVENTS = 7
 _BAR = 30
-_SAY_EVERY_S = 5.0
+_PRINT_INTERVAL_S = 5.0
 _STYLES = {"act": "bold cyan", "decision": "default", "end": "green", "release": "bold yellow"}
 _MARKS = {"act": "▶", "decision": "·", "end": "■", "release": "⬆"}
 
@@ -33,64 +33,64 @@ class Screen:
         self.scenario = scenario
         self._began = time.monotonic()
 
-    def say(self, text: str, style: str = "") -> None:
-        """Write a line, with the elapsed time where the console is no terminal."""
+    def print_line(self, text: str, style: str = "") -> None:
+        """Print a line, with the elapsed time unless the console is a terminal."""
         stamp = "" if self._console.is_terminal else f"[{elapsed(time.monotonic() - self._began)}] "
         self._console.print(Text(stamp + text, style), soft_wrap=True)
 
     @contextmanager
-    def run(self, title: str, record: Record) -> Iterator[Callable[[Glimpse], None]]:
-        """Show a run while the body lasts; the body calls what this yields with each glimpse."""
+    def run(self, title: str, record: RunRecording) -> Iterator[Callable[[RunSnapshot], None]]:
+        """Show a run during the body, which calls the yielded function with each snapshot."""
         if self._console.is_terminal:
             with Live(console=self._console, auto_refresh=False, transient=False) as live:
-                yield lambda glimpse: live.update(self._picture(title, record, glimpse), refresh=True)
+                yield lambda snapshot: live.update(self._picture(title, record, snapshot), refresh=True)
         else:
-            self.say(title)
+            self.print_line(title)
             yield self._lines()
 
-    def _lines(self) -> Callable[[Glimpse], None]:
-        said = -math.inf
+    def _lines(self) -> Callable[[RunSnapshot], None]:
+        printed_at = -math.inf
 
-        def show(glimpse: Glimpse) -> None:
-            nonlocal said
-            for news in glimpse.news:
-                self.say(f"{self.scenario.clock(news.at)} {_MARKS[news.kind]} {news.text}")
-            if glimpse.at - said >= _SAY_EVERY_S:
-                said = glimpse.at
-                self.say(f"{self.scenario.clock(glimpse.at)} {_sentence(glimpse)}")
+        def show(snapshot: RunSnapshot) -> None:
+            nonlocal printed_at
+            for event in snapshot.events:
+                self.print_line(f"{self.scenario.clock(event.at)} {_MARKS[event.kind]} {event.text}")
+            if snapshot.at - printed_at >= _PRINT_INTERVAL_S:
+                printed_at = snapshot.at
+                self.print_line(f"{self.scenario.clock(snapshot.at)} {_sentence(snapshot)}")
 
         return show
 
-    def _picture(self, title: str, record: Record, glimpse: Glimpse) -> RenderableType:
+    def _picture(self, title: str, record: RunRecording, snapshot: RunSnapshot) -> RenderableType:
         width = max(20, min(100, self._console.width - _LABELS_WIDTH - 6))
-        played = min(max(glimpse.at, 0.0) / self.scenario.duration, 1.0)
+        played = min(max(snapshot.at, 0.0) / self.scenario.duration, 1.0)
         head = Text.assemble(
-            (f" {self.scenario.clock(glimpse.at)} ", "reverse bold"),
+            (f" {self.scenario.clock(snapshot.at)} ", "reverse bold"),
             f"  {self.scenario.story}  ({played:.0%} of the run)",
         )
         parts: list[RenderableType] = [head, Text(), self._curves(record, width)]
-        if glimpse.objective is not None:
-            parts += [Text(), _forecast(glimpse)]
-        if news := record.news[-_MOST_NEWS:]:
-            parts += [Text(), *(self._news(each) for each in news)]
+        if snapshot.objective is not None:
+            parts += [Text(), _forecast(snapshot)]
+        if events := record.events[-_MAX_EVENTS:]:
+            parts += [Text(), *(self._event_text(event) for event in events)]
         return Panel(Group(*parts), title=title, title_align="left")
 
-    def _curves(self, record: Record, width: int) -> Table:
+    def _curves(self, record: RunRecording, width: int) -> Table:
         rows = Table.grid(padding=(0, 1))
-        seen = record.glimpses
-        now = seen[-1].shop
+        snapshots = record.snapshots
+        now = snapshots[-1].shop
 
-        def row(name: str, key: str, value: str, most: float | None = None) -> None:
-            values = self._resample([(glimpse.at, glimpse.shop.get(key)) for glimpse in seen], width)
-            rows.add_row(name, _curve(values, most, bad=key == "good"), value)
+        def row(name: str, key: str, value: str, maximum: float | None = None) -> None:
+            values = self._resample([(snapshot.at, snapshot.shop.get(key)) for snapshot in snapshots], width)
+            rows.add_row(name, _curve(values, maximum, bad=key == "good"), value)
 
         row("requests a second", "load", _number(now.get("load")))
-        row(f"good (promised: {OBJECTIVE:g} %)", "good", _percent(now.get("good")), 1.0)
+        row(f"good (objective: {OBJECTIVE:g} %)", "good", _percent(now.get("good")), 1.0)
         row("latency, 95 % below", "p95", _milliseconds(now.get("p95")), 2.0)
         row("pods ready", "ready", f"{_number(now.get('ready'))}{_starting(now.get('starting'))}", 10.0)
-        one, value = self.scenario, now.get(self.scenario.indicator)
-        limit = f"{'-' if value is None else f'{value:.3g}'} (limit {one.limit:g})"
-        row(f"{one.indicator}, {one.unit}", one.indicator, limit, one.limit)
+        scenario, value = self.scenario, now.get(self.scenario.indicator)
+        limit = f"{'-' if value is None else f'{value:.3g}'} (limit {scenario.limit:g})"
+        row(f"{scenario.indicator}, {scenario.unit}", scenario.indicator, limit, scenario.limit)
         return rows
 
     def _resample(self, points: Sequence[tuple[float, float | None]], width: int) -> list[float]:
@@ -105,14 +105,14 @@ class Screen:
                 columns[n] = columns[n - 1]
         return columns
 
-    def _news(self, news: News) -> Text:
-        text = Text(f"{self.scenario.clock(news.at)} {_MARKS[news.kind]} {news.text}", _STYLES[news.kind])
+    def _event_text(self, event: RunEvent) -> Text:
+        text = Text(f"{self.scenario.clock(event.at)} {_MARKS[event.kind]} {event.text}", _STYLES[event.kind])
         text.truncate(max(40, 2 * (self._console.width - 4)), overflow="ellipsis")
         return text
 
 
-def _curve(values: Sequence[float], most: float | None, *, bad: bool) -> Text:
-    top = most or max((value for value in values if not math.isnan(value)), default=1.0) or 1.0
+def _curve(values: Sequence[float], maximum: float | None, *, bad: bool) -> Text:
+    top = maximum or max((value for value in values if not math.isnan(value)), default=1.0) or 1.0
     curve = Text()
     for value in values:
         if math.isnan(value):
@@ -124,17 +124,17 @@ def _curve(values: Sequence[float], most: float | None, *, bad: bool) -> Text:
     return curve
 
 
-def _forecast(glimpse: Glimpse) -> RenderableType:
-    objective = glimpse.objective
+def _forecast(snapshot: RunSnapshot) -> RenderableType:
+    objective = snapshot.objective
     if objective is None:
         return Text()
     status, cause = objective.status, objective.status.cause
     if status.state is None or cause is None or not status.breach_probability:
         return Text("forestall: no forecast yet", "dim")
     style = {"Healthy": "green", "Exhausted": "magenta", "AtRisk": "yellow", "Breached": "red"}.get(status.state, "dim")
-    where = "".join(f" of {name} {value}" for name, value in cause.labels.items())
+    labels = "".join(f" of {name} {value}" for name, value in cause.labels.items())
     line = Text.assemble(
-        "forestall: ", (status.state, f"bold {style}"), f"  {cause.indicator}{where} is {cause.value}, "
+        "forestall: ", (status.state, f"bold {style}"), f"  {cause.indicator}{labels} is {cause.value}, "
     )
     line.append(f"forecast up to {cause.forecast}, limit {cause.limit}\n")
     share = _share(status.breach_probability)
@@ -149,22 +149,22 @@ def _forecast(glimpse: Glimpse) -> RenderableType:
     return line
 
 
-def _sentence(glimpse: Glimpse) -> str:
-    now = glimpse.shop
-    words = (
+def _sentence(snapshot: RunSnapshot) -> str:
+    now = snapshot.shop
+    text = (
         f"{_number(now.get('load'))} requests/s, {_percent(now.get('good'))} good, "
         f"95 % within {_milliseconds(now.get('p95'))}, "
         f"{_number(now.get('ready'))} pods ready{_starting(now.get('starting'))}"
     )
-    if glimpse.objective is not None and glimpse.objective.status.breach_probability:
-        status = glimpse.objective.status
+    if snapshot.objective is not None and snapshot.objective.status.breach_probability:
+        status = snapshot.objective.status
         soon = f" in {status.time_to_breach}" if status.time_to_breach else ""
-        words += f"; {status.state}, breach {status.breach_probability}{soon}"
-    return words
+        text += f"; {status.state}, breach {status.breach_probability}{soon}"
+    return text
 
 
 def _share(percent: str) -> float:
-    """Return the share that a status' figure stands for, such as `83%` or `<1%`."""
+    """Return the share of a percentage in a status, such as `83%` or `<1%`."""
     try:
         return min(1.0, max(0.0, float(percent.strip("<>%")) / 100))
     except ValueError:
@@ -176,7 +176,7 @@ def _number(value: float | None) -> str:
 
 
 def _percent(share: float | None) -> str:
-    # Only what is all of it is called 100 %.
+    # Rounded down, so that only a full share is 100 %.
     return "-" if share is None else f"{math.floor(share * 100)} %"
 
 

@@ -1,4 +1,4 @@
-"""What reports are made of: SVG charts, HTML pages and figures for people. Pure: plain values in, text out.
+"""Reports: SVG charts, HTML pages and formatted figures. Pure: plain values in, text out.
 
-A page is a template in `templates/` that extends `page.html`; the values it shows are escaped, wherever they are from.
+A page is a template in `templates/` that extends `page.html`; its values are escaped.
 """

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no network, no script, and no style outside its one sheet."""
+"""A report as one self-contained HTML file: no network, no scripts, no external styles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from markupsafe import Markup
 from forestall import __version__
 
 Legend = Sequence[tuple[Markup, str]]
-"""Signs, and what each means."""
+"""Signs and their meanings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that becomes a list of its rows where the page is narrow; all its cells are text."""
+    """A table of text cells; on narrow pages its rows become lists."""
 
     head: Sequence[str]
     rows: Sequence[tuple[Sequence[str], bool]]
-    """The cells of each row, and whether it stands out."""
+    """The cells of each row, and whether it is highlighted."""
     prose: int | None = None
-    """The column with sentences."""
+    """Index of the column with sentences."""
 
     @property
     def lines(self) -> list[tuple[list[tuple[str, str]], bool]]:
-        """Each row as its cells beside the name of their column, and whether it stands out."""
-        return [(list(zip(self.head, cells, strict=True)), stands_out) for cells, stands_out in self.rows]
+        """Each row as pairs of column name and cell, and whether it is highlighted."""
+        return [(list(zip(self.head, cells, strict=True)), is_highlighted) for cells, is_highlighted in self.rows]
 
 
 @lru_cache(maxsize=1)
-def environment() -> Environment:
-    """Return the templates: what is put into them is escaped, and a name that nobody gave is an error."""
-    made = Environment(
+def template_environment() -> Environment:
+    """Return the template environment: values are escaped, and an undefined name is an error."""
+    environment = Environment(
         loader=PackageLoader("forestall.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -40,14 +40,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals["version"] = __version__
-    return made
+    environment.globals["version"] = __version__
+    return environment
 
 
 def render(template: str, *, title: str, command: str = "", **values: object) -> str:
-    """Return a page. `template` is a file that extends `page.html`; `command` is the command line that made it.
+    """Return a page. `template` is a file that extends `page.html`; `command` is the command line that wrote it.
 
     Raises:
-        jinja2.UndefinedError: the template shows a value that was not given.
+        jinja2.UndefinedError: a value of the template is missing.
     """
-    return environment().get_template(template).render(title=title, command=command, **values)
+    return template_environment().get_template(template).render(title=title, command=command, **values)

@@ -1,4 +1,4 @@
-"""The style sheets of drawings: the colours for light and dark, and what is drawn in which."""
+"""The style sheets of charts: colors for light and dark mode, and the styles of shapes."""
 
 from importlib.resources import files
 from typing import Final

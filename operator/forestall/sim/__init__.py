@@ -1,1 +1,1 @@
-"""The simulator: modelled services with simulated time, under the engine itself and under what people use instead."""
+"""The simulator: modelled services in simulated time, scaled by the operator's engine or by other controllers."""

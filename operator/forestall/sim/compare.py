@@ -1,8 +1,8 @@
-"""One service, scaled by nobody, by an HPA, and by the operator under it: what each would have cost and saved.
+"""Compare one service without scaling, with an HPA, and with the operator under the HPA: bad minutes and cost.
 
-Every controller runs for an hour before the time that counts, as far as there is traffic, so that none is judged by how
-it starts. The operator is recommended only where no target of the HPA alone is as good for as little, and where another
-time of the same kind would most likely say the same.
+Every controller runs for an hour before the time that counts, as far as there is traffic, so that its start does not
+count. A policy is recommended only where no target of the HPA alone is as good at the same cost, with a bootstrap
+confidence of at least `CONFIDENCE_LEVEL`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,49 +13,49 @@ import numpy as np
 
 from forestall.errors import MissingTool
 from forestall.sim import recommend
-from forestall.sim.chance import LIKELY, Interval, bounds, draw
-from forestall.sim.figures import Figures, figures, is_bad
-from forestall.sim.given import Given, setup
-from forestall.sim.limit import limit
-from forestall.sim.peers.base import Fixed
-from forestall.sim.peers.hpa import Hpa
-from forestall.sim.recommend import Tuning
-from forestall.sim.record import Record
-from forestall.sim.run import Outcome, Service, run
+from forestall.sim.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval, confidence_interval, resample
+from forestall.sim.controllers.base import FixedReplicas
+from forestall.sim.controllers.hpa import Hpa
+from forestall.sim.figures import ServiceFigures, compute_figures, is_bad
+from forestall.sim.lower_bound import lower_bound
+from forestall.sim.recommend import PolicyTuning
+from forestall.sim.run import RunResult, SimulatedService, run
+from forestall.sim.run_record import RunRecord
 from forestall.sim.traffic import Floats
+from forestall.sim.user_objects import UserObjects, user_setup
 
 HEADROOMS: Final = (0.1, 0.2, 0.3)
-"""Of the policies from which one is recommended."""
-LEAD_IN: Final = 60
-"""Minutes that are run before those that count."""
+"""Headrooms of the policies that are candidates for a recommendation."""
+WARM_UP_MINUTES: Final = 60
+"""Minutes that run before the time that counts."""
 TARGETS: Final = tuple(round(percent / 100, 2) for percent in range(20, 100, 5))
-"""Of the HPAs that a recommendation has to be better than."""
-_SAME: Final = 1e-6
-"""Sums that differ by no more are equal."""
-NOBODY, HPA, YOURS = "no action", "HPA", "HPA + forestall, your policy"
+"""Targets of the HPAs that a recommended policy must beat."""
+_TOLERANCE: Final = 1e-6
+"""Tolerance for equal sums."""
+NO_ACTION, HPA, YOUR_POLICY = "no action", "HPA", "HPA + forestall, your policy"
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
-    """What came of one way to scale."""
+class ControllerResult:
+    """The result of one way to scale."""
 
     name: str
-    figures: Figures
+    figures: ServiceFigures
     actions: int
-    """Changes that the operator made."""
+    """Number of changes by the operator."""
     replicas: Floats
-    """By minutes, the most of each."""
+    """Maximum in each minute."""
     bad: Floats
-    """By minutes, 1 or 0."""
-    paid: Floats
-    """By minutes, replica-hours."""
-    spared: Interval
-    """How many bad minutes fewer than the HPA's it would have at another time of the same kind."""
+    """1 for each bad minute, else 0."""
+    cost: Floats
+    """Replica-hours in each minute."""
+    bad_minutes_saved: ConfidenceInterval
+    """Bad minutes fewer than with the HPA."""
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
-    """The cheapest HPA that has no more bad minutes than what it is compared with."""
+class EquivalentHpa:
+    """The cheapest HPA with no more bad minutes than a policy."""
 
     target: float
     replica_hours: float
@@ -63,171 +63,177 @@ class Alike:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All of them on the same traffic."""
+    """All controllers on the same traffic."""
 
-    service: Service
-    """With the traffic that counts."""
+    service: SimulatedService
+    """The service with the traffic that counts."""
     objective: float
     target: float
-    """Of the HPA."""
-    contestants: tuple[Contestant, ...]
-    limit: float | None
-    """Replica-hours; None without SciPy."""
+    """Target utilization of the HPA."""
+    results: tuple[ControllerResult, ...]
+    lower_bound: float | None
+    """Least possible replica-hours; None without SciPy."""
     needed: Floats
-    """Replicas that carry each minute."""
-    recommended: Tuning | None
-    """None where no policy does better than an HPA."""
+    """Replicas that the traffic needs in each minute."""
+    recommended: PolicyTuning | None
+    """The recommended policy; None where an HPA is as good."""
     best: str | None
-    """Whose figures the recommendation has."""
-    hpa_alike: Alike | None
-    """As good as the best policy, or as the HPA where no policy is better; None without one."""
-    surely: float | None
-    """In which share of other times of the same kind the best policy would be better than every HPA; None where none is
-    now."""
-    thin: str | None = None
-    """The policy that is better now, but would not surely be so at another time."""
+    """Name of the result with the recommended policy."""
+    equivalent_hpa: EquivalentHpa | None
+    """HPA as good as the best policy, or as the HPA where no policy is better; None where there is none."""
+    confidence: float | None
+    """Bootstrap confidence that the best policy is better than every HPA; None where no policy is better."""
+    uncertain_policy: str | None = None
+    """The policy that is better, but with too little confidence to recommend it."""
 
-    def named(self, name: str) -> Contestant:
-        """Return one of them."""
-        return next(each for each in self.contestants if each.name == name)
+    def result_of(self, name: str) -> ControllerResult:
+        """Return the result of this name."""
+        return next(result for result in self.results if result.name == name)
 
 
 async def compare(
-    service: Service,
+    service: SimulatedService,
     objective: float,
     target: float,
-    own: Given | None,
+    own: UserObjects | None,
     interval: float,
     progress: Callable[[int, int], None],
 ) -> Comparison:
-    """Run them all. `own`: what the user has; `interval`: of the operator (s)."""
-    run_in = replace(service, traffic=service.traffic.earlier(LEAD_IN))
-    skip = service.traffic.start - run_in.traffic.start
-    nobody = await run([run_in], Fixed())
-    hpa = await run([run_in], Hpa(np.array([target])))
-    tunings = [Tuning(headroom=headroom, objective=objective, lead=interval) for headroom in HEADROOMS]
+    """Run all controllers. `own`: the user's own objects; `interval`: of the operator's cycle (s)."""
+    extended = replace(service, traffic=service.traffic.earlier(WARM_UP_MINUTES))
+    skip = service.traffic.start - extended.traffic.start
+    unscaled = await run([extended], FixedReplicas())
+    hpa_run = await run([extended], Hpa(np.array([target])))
+    tunings = [PolicyTuning(headroom=headroom, objective=objective, lead=interval) for headroom in HEADROOMS]
     count = len(tunings)
-    floors = await run(
-        [run_in] * count,
+    with_forestall = await run(
+        [extended] * count,
         Hpa(np.full(count, target)),
-        recommend.setup([run_in] * count, tunings, autoscalers=True, interval=interval),
+        recommend.recommended_setup([extended] * count, tunings, autoscalers=True, interval=interval),
         progress=progress,
     )
-    peer = _contestant(HPA, hpa, 0, objective, skip, None)
-    rows = [_contestant(NOBODY, nobody, 0, objective, skip, peer), peer]
+    hpa = _result(HPA, hpa_run, 0, objective, skip, None)
+    results = [_result(NO_ACTION, unscaled, 0, objective, skip, hpa), hpa]
     if own is not None:
-        mine = await run(
-            [run_in],
+        own_run = await run(
+            [extended],
             Hpa(np.array([target])),
-            setup(own, 1, service.terms.capacity, interval),
+            user_setup(own, 1, service.parameters.capacity, interval),
             progress=progress,
         )
-        rows.append(_contestant(YOURS, mine, 0, objective, skip, peer))
-    tried = [_contestant(_name(tuning), floors, n, objective, skip, peer) for n, tuning in enumerate(tunings)]
-    best = _best(peer.figures, tried)
+        results.append(_result(YOUR_POLICY, own_run, 0, objective, skip, hpa))
+    candidates = [
+        _result(_tuning_name(tuning), with_forestall, n, objective, skip, hpa) for n, tuning in enumerate(tunings)
+    ]
+    best = _choose(hpa.figures, candidates)
     targets = sorted({*TARGETS, target})
-    swept = await run([run_in] * len(targets), Hpa(np.array(targets)))
-    rivals = [_contestant(f"HPA {goal:g}", swept, n, objective, skip, peer) for n, goal in enumerate(targets)]
-    to_beat = (peer if best is None else tried[best]).figures
-    alike = _alike(targets, rivals, to_beat.bad_minutes)
-    if best is not None and alike is not None and alike.replica_hours <= to_beat.replica_hours:
+    hpa_sweep = await run([extended] * len(targets), Hpa(np.array(targets)))
+    hpas = [_result(f"HPA {hpa_target:g}", hpa_sweep, n, objective, skip, hpa) for n, hpa_target in enumerate(targets)]
+    reference = (hpa if best is None else candidates[best]).figures
+    equivalent = _cheapest_equivalent(targets, hpas, reference.bad_minutes)
+    if best is not None and equivalent is not None and equivalent.replica_hours <= reference.replica_hours:
         best = None
-    surely = None if best is None else _surely(tried[best], peer, rivals)
-    thin = None if best is None or surely is None or surely >= LIKELY else tried[best].name
-    if thin is not None:
+    confidence = None if best is None else _confidence(candidates[best], hpa, hpas)
+    uncertain = None if best is None or confidence is None or confidence >= CONFIDENCE_LEVEL else candidates[best].name
+    if uncertain is not None:
         best = None
     return Comparison(
         service=service,
         objective=objective,
         target=target,
-        contestants=(*rows, *tried),
-        limit=_limit(run_in, objective, skip),
-        needed=np.ceil(service.traffic.played / service.terms.capacity),
+        results=(*results, *candidates),
+        lower_bound=_lower_bound(extended, objective, skip),
+        needed=np.ceil(service.traffic.simulated / service.parameters.capacity),
         recommended=None if best is None else tunings[best],
-        best=None if best is None else tried[best].name,
-        hpa_alike=alike,
-        surely=surely,
-        thin=thin,
+        best=None if best is None else candidates[best].name,
+        equivalent_hpa=equivalent,
+        confidence=confidence,
+        uncertain_policy=uncertain,
     )
 
 
-def _alike(targets: Sequence[float], rivals: Sequence[Contestant], bad: int) -> Alike | None:
-    """Return the cheapest of the HPAs with at most `bad` bad minutes."""
-    fit = [
-        (rival.figures.replica_hours, target)
-        for target, rival in zip(targets, rivals, strict=True)
-        if rival.figures.bad_minutes <= bad
+def _cheapest_equivalent(
+    targets: Sequence[float], hpas: Sequence[ControllerResult], max_bad_minutes: int
+) -> EquivalentHpa | None:
+    """Return the cheapest HPA with at most `max_bad_minutes` bad minutes."""
+    matches = [
+        (result.figures.replica_hours, target)
+        for target, result in zip(targets, hpas, strict=True)
+        if result.figures.bad_minutes <= max_bad_minutes
     ]
-    if not fit:
+    if not matches:
         return None
-    hours, target = min(fit)
-    return Alike(target, hours)
+    hours, target = min(matches)
+    return EquivalentHpa(target, hours)
 
 
-def _surely(policy: Contestant, peer: Contestant, rivals: Sequence[Contestant]) -> float:
-    """Return in which share of other times a policy has no more bad minutes than its HPA, and no HPA does as well."""
-    everybody = (policy, peer, *rivals)
-    bad = draw(np.column_stack([one.bad for one in everybody]))
-    paid = draw(np.column_stack([one.paid for one in everybody]))
-    matched = (bad[:, 1:] <= bad[:, :1] + _SAME) & (paid[:, 1:] <= paid[:, :1] + _SAME)
-    return float(np.mean((bad[:, 0] <= bad[:, 1] + _SAME) & ~matched.any(axis=1)))
+def _confidence(policy: ControllerResult, hpa: ControllerResult, hpas: Sequence[ControllerResult]) -> float:
+    """Return the share of resamples in which a policy has no more bad minutes than its HPA, and no HPA is as good."""
+    all_results = (policy, hpa, *hpas)
+    bad = resample(np.column_stack([result.bad for result in all_results]))
+    paid = resample(np.column_stack([result.cost for result in all_results]))
+    matched = (bad[:, 1:] <= bad[:, :1] + _TOLERANCE) & (paid[:, 1:] <= paid[:, :1] + _TOLERANCE)
+    return float(np.mean((bad[:, 0] <= bad[:, 1] + _TOLERANCE) & ~matched.any(axis=1)))
 
 
-def _name(tuning: Tuning) -> str:
+def _tuning_name(tuning: PolicyTuning) -> str:
     return f"HPA + forestall, headroom {tuning.headroom:g}"
 
 
-def _best(hpa: Figures, tried: Sequence[Contestant]) -> int | None:
-    """Return which is recommended: the cheapest within its error budget, else of those with the fewest bad minutes.
+def _choose(hpa: ServiceFigures, candidates: Sequence[ControllerResult]) -> int | None:
+    """Return the index of the recommended candidate: the cheapest within its error budget, else one with the fewest bad
+    minutes.
 
-    Fewer by so little that another time would turn it round are as many: the cheapest of them is taken. None where none
-    has fewer bad minutes than the HPA, or as many for fewer replica-hours.
+    Of candidates whose bad minutes do not differ significantly, the cheapest is chosen. None where no candidate has
+    fewer bad minutes than the HPA, or as many for fewer replica-hours.
     """
     better = [
         n
-        for n, one in enumerate(tried)
-        if (one.figures.bad_minutes, one.figures.replica_hours) < (hpa.bad_minutes, hpa.replica_hours)
+        for n, candidate in enumerate(candidates)
+        if (candidate.figures.bad_minutes, candidate.figures.replica_hours) < (hpa.bad_minutes, hpa.replica_hours)
     ]
-    within = [n for n in better if tried[n].figures.budget_used <= 1]
+    within = [n for n in better if candidates[n].figures.budget_used <= 1]
     if within:
-        return min(within, key=lambda n: tried[n].figures.replica_hours)
+        return min(within, key=lambda n: candidates[n].figures.replica_hours)
     if not better:
         return None
-    fewest = tried[min(better, key=lambda n: tried[n].figures.bad_minutes)]
-    alike = [n for n in better if spared(fewest.bad, tried[n].bad).low <= _SAME]
-    return min(alike, key=lambda n: tried[n].figures.replica_hours)
+    fewest = candidates[min(better, key=lambda n: candidates[n].figures.bad_minutes)]
+    equivalent = [n for n in better if bad_minutes_saved(fewest.bad, candidates[n].bad).low <= _TOLERANCE]
+    return min(equivalent, key=lambda n: candidates[n].figures.replica_hours)
 
 
-def spared(bad: Floats, of: Floats) -> Interval:
-    """Return how many fewer `bad` minutes than `of` another there would be at another time of the same kind."""
-    return bounds(draw((of - bad)[:, np.newaxis])[:, 0])
+def bad_minutes_saved(bad: Floats, reference: Floats) -> ConfidenceInterval:
+    """Return the confidence interval of the bad minutes saved, compared with `reference`."""
+    return confidence_interval(resample((reference - bad)[:, np.newaxis])[:, 0])
 
 
-def _contestant(
-    name: str, outcome: Outcome, number: int, objective: float, skip: int, peer: Contestant | None
-) -> Contestant:
-    """Return what came of a service; `peer` is the HPA, None for itself."""
-    record = outcome.record
+def _result(
+    name: str, run_result: RunResult, number: int, objective: float, skip: int, hpa: ControllerResult | None
+) -> ControllerResult:
+    """Return the result of one service; `hpa` is the result of the HPA, None for the HPA itself."""
+    record = run_result.record
     bad = is_bad(record, objective, skip)[:, number].astype(np.float64)
     replicas = _by_minutes(record, record.replicas[:, number])[skip:]
-    return Contestant(
+    return ControllerResult(
         name,
-        figures(record, objective, skip)[number],
-        outcome.changes.get(number, 0),
+        compute_figures(record, objective, skip)[number],
+        run_result.changes.get(number, 0),
         replicas.max(axis=1),
         bad,
         replicas.mean(axis=1) / 60.0,
-        spared(bad, bad if peer is None else peer.bad),
+        bad_minutes_saved(bad, bad if hpa is None else hpa.bad),
     )
 
 
-def _by_minutes(record: Record, values: Floats) -> Floats:
-    each = round(60 / record.step_s)
-    return np.asarray(values[: record.done // each * each].reshape(-1, each))
+def _by_minutes(record: RunRecord, values: Floats) -> Floats:
+    steps_per_minute = round(60 / record.step_s)
+    return np.asarray(
+        values[: record.completed_steps // steps_per_minute * steps_per_minute].reshape(-1, steps_per_minute)
+    )
 
 
-def _limit(service: Service, objective: float, skip: int) -> float | None:
+def _lower_bound(service: SimulatedService, objective: float, skip: int) -> float | None:
     try:
-        return limit(service, objective, skip).replica_hours
+        return lower_bound(service, objective, skip).replica_hours
     except MissingTool:
         return None

@@ -1,4 +1,4 @@
-"""What a run cost and what it was worth: bad minutes, error budget, replica-hours, changes."""
+"""The figures of a run: bad minutes, error budget, replica-hours, changes."""
 
 from dataclasses import dataclass
 
@@ -7,54 +7,54 @@ from numpy.typing import NDArray
 
 from forestall.core.precision import percents
 from forestall.core.slo import budget_remaining
-from forestall.sim.record import Record
+from forestall.sim.run_record import RunRecord
 from forestall.sim.traffic import MINUTE
 
 Floats = NDArray[np.float64]
 
-UNDONE_WITHIN = 600.0
-"""A scale-up that is undone within so many seconds is an oscillation."""
+OSCILLATION_WINDOW = 600.0
+"""A scale-up that is undone within this time (s) is an oscillation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Of one service in one run."""
+class ServiceFigures:
+    """The figures of one service in one run."""
 
     minutes: int
     bad_minutes: int
     good_share: float
     budget_used: float
-    """1: all of the error budget that the time has."""
+    """Share of the error budget of the simulated time: 1 is all of it."""
     replica_hours: float
     most_replicas: int
     ups: int
-    """How often replicas were added."""
+    """Number of scale-ups."""
     downs: int
     undone: int
-    """Of these, taken away again within ten minutes."""
+    """Scale-ups that were undone within ten minutes."""
     crashes: int
 
     @property
-    def budget_in_words(self) -> str:
-        """The share of the error budget that was used, such as `50%`; what overdraws it never reads as all of it."""
+    def budget_text(self) -> str:
+        """The used share of the error budget, such as `50%`; more than all of it is never rounded to `100%`."""
         return percents(self.budget_used, 1.0)[0]
 
     @property
-    def bad_a_day(self) -> float:
-        """Bad minutes for each day."""
+    def bad_minutes_per_day(self) -> float:
+        """Bad minutes a day."""
         return self.bad_minutes * 1440 / self.minutes
 
     @property
-    def changes_a_day(self) -> float:
-        """Changes of the replicas for each day."""
+    def changes_per_day(self) -> float:
+        """Changes of the replicas a day."""
         return (self.ups + self.downs) * 1440 / self.minutes
 
 
-def is_bad(record: Record, objective: float, skip: int = 0) -> NDArray[np.bool_]:
-    """Return which minutes were bad, less than `objective` percent good: (minutes, services). `skip`: so many first."""
+def is_bad(record: RunRecord, objective: float, skip: int = 0) -> NDArray[np.bool_]:
+    """Return which minutes after `skip` are bad (less than `objective` percent good), shape (minutes, services)."""
     per_minute = round(MINUTE / record.step_s)
     first = skip * per_minute
-    count = (record.done - first) // per_minute
+    count = (record.completed_steps - first) // per_minute
 
     def minutes(values: Floats) -> Floats:
         return np.asarray(values[first : first + count * per_minute].reshape(count, per_minute, -1).sum(axis=1))
@@ -63,11 +63,11 @@ def is_bad(record: Record, objective: float, skip: int = 0) -> NDArray[np.bool_]
     return np.asarray(good < total * (objective / 100.0) - 1e-6)
 
 
-def figures(record: Record, objective: float, skip: int = 0) -> list[Figures]:
+def compute_figures(record: RunRecord, objective: float, skip: int = 0) -> list[ServiceFigures]:
     """Return the figures of each service; the first `skip` minutes do not count."""
     bad = is_bad(record, objective, skip)
     first = skip * round(MINUTE / record.step_s)
-    span = slice(first, record.done)
+    span = slice(first, record.completed_steps)
     total, good = record.arrived[span].sum(axis=0), record.good[span].sum(axis=0)
     share = np.divide(good, total, out=np.ones_like(total), where=total > 0)
     hours = record.replicas[span].sum(axis=0) * record.step_s / 3600.0
@@ -75,7 +75,7 @@ def figures(record: Record, objective: float, skip: int = 0) -> list[Figures]:
     for n in range(record.size):
         ups, downs, undone = _changes(record.replicas[span, n], record.step_s)
         result.append(
-            Figures(
+            ServiceFigures(
                 minutes=len(bad),
                 bad_minutes=int(bad[:, n].sum()),
                 good_share=float(share[n]),
@@ -94,9 +94,9 @@ def figures(record: Record, objective: float, skip: int = 0) -> list[Figures]:
 def _changes(replicas: Floats, step: float) -> tuple[int, int, int]:
     change = np.diff(replicas)
     ups, downs = np.flatnonzero(change > 0), np.flatnonzero(change < 0)
-    within = round(UNDONE_WITHIN / step)
-    undone = 0
+    window = round(OSCILLATION_WINDOW / step)
+    oscillations = 0
     for at in ups.tolist():
-        after = replicas[at + 1 : at + 1 + within + 1]
-        undone += bool(after.min(initial=np.inf) <= replicas[at])
-    return len(ups), len(downs), undone
+        after = replicas[at + 1 : at + 1 + window + 1]
+        oscillations += bool(after.min(initial=np.inf) <= replicas[at])
+    return len(ups), len(downs), oscillations

@@ -1,4 +1,4 @@
-"""Modelled nodes as objects of the API: what the action that cordons them reads and patches."""
+"""Modelled nodes as API objects, for the action `cordon`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,33 +6,35 @@ from typing import Any, Final
 from forestall.actions.cordon import CORDONED_BY
 from forestall.errors import Conflict, NotFound
 from forestall.ports import Patch
+from forestall.sim.model_state import ModelState
 from forestall.sim.nodes import node_name
-from forestall.sim.state import State
 
 NODE: Final = "Node"
 
 
 class NodeObjects:
-    """Reads nodes from the model, and cordons them there; who did is remembered here."""
+    """Reads and cordons nodes of the model, and keeps the annotation of who cordoned them."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: ModelState) -> None:
         self._state = state
         counts = state.fleet.nodes.counts.tolist()
-        self._places = {node_name(one, node): (one, node) for one, count in enumerate(counts) for node in range(count)}
-        self._versions = dict.fromkeys(self._places, 1)
+        self._locations = {
+            node_name(service, node): (service, node) for service, count in enumerate(counts) for node in range(count)
+        }
+        self._versions = dict.fromkeys(self._locations, 1)
         self._holders: dict[str, str] = {}
 
     def all(self) -> tuple[Mapping[str, Any], ...]:
         """Return every node."""
-        return tuple(self.read(name) for name in self._places)
+        return tuple(self.read(name) for name in self._locations)
 
     def read(self, name: str) -> dict[str, Any]:
-        """Return one of them.
+        """Return a node.
 
         Raises:
-            NotFound: there is none of this name.
+            NotFound: there is no node of this name.
         """
-        if name not in self._places:
+        if name not in self._locations:
             raise NotFound(f"{NODE} {name}")
         holder = self._holders.get(name)
         return {
@@ -45,21 +47,21 @@ class NodeObjects:
                 "labels": {"kubernetes.io/hostname": name},
                 "annotations": {CORDONED_BY: holder} if holder else {},
             },
-            "spec": {"unschedulable": True} if self._state.fleet.nodes.cordoned[self._places[name]] else {},
+            "spec": {"unschedulable": True} if self._state.fleet.nodes.cordoned[self._locations[name]] else {},
             "status": {"conditions": [{"type": "Ready", "status": "True"}]},
         }
 
     def patch(self, name: str, patch: Patch, resource_version: str) -> dict[str, Any]:
-        """Cordon a node and sign it, or take back both.
+        """Cordon or uncordon a node, and set or remove the annotation of who did.
 
         Raises:
-            NotFound: there is none of this name.
+            NotFound: there is no node of this name.
             Conflict: it has changed since it was read.
         """
         if self.read(name)["metadata"]["resourceVersion"] != resource_version:
             raise Conflict(f"{NODE} {name} has changed")
         fleet = self._state.fleet
-        fleet.nodes.cordon(*self._places[name], fleet.now, on=bool(patch["spec"]["unschedulable"]))
+        fleet.nodes.cordon(*self._locations[name], fleet.now, on=bool(patch["spec"]["unschedulable"]))
         holder = patch["metadata"]["annotations"][CORDONED_BY]
         if holder:
             self._holders[name] = holder

@@ -1,6 +1,6 @@
-"""The objects that are recommended for a service.
+"""The recommended objects for a service.
 
-An objective that watches its traffic, and a policy that keeps a floor under its autoscaler.
+An objective with the traffic as leading indicator, and a policy that raises `minReplicas` of its autoscaler.
 """
 
 import math
@@ -12,28 +12,28 @@ from forestall.api import API_VERSION, Guardrail, MetricSource, RemediationPolic
 from forestall.core.duration import exact_duration
 from forestall.engine.questions import TRAFFIC
 from forestall.registry import Namespace, Registry
-from forestall.sim.metrics import LOAD, Meaning, meanings_of_sli
-from forestall.sim.operator import Setup
-from forestall.sim.run import Service
+from forestall.sim.metrics import LOAD, ModelIndicator, sli_indicators
+from forestall.sim.operator import OperatorSetup
+from forestall.sim.run import SimulatedService
 
 WINDOW: Final = 30 * 86400.0
 SOURCE: Final = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
-    """What of a policy is open to choice."""
+class PolicyTuning:
+    """The tunable parameters of a policy."""
 
     headroom: float = 0.0
     probability: float = 0.5
     objective: float = 99.0
     stabilization: float = 600.0
     lead: float = 30.0
-    """Seconds beyond the start-up that the forecast looks ahead: for measuring, deciding and syncing."""
+    """Forecast horizon (s) beyond the start-up: for measuring, deciding and syncing."""
 
 
-def objective(service: Service, tuning: Tuning, workload: str = "service") -> dict[str, Any]:
-    """Return the ServiceLevelObjective: at risk when the load passes what the least replicas carry."""
+def objective(service: SimulatedService, tuning: PolicyTuning, workload: str = "service") -> dict[str, Any]:
+    """Return the ServiceLevelObjective: at risk when the load passes the capacity of the minimum replicas."""
     lead = _lead(service, tuning)
     return {
         "apiVersion": API_VERSION,
@@ -48,7 +48,7 @@ def objective(service: Service, tuning: Tuning, workload: str = "service") -> di
                 {
                     "name": LOAD,
                     "query": "sum(rate(requests_total[1m]))",
-                    "limit": service.terms.capacity * service.least * (1 - tuning.headroom),
+                    "limit": service.parameters.capacity * service.min_replicas * (1 - tuning.headroom),
                     "horizon": exact_duration(round(max(lead, 60.0))),
                 }
             ],
@@ -56,8 +56,8 @@ def objective(service: Service, tuning: Tuning, workload: str = "service") -> di
     }
 
 
-def policy(service: Service, tuning: Tuning, workload: str = "service") -> dict[str, Any]:
-    """Return the RemediationPolicy: as many replicas as the forecast's upper bound needs when they could serve."""
+def policy(service: SimulatedService, tuning: PolicyTuning, workload: str = "service") -> dict[str, Any]:
+    """Return the RemediationPolicy: as many replicas as the upper bound of the forecast needs after their start-up."""
     lead = _lead(service, tuning)
     return {
         "apiVersion": API_VERSION,
@@ -69,10 +69,10 @@ def policy(service: Service, tuning: Tuning, workload: str = "service") -> dict[
             "actions": [
                 {
                     "scale": {
-                        "maxReplicas": service.most,
+                        "maxReplicas": service.max_replicas,
                         "capacity": {
                             "type": "Declared",
-                            "perReplica": service.terms.capacity,
+                            "perReplica": service.parameters.capacity,
                             "indicator": LOAD,
                             "headroom": tuning.headroom,
                         },
@@ -82,7 +82,7 @@ def policy(service: Service, tuning: Tuning, workload: str = "service") -> dict[
                 }
             ],
             "verification": {
-                "within": exact_duration(round(service.terms.start_up) + 300),
+                "within": exact_duration(round(service.parameters.start_up) + 300),
                 "probability": min(0.5, tuning.probability),
             },
             "cooldown": "0s",
@@ -91,10 +91,10 @@ def policy(service: Service, tuning: Tuning, workload: str = "service") -> dict[
     }
 
 
-def setup(
-    services: Sequence[Service], tunings: Sequence[Tuning], *, autoscalers: bool, interval: float = 30.0
-) -> Setup:
-    """Return the recommended objects for each service, ready for a run."""
+def recommended_setup(
+    services: Sequence[SimulatedService], tunings: Sequence[PolicyTuning], *, autoscalers: bool, interval: float = 30.0
+) -> OperatorSetup:
+    """Return the setup of services with the recommended objects."""
     objects = [
         (objective(service, tuning), policy(service, tuning)) for service, tuning in zip(services, tunings, strict=True)
     ]
@@ -108,42 +108,44 @@ def assemble(
     autoscalers: bool,
     interval: float,
     per: str | None = None,
-) -> Setup:
-    """Return an objective and a policy for each service, ready for a run.
+) -> OperatorSetup:
+    """Return the setup of services with an objective and a policy each.
 
-    `indicators`: what their leading indicators are in the model, each a series for every value of the label `per`.
+    `indicators`: the model's quantity of each leading indicator, with a series for every value of the label `per`.
     """
     registry = Registry()
-    meanings: dict[Hashable, Meaning] = {}
-    places = {}
-    for number, (slo, rungs) in enumerate(objects):
+    model_indicators: dict[Hashable, ModelIndicator] = {}
+    locations = {}
+    for number, (slo, policy_body) in enumerate(objects):
         namespace = f"service-{number:04d}"
-        places[namespace] = (number, "service")
+        locations[namespace] = (number, "service")
         _put(registry, Namespace.KIND, {"metadata": {"name": namespace, "labels": {}}})
         _put(registry, ServiceLevelObjective.KIND, slo, namespace)
-        _put(registry, RemediationPolicy.KIND, rungs, namespace)
+        _put(registry, RemediationPolicy.KIND, policy_body, namespace)
         uid = _uid(ServiceLevelObjective.KIND, namespace, "service")
-        meanings |= {(uid, name): Meaning(number, what, per=per) for name, what in indicators.items()}
-        meanings |= {(uid, TRAFFIC): Meaning(number, LOAD), **meanings_of_sli(uid, number)}
+        model_indicators |= {
+            (uid, name): ModelIndicator(number, quantity, per=per) for name, quantity in indicators.items()
+        }
+        model_indicators |= {(uid, TRAFFIC): ModelIndicator(number, LOAD), **sli_indicators(uid, number)}
     stale = exact_duration(math.ceil(max(120.0, 2 * interval)))
     _put(
         registry,
         MetricSource.KIND,
         {"metadata": {"name": SOURCE}, "spec": {"url": "http://model", "staleAfter": stale, "trustedLabels": ["node"]}},
     )
-    # Services side by side are no cluster: that they come at risk together is no storm,
-    # and each may have a node cordoned.
+    # The services are independent runs: that they are at risk at the same time is no storm,
+    # and each may have a cordoned node.
     rules = {
         "allow": [{"actions": ["Scale", "Restart", "Cordon"]}],
         "nodes": {"maxCordonedPercent": 100},
         "storm": {"objectives": 1_000_000, "share": 1.0},
     }
     _put(registry, Guardrail.KIND, {"metadata": {"name": "model"}, "spec": rules})
-    return Setup(registry, meanings, places, WINDOW, interval, autoscalers)
+    return OperatorSetup(registry, model_indicators, locations, WINDOW, interval, autoscalers)
 
 
-def _lead(service: Service, tuning: Tuning) -> float:
-    return service.terms.start_up + service.terms.warm_up + tuning.lead
+def _lead(service: SimulatedService, tuning: PolicyTuning) -> float:
+    return service.parameters.start_up + service.parameters.warm_up + tuning.lead
 
 
 def _put(registry: Registry, kind: str, body: dict[str, Any], namespace: str = "") -> None:
@@ -153,7 +155,7 @@ def _put(registry: Registry, kind: str, body: dict[str, Any], namespace: str = "
         metadata["namespace"] = namespace
     entry = registry.put(kind, {"apiVersion": API_VERSION, **body, "metadata": metadata})
     if entry is None or not hasattr(entry, "metadata"):
-        raise ValueError(f"{kind} {name} does not fit its schema: {entry}")
+        raise ValueError(f"{kind} {name} does not match its schema: {entry}")
 
 
 def _uid(kind: str, namespace: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""A run: services, their traffic, who scales them, and what came of it."""
+"""Run a simulation: services with their traffic, under controllers and the operator."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,119 +8,126 @@ from numpy.typing import NDArray
 
 from forestall.api import Remediation
 from forestall.errors import InvalidInput
-from forestall.sim.operator import Operator, Setup
-from forestall.sim.peers.base import Controller, Cordoner, Restarter
-from forestall.sim.record import Record
+from forestall.sim.controllers.base import Controller, Cordoner, Restarter
+from forestall.sim.model_state import ModelState
+from forestall.sim.operator import OperatorSetup, SimulatedOperator
+from forestall.sim.run_record import RunRecord
 from forestall.sim.scales import Scales
-from forestall.sim.service import Fleet, ServiceTerms
-from forestall.sim.state import State
-from forestall.sim.traffic import Loads, Traffic
+from forestall.sim.service import ServiceFleet, ServiceParameters
+from forestall.sim.traffic import Arrivals, TrafficTrace
 
 EPOCH = 1_767_225_600.0
-"""When a run begins where nothing else is said: a midnight (s since the epoch)."""
+"""Default start of a run: a midnight (s since the epoch)."""
 STEP = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class SimulatedService:
     """One service of a run."""
 
-    terms: ServiceTerms
-    traffic: Traffic
+    parameters: ServiceParameters
+    traffic: TrafficTrace
     replicas: int
-    """At the beginning."""
-    least: int = 1
-    most: int = 100
-    """The bounds of whoever scales it."""
+    """Initial replicas."""
+    min_replicas: int = 1
+    max_replicas: int = 100
+    """The bounds of its controllers."""
     outages: Sequence[tuple[float, int]] = ()
-    """When (s after the beginning) which node dies."""
+    """Time (s after the start) and node of each node failure."""
     disks: NDArray[np.float64] | None = None
-    """The share of each node's disk that is used in each minute: (minutes, nodes). On a full one nothing starts."""
+    """Used share of each node's disk, shape (minutes, nodes). Nothing starts on a full disk."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.least <= self.most:
-            raise InvalidInput(f"{self.traffic.name}: at least {self.least} and at most {self.most} replicas")
-        if self.terms.start_up >= self.traffic.minutes * 60.0:
+        if not 0 < self.min_replicas <= self.max_replicas:
             raise InvalidInput(
-                f"{self.traffic.name}: a replica takes {self.terms.start_up:g} s to start, which is longer than the "
+                f"{self.traffic.name}: at least {self.min_replicas} and at most {self.max_replicas} replicas"
+            )
+        if self.parameters.start_up >= self.traffic.minutes * 60.0:
+            raise InvalidInput(
+                f"{self.traffic.name}: a replica takes {self.parameters.start_up:g} s to start, longer than the "
                 f"{self.traffic.minutes * 60} s of traffic to simulate"
             )
-        if self.disks is not None and (self.disks.shape[1] != self.terms.nodes or self.terms.start_up <= 0):
-            raise InvalidInput(f"{self.traffic.name}: disks need a node each, and replicas that take time to start")
+        if self.disks is not None and (self.disks.shape[1] != self.parameters.nodes or self.parameters.start_up <= 0):
+            raise InvalidInput(f"{self.traffic.name}: disks need one node each, and a start-up above zero")
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What came of a run."""
+class RunResult:
+    """The result of a run."""
 
-    record: Record
+    record: RunRecord
     remediations: list[Remediation] = field(default_factory=list)
     restarts: list[tuple[float, int]] = field(default_factory=list)
-    """When (s after the beginning) which service was restarted."""
+    """Time (s after the start) and service of each restart."""
     cordons: list[tuple[float, int, int]] = field(default_factory=list)
-    """When (s after the beginning) which node of which service was cordoned."""
+    """Time (s after the start), service and node of each cordon."""
     changes: Mapping[int, int] = field(default_factory=dict)
-    """How often the operator changed each service."""
+    """Number of the operator's changes by service."""
 
 
 async def run(
-    services: Sequence[Service],
+    services: Sequence[SimulatedService],
     controller: Controller,
-    setup: Setup | None = None,
+    setup: OperatorSetup | None = None,
     restarter: Restarter | None = None,
     cordoner: Cordoner | None = None,
     epoch: float = EPOCH,
-    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 -- told to nobody
-) -> Outcome:
-    """Let the traffic of `services` arrive while `controller` scales them, and the operator where it is set up.
+    progress: Callable[[int, int], None] = lambda completed, total: None,  # noqa: ARG005 -- ignores its arguments
+) -> RunResult:
+    """Simulate `services` under `controller`, and under the operator where there is a `setup`.
 
-    `restarter` and `cordoner`: who restarts them, and cordons their nodes, beside the operator.
-
-    `progress` is told the steps that are done, and how many there are.
+    `restarter` and `cordoner` restart services and cordon nodes beside the operator. `progress` is called with the
+    number of completed steps and of all steps.
     """
-    state = _state(services, epoch)
-    operator = None if setup is None else Operator(setup, state)
-    outages = sorted((at, n, node) for n, one in enumerate(services) for at, node in one.outages)
+    state = _initial_state(services, epoch)
+    operator = None if setup is None else SimulatedOperator(setup, state)
+    outages = sorted((at, n, node) for n, service in enumerate(services) for at, node in service.outages)
     restarts: list[tuple[float, int]] = []
-    for number in range(state.loads.steps):
+    for number in range(state.arrivals.steps):
         state.step = number
         if operator is not None:
-            await operator.act()
-        state.scales.set_all(controller.wanted(state.seen))
-        for service in () if restarter is None else restarter.due(state.seen):
-            if not state.fleet.rolling(service):
+            await operator.run_if_due()
+        state.scales.set_all(controller.desired_replicas(state.observation))
+        for service in () if restarter is None else restarter.services_to_restart(state.observation):
+            if not state.fleet.is_rolling_out(service):
                 state.fleet.roll_out(service)
                 restarts.append((number * STEP, service))
         if cordoner is not None:
-            _cordon(state, cordoner.cordoned(state.seen))
+            _cordon(state, cordoner.desired_cordons(state.observation))
         while outages and outages[0][0] <= number * STEP:
             _, service, node = outages.pop(0)
             state.fleet.fail_node(service, node)
         state.fleet.scale(state.scales.replicas)
-        state.record.add(state.fleet.advance(state.loads.arriving(number)))
-        progress(number + 1, state.loads.steps)
+        state.record.add(state.fleet.advance(state.arrivals.rate_at(number)))
+        progress(number + 1, state.arrivals.steps)
     cordons = state.fleet.nodes.cordons
     if operator is None:
-        return Outcome(state.record, restarts=restarts, cordons=cordons)
+        return RunResult(state.record, restarts=restarts, cordons=cordons)
     restarts += [(at - epoch, service) for at, service in operator.cluster.restarts]
-    return Outcome(state.record, operator.cluster.remediations, restarts, cordons, operator.cluster.changes)
+    return RunResult(state.record, operator.cluster.remediations, restarts, cordons, operator.cluster.changes)
 
 
-def _cordon(state: State, wanted: NDArray[np.bool_]) -> None:
+def _cordon(state: ModelState, desired: NDArray[np.bool_]) -> None:
     nodes = state.fleet.nodes
-    changed = wanted != nodes.cordoned
-    for on in (False, True):  # what is given back makes room for what is cordoned
-        for service, node in np.argwhere(changed & (wanted == on)).tolist():
+    changed = desired != nodes.cordoned
+    for on in (False, True):  # uncordon first, so that the nodes to cordon are not the last ones
+        for service, node in np.argwhere(changed & (desired == on)).tolist():
             nodes.cordon(service, node, state.fleet.now, on=on)
 
 
-def _state(services: Sequence[Service], epoch: float) -> State:
-    loads = Loads([one.traffic for one in services], STEP)
-    replicas = _column(one.replicas for one in services)
-    most = _column(one.most for one in services)
-    fleet = Fleet([one.terms for one in services], replicas, STEP, int(most.max()), [one.disks for one in services])
-    scales = Scales(replicas.copy(), _column(one.least for one in services), most)
-    return State(fleet, loads, Record(STEP, loads.steps, len(services)), scales, epoch)
+def _initial_state(services: Sequence[SimulatedService], epoch: float) -> ModelState:
+    arrivals = Arrivals([service.traffic for service in services], STEP)
+    replicas = _column(service.replicas for service in services)
+    most = _column(service.max_replicas for service in services)
+    fleet = ServiceFleet(
+        [service.parameters for service in services],
+        replicas,
+        STEP,
+        int(most.max()),
+        [service.disks for service in services],
+    )
+    scales = Scales(replicas.copy(), _column(service.min_replicas for service in services), most)
+    return ModelState(fleet, arrivals, RunRecord(STEP, arrivals.steps, len(services)), scales, epoch)
 
 
 def _column(values: Iterable[int]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""How many replicas each service is to have, and within which bounds: what controllers and the operator write."""
+"""The desired replicas and bounds of each service, which controllers and the operator write."""
 
 from dataclasses import dataclass, field
 
@@ -10,45 +10,45 @@ Ints = NDArray[np.int64]
 
 @dataclass(slots=True)
 class Scales:
-    """A number for each service. Every write makes a new version, as resource versions do."""
+    """Replicas and bounds by service. Every write makes a new version, like `resourceVersion`."""
 
     replicas: Ints
-    """What the workload asks for."""
-    least: Ints
-    """`minReplicas` of its autoscaler, where it has one."""
-    most: Ints
+    """`spec.replicas` of the workload."""
+    min_replicas: Ints
+    """`minReplicas` of its autoscaler, where there is one."""
+    max_replicas: Ints
     """`maxReplicas`."""
     version: int = 1
-    versions: Ints = field(init=False)
-    """Of the workload, or of its autoscaler: who writes one does not read the other."""
-    floors: Ints = field(init=False)
+    workload_versions: Ints = field(init=False)
+    """Versions of the workloads; those of their autoscalers are separate."""
+    autoscaler_versions: Ints = field(init=False)
 
     def __post_init__(self) -> None:
-        self.versions = np.full(len(self.replicas), self.version, dtype=np.int64)
-        self.floors = self.versions.copy()
+        self.workload_versions = np.full(len(self.replicas), self.version, dtype=np.int64)
+        self.autoscaler_versions = self.workload_versions.copy()
 
-    def set_all(self, wanted: Ints) -> None:
-        """Ask for so many replicas of each service, within the bounds."""
-        wanted = np.minimum(np.maximum(wanted, self.least), self.most)
-        changed = wanted != self.replicas
+    def set_all(self, desired: Ints) -> None:
+        """Set the desired replicas of each service, within the bounds."""
+        desired = np.minimum(np.maximum(desired, self.min_replicas), self.max_replicas)
+        changed = desired != self.replicas
         if changed.any():
             self.version += 1
-            self.versions[changed] = self.version
-            self.replicas = np.where(changed, wanted, self.replicas)
+            self.workload_versions[changed] = self.version
+            self.replicas = np.where(changed, desired, self.replicas)
 
     def set_replicas(self, service: int, replicas: int) -> None:
-        """Ask for so many replicas of one service."""
+        """Set the desired replicas of one service."""
         self.version += 1
-        self.versions[service] = self.version
+        self.workload_versions[service] = self.version
         self.replicas[service] = replicas
 
-    def set_least(self, service: int, least: int) -> None:
-        """Set the floor of one service's autoscaler."""
+    def set_min_replicas(self, service: int, min_replicas: int) -> None:
+        """Set `minReplicas` of one service's autoscaler."""
         self.version += 1
-        self.floors[service] = self.version
-        self.least[service] = least
+        self.autoscaler_versions[service] = self.version
+        self.min_replicas[service] = min_replicas
 
-    def touch(self, service: int) -> None:
-        """Note that the workload was changed otherwise."""
+    def bump_version(self, service: int) -> None:
+        """Make a new version of a workload after another change."""
         self.version += 1
-        self.versions[service] = self.version
+        self.workload_versions[service] = self.version

@@ -220,7 +220,7 @@ def test_colour_is_for_terminals_and_never_with_no_color(program, cluster, monke
     assert "\x1b" not in program("status")[1]
 
 
-@pytest.mark.parametrize("absent", ["forestall.demo.show", "psutil"])
+@pytest.mark.parametrize("absent", ["forestall.demo.runner", "psutil"])
 def test_an_installation_without_the_demo_says_so(absent):
     """Kind: a command whose parts were not installed, as in the image, answers in words and with no traceback."""
     code = (

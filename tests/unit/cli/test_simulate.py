@@ -56,10 +56,10 @@ def test_a_file_is_enough(program, traffic, tmp_path):
     report = tmp_path / "report.html"
     code, out, err = program("simulate", "--traffic", traffic, "--capacity", "20", "--html", report, *QUICK)
     assert (code, program.access) == (0, [])
-    assert err in ("", "note: the limit is left out: it needs SciPy (pip install 'forestall[arena]')\n")
+    assert err in ("", "note: the least possible is left out: it needs SciPy (pip install 'forestall[arena]')\n")
     assert "no action" in out
     assert "Recommended: HPA + forestall" in out
-    assert "With other hours like these it would have" in out
+    assert "On resampled hours of this traffic it has" in out
     text = report.read_text()
     assert text.startswith("<!DOCTYPE html>")
     assert text.endswith("</html>\n")

@@ -11,14 +11,14 @@ from rich.console import Console
 from tests.support.pages import HOSTILE, Page
 
 from forestall.api import KINDS, ServiceLevelObjective
-from forestall.demo.comparison import Comparison
-from forestall.demo.figures import Samples, outcome
-from forestall.demo.picture import drawing, page
-from forestall.demo.play import Run
-from forestall.demo.readings import RUN
+from forestall.demo.comparison import ScenarioComparison
+from forestall.demo.figures import Samples, run_figures
+from forestall.demo.metrics import RUN_QUERIES
+from forestall.demo.page import drawing, page
+from forestall.demo.scenario_run import ScenarioRun
 from forestall.demo.scenarios import OBJECTIVE, SCENARIOS, Scenario, project_folder
 from forestall.demo.screen import Screen
-from forestall.demo.watching import Glimpse, News, Record
+from forestall.demo.watcher import RunEvent, RunRecording, RunSnapshot
 
 STATUS = {
     "state": "AtRisk",
@@ -30,35 +30,37 @@ STATUS = {
 
 def objects(scenario: Scenario) -> list[dict[str, Any]]:
     text = (project_folder() / "examples" / "shop" / f"{scenario.name}.yaml").read_text()
-    return [each for each in yaml.safe_load_all(text) if each]
+    return [body for body in yaml.safe_load_all(text) if body]
 
 
 def objective(scenario: Scenario, status: dict[str, Any] | None = None) -> ServiceLevelObjective:
-    body = next(each for each in objects(scenario) if each["kind"] == "ServiceLevelObjective")
+    body = next(body for body in objects(scenario) if body["kind"] == "ServiceLevelObjective")
     return ServiceLevelObjective.read({**body, "status": status or {}})
 
 
-def run(scenario: Scenario, *, bad_from: int | None = None, news: tuple[News, ...] = (), problem: str = "") -> Run:
+def run(
+    scenario: Scenario, *, bad_from: int | None = None, events: tuple[RunEvent, ...] = (), problem: str = ""
+) -> ScenarioRun:
     """A run with ten requests a second, none of which is good from `bad_from` on."""
     times = [float(n) for n in range(int(scenario.duration) + 1)]
     good = [10 * (at if bad_from is None else min(at, bad_from)) for at in times]
-    series = {name: [1.0] * len(times) for name in RUN}
+    series = {name: [1.0] * len(times) for name in RUN_QUERIES}
     series |= {"good": good, "total": [10 * at for at in times], "arrivals": [10 * at for at in times]}
     series["pods"] = [3.0] * len(times)
     samples = Samples(times, series)
-    record = Record([Glimpse(20.0, {"load": 10.0, "good": None}, objective(scenario, STATUS), news)])
-    return Run(outcome(samples, OBJECTIVE, scenario.minutes_per_second, problem), samples, record)
+    record = RunRecording([RunSnapshot(20.0, {"load": 10.0, "good": None}, objective(scenario, STATUS), events)])
+    return ScenarioRun(run_figures(samples, OBJECTIVE, scenario.minutes_per_second, problem), samples, record)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_the_manifests_say_what_the_demo_takes_for_granted(scenario):
     slo = objective(scenario)
-    watched = next(each for each in slo.spec.leading_indicators if each.name == scenario.indicator)
-    assert (slo.spec.objective, watched.limit) == (OBJECTIVE, scenario.limit)
+    indicator = next(indicator for indicator in slo.spec.leading_indicators if indicator.name == scenario.indicator)
+    assert (slo.spec.objective, indicator.limit) == (OBJECTIVE, scenario.limit)
     kinds = {kind.KIND: kind for kind in KINDS}
     for body in objects(scenario):
         kinds[body["kind"]].read(body)
-    policy = next(each for each in objects(scenario) if each["kind"] == "RemediationPolicy")
+    policy = next(body for body in objects(scenario) if body["kind"] == "RemediationPolicy")
     assert policy["spec"]["mode"] == "Auto"
     assert slo.metadata.labels.items() >= policy["spec"]["objectives"]["matchLabels"].items()
 
@@ -72,43 +74,43 @@ def test_the_clock_is_that_of_the_recorded_day():
 
 @pytest.fixture
 def comparison():
-    one = SCENARIOS["surge"]
-    acted = News(30.0, "act", 'replicas of "shop": 3 -> 6, because <load> & more')
-    return Comparison(one, run(one, bad_from=50), run(one, news=(acted,)))
+    scenario = SCENARIOS["surge"]
+    acted = RunEvent(30.0, "act", 'replicas of "shop": 3 -> 6, because <load> & more')
+    return ScenarioComparison(scenario, run(scenario, bad_from=50), run(scenario, events=(acted,)))
 
 
 def test_lead_time_is_from_the_first_action_to_the_breach_without_it(comparison):
     assert comparison.lead_time == 20
     assert comparison.prevented
     assert comparison.as_json()["leadTimeSeconds"] == 20
-    one = comparison.scenario
-    assert Comparison(one, comparison.without, run(one)).lead_time is None
-    assert Comparison(one, run(one), comparison.with_).lead_time is None
+    scenario = comparison.scenario
+    assert ScenarioComparison(scenario, comparison.without, run(scenario)).lead_time is None
+    assert ScenarioComparison(scenario, run(scenario), comparison.with_).lead_time is None
 
 
 def test_a_comparison_with_a_run_that_is_not_valid_says_so(comparison):
-    one = comparison.scenario
-    spoilt = Comparison(one, comparison.without, run(one, problem="the machine was too busy"))
+    scenario = comparison.scenario
+    spoilt = ScenarioComparison(scenario, comparison.without, run(scenario, problem="the machine was too busy"))
     assert spoilt.problem == "with the operator: the machine was too busy"
     assert spoilt.as_json()["valid"] is False
     assert "Not valid: with the operator: the machine was too busy" in page(spoilt)
 
 
 def test_nothing_is_prevented_that_did_not_break_or_broke_all_the_same(comparison):
-    one = comparison.scenario
-    assert not Comparison(one, run(one), run(one)).prevented
-    assert not Comparison(one, comparison.without, run(one, bad_from=80)).prevented
+    scenario = comparison.scenario
+    assert not ScenarioComparison(scenario, run(scenario), run(scenario)).prevented
+    assert not ScenarioComparison(scenario, comparison.without, run(scenario, bad_from=80)).prevented
 
 
 def test_the_picture_is_well_formed_and_needs_nothing_else(comparison):
     tree = ET.fromstring(drawing(comparison))
-    red = [each for each in tree.iter() if each.get("class") == "event"]
-    slots = comparison.without.outcome.bad_minutes / comparison.scenario.minutes_per_second / 2
+    red = [element for element in tree.iter() if element.get("class") == "event"]
+    slots = comparison.without.figures.bad_minutes / comparison.scenario.minutes_per_second / 2
     assert len(red) == 4 * round(slots)  # in each of the four diagrams of the run without the operator
-    told = [each.text for each in tree.iter() if each.tag.endswith("title")]
-    assert told.count(comparison.with_.record.news[0].text) == 4
+    titles = [element.text for element in tree.iter() if element.tag.endswith("title")]
+    assert titles.count(comparison.with_.record.events[0].text) == 4
     start = comparison.scenario.clock(0)
-    assert told.count(f"{start}: 100") == 2  # percent good at the beginning, in both runs
+    assert titles.count(f"{start}: 100") == 2  # percent good at the beginning, in both runs
     html = page(comparison)
     assert "<load>" not in html
     assert "://" not in html.replace("http://www.w3.org/2000/svg", "")
@@ -118,10 +120,12 @@ def test_the_picture_is_well_formed_and_needs_nothing_else(comparison):
 
 def test_no_text_of_others_becomes_markup_in_the_page(comparison):
     """The kind: a message from a cluster that is more than text in a file that people open."""
-    one = comparison.scenario
-    acted = News(30.0, "act", HOSTILE)
-    spoilt = Page(page(Comparison(one, comparison.without, run(one, news=(acted,), problem=HOSTILE))))
-    expected = Page(page(Comparison(one, comparison.without, run(one, news=(acted,), problem="x"))))
+    scenario = comparison.scenario
+    acted = RunEvent(30.0, "act", HOSTILE)
+    spoilt = Page(
+        page(ScenarioComparison(scenario, comparison.without, run(scenario, events=(acted,), problem=HOSTILE)))
+    )
+    expected = Page(page(ScenarioComparison(scenario, comparison.without, run(scenario, events=(acted,), problem="x"))))
     assert (spoilt.elements, spoilt.attributes) == (expected.elements, expected.attributes)
     assert spoilt.says(HOSTILE) == 5  # the problem, and the action in each of four diagrams
     assert not spoilt.elements.keys() & {"script", "img"}
@@ -129,30 +133,30 @@ def test_no_text_of_others_becomes_markup_in_the_page(comparison):
 
 def test_plain_lines_tell_what_happens():
     out = io.StringIO()
-    one = SCENARIOS["surge"]
-    screen = Screen(Console(file=out, width=40), one)
-    with screen.run("with forestall", Record()) as show:
+    scenario = SCENARIOS["surge"]
+    screen = Screen(Console(file=out, width=40), scenario)
+    with screen.run("with forestall", RunRecording()) as show:
         shop = {"load": 84.2, "good": 0.995, "p95": 0.18, "ready": 3.0, "starting": 2.0}
-        show(Glimpse(40.0, shop, objective(one, STATUS), (News(39.0, "act", "replicas: 3 -> 6"),)))
-        show(Glimpse(41.0, {}, None))
-        show(Glimpse(46.0, dict.fromkeys(shop), None))
+        show(RunSnapshot(40.0, shop, objective(scenario, STATUS), (RunEvent(39.0, "act", "replicas: 3 -> 6"),)))
+        show(RunSnapshot(41.0, {}, None))
+        show(RunSnapshot(46.0, dict.fromkeys(shop), None))
     risk = "AtRisk, breach 63% in 14s"
     lines = [line.split("] ", 1)[1] for line in out.getvalue().splitlines()]
     assert lines == [
         "with forestall",
-        f"{one.clock(39)} ▶ replicas: 3 -> 6",
-        f"{one.clock(40)} 84 requests/s, 99 % good, 95 % within 180 ms, 3 pods ready + 2 starting; {risk}",
-        f"{one.clock(46)} - requests/s, - good, 95 % within -, - pods ready",
+        f"{scenario.clock(39)} ▶ replicas: 3 -> 6",
+        f"{scenario.clock(40)} 84 requests/s, 99 % good, 95 % within 180 ms, 3 pods ready + 2 starting; {risk}",
+        f"{scenario.clock(46)} - requests/s, - good, 95 % within -, - pods ready",
     ]
 
 
 def test_the_terminal_shows_a_run_with_gaps():
     out = io.StringIO()
-    one = SCENARIOS["surge"]
-    record = Record()
-    with Screen(Console(file=out, width=100, force_terminal=True), one).run("with", record) as show:
+    scenario = SCENARIOS["surge"]
+    record = RunRecording()
+    with Screen(Console(file=out, width=100, force_terminal=True), scenario).run("with", record) as show:
         for at, load in ((-2.0, None), (0.0, 30.0), (50.0, math.nan), (110.0, 190.0)):
-            record.glimpses.append(Glimpse(at, {"load": load, "good": 0.9}, objective(one, STATUS)))
-            show(record.glimpses[-1])
+            record.snapshots.append(RunSnapshot(at, {"load": load, "good": 0.9}, objective(scenario, STATUS)))
+            show(record.snapshots[-1])
     assert "63%" in out.getvalue()
     assert "forecast up to 38, limit 30" in out.getvalue()

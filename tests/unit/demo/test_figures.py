@@ -1,4 +1,4 @@
-"""What a run is judged by."""
+"""What a run is figures by."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.demo.figures import SLOT_S, Samples, is_bad, missed, outcome, problem_of, slots
+from forestall.demo.figures import SLOT_S, Samples, is_bad, missed_cycles, run_figures, slots, validity_problem
 
 
 def samples(good, total, pods=None) -> Samples:
@@ -19,12 +19,12 @@ def test_a_slot_is_bad_when_too_few_requests_were_good():
     run = samples([0, 10, 20, 29, 38, 38, 38], [0, 10, 20, 30, 40, 50, 60])
     assert [slot.good for slot in slots(run)] == [1.0, 0.9, 0.0]
     assert [is_bad(slot, 90) for slot in slots(run)] == [False, False, True]
-    judged = outcome(run, 90, minutes_per_second=10)
-    assert judged.bad_minutes == SLOT_S * 10
-    assert judged.minutes == 60
-    assert judged.first_bad == 4
-    assert judged.requests == 60
-    assert judged.good == pytest.approx(38 / 60)
+    figures = run_figures(run, 90, minutes_per_second=10)
+    assert figures.bad_minutes == SLOT_S * 10
+    assert figures.minutes == 60
+    assert figures.first_bad == 4
+    assert figures.requests == 60
+    assert figures.good == pytest.approx(38 / 60)
 
 
 def test_a_slot_without_answers_is_bad():
@@ -41,9 +41,9 @@ def test_a_counter_that_does_not_exist_yet_stands_at_zero():
 
 def test_replica_hours_are_pods_times_the_recorded_clock():
     run = samples([0, 1, 2, 3, 4], [0, 1, 2, 3, 4], pods=[2, 2, math.nan, 4, 4])
-    judged = outcome(run, 95, minutes_per_second=30)
-    assert judged.replica_hours == 12 * 0.5
-    assert judged.most_replicas == 4
+    figures = run_figures(run, 95, minutes_per_second=30)
+    assert figures.replica_hours == 12 * 0.5
+    assert figures.most_replicas == 4
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=6, max_size=60), st.floats(1, 99.9))
@@ -52,15 +52,15 @@ def test_bad_minutes_never_exceed_the_run_and_need_a_bad_request(parts, objectiv
     for fine, failed in parts:
         good.append(good[-1] + fine)
         total.append(total[-1] + fine + failed)
-    judged = outcome(samples(good, total), objective, minutes_per_second=1.0)
-    assert 0 <= judged.bad_minutes <= judged.minutes
-    assert (judged.first_bad is None) == (judged.bad_minutes == 0)
+    figures = run_figures(samples(good, total), objective, minutes_per_second=1.0)
+    assert 0 <= figures.bad_minutes <= figures.minutes
+    assert (figures.first_bad is None) == (figures.bad_minutes == 0)
     if all(fine and not failed for fine, failed in parts):
-        assert judged.bad_minutes == 0
+        assert figures.bad_minutes == 0
 
 
 @pytest.mark.parametrize(
-    ("shares", "words"),
+    ("shares", "message"),
     [
         ({}, ""),
         ({"lagging": 0.02, "late": 0.02, "unmeasured": 0.02, "missed": 0.02}, ""),
@@ -70,14 +70,14 @@ def test_bad_minutes_never_exceed_the_run_and_need_a_bad_request(parts, objectiv
         ({"missed": 0.3}, "the operator's cycles"),
     ],
 )
-def test_a_run_on_a_machine_that_was_too_slow_is_not_valid(shares, words):
-    problem = problem_of(**{"lagging": 0.0, "late": 0.0, "unmeasured": 0.0, "missed": 0.0, **shares})
-    assert (words in problem) if words else problem == ""
-    run = outcome(samples([0, 1, 2], [0, 1, 2]), 95, 1.0, problem)
-    assert run.as_json()["valid"] == (not words)
+def test_a_run_on_a_machine_that_was_too_slow_is_not_valid(shares, message):
+    problem = validity_problem(**{"lagging": 0.0, "late": 0.0, "unmeasured": 0.0, "missed": 0.0, **shares})
+    assert (message in problem) if message else problem == ""
+    run = run_figures(samples([0, 1, 2], [0, 1, 2]), 95, 1.0, problem)
+    assert run.as_json()["valid"] == (not message)
 
 
 def test_cycles_that_never_ran_are_counted_from_the_first_on():
-    assert missed([math.nan, 1.0, 2.0, 3.0, 4.0]) == 0
-    assert missed([math.nan, 1.0, 1.0, 2.0, 2.0, 3.0]) == 0.5
-    assert missed([math.nan, math.nan]) == 0
+    assert missed_cycles([math.nan, 1.0, 2.0, 3.0, 4.0]) == 0
+    assert missed_cycles([math.nan, 1.0, 1.0, 2.0, 2.0, 3.0]) == 0.5
+    assert missed_cycles([math.nan, math.nan]) == 0

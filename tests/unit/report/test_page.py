@@ -8,18 +8,18 @@ from jinja2 import UndefinedError
 from tests.support.pages import HOSTILE
 
 from forestall import __version__
-from forestall.report.chart import Axis, Plot, sign, standalone, svg
-from forestall.report.page import Table, environment, render
+from forestall.report.chart import Axis, Plot, legend_sign, standalone, svg
+from forestall.report.page import Table, render, template_environment
 from forestall.report.style import PALETTE
 
 
 def part(name, value):
     source = "{% import 'parts.html' as parts %}{{ parts." + name + "(value) }}"
-    return environment().from_string(source).render(value=value)
+    return template_environment().from_string(source).render(value=value)
 
 
 def test_a_legend_is_drawn_in_the_style_of_what_it_explains():
-    text = part("key", [(sign("line", "needed"), "needed <now>")])
+    text = part("key", [(legend_sign("line", "needed"), "needed <now>")])
     assert text.count('class="needed"') == 1
     assert "needed &lt;now&gt;" in text
 
@@ -57,10 +57,10 @@ def test_a_drawing_keeps_texts_texts():
     """The kind: a name from somebody else's cluster that becomes markup in a file that people open."""
     plot = Plot(Axis(0, 1, 0, 100), Axis(0, 1, 100, 0))
     plot.text(1, 1, HOSTILE)
-    plot.level(0.5, "limit", HOSTILE)
-    plot.upright(0.5, "now", HOSTILE)
-    plot.over(0, 1, HOSTILE)
-    plot.mark(0.5, 1, "good", HOSTILE, down=True)
+    plot.horizontal_line(0.5, "limit", HOSTILE)
+    plot.vertical_line(0.5, "now", HOSTILE)
+    plot.tooltip(0, 1, HOSTILE)
+    plot.triangle(0.5, 1, "good", HOSTILE, down=True)
     plot.dot(0.5, 0.5, 2, "dot", HOSTILE)
     plot.tick_x(0.5, HOSTILE)
     plot.tick_y(0.5, HOSTILE)

@@ -5,23 +5,29 @@ import asyncio
 import numpy as np
 import pytest
 
-from forestall.sim.run import Service, run
-from forestall.sim.service import ServiceTerms
-from forestall.sim.traffic import Traffic
+from forestall.sim.run import SimulatedService, run
+from forestall.sim.service import ServiceParameters
+from forestall.sim.traffic import TrafficTrace
 
 
 @pytest.fixture(scope="session")
 def make_traffic():
     def make(rates, past=(), name="made"):
-        return Traffic(name, np.array([*past, *rates], dtype=float), len(past))
+        return TrafficTrace(name, np.array([*past, *rates], dtype=float), len(past))
 
     return make
 
 
 @pytest.fixture(scope="session")
 def make_service(make_traffic):
-    def make(rates, replicas=3, *, past=(), least=1, most=40, **terms):
-        return Service(ServiceTerms(**{"capacity": 20.0, **terms}), make_traffic(rates, past), replicas, least, most)
+    def make(rates, replicas=3, *, past=(), min_replicas=1, max_replicas=40, **parameters):
+        return SimulatedService(
+            ServiceParameters(**{"capacity": 20.0, **parameters}),
+            make_traffic(rates, past),
+            replicas,
+            min_replicas,
+            max_replicas,
+        )
 
     return make
 

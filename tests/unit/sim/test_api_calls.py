@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forestall.sim.operator import Operator
-from forestall.sim.peers.base import Fixed
-from forestall.sim.recommend import Tuning, setup
+from forestall.sim.controllers.base import FixedReplicas
+from forestall.sim.model_cluster import ModelCluster
+from forestall.sim.operator import SimulatedOperator
+from forestall.sim.recommend import PolicyTuning, recommended_setup
 from forestall.sim.run import run
-from forestall.sim.world import ModelCluster
 
 READS = ("read", "find", "read_scale")
 WRITES = ("write_scale", "patch", "create", "delete", "evict", "replace_status", "apply_status")
@@ -28,7 +28,7 @@ class Counting:
     def __init__(self, cluster: Any) -> None:
         self._cluster = cluster
         self.calls: Counter[tuple[str, str]] = Counter()
-        self.of_the_first: Counter[tuple[str, str]] = Counter()
+        self.at_creation: Counter[tuple[str, str]] = Counter()
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._cluster, name)
@@ -36,50 +36,50 @@ class Counting:
             return call
 
         async def counted(*args: Any, **options: Any) -> Any:
-            about = args[1] if name == "find" else args[0]["kind"] if name == "create" else args[0].kind
-            self.calls[name, about] += 1
+            kind = args[1] if name == "find" else args[0]["kind"] if name == "create" else args[0].kind
+            self.calls[name, kind] += 1
             return await call(*args, **options)
 
         return counted
 
     def end_cycle(self) -> None:
-        if not self.of_the_first and ("create", "Remediation") in self.calls:
-            self.of_the_first = self.calls
+        if not self.at_creation and ("create", "Remediation") in self.calls:
+            self.at_creation = self.calls
         self.calls = Counter()
 
 
 @pytest.fixture
 def counting(monkeypatch):
     """Count the calls of every run's cluster."""
-    made: list[Counting] = []
+    clusters: list[Counting] = []
 
-    class Counted(Operator):
-        async def act(self) -> None:
-            await super().act()
-            made[-1].end_cycle()
+    class Counted(SimulatedOperator):
+        async def run_if_due(self) -> None:
+            await super().run_if_due()
+            clusters[-1].end_cycle()
 
     def wrapped(*args: Any, **options: Any) -> Counting:
-        made.append(Counting(ModelCluster(*args, **options)))
-        return made[-1]
+        clusters.append(Counting(ModelCluster(*args, **options)))
+        return clusters[-1]
 
     monkeypatch.setattr("forestall.sim.operator.ModelCluster", wrapped)
-    monkeypatch.setattr("forestall.sim.run.Operator", Counted)
-    return made
+    monkeypatch.setattr("forestall.sim.run.SimulatedOperator", Counted)
+    return clusters
 
 
 @pytest.mark.parametrize("autoscalers", [False, True])
 async def test_a_scale_out_reads_each_object_once_for_deciding_and_once_for_changing(
     make_service, counting, autoscalers
 ):
-    service = make_service(SURGE, 4, past=[50.0] * 120 + SURGE, least=3, start_up=120.0)
-    given = setup([service], [Tuning(headroom=0.2)], autoscalers=autoscalers, interval=60.0)
-    await run([service], Fixed(), given)
-    calls = counting[-1].of_the_first - Counter(EVERY_CYCLE)
+    service = make_service(SURGE, 4, past=[50.0] * 120 + SURGE, min_replicas=3, start_up=120.0)
+    setup = recommended_setup([service], [PolicyTuning(headroom=0.2)], autoscalers=autoscalers, interval=60.0)
+    await run([service], FixedReplicas(), setup)
+    calls = counting[-1].at_creation - Counter(EVERY_CYCLE)
     assert calls["patch" if autoscalers else "write_scale", "HorizontalPodAutoscaler" if autoscalers else "Deployment"]
     # To decide, right before the change, and to see what came of it.
     assert calls["read", "Deployment"] == 3
-    assert calls["find", "Pause"] == 2, "a pause is asked about anew, past everything that was read"
+    assert calls["find", "Pause"] == 2, "pauses are listed again, not from the cache"
     assert calls["read_scale", "Deployment"] == 0
     assert sum(number for (name, _), number in calls.items() if name in READS) <= 12
-    of_the_journal = {"Remediation", "ServiceLevelObjective"}
-    assert sum(number for (name, kind), number in calls.items() if name in WRITES and kind in of_the_journal) <= 8
+    own_kinds = {"Remediation", "ServiceLevelObjective"}
+    assert sum(number for (name, kind), number in calls.items() if name in WRITES and kind in own_kinds) <= 8

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from forestall.report.figures import percent
-from forestall.sim.compare import HPA, LEAD_IN, compare
-from forestall.sim.page import verdict
-from forestall.sim.peers.hpa import Hpa
+from forestall.report.formatting import percent
+from forestall.sim.compare import HPA, WARM_UP_MINUTES, compare
+from forestall.sim.controllers.hpa import Hpa
+from forestall.sim.page import conclusion
 from forestall.sim.run import run
 
 
-def quietly(done, total):
+def no_progress(done, total):
     pass
 
 
@@ -22,7 +22,7 @@ def day(seed, minutes=150):
 
 @pytest.mark.parametrize("replicas", [3, 9, 20])
 async def test_the_hpa_keeps_its_size_until_there_are_metrics(make_service, replicas):
-    service = make_service([100.0] * 10, replicas=replicas, past=[100.0] * 90, least=2)
+    service = make_service([100.0] * 10, replicas=replicas, past=[100.0] * 90, min_replicas=2)
     record = (await run([service], Hpa(np.array([0.7])))).record
     assert record.replicas[:2, 0].tolist() == [replicas, replicas]
     assert record.replicas[:, 0].min() >= min(replicas, 7)  # 100 of 7 x 20 is 0.71 of their capacity
@@ -31,33 +31,38 @@ async def test_the_hpa_keeps_its_size_until_there_are_metrics(make_service, repl
 @pytest.mark.parametrize("seed", [1])
 async def test_a_perfect_hpa_is_kept(make_service, seed):
     """Where replicas serve at once nothing is won by asking for them earlier."""
-    service = make_service(day(seed)[90:], past=day(seed)[:90], replicas=9, least=2, start_up=0.0)
-    found = await compare(service, 99.0, 0.6, None, 300.0, quietly)
-    assert found.named(HPA).figures.bad_minutes == 0
-    assert (found.best, found.recommended) == (None, None)
-    assert "Keep" in verdict(found)
+    service = make_service(day(seed)[90:], past=day(seed)[:90], replicas=9, min_replicas=2, start_up=0.0)
+    comparison = await compare(service, 99.0, 0.6, None, 300.0, no_progress)
+    assert comparison.result_of(HPA).figures.bad_minutes == 0
+    assert (comparison.best, comparison.recommended) == (None, None)
+    assert "Keep" in conclusion(comparison)
 
 
 @pytest.mark.parametrize("seed", [3])
 async def test_nothing_is_recommended_that_another_target_of_the_hpa_does_for_as_little(make_service, seed):
     rates = np.concatenate((day(seed), [260.0] * 20, [60.0] * 40))
-    service = make_service(rates[70:], past=rates[:70], replicas=9, least=2, start_up=180.0)
-    found = await compare(service, 99.0, 0.9, None, 300.0, quietly)
-    if found.best is not None and found.hpa_alike is not None:
-        assert found.hpa_alike.replica_hours > found.named(found.best).figures.replica_hours
-    elif found.best is None:
-        assert found.hpa_alike is not None
-        assert percent(found.hpa_alike.target) in verdict(found) or found.hpa_alike.target == found.target
+    service = make_service(rates[70:], past=rates[:70], replicas=9, min_replicas=2, start_up=180.0)
+    comparison = await compare(service, 99.0, 0.9, None, 300.0, no_progress)
+    if comparison.best is not None and comparison.equivalent_hpa is not None:
+        assert comparison.equivalent_hpa.replica_hours > comparison.result_of(comparison.best).figures.replica_hours
+    elif comparison.best is None:
+        assert comparison.equivalent_hpa is not None
+        assert (
+            percent(comparison.equivalent_hpa.target) in conclusion(comparison)
+            or comparison.equivalent_hpa.target == comparison.target
+        )
 
 
 async def test_what_counts_begins_after_an_hour(make_service):
     """Too few replicas at the beginning are bad for everybody, and are made good before anything is judged."""
-    service = make_service([200.0] * 60, past=[200.0] * (LEAD_IN + 30), replicas=2, least=2, start_up=60.0)
-    found = await compare(service, 99.0, 0.6, None, 300.0, quietly)
-    assert found.named(HPA).figures.bad_minutes == 0
-    assert {len(one.replicas) for one in found.contestants} == {len(found.needed)} == {60}
+    service = make_service(
+        [200.0] * 60, past=[200.0] * (WARM_UP_MINUTES + 30), replicas=2, min_replicas=2, start_up=60.0
+    )
+    comparison = await compare(service, 99.0, 0.6, None, 300.0, no_progress)
+    assert comparison.result_of(HPA).figures.bad_minutes == 0
+    assert {len(result.replicas) for result in comparison.results} == {len(comparison.needed)} == {60}
 
 
 async def test_without_a_past_all_of_the_traffic_counts(make_service):
-    found = await compare(make_service([100.0] * 60, replicas=8), 99.0, 0.7, None, 300.0, quietly)
-    assert {one.figures.minutes for one in found.contestants} == {60}
+    comparison = await compare(make_service([100.0] * 60, replicas=8), 99.0, 0.7, None, 300.0, no_progress)
+    assert {result.figures.minutes for result in comparison.results} == {60}

@@ -8,20 +8,20 @@ from benchmarks.arena import nodes as arena
 
 from forestall.actions.cordon import CORDONED_BY
 from forestall.errors import Conflict, InvalidInput, NotFound
+from forestall.sim.controllers.base import FixedReplicas
+from forestall.sim.controllers.cordons import DiskAlert
+from forestall.sim.controllers.hpa import Hpa
+from forestall.sim.model_state import ModelState
 from forestall.sim.node_objects import NodeObjects
-from forestall.sim.nodes import Nodes
-from forestall.sim.peers.base import Fixed
-from forestall.sim.peers.cordons import DiskAlert
-from forestall.sim.peers.hpa import Hpa
-from forestall.sim.record import Record
+from forestall.sim.nodes import ModelNodes
 from forestall.sim.run import run
+from forestall.sim.run_record import RunRecord
 from forestall.sim.scales import Scales
-from forestall.sim.service import Fleet, ServiceTerms
-from forestall.sim.state import State
-from forestall.sim.traffic import Loads
+from forestall.sim.service import ServiceFleet, ServiceParameters
+from forestall.sim.traffic import Arrivals
 
 HOURS = 5
-TERMS = ServiceTerms(capacity=10, start_up=60, restart=60, nodes=2)
+TERMS = ServiceParameters(capacity=10, start_up=60, restart=60, nodes=2)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def make_fleet():
     def make(full_until):
         disk = np.full((60, 2), 0.5)
         disk[:full_until, 0] = 1.0
-        return Fleet([TERMS], [2], 15.0, 8, [disk])
+        return ServiceFleet([TERMS], [2], 15.0, 8, [disk])
 
     return make
 
@@ -48,7 +48,7 @@ def make_filling(make_service):
         rates = 60.0 + 50.0 * np.sin(2 * np.pi * minutes / 60) + np.random.default_rng(1).normal(0, 1, minutes.size)
         full = np.minimum(0.3 + 0.7 * minutes / 150, 1.0)
         rotated = 0.4 + 0.2 * (minutes % 60) / 60
-        service = make_service(rates, 5, least=2, past=[60.0] * 60, start_up=60.0, nodes=3, **terms)
+        service = make_service(rates, 5, min_replicas=2, past=[60.0] * 60, start_up=60.0, nodes=3, **terms)
         return replace(service, disks=np.stack((full, rotated, rotated), axis=1))
 
     return make
@@ -81,15 +81,15 @@ def test_what_is_cordoned_takes_nobody_new(make_fleet):
 
 
 def test_the_last_node_of_a_service_is_not_cordoned():
-    nodes = Nodes([2, 1], [None, None], 4)
+    nodes = ModelNodes([2, 1], [None, None], 4)
     nodes.cordon(0, 0, 0.0, on=True)
     for service, node in ((0, 1), (1, 0)):
-        with pytest.raises(ValueError, match="last one"):
+        with pytest.raises(ValueError, match="last schedulable node"):
             nodes.cordon(service, node, 0.0, on=True)
 
 
 def test_disks_without_nodes_are_refused(make_service):
-    with pytest.raises(InvalidInput, match="a node each"):
+    with pytest.raises(InvalidInput, match="one node each"):
         replace(make_service([1.0] * 60, nodes=2), disks=np.zeros((60, 3)))
 
 
@@ -97,7 +97,7 @@ def test_disks_without_nodes_are_refused(make_service):
 def state(make_fleet, make_traffic):
     fleet = make_fleet(full_until=60)
     scales = Scales(fleet.replicas, np.array([1]), np.array([8]))
-    return State(fleet, Loads([make_traffic([1.0] * 60)], 15.0), Record(15.0, 240, 1), scales, 0.0)
+    return ModelState(fleet, Arrivals([make_traffic([1.0] * 60)], 15.0), RunRecord(15.0, 240, 1), scales, 0.0)
 
 
 def test_nodes_are_read_and_patched_as_the_api_server_does(state):
@@ -121,35 +121,35 @@ async def test_an_alert_cordons_what_fills_up_and_gives_back_what_does_not(make_
     disk = np.full((180, 2), 0.5)
     disk[30:60, 0] = 0.95
     service = replace(make_service([10.0] * 180, nodes=2, start_up=60), disks=disk)
-    seen = []
+    recorded = []
 
-    class Watched(DiskAlert):
-        def cordoned(self, now):
-            wanted = super().cordoned(now)
-            seen.append((now.now / 60, bool(wanted[0, 0])))
-            return wanted
+    class RecordedAlert(DiskAlert):
+        def desired_cordons(self, observation):
+            cordons = super().desired_cordons(observation)
+            recorded.append((observation.now / 60, bool(cordons[0, 0])))
+            return cordons
 
-    outcome = await run([service], Fixed(), cordoner=Watched(0.9))
-    held = [minute for minute, cordoned in seen if cordoned]
+    outcome = await run([service], FixedReplicas(), cordoner=RecordedAlert(0.9))
+    minutes = [minute for minute, cordoned in recorded if cordoned]
     assert outcome.cordons == [(35 * 60.0, 0, 0)]
-    assert (min(held), max(held)) == (35.0, 89.75), "given back after half an hour"
+    assert (min(minutes), max(minutes)) == (35.0, 89.75), "uncordoned after half an hour"
 
 
 async def test_an_alert_leaves_the_last_node(make_service):
     service = replace(make_service([10.0] * 60, nodes=2, start_up=60), disks=np.full((60, 2), 0.97))
-    outcome = await run([service], Fixed(), cordoner=DiskAlert(0.9))
+    outcome = await run([service], FixedReplicas(), cordoner=DiskAlert(0.9))
     assert [node for _, _, node in outcome.cordons] == [0]
 
 
 async def test_forestall_cordons_what_fills_up_before_it_is_full(make_filling):
     services = [make_filling()]
-    nobody = await run(services, Hpa(np.array([0.7])))
+    without = await run(services, Hpa(np.array([0.7])))
     acting = await run(services, Hpa(np.array([0.7])), arena.setup(1, 60.0, "10m"))
-    assert nobody.record.failed.sum() >= 3
+    assert without.record.failed.sum() >= 3
     assert acting.record.failed.sum() == 0
     assert {node for _, _, node in acting.cordons} == {0}
     assert 120 < acting.cordons[0][0] / 60 < 145
-    assert [one.spec.intent.target.name for one in acting.remediations] == ["service-0000-node-0"]
+    assert [remediation.spec.intent.target.name for remediation in acting.remediations] == ["service-0000-node-0"]
 
 
 def test_disks_of_the_contest_fill_up_are_cleaned_and_only_those_that_should():

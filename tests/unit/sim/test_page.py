@@ -8,65 +8,67 @@ import numpy as np
 import pytest
 from tests.support.pages import HOSTILE, Page
 
-from forestall.sim.chance import Interval
-from forestall.sim.compare import HPA, Alike, Comparison, Contestant
-from forestall.sim.figures import Figures
-from forestall.sim.page import against_hpa, drawing, page, verdict
+from forestall.sim.bootstrap import ConfidenceInterval
+from forestall.sim.compare import HPA, Comparison, ControllerResult, EquivalentHpa
+from forestall.sim.figures import ServiceFigures
+from forestall.sim.page import comparison_chart, conclusion, describe_savings, page
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def contestant(name, replicas, bad, spared=(0, 0)):
+def make_result(name, replicas, bad, saved=(0, 0)):
     bad = np.array(bad, dtype=float)
-    figures = Figures(60, int(bad.sum()), 0.99, 0.5, float(np.sum(replicas)) / 60, int(max(replicas)), 1, 1, 0, 0)
-    paid = np.array(replicas, dtype=float) / 60
-    return Contestant(name, figures, 3, paid * 60, bad, paid, Interval(*spared))
+    figures = ServiceFigures(
+        60, int(bad.sum()), 0.99, 0.5, float(np.sum(replicas)) / 60, int(max(replicas)), 1, 1, 0, 0
+    )
+    cost = np.array(replicas, dtype=float) / 60
+    return ControllerResult(name, figures, 3, cost * 60, bad, cost, ConfidenceInterval(*saved))
 
 
 @pytest.fixture
-def found(make_service):
-    service = make_service([100.0] * 30 + [400.0] * 30, past=[100.0] * 60, least=2)
-    none, some = [0.0] * 60, [0.0] * 30 + [1.0] * 5 + [0.0] * 25
+def comparison(make_service):
+    service = make_service([100.0] * 30 + [400.0] * 30, past=[100.0] * 60, min_replicas=2)
+    no_bad, some_bad = [0.0] * 60, [0.0] * 30 + [1.0] * 5 + [0.0] * 25
     rows = (
-        contestant("no action", [5] * 60, some),
-        contestant(HPA, [8] * 30 + [28] * 30, some),
-        contestant("HPA + forestall, headroom 0.1", [8] * 28 + [38] * 32, none, (2, 9)),
+        make_result("no action", [5] * 60, some_bad),
+        make_result(HPA, [8] * 30 + [28] * 30, some_bad),
+        make_result("HPA + forestall, headroom 0.1", [8] * 28 + [38] * 32, no_bad, (2, 9)),
     )
-    needed = np.ceil(service.traffic.played / 20)
-    return Comparison(service, 99.0, 0.7, rows, 20.0, needed, None, rows[-1].name, Alike(0.6, 30.0), 0.9)
+    needed = np.ceil(service.traffic.simulated / 20)
+    return Comparison(service, 99.0, 0.7, rows, 20.0, needed, None, rows[-1].name, EquivalentHpa(0.6, 30.0), 0.9)
 
 
 def labels(text):
-    return [each.text for each in ET.fromstring(text).iter(f"{SVG}text") if each.get("text-anchor") != "start"]
+    return [element.text for element in ET.fromstring(text).iter(f"{SVG}text") if element.get("text-anchor") != "start"]
 
 
-def test_all_who_are_compared_have_the_same_axes(found):
-    drawings = re.findall(r"<svg viewBox=\"0 0 960.*?</svg>", page(found, ()), re.DOTALL)
+def test_all_who_are_compared_have_the_same_axes(comparison):
+    drawings = re.findall(r"<svg viewBox=\"0 0 960.*?</svg>", page(comparison, ()), re.DOTALL)
     assert len(drawings) == 3
     assert labels(drawings[0]) == labels(drawings[1]) == labels(drawings[2])
     assert "30" in labels(drawings[0])  # what the largest of them needs
     assert "replicas" in labels(drawings[0])
 
 
-def test_the_legend_has_the_style_of_the_curves(found):
-    text = page(found, ())
+def test_the_legend_has_the_style_of_the_curves(comparison):
+    text = page(comparison, ())
     legend = dict(re.findall(r'<span><svg class="sign".*?class="(\w+)".*?</svg> ([\w ]+)</span>', text))
-    assert legend == {"value": "replicas", "needed": "needed to carry the traffic", "event": "bad minutes"}
+    assert legend == {"value": "replicas", "needed": "replicas that the traffic needs", "event": "bad minutes"}
     for curve in re.findall(r"<svg viewBox=\"0 0 960.*?</svg>", text, re.DOTALL)[1:2]:
-        kinds = [each.get("class") for each in ET.fromstring(curve).iter(f"{SVG}path")]
+        kinds = [element.get("class") for element in ET.fromstring(curve).iter(f"{SVG}path")]
         assert kinds.count("value") == kinds.count("needed") == 1
 
 
-def test_who_points_at_a_curve_learns_its_values(found):
-    text = page(found, ())
+def test_who_points_at_a_curve_learns_its_values(comparison):
+    text = page(comparison, ())
     assert "<title>Thu 01 Jan 01:31, minute: 28 replicas, 20 needed for 400 requests a second; 1 bad</title>" in text
     assert 'style="' not in text
 
 
-def test_the_drawing_has_the_hpa_beside_the_best_policy_and_is_small(found):
-    text = drawing(found)
+def test_the_drawing_has_the_hpa_beside_the_best_policy_and_is_small(comparison):
+    text = comparison_chart(comparison)
     root = ET.fromstring(text)
-    strong = [each.text for each in root.iter(f"{SVG}text") if each.get("class") == "strong"]
+    strong = [element.text for element in root.iter(f"{SVG}text") if element.get("class") == "strong"]
     assert strong == [
         "HPA: 5 bad minutes (50 % of the error budget), 18.0 replica-hours",
         "HPA + forestall, headroom 0.1: 0 bad minutes (50 % of the error budget), 24.0 replica-hours",
@@ -75,37 +77,37 @@ def test_the_drawing_has_the_hpa_beside_the_best_policy_and_is_small(found):
     assert "replicas" in text
 
 
-def test_a_recommendation_says_what_another_time_would_change(found):
-    said = verdict(found)
-    assert said.startswith("Recommended: HPA + forestall, headroom 0.1. 0 bad minutes instead of 5, for 33 % more")
-    assert "With other hours like these it would have 2 to 9 fewer, and be better than every HPA in 90 %" in said
-    assert "2 to 9 fewer" in page(found, ())
+def test_a_recommendation_says_what_another_time_would_change(comparison):
+    text = conclusion(comparison)
+    assert text.startswith("Recommended: HPA + forestall, headroom 0.1. 0 bad minutes instead of 5, for 33 % more")
+    assert "On resampled hours of this traffic it has 2 to 9 fewer, and is better than every HPA in 90 %" in text
+    assert "2 to 9 fewer" in page(comparison, ())
 
 
-def test_a_thin_difference_is_called_so_and_the_hpa_is_kept(found):
+def test_a_thin_difference_is_called_so_and_the_hpa_is_kept(comparison):
     """Kind: a figure without its uncertainty. Two bad minutes of half a day are nothing to act on."""
-    thin = replace(found, best=None, thin=found.best, surely=0.54)
-    said = verdict(thin)
-    assert said.startswith("Keep the HPA: the difference is thin.")
-    assert "better than every HPA in 54 % of the cases only" in said
-    assert "--last" in said
-    assert said.endswith("An HPA with a target of 60 % has as few, for 30.0 replica-hours.")
-    assert "HPA + forestall, headroom 0.1: 0 bad minutes" in drawing(thin)
+    uncertain = replace(comparison, best=None, uncertain_policy=comparison.best, confidence=0.54)
+    text = conclusion(uncertain)
+    assert text.startswith("Keep the HPA: the difference is uncertain.")
+    assert "is better than every HPA in 54 % of the cases, which is too few" in text
+    assert "--last" in text
+    assert text.endswith("An HPA with a target of 60 % has as few, for 30.0 replica-hours.")
+    assert "HPA + forestall, headroom 0.1: 0 bad minutes" in comparison_chart(uncertain)
 
 
-def test_no_text_of_others_becomes_markup_in_the_report(found):
+def test_no_text_of_others_becomes_markup_in_the_report(comparison):
     """The kind: the name of a file or of a policy that is more than text in a file that people open."""
-    rows = tuple(replace(row, name=HOSTILE) if row.name == found.best else row for row in found.contestants)
-    traffic = replace(found.service.traffic, name=HOSTILE)
-    spoilt = replace(found, contestants=rows, best=HOSTILE, service=replace(found.service, traffic=traffic))
-    hostile, expected = Page(page(spoilt, (HOSTILE,), HOSTILE)), Page(page(found, ("x",), "x"))
+    rows = tuple(replace(row, name=HOSTILE) if row.name == comparison.best else row for row in comparison.results)
+    traffic = replace(comparison.service.traffic, name=HOSTILE)
+    spoilt = replace(comparison, results=rows, best=HOSTILE, service=replace(comparison.service, traffic=traffic))
+    hostile, expected = Page(page(spoilt, (HOSTILE,), HOSTILE)), Page(page(comparison, ("x",), "x"))
     assert (hostile.elements, hostile.attributes) == (expected.elements, expected.attributes)
     assert hostile.says(HOSTILE) == 6  # the traffic, the verdict, a row, a curve, a note and the command
-    assert ET.fromstring(drawing(spoilt)).get("aria-label") == f"HPA: 5 bad minutes; {HOSTILE}: 0"
+    assert ET.fromstring(comparison_chart(spoilt)).get("aria-label") == f"HPA: 5 bad minutes; {HOSTILE}: 0"
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "words"),
+    ("low", "high", "text"),
     [
         (-3, 7, "3 more to 7 fewer"),
         (0, 4.2, "0 to 4 fewer"),
@@ -115,5 +117,5 @@ def test_no_text_of_others_becomes_markup_in_the_report(found):
         (-3, 0, "0 to 3 more"),
     ],
 )
-def test_more_or_fewer_than_the_hpa(low, high, words):
-    assert against_hpa(contestant("any", [1], [0], (low, high))) == words
+def test_more_or_fewer_than_the_hpa(low, high, text):
+    assert describe_savings(make_result("any", [1], [0], (low, high))) == text

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from forestall.api import Remediation
 from forestall.errors import InvalidInput
-from forestall.sim.figures import Figures, figures
-from forestall.sim.limit import limit
-from forestall.sim.peers.base import Fixed
-from forestall.sim.peers.keda import Keda
-from forestall.sim.recommend import Tuning, setup
-from forestall.sim.record import Record
+from forestall.sim.controllers.base import FixedReplicas
+from forestall.sim.controllers.keda import Keda
+from forestall.sim.figures import ServiceFigures, compute_figures
+from forestall.sim.lower_bound import lower_bound
+from forestall.sim.recommend import PolicyTuning, recommended_setup
 from forestall.sim.run import run
-from forestall.sim.traffic import Loads
+from forestall.sim.run_record import RunRecord
+from forestall.sim.traffic import Arrivals
 
 SURGE = [*[50.0] * 20, *np.linspace(50, 500, 40), *[500.0] * 20, *np.linspace(500, 50, 30), *[50.0] * 60]
 
@@ -25,8 +25,8 @@ PAST = [50.0] * 120 + SURGE
 
 
 def recommended(services, *, autoscalers):
-    tunings = [Tuning(headroom=0.2)] * len(services)
-    return setup(services, tunings, autoscalers=autoscalers, interval=60.0)
+    tunings = [PolicyTuning(headroom=0.2)] * len(services)
+    return recommended_setup(services, tunings, autoscalers=autoscalers, interval=60.0)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([15.0, 180.0, 600.0]), st.floats(0.2, 0.9))
@@ -36,64 +36,66 @@ def test_the_limit_is_never_beaten(make_service, run_sync, seed, start_up, targe
     random = np.random.default_rng(seed)
     rates = np.abs(np.cumsum(random.normal(0, 20, 90)) + 150)
     service = make_service(rates, int(np.ceil(rates[0] / 20 / target)) + 1, start_up=start_up)
-    result = figures(run_sync([service], Keda(np.array([target]))).record, 99.0)[0]
+    result = compute_figures(run_sync([service], Keda(np.array([target]))).record, 99.0)[0]
     if result.bad_minutes == 0:
-        assert result.replica_hours >= limit(service, 99.0).replica_hours - 1e-6
+        assert result.replica_hours >= lower_bound(service, 99.0).replica_hours - 1e-6
 
 
 def test_the_limit_of_an_even_load_is_what_carries_it(make_service):
     pytest.importorskip("scipy")
-    found = limit(make_service([200.0] * 60), 99.0)
-    assert 9.5 <= found.replica_hours <= 10.0
+    bound = lower_bound(make_service([200.0] * 60), 99.0)
+    assert 9.5 <= bound.replica_hours <= 10.0
 
 
 def test_the_limit_keeps_a_replica_that_would_start_again_too_slowly(make_service):
     pytest.importorskip("scipy")
     gap = [200.0] * 20 + [20.0] * 5 + [200.0] * 20
-    quick, slow = (limit(make_service(gap, start_up=d), 99.0).replica_hours for d in (15.0, 600.0))
+    quick, slow = (lower_bound(make_service(gap, start_up=d), 99.0).replica_hours for d in (15.0, 600.0))
     assert slow > quick
-    assert slow <= limit(make_service([200.0] * 45), 99.0).replica_hours + 1e-6
+    assert slow <= lower_bound(make_service([200.0] * 45), 99.0).replica_hours + 1e-6
 
 
 async def test_forestall_raises_the_floor_before_the_surge_and_gives_it_back(make_service):
-    service = make_service(SURGE, 4, past=PAST, least=3, start_up=300.0)
+    service = make_service(SURGE, 4, past=PAST, min_replicas=3, start_up=300.0)
     alone = await run([service], Keda(np.array([0.9])))
     both = await run([service], Keda(np.array([0.9])), recommended([service], autoscalers=True))
-    late, early = (figures(one.record, 99.0)[0] for one in (alone, both))
+    late, early = (compute_figures(result.record, 99.0)[0] for result in (alone, both))
     assert early.bad_minutes < late.bad_minutes / 2
     assert early.undone <= late.undone
     assert both.record.replicas[-1, 0] == 4, "what was added has been given back: 50 at 20 a replica, four fifths full"
 
 
 async def test_forestall_alone_scales_the_workload(make_service):
-    service = make_service(SURGE, 4, past=PAST, least=3, start_up=120.0)
-    nothing = figures((await run([service], Fixed())).record, 99.0)[0]
-    acting = await run([service], Fixed(), recommended([service], autoscalers=False))
-    assert figures(acting.record, 99.0)[0].bad_minutes < nothing.bad_minutes / 4
+    service = make_service(SURGE, 4, past=PAST, min_replicas=3, start_up=120.0)
+    nothing = compute_figures((await run([service], FixedReplicas())).record, 99.0)[0]
+    acting = await run([service], FixedReplicas(), recommended([service], autoscalers=False))
+    assert compute_figures(acting.record, 99.0)[0].bad_minutes < nothing.bad_minutes / 4
 
 
-async def test_the_journal_holds_for_many_services_that_come_at_risk_together(make_service):
+async def test_the_steps_are_consistent_for_many_services_that_come_at_risk_together(make_service):
     count = 21  # more than a cluster's storm breaker lets act
-    services = [make_service(SURGE[:70], 4, past=PAST, least=3, start_up=120.0)] * count
+    services = [make_service(SURGE[:70], 4, past=PAST, min_replicas=3, start_up=120.0)] * count
     outcome = await run(services, Keda(np.full(count, 0.9)), recommended(services, autoscalers=True))
     assert len({outcome.changes[n] for n in range(count)}) == 1, "what is alike fares alike"
     assert outcome.remediations
-    for each in outcome.remediations:
-        steps = each.status.steps
+    for remediation in outcome.remediations:
+        steps = remediation.status.steps
         assert all(step.done for step in steps[:-1])
         assert all(a.to == b.from_ for a, b in itertools.pairwise(steps)), "each step begins at the last"
-        found = each.spec.intent.from_
-        assert found is not None
-        assert all(step.to is not None and step.to >= found for step in steps), "never below what was found"
-        assert each.status.phase in ("Verifying", "Succeeded", "RollingBack", "RolledBack", "Aborted")
+        initial = remediation.spec.intent.from_
+        assert initial is not None
+        assert all(step.to is not None and step.to >= initial for step in steps), "never below what was found"
+        assert remediation.status.phase in ("Verifying", "Succeeded", "RollingBack", "RolledBack", "Aborted")
     by_target: dict[str, list[Remediation]] = {}
-    for each in outcome.remediations:
-        by_target.setdefault(each.spec.intent.target.uid, []).append(each)
-    assert all(sum(not one.ended for one in some) <= 1 for some in by_target.values()), "one at a time on a target"
+    for remediation in outcome.remediations:
+        by_target.setdefault(remediation.spec.intent.target.uid, []).append(remediation)
+    assert all(sum(not remediation.ended for remediation in group) <= 1 for group in by_target.values()), (
+        "one at a time on a target"
+    )
 
 
 async def test_the_same_run_twice_is_the_same(make_service):
-    service = make_service(SURGE, 4, past=PAST, least=3)
+    service = make_service(SURGE, 4, past=PAST, min_replicas=3)
     runs = [await run([service], Keda(np.array([0.9])), recommended([service], autoscalers=True)) for _ in "ab"]
     assert np.array_equal(runs[0].record.replicas, runs[1].record.replicas)
     assert np.array_equal(runs[0].record.good, runs[1].record.good)
@@ -101,10 +103,10 @@ async def test_the_same_run_twice_is_the_same(make_service):
 
 async def test_side_by_side_each_service_is_as_it_is_alone(make_service):
     services = [make_service(SURGE, 4, start_up=d) for d in (15.0, 600.0)]
-    together = await run(services, Keda(np.array([0.7, 0.7])))
+    combined = await run(services, Keda(np.array([0.7, 0.7])))
     for n, service in enumerate(services):
         alone = await run([service], Keda(np.array([0.7])))
-        assert np.array_equal(together.record.good[:, n], alone.record.good[:, 0])
+        assert np.array_equal(combined.record.good[:, n], alone.record.good[:, 0])
 
 
 def test_a_start_up_that_is_longer_than_the_traffic_is_refused(make_service):
@@ -113,24 +115,24 @@ def test_a_start_up_that_is_longer_than_the_traffic_is_refused(make_service):
 
 
 def test_measured_rates_know_only_the_past(make_traffic):
-    loads = Loads([make_traffic([100.0, 200.0], past=[50.0])], 15.0)
-    assert loads.mean(0, 60.0)[0] == 50.0
-    assert loads.mean(1, 60.0)[0] == pytest.approx(62.5)
-    assert loads.mean(4, 60.0)[0] == 100.0
-    assert loads.arriving(4)[0] == 200.0
+    arrivals = Arrivals([make_traffic([100.0, 200.0], past=[50.0])], 15.0)
+    assert arrivals.mean(0, 60.0)[0] == 50.0
+    assert arrivals.mean(1, 60.0)[0] == pytest.approx(62.5)
+    assert arrivals.mean(4, 60.0)[0] == 100.0
+    assert arrivals.rate_at(4)[0] == 200.0
 
 
 @pytest.mark.parametrize(
-    ("used", "words"), [(0.5, "50%"), (1.0, "100%"), (1.004, "100.4%"), (0.9996, ">99%"), (0.0, "0%")]
+    ("used", "text"), [(0.5, "50%"), (1.0, "100%"), (1.004, "100.4%"), (0.9996, ">99%"), (0.0, "0%")]
 )
-def test_an_overdrawn_budget_does_not_read_as_used_up(used, words):
+def test_an_overdrawn_budget_does_not_read_as_used_up(used, text):
     """Kind: the number shown is not the number named."""
-    assert Figures(60, 0, 1.0, used, 1.0, 1, 0, 0, 0, 0).budget_in_words == words
+    assert ServiceFigures(60, 0, 1.0, used, 1.0, 1, 0, 0, 0, 0).budget_text == text
 
 
 def test_a_budget_that_is_just_used_up_is_kept_to():
     """Kind: touching is not passing. 1 - 0.999 is more than 0.001."""
-    record = Record(60.0, 1000, 1)
-    record.done = 1000
+    record = RunRecord(60.0, 1000, 1)
+    record.completed_steps = 1000
     record.arrived[:], record.good[:] = 1000.0, 999.0
-    assert figures(record, 99.9)[0].budget_used == 1.0
+    assert compute_figures(record, 99.9)[0].budget_used == 1.0

@@ -1,26 +1,26 @@
-"""The peers, against what their documentation says."""
+"""The controllers behave as their documentation says."""
 
 import numpy as np
 import pytest
 
-from forestall.sim.peers import crane, scheduled
-from forestall.sim.peers.alerts import BurnRate, PredictLinear
-from forestall.sim.peers.base import Fixed
-from forestall.sim.peers.behavior import Behavior, Rules
-from forestall.sim.peers.crane import Crane
-from forestall.sim.peers.hpa import TOLERANCE, Hpa, by_utilisation
-from forestall.sim.peers.keda import Keda, by_average_value
-from forestall.sim.peers.predictive_hpa import HoltWinters, LinearPredictive
-from forestall.sim.peers.scheduled import Scheduled
+from forestall.sim.controllers import crane, scheduled
+from forestall.sim.controllers.alerts import BurnRateAlert, PredictLinearAlert
+from forestall.sim.controllers.base import FixedReplicas
+from forestall.sim.controllers.behavior import Behavior, ScalingRules
+from forestall.sim.controllers.crane import Crane
+from forestall.sim.controllers.hpa import TOLERANCE, Hpa, by_utilisation
+from forestall.sim.controllers.keda import Keda, by_average_value
+from forestall.sim.controllers.predictive_hpa import HoltWinters, LinearPredictive
+from forestall.sim.controllers.scheduled import ScheduledFloor
 from forestall.sim.run import run
 
 
-def one(value):
+def array(value):
     return np.array([value])
 
 
 @pytest.mark.parametrize(
-    ("current", "ready", "use", "target", "wanted"),
+    ("current", "ready", "use", "target", "desired"),
     [
         (1, 1, 1.0, 0.5, 2),  # twice the target: twice the pods
         (4, 4, 0.25, 0.5, 2),  # half the target: half the pods
@@ -33,61 +33,62 @@ def one(value):
         (4, 0, 0.0, 0.5, 4),  # nothing is ready: nothing is known
     ],
 )
-def test_the_hpas_arithmetic(current, ready, use, target, wanted):
-    assert by_utilisation(one(current), one(ready), one(use), one(target))[0] == wanted
+def test_the_hpas_arithmetic(current, ready, use, target, desired):
+    assert by_utilisation(array(current), array(ready), array(use), array(target))[0] == desired
 
 
 def test_replicas_that_have_just_begun_to_serve_do_not_make_the_hpa_ask_for_more(make_service, run_sync):
     service = make_service([60.0] * 5 + [85.0] * 20, replicas=5, past=[60.0] * 5, start_up=60.0)
-    replicas = run_sync([service], Hpa(one(0.6))).record.replicas[:, 0]
+    replicas = run_sync([service], Hpa(array(0.6))).record.replicas[:, 0]
     # The usage of 30 s rises in two steps: 0.725 asks for 7 of 5, and then 85 of 7 x 20 is within the tolerance.
     assert replicas[-1] == replicas.max() == 7
 
 
 def test_an_external_metric_is_divided_by_its_target_whatever_is_ready():
-    assert by_average_value(one(3), one(100.0), one(10.0))[0] == 10
-    assert by_average_value(one(10), one(109.0), one(10.0))[0] == 10
-    assert by_average_value(one(10), one(111.0), one(10.0))[0] == 12
+    assert by_average_value(array(3), array(100.0), array(10.0))[0] == 10
+    assert by_average_value(array(10), array(109.0), array(10.0))[0] == 10
+    assert by_average_value(array(10), array(111.0), array(10.0))[0] == 12
 
 
-class World:
-    """Only what `Behavior` looks at."""
+class FakeObservation:
+    """The part of an observation that `Behavior` reads."""
 
-    def __init__(self, replicas, least=1, most=100):
-        self.replicas, self.least, self.most = one(replicas), one(least), one(most)
+    def __init__(self, replicas, min_replicas=1, max_replicas=100):
+        self.replicas = array(replicas)
+        self.min_replicas, self.max_replicas = array(min_replicas), array(max_replicas)
         self.scales, self.now = self, 0.0
 
-    def go(self, behavior, recommended, times=1):
-        seen = []
+    def advance(self, behavior, recommended, times=1):
+        history = []
         for _ in range(times):
-            self.replicas = behavior.settle(one(recommended), self)
-            seen.append(int(self.replicas[0]))
+            self.replicas = behavior.stabilize(array(recommended), self)
+            history.append(int(self.replicas[0]))
             self.now += 15.0
-        return seen
+        return history
 
 
 def test_by_default_it_may_double_or_add_four_every_15_s():
-    assert World(1).go(Behavior(), 50, 5) == [5, 10, 20, 40, 50]
+    assert FakeObservation(1).advance(Behavior(), 50, 5) == [5, 10, 20, 40, 50]
 
 
 def test_it_goes_down_at_once_when_the_window_of_300_s_has_passed():
-    world, behavior = World(10), Behavior()
-    world.go(behavior, 10)
-    assert world.go(behavior, 4, 19) == [10] * 19
-    assert world.go(behavior, 4) == [4]
+    observation, behavior = FakeObservation(10), Behavior()
+    observation.advance(behavior, 10)
+    assert observation.advance(behavior, 4, 19) == [10] * 19
+    assert observation.advance(behavior, 4) == [4]
 
 
 def test_policies_bound_the_change_in_their_period():
-    down = Rules(0.0, percent=(10.0, 60.0))
-    seen = World(80).go(Behavior(down=down), 10, 8)
-    assert seen == [72, 72, 72, 72, 64, 64, 64, 64]  # a tenth of what there was, once in 60 s
-    up = Rules(0.0, pods=(4.0, 60.0))
-    assert World(1).go(Behavior(up=up), 50, 5) == [5, 5, 5, 5, 9]
+    down = ScalingRules(0.0, percent=(10.0, 60.0))
+    history = FakeObservation(80).advance(Behavior(down=down), 10, 8)
+    assert history == [72, 72, 72, 72, 64, 64, 64, 64]  # a tenth of what there was, once in 60 s
+    up = ScalingRules(0.0, pods=(4.0, 60.0))
+    assert FakeObservation(1).advance(Behavior(up=up), 50, 5) == [5, 5, 5, 5, 9]
 
 
 def test_a_raised_floor_counts_at_once():
-    world = World(2, least=9)
-    assert world.go(Behavior(), 3) == [9]
+    observation = FakeObservation(2, min_replicas=9)
+    assert observation.advance(Behavior(), 3) == [9]
 
 
 async def replicas_of(service, controller):
@@ -96,20 +97,20 @@ async def replicas_of(service, controller):
 
 
 async def test_the_hpa_settles_at_its_target(make_service):
-    replicas = await replicas_of(make_service([120.0] * 60, 3, start_up=30.0), Hpa(one(0.6)))
+    replicas = await replicas_of(make_service([120.0] * 60, 3, start_up=30.0), Hpa(array(0.6)))
     assert replicas[-1] == replicas[-2]
     assert 120 / 20 / replicas[-1] / 0.6 == pytest.approx(1, abs=TOLERANCE)
 
 
 async def test_keda_settles_at_its_target(make_service):
-    replicas = await replicas_of(make_service([120.0] * 30, 3), Keda(one(0.6)))
+    replicas = await replicas_of(make_service([120.0] * 30, 3), Keda(array(0.6)))
     assert replicas[-1] == 10
 
 
 async def test_a_line_is_followed_ahead_of_time(make_service):
     rising = np.linspace(50, 450, 60)
-    late = await replicas_of(make_service(rising), Keda(one(0.8)))
-    early = await replicas_of(make_service(rising), LinearPredictive(one(0.8), one(300.0)))
+    late = await replicas_of(make_service(rising), Keda(array(0.8)))
+    early = await replicas_of(make_service(rising), LinearPredictive(array(0.8), array(300.0)))
     assert early[30:200].mean() > late[30:200].mean() + 1
 
 
@@ -123,14 +124,14 @@ def daily():
 @pytest.mark.parametrize(
     "controller",
     [
-        HoltWinters(one(0.8), one(600.0)),
-        Crane(one(0.8), one(600.0)),
-        Scheduled(one(0.8), one(600.0)),
+        HoltWinters(array(0.8), array(600.0)),
+        Crane(array(0.8), array(600.0)),
+        ScheduledFloor(array(0.8), array(600.0)),
     ],
 )
 async def test_what_repeats_itself_is_expected(make_service, daily, controller):
     service = make_service(daily[:720], past=daily)
-    late = await replicas_of(service, Keda(one(0.8)))
+    late = await replicas_of(service, Keda(array(0.8)))
     early = await replicas_of(service, controller)
     before = slice(600 * 4, 700 * 4)
     assert early[before].mean() > late[before].mean() + 0.5
@@ -150,8 +151,8 @@ def test_the_hours_of_the_forecast_are_those_of_the_past(daily):
 
 async def test_an_alert_adds_a_fixed_share_and_waits(make_service):
     service = make_service([50.0] * 20 + [200.0] * 40, 4, start_up=120.0)
-    by_line = await replicas_of(service, PredictLinear(one(0.9), one(180.0), one(120.0)))
-    by_burn = await replicas_of(service, BurnRate(one(0.5), 99.0, one(120.0)))
+    by_line = await replicas_of(service, PredictLinearAlert(array(0.9), array(180.0), array(120.0)))
+    by_burn = await replicas_of(service, BurnRateAlert(array(0.5), 99.0, array(120.0)))
     assert by_line[-1] >= 10
     assert by_burn[-1] >= 10
     raised = np.flatnonzero(np.diff(by_line) > 0)
@@ -159,4 +160,4 @@ async def test_an_alert_adds_a_fixed_share_and_waits(make_service):
 
 
 async def test_nobody_does_nothing(make_service):
-    assert set(await replicas_of(make_service([100.0] * 10, 3), Fixed())) == {3.0}
+    assert set(await replicas_of(make_service([100.0] * 10, 3), FixedReplicas())) == {3.0}

@@ -1,4 +1,4 @@
-"""What the demonstration reads from Prometheus."""
+"""The demo's queries to Prometheus."""
 
 import math
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _INDICATORS: Mapping[str, str] = {
     "disk": "max(shop_node_disk_used_ratio)",
 }
 
-NOW: Mapping[str, str] = {
+LIVE_QUERIES: Mapping[str, str] = {
     **_INDICATORS,
     "load": "sum(rate(shop_arrivals_total[3s]))",
     "good": f"sum(rate({_GOOD}[3s])) / sum(rate({_TOTAL}[3s]))",
@@ -28,9 +28,9 @@ NOW: Mapping[str, str] = {
     "starting": 'sum(shop_pods{state="starting"})',
     "queue": "sum(shop_queue_length)",
 }
-"""What the screen shows, by name."""
+"""Queries of the live screen, by name."""
 
-RUN: Mapping[str, str] = {
+RUN_QUERIES: Mapping[str, str] = {
     **_INDICATORS,
     "good": f"sum({_GOOD})",
     "total": f"sum({_TOTAL})",
@@ -42,38 +42,38 @@ RUN: Mapping[str, str] = {
     "prompt": 'sum(shop_loop_lag_seconds_bucket{le="0.1"})',
     "cycles": "sum(forestall_cycle_seconds_count)",
 }
-"""What a run is judged by, by name."""
+"""Queries of the figures of a run, by name."""
 
 
-class Readings:
-    """Queries to a Prometheus on this machine."""
+class DemoMetrics:
+    """Queries a Prometheus on this machine."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._http = requests.Session()
-        self._http.trust_env = False  # a proxy of the user's is not for what runs beside this process
+        self._http.trust_env = False  # Prometheus runs on this machine: no proxy
 
     def value(self, query: str) -> float | None:
-        """Return the single number that a query gives now, None where there is none. Raises MetricsError."""
-        found = self._ask("query", {"query": query})
-        value = float(found[0]["value"][1]) if found else math.nan
+        """Return the current single value of a query; None without one. Raises MetricsError."""
+        series = self._query("query", {"query": query})
+        value = float(series[0]["value"][1]) if series else math.nan
         return value if math.isfinite(value) else None
 
-    def now(self, queries: Mapping[str, str]) -> dict[str, float | None]:
-        """Return what each query gives now. Raises MetricsError."""
+    def latest(self, queries: Mapping[str, str]) -> dict[str, float | None]:
+        """Return the current value of each query. Raises MetricsError."""
         return {name: self.value(query) for name, query in queries.items()}
 
     def samples(self, queries: Mapping[str, str], start: float, end: float) -> Samples:
-        """Return what each query gave each second from `start` to `end` (s since the epoch). Raises MetricsError."""
+        """Return the values of each query by second from `start` to `end` (s since the epoch). Raises MetricsError."""
         steps = int(end - start)
         series = {}
         for name, query in queries.items():
-            answer = self._ask("query_range", {"query": query, "start": start, "end": start + steps, "step": 1})
+            answer = self._query("query_range", {"query": query, "start": start, "end": start + steps, "step": 1})
             points = {round(at - start): float(value) for at, value in answer[0]["values"]} if answer else {}
             series[name] = [points.get(n, math.nan) for n in range(steps + 1)]
         return Samples([float(n) for n in range(steps + 1)], series)
 
-    def _ask(self, kind: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _query(self, kind: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
             answer = self._http.get(f"{self._url}/api/v1/{kind}", params=dict(parameters), timeout=_REQUEST_S)
             body = answer.json()
@@ -83,5 +83,5 @@ class Readings:
             raise MetricsError(
                 "QueryRefused", f"the demo's Prometheus refused {parameters['query']}: {body.get('error')}"
             )
-        found: list[dict[str, Any]] = body["data"]["result"]
-        return found
+        result: list[dict[str, Any]] = body["data"]["result"]
+        return result

@@ -11,54 +11,54 @@ from functools import reduce
 
 import numpy as np
 
-from forestall.sim.peers.base import Floats, Ints, Seen
+from forestall.sim.controllers.base import Floats, Ints, Observation
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """How fast one direction may go; a policy is an amount and its period (s)."""
+class ScalingRules:
+    """The scaling rules of one direction; a policy is an amount and its period (s)."""
 
     window: float
     """Stabilization window (s)."""
     percent: tuple[float, float] | None = None
     pods: tuple[float, float] | None = None
-    """Where both are given, the one counts that changes more; without any there is no bound."""
+    """With both, the policy that allows the larger change counts; without any there is no bound."""
 
 
-UP = Rules(0.0, percent=(100.0, 15.0), pods=(4.0, 15.0))
-DOWN = Rules(300.0, percent=(100.0, 15.0))
+UP = ScalingRules(0.0, percent=(100.0, 15.0), pods=(4.0, 15.0))
+DOWN = ScalingRules(300.0, percent=(100.0, 15.0))
 
 
 class Behavior:
-    """Remembers recommendations and changes, and bounds the next one."""
+    """Keeps past recommendations and changes, and bounds the next change."""
 
-    def __init__(self, up: Rules = UP, down: Rules = DOWN) -> None:
+    def __init__(self, up: ScalingRules = UP, down: ScalingRules = DOWN) -> None:
         self._up, self._down = up, down
         policies = (up.percent, up.pods, down.percent, down.pods)
         self._longest = max((policy[1] for policy in policies if policy), default=0.0)
         self._recommended: list[tuple[float, Ints]] = []
         self._changes: list[tuple[float, Ints]] = []
 
-    def settle(self, recommended: Ints, seen: Seen) -> Ints:
-        """Return the replicas that `recommended` leads to now."""
-        current, now = seen.scales.replicas, seen.now
-        bounded = np.minimum(np.maximum(recommended, seen.scales.least), seen.scales.most)
+    def stabilize(self, recommended: Ints, observation: Observation) -> Ints:
+        """Return the desired replicas for a recommendation."""
+        current, now = observation.scales.replicas, observation.now
+        bounded = np.minimum(np.maximum(recommended, observation.scales.min_replicas), observation.scales.max_replicas)
         longest = max(self._up.window, self._down.window)
-        self._recommended = [(at, each) for at, each in self._recommended if at > now - longest]
+        self._recommended = [(at, replicas) for at, replicas in self._recommended if at > now - longest]
         self._recommended.append((now, bounded))
         low = np.minimum.reduce(self._within(self._up.window, now)) if self._up.window else bounded
         high = np.maximum.reduce(self._within(self._down.window, now)) if self._down.window else bounded
-        wanted = np.minimum(np.maximum(current, low), high)
-        wanted = np.minimum(wanted, self._ceiling(current, now))
-        wanted = np.maximum(wanted, np.minimum(self._bottom(current, now), current))
-        # What is outside the bounds is brought to them at once, whatever the metrics say.
-        wanted = np.where(current < seen.scales.least, seen.scales.least, wanted)
-        wanted = np.minimum(np.maximum(wanted, seen.scales.least), seen.scales.most)
-        self._note(wanted - current, now)
-        return wanted
+        desired = np.minimum(np.maximum(current, low), high)
+        desired = np.minimum(desired, self._ceiling(current, now))
+        desired = np.maximum(desired, np.minimum(self._floor(current, now), current))
+        # Replicas outside the bounds are moved into them at once.
+        desired = np.where(current < observation.scales.min_replicas, observation.scales.min_replicas, desired)
+        desired = np.minimum(np.maximum(desired, observation.scales.min_replicas), observation.scales.max_replicas)
+        self._record_change(desired - current, now)
+        return desired
 
     def _within(self, window: float, now: float) -> list[Ints]:
-        return [each for at, each in self._recommended if at > now - window]
+        return [replicas for at, replicas in self._recommended if at > now - window]
 
     def _ceiling(self, current: Ints, now: float) -> Ints:
         limits: list[Floats] = []
@@ -72,7 +72,7 @@ class Behavior:
             return np.full_like(current, np.iinfo(np.int64).max)
         return np.asarray(reduce(np.maximum, limits).astype(np.int64))
 
-    def _bottom(self, current: Ints, now: float) -> Ints:
+    def _floor(self, current: Ints, now: float) -> Ints:
         limits: list[Floats] = []
         if self._down.percent:
             start = current + self._changed(now, self._down.percent[1], up=False)
@@ -85,14 +85,14 @@ class Behavior:
         return np.asarray(reduce(np.minimum, limits).astype(np.int64))
 
     def _changed(self, now: float, period: float, *, up: bool) -> Ints:
-        """Return how many replicas were added, or taken away, in the last `period` seconds."""
+        """Return the replicas that were added, or removed, in the last `period` seconds."""
         recent = [change for at, change in self._changes if at > now - period]
         if not recent:
-            return np.int64(0)  # type: ignore[return-value] # it is broadcast
+            return np.int64(0)  # type: ignore[return-value] # broadcast
         changes = np.stack(recent)
         return np.asarray(np.maximum(changes if up else -changes, 0).sum(axis=0))
 
-    def _note(self, change: Ints, now: float) -> None:
-        self._changes = [(at, each) for at, each in self._changes if at > now - self._longest]
+    def _record_change(self, change: Ints, now: float) -> None:
+        self._changes = [(at, earlier) for at, earlier in self._changes if at > now - self._longest]
         if change.any():
             self._changes.append((now, change))

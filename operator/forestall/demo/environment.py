@@ -1,4 +1,4 @@
-"""Where the demonstration takes place: a control plane, Prometheus, the installed chart, and the shop."""
+"""The environment of the demo: a control plane, Prometheus, the installed chart, and the shop."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import yaml
 
-from forestall.demo.readings import Readings
+from forestall.demo.metrics import DemoMetrics
 from forestall.demo.scenarios import LOAD, NAMESPACE, WORKLOAD, Scenario, project_folder
 from forestall.devcluster.local import LocalCluster
 from forestall.devcluster.ports import free_ports
@@ -30,11 +30,11 @@ INTERVAL = "1s"
 _START_S = 120.0
 _ROLLOUT_S = 180.0
 _END_S = 90.0
-"""How long the load generator may take to end after its last request was due; it mostly waits for answers."""
+"""Time for the load generator to end after its last request is due; it mostly waits for answers."""
 
 
-class Stage:
-    """A control plane with Prometheus, the chart and one scenario's objects; it lasts for the body of a ``with``."""
+class DemoEnvironment:
+    """A control plane with Prometheus, the chart and the objects of one scenario; use it in a ``with`` statement."""
 
     def __init__(
         self, scenario: Scenario, programs: Programs, steps: Steps, cluster: LocalCluster | None = None
@@ -54,7 +54,7 @@ class Stage:
             ],
         )
         self._operator_kubeconfig: Path | None = None
-        self._kept = False
+        self._is_kept = False
 
     def __enter__(self) -> Self:
         """Start everything but the shop and the operator."""
@@ -74,27 +74,27 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End everything, unless it is kept."""
+        """Stop everything, unless it is kept."""
         self._closing.__exit__(kind, error, trace)
 
     @property
-    def readings(self) -> Readings:
-        """What Prometheus knows."""
-        return Readings(self.prometheus.url)
+    def metrics(self) -> DemoMetrics:
+        """The metrics in Prometheus."""
+        return DemoMetrics(self.prometheus.url)
 
     @property
     def shop_url(self) -> str:
-        """Where the shop answers."""
+        """The URL of the shop."""
         return f"http://127.0.0.1:{self._shop_port}/"
 
     def keep(self) -> None:
-        """Leave the cluster and all that runs in it as it is when the body ends."""
-        self._kept = True
+        """Keep the cluster and its programs running after the body."""
+        self._is_kept = True
         self.cluster.keep()
         self._closing.pop_all()
 
-    def fresh_pods(self) -> None:
-        """Deploy anew, so that no run inherits the pods, the size or the memory of the one before."""
+    def redeploy(self) -> None:
+        """Deploy the shop again, so that no run inherits pods, replicas or memory of an earlier one."""
         self.cluster.kubectl("delete", "deployment", WORKLOAD, "-n", NAMESPACE, "--ignore-not-found", "--wait=true")
         self.cluster.kubectl(
             "wait", "--for=delete", "pod", "-l", f"app={WORKLOAD}", "-n", NAMESPACE, "--timeout=30s", check=False
@@ -105,7 +105,7 @@ class Stage:
 
     @contextmanager
     def shop(self, begins: float) -> Iterator[None]:
-        """Run the shop; what goes wrong begins to do so at `begins` (s since the epoch)."""
+        """Run the shop; its faults start at `begins` (s since the epoch)."""
         command = [sys.executable, "-m", "shop", "serve", "--kubeconfig", str(self.cluster.kubeconfig)]
         command += ["--port", str(self._shop_port), "--namespace", NAMESPACE, "--selector", f"app={WORKLOAD}"]
         command += ["--at", str(begins), *self.scenario.arguments]
@@ -115,21 +115,28 @@ class Stage:
 
     @contextmanager
     def traffic(self, begins: float) -> Iterator[Callable[[], dict[str, Any] | None]]:
-        """Send the scenario's traffic from `begins` (s since the epoch); yields what returns the tally afterwards.
+        """Send the scenario's traffic from `begins` (s since the epoch); yields a function that returns the tally.
 
-        There is none where the generator is not done in time, which is no failure of it but of the machine.
+        The tally is None where the generator does not end in time, because the machine is too slow.
         """
-        one = self.scenario
+        scenario = self.scenario
         command = [sys.executable, "-m", "shop", "load", self.shop_url, "--at", str(begins)]
-        command += ["--duration", str(one.duration), "--lead-in", str(one.lead_in), "--peak", str(one.peak)]
-        command += ["--hours", *map(str, one.hours), "--seed", str(one.seed)]
+        command += [
+            "--duration",
+            str(scenario.duration),
+            "--lead-in",
+            str(scenario.lead_in),
+            "--peak",
+            str(scenario.peak),
+        ]
+        command += ["--hours", *map(str, scenario.hours), "--seed", str(scenario.seed)]
         name = f"load-{begins:.0f}"
         with self._running(name, command) as process:
-            yield lambda: tally_of(process, self.cluster.workspace.log(name), _END_S)
+            yield lambda: read_tally(process, self.cluster.workspace.log(name), _END_S)
 
     @contextmanager
     def operator(self) -> Iterator[None]:
-        """Run the operator with the rights of the chart's ServiceAccount."""
+        """Run the operator with the permissions of the chart's ServiceAccount."""
         if self._operator_kubeconfig is None:
             self._operator_kubeconfig = self.cluster.kubeconfig_for(OPERATOR_NAMESPACE, RELEASE)
         command = [sys.executable, "-m", "forestall", "run", "--kubeconfig", str(self._operator_kubeconfig)]
@@ -146,18 +153,18 @@ class Stage:
     def apply(self, manifest: str, change: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Apply one of the shop's manifests, each object changed by `change`."""
         text = (self.folder / "examples" / "shop" / manifest).read_text()
-        objects = [each for each in yaml.safe_load_all(text) if each]
-        for each in objects:
+        objects = [body for body in yaml.safe_load_all(text) if body]
+        for body in objects:
             if change:
-                change(each)
+                change(body)
         self.cluster.apply(*objects, namespace=NAMESPACE)
 
     def prepare(self) -> None:
-        """Put everything onto the cluster that the scenario needs."""
+        """Create everything in the cluster that the scenario needs."""
         with self._steps.step("deploy the shop"):
             self._deploy()
         with self._steps.step("helm install forestall"):
-            image = "image.repository=forestall"  # its pods are played, or the image is there already
+            image = "image.repository=forestall"  # its pods are simulated, or the image exists
             values = [
                 image,
                 f"workloads.namespaces={{{NAMESPACE}}}",
@@ -173,21 +180,21 @@ class Stage:
             self.declare()
 
     def resize(self, scenario: Scenario) -> None:
-        """Play another size of the scenario from now on."""
+        """Use another size of the scenario from now on."""
         self.scenario = scenario
         self.declare()
 
     def declare(self) -> None:
-        """Declare the scenario's objective and policy, for a shop of its size."""
+        """Apply the scenario's objective and policy, for a shop of its size."""
         self.apply(f"{self.scenario.name}.yaml", self._scaled)
 
     def _scaled(self, body: dict[str, Any]) -> None:
         size, spec = self.scenario.size, body["spec"]
-        for each in spec.get("leadingIndicators", ()):
-            if each["name"].startswith(LOAD):
-                each["limit"] *= size
-        for each in spec.get("actions", ()):
-            capacity = each.get("scale", {}).get("capacity", {})
+        for indicator in spec.get("leadingIndicators", ()):
+            if indicator["name"].startswith(LOAD):
+                indicator["limit"] *= size
+        for action in spec.get("actions", ()):
+            capacity = action.get("scale", {}).get("capacity", {})
             if "perReplica" in capacity:
                 capacity["perReplica"] *= size
 
@@ -204,43 +211,43 @@ class Stage:
     @contextmanager
     def _running(self, name: str, command: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
         path = os.pathsep.join([str(self.folder / "examples" / "shop"), str(self.folder / "operator")])
-        environment: Mapping[str, str] = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-        process = self.cluster.workspace.start(name, command, env=environment)
+        variables: Mapping[str, str] = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+        process = self.cluster.workspace.start(name, command, env=variables)
         try:
             yield process
         finally:
-            if not self._kept:
+            if not self._is_kept:
                 self.cluster.workspace.stop(process)
 
     def _until_scraped(self, job: str, process: subprocess.Popen[bytes]) -> None:
-        """Wait until Prometheus gets something from a process that has just been started."""
+        """Wait until Prometheus scrapes a new process."""
         deadline = time.monotonic() + _START_S
-        while self.readings.value(f'up{{job="{job}"}}') != 1:
+        while self.metrics.value(f'up{{job="{job}"}}') != 1:
             if process.poll() is not None or time.monotonic() > deadline:
-                words = self.cluster.workspace.last_words(job)
+                output = self.cluster.workspace.last_words(job)
                 if process.returncode is not None:
-                    raise CommandFailed(f"the {job} ended with status {process.returncode}:\n{words}")
+                    raise CommandFailed(f"the {job} ended with status {process.returncode}:\n{output}")
                 raise CommandFailed(
                     f"the {job} runs, but did not answer within {_START_S:.0f} s: this machine is too busy for the "
-                    f"demo. End other programs, then try again. It printed last:\n{words}"
+                    f"demo. Stop other programs, then try again. The end of its output:\n{output}"
                 )
             time.sleep(0.2)
 
 
-def tally_of(process: subprocess.Popen[bytes], log: Path, patience_s: float) -> dict[str, Any] | None:
-    """Return what became of the load generator's requests; None where it is not done after `patience_s`.
+def read_tally(process: subprocess.Popen[bytes], log: Path, timeout_s: float) -> dict[str, Any] | None:
+    """Return the load generator's tally of requests; None where it does not end within `timeout_s`.
 
     Raises:
         CommandFailed: it failed.
     """
     try:
-        status = process.wait(patience_s)
+        status = process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         return None
     printed = log.read_text(errors="replace")
     try:
         tally: dict[str, Any] = json.loads(printed)
     except ValueError as error:
-        words = last_lines(printed)
-        raise CommandFailed(f"the load generator ended with status {status}, and without a tally:\n{words}") from error
+        output = last_lines(printed)
+        raise CommandFailed(f"the load generator ended with status {status}, and without a tally:\n{output}") from error
     return tally

@@ -1,4 +1,4 @@
-"""Figures for people; a dash where nothing is known."""
+"""Format figures for people; an unknown value is a dash."""
 
 import math
 from datetime import UTC, datetime
@@ -7,17 +7,17 @@ from forestall.core.duration import format_duration
 
 
 def percent(share: float) -> str:
-    """Return a share such as `93 %`."""
+    """Return a share, such as `93 %`."""
     return "-" if math.isnan(share) else f"{share:.0%}".replace("%", " %")
 
 
-def by(value: float, digits: int = 2) -> str:
-    """Return a number with so many digits after the point."""
+def decimal(value: float, digits: int = 2) -> str:
+    """Return a number with `digits` decimals."""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def duration(seconds: float) -> str:
-    """Return a duration such as `12m`, with its sign."""
+    """Return a duration with its sign, such as `12m`."""
     if math.isnan(seconds):
         return "-"
     return f"-{format_duration(-seconds)}" if seconds < 0 else format_duration(seconds)

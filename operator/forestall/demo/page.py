@@ -1,4 +1,4 @@
-"""The two runs side by side: a page with one drawing in it."""
+"""The HTML report of the demo: both runs side by side."""
 
 import math
 from collections.abc import Sequence
@@ -6,38 +6,38 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from forestall.demo.comparison import Comparison
+from forestall.demo.comparison import ScenarioComparison
 from forestall.demo.figures import SLOT_S, is_bad, slots
-from forestall.demo.play import Run
+from forestall.demo.scenario_run import ScenarioRun
 from forestall.demo.scenarios import OBJECTIVE, Scenario
-from forestall.demo.watching import News
+from forestall.demo.watcher import RunEvent
 from forestall.report.chart import Axis, Plot, svg
 from forestall.report.page import Table, render
 
 _WIDTH, _LEFT, _GAP = 560.0, 46.0, 40.0
 _HEIGHT, _TOP, _BETWEEN = 120.0, 40.0, 46.0
 _BANDS = 60
-"""Bands of a curve that tell their values."""
+"""Bands of a curve, each with a tooltip."""
 _DRAWN = ("act", "release")
-"""Kinds of news that are drawn, each in a style of its name."""
+"""Kinds of events that are drawn, each in a style of its name."""
 
 Curve = Sequence[tuple[float, float]]
 """Seconds of the run, and values."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """What one diagram of a run shows."""
+class _Diagram:
+    """The content of one diagram of a run."""
 
     title: str
-    most: float
+    maximum: float
     curves: Sequence[tuple[str, Curve]]
-    """The style of each, and its points; the last is what was measured."""
+    """Style and points of each curve; the last has the measured values."""
     level: float | None = None
-    """A dashed line."""
+    """Value of a dashed line."""
 
 
-def page(comparison: Comparison) -> str:
+def page(comparison: ScenarioComparison) -> str:
     """Return the HTML file."""
     scenario = comparison.scenario
     return render(
@@ -52,12 +52,12 @@ def page(comparison: Comparison) -> str:
     )
 
 
-def drawing(comparison: Comparison) -> Markup:
-    """Return the drawing as SVG: a column a run, a row a diagram."""
+def drawing(comparison: ScenarioComparison) -> Markup:
+    """Return the chart: a column for each run, a row for each diagram."""
     scenario = comparison.scenario
     runs = (("without forestall", comparison.without), ("with forestall", comparison.with_))
     columns = [_rows(scenario, run) for _, run in runs]
-    tops = [max(rows[n].most for rows in columns) for n in range(len(columns[0]))]
+    tops = [max(rows[n].maximum for rows in columns) for n in range(len(columns[0]))]
     plots = []
     for column, (name, run) in enumerate(runs):
         left = _LEFT + column * (_WIDTH + _LEFT + _GAP)
@@ -74,10 +74,10 @@ def drawing(comparison: Comparison) -> Markup:
     return svg(width, height, plots, f"{scenario.title}: without forestall and with it")
 
 
-def _draw(plot: Plot, row: _Row, scenario: Scenario, run: Run) -> None:
+def _draw(plot: Plot, row: _Diagram, scenario: Scenario, run: ScenarioRun) -> None:
     for slot in slots(run.samples):
         if is_bad(slot, OBJECTIVE):
-            plot.stripe(slot.start, slot.start + SLOT_S, "event")
+            plot.band(slot.start, slot.start + SLOT_S, "event")
     plot.text(plot.x.start, plot.y.end - 6, row.title)
     plot.frame()
     for value in (0.0, plot.y.high / 2, plot.y.high):
@@ -86,14 +86,14 @@ def _draw(plot: Plot, row: _Row, scenario: Scenario, run: Run) -> None:
         at = scenario.duration * n / 4
         plot.tick_x(at, scenario.clock(at), ("start", "middle", "end")[(n > 0) + (n == 4)], grid=False)
     if row.level is not None:
-        plot.level(row.level, "level")
+        plot.horizontal_line(row.level, "level")
     for kind, points in row.curves:
         plot.line(points, kind)
     _values(plot, row.curves[-1][1], scenario)
-    _actions(plot, run.record.news)
+    _actions(plot, run.record.events)
 
 
-def _rows(scenario: Scenario, run: Run) -> list[_Row]:
+def _rows(scenario: Scenario, run: ScenarioRun) -> list[_Diagram]:
     samples, parts = run.samples, slots(run.samples)
     load = _rates(samples["arrivals"])
     good = [(slot.start + SLOT_S / 2, 100 * slot.good) for slot in parts if not math.isnan(slot.good)]
@@ -104,11 +104,11 @@ def _rows(scenario: Scenario, run: Run) -> list[_Row]:
         if not math.isnan(value)
     ]
     return [
-        _Row("requests a second", _top(load), [("value", load)]),
-        _Row(f"good requests, % (promised: {OBJECTIVE:g})", 100, [("served", good)], OBJECTIVE),
-        _Row("pods ready", _top(pods), [("value", pods)]),
-        _Row(
-            f"{scenario.indicator}, {scenario.unit} (dashed: the limit; orange: up to where the forecast goes)",
+        _Diagram("requests a second", _top(load), [("value", load)]),
+        _Diagram(f"good requests, % (objective: {OBJECTIVE:g})", 100, [("served", good)], OBJECTIVE),
+        _Diagram("pods ready", _top(pods), [("value", pods)]),
+        _Diagram(
+            f"{scenario.indicator}, {scenario.unit} (dashed: limit; orange: upper bound of the forecast)",
             1.3 * max(_top(value), scenario.limit),
             [("bound", _bounds(scenario, run)), ("value", value)],
             scenario.limit,
@@ -117,18 +117,18 @@ def _rows(scenario: Scenario, run: Run) -> list[_Row]:
 
 
 def _rates(counter: Sequence[float], over: int = 3) -> list[tuple[float, float]]:
-    """Return the increase a second of a counter that has a sample each second, over `over` seconds."""
+    """Return the rate of a counter with a sample each second, over `over` seconds."""
     pairs = ((n, (counter[n] - counter[n - over]) / over) for n in range(over, len(counter)))
     return [(n - over / 2, rate) for n, rate in pairs if rate >= 0]
 
 
-def _bounds(scenario: Scenario, run: Run) -> list[tuple[float, float]]:
-    """Return up to where the operator forecast the leading indicator to go, whenever that was what endangered most."""
+def _bounds(scenario: Scenario, run: ScenarioRun) -> list[tuple[float, float]]:
+    """Return the forecast bounds of the leading indicator, at times when it is the cause of the risk."""
     points = []
-    for glimpse in run.record.glimpses:
-        cause = glimpse.objective.status.cause if glimpse.objective else None
-        if cause is not None and cause.indicator == scenario.indicator and glimpse.at >= 0:
-            points.append((glimpse.at, _figure(cause.forecast)))
+    for snapshot in run.record.snapshots:
+        cause = snapshot.objective.status.cause if snapshot.objective else None
+        if cause is not None and cause.indicator == scenario.indicator and snapshot.at >= 0:
+            points.append((snapshot.at, _figure(cause.forecast)))
     return [point for point in points if math.isfinite(point[1])]
 
 
@@ -144,20 +144,20 @@ def _top(points: Curve) -> float:
 
 
 def _values(plot: Plot, points: Curve, scenario: Scenario) -> None:
-    """Tell the values of a curve to whoever points at them."""
+    """Add tooltips with the values of a curve."""
     width = scenario.duration / _BANDS
     for n in range(_BANDS):
         values = [value for at, value in points if n * width <= at < (n + 1) * width]
         if values:
             low, high = _tick(min(values)), _tick(max(values))
             text = f"{scenario.clock(n * width)}: {low if low == high else f'{low} to {high}'}"
-            plot.over(n * width, (n + 1) * width, text)
+            plot.tooltip(n * width, (n + 1) * width, text)
 
 
-def _actions(plot: Plot, news: Sequence[News]) -> None:
-    for event in news:
+def _actions(plot: Plot, events: Sequence[RunEvent]) -> None:
+    for event in events:
         if event.at >= 0 and event.kind in _DRAWN:
-            plot.upright(event.at, event.kind, event.text)
+            plot.vertical_line(event.at, event.kind, event.text)
 
 
 def _tick(value: float) -> str:

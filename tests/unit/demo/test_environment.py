@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from forestall.demo.environment import read_tally
 from forestall.demo.scenarios import SCENARIOS
-from forestall.demo.stage import tally_of
 from forestall.errors import CommandFailed
 
 
@@ -31,18 +31,18 @@ def generator(tmp_path):
 def test_a_generator_that_is_late_has_not_failed(generator):
     """Kind: late is told as failed, with the words 'it printed nothing'."""
     process, log = generator("import time; time.sleep(600)")
-    assert tally_of(process, log, 0.2) is None
+    assert read_tally(process, log, 0.2) is None
 
 
 def test_one_that_failed_says_how(generator):
     process, log = generator("print('no such day'); raise SystemExit(3)")
     with pytest.raises(CommandFailed, match="ended with status 3, and without a tally:\nno such day"):
-        tally_of(process, log, 60.0)
+        read_tally(process, log, 60.0)
 
 
 def test_the_tally_is_what_it_printed(generator):
     process, log = generator("print('{\"sent\": 2}')")
-    assert tally_of(process, log, 60.0) == {"sent": 2}
+    assert read_tally(process, log, 60.0) == {"sent": 2}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
