@@ -65,7 +65,7 @@ _INTENT: Body = {
     "created": "2026-01-01T00:00:00Z",
     "deadline": "2026-01-01T00:30:00Z",
 }
-JOURNAL = document("Remediation", "entry", {"intent": _INTENT})
+REMEDIATION = document("Remediation", "entry", {"intent": _INTENT})
 POOL: Body = {"apiVersion": "example.com/v1", "kind": "Pool", "name": "workers"}
 """A workload of a kind that namespaces' editors have no right to."""
 
@@ -196,10 +196,12 @@ OTHER_NAMESPACES = [
 ]
 FORGED_REMEDIATIONS = [
     *(
-        _create(user, f"{user} writes a Remediation", "RBAC", JOURNAL | {"metadata": {"name": "forged"}})
+        _create(user, f"{user} writes a Remediation", "RBAC", REMEDIATION | {"metadata": {"name": "forged"}})
         for user in ("planner", "viewer", "editor", "admin")
     ),
-    _create("root", "a cluster admin writes a Remediation", _VAP, JOURNAL | {"metadata": {"name": "forged"}}, _ALONE),
+    _create(
+        "root", "a cluster admin writes a Remediation", _VAP, REMEDIATION | {"metadata": {"name": "forged"}}, _ALONE
+    ),
     _patch(
         "editor", "editor redirects an intent", "schema", "remed entry", {"spec": {"intent": {"target": {"name": "x"}}}}
     ),

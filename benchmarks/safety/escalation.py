@@ -17,8 +17,8 @@ from benchmarks.safety.arena import ACCOUNT, OPERATOR, Arena, Body, Signals, unt
 from benchmarks.safety.attempts import (
     ATTEMPTS,
     CORDON,
-    JOURNAL,
     OTHER,
+    REMEDIATION,
     SCALE,
     TENANT,
     Attempt,
@@ -88,8 +88,8 @@ class Court:
         self._cluster.apply(lease, namespace=OPERATOR)
         bodies = (slo("slo"), policy(SCALE, objectives=_labelled("nothing")) | {"metadata": {"name": "policy"}})
         self._cluster.apply(*bodies, namespace=TENANT)
-        running = document("Remediation", "running", {"intent": {**JOURNAL["spec"]["intent"], "mode": "Auto"}})
-        for body in (JOURNAL, running):
+        running = document("Remediation", "running", {"intent": {**REMEDIATION["spec"]["intent"], "mode": "Auto"}})
+        for body in (REMEDIATION, running):
             self._cluster.kubectl("create", "-n", TENANT, "-f", "-", f"--as={_ACCOUNT}", stdin=json.dumps(body))
 
     def attempt(self, one: Attempt) -> tuple[Refuser | None, str]:

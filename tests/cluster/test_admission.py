@@ -70,7 +70,7 @@ def policy(mode: str, *actions: Body, name: str = "new") -> Body:
     return document("RemediationPolicy", name, {"mode": mode, "actions": list(actions)})
 
 
-JOURNAL = document("Remediation", "entry", {"intent": INTENT})
+REMEDIATION = document("Remediation", "entry", {"intent": INTENT})
 OBJECTS = {
     "slo": document(
         "ServiceLevelObjective",
@@ -108,7 +108,7 @@ class Tenancy:
         """Whether policies and roles, which take effect a moment after they were written, do so."""
         return (
             "denied request" in self.create("planner", policy("Auto", SCALE))
-            and "denied request" in self.create("root", JOURNAL)
+            and "denied request" in self.create("root", REMEDIATION)
             and "denied request" in self.patch("root", "metricsource/source", {"status": {"objectives": 1}}, STATUS)
             and self.run("admin", "auth", "can-i", "approve", "remediations.forestall.dev").returncode == 0
         )
@@ -145,7 +145,7 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
         plane.kubectl("create", "clusterrole", "nodes", "--verb=patch", "--resource=nodes")
         plane.kubectl("create", "clusterrolebinding", "warden", "--user=warden", "--clusterrole=nodes")
         plane.apply(*OBJECTS.values(), namespace="shop")
-        plane.kubectl("create", "-n", "shop", "-f", "-", f"--as={OPERATOR}", stdin=json.dumps(JOURNAL))
+        plane.kubectl("create", "-n", "shop", "-f", "-", f"--as={OPERATOR}", stdin=json.dumps(REMEDIATION))
         tenancy = Tenancy(plane)
         end = time.monotonic() + DEADLINE_S
         while not tenancy.ready():
@@ -203,11 +203,11 @@ def test_a_policy_of_somebody_else_is_not_a_way_around(tenancy: Tenancy) -> None
 
 @pytest.mark.parametrize("user", ["planner", "viewer", "editor", "admin"])
 def test_roles_do_not_let_people_create_remediations(tenancy: Tenancy, user: str) -> None:
-    assert 'cannot create resource "remediations"' in tenancy.create(user, JOURNAL)
+    assert 'cannot create resource "remediations"' in tenancy.create(user, REMEDIATION)
 
 
 def test_not_even_an_administrator_writes_the_journal(tenancy: Tenancy) -> None:
-    forged = JOURNAL | {"metadata": {"name": "forged"}}
+    forged = REMEDIATION | {"metadata": {"name": "forged"}}
     assert "Remediations are created by forestall alone; write a RemediationPolicy" in tenancy.create("root", forged)
     assert tenancy.create(OPERATOR, forged) == ""
 
@@ -330,7 +330,7 @@ def person(
 
 
 def test_people_decide_and_comment_by_commands_in_their_own_names(tenancy: Tenancy, person: Any) -> None:
-    entry = JOURNAL | {"metadata": {"name": "asked"}}
+    entry = REMEDIATION | {"metadata": {"name": "asked"}}
     tenancy.plane.kubectl("create", "-n", "shop", "-f", "-", f"--as={OPERATOR}", stdin=json.dumps(entry))
 
     refused = person("edit", "approve", "asked")

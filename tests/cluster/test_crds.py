@@ -486,7 +486,7 @@ def test_a_duration_of_several_units_is_their_sum(cluster: KwokCluster, text: st
     assert ("must be from 1h to 90d" in tried.stderr) is not fits
 
 
-# The journal: what never changes, and what a person may do once.
+# Remediation: what never changes, and what a person may do once.
 
 
 def remediation(cluster: KwokCluster, namespace: str, **intent: object) -> None:

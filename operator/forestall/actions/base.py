@@ -1,8 +1,8 @@
-"""What the journal asks of an action: look at the world, say what comes next, change the world once.
+"""What the reconciler of Remediations asks of an action: look at the world, say what comes next, change the world once.
 
 An action changes one number of the world, its *level*: the replicas of a workload (or the floor of its autoscaler), or
-0 and 1 for what is either done or not. The journal writes `from` and `to` down before `write` is called, so that
-whoever reads the journal after a crash can tell from the level alone whether the change was made. All decisions are
+0 and 1 for what is either done or not. `from` and `to` are written into the status before `write` is called, so that
+whoever reads the Remediation after a crash can tell from the level alone whether the change was made. All decisions are
 pure functions of what was seen; only `aim`, `look` and `write` speak to the cluster, and `proceed` of an action that
 needs many writes: each of those must be safe to repeat, because none of them is written down before it is made.
 """
@@ -222,7 +222,7 @@ class Action(Protocol):
 
 @runtime_checkable
 class Pressing(Protocol):
-    """An action of many writes: after the first, the journal lets it go on in each cycle until it has settled.
+    """An action of many writes: after the first, the reconciler lets it go on in each cycle until it has settled.
 
     It is asked for no more once its deadline has passed or nobody wants it any more; what it did is then given back.
     """

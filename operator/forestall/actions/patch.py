@@ -1,6 +1,6 @@
 """Set one declared field of one object while a risk lasts, and set it back afterwards.
 
-The value that was there is written into the journal's step before the change. An annotation of the object carries the
+The value that was there is written into the step before the change. An annotation of the object carries the
 UID of the Remediation, and tells together with `managedFields` whether the field still is as it was left: if somebody
 else has set it since, it is theirs.
 
@@ -47,7 +47,7 @@ Scalar = str | float | bool | None
 PATCHED_BY: Final = "forestall.dev/patched-by"
 _SIGNATURE: Final = ("metadata", "annotations", PATCHED_BY)
 _LONGEST: Final = 1024
-"""Longer values (characters) are not kept in the journal, and so not changed."""
+"""Longer values (characters) are not kept in a Remediation, and so not changed."""
 
 
 class Patch:

@@ -1,4 +1,4 @@
-"""Remediation: the journal. One intended action and its life; the intent never changes once written."""
+"""Remediation: one intended action and its life; the intent never changes once written."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -263,7 +263,7 @@ class RemediationStatus(Model):
 
 
 class Remediation(Resource):
-    """The journal entry of one intended action: intent, reason, phase, steps and outcome. Written by the operator."""
+    """One intended action: intent, reason, phase, steps and outcome. Written by the operator."""
 
     model_config = rules(
         rule(

@@ -46,7 +46,7 @@ def _since(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 
 
 @click.command
-@click.argument("what", metavar="[OBJECT]", required=False, callback=_object)
+@click.argument("subject", metavar="[OBJECT]", required=False, callback=_object)
 @options.namespace
 @click.option("-A", "--all-namespaces", is_flag=True, help="Show all namespaces.")
 @click.option("--since", callback=_since, metavar="DURATION", help="Only what was decided in the last 7d, for example.")
@@ -56,7 +56,7 @@ def _since(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 async def history(
     session: Session,
     *,
-    what: tuple[str, str] | None,
+    subject: tuple[str, str] | None,
     namespace: str | None,
     all_namespaces: bool,
     since: float | None,
@@ -74,90 +74,90 @@ async def history(
       forestall history -n shop slo/checkout --phase ended
       forestall history -n shop checkout-scale-5f2c81
     """
-    place = "" if all_namespaces else namespace or session.namespace
-    if what is not None and what[0] == "remediation":
+    listed_namespace = "" if all_namespaces else namespace or session.namespace
+    if subject is not None and subject[0] == "remediation":
         if all_namespaces:
             raise click.UsageError("one remediation is in one namespace: name it with -n")
-        await show_one(session, place, what[1], form)
+        await show_one(session, listed_namespace, subject[1], form)
         return
     now = session.now()
-    wanted = _filter(what, None if since is None else now - since, phase)
-    bodies = await find(session.cluster, Remediation.KIND, place)
+    wanted = _filter(subject, None if since is None else now - since, phase)
+    bodies = await find(session.cluster, Remediation.KIND, listed_namespace)
     pairs = [(remediations.understood(body), body) for body in bodies]
     pairs = sorted((pair for pair in pairs if wanted(pair[0])), key=lambda pair: _decided(pair[0]), reverse=True)
     if form == "name":
-        for each, _ in pairs:
-            click.echo(f"remediation.forestall.dev/{each.name}")
+        for remediation, _ in pairs:
+            click.echo(f"remediation.forestall.dev/{remediation.name}")
     elif form:
         click.echo(document(listing(body for _, body in pairs), form))
-    elif not pairs and what is not None and place and (kind := _OBJECTS.get(what[0])):
-        await read(session.cluster, kind, place, what[1])  # a name with a typing error is said to be one
-        _list([], place, now)
+    elif not pairs and subject is not None and listed_namespace and (kind := _OBJECTS.get(subject[0])):
+        await read(session.cluster, kind, listed_namespace, subject[1])  # a name with a typing error is said to be one
+        _list([], listed_namespace, now)
     else:
-        await say_first(session, place)
-        _list([each for each, _ in pairs], place, now)
+        await say_first(session, listed_namespace)
+        _list([remediation for remediation, _ in pairs], listed_namespace, now)
 
 
-def _filter(what: tuple[str, str] | None, since: float | None, phase: str | None) -> Callable[[Remediation], bool]:
-    def about(one: Remediation) -> bool:
-        if what is None:
+def _filter(subject: tuple[str, str] | None, since: float | None, phase: str | None) -> Callable[[Remediation], bool]:
+    def about(remediation: Remediation) -> bool:
+        if subject is None:
             return True
-        kind, name = what
-        intent = one.spec.intent
+        kind, name = subject
+        intent = remediation.spec.intent
         if kind in ("objective", "policy"):
             return bool(getattr(intent, kind).name == name)
         return (intent.target.kind.lower(), intent.target.name) == (kind, name)
 
-    def stands(one: Remediation) -> bool:
+    def stands(remediation: Remediation) -> bool:
         match (phase or "").lower():
             case "":
                 return True
             case "live":
-                return one.status.phase not in TERMINAL
+                return remediation.status.phase not in TERMINAL
             case "ended":
-                return one.status.phase in TERMINAL
+                return remediation.status.phase in TERMINAL
             case wanted:
-                return one.status.phase.lower() == wanted
+                return remediation.status.phase.lower() == wanted
 
-    def wanted(one: Remediation) -> bool:
-        return (since is None or _decided(one) >= since) and about(one) and stands(one)
+    def wanted(remediation: Remediation) -> bool:
+        return (since is None or _decided(remediation) >= since) and about(remediation) and stands(remediation)
 
     return wanted
 
 
-def _decided(one: Remediation) -> float:
-    return seconds(one.spec.intent.created) or 0.0
+def _decided(remediation: Remediation) -> float:
+    return seconds(remediation.spec.intent.created) or 0.0
 
 
-def _list(found: list[Remediation], namespace: str, now: float) -> None:
-    if not found:
+def _list(matching: list[Remediation], namespace: str, now: float) -> None:
+    if not matching:
         click.echo("Nothing of that kind was done.", err=True)
         return
     head = ([] if namespace else ["NAMESPACE"]) + ["DECIDED", "NAME", "WHAT", "PHASE", "REASON", "OBJECTIVE", "PEOPLE"]
-    table(console(), head, [_row(each, namespace, now) for each in found])
+    table(console(), head, [_row(remediation, namespace, now) for remediation in matching])
 
 
-def _row(one: Remediation, namespace: str, now: float) -> list[tuple[str, str]]:
-    intent, status = one.spec.intent, one.status
-    cells = [] if namespace else [(one.namespace, "")]
+def _row(remediation: Remediation, namespace: str, now: float) -> list[tuple[str, str]]:
+    intent, status = remediation.spec.intent, remediation.status
+    cells = [] if namespace else [(remediation.namespace, "")]
     return [
         *cells,
         (f"{ago(intent.created, now)} ago", ""),
-        (one.name, ""),
-        (remediations.deed(one), ""),
+        (remediation.name, ""),
+        (remediations.deed(remediation), ""),
         (status.phase, remediations.STYLES.get(status.phase, "cyan")),
         (status.reason or "-", ""),
         (intent.objective.name, ""),
-        ("; ".join(_people(one)) or "-", ""),
+        ("; ".join(_people(remediation)) or "-", ""),
     ]
 
 
-def _people(one: Remediation) -> Iterator[str]:
-    approval, feedback = one.spec.approval, one.feedback
+def _people(remediation: Remediation) -> Iterator[str]:
+    approval, feedback = remediation.spec.approval, remediation.feedback
     if approval:
         yield f"{approval.decision} by {approval.by or 'somebody'}"
-    if one.undo:
-        yield f"undone by {one.undo.by or 'somebody'}"
+    if remediation.undo:
+        yield f"undone by {remediation.undo.by or 'somebody'}"
     if feedback:
         yield f"{feedback.verdict} by {feedback.by or 'somebody'}"
 
@@ -177,18 +177,22 @@ async def show_one(session: Session, namespace: str, name: str, form: str | None
 class _Life:
     """The page about one remediation."""
 
-    def __init__(self, one: Remediation, body: Mapping[str, Any], now: float, page: Page) -> None:
-        self.one = one
+    def __init__(self, remediation: Remediation, body: Mapping[str, Any], now: float, page: Page) -> None:
+        self.remediation = remediation
         self.body = body
         self.now = now
         self.page = page
 
     def write(self) -> None:
-        one, page = self.one, self.page
-        intent = one.spec.intent
-        page.title(f"{one.name} in {one.namespace}", one.status.phase, remediations.STYLES.get(one.status.phase, ""))
-        page.say(f"{remediations.deed(one)}, decided by policy {intent.policy.name} ({intent.mode}).")
-        page.say(remediations.stand(one, self.now))
+        remediation, page = self.remediation, self.page
+        intent = remediation.spec.intent
+        page.title(
+            f"{remediation.name} in {remediation.namespace}",
+            remediation.status.phase,
+            remediations.STYLES.get(remediation.status.phase, ""),
+        )
+        page.say(f"{remediations.deed(remediation)}, decided by policy {intent.policy.name} ({intent.mode}).")
+        page.say(remediations.stand(remediation, self.now))
         page.heading("Why")
         evidence = intent.evidence
         page.say(evidence.reason or "The Remediation does not say.")
@@ -208,38 +212,44 @@ class _Life:
         self._yours()
 
     def _events(self) -> Iterator[tuple[str, str]]:
-        one, intent, status = self.one, self.one.spec.intent, self.one.status
-        if undo := one.undo:
+        remediation, intent, status = self.remediation, self.remediation.spec.intent, self.remediation.status
+        if undo := remediation.undo:
             yield undo.at or intent.created, f"undo asked for by {undo.by or 'somebody'}: {undo.comment}"
         yield intent.created, f"decided for objective {intent.objective.name}, episode {intent.episode}"
-        if one.spec.approval:
-            yield one.spec.approval.at or intent.created, _said(one.spec.approval.decision, one.spec.approval)
+        if remediation.spec.approval:
+            yield (
+                remediation.spec.approval.at or intent.created,
+                _said(remediation.spec.approval.decision, remediation.spec.approval),
+            )
         for step in status.steps:
             because = f": {step.because}" if step.because else ""
             yield step.at, f"{step.what}{'' if step.done else ' (not known to be done)'}{because}"
-        for each in status.conditions:
-            if each.last_transition_time:
-                said = f"{each.type}={each.status} {each.reason}" + (f": {each.message}" if each.message else "")
-                yield each.last_transition_time, said
+        for condition in status.conditions:
+            if condition.last_transition_time:
+                message = f": {condition.message}" if condition.message else ""
+                yield condition.last_transition_time, f"{condition.type}={condition.status} {condition.reason}{message}"
         if status.ended:
             yield status.ended, f"{status.phase}, {status.reason}: {status.message}"
-        if one.feedback:
-            yield one.feedback.at or status.ended or "", _said(one.feedback.verdict, one.feedback)
+        if remediation.feedback:
+            yield (
+                remediation.feedback.at or status.ended or "",
+                _said(remediation.feedback.verdict, remediation.feedback),
+            )
 
     def _yours(self) -> None:
         program = click.get_current_context().find_root().info_name
-        where = f"-n {self.one.namespace} {self.one.name}"
-        if remediations.waiting(self.one, self.now):
+        arguments = f"-n {self.remediation.namespace} {self.remediation.name}"
+        if remediations.waiting(self.remediation, self.now):
             self.page.heading("It waits for you")
-            self.page.say(f"{program} approve {where}", indent=4, style="bold")
-            self.page.say(f"{program} reject {where} --comment WHY", indent=4, style="bold")
-        elif remediations.can_be_undone(self.one):
+            self.page.say(f"{program} approve {arguments}", indent=4, style="bold")
+            self.page.say(f"{program} reject {arguments} --comment WHY", indent=4, style="bold")
+        elif remediations.can_be_undone(self.remediation):
             self.page.heading("To have it back now")
-            self.page.say(f"{program} undo {where} --comment WHY", indent=4, style="bold")
-        elif self.one.ended and self.one.feedback is None:
+            self.page.say(f"{program} undo {arguments} --comment WHY", indent=4, style="bold")
+        elif self.remediation.ended and self.remediation.feedback is None:
             self.page.heading("Was it right?")
-            self.page.say(f"{program} feedback {where} helpful|unhelpful|false-alarm", indent=4, style="bold")
+            self.page.say(f"{program} feedback {arguments} helpful|unhelpful|false-alarm", indent=4, style="bold")
 
 
-def _said(verdict: str, said: Approval | Feedback) -> str:
-    return f"{verdict} by {said.by or 'somebody'}" + (f": {said.comment}" if said.comment else "")
+def _said(verdict: str, answer: Approval | Feedback) -> str:
+    return f"{verdict} by {answer.by or 'somebody'}" + (f": {answer.comment}" if answer.comment else "")

@@ -1,4 +1,4 @@
-"""Decisions as data with their reason, which conditions, Events, metrics and the journal read."""
+"""Decisions as data with their reason, which conditions, Events, metrics and Remediations read."""
 
 from dataclasses import dataclass
 

@@ -57,7 +57,7 @@ class Proposal:
     """What the guards were asked with; None before they were."""
 
     def intent(self, now: float) -> Intent:
-        """Return what the journal begins with."""
+        """Return what the Remediation begins with."""
         policy, slo = self.case.policy, self.case.slo
         # Nobody is asked whether somebody may be told.
         traits = ACTIONS[self.act.action].traits
@@ -117,7 +117,7 @@ class Decider:
     async def recheck(
         self, scene: Scene, remediation: Remediation, case: Case | None, now: float, reader: Reader | None = None
     ) -> Hold | None:
-        """Ask the guards again about a remediation that exists already, as the journal does before it acts.
+        """Ask the guards again about a remediation that exists already, as the reconciler does before it acts.
 
         It was counted, cooled down and found alone when it was decided; what may have changed since is asked again.
         Right before something is changed the target is read through `reader`, which knows nothing older; before that,

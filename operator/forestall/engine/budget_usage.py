@@ -37,12 +37,12 @@ class BudgetUsage:
         self._publisher = publisher
         self._paid: set[tuple[str, str]] = set()  # what was paid for, by namespace and name, and is not known to exist
         self._folded: dict[tuple[str, int], frozenset[tuple[str, str]]] = {}
-        # by UID and generation of a Guardrail: what of the journal is counted in what it has written down
+        # by UID and generation of a Guardrail: which Remediations are counted in what it has written down
         self.debts: Debts = {}
         """What is known to be gone, by UID of the Guardrail and namespace."""
 
     async def begin(self, guardrails: Sequence[Guardrail], history: Sequence[Remediation], now: float) -> None:
-        """Read what is written down, and write down what only the journal knows, from before it was kept."""
+        """Read what is written down, and write down what only Remediations tell, from before it was kept."""
         self._paid -= {(remediation.namespace, remediation.name) for remediation in history}
         self.debts = {
             (guardrail.uid, spent.namespace): Debt(spent.used, seconds(spent.at) or now)
@@ -62,7 +62,7 @@ class BudgetUsage:
                 self._folded[key] = names
 
     async def _fold(self, guardrail: Guardrail, history: Sequence[Remediation], now: float) -> None:
-        """Write down what only the journal knows."""
+        """Write down what only Remediations tell."""
         missing: Debts = {}
         namespaces = {remediation.namespace for remediation in history if not terms.tells(remediation)}
         for key, bucket in self._buckets(guardrail, namespaces, history):

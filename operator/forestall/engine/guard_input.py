@@ -1,4 +1,4 @@
-"""What guards are asked with, gathered in one place: of the journal, of Guardrails and policies, and of the world.
+"""What guards are asked with, gathered in one place: of Remediations, of Guardrails and policies, and of the world.
 
 It is gathered once when a policy decides, and renewed before the intent is written down, by what others were decided
 since. Before anything is changed it is gathered anew, with what is read of the world then.
@@ -99,7 +99,7 @@ class Gatherer:
         return await self.renew(scene, guard_input, case, intended.target)
 
     async def renew(self, scene: Scene, guard_input: GuardInput, case: Case, target: ObjectRef) -> GuardInput:
-        """Return `guard_input` with what the journal says now, and whether people have paused it since."""
+        """Return `guard_input` with what the Remediations say now, and whether people have paused it since."""
         slo, policy, traits = case.slo, case.policy, guard_input.action
         # The pods of a workload rest and cool down together, whichever objective or policy it is that asks.
         on_target = [

@@ -46,7 +46,7 @@ class ObjectiveController:
         return replace(found, problem=found.problem or Problem("InternalError", attempt.failure or ""))
 
     async def _by_policies(self, scene: Scene, found: Findings, missing: Problem | None, now: float) -> Findings:
-        """Decide about one objective, and open the journal entry of what is to be done."""
+        """Decide about one objective, and create the Remediation of what is to be done."""
         slo, signals = found.slo, found.signals
         policies = scene.policies[slo.uid]
         labels = self._registry.labels(slo.namespace)

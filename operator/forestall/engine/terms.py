@@ -65,7 +65,7 @@ def buckets(
     namespace: str,
     debts: Mapping[tuple[str, str], Debt] = MappingProxyType({}),
 ) -> tuple[Bucket, ...]:
-    """Return the budgets that an action in `namespace` draws on, as the journal leaves them.
+    """Return the budgets that an action in `namespace` draws on, as the Remediations leave them.
 
     `debts` are what Guardrails know to be gone, by their UIDs and the namespace; the cluster's have none.
     """

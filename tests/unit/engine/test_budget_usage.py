@@ -1,6 +1,6 @@
 """Kind: a promise that rests on records which something else deletes.
 
-26 actions a day were allowed, and 32 were done: the journal that they are counted from is shortened.
+26 actions a day were allowed, and 32 were done: the history that they are counted from is shortened.
 """
 
 import asyncio

@@ -230,5 +230,5 @@ class Run:
 
 @pytest.fixture
 def run(world: World) -> Run:
-    """A journal on `world`."""
+    """A reconciler on `world`."""
     return Run(world)

@@ -21,7 +21,7 @@ def budget(context: GuardInput) -> Hold | None:
 def tokens(bucket: Bucket, now: float) -> float:
     """Return the tokens in a bucket that was full at first and from which each time in `spent` took one.
 
-    A replay of the journal gives the same result before and after a restart. The usage in the status of the Guardrail
+    A replay of Remediations gives the same result before and after a restart. The usage in the status of the Guardrail
     counts as well: Remediations may have been deleted since.
     """
     if bucket.size == 0:
