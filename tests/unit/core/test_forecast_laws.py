@@ -284,19 +284,20 @@ def test_a_fresh_step_of_a_slow_series_is_no_trend_and_a_slow_rise_is_one():
 def test_a_spike_of_a_slow_series_is_no_reason_to_act():
     random = np.random.default_rng(0)
     spike = random.normal(0, 1, 180) + 55.0 * (np.arange(180) == 179)
-    limit = Limit(60.0, long_trend=True)
-    forecast = run({"a": spike}, {"a": limit}).at("a")
-    assert forecast.abstained is None
-    assert max(forecast.probability) < 0.1
-    rising = run({"a": spike + np.linspace(0, 50, 180)}, {"a": Limit(110.0, long_trend=True)}).at("a")
-    assert rising.abstained is None  # a spike is no step either
+    series = {"level": spike, "rising": spike + np.linspace(0, 50, 180)}
+    table = run(series, {"level": Limit(60.0, long_trend=True), "rising": Limit(110.0, long_trend=True)})
+    assert table.at("level").abstained is None
+    assert max(table.at("level").probability) < 0.1
+    assert table.at("rising").abstained is None  # a spike is no step either
 
 
 def test_the_time_to_a_limit_far_between_two_horizons_is_where_the_path_meets_it():
     random = np.random.default_rng(0)
     values = np.arange(180.0) + random.normal(0, 0.5, 180)
-    for steps in (6, 10, 15, 22, 28):
-        forecast = run({"a": values}, {"a": Limit(179.0 + steps, long_trend=True)}).at("a")
+    limits = {steps: Limit(179.0 + steps, long_trend=True) for steps in (6, 10, 15, 22, 28)}
+    table = run(dict.fromkeys(limits, values), limits)
+    for steps in limits:
+        forecast = table.at(steps)
         assert forecast.time_to_breach == pytest.approx(steps * STEP, rel=0.25, abs=STEP)
         assert forecast.earliest_breach <= forecast.time_to_breach <= forecast.latest_breach
 
