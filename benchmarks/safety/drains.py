@@ -15,7 +15,7 @@ from uuid import uuid4
 from benchmarks.safety.arena import ACCOUNT, OPERATOR, Arena
 from benchmarks.safety.witness import Witness
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Remediation
 from forestall.api.remediation import Intent, ObjectRef

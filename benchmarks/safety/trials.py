@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.safety.receiver import KIND as NOTICE
 from benchmarks.safety.witness import Witness
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.actions.patch import PATCHED_BY
 from forestall.actions.restart import RESTARTED_BY
 from forestall.actions.rollback import ROLLED_BACK_BY

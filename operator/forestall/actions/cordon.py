@@ -1,43 +1,12 @@
-"""Mark a node as unschedulable, and give it back when it has been healthy for a while.
+"""Mark a node as unschedulable, and give it back when it has been healthy for a while."""
 
-One patch sets `spec.unschedulable` and an annotation with the UID of the Remediation; giving it back removes both.
-A node that somebody else cordoned is never touched: neither before nor after.
-"""
+from typing import ClassVar
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
-
-from forestall.actions.base import (
-    Aim,
-    End,
-    Moment,
-    Move,
-    Next,
-    Unsuited,
-    World,
-    asked_back,
-    condition_of,
-    find_target,
-    title,
-    verified,
-)
-from forestall.actions.ownership import signer
-from forestall.actions.rights import may_patch
-from forestall.api.meta import Condition
-from forestall.api.remediation import ObjectRef, Remediation
-from forestall.api.times import readable, seconds
-from forestall.core.decision import Hold
-from forestall.core.duration import format_duration
-from forestall.core.foreign import at
+from forestall.actions.node_action import NodeAction
 from forestall.core.traits import Traits
-from forestall.errors import NotFound
-from forestall.ports import Reader, Right, Writer
-
-CORDONED_BY: Final = "forestall.dev/cordoned-by"
-_FIELD: Final = ("spec", "unschedulable")
 
 
-class Cordon:
+class Cordon(NodeAction):
     """The action `cordon`."""
 
     traits: ClassVar[Traits] = Traits(
@@ -56,102 +25,3 @@ class Cordon:
     )
     _verb: ClassVar[str] = "cordon"
     _verbs: ClassVar[str] = "cordoning"
-
-    def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
-        """Return the right to patch the node."""
-        del subject
-        return (may_patch(target),)
-
-    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
-        """Return the node that the indicator's label `node` names."""
-        name = aim.labels.get(self.traits.cause_label)
-        if name is None:
-            return Unsuited("NodeUnknown", f"its series has no label `node` that says which node to {self._verb}")
-        ref = ObjectRef(api_version="v1", kind="Node", name=name)
-        try:
-            body = await cluster.read(ref)
-        except NotFound:
-            return Unsuited("NodeUnknown", f"there is no node {name}, which the indicator's label `node` names")
-        return ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
-
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
-        """Return whether the node is cordoned by this remediation."""
-        target = remediation.spec.intent.target
-        body = await find_target(cluster, target)
-        if isinstance(body, Hold):
-            return body
-        holder = holder_of(body)
-        ours = holder == remediation.signature
-        if not ours and at(body, *_FIELD):
-            if holder is None:
-                return Hold("AlreadyCordoned", f"{title(target)} was cordoned by somebody else; it is left as it is")
-            # What did not help is taken over by the next rung: no more than one in the way may touch a node.
-            if any(step.done for step in remediation.status.steps):
-                return Hold(
-                    "TakenOver", f"{title(target)} is held by another remediation since; it is left to that one"
-                )
-        return World(level=int(ours), subject=target, resource_version=body["metadata"]["resourceVersion"])
-
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
-        """Return the cordon."""
-        return Move(1, f"{self._verb} {title(world.subject)}", remediation.spec.intent.evidence.reason, raises=True)
-
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
-        """Give the node back when it has been healthy for long enough, or at the deadline."""
-        del recent
-        name = title(world.subject)
-        intent, healthy = remediation.spec.intent, _healthy_for(remediation)
-        over = now >= (seconds(intent.deadline) or now)
-        undone = asked_back(remediation) or _undone(remediation)
-        if world.level == 0:
-            if undone is not None:
-                return End("RolledBack", undone.reason, f"{name} takes pods again: {undone.message}")
-            return _end(remediation, name, self._verbs, over=over)
-        if undone is not None:
-            return Move(0, f"uncordon {name}", undone.message, raises=False)
-        calm = seconds(remediation.status.calm_since)
-        if calm is not None and now - calm >= healthy:
-            return Move(0, f"uncordon {name}", f"it has been healthy for {format_duration(healthy)}", raises=False)
-        if over:
-            return Move(0, f"uncordon {name}", "its time is over, although the risk has not gone", raises=False)
-        return Hold(
-            "Holding" if verified(remediation) is not False else "NotHelped",
-            f"{name} stays cordoned until it has been healthy for {format_duration(healthy)}, "
-            f"at most until {readable(intent.deadline)}",
-        )
-
-    async def write(self, cluster: Writer, remediation: Remediation, world: World, to: int) -> None:
-        """Cordon the node and sign it, or take back both."""
-        patch = {
-            "metadata": {"annotations": {CORDONED_BY: remediation.signature if to else None}},
-            "spec": {"unschedulable": True if to else None},
-        }
-        await cluster.patch(world.subject, patch, world.resource_version)
-
-
-def holder_of(node: Mapping[str, Any]) -> str | None:
-    """Return the UID of the remediation that cordoned the node, if nobody else has cordoned it since."""
-    return signer(node, CORDONED_BY, _FIELD) if at(node, *_FIELD) else None
-
-
-def _healthy_for(remediation: Remediation) -> float:
-    rung = remediation.spec.intent.action
-    action = rung.cordon or rung.drain
-    if action is None:
-        raise ValueError(f"Remediation {remediation.name} cordons no node")
-    return action.healthy_for.seconds
-
-
-def _undone(remediation: Remediation) -> Condition | None:
-    """Return why what was begun is given back before it was complete."""
-    completed = condition_of(remediation, "Completed")
-    return completed if completed is not None and completed.status == "False" else None
-
-
-def _end(remediation: Remediation, name: str, verbs: str, *, over: bool) -> End:
-    helped = verified(remediation)
-    if over and helped is not False:
-        return End("RolledBack", "DeadlineExceeded", f"{name} takes pods again: its time was over")
-    if helped:
-        return End("Succeeded", "Released", f"{name} has been healthy again and takes pods")
-    return End("RolledBack", "NotHelped", f"{verbs} {name} did not lower the risk; it takes pods again")

@@ -16,7 +16,7 @@ import structlog
 
 from forestall.actions import pods
 from forestall.actions.base import Aim, Unsuited, World, title
-from forestall.actions.cordon import Cordon
+from forestall.actions.node_action import NodeAction
 from forestall.actions.pods import Pod, Sorted
 from forestall.actions.protection import protected_from_above
 from forestall.actions.rights import may_evict
@@ -32,7 +32,7 @@ AT_ONCE: Final = 50
 _log = structlog.get_logger()
 
 
-class Drain(Cordon):
+class Drain(NodeAction):
     """The action `drain`."""
 
     traits: ClassVar[Traits] = Traits(

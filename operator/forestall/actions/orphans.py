@@ -7,7 +7,7 @@ behind, too. Such a node is known by its annotation, and is given back like any 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from forestall.actions.cordon import CORDONED_BY, holder_of
+from forestall.actions.node_action import CORDONED_BY, holder_of
 from forestall.api.meta import API_VERSION
 from forestall.api.remediation import TERMINAL, ObjectRef, Remediation
 from forestall.core.foreign import at

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.errors import Conflict, NotFound
 from forestall.ports import Patch
 from forestall.sim.model_state import ModelState

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import Intent, ObjectRef

@@ -1,6 +1,6 @@
 """A node that is cordoned and given back, and people who cordon it, too."""
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 
 CALM = {"probability": 0.0}
 CORDON = {"cordon": {"healthyFor": "1m"}}

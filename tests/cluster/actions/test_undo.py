@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 
 FLAG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"recommendations": "on"}}
 PATCH = {

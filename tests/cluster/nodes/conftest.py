@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Remediation, ServiceLevelObjective
 from forestall.devcluster.controlplane import ControlPlane

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.actions.pods import is_terminating
 
 DRAIN = {"drain": {"healthyFor": "30s"}}

@@ -2,7 +2,7 @@
 
 import json
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 
 NODES = ("node-1", "node-2", "node-3")
 

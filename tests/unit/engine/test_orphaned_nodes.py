@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.memory_cluster import MemoryCluster
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.core.decision import Hold
 from forestall.engine.orphaned_nodes import EVERY, OrphanedNodeRelease
 from forestall.engine.survey import Survey

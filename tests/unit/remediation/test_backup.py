@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.actions.patch import PATCHED_BY
 from forestall.api.remediation import Remediation
 from forestall.api.service_level_objective import MOST_RECORDS

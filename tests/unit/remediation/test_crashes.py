@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.actions.patch import PATCHED_BY
 from forestall.actions.restart import RESTARTED_BY
 from forestall.api.times import stamp

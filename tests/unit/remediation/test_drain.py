@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.core.decision import Hold
 from forestall.errors import Denied, Forbidden, Throttled, Unavailable
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.core.decision import Hold
 
 NODE = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from benchmarks.arena import nodes as arena
 
-from forestall.actions.cordon import CORDONED_BY
+from forestall.actions.node_action import CORDONED_BY
 from forestall.errors import Conflict, InvalidInput, NotFound
 from forestall.sim.controllers.base import FixedReplicas
 from forestall.sim.controllers.cordons import DiskAlert
