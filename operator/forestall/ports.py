@@ -312,7 +312,7 @@ class Notice:
     id: str
     """The same for the same news, so that doubles can be dropped: the Remediation's UID and the topic."""
     topic: str
-    """Notify, ApprovalWanted, LadderExhausted or Locked."""
+    """Notify, ApprovalRequired, LadderExhausted or Locked."""
     at: float
     """When it was found (s since the epoch)."""
     title: str

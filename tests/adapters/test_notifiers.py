@@ -20,8 +20,8 @@ from forestall.registry import Registry
 
 AT = 1_750_000_000.0
 NOTICE = Notice(
-    id="uid-1.ApprovalWanted",
-    topic="ApprovalWanted",
+    id="uid-1.ApprovalRequired",
+    topic="ApprovalRequired",
     at=AT,
     title="Scale for shop/checkout waits for approval",
     reason="load is <forecast> to pass 100 & more",

@@ -356,7 +356,7 @@ REFUSED: list[tuple[str, str, object, str]] = [
         "RemediationPolicy",
         "notify",
         [{"channel": "pager", "topics": ["Everything"]}],
-        '"ApprovalWanted", "LadderExhausted"',
+        '"ApprovalRequired", "LadderExhausted"',
     ),
     ("Pause", "until", "tomorrow", "not a time: write it with its zone, like 2026-01-31T18:00:00Z"),
     ("Pause", "until", "2026-02-30T18:00:00Z", "not a time: write it with its zone"),
@@ -679,7 +679,7 @@ def test_columns_answer_the_first_question(cluster: KwokCluster, namespace: str)
             "timeToBreach": "6m",
             "state": "AtRisk",
             "lastLook": (datetime.now(UTC) - timedelta(days=3, hours=1)).isoformat(),
-            "conditions": [{"type": "Ready", "status": "True", "reason": "Watching"}],
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Monitoring"}],
         },
     )
     status("remed", {"phase": "Verifying", "reason": "AwaitingSamples", "change": "3 → 8 → 6"})

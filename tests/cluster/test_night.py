@@ -185,7 +185,7 @@ def test_undo_gives_back_what_a_policy_that_acts_no_more_has_done(night, autosca
     admin = night.person(place, "admin")
     code, words = night.shell(f"forestall undo -n {place} {name} --comment 'a load test'", admin)
     assert code == 0, words
-    until(lambda: night.end_of(place, name) == ("RolledBack", "Undone"), night.last_words)
+    until(lambda: night.end_of(place, name) == ("RolledBack", "UndoRequested"), night.last_words)
     if autoscaler:
         assert night.cluster.get("hpa", "checkout", place)["spec"]["minReplicas"] == FOUND
     else:
@@ -218,7 +218,7 @@ def test_every_command_of_the_page_does_what_it_says(night):
     for line in (line for block in blocks for line in block):
         verb = line.split()[1]
         if verb == "unlock":
-            until(lambda: night.end_of(shop, acted) == ("RolledBack", "Undone"), night.last_words)
+            until(lambda: night.end_of(shop, acted) == ("RolledBack", "UndoRequested"), night.last_words)
             assert night.replicas(shop, "checkout") == FOUND
         code, words = night.shell(line.replace("REMEDIATION", names.get(verb, acted)))
         assert code == 0, f"{line}\n{words}\n{night.last_words()}"

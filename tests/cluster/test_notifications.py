@@ -146,7 +146,7 @@ async def test_an_approval_that_is_wanted_is_told_once_also_by_the_next_leader(f
     await field.cycle(3)
     (event,) = field.pager.got
     (remediation,) = field.remediations
-    assert event["id"] == f"{remediation.uid}.ApprovalWanted"
+    assert event["id"] == f"{remediation.uid}.ApprovalRequired"
     assert f"approve -n {field.namespace} {remediation.name}" in event["data"]["commands"]["approve"]
     assert "load" in event["data"]["reason"]
     field.lead()

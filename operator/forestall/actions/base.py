@@ -254,7 +254,7 @@ def verified(remediation: Remediation) -> bool | None:
 def asked_back(remediation: Remediation) -> Hold | None:
     """Return that a person wants back now what was done; None where nobody has asked."""
     undo = remediation.undo
-    return None if undo is None else Hold("Undone", f"{undo.by or 'somebody'} asked to undo it: {undo.comment}")
+    return None if undo is None else Hold("UndoRequested", f"{undo.by or 'somebody'} asked to undo it: {undo.comment}")
 
 
 def condition_of(remediation: Remediation, kind: str) -> Condition | None:

@@ -167,7 +167,7 @@ def _refused(node: ObjectRef, found: Sorted, namespace: str) -> Unsuited | None:
     _log.info("pods in the way of a drain", node=node.name, pods={pods.title(pod): why for pod, why in found.refused})
     reasons = dict.fromkeys(why for _, why in found.refused)
     words = [f"{pods.told([pod for pod, why in found.refused if why == each], namespace)}: {each}" for each in reasons]
-    return Unsuited("PodsInTheWay", f"{title(node)} has pods that the policy does not let go: {'; '.join(words)}")
+    return Unsuited("PodsNotEvictable", f"{title(node)} has pods that the policy does not let go: {'; '.join(words)}")
 
 
 def _left(found: Sorted, namespace: str) -> str:

@@ -103,9 +103,11 @@ async def _unsuited(cluster: Reader, pod: Mapping[str, Any], workload: ObjectRef
         return None
     ready = ready_of({**await cluster.read(workload), "apiVersion": workload.api_version, "kind": workload.kind})
     if ready is None:
-        return Unsuited("ReadyUnknown", f"{title(workload)} does not tell how many pods serve beside {title(ref)}")
+        return Unsuited(
+            "ReadyReplicasUnknown", f"{title(workload)} does not tell how many pods serve beside {title(ref)}"
+        )
     if ready < 2:
-        return Unsuited("OnlyPod", f"{title(ref)} is the only one of {title(workload)} that serves")
+        return Unsuited("LastReadyPod", f"{title(ref)} is the only one of {title(workload)} that serves")
     return None
 
 

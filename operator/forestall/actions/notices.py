@@ -9,7 +9,7 @@ from forestall.ports import Notice
 
 _TITLES: Final = {
     "Notify": "{objective} is at risk",
-    "ApprovalWanted": "{action} for {objective} waits for approval",
+    "ApprovalRequired": "{action} for {objective} waits for approval",
     "LadderExhausted": "{objective} is at risk, and every action was tried",
     "Locked": "{policy} does nothing for {objective} until a person has looked",
 }
@@ -24,7 +24,7 @@ def notice_of(remediation: Remediation, topic: str, at: float, message: str = ""
         "history": f"kubectl forestall history {where} {name}",
         "pause": f"kubectl forestall pause {where} slo/{intent.objective.name}",
     }
-    if topic == "ApprovalWanted":
+    if topic == "ApprovalRequired":
         commands = {
             "approve": f"kubectl forestall approve {where} {name}",
             "reject": f"kubectl forestall reject {where} {name}",
@@ -41,7 +41,7 @@ def notice_of(remediation: Remediation, topic: str, at: float, message: str = ""
         "timeToBreach": evidence.time_to_breach,
     }
     words = {"objective": f"{namespace}/{intent.objective.name}", "policy": f"policy {intent.policy.name}"}
-    ends = intent.approval_expires if topic == "ApprovalWanted" else None
+    ends = intent.approval_expires if topic == "ApprovalRequired" else None
     return Notice(
         id=remediation.signature if topic == "Notify" else f"{remediation.signature}.{topic}",
         topic=topic,

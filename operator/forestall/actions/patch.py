@@ -95,7 +95,7 @@ class Patch:
         if isinstance(found, Hold):
             return Unsuited(found.reason, found.message)
         if _text(found) == _text(action.wanted):
-            return Unsuited("AlreadySo", f"{action.field} of {title(ref)} is {_text(found)} already")
+            return Unsuited("AlreadySet", f"{action.field} of {title(ref)} is {_text(found)} already")
         if (owned := await sized_by(cluster, ref, action.path)) is not None:
             return Unsuited(owned.reason, owned.message)
         held = obstacle(body, ref) if _rolls_out(ref, action) else None
@@ -135,7 +135,7 @@ class Patch:
         action, intent = _action(remediation), remediation.spec.intent
         what, wanted = f"{action.field} of {title(world.subject)}", _text(action.wanted)
         if world.found == wanted:
-            return Hold("AlreadySo", f"{what} is {wanted} already; nothing is changed")
+            return Hold("AlreadySet", f"{what} is {wanted} already; nothing is changed")
         return Move(1, f"set {what}: {world.found} -> {wanted}", intent.evidence.reason, raises=True)
 
     def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:

@@ -44,7 +44,7 @@ def noted(remediation: Remediation, recent: Sequence[Moment], now: float) -> Con
         return before
     if base.now.fell(base.then):
         return Condition.since(
-            now, PROPORTIONAL, "True", "Fell", f"{_words(remediation, base)}, as a level per replica does"
+            now, PROPORTIONAL, "True", "IndicatorFell", f"{_words(remediation, base)}, as a level per replica does"
         )
     if base.pending or looks_total(remediation) is not None:
         return before
@@ -54,7 +54,7 @@ def noted(remediation: Remediation, recent: Sequence[Moment], now: float) -> Con
         f"{remediation.spec.intent.policy.name} `capacity: {{type: Declared, perReplica: ...}}`, or divide the query "
         f"by the number of replicas"
     )
-    return Condition.since(now, PROPORTIONAL, "False", "LooksLikeTotal", words)
+    return Condition.since(now, PROPORTIONAL, "False", "IndicatorIsTotal", words)
 
 
 def looks_total(remediation: Remediation) -> Condition | None:

@@ -146,8 +146,8 @@ def noted(remediation: Remediation, world: World, now: float) -> Condition | Non
     last = remediation.status.steps[-1]
     if (last.to or 0) < (last.from_ or 0):
         words = f"those that did not start are no longer asked for: {before.message}"
-        return Condition.since(now, PODS_READY, "True", "Reduced", words)
-    return Condition.since(now, PODS_READY, "True", "Done", "the pods that were asked for are ready")
+        return Condition.since(now, PODS_READY, "True", "ScaleOutReduced", words)
+    return Condition.since(now, PODS_READY, "True", "Completed", "the pods that were asked for are ready")
 
 
 def patience(remediation: Remediation, stalled: Stalled, now: float) -> float:
@@ -175,7 +175,7 @@ def may_add(remediation: Remediation, stalled: Stalled | None, now: float) -> bo
     if stalled is not None:
         return not stalled.told and patience(remediation, stalled, now) > 0
     condition = condition_of(remediation, PODS_READY)
-    if condition is None or condition.reason != "Reduced":
+    if condition is None or condition.reason != "ScaleOutReduced":
         return True
     return now - (seconds(condition.last_transition_time) or now) >= AGAIN
 

@@ -19,7 +19,7 @@ from forestall.api.meta import (
     worded,
 )
 
-Topic = Literal["ApprovalWanted", "LadderExhausted", "Locked"]
+Topic = Literal["ApprovalRequired", "LadderExhausted", "Locked"]
 
 
 class Subscription(Model):
@@ -29,8 +29,8 @@ class Subscription(Model):
     """The NotificationChannel."""
     topics: Annotated[
         list[Topic], Field(min_length=1, max_length=3, json_schema_extra={"x-kubernetes-list-type": "set"})
-    ] = ["ApprovalWanted", "LadderExhausted", "Locked"]
-    """ApprovalWanted: a remediation waits for a person. LadderExhausted: every action was tried and did not help.
+    ] = ["ApprovalRequired", "LadderExhausted", "Locked"]
+    """ApprovalRequired: a remediation waits for a person. LadderExhausted: every action was tried and did not help.
     Locked: a policy does nothing any more until a person has looked."""
 
 

@@ -95,9 +95,9 @@ class ScaleAction(Model):
 class RestartAction(Model):
     """Restart the target by a rolling update, as `kubectl rollout restart` does."""
 
-    timing: Literal["Quiet", "Now"] = "Quiet"
-    """Quiet: at the quietest moment, by the traffic of the past days, that leaves the policy's whole `deadline` before
-    the breach. Now: at once."""
+    timing: Literal["LowTraffic", "Now"] = "LowTraffic"
+    """LowTraffic: at the moment with the least traffic, by the past days, that still leaves the policy's whole
+    `deadline` before the breach. Now: at once."""
 
 
 class RollbackAction(Model):

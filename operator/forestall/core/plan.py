@@ -187,14 +187,14 @@ def _scale(
         )
     demand = need(terms, cause.indicator, signals, target.ready, trigger.within)
     if demand.forecast is None or demand.signal is None:
-        return Hold("SizeUnknown", f"{why}, but {_unsized(terms, cause, signals)}")
+        return Hold("DesiredReplicasUnknown", f"{why}, but {_unsized(terms, cause, signals)}")
     load = demand.signal.expected(trigger.within, terms.capacity.confidence)
     if demand.forecast <= current:
         ready = target.ready
         not_ready = f", of which {ready} {are(ready)} ready" if ready is not None and ready < current else ""
         carry = "carries" if current == 1 else "carry"
         return Hold(
-            "LargeEnough",
+            "SufficientReplicas",
             f"{why}, but {plural(current, 'replica')}{not_ready} {carry} the forecast of {_number(load)}",
         )
     replicas = bounded(demand.forecast, current, maximum, terms.step)
@@ -227,7 +227,7 @@ def below(trigger: Trigger, signals: Sequence[Signal]) -> Hold:
     """Return the Hold for signals of which none meets the trigger."""
     best = worst(signals, trigger.within)
     if best is None and any(signal.is_carried for signal in signals):
-        return Hold("Carried", carried_in_words(signals))
+        return Hold("CapacitySufficient", carried_in_words(signals))
     if best is None:
         silent = sorted({f"{signal.indicator}: {signal.silence}" for signal in signals if signal.silence})
         return Hold("NoForecast", "nothing can be said yet" + (f" ({'; '.join(silent[:4])})" if silent else ""))

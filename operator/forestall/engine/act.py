@@ -203,7 +203,7 @@ class Decider:
         """Return until when a restart waits for a quieter moment; None where there is none in time, or it must not."""
         case, act = proposal.case, proposal.act
         restart = case.policy.spec.actions[act.rung].restart
-        if restart is None or restart.timing != "Quiet":
+        if restart is None or restart.timing != "LowTraffic":
             return None
         hold = await self._traffic.too_busy(case.slo, proposal.cause, case.policy.spec.deadline, now)
         return hold and Hold(hold.reason, f"{act.message}; {hold.message}")

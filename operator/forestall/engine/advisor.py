@@ -77,12 +77,12 @@ class Advisor:
             words = "no objective in this namespace has the labels of spec.objectives"
             elsewhere = self._elsewhere(policy, registry)
             where = f"; there are such in {elsewhere}, but a policy acts in its own namespace only" if elsewhere else ""
-            return Condition(type="Ready", status="False", reason="SelectsNothing", message=words + where)
+            return Condition(type="Ready", status="False", reason="NoObjectivesSelected", message=words + where)
         words = f"{plural(len(objectives), 'objective')} {are(len(objectives))} selected"
         others = [one for one in registry.all(RemediationPolicy, policy.namespace) if one.uid != policy.uid]
         shared = next(filter(None, (rivals(policy, others, slo) for slo in objectives)), "")
         message = warned(f"{words}; {shared}" if shared else words, self.about_policy(policy, objectives))
-        return Condition(type="Ready", status="True", reason="Selecting", message=message)
+        return Condition(type="Ready", status="True", reason="ObjectivesSelected", message=message)
 
     @staticmethod
     def _elsewhere(policy: RemediationPolicy, registry: Registry) -> str:

@@ -110,5 +110,5 @@ class FairScheduler:
                 "cycle: this one comes first in the next",
             )
         if now > self._until:
-            return Hold("NoTurn", "there was no time left in this cycle: this one comes first in the next")
+            return Hold("CycleTimeExhausted", "there was no time left in this cycle: this one comes first in the next")
         return None

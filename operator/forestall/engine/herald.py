@@ -69,7 +69,7 @@ class Herald:
         """Return what there is to tell, and about which Remediation."""
         known = [one for one in self._registry.all(Remediation) if not terms.tells(one)]
         topics = [
-            (one, "ApprovalWanted")
+            (one, "ApprovalRequired")
             for one in known
             if one.status.phase == "AwaitingApproval" and one.spec.approval is None
         ]
@@ -104,7 +104,7 @@ class Herald:
         told = Condition(
             type=_told(notice.topic),
             status="True",
-            reason="Told",
+            reason="Delivered",
             message=f"told by {', '.join(channels)}",
             last_transition_time=stamp(now),
         )
@@ -127,7 +127,7 @@ class Herald:
 
 
 def _told(topic: str) -> str:
-    return f"Told{topic}"
+    return f"Notified{topic}"
 
 
 def _last_in_vain(known: Iterable[Remediation]) -> Mapping[tuple[str, str], Remediation]:

@@ -21,16 +21,16 @@ _NEXT: Final = frozenset({"AtMaximum", "NotScalable"})
 """The next rung is asked, whatever it is."""
 _PEOPLE: Final = frozenset(
     {
-        *("AlreadyDecided", "Forbidden", "BelowMinimum", "SizeUnknown", "LooksLikeTotal"),
+        *("AlreadyDecided", "Forbidden", "BelowMinimum", "DesiredReplicasUnknown", "IndicatorIsTotal"),
         *("AmbiguousAutoscaler", "FieldOwned", "OwnedByController", "ScaledByKeda", "TargetPaused", "NotRestartable"),
         *("NotAllowed", "Protected", "DisruptionNotAllowed", "DisruptionUnknown"),
-        *("NodesUnknown", "TooManyNodesCordoned", "LastNode", "ControlPlane", "NoRoom"),
+        *("NodesUnknown", "TooManyNodesCordoned", "LastNode", "ControlPlane", "InsufficientCapacity"),
     }
 )
 """Only rungs that tell people are asked. What passes by itself, or is meant to be quiet, is in neither."""
 _AT_ONCE: Final = frozenset({"NotScalable", "Forbidden"})
 """What nothing that is under way can change."""
-_LOOKED: Final = frozenset({"Rejected", "Undone"})
+_LOOKED: Final = frozenset({"Rejected", "UndoRequested"})
 """Why a remediation ended that a person has looked at: they know."""
 
 
@@ -49,7 +49,7 @@ def without(
         return left | {
             number for number, rung in enumerate(rungs) if ACTIONS[rung.action].traits.disruption == "workload"
         }
-    if why.reason in _PEOPLE or (why.reason == "LargeEnough" and cause.breached and _all_serve(size)):
+    if why.reason in _PEOPLE or (why.reason == "SufficientReplicas" and cause.breached and _all_serve(size)):
         return spent | {number for number, rung in enumerate(rungs) if ACTIONS[rung.action].traits.changes_cluster}
     return None
 
@@ -79,7 +79,9 @@ def as_total(act: Act | Hold, total: Hold | None) -> Hold | None:
     """Return why nothing is scaled, where what was added showed that the indicator looks like a `total`."""
     if isinstance(act, Act) and not ACTIONS[act.action].traits.sized:
         return None
-    if total is None or (isinstance(act, Hold) and act.reason not in {"AtMaximum", "LargeEnough", "LadderExhausted"}):
+    if total is None or (
+        isinstance(act, Hold) and act.reason not in {"AtMaximum", "SufficientReplicas", "LadderExhausted"}
+    ):
         return None
     if act.reason == "LadderExhausted":  # of which people are told
         return Hold(act.reason, f"{act.message}. {total.message}")

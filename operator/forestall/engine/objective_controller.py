@@ -82,4 +82,4 @@ class ObjectiveController:
                         return await self._decider.decide(scene, case, now)
         self._scheduler.postpone(case.slo.uid)
         words = f"it took longer than {format_duration(self._longest)} to decide: it is tried again"
-        return held(case.policy, over or Hold("NoTurn", words)), None
+        return held(case.policy, over or Hold("CycleTimeExhausted", words)), None

@@ -34,14 +34,14 @@ def answering(users: Sequence[Findings]) -> Condition:
     readings = [reading for each in users for reading in each.readings]
     problems = [each.problem for each in readings if each.problem is not None and each.problem.reason in _OF_SOURCES]
     if not problems:
-        return _ready("True", "Answering", "the source answers")
+        return _ready("True", "Available", "the source answers")
     if all(each.problem is not None for each in readings):
         return _ready("False", problems[0].reason, problems[0].message)
     words = (
         f"the source answers, but not for {len(problems)} of {len(readings)} indicators ({problems[0].reason}): "
         "DataFresh of their objectives says why"
     )
-    return _ready("True", "AnsweringInPart", words)
+    return _ready("True", "PartiallyAvailable", words)
 
 
 class Probes:
@@ -80,7 +80,7 @@ class Probes:
             return _ready("Unknown", "NotUsed", "no objective uses this source, and it has not answered a probe yet")
         if known[2] is not None:
             return _ready("False", known[2].reason, f"{known[2].message}; no objective uses this source yet")
-        return _ready("True", "Answering", "the source answers; no objective uses it yet")
+        return _ready("True", "Available", "the source answers; no objective uses it yet")
 
     def _is_due(self, source: MetricSource, now: float) -> bool:
         known = self._known.get(source.uid)

@@ -320,12 +320,12 @@ class Publisher:
         return self._settle(source, source.status, [ready], now, objectives=len(users))
 
     def _guardrail(self, guardrail: Guardrail, now: float) -> _Settled:
-        ready = _ready("True", "InForce", "every action is held against it")
+        ready = _ready("True", "Active", "every action is held against it")
         return self._settle(guardrail, guardrail.status, [ready], now)
 
     def _pause(self, pause: Pause, now: float) -> _Settled:
         if lasts(pause.spec.until, now):
-            ready = _ready("True", "InForce", f"nothing is changed for {pause.scope}")
+            ready = _ready("True", "Active", f"nothing is changed for {pause.scope}")
         else:
             ready = _ready("False", "Expired", f"it ended by itself at {pause.spec.until}; it can be deleted")
         return self._settle(pause, pause.status, [ready], now)

@@ -205,7 +205,7 @@ def _ready(found: Findings) -> Condition:
             words = f"the objective is watched in part: nothing is known of {_names(unseen)}: {reading.problem.message}"
             return Condition(type="Ready", status="False", reason=reading.problem.reason, message=words[:1024])
     words = warned("the objective is watched", found.warnings)
-    return Condition(type="Ready", status="True", reason="Watching", message=words)
+    return Condition(type="Ready", status="True", reason="Monitoring", message=words)
 
 
 def _names(readings: Iterable[Reading]) -> str:
@@ -214,7 +214,7 @@ def _names(readings: Iterable[Reading]) -> str:
 
 def _data_fresh(found: Findings) -> Condition:
     if not found.readings:
-        return Condition(type="DataFresh", status="Unknown", reason="NotAsked", message="no query was sent")
+        return Condition(type="DataFresh", status="Unknown", reason="NotQueried", message="no query was sent")
     lacking = [reading for reading in found.readings if reading.problem is not None]
     if not lacking:
         return Condition(type="DataFresh", status="True", reason="Fresh", message="every query returns fresh data")
@@ -230,7 +230,7 @@ def _budget_known(found: Findings) -> Condition:
         words = f"the SLI over {window}, and with it the error budget, is not known: {lacking.message}"
         return Condition(type="BudgetKnown", status="False", reason=lacking.reason, message=words[:1024])
     if not math.isfinite(ratios.whole):
-        return Condition(type="BudgetKnown", status="Unknown", reason="NotAsked", message="no query was sent")
+        return Condition(type="BudgetKnown", status="Unknown", reason="NotQueried", message="no query was sent")
     if (lacking := ratios.long_problem) is not None:
         words = (
             f"computed over {window}; the burn rate over {_window(ratios.long_window)} is not known: {lacking.message}"
@@ -257,7 +257,7 @@ def _prediction_ready(found: Findings) -> Condition:
 def _lacking(found: Findings) -> Problem | None:
     """Return what must be mended before there can be a forecast; None where it only takes time."""
     if found.problem is not None and not found.readings:
-        return Problem("NotAsked", "no query was sent, see the condition Ready")
+        return Problem("NotQueried", "no query was sent, see the condition Ready")
     silent = [each for each in found.readings if each.problem is not None and not each.fresh]
     if not silent:
         return None
@@ -274,7 +274,7 @@ def _at_risk(found: Findings) -> Condition:
             return Condition(type="AtRisk", status="Unknown", reason=reason, message=words)
         case State.HEALTHY if math.isnan(risk.probability):
             words = carried_in_words(found.signals)[:1024]
-            return Condition(type="AtRisk", status="False", reason="Carried", message=words)
+            return Condition(type="AtRisk", status="False", reason="CapacitySufficient", message=words)
         case State.HEALTHY:
             return Condition(type="AtRisk", status="False", reason="Healthy", message="no breach is forecast")
         case State.EXHAUSTED:

@@ -55,7 +55,7 @@ class PastTraffic:
         if quiet is None:
             return None
         return Hold(
-            "WaitingForQuiet",
+            "WaitingForLowTraffic",
             f"it waits until {clock(quiet.at)}, when past days had {quiet.share:.0%} of the traffic that they had at "
             f"this time of day, and {reserve} or more are left before the breach",
         )

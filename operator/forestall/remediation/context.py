@@ -59,7 +59,7 @@ class ReconcileContext:
     async def why_stopped(self, remediation: Remediation) -> Hold | None:
         """Return why nothing more may be changed now, not even given back; None where it may."""
         if self.outlook is None:
-            return Hold("NoOutlook", "this cycle knows nothing about the risk")
+            return Hold("RiskUnknown", "this cycle knows nothing about the risk")
         return await self.pause_check(remediation, self.now)
 
 

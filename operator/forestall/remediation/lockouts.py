@@ -54,7 +54,7 @@ def locked_condition(
         or (remediation.spec.intent.objective.uid, remediation.spec.intent.episode) not in open_episodes
     ]
     if not names:
-        return Condition(type="Locked", status="False", reason="Free", message="nothing keeps it from acting")
+        return Condition(type="Locked", status="False", reason="NotLocked", message="nothing keeps it from acting")
     about = ", ".join(sorted(names))
     message = f"its last remediation for {about} did not help or was undone, and nobody has looked at it since"
     return Condition(type="Locked", status="True", reason="Locked", message=message)

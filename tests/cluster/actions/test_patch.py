@@ -214,7 +214,7 @@ async def test_what_is_never_patched_is_refused_by_the_operator_too(guarded, tar
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
-        (FLAG, "AlreadySo"),
+        (FLAG, "AlreadySet"),
         (rung("/data/other/deep", "1"), "FieldMissing"),
         (rung("/data", "1"), "PatchRefused"),
     ],

@@ -36,7 +36,7 @@ def node_of(life, node: str) -> tuple[bool, bool]:
 async def given_back(life, **outlook: Any) -> None:
     """The risk lasts, and all is given back all the same."""
     await life.until("RolledBack", breached=True, **outlook)
-    assert life.end == ("RolledBack", "Undone")
+    assert life.end == ("RolledBack", "UndoRequested")
     assert "a load test" in life.remediation.status.message
 
 

@@ -165,7 +165,7 @@ async def test_a_restart_waits_for_the_quiet_hour_that_comes_before_the_breach(w
     quick = {"deadline": "10m", "approvalExpiry": "10m"}
     world.policy(actions=[{"restart": {}}], **quick)
     await world.cycle(3)
-    assert world.decision == "WaitingForQuiet", world.slo.status.decisions
+    assert world.decision == "WaitingForLowTraffic", world.slo.status.decisions
     assert world.remediations == []
     world.policy(actions=[{"restart": {"timing": "Now"}}], **quick)
     await world.cycle(2)

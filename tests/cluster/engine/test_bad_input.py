@@ -83,7 +83,7 @@ async def test_a_policy_that_selects_nothing_says_so(world):
     world.policy(objectives={"matchLabels": {"team": "other"}})
     await world.cycle(2)
     policy = world.registry.get(RemediationPolicy, "early", world.namespace)
-    assert world.condition("Ready", policy).reason == "SelectsNothing"
+    assert world.condition("Ready", policy).reason == "NoObjectivesSelected"
     assert (world.replicas, world.remediations) == (2, [])
 
 

@@ -17,13 +17,13 @@ async def test_the_workload_is_scaled_and_everything_says_why(world):
     assert (remediation.spec.intent.from_, remediation.spec.intent.to) == (2, 6)
     # Six replicas carry what comes; of what will come nothing is forecast yet without a past.
     assert world.slo.status.state == "Healthy"
-    assert world.reason("AtRisk") == "Carried"
+    assert world.reason("AtRisk") == "CapacitySufficient"
     assert world.episode == 1
-    assert world.reason("Ready") == "Watching"
+    assert world.reason("Ready") == "Monitoring"
     assert "load" in remediation.spec.intent.evidence.reason
     await world.cycle(3)
     assert len(world.remediations) == 1, "one risk, one remediation"
-    assert world.decision == "Carried"  # it is no risk any more that would ask for more
+    assert world.decision == "CapacitySufficient"  # it is no risk any more that would ask for more
 
 
 async def test_observing_says_what_would_be_done_and_does_nothing(world):

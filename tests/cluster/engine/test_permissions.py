@@ -77,8 +77,8 @@ async def test_a_total_that_is_taken_for_a_level_does_not_run_away_and_a_declare
         size = ("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=240s")
         world.control.kubectl(*size)
     (remediation,) = world.remediations
-    assert (world.replicas, remediation.status.reason) == (8, "LooksLikeTotal"), remediation.status
-    assert world.decision == "LooksLikeTotal"
+    assert (world.replicas, remediation.status.reason) == (8, "IndicatorIsTotal"), remediation.status
+    assert world.decision == "IndicatorIsTotal"
     assert "type: Declared" in world.slo.status.decisions[0].message
 
 

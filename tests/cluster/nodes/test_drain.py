@@ -124,7 +124,7 @@ async def test_a_node_is_not_drained_where_the_others_have_no_room(world):
     world.watch("node", DRAIN)
     world.script.says = {"node-1": 300.0}
     await world.cycle(3)
-    assert "NoRoom" in world.decisions[0]
+    assert "InsufficientCapacity" in world.decisions[0]
     assert (world.cordoned(), world.remediations) == (set(), [])
 
 
@@ -139,7 +139,7 @@ async def test_a_node_is_not_drained_where_the_room_is_for_pods_that_wait(world)
     world.watch("node", DRAIN)
     world.script.says = {world.busiest(): 300.0}
     await world.cycle(3)
-    assert "NoRoom" in world.decisions[0]
+    assert "InsufficientCapacity" in world.decisions[0]
     assert (world.cordoned(), world.remediations) == (set(), [])
     world.plane.kubectl("delete", "pod", "waits-1", "waits-2", "-n", world.namespace, "--grace-period=0", "--force")
     await world.until(lambda: world.phase == "Verifying")
@@ -189,10 +189,10 @@ async def test_pods_of_other_namespaces_are_counted_and_not_named(world):
         world.watch("node", DRAIN, mode="Observe")
         world.script.says = {node: 300.0}
         await world.cycle(3)
-        assert "PodsInTheWay" in world.decisions[0]
+        assert "PodsNotEvictable" in world.decisions[0]
         assert "1 of other namespaces: no controller replaces it" in world.decisions[0]
         told = world.plane.kubectl("get", "events,fslo,remediations", "-n", world.namespace, "-o", "json").stdout
-        assert "PodsInTheWay" in told
+        assert "PodsNotEvictable" in told
         assert "secret-" not in told
     finally:
         world.plane.kubectl("delete", "pod", name, "-n", "default", "--grace-period=0", "--force")

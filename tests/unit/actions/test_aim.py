@@ -76,7 +76,7 @@ async def test_the_only_pod_that_serves_is_not_evicted_but_one_that_does_not_ser
     shop.objects["Deployment"]["status"] = {"readyReplicas": 1}
     hold = await ACTIONS["Evict"].aim(shop, aim(pod="a"))
     assert isinstance(hold, Unsuited)
-    assert hold.reason == "OnlyPod"
+    assert hold.reason == "LastReadyPod"
     shop.objects["Pod"]["status"] = {}
     assert isinstance(await ACTIONS["Evict"].aim(shop, aim(pod="a")), ObjectRef)
 

@@ -306,7 +306,7 @@ def test_waiting_is_advised_only_where_it_helps(program, cluster):
 
 
 def test_advice_says_where_it_takes_a_role_in_the_whole_cluster():
-    assert "needs a role in the whole cluster" in advice("SourceMissing")
+    assert "needs a cluster-wide role" in advice("SourceMissing")
 
 
 @pytest.mark.parametrize(

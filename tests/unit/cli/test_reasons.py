@@ -57,7 +57,7 @@ def reasons_in_the_code() -> dict[str, str]:
 
 def test_the_search_finds_reasons_of_every_room():
     found = reasons_in_the_code()
-    assert {"Cooldown", "BreachForecast", "NoData", "Rejected", "NotRestartable", "Watching"} <= found.keys()
+    assert {"Cooldown", "BreachForecast", "NoData", "Rejected", "NotRestartable", "Monitoring"} <= found.keys()
 
 
 def test_every_reason_is_explained():
@@ -93,4 +93,4 @@ def test_advice_that_needs_a_role_in_the_whole_cluster_says_so():
     ]
     assert named
     for reason, advice in named:
-        assert "needs a role in the whole cluster" in " ".join(advice.split()), reason
+        assert "needs a cluster-wide role" in " ".join(advice.split()), reason

@@ -88,7 +88,7 @@ def test_nothing_holds_a_sound_action(fine):
         ({"action": TRAITS["Cordon"], "nodes": replace(NODES, left=0)}, "LastNode"),
         ({"action": TRAITS["Drain"], "nodes": None}, "NodesUnknown"),
         ({"action": TRAITS["Drain"], "nodes": TWO_CONTROL_PLANES}, "ControlPlane"),
-        ({"action": TRAITS["Drain"], "nodes": replace(NODES, homeless="shop/web-1")}, "NoRoom"),
+        ({"action": TRAITS["Drain"], "nodes": replace(NODES, homeless="shop/web-1")}, "InsufficientCapacity"),
         (around(blackouts=(AT_NEW_YEAR, ALWAYS)), "BlackoutWindow"),
         (around(maintenance=((AT_NEW_YEAR,),)), "OutsideMaintenanceWindow"),
         (around(maintenance=((ALWAYS,), (AT_NEW_YEAR,))), "OutsideMaintenanceWindow"),

@@ -47,9 +47,9 @@ def test_the_more_confidence_a_policy_wants_the_more_replicas_it_gets(make_signa
         (scale(), Target(3, 3, ceiling=3), "AtMaximum"),
         (scale(least=2), Target(1, 1), "BelowMinimum"),
         (scale(), Target(None, None), "NotScalable"),
-        (scale(), Target(6, 6), "LargeEnough"),
-        (scale(indicator="other"), Target(3, 3), "SizeUnknown"),
-        (scale(per_replica=None), Target(3, 0), "SizeUnknown"),
+        (scale(), Target(6, 6), "SufficientReplicas"),
+        (scale(indicator="other"), Target(3, 3), "DesiredReplicasUnknown"),
+        (scale(per_replica=None), Target(3, 0), "DesiredReplicasUnknown"),
         (RungTerms("Restart", frozenset({"memory"})), Target(3, 3), "NoRungForCause"),
     ],
 )

@@ -360,7 +360,7 @@ async def test_what_has_changed_since_it_was_decided_is_asked_again(name, action
         assert (after.status.phase, done) == ("Verifying", ["write_scale Deployment"])
 
 
-@pytest.mark.parametrize(("timing", "decided"), [("Quiet", "Hold"), ("Now", "Act")])
+@pytest.mark.parametrize(("timing", "decided"), [("LowTraffic", "Hold"), ("Now", "Act")])
 async def test_a_restart_that_waits_for_a_quieter_moment_says_what_it_would_do(monkeypatch, timing, decided):
     async def too_busy(*_: Any) -> Hold:
         return Hold("TooBusy", "it waits until midnight")

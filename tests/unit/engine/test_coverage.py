@@ -91,8 +91,8 @@ async def test_an_objective_whose_replicas_carry_the_load_is_not_at_risk_for_it(
 @pytest.mark.parametrize(
     ("ready", "value", "sli", "told"),
     [
-        (8, 150.0, 0.0, (State.HEALTHY, "Carried")),
-        (8, 160.0, None, (State.HEALTHY, "Carried")),
+        (8, 150.0, 0.0, (State.HEALTHY, "CapacitySufficient")),
+        (8, 160.0, None, (State.HEALTHY, "CapacitySufficient")),
         (4, 150.0, 0.0, (State.AT_RISK, "LimitPassed")),
         (8, 161.0, 0.0, (State.AT_RISK, "LimitPassed")),
         (8, 150.0, 0.5, (State.BREACHED, "Breached")),
@@ -116,9 +116,9 @@ async def test_what_is_carried_is_judged_by_what_is_known_now(
     after = (await coverage.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
     at_risk = next(each for each in status_of(after, now=1.0).conditions if each.type == "AtRisk")
     assert (after.risk.state, at_risk.reason) == told
-    if at_risk.reason == "Carried":
+    if at_risk.reason == "CapacitySufficient":
         assert at_risk.message.startswith(f"the ready replicas carry load of {value:g}, and up to 160")
-        assert below(Trigger(0.8, None, 0.0), after.signals).reason == "Carried"
+        assert below(Trigger(0.8, None, 0.0), after.signals).reason == "CapacitySufficient"
 
 
 def watched_as(name):

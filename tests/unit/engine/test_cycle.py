@@ -43,7 +43,7 @@ class Row:
     decision: str = "Act LimitPassed"
     requests: list[str] = field(default_factory=lambda: DONE)
     phases: list[str] = field(default_factory=lambda: ["Verifying"])
-    ready: str = "Watching"
+    ready: str = "Monitoring"
 
 
 def guardrail(**spec: Any) -> Callable[[Harness], Any]:
@@ -170,7 +170,7 @@ async def test_one_cycle(row):
         "; ".join(f"{one.verdict} {one.reason}" for one in h.decisions()),
         h.requests,
         [one.status.phase for one in h.remediations],
-        h.condition("Ready") if h.slo().status.conditions else "Watching",
+        h.condition("Ready") if h.slo().status.conditions else "Monitoring",
     ) == (row.decision, row.requests, row.phases, row.ready)
     assert report.faults == {}
     if row.phases == ["Verifying"]:
@@ -487,7 +487,7 @@ async def test_a_decision_that_takes_too_long_is_put_off(monkeypatch):
     h = shop(settings=Settings(interval=0.1, threads=False))
     h.policy()
     await h.cycle()
-    assert (h.decisions()[0].verdict, h.decisions()[0].reason) == ("Hold", "NoTurn")
+    assert (h.decisions()[0].verdict, h.decisions()[0].reason) == ("Hold", "CycleTimeExhausted")
     assert "longer than" in h.decisions()[0].message
     assert h.requests == []
 

@@ -323,7 +323,7 @@ async def run(cycles: Any, actions: Sequence[str], pod: str, node: str) -> World
         assert len(report.findings) == len(TARGETS) + 1
         bystander = report.findings["good-checkout"]
         assert bystander.problem is None
-        assert [each.reason for each in bystander.decisions] == ["LargeEnough" if number else "LimitPassed"]
+        assert [each.reason for each in bystander.decisions] == ["SufficientReplicas" if number else "LimitPassed"]
         assert all(findings.decisions for findings in report.findings.values())
     assert world.objects["Deployment", "good", "checkout"]["spec"]["replicas"] == 6
     mine = [one for one in own.all(Remediation) if one.namespace == "good"]

@@ -101,10 +101,10 @@ def put(registry, make_policy, make_remediation):
 
 @pytest.fixture
 def told(registry):
-    def told(topic="ApprovalWanted", name="r"):
+    def told(topic="ApprovalRequired", name="r"):
         one = registry.get(Remediation, name, "shop")
         assert one is not None
-        found = condition(one.status.conditions, f"Told{topic}")
+        found = condition(one.status.conditions, f"Notified{topic}")
         return None if found is None else found.message
 
     return told
@@ -119,7 +119,7 @@ async def test_all_who_ask_are_told_once(herald, channels, put, told):
     put(policy=[{"channel": "team"}, {"channel": "pager"}], guardrail=[{"channel": "pager"}])
     await herald.tell([], NOW)
     await herald.tell([], NOW + 30)
-    assert channels.ids == [("pager", "u-r.ApprovalWanted"), ("team", "u-r.ApprovalWanted")]
+    assert channels.ids == [("pager", "u-r.ApprovalRequired"), ("team", "u-r.ApprovalRequired")]
     assert told() == "told by pager, team"
 
 
@@ -144,11 +144,11 @@ async def test_what_can_not_be_sent_is_tried_again_and_nobody_else_told_twice(he
     channels.down = {"pager"}
     await herald.tell([], NOW)
     await herald.tell([], NOW + 30)
-    assert channels.ids == [("team", "u-r.ApprovalWanted")]
+    assert channels.ids == [("team", "u-r.ApprovalRequired")]
     assert told() is None
     channels.down = set()
     await herald.tell([], NOW + 60)
-    assert channels.ids[1:] == [("pager", "u-r.ApprovalWanted")]
+    assert channels.ids[1:] == [("pager", "u-r.ApprovalRequired")]
     assert told() == "told by team, pager"
 
 
@@ -190,13 +190,13 @@ async def test_a_channel_that_hangs_is_waited_for_once_and_shortly_and_nobody_is
     channels.hanging["slow"] = asyncio.Event()
     for cycle in range(4):
         await asyncio.wait_for(herald.tell([], NOW + 30 * cycle), 60)
-    assert channels.ids == [("team", "u-r.ApprovalWanted")]
+    assert channels.ids == [("team", "u-r.ApprovalRequired")]
     assert told() is None
     channels.hanging["slow"].set()
     await asyncio.sleep(0)
     for cycle in range(4, 8):
         await herald.tell([], NOW + 30 * cycle)
-    assert sorted(channels.ids) == [("slow", "u-r.ApprovalWanted"), ("team", "u-r.ApprovalWanted")]
+    assert sorted(channels.ids) == [("slow", "u-r.ApprovalRequired"), ("team", "u-r.ApprovalRequired")]
     assert told() == "told by slow, team"
 
 
@@ -261,7 +261,7 @@ async def test_what_came_of_a_channel_is_known(channels, make_remediation):
 @pytest.mark.parametrize(
     ("topic", "first", "title"),
     [
-        ("ApprovalWanted", "approve", "Scale for shop/checkout waits for approval"),
+        ("ApprovalRequired", "approve", "Scale for shop/checkout waits for approval"),
         ("Locked", "unlock", "policy early does nothing for shop/checkout until a person has looked"),
         ("LadderExhausted", "explain", "shop/checkout is at risk, and every action was tried"),
         ("Notify", "explain", "shop/checkout is at risk"),

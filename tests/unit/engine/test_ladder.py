@@ -96,9 +96,9 @@ async def test_people_are_told_where_others_decide_about_the_size(decide, world,
 @pytest.mark.parametrize(
     ("scale", "size", "value", "reason"),
     [
-        (UNSIZED, Target(3, 3), 90.0, "SizeUnknown"),
+        (UNSIZED, Target(3, 3), 90.0, "DesiredReplicasUnknown"),
         (SCALE, Target(0, 0), 90.0, "BelowMinimum"),
-        (ROOMY, Target(5, 5), 110.0, "LargeEnough"),
+        (ROOMY, Target(5, 5), 110.0, "SufficientReplicas"),
     ],
 )
 async def test_people_are_told_where_a_scale_out_can_do_nothing(decide, world, scale, size, value, reason):
@@ -111,7 +111,7 @@ async def test_people_are_told_where_a_scale_out_can_do_nothing(decide, world, s
 @pytest.mark.parametrize(("size", "value"), [(Target(5, 3), 110.0), (Target(5, 5), 90.0)])
 async def test_what_is_large_enough_is_waited_for_while_it_starts_or_nothing_has_happened(decide, world, size, value):
     world.size = size
-    assert (await decide(ROOMY, NOTIFY, value=value))[0] == "LargeEnough"
+    assert (await decide(ROOMY, NOTIFY, value=value))[0] == "SufficientReplicas"
 
 
 async def test_at_the_maximum_whatever_comes_next_is_the_answer(decide, world):

@@ -38,7 +38,7 @@ DOWN = QueryFailure("SourceDown", "connection refused")
 @pytest.mark.parametrize(
     ("failure", "status", "reason", "said"),
     [
-        (None, "True", "Answering", "the source answers; no objective uses it yet"),
+        (None, "True", "Available", "the source answers; no objective uses it yet"),
         (DOWN, "False", "SourceDown", "connection refused; no objective uses this source yet"),
     ],
 )
@@ -60,10 +60,10 @@ def reading(reason):
 @pytest.mark.parametrize(
     ("reasons", "status", "reason"),
     [
-        ((None, None), "True", "Answering"),
-        ((None, "NoData", "ShareExhausted"), "True", "Answering"),
-        (("SourceTimeout", None, "SourceTimeout"), "True", "AnsweringInPart"),
-        (("PartialAnswer", None), "True", "AnsweringInPart"),
+        ((None, None), "True", "Available"),
+        ((None, "NoData", "ShareExhausted"), "True", "Available"),
+        (("SourceTimeout", None, "SourceTimeout"), "True", "PartiallyAvailable"),
+        (("PartialAnswer", None), "True", "PartiallyAvailable"),
         (("SourceTimeout", "SourceTimeout"), "False", "SourceTimeout"),
         (("ShareExhausted", "SourceDown", "NoData"), "False", "SourceDown"),
     ],

@@ -191,7 +191,7 @@ async def test_a_pause_says_whether_it_is_in_force(cluster):
     metadata = {"name": "all", "namespace": "shop", "uid": "p", "resourceVersion": "1"}
     registry.put("Pause", {"metadata": metadata, "spec": {"until": "1970-01-01T00:20:00Z"}})
     publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL), Outbox(Nobody()))
-    for now, reason in ((1000.0, "InForce"), (1200.0, "Expired")):
+    for now, reason in ((1000.0, "Active"), (1200.0, "Expired")):
         await publisher.publish({}, now)
         (condition,) = cluster.statuses["all"]["conditions"]
         assert condition["reason"] == reason

@@ -203,7 +203,7 @@ PAST = st.lists(
         st.floats(NOW - 3 * HOUR, NOW - 1),
         rung=st.integers(0, 2),
         episode=st.integers(1, 3),
-        reason=st.sampled_from(["NotHelped", "Undone", "Refused", "Deleted"]),
+        reason=st.sampled_from(["NotHelped", "UndoRequested", "Refused", "Deleted"]),
         objective=st.sampled_from(["web", "api"]),
     ),
     max_size=7,

@@ -188,7 +188,7 @@ def test_what_is_likely_not_meant_is_told_in_the_ready_condition():
 @pytest.mark.parametrize(
     ("changes", "reason", "said"),
     [
-        ({"problem": Problem("InvalidQuery", "x")}, "NotAsked", "see the condition Ready"),
+        ({"problem": Problem("InvalidQuery", "x")}, "NotQueried", "see the condition Ready"),
         (
             {"readings": (reading("load", problem=QueryFailure("NoData", "y")),)},
             "NoDataToForecast",

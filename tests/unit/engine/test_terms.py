@@ -163,8 +163,8 @@ def test_a_sum_that_is_sized_in_proportion_is_doubted(slo, make_policy, query, c
 @pytest.mark.parametrize(("status", "episode", "held"), [("False", 1, True), ("True", 1, False), ("False", 2, False)])
 def test_what_looked_like_a_total_in_this_episode_is_known(make_policy, make_remediation, status, episode, held):
     one = make_remediation()
-    condition = {"type": "Proportional", "status": status, "reason": "LooksLikeTotal", "message": "declare it"}
+    condition = {"type": "Proportional", "status": status, "reason": "IndicatorIsTotal", "message": "declare it"}
     told = type(one).read({**one.dump(), "status": {"phase": "Verifying", "conditions": [condition]}})
     total = terms.total([told], make_policy(), episode)
     assert (total is not None) is held
-    assert total is None or (total.reason, "declare it" in total.message) == ("LooksLikeTotal", True)
+    assert total is None or (total.reason, "declare it" in total.message) == ("IndicatorIsTotal", True)

@@ -64,7 +64,7 @@ def objective(slo, indicator):
 async def test_a_breach_that_is_hours_away_leaves_time_for_the_quiet_hour(traffic, slo, cause):
     hold = await traffic.too_busy(objective(slo, RATIO), cause(4 * 3600), RESERVE, NOW)
     assert hold is not None
-    assert hold.reason == "WaitingForQuiet"
+    assert hold.reason == "WaitingForLowTraffic"
     assert f"until {clock(NOW + 2 * 3600)}, when past days had 10% of the traffic" in hold.message
 
 

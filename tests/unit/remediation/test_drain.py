@@ -237,7 +237,7 @@ async def test_a_pod_that_nothing_replaces_refuses_the_drain_unless_the_policy_s
     put(world, "alone")
     await run.open(**DRAIN)
     after = await run.cycle()
-    assert (after.status.phase, after.status.reason) == ("Aborted", "PodsInTheWay")
+    assert (after.status.phase, after.status.reason) == ("Aborted", "PodsNotEvictable")
     assert "shop/alone: no controller replaces it" in after.status.message
     assert not is_cordoned(world)
 

@@ -174,7 +174,7 @@ async def test_what_serves_is_kept_when_some_can_not_start_and_no_more_is_asked_
     after = await run.cycles(5, 100, breached=True, replicas_forecast=9)
     assert (*end(after), run.replicas) == ("Holding", "NotHelped", 6), "no more is given back while the breach lasts"
     after = await run.cycles(3, 100, probability=0.1, replicas_forecast=9)
-    assert (run.replicas, told(after, "PodsReady")) == (6, "Reduced")
+    assert (run.replicas, told(after, "PodsReady")) == (6, "ScaleOutReduced")
     condition = next(each for each in after.status.conditions if each.type == "PodsReady")
     assert QUOTA in condition.message, "why they did not start is still said"
 
@@ -222,7 +222,7 @@ async def test_what_starts_late_is_kept(run, world):
     whole = {"replicas": 5, "updatedReplicas": 5, "readyReplicas": 5, "conditions": []}
     world.change("Deployment", "checkout", {"status": whole})
     after = await run.cycles(5, 100, breached=True)
-    assert (after.status.reason, run.replicas, told(after, "PodsReady")) == ("NotHelped", 5, "Done")
+    assert (after.status.reason, run.replicas, told(after, "PodsReady")) == ("NotHelped", 5, "Completed")
 
 
 @pytest.mark.parametrize(("unjudgeable", "replicas"), [(Hold("Withdrawn", "the query was edited"), 3), (None, 5)])

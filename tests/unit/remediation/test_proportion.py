@@ -51,7 +51,7 @@ async def test_a_total_is_scaled_out_for_once_and_no_further(run, starts, noise)
     await service.open()
     after = await service.cycles(40)
     assert max(service.sizes) == service.sizes[0], service.sizes
-    assert after.status.reason == "LooksLikeTotal"
+    assert after.status.reason == "IndicatorIsTotal"
     assert "with 2 ready replicas" in after.status.message
     assert "type: Declared" in after.status.message
     assert proportional(after).status == "False"
@@ -65,7 +65,7 @@ async def test_a_total_is_found_out_below_its_limit_and_by_steps_and_after_a_res
     run.restart()
     after = await service.cycles(20)
     assert max(service.sizes) <= 8
-    assert after.status.reason == "LooksLikeTotal"
+    assert after.status.reason == "IndicatorIsTotal"
 
 
 async def test_a_level_is_followed_however_fast_the_load_grows(run):
@@ -74,7 +74,7 @@ async def test_a_level_is_followed_however_fast_the_load_grows(run):
     await service.open()
     after = await service.cycles(40)
     assert service.run.replicas == 38, service.sizes  # 3000 of 80 each
-    assert proportional(after).reason == "Fell"
+    assert proportional(after).reason == "IndicatorFell"
 
 
 async def test_a_level_that_is_averaged_over_minutes_is_waited_for(run):
@@ -89,7 +89,7 @@ async def test_a_level_that_is_averaged_over_minutes_is_waited_for(run):
     await service.open()
     after = await service.cycles(30)
     assert max(service.sizes) < 15, "what 2.4 times the limit on 6 replicas would ask for"
-    assert proportional(after).reason == "Fell"
+    assert proportional(after).reason == "IndicatorFell"
 
 
 async def test_it_is_given_back_by_the_usual_rule(run):

@@ -41,7 +41,7 @@ async def test_a_scale_out_is_given_back_at_once_and_in_one_step(run, world, out
     after = await run.cycle(**outlook)
     assert (run.replicas, after.status.phase) == (3, "RollingBack")
     after = await run.cycle(**outlook)
-    assert end(after) == ("RolledBack", "Undone")
+    assert end(after) == ("RolledBack", "UndoRequested")
     assert after.status.message == "kim asked to undo it: it made things worse; deployment shop/checkout is back at 3"
 
 
@@ -53,7 +53,7 @@ async def test_what_is_not_complete_yet_is_given_back_too(run, world):
     world.change("Remediation", world.remediation().name, {"status": body})
     ask(world)
     await run.cycle()
-    assert end(await run.cycle()) == ("RolledBack", "Undone")
+    assert end(await run.cycle()) == ("RolledBack", "UndoRequested")
     assert run.replicas == 3
 
 
@@ -63,7 +63,7 @@ async def test_what_did_not_help_and_is_kept_is_given_back(run, world):
     assert end(await run.cycles(4, 120)) == ("Holding", "NotHelped")
     assert run.replicas == 5, "it is kept while the risk lasts"
     ask(world)
-    assert end(await run.cycles(2, 10)) == ("RolledBack", "Undone")
+    assert end(await run.cycles(2, 10)) == ("RolledBack", "UndoRequested")
     assert run.replicas == 3
 
 
@@ -72,7 +72,7 @@ async def test_a_cordon_is_given_back(run, world):
     await run.cycle()
     assert world.objects["Node", "", "n1"]["spec"]["unschedulable"]
     ask(world)
-    assert end(await run.cycles(2, 10)) == ("RolledBack", "Undone")
+    assert end(await run.cycles(2, 10)) == ("RolledBack", "UndoRequested")
     node = world.objects["Node", "", "n1"]
     assert "unschedulable" not in node["spec"]
     assert CORDONED_BY not in node["metadata"].get("annotations", {})
@@ -87,14 +87,14 @@ async def test_a_patch_is_set_back_also_where_it_helped(run, world):
     await run.cycle(probability=0.1)
     assert world.objects["ConfigMap", "shop", "flags"]["data"]["flag"] == "off"
     ask(world)
-    assert end(await run.cycles(2, 10, probability=0.1)) == ("RolledBack", "Undone")
+    assert end(await run.cycles(2, 10, probability=0.1)) == ("RolledBack", "UndoRequested")
     assert world.objects["ConfigMap", "shop", "flags"]["data"]["flag"] == "on"
 
 
 async def test_what_has_changed_nothing_ends(run, world):
     await run.open()
     ask(world)
-    assert end(await run.cycle()) == ("Aborted", "Undone")
+    assert end(await run.cycle()) == ("Aborted", "UndoRequested")
     assert run.replicas == 3
 
 
@@ -107,7 +107,7 @@ async def test_a_pause_holds_it_until_it_ends(run, world):
     assert end(await run.cycles(2, 10)) == ("RollingBack", "Paused")
     assert run.replicas == 5
     run.stopped = None
-    assert end(await run.cycles(2, 10)) == ("RolledBack", "Undone")
+    assert end(await run.cycles(2, 10)) == ("RolledBack", "UndoRequested")
     assert run.replicas == 3
 
 
@@ -135,7 +135,7 @@ async def test_no_step_is_made_on_what_was_read_before_it_was_asked_back(run, wo
     world.after_call = first_read_passed
     await run.cycle(replicas_forecast=9)
     assert run.replicas == 5, "not raised"
-    assert end(await run.cycles(2, 10, replicas_forecast=9)) == ("RolledBack", "Undone")
+    assert end(await run.cycles(2, 10, replicas_forecast=9)) == ("RolledBack", "UndoRequested")
     assert run.replicas == 3
 
 

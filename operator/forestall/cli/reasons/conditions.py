@@ -7,20 +7,20 @@ from forestall.cli.reasons.reason import Reason
 CONDITIONS: Final[dict[str, Reason]] = {
     # Ready
     "InternalError": Reason(
-        "The operator met an unexpected error while it worked on this object; nothing is done for it, all others go "
-        "on.",
-        "The operator's log has the traceback: please report it. Look for what is unusual in the object.",
+        "An unexpected error occurred while the operator processed this object. It does nothing for this object; all "
+        "others are processed.",
+        "Report the traceback from the operator's log. Look for something unusual in the object.",
     ),
-    "Watching": Reason("The objective is watched."),
-    "Selecting": Reason("The policy selects at least one objective."),
-    "Answering": Reason("The metric source answers."),
-    "AnsweringInPart": Reason(
+    "Monitoring": Reason("The operator evaluates the objective."),
+    "ObjectivesSelected": Reason("The policy selects at least one objective."),
+    "Available": Reason("The metric source answers."),
+    "PartiallyAvailable": Reason(
         "The metric source answers some queries and not others, so that what those ask may be too much for it.",
         "Look at `DataFresh` of the objectives: `kubectl get fslo -A`. Make their queries cheaper by recording rules.",
     ),
     "Allowed": Reason("The operator has the rights that the policy's actions need on their targets."),
-    "Free": Reason("Nothing keeps the policy from acting."),
-    "InForce": Reason("The Guardrail or the Pause is heeded."),
+    "NotLocked": Reason("No remediation locks the policy."),
+    "Active": Reason("The Guardrail or the Pause is in force."),
     "Delivering": Reason("The last notification went out by the channel."),
     "ChannelNotAllowed": Reason(
         "The NotificationChannel is not open to this namespace.",
@@ -41,31 +41,30 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "The channel refuses what is sent, or its URL or credentials can't be used; the message says which.",
         "Check the URL and the credentials. Redirects are not followed: give the address itself.",
     ),
-    "Expired": Reason("The pause ended by itself.", "Delete it, or pause anew."),
+    "Expired": Reason("The pause has expired.", "Delete it, or create a new one."),
     "NotUsed": Reason(
-        "Nothing uses this metric source, and it has not answered yet; or nothing was sent by this channel."
+        "No objective uses this metric source, and it has not answered yet; or the channel has not sent anything."
     ),
     "InvalidSpec": Reason(
         "The object does not fit the schema of this version of the operator; the message names the fields.",
-        "Mend the fields that the message names. CRDs older than the operator let such objects in: upgrade them.",
+        "Fix the fields that the message names. CRDs older than the operator admit such objects: upgrade them.",
     ),
     "InvalidQuery": Reason(
         "A query is not PromQL, or not what its place asks for; the message names the field.",
         "Try the query in Prometheus. A counter or a histogram is a series selector, without rate() or sum().",
     ),
     "TooManyPolicies": Reason(
-        "The namespace has more policies, or an objective is selected by more of them, than are heeded; the first by "
-        "name are.",
+        "The namespace has more policies, or an objective is selected by more of them, than the operator applies; it "
+        "applies the first by name.",
         "Select several objectives by one policy, and narrow the others by `spec.objectives`.",
     ),
-    "SelectsNothing": Reason(
+    "NoObjectivesSelected": Reason(
         "No objective in the policy's namespace has the labels of `spec.objectives`.",
         "Compare `kubectl get fslo --show-labels` with the policy's selector.",
     ),
     "SourceMissing": Reason(
         "The MetricSource that the objective names does not exist, or is invalid.",
-        "Ask a cluster admin for it, or which others there are: `kubectl get metricsources` needs a role in the whole "
-        "cluster.",
+        "Ask a cluster admin for it, or for the existing ones: `kubectl get metricsources` needs a cluster-wide role.",
     ),
     "SourceNotAllowed": Reason(
         "The MetricSource is not open to this namespace.",
@@ -78,14 +77,14 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "The operator may not read the workload.",
         "Bind the operator's workload role in this namespace (see the tutorial), or ask a cluster admin to.",
     ),
-    "TargetUnknown": Reason("The workload could not be read this time.", "It is tried again in the next cycle."),
+    "TargetUnknown": Reason("The workload could not be read.", "The operator retries in the next cycle."),
     # DataFresh, and Ready of a MetricSource
     "Fresh": Reason("Every query returns fresh data."),
-    "NotAsked": Reason("No query was sent: something else must be mended first.", "Look at the condition Ready."),
+    "NotQueried": Reason("No query was sent, because of another problem.", "See the condition Ready."),
     "NoData": Reason(
         "A query returns nothing, or its series do not exist and nothing shows that this is a zero.",
         "Run the query that the message shows in Prometheus. A label that is not there, or a name with a typing error, "
-        "gives no error but nothing. `forestall validate -f FILE --prometheus URL` looks for what is like it.",
+        "gives no error but nothing. `forestall validate -f FILE --prometheus URL` looks for similar names.",
     ),
     "StaleData": Reason(
         "The newest sample is older than the source's `staleAfter`.",
@@ -101,9 +100,9 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "indicator.",
     ),
     "PartialData": Reason(
-        "The series of some targets are gone, and the pods are not: the rest says nothing of the whole.",
-        "Look at `up` of the workload's pods: are all of them scraped? It passes when they are, or when no more pods "
-        "are ready than targets are scraped.",
+        "The series of some targets are missing although their pods exist: a value of the others is not the total.",
+        "Look at `up` of the workload's pods: are all of them scraped? The condition clears when they are, or when "
+        "no more pods are ready than targets are scraped.",
     ),
     "TooManySeries": Reason(
         "The query returns more series than the source allows, or several where one is asked for.",
@@ -111,7 +110,7 @@ CONDITIONS: Final[dict[str, Reason]] = {
     ),
     "ShareExhausted": Reason(
         "The namespace uses more of the metric source, or of the cycle, than its share; the message says of what, how "
-        "much, and how much it has. What is over is left out, so that others are served.",
+        "much, and how much it has. The operator leaves out the excess, so that others are served.",
         "Ask fewer or cheaper queries, aggregate, or record them by rules; an admin can raise `spec.perNamespace` of "
         "the MetricSource.",
     ),
@@ -121,7 +120,7 @@ CONDITIONS: Final[dict[str, Reason]] = {
     ),
     "QueryRefused": Reason("The metric source refuses the query; the message is its own.", "Run it in Prometheus."),
     "PartialAnswer": Reason(
-        "The metric source warned that its answer is not whole; nothing is done on a part.",
+        "The metric source warned that its answer is incomplete; the operator does not act on partial data.",
         "Look at the metric source: a store or a replica behind it may be down.",
     ),
     "SourceDown": Reason(
@@ -136,7 +135,7 @@ CONDITIONS: Final[dict[str, Reason]] = {
     ),
     "ClockSkew": Reason(
         "How old the data is can't be told: clocks are apart, or a sample is from the future; the message says whose.",
-        "Synchronise the clock that is named (NTP), of a node or of what writes the samples.",
+        "Synchronize the named clock (NTP): that of a node, or of the program that writes the samples.",
     ),
     "SourceBadAnswer": Reason(
         "The metric source answered something that is not the Prometheus API.",
@@ -144,7 +143,8 @@ CONDITIONS: Final[dict[str, Reason]] = {
     ),
     # BudgetKnown
     "WindowPending": Reason(
-        "The window of a threshold is read piece by piece, and not whole yet.", "It passes by itself in some cycles."
+        "The operator reads the window of a threshold in chunks, and has not finished.",
+        "It passes by itself within some cycles.",
     ),
     "Computed": Reason(
         "SLI and error budget are computed over the whole window, the burn rate over the last part of it."
@@ -155,25 +155,25 @@ CONDITIONS: Final[dict[str, Reason]] = {
     # PredictionReady and AtRisk
     "Forecasting": Reason("Every indicator is forecast: whether, and when, it will pass its limit."),
     "NoForecast": Reason(
-        "There is data, but nothing is forecast yet; the message says why for each indicator. ShortHistory: there are "
+        "There is data, but no forecast yet; the message gives the cause for each indicator. ShortHistory: there are "
         "too few points, or too few forecasts of this horizon could be scored yet. Unreliable, ChangePoint: the "
         "forecaster abstains.",
         "ShortHistory passes by itself, sooner for a shorter horizon. For the others look at the indicator's graph.",
     ),
-    "Carried": Reason(
+    "CapacitySufficient": Reason(
         "No breach by what is known now: an indicator is past the limit that the objective names, and the replicas "
         "that are ready carry it, by the capacity that the policy declares. Nothing is forecast yet.",
         "Nothing. What will come is known when there is some history.",
     ),
     "NoDataToForecast": Reason(
-        "An indicator can't be read, so there is nothing to forecast from. Waiting does not help.",
-        "Mend what the condition DataFresh says.",
+        "An indicator cannot be read, so there is no data to forecast from. Waiting does not help.",
+        "Fix the problem in the condition DataFresh.",
     ),
     "Healthy": Reason("No breach is forecast."),
     "ErrorBudgetExhausted": Reason(
-        "No breach is forecast, but the error budget of the window is gone. Nothing is done by this alone, for no "
-        "action brings a budget back.",
-        "Spend no more of it, by risky changes for one; it comes back as the bad events leave the window.",
+        "No breach is forecast, but the error budget of the window is used up. The operator does not act on this "
+        "alone, because no action restores a budget.",
+        "Avoid risky changes. The budget recovers as the bad events leave the window.",
     ),
     "Breached": Reason("The error budget burns fast now, or a limit is passed now."),
 }

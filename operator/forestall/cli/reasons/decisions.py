@@ -5,9 +5,11 @@ from typing import Final
 from forestall.cli.reasons.reason import Reason
 
 DECISIONS: Final[dict[str, Reason]] = {
-    "BreachForecast": Reason("A limit is forecast to be passed as surely as the policy asks; the action answers it."),
+    "BreachForecast": Reason(
+        "A breach of a limit is forecast with at least the policy's probability; the action answers it."
+    ),
     "LimitPassed": Reason(
-        "A limit is passed already, so nothing about it is a forecast; as a decision's reason, the action answers it."
+        "A limit is passed already, without a forecast; as the reason of a decision, the action answers it."
     ),
     "BelowThreshold": Reason("The breach probability is below the policy's `when.probability`."),
     "NotSustained": Reason("The trigger is met, but not yet for as long as `when.for` asks."),
@@ -16,15 +18,15 @@ DECISIONS: Final[dict[str, Reason]] = {
         "It comes first in the next cycle. Where it comes again and again, have fewer objectives at risk at once, or "
         "see why the API server or the metric source is slow.",
     ),
-    "NoTurn": Reason(
+    "CycleTimeExhausted": Reason(
         "There was no time left in this cycle to decide; it comes first in the next.",
         "Where it comes again and again, see why the API server or the metric source is slow.",
     ),
     "NoForecast": Reason(
-        "The forecaster says nothing about this indicator; the message says why.",
+        "There is no forecast for this indicator; the message says why.",
         "Too little history: wait. Otherwise look at the objective's conditions.",
     ),
-    "Carried": Reason(
+    "CapacitySufficient": Reason(
         "An indicator is past the limit that the objective names, and the replicas that are ready carry it, by the "
         "capacity that the policy declares. Nothing is forecast yet.",
         "Nothing. What will come is known when there is some history.",
@@ -35,14 +37,14 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "LadderExhausted": Reason(
         "Every action that answers the cause was tried in this episode and did not help, or was refused.",
-        "Look yourself: forestall has nothing left to try until the risk has ended.",
+        "Investigate: forestall has no further action until the risk has ended.",
     ),
     "NodeUnknown": Reason(
         "The cause's series has no label that names the node to cordon or drain, or there is no such node.",
         "Write the query so that its series keep the label `node`, and set `per: node`.",
     ),
     "NodeNotTrusted": Reason(
-        "The cause's series names a node on which no pod of the target is seen, and nobody vouches for the label.",
+        "The cause's series names a node on which no pod of the target is seen, and the label is not trusted.",
         "A cluster admin can list `node` in `trustedLabels` of the MetricSource, where teams can't write that label; a "
         "query that makes the label itself, as by `label_replace`, is not trusted either.",
     ),
@@ -56,18 +58,18 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "PodProtected": Reason(
         "The pod has an annotation that says it must not be evicted; the message names it.",
-        "Take the annotation off its template if that is no longer meant.",
+        "Remove the annotation from its template if it is no longer needed.",
     ),
-    "OnlyPod": Reason(
+    "LastReadyPod": Reason(
         "The pod is the only one of its workload that serves, and is not evicted.",
         "Run more replicas, or use restart: a rolling update starts the new pod first.",
     ),
     "RemediationUnreadable": Reason(
-        "A Remediation of this namespace is under way that this version of the operator can't read, so nothing new is "
-        "begun here.",
-        "Run the version that wrote it until it has ended, or look what it did and delete it.",
+        "A Remediation of this namespace is under way that this version of the operator can't read, so no new "
+        "remediation is started here.",
+        "Run the version that wrote it until it has ended, or check what it did and delete it.",
     ),
-    "ReadyUnknown": Reason(
+    "ReadyReplicasUnknown": Reason(
         "The pod's workload does not tell how many of its pods serve, so none is evicted.",
         "Only Deployments, ReplicaSets, StatefulSets and Argo Rollouts are known to leave `readyReplicas` out when it "
         "is 0; other kinds have to say it in their status.",
@@ -85,7 +87,7 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The field that is to be patched can't be found in the object, or is more than one value.",
         "Compare `patch.field` with `kubectl get -o yaml`; an element of a list is found by its name.",
     ),
-    "AlreadySo": Reason("The field has the value already that the patch would give it."),
+    "AlreadySet": Reason("The field already has the value of the patch."),
     "PatchRefused": Reason(
         "Such a field is never patched, or the policy names the wrong resource; the message says which.",
         "See what `patch` may change in docs/actions.md.",
@@ -97,7 +99,7 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The CronJob runs by its own schedule, and is no runbook.", "Set `suspend: true` in the CronJob."
     ),
     "RolloutUnknown": Reason("The target was changed a moment ago, and its newest revision is not known yet."),
-    "WaitingForQuiet": Reason(
+    "WaitingForLowTraffic": Reason(
         "The breach is far enough away to restart the target when there is less traffic; the message says when.",
         "To restart at once, set `restart.timing: Now`.",
     ),
@@ -112,17 +114,17 @@ DECISIONS: Final[dict[str, Reason]] = {
         "The target has the `maxReplicas` of the policy or of its autoscaler already; the message says which.",
         "Raise that `maxReplicas` if the cluster has the room, or add an action that helps otherwise.",
     ),
-    "LargeEnough": Reason(
+    "SufficientReplicas": Reason(
         "The forecast asks for no more replicas than there are, of which some may not be ready yet.",
         "If all are ready and the risk is real, the sizing is wrong: check `capacity`, its indicator and its headroom.",
     ),
-    "LooksLikeTotal": Reason(
+    "IndicatorIsTotal": Reason(
         "The indicator did not fall as replicas were added, as a total does not (requests a second of all pods), while "
         "`Proportional` sizing takes it for a level per replica. No more replicas are added for it.",
         "Declare what one replica carries (`capacity: {type: Declared, perReplica: ...}`), or divide the query by the "
         "number of replicas. If it is a level per replica, something else than the load keeps it up: look there.",
     ),
-    "SizeUnknown": Reason(
+    "DesiredReplicasUnknown": Reason(
         "How many replicas the forecast needs cannot be said.",
         "Declare the capacity (`type: Declared` with `perReplica`), or name a sizing indicator that has a forecast.",
     ),
@@ -132,11 +134,11 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "ClockSkew": Reason(
         "The clocks of the operator, the API server or the metric source are over 5 s apart; the message says whose.",
-        "Synchronise the clock of the node that is named (NTP). It goes on by itself when the clocks agree.",
+        "Synchronize the clock of the named node (NTP). The operator continues when the clocks agree.",
     ),
     "PauseUnknown": Reason(
-        "Before each change the API server is asked whether people have paused it, and it did not answer.",
-        "Nothing, if the API server is back: it is asked again in the next cycle.",
+        "The operator checks for pauses before each change, and the API server did not answer.",
+        "Nothing, if the API server is back: the operator retries in the next cycle.",
     ),
     "Paused": Reason(
         "People have paused the cluster, the namespace, the objective or the policy; the message says who and why.",
@@ -144,8 +146,8 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "ChannelMissing": Reason(
         "The NotificationChannel does not exist, or is invalid.",
-        "Ask a cluster admin for it, or which others there are: `kubectl get notificationchannels` needs a role in the "
-        "whole cluster.",
+        "Ask a cluster admin for it, or for the existing ones: `kubectl get notificationchannels` needs a cluster-wide "
+        "role.",
     ),
     "Storm": Reason(
         "So many objectives came at risk together that the cause must be the monitoring or the cluster.",
@@ -153,14 +155,14 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "Protected": Reason(
         "The workload, its namespace or the node is protected by the annotation `forestall.dev/protected`.",
-        "Take the annotation off if that is no longer meant.",
+        "Remove the annotation if it is no longer needed.",
     ),
     "BlackoutWindow": Reason(
         "A blackout window of a Guardrail or of the policy is open.",
-        "It ends by itself; the message says when. `blackoutWindows` says when it comes again.",
+        "It ends by itself; the message says when. See `blackoutWindows` for the next one.",
     ),
     "OutsideMaintenanceWindow": Reason(
-        "The action is allowed in maintenance windows alone, and none is open.",
+        "The action is only allowed in maintenance windows, and none is open.",
         "The message says when the next one opens. See `maintenanceWindows` of the Guardrails and of the policy.",
     ),
     "DisruptionUnknown": Reason(
@@ -170,18 +172,18 @@ DECISIONS: Final[dict[str, Reason]] = {
     ),
     "DisruptionNotAllowed": Reason(
         "A PodDisruptionBudget of the workload allows no disruption at present.",
-        "Run more replicas, or loosen the budget: with as many pods as it wants none can ever be replaced.",
+        "Run more replicas, or relax the budget: with exactly as many pods as it requires, none can be replaced.",
     ),
     "TooFewReady": Reason(
         "More pods of the workload are missing already than its rollout may leave out.",
-        "Look why they are not ready: a restart could take away what still serves.",
+        "Find out why they are not ready: a restart could remove pods that still serve.",
     ),
     "Suspended": Reason("The policy is suspended.", "Set `suspend: false` in the policy to go on."),
     "NotAllowed": Reason(
         "No Guardrail allows this action in this namespace.",
         "Ask the cluster's admins to add the namespace and the action to `allow` of the Guardrail.",
     ),
-    "RemediationActive": Reason("Another remediation is under way on the same target; there is one at a time."),
+    "RemediationActive": Reason("Another remediation is under way on the same target; only one runs at a time."),
     "DependencyAtRisk": Reason(
         "An objective that this one depends on is at risk itself; this one is its victim.",
         "Look at that one first: `forestall explain` it.",
@@ -191,31 +193,31 @@ DECISIONS: Final[dict[str, Reason]] = {
         "Look at it by `forestall history`. Feedback on it, `forestall unlock` and a change of what the policy does "
         "unlock; a suspension or another mode does not.",
     ),
-    "Cooldown": Reason("A remediation of the target ended a short while ago; the policy's `cooldown` is not over."),
+    "Cooldown": Reason("A remediation of the target ended less than the policy's `cooldown` ago."),
     "NodesUnknown": Reason(
         "The nodes or their pods could not be listed, or not be understood, so no node is touched.",
         "Install the chart with node rights, or leave cordon and drain out of the policy.",
     ),
     "TooManyNodesCordoned": Reason(
-        "As many nodes are out of service as the Guardrails allow, or will be by what is under way.",
+        "As many nodes as the Guardrails allow are out of service, or will be by remediations under way.",
         "Uncordon what is healthy, or raise `nodes.maxCordoned` or `maxCordonedPercent` of the Guardrail.",
     ),
     "LastNode": Reason(
-        "No other node takes the pods that this node takes: none is ready, schedulable and without further taints.",
+        "No other node accepts the pods of this node: none is ready, schedulable and without additional taints.",
         "Add a node of this kind, or uncordon one.",
     ),
-    "ControlPlane": Reason("Another node of the control plane is out of service; there is one at most."),
-    "NoRoom": Reason(
-        "A pod of the node to drain would find no room on the other nodes, by its requests and where it may run.",
+    "ControlPlane": Reason("Another node of the control plane is out of service; at most one may be."),
+    "InsufficientCapacity": Reason(
+        "A pod of the node to drain fits on no other node, by its requests and scheduling constraints.",
         "Add a node, or lower requests that are too high. Cordon alone moves no pods.",
     ),
-    "PodsInTheWay": Reason(
+    "PodsNotEvictable": Reason(
         "The node has pods that a drain must not evict: no controller replaces them, or emptyDir data would be lost.",
         "Set `force` or `deleteEmptyDirData` of the drain, as with `kubectl drain`, or move these pods yourself.",
     ),
     "BudgetExhausted": Reason(
-        "More was done lately than the Guardrails' budget allows.",
-        "Look why so much is done at once. The budget refills by itself.",
+        "The Guardrails' budget of actions is used up.",
+        "Find out why there are so many actions. The budget refills by itself.",
     ),
 }
 """Of a policy: `status.decisions[].reason` of an objective."""

@@ -11,6 +11,6 @@ def room(context: GuardInput) -> Hold | None:
     own = context.nodes.homeless.startswith(f"{context.namespace}/")
     pod = f"pod {context.nodes.homeless}" if own else "a pod of another namespace, one"
     return Hold(
-        "NoRoom",
+        "InsufficientCapacity",
         f"no other node has room for {pod} of node {context.nodes.target}, by what it requests and where it may run",
     )

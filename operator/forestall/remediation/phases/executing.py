@@ -36,7 +36,7 @@ async def _complete(remediation: Remediation, context: ReconcileContext) -> Step
     """Begin to verify: samples count from now on."""
     now = context.now
     status = remediation.status.model_copy(update={"completed": stamp(now), "calm_since": None})
-    status = with_condition(status, completed_condition("True", "Done", "the action is done", now))
+    status = with_condition(status, completed_condition("True", "Completed", "the action is done", now))
     no_sample = verified_condition("Unknown", "Pending", "no sample from after the action yet", now)
     status = with_condition(status, no_sample)
     message = "it is done; samples from now on show whether it helped"
