@@ -31,9 +31,9 @@ KEDA_WINDOW_S = 60
 
 
 def real_hpa(steps: Steps) -> Seen:
-    """Have the real HorizontalPodAutoscaler scale the shop on CPU utilisation."""
-    utilisation = {"type": "Utilization", "averageUtilization": round(TARGET * 100)}
-    metric = {"type": "Resource", "resource": {"name": "cpu", "target": utilisation}}
+    """Have the real HorizontalPodAutoscaler scale the shop on CPU utilization."""
+    utilization = {"type": "Utilization", "averageUtilization": round(TARGET * 100)}
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": utilization}}
     programs = find_programs(steps=steps)
     with Stand(programs, steps, hours=HOURS, start_up_s=START_UP_S / SPEED) as stand, stand.metrics_api():
         stand.cluster.apply(stand.autoscaler([metric], LEAST, MOST), namespace=NAMESPACE)

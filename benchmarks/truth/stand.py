@@ -17,7 +17,7 @@ from forestall.devcluster.programs import Programs
 from forestall.devcluster.progress import Steps
 
 SPEED = 15
-"""Seconds of the modelled hour in one second of the run: the autoscaler's 15 s between two looks are one second."""
+"""Seconds of the modeled hour in one second of the run: the autoscaler's 15 s between two looks are one second."""
 CARRIES = 38.0
 """Requests a second that a pod of the shop carries: four slots, a tenth of a second each, and some variance."""
 CORES = 0.5

@@ -1,4 +1,4 @@
-"""`forestall simulate`: what would it have saved? The same engine, on a modelled service with real traffic."""
+"""`forestall simulate`: what would it have saved? The same engine, on a modeled service with real traffic."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class SimulateOptions(SourceOptions):
 @options.debug
 @click.pass_obj
 def simulate(state: State, /, **values: Any) -> None:
-    """Say what forestall would have saved: bad minutes, error budget and replica-hours, on a modelled service.
+    """Say what forestall would have saved: bad minutes, error budget and replica-hours, on a modeled service.
 
     The traffic comes from a file or a Prometheus. Its last part is simulated (--last; a third of it, at most two days),
     what lies before is learned from. The service is scaled by nobody, by a HorizontalPodAutoscaler, and by forestall

@@ -1,1 +1,1 @@
-"""The simulator: modelled services in simulated time, scaled by the operator's engine or by other controllers."""
+"""The simulator: modeled services in simulated time, scaled by the operator's engine or by other controllers."""

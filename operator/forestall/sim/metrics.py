@@ -1,4 +1,4 @@
-"""The port `Metrics` over the metrics of modelled services."""
+"""The port `Metrics` over the metrics of modeled services."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass

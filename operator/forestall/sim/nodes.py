@@ -1,4 +1,4 @@
-"""The nodes of modelled services: disk usage, placement of replicas, and cordons.
+"""The nodes of modeled services: disk usage, placement of replicas, and cordons.
 
 Every service has its own nodes, which are large enough. The disk usage is an input, and does not depend on the replicas
 of a node.
@@ -31,10 +31,10 @@ class ModelNodes:
         self.host: Ints = np.arange(replicas) % np.maximum(self.counts, 1)[:, None]
         """The node of each replica, shape (services, replicas)."""
         widest = int(self.counts.max(initial=0))
-        modelled = [disk for disk in disks if disk is not None]
-        self.has_disks = bool(modelled)
-        """Whether any disk is modelled."""
-        minutes = min((len(disk) for disk in modelled), default=1)
+        modeled = [disk for disk in disks if disk is not None]
+        self.has_disks = bool(modeled)
+        """Whether any disk is modeled."""
+        minutes = min((len(disk) for disk in modeled), default=1)
         self._used = np.zeros((minutes, len(counts), widest))
         for service, disk in enumerate(disks):
             if disk is not None:

@@ -35,7 +35,7 @@ def page(comparison: Comparison, notes: tuple[str, ...], command: str = "") -> s
     """Return the HTML report; `command` is the command line that wrote it."""
     service = comparison.service
     intro = (
-        f"{format_duration(service.traffic.minutes * 60.0)} of traffic ({service.traffic.name}) on a modelled service. "
+        f"{format_duration(service.traffic.minutes * 60.0)} of traffic ({service.traffic.name}) on a modeled service. "
         f"A replica answers {service.parameters.capacity:g} requests a second, and serves "
         f"{format_duration(service.parameters.start_up)} after its request; there are {service.min_replicas} to "
         f"{service.max_replicas} replicas, and an HPA on CPU with a target of {percent(comparison.target)}. A minute "

@@ -78,6 +78,6 @@ def test_what_is_no_drawing_is_text():
     assert part("chart", "<svg/>").strip() == '<div class="wide" tabindex="0">&lt;svg/&gt;</div>'
 
 
-def test_light_and_dark_have_the_same_colours():
+def test_light_and_dark_have_the_same_colors():
     light, dark = PALETTE.split("@media")
     assert set(re.findall(r"--\w+", dark)) == set(re.findall(r"--\w+", light))

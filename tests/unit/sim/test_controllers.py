@@ -8,7 +8,7 @@ from forestall.sim.controllers.alerts import BurnRateAlert, PredictLinearAlert
 from forestall.sim.controllers.base import FixedReplicas
 from forestall.sim.controllers.behavior import Behavior, ScalingRules
 from forestall.sim.controllers.crane import Crane
-from forestall.sim.controllers.hpa import TOLERANCE, Hpa, by_utilisation
+from forestall.sim.controllers.hpa import TOLERANCE, Hpa, by_utilization
 from forestall.sim.controllers.keda import Keda, by_average_value
 from forestall.sim.controllers.predictive_hpa import HoltWinters, LinearPredictive
 from forestall.sim.controllers.scheduled import ScheduledFloor
@@ -34,7 +34,7 @@ def array(value):
     ],
 )
 def test_the_hpas_arithmetic(current, ready, use, target, desired):
-    assert by_utilisation(array(current), array(ready), array(use), array(target))[0] == desired
+    assert by_utilization(array(current), array(ready), array(use), array(target))[0] == desired
 
 
 def test_replicas_that_have_just_begun_to_serve_do_not_make_the_hpa_ask_for_more(make_service, run_sync):

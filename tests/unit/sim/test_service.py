@@ -1,4 +1,4 @@
-"""Laws of the modelled service."""
+"""Laws of the modeled service."""
 
 import numpy as np
 import pytest

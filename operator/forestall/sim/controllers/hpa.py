@@ -34,10 +34,10 @@ class Hpa:
         current, ready = observation.scales.replicas, np.minimum(observation.ready, observation.scales.replicas)
         # A new replica takes its share of the work at once: the mean is over the serving replicas.
         use = np.minimum(observation.record.mean_usage(CPU_WINDOW) / np.maximum(ready, 1), 1.0)
-        return self._behavior.stabilize(by_utilisation(current, ready, use, self._target), observation)
+        return self._behavior.stabilize(by_utilization(current, ready, use, self._target), observation)
 
 
-def by_utilisation(current: Ints, ready: Ints, use: Floats, target: Floats) -> Ints:
+def by_utilization(current: Ints, ready: Ints, use: Floats, target: Floats) -> Ints:
     """Return the recommendation for `ready` of `current` pods that use `use` of their request each, on average."""
     ratio = use / target
     unready = current - ready

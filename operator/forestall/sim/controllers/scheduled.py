@@ -2,7 +2,7 @@
 
 Source: Amazon EC2 Auto Scaling User Guide, "Predictive scaling": the load of up to 14 days is forecast by hours for the
 next 48 hours, anew every six; at the beginning of each hour, or a buffer earlier, the capacity is raised to what the
-hour's forecast needs at the target utilisation; dynamic scaling adds to it, and the policy itself never scales in. The
+hour's forecast needs at the target utilization; dynamic scaling adds to it, and the policy itself never scales in. The
 forecast's method is not published; here it is the mean of the same hour, of the days that are the same in the week
 where there are two weeks and of all days otherwise, times what the last day was above that.
 """
