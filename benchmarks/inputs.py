@@ -61,22 +61,22 @@ def main() -> None:
     chosen.output.write_text(json.dumps([asdict(cost) for cost in costs], indent=1) + "\n")
     print("| field | bound | worst found | again | memory |\n| --- | --- | --- | --- | --- |")
     for cost in costs:
-        worst, again = f"{cost.milliseconds:.2g} ms", f"{cost.again:.2g} ms"
-        print(f"| {cost.field} | {cost.bound} | {worst} | {again} | {cost.kibibytes} KiB |")
+        worst, second = f"{cost.milliseconds:.2g} ms", f"{cost.again:.2g} ms"
+        print(f"| {cost.field} | {cost.bound} | {worst} | {second} | {cost.kibibytes} KiB |")
 
 
 def measure(field: str, bound: str, texts: Sequence[Any], run: Run) -> Cost:
     """Return what the dearest of `texts` costs."""
     with suppress(InvalidInput, ValidationError):
-        run(_another(texts[0]))  # what is only done once in a process is nobody's cost
+        run(_changed(texts[0]))  # what is only done once in a process is nobody's cost
     times = []
     for number, text in enumerate(texts):
         times.append((timed(run, text), number))
     took, number = max(times)
-    again = timed(run, texts[number])
-    memory = max(_memory(run, _another(text)) for text in texts)
+    second = timed(run, texts[number])
+    memory = max(_memory(run, _changed(text)) for text in texts)
     begins = ascii(texts[number])[:60]
-    return Cost(field, bound, len(texts), round(took * 1e3, 3), round(again * 1e3, 3), memory >> 10, begins)
+    return Cost(field, bound, len(texts), round(took * 1e3, 3), round(second * 1e3, 3), memory >> 10, begins)
 
 
 def timed(run: Run, text: object) -> float:
@@ -90,12 +90,12 @@ def timed(run: Run, text: object) -> float:
 def _memory(run: Run, text: object) -> int:
     tracemalloc.start()
     timed(run, text)
-    most = tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return most
+    return peak
 
 
-def _another(text: object) -> object:
+def _changed(text: object) -> object:
     """Return the text as nobody has met it yet."""
     return f"{text[:-1]} " if isinstance(text, str) and text else text
 
@@ -108,7 +108,7 @@ def fields() -> Iterator[tuple[str, str, Sequence[Any], Run]]:
         "all queries of one objective",
         "16 indicators of 4,096 characters",
         queries(QUERY - 16),
-        _ask_all,
+        _prepare_all,
     )
     yield (
         "a duration",
@@ -208,8 +208,8 @@ def _query(text: str) -> object:
 
 def _selector(text: str) -> object:
     promql.check_selector(text)
-    asked = promql.error_ratio_of_counters(bad=text, total=text, window="5m")
-    return promql.prepare(promql.enforce_label(asked, "namespace", "team"))
+    query = promql.error_ratio_of_counters(bad=text, total=text, window="5m")
+    return promql.prepare(promql.enforce_label(query, "namespace", "team"))
 
 
 def objective(text: str) -> ServiceLevelObjective:
@@ -224,15 +224,15 @@ def objective(text: str) -> ServiceLevelObjective:
 SOURCE = MetricSource.read({"metadata": {"name": "a"}, "spec": {"url": "http://a", "enforceLabel": "namespace"}})
 
 
-def ask(slo: ServiceLevelObjective) -> object:
+def prepare_queries(slo: ServiceLevelObjective) -> object:
     """Do all that is done with the queries of an objective when it is first met."""
-    asked = questions(slo, SOURCE, 15.0)
+    plan = questions(slo, SOURCE, 15.0)
     traffic_query(slo, SOURCE, 300.0)
-    return [promql.prepare(watched.query.expr) for watched in asked.watched]
+    return [promql.prepare(watched.query.expr) for watched in plan.watched]
 
 
-def _ask_all(text: str) -> object:
-    return ask(objective(text))
+def _prepare_all(text: str) -> object:
+    return prepare_queries(objective(text))
 
 
 def _schedule(cron: str) -> object:

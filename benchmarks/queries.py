@@ -67,15 +67,15 @@ def series(objectives: int, now: float) -> Iterator[Series]:
 
 def queries(objectives: int) -> list[Query]:
     """Return what one cycle asks about so many objectives: two windows of the SLI, and a leading indicator."""
-    found = []
+    result = []
     for number in range(objectives):
         name = f'http_requests_total{{app="app-{number}"'
         bad, total = f'{name},code=~"5.."}}', f"{name}}}"
         texts = [promql.error_ratio_of_counters(bad=bad, total=total, window=window) for window in ("5m", "1h")]
         texts.append(f'sum by (pod) (queue_length{{app="app-{number}"}})')
-        for what, text in enumerate(texts):
-            found.append(Query((number, what), promql.enforce_label(text, "namespace", f"team-{number % 50}")))
-    return found
+        for index, text in enumerate(texts):
+            result.append(Query((number, index), promql.enforce_label(text, "namespace", f"team-{number % 50}")))
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,54 +92,54 @@ async def measure(
     server: PrometheusServer, objectives: int, joined: list[int], cycles: int, now: float
 ) -> dict[str, object]:
     """Return the costs of asking all queries, by how many are joined in a request."""
-    (prometheus,) = (one for one in psutil.Process().children(recursive=True) if one.name() == "prometheus")
-    asked = queries(objectives)
+    (prometheus,) = (child for child in psutil.Process().children(recursive=True) if child.name() == "prometheus")
+    all_queries = queries(objectives)
     result: dict[str, object] = {
         "objectives": objectives,
-        "queries": len(asked),
+        "queries": len(all_queries),
         "cpus": os.cpu_count(),
         "load": os.getloadavg()[0],
-        "checking_s": round(_seconds_to_check(asked), 3),
+        "checking_s": round(_seconds_to_check(all_queries), 3),
     }
     medians: dict[int, dict[str, float]] = {}
-    for together in joined:
+    for batch in joined:
         requests: list[str] = []
-        metrics = PrometheusMetrics(budget=120, pace=Pace(together, THREADS), on_request=requests.append)
+        metrics = PrometheusMetrics(budget=120, pace=Pace(batch, THREADS), on_request=requests.append)
         metrics.set_sources({"bench": SourceConfig(Endpoint(server.url))})
-        costs = [await _cycle(metrics, prometheus, asked, now, requests) for _ in range(cycles)][1:]
+        costs = [await _cycle(metrics, prometheus, all_queries, now, requests) for _ in range(cycles)][1:]
         await metrics.close()
-        medians[together] = {
+        medians[batch] = {
             name: round(statistics.median(getattr(cost, name) for cost in costs), 4) for name in Cost.__slots__
         }
-        result[f"joined_{together}"] = medians[together]
+        result[f"joined_{batch}"] = medians[batch]
     if 1 in medians and 50 in medians:
         result["one_by_one_over_joined_50"] = {
             name: round(value / medians[50][name], 1) for name, value in medians[1].items()
         }
-    result["backfill_of_100"] = await _backfill(server, asked[::3][:100], now)
+    result["backfill_of_100"] = await _backfill(server, all_queries[::3][:100], now)
     result["rss_mib"] = round(psutil.Process().memory_info().rss / 2**20, 1)
     return result
 
 
-def _seconds_to_check(asked: list[Query]) -> float:
+def _seconds_to_check(all_queries: list[Query]) -> float:
     """Return how long it takes to check all queries, which is done once for each text."""
     packing.prepare.cache_clear()
     began = time.process_time()
-    for query in asked:
+    for query in all_queries:
         promql.prepare(query.expr)
     return time.process_time() - began
 
 
 async def _cycle(
-    metrics: PrometheusMetrics, prometheus: psutil.Process, asked: list[Query], now: float, requests: list[str]
+    metrics: PrometheusMetrics, prometheus: psutil.Process, all_queries: list[Query], now: float, requests: list[str]
 ) -> Cost:
     requests.clear()
-    wall, own, its = time.perf_counter(), time.process_time(), sum(prometheus.cpu_times()[:2])
-    answers = await metrics.instant("bench", asked, now)
+    wall, own_cpu, prometheus_cpu = time.perf_counter(), time.process_time(), sum(prometheus.cpu_times()[:2])
+    answers = await metrics.instant("bench", all_queries, now)
     cost = Cost(
         time.perf_counter() - wall,
-        time.process_time() - own,
-        sum(prometheus.cpu_times()[:2]) - its,
+        time.process_time() - own_cpu,
+        sum(prometheus.cpu_times()[:2]) - prometheus_cpu,
         len(requests),
     )
     for answer in answers.values():
@@ -149,14 +149,19 @@ async def _cycle(
     return cost
 
 
-async def _backfill(server: PrometheusServer, asked: list[Query], now: float) -> dict[str, float]:
+async def _backfill(server: PrometheusServer, all_queries: list[Query], now: float) -> dict[str, float]:
     metrics = PrometheusMetrics(budget=120)
     metrics.set_sources({"bench": SourceConfig(Endpoint(server.url))})
-    wall, own = time.perf_counter(), time.process_time()
-    answers = await metrics.range("bench", asked, now - 10 * (POINTS - 1), now, 10)
-    cost = {"wall_s": time.perf_counter() - wall, "client_cpu_s": time.process_time() - own}
+    wall, own_cpu = time.perf_counter(), time.process_time()
+    answers = await metrics.range("bench", all_queries, now - 10 * (POINTS - 1), now, 10)
+    cost = {"wall_s": time.perf_counter() - wall, "client_cpu_s": time.process_time() - own_cpu}
     await metrics.close()
-    points = sum(len(one.times) for some in answers.values() if not isinstance(some, QueryFailure) for one in some)
+    points = sum(
+        len(range_series.times)
+        for answer in answers.values()
+        if not isinstance(answer, QueryFailure)
+        for range_series in answer
+    )
     return {**{name: round(value, 4) for name, value in cost.items()}, "points": points}
 
 

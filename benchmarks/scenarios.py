@@ -37,18 +37,18 @@ def main() -> None:
         for _ in range(2 * options.runs):
             if valid == options.runs:
                 break
-            results[name].append(_one(SCENARIOS[name]))
+            results[name].append(_run(SCENARIOS[name]))
             valid += results[name][-1]["valid"]
             options.output.write_text(json.dumps(_report(results), indent=2) + "\n")
-    kept = all(_holds(runs, options.runs) for runs in results.values())
+    succeeded = all(_holds(runs, options.runs) for runs in results.values())
     print(json.dumps(_report(results)["summary"], indent=2))
-    sys.exit(0 if kept else 1)
+    sys.exit(0 if succeeded else 1)
 
 
-def _one(scenario: Scenario) -> dict[str, Any]:
+def _run(scenario: Scenario) -> dict[str, Any]:
     began = time.monotonic()
-    found = compare_runs(scenario, Console(stderr=True)).as_json()
-    return {**found, "wallSeconds": round(time.monotonic() - began, 1), "load": round(os.getloadavg()[0], 2)}
+    result = compare_runs(scenario, Console(stderr=True)).as_json()
+    return {**result, "wallSeconds": round(time.monotonic() - began, 1), "load": round(os.getloadavg()[0], 2)}
 
 
 def _report(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

@@ -89,10 +89,10 @@ def _objective(number: int) -> Manifest:
 
 async def measure(server: PrometheusServer, objectives: int, now: float, settings: Settings) -> dict[str, Any]:
     """Start twice, and return what the first start cost and how far the second one's forecasts are from its."""
-    (prometheus,) = (one for one in psutil.Process().children(recursive=True) if one.name() == "prometheus")
-    found = [_objective(number) for number in range(objectives)]
-    cost, first = await _start(server, found, now, settings, prometheus)
-    _, second = await _start(server, found, now, settings, prometheus)
+    (prometheus,) = (child for child in psutil.Process().children(recursive=True) if child.name() == "prometheus")
+    manifests = [_objective(number) for number in range(objectives)]
+    cost, first = await _start(server, manifests, now, settings, prometheus)
+    _, second = await _start(server, manifests, now, settings, prometheus)
     return {
         "series": len(first),
         "points": len(first) * settings.columns,
@@ -104,12 +104,12 @@ async def measure(server: PrometheusServer, objectives: int, now: float, setting
 
 
 async def _start(
-    server: PrometheusServer, found: list[Manifest], now: float, settings: Settings, prometheus: psutil.Process
+    server: PrometheusServer, manifests: list[Manifest], now: float, settings: Settings, prometheus: psutil.Process
 ) -> tuple[dict[str, float], dict[Any, float]]:
     metrics = PrometheusMetrics(budget=120)
     metrics.set_sources({SOURCE: SourceConfig(Endpoint(server.url))})
-    engine = Engine(metrics, HistoryCluster(1), build_registry(found, "default", 3600), settings)
-    wall, own, its = time.perf_counter(), time.process_time(), sum(prometheus.cpu_times()[:2])
+    engine = Engine(metrics, HistoryCluster(1), build_registry(manifests, "default", 3600), settings)
+    wall, own_cpu, prometheus_cpu = time.perf_counter(), time.process_time(), sum(prometheus.cpu_times()[:2])
     report = await engine.cycle(now, leading=False)
     first_cycle, cycles = time.perf_counter() - wall, 1
     while report.waiting:
@@ -119,20 +119,20 @@ async def _start(
         "wall_s": time.perf_counter() - wall,
         "first_cycle_s": first_cycle,
         "cycles": cycles,
-        "cpu_s": time.process_time() - own,
-        "prometheus_cpu_s": sum(prometheus.cpu_times()[:2]) - its,
+        "cpu_s": time.process_time() - own_cpu,
+        "prometheus_cpu_s": sum(prometheus.cpu_times()[:2]) - prometheus_cpu,
         "rss_mib": psutil.Process().memory_info().rss / 2**20,
     }
     await metrics.close()
-    chances = {
+    probabilities = {
         (uid, signal.indicator, signal.labels): signal.probability()
         for uid, findings in report.findings.items()
         for signal in findings.signals
         if signal.indicator != SLI
     }
-    assert len(chances) == len(found) * PODS, len(chances)
-    assert all(map(math.isfinite, chances.values()))
-    return {name: round(value, 2) for name, value in cost.items()}, chances
+    assert len(probabilities) == len(manifests) * PODS, len(probabilities)
+    assert all(map(math.isfinite, probabilities.values()))
+    return {name: round(value, 2) for name, value in cost.items()}, probabilities
 
 
 if __name__ == "__main__":

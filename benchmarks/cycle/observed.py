@@ -38,7 +38,7 @@ class Operator:
         self.longest_wait = 0.0
         """The longest that a probe had to wait since it was last set to 0: as long as the event loop stood still."""
         self._process = process
-        self._about = psutil.Process(process.pid)
+        self._process_info = psutil.Process(process.pid)
         self._url = f"http://127.0.0.1:{port}"
         self._servers = servers
         self._stop = threading.Event()
@@ -60,20 +60,20 @@ class Operator:
             requests=int(_total(text, "forestall_source_requests_total")),
             forecasts=text.count("\nforestall_breach_probability{"),
             leads=_total(text, "forestall_leader") == 1,
-            cpu_s=sum(self._about.cpu_times()[:2]),
-            rss_mib=self._about.memory_info().rss / 2**20,
+            cpu_s=sum(self._process_info.cpu_times()[:2]),
+            rss_mib=self._process_info.memory_info().rss / 2**20,
             prometheus_cpu_s=prometheus,
             api_server_cpu_s=api_server,
         )
 
-    def until(self, cycles: int = 0, forecasts: int = 0, every: float = 0.5) -> Reading:
+    def until(self, cycles: int = 0, forecasts: int = 0, interval_s: float = 0.5) -> Reading:
         """Wait until so many cycles are done and so many objectives have a forecast."""
         deadline = time.monotonic() + LONGEST_START
         while time.monotonic() < deadline:
             reading = self.read()
             if reading is not None and reading.cycles >= cycles and reading.forecasts >= forecasts:
                 return reading
-            time.sleep(every)
+            time.sleep(interval_s)
         raise SystemExit(f"no {cycles} cycles with {forecasts} forecasts within {LONGEST_START:g} s")
 
     def probe(self) -> None:

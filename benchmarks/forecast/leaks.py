@@ -49,11 +49,11 @@ def measure(series: Series, seed: int = 1) -> dict[str, float]:
     return judge(cases, *forecast(cases))
 
 
-def judge(cases: Cases, chance: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+def judge(cases: Cases, probability: np.ndarray, expected: np.ndarray) -> dict[str, float]:
     """Figures from the probability and the median time to breach (s), both (time, cases)."""
     horizon = MINUTES[-1] * 60 / STEP
     time = np.arange(_LENGTH)[:, None]
-    fires = (chance >= _FIRES) & (time >= DAY) & (time < cases.breach)
+    fires = (probability >= _FIRES) & (time >= DAY) & (time < cases.breach)
     fired = fires.any(axis=0)
     first = np.where(fired, fires.argmax(axis=0), _LENGTH)
     leak = cases.kind == _KINDS.index("leak")
@@ -61,8 +61,8 @@ def judge(cases: Cases, chance: np.ndarray, expected: np.ndarray) -> dict[str, f
     recalled = leak & fired & ~false
     left = (cases.breach - time) * STEP
     error = np.abs(expected - left) / np.maximum(left, STEP)
-    at_first = error[first[recalled], np.flatnonzero(recalled)]
-    since = fires & recalled & (time >= first) & np.isfinite(error)
+    first_error = error[first[recalled], np.flatnonzero(recalled)]
+    later_fires = fires & recalled & (time >= first) & np.isfinite(error)
     lead = (cases.breach - first)[recalled]
     return {
         "leaks": int(leak.sum()),
@@ -71,8 +71,8 @@ def judge(cases: Cases, chance: np.ndarray, expected: np.ndarray) -> dict[str, f
         "recall_in_time": float((lead <= 2 * horizon).sum() / leak.sum()),
         "false_fires": float(false[~leak].mean()),
         **{f"false_fires_{kind}": float(false[cases.kind == n].mean()) for n, kind in enumerate(_KINDS)},
-        "time_error_median": _quantile(at_first, 0.5),
-        "time_error_median_since": _quantile(error[since], 0.5),
+        "time_error_median": _quantile(first_error, 0.5),
+        "time_error_median_since": _quantile(error[later_fires], 0.5),
         "lead_minutes_median": _quantile(lead * STEP / 60, 0.5),
         "lead_minutes_p10": _quantile(lead * STEP / 60, 0.1),
     }
@@ -116,12 +116,12 @@ def forecast(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
     forecaster = BreachForecaster(matrix, [60.0 * minutes for minutes in MINUTES])
     forecaster.set_limits({key: Limit(limit, long_trend=True) for key, limit in enumerate(cases.limit.tolist())})
     rows = np.array([matrix.row(key) for key in range(len(cases.limit))])
-    chance, expected = np.zeros(cases.values.shape), np.full(cases.values.shape, np.inf)
+    probability, expected = np.zeros(cases.values.shape), np.full(cases.values.shape, np.inf)
     for time, column in enumerate(cases.values):
         now = _START + STEP * time
         matrix.push_rows(now, rows, column)
         forecaster.update(now)
         if time >= DAY:
             table = forecaster.forecast(now)
-            chance[time], expected[time] = table.probability[:, -1], table.time_to_breach[:, 0]
-    return chance, expected
+            probability[time], expected[time] = table.probability[:, -1], table.time_to_breach[:, 0]
+    return probability, expected

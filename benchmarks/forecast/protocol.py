@@ -49,8 +49,8 @@ def run(series: Series, limit_from: str) -> Run:
     values = np.full((length, len(names)), np.nan)
     for index, name in enumerate(names):
         values[: len(series[name]), index] = series[name]
-    known = values if limit_from == "whole" else values[:LEARN]
-    limits = np.nanquantile(known, 0.95, axis=0)
+    limit_values = values if limit_from == "whole" else values[:LEARN]
+    limits = np.nanquantile(limit_values, 0.95, axis=0)
     outcome, reached = _truth(values, limits)
     (probability, lower, upper), experts = _forecast(values, limits)
     climatology = _climatology(outcome)
@@ -76,18 +76,18 @@ def _forecast(values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, dict[
             continue
         table = forecaster.forecast(now)
         result[:, :, time] = table.probability.T, table.lower.T, table.upper.T
-        for name, said in forecaster.opinions().items():
-            experts.setdefault(name, np.zeros(result.shape[1:], dtype=np.float32))[:, time] = said
+        for name, probabilities in forecaster.opinions().items():
+            experts.setdefault(name, np.zeros(result.shape[1:], dtype=np.float32))[:, time] = probabilities
     return result, experts
 
 
 def _truth(values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     shape = (len(HORIZONS), *values.shape)
     outcome, reached = np.full(shape, score.UNKNOWN, dtype=np.int8), np.full(shape, np.nan)
-    for row, (one, limit) in enumerate(zip(values.T, limits.tolist(), strict=True)):
-        safe = score.past(one, limit, above=True) == 0
+    for row, (column, limit) in enumerate(zip(values.T, limits.tolist(), strict=True)):
+        safe = score.past(column, limit, above=True) == 0
         for index, steps in enumerate(HORIZONS):
-            largest = np.where(np.isfinite(one), score.reached(one, steps, above=True), np.nan)
+            largest = np.where(np.isfinite(column), score.reached(column, steps, above=True), np.nan)
             reached[index, :, row] = largest
             outcome[index, :, row] = np.where(safe, score.past(largest, limit, above=True), score.UNKNOWN)
     return outcome, reached
@@ -95,19 +95,21 @@ def _truth(values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _climatology(outcome: np.ndarray) -> np.ndarray:
     """The rate of events over all origins so far whose horizon has passed."""
-    rates = [[score.climatology(one, steps) for one in part.T] for part, steps in zip(outcome, HORIZONS, strict=True)]
+    rates = [
+        [score.climatology(column, steps) for column in part.T] for part, steps in zip(outcome, HORIZONS, strict=True)
+    ]
     return np.asarray(np.array(rates).transpose(0, 2, 1))
 
 
 def _predict_linear(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    said = [
+    predictions = [
         [
-            predict_linear(one, limit, steps * STEP, STEP, above=True)
-            for one, limit in zip(values.T, limits.tolist(), strict=True)
+            predict_linear(column, limit, steps * STEP, STEP, above=True)
+            for column, limit in zip(values.T, limits.tolist(), strict=True)
         ]
         for steps in HORIZONS
     ]
-    return np.asarray(np.nan_to_num(np.array(said).transpose(0, 2, 1)))
+    return np.asarray(np.nan_to_num(np.array(predictions).transpose(0, 2, 1)))
 
 
 def scores(result: Run, index: int) -> dict[str, object]:
@@ -120,9 +122,12 @@ def scores(result: Run, index: int) -> dict[str, object]:
         return {}
     brier = _brier(result.probability[index], outcome)[used]
     reference = reference[used]
-    experts = {name: float(_brier(said[index], outcome)[used].mean()) for name, said in result.experts.items()}
-    inside = score.inside(result.reached[index], result.lower[index], result.upper[index])
-    times = _START + STEP * np.arange(len(inside), dtype=np.float64)
+    experts = {
+        name: float(_brier(probabilities[index], outcome)[used].mean())
+        for name, probabilities in result.experts.items()
+    }
+    covered = score.inside(result.reached[index], result.lower[index], result.upper[index])
+    times = _START + STEP * np.arange(len(covered), dtype=np.float64)
     return {
         "series": len(used),
         "brier": float(brier.mean()),
@@ -134,21 +139,23 @@ def scores(result: Run, index: int) -> dict[str, object]:
         "calibration_error": score.calibration_error(
             score.reliability(result.probability[index][counted], outcome[counted])
         ),
-        "coverage": float(np.nanmean(inside[:, used], axis=0).mean()),
-        "worst_day": float(np.nanmean([score.worst_day(times, inside[:, place].astype(np.float64)) for place in used])),
+        "coverage": float(np.nanmean(covered[:, used], axis=0).mean()),
+        "worst_day": float(
+            np.nanmean([score.worst_day(times, covered[:, index_used].astype(np.float64)) for index_used in used])
+        ),
         "experts": experts,
         "best_expert": min(experts, key=experts.__getitem__),
         "predict_linear": float(_brier(result.linear[index], outcome)[used].mean()),
         "by_series": {
-            result.names[place]: {"brier": float(b), "climatology": float(r)}
-            for place, b, r in zip(used, brier, reference, strict=True)
+            result.names[column]: {"brier": float(b), "climatology": float(r)}
+            for column, b, r in zip(used, brier, reference, strict=True)
         },
     }
 
 
-def _brier(said: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+def _brier(probabilities: np.ndarray, outcome: np.ndarray) -> np.ndarray:
     """Of each series; 0 where nothing of it counts."""
-    return np.nan_to_num([score.brier(*each) for each in zip(said.T, outcome.T, strict=True)])
+    return np.nan_to_num([score.brier(*pair) for pair in zip(probabilities.T, outcome.T, strict=True)])
 
 
 def _bootstrap(brier: np.ndarray, reference: np.ndarray) -> list[float]:

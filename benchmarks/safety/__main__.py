@@ -62,10 +62,10 @@ def main() -> None:
     options = parser.parse_args()
     options.output.parent.mkdir(parents=True, exist_ok=True)
     result = json.loads(options.output.read_text()) if options.only and options.output.exists() else {}
-    with arena(options.kubeconfig) as place:
+    with arena(options.kubeconfig) as environment:
         for name in options.only or MEASURES:
             began = time.monotonic()
-            result[name] = asyncio.run(MEASURES[name](place, quick=options.quick))
+            result[name] = asyncio.run(MEASURES[name](environment, quick=options.quick))
             result[name] |= {"quick": options.quick, "wallSeconds": round(time.monotonic() - began)}
             result["machine"] = {"cores": os.cpu_count(), "python": platform.python_version()}
             options.output.write_text(json.dumps(result, indent=1) + "\n")
@@ -80,17 +80,17 @@ def _print(figures: Mapping[str, Any], path: str = "") -> None:
         if isinstance(value, Mapping):
             _print(value, f"{path}{name} ")
         elif isinstance(value, list):
-            for each in value:
-                print(f"  {_line(each)}")
+            for row in value:
+                print(f"  {_line(row)}")
         else:
             print(f"  {path + name:60} {value}")
 
 
-def _line(each: Any) -> str:
+def _line(row: Any) -> str:
     """Return a case of a table, or whatever it is, as a line."""
-    if not isinstance(each, Mapping):
-        return f"- {each}"
-    return f"{'+' if each['asItShould'] else '-'} {each['case']}: {each['refusedBy']}"
+    if not isinstance(row, Mapping):
+        return f"- {row}"
+    return f"{'+' if row['asItShould'] else '-'} {row['case']}: {row['refusedBy']}"
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Faults:
             watching = asyncio.create_task(kubelet.run())
             try:
                 await kubelet.operator.until_ready()
-                found = {name: await self._phase(name, share, seconds) for name, share in phases.items()}
+                results = {name: await self._phase(name, share, seconds) for name, share in phases.items()}
                 await self._witness.settle()
                 wrong = self._wrong(apps)
             finally:
@@ -86,11 +86,11 @@ class Faults:
                 with suppress(asyncio.CancelledError):
                     await watching
                 await asyncio.to_thread(kubelet.operator.stop)
-        slowest = max(phase["recoveredS"] for phase in found.values())
+        slowest = max(phase["recoveredS"] for phase in results.values())
         return {
             "secondsEach": seconds,
             "interval": INTERVAL,
-            "phases": found,
+            "phases": results,
             "starts": kubelet.starts,
             "wrongActs": len(wrong),
             "wrong": wrong,

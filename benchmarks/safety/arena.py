@@ -187,7 +187,7 @@ def plain_kubeconfig(url: str, namespace: str = "default", token: str = "") -> B
     }
 
 
-async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float, what: str) -> float:
+async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float, description: str) -> float:
     """Wait until a condition holds; return how long that took (s).
 
     Raises:
@@ -195,11 +195,11 @@ async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float, w
     """
     began = time.monotonic()
     while True:
-        found = condition()
-        if isinstance(found, Awaitable):
-            found = await found
-        if found:
+        result = condition()
+        if isinstance(result, Awaitable):
+            result = await result
+        if result:
             return time.monotonic() - began
         if time.monotonic() - began > seconds:
-            raise TimeoutError(f"{what}: not within {seconds:g} s")
+            raise TimeoutError(f"{description}: not within {seconds:g} s")
         await asyncio.sleep(0.05)

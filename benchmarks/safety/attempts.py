@@ -16,12 +16,12 @@ DRY = "--dry-run=server"
 class Attempt:
     """One case of the table."""
 
-    what: str
+    description: str
     user: str
     refuser: Refuser
     arguments: tuple[str, ...]
     body: Body | None = None
-    words: str = ""
+    message: str = ""
     """What the refusal must say."""
 
 
@@ -70,18 +70,22 @@ POOL: Body = {"apiVersion": "example.com/v1", "kind": "Pool", "name": "workers"}
 """A workload of a kind that namespaces' editors have no right to."""
 
 
-def _create(user: str, what: str, refuser: Refuser, body: Body, words: str = "", namespace: str = TENANT) -> Attempt:
-    return Attempt(what, user, refuser, ("create", DRY, "-f", "-", "-n", namespace), body, words)
+def _create(
+    user: str, description: str, refuser: Refuser, body: Body, message: str = "", namespace: str = TENANT
+) -> Attempt:
+    return Attempt(description, user, refuser, ("create", DRY, "-f", "-", "-n", namespace), body, message)
 
 
-def _patch(user: str, what: str, refuser: Refuser, subject: str, change: Body, *more: str, words: str = "") -> Attempt:
-    arguments = ("patch", *subject.split(), DRY, "--type=merge", "-p", json.dumps(change), *more)
+def _patch(
+    user: str, description: str, refuser: Refuser, subject: str, change: Body, *options: str, message: str = ""
+) -> Attempt:
+    arguments = ("patch", *subject.split(), DRY, "--type=merge", "-p", json.dumps(change), *options)
     in_namespace = () if "-n" in arguments else ("-n", TENANT)
-    return Attempt(what, user, refuser, (*arguments, *in_namespace), None, words)
+    return Attempt(description, user, refuser, (*arguments, *in_namespace), None, message)
 
 
-def _run(user: str, what: str, refuser: Refuser, *arguments: str, dry: bool = True) -> Attempt:
-    return Attempt(what, user, refuser, (*arguments, DRY) if dry else arguments)
+def _run(user: str, description: str, refuser: Refuser, *arguments: str, dry: bool = True) -> Attempt:
+    return Attempt(description, user, refuser, (*arguments, DRY) if dry else arguments)
 
 
 def _decision(by: str, verdict: str = "Approved") -> Body:
@@ -95,9 +99,9 @@ _ALONE = "by forestall alone"
 _OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-000000000000"}
 
 NODE_ACTIONS = [
-    _create(user, f"{user} writes a policy that cordons{more}", _VAP, policy(*actions, CORDON), _NODES)
+    _create(user, f"{user} writes a policy that cordons{suffix}", _VAP, policy(*actions, CORDON), _NODES)
     for user in ("planner", "editor", "admin")
-    for more, actions in (("", ()), (" after it scales", (SCALE,)))
+    for suffix, actions in (("", ()), (" after it scales", (SCALE,)))
     if not (user == "planner" and actions)
 ] + [
     _create("admin", "admin writes a policy that drains", _VAP, policy(DRAIN), _NODES),
@@ -152,8 +156,8 @@ OWN_RIGHTS = [
 _ROLES = "rbac.authorization.k8s.io/v1"
 _POD = "/spec/template/spec"
 NEVER_PATCHED = [
-    _create("admin", f"admin has {what} patched", "schema", policy(rung))
-    for what, rung in (
+    _create("admin", f"admin has {name} patched", "schema", policy(rung))
+    for name, rung in (
         ("a Secret", patch("Secret", "secrets")),
         ("a ServiceAccount", patch("ServiceAccount", "serviceaccounts", "/metadata/annotations/x")),
         ("a Node", patch("Node", "nodes", "/spec/unschedulable")),
@@ -213,7 +217,7 @@ FORGED_REMEDIATIONS = [
         _VAP,
         "remed entry",
         {"metadata": {"ownerReferences": [_OWNER]}},
-        words=_ALONE,
+        message=_ALONE,
     ),
     _patch(
         "editor",
@@ -221,7 +225,7 @@ FORGED_REMEDIATIONS = [
         _VAP,
         "remed entry",
         {"metadata": {"finalizers": ["example.com/stay"]}},
-        words=_ALONE,
+        message=_ALONE,
     ),
     _run("editor", "editor deletes a Remediation", "RBAC", "delete", "remed", "entry", "-n", TENANT),
     _run("admin", "admin deletes all Remediations", "RBAC", "delete", "remed", "--all", "-n", TENANT),
@@ -240,10 +244,12 @@ FORGED_STATUS = [
 ]
 APPROVALS = [
     _patch("viewer", "viewer approves", "RBAC", "remed entry", _decision("viewer")),
-    _patch("editor", "editor approves", _VAP, "remed entry", _decision("editor"), words="the verb approve"),
+    _patch("editor", "editor approves", _VAP, "remed entry", _decision("editor"), message="the verb approve"),
     _patch("editor", "editor rejects", _VAP, "remed entry", _decision("editor", "Rejected")),
-    _patch("admin", "admin approves in another's name", _VAP, "remed entry", _decision("root"), words="your own user"),
-    _patch("admin", "admin approves in nobody's name", _VAP, "remed entry", _decision(""), words="your own user"),
+    _patch(
+        "admin", "admin approves in another's name", _VAP, "remed entry", _decision("root"), message="your own user"
+    ),
+    _patch("admin", "admin approves in nobody's name", _VAP, "remed entry", _decision(""), message="your own user"),
     _patch(
         "editor",
         "editor gives feedback in another's name",

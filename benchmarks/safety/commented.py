@@ -75,8 +75,8 @@ def _prepare(arena: Arena, signals: Signals, node: str) -> None:
 
 
 def _user(arena: Arena) -> str:
-    told = arena.cluster.kubectl("auth", "whoami", "-o", "json").stdout
-    return str(json.loads(told)["status"]["userInfo"]["username"])
+    output = arena.cluster.kubectl("auth", "whoami", "-o", "json").stdout
+    return str(json.loads(output)["status"]["userInfo"]["username"])
 
 
 async def _comment(port: KubernetesCluster, life: Any, user: str, written: list[float]) -> None:
@@ -89,9 +89,9 @@ async def _comment(port: KubernetesCluster, life: Any, user: str, written: list[
         uid=metadata["uid"],
     )
     while True:
-        said = {"verdict": "Unhelpful", "by": user, "comment": str(len(written))}
+        feedback = {"verdict": "Unhelpful", "by": user, "comment": str(len(written))}
         try:
-            await port.patch(ref, {"spec": {"feedback": said}}, "")
+            await port.patch(ref, {"spec": {"feedback": feedback}}, "")
         except ClusterError:  # the API server is busy with the others
             await asyncio.sleep(0.01)
         else:

@@ -170,7 +170,7 @@ class Crashes:
         tally = Tally()
         kubeconfig = await asyncio.to_thread(self._cluster.kubeconfig_for, OPERATOR, ACCOUNT)
 
-        async def one(round_: Round, moods: dict[str, str]) -> None:
+        async def crash(round_: Round, moods: dict[str, str]) -> None:
             while True:
                 how = self._dice.choice(("before", "in flight", "after"))
                 at = self._dice.randint(1, 3) if tally.struck < wanted else -1
@@ -180,7 +180,7 @@ class Crashes:
                 tally.struck += 1
                 tally.how[how] += 1
 
-        await self._try(one, tally, wanted, targets)
+        await self._try(crash, tally, wanted, targets)
         return tally
 
     async def lose(self, wanted: int, targets: int) -> Tally:
@@ -202,13 +202,13 @@ class Crashes:
         async with proxy.serve():
             kubeconfig = await asyncio.to_thread(self._arena.kubeconfig, proxy.url, self._namespace)
 
-            async def one(round_: Round, moods: dict[str, str]) -> None:
+            async def lose_answers(round_: Round, moods: dict[str, str]) -> None:
                 await self._forks.order(kubeconfig, round_, moods, receiver=self._receiver)
 
-            await self._try(one, tally, wanted, targets)
+            await self._try(lose_answers, tally, wanted, targets)
         return tally
 
-    async def _try(self, one: Any, tally: Tally, wanted: int, count: int) -> None:
+    async def _try(self, run_round: Any, tally: Tally, wanted: int, count: int) -> None:
         trial, namespace = self._trial, self._namespace
         await asyncio.to_thread(self._cluster.kubectl, "create", "namespace", namespace)
         await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
@@ -223,7 +223,7 @@ class Crashes:
             for episode in range(1, MOST_ROUNDS + 1):
                 targets = await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
                 round_ = Round(trial, namespace, targets, episode, time.time())
-                await one(round_, {target.ref["name"]: self._dice.choice(_MOODS) for target in targets})
+                await run_round(round_, {target.ref["name"]: self._dice.choice(_MOODS) for target in targets})
                 if tally.struck >= wanted:
                     break
             await witness.settle()
@@ -247,11 +247,11 @@ class Crashes:
             tally.late += after > LATE
             tally.latest_s = max(tally.latest_s, after)
         world = self._trial.effects(witness, self._namespace)
-        said = Counter(
+        steps = Counter(
             (self._trial.owner(life), step.from_, step.to) for life in lives for step in life.status.steps if step.done
         )
-        tally.duplicates = (world - said).total()
-        tally.unmade = (said - world).total()
+        tally.duplicates = (world - steps).total()
+        tally.unmade = (steps - world).total()
         for key, states in witness.states.items():
             tally.orphans += key.startswith(f"Node//{self._namespace}-") and mark(states[-1]) != (False, "")
             tally.told_again += len(states) - 1 if key.startswith(f"{KIND}/") else 0
@@ -262,20 +262,23 @@ async def measure(arena: Arena, *, quick: bool, trials: Sequence[str] = tuple(TR
     wanted, targets = (6, 3) if quick else (200, TARGETS)
     at_once = asyncio.Semaphore(4 if quick else AT_ONCE)
 
-    async def one(name: str, way: str, seed: int) -> Tally:
+    async def run_trial(name: str, fault: str, seed: int) -> Tally:
         async with at_once:
             crashes = Crashes(arena, TRIALS[name], seed)
-            tally = await (crashes.kill if way == "killed" else crashes.lose)(wanted, targets)
-        print(f"{way} {name}: {json.dumps(tally.as_json())}", file=sys.stderr, flush=True)
+            tally = await (crashes.kill if fault == "killed" else crashes.lose)(wanted, targets)
+        print(f"{fault} {name}: {json.dumps(tally.as_json())}", file=sys.stderr, flush=True)
         return tally
 
     tallies: dict[str, dict[str, Tally]] = {}
-    for way in ("killed", "answersLost"):
-        found = await asyncio.gather(*(one(name, way, seed) for seed, name in enumerate(trials)))
-        tallies[way] = dict(zip(trials, found, strict=True))
+    for fault in ("killed", "answersLost"):
+        results = await asyncio.gather(*(run_trial(name, fault, seed) for seed, name in enumerate(trials)))
+        tallies[fault] = dict(zip(trials, results, strict=True))
     return {
         "clockSpeed": SPEED,
         "deadlineS": DEADLINE,
-        "holds": all(tally.holds for each in tallies.values() for tally in each.values()),
-        **{way: {name: tally.as_json() for name, tally in each.items()} for way, each in tallies.items()},
+        "holds": all(tally.holds for tallies_by_name in tallies.values() for tally in tallies_by_name.values()),
+        **{
+            fault: {name: tally.as_json() for name, tally in tallies_by_name.items()}
+            for fault, tallies_by_name in tallies.items()
+        },
     }

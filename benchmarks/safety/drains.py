@@ -157,7 +157,7 @@ def _is_healthy(pod: Body) -> bool:
     if "deleted" in pod or "deletionTimestamp" in pod["metadata"]:
         return False
     conditions = pod.get("status", {}).get("conditions") or []
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def _deploy(kwok: KwokCluster, namespace: str, names: Sequence[str]) -> None:

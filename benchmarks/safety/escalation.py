@@ -92,12 +92,12 @@ class Court:
         for body in (REMEDIATION, running):
             self._cluster.kubectl("create", "-n", TENANT, "-f", "-", f"--as={_ACCOUNT}", stdin=json.dumps(body))
 
-    def attempt(self, one: Attempt) -> tuple[Refuser | None, str]:
+    def attempt(self, attempt: Attempt) -> tuple[Refuser | None, str]:
         """Return who refuses, and in which words; None where nobody does."""
-        groups = ["--as-group=system:masters"] if one.user == "root" else []
-        body = None if one.body is None else json.dumps(one.body)
-        done = self._cluster.kubectl(*one.arguments, f"--as={one.user}", *groups, stdin=body, check=False)
-        return (None, done.stdout.strip()) if done.returncode == 0 else (_refuser(done), done.stderr.strip())
+        groups = ["--as-group=system:masters"] if attempt.user == "root" else []
+        body = None if attempt.body is None else json.dumps(attempt.body)
+        result = self._cluster.kubectl(*attempt.arguments, f"--as={attempt.user}", *groups, stdin=body, check=False)
+        return (None, result.stdout.strip()) if result.returncode == 0 else (_refuser(result), result.stderr.strip())
 
     async def in_force(self) -> None:
         """Wait until roles and admission policies, which take effect a moment after they were written, do so."""
@@ -109,61 +109,69 @@ class Court:
         ]
 
         async def refused() -> bool:
-            found = [await asyncio.to_thread(self.attempt, probe) for probe in probes]
-            return all(who == probe.refuser for (who, _), probe in zip(found, probes, strict=True))
+            answers = [await asyncio.to_thread(self.attempt, probe) for probe in probes]
+            return all(refuser == probe.refuser for (refuser, _), probe in zip(answers, probes, strict=True))
 
         with contextlib.suppress(TimeoutError):  # then the table tells which one is not
             await until(refused, _WAIT_S, "the admission policies are in force")
 
 
-def _named(what: str) -> Attempt:
-    return next(one for attempts in ATTEMPTS.values() for one in attempts if one.what == what)
+def _named(description: str) -> Attempt:
+    return next(attempt for attempts in ATTEMPTS.values() for attempt in attempts if attempt.description == description)
 
 
-def _refuser(done: subprocess.CompletedProcess[str]) -> Refuser | None:
-    words = done.stderr
-    if "ValidatingAdmissionPolicy" in words:
+def _refuser(result: subprocess.CompletedProcess[str]) -> Refuser | None:
+    message = result.stderr
+    if "ValidatingAdmissionPolicy" in message:
         return "ValidatingAdmissionPolicy"
-    if "Forbidden" in words or "forbidden" in words:
+    if "Forbidden" in message or "forbidden" in message:
         return "RBAC"
     invalid = ("is invalid", "unknown field", "strict decoding error", "Invalid value")
-    return "schema" if any(each in words for each in invalid) else None
+    return "schema" if any(text in message for text in invalid) else None
 
 
 async def _at_the_server(court: Court) -> list[dict[str, Any]]:
     await court.in_force()
     cases = []
     for group, attempts in ATTEMPTS.items():
-        for one in attempts:
-            refuser, words = await asyncio.to_thread(court.attempt, one)
-            right = refuser == one.refuser and one.words in words
-            case = {"group": group, "case": one.what, "by": one.refuser, "refusedBy": refuser, "asItShould": right}
-            cases.append(case | ({} if right else {"words": words[:500]}))
+        for attempt in attempts:
+            refuser, message = await asyncio.to_thread(court.attempt, attempt)
+            right = refuser == attempt.refuser and attempt.message in message
+            case = {
+                "group": group,
+                "case": attempt.description,
+                "by": attempt.refuser,
+                "refusedBy": refuser,
+                "asItShould": right,
+            }
+            cases.append(case | ({} if right else {"words": message[:500]}))
     return cases
 
 
 class Trap:
     """What a tenant writes that the API server takes, and how it must come out."""
 
-    def __init__(self, what: str, objective: Body, reason: str = "") -> None:
-        self.what = what
+    def __init__(self, description: str, objective: Body, reason: str = "") -> None:
+        self.description = description
         self.objective = objective
         self.reason = reason
         """The reason that the operator must give; empty: it must not see the other namespace's load."""
 
-    def judge(self, found: Body) -> dict[str, Any]:
+    def judge(self, objective: Body) -> dict[str, Any]:
         """Return the case as it came out."""
-        given, state = reasons_of(found), found.get("status", {}).get("state", "")
-        refused = self.reason in given if self.reason else state not in ("AtRisk", "Breached")
-        why = self.reason if self.reason in given else ", ".join(sorted(given - {"BelowThreshold"})) or "sees its own"
-        case = {"group": "at the operator", "case": self.what, "by": "operator"}
+        reasons, state = reasons_of(objective), objective.get("status", {}).get("state", "")
+        refused = self.reason in reasons if self.reason else state not in ("AtRisk", "Breached")
+        why = (
+            self.reason if self.reason in reasons else ", ".join(sorted(reasons - {"BelowThreshold"})) or "sees its own"
+        )
+        case = {"group": "at the operator", "case": self.description, "by": "operator"}
         return case | {"refusedBy": f"operator ({why})" if refused else None, "asItShould": refused}
 
 
 def _traps() -> list[Trap]:
     traps = [
-        Trap(f"editor's query {what}", _watching(f"query-{number}", query))
-        for number, (what, query) in enumerate(INJECTIONS.items())
+        Trap(f"editor's query {name}", _watching(f"query-{number}", query))
+        for number, (name, query) in enumerate(INJECTIONS.items())
     ]
     for number, query in enumerate((f'errors{{namespace="{OTHER}"}}', 'errors{app="x"} or errors{app="vault"}')):
         body = _watching(f"ratio-{number}", "load")
@@ -198,8 +206,8 @@ async def _at_the_operator(arena: Arena, signals: Signals) -> list[dict[str, Any
         await until(lambda: _has(arena, OTHER, "control", "AtRisk"), _WAIT_S, "the control is at risk")
         await until(lambda: _has(arena, TENANT, "own", "DataFresh"), _WAIT_S, "the tenant's own data is fresh")
         await until(lambda: _all_judged(arena, traps), _WAIT_S, "all traps are judged")
-        found = [await asyncio.to_thread(cluster.get, "fslo", _name(trap), TENANT) for trap in traps]
-        cases = [trap.judge(body) for trap, body in zip(traps, found, strict=True)]
+        bodies = [await asyncio.to_thread(cluster.get, "fslo", _name(trap), TENANT) for trap in traps]
+        cases = [trap.judge(body) for trap, body in zip(traps, bodies, strict=True)]
         untouched = not cluster.get("node", "node-1")["spec"].get("unschedulable")
         cases[-1]["asItShould"] = cases[-1]["asItShould"] and untouched
         return cases
@@ -208,14 +216,14 @@ async def _at_the_operator(arena: Arena, signals: Signals) -> list[dict[str, Any
 
 
 async def _has(arena: Arena, namespace: str, name: str, condition: str) -> bool:
-    found = await asyncio.to_thread(arena.cluster.get, "fslo", name, namespace)
-    conditions = found.get("status", {}).get("conditions", [])
-    return any(each["type"] == condition and each["status"] == "True" for each in conditions)
+    objective = await asyncio.to_thread(arena.cluster.get, "fslo", name, namespace)
+    conditions = objective.get("status", {}).get("conditions", [])
+    return any(entry["type"] == condition and entry["status"] == "True" for entry in conditions)
 
 
 async def _all_judged(arena: Arena, traps: list[Trap]) -> bool:
-    found = [await asyncio.to_thread(arena.cluster.get, "fslo", _name(trap), TENANT) for trap in traps]
-    return all("state" in body.get("status", {}) for body in found)
+    bodies = [await asyncio.to_thread(arena.cluster.get, "fslo", _name(trap), TENANT) for trap in traps]
+    return all("state" in body.get("status", {}) for body in bodies)
 
 
 def _name(trap: Trap) -> str:
@@ -225,8 +233,8 @@ def _name(trap: Trap) -> str:
 def reasons_of(objective: Body) -> set[str]:
     """Return every reason that an objective's conditions and decisions give for not being well."""
     status = objective.get("status", {})
-    conditions = [each["reason"] for each in status.get("conditions", []) if each["status"] != "True"]
-    return {*conditions, *(each["reason"] for each in status.get("decisions") or [])}
+    conditions = [entry["reason"] for entry in status.get("conditions", []) if entry["status"] != "True"]
+    return {*conditions, *(entry["reason"] for entry in status.get("decisions") or [])}
 
 
 def _labelled(value: str) -> Body:

@@ -126,8 +126,8 @@ class Leaders:
         self._arena.cluster.apply(*deployments, policy, *map(watched, apps), namespace=_NAMESPACE)
 
     async def _change(self, number: int, how: How) -> None:
-        old, *others = sorted(self._seats, key=Seat.leads_since, reverse=True)
-        await until(lambda: any_ready(others), 90, "another stands by")
+        old, *followers = sorted(self._seats, key=Seat.leads_since, reverse=True)
+        await until(lambda: any_ready(followers), 90, "another stands by")
         app = f"app-{number}"
         # Past its limit just before the strike: the old leader is between two cycles, and will not see it.
         self._signals.set("load", app, 150.0)
@@ -142,7 +142,7 @@ class Leaders:
             self._tally.never += 1
             raise
         self._tally.waits[how].append(time.time() - struck)
-        first = min((call for seat in others for call in seat.effective(struck)), key=lambda call: call.at)
+        first = min((call for seat in followers for call in seat.effective(struck)), key=lambda call: call.at)
         if how == "stopped":
             woken = time.time()
             old.operator.process.send_signal(signal.SIGCONT)
@@ -155,8 +155,8 @@ class Leaders:
         print(f"{number + 1}: {how}, {self._tally.waits[how][-1]:.1f} s", file=sys.stderr, flush=True)
 
     def _acted(self, app: str) -> bool:
-        seen = self._witness.changes(f"Deployment/{_NAMESPACE}/{app}", lambda body: body["spec"]["replicas"])
-        return bool(seen[-1] > 1)
+        replicas = self._witness.changes(f"Deployment/{_NAMESPACE}/{app}", lambda body: body["spec"]["replicas"])
+        return bool(replicas[-1] > 1)
 
     def _figures(self) -> dict[str, Any]:
         tally, twice = self._tally, 0

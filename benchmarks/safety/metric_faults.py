@@ -100,7 +100,7 @@ class Sources:
             "interval": f"{INTERVAL:g}s",
             "failingS": _FAILING_S,
             "actions": acts,
-            "intervalsUntilDataFreshIsFalse": {name: round(each, 1) for name, each in blind.items()},
+            "intervalsUntilDataFreshIsFalse": {name: round(intervals, 1) for name, intervals in blind.items()},
             "actedOnAllAfterS": round(recovered, 1),
             "holds": acts == 0 and slowest <= INTERVALS,
         }
@@ -113,27 +113,27 @@ class Sources:
         late = policy | {"when": {"for": "1m"}, "objectives": {"matchLabels": {"way": "silent"}}}
         self._arena.apply("RemediationPolicy", "scale", policy, _NAMESPACE)
         self._arena.apply("RemediationPolicy", "late", late, _NAMESPACE)
-        for name, way in WAYS.items():
+        for name, fault in WAYS.items():
             self._signals.set("load", name, 10.0)
             self._signals.set("errors", name, 0.0)
             source = {"url": proxies[name].url, "timeout": "3s", "staleAfter": f"{_STALE_AFTER:g}s"}
             self._arena.apply("MetricSource", name, source)
-            labels = {"way": "silent" if way.silent else "loud"}
+            labels = {"way": "silent" if fault.silent else "loud"}
             self._arena.apply("ServiceLevelObjective", name, objective(name, name), _NAMESPACE, labels=labels)
 
     async def _fail(self, proxies: dict[str, Proxy]) -> dict[str, float]:
         """Fail for a while; return after how many intervals each objective said so."""
         began, blind = time.monotonic(), dict.fromkeys(WAYS, float("inf"))
-        for name, way in WAYS.items():
-            _break(proxies[name], way)
+        for name, fault in WAYS.items():
+            _break(proxies[name], fault)
             self._signals.set("load", name, 300.0)
-            if way.silent:
+            if fault.silent:
                 self._signals.silence("load", name)
         while time.monotonic() - began < _FAILING_S:
-            for name, way in WAYS.items():
+            for name, fault in WAYS.items():
                 if blind[name] == float("inf") and self._fresh(name) == "False":
                     # Samples are stale when they are older than the source allows, not as soon as they end.
-                    since = began + (_STALE_AFTER if way.silent else 0.0)
+                    since = began + (_STALE_AFTER if fault.silent else 0.0)
                     blind[name] = max(0.0, time.monotonic() - since) / INTERVAL
             await asyncio.sleep(0.1)
         return blind
@@ -141,16 +141,16 @@ class Sources:
     def _fresh(self, name: str) -> str:
         states = self._witness.states[f"ServiceLevelObjective/{_NAMESPACE}/{name}"]
         conditions = states[-1].get("status", {}).get("conditions", []) if states else []
-        return next((str(each["status"]) for each in conditions if each["type"] == "DataFresh"), "")
+        return next((str(condition["status"]) for condition in conditions if condition["type"] == "DataFresh"), "")
 
     def _acted(self, name: str) -> bool:
         sizes = self._witness.changes(f"Deployment/{_NAMESPACE}/{name}", lambda body: body["spec"]["replicas"])
         return len(sizes) > 1
 
 
-def _break(proxy: Proxy, way: Way) -> None:
-    proxy.fault = lambda _: way.fault
-    change = way.change
+def _break(proxy: Proxy, fault: Way) -> None:
+    proxy.fault = lambda _: fault.fault
+    change = fault.change
     proxy.change = lambda _, answer: answer if change is None else json.dumps(change(json.loads(answer))).encode()
 
 

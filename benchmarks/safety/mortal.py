@@ -112,14 +112,14 @@ class Leader:
 
     async def _cycle(self) -> bool:
         try:
-            found = await self._cluster.find(API_VERSION, Remediation.KIND, self._namespace)
+            bodies = await self._cluster.find(API_VERSION, Remediation.KIND, self._namespace)
         except ClusterError:
             return False
-        known = {body["metadata"]["name"]: Remediation.read(body) for body in found}
-        ended = await asyncio.gather(*(self._one(name, known.get(name)) for name in self._intents))
+        remediations = {body["metadata"]["name"]: Remediation.read(body) for body in bodies}
+        ended = await asyncio.gather(*(self._reconcile(name, remediations.get(name)) for name in self._intents))
         return all(ended)
 
-    async def _one(self, name: str, life: Remediation | None) -> bool:
+    async def _reconcile(self, name: str, life: Remediation | None) -> bool:
         try:
             life = life or await self._reconciler.open(self._intents[name])
             if not life.ended:
@@ -137,10 +137,10 @@ async def _allow(_: Remediation) -> None:
 
 def outlook(life: Remediation, mood: str, now: float) -> Outlook:
     """Return what a cycle says about a risk that calms down once something was done, or lasts, or can't be seen."""
-    seen = life.status.completed is None or mood == "lasts"
-    if not seen and mood == "blind":
+    has_effect = life.status.completed is None or mood == "lasts"
+    if not has_effect and mood == "blind":
         return Outlook(fresh=False, probability=float("nan"), breached=False, sampled_at=now - 3600)
-    if seen:
+    if has_effect:
         needed = 5 if life.spec.intent.action.name == "Scale" and life.status.completed is None else 6
         return Outlook(
             fresh=True, probability=0.9, breached=False, sampled_at=now, replicas_forecast=needed, replicas_observed=4

@@ -37,9 +37,9 @@ def dearest() -> list[str]:
     costs = []
     for text in inputs.queries(inputs.QUERY - _SUFFIX):
         with suppress(InvalidInput, ValidationError):
-            asked = inputs.objective(text)
-            cost = inputs.timed(inputs.ask, asked)
-            inputs.ask(asked)
+            objective = inputs.objective(text)
+            cost = inputs.timed(inputs.prepare_queries, objective)
+            inputs.prepare_queries(objective)
             costs.append((cost, text))
     return [text for _, text in sorted(costs, reverse=True)][:DEAREST]
 
@@ -104,7 +104,9 @@ async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
         operator = arena.operate("renewing", account, "5s")
         try:
             watchman = await stack.enter_async_context(Watchman(operator).watching())
-            await until(lambda: operator.ends or watchman.told.cycles >= cycles, 300, "some cycles with the worst")
+            await until(
+                lambda: operator.ends or watchman.observation.cycles >= cycles, 300, "some cycles with the worst"
+            )
             ended = operator.ends
             await witness.settle()
         finally:
@@ -116,13 +118,15 @@ async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
         "objectives": OBJECTIVES,
         "queries": OBJECTIVES * QUERIES,
         "policies": POLICIES,
-        "cycles": watchman.told.cycles,
+        "cycles": watchman.observation.cycles,
         "renewals": len(witness.states[_KEY]),
         "longestBetweenRenewalsS": round(longest, 2),
         "renewDeadlineS": deadline,
-        "longestWaitOfAProbeS": round(watchman.told.longest_wait, 2),
+        "longestWaitOfAProbeS": round(watchman.observation.longest_wait, 2),
         "leadLost": ended,
-        "cyclesGivenUp": watchman.told.given_up,
-        "residentMiB": watchman.told.resident >> 20,
-        "holds": not ended and longest <= deadline / 2 and watchman.told.given_up == watchman.told.failed == 0,
+        "cyclesGivenUp": watchman.observation.given_up,
+        "residentMiB": watchman.observation.resident >> 20,
+        "holds": not ended
+        and longest <= deadline / 2
+        and watchman.observation.given_up == watchman.observation.failed == 0,
     }

@@ -18,14 +18,14 @@ class SlowSource(Proxy):
         self.seconds = 0.0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        told = parse_qs(request.query_string) | parse_qs((await request.read()).decode())
-        count = sum(query.count(DEAR) for query in told.get("query", ()))
+        parameters = parse_qs(request.query_string) | parse_qs((await request.read()).decode())
+        count = sum(query.count(DEAR) for query in parameters.get("query", ()))
         if not count:
             return await super().__call__(request)
-        patience = float(told.get("timeout", ["120"])[0].removesuffix("s"))
+        patience = float(parameters.get("timeout", ["120"])[0].removesuffix("s"))
         if count * self.seconds < patience:
             await asyncio.sleep(count * self.seconds)
             return await super().__call__(request)
         await asyncio.sleep(patience)
-        words = "query timed out in expression evaluation"
-        return web.json_response({"status": "error", "errorType": "timeout", "error": words}, status=503)
+        message = "query timed out in expression evaluation"
+        return web.json_response({"status": "error", "errorType": "timeout", "error": message}, status=503)

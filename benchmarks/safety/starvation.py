@@ -16,7 +16,7 @@ from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body, Signals
 from benchmarks.safety.leaders import objective
 from benchmarks.safety.slow_source import DEAR, SlowSource
 from benchmarks.safety.trials import deployment
-from benchmarks.safety.watchman import Told, Watchman
+from benchmarks.safety.watchman import OperatorFigures, Watchman
 from benchmarks.safety.witness import Witness
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
@@ -136,9 +136,9 @@ class Starvation:
             reasons = await self._reasons(greedy)
             for number in range(attack.series):
                 self._signals.silence("many", f"a{number}", namespace=greedy)
-        told = self._watchman.told
-        figures |= {"overShare": int(told.over_share.get(greedy, 0)), "dataFreshOfTheGreedy": dict(reasons)}
-        figures["holds"] = figures["holds"] and 0 < reasons.total() == sum(reasons[each] for each in _TOLD)
+        observation = self._watchman.observation
+        figures |= {"overShare": int(observation.over_share.get(greedy, 0)), "dataFreshOfTheGreedy": dict(reasons)}
+        figures["holds"] = figures["holds"] and 0 < reasons.total() == sum(reasons[reason] for reason in _TOLD)
         return figures
 
     async def _serve(self) -> dict[str, Any]:
@@ -151,33 +151,35 @@ class Starvation:
         await self._create([_at(VICTIM, deployment(name, 1)), _watched(VICTIM, name, objective(name))])
         first = await until(lambda: self._fresh(key) == "True", 4 * IN_TIME_S, f"{name} is watched")
         self._watchman.begin()
-        seen = len(self._witness.states[key])
+        first = len(self._witness.states[key])
 
-        def done() -> bool:
-            self._signals.note("load", name, 10.0 + self._watchman.told.cycles, namespace=VICTIM)  # news in each cycle
-            return self._watchman.told.cycles >= self._cycles
+        def has_cycles() -> bool:
+            self._signals.note(
+                "load", name, 10.0 + self._watchman.observation.cycles, namespace=VICTIM
+            )  # news in each cycle
+            return self._watchman.observation.cycles >= self._cycles
 
-        await until(done, self._cycles * 40.0, "some cycles")
+        await until(has_cycles, self._cycles * 40.0, "some cycles")
         self._signals.set("load", name, 300.0, namespace=VICTIM)
         acted = await until(lambda: self._acted(name), 4 * IN_TIME_S, f"{name} is scaled")
         await self._witness.settle()
-        told: Told = self._watchman.told
-        statuses = self._witness.states[key][seen:]
+        observation: OperatorFigures = self._watchman.observation
+        statuses = self._witness.states[key][first:]
         unfresh = sum(_condition(body, "DataFresh") != "True" for body in statuses)
         return {
             "watchedAfterS": round(first, 1),
             "actedAfterS": round(acted, 1),
-            "cycles": told.cycles,
+            "cycles": observation.cycles,
             "statusesOfTheVictim": len(statuses),
             "ofTheseWithoutData": unfresh,
-            "cyclesGivenUp": told.given_up,
-            "readyzFailed": told.not_ready,
-            "livezFailed": told.dead,
-            "longestWaitOfAProbeS": round(told.longest_wait, 2),
-            "residentMiB": told.resident >> 20,
+            "cyclesGivenUp": observation.given_up,
+            "readyzFailed": observation.not_ready,
+            "livezFailed": observation.dead,
+            "longestWaitOfAProbeS": round(observation.longest_wait, 2),
+            "residentMiB": observation.resident >> 20,
             "holds": acted <= IN_TIME_S
             and len(statuses) >= self._cycles // _FIGURES
-            and unfresh == told.given_up == told.failed == told.not_ready == told.dead == 0,
+            and unfresh == observation.given_up == observation.failed == observation.not_ready == observation.dead == 0,
         }
 
     async def _reasons(self, namespace: str) -> Counter[str]:
@@ -195,7 +197,7 @@ class Starvation:
 
 def _condition(body: Body, kind: str, field: str = "status") -> str:
     conditions = body.get("status", {}).get("conditions", [])
-    return next((str(each[field]) for each in conditions if each["type"] == kind), "")
+    return next((str(condition[field]) for condition in conditions if condition["type"] == kind), "")
 
 
 def _at(namespace: str, body: Body) -> Body:

@@ -44,25 +44,25 @@ class Storm:
         account = await asyncio.to_thread(self._arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
         async with Witness(
             access, f"/apis/{API}/remediations", f"/apis/{API}/servicelevelobjectives"
-        ).watching() as seen:
+        ).watching() as witness:
             operator = self._arena.operate("storm", account, f"{INTERVAL:g}s")
             try:
-                await until(lambda: self._count(seen, "DataFresh") >= self._size, 400, "all data is fresh")
+                await until(lambda: self._count(witness, "DataFresh") >= self._size, 400, "all data is fresh")
                 for app in self._apps:
                     self._signals.note("load", app, 300.0)
                 began = time.monotonic()
-                await until(lambda: self._count(seen, "AtRisk") >= self._size, 400, "all are at risk")
+                await until(lambda: self._count(witness, "AtRisk") >= self._size, 400, "all are at risk")
                 all_at_risk = time.monotonic() - began
                 await asyncio.sleep(CYCLES * INTERVAL)
-                with_breaker = len(self._acts(seen))
+                with_breaker = len(self._acts(witness))
                 await asyncio.to_thread(self._guard, {"objectives": 1000000})
-                await until(lambda: bool(self._acts(seen)), 60, "something is done without the breaker")
+                await until(lambda: bool(self._acts(witness)), 60, "something is done without the breaker")
                 await asyncio.sleep(CYCLES * INTERVAL)
-                await seen.settle()
+                await witness.settle()
             finally:
                 await asyncio.to_thread(operator.stop)
-        acts = self._acts(seen)
-        most = max(Counter(namespace for namespace, _ in acts).values())
+        acts = self._acts(witness)
+        max_by_namespace = max(Counter(namespace for namespace, _ in acts).values())
         raised = len({name for _, name in acts})
         return {
             "objectives": self._size,
@@ -71,10 +71,10 @@ class Storm:
             "budget": self._budget,
             "acts": len(acts),
             "budgetOfANamespace": self._per_namespace,
-            "mostInANamespace": most,
+            "mostInANamespace": max_by_namespace,
             "holds": with_breaker == 0
             and 0 < len(acts) <= self._budget
-            and most <= self._per_namespace
+            and max_by_namespace <= self._per_namespace
             and raised == len(acts),
         }
 
@@ -107,19 +107,21 @@ class Storm:
         }
         self._arena.apply("Guardrail", "storm", spec | {"storm": storm})
 
-    def _count(self, seen: Witness, condition: str) -> int:
+    def _count(self, witness: Witness, condition: str) -> int:
         return sum(
-            any(each["type"] == condition and each["status"] == "True" for each in _conditions(states[-1]))
-            for key, states in seen.states.items()
+            any(entry["type"] == condition and entry["status"] == "True" for entry in _conditions(states[-1]))
+            for key, states in witness.states.items()
             if key.startswith("ServiceLevelObjective/storm-")
         )
 
-    def _acts(self, seen: Witness) -> list[tuple[str, str]]:
+    def _acts(self, witness: Witness) -> list[tuple[str, str]]:
         """Return namespace and target of every Remediation that there ever was."""
-        found = (
-            states[-1]["spec"]["intent"]["target"] for key, states in seen.states.items() if "Remediation/storm-" in key
+        targets = (
+            states[-1]["spec"]["intent"]["target"]
+            for key, states in witness.states.items()
+            if "Remediation/storm-" in key
         )
-        return [(target["namespace"], target["name"]) for target in found]
+        return [(target["namespace"], target["name"]) for target in targets]
 
 
 def _conditions(body: Body) -> list[Body]:

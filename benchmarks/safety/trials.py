@@ -81,11 +81,11 @@ def _keys(witness: Witness, kind: str, namespace: str) -> list[str]:
 
 def _numbers(kind: str, field: str) -> Callable[[Witness, str], Effects]:
     def effects(witness: Witness, namespace: str) -> Effects:
-        found: Effects = Counter()
+        effects: Effects = Counter()
         for key in _keys(witness, kind, namespace):
             levels = witness.changes(key, lambda body: body["spec"][field])
-            found.update((key.rpartition("/")[2], *pair) for pair in itertools.pairwise(levels))
-        return found
+            effects.update((key.rpartition("/")[2], *pair) for pair in itertools.pairwise(levels))
+        return effects
 
     return effects
 
@@ -105,8 +105,8 @@ def _workloads(
 def _deploy(cluster: KwokCluster, namespace: str, count: int, replicas: int, **change: Any) -> list[str]:
     """Make Deployments where they are missing; return their names when all are complete."""
     names = [f"web-{number}" for number in range(1, count + 1)]
-    there = cluster.kubectl("get", "deployments", "-n", namespace, "-o", "name").stdout.split()
-    if len(there) < count:
+    existing = cluster.kubectl("get", "deployments", "-n", namespace, "-o", "name").stdout.split()
+    if len(existing) < count:
         cluster.apply(*(deployment(name, replicas, **change) for name in names), namespace=namespace)
     _complete(cluster, namespace)
     return names
@@ -140,11 +140,11 @@ def _revised(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     """Return Deployments of two revisions; the newest is the one that is rolled back."""
     names = _deploy(cluster, namespace, count, 1)
     listed = _list(cluster, "deployments", namespace)
-    revisions = {each["metadata"]["name"]: _revision(each) for each in listed}
+    revisions = {body["metadata"]["name"]: _revision(body) for body in listed}
     if fresh := [name for name in names if revisions[name] < 2]:
         cluster.apply(*(deployment(name, 1, image="example.com/main:2") for name in fresh), namespace=namespace)
         _complete(cluster, namespace)
-        revisions = {each["metadata"]["name"]: _revision(each) for each in _list(cluster, "deployments", namespace)}
+        revisions = {body["metadata"]["name"]: _revision(body) for body in _list(cluster, "deployments", namespace)}
     return [
         Target(ref, {"from": revisions[ref["name"]], "to": revisions[ref["name"]] - 1})
         for ref in _references(cluster, "Deployment", names, namespace)
@@ -161,11 +161,11 @@ def _revision(body: Body) -> int:
 def _nodes(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     """Return nodes of the trial's own, which no pods of others are put on."""
     names = [f"{namespace}-{number}" for number in range(1, count + 1)]
-    there = {each["metadata"]["name"] for each in _list(cluster, "nodes", namespace)}
+    existing = {body["metadata"]["name"] for body in _list(cluster, "nodes", namespace)}
     model = cluster.get("node", "node-1")
     missing = []
     for name in names:
-        if name not in there:
+        if name not in existing:
             labels = {**model["metadata"]["labels"], "kubernetes.io/hostname": name, "trial": namespace}
             metadata = {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}
             spec = {"taints": [{"key": "trial", "value": namespace, "effect": "NoSchedule"}]}
@@ -177,12 +177,12 @@ def _nodes(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
 
 
 def _cordoned(witness: Witness, namespace: str) -> Effects:
-    found: Effects = Counter()
+    effects: Effects = Counter()
     for key in witness.states:
         if key.startswith(f"Node//{namespace}-"):
             for before, after in itertools.pairwise(witness.changes(key, mark)):
-                found[after[1] or before[1], int(before[0]), int(after[0])] += 1
-    return found
+                effects[after[1] or before[1], int(before[0]), int(after[0])] += 1
+    return effects
 
 
 def mark(node: Body) -> tuple[bool, str]:
@@ -235,12 +235,12 @@ def _jobs(witness: Witness, namespace: str) -> Effects:
         (owner["uid"], 0, 1)
         for key in _keys(witness, "Job", namespace)
         # As many as there were: one that was deleted and made again has another UID.
-        for body in {each["metadata"]["uid"]: each for each in witness.states[key]}.values()
+        for body in {entry["metadata"]["uid"]: entry for entry in witness.states[key]}.values()
         for owner in body["metadata"]["ownerReferences"]
     )
 
 
-def _told(witness: Witness, namespace: str) -> Effects:
+def _notified(witness: Witness, namespace: str) -> Effects:
     """Return who was told; a notice of the same id is the same notice."""
     return Counter((key.rpartition("/")[2], 0, 1) for key in _keys(witness, NOTICE, namespace))
 
@@ -251,29 +251,29 @@ def _told(witness: Witness, namespace: str) -> Effects:
 def _flags(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     """Return ConfigMaps with a flag, each with the action that turns it off."""
     names = [f"flags-{number}" for number in range(1, count + 1)]
-    there = {each["metadata"]["name"] for each in _list(cluster, "configmaps", namespace)}
+    existing = {body["metadata"]["name"] for body in _list(cluster, "configmaps", namespace)}
     fresh: list[Body] = [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"flag": "on"}}
         for name in names
-        if name not in there
+        if name not in existing
     ]
     if fresh:
         stdin = json.dumps({"apiVersion": "v1", "kind": "List", "items": fresh})
         cluster.kubectl("create", "-n", namespace, "-f", "-", stdin=stdin)
-    place = {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps"}
+    resource = {"apiVersion": "v1", "kind": "ConfigMap", "resource": "configmaps"}
     terms = {"field": "/data/flag", "value": "off", "stabilizationWindow": "30s", "holdAtMost": "1m"}
     return [
-        Target(ref, {"action": {"patch": {**terms, "target": {**place, "name": ref["name"]}}}})
+        Target(ref, {"action": {"patch": {**terms, "target": {**resource, "name": ref["name"]}}}})
         for ref in _references(cluster, "ConfigMap", names, namespace)
     ]
 
 
 def _flagged(witness: Witness, namespace: str) -> Effects:
-    found: Effects = Counter()
+    effects: Effects = Counter()
     for key in _keys(witness, "ConfigMap", namespace):
         for before, after in itertools.pairwise(witness.changes(key, _flag)):
-            found[after[1] or before[1], int(before[0]), int(after[0])] += 1
-    return found
+            effects[after[1] or before[1], int(before[0]), int(after[0])] += 1
+    return effects
 
 
 def _flag(body: Body) -> tuple[bool, str]:
@@ -304,7 +304,7 @@ TRIALS = {
         Trial("drain", {"drain": _HEALTHY}, "Node", _busy_nodes, _cordoned, _uid),
         Trial("patch", {}, "ConfigMap", _flags, _flagged, _uid),
         Trial("job", {"job": {"cronJob": "runbook"}}, "Job", _with_runbook, _jobs, _uid),
-        Trial("notify", {"notify": {"channel": "people"}}, "Deployment", _workloads(1), _told, _uid),
+        Trial("notify", {"notify": {"channel": "people"}}, "Deployment", _workloads(1), _notified, _uid),
     )
 }
 
@@ -332,7 +332,7 @@ def autoscaler(name: str) -> Body:
 
 def _references(cluster: KwokCluster, kind: str, names: Sequence[str], namespace: str) -> list[Body]:
     """Return references to objects, with their UIDs."""
-    listed = {each["metadata"]["name"]: each for each in _list(cluster, kind.lower(), namespace)}
+    listed = {body["metadata"]["name"]: body for body in _list(cluster, kind.lower(), namespace)}
     return [
         {
             "apiVersion": listed[name]["apiVersion"],

@@ -15,7 +15,7 @@ _EVERY = 0.25
 
 
 @dataclass
-class Told:
+class OperatorFigures:
     """What it said since the last look began."""
 
     cycles: int = 0
@@ -41,13 +41,13 @@ class Watchman:
         self._operator = operator
         self._process = psutil.Process(operator.process.pid)
         self._counted: dict[str, float] = {}
-        self._known: dict[str, float] = {}
-        self.told = Told()
+        self._newest: dict[str, float] = {}
+        self.observation = OperatorFigures()
 
     def begin(self) -> None:
         """Begin anew."""
-        self._counted = dict(self._known)
-        self.told = Told()
+        self._counted = dict(self._newest)
+        self.observation = OperatorFigures()
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator["Watchman"]:
@@ -67,28 +67,28 @@ class Watchman:
                 began = time.monotonic()
                 async with session.get(f"{self._operator.url}/livez") as answer:
                     dead = answer.status != 200
-                self.told.longest_wait = max(self.told.longest_wait, time.monotonic() - began)
+                self.observation.longest_wait = max(self.observation.longest_wait, time.monotonic() - began)
                 async with session.get(f"{self._operator.url}/readyz") as answer:
                     not_ready = answer.status != 200
                 async with session.get(f"{self._operator.url}/metrics") as answer:
                     self._read(await answer.text())
             except aiohttp.ClientError:
                 continue
-            self.told.dead += dead
-            self.told.not_ready += not_ready
-            self.told.resident = max(self.told.resident, self._process.memory_info().rss)
+            self.observation.dead += dead
+            self.observation.not_ready += not_ready
+            self.observation.resident = max(self.observation.resident, self._process.memory_info().rss)
 
     def _read(self, text: str) -> None:
         values = dict(re.findall(r"^(\w+(?:\{[^\n]*\})?) (\S+)$", text, re.MULTILINE))
-        known = {name: float(value) for name, value in values.items()}
-        self._known = known
-        self.told.cycles = int(self._since("forestall_cycle_seconds_count"))
-        self.told.given_up = int(self._since("forestall_cycles_given_up_total"))
-        self.told.failed = int(self._since("forestall_cycle_failures_total"))
-        for name, value in known.items():
+        values_by_name = {name: float(value) for name, value in values.items()}
+        self._newest = values_by_name
+        self.observation.cycles = int(self._since("forestall_cycle_seconds_count"))
+        self.observation.given_up = int(self._since("forestall_cycles_given_up_total"))
+        self.observation.failed = int(self._since("forestall_cycle_failures_total"))
+        for name, value in values_by_name.items():
             if name.startswith("forestall_share_exhausted{"):
-                whose = name.split('"')[1]
-                self.told.over_share[whose] = max(value, self.told.over_share.get(whose, 0.0))
+                namespace = name.split('"')[1]
+                self.observation.over_share[namespace] = max(value, self.observation.over_share.get(namespace, 0.0))
 
     def _since(self, name: str) -> float:
-        return self._known.get(name, 0.0) - self._counted.get(name, 0.0)
+        return self._newest.get(name, 0.0) - self._counted.get(name, 0.0)

@@ -45,8 +45,8 @@ class Witness:
 
     def _has_seen(self, item: Body) -> bool:
         versions = (body["metadata"] for states in self.states.values() for body in states[-1:])
-        seen = {each["uid"]: int(each["resourceVersion"]) for each in versions}
-        return seen.get(item["metadata"]["uid"], 0) >= int(item["metadata"]["resourceVersion"])
+        newest = {metadata["uid"]: int(metadata["resourceVersion"]) for metadata in versions}
+        return newest.get(item["metadata"]["uid"], 0) >= int(item["metadata"]["resourceVersion"])
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator["Witness"]:

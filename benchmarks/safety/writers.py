@@ -42,7 +42,7 @@ class Others:
 
     def __init__(self, api: Api, trial: Trial, namespace: str, dice: random.Random) -> None:
         self._api = api
-        self._place = _PATHS[trial.name]
+        self._path = _PATHS[trial.name]
         self._namespace = namespace
         self._dice = dice
         self.written: dict[str, int] = {}
@@ -52,12 +52,12 @@ class Others:
 
     async def user(self, name: str) -> None:
         """Set the field, as `kubectl edit` does."""
-        body = {"spec": {self._place[3]: self._dice.choice((2, 4, 7))}}
+        body = {"spec": {self._path[3]: self._dice.choice((2, 4, 7))}}
         await self._patch(name, body, _MERGE, {"fieldManager": "kubectl-edit"})
 
     async def git_ops(self, name: str) -> None:
         """Apply the field, as Flux does."""
-        version, kind, _, field = self._place
+        version, kind, _, field = self._path
         head = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": self._namespace}}
         await self._patch(name, head | {"spec": {field: 3}}, _APPLY, {"fieldManager": "flux", "force": "true"})
 
@@ -71,23 +71,23 @@ class Others:
         await until(partial(self._scaled, name), CONTROLLER_S, f"the autoscaler of {name} acts")
 
     async def _scaled(self, name: str) -> bool:
-        found = await self._api.request("GET", f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{name}")
-        if found["spec"]["replicas"] == MORE and taken_over(found, ("spec", "replicas")):
-            self.written[name] = int(found["metadata"]["resourceVersion"])
+        deployment = await self._api.request("GET", f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{name}")
+        if deployment["spec"]["replicas"] == MORE and taken_over(deployment, ("spec", "replicas")):
+            self.written[name] = int(deployment["metadata"]["resourceVersion"])
         return name in self.written
 
     async def _patch(self, name: str, body: Body, content_type: str, query: dict[str, str]) -> None:
         await asyncio.sleep(self._dice.uniform(0, LONGEST_S))
-        version, _, plural, _ = self._place
+        version, _, plural, _ = self._path
         path = f"/apis/{version}/namespaces/{self._namespace}/{plural}/{name}"
         try:
-            done = await self._api.request("PATCH", path, body=body, content_type=content_type, query=query)
+            result = await self._api.request("PATCH", path, body=body, content_type=content_type, query=query)
         except ClusterError as error:
             raise RuntimeError(f"the other writer was refused: {error}") from error
-        if content_type == _MERGE and not taken_over(done, ("spec", self._place[3])):
+        if content_type == _MERGE and not taken_over(result, ("spec", self._path[3])):
             self.without_trace += 1
         else:
-            self.written[name] = int(done["metadata"]["resourceVersion"])
+            self.written[name] = int(result["metadata"]["resourceVersion"])
 
 
 async def _against(arena: Arena, trial: Trial, wanted: int, seed: int) -> dict[str, Any]:
@@ -100,25 +100,25 @@ async def _against(arena: Arena, trial: Trial, wanted: int, seed: int) -> dict[s
     journal = f"/apis/{API}/namespaces/{namespace}/remediations"
     watching = Witness(access, trial.path(namespace), journal).watching()
     async with watching as witness, Forks(namespace) as forks, Api(access) as api:
-        others = Others(api, trial, namespace, dice)
-        ways: list[Callable[[str], Awaitable[None]]] = [others.user, others.git_ops]
+        writers = Others(api, trial, namespace, dice)
+        writes: list[Callable[[str], Awaitable[None]]] = [writers.user, writers.git_ops]
         if trial.name == "scale":
-            ways.append(others.autoscaler)
+            writes.append(writers.autoscaler)
         round_ = Round(trial, namespace, targets, 1, time.time())
         moods = {target.ref["name"]: dice.choice(("calms", "calms", "lasts")) for target in targets}
         leading = forks.order(kubeconfig, round_, moods)
-        writing = (dice.choice(ways)(target.ref["name"]) for target in targets)
+        writing = (dice.choice(writes)(target.ref["name"]) for target in targets)
         await asyncio.gather(leading, *writing)
         await witness.settle()
     await asyncio.to_thread(arena.cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
     field = _PATHS[trial.name][3]
     overwritten = [
-        name for name, at in others.written.items() if _changed_after(witness, trial, namespace, name, at, field)
+        name for name, at in writers.written.items() if _changed_after(witness, trial, namespace, name, at, field)
     ]
     lives = [Remediation.read(states[-1]) for key, states in witness.states.items() if key.startswith("Remediation/")]
     return {
-        "writes": len(others.written),
-        "updatesToTheSameValue": others.without_trace,
+        "writes": len(writers.written),
+        "updatesToTheSameValue": writers.without_trace,
         "overwrites": len(overwritten),
         "ends": dict(Counter(f"{life.status.phase}: {life.status.reason}" for life in lives)),
     }
@@ -133,5 +133,5 @@ def _changed_after(witness: Witness, trial: Trial, namespace: str, name: str, at
 async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
     """Let others write."""
     wanted = 6 if quick else 75
-    found = {name: await _against(arena, TRIALS[name], wanted, seed) for seed, name in enumerate(_PATHS)}
-    return {"clockSpeed": SPEED, **found, "holds": not any(each["overwrites"] for each in found.values())}
+    results = {name: await _against(arena, TRIALS[name], wanted, seed) for seed, name in enumerate(_PATHS)}
+    return {"clockSpeed": SPEED, **results, "holds": not any(result["overwrites"] for result in results.values())}

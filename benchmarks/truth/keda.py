@@ -14,7 +14,7 @@ GROUP = "external.metrics.k8s.io"
 
 
 def start(stand: Stand, programs: Programs) -> None:
-    """Start KEDA on the stand; it ends with it."""
+    """Start KEDA; it stops with the stand."""
     cluster, workspace = stand.cluster, stand.cluster.workspace
     proofs = certificates(workspace.path / "keda")
     service = start_operator(cluster, workspace, programs, proofs)
@@ -24,7 +24,7 @@ def start(stand: Stand, programs: Programs) -> None:
         "keda-adapter",
         [
             workspace.link(programs["keda-adapter"]),
-            *(f"--{which}kubeconfig={kubeconfig}" for which in ("", "lister-", "authentication-", "authorization-")),
+            *(f"--{prefix}kubeconfig={kubeconfig}" for prefix in ("", "lister-", "authentication-", "authorization-")),
             f"--cert-dir={proofs}",
             f"--metrics-service-address=localhost:{service}",
             f"--secure-port={secure}",
@@ -36,15 +36,17 @@ def start(stand: Stand, programs: Programs) -> None:
     stand.serve(GROUP, "v1beta1", secure)
 
 
-def scale(stand: Stand, query: str, threshold: float, least: int, most: int) -> None:
-    """Have KEDA scale the shop on a query; returns when its HorizontalPodAutoscaler is there."""
-    stand.cluster.apply(_scaled_object(stand, query, threshold, least, most), namespace=NAMESPACE)
+def scale(stand: Stand, query: str, threshold: float, min_replicas: int, max_replicas: int) -> None:
+    """Scale the shop with KEDA on a query; returns when its HorizontalPodAutoscaler exists."""
+    stand.cluster.apply(_scaled_object(stand, query, threshold, min_replicas, max_replicas), namespace=NAMESPACE)
     name = f"keda-hpa-{WORKLOAD}"
     stand.cluster.kubectl("wait", "--for=create", f"hpa/{name}", "-n", NAMESPACE, "--timeout=60s", timeout_s=70)
 
 
-def _scaled_object(stand: Stand, query: str, threshold: float, least: int, most: int) -> Mapping[str, Any]:
-    """Return a ScaledObject of the shop with the default behaviour, made as much faster as everything is."""
+def _scaled_object(
+    stand: Stand, query: str, threshold: float, min_replicas: int, max_replicas: int
+) -> Mapping[str, Any]:
+    """Return a ScaledObject of the shop with the default behavior, faster by SPEED."""
     trigger = {"serverAddress": stand.prometheus.url, "query": query, "threshold": f"{threshold:g}"}
     return {
         "apiVersion": "keda.sh/v1alpha1",
@@ -53,8 +55,8 @@ def _scaled_object(stand: Stand, query: str, threshold: float, least: int, most:
         "spec": {
             "scaleTargetRef": {"name": WORKLOAD},
             "pollingInterval": 30 // SPEED,
-            "minReplicaCount": least,
-            "maxReplicaCount": most,
+            "minReplicaCount": min_replicas,
+            "maxReplicaCount": max_replicas,
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior()}},
             "triggers": [{"type": "prometheus", "metricType": "AverageValue", "metadata": trigger}],
         },

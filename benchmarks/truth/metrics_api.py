@@ -84,9 +84,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a request."""
-        found = self.answer(urlsplit(self.path).path)
-        body = json.dumps(found or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404}).encode()
-        self.send_response(200 if found else 404)
+        content = self.answer(urlsplit(self.path).path)
+        body = json.dumps(content or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404}).encode()
+        self.send_response(200 if content else 404)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -1,4 +1,4 @@
-"""The real thing: a control plane whose autoscaler runs fast, Prometheus, the shop, and an hour of its traffic."""
+"""A control plane with a fast autoscaler, Prometheus, the shop, and an hour of its traffic."""
 
 import json
 import time
@@ -18,27 +18,27 @@ from forestall.devcluster.progress import Steps
 
 SPEED = 15
 """Seconds of the modeled hour in one second of the run: the autoscaler's 15 s between two looks are one second."""
-CARRIES = 38.0
+CAPACITY = 38.0
 """Requests a second that a pod of the shop carries: four slots, a tenth of a second each, and some variance."""
 CORES = 0.5
 """What a pod of the shop requests, and uses when all its slots work."""
-LOOK_S = 0.25
+POLL_INTERVAL_S = 0.25
 ARRIVALS = "shop_arrivals_total"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was recorded, in seconds since the traffic began."""
+class Recording:
+    """The recording of a run; times in seconds since the start of the traffic."""
 
     duration: float
     arrived: Sequence[float]
-    """All requests until each second."""
+    """Total requests until each second."""
     replicas: Sequence[tuple[float, int]]
-    """When the workload asked for how many."""
+    """Time and desired replicas of the workload."""
 
 
 class Stand(DemoEnvironment):
-    """A stage without forestall, on which something else scales the shop."""
+    """A demo environment without forestall, in which an autoscaler scales the shop."""
 
     def __init__(self, programs: Programs, steps: Steps, *, hours: tuple[float, float], start_up_s: float) -> None:
         scenario = Scenario(
@@ -47,7 +47,7 @@ class Stand(DemoEnvironment):
             story="",
             indicator="load-per-pod",
             unit="requests/s a pod",
-            limit=CARRIES,
+            limit=CAPACITY,
             hours=hours,
             duration=3600.0 / SPEED,
             peak=200.0,
@@ -57,7 +57,7 @@ class Stand(DemoEnvironment):
         self._start_up_s = start_up_s
 
     def prepare(self) -> None:
-        """Deploy the shop with the start-up time that is asked for."""
+        """Deploy the shop with the requested start-up time."""
         with self._steps.step("deploy the shop"):
             self._deploy()
             self.cluster.set_start_up(self._start_up_s)
@@ -74,16 +74,16 @@ class Stand(DemoEnvironment):
 
         super().apply(manifest, changed)
 
-    def autoscaler(self, metrics: Sequence[Mapping[str, Any]], least: int, most: int) -> dict[str, Any]:
-        """Return an autoscaler of the shop with the default behaviour, made as much faster as everything is."""
+    def autoscaler(self, metrics: Sequence[Mapping[str, Any]], min_replicas: int, max_replicas: int) -> dict[str, Any]:
+        """Return an autoscaler of the shop with the default behavior, faster by SPEED."""
         return {
             "apiVersion": "autoscaling/v2",
             "kind": "HorizontalPodAutoscaler",
             "metadata": {"name": WORKLOAD},
             "spec": {
                 "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": WORKLOAD},
-                "minReplicas": least,
-                "maxReplicas": most,
+                "minReplicas": min_replicas,
+                "maxReplicas": max_replicas,
                 "metrics": list(metrics),
                 "behavior": behavior(),
             },
@@ -97,7 +97,7 @@ class Stand(DemoEnvironment):
             yield
 
     def serve(self, group: str, version: str, port: int) -> None:
-        """Have the API server ask a process beside it for an API group."""
+        """Register a local process as the server of an API group."""
         name = group.replace(".", "-")
         self.cluster.apply(
             {
@@ -122,33 +122,36 @@ class Stand(DemoEnvironment):
         )
         self.cluster.kubectl("wait", "--for=condition=Available", f"apiservice/{version}.{group}", "--timeout=60s")
 
-    def play(self) -> Seen:
-        """Let the hour's traffic arrive, and return what was seen."""
-        one = self.scenario
-        begins = time.time() + 5 + one.lead_in
+    def record(self) -> Recording:
+        """Send the hour's traffic, and return the recording."""
+        scenario = self.scenario
+        begins = time.time() + 5 + scenario.lead_in
         replicas: list[tuple[float, int]] = []
         with self.shop(begins), self.traffic(begins) as tally:
-            while (now := time.time()) < begins + one.duration:
+            while (now := time.time()) < begins + scenario.duration:
                 if now >= begins:
                     deployment = self._get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{WORKLOAD}")
                     replicas.append((now - begins, int(deployment["spec"]["replicas"])))
-                time.sleep(LOOK_S)
+                time.sleep(POLL_INTERVAL_S)
             tally()
             time.sleep(2)  # the last scrape
-            found = self.metrics.samples({"arrived": f"sum({ARRIVALS})"}, begins, begins + one.duration)
-        return Seen(one.duration, found["arrived"], replicas)
+            samples = self.metrics.samples({"arrived": f"sum({ARRIVALS})"}, begins, begins + scenario.duration)
+        return Recording(scenario.duration, samples["arrived"], replicas)
 
     def _usage(self) -> Mapping[str, float]:
-        done = self.metrics.value(f"sum(rate(shop_requests_total[{30 / SPEED:g}s]))")
+        request_rate = self.metrics.value(f"sum(rate(shop_requests_total[{30 / SPEED:g}s]))")
         pods = self._get(f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
         ready = [
             str(pod["metadata"]["name"])
             for pod in pods
-            if any((each["type"], each["status"]) == ("Ready", "True") for each in pod["status"].get("conditions", []))
+            if any(
+                (condition["type"], condition["status"]) == ("Ready", "True")
+                for condition in pod["status"].get("conditions", [])
+            )
         ]
-        if done is None or not ready:
+        if request_rate is None or not ready:
             return {}
-        return dict.fromkeys(ready, CORES * min(1.0, done / CARRIES / len(ready)))
+        return dict.fromkeys(ready, CORES * min(1.0, request_rate / CAPACITY / len(ready)))
 
     def _get(self, path: str) -> Any:
         answer = self._api.call_api("GET", self._api.configuration.host + path, _request_timeout=5)
@@ -156,7 +159,7 @@ class Stand(DemoEnvironment):
 
 
 def behavior() -> dict[str, Any]:
-    """Return the autoscaler's default behaviour, faster by SPEED."""
+    """Return the autoscaler's default behavior, faster by SPEED."""
     return {
         "scaleUp": {
             "stabilizationWindowSeconds": 0,
@@ -173,7 +176,7 @@ def behavior() -> dict[str, Any]:
 
 
 def _fast() -> Mapping[str, str]:
-    """Return the controller manager's times, of which each is the default, faster by SPEED."""
+    """Return the default times of the controller manager, faster by SPEED."""
     return {
         "horizontal-pod-autoscaler-sync-period": f"{15 / SPEED:g}s",
         "horizontal-pod-autoscaler-cpu-initialization-period": f"{300 / SPEED:g}s",
