@@ -73,7 +73,7 @@ class State:
 
     wiring: Wiring
     debug: bool = False
-    words: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
     """What the program was called with."""
 
 
@@ -123,7 +123,7 @@ def main(wiring: Wiring, arguments: Sequence[str] | None = None, name: str | Non
         arguments: the words after the program's name; those of the process by default.
         name: the program's name in help and hints; from the process by default.
     """
-    state = State(wiring, words=tuple(sys.argv[1:] if arguments is None else arguments))
+    state = State(wiring, text=tuple(sys.argv[1:] if arguments is None else arguments))
     name = name or _name(sys.argv[0])
     try:
         code = program.main(
@@ -140,8 +140,8 @@ def main(wiring: Wiring, arguments: Sequence[str] | None = None, name: str | Non
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
             error.show()
             return USAGE
-        where = error.ctx.command_path if error.ctx else name
-        _complain(f"{_sentence(error.format_message())} See `{where} --help`.")
+        command_path = error.ctx.command_path if error.ctx else name
+        _complain(f"{_sentence(error.format_message())} See `{command_path} --help`.")
         return USAGE
     except (click.ClickException, ForestallError, OSError) as error:
         if state.debug:

@@ -53,15 +53,15 @@ async def reject(session: Session, *, remediation: str, namespace: str | None, c
 
 
 async def _decide(session: Session, namespace: str, name: str, verdict: Verdict, comment: str) -> None:
-    who = await caller(session.cluster)
+    user = await caller(session.cluster)
 
     def decided(remediation: Remediation) -> dict[str, Any]:
         _check(remediation, session.now())
-        approval = Approval(decision=verdict, by=who, at=written(session.now()), comment=comment[:1024])
+        approval = Approval(decision=verdict, by=user, at=written(session.now()), comment=comment[:1024])
         return {"approval": approval.dump()}
 
     refused = (
-        f"You ({who or 'unknown'}) may not decide about remediations in namespace {namespace}: it needs the verbs "
+        f"You ({user or 'unknown'}) may not decide about remediations in namespace {namespace}: it needs the verbs "
         "`approve` and `patch` on remediations.forestall.dev"
     )
     remediation = await remediations.amend(session.cluster, namespace, name, decided, refused)

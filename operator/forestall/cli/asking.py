@@ -51,7 +51,7 @@ def prometheus_options(purpose: str) -> Callable[[Command], Command]:
 
 
 @asynccontextmanager
-async def asked(state: State, chosen: SourceOptions, sources: Sequence[str]) -> AsyncIterator[Metrics]:
+async def metrics_of(state: State, chosen: SourceOptions, sources: Sequence[str]) -> AsyncIterator[Metrics]:
     """Give the Prometheus that the options of a command name, under the names of the metric sources it stands for.
 
     Raises:
@@ -71,8 +71,8 @@ async def asked(state: State, chosen: SourceOptions, sources: Sequence[str]) -> 
         async with state.wiring.prometheus(wanted) as metrics:
             yield metrics
     except MetricsError as error:
-        words = " can't be asked" if error.reason.startswith("Source") else ""
-        raise MetricsError(error.reason, f"{chosen.url}{words}: {error}") from error
+        suffix = " can't be asked" if error.reason.startswith("Source") else ""
+        raise MetricsError(error.reason, f"{chosen.url}{suffix}: {error}") from error
 
 
 def _content(path: Path | None) -> str | None:

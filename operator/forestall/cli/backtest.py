@@ -31,8 +31,8 @@ from forestall.backtest.results import Assessment, BacktestReport, ForecasterSco
 from forestall.backtest.terminal import terminal_chart
 from forestall.backtest.wording import describe_false_actions
 from forestall.cli import options
-from forestall.cli.asking import SourceOptions, asked, prometheus_options
-from forestall.cli.command_line import shown
+from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
+from forestall.cli.command_line import command_line
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
 from forestall.cli.wiring import ClusterOptions
@@ -55,12 +55,12 @@ _WIDEST = 110
 def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     if value is None:
         return None
-    found = seconds(value)
+    number = seconds(value)
     with contextlib.suppress(ValueError):
-        found = float(value)
-    if found is None or not math.isfinite(found):
+        number = float(value)
+    if number is None or not math.isfinite(number):
         raise click.BadParameter(f"{value!r} is not a time: write 2026-01-31T12:00Z, or seconds since the epoch.")
-    return found
+    return number
 
 
 def duration_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
@@ -191,10 +191,10 @@ def backtest(state: State, /, **values: Any) -> None:
 
 
 async def _backtest(state: State, chosen: BacktestOptions) -> None:
-    found, namespace = await _found(state, chosen)
+    found_manifests, namespace = await _read_manifests(state, chosen)
     wish = chosen.wish(namespace)
     with progress() as bar:
-        prepared = await _prepared(state, chosen, found, wish, bar)
+        prepared = await _prepared(state, chosen, found_manifests, wish, bar)
         steps = bar.add_task("replaying", total=prepared.span.steps)
         records = await replay(
             prepared.registry,
@@ -202,7 +202,7 @@ async def _backtest(state: State, chosen: BacktestOptions) -> None:
             prepared.span,
             prepared.learn_from,
             chosen.replicas,
-            lambda done: bar.update(steps, completed=done),
+            lambda completed: bar.update(steps, completed=completed),
         )
     for note in prepared.notes:
         click.echo(f"note: {note}", err=True)
@@ -213,39 +213,39 @@ async def _backtest(state: State, chosen: BacktestOptions) -> None:
     if not judgement.objectives:
         raise InvalidInput(f"there is nothing to judge: {'; '.join(judgement.missing)}")
     if chosen.report:
-        write(chosen.report, page(judgement, shown(state.words)))
+        write(chosen.report, page(judgement, command_line(state.text)))
     if chosen.form == "json":
         click.echo(json.dumps(report_data(judgement), indent=2, ensure_ascii=False))
     else:
         _show(judgement, chosen.report)
 
 
-async def _found(state: State, chosen: BacktestOptions) -> tuple[list[manifests.Manifest], str]:
+async def _read_manifests(state: State, chosen: BacktestOptions) -> tuple[list[manifests.Manifest], str]:
     """Return the objects, and the namespace of those that name none."""
     if chosen.files:
         return manifests.from_files(chosen.files), chosen.namespace or "default"
     async with state.wiring.connect(ClusterOptions(chosen.kubeconfig, chosen.context)) as session:
         namespace = chosen.namespace or session.namespace
-        found = []
+        listed = []
         for kind in manifests.KINDS:
-            place = namespace if kind.NAMESPACED and not chosen.all_namespaces else ""
+            list_namespace = namespace if kind.NAMESPACED and not chosen.all_namespaces else ""
             try:
-                bodies = await find(session.cluster, kind.KIND, place)
+                bodies = await find(session.cluster, kind.KIND, list_namespace)
             except Forbidden as error:
                 if kind.NAMESPACED:
                     raise
                 click.echo(f"note: every {kind.KIND} is left out: {error}", err=True)
                 continue
             for body in bodies:
-                whole = {"apiVersion": API_VERSION, "kind": kind.KIND, **body}
-                found.append(manifests.Manifest(whole, f"{kind.KIND} {body['metadata']['name']}"))
-    if not any(one.body["kind"] == "ServiceLevelObjective" for one in found):
+                document = {"apiVersion": API_VERSION, "kind": kind.KIND, **body}
+                listed.append(manifests.Manifest(document, f"{kind.KIND} {body['metadata']['name']}"))
+    if not any(manifest.body["kind"] == "ServiceLevelObjective" for manifest in listed):
         raise InvalidInput("there are no ServiceLevelObjectives there: give files by -f, or another namespace by -n")
-    return found, namespace
+    return listed, namespace
 
 
 async def _prepared(
-    state: State, chosen: BacktestOptions, found: list[manifests.Manifest], wish: ReplayOptions, bar: Progress
+    state: State, chosen: BacktestOptions, objects: list[manifests.Manifest], wish: ReplayOptions, bar: Progress
 ) -> ReplayInput:
     if chosen.history:
         columns = []
@@ -253,11 +253,15 @@ async def _prepared(
         for path in chosen.history:
             columns += tables.read(path)
             bar.advance(task)
-        return prepare.from_columns(found, columns, wish)
+        return prepare.from_columns(objects, columns, wish)
     task = bar.add_task("reading", total=None)
-    async with asked(state, chosen, manifests.metric_sources(found)) as metrics:
+    async with metrics_of(state, chosen, manifests.metric_sources(objects)) as metrics:
         return await prepare.from_source(
-            found, metrics, wish, time.time(), lambda done, total: bar.update(task, completed=done, total=total)
+            objects,
+            metrics,
+            wish,
+            time.time(),
+            lambda completed, total: bar.update(task, completed=completed, total=total),
         )
 
 
@@ -303,10 +307,10 @@ def _show_moment(moments: list[ForecastMoment], svg: Path | None) -> None:
         click.echo(f"drawn: {svg}")
         return
     out = console()
-    for number, one in enumerate(moments):
+    for number, moment in enumerate(moments):
         if number:
             click.echo()
-        for line in terminal_chart(one, min(out.width, _WIDEST) if out.is_terminal else _WIDEST):
+        for line in terminal_chart(moment, min(out.width, _WIDEST) if out.is_terminal else _WIDEST):
             click.echo(line)
 
 
@@ -334,10 +338,10 @@ def _show(judgement: BacktestReport, report: Path | None) -> None:
     table(out, head, [[(cell, "") for cell in row] for row in rows])
     click.echo("\nOn the same events:")
     head = ["FORECASTER", "PREDICTED <=1/WEEK", "LEAD", "<=3/WEEK", "LEAD", "BRIER", "SKILL"]
-    lines = [_forecaster(each, total.weeks) for each in (total.forestall, *total.baselines)]
+    lines = [_forecaster(score, total.weeks) for score in (total.forestall, *total.baselines)]
     table(out, head, [[(cell, "") for cell in line] for line in lines])
-    for words in judgement.missing:
-        click.echo(f"\nNot in the history: {words}")
+    for warning in judgement.missing:
+        click.echo(f"\nNot in the history: {warning}")
     click.echo(f"\nPREDICTED is at no more than one false action a week for each objective.\n{conclusion(total)}")
     if report is not None:
         click.echo(f"Report: {report}")
@@ -358,12 +362,12 @@ def _objective(verdict: Assessment) -> list[str]:
     ]
 
 
-def _forecaster(one: ForecasterScore, weeks: float) -> list[str]:
+def _forecaster(score: ForecasterScore, weeks: float) -> list[str]:
     def cells(point: OperatingPoint | None) -> list[str]:
         return ["-", "-"] if point is None else [percent(point.recall), duration(point.lead.median)]
 
-    name = one.name
-    if len(one.curve) == 1:
-        only = one.curve[0]
+    name = score.name
+    if len(score.curve) == 1:
+        only = score.curve[0]
         name = f"{name}: {percent(only.recall)}, {describe_false_actions(only.false_a_week, weeks)}"
-    return [name, *cells(one.within[0]), *cells(one.within[1]), decimal(one.brier, 3), decimal(one.skill)]
+    return [name, *cells(score.within[0]), *cells(score.within[1]), decimal(score.brier, 3), decimal(score.skill)]

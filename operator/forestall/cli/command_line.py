@@ -11,10 +11,10 @@ _IN_URL: Final = re.compile(r"(?P<scheme>\w+://)(?:[^/@\s]*@)?(?P<rest>[^?#\s]*)
 """A URL: what stands before its `@`, and its query, may be credentials."""
 
 
-def shown(words: Sequence[str]) -> str:
+def command_line(arguments: Sequence[str]) -> str:
     """Return the words that a program was called with as a line for a shell, with `...` in the place of credentials."""
     result, secret = ["forestall"], False
-    for word in words:
+    for word in arguments:
         option, equals, value = word.partition("=")
         if secret:
             result.append(_header(word))

@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from forestall.cli.wiring import Session
 
 
-def _what(_: click.Context, __: click.Parameter, value: str) -> Named:
+def _subject(_: click.Context, __: click.Parameter, value: str) -> Named:
     word, slash, name = value.rpartition("/")
-    known = [form for forms in FORMS.values() for form in forms]
+    forms = [form for forms in FORMS.values() for form in forms]
     other = slash and word.isalnum() and kind_of(word) is None
     # Objectives may be about workloads of any kind; a word that is like a known one is misspelt.
-    if other and is_name(name) and closest(word, known) is None:
+    if other and is_name(name) and closest(word, forms) is None:
         return Named(word, name)
     return parse_name(value, tuple(FORMS), ServiceLevelObjective.KIND)
 
 
 @click.command
-@click.argument("what", metavar="[KIND/]NAME", callback=_what)
+@click.argument("what", metavar="[KIND/]NAME", callback=_subject)
 @options.namespace
 @click.option("-o", "--output", "form", type=click.Choice(["json", "yaml"]), help="For programs.")
 @options.connected
-async def explain(session: Session, *, what: Named, namespace: str | None, form: str | None) -> None:
+async def explain(session: Session, *, subject: Named, namespace: str | None, form: str | None) -> None:
     """Say why something stands as it does, what was decided and why not, and what was done.
 
     Of an objective (slo/NAME, or its NAME alone): its indicators with the queries that are sent, its risk, each
@@ -47,15 +47,15 @@ async def explain(session: Session, *, what: Named, namespace: str | None, form:
       forestall explain -n shop policy/early
       forestall explain -n shop deployment/checkout
     """
-    place = namespace or session.namespace
-    if form is None and what.kind != Remediation.KIND and (unseen := await unattended(session, place)):
+    subject_namespace = namespace or session.namespace
+    if form is None and subject.kind != Remediation.KIND and (unseen := await unattended(session, subject_namespace)):
         click.echo(unseen, err=True)
-    match what.kind:
+    match subject.kind:
         case ServiceLevelObjective.KIND:
-            await objective.explain(session, place, what.name, form)
+            await objective.explain(session, subject_namespace, subject.name, form)
         case RemediationPolicy.KIND:
-            await policy.explain(session, place, what.name, form)
+            await policy.explain(session, subject_namespace, subject.name, form)
         case Remediation.KIND:
-            await show_one(session, place, what.name, form)
+            await show_one(session, subject_namespace, subject.name, form)
         case _:
-            await workload.explain(session, place, what, form)
+            await workload.explain(session, subject_namespace, subject, form)

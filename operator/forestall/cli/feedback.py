@@ -38,9 +38,9 @@ async def feedback(session: Session, *, remediation: str, verdict: str, namespac
     Example:
       forestall feedback -n shop checkout-scale-5f2c81 unhelpful --comment "the database was the cause"
     """
-    place = namespace or session.namespace
-    found = await _say(session, place, remediation, VERDICTS[verdict], comment)
-    click.echo(f"remediation.forestall.dev/{remediation} {verdict}: {remediations.deed(found)}")
+    in_namespace = namespace or session.namespace
+    amended = await _say(session, in_namespace, remediation, VERDICTS[verdict], comment)
+    click.echo(f"remediation.forestall.dev/{remediation} {verdict}: {remediations.deed(amended)}")
 
 
 @click.command
@@ -54,26 +54,28 @@ async def unlock(session: Session, *, policy: str, namespace: str | None, commen
     It gives the feedback `unhelpful` on the remediations that lock it, which is what unlocks: look at them before. A
     change of what the policy does unlocks it as well; to suspend or resume it does not.
     """
-    place = namespace or session.namespace
-    body = RemediationPolicy.read(await read(session.cluster, RemediationPolicy.KIND, place, policy))
-    bodies = await find(session.cluster, Remediation.KIND, place)
-    found = lockouts.locking_remediations(body, [remediations.understood(each) for each in bodies])
-    if not found:
+    in_namespace = namespace or session.namespace
+    body = RemediationPolicy.read(await read(session.cluster, RemediationPolicy.KIND, in_namespace, policy))
+    bodies = await find(session.cluster, Remediation.KIND, in_namespace)
+    locking = lockouts.locking_remediations(
+        body, [remediations.understood(remediation_body) for remediation_body in bodies]
+    )
+    if not locking:
         click.echo(f"remediationpolicy.forestall.dev/{policy} is not locked")
-    for each in found:
-        await _say(session, place, each.name, "Unhelpful", comment)
-        click.echo(f"remediation.forestall.dev/{each.name} unhelpful: {remediations.deed(each)}")
+    for remediation in locking:
+        await _say(session, in_namespace, remediation.name, "Unhelpful", comment)
+        click.echo(f"remediation.forestall.dev/{remediation.name} unhelpful: {remediations.deed(remediation)}")
 
 
 async def _say(session: Session, namespace: str, name: str, verdict: Verdict, comment: str) -> Remediation:
-    who = await caller(session.cluster)
-    said = Feedback(verdict=verdict, by=who, at=written(session.now()), comment=comment[:1024])
+    user = await caller(session.cluster)
+    feedback = Feedback(verdict=verdict, by=user, at=written(session.now()), comment=comment[:1024])
     refused = (
-        f"You ({who or 'unknown'}) may not give feedback in namespace {namespace}: it needs the verb `patch` on "
+        f"You ({user or 'unknown'}) may not give feedback in namespace {namespace}: it needs the verb `patch` on "
         "remediations.forestall.dev"
     )
 
     def change(_: Remediation) -> dict[str, Any]:
-        return {"feedback": said.dump()}
+        return {"feedback": feedback.dump()}
 
     return await remediations.amend(session.cluster, namespace, name, change, refused)

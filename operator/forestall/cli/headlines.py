@@ -65,29 +65,29 @@ async def unattended(session: Session, namespace: str, objectives: Objectives | 
     except ClusterError:
         return None  # what is asked for next says it better
     looks = {seconds(text(at(body, "status", "lastLook"))): body for body in bodies}
-    known = [when for when in looks if when is not None]
-    if not known:
+    times = [when for when in looks if when is not None]
+    if not times:
         born = [seconds(text(at(body, "metadata", "creationTimestamp"))) for body in bodies]
         waiting = [when for when in born if when is not None and session.now() - when > _NEW]
-        return _words(None, "") if waiting else None
-    newest = max(known)
+        return _text(None, "") if waiting else None
+    newest = max(times)
     name = text(at(looks[newest], "status", "lookedBy"))
     lease = await _lease(session, name)
     if lease is None:
-        return _words(session.now() - newest, name) if session.now() - newest > _COARSE else None
+        return _text(session.now() - newest, name) if session.now() - newest > _COARSE else None
     last = seconds(text(at(lease, "metadata", "annotations", LAST_CYCLE)))
     silent = session.now() - (newest if last is None else last)
     limit = _MISSED * _interval(lease)
-    return _words(silent, name) if silent > limit else None
+    return _text(silent, name) if silent > limit else None
 
 
-def _words(silent: float | None, lease: str) -> str:
+def _text(silent: float | None, lease: str) -> str:
     namespace = lease.partition("/")[0] or "forestall-system"
-    what = (
+    cause = (
         f"the operator has not looked for {format_duration(round(silent))}" if silent else "no operator has looked yet"
     )
     return (
-        f"NOBODY LOOKS: {what}: nothing is forecast, done or given back, and what stands here is as it was then. "
+        f"NOBODY LOOKS: {cause}: nothing is forecast, done or given back, and what stands here is as it was then. "
         f"See `kubectl get pods -n {namespace}` and `kubectl logs -n {namespace} -l app.kubernetes.io/name=forestall`."
     )
 
@@ -118,12 +118,12 @@ async def _suspended(session: Session, namespace: str) -> list[str]:
         bodies = await find(session.cluster, RemediationPolicy.KIND, namespace)
     except Forbidden:
         return []
-    found = []
+    headlines = []
     for body in bodies:
         try:
             policy = RemediationPolicy.read(body)
         except ValidationError:
             continue
         if policy.spec.suspend:
-            found.append(f"policy {policy.name} in namespace {policy.namespace}")
-    return found
+            headlines.append(f"policy {policy.name} in namespace {policy.namespace}")
+    return headlines

@@ -99,7 +99,7 @@ async def history(
 
 
 def _filter(subject: tuple[str, str] | None, since: float | None, phase: str | None) -> Callable[[Remediation], bool]:
-    def about(remediation: Remediation) -> bool:
+    def concerns_subject(remediation: Remediation) -> bool:
         if subject is None:
             return True
         kind, name = subject
@@ -120,7 +120,9 @@ def _filter(subject: tuple[str, str] | None, since: float | None, phase: str | N
                 return remediation.status.phase.lower() == wanted
 
     def wanted(remediation: Remediation) -> bool:
-        return (since is None or _decided(remediation) >= since) and about(remediation) and stands(remediation)
+        return (
+            (since is None or _decided(remediation) >= since) and concerns_subject(remediation) and stands(remediation)
+        )
 
     return wanted
 
@@ -219,7 +221,7 @@ class _Life:
         if remediation.spec.approval:
             yield (
                 remediation.spec.approval.at or intent.created,
-                _said(remediation.spec.approval.decision, remediation.spec.approval),
+                _answer_text(remediation.spec.approval.decision, remediation.spec.approval),
             )
         for step in status.steps:
             because = f": {step.because}" if step.because else ""
@@ -233,7 +235,7 @@ class _Life:
         if remediation.feedback:
             yield (
                 remediation.feedback.at or status.ended or "",
-                _said(remediation.feedback.verdict, remediation.feedback),
+                _answer_text(remediation.feedback.verdict, remediation.feedback),
             )
 
     def _yours(self) -> None:
@@ -251,5 +253,5 @@ class _Life:
             self.page.say(f"{program} feedback {arguments} helpful|unhelpful|false-alarm", indent=4, style="bold")
 
 
-def _said(verdict: str, answer: Approval | Feedback) -> str:
+def _answer_text(verdict: str, answer: Approval | Feedback) -> str:
     return f"{verdict} by {answer.by or 'somebody'}" + (f": {answer.comment}" if answer.comment else "")

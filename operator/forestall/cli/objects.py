@@ -55,11 +55,11 @@ def parse_name(text: str, kinds: Sequence[str], default: str | None = None) -> N
     kind = kind_of(word) if slash else default
     if kind is not None and kind in kinds and _NAME.fullmatch(name):
         return Named(kind, name)
-    forms = [f"{FORMS[each][0]}/NAME" for each in kinds]
+    forms = [f"{FORMS[kind][0]}/NAME" for kind in kinds]
     if default is not None:
         forms.insert(0, f"the name of a {FORMS[default][-1]}")
-    known = [form for each in kinds for form in FORMS[each]]
-    close = closest(word, known) if slash and kind not in kinds else None
+    allowed_forms = [form for kind in kinds for form in FORMS[kind]]
+    close = closest(word, allowed_forms) if slash and kind not in kinds else None
     hint = f" Did you mean {close}/{name}?" if close else ""
     raise click.BadParameter(f"{text!r} is not {', '.join(forms[:-1])}{' or ' if forms[1:] else ''}{forms[-1]}.{hint}")
 
@@ -68,7 +68,7 @@ def kind_of(word: str) -> str | None:
     """Return the kind that a word such as `slo`, `policies` or `remediation.forestall.dev` stands for."""
     plain = word.lower().partition(".")[0]
     singular = (plain, plain.removesuffix("s"), plain.removesuffix("ies") + "y")
-    return next((kind for kind, forms in FORMS.items() if any(each in forms for each in singular)), None)
+    return next((kind for kind, forms in FORMS.items() if any(form in forms for form in singular)), None)
 
 
 def is_name(text: str) -> bool:
@@ -99,7 +99,7 @@ async def read(cluster: Reader, kind: str, namespace: str, name: str) -> Mapping
     try:
         return await cluster.read(ObjectRef(api_version=API_VERSION, kind=kind, namespace=namespace, name=name))
     except NotFound:
-        names = [str(each["metadata"]["name"]) for each in await find(cluster, kind, namespace)]
+        names = [str(body["metadata"]["name"]) for body in await find(cluster, kind, namespace)]
     close = closest(name, names) or next(iter(names), None)
     hint = f"Did you mean {close}?" if close else "There is none at all: is this the right --namespace?"
     raise click.ClickException(f"There is no {kind} {name} in namespace {namespace}. {hint}")

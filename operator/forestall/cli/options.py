@@ -70,10 +70,10 @@ def connected(command: Callable[..., Awaitable[int | None]]) -> Command:
     @debug
     @click.pass_obj
     @functools.wraps(command)
-    def call(state: State, /, kubeconfig: Path | None, context: str | None, **rest: object) -> int | None:
+    def call(state: State, /, kubeconfig: Path | None, context: str | None, **arguments: object) -> int | None:
         async def with_session() -> int | None:
             async with state.wiring.connect(ClusterOptions(kubeconfig, context)) as session:
-                return await command(session, **rest)
+                return await command(session, **arguments)
 
         return asyncio.run(with_session())
 

@@ -52,14 +52,14 @@ class Page:
         line = Text.assemble((mark, style), "  ", printable(text))
         self._line(line, indent, indent + len(mark) + 2)
 
-    def _line(self, text: Text, first: int, rest: int) -> None:
+    def _line(self, text: Text, first: int, following: int) -> None:
         if not self.out.is_terminal:
             lines = [text]
         else:
-            lines = list(text.wrap(self.out, max(min(self.out.width, _WIDEST) - rest, 20))) or [text]
+            lines = list(text.wrap(self.out, max(min(self.out.width, _WIDEST) - following, 20))) or [text]
         for number, line in enumerate(lines):
             line.rstrip()
-            self.out.print(Text(" " * (rest if number else first)) + line, soft_wrap=True)
+            self.out.print(Text(" " * (following if number else first)) + line, soft_wrap=True)
 
 
 def table(out: Console, head: Sequence[str], rows: Sequence[Sequence[tuple[str, str]]]) -> None:

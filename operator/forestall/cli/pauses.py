@@ -55,8 +55,8 @@ class Scope:
 
     def __str__(self) -> str:
         """Say it in words."""
-        inside = f"{self.field} {self.name} in " if self.field else ""
-        return f"{inside}namespace {self.namespace}"
+        prefix = f"{self.field} {self.name} in " if self.field else ""
+        return f"{prefix}namespace {self.namespace}"
 
 
 GUARDRAIL: Final = ObjectRef(api_version=API_VERSION, kind=Guardrail.KIND, name=NAME)
@@ -81,18 +81,18 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float
     return seconds
 
 
-_what = click.argument("what", metavar="[slo/NAME|policy/NAME]", required=False, callback=_object)
+_subject_argument = click.argument("what", metavar="[slo/NAME|policy/NAME]", required=False, callback=_object)
 _namespace = options.namespace_of("The namespace that is meant; without it, and without an object, the whole cluster.")
 
 
 @click.command
-@_what
+@_subject_argument
 @_namespace
 @click.option("--for", "lasting", callback=_duration, help="How long, such as 2h; until `resume` by default.")
 @click.option("--reason", default="", help="Why; it is shown to everybody who asks.")
 @options.connected
 async def pause(
-    session: Session, *, what: tuple[str, str] | None, namespace: str | None, lasting: float | None, reason: str
+    session: Session, *, subject: tuple[str, str] | None, namespace: str | None, lasting: float | None, reason: str
 ) -> None:
     """Stop everything: nothing is changed any more, neither done nor given back.
 
@@ -105,41 +105,41 @@ async def pause(
       forestall pause -n shop
       forestall pause -n shop policy/early --for 30m
     """
-    place = _place(session, what, namespace)
-    if place is not None:
-        await _must_exist(session, place)
-    now, who = session.now(), await caller(session.cluster)
+    scope = _scope(session, subject, namespace)
+    if scope is not None:
+        await _must_exist(session, scope)
+    now, user = session.now(), await caller(session.cluster)
     end = None if lasting is None else written(now + lasting)
-    said = {"by": who, "at": written(now), "until": end, "reason": reason[:1024]}
-    if place is None:
-        spec = {"paused": True, **{_IN_GUARDRAIL[key]: value for key, value in said.items()}}
-        await _write(session, GUARDRAIL, spec, who)
+    pause_fields = {"by": user, "at": written(now), "until": end, "reason": reason[:1024]}
+    if scope is None:
+        spec = {"paused": True, **{_IN_GUARDRAIL[key]: value for key, value in pause_fields.items()}}
+        await _write(session, GUARDRAIL, spec, user)
     else:
-        spec = {**said, **({place.field: place.name} if place.field else {})}
-        await _write(session, place.ref, spec, who)
+        spec = {**pause_fields, **({scope.field: scope.name} if scope.field else {})}
+        await _write(session, scope.ref, spec, user)
     length = f"for {format_duration(lasting)}, until {end}" if lasting is not None else "until `forestall resume`"
-    click.echo(f"{place or 'everything'} is paused {length}")
+    click.echo(f"{scope or 'everything'} is paused {length}")
 
 
 _IN_GUARDRAIL: Final = {"by": "pausedBy", "at": "pausedAt", "until": "pauseUntil", "reason": "pauseReason"}
 
 
 @click.command
-@_what
+@_subject_argument
 @_namespace
 @options.connected
-async def resume(session: Session, *, what: tuple[str, str] | None, namespace: str | None) -> int:
+async def resume(session: Session, *, subject: tuple[str, str] | None, namespace: str | None) -> int:
     """End a pause of `forestall pause`, of the same scope; say what is still paused.
 
     It exits with 1 where something else still pauses what was to go on.
     """
-    place = _place(session, what, namespace)
-    ended = await (_end_in_cluster(session) if place is None else _end(session, place))
-    if place is not None and not ended:
-        await _must_exist(session, place)
-    click.echo(f"{place or 'everything'} {'goes on' if ended else 'was not paused by `forestall pause`'}")
-    left = await standing(session, place.namespace if place else "")
-    mine = [text for text, only in left if not only or (place and only == (place.field, place.name))]
+    scope = _scope(session, subject, namespace)
+    ended = await (_end_in_cluster(session) if scope is None else _end(session, scope))
+    if scope is not None and not ended:
+        await _must_exist(session, scope)
+    click.echo(f"{scope or 'everything'} {'goes on' if ended else 'was not paused by `forestall pause`'}")
+    left = await standing(session, scope.namespace if scope else "")
+    mine = [text for text, only in left if not only or (scope and only == (scope.field, scope.name))]
     for text, _ in left:
         click.echo(f"still paused: {text}", err=True)
     return 1 if mine else 0
@@ -151,64 +151,70 @@ async def standing(session: Session, namespace: str) -> list[tuple[str, tuple[st
     Those of the cluster, where the caller may see them, and of `namespace`; all where it is empty.
     """
     now = session.now()
-    found: list[tuple[str, tuple[str, str] | None]] = []
+    pauses: list[tuple[str, tuple[str, str] | None]] = []
     for guardrail in await _read_all(session, Guardrail, ""):
-        told = guardrail.spec
-        if told.paused and lasts(told.pause_until, now):
-            particulars = _particulars(told.pause_until, told.paused_by, told.paused_at, told.pause_reason, now)
-            found.append((f"everything (Guardrail {guardrail.name}){particulars}", None))
-    for each in await _read_all(session, Pause, namespace):
-        spec = each.spec
-        if lasts(spec.until, now):
-            only = next(((key, name) for key in ("objective", "policy") if (name := getattr(spec, key))), None)
-            where = f" in namespace {each.namespace}" if only else ""
-            found.append((each.scope + where + _particulars(spec.until, spec.by, spec.at, spec.reason, now), only))
-    return found
+        spec = guardrail.spec
+        if spec.paused and lasts(spec.pause_until, now):
+            particulars = _particulars(spec.pause_until, spec.paused_by, spec.paused_at, spec.pause_reason, now)
+            pauses.append((f"everything (Guardrail {guardrail.name}){particulars}", None))
+    for pause in await _read_all(session, Pause, namespace):
+        if lasts(pause.spec.until, now):
+            only = next(((key, name) for key in ("objective", "policy") if (name := getattr(pause.spec, key))), None)
+            location = f" in namespace {pause.namespace}" if only else ""
+            pauses.append(
+                (
+                    pause.scope
+                    + location
+                    + _particulars(pause.spec.until, pause.spec.by, pause.spec.at, pause.spec.reason, now),
+                    only,
+                )
+            )
+    return pauses
 
 
 async def holding(session: Session, namespace: str, *, objective: str, policy: str) -> list[str]:
     """Return in words the pauses that keep this policy from changing anything for this objective now."""
-    about = (None, ("objective", objective), ("policy", policy))
-    return [text for text, only in await standing(session, namespace) if only in about]
+    subjects = (None, ("objective", objective), ("policy", policy))
+    return [text for text, only in await standing(session, namespace) if only in subjects]
 
 
-def _place(session: Session, what: tuple[str, str] | None, namespace: str | None) -> Scope | None:
-    if what is None:
+def _scope(session: Session, subject: tuple[str, str] | None, namespace: str | None) -> Scope | None:
+    if subject is None:
         return None if namespace is None else Scope(namespace)
-    return Scope(namespace or session.namespace, *what)
+    return Scope(namespace or session.namespace, *subject)
 
 
-async def _must_exist(session: Session, place: Scope) -> None:
+async def _must_exist(session: Session, scope: Scope) -> None:
     """Refuse to pause what is not there: who mistypes a name at night must not believe that it is stopped.
 
     Raises:
         click.ClickException: there is no such object; the message names what is like it.
     """
-    if not place.field:
+    if not scope.field:
         return
-    kind = next(kind for kind, field in _FIELDS.items() if field == place.field)
+    kind = next(kind for kind, field in _FIELDS.items() if field == scope.field)
     # Who may pause but not read pauses all the same.
     with contextlib.suppress(Forbidden):
-        await read(session.cluster, kind, place.namespace, place.name)
+        await read(session.cluster, kind, scope.namespace, scope.name)
 
 
-async def _write(session: Session, ref: ObjectRef, spec: Mapping[str, Any], who: str) -> None:
+async def _write(session: Session, ref: ObjectRef, spec: Mapping[str, Any], user: str) -> None:
     """Create the object, or change it where it is there already."""
     metadata = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})}
-    given = {key: value for key, value in spec.items() if value is not None}
-    body = {"apiVersion": API_VERSION, "kind": ref.kind, "metadata": metadata, "spec": given}
+    fields = {key: value for key, value in spec.items() if value is not None}
+    body = {"apiVersion": API_VERSION, "kind": ref.kind, "metadata": metadata, "spec": fields}
     for left in reversed(range(_TRIES)):
         try:
-            there = await _read(session, ref)
-            if there is None:
+            current = await _read(session, ref)
+            if current is None:
                 await session.cluster.create(body)
             else:
-                await session.cluster.patch(ref, {"spec": spec}, there["metadata"]["resourceVersion"])
+                await session.cluster.patch(ref, {"spec": spec}, current["metadata"]["resourceVersion"])
         except Conflict:
             if not left:
                 raise
         except Forbidden as error:
-            raise Forbidden(f"{_needed(ref, who)}. {error}") from error
+            raise Forbidden(f"{_needed(ref, user)}. {error}") from error
         except NotFound as error:
             await find(session.cluster, ref.kind, ref.namespace)  # says so where the kind is not known
             missing = f"There is no namespace {ref.namespace}." if ref.namespace else str(error)
@@ -217,14 +223,14 @@ async def _write(session: Session, ref: ObjectRef, spec: Mapping[str, Any], who:
             return
 
 
-def _needed(ref: ObjectRef, who: str) -> str:
+def _needed(ref: ObjectRef, user: str) -> str:
     if ref.kind == Guardrail.KIND:
         return (
-            f"You ({who or 'unknown'}) may not pause the whole cluster: it needs the verbs `create` and `patch` on "
+            f"You ({user or 'unknown'}) may not pause the whole cluster: it needs the verbs `create` and `patch` on "
             "guardrails.forestall.dev. With -n you can pause your own namespace"
         )
     return (
-        f"You ({who or 'unknown'}) may not pause anything in namespace {ref.namespace}: it needs the verbs `create`, "
+        f"You ({user or 'unknown'}) may not pause anything in namespace {ref.namespace}: it needs the verbs `create`, "
         "`patch` and `delete` on pauses.forestall.dev"
     )
 
@@ -237,25 +243,25 @@ async def _read(session: Session, ref: ObjectRef) -> Mapping[str, Any] | None:
 
 
 async def _end_in_cluster(session: Session) -> bool:
-    there = await _read(session, GUARDRAIL)
-    if there is None or not there["spec"].get("paused"):
+    current = await _read(session, GUARDRAIL)
+    if current is None or not current["spec"].get("paused"):
         return False
     # What else the Guardrail says stays in force.
-    nothing: dict[str, Any] = dict.fromkeys(_IN_GUARDRAIL.values())
-    await _write(session, GUARDRAIL, {"paused": False, **nothing}, await caller(session.cluster))
+    cleared: dict[str, Any] = dict.fromkeys(_IN_GUARDRAIL.values())
+    await _write(session, GUARDRAIL, {"paused": False, **cleared}, await caller(session.cluster))
     return True
 
 
-async def _end(session: Session, place: Scope) -> bool:
-    there = await _read(session, place.ref)
-    if there is None:
+async def _end(session: Session, scope: Scope) -> bool:
+    current = await _read(session, scope.ref)
+    if current is None:
         return False
     try:
-        await session.cluster.delete(place.ref, there["metadata"]["resourceVersion"])
+        await session.cluster.delete(scope.ref, current["metadata"]["resourceVersion"])
     except NotFound:
         return False
     except Forbidden as error:
-        raise Forbidden(f"{_needed(place.ref, await caller(session.cluster))}. {error}") from error
+        raise Forbidden(f"{_needed(scope.ref, await caller(session.cluster))}. {error}") from error
     return True
 
 
@@ -265,14 +271,16 @@ async def _read_all(session: Session, kind: type[R], namespace: str) -> list[R]:
         bodies = await find(session.cluster, kind.KIND, namespace)
     except Forbidden:
         return []
-    found = []
+    matches = []
     for body in bodies:
         try:
-            found.append(kind.read(body))
+            matches.append(kind.read(body))
         except ValidationError:
-            place = f" in namespace {body['metadata']['namespace']}" if kind.NAMESPACED else ""
-            click.echo(f"warning: {kind.KIND} {body['metadata']['name']}{place} is invalid, which pauses it", err=True)
-    return found
+            location = f" in namespace {body['metadata']['namespace']}" if kind.NAMESPACED else ""
+            click.echo(
+                f"warning: {kind.KIND} {body['metadata']['name']}{location} is invalid, which pauses it", err=True
+            )
+    return matches
 
 
 def _particulars(end: str | None, by: str, at: str | None, reason: str, now: float) -> str:

@@ -52,15 +52,19 @@ def stand(remediation: Remediation, now: float) -> str:
     since = ago(status.ended if remediation.ended else status.since, now)
     when = f" {since} ago" if since and remediation.ended else f" for {since}" if since else ""
     # While it waits for approval its message is the commands that the page shows anyway.
-    known = (status.reason, status.message) if status.reason != status.phase else ("", "")
-    why = ": ".join(part for part in known if part)
+    reason_and_message = (status.reason, status.message) if status.reason != status.phase else ("", "")
+    why = ": ".join(part for part in reason_and_message if part)
     return f"{status.phase}{when}: {PHASES[status.phase]}." + (f" {printable(why)}" if why else "")
 
 
 def can_be_undone(remediation: Remediation) -> bool:
     """Say whether it may have done something that `forestall undo` gives back."""
-    asked = remediation.undo is not None or remediation.ended
-    return traits_of(remediation.spec.intent.action).kept_while_at_risk and not asked and bool(remediation.status.steps)
+    is_withdrawn = remediation.undo is not None or remediation.ended
+    return (
+        traits_of(remediation.spec.intent.action).kept_while_at_risk
+        and not is_withdrawn
+        and bool(remediation.status.steps)
+    )
 
 
 def waiting(remediation: Remediation, now: float) -> str:
@@ -73,9 +77,9 @@ def waiting(remediation: Remediation, now: float) -> str:
 
 def line(step: Step) -> str:
     """Return one step in words."""
-    done = "" if step.done else " (not known to be done)"
+    suffix = "" if step.done else " (not known to be done)"
     because = f": {step.because}" if step.because else ""
-    return f"{clock(step.at)} UTC  {step.what}{done}{because}"
+    return f"{clock(step.at)} UTC  {step.what}{suffix}{because}"
 
 
 async def amend(
@@ -97,16 +101,16 @@ async def amend(
     """
     for left in reversed(range(TRIES)):
         try:
-            found = understood(await read(cluster, Remediation.KIND, namespace, name))
-            patch = {"spec": dict(change(found))}
-            await cluster.patch(ObjectRef.to(found), patch, found.metadata.resource_version)
+            remediation = understood(await read(cluster, Remediation.KIND, namespace, name))
+            patch = {"spec": dict(change(remediation))}
+            await cluster.patch(ObjectRef.to(remediation), patch, remediation.metadata.resource_version)
         except Conflict:
             if not left:
                 raise
         except Forbidden as error:
             raise Forbidden(f"{refused}. {error}") from error
         else:
-            return found
+            return remediation
     raise AssertionError("the last try returns or raises")
 
 

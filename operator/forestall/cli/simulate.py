@@ -14,9 +14,9 @@ import click
 
 from forestall.backtest import manifests
 from forestall.cli import options
-from forestall.cli.asking import SourceOptions, asked, prometheus_options
+from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
 from forestall.cli.backtest import duration_option, progress, writable_option, write
-from forestall.cli.command_line import shown
+from forestall.cli.command_line import command_line
 from forestall.cli.output import console, table
 from forestall.core.duration import format_duration
 from forestall.errors import InvalidInput, MetricsError
@@ -54,7 +54,7 @@ class SimulateOptions(SourceOptions):
     hpa_target: float
     replicas: int | None
     least: int
-    most: int | None
+    max_replicas: int | None
     objective: float | None
     last: float | None
     interval: float | None
@@ -152,36 +152,36 @@ async def _simulate(state: State, chosen: SimulateOptions) -> None:
         own = read_user_objects(manifests.from_files(chosen.files), chosen.namespace or "default", interval)
     with progress() as bar:
         if chosen.file:
-            whole, notes = traffic_input.from_file(chosen.file)
+            traffic, notes = traffic_input.from_file(chosen.file)
         else:
-            whole, notes = traffic_input.from_series("the traffic", await _fetched(state, chosen))
-        service = _service(traffic_input.split(whole, chosen.last), own, chosen)
+            traffic, notes = traffic_input.from_series("the traffic", await _fetched(state, chosen))
+        service = _service(traffic_input.split(traffic, chosen.last), own, chosen)
         objective = chosen.objective or (own.slo.spec.objective if own else 99.0)
         task = bar.add_task("simulating", total=None)
-        found = await compare(
+        comparison = await compare(
             service,
             objective,
             chosen.hpa_target,
             own,
             interval,
-            lambda done, total: bar.update(task, completed=done, total=total),
+            lambda completed, total: bar.update(task, completed=completed, total=total),
         )
     notes = (*notes, *(own.notes if own else ()))
-    if found.lower_bound is None:
+    if comparison.lower_bound is None:
         notes = (*notes, "the least possible is left out: it needs SciPy (pip install 'forestall[arena]')")
     for note in notes:
         click.echo(f"note: {note}", err=True)
     if chosen.report:
-        write(chosen.report, page(found, notes, shown(state.words)))
+        write(chosen.report, page(comparison, notes, command_line(state.text)))
     if chosen.svg:
-        write(chosen.svg, comparison_chart(found))
+        write(chosen.svg, comparison_chart(comparison))
     match chosen.form:
         case "json":
-            click.echo(json.dumps(_data(found), indent=2))
+            click.echo(json.dumps(_data(comparison), indent=2))
         case "policy":
-            click.echo(recommended_policy(found) or f"# {conclusion(found)}")
+            click.echo(recommended_policy(comparison) or f"# {conclusion(comparison)}")
         case _:
-            _show(found, chosen.report)
+            _show(comparison, chosen.report)
 
 
 def _service(traffic: TrafficTrace, own: UserObjects | None, chosen: SimulateOptions) -> SimulatedService:
@@ -191,12 +191,12 @@ def _service(traffic: TrafficTrace, own: UserObjects | None, chosen: SimulateOpt
     start_up = 60.0 if chosen.start_up is None else chosen.start_up
     terms = ServiceParameters(capacity=capacity, start_up=start_up, warm_up=chosen.warm_up or 0.0)
     needed = math.ceil(float(traffic.simulated.max()) / capacity / chosen.hpa_target)
-    most = chosen.most or max(chosen.least, own.max_replicas if own else 0, 2 * needed)
+    max_replicas = chosen.max_replicas or max(chosen.least, own.max_replicas if own else 0, 2 * needed)
     first = math.ceil(float(traffic.simulated[0]) / capacity / chosen.hpa_target)
     replicas = chosen.replicas or first
-    if most < chosen.least:
-        raise InvalidInput(f"--max {most} is below --min {chosen.least}")
-    return SimulatedService(terms, traffic, min(max(chosen.least, replicas), most), chosen.least, most)
+    if max_replicas < chosen.least:
+        raise InvalidInput(f"--max {max_replicas} is below --min {chosen.least}")
+    return SimulatedService(terms, traffic, min(max(chosen.least, replicas), max_replicas), chosen.least, max_replicas)
 
 
 async def _fetched(state: State, chosen: SimulateOptions) -> tuple[RangeSeries, ...]:
@@ -204,14 +204,14 @@ async def _fetched(state: State, chosen: SimulateOptions) -> tuple[RangeSeries, 
     end = math.floor(time.time() / 60) * 60.0
     query = Query("traffic", chosen.query or "")
     points: dict[Any, dict[float, float]] = {}
-    async with asked(state, chosen, ("default",)) as metrics:
+    async with metrics_of(state, chosen, ("default",)) as metrics:
         start = end - max(_FETCHED, 2 * (chosen.last or 0.0))
         while start < end:
             last = min(start + _DAY, end)
-            for one in await _part(metrics, query, start, last):
-                points.setdefault(one.labels, {}).update(zip(one.times, one.values, strict=True))
+            for series in await _part(metrics, query, start, last):
+                points.setdefault(series.labels, {}).update(zip(series.times, series.values, strict=True))
             start = last
-    return tuple(RangeSeries(labels, tuple(some), tuple(some.values())) for labels, some in points.items())
+    return tuple(RangeSeries(labels, tuple(samples), tuple(samples.values())) for labels, samples in points.items())
 
 
 async def _part(metrics: Metrics, query: Query, start: float, end: float) -> tuple[RangeSeries, ...]:
@@ -221,33 +221,38 @@ async def _part(metrics: Metrics, query: Query, start: float, end: float) -> tup
     return answer
 
 
-def _data(found: Comparison) -> dict[str, Any]:
+def _data(comparison: Comparison) -> dict[str, Any]:
     return {
-        "traffic": found.service.traffic.name,
-        "minutes": found.service.traffic.minutes,
-        "objective": found.objective,
-        "service": asdict(found.service.parameters)
-        | {"least": found.service.min_replicas, "most": found.service.max_replicas},
-        "hpaTarget": found.target,
-        "limitReplicaHours": found.lower_bound,
+        "traffic": comparison.service.traffic.name,
+        "minutes": comparison.service.traffic.minutes,
+        "objective": comparison.objective,
+        "service": asdict(comparison.service.parameters)
+        | {"least": comparison.service.min_replicas, "most": comparison.service.max_replicas},
+        "hpaTarget": comparison.target,
+        "limitReplicaHours": comparison.lower_bound,
         "contestants": [
-            {"name": one.name, "actions": one.actions, **asdict(one.figures), "spared": asdict(one.bad_minutes_saved)}
-            for one in found.results
+            {
+                "name": result.name,
+                "actions": result.actions,
+                **asdict(result.figures),
+                "spared": asdict(result.bad_minutes_saved),
+            }
+            for result in comparison.results
         ],
-        "recommended": found.best,
-        "hpaAlike": found.equivalent_hpa
-        and {"target": found.equivalent_hpa.target, "replicaHours": found.equivalent_hpa.replica_hours},
-        "surely": found.confidence,
-        "thin": found.uncertain_policy,
-        "policy": recommended_policy(found),
+        "recommended": comparison.best,
+        "hpaAlike": comparison.equivalent_hpa
+        and {"target": comparison.equivalent_hpa.target, "replicaHours": comparison.equivalent_hpa.replica_hours},
+        "surely": comparison.confidence,
+        "thin": comparison.uncertain_policy,
+        "policy": recommended_policy(comparison),
     }
 
 
-def _show(found: Comparison, report: Path | None) -> None:
-    out, terms = console(), found.service.parameters
+def _show(comparison: Comparison, report: Path | None) -> None:
+    out, terms = console(), comparison.service.parameters
     click.echo(
-        f"{format_duration(found.service.traffic.minutes * 60.0)} of traffic, {terms.capacity:g} requests a second a "
-        f"replica, {format_duration(terms.start_up)} to start; a minute is bad with less than {found.objective:g} % "
+        f"{format_duration(comparison.service.traffic.minutes * 60.0)} of traffic, {terms.capacity:g} requests a second a "
+        f"replica, {format_duration(terms.start_up)} to start; a minute is bad with less than {comparison.objective:g} % "
         "good\n"
     )
     head = [
@@ -261,17 +266,24 @@ def _show(found: Comparison, report: Path | None) -> None:
         "ACTIONS",
     ]
     rows = []
-    for one in found.results:
-        each = one.figures
-        share = "-" if not found.lower_bound else f"{each.replica_hours / found.lower_bound:.2f}"
-        beside = "-" if one.name == HPA else describe_savings(one)
-        cells = [one.name, f"{each.bad_minutes}", beside, each.budget_text, f"{each.replica_hours:.1f}", share]
-        rows.append([*cells, f"{each.most_replicas}", f"{one.actions}"])
-    if found.lower_bound:
-        rows.append(["least possible", "0", "-", "0%", f"{found.lower_bound:.1f}", "1.00", "-", "-"])
+    for result in comparison.results:
+        figures = result.figures
+        share = "-" if not comparison.lower_bound else f"{figures.replica_hours / comparison.lower_bound:.2f}"
+        beside = "-" if result.name == HPA else describe_savings(result)
+        cells = [
+            result.name,
+            f"{figures.bad_minutes}",
+            beside,
+            figures.budget_text,
+            f"{figures.replica_hours:.1f}",
+            share,
+        ]
+        rows.append([*cells, f"{figures.most_replicas}", f"{result.actions}"])
+    if comparison.lower_bound:
+        rows.append(["least possible", "0", "-", "0%", f"{comparison.lower_bound:.1f}", "1.00", "-", "-"])
     table(out, head, [[(cell, "") for cell in row] for row in rows])
-    click.echo(f"\n{conclusion(found)}")
-    if found.best is not None:
+    click.echo(f"\n{conclusion(comparison)}")
+    if comparison.best is not None:
         click.echo("The policy: run it again with -o policy.")
     if report is not None:
         click.echo(f"Report: {report}")

@@ -101,14 +101,14 @@ async def status(
       forestall status -n shop -o wide
       forestall status -n shop --exit-code || echo "something is at risk"
     """
-    place = "" if all_namespaces else namespace or session.namespace
+    in_namespace = "" if all_namespaces else namespace or session.namespace
     if watch and (form in {"json", "yaml", "name"} or exit_code):
         raise click.UsageError("--watch goes with the tables only")
     if watch:
-        await _watch(session, place, wide=form == "wide")
-    rows = await _rows(session.cluster, place)
+        await _watch(session, in_namespace, wide=form == "wide")
+    rows = await _rows(session.cluster, in_namespace)
     if form in {None, "wide"}:
-        await say_first(session, place, [row.body for row in rows])
+        await say_first(session, in_namespace, [row.body for row in rows])
     match form:
         case "json" | "yaml":
             click.echo(document(listing(row.body for row in rows), form))
@@ -116,7 +116,7 @@ async def status(
             for row in rows:
                 click.echo(f"servicelevelobjective.forestall.dev/{row.body['metadata']['name']}")
         case _:
-            _show(console(), rows, place, wide=form == "wide")
+            _show(console(), rows, in_namespace, wide=form == "wide")
     return AT_RISK if exit_code and any(row.endangered for row in rows) else 0
 
 
@@ -134,8 +134,8 @@ def _row(body: Mapping[str, Any]) -> Row:
 
 def _show(out: Console, rows: Sequence[Row], namespace: str, *, wide: bool) -> None:
     if not rows:
-        where = f"in namespace {namespace}" if namespace else "in this cluster"
-        click.echo(f"There are no ServiceLevelObjectives {where}.", err=True)
+        location = f"in namespace {namespace}" if namespace else "in this cluster"
+        click.echo(f"There are no ServiceLevelObjectives {location}.", err=True)
         return
     table(out, _head(namespace, wide=wide), [_cells(row, namespace, wide=wide) for row in rows])
 
@@ -184,26 +184,26 @@ def _decision(objective: ServiceLevelObjective) -> str:
     """The decision that weighs most: an action before one that would have been, before a hold."""
     decisions = objective.status.decisions or []
     for verdict in ("Act", "WouldAct", "Hold"):
-        found = next((each for each in decisions if each.verdict == verdict), None)
-        if found:
-            return f"{verdict} {found.action or found.reason}"
+        weightiest = next((decision for decision in decisions if decision.verdict == verdict), None)
+        if weightiest:
+            return f"{verdict} {weightiest.action or weightiest.reason}"
     return "-"
 
 
 def _why(objective: ServiceLevelObjective) -> str:
     """The first condition that stands in the way, else the deciding policy's words."""
-    for each in objective.status.conditions:
-        if each.type != "AtRisk" and each.status == "False":
-            return each.message or each.reason
+    for condition in objective.status.conditions:
+        if condition.type != "AtRisk" and condition.status == "False":
+            return condition.message or condition.reason
     decisions = objective.status.decisions or []
-    acting = [each for each in decisions if each.verdict != "Hold"] or decisions
+    acting = [decision for decision in decisions if decision.verdict != "Hold"] or decisions
     return " ".join(acting[0].message.split()) if acting else "-"
 
 
 async def _watch(session: Session, namespace: str, *, wide: bool) -> NoReturn:
     """Show the table again and again; where nobody looks at a terminal, only lines that changed."""
     out = console()
-    shown: set[tuple[str, ...]] = set()
+    previous: set[tuple[str, ...]] = set()
     first = True
     while True:
         rows = await _rows(session.cluster, namespace)
@@ -218,8 +218,8 @@ async def _watch(session: Session, namespace: str, *, wide: bool) -> NoReturn:
                 click.echo("\t".join(head))
             for row in rows:
                 line = tuple(text for text, _ in _cells(row, namespace, wide=wide))
-                if line not in shown:
+                if line not in previous:
                     click.echo("\t".join(line))
-            shown = fresh
+            previous = fresh
         first = False
         await asyncio.sleep(WATCH_EVERY)

@@ -43,59 +43,61 @@ async def undo(session: Session, *, remediation: str, namespace: str | None, com
     Example:
       forestall undo -n shop checkout-scale-5f2c81 --comment "the load was a test"
     """
-    place = namespace or session.namespace
-    who = await caller(session.cluster)
+    in_namespace = namespace or session.namespace
+    user = await caller(session.cluster)
 
-    def asked(found: Remediation) -> dict[str, Any]:
-        _check(found, session.now())
-        return {"undo": Undo(by=who, at=written(session.now()), comment=comment).dump()}
+    def undo_patch(current: Remediation) -> dict[str, Any]:
+        _check(current, session.now())
+        return {"undo": Undo(by=user, at=written(session.now()), comment=comment).dump()}
 
     refused = (
-        f"You ({who or 'unknown'}) may not undo remediations in namespace {place}: it needs the verbs `approve` and "
-        "`patch` on remediations.forestall.dev"
+        f"You ({user or 'unknown'}) may not undo remediations in namespace {in_namespace}: it needs the verbs "
+        "`approve` and `patch` on remediations.forestall.dev"
     )
-    found = await remediations.amend(session.cluster, place, remediation, asked, refused)
-    intent = found.spec.intent
-    click.echo(f"remediation.forestall.dev/{remediation} is given back in the operator's next cycle: {_back(found)}")
-    if unseen := await unattended(session, place):
+    amended = await remediations.amend(session.cluster, in_namespace, remediation, undo_patch, refused)
+    intent = amended.spec.intent
+    click.echo(
+        f"remediation.forestall.dev/{remediation} will be reverted in the operator's next cycle: {_reverted_text(amended)}"
+    )
+    if unseen := await unattended(session, in_namespace):
         click.echo(unseen, err=True)
-    for text in await holding(session, place, objective=intent.objective.name, policy=intent.policy.name):
+    for text in await holding(session, in_namespace, objective=intent.objective.name, policy=intent.policy.name):
         click.echo(f"not before the pause ends: {text}", err=True)
     click.echo(
         f"policy {intent.policy.name} then does nothing more for objective {intent.objective.name} until "
-        f"`forestall unlock -n {place} {intent.policy.name}`",
+        f"`forestall unlock -n {in_namespace} {intent.policy.name}`",
         err=True,
     )
 
 
-def _check(found: Remediation, now: float) -> None:
+def _check(remediation: Remediation, now: float) -> None:
     """Raise ClickException unless there is something that can be given back."""
-    name, status, intent = found.name, found.status, found.spec.intent
+    name, status, intent = remediation.name, remediation.status, remediation.spec.intent
     if not traits_of(intent.action).kept_while_at_risk:
         raise click.ClickException(
-            f"{remediations.deed(found)} can't be undone. By itself: {intent.rollback or 'none'}. "
+            f"{remediations.deed(remediation)} can't be undone. By itself: {intent.rollback or 'none'}. "
             "`forestall pause` or `forestall reject` stops what has not been done yet."
         )
-    if found.ended:
+    if remediation.ended:
         raise click.ClickException(
             f"Remediation {name} has ended{before(status.ended, now)}: {status.phase}, {status.reason or 'no reason'}. "
             f"It holds nothing that could be given back. {printable(status.message)}".strip()
         )
-    if undo := found.spec.undo:
+    if undo := remediation.spec.undo:
         raise click.ClickException(
-            f"{undo.by or 'Somebody'} asked for that{before(undo.at, now)} already: {remediations.stand(found, now)}"
+            f"{undo.by or 'Somebody'} requested it{before(undo.at, now)} already: {remediations.stand(remediation, now)}"
         )
     if status.phase == "AwaitingApproval":
         raise click.ClickException(
             f"Remediation {name} has changed nothing: it waits for approval. "
-            f"`forestall reject -n {found.namespace} {name}` ends it."
+            f"`forestall reject -n {remediation.namespace} {name}` ends it."
         )
 
 
-def _back(found: Remediation) -> str:
-    intent = found.spec.intent
-    if not found.status.steps:
-        return f"{remediations.deed(found)} is not begun any more"
+def _reverted_text(remediation: Remediation) -> str:
+    intent = remediation.spec.intent
+    if not remediation.status.steps:
+        return f"{remediations.deed(remediation)} is not begun any more"
     if traits_of(intent.action).sized:
         return f"{intent.target.kind}/{intent.target.name} goes back to {intent.from_}"
-    return f"{remediations.deed(found)}: {intent.rollback}"
+    return f"{remediations.deed(remediation)}: {intent.rollback}"

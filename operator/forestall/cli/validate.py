@@ -19,7 +19,7 @@ from forestall.api.findings import Finding
 from forestall.api.query_texts import query_errors
 from forestall.api.schema import check
 from forestall.cli import options
-from forestall.cli.asking import SourceOptions, asked, prometheus_options
+from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
 from forestall.cli.backtest import duration_option
 from forestall.core.wording import plural
 from forestall.documents import Document, read
@@ -54,7 +54,7 @@ class _Checked:
     """The objects of all files, and what was found."""
 
     namespace: str
-    found: list[tuple[Document, Finding]] = field(default_factory=list)
+    findings: list[tuple[Document, Finding]] = field(default_factory=list)
     objectives: list[tuple[Document, ServiceLevelObjective]] = field(default_factory=list)
     policies: list[tuple[Document, RemediationPolicy]] = field(default_factory=list)
     sources: dict[str, MetricSource] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class _Checked:
     """The objectives whose queries are PromQL."""
 
     def add(self, document: Document, findings: Sequence[Finding]) -> None:
-        self.found += [(document, each) for each in findings]
+        self.findings += [(document, finding) for finding in findings]
 
 
 @click.command
@@ -102,33 +102,33 @@ def validate(state: State, /, **values: Any) -> int:
     if chosen.url:
         asyncio.run(_against_data(state, checked, chosen))
     if chosen.form == "json":
-        findings = [_data(*each) for each in checked.found]
+        findings = [_data(*document_and_finding) for document_and_finding in checked.findings]
         click.echo(json.dumps({"objects": len(documents), "findings": findings}, indent=2, ensure_ascii=False))
     else:
         _show(checked, len(documents))
-    failed = any(each.level == "error" or chosen.strict for _, each in checked.found)
+    failed = any(finding.level == "error" or chosen.strict for _, finding in checked.findings)
     return 1 if failed else 0
 
 
 def _check(documents: Sequence[Document], chosen: ValidateOptions) -> _Checked:
     """Check all that needs no data."""
     checked = _Checked(chosen.namespace or "default")
-    seen: dict[tuple[str, str, str], Document] = {}
+    first_documents: dict[tuple[str, str, str], Document] = {}
     for document in documents:
         findings = check(document.body)
         checked.add(document, findings)
-        if not findings and (one := _read(checked, document)) is not None:
-            before = seen.setdefault((one.KIND, one.namespace, one.name), document)
+        if not findings and (resource := _read(checked, document)) is not None:
+            before = first_documents.setdefault((resource.KIND, resource.namespace, resource.name), document)
             if before is not document:
-                words = f"it is there twice, also at {before.where(('metadata', 'name'))}: the last would count"
-                checked.add(document, [Finding("error", ("metadata", "name"), words)])
+                message = f"it is there twice, also at {before.where(('metadata', 'name'))}: the last would count"
+                checked.add(document, [Finding("error", ("metadata", "name"), message)])
     interval = chosen.interval or _INTERVAL
     for document, slo in checked.objectives:
         wrong = list(query_errors(slo))
         checked.add(document, wrong or about_objective(slo, interval))
         checked.askable += [] if wrong else [(document, slo)]
     for document, policy in checked.policies:
-        checked.add(document, _about(policy, checked, chosen.start_up or _START_UP))
+        checked.add(document, _policy_findings(policy, checked, chosen.start_up or _START_UP))
     return checked
 
 
@@ -141,54 +141,56 @@ def _read(checked: _Checked, document: Document) -> Resource | None:
     body = _without_nulls({**document.body, "metadata": metadata})
     body.pop("status", None)
     try:
-        one = model.read(body)
+        resource = model.read(body)
     except ValidationError as error:
         checked.add(document, [Finding("error", (), describe(error))])
         return None
-    match one:
+    match resource:
         case ServiceLevelObjective():
-            checked.objectives.append((document, one))
+            checked.objectives.append((document, resource))
         case RemediationPolicy():
-            checked.policies.append((document, one))
+            checked.policies.append((document, resource))
         case MetricSource():
-            checked.sources[one.name] = one
-    return one
+            checked.sources[resource.name] = resource
+    return resource
 
 
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
-    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+    return [_without_nulls(child) for child in value] if isinstance(value, list) else value
 
 
-def _about(policy: RemediationPolicy, checked: _Checked, start_up: float) -> list[Finding]:
+def _policy_findings(policy: RemediationPolicy, checked: _Checked, start_up: float) -> list[Finding]:
     """Return what of a policy does not suit the other objects in the files."""
     matching = [slo for _, slo in checked.objectives if policy.spec.objectives.matches(slo.metadata.labels)]
     selected = [slo for slo in matching if slo.namespace == policy.namespace]
     if checked.objectives and not selected:
         return [_selects_nothing(policy, matching)]
     right = {(slo.namespace, slo.name) for _, slo in checked.askable}
-    found = about_policy(policy, [slo for slo in selected if (slo.namespace, slo.name) in right], start_up)
-    others = [one for _, one in checked.policies if one.namespace == policy.namespace and one.name < policy.name]
-    shared = next(filter(None, (rivals(policy, others, slo) for slo in selected)), "")
-    return [*found, Finding("warning", ("spec", "objectives"), shared)] if shared else found
+    findings = about_policy(policy, [slo for slo in selected if (slo.namespace, slo.name) in right], start_up)
+    earlier = [
+        other for _, other in checked.policies if other.namespace == policy.namespace and other.name < policy.name
+    ]
+    shared = next(filter(None, (rivals(policy, earlier, slo) for slo in selected)), "")
+    return [*findings, Finding("warning", ("spec", "objectives"), shared)] if shared else findings
 
 
 def _selects_nothing(policy: RemediationPolicy, elsewhere: Sequence[ServiceLevelObjective]) -> Finding:
     if elsewhere:
         slo = elsewhere[0]
-        words = (
+        message = (
             f"it selects {slo.name} of namespace {slo.namespace}, but a policy acts in its own namespace only, here "
             f"{policy.namespace}: write metadata.namespace: {slo.namespace}"
         )
-        return Finding("error", ("metadata", "namespace"), words)
-    words = f"no objective of namespace {policy.namespace} in these files has the labels of spec.objectives"
-    return Finding("warning", ("spec", "objectives"), words)
+        return Finding("error", ("metadata", "namespace"), message)
+    message = f"no objective of namespace {policy.namespace} in these files has the labels of spec.objectives"
+    return Finding("warning", ("spec", "objectives"), message)
 
 
 async def _against_data(state: State, checked: _Checked, chosen: ValidateOptions) -> None:
     sources = sorted({slo.spec.source for _, slo in checked.askable})
-    async with asked(state, chosen, sources) as metrics:
+    async with metrics_of(state, chosen, sources) as metrics:
         examiner = Examiner(metrics, time.time(), chosen.interval or _INTERVAL)
         for document, slo in checked.askable:
             name = slo.spec.source
@@ -211,10 +213,10 @@ def _data(document: Document, finding: Finding) -> dict[str, Any]:
 
 
 def _show(checked: _Checked, objects: int) -> None:
-    for document, each in checked.found:
-        place = f"{document.file}:{document.line(each.path)}"
-        click.echo(f"{place}: {each.level}: {document.title}: {each}")
-    errors = sum(each.level == "error" for _, each in checked.found)
-    warnings = len(checked.found) - errors
+    for document, finding in checked.findings:
+        location = f"{document.file}:{document.line(finding.path)}"
+        click.echo(f"{location}: {finding.level}: {document.title}: {finding}")
+    errors = sum(finding.level == "error" for _, finding in checked.findings)
+    warnings = len(checked.findings) - errors
     counted = [plural(errors, "error")] * bool(errors) + [plural(warnings, "warning")] * bool(warnings)
     click.echo(f"{plural(objects, 'object')}: {', '.join(counted) or 'all is right'}")

@@ -28,16 +28,16 @@ class Health:
     note: str = ""
     """What `/readyz` tells besides: it does its work, but clocks are apart or metric sources do not answer."""
     _beat: float = field(init=False)
-    _whole: float = field(init=False)
+    _last_complete_cycle: float = field(init=False)
     _missed: int = 0
     _why: str = ""
 
     def __post_init__(self) -> None:
-        self._beat = self._whole = self.clock()
+        self._beat = self._last_complete_cycle = self.clock()
 
     def beat(self) -> None:
         """Note that a cycle came to its end, or that it waited for something outside and will try again."""
-        self._beat = self._whole = self.clock()
+        self._beat = self._last_complete_cycle = self.clock()
         self._missed = 0
 
     def missed(self, why: str) -> None:
@@ -51,7 +51,7 @@ class Health:
         silence = self.clock() - self._beat
         if silence > self.interval * MISSED_CYCLES:
             return f"no cycle for {silence:.0f} s, one is due every {self.interval:g} s"
-        if self._missed >= DEAD_AFTER and self.clock() - self._whole >= DEAD_AFTER_SECONDS:
+        if self._missed >= DEAD_AFTER and self.clock() - self._last_complete_cycle >= DEAD_AFTER_SECONDS:
             return self._unserved()
         return ""
 
@@ -64,5 +64,5 @@ class Health:
         return self._unserved() if self._missed >= UNREADY_AFTER else ""
 
     def _unserved(self) -> str:
-        since = self.clock() - self._whole
+        since = self.clock() - self._last_complete_cycle
         return f"{self._missed} cycles in a row did not come to their end, for {since:.0f} s: {self._why}"

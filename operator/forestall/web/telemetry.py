@@ -57,12 +57,12 @@ class _Words:
     """Lets through so many different words, then says `Other`."""
 
     def __init__(self) -> None:
-        self._seen: set[str] = set()
+        self._values: set[str] = set()
 
     def __call__(self, word: str) -> str:
-        if word not in self._seen and len(self._seen) >= MAX_WORDS:
+        if word not in self._values and len(self._values) >= MAX_WORDS:
             return "Other"
-        self._seen.add(word)
+        self._values.add(word)
         return word
 
 
@@ -89,7 +89,7 @@ class Telemetry:
             "Cycles that took so long that they were given up; each is counted as a failure, too.",
             registry=own,
         )
-        self._whole = Gauge(
+        self._last_complete_cycle = Gauge(
             "forestall_last_cycle_timestamp_seconds", "When a cycle last came to its end (Unix time).", registry=own
         )
         self._shares = Gauge(
@@ -154,7 +154,7 @@ class Telemetry:
     def cycle(self, seconds: float) -> None:
         """Note that a cycle came to its end after `seconds`."""
         self._cycle.observe(seconds)
-        self._whole.set_to_current_time()
+        self._last_complete_cycle.set_to_current_time()
 
     def cycle_failed(self, *, given_up: bool = False) -> None:
         """Note that a cycle ended in an error, or took so long that it was given up."""
@@ -165,7 +165,7 @@ class Telemetry:
     def shares(self, over: Mapping[str, int]) -> None:
         """Tell how much was left out of each namespace's that used up its share in this cycle."""
         self._shares.clear()
-        for namespace, count in sorted(over.items(), key=lambda each: -each[1])[:MAX_WORDS]:
+        for namespace, count in sorted(over.items(), key=lambda item: -item[1])[:MAX_WORDS]:
             self._shares.labels(namespace).set(count)
 
     def internal_error(self, doing: str, count: int = 1) -> None:

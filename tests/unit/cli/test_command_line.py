@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.cli.command_line import shown
+from forestall.cli.command_line import command_line
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from forestall.cli.command_line import shown
     ],
 )
 def test_the_line_can_be_run_again_but_for_credentials(words, line):
-    assert shown(words) == line
+    assert command_line(words) == line

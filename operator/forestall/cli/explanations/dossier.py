@@ -31,8 +31,8 @@ class Some(Generic[R]):
 
     def only(self, wanted: Callable[[R], bool]) -> Some[R]:
         """Return those that are wanted."""
-        kept = [pair for pair in zip(self.read, self.bodies, strict=True) if wanted(pair[0])]
-        return Some([each for each, _ in kept], [body for _, body in kept])
+        selected = [pair for pair in zip(self.read, self.bodies, strict=True) if wanted(pair[0])]
+        return Some([item for item, _ in selected], [body for _, body in selected])
 
 
 @dataclass(slots=True)
@@ -50,44 +50,44 @@ class Dossier:
 
     async def all(self, session: Session, kind: type[R], namespace: str) -> Some[R]:
         """Return the objects of a kind that can be read; note what cannot."""
-        found: Some[R] = Some()
+        objects: Some[R] = Some()
         try:
             bodies = await find(session.cluster, kind.KIND, namespace)
         except Forbidden as error:
             self.unread.append(f"{kind.PLURAL}: {error}")
-            return found
+            return objects
         for body in bodies:
             try:
-                found.read.append(kind.read(body))
+                objects.read.append(kind.read(body))
             except ValidationError:
                 self.unread.append(f"{kind.KIND} {body['metadata']['name']}: does not fit this version of forestall")
             else:
-                found.bodies.append(body)
-        return found
+                objects.bodies.append(body)
+        return objects
 
-    async def done(self, session: Session, namespace: str, wanted: Callable[[Remediation], bool]) -> None:
+    async def add_remediations(self, session: Session, namespace: str, wanted: Callable[[Remediation], bool]) -> None:
         """Read the remediations that are wanted."""
-        some = (await self.all(session, Remediation, namespace)).only(wanted)
+        selected = (await self.all(session, Remediation, namespace)).only(wanted)
         pairs = sorted(
-            zip(some.read, some.bodies, strict=True),
+            zip(selected.read, selected.bodies, strict=True),
             key=lambda pair: (not pair[0].ended, pair[0].spec.intent.created),
             reverse=True,
         )
-        self.remediations = Some([each for each, _ in pairs], [body for _, body in pairs])
+        self.remediations = Some([remediation for remediation, _ in pairs], [body for _, body in pairs])
 
     async def stops(self, session: Session, namespace: str) -> None:
         """Read what pauses and suspends the objectives and policies."""
-        mine = {("objective", each.name) for each in self.objectives.read}
-        mine |= {("policy", each.name) for each in self.policies.read}
+        mine = {("objective", objective.name) for objective in self.objectives.read}
+        mine |= {("policy", policy.name) for policy in self.policies.read}
         try:
             paused = await standing(session, namespace)
         except NotFound:
             paused = []
         self.stopped = [f"paused: {text}" for text, only in paused if only is None or only in mine]
         self.stopped += [
-            f"policy {each.name} is suspended (`spec.suspend`): it does nothing new, and gives back what it did"
-            for each in self.policies.read
-            if each.spec.suspend
+            f"policy {policy.name} is suspended (`spec.suspend`): it does nothing new, and gives back what it did"
+            for policy in self.policies.read
+            if policy.spec.suspend
         ]
 
     def as_document(self, first: Mapping[str, Any], form: str, leave_out: str = "") -> str:

@@ -27,17 +27,19 @@ if TYPE_CHECKING:
 
 async def explain(session: Session, namespace: str, name: str, form: str | None) -> None:
     """Write the page about an objective, or in `form` the objects that it is made from."""
-    found, body = await read_one(session, ServiceLevelObjective, namespace, name)
-    dossier = Dossier(Some([found], [body]))
-    labels = found.metadata.labels
+    objective, body = await read_one(session, ServiceLevelObjective, namespace, name)
+    dossier = Dossier(Some([objective], [body]))
+    labels = objective.metadata.labels
     policies = await dossier.all(session, RemediationPolicy, namespace)
-    dossier.policies = policies.only(lambda each: each.spec.objectives.matches(labels))
-    await dossier.done(session, namespace, lambda each: each.spec.intent.objective.uid == found.uid)
+    dossier.policies = policies.only(lambda policy: policy.spec.objectives.matches(labels))
+    await dossier.add_remediations(
+        session, namespace, lambda remediation: remediation.spec.intent.objective.uid == objective.uid
+    )
     await dossier.stops(session, namespace)
     if form:
         click.echo(dossier.as_document({"objective": without_managers(body)}, form, "objectives"))
         return
-    _Explanation(found, dossier, session.now(), Page(console())).write()
+    _Explanation(objective, dossier, session.now(), Page(console())).write()
 
 
 class _Explanation:
@@ -58,7 +60,7 @@ class _Explanation:
         self._indicators()
         self._waiting()
         self._decisions()
-        parts.deeds(page, self.dossier.remediations.read, self.now)
+        parts.remediation_history(page, self.dossier.remediations.read, self.now)
         self._checks()
         parts.unread(page, self.dossier)
 
@@ -69,10 +71,10 @@ class _Explanation:
         if spec.description:
             self.page.say(spec.description)
         if status.sli:
-            words = [f"SLI {status.sli}"]
-            words += [f"error budget left {status.budget_remaining}"] if status.budget_remaining else []
-            words += [f"burn rate {burn}"] if (burn := burning(status)) else []
-            self.page.say(", ".join(words) + ".")
+            figures = [f"SLI {status.sli}"]
+            figures += [f"error budget left {status.budget_remaining}"] if status.budget_remaining else []
+            figures += [f"burn rate {burn}"] if (burn := burning(status)) else []
+            self.page.say(", ".join(figures) + ".")
 
     def _risk(self) -> None:
         status = self.objective.status
@@ -94,36 +96,40 @@ class _Explanation:
             self.page.say(since)
 
     def _indicators(self) -> None:
-        shown = self.objective.status.indicators or []
-        silent = {each.name for each in self.objective.spec.leading_indicators} - {each.indicator for each in shown}
-        if not shown and not silent:
+        indicators = self.objective.status.indicators or []
+        silent = {indicator.name for indicator in self.objective.spec.leading_indicators} - {
+            indicator.indicator for indicator in indicators
+        }
+        if not indicators and not silent:
             return
         self.page.heading("Its indicators")
-        for each in shown:
-            self.page.item("•", _standing(each), style="green" if each.fresh and not each.reason else "yellow")
-            self.page.say(f"asked: {' '.join(each.query.split())}", indent=5, style="dim")
+        for indicator in indicators:
+            self.page.item(
+                "•", _standing(indicator), style="green" if indicator.fresh and not indicator.reason else "yellow"
+            )
+            self.page.say(f"asked: {' '.join(indicator.query.split())}", indent=5, style="dim")
         if silent:
             self.page.item("•", f"{', '.join(sorted(silent))}: not asked yet.")
 
     def _waiting(self) -> None:
         program = click.get_current_context().find_root().info_name
-        for each in self.dossier.remediations.read:
-            left = remediations.waiting(each, self.now)
+        for remediation in self.dossier.remediations.read:
+            left = remediations.waiting(remediation, self.now)
             if left:
                 self.page.heading("It waits for you")
-                self.page.say(f"{remediations.deed(each)} waits for approval {left}:")
-                where = f"-n {each.namespace} {each.name}"
-                self.page.say(f"{program} approve {where}", indent=4, style="bold")
-                self.page.say(f"{program} reject {where} --comment WHY", indent=4, style="bold")
+                self.page.say(f"{remediations.deed(remediation)} waits for approval {left}:")
+                arguments = f"-n {remediation.namespace} {remediation.name}"
+                self.page.say(f"{program} approve {arguments}", indent=4, style="bold")
+                self.page.say(f"{program} reject {arguments} --comment WHY", indent=4, style="bold")
 
     def _decisions(self) -> None:
         self.page.heading("What the policies decided")
         decisions = self.objective.status.decisions or []
         modes = {policy.name: policy.spec.mode for policy in self.dossier.policies.read}
-        for each in decisions:
-            mode = f" ({modes[each.policy]})" if each.policy in modes else ""
-            parts.decision(self.page, f"{each.policy}{mode}", each)
-        silent = [name for name in modes if name not in {each.policy for each in decisions}]
+        for decision in decisions:
+            mode = f" ({modes[decision.policy]})" if decision.policy in modes else ""
+            parts.decision(self.page, f"{decision.policy}{mode}", decision)
+        silent = [name for name in modes if name not in {decision.policy for decision in decisions}]
         if silent:
             self.page.item("•", f"{', '.join(silent)}: not asked yet.")
         if not decisions and not silent:
@@ -140,7 +146,7 @@ class _Explanation:
         if observed is not None and observed < objective.metadata.generation:
             self.page.item("!", "The last change of the objective has not been looked at yet.", style="yellow")
         for policy in self.dossier.policies.read:
-            bad = [each for each in policy.status.conditions if parts.is_bad(each)]
+            bad = [condition for condition in policy.status.conditions if parts.is_bad(condition)]
             if bad:
                 self.page.say(f"RemediationPolicy {policy.name}:")
                 parts.conditions(self.page, bad)
@@ -157,16 +163,16 @@ def _cause(cause: RiskCause) -> str:
     return f"{text}."
 
 
-def _standing(each: IndicatorStatus) -> str:
+def _standing(status: IndicatorStatus) -> str:
     """Return how one indicator stands: value, limit, probability, and whether it is fresh or why not."""
-    text = f"{parts.name_of(each)}: {each.value or 'no value'}, limit {each.limit}"
-    if each.value and each.time_to_breach == "0s":
-        text = f"{parts.name_of(each)}: {each.value}, past its limit of {each.limit}"
-    elif each.probability:
-        text += f"; passes it{parts.likely(each)}"
-    text += f"; the worst of {plural(each.series, 'series', 'series')}" if (each.series or 0) > 1 else ""
-    text += "; fresh" if each.fresh else "; not fresh"
-    return text + (f". {each.reason}: {each.message}" if each.reason else "")
+    text = f"{parts.name_of(status)}: {status.value or 'no value'}, limit {status.limit}"
+    if status.value and status.time_to_breach == "0s":
+        text = f"{parts.name_of(status)}: {status.value}, past its limit of {status.limit}"
+    elif status.probability:
+        text += f"; passes it{parts.likely(status)}"
+    text += f"; the worst of {plural(status.series, 'series', 'series')}" if (status.series or 0) > 1 else ""
+    text += "; fresh" if status.fresh else "; not fresh"
+    return text + (f". {status.reason}: {status.message}" if status.reason else "")
 
 
 def _episode(status: ServiceLevelObjectiveStatus, now: float) -> str:

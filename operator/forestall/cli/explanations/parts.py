@@ -49,12 +49,12 @@ def unread(page: Page, dossier: Dossier) -> None:
         page.item("!", f"could not be read: {text}", style="yellow")
 
 
-def decision(page: Page, whose: str, made: Decision, indent: int = 2) -> None:
+def decision(page: Page, subject: str, outcome: Decision, indent: int = 2) -> None:
     """Write one decision, and what can be done about a hold."""
-    verdict, style = _VERDICTS[made.verdict]
-    what = f": {made.action}" if made.action else ""
-    page.item("•", f"{whose} {verdict}{what}. {made.reason}: {made.message}", style=style, indent=indent)
-    if made.verdict == "Hold" and (hint := advice(made.reason)):
+    verdict, style = _VERDICTS[outcome.verdict]
+    action = f": {outcome.action}" if outcome.action else ""
+    page.item("•", f"{subject} {verdict}{action}. {outcome.reason}: {outcome.message}", style=style, indent=indent)
+    if outcome.verdict == "Hold" and (hint := advice(outcome.reason)):
         page.say(f"→ {hint}", indent=indent + 3)
 
 
@@ -71,51 +71,54 @@ def headline(page: Page, objective: ServiceLevelObjective) -> None:
 
 def decided(page: Page, objective: ServiceLevelObjective, policy: RemediationPolicy, indent: int = 2) -> None:
     """Write what a policy decided last about an objective that it selects."""
-    whose = f"{policy.name} ({policy.spec.mode}) for {objective.name}"
-    for each in objective.status.decisions or []:
-        if each.policy == policy.name:
-            decision(page, whose, each, indent)
+    subject = f"{policy.name} ({policy.spec.mode}) for {objective.name}"
+    for outcome in objective.status.decisions or []:
+        if outcome.policy == policy.name:
+            decision(page, subject, outcome, indent)
             return
-    page.item("•", f"{whose}: not asked yet.", indent=indent)
+    page.item("•", f"{subject}: not asked yet.", indent=indent)
 
 
-def deeds(page: Page, done: Sequence[Remediation], now: float) -> None:
+def remediation_history(page: Page, items: Sequence[Remediation], now: float) -> None:
     """Write what was done, the last of what has ended; nothing where nothing was."""
-    if not done:
+    if not items:
         return
     page.heading("What was done")
-    under_way = [each for each in done if not each.ended]
-    ended = [each for each in done if each.ended]
-    for each in (*under_way, *ended[:SHOWN]):
-        style = remediations.STYLES.get(each.status.phase, "cyan")
-        page.item("•", f"{remediations.deed(each)}  ({each.name})", style=style)
-        page.say(remediations.stand(each, now), indent=5)
-        if each.spec.intent.evidence.reason:
-            page.say(f"Because {each.spec.intent.evidence.reason}", indent=5)
-        if approval := each.spec.approval:
+    under_way = [remediation for remediation in items if not remediation.ended]
+    ended = [remediation for remediation in items if remediation.ended]
+    for remediation in (*under_way, *ended[:SHOWN]):
+        style = remediations.STYLES.get(remediation.status.phase, "cyan")
+        page.item("•", f"{remediations.deed(remediation)}  ({remediation.name})", style=style)
+        page.say(remediations.stand(remediation, now), indent=5)
+        if remediation.spec.intent.evidence.reason:
+            page.say(f"Because {remediation.spec.intent.evidence.reason}", indent=5)
+        if approval := remediation.spec.approval:
             comment = f": {approval.comment}" if approval.comment else ""
-            said = f"{approval.decision} by {approval.by or 'somebody'} at {readable(approval.at)}{comment}"
-            page.say(said, indent=5)
-        if undo := each.undo:
+            answer = f"{approval.decision} by {approval.by or 'somebody'} at {readable(approval.at)}{comment}"
+            page.say(answer, indent=5)
+        if undo := remediation.undo:
             page.say(f"Undo asked for by {undo.by or 'somebody'} at {readable(undo.at)}: {undo.comment}", indent=5)
-        for step in each.status.steps[-_BUDGET_OF_STEPS:]:
+        for step in remediation.status.steps[-_BUDGET_OF_STEPS:]:
             page.say(remediations.line(step), indent=7)
-        if remediations.can_be_undone(each):
+        if remediations.can_be_undone(remediation):
             program = click.get_current_context().find_root().info_name
-            page.say(f"To have it back now: {program} undo -n {each.namespace} {each.name} --comment WHY", indent=5)
-    if more := len(ended[SHOWN:]):
-        page.say(f"… and {plural(more, 'earlier one')}: kubectl get remediations.")
+            page.say(
+                f"To have it back now: {program} undo -n {remediation.namespace} {remediation.name} --comment WHY",
+                indent=5,
+            )
+    if hidden := len(ended[SHOWN:]):
+        page.say(f"… and {plural(hidden, 'earlier one')}: kubectl get remediations.")
 
 
-def conditions(page: Page, some: Iterable[Condition]) -> None:
+def conditions(page: Page, shown_conditions: Iterable[Condition]) -> None:
     """Write conditions, and what can be done about bad ones."""
     none = True
-    for each in some:
+    for condition in shown_conditions:
         none = False
-        mark, style = ("!", "yellow") if is_bad(each) else ("✓", "green")
-        said = f" {each.reason}: {each.message}" if each.message else f" {each.reason}"
-        page.item(mark, f"{each.type}={each.status}{said}", style=style)
-        if is_bad(each) and (hint := advice(each.reason)):
+        mark, style = ("!", "yellow") if is_bad(condition) else ("✓", "green")
+        text = f" {condition.reason}: {condition.message}" if condition.message else f" {condition.reason}"
+        page.item(mark, f"{condition.type}={condition.status}{text}", style=style)
+        if is_bad(condition) and (hint := advice(condition.reason)):
             page.say(f"→ {hint}", indent=5)
     if none:
         page.say("None yet.")

@@ -28,37 +28,39 @@ if TYPE_CHECKING:
 
 async def explain(session: Session, namespace: str, name: str, form: str | None) -> None:
     """Write the page about a policy, or in `form` the objects that it is made from."""
-    found, body = await read_one(session, RemediationPolicy, namespace, name)
-    dossier = Dossier(policies=Some([found], [body]))
-    everything = await dossier.all(session, ServiceLevelObjective, namespace)
-    dossier.objectives = everything.only(lambda each: found.spec.objectives.matches(each.metadata.labels))
-    await dossier.done(session, namespace, lambda each: each.spec.intent.policy.name == name)
+    policy, body = await read_one(session, RemediationPolicy, namespace, name)
+    dossier = Dossier(policies=Some([policy], [body]))
+    all_objectives = await dossier.all(session, ServiceLevelObjective, namespace)
+    dossier.objectives = all_objectives.only(
+        lambda objective: policy.spec.objectives.matches(objective.metadata.labels)
+    )
+    await dossier.add_remediations(session, namespace, lambda remediation: remediation.spec.intent.policy.name == name)
     await dossier.stops(session, namespace)
     guardrails = (await dossier.all(session, Guardrail, "")).read
     now = session.now()
     left = list(_budgets(guardrails, dossier, namespace, now))
-    dossier.stopped += _windows(guardrails, found, now)
+    dossier.stopped += _windows(guardrails, policy, now)
     if form:
         click.echo(dossier.as_document({"policy": without_managers(body), "budgets": left}, form, "policies"))
         return
     page = Page(console())
-    page.title(f"policy {found.name} in {namespace}", found.spec.mode, "bold")
-    _terms(page, found, len(dossier.objectives.read), len(everything.read))
+    page.title(f"policy {policy.name} in {namespace}", policy.spec.mode, "bold")
+    _terms(page, policy, len(dossier.objectives.read), len(all_objectives.read))
     parts.stops(page, dossier)
     page.heading("What it selects, and decided last")
-    for each in dossier.objectives.read:
-        parts.headline(page, each)
-        parts.decided(page, each, found, indent=5)
+    for objective in dossier.objectives.read:
+        parts.headline(page, objective)
+        parts.decided(page, objective, policy, indent=5)
     if not dossier.objectives.read:
         page.say("Nothing: no objective of this namespace has these labels.")
     page.heading("What is left of the budgets")
     for text in left or ["No Guardrail that you may read sets one."]:
         page.say(text)
-    parts.deeds(page, dossier.remediations.read, now)
+    parts.remediation_history(page, dossier.remediations.read, now)
     page.heading("Checks")
-    parts.conditions(page, found.status.conditions)
-    observed = found.status.observed_generation
-    if observed is not None and observed < found.metadata.generation:
+    parts.conditions(page, policy.status.conditions)
+    observed = policy.status.observed_generation
+    if observed is not None and observed < policy.metadata.generation:
         page.item("!", "The last change of the policy has not been looked at yet.", style="yellow")
     parts.unread(page, dossier)
 
@@ -75,11 +77,11 @@ def _terms(page: Page, policy: RemediationPolicy, selected: int, count: int) -> 
 
 
 def _labels(selector: LabelSelector) -> str:
-    words = [f"{key}={value}" for key, value in selector.match_labels.items()]
-    for each in selector.match_expressions:
-        values = f" ({', '.join(each.values)})" if each.values else ""
-        words.append(f"{each.key} {each.operator}{values}")
-    return ", ".join(words) or "all of the namespace"
+    requirements = [f"{key}={value}" for key, value in selector.match_labels.items()]
+    for expression in selector.match_expressions:
+        values = f" ({', '.join(expression.values)})" if expression.values else ""
+        requirements.append(f"{expression.key} {expression.operator}{values}")
+    return ", ".join(requirements) or "all of the namespace"
 
 
 def _rung(rung: Rung) -> str:
@@ -89,9 +91,9 @@ def _rung(rung: Rung) -> str:
 
 def _budgets(guardrails: Sequence[Guardrail], dossier: Dossier, namespace: str, now: float) -> Iterator[str]:
     debts = {
-        (one.uid, each.namespace): Debt(each.used, seconds(each.at) or now)
-        for one in guardrails
-        for each in one.status.spent
+        (guardrail.uid, budget.namespace): Debt(budget.used, seconds(budget.at) or now)
+        for guardrail in guardrails
+        for budget in guardrail.status.spent
     }
     # What was spent is written down in the Guardrail before each action, so it tells of all namespaces.
     for bucket in buckets(guardrails, dossier.remediations.read, namespace, debts):
@@ -101,18 +103,18 @@ def _budgets(guardrails: Sequence[Guardrail], dossier: Dossier, namespace: str, 
 
 def _windows(guardrails: Sequence[Guardrail], policy: RemediationPolicy, now: float) -> list[str]:
     """Return in words which windows forbid the policy's actions now."""
-    told: dict[str, None] = {}
+    texts: dict[str, None] = {}
     for rung in policy.spec.actions:
         around = surroundings(guardrails, policy, rung.name)
         for window in around.blackouts:
             if (stretch := window.open_until(now)) is not None:
                 until, ends = stretch
-                told[f"{window.whose} forbids {rung.name} until {clock(until)}{'' if ends else ' or later'}"] = None
+                texts[f"{window.whose} forbids {rung.name} until {clock(until)}{'' if ends else ' or later'}"] = None
         for windows in around.maintenance:
             if all(window.closes(now) is None for window in windows):
-                opens = min((at for each in windows if (at := each.opens(now)) is not None), default=None)
+                opens = min((at for window in windows if (at := window.opens(now)) is not None), default=None)
                 when = "never" if opens is None else f"at {clock(opens)}"
-                told[
+                texts[
                     f"outside the maintenance windows of {windows[0].whose} for {rung.name}; the next opens {when}"
                 ] = None
-    return list(told)
+    return list(texts)

@@ -18,55 +18,57 @@ if TYPE_CHECKING:
     from forestall.cli.wiring import Session
 
 
-async def explain(session: Session, namespace: str, what: Named, form: str | None) -> None:
+async def explain(session: Session, namespace: str, subject: Named, form: str | None) -> None:
     """Write the page about a workload, or in `form` the objects that it is made from.
 
     Raises:
         click.ClickException: no objective is about it, and nothing was done to it.
     """
-    dossier, mine = Dossier(), (what.kind.lower(), what.name)
+    dossier, mine = Dossier(), (subject.kind.lower(), subject.name)
 
-    def is_done_to_it(each: Remediation) -> bool:
-        target = each.spec.intent.target
+    def targets_workload(remediation: Remediation) -> bool:
+        target = remediation.spec.intent.target
         return (target.kind.lower(), target.name) == mine
 
-    def is_about_it(each: ServiceLevelObjective) -> bool:
-        return (each.spec.target.kind.lower(), each.spec.target.name) == mine
+    def concerns_workload(objective: ServiceLevelObjective) -> bool:
+        return (objective.spec.target.kind.lower(), objective.spec.target.name) == mine
 
     objectives = await dossier.all(session, ServiceLevelObjective, namespace)
-    dossier.objectives = objectives.only(is_about_it)
+    dossier.objectives = objectives.only(concerns_workload)
     policies = await dossier.all(session, RemediationPolicy, namespace)
-    labels = [each.metadata.labels for each in dossier.objectives.read]
-    dossier.policies = policies.only(lambda each: any(each.spec.objectives.matches(some) for some in labels))
-    await dossier.done(session, namespace, is_done_to_it)
+    labels = [objective.metadata.labels for objective in dossier.objectives.read]
+    dossier.policies = policies.only(
+        lambda policy: any(policy.spec.objectives.matches(labels_of_objective) for labels_of_objective in labels)
+    )
+    await dossier.add_remediations(session, namespace, targets_workload)
     await dossier.stops(session, namespace)
     if not dossier.objectives.read and not dossier.remediations.read and not dossier.unread:
-        targets = {(each.spec.target.kind, each.spec.target.name) for each in objectives.read}
-        known = sorted({name for kind, name in targets if kind.lower() == mine[0]} or {name for _, name in targets})
+        targets = {(objective.spec.target.kind, objective.spec.target.name) for objective in objectives.read}
+        names = sorted({name for kind, name in targets if kind.lower() == mine[0]} or {name for _, name in targets})
         raise click.ClickException(
-            f"No objective in namespace {namespace} is about {what.kind}/{what.name}, and nothing was done to it."
-            + (did_you_mean(what.name, known) or " Is this the right --namespace?")
+            f"No objective in namespace {namespace} is about {subject.kind}/{subject.name}, and nothing was done to it."
+            + (did_you_mean(subject.name, names) or " Is this the right --namespace?")
         )
     if form:
-        click.echo(dossier.as_document({"workload": f"{what.kind}/{what.name}"}, form))
+        click.echo(dossier.as_document({"workload": f"{subject.kind}/{subject.name}"}, form))
         return
-    _write(what, namespace, dossier, Page(console()), session.now())
+    _write(subject, namespace, dossier, Page(console()), session.now())
 
 
-def _write(what: Named, namespace: str, dossier: Dossier, page: Page, now: float) -> None:
-    page.title(f"{what.kind}/{what.name} in {namespace}", "")
+def _write(subject: Named, namespace: str, dossier: Dossier, page: Page, now: float) -> None:
+    page.title(f"{subject.kind}/{subject.name} in {namespace}", "")
     parts.stops(page, dossier)
     page.heading("Which objectives are about it")
-    for each in dossier.objectives.read:
-        parts.headline(page, each)
+    for objective in dossier.objectives.read:
+        parts.headline(page, objective)
     if not dossier.objectives.read:
         page.say("None.")
     page.heading("Which policies may act on it")
     for policy in dossier.policies.read:
-        for each in dossier.objectives.read:
-            if policy.spec.objectives.matches(each.metadata.labels):
-                parts.decided(page, each, policy)
+        for objective in dossier.objectives.read:
+            if policy.spec.objectives.matches(objective.metadata.labels):
+                parts.decided(page, objective, policy)
     if not dossier.policies.read:
         page.say("None: nothing is done about a risk.")
-    parts.deeds(page, dossier.remediations.read, now)
+    parts.remediation_history(page, dossier.remediations.read, now)
     parts.unread(page, dossier)

@@ -15,7 +15,7 @@ ALL: Final = {"decisions": DECISIONS, "conditions": CONDITIONS, "outcomes": OUTC
 
 def advice(reason: str) -> str:
     """Return what a person can do about a reason; empty where nothing is wrong, or nothing is known."""
-    return next((known[reason].advice for known in ALL.values() if reason in known), "")
+    return next((group[reason].advice for group in ALL.values() if reason in group), "")
 
 
 __all__ = ["ALL", "CONDITIONS", "DECISIONS", "OUTCOMES", "Reason", "advice"]
