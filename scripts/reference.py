@@ -31,8 +31,7 @@ COMMANDS_HEAD = f"""# Commands
 | 3 | an objective is at risk or in breach (`status --exit-code`) |
 | 130 | interrupted |
 
-Colour is for terminals only, and `NO_COLOR` switches it off. What is written elsewhere does not depend on the width of
-the terminal.
+Output is colored on terminals only; `NO_COLOR` disables it. Other output does not depend on the width of the terminal.
 """
 REASONS_HEAD = """# Reasons
 

@@ -247,9 +247,9 @@ def test_a_dead_operator_does_not_look_alive(night):
         return bool(night.cluster.get("fslo", "web", place).get("status", {}).get("lastLook"))
 
     until(looked, night.last_words)
-    assert "NOBODY" not in night.shell(f"forestall status -n {place}", viewer)[1]
+    assert "NOT RUNNING" not in night.shell(f"forestall status -n {place}", viewer)[1]
     night.operator.kill()
     night.operator.wait(30)
-    until(lambda: "NOBODY LOOKS" in night.shell(f"forestall status -n {place}", viewer)[1], night.last_words)
+    until(lambda: "OPERATOR NOT RUNNING" in night.shell(f"forestall status -n {place}", viewer)[1], night.last_words)
     explained = night.shell(f"forestall explain -n {place} web", viewer)[1]
-    assert "NOBODY LOOKS: the operator has not looked for" in explained
+    assert "OPERATOR NOT RUNNING: the last evaluation was" in explained

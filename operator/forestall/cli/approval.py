@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Verdict = Literal["Approved", "Rejected"]
 
 _name = options.name("REMEDIATION", "Remediation")
-_comment = click.option("--comment", default="", help="Why; it is kept with the decision.")
+_comment = click.option("--comment", default="", help="The comment that is stored with the decision. Default: none.")
 
 
 @click.command
@@ -28,9 +28,9 @@ _comment = click.option("--comment", default="", help="Why; it is kept with the 
 @_comment
 @options.connected
 async def approve(session: Session, *, remediation: str, namespace: str | None, comment: str) -> None:
-    """Let a remediation go ahead that waits for approval.
+    """Approve a remediation that waits for approval.
 
-    Who approved, when and why is kept in the Remediation. It needs the verbs `approve` and `patch` on remediations.
+    The Remediation records who approved it, when and why. You need the verbs `approve` and `patch` on remediations.
 
     \b
     Example:
@@ -45,9 +45,9 @@ async def approve(session: Session, *, remediation: str, namespace: str | None, 
 @_comment
 @options.connected
 async def reject(session: Session, *, remediation: str, namespace: str | None, comment: str) -> None:
-    """Refuse a remediation that waits for approval.
+    """Reject a remediation that waits for approval.
 
-    Who refused, when and why is kept in the Remediation. It needs the verbs `approve` and `patch` on remediations.
+    The Remediation records who rejected it, when and why. You need the verbs `approve` and `patch` on remediations.
     """
     await _decide(session, namespace or session.namespace, remediation, "Rejected", comment)
 

@@ -37,9 +37,15 @@ def prometheus_options(purpose: str) -> Callable[[Command], Command]:
     """Return the options `--prometheus`, with this help, `--token-file`, `--ca-file` and `--header`."""
     options = (
         click.option("--prometheus", "url", callback=_url, help=purpose),
-        click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus."),
-        click.option("--ca-file", type=_FILE, help="A certificate authority (PEM) for --prometheus."),
-        click.option("--header", "headers", multiple=True, callback=_headers, help="NAME:VALUE, sent to --prometheus."),
+        click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus. Default: none."),
+        click.option("--ca-file", type=_FILE, help="A CA certificate (PEM) for --prometheus. Default: the system's."),
+        click.option(
+            "--header",
+            "headers",
+            multiple=True,
+            callback=_headers,
+            help="A header for --prometheus, as NAME:VALUE; repeatable.",
+        ),
     )
 
     def add(command: Command) -> Command:

@@ -129,55 +129,79 @@ class BacktestOptions(SourceOptions):
 
 @click.command
 @click.option(
-    "-f", "--filename", "files", type=_FILE, multiple=True, help="YAML with objectives and policies; a folder."
+    "-f",
+    "--filename",
+    "files",
+    type=_FILE,
+    multiple=True,
+    help="A YAML file with objectives and policies, or a folder. Default: the cluster's objects.",
 )
 @options.namespace
-@click.option("-A", "--all-namespaces", is_flag=True, help="The objectives of all namespaces of the cluster.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Use the objectives of all namespaces of the cluster.")
 @click.option(
     "--history",
     type=_FILE,
     multiple=True,
-    help="What was measured: CSV as Grafana exports it too, Parquet, or Prometheus JSON.",
+    help="A file with measurements: CSV (also as Grafana exports it), Parquet, or Prometheus JSON.",
 )
-@prometheus_options("The URL of a Prometheus that has what was measured.")
-@click.option("--from", "start", callback=_time, metavar="TIME", help="The first moment to judge.")
-@click.option("--to", "end", callback=_time, metavar="TIME", help="The last moment.")
+@prometheus_options("The URL of a Prometheus with the measurements.")
+@click.option(
+    "--from", "start", callback=_time, metavar="TIME", help="The start of the evaluated period. Default: see --last."
+)
+@click.option(
+    "--to", "end", callback=_time, metavar="TIME", help="The end of the evaluated period. Default: the end of the data."
+)
 @click.option(
     "--last",
     callback=duration_option,
     metavar="DURATION",
-    help="So much before --to; by default most of a file, or 7d of a Prometheus.",
+    help="The length of the evaluated period. Default: most of a file, or 7d of a Prometheus.",
 )
 @click.option(
     "--learn",
     callback=duration_option,
     metavar="DURATION",
-    help="So much before --from to learn from; a third of a file, for example.",
+    help="The length of the history before --from to learn from. Default: about a third of a file.",
 )
 @click.option(
     "--step",
     callback=duration_option,
     metavar="DURATION",
-    help="From one cycle to the next; by default a tenth of the shortest horizon.",
+    help="The interval of the cycles. Default: a tenth of the shortest horizon.",
 )
-@click.option("--lead-time", callback=duration_option, metavar="DURATION", help="How long an action takes to help.")
-@click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True, help="Size of each workload.")
-@click.option("--html", "report", type=_NEW_FILE, callback=writable_option, help="Write the report here.")
-@click.option("-o", "--output", "form", type=click.Choice(["json"]), help="For programs.")
-@click.option("--at", callback=_time, metavar="TIME", help="Only show the forecasts of this moment.")
-@click.option("--svg", type=_NEW_FILE, callback=writable_option, help="With --at: draw the most probable breach here.")
+@click.option(
+    "--lead-time",
+    callback=duration_option,
+    metavar="DURATION",
+    help="The time until an action takes effect. Default: by action.",
+)
+@click.option(
+    "--replicas", type=click.IntRange(min=1), default=1, show_default=True, help="The replicas of each workload."
+)
+@click.option(
+    "--html",
+    "report",
+    type=_NEW_FILE,
+    callback=writable_option,
+    help="Write an HTML report to this file. Default: none.",
+)
+@click.option("-o", "--output", "form", type=click.Choice(["json"]), help="Output format for scripts. Default: text.")
+@click.option("--at", callback=_time, metavar="TIME", help="Show only the forecasts of this time.")
+@click.option(
+    "--svg", type=_NEW_FILE, callback=writable_option, help="With --at: draw the most probable breach into this file."
+)
 @options.kubeconfig
 @options.context
 @options.debug
 @click.pass_obj
 def backtest(state: State, /, **values: Any) -> None:
-    """Replay recorded history with the same engine, and say how often it would have been right, and how early.
+    """Replay recorded history with the same engine: how often it would have been right, and how early.
 
-    Objectives and policies come from files (-f) or from the cluster, the history from files (--history) or from a
-    Prometheus. With files for both no cluster is needed. Nothing is changed anywhere.
+    It reads objectives and policies from files (-f) or from the cluster, and history from files (--history) or from a
+    Prometheus. With files for both it needs no cluster. It changes nothing.
 
-    A CSV file has a column `time`, and a column for each indicator by its name (`sli` is the share of bad events); or
-    the columns time, indicator, value, and further ones that are labels.
+    A CSV file has a column `time` and a column for each indicator by its name (`sli` is the ratio of bad events), or
+    the columns time, indicator and value, and others that become labels.
 
     \b
     Examples:

@@ -12,7 +12,12 @@ from forestall.cli import options
 
 
 @click.command
-@click.option("--write", "folder", type=click.Path(path_type=Path, file_okay=False), help="Write one file a kind.")
+@click.option(
+    "--write",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write one file per kind into this folder. Default: print all.",
+)
 @options.debug
 def crds(folder: Path | None) -> None:
     """Print the CustomResourceDefinitions.

@@ -22,19 +22,20 @@ if TYPE_CHECKING:
     show_default=True,
     help="surge: traffic rises, scale; leak: memory grows, restart; node: a disk fills, cordon.",
 )
-@click.option("--keep", is_flag=True, help="Leave the cluster running at the end, and say how to reach and remove it.")
+@click.option("--keep", is_flag=True, help="Keep the cluster running at the end, and print how to reach and delete it.")
 @click.option(
     "--picture",
     type=click.Path(path_type=Path, dir_okay=False),
     show_default="forestall-demo-SCENARIO.html",
-    help="The HTML file that the comparison is drawn into.",
+    help="The HTML file for the comparison.",
 )
-@click.option("-o", "--output", "form", type=click.Choice(["json"]), help="Write the figures for programs.")
+@click.option("-o", "--output", "form", type=click.Choice(["json"]), help="Print the figures for scripts.")
 @options.debug
 @click.pass_obj
 def demo(state: State, *, scenario: str, keep: bool, picture: Path | None, form: str | None) -> int:
-    """Show on a local control plane what forestall does, first without it, then with it.
+    """Demonstrate forestall on a local control plane, first without it, then with it.
 
-    It runs in a checkout of the project. The exit code is 0 when the objective broke without forestall and not with it.
+    It runs in a checkout of the project. It exits with 0 if the objective is breached without forestall and not with
+    it.
     """
     return state.wiring.demo(DemoOptions(scenario, keep, picture, as_json=form == "json"))

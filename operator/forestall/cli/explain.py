@@ -29,17 +29,18 @@ def _subject(_: click.Context, __: click.Parameter, value: str) -> Named:
 
 
 @click.command
-@click.argument("what", metavar="[KIND/]NAME", callback=_subject)
+@click.argument("subject", metavar="[KIND/]NAME", callback=_subject)
 @options.namespace
-@click.option("-o", "--output", "form", type=click.Choice(["json", "yaml"]), help="For programs.")
+@click.option(
+    "-o", "--output", "form", type=click.Choice(["json", "yaml"]), help="Output format for scripts. Default: text."
+)
 @options.connected
 async def explain(session: Session, *, subject: Named, namespace: str | None, form: str | None) -> None:
-    """Say why something stands as it does, what was decided and why not, and what was done.
+    """Explain the state of an object: its risk, the decisions of policies with their reasons, and what was done.
 
-    Of an objective (slo/NAME, or its NAME alone): its indicators with the queries that are sent, its risk, each
-    policy's decision. Of a policy (policy/NAME): what it selects, what holds it, its budgets. Of a workload
-    (deployment/NAME, or another kind): which objectives and policies are about it. Of a remediation
-    (remediation/NAME): its whole life.
+    For an objective (slo/NAME, or NAME): its indicators with their queries, its risk, the decision of each policy. For
+    a policy (policy/NAME): the objectives that it selects, what holds it, its budgets. For a workload (deployment/NAME,
+    or another kind): its objectives and policies. For a remediation (remediation/NAME): its lifecycle.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Verdict = Literal["Helpful", "Unhelpful", "FalseAlarm"]
 
 VERDICTS: Final[dict[str, Verdict]] = {"helpful": "Helpful", "unhelpful": "Unhelpful", "false-alarm": "FalseAlarm"}
-_comment = click.option("--comment", default="", help="Why; it is kept with the verdict.")
+_comment = click.option("--comment", default="", help="The comment that is stored with the feedback. Default: none.")
 
 
 @click.command
@@ -29,10 +29,10 @@ _comment = click.option("--comment", default="", help="Why; it is kept with the 
 @_comment
 @options.connected
 async def feedback(session: Session, *, remediation: str, verdict: str, namespace: str | None, comment: str) -> None:
-    """Say whether a remediation helped, or answered a risk that was none.
+    """Give feedback on a remediation: whether it helped, or the risk was a false alarm.
 
-    Who said so, when and why is kept in the Remediation; a later word replaces an earlier one. A policy that is locked
-    because of this remediation is unlocked. It needs the verb `patch` on remediations.
+    The Remediation records who gave it, when and why; later feedback replaces earlier. It unlocks a policy that this
+    remediation locks. You need the verb `patch` on remediations.
 
     \b
     Example:
@@ -49,10 +49,10 @@ async def feedback(session: Session, *, remediation: str, verdict: str, namespac
 @_comment
 @options.connected
 async def unlock(session: Session, *, policy: str, namespace: str | None, comment: str) -> None:
-    """Let a policy act again that is locked because its last remediation did not help.
+    """Unlock a policy that is locked because its last remediation did not help.
 
-    It gives the feedback `unhelpful` on the remediations that lock it, which is what unlocks: look at them before. A
-    change of what the policy does unlocks it as well; to suspend or resume it does not.
+    It gives the feedback `unhelpful` on the remediations that lock the policy: look at them first. A change of the
+    policy's actions unlocks it as well; suspending or resuming it does not.
     """
     in_namespace = namespace or session.namespace
     body = RemediationPolicy.read(await read(session.cluster, RemediationPolicy.KIND, in_namespace, policy))

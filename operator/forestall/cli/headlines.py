@@ -1,4 +1,4 @@
-"""What every screen says first: that nobody looks, what is paused, what is suspended."""
+"""What every screen says first: that the operator does not run, what is paused, what is suspended."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     Objectives = Sequence[Mapping[str, Any]]
 
 _MISSED: Final = 3
-"""After how many intervals without a cycle nobody looks."""
+"""After how many intervals without a cycle the operator counts as not running."""
 _COARSE: Final = 1800.0
-"""After how many seconds nobody looks where only statuses tell: they are written anew every 10 minutes, or later where
+"""The same in seconds, where only statuses tell it: they are written again every 10 minutes, or later where
 there are thousands."""
 _NEW: Final = 120.0
 """How old (s) an objective is before it is told that nobody has looked at it."""
@@ -43,8 +43,8 @@ async def headlines(session: Session, namespace: str, objectives: Objectives | N
         *([unseen] if unseen else []),
         *(f"PAUSED: {text}" for text, _ in await standing(session, namespace)),
         *(
-            f"SUSPENDED: {name}: it does nothing new; what it did is kept while the risk lasts "
-            "(`forestall undo` gives it back now)"
+            f"SUSPENDED: {name}: it starts nothing new; its actions stay in effect while the risk lasts "
+            "(`forestall undo` reverts them now)"
             for name in await _suspended(session, namespace)
         ),
     ]
@@ -57,7 +57,7 @@ async def say_first(session: Session, namespace: str, objectives: Objectives | N
 
 
 async def unattended(session: Session, namespace: str, objectives: Objectives | None = None) -> str | None:
-    """Return that, and since when, nobody looks at the objectives of a namespace; None where somebody does."""
+    """Return that, and since when, no operator evaluates the objectives of a namespace; None where one does."""
     try:
         bodies = (
             await find(session.cluster, ServiceLevelObjective.KIND, namespace) if objectives is None else objectives
@@ -84,10 +84,12 @@ async def unattended(session: Session, namespace: str, objectives: Objectives | 
 def _text(silent: float | None, lease: str) -> str:
     namespace = lease.partition("/")[0] or "forestall-system"
     cause = (
-        f"the operator has not looked for {format_duration(round(silent))}" if silent else "no operator has looked yet"
+        f"the last evaluation was {format_duration(round(silent))} ago"
+        if silent
+        else "no operator has evaluated the objectives yet"
     )
     return (
-        f"NOBODY LOOKS: {cause}: nothing is forecast, done or given back, and what stands here is as it was then. "
+        f"OPERATOR NOT RUNNING: {cause}. Nothing is forecast or done, and the state below is outdated. "
         f"See `kubectl get pods -n {namespace}` and `kubectl logs -n {namespace} -l app.kubernetes.io/name=forestall`."
     )
 

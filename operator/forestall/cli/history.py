@@ -49,9 +49,24 @@ def _since(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 @click.argument("subject", metavar="[OBJECT]", required=False, callback=_object)
 @options.namespace
 @click.option("-A", "--all-namespaces", is_flag=True, help="Show all namespaces.")
-@click.option("--since", callback=_since, metavar="DURATION", help="Only what was decided in the last 7d, for example.")
-@click.option("--phase", type=click.Choice(_STATES, case_sensitive=False), help="Only those that stand there.")
-@click.option("-o", "--output", "form", type=click.Choice(["json", "yaml", "name"]), help="For programs.")
+@click.option(
+    "--since",
+    callback=_since,
+    metavar="DURATION",
+    help="Show only remediations of this period, such as 7d. Default: all.",
+)
+@click.option(
+    "--phase",
+    type=click.Choice(_STATES, case_sensitive=False),
+    help="Show only remediations in this phase; live and ended select several.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["json", "yaml", "name"]),
+    help="Output format for scripts. Default: text.",
+)
 @options.connected
 async def history(
     session: Session,
@@ -63,10 +78,10 @@ async def history(
     phase: str | None,
     form: str | None,
 ) -> None:
-    """Show what was done, the newest first; of one remediation its whole life.
+    """Show remediations, the newest first, or the whole lifecycle of one.
 
-    OBJECT is the name of a remediation, or what it was about: slo/NAME, policy/NAME, or the workload or node, such as
-    deployment/NAME. What has ended is kept for 30 days, and the last 20 of each objective.
+    OBJECT is the name of a remediation, or its subject: slo/NAME, policy/NAME, a workload such as deployment/NAME, or a
+    node. Remediations that have ended are kept for 30 days, and at least the last 20 of each objective.
 
     \b
     Examples:
@@ -216,7 +231,7 @@ class _Life:
     def _events(self) -> Iterator[tuple[str, str]]:
         remediation, intent, status = self.remediation, self.remediation.spec.intent, self.remediation.status
         if undo := remediation.undo:
-            yield undo.at or intent.created, f"undo asked for by {undo.by or 'somebody'}: {undo.comment}"
+            yield undo.at or intent.created, f"undo requested by {undo.by or 'somebody'}: {undo.comment}"
         yield intent.created, f"decided for objective {intent.objective.name}, episode {intent.episode}"
         if remediation.spec.approval:
             yield (
@@ -242,11 +257,11 @@ class _Life:
         program = click.get_current_context().find_root().info_name
         arguments = f"-n {self.remediation.namespace} {self.remediation.name}"
         if remediations.waiting(self.remediation, self.now):
-            self.page.heading("It waits for you")
+            self.page.heading("Waits for approval")
             self.page.say(f"{program} approve {arguments}", indent=4, style="bold")
             self.page.say(f"{program} reject {arguments} --comment WHY", indent=4, style="bold")
         elif remediations.can_be_undone(self.remediation):
-            self.page.heading("To have it back now")
+            self.page.heading("Revert it now")
             self.page.say(f"{program} undo {arguments} --comment WHY", indent=4, style="bold")
         elif self.remediation.ended and self.remediation.feedback is None:
             self.page.heading("Was it right?")

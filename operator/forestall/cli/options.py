@@ -39,9 +39,9 @@ debug = click.option(
 kubeconfig = click.option(
     "--kubeconfig",
     type=click.Path(path_type=Path),
-    help="The kubeconfig file; as kubectl finds it by default.",
+    help="The kubeconfig file. Default: as for kubectl.",
 )
-context = click.option("--context", help="The kubeconfig context; the current one by default.")
+context = click.option("--context", help="The kubeconfig context. Default: the current one.")
 
 
 def namespace_of(purpose: str) -> Callable[[Command], Command]:
@@ -49,8 +49,8 @@ def namespace_of(purpose: str) -> Callable[[Command], Command]:
     return click.option("-n", "--namespace", callback=_namespace, help=purpose)
 
 
-namespace = namespace_of("The namespace; the context's by default.")
-namespace_of_files = namespace_of("Of the objects in files that name none; `default` by default.")
+namespace = namespace_of("The namespace. Default: that of the context.")
+namespace_of_files = namespace_of("The namespace of objects without one. Default: `default`.")
 
 
 def name(argument: str, kind: str) -> Callable[[Command], Command]:

@@ -81,23 +81,27 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float
     return seconds
 
 
-_subject_argument = click.argument("what", metavar="[slo/NAME|policy/NAME]", required=False, callback=_object)
-_namespace = options.namespace_of("The namespace that is meant; without it, and without an object, the whole cluster.")
+_subject_argument = click.argument("subject", metavar="[slo/NAME|policy/NAME]", required=False, callback=_object)
+_namespace = options.namespace_of(
+    "The namespace. Default: the whole cluster, or with an object the context's namespace."
+)
 
 
 @click.command
 @_subject_argument
 @_namespace
-@click.option("--for", "lasting", callback=_duration, help="How long, such as 2h; until `resume` by default.")
-@click.option("--reason", default="", help="Why; it is shown to everybody who asks.")
+@click.option(
+    "--for", "lasting", callback=_duration, help="The duration of the pause, such as 2h. Default: until `resume`."
+)
+@click.option("--reason", default="", help="The reason that `status` and `explain` show. Default: none.")
 @options.connected
 async def pause(
     session: Session, *, subject: tuple[str, str] | None, namespace: str | None, lasting: float | None, reason: str
 ) -> None:
-    """Stop everything: nothing is changed any more, neither done nor given back.
+    """Pause forestall: it changes nothing any more, and reverts nothing.
 
-    Without arguments the whole cluster is paused, which cluster admins may; with -n one namespace, with an object one
-    objective or one policy. It acts within a second, also on what is half done, and ends by itself after --for.
+    Without arguments it pauses the whole cluster, which needs a cluster admin; with -n a namespace, with an object an
+    objective or a policy. It takes effect within a second, also for remediations under way, and ends after --for.
 
     \b
     Examples:
@@ -129,9 +133,9 @@ _IN_GUARDRAIL: Final = {"by": "pausedBy", "at": "pausedAt", "until": "pauseUntil
 @_namespace
 @options.connected
 async def resume(session: Session, *, subject: tuple[str, str] | None, namespace: str | None) -> int:
-    """End a pause of `forestall pause`, of the same scope; say what is still paused.
+    """End a pause of the same scope, and list other pauses.
 
-    It exits with 1 where something else still pauses what was to go on.
+    It exits with 1 if another pause still applies.
     """
     scope = _scope(session, subject, namespace)
     ended = await (_end_in_cluster(session) if scope is None else _end(session, scope))

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 TRIES: Final = 5
 """The operator may write the status between reading and writing; nothing is lost by reading again."""
 PHASES: Final = {
-    "Pending": "it is decided, not begun",
-    "AwaitingApproval": "a person has to approve it",
-    "Authorized": "it is about to be done",
-    "Executing": "it is being done",
-    "Verifying": "it is done; the risk is watched, whether it falls",
-    "Holding": "it did not help; it is kept while the risk lasts, because less would not help either",
-    "RollingBack": "what was done is being given back",
-    "Succeeded": "it helped",
-    "RolledBack": "it was undone",
-    "Failed": "it could not be done or undone",
-    "Aborted": "it was given up",
+    "Pending": "decided, not started",
+    "AwaitingApproval": "waits for approval",
+    "Authorized": "about to be executed",
+    "Executing": "being executed",
+    "Verifying": "executed; the operator checks whether the risk falls",
+    "Holding": "did not help; kept while the risk lasts, because less would not help either",
+    "RollingBack": "being reverted",
+    "Succeeded": "helped",
+    "RolledBack": "reverted",
+    "Failed": "could not be executed or reverted",
+    "Aborted": "abandoned",
 }
 STYLES: Final = {"Succeeded": "green", "RolledBack": "yellow", "Failed": "bold red", "Aborted": "yellow"}
 

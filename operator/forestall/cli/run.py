@@ -48,7 +48,7 @@ def _listen(_: click.Context, __: click.Parameter, value: str) -> tuple[str, int
     default="forestall-system",
     show_default=True,
     show_envvar=True,
-    help="The operator's own namespace: its Lease, and the Secrets of metric sources.",
+    help="The operator's own namespace, with its Lease and the Secrets of metric sources and channels.",
 )
 @click.option(
     "--identity",
@@ -56,15 +56,15 @@ def _listen(_: click.Context, __: click.Parameter, value: str) -> tuple[str, int
     default=platform.node,
     show_default="host name",
     show_envvar=True,
-    help="Who holds the Lease.",
+    help="The identity that holds the Lease.",
 )
-@click.option("--interval", callback=_interval, default="30s", show_default=True, help="From one cycle to the next.")
+@click.option("--interval", callback=_interval, default="30s", show_default=True, help="The interval of the cycles.")
 @click.option(
     "--listen",
     callback=_listen,
     default="0.0.0.0:8080",
     show_default=True,
-    help="Where /livez, /readyz and /metrics are served.",
+    help="The address that serves /livez, /readyz and /metrics.",
 )
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True

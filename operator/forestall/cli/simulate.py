@@ -1,4 +1,4 @@
-"""`forestall simulate`: what would it have saved? The same engine, on a modeled service with real traffic."""
+"""`forestall simulate`: what would it have saved? The same engine, on a modelled service with real traffic."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SimulateOptions(SourceOptions):
     warm_up: float | None
     hpa_target: float
     replicas: int | None
-    least: int
+    min_replicas: int
     max_replicas: int | None
     objective: float | None
     last: float | None
@@ -80,59 +80,102 @@ class SimulateOptions(SourceOptions):
     "--traffic",
     "file",
     type=_FILE,
-    help="CSV with time and requests a second, as Grafana exports it too; or Prometheus JSON.",
+    help="A file with time and requests per second: CSV (also as Grafana exports it), or Prometheus JSON.",
 )
-@prometheus_options("The URL of a Prometheus that has the traffic.")
-@click.option("--query", help="With --prometheus: a query for the requests a second, as one series.")
-@click.option("-f", "--filename", "files", type=_FILE, multiple=True, help="YAML with your objective and policy.")
-@click.option("--capacity", type=float, help="Requests a second that one replica answers in time.")
+@prometheus_options("The URL of a Prometheus with the traffic.")
+@click.option("--query", help="With --prometheus: a query for the requests per second, as one series.")
 @click.option(
-    "--start-up", callback=duration_option, metavar="DURATION", help="From asked for to serving; 1m by default."
+    "-f",
+    "--filename",
+    "files",
+    type=_FILE,
+    multiple=True,
+    help="A YAML file with your objective and policy. Default: recommended policies only.",
 )
-@click.option("--warm-up", callback=duration_option, metavar="DURATION", help="After that, until it is at full speed.")
+@click.option(
+    "--capacity", type=float, help="The requests per second that one replica serves. Default: that of the policy."
+)
+@click.option(
+    "--start-up", callback=duration_option, metavar="DURATION", help="The time until a new replica serves. Default: 1m."
+)
+@click.option(
+    "--warm-up",
+    callback=duration_option,
+    metavar="DURATION",
+    help="The time after that until a replica has its full capacity. Default: 0s.",
+)
 @click.option(
     "--hpa-target",
     type=click.FloatRange(0.05, 1.0),
     default=0.7,
     show_default=True,
-    help="CPU utilization that the HPA aims at, as a share of the request.",
+    help="The CPU utilization that the HPA targets, as a ratio of the request.",
 )
 @click.option(
-    "--replicas", type=click.IntRange(min=1), help="At the beginning; by default what the first minute needs."
+    "--replicas",
+    type=click.IntRange(min=1),
+    help="The replicas at the start. Default: as many as the first minute needs.",
 )
-@click.option("--min", "least", type=click.IntRange(min=1), default=2, show_default=True, help="Replicas at least.")
 @click.option(
-    "--max", "most", type=click.IntRange(min=1), help="Replicas at most; by default twice what the peak needs."
+    "--min",
+    "min_replicas",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="The minimum number of replicas.",
+)
+@click.option(
+    "--max",
+    "max_replicas",
+    type=click.IntRange(min=1),
+    help="The maximum number of replicas. Default: twice what the peak needs.",
 )
 @click.option(
     "--objective",
     type=click.FloatRange(1, 100, min_open=True, max_open=True),
-    help="In percent; 99, or that of -f, by default.",
+    help="The objective in percent. Default: that of -f, or 99.",
 )
 @click.option(
-    "--last", callback=duration_option, metavar="DURATION", help="So much of the end is simulated, such as 1d."
+    "--last",
+    callback=duration_option,
+    metavar="DURATION",
+    help="The length of the simulated end of the traffic, such as 1d. Default: a third, at most 2d.",
 )
 @click.option(
     "--interval",
     callback=duration_option,
     metavar="DURATION",
-    help="From one cycle to the next; 1m by default, as the traffic has a value a minute.",
+    help="The interval of the cycles. Default: 1m, the resolution of the traffic.",
 )
-@click.option("--html", "report", type=_NEW_FILE, callback=writable_option, help="Write the report here.")
-@click.option("--svg", type=_NEW_FILE, callback=writable_option, help="Draw the HPA and the best policy here.")
 @click.option(
-    "-o", "--output", "form", type=click.Choice(["json", "policy"]), help="For programs; or the policy alone."
+    "--html",
+    "report",
+    type=_NEW_FILE,
+    callback=writable_option,
+    help="Write an HTML report to this file. Default: none.",
+)
+@click.option(
+    "--svg",
+    type=_NEW_FILE,
+    callback=writable_option,
+    help="Draw the HPA and the best policy into this file. Default: none.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["json", "policy"]),
+    help="json for scripts, or the recommended policy alone.",
 )
 @options.namespace_of_files
 @options.debug
 @click.pass_obj
 def simulate(state: State, /, **values: Any) -> None:
-    """Say what forestall would have saved: bad minutes, error budget and replica-hours, on a modeled service.
+    """Simulate what forestall would have saved on a modeled service: bad minutes, error budget and replica-hours.
 
-    The traffic comes from a file or a Prometheus. Its last part is simulated (--last; a third of it, at most two days),
-    what lies before is learned from. The service is scaled by nobody, by a HorizontalPodAutoscaler, and by forestall
-    under it, with the recommended policies and with yours (-f); where the difference may be chance the HPA is kept.
-    Nothing is changed anywhere.
+    The traffic comes from a file or a Prometheus. The simulation covers its end (--last), and learns from what is
+    before. It compares no scaling, a HorizontalPodAutoscaler, and the HPA with forestall, with recommended policies and
+    with yours (-f). If the difference may be chance, it recommends the HPA. It changes nothing.
 
     \b
     Examples:
@@ -191,12 +234,14 @@ def _service(traffic: TrafficTrace, own: UserObjects | None, chosen: SimulateOpt
     start_up = 60.0 if chosen.start_up is None else chosen.start_up
     terms = ServiceParameters(capacity=capacity, start_up=start_up, warm_up=chosen.warm_up or 0.0)
     needed = math.ceil(float(traffic.simulated.max()) / capacity / chosen.hpa_target)
-    max_replicas = chosen.max_replicas or max(chosen.least, own.max_replicas if own else 0, 2 * needed)
+    max_replicas = chosen.max_replicas or max(chosen.min_replicas, own.max_replicas if own else 0, 2 * needed)
     first = math.ceil(float(traffic.simulated[0]) / capacity / chosen.hpa_target)
     replicas = chosen.replicas or first
-    if max_replicas < chosen.least:
-        raise InvalidInput(f"--max {max_replicas} is below --min {chosen.least}")
-    return SimulatedService(terms, traffic, min(max(chosen.least, replicas), max_replicas), chosen.least, max_replicas)
+    if max_replicas < chosen.min_replicas:
+        raise InvalidInput(f"--max {max_replicas} is below --min {chosen.min_replicas}")
+    return SimulatedService(
+        terms, traffic, min(max(chosen.min_replicas, replicas), max_replicas), chosen.min_replicas, max_replicas
+    )
 
 
 async def _fetched(state: State, chosen: SimulateOptions) -> tuple[RangeSeries, ...]:
@@ -227,7 +272,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
         "minutes": comparison.service.traffic.minutes,
         "objective": comparison.objective,
         "service": asdict(comparison.service.parameters)
-        | {"least": comparison.service.min_replicas, "most": comparison.service.max_replicas},
+        | {"min_replicas": comparison.service.min_replicas, "max_replicas": comparison.service.max_replicas},
         "hpaTarget": comparison.target,
         "limitReplicaHours": comparison.lower_bound,
         "contestants": [
@@ -251,9 +296,9 @@ def _data(comparison: Comparison) -> dict[str, Any]:
 def _show(comparison: Comparison, report: Path | None) -> None:
     out, terms = console(), comparison.service.parameters
     click.echo(
-        f"{format_duration(comparison.service.traffic.minutes * 60.0)} of traffic, {terms.capacity:g} requests a second a "
-        f"replica, {format_duration(terms.start_up)} to start; a minute is bad with less than {comparison.objective:g} % "
-        "good\n"
+        f"{format_duration(comparison.service.traffic.minutes * 60.0)} of traffic, {terms.capacity:g} requests per "
+        f"second and replica, {format_duration(terms.start_up)} to start; a minute is bad if less than "
+        f"{comparison.objective:g} % of its requests are good\n"
     )
     head = [
         "",

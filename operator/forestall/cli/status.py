@@ -76,9 +76,13 @@ class Row:
 @options.namespace
 @click.option("-A", "--all-namespaces", is_flag=True, help="Show all namespaces.")
 @click.option(
-    "-o", "--output", "form", type=click.Choice(["wide", "json", "yaml", "name"]), help="More columns, or for programs."
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["wide", "json", "yaml", "name"]),
+    help="Output format: wide adds columns; json, yaml and name are for scripts.",
 )
-@click.option("-w", "--watch", is_flag=True, help="Keep showing what changes.")
+@click.option("-w", "--watch", is_flag=True, help="Watch, and print changes.")
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when an objective is at risk or in breach.")
 @options.connected
 async def status(

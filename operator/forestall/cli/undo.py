@@ -29,15 +29,15 @@ def _why(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.command
 @options.name("REMEDIATION", "Remediation")
 @options.namespace
-@click.option("--comment", required=True, callback=_why, help="Why; it is kept with the request.")
+@click.option("--comment", required=True, callback=_why, help="The comment that is stored with the request.")
 @options.connected
 async def undo(session: Session, *, remediation: str, namespace: str | None, comment: str) -> None:
-    """Give back now what a remediation did, whatever the risk and its policy say.
+    """Revert a remediation now, whatever the risk and its policy say.
 
-    The operator does it in its next cycle, in one step, and never below what was found: replicas or the autoscaler's
-    floor go back, a patched field is set back, a cordoned node is uncordoned. It needs no data, and works also while
-    the policy is suspended or only observes; a pause holds it until it ends. Its policy is locked for that objective
-    then, until `unlock`. It needs the verbs `approve` and `patch` on remediations.
+    In its next cycle the operator sets replicas or the autoscaler's minimum to the original value in one step, sets a
+    patched field back, or uncordons the node. It needs no data, and works also while the policy is suspended or
+    observes; a pause delays it. The policy is then locked for that objective until `unlock`. You need the verbs
+    `approve` and `patch` on remediations.
 
     \b
     Example:
@@ -57,7 +57,8 @@ async def undo(session: Session, *, remediation: str, namespace: str | None, com
     amended = await remediations.amend(session.cluster, in_namespace, remediation, undo_patch, refused)
     intent = amended.spec.intent
     click.echo(
-        f"remediation.forestall.dev/{remediation} will be reverted in the operator's next cycle: {_reverted_text(amended)}"
+        f"remediation.forestall.dev/{remediation} will be reverted in the operator's next cycle: "
+        f"{_reverted_text(amended)}"
     )
     if unseen := await unattended(session, in_namespace):
         click.echo(unseen, err=True)
@@ -81,11 +82,12 @@ def _check(remediation: Remediation, now: float) -> None:
     if remediation.ended:
         raise click.ClickException(
             f"Remediation {name} has ended{before(status.ended, now)}: {status.phase}, {status.reason or 'no reason'}. "
-            f"It holds nothing that could be given back. {printable(status.message)}".strip()
+            f"There is nothing to revert. {printable(status.message)}".strip()
         )
     if undo := remediation.spec.undo:
         raise click.ClickException(
-            f"{undo.by or 'Somebody'} requested it{before(undo.at, now)} already: {remediations.stand(remediation, now)}"
+            f"{undo.by or 'Somebody'} already requested it{before(undo.at, now)}: "
+            f"{remediations.stand(remediation, now)}"
         )
     if status.phase == "AwaitingApproval":
         raise click.ClickException(

@@ -67,26 +67,30 @@ class _Checked:
 
 @click.command
 @click.option(
-    "-f", "--filename", "files", type=_FILE, multiple=True, required=True, help="YAML; a folder; - for standard input."
+    "-f",
+    "--filename",
+    "files",
+    type=_FILE,
+    multiple=True,
+    required=True,
+    help="A YAML file, a folder, or - for standard input.",
 )
 @options.namespace_of_files
-@prometheus_options("The URL of a Prometheus: hold objectives against its data too.")
+@prometheus_options("The URL of a Prometheus to check objectives against. Default: none.")
+@click.option("--interval", callback=duration_option, metavar="DURATION", help="The operator's interval. Default: 30s.")
 @click.option(
-    "--interval", callback=duration_option, metavar="DURATION", help="The operator's interval; 30s by default."
+    "--start-up", callback=duration_option, metavar="DURATION", help="The time until a new replica serves. Default: 1m."
 )
-@click.option(
-    "--start-up", callback=duration_option, metavar="DURATION", help="From a new replica to serving; 1m by default."
-)
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@click.option("-o", "--output", "form", type=click.Choice(["json"]), help="For programs.")
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
+@click.option("-o", "--output", "form", type=click.Choice(["json"]), help="Output format for scripts. Default: text.")
 @options.debug
 @click.pass_obj
 def validate(state: State, /, **values: Any) -> int:
-    """Say what is wrong with objects in files, what is likely not meant, and what to write instead.
+    """Validate objects in files: report errors and likely mistakes, and what to write instead.
 
-    Fields, values, PromQL, and whether objectives and policies suit each other; with --prometheus also whether the
-    series, buckets and labels exist, and whether limits are in proportion to the last day. Nothing is changed anywhere.
-    It exits with 1 where there are errors.
+    It checks fields, values, PromQL, and whether objectives and policies fit together; with --prometheus also whether
+    series, buckets and labels exist, and whether limits are plausible for the last day. It changes nothing. It exits
+    with 1 on errors.
 
     \b
     Examples:

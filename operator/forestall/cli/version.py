@@ -13,10 +13,10 @@ from forestall.cli import options
 
 
 @click.command
-@click.option("-o", "--output", "form", type=click.Choice(["json"]), help="For programs.")
+@click.option("-o", "--output", "form", type=click.Choice(["json"]), help="Output format for scripts. Default: text.")
 @options.debug
 def version(form: str | None) -> None:
-    """Print the version of the program and of the API that it speaks."""
+    """Print the version of the program and of its API."""
     if form == "json":
         click.echo(json.dumps({"version": __version__, "api": API_VERSION, "python": platform.python_version()}))
         return

@@ -43,7 +43,7 @@ class RunOptions:
     namespace: str
     """Where the Lease is, and the Secrets of metric sources."""
     identity: str
-    """Who holds the Lease."""
+    """The identity that holds the Lease."""
     interval: float
     """Seconds from one cycle to the next."""
     listen: tuple[str, int]

@@ -96,7 +96,7 @@ def test_it_tells_the_whole_story(program, risky):
         ),
         "  At risk for 2m (episode 3).",
         "",
-        "It waits for you",
+        "Waits for approval",
         "  Scale Deployment/checkout 3 → 6 waits for approval for another 13m:",
         "    forestall approve -n shop checkout-scale-1",
         "    forestall reject -n shop checkout-scale-1 --comment WHY",
@@ -106,10 +106,10 @@ def test_it_tells_the_whole_story(program, risky):
         "",
         "What was done",
         "  •  Scale Deployment/checkout 3 → 6  (checkout-scale-1)",
-        "     AwaitingApproval for 1m: a person has to approve it.",
+        "     AwaitingApproval for 1m: waits for approval.",
         "     Because utilisation is forecast to pass 0.85 in 6m",
         "  •  Scale Deployment/checkout 3 → 6  (checkout-scale-0)",
-        "     Succeeded 1d ago: it helped. RiskFell: the breach probability fell to 4%",
+        "     Succeeded 1d ago: helped. RiskFell: the breach probability fell to 4%",
         "     Because utilisation is forecast to pass 0.85 in 6m",
         "     Approved by kim at 2025-06-14 09:01:00 UTC: go",
         "       09:01:10 UTC  replicas: 3 -> 5: 0.9",
@@ -156,14 +156,14 @@ def test_the_oldest_ended_ones_are_only_counted_and_those_under_way_come_first(p
 def test_a_new_objective_without_policy(program, cluster):
     cluster.put_objective("checkout")
     out = program("explain", "checkout")[1]
-    assert out.startswith("checkout in shop   NOT LOOKED AT YET\n")
-    assert "The operator has not looked at it yet." in out
+    assert out.startswith("checkout in shop   NOT EVALUATED YET\n")
+    assert "The operator has not evaluated it yet." in out
     assert "No policy selects this objective" in out
 
 
 def test_a_policy_that_was_not_asked_yet(program, risky):
     risky.put("RemediationPolicy", "second", spec={"actions": [{"restart": {}}]})
-    assert "  •  second: not asked yet." in program("explain", "checkout")[1].splitlines()
+    assert "  •  second: not evaluated yet." in program("explain", "checkout")[1].splitlines()
 
 
 def test_a_change_that_was_not_looked_at_yet(program, cluster):
@@ -272,7 +272,7 @@ def test_every_indicator_is_told_with_the_query_that_was_sent(program, cluster):
         '     asked: max by (pod) (busy{namespace="shop"})',
         "  •  queue: no value, limit 50; not fresh. NoData: the query returns nothing",
         '     asked: queue{namespace="shop"}',
-        "  •  late: not asked yet.",
+        "  •  late: not evaluated yet.",
     ]
     story = json.loads(program("explain", "checkout", "-o", "json")[1])
     assert story["objective"]["status"]["indicators"][2]["query"] == 'queue{namespace="shop"}'
@@ -286,11 +286,11 @@ def test_pauses_and_suspensions_are_told_whatever_else_was_decided(program, risk
     risky.put("Pause", "objective-cart", spec={"objective": "cart"})
     risky.put("Pause", "policy-elsewhere", spec={"policy": "elsewhere"})
     out = program("explain", "checkout")[1]
-    section = out.partition("What holds it at present\n")[2].partition("\n\n")[0]
+    section = out.partition("Held by\n")[2].partition("\n\n")[0]
     assert section.splitlines() == [
         "  !  paused: everything (Guardrail pause) by kim",
         "  !  paused: objective checkout in namespace shop: a test",
-        "  !  policy early is suspended (`spec.suspend`): it does nothing new, and gives back what it did",
+        "  !  policy early is suspended (`spec.suspend`): it starts nothing new, and reverts its actions",
     ]
     assert "RemediationActive" in out
     assert len(json.loads(program("explain", "checkout", "-o", "json")[1])["stopped"]) == 3
@@ -317,7 +317,7 @@ def test_a_policy(program, risky, name):
         "    1. Scale up to 20 replicas",
         "  Cooldown 10m, deadline 30m, verified within 5m.",
         "",
-        "What holds it at present",
+        "Held by",
         "  !  paused: policy early in namespace shop",
         "",
         "What it selects, and decided last",
@@ -333,7 +333,7 @@ def test_a_policy(program, risky, name):
         "",
         "What was done",
         "  •  Scale Deployment/checkout 3 → 6  (checkout-scale-1)",
-        "     Verifying for 1m: it is done; the risk is watched, whether it falls.",
+        "     Verifying for 1m: executed; the operator checks whether the risk falls.",
         "     Because utilisation is forecast to pass 0.85 in 6m",
         "",
         "Checks",

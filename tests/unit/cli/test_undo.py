@@ -25,7 +25,7 @@ def test_undo_records_who_when_and_why(program, cluster, phase):
     code, out, err = program("undo", NAME, *WHY)
     assert code == 0
     assert out == (
-        f"remediation.forestall.dev/{NAME} is given back in the operator's next cycle: "
+        f"remediation.forestall.dev/{NAME} will be reverted in the operator's next cycle: "
         "Deployment/checkout goes back to 3\n"
     )
     assert "until `forestall unlock -n shop early`" in err
@@ -54,7 +54,7 @@ def test_of_a_pause_it_says_that_it_holds_the_undo_too(program, cluster):
         (
             "Succeeded",
             {"status": {"reason": "Released", "ended": "2025-06-15T15:05:10Z"}},
-            "has ended 1m30s ago: Succeeded, Released. It holds nothing that could be given back.",
+            "has ended 1m30s ago: Succeeded, Released. There is nothing to revert.",
         ),
         ("AwaitingApproval", {}, f"`forestall reject -n shop {NAME}` ends it"),
         (
@@ -78,7 +78,7 @@ def test_a_second_request_says_how_far_the_first_is(program, cluster):
     assert program("undo", NAME, *WHY)[0] == 0
     code, _, err = program("undo", NAME, *WHY)
     assert code == 1
-    assert "jo@example.org asked for that 0s ago already: RollingBack" in err
+    assert "jo@example.org already requested it 0s ago: RollingBack" in err
 
 
 @pytest.mark.parametrize("words", [[], ["--comment", " "]])

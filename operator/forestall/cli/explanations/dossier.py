@@ -85,7 +85,7 @@ class Dossier:
             paused = []
         self.stopped = [f"paused: {text}" for text, only in paused if only is None or only in mine]
         self.stopped += [
-            f"policy {policy.name} is suspended (`spec.suspend`): it does nothing new, and gives back what it did"
+            f"policy {policy.name} is suspended (`spec.suspend`): it starts nothing new, and reverts its actions"
             for policy in self.policies.read
             if policy.spec.suspend
         ]

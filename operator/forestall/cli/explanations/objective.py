@@ -83,7 +83,7 @@ class _Explanation:
             {"AtRisk": "Why it is at risk", "Breached": "Why it is in breach"}.get(state or "", "What is forecast")
         )
         if state is None:
-            self.page.say("The operator has not looked at it yet. Is it running, and the leader elected?")
+            self.page.say("The operator has not evaluated it yet. Is it running, and is a leader elected?")
             return
         if status.cause:
             self.page.say(_cause(status.cause))
@@ -109,14 +109,14 @@ class _Explanation:
             )
             self.page.say(f"asked: {' '.join(indicator.query.split())}", indent=5, style="dim")
         if silent:
-            self.page.item("•", f"{', '.join(sorted(silent))}: not asked yet.")
+            self.page.item("•", f"{', '.join(sorted(silent))}: not evaluated yet.")
 
     def _waiting(self) -> None:
         program = click.get_current_context().find_root().info_name
         for remediation in self.dossier.remediations.read:
             left = remediations.waiting(remediation, self.now)
             if left:
-                self.page.heading("It waits for you")
+                self.page.heading("Waits for approval")
                 self.page.say(f"{remediations.deed(remediation)} waits for approval {left}:")
                 arguments = f"-n {remediation.namespace} {remediation.name}"
                 self.page.say(f"{program} approve {arguments}", indent=4, style="bold")
@@ -131,7 +131,7 @@ class _Explanation:
             parts.decision(self.page, f"{decision.policy}{mode}", decision)
         silent = [name for name in modes if name not in {decision.policy for decision in decisions}]
         if silent:
-            self.page.item("•", f"{', '.join(silent)}: not asked yet.")
+            self.page.item("•", f"{', '.join(silent)}: not evaluated yet.")
         if not decisions and not silent:
             self.page.say(
                 "No policy selects this objective: nothing is done about a risk. "

@@ -26,11 +26,11 @@ SHOWN: Final = 3
 _BUDGET_OF_STEPS: Final = 5
 STATES: Final = {
     "Healthy": "HEALTHY",
-    "Exhausted": "ERROR BUDGET GONE",
+    "Exhausted": "ERROR BUDGET EXHAUSTED",
     "AtRisk": "AT RISK",
     "Breached": "IN BREACH",
     "Unknown": "UNKNOWN",
-    None: "NOT LOOKED AT YET",
+    None: "NOT EVALUATED YET",
 }
 _VERDICTS: Final = {"Act": ("acts", "bold green"), "WouldAct": ("would act", "cyan"), "Hold": ("holds", "yellow")}
 
@@ -38,7 +38,7 @@ _VERDICTS: Final = {"Act": ("acts", "bold green"), "WouldAct": ("would act", "cy
 def stops(page: Page, dossier: Dossier) -> None:
     """Write what holds it by the word of people, whatever was decided; nothing where nothing does."""
     if dossier.stopped:
-        page.heading("What holds it at present")
+        page.heading("Held by")
         for text in dossier.stopped:
             page.item("!", text, style="yellow")
 
@@ -76,7 +76,7 @@ def decided(page: Page, objective: ServiceLevelObjective, policy: RemediationPol
         if outcome.policy == policy.name:
             decision(page, subject, outcome, indent)
             return
-    page.item("•", f"{subject}: not asked yet.", indent=indent)
+    page.item("•", f"{subject}: not evaluated yet.", indent=indent)
 
 
 def remediation_history(page: Page, items: Sequence[Remediation], now: float) -> None:
@@ -97,13 +97,13 @@ def remediation_history(page: Page, items: Sequence[Remediation], now: float) ->
             answer = f"{approval.decision} by {approval.by or 'somebody'} at {readable(approval.at)}{comment}"
             page.say(answer, indent=5)
         if undo := remediation.undo:
-            page.say(f"Undo asked for by {undo.by or 'somebody'} at {readable(undo.at)}: {undo.comment}", indent=5)
+            page.say(f"Undo requested by {undo.by or 'somebody'} at {readable(undo.at)}: {undo.comment}", indent=5)
         for step in remediation.status.steps[-_BUDGET_OF_STEPS:]:
             page.say(remediations.line(step), indent=7)
         if remediations.can_be_undone(remediation):
             program = click.get_current_context().find_root().info_name
             page.say(
-                f"To have it back now: {program} undo -n {remediation.namespace} {remediation.name} --comment WHY",
+                f"To revert it now: {program} undo -n {remediation.namespace} {remediation.name} --comment WHY",
                 indent=5,
             )
     if hidden := len(ended[SHOWN:]):
