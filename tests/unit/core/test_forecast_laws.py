@@ -1,4 +1,4 @@
-"""Laws that hold for period forecast, whatever the series."""
+"""Laws that hold for every forecast, whatever the series."""
 
 from collections.abc import Mapping
 from functools import cache
