@@ -23,7 +23,7 @@ from forestall.api.meta import Duration, LabelSelector, Timestamp
 from forestall.api.patch_action import PatchAction, refusal
 from forestall.core import promql
 from forestall.core.quantity import thousandths
-from forestall.core.windows import Window, check_window
+from forestall.core.windows import TimeWindow, check_window
 from forestall.engine.questions import questions, traffic_query
 from forestall.errors import InvalidInput
 from forestall.ports import Notice
@@ -237,7 +237,7 @@ def _prepare_all(text: str) -> object:
 
 def _schedule(cron: str) -> object:
     check_window(cron, "America/Argentina/ComodRivadavia")
-    window = Window("a policy's", cron, 2_678_400.0, "America/Argentina/ComodRivadavia")
+    window = TimeWindow("a policy's", cron, 2_678_400.0, "America/Argentina/ComodRivadavia")
     return window.closes(NOW), window.opens(NOW)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ROOT / "operator" / "forestall"
 TESTS = {
-    "core/guards": ("core/test_guards.py", "core/test_room.py", "engine"),
+    "core/guards": ("core/test_guards.py", "core/test_scheduling.py", "engine"),
     "core/plan": ("core/test_plan.py", "core/test_sizing.py", "engine"),
     "remediation": ("remediation", "engine"),
     "engine": ("engine",),

@@ -267,7 +267,7 @@ def count_queries(bodies: list[dict[str, Any]], interval: float) -> dict[str, in
         plan = questions(ServiceLevelObjective.read(body), metric_source, interval)
         for query in (*(indicator_query.query for indicator_query in plan.watched), plan.long):
             prepared = promql.prepare(query.expr)
-            texts |= {prepared.text, *map(promql.freshness_question, prepared.freshness.selectors)}
+            texts |= {prepared.text, *map(promql.freshness_query, prepared.freshness.selectors)}
     return {"queries": len(texts)}
 
 

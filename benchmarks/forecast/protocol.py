@@ -85,11 +85,11 @@ def _truth(values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarr
     shape = (len(HORIZONS), *values.shape)
     outcome, reached = np.full(shape, score.UNKNOWN, dtype=np.int8), np.full(shape, np.nan)
     for row, (column, limit) in enumerate(zip(values.T, limits.tolist(), strict=True)):
-        safe = score.past(column, limit, above=True) == 0
+        safe = score.past_limit(column, limit, above=True) == 0
         for index, steps in enumerate(HORIZONS):
-            largest = np.where(np.isfinite(column), score.reached(column, steps, above=True), np.nan)
+            largest = np.where(np.isfinite(column), score.extremes_ahead(column, steps, above=True), np.nan)
             reached[index, :, row] = largest
-            outcome[index, :, row] = np.where(safe, score.past(largest, limit, above=True), score.UNKNOWN)
+            outcome[index, :, row] = np.where(safe, score.past_limit(largest, limit, above=True), score.UNKNOWN)
     return outcome, reached
 
 
@@ -126,7 +126,7 @@ def scores(result: Run, index: int) -> dict[str, object]:
         name: float(_brier(probabilities[index], outcome)[used].mean())
         for name, probabilities in result.experts.items()
     }
-    covered = score.inside(result.reached[index], result.lower[index], result.upper[index])
+    covered = score.within_bounds(result.reached[index], result.lower[index], result.upper[index])
     times = _START + STEP * np.arange(len(covered), dtype=np.float64)
     return {
         "series": len(used),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from forestall.api.remediation import ObjectRef
-from forestall.core.clocks import Offset
+from forestall.core.clock_skew import ClockOffset
 
 MANAGER: Final = "forestall"
 """The name under which the API server remembers what the operator wrote (its field manager)."""
@@ -84,7 +84,7 @@ class Answer:
     members: tuple[tuple[str, int], ...] = ()
     """How many targets feed each selector with fresh samples; of selectors that find something, and 0 of those that
     find nothing while others stand in for them."""
-    clock: Offset | None = field(default=None, compare=False)
+    clock: ClockOffset | None = field(default=None, compare=False)
     """The server's clock, against `time.monotonic()`; None where it does not say what time it is."""
 
 

@@ -23,7 +23,7 @@ from forestall.adapters.sources import Sources
 from forestall.api.lookout import INTERVAL, LAST_CYCLE
 from forestall.api.times import stamp
 from forestall.cli.wiring import RunOptions
-from forestall.core.clocks import Clocks
+from forestall.core.clock_skew import ClockSkew
 from forestall.engine import CycleReport, Engine, Settings
 from forestall.engine.source_health import SourceHealth
 from forestall.errors import LostLease
@@ -211,10 +211,10 @@ class Loop:
         for doing, count in report.faults.items():
             self._telemetry.internal_error(doing, count)
 
-    def _of_clocks(self, clocks: Clocks) -> str:
+    def _of_clocks(self, clocks: ClockSkew) -> str:
         """Tell whose clocks are apart."""
         self._telemetry.clocks(clocks.offsets)
-        note = "; ".join(filter(None, (clocks.everywhere, *clocks.sources.values())))
+        note = "; ".join(filter(None, (clocks.local_reason, *clocks.sources.values())))
         if note:
             _log.warning("clocks are apart", why=note)
         elif self._skewed:

@@ -16,7 +16,7 @@ from forestall.api import API_VERSION, KINDS, Resource
 from forestall.api.findings import written_path
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef
-from forestall.core.foreign import at, mapping, text
+from forestall.core.untrusted import get_path, mapping, string
 from forestall.isolation import passes
 
 R = TypeVar("R", bound=Resource)
@@ -192,7 +192,7 @@ class Registry:
                 message=describe(error) if isinstance(error, ValidationError) else _unreadable(error),
                 resource_version=str(metadata.get("resourceVersion", "")),
                 conditions=tuple(_conditions(body)),
-                phase=text(at(body, "status", "phase")),
+                phase=string(get_path(body, "status", "phase")),
                 status=mapping(body.get("status")),
             )
 

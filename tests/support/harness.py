@@ -10,7 +10,7 @@ from tests.support.memory_cluster import MemoryCluster, Request
 
 from forestall.api import Remediation, ServiceLevelObjective
 from forestall.api.service_level_objective import Decision, Episode
-from forestall.core.clocks import Offset
+from forestall.core.clock_skew import ClockOffset
 from forestall.engine import Engine, Settings
 from forestall.engine.cycle_report import CycleReport
 from forestall.ports import Answer, Notice, Query, QueryFailure, RangeSeries, Sample
@@ -86,7 +86,7 @@ class Harness:
         self.people = People()
         self.now = START
         self.settings = settings or Settings(interval=INTERVAL, threads=False)
-        self.api_clock: Offset | None = None
+        self.api_clock: ClockOffset | None = None
         self.restart()
 
     def restart(self) -> None:

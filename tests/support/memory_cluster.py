@@ -14,8 +14,8 @@ from typing import Any
 from tests.support.kinds import EXTENSIONS, SERVED, Kind, field_test, label_test, merged, owned_after, without_empty
 
 from forestall.api.remediation import ObjectRef
-from forestall.core.foreign import at, mapping, whole
-from forestall.core.selectors import selects
+from forestall.core.label_selectors import selects
+from forestall.core.untrusted import get_path, integer, mapping
 from forestall.errors import ClusterError, Conflict, NotFound, Throttled, Unavailable, Unreadable
 from forestall.ports import MANAGER, Event, Patch, Right, Scale, Served
 
@@ -275,8 +275,8 @@ class MemoryCluster:
         for (kind, namespace, name), budget in self.objects.items():
             if (kind, namespace) != ("PodDisruptionBudget", pod.namespace):
                 continue
-            allowed = whole(at(budget, "status", "disruptionsAllowed"), unset=0)
-            if selects(at(budget, "spec", "selector"), labels) and not allowed:
+            allowed = integer(get_path(budget, "status", "disruptionsAllowed"), default=0)
+            if selects(get_path(budget, "spec", "selector"), labels) and not allowed:
                 raise Throttled(f"Cannot evict pod as it would violate the pod's disruption budget {name}.")
         del self.objects[key]
 
@@ -294,7 +294,7 @@ class MemoryCluster:
         if before == body:
             return body
         if before is not None and before.get("spec") != body.get("spec"):
-            generation = whole(before["metadata"].get("generation"), unset=0) or 0
+            generation = integer(before["metadata"].get("generation"), default=0) or 0
             body = {**body, "metadata": {**body["metadata"], "generation": generation + 1}}
         self.objects[key] = body
         return self._stamped(body)
@@ -319,8 +319,11 @@ def _request(verb: str, ref: ObjectRef, content: Any = None) -> Request:
 
 
 def _scale(body: Mapping[str, Any]) -> Scale:
-    pairs = mapping(at(body, "spec", "selector", "matchLabels"))
-    wanted, there = whole(at(body, "spec", "replicas"), unset=1), whole(at(body, "status", "replicas"), unset=0)
+    pairs = mapping(get_path(body, "spec", "selector", "matchLabels"))
+    wanted, there = (
+        integer(get_path(body, "spec", "replicas"), default=1),
+        integer(get_path(body, "status", "replicas"), default=0),
+    )
     if wanted is None or there is None:
         raise Unreadable(f"{body['metadata']['name']}: its /scale says replicas that are no number")
     return Scale(

@@ -25,8 +25,8 @@ from forestall.core import promql
 from forestall.core.duration import format_duration, parse_duration
 from forestall.core.quantity import thousandths
 from forestall.core.rfc3339 import read_time
-from forestall.core.sizing import Capacity, bounded, replicas_for
-from forestall.core.windows import Window, check_window
+from forestall.core.sizing import ReplicaCapacity, bounded_replicas, replicas_for
+from forestall.core.windows import TimeWindow, check_window
 from forestall.errors import InvalidInput, InvalidQuery
 
 if "FORESTALL_FUZZ" in os.environ:
@@ -199,7 +199,7 @@ zones = st.sampled_from(
 def test_schedules(cron, zone, now):
     with suppress(InvalidInput):
         check_window(cron, zone)
-        window = Window("a policy's", cron, 3600.0, zone)
+        window = TimeWindow("a policy's", cron, 3600.0, zone)
         for moment in (window.closes(now), window.opens(now)):
             assert moment is None or math.isfinite(moment)
 
@@ -277,8 +277,8 @@ measures = st.floats() | st.sampled_from([0.0, 5e-324, -5e-324, 1e-12, 1e15, -1e
 @example(1.0, 5e-324, 1, None, 0.2)
 @example(1.0, 1.0, 1, 5e-324, 0.9)
 def test_sizes(load, limit, ready, capacity, headroom):
-    wanted = replicas_for(load, limit, ready, Capacity(capacity, headroom))
-    assert wanted is None or 1 <= bounded(wanted, 1, 10000, None) <= 10000
+    wanted = replicas_for(load, limit, ready, ReplicaCapacity(capacity, headroom))
+    assert wanted is None or 1 <= bounded_replicas(wanted, 1, 10000, None) <= 10000
 
 
 hostile = st.recursive(

@@ -12,7 +12,7 @@ from forestall.actions.base import title
 from forestall.actions.protection import controller
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
-from forestall.core.foreign import at, text, texts
+from forestall.core.untrusted import get_path, string, string_map
 from forestall.errors import Forbidden, NotFound
 from forestall.ports import Reader
 
@@ -47,7 +47,7 @@ async def find_owners(cluster: Reader, target: ObjectRef) -> Owners | Hold:
     autoscalers = [
         body
         for body in await cluster.find(*AUTOSCALER, namespace=target.namespace)
-        if points_at(body, target) and not at(body, "metadata", "deletionTimestamp")
+        if points_at(body, target) and not get_path(body, "metadata", "deletionTimestamp")
     ]
     names = sorted({name for body in autoscalers if (name := _scaled_object_of(body))})
     try:
@@ -76,20 +76,20 @@ def unreadable(what: str, target: ObjectRef, error: Exception) -> Hold:
 
 def points_at(body: Body, target: ObjectRef) -> bool:
     """Say whether an autoscaler scales `target`; KEDA's own default is a Deployment."""
-    ref = at(body, "spec", "scaleTargetRef")
+    ref = get_path(body, "spec", "scaleTargetRef")
     keda = body.get("kind") == SCALED_OBJECT[1]
-    version = text(at(ref, "apiVersion")) or ("apps/v1" if keda else "")
-    kind = text(at(ref, "kind")) or ("Deployment" if keda else "")
+    version = string(get_path(ref, "apiVersion")) or ("apps/v1" if keda else "")
+    kind = string(get_path(ref, "kind")) or ("Deployment" if keda else "")
     group = target.api_version.partition("/")[0]
-    return (kind, at(ref, "name"), version.partition("/")[0]) == (target.kind, target.name, group)
+    return (kind, get_path(ref, "name"), version.partition("/")[0]) == (target.kind, target.name, group)
 
 
 def _scaled_object_of(body: Body) -> str | None:
     """Return the name of the ScaledObject that keeps a HorizontalPodAutoscaler."""
     owner = controller(body)
     if owner is not None:
-        return text(owner.get("name")) if owner.get("kind") == SCALED_OBJECT[1] else None
-    return texts(at(body, "metadata", "labels")).get(_OWNER)
+        return string(owner.get("name")) if owner.get("kind") == SCALED_OBJECT[1] else None
+    return string_map(get_path(body, "metadata", "labels")).get(_OWNER)
 
 
 def one_of(owners: Owners, target: ObjectRef) -> Body | Hold | None:
@@ -132,14 +132,14 @@ def reference(body: Body, target: ObjectRef) -> ObjectRef:
 
 def paused(body: Body, ref: ObjectRef) -> Hold | None:
     """Return why a workload or its autoscaler is left alone: people have paused it, or its rollout waits for them."""
-    annotations = texts(at(body, "metadata", "annotations"))
+    annotations = string_map(get_path(body, "metadata", "annotations"))
     if ref.kind == SCALED_OBJECT[1]:
         if _PAUSED_AT in annotations or _says_yes(annotations.get(_PAUSED)):
             return Hold("TargetPaused", f"the KEDA {title(ref)} is paused by an annotation: it is left alone")
         return None
-    if at(body, "spec", "paused") is True or at(body, "spec", "suspend") is True:
+    if get_path(body, "spec", "paused") is True or get_path(body, "spec", "suspend") is True:
         return Hold("TargetPaused", f"{title(ref)} is paused: it is left alone until it is resumed")
-    if at(body, "status", "pauseConditions") or at(body, "status", "controllerPause"):
+    if get_path(body, "status", "pauseConditions") or get_path(body, "status", "controllerPause"):
         return Hold("TargetPaused", f"a rollout of {title(ref)} is paused at one of its steps: it is left alone")
     return None
 
@@ -149,12 +149,12 @@ def no_scale_out(body: Body, ref: ObjectRef) -> Hold | None:
 
     Raising its floor would do so all the same: a floor comes before `behavior`.
     """
-    spec = at(body, "spec")
+    spec = get_path(body, "spec")
     if ref.kind == SCALED_OBJECT[1]:
-        if _says_yes(texts(at(body, "metadata", "annotations")).get(_PAUSED_OUT)):
+        if _says_yes(string_map(get_path(body, "metadata", "annotations")).get(_PAUSED_OUT)):
             return Hold("TargetPaused", f"scaling out is paused by an annotation of the KEDA {title(ref)}")
-        spec = at(spec, "advanced", "horizontalPodAutoscalerConfig")
-    policy = at(spec, "behavior", "scaleUp", "selectPolicy")
+        spec = get_path(spec, "advanced", "horizontalPodAutoscalerConfig")
+    policy = get_path(spec, "behavior", "scaleUp", "selectPolicy")
     if policy == "Disabled":
         return Hold("TargetPaused", f"scaling out is disabled by `behavior.scaleUp.selectPolicy` of {title(ref)}")
     return None

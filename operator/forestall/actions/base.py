@@ -15,7 +15,7 @@ from forestall.api.meta import Condition, condition
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
-from forestall.core.sizing import Load
+from forestall.core.sizing import LoadSample
 from forestall.core.traits import Traits
 from forestall.errors import NotFound
 from forestall.ports import Cluster, Reader, Right
@@ -37,7 +37,7 @@ class Outlook:
     """For scale: the replicas that the forecast's bound needs, not capped by the policy; None where unknown."""
     replicas_observed: int | None = None
     """For scale: the replicas that the newest observation needs; None where unknown."""
-    load: Load | None = None
+    load: LoadSample | None = None
     """For scale with a proportional capacity: what sizes it, as it is now; None where unknown."""
     unjudgeable: Hold | None = None
     """Why there may never be fresh data again: what was asked when this was decided is asked no more."""

@@ -15,8 +15,8 @@ from forestall.actions.rights import may_evict
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
-from forestall.core.foreign import text
 from forestall.core.traits import Traits
+from forestall.core.untrusted import string
 from forestall.errors import NotFound
 from forestall.ports import Evictor, Reader, Right
 
@@ -120,10 +120,10 @@ async def belongs(cluster: Reader, pod: Mapping[str, Any], workload: ObjectRef) 
     owner = controller(pod)
     if owner is not None and owner["kind"] == "ReplicaSet" and owner["uid"] != workload.uid:
         ref = ObjectRef(
-            api_version=text(owner.get("apiVersion")),
+            api_version=string(owner.get("apiVersion")),
             kind="ReplicaSet",
             namespace=workload.namespace,
-            name=text(owner.get("name")),
+            name=string(owner.get("name")),
             uid=owner["uid"],
         )
         try:

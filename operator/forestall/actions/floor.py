@@ -24,7 +24,7 @@ from forestall.actions.base import Waiting, missing, title
 from forestall.actions.ownership import field_owned, holds_scale, taken_over
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
-from forestall.core.foreign import at, understood, whole
+from forestall.core.untrusted import get_path, integer, parsing
 from forestall.errors import Forbidden, NotFound, Unreadable
 from forestall.ports import Reader
 
@@ -81,11 +81,11 @@ async def find_floor(cluster: Reader, target: ObjectRef) -> Floor | Hold:
         return await missing(cluster, target) or Hold(
             "NotScalable", f"{title(target)} has no /scale subresource: it can't be scaled"
         )
-    if at(workload, "metadata", "deletionTimestamp"):
+    if get_path(workload, "metadata", "deletionTimestamp"):
         return Hold("TargetGone", f"{title(target)} is being deleted; nothing is changed")
     if (resting := paused(workload, target)) is not None:
         return resting
-    with understood(f"what scales {title(target)}"):
+    with parsing(f"what scales {title(target)}"):
         owners = await find_owners(cluster, target)
         if isinstance(owners, Hold):
             return owners
@@ -129,7 +129,7 @@ async def find_raised(cluster: Reader, target: ObjectRef, raised: ObjectRef) -> 
 
 def _replicas(workload: Body, target: ObjectRef) -> int | None:
     """Return the replicas that the workload asks for, where they can be told without its /scale subresource."""
-    wanted = at(workload, "spec", "replicas")
+    wanted = get_path(workload, "spec", "replicas")
     told = target.api_version == "apps/v1" and target.kind in _SCALED_BY_SPEC and type(wanted) is int
     return wanted if told and wanted >= 0 else None
 
@@ -146,7 +146,7 @@ def _of_workload(body: Body, target: ObjectRef, replicas: int) -> Floor | Hold:
 
 
 def _of_autoscaler(body: Body, subject: ObjectRef, workload: Body, owners: Owners, replicas: int) -> Floor | Hold:
-    if at(body, "metadata", "deletionTimestamp"):
+    if get_path(body, "metadata", "deletionTimestamp"):
         return Hold("TargetPaused", f"{title(subject)} is being deleted: what scales then is not known yet")
     acting = next(iter(owners.autoscalers), None)
     floor = paused(body, subject) or _read(body, subject, replicas)
@@ -162,7 +162,10 @@ def _read(body: Body, subject: ObjectRef, replicas: int) -> Floor | Hold:
     """Return the floor of an autoscaler, or who owns it."""
     kind = subject.kind
     field = ("spec", FIELDS[kind])
-    level, ceiling = whole(at(body, *field), _UNSET[kind]), whole(at(body, "spec", _CEILINGS[kind]), _KEDA_MAXIMUM)
+    level, ceiling = (
+        integer(get_path(body, *field), _UNSET[kind]),
+        integer(get_path(body, "spec", _CEILINGS[kind]), _KEDA_MAXIMUM),
+    )
     if level is None or ceiling is None:
         raise Unreadable(f"{title(subject)} has bounds that are no numbers")
     version = str(body["metadata"]["resourceVersion"])

@@ -15,8 +15,8 @@ from forestall.api.meta import API_VERSION
 from forestall.api.remediation import Intent, ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
-from forestall.core.foreign import at, items, text, understood
 from forestall.core.traits import Traits
+from forestall.core.untrusted import get_path, mappings, parsing, string
 from forestall.errors import NotFound
 from forestall.ports import Cluster, Reader, Right
 
@@ -62,9 +62,11 @@ class Job:
             body = await cluster.read(ref)
         except NotFound:
             return await _unmade(cluster, remediation)
-        if remediation.signature not in [owner.get("uid") for owner in items(at(body, "metadata", "ownerReferences"))]:
+        if remediation.signature not in [
+            owner.get("uid") for owner in mappings(get_path(body, "metadata", "ownerReferences"))
+        ]:
             return Hold("JobExists", f"{title(ref)} is not of this remediation; it is left alone")
-        conditions = {text(each.get("type")): each for each in items(at(body, "status", "conditions"))}
+        conditions = {string(each.get("type")): each for each in mappings(get_path(body, "status", "conditions"))}
         failure = conditions.get("Failed", {})
         words = (
             f"runbook {_runbook_of(intent)} failed: {failure.get('reason', '')} {failure.get('message', '')}".strip()
@@ -96,7 +98,7 @@ class Job:
         runbook = await _runbook(cluster, world.subject.namespace, _runbook_of(intent))
         if isinstance(runbook, Hold):
             raise NotFound(runbook.message)
-        with understood(f"the runbook {_runbook_of(intent)}"):
+        with parsing(f"the runbook {_runbook_of(intent)}"):
             made = job(remediation, runbook)
         await cluster.create(made)
 
@@ -187,7 +189,7 @@ async def _runbook(cluster: Reader, namespace: str, name: str) -> Mapping[str, A
         body = await cluster.read(ref)
     except NotFound:
         return Hold("RunbookMissing", f"there is no {title(ref)} to make the Job from")
-    if at(body, "spec", "suspend") is not True or at(body, "metadata", "deletionTimestamp"):
+    if get_path(body, "spec", "suspend") is not True or get_path(body, "metadata", "deletionTimestamp"):
         return Hold("RunbookNotSuspended", f"{title(ref)} runs by its own schedule; only a suspended one is a runbook")
     return body
 

@@ -28,8 +28,8 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import readable, seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.foreign import at
 from forestall.core.traits import Traits
+from forestall.core.untrusted import get_path
 from forestall.errors import NotFound
 from forestall.ports import Reader, Right, Writer
 
@@ -69,7 +69,7 @@ class NodeAction:
             return body
         holder = holder_of(body)
         ours = holder == remediation.signature
-        if not ours and at(body, *_FIELD):
+        if not ours and get_path(body, *_FIELD):
             if holder is None:
                 return Hold("AlreadyCordoned", f"{title(target)} was cordoned by somebody else; it is left as it is")
             # What did not help is taken over by the next rung: no more than one in the way may touch a node.
@@ -118,7 +118,7 @@ class NodeAction:
 
 def holder_of(node: Mapping[str, Any]) -> str | None:
     """Return the UID of the remediation that cordoned the node, if nobody else has cordoned it since."""
-    return signer(node, CORDONED_BY, _FIELD) if at(node, *_FIELD) else None
+    return signer(node, CORDONED_BY, _FIELD) if get_path(node, *_FIELD) else None
 
 
 def _healthy_for(remediation: Remediation) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from forestall.actions.node_action import CORDONED_BY, holder_of
 from forestall.api.meta import API_VERSION
 from forestall.api.remediation import TERMINAL, ObjectRef, Remediation
-from forestall.core.foreign import at
+from forestall.core.untrusted import get_path
 from forestall.errors import Conflict, NotFound
 from forestall.ports import Cluster, Event
 
@@ -30,7 +30,7 @@ async def release_orphans(cluster: Cluster, nodes: Sequence[Body], live: Collect
     if not left:
         return []
     found = await cluster.find(API_VERSION, Remediation.KIND)
-    holding = {body["metadata"]["uid"] for body in found if at(body, "status", "phase") not in TERMINAL}
+    holding = {body["metadata"]["uid"] for body in found if get_path(body, "status", "phase") not in TERMINAL}
     return [
         str(node["metadata"]["name"]) for node in left if holder_of(node) not in holding and await _free(cluster, node)
     ]

@@ -12,7 +12,7 @@ from typing import Any
 from forestall.actions.base import title
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
-from forestall.core.foreign import at, items, mapping, text
+from forestall.core.untrusted import get_path, mapping, mappings, string
 from forestall.ports import MANAGER
 
 Path = Sequence[str]
@@ -52,7 +52,7 @@ def taken_over(body: Mapping[str, Any], path: Path) -> bool:
     the operator was about to set itself. One that changes nothing leaves no trace.
     """
     updaters = {
-        text(entry.get("manager"))
+        string(entry.get("manager"))
         for entry in _entries(body)
         if entry.get("operation") == "Update" and _covers(entry, path)
     }
@@ -75,7 +75,7 @@ def signer(body: Mapping[str, Any], annotation: str, path: Path) -> str | None:
 
     Somebody who sets another value takes over the field, but leaves the annotation.
     """
-    uid = text(at(body, "metadata", "annotations", annotation)) or None
+    uid = string(get_path(body, "metadata", "annotations", annotation)) or None
     entries = list(_entries(body))
     signature = ("metadata", "annotations", annotation)
     signers = [entry for entry in entries if _covers(entry, signature, by_name=True)]
@@ -83,7 +83,7 @@ def signer(body: Mapping[str, Any], annotation: str, path: Path) -> str | None:
 
 
 def _entries(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield from items(at(body, "metadata", "managedFields"))
+    yield from mappings(get_path(body, "metadata", "managedFields"))
 
 
 def _covers(entry: Mapping[str, Any], path: Path, *, by_name: bool = False) -> bool:

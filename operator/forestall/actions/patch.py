@@ -37,8 +37,8 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.foreign import at, mapping, understood
 from forestall.core.traits import Traits
+from forestall.core.untrusted import get_path, mapping, parsing
 from forestall.errors import InvalidInput, NotFound
 from forestall.ports import Cluster, Reader, Right
 
@@ -107,7 +107,7 @@ class Patch:
         body = await find_target(cluster, ref)
         if isinstance(body, Hold):
             return body
-        done = at(body, *_SIGNATURE) == remediation.signature
+        done = get_path(body, *_SIGNATURE) == remediation.signature
         if done and signer(body, PATCHED_BY, action.path) is None:
             return Hold("Superseded", f"somebody else has set {action.field} of {title(ref)} since; it is left alone")
         rolls = _rolls_out(ref, action)
@@ -154,7 +154,7 @@ class Patch:
         action = _action(remediation)
         body = await cluster.read(world.subject)
         value = action.wanted if to else json.loads(_before(remediation))
-        with understood(title(world.subject)):
+        with parsing(title(world.subject)):
             changed = put(put(body, action.path, value), _SIGNATURE, remediation.signature if to else None)
         # The rest of the metadata, with `managedFields`, is not sent back.
         parts = [_part(each, action) for each in (body, changed)]
@@ -201,7 +201,7 @@ def _rolls_out(ref: ObjectRef, action: PatchAction) -> bool:
 
 
 def _part(body: Mapping[str, Any], action: PatchAction) -> dict[str, Any]:
-    annotations = {"metadata": {"annotations": mapping(at(body, *_SIGNATURE[:-1]))}}
+    annotations = {"metadata": {"annotations": mapping(get_path(body, *_SIGNATURE[:-1]))}}
     return (
         annotations
         if action.path[0] == "metadata"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from forestall.actions.protection import controller, is_protected, undisturbed
-from forestall.core.foreign import at, items, mapping
+from forestall.core.untrusted import get_path, mapping, mappings
 
 Pod = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ def sort(pods: Iterable[Pod], *, force: bool, delete_empty_dir_data: bool) -> So
 def stays(pod: Pod) -> bool:
     """Say whether the pod stays on its node whatever is done to it."""
     owner = controller(pod)
-    annotations = mapping(at(pod, "metadata", "annotations"))
+    annotations = mapping(get_path(pod, "metadata", "annotations"))
     return is_protected(pod) or MIRROR in annotations or (owner is not None and owner["kind"] == "DaemonSet")
 
 
@@ -65,10 +65,10 @@ def _obstacle(pod: Pod, *, force: bool, delete_empty_dir_data: bool) -> str | No
 
 def _has_empty_dir(pod: Pod) -> bool:
     """Say whether data would be lost; where the volumes can't be understood it would."""
-    volumes = at(pod, "spec", "volumes")
-    if volumes and not (isinstance(volumes, list) and len(items(volumes)) == len(volumes)):
+    volumes = get_path(pod, "spec", "volumes")
+    if volumes and not (isinstance(volumes, list) and len(mappings(volumes)) == len(volumes)):
         return True
-    return any("emptyDir" in volume for volume in items(volumes))
+    return any("emptyDir" in volume for volume in mappings(volumes))
 
 
 def is_terminating(pod: Pod) -> bool:
@@ -78,23 +78,23 @@ def is_terminating(pod: Pod) -> bool:
 
 def is_finished(pod: Pod) -> bool:
     """Say whether the pod has run to its end."""
-    return at(pod, "status", "phase") in _FINISHED
+    return get_path(pod, "status", "phase") in _FINISHED
 
 
 def is_ready(pod: Pod) -> bool:
     """Say whether the pod serves."""
-    conditions = items(at(pod, "status", "conditions"))
+    conditions = mappings(get_path(pod, "status", "conditions"))
     return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
 
 
 def title(pod: Pod) -> str:
     """Return a pod as people name it, such as `shop/checkout-1`."""
-    return f"{at(pod, 'metadata', 'namespace')}/{at(pod, 'metadata', 'name')}"
+    return f"{get_path(pod, 'metadata', 'namespace')}/{get_path(pod, 'metadata', 'name')}"
 
 
 def told(pods: Sequence[Pod], namespace: str) -> str:
     """Return which pods these are, for people of a namespace: its own by name, and of others only how many."""
-    own = [title(pod) for pod in pods if at(pod, "metadata", "namespace") == namespace]
+    own = [title(pod) for pod in pods if get_path(pod, "metadata", "namespace") == namespace]
     more = f"{len(own) - _NAMED} more of {namespace}" if len(own) > _NAMED else ""
     others = f"{len(pods) - len(own)} of other namespaces" if len(own) < len(pods) else ""
     *first, last = [part for part in (*own[:_NAMED], more, others) if part]

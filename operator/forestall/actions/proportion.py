@@ -12,8 +12,8 @@ from forestall.actions.base import Moment, condition_of
 from forestall.api.meta import Condition
 from forestall.api.remediation import Remediation, Step
 from forestall.api.times import seconds
-from forestall.core.precision import written
-from forestall.core.sizing import Load
+from forestall.core.precision import format_value_and_limit
+from forestall.core.sizing import LoadSample
 
 PROPORTIONAL: Final = "Proportional"
 """The condition that says whether the indicator fell as replicas were added."""
@@ -27,8 +27,8 @@ _BURST: Final = 120.0
 class _Baseline:
     """A raise before and after."""
 
-    then: Load
-    now: Load
+    then: LoadSample
+    now: LoadSample
     pending: bool
     """Whether no sample is known yet that was taken when so many served."""
 
@@ -94,7 +94,7 @@ def _baseline(remediation: Remediation, recent: Sequence[Moment]) -> _Baseline |
     began = (seconds(burst[0].at) or 0.0) - 1.0  # which is written down in whole seconds
     since = [(moment.at, load) for moment in recent if moment.at >= began and (load := moment.outlook.load) is not None]
     first = burst[0].seen
-    known = since if first is None else [(began, Load(first.ready, first.value)), *since]
+    known = since if first is None else [(began, LoadSample(first.ready, first.value)), *since]
     fewer = [(at, load) for at, load in known if now.outgrew(load)]
     if not fewer:
         return None
@@ -105,7 +105,7 @@ def _baseline(remediation: Remediation, recent: Sequence[Moment]) -> _Baseline |
 
 
 def _words(remediation: Remediation, base: _Baseline) -> str:
-    value, then = written(base.now.value, base.then.value)
+    value, then = format_value_and_limit(base.now.value, base.then.value)
     scale = remediation.spec.intent.action.scale
     name = (scale.capacity.indicator if scale else None) or remediation.spec.intent.evidence.indicator
     return f"{name} was {then} with {base.then.ready} ready replicas, and is {value} with {base.now.ready}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from forestall.api.remediation import ObjectRef
-from forestall.core.foreign import at, items, text, texts
+from forestall.core.untrusted import get_path, mappings, string, string_map
 from forestall.errors import NotFound
 from forestall.ports import Reader
 
@@ -25,7 +25,7 @@ Body = Mapping[str, Any]
 
 def is_protected(body: Body) -> bool:
     """Say whether the object carries the annotation itself."""
-    return protects(texts(at(body, "metadata", "annotations")))
+    return protects(string_map(get_path(body, "metadata", "annotations")))
 
 
 def protects(annotations: Mapping[str, str] | None) -> bool:
@@ -35,18 +35,18 @@ def protects(annotations: Mapping[str, str] | None) -> bool:
 
 def undisturbed(pod: Body) -> str | None:
     """Return the annotation by which people tell whoever moves pods, whatever its name, to leave this one alone."""
-    annotations = texts(at(pod, "metadata", "annotations"))
+    annotations = string_map(get_path(pod, "metadata", "annotations"))
     return next((f"{key}: {value}" for key, value in _UNDISTURBED.items() if annotations.get(key) == value), None)
 
 
 def controller(body: Body) -> Mapping[str, Any] | None:
     """Return the owner that replaces the object when it goes; None where there is none."""
-    owners = items(at(body, "metadata", "ownerReferences"))
+    owners = mappings(get_path(body, "metadata", "ownerReferences"))
     return next((owner for owner in owners if owner.get("controller") is True and _is_whole(owner)), None)
 
 
 def _is_whole(owner: Body) -> bool:
-    return all(text(owner.get(field)) for field in ("kind", "uid"))
+    return all(string(owner.get(field)) for field in ("kind", "uid"))
 
 
 async def protected_from_above(cluster: Reader, pods: Iterable[Body]) -> frozenset[str]:
@@ -79,7 +79,7 @@ class _Asked:
                 api_version="apps/v1",
                 kind=owner["kind"],
                 namespace=namespace,
-                name=text(owner.get("name")),
+                name=string(owner.get("name")),
                 uid=owner["uid"],
             ),
             levels - 1,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from forestall.core.foreign import mapping, whole
+from forestall.core.untrusted import integer, mapping
 
 _LEAVE_ZERO_OUT: Final = frozenset(
     {("apps", kind) for kind in ("Deployment", "ReplicaSet", "StatefulSet")}
@@ -23,5 +23,5 @@ def ready_of(body: Mapping[str, Any]) -> int | None:
     field = "numberReady" if (group, kind) == ("apps", "DaemonSet") else "readyReplicas"
     if field not in status:
         return 0 if (group, kind) in _LEAVE_ZERO_OUT and status.get("observedGeneration") is not None else None
-    ready = whole(status[field])
+    ready = integer(status[field])
     return ready if ready is not None and ready >= 0 else None

@@ -13,8 +13,8 @@ from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
-from forestall.core.foreign import at, text
 from forestall.core.traits import Traits
+from forestall.core.untrusted import get_path, string
 from forestall.ports import Reader, Right, Writer
 
 RESTARTED_BY: Final = "forestall.dev/restarted-by"
@@ -78,4 +78,4 @@ class Restart(OfWorkload):
 
 
 def _restarted_by(body: Mapping[str, Any]) -> str | None:
-    return text(at(body, "spec", "template", "metadata", "annotations", RESTARTED_BY)) or None
+    return string(get_path(body, "spec", "template", "metadata", "annotations", RESTARTED_BY)) or None

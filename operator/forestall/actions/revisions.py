@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from forestall.actions.protection import controller
 from forestall.api.times import seconds
-from forestall.core.foreign import at, decimal, mapping, texts, understood, whole
+from forestall.core.untrusted import decimal_integer, get_path, integer, mapping, parsing, string_map
 from forestall.ports import Reader
 
 _NUMBER: Final = "deployment.kubernetes.io/revision"
@@ -50,7 +50,7 @@ async def revisions(cluster: Reader, body: Mapping[str, Any]) -> list[Revision]:
     Raises:
         ClusterError: the cluster could not say, or one of them can't be understood (`Unreadable`).
     """
-    labels = texts(at(body, "spec", "selector", "matchLabels"))
+    labels = string_map(get_path(body, "spec", "selector", "matchLabels"))
     kind, read = ("ReplicaSet", _replica_set) if body["kind"] == "Deployment" else ("ControllerRevision", _revision)
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     found = await cluster.find("apps/v1", kind, body["metadata"]["namespace"], label_selector=selector)
@@ -58,7 +58,7 @@ async def revisions(cluster: Reader, body: Mapping[str, Any]) -> list[Revision]:
     mine = []
     for each in found:
         if (controller(each) or {}).get("uid") == uid:
-            with understood(f"the {kind} {at(each, 'metadata', 'name')}"):
+            with parsing(f"the {kind} {get_path(each, 'metadata', 'name')}"):
                 mine.append(read(each))
     return sorted(mine, key=lambda each: each.number, reverse=True)
 
@@ -79,24 +79,24 @@ def rollout(known: Sequence[Revision]) -> Rollout | None:
 
 def is_current(revision: Revision, body: Mapping[str, Any]) -> bool:
     """Say whether the workload asks for just this revision; it does not while its controller has yet to look."""
-    same: bool = _plain(revision.template) == _plain(at(body, "spec", "template"))
+    same: bool = _plain(revision.template) == _plain(get_path(body, "spec", "template"))
     return same
 
 
 def _replica_set(body: Mapping[str, Any]) -> Revision:
     metadata, template = body["metadata"], body["spec"]["template"]
-    labels = {key: value for key, value in mapping(at(template, "metadata", "labels")).items() if key != _HASH}
+    labels = {key: value for key, value in mapping(get_path(template, "metadata", "labels")).items() if key != _HASH}
     return Revision(
-        _number(decimal(at(metadata, "annotations", _NUMBER), unset=0)),
+        _number(decimal_integer(get_path(metadata, "annotations", _NUMBER), default=0)),
         _created(metadata),
         {**template, "metadata": {**mapping(template.get("metadata")), "labels": labels}},
     )
 
 
 def _revision(body: Mapping[str, Any]) -> Revision:
-    template = at(body, "data", "spec", "template") or {}
+    template = get_path(body, "data", "spec", "template") or {}
     plain = {key: value for key, value in template.items() if key != "$patch"}
-    return Revision(_number(whole(body.get("revision"), unset=0)), _created(body["metadata"]), plain)
+    return Revision(_number(integer(body.get("revision"), default=0)), _created(body["metadata"]), plain)
 
 
 def _number(number: int | None) -> int:

@@ -21,8 +21,8 @@ from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.foreign import at, mapping
 from forestall.core.traits import Traits
+from forestall.core.untrusted import get_path, mapping
 from forestall.errors import NotFound
 from forestall.ports import Cluster, Reader, Right
 
@@ -78,7 +78,7 @@ class Rollback:
         body = await find_target(cluster, target)
         if isinstance(body, Hold):
             return body
-        done = at(body, "metadata", "annotations", ROLLED_BACK_BY) == remediation.signature
+        done = get_path(body, "metadata", "annotations", ROLLED_BACK_BY) == remediation.signature
         held = None if done else await _held(cluster, remediation, body)
         return held or World(
             level=int(done),
@@ -117,7 +117,7 @@ class Rollback:
         cause = f"forestall rolled back from revision {intent.from_} (Remediation {remediation.name})"
         patch = {
             "metadata": {"annotations": {ROLLED_BACK_BY: remediation.signature, _CAUSE: cause}},
-            "spec": {"template": difference(mapping(at(body, *_TEMPLATE)), wanted.template)},
+            "spec": {"template": difference(mapping(get_path(body, *_TEMPLATE)), wanted.template)},
         }
         await cluster.patch(world.subject, patch, world.resource_version)
 

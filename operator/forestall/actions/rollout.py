@@ -8,7 +8,7 @@ from forestall.actions.autoscalers import kept_by
 from forestall.actions.base import title
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
-from forestall.core.foreign import at, items, mapping, whole
+from forestall.core.untrusted import get_path, integer, mapping, mappings
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 
@@ -36,7 +36,7 @@ def _deployment(wanted: float, status: Mapping[str, Any]) -> bool:
 
 def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
     wanted = _number(spec, "replicas", 1)
-    partition = _number(mapping(at(spec, "updateStrategy", "rollingUpdate")), "partition")
+    partition = _number(mapping(get_path(spec, "updateStrategy", "rollingUpdate")), "partition")
     available = "availableReplicas" if "availableReplicas" in status else "readyReplicas"
     # Written this way round, what is not a number leaves the rollout incomplete.
     if not _number(status, available) >= wanted:
@@ -48,7 +48,7 @@ def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
 
 def _number(holder: Mapping[str, Any], field: str, unset: int = 0) -> float:
     """Return a number; NaN, with which no comparison holds, where it can't be understood."""
-    number = whole(holder.get(field), unset)
+    number = integer(holder.get(field), unset)
     return math.nan if number is None else number
 
 
@@ -63,7 +63,7 @@ def stuck(body: Mapping[str, Any]) -> Hold | None:
     """Return why the rollout of the newest template will not complete by itself, if that is known."""
     if not _is_observed(body):
         return None
-    for condition in items(at(body, "status", "conditions")):
+    for condition in mappings(get_path(body, "status", "conditions")):
         if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             return Hold("RolloutStuck", f"the rollout made no progress: {condition.get('message', '')}".rstrip(": "))
     return None
@@ -72,10 +72,10 @@ def stuck(body: Mapping[str, Any]) -> Hold | None:
 def obstacle(body: Mapping[str, Any], ref: ObjectRef) -> Hold | None:
     """Return why no rollout of the workload can be begun."""
     name = title(ref)
-    if at(body, "metadata", "deletionTimestamp"):
+    if get_path(body, "metadata", "deletionTimestamp"):
         return Hold("TargetGone", f"{name} is being deleted; nothing is changed")
-    if at(body, "spec", "paused"):
+    if get_path(body, "spec", "paused"):
         return Hold("TargetPaused", f"{name} is paused (`kubectl rollout resume` ends that): it is left alone")
-    if at(body, "spec", "updateStrategy", "type") == "OnDelete":
+    if get_path(body, "spec", "updateStrategy", "type") == "OnDelete":
         return Hold("NotRestartable", f"{name} has the update strategy OnDelete: its pods are only replaced by hand")
     return kept_by(body, ref)

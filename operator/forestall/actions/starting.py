@@ -16,8 +16,8 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.foreign import at, texts, understood
-from forestall.core.selectors import selects
+from forestall.core.label_selectors import selects
+from forestall.core.untrusted import get_path, parsing, string_map
 from forestall.core.wording import plural
 from forestall.errors import ClusterError, Unreadable
 from forestall.ports import Reader
@@ -72,7 +72,7 @@ async def find_stalled(cluster: Reader, remediation: Remediation, floor: Floor) 
     since = (seconds(remediation.status.steps[0].at) or 0.0) - _SKEW
     namespace = await _namespace(cluster, target)
     try:
-        with understood(f"the pods of {title(target)}"):
+        with parsing(f"the pods of {title(target)}"):
             stalled = judge(floor, target, namespace, pods, since)
     except Unreadable:
         return None  # nothing is given back for a reason that is not understood
@@ -189,7 +189,7 @@ async def _namespace(cluster: Reader, target: ObjectRef) -> Body:
 
 async def pods_of(cluster: Reader, target: ObjectRef, body: Body) -> Sequence[Body] | None:
     """Return the pods that the workload selects, finished ones too; None where they can't be listed."""
-    labels = texts(at(body, "spec", "selector", "matchLabels"))
+    labels = string_map(get_path(body, "spec", "selector", "matchLabels"))
     if not labels:
         return None
     wanted = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
@@ -198,11 +198,11 @@ async def pods_of(cluster: Reader, target: ObjectRef, body: Body) -> Sequence[Bo
     except ClusterError:
         return None
     # Others may have these labels too, and not what else the selector asks for.
-    rest = {"matchExpressions": at(body, "spec", "selector", "matchExpressions")}
+    rest = {"matchExpressions": get_path(body, "spec", "selector", "matchExpressions")}
     return [
         pod
         for pod in found
-        if not is_terminating(pod) and selects(rest, texts(at(pod, "metadata", "labels"))) is not False
+        if not is_terminating(pod) and selects(rest, string_map(get_path(pod, "metadata", "labels"))) is not False
     ]
 
 

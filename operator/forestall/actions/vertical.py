@@ -10,7 +10,7 @@ from forestall.actions.autoscalers import points_at
 from forestall.actions.base import title
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
-from forestall.core.foreign import at, items, text
+from forestall.core.untrusted import get_path, mappings, string
 from forestall.errors import Forbidden, NotFound
 from forestall.ports import Reader
 
@@ -40,7 +40,7 @@ async def sized_by(cluster: Reader, ref: ObjectRef, path: Sequence[str]) -> Hold
         )
     for body in listed:
         if _points_at(body, ref) and _sets(body, container):
-            name = f"verticalpodautoscaler {at(body, 'metadata', 'name')}"
+            name = f"verticalpodautoscaler {get_path(body, 'metadata', 'name')}"
             return Hold(
                 "FieldOwned",
                 f"the {name} sets the resources of the pods of {title(ref)} as they are made, so a patch of the "
@@ -58,12 +58,12 @@ def _container(path: Sequence[str]) -> str | None:
 
 
 def _points_at(body: Mapping[str, Any], ref: ObjectRef) -> bool:
-    return points_at({"kind": VERTICAL[1], "spec": {"scaleTargetRef": at(body, "spec", "targetRef")}}, ref)
+    return points_at({"kind": VERTICAL[1], "spec": {"scaleTargetRef": get_path(body, "spec", "targetRef")}}, ref)
 
 
 def _sets(body: Mapping[str, Any], container: str) -> bool:
-    if at(body, "spec", "updatePolicy", "updateMode") == _OFF:
+    if get_path(body, "spec", "updatePolicy", "updateMode") == _OFF:
         return False
-    policies = items(at(body, "spec", "resourcePolicy", "containerPolicies"))
-    named = {text(each.get("containerName")): text(each.get("mode")) for each in policies}
+    policies = mappings(get_path(body, "spec", "resourcePolicy", "containerPolicies"))
+    named = {string(each.get("containerName")): string(each.get("mode")) for each in policies}
     return named.get(container, named.get("*", "")) != _OFF

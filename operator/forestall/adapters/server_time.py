@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from forestall.core.clocks import Offset, server_offset
+from forestall.core.clock_skew import ClockOffset, server_offset
 
 
-def clock_of(headers: Mapping[str, str], sent: float, received: float) -> Offset | None:
+def clock_of(headers: Mapping[str, str], sent: float, received: float) -> ClockOffset | None:
     """Return the clock of who answered with these headers, against that of `sent` and `received` (s).
 
     None where they do not say, or a cache answered, whose answer is of another time.

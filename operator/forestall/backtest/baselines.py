@@ -22,9 +22,9 @@ def persistence(values: Floats, limit: float, steps: int, *, above: bool) -> Flo
     """
     sign = 1.0 if above else -1.0
     level, bound = sign * values, sign * limit
-    rises = sign * score.reached(values, steps, above=above) - level
+    rises = sign * score.extremes_ahead(values, steps, above=above) - level
     probability = np.full(values.size, np.nan)
-    safe = score.past(values, limit, above=above) == 0
+    safe = score.past_limit(values, limit, above=above) == 0
     past_rises: list[float] = []
     for step in range(values.size):
         if step >= steps and np.isfinite(rises[step - steps]):

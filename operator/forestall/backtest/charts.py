@@ -13,7 +13,7 @@ from forestall.backtest.results import Assessment, ForecasterScore, ObjectiveRes
 from forestall.core import score
 from forestall.core.duration import format_duration
 from forestall.core.forecast import SeriesForecast
-from forestall.core.score import Whole
+from forestall.core.score import Integers
 from forestall.core.wording import plural
 from forestall.report.chart import Axis, Plot, legend_sign, round_values, svg
 from forestall.report.formatting import clock, percent
@@ -74,9 +74,9 @@ def value_ranges(tracks: Sequence[SeriesTrack]) -> dict[str, tuple[float, float]
     return result
 
 
-def first_breaches(track: SeriesTrack, onsets: Whole) -> dict[int, int]:
+def first_breaches(track: SeriesTrack, onsets: Integers) -> dict[int, int]:
     """Return the step at which this series first passes its limit in each event, mapped to the event's onset."""
-    past = np.flatnonzero(score.past(track.value, track.limit, above=track.above) == 1)
+    past = np.flatnonzero(score.past_limit(track.value, track.limit, above=track.above) == 1)
     ends = [*onsets.tolist(), track.value.size][1:]
     result = {}
     for onset, end in zip(onsets.tolist(), ends, strict=True):
@@ -100,7 +100,7 @@ def timeline(
     upper.text(_LEFT, 14, track.title, kind="strong")
     upper.scale_values(round_values(low, high))
     upper.scale_times()
-    for first, last in _stretches(score.past(track.value, track.limit, above=track.above) == 1):
+    for first, last in _stretches(score.past_limit(track.value, track.limit, above=track.above) == 1):
         upper.band(times[first], times[last], "event", f"past its limit from {clock(times[first])}")
     for part in _envelope(times, track.value):
         upper.area(*part, "envelope")
@@ -282,11 +282,11 @@ def calibration_chart(assessment: Assessment) -> Markup:
     plot.scale_shares((0, 0.25, 0.5, 0.75, 1), "{:.0%}")
     plot.text((_LEFT + width) / 2, height - 8, "forecast probability", "middle")
     plot.line(((0, 0), (1, 1)), "now")
-    plot.line([(group.said, group.came) for group in assessment.calibration], "mine")
+    plot.line([(group.forecast, group.observed) for group in assessment.calibration], "mine")
     largest = max((group.count for group in assessment.calibration), default=1)
     for group in assessment.calibration:
-        label = f"forecast {group.said:.0%}, observed {group.came:.0%} of {plural(group.count, 'time')}"
-        plot.dot(group.said, group.came, 3 + 5 * math.sqrt(group.count / largest), "dot", label)
+        label = f"forecast {group.forecast:.0%}, observed {group.observed:.0%} of {plural(group.count, 'time')}"
+        plot.dot(group.forecast, group.observed, 3 + 5 * math.sqrt(group.count / largest), "dot", label)
     return svg(width, height, (plot,), "calibration of the probabilities")
 
 

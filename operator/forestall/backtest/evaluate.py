@@ -23,7 +23,7 @@ from forestall.backtest.results import (
 )
 from forestall.core import score
 from forestall.core.risk import SLI
-from forestall.core.score import Flags, Tally, Whole
+from forestall.core.score import ActionOutcomes, Flags, Integers
 from forestall.core.slo import fast_burn_limit
 
 CALM_STEPS = 10
@@ -62,8 +62,8 @@ class _ScoreInput:
     """The figures of one objective that are added up over objectives."""
 
     origins: Origins | None
-    sweeps: dict[str, list[Tally]]
-    configured: Tally | None
+    sweeps: dict[str, list[ActionOutcomes]]
+    configured: ActionOutcomes | None
     abstentions: Counter[str]
     attempts: int
 
@@ -97,7 +97,7 @@ def _score_objective(
     record: ObjectiveRecord, span: Span, lead_time: float | None
 ) -> tuple[ObjectiveResult, _ScoreInput]:
     tracks = list(record.tracks.values())
-    flags = np.stack([score.past(track.value, track.limit, above=track.above) for track in tracks])
+    flags = np.stack([score.past_limit(track.value, track.limit, above=track.above) for track in tracks])
     breached = flags.max(axis=0)  # past a limit in any series; unknown where no series is known
     events = score.onsets(breached, CALM_STEPS)
     lead = lead_time if lead_time is not None else _lead_time(record)
@@ -147,12 +147,12 @@ def _forecasts(track: SeriesTrack, span: Span) -> dict[str, Floats]:
 def _origins(track: SeriesTrack, forecasts: dict[str, Floats], span: Span) -> Origins:
     """Return the origins of one series for which every forecaster has a forecast: all are compared on the same ones."""
     steps = _steps(track, span)
-    extreme = score.reached(track.value, steps, above=track.above)
-    outcomes = score.past(extreme, track.limit, above=track.above)
-    safe = score.past(track.value, track.limit, above=track.above) == 0
+    extreme = score.extremes_ahead(track.value, steps, above=track.above)
+    outcomes = score.past_limit(extreme, track.limit, above=track.above)
+    safe = score.past_limit(track.value, track.limit, above=track.above) == 0
     outcomes[~safe] = score.UNKNOWN
     climatology = score.climatology(outcomes, steps)
-    covered = score.inside(np.where(safe, extreme, np.nan), track.lower, track.upper)
+    covered = score.within_bounds(np.where(safe, extreme, np.nan), track.lower, track.upper)
     comparable = (outcomes != score.UNKNOWN) & np.logical_and.reduce(
         [np.isfinite(probability) for probability in forecasts.values()]
     )
@@ -165,17 +165,19 @@ def _origins(track: SeriesTrack, forecasts: dict[str, Floats], span: Span) -> Or
     )
 
 
-def _sweep_thresholds(probabilities: Floats, horizons: Whole, breached: Flags, events: Whole) -> list[Tally]:
+def _sweep_thresholds(
+    probabilities: Floats, horizons: Integers, breached: Flags, events: Integers
+) -> list[ActionOutcomes]:
     """Return the tally of acting at each threshold; `probabilities` have the shape (series, steps)."""
     probability, horizon = _most_probable(probabilities, horizons)
     probability = np.where(breached == 0, probability, np.nan)
     return [
-        score.tally(score.actions(probability, horizon, threshold), horizon, events, breached)
+        score.action_outcomes(score.action_steps(probability, horizon, threshold), horizon, events, breached)
         for threshold in score.THRESHOLDS.tolist()
     ]
 
 
-def _most_probable(probabilities: Floats, horizons: Whole) -> tuple[Floats, Whole]:
+def _most_probable(probabilities: Floats, horizons: Integers) -> tuple[Floats, Integers]:
     """Return, for each step, the highest probability of any series, and the horizon of that series."""
     filled = np.where(np.isfinite(probabilities), probabilities, -1.0)
     row = filled.argmax(axis=0)
@@ -183,7 +185,9 @@ def _most_probable(probabilities: Floats, horizons: Whole) -> tuple[Floats, Whol
     return np.where(highest < 0, np.nan, highest), horizons[row]
 
 
-def _tally_burn_alert(record: ObjectiveRecord, horizon: int, events: Whole, breached: Flags) -> Tally | None:
+def _tally_burn_alert(
+    record: ObjectiveRecord, horizon: int, events: Integers, breached: Flags
+) -> ActionOutcomes | None:
     """Return the tally of the fast-burn alert; its lead is negative where it fires after the event."""
     short = values_by_step(record, SLI)
     if short is None or not np.isfinite(record.long_ratio).any():
@@ -198,7 +202,7 @@ def _tally_burn_alert(record: ObjectiveRecord, horizon: int, events: Whole, brea
             used.update(near.tolist())
     false = [fire for fire in fires.tolist() if fire not in used and breached[fire] != 1]
     return replace(
-        score.NOTHING,
+        score.NO_OUTCOMES,
         events=events.size,
         lead=np.array(lead),
         true=np.array(sorted(used), dtype=np.int64),
@@ -207,8 +211,8 @@ def _tally_burn_alert(record: ObjectiveRecord, horizon: int, events: Whole, brea
 
 
 def _tally_policies(
-    record: ObjectiveRecord, span: Span, breached: Flags, events: Whole
-) -> tuple[Tally | None, tuple[JudgedAction, ...]]:
+    record: ObjectiveRecord, span: Span, breached: Flags, events: Integers
+) -> tuple[ActionOutcomes | None, tuple[JudgedAction, ...]]:
     """Return the tally of the policies as configured, and their actions."""
     if not record.policies:
         return None, ()
@@ -216,18 +220,18 @@ def _tally_policies(
     probability, horizon = np.full(span.steps, np.nan), np.ones(span.steps, dtype=np.int64)
     for step, action in first_by_step.items():
         probability[step], horizon[step] = 1.0, max(1, round(action.horizon / span.step))
-    acted_at = score.actions(probability, horizon, 1.0)
-    tally = score.tally(acted_at, horizon, events, breached)
+    acted_at = score.action_steps(probability, horizon, 1.0)
+    tally = score.action_outcomes(acted_at, horizon, events, breached)
     return tally, tuple(_judge_action(first_by_step[step], tally, events, span) for step in acted_at.tolist())
 
 
 def _judge_threshold(
-    tracks: Sequence[SeriesTrack], horizons: Whole, breached: Flags, events: Whole, span: Span, threshold: float
+    tracks: Sequence[SeriesTrack], horizons: Integers, breached: Flags, events: Integers, span: Span, threshold: float
 ) -> tuple[JudgedAction, ...]:
     """Return the actions that acting at a threshold would have taken."""
     probability, horizon = _most_probable(np.stack([track.probability for track in tracks]), horizons)
-    acted_at = score.actions(np.where(breached == 0, probability, np.nan), horizon, threshold)
-    tally = score.tally(acted_at, horizon, events, breached)
+    acted_at = score.action_steps(np.where(breached == 0, probability, np.nan), horizon, threshold)
+    tally = score.action_outcomes(acted_at, horizon, events, breached)
     return tuple(
         _judge_action(
             ProposedAction(
@@ -241,7 +245,7 @@ def _judge_threshold(
     )
 
 
-def _judge_action(action: ProposedAction, tally: Tally, events: Whole, span: Span) -> JudgedAction:
+def _judge_action(action: ProposedAction, tally: ActionOutcomes, events: Integers, span: Span) -> JudgedAction:
     if action.step in tally.true:
         return JudgedAction(action, "foreseen", float(events[events > action.step][0] - action.step) * span.step)
     if action.step in tally.repeated:
@@ -301,7 +305,7 @@ _NAMES = {"burn": "14.4x burn alert"}
 
 
 def _score_forecaster(
-    name: str, sweep: Sequence[Tally], origins: Origins | None, span: Span, weeks: float, lead_time: float
+    name: str, sweep: Sequence[ActionOutcomes], origins: Origins | None, span: Span, weeks: float, lead_time: float
 ) -> ForecasterScore:
     points = [
         _operating_point(threshold, tally, span, weeks, lead_time)
@@ -322,7 +326,9 @@ def _score_forecaster(
     return ForecasterScore(_NAMES.get(name, name), mean, skill, tuple(points), tuple(within))
 
 
-def _operating_point(threshold: float, tally: Tally, span: Span, weeks: float, lead_time: float) -> OperatingPoint:
+def _operating_point(
+    threshold: float, tally: ActionOutcomes, span: Span, weeks: float, lead_time: float
+) -> OperatingPoint:
     lead = tally.lead * span.step
     before = lead[lead > 0]
     recall = before.size / tally.events if tally.events else math.nan
@@ -343,10 +349,10 @@ def _total(all_inputs: Sequence[_ScoreInput], cases: Sequence[ObjectiveResult], 
     names = ["forestall", "persistence", "predict_linear"]
     if all_inputs and all("burn" in inputs.sweeps for inputs in all_inputs):
         names.append("burn")
-    sweeps: dict[str, list[Tally]] = {}
+    sweeps: dict[str, list[ActionOutcomes]] = {}
     for name in names:
         per_objective = [inputs.sweeps[name] for inputs in all_inputs]
-        sweeps[name] = [_sum(tallies) for tallies in zip(*per_objective, strict=True)] or [score.NOTHING]
+        sweeps[name] = [_sum(tallies) for tallies in zip(*per_objective, strict=True)] or [score.NO_OUTCOMES]
     origins: Origins | None = None
     silences: Counter[str] = Counter()
     for inputs in all_inputs:
@@ -368,8 +374,8 @@ def _total(all_inputs: Sequence[_ScoreInput], cases: Sequence[ObjectiveResult], 
     return replace(total, worst_day=min(days, default=math.nan))
 
 
-def _sum(tallies: Sequence[Tally]) -> Tally:
-    total = score.NOTHING
+def _sum(tallies: Sequence[ActionOutcomes]) -> ActionOutcomes:
+    total = score.NO_OUTCOMES
     for tally in tallies:
         total += tally
     return total

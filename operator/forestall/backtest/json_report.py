@@ -47,7 +47,7 @@ def _assessment_data(assessment: Assessment) -> dict[str, Any]:
         "asConfigured": _point_data(assessment.as_configured, assessment.events),
         "calibrationError": _number(assessment.calibration_error),
         "calibration": [
-            {"said": _number(group.said), "came": _number(group.came), "count": group.count}
+            {"said": _number(group.forecast), "came": _number(group.observed), "count": group.count}
             for group in assessment.calibration
         ],
         "coverage": _number(assessment.coverage),

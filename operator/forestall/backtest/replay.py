@@ -10,7 +10,7 @@ from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.backtest.history import Floats, History, HistoryMetrics, Labels
 from forestall.backtest.history_cluster import HistoryCluster
 from forestall.core.forecast import SeriesForecast
-from forestall.core.plan import triggering
+from forestall.core.plan import triggering_signal
 from forestall.core.risk import Signal
 from forestall.engine import Engine, Settings, terms
 from forestall.engine.report import Findings
@@ -158,7 +158,7 @@ def _record_findings(record: ObjectiveRecord, findings: Findings, step: int, ste
         if np.isfinite(signal.value):
             _record_signal(record, signal, step, steps)
     for decision, policy in zip(findings.decisions, record.policies, strict=True):
-        cause = triggering(findings.signals, terms.trigger_of(policy))
+        cause = triggering_signal(findings.signals, terms.trigger_of(policy))
         if cause is None:
             continue
         if decision.verdict == "WouldAct":
@@ -190,12 +190,12 @@ def _record_signal(record: ObjectiveRecord, signal: Signal, step: int, steps: in
         )
         record.tracks[key] = track
     if not signal.fresh:
-        track.abstentions[step] = signal.silence
+        track.abstentions[step] = signal.no_forecast_reason
         return
     track.value[step] = signal.value
     forecast = signal.forecast
-    if signal.silence is not None or forecast is None or forecast.abstained is not None:
-        track.abstentions[step] = signal.silence
+    if signal.no_forecast_reason is not None or forecast is None or forecast.abstained is not None:
+        track.abstentions[step] = signal.no_forecast_reason
         return
     if step % max(1, steps * len(record.tracks) // _CONES) == 0:
         track.cones[step] = forecast

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from forestall.backtest.replay import ObjectiveRecord, ProposedAction, Span
-from forestall.core.score import Flags, Reliability, Whole
+from forestall.core.score import Flags, Integers, Reliability
 
 BUDGETS = (1.0, 3.0)
 """False actions a week."""
@@ -92,7 +92,7 @@ class ObjectiveResult:
 
     record: ObjectiveRecord
     assessment: Assessment
-    onsets: Whole
+    onsets: Integers
     breached: Flags
     actions: tuple[JudgedAction, ...]
 

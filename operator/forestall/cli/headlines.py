@@ -14,7 +14,7 @@ from forestall.api.times import seconds
 from forestall.cli.objects import find
 from forestall.cli.pauses import standing
 from forestall.core.duration import format_duration, parse_duration
-from forestall.core.foreign import at, text
+from forestall.core.untrusted import get_path, string
 from forestall.errors import ClusterError, Forbidden, InvalidDuration, NotFound
 
 if TYPE_CHECKING:
@@ -64,18 +64,18 @@ async def unattended(session: Session, namespace: str, objectives: Objectives | 
         )
     except ClusterError:
         return None  # what is asked for next says it better
-    looks = {seconds(text(at(body, "status", "lastLook"))): body for body in bodies}
+    looks = {seconds(string(get_path(body, "status", "lastLook"))): body for body in bodies}
     times = [when for when in looks if when is not None]
     if not times:
-        born = [seconds(text(at(body, "metadata", "creationTimestamp"))) for body in bodies]
+        born = [seconds(string(get_path(body, "metadata", "creationTimestamp"))) for body in bodies]
         waiting = [when for when in born if when is not None and session.now() - when > _NEW]
         return _text(None, "") if waiting else None
     newest = max(times)
-    name = text(at(looks[newest], "status", "lookedBy"))
+    name = string(get_path(looks[newest], "status", "lookedBy"))
     lease = await _lease(session, name)
     if lease is None:
         return _text(session.now() - newest, name) if session.now() - newest > _COARSE else None
-    last = seconds(text(at(lease, "metadata", "annotations", LAST_CYCLE)))
+    last = seconds(string(get_path(lease, "metadata", "annotations", LAST_CYCLE)))
     silent = session.now() - (newest if last is None else last)
     limit = _MISSED * _interval(lease)
     return _text(silent, name) if silent > limit else None
@@ -110,7 +110,7 @@ async def _lease(session: Session, name: str) -> Mapping[str, Any] | None:
 
 def _interval(lease: Mapping[str, Any]) -> float:
     try:
-        return parse_duration(text(at(lease, "metadata", "annotations", INTERVAL)) or "30s")
+        return parse_duration(string(get_path(lease, "metadata", "annotations", INTERVAL)) or "30s")
     except InvalidDuration:
         return 30.0
 

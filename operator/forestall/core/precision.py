@@ -44,7 +44,7 @@ def passes(value: float, limit: float, *, above: bool) -> bool:
     return bool(np.float32(value) != np.float32(min(max(limit, -_FURTHEST), _FURTHEST)))
 
 
-def written(value: float, limit: float) -> tuple[str, str]:
+def format_value_and_limit(value: float, limit: float) -> tuple[str, str]:
     """Return a value and its limit for people: with four significant digits, or as many more as distinguish them.
 
     The two texts are equal only where the value is at its limit: no message says that 99.9 is past 99.9.
@@ -56,7 +56,7 @@ def written(value: float, limit: float) -> tuple[str, str]:
     return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1])
 
 
-def percent(share: float, digits: int = 0) -> str:
+def format_percent(share: float, digits: int = 0) -> str:
     """Return a finite share in percent, for people.
 
     Only exactly 1 is `100%` and only exactly 0 is `0%`; a negative share that rounds to zero is `<0%`.
@@ -70,11 +70,11 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{text}%"
 
 
-def percents(share: float, other: float) -> tuple[str, str]:
+def format_percent_pair(share: float, other: float) -> tuple[str, str]:
     """Return two finite shares in percent, with as many digits as distinguish them."""
-    pair = percent(share), percent(other)
+    pair = format_percent(share), format_percent(other)
     for digits in range(1, _DIGITS):
         if pair[0] != pair[1] or share == other:
             break
-        pair = percent(share, digits), percent(other, digits)
+        pair = format_percent(share, digits), format_percent(other, digits)
     return pair

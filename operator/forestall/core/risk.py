@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from forestall.core.forecast.table import SeriesForecast
-from forestall.core.precision import LARGEST, passes, written
+from forestall.core.precision import LARGEST, format_value_and_limit, passes
 from forestall.core.wording import printable
 
 SLI = "sli"
@@ -18,7 +18,7 @@ _LONGEST = 253
 _MOST_LABELS = 32
 
 
-class State(StrEnum):
+class ObjectiveState(StrEnum):
     """The state of an objective."""
 
     HEALTHY = "Healthy"
@@ -50,7 +50,7 @@ class Signal:
     forecast: SeriesForecast | None
     is_carried: bool = False
     """Whether it is past the limit of the objective, but within the declared capacity of the ready replicas."""
-    known: bool = field(init=False, repr=False, compare=False)
+    is_valid: bool = field(init=False, repr=False, compare=False)
     """Whether the newest value is fresh and valid. No action is based on any other."""
     breached: bool = field(init=False, repr=False, compare=False)
     """Whether the newest value is past the limit."""
@@ -59,15 +59,15 @@ class Signal:
 
     def __post_init__(self) -> None:
         # Computed once: each is read many times in a cycle, for very many signals.
-        known = self.fresh and abs(self.value) <= LARGEST  # NaN is not
-        object.__setattr__(self, "known", known)
-        object.__setattr__(self, "breached", known and passes(self.value, self.limit, above=self.above))
+        is_valid = self.fresh and abs(self.value) <= LARGEST  # NaN is not
+        object.__setattr__(self, "is_valid", is_valid)
+        object.__setattr__(self, "breached", is_valid and passes(self.value, self.limit, above=self.above))
         object.__setattr__(self, "_chance", self._probability(self.horizon))
 
     @property
-    def silence(self) -> str | None:
+    def no_forecast_reason(self) -> str | None:
         """Why there is no forecast for this signal; None where there is one."""
-        if not self.known:
+        if not self.is_valid:
             return "no fresh data"
         if self.breached:
             return None
@@ -78,7 +78,7 @@ class Signal:
         return self._chance if not within or within >= self.horizon else self._probability(within)
 
     def _probability(self, within: float) -> float:
-        if self.silence is not None:
+        if self.no_forecast_reason is not None:
             return math.nan
         if self.breached or self.forecast is None:
             return 1.0
@@ -89,11 +89,11 @@ class Signal:
         """Median, lower and upper bound (s): 0 in breach, inf where no breach is forecast or there is no forecast."""
         if self.breached:
             return (0.0, 0.0, 0.0)
-        if self.silence is not None or self.forecast is None:
+        if self.no_forecast_reason is not None or self.forecast is None:
             return (math.inf, math.inf, math.inf)
         return (self.forecast.time_to_breach, self.forecast.earliest_breach, self.forecast.latest_breach)
 
-    def likely_in(self, within: float | None = None) -> tuple[float, float, float]:
+    def likely_time_to_breach(self, within: float | None = None) -> tuple[float, float, float]:
         """Return `time_to_breach` for display: inf where a breach within `within` s (at most the horizon) is less
         likely than not, and for times beyond it.
         """
@@ -107,7 +107,7 @@ class Signal:
 
     def bound(self, within: float | None = None) -> float:
         """Return the bound of the extreme value within `within` s, at least as extreme as the newest value."""
-        if self.silence is not None or self.forecast is None:
+        if self.no_forecast_reason is not None or self.forecast is None:
             return self.value
         bound = self.forecast.upper_at(min(within or self.horizon, self.horizon))
         if not math.isfinite(bound):
@@ -118,7 +118,7 @@ class Signal:
         """Return the value that the extreme value within `within` s does not exceed with probability `confidence`, at
         least as extreme as the newest value.
         """
-        if self.silence is not None or self.forecast is None:
+        if self.no_forecast_reason is not None or self.forecast is None:
             return self.value
         share = confidence if self.above else 1 - confidence
         extreme = self.forecast.quantile(min(within or self.horizon, self.horizon), share)
@@ -126,7 +126,7 @@ class Signal:
             return self.value
         return max(extreme, self.value) if self.above else min(extreme, self.value)
 
-    def carried(self, limit: float) -> "Signal":
+    def with_capacity(self, limit: float) -> "Signal":
         """Return the signal with the capacity of the ready replicas, `limit`, for its limit, where that is higher."""
         if not (self.above and limit > self.limit):
             return self
@@ -138,16 +138,18 @@ class Signal:
         return dict(self.labels).get(name)
 
 
-def carried_in_words(signals: Iterable[Signal]) -> str:
+def carried_message(signals: Iterable[Signal]) -> str:
     """Return the message for signals that are past their limit and carried, without a forecast."""
-    carried = {signal.indicator: written(signal.value, signal.limit) for signal in signals if signal.is_carried}
+    carried = {
+        signal.indicator: format_value_and_limit(signal.value, signal.limit) for signal in signals if signal.is_carried
+    }
     descriptions = ", ".join(
         f"{name} of {value}, and up to {limit}" for name, (value, limit) in sorted(carried.items())
     )
     return f"the ready replicas carry {descriptions}, by what the policy declares; nothing is forecast yet"
 
 
-def labels_in_words(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
+def printable_labels(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
     """Return the labels of a series for a message. Labels are untrusted: control characters and length are limited."""
     shown = [(name, " ".join(printable(value).split())) for name, value in labels[:_MOST_LABELS]]
     return {name: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for name, value in shown}
@@ -157,14 +159,14 @@ def labels_in_words(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
 class Risk:
     """The state of an objective, and the signal that is its cause."""
 
-    state: State
+    state: ObjectiveState
     probability: float
     """The highest breach probability of its signals; NaN where none has a forecast."""
     cause: Signal | None
     """The signal with that probability, also while the objective is healthy."""
 
 
-def worst(signals: Iterable[Signal], within: float | None = None) -> Signal | None:
+def worst_signal(signals: Iterable[Signal], within: float | None = None) -> Signal | None:
     """Return the signal most likely to pass its limit within `within` s; of equals the soonest, then by name."""
     with_probability = [
         (probability, signal) for signal in signals if not math.isnan(probability := signal.probability(within))
@@ -180,15 +182,15 @@ def assess(signals: Sequence[Signal], at_risk_from: float, *, blind: bool = Fals
     `at_risk_from` is the probability from which the objective is at risk. An SLI past its limit is a breach; a leading
     indicator past its limit is a risk with probability 1.
     """
-    cause = worst(signals)
+    cause = worst_signal(signals)
     if cause is None:
         # Without any forecast, a signal that is carried makes the objective healthy.
         carried = any(signal.is_carried for signal in signals) and not blind
-        return Risk(State.HEALTHY if carried else State.UNKNOWN, math.nan, None)
+        return Risk(ObjectiveState.HEALTHY if carried else ObjectiveState.UNKNOWN, math.nan, None)
     probability = cause.probability()
     if any(signal.indicator == SLI and signal.breached for signal in signals):
-        return Risk(State.BREACHED, probability, cause)
+        return Risk(ObjectiveState.BREACHED, probability, cause)
     if probability >= at_risk_from:
-        return Risk(State.AT_RISK, probability, cause)
+        return Risk(ObjectiveState.AT_RISK, probability, cause)
     # An indicator without data may be the one in breach: the others do not make the objective healthy.
-    return Risk(State.UNKNOWN, math.nan, None) if blind else Risk(State.HEALTHY, probability, cause)
+    return Risk(ObjectiveState.UNKNOWN, math.nan, None) if blind else Risk(ObjectiveState.HEALTHY, probability, cause)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from forestall.core.precision import is_past, narrow
 
 Floats = NDArray[np.float64]
-Whole = NDArray[np.int64]
+Integers = NDArray[np.int64]
 Flags = NDArray[np.int8]
 
 UNKNOWN: Final = -1
@@ -30,12 +30,12 @@ _DAY: Final = 86400.0
 _LEAST_OF_A_DAY: Final = 1 / 3
 
 
-def past(values: Floats, limit: float, *, above: bool) -> Flags:
+def past_limit(values: Floats, limit: float, *, above: bool) -> Flags:
     """Return whether each value is past the limit: 1, 0, or `UNKNOWN` for NaN."""
     return np.where(np.isnan(narrow(values)), UNKNOWN, is_past(values, limit, above=above)).astype(np.int8)
 
 
-def reached(values: Floats, steps: int, *, above: bool) -> Floats:
+def extremes_ahead(values: Floats, steps: int, *, above: bool) -> Floats:
     """Return the largest (with `above` false: smallest) of the `steps` values after each one.
 
     NaN where half of them or more are missing, and where the values end before.
@@ -50,7 +50,7 @@ def reached(values: Floats, steps: int, *, above: bool) -> Floats:
     return result
 
 
-def onsets(breached: Flags, calm: int) -> Whole:
+def onsets(breached: Flags, calm: int) -> Integers:
     """Return the steps at which an event begins: the limit is passed after at least `calm` steps within it.
 
     A value that crosses the limit back and forth is one event. Unknown steps are skipped. A value that is past the
@@ -67,7 +67,7 @@ def onsets(breached: Flags, calm: int) -> Whole:
     return np.array(events, dtype=np.int64)
 
 
-def actions(chance: Floats, horizon: Whole, threshold: float) -> Whole:
+def action_steps(chance: Floats, horizon: Integers, threshold: float) -> Integers:
     """Return the steps at which a policy with this `threshold` acts.
 
     An action covers its horizon (in steps, one entry for each time step), in which no other action follows.
@@ -83,17 +83,17 @@ def actions(chance: Floats, horizon: Whole, threshold: float) -> Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ActionOutcomes:
     """The outcomes of actions."""
 
     events: int
     lead: Floats
     """The lead time (steps) of each event that an action preceded; the first such action counts."""
-    true: Whole
+    true: Integers
     """The steps of true actions: an event followed within the horizon."""
-    false: Whole
+    false: Integers
     """The steps of false actions: the limit was not passed within the horizon."""
-    repeated: Whole
+    repeated: Integers
     """The steps of actions within whose horizon the limit was passed again by an ongoing event."""
 
     @property
@@ -101,9 +101,9 @@ class Tally:
         """The share of events that an action preceded; NaN without events."""
         return self.lead.size / self.events if self.events else float("nan")
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: ActionOutcomes) -> ActionOutcomes:
         """Sum the outcomes of two series; the steps of their actions lose their meaning."""
-        return Tally(
+        return ActionOutcomes(
             self.events + other.events,
             np.concatenate((self.lead, other.lead)),
             np.concatenate((self.true, other.true)),
@@ -113,10 +113,10 @@ class Tally:
 
 
 _NONE: Final = np.zeros(0, dtype=np.int64)
-NOTHING: Final = Tally(0, np.zeros(0), _NONE, _NONE, _NONE)
+NO_OUTCOMES: Final = ActionOutcomes(0, np.zeros(0), _NONE, _NONE, _NONE)
 
 
-def tally(acted: Whole, horizon: Whole, events: Whole, breached: Flags) -> Tally:
+def action_outcomes(acted: Integers, horizon: Integers, events: Integers, breached: Flags) -> ActionOutcomes:
     """Return the outcomes of the actions at the steps `acted`: an event within (step, step + horizon] makes one true.
 
     An action is neither true nor false where its horizon ends after the data, or is mostly unknown.
@@ -135,20 +135,20 @@ def tally(acted: Whole, horizon: Whole, events: Whole, breached: Flags) -> Tally
             outcome[index] = 2
         elif following.size == horizon[step] and (following != UNKNOWN).sum() * 2 > following.size:
             outcome[index] = 3
-    return Tally(events.size, np.array(lead), acted[outcome == 1], acted[outcome == 3], acted[outcome == 2])
+    return ActionOutcomes(events.size, np.array(lead), acted[outcome == 1], acted[outcome == 3], acted[outcome == 2])
 
 
-def best_threshold(tallies: Sequence[Tally], weeks: float, max_false_per_week: float) -> int | None:
+def best_threshold(outcomes: Sequence[ActionOutcomes], weeks: float, max_false_per_week: float) -> int | None:
     """Return the index of the tally, one for each of `THRESHOLDS`, with the best recall among those with at most
     `max_false_per_week` false actions; of equals the one with fewer of these, then the longer median lead, then the
     higher threshold. None where none qualifies."""
 
     def rank(index: int) -> tuple[float, ...]:
-        lead, false = tallies[index].lead, tallies[index].false
+        lead, false = outcomes[index].lead, outcomes[index].false
         return lead.size, -false.size, float(np.median(lead)) if lead.size else 0.0, index
 
     return max(
-        (index for index, tally in enumerate(tallies) if tally.false.size <= max_false_per_week * weeks),
+        (index for index, tally in enumerate(outcomes) if tally.false.size <= max_false_per_week * weeks),
         key=rank,
         default=None,
     )
@@ -173,8 +173,8 @@ def climatology(outcome: Flags, steps: int) -> Floats:
 class Reliability:
     """A bin of forecasts with similar probabilities."""
 
-    said: float
-    came: float
+    forecast: float
+    observed: float
     count: int
 
 
@@ -196,10 +196,12 @@ def reliability(forecast: Floats, outcome: Flags) -> tuple[Reliability, ...]:
 def calibration_error(groups: Sequence[Reliability]) -> float:
     """Return the mean distance between forecast and observed frequency; NaN without forecasts."""
     total = sum(group.count for group in groups)
-    return sum(group.count * abs(group.said - group.came) for group in groups) / total if total else float("nan")
+    return (
+        sum(group.count * abs(group.forecast - group.observed) for group in groups) / total if total else float("nan")
+    )
 
 
-def inside(extreme: Floats, lower: Floats, upper: Floats) -> Floats:
+def within_bounds(extreme: Floats, lower: Floats, upper: Floats) -> Floats:
     """Return 1 where an extreme is within its bounds, 0 where not, NaN where one of the three is unknown."""
     slack = 1e-6 * np.abs(extreme)
     within = (extreme >= lower - slack) & (extreme <= upper + slack)

@@ -13,7 +13,7 @@ _OUTGROWN: Final = 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
+class ReplicaCapacity:
     """The capacity of replicas, in units of an indicator.
 
     With `per_replica`, the indicator is a total and one replica carries that much of it. Without, the indicator is a
@@ -28,17 +28,17 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class LoadSample:
     """The value of an indicator, and the ready replicas at that time."""
 
     ready: int
     value: float
 
-    def outgrew(self, before: "Load") -> bool:
+    def outgrew(self, before: "LoadSample") -> bool:
         """Return whether so many replicas were added that a level per replica must have fallen."""
         return before.ready > 0 and self.ready >= before.ready * _OUTGROWN
 
-    def fell(self, before: "Load") -> bool:
+    def fell(self, before: "LoadSample") -> bool:
         """Return whether the value fell as a level per replica does, and did not stay as a total does.
 
         A level falls in proportion as replicas are added; a total stays. The threshold is the geometric mean of both,
@@ -47,7 +47,7 @@ class Load:
         return self.value <= before.value * math.sqrt(before.ready / self.ready)
 
 
-def replicas_for(load: float, limit: float, ready: int, capacity: Capacity) -> int | None:
+def replicas_for(load: float, limit: float, ready: int, capacity: ReplicaCapacity) -> int | None:
     """Return the replicas that carry `load` of the indicator; None where it can't be computed.
 
     `limit` is the indicator's limit and `ready` the replicas that were ready when it was measured; both are used only
@@ -63,7 +63,7 @@ def replicas_for(load: float, limit: float, ready: int, capacity: Capacity) -> i
     return _ceil(replicas * load / carried)
 
 
-def bounded(desired: int, current: int, maximum: int, step: int | None) -> int:
+def bounded_replicas(desired: int, current: int, maximum: int, step: int | None) -> int:
     """Return `desired` within bounds: at least `current`, at most `maximum`, at most `step` above `current`."""
     ceiling = maximum if step is None else min(maximum, current + step)
     return max(current, min(desired, ceiling))

@@ -58,6 +58,6 @@ def budget_remaining(error_ratio: float, objective: float) -> float:
     return 0.0 if abs(error_ratio - budget) <= RELATIVE * budget else 1.0 - error_ratio / budget
 
 
-def telling_digits(objective: float) -> int:
+def percent_decimals(objective: float) -> int:
     """Return how many decimals of a percentage resolve a hundredth of the error budget; at least three."""
     return max(3, math.ceil(round(-math.log10(error_budget(objective)), 6)))

@@ -28,10 +28,10 @@ _NOT_IANA: Final = ("localtime", "posix", "right", "Factory")
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeWindow:
     """A recurring time window."""
 
-    whose: str
+    owner: str
     """Who defined it, for messages."""
     cron: str
     """Five fields: minute, hour, day of the month, month, day of the week."""

@@ -12,7 +12,7 @@ from forestall.api.service_level_objective import Decision
 from forestall.api.times import stamp
 from forestall.core.decision import Act, Hold
 from forestall.core.guards import SKIPPED_ON_RECHECK, SKIPPED_TO_CONFIRM, SKIPPED_TO_DECIDE, GuardInput, check
-from forestall.core.plan import Situation, below, brief, plan
+from forestall.core.plan import EpisodeState, below_trigger, not_sustained, plan
 from forestall.core.risk import Signal
 from forestall.engine import ladder, terms
 from forestall.engine.cause import (
@@ -125,7 +125,7 @@ class Decider:
         """
         if case is None:
             return Hold("Withdrawn", "its objective or its policy does not exist any more")
-        if (skewed := scene.clocks.why(case.slo.spec.source)) is not None:
+        if (skewed := scene.clocks.reason_for(case.slo.spec.source)) is not None:
             return Hold("ClockSkew", skewed)
         intent = remediation.spec.intent
         action, traits = intent.action.name, traits_of(intent.action)
@@ -164,13 +164,13 @@ class Decider:
         self._lasting.retain(present)
 
     async def _verdict(self, scene: Scene, case: Case, now: float) -> Proposal | Hold:
-        if (skewed := scene.clocks.why(case.slo.spec.source)) is not None:
+        if (skewed := scene.clocks.reason_for(case.slo.spec.source)) is not None:
             return Hold("ClockSkew", skewed)
         trigger = terms.trigger_of(case.policy)
         self._lasting.note(case.slo.uid, case.policy.uid, meeting(case.signals, trigger), now)
         found_causes = causes(case.signals, trigger)
         if not found_causes:
-            return below(trigger, case.signals)
+            return below_trigger(trigger, case.signals)
         if unreadable := scene.unreadable.get(case.slo.namespace):
             words = f"Remediation {unreadable[0]} is under way, and this version of the operator can't read it"
             return Hold("RemediationUnreadable", words)
@@ -190,7 +190,7 @@ class Decider:
             held = held or chosen
             if not isinstance(chosen, Unsuited) and chosen.reason not in _NOTHING_LEFT:
                 break
-        return held or below(trigger, case.signals)
+        return held or below_trigger(trigger, case.signals)
 
     async def _guarded(self, scene: Scene, proposal: Proposal, found: Found, now: float) -> Proposal | Hold:
         """Return the proposal with what the guards were asked with, or which of them holds."""
@@ -230,7 +230,7 @@ class Decider:
                 if left is None:
                     return why
                 unsuited, spent = Unsuited(why.reason, why.message), left
-            act = plan(trigger, rungs, case.signals, found.size, Situation(since, now, spent), cause)
+            act = plan(trigger, rungs, case.signals, found.size, EpisodeState(since, now, spent), cause)
             act = ladder.as_total(act, total) or act
             if isinstance(act, Act):
                 chosen = await self._aimed(case, act, cause, found, now)
@@ -284,7 +284,7 @@ class Decider:
             return None
         since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=True)
         lasted = now - (now if since is None else since)
-        return brief(cause, trigger, lasted) if lasted < trigger.sustained else None
+        return not_sustained(cause, trigger, lasted) if lasted < trigger.sustained else None
 
 
 def _subject(found: Found) -> ObjectRef | None:

@@ -12,9 +12,9 @@ import numpy as np
 from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.api.advice import about_objective, about_policy, rivals
 from forestall.api.meta import Condition
-from forestall.core.proportion import out_of_proportion
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
+from forestall.core.unit_mismatch import unit_mismatch
 from forestall.core.wording import are, plural
 from forestall.engine.observe import Reading
 from forestall.engine.probes import Probes
@@ -124,5 +124,5 @@ class Advisor:
         finite = values[np.isfinite(values)]
         if finite.size * matrix.step < _LEAST * len(rows):
             return None
-        words = out_of_proportion(watched.limit, float(finite.min()), float(finite.max()), above=watched.above)
+        words = unit_mismatch(watched.limit, float(finite.min()), float(finite.max()), above=watched.above)
         return None if words is None else f"{watched.indicator}: {words}"

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from forestall.api.service_level_objective import Episode
 from forestall.core.dependencies import culprits
-from forestall.core.plan import triggering
-from forestall.core.risk import Risk, Signal, State, assess
+from forestall.core.plan import triggering_signal
+from forestall.core.risk import ObjectiveState, Risk, Signal, assess
 from forestall.engine import terms
 from forestall.engine.advisor import Advisor
 from forestall.engine.episodes import advance, with_decided
@@ -53,7 +53,7 @@ class Assessor:
         """Return what is known of each objective, by UID; all that it is made of is by UID, too."""
         found: dict[str, Findings] = {}
         for uid, slo in scene.objectives.items():
-            bare = Findings(slo, Risk(State.UNKNOWN, math.nan, None), problems.get(uid))
+            bare = Findings(slo, Risk(ObjectiveState.UNKNOWN, math.nan, None), problems.get(uid))
             with self._isolation.around("assessing", named(slo)) as attempt:
                 found[uid] = replace(
                     bare,
@@ -82,7 +82,9 @@ class Assessor:
     @staticmethod
     def with_culprits(scene: Scene, found: Mapping[str, Findings]) -> dict[str, Findings]:
         """Return what was found with the name of the dependency that each objective suffers from."""
-        at_risk = {uid for uid, each in found.items() if each.risk.state in (State.AT_RISK, State.BREACHED)}
+        at_risk = {
+            uid for uid, each in found.items() if each.risk.state in (ObjectiveState.AT_RISK, ObjectiveState.BREACHED)
+        }
         suffering = culprits(dependencies(scene.objectives), at_risk)
         return {uid: replace(each, victim_of=_name(found, suffering.get(uid))) for uid, each in found.items()}
 
@@ -94,9 +96,9 @@ class Assessor:
         uid = found.slo.uid
         before = self.episodes.get(uid) or found.slo.status.episode or Episode()
         before = with_decided(before, scene.about(uid), uid)
-        known = found.risk.state is not State.UNKNOWN
-        at_risk = found.risk.state in (State.AT_RISK, State.BREACHED) or any(
-            triggering(found.signals, terms.trigger_of(policy)) is not None for policy in scene.policies[uid]
+        known = found.risk.state is not ObjectiveState.UNKNOWN
+        at_risk = found.risk.state in (ObjectiveState.AT_RISK, ObjectiveState.BREACHED) or any(
+            triggering_signal(found.signals, terms.trigger_of(policy)) is not None for policy in scene.policies[uid]
         )
         self.episodes[uid] = advance(before, at_risk=at_risk if known else None, now=now, calm=self._settings.calm)
         return self.episodes[uid]

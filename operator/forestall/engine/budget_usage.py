@@ -13,7 +13,7 @@ import structlog
 from forestall.api import Guardrail, Remediation
 from forestall.api.guardrail import Spent
 from forestall.api.times import seconds, stamp
-from forestall.core.guards import Bucket, Debt
+from forestall.core.guards import RecordedUsage, TokenBucket
 from forestall.core.guards.budget import owed, tokens
 from forestall.engine import terms
 from forestall.engine.publish import Publisher
@@ -26,7 +26,7 @@ _NOTABLE: Final = 0.01
 
 _log = structlog.get_logger()
 
-Debts = dict[tuple[str, str], Debt]
+Debts = dict[tuple[str, str], RecordedUsage]
 """By UID of the Guardrail and namespace; the cluster's have none."""
 
 
@@ -45,7 +45,7 @@ class BudgetUsage:
         """Read what is written down, and write down what only Remediations tell, from before it was kept."""
         self._paid -= {(remediation.namespace, remediation.name) for remediation in history}
         self.debts = {
-            (guardrail.uid, spent.namespace): Debt(spent.used, seconds(spent.at) or now)
+            (guardrail.uid, spent.namespace): RecordedUsage(spent.used, seconds(spent.at) or now)
             for guardrail in guardrails
             for spent in self._publisher.spent(guardrail)
         }
@@ -67,8 +67,8 @@ class BudgetUsage:
         namespaces = {remediation.namespace for remediation in history if not terms.tells(remediation)}
         for key, bucket in self._buckets(guardrail, namespaces, history):
             used = bucket.size - tokens(bucket, now)
-            if used > (owed(bucket.debt, bucket, now) if bucket.debt else 0.0) + _NOTABLE:
-                missing[key] = Debt(used, now)
+            if used > (owed(bucket.recorded, bucket, now) if bucket.recorded else 0.0) + _NOTABLE:
+                missing[key] = RecordedUsage(used, now)
         if missing:
             await self._write(guardrail, missing, now)
 
@@ -83,7 +83,7 @@ class BudgetUsage:
         for guardrail in guardrails:
             for key in ((guardrail.uid, ""), (guardrail.uid, draft.namespace)):
                 if (debt := self.debts.get(key)) is not None:
-                    self.debts[key] = Debt(max(0.0, debt.used - 1.0), debt.at)
+                    self.debts[key] = RecordedUsage(max(0.0, debt.used - 1.0), debt.at)
 
     async def pay(
         self, guardrails: Sequence[Guardrail], history: Sequence[Remediation], draft: Remediation, now: float
@@ -98,7 +98,7 @@ class BudgetUsage:
         self._paid.add((draft.namespace, draft.name))
         for guardrail in guardrails:
             spent = {
-                key: Debt(bucket.size - tokens(bucket, now) + 1.0, now)
+                key: RecordedUsage(bucket.size - tokens(bucket, now) + 1.0, now)
                 for key, bucket in self._buckets(guardrail, {draft.namespace}, history)
             }
             if spent:
@@ -120,7 +120,7 @@ class BudgetUsage:
 
     def _buckets(
         self, guardrail: Guardrail, namespaces: Iterable[str], history: Sequence[Remediation]
-    ) -> Iterator[tuple[tuple[str, str], Bucket]]:
+    ) -> Iterator[tuple[tuple[str, str], TokenBucket]]:
         """Yield the cluster's budget and those of the namespaces, where the Guardrail has them."""
         by_namespace: dict[str, list[Remediation]] = defaultdict(list)
         for remediation in history:
@@ -132,9 +132,9 @@ class BudgetUsage:
                 yield (guardrail.uid, namespace), buckets[0]
 
 
-def _bare(guardrail: Guardrail, namespace: str) -> Bucket | None:
+def _bare(guardrail: Guardrail, namespace: str) -> TokenBucket | None:
     budget = guardrail.spec.namespace_budget if namespace else guardrail.spec.budget
-    return None if budget is None else Bucket("", budget.actions, budget.per.seconds, ())
+    return None if budget is None else TokenBucket("", budget.actions, budget.per.seconds, ())
 
 
 def _only(guardrail: Guardrail, namespace: str) -> Guardrail:

@@ -13,7 +13,7 @@ from forestall.api import Remediation
 from forestall.api.remediation import MOST_PODS, Evidence
 from forestall.api.times import seconds
 from forestall.core.plan import Trigger
-from forestall.core.risk import Signal, worst
+from forestall.core.risk import Signal, worst_signal
 
 Who = tuple[str, tuple[tuple[str, str], ...] | None]
 """An indicator and the labels of one of its series, or all of it."""
@@ -113,7 +113,7 @@ def replace_same_pods(remediation: Remediation, action: str, objectives: Collect
 def worst_fresh(signals: Sequence[Signal]) -> Signal | None:
     """Return the worst of the signals with fresh data."""
     fresh = [signal for signal in signals if signal.fresh]
-    return worst(fresh) or next(iter(fresh), None)
+    return worst_signal(fresh) or next(iter(fresh), None)
 
 
 def in_words(evidence: Evidence) -> str:

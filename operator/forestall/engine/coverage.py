@@ -66,7 +66,7 @@ class Coverage:
             target = await self._targets.read(found.slo, with_scale=False)
             if isinstance(target, Found) and target.size.ready:
                 ready = target.size.ready
-                signals = tuple(each.carried(ready * carries.get(each.indicator, 0.0)) for each in found.signals)
+                signals = tuple(each.with_capacity(ready * carries.get(each.indicator, 0.0)) for each in found.signals)
                 risk = assess(signals, at_risk_from, blind=bool(blind(found.readings)))
                 return replace(found, signals=signals, risk=risk)
         return found

@@ -11,7 +11,7 @@ import structlog
 from forestall.actions import ACTIONS, Notify
 from forestall.actions.notify import Nobody
 from forestall.api import Remediation, RemediationPolicy
-from forestall.core.clocks import Clocks, Offset, compare
+from forestall.core.clock_skew import ClockOffset, ClockSkew, compare_clocks
 from forestall.engine import terms
 from forestall.engine.act import Decider
 from forestall.engine.advisor import Advisor
@@ -71,7 +71,7 @@ class Engine:
         registry: Registry,
         settings: Settings,
         notifier: Notifier | None = None,
-        api_clock: Callable[[], Offset | None] = lambda: None,
+        api_clock: Callable[[], ClockOffset | None] = lambda: None,
     ) -> None:
         """Make an engine; without a `notifier` nobody is told anything.
 
@@ -180,12 +180,12 @@ class Engine:
             tasks.create_task(self._observer.read_windows(asked, too_old, now, settings.windows, end))
         return past.result()
 
-    def _compare(self, ahead: float) -> Clocks:
+    def _compare(self, ahead: float) -> ClockSkew:
         """Return what is known of the clocks; `ahead` is by how much (s) the cycle's is ahead of the event loop's."""
         api = self._api_clock()
-        sources = {name: offset.less(ahead) for name, offset in self._observer.clocks.items()}
-        clocks = compare(api and api.less(ahead), sources)
-        self._pause_checker.skewed = clocks.everywhere
+        sources = {name: offset.relative_to(ahead) for name, offset in self._observer.clocks.items()}
+        clocks = compare_clocks(api and api.relative_to(ahead), sources)
+        self._pause_checker.skewed = clocks.local_reason
         return clocks
 
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -217,7 +217,7 @@ class Engine:
         self._traffic.retain(found.keys())
         self._assessor.retain(found.keys())
         # By a clock that is wrong deadlines pass too soon, or never.
-        trusted = scene.clocks.everywhere is None
+        trusted = scene.clocks.local_reason is None
         ended = await self._remediations.reconcile(scene, settled, now, self._deadlines.driven) if trusted else []
         with self._isolation.around("asking", "rights"):
             until = self._deadlines.at_most(_RIGHTS * self._settings.interval, self._deadlines.driven)
@@ -228,7 +228,7 @@ class Engine:
 
     async def _clean_up(self, scene: Scene, now: float) -> None:
         with self._isolation.around("reaping", "ended remediations"):
-            if scene.clocks.everywhere is None:
+            if scene.clocks.local_reason is None:
                 await self._cleanup.run(scene, now)
         with self._isolation.around("sweeping", "nodes"):
             await self._orphaned_nodes.run(self._registry.all(Remediation), now)

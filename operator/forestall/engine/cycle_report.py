@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forestall.core.clocks import Clocks
-from forestall.core.risk import Signal, State
+from forestall.core.clock_skew import ClockSkew
+from forestall.core.risk import ObjectiveState, Signal
 from forestall.engine.report import Findings
 from forestall.engine.source_health import SourceHealth
 
@@ -15,7 +15,7 @@ from forestall.engine.source_health import SourceHealth
 class CycleReport:
     """What a cycle did, for the operator's own metrics and log."""
 
-    objectives: Mapping[str, State]
+    objectives: Mapping[str, ObjectiveState]
     """State by UID."""
     probabilities: Sequence[tuple[str, str, str, float]]
     """Namespace, objective, indicator and breach probability of each indicator about which something is known; of its
@@ -30,7 +30,7 @@ class CycleReport:
     """All that was found out, by the objective's UID."""
     faults: Mapping[str, int] = field(default_factory=dict)
     """How many unexpected errors were kept to the object that they are about, by what was being done."""
-    clocks: Clocks = Clocks()
+    clocks: ClockSkew = ClockSkew()
     """Whose clocks are apart."""
     sources: Mapping[str, SourceHealth] = field(default_factory=dict)
     """How the metric sources did, by name."""

@@ -6,7 +6,7 @@ from typing import Final
 from forestall.api import Remediation
 from forestall.api.service_level_objective import Episode
 from forestall.api.times import seconds, stamp
-from forestall.core.risk import State
+from forestall.core.risk import ObjectiveState
 from forestall.engine.report import Findings
 
 MOST: Final = 100
@@ -50,7 +50,9 @@ def at_risk_since(findings: Iterable[Findings]) -> tuple[tuple[str, float], ...]
     at_risk = [
         (objective.slo.namespace, seconds(objective.episode.since))
         for objective in findings
-        if objective.risk.state is not State.UNKNOWN and objective.episode.since and not objective.episode.calm_since
+        if objective.risk.state is not ObjectiveState.UNKNOWN
+        and objective.episode.since
+        and not objective.episode.calm_since
     ]
     known = ((namespace, since) for namespace, since in at_risk if since is not None)
     return tuple(sorted(known, key=lambda begun: begun[1]))

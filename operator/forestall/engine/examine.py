@@ -10,9 +10,9 @@ from forestall.api.findings import Finding, Path
 from forestall.api.service_level_objective import LatencyIndicator
 from forestall.core.duration import exact_duration
 from forestall.core.promql import quote
-from forestall.core.promql.relax import Narrowed, narrowed, values_of
-from forestall.core.proportion import out_of_proportion
+from forestall.core.promql.relaxed_selectors import RelaxableSelector, relaxable_selectors, values_of
 from forestall.core.risk import SLI
+from forestall.core.unit_mismatch import unit_mismatch
 from forestall.core.wording import did_you_mean
 from forestall.engine.observe import Reading, read
 from forestall.engine.questions import Questions, Watched, questions
@@ -71,7 +71,7 @@ class Examiner:
             return [Finding("error", at, f"{problem.message}; sent was {shortened(reading.watched.query.expr)}")]
         latency = slo.spec.indicator.latency if reading.watched.indicator == SLI else None
         words = []
-        for each in narrowed(reading.watched.query.expr):
+        for each in relaxable_selectors(reading.watched.query.expr):
             if not await self._exists(slo.spec.source, each.text):
                 words += await self._missing(slo.spec.source, each, latency)
         if words:
@@ -79,9 +79,9 @@ class Examiner:
         # The series are there: that nothing happened just now is no fault.
         return [Finding("warning", at, problem.message)]
 
-    async def _missing(self, source: str, each: Narrowed, latency: LatencyIndicator | None) -> list[str]:
+    async def _missing(self, source: str, each: RelaxableSelector, latency: LatencyIndicator | None) -> list[str]:
         """Return in words what of a selector finds nothing."""
-        if each.alone and not await self._exists(source, each.alone):
+        if each.name_only and not await self._exists(source, each.name_only):
             return [await self._no_metric(source, each.name, latency)]
         for (label, value), relaxed in zip(each.matchers, each.relaxed, strict=True):
             values = await self._values(source, label, relaxed) if relaxed else []
@@ -90,7 +90,7 @@ class Examiner:
             if values:
                 return [_no_value(each, label, value, values)]
         for label, value in each.matchers:
-            values = await self._values(source, label, each.alone) if each.alone else []
+            values = await self._values(source, label, each.name_only) if each.name_only else []
             if values and value not in values:
                 return [_no_value(each, label, value, values)]
         return [f"no series is found by {shortened(each.text)}: each of its matchers finds some, not all together"]
@@ -120,7 +120,7 @@ class Examiner:
         values = [value for each in series for value in each.values if math.isfinite(value)]
         if not values:
             return []
-        words = out_of_proportion(watched.limit, min(values), max(values), above=watched.above)
+        words = unit_mismatch(watched.limit, min(values), max(values), above=watched.above)
         return [] if words is None else [Finding("warning", (*at[:-1], "limit"), words)]
 
     async def _exists(self, source: str, selector: str) -> bool:
@@ -145,7 +145,7 @@ def _place(slo: ServiceLevelObjective, number: int) -> Path:
     return ("spec", "indicator", next(kind for kind in kinds if getattr(indicator, kind) is not None))
 
 
-def _no_value(each: Narrowed, label: str, value: str, values: Sequence[str]) -> str:
+def _no_value(each: RelaxableSelector, label: str, value: str, values: Sequence[str]) -> str:
     there = [one for one in values if one]
     what = each.name or "what it selects"
     if not there:

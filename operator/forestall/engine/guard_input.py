@@ -13,10 +13,10 @@ from forestall.actions.base import title
 from forestall.actions.protection import is_protected, protects
 from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
-from forestall.core.foreign import understood
-from forestall.core.guards import GuardInput, Nodes, Pods, Surroundings
+from forestall.core.guards import Constraints, GuardInput, NodeAvailability, WorkloadPods
 from forestall.core.risk import Signal
 from forestall.core.traits import Traits
+from forestall.core.untrusted import parsing
 from forestall.engine import housing, terms
 from forestall.engine.cause import replace_same_pods
 from forestall.engine.pause_checker import PauseChecker
@@ -86,14 +86,14 @@ class Gatherer:
             paused=None,
             allowed=terms.allowed(scene.guardrails, action, case.namespace_labels),
             victim_of=case.victim_of,
-            live=None,
+            active_remediation=None,
             cooldown=policy.spec.cooldown.seconds,
             history=(),
             last_on_target=None,
             buckets=(),
             nodes=None,
-            around=await self.around(scene, intended, cluster or self._cluster),
-            skewed=scene.clocks.why(slo.spec.source),
+            constraints=await self.around(scene, intended, cluster or self._cluster),
+            clock_skew=scene.clocks.reason_for(slo.spec.source),
             rung=intended.rung,
         )
         return await self.renew(scene, guard_input, case, intended.target)
@@ -122,14 +122,14 @@ class Gatherer:
         return replace(
             guard_input,
             paused=self._pause_checker.paused_by(slo.namespace, slo.name, policy.name, guard_input.now),
-            live=None if live is None else live.name if live.namespace == slo.namespace else _ELSEWHERE,
+            active_remediation=None if live is None else live.name if live.namespace == slo.namespace else _ELSEWHERE,
             history=ended,
-            last_on_target=max((one.at for one in ended if one.name in resting), default=None),
+            last_on_target=max((one.ended_at for one in ended if one.name in resting), default=None),
             buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace, scene.debts),
             nodes=await self._known_nodes(scene, traits, target) if traits.scope == "node" else None,
         )
 
-    async def around(self, scene: Scene, intended: Intended, cluster: Reader) -> Surroundings:
+    async def around(self, scene: Scene, intended: Intended, cluster: Reader) -> Constraints:
         """Return what is around the action: windows and storms, what is protected, and the pods to spare."""
         policy, action, workload = intended.case.policy, intended.action, intended.workload
         told = terms.surroundings(scene.guardrails, policy, action, scene.storms)
@@ -162,36 +162,36 @@ class Gatherer:
             return None  # whether nodes can be read at all is another guard's matter
         return title(target) if is_protected(node) else None
 
-    async def _known_nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> Nodes | None:
+    async def _known_nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> NodeAvailability | None:
         try:
             return await self._nodes(scene, traits, target)
         except Unreadable:
             return None  # not named: most of these are other people's objects
 
-    async def _nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> Nodes | None:
+    async def _nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> NodeAvailability | None:
         """Return what it would mean to take the node `target` out of service, too."""
         nodes = await self._survey.nodes()
         if nodes is None:
             return None
         live = [one for one in scene.remediations if terms.takes_a_node(one)]
         soon = {one.spec.intent.target.name for one in live}
-        with understood("the nodes"):
+        with parsing("the nodes"):
             found = housing.assess(target.name, nodes, soon, terms.most_cordoned(scene.guardrails, len(nodes)))
         if found is None or traits.disruption != "node":
             return found
         emptied = {one.spec.intent.target.name for one in live if terms.empties_a_node(one)} | {target.name}
-        with understood("the nodes"):
-            hosts = housing.hosts_for(target.name, nodes, found.out)
+        with parsing("the nodes"):
+            hosts = housing.hosts_for(target.name, nodes, found.unavailable)
         moving = await self._survey.moving(emptied)
         pods = await self._survey.pods(node["metadata"]["name"] for node in hosts)
         waiting = await self._survey.waiting()
         if moving is None or pods is None or waiting is None:
             return None
-        with understood("the pods of the nodes"):
-            return replace(found, homeless=housing.without_room(moving, hosts, pods, waiting))
+        with parsing("the pods of the nodes"):
+            return replace(found, unschedulable_pod=housing.without_room(moving, hosts, pods, waiting))
 
 
-async def _pods(namespace: str, workload: Workload, cluster: Reader) -> Pods | None:
+async def _pods(namespace: str, workload: Workload, cluster: Reader) -> WorkloadPods | None:
     if workload.pods is None or workload.pods.ready <= 0:
         return workload.pods  # which budgets there are makes no difference
     try:

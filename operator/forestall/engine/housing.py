@@ -6,9 +6,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from forestall.actions.pods import title
-from forestall.core.guards import Nodes
+from forestall.core.guards import NodeAvailability
 from forestall.core.quantity import thousandths
-from forestall.core.room import Host, Lodger, Taint, Toleration, Wish, homeless
+from forestall.core.scheduling import (
+    NodeCapacity,
+    NodeSelectorRequirement,
+    PodRequest,
+    Taint,
+    Toleration,
+    first_unschedulable,
+)
 
 Body = Mapping[str, Any]
 MOST_HOSTS: Final = 50
@@ -16,7 +23,7 @@ MOST_HOSTS: Final = 50
 _CONTROL_PLANE: Final = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
 
-def assess(target: str, nodes: Sequence[Body], soon: Collection[str], most: int) -> Nodes | None:
+def assess(target: str, nodes: Sequence[Body], soon: Collection[str], most: int) -> NodeAvailability | None:
     """Return what the guards must know of the node `target`; None where it is not among the nodes.
 
     `soon` are nodes that what is under way takes out of service, `most` how many may be.
@@ -27,13 +34,13 @@ def assess(target: str, nodes: Sequence[Body], soon: Collection[str], most: int)
     others = {name: node for name, node in by_name.items() if name != target}
     out = sorted(name for name, node in others.items() if name in soon or not _takes_pods(node))
     taints = _hard_taints(by_name[target])
-    return Nodes(
+    return NodeAvailability(
         target=target,
-        out=out,
-        most=most,
-        left=sum(name not in out and _hard_taints(node) <= taints for name, node in others.items()),
+        unavailable=out,
+        max_unavailable=most,
+        equivalent=sum(name not in out and _hard_taints(node) <= taints for name, node in others.items()),
         control_plane=_is_control_plane(by_name[target]),
-        control_planes_out=[name for name in out if _is_control_plane(by_name[name])],
+        control_planes_unavailable=[name for name in out if _is_control_plane(by_name[name])],
     )
 
 
@@ -52,13 +59,13 @@ def without_room(
     What is about to go takes some room until it is gone, and what is `waiting` for a node will take what it needs.
     """
     taken = [_host(node, pods[_name(node)]) for node in hosts]
-    found = homeless([_lodger(pod) for pod in moving], taken, [_lodger(pod) for pod in waiting])
+    found = first_unschedulable([_lodger(pod) for pod in moving], taken, [_lodger(pod) for pod in waiting])
     return found.name if found else None
 
 
-def _lodger(pod: Body) -> Lodger:
+def _lodger(pod: Body) -> PodRequest:
     spec = pod["spec"]
-    return Lodger(title(pod), needs_of(spec), _tolerations(spec), _wishes(spec))
+    return PodRequest(title(pod), needs_of(spec), _tolerations(spec), _wishes(spec))
 
 
 def needs_of(spec: Body) -> dict[str, int]:
@@ -86,13 +93,13 @@ def _requests(holder: Body) -> Counter[str]:
     return Counter({name: thousandths(amount) for name, amount in requests.items()})
 
 
-def _host(node: Body, pods: Iterable[Body]) -> Host:
+def _host(node: Body, pods: Iterable[Body]) -> NodeCapacity:
     used = Counter[str]()
     for pod in pods:
         used.update(needs_of(pod["spec"]))
     allocatable = (node.get("status") or {}).get("allocatable") or {}
     free = {name: thousandths(amount) - used[name] for name, amount in allocatable.items()}
-    return Host(_name(node), free, _labels(node), sorted(_hard_taints(node), key=str))
+    return NodeCapacity(_name(node), free, _labels(node), sorted(_hard_taints(node), key=str))
 
 
 def _name(node: Body) -> str:
@@ -117,7 +124,7 @@ def _is_control_plane(node: Body) -> bool:
 def _hard_taints(node: Body) -> frozenset[Taint]:
     taints = (node.get("spec") or {}).get("taints") or []
     found = (Taint(each["key"], each.get("value", ""), each["effect"]) for each in taints)
-    return frozenset(taint for taint in found if taint.hard)
+    return frozenset(taint for taint in found if taint.is_hard)
 
 
 def _tolerations(spec: Body) -> tuple[Toleration, ...]:
@@ -129,9 +136,11 @@ def _tolerations(spec: Body) -> tuple[Toleration, ...]:
     )
 
 
-def _wishes(spec: Body) -> tuple[tuple[Wish, ...], ...]:
+def _wishes(spec: Body) -> tuple[tuple[NodeSelectorRequirement, ...], ...]:
     """Return what the pod requires of its node: the node selector, and one of the terms of the required affinity."""
-    always = tuple(Wish(key, "In", (value,)) for key, value in (spec.get("nodeSelector") or {}).items())
+    always = tuple(
+        NodeSelectorRequirement(key, "In", (value,)) for key, value in (spec.get("nodeSelector") or {}).items()
+    )
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
     terms = required.get("nodeSelectorTerms") or [{}]
@@ -143,5 +152,5 @@ def _expressions(term: Body) -> list[Body]:
     return [*(term.get("matchExpressions") or []), *(term.get("matchFields") or [])]
 
 
-def _wish(expression: Body) -> Wish:
-    return Wish(expression["key"], expression["operator"], tuple(expression.get("values") or ()))
+def _wish(expression: Body) -> NodeSelectorRequirement:
+    return NodeSelectorRequirement(expression["key"], expression["operator"], tuple(expression.get("values") or ()))

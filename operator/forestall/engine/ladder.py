@@ -13,7 +13,7 @@ from typing import Final
 from forestall.actions import ACTIONS, Unsuited
 from forestall.api import Remediation
 from forestall.core.decision import Act, Hold
-from forestall.core.plan import RungTerms, Target, answers
+from forestall.core.plan import RungSpec, TargetScale, matching_rungs
 from forestall.core.risk import Signal
 from forestall.engine import terms
 
@@ -35,14 +35,14 @@ _LOOKED: Final = frozenset({"Rejected", "UndoRequested"})
 
 
 def without(
-    spent: frozenset[int], rungs: Sequence[RungTerms], cause: Signal, why: Hold, size: Target
+    spent: frozenset[int], rungs: Sequence[RungSpec], cause: Signal, why: Hold, size: TargetScale
 ) -> frozenset[int] | None:
     """Return the rungs that are out of the question where the first open one can do nothing; None where it holds.
 
     `why` says so, and `size` is that of the target.
     """
     if isinstance(why, Unsuited) or why.reason in _NEXT:
-        left = spent | {next(n for n in answers(rungs, cause) if n not in spent)}
+        left = spent | {next(n for n in matching_rungs(rungs, cause) if n not in spent)}
         if why.reason != "AtMaximum" or cause.breached:
             return left
         # What serves at its most is not taken away because more is only forecast to be needed.
@@ -88,5 +88,5 @@ def as_total(act: Act | Hold, total: Hold | None) -> Hold | None:
     return total
 
 
-def _all_serve(size: Target) -> bool:
+def _all_serve(size: TargetScale) -> bool:
     return size.ready is not None and size.replicas is not None and size.ready >= size.replicas

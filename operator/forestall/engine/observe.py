@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forestall.core.clocks import TOLERANCE, Clocks, Offset
+from forestall.core.clock_skew import TOLERANCE, ClockOffset, ClockSkew
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.engine.fair_scheduling import batches, round_robin
@@ -94,7 +94,7 @@ class Observer:
         self._refused: Counter[Hashable] = Counter()  # how often the past of others could not be had
         self._whole: dict[str, tuple[float, Share]] = {}  # by objective: when it was asked, and the answer
         self._windows = Windows(metrics)
-        self.clocks: Mapping[str, Offset] = {}
+        self.clocks: Mapping[str, ClockOffset] = {}
         """The clocks of the sources that answered in this cycle, by name, against `time.monotonic()`."""
         self.health: Mapping[str, SourceHealth] = {}
         """How the sources did in this cycle, by name."""
@@ -117,7 +117,7 @@ class Observer:
             by_source[asked.source] += [each.query for each in asked.watched]
             by_source[asked.source] += [asked.long, *due[uid]]
         answers: dict[Hashable, Answer | QueryFailure] = {}
-        clocks: dict[str, Offset] = {}
+        clocks: dict[str, ClockOffset] = {}
         asking = (self._ask(s, q, at, until) for s, q in by_source.items())
         answered = dict(zip(by_source, await together(asking), strict=True))
         self.health = {source: health_of(some.values()) for source, some in answered.items()}
@@ -335,12 +335,12 @@ def distrusted(
     readings: Mapping[str, tuple[Reading, ...]],
     ratios: Mapping[str, Ratios],
     asked: Mapping[str, Questions],
-    clocks: Clocks,
+    clocks: ClockSkew,
 ) -> tuple[dict[str, tuple[Reading, ...]], dict[str, Ratios]]:
     """Return readings and ratios without those whose age can't be told, because clocks are apart."""
     readings, ratios = dict(readings), dict(ratios)
     for uid, questions in asked.items():
-        why = clocks.why(questions.source)
+        why = clocks.reason_for(questions.source)
         if why is not None:
             problem = QueryFailure("ClockSkew", why)
             readings[uid] = tuple(Reading(each.watched, problem=problem) for each in readings.get(uid, ()))

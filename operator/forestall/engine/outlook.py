@@ -7,9 +7,9 @@ from forestall.actions import Outlook, traits_of
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
-from forestall.core.plan import Need, need
+from forestall.core.plan import ReplicaDemand, replica_demand
 from forestall.core.risk import SLI, Signal
-from forestall.core.sizing import Load
+from forestall.core.sizing import LoadSample
 from forestall.engine import terms
 from forestall.engine.cause import about, is_gone
 from forestall.engine.report import Findings
@@ -39,7 +39,11 @@ def outlook(
     fresh = bool(told) and all(signal.fresh for signal in told)
     scale = terms.rung_of(intent.action).scale
     within = terms.trigger_of(policy).within if policy else None
-    wanted = need(scale, intent.evidence.indicator, signals, ready, within) if scale else Need(None, None, None)
+    wanted = (
+        replica_demand(scale, intent.evidence.indicator, signals, ready, within)
+        if scale
+        else ReplicaDemand(None, None, None)
+    )
     # A declared capacity carries a total, which does not fall when replicas are added: it is covered, or not.
     declared = scale is not None and scale.capacity.per_replica is not None and wanted.signal in mine
     covered = declared and ready is not None and wanted.forecast is not None and wanted.forecast <= ready
@@ -51,7 +55,7 @@ def outlook(
         sampled_at=max((signal.sampled_at for signal in told), default=-math.inf),
         replicas_forecast=wanted.forecast,
         replicas_observed=wanted.observed,
-        load=Load(ready, level.value) if ready and level is not None else None,
+        load=LoadSample(ready, level.value) if ready and level is not None else None,
         withdrawn=_deleted(remediation)
         or _withdrawn(slo, policy)
         or (_unwatched(slo, intent.evidence.indicator) if slo and silent else None),

@@ -102,7 +102,7 @@ class Pieces:
 
     def queries(self, resolution: float) -> tuple[Query, Query]:
         """Return the queries for the bad moments of a piece and for all of them."""
-        bad, total = promql.moments(self.bad, length=self.length, resolution=resolution)
+        bad, total = promql.evaluation_counts(self.bad, length=self.length, resolution=resolution)
         return (
             Query((self.objective, "sli:bad"), bad, 1, owner=self.owner),
             Query((self.objective, "sli:all"), total, 1, owner=self.owner),

@@ -31,7 +31,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.api.remediation_policy import RemediationPolicyStatus
 from forestall.api.service_level_objective import Record, ServiceLevelObjectiveStatus
 from forestall.api.times import stamp
-from forestall.core.risk import State
+from forestall.core.risk import ObjectiveState
 from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
 from forestall.engine.fair_scheduling import NamespaceLimit, round_robin
@@ -61,11 +61,11 @@ or the operator starts, the cycle must not wait for all of it."""
 _FIGURES_AT_ONCE = 100
 """How many of them only for their figures: each write is one for the API server and all who watch."""
 _REASONS = {
-    State.HEALTHY: ("Normal", "Recovered"),
-    State.EXHAUSTED: ("Warning", "ErrorBudgetExhausted"),
-    State.AT_RISK: ("Warning", "BreachForecast"),
-    State.BREACHED: ("Warning", "Breached"),
-    State.UNKNOWN: ("Warning", "DataNotFresh"),
+    ObjectiveState.HEALTHY: ("Normal", "Recovered"),
+    ObjectiveState.EXHAUSTED: ("Warning", "ErrorBudgetExhausted"),
+    ObjectiveState.AT_RISK: ("Warning", "BreachForecast"),
+    ObjectiveState.BREACHED: ("Warning", "Breached"),
+    ObjectiveState.UNKNOWN: ("Warning", "DataNotFresh"),
 }
 
 
@@ -74,7 +74,7 @@ _Standing = RemediationPolicyStatus | MetricSourceStatus | GuardrailStatus | Pau
 
 _Standings = RemediationPolicy | MetricSource | Guardrail | Pause | NotificationChannel
 
-_ENDANGERED = (State.AT_RISK, State.BREACHED)
+_ENDANGERED = (ObjectiveState.AT_RISK, ObjectiveState.BREACHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ class Publisher:
         ready = _ready("False", "InternalError", attempt.failure or "")
         return ServiceLevelObjectiveStatus(
             observed_generation=generation,
-            state=State.UNKNOWN.value,
+            state=ObjectiveState.UNKNOWN.value,
             decisions=list(found.decisions),
             episode=found.episode,
             records=records,
@@ -280,9 +280,9 @@ class Publisher:
 
     async def _tell(self, found: Findings, before: ServiceLevelObjectiveStatus) -> None:
         about, state = ObjectRef.to(found.slo), found.state
-        if state.value != before.state and (before.state is not None or state is not State.HEALTHY):
+        if state.value != before.state and (before.state is not None or state is not ObjectiveState.HEALTHY):
             kind, reason = _REASONS[state]
-            if state is State.AT_RISK and found.risk.cause is not None and found.risk.cause.breached:
+            if state is ObjectiveState.AT_RISK and found.risk.cause is not None and found.risk.cause.breached:
                 reason = "LimitPassed"
             await self._record(Event(about, kind, reason, headline(found)))
         told = {(one.policy, one.verdict, one.reason) for one in before.decisions or ()}

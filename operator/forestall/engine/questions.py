@@ -162,7 +162,7 @@ def _pieces(terms: Terms, longest: float) -> Pieces | None:
     slo, threshold = terms.slo, terms.slo.spec.indicator.threshold
     if threshold is None:
         return None
-    counts = promql.samples_behind(threshold.query, window=SAMPLED_OVER)
+    counts = promql.sample_counts(threshold.query, window=SAMPLED_OVER)
     return Pieces(
         objective=slo.uid,
         owner=slo.namespace,
@@ -208,7 +208,7 @@ def _evidence(indicator: Indicator, window: float) -> tuple[str, str]:
 def _labelled(indicator: Indicator) -> tuple[tuple[str, str], ...]:
     """Return the series without and with each label whose lack would make events good or bad."""
     ratio = indicator.ratio
-    return () if ratio is None else promql.labels_of_counters(good=ratio.good, bad=ratio.bad, total=ratio.total)
+    return () if ratio is None else promql.classifying_labels(good=ratio.good, bad=ratio.bad, total=ratio.total)
 
 
 def _error_ratio(indicator: Indicator, window: float, resolution: float, *, strict: bool) -> str:

@@ -17,9 +17,9 @@ from forestall.api.service_level_objective import (
 )
 from forestall.api.times import seconds, stamp
 from forestall.core.duration import exact_duration, format_duration
-from forestall.core.precision import percent, written
-from forestall.core.risk import Risk, Signal, State, carried_in_words, labels_in_words, worst
-from forestall.core.slo import budget_remaining, burn_rate, telling_digits
+from forestall.core.precision import format_percent, format_value_and_limit
+from forestall.core.risk import ObjectiveState, Risk, Signal, carried_message, printable_labels, worst_signal
+from forestall.core.slo import budget_remaining, burn_rate, percent_decimals
 from forestall.engine.observe import Ratios, Reading, blind
 
 
@@ -55,10 +55,10 @@ class Findings:
         return budget_remaining(self.ratios.whole, self.slo.spec.objective)
 
     @property
-    def state(self) -> State:
+    def state(self) -> ObjectiveState:
         """The state as it is told: an objective whose error budget is gone is never healthy."""
-        gone = self.risk.state is State.HEALTHY and self.budget <= 0
-        return State.EXHAUSTED if gone else self.risk.state
+        gone = self.risk.state is ObjectiveState.HEALTHY and self.budget <= 0
+        return ObjectiveState.EXHAUSTED if gone else self.risk.state
 
 
 def named(about: Resource | ObjectRef) -> str:
@@ -87,12 +87,12 @@ def status_of(
     return ServiceLevelObjectiveStatus(
         observed_generation=slo.metadata.generation,
         state=found.state.value,
-        sli=_percent(1.0 - ratios.whole, telling_digits(slo.spec.objective)),
+        sli=_percent(1.0 - ratios.whole, percent_decimals(slo.spec.objective)),
         budget_remaining=_percent(found.budget),
         burn_rate=burning,
         burn_rate_window=_window(ratios.long_window) if burning else None,
         breach_probability=_percent(risk.probability),
-        time_to_breach=_time(risk.cause.likely_in()[0]) if risk.cause else None,
+        time_to_breach=_time(risk.cause.likely_time_to_breach()[0]) if risk.cause else None,
         cause=cause_of(risk.cause) if risk.cause else None,
         indicators=_indicators(found) or None,
         decisions=list(found.decisions),
@@ -109,11 +109,11 @@ def cause_of(signal: Signal) -> RiskCause:
 
 
 def _in_words(signal: Signal) -> dict[str, Any]:
-    median, low, high = signal.likely_in()
-    value, limit = written(signal.value, signal.limit)
+    median, low, high = signal.likely_time_to_breach()
+    value, limit = format_value_and_limit(signal.value, signal.limit)
     return {
         "indicator": signal.indicator,
-        "labels": labels_in_words(signal.labels),
+        "labels": printable_labels(signal.labels),
         "value": value if math.isfinite(signal.value) else "",
         "limit": limit,
         "probability": _percent(signal.probability()) or "",
@@ -134,11 +134,11 @@ def _indicators(found: Findings) -> list[IndicatorStatus]:
 
 def _indicator(reading: Reading, signals: Sequence[Signal]) -> IndicatorStatus:
     watched, problem = reading.watched, reading.problem
-    shown = worst(signals) or next(iter(signals), None)
+    shown = worst_signal(signals) or next(iter(signals), None)
     told = _in_words(shown) if shown else {"indicator": watched.indicator, "limit": _number(watched.limit) or ""}
     reason, message = (problem.reason, problem.message) if problem else ("", "")
-    if problem is None and shown is not None and shown.silence is not None:
-        reason, message = "NoForecast", shown.silence
+    if problem is None and shown is not None and shown.no_forecast_reason is not None:
+        reason, message = "NoForecast", shown.no_forecast_reason
     # What was checked once need not be checked again, for each indicator in each cycle.
     return IndicatorStatus.model_construct(
         **told,
@@ -244,13 +244,15 @@ def _prediction_ready(found: Findings) -> Condition:
     if lacking is not None:
         words = f"there is nothing to forecast from: {lacking.message}"
         return Condition(type="PredictionReady", status="False", reason=lacking.reason, message=words[:1024])
-    heard = {signal.indicator for signal in signals if signal.silence is None}
+    heard = {signal.indicator for signal in signals if signal.no_forecast_reason is None}
     silent = [signal for signal in signals if signal.indicator not in heard]
     if heard and not silent:
         return Condition(
             type="PredictionReady", status="True", reason="Forecasting", message="every indicator is forecast"
         )
-    words = "; ".join(sorted({f"{signal.indicator}: {signal.silence}" for signal in silent})) or "no series yet"
+    words = (
+        "; ".join(sorted({f"{signal.indicator}: {signal.no_forecast_reason}" for signal in silent})) or "no series yet"
+    )
     return Condition(type="PredictionReady", status="False", reason="NoForecast", message=words[:1024])
 
 
@@ -267,22 +269,22 @@ def _lacking(found: Findings) -> Problem | None:
 def _at_risk(found: Findings) -> Condition:
     risk = found.risk
     match found.state:
-        case State.UNKNOWN:
+        case ObjectiveState.UNKNOWN:
             lacking = _lacking(found)
             words = f"nothing can be said: {lacking.message}" if lacking else "nothing can be said yet"
             reason = lacking.reason if lacking else "NoForecast"
             return Condition(type="AtRisk", status="Unknown", reason=reason, message=words)
-        case State.HEALTHY if math.isnan(risk.probability):
-            words = carried_in_words(found.signals)[:1024]
+        case ObjectiveState.HEALTHY if math.isnan(risk.probability):
+            words = carried_message(found.signals)[:1024]
             return Condition(type="AtRisk", status="False", reason="CapacitySufficient", message=words)
-        case State.HEALTHY:
+        case ObjectiveState.HEALTHY:
             return Condition(type="AtRisk", status="False", reason="Healthy", message="no breach is forecast")
-        case State.EXHAUSTED:
+        case ObjectiveState.EXHAUSTED:
             words = f"no breach is forecast, but the error budget of {found.slo.spec.window} is gone"
             return Condition(type="AtRisk", status="False", reason="ErrorBudgetExhausted", message=words)
-        case State.BREACHED:
+        case ObjectiveState.BREACHED:
             return Condition(type="AtRisk", status="True", reason="Breached", message="the error budget burns fast now")
-        case State.AT_RISK:
+        case ObjectiveState.AT_RISK:
             name = risk.cause.indicator if risk.cause else ""
             passed = risk.cause is not None and risk.cause.breached
             words = f"{name} {'has passed' if passed else 'is forecast to pass'} its limit"
@@ -291,7 +293,7 @@ def _at_risk(found: Findings) -> Condition:
 
 
 def _percent(share: float, digits: int = 0) -> str | None:
-    return percent(share, digits) if math.isfinite(share) else None
+    return format_percent(share, digits) if math.isfinite(share) else None
 
 
 def _number(value: float) -> str | None:
@@ -309,17 +311,17 @@ def _time(seconds: float) -> str | None:
 def headline(found: Findings) -> str:
     """Return what is to be said of an objective, in one line."""
     match found.state:
-        case State.HEALTHY if math.isnan(found.risk.probability):
-            return carried_in_words(found.signals)
-        case State.HEALTHY:
+        case ObjectiveState.HEALTHY if math.isnan(found.risk.probability):
+            return carried_message(found.signals)
+        case ObjectiveState.HEALTHY:
             return "no breach is forecast any more"
-        case State.EXHAUSTED:
+        case ObjectiveState.EXHAUSTED:
             return f"the error budget of {found.slo.spec.window} is gone; no breach is forecast"
-        case State.UNKNOWN:
+        case ObjectiveState.UNKNOWN:
             return "the data is missing or too old: nothing can be said, and nothing is done"
-        case State.BREACHED:
+        case ObjectiveState.BREACHED:
             return "the error budget burns fast now"
-        case State.AT_RISK:
+        case ObjectiveState.AT_RISK:
             cause = cause_of(found.risk.cause) if found.risk.cause else None
             if cause is None:
                 return "a breach is forecast"

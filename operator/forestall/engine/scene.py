@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import TERMINAL
 from forestall.api.service_level_objective import Episode
-from forestall.core.clocks import Clocks
-from forestall.core.guards import Debt, Storm
+from forestall.core.clock_skew import ClockSkew
+from forestall.core.guards import RecordedUsage, StormCheck
 from forestall.engine.fair_scheduling import round_robin
 from forestall.engine.selection import Selection, select
 from forestall.registry import Registry
@@ -24,10 +24,10 @@ class Scene:
     """By UID of the objective that they select, in order of their names."""
     remediations: Sequence[Remediation]
     guardrails: Sequence[Guardrail]
-    clocks: Clocks = Clocks()
-    storms: Sequence[Storm] = ()
+    clocks: ClockSkew = ClockSkew()
+    storms: Sequence[StormCheck] = ()
     """Which objectives came at risk together, and how many are too many."""
-    debts: Mapping[tuple[str, str], Debt] = field(default_factory=dict)
+    debts: Mapping[tuple[str, str], RecordedUsage] = field(default_factory=dict)
     """What Guardrails know to be gone from their budgets, by UID and namespace."""
     watched: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """How many objectives there are, by namespace."""

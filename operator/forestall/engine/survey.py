@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from forestall.actions.pods import is_terminating, stays
 from forestall.actions.protection import protected_from_above
-from forestall.core.foreign import at
+from forestall.core.untrusted import get_path
 from forestall.engine.together import together
 from forestall.errors import ClusterError
 from forestall.ports import Reader
@@ -58,7 +58,7 @@ class Survey:
         found = await self.pods(("",))
         if found is None:
             return None
-        return [pod for pod in found[""] if not is_terminating(pod) and not at(pod, "spec", "schedulingGates")]
+        return [pod for pod in found[""] if not is_terminating(pod) and not get_path(pod, "spec", "schedulingGates")]
 
     async def moving(self, nodes: Iterable[str]) -> Sequence[Body] | None:
         """Return the pods that leave when these nodes are drained; None where that could not be said."""

@@ -10,7 +10,7 @@ from forestall.actions.readiness import ready_of
 from forestall.api import ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
-from forestall.core.plan import Target
+from forestall.core.plan import TargetScale
 from forestall.engine.fair_scheduling import NamespaceLimit, round_robin
 from forestall.engine.report import Problem, named
 from forestall.engine.together import within
@@ -34,7 +34,7 @@ class Found:
 
     ref: ObjectRef
     """With its UID."""
-    size: Target
+    size: TargetScale
     workload: Workload
     """What the guards need of it."""
     floor: Floor | None = None
@@ -100,9 +100,9 @@ class Targets:
         body = {**body, "apiVersion": ref.api_version, "kind": ref.kind}
         return Found(
             ref.model_copy(update={"uid": uid}),
-            Target(floor.replicas, ready_of(body), floor.ceiling)
+            TargetScale(floor.replicas, ready_of(body), floor.ceiling)
             if isinstance(floor, Floor)
-            else Target(None, ready_of(body)),
+            else TargetScale(None, ready_of(body)),
             workload_of(body),
             floor if isinstance(floor, Floor) else None,
             floor if isinstance(floor, Hold) else None,

@@ -11,9 +11,9 @@ from forestall.api.remediation_policy import RemediationPolicySpec, Rung
 from forestall.api.times import seconds
 from forestall.core import promql, windows
 from forestall.core.decision import Hold
-from forestall.core.guards import Bucket, Debt, Ended, Storm, Surroundings
-from forestall.core.plan import RungTerms, ScaleTerms, Trigger
-from forestall.core.sizing import Capacity
+from forestall.core.guards import Constraints, EndedRemediation, RecordedUsage, StormCheck, TokenBucket
+from forestall.core.plan import RungSpec, ScaleBounds, Trigger
+from forestall.core.sizing import ReplicaCapacity
 from forestall.remediation.lockouts import policy_changed, was_refused
 
 
@@ -23,24 +23,24 @@ def trigger_of(policy: RemediationPolicy) -> Trigger:
     return Trigger(when.probability, when.within.seconds if when.within else None, when.for_.seconds)
 
 
-def rungs_of(policy: RemediationPolicy) -> tuple[RungTerms, ...]:
+def rungs_of(policy: RemediationPolicy) -> tuple[RungSpec, ...]:
     """Return the policy's ladder."""
     return tuple(rung_of(rung) for rung in policy.spec.actions)
 
 
-def rung_of(rung: Rung) -> RungTerms:
+def rung_of(rung: Rung) -> RungSpec:
     """Return one rung of a ladder."""
     scale = rung.scale
-    return RungTerms(
+    return RungSpec(
         action=rung.name,
         indicators=frozenset(rung.indicators),
         scale=None
         if scale is None
-        else ScaleTerms(
-            most=scale.max_replicas,
-            least=scale.min_replicas,
-            step=scale.max_step,
-            capacity=Capacity(scale.capacity.per_replica, scale.capacity.headroom, scale.capacity.confidence),
+        else ScaleBounds(
+            max_replicas=scale.max_replicas,
+            min_replicas=scale.min_replicas,
+            max_step=scale.max_step,
+            capacity=ReplicaCapacity(scale.capacity.per_replica, scale.capacity.headroom, scale.capacity.confidence),
             indicator=scale.capacity.indicator,
         ),
     )
@@ -63,8 +63,8 @@ def buckets(
     guardrails: Sequence[Guardrail],
     history: Sequence[Remediation],
     namespace: str,
-    debts: Mapping[tuple[str, str], Debt] = MappingProxyType({}),
-) -> tuple[Bucket, ...]:
+    debts: Mapping[tuple[str, str], RecordedUsage] = MappingProxyType({}),
+) -> tuple[TokenBucket, ...]:
     """Return the budgets that an action in `namespace` draws on, as the Remediations leave them.
 
     `debts` are what Guardrails know to be gone, by their UIDs and the namespace; the cluster's have none.
@@ -73,8 +73,8 @@ def buckets(
     everywhere = [_created(one) for one in done]
     here = [_created(one) for one in done if one.namespace == namespace]
 
-    def bucket(whose: str, budget: Budget, spent: list[float], debt: Debt | None) -> Bucket:
-        return Bucket(whose, budget.actions, budget.per.seconds, tuple(spent), debt)
+    def bucket(whose: str, budget: Budget, spent: list[float], debt: RecordedUsage | None) -> TokenBucket:
+        return TokenBucket(whose, budget.actions, budget.per.seconds, tuple(spent), debt)
 
     result = []
     for one in guardrails:
@@ -101,10 +101,10 @@ def surroundings(
     guardrails: Sequence[Guardrail],
     policy: RemediationPolicy,
     action: str,
-    storms: Sequence[Storm] = (),
-) -> Surroundings:
+    storms: Sequence[StormCheck] = (),
+) -> Constraints:
     """Return the windows for an action of `policy`, with the `storms` of this cycle."""
-    blackouts: list[windows.Window] = []
+    blackouts: list[windows.TimeWindow] = []
     maintenance = []
     told: list[tuple[str, GuardrailSpec | RemediationPolicySpec]] = [(f"policy {policy.name}", policy.spec)]
     told += [(f"Guardrail {one.name}", one.spec) for one in guardrails]
@@ -113,38 +113,38 @@ def surroundings(
         allowing = _windows(whose, spec.maintenance_windows, action)
         if allowing:
             maintenance.append(allowing)
-    return Surroundings(tuple(blackouts), tuple(maintenance), storms)
+    return Constraints(tuple(blackouts), tuple(maintenance), storms)
 
 
 def storms(
     guardrails: Sequence[Guardrail], since: Sequence[tuple[str, float]], watched: Mapping[str, int]
-) -> tuple[Storm, ...]:
+) -> tuple[StormCheck, ...]:
     """Return the storm breakers, the same for every decision of a cycle.
 
     `since` are the namespaces of objectives at risk with the times (s) since which they are, of `watched` in each.
     """
     breakers = [(f"storm of Guardrail {one.name}", one.spec.storm) for one in guardrails if one.spec.storm is not None]
     return tuple(
-        Storm(whose, one.objectives, one.share, one.within.seconds, watched, since)
+        StormCheck(whose, one.objectives, one.share, one.within.seconds, watched, since)
         for whose, one in breakers or [("storm of a Guardrail sets another limit", StormBreaker())]
     )
 
 
-def _windows(whose: str, told: Sequence[Window], action: str) -> list[windows.Window]:
+def _windows(whose: str, told: Sequence[Window], action: str) -> list[windows.TimeWindow]:
     return [
-        windows.Window(whose, one.cron, one.duration.seconds, one.time_zone)
+        windows.TimeWindow(whose, one.cron, one.duration.seconds, one.time_zone)
         for one in told
         if not one.actions or action in one.actions
     ]
 
 
-def ended(history: Sequence[Remediation], policy: RemediationPolicy) -> tuple[Ended, ...]:
+def ended(history: Sequence[Remediation], policy: RemediationPolicy) -> tuple[EndedRemediation, ...]:
     """Return what the guards of `policy` need of the remediations that have ended."""
     return tuple(
-        Ended(
+        EndedRemediation(
             name=one.name,
             phase=one.status.phase,
-            at=seconds(one.status.ended) or seconds(one.status.since) or _created(one),
+            ended_at=seconds(one.status.ended) or seconds(one.status.since) or _created(one),
             policy_uid=one.spec.intent.policy.uid,
             objective_uid=one.spec.intent.objective.uid,
             episode=one.spec.intent.episode,

@@ -9,7 +9,7 @@ from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.api.meta import Duration
 from forestall.api.times import clock
 from forestall.core.decision import Hold
-from forestall.core.quiet import DAY, Traffic, quietest
+from forestall.core.low_traffic import DAY, TrafficHistory, next_low_traffic
 from forestall.core.risk import Signal
 from forestall.engine.questions import traffic_query
 from forestall.errors import InvalidQuery
@@ -31,9 +31,9 @@ class PastTraffic:
     def __init__(self, metrics: Metrics, registry: Registry) -> None:
         self._metrics = metrics
         self._registry = registry
-        self._known: dict[str, tuple[int, float, Traffic | None]] = {}
+        self._known: dict[str, tuple[int, float, TrafficHistory | None]] = {}
 
-    async def of(self, slo: ServiceLevelObjective, now: float) -> Traffic | None:
+    async def of(self, slo: ServiceLevelObjective, now: float) -> TrafficHistory | None:
         """Return the traffic of the past days; None where the indicator does not count it, or it can't be had."""
         generation, asked, traffic = self._known.get(slo.uid, (-1, 0.0, None))
         if generation != slo.metadata.generation or not 0 <= now - asked < _LASTS:
@@ -51,7 +51,7 @@ class PastTraffic:
         if not now < latest < math.inf:
             return None
         traffic = await self.of(slo, now)
-        quiet = quietest(traffic, now, latest) if traffic is not None else None
+        quiet = next_low_traffic(traffic, now, latest) if traffic is not None else None
         if quiet is None:
             return None
         return Hold(
@@ -64,7 +64,7 @@ class PastTraffic:
         """Forget the objectives that are not among these UIDs."""
         self._known = {uid: known for uid, known in self._known.items() if uid in present}
 
-    async def _ask(self, slo: ServiceLevelObjective, now: float) -> Traffic | None:
+    async def _ask(self, slo: ServiceLevelObjective, now: float) -> TrafficHistory | None:
         source = self._registry.get(MetricSource, slo.spec.source)
         if source is None:
             return None
@@ -82,4 +82,4 @@ class PastTraffic:
         answer = answers.get(query.key, ())
         if isinstance(answer, QueryFailure) or len(answer) != 1:
             return None
-        return Traffic(answer[0].times, answer[0].values, STEP)
+        return TrafficHistory(answer[0].times, answer[0].values, STEP)

@@ -15,9 +15,9 @@ from forestall.actions.pods import is_terminating
 from forestall.actions.protection import controller
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
-from forestall.core.foreign import at
 from forestall.core.promql.origin import keeps_labels
 from forestall.core.risk import Signal
+from forestall.core.untrusted import get_path
 from forestall.engine.cause import NODE, POD
 from forestall.errors import Forbidden, NotFound
 from forestall.ports import Reader
@@ -65,7 +65,7 @@ async def _is_on(cluster: Reader, pod: str | None, node: str, workload: ObjectRe
         body = await cluster.read(ObjectRef(api_version="v1", kind="Pod", namespace=workload.namespace, name=pod))
     except NotFound:
         return False
-    there = at(body, "spec", "nodeName") == node and at(body, "status", "phase") == "Running"
+    there = get_path(body, "spec", "nodeName") == node and get_path(body, "status", "phase") == "Running"
     return there and not is_terminating(body) and await belongs(cluster, body, workload)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from forestall.actions.protection import is_protected
-from forestall.core.foreign import at, decimal, items, mapping, text, texts, whole
-from forestall.core.guards import Budget, Pods
-from forestall.core.selectors import selects
+from forestall.core.guards import DisruptionBudget, WorkloadPods
+from forestall.core.label_selectors import selects
+from forestall.core.untrusted import decimal_integer, get_path, integer, mapping, mappings, string, string_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,80 +21,83 @@ class Workload:
     protected: bool
     labels: Mapping[str, str]
     """Of its pods."""
-    pods: Pods | None
+    pods: WorkloadPods | None
     """Without budgets; None for a kind whose rollouts are not known, and where its numbers can't be understood."""
 
 
 def workload_of(body: Mapping[str, Any]) -> Workload:
     """Return what the guards need of an object as the API server gives it."""
     spec, status = mapping(body.get("spec")), mapping(body.get("status"))
-    labels = texts(at(spec, "template", "metadata", "labels"))
+    labels = string_map(get_path(spec, "template", "metadata", "labels"))
     return Workload(is_protected(body), labels, _pods(str(body.get("kind")), spec, status, seen=_is_seen(body)))
 
 
-def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -> tuple[Budget, ...]:
+def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -> tuple[DisruptionBudget, ...]:
     """Return the PodDisruptionBudgets, of those of a namespace, that are or may be about pods with these labels.
 
     One whose controller has not looked at it yet allows nothing.
     """
     return tuple(
-        Budget(
-            str(at(body, "metadata", "name")),
-            whole(at(body, "status", "disruptionsAllowed"), unset=0) if selected else None,
+        DisruptionBudget(
+            str(get_path(body, "metadata", "name")),
+            integer(get_path(body, "status", "disruptionsAllowed"), default=0) if selected else None,
             _words(body),
         )
         for body in bodies
-        if (selected := selects(at(body, "spec", "selector"), labels)) is not False
+        if (selected := selects(get_path(body, "spec", "selector"), labels)) is not False
     )
 
 
 def _words(budget: Mapping[str, Any]) -> str:
     """Return what the controller of PodDisruptionBudgets says of one by which no pod may go, however many are ready."""
-    told = items(at(budget, "status", "conditions"))
+    told = mappings(get_path(budget, "status", "conditions"))
     failed = [each for each in told if (each.get("type"), each.get("reason")) == ("DisruptionAllowed", "SyncFailed")]
-    return f"its controller can't count the pods: {text(failed[0].get('message'))}" if failed else ""
+    return f"its controller can't count the pods: {string(failed[0].get('message'))}" if failed else ""
 
 
 def _is_seen(body: Mapping[str, Any]) -> bool:
     """Say whether the controller has looked at the object as it is now."""
-    newest, observed = whole(at(body, "metadata", "generation"), 0), whole(at(body, "status", "observedGeneration"), 0)
+    newest, observed = (
+        integer(get_path(body, "metadata", "generation"), 0),
+        integer(get_path(body, "status", "observedGeneration"), 0),
+    )
     return newest is not None and observed is not None and observed >= newest
 
 
-def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any], *, seen: bool) -> Pods | None:
+def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any], *, seen: bool) -> WorkloadPods | None:
     """Return how many pods there should be, are, and may be missing by the API's own defaults.
 
     None where that is not known: of another kind, with numbers that can't be understood, or before its controller has
     said how many are ready.
     """
     none = 0 if seen else None
-    replicas, ready = whole(spec.get("replicas"), unset=1), whole(status.get("readyReplicas"), unset=none)
+    replicas, ready = integer(spec.get("replicas"), default=1), integer(status.get("readyReplicas"), default=none)
     rolling, recreated = False, False
     match kind:
         case "Deployment":
             strategy = mapping(spec.get("strategy"))
             recreated = strategy.get("type") == "Recreate"
-            most, up = _set(at(strategy, "rollingUpdate", "maxUnavailable"), "25%"), False
+            most, up = _set(get_path(strategy, "rollingUpdate", "maxUnavailable"), "25%"), False
             rolling = not recreated and (not seen or _is_rolling(status))
         case "StatefulSet":
-            most, up = _set(at(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
+            most, up = _set(get_path(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
         case "DaemonSet":
-            most, up = _set(at(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
-            replicas = whole(status.get("desiredNumberScheduled"), unset=none)
-            ready = whole(status.get("numberReady"), unset=none)
+            most, up = _set(get_path(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
+            replicas = integer(status.get("desiredNumberScheduled"), default=none)
+            ready = integer(status.get("numberReady"), default=none)
         case _:
             return None
     spare = replicas if recreated else _absolute(most, replicas, up=up)
     if replicas is None or ready is None or spare is None:
         return None
     if kind == "StatefulSet":
-        return Pods(replicas, ready, max(1, spare))
-    return Pods(replicas, ready, spare, bounded=not recreated, rolling=rolling)
+        return WorkloadPods(replicas, ready, max(1, spare))
+    return WorkloadPods(replicas, ready, spare, is_bounded=not recreated, is_rolling=rolling)
 
 
 def _is_rolling(status: Mapping[str, Any]) -> bool:
     """Say whether a Deployment's controller says that its rollout goes on: it has neither ended nor got stuck."""
-    reasons = [each.get("reason") for each in items(status.get("conditions")) if each.get("type") == "Progressing"]
+    reasons = [each.get("reason") for each in mappings(status.get("conditions")) if each.get("type") == "Progressing"]
     return any(reason not in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded") for reason in reasons)
 
 
@@ -105,8 +108,8 @@ def _set(value: Any, unset: int | str) -> Any:
 def _absolute(number: Any, of: int | None, *, up: bool) -> int | None:
     """Return an `IntOrString` as a number of pods; a percentage is rounded as the controllers do."""
     if not isinstance(number, str):
-        return whole(number)
-    percent = decimal(number.removesuffix("%")) if number.endswith("%") else None
+        return integer(number)
+    percent = decimal_integer(number.removesuffix("%")) if number.endswith("%") else None
     if percent is None or of is None:
         return None
     share = percent * of / 100  # in this order 55 % of 20 are 11, and not a hair more

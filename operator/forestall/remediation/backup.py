@@ -18,7 +18,7 @@ from forestall.api.meta import API_VERSION, Condition
 from forestall.api.remediation import Feedback, Intent, Remediation, RemediationStatus, Restored, Undo
 from forestall.api.service_level_objective import MOST_RECORDS, Record
 from forestall.api.times import stamp
-from forestall.core.foreign import mapping
+from forestall.core.untrusted import mapping
 from forestall.remediation.names import name_of
 from forestall.remediation.retention import RetentionNeeds, still_needed
 from forestall.remediation.status_updates import completed_condition, moved, with_condition

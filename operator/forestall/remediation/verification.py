@@ -7,7 +7,7 @@ from forestall.actions.base import condition_of, title
 from forestall.api.meta import Condition
 from forestall.api.remediation import Remediation
 from forestall.api.times import seconds
-from forestall.core.precision import percents
+from forestall.core.precision import format_percent_pair
 
 VERIFIED = "Verified"
 
@@ -29,7 +29,7 @@ def verify(remediation: Remediation, outlook: Outlook | None, now: float, *, exh
     since = max(seconds(remediation.status.completed) or now, seconds(before.last_transition_time) or 0.0)
     if outlook.sampled_at <= since:
         return before
-    chance, least = percents(outlook.probability, intent.verify_probability)
+    chance, least = format_percent_pair(outlook.probability, intent.verify_probability)
     figure = f"the breach probability is {chance}"
     if not outlook.at_risk(intent.verify_probability):
         return _unless_same(before, verified_condition("True", "RiskFell", f"{figure}, below {least}", now))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forestall.core.precision import percents
+from forestall.core.precision import format_percent_pair
 from forestall.core.slo import budget_remaining
 from forestall.sim.run_record import RunRecord
 from forestall.sim.traffic import MINUTE
@@ -37,7 +37,7 @@ class ServiceFigures:
     @property
     def budget_text(self) -> str:
         """The used share of the error budget, such as `50%`; more than all of it is never rounded to `100%`."""
-        return percents(self.budget_used, 1.0)[0]
+        return format_percent_pair(self.budget_used, 1.0)[0]
 
     @property
     def bad_minutes_per_day(self) -> float:

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 
-from forestall.core.clocks import TOLERANCE
+from forestall.core.clock_skew import TOLERANCE
 from forestall.ports import Query
 
 
@@ -22,7 +22,7 @@ async def offset(adapter, source):
 async def test_the_clock_of_a_prometheus_that_is_right(real):
     found = await offset(real, "real")
     assert found.low <= 0 <= found.high
-    assert found.apart == 0.0
+    assert found.skew == 0.0
 
 
 @pytest.mark.parametrize("ahead", [-3600, -60, 60, 3600])
@@ -33,7 +33,7 @@ async def test_the_clock_of_a_source_that_is_wrong(broken, faulty, ahead):
 
     faulty.behave = behave
     found = await offset(broken, "faulty")
-    assert found.apart == pytest.approx(ahead, abs=TOLERANCE)
+    assert found.skew == pytest.approx(ahead, abs=TOLERANCE)
 
 
 async def test_an_answer_from_a_cache_says_nothing_of_the_time(broken, faulty):

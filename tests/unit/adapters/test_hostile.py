@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from forestall.core.promql.evidence import freshness_question
+from forestall.core.promql.evidence import freshness_query
 from forestall.ports import Answer, Query, QueryFailure
 
 AT = 1_790_000_000.0
 QUERIES = [Query(i, f'x{{i="{i}"}}') for i in range(60)]
 HOSTILE = 'x{i="7"}'
-FRESHNESS = freshness_question(HOSTILE)
+FRESHNESS = freshness_query(HOSTILE)
 
 plain = st.one_of(
     st.none(),

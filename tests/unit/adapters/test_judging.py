@@ -142,7 +142,7 @@ def test_the_past_is_asked_now_and_then():
     assert len(source.asked) == 4, "what there is now, lately, before, and who is up"
     source.judge(ERRORS, AT + 30)
     assert [len(texts) for texts in source.asked] == [1, 1, 1, 1], "not what was before"
-    assert evidence.past_question("errors{}", 86_400.0) not in {text for texts in source.asked for text in texts}
+    assert evidence.past_samples_query("errors{}", 86_400.0) not in {text for texts in source.asked for text in texts}
     source.judge(ERRORS, AT + 4000)
     assert len(source.asked) == 5, "and whether it has come to an end"
 

@@ -30,7 +30,7 @@ def frames(values, *, long_trend=False):
         matrix.push(1000.0 + index, {"a": value})
         frame = Frame(matrix, slice(0, 1), 1000 + index, np.ones(1, dtype=np.float32))
         last = np.where(frame.fresh, frame.values, last)
-        frame.last, frame.calm, frame.long_trend, frame.seen = last, last, np.array([long_trend]), ALL
+        frame.last, frame.calm, frame.long_trend, frame.has_points = last, last, np.array([long_trend]), ALL
         yield frame
 
 

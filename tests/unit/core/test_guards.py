@@ -10,38 +10,40 @@ from forestall.actions import ACTIONS
 from forestall.core.guards import (
     GUARDS,
     SKIPPED_ON_RECHECK,
-    Bucket,
-    Budget,
-    Ended,
+    Constraints,
+    DisruptionBudget,
+    EndedRemediation,
     GuardInput,
-    Nodes,
-    Pods,
-    Storm,
-    Surroundings,
+    NodeAvailability,
+    StormCheck,
+    TokenBucket,
+    WorkloadPods,
     check,
 )
 from forestall.core.guards.budget import tokens
 from forestall.core.guards.disruption import disruption
 from forestall.core.guards.lockout import lockout
 from forestall.core.guards.storm import most_within
-from forestall.core.windows import Window
+from forestall.core.windows import TimeWindow
 
 TRAITS = {name: action.traits for name, action in ACTIONS.items()}
-ALWAYS = Window("a blackout window of Guardrail g", "* * * * *", 3600.0, "UTC")
-AT_NEW_YEAR = Window("Guardrail g", "0 0 1 1 *", 3600.0, "Europe/Berlin")
-STORM = Storm("storm of Guardrail g", 3, 0.5, 60.0, {"shop": 6}, (("shop", 10.0), ("shop", 40.0), ("shop", 70.0)))
+ALWAYS = TimeWindow("a blackout window of Guardrail g", "* * * * *", 3600.0, "UTC")
+AT_NEW_YEAR = TimeWindow("Guardrail g", "0 0 1 1 *", 3600.0, "Europe/Berlin")
+STORM = StormCheck("storm of Guardrail g", 3, 0.5, 60.0, {"shop": 6}, (("shop", 10.0), ("shop", 40.0), ("shop", 70.0)))
 
 
-def around(**constraints):
-    return {"around": Surroundings(**constraints)}
+def constraints(**fields):
+    return {"constraints": Constraints(**fields)}
 
 
-NODES = Nodes(target="n1", out=(), most=1, left=3)
-TWO_CONTROL_PLANES = Nodes("n1", out=("n2",), most=2, left=3, control_plane=True, control_planes_out=("n2",))
+NODES = NodeAvailability(target="n1", unavailable=(), max_unavailable=1, equivalent=3)
+TWO_CONTROL_PLANES = NodeAvailability(
+    "n1", unavailable=("n2",), max_unavailable=2, equivalent=3, control_plane=True, control_planes_unavailable=("n2",)
+)
 
 
 def ended(phase="RolledBack", at=50.0, episode=1, reviewed=False):
-    return Ended("shop-scale-1", phase, at, "policy", "slo", episode, reviewed)
+    return EndedRemediation("shop-scale-1", phase, at, "policy", "slo", episode, reviewed)
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def fine(make_signal):
         paused=None,
         allowed=True,
         victim_of=None,
-        live=None,
+        active_remediation=None,
         cooldown=60.0,
         history=(),
         last_on_target=None,
@@ -77,30 +79,42 @@ def test_nothing_holds_a_sound_action(fine):
         ({"paused": "migration"}, "Paused"),
         ({"suspended": True}, "Suspended"),
         ({"allowed": False}, "NotAllowed"),
-        ({"live": "shop-scale-0"}, "RemediationActive"),
+        ({"active_remediation": "shop-scale-0"}, "RemediationActive"),
         ({"victim_of": "database"}, "DependencyAtRisk"),
         ({"last_on_target": 50.0}, "Cooldown"),
         ({"history": (ended(),)}, "Locked"),
-        ({"buckets": (Bucket("the cluster's budget", 1, 60.0, (99.0,)),)}, "BudgetExhausted"),
+        ({"buckets": (TokenBucket("the cluster's budget", 1, 60.0, (99.0,)),)}, "BudgetExhausted"),
         ({"action": TRAITS["Cordon"], "nodes": None}, "NodesUnknown"),
-        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, out=("n2",))}, "TooManyNodesCordoned"),
-        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, most=0)}, "TooManyNodesCordoned"),
-        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, left=0)}, "LastNode"),
+        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, unavailable=("n2",))}, "TooManyNodesCordoned"),
+        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, max_unavailable=0)}, "TooManyNodesCordoned"),
+        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, equivalent=0)}, "LastNode"),
         ({"action": TRAITS["Drain"], "nodes": None}, "NodesUnknown"),
         ({"action": TRAITS["Drain"], "nodes": TWO_CONTROL_PLANES}, "ControlPlane"),
-        ({"action": TRAITS["Drain"], "nodes": replace(NODES, homeless="shop/web-1")}, "InsufficientCapacity"),
-        (around(blackouts=(AT_NEW_YEAR, ALWAYS)), "BlackoutWindow"),
-        (around(maintenance=((AT_NEW_YEAR,),)), "OutsideMaintenanceWindow"),
-        (around(maintenance=((ALWAYS,), (AT_NEW_YEAR,))), "OutsideMaintenanceWindow"),
-        (around(storms=(STORM,)), "Storm"),
-        (around(protected="namespace shop"), "Protected"),
+        ({"action": TRAITS["Drain"], "nodes": replace(NODES, unschedulable_pod="shop/web-1")}, "InsufficientCapacity"),
+        (constraints(blackout_windows=(AT_NEW_YEAR, ALWAYS)), "BlackoutWindow"),
+        (constraints(maintenance_windows=((AT_NEW_YEAR,),)), "OutsideMaintenanceWindow"),
+        (constraints(maintenance_windows=((ALWAYS,), (AT_NEW_YEAR,))), "OutsideMaintenanceWindow"),
+        (constraints(storm_checks=(STORM,)), "Storm"),
+        (constraints(protected="namespace shop"), "Protected"),
         ({"action": TRAITS["Restart"]}, "DisruptionUnknown"),
-        ({"action": TRAITS["Restart"], **around(pods=Pods(3, 3, 1, (Budget("b", 0),)))}, "DisruptionNotAllowed"),
-        ({"action": TRAITS["Restart"], **around(pods=Pods(3, 1, 1))}, "TooFewReady"),
-        ({"action": TRAITS["Restart"], **around(pods=Pods(9, 1, 1, bounded=True, rolling=True))}, "TooFewReady"),
-        ({"action": TRAITS["Restart"], **around(pods=Pods(3, 2, 1, (Budget("b", 0),)))}, "DisruptionNotAllowed"),
         (
-            {"action": TRAITS["Restart"], **around(pods=Pods(3, 3, 1, (Budget("b", 0),), bounded=True))},
+            {"action": TRAITS["Restart"], **constraints(pods=WorkloadPods(3, 3, 1, (DisruptionBudget("b", 0),)))},
+            "DisruptionNotAllowed",
+        ),
+        ({"action": TRAITS["Restart"], **constraints(pods=WorkloadPods(3, 1, 1))}, "TooFewReady"),
+        (
+            {"action": TRAITS["Restart"], **constraints(pods=WorkloadPods(9, 1, 1, is_bounded=True, is_rolling=True))},
+            "TooFewReady",
+        ),
+        (
+            {"action": TRAITS["Restart"], **constraints(pods=WorkloadPods(3, 2, 1, (DisruptionBudget("b", 0),)))},
+            "DisruptionNotAllowed",
+        ),
+        (
+            {
+                "action": TRAITS["Restart"],
+                **constraints(pods=WorkloadPods(3, 3, 1, (DisruptionBudget("b", 0),), is_bounded=True)),
+            },
             "DisruptionNotAllowed",
         ),
     ],
@@ -116,8 +130,8 @@ def test_each_guard_holds_and_says_why(fine, change, reason):
     "nodes",
     [
         NODES,
-        replace(NODES, most=2, out=("n2",)),
-        replace(TWO_CONTROL_PLANES, control_planes_out=()),
+        replace(NODES, max_unavailable=2, unavailable=("n2",)),
+        replace(TWO_CONTROL_PLANES, control_planes_unavailable=()),
         replace(TWO_CONTROL_PLANES, control_plane=False),
     ],
 )
@@ -132,59 +146,64 @@ def test_every_guard_is_asked(fine, make_signal):
         action=TRAITS["Cordon"],
         paused="",
         allowed=False,
-        live="other",
+        active_remediation="other",
         victim_of="database",
         history=(ended(),),
         last_on_target=99.0,
-        buckets=(Bucket("nobody", 0, 60.0, ()),),
-        skewed="the clock of the API server is 1m ahead of this process's",
-        **around(blackouts=(ALWAYS,), maintenance=((AT_NEW_YEAR,),), storms=(STORM,), protected="it"),
+        buckets=(TokenBucket("nobody", 0, 60.0, ()),),
+        clock_skew="the clock of the API server is 1m ahead of this process's",
+        **constraints(
+            blackout_windows=(ALWAYS,), maintenance_windows=((AT_NEW_YEAR,),), storm_checks=(STORM,), protected="it"
+        ),
     )
     holding = {guard for guard in GUARDS if guard(broken) is not None}
-    full = replace(broken, nodes=replace(NODES, homeless="shop/web-1"))
+    full = replace(broken, nodes=replace(NODES, unschedulable_pod="shop/web-1"))
     holding |= {guard for guard in GUARDS if guard(full) is not None}
     assert holding | {disruption} == set(GUARDS)
     assert disruption(replace(broken, action=TRAITS["Restart"])) is not None
 
 
 @pytest.mark.parametrize(
-    "constraints",
+    "fields",
     [
-        {"blackouts": (AT_NEW_YEAR,)},
-        {"maintenance": ((AT_NEW_YEAR, ALWAYS),)},
-        {"storms": (replace(STORM, objectives=4),)},
-        {"storms": (replace(STORM, share=0.6),)},
-        {"storms": (replace(STORM, within=59.0),)},
-        {"pods": Pods(3, 2, 1, (Budget("b", 1),))},
+        {"blackout_windows": (AT_NEW_YEAR,)},
+        {"maintenance_windows": ((AT_NEW_YEAR, ALWAYS),)},
+        {"storm_checks": (replace(STORM, objectives=4),)},
+        {"storm_checks": (replace(STORM, share=0.6),)},
+        {"storm_checks": (replace(STORM, within=59.0),)},
+        {"pods": WorkloadPods(3, 2, 1, (DisruptionBudget("b", 1),))},
     ],
 )
-def test_what_is_around_holds_only_where_it_is_about_this(fine, constraints):
-    assert check(replace(fine, action=TRAITS["Restart"], **around(**{"pods": Pods(3, 3, 0), **constraints}))) is None
+def test_what_is_around_holds_only_where_it_is_about_this(fine, fields):
+    assert (
+        check(replace(fine, action=TRAITS["Restart"], **constraints(**{"pods": WorkloadPods(3, 3, 0), **fields})))
+        is None
+    )
 
 
 @pytest.mark.parametrize("action", ["Restart", "Rollback"])
 @pytest.mark.parametrize(
     "pods",
     [
-        Pods(4, 3, 1, (Budget("b", 0),), bounded=True),
-        Pods(4, 1, 1, (Budget("b", 0),), bounded=True),
-        Pods(2, 0, 0, (Budget("b", 0),)),
-        Pods(2, 0, 0, (Budget("b", 0),), bounded=True, rolling=True),
+        WorkloadPods(4, 3, 1, (DisruptionBudget("b", 0),), is_bounded=True),
+        WorkloadPods(4, 1, 1, (DisruptionBudget("b", 0),), is_bounded=True),
+        WorkloadPods(2, 0, 0, (DisruptionBudget("b", 0),)),
+        WorkloadPods(2, 0, 0, (DisruptionBudget("b", 0),), is_bounded=True, is_rolling=True),
     ],
     ids=["used up by what is missing", "more is missing than may be", "nothing is left", "not even of a rollout"],
 )
 def test_what_the_trouble_itself_holds_shut_is_open(fine, action, pods):
     """Kind: a guard that the trouble itself holds shut, where it has nothing left to protect."""
-    assert check(replace(fine, action=TRAITS[action], **around(pods=pods))) is None
+    assert check(replace(fine, action=TRAITS[action], **constraints(pods=pods))) is None
 
 
 def test_a_rollback_takes_what_a_rollout_has_broken_whatever_a_budget_says(fine):
-    for pods in (None, Pods(3, 1, 1), Pods(4, 3, 1, (Budget("b", 0),))):
-        assert check(replace(fine, action=TRAITS["Rollback"], **around(pods=pods))) is None
+    for pods in (None, WorkloadPods(3, 1, 1), WorkloadPods(4, 3, 1, (DisruptionBudget("b", 0),))):
+        assert check(replace(fine, action=TRAITS["Rollback"], **constraints(pods=pods))) is None
 
 
 def test_a_scale_out_asks_no_budget_of_pods(fine):
-    assert check(replace(fine, **around(pods=Pods(3, 0, 0, (Budget("b", 0),))))) is None
+    assert check(replace(fine, **constraints(pods=WorkloadPods(3, 0, 0, (DisruptionBudget("b", 0),))))) is None
 
 
 @given(
@@ -218,8 +237,8 @@ def at_risk(**namespaces):
 )
 def test_a_storm_of_one_namespace_holds_no_other(fine, since, watched, namespace, reason):
     """Kind: no share per namespace. One tenant's 22 always-at-risk objectives held everybody's actions."""
-    breaker = Storm("nobody", 20, 0.5, 60.0, watched, since)
-    hold = check(replace(fine, namespace=namespace, **around(storms=(breaker,))))
+    breaker = StormCheck("nobody", 20, 0.5, 60.0, watched, since)
+    hold = check(replace(fine, namespace=namespace, **constraints(storm_checks=(breaker,))))
     assert (hold and hold.reason) == reason
 
 
@@ -236,24 +255,24 @@ def test_a_storm_is_counted_once_for_all_decisions_of_a_cycle(fine):
             passes += 1
             return super().__iter__()
 
-    breaker = Storm("nobody", 20, 0.5, 60.0, {"a": 10, "b": 10, "shop": 10}, Watched(since))
+    breaker = StormCheck("nobody", 20, 0.5, 60.0, {"a": 10, "b": 10, "shop": 10}, Watched(since))
     for namespace in ("shop", "a", "b") * 5:
-        assert check(replace(fine, namespace=namespace, **around(storms=(breaker,)))) is not None
+        assert check(replace(fine, namespace=namespace, **constraints(storm_checks=(breaker,)))) is not None
     assert passes == 1
-    check(replace(fine, now=fine.now + 30, **around(storms=(breaker,))))
+    check(replace(fine, now=fine.now + 30, **constraints(storm_checks=(breaker,))))
     assert passes == 2
 
 
 def test_what_has_been_at_risk_for_days_is_no_part_of_a_storm(fine):
-    breaker = Storm("nobody", 20, 0.5, 60.0, {"shop": 22}, at_risk(shop=22))
-    hold = check(replace(fine, now=86400.0, **around(storms=(breaker,))))
+    breaker = StormCheck("nobody", 20, 0.5, 60.0, {"shop": 22}, at_risk(shop=22))
+    hold = check(replace(fine, now=86400.0, **constraints(storm_checks=(breaker,))))
     assert hold is not None
     assert hold.reason == "Storm"
-    assert check(replace(fine, now=2 * 86400.0, **around(storms=(breaker,)))) is None
+    assert check(replace(fine, now=2 * 86400.0, **constraints(storm_checks=(breaker,)))) is None
 
 
 def test_windows_are_told_in_their_own_time(fine):
-    hold = check(replace(fine, now=1_796_000_000.0, **around(maintenance=((AT_NEW_YEAR,),))))
+    hold = check(replace(fine, now=1_796_000_000.0, **constraints(maintenance_windows=((AT_NEW_YEAR,),))))
     assert hold is not None
     assert hold.message.endswith("the next opens at 2027-01-01 00:00 CET")
 
@@ -284,7 +303,7 @@ def test_what_did_not_help_is_not_done_again_at_once_whichever_policy_asks(fine,
         last_on_target=95.0,
         rung=1,
         action=TRAITS[action],
-        around=Surroundings(pods=Pods(3, 3, 1)),
+        constraints=Constraints(pods=WorkloadPods(3, 3, 1)),
     )
     hold = check(replace(context, cooldown=0.0))
     assert hold is not None
@@ -313,16 +332,16 @@ def test_a_person_or_a_new_policy_unlocks(fine, change):
     now=st.floats(10_000, 20_000),
 )
 def test_a_bucket_never_holds_more_than_its_size(size, per, spent, now):
-    assert tokens(Bucket("b", size, per, tuple(spent)), now) <= size
+    assert tokens(TokenBucket("b", size, per, tuple(spent)), now) <= size
 
 
 @given(st.integers(1, 20), st.floats(1, 3600))
 def test_a_full_bucket_lets_just_its_size_through_at_once(size, per):
     spent: list[float] = []
-    while tokens(Bucket("b", size, per, tuple(spent)), 0.0) >= 1:
+    while tokens(TokenBucket("b", size, per, tuple(spent)), 0.0) >= 1:
         spent.append(0.0)
     assert len(spent) == size
-    assert tokens(Bucket("b", size, per, tuple(spent)), per) == pytest.approx(size)
+    assert tokens(TokenBucket("b", size, per, tuple(spent)), per) == pytest.approx(size)
 
 
 def test_the_next_rung_need_not_cool_down_but_the_same_rung_for_another_object_must(fine):
@@ -334,16 +353,29 @@ def test_the_next_rung_need_not_cool_down_but_the_same_rung_for_another_object_m
     assert hold.reason == "Cooldown"
 
 
-FOREIGN = Nodes("n1", out=("n2", "n3"), most=2, left=3, control_plane=True, control_planes_out=("n2",))
+FOREIGN = NodeAvailability(
+    "n1",
+    unavailable=("n2", "n3"),
+    max_unavailable=2,
+    equivalent=3,
+    control_plane=True,
+    control_planes_unavailable=("n2",),
+)
 
 
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
         (FOREIGN, "2 other nodes are out of service, or will be, and the Guardrails allow 2 in all"),
-        (replace(FOREIGN, most=5), "n1 is of the control plane, and so is another node that is out of service"),
-        (replace(NODES, homeless="other/secret-1"), "no other node has room for a pod of another namespace, one of"),
-        (replace(NODES, homeless="shop/web-1"), "no other node has room for pod shop/web-1 of node n1"),
+        (
+            replace(FOREIGN, max_unavailable=5),
+            "n1 is of the control plane, and so is another node that is out of service",
+        ),
+        (
+            replace(NODES, unschedulable_pod="other/secret-1"),
+            "no other node has room for a pod of another namespace, one of",
+        ),
+        (replace(NODES, unschedulable_pod="shop/web-1"), "no other node has room for pod shop/web-1 of node n1"),
     ],
 )
 def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, nodes, message):
@@ -357,7 +389,7 @@ def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, node
 @pytest.mark.parametrize("action", ["Scale", "Notify", "Drain"])
 def test_nothing_is_done_and_nobody_told_while_clocks_are_apart(fine, action):
     hold = check(
-        replace(fine, action=TRAITS[action], skewed="the clock of the API server is 1m ahead of this process's")
+        replace(fine, action=TRAITS[action], clock_skew="the clock of the API server is 1m ahead of this process's")
     )
     assert hold is not None
     assert (hold.reason, hold.message[:9]) == ("ClockSkew", "the clock")
@@ -376,12 +408,12 @@ def test_what_a_person_has_undone_locks_its_policy_at_once(fine):
 @pytest.mark.parametrize(
     ("change", "decided", "rechecked"),
     [
-        ({"live": "shop-scale-1"}, "RemediationActive", None),
+        ({"active_remediation": "shop-scale-1"}, "RemediationActive", None),
         ({"last_on_target": 95.0}, "Cooldown", None),
-        ({"buckets": (Bucket("the cluster's budget", 0, 60.0, ()),)}, "BudgetExhausted", None),
+        ({"buckets": (TokenBucket("the cluster's budget", 0, 60.0, ()),)}, "BudgetExhausted", None),
         ({"paused": "everything is paused"}, "Paused", "Paused"),
         ({"victim_of": "database"}, "DependencyAtRisk", "DependencyAtRisk"),
-        ({"live": "shop-scale-1", "allowed": False}, "NotAllowed", "NotAllowed"),
+        ({"active_remediation": "shop-scale-1", "allowed": False}, "NotAllowed", "NotAllowed"),
     ],
 )
 def test_what_is_written_down_does_not_stand_in_its_own_way(fine, change, decided, rechecked):

@@ -13,13 +13,13 @@ from forestall.core.forecast import BreachForecaster, Limit
 from forestall.core.precision import (
     LARGEST,
     RELATIVE,
+    format_percent,
+    format_percent_pair,
+    format_value_and_limit,
     is_past,
     narrow,
     narrow_limits,
     passes,
-    percent,
-    percents,
-    written,
 )
 from forestall.core.risk import Signal
 from forestall.core.series import SeriesMatrix
@@ -64,7 +64,7 @@ def test_what_is_past_its_limit_is_so_for_everybody_and_nothing_that_only_touche
     assert past == bool(is_past(np.array([value]), limit, above=above)[0])
     assert past == signal(value, limit, above=above).breached
     is_known = abs(value) <= LARGEST
-    assert score.past(np.array([value]), limit, above=above)[0] == (past if is_known else score.UNKNOWN)
+    assert score.past_limit(np.array([value]), limit, above=above)[0] == (past if is_known else score.UNKNOWN)
     # The matrix rounds its values, and asks the same of them again.
     narrowed = float(narrow(value))
     assert past == passes(narrowed, limit, above=above)
@@ -97,7 +97,7 @@ def test_a_limit_beyond_all_values_stays_a_finite_number_that_none_of_them_reach
 def test_a_value_reads_as_its_limit_only_where_it_touches_it(case):
     value, limit, _ = case
     if passes(value, limit, above=True) or passes(value, limit, above=False):
-        text, bound = written(value, limit)
+        text, bound = format_value_and_limit(value, limit)
         assert text != bound
 
 
@@ -113,17 +113,17 @@ def test_a_value_reads_as_its_limit_only_where_it_touches_it(case):
 )
 def test_nothing_is_said_to_be_its_limit_and_past_it(value, limit, texts):
     """Kind: the number shown is not the number named."""
-    assert written(value, limit) == texts
+    assert format_value_and_limit(value, limit) == texts
 
 
 @given(st.floats(-3, 3), st.one_of(st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.999])))
 def test_shares_that_differ_do_not_read_alike_and_only_all_is_all(share, other):
     """Kind: the number shown is not the number named."""
-    mine, theirs = percents(share, other)
+    mine, theirs = format_percent_pair(share, other)
     assert (mine == theirs) == (share == other) or abs(share - other) < 1e-9
     assert (mine.rstrip("0%").rstrip(".") == "100") <= (share == 1.0 or share > 1)
-    assert (percent(share) == "0%") <= (share == 0.0)
-    assert percent(share).startswith(("-", "<")) or share >= 0.0 or share < -0.5
+    assert (format_percent(share) == "0%") <= (share == 0.0)
+    assert format_percent(share).startswith(("-", "<")) or share >= 0.0 or share < -0.5
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_shares_that_differ_do_not_read_alike_and_only_all_is_all(share, other):
     ],
 )
 def test_nothing_is_said_to_be_90_percent_where_90_percent_would_do(share, other, texts):
-    assert percents(share, other) == texts
+    assert format_percent_pair(share, other) == texts
 
 
 def learned(values: np.ndarray, limit: float, *, above: bool) -> tuple[float, bool]:
@@ -165,10 +165,10 @@ def test_forecast_risk_backtest_and_baselines_agree_on_what_is_past(case):
     rate, certain = learned(values, limit, above=above)
     assert certain == past == signal(value, limit, above=above).breached
     assert rate > 0.9 if past else rate < 0.1  # every horizon has had the value once
-    flags = score.past(values, limit, above=above)
+    flags = score.past_limit(values, limit, above=above)
     assert (flags[3::4] == past).all()
     assert not flags[0::4].any()
-    reached = score.past(score.reached(values, 4, above=above), limit, above=above)
+    reached = score.past_limit(score.extremes_ahead(values, 4, above=above), limit, above=above)
     assert (reached[:-4] == past).all()
     probabilities = persistence(values, limit, 4, above=above)
     assert np.isnan(probabilities[-1]) == past

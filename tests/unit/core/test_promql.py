@@ -188,7 +188,7 @@ def test_an_expression_is_as_fresh_as_the_worst_of_what_it_needs(expr, newest):
 )
 def test_a_value_that_rests_on_what_is_not_there_is_in_doubt(expr, doubts):
     """Freshness is judged by all that the value rests on, also by what is rightly not there."""
-    assert promql.prepare(expr).freshness.doubts({"f{}": FRESH, "o{}": OLD}) == doubts
+    assert promql.prepare(expr).freshness.assumed_absent({"f{}": FRESH, "o{}": OLD}) == doubts
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_value_that_rests_on_what_is_not_there_is_in_doubt(expr, doubts):
     ],
 )
 def test_what_may_be_overlooked_is_looked_for_as_the_query_does(expr, looks):
-    looks_of_query = promql.prepare(expr).freshness.looks()
+    looks_of_query = promql.prepare(expr).freshness.required_reads()
     assert sorted(look.text.removeprefix("group(")[:-1] or look.selector for look in looks_of_query) == looks
 
 
@@ -229,13 +229,13 @@ def test_what_may_be_overlooked_is_looked_for_as_the_query_does(expr, looks):
     ],
 )
 def test_in_a_subquery_no_moment_may_overlook_it(expr, over, apart):
-    (look,) = promql.prepare(expr).freshness.looks()
-    assert look.over == over
-    assert look.apart == pytest.approx(apart)
+    (look,) = promql.prepare(expr).freshness.required_reads()
+    assert look.subquery_span == over
+    assert look.max_interval == pytest.approx(apart)
 
 
 def test_what_is_there_of_what_is_not_whole_must_be_fresh():
-    assert promql.prepare("(o / none) or vector(0)").freshness.bound({"o{}": OLD}) == OLD
+    assert promql.prepare("(o / none) or vector(0)").freshness.newest_or_inf({"o{}": OLD}) == OLD
 
 
 @pytest.mark.parametrize(("expr", "text"), [("absent(x)", "absent(x{})"), ("((absent(x)))", "((absent(x{})))")])
@@ -284,7 +284,7 @@ def test_a_series_without_the_label_that_tells_good_from_bad_tells_nothing(good,
 
 
 def test_freshness_is_asked_of_the_raw_samples():
-    question = promql.freshness_question('x{a="b"}', 90)
+    question = promql.freshness_query('x{a="b"}', 90)
     assert 'max by (job) (timestamp(x{a="b"}))' in question
     assert 'timestamp(x{a="b"}) >= time() - 90' in question
 
@@ -339,6 +339,6 @@ def test_nothing_that_cannot_be_asked_is_prepared():
 )
 def test_a_label_whose_lack_would_make_events_good_or_bad(counters, lacking):
     """The kind: absent is not zero. A strict ratio sees by itself that series lack a label that good events have."""
-    pairs = promql.labels_of_counters(**counters)
+    pairs = promql.classifying_labels(**counters)
     assert [without for without, _ in pairs] == lacking
     assert [having for _, having in pairs] == [without.replace('=""', '!=""') for without in lacking]

@@ -11,9 +11,9 @@ import promql_parser
 import pytest
 
 from forestall.core.promql import check_query, enforce_label, error_ratio_of_histogram, traffic_of_histogram
-from forestall.core.promql.memory import remember
 from forestall.core.promql.regexes import check_regex
 from forestall.core.promql.syntax import parse, render
+from forestall.core.promql.text_cache import cached_by_text
 from forestall.errors import InvalidQuery
 
 
@@ -274,7 +274,7 @@ def test_what_is_remembered_of_texts_is_bounded_by_their_length():
     """The kind: memory that grows with what anybody writes, for as long as the process lives."""
     parsed: list[str] = []
 
-    @remember(characters=2500)
+    @cached_by_text(characters=2500)
     def length(text: str) -> int:
         parsed.append(text)
         return len(text)

@@ -5,24 +5,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.core.forecast import Abstention
-from forestall.core.risk import SLI, State, assess, worst
+from forestall.core.risk import SLI, ObjectiveState, assess, worst_signal
 
 
 def test_the_likeliest_breach_is_the_cause(make_signal):
     calm, sure = make_signal("queue", 0.2), make_signal("load", 0.9)
     risk = assess([calm, sure], at_risk_from=0.8)
-    assert (risk.state, risk.cause, risk.probability) == (State.AT_RISK, sure, 0.9)
+    assert (risk.state, risk.cause, risk.probability) == (ObjectiveState.AT_RISK, sure, 0.9)
 
 
 def test_of_equals_the_soonest_is_the_cause(make_signal):
     later, sooner = make_signal("a", 0.9, ttb=500), make_signal("b", 0.9, ttb=100)
-    assert worst([later, sooner]) == sooner
+    assert worst_signal([later, sooner]) == sooner
 
 
 def test_a_leading_indicator_past_its_limit_is_a_risk_and_the_sli_past_its_own_a_breach(make_signal):
-    assert assess([make_signal("load", 0.1, value=101)], 0.8).state is State.AT_RISK
+    assert assess([make_signal("load", 0.1, value=101)], 0.8).state is ObjectiveState.AT_RISK
     assert assess([make_signal("load", 0.1, value=101)], 0.8).probability == 1.0
-    assert assess([make_signal(SLI, 0.1, value=101)], 0.8).state is State.BREACHED
+    assert assess([make_signal(SLI, 0.1, value=101)], 0.8).state is ObjectiveState.BREACHED
 
 
 def test_below_limits_hurt_on_their_own_side(make_signal):
@@ -35,13 +35,13 @@ def test_what_is_not_fresh_says_nothing(make_signal, value):
     stale = make_signal(value=value, fresh=False)
     assert not stale.breached
     assert math.isnan(stale.probability())
-    assert assess([stale], 0.8).state is State.UNKNOWN
+    assert assess([stale], 0.8).state is ObjectiveState.UNKNOWN
 
 
 def test_an_abstention_is_not_a_small_probability(make_signal):
     silent = make_signal(abstained=Abstention.SHORT_HISTORY)
     assert math.isnan(silent.probability())
-    assert worst([silent]) is None
+    assert worst_signal([silent]) is None
     # what is past its limit now needs no forecast
     assert make_signal(value=101, abstained=Abstention.SHORT_HISTORY).probability() == 1.0
 
@@ -63,7 +63,7 @@ def test_a_bound_is_never_milder_than_what_is_there_already(make_signal, value, 
 def test_a_time_is_told_only_of_what_is_likely_and_never_beyond_the_horizon(make_signal, probability, ttb, within):
     """Kind: a figure that is shown where nothing stands behind it (1 %, "likely in 1h57m", horizon 10 m)."""
     signal = make_signal(probability=probability, ttb=ttb)
-    median, _, high = signal.likely_in(within)
+    median, _, high = signal.likely_time_to_breach(within)
     if math.isfinite(median):
         assert signal.probability(within) >= 0.5
         assert median <= (within or 600.0)
@@ -73,14 +73,14 @@ def test_a_time_is_told_only_of_what_is_likely_and_never_beyond_the_horizon(make
 
 
 def test_what_has_passed_needs_no_time(make_signal):
-    assert make_signal(value=101).likely_in() == (0.0, 0.0, 0.0)
+    assert make_signal(value=101).likely_time_to_breach() == (0.0, 0.0, 0.0)
 
 
 def test_who_does_not_see_an_indicator_calls_nobody_healthy(make_signal):
     """Kind: what is not known is told as if it were well. What the others say of a risk still holds."""
     well, ill = make_signal("load", 0.1), make_signal("load", 0.9)
-    assert assess([well], 0.8).state is State.HEALTHY
+    assert assess([well], 0.8).state is ObjectiveState.HEALTHY
     blind = assess([well], 0.8, blind=True)
-    assert (blind.state, math.isnan(blind.probability), blind.cause) == (State.UNKNOWN, True, None)
-    assert assess([ill], 0.8, blind=True).state is State.AT_RISK
-    assert assess([make_signal(SLI, 0.1, value=101)], 0.8, blind=True).state is State.BREACHED
+    assert (blind.state, math.isnan(blind.probability), blind.cause) == (ObjectiveState.UNKNOWN, True, None)
+    assert assess([ill], 0.8, blind=True).state is ObjectiveState.AT_RISK
+    assert assess([make_signal(SLI, 0.1, value=101)], 0.8, blind=True).state is ObjectiveState.BREACHED

@@ -44,15 +44,17 @@ def test_an_event_begins_after_a_calm(text, events):
 
 def test_one_acts_again_only_when_the_horizon_is_over():
     chance = np.array([0.9, 0.9, 0.2, 0.9, 0.9, 0.9, NAN, 0.9])
-    assert score.actions(chance, np.full(8, 3), 0.5).tolist() == [0, 4]
-    assert score.actions(chance, np.full(8, 1), 0.5).tolist() == [0, 3, 5, 7]
-    assert score.actions(chance, np.full(8, 3), 0.95).tolist() == []
+    assert score.action_steps(chance, np.full(8, 3), 0.5).tolist() == [0, 4]
+    assert score.action_steps(chance, np.full(8, 1), 0.5).tolist() == [0, 3, 5, 7]
+    assert score.action_steps(chance, np.full(8, 3), 0.95).tolist() == []
 
 
 def tally(text, *acted, horizon=3, calm=3):
     """Return what came of actions in a time as `flags` takes it."""
     breached = flags(text)
-    return score.tally(np.array(acted), np.full(breached.size, horizon), score.onsets(breached, calm), breached)
+    return score.action_outcomes(
+        np.array(acted), np.full(breached.size, horizon), score.onsets(breached, calm), breached
+    )
 
 
 def test_actions_are_true_in_vain_or_open():
@@ -84,7 +86,7 @@ def test_of_no_events_nothing_can_be_recalled():
 
 @given(CHANCES, st.integers(1, 9), st.floats(0, 1))
 def test_actions_never_overlap_and_are_asked_for(chance, horizon, threshold):
-    steps = score.actions(chance, np.full(chance.size, horizon), threshold)
+    steps = score.action_steps(chance, np.full(chance.size, horizon), threshold)
     assert (np.diff(steps) > horizon).all()
     assert (chance[steps] >= threshold).all()
     likely = np.flatnonzero(chance >= threshold)
@@ -97,8 +99,8 @@ def test_every_action_comes_to_one_end_and_no_lead_is_longer_than_the_horizon(br
     length = min(breached.size, chance.size)
     horizons = np.full(length, horizon)
     events = score.onsets(breached[:length], calm=2)
-    acted = score.actions(chance[:length], horizons, threshold)
-    outcomes = score.tally(acted, horizons, events, breached[:length])
+    acted = score.action_steps(chance[:length], horizons, threshold)
+    outcomes = score.action_outcomes(acted, horizons, events, breached[:length])
     ends = [*outcomes.true.tolist(), *outcomes.false.tolist(), *outcomes.repeated.tolist()]
     assert len(ends) == len(set(ends))
     assert set(ends) <= set(acted.tolist())
@@ -112,7 +114,7 @@ def test_every_action_comes_to_one_end_and_no_lead_is_longer_than_the_horizon(br
 def test_the_best_threshold_keeps_to_the_budget():
     def outcomes(caught, false, lead=1.0):
         leads = np.full(caught, lead)
-        return replace(score.NOTHING, events=4, lead=leads, true=np.arange(caught), false=np.arange(false))
+        return replace(score.NO_OUTCOMES, events=4, lead=leads, true=np.arange(caught), false=np.arange(false))
 
     tallies = [outcomes(4, 9), outcomes(3, 2, 9.0), outcomes(3, 1), outcomes(1, 0)]
     assert score.best_threshold(tallies, weeks=1, max_false_per_week=9) == 0
@@ -133,7 +135,7 @@ def test_the_best_threshold_keeps_to_the_budget():
 
 @given(st.lists(st.floats(-1e3, 1e3) | st.just(NAN), min_size=1, max_size=40).map(np.array), st.integers(1, 9))
 def test_what_is_reached_is_the_extreme_of_the_steps_that_follow(values, steps):
-    extremes = score.reached(values, steps, above=True)
+    extremes = score.extremes_ahead(values, steps, above=True)
     for step in range(values.size):
         ahead = values[step + 1 : step + 1 + steps]
         finite = ahead[np.isfinite(ahead)]
@@ -141,7 +143,7 @@ def test_what_is_reached_is_the_extreme_of_the_steps_that_follow(values, steps):
             assert np.isnan(extremes[step])
         else:
             assert extremes[step] == finite.max()
-    np.testing.assert_array_equal(score.reached(-values, steps, above=False), -extremes)
+    np.testing.assert_array_equal(score.extremes_ahead(-values, steps, above=False), -extremes)
 
 
 def test_brier_of_certainty_that_comes_true_is_zero():
@@ -162,13 +164,16 @@ def test_climatology_does_not_know_the_future(came, steps, now):
 
 def test_calibration_compares_what_was_said_with_what_came():
     groups = score.reliability(np.array([0.11, 0.13, 0.95, 1.0, NAN, 0.5]), flags("..x.x?"))
-    assert [(round(group.said, 3), group.came, group.count) for group in groups] == [(0.12, 0, 2), (0.975, 0.5, 2)]
+    assert [(round(group.forecast, 3), group.observed, group.count) for group in groups] == [
+        (0.12, 0, 2),
+        (0.975, 0.5, 2),
+    ]
     assert score.calibration_error(groups) == pytest.approx((0.12 * 2 + 0.475 * 2) / 4)
     assert np.isnan(score.calibration_error(()))
 
 
 def test_bounds_hold_what_lies_on_them():
-    within = score.inside(np.array([1, 2, 3, NAN, 5]), np.array([1, 0, 0, 0, NAN]), np.array([2, 1, 3, 1, 9]))
+    within = score.within_bounds(np.array([1, 2, 3, NAN, 5]), np.array([1, 0, 0, 0, NAN]), np.array([2, 1, 3, 1, 9]))
     np.testing.assert_array_equal(within, [1, 0, 1, NAN, NAN])
 
 

@@ -12,7 +12,7 @@ from forestall.core.slo import (
     burn_windows,
     error_budget,
     fast_burn_limit,
-    telling_digits,
+    percent_decimals,
 )
 
 OBJECTIVES = st.floats(0.1, 99.999)
@@ -74,9 +74,9 @@ def test_of_what_is_not_known_no_budget_is_said_to_be_left():
 )
 def test_an_sli_is_told_in_digits_that_tell_a_hundredth_of_the_budget(objective, digits):
     """Kind: the number shown is not the number named."""
-    assert telling_digits(objective) == digits
+    assert percent_decimals(objective) == digits
 
 
 @given(st.integers(1001, 9_999_999).map(lambda number: number / 100_000))
 def test_digits_that_tell_a_hundredth_of_the_budget_of_any_objective(objective):
-    assert 10.0 ** -telling_digits(objective) <= error_budget(objective) * (1 + 1e-9)
+    assert 10.0 ** -percent_decimals(objective) <= error_budget(objective) * (1 + 1e-9)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.core import windows
-from forestall.core.windows import Window, check_window
+from forestall.core.windows import TimeWindow, check_window
 from forestall.errors import InvalidInput
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -19,8 +19,8 @@ def at(text: str, zone: ZoneInfo = BERLIN, fold: int = 0) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=zone, fold=fold).timestamp()
 
 
-def window(cron: str, hours: float, zone: str = "Europe/Berlin") -> Window:
-    return Window("w", cron, hours * 3600, zone)
+def window(cron: str, hours: float, zone: str = "Europe/Berlin") -> TimeWindow:
+    return TimeWindow("w", cron, hours * 3600, zone)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_window_across_the_change_lasts_as_long_as_a_watch_says():
     st.floats(60, 86400),
 )
 def test_a_window_is_open_at_its_opening_and_not_at_its_end(now, cron, zone, duration):
-    window = Window("w", cron, duration, zone)
+    window = TimeWindow("w", cron, duration, zone)
     opens = window.opens(now)
     assert opens is not None
     assert opens > int(now)
@@ -152,7 +152,7 @@ def test_a_window_is_worked_out_once_for_all_who_ask_of_the_same_time(monkeypatc
         return CronSim(*args, **kwargs)
 
     monkeypatch.setattr(windows, "CronSim", schedule)
-    window = Window("a policy's", "17 3 29 2 *", 3600.0, "Asia/Kathmandu")
+    window = TimeWindow("a policy's", "17 3 29 2 *", 3600.0, "Asia/Kathmandu")
     first = window.closes(1_790_000_123.0), window.opens(1_790_000_123.0)
     assert [(window.closes(1_790_000_123.0), window.opens(1_790_000_123.0)) for _ in range(400)] == [first] * 400
     assert len(worked) == 2

@@ -10,7 +10,7 @@ from cronsim import CronSim
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forestall.core.windows import Window
+from forestall.core.windows import TimeWindow
 
 MINUTE = timedelta(minutes=1)
 DAY = 86400
@@ -72,7 +72,7 @@ def hold(cron: str, name: str, middle: int, duration: int) -> None:
     first, last = middle - DAY, middle + DAY
     # Far enough back that the clock knows what it showed, and what opened, before.
     expected = openings(cron, ZoneInfo(name), first - duration - 2 * DAY, last)
-    window = Window("w", cron, duration, name)
+    window = TimeWindow("w", cron, duration, name)
     moments = {*range(first, last, 600), *(at + d for at in expected for d in (-1, 0, duration - 1, duration))}
     for now in sorted(at for at in moments if first <= at < last):
         came = [at for at in expected if at <= now < at + duration]
@@ -136,7 +136,7 @@ def test_every_zone_keeps_its_windows_all_year(cron, zone, day, change, duration
 
 
 def test_the_hole_in_the_night_on_which_new_york_sets_its_clocks_back():
-    window = Window("w", "30 1 * * *", 3600, "America/New_York")
+    window = TimeWindow("w", "30 1 * * *", 3600, "America/New_York")
     began = datetime.fromisoformat("2026-11-01T05:30:00+00:00").timestamp()
     for minutes in range(60):
         assert window.closes(began + 60 * minutes) == began + 3600

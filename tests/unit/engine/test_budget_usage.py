@@ -16,7 +16,7 @@ from tests.support.memory_cluster import MemoryCluster, Request
 from forestall.actions.notify import Nobody
 from forestall.api import Guardrail, Remediation
 from forestall.api.times import stamp
-from forestall.core.guards import Bucket
+from forestall.core.guards import TokenBucket
 from forestall.core.guards.budget import tokens
 from forestall.engine import terms
 from forestall.engine.budget_usage import BudgetUsage
@@ -98,7 +98,7 @@ class Operator:
 def true_levels(acts: list[tuple[float, str]], namespace: str | None, size: int, per: float) -> list[float]:
     """Return what was left in a bucket after each act, all that ever were; below zero is too many."""
     times = [at for at, where in acts if namespace in (None, where)]
-    return [tokens(Bucket("", size, per, times[: n + 1]), at) for n, at in enumerate(times)]
+    return [tokens(TokenBucket("", size, per, times[: n + 1]), at) for n, at in enumerate(times)]
 
 
 class Budgets(RuleBasedStateMachine):

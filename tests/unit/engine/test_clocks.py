@@ -9,7 +9,7 @@ import pytest
 from tests.support.memory_cluster import MemoryCluster
 
 from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
-from forestall.core.clocks import Offset
+from forestall.core.clock_skew import ClockOffset
 from forestall.engine import Engine, Settings
 from forestall.engine.observe import read
 from forestall.engine.pause_checker import PauseChecker
@@ -30,7 +30,7 @@ class Metrics:
         clock = None
         if self.ahead is not None:
             offset = NOW + self.ahead - asyncio.get_running_loop().time()
-            clock = Offset(offset - 0.5, offset + 0.5)
+            clock = ClockOffset(offset - 0.5, offset + 0.5)
         return {query.key: Answer((Sample((), 300.0),), at, clock=clock) for query in queries}
 
     async def range(self, source, queries, start, end, step):
@@ -70,7 +70,7 @@ async def one_cycle(registry, *, source, api):
         if api is None:
             return None
         offset = NOW + api - asyncio.get_running_loop().time()
-        return Offset(offset - 0.5, offset + 0.5)
+        return ClockOffset(offset - 0.5, offset + 0.5)
 
     engine = Engine(Metrics(source), MemoryCluster(), registry, Settings(interval=10.0), None, api_clock)
     return await engine.cycle(NOW, leading=True)
@@ -95,7 +95,7 @@ async def test_every_action_is_held_while_clocks_are_apart(registry, source, api
     assert whose in found.decisions[0].message
     assert {reading.problem and reading.problem.reason for reading in found.readings} == {"ClockSkew"}
     assert not any(reading.fresh for reading in found.readings)
-    assert whose in (report.clocks.everywhere or report.clocks.sources["main"])
+    assert whose in (report.clocks.local_reason or report.clocks.sources["main"])
 
 
 @pytest.mark.parametrize(("source", "api"), [(None, None), (0, 0), (2, -2), (4, 4)])

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from forestall.api import ServiceLevelObjective
-from forestall.core.plan import Target, Trigger, below
-from forestall.core.risk import SLI, State, assess
+from forestall.core.plan import TargetScale, Trigger, below_trigger
+from forestall.core.risk import SLI, ObjectiveState, assess
 from forestall.engine.coverage import Coverage, declared
 from forestall.engine.observe import Reading
 from forestall.engine.questions import Watched
@@ -59,19 +59,19 @@ class Targets:
         self.asked += 1
         if self.ready is None:
             return Problem("TargetMissing", "gone")
-        return Found(None, Target(None, self.ready), None)  # type: ignore[arg-type]  # nothing else is looked at
+        return Found(None, TargetScale(None, self.ready), None)  # type: ignore[arg-type]  # nothing else is looked at
 
 
 @pytest.mark.parametrize(
     ("ready", "value", "upper", "state"),
     [
-        (4, 150.0, 180.0, State.AT_RISK),
-        (8, 150.0, 155.0, State.HEALTHY),
-        (8, 150.0, 400.0, State.HEALTHY),
-        (8, 165.0, 170.0, State.AT_RISK),
-        (0, 150.0, 155.0, State.AT_RISK),
-        (None, 150.0, 155.0, State.AT_RISK),
-        (8, 50.0, 120.0, State.HEALTHY),
+        (4, 150.0, 180.0, ObjectiveState.AT_RISK),
+        (8, 150.0, 155.0, ObjectiveState.HEALTHY),
+        (8, 150.0, 400.0, ObjectiveState.HEALTHY),
+        (8, 165.0, 170.0, ObjectiveState.AT_RISK),
+        (0, 150.0, 155.0, ObjectiveState.AT_RISK),
+        (None, 150.0, 155.0, ObjectiveState.AT_RISK),
+        (8, 50.0, 120.0, ObjectiveState.HEALTHY),
     ],
 )
 async def test_an_objective_whose_replicas_carry_the_load_is_not_at_risk_for_it(
@@ -91,12 +91,12 @@ async def test_an_objective_whose_replicas_carry_the_load_is_not_at_risk_for_it(
 @pytest.mark.parametrize(
     ("ready", "value", "sli", "told"),
     [
-        (8, 150.0, 0.0, (State.HEALTHY, "CapacitySufficient")),
-        (8, 160.0, None, (State.HEALTHY, "CapacitySufficient")),
-        (4, 150.0, 0.0, (State.AT_RISK, "LimitPassed")),
-        (8, 161.0, 0.0, (State.AT_RISK, "LimitPassed")),
-        (8, 150.0, 0.5, (State.BREACHED, "Breached")),
-        (8, 150.0, "blind", (State.UNKNOWN, "NoDataToForecast")),
+        (8, 150.0, 0.0, (ObjectiveState.HEALTHY, "CapacitySufficient")),
+        (8, 160.0, None, (ObjectiveState.HEALTHY, "CapacitySufficient")),
+        (4, 150.0, 0.0, (ObjectiveState.AT_RISK, "LimitPassed")),
+        (8, 161.0, 0.0, (ObjectiveState.AT_RISK, "LimitPassed")),
+        (8, 150.0, 0.5, (ObjectiveState.BREACHED, "Breached")),
+        (8, 150.0, "blind", (ObjectiveState.UNKNOWN, "NoDataToForecast")),
     ],
 )
 async def test_what_is_carried_is_judged_by_what_is_known_now(
@@ -118,7 +118,7 @@ async def test_what_is_carried_is_judged_by_what_is_known_now(
     assert (after.risk.state, at_risk.reason) == told
     if at_risk.reason == "CapacitySufficient":
         assert at_risk.message.startswith(f"the ready replicas carry load of {value:g}, and up to 160")
-        assert below(Trigger(0.8, None, 0.0), after.signals).reason == "CapacitySufficient"
+        assert below_trigger(Trigger(0.8, None, 0.0), after.signals).reason == "CapacitySufficient"
 
 
 def watched_as(name):

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.support.harness import INTERVAL, NAMESPACE, SCALE, Harness, shop
 
 from forestall.api import Remediation
-from forestall.core.clocks import Offset
+from forestall.core.clock_skew import ClockOffset
 from forestall.engine import Settings
 from forestall.engine.act import Decider
 from forestall.engine.scene import Scene
@@ -366,11 +366,11 @@ async def test_by_a_clock_that_is_wrong_nothing_is_driven_and_nothing_reaped():
     (remediation,) = h.remediations
     h.cluster.change("Remediation", remediation.name, {"spec": {"approval": {"decision": "Approved", "by": "jo"}}})
     ahead = h.now - asyncio.get_running_loop().time()
-    h.api_clock = Offset(ahead + 3600, ahead + 3601)
+    h.api_clock = ClockOffset(ahead + 3600, ahead + 3601)
     before = len(h.requests)
     report = await h.cycle()
     assert (h.requests[before:], report.ended) == ([], [])
-    assert report.clocks.everywhere is not None
+    assert report.clocks.local_reason is not None
     assert {one.reason for one in h.decisions()} == {"ClockSkew"}
     h.api_clock = None
     await h.cycle()

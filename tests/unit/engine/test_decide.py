@@ -14,8 +14,8 @@ from forestall.actions import Unsuited
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjective
 from forestall.core.decision import Hold
-from forestall.core.guards import Pods, Surroundings
-from forestall.core.plan import Target
+from forestall.core.guards import Constraints, WorkloadPods
+from forestall.core.plan import TargetScale
 from forestall.engine.act import Proposal
 from forestall.engine.guard_input import Case
 from forestall.engine.scene import Scene
@@ -44,7 +44,7 @@ class World(Unhindered):
         del with_scale
         if isinstance(of, ServiceLevelObjective):
             self.read_through.append(cluster)
-            return Found(DEPLOYMENT, Target(None, 2), Workload(protected=False, labels={}, pods=None))
+            return Found(DEPLOYMENT, TargetScale(None, 2), Workload(protected=False, labels={}, pods=None))
         if of.kind == "NotificationChannel":
             return {}
         if self.error is not None:
@@ -56,9 +56,9 @@ class World(Unhindered):
     async def distrust(self, *_: Any) -> Unsuited | None:
         return self.distrusted
 
-    async def around(self, *_: Any) -> Surroundings:
+    async def around(self, *_: Any) -> Constraints:
         self.gathered += 1
-        return Surroundings(pods=Pods(2, 2, 1))
+        return Constraints(pods=WorkloadPods(2, 2, 1))
 
     async def too_busy(self, *_: Any) -> None:
         return None

@@ -9,7 +9,7 @@ from forestall.actions.notices import notice_of
 from forestall.api import API_VERSION, Remediation
 from forestall.api.meta import condition
 from forestall.api.service_level_objective import Decision
-from forestall.core.risk import Risk, State
+from forestall.core.risk import ObjectiveState, Risk
 from forestall.engine.herald import MOST, Herald
 from forestall.engine.outbox import SENDING, Outbox
 from forestall.engine.report import Findings
@@ -112,7 +112,7 @@ def told(registry):
 
 def stuck(slo, reason):
     decision = Decision(policy="early", verdict="Hold", reason=reason, message="x")
-    return [Findings(slo=slo, risk=Risk(State.AT_RISK, 0.9, None), decisions=(decision,))]
+    return [Findings(slo=slo, risk=Risk(ObjectiveState.AT_RISK, 0.9, None), decisions=(decision,))]
 
 
 async def test_all_who_ask_are_told_once(herald, channels, put, told):

@@ -14,9 +14,9 @@ from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjective
 from forestall.core.decision import Hold
-from forestall.core.guards import Pods, Surroundings
-from forestall.core.guards.guard_input import Budget
-from forestall.core.plan import Target
+from forestall.core.guards import Constraints, WorkloadPods
+from forestall.core.guards.guard_input import DisruptionBudget
+from forestall.core.plan import TargetScale
 from forestall.engine.act import Proposal
 from forestall.engine.guard_input import Case
 from forestall.engine.scene import Scene
@@ -36,20 +36,20 @@ class World(Unhindered):
     """All that a decider asks: a Deployment of three replicas, a channel, and no obstacle."""
 
     def __init__(self) -> None:
-        self.size = Target(3, 3)
+        self.size = TargetScale(3, 3)
         self.obstacle: Hold | None = None
-        self.around_it = Surroundings(pods=Pods(3, 3, 1))
+        self.around_it = Constraints(pods=WorkloadPods(3, 3, 1))
 
     async def read(self, of: Any, *, with_scale: bool = False) -> Any:
         if not isinstance(of, ServiceLevelObjective):
             return {"metadata": {"name": of.name, "uid": f"u-{of.name}"}}
         workload = Workload(protected=False, labels={}, pods=None)
         if not with_scale or self.obstacle is not None:
-            return Found(DEPLOYMENT, Target(None, 3), workload, None, self.obstacle)
+            return Found(DEPLOYMENT, TargetScale(None, 3), workload, None, self.obstacle)
         replicas = self.size.replicas or 0
         return Found(DEPLOYMENT, self.size, workload, Floor(replicas, replicas, DEPLOYMENT, "1", False))
 
-    async def around(self, *_: Any) -> Surroundings:
+    async def around(self, *_: Any) -> Constraints:
         return self.around_it
 
 
@@ -96,9 +96,9 @@ async def test_people_are_told_where_others_decide_about_the_size(decide, world,
 @pytest.mark.parametrize(
     ("scale", "size", "value", "reason"),
     [
-        (UNSIZED, Target(3, 3), 90.0, "DesiredReplicasUnknown"),
-        (SCALE, Target(0, 0), 90.0, "BelowMinimum"),
-        (ROOMY, Target(5, 5), 110.0, "SufficientReplicas"),
+        (UNSIZED, TargetScale(3, 3), 90.0, "DesiredReplicasUnknown"),
+        (SCALE, TargetScale(0, 0), 90.0, "BelowMinimum"),
+        (ROOMY, TargetScale(5, 5), 110.0, "SufficientReplicas"),
     ],
 )
 async def test_people_are_told_where_a_scale_out_can_do_nothing(decide, world, scale, size, value, reason):
@@ -108,14 +108,14 @@ async def test_people_are_told_where_a_scale_out_can_do_nothing(decide, world, s
     assert (await decide(scale, RESTART, value=value))[0] == reason
 
 
-@pytest.mark.parametrize(("size", "value"), [(Target(5, 3), 110.0), (Target(5, 5), 90.0)])
+@pytest.mark.parametrize(("size", "value"), [(TargetScale(5, 3), 110.0), (TargetScale(5, 5), 90.0)])
 async def test_what_is_large_enough_is_waited_for_while_it_starts_or_nothing_has_happened(decide, world, size, value):
     world.size = size
     assert (await decide(ROOMY, NOTIFY, value=value))[0] == "SufficientReplicas"
 
 
 async def test_at_the_maximum_whatever_comes_next_is_the_answer(decide, world):
-    world.size = Target(8, 8)
+    world.size = TargetScale(8, 8)
     assert (await decide(SCALE, RESTART, NOTIFY, value=110.0))[0] == "Restart"
     assert (await decide(SCALE, RESTART, NOTIFY))[0] == "Notify", "no pod is taken away for a forecast"
     what, words, _ = await decide(SCALE, NOTIFY)
@@ -124,16 +124,20 @@ async def test_at_the_maximum_whatever_comes_next_is_the_answer(decide, world):
 
 
 async def test_what_is_under_way_has_its_time_first(decide, world, make_remediation):
-    world.size = Target(8, 5)
+    world.size = TargetScale(8, 5)
     assert (await decide(SCALE, NOTIFY, history=[make_remediation("Verifying")]))[0] == "AtMaximum"
 
 
 @pytest.mark.parametrize(
     ("around", "action", "reason"),
     [
-        (Surroundings(pods=Pods(3, 3, 1, budgets=(Budget("web", 0),))), RESTART, "DisruptionNotAllowed"),
-        (Surroundings(protected="the objective's workload"), RESTART, "Protected"),
-        (Surroundings(), {"cordon": {}}, "NotAllowed"),
+        (
+            Constraints(pods=WorkloadPods(3, 3, 1, budgets=(DisruptionBudget("web", 0),))),
+            RESTART,
+            "DisruptionNotAllowed",
+        ),
+        (Constraints(protected="the objective's workload"), RESTART, "Protected"),
+        (Constraints(), {"cordon": {}}, "NotAllowed"),
     ],
 )
 async def test_people_are_told_where_a_guard_holds_for_good(decide, world, around, action, reason):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from forestall.core.forecast import Abstention
-from forestall.core.risk import State
+from forestall.core.risk import ObjectiveState
 from forestall.engine.observe import Reading
 from forestall.engine.outlook import outlook, unjudgeable
 from forestall.engine.report import Findings, Problem
@@ -135,14 +135,14 @@ def test_what_people_ask_no_more_can_not_be_judged_and_what_a_source_keeps_silen
             "spec": slo.spec.model_copy(update={"leading_indicators": [indicator]}),
         }
     )
-    found = Findings(edited, SimpleNamespace(state=State.UNKNOWN), readings=(reading,))  # type: ignore[arg-type]
+    found = Findings(edited, SimpleNamespace(state=ObjectiveState.UNKNOWN), readings=(reading,))  # type: ignore[arg-type]
     hold = unjudgeable(asked, found)
     assert (hold is not None) is (words is not None)
     assert words is None or (hold is not None and words in hold.message)
 
 
 def test_an_indicator_that_is_gone_can_not_be_judged_whatever_else_is_wrong(slo, make_remediation):
-    risk = SimpleNamespace(state=State.UNKNOWN)
+    risk = SimpleNamespace(state=ObjectiveState.UNKNOWN)
     found = Findings(slo, risk, problem=Problem("TargetMissing", "gone"))  # type: ignore[arg-type]
     gone, never = unjudgeable(make_remediation(), found), unjudgeable(make_remediation(), None)
     assert gone is not None

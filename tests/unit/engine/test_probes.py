@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from forestall.api import MetricSource
-from forestall.core.risk import Risk, State
+from forestall.core.risk import ObjectiveState, Risk
 from forestall.engine.observe import Reading
 from forestall.engine.probes import Probes, answering
 from forestall.engine.report import Findings
@@ -70,7 +70,7 @@ def reading(reason):
 )
 def test_what_a_few_ask_is_no_trouble_of_the_source_where_others_are_answered(slo, reasons, status, reason):
     """Kind: what one namespace does is told as everybody's: its slow queries made the source of all not ready."""
-    users = [Findings(slo, Risk(State.UNKNOWN, 0.0, None), readings=(reading(each),)) for each in reasons]
+    users = [Findings(slo, Risk(ObjectiveState.UNKNOWN, 0.0, None), readings=(reading(each),)) for each in reasons]
     ready = answering(users)
     assert (ready.status, ready.reason) == (status, reason)
     assert ("2 of 3" in ready.message) == (reasons.count("SourceTimeout") == 2 and len(reasons) == 3)

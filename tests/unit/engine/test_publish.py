@@ -8,7 +8,7 @@ from tests.support.turns import counted_turns
 from forestall.actions.notify import Nobody
 from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.api.service_level_objective import Episode
-from forestall.core.risk import Risk, State
+from forestall.core.risk import ObjectiveState, Risk
 from forestall.engine.outbox import Outbox
 from forestall.engine.publish import Publisher
 from forestall.engine.report import Findings, Problem
@@ -60,7 +60,7 @@ def publish(cluster, slo):
             body = {"metadata": {**slo.metadata.dump(), **metadata}, "spec": slo.spec.dump()}
             if cycle == 0:
                 registry.put(ServiceLevelObjective.KIND, body)
-            state = State.AT_RISK if f"o-{number}" in troubled else State.HEALTHY
+            state = ObjectiveState.AT_RISK if f"o-{number}" in troubled else ObjectiveState.HEALTHY
             found[f"u-{number}"] = Findings(ServiceLevelObjective.read(body), Risk(state, probability, None))
         await publisher.publish(found, 1000.0 + cycle * INTERVAL)
 
@@ -127,8 +127,8 @@ async def test_what_is_news_all_the_time_in_one_namespace_delays_no_other(cluste
         return Findings(ServiceLevelObjective.read(body), Risk(state, 0.9, None), Problem(f"Reason{cycle}", "x"))
 
     for cycle in range(6):
-        every = [found("greedy", number, State.AT_RISK, cycle) for number in range(600)]
-        every += [found("victim", 0, State.HEALTHY, cycle), found("another", 0, State.HEALTHY, 0)]
+        every = [found("greedy", number, ObjectiveState.AT_RISK, cycle) for number in range(600)]
+        every += [found("victim", 0, ObjectiveState.HEALTHY, cycle), found("another", 0, ObjectiveState.HEALTHY, 0)]
         await publisher.publish({each.slo.uid: each for each in every}, 1000.0 + cycle * INTERVAL)
         names = cluster.take()
         assert len(names) == 250
@@ -160,7 +160,7 @@ async def test_an_objective_that_was_mended_has_a_status_again(cluster, slo):
     body = {"metadata": {**slo.metadata.dump(), "resourceVersion": "2"}, "spec": slo.spec.dump()}
     mended = registry.put(ServiceLevelObjective.KIND, body)
     assert isinstance(mended, ServiceLevelObjective)
-    await publisher.publish({mended.uid: Findings(mended, Risk(State.HEALTHY, 0.1, None))}, 1030.0)
+    await publisher.publish({mended.uid: Findings(mended, Risk(ObjectiveState.HEALTHY, 0.1, None))}, 1030.0)
     assert len(cluster.take()) == 1
 
 
@@ -179,7 +179,7 @@ async def test_a_policy_says_that_a_person_must_look(cluster, slo, make_policy, 
         body["metadata"]["resourceVersion"] = str(version)
         assert not isinstance(registry.put(one.KIND, body), Invalid)
     publisher = Publisher(cast("Cluster", cluster), registry, Settings(interval=INTERVAL), Outbox(Nobody()))
-    found = Findings(slo=slo, risk=Risk(State.HEALTHY, 0.1, None), episode=episode)
+    found = Findings(slo=slo, risk=Risk(ObjectiveState.HEALTHY, 0.1, None), episode=episode)
     await publisher.publish({slo.uid: found}, 1000.0)
     (condition,) = [each for each in cluster.statuses["early"]["conditions"] if each["type"] == "Locked"]
     assert condition["status"] == locked
@@ -235,10 +235,10 @@ async def test_who_writes_on_an_objective_without_end_does_not_keep_its_status_f
     """The kind: a write that must come about loses against anybody who writes more often."""
     cluster = Busy()
     publisher = Publisher(cast("Cluster", cluster), Registry(), Settings(interval=INTERVAL), Outbox(Nobody()))
-    await publisher.write(Findings(slo, Risk(State.HEALTHY, 0.1, None)), 1000.0)
+    await publisher.write(Findings(slo, Risk(ObjectiveState.HEALTHY, 0.1, None)), 1000.0)
     assert cluster.status["state"] == "Healthy"
     cluster.writes = 0
-    await publisher.write(Findings(slo, Risk(State.AT_RISK, 0.9, None)), 1030.0)
+    await publisher.write(Findings(slo, Risk(ObjectiveState.AT_RISK, 0.9, None)), 1030.0)
     assert cluster.status["state"] == "AtRisk"
 
 
@@ -246,5 +246,5 @@ async def test_a_status_that_somebody_else_wrote_is_a_conflict(slo):
     cluster = Busy(status={"state": "Breached", "episode": {"number": 7}})
     publisher = Publisher(cast("Cluster", cluster), Registry(), Settings(interval=INTERVAL), Outbox(Nobody()))
     with pytest.raises(Conflict):
-        await publisher.write(Findings(slo, Risk(State.HEALTHY, 0.1, None)), 1000.0)
+        await publisher.write(Findings(slo, Risk(ObjectiveState.HEALTHY, 0.1, None)), 1000.0)
     assert cluster.status["state"] == "Breached"

@@ -182,16 +182,16 @@ def answers(scene: Scene, now: float) -> dict[tuple[str, int, int], Any]:
                     paused=None,
                     allowed=True,
                     victim_of=None,
-                    live=next((one.name for one in related if terms.in_the_way(one)), None),
+                    active_remediation=next((one.name for one in related if terms.in_the_way(one)), None),
                     cooldown=policy.spec.cooldown.seconds,
                     history=history,
-                    last_on_target=max((one.at for one in history if one.name in resting), default=None),
+                    last_on_target=max((one.ended_at for one in history if one.name in resting), default=None),
                     buckets=(),
                     nodes=None,
                     rung=rung,
                 )
                 held = [guard(context) for guard in (cooldown, lockout)]
-                result[name, episode, rung] = (context.live, held, rung in spent)
+                result[name, episode, rung] = (context.active_remediation, held, rung in spent)
     return result
 
 

@@ -6,7 +6,7 @@ import pytest
 from forestall.api import ServiceLevelObjective
 from forestall.api.meta import Condition, condition
 from forestall.core.forecast import Abstention
-from forestall.core.risk import SLI, Risk, State
+from forestall.core.risk import SLI, ObjectiveState, Risk
 from forestall.engine.observe import Ratios, Reading, blind
 from forestall.engine.questions import Watched
 from forestall.engine.report import Findings, Problem, settle, status_of, weight
@@ -25,7 +25,7 @@ SLO = ServiceLevelObjective.read(
 
 
 def found(**changes):
-    return Findings(slo=SLO, risk=Risk(State.HEALTHY, 0.1, None), **changes)
+    return Findings(slo=SLO, risk=Risk(ObjectiveState.HEALTHY, 0.1, None), **changes)
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_an_sli_is_told_as_exactly_as_its_budget_is_small(promised, whole, sli, 
 @pytest.mark.parametrize(
     ("state", "whole", "shown"),
     [
-        (State.HEALTHY, 0.0256, "Exhausted"),
-        (State.HEALTHY, 0.01, "Exhausted"),
-        (State.HEALTHY, 0.0099, "Healthy"),
-        (State.HEALTHY, math.nan, "Healthy"),
-        (State.AT_RISK, 0.0256, "AtRisk"),
-        (State.BREACHED, 0.0256, "Breached"),
-        (State.UNKNOWN, 0.0256, "Unknown"),
+        (ObjectiveState.HEALTHY, 0.0256, "Exhausted"),
+        (ObjectiveState.HEALTHY, 0.01, "Exhausted"),
+        (ObjectiveState.HEALTHY, 0.0099, "Healthy"),
+        (ObjectiveState.HEALTHY, math.nan, "Healthy"),
+        (ObjectiveState.AT_RISK, 0.0256, "AtRisk"),
+        (ObjectiveState.BREACHED, 0.0256, "Breached"),
+        (ObjectiveState.UNKNOWN, 0.0256, "Unknown"),
     ],
 )
 def test_an_objective_whose_budget_is_gone_is_never_called_healthy(state, whole, shown):
@@ -85,7 +85,7 @@ def test_an_objective_whose_budget_is_gone_is_never_called_healthy(state, whole,
     risk = condition(status.conditions, "AtRisk")
     assert risk is not None
     assert (risk.reason == "ErrorBudgetExhausted") == (shown == "Exhausted")
-    assert (risk.status == "True") == (state in (State.AT_RISK, State.BREACHED))
+    assert (risk.status == "True") == (state in (ObjectiveState.AT_RISK, ObjectiveState.BREACHED))
 
 
 def test_a_budget_that_cannot_be_computed_says_why():
@@ -170,7 +170,7 @@ def test_what_has_passed_its_limit_has_a_reason_of_its_own(make_signal):
     """Kind: what is and what may be are told by the same word."""
 
     def why(signal):
-        at_risk = Findings(slo=SLO, risk=Risk(State.AT_RISK, signal.probability(), signal))
+        at_risk = Findings(slo=SLO, risk=Risk(ObjectiveState.AT_RISK, signal.probability(), signal))
         told = condition(status_of(at_risk, now=0.0).conditions, "AtRisk")
         return told and (told.reason, told.message)
 

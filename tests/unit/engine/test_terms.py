@@ -104,19 +104,19 @@ def test_windows_of_guardrails_and_of_the_policy_add_up(make_guardrail, make_pol
     guardrail = make_guardrail(blackoutWindows=[NIGHT, {**NIGHT, "actions": ["Restart"]}], maintenanceWindows=[NIGHT])
     policy = make_policy(blackoutWindows=[NIGHT], maintenanceWindows=[{**NIGHT, "actions": ["Restart"]}])
     scale = terms.surroundings([guardrail], policy, "Scale")
-    assert [each.whose for each in scale.blackouts] == [
+    assert [each.owner for each in scale.blackout_windows] == [
         "a blackout window of policy early",
         "a blackout window of Guardrail all",
     ]
-    assert [[each.whose for each in some] for some in scale.maintenance] == [["Guardrail all"]]
+    assert [[each.owner for each in some] for some in scale.maintenance_windows] == [["Guardrail all"]]
     restart = terms.surroundings([guardrail], policy, "Restart")
-    assert (len(restart.blackouts), len(restart.maintenance)) == (3, 2)
-    assert (restart.blackouts[0].duration, restart.blackouts[0].zone) == (6 * 3600, "Europe/Berlin")
+    assert (len(restart.blackout_windows), len(restart.maintenance_windows)) == (3, 2)
+    assert (restart.blackout_windows[0].duration, restart.blackout_windows[0].zone) == (6 * 3600, "Europe/Berlin")
 
 
 def test_a_storm_is_broken_also_where_nobody_said_so(make_guardrail, make_policy):
     (usual,) = terms.storms([make_guardrail()], (("shop", 1.0),), {"shop": 40})
-    assert (usual.objectives, usual.share, usual.within, usual.watched, usual.since) == (
+    assert (usual.objectives, usual.share, usual.within, usual.objectives_by_namespace, usual.at_risk_since) == (
         20,
         0.5,
         600.0,
@@ -124,8 +124,8 @@ def test_a_storm_is_broken_also_where_nobody_said_so(make_guardrail, make_policy
         (("shop", 1.0),),
     )
     (told,) = terms.storms([make_guardrail(storm={"objectives": 3})], (), {"shop": 40})
-    assert (told.objectives, told.whose) == (3, "storm of Guardrail all")
-    assert terms.surroundings([], make_policy(), "Scale", (told,)).storms == (told,)
+    assert (told.objectives, told.owner) == (3, "storm of Guardrail all")
+    assert terms.surroundings([], make_policy(), "Scale", (told,)).storm_checks == (told,)
 
 
 @pytest.mark.parametrize(

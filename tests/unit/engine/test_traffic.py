@@ -8,7 +8,7 @@ import pytest
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.api.meta import Duration
 from forestall.api.times import clock
-from forestall.core.quiet import DAY
+from forestall.core.low_traffic import DAY
 from forestall.engine.traffic import STEP, PastTraffic
 from forestall.ports import QueryFailure, RangeSeries
 from forestall.registry import Registry

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forestall.core.guards import Budget, Pods
+from forestall.core.guards import DisruptionBudget, WorkloadPods
 from forestall.engine.workload import budgets_of, workload_of
 
 
@@ -20,17 +20,23 @@ def deployment(unavailable, replicas=10, ready=10):
 @pytest.mark.parametrize(
     ("given", "pods"),
     [
-        (body(status={"readyReplicas": 1}), Pods(1, 1, 0, bounded=True)),
-        (body(replicas=3), Pods(3, 0, 0, bounded=True)),
-        (body(replicas=8), Pods(8, 0, 2, bounded=True)),
-        (deployment("25%", 3, 2), Pods(3, 2, 0, bounded=True)),
-        (deployment("33%"), Pods(10, 10, 3, bounded=True)),
-        (deployment("29%", 100), Pods(100, 10, 29, bounded=True)),
-        (deployment(2), Pods(10, 10, 2, bounded=True)),
-        (body(replicas=3, strategy={"type": "Recreate"}), Pods(3, 0, 3)),
-        (body("StatefulSet", replicas=3, status={"readyReplicas": 3}), Pods(3, 3, 1)),
-        (body("StatefulSet", replicas=9, updateStrategy={"rollingUpdate": {"maxUnavailable": "12%"}}), Pods(9, 0, 2)),
-        (body("DaemonSet", status={"desiredNumberScheduled": 5, "numberReady": 4}), Pods(5, 4, 1, bounded=True)),
+        (body(status={"readyReplicas": 1}), WorkloadPods(1, 1, 0, is_bounded=True)),
+        (body(replicas=3), WorkloadPods(3, 0, 0, is_bounded=True)),
+        (body(replicas=8), WorkloadPods(8, 0, 2, is_bounded=True)),
+        (deployment("25%", 3, 2), WorkloadPods(3, 2, 0, is_bounded=True)),
+        (deployment("33%"), WorkloadPods(10, 10, 3, is_bounded=True)),
+        (deployment("29%", 100), WorkloadPods(100, 10, 29, is_bounded=True)),
+        (deployment(2), WorkloadPods(10, 10, 2, is_bounded=True)),
+        (body(replicas=3, strategy={"type": "Recreate"}), WorkloadPods(3, 0, 3)),
+        (body("StatefulSet", replicas=3, status={"readyReplicas": 3}), WorkloadPods(3, 3, 1)),
+        (
+            body("StatefulSet", replicas=9, updateStrategy={"rollingUpdate": {"maxUnavailable": "12%"}}),
+            WorkloadPods(9, 0, 2),
+        ),
+        (
+            body("DaemonSet", status={"desiredNumberScheduled": 5, "numberReady": 4}),
+            WorkloadPods(5, 4, 1, is_bounded=True),
+        ),
         (body("Rollout", replicas=3), None),
         # Before its controller has looked, nobody can say that none is ready.
         ({**body(replicas=3), "metadata": {"generation": 1}}, None),
@@ -39,7 +45,7 @@ def deployment(unavailable, replicas=10, ready=10):
         (body(replicas=3, status={"readyReplicas": "all"}), None),
         (deployment("most"), None),
         (deployment("٢٥%"), None),
-        (body("DaemonSet", status="fine"), Pods(0, 0, 1, bounded=True)),
+        (body("DaemonSet", status="fine"), WorkloadPods(0, 0, 1, is_bounded=True)),
     ],
 )
 def test_how_many_pods_a_rollout_may_leave_out(given, pods):
@@ -60,7 +66,7 @@ def test_whether_a_rollout_is_under_way(reason, rolling):
     conditions = [] if reason is None else [{"type": "Progressing", "reason": reason}, {"type": "Available"}]
     pods = workload_of(body(replicas=3, status={"conditions": conditions})).pods
     assert pods is not None
-    assert pods.rolling is rolling
+    assert pods.is_rolling is rolling
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,11 @@ def test_the_budgets_that_are_about_the_pods():
         budget("new", {"matchExpressions": [{"key": "app", "operator": "Exists"}]}),
         budget("other", {"matchLabels": {"app": "db"}}, 0),
     ]
-    assert budgets_of({"app": "web"}, bodies) == (Budget("all", 2), Budget("mine", 1), Budget("new", 0))
+    assert budgets_of({"app": "web"}, bodies) == (
+        DisruptionBudget("all", 2),
+        DisruptionBudget("mine", 1),
+        DisruptionBudget("new", 0),
+    )
 
 
 def test_a_budget_that_cannot_be_understood_is_not_left_out():
@@ -102,7 +112,11 @@ def test_a_budget_that_cannot_be_understood_is_not_left_out():
         {"metadata": {"name": "text"}, "spec": {"selector": {}}, "status": {"disruptionsAllowed": "all"}},
         {"metadata": {"name": "bare"}, "spec": None},
     ]  # fmt: skip
-    assert budgets_of({"app": "web"}, bodies) == (Budget("many", 1), Budget("odd", None), Budget("text", None))
+    assert budgets_of({"app": "web"}, bodies) == (
+        DisruptionBudget("many", 1),
+        DisruptionBudget("odd", None),
+        DisruptionBudget("text", None),
+    )
     assert workload_of({"metadata": {}, "spec": {"template": "web"}, "status": None}).labels == {}
 
 
@@ -112,6 +126,6 @@ def test_a_budget_that_its_controller_can_not_count_says_so(status):
     words = "jobs.batch does not implement the scale subresource"
     failed = {"type": "DisruptionAllowed", "status": "False", "reason": "SyncFailed", "message": words}
     body = {"metadata": {"name": "web"}, "spec": {"selector": {}}, "status": {"expectedPods": 0, **status}}
-    assert budgets_of({}, [body]) == (Budget("web", 0),)
+    assert budgets_of({}, [body]) == (DisruptionBudget("web", 0),)
     (shut,) = budgets_of({}, [{**body, "status": {"conditions": [failed]}}])
-    assert words in shut.words
+    assert words in shut.message

@@ -16,7 +16,7 @@ from forestall.actions import Outlook
 from forestall.api import Remediation
 from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
-from forestall.core.foreign import at
+from forestall.core.untrusted import get_path
 from forestall.errors import ClusterError, NotFound, Throttled, Unavailable
 from forestall.ports import Patch
 from forestall.remediation import RemediationReconciler
@@ -104,7 +104,7 @@ class World(MemoryCluster):
     def _write_status(self, ref: ObjectRef, status: Mapping[str, Any], version: str) -> dict[str, Any]:
         before, stored = copied(self._get(ref)), super()._write_status(ref, status, version)
         if ref.kind == "Remediation" and "restored" not in stored["spec"]:
-            old, new = (at(body, "status", "phase") or "Pending" for body in (before, stored))
+            old, new = (get_path(body, "status", "phase") or "Pending" for body in (before, stored))
             assert old == new or new in TRANSITIONS[old], f"{old} -> {new} is not in docs/concepts.md"
         return stored
 
@@ -120,7 +120,7 @@ class World(MemoryCluster):
         before, stored = self.objects.get(key), super()._store(key, body)
         if before is None or before.get("spec") == stored.get("spec"):
             return stored
-        if at(before, "status", "observedGeneration") == before["metadata"]["generation"]:
+        if get_path(before, "status", "observedGeneration") == before["metadata"]["generation"]:
             stored["status"] = {**stored["status"], "observedGeneration": stored["metadata"]["generation"]}
         return stored
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.core.sizing import Capacity, Load, replicas_for
+from forestall.core.sizing import LoadSample, ReplicaCapacity, replicas_for
 
 LIMIT = 100.0
 
@@ -16,7 +16,7 @@ class Service:
         run.world.change("Deployment", "checkout", {"spec": {"replicas": 2}})
 
     async def open(self, most=40, **scale):
-        need = replicas_for(self.value(2, 0.0), LIMIT, 2, Capacity(None, 0.2)) or 0
+        need = replicas_for(self.value(2, 0.0), LIMIT, 2, ReplicaCapacity(None, 0.2)) or 0
         action = {"scale": {"maxReplicas": most, "stabilizationWindow": "5m", **scale}}
         await self.run.open(**{"action": action, "from": 2, "to": min(need, most), "deadline": "1970-01-13T00:00:00Z"})
 
@@ -27,14 +27,14 @@ class Service:
             wanted.append(self.run.replicas)
             self.ready = wanted[-1 - self.starts]
             value = self.value(self.ready, number * after)
-            need = replicas_for(value, LIMIT, self.ready, Capacity(None, 0.2))
+            need = replicas_for(value, LIMIT, self.ready, ReplicaCapacity(None, 0.2))
             await self.run.cycle(
                 after,
                 breached=value > LIMIT,
                 probability=1.0 if value > LIMIT else 0.1,
                 replicas_forecast=need,
                 replicas_observed=need,
-                load=Load(self.ready, value),
+                load=LoadSample(self.ready, value),
             )
             self.sizes.append(self.run.replicas)
         return self.run.world.remediation()
@@ -100,7 +100,7 @@ async def test_it_is_given_back_by_the_usual_rule(run):
 
 
 def test_between_a_level_and_a_total_lies_their_geometric_mean():
-    assert Load(8, 50.0).fell(Load(2, 100.0))
-    assert not Load(8, 50.1).fell(Load(2, 100.0))
-    assert not Load(4, 1.0).outgrew(Load(4, 1.0))
-    assert not Load(4, 1.0).outgrew(Load(0, 1.0))
+    assert LoadSample(8, 50.0).fell(LoadSample(2, 100.0))
+    assert not LoadSample(8, 50.1).fell(LoadSample(2, 100.0))
+    assert not LoadSample(4, 1.0).outgrew(LoadSample(4, 1.0))
+    assert not LoadSample(4, 1.0).outgrew(LoadSample(0, 1.0))

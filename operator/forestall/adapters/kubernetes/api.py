@@ -16,7 +16,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from forestall import __version__
 from forestall.adapters.kubernetes.access import Access
 from forestall.adapters.server_time import clock_of
-from forestall.core.clocks import Offset
+from forestall.core.clock_skew import ClockOffset
 from forestall.errors import ClusterError, Conflict, Denied, Forbidden, NotFound, Throttled, Unavailable, Unreadable
 
 TIMEOUT = 4.0
@@ -60,7 +60,7 @@ class Api:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._client = ApiClient(access.configuration)
-        self.clock: Offset | None = None
+        self.clock: ClockOffset | None = None
         """The API server's clock as its last answer tells, against `time.monotonic()`."""
         self._client.user_agent = f"forestall/{__version__}"
 

@@ -23,7 +23,7 @@ from forestall.adapters.kubernetes.kinds import Kinds
 from forestall.adapters.kubernetes.names import check_answer, check_name, check_namespace
 from forestall.adapters.kubernetes.reviews import Reviews
 from forestall.api.remediation import ObjectRef
-from forestall.core.foreign import at, text, whole
+from forestall.core.untrusted import get_path, integer, string
 from forestall.errors import ClusterError, LostLease, NotFound, Unavailable, Unreadable
 from forestall.ports import MANAGER, Event, Patch, Right, Scale, Served
 
@@ -242,7 +242,7 @@ class KubernetesCluster:
             answer = await self._api.request("GET", path, query=page, accept=accept)
             for item in _items(answer, path):
                 yield item
-            token = at(answer, "metadata", "continue") or ""
+            token = get_path(answer, "metadata", "continue") or ""
             if not token:
                 return
             if not isinstance(token, str):
@@ -288,13 +288,13 @@ def _identity(ref: ObjectRef, resource_version: str = "") -> dict[str, Any]:
 
 def _scale(ref: ObjectRef, body: Mapping[str, Any]) -> Scale:
     # a workload without `replicas` has one, except by its own /scale, which then answers zero
-    wanted, there = (whole(at(body, part, "replicas"), unset=0) for part in ("spec", "status"))
+    wanted, there = (integer(get_path(body, part, "replicas"), default=0) for part in ("spec", "status"))
     if wanted is None or there is None:
         raise Unreadable(f"{ref.kind} {_name(ref)}: its /scale says replicas that are no number")
     return Scale(
         spec_replicas=wanted,
         status_replicas=there,
-        selector=text(at(body, "status", "selector")),
+        selector=string(get_path(body, "status", "selector")),
         resource_version=str(body["metadata"]["resourceVersion"]),
         uid=str(body["metadata"]["uid"]),
     )
@@ -306,7 +306,7 @@ def _items(answer: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
     if "items" not in answer or not (found is None or isinstance(found, list)):
         raise Unavailable(f"GET {path}: the answer is no list")
     for item in found or []:
-        if not all(text(at(item, "metadata", field)) for field in ("name", "uid")):
+        if not all(string(get_path(item, "metadata", field)) for field in ("name", "uid")):
             raise Unavailable(f"GET {path}: an object of the list has no name or no UID")
     return found or []
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from forestall.adapters.kubernetes.api import Api, segment
 from forestall.adapters.kubernetes.names import check_namespace, check_version, is_label
-from forestall.core.foreign import items, text
+from forestall.core.untrusted import mappings, string
 from forestall.errors import NotFound
 
 LOOK_AGAIN = 10.0
@@ -72,11 +72,11 @@ class Kinds:
     async def _ask(self, api_version: str) -> MappingProxyType[str, Kind]:
         prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{segment(api_version)}"
         try:
-            found = items((await self._api.request("GET", prefix)).get("resources"))
+            found = mappings((await self._api.request("GET", prefix)).get("resources"))
         except NotFound:
             found = []
         # An aggregated API server is somebody else's, too: what is no name is not served.
-        named = [(each, *text(each.get("name")).partition("/")) for each in found if text(each.get("kind"))]
+        named = [(each, *string(each.get("name")).partition("/")) for each in found if string(each.get("kind"))]
         subresources: dict[str, set[str]] = {}
         for _, plural, _, subresource in named:
             subresources.setdefault(plural, set()).update([subresource] if is_label(subresource) else [])

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import structlog
 
 from forestall.adapters.kubernetes.api import TIMEOUT, Api, segment
-from forestall.core.foreign import at, mapping, text, whole
 from forestall.core.rfc3339 import write_time
+from forestall.core.untrusted import get_path, integer, mapping, string
 from forestall.errors import ClusterError, Conflict, LostLease, NotFound, Unavailable
 
 _log = structlog.get_logger(__name__)
@@ -116,18 +116,18 @@ class KubernetesLease:
 
 
 def _record(body: dict[str, Any]) -> LeaseRecord:
-    version = text(at(body, "metadata", "resourceVersion"))
+    version = string(get_path(body, "metadata", "resourceVersion"))
     if body.get("kind") != "Lease" or not version:
         raise Unavailable("the answer about the lease is no Lease")
     spec = mapping(body.get("spec"))
     return LeaseRecord(
-        holder=text(spec.get("holderIdentity")),
-        duration=float(whole(spec.get("leaseDurationSeconds")) or 0),
-        transitions=whole(spec.get("leaseTransitions")) or 0,
-        acquired=text(spec.get("acquireTime")),
-        renewed=text(spec.get("renewTime")),
+        holder=string(spec.get("holderIdentity")),
+        duration=float(integer(spec.get("leaseDurationSeconds")) or 0),
+        transitions=integer(spec.get("leaseTransitions")) or 0,
+        acquired=string(spec.get("acquireTime")),
+        renewed=string(spec.get("renewTime")),
         resource_version=version,
-        notes={key: text(value) for key, value in mapping(at(body, "metadata", "annotations")).items()},
+        notes={key: string(value) for key, value in mapping(get_path(body, "metadata", "annotations")).items()},
     )
 
 

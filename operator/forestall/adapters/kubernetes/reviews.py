@@ -2,7 +2,7 @@
 
 from forestall.adapters.kubernetes.api import Api
 from forestall.adapters.kubernetes.kinds import Kinds
-from forestall.core.foreign import at, text
+from forestall.core.untrusted import get_path, string
 from forestall.errors import ClusterError
 from forestall.ports import Right
 
@@ -37,7 +37,7 @@ class Reviews:
         spec = {"resourceAttributes": {key: value for key, value in attributes.items() if value}}
         body = {"apiVersion": _AUTHORIZATION, "kind": "SelfSubjectAccessReview", "spec": spec}
         answer = await self._api.request("POST", f"/apis/{_AUTHORIZATION}/selfsubjectaccessreviews", body=body)
-        allowed = at(answer, "status", "allowed")
+        allowed = get_path(answer, "status", "allowed")
         if not isinstance(allowed, bool):
             raise ClusterError("the API server does not say whether it would allow what was asked")
         if allowed:
@@ -54,5 +54,5 @@ class Reviews:
                 answer = await self._api.request("POST", f"/apis/{_AUTHENTICATION}/selfsubjectreviews", body=body)
             except ClusterError:
                 return ""
-            self._user = text(at(answer, "status", "userInfo", "username"))
+            self._user = string(get_path(answer, "status", "userInfo", "username"))
         return self._user

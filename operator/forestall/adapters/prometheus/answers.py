@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from forestall.adapters.prometheus.document import malformed, read
 from forestall.adapters.prometheus.refusals import Note, note_of, refusal_of
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, shortened
-from forestall.core.clocks import Offset
+from forestall.core.clock_skew import ClockOffset
 
 IS_PARTIAL: Final = "the source says that its answer is partial (isPartial)"
 _MOST_NOTES: Final = 10
@@ -29,7 +29,7 @@ class Payload:
     """Whether a note is about one of the queries, which can't be told from the others here."""
     size: int = 0
     """How many bytes the answer had."""
-    clock: Offset | None = None
+    clock: ClockOffset | None = None
     """The source's clock, against `time.monotonic()`."""
 
 

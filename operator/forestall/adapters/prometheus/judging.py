@@ -21,11 +21,11 @@ from forestall.adapters.prometheus.document import labels_of, malformed, value_o
 from forestall.adapters.prometheus.past import PastQuestion
 from forestall.adapters.prometheus.question import Outcome, Question
 from forestall.adapters.prometheus.trouble import failure
-from forestall.core.promql import LOOKBACK, Freshness, Look, evidence
+from forestall.core.promql import LOOKBACK, Freshness, SelectorRead, evidence
 from forestall.errors import MetricsError
 from forestall.ports import Proof, QueryFailure
 
-_FEW = evidence.MOST_JOBS + 1
+_FEW = evidence.MAX_JOBS + 1
 _MOST_NAMES = 50
 _MOST_TARGETS = 1000
 _SHOWN = 500
@@ -147,7 +147,7 @@ class Judge:
         for lacking, having in proof.labelled:
             if not seen[lacking].current:
                 continue
-            text = evidence.label_question(lacking, having, proof.window)
+            text = evidence.label_introduction_query(lacking, having, proof.window)
             if self._ask(PastQuestion(text, _FEW, reach=proof.window)):
                 words = f"events of {lacking} can't be told good or bad: that label was on all of them before"
                 return QueryFailure("NotComparable", words)
@@ -155,13 +155,13 @@ class Judge:
 
     def _verdict(self, freshness: Freshness, proof: Proof, seen: Mapping[str, _Seen]) -> Verdict:
         sampled = {s: each.newest for s, each in seen.items() if each.newest is not None}
-        bound = freshness.bound(sampled)
+        bound = freshness.newest_or_inf(sampled)
         if bound is None:
-            missing = ", ".join(sorted(freshness.lacking(sampled)))
+            missing = ", ".join(sorted(freshness.missing_selectors(sampled)))
             return Verdict(None, f"the source has no series {missing}")
         current = {s: sampled[s] for s, each in seen.items() if each.current}
         # What is likely to be asked next goes along.
-        likely = [each for each in freshness.doubts(current) if not evidence.is_up(each)]
+        likely = [each for each in freshness.assumed_absent(current) if not evidence.is_up(each)]
         looking = partial(self._looked, freshness, sampled, current, proof)
         calls: list[Callable[[], Any]] = [looking, *(partial(self._past_jobs, each, proof) for each in likely)]
         there: Mapping[str, float] = current | _all(calls)[0]
@@ -173,7 +173,7 @@ class Judge:
                 None, f"the source has had no series {proof.existed} in all of the window: is it spelled so?"
             )
         jobs = frozenset[str]().union(*(seen[s].jobs for s in current if s in freshness.selectors))
-        doubts = sorted(freshness.doubts(there))
+        doubts = sorted(freshness.assumed_absent(there))
         vouched = _all(partial(self._vouch, each, jobs, proof) for each in doubts)
         for selector, since in zip(doubts, vouched, strict=True):
             if since is None:
@@ -195,7 +195,7 @@ class Judge:
         Raises:
             _Unseen: one does not find what is there.
         """
-        looks = sorted(freshness.looks(), key=lambda each: (each.selector, each.text, each.over))
+        looks = sorted(freshness.required_reads(), key=lambda each: (each.selector, each.text, each.subquery_span))
         looked = _all(partial(self._look_at, each, each.selector in current, proof) for each in looks)
         return {
             each.text: sampled[each.selector]
@@ -203,11 +203,17 @@ class Judge:
             if finds and each.text and each.selector in sampled
         }
 
-    def _look_at(self, look: Look, current: bool, proof: Proof) -> bool:  # noqa: FBT001 - a partial's
+    def _look_at(self, look: SelectorRead, current: bool, proof: Proof) -> bool:  # noqa: FBT001 - a partial's
         """Say whether a look finds anything."""
-        if look.over:
+        if look.subquery_span:
             for name in self._named(look.selector, LOOKBACK):
-                if self._ask(Question(evidence.gap_question(name, look.over, look.apart), 1, reach=look.over)):
+                if self._ask(
+                    Question(
+                        evidence.sample_interval_query(name, look.subquery_span, look.max_interval),
+                        1,
+                        reach=look.subquery_span,
+                    )
+                ):
                     words = "come too far apart for the query, which takes what is between them for absent"
                     raise _Unseen(f"samples of {name} {words}: ask for last_over_time() of it, over a longer range")
         finds = bool(self._ask(Question(look.text, 1, reach=look.reach))) if look.text else current
@@ -225,12 +231,12 @@ class Judge:
 
     def _refuse_faded_name(self, selector: str, seconds: float, proof: Proof) -> None:
         visible = self._seen(selector, proof.stale_after).visible
-        recent = self._ask(Question(evidence.recent_question(selector, seconds), _FEW))
+        recent = self._ask(Question(evidence.recent_query(selector, seconds), _FEW))
         last = {_job(labels): value for labels, value in recent}
         for job, newest in sorted(last.items()):
-            if job in visible or not evidence.ends_unseen(newest, self._at):
+            if job in visible or not evidence.is_past_lookback(newest, self._at):
                 continue
-            if self._ask(PastQuestion(evidence.faded_question(selector, job, newest), 1)):
+            if self._ask(PastQuestion(evidence.sparse_samples_query(selector, job, newest), 1)):
                 raise _Unseen(
                     f"the newest sample of {selector} is {self._at - newest:.0f} s old, and the query does not see it: "
                     f"by itself a selector finds what is no older than {LOOKBACK:.0f} s. "
@@ -239,13 +245,13 @@ class Judge:
 
     def _named(self, selector: str, seconds: float) -> list[str]:
         """Return the selector of each metric that a selector meets, or met within so many seconds."""
-        if evidence.has_one_name(selector):
+        if evidence.has_metric_name(selector):
             return [selector]
-        met = self._ask(Question(evidence.names_question(selector, seconds), _MOST_NAMES))
+        met = self._ask(Question(evidence.metric_names_query(selector, seconds), _MOST_NAMES))
         names = [labels.get("__name__", "") for labels, _ in met]
         if "" in names:
             raise _Failed(MALFORMED)
-        return [evidence.with_name(selector, name) for name in names]
+        return [evidence.with_metric_name(selector, name) for name in names]
 
     def _seen(self, selector: str, stale_after: float) -> _Seen:
         if (selector, stale_after) not in self._facts:
@@ -253,7 +259,7 @@ class Judge:
         return self._facts[selector, stale_after]
 
     def _look(self, selector: str, stale_after: float) -> _Seen:
-        if not evidence.has_one_name(selector):
+        if not evidence.has_metric_name(selector):
             names = self._named(selector, max(stale_after, LOOKBACK))
             each = _all(partial(self._look, name, stale_after) for name in names)
             return _Seen(
@@ -262,24 +268,24 @@ class Judge:
                 frozenset[str]().union(*(one.jobs for one in each)),
                 max((one.members for one in each), default=0),
             )
-        facts = self._ask(Question(evidence.freshness_question(selector, stale_after), _FEW))
-        newest = {_job(labels): value for labels, value in facts if labels.get(evidence.FACT) != evidence.MEMBERS}
-        members = sum(int(value) for labels, value in facts if labels.get(evidence.FACT) == evidence.MEMBERS)
+        facts = self._ask(Question(evidence.freshness_query(selector, stale_after), _FEW))
+        newest = {_job(labels): value for labels, value in facts if labels.get(evidence.FACT) != evidence.TARGETS}
+        members = sum(int(value) for labels, value in facts if labels.get(evidence.FACT) == evidence.TARGETS)
         if newest:
             self.there.add(selector)
             fresh = frozenset(job for job, value in newest.items() if value >= self._at - stale_after)
             return _Seen(max(newest.values()), True, fresh, members, frozenset(newest))  # noqa: FBT003 - current
         if stale_after <= LOOKBACK:
             return _Seen()
-        recent = self._ask(Question(evidence.recent_question(selector, stale_after), _FEW))
+        recent = self._ask(Question(evidence.recent_query(selector, stale_after), _FEW))
         return _Seen(max((value for _, value in recent), default=None))
 
     def _past_jobs(self, selector: str, proof: Proof) -> frozenset[str]:
         """Return the jobs that a selector's series came from last."""
-        if evidence.has_one_name(selector):
-            text = evidence.past_question(selector, proof.window)
+        if evidence.has_metric_name(selector):
+            text = evidence.past_samples_query(selector, proof.window)
         else:
-            text = evidence.past_jobs_question(selector, proof.window)
+            text = evidence.past_jobs_query(selector, proof.window)
         answer = self._ask(PastQuestion(text, _FEW, reach=proof.window, selector=selector))
         past = {_job(labels): value for labels, value in answer}
         last = max(past.values(), default=0.0) - max(_SAME_TIME, proof.window / 100)
@@ -305,7 +311,7 @@ class Judge:
         return _all_up(up, oldest) if needed <= up.keys() else None
 
     def _up(self, matchers: str) -> dict[str, float]:
-        answer = self._ask(Question(evidence.up_question(matchers), _MOST_TARGETS))
+        answer = self._ask(Question(evidence.up_query(matchers), _MOST_TARGETS))
         return {_job(labels): value for labels, value in answer}
 
     def _ask(self, question: Question) -> list[tuple[Mapping[str, str], float]]:
@@ -337,7 +343,7 @@ def _all(calls: Iterable[Callable[[], T]]) -> list[T]:
 
 
 def _is_plain(leaf: Freshness) -> bool:
-    return leaf.look is None or leaf.look.is_plain
+    return leaf.read is None or leaf.read.is_plain
 
 
 def _fact(series: Any) -> tuple[Mapping[str, str], float]:

@@ -13,7 +13,7 @@ from forestall.adapters.prometheus.past import PastMemory
 from forestall.adapters.prometheus.question import Pace, Question
 from forestall.adapters.prometheus.series import Past, answer_of
 from forestall.adapters.prometheus.source import Source
-from forestall.core.promql import Prepared, prepare
+from forestall.core.promql import PreparedQuery, prepare
 from forestall.engine.together import aside
 from forestall.errors import InvalidQuery
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries
@@ -137,7 +137,7 @@ def _missing(source: str) -> QueryFailure:
     return QueryFailure("SourceMissing", f"there is no MetricSource {source!r} that can be asked")
 
 
-def _prepared(queries: Iterable[Query]) -> tuple[list[tuple[Query, Prepared]], dict[Hashable, QueryFailure]]:
+def _prepared(queries: Iterable[Query]) -> tuple[list[tuple[Query, PreparedQuery]], dict[Hashable, QueryFailure]]:
     """Return the queries that can be asked, and by their keys why others can't."""
     prepared, refused = [], {}
     for query in queries:
@@ -148,7 +148,7 @@ def _prepared(queries: Iterable[Query]) -> tuple[list[tuple[Query, Prepared]], d
     return prepared, refused
 
 
-def _questions(prepared: Iterable[tuple[Query, Prepared]]) -> dict[str, Question]:
+def _questions(prepared: Iterable[tuple[Query, PreparedQuery]]) -> dict[str, Question]:
     """Return what to ask, by its text: the same query of several objectives is asked once."""
     questions: dict[str, Question] = {}
     for query, each in prepared:

@@ -10,7 +10,7 @@ from forestall.adapters.prometheus.document import labels_of, malformed, value_o
 from forestall.adapters.prometheus.judging import Verdict
 from forestall.adapters.prometheus.question import Outcome
 from forestall.adapters.prometheus.trouble import QueryTrouble, failure
-from forestall.core.clocks import Offset
+from forestall.core.clock_skew import ClockOffset
 from forestall.core.promql import quote
 from forestall.errors import MetricsError
 from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
@@ -24,7 +24,7 @@ _SHOWN: Final = 200
 
 
 def answer_of(
-    outcome: Outcome, verdict: Verdict | QueryFailure, clock: Offset | None = None, *, named: bool = False
+    outcome: Outcome, verdict: Verdict | QueryFailure, clock: ClockOffset | None = None, *, named: bool = False
 ) -> Answer | QueryFailure:
     """Return the answer of an instant query, of which `verdict` says whether it can be believed.
 

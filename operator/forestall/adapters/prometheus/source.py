@@ -18,7 +18,7 @@ from forestall.adapters.prometheus.question import Outcome, Pace, Question
 from forestall.adapters.prometheus.shares import Meter, Shares
 from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
 from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
-from forestall.core.clocks import Offset
+from forestall.core.clock_skew import ClockOffset
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Source:
         self._lateness = Lateness(self._threads)
         self._known = Known(Memory(), Shares())
         self._attempts = _ATTEMPTS
-        self.clock: Offset | None = None
+        self.clock: ClockOffset | None = None
         """The source's clock, as exactly as the answers since it was last reset tell, against `time.monotonic()`."""
 
     def meter(self) -> Meter:
@@ -119,7 +119,7 @@ class Source:
         try:
             payload = await self._in_thread(work, timeout)
             if payload.clock is not None:
-                self.clock = payload.clock.narrowed(self.clock)
+                self.clock = payload.clock.narrower(self.clock)
             return payload
         except (SourceTrouble, QueryTrouble) as trouble:
             self._on_failure(trouble.reason)

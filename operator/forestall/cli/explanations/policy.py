@@ -13,7 +13,7 @@ from forestall.cli.explanations import parts
 from forestall.cli.explanations.dossier import Dossier, Some, read_one
 from forestall.cli.output import Page, console, without_managers
 from forestall.core.duration import format_duration
-from forestall.core.guards import Debt
+from forestall.core.guards import RecordedUsage
 from forestall.core.guards.budget import tokens
 from forestall.core.wording import plural
 from forestall.engine.terms import buckets, surroundings
@@ -91,14 +91,14 @@ def _rung(rung: Rung) -> str:
 
 def _budgets(guardrails: Sequence[Guardrail], dossier: Dossier, namespace: str, now: float) -> Iterator[str]:
     debts = {
-        (guardrail.uid, budget.namespace): Debt(budget.used, seconds(budget.at) or now)
+        (guardrail.uid, budget.namespace): RecordedUsage(budget.used, seconds(budget.at) or now)
         for guardrail in guardrails
         for budget in guardrail.status.spent
     }
     # What was spent is written down in the Guardrail before each action, so it tells of all namespaces.
     for bucket in buckets(guardrails, dossier.remediations.read, namespace, debts):
         left = max(0, math.floor(tokens(bucket, now)))
-        yield f"{bucket.whose}: {left} of {plural(bucket.size, 'action')} per {format_duration(bucket.per)}"
+        yield f"{bucket.owner}: {left} of {plural(bucket.size, 'action')} per {format_duration(bucket.per)}"
 
 
 def _windows(guardrails: Sequence[Guardrail], policy: RemediationPolicy, now: float) -> list[str]:
@@ -106,15 +106,15 @@ def _windows(guardrails: Sequence[Guardrail], policy: RemediationPolicy, now: fl
     texts: dict[str, None] = {}
     for rung in policy.spec.actions:
         around = surroundings(guardrails, policy, rung.name)
-        for window in around.blackouts:
+        for window in around.blackout_windows:
             if (stretch := window.open_until(now)) is not None:
                 until, ends = stretch
-                texts[f"{window.whose} forbids {rung.name} until {clock(until)}{'' if ends else ' or later'}"] = None
-        for windows in around.maintenance:
+                texts[f"{window.owner} forbids {rung.name} until {clock(until)}{'' if ends else ' or later'}"] = None
+        for windows in around.maintenance_windows:
             if all(window.closes(now) is None for window in windows):
                 opens = min((at for window in windows if (at := window.opens(now)) is not None), default=None)
                 when = "never" if opens is None else f"at {clock(opens)}"
                 texts[
-                    f"outside the maintenance windows of {windows[0].whose} for {rung.name}; the next opens {when}"
+                    f"outside the maintenance windows of {windows[0].owner} for {rung.name}; the next opens {when}"
                 ] = None
     return list(texts)

@@ -11,7 +11,7 @@ from forestall.core.forecast.combination import Hedge
 from forestall.core.forecast.conformal import ConformalLevels
 from forestall.core.forecast.experts import PathExpert, event_experts, path_experts
 from forestall.core.forecast.experts.long_trend import LongTrend
-from forestall.core.forecast.pending import ORIGINS_PER_HORIZON, Outlook, Pending
+from forestall.core.forecast.pending import ORIGINS_PER_HORIZON, HorizonForecasts, Pending
 from forestall.core.forecast.rates import EventRates
 from forestall.core.forecast.residuals import Residuals
 
@@ -77,7 +77,7 @@ class Bank:
         self._blend = Hedge(len(self.paths), count, rows, _MEMORY)
         self._calibration = Recalibration(count, rows, _MEMORY)
         self._levels = ConformalLevels(count, rows, (1 - settings.coverage) / 2)
-        self._newest: Outlook | None = None
+        self._newest: HorizonForecasts | None = None
         """Forecasts already made at the newest column."""
         ratios = np.array(horizons[1:]) / np.array(horizons[:-1])
         self._spread = np.sqrt(np.concatenate(([1.0], ratios))).astype(np.float32)
@@ -147,12 +147,12 @@ class Bank:
             self._pending[index].put(frame.column, view.at(index - selected.start), can_forecast, safe)
         self._newest = None if ahead else view
 
-    def outlook(self, frame: Frame) -> Outlook:
+    def outlook(self, frame: Frame) -> HorizonForecasts:
         """Forecast for all horizons as of ``frame``, whose column must be the newest that was taken in."""
         cached, self._newest = self._newest, None  # it is large, and mostly read once
         return cached or self._forecast(slice(0, len(self.horizons)), frame)
 
-    def _forecast(self, horizons: slice, frame: Frame) -> Outlook:
+    def _forecast(self, horizons: slice, frame: Frame) -> HorizonForecasts:
         self._attach(frame)
         selected = range(horizons.start, horizons.stop)
         maxima = np.array([[expert.maximum(frame, index) for index in selected] for expert in self.paths])
@@ -175,7 +175,7 @@ class Bank:
         raw = (weight[:-1] * probability).sum(axis=0)
         errors = self._quantile(horizons, source, self._levels.shares(horizons))
         lower, median, upper = combined + self._levels.bounds(horizons, errors)
-        return Outlook(
+        return HorizonForecasts(
             np.concatenate((maxima, combined[None])),
             lower,
             median,
@@ -188,7 +188,7 @@ class Bank:
             kinds.astype(np.uint8),
         )
 
-    def shifted(self, view: Outlook, limit: Floats) -> Floats:
+    def shifted(self, view: HorizonForecasts, limit: Floats) -> Floats:
         """The probability, for all horizons, for another limit than was learned with: (horizons, rows).
 
         The evidence of breaches of the learned limit is scaled as the path experts say, so that the result falls as
@@ -235,7 +235,7 @@ class Bank:
         if frame.last is self.last:
             return
         frame.last, frame.limit, frame.usual = self.last, self.limit, self.usual
-        frame.calm, frame.long_trend, frame.seen = self.last, self.long_trend, self.points > 0
+        frame.calm, frame.long_trend, frame.has_points = self.last, self.long_trend, self.points > 0
         slow = np.flatnonzero(self.long_trend)
         if slow.size:
             frame.calm = self.last.copy()

@@ -57,7 +57,7 @@ class BlockMeans:
         blank = ~np.isfinite(slope)
         if blank.any():
             level[blank] = slope[blank] = 0
-            ragged = np.flatnonzero(blank & frame.seen)
+            ragged = np.flatnonzero(blank & frame.has_points)
             if ragged.size:
                 is_known = np.isfinite(values[:, ragged])
                 value = np.where(is_known, values[:, ragged], np.float32(0))

@@ -25,7 +25,7 @@ class Frame:
     def __init__(self, matrix: SeriesMatrix, rows: slice, column: int, sign: Floats) -> None:
         self._matrix, self._rows, self._sign = matrix, rows, sign
         self._flipped = bool((sign < 0).any())
-        self.notes: dict[tuple[str, int], Floats] = {}
+        self.cache: dict[tuple[str, int], Floats] = {}
         """Intermediate results of experts, by name and horizon."""
         self._reached: dict[int, Floats] = {}
         self.column, self.step, self.capacity = column, matrix.step, matrix.capacity
@@ -37,7 +37,7 @@ class Frame:
         # What follows is set by the bank that reads the frame.
         self.last: Floats = self.values
         """The last finite points, 0 before the first."""
-        self.seen: NDArray[np.bool_] = self.fresh
+        self.has_points: NDArray[np.bool_] = self.fresh
         """Which rows have had a point."""
         self.calm: Floats = self.values
         """The same, but the median of the last few for series with long trends."""

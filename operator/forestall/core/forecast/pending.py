@@ -15,7 +15,7 @@ ORIGINS_PER_HORIZON: Final = 4
 """Forecasts scored in each horizon: those in between would tell hardly more, as their windows overlap."""
 
 
-class Outlook(NamedTuple):
+class HorizonForecasts(NamedTuple):
     """The forecasts for some horizons made at one column."""
 
     maximum: Floats
@@ -37,9 +37,9 @@ class Outlook(NamedTuple):
     kinds: NDArray[np.uint8]
     """The circumstances that the event experts see: (event experts, horizons, rows)."""
 
-    def at(self, index: int) -> Outlook:
+    def at(self, index: int) -> HorizonForecasts:
         """The forecasts for one of the horizons: the same without that axis."""
-        return Outlook._make(part[..., index, :] for part in self)
+        return HorizonForecasts._make(part[..., index, :] for part in self)
 
 
 class Pending:
@@ -65,7 +65,7 @@ class Pending:
         parts = (self._maximum, self._bounds, self._probability, self._awake, self._chance, self._kinds)
         return [*parts, self._open, self._silent, self._safe]
 
-    def put(self, column: int, view: Outlook, is_made: NDArray[np.bool_], safe: NDArray[np.bool_]) -> None:
+    def put(self, column: int, view: HorizonForecasts, is_made: NDArray[np.bool_], safe: NDArray[np.bool_]) -> None:
         """Keep the forecasts made at ``column``, where ``is_made``; ``safe``: the limit was not passed already."""
         slot = self._slot(column)
         self._maximum[slot], self._probability[slot], self._awake[slot] = view.maximum, view.probability, view.awake

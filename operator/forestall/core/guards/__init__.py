@@ -6,19 +6,29 @@ from forestall.core.decision import Hold
 from forestall.core.guards.allowance import allowance
 from forestall.core.guards.blackout import blackout
 from forestall.core.guards.budget import budget
+from forestall.core.guards.capacity import capacity
 from forestall.core.guards.clock import clock
 from forestall.core.guards.concurrency import concurrency
 from forestall.core.guards.cooldown import cooldown
 from forestall.core.guards.dependency import dependency
 from forestall.core.guards.disruption import disruption
 from forestall.core.guards.freshness import freshness
-from forestall.core.guards.guard_input import Bucket, Budget, Debt, Ended, GuardInput, Nodes, Pods, Storm, Surroundings
+from forestall.core.guards.guard_input import (
+    Constraints,
+    DisruptionBudget,
+    EndedRemediation,
+    GuardInput,
+    NodeAvailability,
+    RecordedUsage,
+    StormCheck,
+    TokenBucket,
+    WorkloadPods,
+)
 from forestall.core.guards.lockout import lockout
 from forestall.core.guards.maintenance import maintenance
 from forestall.core.guards.nodes import nodes
 from forestall.core.guards.pause import pause
 from forestall.core.guards.protection import protection
-from forestall.core.guards.room import room
 from forestall.core.guards.storm import storm
 
 Guard = Callable[[GuardInput], Hold | None]
@@ -38,7 +48,7 @@ GUARDS: Sequence[Guard] = (
     cooldown,
     disruption,
     nodes,
-    room,
+    capacity,
     budget,
 )
 """All guards, in the order in which they are checked and reported."""
@@ -67,15 +77,15 @@ __all__ = [
     "SKIPPED_ON_RECHECK",
     "SKIPPED_TO_CONFIRM",
     "SKIPPED_TO_DECIDE",
-    "Bucket",
-    "Budget",
-    "Debt",
-    "Ended",
+    "Constraints",
+    "DisruptionBudget",
+    "EndedRemediation",
     "Guard",
     "GuardInput",
-    "Nodes",
-    "Pods",
-    "Storm",
-    "Surroundings",
+    "NodeAvailability",
+    "RecordedUsage",
+    "StormCheck",
+    "TokenBucket",
+    "WorkloadPods",
     "check",
 ]

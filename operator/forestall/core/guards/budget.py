@@ -2,7 +2,7 @@
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.guards.guard_input import Bucket, Debt, GuardInput
+from forestall.core.guards.guard_input import GuardInput, RecordedUsage, TokenBucket
 from forestall.core.wording import plural
 
 
@@ -12,13 +12,13 @@ def budget(context: GuardInput) -> Hold | None:
         if tokens(bucket, context.now) < 1.0:
             return Hold(
                 "BudgetExhausted",
-                f"{bucket.whose} allows {plural(bucket.size, 'action')} per {format_duration(bucket.per)}, "
+                f"{bucket.owner} allows {plural(bucket.size, 'action')} per {format_duration(bucket.per)}, "
                 "and nothing of that is left",
             )
     return None
 
 
-def tokens(bucket: Bucket, now: float) -> float:
+def tokens(bucket: TokenBucket, now: float) -> float:
     """Return the tokens in a bucket that was full at first and from which each time in `spent` took one.
 
     A replay of Remediations gives the same result before and after a restart. The usage in the status of the Guardrail
@@ -26,20 +26,20 @@ def tokens(bucket: Bucket, now: float) -> float:
     """
     if bucket.size == 0:
         return 0.0
-    written = bucket.size - owed(bucket.debt, bucket, now) if bucket.debt is not None else float(bucket.size)
+    written = bucket.size - owed(bucket.recorded, bucket, now) if bucket.recorded is not None else float(bucket.size)
     return min(written, _replayed(bucket, now))
 
 
-def owed(debt: Debt, bucket: Bucket, now: float) -> float:
+def owed(debt: RecordedUsage, bucket: TokenBucket, now: float) -> float:
     """Return how much of `debt` is not refilled at `now`."""
     return max(0.0, debt.used - max(0.0, now - debt.at) * _rate(bucket))
 
 
-def _rate(bucket: Bucket) -> float:
+def _rate(bucket: TokenBucket) -> float:
     return bucket.size / bucket.per if bucket.per > 0 else float("inf")
 
 
-def _replayed(bucket: Bucket, now: float) -> float:
+def _replayed(bucket: TokenBucket, now: float) -> float:
     rate = _rate(bucket)
     left, before = float(bucket.size), None
     for at in sorted(min(time, now) for time in bucket.spent):

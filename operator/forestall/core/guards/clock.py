@@ -6,4 +6,4 @@ from forestall.core.guards.guard_input import GuardInput
 
 def clock(context: GuardInput) -> Hold | None:
     """Hold while the clocks of this process, the API server and the metric source disagree."""
-    return None if context.skewed is None else Hold("ClockSkew", context.skewed)
+    return None if context.clock_skew is None else Hold("ClockSkew", context.clock_skew)

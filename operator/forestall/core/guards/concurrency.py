@@ -6,6 +6,6 @@ from forestall.core.guards.guard_input import GuardInput
 
 def concurrency(context: GuardInput) -> Hold | None:
     """Hold while a remediation is under way on the same target."""
-    if context.live is None:
+    if context.active_remediation is None:
         return None
-    return Hold("RemediationActive", f"{context.live} is under way on the same target")
+    return Hold("RemediationActive", f"{context.active_remediation} is under way on the same target")

@@ -24,7 +24,7 @@ def cooldown(context: GuardInput) -> Hold | None:
     unsuccessful = [
         remediation
         for remediation in context.history
-        if remediation.at == ended
+        if remediation.ended_at == ended
         and (remediation.episode, remediation.objective_uid) == (context.episode, context.objective_uid)
         and (remediation.phase in ("RolledBack", "Failed") or remediation.refused)
     ]

@@ -13,30 +13,30 @@ def disruption(context: GuardInput) -> Hold | None:
     """
     if context.action.disruption != "workload":
         return None
-    pods = context.around.pods
+    pods = context.constraints.pods
     if pods is None:
         return Hold("DisruptionUnknown", "whether the workload can spare a pod could not be read, so none is replaced")
     if pods.ready <= 0:
         return None
-    missing = pods.wanted - pods.ready
+    missing = pods.desired - pods.ready
     for budget in pods.budgets:
-        if budget.allowed is None:
+        if budget.disruptions_allowed is None:
             return Hold(
                 "DisruptionUnknown",
                 f"whether the PodDisruptionBudget {budget.name} is about the workload, and what it allows, can't be "
                 f"told from what it says",
             )
-        if budget.allowed <= 0 and not (pods.bounded and missing > 0):
+        if budget.disruptions_allowed <= 0 and not (pods.is_bounded and missing > 0):
             return Hold(
                 "DisruptionNotAllowed",
                 f"the PodDisruptionBudget {budget.name} of the workload allows no disruption at present"
-                + (f": {budget.words}" if budget.words else ""),
+                + (f": {budget.message}" if budget.message else ""),
             )
-    if missing > pods.spare and (pods.rolling or not pods.bounded):
+    if missing > pods.max_unavailable and (pods.is_rolling or not pods.is_bounded):
         return Hold(
             "TooFewReady",
-            f"{pods.ready} of {plural(pods.wanted, 'pod')} {are(pods.ready)} ready; "
-            f"a rollout of the workload may leave out {pods.spare}"
-            + (", and one is under way" if pods.rolling else ""),
+            f"{pods.ready} of {plural(pods.desired, 'pod')} {are(pods.ready)} ready; "
+            f"a rollout of the workload may leave out {pods.max_unavailable}"
+            + (", and one is under way" if pods.is_rolling else ""),
         )
     return None

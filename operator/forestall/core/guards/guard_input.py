@@ -7,16 +7,16 @@ from zoneinfo import ZoneInfo
 
 from forestall.core.risk import Signal
 from forestall.core.traits import Traits
-from forestall.core.windows import Window
+from forestall.core.windows import TimeWindow
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedRemediation:
     """An ended remediation of the same target, or of the same policy and objective."""
 
     name: str
     phase: str
-    at: float
+    ended_at: float
     policy_uid: str
     objective_uid: str
     episode: int
@@ -33,7 +33,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Debt:
+class RecordedUsage:
     """The usage of a budget that is not refilled yet, as recorded in the status of the Guardrail at a time (s)."""
 
     used: float
@@ -41,43 +41,43 @@ class Debt:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class TokenBucket:
     """A token bucket: `size` actions at once, refilled evenly over `per` seconds; `spent` are times of past actions."""
 
-    whose: str
+    owner: str
     """Whose budget it is, for messages."""
     size: int
     per: float
     spent: Sequence[float]
-    debt: Debt | None = None
+    recorded: RecordedUsage | None = None
     """The usage in the status of the Guardrail, also of actions whose Remediations were deleted since."""
 
 
 @dataclass(frozen=True, slots=True)
-class Nodes:
+class NodeAvailability:
     """The availability of nodes, for an action that takes one out of service."""
 
     target: str
     """The name of the target node."""
-    out: Sequence[str]
+    unavailable: Sequence[str]
     """The other nodes that are unschedulable or not ready, or will be by remediations under way."""
-    most: int
+    max_unavailable: int
     """How many may be out of service at once."""
-    left: int
+    equivalent: int
     """How many other nodes accept the pods that the target accepts."""
     control_plane: bool = False
     """Whether the target is a control plane node."""
-    control_planes_out: Sequence[str] = ()
+    control_planes_unavailable: Sequence[str] = ()
     """Those of `out` that are control plane nodes."""
-    homeless: str | None = None
+    unschedulable_pod: str | None = None
     """For a drain: the first pod of the node that fits on no other node; None where all fit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Storm:
+class StormCheck:
     """The limits of a storm breaker, and the objectives that are at risk."""
 
-    whose: str
+    owner: str
     """Who defined it, for messages."""
     objectives: int
     """A storm has at least so many objectives,"""
@@ -85,64 +85,64 @@ class Storm:
     """and at least this share of all objectives,"""
     within: float
     """that came at risk within so many seconds."""
-    watched: Mapping[str, int]
+    objectives_by_namespace: Mapping[str, int]
     """The number of objectives, by namespace."""
-    since: Sequence[tuple[str, float]]
+    at_risk_since: Sequence[tuple[str, float]]
     """The namespace of each objective at risk, and since when (s) it is at risk."""
-    counted: dict[float, "Counted"] = field(default_factory=dict, init=False, repr=False, compare=False)
+    cached_counts: dict[float, "StormCounts"] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Cached counts, by the time (s): they are the same for all decisions of a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class StormCounts:
     """How many objectives came at risk together."""
 
-    here: Mapping[str, int]
+    by_namespace: Mapping[str, int]
     """By namespace."""
-    weight: int
+    capped_total: int
     """In all namespaces, at most half a storm for each."""
-    everywhere: int
+    total: int
     """In all namespaces."""
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class DisruptionBudget:
     """A PodDisruptionBudget of the workload."""
 
     name: str
-    allowed: int | None
+    disruptions_allowed: int | None
     """Its `disruptionsAllowed`; None where the budget can't be interpreted."""
-    words: str = ""
+    message: str = ""
     """Why its controller allows no disruption, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pods:
+class WorkloadPods:
     """The pods of a workload, and how many of them may be unavailable."""
 
-    wanted: int
+    desired: int
     ready: int
-    spare: int
+    max_unavailable: int
     """The `maxUnavailable` of its rollout, in pods."""
-    budgets: Sequence[Budget] = ()
-    bounded: bool = False
+    budgets: Sequence[DisruptionBudget] = ()
+    is_bounded: bool = False
     """Whether its rollout replaces unready pods first, and no ready pod while more than `spare` are missing."""
-    rolling: bool = False
+    is_rolling: bool = False
     """Whether a rollout is under way that may still succeed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Constraints:
     """Constraints of one intended action."""
 
-    blackouts: Sequence[Window] = ()
+    blackout_windows: Sequence[TimeWindow] = ()
     """The windows in which the action is forbidden."""
-    maintenance: Sequence[Sequence[Window]] = ()
+    maintenance_windows: Sequence[Sequence[TimeWindow]] = ()
     """The windows outside of which the action is forbidden: one list for each Guardrail or policy that has any."""
-    storms: Sequence[Storm] = ()
+    storm_checks: Sequence[StormCheck] = ()
     protected: str | None = None
     """The object that its annotation protects, for messages."""
-    pods: Pods | None = None
+    pods: WorkloadPods | None = None
     """For actions that replace the pods of a workload; None where they could not be read or interpreted."""
 
 
@@ -165,24 +165,24 @@ class GuardInput:
     """Whether the Guardrails allow this action in this namespace."""
     victim_of: str | None
     """The objective at risk that this objective is a victim of."""
-    live: str | None
+    active_remediation: str | None
     """The remediation that is under way on the same target."""
     cooldown: float
     """Seconds."""
-    history: Sequence[Ended]
+    history: Sequence[EndedRemediation]
     """Ended remediations of the same target, or of the same policy and objective."""
     last_on_target: float | None
     """When (s) the last remediation of the target ended."""
-    buckets: Sequence[Bucket]
-    nodes: Nodes | None
+    buckets: Sequence[TokenBucket]
+    nodes: NodeAvailability | None
     """For actions on a node; None where the nodes, or the pods to move, could not be listed."""
-    around: Surroundings = Surroundings()
-    skewed: str | None = None
+    constraints: Constraints = Constraints()
+    clock_skew: str | None = None
     """The clock skew, as a message; None where the clocks agree."""
     rung: int | None = None
     """The number of the action's rung in the policy's ladder."""
 
 
-def moment(at: float, zone: str) -> str:
+def format_local_time(at: float, zone: str) -> str:
     """Return a time (s) in a time zone, for messages, such as `2026-01-31 18:00 CET`."""
     return datetime.fromtimestamp(at, ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M %Z")

@@ -15,7 +15,7 @@ def lockout(context: GuardInput) -> Hold | None:
         for remediation in context.history
         if remediation.policy_uid == context.policy_uid and remediation.objective_uid == context.objective_uid
     ]
-    last = max(same_policy, key=lambda remediation: remediation.at, default=None)
+    last = max(same_policy, key=lambda remediation: remediation.ended_at, default=None)
     if last is None or last.phase not in ("RolledBack", "Failed") or last.reviewed or last.refused:
         return None
     if last.episode == context.episode and not last.undone:

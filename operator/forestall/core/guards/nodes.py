@@ -1,7 +1,7 @@
 """Hold when too many nodes are out of service already, or the wrong ones."""
 
 from forestall.core.decision import Hold
-from forestall.core.guards.guard_input import GuardInput, Nodes
+from forestall.core.guards.guard_input import GuardInput, NodeAvailability
 
 
 def nodes(context: GuardInput) -> Hold | None:
@@ -14,27 +14,27 @@ def nodes(context: GuardInput) -> Hold | None:
     return _too_many(availability) or _last(availability) or _control_plane(availability)
 
 
-def _too_many(availability: Nodes) -> Hold | None:
-    if len(availability.out) < availability.most:
+def _too_many(availability: NodeAvailability) -> Hold | None:
+    if len(availability.unavailable) < availability.max_unavailable:
         return None
     # The number only: the names of nodes are no information for the author of a policy.
     return Hold(
         "TooManyNodesCordoned",
-        f"{len(availability.out)} other nodes are out of service, or will be, "
-        f"and the Guardrails allow {availability.most} in all",
+        f"{len(availability.unavailable)} other nodes are out of service, or will be, "
+        f"and the Guardrails allow {availability.max_unavailable} in all",
     )
 
 
-def _last(availability: Nodes) -> Hold | None:
-    if availability.left > 0:
+def _last(availability: NodeAvailability) -> Hold | None:
+    if availability.equivalent > 0:
         return None
     return Hold(
         "LastNode", f"no other node takes the pods that run on {availability.target}: it is the last one of its kind"
     )
 
 
-def _control_plane(availability: Nodes) -> Hold | None:
-    if not availability.control_plane or not availability.control_planes_out:
+def _control_plane(availability: NodeAvailability) -> Hold | None:
+    if not availability.control_plane or not availability.control_planes_unavailable:
         return None
     return Hold(
         "ControlPlane",

@@ -6,7 +6,7 @@ from typing import Final
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.guards.guard_input import Counted, GuardInput, Storm
+from forestall.core.guards.guard_input import GuardInput, StormCheck, StormCounts
 from forestall.core.wording import plural
 
 CHRONIC: Final = 86400.0
@@ -19,39 +19,41 @@ def storm(context: GuardInput) -> Hold | None:
     Across the cluster each namespace counts for half a storm at most, so that no namespace alone holds the actions of
     others. A storm within one namespace holds the actions in that namespace.
     """
-    for breaker in context.around.storms:
+    for breaker in context.constraints.storm_checks:
         counted = count_storm(breaker, context.now)
         in_namespace, namespace_total = (
-            counted.here.get(context.namespace, 0),
-            breaker.watched.get(context.namespace, 0),
+            counted.by_namespace.get(context.namespace, 0),
+            breaker.objectives_by_namespace.get(context.namespace, 0),
         )
         if _is_storm(breaker, in_namespace, namespace_total):
             return _hold(breaker, in_namespace, namespace_total, f" in namespace {context.namespace}")
         cap = _cap(breaker)
-        if _is_storm(breaker, counted.weight, sum(min(number, cap) for number in breaker.watched.values())):
-            return _hold(breaker, counted.everywhere, sum(breaker.watched.values()), "")
+        if _is_storm(
+            breaker, counted.capped_total, sum(min(number, cap) for number in breaker.objectives_by_namespace.values())
+        ):
+            return _hold(breaker, counted.total, sum(breaker.objectives_by_namespace.values()), "")
     return None
 
 
-def count_storm(limits: Storm, now: float) -> Counted:
+def count_storm(limits: StormCheck, now: float) -> StormCounts:
     """Return how many objectives came at risk together, as of `now` (s); computed once for each `now`."""
-    counts = limits.counted.get(now)
+    counts = limits.cached_counts.get(now)
     if counts is None:
-        risks = [(namespace, since) for namespace, since in limits.since if now - since <= CHRONIC]
+        risks = [(namespace, since) for namespace, since in limits.at_risk_since if now - since <= CHRONIC]
         by_namespace: dict[str, list[tuple[str, float]]] = defaultdict(list)
         for namespace, since in risks:
             by_namespace[namespace].append((namespace, since))
         within = limits.within
-        counts = Counted(
-            here={namespace: most_within(own, within) for namespace, own in by_namespace.items()},
-            weight=most_within(risks, within, _cap(limits)),
-            everywhere=most_within(risks, within),
+        counts = StormCounts(
+            by_namespace={namespace: most_within(own, within) for namespace, own in by_namespace.items()},
+            capped_total=most_within(risks, within, _cap(limits)),
+            total=most_within(risks, within),
         )
-        limits.counted[now] = counts
+        limits.cached_counts[now] = counts
     return counts
 
 
-def _cap(limits: Storm) -> int:
+def _cap(limits: StormCheck) -> int:
     return max(1, limits.objectives // 2)
 
 
@@ -73,14 +75,14 @@ def most_within(risks: Iterable[tuple[str, float]], within: float, cap: int | No
     return highest
 
 
-def _is_storm(limits: Storm, number: int, total: int) -> bool:
+def _is_storm(limits: StormCheck, number: int, total: int) -> bool:
     return number >= limits.objectives and number >= limits.share * total
 
 
-def _hold(limits: Storm, number: int, total: int, location: str) -> Hold:
+def _hold(limits: StormCheck, number: int, total: int, location: str) -> Hold:
     return Hold(
         "Storm",
         f"{number} of {plural(total, 'objective')}{location} came at risk within "
         f"{format_duration(limits.within)}, which "
-        f"points to the monitoring or the cluster and not to each workload ({limits.whose})",
+        f"points to the monitoring or the cluster and not to each workload ({limits.owner})",
     )

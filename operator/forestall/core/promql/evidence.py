@@ -9,17 +9,17 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from forestall.core.promql import tree as ast
+from forestall.core.promql import syntax_tree as ast
 from forestall.core.promql.literals import quote
-from forestall.core.promql.looks import LOOKBACK
+from forestall.core.promql.selector_reads import LOOKBACK
 from forestall.core.promql.syntax import metric_name, render_selector, selector
 
 FACT: Final = "__forestall_fact"
 """The label that separates the results of a freshness query: `NEWEST` or `MEMBERS`."""
 NEWEST: Final = "newest"
-MEMBERS: Final = "members"
+TARGETS: Final = "members"
 """How many targets have fresh series: the number of different pairs of `instance` and `pod`."""
-MOST_JOBS: Final = 100
+MAX_JOBS: Final = 100
 
 _SPECIAL: Final = re.compile(r"[.+*?()|\[\]{}^$\\]")
 _STEP: Final = 240.0  # below the lookback, so that no sample falls between two evaluations
@@ -33,20 +33,20 @@ _TARGET_LABELS: Final = ("job", "instance", "namespace", "cluster", "pod", "cont
 """The labels that identify a target, which `up` has as well."""
 
 
-def freshness_question(selector: str, stale_after: float = 120.0) -> str:
+def freshness_query(selector: str, stale_after: float = 120.0) -> str:
     """Return the query for the newest sample of a selector of `Freshness.selectors`, and for its number of targets."""
-    newest = f"topk({MOST_JOBS}, max by (job) (timestamp({selector})))"
+    newest = f"topk({MAX_JOBS}, max by (job) (timestamp({selector})))"
     members = f"count(count by (job, instance, pod) (timestamp({selector}) >= time() - {stale_after:g}))"
-    parts = ((NEWEST, newest), (MEMBERS, members))
+    parts = ((NEWEST, newest), (TARGETS, members))
     return " or ".join(f'label_replace({text}, "{FACT}", "{name}", "", "")' for name, text in parts)
 
 
-def recent_question(selector: str, seconds: float) -> str:
+def recent_query(selector: str, seconds: float) -> str:
     """Return the query for the newest sample within `seconds`, where that is longer than the lookback."""
-    return f"topk({MOST_JOBS}, max by (job) ({_newest_in_steps(selector, seconds, _STEP)}))"
+    return f"topk({MAX_JOBS}, max by (job) ({_newest_in_steps(selector, seconds, _STEP)}))"
 
 
-def faded_question(text: str, job: str, newest: float) -> str:
+def sparse_samples_query(text: str, job: str, newest: float) -> str:
     """Return the query whether the series of a job, whose last sample was at `newest` (s), are between two samples.
 
     They are where the interval of their samples is, mostly or at times, about the lookback or longer, and where they
@@ -60,13 +60,15 @@ def faded_question(text: str, job: str, newest: float) -> str:
     return f"group(({interval} >= {_RARE:g} or {gap} >= {_RARE:g}) and {series} {at_fade})"
 
 
-def ends_unseen(newest: float, at: float) -> bool:
-    """Return whether `faded_question` is meaningful at `at` (s): within the lookback only a staleness marker hides a
-    sample."""
+def is_past_lookback(newest: float, at: float) -> bool:
+    """Return whether `sparse_samples_query` is meaningful at `at` (s).
+
+    Within the lookback only a staleness marker hides a sample.
+    """
     return newest + LOOKBACK <= at
 
 
-def gap_question(selector: str, seconds: float, interval: float) -> str:
+def sample_interval_query(selector: str, seconds: float, interval: float) -> str:
     """Return the query whether the usual interval of samples is longer than `interval` seconds.
 
     It covers the last hour, or the last `seconds` if these are more. A sample is visible for the lookback at most, so
@@ -79,51 +81,51 @@ def gap_question(selector: str, seconds: float, interval: float) -> str:
     return f"max({visible} * {factor:.6g} / {samples}) > {interval:g}"
 
 
-def past_question(selector: str, window: float) -> str:
+def past_samples_query(selector: str, window: float) -> str:
     """Return the query for when, approximately, a selector last had samples within `window` seconds.
 
     It misses no sample of the last hours; further back it may miss series that lasted less than a 720th of the window.
     """
     coarse, fine = (_newest_in_steps(selector, seconds, step) for seconds, step in _coarse_and_fine(window))
-    return f"topk({MOST_JOBS}, max by (job) ({coarse} or {fine}))"
+    return f"topk({MAX_JOBS}, max by (job) ({coarse} or {fine}))"
 
 
-def past_jobs_question(selector: str, window: float) -> str:
+def past_jobs_query(selector: str, window: float) -> str:
     """Return the query for the jobs with samples of a selector without a metric name in the last hours; 1 for each."""
-    return f"topk({MOST_JOBS}, group by (job) (last_over_time({selector}[{_ms(min(window, _RECENTLY))}])))"
+    return f"topk({MAX_JOBS}, group by (job) (last_over_time({selector}[{_ms(min(window, _RECENTLY))}])))"
 
 
-def names_question(selector: str, seconds: float) -> str:
+def metric_names_query(selector: str, seconds: float) -> str:
     """Return the query for the names of the metrics that a selector matched within `seconds`."""
     return f"group by (__name__) (last_over_time({selector}[{_ms(seconds)}]))"
 
 
-def label_question(lacking: str, having: str, window: float) -> str:
+def label_introduction_query(without_label: str, with_label: str, window: float) -> str:
     """Return the query for how much later (s) the first selector had its first sample than the second, in `window`.
 
     The result is empty where it was not later, and where targets have series of both kinds: then only some events have
     the label.
     """
-    in_both = f"count({having} and on (job, instance, pod) {lacking})"
+    in_both = f"count({with_label} and on (job, instance, pod) {without_label})"
     # Without staleness markers, the old series of a restarted target are visible beside the new ones for the lookback.
     optional = " or ".join(
         f"count_over_time({in_both}[{_ms(seconds)}:{_ms(step)}]) > 2" for seconds, step in _coarse_and_fine(window)
     )
-    return f"({_first_seen(lacking, window)} - {_first_seen(having, window)} > 0) unless on () ({optional})"
+    return f"({_first_seen(without_label, window)} - {_first_seen(with_label, window)} > 0) unless on () ({optional})"
 
 
-def up_question(matchers: str) -> str:
+def up_query(matchers: str) -> str:
     """Return the query for when the targets with these matchers were last scraped: 0 where one of them is down."""
     return f"min by (job) (up{{{matchers}}} * timestamp(up{{{matchers}}}))"
 
 
 @lru_cache(maxsize=1 << 16)
-def has_one_name(text: str) -> bool:
+def has_metric_name(text: str) -> bool:
     """Return whether a selector names its metric; `timestamp()` can't be used on several metrics at once."""
     return metric_name(selector(text)) is not None
 
 
-def with_name(text: str, name: str) -> str:
+def with_metric_name(text: str, name: str) -> str:
     """Return a selector without a metric name, narrowed to the metric `name`."""
     tree = selector(text)
     matchers = (matcher for matcher in tree.matchers.matchers if matcher.name != "__name__")

@@ -13,7 +13,7 @@ import re
 from decimal import Decimal
 
 from forestall.core.duration import parse_duration
-from forestall.core.promql import tree as ast
+from forestall.core.promql import syntax_tree as ast
 from forestall.core.promql.literals import quote
 from forestall.core.promql.syntax import (
     SCALAR,
@@ -30,7 +30,7 @@ from forestall.core.promql.syntax import (
 from forestall.core.promql.vectors import vector_of
 from forestall.errors import InvalidQuery
 
-MOST_STEPS = 10_000
+MAX_EVALUATIONS = 10_000
 """The most evaluations of a threshold in a window: a month is evaluated every 260 s rather than every 30 s."""
 
 NOT_COMPARABLE = -math.inf
@@ -99,7 +99,7 @@ def evidence_of_counters(
     return evidence, render_selector(part) if good is not None else ""
 
 
-def labels_of_counters(*, total: str, good: str | None = None, bad: str | None = None) -> tuple[tuple[str, str], ...]:
+def classifying_labels(*, total: str, good: str | None = None, bad: str | None = None) -> tuple[tuple[str, str], ...]:
     """Return, for each label whose absence would make events good or bad, the selectors of series without and with it.
 
     A strict ratio detects by itself that series lack a label that good events have.
@@ -196,7 +196,7 @@ def error_ratio_of_threshold(query: str, operator: str, value: float, *, window:
         InvalidQuery: `query` is not a query for numbers.
         InvalidDuration: `window` or `resolution` is not a duration.
     """
-    step = max(parse_duration(resolution), math.ceil(parse_duration(window) / MOST_STEPS))
+    step = max(parse_duration(resolution), math.ceil(parse_duration(window) / MAX_EVALUATIONS))
     return f"avg_over_time(({bad_by_threshold(query, operator, value)})[{window}:{math.ceil(step * 1000)}ms])"
 
 
@@ -212,7 +212,7 @@ def bad_by_threshold(query: str, operator: str, value: float) -> str:
     return f"({values} <= Inf) {_BAD_WHEN[operator]} bool {number(value)}"  # all but NaN is <= Inf
 
 
-def moments(bad: str, *, length: float, resolution: float) -> tuple[str, str]:
+def evaluation_counts(bad: str, *, length: float, resolution: float) -> tuple[str, str]:
     """Return expressions for the bad evaluations in the last `length` seconds, and for all, `resolution` s apart.
 
     `bad` is an expression of `bad_by_threshold`. Several series are summed: a label that changes with each release does
@@ -222,7 +222,7 @@ def moments(bad: str, *, length: float, resolution: float) -> tuple[str, str]:
     return f"sum(sum_over_time({over}))", f"sum(count_over_time({over}))"
 
 
-def samples_behind(query: str, *, window: str) -> tuple[str, ...]:
+def sample_counts(query: str, *, window: str) -> tuple[str, ...]:
     """Return, for each series selector of `query`, the expression for the samples of its densest series in `window`.
 
     Raises:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forestall.core.promql.freshness import Freshness, freshness_of
-from forestall.core.promql.memory import remember
 from forestall.core.promql.shape import has_many_names
 from forestall.core.promql.syntax import query_tree, reach
+from forestall.core.promql.text_cache import cached_by_text
 from forestall.core.promql.vectors import vector_of
 
 MARKER = "__forestall_query"
@@ -15,7 +15,7 @@ reserved; a query that uses this one is sent alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedQuery:
     """A validated query, ready to be sent."""
 
     text: str
@@ -29,8 +29,8 @@ class Prepared:
     """Whether its series may be of several metrics, which only their names distinguish."""
 
 
-@remember(characters=1 << 24)  # each cycle sends the same queries
-def prepare(expr: str, evidence: str = "") -> Prepared:
+@cached_by_text(characters=1 << 24)  # each cycle sends the same queries
+def prepare(expr: str, evidence: str = "") -> PreparedQuery:
     """Return the query `expr`, ready to be sent; its freshness is that of the expression `evidence`, if given.
 
     Raises:
@@ -39,7 +39,7 @@ def prepare(expr: str, evidence: str = "") -> Prepared:
     tree = query_tree(expr)
     text = vector_of(tree)
     proof = query_tree(evidence) if evidence else tree
-    return Prepared(text, freshness_of(proof), MARKER not in text, reach(tree), has_many_names(tree))
+    return PreparedQuery(text, freshness_of(proof), MARKER not in text, reach(tree), has_many_names(tree))
 
 
 def pack(texts: Sequence[str]) -> str:

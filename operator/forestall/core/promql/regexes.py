@@ -8,7 +8,7 @@ from typing import Final
 
 from forestall.errors import InvalidQuery
 
-MOST_REPEATS: Final = 1000
+MAX_REPEATS: Final = 1000
 """The maximum repeat count of RE2."""
 
 _PART: Final = re.compile(
@@ -70,8 +70,8 @@ def matches_nothing(pattern: str) -> bool | None:
 def _check_repeat(pattern: str, repeat: str, previous: str) -> None:
     if previous == "open":
         raise _illegal(pattern, f"nothing stands before {repeat}")
-    if any(len(count) > 4 or int(count) > MOST_REPEATS for count in re.findall("[0-9]+", repeat)):
-        raise _illegal(pattern, f"{repeat} repeats more than {MOST_REPEATS} times")
+    if any(len(count) > 4 or int(count) > MAX_REPEATS for count in re.findall("[0-9]+", repeat)):
+        raise _illegal(pattern, f"{repeat} repeats more than {MAX_REPEATS} times")
 
 
 def _illegal(pattern: str, problem: str) -> InvalidQuery:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from forestall.core.promql import tree as ast
+from forestall.core.promql import syntax_tree as ast
 from forestall.core.promql.syntax import SCALAR, metric_name, query_tree, selectors, value_type
 
 _PER_REPLICA: Final = frozenset(

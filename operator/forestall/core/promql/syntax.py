@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from forestall.core.promql import tree as ast
+from forestall.core.promql import syntax_tree as ast
 from forestall.core.promql.literals import quote
-from forestall.core.promql.memory import remember
-from forestall.core.promql.read import read
+from forestall.core.promql.parser import parse_text
+from forestall.core.promql.text_cache import cached_by_text
 from forestall.errors import InvalidQuery
 
-LONGEST = 16384
+MAX_LENGTH = 16384
 """The longest query (characters)."""
 
 SCALAR: Final = ast.ValueType.Scalar
@@ -34,20 +34,20 @@ def parse(text: str) -> ast.Expr:
     Raises:
         InvalidQuery: `text` is not PromQL, with the message of the parser, or not supported.
     """
-    if len(text) > LONGEST:
-        raise InvalidQuery(f"the query has {len(text)} characters: {LONGEST} are the most")
+    if len(text) > MAX_LENGTH:
+        raise InvalidQuery(f"the query has {len(text)} characters: {MAX_LENGTH} are the most")
     outcome = _parsed(text)
     if isinstance(outcome, str):
         raise InvalidQuery(outcome)
     return outcome
 
 
-@remember(characters=1 << 22)  # each cycle parses the same texts, invalid ones included
+@cached_by_text(characters=1 << 22)  # each cycle parses the same texts, invalid ones included
 def _parsed(text: str) -> ast.Expr | str:
     """Return the syntax tree of `text`, or the message of the error."""
     try:
         text.encode()
-        return read(text)
+        return parse_text(text)
     except UnicodeEncodeError as error:
         return f"not PromQL: {error}"
     except InvalidQuery as error:

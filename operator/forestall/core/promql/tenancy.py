@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from forestall.core.promql import tree as ast
+from forestall.core.promql import syntax_tree as ast
 from forestall.core.promql.literals import quote
 from forestall.core.promql.syntax import children, parse, render, selectors, write_label
 from forestall.errors import InvalidQuery

@@ -1,7 +1,7 @@
 """Convert any query for numbers into an instant vector, which has a value whenever the query has one."""
 
-from forestall.core.promql import tree as ast
-from forestall.core.promql.freshness import asks_for_absence
+from forestall.core.promql import syntax_tree as ast
+from forestall.core.promql.freshness import is_absence_test
 from forestall.core.promql.syntax import SCALAR, render, value_type
 
 
@@ -10,4 +10,4 @@ def vector_of(tree: ast.Expr) -> str:
     text = render(tree)
     if value_type(tree) == SCALAR:
         return f"vector({text})"
-    return f"sum({text}) or vector(0)" if asks_for_absence(tree) else text
+    return f"sum({text}) or vector(0)" if is_absence_test(tree) else text

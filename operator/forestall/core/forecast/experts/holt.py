@@ -72,8 +72,8 @@ class Holt:
     def _best(self, frame: Frame) -> Floats:
         """Level and trend of the best member of the grid: (2, rows)."""
         key = (self.name, 0)
-        if key not in frame.notes:
+        if key not in frame.cache:
             best = self._error.argmin(axis=0)
             rows = np.arange(best.size)
-            frame.notes[key] = np.stack((self._level[best, rows], self._trend[best, rows]))
-        return frame.notes[key]
+            frame.cache[key] = np.stack((self._level[best, rows], self._trend[best, rows]))
+        return frame.cache[key]

@@ -69,14 +69,14 @@ class LongTrend:
     def _trend(self, frame: Frame, index: int) -> tuple[Floats, Floats]:
         """Level now, from the calm one, and slope per step, for each row; 0 and 0 where there is no clear trend."""
         key = (self.name, index)
-        if key not in frame.notes:
+        if key not in frame.cache:
             trend = np.zeros((2, frame.last.size), dtype=np.float32)
             rows = np.flatnonzero(frame.long_trend)
             if rows.size:
                 time, means = self._windows[index].read(frame.column)
                 trend[:, rows] = _clear_trend(time, means[:, rows] - frame.calm[rows])
-            frame.notes[key] = trend
-        level, slope = frame.notes[key]
+            frame.cache[key] = trend
+        level, slope = frame.cache[key]
         return level, slope
 
 

@@ -56,10 +56,10 @@ class Profile:
 
     def _forecast(self, frame: Frame, index: int) -> Floats:
         """NaN where it sleeps: (rows,)."""
-        if (self.name, index) not in frame.notes:
+        if (self.name, index) not in frame.cache:
             for horizon_index, highest in enumerate(self._highest(frame)):
-                frame.notes[self.name, horizon_index] = highest
-        return frame.notes[self.name, index]
+                frame.cache[self.name, horizon_index] = highest
+        return frame.cache[self.name, index]
 
     def _highest(self, frame: Frame) -> Floats:
         """Of all horizons: (horizons, rows)."""

@@ -28,9 +28,9 @@ class Situation:
 
     def kind(self, frame: Frame, steps: int) -> NDArray[np.intp]:
         key = (self.name, 0)
-        if key not in frame.notes:
-            frame.notes[key] = frame.gap(frame.last)
-        near = _classes(frame.notes[key], 3.0, 0, _NEAR)
+        if key not in frame.cache:
+            frame.cache[key] = frame.gap(frame.last)
+        near = _classes(frame.cache[key], 3.0, 0, _NEAR)
         peak = _classes(frame.gap(frame.peak(steps)), 2.5, _PASSED, _PEAK)
         return near * _PEAK + peak
 

@@ -10,7 +10,7 @@ _LEAST: Final = 64
 """The weight of the shortest text, in characters."""
 
 
-class Remembered(Generic[P, R]):
+class TextCache(Generic[P, R]):
     """A function of texts with an LRU cache whose size is limited in characters of the texts.
 
     The memory of a result grows with the length of its text, and tenants can write many long ones: so the limit is on
@@ -44,6 +44,6 @@ class Remembered(Generic[P, R]):
         self._weight = 0
 
 
-def remember(characters: int) -> Callable[[Callable[P, R]], Remembered[P, R]]:
+def cached_by_text(characters: int) -> Callable[[Callable[P, R]], TextCache[P, R]]:
     """Return a decorator that caches results for up to `characters` of texts."""
-    return lambda function: Remembered(function, characters)
+    return lambda function: TextCache(function, characters)

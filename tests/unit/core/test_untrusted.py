@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.core.foreign import at, decimal, items, mapping, text, texts, understood, whole
-from forestall.core.selectors import selects
+from forestall.core.label_selectors import selects
+from forestall.core.untrusted import decimal_integer, get_path, integer, mapping, mappings, parsing, string, string_map
 from forestall.errors import InvalidInput, Unreadable
 
 JUNK = st.recursive(
@@ -21,13 +21,13 @@ JUNK = st.recursive(
 @given(JUNK, st.lists(st.text(max_size=5), max_size=3))
 def test_nothing_that_json_can_hold_raises(value, path):
     assert isinstance(mapping(value), dict)
-    assert isinstance(items(value), list)
-    assert isinstance(text(value), str)
-    assert all(isinstance(entry, str) for entry in texts(value).values())
-    number = whole(value)
+    assert isinstance(mappings(value), list)
+    assert isinstance(string(value), str)
+    assert all(isinstance(entry, str) for entry in string_map(value).values())
+    number = integer(value)
     assert number is None or (number == value and abs(number) < 2**63)
-    assert decimal(value) is None or int(value) == decimal(value)
-    at(value, *path)
+    assert decimal_integer(value) is None or int(value) == decimal_integer(value)
+    get_path(value, *path)
     assert selects(value, {"app": "web"}) in (True, False, None)
     assert selects({"matchLabels": value}, {"app": "web"}) in (True, False, None)
     assert selects({"matchExpressions": value}, {"app": "web"}) in (True, False, None)
@@ -39,19 +39,19 @@ def test_nothing_that_json_can_hold_raises(value, path):
     [(None, 7), (0, 0), (3, 3), (True, None), ("3", None), (3.0, None), (2**63, None), (-(2**64), None), ([], None)],
 )
 def test_a_number_is_one_that_kubernetes_could_hold(value, number):
-    assert whole(value, unset=7) == number
+    assert integer(value, default=7) == number
 
 
 @pytest.mark.parametrize(("value", "number"), [("12", 12), ("", None), ("-1", None), ("9" * 5000, None), ("٣", None)])
 def test_a_revision_of_five_thousand_digits_is_no_number(value, number):
-    assert decimal(value, unset=0) == number
+    assert decimal_integer(value, default=0) == number
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), TypeError(), ValueError(), OverflowError(), InvalidInput()])
 def test_what_cannot_be_understood_is_told_by_its_object(error):
     with (
         pytest.raises(Unreadable, match="the ReplicaSet web-1 can't be understood"),
-        understood("the ReplicaSet web-1"),
+        parsing("the ReplicaSet web-1"),
     ):
         raise error
 

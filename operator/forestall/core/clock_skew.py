@@ -17,66 +17,68 @@ API_SERVER: Final = "the API server"
 
 
 @dataclass(frozen=True, slots=True)
-class Offset:
+class ClockOffset:
     """How far (s) a server's clock is ahead of another clock: between `low` and `high`."""
 
     low: float
     high: float
 
-    def less(self, seconds: float) -> "Offset":
+    def relative_to(self, seconds: float) -> "ClockOffset":
         """Return the offset to a clock that is `seconds` ahead of the other clock."""
-        return Offset(self.low - seconds, self.high - seconds)
+        return ClockOffset(self.low - seconds, self.high - seconds)
 
-    def narrowed(self, other: "Offset | None") -> "Offset":
+    def narrower(self, other: "ClockOffset | None") -> "ClockOffset":
         """Return the narrower of the two intervals."""
         return self if other is None or self.high - self.low < other.high - other.low else other
 
     @property
-    def apart(self) -> float:
+    def skew(self) -> float:
         """The skew (s; negative: behind) where it certainly exceeds the tolerance, otherwise 0."""
-        return self.known if self.low > TOLERANCE or self.high < -TOLERANCE else 0.0
+        return self.estimate if self.low > TOLERANCE or self.high < -TOLERANCE else 0.0
 
     @property
-    def known(self) -> float:
+    def estimate(self) -> float:
         """The best estimate of the skew (s; negative: behind); 0 where the clocks may agree."""
         return 0.0 if self.low <= 0.0 <= self.high else (self.low + self.high) / 2
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
+class ClockSkew:
     """The clock skew measured in one cycle."""
 
-    everywhere: str | None = None
+    local_reason: str | None = None
     """Why no change is made at all; None where this process's clock agrees with the API server's."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Why no action is based on the data of a metric source, by the name of the source."""
     offsets: Mapping[str, float] = field(default_factory=dict)
     """How far (s) each server's clock is ahead of this process's; 0 where they may agree."""
 
-    def why(self, source: str) -> str | None:
+    def reason_for(self, source: str) -> str | None:
         """Return why no action is based on the data of a source; None where the clocks agree."""
-        return self.everywhere or self.sources.get(source)
+        return self.local_reason or self.sources.get(source)
 
 
-def server_offset(date: float, sent: float, received: float) -> Offset:
+def server_offset(date: float, sent: float, received: float) -> ClockOffset:
     """Return the offset of a server whose response has the time `date` (s since the epoch, whole seconds).
 
     `sent` and `received` are the times of request and response by the clock to compare with.
     """
-    return Offset(date - received, date + 1.0 - sent)
+    return ClockOffset(date - received, date + 1.0 - sent)
 
 
-def compare(api_server: Offset | None, sources: Mapping[str, Offset]) -> Clocks:
+def compare_clocks(api_server: ClockOffset | None, sources: Mapping[str, ClockOffset]) -> ClockSkew:
     """Return which clocks disagree with this process's: that of the API server, and those of metric sources by name."""
     named = {_source_name(name): offset for name, offset in sources.items()}
     offsets = {**({API_SERVER: api_server} if api_server else {}), **named}
-    offset_by_server = {name: offset.known for name, offset in offsets.items()}
-    skew_by_server = {name: offset.apart for name, offset in offsets.items() if offset.apart}
-    if api_server is not None and api_server.apart:
-        agreeing = [name for name in named if _same_side(skew_by_server.get(name, 0.0), api_server.apart)]
-        return Clocks(_api_server_message(api_server.apart, agreeing, has_sources=bool(sources)), {}, offset_by_server)
-    skewed = {name: offset.apart for name, offset in sources.items() if offset.apart}
-    return Clocks(
+    offset_by_server = {name: offset.estimate for name, offset in offsets.items()}
+    skew_by_server = {name: offset.skew for name, offset in offsets.items() if offset.skew}
+    if api_server is not None and api_server.skew:
+        agreeing = [name for name in named if _same_side(skew_by_server.get(name, 0.0), api_server.skew)]
+        return ClockSkew(
+            _api_server_message(api_server.skew, agreeing, has_sources=bool(sources)), {}, offset_by_server
+        )
+    skewed = {name: offset.skew for name, offset in sources.items() if offset.skew}
+    return ClockSkew(
         None,
         {name: _source_message(name, skew, api_server_agrees=api_server is not None) for name, skew in skewed.items()},
         offset_by_server,

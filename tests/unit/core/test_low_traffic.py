@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forestall.core.quiet import DAY, WORTH, Traffic, quietest
+from forestall.core.low_traffic import DAY, LOW_TRAFFIC_SHARE, TrafficHistory, next_low_traffic
 
 STEP = 900.0
 NOW = 20 * DAY + 12 * 3600
@@ -15,7 +15,7 @@ NOW = 20 * DAY + 12 * 3600
 def past(load, days=7, until=NOW):
     """Return the traffic of some days, by a function of the hour of the day."""
     times = [until - n * STEP for n in range(int(days * DAY / STEP), -1, -1)]
-    return Traffic(times, [load(at % DAY / 3600) for at in times], STEP)
+    return TrafficHistory(times, [load(at % DAY / 3600) for at in times], STEP)
 
 
 def night(hour):
@@ -23,35 +23,35 @@ def night(hour):
 
 
 def test_the_quietest_hour_before_the_latest_is_chosen():
-    moment = quietest(past(night), NOW, NOW + 20 * 3600)
+    moment = next_low_traffic(past(night), NOW, NOW + 20 * 3600)
     assert moment is not None
     assert (moment.at, moment.share) == (21 * DAY + 2 * 3600, 0.1)
 
 
 def test_what_comes_too_late_is_not_waited_for():
-    assert quietest(past(night), NOW, NOW + 13 * 3600) is None
-    assert quietest(past(night), NOW, NOW) is None
-    assert quietest(past(night), NOW, NOW - 3600) is None
+    assert next_low_traffic(past(night), NOW, NOW + 13 * 3600) is None
+    assert next_low_traffic(past(night), NOW, NOW) is None
+    assert next_low_traffic(past(night), NOW, NOW - 3600) is None
 
 
 def test_a_little_less_traffic_is_not_worth_the_wait():
-    assert quietest(past(lambda hour: 90.0 if hour < 12 else 100.0), NOW, NOW + 20 * 3600) is None
+    assert next_low_traffic(past(lambda hour: 90.0 if hour < 12 else 100.0), NOW, NOW + 20 * 3600) is None
 
 
 def test_in_a_quiet_moment_nothing_is_waited_for():
     at = 21 * DAY + 3 * 3600
-    assert quietest(past(night, until=at), at, at + 6 * 3600) is None
+    assert next_low_traffic(past(night, until=at), at, at + 6 * 3600) is None
 
 
-@pytest.mark.parametrize("traffic", [past(night, days=1), Traffic((), (), STEP), past(lambda _: 0.0)])
+@pytest.mark.parametrize("traffic", [past(night, days=1), TrafficHistory((), (), STEP), past(lambda _: 0.0)])
 def test_without_a_habit_nothing_is_said(traffic):
-    assert quietest(traffic, NOW, NOW + 20 * 3600) is None
+    assert next_low_traffic(traffic, NOW, NOW + 20 * 3600) is None
 
 
 def test_one_strange_day_does_not_matter():
     usual = past(night)
     values = [0.0 if NOW - 2 * DAY < at < NOW - DAY else night(at % DAY / 3600) for at in usual.times]
-    moment = quietest(Traffic(usual.times, values, STEP), NOW, NOW + 20 * 3600)
+    moment = next_low_traffic(TrafficHistory(usual.times, values, STEP), NOW, NOW + 20 * 3600)
     assert moment is not None
     assert moment.at == 21 * DAY + 2 * 3600
 
@@ -59,10 +59,10 @@ def test_one_strange_day_does_not_matter():
 def test_gaps_and_nan_are_no_traffic_of_zero():
     usual = past(night)
     values = [math.nan if 2 <= at % DAY / 3600 < 5 else 100.0 for at in usual.times]
-    assert quietest(Traffic(usual.times, values, STEP), NOW, NOW + 20 * 3600) is None
+    assert next_low_traffic(TrafficHistory(usual.times, values, STEP), NOW, NOW + 20 * 3600) is None
     daytime = [n for n, at in enumerate(usual.times) if not 2 <= at % DAY / 3600 < 5]
-    gap = Traffic([usual.times[n] for n in daytime], [usual.values[n] for n in daytime], STEP)
-    assert quietest(gap, NOW, NOW + 20 * 3600) is None
+    gap = TrafficHistory([usual.times[n] for n in daytime], [usual.values[n] for n in daytime], STEP)
+    assert next_low_traffic(gap, NOW, NOW + 20 * 3600) is None
 
 
 @example([5e-324] * 24, 8, DAY)
@@ -73,8 +73,8 @@ def test_gaps_and_nan_are_no_traffic_of_zero():
 )
 def test_the_moment_lies_ahead_in_time_and_is_quieter(hours, days, ahead):
     traffic = past(lambda hour: hours[int(hour)], days=days)
-    moment = quietest(traffic, NOW, NOW + ahead)
+    moment = next_low_traffic(traffic, NOW, NOW + ahead)
     if moment is not None:
         assert NOW < moment.at <= NOW + ahead
-        assert moment.share <= WORTH
-        assert traffic.expected(moment.at, NOW) <= WORTH * traffic.expected(NOW, NOW) + 1e-6
+        assert moment.share <= LOW_TRAFFIC_SHARE
+        assert traffic.expected(moment.at, NOW) <= LOW_TRAFFIC_SHARE * traffic.expected(NOW, NOW) + 1e-6

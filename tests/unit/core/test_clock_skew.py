@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.core.clocks import TOLERANCE, Offset, compare, server_offset
+from forestall.core.clock_skew import TOLERANCE, ClockOffset, compare_clocks, server_offset
 
-RIGHT = Offset(-0.6, 0.6)
+RIGHT = ClockOffset(-0.6, 0.6)
 
 
 def skewed_by(seconds):
-    return Offset(RIGHT.low + seconds, RIGHT.high + seconds)
+    return ClockOffset(RIGHT.low + seconds, RIGHT.high + seconds)
 
 
 @given(
@@ -32,51 +32,51 @@ def test_the_true_offset_is_always_within_the_bounds(ahead, sent, before, after)
 @given(ahead=st.floats(-TOLERANCE, TOLERANCE), took=st.floats(0, 60))
 def test_clocks_that_agree_are_never_called_apart_however_slow_the_answer(ahead, took):
     date = float(int(1.8e9 + took / 2 + ahead))
-    assert server_offset(date, 1.8e9, 1.8e9 + took).apart == 0.0
+    assert server_offset(date, 1.8e9, 1.8e9 + took).skew == 0.0
 
 
 @pytest.mark.parametrize("ahead", [-7200, -3600, -60, -10, 10, 60, 3600, 7200])
 def test_clocks_that_are_more_than_a_few_seconds_apart_are_called_so(ahead):
     offset = server_offset(float(int(1.8e9 + 0.5 + ahead)), 1.8e9, 1.8e9 + 1)
-    assert offset.apart * ahead > 0
-    assert offset.apart == pytest.approx(ahead, abs=2)
+    assert offset.skew * ahead > 0
+    assert offset.skew == pytest.approx(ahead, abs=2)
 
 
 def test_clocks_that_agree_hold_nothing():
-    clocks = compare(RIGHT, {"main": RIGHT, "far": Offset(-20.0, 20.0)})
-    assert (clocks.everywhere, clocks.sources) == (None, {})
+    clocks = compare_clocks(RIGHT, {"main": RIGHT, "far": ClockOffset(-20.0, 20.0)})
+    assert (clocks.local_reason, clocks.sources) == (None, {})
     assert set(clocks.offsets.values()) == {0.0}
-    assert compare(None, {}).why("main") is None
+    assert compare_clocks(None, {}).reason_for("main") is None
 
 
 @pytest.mark.parametrize(("seconds", "offset_text"), [(3600, "1h behind"), (-3600, "1h ahead of")])
 def test_this_process_s_clock_is_wrong_where_all_others_agree(seconds, offset_text):
-    clocks = compare(skewed_by(seconds), {"main": skewed_by(seconds)})
-    assert clocks.why("main") == clocks.why("any other") == clocks.everywhere
+    clocks = compare_clocks(skewed_by(seconds), {"main": skewed_by(seconds)})
+    assert clocks.reason_for("main") == clocks.reason_for("any other") == clocks.local_reason
     assert f"this process's clock is {offset_text} those of the API server and of metric source main" in str(
-        clocks.everywhere
+        clocks.local_reason
     )
 
 
 def test_the_api_server_s_clock_is_wrong_where_the_sources_agree_with_this_one():
-    clocks = compare(skewed_by(60), {"main": RIGHT})
-    assert "the clock of the API server is" in str(clocks.everywhere)
-    assert "ahead of this process's and those of the metric sources" in str(clocks.everywhere)
+    clocks = compare_clocks(skewed_by(60), {"main": RIGHT})
+    assert "the clock of the API server is" in str(clocks.local_reason)
+    assert "ahead of this process's and those of the metric sources" in str(clocks.local_reason)
 
 
 def test_where_no_source_answers_it_is_not_known_whose_is_wrong():
-    assert "the clock of the API server is" in str(compare(skewed_by(-60), {}).everywhere)
+    assert "the clock of the API server is" in str(compare_clocks(skewed_by(-60), {}).local_reason)
 
 
 def test_a_source_s_clock_is_wrong_where_the_api_server_agrees_with_this_one():
-    clocks = compare(RIGHT, {"main": RIGHT, "bad": skewed_by(-3600)})
-    assert clocks.everywhere is None
-    assert clocks.why("main") is None
+    clocks = compare_clocks(RIGHT, {"main": RIGHT, "bad": skewed_by(-3600)})
+    assert clocks.local_reason is None
+    assert clocks.reason_for("main") is None
     assert "the clock of metric source bad is 1h behind this process's, with which the API server" in str(
-        clocks.why("bad")
+        clocks.reason_for("bad")
     )
     assert clocks.offsets["metric source bad"] == pytest.approx(-3600, abs=1)
 
 
 def test_a_source_that_is_apart_is_held_also_where_the_api_server_says_nothing():
-    assert "metric source bad" in str(compare(None, {"bad": skewed_by(30)}).why("bad"))
+    assert "metric source bad" in str(compare_clocks(None, {"bad": skewed_by(30)}).reason_for("bad"))

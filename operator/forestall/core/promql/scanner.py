@@ -11,7 +11,7 @@ from typing import Final
 from forestall.core.promql import literals
 from forestall.errors import InvalidQuery
 
-MOST_STEPS: Final = 400
+MAX_OPERATORS: Final = 400
 """The most brackets and operators of a query: the parser's time grows with the square of the nesting, and at a few
 thousand levels its stack overflows, which ends the process."""
 
@@ -35,12 +35,12 @@ _TOKEN: Final = re.compile(
 _LITERAL: Final = re.compile(rf"(?P<duration>\b{_DURATION})|(?P<number>(?<![\w.]){_NUMBER})", re.ASCII)
 _STEPS: Final = re.compile(r"[(\[+*/%^<>-]|==|!=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE | re.ASCII)
 _NO_OFFSET: Final = re.compile(r"(?<![\w:])offset\s*[+-]*\s*(?:nan|inf)\b", re.IGNORECASE | re.ASCII)
-_UNLIKE: Final = re.compile(r'!([=~])(\s*)"([0-9]+)"', re.ASCII)
+_NEGATED_MATCHER: Final = re.compile(r'!([=~])(\s*)"([0-9]+)"', re.ASCII)
 _OFFSET: Final = re.compile(r"(?<![\w:])offset\s*+[+-]*\s*+\Z", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class ScannedQuery:
     """A query without its literals."""
 
     text: str
@@ -53,7 +53,7 @@ class Scanned:
         """Return the string literal of the placeholder `number`."""
         return self.strings[int(number.removesuffix("!"))]
 
-    def is_unlike(self, number: str) -> bool:
+    def is_negated(self, number: str) -> bool:
         """Return whether the matcher with the placeholder `number` is `!=` or `!~`."""
         return number.endswith("!")
 
@@ -62,7 +62,7 @@ class Scanned:
         return self.string(text) if text[:1].isdigit() else text
 
 
-def scan(text: str) -> Scanned:
+def scan(text: str) -> ScannedQuery:
     """Return `text` without its literals.
 
     Raises:
@@ -89,14 +89,16 @@ def scan(text: str) -> Scanned:
             case _:
                 parts.append(token[0])
     plain = "".join([*parts, text[position:]])
-    if len(_STEPS.findall(plain)) > MOST_STEPS:
-        raise InvalidQuery(f"the query has more than {MOST_STEPS} brackets and operators: record parts of it by rules")
+    if len(_STEPS.findall(plain)) > MAX_OPERATORS:
+        raise InvalidQuery(
+            f"the query has more than {MAX_OPERATORS} brackets and operators: record parts of it by rules"
+        )
     if _NO_OFFSET.search(plain):
         raise InvalidQuery("not PromQL: `offset` takes a duration")
-    return Scanned(_UNLIKE.sub(_like, plain), tuple(strings))
+    return ScannedQuery(_NEGATED_MATCHER.sub(_positive_matcher, plain), tuple(strings))
 
 
-def _like(matcher: re.Match[str]) -> str:
+def _positive_matcher(matcher: re.Match[str]) -> str:
     """Return the end of a matcher `!=` or `!~` for the parser, see `Scanned.text`."""
     sign, space, number = matcher.groups()
     return f'{"=" if sign == "=" else "=~"}{space}"{number}!"'

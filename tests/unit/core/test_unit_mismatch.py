@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from forestall.core.proportion import out_of_proportion
+from forestall.core.unit_mismatch import unit_mismatch
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from forestall.core.proportion import out_of_proportion
 )
 def test_out_of_proportion(limit, low, high, above, expected):
     """Kind: a limit in another unit than the values, which is silent for ever or passed for ever."""
-    message = out_of_proportion(limit, low, high, above=above)
+    message = unit_mismatch(limit, low, high, above=above)
     assert message is not None
     assert expected in message
 
@@ -40,4 +40,4 @@ def test_out_of_proportion(limit, low, high, above, expected):
     ],
 )
 def test_in_proportion(limit, low, high, above):
-    assert out_of_proportion(limit, low, high, above=above) is None
+    assert unit_mismatch(limit, low, high, above=above) is None

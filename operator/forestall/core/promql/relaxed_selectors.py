@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from forestall.core.promql import tree as ast
+from forestall.core.promql import syntax_tree as ast
 from forestall.core.promql.syntax import metric_name, query_tree, render_selector, selectors, write_label
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowed:
+class RelaxableSelector:
     """A selector of a query, and its variants with fewer matchers."""
 
     name: str
@@ -18,11 +18,11 @@ class Narrowed:
     """Label and value of each matcher, except that of the name."""
     relaxed: tuple[str, ...]
     """For each matcher the selector without it; empty where nothing would be left."""
-    alone: str
+    name_only: str
     """The selector with the name only; empty where it has none."""
 
 
-def narrowed(query: str) -> tuple[Narrowed, ...]:
+def relaxable_selectors(query: str) -> tuple[RelaxableSelector, ...]:
     """Return the distinct selectors of a query.
 
     Raises:
@@ -31,7 +31,7 @@ def narrowed(query: str) -> tuple[Narrowed, ...]:
     return tuple(dict.fromkeys(_narrowed(node) for node in selectors(query_tree(query))))
 
 
-def _narrowed(node: ast.VectorSelector) -> Narrowed:
+def _narrowed(node: ast.VectorSelector) -> RelaxableSelector:
     name = metric_name(node) or ""
     label_matchers = tuple(matcher for matcher in node.matchers.matchers if matcher.name != "__name__")
     name_matchers = tuple(matcher for matcher in node.matchers.matchers if matcher.name == "__name__")
@@ -41,14 +41,14 @@ def _narrowed(node: ast.VectorSelector) -> Narrowed:
             return ""
         return render_selector(ast.VectorSelector(node.name, ast.Matchers((*name_matchers, *matchers))))
 
-    return Narrowed(
+    return RelaxableSelector(
         name=name,
         text=text(label_matchers),
         matchers=tuple((matcher.name, matcher.value) for matcher in label_matchers),
         relaxed=tuple(
             text((*label_matchers[:index], *label_matchers[index + 1 :])) for index in range(len(label_matchers))
         ),
-        alone=text(()) if name else "",
+        name_only=text(()) if name else "",
     )
 
 

@@ -7,14 +7,14 @@ from typing import Final
 
 import promql_parser as library
 
-from forestall.core.promql import tree
+from forestall.core.promql import syntax_tree as tree
 from forestall.core.promql.literals import LONGEST_SPAN
 from forestall.core.promql.regexes import check_regex, matches_nothing
-from forestall.core.promql.scan import Scanned, scan
+from forestall.core.promql.scanner import ScannedQuery, scan
 from forestall.core.promql.unsupported import unsupported
 from forestall.errors import InvalidQuery
 
-DEEPEST: Final = 100
+MAX_DEPTH: Final = 100
 """The deepest nesting of an expression."""
 
 _LATEST: Final = 253402300800.0
@@ -31,7 +31,7 @@ _TYPES: Final = (
 )
 
 
-def read(text: str) -> tree.Expr:
+def parse_text(text: str) -> tree.Expr:
     """Return the syntax tree of `text`.
 
     Raises:
@@ -39,7 +39,7 @@ def read(text: str) -> tree.Expr:
     """
     scanned = scan(text)
     try:
-        return _Reader(scanned).expression(library.parse(scanned.text), DEEPEST)
+        return _Converter(scanned).expression(library.parse(scanned.text), MAX_DEPTH)
     except InvalidQuery:
         raise
     except BaseException as error:  # a panic of the library is no Exception, and would end the process
@@ -54,17 +54,17 @@ def read(text: str) -> tree.Expr:
         raise
 
 
-class _Reader:
+class _Converter:
     """Converts the nodes of the library, and puts the string literals back."""
 
-    def __init__(self, scanned: Scanned) -> None:
+    def __init__(self, scanned: ScannedQuery) -> None:
         self._scanned = scanned
 
     def expression(self, node: library.Expr, depth: int) -> tree.Expr:
         """Return `node` converted, at most `depth` levels deep."""
         if depth == 0:
             raise InvalidQuery(
-                f"the query is nested more than {DEEPEST} levels deep: simplify it, or record parts of it by rules"
+                f"the query is nested more than {MAX_DEPTH} levels deep: simplify it, or record parts of it by rules"
             )
         match node:
             case library.VectorSelector():
@@ -108,7 +108,7 @@ class _Reader:
 
     def _matcher(self, matcher: library.Matcher) -> tree.Matcher:
         positive, negative = next((like, unlike) for theirs, like, unlike in _MATCH_OPS if theirs == matcher.op)
-        op = negative if self._scanned.is_unlike(matcher.value) else positive
+        op = negative if self._scanned.is_negated(matcher.value) else positive
         value = self._scanned.string(matcher.value)
         if op in (tree.MatchOp.Re, tree.MatchOp.NotRe):
             check_regex(value)

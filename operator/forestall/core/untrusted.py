@@ -19,48 +19,48 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def at(node: Any, *path: str) -> Any:
+def get_path(node: Any, *path: str) -> Any:
     """Return the value at `path` through nested maps; None where it is absent, or a value on the path is no map."""
     for part in path:
         node = mapping(node).get(part)
     return node
 
 
-def items(value: Any) -> list[Mapping[str, Any]]:
+def mappings(value: Any) -> list[Mapping[str, Any]]:
     """Return the elements of a list that are maps; an empty list where `value` is no list."""
     return [element for element in value if isinstance(element, Mapping)] if isinstance(value, list | tuple) else []
 
 
-def text(value: Any) -> str:
+def string(value: Any) -> str:
     """Return `value` where it is a string, otherwise an empty string."""
     return value if isinstance(value, str) else ""
 
 
-def texts(value: Any) -> dict[str, str]:
+def string_map(value: Any) -> dict[str, str]:
     """Return the entries of a map whose values are strings, such as labels and annotations."""
     return {key: element for key, element in mapping(value).items() if isinstance(element, str)}
 
 
-def whole(value: Any, unset: int | None = None) -> int | None:
+def integer(value: Any, default: int | None = None) -> int | None:
     """Return `value` where it is an integer (int64), `unset` where it is absent, otherwise None."""
     if value is None:
-        return unset
+        return default
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if -_LARGEST <= value <= _LARGEST else None
 
 
-def decimal(value: Any, unset: int | None = None) -> int | None:
+def decimal_integer(value: Any, default: int | None = None) -> int | None:
     """Return the integer that a decimal string represents, `unset` where it is absent, otherwise None."""
     if value is None:
-        return unset
-    digits = text(value)
+        return default
+    digits = string(value)
     # Python refuses to parse very long strings of digits, and int64 has at most 19.
-    return whole(int(digits)) if digits.isascii() and digits.isdecimal() and len(digits) <= 19 else None
+    return integer(int(digits)) if digits.isascii() and digits.isdecimal() and len(digits) <= 19 else None
 
 
 @contextmanager
-def understood(description: str) -> Iterator[None]:
+def parsing(description: str) -> Iterator[None]:
     """Translate errors of code that relies on the shape of an object; `description` names the object for people.
 
     Raises:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from forestall.core.promql import tree as ast
+from forestall.core.promql import syntax_tree as ast
 from forestall.core.promql.syntax import VECTOR, reach, render, render_selector
 
 LOOKBACK: Final = 300.0
@@ -25,16 +25,16 @@ _COUNTERS: Final = frozenset({"rate", "irate", "increase"})
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SelectorRead:
     """How a query reads the series of one selector."""
 
     selector: str
     """Without `offset` and `@`."""
     text: str = ""
     """An expression that has a result where the query has data of the selector; empty: the selector itself."""
-    over: float = 0.0
+    subquery_span: float = 0.0
     """The span (s) of enclosing subqueries that have a value without data of the selector; 0: none."""
-    apart: float = LOOKBACK
+    max_interval: float = LOOKBACK
     """The longest usual interval of samples (s) at which the read always has data."""
 
     reach: float = 0.0
@@ -43,23 +43,23 @@ class Look:
     @property
     def is_plain(self) -> bool:
         """Whether it has data where the selector has."""
-        return not self.text and not self.over
+        return not self.text and not self.subquery_span
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReadContext:
     """The position of an expression in a query."""
 
     function: str = "last_over_time"
     """The function on a range selector, or one that needs as many samples."""
-    around: tuple[ast.SubqueryExpr, ...] = ()
+    subqueries: tuple[ast.SubqueryExpr, ...] = ()
     """The enclosing subqueries, from the outermost."""
-    over: float = 0.0
-    """See `Look.over`."""
-    inside: tuple[ast.SubqueryExpr, ...] = ()
-    """Those of `around` within the part of the query that has a value without data."""
+    subquery_span: float = 0.0
+    """See `SelectorRead.subquery_span`."""
+    inner_subqueries: tuple[ast.SubqueryExpr, ...] = ()
+    """Those of `subqueries` within the part of the query that has a value without data."""
 
-    def into(self, node: ast.Expr) -> "Place":
+    def for_children(self, node: ast.Expr) -> "ReadContext":
         """Return the place of the children of `node`."""
         match node:
             case ast.Call():
@@ -67,15 +67,17 @@ class Place:
                 finder = "rate" if name in _COUNTERS else "delta" if name in _GAUGES else "last_over_time"
                 return replace(self, function=finder)
             case ast.SubqueryExpr():
-                return replace(self, around=(*self.around, node), inside=(*self.inside, node))
+                return replace(
+                    self, subqueries=(*self.subqueries, node), inner_subqueries=(*self.inner_subqueries, node)
+                )
         return self
 
-    def resting(self) -> "Place":
+    def as_optional(self) -> "ReadContext":
         """Return this place within an expression that has a value without data."""
-        over = sum(subquery.range.total_seconds() for subquery in self.around)
-        return replace(self, over=max(self.over, over), inside=())
+        over = sum(subquery.range.total_seconds() for subquery in self.subqueries)
+        return replace(self, subquery_span=max(self.subquery_span, over), inner_subqueries=())
 
-    def look(self, node: ast.VectorSelector | ast.MatrixSelector) -> Look:
+    def read(self, node: ast.VectorSelector | ast.MatrixSelector) -> SelectorRead:
         """Return how a selector is read at this place."""
         series = node if isinstance(node, ast.VectorSelector) else node.vector_selector
         expr: ast.Expr = node
@@ -83,15 +85,15 @@ class Place:
         if isinstance(node, ast.MatrixSelector):
             expr = _call(self.function, replace(node, range=min(node.range, _LONGEST)))
             apart = _AMPLE * node.range.total_seconds() / (1 if self.function == "last_over_time" else 2)
-        for subquery in reversed(self.around):
+        for subquery in reversed(self.subqueries):
             expr = _call("last_over_time", replace(subquery, expr=expr, range=min(subquery.range, _LONGEST)))
         is_itself = expr is node and series.offset is None and series.at is None
-        if self.inside:  # each evaluation reads a range
-            apart += max(subquery.range.total_seconds() for subquery in self.inside)
-        return Look(
+        if self.inner_subqueries:  # each evaluation reads a range
+            apart += max(subquery.range.total_seconds() for subquery in self.inner_subqueries)
+        return SelectorRead(
             render_selector(series),
             "" if is_itself else f"group({render(expr)})",
-            min(self.over, _LONGEST.total_seconds()),
+            min(self.subquery_span, _LONGEST.total_seconds()),
             apart,
             reach(expr),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from forestall.core.foreign import items, mapping
+from forestall.core.untrusted import mapping, mappings
 
 _FIELDS: Final = frozenset({"matchLabels", "matchExpressions"})
 
@@ -19,11 +19,11 @@ def selects(selector: Any, labels: Mapping[str, str]) -> bool | None:
         return None  # another type, or a field of a later Kubernetes
     pairs, expressions = selector.get("matchLabels"), selector.get("matchExpressions")
     matches = [labels.get(key) == value if isinstance(value, str) else None for key, value in mapping(pairs).items()]
-    matches += [_matches(expression, labels) for expression in items(expressions)]
+    matches += [_matches(expression, labels) for expression in mappings(expressions)]
     if False in matches:
         return False
     is_valid = (pairs is None or isinstance(pairs, Mapping)) and (
-        expressions is None or (isinstance(expressions, list) and len(items(expressions)) == len(expressions))
+        expressions is None or (isinstance(expressions, list) and len(mappings(expressions)) == len(expressions))
     )
     return True if is_valid and None not in matches else None
 

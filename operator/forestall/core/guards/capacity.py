@@ -4,12 +4,12 @@ from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput
 
 
-def room(context: GuardInput) -> Hold | None:
+def capacity(context: GuardInput) -> Hold | None:
     """Hold a drain unless all pods that it evicts fit on other nodes."""
-    if context.nodes is None or context.nodes.homeless is None:
+    if context.nodes is None or context.nodes.unschedulable_pod is None:
         return None  # the guard `nodes` holds where nodes are unknown
-    own = context.nodes.homeless.startswith(f"{context.namespace}/")
-    pod = f"pod {context.nodes.homeless}" if own else "a pod of another namespace, one"
+    own = context.nodes.unschedulable_pod.startswith(f"{context.namespace}/")
+    pod = f"pod {context.nodes.unschedulable_pod}" if own else "a pod of another namespace, one"
     return Hold(
         "InsufficientCapacity",
         f"no other node has room for {pod} of node {context.nodes.target}, by what it requests and where it may run",

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-Amounts = Mapping[str, int]
+ResourceAmounts = Mapping[str, int]
 """Amounts by resource name, in milli-units."""
 
 
@@ -22,7 +22,7 @@ class Taint:
     effect: str
 
     @property
-    def hard(self) -> bool:
+    def is_hard(self) -> bool:
         """Whether it excludes pods that do not tolerate it."""
         return self.effect in ("NoSchedule", "NoExecute")
 
@@ -39,7 +39,7 @@ class Toleration:
     effect: str
     """Empty: any."""
 
-    def covers(self, taint: Taint) -> bool:
+    def tolerates(self, taint: Taint) -> bool:
         """Return whether it tolerates `taint`."""
         if self.effect not in ("", taint.effect):
             return False
@@ -49,14 +49,14 @@ class Toleration:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class NodeSelectorRequirement:
     """A requirement on a label of the node, as in a NodeSelectorTerm."""
 
     key: str
     operator: str
     values: Sequence[str]
 
-    def holds(self, labels: Mapping[str, str]) -> bool:
+    def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether a node with these labels meets it; no node meets an unknown operator."""
         value = labels.get(self.key)
         match self.operator:
@@ -74,67 +74,69 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Lodger:
+class PodRequest:
     """The scheduling requirements of a pod."""
 
     name: str
     """`namespace/name`."""
-    needs: Amounts
+    requests: ResourceAmounts
     tolerations: Sequence[Toleration] = ()
-    wishes: Sequence[Sequence[Wish]] = ((),)
+    node_selector_terms: Sequence[Sequence[NodeSelectorRequirement]] = ((),)
     """Node selector terms: all requirements of at least one term must hold."""
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class NodeCapacity:
     """A schedulable node, with its free resources."""
 
     name: str
-    free: Amounts
+    free: ResourceAmounts
     labels: Mapping[str, str]
     taints: Sequence[Taint] = ()
 
-    def suits(self, lodger: Lodger) -> bool:
+    def accepts(self, pod: PodRequest) -> bool:
         """Return whether taints and node selectors allow the pod on this node, whatever it requests."""
         tolerated = all(
-            any(toleration.covers(taint) for toleration in lodger.tolerations) for taint in self.taints if taint.hard
+            any(toleration.tolerates(taint) for toleration in pod.tolerations) for taint in self.taints if taint.is_hard
         )
-        return tolerated and any(all(wish.holds(self.labels) for wish in group) for group in lodger.wishes)
+        return tolerated and any(all(wish.matches(self.labels) for wish in group) for group in pod.node_selector_terms)
 
 
-def homeless(lodgers: Sequence[Lodger], hosts: Sequence[Host], waiting: Sequence[Lodger] = ()) -> Lodger | None:
+def first_unschedulable(
+    pods: Sequence[PodRequest], nodes: Sequence[NodeCapacity], pending: Sequence[PodRequest] = ()
+) -> PodRequest | None:
     """Return the first pod that fits on no node besides the other pods; None where all fit.
 
     Pending pods (`waiting`) are placed first. A pending pod that fits nowhere takes no resources.
     """
     total: Counter[str] = Counter()
-    for host in hosts:
+    for host in nodes:
         total.update(host.free)
 
-    def size(lodger: Lodger) -> float:
-        return max((need / max(1, total[name]) for name, need in lodger.needs.items()), default=0.0)
+    def size(lodger: PodRequest) -> float:
+        return max((need / max(1, total[name]) for name, need in lodger.requests.items()), default=0.0)
 
-    def by_size(pods: Sequence[Lodger]) -> list[Lodger]:
+    def by_size(pods: Sequence[PodRequest]) -> list[PodRequest]:
         return sorted(pods, key=lambda pod: (-size(pod), pod.name))
 
-    free = {host.name: dict(host.free) for host in hosts}
-    for lodger in by_size(waiting):
-        _bind(lodger, hosts, free)
-    return next((lodger for lodger in by_size(lodgers) if not _bind(lodger, hosts, free)), None)
+    free = {host.name: dict(host.free) for host in nodes}
+    for lodger in by_size(pending):
+        _bind(lodger, nodes, free)
+    return next((lodger for lodger in by_size(pods) if not _bind(lodger, nodes, free)), None)
 
 
-def _bind(lodger: Lodger, hosts: Sequence[Host], free: Mapping[str, dict[str, int]]) -> bool:
+def _bind(pod: PodRequest, nodes: Sequence[NodeCapacity], free: Mapping[str, dict[str, int]]) -> bool:
     """Subtract the requests of a pod from the first node that it fits on; return whether there is one."""
-    node_free = next((free[host.name] for host in hosts if host.suits(lodger) and _fits(lodger, free[host.name])), None)
+    node_free = next((free[host.name] for host in nodes if host.accepts(pod) and _fits(pod, free[host.name])), None)
     if node_free is None:
         return False
-    for name, need in lodger.needs.items():
+    for name, need in pod.requests.items():
         node_free[name] = node_free.get(name, 0) - need
     return True
 
 
-def _fits(lodger: Lodger, free: Amounts) -> bool:
-    return all(need <= free.get(name, 0) for name, need in lodger.needs.items() if need > 0)
+def _fits(pod: PodRequest, free: ResourceAmounts) -> bool:
+    return all(need <= free.get(name, 0) for name, need in pod.requests.items() if need > 0)
 
 
 def _compares(operator: str, value: str, values: Sequence[str]) -> bool:

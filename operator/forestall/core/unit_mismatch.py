@@ -11,7 +11,7 @@ _SHARE: Final = 1.5
 """The largest value of a share: CPU usage as a share of its limit rises somewhat above 1."""
 
 
-def out_of_proportion(limit: float, low: float, high: float, *, above: bool) -> str | None:
+def unit_mismatch(limit: float, low: float, high: float, *, above: bool) -> str | None:
     """Return why `limit` can't belong to values from `low` to `high`, as a message; None where it may.
 
     `above`: values above the limit are the bad ones. Only values and limits above zero can be judged.

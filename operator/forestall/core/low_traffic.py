@@ -8,14 +8,14 @@ from statistics import median
 from typing import Final
 
 DAY: Final = 86400.0
-LEAST_DAYS: Final = 2
+MIN_DAYS: Final = 2
 """The minimum of past days with data: one day is no pattern."""
-WORTH: Final = 0.8
+LOW_TRAFFIC_SHARE: Final = 0.8
 """Traffic is low at or below this share of the present traffic."""
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficHistory:
     """Past traffic: parallel sequences of ascending times (s) and values in any unit, `step` s apart."""
 
     times: Sequence[float]
@@ -25,7 +25,7 @@ class Traffic:
     def expected(self, at: float, now: float) -> float:
         """Return the median of the past days' values at the time of day of `at`; NaN where too few days have one."""
         past = [value for day in range(1, 8) if not math.isnan(value := self._value_near(at - day * DAY, now))]
-        return median(past) if len(past) >= LEAST_DAYS else math.nan
+        return median(past) if len(past) >= MIN_DAYS else math.nan
 
     def _value_near(self, at: float, now: float) -> float:
         """Return the value at `at`, or within half a step of it; NaN where there is none, or `at` is in the future."""
@@ -40,7 +40,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class LowTrafficTime:
     """A time of low traffic."""
 
     at: float
@@ -49,7 +49,7 @@ class Quiet:
     """The traffic expected then, as a share of the traffic expected now."""
 
 
-def quietest(traffic: Traffic, now: float, latest: float) -> Quiet | None:
+def next_low_traffic(traffic: TrafficHistory, now: float, latest: float) -> LowTrafficTime | None:
     """Return the time with the lowest traffic after `now` and up to `latest`; None where none has low traffic.
 
     Compared are the values of past days at each time of day, so that the trend of today does not matter.
@@ -62,4 +62,4 @@ def quietest(traffic: Traffic, now: float, latest: float) -> Quiet | None:
     expected = [(value, at) for at in moments if not math.isnan(value := traffic.expected(at, now))]
     lowest, at = min(expected, default=(math.inf, now))
     share = lowest / present
-    return Quiet(at, share) if share <= WORTH else None
+    return LowTrafficTime(at, share) if share <= LOW_TRAFFIC_SHARE else None
