@@ -20,7 +20,7 @@ def main() -> None:
         after = minute - start
         rate += random.uniform(60, 160) * np.clip(after / 5, 0, 1) * np.exp(-np.maximum(after, 0) / 45) * (after > 0)
     lines = [
-        f"{datetime.fromtimestamp(START + 60 * n, UTC):%Y-%m-%dT%H:%M:%SZ},{one:.0f}" for n, one in enumerate(rate)
+        f"{datetime.fromtimestamp(START + 60 * n, UTC):%Y-%m-%dT%H:%M:%SZ},{value:.0f}" for n, value in enumerate(rate)
     ]
     Path(__file__).with_name("traffic.csv").write_text("\n".join(["time,rate", *lines]) + "\n", encoding="utf-8")
 

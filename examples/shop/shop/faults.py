@@ -1,4 +1,4 @@
-"""What goes wrong in the shop: memory that leaks, and a node whose disk fills up."""
+"""Faults of the shop: memory leaks, and a node whose disk fills up."""
 
 import asyncio
 import os
@@ -21,15 +21,15 @@ class LeakSettings:
     limit: float = 512.0
     per_request: float = 0.0
     restart_seconds: float = 8.0
-    held: bool = False
-    """Whether the memory is really held, by a pod that is a process of its own: the kernel ends it at its limit."""
+    is_real: bool = False
+    """Whether the process really allocates the memory, in a real pod: the kernel kills it at its limit."""
 
 
 class Memory:
     """The memory of each pod.
 
     Real pods that leak would be killed by the kernel at their limit (OOMKilled) and restarted by the kubelet. The
-    demonstration's pods are objects without processes, so the shop itself does to their slots what the kernel would.
+    demo's pods have no processes, so the shop itself removes their slots as the kernel would.
     """
 
     def __init__(self, pool: Pool, settings: LeakSettings, rng: random.Random) -> None:
@@ -37,29 +37,29 @@ class Memory:
         self._settings = settings
         self._rng = rng
         self._used: dict[Pod, float] = {}
-        self._held: list[bytearray] = []
+        self._allocations: list[bytearray] = []
         self.kills = 0
 
     def start(self, pod: Pod) -> None:
-        """A fresh process. Pods differ a little, as they do in life."""
+        """Start a new process. Pods differ a little, as real ones do."""
         self._used[pod] = self._settings.base * self._rng.uniform(0.95, 1.05)
 
     def forget(self, pod: Pod) -> None:
-        """The pod is gone."""
+        """Forget a deleted pod."""
         self._used.pop(pod, None)
 
     def used(self) -> dict[Pod, float]:
         """Return the bytes that each pod uses."""
-        if self._settings.held:
+        if self._settings.is_real:
             return dict.fromkeys(self._used, _resident_bytes())
         return {pod: mib * MIB for pod, mib in self._used.items()}
 
     def served(self, pod: Pod) -> None:
-        """Account for one request that `pod` served; kill the pod when that was one too many."""
+        """Account for a request that `pod` served; kill the pod when it reaches its limit."""
         if not self._settings.per_request or pod.dead or pod not in self._used:
             return
         lost = self._settings.per_request * self._rng.uniform(0.5, 1.5)
-        if self._settings.held:
+        if self._settings.is_real:
             self._hold(lost)
             return
         self._used[pod] += lost
@@ -69,14 +69,14 @@ class Memory:
             asyncio.get_running_loop().call_later(self._settings.restart_seconds, self._restarted, pod)
 
     async def leak(self, mib_per_second: float) -> None:
-        """Lose really held memory evenly, for ever, whether or not there are requests."""
+        """Leak allocated memory evenly and forever, with or without requests."""
         while True:
             await asyncio.sleep(_LEAK_STEP_S)
             self._hold(mib_per_second * _LEAK_STEP_S)
 
     def _hold(self, mib: float) -> None:
-        # Ones, not zeros: a page that nothing was written to takes no memory.
-        self._held.append(bytearray(b"\x01") * round(mib * MIB))
+        # Ones, not zeros: an unwritten page takes no memory.
+        self._allocations.append(bytearray(b"\x01") * round(mib * MIB))
 
     def _restarted(self, pod: Pod) -> None:
         if pod in self._used:
@@ -95,14 +95,14 @@ class DiskSettings:
 
 
 class Disks:
-    """How full the disk of each node is.
+    """The used share of each node's disk.
 
-    A container that starts on a full disk cannot write its cache and fails every request; one that runs already goes
-    on. Nothing runs on the demonstration's nodes, so the shop keeps account of their disks.
+    A container that starts on a full disk can't write its cache and fails every request; a running one continues.
+    Nothing runs on the demo's nodes, so the shop models their disks.
     """
 
     def __init__(self, settings: DiskSettings, began: float) -> None:
-        """`began`: the loop's time at which the disk begins to fill."""
+        """`began`: the loop's time at which the disk starts to fill."""
         self._settings = settings
         self._began = began
 
@@ -115,12 +115,12 @@ class Disks:
         return min(1.0, settings.start + (1.0 - settings.start) * max(age, 0.0) / settings.fills_in)
 
     def full(self, node: str, now: float) -> bool:
-        """Say whether a container that starts on the node now is broken."""
+        """Return whether a container that starts on the node now is broken."""
         return self.used(node, now) >= 1.0
 
 
 async def fill(folder: Path, mib_per_second: float) -> None:
-    """Write a file into `folder` evenly, until there is no room; a real disk, which the kubelet watches."""
+    """Write a file into `folder` evenly until the disk is full; a real disk, which the kubelet watches."""
     step = round(mib_per_second * _LEAK_STEP_S * MIB)
     with _new_file(folder) as file:
         while True:

@@ -10,7 +10,7 @@ import aiohttp
 
 from shop.traffic import Traffic
 
-_MOST_IN_FLIGHT = 2000
+_MAX_IN_FLIGHT = 2000
 _LATE_SECONDS = 0.1
 _GIVEN_UP_SECONDS = 1.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -18,43 +18,43 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which part of the recorded day is played, and in which time."""
+    """The part of the day to replay, and the length of the run."""
 
     traffic: Traffic
     start: float
-    """Seconds of the day at which it begins."""
+    """Start (seconds of the day)."""
     end: float
-    """Seconds of the day at which it ends."""
+    """End (seconds of the day)."""
     duration: float
-    """Seconds that it takes."""
+    """Length of the run (s)."""
     lead_in: float = 0.0
-    """Seconds before that in which the rate is that of the start, so that everything is under way."""
+    """Time before the start with the initial rate (s)."""
     seed: int = 1
 
     def rate(self, elapsed: float) -> float:
-        """Return the requests a second that are due `elapsed` seconds after the beginning."""
+        """Return the requests a second that are due `elapsed` seconds after the start."""
         played = max(0.0, elapsed - self.lead_in)
         return self.traffic(self.start + played * (self.end - self.start) / self.duration)
 
     def arrivals(self) -> Iterator[float]:
-        """Yield the seconds at which requests are due: a Poisson process whose rate follows the day.
+        """Yield the times at which requests are due (s): a Poisson process with the rate of the day.
 
         By thinning. Source: Lewis & Shedler, Simulation of nonhomogeneous Poisson processes by thinning (1979).
         """
         rng = random.Random(self.seed)  # noqa: S311 - traffic, not secrets
-        most = max(self.traffic.rates)
+        peak_rate = max(self.traffic.rates)
         at = 0.0
-        while (at := at + rng.expovariate(most)) < self.lead_in + self.duration:
-            if rng.random() * most < self.rate(at):
+        while (at := at + rng.expovariate(peak_rate)) < self.lead_in + self.duration:
+            if rng.random() * peak_rate < self.rate(at):
                 yield at
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the requests."""
+    """The outcome of the requests."""
 
     codes: Counter[str] = field(default_factory=Counter)
-    """By status code; `error` for those without an answer."""
+    """Responses by status code; `error` without a response."""
     sent: int = 0
     late: int = 0
     """Sent more than 0.1 s after they were due: the machine was too slow for the generator."""
@@ -63,12 +63,12 @@ class Tally:
     that is too slow the generator keeps to the clock, and ends when the day does."""
 
     def summary(self) -> dict[str, object]:
-        """Return it as JSON has it."""
+        """Return the tally as JSON data."""
         return {"sent": self.sent, "late": self.late, "notSent": self.not_sent, "codes": dict(self.codes)}
 
 
 async def generate(url: str, plan: Plan, behind: float = 0.0) -> Tally:
-    """Send the plan's requests to `url` and return what became of them; the plan began `behind` seconds ago."""
+    """Send the plan's requests to `url` and return their tally; the plan began `behind` seconds ago."""
     loop, tally = asyncio.get_running_loop(), Tally()
     pending: set[asyncio.Task[None]] = set()
     async with aiohttp.ClientSession(
@@ -81,7 +81,7 @@ async def generate(url: str, plan: Plan, behind: float = 0.0) -> Tally:
                 await asyncio.sleep(wait)
             elif _LATE_SECONDS < -wait <= _GIVEN_UP_SECONDS:
                 tally.late += 1
-            if len(pending) >= _MOST_IN_FLIGHT or -wait > _GIVEN_UP_SECONDS:
+            if len(pending) >= _MAX_IN_FLIGHT or -wait > _GIVEN_UP_SECONDS:
                 tally.not_sent += 1
                 await asyncio.sleep(0)
                 continue

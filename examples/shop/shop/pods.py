@@ -12,20 +12,22 @@ _RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the shop needs to know of a pod."""
+class PodState:
+    """The state of a pod."""
 
     name: str
     node: str
     ready: bool
 
 
-async def follow(kubeconfig: str, namespace: str, selector: str, report: Callable[[Mapping[str, Seen]], None]) -> None:
-    """Call `report` with all pods of the selector, by UID, whenever one of them changes. Goes on until cancelled.
+async def follow(
+    kubeconfig: str, namespace: str, selector: str, report: Callable[[Mapping[str, PodState]], None]
+) -> None:
+    """Call `report` with all pods of the selector, by UID, whenever one of them changes, until cancelled.
 
-    A pod that is being deleted is not among them: a Service sends it no more requests.
+    Terminating pods are left out, because a Service sends them no more requests.
     """
-    # The shop's image, whose pods are themselves, has no client of Kubernetes.
+    # The shop's image has no Kubernetes client.
     from kubernetes.aio import client, config  # noqa: PLC0415
 
     api_client = await config.new_client_from_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]
@@ -39,7 +41,9 @@ async def follow(kubeconfig: str, namespace: str, selector: str, report: Callabl
             await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _follow_once(api: Any, namespace: str, selector: str, report: Callable[[Mapping[str, Seen]], None]) -> None:
+async def _follow_once(
+    api: Any, namespace: str, selector: str, report: Callable[[Mapping[str, PodState]], None]
+) -> None:
     from kubernetes.aio import watch  # noqa: PLC0415
 
     listed = await api.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=10)
@@ -62,9 +66,9 @@ async def _follow_once(api: Any, namespace: str, selector: str, report: Callable
             report(_serving(pods))
 
 
-def _serving(pods: Mapping[str, Any]) -> dict[str, Seen]:
+def _serving(pods: Mapping[str, Any]) -> dict[str, PodState]:
     return {
-        uid: Seen(pod.metadata.name, pod.spec.node_name or "", _is_ready(pod))
+        uid: PodState(pod.metadata.name, pod.spec.node_name or "", _is_ready(pod))
         for uid, pod in pods.items()
         if pod.metadata.deletion_timestamp is None
     }
@@ -72,4 +76,4 @@ def _serving(pods: Mapping[str, Any]) -> dict[str, Seen]:
 
 def _is_ready(pod: Any) -> bool:
     conditions = (pod.status.conditions if pod.status else None) or []
-    return any(each.type == "Ready" and each.status == "True" for each in conditions)
+    return any(condition.type == "Ready" and condition.status == "True" for condition in conditions)

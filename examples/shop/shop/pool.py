@@ -1,4 +1,4 @@
-"""Worker slots: each Ready pod brings some, requests wait for a free one in a single queue."""
+"""Worker slots of the ready pods; requests wait for a free slot in a single queue."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 class QueueFull(Exception):
-    """So many requests wait already that this one is turned away at once."""
+    """The queue is full, so the request is rejected at once."""
 
 
 class QueueTimeout(Exception):
@@ -14,12 +14,12 @@ class QueueTimeout(Exception):
 
 
 class PodDied(Exception):
-    """The pod that worked on the request was killed."""
+    """The pod of the request was killed."""
 
 
 @dataclass(eq=False, slots=True)
 class Pod:
-    """A pod that serves. `broken` pods take requests and fail them."""
+    """A serving pod. `broken` pods accept requests and fail them."""
 
     name: str
     node: str = ""
@@ -30,35 +30,35 @@ class Pod:
 
     @property
     def free(self) -> int:
-        """How many of its slots can take a request now."""
+        """Number of free slots."""
         return 0 if self.dead else self.slots - len(self.busy)
 
 
 @dataclass(eq=False, slots=True)
 class Lease:
-    """One slot of `pod` while it works on one request."""
+    """One slot of `pod` for the time of a request."""
 
     pod: Pod
-    done: asyncio.Future[None]
+    finished: asyncio.Future[None]
 
     async def work(self, seconds: float) -> None:
-        """Hold the slot for `seconds`, without using the processor. Raises PodDied when the pod is killed meanwhile."""
-        timer = self.done.get_loop().call_later(seconds, self._finish)
+        """Hold the slot for `seconds` without using CPU. Raises PodDied when the pod is killed meanwhile."""
+        timer = self.finished.get_loop().call_later(seconds, self._finish)
         try:
-            await self.done
+            await self.finished
         finally:
             timer.cancel()
 
     def _finish(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
+        if not self.finished.done():
+            self.finished.set_result(None)
 
 
 class Pool:
-    """The slots of all pods, and the requests that wait for one, first come, first served."""
+    """The slots of all pods, and a first-in, first-out queue of requests."""
 
     def __init__(self, longest_queue: int, patience: float) -> None:
-        """Turn requests away when `longest_queue` wait already, and give one up after `patience` seconds."""
+        """Reject requests when `longest_queue` wait already, and time out after `patience` seconds."""
         self._longest = longest_queue
         self._patience = patience
         self._waiting: deque[asyncio.Future[Lease]] = deque()
@@ -66,42 +66,42 @@ class Pool:
 
     @property
     def slots(self) -> int:
-        """How many slots there are, busy or free."""
+        """Number of slots, busy or free."""
         return sum(pod.slots for pod in self.pods.values() if not pod.dead)
 
     @property
     def busy(self) -> int:
-        """How many slots work."""
+        """Number of busy slots."""
         return sum(len(pod.busy) for pod in self.pods.values())
 
     @property
     def queued(self) -> int:
-        """How many requests wait."""
+        """Number of waiting requests."""
         return sum(not waiter.done() for waiter in self._waiting)
 
     def add(self, pod: Pod) -> None:
-        """Let a pod serve."""
+        """Add a serving pod."""
         self.pods[pod.name] = pod
         self._hand_out()
 
     def retire(self, name: str) -> None:
-        """Give a pod no more requests; those that it works on are finished, as a pod does that ends gracefully."""
+        """Send a pod no more requests; those in progress finish, as in a graceful shutdown."""
         self.pods.pop(name, None)
 
     def kill(self, pod: Pod) -> None:
-        """End a pod's process: the requests that it works on fail, and it has no slots until it is revived."""
+        """Kill a pod's process: its requests fail, and it has no slots until it is revived."""
         pod.dead = True
         for lease in tuple(pod.busy):
-            if not lease.done.done():
-                lease.done.set_exception(PodDied(pod.name))
+            if not lease.finished.done():
+                lease.finished.set_exception(PodDied(pod.name))
 
     def revive(self, pod: Pod) -> None:
-        """Let a pod that was killed serve again."""
+        """Let a killed pod serve again."""
         pod.dead = False
         self._hand_out()
 
     async def acquire(self) -> Lease:
-        """Return a slot, after waiting in the queue if need be. Raises QueueFull or QueueTimeout."""
+        """Return a slot, waiting in the queue where none is free. Raises QueueFull or QueueTimeout."""
         if not self._waiting and (lease := self._take()):
             return lease
         if self.queued >= self._longest:
@@ -113,7 +113,7 @@ class Pool:
         try:
             return await waiter
         except asyncio.CancelledError:
-            # The slot may have been given in the same turn of the loop in which the client went away.
+            # The slot may have been assigned in the same iteration of the loop in which the client disconnected.
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.release(waiter.result())
             raise
@@ -121,7 +121,7 @@ class Pool:
             timer.cancel()
 
     def release(self, lease: Lease) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         lease.pod.busy.discard(lease)
         self._hand_out()
 
@@ -135,8 +135,8 @@ class Pool:
                 return
 
     def _take(self) -> Lease | None:
-        # The pod with the most free slots, as a load balancer by least connections would choose.
-        pod = max(self.pods.values(), key=lambda each: each.free, default=None)
+        # The pod with the most free slots, like a load balancer by least connections.
+        pod = max(self.pods.values(), key=lambda pod: pod.free, default=None)
         if pod is None or pod.free <= 0:
             return None
         lease = Lease(pod, asyncio.get_running_loop().create_future())

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from shop.faults import Disks, DiskSettings, LeakSettings, Memory
-from shop.pods import Seen
+from shop.pods import PodState
 from shop.pool import Pod, PodDied, Pool, QueueFull, QueueTimeout
 
 BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
@@ -37,17 +37,17 @@ class Settings:
 
 
 class Shop:
-    """The pods that serve, what goes wrong with them, and what is measured."""
+    """The serving pods, their faults, and the metrics."""
 
     def __init__(self, settings: Settings, begins_in: float = 0.0) -> None:
-        """What goes wrong begins to do so `begins_in` seconds from now."""
+        """Faults start `begins_in` seconds from now."""
         self._settings = settings
         self._rng = random.Random(settings.seed)  # noqa: S311 - service times, not secrets
         self.pool = Pool(settings.longest_queue, settings.patience)
         self.memory = Memory(self.pool, settings.leak, self._rng)
         self.disks = Disks(settings.disk, asyncio.get_running_loop().time() + begins_in)
         self._pods: dict[str, Pod] = {}
-        self._seen: Mapping[str, Seen] = {}
+        self._pod_states: Mapping[str, PodState] = {}
         self._draining = False
         self.registry = CollectorRegistry()
         self._arrivals = Counter(
@@ -69,36 +69,36 @@ class Shop:
         )
         self.registry.register(_Gauges(self))
 
-    def follow(self, seen: Mapping[str, Seen]) -> None:
-        """Take in which pods there are: Ready ones serve, others do not."""
-        self._seen = seen
-        for uid in [uid for uid in self._pods if not (uid in seen and seen[uid].ready)]:
+    def follow(self, pod_states: Mapping[str, PodState]) -> None:
+        """Update the pods: ready ones serve, others do not."""
+        self._pod_states = pod_states
+        for uid in [uid for uid in self._pods if not (uid in pod_states and pod_states[uid].ready)]:
             pod = self._pods.pop(uid)
             self.pool.retire(pod.name)
             self.memory.forget(pod)
         now = asyncio.get_running_loop().time()
-        for uid, each in seen.items():
-            if each.ready and uid not in self._pods:
-                broken = self.disks.full(each.node, now)
-                pod = Pod(each.name, each.node, self._settings.slots_per_pod, broken=broken)
+        for uid, state in pod_states.items():
+            if state.ready and uid not in self._pods:
+                broken = self.disks.full(state.node, now)
+                pod = Pod(state.name, state.node, self._settings.slots_per_pod, broken=broken)
                 self._pods[uid] = pod
                 self.memory.start(pod)
                 self.pool.add(pod)
 
     def drain(self) -> None:
-        """Say from now on that no request should be sent here any more; those that come are served all the same."""
+        """Become unready; requests that still arrive are served."""
         self._draining = True
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many pods are Ready, and how many are on their way."""
-        ready = sum(each.ready for each in self._seen.values())
-        return ready, len(self._seen) - ready
+        """Numbers of ready pods and of starting pods."""
+        ready = sum(state.ready for state in self._pod_states.values())
+        return ready, len(self._pod_states) - ready
 
     @property
     def nodes(self) -> set[str]:
-        """The nodes that are known of."""
-        names = {each.node for each in self._seen.values() if each.node}
+        """The known nodes."""
+        names = {state.node for state in self._pod_states.values() if state.node}
         return names | ({self._settings.disk.node} if self._settings.disk.node else set())
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -139,12 +139,12 @@ class Shop:
         return web.Response(body=generate_latest(self.registry), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def live(self, request: web.Request) -> web.Response:
-        """Answer a liveness probe: the event loop turns."""
+        """Answer a liveness probe: the event loop runs."""
         del request
         return web.Response(text="live\n")
 
     async def ready(self, request: web.Request) -> web.Response:
-        """Answer a readiness probe: there is a pod that serves, and the process does not end."""
+        """Answer a readiness probe: a pod serves, and the process is not terminating."""
         del request
         if self._draining:
             return web.Response(status=503, text="it ends\n")
@@ -153,7 +153,7 @@ class Shop:
         return web.Response(text="ready\n")
 
     async def measure_lag(self) -> None:
-        """Measure for ever how late the event loop is."""
+        """Measure the lag of the event loop forever."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + _LAG_EVERY
@@ -162,7 +162,7 @@ class Shop:
 
 
 class _Gauges(Collector):
-    """What is read off when Prometheus scrapes."""
+    """Gauges that are read at a scrape."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop

@@ -1,4 +1,4 @@
-"""A day of traffic: how many requests a second arrive at each time of it."""
+"""A day of traffic: the requests a second at each time of day."""
 
 import csv
 import math
@@ -11,7 +11,7 @@ _STEP = 300.0
 
 
 class BadTraffic(Exception):
-    """The file with the recorded traffic cannot be used; the message says why."""
+    """The file with the recorded traffic is invalid; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +26,18 @@ class Traffic:
 
     def __call__(self, at: float) -> float:
         """Return the rate at `at` seconds of the day; before the first and after the last point it stays the same."""
-        place = min(max(at / self.step, 0.0), len(self.rates) - 1.0)
-        low = min(int(place), len(self.rates) - 2)
-        part = place - low
+        position = min(max(at / self.step, 0.0), len(self.rates) - 1.0)
+        low = min(int(position), len(self.rates) - 2)
+        part = position - low
         return self.rates[low] * (1 - part) + self.rates[low + 1] * part
 
     @property
     def length(self) -> float:
-        """How many seconds were recorded."""
+        """Length of the recording (s)."""
         return self.step * (len(self.rates) - 1)
 
     def peaking_at(self, peak: float) -> "Traffic":
-        """Return the same curve, scaled so that its highest rate is `peak`."""
+        """Return the same curve, scaled to the highest rate `peak`."""
         highest = max(self.rates)
         return Traffic(self.step, tuple(rate * peak / highest for rate in self.rates))
 

@@ -63,8 +63,8 @@ class ModelNodes:
 
     def has_spare(self, service: int, node: int) -> bool:
         """Return whether another node is schedulable."""
-        others = np.arange(self.counts[service]) != node
-        return bool((others & ~self._cordoned[service, : self.counts[service]]).any())
+        is_other = np.arange(self.counts[service]) != node
+        return bool((is_other & ~self._cordoned[service, : self.counts[service]]).any())
 
     def cordon(self, service: int, node: int, now: float, *, on: bool) -> None:
         """Cordon a node, or uncordon it."""

@@ -118,15 +118,15 @@ def _cordon(state: ModelState, desired: NDArray[np.bool_]) -> None:
 def _initial_state(services: Sequence[SimulatedService], epoch: float) -> ModelState:
     arrivals = Arrivals([service.traffic for service in services], STEP)
     replicas = _column(service.replicas for service in services)
-    most = _column(service.max_replicas for service in services)
+    max_replicas = _column(service.max_replicas for service in services)
     fleet = ServiceFleet(
         [service.parameters for service in services],
         replicas,
         STEP,
-        int(most.max()),
+        int(max_replicas.max()),
         [service.disks for service in services],
     )
-    scales = Scales(replicas.copy(), _column(service.min_replicas for service in services), most)
+    scales = Scales(replicas.copy(), _column(service.min_replicas for service in services), max_replicas)
     return ModelState(fleet, arrivals, RunRecord(STEP, arrivals.steps, len(services)), scales, epoch)
 
 

@@ -36,9 +36,9 @@ async def served(*options: str, **environment: str) -> AsyncIterator[tuple[async
         await process.wait()
 
 
-async def until(reading: Callable[[], Awaitable[Any]], reached: Callable[[Any], bool]) -> None:
+async def until(reading: Callable[[], Awaitable[Any]], is_reached: Callable[[Any], bool]) -> None:
     async with asyncio.timeout(60):
-        while not reached(await reading()):  # noqa: ASYNC110 -- another process has no event for it
+        while not is_reached(await reading()):  # noqa: ASYNC110 -- another process has no event for it
             await asyncio.sleep(0.02)
 
 

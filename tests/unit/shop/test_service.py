@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 from shop.faults import Disks, DiskSettings, LeakSettings, Memory
 from shop.generator import Plan, generate
-from shop.pods import Seen
+from shop.pods import PodState
 from shop.pool import Pod, Pool
 from shop.service import Settings, Shop, application
 from shop.traffic import Traffic
@@ -19,59 +19,59 @@ from shop.traffic import Traffic
 FAST = Settings(service_time=0.01, service_sigma=0.1)
 
 
-async def until(done: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not done():  # noqa: ASYNC110 -- the shop has no event for it
+        while not condition():  # noqa: ASYNC110 -- the shop has no event for it
             await asyncio.sleep(0.001)
 
 
-def seen(count: int, *, node: str = "node-1", ready: bool = True) -> dict[str, Seen]:
-    return {f"uid-{n}": Seen(f"shop-{n}", node, ready) for n in range(count)}
+def make_pods(count: int, *, node: str = "node-1", ready: bool = True) -> dict[str, PodState]:
+    return {f"uid-{n}": PodState(f"shop-{n}", node, ready) for n in range(count)}
 
 
 async def scrape(client: TestClient[Any, Any]) -> dict[str, float]:
     text = await (await client.get("/metrics")).text()
-    found = {}
+    values = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
-            found[f"{sample.name}{{{labels}}}"] = sample.value
-    return found
+            values[f"{sample.name}{{{labels}}}"] = sample.value
+    return values
 
 
 async def test_slots_follow_the_ready_pods():
     shop = Shop(Settings(slots_per_pod=4))
-    shop.follow({**seen(2), "late": Seen("shop-late", "node-2", ready=False)})
+    shop.follow({**make_pods(2), "late": PodState("shop-late", "node-2", ready=False)})
     assert (shop.pool.slots, shop.counts) == (8, (2, 1))
-    shop.follow(seen(1))
+    shop.follow(make_pods(1))
     assert (shop.pool.slots, shop.counts) == (4, (1, 0))
-    shop.follow({"uid-0": Seen("shop-0", "node-1", ready=False)})
+    shop.follow({"uid-0": PodState("shop-0", "node-1", ready=False)})
     assert (shop.pool.slots, shop.counts) == (0, (0, 1))
 
 
 async def test_requests_are_answered_and_counted():
     shop = Shop(FAST)
-    shop.follow(seen(1))
+    shop.follow(make_pods(1))
     async with TestClient(TestServer(application(shop))) as client:
         answers = await asyncio.gather(*(client.get("/") for _ in range(10)))
         assert [answer.status for answer in answers] == [200] * 10
-        found = await scrape(client)
-    assert found["shop_arrivals_total{}"] == found["shop_requests_total{code=200}"] == 10
-    assert found["shop_request_duration_seconds_count{code=200}"] == 10
-    assert found["shop_request_duration_seconds_bucket{code=200,le=0.5}"] == 10
-    assert found["shop_pods{state=ready}"] == 1
-    assert found["shop_slots_busy{}"] == 0
+        values = await scrape(client)
+    assert values["shop_arrivals_total{}"] == values["shop_requests_total{code=200}"] == 10
+    assert values["shop_request_duration_seconds_count{code=200}"] == 10
+    assert values["shop_request_duration_seconds_bucket{code=200,le=0.5}"] == 10
+    assert values["shop_pods{state=ready}"] == 1
+    assert values["shop_slots_busy{}"] == 0
 
 
 async def test_a_request_that_waits_takes_longer():
     shop = Shop(Settings(slots_per_pod=1, service_time=0.05, service_sigma=0.0, patience=60.0))
     async with TestClient(TestServer(application(shop))) as client:
-        asked = [asyncio.create_task(client.get("/")) for _ in range(3)]
+        requests = [asyncio.create_task(client.get("/")) for _ in range(3)]
         await until(lambda: shop.pool.queued == 3)
-        shop.follow(seen(1))  # from now on one at a time
-        await asyncio.gather(*asked)
-        found = await scrape(client)
-    assert found["shop_request_duration_seconds_sum{code=200}"] >= 0.05 + 0.10 + 0.15
+        shop.follow(make_pods(1))  # from now on one at a time
+        await asyncio.gather(*requests)
+        values = await scrape(client)
+    assert values["shop_request_duration_seconds_sum{code=200}"] >= 0.05 + 0.10 + 0.15
 
 
 async def test_without_pods_requests_wait_and_fail():
@@ -86,15 +86,15 @@ async def test_without_pods_requests_wait_and_fail():
 async def test_pods_that_start_on_a_full_disk_fail_and_others_do_not():
     shop = Shop(replace(FAST, disk=DiskSettings(node="node-2", fills_in=0.001)))
     await asyncio.sleep(0.002)
-    shop.follow({**seen(1), "other": Seen("shop-other", "node-2", ready=True)})
+    shop.follow({**make_pods(1), "other": PodState("shop-other", "node-2", ready=True)})
     assert [pod.broken for pod in shop.pool.pods.values()] == [False, True]
     async with TestClient(TestServer(application(shop))) as client:
         shop.pool.retire("shop-0")
         assert (await client.get("/")).status == 503
-        found = await scrape(client)
-    assert found["shop_pods_broken{}"] == 1
-    assert found["shop_node_disk_used_ratio{node=node-2}"] == 1
-    assert found["shop_node_disk_used_ratio{node=node-1}"] < 0.5
+        values = await scrape(client)
+    assert values["shop_pods_broken{}"] == 1
+    assert values["shop_node_disk_used_ratio{node=node-2}"] == 1
+    assert values["shop_node_disk_used_ratio{node=node-1}"] < 0.5
 
 
 @pytest.mark.parametrize(("at", "used"), [(-5, 0.4), (0, 0.4), (30, 0.7), (60, 1.0), (80, 1.0), (100, 0.4)])
@@ -123,7 +123,7 @@ async def test_a_pod_that_leaks_is_killed_at_its_limit_and_comes_back_empty():
 
 async def test_the_generator_sends_what_is_due_and_counts_the_answers():
     shop = Shop(replace(FAST, slots_per_pod=50))
-    shop.follow(seen(1))
+    shop.follow(make_pods(1))
     plan = Plan(Traffic(1.0, (200.0, 200.0)), 0, 1, 0.5)
     async with TestServer(application(shop)) as server:
         tally = await generate(str(server.make_url("/")), plan)
