@@ -59,7 +59,12 @@ def changes(node: Any) -> Iterator[tuple[str, object, str]]:
 def mutants(file: Path) -> Iterator[tuple[str, CodeType]]:
     """Yield each mutant of a file: its line and what was changed, and the code."""
     tree = ast.parse(file.read_text())
+    decorators = {
+        id(part) for node in ast.walk(tree) for made in getattr(node, "decorator_list", ()) for part in ast.walk(made)
+    }
     for node in ast.walk(tree):
+        if id(node) in decorators:
+            continue  # such as `frozen` and `slots`, which forbid what nobody does
         for field, new, label in changes(node):
             old = getattr(node, field)
             setattr(node, field, new)
