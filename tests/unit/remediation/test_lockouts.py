@@ -4,7 +4,7 @@ import pytest
 
 from forestall.api import Remediation, RemediationPolicy
 from forestall.engine import terms
-from forestall.remediation.lockouts import locking_remediations
+from forestall.remediation.lockouts import locked_condition, locking_remediations, policy_changed, was_refused
 
 POLICY = RemediationPolicy.read(
     {"metadata": {"name": "early", "uid": "p-1", "generation": 2}, "spec": {"actions": [{"restart": {}}]}}
@@ -16,11 +16,12 @@ def make(run):
     """Return a Remediation that ended at a minute."""
 
     def make(name, minute, phase="Failed", **changes):
-        feedback = changes.pop("feedback", None)
+        feedback, undo = changes.pop("feedback", None), changes.pop("undo", None)
+        more = {name: changes.pop(name) for name in ("reason", "conditions") if name in changes}
         intent = run.intend(**{"policyGeneration": 2, **changes}).dump()
-        spec = {"intent": intent, **({"feedback": feedback} if feedback else {})}
+        spec = {"intent": intent, **({"feedback": feedback} if feedback else {}), **({"undo": undo} if undo else {})}
         ended = {"ended": f"2026-01-01T00:{minute:02}:00Z"} if phase in ("Failed", "RolledBack", "Succeeded") else {}
-        return Remediation.read({"metadata": {"name": name}, "spec": spec, "status": {"phase": phase, **ended}})
+        return Remediation.read({"metadata": {"name": name}, "spec": spec, "status": {"phase": phase, **ended, **more}})
 
     return make
 
@@ -80,3 +81,54 @@ def test_only_a_change_of_what_the_policy_does_unlocks(make, change, locks):
 
 def test_telling_people_is_no_attempt_that_helped(make):
     assert names(make("one", 1), make("page", 2, "Succeeded", action={"notify": {"channel": "pager"}})) == ["one"]
+
+
+NOT_VERIFIED = {"conditions": [{"type": "Verified", "status": "False", "reason": "NotHelped", "message": "no"}]}
+
+
+@pytest.mark.parametrize(
+    ("phase", "status", "refused"),
+    [
+        ("Failed", {"reason": "Forbidden"}, True),
+        ("Failed", {"reason": "Refused"}, True),
+        ("Failed", {"reason": "NotHelped"}, False),
+        ("Executing", {"reason": "Forbidden"}, False),
+        ("Failed", {"reason": "Forbidden", **NOT_VERIFIED}, False),
+    ],
+)
+def test_what_the_api_server_refused_was_not_tried_and_locks_nothing(make, phase, status, refused):
+    """Where it had not helped, the refusal only kept it from being given back."""
+    remediation = make("one", 1, phase, **status)
+    assert was_refused(remediation) is refused
+    assert (names(remediation) == ["one"]) is (phase == "Failed" and not refused)
+
+
+@pytest.mark.parametrize(
+    ("changes", "open_episodes", "locks"),
+    [
+        ({}, set(), True),
+        ({}, {("o-1", 2)}, True),
+        ({}, {("o-2", 1)}, True),
+        ({}, {("o-1", 1)}, False),
+        ({"undo": {"by": "kim", "comment": "worse"}}, {("o-1", 1)}, True),
+        ({"feedback": {"verdict": "Unhelpful"}}, set(), False),
+    ],
+)
+def test_a_policy_is_locked_once_the_episode_is_over_or_a_person_undid_it(make, changes, open_episodes, locks):
+    """In the episode itself the rest of the ladder is still to be tried."""
+    condition = locked_condition(POLICY, [make("one", 1, **changes)], open_episodes)
+    assert (condition.type, condition.status) == ("Locked", "True" if locks else "False")
+    assert condition.reason == ("Locked" if locks else "NotLocked")
+
+
+def test_who_is_locked_is_named(make):
+    other = {"kind": "ServiceLevelObjective", "apiVersion": "v1", "name": "a-search", "uid": "o-2"}
+    condition = locked_condition(POLICY, [make("one", 1), make("two", 2, objective=other)], [])
+    assert "remediation for a-search, checkout did not help" in condition.message
+
+
+def test_what_an_older_version_wrote_is_compared_by_its_generation(make):
+    """It wrote no hash of what the policy did."""
+    old, same = make("old", 1, policyGeneration=1), make("same", 1, policyGeneration=2)
+    assert policy_changed(POLICY, old.spec.intent)
+    assert not policy_changed(POLICY, same.spec.intent)
