@@ -112,8 +112,8 @@ async def compare(
         recommend.recommended_setup([extended] * count, tunings, autoscalers=True, interval=interval),
         progress=progress,
     )
-    hpa = _result(HPA, hpa_run, 0, objective, skip, None)
-    results = [_result(NO_ACTION, unscaled, 0, objective, skip, hpa), hpa]
+    (hpa,) = _results([HPA], hpa_run, objective, skip)
+    results = [*_results([NO_ACTION], unscaled, objective, skip, hpa), hpa]
     if own is not None:
         own_run = await run(
             [extended],
@@ -121,14 +121,12 @@ async def compare(
             user_setup(own, 1, service.parameters.capacity, interval),
             progress=progress,
         )
-        results.append(_result(YOUR_POLICY, own_run, 0, objective, skip, hpa))
-    candidates = [
-        _result(_tuning_name(tuning), with_forestall, n, objective, skip, hpa) for n, tuning in enumerate(tunings)
-    ]
+        results += _results([YOUR_POLICY], own_run, objective, skip, hpa)
+    candidates = _results([_tuning_name(tuning) for tuning in tunings], with_forestall, objective, skip, hpa)
     best = _choose(hpa.figures, candidates)
     targets = sorted({*TARGETS, target})
     hpa_sweep = await run([extended] * len(targets), Hpa(np.array(targets)))
-    hpas = [_result(f"HPA {hpa_target:g}", hpa_sweep, n, objective, skip, hpa) for n, hpa_target in enumerate(targets)]
+    hpas = _results([f"HPA {hpa_target:g}" for hpa_target in targets], hpa_sweep, objective, skip, hpa)
     reference = (hpa if best is None else candidates[best]).figures
     equivalent = _cheapest_equivalent(targets, hpas, reference.bad_minutes)
     if best is not None and equivalent is not None and equivalent.replica_hours <= reference.replica_hours:
@@ -207,22 +205,28 @@ def bad_minutes_saved(bad: Floats, reference: Floats) -> ConfidenceInterval:
     return confidence_interval(resample((reference - bad)[:, np.newaxis])[:, 0])
 
 
-def _result(
-    name: str, run_result: RunResult, number: int, objective: float, skip: int, hpa: ControllerResult | None
-) -> ControllerResult:
-    """Return the result of one service; `hpa` is the result of the HPA, None for the HPA itself."""
+def _results(
+    names: Sequence[str], run_result: RunResult, objective: float, skip: int, hpa: ControllerResult | None = None
+) -> list[ControllerResult]:
+    """Return the result of each service of a run; `hpa` is the result of the HPA, None for the HPA itself."""
     record = run_result.record
-    bad = is_bad(record, objective, skip)[:, number].astype(np.float64)
-    replicas = _by_minutes(record, record.replicas[:, number])[skip:]
-    return ControllerResult(
-        name,
-        compute_figures(record, objective, skip)[number],
-        run_result.changes.get(number, 0),
-        replicas.max(axis=1),
-        bad,
-        replicas.mean(axis=1) / 60.0,
-        bad_minutes_saved(bad, bad if hpa is None else hpa.bad),
-    )
+    bad = is_bad(record, objective, skip).astype(np.float64)
+    saved = resample((bad if hpa is None else hpa.bad[:, np.newaxis]) - bad)
+    results = []
+    for number, (name, figures) in enumerate(zip(names, compute_figures(record, objective, skip), strict=True)):
+        replicas = _by_minutes(record, record.replicas[:, number])[skip:]
+        results.append(
+            ControllerResult(
+                name,
+                figures,
+                run_result.changes.get(number, 0),
+                replicas.max(axis=1),
+                bad[:, number],
+                replicas.mean(axis=1) / 60.0,
+                confidence_interval(saved[:, number]),
+            )
+        )
+    return results
 
 
 def _by_minutes(record: RunRecord, values: Floats) -> Floats:

@@ -1,11 +1,14 @@
 """What is recommended. The kind of fault to be kept out: a peer that starts worse than it would, and loses by that."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 
 from forestall.report.formatting import percent
 from forestall.sim.compare import HPA, WARM_UP_MINUTES, compare
 from forestall.sim.controllers.hpa import Hpa
+from forestall.sim.figures import compute_figures
 from forestall.sim.page import conclusion
 from forestall.sim.run import run
 
@@ -66,3 +69,13 @@ async def test_what_counts_begins_after_an_hour(make_service):
 async def test_without_a_past_all_of_the_traffic_counts(make_service):
     comparison = await compare(make_service([100.0] * 60, replicas=8), 99.0, 0.7, None, 300.0, no_progress)
     assert {result.figures.minutes for result in comparison.results} == {60}
+
+
+async def test_the_figures_of_a_run_are_computed_once(make_service, monkeypatch):
+    """The kind: what is computed for all services of a run, and then again for each of them."""
+    computed = Mock(wraps=compute_figures)
+    monkeypatch.setattr("forestall.sim.compare.compute_figures", computed)
+    comparison = await compare(make_service([100.0] * 60, replicas=8), 99.0, 0.7, None, 300.0, no_progress)
+    assert len(comparison.results) > 2
+    records = [call.args[0] for call in computed.call_args_list]
+    assert len(records) == len({id(record) for record in records}) > 2
