@@ -6,12 +6,13 @@ FROM --platform=$BUILDPLATFORM ${PYTHON} AS build
 WORKDIR /src
 COPY constraints ./constraints
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r constraints/image.txt
-COPY pyproject.toml README.md LICENSE ./
 COPY scripts/image ./scripts/image
-COPY operator ./operator
 # The architecture of the image may be another than this machine's: no program of the image is run.
 ARG TARGETARCH=amd64
-RUN python -m scripts.image --layers-only --arch ${TARGETARCH} && mv build/image/${TARGETARCH} /layers
+RUN python -m scripts.image --layers dependencies --arch ${TARGETARCH}
+COPY pyproject.toml README.md LICENSE ./
+COPY operator ./operator
+RUN python -m scripts.image --layers code --arch ${TARGETARCH} && mv build/image/${TARGETARCH} /layers
 
 FROM scratch
 ARG REVISION=unknown

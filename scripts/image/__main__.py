@@ -50,14 +50,17 @@ def main() -> int:
     parser.add_argument("--arch", action="append", choices=sorted(debian.TRIPLETS), help="the machine's when not given")
     parser.add_argument("--name", help="the operator's image, such as localhost/forestall:0.1.0")
     parser.add_argument("--source", default=os.environ.get("IMAGE_SOURCE", ""), help="the address of the code")
-    parser.add_argument("--layers-only", action="store_true", help="make the layers' folders and no archive")
+    parser.add_argument(
+        "--layers", choices=["dependencies", "code"], help="make the operator's layers up to this one, and no archive"
+    )
     options = parser.parse_args()
     options.arch = list(dict.fromkeys(options.arch or [debian.native()]))
-    options.name = options.name or f"localhost/forestall:{_version()}"
+    if not options.layers:  # which are made before the code is there
+        options.name = options.name or f"localhost/forestall:{_version()}"
     try:
         return _make(options)
     except NoBuilder as error:
-        if options.layers_only:
+        if options.layers:
             sys.exit(f"image: not made: {error}")
         print(f"image: not of packages: {error}", file=sys.stderr)
     return _by_runtime(options)
@@ -83,9 +86,13 @@ def _make(options: argparse.Namespace) -> int:
     works = {arch: options.output / "image" / arch for arch in [debian.native(), *options.arch]}
     bases = {arch: layers.base(work, arch) for arch, work in works.items()}
     compiler = debian.interpreter(bases[debian.native()].root, debian.native())
-    made: dict[str, dict[str, list[Layer]]] = (
-        {"forestall": {}} if options.layers_only else {"forestall": {}, "shop": {}}
-    )
+    if options.layers == "dependencies":
+        for arch in options.arch:
+            layers.dependencies(works[arch], arch, compiler)
+        return 0
+    made: dict[str, dict[str, list[Layer]]] = {"forestall": {}}
+    if not options.layers:
+        made["shop"] = {}
     for arch in options.arch:
         for name, of_arch in made.items():
             only = layers.SHOP_REQUIRES if name == "shop" else ()
@@ -95,7 +102,7 @@ def _make(options: argparse.Namespace) -> int:
     wrong = [finding for arch in options.arch for finding in _scanned(works[arch], arch, compiler)]
     for finding in wrong:
         print(f"image: {finding}", file=sys.stderr)
-    if not options.layers_only:
+    if not options.layers:
         for name, of_arch in made.items():
             _write(name, of_arch, bases, options)
     return 1 if wrong else 0

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import stat
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +54,7 @@ def write_layer(folder: Path, target: Path, comment: str) -> Layer:
             info.uid = info.gid = 0
             info.uname = info.gname = ""
             info.mtime = EPOCH
-            info.mode = _mode(info)
+            info.mode = 0o777 if info.issym() else _mode(info.mode, folder=info.isdir())
             if (
                 info.islnk()
             ):  # a second name of a file that is in the layer already: keep it simple, and the bytes twice
@@ -64,6 +65,14 @@ def write_layer(folder: Path, target: Path, comment: str) -> Layer:
             else:
                 tar.addfile(info)
     return Layer(target, digest_of(target), comment)
+
+
+def settle(folder: Path) -> None:
+    """Give all files in `folder` the time and the rights that they have in a layer, for who copies them from there."""
+    for path in [*_ordered(folder), folder]:
+        if not path.is_symlink():
+            path.chmod(_mode(path.stat().st_mode, folder=path.is_dir()))
+        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
 
 
 def read_layer(target: Path, comment: str) -> Layer:
@@ -161,8 +170,8 @@ def _ordered(folder: Path) -> Iterator[Path]:
             yield from _ordered(path)
 
 
-def _mode(info: tarfile.TarInfo) -> int:
+def _mode(mode: int, *, folder: bool) -> int:
     """Return rights that do not depend on who unpacked the file: all may read, programs may be run, root may write."""
-    if info.isdir():
-        return 0o1777 if info.mode & stat.S_ISVTX else 0o755
-    return 0o755 if info.mode & 0o111 or info.issym() else 0o644
+    if folder:
+        return 0o1777 if mode & stat.S_ISVTX else 0o755
+    return 0o755 if mode & 0o111 else 0o644

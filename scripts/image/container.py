@@ -26,7 +26,7 @@ def build(name: str, context: Path, archive: Path, arguments: Sequence[str]) -> 
         _run([program, "build", "--tag", name, *given, str(context)])
         _run([program, "save", "--output", str(archive), name])
     else:
-        _run([program, "build", "--format", "oci", "--tag", name, *given, str(context)])
+        _run([program, "build", "--layers", "--format", "oci", "--tag", name, *given, str(context)])
         _run([program, "push", name, f"oci-archive:{archive}:{name}"])
 
 

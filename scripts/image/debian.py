@@ -169,7 +169,9 @@ def _archives() -> list[str]:
         ),
         "",
     )
-    listed = _output(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"]).decode()
+    listed = _output(
+        ["apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"]
+    ).decode()
     lines = []
     for entry in dict.fromkeys(listed.splitlines()):
         address, _, release = entry.partition(" ")

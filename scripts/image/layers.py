@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.image import debian, packages
-from scripts.image.archive import Layer, read_layer, write_layer
+from scripts.image.archive import Layer, read_layer, settle, write_layer
 from scripts.image.debian import NoBuilder, Package
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -59,6 +59,7 @@ def base(work: Path, architecture: str) -> Base:
         native = debian.native()
         compiler = debian.interpreter(root if architecture == native else work.parent / native / "base", native)
         packages.compile_all(root, f"usr/lib/python{debian.PYTHON}", compiler)
+        settle(root)
         write_layer(root, work / "base.tar", "")
     made.write_text(json.dumps({"stamp": stamp, "at": time.time(), "packages": listed}))
     return _base(work)
@@ -122,6 +123,7 @@ def _made(root: Path, made_of: Sequence[bytes], make: Callable[[], None], commen
         stamp.unlink(missing_ok=True)
         _empty(root)
         make()
+        settle(root)
         write_layer(root, tar, comment)
         stamp.write_text(digest)
     return read_layer(tar, comment)

@@ -1,5 +1,6 @@
 """The dependencies: the packages of the lock, without what no program needs; and of the project's own, the code."""
 
+import csv
 import os
 import re
 import shutil
@@ -49,7 +50,7 @@ def install(lock: Path, target: Path, architecture: str) -> None:
     platform = [f"--python-version={PYTHON}", f"--python-platform={_PLATFORMS[architecture]}"]
     exact = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile-bytecode", "--link-mode=copy"]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    command = [str(uv), "pip", "install", "--quiet", "--no-config", "--target", str(target)]
+    command = [str(uv), "pip", "install", "--quiet", "--no-config", "--system-certs", "--target", str(target)]
     command += [*platform, *exact, "-r", str(lock)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -67,6 +68,10 @@ def prune(site: Path) -> None:
     for path in [path for pattern in _GENERATED for path in site.glob(pattern)]:
         if path.name not in _KEPT:
             path.unlink()
+    for record in site.glob("*.dist-info/RECORD"):
+        # What is not there is not named: some of it, such as programs, depends on the folder that it was installed in.
+        lines = record.read_text().splitlines(keepends=True)
+        record.write_text("".join(line for line in lines if (site / next(csv.reader([line]))[0]).exists()))
 
 
 def keep_only(site: Path, names: Collection[str]) -> None:

@@ -6,7 +6,7 @@ import os
 import tarfile
 
 import pytest
-from scripts.image.archive import Image, write_archive, write_layer
+from scripts.image.archive import Image, settle, write_archive, write_layer
 
 
 def tree(folder, *, reverse=False, umask=0o022, mtime=1):
@@ -47,6 +47,16 @@ def test_files_are_of_root_and_run_with_nobody_s_rights(tmp_path):
     modes = {name: oct(members[name].mode) for name in ("usr/bin/program", "etc/passwd", "tmp", "usr")}
     assert modes == {"usr/bin/program": "0o755", "etc/passwd": "0o644", "tmp": "0o1777", "usr": "0o755"}
     assert members["bin"].linkname == "usr/bin"
+
+
+def test_files_that_are_copied_elsewhere_are_as_in_the_layer(tmp_path):
+    """A container runtime copies the folders that the layers are made of: twice the same must be the same there too."""
+    folder = tree(tmp_path / "a", umask=0o077, mtime=10**9)
+    settle(folder)
+    states = {path.relative_to(folder).as_posix(): path.lstat() for path in folder.rglob("*")}
+    assert {state.st_mtime for state in states.values()} == {0}
+    modes = {name: oct(states[name].st_mode & 0o7777) for name in ("usr/bin/program", "etc/passwd", "tmp", "usr")}
+    assert modes == {"usr/bin/program": "0o755", "etc/passwd": "0o644", "tmp": "0o1777", "usr": "0o755"}
 
 
 def test_what_is_neither_file_nor_folder_nor_link_is_refused(tmp_path):

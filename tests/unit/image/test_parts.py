@@ -69,6 +69,17 @@ def test_the_client_s_generated_classes_go_and_what_kopf_imports_stays(tmp_path)
     assert kept == {f"{models}/__init__.py", f"{models}/v1_object_meta.py"}
 
 
+def test_a_package_s_record_names_what_is_left(tmp_path):
+    """The kind: what depends on the folder that something was built in, such as the first line of a program."""
+    installed(tmp_path, "web")
+    record = tmp_path / "web-1.dist-info" / "RECORD"
+    record.write_text(record.read_text() + 'bin/web,sha256=of-a-folder,1\nweb/tests/test_web.py,,\n"odd,name.py",,\n')
+    make(tmp_path, dict.fromkeys(["bin/web", "web/tests/test_web.py", "odd,name.py"], ""))
+    before = record.read_text().splitlines()
+    packages.prune(tmp_path)
+    assert record.read_text().splitlines() == [*before[:3], before[-1]]
+
+
 def test_a_package_that_nobody_imports_is_named(tmp_path, monkeypatch):
     installed(tmp_path, "used")
     installed(tmp_path, "dead")
