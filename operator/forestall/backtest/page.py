@@ -49,11 +49,11 @@ _KEY: Legend = (
     (legend_sign("line", "limit"), "its limit"),
     (legend_sign("area", "event"), "past its limit"),
     (legend_sign("area", "chance"), "probability"),
-    (legend_sign("down", "good"), "start of an event, after an action"),
-    (legend_sign("down", "missed"), "start of an event, without an action before it"),
+    (legend_sign("down", "good"), "start of a predicted event"),
+    (legend_sign("down", "missed"), "start of a missed event"),
     (legend_sign("up", "good"), "action, with an event within its horizon"),
     (legend_sign("up", "bad"), "false action"),
-    (legend_sign("up", "open"), "action of neither kind"),
+    (legend_sign("up", "open"), "other action"),
 )
 _KEY_OF_MOMENTS: Legend = (
     (legend_sign("line", "value"), "value"),
@@ -200,7 +200,7 @@ def _select_tracks(result: ObjectiveResult) -> list[SeriesTrack]:
 
 
 def _moments(result: ObjectiveResult, report: BacktestReport) -> list[tuple[Markup, str]]:
-    """Return charts and captions of some actions, of an event without an action before it, and of a false action."""
+    """Return charts and captions of some actions, of a missed event, and of a false action."""
     highlights = []
     for step, text in _select_moments(result, report):
         track = _most_probable(result, step)
@@ -226,7 +226,7 @@ def _select_moments(result: ObjectiveResult, report: BacktestReport) -> list[tup
         (action.proposed.step, f"An action, {format_duration(action.lead)} before the event.")
         for action in hits[: _MOMENTS // 2]
     ]
-    highlights += [(max(0, onset - 1), "Just before an event without an action before it.") for onset in missed[:1]]
+    highlights += [(max(0, onset - 1), "Just before a missed event.") for onset in missed[:1]]
     highlights += [(action.proposed.step, "A false action: no event followed.") for action in vain[:1]]
     if not highlights:
         highlights = [(onset - 1, "Just before an event.") for onset in result.onsets.tolist()[:_MOMENTS]]

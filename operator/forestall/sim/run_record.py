@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forestall.sim.service import StepResult
+from forestall.sim.service import ServiceStep
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class RunRecord:
         for name in _COLUMNS:
             setattr(self, name, np.zeros((self.steps, self.size)))
 
-    def add(self, step: StepResult) -> None:
+    def add(self, step: ServiceStep) -> None:
         """Write the next row."""
         for name in _COLUMNS:
             getattr(self, name)[self.completed_steps] = getattr(step, name)

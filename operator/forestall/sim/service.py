@@ -61,7 +61,7 @@ class ServiceParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class StepResult:
+class ServiceStep:
     """The result of one step by service; in requests unless stated otherwise."""
 
     arrived: Floats
@@ -186,7 +186,7 @@ class ServiceFleet:
     def _memory(self) -> Floats:
         return np.asarray(self._leaked + (self._base + self._work * self._busy)[:, None])
 
-    def advance(self, rate: Floats) -> StepResult:
+    def advance(self, rate: Floats) -> ServiceStep:
         """Advance by one step, in which requests arrive at `rate` a second."""
         if self._rollouts:
             self._advance_rollouts()
@@ -203,7 +203,7 @@ class ServiceFleet:
         self.now += self.step_s
         failed = self._fail_on_full_disks() if self.nodes.has_disks else np.zeros_like(ready)
         replicas = self.replicas + self._surge
-        return StepResult(arrived, good, served, shed, queued, replicas, ready, busy, peak, crashes, failed)
+        return ServiceStep(arrived, good, served, shed, queued, replicas, ready, busy, peak, crashes, failed)
 
     def _warmth(self) -> Floats:
         serving = self._serving()
