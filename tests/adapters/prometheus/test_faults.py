@@ -14,6 +14,8 @@ from forestall.ports import Query, QueryFailure
 
 NOW = 1_790_000_000.0
 MANY = [Query(i, f'x{{i="{i}"}}') for i in range(500)]
+LATE = "beside the cycles"
+"""What is said of a source that hung, while it is not known to answer again."""
 
 
 async def one(adapter, expr="x"):
@@ -71,11 +73,19 @@ async def test_a_source_that_cannot_answer_is_asked_once_for_all_queries(
     assert words in answers[0].message
     assert len(faulty.requests) == requests
     assert told == [("faulty",), ("faulty", reason)] * requests
-    assert await broken.range("faulty", MANY, NOW - 60, NOW, 15) == answers
+    past = await broken.range("faulty", MANY, NOW - 60, NOW, 15)
+    if reason == "SourceTimeout":
+        assert all(LATE in answer.message for answer in past.values())
+    else:
+        assert past == answers
     assert len(faulty.requests) == requests + 1  # while it is down it is not tried again and again
 
     faulty.behave = type(faulty.requests[0]).ones
-    assert_answered(await broken.instant("faulty", MANY, NOW))
+    answers = await broken.instant("faulty", MANY, NOW)
+    while any(isinstance(answer, QueryFailure) and LATE in answer.message for answer in answers.values()):
+        await asyncio.sleep(0.05)  # what was asked while it hung must first end
+        answers = await broken.instant("faulty", MANY, NOW)
+    assert_answered(answers)
 
 
 async def test_a_source_that_is_down(metrics, told):
