@@ -223,7 +223,7 @@ def _macro(name: str, value: Value, variable: str, body: Value) -> Value:
 
     match name:
         case "filter":
-            return lambda scope: [element for element, kept in elements(scope) if kept]
+            return lambda scope: [element for element, selected in elements(scope) if selected]
         case "map":
             return lambda scope: [mapped for _, mapped in elements(scope)]
         case "all":

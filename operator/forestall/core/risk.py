@@ -12,7 +12,7 @@ from forestall.core.wording import printable
 SLI = "sli"
 """The name of the service level indicator among the indicators of an objective."""
 LIKELY = 0.5
-"""The probability from which a breach is more likely than not, so that a time to breach is shown."""
+"""The probability from which a breach is more likely than not, so that a time to breach is displayed."""
 _LONGEST = 253
 """The longest label value (characters) in a message: any Kubernetes name fits."""
 _MOST_LABELS = 32
@@ -151,8 +151,8 @@ def carried_message(signals: Iterable[Signal]) -> str:
 
 def printable_labels(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
     """Return the labels of a series for a message. Labels are untrusted: control characters and length are limited."""
-    shown = [(name, " ".join(printable(value).split())) for name, value in labels[:_MOST_LABELS]]
-    return {name: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for name, value in shown}
+    displayed = [(name, " ".join(printable(value).split())) for name, value in labels[:_MOST_LABELS]]
+    return {name: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for name, value in displayed}
 
 
 @dataclass(frozen=True, slots=True)

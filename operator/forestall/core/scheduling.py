@@ -99,7 +99,9 @@ class NodeCapacity:
         tolerated = all(
             any(toleration.tolerates(taint) for toleration in pod.tolerations) for taint in self.taints if taint.is_hard
         )
-        return tolerated and any(all(wish.matches(self.labels) for wish in group) for group in pod.node_selector_terms)
+        return tolerated and any(
+            all(requirement.matches(self.labels) for requirement in term) for term in pod.node_selector_terms
+        )
 
 
 def first_unschedulable(
@@ -107,36 +109,36 @@ def first_unschedulable(
 ) -> PodRequest | None:
     """Return the first pod that fits on no node besides the other pods; None where all fit.
 
-    Pending pods (`waiting`) are placed first. A pending pod that fits nowhere takes no resources.
+    `pending` pods are placed first. A pending pod that fits nowhere takes no resources.
     """
     total: Counter[str] = Counter()
-    for host in nodes:
-        total.update(host.free)
+    for node in nodes:
+        total.update(node.free)
 
-    def size(lodger: PodRequest) -> float:
-        return max((need / max(1, total[name]) for name, need in lodger.requests.items()), default=0.0)
+    def size(pod: PodRequest) -> float:
+        return max((amount / max(1, total[name]) for name, amount in pod.requests.items()), default=0.0)
 
     def by_size(pods: Sequence[PodRequest]) -> list[PodRequest]:
         return sorted(pods, key=lambda pod: (-size(pod), pod.name))
 
-    free = {host.name: dict(host.free) for host in nodes}
-    for lodger in by_size(pending):
-        _bind(lodger, nodes, free)
-    return next((lodger for lodger in by_size(pods) if not _bind(lodger, nodes, free)), None)
+    free = {node.name: dict(node.free) for node in nodes}
+    for pod in by_size(pending):
+        _bind(pod, nodes, free)
+    return next((pod for pod in by_size(pods) if not _bind(pod, nodes, free)), None)
 
 
 def _bind(pod: PodRequest, nodes: Sequence[NodeCapacity], free: Mapping[str, dict[str, int]]) -> bool:
     """Subtract the requests of a pod from the first node that it fits on; return whether there is one."""
-    node_free = next((free[host.name] for host in nodes if host.accepts(pod) and _fits(pod, free[host.name])), None)
+    node_free = next((free[node.name] for node in nodes if node.accepts(pod) and _fits(pod, free[node.name])), None)
     if node_free is None:
         return False
-    for name, need in pod.requests.items():
-        node_free[name] = node_free.get(name, 0) - need
+    for name, amount in pod.requests.items():
+        node_free[name] = node_free.get(name, 0) - amount
     return True
 
 
 def _fits(pod: PodRequest, free: ResourceAmounts) -> bool:
-    return all(need <= free.get(name, 0) for name, need in pod.requests.items() if need > 0)
+    return all(amount <= free.get(name, 0) for name, amount in pod.requests.items() if amount > 0)
 
 
 def _compares(operator: str, value: str, values: Sequence[str]) -> bool:

@@ -192,7 +192,7 @@ def test_a_value_that_rests_on_what_is_not_there_is_in_doubt(expr, doubts):
 
 
 @pytest.mark.parametrize(
-    ("expr", "looks"),
+    ("expr", "reads"),
     [
         ("f", []),
         ("sum(rate(f[5m])) / f", []),
@@ -214,13 +214,13 @@ def test_a_value_that_rests_on_what_is_not_there_is_in_doubt(expr, doubts):
         ("f + fill (0) rate(f[5m])", ["f{}", "rate(f{}[5m])"]),
     ],
 )
-def test_what_may_be_overlooked_is_looked_for_as_the_query_does(expr, looks):
-    looks_of_query = promql.prepare(expr).freshness.required_reads()
-    assert sorted(look.text.removeprefix("group(")[:-1] or look.selector for look in looks_of_query) == looks
+def test_what_may_be_overlooked_is_looked_for_as_the_query_does(expr, reads):
+    required = promql.prepare(expr).freshness.required_reads()
+    assert sorted(read.text.removeprefix("group(")[:-1] or read.selector for read in required) == reads
 
 
 @pytest.mark.parametrize(
-    ("expr", "over", "apart"),
+    ("expr", "span", "interval"),
     [
         ("max_over_time((f or vector(0))[10m:])", 600, 240),
         ("max_over_time((rate(f[2m]) or vector(0))[10m:])", 600, 66),
@@ -228,10 +228,10 @@ def test_what_may_be_overlooked_is_looked_for_as_the_query_does(expr, looks):
         ("max_over_time((absent(f))[1h:])", 3600, 240),
     ],
 )
-def test_in_a_subquery_no_moment_may_overlook_it(expr, over, apart):
-    (look,) = promql.prepare(expr).freshness.required_reads()
-    assert look.subquery_span == over
-    assert look.max_interval == pytest.approx(apart)
+def test_in_a_subquery_no_moment_may_overlook_it(expr, span, interval):
+    (read,) = promql.prepare(expr).freshness.required_reads()
+    assert read.subquery_span == span
+    assert read.max_interval == pytest.approx(interval)
 
 
 def test_what_is_there_of_what_is_not_whole_must_be_fresh():
@@ -284,9 +284,9 @@ def test_a_series_without_the_label_that_tells_good_from_bad_tells_nothing(good,
 
 
 def test_freshness_is_asked_of_the_raw_samples():
-    question = promql.freshness_query('x{a="b"}', 90)
-    assert 'max by (job) (timestamp(x{a="b"}))' in question
-    assert 'timestamp(x{a="b"}) >= time() - 90' in question
+    query = promql.freshness_query('x{a="b"}', 90)
+    assert 'max by (job) (timestamp(x{a="b"}))' in query
+    assert 'timestamp(x{a="b"}) >= time() - 90' in query
 
 
 def test_one_query_is_sent_as_it_is():

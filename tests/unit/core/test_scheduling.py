@@ -1,4 +1,4 @@
-"""Whether pods find room: nothing is placed where it does not fit, and what is easy to place is."""
+"""Whether pods fit on nodes: no pod is placed where it does not fit, and simple placements are found."""
 
 from collections import Counter
 
@@ -16,55 +16,52 @@ from forestall.core.scheduling import (
 )
 
 
-def host(name="a", labels=None, taints=(), **free):
+def node(name="a", labels=None, taints=(), **free):
     return NodeCapacity(name, free or {"cpu": 4}, labels or {}, taints)
 
 
-def lodger(name="p", tolerations=(), wishes=((),), **needs):
-    return PodRequest(name, needs or {"cpu": 1}, tolerations, wishes)
+def pod(name="p", tolerations=(), terms=((),), **needs):
+    return PodRequest(name, needs or {"cpu": 1}, tolerations, terms)
 
 
-def test_pods_fill_nodes_and_the_one_too_many_is_named():
-    hosts = [host("a"), host("b")]
-    assert first_unschedulable([lodger(f"p{number}") for number in range(8)], hosts) is None
-    unplaced = first_unschedulable([lodger(f"p{number}") for number in range(9)], hosts)
+def test_the_first_pod_that_does_not_fit_is_returned():
+    nodes = [node("a"), node("b")]
+    assert first_unschedulable([pod(f"p{number}") for number in range(8)], nodes) is None
+    unplaced = first_unschedulable([pod(f"p{number}") for number in range(9)], nodes)
     assert unplaced is not None
     assert unplaced.name == "p8"
 
 
 def test_the_largest_is_placed_first():
-    hosts = [host("a", cpu=3), host("b", cpu=2)]
-    assert first_unschedulable([lodger("small", cpu=2), lodger("large", cpu=3)], hosts) is None
+    nodes = [node("a", cpu=3), node("b", cpu=2)]
+    assert first_unschedulable([pod("small", cpu=2), pod("large", cpu=3)], nodes) is None
 
 
 def test_every_resource_counts_also_one_that_no_node_has():
-    assert first_unschedulable([lodger(cpu=1, gpu=1)], [host()]) is not None
-    assert first_unschedulable([lodger(cpu=1, gpu=0)], [host()]) is None
-    assert first_unschedulable([lodger(cpu=1, memory=5)], [host(cpu=9, memory=4)]) is not None
+    assert first_unschedulable([pod(cpu=1, gpu=1)], [node()]) is not None
+    assert first_unschedulable([pod(cpu=1, gpu=0)], [node()]) is None
+    assert first_unschedulable([pod(cpu=1, memory=5)], [node(cpu=9, memory=4)]) is not None
 
 
 def test_a_node_that_is_overfull_takes_nothing():
-    assert first_unschedulable([lodger(cpu=1)], [host(cpu=-3)]) is not None
-    assert first_unschedulable([lodger(cpu=0)], [host(cpu=-3)]) is None
+    assert first_unschedulable([pod(cpu=1)], [node(cpu=-3)]) is not None
+    assert first_unschedulable([pod(cpu=0)], [node(cpu=-3)]) is None
 
 
-def test_without_pods_there_is_room_and_without_nodes_there_is_none():
+def test_no_pods_fit_and_without_nodes_no_pod_fits():
     assert first_unschedulable([], []) is None
-    assert first_unschedulable([lodger()], []) is not None
+    assert first_unschedulable([pod()], []) is not None
 
 
-def test_who_waits_for_a_node_is_placed_first():
-    hosts = [host("a", cpu=3), host("b", cpu=2)]
-    assert first_unschedulable([lodger("p", cpu=2)], hosts, [lodger("waits", cpu=2)]) is None
-    assert first_unschedulable([lodger("p", cpu=2)], hosts, [lodger("waits", cpu=3), lodger("too", cpu=1)]) is not None
+def test_pending_pods_are_placed_first():
+    nodes = [node("a", cpu=3), node("b", cpu=2)]
+    assert first_unschedulable([pod("p", cpu=2)], nodes, [pod("waits", cpu=2)]) is None
+    assert first_unschedulable([pod("p", cpu=2)], nodes, [pod("waits", cpu=3), pod("too", cpu=1)]) is not None
 
 
-def test_who_waits_in_vain_takes_no_room():
+def test_a_pending_pod_that_fits_nowhere_takes_no_resources():
     west = [NodeSelectorRequirement("zone", "In", ("west",))]
-    assert (
-        first_unschedulable([lodger(cpu=4)], [host()], [lodger("huge", cpu=5), lodger("elsewhere", wishes=[west])])
-        is None
-    )
+    assert first_unschedulable([pod(cpu=4)], [node()], [pod("huge", cpu=5), pod("elsewhere", terms=[west])]) is None
 
 
 POOL = Taint("pool", "db", "NoSchedule")
@@ -85,7 +82,7 @@ POOL = Taint("pool", "db", "NoSchedule")
     ],
 )
 def test_taints_keep_pods_away_that_do_not_tolerate_them(taint, toleration, fits):
-    unplaced = first_unschedulable([lodger(tolerations=[toleration] if toleration else [])], [host(taints=[taint])])
+    unplaced = first_unschedulable([pod(tolerations=[toleration] if toleration else [])], [node(taints=[taint])])
     assert (unplaced is None) is fits
 
 
@@ -102,38 +99,38 @@ def test_taints_keep_pods_away_that_do_not_tolerate_them(taint, toleration, fits
         ("Unheard", ("west",), False),
     ],
 )
-def test_wishes_are_met_by_labels(operator, values, fits):
+def test_requirements_match_labels(operator, values, fits):
     unplaced = first_unschedulable(
-        [lodger(wishes=[[NodeSelectorRequirement("zone", operator, values)]])], [host(labels={"zone": "west"})]
+        [pod(terms=[[NodeSelectorRequirement("zone", operator, values)]])], [node(labels={"zone": "west"})]
     )
     assert (unplaced is None) is fits
 
 
 @pytest.mark.parametrize(("operator", "bound", "fits"), [("Gt", "7", True), ("Gt", "8", False), ("Lt", "9", True)])
-def test_wishes_compare_numbers(operator, bound, fits):
+def test_requirements_compare_numbers(operator, bound, fits):
     unplaced = first_unschedulable(
-        [lodger(wishes=[[NodeSelectorRequirement("cores", operator, (bound,))]])], [host(labels={"cores": "8"})]
+        [pod(terms=[[NodeSelectorRequirement("cores", operator, (bound,))]])], [node(labels={"cores": "8"})]
     )
     assert (unplaced is None) is fits
 
 
-def test_one_group_of_wishes_suffices_but_as_a_whole():
+def test_all_requirements_of_one_term_must_match():
     west, fast = NodeSelectorRequirement("zone", "In", ("west",)), NodeSelectorRequirement("disk", "In", ("fast",))
-    hosts = [host(labels={"zone": "west"})]
-    assert first_unschedulable([lodger(wishes=[[fast], [west]])], hosts) is None
-    assert first_unschedulable([lodger(wishes=[[west, fast]])], hosts) is not None
+    nodes = [node(labels={"zone": "west"})]
+    assert first_unschedulable([pod(terms=[[fast], [west]])], nodes) is None
+    assert first_unschedulable([pod(terms=[[west, fast]])], nodes) is not None
 
 
 amounts = st.dictionaries(st.sampled_from(["cpu", "memory"]), st.integers(0, 10), min_size=1)
 
 
 @given(st.lists(amounts, max_size=12), st.lists(amounts, max_size=5), st.lists(amounts, max_size=4))
-def test_what_is_said_to_fit_takes_no_more_than_there_is(needs, free, waiting):
-    hosts = [NodeCapacity(f"h{number}", amount, {}) for number, amount in enumerate(free)]
+def test_what_fits_requests_no_more_than_is_free(needs, free, waiting):
+    nodes = [NodeCapacity(f"h{number}", amount, {}) for number, amount in enumerate(free)]
     before = [PodRequest(f"w{number}", need) for number, need in enumerate(waiting)]
     if (
         first_unschedulable(
-            [PodRequest(f"p{number}", need) for number, need in enumerate(map(dict, needs))], hosts, before
+            [PodRequest(f"p{number}", need) for number, need in enumerate(map(dict, needs))], nodes, before
         )
         is None
     ):
@@ -143,8 +140,8 @@ def test_what_is_said_to_fit_takes_no_more_than_there_is(needs, free, waiting):
 
 
 @given(st.lists(amounts, max_size=8), st.lists(amounts, max_size=5), amounts)
-def test_a_pod_more_never_makes_room(needs, free, more):
-    hosts = [NodeCapacity(f"h{number}", amount, {}) for number, amount in enumerate(free)]
-    lodgers = [PodRequest(f"p{number}", need) for number, need in enumerate(map(dict, needs))]
-    huge = PodRequest("huge", {name: amount + 1000 for name, amount in more.items()})
-    assert first_unschedulable([*lodgers, huge], hosts) is not None
+def test_another_pod_never_makes_pods_fit(needs, free, extra):
+    nodes = [NodeCapacity(f"h{number}", amount, {}) for number, amount in enumerate(free)]
+    pods = [PodRequest(f"p{number}", need) for number, need in enumerate(map(dict, needs))]
+    huge = PodRequest("huge", {name: amount + 1000 for name, amount in extra.items()})
+    assert first_unschedulable([*pods, huge], nodes) is not None

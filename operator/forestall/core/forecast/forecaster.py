@@ -173,8 +173,8 @@ class BreachForecaster:
         while (missing := height - sum(bank.size for bank in self._banks)) > 0:
             last = self._banks[-1] if self._banks else None
             if last is not None and last.size < _CHUNK:
-                room = self._matrix.width - (len(self._banks) - 1) * _CHUNK
-                size = min(_CHUNK, room, last.size + max(last.size, missing))
+                unused = self._matrix.width - (len(self._banks) - 1) * _CHUNK
+                size = min(_CHUNK, unused, last.size + max(last.size, missing))
                 bank = Bank(size, self._steps, self._settings, self._history)
                 bank.put(np.arange(last.size), last, np.arange(last.size))
                 bank.censored_windows = last.censored_windows

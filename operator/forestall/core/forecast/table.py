@@ -1,4 +1,4 @@
-"""What a forecast says, for all series at once and for one."""
+"""The result of a forecast, for all series at once and for one."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The value past which a series hurts."""
+    """The value past which a series is in breach."""
 
     value: float
     above: bool = True
-    """Whether it hurts above the limit or below it."""
+    """Whether values above the limit are in breach (else those below)."""
     long_trend: bool = False
     """Whether the series fills up slowly, as memory and disks do, so that trends over many horizons matter."""
 
@@ -36,7 +36,7 @@ class Limit:
 
 
 class Abstention(StrEnum):
-    """Why nothing is said about a series."""
+    """Why there is no forecast for a series."""
 
     NO_LIMIT = "NoLimit"
     NO_DATA = "NoData"
@@ -52,11 +52,11 @@ ABSTENTIONS: tuple[Abstention | None, ...] = (None, *Abstention)
 
 @dataclass(frozen=True, slots=True)
 class ForecastTable:
-    """Forecasts made at one moment. Arrays are (rows, horizons) or (rows,), in the units of the series.
+    """Forecasts made at one time. Arrays are (rows, horizons) or (rows,), in the units of the series.
 
-    The maximum is meant for limits above and the minimum for limits below, so that for the latter ``upper`` is the
-    bound on the safe side: `lower <= median <= upper` holds always, and the limit threatens from the side of
-    ``above``. Where a row abstains its probability is 0, its times are infinite and its bounds are its last value.
+    The forecast is of the maximum for limits above and of the minimum for limits below; for the latter ``upper`` is the
+    bound on the safe side. Always `lower <= median <= upper`. Where a row abstains its probability is 0, its times are
+    infinite and its bounds are its last value.
     """
 
     made_at: float
@@ -64,7 +64,7 @@ class ForecastTable:
     """Seconds, ascending."""
     coverage: float
     probability: NDArray[np.float64]
-    """That the limit is passed within the horizon; does not fall from one horizon to the next."""
+    """P(the limit is passed within the horizon); it does not fall from one horizon to the next."""
     lower: NDArray[np.float64]
     median: NDArray[np.float64]
     upper: NDArray[np.float64]
@@ -130,11 +130,11 @@ class SeriesForecast:
 
     @property
     def above(self) -> bool:
-        """Whether the limit hurts above; True without a limit."""
+        """Whether values above the limit are in breach; True without a limit."""
         return self.limit is None or self.limit.above
 
     def probability_within(self, seconds: float) -> float:
-        """P(the limit is passed within ``seconds``): straight between the horizons, level after the last."""
+        """P(the limit is passed within ``seconds``): linear between the horizons, constant after the last."""
         now = 1.0 if self._breached else 0.0
         return _level(seconds, (0.0, *self.horizons), (now, *self.probability))
 
@@ -145,7 +145,7 @@ class SeriesForecast:
     def quantile(self, within: float, q: float) -> float:
         """The ``q`` quantile of the extreme within ``within`` seconds, from the bounds and the median.
 
-        Between them it is straight in the log-odds, and beyond the bounds it goes on as the nearer half does.
+        It is linear in the log-odds between them, and continues the nearer half beyond the bounds.
         """
         if not 0 < q < 1:
             raise ValueError(f"a quantile lies between 0 and 1, not {q}")
@@ -154,7 +154,7 @@ class SeriesForecast:
         return mid + share * (high - mid if share > 0 else mid - low)
 
     def against(self, limit: float) -> SeriesForecast:
-        """Return the forecast judged by another limit above, by the same quantiles."""
+        """Return the forecast for another limit above, from the same quantiles."""
         probability: list[float] = []
         for low, mid, high in zip(self.lower, self.median, self.upper, strict=True):
             probability.append(max(self._beyond(limit, low, mid, high), *probability[-1:], 0.0))
@@ -178,7 +178,7 @@ class SeriesForecast:
         return 1.0 / (1.0 + math.exp(min(exponent, 700.0)))
 
     def _crossing(self, probability: Sequence[float], share: float) -> float:
-        """Return after how many seconds the probability reaches `share`; inf: not within the horizons."""
+        """Return the time (s) after which the probability reaches `share`; inf: not within the horizons."""
         before, at = 0.0, 0.0
         for horizon, reached in zip(self.horizons, probability, strict=True):
             if reached >= share:
@@ -203,7 +203,7 @@ class SeriesForecast:
 
 
 def _level(at: float, times: Sequence[float], values: Sequence[float]) -> float:
-    """Straight between the times, level before the first and after the last: `numpy.interp` for one number."""
+    """Linear between the times, constant before the first and after the last: `numpy.interp` for one number."""
     index = bisect_right(times, at)
     if index == 0:
         return values[0]

@@ -18,7 +18,7 @@ _OPTIONAL_RULES = frozenset({"either", "absent", "filled"})
 class Freshness:
     """How fresh an expression is: the time of the newest sample of its stalest series selector.
 
-    A selector without samples leaves the whole expression without data, except in four places: as an operand of `or`,
+    A selector without samples leaves the whole expression without data, except in four contexts: as an operand of `or`,
     whose other operand replaces it; as an operand of `or` with a constant (``or vector(0)``); in `absent()`; and on the
     right of `unless`. In the second and third the expression has a value *because* the series are absent. The
     expression alone does not show whether they should be absent: such selectors are `assumed_absent`, and need other
@@ -130,13 +130,13 @@ def freshness_of(node: ast.Expr, context: ReadContext | None = None) -> Freshnes
         return Freshness(frozenset((selector,)), "series", read=context.read(node))
     rule = _rule(node)
     inner = context.for_children(node)
-    places = (
+    contexts = (
         (inner, inner.as_optional())
         if rule == "unless"
         else (inner.as_optional() if rule in _OPTIONAL_RULES else inner,) * 2
     )
     operands = children(node)
-    parts = tuple(freshness_of(child, places[min(index, 1)]) for index, child in enumerate(operands))
+    parts = tuple(freshness_of(child, contexts[min(index, 1)]) for index, child in enumerate(operands))
     selectors = frozenset[str]().union(*(part.selectors for part in parts))
     return parts[0] if rule == "all" and len(parts) == 1 else Freshness(selectors, rule, parts)
 

@@ -81,20 +81,20 @@ class ReadContext:
         """Return how a selector is read at this place."""
         series = node if isinstance(node, ast.VectorSelector) else node.vector_selector
         expr: ast.Expr = node
-        apart = LOOKBACK * _NEARLY
+        max_interval = LOOKBACK * _NEARLY
         if isinstance(node, ast.MatrixSelector):
             expr = _call(self.function, replace(node, range=min(node.range, _LONGEST)))
-            apart = _AMPLE * node.range.total_seconds() / (1 if self.function == "last_over_time" else 2)
+            max_interval = _AMPLE * node.range.total_seconds() / (1 if self.function == "last_over_time" else 2)
         for subquery in reversed(self.subqueries):
             expr = _call("last_over_time", replace(subquery, expr=expr, range=min(subquery.range, _LONGEST)))
         is_itself = expr is node and series.offset is None and series.at is None
         if self.inner_subqueries:  # each evaluation reads a range
-            apart += max(subquery.range.total_seconds() for subquery in self.inner_subqueries)
+            max_interval += max(subquery.range.total_seconds() for subquery in self.inner_subqueries)
         return SelectorRead(
             render_selector(series),
             "" if is_itself else f"group({render(expr)})",
             min(self.subquery_span, _LONGEST.total_seconds()),
-            apart,
+            max_interval,
             reach(expr),
         )
 
