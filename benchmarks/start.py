@@ -22,13 +22,13 @@ from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.api import API_VERSION
 from forestall.backtest.history_cluster import HistoryCluster
-from forestall.backtest.manifests import Manifest, build_registry
 from forestall.core.risk import SLI
 from forestall.devcluster.programs import find_programs
 from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.remote_write import Series
 from forestall.devcluster.workspace import Workspace
 from forestall.engine import Engine, Settings
+from forestall.inputs.manifests import Manifest, build_registry
 
 PODS = 20
 """Series of each objective."""

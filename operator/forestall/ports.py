@@ -8,6 +8,8 @@ from typing import Any, Final, Protocol
 from forestall.api.remediation import ObjectRef
 from forestall.core.clock_skew import ClockOffset
 
+Labels = tuple[tuple[str, str], ...]
+"""Names and values of labels, ordered by name."""
 MANAGER: Final = "forestall"
 """The name under which the API server remembers what the operator wrote (its field manager)."""
 
@@ -63,7 +65,7 @@ class Query:
 class Sample:
     """One series of an instant answer. `value` may be NaN or infinite: the caller decides."""
 
-    labels: tuple[tuple[str, str], ...]
+    labels: Labels
     """Sorted pairs; the name of the metric is among them, as `__name__`, only where a query may give several."""
     value: float
 
@@ -92,7 +94,7 @@ class Answer:
 class RangeSeries:
     """One series of a range answer: parallel tuples of times (s) and values."""
 
-    labels: tuple[tuple[str, str], ...]
+    labels: Labels
     times: tuple[float, ...]
     values: tuple[float, ...]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from forestall.api import MetricSource, ServiceLevelObjective
-from forestall.backtest.history import Floats, History, Labels
-from forestall.backtest.tables import Column
+from forestall.backtest.history import Floats, History
 from forestall.core.risk import SLI
 from forestall.core.slo import burn_windows
 from forestall.engine.questions import LONG, WHOLE, Questions, questions
 from forestall.errors import InvalidInput, InvalidQuery
-from forestall.ports import RangeSeries
+from forestall.inputs.tables import Column
+from forestall.ports import Labels, RangeSeries
 from forestall.registry import Registry
 
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from forestall.backtest.bind import ObjectiveQueries
-from forestall.backtest.history import History, Labels
+from forestall.backtest.history import History
 from forestall.errors import MetricsError
-from forestall.ports import Metrics, Query, QueryFailure, RangeSeries
+from forestall.ports import Labels, Metrics, Query, QueryFailure, RangeSeries
 
 _PART = 86400.0
 """Time range (s) of one query."""

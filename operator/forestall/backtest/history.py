@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forestall.ports import Answer, Query, QueryFailure, RangeSeries, Sample
+from forestall.ports import Answer, Labels, Query, QueryFailure, RangeSeries, Sample
 
-Labels = tuple[tuple[str, str], ...]
 Floats = NDArray[np.float64]
 
 _JITTER = 1.5

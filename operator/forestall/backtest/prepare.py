@@ -12,12 +12,12 @@ from forestall.backtest.bind import ObjectiveQueries, bind, plan_queries
 from forestall.backtest.charts import ForecastMoment
 from forestall.backtest.fetch import fetch
 from forestall.backtest.history import History
-from forestall.backtest.manifests import Manifest, build_registry
 from forestall.backtest.replay import ObjectiveRecord, Span
-from forestall.backtest.tables import Column
 from forestall.core.duration import format_duration
 from forestall.engine import Settings
 from forestall.errors import InvalidInput
+from forestall.inputs.manifests import Manifest, build_registry
+from forestall.inputs.tables import Column
 from forestall.ports import Metrics
 from forestall.registry import Registry
 

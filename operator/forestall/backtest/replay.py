@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestall.api import RemediationPolicy, ServiceLevelObjective
-from forestall.backtest.history import Floats, History, HistoryMetrics, Labels
+from forestall.backtest.history import Floats, History, HistoryMetrics
 from forestall.backtest.history_cluster import HistoryCluster
 from forestall.core.forecast import SeriesForecast
 from forestall.core.plan import triggering_signal
@@ -15,6 +15,7 @@ from forestall.core.risk import Signal
 from forestall.engine import Engine, Settings, terms
 from forestall.engine.report import Findings
 from forestall.engine.targets import reference
+from forestall.ports import Labels
 from forestall.registry import Registry
 
 _CONES = 20_000

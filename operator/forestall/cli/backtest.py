@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from forestall.api import API_VERSION
 from forestall.api.times import seconds
-from forestall.backtest import manifests, prepare, tables
+from forestall.backtest import prepare
 from forestall.backtest.charts import moment_chart as draw_moment
 from forestall.backtest.conclusion import conclusion, describe_recall
 from forestall.backtest.evaluate import evaluate
@@ -39,6 +39,7 @@ from forestall.cli.wiring import ClusterOptions
 from forestall.core.duration import format_duration, parse_duration
 from forestall.core.wording import plural
 from forestall.errors import Forbidden, InvalidDuration, InvalidInput
+from forestall.inputs import manifests, tables
 from forestall.report.chart import standalone
 from forestall.report.formatting import decimal, duration, percent
 

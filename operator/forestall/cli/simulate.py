@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from forestall.backtest import manifests
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
 from forestall.cli.backtest import duration_option, progress, writable_option, write
@@ -20,6 +19,7 @@ from forestall.cli.command_line import command_line
 from forestall.cli.output import console, table
 from forestall.core.duration import format_duration
 from forestall.errors import InvalidInput, MetricsError
+from forestall.inputs import manifests
 from forestall.ports import Query, QueryFailure, RangeSeries
 from forestall.sim import traffic_input
 from forestall.sim.compare import HPA, Comparison, compare

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 from forestall.api.times import clock
-from forestall.backtest import tables
 from forestall.core.duration import format_duration
 from forestall.core.wording import are, plural
 from forestall.errors import InvalidInput
+from forestall.inputs import tables
 from forestall.ports import RangeSeries
 from forestall.sim.traffic import MINUTE, Floats, TrafficTrace
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from forestall.api import API_VERSION, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation_policy import Capacity
-from forestall.backtest.manifests import Manifest, build_registry
 from forestall.core.duration import exact_duration
 from forestall.errors import InvalidInput
+from forestall.inputs.manifests import Manifest, build_registry
 from forestall.registry import Namespace, Registry
 from forestall.sim.metrics import LOAD, LOAD_PER_REPLICA, ModelIndicator, sli_indicators
 from forestall.sim.operator import OperatorSetup

@@ -4,12 +4,13 @@ import math
 
 import pytest
 
-from forestall.backtest import manifests, prepare
+from forestall.backtest import prepare
 from forestall.backtest.bind import plan_queries
 from forestall.backtest.fetch import fetch
 from forestall.backtest.prepare import ReplayOptions
 from forestall.engine import Settings
 from forestall.errors import InvalidInput, MetricsError
+from forestall.inputs import manifests
 from forestall.ports import QueryFailure, RangeSeries
 
 DAY = 86400.0

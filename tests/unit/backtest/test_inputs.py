@@ -7,11 +7,11 @@ import pytest
 
 from forestall.api import Guardrail, MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.api.guardrail import ActionName
-from forestall.backtest import manifests
 from forestall.backtest.bind import bind, plan_queries
-from forestall.backtest.tables import Column
 from forestall.engine.questions import LONG, WHOLE
 from forestall.errors import InvalidInput
+from forestall.inputs import manifests
+from forestall.inputs.tables import Column
 from forestall.ports import RangeSeries
 
 

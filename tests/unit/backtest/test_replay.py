@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 from tests.support.pages import HOSTILE, Page
 
-from forestall.backtest import manifests, prepare, tables
+from forestall.backtest import prepare
 from forestall.backtest.charts import moment_chart as draw_moment
 from forestall.backtest.evaluate import evaluate
 from forestall.backtest.json_report import report_data
 from forestall.backtest.page import page
 from forestall.backtest.prepare import ReplayOptions
 from forestall.backtest.replay import replay
-from forestall.backtest.tables import Column
 from forestall.backtest.terminal import terminal_chart
 from forestall.backtest.wording import describe_false_actions
 from forestall.core.score import UNKNOWN
 from forestall.errors import InvalidInput
+from forestall.inputs import manifests, tables
+from forestall.inputs.tables import Column
 from forestall.ports import RangeSeries
 from forestall.report.chart import standalone
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.backtest import tables
-from forestall.backtest.tables import Column
 from forestall.errors import InvalidInput
+from forestall.inputs import tables
+from forestall.inputs.tables import Column
 from forestall.ports import RangeSeries
 
 

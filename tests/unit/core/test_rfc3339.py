@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.api.times import readable, seconds, stamp
-from forestall.backtest.delimited import parse_time
 from forestall.cli.backtest import _time as option
 from forestall.cli.backtest import backtest
 from forestall.cli.words import clock
 from forestall.core.cel import holds
 from forestall.core.rfc3339 import read_time, write_time
+from forestall.inputs.delimited import parse_time
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
 

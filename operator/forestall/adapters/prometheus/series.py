@@ -13,9 +13,7 @@ from forestall.adapters.prometheus.trouble import QueryTrouble, failure
 from forestall.core.clock_skew import ClockOffset
 from forestall.core.promql import quote
 from forestall.errors import MetricsError
-from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
-
-Labels = tuple[tuple[str, str], ...]
+from forestall.ports import Answer, Labels, QueryFailure, RangeSeries, Sample
 
 _SLACK: Final = 1.0
 """How many seconds, beside one step, a time may be outside of the range that was asked for: sources round."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from forestall.backtest.delimited import parse_time, unreadable
 from forestall.errors import InvalidInput
+from forestall.inputs.delimited import parse_time, unreadable
 from forestall.ports import RangeSeries
 
 _EXPECTED = "a response of Prometheus to /api/v1/query_range"

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forestall.backtest.delimited import TableRow, open_table, parse_number, parse_time, unreadable
-from forestall.backtest.history import Labels
-from forestall.backtest.query_range import read_query_range
 from forestall.errors import InvalidInput
-from forestall.ports import RangeSeries
+from forestall.inputs.delimited import TableRow, open_table, parse_number, parse_time, unreadable
+from forestall.inputs.query_range import read_query_range
+from forestall.ports import Labels, RangeSeries
 
 TIME, VALUE, OBJECTIVE, INDICATOR = "time", "value", "objective", "indicator"
 _TIMES = (TIME, "timestamp", "date", "datetime", "ts", "_time", "@timestamp")

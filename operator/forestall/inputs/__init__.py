@@ -1,0 +1,1 @@
+"""Files that people give to `backtest` and `simulate`: manifests, and tables of measurements."""
