@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from forestall import __version__
 from forestall.devcluster.image_archive import write_image
 from forestall.devcluster.node_packages import find_packages, unpacked
 from forestall.devcluster.node_requirements import lacking
@@ -18,6 +19,14 @@ from forestall.devcluster.provider import local_programs
 from forestall.errors import MissingTool
 
 BUSYBOX = "forestall.test/busybox:1"
+OPERATOR_NAMESPACE = "forestall-system"
+SETTINGS = [
+    "--set=image.repository=localhost/forestall",
+    f"--set=image.tag={__version__}",
+    "--set=operator.interval=2s",
+    "--set=workloads.clusterWide=true",
+]
+"""The image's name as it is made, a cycle that suits a test, and the right to change workloads."""
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +73,29 @@ def prometheus(nodes: RealNodes, node_programs: Programs) -> Iterator[Prometheus
     ]
     with PrometheusServer(nodes.workspace, node_programs, scrape_configs=jobs, network=nodes.network) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def images(nodes: RealNodes, root: Path) -> RealNodes:
+    """The cluster, whose nodes have the images of this checkout: the operator's and the shop's."""
+    archives = [root / "build" / f"{name}-image.tar" for name in ("forestall", "shop")]
+    if missing := [archive.name for archive in archives if not archive.exists()]:
+        pytest.skip(f"`make image` has not made {' and '.join(missing)} in build/")
+    for archive in archives:
+        nodes.import_image(archive)
+    return nodes
+
+
+@pytest.fixture(scope="session")
+def operator(images: RealNodes, root: Path) -> RealNodes:
+    """The cluster with the operator, installed by the chart from the image under the enforced `restricted` standard."""
+    images.kubectl("create", "namespace", OPERATOR_NAMESPACE)
+    images.kubectl("label", "namespace", OPERATOR_NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    images.helm("install", "forestall", root / "charts" / "forestall", "-n", OPERATOR_NAMESPACE, *SETTINGS)
+    images.kubectl(
+        *("rollout", "status", "deployment/forestall", "-n", OPERATOR_NAMESPACE, "--timeout=180s"), timeout_s=200
+    )
+    return images
 
 
 @pytest.fixture
