@@ -26,7 +26,7 @@ from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed
 
 NODE_PROGRAMS: Final = ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "pause")
-_UP_S: Final = 30.0
+_UP_S: Final = 120.0
 _PATH: Final = f"/{PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACES: Final = ("--mount", "--pid", "--uts", "--ipc", "--net")
 _ENTERED: Final = ("--cgroup", "--mount", "--pid", "--uts", "--ipc", "--net", "--root", "--wd=/")

@@ -22,7 +22,7 @@ API_SERVICE: Final = "10.0.0.1"
 DNS_SERVICE: Final = "10.0.0.10"
 _FIRST: Final = 11
 """The last number of the first node's address."""
-_WAIT_S: Final = 10.0
+_WAIT_S: Final = 60.0
 _FORWARD_IP: Final = "echo 1 > /proc/sys/net/ipv4/ip_forward"
 
 

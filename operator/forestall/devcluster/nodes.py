@@ -54,7 +54,7 @@ _API: Final = MappingProxyType(
     }
 )
 _MANAGER: Final = MappingProxyType({"node-monitor-grace-period": "16s"})
-_READY_S: Final = 60.0
+_READY_S: Final = 180.0
 
 
 class RealNodes(ControlPlane):
