@@ -44,6 +44,8 @@ class Proof:
     """How far back (s) it matters what was there."""
     stale_after: float = 120.0
     """The age (s) at which a sample is too old."""
+    each_series: bool = False
+    """Whether each series must have a sample that is not too old, or is ignored: otherwise one of them is enough."""
     scope: str = ""
     """A matcher that every selector must have, as of the tenant; empty: none."""
 

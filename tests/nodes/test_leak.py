@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(1200)
 NAMESPACE = "shop"
 LIMIT_MIB = 190
 MEMORY = 'max by (pod) (container_memory_working_set_bytes{namespace="shop",container="shop"}) / 1024 / 1024'
-ERRORS = {"good": 'kubelet_http_requests_total{code!~"5.."}', "total": "kubelet_http_requests_total"}
+ERRORS = {"errorRatio": "1 - avg(up)"}
 ENDED = ("Succeeded", "Failed", "Aborted", "RolledBack")
 LEAKS = 2
 
@@ -42,7 +42,7 @@ def objects(url: str) -> list[dict[str, Any]]:
         "spec": {
             "source": "kubelets",
             "target": {"kind": "Deployment", "name": "shop"},
-            "indicator": {"ratio": ERRORS},
+            "indicator": {"raw": ERRORS},
             "objective": 95,
             "window": "1h",
             "leadingIndicators": [{**memory, "horizon": "30s"}],
@@ -66,12 +66,12 @@ def objects(url: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def leaking(operator: RealNodes, prometheus: PrometheusServer, root) -> Iterator[RealNodes]:
-    """The cluster with the shop: each of two pods leaks 2 MiB a second, and would be killed long after the limit."""
+    """The cluster with the shop: each of two pods leaks 1.5 MiB a second, and would be killed long after the limit."""
     manifests = list(yaml.safe_load_all((root / "examples" / "shop" / "workload.yaml").read_text()))
     (deployment,) = [manifest for manifest in manifests if manifest["kind"] == "Deployment"]
     deployment["spec"]["replicas"] = 2
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    container["args"].append("--leak-per-second=2")
+    container["args"].append("--leak-per-second=1.5")
     container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
     for manifest in manifests:
         operator.apply(manifest, namespace=NAMESPACE)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.api.metric_source import NamespaceShare
@@ -126,7 +126,7 @@ def questions(slo: ServiceLevelObjective, source: MetricSource, interval: float)
         return Watched(
             objective=slo.uid,
             indicator=indicator.name,
-            query=ask(indicator.name, indicator.query, terms.proof("", "")),
+            query=ask(indicator.name, indicator.query, replace(terms.proof("", ""), each_series=True)),
             limit=indicator.limit,
             above=indicator.direction == "Above",
             horizon=indicator.horizon.seconds,

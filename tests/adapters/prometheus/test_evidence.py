@@ -469,3 +469,22 @@ async def test_a_label_that_only_bad_events_have_may_have_been_there_first(world
     assert await world.value(bad('requests_total{error="true"}')) == 0.5
     world.counter("requests_total", pod="b", first=AGO)
     assert await world.value(bad('requests_total{error="true"}')) == pytest.approx(1 / 3, abs=0.02)
+
+
+@pytest.mark.parametrize("query", ["max by (pod) (memory)", "topk(5, memory) / 1", "memory * on (pod) group_left size"])
+async def test_the_last_value_of_a_pod_that_is_gone_is_not_read(world, query):
+    """The kubelet's samples carry timestamps of their own, so nothing marks their end: they stay for minutes."""
+    for name, value in (("memory", 90.0), ("size", 1.0)):
+        world.write(name, value, pod="gone", last=100.0)
+        world.write(name, value / 9, pod="here")
+    reading = await world.read(query=query, per="pod", stale_after="1m")
+    assert {dict(labels)["pod"] for labels in reading.values} == {"here"}
+    later = await world.read(query=query, per="pod", stale_after="2m")
+    assert {dict(labels)["pod"] for labels in later.values} == {"gone", "here"}
+
+
+async def test_an_aggregate_does_not_count_what_is_gone(world):
+    world.write("memory", 90.0, pod="gone", last=100.0)
+    world.write("memory", 10.0, pod="here")
+    assert await world.value(query="max(memory)", stale_after="1m") == 10.0
+    assert await world.value(query="max(memory)", stale_after="2m") == 90.0

@@ -142,7 +142,8 @@ def _prepared(queries: Iterable[Query]) -> tuple[list[tuple[Query, PreparedQuery
     prepared, refused = [], {}
     for query in queries:
         try:
-            prepared.append((query, prepare(query.expr, query.proof.evidence)))
+            newer_than = query.proof.stale_after if query.proof.each_series else 0.0
+            prepared.append((query, prepare(query.expr, query.proof.evidence, newer_than)))
         except InvalidQuery as error:
             refused[query.key] = QueryFailure("QueryRefused", str(error))
     return prepared, refused

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from forestall.core.promql.freshness import Freshness, freshness_of
 from forestall.core.promql.shape import has_many_names
+from forestall.core.promql.stale import without_stale
 from forestall.core.promql.syntax import query_tree, reach
 from forestall.core.promql.text_cache import cached_by_text
 from forestall.core.promql.vectors import vector_of
@@ -30,14 +31,16 @@ class PreparedQuery:
 
 
 @cached_by_text(characters=1 << 24)  # each cycle sends the same queries
-def prepare(expr: str, evidence: str = "") -> PreparedQuery:
+def prepare(expr: str, evidence: str = "", newer_than: float = 0.0) -> PreparedQuery:
     """Return the query `expr`, ready to be sent; its freshness is that of the expression `evidence`, if given.
+
+    Where `newer_than` (s) is given, it ignores series whose newest sample is older.
 
     Raises:
         InvalidQuery: `expr` is not a query for numbers.
     """
     tree = query_tree(expr)
-    text = vector_of(tree)
+    text = vector_of(without_stale(tree, newer_than) if newer_than else tree)
     proof = query_tree(evidence) if evidence else tree
     return PreparedQuery(text, freshness_of(proof), MARKER not in text, reach(tree), has_many_names(tree))
 
