@@ -12,9 +12,11 @@ from forestall.actions.node_action import CORDONED_BY
 from forestall.actions.patch import PATCHED_BY
 from forestall.api.remediation import Remediation
 from forestall.api.service_level_objective import MOST_RECORDS
+from forestall.api.times import stamp
 from forestall.core.decision import Hold
 from forestall.errors import Conflict, Unavailable
-from forestall.remediation.backup import draft_of, from_records, restored_status, to_records
+from forestall.remediation import RetentionNeeds
+from forestall.remediation.backup import draft_of, from_records, restored_status, to_back_up, to_records
 
 DELETED = Hold("Deleted", "somebody deleted it")
 PATCH = {
@@ -185,6 +187,32 @@ def test_a_record_says_what_the_remediation_said(run):
     assert (back.spec.intent, back.status, back.signature) == (one.spec.intent, one.status, one.uid)
     assert to_records([back]) == to_records([one])
     assert restored_status(one, run.now).phase == "Failed"
+
+
+def test_what_lives_and_has_begun_is_kept_and_what_a_promise_rests_on(run):
+    """The live ones come first: should there be no room for all, they are there."""
+    live = life(run, "Verifying", episode=4)
+    begun_nothing = live.model_copy(update={"status": live.status.model_copy(update={"steps": []})})
+    newest, old = life(run, episode=3, rung=1), life(run, episode=2)
+    needs = RetentionNeeds({"o-1"}, {"p-1"})
+    assert to_back_up([old, newest, live], needs, run.now) == [live, newest]
+    assert to_back_up([begun_nothing], needs, run.now) == []
+    assert to_back_up([newest], RetentionNeeds((), ()), run.now) == []
+
+
+def test_the_phase_of_what_is_written_again_began_when_it_did(run):
+    one = life(run)
+    assert restored_status(one, run.now).since == "2026-01-01T00:00:00Z"
+    unknown = one.model_copy(update={"status": one.status.model_copy(update={"since": ""})})
+    assert restored_status(unknown, run.now).since == stamp(run.now)
+
+
+def test_the_last_two_steps_of_a_record_are_kept(run):
+    one = life(run)
+    steps = [one.status.steps[0].model_copy(update={"to": number}) for number in range(4)]
+    many = one.model_copy(update={"status": one.status.model_copy(update={"steps": steps})})
+    (back,) = from_records(to_records([many]), "o-1", "shop")
+    assert [step.to for step in back.status.steps] == [2, 3]
 
 
 def test_there_are_no_more_records_than_the_schema_allows(run):

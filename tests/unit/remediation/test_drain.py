@@ -45,6 +45,18 @@ async def test_a_node_is_emptied_held_and_given_back_when_it_has_been_healthy(ru
     assert [(step.from_, step.to) for step in after.status.steps] == [(0, 1), (1, 0)]
 
 
+async def test_without_an_outlook_it_does_not_go_on(run, world):
+    world.unavailable = {"checkout-2"}
+    await run.open(**DRAIN)
+    await run.cycle()
+    world.unavailable = set()
+    run.now += 10
+    after = await run.advance(None)
+    assert (after.status.phase, after.status.reason, evicted(world)) == ("Executing", "RiskUnknown", ["checkout-1"])
+    await run.cycle()
+    assert evicted(world) == ["checkout-1", "checkout-2"]
+
+
 async def test_a_budget_is_waited_for_and_named(run, world):
     world.unavailable = {"checkout-2"}
     await run.open(**DRAIN)

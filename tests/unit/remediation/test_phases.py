@@ -234,6 +234,18 @@ async def test_replicas_that_somebody_else_set_to_the_same_number_are_left_alone
     assert (run.replicas, after.status.phase, after.status.reason) == (5, "Aborted", "Superseded")
 
 
+async def test_a_number_that_somebody_else_set_while_the_step_was_not_made_is_theirs(run, world):
+    await run.open()
+    world.errors["write_scale"] = Unavailable("gone")
+    assert not (await run.cycle()).status.steps[0].done
+    world.errors.clear()
+    taken = {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    world.change("Deployment", "checkout", {"metadata": {"managedFields": [taken]}, "spec": {"replicas": 5}})
+    after = await run.cycle()
+    assert (run.replicas, after.status.reason, after.status.steps[0].done) == (5, "Superseded", False)
+    assert "was changed from 3 to 5 by somebody else" in after.status.message
+
+
 async def test_a_size_that_changed_before_the_action_is_left_alone(run, world):
     await run.open()
     world.change("Deployment", "checkout", {"spec": {"replicas": 4}})
@@ -574,7 +586,8 @@ async def test_a_rollout_that_takes_too_long_fails_at_the_deadline(run, world):
     await run.open(**RESTART)
     world.change("Deployment", "checkout", {"status": {"updatedReplicas": 1}})
     await run.cycle()
-    after = await run.cycle(1800)
+    assert (await run.cycle(1789)).status.reason == "InProgress"
+    after = await run.cycle(1)
     assert (after.status.phase, after.status.reason) == ("Failed", "DeadlineExceeded")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from forestall.actions.node_action import CORDONED_BY
 from forestall.core.decision import Hold
+from forestall.errors import Unavailable
 
 NODE = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"}
 CORDON = {"target": NODE, "action": {"cordon": {"healthyFor": "1m"}}, "from": None, "to": None}
@@ -54,6 +55,18 @@ async def test_what_is_not_complete_yet_is_given_back_too(run, world):
     ask(world)
     await run.cycle()
     assert end(await run.cycle()) == ("RolledBack", "UndoRequested")
+    assert run.replicas == 3
+
+
+async def test_a_step_that_was_not_made_is_made_no_more(run, world):
+    """There is nothing to give back, once a write whose answer was lost has had its time."""
+    await run.open()
+    world.errors["write_scale"] = Unavailable("gone")
+    await run.cycle()
+    world.errors.clear()
+    ask(world)
+    assert end(await run.cycle()) == ("Executing", "NotConfirmed")
+    assert end(await run.cycle()) == ("Aborted", "UndoRequested")
     assert run.replicas == 3
 
 
