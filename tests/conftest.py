@@ -1,5 +1,6 @@
 """What all tests share: the tiers and their order, and the programs that the upper tiers run."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if (tier := _tier(item)) != "unit":
             item.add_marker(tier)
     items.sort(key=lambda item: (TIERS.index(_tier(item)), item.path.name != "test_scenarios.py"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what was imported and collected, which stays for good."""
+    gc.collect()
+    gc.freeze()
 
 
 def _tier(item: pytest.Item) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.control_plane import QUICK_AUTOSCALERS
 
 from forestall.devcluster.local import LocalCluster
 from forestall.devcluster.prometheus import PrometheusServer
@@ -45,7 +46,7 @@ def until(holds: Callable[[], Any], told: Callable[[], str]) -> Any:
 @pytest.fixture(scope="module")
 def night(programs, root) -> Iterator["Night"]:
     """A cluster of its own: it is paused as a whole, and its operator dies at the end."""
-    with local_cluster(programs, nodes=3) as cluster:
+    with local_cluster(programs, nodes=3, arguments=QUICK_AUTOSCALERS) as cluster:
         install = ("install", "forestall", root / "charts" / "forestall", "-n", "forestall-system")
         values = "--set=image.repository=forestall,replicas=0"
         cluster.helm(*install, "--create-namespace", values)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from forestall.devcluster.controlplane import ControlPlane
@@ -48,12 +49,23 @@ def local_programs(steps: Steps | None = None, purpose: str = "demo") -> Program
     return find_programs(names, steps, closely=purpose in _TESTS)
 
 
-def local_cluster(programs: Programs, *, nodes: int = 1, start_up_s: float = 0) -> LocalCluster:
+def local_cluster(
+    programs: Programs,
+    *,
+    nodes: int = 1,
+    start_up_s: float = 0,
+    arguments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> LocalCluster:
     """Return the chosen cluster, not started yet: a control plane of processes, or what the user asks for.
+
+    `arguments` are added to those of the servers, by their names; a kind cluster keeps its own.
 
     Raises InvalidInput when FORESTALL_CLUSTER is not ``kwok``, ``nodes`` or ``kind``.
     """
-    return _chosen()(programs, nodes=nodes, start_up_s=start_up_s)
+    cluster = _chosen()
+    if issubclass(cluster, KindCluster):
+        return cluster(programs, nodes=nodes, start_up_s=start_up_s)
+    return cluster(programs, nodes=nodes, start_up_s=start_up_s, arguments=arguments)
 
 
 def _chosen() -> type[ControlPlane | KindCluster]:
