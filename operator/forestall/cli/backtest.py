@@ -6,16 +6,13 @@ import asyncio
 import contextlib
 import json
 import math
-import os
-import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from forestall.api import API_VERSION
 from forestall.api.times import seconds
@@ -33,19 +30,19 @@ from forestall.backtest.wording import describe_false_actions
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
 from forestall.cli.command_line import command_line
+from forestall.cli.files import writable, write
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
+from forestall.cli.progress import progress
 from forestall.cli.wiring import ClusterOptions
-from forestall.core.duration import format_duration, parse_duration
+from forestall.core.duration import format_duration
 from forestall.core.wording import plural
-from forestall.errors import Forbidden, InvalidDuration, InvalidInput
+from forestall.errors import Forbidden, InvalidInput
 from forestall.inputs import manifests, tables
 from forestall.report.chart import standalone
 from forestall.report.formatting import decimal, duration, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from forestall.backtest.charts import ForecastMoment
     from forestall.backtest.prepare import ReplayInput
     from forestall.cli.app import State
@@ -62,24 +59,6 @@ def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | N
     if number is None or not math.isfinite(number):
         raise click.BadParameter(f"{value!r} is not a time: write 2026-01-31T12:00Z, or seconds since the epoch.")
     return number
-
-
-def duration_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        length = parse_duration(value)
-    except InvalidDuration as error:
-        raise click.BadParameter(f"{error}.") from error
-    if length <= 0:
-        raise click.BadParameter(f"{value} is no time at all.")
-    return length
-
-
-def writable_option(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
-    if value is not None and not os.access(value.parent, os.W_OK):
-        raise click.BadParameter(f"the folder {value.parent} does not exist, or can't be written to.")
-    return value
 
 
 _FILE = click.Path(path_type=Path)
@@ -154,25 +133,25 @@ class BacktestOptions(SourceOptions):
 )
 @click.option(
     "--last",
-    callback=duration_option,
+    callback=options.duration,
     metavar="DURATION",
     help="The length of the evaluated period. Default: most of a file, or 7d of a Prometheus.",
 )
 @click.option(
     "--learn",
-    callback=duration_option,
+    callback=options.duration,
     metavar="DURATION",
     help="The length of the history before --from to learn from. Default: about a third of a file.",
 )
 @click.option(
     "--step",
-    callback=duration_option,
+    callback=options.duration,
     metavar="DURATION",
     help="The interval of the cycles. Default: a tenth of the shortest horizon.",
 )
 @click.option(
     "--lead-time",
-    callback=duration_option,
+    callback=options.duration,
     metavar="DURATION",
     help="The time until an action takes effect. Default: by action.",
 )
@@ -183,13 +162,13 @@ class BacktestOptions(SourceOptions):
     "--html",
     "report",
     type=_NEW_FILE,
-    callback=writable_option,
+    callback=writable,
     help="Write an HTML report to this file. Default: none.",
 )
 @click.option("-o", "--output", "form", type=click.Choice(["json"]), help="Output format for scripts. Default: text.")
 @click.option("--at", callback=_time, metavar="TIME", help="Show only the forecasts of this time.")
 @click.option(
-    "--svg", type=_NEW_FILE, callback=writable_option, help="With --at: draw the most probable breach into this file."
+    "--svg", type=_NEW_FILE, callback=writable, help="With --at: draw the most probable breach into this file."
 )
 @options.kubeconfig
 @options.context
@@ -288,38 +267,6 @@ async def _prepared(
             time.time(),
             lambda completed, total: bar.update(task, completed=completed, total=total),
         )
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Progress]:
-    """Show how far it is, on a terminal."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console(sys.stderr),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
-        yield bar
-
-
-def write(path: Path, text: str) -> None:
-    """Write a whole file, or none."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _show_moment(moments: list[ForecastMoment], svg: Path | None) -> None:

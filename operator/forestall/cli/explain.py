@@ -10,8 +10,8 @@ from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.cli import options
 from forestall.cli.explanations import objective, policy, workload
 from forestall.cli.headlines import unattended
-from forestall.cli.history import show_one
 from forestall.cli.objects import FORMS, Named, is_name, kind_of, parse_name
+from forestall.cli.remediation_page import show_one
 from forestall.core.wording import closest
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.api.lookout import INTERVAL, LAST_CYCLE
 from forestall.api.remediation import ObjectRef
 from forestall.api.times import seconds
+from forestall.cli.active_pauses import standing
 from forestall.cli.objects import find
-from forestall.cli.pauses import standing
 from forestall.core.duration import format_duration, parse_duration
 from forestall.core.untrusted import get_path, string
 from forestall.errors import ClusterError, Forbidden, InvalidDuration, NotFound

@@ -13,6 +13,8 @@ import click
 
 from forestall.cli.objects import parse_name
 from forestall.cli.wiring import ClusterOptions
+from forestall.core.duration import parse_duration
+from forestall.errors import InvalidDuration
 
 if TYPE_CHECKING:
     from forestall.cli.app import State
@@ -78,3 +80,25 @@ def connected(command: Callable[..., Awaitable[int | None]]) -> Command:
         return asyncio.run(with_session())
 
     return call
+
+
+def duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds of an option that is a duration; for click, which calls it."""
+    if value is None:
+        return None
+    length = seconds_of(value)
+    if length <= 0:
+        raise click.BadParameter(f"{value} is no time at all.")
+    return length
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a duration that a person wrote.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    try:
+        return parse_duration(text)
+    except InvalidDuration as error:
+        raise click.BadParameter(f"{error}.") from error

@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from pydantic import ValidationError
 
-from forestall.api import API_VERSION, Guardrail, Pause, Resource
-from forestall.api.meta import lasts
+from forestall.api import API_VERSION, Guardrail, Pause
 from forestall.api.remediation import ObjectRef
 from forestall.cli import options
+from forestall.cli.active_pauses import standing
 from forestall.cli.caller import caller, written
 from forestall.cli.objects import find, parse_name, read
-from forestall.cli.words import ago, until
-from forestall.core.duration import format_duration, parse_duration
-from forestall.core.wording import printable
-from forestall.errors import Conflict, Forbidden, InvalidDuration, NotFound
+from forestall.core.duration import format_duration
+from forestall.errors import Conflict, Forbidden, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from forestall.cli.wiring import Session
-
-R = TypeVar("R", bound=Resource)
 
 NAME: Final = "pause"
 """The Guardrail that `forestall pause` writes."""
@@ -72,10 +67,7 @@ def _object(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
 def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     if value is None:
         return None
-    try:
-        seconds = parse_duration(value)
-    except InvalidDuration as error:
-        raise click.BadParameter(str(error)) from error
+    seconds = options.seconds_of(value)
     if not 1 <= seconds <= 366 * 86400:
         raise click.BadParameter("a pause lasts from 1s to 366d; leave --for out for one without an end.")
     return seconds
@@ -147,39 +139,6 @@ async def resume(session: Session, *, subject: tuple[str, str] | None, namespace
     for text, _ in left:
         click.echo(f"still paused: {text}", err=True)
     return 1 if mine else 0
-
-
-async def standing(session: Session, namespace: str) -> list[tuple[str, tuple[str, str] | None]]:
-    """Return each pause that holds now, in words, and the object that it is about where it is about one.
-
-    Those of the cluster, where the caller may see them, and of `namespace`; all where it is empty.
-    """
-    now = session.now()
-    pauses: list[tuple[str, tuple[str, str] | None]] = []
-    for guardrail in await _read_all(session, Guardrail, ""):
-        spec = guardrail.spec
-        if spec.paused and lasts(spec.pause_until, now):
-            particulars = _particulars(spec.pause_until, spec.paused_by, spec.paused_at, spec.pause_reason, now)
-            pauses.append((f"everything (Guardrail {guardrail.name}){particulars}", None))
-    for pause in await _read_all(session, Pause, namespace):
-        if lasts(pause.spec.until, now):
-            only = next(((key, name) for key in ("objective", "policy") if (name := getattr(pause.spec, key))), None)
-            location = f" in namespace {pause.namespace}" if only else ""
-            pauses.append(
-                (
-                    pause.scope
-                    + location
-                    + _particulars(pause.spec.until, pause.spec.by, pause.spec.at, pause.spec.reason, now),
-                    only,
-                )
-            )
-    return pauses
-
-
-async def holding(session: Session, namespace: str, *, objective: str, policy: str) -> list[str]:
-    """Return in words the pauses that keep this policy from changing anything for this objective now."""
-    subjects = (None, ("objective", objective), ("policy", policy))
-    return [text for text, only in await standing(session, namespace) if only in subjects]
 
 
 def _scope(session: Session, subject: tuple[str, str] | None, namespace: str | None) -> Scope | None:
@@ -267,27 +226,3 @@ async def _end(session: Session, scope: Scope) -> bool:
     except Forbidden as error:
         raise Forbidden(f"{_needed(scope.ref, await caller(session.cluster))}. {error}") from error
     return True
-
-
-async def _read_all(session: Session, kind: type[R], namespace: str) -> list[R]:
-    """Return the objects of a kind; none where the caller may not see them."""
-    try:
-        bodies = await find(session.cluster, kind.KIND, namespace)
-    except Forbidden:
-        return []
-    matches = []
-    for body in bodies:
-        try:
-            matches.append(kind.read(body))
-        except ValidationError:
-            location = f" in namespace {body['metadata']['namespace']}" if kind.NAMESPACED else ""
-            click.echo(
-                f"warning: {kind.KIND} {body['metadata']['name']}{location} is invalid, which pauses it", err=True
-            )
-    return matches
-
-
-def _particulars(end: str | None, by: str, at: str | None, reason: str, now: float) -> str:
-    left, since = until(end, now), ago(at, now)
-    parts = [f" for another {left}" if left else "", f" by {by}" if by else "", f" since {since}" if since else ""]
-    return printable("".join(parts) + (f": {reason}" if reason else ""))

@@ -14,9 +14,10 @@ import click
 
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
-from forestall.cli.backtest import duration_option, progress, writable_option, write
 from forestall.cli.command_line import command_line
+from forestall.cli.files import writable, write
 from forestall.cli.output import console, table
+from forestall.cli.progress import progress
 from forestall.core.duration import format_duration
 from forestall.errors import InvalidInput, MetricsError
 from forestall.inputs import manifests
@@ -96,11 +97,14 @@ class SimulateOptions(SourceOptions):
     "--capacity", type=float, help="The requests per second that one replica serves. Default: that of the policy."
 )
 @click.option(
-    "--start-up", callback=duration_option, metavar="DURATION", help="The time until a new replica serves. Default: 1m."
+    "--start-up",
+    callback=options.duration,
+    metavar="DURATION",
+    help="The time until a new replica serves. Default: 1m.",
 )
 @click.option(
     "--warm-up",
-    callback=duration_option,
+    callback=options.duration,
     metavar="DURATION",
     help="The time after that until a replica has its full capacity. Default: 0s.",
 )
@@ -137,13 +141,13 @@ class SimulateOptions(SourceOptions):
 )
 @click.option(
     "--last",
-    callback=duration_option,
+    callback=options.duration,
     metavar="DURATION",
     help="The length of the simulated end of the traffic, such as 1d. Default: a third, at most 2d.",
 )
 @click.option(
     "--interval",
-    callback=duration_option,
+    callback=options.duration,
     metavar="DURATION",
     help="The interval of the cycles. Default: 1m, the resolution of the traffic.",
 )
@@ -151,13 +155,13 @@ class SimulateOptions(SourceOptions):
     "--html",
     "report",
     type=_NEW_FILE,
-    callback=writable_option,
+    callback=writable,
     help="Write an HTML report to this file. Default: none.",
 )
 @click.option(
     "--svg",
     type=_NEW_FILE,
-    callback=writable_option,
+    callback=writable,
     help="Draw the HPA and the best policy into this file. Default: none.",
 )
 @click.option(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from forestall.api import ServiceLevelObjective
 from forestall.cli import options
 from forestall.cli.headlines import say_first
+from forestall.cli.objectives import STYLES, burning
 from forestall.cli.objects import find
 from forestall.cli.output import console, document, listing, table
 from forestall.cli.words import number, seconds
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
     from forestall.cli.wiring import Session
     from forestall.ports import Reader
 
@@ -30,13 +30,6 @@ AT_RISK: Final = 3
 WATCH_EVERY: Final = 2.0
 
 _RANK: Final = {"Breached": 0, "AtRisk": 1, "Invalid": 2, "Unknown": 3, "Exhausted": 4, "Pending": 5, "Healthy": 6}
-STYLES: Final = {
-    "Breached": "bold red",
-    "AtRisk": "yellow",
-    "Exhausted": "red",
-    "Healthy": "green",
-    "Invalid": "magenta",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +169,6 @@ def _cells(row: Row, namespace: str, *, wide: bool) -> list[tuple[str, str]]:
             (_why(objective), ""),
         ]
     return cells
-
-
-def burning(status: ServiceLevelObjectiveStatus) -> str:
-    """Return the burn rate and the stretch of time that it is taken over; empty where it is not known."""
-    over = f" over {status.burn_rate_window}" if status.burn_rate_window else ""
-    return f"{status.burn_rate}{over}" if status.burn_rate else ""
 
 
 def _decision(objective: ServiceLevelObjective) -> str:

@@ -9,9 +9,9 @@ import click
 from forestall.actions import traits_of
 from forestall.api.remediation import Undo
 from forestall.cli import options, remediations
+from forestall.cli.active_pauses import holding
 from forestall.cli.caller import caller, written
 from forestall.cli.headlines import unattended
-from forestall.cli.pauses import holding
 from forestall.cli.words import before
 from forestall.core.wording import printable
 

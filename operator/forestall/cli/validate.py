@@ -20,7 +20,6 @@ from forestall.api.query_texts import query_errors
 from forestall.api.schema import check
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
-from forestall.cli.backtest import duration_option
 from forestall.core.wording import plural
 from forestall.documents import Document, read
 from forestall.engine.examine import Examiner
@@ -77,9 +76,14 @@ class _Checked:
 )
 @options.namespace_of_files
 @prometheus_options("The URL of a Prometheus to check objectives against. Default: none.")
-@click.option("--interval", callback=duration_option, metavar="DURATION", help="The operator's interval. Default: 30s.")
 @click.option(
-    "--start-up", callback=duration_option, metavar="DURATION", help="The time until a new replica serves. Default: 1m."
+    "--interval", callback=options.duration, metavar="DURATION", help="The operator's interval. Default: 30s."
+)
+@click.option(
+    "--start-up",
+    callback=options.duration,
+    metavar="DURATION",
+    help="The time until a new replica serves. Default: 1m.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
 @click.option("-o", "--output", "form", type=click.Choice(["json"]), help="Output format for scripts. Default: text.")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def test_help_imports_no_command_and_no_client():
     )
     assert "Commands:" in loaded.stdout
     assert loaded.stderr.strip() == ""
+
+
+def test_each_command_is_held_to_be_independent_of_the_others():
+    """The list in `pyproject.toml`: what a new command is missing from, import-linter does not look at."""
+    contracts = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (modules,) = [contract["modules"] for contract in contracts if contract["name"] == "Commands are independent"]
+    assert modules == sorted({f"forestall.cli.{module}" for module, _ in app.COMMANDS.values()})
 
 
 def test_as_a_kubectl_plugin_it_calls_itself_so(program):

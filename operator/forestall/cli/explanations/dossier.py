@@ -9,9 +9,9 @@ import click
 from pydantic import ValidationError
 
 from forestall.api import Remediation, RemediationPolicy, Resource, ServiceLevelObjective
+from forestall.cli.active_pauses import standing
 from forestall.cli.objects import find, read
 from forestall.cli.output import document, without_managers
-from forestall.cli.pauses import standing
 from forestall.errors import Forbidden, NotFound
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.cli import remediations
 from forestall.cli.explanations import parts
 from forestall.cli.explanations.dossier import Dossier, Some, read_one
+from forestall.cli.objectives import STYLES, burning
 from forestall.cli.output import Page, console, without_managers
-from forestall.cli.status import STYLES, burning
 from forestall.cli.words import ago
 from forestall.core.wording import plural
 

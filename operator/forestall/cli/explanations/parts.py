@@ -8,8 +8,8 @@ import click
 
 from forestall.api.times import readable
 from forestall.cli import remediations
+from forestall.cli.objectives import STYLES
 from forestall.cli.reasons import advice
-from forestall.cli.status import STYLES
 from forestall.core.wording import plural
 
 if TYPE_CHECKING:
