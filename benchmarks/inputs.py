@@ -22,7 +22,7 @@ from forestall.api import Guardrail, MetricSource, RemediationPolicy, ServiceLev
 from forestall.api.meta import Duration, LabelSelector, Timestamp
 from forestall.api.patch_action import PatchAction, refusal
 from forestall.core import promql
-from forestall.core.quantity import thousandths
+from forestall.core.quantity import to_milli
 from forestall.core.windows import TimeWindow, check_window
 from forestall.engine.questions import questions, traffic_query
 from forestall.errors import InvalidInput
@@ -124,7 +124,7 @@ def fields() -> Iterator[tuple[str, str, Sequence[Any], Run]]:
     )
     yield "a schedule with its time zone", "128 and 64 characters", list(schedules()), _schedule
     yield "all windows of a policy", "32 windows", [[cron] * 32 for cron in schedules()], _windows
-    yield "a quantity of a foreign object", "64 characters", ["9" * 64, "." + "9" * 60 + "Ei", "9" * 10**6], thousandths
+    yield "a quantity of a foreign object", "64 characters", ["9" * 64, "." + "9" * 60 + "Ei", "9" * 10**6], to_milli
     yield "a label selector", "16 labels, 16 expressions of 64 values", [labels()], _match
     yield "a JSON pointer and its value", "512 and 1,024 characters", list(pointers()), _pointer
     yield "a whole policy", "8 rungs, 32 windows", [policy()], RemediationPolicy.read

@@ -214,7 +214,7 @@ class Loop:
     def _of_clocks(self, clocks: ClockSkew) -> str:
         """Tell whose clocks are apart."""
         self._telemetry.clocks(clocks.offsets)
-        note = "; ".join(filter(None, (clocks.local_reason, *clocks.sources.values())))
+        note = "; ".join(filter(None, (clocks.global_reason, *clocks.source_reasons.values())))
         if note:
             _log.warning("clocks are apart", why=note)
         elif self._skewed:

@@ -23,7 +23,7 @@ from forestall.api.patch_action import PatchAction, refusal
 from forestall.api.times import clock, seconds
 from forestall.core import promql
 from forestall.core.duration import format_duration, parse_duration
-from forestall.core.quantity import thousandths
+from forestall.core.quantity import to_milli
 from forestall.core.rfc3339 import read_time
 from forestall.core.sizing import ReplicaCapacity, bounded_replicas, replicas_for
 from forestall.core.windows import TimeWindow, check_window
@@ -176,7 +176,7 @@ amounts = st.lists(numbers | st.sampled_from(["Ki", "m", "E", "Ei", "e99", "+", 
 @example(10**5000)
 def test_quantities(text):
     with suppress(InvalidInput):
-        assert isinstance(thousandths(text), int)
+        assert isinstance(to_milli(text), int)
 
 
 parts = st.sampled_from(

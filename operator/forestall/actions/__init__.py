@@ -14,7 +14,7 @@ from forestall.actions.restart import Restart
 from forestall.actions.rollback import Rollback
 from forestall.actions.scale import Scale
 from forestall.api.remediation_policy import Rung
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 
 ACTIONS: Mapping[str, Action] = {
     action.traits.name: action
@@ -22,7 +22,7 @@ ACTIONS: Mapping[str, Action] = {
 }
 
 
-def traits_of(action: Rung) -> Traits:
+def traits_of(action: Rung) -> ActionTraits:
     """Return the traits of the action that a rung of a policy, or an intent, carries."""
     return ACTIONS[action.name].traits
 

@@ -16,7 +16,7 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
 from forestall.core.sizing import LoadSample
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.errors import NotFound
 from forestall.ports import Cluster, Reader, Right
 
@@ -176,7 +176,7 @@ class Waiting(Hold):
 class Action(Protocol):
     """One kind of change. Stateless: everything that must be remembered is in the Remediation."""
 
-    traits: ClassVar[Traits]
+    traits: ClassVar[ActionTraits]
     """What others have to know of it."""
 
     def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:

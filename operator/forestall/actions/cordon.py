@@ -3,18 +3,18 @@
 from typing import ClassVar
 
 from forestall.actions.node_action import NodeAction
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 
 
 class Cordon(NodeAction):
     """The action `cordon`."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: ClassVar[ActionTraits] = ActionTraits(
         name="Cordon",
         scope="node",
         changes_cluster=True,
         disruption="none",
-        sized=False,
+        changes_replicas=False,
         cause_label="node",
         verification="node",
         spent_for="target",

@@ -23,7 +23,7 @@ from forestall.actions.rights import may_evict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import DrainAction
 from forestall.core.decision import Hold
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.errors import ClusterError, Conflict, Denied, Forbidden, Halted, NotFound, Throttled, Unavailable
 from forestall.ports import Cluster, Evictor, Reader, Right
 
@@ -35,12 +35,12 @@ _log = structlog.get_logger()
 class Drain(NodeAction):
     """The action `drain`."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: ClassVar[ActionTraits] = ActionTraits(
         name="Drain",
         scope="node",
         changes_cluster=True,
         disruption="node",
-        sized=False,
+        changes_replicas=False,
         cause_label="node",
         verification="node",
         spent_for="target",

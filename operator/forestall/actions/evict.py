@@ -15,7 +15,7 @@ from forestall.actions.rights import may_evict
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.core.untrusted import string
 from forestall.errors import NotFound
 from forestall.ports import Evictor, Reader, Right
@@ -24,12 +24,12 @@ from forestall.ports import Evictor, Reader, Right
 class Evict:
     """The action `evict`."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: ClassVar[ActionTraits] = ActionTraits(
         name="Evict",
         scope="pod",
         changes_cluster=True,
         disruption="pod",
-        sized=False,
+        changes_replicas=False,
         cause_label="pod",
         verification="pod",
         spent_for="target",

@@ -15,7 +15,7 @@ from forestall.api.meta import API_VERSION
 from forestall.api.remediation import Intent, ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.core.untrusted import get_path, mappings, parsing, string
 from forestall.errors import NotFound
 from forestall.ports import Cluster, Reader, Right
@@ -28,12 +28,12 @@ _BY_HAND: Final = {"cronjob.kubernetes.io/instantiate": "manual"}
 class Job:
     """The action `job`."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: ClassVar[ActionTraits] = ActionTraits(
         name="Job",
         scope="workload",
         changes_cluster=True,
         disruption="none",
-        sized=False,
+        changes_replicas=False,
         cause_label="",
         verification="indicator",
         spent_for="objective",

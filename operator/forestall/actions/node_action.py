@@ -28,7 +28,7 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import readable, seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.core.untrusted import get_path
 from forestall.errors import NotFound
 from forestall.ports import Reader, Right, Writer
@@ -40,7 +40,7 @@ _FIELD: Final = ("spec", "unschedulable")
 class NodeAction:
     """The base of actions that cordon a node: they differ in what they do while it is theirs."""
 
-    traits: ClassVar[Traits]
+    traits: ClassVar[ActionTraits]
     _verb: ClassVar[str]
     _verbs: ClassVar[str]
 

@@ -15,7 +15,7 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import NotifyAction
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.errors import NotFound, NotSent
 from forestall.ports import Cluster, Notice, Notifier, Reader, Right
 
@@ -31,12 +31,12 @@ class Nobody:
 class Notify:
     """The action `notify`."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: ClassVar[ActionTraits] = ActionTraits(
         name="Notify",
         scope="workload",
         changes_cluster=False,
         disruption="none",
-        sized=False,
+        changes_replicas=False,
         cause_label="",
         verification="none",
         spent_for="objective",

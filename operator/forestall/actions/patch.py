@@ -37,7 +37,7 @@ from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.core.untrusted import get_path, mapping, parsing
 from forestall.errors import InvalidInput, NotFound
 from forestall.ports import Cluster, Reader, Right
@@ -53,12 +53,12 @@ _LONGEST: Final = 1024
 class Patch:
     """The action `patch`."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: ClassVar[ActionTraits] = ActionTraits(
         name="Patch",
         scope="object",
         changes_cluster=True,
         disruption="rollout",
-        sized=False,
+        changes_replicas=False,
         cause_label="",
         verification="indicator",
         spent_for="objective",

@@ -42,7 +42,7 @@ def noted(remediation: Remediation, recent: Sequence[Moment], now: float) -> Con
     before, base = condition_of(remediation, PROPORTIONAL), _baseline(remediation, recent)
     if base is None or not recent[-1].outlook.fresh:
         return before
-    if base.now.fell(base.then):
+    if base.now.fell_like_level(base.then):
         return Condition.since(
             now, PROPORTIONAL, "True", "IndicatorFell", f"{_words(remediation, base)}, as a level per replica does"
         )
@@ -95,7 +95,7 @@ def _baseline(remediation: Remediation, recent: Sequence[Moment]) -> _Baseline |
     since = [(moment.at, load) for moment in recent if moment.at >= began and (load := moment.outlook.load) is not None]
     first = burst[0].seen
     known = since if first is None else [(began, LoadSample(first.ready, first.value)), *since]
-    fewer = [(at, load) for at, load in known if now.outgrew(load)]
+    fewer = [(at, load) for at, load in known if now.has_outgrown(load)]
     if not fewer:
         return None
     _, then = max(fewer, key=lambda each: each[1].value * each[1].ready ** 0.5)

@@ -13,7 +13,7 @@ from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.core.untrusted import get_path, string
 from forestall.ports import Reader, Right, Writer
 
@@ -23,12 +23,12 @@ RESTARTED_BY: Final = "forestall.dev/restarted-by"
 class Restart(OfWorkload):
     """The action `restart`."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: ClassVar[ActionTraits] = ActionTraits(
         name="Restart",
         scope="workload",
         changes_cluster=True,
         disruption="workload",
-        sized=False,
+        changes_replicas=False,
         cause_label="",
         verification="new pods",
         spent_for="target",

@@ -21,7 +21,7 @@ from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.core.untrusted import get_path, mapping
 from forestall.errors import NotFound
 from forestall.ports import Cluster, Reader, Right
@@ -34,12 +34,12 @@ _TEMPLATE: Final = ("spec", "template")
 class Rollback:
     """The action `rollback`."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: ClassVar[ActionTraits] = ActionTraits(
         name="Rollback",
         scope="workload",
         changes_cluster=True,
         disruption="rollout",
-        sized=False,
+        changes_replicas=False,
         cause_label="",
         verification="indicator",
         spent_for="objective",

@@ -37,7 +37,7 @@ from forestall.api.remediation_policy import ScaleAction
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.core.wording import plural
 from forestall.ports import Cluster, Reader, Right
 
@@ -53,12 +53,12 @@ RELEASE_STEPS: Final = 10
 class Scale(OfWorkload):
     """The action `scale`."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: ClassVar[ActionTraits] = ActionTraits(
         name="Scale",
         scope="workload",
         changes_cluster=True,
         disruption="none",
-        sized=True,
+        changes_replicas=True,
         cause_label="",
         verification="indicator",
         spent_for="target",

@@ -7,7 +7,7 @@ import structlog
 from forestall.adapters.http import EndpointReader, ReadSecret, without_secrets
 from forestall.adapters.prometheus import PrometheusMetrics, Share, SourceConfig
 from forestall.api import MetricSource
-from forestall.core.quantity import thousandths
+from forestall.core.quantity import to_milli
 from forestall.engine.together import together
 from forestall.errors import ClusterError
 from forestall.isolation import Isolation
@@ -64,7 +64,7 @@ class Sources:
         share = Share(
             queries=spec.per_namespace.queries,
             seconds=spec.per_namespace.time.seconds,
-            size=thousandths(spec.per_namespace.size) // 1000,
+            size=to_milli(spec.per_namespace.size) // 1000,
         )
         try:
             async with asyncio.timeout(_PATIENCE):

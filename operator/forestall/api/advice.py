@@ -67,7 +67,7 @@ def rivals(policy: RemediationPolicy, others: Iterable[RemediationPolicy], slo: 
 
 def _labels(indicator: LeadingIndicator, at: Path) -> Iterator[Finding]:
     """Yield where `per` names what the query does not keep, or nothing although it keeps something."""
-    labels = promql.labels_of(indicator.query)
+    labels = promql.result_labels(indicator.query)
     if labels is None:
         return
     names = ", ".join(sorted(labels))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from forestall.api.findings import Path
 from forestall.core.duration import format_duration, parse_duration
-from forestall.core.quantity import thousandths
+from forestall.core.quantity import to_milli
 from forestall.errors import ForestallError
 
 _NO_DURATION: Final = "not a duration"
@@ -136,7 +136,7 @@ def _no_number(value: Any, *, whole: bool) -> str:
     number = _float(plain)
     if number is None:
         try:
-            number = thousandths(value.strip()) / 1000
+            number = to_milli(value.strip()) / 1000
         except ForestallError:
             return f"must be {what}, and {value[:40]!r} is none"
     said = f"{int(number)}" if number.is_integer() else f"{number:g}"

@@ -100,6 +100,6 @@ def _reverted_text(remediation: Remediation) -> str:
     intent = remediation.spec.intent
     if not remediation.status.steps:
         return f"{remediations.deed(remediation)} is not begun any more"
-    if traits_of(intent.action).sized:
+    if traits_of(intent.action).changes_replicas:
         return f"{intent.target.kind}/{intent.target.name} goes back to {intent.from_}"
     return f"{remediations.deed(remediation)}: {intent.rollback}"

@@ -11,7 +11,7 @@ from typing import Final
 
 from forestall.core.duration import format_duration
 
-TOLERANCE: Final = 5.0
+MAX_SKEW: Final = 5.0
 """The largest skew (s) that is tolerated: far more than NTP leaves, and less than any `staleAfter`."""
 API_SERVER: Final = "the API server"
 
@@ -34,7 +34,7 @@ class ClockOffset:
     @property
     def skew(self) -> float:
         """The skew (s; negative: behind) where it certainly exceeds the tolerance, otherwise 0."""
-        return self.estimate if self.low > TOLERANCE or self.high < -TOLERANCE else 0.0
+        return self.estimate if self.low > MAX_SKEW or self.high < -MAX_SKEW else 0.0
 
     @property
     def estimate(self) -> float:
@@ -46,16 +46,16 @@ class ClockOffset:
 class ClockSkew:
     """The clock skew measured in one cycle."""
 
-    local_reason: str | None = None
+    global_reason: str | None = None
     """Why no change is made at all; None where this process's clock agrees with the API server's."""
-    sources: Mapping[str, str] = field(default_factory=dict)
+    source_reasons: Mapping[str, str] = field(default_factory=dict)
     """Why no action is based on the data of a metric source, by the name of the source."""
     offsets: Mapping[str, float] = field(default_factory=dict)
     """How far (s) each server's clock is ahead of this process's; 0 where they may agree."""
 
     def reason_for(self, source: str) -> str | None:
         """Return why no action is based on the data of a source; None where the clocks agree."""
-        return self.local_reason or self.sources.get(source)
+        return self.global_reason or self.source_reasons.get(source)
 
 
 def server_offset(date: float, sent: float, received: float) -> ClockOffset:
@@ -112,4 +112,4 @@ def _offset_text(seconds: float) -> str:
     return f"{format_duration(round(abs(seconds)))} {'ahead of' if seconds > 0 else 'behind'}"
 
 
-_ADVICE: Final = f"nothing is done until they agree within {TOLERANCE:g} s"
+_ADVICE: Final = f"nothing is done until they agree within {MAX_SKEW:g} s"

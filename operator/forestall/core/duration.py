@@ -10,7 +10,7 @@ from forestall.errors import InvalidDuration
 
 PATTERN = r"^(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?$"
 _SECONDS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-LONGEST = 1000 * 365 * 86400.0
+MAX_DURATION = 1000 * 365 * 86400.0
 """The longest duration (s): `datetime` ends at the year 10000."""
 _GRAMMAR = re.compile(PATTERN)
 _PART = re.compile(r"([0-9]+)(ms|[wdhms])")
@@ -26,7 +26,7 @@ def parse_duration(text: str) -> float:
     if not text or not _GRAMMAR.fullmatch(text):
         raise InvalidDuration(f"{text[:40]!r} is not a duration: write it like 90s, 5m, 1h30m or 30d")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-    if seconds > LONGEST:
+    if seconds > MAX_DURATION:
         raise InvalidDuration(f"{text[:40]!r} is too long: a duration is at most 1000 years")
     return seconds
 

@@ -9,7 +9,7 @@ from forestall.core.duration import format_duration
 from forestall.core.precision import format_percent, format_percent_pair, format_value_and_limit
 from forestall.core.risk import SLI, Signal, carried_message, printable_labels, worst_signal
 from forestall.core.sizing import ReplicaCapacity, bounded_replicas, replicas_for
-from forestall.core.wording import are, plural
+from forestall.core.wording import is_or_are, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def plan(
     rungs: Sequence[RungSpec],
     signals: Sequence[Signal],
     target: TargetScale,
-    situation: EpisodeState,
+    episode: EpisodeState,
     cause: Signal | None = None,
 ) -> Act | Hold:
     """Return the decision of a policy on `signals`: the first rung for the cause that is not spent, or why none.
@@ -119,7 +119,7 @@ def plan(
     cause = cause or triggering_signal(signals, trigger)
     if cause is None:
         return below_trigger(trigger, signals)
-    lasted = situation.now - (situation.now if situation.risk_since is None else situation.risk_since)
+    lasted = episode.now - (episode.now if episode.risk_since is None else episode.risk_since)
     if lasted < trigger.sustained:
         return not_sustained(cause, trigger, lasted)
     answering = matching_rungs(rungs, cause)
@@ -127,7 +127,7 @@ def plan(
         return Hold(
             "NoRungForCause", f"{_describe(cause, trigger)}, but no action of the policy answers this indicator"
         )
-    open_rungs = [number for number in answering if number not in situation.spent]
+    open_rungs = [number for number in answering if number not in episode.spent]
     if not open_rungs:
         return Hold(
             "LadderExhausted",
@@ -187,11 +187,11 @@ def _scale(
         )
     demand = replica_demand(bounds, cause.indicator, signals, target.ready, trigger.within)
     if demand.forecast is None or demand.signal is None:
-        return Hold("DesiredReplicasUnknown", f"{why}, but {_unsized(bounds, cause, signals)}")
+        return Hold("DesiredReplicasUnknown", f"{why}, but {_size_unknown(bounds, cause, signals)}")
     load = demand.signal.expected(trigger.within, bounds.capacity.confidence)
     if demand.forecast <= current:
         ready = target.ready
-        not_ready = f", of which {ready} {are(ready)} ready" if ready is not None and ready < current else ""
+        not_ready = f", of which {ready} {is_or_are(ready)} ready" if ready is not None and ready < current else ""
         carry = "carries" if current == 1 else "carry"
         return Hold(
             "SufficientReplicas",
@@ -209,7 +209,7 @@ def _scale(
     )
 
 
-def _unsized(bounds: ScaleBounds, cause: Signal, signals: Sequence[Signal]) -> str:
+def _size_unknown(bounds: ScaleBounds, cause: Signal, signals: Sequence[Signal]) -> str:
     """Return why the number of replicas is unknown, and what to do."""
     names = sorted({signal.indicator for signal in signals if signal.indicator != SLI})
     available = f"there {'are' if len(names) > 1 else 'is'} {', '.join(names)}" if names else "it has none"

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-LARGEST: Final = 1e36
+MAX_VALUE: Final = 1e36
 """The largest absolute value: it leaves room in float32 for sums and extrapolations. A larger value is a gap."""
-RELATIVE: Final = 2.0**-23
+RELATIVE_PRECISION: Final = 2.0**-23
 """The largest relative distance between neighbouring float32 numbers: results of computations are no more exact."""
 _DIGITS: Final = 17  # that tell any two numbers apart
 _FURTHEST: Final = 1e37  # where a limit lies that no value reaches
@@ -22,7 +22,7 @@ _FURTHEST: Final = 1e37  # where a limit lies that no value reaches
 def narrow(values: ArrayLike) -> NDArray[np.float32]:
     """Return `values` as float32, with NaN for those that are too large or infinite."""
     wide = np.asarray(values)
-    return np.where(np.abs(wide) <= LARGEST, wide, np.nan).astype(np.float32)
+    return np.where(np.abs(wide) <= MAX_VALUE, wide, np.nan).astype(np.float32)
 
 
 def narrow_limits(limits: ArrayLike) -> NDArray[np.float32]:
@@ -39,7 +39,7 @@ def is_past(values: ArrayLike, limit: float, *, above: bool) -> NDArray[np.bool_
 def passes(value: float, limit: float, *, above: bool) -> bool:
     """Return :func:`is_past` for one value."""
     # Rounding keeps the order: a value within the unrounded limit is within the rounded one. Mostly this decides.
-    if not (value > limit if above else value < limit) or abs(value) > LARGEST:
+    if not (value > limit if above else value < limit) or abs(value) > MAX_VALUE:
         return False
     return bool(np.float32(value) != np.float32(min(max(limit, -_FURTHEST), _FURTHEST)))
 

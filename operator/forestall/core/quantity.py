@@ -17,7 +17,7 @@ _SUFFIXES: Final = {
 }
 
 
-def thousandths(quantity: str | float) -> int:
+def to_milli(quantity: str | float) -> int:
     """Return a quantity in milli-units, rounded up: `250m` is 250, and `1Ki` is 1024000.
 
     The grammar is that of `k8s.io/apimachinery/pkg/api/resource.Quantity`.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from forestall.core.forecast.table import SeriesForecast
-from forestall.core.precision import LARGEST, format_value_and_limit, passes
+from forestall.core.precision import MAX_VALUE, format_value_and_limit, passes
 from forestall.core.wording import printable
 
 SLI = "sli"
@@ -59,7 +59,7 @@ class Signal:
 
     def __post_init__(self) -> None:
         # Computed once: each is read many times in a cycle, for very many signals.
-        is_valid = self.fresh and abs(self.value) <= LARGEST  # NaN is not
+        is_valid = self.fresh and abs(self.value) <= MAX_VALUE  # NaN is not
         object.__setattr__(self, "is_valid", is_valid)
         object.__setattr__(self, "breached", is_valid and passes(self.value, self.limit, above=self.above))
         object.__setattr__(self, "_chance", self._probability(self.horizon))

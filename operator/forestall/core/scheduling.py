@@ -69,7 +69,7 @@ class NodeSelectorRequirement:
             case "DoesNotExist":
                 return value is None
             case "Gt" | "Lt":
-                return value is not None and _compares(self.operator, value, self.values)
+                return value is not None and _matches_number(self.operator, value, self.values)
         return False
 
 
@@ -141,7 +141,7 @@ def _fits(pod: PodRequest, free: ResourceAmounts) -> bool:
     return all(amount <= free.get(name, 0) for name, amount in pod.requests.items() if amount > 0)
 
 
-def _compares(operator: str, value: str, values: Sequence[str]) -> bool:
+def _matches_number(operator: str, value: str, values: Sequence[str]) -> bool:
     try:
         number, bound = int(value), int(values[0])
     except (ValueError, IndexError):

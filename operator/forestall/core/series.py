@@ -174,7 +174,7 @@ class SeriesMatrix:
         copy._data = self._data[:, rows]
         return copy
 
-    def part(self, keys: Iterable[Key]) -> SeriesMatrix:
+    def subset(self, keys: Iterable[Key]) -> SeriesMatrix:
         """A copy with those of ``keys`` that are in the matrix."""
         present = [key for key in keys if key in self._rows]
         rows = np.array([self._rows[key] for key in present], dtype=np.intp)

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from forestall.core.precision import RELATIVE
+from forestall.core.precision import RELATIVE_PRECISION
 
-_ROUNDED: Final = 8 * RELATIVE
+_ROUNDED: Final = 8 * RELATIVE_PRECISION
 """The relative rounding error of a load that was computed in a few steps from float32 values."""
 _OUTGROWN: Final = 1.25
 """By which factor the ready replicas must have grown before the indicator is expected to show it."""
@@ -34,11 +34,11 @@ class LoadSample:
     ready: int
     value: float
 
-    def outgrew(self, before: "LoadSample") -> bool:
+    def has_outgrown(self, before: "LoadSample") -> bool:
         """Return whether so many replicas were added that a level per replica must have fallen."""
         return before.ready > 0 and self.ready >= before.ready * _OUTGROWN
 
-    def fell(self, before: "LoadSample") -> bool:
+    def fell_like_level(self, before: "LoadSample") -> bool:
         """Return whether the value fell as a level per replica does, and did not stay as a total does.
 
         A level falls in proportion as replicas are added; a total stays. The threshold is the geometric mean of both,

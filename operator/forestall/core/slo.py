@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-from forestall.core.precision import RELATIVE
+from forestall.core.precision import RELATIVE_PRECISION
 
 FAST_BURN = 14.4
 _LONG_SHARE = 720  # the long window is this part of the objective's window: 1 h of 30 d
@@ -55,7 +55,7 @@ def budget_remaining(error_ratio: float, objective: float) -> float:
     A ratio equal to the budget, within float32 precision, leaves exactly 0: 1 - 0.999 is more than 0.001 in floats.
     """
     budget = error_budget(objective)
-    return 0.0 if abs(error_ratio - budget) <= RELATIVE * budget else 1.0 - error_ratio / budget
+    return 0.0 if abs(error_ratio - budget) <= RELATIVE_PRECISION * budget else 1.0 - error_ratio / budget
 
 
 def percent_decimals(objective: float) -> int:

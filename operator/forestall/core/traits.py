@@ -28,7 +28,7 @@ Verification = Literal["indicator", "new pods", "pod", "node", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
+class ActionTraits:
     """The traits of an action. None has a default: each action declares all of them."""
 
     name: str
@@ -37,7 +37,7 @@ class Traits:
     changes_cluster: bool
     """Whether it changes the cluster. An action that only notifies skips most guards and uses no budget."""
     disruption: Disruption
-    sized: bool
+    changes_replicas: bool
     """Whether it changes a number of replicas."""
     cause_label: Literal["", "pod", "node"]
     """The label of the cause that names the target; empty where the action needs none."""

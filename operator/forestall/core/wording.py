@@ -13,7 +13,7 @@ def plural(count: int, singular: str, plural_form: str = "") -> str:
     return f"{count} {singular if count == 1 else plural_form or singular + 's'}"
 
 
-def are(count: int) -> str:
+def is_or_are(count: int) -> str:
     """Return `is` for 1, else `are`."""
     return "is" if count == 1 else "are"
 

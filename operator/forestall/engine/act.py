@@ -134,7 +134,7 @@ class Decider:
             return Hold("DataNotFresh", f"there is no fresh data of {in_words(intent.evidence)}")
         steps = remediation.status.steps
         fresh = None if remediation.status.phase in _FAR_FROM_WRITING else reader
-        found = await self._targets.read(case.slo, with_scale=traits.sized and not steps, cluster=fresh)
+        found = await self._targets.read(case.slo, with_scale=traits.changes_replicas and not steps, cluster=fresh)
         if not isinstance(found, Found):
             return Hold(found.reason, found.message)
         if traits.scope == "node" and not steps:
@@ -293,7 +293,7 @@ def _subject(found: Found) -> ObjectRef | None:
 
 
 def _proposal(case: Case, act: Act, cause: Signal, found: Found, aimed: ObjectRef | Aimed) -> Proposal:
-    if ACTIONS[act.action].traits.sized:
+    if ACTIONS[act.action].traits.changes_replicas:
         return Proposal(case, act, cause, found.ref, found.floor.level if found.floor else None, act.replicas)
     target = aimed.target if isinstance(aimed, Aimed) else aimed
     told = replace(act, message=f"{act.message}: {act.action.lower()} {title(target)}")

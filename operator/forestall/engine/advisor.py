@@ -15,7 +15,7 @@ from forestall.api.meta import Condition
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.core.unit_mismatch import unit_mismatch
-from forestall.core.wording import are, plural
+from forestall.core.wording import is_or_are, plural
 from forestall.engine.observe import Reading
 from forestall.engine.probes import Probes
 from forestall.engine.report import named, warned
@@ -78,7 +78,7 @@ class Advisor:
             elsewhere = self._elsewhere(policy, registry)
             where = f"; there are such in {elsewhere}, but a policy acts in its own namespace only" if elsewhere else ""
             return Condition(type="Ready", status="False", reason="NoObjectivesSelected", message=words + where)
-        words = f"{plural(len(objectives), 'objective')} {are(len(objectives))} selected"
+        words = f"{plural(len(objectives), 'objective')} {is_or_are(len(objectives))} selected"
         others = [one for one in registry.all(RemediationPolicy, policy.namespace) if one.uid != policy.uid]
         shared = next(filter(None, (rivals(policy, others, slo) for slo in objectives)), "")
         message = warned(f"{words}; {shared}" if shared else words, self.about_policy(policy, objectives))

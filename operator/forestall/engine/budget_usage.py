@@ -14,7 +14,7 @@ from forestall.api import Guardrail, Remediation
 from forestall.api.guardrail import Spent
 from forestall.api.times import seconds, stamp
 from forestall.core.guards import RecordedUsage, TokenBucket
-from forestall.core.guards.budget import owed, tokens
+from forestall.core.guards.budget import remaining_usage, tokens_left
 from forestall.engine import terms
 from forestall.engine.publish import Publisher
 from forestall.errors import ClusterError
@@ -66,8 +66,11 @@ class BudgetUsage:
         missing: Debts = {}
         namespaces = {remediation.namespace for remediation in history if not terms.tells(remediation)}
         for key, bucket in self._buckets(guardrail, namespaces, history):
-            used = bucket.size - tokens(bucket, now)
-            if used > (owed(bucket.recorded, bucket, now) if bucket.recorded else 0.0) + _NOTABLE:
+            used = bucket.size - tokens_left(bucket, now)
+            if (
+                used
+                > (remaining_usage(bucket.recorded_usage, bucket, now) if bucket.recorded_usage else 0.0) + _NOTABLE
+            ):
                 missing[key] = RecordedUsage(used, now)
         if missing:
             await self._write(guardrail, missing, now)
@@ -98,7 +101,7 @@ class BudgetUsage:
         self._paid.add((draft.namespace, draft.name))
         for guardrail in guardrails:
             spent = {
-                key: RecordedUsage(bucket.size - tokens(bucket, now) + 1.0, now)
+                key: RecordedUsage(bucket.size - tokens_left(bucket, now) + 1.0, now)
                 for key, bucket in self._buckets(guardrail, {draft.namespace}, history)
             }
             if spent:
@@ -107,7 +110,7 @@ class BudgetUsage:
     async def _write(self, guardrail: Guardrail, new: Debts, now: float) -> None:
         debts = {key: debt for key, debt in self.debts.items() if key[0] == guardrail.uid} | new
         entries = [
-            (owed(debt, bucket, now), key[1], debt)
+            (remaining_usage(debt, bucket, now), key[1], debt)
             for key, debt in debts.items()
             if (bucket := _bare(guardrail, key[1])) is not None
         ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from statistics import median_high
 
 from forestall.api import ServiceLevelObjective
-from forestall.core.wording import are, plural
+from forestall.core.wording import is_or_are, plural
 from forestall.engine.observe import Reading
 from forestall.engine.targets import Found, Targets
 from forestall.engine.together import within
@@ -146,7 +146,12 @@ def _is_lost(count: int, usual: int) -> bool:
 
 
 def _problem(selector: str, count: int, usual: int, ready: int | None) -> QueryFailure:
-    pods = "it is not known how many pods are ready" if ready is None else f"{plural(ready, 'pod')} {are(ready)} ready"
+    pods = (
+        "it is not known how many pods are ready"
+        if ready is None
+        else f"{plural(ready, 'pod')} {is_or_are(ready)} ready"
+    )
     return QueryFailure(
-        "PartialData", f"{count} of {plural(usual, 'target')} {are(count)} left that {selector} comes from, and {pods}"
+        "PartialData",
+        f"{count} of {plural(usual, 'target')} {is_or_are(count)} left that {selector} comes from, and {pods}",
     )

@@ -185,7 +185,7 @@ class Engine:
         api = self._api_clock()
         sources = {name: offset.relative_to(ahead) for name, offset in self._observer.clocks.items()}
         clocks = compare_clocks(api and api.relative_to(ahead), sources)
-        self._pause_checker.skewed = clocks.local_reason
+        self._pause_checker.skewed = clocks.global_reason
         return clocks
 
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -217,7 +217,7 @@ class Engine:
         self._traffic.retain(found.keys())
         self._assessor.retain(found.keys())
         # By a clock that is wrong deadlines pass too soon, or never.
-        trusted = scene.clocks.local_reason is None
+        trusted = scene.clocks.global_reason is None
         ended = await self._remediations.reconcile(scene, settled, now, self._deadlines.driven) if trusted else []
         with self._isolation.around("asking", "rights"):
             until = self._deadlines.at_most(_RIGHTS * self._settings.interval, self._deadlines.driven)
@@ -228,7 +228,7 @@ class Engine:
 
     async def _clean_up(self, scene: Scene, now: float) -> None:
         with self._isolation.around("reaping", "ended remediations"):
-            if scene.clocks.local_reason is None:
+            if scene.clocks.global_reason is None:
                 await self._cleanup.run(scene, now)
         with self._isolation.around("sweeping", "nodes"):
             await self._orphaned_nodes.run(self._registry.all(Remediation), now)

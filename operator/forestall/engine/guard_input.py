@@ -15,7 +15,7 @@ from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
 from forestall.core.guards import Constraints, GuardInput, NodeAvailability, WorkloadPods
 from forestall.core.risk import Signal
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.core.untrusted import parsing
 from forestall.engine import housing, terms
 from forestall.engine.cause import replace_same_pods
@@ -89,7 +89,7 @@ class Gatherer:
             active_remediation=None,
             cooldown=policy.spec.cooldown.seconds,
             history=(),
-            last_on_target=None,
+            last_ended_at=None,
             buckets=(),
             nodes=None,
             constraints=await self.around(scene, intended, cluster or self._cluster),
@@ -124,7 +124,7 @@ class Gatherer:
             paused=self._pause_checker.paused_by(slo.namespace, slo.name, policy.name, guard_input.now),
             active_remediation=None if live is None else live.name if live.namespace == slo.namespace else _ELSEWHERE,
             history=ended,
-            last_on_target=max((one.ended_at for one in ended if one.name in resting), default=None),
+            last_ended_at=max((one.ended_at for one in ended if one.name in resting), default=None),
             buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace, scene.debts),
             nodes=await self._known_nodes(scene, traits, target) if traits.scope == "node" else None,
         )
@@ -162,13 +162,13 @@ class Gatherer:
             return None  # whether nodes can be read at all is another guard's matter
         return title(target) if is_protected(node) else None
 
-    async def _known_nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> NodeAvailability | None:
+    async def _known_nodes(self, scene: Scene, traits: ActionTraits, target: ObjectRef) -> NodeAvailability | None:
         try:
             return await self._nodes(scene, traits, target)
         except Unreadable:
             return None  # not named: most of these are other people's objects
 
-    async def _nodes(self, scene: Scene, traits: Traits, target: ObjectRef) -> NodeAvailability | None:
+    async def _nodes(self, scene: Scene, traits: ActionTraits, target: ObjectRef) -> NodeAvailability | None:
         """Return what it would mean to take the node `target` out of service, too."""
         nodes = await self._survey.nodes()
         if nodes is None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from forestall.actions.pods import title
 from forestall.core.guards import NodeAvailability
-from forestall.core.quantity import thousandths
+from forestall.core.quantity import to_milli
 from forestall.core.scheduling import (
     NodeCapacity,
     NodeSelectorRequirement,
@@ -38,7 +38,7 @@ def assess(target: str, nodes: Sequence[Body], soon: Collection[str], most: int)
         target=target,
         unavailable=out,
         max_unavailable=most,
-        equivalent=sum(name not in out and _hard_taints(node) <= taints for name, node in others.items()),
+        equivalent_nodes=sum(name not in out and _hard_taints(node) <= taints for name, node in others.items()),
         control_plane=_is_control_plane(by_name[target]),
         control_planes_unavailable=[name for name in out if _is_control_plane(by_name[name])],
     )
@@ -83,14 +83,14 @@ def needs_of(spec: Body) -> dict[str, int]:
         else:
             peak |= sidecars + _requests(container)
     result = (total + sidecars) | peak
-    result.update({name: thousandths(amount) for name, amount in (spec.get("overhead") or {}).items()})
+    result.update({name: to_milli(amount) for name, amount in (spec.get("overhead") or {}).items()})
     # What the pod as a whole asks for counts instead of what its containers do.
-    return {**result, **_requests(spec), "pods": thousandths(1)}
+    return {**result, **_requests(spec), "pods": to_milli(1)}
 
 
 def _requests(holder: Body) -> Counter[str]:
     requests = (holder.get("resources") or {}).get("requests") or {}
-    return Counter({name: thousandths(amount) for name, amount in requests.items()})
+    return Counter({name: to_milli(amount) for name, amount in requests.items()})
 
 
 def _host(node: Body, pods: Iterable[Body]) -> NodeCapacity:
@@ -98,7 +98,7 @@ def _host(node: Body, pods: Iterable[Body]) -> NodeCapacity:
     for pod in pods:
         used.update(needs_of(pod["spec"]))
     allocatable = (node.get("status") or {}).get("allocatable") or {}
-    free = {name: thousandths(amount) - used[name] for name, amount in allocatable.items()}
+    free = {name: to_milli(amount) - used[name] for name, amount in allocatable.items()}
     return NodeCapacity(_name(node), free, _labels(node), sorted(_hard_taints(node), key=str))
 
 

@@ -77,7 +77,7 @@ def instead(act: Act, why: Hold | None, risk: str) -> Act:
 
 def as_total(act: Act | Hold, total: Hold | None) -> Hold | None:
     """Return why nothing is scaled, where what was added showed that the indicator looks like a `total`."""
-    if isinstance(act, Act) and not ACTIONS[act.action].traits.sized:
+    if isinstance(act, Act) and not ACTIONS[act.action].traits.changes_replicas:
         return None
     if total is None or (
         isinstance(act, Hold) and act.reason not in {"AtMaximum", "SufficientReplicas", "LadderExhausted"}

@@ -4,7 +4,7 @@ from typing import Final
 
 from forestall.core.promql import NOT_COMPARABLE
 from forestall.core.risk import SLI
-from forestall.core.wording import are
+from forestall.core.wording import is_or_are
 from forestall.engine.questions import Watched
 from forestall.ports import Answer, QueryFailure
 
@@ -30,7 +30,7 @@ def lost(watched: Watched, answer: Answer, usable: int) -> QueryFailure | None:
         have = "has" if unlabelled == 1 else "have"
         words = f"{unlabelled} of {count} series {have} no label {per!r}, which `per` names; {_labels(answer)}"
         return QueryFailure("LabelMissing", words)
-    return QueryFailure("NotFinite", f"{count - usable} of {count} series {are(count - usable)} NaN or infinite")
+    return QueryFailure("NotFinite", f"{count - usable} of {count} series {is_or_are(count - usable)} NaN or infinite")
 
 
 def sent(watched: Watched) -> str:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forestall.core.clock_skew import TOLERANCE, ClockOffset, ClockSkew
+from forestall.core.clock_skew import MAX_SKEW, ClockOffset, ClockSkew
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.engine.fair_scheduling import batches, round_robin
@@ -133,7 +133,7 @@ class Observer:
             with self._isolation.around("observing", f"objective {uid}") as attempt:
                 oldest = at - stale_after(asked.source)
                 readings[uid] = tuple(
-                    read(each, answers[each.query.key], oldest, at + TOLERANCE) for each in asked.watched
+                    read(each, answers[each.query.key], oldest, at + MAX_SKEW) for each in asked.watched
                 )
                 if due[uid]:
                     self._note(uid, asked.whole, answers, at, oldest)

@@ -118,7 +118,7 @@ class RemediationController:
     async def _outlook(self, one: Remediation, found: Findings | None) -> Outlook:
         policy = self.registry.by_uid(RemediationPolicy, one.spec.intent.policy.uid)
         ready = None
-        if found is not None and traits_of(one.spec.intent.action).sized:
+        if found is not None and traits_of(one.spec.intent.action).changes_replicas:
             target = await self.targets.read(found.slo, with_scale=False)
             ready = target.size.ready if isinstance(target, Found) else None
         view = outlook(one, found.slo if found else None, policy, found.signals if found else (), ready)

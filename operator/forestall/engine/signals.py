@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from forestall.core.forecast import BreachForecaster, ForecastTable, Limit
-from forestall.core.precision import LARGEST
+from forestall.core.precision import MAX_VALUE
 from forestall.core.risk import Signal
 from forestall.core.series import SeriesMatrix
 from forestall.engine.observe import Reading
@@ -70,7 +70,7 @@ class Forecasting:
         return [*self._culprits(limits, among[:half], now), *self._culprits(limits, among[half:], now)]
 
     def _fails(self, limits: Sequence[Limits], now: float) -> bool:
-        part = self.matrix.part(key for some in limits for key in some)
+        part = self.matrix.subset(key for some in limits for key in some)
         try:
             _forecast(BreachForecaster(part, self._horizons), limits, now)
         except BaseException as error:
@@ -96,7 +96,7 @@ def _limits(readings: Iterable[Reading]) -> Limits:
         reading.watched.key(labels): Limit(reading.watched.limit, reading.watched.above, reading.watched.long_trend)
         for reading in readings
         # What is larger than any value that is kept has no forecast; whether it is passed is seen all the same.
-        if abs(reading.watched.limit) <= LARGEST
+        if abs(reading.watched.limit) <= MAX_VALUE
         for labels in reading.values
     }
 

@@ -4,12 +4,12 @@ import re
 
 from forestall.actions.base import title
 from forestall.api.remediation import ObjectRef
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 
 _SUBJECT = re.compile(r"system:serviceaccount:([a-z0-9-]+):([a-z0-9.-]+)")
 
 
-def rbac_hint(refusal: str, target: ObjectRef, traits: Traits) -> str:
+def rbac_hint(refusal: str, target: ObjectRef, traits: ActionTraits) -> str:
     """Return how an admin can allow an action where the API server refused it; `refusal` is what it said.
 
     The chart names its roles after the ServiceAccount: `<name>-workloads`, and `<name>-nodes`.

@@ -10,7 +10,7 @@ from forestall.actions import traits_of
 from forestall.api import Guardrail, RemediationPolicy
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
-from forestall.core.guards.cooldown import RESTED
+from forestall.core.guards.cooldown import MIN_REPEAT_COOLDOWN
 from forestall.errors import ClusterError, NotFound
 from forestall.ports import Writer
 
@@ -43,7 +43,7 @@ class RetentionNeeds:
         return cls(
             objectives=objectives,
             policies={policy.uid for policy in policies},
-            cooldown=max([RESTED, *(policy.spec.cooldown.seconds for policy in policies)]),
+            cooldown=max([MIN_REPEAT_COOLDOWN, *(policy.spec.cooldown.seconds for policy in policies)]),
             budgets=max((budget.per.seconds for budget in budgets), default=0.0),
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from forestall.api.times import clock
 from forestall.core.duration import format_duration
-from forestall.core.wording import are, plural
+from forestall.core.wording import is_or_are, plural
 from forestall.errors import InvalidInput
 from forestall.inputs import tables
 from forestall.ports import RangeSeries
@@ -70,7 +70,7 @@ def split(traffic: TrafficTrace, duration: float | None) -> TrafficTrace:
 
 def _traffic(name: str, times: Floats, rates: Floats, location: str) -> tuple[TrafficTrace, tuple[str, ...]]:
     if len(times) < 2:
-        raise InvalidInput(f"{location}: there {are(len(times))} {plural(len(times), 'row')}, which is too few")
+        raise InvalidInput(f"{location}: there {is_or_are(len(times))} {plural(len(times), 'row')}, which is too few")
     gaps = np.diff(times)
     spacing = float(np.median(gaps))
     if spacing > _COARSEST:
@@ -103,4 +103,6 @@ def _notes(times: Floats, rates: Floats, location: str) -> tuple[str, ...]:
     if not zeros.size:
         return ()
     first = clock(float(times[zeros[0]]))
-    return (f"{location}: {plural(zeros.size, 'row')} {are(zeros.size)} zero, from {first} on: taken as no requests",)
+    return (
+        f"{location}: {plural(zeros.size, 'row')} {is_or_are(zeros.size)} zero, from {first} on: taken as no requests",
+    )

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 
-from forestall.core.clock_skew import TOLERANCE
+from forestall.core.clock_skew import MAX_SKEW
 from forestall.ports import Query
 
 
@@ -33,7 +33,7 @@ async def test_the_clock_of_a_source_that_is_wrong(broken, faulty, ahead):
 
     faulty.behave = behave
     found = await offset(broken, "faulty")
-    assert found.skew == pytest.approx(ahead, abs=TOLERANCE)
+    assert found.skew == pytest.approx(ahead, abs=MAX_SKEW)
 
 
 async def test_an_answer_from_a_cache_says_nothing_of_the_time(broken, faulty):

@@ -17,7 +17,7 @@ from forestall.api.guardrail import ActionName
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import ACTIONS as FIELDS
 from forestall.api.remediation_policy import Rung
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 
 NAMES = frozenset(get_args(ActionName))
 KINDS_OF_KUBERNETES = {("adapters/kubernetes/names.py", "Scale")}
@@ -117,15 +117,15 @@ def test_each_action_declares_all_of_its_traits(name: str) -> None:
     traits = ACTIONS[name].traits
     assert "traits" in vars(type(ACTIONS[name])), "those of another action are not its own"
     assert traits.name == name
-    for kind, value in get_type_hints(Traits).items():
+    for kind, value in get_type_hints(ActionTraits).items():
         allowed = get_args(value)
         assert getattr(traits, kind) in allowed if allowed else isinstance(getattr(traits, kind), value)
     assert traits.undo
 
 
 def test_no_trait_has_a_default() -> None:
-    with pytest.raises(TypeError, match=f"missing {len(fields(Traits))} required"):
-        Traits()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=f"missing {len(fields(ActionTraits))} required"):
+        ActionTraits()  # type: ignore[call-arg]
 
 
 @every_action

@@ -41,4 +41,4 @@ async def test_a_node_that_is_asked_for_is_there_and_another_stands_in(action):
     assert isinstance(target, ObjectRef)
     capacity = housing.assess(target.name, await cluster.find("v1", "Node"), (), most=1)
     assert capacity is not None
-    assert (capacity.unavailable, capacity.equivalent) == ([], 1)
+    assert (capacity.unavailable, capacity.equivalent_nodes) == ([], 1)

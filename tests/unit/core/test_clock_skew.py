@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.core.clock_skew import TOLERANCE, ClockOffset, compare_clocks, server_offset
+from forestall.core.clock_skew import MAX_SKEW, ClockOffset, compare_clocks, server_offset
 
 RIGHT = ClockOffset(-0.6, 0.6)
 
@@ -29,7 +29,7 @@ def test_the_true_offset_is_always_within_the_bounds(ahead, sent, before, after)
     assert offset.high - offset.low == pytest.approx(1 + before + after, abs=1e-5)
 
 
-@given(ahead=st.floats(-TOLERANCE, TOLERANCE), took=st.floats(0, 60))
+@given(ahead=st.floats(-MAX_SKEW, MAX_SKEW), took=st.floats(0, 60))
 def test_clocks_that_agree_are_never_called_apart_however_slow_the_answer(ahead, took):
     date = float(int(1.8e9 + took / 2 + ahead))
     assert server_offset(date, 1.8e9, 1.8e9 + took).skew == 0.0
@@ -44,7 +44,7 @@ def test_clocks_that_are_more_than_a_few_seconds_apart_are_called_so(ahead):
 
 def test_clocks_that_agree_hold_nothing():
     clocks = compare_clocks(RIGHT, {"main": RIGHT, "far": ClockOffset(-20.0, 20.0)})
-    assert (clocks.local_reason, clocks.sources) == (None, {})
+    assert (clocks.global_reason, clocks.source_reasons) == (None, {})
     assert set(clocks.offsets.values()) == {0.0}
     assert compare_clocks(None, {}).reason_for("main") is None
 
@@ -52,25 +52,25 @@ def test_clocks_that_agree_hold_nothing():
 @pytest.mark.parametrize(("seconds", "offset_text"), [(3600, "1h behind"), (-3600, "1h ahead of")])
 def test_this_process_s_clock_is_wrong_where_all_others_agree(seconds, offset_text):
     clocks = compare_clocks(skewed_by(seconds), {"main": skewed_by(seconds)})
-    assert clocks.reason_for("main") == clocks.reason_for("any other") == clocks.local_reason
+    assert clocks.reason_for("main") == clocks.reason_for("any other") == clocks.global_reason
     assert f"this process's clock is {offset_text} those of the API server and of metric source main" in str(
-        clocks.local_reason
+        clocks.global_reason
     )
 
 
 def test_the_api_server_s_clock_is_wrong_where_the_sources_agree_with_this_one():
     clocks = compare_clocks(skewed_by(60), {"main": RIGHT})
-    assert "the clock of the API server is" in str(clocks.local_reason)
-    assert "ahead of this process's and those of the metric sources" in str(clocks.local_reason)
+    assert "the clock of the API server is" in str(clocks.global_reason)
+    assert "ahead of this process's and those of the metric sources" in str(clocks.global_reason)
 
 
 def test_where_no_source_answers_it_is_not_known_whose_is_wrong():
-    assert "the clock of the API server is" in str(compare_clocks(skewed_by(-60), {}).local_reason)
+    assert "the clock of the API server is" in str(compare_clocks(skewed_by(-60), {}).global_reason)
 
 
 def test_a_source_s_clock_is_wrong_where_the_api_server_agrees_with_this_one():
     clocks = compare_clocks(RIGHT, {"main": RIGHT, "bad": skewed_by(-3600)})
-    assert clocks.local_reason is None
+    assert clocks.global_reason is None
     assert clocks.reason_for("main") is None
     assert "the clock of metric source bad is 1h behind this process's, with which the API server" in str(
         clocks.reason_for("bad")

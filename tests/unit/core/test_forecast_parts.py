@@ -164,7 +164,7 @@ def test_bounds_that_were_missed_of_late_are_wide_until_that_is_long_ago():
 def test_a_miss_that_is_told_at_once_counts_as_one_that_is_told_at_the_end():
     early, late = (ConformalLevels(1, 1, tail=0.05) for _ in range(2))
     for _ in range(4):
-        early.tell(0, np.array([1]), 0.25)
+        early.count_passed(0, np.array([1]), 0.25)
     for _ in range(4):
         early.learn(0, np.array([[False], [False]]), ALL, 0.25)
         late.learn(0, np.array([[False], [True]]), ALL, 0.25)
@@ -176,7 +176,7 @@ def test_a_miss_that_is_told_at_once_counts_as_one_that_is_told_at_the_end():
 def test_bounds_hold_the_median_between_them_whatever_was_missed(history):
     levels = ConformalLevels(1, 1, tail=0.05)
     for below, above, passed in history:
-        levels.tell(0, np.array([passed]), 0.25)
+        levels.count_passed(0, np.array([passed]), 0.25)
         levels.learn(0, np.array([[below], [above]]), ALL, 0.25)
         low, median, high = bounds_of(levels, _NORMAL)
         assert low <= median <= high

@@ -20,7 +20,7 @@ from forestall.core.guards import (
     WorkloadPods,
     check,
 )
-from forestall.core.guards.budget import tokens
+from forestall.core.guards.budget import tokens_left
 from forestall.core.guards.disruption import disruption
 from forestall.core.guards.lockout import lockout
 from forestall.core.guards.storm import most_within
@@ -36,9 +36,14 @@ def constraints(**fields):
     return {"constraints": Constraints(**fields)}
 
 
-NODES = NodeAvailability(target="n1", unavailable=(), max_unavailable=1, equivalent=3)
+NODES = NodeAvailability(target="n1", unavailable=(), max_unavailable=1, equivalent_nodes=3)
 TWO_CONTROL_PLANES = NodeAvailability(
-    "n1", unavailable=("n2",), max_unavailable=2, equivalent=3, control_plane=True, control_planes_unavailable=("n2",)
+    "n1",
+    unavailable=("n2",),
+    max_unavailable=2,
+    equivalent_nodes=3,
+    control_plane=True,
+    control_planes_unavailable=("n2",),
 )
 
 
@@ -63,7 +68,7 @@ def fine(make_signal):
         active_remediation=None,
         cooldown=60.0,
         history=(),
-        last_on_target=None,
+        last_ended_at=None,
         buckets=(),
         nodes=None,
     )
@@ -81,13 +86,13 @@ def test_nothing_holds_a_sound_action(fine):
         ({"allowed": False}, "NotAllowed"),
         ({"active_remediation": "shop-scale-0"}, "RemediationActive"),
         ({"victim_of": "database"}, "DependencyAtRisk"),
-        ({"last_on_target": 50.0}, "Cooldown"),
+        ({"last_ended_at": 50.0}, "Cooldown"),
         ({"history": (ended(),)}, "Locked"),
         ({"buckets": (TokenBucket("the cluster's budget", 1, 60.0, (99.0,)),)}, "BudgetExhausted"),
         ({"action": TRAITS["Cordon"], "nodes": None}, "NodesUnknown"),
         ({"action": TRAITS["Cordon"], "nodes": replace(NODES, unavailable=("n2",))}, "TooManyNodesCordoned"),
         ({"action": TRAITS["Cordon"], "nodes": replace(NODES, max_unavailable=0)}, "TooManyNodesCordoned"),
-        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, equivalent=0)}, "LastNode"),
+        ({"action": TRAITS["Cordon"], "nodes": replace(NODES, equivalent_nodes=0)}, "LastNode"),
         ({"action": TRAITS["Drain"], "nodes": None}, "NodesUnknown"),
         ({"action": TRAITS["Drain"], "nodes": TWO_CONTROL_PLANES}, "ControlPlane"),
         ({"action": TRAITS["Drain"], "nodes": replace(NODES, unschedulable_pod="shop/web-1")}, "InsufficientCapacity"),
@@ -149,7 +154,7 @@ def test_every_guard_is_asked(fine, make_signal):
         active_remediation="other",
         victim_of="database",
         history=(ended(),),
-        last_on_target=99.0,
+        last_ended_at=99.0,
         buckets=(TokenBucket("nobody", 0, 60.0, ()),),
         clock_skew="the clock of the API server is 1m ahead of this process's",
         **constraints(
@@ -286,9 +291,9 @@ def test_data_that_is_no_number_holds(fine, make_signal, value):
 
 def test_the_next_rung_need_not_wait_for_the_cooldown(fine):
     failed = ended(episode=2, at=95.0)
-    assert check(replace(fine, history=(failed,), last_on_target=95.0)) is None
+    assert check(replace(fine, history=(failed,), last_ended_at=95.0)) is None
     succeeded = replace(failed, phase="Succeeded")
-    hold = check(replace(fine, history=(succeeded,), last_on_target=95.0))
+    hold = check(replace(fine, history=(succeeded,), last_ended_at=95.0))
     assert hold is not None
     assert hold.reason == "Cooldown"
 
@@ -300,7 +305,7 @@ def test_what_did_not_help_is_not_done_again_at_once_whichever_policy_asks(fine,
     context = replace(
         fine,
         history=(unsuccessful,),
-        last_on_target=95.0,
+        last_ended_at=95.0,
         rung=1,
         action=TRAITS[action],
         constraints=Constraints(pods=WorkloadPods(3, 3, 1)),
@@ -315,7 +320,7 @@ def test_what_did_not_help_is_not_done_again_at_once_whichever_policy_asks(fine,
 
 
 def test_a_clock_that_was_set_back_makes_no_endless_cooldown(fine):
-    hold = check(replace(fine, now=100.0, last_on_target=1e9))
+    hold = check(replace(fine, now=100.0, last_ended_at=1e9))
     assert hold is not None
     assert "1m are left" in hold.message
 
@@ -332,21 +337,21 @@ def test_a_person_or_a_new_policy_unlocks(fine, change):
     now=st.floats(10_000, 20_000),
 )
 def test_a_bucket_never_holds_more_than_its_size(size, per, spent, now):
-    assert tokens(TokenBucket("b", size, per, tuple(spent)), now) <= size
+    assert tokens_left(TokenBucket("b", size, per, tuple(spent)), now) <= size
 
 
 @given(st.integers(1, 20), st.floats(1, 3600))
 def test_a_full_bucket_lets_just_its_size_through_at_once(size, per):
     spent: list[float] = []
-    while tokens(TokenBucket("b", size, per, tuple(spent)), 0.0) >= 1:
+    while tokens_left(TokenBucket("b", size, per, tuple(spent)), 0.0) >= 1:
         spent.append(0.0)
     assert len(spent) == size
-    assert tokens(TokenBucket("b", size, per, tuple(spent)), per) == pytest.approx(size)
+    assert tokens_left(TokenBucket("b", size, per, tuple(spent)), per) == pytest.approx(size)
 
 
 def test_the_next_rung_need_not_cool_down_but_the_same_rung_for_another_object_must(fine):
     failed = replace(ended("Failed", at=50.0, episode=2), rung=0)
-    context = replace(fine, history=(failed,), last_on_target=50.0)
+    context = replace(fine, history=(failed,), last_ended_at=50.0)
     assert check(replace(context, rung=1)) is None
     hold = check(replace(context, rung=0))
     assert hold is not None
@@ -357,7 +362,7 @@ FOREIGN = NodeAvailability(
     "n1",
     unavailable=("n2", "n3"),
     max_unavailable=2,
-    equivalent=3,
+    equivalent_nodes=3,
     control_plane=True,
     control_planes_unavailable=("n2",),
 )
@@ -409,7 +414,7 @@ def test_what_a_person_has_undone_locks_its_policy_at_once(fine):
     ("change", "decided", "rechecked"),
     [
         ({"active_remediation": "shop-scale-1"}, "RemediationActive", None),
-        ({"last_on_target": 95.0}, "Cooldown", None),
+        ({"last_ended_at": 95.0}, "Cooldown", None),
         ({"buckets": (TokenBucket("the cluster's budget", 0, 60.0, ()),)}, "BudgetExhausted", None),
         ({"paused": "everything is paused"}, "Paused", "Paused"),
         ({"victim_of": "database"}, "DependencyAtRisk", "DependencyAtRisk"),

@@ -11,8 +11,8 @@ from forestall.backtest.baselines import burn_alert, persistence, predict_linear
 from forestall.core import score
 from forestall.core.forecast import BreachForecaster, Limit
 from forestall.core.precision import (
-    LARGEST,
-    RELATIVE,
+    MAX_VALUE,
+    RELATIVE_PRECISION,
     format_percent,
     format_percent_pair,
     format_value_and_limit,
@@ -45,7 +45,7 @@ def cases(draw: st.DrawFn) -> tuple[float, float, bool]:
             st.just(limit),
             st.sampled_from([limit * 3 / 3, limit * 0.1 * 10, (limit + 1) - 1]),
             st.integers(-3, 3).map(lambda hairs: float(np.float64(limit) + hairs * np.spacing(limit))),
-            st.sampled_from([-4, -2, -1, -0.5, 0.5, 1, 2, 4]).map(lambda part: limit * (1 + part * RELATIVE)),
+            st.sampled_from([-4, -2, -1, -0.5, 0.5, 1, 2, 4]).map(lambda part: limit * (1 + part * RELATIVE_PRECISION)),
             st.floats(-2, 2).map(lambda factor: limit * factor),
             st.floats(allow_nan=True),
         )
@@ -63,7 +63,7 @@ def test_what_is_past_its_limit_is_so_for_everybody_and_nothing_that_only_touche
     past = passes(value, limit, above=above)
     assert past == bool(is_past(np.array([value]), limit, above=above)[0])
     assert past == signal(value, limit, above=above).breached
-    is_known = abs(value) <= LARGEST
+    is_known = abs(value) <= MAX_VALUE
     assert score.past_limit(np.array([value]), limit, above=above)[0] == (past if is_known else score.UNKNOWN)
     # The matrix rounds its values, and asks the same of them again.
     narrowed = float(narrow(value))
@@ -73,7 +73,7 @@ def test_what_is_past_its_limit_is_so_for_everybody_and_nothing_that_only_touche
         return
     beyond = value > limit if above else value < limit
     assert beyond or not past
-    differs = abs(value - limit) > RELATIVE * max(abs(value), abs(limit)) + 1e-44  # float32 ends there
+    differs = abs(value - limit) > RELATIVE_PRECISION * max(abs(value), abs(limit)) + 1e-44  # float32 ends there
     assert past or not (beyond and differs)
 
 
@@ -88,7 +88,7 @@ def test_a_limit_passed_on_one_side_is_not_passed_on_the_other_and_mirrors(pairs
 @given(limits)
 def test_a_limit_beyond_all_values_stays_a_finite_number_that_none_of_them_reaches(limit):
     assert np.isfinite(narrow_limits(limit))
-    assert passes(LARGEST, limit, above=True) == (limit < LARGEST)
+    assert passes(MAX_VALUE, limit, above=True) == (limit < MAX_VALUE)
     assert not passes(math.nan, limit, above=True)
     assert not passes(math.inf, limit, above=True)
 

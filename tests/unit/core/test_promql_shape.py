@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.core.promql import is_total, labels_of, prepare
+from forestall.core.promql import is_total, prepare, result_labels
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_a_level_falls(query):
     ],
 )
 def test_labels_that_the_series_can_have(query, labels):
-    assert labels_of(query) == labels
+    assert result_labels(query) == labels
 
 
 @pytest.mark.parametrize(
     "query", ["a", "sum without (pod) (a)", 'label_replace(sum(a), "pod", "x", "", "")', "sum(a) or b"]
 )
 def test_labels_that_the_text_does_not_tell(query):
-    assert labels_of(query) is None
+    assert result_labels(query) is None
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_labels_that_the_text_does_not_tell(query):
 )
 def test_series_that_only_their_names_tell_apart(query, has_many_names):
     """The kind: what tells two series apart is not dropped; where nothing else does, the name is an identity."""
-    assert prepare(query).named == has_many_names
+    assert prepare(query).has_many_names == has_many_names

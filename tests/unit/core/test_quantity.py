@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.core.quantity import thousandths
+from forestall.core.quantity import to_milli
 from forestall.errors import InvalidInput
 
 
@@ -29,16 +29,16 @@ from forestall.errors import InvalidInput
     ],
 )
 def test_quantities_as_kubernetes_writes_them(quantity, expected):
-    assert thousandths(quantity) == expected
+    assert to_milli(quantity) == expected
 
 
 @pytest.mark.parametrize("text", ["", "1 Gi", "Gi", "1GiB", "one", "1e", "1e999", "nan", "--1", "1K"])
 def test_what_is_no_quantity_is_refused(text):
     with pytest.raises(InvalidInput, match="is not a quantity"):
-        thousandths(text)
+        to_milli(text)
 
 
 @given(st.integers(0, 10**15))
 def test_thousandths_are_exact(number):
-    assert thousandths(f"{number}m") == number
-    assert thousandths(str(number)) == number * 1000
+    assert to_milli(f"{number}m") == number
+    assert to_milli(str(number)) == number * 1000

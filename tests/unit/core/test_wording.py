@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.core.wording import are, closest, did_you_mean, plural
+from forestall.core.wording import closest, did_you_mean, is_or_are, plural
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from forestall.core.wording import are, closest, did_you_mean, plural
 )
 def test_what_is_there_once_is_no_plural(count, expected):
     """Kind: `1 objectives are selected`."""
-    assert f"{plural(count, 'objective')} {are(count)}" == expected
+    assert f"{plural(count, 'objective')} {is_or_are(count)}" == expected
 
 
 def test_a_plural_of_its_own():

@@ -17,7 +17,7 @@ from forestall.actions.notify import Nobody
 from forestall.api import Guardrail, Remediation
 from forestall.api.times import stamp
 from forestall.core.guards import TokenBucket
-from forestall.core.guards.budget import tokens
+from forestall.core.guards.budget import tokens_left
 from forestall.engine import terms
 from forestall.engine.budget_usage import BudgetUsage
 from forestall.engine.outbox import Outbox
@@ -92,13 +92,13 @@ class Operator:
     def left(self, history: list[Remediation], namespace: str, now: float) -> float:
         """Return how many actions are left."""
         buckets = terms.buckets(self.guardrails, history, namespace, self.usage.debts)
-        return min(tokens(bucket, now) for bucket in buckets)
+        return min(tokens_left(bucket, now) for bucket in buckets)
 
 
 def true_levels(acts: list[tuple[float, str]], namespace: str | None, size: int, per: float) -> list[float]:
     """Return what was left in a bucket after each act, all that ever were; below zero is too many."""
     times = [at for at, where in acts if namespace in (None, where)]
-    return [tokens(TokenBucket("", size, per, times[: n + 1]), at) for n, at in enumerate(times)]
+    return [tokens_left(TokenBucket("", size, per, times[: n + 1]), at) for n, at in enumerate(times)]
 
 
 class Budgets(RuleBasedStateMachine):

@@ -95,7 +95,7 @@ async def test_every_action_is_held_while_clocks_are_apart(registry, source, api
     assert whose in found.decisions[0].message
     assert {reading.problem and reading.problem.reason for reading in found.readings} == {"ClockSkew"}
     assert not any(reading.fresh for reading in found.readings)
-    assert whose in (report.clocks.local_reason or report.clocks.sources["main"])
+    assert whose in (report.clocks.global_reason or report.clocks.source_reasons["main"])
 
 
 @pytest.mark.parametrize(("source", "api"), [(None, None), (0, 0), (2, -2), (4, 4)])

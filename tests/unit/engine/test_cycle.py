@@ -370,7 +370,7 @@ async def test_by_a_clock_that_is_wrong_nothing_is_driven_and_nothing_reaped():
     before = len(h.requests)
     report = await h.cycle()
     assert (h.requests[before:], report.ended) == ([], [])
-    assert report.clocks.local_reason is not None
+    assert report.clocks.global_reason is not None
     assert {one.reason for one in h.decisions()} == {"ClockSkew"}
     h.api_clock = None
     await h.cycle()

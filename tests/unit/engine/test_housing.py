@@ -41,14 +41,14 @@ def test_what_is_out_of_service_and_what_is_left():
     ]
     found = assess(*nodes, soon={"n6", "n1"})
     assert found is not None
-    assert (found.target, found.max_unavailable, found.equivalent) == ("n1", 1, 1)
+    assert (found.target, found.max_unavailable, found.equivalent_nodes) == ("n1", 1, 1)
     assert found.unavailable == ["n2", "n3", "n4", "n6", "n7"]
 
 
 def test_the_node_itself_is_not_among_those_that_are_out():
     found = assess(node("n2"), target=node("n1", unschedulable=True, ready="False"), soon={"n1"})
     assert found is not None
-    assert (found.unavailable, found.equivalent) == ([], 1)
+    assert (found.unavailable, found.equivalent_nodes) == ([], 1)
 
 
 def test_a_node_that_is_not_there_is_not_known():
@@ -58,8 +58,8 @@ def test_a_node_that_is_not_there_is_not_known():
 def test_only_a_node_without_further_taints_stands_in():
     tainted = node("n2", taints=[POOL])
     soft = node("n3", taints=[{**POOL, "effect": "PreferNoSchedule"}])
-    assert [assess(tainted).equivalent, assess(soft).equivalent] == [0, 1]
-    assert assess(tainted, target=node("n1", taints=[POOL])).equivalent == 1
+    assert [assess(tainted).equivalent_nodes, assess(soft).equivalent_nodes] == [0, 1]
+    assert assess(tainted, target=node("n1", taints=[POOL])).equivalent_nodes == 1
 
 
 def test_nodes_of_the_control_plane_are_told_apart():

@@ -185,7 +185,7 @@ def answers(scene: Scene, now: float) -> dict[tuple[str, int, int], Any]:
                     active_remediation=next((one.name for one in related if terms.in_the_way(one)), None),
                     cooldown=policy.spec.cooldown.seconds,
                     history=history,
-                    last_on_target=max((one.ended_at for one in history if one.name in resting), default=None),
+                    last_ended_at=max((one.ended_at for one in history if one.name in resting), default=None),
                     buckets=(),
                     nodes=None,
                     rung=rung,

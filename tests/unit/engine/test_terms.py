@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from forestall.core.guards.budget import tokens
+from forestall.core.guards.budget import tokens_left
 from forestall.engine import terms
 
 ALLOW = [{"namespaces": {"matchLabels": {"team": "shop"}}, "actions": ["Scale", "Cordon"]}]
@@ -52,9 +52,9 @@ def test_a_share_alone_is_not_held_back_by_the_number_that_nobody_gave(make_guar
 def test_budgets_are_read_from_the_journal(make_guardrail, make_remediation):
     guardrail = make_guardrail(budget={"actions": 2, "per": "1h"}, namespaceBudget={"actions": 1, "per": "1h"})
     cluster, elsewhere = terms.buckets([guardrail], [make_remediation()], "other")
-    assert (tokens(cluster, 100.0), tokens(elsewhere, 100.0)) == (1.0, 1.0)
+    assert (tokens_left(cluster, 100.0), tokens_left(elsewhere, 100.0)) == (1.0, 1.0)
     _, here = terms.buckets([guardrail], [make_remediation()], "shop")
-    assert tokens(here, 100.0) == 0.0
+    assert tokens_left(here, 100.0) == 0.0
 
 
 def test_a_rung_is_spent_when_it_did_not_help_also_while_it_still_gives_back(slo, make_policy, make_remediation):

@@ -100,7 +100,7 @@ async def test_it_is_given_back_by_the_usual_rule(run):
 
 
 def test_between_a_level_and_a_total_lies_their_geometric_mean():
-    assert LoadSample(8, 50.0).fell(LoadSample(2, 100.0))
-    assert not LoadSample(8, 50.1).fell(LoadSample(2, 100.0))
-    assert not LoadSample(4, 1.0).outgrew(LoadSample(4, 1.0))
-    assert not LoadSample(4, 1.0).outgrew(LoadSample(0, 1.0))
+    assert LoadSample(8, 50.0).fell_like_level(LoadSample(2, 100.0))
+    assert not LoadSample(8, 50.1).fell_like_level(LoadSample(2, 100.0))
+    assert not LoadSample(4, 1.0).has_outgrown(LoadSample(4, 1.0))
+    assert not LoadSample(4, 1.0).has_outgrown(LoadSample(0, 1.0))

@@ -104,7 +104,7 @@ class PrometheusMetrics:
         judge = Judge(outcomes, at)
         answers = {
             query.key: answer_of(
-                outcomes[each.text], judge.final(each.freshness, query.proof), asked.clock, named=each.named
+                outcomes[each.text], judge.final(each.freshness, query.proof), asked.clock, named=each.has_many_names
             )
             for query, each in prepared
         }
@@ -117,7 +117,7 @@ class PrometheusMetrics:
         """See the port. Times are in seconds; both ends are asked for."""
         prepared, refused = _prepared(queries)
         questions = _questions(prepared)
-        past = {each.text: Past(named=each.named) for _, each in prepared}
+        past = {each.text: Past(named=each.has_many_names) for _, each in prepared}
         asked = self._sources.get(source)
         if asked is None:
             return {query.key: _missing(source) for query in queries}

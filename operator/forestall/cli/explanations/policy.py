@@ -14,7 +14,7 @@ from forestall.cli.explanations.dossier import Dossier, Some, read_one
 from forestall.cli.output import Page, console, without_managers
 from forestall.core.duration import format_duration
 from forestall.core.guards import RecordedUsage
-from forestall.core.guards.budget import tokens
+from forestall.core.guards.budget import tokens_left
 from forestall.core.wording import plural
 from forestall.engine.terms import buckets, surroundings
 
@@ -97,7 +97,7 @@ def _budgets(guardrails: Sequence[Guardrail], dossier: Dossier, namespace: str, 
     }
     # What was spent is written down in the Guardrail before each action, so it tells of all namespaces.
     for bucket in buckets(guardrails, dossier.remediations.read, namespace, debts):
-        left = max(0, math.floor(tokens(bucket, now)))
+        left = max(0, math.floor(tokens_left(bucket, now)))
         yield f"{bucket.owner}: {left} of {plural(bucket.size, 'action')} per {format_duration(bucket.per)}"
 
 

@@ -126,7 +126,7 @@ class Bank:
         for index, pending in enumerate(self._pending):
             passed = pending.passed(natural)
             if passed is not None:
-                self._levels.tell(index, passed, pending.share)
+                self._levels.count_passed(index, passed, pending.share)
             origin = frame.column - pending.steps
             if origin % pending.stride == 0:
                 self._score(index, pending, frame, origin, censored)

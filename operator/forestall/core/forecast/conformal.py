@@ -39,7 +39,7 @@ class ConformalLevels:
     def state(self) -> list[NDArray[np.generic]]:
         return [self.levels, self._missed]
 
-    def tell(self, horizon: int, passed: NDArray[np.integer], share: float) -> None:
+    def count_passed(self, horizon: int, passed: NDArray[np.integer], share: float) -> None:
         """Take in how many forecasts had their upper bound passed just now: (rows,), each ``share`` of a horizon."""
         amount = np.float32(share) * passed
         self.levels[1, horizon] -= np.float32(_STEP) * amount

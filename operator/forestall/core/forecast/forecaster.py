@@ -249,7 +249,7 @@ def _doubt(bank: Bank, frame: Frame, settings: ForecastSettings) -> NDArray[np.i
     reason = np.zeros(bank.size, dtype=np.int8)
     reason[bank.unreliable()] = _CODE[Abstention.UNRELIABLE]
     reason[bank.stepped(frame)] = _CODE[Abstention.CHANGE_POINT]
-    reason[(bank.points < settings.least_points) | (bank.evidence(0) < _LEAST_SCORED)] = _CODE[Abstention.SHORT_HISTORY]
+    reason[(bank.points < settings.min_points) | (bank.evidence(0) < _LEAST_SCORED)] = _CODE[Abstention.SHORT_HISTORY]
     return reason
 
 

@@ -10,7 +10,7 @@ class ForecastSettings:
     coverage: float = 0.9
     """Share of the maxima that should lie between the lower and the upper bound."""
 
-    least_points: int = 12
+    min_points: int = 12
     """The minimum of finite points before a series is forecast."""
 
     stale_after: float = 5.0
@@ -22,7 +22,7 @@ class ForecastSettings:
     def __post_init__(self) -> None:
         if not 0.5 <= self.coverage < 1:
             raise ValueError(f"coverage must be at least 0.5 and below 1, not {self.coverage}")
-        if self.least_points < 2:
-            raise ValueError(f"least_points must be at least 2, not {self.least_points}")
+        if self.min_points < 2:
+            raise ValueError(f"min_points must be at least 2, not {self.min_points}")
         if self.stale_after < 1:
             raise ValueError(f"stale_after must be at least one step, not {self.stale_after}")

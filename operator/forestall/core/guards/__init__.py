@@ -53,7 +53,7 @@ GUARDS: Sequence[Guard] = (
 )
 """All guards, in the order in which they are checked and reported."""
 
-TELLING_GUARDS: Sequence[Guard] = (clock, freshness, pause, storm, allowance)
+NOTIFICATION_GUARDS: Sequence[Guard] = (clock, freshness, pause, storm, allowance)
 """The guards of actions that only notify."""
 
 
@@ -68,7 +68,7 @@ because of itself. All other guards are checked again."""
 
 def check(context: GuardInput, skipped: frozenset[Guard] = SKIPPED_TO_DECIDE) -> Hold | None:
     """Return the first Hold, or None where all guards that are not `skipped` pass."""
-    guards = GUARDS if context.action.changes_cluster else TELLING_GUARDS
+    guards = GUARDS if context.action.changes_cluster else NOTIFICATION_GUARDS
     return next((hold for guard in guards if guard not in skipped and (hold := guard(context)) is not None), None)
 
 

@@ -9,7 +9,7 @@ from forestall.core.wording import plural
 def budget(context: GuardInput) -> Hold | None:
     """Hold when any of the token buckets is empty."""
     for bucket in context.buckets:
-        if tokens(bucket, context.now) < 1.0:
+        if tokens_left(bucket, context.now) < 1.0:
             return Hold(
                 "BudgetExhausted",
                 f"{bucket.owner} allows {plural(bucket.size, 'action')} per {format_duration(bucket.per)}, "
@@ -18,7 +18,7 @@ def budget(context: GuardInput) -> Hold | None:
     return None
 
 
-def tokens(bucket: TokenBucket, now: float) -> float:
+def tokens_left(bucket: TokenBucket, now: float) -> float:
     """Return the tokens in a bucket that was full at first and from which each time in `spent` took one.
 
     A replay of Remediations gives the same result before and after a restart. The usage in the status of the Guardrail
@@ -26,13 +26,17 @@ def tokens(bucket: TokenBucket, now: float) -> float:
     """
     if bucket.size == 0:
         return 0.0
-    written = bucket.size - owed(bucket.recorded, bucket, now) if bucket.recorded is not None else float(bucket.size)
+    written = (
+        bucket.size - remaining_usage(bucket.recorded_usage, bucket, now)
+        if bucket.recorded_usage is not None
+        else float(bucket.size)
+    )
     return min(written, _replayed(bucket, now))
 
 
-def owed(debt: RecordedUsage, bucket: TokenBucket, now: float) -> float:
+def remaining_usage(usage: RecordedUsage, bucket: TokenBucket, now: float) -> float:
     """Return how much of `debt` is not refilled at `now`."""
-    return max(0.0, debt.used - max(0.0, now - debt.at) * _rate(bucket))
+    return max(0.0, usage.used - max(0.0, now - usage.at) * _rate(bucket))
 
 
 def _rate(bucket: TokenBucket) -> float:

@@ -6,7 +6,7 @@ from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
 from forestall.core.guards.guard_input import GuardInput
 
-RESTED: Final = 300.0
+MIN_REPEAT_COOLDOWN: Final = 300.0
 """The minimum cooldown (s) before an action that removes ready pods is repeated where it did not help."""
 
 
@@ -17,7 +17,7 @@ def cooldown(context: GuardInput) -> Hold | None:
     does the same action of any policy or rung where it removes ready pods: it is repeated `RESTED` s later at the
     earliest.
     """
-    ended = context.last_on_target
+    ended = context.last_ended_at
     if ended is None:
         return None
     # A clock that was set back must not prolong the cooldown: at most its full length is left.
@@ -32,7 +32,7 @@ def cooldown(context: GuardInput) -> Hold | None:
     repeats = action.takes_serving_pods and any(
         remediation.action == action.name and not remediation.refused for remediation in unsuccessful
     )
-    cooldown = max(context.cooldown, RESTED) if repeats else context.cooldown
+    cooldown = max(context.cooldown, MIN_REPEAT_COOLDOWN) if repeats else context.cooldown
     left = min(cooldown, cooldown - (context.now - ended))
     escalating = not repeats and any(
         remediation.rung is None or (remediation.policy_uid, remediation.rung) != (context.policy_uid, context.rung)

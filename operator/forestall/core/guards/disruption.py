@@ -2,7 +2,7 @@
 
 from forestall.core.decision import Hold
 from forestall.core.guards.guard_input import GuardInput
-from forestall.core.wording import are, plural
+from forestall.core.wording import is_or_are, plural
 
 
 def disruption(context: GuardInput) -> Hold | None:
@@ -35,7 +35,7 @@ def disruption(context: GuardInput) -> Hold | None:
     if missing > pods.max_unavailable and (pods.is_rolling or not pods.is_bounded):
         return Hold(
             "TooFewReady",
-            f"{pods.ready} of {plural(pods.desired, 'pod')} {are(pods.ready)} ready; "
+            f"{pods.ready} of {plural(pods.desired, 'pod')} {is_or_are(pods.ready)} ready; "
             f"a rollout of the workload may leave out {pods.max_unavailable}"
             + (", and one is under way" if pods.is_rolling else ""),
         )

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from forestall.core.risk import Signal
-from forestall.core.traits import Traits
+from forestall.core.traits import ActionTraits
 from forestall.core.windows import TimeWindow
 
 
@@ -49,7 +49,7 @@ class TokenBucket:
     size: int
     per: float
     spent: Sequence[float]
-    recorded: RecordedUsage | None = None
+    recorded_usage: RecordedUsage | None = None
     """The usage in the status of the Guardrail, also of actions whose Remediations were deleted since."""
 
 
@@ -63,7 +63,7 @@ class NodeAvailability:
     """The other nodes that are unschedulable or not ready, or will be by remediations under way."""
     max_unavailable: int
     """How many may be out of service at once."""
-    equivalent: int
+    equivalent_nodes: int
     """How many other nodes accept the pods that the target accepts."""
     control_plane: bool = False
     """Whether the target is a control plane node."""
@@ -151,7 +151,7 @@ class GuardInput:
     """The facts about one intended action."""
 
     now: float
-    action: Traits
+    action: ActionTraits
     namespace: str
     policy_uid: str
     objective_uid: str
@@ -171,7 +171,7 @@ class GuardInput:
     """Seconds."""
     history: Sequence[EndedRemediation]
     """Ended remediations of the same target, or of the same policy and objective."""
-    last_on_target: float | None
+    last_ended_at: float | None
     """When (s) the last remediation of the target ended."""
     buckets: Sequence[TokenBucket]
     nodes: NodeAvailability | None

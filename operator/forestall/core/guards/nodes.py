@@ -26,7 +26,7 @@ def _too_many(availability: NodeAvailability) -> Hold | None:
 
 
 def _last(availability: NodeAvailability) -> Hold | None:
-    if availability.equivalent > 0:
+    if availability.equivalent_nodes > 0:
         return None
     return Hold(
         "LastNode", f"no other node takes the pods that run on {availability.target}: it is the last one of its kind"

@@ -9,7 +9,7 @@ from forestall.core.duration import format_duration
 from forestall.core.guards.guard_input import GuardInput, StormCheck, StormCounts
 from forestall.core.wording import plural
 
-CHRONIC: Final = 86400.0
+MAX_RISK_AGE: Final = 86400.0
 """An objective at risk for longer than this (s) does not count for a storm."""
 
 
@@ -39,7 +39,7 @@ def count_storm(limits: StormCheck, now: float) -> StormCounts:
     """Return how many objectives came at risk together, as of `now` (s); computed once for each `now`."""
     counts = limits.cached_counts.get(now)
     if counts is None:
-        risks = [(namespace, since) for namespace, since in limits.at_risk_since if now - since <= CHRONIC]
+        risks = [(namespace, since) for namespace, since in limits.at_risk_since if now - since <= MAX_RISK_AGE]
         by_namespace: dict[str, list[tuple[str, float]]] = defaultdict(list)
         for namespace, since in risks:
             by_namespace[namespace].append((namespace, since))

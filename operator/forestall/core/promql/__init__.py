@@ -24,7 +24,7 @@ from forestall.core.promql.indicators import (
 from forestall.core.promql.literals import quote
 from forestall.core.promql.packing import MARKER, PreparedQuery, pack, prepare
 from forestall.core.promql.selector_reads import LOOKBACK, SelectorRead
-from forestall.core.promql.shape import is_total, labels_of
+from forestall.core.promql.shape import is_total, result_labels
 from forestall.core.promql.syntax import check_query, check_selector
 from forestall.core.promql.tenancy import enforce_label
 
@@ -49,10 +49,10 @@ __all__ = [
     "evidence_of_counters",
     "freshness_query",
     "is_total",
-    "labels_of",
     "pack",
     "prepare",
     "quote",
+    "result_labels",
     "sample_counts",
     "traffic_of_counter",
     "traffic_of_histogram",

@@ -127,7 +127,7 @@ def freshness_of(node: ast.Expr, context: ReadContext | None = None) -> Freshnes
     context = context or ReadContext()
     if isinstance(node, ast.VectorSelector | ast.MatrixSelector):
         selector = render_selector(node if isinstance(node, ast.VectorSelector) else node.vector_selector)
-        return Freshness(frozenset((selector,)), "series", read=context.read(node))
+        return Freshness(frozenset((selector,)), "series", read=context.read_of(node))
     rule = _rule(node)
     inner = context.for_children(node)
     contexts = (

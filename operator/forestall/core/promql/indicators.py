@@ -17,8 +17,8 @@ from forestall.core.promql import syntax_tree as ast
 from forestall.core.promql.literals import quote
 from forestall.core.promql.syntax import (
     SCALAR,
+    format_number,
     metric_name,
-    number,
     query_tree,
     render,
     render_selector,
@@ -27,7 +27,7 @@ from forestall.core.promql.syntax import (
     value_type,
     write_label,
 )
-from forestall.core.promql.vectors import vector_of
+from forestall.core.promql.vectors import to_instant_vector
 from forestall.errors import InvalidQuery
 
 MAX_EVALUATIONS = 10_000
@@ -140,7 +140,9 @@ def error_ratio_of_histogram(
     parse_duration(window)
     tree = selector(histogram)
     if native:
-        share = f"histogram_fraction(-Inf, {number(threshold)}, sum(rate({render_selector(tree, window=window)})))"
+        share = (
+            f"histogram_fraction(-Inf, {format_number(threshold)}, sum(rate({render_selector(tree, window=window)})))"
+        )
         return f"clamp(1 - ({share} >= 0), 0, 1)"  # no observations: NaN, which the comparison drops
     name = _histogram_name(tree)
     bound = f"le=~{quote('|'.join(_spellings(threshold)))}"
@@ -207,9 +209,9 @@ def bad_by_threshold(query: str, operator: str, value: float) -> str:
         InvalidQuery: `query` is not a query for numbers.
     """
     tree = query_tree(query)
-    text = vector_of(tree)
+    text = to_instant_vector(tree)
     values = text if value_type(tree) == SCALAR else f"({text})"
-    return f"({values} <= Inf) {_BAD_WHEN[operator]} bool {number(value)}"  # all but NaN is <= Inf
+    return f"({values} <= Inf) {_BAD_WHEN[operator]} bool {format_number(value)}"  # all but NaN is <= Inf
 
 
 def evaluation_counts(bad: str, *, length: float, resolution: float) -> tuple[str, str]:

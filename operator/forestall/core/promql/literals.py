@@ -11,7 +11,7 @@ from forestall.errors import InvalidQuery
 
 STRING: Final = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|`[^`]*+`"""
 """The pattern of a string literal with any escapes; `.` must match newlines (`re.DOTALL`)."""
-LONGEST_SPAN: Final = 100 * 365 * 86400.0
+MAX_SPAN: Final = 100 * 365 * 86400.0
 """The longest range, step or offset (s)."""
 
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.)|\Z)", re.DOTALL)
@@ -47,7 +47,7 @@ def quote(text: str) -> str:
     return '"' + _SPECIAL.sub(_escape, text) + '"'
 
 
-def number(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """Return the value of an unsigned number with Go's semantics (`010` is 8); None where it is invalid or infinite."""
     if "_" in text and not _UNDERSCORES.match(text):
         return None
@@ -63,7 +63,7 @@ def number(text: str) -> float | None:
     return value if value < float("inf") else None
 
 
-def span(text: str) -> float:
+def parse_span(text: str) -> float:
     """Return a duration such as `1h30m` in seconds; infinity where it overflows."""
     parts = _SPAN.findall(text)
     return sum(_SECONDS[unit] * (int(count) if len(count) < 16 else float("inf")) for count, unit in parts)

@@ -8,7 +8,7 @@ from forestall.core.promql.shape import has_many_names
 from forestall.core.promql.stale import without_stale
 from forestall.core.promql.syntax import query_tree, reach
 from forestall.core.promql.text_cache import cached_by_text
-from forestall.core.promql.vectors import vector_of
+from forestall.core.promql.vectors import to_instant_vector
 
 MARKER = "__forestall_query"
 """The label with the number of the joined query that a series belongs to. Names that begin with two underscores are
@@ -26,7 +26,7 @@ class PreparedQuery:
     """Whether it can be joined with other queries."""
     reach: float
     """How much of the past (s) it reads: its cost grows with this."""
-    named: bool = False
+    has_many_names: bool = False
     """Whether its series may be of several metrics, which only their names distinguish."""
 
 
@@ -40,7 +40,7 @@ def prepare(expr: str, evidence: str = "", newer_than: float = 0.0) -> PreparedQ
         InvalidQuery: `expr` is not a query for numbers.
     """
     tree = query_tree(expr)
-    text = vector_of(without_stale(tree, newer_than) if newer_than else tree)
+    text = to_instant_vector(without_stale(tree, newer_than) if newer_than else tree)
     proof = query_tree(evidence) if evidence else tree
     return PreparedQuery(text, freshness_of(proof), MARKER not in text, reach(tree), has_many_names(tree))
 

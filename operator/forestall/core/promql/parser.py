@@ -8,10 +8,10 @@ from typing import Final
 import promql_parser as library
 
 from forestall.core.promql import syntax_tree as tree
-from forestall.core.promql.literals import LONGEST_SPAN
-from forestall.core.promql.regexes import check_regex, matches_nothing
+from forestall.core.promql.literals import MAX_SPAN
+from forestall.core.promql.regexes import check_regex, matches_empty
 from forestall.core.promql.scanner import ScannedQuery, scan
-from forestall.core.promql.unsupported import unsupported
+from forestall.core.promql.unsupported import unsupported_construct
 from forestall.errors import InvalidQuery
 
 MAX_DEPTH: Final = 100
@@ -46,7 +46,7 @@ def parse_text(text: str) -> tree.Expr:
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             # The parser's own message for this error would show placeholders of strings.
             message = "a metric's name is set twice" if "set twice" in str(error) else error
-            if construct := unsupported(scanned.text):
+            if construct := unsupported_construct(scanned.text):
                 raise InvalidQuery(
                     f"not PromQL, or of a kind that is not supported here ({construct}): {message}"
                 ) from error
@@ -150,9 +150,9 @@ def _matches_absent(matcher: tree.Matcher) -> bool:
         case tree.MatchOp.NotEqual:
             return matcher.value != ""
         case tree.MatchOp.Re:
-            return matches_nothing(matcher.value) is True
+            return matches_empty(matcher.value) is True
         case tree.MatchOp.NotRe:
-            return matches_nothing(matcher.value) is False
+            return matches_empty(matcher.value) is False
 
 
 def _window(span: timedelta | None) -> timedelta:
@@ -168,7 +168,7 @@ def _offset(span: timedelta | None) -> timedelta | None:
 
 
 def _checked_span(span: timedelta) -> timedelta:
-    if abs(span.total_seconds()) > LONGEST_SPAN:
+    if abs(span.total_seconds()) > MAX_SPAN:
         raise InvalidQuery("ranges, steps and offsets are at most 100y")
     return span
 

@@ -60,7 +60,7 @@ def check_regex(pattern: str) -> None:
         raise _illegal(pattern, "a ( is not closed")
 
 
-def matches_nothing(pattern: str) -> bool | None:
+def matches_empty(pattern: str) -> bool | None:
     """Return whether `pattern` matches the empty string, as of an absent label; None where it is not simple to tell."""
     if pattern in _EMPTY:
         return True

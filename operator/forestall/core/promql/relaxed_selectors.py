@@ -28,10 +28,10 @@ def relaxable_selectors(query: str) -> tuple[RelaxableSelector, ...]:
     Raises:
         InvalidQuery: it is not a query for numbers.
     """
-    return tuple(dict.fromkeys(_narrowed(node) for node in selectors(query_tree(query))))
+    return tuple(dict.fromkeys(_relaxable_selector(node) for node in selectors(query_tree(query))))
 
 
-def _narrowed(node: ast.VectorSelector) -> RelaxableSelector:
+def _relaxable_selector(node: ast.VectorSelector) -> RelaxableSelector:
     name = metric_name(node) or ""
     label_matchers = tuple(matcher for matcher in node.matchers.matchers if matcher.name != "__name__")
     name_matchers = tuple(matcher for matcher in node.matchers.matchers if matcher.name == "__name__")

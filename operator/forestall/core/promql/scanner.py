@@ -107,10 +107,10 @@ def _positive_matcher(matcher: re.Match[str]) -> str:
 def _plain(token: re.Match[str], *, is_span: bool) -> str:
     """Return a number or a duration for the parser; `is_span`: it is a range, step or offset."""
     text = token[0]
-    value = literals.span(text) if token.lastgroup == "duration" else literals.number(text)
+    value = literals.parse_span(text) if token.lastgroup == "duration" else literals.parse_number(text)
     if value is None:
         raise InvalidQuery(f"not PromQL: {text[:40]} is no number")
-    if is_span and value > literals.LONGEST_SPAN:
+    if is_span and value > literals.MAX_SPAN:
         raise InvalidQuery(f"{text[:40]} is too long: ranges, steps and offsets are at most 100y")
     if token.lastgroup == "duration":
         return text if value else "0"  # the parser refuses the duration 0s, and takes the number

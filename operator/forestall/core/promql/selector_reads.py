@@ -77,7 +77,7 @@ class ReadContext:
         over = sum(subquery.range.total_seconds() for subquery in self.subqueries)
         return replace(self, subquery_span=max(self.subquery_span, over), inner_subqueries=())
 
-    def read(self, node: ast.VectorSelector | ast.MatrixSelector) -> SelectorRead:
+    def read_of(self, node: ast.VectorSelector | ast.MatrixSelector) -> SelectorRead:
         """Return how a selector is read at this place."""
         series = node if isinstance(node, ast.VectorSelector) else node.vector_selector
         expr: ast.Expr = node

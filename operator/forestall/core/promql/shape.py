@@ -39,7 +39,7 @@ def is_total(query: str) -> bool:
     return _is_total(query_tree(query))
 
 
-def labels_of(query: str) -> frozenset[str] | None:
+def result_labels(query: str) -> frozenset[str] | None:
     """Return the labels that the series of a query can have; None where its form does not say.
 
     Raises:

@@ -125,7 +125,7 @@ def metric_name(node: ast.VectorSelector) -> str | None:
     return named[0] if len(named) == len(plain) == 1 else node.name
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Return `value` as a PromQL number."""
     if math.isnan(value):
         return "NaN"
@@ -215,7 +215,7 @@ class _Writer:
                 inner = node.vector_selector
                 return f"{self.series(inner)}[{_duration(node.range)}]{_moved(inner)}"
             case ast.NumberLiteral():
-                return number(node.val)
+                return format_number(node.val)
             case ast.StringLiteral():
                 return quote(node.val)
             case ast.BinaryExpr():
@@ -276,7 +276,7 @@ def _matching(modifier: ast.BinModifier | None) -> str:
         return ""
     clauses = [" bool"] if modifier.return_bool else []
     clauses += [_grouping(labels) for labels in (modifier.matching, modifier.group)]
-    clauses += [f" {keyword} ({number(value)})" for keyword, value in modifier.fill]
+    clauses += [f" {keyword} ({format_number(value)})" for keyword, value in modifier.fill]
     return "".join(clauses)
 
 

@@ -19,7 +19,7 @@ _CONSTRUCTS: Final = tuple(
 )
 
 
-def unsupported(text: str) -> str:
+def unsupported_construct(text: str) -> str:
     """Return the unsupported construct in `text`, an invalid query without its literals; empty where there is none.
 
     Such a query may be valid PromQL for the source.

@@ -5,7 +5,7 @@ from forestall.core.promql.freshness import is_absence_test
 from forestall.core.promql.syntax import SCALAR, render, value_type
 
 
-def vector_of(tree: ast.Expr) -> str:
+def to_instant_vector(tree: ast.Expr) -> str:
     """Return the text of an instant vector: a scalar becomes a series, and `absent()` is 0 where the series exist."""
     text = render(tree)
     if value_type(tree) == SCALAR:
