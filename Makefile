@@ -31,8 +31,8 @@ test: setup lint types ## Run lint, types and all tests
 	@$(PY) -m forestall.devcluster programs tests
 	@$(PY) -m pytest $(SIDE_BY_SIDE)
 
-# Cluster tests mostly wait, so there is one more than processors; whole files are given out in their order, quick tiers first.
-SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
+# Cluster tests mostly wait, so four keep two processors busy; whole files are given out in their order, quick tiers first.
+SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: setup ## Check style, and that imports point one way
@@ -55,7 +55,7 @@ unit: setup ## Run the unit tests
 
 .PHONY: coverage
 coverage: setup ## Run the unit tests and fail when they cover less than the floor in pyproject.toml
-	@$(PY) -m pytest tests/unit --cov --cov-report=term --cov-report=html
+	@$(PY) -m pytest tests/unit -n logical --dist worksteal --cov --cov-report=term --cov-report=html
 
 .PHONY: fuzz
 fuzz: setup ## Hand the parsers far more texts than the unit tests do (an hour)

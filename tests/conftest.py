@@ -14,6 +14,13 @@ pytest.register_assert_rewrite("tests.support.conformance")
 
 ROOT = Path(__file__).resolve().parents[1]
 TIERS = ("unit", "adapters", "cluster", "nodes", "e2e")
+LONGEST = (
+    *("test_scenarios.py", "test_chart.py", "test_night.py", "test_bad_input.py", "test_pause.py", "test_safety.py"),
+    *("test_drain.py", "test_nodes.py", "test_kubernetes_lease.py", "test_killed.py", "test_cli.py", "test_keda.py"),
+    *("test_shares.py", "test_tutorial.py", "test_lost.py", "test_job.py", "test_kubernetes_watch.py"),
+    *("test_admission.py", "test_around.py", "test_rollback.py"),
+)
+"""Files of the upper tiers that take longer than half a minute, the longest first."""
 
 # How long an example takes says nothing on a machine that does other things, too.
 settings.register_profile("forestall", deadline=None)
@@ -32,12 +39,13 @@ structlog.configure(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with its tier, which is the name of its folder, and run the quick tiers first.
 
-    Of the cluster tests the scenarios come first: nobody else then waits for the minutes that they take.
+    In a tier the files that take longest come first, so that at the end all workers are done at about the same time.
     """
     for item in items:
         if (tier := _tier(item)) != "unit":
             item.add_marker(tier)
-    items.sort(key=lambda item: (TIERS.index(_tier(item)), item.path.name != "test_scenarios.py"))
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (TIERS.index(_tier(item)), ranks.get(item.path.name, len(ranks))))
 
 
 def pytest_collection_finish() -> None:
