@@ -1,4 +1,4 @@
-"""`python -m benchmarks.safety`: what the operator does when everything around it fails, as a table and as JSON.
+"""`python -m benchmarks.safety`: failure injection around the operator, as a table and as JSON.
 
 Each figure is measured on a real control plane, by processes that are really killed, stopped and cut off. `--quick`
 takes a few minutes, and is run by the cluster tests; the counts of the whole run are the project's promises.
@@ -28,13 +28,13 @@ from benchmarks.safety import (
     storm,
     writers,
 )
-from benchmarks.safety.arena import Arena, arena
+from benchmarks.safety.environment import SafetyEnvironment, open_environment
 
 
 class Measure(Protocol):
-    """Returns figures, and under `holds` whether they are what they must be."""
+    """Returns figures, and in `holds` whether they meet the promise."""
 
-    def __call__(self, arena: Arena, *, quick: bool) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def __call__(self, environment: SafetyEnvironment, *, quick: bool) -> Coroutine[Any, Any, dict[str, Any]]: ...
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -55,14 +55,18 @@ MEASURES: Mapping[str, Measure] = {
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer of everything")
-    parser.add_argument("--only", choices=MEASURES, action="append", help="only this one; may be repeated")
-    parser.add_argument("--kubeconfig", type=Path, help="of a cluster without forestall that may be worn out")
+    parser.add_argument("--quick", action="store_true", help="run fewer repetitions")
+    parser.add_argument(
+        "--only", choices=MEASURES, action="append", help="a benchmark to run, may be repeated; default: all"
+    )
+    parser.add_argument(
+        "--kubeconfig", type=Path, help="a disposable cluster without forestall; default: a new control plane"
+    )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/safety.json"))
     options = parser.parse_args()
     options.output.parent.mkdir(parents=True, exist_ok=True)
     result = json.loads(options.output.read_text()) if options.only and options.output.exists() else {}
-    with arena(options.kubeconfig) as environment:
+    with open_environment(options.kubeconfig) as environment:
         for name in options.only or MEASURES:
             began = time.monotonic()
             result[name] = asyncio.run(MEASURES[name](environment, quick=options.quick))
@@ -87,7 +91,7 @@ def _print(figures: Mapping[str, Any], path: str = "") -> None:
 
 
 def _line(row: Any) -> str:
-    """Return a case of a table, or whatever it is, as a line."""
+    """Return a case of a table, or another value, as a line."""
     if not isinstance(row, Mapping):
         return f"- {row}"
     return f"{'+' if row['asItShould'] else '-'} {row['case']}: {row['refusedBy']}"

@@ -1,4 +1,4 @@
-"""An API server that fails: some calls or all, by errors, throttling, resets and silence. Is anything done wrongly?
+"""API server faults: some calls or all fail by errors, throttling, resets and hangs. Are there wrong actions?
 
 The operator runs behind a proxy that fails its calls, and is started anew when it ends, as the kubelet does. Some
 workloads are at risk and some are not. Meanwhile and afterwards the watch of the API server itself shows what happened.
@@ -13,18 +13,18 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from aiohttp import web
-from benchmarks.safety.arena import API, Arena, Body, Operator, Signals, until
+from benchmarks.safety.environment import API, Body, Operator, SafetyEnvironment, Signals, until
 from benchmarks.safety.leaders import watched
 from benchmarks.safety.proxy import Fault, Proxy
 from benchmarks.safety.trials import deployment
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.watch_recorder import WatchRecorder
 
 from forestall.adapters.kubernetes import Access
 
 INTERVAL = "10s"
 WITHIN_S = 60.0
 APPS = 8
-"""Workloads of each phase: half of them come to be at risk in it."""
+"""Workloads of each phase; half of them get at risk."""
 _NAMESPACE = "api-faults"
 _FAULTS: tuple[Fault, ...] = ("error", "throttle", "reset", "hang", "lose")
 _POLICY: Body = {
@@ -35,8 +35,8 @@ _POLICY: Body = {
 }
 
 
-class Kubelet:
-    """Starts the operator anew when it ends."""
+class OperatorRestarter:
+    """Restarts the operator when it ends, like a kubelet."""
 
     def __init__(self, start: Callable[[int], Operator]) -> None:
         self._start = start
@@ -44,7 +44,7 @@ class Kubelet:
         self.operator = start(1)
 
     async def run(self) -> None:
-        """Look after it until cancelled."""
+        """Restart it until cancelled."""
         while True:
             await asyncio.sleep(0.5)
             if self.operator.ends:
@@ -52,18 +52,18 @@ class Kubelet:
                 self.operator = await asyncio.to_thread(self._start, self.starts)
 
 
-class Faults:
-    """One operator behind a proxy, and what befalls its calls."""
+class ApiFaults:
+    """One operator behind a proxy that fails its calls."""
 
-    def __init__(self, arena: Arena, signals: Signals) -> None:
-        self._arena = arena
+    def __init__(self, environment: SafetyEnvironment, signals: Signals) -> None:
+        self._environment = environment
         self._signals = signals
         self._dice = random.Random(7)
         self._risky: set[str] = set()
 
     async def run(self, seconds: float) -> dict[str, Any]:
-        """Let 30 % and then all calls fail for so long, and look how it recovers each time."""
-        access = await Access.find(str(self._arena.cluster.kubeconfig))
+        """Fail 30 % and then all of the calls for `seconds`, and measure each recovery."""
+        access = await Access.find(str(self._environment.cluster.kubeconfig))
         config = access.rest_config()
         phases = {"30%": 0.3, "100%": 1.0}
         apps = [f"{name.rstrip('%')}-{number}" for name in phases for number in range(APPS)]
@@ -72,14 +72,16 @@ class Faults:
             await asyncio.to_thread(self._prepare, apps)
             paths = (f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments",)
             journal = f"/apis/{API}/namespaces/{_NAMESPACE}/remediations"
-            self._witness = await stack.enter_async_context(Witness(access, *paths, journal).watching())
-            kubeconfig = await asyncio.to_thread(self._arena.kubeconfig, self._proxy.url, "faulty")
-            kubelet = Kubelet(lambda number: self._arena.operate(f"faulty-{number}", kubeconfig, INTERVAL))
+            self._recorder = await stack.enter_async_context(WatchRecorder(access, *paths, journal).watching())
+            kubeconfig = await asyncio.to_thread(self._environment.kubeconfig, self._proxy.url, "faulty")
+            kubelet = OperatorRestarter(
+                lambda number: self._environment.operate(f"faulty-{number}", kubeconfig, INTERVAL)
+            )
             watching = asyncio.create_task(kubelet.run())
             try:
                 await kubelet.operator.until_ready()
                 results = {name: await self._phase(name, share, seconds) for name, share in phases.items()}
-                await self._witness.settle()
+                await self._recorder.settle()
                 wrong = self._wrong(apps)
             finally:
                 watching.cancel()
@@ -100,13 +102,13 @@ class Faults:
     def _prepare(self, apps: list[str]) -> None:
         for app in apps:
             self._signals.set("load", app, 10.0)
-        self._arena.apply("MetricSource", "default", {"url": self._signals.url})
-        self._arena.apply("RemediationPolicy", "scale", _POLICY, _NAMESPACE)
+        self._environment.apply("MetricSource", "default", {"url": self._signals.url})
+        self._environment.apply("RemediationPolicy", "scale", _POLICY, _NAMESPACE)
         deployments = [deployment(app, 1) for app in apps]
-        self._arena.cluster.apply(*deployments, *map(watched, apps), namespace=_NAMESPACE)
+        self._environment.cluster.apply(*deployments, *map(watched, apps), namespace=_NAMESPACE)
 
     async def _phase(self, name: str, share: float, seconds: float) -> dict[str, Any]:
-        """Let calls fail; a workload comes to be at risk before, in and at the end of it."""
+        """Fail calls; workloads get at risk before, during and at the end of it."""
         prefix, began = name.rstrip("%"), time.monotonic()
         how: Counter[str] = Counter()
 
@@ -135,13 +137,13 @@ class Faults:
         return app
 
     def _replicas(self, app: str) -> list[int]:
-        return self._witness.changes(f"Deployment/{_NAMESPACE}/{app}", lambda body: body["spec"]["replicas"])
+        return self._recorder.changes(f"Deployment/{_NAMESPACE}/{app}", lambda body: body["spec"]["replicas"])
 
     def _wrong(self, apps: list[str]) -> list[str]:
-        """Name what was not to be done: anything twice, to another size, or to a workload that is well."""
+        """Return the wrong actions: repeated, to another size, or on a healthy workload."""
         lives = Counter(
             states[-1]["spec"]["intent"]["target"]["name"]
-            for key, states in self._witness.states.items()
+            for key, states in self._recorder.states.items()
             if key.startswith("Remediation/")
         )
         expected = {app: [1, 2] if app in self._risky else [1] for app in apps}
@@ -149,7 +151,7 @@ class Faults:
         return sizes + [f"{app}: {count} Remediations" for app, count in lives.items() if count != (app in self._risky)]
 
 
-async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
-    """Let calls fail for five minutes each, or in a small way."""
-    with arena.namespace(_NAMESPACE), Signals(arena).live() as signals:
-        return await Faults(arena, signals).run(25.0 if quick else 300.0)
+async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
+    """Fail calls for five minutes each, or shorter with `quick`."""
+    with environment.namespace(_NAMESPACE), Signals(environment).live() as signals:
+        return await ApiFaults(environment, signals).run(25.0 if quick else 300.0)

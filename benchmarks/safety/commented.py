@@ -9,7 +9,7 @@ import time
 from contextlib import AsyncExitStack
 from typing import Any
 
-from benchmarks.safety.arena import ACCOUNT, OPERATOR, Arena, Body, Signals, until
+from benchmarks.safety.environment import ACCOUNT, OPERATOR, Body, SafetyEnvironment, Signals, until
 from benchmarks.safety.leaders import objective
 from benchmarks.safety.trials import deployment, mark
 
@@ -24,25 +24,25 @@ LATE_S = 60.0
 _POLICY: Body = {"mode": "Auto", "deadline": "30s", "actions": [{"cordon": {"healthyFor": "10m"}}]}
 
 
-async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
     """Have a node cordoned, and comment on it; small as it is, it has no quick size."""
     del quick
-    access = await Access.find(str(arena.cluster.kubeconfig))
+    access = await Access.find(str(environment.cluster.kubeconfig))
     async with AsyncExitStack() as stack:
-        stack.enter_context(arena.namespace(_NAMESPACE))
-        signals = stack.enter_context(Signals(arena).live())
+        stack.enter_context(environment.namespace(_NAMESPACE))
+        signals = stack.enter_context(Signals(environment).live())
         api = await stack.enter_async_context(Api(access))
         port = KubernetesCluster(api, Recorder(api, "bench"), "default")
         node = (await port.find("v1", "Node"))[0]["metadata"]["name"]
-        await asyncio.to_thread(_prepare, arena, signals, node)
-        account = await asyncio.to_thread(arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
-        operator = arena.operate("commented", account, "5s")
+        await asyncio.to_thread(_prepare, environment, signals, node)
+        account = await asyncio.to_thread(environment.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+        operator = environment.operate("commented", account, "5s")
         try:
             await until(lambda: _is_cordoned(port, node), 120, "the node is cordoned")
             life = (await port.find("forestall.dev/v1alpha1", "Remediation", namespace=_NAMESPACE))[0]
             deadline = seconds(life["spec"]["intent"]["deadline"]) or 0.0
             written: list[float] = []
-            user = await asyncio.to_thread(_user, arena)
+            user = await asyncio.to_thread(_user, environment)
             async with asyncio.TaskGroup() as tasks:
                 writers = [tasks.create_task(_comment(port, life, user, written)) for _ in range(WRITERS)]
                 await until(lambda: _is_free(port, node), 240, "the node is given back")
@@ -51,7 +51,7 @@ async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
                     writer.cancel()
         finally:
             await asyncio.to_thread(operator.stop)
-            await asyncio.to_thread(arena.cluster.kubectl, "delete", "guardrail", "cordons", "--ignore-not-found")
+            await asyncio.to_thread(environment.cluster.kubectl, "delete", "guardrail", "cordons", "--ignore-not-found")
     return {
         "patches": len(written),
         "patchesPerS": round(len(written) / max(1.0, written[-1] - written[0]), 1),
@@ -60,22 +60,22 @@ async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
     }
 
 
-def _prepare(arena: Arena, signals: Signals, node: str) -> None:
+def _prepare(environment: SafetyEnvironment, signals: Signals, node: str) -> None:
     signals.set("load", "disk", 300.0, namespace=_NAMESPACE, node=node)
     signals.set("errors", "disk", 0.0, namespace=_NAMESPACE)
     source = {"url": signals.url, "enforceLabel": "namespace", "trustedLabels": ["node"]}
-    arena.apply("MetricSource", "default", source)
+    environment.apply("MetricSource", "default", source)
     allow = [{"namespaces": {}, "actions": ["Cordon"]}]
-    arena.apply("Guardrail", "cordons", {"allow": allow, "nodes": {"maxCordoned": 1}})
-    arena.cluster.apply(deployment("disk", 1), namespace=_NAMESPACE)
-    arena.apply("RemediationPolicy", "cordon", _POLICY, _NAMESPACE)
+    environment.apply("Guardrail", "cordons", {"allow": allow, "nodes": {"maxCordoned": 1}})
+    environment.cluster.apply(deployment("disk", 1), namespace=_NAMESPACE)
+    environment.apply("RemediationPolicy", "cordon", _POLICY, _NAMESPACE)
     spec = objective("disk")
     spec["leadingIndicators"][0]["per"] = "node"
-    arena.apply("ServiceLevelObjective", "disk", spec, _NAMESPACE)
+    environment.apply("ServiceLevelObjective", "disk", spec, _NAMESPACE)
 
 
-def _user(arena: Arena) -> str:
-    output = arena.cluster.kubectl("auth", "whoami", "-o", "json").stdout
+def _user(environment: SafetyEnvironment) -> str:
+    output = environment.cluster.kubectl("auth", "whoami", "-o", "json").stdout
     return str(json.loads(output)["status"]["userInfo"]["username"])
 
 

@@ -17,11 +17,11 @@ from typing import Any, Self
 from uuid import uuid4
 
 from aiohttp import web
-from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena
+from benchmarks.safety.environment import ACCOUNT, API, OPERATOR, SafetyEnvironment
 from benchmarks.safety.proxy import Fault, Proxy
 from benchmarks.safety.receiver import KIND, receiver
 from benchmarks.safety.trials import TRIALS, Target, Trial, mark
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.watch_recorder import WatchRecorder
 
 from forestall.adapters.kubernetes import Access
 from forestall.api import Remediation
@@ -37,7 +37,7 @@ AT_ONCE = 3
 MOST_ROUNDS = 60
 _MOODS = ("calms",) * 7 + ("lasts",) * 2 + ("blind",)
 NEVER = {"at": -1, "how": "never", "seed": 0}
-_PROGRAM = Path(__file__).with_name("mortal.py")
+_PROGRAM = Path(__file__).with_name("killable.py")
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Round:
         ]
 
 
-class Forks:
+class ForkServer:
     """The program that leads, and is forked for each order."""
 
     def __init__(self, namespace: str) -> None:
@@ -127,7 +127,7 @@ class Forks:
         self._process.kill()
         await self._process.wait()
 
-    async def order(
+    async def run(
         self,
         kubeconfig: Path,
         round_: "Round",
@@ -157,9 +157,9 @@ class Forks:
 class Crashes:
     """Tries one action until it was struck often enough."""
 
-    def __init__(self, arena: Arena, trial: Trial, seed: int) -> None:
-        self._arena = arena
-        self._cluster = arena.cluster
+    def __init__(self, environment: SafetyEnvironment, trial: Trial, seed: int) -> None:
+        self._environment = environment
+        self._cluster = environment.cluster
         self._trial = trial
         self._dice = random.Random(seed)
         self._namespace = f"{trial.name}-{uuid4().hex[:6]}"
@@ -175,15 +175,15 @@ class Crashes:
                 how = self._dice.choice(("before", "in flight", "after"))
                 at = self._dice.randint(1, 3) if tally.struck < wanted else -1
                 killed = {"at": at, "how": how, "seed": self._dice.random()}
-                if await self._forks.order(kubeconfig, round_, moods, killed, self._receiver) == 0:
+                if await self._forks.run(kubeconfig, round_, moods, killed, self._receiver) == 0:
                     return
                 tally.struck += 1
                 tally.how[how] += 1
 
-        await self._try(crash, tally, wanted, targets)
+        await self._run_rounds(crash, tally, wanted, targets)
         return tally
 
-    async def lose(self, wanted: int, targets: int) -> Tally:
+    async def lose_answers(self, wanted: int, targets: int) -> Tally:
         """Lose the answers of `wanted` writes after the server has committed them."""
         tally = Tally()
         config = (await Access.find(str(self._cluster.kubeconfig))).rest_config()
@@ -200,25 +200,25 @@ class Crashes:
         proxy.fault = fault
         self._lose = lost
         async with proxy.serve():
-            kubeconfig = await asyncio.to_thread(self._arena.kubeconfig, proxy.url, self._namespace)
+            kubeconfig = await asyncio.to_thread(self._environment.kubeconfig, proxy.url, self._namespace)
 
             async def lose_answers(round_: Round, moods: dict[str, str]) -> None:
-                await self._forks.order(kubeconfig, round_, moods, receiver=self._receiver)
+                await self._forks.run(kubeconfig, round_, moods, receiver=self._receiver)
 
-            await self._try(lose_answers, tally, wanted, targets)
+            await self._run_rounds(lose_answers, tally, wanted, targets)
         return tally
 
-    async def _try(self, run_round: Any, tally: Tally, wanted: int, count: int) -> None:
+    async def _run_rounds(self, run_round: Any, tally: Tally, wanted: int, count: int) -> None:
         trial, namespace = self._trial, self._namespace
         await asyncio.to_thread(self._cluster.kubectl, "create", "namespace", namespace)
         await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
         journal = f"/apis/{API}/namespaces/{namespace}/remediations"
         access = await Access.find(str(self._cluster.kubeconfig))
-        watching = Witness(access, trial.path(namespace), journal).watching()
+        watching = WatchRecorder(access, trial.path(namespace), journal).watching()
         async with (
-            watching as witness,
-            Forks(namespace) as self._forks,
-            receiver(witness, namespace, self._lose) as self._receiver,
+            watching as recorder,
+            ForkServer(namespace) as self._forks,
+            receiver(recorder, namespace, self._lose) as self._receiver,
         ):
             for episode in range(1, MOST_ROUNDS + 1):
                 targets = await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
@@ -226,8 +226,8 @@ class Crashes:
                 await run_round(round_, {target.ref["name"]: self._dice.choice(_MOODS) for target in targets})
                 if tally.struck >= wanted:
                     break
-            await witness.settle()
-            self._judge(witness, tally)
+            await recorder.settle()
+            self._judge(recorder, tally)
         await asyncio.to_thread(self._clean)
 
     def _clean(self) -> None:
@@ -235,9 +235,9 @@ class Crashes:
         nodes = ("nodes", "-l", f"trial={self._namespace}", "--ignore-not-found")
         self._cluster.kubectl("delete", *nodes)
 
-    def _judge(self, witness: Witness, tally: Tally) -> None:
+    def _judge(self, recorder: WatchRecorder, tally: Tally) -> None:
         lives = [
-            Remediation.read(states[-1]) for key, states in witness.states.items() if key.startswith("Remediation/")
+            Remediation.read(states[-1]) for key, states in recorder.states.items() if key.startswith("Remediation/")
         ]
         tally.lives = len(lives)
         for life in lives:
@@ -246,26 +246,28 @@ class Crashes:
             after = float("inf") if end is None else end - (seconds(life.spec.intent.deadline) or 0.0)
             tally.late += after > LATE
             tally.latest_s = max(tally.latest_s, after)
-        world = self._trial.effects(witness, self._namespace)
+        world = self._trial.effects(recorder, self._namespace)
         steps = Counter(
             (self._trial.owner(life), step.from_, step.to) for life in lives for step in life.status.steps if step.done
         )
         tally.duplicates = (world - steps).total()
         tally.unmade = (steps - world).total()
-        for key, states in witness.states.items():
+        for key, states in recorder.states.items():
             tally.orphans += key.startswith(f"Node//{self._namespace}-") and mark(states[-1]) != (False, "")
             tally.told_again += len(states) - 1 if key.startswith(f"{KIND}/") else 0
 
 
-async def measure(arena: Arena, *, quick: bool, trials: Sequence[str] = tuple(TRIALS)) -> dict[str, Any]:
+async def measure(
+    environment: SafetyEnvironment, *, quick: bool, trials: Sequence[str] = tuple(TRIALS)
+) -> dict[str, Any]:
     """Strike every action, by kills and by lost answers."""
     wanted, targets = (6, 3) if quick else (200, TARGETS)
     at_once = asyncio.Semaphore(4 if quick else AT_ONCE)
 
     async def run_trial(name: str, fault: str, seed: int) -> Tally:
         async with at_once:
-            crashes = Crashes(arena, TRIALS[name], seed)
-            tally = await (crashes.kill if fault == "killed" else crashes.lose)(wanted, targets)
+            crashes = Crashes(environment, TRIALS[name], seed)
+            tally = await (crashes.kill if fault == "killed" else crashes.lose_answers)(wanted, targets)
         print(f"{fault} {name}: {json.dumps(tally.as_json())}", file=sys.stderr, flush=True)
         return tally
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.safety.arena import ACCOUNT, OPERATOR, Arena
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.environment import ACCOUNT, OPERATOR, SafetyEnvironment
+from benchmarks.safety.watch_recorder import WatchRecorder
 
 from forestall.actions.node_action import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
@@ -49,31 +49,34 @@ class CountingCluster(KubernetesCluster):
         self.evicted += 1
 
 
-async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
     """Drain node after node, and count the healthy pods at every moment."""
     apps, rounds, hopeless = (6, 3, 1) if quick else (20, 20, 4)
-    with arena.namespace(f"drains-{uuid4().hex[:6]}") as namespace:
+    with environment.namespace(f"drains-{uuid4().hex[:6]}") as namespace:
         names = [f"app-{number}" for number in range(apps)]
-        _deploy(arena.cluster, namespace, names)
-        _budget(arena.cluster, namespace, names, REPLICAS - 1)
-        access = await Access.find(str(arena.cluster.kubeconfig_for(OPERATOR, ACCOUNT)))
-        watcher = await Access.find(str(arena.cluster.kubeconfig))
+        _deploy(environment.cluster, namespace, names)
+        _budget(environment.cluster, namespace, names, REPLICAS - 1)
+        access = await Access.find(str(environment.cluster.kubeconfig_for(OPERATOR, ACCOUNT)))
+        watcher = await Access.find(str(environment.cluster.kubeconfig))
         async with (
             Api(access) as api,
-            Recorder(api, "bench") as recorder,
-            Witness(watcher, f"/api/v1/namespaces/{namespace}/pods").watching() as witness,
+            Recorder(api, "bench") as events,
+            WatchRecorder(watcher, f"/api/v1/namespaces/{namespace}/pods").watching() as recorder,
         ):
-            cluster = CountingCluster(api, recorder, OPERATOR)
+            cluster = CountingCluster(api, events, OPERATOR)
             began = time.monotonic()
-            ended = [await _drain(arena.cluster, cluster, namespace, number, DEADLINE) for number in range(rounds)]
+            ended = [
+                await _drain(environment.cluster, cluster, namespace, number, DEADLINE) for number in range(rounds)
+            ]
             seconds = (time.monotonic() - began) / rounds
             evicted, refused = cluster.evicted, cluster.refused
-            _budget(arena.cluster, namespace, names, REPLICAS)
+            _budget(environment.cluster, namespace, names, REPLICAS)
             given_back = [
-                await _drain(arena.cluster, cluster, namespace, rounds + number, HOPELESS) for number in range(hopeless)
+                await _drain(environment.cluster, cluster, namespace, rounds + number, HOPELESS)
+                for number in range(hopeless)
             ]
-            await witness.settle()
-        least = _least_healthy(witness.states, names)
+            await recorder.settle()
+        least = _least_healthy(recorder.states, names)
     violations = {name: count for name, count in least.items() if count < REPLICAS - 1}
     return {
         "drains": len(ended),
@@ -88,13 +91,13 @@ async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
             "givenBack": given_back.count("RolledBack"),
             "evicted": cluster.evicted - evicted,
         },
-        "nodesLeftCordoned": len(_cordoned(arena.cluster)),
+        "nodesLeftCordoned": len(_cordoned(environment.cluster)),
         "holds": not violations
         and refused > 0
         and set(ended) == {"Succeeded"}
         and set(given_back) == {"RolledBack"}
         and cluster.evicted == evicted
-        and not _cordoned(arena.cluster),
+        and not _cordoned(environment.cluster),
     }
 
 

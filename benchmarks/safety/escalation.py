@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.safety.arena import ACCOUNT, OPERATOR, Arena, Body, Signals, until
 from benchmarks.safety.attempts import (
     ATTEMPTS,
     CORDON,
@@ -27,6 +26,7 @@ from benchmarks.safety.attempts import (
     policy,
     slo,
 )
+from benchmarks.safety.environment import ACCOUNT, OPERATOR, Body, SafetyEnvironment, Signals, until
 from benchmarks.safety.pools import POOLS
 from benchmarks.safety.trials import deployment
 
@@ -53,12 +53,12 @@ INJECTIONS = {
 """Leading indicators of a namespaced author that would see the other namespace's load, which is past the limit."""
 
 
-class Court:
+class AdmissionChecks:
     """A cluster with the chart and people, who try things."""
 
-    def __init__(self, arena: Arena) -> None:
-        self._arena = arena
-        self._cluster = arena.cluster
+    def __init__(self, environment: SafetyEnvironment) -> None:
+        self._environment = environment
+        self._cluster = environment.cluster
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -71,18 +71,18 @@ class Court:
             for user, role in ROLES.items():
                 bind = ("create", "rolebinding", user, f"--user={user}", f"--clusterrole={role}", "-n", TENANT)
                 self._cluster.kubectl(*bind)
-            self._furnish()
+            self._create_objects()
             yield
         finally:
             with contextlib.suppress(CommandFailed):
                 self._cluster.kubectl("delete", "namespace", TENANT, OTHER, "--wait=false", "--ignore-not-found")
                 self._cluster.kubectl("delete", "clusterrole", "planner", "--ignore-not-found")
 
-    def _furnish(self) -> None:
+    def _create_objects(self) -> None:
         self._cluster.apply(POOLS, namespace=TENANT)
         self._cluster.kubectl("wait", "--for=condition=Established", "crd/pools.example.com", "--timeout=30s")
-        self._arena.apply("MetricSource", "default", {"url": "http://prometheus:9090"})
-        self._arena.apply("Guardrail", "guardrail", {})
+        self._environment.apply("MetricSource", "default", {"url": "http://prometheus:9090"})
+        self._environment.apply("Guardrail", "guardrail", {})
         # Whose absence would be told to whoever may read it, before the server says that they may not take it.
         lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "forestall"}, "spec": {}}
         self._cluster.apply(lease, namespace=OPERATOR)
@@ -130,12 +130,12 @@ def _refuser(result: subprocess.CompletedProcess[str]) -> Refuser | None:
     return "schema" if any(text in message for text in invalid) else None
 
 
-async def _at_the_server(court: Court) -> list[dict[str, Any]]:
-    await court.in_force()
+async def _check_server(checks: AdmissionChecks) -> list[dict[str, Any]]:
+    await checks.in_force()
     cases = []
     for group, attempts in ATTEMPTS.items():
         for attempt in attempts:
-            refuser, message = await asyncio.to_thread(court.attempt, attempt)
+            refuser, message = await asyncio.to_thread(checks.attempt, attempt)
             right = refuser == attempt.refuser and attempt.message in message
             case = {
                 "group": group,
@@ -148,7 +148,7 @@ async def _at_the_server(court: Court) -> list[dict[str, Any]]:
     return cases
 
 
-class Trap:
+class ForbiddenObjective:
     """What a tenant writes that the API server takes, and how it must come out."""
 
     def __init__(self, description: str, objective: Body, reason: str = "") -> None:
@@ -168,30 +168,34 @@ class Trap:
         return case | {"refusedBy": f"operator ({why})" if refused else None, "asItShould": refused}
 
 
-def _traps() -> list[Trap]:
+def _forbidden_objectives() -> list[ForbiddenObjective]:
     traps = [
-        Trap(f"editor's query {name}", _watching(f"query-{number}", query))
+        ForbiddenObjective(f"editor's query {name}", _watching(f"query-{number}", query))
         for number, (name, query) in enumerate(INJECTIONS.items())
     ]
     for number, query in enumerate((f'errors{{namespace="{OTHER}"}}', 'errors{app="x"} or errors{app="vault"}')):
         body = _watching(f"ratio-{number}", "load")
         body["spec"]["indicator"] = {"raw": {"errorRatio": query}}
-        traps.append(Trap(f"editor's error ratio is {query}", body))
+        traps.append(ForbiddenObjective(f"editor's error ratio is {query}", body))
     closed = _watching("closed", "load", source="closed")
-    traps.append(Trap("editor names a source that is closed to the namespace", closed, "SourceNotAllowed"))
+    traps.append(
+        ForbiddenObjective("editor names a source that is closed to the namespace", closed, "SourceNotAllowed")
+    )
     nodes = _watching("nodes", "disk", labels={"for": "disk"})
-    return [*traps, Trap("a cordon that no Guardrail allows here", nodes, "NotAllowed")]
+    return [*traps, ForbiddenObjective("a cordon that no Guardrail allows here", nodes, "NotAllowed")]
 
 
-async def _at_the_operator(arena: Arena, signals: Signals) -> list[dict[str, Any]]:
+async def _check_operator(environment: SafetyEnvironment, signals: Signals) -> list[dict[str, Any]]:
     """Let the tenant write what the API server takes; the load of the other namespace is past the limit."""
-    cluster, traps = arena.cluster, _traps()
+    cluster, traps = environment.cluster, _forbidden_objectives()
     for namespace in (TENANT, OTHER):
         cluster.apply(deployment("web", 1), namespace=namespace)
     # The source vouches for the label that names a node, so that the Guardrail alone stands in the way of a cordon.
-    arena.apply("MetricSource", "default", {"url": signals.url, "enforceLabel": "namespace", "trustedLabels": ["node"]})
+    environment.apply(
+        "MetricSource", "default", {"url": signals.url, "enforceLabel": "namespace", "trustedLabels": ["node"]}
+    )
     closed = {"url": signals.url, "namespaces": {"matchLabels": {"team": "treasury"}}}
-    arena.apply("MetricSource", "closed", closed)
+    environment.apply("MetricSource", "closed", closed)
     signals.set("load", "vault", 300.0, namespace=OTHER)
     signals.set("errors", "vault", 1.0, namespace=OTHER)
     signals.set("load", "web", 10.0, namespace=TENANT)
@@ -200,12 +204,14 @@ async def _at_the_operator(arena: Arena, signals: Signals) -> list[dict[str, Any
     cluster.apply(policy(CORDON, objectives=_labelled("disk")) | {"metadata": {"name": "nodes"}}, namespace=TENANT)
     cluster.apply(*(trap.objective for trap in traps), _watching("own", "load"), namespace=TENANT)
     cluster.apply(_watching("control", "load"), namespace=OTHER)
-    operator = arena.operate("court", await asyncio.to_thread(cluster.kubeconfig_for, OPERATOR, ACCOUNT), INTERVAL)
+    operator = environment.operate(
+        "checks", await asyncio.to_thread(cluster.kubeconfig_for, OPERATOR, ACCOUNT), INTERVAL
+    )
     try:
         # The trap works: whoever may see that load is at risk, and everybody sees their own.
-        await until(lambda: _has(arena, OTHER, "control", "AtRisk"), _WAIT_S, "the control is at risk")
-        await until(lambda: _has(arena, TENANT, "own", "DataFresh"), _WAIT_S, "the tenant's own data is fresh")
-        await until(lambda: _all_judged(arena, traps), _WAIT_S, "all traps are judged")
+        await until(lambda: _has(environment, OTHER, "control", "AtRisk"), _WAIT_S, "the control is at risk")
+        await until(lambda: _has(environment, TENANT, "own", "DataFresh"), _WAIT_S, "the tenant's own data is fresh")
+        await until(lambda: _all_judged(environment, traps), _WAIT_S, "all traps are judged")
         bodies = [await asyncio.to_thread(cluster.get, "fslo", _name(trap), TENANT) for trap in traps]
         cases = [trap.judge(body) for trap, body in zip(traps, bodies, strict=True)]
         untouched = not cluster.get("node", "node-1")["spec"].get("unschedulable")
@@ -215,18 +221,18 @@ async def _at_the_operator(arena: Arena, signals: Signals) -> list[dict[str, Any
         await asyncio.to_thread(operator.stop)
 
 
-async def _has(arena: Arena, namespace: str, name: str, condition: str) -> bool:
-    objective = await asyncio.to_thread(arena.cluster.get, "fslo", name, namespace)
+async def _has(environment: SafetyEnvironment, namespace: str, name: str, condition: str) -> bool:
+    objective = await asyncio.to_thread(environment.cluster.get, "fslo", name, namespace)
     conditions = objective.get("status", {}).get("conditions", [])
     return any(entry["type"] == condition and entry["status"] == "True" for entry in conditions)
 
 
-async def _all_judged(arena: Arena, traps: list[Trap]) -> bool:
-    bodies = [await asyncio.to_thread(arena.cluster.get, "fslo", _name(trap), TENANT) for trap in traps]
+async def _all_judged(environment: SafetyEnvironment, traps: list[ForbiddenObjective]) -> bool:
+    bodies = [await asyncio.to_thread(environment.cluster.get, "fslo", _name(trap), TENANT) for trap in traps]
     return all("state" in body.get("status", {}) for body in bodies)
 
 
-def _name(trap: Trap) -> str:
+def _name(trap: ForbiddenObjective) -> str:
     return str(trap.objective["metadata"]["name"])
 
 
@@ -248,11 +254,11 @@ def _watching(name: str, query: str, *, source: str = "default", labels: dict[st
     return body | {"metadata": {"name": name, "labels": labels or {}}}
 
 
-async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
     """Try everything; small as it is, it has no quick size."""
     del quick
-    court = Court(arena)
-    with court.session(), Signals(arena).live() as signals:
-        cases = [*await _at_the_server(court), *await _at_the_operator(arena, signals)]
+    checks = AdmissionChecks(environment)
+    with checks.session(), Signals(environment).live() as signals:
+        cases = [*await _check_server(checks), *await _check_operator(environment, signals)]
     refused = sum(case["asItShould"] for case in cases)
     return {"cases": cases, "refused": refused, "of": len(cases), "holds": refused == len(cases)}

@@ -1,7 +1,7 @@
-"""Changes of the leader: sent home, killed, or stopped and woken when another leads. Who writes, and how soon?
+"""Changes of the leader: terminated, killed, or stopped and resumed later. Who writes, and how soon?
 
-Three operators run, each behind a proxy that keeps its writes. At each change a workload comes to be at risk just after
-the leader was struck, so that its successor has something to do.
+Three operators run, each behind a proxy that records its writes. At each change a workload gets at risk just before the
+signal to the leader, so that its successor has something to do.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from benchmarks.safety.arena import API, OPERATOR, Arena, Body, Operator, Signals, until
+from benchmarks.safety.environment import API, OPERATOR, Body, Operator, SafetyEnvironment, Signals, until
 from benchmarks.safety.proxy import Call, Proxy
 from benchmarks.safety.trials import deployment
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.watch_recorder import WatchRecorder
 
 from forestall.adapters.kubernetes import Access
 
@@ -25,7 +25,7 @@ How = Literal["terminated", "killed", "stopped"]
 WITHIN_S = 30.0
 INTERVAL = "30s"
 LONGEST_S = 1800.0
-"""No further change is begun after so long; the figures tell how many there were."""
+"""Time after which no further change starts; the figures have the number of changes."""
 _LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR}/leases/forestall"
 _NAMESPACE = "leaders"
 _POLICY: Body = {
@@ -35,21 +35,21 @@ _POLICY: Body = {
 
 
 @dataclass
-class Seat:
-    """One of the places for an operator; processes come and go."""
+class OperatorReplica:
+    """One replica of the operator, which is restarted after each failure."""
 
     name: str
     proxy: Proxy
     operator: Operator
-    born: int = 1
+    incarnation: int = 1
 
     def leads_since(self) -> float:
-        """Return when it last renewed the lease (s since the epoch); 0 if it never did."""
+        """Return the last renewal of the lease (s since the epoch); 0 without one."""
         mine = [call.at for call in self.proxy.writes if call.path == _LEASE and call.status == 200]
         return mine[-1] if mine else 0.0
 
     def effective(self, since: float) -> list[Call]:
-        """Return its writes from then on that changed anything, but for the lease and Events."""
+        """Return its successful writes from then on, except of the lease and of Events."""
         return [
             call
             for call in self.proxy.writes
@@ -59,41 +59,41 @@ class Seat:
 
 @dataclass
 class Tally:
-    """What came of all changes."""
+    """The results of all changes."""
 
     how: Counter[str] = field(default_factory=Counter)
     waits: dict[str, list[float]] = field(default_factory=lambda: {"terminated": [], "killed": [], "stopped": []})
     late_writes: int = 0
-    """Writes that a leader made after its successor's first."""
+    """Writes of a leader after the first write of its successor."""
     never: int = 0
-    """Changes after which nobody acted in time."""
+    """Changes without an action in time."""
 
 
-class Leaders:
-    """The operators, and what is done to them."""
+class LeaderChanges:
+    """Changes the leader of three operators."""
 
-    def __init__(self, arena: Arena, signals: Signals) -> None:
-        self._arena = arena
+    def __init__(self, environment: SafetyEnvironment, signals: Signals) -> None:
+        self._environment = environment
         self._signals = signals
         self._tally = Tally()
 
     async def run(self, changes: int) -> dict[str, Any]:
-        """Change the leader so many times."""
-        config = (await Access.find(str(self._arena.cluster.kubeconfig))).rest_config()
+        """Change the leader `changes` times."""
+        config = (await Access.find(str(self._environment.cluster.kubeconfig))).rest_config()
         await asyncio.to_thread(self._prepare, changes)
         async with AsyncExitStack() as stack:
-            self._seats = [
+            self._replicas = [
                 await self._seat(name, await stack.enter_async_context(Proxy(config.server, config.ca_path).serve()))
                 for name in ("one", "two", "three")
             ]
-            for seat in self._seats:
-                await seat.operator.until_ready()
+            for replica in self._replicas:
+                await replica.operator.until_ready()
             paths = (
                 f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments",
                 f"/apis/{API}/namespaces/{_NAMESPACE}/remediations",
             )
-            access = await Access.find(str(self._arena.cluster.kubeconfig))
-            self._witness = await stack.enter_async_context(Witness(access, *paths).watching())
+            access = await Access.find(str(self._environment.cluster.kubeconfig))
+            self._recorder = await stack.enter_async_context(WatchRecorder(access, *paths).watching())
             try:
                 began = time.monotonic()
                 for number in range(changes):
@@ -101,37 +101,37 @@ class Leaders:
                     await self._change(number, hows[number % 3])
                     if time.monotonic() - began > LONGEST_S:
                         break
-                await self._witness.settle()
+                await self._recorder.settle()
                 return self._figures()
             finally:
-                self._arena.cluster.kubectl("delete", "guardrail", "no-storm")
-                for seat in self._seats:
-                    seat.operator.process.send_signal(signal.SIGCONT)
-                    await asyncio.to_thread(seat.operator.stop)
+                self._environment.cluster.kubectl("delete", "guardrail", "no-storm")
+                for replica in self._replicas:
+                    replica.operator.process.send_signal(signal.SIGCONT)
+                    await asyncio.to_thread(replica.operator.stop)
 
-    async def _seat(self, name: str, proxy: Proxy) -> Seat:
+    async def _seat(self, name: str, proxy: Proxy) -> OperatorReplica:
         self._kubeconfigs = getattr(self, "_kubeconfigs", {})
-        self._kubeconfigs[name] = await asyncio.to_thread(self._arena.kubeconfig, proxy.url, name)
-        return Seat(name, proxy, self._arena.operate(f"{name}-1", self._kubeconfigs[name], INTERVAL))
+        self._kubeconfigs[name] = await asyncio.to_thread(self._environment.kubeconfig, proxy.url, name)
+        return OperatorReplica(name, proxy, self._environment.operate(f"{name}-1", self._kubeconfigs[name], INTERVAL))
 
     def _prepare(self, changes: int) -> None:
         apps = [f"app-{number}" for number in range(changes)]
         for app in apps:
             self._signals.set("load", app, 10.0)
-        self._arena.apply("MetricSource", "default", {"url": self._signals.url})
-        # What comes at risk here one after the other would else be held as a storm.
-        self._arena.apply("Guardrail", "no-storm", {"storm": {"objectives": 1000000}})
+        self._environment.apply("MetricSource", "default", {"url": self._signals.url})
+        # Without this, the objectives at risk would count as a storm.
+        self._environment.apply("Guardrail", "no-storm", {"storm": {"objectives": 1000000}})
         policy = {"apiVersion": API, "kind": "RemediationPolicy", "metadata": {"name": "scale"}, "spec": _POLICY}
         deployments = [deployment(app, 1) for app in apps]
-        self._arena.cluster.apply(*deployments, policy, *map(watched, apps), namespace=_NAMESPACE)
+        self._environment.cluster.apply(*deployments, policy, *map(watched, apps), namespace=_NAMESPACE)
 
     async def _change(self, number: int, how: How) -> None:
-        old, *followers = sorted(self._seats, key=Seat.leads_since, reverse=True)
+        old, *followers = sorted(self._replicas, key=OperatorReplica.leads_since, reverse=True)
         await until(lambda: any_ready(followers), 90, "another stands by")
         app = f"app-{number}"
-        # Past its limit just before the strike: the old leader is between two cycles, and will not see it.
+        # Past its limit just before the signal: the old leader is between two cycles and does not see it.
         self._signals.set("load", app, 150.0)
-        struck = time.time()
+        failed_at = time.time()
         old.operator.process.send_signal(
             {"stopped": signal.SIGSTOP, "killed": signal.SIGKILL, "terminated": signal.SIGTERM}[how]
         )
@@ -141,31 +141,31 @@ class Leaders:
         except TimeoutError:
             self._tally.never += 1
             raise
-        self._tally.waits[how].append(time.time() - struck)
-        first = min((call for seat in followers for call in seat.effective(struck)), key=lambda call: call.at)
+        self._tally.waits[how].append(time.time() - failed_at)
+        first = min((call for replica in followers for call in replica.effective(failed_at)), key=lambda call: call.at)
         if how == "stopped":
-            woken = time.time()
+            resumed_at = time.time()
             old.operator.process.send_signal(signal.SIGCONT)
             await until(lambda: old.operator.ends, 30, f"{old.name} ends when it is woken")
-            self._tally.late_writes += len(old.effective(woken))
+            self._tally.late_writes += len(old.effective(resumed_at))
         self._tally.late_writes += sum(call.version > first.version for call in old.effective(first.at))
         await asyncio.to_thread(old.operator.stop)
-        old.born += 1
-        old.operator = self._arena.operate(f"{old.name}-{old.born}", self._kubeconfigs[old.name], INTERVAL)
+        old.incarnation += 1
+        old.operator = self._environment.operate(f"{old.name}-{old.incarnation}", self._kubeconfigs[old.name], INTERVAL)
         print(f"{number + 1}: {how}, {self._tally.waits[how][-1]:.1f} s", file=sys.stderr, flush=True)
 
     def _acted(self, app: str) -> bool:
-        replicas = self._witness.changes(f"Deployment/{_NAMESPACE}/{app}", lambda body: body["spec"]["replicas"])
+        replicas = self._recorder.changes(f"Deployment/{_NAMESPACE}/{app}", lambda body: body["spec"]["replicas"])
         return bool(replicas[-1] > 1)
 
     def _figures(self) -> dict[str, Any]:
         tally, twice = self._tally, 0
         for number in range(tally.how.total()):
             key = f"Deployment/{_NAMESPACE}/app-{number}"
-            twice += len(self._witness.changes(key, lambda body: body["spec"]["replicas"])) - 2
+            twice += len(self._recorder.changes(key, lambda body: body["spec"]["replicas"])) - 2
         lives = Counter(
             json.dumps(states[-1]["spec"]["intent"]["target"]["name"])
-            for key, states in self._witness.states.items()
+            for key, states in self._recorder.states.items()
             if key.startswith("Remediation/")
         )
         slowest = {how: round(max(waits), 1) for how, waits in tally.waits.items() if waits}
@@ -183,9 +183,9 @@ class Leaders:
         }
 
 
-async def any_ready(seats: list[Seat]) -> bool:
-    """Say whether one of the operators has read everything and has finished a cycle."""
-    return any([await asyncio.to_thread(seat.operator.ready) for seat in seats])
+async def any_ready(replicas: list[OperatorReplica]) -> bool:
+    """Return whether one of the operators is ready."""
+    return any([await asyncio.to_thread(replica.operator.ready) for replica in replicas])
 
 
 def objective(app: str, source: str = "default") -> Body:
@@ -204,7 +204,7 @@ def watched(app: str) -> Body:
     return {"apiVersion": API, "kind": "ServiceLevelObjective", "metadata": {"name": app}, "spec": objective(app)}
 
 
-async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
-    """Change the leader again and again."""
-    with arena.namespace(_NAMESPACE), Signals(arena).live() as signals:
-        return await Leaders(arena, signals).run(3 if quick else 50)
+async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
+    """Change the leader repeatedly."""
+    with environment.namespace(_NAMESPACE), Signals(environment).live() as signals:
+        return await LeaderChanges(environment, signals).run(3 if quick else 50)

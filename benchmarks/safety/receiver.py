@@ -5,19 +5,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.watch_recorder import WatchRecorder
 
 KIND = "Notice"
 
 
 @asynccontextmanager
-async def receiver(witness: Witness, namespace: str, lose: Callable[[], bool]) -> AsyncIterator[str]:
+async def receiver(recorder: WatchRecorder, namespace: str, lose: Callable[[], bool]) -> AsyncIterator[str]:
     """Take notices while the body runs, and answer unless `lose` says not to; yields the URL."""
 
     async def take(request: web.Request) -> web.Response:
         body: dict[str, Any] = await request.json()
         metadata = {"namespace": namespace, "name": body["id"], "uid": f"notice-{body['id']}", "resourceVersion": "0"}
-        witness.note({"kind": KIND, "metadata": metadata})
+        recorder.record({"kind": KIND, "metadata": metadata})
         if lose() and request.transport is not None:
             request.transport.abort()
         return web.Response()

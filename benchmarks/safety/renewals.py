@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from benchmarks import inputs
-from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body, Signals, until
+from benchmarks.safety.environment import ACCOUNT, API, OPERATOR, Body, SafetyEnvironment, Signals, until
+from benchmarks.safety.probe_monitor import ProbeMonitor
 from benchmarks.safety.trials import deployment
-from benchmarks.safety.watchman import Watchman
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.watch_recorder import WatchRecorder
 from pydantic import ValidationError
 
 from forestall.adapters.kubernetes import Access, Timing
@@ -85,48 +85,48 @@ def gaps(states: list[Body]) -> list[float]:
     return [later - at for (holder, at), (next_, later) in itertools.pairwise(renewed) if holder == next_]
 
 
-async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
     """Let an operator that starts meet all of it at once, and look at its Lease."""
-    access = await Access.find(str(arena.cluster.kubeconfig))
+    access = await Access.find(str(environment.cluster.kubeconfig))
     cycles = 3 if quick else 10
     async with AsyncExitStack() as stack:
-        stack.enter_context(arena.namespace(_NAMESPACE))
-        signals = stack.enter_context(Signals(arena).live())
+        stack.enter_context(environment.namespace(_NAMESPACE))
+        signals = stack.enter_context(Signals(environment).live())
         signals.set("errors", "target", 1.0, namespace=_NAMESPACE)
-        arena.apply("MetricSource", "default", {"url": signals.url, "enforceLabel": "namespace"})
-        arena.cluster.apply(deployment("target", 1), namespace=_NAMESPACE)
+        environment.apply("MetricSource", "default", {"url": signals.url, "enforceLabel": "namespace"})
+        environment.cluster.apply(deployment("target", 1), namespace=_NAMESPACE)
         worst = json.dumps({"apiVersion": "v1", "kind": "List", "items": await asyncio.to_thread(bodies)})
         # As `apply` it would keep another copy of each in an annotation, which is too long for one.
-        await asyncio.to_thread(arena.cluster.kubectl, "create", "-f", "-", stdin=worst)
+        await asyncio.to_thread(environment.cluster.kubectl, "create", "-f", "-", stdin=worst)
         leases = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR}/leases"
-        account = await asyncio.to_thread(arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
-        witness = await stack.enter_async_context(Witness(access, leases).watching())
-        operator = arena.operate("renewing", account, "5s")
+        account = await asyncio.to_thread(environment.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+        recorder = await stack.enter_async_context(WatchRecorder(access, leases).watching())
+        operator = environment.operate("renewing", account, "5s")
         try:
-            watchman = await stack.enter_async_context(Watchman(operator).watching())
+            monitor = await stack.enter_async_context(ProbeMonitor(operator).watching())
             await until(
-                lambda: operator.ends or watchman.observation.cycles >= cycles, 300, "some cycles with the worst"
+                lambda: operator.ends or monitor.observation.cycles >= cycles, 300, "some cycles with the worst"
             )
             ended = operator.ends
-            await witness.settle()
+            await recorder.settle()
         finally:
             await asyncio.to_thread(operator.stop)
-            await asyncio.to_thread(arena.cluster.kubectl, "delete", "guardrail", "worst", "--ignore-not-found")
-    longest = max(gaps(witness.states[_KEY]))
+            await asyncio.to_thread(environment.cluster.kubectl, "delete", "guardrail", "worst", "--ignore-not-found")
+    longest = max(gaps(recorder.states[_KEY]))
     deadline = Timing().renew_deadline
     return {
         "objectives": OBJECTIVES,
         "queries": OBJECTIVES * QUERIES,
         "policies": POLICIES,
-        "cycles": watchman.observation.cycles,
-        "renewals": len(witness.states[_KEY]),
+        "cycles": monitor.observation.cycles,
+        "renewals": len(recorder.states[_KEY]),
         "longestBetweenRenewalsS": round(longest, 2),
         "renewDeadlineS": deadline,
-        "longestWaitOfAProbeS": round(watchman.observation.longest_wait, 2),
+        "longestWaitOfAProbeS": round(monitor.observation.longest_wait, 2),
         "leadLost": ended,
-        "cyclesGivenUp": watchman.observation.given_up,
-        "residentMiB": watchman.observation.resident >> 20,
+        "cyclesGivenUp": monitor.observation.given_up,
+        "residentMiB": monitor.observation.resident >> 20,
         "holds": not ended
         and longest <= deadline / 2
-        and watchman.observation.given_up == watchman.observation.failed == 0,
+        and monitor.observation.given_up == monitor.observation.failed == 0,
     }

@@ -12,12 +12,12 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body, Signals, until
+from benchmarks.safety.environment import ACCOUNT, API, OPERATOR, Body, SafetyEnvironment, Signals, until
 from benchmarks.safety.leaders import objective
+from benchmarks.safety.probe_monitor import OperatorFigures, ProbeMonitor
 from benchmarks.safety.slow_source import DEAR, SlowSource
 from benchmarks.safety.trials import deployment
-from benchmarks.safety.watchman import OperatorFigures, Watchman
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.watch_recorder import WatchRecorder
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 
@@ -61,8 +61,8 @@ ATTACKS = {
 class Starvation:
     """A victim, and who takes what it needs."""
 
-    def __init__(self, arena: Arena, signals: Signals, interval: float, cycles: int = CYCLES) -> None:
-        self._arena = arena
+    def __init__(self, environment: SafetyEnvironment, signals: Signals, interval: float, cycles: int = CYCLES) -> None:
+        self._environment = environment
         self._signals = signals
         self._interval = interval
         self._cycles = cycles
@@ -70,7 +70,7 @@ class Starvation:
 
     async def run(self, *attacks: str) -> dict[str, Any]:
         """Starve the victim in these ways, one after the other; `alone` is none."""
-        access = await Access.find(str(self._arena.cluster.kubeconfig))
+        access = await Access.find(str(self._environment.cluster.kubeconfig))
         async with AsyncExitStack() as stack:
             self._source = SlowSource(self._signals.url)
             await stack.enter_async_context(self._source.serve())
@@ -81,12 +81,12 @@ class Starvation:
                     f"/apis/{API}/namespaces/{VICTIM}/servicelevelobjectives",
                     f"/apis/apps/v1/namespaces/{VICTIM}/deployments",
                 ]
-                self._witness = await stack.enter_async_context(Witness(access, *paths).watching())
-                account = await asyncio.to_thread(self._arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
-                operator = self._arena.operate("starved", account, f"{self._interval:g}s")
+                self._recorder = await stack.enter_async_context(WatchRecorder(access, *paths).watching())
+                account = await asyncio.to_thread(self._environment.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+                operator = self._environment.operate("starved", account, f"{self._interval:g}s")
                 try:
                     await operator.until_ready()
-                    self._watchman = await stack.enter_async_context(Watchman(operator).watching())
+                    self._monitor = await stack.enter_async_context(ProbeMonitor(operator).watching())
                     result: dict[str, Any] = {"interval": f"{self._interval:g}s"}
                     for name in attacks:
                         result[name] = await (self._attack(name) if name in ATTACKS else self._serve())
@@ -96,12 +96,12 @@ class Starvation:
 
     async def _prepare(self, url: str) -> None:
         spec = {"url": url, "enforceLabel": "namespace", "maxSeries": 10000}
-        await asyncio.to_thread(self._arena.apply, "MetricSource", "default", spec)
+        await asyncio.to_thread(self._environment.apply, "MetricSource", "default", spec)
         bodies = [_policy(VICTIM), _policy(STORMY), _at(STORMY, deployment("storm", 1))]
         for number in range(STORM):
             name = f"storm-{number}"
-            self._signals.note("load", name, 300.0, namespace=STORMY)
-            self._signals.note("errors", name, 0.0, namespace=STORMY)
+            self._signals.set_later("load", name, 300.0, namespace=STORMY)
+            self._signals.set_later("errors", name, 0.0, namespace=STORMY)
             bodies.append(_watched(STORMY, name, objective(name) | {"target": {"name": "storm"}}))
         await self._create(bodies)
 
@@ -117,11 +117,11 @@ class Starvation:
     async def _attack(self, name: str) -> dict[str, Any]:
         greedy, attack = f"starved-{name}", ATTACKS[name]
         self._source.seconds = attack.seconds
-        with _namespace(self._arena, greedy):
+        with _namespace(self._environment, greedy):
             bodies = [_at(greedy, deployment("greedy", 1))]
             for number in range(attack.objectives):
                 own = f"greedy-{number}"
-                self._signals.note("errors", own, 0.0, namespace=greedy)
+                self._signals.set_later("errors", own, 0.0, namespace=greedy)
                 spec = objective(own) | {"target": {"name": "greedy"}}
                 first = number * attack.indicators
                 spec["leadingIndicators"] = [
@@ -130,13 +130,13 @@ class Starvation:
                 ]
                 bodies.append(_watched(greedy, own, spec))
             for number in range(attack.series):
-                self._signals.note("many", f"a{number}", 1.0, namespace=greedy)
+                self._signals.set_later("many", f"a{number}", 1.0, namespace=greedy)
             await self._create(bodies)
             figures = await self._serve()
             reasons = await self._reasons(greedy)
             for number in range(attack.series):
-                self._signals.silence("many", f"a{number}", namespace=greedy)
-        observation = self._watchman.observation
+                self._signals.remove("many", f"a{number}", namespace=greedy)
+        observation = self._monitor.observation
         figures |= {"overShare": int(observation.over_share.get(greedy, 0)), "dataFreshOfTheGreedy": dict(reasons)}
         figures["holds"] = figures["holds"] and 0 < reasons.total() == sum(reasons[reason] for reason in _TOLD)
         return figures
@@ -150,21 +150,21 @@ class Starvation:
         self._signals.set("errors", name, 0.0, namespace=VICTIM)
         await self._create([_at(VICTIM, deployment(name, 1)), _watched(VICTIM, name, objective(name))])
         first = await until(lambda: self._fresh(key) == "True", 4 * IN_TIME_S, f"{name} is watched")
-        self._watchman.begin()
-        first = len(self._witness.states[key])
+        self._monitor.reset()
+        first = len(self._recorder.states[key])
 
         def has_cycles() -> bool:
-            self._signals.note(
-                "load", name, 10.0 + self._watchman.observation.cycles, namespace=VICTIM
+            self._signals.set_later(
+                "load", name, 10.0 + self._monitor.observation.cycles, namespace=VICTIM
             )  # news in each cycle
-            return self._watchman.observation.cycles >= self._cycles
+            return self._monitor.observation.cycles >= self._cycles
 
         await until(has_cycles, self._cycles * 40.0, "some cycles")
         self._signals.set("load", name, 300.0, namespace=VICTIM)
         acted = await until(lambda: self._acted(name), 4 * IN_TIME_S, f"{name} is scaled")
-        await self._witness.settle()
-        observation: OperatorFigures = self._watchman.observation
-        statuses = self._witness.states[key][first:]
+        await self._recorder.settle()
+        observation: OperatorFigures = self._monitor.observation
+        statuses = self._recorder.states[key][first:]
         unfresh = sum(_condition(body, "DataFresh") != "True" for body in statuses)
         return {
             "watchedAfterS": round(first, 1),
@@ -184,15 +184,15 @@ class Starvation:
 
     async def _reasons(self, namespace: str) -> Counter[str]:
         listing = ("get", "servicelevelobjectives", "-n", namespace, "-o", "json")
-        listed = await asyncio.to_thread(self._arena.cluster.kubectl, *listing)
+        listed = await asyncio.to_thread(self._environment.cluster.kubectl, *listing)
         return Counter(_condition(body, "DataFresh", "reason") for body in json.loads(listed.stdout)["items"])
 
     def _fresh(self, key: str) -> str:
-        states = self._witness.states[key]
+        states = self._recorder.states[key]
         return _condition(states[-1], "DataFresh") if states else ""
 
     def _acted(self, name: str) -> bool:
-        return len(self._witness.changes(f"Deployment/{VICTIM}/{name}", lambda body: body["spec"]["replicas"])) > 1
+        return len(self._recorder.changes(f"Deployment/{VICTIM}/{name}", lambda body: body["spec"]["replicas"])) > 1
 
 
 def _condition(body: Body, kind: str, field: str = "status") -> str:
@@ -215,15 +215,15 @@ def _policy(namespace: str) -> Body:
 
 
 @contextmanager
-def _namespace(arena: Arena, name: str) -> Iterator[None]:
-    with arena.namespace(name):
+def _namespace(environment: SafetyEnvironment, name: str) -> Iterator[None]:
+    with environment.namespace(name):
         yield
-        arena.cluster.kubectl("delete", "servicelevelobjectives", "--all", "-n", name)
+        environment.cluster.kubectl("delete", "servicelevelobjectives", "--all", "-n", name)
 
 
-async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
     """Starve one namespace's objective by another's."""
-    with arena.namespace(VICTIM), arena.namespace(STORMY), Signals(arena).live() as signals:
+    with environment.namespace(VICTIM), environment.namespace(STORMY), Signals(environment).live() as signals:
         if quick:
-            return await Starvation(arena, signals, 2.0, cycles=3).run("slow")
-        return await Starvation(arena, signals, 10.0).run("alone", *ATTACKS)
+            return await Starvation(environment, signals, 2.0, cycles=3).run("slow")
+        return await Starvation(environment, signals, 10.0).run("alone", *ATTACKS)

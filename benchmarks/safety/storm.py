@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body, Signals, until
+from benchmarks.safety.environment import ACCOUNT, API, OPERATOR, Body, SafetyEnvironment, Signals, until
 from benchmarks.safety.leaders import objective
 from benchmarks.safety.pools import POOLS, pool
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.watch_recorder import WatchRecorder
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 
@@ -29,8 +29,8 @@ _POLICY: Body = {"mode": "Auto", "actions": [{"scale": {"maxReplicas": 2, "capac
 class Storm:
     """So many workloads in a few namespaces."""
 
-    def __init__(self, arena: Arena, signals: Signals, size: int, budget: int) -> None:
-        self._arena = arena
+    def __init__(self, environment: SafetyEnvironment, signals: Signals, size: int, budget: int) -> None:
+        self._environment = environment
         self._signals = signals
         self._size = size
         self._budget = budget
@@ -39,29 +39,29 @@ class Storm:
 
     async def run(self) -> dict[str, Any]:
         """Let all come to be at risk in one moment."""
-        access = await Access.find(str(self._arena.cluster.kubeconfig))
+        access = await Access.find(str(self._environment.cluster.kubeconfig))
         await self._prepare(access)
-        account = await asyncio.to_thread(self._arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
-        async with Witness(
+        account = await asyncio.to_thread(self._environment.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+        async with WatchRecorder(
             access, f"/apis/{API}/remediations", f"/apis/{API}/servicelevelobjectives"
-        ).watching() as witness:
-            operator = self._arena.operate("storm", account, f"{INTERVAL:g}s")
+        ).watching() as recorder:
+            operator = self._environment.operate("storm", account, f"{INTERVAL:g}s")
             try:
-                await until(lambda: self._count(witness, "DataFresh") >= self._size, 400, "all data is fresh")
+                await until(lambda: self._count(recorder, "DataFresh") >= self._size, 400, "all data is fresh")
                 for app in self._apps:
-                    self._signals.note("load", app, 300.0)
+                    self._signals.set_later("load", app, 300.0)
                 began = time.monotonic()
-                await until(lambda: self._count(witness, "AtRisk") >= self._size, 400, "all are at risk")
+                await until(lambda: self._count(recorder, "AtRisk") >= self._size, 400, "all are at risk")
                 all_at_risk = time.monotonic() - began
                 await asyncio.sleep(CYCLES * INTERVAL)
-                with_breaker = len(self._acts(witness))
+                with_breaker = len(self._acts(recorder))
                 await asyncio.to_thread(self._guard, {"objectives": 1000000})
-                await until(lambda: bool(self._acts(witness)), 60, "something is done without the breaker")
+                await until(lambda: bool(self._acts(recorder)), 60, "something is done without the breaker")
                 await asyncio.sleep(CYCLES * INTERVAL)
-                await witness.settle()
+                await recorder.settle()
             finally:
                 await asyncio.to_thread(operator.stop)
-        acts = self._acts(witness)
+        acts = self._acts(recorder)
         max_by_namespace = max(Counter(namespace for namespace, _ in acts).values())
         raised = len({name for _, name in acts})
         return {
@@ -79,11 +79,11 @@ class Storm:
         }
 
     async def _prepare(self, access: Access) -> None:
-        cluster = self._arena.cluster
+        cluster = self._environment.cluster
         for name in self._apps:
-            self._signals.note("load", name, 10.0)
-            self._signals.note("errors", name, 0.0)
-        self._arena.apply("MetricSource", "default", {"url": self._signals.url})
+            self._signals.set_later("load", name, 10.0)
+            self._signals.set_later("errors", name, 0.0)
+        self._environment.apply("MetricSource", "default", {"url": self._signals.url})
         policy = {"apiVersion": API, "kind": "RemediationPolicy", "metadata": {"name": "scale"}, "spec": _POLICY}
         for namespace in sorted(set(self._apps.values())):
             cluster.apply(policy, namespace=namespace)
@@ -105,20 +105,20 @@ class Storm:
             "budget": {"actions": self._budget, "per": "24h"},
             "namespaceBudget": {"actions": self._per_namespace, "per": "24h"},
         }
-        self._arena.apply("Guardrail", "storm", spec | {"storm": storm})
+        self._environment.apply("Guardrail", "storm", spec | {"storm": storm})
 
-    def _count(self, witness: Witness, condition: str) -> int:
+    def _count(self, recorder: WatchRecorder, condition: str) -> int:
         return sum(
             any(entry["type"] == condition and entry["status"] == "True" for entry in _conditions(states[-1]))
-            for key, states in witness.states.items()
+            for key, states in recorder.states.items()
             if key.startswith("ServiceLevelObjective/storm-")
         )
 
-    def _acts(self, witness: Witness) -> list[tuple[str, str]]:
+    def _acts(self, recorder: WatchRecorder) -> list[tuple[str, str]]:
         """Return namespace and target of every Remediation that there ever was."""
         targets = (
             states[-1]["spec"]["intent"]["target"]
-            for key, states in witness.states.items()
+            for key, states in recorder.states.items()
             if "Remediation/storm-" in key
         )
         return [(target["namespace"], target["name"]) for target in targets]
@@ -136,21 +136,21 @@ def _watched(app: str, namespace: str) -> Body:
 
 
 @contextmanager
-def _namespaces(arena: Arena) -> Iterator[None]:
+def _namespaces(environment: SafetyEnvironment) -> Iterator[None]:
     names = [f"storm-{number}" for number in range(NAMESPACES)]
     for name in names:
-        arena.cluster.kubectl("create", "namespace", name)
-    arena.cluster.apply(POOLS)
-    arena.cluster.kubectl("wait", "--for=condition=Established", "crd/pools.example.com", "--timeout=30s")
+        environment.cluster.kubectl("create", "namespace", name)
+    environment.cluster.apply(POOLS)
+    environment.cluster.kubectl("wait", "--for=condition=Established", "crd/pools.example.com", "--timeout=30s")
     try:
         yield
     finally:
-        arena.cluster.kubectl("delete", "guardrail", "storm", "--ignore-not-found")
-        arena.cluster.kubectl("delete", "namespace", *names, "--wait=false")
+        environment.cluster.kubectl("delete", "guardrail", "storm", "--ignore-not-found")
+        environment.cluster.kubectl("delete", "namespace", *names, "--wait=false")
 
 
-async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
     """Let a storm come."""
     size, budget = (60, 6) if quick else (1000, 20)
-    with _namespaces(arena), Signals(arena).live() as signals:
-        return await Storm(arena, signals, size, budget).run()
+    with _namespaces(environment), Signals(environment).live() as signals:
+        return await Storm(environment, signals, size, budget).run()

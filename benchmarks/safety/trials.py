@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.safety.receiver import KIND as NOTICE
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.watch_recorder import WatchRecorder
 
 from forestall.actions.node_action import CORDONED_BY
 from forestall.actions.patch import PATCHED_BY
@@ -43,7 +43,7 @@ class Trial:
     """The kind whose states tell what was done."""
     targets: Callable[[KwokCluster, str, int], list[Target]]
     """Returns so many targets in a namespace; they are made when they are not there yet."""
-    effects: Callable[[Witness, str], Effects]
+    effects: Callable[[WatchRecorder, str], Effects]
     """Returns what was done to the targets in a namespace."""
     owner: Callable[[Remediation], str]
     """Returns whose the steps of a Remediation are, as `effects` calls it."""
@@ -72,18 +72,18 @@ def _target(life: Remediation) -> str:
     return life.spec.intent.target.name
 
 
-def _keys(witness: Witness, kind: str, namespace: str) -> list[str]:
-    return [key for key in witness.states if key.startswith(f"{kind}/{namespace}/")]
+def _keys(recorder: WatchRecorder, kind: str, namespace: str) -> list[str]:
+    return [key for key in recorder.states if key.startswith(f"{kind}/{namespace}/")]
 
 
 # Levels that are numbers of the object.
 
 
-def _numbers(kind: str, field: str) -> Callable[[Witness, str], Effects]:
-    def effects(witness: Witness, namespace: str) -> Effects:
+def _numbers(kind: str, field: str) -> Callable[[WatchRecorder, str], Effects]:
+    def effects(recorder: WatchRecorder, namespace: str) -> Effects:
         effects: Effects = Counter()
-        for key in _keys(witness, kind, namespace):
-            levels = witness.changes(key, lambda body: body["spec"][field])
+        for key in _keys(recorder, kind, namespace):
+            levels = recorder.changes(key, lambda body: body["spec"][field])
             effects.update((key.rpartition("/")[2], *pair) for pair in itertools.pairwise(levels))
         return effects
 
@@ -119,9 +119,9 @@ def _complete(cluster: KwokCluster, namespace: str) -> None:
 # Levels that are signatures: the UID of the Remediation.
 
 
-def _signed(kind: str, signature: Callable[[Body], str]) -> Callable[[Witness, str], Effects]:
-    def effects(witness: Witness, namespace: str) -> Effects:
-        changes = (witness.changes(key, signature) for key in _keys(witness, kind, namespace))
+def _signed(kind: str, signature: Callable[[Body], str]) -> Callable[[WatchRecorder, str], Effects]:
+    def effects(recorder: WatchRecorder, namespace: str) -> Effects:
+        changes = (recorder.changes(key, signature) for key in _keys(recorder, kind, namespace))
         return Counter((uid, 0, 1) for uids in changes for uid in uids[1:])
 
     return effects
@@ -176,11 +176,11 @@ def _nodes(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     return [Target(ref, {}) for ref in _references(cluster, "Node", names, "default")]
 
 
-def _cordoned(witness: Witness, namespace: str) -> Effects:
+def _cordoned(recorder: WatchRecorder, namespace: str) -> Effects:
     effects: Effects = Counter()
-    for key in witness.states:
+    for key in recorder.states:
         if key.startswith(f"Node//{namespace}-"):
-            for before, after in itertools.pairwise(witness.changes(key, mark)):
+            for before, after in itertools.pairwise(recorder.changes(key, mark)):
                 effects[after[1] or before[1], int(before[0]), int(after[0])] += 1
     return effects
 
@@ -212,11 +212,11 @@ def _pods(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     return [Target(ref, {}) for ref in _references(cluster, "Pod", list(chosen.values()), namespace)]
 
 
-def _evicted(witness: Witness, namespace: str) -> Effects:
+def _evicted(recorder: WatchRecorder, namespace: str) -> Effects:
     return Counter(
         (key.rpartition("/")[2], 0, 1)
-        for key in _keys(witness, "Pod", namespace)
-        if any("deletionTimestamp" in body["metadata"] or "deleted" in body for body in witness.states[key])
+        for key in _keys(recorder, "Pod", namespace)
+        if any("deletionTimestamp" in body["metadata"] or "deleted" in body for body in recorder.states[key])
     )
 
 
@@ -230,19 +230,19 @@ def _with_runbook(cluster: KwokCluster, namespace: str, count: int) -> list[Targ
     return [Target(ref, {}) for ref in _references(cluster, "Deployment", names, namespace)]
 
 
-def _jobs(witness: Witness, namespace: str) -> Effects:
+def _jobs(recorder: WatchRecorder, namespace: str) -> Effects:
     return Counter(
         (owner["uid"], 0, 1)
-        for key in _keys(witness, "Job", namespace)
+        for key in _keys(recorder, "Job", namespace)
         # As many as there were: one that was deleted and made again has another UID.
-        for body in {entry["metadata"]["uid"]: entry for entry in witness.states[key]}.values()
+        for body in {entry["metadata"]["uid"]: entry for entry in recorder.states[key]}.values()
         for owner in body["metadata"]["ownerReferences"]
     )
 
 
-def _notified(witness: Witness, namespace: str) -> Effects:
+def _notified(recorder: WatchRecorder, namespace: str) -> Effects:
     """Return who was told; a notice of the same id is the same notice."""
-    return Counter((key.rpartition("/")[2], 0, 1) for key in _keys(witness, NOTICE, namespace))
+    return Counter((key.rpartition("/")[2], 0, 1) for key in _keys(recorder, NOTICE, namespace))
 
 
 # One field.
@@ -268,10 +268,10 @@ def _flags(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     ]
 
 
-def _flagged(witness: Witness, namespace: str) -> Effects:
+def _flagged(recorder: WatchRecorder, namespace: str) -> Effects:
     effects: Effects = Counter()
-    for key in _keys(witness, "ConfigMap", namespace):
-        for before, after in itertools.pairwise(witness.changes(key, _flag)):
+    for key in _keys(recorder, "ConfigMap", namespace):
+        for before, after in itertools.pairwise(recorder.changes(key, _flag)):
             effects[after[1] or before[1], int(before[0]), int(after[0])] += 1
     return effects
 

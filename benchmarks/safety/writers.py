@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.safety.arena import ACCOUNT, API, OPERATOR, Arena, Body, until
-from benchmarks.safety.crashes import SPEED, Forks, Round
+from benchmarks.safety.crashes import SPEED, ForkServer, Round
+from benchmarks.safety.environment import ACCOUNT, API, OPERATOR, Body, SafetyEnvironment, until
 from benchmarks.safety.trials import TRIALS, Trial, autoscaler
-from benchmarks.safety.witness import Witness
+from benchmarks.safety.watch_recorder import WatchRecorder
 
 from forestall.actions.ownership import taken_over
 from forestall.adapters.kubernetes import Access, Api
@@ -37,7 +37,7 @@ _PATHS = {
 }
 
 
-class Others:
+class OtherWriters:
     """A user, a GitOps controller and an autoscaler."""
 
     def __init__(self, api: Api, trial: Trial, namespace: str, dice: random.Random) -> None:
@@ -90,32 +90,32 @@ class Others:
             self.written[name] = int(result["metadata"]["resourceVersion"])
 
 
-async def _against(arena: Arena, trial: Trial, wanted: int, seed: int) -> dict[str, Any]:
+async def _against(environment: SafetyEnvironment, trial: Trial, wanted: int, seed: int) -> dict[str, Any]:
     """Let others write into so many lives."""
     dice, namespace = random.Random(seed), f"{trial.name}-{uuid4().hex[:6]}"
-    await asyncio.to_thread(arena.cluster.kubectl, "create", "namespace", namespace)
-    targets = await asyncio.to_thread(trial.targets, arena.cluster, namespace, wanted)
-    kubeconfig = await asyncio.to_thread(arena.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
-    access = await Access.find(str(arena.cluster.kubeconfig))
+    await asyncio.to_thread(environment.cluster.kubectl, "create", "namespace", namespace)
+    targets = await asyncio.to_thread(trial.targets, environment.cluster, namespace, wanted)
+    kubeconfig = await asyncio.to_thread(environment.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
+    access = await Access.find(str(environment.cluster.kubeconfig))
     journal = f"/apis/{API}/namespaces/{namespace}/remediations"
-    watching = Witness(access, trial.path(namespace), journal).watching()
-    async with watching as witness, Forks(namespace) as forks, Api(access) as api:
-        writers = Others(api, trial, namespace, dice)
+    watching = WatchRecorder(access, trial.path(namespace), journal).watching()
+    async with watching as recorder, ForkServer(namespace) as forks, Api(access) as api:
+        writers = OtherWriters(api, trial, namespace, dice)
         writes: list[Callable[[str], Awaitable[None]]] = [writers.user, writers.git_ops]
         if trial.name == "scale":
             writes.append(writers.autoscaler)
         round_ = Round(trial, namespace, targets, 1, time.time())
         moods = {target.ref["name"]: dice.choice(("calms", "calms", "lasts")) for target in targets}
-        leading = forks.order(kubeconfig, round_, moods)
+        leading = forks.run(kubeconfig, round_, moods)
         writing = (dice.choice(writes)(target.ref["name"]) for target in targets)
         await asyncio.gather(leading, *writing)
-        await witness.settle()
-    await asyncio.to_thread(arena.cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
+        await recorder.settle()
+    await asyncio.to_thread(environment.cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
     field = _PATHS[trial.name][3]
     overwritten = [
-        name for name, at in writers.written.items() if _changed_after(witness, trial, namespace, name, at, field)
+        name for name, at in writers.written.items() if _changed_after(recorder, trial, namespace, name, at, field)
     ]
-    lives = [Remediation.read(states[-1]) for key, states in witness.states.items() if key.startswith("Remediation/")]
+    lives = [Remediation.read(states[-1]) for key, states in recorder.states.items() if key.startswith("Remediation/")]
     return {
         "writes": len(writers.written),
         "updatesToTheSameValue": writers.without_trace,
@@ -124,14 +124,14 @@ async def _against(arena: Arena, trial: Trial, wanted: int, seed: int) -> dict[s
     }
 
 
-def _changed_after(witness: Witness, trial: Trial, namespace: str, name: str, at: int, field: str) -> bool:
-    states = witness.states[f"{trial.watched}/{namespace}/{name}"]
+def _changed_after(recorder: WatchRecorder, trial: Trial, namespace: str, name: str, at: int, field: str) -> bool:
+    states = recorder.states[f"{trial.watched}/{namespace}/{name}"]
     levels = {body["spec"][field] for body in states if int(body["metadata"]["resourceVersion"]) >= at}
     return len(levels) > 1
 
 
-async def measure(arena: Arena, *, quick: bool) -> dict[str, Any]:
+async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
     """Let others write."""
     wanted = 6 if quick else 75
-    results = {name: await _against(arena, TRIALS[name], wanted, seed) for seed, name in enumerate(_PATHS)}
+    results = {name: await _against(environment, TRIALS[name], wanted, seed) for seed, name in enumerate(_PATHS)}
     return {"clockSpeed": SPEED, **results, "holds": not any(result["overwrites"] for result in results.values())}

@@ -1,4 +1,4 @@
-"""Where the operator is tried: a control plane with the chart, a Prometheus whose series can be set, its process."""
+"""The test environment: a control plane with the chart, a Prometheus with settable series, and operator processes."""
 
 import asyncio
 import json
@@ -36,8 +36,8 @@ _EXTRA = f"--set-json=workloads.extraRules={json.dumps(_OTHERS)}"
 _VALUES = ("--set=image.repository=forestall,replicas=0", _EXTRA, *(f"--set={right}=true" for right in _RIGHTS))
 
 
-class Arena:
-    """A cluster with the chart, in which the operator may act everywhere, and a workspace for what runs beside it."""
+class SafetyEnvironment:
+    """A cluster with the chart, in which the operator may act everywhere, and a workspace for other processes."""
 
     def __init__(self, cluster: KwokCluster, programs: Programs, workspace: Workspace) -> None:
         self.cluster = cluster
@@ -51,7 +51,7 @@ class Arena:
 
     @contextmanager
     def namespace(self, name: str) -> Iterator[str]:
-        """Have a namespace for the body."""
+        """Create a namespace for the body."""
         self.cluster.kubectl("create", "namespace", name)
         try:
             yield name
@@ -88,7 +88,7 @@ class Operator:
         return self.process.poll() is not None
 
     async def until_ready(self, seconds: float = 90.0) -> None:
-        """Wait until it has read everything and has finished a cycle."""
+        """Wait until the operator has listed everything and completed a cycle."""
         try:
             await until(lambda: asyncio.to_thread(self.ready), seconds, "an operator is ready")
         except TimeoutError:
@@ -96,7 +96,7 @@ class Operator:
             raise
 
     def ready(self) -> bool:
-        """Whether it has read everything and has finished a cycle."""
+        """Return whether the operator has listed everything and completed a cycle."""
         try:
             text = requests.get(f"{self.url}/metrics", timeout=2).text
             return requests.get(f"{self.url}/readyz", timeout=2).ok and "forestall_cycle_seconds_count 0.0" not in text
@@ -104,41 +104,41 @@ class Operator:
             return False
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         self._workspace.stop(self.process)
 
     def last_words(self) -> str:
-        """Return the end of what it printed."""
+        """Return the end of its output."""
         return self._workspace.last_words(self._name)
 
 
 class Signals:
-    """A Prometheus, and series that keep the values they were last given."""
+    """A Prometheus, and series that keep their last value."""
 
-    def __init__(self, arena: Arena) -> None:
-        self._server = PrometheusServer(arena.workspace, arena.programs, past_days=1)
+    def __init__(self, environment: SafetyEnvironment) -> None:
+        self._server = PrometheusServer(environment.workspace, environment.programs, past_days=1)
         self._values: dict[tuple[tuple[str, str], ...], float] = {}
         self._stop = threading.Event()
         self.url = ""
 
     def set(self, name: str, app: str, value: float, **labels: str) -> None:
-        """Let the series `name{app=…, …}` have this value from now on."""
+        """Set the series `name{app=…, …}` to this value now."""
         key = (("__name__", name), ("app", app), *labels.items())
         self._values[key] = value
         if self.url:
             self._server.write([_sample(key, value)])
 
-    def note(self, name: str, app: str, value: float, **labels: str) -> None:
-        """Let the series `name{app=…, …}` have this value from the next round of samples on."""
+    def set_later(self, name: str, app: str, value: float, **labels: str) -> None:
+        """Set the series `name{app=…, …}` to this value from the next round of samples on."""
         self._values[("__name__", name), ("app", app), *labels.items()] = value
 
-    def silence(self, name: str, app: str, **labels: str) -> None:
-        """Write no more samples of this series."""
+    def remove(self, name: str, app: str, **labels: str) -> None:
+        """Stop writing samples of this series."""
         del self._values[("__name__", name), ("app", app), *labels.items()]
 
     @contextmanager
     def live(self) -> Iterator["Signals"]:
-        """Write all series again and again while the body runs."""
+        """Write all series continuously during the body."""
         with self._server:
             self.url = self._server.url
             writer = threading.Thread(target=self._write, daemon=True)
@@ -160,7 +160,7 @@ def _sample(labels: tuple[tuple[str, str], ...], value: float) -> Series:
 
 
 @contextmanager
-def arena(kubeconfig: Path | None, *, nodes: int = 3) -> Iterator[Arena]:
+def open_environment(kubeconfig: Path | None, *, nodes: int = 3) -> Iterator[SafetyEnvironment]:
     """Start a control plane, or use one that runs, and install the chart."""
     programs = find_programs()
     with ExitStack() as closing:
@@ -172,7 +172,7 @@ def arena(kubeconfig: Path | None, *, nodes: int = 3) -> Iterator[Arena]:
         install = ("upgrade", "forestall", _CHART, "--install", "--namespace", OPERATOR, "--create-namespace")
         cluster.helm(*install, *_VALUES, "--take-ownership", "--force-conflicts", "--wait")
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-        yield Arena(cluster, programs, workspace)
+        yield SafetyEnvironment(cluster, programs, workspace)
 
 
 def plain_kubeconfig(url: str, namespace: str = "default", token: str = "") -> Body:

@@ -1,4 +1,4 @@
-"""What really happened to objects, as the API server's own watch tells it: every state that each of them ever had."""
+"""Records every state of objects, from watches of the API server."""
 
 import asyncio
 import json
@@ -15,18 +15,18 @@ from forestall.adapters.kubernetes import Access
 Body = dict[str, Any]
 
 
-class Witness:
-    """Watches all objects under some paths, from the moment at which it was started. No state is missed."""
+class WatchRecorder:
+    """Watches all objects under some paths from its start on; it misses no state."""
 
     def __init__(self, access: Access, *paths: str) -> None:
         self._config = access.rest_config()
         self._paths = paths
         self.states: dict[str, list[Body]] = defaultdict(list)
-        """By `Kind/namespace/name`, in order; one that was deleted has `deleted` set in its last."""
+        """States by `Kind/namespace/name`, in order; the last state of a deleted object has `deleted` set."""
         self._session: aiohttp.ClientSession | None = None
 
     def changes(self, key: str, of: Callable[[Body], Any]) -> list[Any]:
-        """Return the values that a part of an object had, one after the other, each once while it lasted."""
+        """Return the successive values of a part of an object, without repetitions."""
         values: list[Any] = []
         for body in self.states[key]:
             value = of(body)
@@ -35,21 +35,21 @@ class Witness:
         return values
 
     async def settle(self, seconds: float = 20.0) -> None:
-        """Wait until all that has happened so far has been seen."""
+        """Wait until all changes so far are recorded."""
         assert self._session is not None
         async with asyncio.timeout(seconds):
             for path in self._paths:
                 for item in (await self._list(path))["items"]:
-                    while not self._has_seen(item):  # noqa: ASYNC110 -- the watch is a task of its own
+                    while not self._has_recorded(item):  # noqa: ASYNC110 -- the watch is a task of its own
                         await asyncio.sleep(0.02)
 
-    def _has_seen(self, item: Body) -> bool:
+    def _has_recorded(self, item: Body) -> bool:
         versions = (body["metadata"] for states in self.states.values() for body in states[-1:])
         newest = {metadata["uid"]: int(metadata["resourceVersion"]) for metadata in versions}
         return newest.get(item["metadata"]["uid"], 0) >= int(item["metadata"]["resourceVersion"])
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator["Witness"]:
+    async def watching(self) -> AsyncIterator["WatchRecorder"]:
         """Watch while the body runs."""
         context = ssl.create_default_context(cafile=self._config.ca_path)
         if self._config.certificate_path:
@@ -75,7 +75,7 @@ class Witness:
         async with asyncio.timeout(20):
             while True:
                 async with self._session.get(path) as answer:
-                    if answer.status != 429:  # a kind that was just defined is not served at once
+                    if answer.status != 429:  # a new kind is not served at once
                         answer.raise_for_status()
                         listed: Body = await answer.json()
                         return listed
@@ -85,7 +85,7 @@ class Witness:
         listed = await self._list(path)
         kind = listed["kind"].removesuffix("List")
         for item in listed["items"]:
-            self.note({"kind": kind, **item})
+            self.record({"kind": kind, **item})
         return str(listed["metadata"]["resourceVersion"])
 
     async def _watch(self, path: str, version: str) -> None:
@@ -99,9 +99,9 @@ class Witness:
                         raise RuntimeError(f"the watch of {path} lost its history: {event['object']}")
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        self.note({**event["object"], **({"deleted": True} if event["type"] == "DELETED" else {})})
+                        self.record({**event["object"], **({"deleted": True} if event["type"] == "DELETED" else {})})
 
-    def note(self, body: Body) -> None:
-        """Keep a state."""
+    def record(self, body: Body) -> None:
+        """Record a state."""
         metadata = body["metadata"]
         self.states[f"{body['kind']}/{metadata.get('namespace', '')}/{metadata['name']}"].append(body)

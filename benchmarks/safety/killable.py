@@ -1,10 +1,9 @@
-"""A program that drives many Remediations on a real API server and dies on the way; `crashes.py` runs it.
+"""A program that reconciles many Remediations on a real API server and gets killed; `crashes.py` runs it.
 
-It reads one JSON object a line, an order: `kubeconfig`, `namespace`, the `intents` that are to be carried out, the
-`moods` that tell how each risk goes on, a `clock` that runs faster than the wall's, the `receiver` of notices, and
-`killed`: at which write, and how. Each order is carried out by a fork, so that the imports are paid once. It knows
-nothing of the forks before it: it finds what they left behind at the API server, as a new leader does. The answer is
-one line: the signal that ended the fork, or 0.
+It reads one order a line, as JSON: `kubeconfig`, `namespace`, the `intents` to carry out, the `moods` (how each risk
+develops), a `clock` that runs faster than the wall clock, the `receiver` of notices, and `killed`: at which write, and
+how. A fork carries out each order, so that the imports are paid once. It knows nothing of earlier forks: it finds their
+objects at the API server, like a new leader. The answer is one line: the signal that ended the fork, or 0.
 """
 
 import asyncio
@@ -33,13 +32,13 @@ from forestall.remediation import RemediationReconciler, name_of
 
 LONGEST_S = 240
 CYCLE = 10.0
-"""Seconds of the sped-up clock from one cycle to the next."""
+"""Interval of cycles (s of the faster clock)."""
 IN_FLIGHT_S = 0.012
-"""The longest that a process lives on after it has begun to send the fatal write."""
+"""Longest time between the start of the fatal write and the kill (s)."""
 
 
-class Fate:
-    """The write that the process does not survive: it dies before, after or in flight of it."""
+class KillPoint:
+    """Kills the process before, during or after a given write."""
 
     def __init__(self, at: int, how: str) -> None:
         self._left = at
@@ -47,7 +46,7 @@ class Fate:
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        """Have the body write."""
+        """Run the body, which writes."""
         self._left -= 1
         fatal = self._left == 0
         if fatal and self._how == "before":
@@ -59,22 +58,22 @@ class Fate:
             _die()
 
 
-class MortalCluster(KubernetesCluster):
-    """A cluster at one of whose writes the process dies."""
+class KillableCluster(KubernetesCluster):
+    """A cluster that kills the process at one of its writes."""
 
-    fate: Fate
+    kill_point: KillPoint
 
     async def _request(self, method: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         if method == "GET":
             return await super()._request(method, *args, **kwargs)
-        with self.fate.write():
+        with self.kill_point.write():
             return await super()._request(method, *args, **kwargs)
 
 
-class MortalNotifier:
-    """What sends notices to the receiver; the process dies there too."""
+class KillableNotifier:
+    """Sends notices to the receiver, and kills the process there too."""
 
-    def __init__(self, url: str, fate: Fate) -> None:
+    def __init__(self, url: str, fate: KillPoint) -> None:
         self._url = url
         self._fate = fate
 
@@ -89,9 +88,9 @@ def _die() -> None:
 
 
 class Leader:
-    """What leads until it is killed."""
+    """Leads until it is killed."""
 
-    def __init__(self, cluster: MortalCluster, notifier: Notifier, order: dict[str, Any]) -> None:
+    def __init__(self, cluster: KillableCluster, notifier: Notifier, order: dict[str, Any]) -> None:
         self._cluster = cluster
         self._reconciler = RemediationReconciler(cluster, {**ACTIONS, Notify.traits.name: Notify(notifier)})
         self._namespace: str = order["namespace"]
@@ -100,7 +99,7 @@ class Leader:
         self._clock: dict[str, float] = order["clock"]
 
     async def lead(self) -> None:
-        """Run cycles until every intent has come to its end."""
+        """Run cycles until every Remediation has ended."""
         while True:
             began = time.monotonic()
             if await self._cycle():
@@ -132,11 +131,11 @@ class Leader:
 
 
 async def _allow(_: Remediation) -> None:
-    """Let everything pass: no guard is tried here."""
+    """Allow everything: guards are not tested here."""
 
 
 def outlook(life: Remediation, mood: str, now: float) -> Outlook:
-    """Return what a cycle says about a risk that calms down once something was done, or lasts, or can't be seen."""
+    """Return the outlook of a risk that ends after the action, or lasts, or can't be measured."""
     has_effect = life.status.completed is None or mood == "lasts"
     if not has_effect and mood == "blind":
         return Outlook(fresh=False, probability=float("nan"), breached=False, sampled_at=now - 3600)
@@ -150,18 +149,18 @@ def outlook(life: Remediation, mood: str, now: float) -> Outlook:
     )
 
 
-async def live(order: dict[str, Any]) -> None:
+async def carry_out(order: dict[str, Any]) -> None:
     """Carry out one order."""
     async with Api(await Access.find(order["kubeconfig"])) as api:
-        cluster = MortalCluster(api, Recorder(api, "bench"), order["namespace"])
+        cluster = KillableCluster(api, Recorder(api, "bench"), order["namespace"])
         killed = order["killed"]
         random.seed(killed["seed"])
-        cluster.fate = Fate(killed["at"], killed["how"])
-        await Leader(cluster, MortalNotifier(order["receiver"], cluster.fate), order).lead()
+        cluster.kill_point = KillPoint(killed["at"], killed["how"])
+        await Leader(cluster, KillableNotifier(order["receiver"], cluster.kill_point), order).lead()
 
 
 def main() -> None:
-    """Say that the imports are done, and answer each order."""
+    """Report that the imports are done, and answer each order."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output has the answers
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -169,7 +168,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             signal.alarm(LONGEST_S)
-            asyncio.run(live(json.loads(line)))
+            asyncio.run(carry_out(json.loads(line)))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")

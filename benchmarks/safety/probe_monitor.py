@@ -1,4 +1,4 @@
-"""What an operator says of itself while it is tried: its probes and its metrics, asked again and again."""
+"""Polls the probes and the metrics of an operator."""
 
 import asyncio
 import re
@@ -9,33 +9,33 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import psutil
-from benchmarks.safety.arena import Operator
+from benchmarks.safety.environment import Operator
 
-_EVERY = 0.25
+_INTERVAL_S = 0.25
 
 
 @dataclass
 class OperatorFigures:
-    """What it said since the last look began."""
+    """Figures since the last reset."""
 
     cycles: int = 0
-    """How many cycles came to their end."""
+    """Completed cycles."""
     given_up: int = 0
     failed: int = 0
     not_ready: int = 0
-    """How often `/readyz` did not say yes."""
+    """Failures of `/readyz`."""
     dead: int = 0
-    """How often `/livez` did not."""
+    """Failures of `/livez`."""
     longest_wait: float = 0.0
-    """The longest that a probe waited (s): as long as the event loop stood still."""
+    """Longest response time of a probe (s), while the event loop was blocked."""
     over_share: dict[str, float] = field(default_factory=dict)
-    """The most that was left out of a cycle, by namespace."""
+    """Most indicators that a cycle left out, by namespace."""
     resident: int = 0
-    """The most memory (bytes)."""
+    """Most resident memory (bytes)."""
 
 
-class Watchman:
-    """Asks an operator."""
+class ProbeMonitor:
+    """Polls an operator."""
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
@@ -44,14 +44,14 @@ class Watchman:
         self._newest: dict[str, float] = {}
         self.observation = OperatorFigures()
 
-    def begin(self) -> None:
-        """Begin anew."""
+    def reset(self) -> None:
+        """Reset the figures."""
         self._counted = dict(self._newest)
         self.observation = OperatorFigures()
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator["Watchman"]:
-        """Ask while the body runs."""
+    async def watching(self) -> AsyncIterator["ProbeMonitor"]:
+        """Poll during the body."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
             task = asyncio.create_task(self._watch(session))
             try:
@@ -62,7 +62,7 @@ class Watchman:
 
     async def _watch(self, session: aiohttp.ClientSession) -> None:
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_INTERVAL_S)
             try:
                 began = time.monotonic()
                 async with session.get(f"{self._operator.url}/livez") as answer:
