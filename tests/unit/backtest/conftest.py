@@ -1,4 +1,4 @@
-"""A small world to replay: one objective, one policy, and what was measured."""
+"""A small history to replay: one objective, one policy, and their measurements."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def make_objective(name="shop", **spec):
 
 
 def make_policy(name="shop", **spec):
-    """Return a policy that scales from a probability of one half on."""
+    """Return a policy that scales at a probability of one half."""
     return {
         "apiVersion": API_VERSION,
         "kind": "RemediationPolicy",

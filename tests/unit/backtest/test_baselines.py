@@ -10,7 +10,7 @@ VALUES = st.lists(st.floats(-100, 100) | st.just(NAN), min_size=1, max_size=40).
 
 
 @given(VALUES, st.integers(1, 6), st.integers(0, 39))
-def test_persistence_does_not_know_the_future(values, steps, now):
+def test_persistence_does_not_use_the_future(values, steps, now):
     changed = values.copy()
     changed[now + 1 :] = 1e6
     for above in (True, False):
@@ -19,7 +19,7 @@ def test_persistence_does_not_know_the_future(values, steps, now):
 
 
 @given(VALUES, st.integers(1, 6))
-def test_a_limit_below_is_a_limit_above_turned(values, steps):
+def test_a_lower_limit_mirrors_an_upper_limit(values, steps):
     np.testing.assert_array_equal(
         persistence(values, 50, steps, above=True), persistence(-values, -50, steps, above=False)
     )
@@ -33,7 +33,7 @@ def test_persistence_counts_the_rises_that_would_have_passed():
     assert probability[8] == pytest.approx((4 + 0.5) / 9)  # four of eight would from 8
 
 
-def test_predict_linear_is_the_regression_of_an_hour():
+def test_predict_linear_is_a_regression_over_an_hour():
     rng = np.random.default_rng(2)
     values = np.cumsum(rng.normal(0, 1, 200))
     values[rng.random(200) < 0.2] = NAN
@@ -52,7 +52,7 @@ def test_predict_linear_is_the_regression_of_an_hour():
     np.testing.assert_array_equal(turned, firing)
 
 
-def test_predict_linear_of_nothing_says_nothing():
+def test_predict_linear_abstains_without_data():
     assert np.isnan(predict_linear(np.full(5, NAN), 1, 600, 60, above=True)).all()
     assert np.isnan(predict_linear(np.array([1.0, 2.0]), 1, 600, 60, above=True)).all()
 

@@ -1,4 +1,4 @@
-"""How sure a backtest is. The kind of fault to be kept out: a recommendation that hides on how little it rests."""
+"""The confidence of a backtest. The kind of fault to keep out: a recommendation that hides its few events."""
 
 import json
 import math
@@ -43,33 +43,33 @@ def test_the_bounds_are_those_of_clopper_and_pearson(hits, of, lower, upper):
     assert share_bounds(hits, of) == pytest.approx((lower, upper), abs=1e-4)
 
 
-def test_more_events_make_it_surer_and_none_say_nothing():
+def test_more_events_narrow_the_confidence_interval():
     widths = [high - low for low, high in (share_bounds(of // 2, of) for of in (2, 10, 100, 5000))]
     assert widths == sorted(widths, reverse=True)
     assert all(math.isnan(bound) for bound in share_bounds(0, 0))
 
 
-def test_one_event_is_said_to_be_one_event():
+def test_the_conclusion_warns_of_a_single_event():
     text = conclusion(assessment(1, 1))
     assert "100 % of the events (1 of 1)" in text
     assert "between 2 % and 100 %" in text
     assert "rests on a single event, too few to choose a threshold" in text
 
 
-def test_few_events_are_said_to_be_few_and_enough_are_not():
+def test_the_conclusion_warns_of_few_events():
     assert "only 4 events" in conclusion(assessment(3, 4))
     assert "only 2 events" in conclusion(assessment(0, 2, recommended=None))
     assert "rests on" not in conclusion(assessment(5, 6))
     assert "nothing can be said about recall" in conclusion(assessment(0, 0, recommended=None))
 
 
-def test_how_many_were_foreseen_stands_beside_the_share():
+def test_recall_has_counts_and_bounds():
     assert describe_recall(assessment(4, 6).forestall.within[0], 6) == "4 of 6, 22 % to 96 %"
     assert describe_recall(None, 3) == "- of 3"
     assert recall_bounds(assessment(4, 6).forestall.curve[0], 6) == pytest.approx((0.2228, 0.9567), abs=1e-4)
 
 
-def test_page_and_json_say_the_same():
+def test_page_and_json_have_the_same_conclusion():
     report = BacktestReport(Span(0.0, 3600.0, 60.0), -3600.0, (), assessment(1, 1), ())
     assert "rests on a single event" in page(report)
     total = json.loads(json.dumps(report_data(report)))["total"]

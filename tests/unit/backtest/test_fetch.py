@@ -59,7 +59,7 @@ async def test_parts_are_joined_without_gap_or_overlap(objectives):
     assert missing == ("default/shop sli: no data in this period",)
 
 
-async def test_the_whole_window_is_not_asked_for(objectives):
+async def test_the_error_ratio_of_the_whole_window_is_not_fetched(objectives):
     source = Source()
     await fetch(source, objectives, NOW - DAY / 2, NOW, 60)
     ((_, _, texts),) = source.requests
@@ -67,7 +67,7 @@ async def test_the_whole_window_is_not_asked_for(objectives):
     assert not any("30d" in text for text in texts)
 
 
-async def test_a_query_that_failed_is_asked_no_more_and_told(objectives):
+async def test_a_failed_query_is_not_repeated_and_is_reported(objectives):
     source = Source(failure=QueryFailure("QueryRefused", "no such function"))
     history, missing = await fetch(source, objectives, NOW - 2 * DAY + 60, NOW, 60)
     assert [len(texts) for _, _, texts in source.requests] == [3, 1]
@@ -75,18 +75,18 @@ async def test_a_query_that_failed_is_asked_no_more_and_told(objectives):
     assert missing == ("default/shop sli: no such function",)
 
 
-async def test_a_source_that_breaks_in_the_middle_leaves_no_half_history(objectives):
+async def test_a_source_that_fails_in_the_middle_leaves_no_partial_history(objectives):
     with pytest.raises(MetricsError, match="too slow") as error:
         await fetch(Source(breaks_at=NOW - DAY), objectives, NOW - 2 * DAY, NOW, 60)
     assert error.value.reason == "SourceTimeout"
 
 
-async def test_a_source_without_anything_is_told(objectives):
+async def test_a_source_without_data_is_reported(objectives):
     with pytest.raises(MetricsError, match="no series of any indicator"):
         await fetch(Source(since=math.inf), objectives, NOW - DAY, NOW, 60)
 
 
-async def test_the_last_week_is_judged_where_nothing_else_is_said(objects):
+async def test_the_last_week_is_scored_by_default(objects):
     prepared = await prepare.from_source(objects, Source(), ReplayOptions(step=300), NOW, lambda *_: None)
     assert (prepared.span.start, prepared.span.end) == (NOW - 7 * DAY, NOW)
     assert (
@@ -94,7 +94,7 @@ async def test_the_last_week_is_judged_where_nothing_else_is_said(objects):
     )  # as much as the engine keeps
 
 
-async def test_of_a_young_source_two_thirds_are_judged(objects):
+async def test_two_thirds_of_a_short_source_history_are_scored(objects):
     source = Source(since=NOW - 3 * DAY)
     prepared = await prepare.from_source(objects, source, ReplayOptions(step=300), NOW, lambda *_: None)
     assert prepared.learn_from == NOW - 3 * DAY
@@ -109,6 +109,6 @@ async def test_of_a_young_source_two_thirds_are_judged(objects):
         (ReplayOptions(start=NOW - DAY, learn=60), "at least 1h are needed to learn from"),
     ],
 )
-async def test_a_time_that_does_not_fit_is_refused(objects, options, message):
+async def test_an_invalid_time_range_is_refused(objects, options, message):
     with pytest.raises(InvalidInput, match=message):
         await prepare.from_source(objects, Source(), options, NOW, lambda *_: None)

@@ -24,7 +24,7 @@ async def ask(source, at, max_series=500):
 
 
 @given(points=POINTS, step=st.integers(0, 60), later=st.floats(-1e6, 1e6))
-async def test_nothing_of_the_future_is_known(points, step, later):
+async def test_queries_do_not_see_the_future(points, step, later):
     now = step * STEP
     changed = {at: later if at > now else value for at, value in points.items()}
     assert await ask(metrics(series(points)), now) == await ask(metrics(series(changed)), now)
@@ -34,7 +34,7 @@ async def test_nothing_of_the_future_is_known(points, step, later):
     )
 
 
-async def test_the_value_is_the_newest_one_and_its_time_is_told():
+async def test_a_query_returns_the_newest_value_and_its_time():
     source = metrics(series({at: at / 10 for at in range(7, 3600, 60)}))
     answer = await ask(source, 120.0)
     assert isinstance(answer, Answer)
@@ -42,7 +42,7 @@ async def test_the_value_is_the_newest_one_and_its_time_is_told():
     assert answer.newest == 67
 
 
-async def test_an_old_value_is_none_but_its_time_is_still_told():
+async def test_an_old_sample_has_no_value_but_a_time():
     source = metrics(series({0.0: 1.0, 60.0: 2.0, 120.0: 3.0}))
     assert source.lookback == 90
     assert [sample.value for sample in (await ask(source, 180.0)).samples] == [3.0]
@@ -50,7 +50,7 @@ async def test_an_old_value_is_none_but_its_time_is_still_told():
     assert await ask(source, 600.0) == Answer((), 120.0)
 
 
-async def test_before_the_first_value_and_of_other_queries_nothing_is_known():
+async def test_unknown_queries_and_earlier_times_have_no_data():
     source = metrics(series({600.0: 1.0, 660.0: 1.0}))
     assert await ask(source, 540.0) == Answer((), None)
     assert (await source.instant("any", [Query("other", "y")], 600.0))["other"] == Answer((), None)
@@ -66,7 +66,7 @@ async def test_too_many_series_are_refused_as_by_a_source():
     assert isinstance(past, QueryFailure)
 
 
-async def test_a_range_has_only_what_was_there():
+async def test_a_range_query_has_gaps_where_samples_are_missing():
     values = {0.0: 1.0, 60.0: 2.0, 120.0: 3.0, 600.0: 5.0}
     source = metrics(series(values, (("pod", "a"),)), series({}, (("pod", "b"),)))
     (only,) = (await source.range("any", [Query("q", "x")], 0, 660, STEP))["q"]
@@ -75,7 +75,7 @@ async def test_a_range_has_only_what_was_there():
     assert only.values == (1.0, 2.0, 3.0, 3.0, 5.0, 5.0)
 
 
-def test_the_spacing_is_the_usual_one():
+def test_the_sample_interval_is_the_median():
     assert History({}).spacing == 0
     assert History({"a": (series({0.0: 1.0}),)}).spacing == 0
     gaps = np.cumsum([0, 30, 30, 30, 900, 30]).astype(float)

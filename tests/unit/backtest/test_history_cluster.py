@@ -1,4 +1,4 @@
-"""What the cluster of a replay lets actions find."""
+"""The objects that actions find in the cluster of a replay."""
 
 import pytest
 
@@ -28,13 +28,13 @@ async def test_a_pod_belongs_to_the_only_target(pod):
 
 
 @pytest.mark.parametrize(("pod", "fits"), [("web-6f7c-x", False), ("web-api-6f7c-x", True), ("whatever", False)])
-async def test_of_several_targets_it_belongs_to_the_one_whose_name_it_has(pod, fits):
+async def test_a_pod_belongs_to_the_target_with_its_name_prefix(pod, fits):
     answer = await aim([workload("web"), workload("web-api")], workload("web-api"), pod=pod)
     assert isinstance(answer, Hold) is not fits
 
 
 @pytest.mark.parametrize("action", ["Cordon", "Drain"])
-async def test_a_node_that_is_asked_for_is_there_and_another_stands_in(action):
+async def test_a_node_exists_beside_a_spare_one(action):
     cluster = HistoryCluster(3)
     rung = Rung.model_validate({action.lower(): {}})
     target = await ACTIONS[action].aim(cluster, Aim(rung, workload("web"), {"node": "n1"}, 0.0))

@@ -1,4 +1,4 @@
-"""Objects, and which measurement is of which indicator."""
+"""Manifests, and the assignment of measurements to indicators."""
 
 from typing import get_args
 
@@ -26,7 +26,7 @@ def column(indicator, *values, objective="", labels=(), start=0.0):
     )
 
 
-def test_objects_are_found_among_others_and_in_folders(write, tmp_path, objective, policy):
+def test_objects_are_read_from_folders_with_other_objects(write, tmp_path, objective, policy):
     write("a.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}, objective())
     write("b.yml", None, policy())
     objects = manifests.from_files([tmp_path])
@@ -47,7 +47,7 @@ def test_objects_are_found_among_others_and_in_folders(write, tmp_path, objectiv
         ("\x00", "is not YAML"),
     ],
 )
-def test_files_that_are_no_use_are_refused(write, text, message):
+def test_invalid_manifests_are_refused(write, text, message):
     with pytest.raises(InvalidInput, match=message):
         manifests.from_files([write("a.yaml", text)])
 
@@ -59,12 +59,12 @@ def test_a_file_or_folder_without_objects_is_refused(tmp_path):
         manifests.from_files([tmp_path])
 
 
-def test_an_object_that_does_not_fit_is_refused_with_field_and_place(objective):
+def test_an_object_that_does_not_match_its_schema_is_refused_with_field_and_location(objective):
     with pytest.raises(InvalidInput, match=r"here: spec\.objective: Input should be less than 100"):
         registry(objective(objective=100))
 
 
-def test_policies_only_observe_and_what_is_missing_is_made_up(objective, policy):
+def test_policies_observe_and_missing_objects_are_added(objective, policy):
     entries = registry(objective(source="lab"), policy(mode="Auto", suspend=True))
     (stored,) = entries.all(RemediationPolicy)
     assert (stored.spec.mode, stored.spec.suspend) == ("Observe", False)
@@ -77,13 +77,13 @@ def test_policies_only_observe_and_what_is_missing_is_made_up(objective, policy)
     assert guardrail.spec.allow[0].actions == list(get_args(ActionName))
 
 
-def test_a_status_of_the_past_is_forgotten(objective):
+def test_a_status_in_a_manifest_is_ignored(objective):
     body = objective() | {"status": {"state": "AtRisk", "episode": {"number": 7, "since": "2026-01-01T00:00:00Z"}}}
     (slo,) = registry(body).all(ServiceLevelObjective)
     assert slo.status.episode is None
 
 
-def test_columns_are_of_the_indicators_that_they_name(objective):
+def test_columns_belong_to_the_indicators_that_they_name(objective):
     objectives = plan_queries(registry(objective(), objective("web")), 60)
     history, unused = bind(
         [column("busy", 1, 2), column("busy", 5, objective="web", start=600), column("cpu", 1)], objectives
@@ -94,7 +94,7 @@ def test_columns_are_of_the_indicators_that_they_name(objective):
     assert unused == ("a.csv, column cpu",)
 
 
-def test_a_column_without_a_name_is_the_only_indicator_s(objective):
+def test_a_column_without_a_name_belongs_to_the_only_indicator(objective):
     history, _ = bind([column("", 1, 2)], plan_queries(registry(objective()), 60))
     assert list(history.series) == [("ServiceLevelObjective/default/shop", "busy")]
     with pytest.raises(InvalidInput, match=r"the indicators are shop: busy, sli; web: busy, sli"):
@@ -119,7 +119,7 @@ def test_an_error_ratio_is_a_share(objective):
         bind([column("sli", 0.5, 99.5)], plan_queries(registry(objective()), 60))
 
 
-def test_a_query_that_is_wrong_is_named(objective):
+def test_an_invalid_query_is_named(objective):
     leading = [{"name": "busy", "query": "sum(", "limit": 1}]
     with pytest.raises(InvalidInput, match=r"default/shop: spec\.leadingIndicators\[0\]\.query: not PromQL"):
         plan_queries(registry(objective(leadingIndicators=leading)), 60)

@@ -1,4 +1,4 @@
-"""The engine in a replay, and what is made of what it said."""
+"""The engine in a replay, and the scores and reports of its forecasts."""
 
 import asyncio
 import json
@@ -66,7 +66,7 @@ def report(replayed):
     return evaluate(records, prepared.span, prepared.learn_from, lead_time=None)
 
 
-def test_what_is_said_is_said_of_what_was_there(replayed, values):
+def test_a_replay_records_values_and_probabilities(replayed, values):
     (record,) = replayed[1]
     track = record.tracks["busy", ()]
     np.testing.assert_allclose(track.value, values[LEARNED:], rtol=1e-6)
@@ -79,7 +79,7 @@ def test_what_is_said_is_said_of_what_was_there(replayed, values):
     assert (track.lower[has_bounds] <= track.upper[has_bounds]).all()
 
 
-def test_the_future_changes_nothing_that_was_said_before(objective, policy, values):
+def test_the_future_does_not_change_earlier_forecasts(objective, policy, values):
     end = START + (LEARNED + 40) * STEP
     _, (record,) = run([objective(), policy()], [column(values)], end=end)
     other = [*values[: LEARNED + 41], *(99.0 for _ in values[LEARNED + 41 :])]
@@ -88,7 +88,7 @@ def test_the_future_changes_nothing_that_was_said_before(objective, policy, valu
     assert record.proposed_actions == changed.proposed_actions
 
 
-def test_events_and_actions_are_judged(report):
+def test_events_and_actions_are_scored(report):
     (result,) = report.objectives
     assert result.assessment.events == 2  # the ramps of the last 240 steps
     assert result.assessment.name == "default/shop"
@@ -114,14 +114,14 @@ def test_events_and_actions_are_judged(report):
     assert burn.lead.median < 0
 
 
-def test_the_sum_of_one_objective_is_that_objective(report):
+def test_the_total_of_a_single_objective_equals_its_scores(report):
     result, total = report.objectives[0].assessment, report.total
     assert (total.events, total.origins, total.weeks) == (result.events, result.origins, result.weeks)
     assert total.forestall.brier == result.forestall.brier
     assert repr(total.forestall.curve) == repr(result.forestall.curve)  # some leads are NaN
 
 
-def test_where_nothing_happened_nobody_is_called_skilled(objective, values):
+def test_without_events_there_is_no_skill(objective, values):
     calm = [5 + 0.01 * (n % 7) for n in range(len(values))]
     prepared, records = run([objective()], [column(calm)], end=START + (LEARNED + 60) * STEP)
     report = evaluate(records, prepared.span, prepared.learn_from, lead_time=60)
@@ -133,7 +133,7 @@ def test_where_nothing_happened_nobody_is_called_skilled(objective, values):
     json.dumps(report_data(report), allow_nan=False)
 
 
-def test_series_that_end_or_never_were_are_said_so(objective, values):
+def test_series_that_end_have_no_values_afterwards(objective, values):
     gone = [*values[: LEARNED + 20], *(math.nan for _ in values[LEARNED + 20 :])]
     end = START + (LEARNED + 60) * STEP
     fillers = column(values, "busy")
@@ -159,7 +159,7 @@ def test_an_objective_without_history_is_listed(objective, values):
     assert "default/web" in page(report)
 
 
-def test_without_a_policy_the_recommended_threshold_acts(objective, values):
+def test_without_a_policy_actions_follow_the_recommended_threshold(objective, values):
     prepared, records = run([objective()], [column(values)])
     (result,) = evaluate(records, prepared.span, prepared.learn_from, lead_time=60).objectives
     assert result.assessment.as_configured is None
@@ -189,7 +189,7 @@ def test_a_limit_below_and_series_by_pod(objective, values):
 
 
 class _Tags(HTMLParser):
-    """Collects what a page refers to, and whether its tags are closed."""
+    """Collects the references of a page, and checks that its tags are closed."""
 
     def __init__(self):
         super().__init__()
@@ -205,7 +205,7 @@ class _Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_report_is_one_file_that_needs_nothing_else(report):
+def test_the_report_is_one_self_contained_file(report):
     text = page(report)
     tags = _Tags()
     tags.feed(text)
@@ -226,7 +226,7 @@ def test_the_report_is_one_file_that_needs_nothing_else(report):
             assert 0 <= float(mark.attrib["cy"]) <= height
 
 
-def test_what_others_wrote_is_only_text_in_the_report(objective, values):
+def test_descriptions_and_labels_are_escaped_in_the_report(objective, values):
     body = objective(description="<script>alert(1)</script>")
     end = START + (LEARNED + 5) * STEP
     labels = (("pod", '"><img src=x>'),)
@@ -238,8 +238,8 @@ def test_what_others_wrote_is_only_text_in_the_report(objective, values):
     assert not tags.seen & {"script", "img"}
 
 
-def test_no_text_of_others_becomes_markup_in_the_report(report):
-    """The kind: a name, query, message or command that is more than text in a file that people open."""
+def test_foreign_text_is_escaped_in_the_report(report):
+    """The kind: a name, query, message or command becomes markup in a file that people open."""
     (result,) = report.objectives
     spec = result.record.slo.spec
     leading = [indicator.model_copy(update={"query": HOSTILE}) for indicator in spec.leading_indicators]
@@ -266,7 +266,7 @@ def test_no_text_of_others_becomes_markup_in_the_report(report):
     assert spoilt.says(HOSTILE) >= 8 + 2 * len(result.actions)
 
 
-def test_data_is_json_without_nan(report):
+def test_the_json_report_has_no_nan(report):
     text = json.dumps(report_data(report), allow_nan=False)
     read = json.loads(text)
     assert read["total"]["events"] == 2
@@ -277,7 +277,7 @@ def test_data_is_json_without_nan(report):
     assert {action["outcome"] for action in objective["wouldHaveDone"]} <= {"Foreseen", "SameEvent", "InVain", "Open"}
 
 
-def test_one_moment_is_drawn_with_what_came(objective, values):
+def test_a_single_forecast_is_drawn_with_its_actual_values(objective, values):
     at = START + (LEARNED + 100) * STEP
     prepared, records = run([objective()], [column(values)], at=at, start=None)
     (moment,) = prepare.forecast_moments(prepared, records)
@@ -292,7 +292,7 @@ def test_one_moment_is_drawn_with_what_came(objective, values):
         assert any("░" in line for line in lines)
 
 
-def test_a_moment_knows_nothing_of_what_came(objective, values):
+def test_a_single_forecast_does_not_see_the_future(objective, values):
     at = START + (LEARNED + 100) * STEP
     other = [*values[: LEARNED + 101], *(99.0 for _ in values[LEARNED + 101 :])]
     forecasts = []
@@ -310,7 +310,7 @@ def test_a_moment_knows_nothing_of_what_came(objective, values):
         ({"end": START - 9e6, "start": START - 9.1e6}, "is outside the time range to replay"),
     ],
 )
-def test_a_time_that_does_not_fit_is_refused(objective, values, options, message):
+def test_an_invalid_time_range_is_refused(objective, values, options, message):
     with pytest.raises(InvalidInput, match=message):
         run([objective()], [column(values)], **options)
 
@@ -323,7 +323,7 @@ def test_the_step_follows_from_the_history_and_the_shortest_horizon(objective, v
     assert prepare.from_columns(objects, [sparse], ReplayOptions()).span.step == 900
 
 
-def test_the_example_is_what_its_program_writes(root):
+def test_the_example_history_matches_its_generator(root):
     folder = root / "examples" / "backtest"
     written = subprocess.run([sys.executable, folder / "generate.py"], capture_output=True, text=True, check=True)
     assert written.stdout == (folder / "history.csv").read_text()
@@ -333,12 +333,12 @@ def test_the_example_is_what_its_program_writes(root):
     assert prepared.span.step == 300
 
 
-def test_of_less_than_a_week_the_actions_in_vain_are_counted():
+def test_false_actions_of_less_than_a_week_are_counted():
     assert describe_false_actions(2.4, 1.5) == "2.4 false a week"
     assert describe_false_actions(2 / 0.01, 0.01) == "2 false"
 
 
-def test_the_first_decision_after_a_restart_is_the_last_before_it(objective, policy, values, replayed):
+def test_a_restart_does_not_change_decisions(objective, policy, values, replayed):
     _, (before,) = replayed
     errors = [0.5 if value > 11 else 0.0 for value in values]
     acted = next(action.step for action in before.proposed_actions if action.step > 100)

@@ -1,5 +1,5 @@
-"""What a report shows. The kinds of fault to be kept out: a legend in another style than what it explains; a mark of
-one thing over another; axes that differ between what is compared; a figure that only a wide page, or a pointer, shows.
+"""The content of reports. The kinds of fault to keep out: a legend in another style than its curves; a mark on the
+wrong series; different axes for comparable charts; a figure that only a wide page, or a pointer, shows.
 """
 
 import re
@@ -26,7 +26,7 @@ def track(values, limit=10.0, indicator="busy", labels=()):
 
 @pytest.fixture
 def tracks():
-    """One that passes its limit at minute 20, one that never does, and one that follows five minutes later."""
+    """A series that passes its limit at minute 20, one that never does, and one that follows five minutes later."""
     step = np.where((np.arange(60) >= 20) & (np.arange(60) < 40), 1.0, 0.0)
     return track(2 + 10 * step), track(5 + step, labels=(("pod", "b"),)), track(np.roll(step, 5), 0.5, "sli")
 
@@ -40,7 +40,7 @@ def marks(drawing):
     return [element for element in ET.fromstring(drawing).iter() if element.get("class") in ("missed", "good")]
 
 
-def test_only_a_series_that_passed_its_limit_is_marked_and_where_it_did(tracks, result):
+def test_only_series_that_pass_their_limit_are_marked(tracks, result):
     passed, calm, late = (timeline(result, series, SPAN, value_ranges(tracks)) for series in tracks)
     assert len(marks(passed)) == len(marks(late)) == 1
     assert marks(calm) == []
@@ -60,7 +60,7 @@ def test_series_of_an_indicator_have_the_same_axis(tracks, result):
     assert busy != sli
 
 
-def test_who_points_at_a_curve_learns_its_values_without_a_script(tracks, result):
+def test_curves_have_tooltips_without_scripts(tracks, result):
     drawing = timeline(result, tracks[0], SPAN, value_ranges(tracks))
     titles = [
         element.findtext(f"{SVG}title") for element in ET.fromstring(drawing).iter() if element.get("class") == "over"

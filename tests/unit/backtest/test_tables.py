@@ -49,19 +49,19 @@ def test_a_long_file_has_labels(write):
         "2026-03-01T01:00:00+01:00",
     ],
 )
-def test_times_are_taken_as_people_write_them(write, text):
+def test_times_have_several_formats(write, text):
     (column,) = tables.read(write("a.csv", f"timestamp,value\n{text},1\n"))
     assert column.series[0].times == (1772323200.0,)
     assert column.indicator == ""
 
 
 @pytest.mark.parametrize("cell", ["", "  ", "NaN", "inf", "-Inf", "null", "undefined", "N/A", "-", '"null"'])
-def test_gaps_are_no_values(write, cell):
+def test_gaps_have_no_values(write, cell):
     (column,) = tables.read(write("a.csv", f"time,busy\n0,1\n60,{cell}\n120,3\n"))
     assert column.series[0].times == (0.0, 120.0)
 
 
-def test_of_points_at_the_same_time_the_last_counts(write):
+def test_the_last_of_several_samples_at_a_time_wins(write):
     (column,) = tables.read(write("a.csv", "time,busy\n60,1\n0,2\n60,3\n\n"))
     assert (column.series[0].times, column.series[0].values) == ((0.0, 60.0), (2.0, 3.0))
 
@@ -88,7 +88,7 @@ def test_of_points_at_the_same_time_the_last_counts(write):
         ('time;value\n0;"1.5 Mio"\n', "line 2: '1.5 Mio' has a unit"),
     ],
 )
-def test_what_is_wrong_is_said_with_the_file_and_the_line(write, text, words):
+def test_invalid_files_are_refused_with_file_and_line(write, text, words):
     path = write("a.csv", text)
     with pytest.raises(InvalidInput) as caught:
         tables.read(path)
@@ -96,7 +96,7 @@ def test_what_is_wrong_is_said_with_the_file_and_the_line(write, text, words):
     assert words in str(caught.value)
 
 
-def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
+def test_a_missing_or_binary_history_file_is_named(tmp_path):
     with pytest.raises(InvalidInput, match=r"none\.csv can't be read: No such file"):
         tables.read(tmp_path / "none.csv")
     (tmp_path / "b.csv").write_bytes(b"time,busy\n\xff\xfe\x00\n")
@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
 
 
 @given(text=st.text(max_size=80), head=st.sampled_from(["", "time,busy\n", "time,value,pod\n"]))
-def test_whatever_is_in_a_file_it_is_read_or_refused(tmp_path_factory, text, head):
+def test_any_content_is_read_or_refused(tmp_path_factory, text, head):
     path = tmp_path_factory.mktemp("any") / "a.csv"
     path.write_bytes((head + text).encode("utf-8", "surrogatepass"))
     with suppress(InvalidInput):
@@ -128,7 +128,7 @@ def test_parquet_is_read_like_csv(tmp_path, write):
         tables.read(tmp_path / "c.parquet")
 
 
-def test_without_pyarrow_parquet_is_refused_with_what_to_do(write, monkeypatch):
+def test_without_pyarrow_parquet_is_refused_with_advice(write, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(InvalidInput, match=r"pip install 'forestall\[parquet\]'"):
         tables.read(write("a.parquet", "any"))
@@ -145,8 +145,8 @@ def test_without_pyarrow_parquet_is_refused_with_what_to_do(write, monkeypatch):
         ('Time,"requests"\r\n1772323200000000000,1.5\r\n1772323320000000000,3\r\n', "utf-8"),
     ],
 )
-def test_csv_is_read_as_tools_export_it(tmp_path, text, encoding):
-    """The kind: a file that only its author's program writes so."""
+def test_csv_exports_of_tools_are_read(tmp_path, text, encoding):
+    """The kind: a file in the format of a single program."""
     path = tmp_path / "export.csv"
     path.write_bytes(text.encode(encoding))
     (column,) = tables.read(path)
@@ -154,7 +154,7 @@ def test_csv_is_read_as_tools_export_it(tmp_path, text, encoding):
     assert column.series == (RangeSeries((), (1772323200.0, 1772323320.0), (1.5, 3.0)),)
 
 
-def test_columns_that_are_named_as_series_have_labels(write):
+def test_columns_named_like_series_have_labels(write):
     head = r'''"Time","memory{pod=""a"", node=""n1""}","memory{pod=""b\""c""}","{pod=""d(""}"'''
     memory, nameless = tables.read(write("a.csv", f"{head}\n0,1,2,3\n60,,4,5\n"))
     assert memory.indicator == "memory"
@@ -168,7 +168,7 @@ def test_columns_that_are_named_as_series_have_labels(write):
 @pytest.mark.parametrize(
     "name", ["Value", "Value #A", "A-series", "sum(rate(x[5m]))", 'max by (pod) (memory{a=""b""})']
 )
-def test_what_is_no_name_is_of_the_only_indicator(write, name):
+def test_a_query_as_column_name_counts_as_no_name(write, name):
     (column,) = tables.read(write("a.csv", f'"Time","{name}"\n0,1\n'))
     assert (column.indicator, column.series[0].labels) == ("", ())
 
@@ -184,7 +184,7 @@ MATRIX = '[{"metric":{"__name__":"x","pod":"a"},"values":[[1772323200,"1.5"],[17
         MATRIX,
     ],
 )
-def test_the_answer_of_a_prometheus_is_of_the_indicator_that_the_file_is_named_after(write, text):
+def test_a_prometheus_response_belongs_to_the_indicator_in_its_file_name(write, text):
     (column,) = tables.read(write("memory.json", text))
     assert column.indicator == "memory"
     assert column.series == (RangeSeries((("pod", "a"),), (1772323200.0, 1772323320.0), (1.5, 3.0)),)
@@ -212,7 +212,7 @@ def test_other_json_is_refused(write, text, words):
     assert words in str(caught.value)
 
 
-def test_series_of_several_metrics_are_told_apart_by_their_names(write):
+def test_series_of_several_metrics_keep_their_names(write):
     body = [{"metric": {"__name__": name, "pod": "a"}, "values": [[1772323200, "1"]]} for name in ("x", "y")]
     (column,) = tables.read(write("memory.json", json.dumps(body)))
     assert [each.labels for each in column.series] == [

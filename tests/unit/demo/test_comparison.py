@@ -1,4 +1,4 @@
-"""The manifests that the demo applies, and how two runs are shown side by side."""
+"""The manifests of the demo, and the comparison of two runs."""
 
 import io
 import math
@@ -53,7 +53,7 @@ def run(
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_the_manifests_say_what_the_demo_takes_for_granted(scenario):
+def test_the_manifests_match_the_scenarios(scenario):
     slo = objective(scenario)
     indicator = next(indicator for indicator in slo.spec.leading_indicators if indicator.name == scenario.indicator)
     assert (slo.spec.objective, indicator.limit) == (OBJECTIVE, scenario.limit)
@@ -65,7 +65,7 @@ def test_the_manifests_say_what_the_demo_takes_for_granted(scenario):
     assert slo.metadata.labels.items() >= policy["spec"]["objectives"]["matchLabels"].items()
 
 
-def test_the_clock_is_that_of_the_recorded_day():
+def test_the_clock_shows_the_recorded_day():
     node = SCENARIOS["node"]
     assert node.release is not None
     assert node.clock(node.release.at) in node.story
@@ -79,7 +79,7 @@ def comparison():
     return ScenarioComparison(scenario, run(scenario, bad_from=50), run(scenario, events=(acted,)))
 
 
-def test_lead_time_is_from_the_first_action_to_the_breach_without_it(comparison):
+def test_the_lead_time_ends_at_the_breach_without_the_operator(comparison):
     assert comparison.lead_time == 20
     assert comparison.prevented
     assert comparison.as_json()["leadTimeSeconds"] == 20
@@ -88,7 +88,7 @@ def test_lead_time_is_from_the_first_action_to_the_breach_without_it(comparison)
     assert ScenarioComparison(scenario, run(scenario), comparison.with_).lead_time is None
 
 
-def test_a_comparison_with_a_run_that_is_not_valid_says_so(comparison):
+def test_a_comparison_with_an_invalid_run_is_invalid(comparison):
     scenario = comparison.scenario
     spoilt = ScenarioComparison(scenario, comparison.without, run(scenario, problem="the machine was too busy"))
     assert spoilt.problem == "with the operator: the machine was too busy"
@@ -96,13 +96,13 @@ def test_a_comparison_with_a_run_that_is_not_valid_says_so(comparison):
     assert "Not valid: with the operator: the machine was too busy" in page(spoilt)
 
 
-def test_nothing_is_prevented_that_did_not_break_or_broke_all_the_same(comparison):
+def test_prevention_needs_a_breach_without_the_operator_and_none_with_it(comparison):
     scenario = comparison.scenario
     assert not ScenarioComparison(scenario, run(scenario), run(scenario)).prevented
     assert not ScenarioComparison(scenario, comparison.without, run(scenario, bad_from=80)).prevented
 
 
-def test_the_picture_is_well_formed_and_needs_nothing_else(comparison):
+def test_the_demo_report_is_well_formed_and_self_contained(comparison):
     tree = ET.fromstring(drawing(comparison))
     red = [element for element in tree.iter() if element.get("class") == "event"]
     slots = comparison.without.figures.bad_minutes / comparison.scenario.minutes_per_second / 2
@@ -118,8 +118,8 @@ def test_the_picture_is_well_formed_and_needs_nothing_else(comparison):
     assert 'data-of="with forestall"' in html  # a narrow page names each figure
 
 
-def test_no_text_of_others_becomes_markup_in_the_page(comparison):
-    """The kind: a message from a cluster that is more than text in a file that people open."""
+def test_foreign_text_is_escaped_in_the_page(comparison):
+    """The kind: a message from a cluster becomes markup in a file that people open."""
     scenario = comparison.scenario
     acted = RunEvent(30.0, "act", HOSTILE)
     spoilt = Page(
@@ -131,7 +131,7 @@ def test_no_text_of_others_becomes_markup_in_the_page(comparison):
     assert not spoilt.elements.keys() & {"script", "img"}
 
 
-def test_plain_lines_tell_what_happens():
+def test_plain_output_has_a_line_for_each_event():
     out = io.StringIO()
     scenario = SCENARIOS["surge"]
     screen = Screen(Console(file=out, width=40), scenario)

@@ -1,4 +1,4 @@
-"""A machine that is too slow for the demo is no failure of its programs."""
+"""A slow machine is no failure of the demo's programs."""
 
 import subprocess
 import sys
@@ -28,26 +28,26 @@ def generator(tmp_path):
         process.wait()
 
 
-def test_a_generator_that_is_late_has_not_failed(generator):
-    """Kind: late is told as failed, with the words 'it printed nothing'."""
+def test_a_late_load_generator_has_no_tally(generator):
+    """Kind: a late program is reported as failed, with an empty output."""
     process, log = generator("import time; time.sleep(600)")
     assert read_tally(process, log, 0.2) is None
 
 
-def test_one_that_failed_says_how(generator):
+def test_a_failed_load_generator_is_an_error(generator):
     process, log = generator("print('no such day'); raise SystemExit(3)")
     with pytest.raises(CommandFailed, match="ended with status 3, and without a tally:\nno such day"):
         read_tally(process, log, 60.0)
 
 
-def test_the_tally_is_what_it_printed(generator):
+def test_the_tally_is_read_from_the_log(generator):
     process, log = generator("print('{\"sent\": 2}')")
     assert read_tally(process, log, 60.0) == {"sent": 2}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_half_a_shop_is_as_busy_as_a_whole_one(name):
-    """What a pod carries, and how fast its memory fills, is the same share of what there is."""
+def test_a_halved_scenario_has_the_same_load_per_slot(name):
+    """The load per slot and the speed of the leak stay the same."""
     whole = SCENARIOS[name]
     half = whole.halved()
     assert half.size == whole.size / 2 == 0.5

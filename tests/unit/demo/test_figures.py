@@ -1,4 +1,4 @@
-"""What a run is figures by."""
+"""The figures of a run."""
 
 import math
 
@@ -10,7 +10,7 @@ from forestall.demo.figures import SLOT_S, Samples, is_bad, missed_cycles, run_f
 
 
 def samples(good, total, pods=None) -> Samples:
-    """A run from counters' values, one a second."""
+    """Return a run from counter values, one a second."""
     times = [float(n) for n in range(len(total))]
     return Samples(times, {"good": good, "total": total, "pods": pods or [3.0] * len(total)})
 
@@ -32,7 +32,7 @@ def test_a_slot_without_answers_is_bad():
     assert [is_bad(slot, 95) for slot in slots(run)] == [False, True]
 
 
-def test_a_counter_that_does_not_exist_yet_stands_at_zero():
+def test_a_missing_counter_is_zero():
     run = samples([math.nan, math.nan, 8], [math.nan, 4, 8])
     assert slots(run)[0].good == 1.0
     broken = samples([math.nan, math.nan, math.nan], [math.nan, 4, 8])
@@ -70,14 +70,14 @@ def test_bad_minutes_never_exceed_the_run_and_need_a_bad_request(parts, objectiv
         ({"missed": 0.3}, "the operator's cycles"),
     ],
 )
-def test_a_run_on_a_machine_that_was_too_slow_is_not_valid(shares, message):
+def test_a_run_on_a_slow_machine_is_invalid(shares, message):
     problem = validity_problem(**{"lagging": 0.0, "late": 0.0, "unmeasured": 0.0, "missed": 0.0, **shares})
     assert (message in problem) if message else problem == ""
     run = run_figures(samples([0, 1, 2], [0, 1, 2]), 95, 1.0, problem)
     assert run.as_json()["valid"] == (not message)
 
 
-def test_cycles_that_never_ran_are_counted_from_the_first_on():
+def test_missed_cycles_are_counted_from_the_first_cycle_on():
     assert missed_cycles([math.nan, 1.0, 2.0, 3.0, 4.0]) == 0
     assert missed_cycles([math.nan, 1.0, 1.0, 2.0, 2.0, 3.0]) == 0.5
     assert missed_cycles([math.nan, math.nan]) == 0

@@ -1,4 +1,4 @@
-"""What every report is made of: parts of pages, and the page around them."""
+"""The parts of report pages, and the page around them."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -18,13 +18,13 @@ def part(name, value):
     return template_environment().from_string(source).render(value=value)
 
 
-def test_a_legend_is_drawn_in_the_style_of_what_it_explains():
+def test_a_legend_has_the_style_of_its_curves():
     text = part("key", [(legend_sign("line", "needed"), "needed <now>")])
     assert text.count('class="needed"') == 1
     assert "needed &lt;now&gt;" in text
 
 
-def test_a_table_names_each_figure_where_the_page_is_too_narrow_for_a_head():
+def test_table_cells_name_their_column_on_narrow_pages():
     text = part("table", Table(["", "bad minutes", "why"], [(["HPA", "8", "<b>"], True)], prose=2))
     row = ET.fromstring(text)
     cells = [(cell.get("data-of"), cell.text, cell.get("class")) for cell in row.iter("td")]
@@ -37,7 +37,7 @@ def test_a_table_has_a_cell_for_each_column():
         part("table", Table(["", "why"], [(["HPA"], False)]))
 
 
-def test_a_report_says_what_made_it_and_forbids_what_it_does_not_need():
+def test_a_report_has_version_command_and_content_security_policy():
     text = render("page.html", title="<x>", command="forestall backtest -f 'a&b'")
     assert f"Made by forestall {__version__}: <code>forestall backtest -f &#39;a&amp;b&#39;</code>" in text
     assert "default-src 'none'" in text
@@ -47,14 +47,14 @@ def test_a_report_says_what_made_it_and_forbids_what_it_does_not_need():
     assert f"Made by forestall {__version__}.</footer>" in render("page.html", title="x")
 
 
-def test_a_name_that_nobody_gave_is_an_error():
-    """The kind: a template and its values that went apart, with nothing where a figure should be."""
+def test_an_undefined_template_value_is_an_error():
+    """The kind: a template and its values differ, with nothing where a figure should be."""
     with pytest.raises(UndefinedError, match="intro"):
         render("simulate.html", title="x")
 
 
-def test_a_drawing_keeps_texts_texts():
-    """The kind: a name from somebody else's cluster that becomes markup in a file that people open."""
+def test_chart_text_is_escaped():
+    """The kind: a name from a cluster becomes markup in a file that people open."""
     plot = Plot(Axis(0, 1, 0, 100), Axis(0, 1, 100, 0))
     plot.text(1, 1, HOSTILE)
     plot.horizontal_line(0.5, "limit", HOSTILE)
@@ -74,7 +74,7 @@ def test_a_drawing_keeps_texts_texts():
     assert "<script" not in part("chart", drawing)
 
 
-def test_what_is_no_drawing_is_text():
+def test_a_chart_that_is_not_markup_is_escaped():
     assert part("chart", "<svg/>").strip() == '<div class="wide" tabindex="0">&lt;svg/&gt;</div>'
 
 

@@ -1,4 +1,4 @@
-"""The load generator on a machine that is too slow for it."""
+"""The load generator on a slow machine."""
 
 import asyncio
 import time
@@ -31,8 +31,8 @@ async def _generate(plan, behind, blocked=0.0):
         await runner.cleanup()
 
 
-def test_what_is_long_overdue_is_given_up_so_that_it_ends_when_the_day_does():
-    """Kind: what is late makes all that follows late, until somebody takes it for dead."""
+def test_overdue_requests_are_dropped():
+    """Kind: a delay delays everything after it, until the program is taken for dead."""
     plan = Plan(Traffic(3600.0, (50.0,) * 25), 0.0, 3600.0, duration=24.0)
     due = sum(1 for _ in plan.arrivals())
     overdue = sum(1 for at in plan.arrivals() if at < 20.0)
@@ -43,7 +43,7 @@ def test_what_is_long_overdue_is_given_up_so_that_it_ends_when_the_day_does():
     assert took < 20.0, "it does not begin anew"
 
 
-def test_a_pause_of_the_machine_costs_the_requests_of_that_time_and_no_others():
+def test_a_stall_drops_only_the_requests_of_its_time():
     plan = Plan(Traffic(3600.0, (50.0,) * 25), 0.0, 3600.0, duration=6.0)
     tally, _ = asyncio.run(_generate(plan, behind=0.0, blocked=3.0))
     assert tally.not_sent > 0

@@ -25,7 +25,7 @@ async def test_requests_go_where_most_slots_are_free(pool):
     assert sorted(lease.pod.name for lease in leases) == ["a", "a", "b", "b"]
 
 
-async def test_who_waits_longest_is_served_first(pool):
+async def test_the_queue_is_first_in_first_out(pool):
     pool.add(Pod("a", slots=1))
     lease = await pool.acquire()
     served = []
@@ -44,7 +44,7 @@ async def test_who_waits_longest_is_served_first(pool):
     assert (pool.busy, pool.queued) == (0, 0)
 
 
-async def test_a_long_queue_turns_requests_away(pool):
+async def test_a_full_queue_rejects_requests(pool):
     waiting = [asyncio.create_task(pool.acquire()) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(QueueFull):
@@ -54,14 +54,14 @@ async def test_a_long_queue_turns_requests_away(pool):
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_patience_ends(pool):
+async def test_a_request_times_out_in_the_queue(pool):
     with pytest.raises(QueueTimeout):
         await pool.acquire()
     pool.add(Pod("a", slots=1))
     assert (await pool.acquire()).pod.name == "a"
 
 
-async def test_a_client_that_goes_away_leaves_no_slot_behind(pool):
+async def test_a_disconnected_client_releases_its_slot(pool):
     pool.add(Pod("a", slots=1))
     lease = await pool.acquire()
     waiting = asyncio.create_task(pool.acquire())
@@ -79,7 +79,7 @@ async def test_a_new_pod_takes_from_the_queue(pool):
     assert (await waiting).pod.name == "a"
 
 
-async def test_a_pod_that_retires_finishes_its_work_and_gets_no_more(pool):
+async def test_a_retired_pod_finishes_its_requests(pool):
     pool.add(Pod("a", slots=2))
     lease = await pool.acquire()
     pool.retire("a")
@@ -90,7 +90,7 @@ async def test_a_pod_that_retires_finishes_its_work_and_gets_no_more(pool):
         await pool.acquire()
 
 
-async def test_a_pod_that_is_killed_fails_its_work_until_it_is_revived(pool):
+async def test_a_killed_pod_fails_its_requests_until_it_is_revived(pool):
     pod = Pod("a", slots=1)
     pool.add(pod)
     lease = await pool.acquire()

@@ -1,4 +1,4 @@
-"""The shop as a process, as it is in a real pod: its probes, what SIGTERM does, memory that is really held."""
+"""The shop as the process of a real pod: its probes, its shutdown, and allocated memory."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ SHOP = Path(__file__).resolve().parents[3] / "examples" / "shop"
 
 @contextlib.asynccontextmanager
 async def served(*options: str, **environment: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """The shop as a pod of its own, and its URL, once it is ready."""
+    """Start the shop as its own pod, and yield the process and its URL once it is ready."""
     (port,) = free_ports(1)
     address = environment.get("SHOP_ADDRESS", "127.0.0.1")
     process = await asyncio.create_subprocess_exec(
@@ -64,8 +64,8 @@ async def memory(url: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith('shop_pod_memory_bytes{pod="shop-abc"}'))
 
 
-async def test_a_process_that_is_told_to_end_serves_on_until_it_has_drained():
-    """Not ready at once, so that the Service sends no more; what still comes is served; then it ends by itself."""
+async def test_after_sigterm_the_shop_is_unready_and_drains():
+    """It is unready at once, so that the Service sends no more requests, serves the rest, and then ends."""
     async with served("--drain", "600") as (process, url):
         process.send_signal(signal.SIGTERM)
         await until(lambda: status(url + "/readyz"), lambda code: code == 503)
@@ -76,7 +76,7 @@ async def test_a_process_that_is_told_to_end_serves_on_until_it_has_drained():
             assert await process.wait() == 0
 
 
-async def test_requests_that_are_served_at_the_end_are_finished():
+async def test_requests_in_progress_finish_at_shutdown():
     async with served("--slots", "1") as (process, url):
         waiting = [asyncio.create_task(status(url)) for _ in range(5)]
         async with asyncio.timeout(60), aiohttp.ClientSession() as session:
@@ -91,14 +91,14 @@ async def test_requests_that_are_served_at_the_end_are_finished():
     assert set(answers) <= {200, None}, "what was not taken any more is refused, and nothing breaks off with an error"
 
 
-async def test_it_listens_where_the_environment_says():
+async def test_the_listen_address_comes_from_the_environment():
     async with served(SHOP_ADDRESS="127.0.0.2") as (_, url):
         assert await status(url + "/livez") == 200
         assert await status(url.replace("127.0.0.2", "127.0.0.1") + "/livez") is None
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux")  # noqa: PTH110
-async def test_a_real_pod_really_holds_the_memory_that_leaks(tmp_path):
+async def test_a_real_pod_allocates_leaked_memory(tmp_path):
     options = ("--leak-per-second", "20", "--fill", str(tmp_path / "cache"), "--fill-per-second", "4")
     async with served(*options, POD_NAME="shop-abc") as (_, url):
         before = await memory(url)

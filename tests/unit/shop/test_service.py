@@ -1,4 +1,4 @@
-"""The service: real requests on loopback, its answers and what it measures."""
+"""The service: real requests on loopback, its responses and its metrics."""
 
 import asyncio
 import random
@@ -105,7 +105,7 @@ def test_a_disk_fills_evenly_until_it_is_cleaned_up(at, used):
     assert disks.full("full", 1000 + at) == (used == 1.0)
 
 
-async def test_a_pod_that_leaks_is_killed_at_its_limit_and_comes_back_empty():
+async def test_a_leaking_pod_is_killed_at_its_limit_and_restarts():
     pool = Pool(10, 1.0)
     settings = LeakSettings(base=100, limit=200, per_request=10, restart_seconds=0.01)
     memory, pod = Memory(pool, settings, random.Random(1)), Pod("a")
@@ -121,7 +121,7 @@ async def test_a_pod_that_leaks_is_killed_at_its_limit_and_comes_back_empty():
     assert memory.kills == 1
 
 
-async def test_the_generator_sends_what_is_due_and_counts_the_answers():
+async def test_the_load_generator_counts_responses():
     shop = Shop(replace(FAST, slots_per_pod=50))
     shop.follow(make_pods(1))
     plan = Plan(Traffic(1.0, (200.0, 200.0)), 0, 1, 0.5)

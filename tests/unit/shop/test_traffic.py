@@ -1,4 +1,4 @@
-"""The day of traffic, and the arrivals that follow it."""
+"""The day of traffic, and the arrivals of its rate."""
 
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ def test_the_peak_can_be_chosen(peak, seed):
     assert max(generated_day(seed).peaking_at(peak).rates) == pytest.approx(peak)
 
 
-def test_rates_lie_on_straight_lines_between_the_points():
+def test_rates_are_interpolated_linearly():
     traffic = Traffic(10.0, (0.0, 100.0, 50.0))
     assert [traffic(at) for at in (-5, 0, 5, 10, 15, 20, 99)] == [0, 0, 50, 100, 75, 50, 50]
 
@@ -52,7 +52,7 @@ def test_a_day_is_read_from_a_file(tmp_path):
         ("x,rate\n1,2\n3\n", "not all numbers"),
     ],
 )
-def test_a_bad_file_is_refused_with_the_reason(tmp_path, text, words):
+def test_an_invalid_traffic_file_is_refused_with_the_reason(tmp_path, text, words):
     file = tmp_path / "day.csv"
     file.write_text(text)
     with pytest.raises(BadTraffic, match=words):

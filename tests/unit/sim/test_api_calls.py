@@ -1,4 +1,4 @@
-"""What one scale-out asks of the API server: everything once for deciding, and once more right before the change.
+"""The API calls of a scale-out: each object is read once to decide, and once more right before the write.
 
 The kind: the same object read again by each part of the engine that needs it.
 """
@@ -19,11 +19,11 @@ READS = ("read", "find", "read_scale")
 WRITES = ("write_scale", "patch", "create", "delete", "evict", "replace_status", "apply_status")
 SURGE = [*[50.0] * 20, *np.linspace(50, 500, 40)]
 EVERY_CYCLE = {("find", "Node"): 1, ("find", "Guardrail"): 1, ("find", "Pause"): 1}
-"""What looks for nodes left behind reads, whatever is done."""
+"""Reads of each cycle, independent of actions."""
 
 
 class Counting:
-    """Counts the calls of a cluster, by name and kind, of the cycle in which a Remediation is written down."""
+    """Counts the calls of a cluster by name and kind, in the cycle that creates a Remediation."""
 
     def __init__(self, cluster: Any) -> None:
         self._cluster = cluster
@@ -68,9 +68,7 @@ def counting(monkeypatch):
 
 
 @pytest.mark.parametrize("autoscalers", [False, True])
-async def test_a_scale_out_reads_each_object_once_for_deciding_and_once_for_changing(
-    make_service, counting, autoscalers
-):
+async def test_a_scale_out_reads_each_object_once_to_decide_and_once_to_write(make_service, counting, autoscalers):
     service = make_service(SURGE, 4, past=[50.0] * 120 + SURGE, min_replicas=3, start_up=120.0)
     setup = recommended_setup([service], [PolicyTuning(headroom=0.2)], autoscalers=autoscalers, interval=60.0)
     await run([service], FixedReplicas(), setup)

@@ -1,4 +1,4 @@
-"""What is recommended. The kind of fault to be kept out: a peer that starts worse than it would, and loses by that."""
+"""Recommendations. The kind of fault to keep out: a controller that loses because of a bad start."""
 
 from unittest.mock import Mock
 
@@ -33,7 +33,7 @@ async def test_the_hpa_keeps_its_size_until_there_are_metrics(make_service, repl
 
 @pytest.mark.parametrize("seed", [1])
 async def test_a_perfect_hpa_is_kept(make_service, seed):
-    """Where replicas serve at once nothing is won by asking for them earlier."""
+    """Where replicas serve at once, earlier requests gain nothing."""
     service = make_service(day(seed)[90:], past=day(seed)[:90], replicas=9, min_replicas=2, start_up=0.0)
     comparison = await compare(service, 99.0, 0.6, None, 300.0, no_progress)
     assert comparison.result_of(HPA).figures.bad_minutes == 0
@@ -42,7 +42,7 @@ async def test_a_perfect_hpa_is_kept(make_service, seed):
 
 
 @pytest.mark.parametrize("seed", [3])
-async def test_nothing_is_recommended_that_another_target_of_the_hpa_does_for_as_little(make_service, seed):
+async def test_no_policy_is_recommended_where_another_hpa_target_is_as_good(make_service, seed):
     rates = np.concatenate((day(seed), [260.0] * 20, [60.0] * 40))
     service = make_service(rates[70:], past=rates[:70], replicas=9, min_replicas=2, start_up=180.0)
     comparison = await compare(service, 99.0, 0.9, None, 300.0, no_progress)
@@ -56,8 +56,8 @@ async def test_nothing_is_recommended_that_another_target_of_the_hpa_does_for_as
         )
 
 
-async def test_what_counts_begins_after_an_hour(make_service):
-    """Too few replicas at the beginning are bad for everybody, and are made good before anything is judged."""
+async def test_the_first_hour_does_not_count(make_service):
+    """Too few initial replicas affect all controllers, and are corrected before the time that counts."""
     service = make_service(
         [200.0] * 60, past=[200.0] * (WARM_UP_MINUTES + 30), replicas=2, min_replicas=2, start_up=60.0
     )
@@ -66,7 +66,7 @@ async def test_what_counts_begins_after_an_hour(make_service):
     assert {len(result.replicas) for result in comparison.results} == {len(comparison.needed)} == {60}
 
 
-async def test_without_a_past_all_of_the_traffic_counts(make_service):
+async def test_without_history_all_of_the_traffic_counts(make_service):
     comparison = await compare(make_service([100.0] * 60, replicas=8), 99.0, 0.7, None, 300.0, no_progress)
     assert {result.figures.minutes for result in comparison.results} == {60}
 

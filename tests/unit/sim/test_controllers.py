@@ -33,18 +33,18 @@ def array(value):
         (4, 0, 0.0, 0.5, 4),  # nothing is ready: nothing is known
     ],
 )
-def test_the_hpas_arithmetic(current, ready, use, target, desired):
+def test_the_hpa_computes_the_documented_replicas(current, ready, use, target, desired):
     assert by_utilization(array(current), array(ready), array(use), array(target))[0] == desired
 
 
-def test_replicas_that_have_just_begun_to_serve_do_not_make_the_hpa_ask_for_more(make_service, run_sync):
+def test_new_replicas_do_not_make_the_hpa_scale_up_further(make_service, run_sync):
     service = make_service([60.0] * 5 + [85.0] * 20, replicas=5, past=[60.0] * 5, start_up=60.0)
     replicas = run_sync([service], Hpa(array(0.6))).record.replicas[:, 0]
     # The usage of 30 s rises in two steps: 0.725 asks for 7 of 5, and then 85 of 7 x 20 is within the tolerance.
     assert replicas[-1] == replicas.max() == 7
 
 
-def test_an_external_metric_is_divided_by_its_target_whatever_is_ready():
+def test_an_external_metric_ignores_readiness():
     assert by_average_value(array(3), array(100.0), array(10.0))[0] == 10
     assert by_average_value(array(10), array(109.0), array(10.0))[0] == 10
     assert by_average_value(array(10), array(111.0), array(10.0))[0] == 12
@@ -67,18 +67,18 @@ class FakeObservation:
         return history
 
 
-def test_by_default_it_may_double_or_add_four_every_15_s():
+def test_default_scale_up_doubles_or_adds_four_every_15_s():
     assert FakeObservation(1).advance(Behavior(), 50, 5) == [5, 10, 20, 40, 50]
 
 
-def test_it_goes_down_at_once_when_the_window_of_300_s_has_passed():
+def test_scale_down_follows_the_stabilization_window_of_300_s():
     observation, behavior = FakeObservation(10), Behavior()
     observation.advance(behavior, 10)
     assert observation.advance(behavior, 4, 19) == [10] * 19
     assert observation.advance(behavior, 4) == [4]
 
 
-def test_policies_bound_the_change_in_their_period():
+def test_scaling_policies_bound_the_change_in_their_period():
     down = ScalingRules(0.0, percent=(10.0, 60.0))
     history = FakeObservation(80).advance(Behavior(down=down), 10, 8)
     assert history == [72, 72, 72, 72, 64, 64, 64, 64]  # a tenth of what there was, once in 60 s
@@ -86,7 +86,7 @@ def test_policies_bound_the_change_in_their_period():
     assert FakeObservation(1).advance(Behavior(up=up), 50, 5) == [5, 5, 5, 5, 9]
 
 
-def test_a_raised_floor_counts_at_once():
+def test_raised_min_replicas_apply_at_once():
     observation = FakeObservation(2, min_replicas=9)
     assert observation.advance(Behavior(), 3) == [9]
 
@@ -107,7 +107,7 @@ async def test_keda_settles_at_its_target(make_service):
     assert replicas[-1] == 10
 
 
-async def test_a_line_is_followed_ahead_of_time(make_service):
+async def test_linear_prediction_scales_ahead_of_a_trend(make_service):
     rising = np.linspace(50, 450, 60)
     late = await replicas_of(make_service(rising), Keda(array(0.8)))
     early = await replicas_of(make_service(rising), LinearPredictive(array(0.8), array(300.0)))
@@ -129,7 +129,7 @@ def daily():
         ScheduledFloor(array(0.8), array(600.0)),
     ],
 )
-async def test_what_repeats_itself_is_expected(make_service, daily, controller):
+async def test_seasonal_controllers_scale_ahead_of_a_daily_peak(make_service, daily, controller):
     service = make_service(daily[:720], past=daily)
     late = await replicas_of(service, Keda(array(0.8)))
     early = await replicas_of(service, controller)
@@ -149,7 +149,7 @@ def test_the_hours_of_the_forecast_are_those_of_the_past(daily):
     assert hours[36] == hours[12]
 
 
-async def test_an_alert_adds_a_fixed_share_and_waits(make_service):
+async def test_an_alert_runbook_adds_a_fixed_share_and_waits(make_service):
     service = make_service([50.0] * 20 + [200.0] * 40, 4, start_up=120.0)
     by_line = await replicas_of(service, PredictLinearAlert(array(0.9), array(180.0), array(120.0)))
     by_burn = await replicas_of(service, BurnRateAlert(array(0.5), 99.0, array(120.0)))
@@ -159,5 +159,5 @@ async def test_an_alert_adds_a_fixed_share_and_waits(make_service):
     assert np.diff(raised).min() >= 120 / 15, "the last ones must have started"
 
 
-async def test_nobody_does_nothing(make_service):
+async def test_fixed_replicas_do_not_change(make_service):
     assert set(await replicas_of(make_service([100.0] * 10, 3), FixedReplicas())) == {3.0}

@@ -1,4 +1,4 @@
-"""Leaks: who restarts, and what it averts."""
+"""Restarts against memory leaks."""
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ from forestall.sim.service import ServiceFleet, ServiceParameters
 
 HOURS = 4
 EACH = 5.0
-"""Requests a second and replica, a quarter of what it carries."""
+"""Requests a second of each replica, a quarter of its capacity."""
 
 
 @pytest.fixture
 def leaky(make_service):
-    """Four replicas whose memory is full after so many hours."""
+    """Four replicas whose memory is full after `hours`."""
 
     def make(hours):
         rates = 4 * EACH * (1 + 0.05 * np.random.default_rng(1).normal(0, 1, HOURS * 60))
@@ -27,7 +27,7 @@ def leaky(make_service):
     return make
 
 
-def test_memory_is_what_a_replica_begins_with_and_its_work_and_what_leaked():
+def test_memory_is_the_sum_of_base_work_and_leaks():
     terms = ServiceParameters(capacity=10, base=0.2, work=0.4, leak=0.001)
     fleet = ServiceFleet([terms], [2], 15.0, 4)
     step = fleet.advance(np.array([10.0]))
@@ -35,7 +35,7 @@ def test_memory_is_what_a_replica_begins_with_and_its_work_and_what_leaked():
     assert list(fleet.memory(0).values()) == [pytest.approx(float(step.memory[0]))] * 2
 
 
-def test_a_replica_that_takes_the_place_of_another_has_another_name():
+def test_a_replaced_replica_has_a_new_name():
     fleet = ServiceFleet([ServiceParameters(capacity=10, leak=1e-6, start_up=15)], [4], 15.0, 8)
     before = set(fleet.memory(0))
     fleet.roll_out(0)
@@ -44,7 +44,7 @@ def test_a_replica_that_takes_the_place_of_another_has_another_name():
     assert not before & set(fleet.memory(0))
 
 
-async def test_what_no_one_restarts_crashes_and_an_alert_restarts_in_time(leaky):
+async def test_leaks_crash_without_restarts_and_not_with_an_alert(leaky):
     unscaled = await run([leaky(1.0)], FixedReplicas())
     alert = await run([leaky(1.0)], FixedReplicas(), restarter=MemoryAlert(np.array([0.7])))
     assert compute_figures(unscaled.record, 99.0)[0].crashes == 12, "four replicas in each of three hours"
@@ -52,13 +52,13 @@ async def test_what_no_one_restarts_crashes_and_an_alert_restarts_in_time(leaky)
     assert len(alert.restarts) > HOURS
 
 
-async def test_who_restarts_every_night_does_so_once_a_day(make_service):
+async def test_the_nightly_restart_runs_once_a_day(make_service):
     service = make_service([10.0] * 60 * 49, 2, start_up=30.0)
     outcome = await run([service, service], FixedReplicas(), restarter=NightlyRestart(3.0))
     assert [(at / 3600, number) for at, number in outcome.restarts] == [(3, 0), (3, 1), (27, 0), (27, 1)]
 
 
-async def test_forestall_restarts_what_leaks_and_leaves_alone_what_does_not(leaky, make_service):
+async def test_forestall_restarts_only_services_that_leak(leaky, make_service):
     steady = make_service(
         [4 * EACH] * HOURS * 60, 4, min_replicas=4, max_replicas=4, base=0.85, work=0.05, start_up=60.0
     )

@@ -1,4 +1,4 @@
-"""Nodes whose disks fill up: who cordons them, and what it averts."""
+"""Cordons of nodes whose disks fill up."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def make_fleet():
 
 @pytest.fixture
 def make_filling(make_service):
-    """A service whose replicas rise and fall by the hour.
+    """A service whose replicas rise and fall every hour.
 
     Of its nodes one has a full disk from the third hour on, and two have logs that are rotated every hour.
     """
@@ -58,7 +58,7 @@ def advance(fleet, steps):
     return [fleet.advance(np.array([1.0])) for _ in range(steps)]
 
 
-def test_what_starts_on_a_full_disk_fails_once_and_serves_when_there_is_room(make_fleet):
+def test_a_start_on_a_full_disk_fails_once_and_succeeds_after_the_clean_up(make_fleet):
     fleet = make_fleet(full_until=5)
     fleet.scale(np.array([4]))
     steps = advance(fleet, 16)
@@ -68,7 +68,7 @@ def test_what_starts_on_a_full_disk_fails_once_and_serves_when_there_is_room(mak
     assert int(fleet.ready[0]) == 4
 
 
-def test_what_is_cordoned_takes_nobody_new(make_fleet):
+def test_a_cordoned_node_gets_no_new_replicas(make_fleet):
     fleet = make_fleet(full_until=60)
     fleet.nodes.cordon(0, 0, 0.0, on=True)
     fleet.scale(np.array([6]))
@@ -117,7 +117,7 @@ def test_nodes_are_read_and_patched_as_the_api_server_does(state):
         objects.read("another")
 
 
-async def test_an_alert_cordons_what_fills_up_and_gives_back_what_does_not(make_service):
+async def test_a_disk_alert_cordons_and_uncordons_nodes(make_service):
     disk = np.full((180, 2), 0.5)
     disk[30:60, 0] = 0.95
     service = replace(make_service([10.0] * 180, nodes=2, start_up=60), disks=disk)
@@ -141,7 +141,7 @@ async def test_an_alert_leaves_the_last_node(make_service):
     assert [node for _, _, node in outcome.cordons] == [0]
 
 
-async def test_forestall_cordons_what_fills_up_before_it_is_full(make_filling):
+async def test_forestall_cordons_a_node_before_its_disk_is_full(make_filling):
     services = [make_filling()]
     without = await run(services, Hpa(np.array([0.7])))
     acting = await run(services, Hpa(np.array([0.7])), arena.setup(1, 60.0, "10m"))
@@ -152,7 +152,7 @@ async def test_forestall_cordons_what_fills_up_before_it_is_full(make_filling):
     assert [remediation.spec.intent.target.name for remediation in acting.remediations] == ["service-0000-node-0"]
 
 
-def test_disks_of_the_contest_fill_up_are_cleaned_and_only_those_that_should():
+def test_only_the_intended_disks_fill_up():
     disks = [service.disks for service in arena.services(1.0) if service.disks is not None]
     full = np.array([(disk >= 1.0).any(axis=0) for disk in disks])
     assert full[:, 1:].sum() == 0

@@ -1,4 +1,4 @@
-"""The report of a simulation: one scale for all who are compared, and a legend in the style of the curves."""
+"""The report of a simulation: the same axes for all results, and a legend in the style of the curves."""
 
 import re
 from dataclasses import replace
@@ -42,7 +42,7 @@ def labels(text):
     return [element.text for element in ET.fromstring(text).iter(f"{SVG}text") if element.get("text-anchor") != "start"]
 
 
-def test_all_who_are_compared_have_the_same_axes(comparison):
+def test_all_charts_have_the_same_axes(comparison):
     drawings = re.findall(r"<svg viewBox=\"0 0 960.*?</svg>", page(comparison, ()), re.DOTALL)
     assert len(drawings) == 3
     assert labels(drawings[0]) == labels(drawings[1]) == labels(drawings[2])
@@ -59,13 +59,13 @@ def test_the_legend_has_the_style_of_the_curves(comparison):
         assert kinds.count("value") == kinds.count("needed") == 1
 
 
-def test_who_points_at_a_curve_learns_its_values(comparison):
+def test_curves_have_tooltips_with_values(comparison):
     text = page(comparison, ())
     assert "<title>Thu 01 Jan 01:31, minute: 28 replicas, 20 needed for 400 requests a second; 1 bad</title>" in text
     assert 'style="' not in text
 
 
-def test_the_drawing_has_the_hpa_beside_the_best_policy_and_is_small(comparison):
+def test_the_svg_has_the_hpa_and_the_best_policy(comparison):
     text = comparison_chart(comparison)
     root = ET.fromstring(text)
     strong = [element.text for element in root.iter(f"{SVG}text") if element.get("class") == "strong"]
@@ -77,15 +77,15 @@ def test_the_drawing_has_the_hpa_beside_the_best_policy_and_is_small(comparison)
     assert "replicas" in text
 
 
-def test_a_recommendation_says_what_another_time_would_change(comparison):
+def test_a_recommendation_has_its_confidence(comparison):
     text = conclusion(comparison)
     assert text.startswith("Recommended: HPA + forestall, headroom 0.1. 0 bad minutes instead of 5, for 33 % more")
     assert "On resampled hours of this traffic it has 2 to 9 fewer, and is better than every HPA in 90 %" in text
     assert "2 to 9 fewer" in page(comparison, ())
 
 
-def test_a_thin_difference_is_called_so_and_the_hpa_is_kept(comparison):
-    """Kind: a figure without its uncertainty. Two bad minutes of half a day are nothing to act on."""
+def test_the_hpa_is_kept_where_the_difference_is_uncertain(comparison):
+    """Kind: a figure without its uncertainty. Two bad minutes in half a day are not significant."""
     uncertain = replace(comparison, best=None, uncertain_policy=comparison.best, confidence=0.54)
     text = conclusion(uncertain)
     assert text.startswith("Keep the HPA: the difference is uncertain.")
@@ -95,8 +95,8 @@ def test_a_thin_difference_is_called_so_and_the_hpa_is_kept(comparison):
     assert "HPA + forestall, headroom 0.1: 0 bad minutes" in comparison_chart(uncertain)
 
 
-def test_no_text_of_others_becomes_markup_in_the_report(comparison):
-    """The kind: the name of a file or of a policy that is more than text in a file that people open."""
+def test_foreign_text_is_escaped_in_the_report(comparison):
+    """The kind: the name of a file or of a policy becomes markup in a file that people open."""
     rows = tuple(replace(row, name=HOSTILE) if row.name == comparison.best else row for row in comparison.results)
     traffic = replace(comparison.service.traffic, name=HOSTILE)
     spoilt = replace(comparison, results=rows, best=HOSTILE, service=replace(comparison.service, traffic=traffic))
@@ -117,5 +117,5 @@ def test_no_text_of_others_becomes_markup_in_the_report(comparison):
         (-3, 0, "0 to 3 more"),
     ],
 )
-def test_more_or_fewer_than_the_hpa(low, high, text):
+def test_savings_are_described_in_words(low, high, text):
     assert describe_savings(make_result("any", [1], [0], (low, high))) == text

@@ -1,4 +1,4 @@
-"""Runs: the limit, the operator's engine, determinism."""
+"""Runs: the lower bound, the operator's engine, determinism."""
 
 import itertools
 
@@ -31,7 +31,7 @@ def recommended(services, *, autoscalers):
 
 @given(st.integers(0, 10_000), st.sampled_from([15.0, 180.0, 600.0]), st.floats(0.2, 0.9))
 @settings(max_examples=15, deadline=None)
-def test_the_limit_is_never_beaten(make_service, run_sync, seed, start_up, target):
+def test_no_controller_is_below_the_lower_bound(make_service, run_sync, seed, start_up, target):
     pytest.importorskip("scipy")
     random = np.random.default_rng(seed)
     rates = np.abs(np.cumsum(random.normal(0, 20, 90)) + 150)
@@ -41,13 +41,13 @@ def test_the_limit_is_never_beaten(make_service, run_sync, seed, start_up, targe
         assert result.replica_hours >= lower_bound(service, 99.0).replica_hours - 1e-6
 
 
-def test_the_limit_of_an_even_load_is_what_carries_it(make_service):
+def test_the_lower_bound_of_a_constant_load_is_its_replicas(make_service):
     pytest.importorskip("scipy")
     bound = lower_bound(make_service([200.0] * 60), 99.0)
     assert 9.5 <= bound.replica_hours <= 10.0
 
 
-def test_the_limit_keeps_a_replica_that_would_start_again_too_slowly(make_service):
+def test_the_lower_bound_keeps_replicas_over_a_short_gap(make_service):
     pytest.importorskip("scipy")
     gap = [200.0] * 20 + [20.0] * 5 + [200.0] * 20
     quick, slow = (lower_bound(make_service(gap, start_up=d), 99.0).replica_hours for d in (15.0, 600.0))
@@ -55,7 +55,7 @@ def test_the_limit_keeps_a_replica_that_would_start_again_too_slowly(make_servic
     assert slow <= lower_bound(make_service([200.0] * 45), 99.0).replica_hours + 1e-6
 
 
-async def test_forestall_raises_the_floor_before_the_surge_and_gives_it_back(make_service):
+async def test_forestall_raises_min_replicas_before_the_surge_and_reverts_them(make_service):
     service = make_service(SURGE, 4, past=PAST, min_replicas=3, start_up=300.0)
     alone = await run([service], Keda(np.array([0.9])))
     both = await run([service], Keda(np.array([0.9])), recommended([service], autoscalers=True))
@@ -94,14 +94,14 @@ async def test_the_steps_are_consistent_for_many_services_that_come_at_risk_toge
     )
 
 
-async def test_the_same_run_twice_is_the_same(make_service):
+async def test_runs_are_deterministic(make_service):
     service = make_service(SURGE, 4, past=PAST, min_replicas=3)
     runs = [await run([service], Keda(np.array([0.9])), recommended([service], autoscalers=True)) for _ in "ab"]
     assert np.array_equal(runs[0].record.replicas, runs[1].record.replicas)
     assert np.array_equal(runs[0].record.good, runs[1].record.good)
 
 
-async def test_side_by_side_each_service_is_as_it_is_alone(make_service):
+async def test_services_of_a_run_are_independent(make_service):
     services = [make_service(SURGE, 4, start_up=d) for d in (15.0, 600.0)]
     combined = await run(services, Keda(np.array([0.7, 0.7])))
     for n, service in enumerate(services):
@@ -114,7 +114,7 @@ def test_a_start_up_that_is_longer_than_the_traffic_is_refused(make_service):
         make_service([10.0] * 10, start_up=600.0)
 
 
-def test_measured_rates_know_only_the_past(make_traffic):
+def test_measured_rates_use_only_the_past(make_traffic):
     arrivals = Arrivals([make_traffic([100.0, 200.0], past=[50.0])], 15.0)
     assert arrivals.mean(0, 60.0)[0] == 50.0
     assert arrivals.mean(1, 60.0)[0] == pytest.approx(62.5)
@@ -125,12 +125,12 @@ def test_measured_rates_know_only_the_past(make_traffic):
 @pytest.mark.parametrize(
     ("used", "text"), [(0.5, "50%"), (1.0, "100%"), (1.004, "100.4%"), (0.9996, ">99%"), (0.0, "0%")]
 )
-def test_an_overdrawn_budget_does_not_read_as_used_up(used, text):
-    """Kind: the number shown is not the number named."""
+def test_an_overdrawn_budget_is_not_rounded_to_all_of_it(used, text):
+    """Kind: the displayed number differs from the named one."""
     assert ServiceFigures(60, 0, 1.0, used, 1.0, 1, 0, 0, 0, 0).budget_text == text
 
 
-def test_a_budget_that_is_just_used_up_is_kept_to():
+def test_an_exactly_used_budget_is_not_overdrawn():
     """Kind: touching is not passing. 1 - 0.999 is more than 0.001."""
     record = RunRecord(60.0, 1000, 1)
     record.completed_steps = 1000

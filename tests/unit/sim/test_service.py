@@ -1,4 +1,4 @@
-"""Laws of the modeled service."""
+"""Invariants of the modeled service."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def simulate(parameters, replicas, rates, max_replicas=60):
 
 @given(TERMS, st.integers(0, 20), RATES)
 @settings(max_examples=60, deadline=None)
-def test_no_request_is_lost_or_made_up(parameters, replicas, rates):
+def test_requests_are_conserved(parameters, replicas, rates):
     before = 0.0
     for step in simulate(parameters, replicas, rates):
         arrived, served, shed, queued = (float(x[0]) for x in (step.arrived, step.served, step.shed, step.queued))
@@ -46,7 +46,7 @@ def test_more_replicas_are_never_worse(parameters, replicas, added, rates):
         assert float(b.good[0]) >= float(a.good[0]) - 1e-6
 
 
-def test_a_replica_serves_when_it_has_started_and_is_paid_for_before():
+def test_a_replica_costs_from_its_request_and_serves_after_its_start_up():
     fleet = ServiceFleet([ServiceParameters(capacity=10, start_up=60)], [1], 15.0, 10)
     fleet.scale(np.array([3]))
     steps = [fleet.advance(np.array([30.0])) for _ in range(6)]
@@ -63,7 +63,7 @@ def test_a_cold_replica_carries_less():
     assert shed[0] > shed[2] > shed[4] == 0
 
 
-def test_the_newest_replicas_are_taken_away_first():
+def test_the_newest_replicas_are_removed_first():
     fleet = ServiceFleet([ServiceParameters(start_up=600)], [2], 15.0, 10)
     fleet.scale(np.array([6]))
     fleet.advance(np.array([0.0]))
@@ -71,7 +71,7 @@ def test_the_newest_replicas_are_taken_away_first():
     assert int(fleet.ready[0]) == 2
 
 
-def test_a_leak_ends_in_a_crash_and_a_rollout_before_it_costs_no_capacity():
+def test_a_leak_crashes_and_a_rollout_prevents_it_at_full_capacity():
     parameters = ServiceParameters(capacity=10, start_up=30, leak=1 / 1500, restart=60)
     crashing, restarted = ServiceFleet([parameters], [4], 15.0, 10), ServiceFleet([parameters], [4], 15.0, 10)
     crashes, min_ready = 0.0, 4.0
@@ -87,7 +87,7 @@ def test_a_leak_ends_in_a_crash_and_a_rollout_before_it_costs_no_capacity():
     assert max(restarted.memory(0).values()) < 1
 
 
-def test_the_replicas_of_a_dead_node_come_back_elsewhere():
+def test_replicas_of_a_failed_node_restart_on_another():
     fleet = ServiceFleet([ServiceParameters(start_up=60, nodes=2)], [4], 15.0, 10)
     fleet.fail_node(0, 1)
     assert int(fleet.ready[0]) == 2
@@ -97,6 +97,6 @@ def test_the_replicas_of_a_dead_node_come_back_elsewhere():
 
 
 @pytest.mark.parametrize("wrong", [{"capacity": 0}, {"start_up": -1}, {"patience": float("nan")}, {"cold_share": 0}])
-def test_a_service_that_can_not_be_is_refused(wrong):
+def test_invalid_service_parameters_are_refused(wrong):
     with pytest.raises(InvalidInput, match=next(iter(wrong)).replace("_", "-")):
         ServiceParameters(**wrong)

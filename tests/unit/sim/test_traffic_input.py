@@ -1,4 +1,4 @@
-"""Traffic as people give it: what is taken, and what is refused with its place."""
+"""Traffic input: what is accepted, and what is refused with its location."""
 
 import numpy as np
 import pytest
@@ -24,13 +24,13 @@ def file(tmp_path):
     return write
 
 
-def test_rows_of_minutes_are_taken_as_they_are(file):
+def test_rows_by_minute_are_used_unchanged(file):
     traffic, notes = traffic_input.from_file(file(["time,rate", *rows(10, 20.5, 30)]))
     assert traffic.rate.tolist() == [10, 20.5, 30]
     assert (traffic.at, notes) == (START, ())
 
 
-def test_finer_rows_are_averaged_and_coarser_ones_joined(file):
+def test_finer_rows_are_averaged_and_coarser_ones_interpolated(file):
     fine, _ = traffic_input.from_file(file(rows(10, 20, 30, 40, 50, 60, 70, 80, step=15)))
     assert fine.rate.tolist() == [25, 65]
     coarse, _ = traffic_input.from_file(file(rows(0, 50, 100, step=300)))
@@ -56,12 +56,12 @@ def test_finer_rows_are_averaged_and_coarser_ones_joined(file):
         (rows(1, 2, 3, step=86400), r"a row every 1d is too coarse"),
     ],
 )
-def test_what_can_not_be_used_is_refused_with_its_place(file, lines, message):
+def test_invalid_traffic_is_refused_with_its_location(file, lines, message):
     with pytest.raises(InvalidInput, match=message):
         traffic_input.from_file(file(lines))
 
 
-def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path):
+def test_a_missing_or_binary_traffic_file_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="can't be read"):
         traffic_input.from_file(tmp_path / "none.csv")
     path = tmp_path / "bytes.csv"
@@ -70,7 +70,7 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path):
         traffic_input.from_file(path)
 
 
-def test_single_zeros_are_taken_and_told(file):
+def test_zeros_are_accepted_with_a_note(file):
     traffic, notes = traffic_input.from_file(file(rows(1, 0, 0, 2)))
     assert traffic.rate.tolist() == [1, 0, 0, 2]
     assert "2 rows are zero, from 2026-01-01 00:01 UTC on" in notes[0]
@@ -86,7 +86,7 @@ def test_a_query_must_give_one_series():
         traffic_input.from_series("x", [RangeSeries((), (0.0,), (1.0,))] * 2)
 
 
-def test_the_last_part_is_played_and_what_lies_before_is_known(file):
+def test_the_last_part_is_simulated_and_the_rest_is_history(file):
     whole, _ = traffic_input.from_file(file(rows(*range(1, 301))))
     assert (traffic_input.split(whole, None).minutes, traffic_input.split(whole, 7200.0).start) == (100, 180)
     for duration in (60.0, 400 * 60.0):
