@@ -15,12 +15,13 @@ from forestall.core.guards import (
     EndedRemediation,
     GuardInput,
     NodeAvailability,
+    RecordedUsage,
     StormCheck,
     TokenBucket,
     WorkloadPods,
     check,
 )
-from forestall.core.guards.budget import tokens_left
+from forestall.core.guards.budget import remaining_usage, tokens_left
 from forestall.core.guards.disruption import disruption
 from forestall.core.guards.lockout import lockout
 from forestall.core.guards.storm import most_within
@@ -279,7 +280,9 @@ def test_what_has_been_at_risk_for_days_is_no_part_of_a_storm(fine):
 def test_windows_are_told_in_their_own_time(fine):
     hold = check(replace(fine, now=1_796_000_000.0, **constraints(maintenance_windows=((AT_NEW_YEAR,),))))
     assert hold is not None
-    assert hold.message.endswith("the next opens at 2027-01-01 00:00 CET")
+    assert hold.message == (
+        "Guardrail g allows Scale in its maintenance windows alone; the next opens at 2027-01-01 00:00 CET"
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -426,3 +429,104 @@ def test_what_is_written_down_does_not_stand_in_its_own_way(fine, change, decide
     changed = replace(fine, **change)
     holds = check(changed), check(changed, SKIPPED_ON_RECHECK)
     assert [hold and hold.reason for hold in holds] == [decided, rechecked]
+
+
+@pytest.mark.parametrize(
+    ("spent", "now", "left"),
+    [
+        ((), 0.0, 2.0),
+        ((100.0,), 100.0, 1.0),
+        ((100.0,), 200.0, 1.5),
+        ((100.0,), 500.0, 2.0),
+        ((100.0, 150.0), 150.0, 0.25),
+        ((150.0, 100.0), 250.0, 0.75),
+        ((100.0, 900.0), 900.0, 1.0),
+        ((500.0,), 100.0, 1.0),
+    ],
+)
+def test_a_bucket_is_refilled_evenly_and_no_further_than_it_is_large(spent, now, left):
+    """Two actions per 400 s. A clock that was set back makes what was spent later as if it were spent now."""
+    assert tokens_left(TokenBucket("b", 2, 400.0, spent), now) == pytest.approx(left)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "spent", "now", "left"),
+    [
+        (RecordedUsage(1.5, 100.0), (), 100.0, 0.5),
+        (RecordedUsage(1.5, 100.0), (), 200.0, 1.0),
+        (RecordedUsage(1.5, 100.0), (), 50.0, 0.5),
+        (RecordedUsage(1.5, 100.0), (), 900.0, 2.0),
+        (RecordedUsage(0.5, 100.0), (100.0,), 100.0, 1.0),
+        (RecordedUsage(1.5, 100.0), (100.0,), 100.0, 0.5),
+    ],
+)
+def test_what_is_written_down_as_spent_counts_where_remediations_are_gone(recorded, spent, now, left):
+    assert tokens_left(TokenBucket("b", 2, 400.0, spent, recorded), now) == pytest.approx(left)
+    assert remaining_usage(recorded, TokenBucket("b", 2, 400.0, ()), 100.0) == recorded.used
+
+
+def test_a_budget_of_no_time_is_refilled_at_once_and_one_of_nothing_never():
+    assert tokens_left(TokenBucket("b", 2, 0.0, (99.0,)), 100.0) == 2.0
+    assert tokens_left(TokenBucket("b", 0, 60.0, ()), 100.0) == 0.0
+
+
+def test_one_action_and_no_part_of_one_is_enough(fine):
+    assert check(replace(fine, buckets=(TokenBucket("nobody", 1, 100.0, (0.0,)),))) is None
+    hold = check(replace(fine, buckets=(TokenBucket("nobody", 1, 101.0, (0.0,)),)))
+    assert hold is not None
+    assert hold.message == "nobody allows 1 action per 1m41s, and nothing of that is left"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ended_at": 40.0},
+        {"episode": 1, "reviewed": True},
+        {"objective_uid": "other"},
+        {"phase": "Succeeded"},
+        {"phase": "Aborted"},
+    ],
+)
+def test_only_what_failed_last_in_this_episode_lets_the_next_rung_go_on_at_once(fine, change):
+    failed = replace(ended("Failed", at=95.0, episode=2), rung=0)
+    context = replace(fine, history=(failed,), last_ended_at=95.0, rung=1)
+    assert check(context) is None
+    hold = check(replace(context, history=(replace(failed, **change),)))
+    assert hold is not None
+    assert hold.reason == "Cooldown"
+
+
+def test_what_did_not_help_and_something_else_may_follow_at_once(fine):
+    """Only the same is not repeated; what was refused was not tried, and the next rung goes on."""
+    failed = replace(ended("Failed", at=95.0, episode=2), rung=0, action="Evict")
+    context = replace(
+        fine,
+        action=TRAITS["Restart"],
+        history=(failed,),
+        last_ended_at=95.0,
+        rung=1,
+        constraints=Constraints(pods=WorkloadPods(3, 3, 1)),
+    )
+    assert check(context) is None
+    refused = replace(failed, action="Restart", phase="Aborted", refused=True)
+    assert check(replace(context, history=(refused,))) is None
+    hold = check(replace(context, history=(replace(failed, action="Restart"),)))
+    assert hold is not None
+    assert hold.reason == "Cooldown"
+
+
+@pytest.mark.parametrize(("after", "held"), [(59.0, True), (60.0, False)])
+def test_a_cooldown_is_over_when_its_time_is(fine, after, held):
+    hold = check(replace(fine, now=1000.0 + after, last_ended_at=1000.0))
+    assert (hold is not None) is held
+
+
+def test_a_blackout_says_until_when_at_the_least(fine):
+    """A window that is always open again has no end."""
+    hold = check(replace(fine, **constraints(blackout_windows=(ALWAYS,))))
+    assert hold is not None
+    assert hold.message.endswith(" or later")
+    once = TimeWindow("Guardrail g", "0 0 1 1 *", 3600.0, "UTC")
+    hold = check(replace(fine, **constraints(blackout_windows=(once,))))
+    assert hold is not None
+    assert hold.message == "Guardrail g forbids Scale until 1970-01-01 01:00 UTC"

@@ -10,5 +10,5 @@ def blackout(context: GuardInput) -> Hold | None:
         if (stretch := window.open_until(context.now)) is not None:
             until, ends = stretch
             when = f"until {format_local_time(until, window.zone)}{'' if ends else ' or later'}"
-            return Hold("BlackoutWindow", f"{window.owner} forbids {context.action} {when}")
+            return Hold("BlackoutWindow", f"{window.owner} forbids {context.action.name} {when}")
     return None
