@@ -169,8 +169,8 @@ def _confidence(policy: ControllerResult, hpa: ControllerResult, hpas: Sequence[
     """Return the share of resamples in which a policy has no more bad minutes than its HPA, and no HPA is as good."""
     all_results = (policy, hpa, *hpas)
     bad = resample(np.column_stack([result.bad for result in all_results]))
-    paid = resample(np.column_stack([result.cost for result in all_results]))
-    matched = (bad[:, 1:] <= bad[:, :1] + _TOLERANCE) & (paid[:, 1:] <= paid[:, :1] + _TOLERANCE)
+    cost = resample(np.column_stack([result.cost for result in all_results]))
+    matched = (bad[:, 1:] <= bad[:, :1] + _TOLERANCE) & (cost[:, 1:] <= cost[:, :1] + _TOLERANCE)
     return float(np.mean((bad[:, 0] <= bad[:, 1] + _TOLERANCE) & ~matched.any(axis=1)))
 
 
