@@ -131,7 +131,8 @@ def plan(
     if not open_rungs:
         return Hold(
             "LadderExhausted",
-            f"{_describe(cause, trigger)}; no action is left that was not tried without help or refused: look yourself",
+            f"{_describe(cause, trigger)}; all actions of the policy were tried without success or rejected: "
+            "investigate it yourself",
         )
     return _rung(open_rungs[0], rungs[open_rungs[0]], cause, trigger, signals, target)
 
@@ -218,9 +219,9 @@ def _size_unknown(bounds: ScaleBounds, cause: Signal, signals: Sequence[Signal])
             f"the objective has no leading indicator {bounds.indicator}, which `capacity.indicator` names; {available}"
         )
     if bounds.indicator is None:
-        message = f"{cause.indicator} does not tell how many replicas are needed"
+        message = f"{cause.indicator} does not determine how many replicas are needed"
         return f"{message}: name a leading indicator in `capacity.indicator`; {available}"
-    return f"{bounds.indicator}, which `capacity.indicator` names, does not tell now how many replicas are needed"
+    return f"{bounds.indicator}, which `capacity.indicator` names, does not determine now how many replicas are needed"
 
 
 def below_trigger(trigger: Trigger, signals: Sequence[Signal]) -> Hold:

@@ -281,7 +281,7 @@ def test_windows_are_told_in_their_own_time(fine):
     hold = check(replace(fine, now=1_796_000_000.0, **constraints(maintenance_windows=((AT_NEW_YEAR,),))))
     assert hold is not None
     assert hold.message == (
-        "Guardrail g allows Scale in its maintenance windows alone; the next opens at 2027-01-01 00:00 CET"
+        "Guardrail g allows Scale in its maintenance windows only; the next one opens at 2027-01-01 00:00 CET"
     )
 
 
@@ -377,13 +377,16 @@ FOREIGN = NodeAvailability(
         (FOREIGN, "2 other nodes are out of service, or will be, and the Guardrails allow 2 in all"),
         (
             replace(FOREIGN, max_unavailable=5),
-            "n1 is of the control plane, and so is another node that is out of service",
+            "n1 is a control plane node, and another one is out of service",
         ),
         (
             replace(NODES, unschedulable_pod="other/secret-1"),
-            "no other node has room for a pod of another namespace, one of",
+            "no other node has the capacity for a pod of another namespace, one of",
         ),
-        (replace(NODES, unschedulable_pod="shop/web-1"), "no other node has room for pod shop/web-1 of node n1"),
+        (
+            replace(NODES, unschedulable_pod="shop/web-1"),
+            "no other node has the capacity for pod shop/web-1 of node n1",
+        ),
     ],
 )
 def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, nodes, message):
@@ -474,7 +477,7 @@ def test_one_action_and_no_part_of_one_is_enough(fine):
     assert check(replace(fine, buckets=(TokenBucket("nobody", 1, 100.0, (0.0,)),))) is None
     hold = check(replace(fine, buckets=(TokenBucket("nobody", 1, 101.0, (0.0,)),)))
     assert hold is not None
-    assert hold.message == "nobody allows 1 action per 1m41s, and nothing of that is left"
+    assert hold.message == "nobody allows 1 action per 1m41s, and all of them are used"
 
 
 @pytest.mark.parametrize(

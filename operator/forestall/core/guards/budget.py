@@ -13,7 +13,7 @@ def budget(context: GuardInput) -> Hold | None:
             return Hold(
                 "BudgetExhausted",
                 f"{bucket.owner} allows {plural(bucket.size, 'action')} per {format_duration(bucket.per)}, "
-                "and nothing of that is left",
+                "and all of them are used",
             )
     return None
 

@@ -12,5 +12,5 @@ def capacity(context: GuardInput) -> Hold | None:
     pod = f"pod {context.nodes.unschedulable_pod}" if own else "a pod of another namespace, one"
     return Hold(
         "InsufficientCapacity",
-        f"no other node has room for {pod} of node {context.nodes.target}, by what it requests and where it may run",
+        f"no other node has the capacity for {pod} of node {context.nodes.target}, given its requests and constraints",
     )

@@ -15,7 +15,9 @@ def disruption(context: GuardInput) -> Hold | None:
         return None
     pods = context.constraints.pods
     if pods is None:
-        return Hold("DisruptionUnknown", "whether the workload can spare a pod could not be read, so none is replaced")
+        return Hold(
+            "DisruptionUnknown", "how many pods the workload can spare could not be read, so no pod is replaced"
+        )
     if pods.ready <= 0:
         return None
     missing = pods.desired - pods.ready
@@ -23,8 +25,8 @@ def disruption(context: GuardInput) -> Hold | None:
         if budget.disruptions_allowed is None:
             return Hold(
                 "DisruptionUnknown",
-                f"whether the PodDisruptionBudget {budget.name} is about the workload, and what it allows, can't be "
-                f"told from what it says",
+                f"the PodDisruptionBudget {budget.name} can't be interpreted: it may select the workload and allow no "
+                f"disruption",
             )
         if budget.disruptions_allowed <= 0 and not (pods.is_bounded and missing > 0):
             return Hold(

@@ -23,6 +23,5 @@ def lockout(context: GuardInput) -> Hold | None:
     return Hold(
         "Locked",
         f"{last.name} {'was undone by a person' if last.undone else f'did not help ({last.phase})'} and nobody has "
-        f"looked at it since: "
-        f"`forestall feedback` on it, `forestall unlock` or a change of what the policy does unlocks",
+        f"reviewed it: run `forestall feedback` or `forestall unlock`, or change the policy",
     )

@@ -14,6 +14,6 @@ def maintenance(context: GuardInput) -> Hold | None:
         when = format_local_time(opens, first.zone) if opens is not None else "never"
         return Hold(
             "OutsideMaintenanceWindow",
-            f"{first.owner} allows {context.action.name} in its maintenance windows alone; the next opens at {when}",
+            f"{first.owner} allows {context.action.name} in its maintenance windows only; the next one opens at {when}",
         )
     return None

@@ -10,7 +10,7 @@ def nodes(context: GuardInput) -> Hold | None:
         return None
     availability = context.nodes
     if availability is None:
-        return Hold("NodesUnknown", "the nodes or their pods could not be listed, so no node is touched")
+        return Hold("NodesUnknown", "the nodes or their pods could not be listed, so no node is changed")
     return _too_many(availability) or _last(availability) or _control_plane(availability)
 
 
@@ -28,9 +28,7 @@ def _too_many(availability: NodeAvailability) -> Hold | None:
 def _last(availability: NodeAvailability) -> Hold | None:
     if availability.equivalent_nodes > 0:
         return None
-    return Hold(
-        "LastNode", f"no other node takes the pods that run on {availability.target}: it is the last one of its kind"
-    )
+    return Hold("LastNode", f"no other node accepts the pods of {availability.target}: it is the last node of its kind")
 
 
 def _control_plane(availability: NodeAvailability) -> Hold | None:
@@ -38,5 +36,5 @@ def _control_plane(availability: NodeAvailability) -> Hold | None:
         return None
     return Hold(
         "ControlPlane",
-        f"{availability.target} is of the control plane, and so is another node that is out of service: one at most",
+        f"{availability.target} is a control plane node, and another one is out of service: at most one may be",
     )

@@ -9,4 +9,4 @@ def protection(context: GuardInput) -> Hold | None:
     protected = context.constraints.protected
     if protected is None:
         return None
-    return Hold("Protected", f'{protected} has the annotation `forestall.dev/protected: "true"`: nothing is done to it')
+    return Hold("Protected", f'{protected} has the annotation `forestall.dev/protected: "true"`: no action changes it')
