@@ -24,7 +24,7 @@ from forestall.api.patch_action import PatchAction, refusal
 from forestall.core import promql
 from forestall.core.quantity import to_milli
 from forestall.core.windows import TimeWindow, check_window
-from forestall.engine.questions import questions, traffic_query
+from forestall.engine.indicator_queries import plan_queries, traffic_query
 from forestall.errors import InvalidInput
 from forestall.ports import Notice
 
@@ -226,7 +226,7 @@ SOURCE = MetricSource.read({"metadata": {"name": "a"}, "spec": {"url": "http://a
 
 def prepare_queries(slo: ServiceLevelObjective) -> object:
     """Do all that is done with the queries of an objective when it is first met."""
-    plan = questions(slo, SOURCE, 15.0)
+    plan = plan_queries(slo, SOURCE, 15.0)
     traffic_query(slo, SOURCE, 300.0)
     return [promql.prepare(watched.query.expr) for watched in plan.watched]
 

@@ -35,7 +35,7 @@ from forestall.devcluster.ports import free_ports
 from forestall.devcluster.programs import find_programs
 from forestall.devcluster.progress import Steps
 from forestall.devcluster.prometheus import PrometheusServer
-from forestall.engine.questions import questions
+from forestall.engine.indicator_queries import plan_queries
 
 ROOT = Path(__file__).resolve().parents[2]
 _OWN = frozenset({"GET deployments", "LIST deployments", "POST events", "PATCH events"})
@@ -264,7 +264,7 @@ def count_queries(bodies: list[dict[str, Any]], interval: float) -> dict[str, in
     metric_source = MetricSource.read(source("http://localhost"))
     texts: set[str] = set()
     for body in bodies:
-        plan = questions(ServiceLevelObjective.read(body), metric_source, interval)
+        plan = plan_queries(ServiceLevelObjective.read(body), metric_source, interval)
         for query in (*(indicator_query.query for indicator_query in plan.watched), plan.long):
             prepared = promql.prepare(query.expr)
             texts |= {prepared.text, *map(promql.freshness_query, prepared.freshness.selectors)}

@@ -22,7 +22,7 @@ from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
 from forestall.devcluster.kwok import KwokCluster
 from forestall.errors import Throttled
-from forestall.remediation import Outlook, RemediationReconciler
+from forestall.remediation import RemediationReconciler, RiskOutlook
 
 Body = dict[str, Any]
 REPLICAS = 3
@@ -113,7 +113,7 @@ async def _drain(kwok: KwokCluster, cluster: CountingCluster, namespace: str, nu
             return f"{life.status.phase}: {life.status.message}"
         now += STEP
         at_risk = life.status.completed is None
-        view = Outlook(fresh=True, probability=0.9 if at_risk else 0.0, breached=False, sampled_at=now)
+        view = RiskOutlook(fresh=True, probability=0.9 if at_risk else 0.0, breached=False, sampled_at=now)
         life = await reconciler.reconcile(life, view, _unguarded, now)
         await asyncio.sleep(PAUSE)
     return life.status.phase

@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from forestall.actions import ACTIONS, Notify, Outlook
+from forestall.actions import ACTIONS, Notify, RiskOutlook
 from forestall.adapters.http import Endpoint
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.adapters.notifiers.formats import content_of
@@ -134,17 +134,17 @@ async def _allow(_: Remediation) -> None:
     """Allow everything: guards are not tested here."""
 
 
-def outlook(life: Remediation, mood: str, now: float) -> Outlook:
+def outlook(life: Remediation, mood: str, now: float) -> RiskOutlook:
     """Return the outlook of a risk that ends after the action, or lasts, or can't be measured."""
     has_effect = life.status.completed is None or mood == "lasts"
     if not has_effect and mood == "blind":
-        return Outlook(fresh=False, probability=float("nan"), breached=False, sampled_at=now - 3600)
+        return RiskOutlook(fresh=False, probability=float("nan"), breached=False, sampled_at=now - 3600)
     if has_effect:
         needed = 5 if life.spec.intent.action.name == "Scale" and life.status.completed is None else 6
-        return Outlook(
+        return RiskOutlook(
             fresh=True, probability=0.9, breached=False, sampled_at=now, replicas_forecast=needed, replicas_observed=4
         )
-    return Outlook(
+    return RiskOutlook(
         fresh=True, probability=0.0, breached=False, sampled_at=now, replicas_forecast=1, replicas_observed=1
     )
 

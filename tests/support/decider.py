@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from forestall.engine.act import Decider
-from forestall.engine.guard_input import Gatherer
+from forestall.engine.decider import Decider
+from forestall.engine.guard_input import GuardInputGatherer
 
 
 class Unhindered:
@@ -24,7 +24,7 @@ class Unhindered:
 
 def decider_of(world: Any) -> Decider:
     """Return a decider that asks nobody but this world."""
-    gatherer = Gatherer(world, world, world, world)
-    for name in ("around", "distrust"):
+    gatherer = GuardInputGatherer(world, world, world, world)
+    for name in ("context", "distrust"):
         setattr(gatherer, name, getattr(world, name))
     return Decider(world, world, gatherer, world, world)

@@ -2,7 +2,19 @@
 
 from collections.abc import Mapping
 
-from forestall.actions.base import Action, Aim, Aimed, End, Moment, Move, Outlook, Pressing, Unsuited, World, verified
+from forestall.actions.base import (
+    Action,
+    Change,
+    MultiStepAction,
+    NotApplicable,
+    ObservedState,
+    Outcome,
+    RiskOutlook,
+    TargetRequest,
+    TargetWithLevels,
+    TimedOutlook,
+    has_helped,
+)
 from forestall.actions.cordon import Cordon
 from forestall.actions.drain import Drain
 from forestall.actions.evict import Evict
@@ -30,18 +42,18 @@ def traits_of(action: Rung) -> ActionTraits:
 __all__ = [
     "ACTIONS",
     "Action",
-    "Aim",
-    "Aimed",
-    "End",
+    "Change",
     "Floor",
-    "Moment",
-    "Move",
+    "MultiStepAction",
+    "NotApplicable",
     "Notify",
-    "Outlook",
-    "Pressing",
-    "Unsuited",
-    "World",
+    "ObservedState",
+    "Outcome",
+    "RiskOutlook",
+    "TargetRequest",
+    "TargetWithLevels",
+    "TimedOutlook",
     "find_floor",
+    "has_helped",
     "traits_of",
-    "verified",
 ]

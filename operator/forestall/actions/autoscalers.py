@@ -30,7 +30,7 @@ _FALSE: Final = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 
 
 @dataclass(frozen=True, slots=True)
-class Owners:
+class Autoscalers:
     """The autoscalers that point at one workload."""
 
     autoscalers: Sequence[Body]
@@ -38,7 +38,7 @@ class Owners:
     scaled_objects: Sequence[Body]
 
 
-async def find_owners(cluster: Reader, target: ObjectRef) -> Owners | Hold:
+async def find_owners(cluster: Reader, target: ObjectRef) -> Autoscalers | Hold:
     """Return what points at `target`, or why that can't be told.
 
     Raises:
@@ -54,23 +54,23 @@ async def find_owners(cluster: Reader, target: ObjectRef) -> Owners | Hold:
         listed = await cluster.find(*SCALED_OBJECT, namespace=target.namespace)
     except (NotFound, Forbidden) as error:
         if isinstance(error, NotFound) and not names:
-            return Owners(autoscalers, ())  # the cluster has no KEDA
-        what = f"scaledobject {target.namespace}/{names[0]}" if names else "ScaledObject of the namespace"
-        return unreadable(what, target, error)
+            return Autoscalers(autoscalers, ())  # the cluster has no KEDA
+        autoscaler = f"scaledobject {target.namespace}/{names[0]}" if names else "ScaledObject of the namespace"
+        return unreadable(autoscaler, target, error)
     scaled_objects = [body for body in listed if points_at(body, target)]
     missing = [name for name in names if name not in {body["metadata"]["name"] for body in scaled_objects}]
     if missing:
-        what = f"scaledobject {target.namespace}/{missing[0]}"
-        return unreadable(what, target, NotFound("no such ScaledObject points at it"))
-    return Owners(autoscalers, scaled_objects)
+        autoscaler = f"scaledobject {target.namespace}/{missing[0]}"
+        return unreadable(autoscaler, target, NotFound("no such ScaledObject points at it"))
+    return Autoscalers(autoscalers, scaled_objects)
 
 
-def unreadable(what: str, target: ObjectRef, error: Exception) -> Hold:
+def unreadable(autoscaler: str, target: ObjectRef, error: Exception) -> Hold:
     """Return the Hold for what KEDA may own and the operator can't read."""
     return Hold(
         "ScaledByKeda",
-        f"the KEDA {what} may own the replicas of {title(target)}, and it can't be read: {error}; a cluster admin can "
-        f"allow it by the chart's values `workloads.read=true` or `workloads.keda=true`",
+        f"the KEDA {autoscaler} may own the replicas of {title(target)}, and it cannot be read: {error}; an admin "
+        f"can allow it by the chart's values `workloads.read=true` or `workloads.keda=true`",
     )
 
 
@@ -92,31 +92,31 @@ def _scaled_object_of(body: Body) -> str | None:
     return string_map(get_path(body, "metadata", "labels")).get(_OWNER)
 
 
-def one_of(owners: Owners, target: ObjectRef) -> Body | Hold | None:
+def only_autoscaler(owners: Autoscalers, target: ObjectRef) -> Body | Hold | None:
     """Return the one autoscaler that decides about the size of `target`; None where none does.
 
     Of a ScaledObject and the HorizontalPodAutoscaler that it keeps, the ScaledObject is the one.
     """
-    kept = {str(body["metadata"]["name"]) for body in owners.scaled_objects}
-    own = [body for body in owners.autoscalers if _scaled_object_of(body) not in kept]
+    scaled_names = {str(body["metadata"]["name"]) for body in owners.scaled_objects}
+    own = [body for body in owners.autoscalers if _scaled_object_of(body) not in scaled_names]
     deciding = [*owners.scaled_objects, *own]
     if len(deciding) > 1:
         names = ", ".join(sorted(f"{body['kind'].lower()} {body['metadata']['name']}" for body in deciding))
         return Hold("AmbiguousAutoscaler", f"several autoscalers scale {title(target)}: {names}; keep one")
     if not deciding:
         return None
-    return kept_by(deciding[0], reference(deciding[0], target)) or deciding[0]
+    return controlled_by(deciding[0], reference(deciding[0], target)) or deciding[0]
 
 
-def kept_by(body: Body, ref: ObjectRef) -> Hold | None:
+def controlled_by(body: Body, ref: ObjectRef) -> Hold | None:
     """Return the Hold for an object that another one controls, which would set it back; None where none does."""
     owner = controller(body)
     if owner is None:
         return None
-    what = f"{owner.get('kind', 'object')} {owner.get('name', '')}".strip()
+    owner_text = f"{owner.get('kind', 'object')} {owner.get('name', '')}".strip()
     return Hold(
         "OwnedByController",
-        f"{title(ref)} is controlled by the {what}, which would set it back, so it is left alone; "
+        f"{title(ref)} is controlled by the {owner_text}, which would set it back, so it is left alone; "
         f"what is to be changed is to be changed there",
     )
 

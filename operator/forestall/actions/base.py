@@ -22,7 +22,7 @@ from forestall.ports import Cluster, Reader, Right
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class RiskOutlook:
     """What the present cycle says about the risk that one live remediation answers."""
 
     fresh: bool
@@ -55,15 +55,15 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimedOutlook:
     """An outlook and when it was told (s since the epoch)."""
 
     at: float
-    outlook: Outlook
+    outlook: RiskOutlook
 
 
 @dataclass(frozen=True, slots=True)
-class Stalled:
+class StalledReplicas:
     """Replicas that were asked for and do not come to serve."""
 
     idle: int
@@ -72,12 +72,12 @@ class Stalled:
     """In the words of whoever keeps them from it: a quota, the scheduler, the kubelet, an autoscaler."""
     settles: bool = False
     """Whether this may pass by itself, as when nodes are added."""
-    told: bool = True
+    is_reported: bool = True
     """Whether somebody says why; otherwise they may only be starting."""
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ObservedState:
     """What an action found."""
 
     level: int
@@ -96,34 +96,34 @@ class World:
     """The highest level that is possible."""
     size: int | None = None
     """For scale: the replicas that the workload asks for, which an autoscaler may have put above its floor."""
-    found: str = ""
+    current_value: str = ""
     """For patch: the value that is there, as JSON."""
-    rest: Sequence[ObjectRef] = ()
+    remaining_pods: Sequence[ObjectRef] = ()
     """For an action of many writes: what is still to be written."""
     left: str = ""
     """For an action of many writes: what it waits for, in words."""
     blocked: Hold | None = None
     """For scale: why the level must not be raised now, although it may be given back."""
-    orphaned: Hold | None = None
+    unattached: Hold | None = None
     """For scale: why the level holds nothing up any more, and is given back at once."""
-    stalled: Stalled | None = None
+    stalled: StalledReplicas | None = None
     """For scale: what does not come to serve, of what was added."""
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Change:
     """Change the level."""
 
     to: int
-    what: str
+    description: str
     """The change in words, such as `replicas 3 -> 5`."""
     because: str
-    raises: bool
+    increases: bool
     """Whether it does more than was done so far, which the guards must allow; giving back is always allowed."""
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class Outcome:
     """The life of the remediation is over."""
 
     phase: Literal["Succeeded", "RolledBack", "Failed", "Aborted"]
@@ -131,12 +131,12 @@ class End:
     message: str
 
 
-Next = Move | Hold | End
+Next = Change | Hold | Outcome
 """What comes next: a change, nothing for now, or the end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class TargetRequest:
     """What an action can be aimed by."""
 
     rung: Rung
@@ -150,7 +150,7 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
-class Aimed:
+class TargetWithLevels:
     """A target, where more must be remembered of it than its UID."""
 
     target: ObjectRef
@@ -160,11 +160,11 @@ class Aimed:
     """What is wanted; the intent's `to`."""
 
 
-class Unsuited(Hold):
+class NotApplicable(Hold):
     """The action does not suit this case: the next rung of the ladder is asked."""
 
 
-class Waiting(Hold):
+class Deferred(Hold):
     """What was changed can't be looked at, or must not be touched, for a while: it is remembered until it can."""
 
     @classmethod
@@ -183,7 +183,7 @@ class Action(Protocol):
         """Return the rights to change `target`; `subject` is what is written to scale it, where known."""
         ...
 
-    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Aimed | Hold:
+    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | TargetWithLevels | Hold:
         """Return what would be changed, with its UID; or why nothing can be, or (`Unsuited`) why another rung should.
 
         Raises:
@@ -191,7 +191,7 @@ class Action(Protocol):
         """
         ...
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return the world as it is now, or why the action can have no part in it any more.
 
         Raises:
@@ -199,11 +199,13 @@ class Action(Protocol):
         """
         ...
 
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the first change, or why it must not be made."""
         ...
 
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+    def next_change(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Next:
         """Return what comes next once the first change is made and has settled.
 
         `recent` are the newest outlooks without a gap, oldest first; the last one is of this cycle. It is empty when
@@ -211,7 +213,7 @@ class Action(Protocol):
         """
         ...
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Change the level from `world.level` to `to`, on the condition that nobody wrote since `world` was seen.
 
         Raises:
@@ -221,13 +223,13 @@ class Action(Protocol):
 
 
 @runtime_checkable
-class Pressing(Protocol):
+class MultiStepAction(Protocol):
     """An action of many writes: after the first, the reconciler lets it go on in each cycle until it has settled.
 
     It is asked for no more once its deadline has passed or nobody wants it any more; what it did is then given back.
     """
 
-    async def proceed(self, cluster: Cluster, remediation: Remediation, world: World) -> Hold:
+    async def proceed(self, cluster: Cluster, remediation: Remediation, world: ObservedState) -> Hold:
         """Go on with `world.rest`; return how far it is. Doing it twice changes nothing more.
 
         Raises:
@@ -236,22 +238,26 @@ class Pressing(Protocol):
         ...
 
 
-class OfWorkload:
+class WorkloadAction:
     """What is changed is the workload that the objective is about."""
 
-    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
         """Return the workload."""
         del cluster
         return aim.workload
 
 
-def verified(remediation: Remediation) -> bool | None:
+def has_helped(remediation: Remediation) -> bool | None:
     """Say whether the action helped; None while that is not known."""
-    found = condition(remediation.status.conditions, "Verified")
-    return None if found is None or found.status == "Unknown" else found.status == "True"
+    verified_condition = condition(remediation.status.conditions, "Verified")
+    return (
+        None
+        if verified_condition is None or verified_condition.status == "Unknown"
+        else verified_condition.status == "True"
+    )
 
 
-def asked_back(remediation: Remediation) -> Hold | None:
+def undo_requested(remediation: Remediation) -> Hold | None:
     """Return that a person wants back now what was done; None where nobody has asked."""
     undo = remediation.undo
     return None if undo is None else Hold("UndoRequested", f"{undo.by or 'somebody'} asked to undo it: {undo.comment}")

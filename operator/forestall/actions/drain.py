@@ -15,9 +15,9 @@ from typing import ClassVar, Final
 import structlog
 
 from forestall.actions import pods
-from forestall.actions.base import Aim, Unsuited, World, title
+from forestall.actions.base import NotApplicable, ObservedState, TargetRequest, title
 from forestall.actions.node_action import NodeAction
-from forestall.actions.pods import Pod, Sorted
+from forestall.actions.pods import DrainPlan, Pod
 from forestall.actions.protection import protected_from_above
 from forestall.actions.rights import may_evict
 from forestall.api.remediation import ObjectRef, Remediation
@@ -56,48 +56,52 @@ class Drain(NodeAction):
         """Return the rights to patch the node, and to evict pods of all namespaces."""
         return (*super().rights(target, subject), may_evict())
 
-    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
         """Return the node that the indicator's label `node` names, unless it has pods that must not be evicted."""
-        node = await super().aim(cluster, aim)
+        node = await super().resolve_target(cluster, aim)
         if isinstance(node, Hold):
             return node
         return _refused(node, await _pods(cluster, node, aim.rung.drain), aim.workload.namespace) or node
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the node is cordoned by this remediation, and which pods are left on it."""
-        world = await super().look(cluster, remediation)
+        world = await super().observe(cluster, remediation)
         if isinstance(world, Hold) or remediation.status.phase in ("Verifying", "Holding", "RollingBack"):
             return world
-        begun = bool(remediation.status.steps)
-        if begun and world.level == 0:
+        started = bool(remediation.status.steps)
+        if started and world.level == 0:
             return world
-        found = await _pods(cluster, world.subject, remediation.spec.intent.action.drain)
-        if not begun:
-            return _refused(world.subject, found, remediation.namespace) or world
-        rest = [_ref(pod) for pod in found.to_evict]
-        settled = not (found.to_evict or found.going or found.refused)
-        return replace(world, settled=settled, rest=rest, left=_left(found, remediation.namespace))
+        pods_of_node = await _pods(cluster, world.subject, remediation.spec.intent.action.drain)
+        if not started:
+            return _refused(world.subject, pods_of_node, remediation.namespace) or world
+        remaining = [_ref(pod) for pod in pods_of_node.to_evict]
+        settled = not (pods_of_node.to_evict or pods_of_node.going or pods_of_node.refused)
+        return replace(
+            world, settled=settled, remaining_pods=remaining, left=_remaining_text(pods_of_node, remediation.namespace)
+        )
 
-    async def proceed(self, cluster: Cluster, remediation: Remediation, world: World) -> Hold:
+    async def proceed(self, cluster: Cluster, remediation: Remediation, world: ObservedState) -> Hold:
         """Ask for the eviction of each pod that is left; return what stands in the way of those that stay.
 
         What is said of one pod is said of that one: the others are asked for all the same.
         """
         evictions = _Evictions()
-        for pod in world.rest[:AT_ONCE]:
+        for pod in world.remaining_pods[:AT_ONCE]:
             if pod.namespace not in evictions.silent:
                 await evictions.ask(cluster, pod)
         name = title(world.subject)
-        if not evictions.kept:
+        if not evictions.refused:
             return Hold("Draining", f"{name} is being drained; {world.left}")
-        _log.info("evictions wait", node=world.subject.name, pods={title(pod): str(why) for pod, why in evictions.kept})
-        first = _telling(evictions.kept, remediation.namespace)
-        if not evictions.gone and all(_lacks_right(error) for _, error in evictions.kept):
+        _log.info(
+            "evictions wait", node=world.subject.name, pods={title(pod): str(why) for pod, why in evictions.refused}
+        )
+        first = _telling(evictions.refused, remediation.namespace)
+        if not evictions.evicted and all(_lacks_right(error) for _, error in evictions.refused):
             raise first
-        more = f" (and so do {len(evictions.kept) - 1} more)" if len(evictions.kept) > 1 else ""
+        suffix = f" (and so do {len(evictions.refused) - 1} more)" if len(evictions.refused) > 1 else ""
         return Hold(
             "Throttled" if isinstance(first, Throttled) else "EvictionRefused",
-            f"{name} is being drained, but a pod has to wait{more}: {first}",
+            f"{name} is being drained, but a pod has to wait{suffix}: {first}",
         )
 
 
@@ -109,8 +113,8 @@ _SILENT: Final = 3
 class _Evictions:
     """The evictions that are asked for in one cycle."""
 
-    gone: int = 0
-    kept: list[tuple[ObjectRef, ClusterError]] = field(default_factory=list)
+    evicted: int = 0
+    refused: list[tuple[ObjectRef, ClusterError]] = field(default_factory=list)
     """The pods that stay, and what was said of each."""
     silent: set[str] = field(default_factory=set)
     """The namespaces whose pods wait for the next round, as a webhook of theirs may not answer."""
@@ -120,37 +124,37 @@ class _Evictions:
         try:
             await cluster.evict(pod)
         except (NotFound, Conflict):
-            self.gone += 1  # it went by itself
+            self.evicted += 1  # it went by itself
         except Halted:
             raise
         except Unavailable as error:
-            self.kept.append((pod, error))
+            self.refused.append((pod, error))
             if not error.answered:
                 self.silent.add(pod.namespace)
                 if len(self.silent) == _SILENT:
                     raise
         except ClusterError as error:
-            self.kept.append((pod, error))
+            self.refused.append((pod, error))
         else:
-            self.gone += 1
+            self.evicted += 1
 
 
 def _lacks_right(error: ClusterError) -> bool:
     return isinstance(error, Forbidden) and not isinstance(error, Denied)
 
 
-async def _pods(cluster: Reader, node: ObjectRef, terms: DrainAction | None) -> Sorted:
+async def _pods(cluster: Reader, node: ObjectRef, terms: DrainAction | None) -> DrainPlan:
     flags = terms or DrainAction()
-    found = await cluster.find("v1", "Pod", field_selector=f"spec.nodeName={node.name}")
-    moving = [pod for pod in found if not pods.stays(pod)]
-    kept = await protected_from_above(cluster, (pod for pod in moving if not pods.is_terminating(pod)))
-    left = [pod for pod in moving if pod["metadata"]["uid"] not in kept]
+    pods_of_node = await cluster.find("v1", "Pod", field_selector=f"spec.nodeName={node.name}")
+    moving = [pod for pod in pods_of_node if not pods.stays(pod)]
+    protected = await protected_from_above(cluster, (pod for pod in moving if not pods.is_terminating(pod)))
+    left = [pod for pod in moving if pod["metadata"]["uid"] not in protected]
     return pods.sort(left, force=flags.force, delete_empty_dir_data=flags.delete_empty_dir_data)
 
 
-def _telling(kept: Sequence[tuple[ObjectRef, ClusterError]], namespace: str) -> ClusterError:
+def _telling(refused: Sequence[tuple[ObjectRef, ClusterError]], namespace: str) -> ClusterError:
     """Return what is told of the pods that stay: a refusal sooner than that one waits, and of an own pod first."""
-    pod, error = min(kept, key=lambda each: (isinstance(each[1], Throttled), each[0].namespace != namespace))
+    pod, error = min(refused, key=lambda entry: (isinstance(entry[1], Throttled), entry[0].namespace != namespace))
     if pod.namespace == namespace:
         return error
     if isinstance(error, Throttled):
@@ -161,25 +165,32 @@ def _telling(kept: Sequence[tuple[ObjectRef, ClusterError]], namespace: str) -> 
     return ClusterError(f"it is of another namespace, and its eviction {answered}; the operator's log says more")
 
 
-def _refused(node: ObjectRef, found: Sorted, namespace: str) -> Unsuited | None:
-    if not found.refused:
+def _refused(node: ObjectRef, pods_of_node: DrainPlan, namespace: str) -> NotApplicable | None:
+    if not pods_of_node.refused:
         return None
-    _log.info("pods in the way of a drain", node=node.name, pods={pods.title(pod): why for pod, why in found.refused})
-    reasons = dict.fromkeys(why for _, why in found.refused)
-    words = [f"{pods.told([pod for pod, why in found.refused if why == each], namespace)}: {each}" for each in reasons]
-    return Unsuited("PodsNotEvictable", f"{title(node)} has pods that the policy does not let go: {'; '.join(words)}")
+    _log.info(
+        "pods in the way of a drain", node=node.name, pods={pods.title(pod): why for pod, why in pods_of_node.refused}
+    )
+    reasons = dict.fromkeys(why for _, why in pods_of_node.refused)
+    messages = [
+        f"{pods.names_or_count([pod for pod, why in pods_of_node.refused if why == reason], namespace)}: {reason}"
+        for reason in reasons
+    ]
+    return NotApplicable(
+        "PodsNotEvictable", f"{title(node)} has pods that the policy does not let go: {'; '.join(messages)}"
+    )
 
 
-def _left(found: Sorted, namespace: str) -> str:
+def _remaining_text(pods_of_node: DrainPlan, namespace: str) -> str:
     """Return in words what is still on the node."""
     parts = [
-        f"{len(some)} {what}: {pods.told(some, namespace)}"
-        for some, what in (
-            (found.to_evict, "to be evicted"),
-            (found.going, "about to go"),
-            ([pod for pod, _ in found.refused], "that the policy does not let go"),
+        f"{len(group)} {cause}: {pods.names_or_count(group, namespace)}"
+        for group, cause in (
+            (pods_of_node.to_evict, "to be evicted"),
+            (pods_of_node.going, "about to go"),
+            ([pod for pod, _ in pods_of_node.refused], "that the policy does not let go"),
         )
-        if some
+        if group
     ]
     return f"pods that are left: {'; '.join(parts)}"
 

@@ -7,7 +7,16 @@ about to go, counts as evicted once the step is written down: it can only be evi
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from forestall.actions.base import Aim, Moment, Move, Next, Unsuited, World, missing, title
+from forestall.actions.base import (
+    Change,
+    Next,
+    NotApplicable,
+    ObservedState,
+    TargetRequest,
+    TimedOutlook,
+    missing,
+    title,
+)
 from forestall.actions.pods import is_ready, is_terminating
 from forestall.actions.protection import controller, is_protected, undisturbed
 from forestall.actions.readiness import ready_of
@@ -44,13 +53,13 @@ class Evict:
         del subject
         return (may_evict(target.namespace),)
 
-    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
         """Return the pod that the indicator's label `pod` names, if it is one of the workload's."""
         name, namespace = aim.labels.get(self.traits.cause_label), aim.workload.namespace
         if name is None:
-            return Unsuited("PodUnknown", "its series has no label `pod` that says which pod to evict")
+            return NotApplicable("PodUnknown", "its series has no label `pod` that says which pod to evict")
         if aim.labels.get("namespace", namespace) != namespace:
-            return Unsuited("PodUnknown", f"pod {name} is in namespace {aim.labels['namespace']}")
+            return NotApplicable("PodUnknown", f"pod {name} is in namespace {aim.labels['namespace']}")
         ref = ObjectRef(api_version="v1", kind="Pod", namespace=namespace, name=name)
         try:
             pod = await cluster.read(ref)
@@ -60,54 +69,56 @@ class Evict:
             return Hold("PodUnknown", f"{title(ref)} is about to go already")
         return await _unsuited(cluster, pod, aim.workload) or ref.model_copy(update={"uid": pod["metadata"]["uid"]})
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the pod is there."""
-        target, begun = remediation.spec.intent.target, bool(remediation.status.steps)
+        target, started = remediation.spec.intent.target, bool(remediation.status.steps)
         try:
             pod = await cluster.read(target)
         except NotFound as error:
-            if begun:
-                return World(level=1, subject=target, resource_version="")
+            if started:
+                return ObservedState(level=1, subject=target, resource_version="")
             return await missing(cluster, target) or Hold("TargetGone", str(error))
         terminating, version = is_terminating(pod), pod["metadata"]["resourceVersion"]
-        if terminating and not begun:
+        if terminating and not started:
             return Hold("TargetGone", f"{title(target)} is about to go already; nothing is changed")
         if is_protected(pod) and not terminating:
             return _protected(target)
-        return World(level=int(terminating), subject=target, resource_version=version, settled=not terminating)
+        return ObservedState(level=int(terminating), subject=target, resource_version=version, settled=not terminating)
 
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the eviction."""
-        return Move(1, f"evict {title(world.subject)}", remediation.spec.intent.evidence.reason, raises=True)
+        return Change(1, f"evict {title(world.subject)}", remediation.spec.intent.evidence.reason, increases=True)
 
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+    def next_change(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Next:
         """Wait for the verdict of the verification."""
         del recent
         return await_verdict(remediation, f"{title(world.subject)} was evicted", now)
 
-    async def write(self, cluster: Evictor, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Evictor, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Evict the pod."""
         del remediation, to
         await cluster.evict(world.subject)
 
 
-async def _unsuited(cluster: Reader, pod: Mapping[str, Any], workload: ObjectRef) -> Unsuited | None:
+async def _unsuited(cluster: Reader, pod: Mapping[str, Any], workload: ObjectRef) -> NotApplicable | None:
     ref = ObjectRef(api_version="v1", kind="Pod", namespace=workload.namespace, name=pod["metadata"]["name"])
     if is_protected(pod):
         return _protected(ref)
     if (annotation := undisturbed(pod)) is not None:
-        return Unsuited("PodProtected", f"{title(ref)} has the annotation {annotation}")
+        return NotApplicable("PodProtected", f"{title(ref)} has the annotation {annotation}")
     if not await belongs(cluster, pod, workload):
-        return Unsuited("PodNotOfTarget", f"{title(ref)} does not belong to {title(workload)}")
+        return NotApplicable("PodNotOfTarget", f"{title(ref)} does not belong to {title(workload)}")
     if not is_ready(pod):
         return None
     ready = ready_of({**await cluster.read(workload), "apiVersion": workload.api_version, "kind": workload.kind})
     if ready is None:
-        return Unsuited(
+        return NotApplicable(
             "ReadyReplicasUnknown", f"{title(workload)} does not tell how many pods serve beside {title(ref)}"
         )
     if ready < 2:
-        return Unsuited("LastReadyPod", f"{title(ref)} is the only one of {title(workload)} that serves")
+        return NotApplicable("LastReadyPod", f"{title(ref)} is the only one of {title(workload)} that serves")
     return None
 
 
@@ -133,5 +144,5 @@ async def belongs(cluster: Reader, pod: Mapping[str, Any], workload: ObjectRef) 
     return owner is not None and owner["uid"] == workload.uid
 
 
-def _protected(pod: ObjectRef) -> Unsuited:
-    return Unsuited("PodProtected", f"{title(pod)} is protected by an annotation")
+def _protected(pod: ObjectRef) -> NotApplicable:
+    return NotApplicable("PodProtected", f"{title(pod)} is protected by an annotation")

@@ -27,12 +27,12 @@ def put(node: Any, path: Sequence[str], value: Any) -> Any:
     """
     if not path:
         return value
-    part, *rest = path
+    part, *remaining = path
     if isinstance(node, list):
         old = _element(node, part)
-        return [put(each, rest, value) if each is old else each for each in node]
+        return [put(element, remaining, value) if element is old else element for element in node]
     fields = dict(_map({} if node is None else node, part))
-    new = put(fields.get(part), rest, value)
+    new = put(fields.get(part), remaining, value)
     if new is None:
         fields.pop(part, None)
     else:
@@ -48,7 +48,7 @@ def _map(node: Any, part: str) -> Mapping[str, Any]:
 
 def _element(elements: list[Any], part: str) -> Any:
     name = part.removeprefix("name=")
-    found = [each for each in elements if isinstance(each, Mapping) and each.get("name") == name]
-    if name == part or len(found) != 1:
+    matching = [element for element in elements if isinstance(element, Mapping) and element.get("name") == name]
+    if name == part or len(matching) != 1:
         raise InvalidInput(f"there is no single element {part} in the list")
-    return found[0]
+    return matching[0]

@@ -11,16 +11,16 @@ from typing import Any, Final
 from forestall.actions.autoscalers import (
     AUTOSCALER,
     SCALED_OBJECT,
-    Owners,
+    Autoscalers,
+    controlled_by,
     find_owners,
-    kept_by,
     no_scale_out,
-    one_of,
+    only_autoscaler,
     paused,
     points_at,
     reference,
 )
-from forestall.actions.base import Waiting, missing, title
+from forestall.actions.base import Deferred, missing, title
 from forestall.actions.ownership import field_owned, holds_scale, taken_over
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
@@ -89,7 +89,7 @@ async def find_floor(cluster: Reader, target: ObjectRef) -> Floor | Hold:
         owners = await find_owners(cluster, target)
         if isinstance(owners, Hold):
             return owners
-        deciding = one_of(owners, target)
+        deciding = only_autoscaler(owners, target)
         if isinstance(deciding, Hold):
             return deciding
         if deciding is None:
@@ -111,27 +111,27 @@ async def find_raised(cluster: Reader, target: ObjectRef, raised: ObjectRef) -> 
         return floor
     why = floor if isinstance(floor, Hold) else _decided_elsewhere(floor.subject, target)
     if _is_same(raised, target):
-        return Waiting.of(why) if why.reason == "TargetPaused" else why
+        return Deferred.of(why) if why.reason == "TargetPaused" else why
     try:
         body = await cluster.read(raised)
     except Forbidden as error:
-        return Waiting("FloorHidden", f"{title(raised)} holds a raised floor, and can't be read: {error}")
+        return Deferred("FloorHidden", f"{title(raised)} holds a raised floor, and can't be read: {error}")
     except NotFound:
         return await _vanished(cluster, raised)
     if (resting := paused(body, raised)) is not None:
-        return Waiting.of(resting)
+        return Deferred.of(resting)
     left = _read(body, raised, 0)
     if isinstance(left, Hold):
         return left
-    gone = why.reason in ("TargetGone", "TargetReplaced") or not points_at({"kind": raised.kind, **body}, target)
-    return replace(left, blocked=why, orphaned=why if gone else None)
+    is_lost = why.reason in ("TargetGone", "TargetReplaced") or not points_at({"kind": raised.kind, **body}, target)
+    return replace(left, blocked=why, orphaned=why if is_lost else None)
 
 
 def _replicas(workload: Body, target: ObjectRef) -> int | None:
     """Return the replicas that the workload asks for, where they can be told without its /scale subresource."""
     wanted = get_path(workload, "spec", "replicas")
-    told = target.api_version == "apps/v1" and target.kind in _SCALED_BY_SPEC and type(wanted) is int
-    return wanted if told and wanted >= 0 else None
+    is_plain = target.api_version == "apps/v1" and target.kind in _SCALED_BY_SPEC and type(wanted) is int
+    return wanted if is_plain and wanted >= 0 else None
 
 
 def _of_workload(body: Body, target: ObjectRef, replicas: int) -> Floor | Hold:
@@ -139,13 +139,13 @@ def _of_workload(body: Body, target: ObjectRef, replicas: int) -> Floor | Hold:
     # Of the version that was checked: whoever takes the field over meanwhile makes the write fail.
     version = str(body["metadata"]["resourceVersion"])
     return (
-        kept_by(body, target)
+        controlled_by(body, target)
         or field_owned(body, target, field)
         or Floor(replicas, replicas, target, version, taken_over(body, field) and not holds_scale(body), workload=body)
     )
 
 
-def _of_autoscaler(body: Body, subject: ObjectRef, workload: Body, owners: Owners, replicas: int) -> Floor | Hold:
+def _of_autoscaler(body: Body, subject: ObjectRef, workload: Body, owners: Autoscalers, replicas: int) -> Floor | Hold:
     if get_path(body, "metadata", "deletionTimestamp"):
         return Hold("TargetPaused", f"{title(subject)} is being deleted: what scales then is not known yet")
     acting = next(iter(owners.autoscalers), None)
@@ -174,8 +174,8 @@ def _read(body: Body, subject: ObjectRef, replicas: int) -> Floor | Hold:
     )
 
 
-def _is_same(one: ObjectRef, other: ObjectRef) -> bool:
-    return (one.kind, one.name, one.uid) == (other.kind, other.name, other.uid)
+def _is_same(ref: ObjectRef, other: ObjectRef) -> bool:
+    return (ref.kind, ref.name, ref.uid) == (other.kind, other.name, other.uid)
 
 
 def _decided_elsewhere(subject: ObjectRef, target: ObjectRef) -> Hold:
@@ -188,11 +188,11 @@ async def _vanished(cluster: Reader, raised: ObjectRef) -> Hold:
     try:
         await cluster.serves(raised.api_version, raised.kind)
     except NotFound:
-        return Waiting(
+        return Deferred(
             "FloorHidden", f"{name} holds a raised floor, and the cluster does not serve its kind at present"
         )
-    again = await missing(cluster, raised)
-    if again is not None and again.reason == "TargetReplaced":
+    still_missing = await missing(cluster, raised)
+    if still_missing is not None and still_missing.reason == "TargetReplaced":
         return Hold(
             "FloorReplaced",
             f"{name}, whose floor was raised, was deleted and made anew since; the floor of the new one is that of "

@@ -9,7 +9,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Aim, Moment, Move, Next, Unsuited, World, missing, title
+from forestall.actions.base import (
+    Change,
+    Next,
+    NotApplicable,
+    ObservedState,
+    TargetRequest,
+    TimedOutlook,
+    missing,
+    title,
+)
 from forestall.actions.verdict import await_verdict
 from forestall.api.meta import API_VERSION
 from forestall.api.remediation import Intent, ObjectRef, Remediation
@@ -48,50 +57,54 @@ class Job:
         del subject
         return (Right("create", _BATCH, "Job", namespace=target.namespace),)
 
-    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
         """Return the workload, if there is a runbook for it."""
         if aim.rung.job is None:
             raise ValueError("the rung is no job")
-        found = await _runbook(cluster, aim.workload.namespace, aim.rung.job.cron_job)
-        return Unsuited(found.reason, found.message) if isinstance(found, Hold) else aim.workload
+        runbook = await _runbook(cluster, aim.workload.namespace, aim.rung.job.cron_job)
+        return NotApplicable(runbook.reason, runbook.message) if isinstance(runbook, Hold) else aim.workload
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the Job was made, and how far it is."""
         intent, ref = remediation.spec.intent, _job(remediation)
         try:
             body = await cluster.read(ref)
         except NotFound:
-            return await _unmade(cluster, remediation)
+            return await _not_created(cluster, remediation)
         if remediation.signature not in [
             owner.get("uid") for owner in mappings(get_path(body, "metadata", "ownerReferences"))
         ]:
             return Hold("JobExists", f"{title(ref)} is not of this remediation; it is left alone")
-        conditions = {string(each.get("type")): each for each in mappings(get_path(body, "status", "conditions"))}
+        conditions = {
+            string(condition.get("type")): condition for condition in mappings(get_path(body, "status", "conditions"))
+        }
         failure = conditions.get("Failed", {})
-        words = (
+        message = (
             f"runbook {_runbook_of(intent)} failed: {failure.get('reason', '')} {failure.get('message', '')}".strip()
         )
-        return World(
+        return ObservedState(
             level=1,
             subject=ref.model_copy(update={"uid": body["metadata"]["uid"]}),
             resource_version=body["metadata"]["resourceVersion"],
             settled=conditions.get("Complete", {}).get("status") == "True",
-            failed=Hold("JobFailed", words) if failure.get("status") == "True" else None,
+            failed=Hold("JobFailed", message) if failure.get("status") == "True" else None,
         )
 
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the run."""
         intent = remediation.spec.intent
-        what = f"run {_runbook_of(intent)} as {title(world.subject)}"
-        return Move(1, what, intent.evidence.reason, raises=True)
+        description = f"run {_runbook_of(intent)} as {title(world.subject)}"
+        return Change(1, description, intent.evidence.reason, increases=True)
 
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+    def next_change(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Next:
         """Wait for the verdict of the verification."""
         del recent
-        done = f"runbook {_runbook_of(remediation.spec.intent)} was run as {title(world.subject)}"
-        return await_verdict(remediation, done, now, undo="what it did is not undone")
+        message = f"runbook {_runbook_of(remediation.spec.intent)} was run as {title(world.subject)}"
+        return await_verdict(remediation, message, now, undo="what it did is not undone")
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Create the Job."""
         del to
         intent = remediation.spec.intent
@@ -99,8 +112,8 @@ class Job:
         if isinstance(runbook, Hold):
             raise NotFound(runbook.message)
         with parsing(f"the runbook {_runbook_of(intent)}"):
-            made = job(remediation, runbook)
-        await cluster.create(made)
+            body = job(remediation, runbook)
+        await cluster.create(body)
 
 
 def job(remediation: Remediation, cron_job: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +147,7 @@ def environment(remediation: Remediation) -> dict[str, str]:
     """Return what a runbook is told, by the names of its environment variables."""
     intent = remediation.spec.intent
     evidence = intent.evidence
-    told = {
+    variables = {
         "REMEDIATION": remediation.name,
         "NAMESPACE": intent.objective.namespace,
         "OBJECTIVE": intent.objective.name,
@@ -149,18 +162,24 @@ def environment(remediation: Remediation) -> dict[str, str]:
         "TIME_TO_BREACH": evidence.time_to_breach,
         "REASON": evidence.reason,
     }
-    return {f"FORESTALL_{name}": value for name, value in told.items()}
+    return {f"FORESTALL_{name}": value for name, value in variables.items()}
 
 
-def _with_environment(template: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
+def _with_environment(template: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
     # A label's value such as `$(PASSWORD)` is text; Kubernetes would put another variable's value in its place.
-    extra = [{"name": name, "value": value.replace("$", "$$")} for name, value in told.items()]
+    extra = [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
     pod = dict(template["spec"])
     for field in ("initContainers", "containers"):
         if field in pod:
             pod[field] = [
-                {**each, "env": [*(one for one in each.get("env") or () if one["name"] not in told), *extra]}
-                for each in pod[field]
+                {
+                    **container,
+                    "env": [
+                        *(variable for variable in container.get("env") or () if variable["name"] not in variables),
+                        *extra,
+                    ],
+                }
+                for container in pod[field]
             ]
     return {**template, "spec": pod}
 
@@ -194,12 +213,12 @@ async def _runbook(cluster: Reader, namespace: str, name: str) -> Mapping[str, A
     return body
 
 
-async def _unmade(cluster: Reader, remediation: Remediation) -> World | Hold:
+async def _not_created(cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
     intent, ref, steps = remediation.spec.intent, _job(remediation), remediation.status.steps
     if steps and steps[-1].done:
         return Hold("JobGone", f"{title(ref)} was deleted by somebody before it had ended; it is not run again")
-    gone = await missing(cluster, intent.target)
-    if gone is not None:
-        return gone
+    target_missing = await missing(cluster, intent.target)
+    if target_missing is not None:
+        return target_missing
     runbook = await _runbook(cluster, ref.namespace, _runbook_of(intent))
-    return runbook if isinstance(runbook, Hold) else World(level=0, subject=ref, resource_version="")
+    return runbook if isinstance(runbook, Hold) else ObservedState(level=0, subject=ref, resource_version="")

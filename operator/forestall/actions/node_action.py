@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from forestall.actions.base import (
-    Aim,
-    End,
-    Moment,
-    Move,
+    Change,
     Next,
-    Unsuited,
-    World,
-    asked_back,
+    NotApplicable,
+    ObservedState,
+    Outcome,
+    TargetRequest,
+    TimedOutlook,
     condition_of,
     find_target,
+    has_helped,
     title,
-    verified,
+    undo_requested,
 )
 from forestall.actions.ownership import signer
 from forestall.actions.rights import may_patch
@@ -49,19 +49,19 @@ class NodeAction:
         del subject
         return (may_patch(target),)
 
-    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
         """Return the node that the indicator's label `node` names."""
         name = aim.labels.get(self.traits.cause_label)
         if name is None:
-            return Unsuited("NodeUnknown", f"its series has no label `node` that says which node to {self._verb}")
+            return NotApplicable("NodeUnknown", f"its series has no label `node` that says which node to {self._verb}")
         ref = ObjectRef(api_version="v1", kind="Node", name=name)
         try:
             body = await cluster.read(ref)
         except NotFound:
-            return Unsuited("NodeUnknown", f"there is no node {name}, which the indicator's label `node` names")
+            return NotApplicable("NodeUnknown", f"there is no node {name}, which the indicator's label `node` names")
         return ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the node is cordoned by this remediation."""
         target = remediation.spec.intent.target
         body = await find_target(cluster, target)
@@ -77,37 +77,41 @@ class NodeAction:
                 return Hold(
                     "TakenOver", f"{title(target)} is held by another remediation since; it is left to that one"
                 )
-        return World(level=int(ours), subject=target, resource_version=body["metadata"]["resourceVersion"])
+        return ObservedState(level=int(ours), subject=target, resource_version=body["metadata"]["resourceVersion"])
 
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the cordon."""
-        return Move(1, f"{self._verb} {title(world.subject)}", remediation.spec.intent.evidence.reason, raises=True)
+        return Change(
+            1, f"{self._verb} {title(world.subject)}", remediation.spec.intent.evidence.reason, increases=True
+        )
 
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+    def next_change(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Next:
         """Give the node back when it has been healthy for long enough, or at the deadline."""
         del recent
         name = title(world.subject)
         intent, healthy = remediation.spec.intent, _healthy_for(remediation)
         over = now >= (seconds(intent.deadline) or now)
-        undone = asked_back(remediation) or _undone(remediation)
+        undone = undo_requested(remediation) or _undone(remediation)
         if world.level == 0:
             if undone is not None:
-                return End("RolledBack", undone.reason, f"{name} takes pods again: {undone.message}")
+                return Outcome("RolledBack", undone.reason, f"{name} takes pods again: {undone.message}")
             return _end(remediation, name, self._verbs, over=over)
         if undone is not None:
-            return Move(0, f"uncordon {name}", undone.message, raises=False)
+            return Change(0, f"uncordon {name}", undone.message, increases=False)
         calm = seconds(remediation.status.calm_since)
         if calm is not None and now - calm >= healthy:
-            return Move(0, f"uncordon {name}", f"it has been healthy for {format_duration(healthy)}", raises=False)
+            return Change(0, f"uncordon {name}", f"it has been healthy for {format_duration(healthy)}", increases=False)
         if over:
-            return Move(0, f"uncordon {name}", "its time is over, although the risk has not gone", raises=False)
+            return Change(0, f"uncordon {name}", "its time is over, although the risk has not gone", increases=False)
         return Hold(
-            "Holding" if verified(remediation) is not False else "NotHelped",
+            "Holding" if has_helped(remediation) is not False else "NotHelped",
             f"{name} stays cordoned until it has been healthy for {format_duration(healthy)}, "
             f"at most until {readable(intent.deadline)}",
         )
 
-    async def write(self, cluster: Writer, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Writer, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Cordon the node and sign it, or take back both."""
         patch = {
             "metadata": {"annotations": {CORDONED_BY: remediation.signature if to else None}},
@@ -135,10 +139,10 @@ def _undone(remediation: Remediation) -> Condition | None:
     return completed if completed is not None and completed.status == "False" else None
 
 
-def _end(remediation: Remediation, name: str, verbs: str, *, over: bool) -> End:
-    helped = verified(remediation)
+def _end(remediation: Remediation, name: str, verbs: str, *, over: bool) -> Outcome:
+    helped = has_helped(remediation)
     if over and helped is not False:
-        return End("RolledBack", "DeadlineExceeded", f"{name} takes pods again: its time was over")
+        return Outcome("RolledBack", "DeadlineExceeded", f"{name} takes pods again: its time was over")
     if helped:
-        return End("Succeeded", "Released", f"{name} has been healthy again and takes pods")
-    return End("RolledBack", "NotHelped", f"{verbs} {name} did not lower the risk; it takes pods again")
+        return Outcome("Succeeded", "Released", f"{name} has been healthy again and takes pods")
+    return Outcome("RolledBack", "NotHelped", f"{verbs} {name} did not lower the risk; it takes pods again")

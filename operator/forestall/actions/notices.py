@@ -18,20 +18,20 @@ _TITLES: Final = {
 def notice_of(remediation: Remediation, topic: str, at: float, message: str = "") -> Notice:
     """Return the notice about `topic`, found at `at` (s); `message` is what the policy's author wants to be said."""
     intent, name, namespace = remediation.spec.intent, remediation.name, remediation.namespace
-    evidence, where = intent.evidence, f"-n {namespace}"
+    evidence, arguments = intent.evidence, f"-n {namespace}"
     commands = {
-        "explain": f"kubectl forestall explain {where} {intent.objective.name}",
-        "history": f"kubectl forestall history {where} {name}",
-        "pause": f"kubectl forestall pause {where} slo/{intent.objective.name}",
+        "explain": f"kubectl forestall explain {arguments} {intent.objective.name}",
+        "history": f"kubectl forestall history {arguments} {name}",
+        "pause": f"kubectl forestall pause {arguments} slo/{intent.objective.name}",
     }
     if topic == "ApprovalRequired":
         commands = {
-            "approve": f"kubectl forestall approve {where} {name}",
-            "reject": f"kubectl forestall reject {where} {name}",
+            "approve": f"kubectl forestall approve {arguments} {name}",
+            "reject": f"kubectl forestall reject {arguments} {name}",
             **commands,
         }
     if topic == "Locked":
-        commands = {"unlock": f"kubectl forestall unlock {where} {intent.policy.name}", **commands}
+        commands = {"unlock": f"kubectl forestall unlock {arguments} {intent.policy.name}", **commands}
     figures = {
         **evidence.labels,
         "indicator": evidence.indicator,
@@ -40,13 +40,13 @@ def notice_of(remediation: Remediation, topic: str, at: float, message: str = ""
         "probability": evidence.probability,
         "timeToBreach": evidence.time_to_breach,
     }
-    words = {"objective": f"{namespace}/{intent.objective.name}", "policy": f"policy {intent.policy.name}"}
+    subjects = {"objective": f"{namespace}/{intent.objective.name}", "policy": f"policy {intent.policy.name}"}
     ends = intent.approval_expires if topic == "ApprovalRequired" else None
     return Notice(
         id=remediation.signature if topic == "Notify" else f"{remediation.signature}.{topic}",
         topic=topic,
         at=at,
-        title=_TITLES[topic].format(action=intent.action.name, **words),
+        title=_TITLES[topic].format(action=intent.action.name, **subjects),
         reason=evidence.reason,
         namespace=namespace,
         objective=intent.objective.name,

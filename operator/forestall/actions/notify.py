@@ -7,7 +7,7 @@ people may be told twice, and the notice's id is the Remediation's UID both time
 from collections.abc import Sequence
 from typing import ClassVar
 
-from forestall.actions.base import Aim, End, Moment, Move, Next, Unsuited, World
+from forestall.actions.base import Change, Next, NotApplicable, ObservedState, Outcome, TargetRequest, TimedOutlook
 from forestall.actions.notices import notice_of
 from forestall.api import NotificationChannel
 from forestall.api.meta import API_VERSION
@@ -20,7 +20,7 @@ from forestall.errors import NotFound, NotSent
 from forestall.ports import Cluster, Notice, Notifier, Reader, Right
 
 
-class Nobody:
+class NoChannels:
     """A `Notifier` where there are no channels, as in a replay."""
 
     async def send(self, channel: str, notice: Notice) -> None:
@@ -47,14 +47,14 @@ class Notify:
     )
 
     def __init__(self, notifier: Notifier | None = None) -> None:
-        self._notifier = notifier or Nobody()
+        self._notifier = notifier or NoChannels()
 
     def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
         """Return none."""
         del target, subject
         return ()
 
-    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
         """Return the workload that people are told of, if there is such a channel."""
         if aim.rung.notify is None:
             raise ValueError("the rung is no notification")
@@ -62,28 +62,32 @@ class Notify:
         try:
             await cluster.read(ObjectRef(api_version=API_VERSION, kind=NotificationChannel.KIND, name=name))
         except NotFound:
-            return Unsuited(
+            return NotApplicable(
                 "ChannelMissing", f"NotificationChannel {name!r} does not exist: ask a cluster admin for it"
             )
         return aim.workload
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether it is known to be sent."""
         del cluster
         sent = any(step.done for step in remediation.status.steps)
-        return World(level=int(sent), subject=remediation.spec.intent.target, resource_version="")
+        return ObservedState(level=int(sent), subject=remediation.spec.intent.target, resource_version="")
 
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the sending."""
         del world
-        return Move(1, f"tell {_told(remediation).channel}", remediation.spec.intent.evidence.reason, raises=True)
+        return Change(
+            1, f"tell {_action_of(remediation).channel}", remediation.spec.intent.evidence.reason, increases=True
+        )
 
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+    def next_change(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Next:
         """End: whether it helps is up to people."""
         del world, recent, now
-        return End("Succeeded", "Notified", f"{_told(remediation).channel} was told; the rest is up to people")
+        return Outcome("Succeeded", "Notified", f"{_action_of(remediation).channel} was told; the rest is up to people")
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Send it.
 
         Raises:
@@ -91,11 +95,11 @@ class Notify:
         """
         del cluster, world, to
         at = seconds(remediation.spec.intent.created) or 0.0
-        told = _told(remediation)
-        await self._notifier.send(told.channel, notice_of(remediation, "Notify", at, told.message))
+        action = _action_of(remediation)
+        await self._notifier.send(action.channel, notice_of(remediation, "Notify", at, action.message))
 
 
-def _told(remediation: Remediation) -> NotifyAction:
+def _action_of(remediation: Remediation) -> NotifyAction:
     notify = remediation.spec.intent.action.notify
     if notify is None:
         raise ValueError(f"Remediation {remediation.name} is no notification")

@@ -29,8 +29,8 @@ async def release_orphans(cluster: Cluster, nodes: Sequence[Body], live: Collect
     left = [node for node in nodes if (holder := holder_of(node)) is not None and holder not in live]
     if not left:
         return []
-    found = await cluster.find(API_VERSION, Remediation.KIND)
-    holding = {body["metadata"]["uid"] for body in found if get_path(body, "status", "phase") not in TERMINAL}
+    bodies = await cluster.find(API_VERSION, Remediation.KIND)
+    holding = {body["metadata"]["uid"] for body in bodies if get_path(body, "status", "phase") not in TERMINAL}
     return [
         str(node["metadata"]["name"]) for node in left if holder_of(node) not in holding and await _free(cluster, node)
     ]

@@ -13,24 +13,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from forestall.actions.base import (
-    Aim,
-    End,
-    Moment,
-    Move,
+    Change,
     Next,
-    Unsuited,
-    World,
-    asked_back,
+    NotApplicable,
+    ObservedState,
+    Outcome,
+    TargetRequest,
+    TimedOutlook,
     find_target,
+    has_helped,
     title,
-    verified,
+    undo_requested,
 )
 from forestall.actions.fields import get, put
 from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned, signer
 from forestall.actions.rights import may_patch
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
-from forestall.actions.verdict import unjudged
+from forestall.actions.verdict import unverifiable
 from forestall.actions.vertical import sized_by
 from forestall.api.patch_action import PatchAction, refusal
 from forestall.api.remediation import ObjectRef, Remediation
@@ -73,7 +73,7 @@ class Patch:
         del subject
         return (may_patch(target),)
 
-    async def aim(self, cluster: Reader, aim: Aim) -> ObjectRef | Hold:
+    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> ObjectRef | Hold:
         """Return the object, if its field is one that can be set and is not set so already."""
         if aim.rung.patch is None:
             raise ValueError("the rung is no patch")
@@ -81,75 +81,83 @@ class Patch:
         try:
             refused = await _refused(cluster, action)
         except NotFound:
-            return Unsuited("ObjectMissing", f"the cluster knows no {target.kind} of {target.api_version} to patch")
+            return NotApplicable(
+                "ObjectMissing", f"the cluster knows no {target.kind} of {target.api_version} to patch"
+            )
         if refused is not None:
-            return Unsuited(refused.reason, refused.message)
+            return NotApplicable(refused.reason, refused.message)
         ref = ObjectRef(
             api_version=target.api_version, kind=target.kind, namespace=aim.workload.namespace, name=target.name
         )
         try:
             body = await cluster.read(ref)
         except NotFound:
-            return Unsuited("ObjectMissing", f"there is no {title(ref)} to patch")
-        found = _found(body, ref, action)
-        if isinstance(found, Hold):
-            return Unsuited(found.reason, found.message)
-        if _text(found) == _text(action.wanted):
-            return Unsuited("AlreadySet", f"{action.field} of {title(ref)} is {_text(found)} already")
+            return NotApplicable("ObjectMissing", f"there is no {title(ref)} to patch")
+        current = _current_value(body, ref, action)
+        if isinstance(current, Hold):
+            return NotApplicable(current.reason, current.message)
+        if _text(current) == _text(action.wanted):
+            return NotApplicable("AlreadySet", f"{action.field} of {title(ref)} is {_text(current)} already")
         if (owned := await sized_by(cluster, ref, action.path)) is not None:
-            return Unsuited(owned.reason, owned.message)
-        held = obstacle(body, ref) if _rolls_out(ref, action) else None
-        return held or ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
+            return NotApplicable(owned.reason, owned.message)
+        hold = obstacle(body, ref) if _rolls_out(ref, action) else None
+        return hold or ref.model_copy(update={"uid": str(body["metadata"]["uid"])})
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the field is as this remediation left it, and what it says."""
         ref, action = remediation.spec.intent.target, _action(remediation)
         body = await find_target(cluster, ref)
         if isinstance(body, Hold):
             return body
-        done = get_path(body, *_SIGNATURE) == remediation.signature
-        if done and signer(body, PATCHED_BY, action.path) is None:
+        is_done = get_path(body, *_SIGNATURE) == remediation.signature
+        if is_done and signer(body, PATCHED_BY, action.path) is None:
             return Hold("Superseded", f"somebody else has set {action.field} of {title(ref)} since; it is left alone")
         rolls = _rolls_out(ref, action)
-        held = (
+        hold = (
             None
-            if done
+            if is_done
             else await _refused(cluster, action)
             or (obstacle(body, ref) if rolls else None)
             or await sized_by(cluster, ref, action.path)
         )
-        found: Scalar | Hold = held or _found(body, ref, action)
-        if isinstance(found, Hold):
-            return found
-        return World(
-            level=int(done),
+        current: Scalar | Hold = hold or _current_value(body, ref, action)
+        if isinstance(current, Hold):
+            return current
+        return ObservedState(
+            level=int(is_done),
             subject=ref,
             resource_version=body["metadata"]["resourceVersion"],
             settled=not rolls or complete(body),
-            failed=stuck(body) if rolls and done else None,
-            found=_text(found),
+            failed=stuck(body) if rolls and is_done else None,
+            current_value=_text(current),
         )
 
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the change."""
         action, intent = _action(remediation), remediation.spec.intent
-        what, wanted = f"{action.field} of {title(world.subject)}", _text(action.wanted)
-        if world.found == wanted:
-            return Hold("AlreadySet", f"{what} is {wanted} already; nothing is changed")
-        return Move(1, f"set {what}: {world.found} -> {wanted}", intent.evidence.reason, raises=True)
+        field_name, wanted = f"{action.field} of {title(world.subject)}", _text(action.wanted)
+        if world.current_value == wanted:
+            return Hold("AlreadySet", f"{field_name} is {wanted} already; nothing is changed")
+        return Change(1, f"set {field_name}: {world.current_value} -> {wanted}", intent.evidence.reason, increases=True)
 
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+    def next_change(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Next:
         """Keep the value while the risk lasts, and set it back."""
-        what = f"{_action(remediation).field} of {title(world.subject)}"
+        field_name = f"{_action(remediation).field} of {title(world.subject)}"
         why = _set_back(remediation, recent, now)
         if world.level == 0:
-            return _end(remediation, f"{what} is {world.found} again", why)
+            return _end(remediation, f"{field_name} is {world.current_value} again", why)
         if why is None:
             window = _action(remediation).stabilization_window
-            return Hold("Holding", f"{what} stays {world.found} until the risk has been gone for {window}")
-        return Move(0, f"set {what} back: {world.found} -> {_before(remediation)}", why.message, raises=False)
+            return Hold(
+                "Holding", f"{field_name} stays {world.current_value} until the risk has been gone for {window}"
+            )
+        return Change(
+            0, f"set {field_name} back: {world.current_value} -> {_before(remediation)}", why.message, increases=False
+        )
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Set the field and sign the object, or take back both."""
         action = _action(remediation)
         body = await cluster.read(world.subject)
@@ -157,7 +165,7 @@ class Patch:
         with parsing(title(world.subject)):
             changed = put(put(body, action.path, value), _SIGNATURE, remediation.signature if to else None)
         # The rest of the metadata, with `managedFields`, is not sent back.
-        parts = [_part(each, action) for each in (body, changed)]
+        parts = [_part(version, action) for version in (body, changed)]
         await cluster.patch(world.subject, difference(*parts), world.resource_version)
 
 
@@ -177,12 +185,12 @@ async def _refused(cluster: Reader, action: PatchAction) -> Hold | None:
     if not served.namespaced:
         return Hold("PatchRefused", f"a {target.kind} is in no namespace: a policy changes what is in its own")
     if served.plural != target.resource:
-        words = f"rights know a {target.kind} as {served.plural}, and not as {target.resource}, which the policy says"
-        return Hold("PatchRefused", words)
+        message = f"rights know a {target.kind} as {served.plural}, and not as {target.resource}, which the policy says"
+        return Hold("PatchRefused", message)
     return None
 
 
-def _found(body: Mapping[str, Any], ref: ObjectRef, action: PatchAction) -> Scalar | Hold:
+def _current_value(body: Mapping[str, Any], ref: ObjectRef, action: PatchAction) -> Scalar | Hold:
     """Return the value that is there, None where the field is not set, or why it is not to be changed."""
     try:
         value = get(body, action.path)
@@ -192,8 +200,8 @@ def _found(body: Mapping[str, Any], ref: ObjectRef, action: PatchAction) -> Scal
         return Hold(
             "FieldMissing", f"{action.field} of {title(ref)} is no single value of {_LONGEST} characters at most"
         )
-    held = obstacle(body, ref) if _rolls_out(ref, action) else None
-    return field_owned(body, ref, action.path) or held or value
+    hold = obstacle(body, ref) if _rolls_out(ref, action) else None
+    return field_owned(body, ref, action.path) or hold or value
 
 
 def _rolls_out(ref: ObjectRef, action: PatchAction) -> bool:
@@ -218,12 +226,12 @@ def _text(value: Scalar) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _set_back(remediation: Remediation, recent: Sequence[Moment], now: float) -> Hold | None:
+def _set_back(remediation: Remediation, recent: Sequence[TimedOutlook], now: float) -> Hold | None:
     """Return why the field is set back; None while it is kept."""
     action, status = _action(remediation), remediation.status
-    if (asked := asked_back(remediation)) is not None:
-        return asked
-    if verified(remediation) is False:
+    if (undo_request := undo_requested(remediation)) is not None:
+        return undo_request
+    if has_helped(remediation) is False:
         return Hold("NotHelped", "it did not lower the risk")
     if recent and recent[-1].outlook.withdrawn is not None:
         return recent[-1].outlook.withdrawn
@@ -232,12 +240,12 @@ def _set_back(remediation: Remediation, recent: Sequence[Moment], now: float) ->
     calm = seconds(status.calm_since)
     if calm is not None and now - calm >= action.stabilization_window.seconds:
         return Hold("Released", f"the risk has been gone for {format_duration(now - calm)}")
-    return unjudged(remediation, recent, now)
+    return unverifiable(remediation, recent, now)
 
 
-def _end(remediation: Remediation, done: str, why: Hold | None) -> End:
-    if verified(remediation) and asked_back(remediation) is None:
-        return End("Succeeded", "Released", f"the risk has fallen; {done}")
+def _end(remediation: Remediation, message: str, why: Hold | None) -> Outcome:
+    if has_helped(remediation) and undo_requested(remediation) is None:
+        return Outcome("Succeeded", "Released", f"the risk has fallen; {message}")
     if why is None:
-        return End("RolledBack", "Released", done)
-    return End("RolledBack", why.reason, f"{done}: {why.message}")
+        return Outcome("RolledBack", "Released", message)
+    return Outcome("RolledBack", why.reason, f"{message}: {why.message}")

@@ -15,7 +15,7 @@ _NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class DrainPlan:
     """The pods of a node, by what a drain does about them. Those that stay are in neither."""
 
     to_evict: Sequence[Pod]
@@ -25,7 +25,7 @@ class Sorted:
     """Those that must not be evicted unless the policy says so, and why."""
 
 
-def sort(pods: Iterable[Pod], *, force: bool, delete_empty_dir_data: bool) -> Sorted:
+def sort(pods: Iterable[Pod], *, force: bool, delete_empty_dir_data: bool) -> DrainPlan:
     """Return what a drain does about each pod, with the flags of `kubectl drain`.
 
     What a DaemonSet controls and what the kubelet mirrors stays, and so does what people have protected.
@@ -43,7 +43,7 @@ def sort(pods: Iterable[Pod], *, force: bool, delete_empty_dir_data: bool) -> So
             refused.append((pod, obstacle))
         else:
             to_evict.append(pod)
-    return Sorted(to_evict, going, refused)
+    return DrainPlan(to_evict, going, refused)
 
 
 def stays(pod: Pod) -> bool:
@@ -84,7 +84,7 @@ def is_finished(pod: Pod) -> bool:
 def is_ready(pod: Pod) -> bool:
     """Say whether the pod serves."""
     conditions = mappings(get_path(pod, "status", "conditions"))
-    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
 
 
 def title(pod: Pod) -> str:
@@ -92,10 +92,10 @@ def title(pod: Pod) -> str:
     return f"{get_path(pod, 'metadata', 'namespace')}/{get_path(pod, 'metadata', 'name')}"
 
 
-def told(pods: Sequence[Pod], namespace: str) -> str:
+def names_or_count(pods: Sequence[Pod], namespace: str) -> str:
     """Return which pods these are, for people of a namespace: its own by name, and of others only how many."""
     own = [title(pod) for pod in pods if get_path(pod, "metadata", "namespace") == namespace]
-    more = f"{len(own) - _NAMED} more of {namespace}" if len(own) > _NAMED else ""
-    others = f"{len(pods) - len(own)} of other namespaces" if len(own) < len(pods) else ""
-    *first, last = [part for part in (*own[:_NAMED], more, others) if part]
+    hidden = f"{len(own) - _NAMED} more of {namespace}" if len(own) > _NAMED else ""
+    foreign = f"{len(pods) - len(own)} of other namespaces" if len(own) < len(pods) else ""
+    *first, last = [part for part in (*own[:_NAMED], hidden, foreign) if part]
     return f"{', '.join(first)} and {last}" if first else last

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from forestall.actions.base import Moment, condition_of
+from forestall.actions.base import TimedOutlook, condition_of
 from forestall.api.meta import Condition
 from forestall.api.remediation import Remediation, Step
 from forestall.api.times import seconds
@@ -24,7 +24,7 @@ _BURST: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Baseline:
+class _LoadComparison:
     """A raise before and after."""
 
     then: LoadSample
@@ -33,7 +33,7 @@ class _Baseline:
     """Whether no sample is known yet that was taken when so many served."""
 
 
-def noted(remediation: Remediation, recent: Sequence[Moment], now: float) -> Condition | None:
+def noted(remediation: Remediation, recent: Sequence[TimedOutlook], now: float) -> Condition | None:
     """Return the condition that says whether the indicator fell; None where nothing is to be said yet.
 
     `recent` are the newest outlooks, oldest first; the last one is of this cycle. What did not fall may do so yet; what
@@ -44,26 +44,26 @@ def noted(remediation: Remediation, recent: Sequence[Moment], now: float) -> Con
         return before
     if base.now.fell_like_level(base.then):
         return Condition.since(
-            now, PROPORTIONAL, "True", "IndicatorFell", f"{_words(remediation, base)}, as a level per replica does"
+            now, PROPORTIONAL, "True", "IndicatorFell", f"{_message(remediation, base)}, as a level per replica does"
         )
     if base.pending or looks_total(remediation) is not None:
         return before
-    words = (
-        f"{_words(remediation, base)}: it did not fall as replicas were added, so it looks like a total and not "
+    message = (
+        f"{_message(remediation, base)}: it did not fall as replicas were added, so it looks like a total and not "
         f"like a level per replica, and no more are added for it. If it is one, declare in policy "
         f"{remediation.spec.intent.policy.name} `capacity: {{type: Declared, perReplica: ...}}`, or divide the query "
         f"by the number of replicas"
     )
-    return Condition.since(now, PROPORTIONAL, "False", "IndicatorIsTotal", words)
+    return Condition.since(now, PROPORTIONAL, "False", "IndicatorIsTotal", message)
 
 
 def looks_total(remediation: Remediation) -> Condition | None:
     """Return the condition that says that the indicator looks like a total; None where it does not."""
-    known = condition_of(remediation, PROPORTIONAL)
-    return known if known is not None and known.status == "False" else None
+    recorded = condition_of(remediation, PROPORTIONAL)
+    return recorded if recorded is not None and recorded.status == "False" else None
 
 
-def may_raise(remediation: Remediation, recent: Sequence[Moment]) -> bool:
+def may_raise(remediation: Remediation, recent: Sequence[TimedOutlook]) -> bool:
     """Say whether more replicas may be asked for: not while the last ones do not show in the indicator yet."""
     if looks_total(remediation) is not None:
         return False
@@ -73,8 +73,8 @@ def may_raise(remediation: Remediation, recent: Sequence[Moment]) -> bool:
 
 def _burst(remediation: Remediation) -> list[Step]:
     """Return the newest raises that follow each other closely and are not judged yet, oldest first."""
-    known = condition_of(remediation, PROPORTIONAL)
-    fell = seconds(known.last_transition_time) if known is not None and known.status == "True" else None
+    recorded = condition_of(remediation, PROPORTIONAL)
+    fell = seconds(recorded.last_transition_time) if recorded is not None and recorded.status == "True" else None
     burst: list[Step] = []
     for step in reversed(remediation.status.steps):
         at = seconds(step.at)
@@ -86,7 +86,7 @@ def _burst(remediation: Remediation) -> list[Step]:
     return burst
 
 
-def _baseline(remediation: Remediation, recent: Sequence[Moment]) -> _Baseline | None:
+def _baseline(remediation: Remediation, recent: Sequence[TimedOutlook]) -> _LoadComparison | None:
     """Return what was there before so many more served; of several moments the one that shows best that it fell."""
     now, burst = recent[-1].outlook.load if recent else None, _burst(remediation)
     if now is None or not burst:
@@ -94,17 +94,17 @@ def _baseline(remediation: Remediation, recent: Sequence[Moment]) -> _Baseline |
     began = (seconds(burst[0].at) or 0.0) - 1.0  # which is written down in whole seconds
     since = [(moment.at, load) for moment in recent if moment.at >= began and (load := moment.outlook.load) is not None]
     first = burst[0].seen
-    known = since if first is None else [(began, LoadSample(first.ready, first.value)), *since]
-    fewer = [(at, load) for at, load in known if now.has_outgrown(load)]
+    loads = since if first is None else [(began, LoadSample(first.ready, first.value)), *since]
+    fewer = [(at, load) for at, load in loads if now.has_outgrown(load)]
     if not fewer:
         return None
-    _, then = max(fewer, key=lambda each: each[1].value * each[1].ready ** 0.5)
+    _, then = max(fewer, key=lambda entry: entry[1].value * entry[1].ready ** 0.5)
     last = max(at for at, _ in fewer)
     grown = min((at for at, _ in since if at > last), default=began)
-    return _Baseline(then, now, pending=recent[-1].outlook.sampled_at <= grown)
+    return _LoadComparison(then, now, pending=recent[-1].outlook.sampled_at <= grown)
 
 
-def _words(remediation: Remediation, base: _Baseline) -> str:
+def _message(remediation: Remediation, base: _LoadComparison) -> str:
     value, then = format_value_and_limit(base.now.value, base.then.value)
     scale = remediation.spec.intent.action.scale
     name = (scale.capacity.indicator if scale else None) or remediation.spec.intent.evidence.indicator

@@ -55,18 +55,18 @@ async def protected_from_above(cluster: Reader, pods: Iterable[Body]) -> frozens
     Raises:
         ClusterError: the cluster could not say.
     """
-    asked = _Asked(cluster)
-    return frozenset([str(pod["metadata"]["uid"]) for pod in pods if await asked.about(pod)])
+    lookup = _ProtectionLookup(cluster)
+    return frozenset([str(pod["metadata"]["uid"]) for pod in pods if await lookup.is_protected(pod)])
 
 
-class _Asked:
+class _ProtectionLookup:
     """Reads each namespace and each workload once."""
 
     def __init__(self, cluster: Reader) -> None:
         self._cluster = cluster
-        self._known: dict[ObjectRef, bool] = {}
+        self._results: dict[ObjectRef, bool] = {}
 
-    async def about(self, body: Body, levels: int = _LEVELS) -> bool:
+    async def is_protected(self, body: Body, levels: int = _LEVELS) -> bool:
         """Say whether what the object belongs to is protected, so many owners up."""
         namespace = body["metadata"]["namespace"]
         if await self._is(ObjectRef(api_version="v1", kind="Namespace", name=namespace)):
@@ -86,11 +86,13 @@ class _Asked:
         )
 
     async def _is(self, ref: ObjectRef, levels: int = 0) -> bool:
-        if ref not in self._known:
+        if ref not in self._results:
             try:
                 body = await self._cluster.read(ref)
             except NotFound:
-                self._known[ref] = False
+                self._results[ref] = False
             else:
-                self._known[ref] = is_protected(body) or (bool(ref.namespace) and await self.about(body, levels))
-        return self._known[ref]
+                self._results[ref] = is_protected(body) or (
+                    bool(ref.namespace) and await self.is_protected(body, levels)
+                )
+        return self._results[ref]

@@ -7,7 +7,7 @@ rollout. A restart can't be undone.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Moment, Move, Next, OfWorkload, World, find_target, title
+from forestall.actions.base import Change, Next, ObservedState, TimedOutlook, WorkloadAction, find_target, title
 from forestall.actions.rights import may_patch
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
 from forestall.actions.verdict import await_verdict
@@ -20,7 +20,7 @@ from forestall.ports import Reader, Right, Writer
 RESTARTED_BY: Final = "forestall.dev/restarted-by"
 
 
-class Restart(OfWorkload):
+class Restart(WorkloadAction):
     """The action `restart`."""
 
     traits: ClassVar[ActionTraits] = ActionTraits(
@@ -43,7 +43,7 @@ class Restart(OfWorkload):
         del subject
         return (may_patch(target),)
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the workload was restarted by this remediation, and how far the rollout is."""
         target = remediation.spec.intent.target
         if target.kind not in KINDS:
@@ -51,26 +51,28 @@ class Restart(OfWorkload):
         body = await find_target(cluster, target)
         if isinstance(body, Hold):
             return body
-        done = _restarted_by(body) == remediation.signature
-        held = None if done else obstacle(body, target)
-        return held or World(
-            level=int(done),
+        is_done = _restarted_by(body) == remediation.signature
+        hold = None if is_done else obstacle(body, target)
+        return hold or ObservedState(
+            level=int(is_done),
             subject=target,
             resource_version=body["metadata"]["resourceVersion"],
-            settled=done and complete(body),
-            failed=stuck(body) if done else None,
+            settled=is_done and complete(body),
+            failed=stuck(body) if is_done else None,
         )
 
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the restart."""
-        return Move(1, f"restart {title(world.subject)}", remediation.spec.intent.evidence.reason, raises=True)
+        return Change(1, f"restart {title(world.subject)}", remediation.spec.intent.evidence.reason, increases=True)
 
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+    def next_change(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Next:
         """Wait for the verdict of the verification."""
         del recent
         return await_verdict(remediation, f"{title(world.subject)} was restarted", now)
 
-    async def write(self, cluster: Writer, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Writer, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Mark the pod template, which makes its controller replace the pods."""
         del to
         annotations = {"annotations": {RESTARTED_BY: remediation.signature}}

@@ -53,34 +53,36 @@ async def revisions(cluster: Reader, body: Mapping[str, Any]) -> list[Revision]:
     labels = string_map(get_path(body, "spec", "selector", "matchLabels"))
     kind, read = ("ReplicaSet", _replica_set) if body["kind"] == "Deployment" else ("ControllerRevision", _revision)
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    found = await cluster.find("apps/v1", kind, body["metadata"]["namespace"], label_selector=selector)
+    bodies = await cluster.find("apps/v1", kind, body["metadata"]["namespace"], label_selector=selector)
     uid = body["metadata"]["uid"]
     mine = []
-    for each in found:
-        if (controller(each) or {}).get("uid") == uid:
-            with parsing(f"the {kind} {get_path(each, 'metadata', 'name')}"):
-                mine.append(read(each))
-    return sorted(mine, key=lambda each: each.number, reverse=True)
+    for item in bodies:
+        if (controller(item) or {}).get("uid") == uid:
+            with parsing(f"the {kind} {get_path(item, 'metadata', 'name')}"):
+                mine.append(read(item))
+    return sorted(mine, key=lambda item: item.number, reverse=True)
 
 
-def rollout(known: Sequence[Revision]) -> Rollout | None:
+def rollout(all_revisions: Sequence[Revision]) -> Rollout | None:
     """Return what was rolled out last, of revisions that are sorted, the newest first; None where there is none.
 
     A restart is no rollout: revisions that differ in nothing else count as one.
     """
-    if not known:
+    if not all_revisions:
         return None
-    newest = _bare(known[0].template)
-    same = list(takewhile(lambda each: _bare(each.template) == newest, known))
-    others = known[len(same) :]
-    created = min(each.created for each in same)
-    return Rollout(known[0], next(iter(others), None), created, any(each.created > created for each in others))
+    newest = _bare(all_revisions[0].template)
+    current = list(takewhile(lambda revision: _bare(revision.template) == newest, all_revisions))
+    previous = all_revisions[len(current) :]
+    created = min(revision.created for revision in current)
+    return Rollout(
+        all_revisions[0], next(iter(previous), None), created, any(revision.created > created for revision in previous)
+    )
 
 
 def is_current(revision: Revision, body: Mapping[str, Any]) -> bool:
     """Say whether the workload asks for just this revision; it does not while its controller has yet to look."""
-    same: bool = _plain(revision.template) == _plain(get_path(body, "spec", "template"))
-    return same
+    is_same: bool = _plain(revision.template) == _plain(get_path(body, "spec", "template"))
+    return is_same
 
 
 def _replica_set(body: Mapping[str, Any]) -> Revision:
@@ -112,13 +114,15 @@ def _created(metadata: Mapping[str, Any]) -> float:
 def _bare(template: Mapping[str, Any]) -> Any:
     """Return the template without what only restarts it."""
     metadata = mapping(template.get("metadata"))
-    annotations = {key: each for key, each in mapping(metadata.get("annotations")).items() if key not in _RESTARTS}
+    annotations = {
+        key: annotation for key, annotation in mapping(metadata.get("annotations")).items() if key not in _RESTARTS
+    }
     return _plain({**template, "metadata": {**metadata, "annotations": annotations}})
 
 
 def _plain(value: Any) -> Any:
     """Return a document without what is null or an empty map: two ways to say the same are one."""
     if isinstance(value, Mapping):
-        inner = {key: _plain(each) for key, each in value.items()}
-        return {key: each for key, each in inner.items() if each is not None and each != {}}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+        inner = {key: _plain(item) for key, item in value.items()}
+        return {key: item for key, item in inner.items() if item is not None and item != {}}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

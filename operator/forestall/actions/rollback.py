@@ -11,7 +11,17 @@ The outcome names the command with which a person does so.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from forestall.actions.base import Aim, Aimed, Moment, Move, Next, Unsuited, World, find_target, title
+from forestall.actions.base import (
+    Change,
+    Next,
+    NotApplicable,
+    ObservedState,
+    TargetRequest,
+    TargetWithLevels,
+    TimedOutlook,
+    find_target,
+    title,
+)
 from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned
 from forestall.actions.revisions import Rollout, is_current, revisions, rollout
@@ -54,47 +64,51 @@ class Rollback:
         del subject
         return (may_patch(target),)
 
-    async def aim(self, cluster: Reader, aim: Aim) -> Aimed | Hold:
+    async def resolve_target(self, cluster: Reader, aim: TargetRequest) -> TargetWithLevels | Hold:
         """Return the workload and its newest and previous revision, if the risk began soon after that rollout."""
         target, name = aim.workload, title(aim.workload)
         if target.kind not in KINDS or not target.api_version.startswith("apps/"):
-            return Unsuited("NoRevisions", f"{name} is none of {', '.join(KINDS)}: no revisions of it are kept")
+            return NotApplicable("NoRevisions", f"{name} is none of {', '.join(KINDS)}: no revisions of it are kept")
         body = await cluster.read(target)
         latest = rollout(await revisions(cluster, body))
         if latest is None:
-            return Unsuited("NoRevisions", f"no revisions of {name} are kept")
+            return NotApplicable("NoRevisions", f"no revisions of {name} are kept")
         if not is_current(latest.newest, body):
             return Hold("RolloutUnknown", f"the newest revision of {name} is not known yet")
         unsuited = _unsuited(aim, latest) or field_owned(body, target, _TEMPLATE)
         if unsuited is not None:
-            return Unsuited(unsuited.reason, unsuited.message)
+            return NotApplicable(unsuited.reason, unsuited.message)
         if latest.previous is None:
-            return Unsuited("NoRevisions", f"no earlier revision of {name} is kept to which it could be rolled back")
-        return obstacle(body, target) or Aimed(target, latest.newest.number, latest.previous.number)
+            return NotApplicable(
+                "NoRevisions", f"no earlier revision of {name} is kept to which it could be rolled back"
+            )
+        return obstacle(body, target) or TargetWithLevels(target, latest.newest.number, latest.previous.number)
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether the workload was rolled back by this remediation, and how far the rollout is."""
         target = remediation.spec.intent.target
         body = await find_target(cluster, target)
         if isinstance(body, Hold):
             return body
-        done = get_path(body, "metadata", "annotations", ROLLED_BACK_BY) == remediation.signature
-        held = None if done else await _held(cluster, remediation, body)
-        return held or World(
-            level=int(done),
+        is_done = get_path(body, "metadata", "annotations", ROLLED_BACK_BY) == remediation.signature
+        hold = None if is_done else await _hold(cluster, remediation, body)
+        return hold or ObservedState(
+            level=int(is_done),
             subject=target,
             resource_version=body["metadata"]["resourceVersion"],
-            settled=done and complete(body),
-            failed=stuck(body) if done else None,
+            settled=is_done and complete(body),
+            failed=stuck(body) if is_done else None,
         )
 
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the rollback."""
         intent = remediation.spec.intent
-        what = f"roll {title(world.subject)} back from revision {intent.from_} to {intent.to}"
-        return Move(1, what, intent.evidence.reason, raises=True)
+        description = f"roll {title(world.subject)} back from revision {intent.from_} to {intent.to}"
+        return Change(1, description, intent.evidence.reason, increases=True)
 
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+    def next_change(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Next:
         """Wait for the verdict of the verification."""
         del recent
         intent, ref = remediation.spec.intent, world.subject
@@ -106,12 +120,12 @@ class Rollback:
             undo=f"it stays there; `{forward}` rolls it forward again",
         )
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Put the previous template in place, and sign the workload."""
         del to
         intent = remediation.spec.intent
         body = await cluster.read(world.subject)
-        wanted = next((each for each in await revisions(cluster, body) if each.number == intent.to), None)
+        wanted = next((revision for revision in await revisions(cluster, body) if revision.number == intent.to), None)
         if wanted is None:
             raise NotFound(f"revision {intent.to} of {title(world.subject)} is gone")
         cause = f"forestall rolled back from revision {intent.from_} (Remediation {remediation.name})"
@@ -122,17 +136,17 @@ class Rollback:
         await cluster.patch(world.subject, patch, world.resource_version)
 
 
-def _unsuited(aim: Aim, latest: Rollout) -> Unsuited | None:
+def _unsuited(aim: TargetRequest, latest: Rollout) -> NotApplicable | None:
     if aim.rung.rollback is None:
         raise ValueError("the rung is no rollback")
     within, age = aim.rung.rollback.within, aim.risk_since - latest.created
     name = title(aim.workload)
     if latest.reused:
-        return Unsuited("NoRolloutBefore", f"the newest rollout of {name} was a rollback, which is not undone")
+        return NotApplicable("NoRolloutBefore", f"the newest rollout of {name} was a rollback, which is not undone")
     if age < 0:
-        return Unsuited("NoRolloutBefore", f"the newest rollout of {name} came after the risk had begun")
+        return NotApplicable("NoRolloutBefore", f"the newest rollout of {name} came after the risk had begun")
     if age > within.seconds:
-        return Unsuited(
+        return NotApplicable(
             "NoRolloutBefore",
             f"the newest rollout of {name} was {format_duration(age)} before the risk began, and the policy blames one "
             f"of the last {within}",
@@ -140,12 +154,12 @@ def _unsuited(aim: Aim, latest: Rollout) -> Unsuited | None:
     return None
 
 
-async def _held(cluster: Reader, remediation: Remediation, body: Mapping[str, Any]) -> Hold | None:
+async def _hold(cluster: Reader, remediation: Remediation, body: Mapping[str, Any]) -> Hold | None:
     """Return why the workload must not be rolled back now, although that was decided."""
     intent, name = remediation.spec.intent, title(remediation.spec.intent.target)
-    known = await revisions(cluster, body)
-    if not known or known[0].number != intent.from_ or not is_current(known[0], body):
+    all_revisions = await revisions(cluster, body)
+    if not all_revisions or all_revisions[0].number != intent.from_ or not is_current(all_revisions[0], body):
         return Hold("Superseded", f"another revision of {name} was rolled out since this was decided; it is left alone")
-    if all(each.number != intent.to for each in known):
+    if all(revision.number != intent.to for revision in all_revisions):
         return Hold("NoRevisions", f"revision {intent.to} of {name} is not kept any more")
     return field_owned(body, intent.target, _TEMPLATE) or obstacle(body, intent.target)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from forestall.actions.autoscalers import kept_by
+from forestall.actions.autoscalers import controlled_by
 from forestall.actions.base import title
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
@@ -78,4 +78,4 @@ def obstacle(body: Mapping[str, Any], ref: ObjectRef) -> Hold | None:
         return Hold("TargetPaused", f"{name} is paused (`kubectl rollout resume` ends that): it is left alone")
     if get_path(body, "spec", "updateStrategy", "type") == "OnDelete":
         return Hold("NotRestartable", f"{name} has the update strategy OnDelete: its pods are only replaced by hand")
-    return kept_by(body, ref)
+    return controlled_by(body, ref)

@@ -16,22 +16,22 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from forestall.actions.base import (
-    End,
-    Moment,
-    Move,
+    Change,
     Next,
-    OfWorkload,
-    World,
-    asked_back,
+    ObservedState,
+    Outcome,
+    TimedOutlook,
+    WorkloadAction,
     condition_of,
+    has_helped,
     title,
-    verified,
+    undo_requested,
 )
 from forestall.actions.floor import FIELDS, find_floor, find_raised
 from forestall.actions.proportion import looks_total, may_raise
 from forestall.actions.rights import may_patch
 from forestall.actions.starting import PODS_READY, SERVE_NOBODY, find_stalled, in_words, may_add, patience
-from forestall.actions.verdict import unjudged
+from forestall.actions.verdict import unverifiable
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import ScaleAction
 from forestall.api.times import seconds
@@ -50,7 +50,7 @@ RELEASE_STEPS: Final = 10
 """How many steps fit into one stabilization window: the effect of one must have time to show before the next."""
 
 
-class Scale(OfWorkload):
+class Scale(WorkloadAction):
     """The action `scale`."""
 
     traits: ClassVar[ActionTraits] = ActionTraits(
@@ -73,7 +73,7 @@ class Scale(OfWorkload):
         written = subject or target
         return (may_patch(written, "" if written.kind in FIELDS else "scale"),)
 
-    async def look(self, cluster: Reader, remediation: Remediation) -> World | Hold:
+    async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return the floor as it is now, where it was raised."""
         target, steps = remediation.spec.intent.target, remediation.status.steps
         raised = steps[-1].subject if steps else None
@@ -82,88 +82,97 @@ class Scale(OfWorkload):
         floor = await (find_floor(cluster, target) if raised is None else find_raised(cluster, target, raised))
         if isinstance(floor, Hold):
             return floor
-        most = _terms(remediation).max_replicas
-        return World(
+        max_replicas = _terms(remediation).max_replicas
+        return ObservedState(
             level=floor.level,
             subject=floor.subject,
             resource_version=floor.resource_version,
             taken_over=floor.taken_over,
-            ceiling=most if floor.ceiling is None else min(most, floor.ceiling),
+            ceiling=max_replicas if floor.ceiling is None else min(max_replicas, floor.ceiling),
             size=floor.replicas,
             blocked=floor.blocked,
-            orphaned=floor.orphaned,
+            unattached=floor.orphaned,
             stalled=await find_stalled(cluster, remediation, floor) if lately else None,
         )
 
-    def begin(self, remediation: Remediation, world: World) -> Move | Hold:
+    def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the step from what was found to what the forecast asked for."""
         intent, terms = remediation.spec.intent, _terms(remediation)
-        name, found = title(world.subject), intent.from_
-        if found is None or intent.to is None:
+        name, original = title(world.subject), intent.from_
+        if original is None or intent.to is None:
             return Hold("IntentIncomplete", "the intent does not say from how many replicas to how many")
         if world.blocked is not None:
             return world.blocked
-        if world.level != found:
+        if world.level != original:
             return Hold(
                 "Superseded",
-                f"{name} was changed from {found} to {world.level} by somebody else since this was decided; "
+                f"{name} was changed from {original} to {world.level} by somebody else since this was decided; "
                 f"it is left alone",
             )
-        size = found if world.size is None else world.size
+        size = original if world.size is None else world.size
         if size == 0 or size < terms.min_replicas:
             least = max(1, terms.min_replicas)
             return Hold("BelowMinimum", f"{name} has {plural(size, 'replica')}, and fewer than {least} are left alone")
         to = min(intent.to, world.ceiling)
         if to < intent.to and size >= to:
             return Hold("AtMaximum", f"{name} has brought {plural(size, 'replica')} already, and may have {to} at most")
-        if to <= found:
-            return Hold("AtMaximum", f"{name} has {plural(found, 'replica')}, and may have {world.ceiling} at most")
+        if to <= original:
+            return Hold("AtMaximum", f"{name} has {plural(original, 'replica')}, and may have {world.ceiling} at most")
         return _move(world, to, intent.evidence.reason)
 
-    def carry_on(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Next:
+    def next_change(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Next:
         """Raise the floor further, keep it, or give back a step."""
-        found = remediation.spec.intent.from_ or 0
-        if world.level <= found:
+        original = remediation.spec.intent.from_ or 0
+        if world.level <= original:
             return _end(remediation, world)
-        if world.orphaned is not None:
-            return _move(world, found, world.orphaned.message)
-        if (asked := asked_back(remediation)) is not None:
-            return _move(world, found, asked.message)
+        if world.unattached is not None:
+            return _move(world, original, world.unattached.message)
+        if (undo_request := undo_requested(remediation)) is not None:
+            return _move(world, original, undo_request.message)
         over = _hold_over(remediation, recent, now)
         if over is None and (raised := self._raise(remediation, world, recent, now)) is not None:
             return raised
         usual = self._release(remediation, world, recent, now, over)
-        if isinstance(usual, Move) or world.stalled is None:
+        if isinstance(usual, Change) or world.stalled is None:
             return usual
         left = patience(remediation, world.stalled, now)
-        to = max(found, world.level - world.stalled.idle)
+        to = max(original, world.level - world.stalled.idle)
         if left <= 0 and to < world.level:
             return _move(world, to, f"{world.level - to} of them {SERVE_NOBODY}: {world.stalled.why.message}")
-        if not world.stalled.told and left > 0:
+        if not world.stalled.is_reported and left > 0:
             return usual
         return Hold(world.stalled.why.reason, in_words(world.stalled, left))
 
     def _release(
-        self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float, over: str | None
+        self,
+        remediation: Remediation,
+        world: ObservedState,
+        recent: Sequence[TimedOutlook],
+        now: float,
+        over: str | None,
     ) -> Next:
         """Give back a step, or say why none; `over` says why no more is waited for."""
-        found = remediation.spec.intent.from_ or 0
-        peak = found if over else _peak(recent, _terms(remediation).stabilization_window.seconds, now)
+        original = remediation.spec.intent.from_ or 0
+        peak = original if over else _peak(recent, _terms(remediation).stabilization_window.seconds, now)
         if peak == 1:
             peak = 0  # no load needs one replica too: whether there is one at all, the autoscaler decides
         step = max(1, int(world.level * RELEASE_SHARE))
-        if peak is None or peak >= world.level or found < world.level - step < peak:
+        if peak is None or peak >= world.level or original < world.level - step < peak:
             return _keep(remediation, world)
         pause = _pace(remediation, now)
         if pause > 0:
             return Hold("Releasing", f"the next replicas are given back in {format_duration(pause)}")
-        lowest = max(found, peak)
+        lowest = max(original, peak)
         to = max(lowest, world.level - step)
         return _move(world, to, over or _agreed(remediation, lowest))
 
-    def _raise(self, remediation: Remediation, world: World, recent: Sequence[Moment], now: float) -> Move | None:
+    def _raise(
+        self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
+    ) -> Change | None:
         outlook = recent[-1].outlook if recent else None
-        if outlook is None or outlook.replicas_forecast is None or verified(remediation) is False:
+        if outlook is None or outlook.replicas_forecast is None or has_helped(remediation) is False:
             return None
         if outlook.withdrawn or outlook.edited or world.blocked or not may_add(remediation, world.stalled, now):
             return None
@@ -175,7 +184,7 @@ class Scale(OfWorkload):
             return None
         return _move(world, to, f"the forecast needs {plural(outlook.replicas_forecast, 'replica')}")
 
-    async def write(self, cluster: Cluster, remediation: Remediation, world: World, to: int) -> None:
+    async def write(self, cluster: Cluster, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Set the replicas, or the autoscaler's floor."""
         del remediation
         field = FIELDS.get(world.subject.kind)
@@ -192,23 +201,23 @@ def _terms(remediation: Remediation) -> ScaleAction:
     return scale
 
 
-def _move(world: World, to: int, because: str) -> Move:
+def _move(world: ObservedState, to: int, because: str) -> Change:
     noun = FIELDS.get(world.subject.kind, "replicas")
-    what = f"{noun} of {title(world.subject)}: {world.level} -> {to}"
-    return Move(to, what, because, raises=to > world.level)
+    description = f"{noun} of {title(world.subject)}: {world.level} -> {to}"
+    return Change(to, description, because, increases=to > world.level)
 
 
-def _hold_over(remediation: Remediation, recent: Sequence[Moment], now: float) -> str | None:
+def _hold_over(remediation: Remediation, recent: Sequence[TimedOutlook], now: float) -> str | None:
     """Return why the floor is given back even though the risk lasts, or is not known."""
     completed = condition_of(remediation, "Completed")
     start = seconds(completed.last_transition_time) if completed else None
     if start is not None and now >= start + _terms(remediation).hold_at_most.seconds:
         return "they were held for as long as the policy allows"
-    silent = unjudged(remediation, recent, now)
+    silent = unverifiable(remediation, recent, now)
     return None if silent is None else silent.message
 
 
-def _peak(recent: Sequence[Moment], window: float, now: float) -> int | None:
+def _peak(recent: Sequence[TimedOutlook], window: float, now: float) -> int | None:
     """Return the most that observation or forecast needed in the last `window` s; None where any of it is unknown."""
     longest_gap = max(window / 2, 120.0)
     peak, later = 0, now
@@ -238,15 +247,15 @@ def _agreed(remediation: Remediation, lowest: int) -> str:
     return f"observation and forecast have needed no more than {lowest} for {window}"
 
 
-def _keep(remediation: Remediation, world: World) -> Hold:
+def _keep(remediation: Remediation, world: ObservedState) -> Hold:
     name, window = title(world.subject), _terms(remediation).stabilization_window
     if (total := looks_total(remediation)) is not None:
         return Hold(total.reason, f"{name} is held at {world.level}: {total.message}")
-    if verified(remediation) is False:
-        most = " (the most it may have)" if world.level >= world.ceiling else ""
+    if has_helped(remediation) is False:
+        suffix = " (the most it may have)" if world.level >= world.ceiling else ""
         return Hold(
             "NotHelped",
-            f"{plural(world.level, 'replica')} of {name}{most} did not lower the risk; kept while it lasts, because "
+            f"{plural(world.level, 'replica')} of {name}{suffix} did not lower the risk; kept while it lasts, because "
             f"fewer would not help either, and given back when observation and forecast have needed fewer for {window}",
         )
     if world.blocked is not None:
@@ -260,18 +269,22 @@ def _keep(remediation: Remediation, world: World) -> Hold:
     )
 
 
-def _end(remediation: Remediation, world: World) -> End:
+def _end(remediation: Remediation, world: ObservedState) -> Outcome:
     name, pods = title(world.subject), condition_of(remediation, PODS_READY)
-    if world.orphaned is not None:
-        return End("Aborted", world.orphaned.reason, f"{world.orphaned.message}; {name} is back at {world.level}")
-    if (asked := asked_back(remediation)) is not None:
-        return End("RolledBack", asked.reason, f"{asked.message}; {name} is back at {world.level}")
+    if world.unattached is not None:
+        return Outcome(
+            "Aborted", world.unattached.reason, f"{world.unattached.message}; {name} is back at {world.level}"
+        )
+    if (undo_request := undo_requested(remediation)) is not None:
+        return Outcome("RolledBack", undo_request.reason, f"{undo_request.message}; {name} is back at {world.level}")
     steps = remediation.status.steps
-    in_vain = not verified(remediation) or (steps and SERVE_NOBODY in steps[-1].because)
+    in_vain = not has_helped(remediation) or (steps and SERVE_NOBODY in steps[-1].because)
     if pods is not None and pods.status == "False" and in_vain:
-        return End("RolledBack", pods.reason, f"{pods.message}; {name} is back at {world.level}")
-    if verified(remediation) is False:
-        return End("RolledBack", "NotHelped", f"the scale-out did not help; {name} is back at {world.level}")
-    if remediation.spec.restored is not None and not verified(remediation):
-        return End("Aborted", "Deleted", f"somebody deleted it before it was verified; {name} is back at {world.level}")
-    return End("Succeeded", "Released", f"the risk is over; {name} is back at {world.level}")
+        return Outcome("RolledBack", pods.reason, f"{pods.message}; {name} is back at {world.level}")
+    if has_helped(remediation) is False:
+        return Outcome("RolledBack", "NotHelped", f"the scale-out did not help; {name} is back at {world.level}")
+    if remediation.spec.restored is not None and not has_helped(remediation):
+        return Outcome(
+            "Aborted", "Deleted", f"somebody deleted it before it was verified; {name} is back at {world.level}"
+        )
+    return Outcome("Succeeded", "Released", f"the risk is over; {name} is back at {world.level}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from forestall.actions.base import Stalled, World, condition_of, title
+from forestall.actions.base import ObservedState, StalledReplicas, condition_of, title
 from forestall.actions.floor import Floor
 from forestall.actions.pods import is_finished, is_ready, is_terminating
 from forestall.actions.readiness import ready_of
@@ -57,7 +57,7 @@ _CONTAINER: Final = frozenset(
 )
 
 
-async def find_stalled(cluster: Reader, remediation: Remediation, floor: Floor) -> Stalled | None:
+async def find_stalled(cluster: Reader, remediation: Remediation, floor: Floor) -> StalledReplicas | None:
     """Return what of a raised floor does not come to serve, and why; None where all does, or nothing can be said.
 
     Nothing more is asked of the cluster where as many pods are ready as the floor asks for.
@@ -73,48 +73,50 @@ async def find_stalled(cluster: Reader, remediation: Remediation, floor: Floor) 
     namespace = await _namespace(cluster, target)
     try:
         with parsing(f"the pods of {title(target)}"):
-            stalled = judge(floor, target, namespace, pods, since)
+            stalled = find_stalled_replicas(floor, target, namespace, pods, since)
     except Unreadable:
         return None  # nothing is given back for a reason that is not understood
     added = max(0, floor.level - (remediation.spec.intent.from_ or 0))
     return stalled and replace(stalled, idle=min(stalled.idle, added))
 
 
-def judge(
+def find_stalled_replicas(
     floor: Floor, target: ObjectRef, namespace: Body, pods: Sequence[Body] | None, since: float
-) -> Stalled | None:
+) -> StalledReplicas | None:
     """Return what does not come to serve; `pods` are those of the workload, None where they can't be listed.
 
     Fewer than the pods that serve, or ever did, are never left: what was given back may not have gone yet.
     """
     body = floor.workload or {}
     status = body.get("status") or {}
-    made = status.get("replicas", 0)
+    created = status.get("replicas", 0)
     failed = [pod for pod in pods or () if is_finished(pod) and _is_since(pod, since)]
     pods = None if pods is None else [pod for pod in pods if not is_finished(pod)]
     lagging = max(0, floor.level - floor.replicas)
-    uncreated = max(0, floor.replicas - made)
+    uncreated = max(0, floor.replicas - created)
     new = [pod for pod in pods or () if _is_new(pod, since)]
     unready = _removable(target, status, new, pods or ())
-    most = max(0, floor.level - max(made if pods is None else len(pods) - len(new), status.get("readyReplicas", 0)))
-    idle = min(most, lagging + uncreated + unready)
+    max_idle = max(
+        0, floor.level - max(created if pods is None else len(pods) - len(new), status.get("readyReplicas", 0))
+    )
+    idle = min(max_idle, lagging + uncreated + unready)
     name = title(target)
     if (namespace.get("metadata") or {}).get("deletionTimestamp"):
-        return Stalled(idle, Hold("NamespaceTerminating", f"namespace {target.namespace} is being deleted"))
+        return StalledReplicas(idle, Hold("NamespaceTerminating", f"namespace {target.namespace} is being deleted"))
     if uncreated and (failure := _failure(status, uncreated, name)) is not None:
-        return Stalled(idle, failure, settles=failure.reason != "QuotaExceeded")
-    told = [why for pod in (*new, *failed) if (why := _why(pod)) is not None]
-    if told:
-        first = told[0]
-        count = sum(why.reason == first.reason for why in told)
+        return StalledReplicas(idle, failure, settles=failure.reason != "QuotaExceeded")
+    reported = [why for pod in (*new, *failed) if (why := _why(pod)) is not None]
+    if reported:
+        first = reported[0]
+        count = sum(why.reason == first.reason for why in reported)
         message = f"{plural(count, 'pod')} of {name} can't start: {first.message}"
-        return Stalled(idle, Hold(first.reason, message), settles=first.reason in _PASSING)
+        return StalledReplicas(idle, Hold(first.reason, message), settles=first.reason in _PASSING)
     if lagging:
-        return _lagging(floor, min(most, lagging + unready))
-    return _silent(name, min(most, unready), min(most, uncreated) if "replicas" in status else 0)
+        return _lagging(floor, min(max_idle, lagging + unready))
+    return _silent(name, min(max_idle, unready), min(max_idle, uncreated) if "replicas" in status else 0)
 
 
-def _silent(name: str, unready: int, uncreated: int) -> Stalled | None:
+def _silent(name: str, unready: int, uncreated: int) -> StalledReplicas | None:
     """Return what is missing although nothing says why; None where nothing is.
 
     It may only not have been counted yet, or wait for the pod before it.
@@ -122,15 +124,15 @@ def _silent(name: str, unready: int, uncreated: int) -> Stalled | None:
     if unready:
         have = "has" if unready == 1 else "have"
         message = f"{plural(unready, 'pod')} of {name} {have} not become ready, and nothing says why"
-        return Stalled(unready, Hold("PodsNotReady", message), settles=True, told=False)
+        return StalledReplicas(unready, Hold("PodsNotReady", message), settles=True, is_reported=False)
     if uncreated:
         have = "has" if uncreated == 1 else "have"
         message = f"{plural(uncreated, 'pod')} of {name} {have} not been made, and the controller does not say why"
-        return Stalled(uncreated, Hold("PodsNotCreated", message), settles=True, told=False)
+        return StalledReplicas(uncreated, Hold("PodsNotCreated", message), settles=True, is_reported=False)
     return None
 
 
-def noted(remediation: Remediation, world: World, now: float) -> Condition | None:
+def noted(remediation: Remediation, world: ObservedState, now: float) -> Condition | None:
     """Return the condition that says whether what was added serves; None where nothing is to be said.
 
     Its transition is when the pods began not to start, for whatever reasons one after the other. Once all was given
@@ -145,24 +147,24 @@ def noted(remediation: Remediation, world: World, now: float) -> Condition | Non
         return before
     last = remediation.status.steps[-1]
     if (last.to or 0) < (last.from_ or 0):
-        words = f"those that did not start are no longer asked for: {before.message}"
-        return Condition.since(now, PODS_READY, "True", "ScaleOutReduced", words)
+        message = f"those that did not start are no longer asked for: {before.message}"
+        return Condition.since(now, PODS_READY, "True", "ScaleOutReduced", message)
     return Condition.since(now, PODS_READY, "True", "Completed", "the pods that were asked for are ready")
 
 
-def patience(remediation: Remediation, stalled: Stalled, now: float) -> float:
+def patience(remediation: Remediation, stalled: StalledReplicas, now: float) -> float:
     """Return how long (s) it is still waited for pods that do not start, before they are asked for no longer."""
     condition, intent = condition_of(remediation, PODS_READY), remediation.spec.intent
     since = now if condition is None else (seconds(condition.last_transition_time) or now)
     longest = intent.verify_within.seconds
     if stalled.settles:
         longest = max(longest, SETTLING)
-    if not stalled.told:  # some take their time: the policy's deadline says how long is normal
+    if not stalled.is_reported:  # some take their time: the policy's deadline says how long is normal
         longest = max(longest, (seconds(intent.deadline) or 0.0) - (seconds(intent.created) or 0.0))
     return since + longest - now
 
 
-def in_words(stalled: Stalled, left: float) -> str:
+def in_words(stalled: StalledReplicas, left: float) -> str:
     """Return what becomes of the pods that do not start; `left` is how long (s) they are waited for yet."""
     if not stalled.idle:
         return stalled.why.message
@@ -170,10 +172,10 @@ def in_words(stalled: Stalled, left: float) -> str:
     return f"{stalled.why.message}; the {stalled.idle} that {SERVE_NOBODY} are given back {soon}"
 
 
-def may_add(remediation: Remediation, stalled: Stalled | None, now: float) -> bool:
+def may_add(remediation: Remediation, stalled: StalledReplicas | None, now: float) -> bool:
     """Say whether pods may be added although some do not start, or did not."""
     if stalled is not None:
-        return not stalled.told and patience(remediation, stalled, now) > 0
+        return not stalled.is_reported and patience(remediation, stalled, now) > 0
     condition = condition_of(remediation, PODS_READY)
     if condition is None or condition.reason != "ScaleOutReduced":
         return True
@@ -194,42 +196,43 @@ async def pods_of(cluster: Reader, target: ObjectRef, body: Body) -> Sequence[Bo
         return None
     wanted = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     try:
-        found = await cluster.find("v1", "Pod", namespace=target.namespace, label_selector=wanted)
+        bodies = await cluster.find("v1", "Pod", namespace=target.namespace, label_selector=wanted)
     except ClusterError:
         return None
     # Others may have these labels too, and not what else the selector asks for.
-    rest = {"matchExpressions": get_path(body, "spec", "selector", "matchExpressions")}
+    expressions = {"matchExpressions": get_path(body, "spec", "selector", "matchExpressions")}
     return [
         pod
-        for pod in found
-        if not is_terminating(pod) and selects(rest, string_map(get_path(pod, "metadata", "labels"))) is not False
+        for pod in bodies
+        if not is_terminating(pod)
+        and selects(expressions, string_map(get_path(pod, "metadata", "labels"))) is not False
     ]
 
 
-def _lagging(floor: Floor, idle: int) -> Stalled:
+def _lagging(floor: Floor, idle: int) -> StalledReplicas:
     """Return that the autoscaler does not follow its floor, in its own words where it has some."""
     body = floor.autoscaler
     if body is None:
-        words = f"no HorizontalPodAutoscaler acts on the floor of {title(floor.subject)}"
-        return Stalled(idle, Hold("AutoscalerNotFollowing", words), settles=True, told=False)
+        message = f"no HorizontalPodAutoscaler acts on the floor of {title(floor.subject)}"
+        return StalledReplicas(idle, Hold("AutoscalerNotFollowing", message), settles=True, is_reported=False)
     name = f"horizontalpodautoscaler {body['metadata']['name']}"
     for kind in ("AbleToScale", "ScalingActive"):
-        for each in (body.get("status") or {}).get("conditions") or ():
-            if each.get("type") == kind and each.get("status") == "False":
-                words = f"{name} does not scale: {each.get('reason', '')}: {each.get('message', '')}"
-                return Stalled(idle, Hold("AutoscalerNotFollowing", words), settles=True)
-    words = f"{name} has not brought the replicas to its floor, and does not say why"
-    return Stalled(idle, Hold("AutoscalerNotFollowing", words), settles=True, told=False)
+        for condition in (body.get("status") or {}).get("conditions") or ():
+            if condition.get("type") == kind and condition.get("status") == "False":
+                message = f"{name} does not scale: {condition.get('reason', '')}: {condition.get('message', '')}"
+                return StalledReplicas(idle, Hold("AutoscalerNotFollowing", message), settles=True)
+    message = f"{name} has not brought the replicas to its floor, and does not say why"
+    return StalledReplicas(idle, Hold("AutoscalerNotFollowing", message), settles=True, is_reported=False)
 
 
 def _failure(status: Body, count: int, name: str) -> Hold | None:
     """Return why the controller creates no pods, in the API server's words."""
-    for each in status.get("conditions") or ():
-        if each.get("type") == "ReplicaFailure" and each.get("status") == "True":
-            words = str(each.get("message", ""))
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            message = str(condition.get("message", ""))
             return Hold(
-                "QuotaExceeded" if "exceeded quota" in words else "PodsNotCreated",
-                f"{plural(count, 'pod')} of {name} can't be created: {words}",
+                "QuotaExceeded" if "exceeded quota" in message else "PodsNotCreated",
+                f"{plural(count, 'pod')} of {name} can't be created: {message}",
             )
     return None
 
@@ -238,21 +241,23 @@ def _why(pod: Body) -> Hold | None:
     """Return why the pod does not start; None where nothing says so."""
     status = pod.get("status") or {}
     if status.get("phase") == "Failed":
-        words = f"{status.get('reason', '')}: {status.get('message', '')}".strip(": ")
-        return Hold("PodsFailed", words or "it has failed")
-    for each in status.get("conditions") or ():
-        if each.get("type") == "PodScheduled" and each.get("status") == "False":
-            return Hold("Unschedulable", str(each.get("message") or each.get("reason") or "it waits for a node"))
+        message = f"{status.get('reason', '')}: {status.get('message', '')}".strip(": ")
+        return Hold("PodsFailed", message or "it has failed")
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return Hold(
+                "Unschedulable", str(condition.get("message") or condition.get("reason") or "it waits for a node")
+            )
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (container.get("state") or {}).get("waiting") or {}
         reason = str(waiting.get("reason", ""))
-        words = f"container {container.get('name', '')}: {reason}: {waiting.get('message', '')}".rstrip(": ")
+        message = f"container {container.get('name', '')}: {reason}: {waiting.get('message', '')}".rstrip(": ")
         if reason in _IMAGE:
-            return Hold("ImagePullFailed", words)
+            return Hold("ImagePullFailed", message)
         if reason in _CONTAINER:
-            return Hold("ContainerFailed", words)
+            return Hold("ContainerFailed", message)
         if reason == "CrashLoopBackOff":
-            return Hold("CrashLooping", words)
+            return Hold("CrashLooping", message)
     return None
 
 
@@ -269,9 +274,9 @@ def _is_new(pod: Body, since: float) -> bool:
     if any(_is_crashing(container) for container in status.get("containerStatuses") or ()):
         return True
     started = seconds(status.get("startTime"))
-    for each in status.get("conditions") or ():
-        if each.get("type") == "Ready":
-            unready = seconds(each.get("lastTransitionTime"))
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Ready":
+            unready = seconds(condition.get("lastTransitionTime"))
             return started is None or unready is None or unready - started <= _NEVER
     return True
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from forestall.actions.base import End, Moment, Next, verified
+from forestall.actions.base import Next, Outcome, TimedOutlook, has_helped
 from forestall.api.remediation import Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
@@ -12,32 +12,32 @@ UNJUDGED: Final = 3600.0
 """How long (s) something is held while nobody can judge the risk, because what was asked about it is asked no more."""
 
 
-def await_verdict(remediation: Remediation, done: str, now: float, *, undo: str = "it can't be undone") -> Next:
+def await_verdict(remediation: Remediation, message: str, now: float, *, undo: str = "it can't be undone") -> Next:
     """Wait for the verdict of the verification; `done` says what was done, such as `deployment shop/web was restarted`,
     and `undo` what becomes of that where it did not help.
 
     Without fresh data the waiting ends at the deadline, but never before the policy's time for verification.
     """
-    helped = verified(remediation)
+    helped = has_helped(remediation)
     if helped:
-        return End("Succeeded", "Verified", f"{done}, and the risk has fallen")
+        return Outcome("Succeeded", "Verified", f"{message}, and the risk has fallen")
     if helped is False:
-        return End("Failed", "NotHelped", f"{done}, but that did not lower the risk; {undo}")
+        return Outcome("Failed", "NotHelped", f"{message}, but that did not lower the risk; {undo}")
     if now >= _end(remediation, now):
-        return End("Failed", "NotVerified", f"{done}, but no fresh data told whether it helped; {undo}")
-    return Hold("Verifying", f"{done}; the next samples show whether it helped")
+        return Outcome("Failed", "NotVerified", f"{message}, but no fresh data told whether it helped; {undo}")
+    return Hold("Verifying", f"{message}; the next samples show whether it helped")
 
 
-def unjudged(remediation: Remediation, recent: Sequence[Moment], now: float) -> Hold | None:
+def unverifiable(remediation: Remediation, recent: Sequence[TimedOutlook], now: float) -> Hold | None:
     """Return why what is held while the risk lasts is held no longer: nobody can judge it, and nobody will.
 
     A source that is silent may speak again; a question that people ask no more is not answered any more.
     """
     blind = seconds(remediation.status.blind_since)
-    asked = recent[-1].outlook.unjudgeable if recent else None
-    if blind is None or asked is None or now - blind < UNJUDGED:
+    unjudgeable = recent[-1].outlook.unjudgeable if recent else None
+    if blind is None or unjudgeable is None or now - blind < UNJUDGED:
         return None
-    return Hold("NotVerified", f"{asked.message}, so nobody can judge it any more")
+    return Hold("NotVerified", f"{unjudgeable.message}, so nobody can judge it any more")
 
 
 def _end(remediation: Remediation, now: float) -> float:

@@ -65,5 +65,5 @@ def _sets(body: Mapping[str, Any], container: str) -> bool:
     if get_path(body, "spec", "updatePolicy", "updateMode") == _OFF:
         return False
     policies = mappings(get_path(body, "spec", "resourcePolicy", "containerPolicies"))
-    named = {string(each.get("containerName")): string(each.get("mode")) for each in policies}
+    named = {string(policy.get("containerName")): string(policy.get("mode")) for policy in policies}
     return named.get(container, named.get("*", "")) != _OFF

@@ -8,7 +8,7 @@ from forestall.adapters.http import EndpointReader, ReadSecret, without_secrets
 from forestall.adapters.prometheus import PrometheusMetrics, Share, SourceConfig
 from forestall.api import MetricSource
 from forestall.core.quantity import to_milli
-from forestall.engine.together import together
+from forestall.engine.concurrency import gather_all
 from forestall.errors import ClusterError
 from forestall.isolation import Isolation
 from forestall.registry import Registry
@@ -39,7 +39,7 @@ class Sources:
         """
         self._isolation.begin(now)
         sources = self._registry.all(MetricSource)
-        await together(self._read(source, now) for source in sources if self._is_due(source, now))
+        await gather_all(self._read(source, now) for source in sources if self._is_due(source, now))
         present = {
             source.name: known[2]
             for source in sources

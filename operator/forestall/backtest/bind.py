@@ -10,7 +10,7 @@ from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.backtest.history import Floats, History
 from forestall.core.risk import SLI
 from forestall.core.slo import burn_windows
-from forestall.engine.questions import LONG, WHOLE, Questions, questions
+from forestall.engine.indicator_queries import LONG, WHOLE, ObjectiveQueries, plan_queries
 from forestall.errors import InvalidInput, InvalidQuery
 from forestall.inputs.tables import Column
 from forestall.ports import Labels, RangeSeries
@@ -18,22 +18,22 @@ from forestall.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectiveQueries:
+class QueriedObjective:
     """An objective and the queries that the engine sends for it."""
 
     slo: ServiceLevelObjective
-    questions: Questions
+    queries: ObjectiveQueries
 
     @property
     def indicators(self) -> list[str]:
         """The names of its indicators; the SLI comes last."""
         return sorted(
-            (indicator_query.indicator for indicator_query in self.questions.watched),
+            (indicator_query.indicator for indicator_query in self.queries.watched),
             key=lambda name: (name == SLI, name),
         )
 
 
-def plan_queries(registry: Registry, interval: float) -> list[ObjectiveQueries]:
+def queried_objectives(registry: Registry, interval: float) -> list[QueriedObjective]:
     """Return the queries of each objective, for cycles every `interval` seconds.
 
     Raises:
@@ -45,13 +45,13 @@ def plan_queries(registry: Registry, interval: float) -> list[ObjectiveQueries]:
         if source is None:
             raise InvalidInput(f"{slo.namespace}/{slo.name}: there is no MetricSource {slo.spec.source}")
         try:
-            result.append(ObjectiveQueries(slo, questions(slo, source, interval)))
+            result.append(QueriedObjective(slo, plan_queries(slo, source, interval)))
         except InvalidQuery as error:
             raise InvalidInput(f"{slo.namespace}/{slo.name}: {error}") from error
     return result
 
 
-def bind(columns: Sequence[Column], objectives: Sequence[ObjectiveQueries]) -> tuple[History, tuple[str, ...]]:
+def bind(columns: Sequence[Column], objectives: Sequence[QueriedObjective]) -> tuple[History, tuple[str, ...]]:
     """Return the history of the objectives' queries, and the locations of columns that no objective uses.
 
     A column belongs to the indicator that it is named after; a column without a name belongs to the only leading
@@ -96,7 +96,7 @@ def merge_series(answers: Iterable[RangeSeries]) -> tuple[RangeSeries, ...]:
 
 
 def _belongs_to(
-    column: Column, objective: ObjectiveQueries, indicator: str, objectives: Sequence[ObjectiveQueries]
+    column: Column, objective: QueriedObjective, indicator: str, objectives: Sequence[QueriedObjective]
 ) -> bool:
     if column.objective and column.objective not in (
         objective.slo.name,
@@ -110,9 +110,9 @@ def _belongs_to(
 
 
 def _series_by_query(
-    objective: ObjectiveQueries, indicator: str, column: Column
+    objective: QueriedObjective, indicator: str, column: Column
 ) -> Mapping[Hashable, tuple[RangeSeries, ...]]:
-    indicator_query = next(query for query in objective.questions.watched if query.indicator == indicator)
+    indicator_query = next(query for query in objective.queries.watched if query.indicator == indicator)
     if indicator != SLI:
         return {indicator_query.query.key: column.series}
     if len(column.series) != 1:
@@ -145,5 +145,5 @@ def _describe_columns(columns: Iterable[Column]) -> str:
     return ", ".join(names)
 
 
-def _describe_objectives(objectives: Iterable[ObjectiveQueries]) -> str:
+def _describe_objectives(objectives: Iterable[QueriedObjective]) -> str:
     return "; ".join(f"{objective.slo.name}: {', '.join(objective.indicators)}" for objective in objectives)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
-from forestall.backtest.bind import ObjectiveQueries
+from forestall.backtest.bind import QueriedObjective
 from forestall.backtest.history import History
 from forestall.errors import MetricsError
 from forestall.ports import Labels, Metrics, Query, QueryFailure, RangeSeries
@@ -16,7 +16,7 @@ Points = dict[Labels, tuple[list[float], list[float]]]
 
 async def fetch(
     metrics: Metrics,
-    objectives: Sequence[ObjectiveQueries],
+    objectives: Sequence[QueriedObjective],
     start: float,
     end: float,
     step: float,
@@ -34,7 +34,7 @@ async def fetch(
     failures: dict[Hashable, QueryFailure] = {}
     parts = list(_parts(start, end, step))
     for number, (first, last) in enumerate(parts):
-        for source in sorted({objective.questions.source for objective in objectives}):
+        for source in sorted({objective.queries.source for objective in objectives}):
             queries = [query for query in _queries(objectives, source) if query.key not in failures]
             for key, answer in (await metrics.range(source, queries, first, last, step)).items():
                 if isinstance(answer, QueryFailure):
@@ -55,14 +55,14 @@ async def fetch(
     return History(series), tuple(_missing(objectives, series, failures))
 
 
-def _queries(objectives: Sequence[ObjectiveQueries], source: str) -> list[Query]:
+def _queries(objectives: Sequence[QueriedObjective], source: str) -> list[Query]:
     return [
         query
         for objective in objectives
-        if objective.questions.source == source
+        if objective.queries.source == source
         for query in (
-            *(indicator_query.query for indicator_query in objective.questions.watched),
-            objective.questions.long,
+            *(indicator_query.query for indicator_query in objective.queries.watched),
+            objective.queries.long,
         )
     ]
 
@@ -85,12 +85,12 @@ def _add(points: Points, answer: Sequence[RangeSeries]) -> None:
 
 
 def _missing(
-    objectives: Sequence[ObjectiveQueries],
+    objectives: Sequence[QueriedObjective],
     series: dict[Hashable, tuple[RangeSeries, ...]],
     failures: dict[Hashable, QueryFailure],
 ) -> Iterator[str]:
     for objective in objectives:
-        for indicator_query in objective.questions.watched:
+        for indicator_query in objective.queries.watched:
             key = indicator_query.query.key
             if key not in series:
                 reason = failures[key].message if key in failures else "no data in this period"

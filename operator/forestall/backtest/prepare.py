@@ -8,7 +8,7 @@ import numpy as np
 
 from forestall.api import ServiceLevelObjective
 from forestall.api.times import clock
-from forestall.backtest.bind import ObjectiveQueries, bind, plan_queries
+from forestall.backtest.bind import QueriedObjective, bind, queried_objectives
 from forestall.backtest.charts import ForecastMoment
 from forestall.backtest.fetch import fetch
 from forestall.backtest.history import History
@@ -54,7 +54,7 @@ class ReplayInput:
     history: History
     span: Span
     learn_from: float
-    objectives: tuple[ObjectiveQueries, ...]
+    objectives: tuple[QueriedObjective, ...]
     notes: tuple[str, ...]
     """Notes for the user about the history."""
 
@@ -68,7 +68,7 @@ def from_columns(manifests: Sequence[Manifest], columns: Sequence[Column], optio
     measurements = History({n: column.series for n, column in enumerate(columns)})
     step = options.step or _step(_objectives(manifests, options), measurements.spacing)
     registry = build_registry(manifests, options.namespace, 1.5 * max(step, measurements.spacing))
-    objectives = plan_queries(registry, step)
+    objectives = queried_objectives(registry, step)
     history, unused = bind(columns, objectives)
     # A single forecast is not scored, so it needs nothing after it.
     available = math.inf if options.at is not None else (history.last - history.first) / 3
@@ -101,7 +101,7 @@ async def from_source(
     slos = _objectives(manifests, options)
     step = options.step or _step(slos, 0.0)
     registry = build_registry(manifests, options.namespace, 2 * step)
-    objectives = plan_queries(registry, step)
+    objectives = queried_objectives(registry, step)
     learn = options.learn if options.learn is not None else _learning_time(step)
     end = min(now, options.end if options.end is not None else now)
     start = _start(options, end, end - _DEFAULT_LAST)
@@ -115,7 +115,7 @@ async def from_source(
     until = end
     if options.at is not None:
         longest = max(
-            (indicator_query.horizon for objective in objectives for indicator_query in objective.questions.watched),
+            (indicator_query.horizon for objective in objectives for indicator_query in objective.queries.watched),
             default=0.0,
         )
         until = end + step * math.ceil(min(_AFTER * longest, max(now - end, 0.0)) / step)
@@ -140,7 +140,7 @@ def forecast_moments(replay_input: ReplayInput, records: Sequence[ObjectiveRecor
                 continue
             key = next(
                 indicator_query.query.key
-                for indicator_query in objective.questions.watched
+                for indicator_query in objective.queries.watched
                 if indicator_query.indicator == track.indicator
             )
             series = next(

@@ -12,9 +12,9 @@ from forestall.backtest.history_cluster import HistoryCluster
 from forestall.core.forecast import SeriesForecast
 from forestall.core.plan import triggering_signal
 from forestall.core.risk import Signal
-from forestall.engine import Engine, Settings, terms
-from forestall.engine.report import Findings
-from forestall.engine.targets import reference
+from forestall.engine import Engine, Settings, policy_limits
+from forestall.engine.objective_status import Findings
+from forestall.engine.target_resolver import reference
 from forestall.ports import Labels
 from forestall.registry import Registry
 
@@ -159,11 +159,11 @@ def _record_findings(record: ObjectiveRecord, findings: Findings, step: int, ste
         if np.isfinite(signal.value):
             _record_signal(record, signal, step, steps)
     for decision, policy in zip(findings.decisions, record.policies, strict=True):
-        cause = triggering_signal(findings.signals, terms.trigger_of(policy))
+        cause = triggering_signal(findings.signals, policy_limits.trigger_of(policy))
         if cause is None:
             continue
         if decision.verdict == "WouldAct":
-            horizon = min(cause.horizon, terms.trigger_of(policy).within or cause.horizon)
+            horizon = min(cause.horizon, policy_limits.trigger_of(policy).within or cause.horizon)
             record.proposed_actions.append(
                 ProposedAction(step, policy.name, decision.action, decision.message, horizon)
             )

@@ -22,7 +22,7 @@ from forestall.cli import options
 from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
 from forestall.core.wording import plural
 from forestall.documents import Document, read
-from forestall.engine.examine import Examiner
+from forestall.engine.objective_check import ObjectiveChecker
 from forestall.errors import InvalidInput
 from forestall.registry import describe
 
@@ -199,13 +199,13 @@ def _selects_nothing(policy: RemediationPolicy, elsewhere: Sequence[ServiceLevel
 async def _against_data(state: State, checked: _Checked, chosen: ValidateOptions) -> None:
     sources = sorted({slo.spec.source for _, slo in checked.askable})
     async with metrics_of(state, chosen, sources) as metrics:
-        examiner = Examiner(metrics, time.time(), chosen.interval or _INTERVAL)
+        examiner = ObjectiveChecker(metrics, time.time(), chosen.interval or _INTERVAL)
         for document, slo in checked.askable:
             name = slo.spec.source
             source = checked.sources.get(name) or MetricSource.read(
                 {"metadata": {"name": name}, "spec": {"url": "http://prometheus"}}
             )
-            checked.add(document, await examiner.examine(slo, source))
+            checked.add(document, await examiner.check(slo, source))
 
 
 def _data(document: Document, finding: Finding) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.core.unit_mismatch import unit_mismatch
 from forestall.core.wording import is_or_are, plural
+from forestall.engine.objective_status import named, warned
 from forestall.engine.observe import Reading
-from forestall.engine.probes import Probes
-from forestall.engine.report import named, warned
+from forestall.engine.source_probes import SourceProbes
 from forestall.errors import InvalidQuery
 from forestall.isolation import Isolation
 from forestall.ports import Metrics
@@ -38,7 +38,7 @@ class Advisor:
     """Keeps the advice about each objective and policy."""
 
     def __init__(self, matrix: SeriesMatrix, isolation: Isolation, metrics: Metrics | None = None) -> None:
-        self.probes = Probes(metrics, isolation)
+        self.probes = SourceProbes(metrics, isolation)
         """Of the metric sources that nobody uses."""
         self._matrix = matrix
         self._isolation = isolation
@@ -56,32 +56,34 @@ class Advisor:
     def about_policy(self, policy: RemediationPolicy, objectives: Sequence[ServiceLevelObjective]) -> tuple[str, ...]:
         """Return what the author of a policy should know about the objectives that it selects."""
         version = (policy.metadata.generation, tuple((slo.uid, slo.metadata.generation) for slo in objectives))
-        known = self._texts.get(policy.uid)
-        if known is None or known[0] != version:
-            words: list[str] = []
+        cached = self._texts.get(policy.uid)
+        if cached is None or cached[0] != version:
+            messages: list[str] = []
             for slo in objectives:
                 try:
-                    words += [str(each) for each in about_policy(policy, [slo])]
+                    messages += [str(finding) for finding in about_policy(policy, [slo])]
                 except InvalidQuery:
                     continue  # said by the objective
-                if len(words) >= _SENTENCES:  # no more of them fit into a condition
+                if len(messages) >= _SENTENCES:  # no more of them fit into a condition
                     break
-            known = self._texts[policy.uid] = (version, tuple(dict.fromkeys(words)))
-        return known[1]
+            cached = self._texts[policy.uid] = (version, tuple(dict.fromkeys(messages)))
+        return cached[1]
 
     def ready(
         self, policy: RemediationPolicy, objectives: Sequence[ServiceLevelObjective], registry: Registry
     ) -> Condition:
         """Return the condition Ready of a policy that selects these objectives of its namespace."""
         if not objectives:
-            words = "no objective in this namespace has the labels of spec.objectives"
+            message = "no objective in this namespace has the labels of spec.objectives"
             elsewhere = self._elsewhere(policy, registry)
-            where = f"; there are such in {elsewhere}, but a policy acts in its own namespace only" if elsewhere else ""
-            return Condition(type="Ready", status="False", reason="NoObjectivesSelected", message=words + where)
-        words = f"{plural(len(objectives), 'objective')} {is_or_are(len(objectives))} selected"
-        others = [one for one in registry.all(RemediationPolicy, policy.namespace) if one.uid != policy.uid]
-        shared = next(filter(None, (rivals(policy, others, slo) for slo in objectives)), "")
-        message = warned(f"{words}; {shared}" if shared else words, self.about_policy(policy, objectives))
+            hint = f"; there are such in {elsewhere}, but a policy acts in its own namespace only" if elsewhere else ""
+            return Condition(type="Ready", status="False", reason="NoObjectivesSelected", message=message + hint)
+        message = f"{plural(len(objectives), 'objective')} {is_or_are(len(objectives))} selected"
+        other_policies = [
+            other for other in registry.all(RemediationPolicy, policy.namespace) if other.uid != policy.uid
+        ]
+        shared = next(filter(None, (rivals(policy, other_policies, slo) for slo in objectives)), "")
+        message = warned(f"{message}; {shared}" if shared else message, self.about_policy(policy, objectives))
         return Condition(type="Ready", status="True", reason="ObjectivesSelected", message=message)
 
     @staticmethod
@@ -96,23 +98,23 @@ class Advisor:
 
     def retain(self, uids: frozenset[str]) -> None:
         """Forget all other objects."""
-        self._texts = {uid: known for uid, known in self._texts.items() if uid in uids}
-        self._values = {uid: known for uid, known in self._values.items() if uid in uids}
+        self._texts = {uid: entry for uid, entry in self._texts.items() if uid in uids}
+        self._values = {uid: entry for uid, entry in self._values.items() if uid in uids}
 
     def _of_text(self, slo: ServiceLevelObjective) -> tuple[str, ...]:
-        known = self._texts.get(slo.uid)
-        if known is None or known[0] != slo.metadata.generation:
-            found = about_objective(slo, self._matrix.step)
-            known = self._texts[slo.uid] = (slo.metadata.generation, tuple(map(str, found)))
-        return known[1]
+        cached = self._texts.get(slo.uid)
+        if cached is None or cached[0] != slo.metadata.generation:
+            findings = about_objective(slo, self._matrix.step)
+            cached = self._texts[slo.uid] = (slo.metadata.generation, tuple(map(str, findings)))
+        return cached[1]
 
     def _of_values(self, slo: ServiceLevelObjective, readings: Sequence[Reading], now: float) -> tuple[str, ...]:
-        known = self._values.get(slo.uid)
-        if known is None or known[0] != slo.metadata.generation or not 0 <= now - known[1] < _AGAIN:
-            leading = [each for each in readings if each.watched.indicator != SLI]
-            words = tuple(said for each in leading if (said := self._proportion(each)) is not None)
-            known = self._values[slo.uid] = (slo.metadata.generation, now, words)
-        return known[2]
+        cached = self._values.get(slo.uid)
+        if cached is None or cached[0] != slo.metadata.generation or not 0 <= now - cached[1] < _AGAIN:
+            leading = [reading for reading in readings if reading.watched.indicator != SLI]
+            messages = tuple(message for reading in leading if (message := self._proportion(reading)) is not None)
+            cached = self._values[slo.uid] = (slo.metadata.generation, now, messages)
+        return cached[2]
 
     def _proportion(self, reading: Reading) -> str | None:
         """Return in words that a limit is out of proportion to the past; None where it is not, or little is known."""
@@ -124,5 +126,5 @@ class Advisor:
         finite = values[np.isfinite(values)]
         if finite.size * matrix.step < _LEAST * len(rows):
             return None
-        words = unit_mismatch(watched.limit, float(finite.min()), float(finite.max()), above=watched.above)
-        return None if words is None else f"{watched.indicator}: {words}"
+        message = unit_mismatch(watched.limit, float(finite.min()), float(finite.max()), above=watched.above)
+        return None if message is None else f"{watched.indicator}: {message}"

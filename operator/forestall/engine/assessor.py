@@ -8,14 +8,14 @@ from forestall.api.service_level_objective import Episode
 from forestall.core.dependencies import culprits
 from forestall.core.plan import triggering_signal
 from forestall.core.risk import ObjectiveState, Risk, Signal, assess
-from forestall.engine import terms
+from forestall.engine import policy_limits
 from forestall.engine.advisor import Advisor
 from forestall.engine.episodes import advance, with_decided
-from forestall.engine.observe import Ratios, Reading, blind
-from forestall.engine.report import Findings, Problem, named
-from forestall.engine.scene import Scene
+from forestall.engine.objective_status import Findings, Problem, named
+from forestall.engine.observe import ErrorRatios, Reading, blind
+from forestall.engine.query_planner import dependencies
 from forestall.engine.settings import Settings
-from forestall.engine.watch import dependencies
+from forestall.engine.snapshot import Snapshot
 from forestall.isolation import Isolation
 
 
@@ -29,80 +29,88 @@ class Assessor:
         self.episodes: dict[str, Episode] = {}
         """By UID of the objective."""
 
-    def thresholds(self, scene: Scene) -> dict[str, float]:
+    def thresholds(self, snapshot: Snapshot) -> dict[str, float]:
         """Return the breach probability from which each objective is at risk, by UID."""
-        result = dict.fromkeys(scene.objectives, self._settings.at_risk_from)
-        for uid, slo in scene.objectives.items():
+        result = dict.fromkeys(snapshot.objectives, self._settings.at_risk_from)
+        for uid, slo in snapshot.objectives.items():
             with self._isolation.around("assessing", named(slo)):
-                result[uid] = self.threshold(scene, uid)
+                result[uid] = self.threshold(snapshot, uid)
         return result
 
-    def threshold(self, scene: Scene, uid: str) -> float:
+    def threshold(self, snapshot: Snapshot, uid: str) -> float:
         """Return the breach probability from which an objective is at risk: the lowest that a policy acts on."""
-        probabilities = [policy.spec.when.probability for policy in scene.policies[uid]]
+        probabilities = [policy.spec.when.probability for policy in snapshot.policies[uid]]
         return min(probabilities, default=self._settings.at_risk_from)
 
     def assess(
         self,
-        scene: Scene,
+        snapshot: Snapshot,
         problems: Mapping[str, Problem],
         readings: Mapping[str, Sequence[Reading]],
-        ratios: Mapping[str, Ratios],
+        ratios: Mapping[str, ErrorRatios],
         signals: Mapping[str, Sequence[Signal]],
     ) -> dict[str, Findings]:
         """Return what is known of each objective, by UID; all that it is made of is by UID, too."""
-        found: dict[str, Findings] = {}
-        for uid, slo in scene.objectives.items():
+        findings_by_uid: dict[str, Findings] = {}
+        for uid, slo in snapshot.objectives.items():
             bare = Findings(slo, Risk(ObjectiveState.UNKNOWN, math.nan, None), problems.get(uid))
             with self._isolation.around("assessing", named(slo)) as attempt:
-                found[uid] = replace(
+                findings_by_uid[uid] = replace(
                     bare,
                     risk=assess(
-                        signals.get(uid, ()), self.threshold(scene, uid), blind=bool(blind(readings.get(uid, ())))
+                        signals.get(uid, ()), self.threshold(snapshot, uid), blind=bool(blind(readings.get(uid, ())))
                     ),
                     readings=tuple(readings.get(uid, ())),
                     signals=tuple(signals.get(uid, ())),
-                    ratios=ratios.get(uid, Ratios()),
+                    ratios=ratios.get(uid, ErrorRatios()),
                 )
             if attempt.failure is not None:
-                found[uid] = replace(bare, problem=Problem("InternalError", attempt.failure))
-        return found
+                findings_by_uid[uid] = replace(bare, problem=Problem("InternalError", attempt.failure))
+        return findings_by_uid
 
-    def in_episodes(self, scene: Scene, found: Mapping[str, Findings], now: float) -> dict[str, Findings]:
+    def in_episodes(
+        self, snapshot: Snapshot, findings_by_uid: Mapping[str, Findings], now: float
+    ) -> dict[str, Findings]:
         """Return what was found with the episode of each objective, and what its author should know."""
-        result = dict(found)
-        for uid, each in found.items():
-            with self._isolation.around("assessing", named(each.slo)) as attempt:
-                warnings = self._advisor.about_objective(each.slo, each.readings, now)
-                result[uid] = replace(each, episode=self._episode(each, scene, now), warnings=warnings)
+        result = dict(findings_by_uid)
+        for uid, findings in findings_by_uid.items():
+            with self._isolation.around("assessing", named(findings.slo)) as attempt:
+                warnings = self._advisor.about_objective(findings.slo, findings.readings, now)
+                result[uid] = replace(findings, episode=self._episode(findings, snapshot, now), warnings=warnings)
             if attempt.failure is not None:
-                result[uid] = replace(each, problem=Problem("InternalError", attempt.failure))
+                result[uid] = replace(findings, problem=Problem("InternalError", attempt.failure))
         return result
 
     @staticmethod
-    def with_culprits(scene: Scene, found: Mapping[str, Findings]) -> dict[str, Findings]:
+    def with_culprits(snapshot: Snapshot, findings_by_uid: Mapping[str, Findings]) -> dict[str, Findings]:
         """Return what was found with the name of the dependency that each objective suffers from."""
         at_risk = {
-            uid for uid, each in found.items() if each.risk.state in (ObjectiveState.AT_RISK, ObjectiveState.BREACHED)
+            uid
+            for uid, findings in findings_by_uid.items()
+            if findings.risk.state in (ObjectiveState.AT_RISK, ObjectiveState.BREACHED)
         }
-        suffering = culprits(dependencies(scene.objectives), at_risk)
-        return {uid: replace(each, victim_of=_name(found, suffering.get(uid))) for uid, each in found.items()}
+        suffering = culprits(dependencies(snapshot.objectives), at_risk)
+        return {
+            uid: replace(findings, victim_of=_name(findings_by_uid, suffering.get(uid)))
+            for uid, findings in findings_by_uid.items()
+        }
 
     def retain(self, present: Collection[str]) -> None:
         """Forget the episodes of other objectives."""
         self.episodes = {uid: episode for uid, episode in self.episodes.items() if uid in present}
 
-    def _episode(self, found: Findings, scene: Scene, now: float) -> Episode:
-        uid = found.slo.uid
-        before = self.episodes.get(uid) or found.slo.status.episode or Episode()
-        before = with_decided(before, scene.about(uid), uid)
-        known = found.risk.state is not ObjectiveState.UNKNOWN
-        at_risk = found.risk.state in (ObjectiveState.AT_RISK, ObjectiveState.BREACHED) or any(
-            triggering_signal(found.signals, terms.trigger_of(policy)) is not None for policy in scene.policies[uid]
+    def _episode(self, findings: Findings, snapshot: Snapshot, now: float) -> Episode:
+        uid = findings.slo.uid
+        before = self.episodes.get(uid) or findings.slo.status.episode or Episode()
+        before = with_decided(before, snapshot.remediations_of(uid), uid)
+        is_known = findings.risk.state is not ObjectiveState.UNKNOWN
+        at_risk = findings.risk.state in (ObjectiveState.AT_RISK, ObjectiveState.BREACHED) or any(
+            triggering_signal(findings.signals, policy_limits.trigger_of(policy)) is not None
+            for policy in snapshot.policies[uid]
         )
-        self.episodes[uid] = advance(before, at_risk=at_risk if known else None, now=now, calm=self._settings.calm)
+        self.episodes[uid] = advance(before, at_risk=at_risk if is_known else None, now=now, calm=self._settings.calm)
         return self.episodes[uid]
 
 
-def _name(found: Mapping[str, Findings], uid: str | None) -> str | None:
-    return None if uid is None else found[uid].slo.name
+def _name(findings_by_uid: Mapping[str, Findings], uid: str | None) -> str | None:
+    return None if uid is None else findings_by_uid[uid].slo.name

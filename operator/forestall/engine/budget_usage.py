@@ -15,8 +15,8 @@ from forestall.api.guardrail import Spent
 from forestall.api.times import seconds, stamp
 from forestall.core.guards import RecordedUsage, TokenBucket
 from forestall.core.guards.budget import remaining_usage, tokens_left
-from forestall.engine import terms
-from forestall.engine.publish import Publisher
+from forestall.engine import policy_limits
+from forestall.engine.status_publisher import StatusPublisher
 from forestall.errors import ClusterError
 
 MOST: Final = 5000
@@ -33,7 +33,7 @@ Debts = dict[tuple[str, str], RecordedUsage]
 class BudgetUsage:
     """Keeps what is spent in the statuses of the Guardrails."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: StatusPublisher) -> None:
         self._publisher = publisher
         self._paid: set[tuple[str, str]] = set()  # what was paid for, by namespace and name, and is not known to exist
         self._folded: dict[tuple[str, int], frozenset[tuple[str, str]]] = {}
@@ -64,7 +64,7 @@ class BudgetUsage:
     async def _fold(self, guardrail: Guardrail, history: Sequence[Remediation], now: float) -> None:
         """Write down what only Remediations tell."""
         missing: Debts = {}
-        namespaces = {remediation.namespace for remediation in history if not terms.tells(remediation)}
+        namespaces = {remediation.namespace for remediation in history if not policy_limits.only_notifies(remediation)}
         for key, bucket in self._buckets(guardrail, namespaces, history):
             used = bucket.size - tokens_left(bucket, now)
             if (
@@ -96,7 +96,7 @@ class BudgetUsage:
         Raises:
             ClusterError: it is not known to be written.
         """
-        if terms.tells(draft):
+        if policy_limits.only_notifies(draft):
             return
         self._paid.add((draft.namespace, draft.name))
         for guardrail in guardrails:
@@ -131,7 +131,7 @@ class BudgetUsage:
         for namespace in ["", *sorted(namespaces)]:
             if _bare(guardrail, namespace) is not None:
                 counted = by_namespace[namespace] if namespace else history
-                buckets = terms.buckets([_only(guardrail, namespace)], counted, namespace, self.debts)
+                buckets = policy_limits.buckets([_only(guardrail, namespace)], counted, namespace, self.debts)
                 yield (guardrail.uid, namespace), buckets[0]
 
 

@@ -28,14 +28,14 @@ _MOST: Final = 10
 """So many causes are looked at, the worst first."""
 
 
-def meeting(signals: Sequence[Signal], trigger: Trigger) -> list[Signal]:
+def signals_meeting(signals: Sequence[Signal], trigger: Trigger) -> list[Signal]:
     """Return the signals that meet the trigger."""
     return [signal for signal in signals if signal.probability(trigger.within) >= trigger.probability]
 
 
 def causes(signals: Sequence[Signal], trigger: Trigger) -> list[Signal]:
     """Return the signals that meet the trigger, the worst first: one for each indicator, pod and node."""
-    met = sorted(meeting(signals, trigger), key=lambda s: (-s.probability(trigger.within), *_rank(s)))
+    met = sorted(signals_meeting(signals, trigger), key=lambda s: (-s.probability(trigger.within), *_rank(s)))
     worst: dict[tuple[str, str | None, str | None], Signal] = {}
     for signal in met:
         worst.setdefault((signal.indicator, signal.label(POD), signal.label(NODE)), signal)
@@ -46,41 +46,43 @@ def pods_of(action: str, cause: Signal, signals: Sequence[Signal]) -> list[str]:
     """Return the pods whose series were there when an action that replaces pods was decided, the worst first."""
     if not ACTIONS[action].traits.takes_serving_pods:
         return []
-    same = [signal for signal in signals if signal.indicator == cause.indicator]
-    same.sort(key=lambda s: (s.labels != cause.labels, -_known(s.probability()), s.labels))
-    names = dict.fromkeys(name for signal in same if (name := signal.label(POD)) and len(name) <= _LONGEST)
+    same_indicator = [signal for signal in signals if signal.indicator == cause.indicator]
+    same_indicator.sort(key=lambda s: (s.labels != cause.labels, -_known_probability(s.probability()), s.labels))
+    names = dict.fromkeys(name for signal in same_indicator if (name := signal.label(POD)) and len(name) <= _LONGEST)
     return list(names)[:MOST_PODS]
 
 
-def about(remediation: Remediation, signals: Sequence[Signal]) -> list[Signal]:
+def signals_of(remediation: Remediation, signals: Sequence[Signal]) -> list[Signal]:
     """Return the signals that speak of what the remediation changes or has changed.
 
     Of a node: its own. Of an eviction: the pod's own before, and after it those of pods that came since, which the
     pod's own is when a StatefulSet gives its name again. Of what replaces all pods: those of pods that came since, once
     there are any. Of all else: every series of the indicator.
     """
-    intent, begun = remediation.spec.intent, any(step.done for step in remediation.status.steps)
-    same = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
+    intent, started = remediation.spec.intent, any(step.done for step in remediation.status.steps)
+    same_indicator = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
     by = traits_of(intent.action).verification
     if by == "node":
-        return [signal for signal in same if signal.label(NODE) == intent.target.name]
-    new = list(_newcomers(remediation, same)) if begun else []
+        return [signal for signal in same_indicator if signal.label(NODE) == intent.target.name]
+    new = list(_newcomers(remediation, same_indicator)) if started else []
     if by == "pod":
-        return new or [signal for signal in same if signal.label(POD) == intent.target.name]
-    return (new if by == "new pods" else []) or same
+        return new or [signal for signal in same_indicator if signal.label(POD) == intent.target.name]
+    return (new if by == "new pods" else []) or same_indicator
 
 
-def is_gone(remediation: Remediation, signals: Sequence[Signal]) -> bool:
+def is_signal_lost(remediation: Remediation, signals: Sequence[Signal]) -> bool:
     """Say whether the risk of an evicted pod went with it: others have fresh series, but it has none, nor has any pod
     that came since, which had time to be scraped.
     """
     intent, completed = remediation.spec.intent, seconds(remediation.status.completed)
     of_pod = traits_of(intent.action).verification == "pod"
-    if not of_pod or completed is None or about(remediation, signals):
+    if not of_pod or completed is None or signals_of(remediation, signals):
         return False
-    others = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
-    seen = min((signal.sampled_at for signal in others if signal.fresh), default=-math.inf)
-    return all(signal.fresh for signal in others) and seen > completed + min(_SCRAPED, intent.verify_within.seconds)
+    same_indicator = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
+    oldest_sample = min((signal.sampled_at for signal in same_indicator if signal.fresh), default=-math.inf)
+    return all(signal.fresh for signal in same_indicator) and oldest_sample > completed + min(
+        _SCRAPED, intent.verify_within.seconds
+    )
 
 
 def concerns(remediation: Remediation, cause: Signal, workload_uid: str) -> bool:
@@ -105,9 +107,9 @@ def replace_same_pods(remediation: Remediation, action: str, objectives: Collect
     `objectives` are the UIDs of those that are about the workload. Its pods are targets of their own.
     """
     intent = remediation.spec.intent
-    both = (ACTIONS[action].traits, traits_of(intent.action))
-    of_pod = any(traits.scope == "pod" for traits in both)
-    return of_pod and all(traits.takes_serving_pods for traits in both) and intent.objective.uid in objectives
+    traits_of_both = (ACTIONS[action].traits, traits_of(intent.action))
+    of_pod = any(traits.scope == "pod" for traits in traits_of_both)
+    return of_pod and all(traits.takes_serving_pods for traits in traits_of_both) and intent.objective.uid in objectives
 
 
 def worst_fresh(signals: Sequence[Signal]) -> Signal | None:
@@ -116,13 +118,13 @@ def worst_fresh(signals: Sequence[Signal]) -> Signal | None:
     return worst_signal(fresh) or next(iter(fresh), None)
 
 
-def in_words(evidence: Evidence) -> str:
+def describe_cause(evidence: Evidence) -> str:
     """Return which series something was decided by."""
-    where = ", ".join(f"{name}={value}" for name, value in sorted(evidence.labels.items()))
-    return f"{evidence.indicator} ({where})" if where else evidence.indicator
+    label_text = ", ".join(f"{name}={value}" for name, value in sorted(evidence.labels.items()))
+    return f"{evidence.indicator} ({label_text})" if label_text else evidence.indicator
 
 
-class Lasting:
+class TriggerHistory:
     """Since when (s) each series, and any series of each indicator, has met a policy's trigger without a break."""
 
     def __init__(self) -> None:
@@ -131,8 +133,8 @@ class Lasting:
     def note(self, objective: str, policy: str, met: Iterable[Signal], now: float) -> None:
         """Note which signals meet the trigger of a policy for an objective, given by their UIDs."""
         before = self._since.get((objective, policy), {})
-        who = {key for signal in met for key in ((signal.indicator, signal.labels), (signal.indicator, None))}
-        self._since[objective, policy] = {key: before.get(key, now) for key in who}
+        keys = {key for signal in met for key in ((signal.indicator, signal.labels), (signal.indicator, None))}
+        self._since[objective, policy] = {key: before.get(key, now) for key in keys}
 
     def since(self, objective: str, policy: str, cause: Signal, *, alone: bool) -> float | None:
         """Return since when the cause's own series (`alone`), or any of its indicator, has met the trigger."""
@@ -156,5 +158,5 @@ def _rank(signal: Signal) -> tuple[float, str, tuple[tuple[str, str], ...]]:
     return signal.time_to_breach[0], signal.indicator, signal.labels
 
 
-def _known(probability: float) -> float:
+def _known_probability(probability: float) -> float:
     return -1.0 if math.isnan(probability) else probability

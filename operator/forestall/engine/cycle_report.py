@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from forestall.core.clock_skew import ClockSkew
 from forestall.core.risk import ObjectiveState, Signal
-from forestall.engine.report import Findings
+from forestall.engine.objective_status import Findings
 from forestall.engine.source_health import SourceHealth
 
 
@@ -39,11 +39,11 @@ class CycleReport:
     def over_share(self) -> Mapping[str, int]:
         """How many indicators and decisions were left out because their namespace used up its share, by namespace."""
         over: Counter[str] = Counter()
-        for each in self.findings.values():
-            problems = [reading.problem.reason for reading in each.readings if reading.problem is not None]
-            reasons = [*problems, *(one.reason for one in each.decisions)]
+        for findings in self.findings.values():
+            problems = [reading.problem.reason for reading in findings.readings if reading.problem is not None]
+            reasons = [*problems, *(decision.reason for decision in findings.decisions)]
             if count := reasons.count("ShareExhausted"):
-                over[each.slo.namespace] += count
+                over[findings.slo.namespace] += count
         return over
 
 
@@ -58,19 +58,23 @@ def _probabilities(signals: Sequence[Signal]) -> Mapping[str, float]:
 
 
 def report_of(
-    found: Mapping[str, Findings], ended: Sequence[tuple[str, str]], waiting: int, faults: Mapping[str, int]
+    findings_by_uid: Mapping[str, Findings], ended: Sequence[tuple[str, str]], waiting: int, faults: Mapping[str, int]
 ) -> CycleReport:
     """Return the report of a cycle."""
     return CycleReport(
-        objectives={uid: each.state for uid, each in found.items()},
+        objectives={uid: findings.state for uid, findings in findings_by_uid.items()},
         probabilities=[
-            (each.slo.namespace, each.slo.name, indicator, probability)
-            for each in found.values()
-            for indicator, probability in _probabilities(each.signals).items()
+            (findings.slo.namespace, findings.slo.name, indicator, probability)
+            for findings in findings_by_uid.values()
+            for indicator, probability in _probabilities(findings.signals).items()
         ],
-        decisions=Counter((one.verdict, one.reason) for each in found.values() for one in each.decisions),
+        decisions=Counter(
+            (decision.verdict, decision.reason)
+            for findings in findings_by_uid.values()
+            for decision in findings.decisions
+        ),
         ended=ended,
         waiting=waiting,
-        findings=found,
+        findings=findings_by_uid,
         faults=dict(faults),
     )

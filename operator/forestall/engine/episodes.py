@@ -7,7 +7,7 @@ from forestall.api import Remediation
 from forestall.api.service_level_objective import Episode
 from forestall.api.times import seconds, stamp
 from forestall.core.risk import ObjectiveState
-from forestall.engine.report import Findings
+from forestall.engine.objective_status import Findings
 
 MOST: Final = 100
 """How many Remediations an episode remembers."""
@@ -54,5 +54,5 @@ def at_risk_since(findings: Iterable[Findings]) -> tuple[tuple[str, float], ...]
         and objective.episode.since
         and not objective.episode.calm_since
     ]
-    known = ((namespace, since) for namespace, since in at_risk if since is not None)
-    return tuple(sorted(known, key=lambda begun: begun[1]))
+    dated = ((namespace, since) for namespace, since in at_risk if since is not None)
+    return tuple(sorted(dated, key=lambda entry: entry[1]))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from forestall.actions import ACTIONS, Unsuited
+from forestall.actions import ACTIONS, NotApplicable
 from forestall.actions.base import title
 from forestall.actions.protection import is_protected, protects
 from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
@@ -17,12 +17,12 @@ from forestall.core.guards import Constraints, GuardInput, NodeAvailability, Wor
 from forestall.core.risk import Signal
 from forestall.core.traits import ActionTraits
 from forestall.core.untrusted import parsing
-from forestall.engine import housing, terms
+from forestall.engine import pod_placement, policy_limits
 from forestall.engine.cause import replace_same_pods
+from forestall.engine.node_lister import NodeLister
+from forestall.engine.node_trust import node_distrust
 from forestall.engine.pause_checker import PauseChecker
-from forestall.engine.scene import Scene
-from forestall.engine.survey import Survey
-from forestall.engine.trust import distrust
+from forestall.engine.snapshot import Snapshot
 from forestall.engine.workload import Workload, budgets_of
 from forestall.errors import ClusterError, Unreadable
 from forestall.ports import Reader
@@ -32,7 +32,7 @@ _ELSEWHERE: Final = "a remediation of another namespace"
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Evaluation:
     """One objective before one policy."""
 
     slo: ServiceLevelObjective
@@ -48,10 +48,10 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Intended:
+class IntendedAction:
     """One action that is intended, before the guards are asked."""
 
-    case: Case
+    case: Evaluation
     action: str
     cause: Signal
     target: ObjectRef
@@ -61,16 +61,20 @@ class Intended:
     """Of the policy's ladder."""
 
 
-class Gatherer:
+class GuardInputGatherer:
     """Gathers what the guards are asked with: for deciding, for confirming, and for rechecking."""
 
-    def __init__(self, cluster: Reader, registry: Registry, survey: Survey, pause_checker: PauseChecker) -> None:
+    def __init__(
+        self, cluster: Reader, registry: Registry, node_lister: NodeLister, pause_checker: PauseChecker
+    ) -> None:
         self._cluster = cluster
         self._registry = registry
-        self._survey = survey
+        self._node_lister = node_lister
         self._pause_checker = pause_checker
 
-    async def gather(self, scene: Scene, intended: Intended, now: float, cluster: Reader | None = None) -> GuardInput:
+    async def gather(
+        self, snapshot: Snapshot, intended: IntendedAction, now: float, cluster: Reader | None = None
+    ) -> GuardInput:
         """Return what is known of `intended`; the world is read through `cluster`, where given."""
         case, action = intended.case, intended.action
         slo, policy, traits = case.slo, case.policy, ACTIONS[action].traits
@@ -84,7 +88,7 @@ class Gatherer:
             cause=intended.cause,
             suspended=policy.spec.suspend,
             paused=None,
-            allowed=terms.allowed(scene.guardrails, action, case.namespace_labels),
+            allowed=policy_limits.allowed(snapshot.guardrails, action, case.namespace_labels),
             victim_of=case.victim_of,
             active_remediation=None,
             cooldown=policy.spec.cooldown.seconds,
@@ -92,62 +96,78 @@ class Gatherer:
             last_ended_at=None,
             buckets=(),
             nodes=None,
-            constraints=await self.around(scene, intended, cluster or self._cluster),
-            clock_skew=scene.clocks.reason_for(slo.spec.source),
+            constraints=await self.context(snapshot, intended, cluster or self._cluster),
+            clock_skew=snapshot.clocks.reason_for(slo.spec.source),
             rung=intended.rung,
         )
-        return await self.renew(scene, guard_input, case, intended.target)
+        return await self.renew(snapshot, guard_input, case, intended.target)
 
-    async def renew(self, scene: Scene, guard_input: GuardInput, case: Case, target: ObjectRef) -> GuardInput:
+    async def renew(
+        self, snapshot: Snapshot, guard_input: GuardInput, case: Evaluation, target: ObjectRef
+    ) -> GuardInput:
         """Return `guard_input` with what the Remediations say now, and whether people have paused it since."""
         slo, policy, traits = case.slo, case.policy, guard_input.action
         # The pods of a workload rest and cool down together, whichever objective or policy it is that asks.
         on_target = [
-            one
-            for one in scene.about(target.uid, *scene.sharing(slo))
-            if not terms.tells(one)
-            and (one.spec.intent.target.uid == target.uid or replace_same_pods(one, traits.name, scene.sharing(slo)))
+            remediation
+            for remediation in snapshot.remediations_of(target.uid, *snapshot.sharing(slo))
+            if not policy_limits.only_notifies(remediation)
+            and (
+                remediation.spec.intent.target.uid == target.uid
+                or replace_same_pods(remediation, traits.name, snapshot.sharing(slo))
+            )
         ]
         mine = [
-            one
-            for one in scene.about(slo.uid)
-            if not terms.tells(one)
-            and one.spec.intent.policy.uid == policy.uid
-            and one.spec.intent.objective.uid == slo.uid
+            remediation
+            for remediation in snapshot.remediations_of(slo.uid)
+            if not policy_limits.only_notifies(remediation)
+            and remediation.spec.intent.policy.uid == policy.uid
+            and remediation.spec.intent.objective.uid == slo.uid
         ]
-        related = list({(one.namespace, one.name): one for one in (*on_target, *mine)}.values())
-        ended = terms.ended(related, policy)
-        resting = {one.name for one in on_target}
-        live = next((one for one in related if terms.in_the_way(one, traits.name, target.uid)), None)
+        related = list(
+            {(remediation.namespace, remediation.name): remediation for remediation in (*on_target, *mine)}.values()
+        )
+        ended = policy_limits.ended(related, policy)
+        resting = {remediation.name for remediation in on_target}
+        live = next(
+            (
+                remediation
+                for remediation in related
+                if policy_limits.is_in_the_way(remediation, traits.name, target.uid)
+            ),
+            None,
+        )
         return replace(
             guard_input,
             paused=self._pause_checker.paused_by(slo.namespace, slo.name, policy.name, guard_input.now),
             active_remediation=None if live is None else live.name if live.namespace == slo.namespace else _ELSEWHERE,
             history=ended,
-            last_ended_at=max((one.ended_at for one in ended if one.name in resting), default=None),
-            buckets=terms.buckets(scene.guardrails, scene.remediations, slo.namespace, scene.debts),
-            nodes=await self._known_nodes(scene, traits, target) if traits.scope == "node" else None,
+            last_ended_at=max(
+                (remediation.ended_at for remediation in ended if remediation.name in resting), default=None
+            ),
+            buckets=policy_limits.buckets(snapshot.guardrails, snapshot.remediations, slo.namespace, snapshot.debts),
+            nodes=await self._known_nodes(snapshot, traits, target) if traits.scope == "node" else None,
         )
 
-    async def around(self, scene: Scene, intended: Intended, cluster: Reader) -> Constraints:
+    async def context(self, snapshot: Snapshot, intended: IntendedAction, cluster: Reader) -> Constraints:
         """Return what is around the action: windows and storms, what is protected, and the pods to spare."""
         policy, action, workload = intended.case.policy, intended.action, intended.workload
-        told = terms.surroundings(scene.guardrails, policy, action, scene.storms)
+        declared = policy_limits.policy_limits(snapshot.guardrails, policy, action, snapshot.storms)
         protected = await self._protected(policy.namespace, intended.target, workload, cluster)
         replaced = ACTIONS[action].traits.disruption == "workload"
         pods = await _pods(policy.namespace, workload, cluster) if replaced else None
-        return replace(told, protected=protected, pods=pods)
+        return replace(declared, protected=protected, pods=pods)
 
     async def distrust(
         self, slo: ServiceLevelObjective, cause: Signal, workload: ObjectRef, cluster: Reader | None = None
-    ) -> Unsuited | None:
+    ) -> NotApplicable | None:
         """Return why the node that the cause names is none of the objective's business; None where it is.
 
         Raises:
             ClusterError: the cluster could not say.
         """
         source = self._registry.get(MetricSource, slo.spec.source)
-        return await distrust(cluster or self._cluster, slo, source, cause, workload)
+        return await node_distrust(cluster or self._cluster, slo, source, cause, workload)
 
     async def _protected(self, namespace: str, target: ObjectRef, workload: Workload, cluster: Reader) -> str | None:
         if protects(self._registry.annotations(namespace)):
@@ -162,33 +182,39 @@ class Gatherer:
             return None  # whether nodes can be read at all is another guard's matter
         return title(target) if is_protected(node) else None
 
-    async def _known_nodes(self, scene: Scene, traits: ActionTraits, target: ObjectRef) -> NodeAvailability | None:
+    async def _known_nodes(
+        self, snapshot: Snapshot, traits: ActionTraits, target: ObjectRef
+    ) -> NodeAvailability | None:
         try:
-            return await self._nodes(scene, traits, target)
+            return await self._nodes(snapshot, traits, target)
         except Unreadable:
             return None  # not named: most of these are other people's objects
 
-    async def _nodes(self, scene: Scene, traits: ActionTraits, target: ObjectRef) -> NodeAvailability | None:
+    async def _nodes(self, snapshot: Snapshot, traits: ActionTraits, target: ObjectRef) -> NodeAvailability | None:
         """Return what it would mean to take the node `target` out of service, too."""
-        nodes = await self._survey.nodes()
+        nodes = await self._node_lister.nodes()
         if nodes is None:
             return None
-        live = [one for one in scene.remediations if terms.takes_a_node(one)]
-        soon = {one.spec.intent.target.name for one in live}
+        live = [remediation for remediation in snapshot.remediations if policy_limits.takes_a_node(remediation)]
+        soon = {remediation.spec.intent.target.name for remediation in live}
         with parsing("the nodes"):
-            found = housing.assess(target.name, nodes, soon, terms.most_cordoned(scene.guardrails, len(nodes)))
-        if found is None or traits.disruption != "node":
-            return found
-        emptied = {one.spec.intent.target.name for one in live if terms.empties_a_node(one)} | {target.name}
+            node_facts = pod_placement.assess(
+                target.name, nodes, soon, policy_limits.most_cordoned(snapshot.guardrails, len(nodes))
+            )
+        if node_facts is None or traits.disruption != "node":
+            return node_facts
+        emptied = {
+            remediation.spec.intent.target.name for remediation in live if policy_limits.empties_a_node(remediation)
+        } | {target.name}
         with parsing("the nodes"):
-            hosts = housing.hosts_for(target.name, nodes, found.unavailable)
-        moving = await self._survey.moving(emptied)
-        pods = await self._survey.pods(node["metadata"]["name"] for node in hosts)
-        waiting = await self._survey.waiting()
+            hosts = pod_placement.hosts_for(target.name, nodes, node_facts.unavailable)
+        moving = await self._node_lister.moving(emptied)
+        pods = await self._node_lister.pods(node["metadata"]["name"] for node in hosts)
+        waiting = await self._node_lister.waiting()
         if moving is None or pods is None or waiting is None:
             return None
         with parsing("the pods of the nodes"):
-            return replace(found, unschedulable_pod=housing.without_room(moving, hosts, pods, waiting))
+            return replace(node_facts, unschedulable_pod=pod_placement.without_room(moving, hosts, pods, waiting))
 
 
 async def _pods(namespace: str, workload: Workload, cluster: Reader) -> WorkloadPods | None:

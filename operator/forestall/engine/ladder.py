@@ -10,12 +10,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
-from forestall.actions import ACTIONS, Unsuited
+from forestall.actions import ACTIONS, NotApplicable
 from forestall.api import Remediation
 from forestall.core.decision import Act, Hold
 from forestall.core.plan import RungSpec, TargetScale, matching_rungs
 from forestall.core.risk import Signal
-from forestall.engine import terms
+from forestall.engine import policy_limits
 
 _NEXT: Final = frozenset({"AtMaximum", "NotScalable"})
 """The next rung is asked, whatever it is."""
@@ -41,7 +41,7 @@ def without(
 
     `why` says so, and `size` is that of the target.
     """
-    if isinstance(why, Unsuited) or why.reason in _NEXT:
+    if isinstance(why, NotApplicable) or why.reason in _NEXT:
         left = spent | {next(n for n in matching_rungs(rungs, cause) if n not in spent)}
         if why.reason != "AtMaximum" or cause.breached:
             return left
@@ -54,18 +54,22 @@ def without(
     return None
 
 
-def gives_way(why: Hold, about: Collection[Remediation]) -> bool:
+def gives_way(why: Hold, related: Collection[Remediation]) -> bool:
     """Say whether the next rungs may be asked at all: what is under way for the objective has its time first."""
-    return isinstance(why, Unsuited) or why.reason in _AT_ONCE or not any(terms.in_the_way(one) for one in about)
+    return (
+        isinstance(why, NotApplicable)
+        or why.reason in _AT_ONCE
+        or not any(policy_limits.is_in_the_way(remediation) for remediation in related)
+    )
 
 
-def decided(about: Collection[Remediation], name: str) -> Hold | None:
+def decided(related: Collection[Remediation], name: str) -> Hold | None:
     """Return that the Remediation of this name has ended in this episode, unless a person looked at that."""
-    done = next((one for one in about if one.name == name and one.ended), None)
-    if done is None or done.status.reason in _LOOKED:
+    ended = next((remediation for remediation in related if remediation.name == name and remediation.ended), None)
+    if ended is None or ended.status.reason in _LOOKED:
         return None
-    words = f"{done.name} was decided in this episode already and ended: {done.status.phase}, {done.status.reason}"
-    return Hold("AlreadyDecided", words)
+    message = f"{ended.name} was decided in this episode already and ended: {ended.status.phase}, {ended.status.reason}"
+    return Hold("AlreadyDecided", message)
 
 
 def instead(act: Act, why: Hold | None, risk: str) -> Act:

@@ -8,14 +8,14 @@ from forestall.api.service_level_objective import Decision
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.engine.act import Decider, Proposal, held
 from forestall.engine.deadlines import Deadlines
+from forestall.engine.decider import Decider, Proposal, hold_decision
 from forestall.engine.fair_scheduling import FairScheduler
-from forestall.engine.guard_input import Case
+from forestall.engine.guard_input import Evaluation
+from forestall.engine.objective_status import Findings, Problem, named
 from forestall.engine.remediation_opener import RemediationOpener, with_hold
-from forestall.engine.report import Findings, Problem, named
-from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
+from forestall.engine.snapshot import Snapshot
 from forestall.isolation import Isolation
 from forestall.registry import Registry
 
@@ -39,47 +39,49 @@ class ObjectiveController:
         self._longest = 2 * settings.turn
         self._isolation = isolation
 
-    async def decide(self, scene: Scene, found: Findings, missing: Problem | None, now: float) -> Findings:
+    async def decide(self, snapshot: Snapshot, findings: Findings, missing: Problem | None, now: float) -> Findings:
         """Decide about one objective; what goes wrong with it is told by it, and by no other."""
-        with self._isolation.around("deciding", named(found.slo)) as attempt:
-            return await self._by_policies(scene, found, missing, now)
-        return replace(found, problem=found.problem or Problem("InternalError", attempt.failure or ""))
+        with self._isolation.around("deciding", named(findings.slo)) as attempt:
+            return await self._by_policies(snapshot, findings, missing, now)
+        return replace(findings, problem=findings.problem or Problem("InternalError", attempt.failure or ""))
 
-    async def _by_policies(self, scene: Scene, found: Findings, missing: Problem | None, now: float) -> Findings:
+    async def _by_policies(
+        self, snapshot: Snapshot, findings: Findings, missing: Problem | None, now: float
+    ) -> Findings:
         """Decide about one objective, and create the Remediation of what is to be done."""
-        slo, signals = found.slo, found.signals
-        policies = scene.policies[slo.uid]
+        slo, signals = findings.slo, findings.signals
+        policies = snapshot.policies[slo.uid]
         labels = self._registry.labels(slo.namespace)
-        episode = found.episode
-        found = replace(found, problem=found.problem or missing)
+        episode = findings.episode
+        findings = replace(findings, problem=findings.problem or missing)
         decisions, proposals = [], []
         for policy in policies:
-            case = Case(slo, policy, signals, episode.number, found.victim_of, labels, seconds(episode.since))
+            case = Evaluation(slo, policy, signals, episode.number, findings.victim_of, labels, seconds(episode.since))
             proposal = None
             with self._isolation.around("deciding", f"{named(slo)} by {named(policy)}") as attempt:
-                decision, proposal = await self._in_turn(scene, case, now)
+                decision, proposal = await self._in_turn(snapshot, case, now)
             if attempt.failure is not None:
-                decision = held(policy, Hold("InternalError", attempt.failure))
+                decision = hold_decision(policy, Hold("InternalError", attempt.failure))
             decisions.append(decision)
             if proposal is not None:
                 proposals.append((len(decisions) - 1, proposal))
-        found = replace(found, decisions=tuple(decisions))
+        findings = replace(findings, decisions=tuple(decisions))
         # Of several policies that would act for one objective the first by name does; the others see it under way.
         for index, proposal in proposals[:1]:
             with self._isolation.around("opening", f"{named(slo)} by {decisions[index].policy}") as attempt:
-                decisions[index] = await self._opener.open(scene, found, index, proposal, now)
+                decisions[index] = await self._opener.open(snapshot, findings, index, proposal, now)
             if attempt.failure is not None:
                 decisions[index] = with_hold(decisions[index], Hold("InternalError", attempt.failure))
-        return replace(found, decisions=tuple(decisions))
+        return replace(findings, decisions=tuple(decisions))
 
-    async def _in_turn(self, scene: Scene, case: Case, now: float) -> tuple[Decision, Proposal | None]:
+    async def _in_turn(self, snapshot: Snapshot, case: Evaluation, now: float) -> tuple[Decision, Proposal | None]:
         """Decide when it is this namespace's turn."""
         async with self._scheduler.slot(case.slo.namespace) as over:
             await asyncio.sleep(0)  # many decisions ask nobody anything, and the lease must be renewed meanwhile
             if over is None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(Deadlines.at_most(self._longest, self._scheduler.end)):
-                        return await self._decider.decide(scene, case, now)
+                        return await self._decider.decide(snapshot, case, now)
         self._scheduler.postpone(case.slo.uid)
-        words = f"it took longer than {format_duration(self._longest)} to decide: it is tried again"
-        return held(case.policy, over or Hold("CycleTimeExhausted", words)), None
+        message = f"it took longer than {format_duration(self._longest)} to decide: it is tried again"
+        return hold_decision(case.policy, over or Hold("CycleTimeExhausted", message)), None

@@ -9,8 +9,8 @@ import structlog
 from forestall.actions.orphans import release_orphans
 from forestall.api import Remediation
 from forestall.core.decision import Hold
-from forestall.engine import terms
-from forestall.engine.survey import Survey
+from forestall.engine import policy_limits
+from forestall.engine.node_lister import NodeLister
 from forestall.errors import ClusterError
 from forestall.ports import Cluster
 
@@ -24,11 +24,11 @@ class OrphanedNodeRelease:
     """Remembers when it last looked, and which Remediations of nodes there were."""
 
     def __init__(
-        self, cluster: Cluster, survey: Survey, pause_check: Callable[[float], Awaitable[Hold | None]]
+        self, cluster: Cluster, node_lister: NodeLister, pause_check: Callable[[float], Awaitable[Hold | None]]
     ) -> None:
         """`pause_check` returns why nothing may be given back at a time (s); it is asked when it is time to look."""
         self._cluster = cluster
-        self._survey = survey
+        self._node_lister = node_lister
         self._pause_check = pause_check
         self._last_run = -math.inf
         self._live: frozenset[str] = frozenset()
@@ -39,11 +39,13 @@ class OrphanedNodeRelease:
         due = not 0 <= now - self._last_run < EVERY or not self._live <= existing
         if due and await self._pause_check(now) is not None:
             return
-        self._live = frozenset(remediation.uid for remediation in remediations if terms.takes_a_node(remediation))
+        self._live = frozenset(
+            remediation.uid for remediation in remediations if policy_limits.takes_a_node(remediation)
+        )
         if not due:
             return
         self._last_run = now
-        nodes = await self._survey.nodes()
+        nodes = await self._node_lister.nodes()
         if nodes is None:
             return  # most likely there are no rights on nodes, and so no node is cordoned
         try:

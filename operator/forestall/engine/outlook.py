@@ -3,16 +3,16 @@
 import math
 from collections.abc import Sequence
 
-from forestall.actions import Outlook, traits_of
+from forestall.actions import RiskOutlook, traits_of
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
 from forestall.core.plan import ReplicaDemand, replica_demand
 from forestall.core.risk import SLI, Signal
 from forestall.core.sizing import LoadSample
-from forestall.engine import terms
-from forestall.engine.cause import about, is_gone
-from forestall.engine.report import Findings
+from forestall.engine import policy_limits
+from forestall.engine.cause import is_signal_lost, signals_of
+from forestall.engine.objective_status import Findings
 
 _FAR = 0.5
 """A value that has come no further than this share of its limit is far from it, forecast or not."""
@@ -26,19 +26,19 @@ def outlook(
     policy: RemediationPolicy | None,
     signals: Sequence[Signal],
     ready: int | None,
-) -> Outlook:
+) -> RiskOutlook:
     """Return the outlook by the series that speak of what the remediation changes.
 
     `ready` are the replicas that serve now. `slo` and `policy` are None when they are gone; what was done is then given
     back by what is known.
     """
-    intent, mine = remediation.spec.intent, about(remediation, signals)
-    gone = is_gone(remediation, signals)
+    intent, mine = remediation.spec.intent, signals_of(remediation, signals)
+    is_lost = is_signal_lost(remediation, signals)
     silent = all(signal.indicator != intent.evidence.indicator for signal in signals)
-    told = [signal for signal in signals if signal.indicator == intent.evidence.indicator] if gone else mine
-    fresh = bool(told) and all(signal.fresh for signal in told)
-    scale = terms.rung_of(intent.action).scale
-    within = terms.trigger_of(policy).within if policy else None
+    relevant = [signal for signal in signals if signal.indicator == intent.evidence.indicator] if is_lost else mine
+    fresh = bool(relevant) and all(signal.fresh for signal in relevant)
+    scale = policy_limits.rung_of(intent.action).scale
+    within = policy_limits.trigger_of(policy).within if policy else None
     wanted = (
         replica_demand(scale, intent.evidence.indicator, signals, ready, within)
         if scale
@@ -48,11 +48,11 @@ def outlook(
     declared = scale is not None and scale.capacity.per_replica is not None and wanted.signal in mine
     covered = declared and ready is not None and wanted.forecast is not None and wanted.forecast <= ready
     level = wanted.signal if scale is not None and scale.capacity.per_replica is None else None
-    return Outlook(
+    return RiskOutlook(
         fresh=fresh,
-        probability=0.0 if covered or gone else _worst(mine) if fresh else math.nan,
+        probability=0.0 if covered or is_lost else _worst(mine) if fresh else math.nan,
         breached=not covered and any(signal.breached for signal in mine),
-        sampled_at=max((signal.sampled_at for signal in told), default=-math.inf),
+        sampled_at=max((signal.sampled_at for signal in relevant), default=-math.inf),
         replicas_forecast=wanted.forecast,
         replicas_observed=wanted.observed,
         load=LoadSample(ready, level.value) if ready and level is not None else None,
@@ -63,24 +63,24 @@ def outlook(
     )
 
 
-def unjudgeable(remediation: Remediation, found: Findings | None) -> Hold | None:
+def unjudgeable(remediation: Remediation, findings: Findings | None) -> Hold | None:
     """Return why there may never be fresh data about the risk again: it is people who ask it no more.
 
     What a source does not answer, or has no data of for now, it may tell again.
     """
     intent = remediation.spec.intent
-    if found is None:
+    if findings is None:
         return Hold("Withdrawn", "its objective does not exist any more, or is not valid")
-    name, indicator = found.slo.name, intent.evidence.indicator
-    if (unwatched := _unwatched(found.slo, indicator)) is not None:
+    name, indicator = findings.slo.name, intent.evidence.indicator
+    if (unwatched := _unwatched(findings.slo, indicator)) is not None:
         return unwatched
-    if intent.objective_generation in (0, found.slo.metadata.generation):
+    if intent.objective_generation in (0, findings.slo.metadata.generation):
         return None
-    readings = [each.problem for each in found.readings if each.watched.indicator == indicator]
-    for problem in (found.problem, *readings):
+    readings = [reading.problem for reading in findings.readings if reading.watched.indicator == indicator]
+    for problem in (findings.problem, *readings):
         if problem is not None and problem.reason in _OF_QUERY:
-            words = f"objective {name} was changed, and {indicator} has no value since: {problem.message}"
-            return Hold("Withdrawn", words)
+            message = f"objective {name} was changed, and {indicator} has no value since: {problem.message}"
+            return Hold("Withdrawn", message)
     return None
 
 
@@ -104,21 +104,21 @@ def _withdrawn(slo: ServiceLevelObjective | None, policy: RemediationPolicy | No
 
 def _unwatched(slo: ServiceLevelObjective, indicator: str) -> Hold | None:
     """Return that nothing will tell any more how the risk stands, where the objective has lost the indicator."""
-    if indicator in (SLI, *(each.name for each in slo.spec.leading_indicators)):
+    if indicator in (SLI, *(indicator.name for indicator in slo.spec.leading_indicators)):
         return None
     return Hold("Withdrawn", f"objective {slo.name} has no indicator {indicator} any more")
 
 
 def _edited(remediation: Remediation, slo: ServiceLevelObjective, policy: RemediationPolicy) -> Hold | None:
-    intent, name, about = remediation.spec.intent, policy.name, slo.spec.target
-    traits, is_same = traits_of(intent.action), (about.kind, about.name) == (intent.target.kind, intent.target.name)
+    intent, name, target = remediation.spec.intent, policy.name, slo.spec.target
+    traits, is_same = traits_of(intent.action), (target.kind, target.name) == (intent.target.kind, intent.target.name)
     if traits.scope == "workload" and traits.changes_cluster and not is_same:
-        return Hold("Withdrawn", f"objective {slo.name} is about {about.kind.lower()} {about.name} now")
+        return Hold("Withdrawn", f"objective {slo.name} is about {target.kind.lower()} {target.name} now")
     if intent.policy_generation == policy.metadata.generation:
         return None
     if not any(_allows(rung, intent.action) for rung in policy.spec.actions):
         return Hold("Withdrawn", f"policy {name} was changed, and has this action with these bounds no more")
-    if policy.spec.mode == "Approve" and intent.mode == "Auto" and not terms.tells(remediation):
+    if policy.spec.mode == "Approve" and intent.mode == "Auto" and not policy_limits.only_notifies(remediation):
         return Hold("Withdrawn", f"policy {name} was changed, and asks for approval now")
     return None
 
@@ -138,8 +138,8 @@ def _worst(signals: Sequence[Signal]) -> float:
 
 def _probability(signal: Signal) -> float:
     """Return the breach probability; where no forecast can be made yet, 0 far from the limit and 1 near it."""
-    known = signal.probability()
-    if not math.isnan(known):
-        return known
+    probability = signal.probability()
+    if not math.isnan(probability):
+        return probability
     far = signal.above and signal.limit > 0 and signal.value <= signal.limit * _FAR
     return 0.0 if far else 1.0

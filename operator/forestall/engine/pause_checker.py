@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from forestall.api import API_VERSION, Guardrail, Pause, Remediation, Resource
 from forestall.api.meta import Timestamp, lasts
 from forestall.core.decision import Hold
-from forestall.engine.together import together
+from forestall.engine.concurrency import gather_all
 from forestall.errors import ClusterError
 from forestall.ports import Reader
 from forestall.registry import Registry
@@ -36,7 +36,7 @@ class PauseChecker:
         paused_by = self.paused_by(namespace, objective, policy, now)
         if paused_by is None:
             try:
-                await together((self._refresh(Guardrail, ""), self._refresh(Pause, namespace)))
+                await gather_all((self._refresh(Guardrail, ""), self._refresh(Pause, namespace)))
             except ClusterError as error:
                 return Hold("PauseUnknown", f"it could not be asked whether it is paused: {error}")
             paused_by = self.paused_by(namespace, objective, policy, now)

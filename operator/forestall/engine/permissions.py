@@ -15,9 +15,9 @@ from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
-from forestall.engine.scene import Scene
-from forestall.engine.targets import reference
-from forestall.engine.together import within
+from forestall.engine.concurrency import within
+from forestall.engine.snapshot import Snapshot
+from forestall.engine.target_resolver import reference
 from forestall.errors import ClusterError
 from forestall.ports import AccessReviewer, Right
 from forestall.remediation.rbac_hints import rbac_hint
@@ -37,7 +37,7 @@ class Permissions:
 
     def __init__(self, cluster: AccessReviewer) -> None:
         self._cluster = cluster
-        self._known: dict[Right, tuple[float, str | None]] = {}
+        self._cache: dict[Right, tuple[float, str | None]] = {}
         self._missing: dict[str, Hold | None] = {}  # by UID of the policy
         self._looked: dict[str, float] = {}
 
@@ -49,18 +49,18 @@ class Permissions:
                 return Hold("Forbidden", f"{refusal}. {rbac_hint(refusal, target, ACTIONS[action].traits)}")
         return None
 
-    async def look(self, scene: Scene, policies: Iterable[RemediationPolicy], until: float = math.inf) -> None:
+    async def check(self, snapshot: Snapshot, policies: Iterable[RemediationPolicy], until: float = math.inf) -> None:
         """Find out for each policy that may act whether the operator may do what it says; some in each cycle.
 
         What is not told at `until` (s, of the event loop) stays as it was, and is asked again in a later cycle.
         """
-        acting = {each.uid: each for each in policies if each.spec.mode != "Observe"}
+        acting = {policy.uid: policy for policy in policies if policy.spec.mode != "Observe"}
         self._missing = {uid: hold for uid, hold in self._missing.items() if uid in acting}
         self._looked = {uid: at for uid, at in self._looked.items() if uid in acting}
-        chosen = sorted(acting.values(), key=lambda each: self._looked.get(each.uid, 0.0))[:_AT_ONCE]
+        chosen = sorted(acting.values(), key=lambda policy: self._looked.get(policy.uid, 0.0))[:_AT_ONCE]
         selected: dict[str, list[ServiceLevelObjective]] = {}
-        for uid, slo in scene.objectives.items():
-            for policy in scene.policies[uid]:
+        for uid, slo in snapshot.objectives.items():
+            for policy in snapshot.policies[uid]:
                 selected.setdefault(policy.uid, []).append(slo)
         # Side by side by namespace: one whose rights take long to tell keeps no other's policies waiting.
         lanes: dict[str, list[RemediationPolicy]] = {}
@@ -83,8 +83,8 @@ class Permissions:
             return None
         hold = self._missing[policy.uid]
         if hold is None:
-            words = "the operator may do what its actions need"
-            return Condition(type="Permitted", status="True", reason="Allowed", message=words)
+            message = "the operator may do what its actions need"
+            return Condition(type="Permitted", status="True", reason="Allowed", message=message)
         return Condition(type="Permitted", status="False", reason="Forbidden", message=hold.message)
 
     async def _missing_for(self, policy: RemediationPolicy, selected: Sequence[ServiceLevelObjective]) -> Hold | None:
@@ -104,9 +104,9 @@ class Permissions:
         return refusal if refusal is None or right == general else await self._ask(right)
 
     async def _ask(self, right: Right) -> str | None:
-        known = self._known.get(right)
-        if known is not None and _time() < known[0]:
-            return known[1]
+        cached = self._cache.get(right)
+        if cached is not None and _time() < cached[0]:
+            return cached[1]
         try:
             async with asyncio.timeout(_PATIENCE):
                 refusal = await self._cluster.refusal(right)
@@ -121,8 +121,8 @@ class Permissions:
 
     def _keep(self, right: Right, refusal: str | None, seconds: float) -> None:
         now = _time()
-        self._known = {each: entry for each, entry in self._known.items() if now < entry[0]}
-        self._known[right] = (now + seconds, refusal)
+        self._cache = {right: entry for right, entry in self._cache.items() if now < entry[0]}
+        self._cache[right] = (now + seconds, refusal)
 
 
 def _time() -> float:

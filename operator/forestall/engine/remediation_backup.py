@@ -15,8 +15,8 @@ import structlog
 
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.service_level_objective import Record
-from forestall.engine.report import named
-from forestall.engine.scene import Scene
+from forestall.engine.objective_status import named
+from forestall.engine.snapshot import Snapshot
 from forestall.errors import ClusterError, Forbidden, NotFound
 from forestall.isolation import Isolation
 from forestall.registry import Registry
@@ -40,18 +40,18 @@ class RemediationBackup:
         self._isolation = isolation
         self.keep: Callable[[ServiceLevelObjective, float], Awaitable[None]] = _nowhere
         """Writes the records of an objective into its status."""
-        self._known: dict[str, dict[str, Remediation]] = {}  # by UID of the objective and name
-        self._seen: dict[str, frozenset[tuple[str, str]]] = {}  # the names and versions that this was chosen from
+        self._by_objective: dict[str, dict[str, Remediation]] = {}  # by UID of the objective and name
+        self._versions: dict[str, frozenset[tuple[str, str]]] = {}  # the names and versions that this was chosen from
         self._written: dict[str, list[Record]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def forget(self) -> None:
         """Forget everything, as somebody else leads: what is written down is read again."""
-        self._known, self._seen, self._written = {}, {}, {}
+        self._by_objective, self._versions, self._written = {}, {}, {}
 
     def of(self, objective: str, before: list[Record]) -> list[Record]:
         """Return what the status of an objective (UID) is to remember; what it did `before`, where it was not read."""
-        remediations = self._known.get(objective)
+        remediations = self._by_objective.get(objective)
         if remediations is None:
             return before
         if objective not in self._written:
@@ -76,38 +76,42 @@ class RemediationBackup:
         if remediation.status.steps or remediation.ended:
             uid = remediation.spec.intent.objective.uid
             # The newest comes first: should there be no room for all, it is there.
-            others = {name: other for name, other in self._known.get(uid, {}).items() if name != remediation.name}
-            self._remember(uid, {remediation.name: remediation, **others})
+            other_remediations = {
+                name: other for name, other in self._by_objective.get(uid, {}).items() if name != remediation.name
+            }
+            self._remember(uid, {remediation.name: remediation, **other_remediations})
 
     def awaits(self, remediation: Remediation) -> bool:
         """Say whether it is written again, but not yet what became of it, which is remembered."""
         uid = remediation.spec.intent.objective.uid
-        return remediation.unwritten and remediation.name in self._known.get(uid, {})
+        return remediation.unwritten and remediation.name in self._by_objective.get(uid, {})
 
     def with_deleted(self, existing: Mapping[Key, Remediation]) -> dict[Key, Remediation]:
         """Return the remediations that are there, by namespace and name, and those that are only remembered."""
-        backed_up = _by_key(remediation for known in self._known.values() for remediation in known.values())
+        backed_up = _by_key(remediation for by_name in self._by_objective.values() for remediation in by_name.values())
         written = {key: body for key, body in existing.items() if key not in backed_up or not body.unwritten}
         return backed_up | written
 
     async def begin(
-        self, reconciler: RemediationReconciler, scene: Scene, now: float, until: float = math.inf
-    ) -> Scene:
+        self, reconciler: RemediationReconciler, snapshot: Snapshot, now: float, until: float = math.inf
+    ) -> Snapshot:
         """Write again what was deleted; return the scene with it, and with what could not be written all the same.
 
         Nothing is begun after `until` (s, of the event loop), and each try takes half of the time that is left.
         """
-        needs = RetentionNeeds.of(scene.objectives.keys(), self._registry.all(RemediationPolicy), scene.guardrails)
+        needs = RetentionNeeds.of(
+            snapshot.objectives.keys(), self._registry.all(RemediationPolicy), snapshot.guardrails
+        )
         existing: defaultdict[str, list[Remediation]] = defaultdict(list)
-        for remediation in scene.remediations:
+        for remediation in snapshot.remediations:
             existing[remediation.spec.intent.objective.uid].append(remediation)
-        for uid, slo in scene.objectives.items():
-            if uid not in self._known:
+        for uid, slo in snapshot.objectives.items():
+            if uid not in self._by_objective:
                 with self._isolation.around("remembering", named(slo)):
                     self._remember(uid, _by_name(from_records(slo.status.records, uid, slo.namespace)))
         back: dict[Key, Remediation] = {}
         tries = AT_ONCE
-        for uid in [*self._known, *(uid for uid in existing if uid not in self._known)]:
+        for uid in [*self._by_objective, *(uid for uid in existing if uid not in self._by_objective)]:
             with self._isolation.around("remembering", f"objective {uid}"):
                 missing = self._missing(uid, existing[uid], needs, now)
                 back |= _by_key(missing)
@@ -123,10 +127,10 @@ class RemediationBackup:
                         existing[uid].append(restored)
                 if missing:
                     self._choose(uid, existing[uid], needs, now)
-        self._retain(scene)
+        self._retain(snapshot)
         if not back:
-            return scene
-        return replace(scene, remediations=list((_by_key(scene.remediations) | back).values()))
+            return snapshot
+        return replace(snapshot, remediations=list((_by_key(snapshot.remediations) | back).values()))
 
     def _missing(self, uid: str, existing: list[Remediation], needs: RetentionNeeds, now: float) -> list[Remediation]:
         """Return what is remembered of an objective, is needed and is not there; note what is."""
@@ -134,17 +138,17 @@ class RemediationBackup:
         present = _by_name(remediation for remediation in existing if not remediation.unwritten)
         deleted = [
             remediation
-            for name, remediation in self._known.get(uid, {}).items()
+            for name, remediation in self._by_objective.get(uid, {}).items()
             # What this version can't read is there all the same.
             if name not in present and not self._registry.is_invalid(Remediation, name, remediation.namespace)
         ]
         if not deleted:
-            if self._seen.get(uid) != versions:
+            if self._versions.get(uid) != versions:
                 self._choose(uid, existing, needs, now)
-                self._seen[uid] = versions
+                self._versions[uid] = versions
             return []
         needed = {remediation.name for remediation in to_back_up([*present.values(), *deleted], needs, now)}
-        self._seen.pop(uid, None)
+        self._versions.pop(uid, None)
         missing = [remediation for remediation in deleted if remediation.name in needed]
         if not missing:
             self._choose(uid, list(present.values()), needs, now)
@@ -154,7 +158,7 @@ class RemediationBackup:
         self._remember(uid, _by_name(to_back_up(existing, needs, now)))
 
     def _remember(self, uid: str, remediations: dict[str, Remediation]) -> None:
-        self._known[uid] = remediations
+        self._by_objective[uid] = remediations
         self._written.pop(uid, None)
 
     async def _restore(
@@ -182,12 +186,14 @@ class RemediationBackup:
         self._registry.put(Remediation.KIND, restored.dump())
         return restored
 
-    def _retain(self, scene: Scene) -> None:
+    def _retain(self, snapshot: Snapshot) -> None:
         """Forget the objectives that are gone, with nothing left to remember."""
-        for uid in [uid for uid, known in self._known.items() if not known and uid not in scene.objectives]:
-            del self._known[uid]
-        for by_objective in (self._seen, self._written, self._locks):
-            for uid in [uid for uid in by_objective if uid not in self._known]:
+        for uid in [
+            uid for uid, by_name in self._by_objective.items() if not by_name and uid not in snapshot.objectives
+        ]:
+            del self._by_objective[uid]
+        for by_objective in (self._versions, self._written, self._locks):
+            for uid in [uid for uid in by_objective if uid not in self._by_objective]:
                 del by_objective[uid]
 
 

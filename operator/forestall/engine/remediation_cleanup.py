@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 from forestall.api import Remediation, RemediationPolicy
-from forestall.engine.scene import Scene
+from forestall.engine.snapshot import Snapshot
 from forestall.ports import Writer
 from forestall.registry import Registry
 from forestall.remediation import RetentionNeeds, delete_expired
@@ -21,11 +21,13 @@ class RemediationCleanup:
         self._registry = registry
         self._last_run = -math.inf
 
-    async def run(self, scene: Scene, now: float) -> None:
+    async def run(self, snapshot: Snapshot, now: float) -> None:
         """Look, if it is time."""
         if 0 <= now - self._last_run < EVERY:
             return
         self._last_run = now
-        needs = RetentionNeeds.of(scene.objectives.keys(), self._registry.all(RemediationPolicy), scene.guardrails)
-        for remediation in await delete_expired(self._cluster, scene.remediations, needs, now):
+        needs = RetentionNeeds.of(
+            snapshot.objectives.keys(), self._registry.all(RemediationPolicy), snapshot.guardrails
+        )
+        for remediation in await delete_expired(self._cluster, snapshot.remediations, needs, now):
             self._registry.remove(Remediation.KIND, remediation.uid)

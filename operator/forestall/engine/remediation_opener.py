@@ -6,13 +6,13 @@ from dataclasses import replace
 from forestall.api import Remediation
 from forestall.api.service_level_objective import Decision
 from forestall.core.decision import Hold
-from forestall.engine.act import Decider, Proposal
 from forestall.engine.budget_usage import BudgetUsage
+from forestall.engine.decider import Decider, Proposal
 from forestall.engine.fair_scheduling import FairScheduler
-from forestall.engine.publish import Publisher
+from forestall.engine.objective_status import Findings
 from forestall.engine.remediation_backup import RemediationBackup
-from forestall.engine.report import Findings
-from forestall.engine.scene import Scene
+from forestall.engine.snapshot import Snapshot
+from forestall.engine.status_publisher import StatusPublisher
 from forestall.errors import ClusterError, Unavailable
 from forestall.registry import Registry
 from forestall.remediation import RemediationReconciler, draft_of
@@ -28,7 +28,7 @@ class RemediationOpener:
         self,
         decider: Decider,
         reconciler: RemediationReconciler,
-        publisher: Publisher,
+        publisher: StatusPublisher,
         backup: RemediationBackup,
         scheduler: FairScheduler,
         registry: Registry,
@@ -48,30 +48,32 @@ class RemediationOpener:
         """Begin a cycle."""
         self._drafts.clear()
 
-    async def open(self, scene: Scene, found: Findings, index: int, proposal: Proposal, now: float) -> Decision:
+    async def open(
+        self, snapshot: Snapshot, findings: Findings, index: int, proposal: Proposal, now: float
+    ) -> Decision:
         """Write the episode down, then the intent; a Remediation of this name was decided before.
 
         The guards asked with what was known when the cycle began. Others were decided since, and what they spend is
         spent: the guards are asked again, one proposal at a time.
         """
-        decision, intent = found.decisions[index], proposal.intent(now)
+        decision, intent = findings.decisions[index], proposal.intent(now)
         draft = Remediation.read(draft_of(intent))
-        known = self._registry.get(Remediation, draft.name, draft.namespace) is not None
-        if not known and draft.name in found.episode.decided:
-            words = f"{draft.name} was decided in this episode already, and deleted since: it is not done twice"
-            return with_hold(decision, Hold("AlreadyDecided", words))
+        exists = self._registry.get(Remediation, draft.name, draft.namespace) is not None
+        if not exists and draft.name in findings.episode.decided:
+            message = f"{draft.name} was decided in this episode already, and deleted since: it is not done twice"
+            return with_hold(decision, Hold("AlreadyDecided", message))
         try:
             async with asyncio.timeout_at(self._scheduler.end):
                 async with self._opening, asyncio.timeout_at(self._scheduler.part_of_rest(_PART)):
-                    self.budget_usage.refund(scene.guardrails, draft)
+                    self.budget_usage.refund(snapshot.guardrails, draft)
                     decided = self._decided()
-                    hold = await self._decider.confirm(replace(scene, remediations=decided), proposal)
+                    hold = await self._decider.confirm(replace(snapshot, remediations=decided), proposal)
                     if hold is not None:
                         return with_hold(decision, hold)
-                    if not known:
-                        await self.budget_usage.pay(scene.guardrails, decided, draft, now)
+                    if not exists:
+                        await self.budget_usage.pay(snapshot.guardrails, decided, draft, now)
                     self._drafts[draft.namespace, draft.name] = draft
-                await self._publisher.write(found, now)
+                await self._publisher.write(findings, now)
                 remediation = await self._reconciler.open(intent)
         except (ClusterError, TimeoutError) as error:
             if not isinstance(error, Unavailable | TimeoutError):  # else it may have been written down all the same
@@ -80,14 +82,16 @@ class RemediationOpener:
             return with_hold(decision, Hold("NotRecorded", f"{decision.message}; it could not be written down: {why}"))
         self._registry.put(Remediation.KIND, remediation.dump())
         if remediation.ended:
-            words = f"{remediation.name} was decided in this episode already and ended: {remediation.status.phase}"
-            return with_hold(decision, Hold("AlreadyDecided", words))
+            message = f"{remediation.name} was decided in this episode already and ended: {remediation.status.phase}"
+            return with_hold(decision, Hold("AlreadyDecided", message))
         return decision.model_copy(update={"remediation": remediation.name})
 
     def _decided(self) -> list[Remediation]:
         """Return every Remediation that there is, or that this cycle is writing down."""
-        there = {(one.namespace, one.name): one for one in self._registry.all(Remediation)}
-        return list((self._drafts | self._backup.with_deleted(there)).values())
+        existing = {
+            (remediation.namespace, remediation.name): remediation for remediation in self._registry.all(Remediation)
+        }
+        return list((self._drafts | self._backup.with_deleted(existing)).values())
 
 
 def with_hold(decision: Decision, hold: Hold) -> Decision:

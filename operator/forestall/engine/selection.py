@@ -32,9 +32,9 @@ class Selection:
         self, policy: RemediationPolicy, objectives: Iterable[ServiceLevelObjective]
     ) -> Sequence[ServiceLevelObjective]:
         """Return what `policy` selects; `objectives` are those of its namespace, for one that came or changed since."""
-        known = self.objectives.get(_key(policy))
-        if known is not None:
-            return known
+        selected = self.objectives.get(_key(policy))
+        if selected is not None:
+            return selected
         return [slo for slo in objectives if policy.spec.objectives.matches(slo.metadata.labels)]
 
 
@@ -51,15 +51,17 @@ def select(objectives: Iterable[ServiceLevelObjective], policies: Iterable[Remed
                 f"the namespace has more than {MOST_POLICIES} policies, and this one is none of the first by name: "
                 "nothing is decided by it"
             )
-    selected: dict[tuple[str, int], list[ServiceLevelObjective]] = {_key(one): [] for one in policies}
+    selected: dict[tuple[str, int], list[ServiceLevelObjective]] = {_key(policy): [] for policy in policies}
     late: Counter[str] = Counter()
     chosen: dict[str, Sequence[RemediationPolicy]] = {}
     for slo in objectives:
-        found = [one for one in by_namespace[slo.namespace] if one.spec.objectives.matches(slo.metadata.labels)]
-        for one in found:
-            selected[_key(one)].append(slo)
-        late.update(one.uid for one in found[MOST_FOR_ONE:])
-        chosen[slo.uid] = found[:MOST_FOR_ONE]
+        matching = [
+            policy for policy in by_namespace[slo.namespace] if policy.spec.objectives.matches(slo.metadata.labels)
+        ]
+        for policy in matching:
+            selected[_key(policy)].append(slo)
+        late.update(policy.uid for policy in matching[MOST_FOR_ONE:])
+        chosen[slo.uid] = matching[:MOST_FOR_ONE]
     for uid, count in late.items():
         have = "has" if count == 1 else "have"
         left_out[uid] = (

@@ -24,5 +24,5 @@ class SourceHealth:
 
 def health_of(answers: Iterable[Answer | QueryFailure]) -> SourceHealth:
     """Return how a source did that gave these answers."""
-    reasons = [each.reason if isinstance(each, QueryFailure) else "" for each in answers]
+    reasons = [answer.reason if isinstance(answer, QueryFailure) else "" for answer in answers]
     return SourceHealth(up=any(reason not in OF_SOURCES for reason in reasons), late=TIMEOUT in reasons)

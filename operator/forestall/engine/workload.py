@@ -29,7 +29,7 @@ def workload_of(body: Mapping[str, Any]) -> Workload:
     """Return what the guards need of an object as the API server gives it."""
     spec, status = mapping(body.get("spec")), mapping(body.get("status"))
     labels = string_map(get_path(spec, "template", "metadata", "labels"))
-    return Workload(is_protected(body), labels, _pods(str(body.get("kind")), spec, status, seen=_is_seen(body)))
+    return Workload(is_protected(body), labels, _pods(str(body.get("kind")), spec, status, is_seen=_is_seen(body)))
 
 
 def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -> tuple[DisruptionBudget, ...]:
@@ -41,17 +41,21 @@ def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -
         DisruptionBudget(
             str(get_path(body, "metadata", "name")),
             integer(get_path(body, "status", "disruptionsAllowed"), default=0) if selected else None,
-            _words(body),
+            _budget_text(body),
         )
         for body in bodies
         if (selected := selects(get_path(body, "spec", "selector"), labels)) is not False
     )
 
 
-def _words(budget: Mapping[str, Any]) -> str:
+def _budget_text(budget: Mapping[str, Any]) -> str:
     """Return what the controller of PodDisruptionBudgets says of one by which no pod may go, however many are ready."""
-    told = mappings(get_path(budget, "status", "conditions"))
-    failed = [each for each in told if (each.get("type"), each.get("reason")) == ("DisruptionAllowed", "SyncFailed")]
+    conditions = mappings(get_path(budget, "status", "conditions"))
+    failed = [
+        condition
+        for condition in conditions
+        if (condition.get("type"), condition.get("reason")) == ("DisruptionAllowed", "SyncFailed")
+    ]
     return f"its controller can't count the pods: {string(failed[0].get('message'))}" if failed else ""
 
 
@@ -64,30 +68,30 @@ def _is_seen(body: Mapping[str, Any]) -> bool:
     return newest is not None and observed is not None and observed >= newest
 
 
-def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any], *, seen: bool) -> WorkloadPods | None:
+def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any], *, is_seen: bool) -> WorkloadPods | None:
     """Return how many pods there should be, are, and may be missing by the API's own defaults.
 
     None where that is not known: of another kind, with numbers that can't be understood, or before its controller has
     said how many are ready.
     """
-    none = 0 if seen else None
+    none = 0 if is_seen else None
     replicas, ready = integer(spec.get("replicas"), default=1), integer(status.get("readyReplicas"), default=none)
     rolling, recreated = False, False
     match kind:
         case "Deployment":
             strategy = mapping(spec.get("strategy"))
             recreated = strategy.get("type") == "Recreate"
-            most, up = _set(get_path(strategy, "rollingUpdate", "maxUnavailable"), "25%"), False
-            rolling = not recreated and (not seen or _is_rolling(status))
+            max_unavailable, up = _set(get_path(strategy, "rollingUpdate", "maxUnavailable"), "25%"), False
+            rolling = not recreated and (not is_seen or _is_rolling(status))
         case "StatefulSet":
-            most, up = _set(get_path(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
+            max_unavailable, up = _set(get_path(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
         case "DaemonSet":
-            most, up = _set(get_path(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
+            max_unavailable, up = _set(get_path(spec, "updateStrategy", "rollingUpdate", "maxUnavailable"), 1), True
             replicas = integer(status.get("desiredNumberScheduled"), default=none)
             ready = integer(status.get("numberReady"), default=none)
         case _:
             return None
-    spare = replicas if recreated else _absolute(most, replicas, up=up)
+    spare = replicas if recreated else _absolute(max_unavailable, replicas, up=up)
     if replicas is None or ready is None or spare is None:
         return None
     if kind == "StatefulSet":
@@ -97,7 +101,11 @@ def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any], *, seen
 
 def _is_rolling(status: Mapping[str, Any]) -> bool:
     """Say whether a Deployment's controller says that its rollout goes on: it has neither ended nor got stuck."""
-    reasons = [each.get("reason") for each in mappings(status.get("conditions")) if each.get("type") == "Progressing"]
+    reasons = [
+        condition.get("reason")
+        for condition in mappings(status.get("conditions"))
+        if condition.get("type") == "Progressing"
+    ]
     return any(reason not in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded") for reason in reasons)
 
 

@@ -6,7 +6,7 @@
 - `retention`: which ended ones are kept; `backup`: what of them outlives that somebody deletes them.
 """
 
-from forestall.actions import Outlook, verified
+from forestall.actions import RiskOutlook, has_helped
 from forestall.remediation.backup import draft_of
 from forestall.remediation.context import GuardCheck, PauseCheck
 from forestall.remediation.names import name_of
@@ -15,13 +15,13 @@ from forestall.remediation.retention import RetentionNeeds, delete_expired, expi
 
 __all__ = [
     "GuardCheck",
-    "Outlook",
     "PauseCheck",
     "RemediationReconciler",
     "RetentionNeeds",
+    "RiskOutlook",
     "delete_expired",
     "draft_of",
     "expired",
+    "has_helped",
     "name_of",
-    "verified",
 ]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from forestall.actions import End, Outlook
-from forestall.actions.base import asked_back, condition_of
+from forestall.actions import Outcome, RiskOutlook
+from forestall.actions.base import condition_of, undo_requested
 from forestall.api.remediation import Remediation
 from forestall.api.times import readable, seconds
 from forestall.core.decision import Hold
@@ -23,7 +23,9 @@ class ApprovalRequired:
     message: str
 
 
-def authorize(remediation: Remediation, outlook: Outlook | None, now: float) -> End | ApprovalRequired | Hold | None:
+def authorize(
+    remediation: Remediation, outlook: RiskOutlook | None, now: float
+) -> Outcome | ApprovalRequired | Hold | None:
     """Return why the intent ends, waits for a person or for the world; None where only the guards are left.
 
     `remediation.status.calm_since` must be up to date.
@@ -31,25 +33,27 @@ def authorize(remediation: Remediation, outlook: Outlook | None, now: float) -> 
     return _ended(remediation, outlook, now) or _unapproved(remediation) or _calm(remediation) or _unknown(outlook)
 
 
-def _ended(remediation: Remediation, outlook: Outlook | None, now: float) -> End | None:
+def _ended(remediation: Remediation, outlook: RiskOutlook | None, now: float) -> Outcome | None:
     spec, intent = remediation.spec, remediation.spec.intent
     if spec.approval is not None and spec.approval.decision == "Rejected":
         comment = f": {spec.approval.comment}" if spec.approval.comment else ""
-        return End("Aborted", "Rejected", f"{spec.approval.by or 'somebody'} rejected it{comment}; nothing was changed")
-    if (undo := asked_back(remediation)) is not None:
-        return End("Aborted", undo.reason, f"{undo.message}; nothing was changed")
+        return Outcome(
+            "Aborted", "Rejected", f"{spec.approval.by or 'somebody'} rejected it{comment}; nothing was changed"
+        )
+    if (undo := undo_requested(remediation)) is not None:
+        return Outcome("Aborted", undo.reason, f"{undo.message}; nothing was changed")
     no_longer_wanted = outlook and (outlook.withdrawn or outlook.edited)
     if no_longer_wanted:
-        return End("Aborted", no_longer_wanted.reason, f"{no_longer_wanted.message}; nothing was changed")
+        return Outcome("Aborted", no_longer_wanted.reason, f"{no_longer_wanted.message}; nothing was changed")
     if intent.mode == "Observe":
-        return End("Aborted", "ObserveOnly", "the policy's mode was Observe: nothing may be done")
+        return Outcome("Aborted", "ObserveOnly", "the policy's mode was Observe: nothing may be done")
     deadline = seconds(intent.deadline)
     if deadline is None or now >= deadline:
         because = f" ({remediation.status.message})" if remediation.status.message else ""
-        return End("Aborted", "DeadlineExceeded", f"it could not be done before its deadline{because}")
+        return Outcome("Aborted", "DeadlineExceeded", f"it could not be done before its deadline{because}")
     expires = seconds(intent.approval_expires)
     if intent.mode == "Approve" and not _is_approved(remediation) and (expires is None or now >= expires):
-        return End(
+        return Outcome(
             "Aborted",
             "ApprovalExpired",
             f"nobody approved it before {readable(intent.approval_expires)}; nothing was changed",
@@ -57,7 +61,9 @@ def _ended(remediation: Remediation, outlook: Outlook | None, now: float) -> End
     calm = seconds(remediation.status.calm_since)
     enough = CALM if outlook is None or outlook.calm is None else outlook.calm
     if calm is not None and now - calm >= enough:
-        return End("Aborted", "RiskGone", f"the risk has been gone for {format_duration(enough)}; nothing was changed")
+        return Outcome(
+            "Aborted", "RiskGone", f"the risk has been gone for {format_duration(enough)}; nothing was changed"
+        )
     return None
 
 
@@ -101,7 +107,7 @@ def _calm(remediation: Remediation) -> Hold | None:
     )
 
 
-def _unknown(outlook: Outlook | None) -> Hold | None:
+def _unknown(outlook: RiskOutlook | None) -> Hold | None:
     if outlook is None or not outlook.fresh:
         return Hold("DataNotFresh", "there is no fresh data about the risk: nothing is changed without it")
     return None

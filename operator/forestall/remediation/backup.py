@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from forestall.actions import End, traits_of, verified
+from forestall.actions import Outcome, has_helped, traits_of
 from forestall.actions.base import condition_of, title
 from forestall.api.meta import API_VERSION, Condition
 from forestall.api.remediation import Feedback, Intent, Remediation, RemediationStatus, Restored, Undo
@@ -23,7 +23,7 @@ from forestall.remediation.names import name_of
 from forestall.remediation.retention import RetentionNeeds, still_needed
 from forestall.remediation.status_updates import completed_condition, moved, with_condition
 
-LOST: Final = End(
+LOST: Final = Outcome(
     "Aborted", "Deleted", "it was deleted, and what it had done is not known any more; nothing is done by it"
 )
 _RESTORED: Final = "Restored"
@@ -75,7 +75,7 @@ def restored_status(remediation: Remediation, now: float) -> RemediationStatus:
         return status
     if intent.target.kind == "Node":
         given_back = f"somebody deleted it; {title(intent.target)} takes pods again, if nobody else holds it"
-        helped = verified(remediation) is not False
+        helped = has_helped(remediation) is not False
         return (
             moved(status, "Aborted", "Deleted", given_back, now)
             if helped

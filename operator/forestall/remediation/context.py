@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from forestall.actions import Action, Moment, Outlook
+from forestall.actions import Action, RiskOutlook, TimedOutlook
 from forestall.api.remediation import Remediation
 from forestall.core.decision import Hold
 from forestall.ports import Cluster
@@ -43,9 +43,9 @@ class ReconcileContext:
     guard: GuardCheck
     pause_check: PauseCheck
     step_backup: StepBackup
-    outlook: Outlook | None
+    outlook: RiskOutlook | None
     """None where this cycle knows nothing about the risk: then nothing is changed."""
-    recent: Sequence[Moment]
+    recent: Sequence[TimedOutlook]
     """The newest outlooks without a gap, the oldest first."""
     now: float
     """Seconds since the epoch."""

@@ -17,8 +17,8 @@ written down before it is made (`write_ahead`).
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from forestall.actions import World
-from forestall.actions.base import asked_back
+from forestall.actions import ObservedState
+from forestall.actions.base import undo_requested
 from forestall.api.remediation import Phase, Remediation, Step
 from forestall.core.decision import Hold
 from forestall.remediation.backup import LOST
@@ -34,7 +34,7 @@ from forestall.remediation.write_ahead import confirm_step, observe
 
 BeforeChange = Callable[[Remediation, ReconcileContext], Awaitable[StepResult]]
 """Handles a phase in which nothing was changed yet."""
-AfterChange = Callable[[Remediation, World, ReconcileContext], Awaitable[StepResult]]
+AfterChange = Callable[[Remediation, ObservedState, ReconcileContext], Awaitable[StepResult]]
 """Handles a phase in which something was changed, or was about to be; the cluster is as the last step left it."""
 
 BEFORE_CHANGE: Final[Mapping[Phase, BeforeChange]] = {
@@ -69,12 +69,12 @@ async def advance(remediation: Remediation, context: ReconcileContext) -> StepRe
         return await confirm_step(remediation, context)
     if world.level != (step.to if step.done else step.from_):
         return await superseded(remediation, world, context)
-    undo = asked_back(remediation) if step.done and context.action.traits.kept_while_at_risk else None
+    undo = undo_requested(remediation) if step.done and context.action.traits.kept_while_at_risk else None
     if undo is not None and status.phase != "RollingBack":
         return await take_back(remediation, undo, context)
     return await AFTER_CHANGE[status.phase](remediation, world, context)
 
 
-def _is_superseded(step: Step, world: World) -> bool:
+def _is_superseded(step: Step, world: ObservedState) -> bool:
     """Say whether somebody else has written the level since `step`, be it to the same value."""
     return world.taken_over and (step.done or world.level == step.to)

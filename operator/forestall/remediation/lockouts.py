@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from forestall.actions import traits_of, verified
+from forestall.actions import has_helped, traits_of
 from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Remediation
 from forestall.api.remediation_policy import RemediationPolicy
@@ -36,7 +36,7 @@ def locking_remediations(policy: RemediationPolicy, remediations: Iterable[Remed
 def was_refused(remediation: Remediation) -> bool:
     """Say whether it ended because the API server refused it: that is no word about whether it would have helped."""
     status = remediation.status
-    return remediation.ended and status.reason in ("Forbidden", "Refused") and verified(remediation) is not False
+    return remediation.ended and status.reason in ("Forbidden", "Refused") and has_helped(remediation) is not False
 
 
 def locked_condition(

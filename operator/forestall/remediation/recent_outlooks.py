@@ -7,7 +7,7 @@ begins anew. So does adding more of them, to see whether the last ones show in t
 from collections import deque
 from collections.abc import Sequence
 
-from forestall.actions import Moment, Outlook
+from forestall.actions import RiskOutlook, TimedOutlook
 from forestall.actions.proportion import REMEMBERED
 from forestall.api.remediation import Remediation
 
@@ -16,16 +16,16 @@ class RecentOutlooks:
     """The newest outlooks of each live remediation, as far back as its stabilization window, or some minutes."""
 
     def __init__(self) -> None:
-        self._moments: dict[str, deque[Moment]] = {}
+        self._moments: dict[str, deque[TimedOutlook]] = {}
 
-    def add(self, remediation: Remediation, outlook: Outlook | None, now: float) -> Sequence[Moment]:
+    def add(self, remediation: Remediation, outlook: RiskOutlook | None, now: float) -> Sequence[TimedOutlook]:
         """Remember `outlook`; return what is remembered, oldest first, or nothing when this cycle has no outlook."""
         if outlook is None:
             return ()
         scale = remediation.spec.intent.action.scale
         window = max(scale.stabilization_window.seconds, REMEMBERED) if scale else 0.0
         moments = self._moments.setdefault(remediation.uid, deque())
-        moments.append(Moment(now, outlook))
+        moments.append(TimedOutlook(now, outlook))
         # One that is older than the window stays: it shows that the window is spanned.
         while len(moments) > 1 and moments[1].at <= now - window:
             moments.popleft()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from forestall.actions import ACTIONS, Action, Outlook
+from forestall.actions import ACTIONS, Action, RiskOutlook
 from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Remediation
 from forestall.core.decision import Hold
@@ -58,7 +58,7 @@ class RemediationReconciler:
     async def reconcile(
         self,
         remediation: Remediation,
-        outlook: Outlook | None,
+        outlook: RiskOutlook | None,
         guard: GuardCheck,
         now: float,
         reader: ReadCache | None = None,
@@ -118,7 +118,7 @@ class RemediationReconciler:
         return await self._store.save(remediation, with_condition(remediation.status, condition))
 
     def _context(
-        self, remediation: Remediation, outlook: Outlook | None, guard: GuardCheck, now: float, reader: ReadCache
+        self, remediation: Remediation, outlook: RiskOutlook | None, guard: GuardCheck, now: float, reader: ReadCache
     ) -> ReconcileContext:
         return ReconcileContext(
             cluster=self._cluster,

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, Literal
 
-from forestall.actions import Move, Outlook, World
+from forestall.actions import Change, ObservedState, RiskOutlook
 from forestall.api.meta import Condition, condition
 from forestall.api.remediation import TERMINAL, Phase, Remediation, RemediationStatus, Seen, Step
 from forestall.api.times import seconds, stamp
@@ -29,18 +29,18 @@ def with_condition(status: RemediationStatus, new: Condition) -> RemediationStat
 
 
 def with_step(
-    status: RemediationStatus, move: Move, world: World, outlook: Outlook | None, now: float
+    status: RemediationStatus, move: Change, world: ObservedState, outlook: RiskOutlook | None, now: float
 ) -> RemediationStatus:
     """Return the status with a step that is about to be made; one that was never made gives way to it."""
-    load = outlook.load if outlook is not None and move.raises else None
+    load = outlook.load if outlook is not None and move.increases else None
     step = Step(
         at=stamp(now),
-        what=move.what,
+        what=move.description,
         subject=world.subject,
         from_=world.level,
         to=move.to,
         because=move.because,
-        found=world.found,
+        found=world.current_value,
         seen=None if load is None else Seen(ready=load.ready, value=load.value),
     )
     return status.model_copy(update={"steps": [*without_open_step(status).steps, step][-KEPT_STEPS:]})
@@ -57,7 +57,9 @@ def with_step_done(status: RemediationStatus) -> RemediationStatus:
     return status.model_copy(update={"steps": [*earlier, last.model_copy(update={"done": True})]})
 
 
-def with_risk(status: RemediationStatus, outlook: Outlook | None, probability: float, now: float) -> RemediationStatus:
+def with_risk(
+    status: RemediationStatus, outlook: RiskOutlook | None, probability: float, now: float
+) -> RemediationStatus:
     """Return the status that knows since when the risk has been gone, or unknown; without fresh data it is not gone."""
     if outlook is None:
         return status.model_copy(update={"calm_since": None})

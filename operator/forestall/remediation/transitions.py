@@ -5,8 +5,8 @@ Each writes the status once, on the condition that nobody wrote it since it was 
 
 from typing import Final
 
-from forestall.actions import End, World
-from forestall.actions.base import Waiting, title
+from forestall.actions import ObservedState, Outcome
+from forestall.actions.base import Deferred, title
 from forestall.api.remediation import Remediation, RemediationStatus
 from forestall.core.decision import Hold
 from forestall.remediation.context import ReconcileContext, StepResult
@@ -31,14 +31,16 @@ async def wait(
     return StepResult(await context.store.save(remediation, status), more=False)
 
 
-async def close(remediation: Remediation, status: RemediationStatus, end: End, context: ReconcileContext) -> StepResult:
+async def close(
+    remediation: Remediation, status: RemediationStatus, end: Outcome, context: ReconcileContext
+) -> StepResult:
     """End the remediation."""
     ended = moved(status, end.phase, end.reason, end.message, context.now)
     return StepResult(await context.store.save(remediation, ended), more=False)
 
 
 async def abandon(
-    remediation: Remediation, status: RemediationStatus, end: End, context: ReconcileContext
+    remediation: Remediation, status: RemediationStatus, end: Outcome, context: ReconcileContext
 ) -> StepResult:
     """End an intent that has changed nothing; a write whose answer was lost must have had its time."""
     if has_write_in_flight(status, context.now):
@@ -55,13 +57,13 @@ async def take_back(remediation: Remediation, cause: Hold, context: ReconcileCon
     return StepResult(await context.store.save(remediation, rolling_back), more=True)
 
 
-async def superseded(remediation: Remediation, world: World, context: ReconcileContext) -> StepResult:
+async def superseded(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> StepResult:
     """End what somebody else has taken over: the target is neither as the last step left it nor as it was before."""
     step = remediation.status.steps[-1]
     expected = step.to if step.done else step.from_
     changed = f"set to {expected}" if world.level == expected else f"changed from {expected} to {world.level}"
     message = f"{title(world.subject)} was {changed} by somebody else; it is left alone"
-    return await close(remediation, remediation.status, End("Aborted", "Superseded", message), context)
+    return await close(remediation, remediation.status, Outcome("Aborted", "Superseded", message), context)
 
 
 async def unseen(remediation: Remediation, obstacle: Hold, context: ReconcileContext) -> StepResult:
@@ -74,15 +76,15 @@ async def unseen(remediation: Remediation, obstacle: Hold, context: ReconcileCon
 async def obstructed(remediation: Remediation, obstacle: Hold, context: ReconcileContext) -> StepResult:
     """End what can't go on; a right that is missing for giving back may still be granted, a pause may end."""
     status = remediation.status
-    if isinstance(obstacle, Waiting) and status.steps:
+    if isinstance(obstacle, Deferred) and status.steps:
         return await wait(remediation, with_rollback_refused(status, obstacle, context.now), obstacle, context)
     if obstacle.reason not in _REFUSED:
-        return await close(remediation, status, End("Aborted", obstacle.reason, obstacle.message), context)
+        return await close(remediation, status, Outcome("Aborted", obstacle.reason, obstacle.message), context)
     if not has_changed(status):
         return await _not_tried(remediation, without_open_step(status), obstacle, context)
     if context.now < rollback_deadline(remediation, context.now):
         return await wait(remediation, with_rollback_refused(status, obstacle, context.now), obstacle, context)
-    return await close(remediation, status, End("Failed", obstacle.reason, obstacle.message), context)
+    return await close(remediation, status, Outcome("Failed", obstacle.reason, obstacle.message), context)
 
 
 async def _not_tried(
@@ -91,4 +93,4 @@ async def _not_tried(
     """Wait for a right that is missing; what admission refuses ends, and has not failed: it was not tried."""
     if refusal.reason == "Forbidden" and context.now < deadline(remediation, context.now):
         return await wait(remediation, status, refusal, context)
-    return await abandon(remediation, status, End("Aborted", refusal.reason, refusal.message), context)
+    return await abandon(remediation, status, Outcome("Aborted", refusal.reason, refusal.message), context)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from forestall.actions import Outlook, World
+from forestall.actions import ObservedState, RiskOutlook
 from forestall.actions.base import condition_of, title
 from forestall.api.meta import Condition
 from forestall.api.remediation import Remediation
@@ -12,7 +12,7 @@ from forestall.core.precision import format_percent_pair
 VERIFIED = "Verified"
 
 
-def verify(remediation: Remediation, outlook: Outlook | None, now: float, *, exhausted: bool) -> Condition:
+def verify(remediation: Remediation, outlook: RiskOutlook | None, now: float, *, exhausted: bool) -> Condition:
     """Return the condition `Verified` as of now.
 
     True as soon as one fresh sample from after the completion shows the risk below the policy's probability. False
@@ -41,14 +41,14 @@ def verify(remediation: Remediation, outlook: Outlook | None, now: float, *, exh
     return before
 
 
-def not_helped_message(remediation: Remediation, world: World) -> str:
+def not_helped_message(remediation: Remediation, world: ObservedState) -> str:
     """Return in words that the action did not help, and whether more of it is possible."""
     why = condition_of(remediation, VERIFIED)
     at_most = f"; {title(world.subject)} is at {world.level}, the most it may have" if _is_at_its_most(world) else ""
     return f"{why.message if why else ''}{at_most}; what was done is given back when that is safe"
 
 
-def _is_at_its_most(world: World) -> bool:
+def _is_at_its_most(world: ObservedState) -> bool:
     return world.size is not None and world.level >= world.ceiling
 
 

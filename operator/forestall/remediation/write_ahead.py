@@ -10,7 +10,7 @@ Whoever finds a step that is not done looks at the target: it is at the step's `
 alone. Two processes that both believe to lead can't both pass 2 and 3: for the slower one, a version no longer holds.
 """
 
-from forestall.actions import Move, World, verified
+from forestall.actions import Change, ObservedState, has_helped
 from forestall.api.remediation import Remediation, RemediationStatus
 from forestall.api.times import stamp
 from forestall.core.decision import Hold
@@ -22,28 +22,28 @@ from forestall.remediation.transitions import obstructed, wait
 from forestall.remediation.write_errors import refused_write, unconfirmed_write
 
 
-async def observe(remediation: Remediation, context: ReconcileContext) -> World | Hold:
+async def observe(remediation: Remediation, context: ReconcileContext) -> ObservedState | Hold:
     """Return the target as it is now, or why the action can have no part in it any more.
 
     Raises:
         ClusterError: the cluster could not say; nothing is known.
     """
     try:
-        return await context.action.look(context.reader, remediation)
+        return await context.action.observe(context.reader, remediation)
     except Forbidden as error:
         return refused_write(error, remediation.spec.intent)
 
 
 async def make_step(
-    remediation: Remediation, status: RemediationStatus, move: Move, world: World, context: ReconcileContext
+    remediation: Remediation, status: RemediationStatus, move: Change, world: ObservedState, context: ReconcileContext
 ) -> StepResult:
     """Write a step down, together with `status`, then make it."""
     recorded = await context.store.commit(remediation, with_step(status, move, world, context.outlook, context.now))
     try:
         await context.step_backup(recorded, context.now)
     except ClusterError as error:
-        if move.raises:
-            hold = Hold("NotRecorded", f"{move.what}: it could not be noted in the objective: {error}")
+        if move.increases:
+            hold = Hold("NotRecorded", f"{move.description}: it could not be noted in the objective: {error}")
             return await wait(recorded, recorded.status, hold, context)
     context.reader.forget_below(world.subject)
     try:
@@ -54,11 +54,11 @@ async def make_step(
     except (NotSent, Halted) as error:
         return await wait(recorded, recorded.status, Hold(error.reason, str(error)), context)
     except Throttled as error:
-        return await wait(recorded, recorded.status, Hold("Throttled", f"{move.what}: {error}"), context)
+        return await wait(recorded, recorded.status, Hold("Throttled", f"{move.description}: {error}"), context)
     except NotFound:
         return StepResult(recorded, more=False)  # the next cycle says what is gone
     except Unavailable as error:
-        return await wait(recorded, recorded.status, unconfirmed_write(move.what, error), context)
+        return await wait(recorded, recorded.status, unconfirmed_write(move.description, error), context)
     except ClusterError as error:
         return await obstructed(recorded, refused_write(error, recorded.spec.intent), context)
     return await confirm_step(recorded, context)
@@ -69,7 +69,7 @@ async def confirm_step(remediation: Remediation, context: ReconcileContext) -> S
     status = with_step_done(remediation.status)
     step = status.steps[-1]
     raised = status.completed is not None and (step.to or 0) > (step.from_ or 0)
-    if raised and verified(remediation) is None and context.now < deadline(remediation, context.now):
+    if raised and has_helped(remediation) is None and context.now < deadline(remediation, context.now):
         # What was added needs its time too before it is judged.
         status = status.model_copy(update={"completed": stamp(context.now)})
     saved = await context.store.save(remediation, status)

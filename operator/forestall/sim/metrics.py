@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from forestall.core.risk import SLI
 from forestall.core.slo import burn_windows
-from forestall.engine.questions import LONG, WHOLE
+from forestall.engine.indicator_queries import LONG, WHOLE
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries, Sample
 from forestall.sim.controllers.base import RATE_WINDOW
 from forestall.sim.model_state import ModelState

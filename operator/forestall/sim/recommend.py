@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from forestall.api import API_VERSION, Guardrail, MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.core.duration import exact_duration
-from forestall.engine.questions import TRAFFIC
+from forestall.engine.indicator_queries import TRAFFIC
 from forestall.registry import Namespace, Registry
 from forestall.sim.metrics import LOAD, ModelIndicator, sli_indicators
 from forestall.sim.operator import OperatorSetup

@@ -18,8 +18,8 @@ import pytest
 from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.api import MetricSource
-from forestall.engine.pieces import Pieces
-from forestall.engine.questions import questions
+from forestall.engine.chunked_window import ChunkedWindow
+from forestall.engine.indicator_queries import plan_queries
 
 NOW = 1_790_000_000.0
 INTERVAL, STALE_AFTER = 30.0, 120.0
@@ -29,14 +29,14 @@ SOURCE = MetricSource.read({"metadata": {"name": "real", "uid": "m"}, "spec": {"
 
 def pieces_of(slo):
     """Return the pieces that the window of a threshold is put together from."""
-    pieces = questions(slo, SOURCE, INTERVAL).whole
-    assert isinstance(pieces, Pieces)
+    pieces = plan_queries(slo, SOURCE, INTERVAL).window_query
+    assert isinstance(pieces, ChunkedWindow)
     return pieces
 
 
 async def settled(observer, slo, now):
     """Run cycles until the window was read; return the error ratios and when (s) that was."""
-    asked, problem = {slo.uid: questions(slo, SOURCE, INTERVAL)}, None
+    asked, problem = {slo.uid: plan_queries(slo, SOURCE, INTERVAL)}, None
     deadline = time.monotonic() + 120
     for cycle in range(1000):
         at = now + 61 * cycle  # what was refused is asked for again after a minute

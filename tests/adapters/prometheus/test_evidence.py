@@ -17,8 +17,8 @@ from forestall.core.promql.syntax import parse, selectors
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.devcluster.remote_write import HistogramSeries, NativeHistogram, Series
+from forestall.engine.indicator_queries import plan_queries
 from forestall.engine.observe import Observer
-from forestall.engine.questions import questions
 
 STEP = 15.0
 AGO = 600.0
@@ -65,7 +65,7 @@ class World:
         slo = ServiceLevelObjective.read({"metadata": metadata, "spec": spec})
         terms = {"url": self.prometheus.url, "enforceLabel": "namespace", "staleAfter": stale_after}
         source = MetricSource.read({"metadata": {"name": "real", "uid": "s"}, "spec": terms})
-        asked = {"slo": replace(questions(slo, source, 30.0), source=self.source)}
+        asked = {"slo": replace(plan_queries(slo, source, 30.0), source=self.source)}
         observer = Observer(self.real, SeriesMatrix(30.0, 20))
         readings, _ = await observer.observe(asked, lambda _: max(source.spec.stale_after.seconds, 60.0), self.now)
         wanted = "load" if leading else SLI

@@ -13,8 +13,8 @@ import pytest
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.core.series import SeriesMatrix
 from forestall.devcluster.remote_write import STALE, Series
+from forestall.engine.indicator_queries import plan_queries
 from forestall.engine.observe import Observer
-from forestall.engine.questions import questions
 
 NAMESPACE = "looks"
 ALIVE = 4.0
@@ -70,7 +70,7 @@ def read(prometheus, real, now, series):
             spec = {"target": {"name": "x"}, "indicator": {"raw": {"errorRatio": "up"}}, "objective": 99}
             body = {"metadata": {"name": "x", "namespace": NAMESPACE, "uid": query, "generation": 1}}
             slo = ServiceLevelObjective.read({**body, "spec": {**spec, "leadingIndicators": [load]}})
-            asked[query] = replace(questions(slo, source, 30.0), source="real")
+            asked[query] = replace(plan_queries(slo, source, 30.0), source="real")
         seconds = max(source.spec.stale_after.seconds, 60.0)
         readings, _ = await Observer(real, SeriesMatrix(30.0, 20)).observe(asked, lambda _: seconds, now)
         loads = {

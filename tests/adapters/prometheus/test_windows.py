@@ -10,8 +10,8 @@ from forestall.api import ServiceLevelObjective
 from forestall.core.series import SeriesMatrix
 from forestall.core.slo import burn_rate
 from forestall.devcluster.remote_write import Series
+from forestall.engine.indicator_queries import plan_queries
 from forestall.engine.observe import Observer
-from forestall.engine.questions import questions
 
 from .conftest import INTERVAL, SOURCE, STALE_AFTER, pieces_of, settled
 
@@ -70,7 +70,7 @@ async def test_the_budget_of_a_month_is_that_of_every_sample_however_often_it_is
 async def test_later_only_new_pieces_are_read_and_the_window_moves_on(real, prometheus, probes):
     now, given = probes
     slo = objective("moving", "probe_15s")
-    asked = {slo.uid: questions(slo, SOURCE, INTERVAL)}
+    asked = {slo.uid: plan_queries(slo, SOURCE, INTERVAL)}
     observer, pieces = Observer(real, SeriesMatrix(INTERVAL, 100)), pieces_of(slo)
     first, earlier = await settled(observer, slo, now - DAY)
     assert first.whole == pytest.approx(exact(given[15.0], pieces, earlier), rel=1e-3)
@@ -110,7 +110,7 @@ async def test_a_comparison_that_is_not_of_noughts_and_ones_and_gaps_and_new_lab
 async def test_a_window_of_a_series_that_never_was_says_so(real, probes):
     now, _ = probes
     slo = objective("never", "never_was")
-    observer, asked = Observer(real, SeriesMatrix(INTERVAL, 100)), {slo.uid: questions(slo, SOURCE, INTERVAL)}
+    observer, asked = Observer(real, SeriesMatrix(INTERVAL, 100)), {slo.uid: plan_queries(slo, SOURCE, INTERVAL)}
     problem = None
     for _ in range(10):
         _, ratios = await observer.observe(asked, lambda _: STALE_AFTER, now)

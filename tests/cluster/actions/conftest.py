@@ -18,7 +18,7 @@ from forestall.api.times import stamp
 from forestall.core.decision import Hold
 from forestall.devcluster.kwok import KwokCluster
 from forestall.ports import Cluster
-from forestall.remediation import Outlook, RemediationReconciler
+from forestall.remediation import RemediationReconciler, RiskOutlook
 
 OPT_INS: Final = ("workloads.keda", "workloads.rollback", "workloads.jobs", "nodes.drain")
 """The chart's switches for further rights."""
@@ -68,7 +68,7 @@ class Life:
         """Let `after` s pass, and advance by an outlook whose sample is new: at risk, where `outlook` says no more."""
         self.now += after
         usual: dict[str, Any] = {"fresh": True, "breached": False, "sampled_at": self.now, **AT_RISK}
-        view = Outlook(**{**usual, **outlook})
+        view = RiskOutlook(**{**usual, **outlook})
         self.remediation = await self.reconciler.reconcile(self.remediation, view, unguarded, self.now)
         return self.remediation
 

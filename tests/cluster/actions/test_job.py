@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions import ACTIONS, Aim
+from forestall.actions import ACTIONS, TargetRequest
 from forestall.api.remediation import ObjectRef
 from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
@@ -165,4 +165,4 @@ async def test_what_is_no_runbook_passes_to_the_next_rung(guarded, cron_job, rea
 
 
 async def _aim(port: Cluster, target: ObjectRef) -> object:
-    return await ACTIONS["Job"].aim(port, Aim(JOB, target, {}, 0.0))
+    return await ACTIONS["Job"].resolve_target(port, TargetRequest(JOB, target, {}, 0.0))

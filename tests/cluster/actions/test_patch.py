@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions import ACTIONS, Aim
+from forestall.actions import ACTIONS, TargetRequest
 from forestall.actions.patch import PATCHED_BY
 from forestall.api.remediation import ObjectRef
 from forestall.api.remediation_policy import Rung
@@ -62,7 +62,7 @@ async def life(guarded):
 
 async def aim(life, what: Rung) -> ObjectRef | Hold:
     target = ObjectRef(api_version="apps/v1", kind="Deployment", namespace=life.namespace, name="web")
-    found = await ACTIONS["Patch"].aim(life.port, Aim(what, target, {}, 0.0))
+    found = await ACTIONS["Patch"].resolve_target(life.port, TargetRequest(what, target, {}, 0.0))
     assert isinstance(found, ObjectRef | Hold)
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions import ACTIONS, Aim, Aimed
+from forestall.actions import ACTIONS, TargetRequest, TargetWithLevels
 from forestall.actions.rollback import ROLLED_BACK_BY
 from forestall.api.remediation_policy import Rung
 from forestall.core.decision import Hold
@@ -39,17 +39,19 @@ def template(life, kind: str = "Deployment") -> dict[str, Any]:
     return found
 
 
-async def aim(life, kind: str = "Deployment", since: float | None = None) -> Aimed | Hold:
+async def aim(life, kind: str = "Deployment", since: float | None = None) -> TargetWithLevels | Hold:
     target = life.ref("apps/v1", kind, "web")
-    found = await ACTIONS["Rollback"].aim(life.port, Aim(ROLLBACK, target, {}, since or time.time() + 5))
-    assert isinstance(found, Aimed | Hold)
+    found = await ACTIONS["Rollback"].resolve_target(
+        life.port, TargetRequest(ROLLBACK, target, {}, since or time.time() + 5)
+    )
+    assert isinstance(found, TargetWithLevels | Hold)
     return found
 
 
-async def decided(life, kind: str = "Deployment") -> Aimed:
+async def decided(life, kind: str = "Deployment") -> TargetWithLevels:
     """Decide upon a rollback, and write it down."""
     found = await aim(life, kind)
-    assert isinstance(found, Aimed), found
+    assert isinstance(found, TargetWithLevels), found
     await life.open(found.target, ROLLBACK.dump(), **{"from": found.from_, "to": found.to})
     return found
 
@@ -133,7 +135,7 @@ async def test_a_kind_without_revisions_is_not_rolled_back(guarded):
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}}
     guarded.cluster.apply(config, namespace=guarded.namespace)
     target = guarded.ref("v1", "ConfigMap", "web")
-    found = await ACTIONS["Rollback"].aim(guarded.port, Aim(ROLLBACK, target, {}, time.time()))
+    found = await ACTIONS["Rollback"].resolve_target(guarded.port, TargetRequest(ROLLBACK, target, {}, time.time()))
     assert isinstance(found, Hold)
     assert found.reason == "NoRevisions"
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from forestall.remediation import verified
+from forestall.remediation import has_helped
 
 CALM = {"probability": 0.0, "replicas_forecast": 1, "replicas_observed": 1}
 SCALE = {"scale": {"maxReplicas": 6, "stabilizationWindow": "1m"}}
@@ -20,7 +20,7 @@ async def test_scale_raises_holds_and_gives_back(guarded, web):
     await guarded.open(web, SCALE, **{"from": 3, "to": 5})
     assert (await guarded.cycle()).status.phase == "Verifying"
     assert guarded.replicas() == 5
-    assert verified(await guarded.cycle(replicas_forecast=9, probability=0.1)) is True
+    assert has_helped(await guarded.cycle(replicas_forecast=9, probability=0.1)) is True
     assert guarded.replicas() == 6
     seen = []
     for _ in range(14):

@@ -19,7 +19,7 @@ from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
 from forestall.devcluster.kwok import KwokCluster
 from forestall.errors import Unavailable
-from forestall.remediation import Outlook, RemediationReconciler
+from forestall.remediation import RemediationReconciler, RiskOutlook
 
 AT_RISK = {"probability": 0.9, "replicas_forecast": 5, "replicas_observed": 4}
 CALM = {"probability": 0.0, "replicas_forecast": 1, "replicas_observed": 1}
@@ -102,7 +102,7 @@ class Lives:
 
     async def cycle(self, life: Remediation, after: float = 10, **changes: Any) -> Remediation:
         self.now += after
-        return await self.reconciler.reconcile(life, Outlook(**self.view(**changes)), unguarded, self.now)
+        return await self.reconciler.reconcile(life, RiskOutlook(**self.view(**changes)), unguarded, self.now)
 
     async def finish(self, life: Remediation) -> Remediation:
         """Take it to its end: the risk lasts until something was done about it."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Remediation
-from forestall.remediation import Outlook, RemediationReconciler
+from forestall.remediation import RemediationReconciler, RiskOutlook
 
 LONGEST_S = 60
 
@@ -47,10 +47,10 @@ async def live(order: dict[str, Any]) -> None:
         cluster.writes_left = order["killed_after"]
         reconciler = RemediationReconciler(cluster)
         for now, outlook in order["cycles"]:
-            life = await reconciler.reconcile(remediation, Outlook(**outlook), unguarded, now)
+            life = await reconciler.reconcile(remediation, RiskOutlook(**outlook), unguarded, now)
             while life.status.reason in ("InProgress", "Draining"):  # the cluster's own controllers take their time
                 await asyncio.sleep(0.1)
-                life = await reconciler.reconcile(remediation, Outlook(**outlook), unguarded, now)
+                life = await reconciler.reconcile(remediation, RiskOutlook(**outlook), unguarded, now)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from forestall.api import Remediation
 from forestall.api.times import stamp
-from forestall.remediation import Outlook, RemediationReconciler
+from forestall.remediation import RemediationReconciler, RiskOutlook
 
 
 async def unguarded(_: Remediation) -> None:
@@ -19,7 +19,7 @@ async def test_two_leaders_at_once_do_nothing_twice(kubernetes, lives, action):
     before = await lives.before()
     life = await lives.open(action)
     other = RemediationReconciler(kubernetes)
-    outlook = Outlook(**lives.view())
+    outlook = RiskOutlook(**lives.view())
     for _ in range(3):
         lives.now += 10
         await asyncio.gather(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions.base import Waiting
+from forestall.actions.base import Deferred
 from forestall.actions.floor import Floor, find_floor, find_raised
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
@@ -180,7 +180,7 @@ async def test_what_was_raised_is_remembered_while_it_is_hidden(shop, change, re
     change(shop)
     found = await find_raised(shop, WEB, SCALED)
     assert isinstance(found, Hold)
-    assert (found.reason, isinstance(found, Waiting)) == (reason, waits)
+    assert (found.reason, isinstance(found, Deferred)) == (reason, waits)
 
 
 @pytest.mark.parametrize("says", [{}, {"paused_scale_out": "true"}])
@@ -213,9 +213,9 @@ async def test_an_autoscaler_that_comes_later_is_not_taken_for_what_was_raised(s
     shop.autoscale(minReplicas=3)
     found = await find_raised(shop, WEB, WEB)
     assert isinstance(found, Hold)
-    assert (found.reason, isinstance(found, Waiting)) == ("Superseded", False)
+    assert (found.reason, isinstance(found, Deferred)) == ("Superseded", False)
 
 
 async def test_a_paused_workload_is_waited_for(shop):
     shop.add(WEB, spec={"replicas": 5, "paused": True})
-    assert isinstance(await find_raised(shop, WEB, WEB), Waiting)
+    assert isinstance(await find_raised(shop, WEB, WEB), Deferred)

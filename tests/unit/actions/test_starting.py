@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from forestall.actions.floor import Floor
-from forestall.actions.starting import judge
+from forestall.actions.starting import find_stalled_replicas
 from forestall.actions.starting import pods_of as of_workload
 from forestall.api.remediation import ObjectRef
 from forestall.ports import Cluster
@@ -91,7 +91,7 @@ HPA = {
 )
 def test_the_reason_is_named_in_the_words_of_who_gives_it(seen, namespace, pods, reason, words, idle):
     """Kind: what can't serve is kept, and nobody says why."""
-    stalled = judge(seen, target(), namespace, pods, START)
+    stalled = find_stalled_replicas(seen, target(), namespace, pods, START)
     assert stalled is not None
     assert (stalled.why.reason, stalled.idle) == (reason, idle)
     assert words in stalled.why.message
@@ -142,23 +142,25 @@ def crashing(number: int, *, ran: int) -> dict[str, Any]:
     ],
 )
 def test_only_what_never_served_and_goes_first_is_given_back(kind, pods, idle):
-    stalled = judge(floor(), target(kind), {}, [*SERVING, *pods], START)
+    stalled = find_stalled_replicas(floor(), target(kind), {}, [*SERVING, *pods], START)
     assert (stalled and stalled.idle) == idle
 
 
 def test_in_the_middle_of_a_rollout_nothing_is_given_back_but_the_reason_is_named():
-    stalled = judge(floor(updatedReplicas=2), target(), {}, [*SERVING, unscheduled(3)], START)
+    stalled = find_stalled_replicas(floor(updatedReplicas=2), target(), {}, [*SERVING, unscheduled(3)], START)
     assert stalled is not None
     assert (stalled.why.reason, stalled.idle) == ("Unschedulable", 0)
 
 
 def test_what_is_not_counted_yet_is_not_missing():
-    assert judge(floor(), target(), {}, SERVING, START) is None
+    assert find_stalled_replicas(floor(), target(), {}, SERVING, START) is None
 
 
 def test_what_was_given_back_and_has_not_gone_yet_is_not_given_back_twice():
     served = [ready(number) for number in range(5)]
-    stalled = judge(floor(level=5, size=5, readyReplicas=4), target(), {}, [*served, unscheduled(5)], START)
+    stalled = find_stalled_replicas(
+        floor(level=5, size=5, readyReplicas=4), target(), {}, [*served, unscheduled(5)], START
+    )
     assert stalled is not None
     assert stalled.idle == 0
 
@@ -189,4 +191,4 @@ async def test_pods_of_others_that_have_some_of_the_labels_are_not_its_own():
 def test_what_serves_is_never_given_back_where_a_controller_counts_in_its_own_way():
     """A custom resource may leave out how many pods it has made; that is not none."""
     seen = Floor(6, 6, target("CloneSet"), "1", False, workload={"status": {"readyReplicas": 5}})
-    assert judge(seen, target("CloneSet"), {}, None, START) is None
+    assert find_stalled_replicas(seen, target("CloneSet"), {}, None, START) is None

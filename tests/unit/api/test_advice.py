@@ -5,7 +5,7 @@ import pytest
 from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.api.advice import about_objective, about_policy, rivals
 from forestall.api.query_texts import query_errors
-from forestall.engine.questions import questions
+from forestall.engine.indicator_queries import plan_queries
 from forestall.errors import InvalidQuery
 
 
@@ -50,7 +50,7 @@ def test_promql_that_does_not_parse(changes, path):
     assert error.where.startswith(path)
     source = MetricSource.read({"metadata": {"name": "default", "uid": "m"}, "spec": {"url": "http://x"}})
     with pytest.raises(InvalidQuery) as caught:
-        questions(slo, source, 30.0)
+        plan_queries(slo, source, 30.0)
     assert str(caught.value) == str(error)
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from forestall.backtest import prepare
-from forestall.backtest.bind import plan_queries
+from forestall.backtest.bind import queried_objectives
 from forestall.backtest.fetch import fetch
 from forestall.backtest.prepare import ReplayOptions
 from forestall.engine import Settings
@@ -45,7 +45,7 @@ def objects(objective):
 
 @pytest.fixture
 def objectives(objects):
-    return plan_queries(manifests.build_registry(objects, "default", 90), 60)
+    return queried_objectives(manifests.build_registry(objects, "default", 90), 60)
 
 
 async def test_parts_are_joined_without_gap_or_overlap(objectives):

@@ -7,8 +7,8 @@ import pytest
 
 from forestall.api import Guardrail, MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.api.guardrail import ActionName
-from forestall.backtest.bind import bind, plan_queries
-from forestall.engine.questions import LONG, WHOLE
+from forestall.backtest.bind import bind, queried_objectives
+from forestall.engine.indicator_queries import LONG, WHOLE
 from forestall.errors import InvalidInput
 from forestall.inputs import manifests
 from forestall.inputs.tables import Column
@@ -84,7 +84,7 @@ def test_a_status_in_a_manifest_is_ignored(objective):
 
 
 def test_columns_belong_to_the_indicators_that_they_name(objective):
-    objectives = plan_queries(registry(objective(), objective("web")), 60)
+    objectives = queried_objectives(registry(objective(), objective("web")), 60)
     history, unused = bind(
         [column("busy", 1, 2), column("busy", 5, objective="web", start=600), column("cpu", 1)], objectives
     )
@@ -95,16 +95,16 @@ def test_columns_belong_to_the_indicators_that_they_name(objective):
 
 
 def test_a_column_without_a_name_belongs_to_the_only_indicator(objective):
-    history, _ = bind([column("", 1, 2)], plan_queries(registry(objective()), 60))
+    history, _ = bind([column("", 1, 2)], queried_objectives(registry(objective()), 60))
     assert list(history.series) == [("ServiceLevelObjective/default/shop", "busy")]
     with pytest.raises(InvalidInput, match=r"the indicators are shop: busy, sli; web: busy, sli"):
-        bind([column("", 1, 2)], plan_queries(registry(objective(), objective("web")), 60))
+        bind([column("", 1, 2)], queried_objectives(registry(objective(), objective("web")), 60))
 
 
 def test_the_error_ratio_is_averaged_over_the_windows_of_the_burn_rate(objective):
     ratio = np.zeros(180)
     ratio[60:120] = 1
-    history, _ = bind([column("sli", *ratio)], plan_queries(registry(objective(window="30d")), 60))
+    history, _ = bind([column("sli", *ratio)], queried_objectives(registry(objective(window="30d")), 60))
     uid = "ServiceLevelObjective/default/shop"
     short, long, whole = (np.array(history.series[uid, name][0].values) for name in ("sli", LONG, WHOLE))
     assert short[[59, 60, 64, 119, 122]] == pytest.approx([0, 0.2, 1, 1, 0.4])  # 5 minutes
@@ -116,10 +116,10 @@ def test_an_error_ratio_is_a_share(objective):
     with pytest.raises(
         InvalidInput, match=r"column sli: sli is the share of bad events: its values must be from 0 to 1"
     ):
-        bind([column("sli", 0.5, 99.5)], plan_queries(registry(objective()), 60))
+        bind([column("sli", 0.5, 99.5)], queried_objectives(registry(objective()), 60))
 
 
 def test_an_invalid_query_is_named(objective):
     leading = [{"name": "busy", "query": "sum(", "limit": 1}]
     with pytest.raises(InvalidInput, match=r"default/shop: spec\.leadingIndicators\[0\]\.query: not PromQL"):
-        plan_queries(registry(objective(leadingIndicators=leading)), 60)
+        queried_objectives(registry(objective(leadingIndicators=leading)), 60)

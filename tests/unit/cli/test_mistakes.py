@@ -34,8 +34,8 @@ from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.api.remediation import ObjectRef
 from forestall.cli.reasons import advice
 from forestall.engine.permissions import Permissions
-from forestall.engine.scene import Scene
-from forestall.engine.targets import Targets
+from forestall.engine.snapshot import Snapshot
+from forestall.engine.target_resolver import TargetResolver
 from forestall.errors import Forbidden, MetricsError, NotFound
 from forestall.ports import Cluster
 
@@ -233,7 +233,7 @@ def objects():
 async def test_a_forgotten_role_binding_is_told_with_the_command_that_makes_it():
     slo, policy = objects()
     permissions = Permissions(cast("Cluster", Refusing()))
-    await permissions.look(Scene({slo.uid: slo}, {slo.uid: [policy]}, [], []), [policy])
+    await permissions.check(Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], []), [policy])
     told = permissions.condition(policy)
     assert told is not None
     assert (told.type, told.status, told.reason) == ("Permitted", "False", "Forbidden")
@@ -246,7 +246,7 @@ async def test_a_forgotten_role_binding_is_told_with_the_command_that_makes_it()
 
 def test_a_target_that_does_not_exist_is_not_ready_and_says_what_to_mend(program, cluster):
     slo, _ = objects()
-    problem = asyncio.run(Targets(cast("Cluster", Refusing()), 30.0, 4).check([slo], 0.0))[slo.uid]
+    problem = asyncio.run(TargetResolver(cast("Cluster", Refusing()), 30.0, 4).check([slo], 0.0))[slo.uid]
     assert problem.reason == "TargetMissing"
     assert problem.message == ("Deployment checkout does not exist in namespace shop: create it, or mend spec.target")
     assert {column["name"] for column in ServiceLevelObjective.COLUMNS} >= {"Ready", "Looked"}

@@ -5,8 +5,8 @@ import pytest
 from forestall.api import RemediationPolicy, ServiceLevelObjective, advice
 from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
+from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.observe import Reading
-from forestall.engine.questions import Watched
 from forestall.isolation import Isolation
 from forestall.ports import Query
 from forestall.registry import Registry
@@ -36,7 +36,7 @@ def advise(values, *, limit, minutes):
     """Return the advice about an objective whose indicator went round these values for so long."""
     matrix = SeriesMatrix(STEP, 2880)
     slo = ServiceLevelObjective.read(objective(limit=limit))
-    watched = Watched(slo.uid, "load", Query("load", "max(busy)"), limit, True, 600.0, None, False)
+    watched = IndicatorQuery(slo.uid, "load", Query("load", "max(busy)"), limit, True, 600.0, None, False)
     for column in range(minutes * 2):
         matrix.push(column * STEP, {watched.key(()): values[column % len(values)]})
     reading = Reading(watched, {(): values[0]}, fresh=True)

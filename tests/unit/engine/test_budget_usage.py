@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from tests.support.memory_cluster import MemoryCluster, Request
 
-from forestall.actions.notify import Nobody
+from forestall.actions.notify import NoChannels
 from forestall.api import Guardrail, Remediation
 from forestall.api.times import stamp
 from forestall.core.guards import TokenBucket
 from forestall.core.guards.budget import tokens_left
-from forestall.engine import terms
+from forestall.engine import policy_limits
 from forestall.engine.budget_usage import BudgetUsage
-from forestall.engine.outbox import Outbox
-from forestall.engine.publish import Publisher
+from forestall.engine.delivery_tracker import DeliveryTracker
 from forestall.engine.settings import Settings
+from forestall.engine.status_publisher import StatusPublisher
 from forestall.errors import ClusterError, Conflict, Unavailable
 from forestall.registry import Registry
 from forestall.remediation import RetentionNeeds, expired
@@ -79,7 +79,7 @@ class Operator:
         self.registry = Registry()
         self.store = store
         self.watch()
-        publisher = Publisher(store, self.registry, Settings(), Outbox(Nobody()))
+        publisher = StatusPublisher(store, self.registry, Settings(), DeliveryTracker(NoChannels()))
         self.usage = BudgetUsage(publisher)
 
     def watch(self) -> None:
@@ -91,7 +91,7 @@ class Operator:
 
     def left(self, history: list[Remediation], namespace: str, now: float) -> float:
         """Return how many actions are left."""
-        buckets = terms.buckets(self.guardrails, history, namespace, self.usage.debts)
+        buckets = policy_limits.buckets(self.guardrails, history, namespace, self.usage.debts)
         return min(tokens_left(bucket, now) for bucket in buckets)
 
 

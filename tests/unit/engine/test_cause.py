@@ -6,8 +6,16 @@ import pytest
 
 from forestall.api.times import stamp
 from forestall.core.plan import Trigger
-from forestall.engine import terms
-from forestall.engine.cause import Lasting, about, causes, concerns, meeting, pods_of, replace_same_pods
+from forestall.engine import policy_limits
+from forestall.engine.cause import (
+    TriggerHistory,
+    causes,
+    concerns,
+    pods_of,
+    replace_same_pods,
+    signals_meeting,
+    signals_of,
+)
 from forestall.engine.outlook import outlook
 
 EVICT: dict[str, Any] = {"evict": {}}
@@ -84,15 +92,15 @@ def test_before_an_eviction_only_its_own_pod_is_asked_about(slo, make_policy, de
 
 def test_after_a_restart_only_new_pods_count_once_there_are_any(slo, make_policy, decided, pod):
     restarted = decided("a", "b", action={"restart": {}})
-    assert [s.label("pod") for s in about(restarted, [pod("a"), pod("new", 0.1)])] == ["new"]
-    assert [s.label("pod") for s in about(restarted, [pod("a"), pod("b")])] == ["a", "b"]
+    assert [s.label("pod") for s in signals_of(restarted, [pod("a"), pod("new", 0.1)])] == ["new"]
+    assert [s.label("pod") for s in signals_of(restarted, [pod("a"), pod("b")])] == ["a", "b"]
     scaled = decided("a", "b", rung=0)
-    assert len(about(scaled, [pod("a"), pod("new")])) == 2, "what replaces no pod is about all"
+    assert len(signals_of(scaled, [pod("a"), pod("new")])) == 2, "what replaces no pod is about all"
 
 
 def test_a_node_is_spoken_of_by_its_own_series_alone(decided, make_signal):
     own, other = (make_signal(labels=[("node", name)]) for name in ("n1", "n2"))
-    assert about(decided(action={"drain": {}}, **NODE_1), [other, own, make_signal()]) == [own]
+    assert signals_of(decided(action={"drain": {}}, **NODE_1), [other, own, make_signal()]) == [own]
 
 
 def test_what_was_tried_for_one_pod_or_node_or_workload_is_spent_for_it_and_for_what_came_in_its_place(
@@ -102,7 +110,7 @@ def test_what_was_tried_for_one_pod_or_node_or_workload_is_spent_for_it_and_for_
     vain = decided("a", "b", phase="Failed", verified="False")
 
     def spent(cause):
-        return terms.spent([one for one in (vain,) if concerns(one, cause, "d-1")], policy, slo, 1)
+        return policy_limits.spent([one for one in (vain,) if concerns(one, cause, "d-1")], policy, slo, 1)
 
     assert (spent(pod("a")), spent(pod("b")), spent(pod("new"))) == ({0}, set(), {0})
     node = decided(action={"cordon": {}}, **NODE_1)
@@ -143,9 +151,9 @@ def test_causes_are_the_worst_first_one_for_each_object(pod, make_signal):
 
 
 def test_each_pod_is_at_risk_for_as_long_as_itself(pod):
-    lasting = Lasting()
-    lasting.note("slo", "policy", meeting([pod("a")], TRIGGER), 100.0)
-    lasting.note("slo", "policy", meeting([pod("a", 0.5), pod("b")], TRIGGER), 200.0)
+    lasting = TriggerHistory()
+    lasting.note("slo", "policy", signals_meeting([pod("a")], TRIGGER), 100.0)
+    lasting.note("slo", "policy", signals_meeting([pod("a", 0.5), pod("b")], TRIGGER), 200.0)
     assert lasting.since("slo", "policy", pod("b"), alone=True) == 200.0
     assert lasting.since("slo", "policy", pod("b"), alone=False) == 100.0
     assert lasting.since("slo", "policy", pod("a"), alone=True) is None

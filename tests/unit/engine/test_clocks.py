@@ -11,9 +11,9 @@ from tests.support.memory_cluster import MemoryCluster
 from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.core.clock_skew import ClockOffset
 from forestall.engine import Engine, Settings
+from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.observe import read
 from forestall.engine.pause_checker import PauseChecker
-from forestall.engine.questions import Watched
 from forestall.ports import Answer, Query, Sample
 from forestall.registry import WATCHED, Registry
 
@@ -117,7 +117,7 @@ async def test_nothing_is_changed_and_nothing_given_back_by_a_clock_that_is_wron
 @pytest.mark.parametrize("newest", [NOW + 3600, NOW + 6, float("nan"), float("inf"), float("-inf")])
 def test_a_sample_from_the_future_is_not_fresh(newest):
     """Kind: a negative age."""
-    watched = Watched("o", "load", Query("q", "x"), 1.0, True, 300.0, None, False)
+    watched = IndicatorQuery("o", "load", Query("q", "x"), 1.0, True, 300.0, None, False)
     reading = read(watched, Answer((Sample((), 1.0),), newest), NOW - 120, NOW + 5)
     assert not reading.fresh
     assert reading.problem is not None

@@ -16,8 +16,8 @@ from tests.support.harness import INTERVAL, NAMESPACE, SCALE, Harness, shop
 from forestall.api import Remediation
 from forestall.core.clock_skew import ClockOffset
 from forestall.engine import Settings
-from forestall.engine.act import Decider
-from forestall.engine.scene import Scene
+from forestall.engine.decider import Decider
+from forestall.engine.snapshot import Snapshot
 from forestall.errors import Conflict, Forbidden, Unavailable, Unreadable
 
 OPENED = ["create Remediation"]
@@ -497,7 +497,7 @@ async def test_an_objective_is_at_risk_from_the_lowest_probability_that_a_policy
     h.policy("late", when={"probability": 0.95})
     h.policy("soon", when={"probability": 0.4})
     h.watch()
-    scene = Scene.of(h.registry)
+    scene = Snapshot.of(h.registry)
     assert h.engine._assessor.threshold(scene, "ServiceLevelObjective-checkout") == 0.4
     scene = replace(scene, policies={"ServiceLevelObjective-checkout": []})
     assert h.engine._assessor.threshold(scene, "ServiceLevelObjective-checkout") == h.settings.at_risk_from

@@ -5,8 +5,8 @@ import math
 from forestall.api import ServiceLevelObjective
 from forestall.core.risk import SLI, Signal, assess
 from forestall.engine.cycle_report import report_of
-from forestall.engine.observe import Ratios
-from forestall.engine.report import Findings
+from forestall.engine.objective_status import Findings
+from forestall.engine.observe import ErrorRatios
 
 SLO = ServiceLevelObjective.read(
     {
@@ -25,7 +25,7 @@ def signal(indicator, value, *labels, known=True):
 
 
 def report(*signals, whole=0.0):
-    found = Findings(SLO, assess(signals, 0.8), signals=signals, ratios=Ratios(0.0, whole))
+    found = Findings(SLO, assess(signals, 0.8), signals=signals, ratios=ErrorRatios(0.0, whole))
     return report_of({"u": found}, [], 0, {})
 
 

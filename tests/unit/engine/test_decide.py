@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from tests.support.decider import Unhindered, decider_of
 
-from forestall.actions import Unsuited
+from forestall.actions import NotApplicable
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjective
 from forestall.core.decision import Hold
 from forestall.core.guards import Constraints, WorkloadPods
 from forestall.core.plan import TargetScale
-from forestall.engine.act import Proposal
-from forestall.engine.guard_input import Case
-from forestall.engine.scene import Scene
-from forestall.engine.targets import Found
+from forestall.engine.decider import Proposal
+from forestall.engine.guard_input import Evaluation
+from forestall.engine.snapshot import Snapshot
+from forestall.engine.target_resolver import ResolvedTarget
 from forestall.engine.workload import Workload
 from forestall.errors import ClusterError, Forbidden, NotFound
 
@@ -34,7 +34,7 @@ class World(Unhindered):
     """All that a decider asks: a Deployment that can't be scaled, its pods a, b and c, a channel, and no obstacle."""
 
     def __init__(self) -> None:
-        self.distrusted: Unsuited | None = None
+        self.distrusted: NotApplicable | None = None
         self.error: ClusterError | None = None
         self.forbidden: set[str] = set()
         self.read_through: list[Any] = []
@@ -44,7 +44,7 @@ class World(Unhindered):
         del with_scale
         if isinstance(of, ServiceLevelObjective):
             self.read_through.append(cluster)
-            return Found(DEPLOYMENT, TargetScale(None, 2), Workload(protected=False, labels={}, pods=None))
+            return ResolvedTarget(DEPLOYMENT, TargetScale(None, 2), Workload(protected=False, labels={}, pods=None))
         if of.kind == "NotificationChannel":
             return {}
         if self.error is not None:
@@ -53,10 +53,10 @@ class World(Unhindered):
             return {"metadata": {"name": of.name, "uid": f"p-{of.name}", "ownerReferences": [OWNER]}}
         raise NotFound(of.name)
 
-    async def distrust(self, *_: Any) -> Unsuited | None:
+    async def distrust(self, *_: Any) -> NotApplicable | None:
         return self.distrusted
 
-    async def around(self, *_: Any) -> Constraints:
+    async def context(self, *_: Any) -> Constraints:
         self.gathered += 1
         return Constraints(pods=WorkloadPods(2, 2, 1))
 
@@ -86,8 +86,8 @@ def decide(decider, slo, make_policy, make_signal):
         signals = [
             make_signal(probability=p, labels=[(label, name)]) for name, p in (probabilities or {"a": 0.9}).items()
         ]
-        scene = Scene({slo.uid: slo, **{one.uid: one for one in others}}, {slo.uid: [policy]}, list(history), [])
-        case = Case(slo, policy, signals, 1, victim, {}, now)
+        scene = Snapshot({slo.uid: slo, **{one.uid: one for one in others}}, {slo.uid: [policy]}, list(history), [])
+        case = Evaluation(slo, policy, signals, 1, victim, {}, now)
         decision, proposal = await decider.decide(scene, case, now)
         return decision.reason, (proposal.act.action, proposal.target.name) if isinstance(proposal, Proposal) else None
 
@@ -109,7 +109,7 @@ async def test_what_does_not_suit_the_cause_gives_way_to_telling_people(decide, 
 
 
 async def test_a_node_that_is_none_of_the_authors_gives_way_and_is_told_where_nothing_is_left(decide, world):
-    world.distrusted = Unsuited("NodeNotTrusted", "no pod runs there")
+    world.distrusted = NotApplicable("NodeNotTrusted", "no pod runs there")
     assert (await decide({"drain": {}}, NOTIFY, label="node"))[1] == ("Notify", "checkout")
     assert await decide({"drain": {}}, label="node") == ("NodeNotTrusted", None)
 
@@ -156,12 +156,12 @@ async def test_a_recheck_asks_about_the_pod_itself_and_about_what_the_objective_
     decider, slo, make_policy, make_signal, make_remediation
 ):
     policy = make_policy(actions=[EVICT])
-    scene = Scene({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
     decided = evicted(make_remediation, "a", "b", phase="Authorized")
 
     async def recheck(victim=None, **pods):
         signals = [make_signal(fresh=fresh, labels=[("pod", name)]) for name, fresh in pods.items()]
-        return await decider.recheck(scene, decided, Case(slo, policy, signals, 1, victim, {}), 1000.0)
+        return await decider.recheck(scene, decided, Evaluation(slo, policy, signals, 1, victim, {}), 1000.0)
 
     assert await recheck(a=True, b=False) is None
     assert (await recheck(a=False, b=True)).reason == "DataNotFresh"
@@ -184,9 +184,9 @@ async def test_what_may_not_be_done_is_not_begun_and_only_people_are_told_instea
 async def test_a_right_that_is_taken_away_before_it_is_done_is_waited_for(
     decider, world, slo, make_policy, make_signal, make_remediation
 ):
-    scene = Scene({slo.uid: slo}, {slo.uid: [make_policy(actions=[EVICT])]}, [], [])
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [make_policy(actions=[EVICT])]}, [], [])
     decided = evicted(make_remediation, "a", "b", phase="Authorized")
-    case = Case(slo, make_policy(actions=[EVICT]), [make_signal(labels=[("pod", "a")])], 1, None, {})
+    case = Evaluation(slo, make_policy(actions=[EVICT]), [make_signal(labels=[("pod", "a")])], 1, None, {})
     world.forbidden = {"Evict"}
     assert (await decider.recheck(scene, decided, case, 1000.0)).reason == "Forbidden"
     world.forbidden = set()
@@ -198,8 +198,8 @@ async def test_what_a_change_rests_on_is_read_anew_right_before_it(
     decider, world, slo, make_policy, make_signal, make_remediation, phase
 ):
     """Kind: a change that rests on what was true when the cycle began."""
-    scene = Scene({slo.uid: slo}, {slo.uid: [make_policy(actions=[EVICT])]}, [], [])
-    case = Case(slo, make_policy(actions=[EVICT]), [make_signal(labels=[("pod", "a")])], 1, None, {})
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [make_policy(actions=[EVICT])]}, [], [])
+    case = Evaluation(slo, make_policy(actions=[EVICT]), [make_signal(labels=[("pod", "a")])], 1, None, {})
     reader = World()
     await decider.recheck(scene, evicted(make_remediation, "a", "b", phase=phase), case, 1000.0, reader)
     assert world.read_through == [reader if phase == "Authorized" else None]
@@ -209,8 +209,8 @@ async def test_a_proposal_is_confirmed_with_what_was_gathered_and_what_was_decid
     decider, world, slo, make_policy, make_signal, make_remediation
 ):
     policy = make_policy(actions=[EVICT])
-    scene = Scene({slo.uid: slo}, {slo.uid: [policy]}, [], [])
-    case = Case(slo, policy, [make_signal(labels=[("pod", "a")])], 1, None, {}, 1000.0)
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    case = Evaluation(slo, policy, [make_signal(labels=[("pod", "a")])], 1, None, {}, 1000.0)
     _, proposal = await decider.decide(scene, case, 1000.0)
     assert await decider.confirm(scene, proposal) is None
     others = replace(scene, remediations=[evicted(make_remediation, "a", "b", phase="Pending", objective="o-2")])

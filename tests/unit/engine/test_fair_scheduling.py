@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from forestall.api.metric_source import NamespaceShare
 from forestall.core.series import SeriesMatrix
 from forestall.engine.fair_scheduling import FairScheduler, batches, round_robin
+from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
 from forestall.engine.observe import Labels, Observer, Reading
-from forestall.engine.questions import Questions, Watched
-from forestall.engine.shares import within_series
+from forestall.engine.series_quota import within_series
 from forestall.ports import Query, QueryFailure, RangeSeries
 
 
@@ -39,7 +39,7 @@ def test_batches_hold_no_more_than_they_may(items, most, at_once):
 
 
 def watched(uid, name, namespace):
-    return Watched(uid, name, Query((uid, name), "x", owner=namespace), 10.0, True, 600.0, "pod", False)
+    return IndicatorQuery(uid, name, Query((uid, name), "x", owner=namespace), 10.0, True, 600.0, "pod", False)
 
 
 def reading(uid, name, namespace, count):
@@ -50,7 +50,7 @@ def reading(uid, name, namespace, count):
 def asked(namespace, *readings, **share):
     each = tuple(one.watched for one in readings)
     query = each[0].query
-    return Questions("default", each, query, query, 60.0, namespace=namespace, share=NamespaceShare(**share))
+    return ObjectiveQueries("default", each, query, query, 60.0, namespace=namespace, share=NamespaceShare(**share))
 
 
 def test_one_query_with_very_many_series_costs_no_other_query_and_no_other_namespace():

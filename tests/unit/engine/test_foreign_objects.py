@@ -21,14 +21,14 @@ from tests.support.turns import counted_turns
 from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.core.risk import Signal
-from forestall.engine import Engine, Settings, publish, signals
-from forestall.engine.act import Decider
+from forestall.engine import Engine, Settings, forecasting, status_publisher
 from forestall.engine.assessor import Assessor
+from forestall.engine.decider import Decider
+from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.observe import Reading
-from forestall.engine.publish import Publisher
-from forestall.engine.questions import Watched
-from forestall.engine.targets import Targets
-from forestall.engine.watch import Watch
+from forestall.engine.query_planner import QueryPlanner
+from forestall.engine.status_publisher import StatusPublisher
+from forestall.engine.target_resolver import TargetResolver
 from forestall.ports import Answer, Query, RangeSeries, Sample
 from forestall.registry import Registry
 from forestall.remediation import RemediationReconciler
@@ -411,15 +411,15 @@ def about_evil(*args: Any, **_: Any) -> bool:
 @pytest.mark.parametrize(
     ("where", "what", "doing"),
     [
-        (Watch, "_compile", "compiling"),
+        (QueryPlanner, "_compile", "compiling"),
         (Assessor, "threshold", "assessing"),
         (Assessor, "_episode", "assessing"),
-        (Targets, "read", "deciding"),
+        (TargetResolver, "read", "deciding"),
         (Decider, "decide", "deciding"),
         (Decider, "confirm", "opening"),
         (RemediationReconciler, "reconcile", "driving"),
-        (publish, "status_of", "publishing"),
-        (Publisher, "_policy", "publishing"),
+        (status_publisher, "status_of", "publishing"),
+        (StatusPublisher, "_policy", "publishing"),
     ],
 )
 async def test_an_unexpected_error_stays_with_its_object(monkeypatch, where, what, doing):
@@ -467,7 +467,7 @@ class Stopping(Exception):
 
 
 def test_the_forecast_goes_on_without_the_series_that_it_fails_by(monkeypatch):
-    original = signals._forecast
+    original = forecasting._forecast
 
     def forecast(forecaster: Any, limits: Any, now: float) -> Any:
         known = list(limits)
@@ -475,28 +475,30 @@ def test_the_forecast_goes_on_without_the_series_that_it_fails_by(monkeypatch):
             raise Stopping
         return original(forecaster, known, now)
 
-    monkeypatch.setattr(signals, "_forecast", forecast)
-    forecasting = signals.Forecasting(Settings(interval=INTERVAL))
+    monkeypatch.setattr(forecasting, "_forecast", forecast)
+    forecaster = forecasting.Forecasting(Settings(interval=INTERVAL))
     limits = {f"o-{number}": 13.0 if number == 5 else 100.0 for number in range(9)}
 
     def cycle(now: float, limits: Mapping[str, float]) -> dict[str, tuple[Signal, ...]]:
         readings = {
             uid: (
-                Reading(Watched(uid, "load", Query(uid, "x"), limit, True, 300.0, None, False), {(): 50.0}, now, True),
+                Reading(
+                    IndicatorQuery(uid, "load", Query(uid, "x"), limit, True, 300.0, None, False), {(): 50.0}, now, True
+                ),
             )
             for uid, limit in limits.items()
         }
-        forecasting.matrix.push(now, {(uid, "load", ()): 50.0 for uid in limits})
-        return forecasting.forecast(readings, now)
+        forecaster.matrix.push(now, {(uid, "load", ()): 50.0 for uid in limits})
+        return forecaster.forecast(readings, now)
 
     for number in range(3):
         found = cycle(START + number * INTERVAL, limits)
         assert [uid for uid, some in found.items() if some[0].forecast is None] == ["o-5"]
-        assert list(forecasting.failures) == ["o-5"]
+        assert list(forecaster.failures) == ["o-5"]
     # Its limit was mended: it is tried again.
     found = cycle(START + 30, {**limits, "o-5": 100.0})
     assert all(some[0].forecast is not None for some in found.values())
-    assert forecasting.failures == {}
+    assert forecaster.failures == {}
 
 
 async def test_others_get_their_turn_between_decisions_that_ask_nobody():

@@ -17,10 +17,10 @@ from forestall.core.decision import Hold
 from forestall.core.guards import Constraints, WorkloadPods
 from forestall.core.guards.guard_input import DisruptionBudget
 from forestall.core.plan import TargetScale
-from forestall.engine.act import Proposal
-from forestall.engine.guard_input import Case
-from forestall.engine.scene import Scene
-from forestall.engine.targets import Found
+from forestall.engine.decider import Proposal
+from forestall.engine.guard_input import Evaluation
+from forestall.engine.snapshot import Snapshot
+from forestall.engine.target_resolver import ResolvedTarget
 from forestall.engine.workload import Workload
 from forestall.remediation import draft_of
 
@@ -38,19 +38,19 @@ class World(Unhindered):
     def __init__(self) -> None:
         self.size = TargetScale(3, 3)
         self.obstacle: Hold | None = None
-        self.around_it = Constraints(pods=WorkloadPods(3, 3, 1))
+        self.constraints = Constraints(pods=WorkloadPods(3, 3, 1))
 
     async def read(self, of: Any, *, with_scale: bool = False) -> Any:
         if not isinstance(of, ServiceLevelObjective):
             return {"metadata": {"name": of.name, "uid": f"u-{of.name}"}}
         workload = Workload(protected=False, labels={}, pods=None)
         if not with_scale or self.obstacle is not None:
-            return Found(DEPLOYMENT, TargetScale(None, 3), workload, None, self.obstacle)
+            return ResolvedTarget(DEPLOYMENT, TargetScale(None, 3), workload, None, self.obstacle)
         replicas = self.size.replicas or 0
-        return Found(DEPLOYMENT, self.size, workload, Floor(replicas, replicas, DEPLOYMENT, "1", False))
+        return ResolvedTarget(DEPLOYMENT, self.size, workload, Floor(replicas, replicas, DEPLOYMENT, "1", False))
 
-    async def around(self, *_: Any) -> Constraints:
-        return self.around_it
+    async def context(self, *_: Any) -> Constraints:
+        return self.constraints
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def decide(world, slo, make_policy, make_signal):
 
     async def run(*actions, history=(), guardrails=(), value=90.0, labels=(("node", "n1"),), now=1000.0, **spec):
         policy = make_policy(actions=list(actions), **{"cooldown": "0s", **spec})
-        scene = Scene({slo.uid: slo}, {slo.uid: [policy]}, list(history), list(guardrails))
-        case = Case(slo, policy, [make_signal(value, labels=labels)], 1, None, {}, now)
+        scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, list(history), list(guardrails))
+        case = Evaluation(slo, policy, [make_signal(value, labels=labels)], 1, None, {}, now)
         decision, proposal = await decider.decide(scene, case, now)
         if isinstance(proposal, Proposal):
             return proposal.act.action, decision.message, proposal
@@ -141,7 +141,7 @@ async def test_what_is_under_way_has_its_time_first(decide, world, make_remediat
     ],
 )
 async def test_people_are_told_where_a_guard_holds_for_good(decide, world, around, action, reason):
-    world.around_it = around
+    world.constraints = around
     told = await decide(action, NOTIFY)
     assert told[0] == "Notify", told[1]
     assert (await decide(action, SCALE))[0] == reason, "nothing stronger comes instead"

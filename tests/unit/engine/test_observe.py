@@ -4,15 +4,15 @@ import pytest
 
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
+from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
 from forestall.engine.observe import Observer, read
-from forestall.engine.questions import Questions, Watched
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries, Sample
 
 NOW, OLDEST = 1000.0, 880.0
 
 
 def watched(indicator="load", per=None):
-    return Watched("slo", indicator, Query(("slo", indicator), "x"), 10.0, True, 600.0, per, False)
+    return IndicatorQuery("slo", indicator, Query(("slo", indicator), "x"), 10.0, True, 600.0, per, False)
 
 
 def answer(*samples, newest=NOW, warnings=()):
@@ -112,7 +112,7 @@ class Past:
 
 def many(count):
     each = [watched(f"i-{number}") for number in range(count)]
-    return {"slo": Questions("default", tuple(each), each[0].query, each[0].query, 60.0)}
+    return {"slo": ObjectiveQueries("default", tuple(each), each[0].query, each[0].query, 60.0)}
 
 
 async def test_the_past_of_many_queries_is_fetched_bit_by_bit_while_there_is_time():
@@ -141,7 +141,7 @@ async def test_a_series_is_learned_from_when_its_past_is_there_or_can_not_be_had
     observer = Observer(Past(("slo", "refused")), matrix)
     some = {"slo": tuple(read(watched(name), answer(({}, 4.0)), OLDEST) for name in ("given", "refused"))}
     each = [reading.watched for reading in some["slo"]]
-    asked = {"slo": Questions("default", tuple(each), each[0].query, each[0].query, 60.0)}
+    asked = {"slo": ObjectiveQueries("default", tuple(each), each[0].query, each[0].query, 60.0)}
     observer.feed(some, NOW)
     assert len(matrix) == 0
     known = []

@@ -8,8 +8,8 @@ from tests.support.memory_cluster import MemoryCluster
 
 from forestall.actions.node_action import CORDONED_BY
 from forestall.core.decision import Hold
+from forestall.engine.node_lister import NodeLister
 from forestall.engine.orphaned_nodes import EVERY, OrphanedNodeRelease
-from forestall.engine.survey import Survey
 from forestall.errors import Conflict, Forbidden
 
 NODE = {"kind": "Node", "name": "n1", "uid": "n-1", "apiVersion": "v1", "namespace": ""}
@@ -63,7 +63,7 @@ def paused():
 @pytest.fixture
 def sweep(cluster, paused):
     """Sweep at a time, in a cycle of its own."""
-    survey = Survey(cluster)
+    survey = NodeLister(cluster)
 
     async def held(now):
         paused.asked.append(now)

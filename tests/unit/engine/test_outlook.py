@@ -5,9 +5,9 @@ import pytest
 
 from forestall.core.forecast import Abstention
 from forestall.core.risk import ObjectiveState
+from forestall.engine.objective_status import Findings, Problem
 from forestall.engine.observe import Reading
 from forestall.engine.outlook import outlook, unjudgeable
-from forestall.engine.report import Findings, Problem
 from forestall.ports import QueryFailure
 
 DECLARED = {

@@ -5,7 +5,7 @@ import pytest
 from forestall.actions import ACTIONS
 from forestall.api.remediation import ObjectRef
 from forestall.engine.permissions import Permissions
-from forestall.engine.scene import Scene
+from forestall.engine.snapshot import Snapshot
 from forestall.errors import ClusterError
 from forestall.ports import Right
 
@@ -105,8 +105,8 @@ async def test_a_policy_tells_as_soon_as_it_may_act_what_the_operator_may_not(
 ):
     cluster.refuses = lambda right: USER if right.kind == "Deployment" and not right.subresource else None
     policy = make_policy(mode=mode)  # which scales, and then restarts
-    scene = Scene({slo.uid: slo}, {slo.uid: [policy]}, [], [])
-    await permissions.look(scene, [policy])
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    await permissions.check(scene, [policy])
     condition = permissions.condition(policy)
     assert (condition and condition.status) == status
     assert bool(cluster.asked) == (status is not None)
@@ -114,5 +114,5 @@ async def test_a_policy_tells_as_soon_as_it_may_act_what_the_operator_may_not(
 
 async def test_a_policy_that_selects_nothing_yet_has_all_the_rights_it_needs(permissions, make_policy):
     policy = make_policy(mode="Auto")
-    await permissions.look(Scene({}, {}, [], []), [policy])
+    await permissions.check(Snapshot({}, {}, [], []), [policy])
     assert permissions.condition(policy).status == "True"

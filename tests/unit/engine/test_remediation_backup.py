@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.memory_cluster import MemoryCluster, Request
 
 from forestall.actions import ACTIONS
-from forestall.actions.notify import Nobody
+from forestall.actions.notify import NoChannels
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
 from forestall.api.times import stamp
 from forestall.core.forecast import Limit, SeriesForecast
@@ -22,12 +22,12 @@ from forestall.core.guards import GuardInput
 from forestall.core.guards.cooldown import cooldown
 from forestall.core.guards.lockout import lockout
 from forestall.core.risk import Signal
-from forestall.engine import terms
-from forestall.engine.outbox import Outbox
-from forestall.engine.publish import Publisher
+from forestall.engine import policy_limits
+from forestall.engine.delivery_tracker import DeliveryTracker
 from forestall.engine.remediation_backup import AT_ONCE, RemediationBackup
-from forestall.engine.scene import Scene
 from forestall.engine.settings import Settings
+from forestall.engine.snapshot import Snapshot
+from forestall.engine.status_publisher import StatusPublisher
 from forestall.errors import ClusterError, Forbidden, Unavailable
 from forestall.isolation import Isolation
 from forestall.registry import Registry
@@ -71,7 +71,7 @@ class Operator:
 
     def __init__(self, store: Store) -> None:
         self.store, self.registry = store, Registry()
-        self.publisher = Publisher(store, self.registry, Settings(), Outbox(Nobody()))
+        self.publisher = StatusPublisher(store, self.registry, Settings(), DeliveryTracker(NoChannels()))
         self.backup = RemediationBackup(self.registry, Isolation())
         self.publisher.records, self.backup.keep = self.backup.of, self.publisher.keep
         self.reconciler = RemediationReconciler(store)
@@ -83,13 +83,13 @@ class Operator:
         for kind in (Remediation.KIND, ServiceLevelObjective.KIND, "Namespace"):
             self.registry.prune(kind, self.registry.uids(kind) - uids)
 
-    def begin(self, now: float = NOW) -> Scene:
+    def begin(self, now: float = NOW) -> Snapshot:
         """Begin a cycle; return what it decides by."""
         self.watch()
-        scenes: list[Scene] = []
+        scenes: list[Snapshot] = []
 
         async def run() -> None:  # what a task returns, asyncio.run puts into words, which takes long
-            scenes.append(await self.backup.begin(self.reconciler, Scene.of(self.registry), now))
+            scenes.append(await self.backup.begin(self.reconciler, Snapshot.of(self.registry), now))
 
         asyncio.run(run())
         self.watch()
@@ -155,7 +155,7 @@ FORECAST = SeriesForecast((600.0,), 0.9, (0.9,), (5.0,), (8.0,), (15.0,), 300.0,
 SIGNAL = Signal("load", (), 9.0, 1.0, True, 600.0, NOW, True, FORECAST)
 
 
-def answers(scene: Scene, now: float) -> dict[tuple[str, int, int], Any]:
+def answers(scene: Snapshot, now: float) -> dict[tuple[str, int, int], Any]:
     """Return what the guards and the ladder say of each action that could be decided next."""
     (policy,) = next(iter(scene.policies.values()))
     result: dict[tuple[str, int, int], Any] = {}
@@ -164,11 +164,11 @@ def answers(scene: Scene, now: float) -> dict[tuple[str, int, int], Any]:
         on_target = [one for one in scene.remediations if one.spec.intent.target.uid == "d-1"]
         mine = [one for one in scene.remediations if one.spec.intent.objective.uid == slo.uid]
         related = list({one.name: one for one in (*on_target, *mine)}.values())
-        history = terms.ended(related, policy)
+        history = policy_limits.ended(related, policy)
         resting = {one.name for one in on_target}
         newest = max((one.spec.intent.episode for one in mine), default=0)
         for episode in (newest, newest + 1):
-            spent = terms.spent(mine, policy, slo, episode)
+            spent = policy_limits.spent(mine, policy, slo, episode)
             for rung, action in enumerate(("Scale", "Restart", "Evict")):
                 context = GuardInput(
                     now=now,
@@ -182,7 +182,7 @@ def answers(scene: Scene, now: float) -> dict[tuple[str, int, int], Any]:
                     paused=None,
                     allowed=True,
                     victim_of=None,
-                    active_remediation=next((one.name for one in related if terms.in_the_way(one)), None),
+                    active_remediation=next((one.name for one in related if policy_limits.is_in_the_way(one)), None),
                     cooldown=policy.spec.cooldown.seconds,
                     history=history,
                     last_ended_at=max((one.ended_at for one in history if one.name in resting), default=None),

@@ -12,7 +12,7 @@ from tests.support.kinds import Kind
 from tests.support.lifecycle import documented_transitions
 from tests.support.memory_cluster import Key, MemoryCluster, Request, copied
 
-from forestall.actions import Outlook
+from forestall.actions import RiskOutlook
 from forestall.api import Remediation
 from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
@@ -150,7 +150,7 @@ def intend(**changes: Any) -> Intent:
     return Intent.model_validate({**usual, **changes})
 
 
-def foresee(**changes: Any) -> Outlook:
+def foresee(**changes: Any) -> RiskOutlook:
     """Return an outlook at risk that needs 5 replicas, with changes."""
     usual: dict[str, Any] = {
         "fresh": True,
@@ -160,7 +160,7 @@ def foresee(**changes: Any) -> Outlook:
         "replicas_forecast": 5,
         "replicas_observed": 4,
     }
-    return Outlook(**{**usual, **changes})
+    return RiskOutlook(**{**usual, **changes})
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ class Run:
             await self.cycle(after, **outlook)
         return await self.cycle(after, **outlook)
 
-    async def advance(self, view: Outlook | None) -> Remediation:
+    async def advance(self, view: RiskOutlook | None) -> Remediation:
         return await self.reconciler.reconcile(self.world.remediation(), view, self.guard, self.now)
 
     async def guard(self, remediation: Remediation) -> Any:

@@ -3,7 +3,7 @@
 import pytest
 
 from forestall.api import Remediation, RemediationPolicy
-from forestall.engine import terms
+from forestall.engine import policy_limits
 from forestall.remediation.lockouts import locked_condition, locking_remediations, policy_changed, was_refused
 
 POLICY = RemediationPolicy.read(
@@ -75,7 +75,7 @@ def test_only_a_change_of_what_the_policy_does_unlocks(make, change, locks):
     spec = {**POLICY.spec.dump(), **change}
     changed = RemediationPolicy.read({"metadata": {"name": "early", "uid": "p-1", "generation": 9}, "spec": spec})
     assert bool(locking_remediations(changed, [failed])) is locks
-    (ended,) = terms.ended([failed], changed)
+    (ended,) = policy_limits.ended([failed], changed)
     assert ended.reviewed is not locks
 
 

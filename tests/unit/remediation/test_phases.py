@@ -8,7 +8,7 @@ from forestall.actions.restart import RESTARTED_BY
 from forestall.api.times import stamp
 from forestall.core.decision import Hold
 from forestall.errors import Denied, Forbidden, Throttled, Unavailable
-from forestall.remediation import verified
+from forestall.remediation import has_helped
 
 START = 1_000_000.0
 NODE = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"}
@@ -179,7 +179,7 @@ async def test_held_replicas_are_given_back_after_the_longest_time_even_at_risk(
     await run.open(action={"scale": {"maxReplicas": 12, "holdAtMost": "1h", "stabilizationWindow": "5m"}})
     await run.cycle()
     await run.cycle(probability=0.1)
-    assert verified(await run.cycle(3580, replicas_forecast=5)) is True
+    assert has_helped(await run.cycle(3580, replicas_forecast=5)) is True
     assert run.replicas == 5
     after = await run.cycles(4, 60, replicas_forecast=9)
     assert (run.replicas, after.status.phase) == (3, "Succeeded")
@@ -189,9 +189,9 @@ async def test_what_did_not_help_is_kept_until_it_is_calm_and_rolled_back_then(r
     await run.open()
     await run.cycle()
     after = await run.cycle(299)
-    assert (after.status.phase, verified(after)) == ("Verifying", None)
+    assert (after.status.phase, has_helped(after)) == ("Verifying", None)
     after = await run.cycle(2)
-    assert (after.status.phase, after.status.reason, verified(after)) == ("Holding", "NotHelped", False)
+    assert (after.status.phase, after.status.reason, has_helped(after)) == ("Holding", "NotHelped", False)
     assert run.replicas == 5
     assert "90%" in next(each.message for each in after.status.conditions if each.type == "Verified")
     await run.cycle(30, replicas_forecast=9)
@@ -205,15 +205,15 @@ async def test_samples_from_before_completion_prove_nothing(run):
     await run.cycle()
     completed = run.now
     after = await run.cycles(20, 60, probability=0.0, sampled_at=completed - 1)
-    assert verified(after) is None
+    assert has_helped(after) is None
 
 
 async def test_a_risk_that_returns_at_the_maximum_is_not_helped_in_the_end(run):
     await run.open(action={"scale": {"maxReplicas": 5, "stabilizationWindow": "5m"}})
     await run.cycle()
-    assert verified(await run.cycle(probability=0.1)) is True
-    assert verified(await run.cycle(3600, probability=0.95)) is None
-    assert verified(await run.cycle(301, probability=0.95)) is False
+    assert has_helped(await run.cycle(probability=0.1)) is True
+    assert has_helped(await run.cycle(3600, probability=0.95)) is None
+    assert has_helped(await run.cycle(301, probability=0.95)) is False
 
 
 async def test_replicas_that_somebody_else_changed_are_left_alone(run, world):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forestall.actions import Move, World
+from forestall.actions import Change, ObservedState
 from forestall.api import Remediation
 from forestall.api.meta import Condition, condition
 from forestall.api.remediation import ObjectRef, RemediationStatus
@@ -44,12 +44,12 @@ def test_a_condition_takes_the_place_of_that_of_its_type():
     assert [each.reason for each in updates.with_condition(after, new).conditions] == ["Y", "Z"]
 
 
-def move(**changes: Any) -> Move:
-    return Move(**{"to": 5, "what": "replicas 3 -> 5", "because": "load", "raises": True, **changes})
+def move(**changes: Any) -> Change:
+    return Change(**{"to": 5, "description": "replicas 3 -> 5", "because": "load", "increases": True, **changes})
 
 
 def test_a_step_says_what_was_there_and_takes_the_place_of_one_that_was_never_made(run):
-    world = World(level=3, subject=SUBJECT, resource_version="7", found="3")
+    world = ObservedState(level=3, subject=SUBJECT, resource_version="7", current_value="3")
     done = updates.with_step_done(updates.with_step(status(), move(), world, None, NOW))
     twice = updates.with_step(updates.with_step(done, move(to=6), world, None, NOW), move(to=7), world, None, NOW)
     assert [(step.to, step.done) for step in twice.steps] == [(5, True), (7, False)]
@@ -60,16 +60,16 @@ def test_a_step_says_what_was_there_and_takes_the_place_of_one_that_was_never_ma
 
 @pytest.mark.parametrize(("raises", "seen"), [(True, (3, 40.0)), (False, None)])
 def test_a_raise_says_by_which_load_it_was_sized(run, raises, seen):
-    world = World(level=3, subject=SUBJECT, resource_version="7")
+    world = ObservedState(level=3, subject=SUBJECT, resource_version="7")
     outlook = run.foresee(load=LoadSample(ready=3, value=40.0))
-    (step,) = updates.with_step(status(), move(raises=raises), world, outlook, NOW).steps
+    (step,) = updates.with_step(status(), move(increases=raises), world, outlook, NOW).steps
     assert (step.seen and (step.seen.ready, step.seen.value)) == seen
     (unknown,) = updates.with_step(status(), move(), world, run.foresee(), NOW).steps
     assert unknown.seen is None
 
 
 def test_only_the_newest_steps_are_kept():
-    world, steps = World(level=3, subject=SUBJECT, resource_version="7"), status()
+    world, steps = ObservedState(level=3, subject=SUBJECT, resource_version="7"), status()
     for number in range(updates.KEPT_STEPS + 3):
         steps = updates.with_step_done(updates.with_step(steps, move(to=number), world, None, NOW))
     assert [step.to for step in steps.steps] == list(range(3, updates.KEPT_STEPS + 3))

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from forestall.actions import World
+from forestall.actions import ObservedState
 from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.api.times import stamp
@@ -86,8 +86,8 @@ def test_a_verdict_says_the_figures(run, make, breached, passed):
     ],
 )
 def test_what_did_not_help_says_whether_more_is_possible(make, world: dict[str, Any], at_its_most):
-    message = not_helped_message(make("False"), World(subject=SUBJECT, resource_version="7", **world))
+    message = not_helped_message(make("False"), ObservedState(subject=SUBJECT, resource_version="7", **world))
     assert message.startswith("so far")
     assert ("the most it may have" in message) is at_its_most
-    nothing_known = not_helped_message(make(None), World(subject=SUBJECT, resource_version="7", **world))
+    nothing_known = not_helped_message(make(None), ObservedState(subject=SUBJECT, resource_version="7", **world))
     assert not nothing_known.startswith("so far")

@@ -14,7 +14,7 @@ from forestall.adapters.prometheus.question import Pace, Question
 from forestall.adapters.prometheus.series import Past, answer_of
 from forestall.adapters.prometheus.source import Source
 from forestall.core.promql import PreparedQuery, prepare
-from forestall.engine.together import aside
+from forestall.engine.concurrency import aside
 from forestall.errors import InvalidQuery
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries
 

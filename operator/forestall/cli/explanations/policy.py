@@ -16,7 +16,7 @@ from forestall.core.duration import format_duration
 from forestall.core.guards import RecordedUsage
 from forestall.core.guards.budget import tokens_left
 from forestall.core.wording import plural
-from forestall.engine.terms import buckets, surroundings
+from forestall.engine.policy_limits import buckets, policy_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,7 +105,7 @@ def _windows(guardrails: Sequence[Guardrail], policy: RemediationPolicy, now: fl
     """Return in words which windows forbid the policy's actions now."""
     texts: dict[str, None] = {}
     for rung in policy.spec.actions:
-        around = surroundings(guardrails, policy, rung.name)
+        around = policy_limits(guardrails, policy, rung.name)
         for window in around.blackout_windows:
             if (stretch := window.open_until(now)) is not None:
                 until, ends = stretch

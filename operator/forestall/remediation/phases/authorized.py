@@ -18,10 +18,10 @@ async def reconcile_authorized(remediation: Remediation, context: ReconcileConte
     world = await observe(remediation, context)
     if isinstance(world, Hold):
         return await unseen(remediation, world, context)
-    first = context.action.begin(remediation, world)
+    first = context.action.first_change(remediation, world)
     if isinstance(first, Hold):
         return await obstructed(remediation, first, context)
     if (paused := await context.pause_check(remediation, context.now)) is not None:
         return await wait(remediation, status, paused, context)
-    executing = moved(status, "Executing", "Executing", first.what, context.now)
+    executing = moved(status, "Executing", "Executing", first.description, context.now)
     return await make_step(remediation, executing, first, world, context)

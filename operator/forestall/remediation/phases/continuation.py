@@ -1,6 +1,6 @@
 """What Verifying, Holding and RollingBack share: judge whether it helped, then do what the action says comes next."""
 
-from forestall.actions import End, Move, World, proportion
+from forestall.actions import Change, ObservedState, Outcome, proportion
 from forestall.actions.starting import noted
 from forestall.api.remediation import Phase, Remediation
 from forestall.remediation.context import ReconcileContext, StepResult
@@ -18,7 +18,7 @@ from forestall.remediation.verification import verify
 from forestall.remediation.write_ahead import make_step
 
 
-def judge(remediation: Remediation, world: World, context: ReconcileContext) -> Remediation:
+def judge(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> Remediation:
     """Return the remediation with what this cycle shows: the risk, the pods that were added, the verdict."""
     now, status = context.now, without_rollback_refused(remediation.status)
     status = with_risk(status, context.outlook, remediation.spec.intent.verify_probability, now)
@@ -30,31 +30,31 @@ def judge(remediation: Remediation, world: World, context: ReconcileContext) -> 
 
 
 async def carry_on(
-    remediation: Remediation, judged: Remediation, world: World, context: ReconcileContext
+    remediation: Remediation, judged: Remediation, world: ObservedState, context: ReconcileContext
 ) -> StepResult:
     """Raise, keep or give back what was done, or end. `judged` is `remediation` as of now, which is not written yet."""
     status, now = judged.status, context.now
-    upcoming = context.action.carry_on(judged, world, context.recent, now)
-    repeats = isinstance(upcoming, Move) and bool(status.steps) and upcoming.to == status.steps[-1].to
+    upcoming = context.action.next_change(judged, world, context.recent, now)
+    repeats = isinstance(upcoming, Change) and bool(status.steps) and upcoming.to == status.steps[-1].to
     if has_write_in_flight(status, now) and not repeats:
         return StepResult(await context.store.save(remediation, status), more=False)
-    if isinstance(upcoming, Move):
+    if isinstance(upcoming, Change):
         return await _move(remediation, judged, upcoming, world, context)
     status = without_open_step(status)
-    if isinstance(upcoming, End):
+    if isinstance(upcoming, Outcome):
         return await close(remediation, status, upcoming, context)
     return await wait(remediation, back_to_holding(status, upcoming, now), upcoming, context)
 
 
 async def _move(
-    remediation: Remediation, judged: Remediation, move: Move, world: World, context: ReconcileContext
+    remediation: Remediation, judged: Remediation, move: Change, world: ObservedState, context: ReconcileContext
 ) -> StepResult:
-    hold = await context.why_stopped(judged) or (await context.guard(judged) if move.raises else None)
+    hold = await context.why_stopped(judged) or (await context.guard(judged) if move.increases else None)
     if hold is not None:
         return await wait(remediation, without_open_step(judged.status), hold, context)
     phase: Phase = "RollingBack" if judged.status.phase == "Holding" else judged.status.phase
-    reason = "Raising" if move.raises else "Releasing"
-    status = moved(judged.status, phase, reason, f"{move.what}; {move.because}", context.now)
+    reason = "Raising" if move.increases else "Releasing"
+    status = moved(judged.status, phase, reason, f"{move.description}; {move.because}", context.now)
     result = await make_step(remediation, status, move, world, context)
     # One change in a cycle: the next is decided when this one can be seen.
     return StepResult(result.remediation, more=False)

@@ -1,6 +1,6 @@
 """Executing: the first step is being made, or was made and has not taken effect yet."""
 
-from forestall.actions import End, Pressing, World
+from forestall.actions import MultiStepAction, ObservedState, Outcome
 from forestall.actions.base import title
 from forestall.api.remediation import Remediation
 from forestall.api.times import stamp
@@ -15,20 +15,20 @@ from forestall.remediation.verification import verified_condition
 from forestall.remediation.write_errors import refused_write, unconfirmed_write
 
 
-async def reconcile_executing(remediation: Remediation, world: World, context: ReconcileContext) -> StepResult:
+async def reconcile_executing(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> StepResult:
     """Wait until the step has taken effect; one that was not made is begun again, as if it were only authorized."""
     status, now = remediation.status, context.now
     if not status.steps[-1].done:
         return await reconcile_authorized(remediation, context)
     if world.failed is not None:
-        return await close(remediation, status, End("Failed", world.failed.reason, world.failed.message), context)
+        return await close(remediation, status, Outcome("Failed", world.failed.reason, world.failed.message), context)
     if world.settled:
         return await _complete(remediation, context)
-    if isinstance(context.action, Pressing):
+    if isinstance(context.action, MultiStepAction):
         return await _proceed(remediation, context.action, world, context)
     if now >= deadline(remediation, now):
         message = f"{title(world.subject)} was not complete by the deadline; it is waited for no longer"
-        return await close(remediation, status, End("Failed", "DeadlineExceeded", message), context)
+        return await close(remediation, status, Outcome("Failed", "DeadlineExceeded", message), context)
     return await wait(remediation, status, Hold("InProgress", f"{title(world.subject)} is under way"), context)
 
 
@@ -44,7 +44,9 @@ async def _complete(remediation: Remediation, context: ReconcileContext) -> Step
     return StepResult(await context.store.save(remediation, verifying), more=False)
 
 
-async def _proceed(remediation: Remediation, action: Pressing, world: World, context: ReconcileContext) -> StepResult:
+async def _proceed(
+    remediation: Remediation, action: MultiStepAction, world: ObservedState, context: ReconcileContext
+) -> StepResult:
     """Go on with what takes many writes; or give back what was begun, when it may go on no more."""
     if context.now >= deadline(remediation, context.now):
         over = Hold("DeadlineExceeded", f"its time was over before it was done; {world.left}")

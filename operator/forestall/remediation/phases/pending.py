@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from forestall.actions import End
+from forestall.actions import Outcome
 from forestall.api.remediation import Remediation
 from forestall.core.decision import Hold
 from forestall.remediation.authorization import ApprovalRequired, authorize, newly_approved
@@ -37,7 +37,7 @@ async def clear(remediation: Remediation, context: ReconcileContext) -> Cleared 
     updated = remediation.model_copy(update={"status": status})
     answer = authorize(updated, context.outlook, context.now) or await context.guard(updated)
     match answer:
-        case End():
+        case Outcome():
             return await abandon(remediation, status, answer, context)
         case ApprovalRequired():
             awaiting = moved(status, "AwaitingApproval", "AwaitingApproval", answer.message, context.now)

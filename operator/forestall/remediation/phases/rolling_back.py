@@ -1,11 +1,13 @@
 """RollingBack: what was done is given back, step by step; what still serves may be held once more."""
 
-from forestall.actions import World
+from forestall.actions import ObservedState
 from forestall.api.remediation import Remediation
 from forestall.remediation.context import ReconcileContext, StepResult
 from forestall.remediation.phases.continuation import carry_on, judge
 
 
-async def reconcile_rolling_back(remediation: Remediation, world: World, context: ReconcileContext) -> StepResult:
+async def reconcile_rolling_back(
+    remediation: Remediation, world: ObservedState, context: ReconcileContext
+) -> StepResult:
     """Give back more of it, or end when all is given back."""
     return await carry_on(remediation, judge(remediation, world, context), world, context)

@@ -1,6 +1,6 @@
 """Verifying: the action is complete; samples show whether it helped, and it may be raised or given back meanwhile."""
 
-from forestall.actions import World, verified
+from forestall.actions import ObservedState, has_helped
 from forestall.api.remediation import Remediation
 from forestall.remediation.context import ReconcileContext, StepResult
 from forestall.remediation.phases.continuation import carry_on, judge
@@ -8,10 +8,10 @@ from forestall.remediation.status_updates import moved
 from forestall.remediation.verification import not_helped_message
 
 
-async def reconcile_verifying(remediation: Remediation, world: World, context: ReconcileContext) -> StepResult:
+async def reconcile_verifying(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> StepResult:
     """Go on by the verdict; what did not help and is kept while the risk lasts is held."""
     judged = judge(remediation, world, context)
-    if context.action.traits.kept_while_at_risk and verified(judged) is False:
+    if context.action.traits.kept_while_at_risk and has_helped(judged) is False:
         holding = moved(judged.status, "Holding", "NotHelped", not_helped_message(judged, world), context.now)
         return StepResult(await context.store.save(remediation, holding), more=True)
     return await carry_on(remediation, judged, world, context)

@@ -1,0 +1,67 @@
+"""Side by side, and none longer than what started it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+from forestall.errors import LostLease
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def gather_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run all at once and return their results in order; one that is alone needs no task of its own.
+
+    When one fails the others are cancelled and waited for: none is left that could write in a later cycle. The first
+    error is raised; `LostLease` before any other, because it ends the process.
+    """
+    coroutine_list = list(coroutines)
+    if len(coroutine_list) <= 1:
+        return [await coroutine for coroutine in coroutine_list]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutine_list]
+    except BaseExceptionGroup as errors:
+        raise _gravest(errors) from errors
+    return [task.result() for task in tasks]
+
+
+async def within(until: float, coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T | None]:
+    """Run all at once as `together`; what has not ended at `until` (s, of the event loop) is cancelled, and is None."""
+    return await gather_all(_until(until, coroutine) for coroutine in coroutines)
+
+
+async def _until(until: float, coroutine: Coroutine[Any, Any, T]) -> T | None:
+    limit = asyncio.timeout_at(until)
+    try:
+        async with limit:
+            return await coroutine
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return None
+
+
+async def aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `function` in a thread; when cancelled, it is waited for all the same, as long as it uses its data."""
+    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # asked again: a thread can't be stopped
+                await asyncio.wait((task,))
+        raise
+
+
+def _gravest(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    lost, other_errors = errors.split(LostLease)
+    return _first(lost or other_errors or errors)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

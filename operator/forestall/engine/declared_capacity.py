@@ -1,0 +1,76 @@
+"""What the replicas of a workload carry, where a policy declares it: a total is at risk only beyond that.
+
+The limit of a total is that of the size that the workload mostly has. Where a scale-out was right, the total stays
+above it, and the replicas carry it all the same.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from forestall.api import RemediationPolicy, ServiceLevelObjective
+from forestall.core.risk import assess
+from forestall.engine.concurrency import within
+from forestall.engine.objective_status import Findings, named
+from forestall.engine.observe import blind
+from forestall.engine.snapshot import Snapshot
+from forestall.engine.target_resolver import ResolvedTarget, TargetResolver
+from forestall.isolation import Isolation
+
+
+def declared(slo: ServiceLevelObjective, policies: Iterable[RemediationPolicy]) -> dict[str, float]:
+    """Return what one replica carries of each leading indicator, less the headroom; where several say, the least."""
+    leading = [indicator.name for indicator in slo.spec.leading_indicators if indicator.direction == "Above"]
+    result: dict[str, float] = {}
+    for rung in (rung for policy in policies for rung in policy.spec.actions):
+        capacity = rung.scale.capacity if rung.scale else None
+        if capacity is None or capacity.per_replica is None:
+            continue
+        # The capacity is in the unit of one indicator: where it is not named, only one can be meant.
+        named_here = [capacity.indicator] if capacity.indicator else (rung.indicators or leading)
+        for name in named_here if len(named_here) == 1 and named_here[0] in leading else ():
+            carries = capacity.per_replica * (1 - capacity.headroom)
+            result[name] = min(carries, result.get(name, carries))
+    return result
+
+
+class DeclaredCapacityChecker:
+    """Looks at the targets of objectives at risk whose policies declare what a replica carries."""
+
+    def __init__(self, targets: TargetResolver, isolation: Isolation) -> None:
+        self._targets = targets
+        self._isolation = isolation
+
+    async def applied(
+        self,
+        snapshot: Snapshot,
+        findings_by_uid: Mapping[str, Findings],
+        at_risk_from: Mapping[str, float],
+        until: float = math.inf,
+    ) -> dict[str, Findings]:
+        """Return what was found, with the limits of declared totals as the ready replicas carry them.
+
+        `at_risk_from` are the probabilities from which an objective is at risk, by its UID. Where the replicas are not
+        known at `until` (s, of the event loop) the limit is that of the objective.
+        """
+        after = await within(
+            until, (self._of(snapshot, uid, findings, at_risk_from[uid]) for uid, findings in findings_by_uid.items())
+        )
+        return {uid: result or findings for (uid, findings), result in zip(findings_by_uid.items(), after, strict=True)}
+
+    async def _of(self, snapshot: Snapshot, uid: str, findings: Findings, at_risk_from: float) -> Findings:
+        with self._isolation.around("assessing", named(findings.slo)):
+            risky = {signal.indicator for signal in findings.signals if signal.probability() >= at_risk_from}
+            # Most objectives are at no risk: the ladders of their policies need not be gone through.
+            carries = declared(findings.slo, snapshot.policies[uid]) if risky else {}
+            if risky.isdisjoint(carries):
+                return findings
+            target = await self._targets.read(findings.slo, with_scale=False)
+            if isinstance(target, ResolvedTarget) and target.size.ready:
+                ready = target.size.ready
+                signals = tuple(
+                    signal.with_capacity(ready * carries.get(signal.indicator, 0.0)) for signal in findings.signals
+                )
+                risk = assess(signals, at_risk_from, blind=bool(blind(findings.readings)))
+                return replace(findings, signals=signals, risk=risk)
+        return findings

@@ -1,0 +1,105 @@
+"""Notifications under way: each is sent beside the cycle, which waits for none of them for long.
+
+A channel may take many seconds for each notification. Whoever sends one is told that it is on its way, and learns what
+became of it when it sends the same one again, as is done in the next cycle. So none is sent twice by one process.
+"""
+
+import asyncio
+from collections import OrderedDict, defaultdict
+from typing import Final
+
+from forestall.errors import NotSent
+from forestall.ports import Notice, Notifier
+
+SENDING: Final = "Sending"
+"""The reason of a notification that is on its way."""
+WAIT: Final = 0.5
+"""How long (s) a notification is waited for by who sends it first; for what is on its way nobody waits again."""
+_LIMIT: Final = 30.0
+"""How long (s) one may be on its way, with all attempts."""
+_AT_ONCE: Final = 8
+_AT_ONCE_BY_CHANNEL: Final = 2
+"""A channel that hangs must not take the place of others."""
+_MOST: Final = 200
+"""How many may be on their way, or wait to be."""
+_REMEMBERED: Final = 1000
+"""Of so many it is remembered what became of them."""
+
+_Key = tuple[str, str]
+"""Channel, and id of the notice."""
+
+
+class DeliveryTracker:
+    """Wraps a `Notifier`, and remembers how the last sending by each channel went. It owns the tasks that send."""
+
+    def __init__(self, notifier: Notifier, wait: float = WAIT) -> None:
+        self._notifier = notifier
+        self._wait = wait
+        self._last: dict[str, NotSent | None] = {}
+        self._under_way: dict[_Key, asyncio.Task[None]] = {}
+        self._ended: OrderedDict[_Key, Exception | None] = OrderedDict()
+        self._limit = asyncio.Semaphore(_AT_ONCE)
+        self._limits: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE_BY_CHANNEL))
+
+    async def send(self, channel: str, notice: Notice) -> None:
+        """Send `notice`, or learn what became of it since it was sent first.
+
+        Raises:
+            NotSent: as the port says; and with the reason `Sending` while it is on its way.
+        """
+        key = (channel, notice.id)
+        task = self._under_way.get(key)
+        if task is None and key not in self._ended:
+            task = self._start(key, notice)
+            await asyncio.wait((task,), timeout=0.0 if self._is_slow(key) else self._wait)
+        if task is not None and not task.done():
+            raise NotSent("Sending", f"it is on its way by channel {channel}, which has not answered yet")
+        failure = self._ended.get(key)
+        if failure is not None:
+            del self._ended[key]  # the next call sends it again
+            raise failure
+
+    def was_used(self, channel: str) -> bool:
+        """Say whether anything was sent by it since this process began."""
+        return channel in self._last
+
+    def trouble(self, channel: str) -> NotSent | None:
+        """Return why the last sending failed; None where it did not."""
+        return self._last.get(channel)
+
+    async def close(self) -> None:
+        """End what is on its way: it is not known whether it went out."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, key: _Key, notice: Notice) -> "asyncio.Task[None]":
+        if len(self._under_way) >= _MOST:
+            raise NotSent("Sending", f"{_MOST} notifications are on their way: this one is sent later")
+        task = self._under_way[key] = asyncio.create_task(self._deliver(key, notice))
+        return task
+
+    def _is_slow(self, key: _Key) -> bool:
+        """Say whether something else is on its way by this channel, so that waiting would be for that."""
+        return any(other != key and other[0] == key[0] for other in self._under_way)
+
+    async def _deliver(self, key: _Key, notice: Notice) -> None:
+        channel = key[0]
+        failure: Exception | None = None
+        try:
+            async with self._limits[channel], self._limit, asyncio.timeout(_LIMIT):
+                await self._notifier.send(channel, notice)
+        except NotSent as error:
+            failure = self._last[channel] = error
+        except TimeoutError:
+            failure = self._last[channel] = NotSent("ChannelTimeout", f"channel {channel} took more than {_LIMIT:g} s")
+        except Exception as error:  # noqa: BLE001 -- it is raised where the sending is asked about
+            failure = error
+        else:
+            self._last[channel] = None
+        finally:
+            self._under_way.pop(key, None)
+        self._ended[key] = failure
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)

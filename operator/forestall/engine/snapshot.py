@@ -1,0 +1,107 @@
+"""What the registry holds at the beginning of a cycle, sorted for the questions that a cycle asks of it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from forestall.api import Guardrail, Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.api.remediation import TERMINAL
+from forestall.api.service_level_objective import Episode
+from forestall.core.clock_skew import ClockSkew
+from forestall.core.guards import RecordedUsage, StormCheck
+from forestall.engine.fair_scheduling import round_robin
+from forestall.engine.selection import Selection, select
+from forestall.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One reading of the registry; cheap to ask for each objective."""
+
+    objectives: Mapping[str, ServiceLevelObjective]
+    """By UID."""
+    policies: Mapping[str, Sequence[RemediationPolicy]]
+    """By UID of the objective that they select, in order of their names."""
+    remediations: Sequence[Remediation]
+    guardrails: Sequence[Guardrail]
+    clocks: ClockSkew = ClockSkew()
+    storms: Sequence[StormCheck] = ()
+    """Which objectives came at risk together, and how many are too many."""
+    debts: Mapping[tuple[str, str], RecordedUsage] = field(default_factory=dict)
+    """What Guardrails know to be gone from their budgets, by UID and namespace."""
+    watched: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """How many objectives there are, by namespace."""
+    unreadable: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By namespace: the remediations under way that this version can't read; what they do is not known."""
+    selection: Selection = Selection()
+    """What selects what, and which policies are not heeded."""
+    _positions: dict[str, list[int]] = field(init=False, repr=False, compare=False)
+    """By UID of objectives and targets: the places of the remediations."""
+    _sharing: dict[tuple[str, str, str], list[str]] = field(init=False, repr=False, compare=False)
+    """By namespace, kind and name of a target: the UIDs of the objectives that are about it."""
+
+    def __post_init__(self) -> None:
+        positions: dict[str, list[int]] = defaultdict(list)
+        for position, remediation in enumerate(self.remediations):
+            intent = remediation.spec.intent
+            for uid in {intent.objective.uid, intent.target.uid}:
+                positions[uid].append(position)
+        object.__setattr__(self, "_positions", dict(positions))
+        object.__setattr__(self, "watched", Counter(slo.namespace for slo in self.objectives.values()))
+        sharing: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for uid, slo in self.objectives.items():
+            sharing[_target(slo)].append(uid)
+        object.__setattr__(self, "_sharing", dict(sharing))
+
+    def remediations_of(self, *uids: str) -> list[Remediation]:
+        """Return the remediations for objectives, or on targets, with these UIDs."""
+        positions = sorted({position for uid in uids for position in self._positions.get(uid, ())})
+        return [self.remediations[position] for position in positions]
+
+    def sharing(self, slo: ServiceLevelObjective) -> list[str]:
+        """Return the UIDs of the objectives that are about the same target, this one among them."""
+        return self._sharing.get(_target(slo), [slo.uid])
+
+    @classmethod
+    def of(cls, registry: Registry) -> "Snapshot":
+        """Read the registry."""
+        objectives = {slo.uid: slo for slo in registry.all(ServiceLevelObjective)}
+        selection = select(objectives.values(), registry.all(RemediationPolicy))
+        return cls(
+            objectives=objectives,
+            policies=selection.policies,
+            selection=selection,
+            remediations=registry.all(Remediation),
+            guardrails=registry.all(Guardrail),
+            unreadable=_unreadable(registry),
+        )
+
+    def ordered(self, late: Collection[str], episodes: Mapping[str, Episode]) -> "Snapshot":
+        """Return the scene with its objectives in the order in which they are served.
+
+        First those that got no turn in the last cycle (`late`, UIDs), then those at risk, as `episodes` (by UID) or
+        else their statuses say; and every namespace's first before anybody's second.
+        """
+
+        def rank(slo: ServiceLevelObjective) -> tuple[bool, bool]:
+            episode = episodes.get(slo.uid) or slo.status.episode
+            return slo.uid not in late, episode is None or not episode.since
+
+        fair = round_robin(sorted(self.objectives.values(), key=rank), lambda slo: slo.namespace)
+        return replace(self, objectives={slo.uid: slo for slo in fair})
+
+    def policy(self, objective_uid: str, policy_uid: str) -> RemediationPolicy | None:
+        """Return the policy of this UID, if it selects the objective."""
+        return next((policy for policy in self.policies.get(objective_uid, ()) if policy.uid == policy_uid), None)
+
+
+def _target(slo: ServiceLevelObjective) -> tuple[str, str, str]:
+    return slo.namespace, slo.spec.target.kind, slo.spec.target.name
+
+
+def _unreadable(registry: Registry) -> Mapping[str, Sequence[str]]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for invalid in registry.invalid():
+        if invalid.ref.kind == Remediation.KIND and invalid.phase not in TERMINAL:
+            names[invalid.ref.namespace].append(invalid.ref.name)
+    return names

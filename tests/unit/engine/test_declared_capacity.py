@@ -1,0 +1,134 @@
+"""Whose declared capacity covers the load. The kind: what was done right is called a risk by a limit of before."""
+
+from dataclasses import replace
+
+import pytest
+
+from forestall.api import ServiceLevelObjective
+from forestall.core.plan import TargetScale, Trigger, below_trigger
+from forestall.core.risk import SLI, ObjectiveState, assess
+from forestall.engine.declared_capacity import DeclaredCapacityChecker, declared
+from forestall.engine.indicator_queries import IndicatorQuery
+from forestall.engine.objective_status import Findings, Problem, status_of
+from forestall.engine.observe import Reading
+from forestall.engine.snapshot import Snapshot
+from forestall.engine.target_resolver import ResolvedTarget
+from forestall.isolation import Isolation
+from forestall.ports import Query, QueryFailure
+
+QUERY = {"query": "sum(load)", "limit": 100, "horizon": "10m"}
+
+
+def capacity(**fields):
+    return {"scale": {"maxReplicas": 20, "capacity": {"type": "Declared", "perReplica": 25, "headroom": 0.2, **fields}}}
+
+
+@pytest.fixture
+def watched(slo):
+    def make(*names):
+        leading = [{"name": name, **QUERY} for name in names]
+        return ServiceLevelObjective.read({**slo.dump(), "spec": {**slo.spec.dump(), "leadingIndicators": leading}})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("rungs", "names", "expected"),
+    [
+        ([capacity()], ["load"], {"load": 20.0}),
+        ([capacity()], ["load", "queue"], {}),
+        ([capacity(indicator="queue")], ["load", "queue"], {"queue": 20.0}),
+        ([{**capacity(), "indicators": ["load"]}], ["load", "queue"], {"load": 20.0}),
+        ([{**capacity(), "indicators": [SLI]}], ["load"], {}),
+        ([capacity(), capacity(perReplica=10)], ["load"], {"load": 8.0}),
+        ([{"scale": {"maxReplicas": 20}}], ["load"], {}),
+        ([{"restart": {}}], ["load"], {}),
+    ],
+)
+def test_what_a_replica_carries_is_known_where_one_indicator_is_meant(watched, make_policy, rungs, names, expected):
+    assert declared(watched(*names), [make_policy(actions=rungs)]) == expected
+
+
+class Targets:
+    """A workload with so many ready replicas."""
+
+    def __init__(self, ready):
+        self.ready, self.asked = ready, 0
+
+    async def read(self, slo, *, with_scale):
+        self.asked += 1
+        if self.ready is None:
+            return Problem("TargetMissing", "gone")
+        return ResolvedTarget(None, TargetScale(None, self.ready), None)  # type: ignore[arg-type]  # nothing else is looked at
+
+
+@pytest.mark.parametrize(
+    ("ready", "value", "upper", "state"),
+    [
+        (4, 150.0, 180.0, ObjectiveState.AT_RISK),
+        (8, 150.0, 155.0, ObjectiveState.HEALTHY),
+        (8, 150.0, 400.0, ObjectiveState.HEALTHY),
+        (8, 165.0, 170.0, ObjectiveState.AT_RISK),
+        (0, 150.0, 155.0, ObjectiveState.AT_RISK),
+        (None, 150.0, 155.0, ObjectiveState.AT_RISK),
+        (8, 50.0, 120.0, ObjectiveState.HEALTHY),
+    ],
+)
+async def test_an_objective_whose_replicas_carry_the_load_is_not_at_risk_for_it(
+    watched, make_policy, make_signal, ready, value, upper, state
+):
+    slo, policy = watched("load"), make_policy(actions=[capacity()])
+    signals = (make_signal(value, probability=0.9 if value > 50 else 0.1, upper=upper),)
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    targets = Targets(ready)
+    coverage = DeclaredCapacityChecker(targets, Isolation())  # type: ignore[arg-type]
+    found = Findings(slo, assess(signals, 0.8), signals=signals)
+    after = (await coverage.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
+    assert after.risk.state == state
+    assert targets.asked == (value > 50), "nothing is asked of the cluster while there is no risk"
+
+
+@pytest.mark.parametrize(
+    ("ready", "value", "sli", "told"),
+    [
+        (8, 150.0, 0.0, (ObjectiveState.HEALTHY, "CapacitySufficient")),
+        (8, 160.0, None, (ObjectiveState.HEALTHY, "CapacitySufficient")),
+        (4, 150.0, 0.0, (ObjectiveState.AT_RISK, "LimitPassed")),
+        (8, 161.0, 0.0, (ObjectiveState.AT_RISK, "LimitPassed")),
+        (8, 150.0, 0.5, (ObjectiveState.BREACHED, "Breached")),
+        (8, 150.0, "blind", (ObjectiveState.UNKNOWN, "NoDataToForecast")),
+    ],
+)
+async def test_what_is_carried_is_judged_by_what_is_known_now(
+    watched, make_policy, make_signal, ready, value, sli, told
+):
+    """Right after a scale-out, and without a past: nothing is forecast, and the load is past the limit of before."""
+    slo, policy = watched("load"), make_policy(actions=[capacity()])
+    signals = [replace(make_signal(value), forecast=None)]
+    readings = [Reading(watched_as("load"), {(): value}, 1.0, fresh=True)]
+    if sli == "blind":
+        readings.append(Reading(watched_as(SLI), problem=QueryFailure("SourceDown", "away")))
+    elif sli is not None:
+        signals.append(replace(make_signal(sli), indicator=SLI, limit=0.1, forecast=None))
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    found = Findings(slo, assess(signals, 0.8), signals=tuple(signals), readings=tuple(readings))
+    coverage = DeclaredCapacityChecker(Targets(ready), Isolation())  # type: ignore[arg-type]
+    after = (await coverage.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
+    at_risk = next(each for each in status_of(after, now=1.0).conditions if each.type == "AtRisk")
+    assert (after.risk.state, at_risk.reason) == told
+    if at_risk.reason == "CapacitySufficient":
+        assert at_risk.message.startswith(f"the ready replicas carry load of {value:g}, and up to 160")
+        assert below_trigger(Trigger(0.8, None, 0.0), after.signals).reason == "CapacitySufficient"
+
+
+def watched_as(name):
+    return IndicatorQuery("o-1", name, Query(("o-1", name), "x"), 100.0, True, 600.0, None, False)
+
+
+def test_a_forecast_judged_by_another_limit_agrees_with_its_quantiles(make_signal):
+    forecast = make_signal(60.0, upper=150.0).forecast
+    for share in (0.1, 0.5, 0.8, 0.95):
+        limit = forecast.quantile(600.0, share)
+        assert forecast.against(limit).probability[-1] == pytest.approx(1 - share)
+    assert forecast.against(1e9).time_to_breach == float("inf")
+    assert forecast.against(1e-9).time_to_breach < 600

@@ -1,0 +1,112 @@
+"""Nodes and pods are listed at most once a cycle, and only when somebody asks."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from forestall.engine.node_lister import NodeLister
+from forestall.errors import Forbidden
+from forestall.ports import Cluster
+
+
+class Listing:
+    """Implements the part of the `Cluster` port that lists."""
+
+    def __init__(self):
+        self.asked = []
+        self.refuse = False
+        self.pods: list[dict[str, Any]] = []
+        self.protected: set[str] = set()
+
+    async def find(self, api_version, kind, namespace="", label_selector="", field_selector=""):
+        self.asked.append((kind, field_selector.partition(",")[0]))
+        await asyncio.sleep(0)
+        if self.refuse:
+            raise Forbidden(kind)
+        return self.pods or [{"kind": kind}]
+
+    async def read(self, ref):
+        self.asked.append((ref.kind, ref.name))
+        if self.refuse:
+            raise Forbidden(ref.name)
+        protected = {"annotations": {"forestall.dev/protected": "true"}} if ref.name in self.protected else {}
+        return {"metadata": {"name": ref.name, "namespace": ref.namespace, **protected}}
+
+
+@pytest.fixture
+def cluster():
+    return Listing()
+
+
+@pytest.fixture
+def survey(cluster):
+    return NodeLister(cast("Cluster", cluster))
+
+
+async def test_nodes_are_listed_once_a_cycle(cluster, survey):
+    assert cluster.asked == []
+    assert list(await asyncio.gather(survey.nodes(), survey.nodes())) == [[{"kind": "Node"}]] * 2
+    assert cluster.asked == [("Node", "")]
+    survey.forget()
+    await survey.nodes()
+    assert len(cluster.asked) == 2
+
+
+async def test_pods_are_listed_once_for_each_node_that_is_asked_for(cluster, survey):
+    found = await survey.pods(["a", "b"])
+    assert found is not None
+    assert set(found) == {"a", "b"}
+    await survey.pods(["b", "c"])
+    assert cluster.asked == [("Pod", f"spec.nodeName={name}") for name in ("a", "b", "c")]
+
+
+async def test_what_could_not_be_listed_is_unknown_until_the_next_cycle(cluster, survey):
+    cluster.refuse = True
+    assert await survey.nodes() is None
+    assert await survey.pods(["a"]) is None
+    cluster.refuse = False
+    assert await survey.nodes() is None
+    survey.forget()
+    assert await survey.nodes() is not None
+
+
+async def test_what_may_go_to_a_node_at_once_waits_for_it(cluster, survey):
+    def unbound(name, **spec):
+        return {"metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+
+    going = {**unbound("going"), "metadata": {"name": "going", "deletionTimestamp": "2026-01-31T18:00:00Z"}}
+    cluster.pods = [unbound("waits"), unbound("gated", schedulingGates=[{"name": "quota"}]), going]
+    waiting = await survey.waiting()
+    assert waiting is not None
+    assert [each["metadata"]["name"] for each in waiting] == ["waits"]
+    assert cluster.asked == [("Pod", "spec.nodeName=")]
+    survey.forget()
+    cluster.refuse = True
+    assert await survey.waiting() is None
+
+
+def pod(name, owner, kind="ReplicaSet"):
+    owners = [{"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": owner, "controller": True}]
+    return {"metadata": {"name": name, "namespace": "shop", "uid": name, "ownerReferences": owners}}
+
+
+async def test_what_stays_on_a_drained_node_does_not_move_and_each_owner_is_read_once(cluster, survey):
+    cluster.pods = [pod("a", "web"), pod("b", "web"), pod("c", "db"), pod("d", "agent", "DaemonSet")]
+    cluster.protected = {"db"}
+    for _ in range(2):
+        moving = await survey.moving(["n1"])
+        assert moving is not None
+        assert [each["metadata"]["name"] for each in moving] == ["a", "b"]
+    assert [asked for asked in cluster.asked if asked[0] != "Pod"] == [
+        ("Namespace", "shop"),
+        ("ReplicaSet", "web"),
+        ("ReplicaSet", "db"),
+    ]
+
+
+async def test_what_moves_is_unknown_when_it_cannot_be_read_what_is_protected(cluster, survey):
+    cluster.pods = [pod("a", "web")]
+    assert await survey.pods(["n1"]) is not None
+    cluster.refuse = True
+    assert await survey.moving(["n1"]) is None

@@ -1,0 +1,144 @@
+"""Which node a metric may name. The kind: what is done must be the author's to do."""
+
+from typing import Any
+from unittest.mock import AsyncMock
+
+import pytest
+
+from forestall.api import MetricSource, ServiceLevelObjective
+from forestall.api.remediation import ObjectRef
+from forestall.core.promql.origin import keeps_labels
+from forestall.engine.node_trust import node_distrust
+from forestall.errors import Forbidden, NotFound
+
+WEB = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="web", uid="d-1")
+QUERY = "max by (node) (disk_used_ratio)"
+
+
+class Nodes:
+    """A namespace: on n1 a pod of `web` and one of another workload, on n2 others, on n3 a pod of `web` that goes."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def find(
+        self, version: str, kind: str, namespace: str = "", label: str = "", field_selector: str = ""
+    ) -> Any:
+        assert (version, kind, namespace, label) == ("v1", "Pod", "shop", "")
+        self.asked.append(field_selector)
+        there = {"n1": ("rs-web", "rs-other"), "n2": ("rs-other", "rs-gone", ""), "n3": ("rs-web",)}
+        name = field_selector.removeprefix("spec.nodeName=").removesuffix(",status.phase=Running")
+        going = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if name == "n3" else {}
+        return [{"metadata": {"ownerReferences": self._owners(owner), **going}} for owner in there.get(name, ())]
+
+    async def read(self, ref: ObjectRef) -> Any:
+        if ref.kind == "Pod":
+            node = {"web-1": "n1", "web-9": "n9", "other-9": "n9"}.get(ref.name)
+            if node is None:
+                raise NotFound("gone")
+            owner = "rs-web" if ref.name.startswith("web") else "rs-other"
+            metadata = {"ownerReferences": self._owners(owner)}
+            return {"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": "Running"}}
+        if ref.name == "rs-gone":
+            raise NotFound("gone")
+        uid = "d-1" if ref.name == "rs-web" else "d-2"
+        return {"metadata": {"ownerReferences": [{"kind": "Deployment", "uid": uid, "controller": True}]}}
+
+    @staticmethod
+    def _owners(name: str) -> list[dict[str, Any]]:
+        one = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": name, "controller": True}
+        return [one] if name else []
+
+
+def cluster() -> Any:
+    return Nodes()
+
+
+@pytest.fixture
+def objective(slo):
+    def make(query: str) -> ServiceLevelObjective:
+        body = slo.dump()
+        leading = {"name": "load", "query": query, "limit": 1, "horizon": "5m", "per": "node"}
+        body["spec"]["leadingIndicators"] = [leading]
+        return ServiceLevelObjective.read(body)
+
+    return make
+
+
+def source(*trusted: str) -> MetricSource:
+    metadata = {"name": "default", "uid": "s-1", "generation": 1}
+    return MetricSource.read({"metadata": metadata, "spec": {"url": "http://x", "trustedLabels": list(trusted)}})
+
+
+@pytest.mark.parametrize(
+    ("node", "trusted", "query", "reason"),
+    [
+        ("n1", [], QUERY, None),  # a pod of the target runs there
+        ("n2", [], QUERY, "NodeNotTrusted"),  # others' pods run there
+        ("n3", [], QUERY, "NodeNotTrusted"),  # the last pod of the target is about to go
+        ("n9", [], QUERY, "NodeNotTrusted"),
+        ("n9", ["pod"], QUERY, "NodeNotTrusted"),
+        ("n9", ["pod", "node"], QUERY, None),  # an admin vouches for it
+        ("n9", ["node"], 'label_replace(x, "node", "n9", "", "")', "NodeNotTrusted"),
+        ("n9", ["node"], 'absent(x{node="n9"})', "NodeNotTrusted"),
+        ("n9", ["node"], 'COUNT_VALUES("node", x)', "NodeNotTrusted"),
+        ("n1", ["node"], 'label_replace(x, "node", "n1", "", "")', None),
+        ("..", ["node"], QUERY, "NodeUnknown"),
+        ("n1,metadata.name=x", [], QUERY, "NodeUnknown"),
+        ("", ["node"], QUERY, "NodeUnknown"),
+        (None, [], QUERY, None),  # the action itself says that none is named
+    ],
+)
+async def test_a_node_counts_where_the_target_runs_or_where_the_source_vouches_for_the_label(
+    objective, make_signal, node, trusted, query, reason
+):
+    cause = make_signal(labels=[] if node is None else [("node", node)])
+    hold = await node_distrust(cluster(), objective(query), source(*trusted), cause, WEB)
+    assert (hold and hold.reason) == reason
+
+
+@pytest.mark.parametrize(
+    ("pod", "node", "reason"),
+    [
+        ("web-9", "n9", None),
+        ("web-1", "n9", "NodeNotTrusted"),  # it runs elsewhere
+        ("other-9", "n9", "NodeNotTrusted"),  # it is of another workload
+        ("gone", "n9", "NodeNotTrusted"),
+        ("..", "n9", "NodeNotTrusted"),
+    ],
+)
+async def test_without_the_right_to_list_pods_the_pod_that_the_cause_names_may_tell(
+    objective, make_signal, pod, node, reason
+):
+    blind = cluster()
+    blind.find = AsyncMock(side_effect=Forbidden('cannot list resource "pods"'))
+    cause = make_signal(labels=[("node", node), ("pod", pod)])
+    hold = await node_distrust(blind, objective(QUERY), source(), cause, WEB)
+    assert (hold and hold.reason) == reason
+    assert hold is None or "can't be seen without the right to list pods" in hold.message
+
+
+async def test_without_its_source_nobody_vouches(objective, make_signal):
+    cause = make_signal(labels=[("node", "n9")])
+    assert await node_distrust(cluster(), objective(QUERY), None, cause, WEB) is not None
+
+
+async def test_one_pod_of_each_owner_is_asked_about_and_nothing_hostile(objective, make_signal):
+    nodes = cluster()
+    await node_distrust(nodes, objective(QUERY), source(), make_signal(labels=[("node", "a,b")]), WEB)
+    assert nodes.asked == []
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("max by (node) (kube_pod_info * 2)", True),
+        ('sum by (node) (kube_node_labels{label_zone="a"})', True),
+        ("max by (node) (x) or label_join(y, 'node', '', 'z')", False),
+        ('info(x, {node="a"})', False),
+        ("label_replace # of a label\n(x, 'node', 'n', '', '')", False),
+        ('absent_over_time(x{node="n"}[5m])', False),
+    ],
+)
+def test_a_query_that_may_make_a_label_keeps_none(query, kept):
+    assert keeps_labels(query) == kept

@@ -1,0 +1,181 @@
+"""A number that lost some of those that make it up is unknown, and never a load that fell."""
+
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from forestall.engine.indicator_queries import IndicatorQuery
+from forestall.engine.observe import read
+from forestall.engine.target_counter import TargetCounter
+from forestall.engine.target_resolver import TargetResolver
+from forestall.errors import NotFound
+from forestall.ports import Answer, Cluster, Query, Sample
+
+NOW = 1000.0
+
+
+class Workload:
+    """Implements the `Cluster` port as far as reading goes: one Deployment, or none."""
+
+    def __init__(self):
+        self.ready = 4
+        self.reads = 0
+
+    async def read(self, ref):
+        self.reads += 1
+        if self.ready is None:
+            raise NotFound(ref.name)
+        return {"metadata": {"uid": "d-1"}, "spec": {"replicas": 4}, "status": {"readyReplicas": self.ready}}
+
+
+@pytest.fixture
+def workload():
+    return Workload()
+
+
+@pytest.fixture
+def see(slo, workload):
+    """See one reading a cycle, of so many targets each."""
+    census = TargetCounter(TargetResolver(cast("Cluster", workload), 30.0, 16))
+
+    async def see(*counts, per=None, selector="x{}"):
+        watched = IndicatorQuery("o-1", "load", Query(("o-1", "load"), "sum(x)"), 10.0, True, 600.0, per, False)
+        reading = None
+        for count in counts:
+            labels = (("pod", "a"),) if per else ()
+            answer = Answer((Sample(labels, 4.0),), NOW, members=((selector, count),) if count else ())
+            (reading,) = (await census.take({"o-1": (read(watched, answer, 0.0),)}, {"o-1": slo}))["o-1"]
+        return reading
+
+    return see
+
+
+@pytest.mark.parametrize(
+    "counts", [(4, 4, 4, 1), (4, 1), (4,) * 30 + (3,), (10,) * 5 + (3,), (2, 1, 1), (4, 4, 4, 1, 2)]
+)
+async def test_a_sum_that_lost_members_is_unknown(see, counts):
+    reading = await see(*counts)
+    assert not reading.fresh
+    assert not reading.values
+    assert reading.problem.reason == "PartialData"
+    assert "4 pods are ready" in reading.problem.message
+
+
+@pytest.mark.parametrize("counts", [(1,), (4, 4, 4), (1, 4), (10, 9), (4, 1, 4), (4, 0, 4), (1, 1, 1, 1, 2, 1)])
+async def test_a_sum_of_as_many_as_ever_is_believed(see, counts, workload):
+    reading = await see(*counts)
+    assert reading.fresh
+    assert reading.problem is None
+    assert workload.reads <= 1
+
+
+async def test_a_loss_is_explained_by_pods_that_are_gone(see, workload):
+    await see(4, 4, 4)
+    workload.ready = 1
+    assert (await see(1)).fresh
+    workload.ready = 4
+    assert (await see(1, 1)).fresh  # the others are not yet scraped, and were not before
+
+
+async def test_it_is_unknown_for_as_long_as_nothing_explains_it(see, workload):
+    assert not (await see(*[4] * 10, *[1] * 100)).fresh
+    assert (await see(4)).fresh
+    assert not (await see(*[1] * 50)).fresh
+    workload.ready = 1
+    assert (await see(1)).fresh
+
+
+async def test_where_the_pods_are_not_known_it_is_got_used_to(see, workload):
+    workload.ready = None
+    reading = await see(*[4] * 20, 1)
+    assert "not known" in reading.problem.message
+    assert not (await see(*[1] * 5)).fresh
+    assert (await see(*[1] * 10)).fresh
+
+
+async def test_series_that_are_told_apart_are_not_a_sum(see, workload):
+    assert (await see(4, 4, 4, 1, per="pod")).fresh
+    assert not workload.reads
+
+
+async def test_a_loss_of_one_selector_is_not_made_up_by_another(see):
+    await see(4, 4, 4)
+    assert (await see(1, selector="y{}")).fresh
+    assert not (await see(1)).fresh
+
+
+async def test_what_is_gone_is_forgotten(slo, workload):
+    census = TargetCounter(TargetResolver(cast("Cluster", workload), 30.0, 16))
+    watched = IndicatorQuery("o-1", "load", Query(("o-1", "load"), "x"), 10.0, True, 600.0, None, False)
+    reading = read(watched, Answer((Sample((), 4.0),), NOW, members=(("x{}", 4),)), 0.0)
+    await census.take({"o-1": (reading,)}, {"o-1": slo})
+    await census.take({}, {})
+    less = replace(reading, members=(("x{}", 1),))
+    assert (await census.take({"o-1": (less,)}, {"o-1": slo}))["o-1"][0].fresh
+
+
+@pytest.fixture
+def cycles(slo, workload):
+    """See readings whose query has several selectors, while the workload is looked at now and then."""
+    targets = TargetResolver(cast("Cluster", workload), 30.0, 16)
+    census = TargetCounter(targets)
+
+    async def cycles(*counts, ready=None, times=1):
+        workload.ready = workload.ready if ready is None else ready
+        reading = None
+        for number in range(times):
+            if ready is not None and not number:
+                targets._checked.clear()
+            await targets.check([slo], NOW)
+            watched = IndicatorQuery("o-1", "load", Query(("o-1", "load"), "sum(x)"), 10.0, True, 600.0, None, False)
+            members = tuple((f"{name}{{}}", count) for name, count in zip("xyz", counts, strict=False))
+            reading = read(watched, Answer((Sample((), 4.0),), NOW, members=members), 0.0)
+            (reading,) = (await census.take({slo.uid: (replace(reading),)}, {slo.uid: slo}))[slo.uid]
+        return reading
+
+    return cycles
+
+
+SEEN = [  # targets and ready pods before, after, and whether the number is still of all of them
+    ((4, 4), (1, 4), False),
+    ((4, 4), (1, 1), True),
+    ((8, 4), (6, 4), False),  # two targets of each pod
+    ((8, 4), (6, 3), True),
+    ((8, 4), (4, 3), False),
+    ((5, 2), (3, 2), False),  # of other workloads
+    ((4, 10), (3, 10), False),  # pods that never had series
+    ((4, 10), (2, 6), True),  # somebody else scales in
+    ((10, 10), (9, 10), True),
+    ((1, 3), (0, 3), False),
+    ((4, 4), (2, 0), True),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "whole"), SEEN)
+async def test_as_many_are_gone_as_the_pods_that_are_gone_had(cycles, before, after, whole):
+    """The kind: what explains a loss must explain all of it, and be about those that are lost."""
+    assert (await cycles(before[0], ready=before[1], times=5)).fresh
+    assert (await cycles(after[0], ready=after[1])).fresh == whole
+
+
+async def test_what_others_stand_in_for_is_lost_as_well(cycles):
+    """`sum(x or y)`: all of x is gone, and y is as ever."""
+    assert (await cycles(4, 4, ready=8, times=5)).fresh
+    assert (await cycles(0, 4)).problem.reason == "PartialData"
+
+
+async def test_what_is_renamed_in_a_rollout_is_not_lost(cycles):
+    """`sum(old) or sum(new)`: the new comes as the old goes; while both are there, what is read is of a part."""
+    assert (await cycles(4, 0, ready=4, times=5)).fresh
+    assert not (await cycles(3, 1)).fresh
+    assert (await cycles(0, 4, times=30)).fresh
+    assert not (await cycles(0, 1)).fresh
+
+
+@pytest.mark.parametrize(("before", "used"), [(5, True), (4, False)])
+async def test_a_loss_that_no_pod_can_explain_is_got_used_to(cycles, before, used):
+    """Series of other workloads, one of which is gone for good; but never where each pod has one."""
+    assert (await cycles(before, ready=4, times=20)).fresh
+    assert not (await cycles(2, times=200)).fresh
+    assert (await cycles(2, times=100)).fresh == used
