@@ -53,7 +53,7 @@ annotations:
 {{- define "forestall.image" -}}
 {{- $image := .Values.image -}}
 {{- if not $image.repository -}}
-{{- fail "\n\nimage.repository is not set, and there is no public image yet. Build one with the project's Dockerfile, push it where the cluster can pull it, and install with\n\n  --set image.repository=REGISTRY/forestall\n" -}}
+{{- fail "\n\nimage.repository is not set, and there is no public image yet. Build one with the project's `make image`, push it where the cluster can pull it, and install with\n\n  --set image.repository=REGISTRY/forestall\n" -}}
 {{- end -}}
 {{- $registry := $image.registry | default (.Values.global | default dict).imageRegistry -}}
 {{- $repository := ternary (printf "%s/%s" $registry $image.repository) $image.repository (not (empty $registry)) -}}
