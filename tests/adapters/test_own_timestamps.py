@@ -1,0 +1,80 @@
+"""What docs/install.md says of samples with timestamps of their own, such as the kubelet's, seen on a Prometheus."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from forestall.devcluster.programs import Programs
+from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.workspace import Workspace
+
+DEADLINE_S = 60
+
+
+class Kubelet(BaseHTTPRequestHandler):
+    """A scrape of one pod's memory, with the time of the measurement, while the pod runs."""
+
+    running = True
+
+    def do_GET(self) -> None:
+        sample = f'memory_bytes{{pod="shop-1"}} 480 {round(time.time() * 1000)}\n' if type(self).running else ""
+        body = f"# TYPE memory_bytes gauge\n{sample}other 1\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def kubelet() -> Iterator[str]:
+    Kubelet.running = True
+    with ThreadingHTTPServer(("127.0.0.1", 0), Kubelet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def jobs(root: Path) -> list[dict[str, object]]:
+    """The scrape jobs of the page."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "install.md").read_text(), re.DOTALL)
+    return [job for block in blocks for job in yaml.safe_load(block)["scrape_configs"]]
+
+
+def test_a_pod_s_series_ends_with_it_only_where_staleness_is_tracked(
+    programs: Programs, kubelet: str, root: Path
+) -> None:
+    """The kind: a series whose subject is gone, and whose last value lives on."""
+    (job,) = jobs(root)
+    assert job.pop("track_timestamps_staleness") is True
+    targets = {"static_configs": [{"targets": [kubelet]}]}
+    names = {"default": {}, "tracking": {"track_timestamps_staleness": True}, "ignoring": {"honor_timestamps": False}}
+    configs = [{"job_name": name, **settings, **targets} for name, settings in names.items()]
+    with Workspace("timestamps") as workspace, PrometheusServer(workspace, programs, scrape_configs=configs) as server:
+        until(lambda: jobs_with(server, "memory_bytes") == set(names))
+        Kubelet.running = False
+        until(lambda: jobs_with(server, "memory_bytes") == {"default"})
+        # The scrapes go on, so that the end is not that of the target.
+        assert jobs_with(server, "other") == set(names)
+
+
+def jobs_with(server: PrometheusServer, query: str) -> set[str]:
+    """Return the jobs whose scrapes an instant query still finds."""
+    answer = requests.get(f"{server.url}/api/v1/query", params={"query": query}, timeout=10).json()
+    return {series["metric"]["job"] for series in answer["data"]["result"]}
+
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
