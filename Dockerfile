@@ -14,14 +14,20 @@ COPY pyproject.toml README.md LICENSE ./
 COPY operator ./operator
 RUN python -m scripts.image --layers code --arch ${TARGETARCH} && mv build/image/${TARGETARCH} /layers
 
+# The bill of materials: `docker build --target bill --output build .`
+FROM scratch AS bill
+COPY --from=build /src/build/forestall-image.cdx.json /
+
 FROM scratch
 ARG REVISION=unknown
+ARG CREATED=
 ARG SOURCE=
 LABEL org.opencontainers.image.title="forestall" \
       org.opencontainers.image.description="Keeps Kubernetes workloads inside their service level objectives by acting before the breach." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.source="${SOURCE}"
 # From what changes least to what changes most: a change of the code alone sends the last layer alone.
 COPY --from=build /layers/base/ /

@@ -54,10 +54,10 @@ def main() -> int:
         "--layers", choices=["dependencies", "code"], help="make the operator's layers up to this one, and no archive"
     )
     options = parser.parse_args()
-    options.arch = list(dict.fromkeys(options.arch or [debian.native()]))
     if not options.layers:  # which are made before the code is there
         options.name = options.name or f"localhost/forestall:{_version()}"
     try:
+        options.arch = list(dict.fromkeys(options.arch or [debian.native()]))
         return _make(options)
     except NoBuilder as error:
         if options.layers:
@@ -68,13 +68,14 @@ def main() -> int:
 
 def _by_runtime(options: argparse.Namespace) -> int:
     """Build the images from their Dockerfiles, where a container runtime and a registry are at hand."""
-    arguments = [f"REVISION={_revision()}", f"SOURCE={options.source}"]
+    arguments = [f"REVISION={_revision()}", f"CREATED={_as_text(_created())}", f"SOURCE={options.source}"]
     options.output.mkdir(parents=True, exist_ok=True)
-    if options.arch != [debian.native()]:
-        print("image: not made: a container runtime makes it for its own architecture alone", file=sys.stderr)
-        return NOT_MADE
     try:
+        if options.arch and options.arch != [debian.native()]:
+            print("image: not made: a container runtime makes it for its own architecture alone", file=sys.stderr)
+            return NOT_MADE
         container.build(options.name, ROOT, options.output / "forestall-image.tar", arguments)
+        container.copy("bill", ROOT, options.output, arguments)
         container.build(SHOP, ROOT / "examples" / "shop", options.output / "shop-image.tar", ())
     except NoBuilder as error:
         print(f"image: not made: {error}", file=sys.stderr)
@@ -102,31 +103,39 @@ def _make(options: argparse.Namespace) -> int:
     wrong = [finding for arch in options.arch for finding in _scanned(works[arch], arch, compiler)]
     for finding in wrong:
         print(f"image: {finding}", file=sys.stderr)
-    if not options.layers:
-        for name, of_arch in made.items():
-            _write(name, of_arch, bases, options)
+    if options.layers:
+        _write_bills(options.output / "forestall-image", ("forestall", ""), made["forestall"], bases)
+        return 1 if wrong else 0
+    for name, of_arch in made.items():
+        _write(name, of_arch, bases, options)
     return 1 if wrong else 0
 
 
 def _write(name: str, made: dict[str, list[Layer]], bases: dict[str, Base], options: argparse.Namespace) -> None:
     """Write the archive and the bill of one image, and say what it is."""
-    from scripts.image.sbom import Subject, bill  # noqa: PLC0415 - of a package that the layers do not need
-
     began = time.monotonic()
     archive = options.output / f"{name}-image.tar"
     full_name = SHOP if name == "shop" else options.name
     images = [Image(arch, parts, _config(name, options.source), _as_text(_created())) for arch, parts in made.items()]
     digest = write_archive(archive, full_name, images)
-    for arch, parts in made.items():
-        site = parts[1].path.with_suffix("") / SITE
-        suffix = "" if len(made) == 1 else f"-{arch}"
-        text = bill(Subject(full_name, _version(), digest, _created()), bases[arch].packages, site)
-        (options.output / f"{name}-image{suffix}.cdx.json").write_text(text)
+    _write_bills(options.output / f"{name}-image", (full_name, digest), made, bases)
     sizes = ", ".join(
         f"{arch} " + " + ".join(f"{part.path.stat().st_size / 1e6:.1f}" for part in parts) + " MB"
         for arch, parts in made.items()
     )
     print(f"{archive}: {full_name}, {digest} ({sizes}; {time.monotonic() - began:.1f} s)")
+
+
+def _write_bills(target: Path, image: tuple[str, str], made: dict[str, list[Layer]], bases: dict[str, Base]) -> None:
+    """Write the bill of an image, given by its name and digest, for each of its architectures."""
+    # Of a package that only `make image` installs: tests of other parts do without it.
+    from scripts.image.sbom import Subject, bill  # noqa: PLC0415
+
+    for arch, parts in made.items():
+        site = parts[1].path.with_suffix("") / SITE
+        suffix = "" if len(made) == 1 else f"-{arch}"
+        text = bill(Subject(image[0], _version(), image[1], _created()), bases[arch].packages, site)
+        target.with_name(f"{target.name}{suffix}.cdx.json").write_text(text)
 
 
 def _scanned(work: Path, architecture: str, python: Interpreter) -> list[str]:

@@ -30,6 +30,13 @@ def build(name: str, context: Path, archive: Path, arguments: Sequence[str]) -> 
         _run([program, "push", name, f"oci-archive:{archive}:{name}"])
 
 
+def copy(stage: str, context: Path, folder: Path, arguments: Sequence[str]) -> None:
+    """Copy the files of a stage of the Dockerfile in `context` to `folder`. Raises NoBuilder."""
+    given = [option for argument in arguments for option in ("--build-arg", argument)]
+    to = ["--output", f"type=local,dest={folder}"] if runtime() == "docker" else ["--layers", "--output", str(folder)]
+    _run([runtime(), "build", "--target", stage, *to, *given, str(context)])
+
+
 def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

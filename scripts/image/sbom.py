@@ -19,12 +19,13 @@ from scripts.image.debian import SUITE, Package
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The image that a bill is about. `created` is the time of its commit."""
+    """The image that a bill is about. `digest` is not known yet where a container runtime makes the image."""
 
     name: str
     version: str
     digest: str
     created: datetime
+    """The time of its commit."""
 
 
 def bill(image: Subject, packages: Sequence[Package], site: Path) -> str:
@@ -39,7 +40,7 @@ def bill(image: Subject, packages: Sequence[Package], site: Path) -> str:
         name=image.name,
         version=image.version,
         bom_ref=image.name,
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=image.digest.removeprefix("sha256:"))],
+        hashes=list(_hashes(image.digest)),
     )
     components = [*(_debian(package) for package in packages), *_python(site)]
     bom.components.update(components)
@@ -56,8 +57,13 @@ def _debian(package: Package) -> Component:
         version=package.version,
         purl=purl,
         bom_ref=str(purl),
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=package.digest.removeprefix("sha256:"))],
+        hashes=list(_hashes(package.digest)),
     )
+
+
+def _hashes(digest: str) -> Iterator[HashType]:
+    if digest:
+        yield HashType(alg=HashAlgorithm.SHA_256, content=digest.removeprefix("sha256:"))
 
 
 def _python(site: Path) -> Iterator[Component]:

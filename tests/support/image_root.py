@@ -32,10 +32,12 @@ class ImageRoot:
         self.archive = archive
         with tarfile.open(archive) as tar:
             self.manifest = _blob(tar, _json(tar, "index.json")["manifests"][0]["digest"])
+            if "manifests" in self.manifest:  # an index in the index, as container runtimes write them
+                self.manifest = _blob(tar, self.manifest["manifests"][0]["digest"])
             self.config = _blob(tar, self.manifest["config"]["digest"])
             self.layers = [(layer["digest"], layer["size"]) for layer in self.manifest["layers"]]
             for digest, _ in self.layers:
-                with tarfile.open(fileobj=_opened(tar, f"blobs/{digest.replace(':', '/')}")) as layer:
+                with tarfile.open(fileobj=_opened(tar, f"blobs/{digest.replace(':', '/')}"), mode="r|*") as layer:
                     layer.extractall(folder, filter="fully_trusted")
 
     def command(

@@ -95,7 +95,7 @@ def test_a_package_that_nobody_imports_is_named(tmp_path, monkeypatch):
 def test_the_dockerfile_says_how_the_image_is_run_as_the_archive_does(root):
     """Two ways to make an image must not make two images."""
     text = (root / "Dockerfile").read_text()
-    final = text[text.index("FROM scratch") :].replace("\\\n", " ")
+    final = text[text.rindex("FROM scratch") :].replace("\\\n", " ")
     assert dict(re.findall(r"(\w+)=(\S+)", re.findall(r"^ENV (.*)$", final, re.MULTILINE)[0])) == _ENVIRONMENT
     assert f"USER {USER}:{USER}\n" in final
     assert yaml.safe_load(re.findall(r"^ENTRYPOINT (.*)$", final, re.MULTILINE)[0]) == _RUN["forestall"]["Entrypoint"]
