@@ -28,12 +28,12 @@ from forestall.errors import InvalidInput
         ("!self.matches('a$')", "a\n"),
     ],
 )
-def test_what_holds(rule, value):
+def test_rules_that_hold(rule, value):
     assert holds(rule, value)
 
 
 @pytest.mark.parametrize("rule", ["self ~ 1", "self.matches('a'", "self.split(',')", "(1", "cidr(self)", "x.all(1)"])
-def test_what_is_not_understood_is_an_error(rule):
+def test_unsupported_cel_is_an_error(rule):
     with pytest.raises((InvalidInput, KeyError)):
         holds(rule, "a")
 
@@ -46,7 +46,7 @@ def rules(node):
             yield from rules(value)
 
 
-def test_every_rule_of_the_definitions_is_understood():
+def test_every_rule_of_the_crds_is_supported():
     """Kind: what the API server refuses and a check of files does not."""
     all_rules = {rule for kind in KINDS for rule in rules(crd(kind))}
     assert len(all_rules) > 30

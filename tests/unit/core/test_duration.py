@@ -15,19 +15,19 @@ def test_durations_are_those_of_prometheus(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5 m", "1.5h", "30m1h", "5min", "-5m", "5m5m"])
-def test_what_is_no_duration_says_how_to_write_one(text):
+def test_an_invalid_duration_says_how_to_write_one(text):
     with pytest.raises(InvalidDuration, match="write it like"):
         parse_duration(text)
 
 
 @given(st.integers(1, 10**7))
-def test_what_is_written_reads_back_to_within_its_two_units(seconds):
+def test_a_formatted_duration_parses_back_to_within_its_two_units(seconds):
     parsed = parse_duration(format_duration(seconds))
     assert 0 <= seconds - parsed < seconds / 24  # less than an hour of a day and more
 
 
 @given(st.integers(1, 10**8))
-def test_an_exact_duration_reads_back_exactly(seconds):
+def test_an_exact_duration_parses_back_exactly(seconds):
     assert parse_duration(exact_duration(seconds)) == seconds
 
 

@@ -69,7 +69,7 @@ any_series = st.tuples(st.lists(numbers, min_size=1, max_size=60), st.floats(-1e
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(any_series, min_size=1, max_size=6))
 @example([([0.0], 0.0, False, False), ([0.0, 0.0, 1e12, *[0.0] * 5, -1e12, np.nan], 0.0, False, True)])
-def test_whatever_comes_in_only_finite_numbers_go_out(cases):
+def test_forecasts_are_finite_whatever_the_values(cases):
     series = {number: np.array(case[0]) for number, case in enumerate(cases)}
     table = run(series, {number: Limit(*case[1:]) for number, case in enumerate(cases)})
     assert_finite(table)
@@ -253,7 +253,7 @@ def test_a_limit_that_is_passed_already_is_certain_and_now():
     assert forecast.probability_within(0) == 1
 
 
-def test_a_steady_rise_is_seen_coming_and_timed():
+def test_a_steady_rise_is_forecast_with_its_time():
     random = np.random.default_rng(0)
     values = np.arange(120.0) + random.normal(0, 1, 120)
     # What rises only is no case for a profile.
@@ -302,7 +302,7 @@ def test_the_time_to_a_limit_far_between_two_horizons_is_where_the_path_meets_it
         assert forecast.earliest_breach <= forecast.time_to_breach <= forecast.latest_breach
 
 
-def test_breaches_that_no_path_leads_to_are_expected_as_often_as_they_came():
+def test_breaches_without_a_precursor_are_forecast_at_their_rate():
     values = np.random.default_rng(0).normal(0, 0.1, 188)
     often, never = values.copy(), values
     often[10::20] = 5.0
@@ -366,7 +366,7 @@ def test_one_forecast_is_monotone_in_time_and_share(number, first, second):
     assert [point[0] for point in forecast.cone()] == [0.0, *HORIZONS]
 
 
-def test_horizons_and_limits_that_make_no_sense_are_refused():
+def test_invalid_horizons_and_limits_are_rejected():
     matrix = SeriesMatrix(STEP, 20)
     with pytest.raises(ValueError, match="needs more than 20 columns"):
         BreachForecaster(matrix, [20 * STEP])

@@ -51,22 +51,22 @@ def test_experts_are_equal_until_there_is_evidence():
     np.testing.assert_allclose(weights_after([[0, 0, 0]]), 1 / 3)
 
 
-def test_who_is_wrong_loses_its_say():
+def test_an_expert_with_wrong_forecasts_loses_its_weight():
     weights = weights_after([[0.0, 0.5, 1.0]] * 10)
     assert weights[0] > 0.99
     assert weights[1] > weights[2]
 
 
-def test_whoever_sleeps_does_not_count_however_good_it_was():
+def test_an_expert_that_sleeps_has_no_weight_however_good_it_was():
     weights = weights_after([[0.0, 1.0, 1.0]] * 500, awake=[0, 1, 0.5])
     np.testing.assert_allclose(weights, [0, 2 / 3, 1 / 3], rtol=1e-5)
 
 
-def test_an_expert_that_turns_bad_is_left_and_found_again():
+def test_an_expert_that_gets_worse_loses_its_weight_and_can_regain_it():
     assert weights_after([[0.0, 0.3]] * 200 + [[0.5, 0.1]] * 100)[1] > 0.9
 
 
-def test_worse_than_climatology_is_what_weighing_cannot_excuse():
+def test_unreliable_is_a_loss_beyond_the_cost_of_weighting():
     hedge = Hedge(3, 1, 1, 50)
     for _ in range(20):
         hedge.learn(0, np.array([[0.3], [0.1], [0.1]], dtype=np.float32), ALL, 1.0)
@@ -101,7 +101,7 @@ def test_errors_that_grow_a_thousandfold_are_soon_followed():
     assert quantile_of(residuals, 0.95) == pytest.approx(1645, rel=0.4)
 
 
-def test_rates_are_counted_by_circumstances_and_drawn_to_the_base():
+def test_rates_are_counted_by_circumstances_and_shrink_to_the_base():
     rates = EventRates([1, 2], [10, 10], 1, 1)
     for number in range(60):
         rates.learn(0, np.array([[0], [number % 2]]), np.array([number % 2 > 0]), ALL, 0.5)
@@ -118,7 +118,7 @@ def test_rates_are_counted_by_circumstances_and_drawn_to_the_base():
 
 
 @pytest.mark.parametrize(("forecast", "outcome"), [(0.9, 0.6), (0.4, 0.8), (0.5, 0.5)])
-def test_a_probability_is_moved_to_how_often_it_came_true(forecast, outcome):
+def test_recalibration_moves_a_probability_to_its_observed_frequency(forecast, outcome):
     random = np.random.default_rng(0)
     calibration = Recalibration(1, 1, memory=200)
     chance, base = np.array([forecast], dtype=np.float32), np.array([0.2], dtype=np.float32)
@@ -134,7 +134,7 @@ def bounds_of(levels, errors):
     return levels.bounds(ONE, quantiles[:, None, None])[:, 0, 0]
 
 
-def test_bounds_are_moved_until_they_are_missed_as_often_as_promised():
+def test_bounds_move_until_they_reach_their_coverage():
     random = np.random.default_rng(0)
     levels = ConformalLevels(1, 1, tail=0.05)
     missed = []
@@ -148,7 +148,7 @@ def test_bounds_are_moved_until_they_are_missed_as_often_as_promised():
     assert np.mean(missed[2000:]) == pytest.approx(0.1, abs=0.02)
 
 
-def test_bounds_that_were_missed_of_late_are_wide_until_that_is_long_ago():
+def test_recent_misses_widen_the_bounds_until_they_are_discounted():
     levels = ConformalLevels(1, 1, tail=0.05)
     widths = []
     for index in range(400):
@@ -161,7 +161,7 @@ def test_bounds_that_were_missed_of_late_are_wide_until_that_is_long_ago():
     assert (np.diff(widths[200:208]) >= 0).all()
 
 
-def test_a_miss_that_is_told_at_once_counts_as_one_that_is_told_at_the_end():
+def test_a_miss_counts_the_same_at_once_and_at_the_end_of_its_horizon():
     early, late = (ConformalLevels(1, 1, tail=0.05) for _ in range(2))
     for _ in range(4):
         early.count_passed(0, np.array([1]), 0.25)
@@ -173,7 +173,7 @@ def test_a_miss_that_is_told_at_once_counts_as_one_that_is_told_at_the_end():
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 5)), max_size=60))
-def test_bounds_hold_the_median_between_them_whatever_was_missed(history):
+def test_the_median_is_between_the_bounds_whatever_was_missed(history):
     levels = ConformalLevels(1, 1, tail=0.05)
     for below, above, passed in history:
         levels.count_passed(0, np.array([passed]), 0.25)
@@ -200,7 +200,7 @@ def test_the_means_of_blocks_are_those_of_the_window(steps):
     assert means[-5:, 0].mean() == pytest.approx(values[round(len(values) + time[-5] - 2) :].mean(), abs=0.6)
 
 
-def test_a_line_goes_on_as_a_line():
+def test_a_linear_series_is_extrapolated_linearly():
     trend = LinearTrend(4, 1, [20])
     *_, newest = map(observed(trend), frames(np.arange(200.0)))
     assert trend.maximum(newest, 0)[0] == pytest.approx(219, abs=0.1)
@@ -256,7 +256,7 @@ def profile_of(values):
 
 
 @pytest.mark.parametrize("end", [230, 241, 252, 263])
-def test_what_repeats_itself_goes_on_as_it_did(end):
+def test_a_periodic_series_is_forecast_by_its_period(end):
     for (awake, forecast), steps in zip(profile_of(WAVE[:end]), (5, 12), strict=True):
         assert awake
         assert forecast == pytest.approx(WAVE[end : end + steps].max(), abs=0.1)
@@ -275,7 +275,7 @@ def test_one_unusual_period_of_three_does_not_matter_and_what_is_unusual_now_fad
     assert WAVE[250:262].max() + 1.5 < later < WAVE[250:262].max() + 3
 
 
-def test_who_has_no_period_behind_it_or_was_not_watched_for_long_sleeps():
+def test_a_profile_without_a_full_period_or_enough_errors_sleeps():
     assert [awake for awake, _ in profile_of(WAVE[:60])] == [False, False]
     assert [awake for awake, _ in profile_of(WAVE[:80])] == [True, False]
     gap = WAVE.copy()

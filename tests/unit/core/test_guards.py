@@ -75,7 +75,7 @@ def fine(make_signal):
     )
 
 
-def test_nothing_holds_a_sound_action(fine):
+def test_no_guard_holds_a_valid_action(fine):
     assert check(fine) is None
 
 
@@ -141,11 +141,11 @@ def test_each_guard_holds_and_says_why(fine, change, reason):
         replace(TWO_CONTROL_PLANES, control_plane=False),
     ],
 )
-def test_a_node_that_others_can_stand_in_for_may_go(fine, nodes):
+def test_a_node_that_other_nodes_can_replace_passes(fine, nodes):
     assert check(replace(fine, action=TRAITS["Drain"], nodes=nodes)) is None
 
 
-def test_every_guard_is_asked(fine, make_signal):
+def test_every_guard_is_checked(fine, make_signal):
     broken = replace(
         fine,
         cause=make_signal(fresh=False),
@@ -180,7 +180,7 @@ def test_every_guard_is_asked(fine, make_signal):
         {"pods": WorkloadPods(3, 2, 1, (DisruptionBudget("b", 1),))},
     ],
 )
-def test_what_is_around_holds_only_where_it_is_about_this(fine, fields):
+def test_constraints_that_do_not_apply_pass(fine, fields):
     assert (
         check(replace(fine, action=TRAITS["Restart"], **constraints(**{"pods": WorkloadPods(3, 3, 0), **fields})))
         is None
@@ -198,17 +198,17 @@ def test_what_is_around_holds_only_where_it_is_about_this(fine, fields):
     ],
     ids=["used up by what is missing", "more is missing than may be", "nothing is left", "not even of a rollout"],
 )
-def test_what_the_trouble_itself_holds_shut_is_open(fine, action, pods):
+def test_a_budget_that_unready_pods_have_used_up_does_not_hold_the_remedy(fine, action, pods):
     """Kind: a guard that the trouble itself holds shut, where it has nothing left to protect."""
     assert check(replace(fine, action=TRAITS[action], **constraints(pods=pods))) is None
 
 
-def test_a_rollback_takes_what_a_rollout_has_broken_whatever_a_budget_says(fine):
+def test_a_rollback_ignores_disruption_budgets(fine):
     for pods in (None, WorkloadPods(3, 1, 1), WorkloadPods(4, 3, 1, (DisruptionBudget("b", 0),))):
         assert check(replace(fine, action=TRAITS["Rollback"], **constraints(pods=pods))) is None
 
 
-def test_a_scale_out_asks_no_budget_of_pods(fine):
+def test_a_scale_out_ignores_disruption_budgets(fine):
     assert check(replace(fine, **constraints(pods=WorkloadPods(3, 0, 0, (DisruptionBudget("b", 0),))))) is None
 
 
@@ -217,7 +217,7 @@ def test_a_scale_out_asks_no_budget_of_pods(fine):
     st.floats(0, 1000),
     st.none() | st.integers(1, 5),
 )
-def test_a_storm_is_the_most_that_fits_into_its_time(since, within, cap):
+def test_a_storm_counts_the_most_risks_within_its_time(since, within, cap):
     def weight(first):
         counts = Counter(namespace for namespace, at in since if first <= at <= first + within)
         return sum(count if cap is None else min(count, cap) for count in counts.values())
@@ -269,7 +269,7 @@ def test_a_storm_is_counted_once_for_all_decisions_of_a_cycle(fine):
     assert passes == 2
 
 
-def test_what_has_been_at_risk_for_days_is_no_part_of_a_storm(fine):
+def test_an_objective_at_risk_for_days_does_not_count_for_a_storm(fine):
     breaker = StormCheck("nobody", 20, 0.5, 60.0, {"shop": 22}, at_risk(shop=22))
     hold = check(replace(fine, now=86400.0, **constraints(storm_checks=(breaker,))))
     assert hold is not None
@@ -277,7 +277,7 @@ def test_what_has_been_at_risk_for_days_is_no_part_of_a_storm(fine):
     assert check(replace(fine, now=2 * 86400.0, **constraints(storm_checks=(breaker,)))) is None
 
 
-def test_windows_are_told_in_their_own_time(fine):
+def test_messages_of_windows_have_the_time_zone_of_the_window(fine):
     hold = check(replace(fine, now=1_796_000_000.0, **constraints(maintenance_windows=((AT_NEW_YEAR,),))))
     assert hold is not None
     assert hold.message == (
@@ -286,7 +286,7 @@ def test_windows_are_told_in_their_own_time(fine):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_data_that_is_no_number_holds(fine, make_signal, value):
+def test_non_finite_data_holds(fine, make_signal, value):
     hold = check(replace(fine, cause=make_signal(value=value)))
     assert hold is not None
     assert hold.reason == "DataNotFresh"
@@ -302,7 +302,7 @@ def test_the_next_rung_need_not_wait_for_the_cooldown(fine):
 
 
 @pytest.mark.parametrize("action", ["Restart", "Evict"])
-def test_what_did_not_help_is_not_done_again_at_once_whichever_policy_asks(fine, action):
+def test_an_action_that_did_not_help_is_not_repeated_at_once_by_any_policy(fine, action):
     """Kind: nothing fell, and the same is done once more. The next rung may do something else."""
     unsuccessful = replace(ended("Failed", episode=2, at=95.0), action=action, rung=0, policy_uid="other")
     context = replace(
@@ -389,7 +389,7 @@ FOREIGN = NodeAvailability(
         ),
     ],
 )
-def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, nodes, message):
+def test_messages_have_no_names_of_other_nodes_or_of_pods_of_other_namespaces(fine, nodes, message):
     """The kind: what is told must be the author's to know."""
     hold = check(replace(fine, action=TRAITS["Drain"], nodes=nodes))
     assert hold is not None
@@ -398,7 +398,7 @@ def test_of_what_is_not_the_authors_it_is_said_how_many_and_not_which(fine, node
 
 
 @pytest.mark.parametrize("action", ["Scale", "Notify", "Drain"])
-def test_nothing_is_done_and_nobody_told_while_clocks_are_apart(fine, action):
+def test_clock_skew_holds_changes_and_notifications(fine, action):
     hold = check(
         replace(fine, action=TRAITS[action], clock_skew="the clock of the API server is 1m ahead of this process's")
     )
@@ -406,7 +406,7 @@ def test_nothing_is_done_and_nobody_told_while_clocks_are_apart(fine, action):
     assert (hold.reason, hold.message[:9]) == ("ClockSkew", "the clock")
 
 
-def test_what_a_person_has_undone_locks_its_policy_at_once(fine):
+def test_a_remediation_that_a_person_has_undone_locks_its_policy_at_once(fine):
     """Elsewhere the rest of the ladder is open in the same episode; who undoes something did not want the next rung."""
     undone = replace(ended(phase="RolledBack", episode=fine.episode), undone=True)
     hold = lockout(replace(fine, history=(undone,)))
@@ -427,7 +427,7 @@ def test_what_a_person_has_undone_locks_its_policy_at_once(fine):
         ({"active_remediation": "shop-scale-1", "allowed": False}, "NotAllowed", "NotAllowed"),
     ],
 )
-def test_what_is_written_down_does_not_stand_in_its_own_way(fine, change, decided, rechecked):
+def test_an_existing_remediation_is_not_held_by_itself(fine, change, decided, rechecked):
     """It was found alone, rested and counted when it was decided; everything else is asked of it again."""
     changed = replace(fine, **change)
     holds = check(changed), check(changed, SKIPPED_ON_RECHECK)
@@ -463,7 +463,7 @@ def test_a_bucket_is_refilled_evenly_and_no_further_than_it_is_large(spent, now,
         (RecordedUsage(1.5, 100.0), (100.0,), 100.0, 0.5),
     ],
 )
-def test_what_is_written_down_as_spent_counts_where_remediations_are_gone(recorded, spent, now, left):
+def test_recorded_usage_counts_where_remediations_were_deleted(recorded, spent, now, left):
     assert tokens_left(TokenBucket("b", 2, 400.0, spent, recorded), now) == pytest.approx(left)
     assert remaining_usage(recorded, TokenBucket("b", 2, 400.0, ()), 100.0) == recorded.used
 

@@ -53,14 +53,14 @@ def test_the_more_confidence_a_policy_wants_the_more_replicas_it_gets(make_signa
         (RungSpec("Restart", frozenset({"memory"})), TargetScale(3, 3), "NoRungForCause"),
     ],
 )
-def test_why_nothing_is_done_is_said(make_signal, rung, target, reason):
+def test_a_hold_has_its_reason_and_the_risk(make_signal, rung, target, reason):
     hold = plan(TRIGGER, [rung], [make_signal()], target, NOW)
     assert isinstance(hold, Hold)
     assert hold.reason == reason
     assert "90%" in hold.message, "the risk is told with every reason"
 
 
-def test_an_indicator_that_is_named_and_not_there_is_told_with_those_that_are(make_signal):
+def test_a_missing_indicator_is_reported_with_the_existing_ones(make_signal):
     """Kind: 'name an indicator', although one was named."""
     hold = plan(TRIGGER, [scale(indicator="other")], [make_signal()], TargetScale(3, 3), NOW)
     assert (
@@ -88,7 +88,7 @@ def test_the_next_rung_follows_one_that_did_not_help(make_signal):
     assert over.reason == "LadderExhausted"
 
 
-def test_a_forecast_that_abstains_leads_to_nothing_and_says_why(make_signal):
+def test_an_abstention_leads_to_a_hold_with_its_reason(make_signal):
     hold = plan(TRIGGER, [RESTART], [make_signal(abstained=Abstention.SHORT_HISTORY)], TargetScale(3, 3), NOW)
     assert isinstance(hold, Hold)
     assert hold.reason == "NoForecast"
@@ -118,7 +118,7 @@ def test_no_plan_ever_scales_in_or_past_the_maximum(
         assert math.isfinite(value)
 
 
-def test_what_others_write_into_labels_is_told_in_bounds(make_signal):
+def test_labels_in_messages_are_limited_in_length(make_signal):
     """The kind: text of a metric in what people are told."""
     cause = make_signal(value=200.0, labels=[(f"l{n}", "x" * 5000) for n in range(100)])
     hold = plan(TRIGGER, (), [cause], TargetScale(3, 3), EpisodeState(0.0, 100.0, frozenset()))
@@ -126,7 +126,7 @@ def test_what_others_write_into_labels_is_told_in_bounds(make_signal):
     assert f"l0={'x' * 253}…, l1=" in hold.message
 
 
-def test_what_others_write_into_labels_is_no_command_to_a_terminal_and_no_line_of_its_own():
+def test_labels_in_messages_have_no_control_characters():
     """Kind: hostile texts of objects and series, told to who is to approve something."""
     labels = (("pod", "web\x1b[2J\u202e"), ("zone", "a\nApproved by: admin"))
     labels_shown = printable_labels(labels)

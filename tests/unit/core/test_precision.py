@@ -58,7 +58,7 @@ def signal(value: float, limit: float, *, above: bool) -> Signal:
 
 
 @given(cases())
-def test_what_is_past_its_limit_is_so_for_everybody_and_nothing_that_only_touches_is(case):
+def test_all_rules_agree_on_what_is_past_its_limit_and_a_value_at_its_limit_is_not(case):
     value, limit, above = case
     past = passes(value, limit, above=above)
     assert past == bool(is_past(np.array([value]), limit, above=above)[0])
@@ -94,7 +94,7 @@ def test_a_limit_beyond_all_values_stays_a_finite_number_that_none_of_them_reach
 
 
 @given(cases().filter(lambda case: abs(case[0]) < 1e30 and abs(case[1]) < 1e30))
-def test_a_value_reads_as_its_limit_only_where_it_touches_it(case):
+def test_a_value_is_displayed_as_its_limit_only_where_it_is_at_its_limit(case):
     value, limit, _ = case
     if passes(value, limit, above=True) or passes(value, limit, above=False):
         text, bound = format_value_and_limit(value, limit)
@@ -111,13 +111,13 @@ def test_a_value_reads_as_its_limit_only_where_it_touches_it(case):
         (16_777_217.000_000_004, 16_777_217.0, ("16777217.000000004", "16777217")),
     ],
 )
-def test_nothing_is_said_to_be_its_limit_and_past_it(value, limit, texts):
+def test_no_displayed_value_equals_the_limit_that_it_is_past(value, limit, texts):
     """Kind: the number shown is not the number named."""
     assert format_value_and_limit(value, limit) == texts
 
 
 @given(st.floats(-3, 3), st.one_of(st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.999])))
-def test_shares_that_differ_do_not_read_alike_and_only_all_is_all(share, other):
+def test_different_shares_are_displayed_differently_and_only_1_is_100_percent(share, other):
     """Kind: the number shown is not the number named."""
     mine, theirs = format_percent_pair(share, other)
     assert (mine == theirs) == (share == other) or abs(share - other) < 1e-9
@@ -136,7 +136,7 @@ def test_shares_that_differ_do_not_read_alike_and_only_all_is_all(share, other):
         (0.9994, 0.999, ("99.94%", "99.90%")),
     ],
 )
-def test_nothing_is_said_to_be_90_percent_where_90_percent_would_do(share, other, texts):
+def test_a_probability_below_its_threshold_is_not_displayed_as_the_threshold(share, other, texts):
     assert format_percent_pair(share, other) == texts
 
 
@@ -184,13 +184,13 @@ def test_forecast_risk_backtest_and_baselines_agree_on_what_is_past(case):
 
 @pytest.mark.parametrize("above", [True, False])
 @pytest.mark.parametrize("limit", [*EVERY_SIXTH, 0.3, 0.7, 0.95, 5.0, 16_777_217.0])
-def test_a_series_that_is_always_at_its_limit_is_never_said_to_pass_it(limit, above):
+def test_a_series_that_is_always_at_its_limit_never_passes_it(limit, above):
     rate, certain = learned(np.full(60, limit), limit, above=above)
     assert not certain
     assert rate < 0.1
 
 
-def test_a_full_pool_and_a_processor_in_whole_percents_are_calm():
+def test_rounded_values_at_their_limit_are_no_breach():
     random = np.random.default_rng(0)
     levels = np.round(np.minimum(random.normal(0.55, 0.05, 400), 0.6), 2)  # often 0.6, never more
     rate, certain = learned(levels, 0.6, above=True)

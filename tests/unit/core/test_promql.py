@@ -46,7 +46,7 @@ def test_native_histogram():
         (120.0, ["120", "120.0", "1.2e+02"]),
     ],
 )
-def test_a_bucket_is_found_however_its_bound_is_written(bound, spellings):
+def test_a_bucket_is_matched_in_all_spellings_of_its_bound(bound, spellings):
     text = promql.error_ratio_of_histogram("h", bound, native=False, window="5m")
     listed, relisted = [
         m.value.replace("\\", "").split("|") for node in selectors(parse(text)) for m in node.matchers.matchers
@@ -66,7 +66,7 @@ def test_a_bucket_is_found_however_its_bound_is_written(bound, spellings):
         ("rate(h[5m])", "without functions"),
     ],
 )
-def test_what_is_no_histogram_is_refused(histogram, message):
+def test_an_invalid_histogram_is_rejected(histogram, message):
     with pytest.raises(InvalidQuery, match=message):
         promql.error_ratio_of_histogram(histogram, 1, native=False, window="5m")
 
@@ -83,7 +83,7 @@ def test_a_scalar_can_have_a_threshold():
     assert text.startswith("avg_over_time(((vector(scalar(q{})) <= Inf) >= bool 1)")
 
 
-def test_a_long_window_is_looked_at_less_often():
+def test_a_long_window_is_evaluated_less_often():
     text = promql.error_ratio_of_threshold("q", "lt", 1, window="30d", resolution="30s")
     assert "[30d:260000ms]" in text
 
@@ -103,7 +103,7 @@ def test_the_window_is_filled_in():
         lambda w: promql.error_ratio_of_query("q", window=w),
     ],
 )
-def test_a_window_that_is_no_duration_is_refused(build):
+def test_a_window_that_is_no_duration_is_rejected(build):
     with pytest.raises(InvalidDuration):
         build("5m]) or x[5m")
 
@@ -114,7 +114,7 @@ def test_a_label_without_a_value_is_not_enforced():
 
 
 @pytest.mark.parametrize("expr", ["info(up)", 'sum(1 + info(up, {a="b"}))', "topk(scalar(info(x)), x)"])
-def test_a_query_that_reads_hidden_series_is_not_for_tenants(expr):
+def test_a_query_with_hidden_reads_is_rejected_for_tenants(expr):
     with pytest.raises(InvalidQuery, match=r"info\(\)"):
         promql.enforce_label(expr, "namespace", "mine")
 
@@ -163,7 +163,7 @@ FRESH, OLD = 1000.0, 500.0
         ("absent(none)", None),
     ],
 )
-def test_an_expression_is_as_fresh_as_the_worst_of_what_it_needs(expr, newest):
+def test_an_expression_is_as_fresh_as_its_stalest_selector(expr, newest):
     freshness = promql.prepare(expr).freshness
     assert freshness.selectors <= {"f{}", "o{}", "none{}"}
     assert freshness.newest({"f{}": FRESH, "o{}": OLD}) == newest
@@ -186,7 +186,7 @@ def test_an_expression_is_as_fresh_as_the_worst_of_what_it_needs(expr, newest):
         ("max_over_time((none or vector(0))[1h:])", {"none{}"}),
     ],
 )
-def test_a_value_that_rests_on_what_is_not_there_is_in_doubt(expr, doubts):
+def test_a_value_because_of_absent_series_assumes_their_absence(expr, doubts):
     """Freshness is judged by all that the value rests on, also by what is rightly not there."""
     assert promql.prepare(expr).freshness.assumed_absent({"f{}": FRESH, "o{}": OLD}) == doubts
 
@@ -214,7 +214,7 @@ def test_a_value_that_rests_on_what_is_not_there_is_in_doubt(expr, doubts):
         ("f + fill (0) rate(f[5m])", ["f{}", "rate(f{}[5m])"]),
     ],
 )
-def test_what_may_be_overlooked_is_looked_for_as_the_query_does(expr, reads):
+def test_reads_that_could_miss_samples_are_required(expr, reads):
     required = promql.prepare(expr).freshness.required_reads()
     assert sorted(read.text.removeprefix("group(")[:-1] or read.selector for read in required) == reads
 
@@ -228,13 +228,13 @@ def test_what_may_be_overlooked_is_looked_for_as_the_query_does(expr, reads):
         ("max_over_time((absent(f))[1h:])", 3600, 240),
     ],
 )
-def test_in_a_subquery_no_moment_may_overlook_it(expr, span, interval):
+def test_in_a_subquery_no_evaluation_may_miss_samples(expr, span, interval):
     (read,) = promql.prepare(expr).freshness.required_reads()
     assert read.subquery_span == span
     assert read.max_interval == pytest.approx(interval)
 
 
-def test_what_is_there_of_what_is_not_whole_must_be_fresh():
+def test_the_present_part_of_an_incomplete_operand_must_be_fresh():
     assert promql.prepare("(o / none) or vector(0)").freshness.newest_or_inf({"o{}": OLD}) == OLD
 
 
@@ -274,7 +274,7 @@ def test_a_ratio_of_counters_is_as_fresh_as_its_total(counters, evidence):
         ('good{code="200"}', []),
     ],
 )
-def test_a_series_without_the_label_that_tells_good_from_bad_tells_nothing(good, untold):
+def test_series_without_the_classifying_label_are_left_out(good, untold):
     """Numerator and denominator belong together, or there is no ratio."""
     strict = promql.error_ratio_of_counters(good=good, total="t", window="5m", strict=True)
     assert [
@@ -283,7 +283,7 @@ def test_a_series_without_the_label_that_tells_good_from_bad_tells_nothing(good,
     promql.check_query(strict)
 
 
-def test_freshness_is_asked_of_the_raw_samples():
+def test_freshness_queries_use_raw_samples():
     query = promql.freshness_query('x{a="b"}', 90)
     assert 'max by (job) (timestamp(x{a="b"}))' in query
     assert 'timestamp(x{a="b"}) >= time() - 90' in query
@@ -302,7 +302,7 @@ def test_joined_queries_are_marked():
     promql.check_query(promql.pack(texts))
 
 
-def test_a_query_that_speaks_of_the_marker_is_not_joined():
+def test_a_query_with_the_marker_label_is_not_joined():
     assert promql.prepare("x").joinable
     assert not promql.prepare('label_replace(x, "__forestall_query", "7", "", "")').joinable
 
@@ -316,11 +316,11 @@ def test_a_query_that_speaks_of_the_marker_is_not_joined():
         ("topk(scalar(max_over_time(x[1d])), x offset 1w)", 86400),
     ],
 )
-def test_what_a_query_looks_back_at_is_known(expr, seconds):
+def test_the_reach_of_a_query_is_known(expr, seconds):
     assert promql.prepare(expr).reach == seconds
 
 
-def test_nothing_that_cannot_be_asked_is_prepared():
+def test_invalid_queries_are_not_prepared():
     with pytest.raises(InvalidQuery):
         promql.prepare("x[5m]")
 
@@ -337,7 +337,7 @@ def test_nothing_that_cannot_be_asked_is_prepared():
         ({"bad": '{__name__=~"t|e",code="5"}', "total": '{__name__=~"t|e"}'}, []),
     ],
 )
-def test_a_label_whose_lack_would_make_events_good_or_bad(counters, lacking):
+def test_labels_whose_absence_would_make_events_good_or_bad(counters, lacking):
     """The kind: absent is not zero. A strict ratio sees by itself that series lack a label that good events have."""
     pairs = promql.classifying_labels(**counters)
     assert [without for without, _ in pairs] == lacking

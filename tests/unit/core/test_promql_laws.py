@@ -76,19 +76,19 @@ def matchers(text):
 
 
 @given(EXPRESSIONS)
-def test_writing_loses_nothing(text):
+def test_rendering_loses_nothing(text):
     written = render(parse(text))
     assert render(parse(written)) == written
     assert matchers(written) == matchers(text)
 
 
 @given(TEXTS)
-def test_a_quoted_text_is_read_as_itself(text):
+def test_a_quoted_text_unquotes_to_itself(text):
     assert matchers(f"up{{a={quote(text)}}}") == [[("MatchOp.Equal", "a", text)]]
 
 
 @given(st.text(max_size=60) | st.text("ab{}[]()\"'`\\#=~!,+-*/%^<>@:5m \n", max_size=60))
-def test_no_text_does_more_than_be_refused(text):
+def test_any_text_parses_or_is_rejected(text):
     for check in (check_query, check_selector, prepare, lambda text: enforce_label(text, "namespace", "mine")):
         try:
             check(text)
@@ -109,7 +109,7 @@ def test_the_label_is_enforced_on_each_selector_and_nothing_else_changes(text, v
 
 
 @given(EXPRESSIONS)
-def test_what_is_prepared_asks_the_same(text):
+def test_a_prepared_query_has_the_same_selectors(text):
     prepared = prepare(text)
     assert matchers(prepared.text) == matchers(text)
     assert all(matchers(selector) for selector in prepared.freshness.selectors)

@@ -48,7 +48,7 @@ from forestall.errors import InvalidQuery
         ("x + 1_0e1_0 + 0x1_F", "x{} + 100000000000 + 31"),
     ],
 )
-def test_literals_are_read_as_prometheus_reads_them(text, written):
+def test_literals_have_the_semantics_of_prometheus(text, written):
     if "[" in written and written.endswith(("]", "000")):
         text, written = f"rate({text})", f"rate({written})"
     check_query(text)
@@ -66,7 +66,7 @@ def test_literals_are_read_as_prometheus_reads_them(text, written):
         ('count_values("1", x{a="0"}) + 0', 'count_values("1", x{a="0"}) + 0'),
     ],
 )
-def test_no_string_is_taken_for_the_number_of_another(text, written):
+def test_no_string_is_taken_for_a_placeholder(text, written):
     assert render(parse(text)) == written
 
 
@@ -109,7 +109,7 @@ def test_no_string_is_taken_for_the_number_of_another(text, written):
         ("x{a='\ud800'}", "not PromQL"),
     ],
 )
-def test_what_no_source_could_answer_is_refused_with_words(text, message):
+def test_a_query_that_no_source_could_answer_is_rejected_with_a_message(text, message):
     """The kind: a number of a query that no arithmetic holds (a range of a billion days, an offset of NaN)."""
     for check in (check_query, lambda text: enforce_label(text, "namespace", "mine")):
         with pytest.raises(InvalidQuery) as refusal:
@@ -117,7 +117,7 @@ def test_what_no_source_could_answer_is_refused_with_words(text, message):
         assert message in str(refusal.value)
 
 
-def test_a_panic_of_the_parser_is_a_refusal(monkeypatch):
+def test_a_panic_of_the_parser_is_an_invalid_query(monkeypatch):
     """The kind: what a library raises is no Exception, so that it passes every handler and ends the process."""
 
     def panic(text):
@@ -128,7 +128,7 @@ def test_a_panic_of_the_parser_is_a_refusal(monkeypatch):
         parse("a_text_that_panics")
 
 
-def test_an_interrupt_is_no_refusal(monkeypatch):
+def test_an_interrupt_is_raised(monkeypatch):
     def interrupt(text):
         raise KeyboardInterrupt
 
@@ -149,13 +149,13 @@ A_REGEX = [
 
 
 @pytest.mark.parametrize("pattern", NO_REGEX)
-def test_what_is_certainly_no_regular_expression_is_refused(pattern):
+def test_an_invalid_regular_expression_is_rejected(pattern):
     with pytest.raises(InvalidQuery, match="illegal regex"):
         check_regex(pattern)
 
 
 @pytest.mark.parametrize("pattern", A_REGEX)
-def test_what_may_be_one_is_left_to_the_source(pattern):
+def test_a_regular_expression_in_doubt_is_left_to_the_source(pattern):
     check_regex(pattern)
 
 
@@ -188,7 +188,7 @@ COSTLY = [
 
 
 @pytest.mark.parametrize("text", COSTLY, ids=lambda text: ascii(text[:24]))
-def test_a_text_of_the_longest_size_costs_little_whatever_it_says(text):
+def test_the_longest_text_costs_little_whatever_its_content(text):
     """The kind: the cost of input before it is refused. No regular expression is compiled, whoever wrote it."""
     tracemalloc.start()
     began = time.process_time()
@@ -202,7 +202,7 @@ def test_a_text_of_the_longest_size_costs_little_whatever_it_says(text):
     assert peak < 16 << 20
 
 
-def test_a_text_is_parsed_once_even_where_it_is_refused(monkeypatch):
+def test_a_text_is_parsed_once_even_where_it_is_invalid(monkeypatch):
     """The kind: the cost of input that comes again in each cycle."""
     parsed: list[str] = []
     parser = promql_parser.parse
@@ -265,12 +265,12 @@ def test_a_histogram_has_one_name(histogram):
         ('x{"0"="namespace"}', "k8s.namespace", "a", 'x{"0"="namespace","k8s.namespace"="a"}'),
     ],
 )
-def test_no_string_hides_a_selector_from_the_label(text, label, value, written):
+def test_no_string_hides_a_selector_from_label_enforcement(text, label, value, written):
     """The kind: text within a string that looks like the end of it, or like what stands for a string here."""
     assert enforce_label(text, label, value) == written
 
 
-def test_what_is_remembered_of_texts_is_bounded_by_their_length():
+def test_the_cache_of_texts_is_limited_by_their_length():
     """The kind: memory that grows with what anybody writes, for as long as the process lives."""
     parsed: list[str] = []
 

@@ -67,7 +67,7 @@ def test_labels_that_the_series_can_have(query, labels):
 @pytest.mark.parametrize(
     "query", ["a", "sum without (pod) (a)", 'label_replace(sum(a), "pod", "x", "", "")', "sum(a) or b"]
 )
-def test_labels_that_the_text_does_not_tell(query):
+def test_labels_that_the_form_of_a_query_does_not_show(query):
     assert result_labels(query) is None
 
 
@@ -91,6 +91,6 @@ def test_labels_that_the_text_does_not_tell(query):
         ('a or ({job="x"})', True),
     ],
 )
-def test_series_that_only_their_names_tell_apart(query, has_many_names):
+def test_series_that_only_their_names_distinguish(query, has_many_names):
     """The kind: what tells two series apart is not dropped; where nothing else does, the name is an identity."""
     assert prepare(query).has_many_names == has_many_names

@@ -41,7 +41,7 @@ def test_each_series_must_have_a_new_sample(query, sent):
         '{job="x"}',
     ],
 )
-def test_what_reads_other_times_or_has_a_value_without_a_series_is_left_alone(query):
+def test_reads_of_other_times_and_values_without_series_stay(query):
     """A counter's range ends by itself; what an absent series means, the query says."""
     if query == "scalar(a) + b":
         assert "timestamp(a{})" not in prepare(query, newer_than=60).text

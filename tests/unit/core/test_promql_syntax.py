@@ -45,7 +45,7 @@ HOSTILE = [  # they would end the process, or keep it busy for seconds, if the p
         ("1e-320 + 0x1F + -Inf", "1e-320 + 31 + -Inf"),
     ],
 )
-def test_each_kind_of_expression_is_written_whole(text, written):
+def test_each_kind_of_expression_is_rendered_completely(text, written):
     assert render(parse(text)) == written
 
 
@@ -93,7 +93,7 @@ def test_the_type_of_an_expression_is_known(text, type_):
         ("+".join(["x"] * 500), "more than 400 brackets and operators"),
     ],
 )
-def test_a_bad_query_is_refused_with_words_that_help(text, message):
+def test_an_invalid_query_is_rejected_with_a_helpful_message(text, message):
     with pytest.raises(InvalidQuery) as refusal:
         check_query(text)
     assert message in str(refusal.value)
@@ -124,7 +124,7 @@ def test_a_plain_selector_is_accepted(text):
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:24]))
-def test_deep_and_long_texts_are_refused_at_once(text):
+def test_deep_and_long_texts_are_rejected_quickly(text):
     started = time.perf_counter()
     with pytest.raises(InvalidQuery):
         check_query(text)

@@ -33,12 +33,12 @@ def test_quantities_as_kubernetes_writes_them(quantity, expected):
 
 
 @pytest.mark.parametrize("text", ["", "1 Gi", "Gi", "1GiB", "one", "1e", "1e999", "nan", "--1", "1K"])
-def test_what_is_no_quantity_is_refused(text):
+def test_an_invalid_quantity_is_rejected(text):
     with pytest.raises(InvalidInput, match="is not a quantity"):
         to_milli(text)
 
 
 @given(st.integers(0, 10**15))
-def test_thousandths_are_exact(number):
+def test_milli_units_are_exact(number):
     assert to_milli(f"{number}m") == number
     assert to_milli(str(number)) == number * 1000

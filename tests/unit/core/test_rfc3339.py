@@ -44,7 +44,7 @@ def _machine(monkeypatch, request):
         ("2026-01-31", NOON - 43200),
     ],
 )
-def test_a_time_is_the_same_wherever_it_is_read(text, at):
+def test_a_time_is_the_same_in_every_local_zone(text, at):
     """The kind: a time without a zone that is local in one place and UTC in another."""
     assert read_time(text) == at
     assert seconds(text) == at  # status fields and annotations
@@ -57,23 +57,23 @@ def test_a_time_is_the_same_wherever_it_is_read(text, at):
     ["", "now", "12:00", "2026-02-30", "2026-01-31T25:00Z", "2026-W05-6", "20260131", "2026-01-31T12:00:00Z\n",
      "٢٠٢٦-01-31", "2026-01-31T12:00:00+24:00"],
 )  # fmt: skip
-def test_what_is_no_time_is_none(text):
+def test_an_invalid_time_is_none(text):
     assert read_time(text) is None
     assert seconds(text) is None
 
 
 @given(st.floats(0, 4e9))
-def test_what_is_written_is_read_again(at):
+def test_a_written_time_is_read_back(at):
     assert seconds(stamp(at)) == pytest.approx(at, abs=1e-6)
 
 
 @given(st.integers(0, 4_000_000_000))
-def test_what_is_written_to_the_second_is_read_again(at):
+def test_a_time_written_to_the_second_is_read_back(at):
     assert read_time(write_time(at + 0.5, "seconds"), zoned=True) == at
 
 
 @pytest.mark.usefixtures("_machine")
-def test_an_object_says_the_zone_of_its_times():
+def test_objects_must_have_times_with_a_zone():
     """The kind: a time without a zone that is local in one place and UTC in another."""
     for text in ("2026-01-31T12:00:00", "2026-01-31 12:00", "2026-01-31"):
         assert read_time(text, zoned=True) is None
@@ -83,12 +83,12 @@ def test_an_object_says_the_zone_of_its_times():
 
 
 @pytest.mark.usefixtures("_machine")
-def test_people_read_times_in_utc_whatever_zone_they_were_written_in():
+def test_times_are_displayed_in_utc_whatever_their_zone():
     assert readable("2026-01-31T13:00:00.5+01:00") == "2026-01-31 12:00:00 UTC"
     assert clock("2026-01-31T13:00:00.5+01:00") == "12:00:00"
 
 
-def test_no_other_place_reads_or_writes_them(root):
+def test_no_other_module_reads_or_writes_times(root):
     """The kind: a second reader, with other ideas of what a time is."""
     own = re.compile(r"fromisoformat|isoformat\(|strptime|%Y-%m-%dT")
     files = (root / "operator" / "forestall").rglob("*.py")

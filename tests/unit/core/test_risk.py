@@ -25,13 +25,13 @@ def test_a_leading_indicator_past_its_limit_is_a_risk_and_the_sli_past_its_own_a
     assert assess([make_signal(SLI, 0.1, value=101)], 0.8).state is ObjectiveState.BREACHED
 
 
-def test_below_limits_hurt_on_their_own_side(make_signal):
+def test_limits_below_are_passed_downwards(make_signal):
     assert make_signal(value=40, limit=50, above=False).breached
     assert not make_signal(value=60, limit=50, above=False).breached
 
 
 @pytest.mark.parametrize("value", [1.0, 99.0, 101.0, 1e9])
-def test_what_is_not_fresh_says_nothing(make_signal, value):
+def test_stale_data_has_no_probability(make_signal, value):
     stale = make_signal(value=value, fresh=False)
     assert not stale.breached
     assert math.isnan(stale.probability())
@@ -54,13 +54,13 @@ def test_a_shorter_look_ahead_is_never_likelier(make_signal, probability, first,
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.booleans())
-def test_a_bound_is_never_milder_than_what_is_there_already(make_signal, value, upper, above):
+def test_a_bound_is_never_milder_than_the_newest_value(make_signal, value, upper, above):
     bound = make_signal(value=value, upper=upper, above=above, limit=2e6 if above else -2e6).bound()
     assert bound >= value if above else bound <= value
 
 
 @given(st.floats(0, 1), st.floats(1, 1e5), st.one_of(st.none(), st.floats(1, 600)))
-def test_a_time_is_told_only_of_what_is_likely_and_never_beyond_the_horizon(make_signal, probability, ttb, within):
+def test_a_time_to_breach_is_shown_only_of_likely_breaches_within_the_horizon(make_signal, probability, ttb, within):
     """Kind: a figure that is shown where nothing stands behind it (1 %, "likely in 1h57m", horizon 10 m)."""
     signal = make_signal(probability=probability, ttb=ttb)
     median, _, high = signal.likely_time_to_breach(within)
@@ -72,11 +72,11 @@ def test_a_time_is_told_only_of_what_is_likely_and_never_beyond_the_horizon(make
         assert signal.probability(within) < 0.5
 
 
-def test_what_has_passed_needs_no_time(make_signal):
+def test_the_time_to_breach_is_zero_in_breach(make_signal):
     assert make_signal(value=101).likely_time_to_breach() == (0.0, 0.0, 0.0)
 
 
-def test_who_does_not_see_an_indicator_calls_nobody_healthy(make_signal):
+def test_an_indicator_without_data_makes_the_objective_unknown(make_signal):
     """Kind: what is not known is told as if it were well. What the others say of a risk still holds."""
     well, ill = make_signal("load", 0.1), make_signal("load", 0.9)
     assert assess([well], 0.8).state is ObjectiveState.HEALTHY

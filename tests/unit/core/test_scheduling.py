@@ -32,7 +32,7 @@ def test_the_first_pod_that_does_not_fit_is_returned():
     assert unplaced.name == "p8"
 
 
-def test_the_largest_is_placed_first():
+def test_the_largest_pod_is_placed_first():
     nodes = [node("a", cpu=3), node("b", cpu=2)]
     assert first_unschedulable([pod("small", cpu=2), pod("large", cpu=3)], nodes) is None
 
@@ -43,7 +43,7 @@ def test_every_resource_counts_also_one_that_no_node_has():
     assert first_unschedulable([pod(cpu=1, memory=5)], [node(cpu=9, memory=4)]) is not None
 
 
-def test_a_node_that_is_overfull_takes_nothing():
+def test_an_overcommitted_node_accepts_no_requests():
     assert first_unschedulable([pod(cpu=1)], [node(cpu=-3)]) is not None
     assert first_unschedulable([pod(cpu=0)], [node(cpu=-3)]) is None
 

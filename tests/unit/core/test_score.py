@@ -42,7 +42,7 @@ def test_an_event_begins_after_a_calm(text, events):
     assert score.onsets(flags(text), calm=3).tolist() == events
 
 
-def test_one_acts_again_only_when_the_horizon_is_over():
+def test_the_next_action_follows_when_the_horizon_is_over():
     chance = np.array([0.9, 0.9, 0.2, 0.9, 0.9, 0.9, NAN, 0.9])
     assert score.action_steps(chance, np.full(8, 3), 0.5).tolist() == [0, 4]
     assert score.action_steps(chance, np.full(8, 1), 0.5).tolist() == [0, 3, 5, 7]
@@ -57,35 +57,35 @@ def tally(text, *acted, horizon=3, calm=3):
     )
 
 
-def test_actions_are_true_in_vain_or_open():
+def test_actions_are_true_false_or_undecided():
     outcomes = tally("....xx.......xx.....", 2, 8, 12, 18)
     assert (outcomes.true.tolist(), outcomes.false.tolist()) == ([2, 12], [8])  # the time ends before 18 + 3
     assert (outcomes.events, outcomes.lead.tolist(), outcomes.recall) == (2, [2, 1], 1)
 
 
-def test_an_action_before_the_limit_is_passed_again_is_not_in_vain():
+def test_an_action_before_the_limit_is_passed_again_is_not_false():
     outcomes = tally("....xx..x.......", 6, 9)
     assert outcomes.repeated.tolist() == [6]
     assert outcomes.false.tolist() == [9]
     assert outcomes.recall == 0
 
 
-def test_of_an_action_before_a_gap_nothing_is_known():
+def test_an_action_before_a_gap_is_undecided():
     assert tally("....??.......", 3).false.tolist() == []
     assert tally("....?........", 3).false.tolist() == [3]
 
 
-def test_an_event_at_the_very_moment_of_the_action_was_not_foreseen():
+def test_an_event_at_the_step_of_the_action_has_no_lead():
     outcomes = tally("....x...............", 4)
     assert (outcomes.recall, outcomes.true.tolist(), outcomes.false.tolist()) == (0, [], [4])
 
 
-def test_of_no_events_nothing_can_be_recalled():
+def test_recall_without_events_is_nan():
     assert np.isnan(tally("..........", 4).recall)
 
 
 @given(CHANCES, st.integers(1, 9), st.floats(0, 1))
-def test_actions_never_overlap_and_are_asked_for(chance, horizon, threshold):
+def test_actions_never_overlap_and_reach_the_threshold(chance, horizon, threshold):
     steps = score.action_steps(chance, np.full(chance.size, horizon), threshold)
     assert (np.diff(steps) > horizon).all()
     assert (chance[steps] >= threshold).all()
@@ -95,7 +95,9 @@ def test_actions_never_overlap_and_are_asked_for(chance, horizon, threshold):
 
 
 @given(FLAGS, CHANCES, st.integers(1, 9), st.floats(0, 1))
-def test_every_action_comes_to_one_end_and_no_lead_is_longer_than_the_horizon(breached, chance, horizon, threshold):
+def test_every_action_has_at_most_one_outcome_and_no_lead_is_longer_than_the_horizon(
+    breached, chance, horizon, threshold
+):
     length = min(breached.size, chance.size)
     horizons = np.full(length, horizon)
     events = score.onsets(breached[:length], calm=2)
@@ -134,7 +136,7 @@ def test_the_best_threshold_keeps_to_the_budget():
 
 
 @given(st.lists(st.floats(-1e3, 1e3) | st.just(NAN), min_size=1, max_size=40).map(np.array), st.integers(1, 9))
-def test_what_is_reached_is_the_extreme_of_the_steps_that_follow(values, steps):
+def test_extremes_ahead_are_those_of_the_steps_that_follow(values, steps):
     extremes = score.extremes_ahead(values, steps, above=True)
     for step in range(values.size):
         ahead = values[step + 1 : step + 1 + steps]
@@ -162,7 +164,7 @@ def test_climatology_does_not_know_the_future(came, steps, now):
     assert ((before > 0) & (before < 1)).all()
 
 
-def test_calibration_compares_what_was_said_with_what_came():
+def test_calibration_compares_forecasts_with_outcomes():
     groups = score.reliability(np.array([0.11, 0.13, 0.95, 1.0, NAN, 0.5]), flags("..x.x?"))
     assert [(round(group.forecast, 3), group.observed, group.count) for group in groups] == [
         (0.12, 0, 2),
@@ -172,7 +174,7 @@ def test_calibration_compares_what_was_said_with_what_came():
     assert np.isnan(score.calibration_error(()))
 
 
-def test_bounds_hold_what_lies_on_them():
+def test_a_value_on_a_bound_is_within_the_bounds():
     within = score.within_bounds(np.array([1, 2, 3, NAN, 5]), np.array([1, 0, 0, 0, NAN]), np.array([2, 1, 3, 1, 9]))
     np.testing.assert_array_equal(within, [1, 0, 1, NAN, NAN])
 

@@ -101,7 +101,7 @@ def test_the_rows_of_forgotten_series_are_used_again_without_their_past():
 
 
 @pytest.mark.parametrize(("step", "capacity"), [(0, 10), (-1, 10), (float("nan"), 10), (1, 1)])
-def test_what_is_no_grid_is_refused(step, capacity):
+def test_an_invalid_grid_is_rejected(step, capacity):
     with pytest.raises(ValueError, match="must be"):
         SeriesMatrix(step, capacity)
 

@@ -25,11 +25,11 @@ def test_a_rounding_error_asks_for_no_replica():
 
 
 @given(st.sampled_from([math.nan, math.inf, -math.inf, -1.0]), DECLARED)
-def test_no_size_follows_from_what_is_no_load(load, capacity):
+def test_an_invalid_load_has_no_size(load, capacity):
     assert replicas_for(load, 1, 1, capacity) is None
 
 
-def test_a_workload_that_serves_nothing_tells_nothing_about_capacity():
+def test_a_workload_without_ready_replicas_has_no_measured_capacity():
     assert replicas_for(0.9, 0.6, 0, ReplicaCapacity(None, 0.1)) is None
 
 
@@ -56,7 +56,7 @@ def test_a_load_too_large_to_count_has_no_answer():
 
 
 @given(st.integers(1, 500), st.decimals("0.001", 1000, places=3).map(float))
-def test_a_load_that_whole_replicas_just_carry_asks_for_no_more_when_it_was_rounded_on_the_way(replicas, per_replica):
+def test_a_rounded_load_that_the_replicas_exactly_carry_needs_no_more(replicas, per_replica):
     """Kind: touching is not passing. A forecast is computed from float32; what is declared is not."""
     for load in (replicas * per_replica, float(np.float32(replicas * per_replica))):
         assert replicas_for(load, 0, 0, ReplicaCapacity(per_replica, 0.0)) == replicas

@@ -18,7 +18,7 @@ from forestall.core.slo import (
 OBJECTIVES = st.floats(0.1, 99.999)
 
 
-def test_the_fast_burn_of_a_month_is_looked_at_over_an_hour_and_five_minutes():
+def test_the_fast_burn_of_a_month_is_measured_over_an_hour_and_five_minutes():
     windows = burn_windows(30 * 86400, shortest=60)
     assert (windows.long, windows.short) == (3600, 300)
 
@@ -65,18 +65,18 @@ def test_a_budget_is_used_up_whether_good_or_bad_events_are_counted(objective, t
     assert budget_remaining(ratio * 0.99999, objective) > 0
 
 
-def test_of_what_is_not_known_no_budget_is_said_to_be_left():
+def test_the_remaining_budget_of_nan_is_nan():
     assert math.isnan(budget_remaining(math.nan, 99.9))
 
 
 @pytest.mark.parametrize(
     ("objective", "digits"), [(50.0, 3), (99.0, 3), (99.5, 3), (99.9, 3), (99.95, 4), (99.99, 4), (99.999, 5)]
 )
-def test_an_sli_is_told_in_digits_that_tell_a_hundredth_of_the_budget(objective, digits):
+def test_an_sli_has_the_decimals_of_a_hundredth_of_the_budget(objective, digits):
     """Kind: the number shown is not the number named."""
     assert percent_decimals(objective) == digits
 
 
 @given(st.integers(1001, 9_999_999).map(lambda number: number / 100_000))
-def test_digits_that_tell_a_hundredth_of_the_budget_of_any_objective(objective):
+def test_decimals_resolve_a_hundredth_of_the_budget_of_any_objective(objective):
     assert 10.0 ** -percent_decimals(objective) <= error_budget(objective) * (1 + 1e-9)

@@ -19,7 +19,7 @@ from forestall.core.unit_mismatch import unit_mismatch
         (0.1, 20, 60, False, "far from the limit"),
     ],
 )
-def test_out_of_proportion(limit, low, high, above, expected):
+def test_limits_in_another_unit(limit, low, high, above, expected):
     """Kind: a limit in another unit than the values, which is silent for ever or passed for ever."""
     message = unit_mismatch(limit, low, high, above=above)
     assert message is not None
@@ -39,5 +39,5 @@ def test_out_of_proportion(limit, low, high, above, expected):
         (0.2, 0.5, 0.9, False),
     ],
 )
-def test_in_proportion(limit, low, high, above):
+def test_limits_in_the_same_unit(limit, low, high, above):
     assert unit_mismatch(limit, low, high, above=above) is None

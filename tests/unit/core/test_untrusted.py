@@ -38,7 +38,7 @@ def test_nothing_that_json_can_hold_raises(value, path):
     ("value", "number"),
     [(None, 7), (0, 0), (3, 3), (True, None), ("3", None), (3.0, None), (2**63, None), (-(2**64), None), ([], None)],
 )
-def test_a_number_is_one_that_kubernetes_could_hold(value, number):
+def test_an_integer_fits_into_int64(value, number):
     assert integer(value, default=7) == number
 
 
@@ -48,7 +48,7 @@ def test_a_revision_of_five_thousand_digits_is_no_number(value, number):
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), TypeError(), ValueError(), OverflowError(), InvalidInput()])
-def test_what_cannot_be_understood_is_told_by_its_object(error):
+def test_an_unreadable_object_is_named(error):
     with (
         pytest.raises(Unreadable, match="the ReplicaSet web-1 can't be understood"),
         parsing("the ReplicaSet web-1"),
@@ -91,10 +91,10 @@ def expression(operator, values=None, key="app"):
         ("app=web", None),
     ],
 )
-def test_selectors_are_read_as_kubernetes_reads_them(selector, selected):
+def test_selectors_have_the_semantics_of_kubernetes(selector, selected):
     assert selects(selector, {"app": "web"}) is selected
 
 
-def test_seventeen_labels_that_are_all_there_select():
+def test_a_selector_of_seventeen_labels_matches():
     labels = {f"k{n}": "v" for n in range(17)}
     assert selects({"matchLabels": labels}, labels) is True

@@ -37,11 +37,11 @@ def test_a_window_is_open_from_its_schedule_for_its_duration(now, is_open):
     assert (window("0 22 * * 1-5", 6).closes(at(now)) is not None) == is_open
 
 
-def test_a_window_that_is_closed_is_open_until_no_time():
+def test_a_closed_window_has_no_end():
     assert window("0 22 * * 1-5", 6).open_until(at("2026-06-01T21:59:59")) is None
 
 
-def test_it_is_said_when_it_closes_and_when_it_opens():
+def test_a_window_has_its_next_close_and_open():
     night = window("0 22 * * 1-5", 6)
     assert night.closes(at("2026-06-01T23:00:00")) == at("2026-06-02T04:00:00")
     assert night.opens(at("2026-06-05T23:00:00")) == at("2026-06-08T22:00:00")
@@ -70,9 +70,7 @@ def test_openings_that_overlap_are_one():
         ("0 0 * * *", 24, "2026-06-01T22:05:00", None, False),
     ],
 )
-def test_it_is_said_until_when_it_is_open_also_where_one_opens_before_the_last_has_closed(
-    cron, hours, now, until, ends
-):
+def test_overlapping_windows_are_open_until_the_last_one_closes(cron, hours, now, until, ends):
     """Kind: the number shown is not the number named. `until 23:00` is not when another one closes at midnight."""
     stretch = window(cron, hours).open_until(at(now))
     assert stretch is not None
@@ -83,19 +81,19 @@ def test_it_is_said_until_when_it_is_open_also_where_one_opens_before_the_last_h
 # 2026-03-29, 02:00 CET: clocks are set to 03:00. 2026-10-25, 03:00 CEST: back to 02:00.
 
 
-def test_what_would_open_in_the_hour_that_is_left_out_opens_right_after_it():
+def test_a_window_in_a_skipped_hour_opens_right_after_it():
     spring = window("30 2 * * *", 1)
     assert spring.closes(at("2026-03-29T01:59:59")) is None
     assert spring.closes(at("2026-03-29T03:00:00")) == at("2026-03-29T04:00:00")
 
 
-def test_what_is_told_by_an_hour_that_comes_twice_opens_once():
+def test_a_fixed_time_in_a_repeated_hour_opens_once():
     autumn = window("30 2 * * *", 0.5)
     assert autumn.closes(at("2026-10-25T02:45:00", fold=0)) is not None
     assert autumn.closes(at("2026-10-25T02:45:00", fold=1)) is None
 
 
-def test_a_window_across_the_change_lasts_as_long_as_a_watch_says():
+def test_a_window_across_a_clock_change_lasts_for_elapsed_time():
     night = window("0 22 * * *", 6)
     assert night.closes(at("2026-03-28T23:00:00")) == at("2026-03-29T05:00:00")
     assert night.closes(at("2026-10-24T23:00:00")) == at("2026-10-25T03:00:00")
@@ -132,18 +130,18 @@ def test_a_window_is_open_at_its_opening_and_not_at_its_end(now, cron, zone, dur
         ("0 0 * * *", "Europe", "'Europe' is not a time zone"),
     ],
 )
-def test_what_never_opens_is_refused(cron, zone, message):
+def test_a_window_that_never_opens_is_rejected(cron, zone, message):
     with pytest.raises(InvalidInput, match=message):
         check_window(cron, zone)
 
 
-def test_what_comes_once_in_years_is_a_schedule():
+def test_a_schedule_may_come_once_in_years():
     check_window("0 0 29 2 *", "UTC")
     utc = ZoneInfo("UTC")
     assert window("0 0 29 2 *", 1, "UTC").opens(at("2026-01-01T00:00:00", utc)) == at("2028-02-29T00:00:00", utc)
 
 
-def test_a_window_is_worked_out_once_for_all_who_ask_of_the_same_time(monkeypatch):
+def test_a_window_is_computed_once_for_the_same_time(monkeypatch):
     """Kind: cost of what others write. 32 windows of each of 20 policies, asked of by each of their decisions."""
     worked = []
 

@@ -9,7 +9,7 @@ from forestall.core.wording import closest, did_you_mean, is_or_are, plural
     ("count", "expected"),
     [(0, "0 objectives are"), (1, "1 objective is"), (2, "2 objectives are"), (21, "21 objectives are")],
 )
-def test_what_is_there_once_is_no_plural(count, expected):
+def test_plurals_by_count(count, expected):
     """Kind: `1 objectives are selected`."""
     assert f"{plural(count, 'objective')} {is_or_are(count)}" == expected
 
@@ -19,7 +19,7 @@ def test_a_plural_of_its_own():
     assert plural(2, "series", "series") == "2 series"
 
 
-def test_the_name_that_was_meant():
+def test_suggestions_for_misspelled_names():
     assert closest("Leek", ["leak", "early"]) == "leak"
     assert closest("maxreplica", ["minReplicas", "maxReplicas"]) == "maxReplicas"
     assert did_you_mean("leek", ["leak"]) == " Did you mean leak?"
