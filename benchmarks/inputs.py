@@ -1,8 +1,8 @@
-"""`python -m benchmarks.inputs`: the worst that each field of an object can cost the operator, as JSON.
+"""`python -m benchmarks.inputs`: the worst-case cost of each field of an object, as JSON.
 
-Of each field the texts are as long as its schema allows, and of the kinds that cost parsers of such texts the most.
-What is measured is all that the operator does with one such text: read, check, rewrite; the dearest text of each field
-counts, whether it is taken or refused. A second turn shows what the same text costs in the cycles after.
+The texts of each field are as long as its schema allows, and of the kinds that are most expensive for parsers. The
+benchmark measures everything that the operator does with a text: read, check, rewrite. The most expensive text of each
+field counts, accepted or refused. A second run shows the cost of the same text in later cycles.
 """
 
 import argparse
@@ -35,20 +35,20 @@ Run = Callable[[Any], object]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the dearest text of one field costs."""
+    """The cost of the most expensive text of one field."""
 
     field: str
     bound: str
     texts: int
-    """How many were tried."""
+    """Number of texts."""
     milliseconds: float
-    """CPU time of the first turn."""
+    """CPU time of the first run."""
     again: float
-    """CPU time (ms) of the second."""
+    """CPU time (ms) of the second run."""
     kibibytes: int
-    """The most memory that a text takes."""
+    """Most memory of a text."""
     dearest: str
-    """How that text begins."""
+    """Start of the most expensive text."""
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def measure(field: str, bound: str, texts: Sequence[Any], run: Run) -> Cost:
-    """Return what the dearest of `texts` costs."""
+    """Return the cost of the most expensive of `texts`."""
     with suppress(InvalidInput, ValidationError):
         run(_changed(texts[0]))  # what is only done once in a process is nobody's cost
     times = []
@@ -80,7 +80,7 @@ def measure(field: str, bound: str, texts: Sequence[Any], run: Run) -> Cost:
 
 
 def timed(run: Run, text: object) -> float:
-    """Return the CPU seconds that it takes, whether the text is taken or refused."""
+    """Return the CPU seconds of a run, whether the text is accepted or refused."""
     began = time.process_time()
     with suppress(InvalidInput, ValidationError):
         run(text)
@@ -96,12 +96,12 @@ def _memory(run: Run, text: object) -> int:
 
 
 def _changed(text: object) -> object:
-    """Return the text as nobody has met it yet."""
+    """Return a changed text that no cache has."""
     return f"{text[:-1]} " if isinstance(text, str) and text else text
 
 
 def fields() -> Iterator[tuple[str, str, Sequence[Any], Run]]:
-    """Yield each field: its name, its bound, the texts to try and what is done with one."""
+    """Yield each field: its name, its bound, its texts, and the function to run."""
     yield "a PromQL query (`query`, `errorRatio`)", "4,096 characters", queries(QUERY), _query
     yield "a series selector (`good`, `bad`, `total`, `histogram`)", "2,048 characters", selectors(SELECTOR), _selector
     yield (
@@ -138,7 +138,7 @@ def fields() -> Iterator[tuple[str, str, Sequence[Any], Run]]:
 
 
 def queries(longest: int) -> list[str]:
-    """Return what costs parsers of PromQL the most: nesting, lists, strings, numbers, regular expressions."""
+    """Return queries that are expensive to parse: nesting, lists, strings, numbers, regular expressions."""
     half = longest // 2
     texts = [
         "max(x{" + ",".join(f'a{n}=~"\\\\pL{{1000}}"' for n in range(longest // 20)) + "})",
@@ -188,14 +188,14 @@ def selectors(longest: int) -> list[str]:
 
 
 def schedules() -> Iterator[str]:
-    """Yield schedules that come rarely, or never, or are long."""
+    """Yield schedules that are rare, impossible or long."""
     yield from ("0 0 30 2 *", "0 0 29 2 1", "0 0 29 2 1#5", "59 23 31 12 *", "0 0 L 2 5L", "* * * * *", "30 1 * * *")
     yield ",".join(["1"] * 59) + " * * * *"
     yield "*/1,*/1,*/1,*/1,*/1,*/1,*/1,*/1,*/1,*/1 */1,*/1,*/1,*/1,*/1 */1,*/1,*/1 */1,*/1 */1,*/1"
 
 
 def pointers() -> Iterator[str]:
-    """Yield JSON pointers that are long, or nearly right."""
+    """Yield JSON pointers that are long, or nearly valid."""
     yield from ("/data/" + "~1" * 253, "/data" + "/a" * 253, "/spec" + "/a" * 253 + "/", "/" * 512, "~" * 512)
     yield "/metadata/annotations/" + "a." * 245
     yield "/metadata/annotations/" + "security" * 61
@@ -213,7 +213,7 @@ def _selector(text: str) -> object:
 
 
 def objective(text: str) -> ServiceLevelObjective:
-    """Return an objective that asks this query 16 times, each time in another text."""
+    """Return an objective with 16 variants of this query."""
     queries = [f"{text}{' ' * n}"[:QUERY] for n in range(16)]
     leading = [{"name": f"i-{n}", "query": query, "limit": 1} for n, query in enumerate(queries)]
     indicator = {"threshold": {"query": text, "operator": "lt", "value": 1}}
@@ -225,7 +225,7 @@ SOURCE = MetricSource.read({"metadata": {"name": "a"}, "spec": {"url": "http://a
 
 
 def prepare_queries(slo: ServiceLevelObjective) -> object:
-    """Do all that is done with the queries of an objective when it is first met."""
+    """Run everything that the operator does with the queries of a new objective."""
     plan = plan_queries(slo, SOURCE, 15.0)
     traffic_query(slo, SOURCE, 300.0)
     return [promql.prepare(watched.query.expr) for watched in plan.watched]
@@ -263,7 +263,7 @@ def _pointer(pointer: str) -> object:
 
 
 def policy() -> dict[str, Any]:
-    """Return a policy of many rungs and windows, which selects what has `labels`."""
+    """Return a policy of many rungs and windows that selects the labels of `labels`."""
     windows = [{"cron": "0 0 29 2 1", "duration": "31d", "timeZone": "America/New_York"}] * 16
     rung = {"indicators": [f"i{n}" for n in range(16)], "notify": {"channel": "a", "message": "a" * 1024}}
     spec = {"objectives": labels(), "actions": [rung] * 8, "blackoutWindows": windows, "maintenanceWindows": windows}

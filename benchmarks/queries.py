@@ -1,7 +1,7 @@
-"""`python -m benchmarks.queries`: what it costs to ask a real Prometheus all queries of a cycle, as JSON.
+"""`python -m benchmarks.queries`: the cost of all queries of a cycle on a real Prometheus, as JSON.
 
-Objectives have a ratio of counters over a short and a long window and one leading indicator; the data behind each query
-are asked for their age as well. The same queries are asked joined and one by one in the same run, on the same machine.
+Objectives have a ratio of counters over a short and a long window, and one leading indicator; each query has a
+freshness query. The same queries run joined and one by one in the same run, on the same machine.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from forestall.ports import Query, QueryFailure
 STEP = 15.0
 HOURS = 2.0
 POINTS = 720
-"""How many points a new series is backfilled with."""
+"""Points of the backfill of a new series."""
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def series(objectives: int, now: float) -> Iterator[Series]:
-    """Yield two pods' counters by code, and two pods' gauges, of each objective's workload."""
+    """Yield the counters by code and the gauges of two pods of each workload."""
     times = now - STEP * np.arange(HOURS * 3600 / STEP, -1, -1)
     steps = np.arange(times.size, dtype=float)
     rng = np.random.default_rng(1)
@@ -66,7 +66,7 @@ def series(objectives: int, now: float) -> Iterator[Series]:
 
 
 def queries(objectives: int) -> list[Query]:
-    """Return what one cycle asks about so many objectives: two windows of the SLI, and a leading indicator."""
+    """Return the queries of one cycle: two windows of the SLI, and a leading indicator of each objective."""
     result = []
     for number in range(objectives):
         name = f'http_requests_total{{app="app-{number}"'
@@ -80,7 +80,7 @@ def queries(objectives: int) -> list[Query]:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one cycle's queries cost."""
+    """The cost of the queries of one cycle."""
 
     wall_s: float
     client_cpu_s: float
@@ -91,7 +91,7 @@ class Cost:
 async def measure(
     server: PrometheusServer, objectives: int, joined: list[int], cycles: int, now: float
 ) -> dict[str, object]:
-    """Return the costs of asking all queries, by how many are joined in a request."""
+    """Return the cost of all queries, by the number of queries in a request."""
     (prometheus,) = (child for child in psutil.Process().children(recursive=True) if child.name() == "prometheus")
     all_queries = queries(objectives)
     result: dict[str, object] = {
@@ -122,7 +122,7 @@ async def measure(
 
 
 def _seconds_to_check(all_queries: list[Query]) -> float:
-    """Return how long it takes to check all queries, which is done once for each text."""
+    """Return the CPU seconds to check all queries, which happens once for each text."""
     packing.prepare.cache_clear()
     began = time.process_time()
     for query in all_queries:

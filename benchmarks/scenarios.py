@@ -1,9 +1,9 @@
-"""Lead time, bad minutes and replica-minutes of the demo's scenarios, with the operator and without, over several runs.
+"""Lead time, bad minutes and replica-minutes of the demo's scenarios, without and with the operator, over several runs.
 
     python -m benchmarks.scenarios --runs 5
 
-A run on a machine that was too busy is kept in the file and marked as not valid; it is not counted, and repeated at
-most once.
+A run on a machine that is too busy stays in the file, marked as invalid; it does not count, and is repeated at most
+once.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from forestall.demo.scenarios import SCENARIOS, Scenario
 
 
 def main() -> None:
-    """Run what the arguments ask for, and write the figures after each run."""
+    """Run the scenarios, and write the figures after each run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="only this one; may be repeated")

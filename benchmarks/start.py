@@ -1,8 +1,8 @@
-"""`python -m benchmarks.start`: how long after a start the forecaster knows all pasts, from a real Prometheus, as JSON.
+"""`python -m benchmarks.start`: the time to learn all histories from a real Prometheus after a start, as JSON.
 
-Prometheus is filled with a day of points for every series. Then the engine runs cycles as the operator does, but one
-right after the other, with an empty memory: it fetches the pasts by range queries and learns from them until nothing
-waits. At the end the forecasts are compared with those of a second start, which must be the same.
+Prometheus has a day of points for every series. The engine runs cycles as the operator does, but without pauses and
+with an empty memory: it fetches the histories by range queries and learns until nothing is left. At the end the
+forecasts are compared with those of a second start, which must be the same.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def series(objectives: int, now: float, settings: Settings) -> Iterator[Series]:
-    """Yield a gauge of every pod that wanders about a daily wave."""
+    """Yield a gauge of every pod with a random walk on a daily wave."""
     times = now - settings.interval * np.arange(settings.columns, -1, -1)
     wave = np.sin(2 * np.pi * times / 86400)
     rng = np.random.default_rng(1)
@@ -88,7 +88,7 @@ def _objective(number: int) -> Manifest:
 
 
 async def measure(server: PrometheusServer, objectives: int, now: float, settings: Settings) -> dict[str, Any]:
-    """Start twice, and return what the first start cost and how far the second one's forecasts are from its."""
+    """Start twice, and return the cost of the first start and the difference of the forecasts."""
     (prometheus,) = (child for child in psutil.Process().children(recursive=True) if child.name() == "prometheus")
     manifests = [_objective(number) for number in range(objectives)]
     cost, first = await _start(server, manifests, now, settings, prometheus)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.cycle`: what a cycle over a thousand objectives costs, as a table and as JSON.
+"""`python -m benchmarks.cycle`: the cost of a cycle over a thousand objectives, as a table and as JSON.
 
-The operator is the real process under the rights of the chart's ServiceAccount, on a real control plane with as many
-workloads as objectives, and a real Prometheus whose series have a past and go on while the cycles run. One workload in
-fifty is past its limit. What a machine takes for a cycle says little about another one: ratios are given as well.
+The operator is the real process with the permissions of the chart's ServiceAccount, on a real control plane with as
+many workloads as objectives, and a real Prometheus whose series have a history and continue during the cycles. One
+workload in fifty is past its limit. The time of a cycle depends on the machine, so the output has ratios as well.
 """
 
 import argparse
@@ -39,10 +39,10 @@ from forestall.engine.indicator_queries import plan_queries
 
 ROOT = Path(__file__).resolve().parents[2]
 _OWN = frozenset({"GET deployments", "LIST deployments", "POST events", "PATCH events"})
-"""Requests about others' objects that nobody but the operator makes here."""
+"""Requests about foreign objects that only the operator makes here."""
 OPERATOR = "forestall-system"
 SETTLING = 4
-"""Cycles after the past was learned that are not measured: the first statuses and Events are written in them."""
+"""Cycles after learning that are not measured: they write the first statuses and Events."""
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ class Bench:
         self._steps = Steps()
 
     def __enter__(self) -> Self:
-        """Start and fill everything."""
+        """Start everything and create the objects."""
         with ExitStack() as closing:
             programs = find_programs()
             with self._steps.step("start a control plane and Prometheus"):
@@ -102,11 +102,11 @@ class Bench:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End everything."""
+        """Stop everything."""
         self._closing.close()
 
     def measure(self, leading: int, cycles: int) -> dict[str, Any]:
-        """Return what cycles cost with so many leading indicators an objective."""
+        """Return the cost of cycles with `leading` leading indicators for each objective."""
         bodies = [objective(number, leading) for number in range(self._size)]
         with self._steps.step(f"declare objectives with {leading} leading indicators"):
             for namespace in namespaces():
@@ -188,7 +188,7 @@ class Bench:
 
     @contextmanager
     def _living(self) -> Iterator[None]:
-        """Have all series go on while the body runs."""
+        """Continue all series during the body."""
         stop = threading.Event()
 
         def go_on() -> None:
@@ -217,7 +217,7 @@ class Bench:
                 await asyncio.gather(*(create(body) for body in bodies if body["kind"] == kind))
 
     def _find_servers(self) -> tuple[psutil.Process, ...]:
-        """Return Prometheus and the API server of this control plane."""
+        """Return the processes of Prometheus and the API server."""
         folder = str(self._cluster.workspace.path)
         servers = {
             process.info["name"]: process
@@ -228,7 +228,7 @@ class Bench:
         return servers["prometheus"], servers["kube-apiserver"]
 
     def _requests(self) -> Counter[str]:
-        """Return how many requests of those that only the operator makes the API server has answered."""
+        """Return the API server's counts of the requests that only the operator makes."""
         counts: Counter[str] = Counter()
         for line in self._cluster.kubectl("get", "--raw", "/metrics").stdout.splitlines():
             if line.startswith("apiserver_request_total{"):
@@ -248,7 +248,7 @@ class Bench:
         return Counter(body.get("status", {}).get("state", "none") for body in json.loads(listed)["items"])
 
     def _parse_s(self, series: int) -> float:
-        """Return the CPU seconds that it takes to parse one instant answer with so many series."""
+        """Return the CPU seconds to parse one instant query response with `series` series."""
         answer = requests.get(f"{self._prometheus.url}/api/v1/query", params={"query": '{app!=""}'}, timeout=30)
         size = len(orjson.loads(answer.content)["data"]["result"])
         durations = []
@@ -260,7 +260,7 @@ class Bench:
 
 
 def count_queries(bodies: list[dict[str, Any]], interval: float) -> dict[str, int]:
-    """Return how many queries are asked in a cycle, apart from those of whole windows; each is answered by a series."""
+    """Return the number of queries of a cycle, without those of whole windows; each returns one series."""
     metric_source = MetricSource.read(source("http://localhost"))
     texts: set[str] = set()
     for body in bodies:

@@ -11,16 +11,16 @@ from forestall.devcluster.remote_write import Series
 API = "forestall.dev/v1alpha1"
 NAMESPACES = 20
 TROUBLED = 50
-"""One workload in so many is past its limits."""
+"""One workload of this many is past its limits."""
 DAY = 86400.0
 PAST_S = 8.2 * 3600
 PAST_STEP = 30.0
 GAUGES = ("queue_length", "connections")
-"""What the first and the second leading indicator watch."""
+"""The metrics of the first and the second leading indicator."""
 
 
 class Fleet:
-    """The series of so many workloads: counters of requests by code, and gauges."""
+    """The series of `size` workloads: counters of requests by code, and gauges."""
 
     def __init__(self, size: int, began: float) -> None:
         self._rng = np.random.default_rng(1)
@@ -31,7 +31,7 @@ class Fleet:
         self._at = began - PAST_S
 
     def until(self, now: float, step: float) -> Iterator[Series]:
-        """Yield how all series go on until `now` (s), with a point every `step` seconds."""
+        """Yield the continuation of all series until `now` (s), with a point every `step` seconds."""
         times = np.arange(self._at + step, now, step) if now - self._at > 2 * step else np.array([now])
         passed = np.diff(times, prepend=self._at)
         self._at = float(times[-1])
@@ -63,7 +63,7 @@ def app(number: int) -> str:
 
 
 def workloads(size: int) -> Iterator[dict[str, Any]]:
-    """Yield namespaces with a policy each, and the workloads: their pods are of no interest."""
+    """Yield namespaces with a policy each, and workloads without pods."""
     for namespace in namespaces():
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     for number in range(size):
@@ -95,7 +95,7 @@ def source(url: str) -> dict[str, Any]:
 
 
 def objective(number: int, leading: int) -> dict[str, Any]:
-    """Return an objective with so many leading indicators."""
+    """Return an objective with `leading` leading indicators."""
     total = f'http_requests_total{{app="{app(number)}"'
     return {
         "apiVersion": API,

@@ -15,7 +15,7 @@ LONGEST_START = 150.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The counters of the operator and of those that it asks, at one moment."""
+    """The counters of the operator and of its servers at one time."""
 
     at: float
     cycles: int
@@ -36,7 +36,7 @@ class Operator:
     def __init__(self, process: subprocess.Popen[bytes], port: int, servers: tuple[psutil.Process, ...]) -> None:
         self.began = time.monotonic()
         self.longest_wait = 0.0
-        """The longest that a probe had to wait since it was last set to 0: as long as the event loop stood still."""
+        """Longest response time of a probe since the last reset to 0, while the event loop was blocked."""
         self._process = process
         self._process_info = psutil.Process(process.pid)
         self._url = f"http://127.0.0.1:{port}"
@@ -44,7 +44,7 @@ class Operator:
         self._stop = threading.Event()
 
     def read(self) -> Reading | None:
-        """Return what its metrics say; None as long as it does not answer."""
+        """Return the counters; None while the operator does not respond."""
         if self._process.poll() is not None:
             raise SystemExit("the operator ended")
         try:
@@ -67,7 +67,7 @@ class Operator:
         )
 
     def until(self, cycles: int = 0, forecasts: int = 0, interval_s: float = 0.5) -> Reading:
-        """Wait until so many cycles are done and so many objectives have a forecast."""
+        """Wait for `cycles` cycles and for `forecasts` objectives with a forecast."""
         deadline = time.monotonic() + LONGEST_START
         while time.monotonic() < deadline:
             reading = self.read()
@@ -77,7 +77,7 @@ class Operator:
         raise SystemExit(f"no {cycles} cycles with {forecasts} forecasts within {LONGEST_START:g} s")
 
     def probe(self) -> None:
-        """Ask for a sign of life as the kubelet does, but often."""
+        """Probe liveness like the kubelet, but often."""
         while not self._stop.wait(0.2):
             began = time.monotonic()
             with contextlib.suppress(requests.ConnectionError):
@@ -85,7 +85,7 @@ class Operator:
             self.longest_wait = max(self.longest_wait, time.monotonic() - began)
 
     def end(self) -> None:
-        """End the probes."""
+        """Stop the probes."""
         self._stop.set()
 
 

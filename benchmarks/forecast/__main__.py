@@ -1,7 +1,7 @@
-"""`python -m benchmarks.forecast`: how good forecasts are and what they cost, as a table and as JSON.
+"""`python -m benchmarks.forecast`: the skill and the cost of forecasts, as a table and as JSON.
 
-Recorded series come from a folder of CSV files (`--data`, or the environment variable FORESTALL_BENCH_DATA); generated
-ones are always measured as well, and apart from them those of two other seeds, to check what was chosen with the first.
+Recorded series come from a folder of CSV files (`--data`, or the environment variable FORESTALL_BENCH_DATA). Generated
+series are always measured, and separately those of two other seeds, as a check of what was chosen with the first one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmarks.forecast import cost, data, leaks, protocol
 
 _CHECKS = (4, 5)
 _STRETCHES = (1, 5)
-"""Seeds of the stretches that leaks are injected into; nothing was chosen with the second ones in view."""
+"""Seeds of the parts with injected leaks; nothing was chosen with the second one in view."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a tick costs: CPU seconds and memory for many series, and what parsing their instant query costs beside it."""
+"""The cost of a tick: CPU seconds and memory for many series, compared with parsing their instant query."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MINUTES = (30, 60, 180)
 
 
 def measure(count: int, ticks: int = 30) -> dict[str, float]:
-    """A steady state of ``count`` series: CPU seconds of a tick (update and forecast), mean and largest; RSS."""
+    """Return mean and maximum CPU seconds of a tick (update and forecast), and RSS, for ``count`` series."""
     random = np.random.default_rng(0)
     matrix = SeriesMatrix(_STEP, _CAPACITY)
     forecaster = BreachForecaster(matrix, [60.0 * minutes for minutes in _MINUTES])
@@ -52,7 +52,7 @@ def measure(count: int, ticks: int = 30) -> dict[str, float]:
 
 
 def _parse_seconds(count: int) -> float:
-    """CPU seconds to parse an instant query's answer of ``count`` series."""
+    """Return the CPU seconds to parse the response of an instant query with ``count`` series."""
     answer = orjson.dumps(
         {
             "status": "success",

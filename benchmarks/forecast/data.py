@@ -1,4 +1,4 @@
-"""Series to measure on: recorded ones from a folder of CSV files, and a generated set."""
+"""Series to forecast: recorded ones from a folder of CSV files, and a generated set."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ STEP = 300.0
 """Seconds; recorded series are averaged to it."""
 DAY = round(86400 / STEP)
 LEARN = 4 * DAY
-"""Steps in which forecasts are only learned from."""
+"""Steps that are only for learning."""
 
 Series = dict[str, np.ndarray]
 
 
 def recorded(folder: Path) -> dict[str, Series]:
-    """Data sets below ``folder``: each folder with CSV files of (time, value) is one."""
+    """Return the data sets below ``folder``: each folder with CSV files of (time, value) is one."""
     sets: dict[str, Series] = {}
     for file in sorted(folder.rglob("*.csv")):
         times, values = _read(file)
@@ -28,8 +28,8 @@ def recorded(folder: Path) -> dict[str, Series]:
 
 
 def generated(seed: int = 1, days: int = 14) -> Series:
-    """Two of each kind of behaviour: waves, wandering, bursts by chance and by the clock, growth, changes of regime,
-    and what is measured in whole steps and is often just at its limit.
+    """Return two series of each kind: waves, random walks, random and periodic bursts, growth, regime changes, and
+    quantized series that are often at their limit.
     """
     random = np.random.default_rng(seed)
     count = days * DAY
@@ -60,7 +60,7 @@ def generated(seed: int = 1, days: int = 14) -> Series:
 
 
 def _quantised(random: np.random.Generator, level: np.ndarray, index: int) -> Series:
-    """What is measured in whole steps, has a ceiling that it often is at, and passes it for a few minutes a day."""
+    """Return quantized series that are often at a ceiling, and pass it for a few minutes a day."""
     noise = _wander(random, level.size, 0.9)
     over = np.convolve(random.random(level.size) < 0.005, np.ones(4), "same") > 0
     share = np.where(over, 0.9, np.minimum(level / level.max() + 0.05 * noise, 0.6))
@@ -90,7 +90,7 @@ def _crowds(random: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Times in seconds, from ISO 8601 or from a count of minutes, and values; lines that are neither are skipped."""
+    """Return times in seconds, from ISO 8601 or a count of minutes, and values; other lines are skipped."""
     times, values = [], []
     with file.open(newline="") as lines:
         for row in csv.reader(lines):

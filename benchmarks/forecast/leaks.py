@@ -31,26 +31,26 @@ _KINDS = ("leak", "step", "plain")
 
 @dataclass(frozen=True)
 class Cases:
-    """Values are (time, cases); all else is (cases,)."""
+    """Values have the shape (time, cases), the others (cases,)."""
 
     kind: np.ndarray
     """Index into `_KINDS`."""
     values: np.ndarray
     limit: np.ndarray
     begin: np.ndarray
-    """The step at which the leak or the step begins."""
+    """Start of the leak or of the step."""
     breach: np.ndarray
-    """The step at which the limit is passed, or the length where it is not."""
+    """Step at which the limit is passed, or the length where it is not."""
 
 
 def measure(series: Series, seed: int = 1) -> dict[str, float]:
-    """Recall, false fires and the error of the time to breach over all cases that the ``series`` make."""
+    """Return recall, false fires and the error of the time to breach, over all cases of ``series``."""
     cases = make(series, np.random.default_rng(seed))
     return judge(cases, *forecast(cases))
 
 
 def judge(cases: Cases, probability: np.ndarray, expected: np.ndarray) -> dict[str, float]:
-    """Figures from the probability and the median time to breach (s), both (time, cases)."""
+    """Return the figures of the probability and the median time to breach (s), both of the shape (time, cases)."""
     horizon = MINUTES[-1] * 60 / STEP
     time = np.arange(_LENGTH)[:, None]
     fires = (probability >= _FIRES) & (time >= DAY) & (time < cases.breach)
@@ -83,7 +83,7 @@ def _quantile(values: np.ndarray, share: float) -> float:
 
 
 def make(series: Series, random: np.random.Generator) -> Cases:
-    """Four stretches of each series that is long enough, at random places, with three cases each."""
+    """Return three cases of each of four random parts of every series that is long enough."""
     kinds, values, limits, begins, breach = [], [], [], [], []
     time = np.arange(_LENGTH)
     for original in series.values():
@@ -111,7 +111,7 @@ def make(series: Series, random: np.random.Generator) -> Cases:
 
 
 def forecast(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
-    """P(limit passed within the longest horizon) and the time to breach (s), both (time, cases)."""
+    """Return P(limit passed within the longest horizon) and the time to breach (s), both of the shape (time, cases)."""
     matrix = SeriesMatrix(STEP, _LENGTH)
     forecaster = BreachForecaster(matrix, [60.0 * minutes for minutes in MINUTES])
     forecaster.set_limits({key: Limit(limit, long_trend=True) for key, limit in enumerate(cases.limit.tolist())})

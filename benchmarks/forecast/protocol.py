@@ -1,7 +1,7 @@
-"""Rolling-origin evaluation: what was forecast at each moment, and what came.
+"""Rolling-origin evaluation: forecasts and their outcomes at each step.
 
-An event: the limit is passed within the horizon. Origins at which it is passed already do not count, nor do those of
-the first four days, which are only learned from.
+An event: the limit is passed within the horizon. Origins past the limit do not count, nor do those of the first four
+days, which are only for learning.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ _START = 1_700_006_400.0  # midnight
 
 @dataclass(frozen=True)
 class Run:
-    """Forecasts of one data set: arrays are (horizons, time, series)."""
+    """Forecasts of one data set; arrays have the shape (horizons, time, series)."""
 
     names: list[str]
     outcome: np.ndarray
-    """1: the limit was passed within the horizon, 0: it was not, -1: does not count."""
+    """1: the limit is passed within the horizon, 0: it is not, -1: the origin does not count."""
     reached: np.ndarray
-    """The maximum that came, NaN where it does not count."""
+    """The maximum within the horizon, NaN where the origin does not count."""
     climatology: np.ndarray
-    """The rate of events known at the origin."""
+    """The rate of earlier events at the origin."""
     probability: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
     experts: dict[str, np.ndarray]
     linear: np.ndarray
-    """predict_linear over one hour, yes or no."""
+    """Whether predict_linear over one hour passes the limit."""
 
 
 def run(series: Series, limit_from: str) -> Run:
-    """Forecast all ``series``; limits are the 95th percentile of the `whole` of each, or of the days `learned` from."""
+    """Forecast all ``series``; limits are the 95th percentile of the `whole` of each, or of the `learned` days."""
     names = list(series)
     length = max(map(len, series.values()))
     values = np.full((length, len(names)), np.nan)
@@ -94,7 +94,7 @@ def _truth(values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _climatology(outcome: np.ndarray) -> np.ndarray:
-    """The rate of events over all origins so far whose horizon has passed."""
+    """Return the rate of events over all earlier origins whose horizon has passed."""
     rates = [
         [score.climatology(column, steps) for column in part.T] for part, steps in zip(outcome, HORIZONS, strict=True)
     ]
@@ -113,7 +113,7 @@ def _predict_linear(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
 
 
 def scores(result: Run, index: int) -> dict[str, object]:
-    """Figures for one horizon: Brier scores, skill over climatology, calibration, coverage."""
+    """Return the figures of one horizon: Brier scores, skill over climatology, calibration, coverage."""
     outcome = result.outcome[index]
     counted = outcome != score.UNKNOWN
     reference = _brier(result.climatology[index], outcome)
@@ -154,12 +154,12 @@ def scores(result: Run, index: int) -> dict[str, object]:
 
 
 def _brier(probabilities: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-    """Of each series; 0 where nothing of it counts."""
+    """Return the score of each series; 0 where no origin counts."""
     return np.nan_to_num([score.brier(*pair) for pair in zip(probabilities.T, outcome.T, strict=True)])
 
 
 def _bootstrap(brier: np.ndarray, reference: np.ndarray) -> list[float]:
-    """90 % interval of the skill when other series of the kind had been taken."""
+    """Return the 90 % confidence interval of the skill over series."""
     random = np.random.default_rng(0)
     drawn = random.integers(0, len(brier), (4000, len(brier)))
     skill = 1 - brier[drawn].mean(axis=1) / reference[drawn].mean(axis=1)

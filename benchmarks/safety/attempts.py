@@ -1,4 +1,4 @@
-"""What people try at the API server: who, with which command, and who must refuse it."""
+"""Attempts at the API server: user, command, and the component that must refuse it."""
 
 import json
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Attempt:
     arguments: tuple[str, ...]
     body: Body | None = None
     message: str = ""
-    """What the refusal must say."""
+    """Text that the refusal must contain."""
 
 
 def document(kind: str, name: str, spec: Body, **metadata: Any) -> Body:
@@ -67,7 +67,7 @@ _INTENT: Body = {
 }
 REMEDIATION = document("Remediation", "entry", {"intent": _INTENT})
 POOL: Body = {"apiVersion": "example.com/v1", "kind": "Pool", "name": "workers"}
-"""A workload of a kind that namespaces' editors have no right to."""
+"""A workload of a kind that editors of a namespace have no permission for."""
 
 
 def _create(

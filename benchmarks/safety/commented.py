@@ -1,6 +1,6 @@
-"""People write on a Remediation as fast as they can. Is the node that it cordoned given back at its deadline?
+"""Users patch a Remediation as fast as they can. Is its cordoned node uncordoned at the deadline?
 
-The operator is the whole process; four loops patch the feedback of its one Remediation until the node is free.
+The operator is the whole process; four loops patch the feedback of its only Remediation until the node is uncordoned.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _POLICY: Body = {"mode": "Auto", "deadline": "30s", "actions": [{"cordon": {"hea
 
 
 async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
-    """Have a node cordoned, and comment on it; small as it is, it has no quick size."""
+    """Cordon a node and patch the feedback; the benchmark is small and has no quick size."""
     del quick
     access = await Access.find(str(environment.cluster.kubeconfig))
     async with AsyncExitStack() as stack:

@@ -1,7 +1,7 @@
-"""Processes that are killed at their writes, and answers that are lost after the commit: is anything done twice?
+"""Processes that are killed at their writes, and responses that are lost after the commit: is an effect repeated?
 
-Many Remediations live at once in one process, on a clock that runs faster than the wall's. What the journal says is
-held against every state that the API server's watch showed of the targets.
+Many Remediations run at once in one process, on a clock that is faster than the wall clock. Their recorded steps are
+compared with every state of the targets, from watches of the API server.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from forestall.api import Remediation
 from forestall.api.times import seconds, stamp
 
 SPEED = 10
-"""How much faster the clock runs than the wall's: 1.5 s are left for what may still be under way, and not 15."""
+"""Factor of the clock over the wall clock: 1.5 s remain for operations in progress, instead of 15 s."""
 DEADLINE = 180.0
 LATE = 60.0
 TARGETS = 8
 AT_ONCE = 3
-"""Actions that are tried at the same time."""
+"""Actions that run at the same time."""
 MOST_ROUNDS = 60
 _MOODS = ("calms",) * 7 + ("lasts",) * 2 + ("blind",)
 NEVER = {"at": -1, "how": "never", "seed": 0}
@@ -42,29 +42,29 @@ _PROGRAM = Path(__file__).with_name("killable.py")
 
 @dataclass
 class Tally:
-    """What came of all lives of one action."""
+    """The results of all Remediations of one action."""
 
     struck: int = 0
-    """Kills, or answers that were lost."""
+    """Number of kills, or of lost responses."""
     how: Counter[str] = field(default_factory=Counter)
     lives: int = 0
     duplicates: int = 0
-    """Changes of the world that no step of the journal accounts for."""
+    """Effects on targets without a recorded step."""
     unmade: int = 0
-    """Steps that the journal calls done, and the world never saw."""
+    """Completed steps without an effect on the target."""
     late: int = 0
-    """Lives that did not end within a minute of their deadline."""
+    """Remediations that did not end within a minute of their deadline."""
     latest_s: float = -float("inf")
-    """The end that came last after, or soonest before, its deadline."""
+    """The latest end after, or nearest end before, its deadline."""
     orphans: int = 0
-    """Nodes that were left cordoned."""
+    """Nodes that stayed cordoned."""
     told_again: int = 0
-    """Notices that arrived once more, with the same id."""
+    """Notifications that arrived again, with the same id."""
     ends: Counter[str] = field(default_factory=Counter)
 
     @property
     def holds(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether the result meets the promise."""
         return not (self.duplicates or self.unmade or self.late or self.orphans) and self.struck > 0
 
     def as_json(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Tally:
 
 
 class Round:
-    """One life for each target, begun at once."""
+    """One Remediation for each target, started at the same time."""
 
     def __init__(self, trial: Trial, namespace: str, targets: Sequence[Target], episode: int, now: float) -> None:
         owner = {"apiVersion": "forestall.dev/v1alpha1", "namespace": namespace, "name": "web"}
@@ -108,13 +108,13 @@ class Round:
 
 
 class ForkServer:
-    """The program that leads, and is forked for each order."""
+    """The program that leads, which forks for each order."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
 
     async def __aenter__(self) -> Self:
-        """Start it and wait until its imports are done."""
+        """Start the program and wait until its imports are done."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, str(_PROGRAM), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
@@ -123,7 +123,7 @@ class ForkServer:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """End it."""
+        """Stop it."""
         self._process.kill()
         await self._process.wait()
 
@@ -135,7 +135,7 @@ class ForkServer:
         killed: dict[str, Any] = NEVER,
         receiver: str = "",
     ) -> int:
-        """Have one fork lead until every life has ended, or it is killed; return the signal that ended it, or 0."""
+        """Run one fork until every Remediation has ended, or it is killed; return the signal that ended it, or 0."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         order = {
@@ -155,7 +155,7 @@ class ForkServer:
 
 
 class Crashes:
-    """Tries one action until it was struck often enough."""
+    """Runs one action until it has failed often enough."""
 
     def __init__(self, environment: SafetyEnvironment, trial: Trial, seed: int) -> None:
         self._environment = environment
@@ -184,7 +184,7 @@ class Crashes:
         return tally
 
     async def lose_answers(self, wanted: int, targets: int) -> Tally:
-        """Lose the answers of `wanted` writes after the server has committed them."""
+        """Lose the responses of `wanted` writes after the commit."""
         tally = Tally()
         config = (await Access.find(str(self._cluster.kubeconfig))).rest_config()
         proxy = Proxy(config.server, config.ca_path)
@@ -260,7 +260,7 @@ class Crashes:
 async def measure(
     environment: SafetyEnvironment, *, quick: bool, trials: Sequence[str] = tuple(TRIALS)
 ) -> dict[str, Any]:
-    """Strike every action, by kills and by lost answers."""
+    """Fail every action, by kills and by lost responses."""
     wanted, targets = (6, 3) if quick else (200, TARGETS)
     at_once = asyncio.Semaphore(4 if quick else AT_ONCE)
 

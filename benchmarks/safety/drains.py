@@ -1,7 +1,7 @@
-"""Nodes drained one after the other under PodDisruptionBudgets that can spare one pod each: is a budget ever exceeded?
+"""Nodes are drained one after the other with PodDisruptionBudgets that allow one pod each: is a budget ever exceeded?
 
-Every state of every pod is put in the order in which the API server wrote it, and the healthy pods of each workload are
-counted after each write. In the last rounds the budgets allow nothing at all.
+The states of all pods are ordered by the API server's writes, and the healthy pods of each workload are counted after
+each write. In the last rounds the budgets allow no eviction.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ from forestall.remediation import RemediationReconciler, RiskOutlook
 Body = dict[str, Any]
 REPLICAS = 3
 STEP = 5.0
-"""Seconds of the clock between two cycles; a cycle comes every `PAUSE` s of the wall's."""
+"""Interval of cycles on the faster clock (s); on the wall clock it is `PAUSE`."""
 PAUSE = 0.3
 DEADLINE = 1800.0
 HOPELESS = 60.0
-"""The deadline (s) where the budgets allow nothing."""
+"""Deadline (s) where the budgets allow no eviction."""
 
 
 class CountingCluster(KubernetesCluster):
-    """Counts what became of evictions."""
+    """Counts evictions and refusals."""
 
     evicted = 0
     refused = 0
@@ -50,7 +50,7 @@ class CountingCluster(KubernetesCluster):
 
 
 async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
-    """Drain node after node, and count the healthy pods at every moment."""
+    """Drain node after node, and count the healthy pods after each write."""
     apps, rounds, hopeless = (6, 3, 1) if quick else (20, 20, 4)
     with environment.namespace(f"drains-{uuid4().hex[:6]}") as namespace:
         names = [f"app-{number}" for number in range(apps)]
@@ -102,7 +102,7 @@ async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, A
 
 
 async def _drain(kwok: KwokCluster, cluster: CountingCluster, namespace: str, number: int, deadline: float) -> str:
-    """Drain the node with the most pods, and give it back; return how that ended."""
+    """Drain the node with the most pods, and uncordon it; return how the Remediation ends."""
     await asyncio.to_thread(kwok.kubectl, "rollout", "status", "deployment", "-n", namespace, "--timeout=120s")
     nodes = Counter(pod["spec"]["nodeName"] for pod in _list(kwok, "pods", namespace))
     reconciler, now = RemediationReconciler(cluster), time.time()
@@ -120,7 +120,7 @@ async def _drain(kwok: KwokCluster, cluster: CountingCluster, namespace: str, nu
 
 
 async def _unguarded(_: Remediation) -> None:
-    """No guard holds: what keeps the budgets is tried without one."""
+    """Allow everything: the budgets must hold without guards."""
 
 
 def _intent(kwok: KwokCluster, namespace: str, node: str, number: int, now: float, deadline: float) -> Intent:
@@ -142,7 +142,7 @@ def _intent(kwok: KwokCluster, namespace: str, node: str, number: int, now: floa
 
 
 def _least_healthy(states: Mapping[str, Sequence[Body]], names: Sequence[str]) -> dict[str, int]:
-    """Return how many pods of each workload were healthy at the worst moment after all had been."""
+    """Return the lowest number of healthy pods of each workload, after all were healthy."""
     writes = sorted(
         (int(body["metadata"]["resourceVersion"]), key, body) for key, bodies in states.items() for body in bodies
     )
@@ -164,7 +164,7 @@ def _is_healthy(pod: Body) -> bool:
 
 
 def _deploy(kwok: KwokCluster, namespace: str, names: Sequence[str]) -> None:
-    """Run the workloads, whose pods take a while to start."""
+    """Create the workloads, whose pods take a while to start."""
     for name in names:
         labels = {"app": name}
         annotations = {"demo.forestall.dev/start-up": "500ms"}
@@ -179,7 +179,7 @@ def _deploy(kwok: KwokCluster, namespace: str, names: Sequence[str]) -> None:
 
 
 def _budget(kwok: KwokCluster, namespace: str, names: Sequence[str], available: int) -> None:
-    """Let each workload keep so many pods, and return when the budgets are in force."""
+    """Create a budget for each workload, and wait until it is in force."""
     for name in names:
         spec = {"minAvailable": available, "selector": {"matchLabels": {"app": name}}}
         body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec}
@@ -189,7 +189,7 @@ def _budget(kwok: KwokCluster, namespace: str, names: Sequence[str], available: 
 
 
 def _cordoned(kwok: KwokCluster) -> list[str]:
-    """Return the nodes that are unschedulable by a drain."""
+    """Return the nodes that a drain has cordoned."""
     nodes = _list(kwok, "nodes", "default")
     return [node["metadata"]["name"] for node in nodes if CORDONED_BY in node["metadata"].get("annotations", {})]
 

@@ -1,8 +1,8 @@
-"""What people try who want more from the operator than they could do themselves, and who refuses it.
+"""Privilege escalation: users try to do more through the operator than they may do themselves. Who refuses it?
 
-The namespace `shop` has users with the roles that Kubernetes ships; `treasury` is somebody else's. Each case says which
-part must refuse: RBAC, the schema (with its CEL rules), a ValidatingAdmissionPolicy, or the operator, which takes the
-object and says in a condition or a decision why it does nothing.
+The namespace `shop` has users with the default roles of Kubernetes; `treasury` belongs to another team. Each case names
+the component that must refuse: RBAC, the schema (with its CEL rules), a ValidatingAdmissionPolicy, or the operator,
+which accepts the object and explains in a condition or a decision why it does nothing.
 """
 
 import asyncio
@@ -50,11 +50,11 @@ INJECTIONS = {
     "counts what is absent": f'300 * absent(load{{app="none"}}) * on() group_left() load{{namespace="{OTHER}"}}',
     "quotes the label": f'{{"load","namespace"="{OTHER}"}}',
 }
-"""Leading indicators of a namespaced author that would see the other namespace's load, which is past the limit."""
+"""Leading indicators that would see the load of the other namespace, which is past the limit."""
 
 
 class AdmissionChecks:
-    """A cluster with the chart and people, who try things."""
+    """Runs the attempts of users in a cluster with the chart."""
 
     def __init__(self, environment: SafetyEnvironment) -> None:
         self._environment = environment
@@ -62,7 +62,7 @@ class AdmissionChecks:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Have namespaces, roles, and the objects that are attacked."""
+        """Create namespaces, roles, and the attacked objects for the body."""
         try:
             for namespace in (TENANT, OTHER):
                 self._cluster.kubectl("create", "namespace", namespace)
@@ -93,14 +93,14 @@ class AdmissionChecks:
             self._cluster.kubectl("create", "-n", TENANT, "-f", "-", f"--as={_ACCOUNT}", stdin=json.dumps(body))
 
     def attempt(self, attempt: Attempt) -> tuple[Refuser | None, str]:
-        """Return who refuses, and in which words; None where nobody does."""
+        """Return the component that refuses, and its message; None where the attempt succeeds."""
         groups = ["--as-group=system:masters"] if attempt.user == "root" else []
         body = None if attempt.body is None else json.dumps(attempt.body)
         result = self._cluster.kubectl(*attempt.arguments, f"--as={attempt.user}", *groups, stdin=body, check=False)
         return (None, result.stdout.strip()) if result.returncode == 0 else (_refuser(result), result.stderr.strip())
 
     async def in_force(self) -> None:
-        """Wait until roles and admission policies, which take effect a moment after they were written, do so."""
+        """Wait until roles and admission policies are in force."""
         probes = [_named("planner, who may not scale, has it scaled"), _named("editor approves")]
         probes += [_named("root forges the status of fslo slo"), _named("editor pauses in another's name")]
         probes += [
@@ -149,16 +149,16 @@ async def _check_server(checks: AdmissionChecks) -> list[dict[str, Any]]:
 
 
 class ForbiddenObjective:
-    """What a tenant writes that the API server takes, and how it must come out."""
+    """An objective that the API server accepts and the operator must refuse."""
 
     def __init__(self, description: str, objective: Body, reason: str = "") -> None:
         self.description = description
         self.objective = objective
         self.reason = reason
-        """The reason that the operator must give; empty: it must not see the other namespace's load."""
+        """The reason that the operator must give; empty where it must not see the other namespace's load."""
 
     def judge(self, objective: Body) -> dict[str, Any]:
-        """Return the case as it came out."""
+        """Return the result of the case."""
         reasons, state = reasons_of(objective), objective.get("status", {}).get("state", "")
         refused = self.reason in reasons if self.reason else state not in ("AtRisk", "Breached")
         why = (
@@ -186,7 +186,7 @@ def _forbidden_objectives() -> list[ForbiddenObjective]:
 
 
 async def _check_operator(environment: SafetyEnvironment, signals: Signals) -> list[dict[str, Any]]:
-    """Let the tenant write what the API server takes; the load of the other namespace is past the limit."""
+    """Create the objectives of the tenant; the load of the other namespace is past the limit."""
     cluster, traps = environment.cluster, _forbidden_objectives()
     for namespace in (TENANT, OTHER):
         cluster.apply(deployment("web", 1), namespace=namespace)
@@ -237,7 +237,7 @@ def _name(trap: ForbiddenObjective) -> str:
 
 
 def reasons_of(objective: Body) -> set[str]:
-    """Return every reason that an objective's conditions and decisions give for not being well."""
+    """Return every reason in the conditions and decisions of an objective."""
     status = objective.get("status", {})
     conditions = [entry["reason"] for entry in status.get("conditions", []) if entry["status"] != "True"]
     return {*conditions, *(entry["reason"] for entry in status.get("decisions") or [])}
@@ -255,7 +255,7 @@ def _watching(name: str, query: str, *, source: str = "default", labels: dict[st
 
 
 async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
-    """Try everything; small as it is, it has no quick size."""
+    """Run all attempts; the benchmark is small and has no quick size."""
     del quick
     checks = AdmissionChecks(environment)
     with checks.session(), Signals(environment).live() as signals:

@@ -1,7 +1,7 @@
-"""A Prometheus that fails in every way. Is anything done without good data, and how soon does an objective say so?
+"""Metric source faults: is there an action without good data, and how soon does an objective report it?
 
-Each way has a metric source of its own: a proxy before one real Prometheus. While the sources fail all loads go past
-their limits; when they are well again, each objective must be acted on, or the trap would prove nothing.
+Each fault has its own metric source: a proxy for one real Prometheus. While the sources fail, all loads pass their
+limits. After the recovery the operator must act on each objective; otherwise the benchmark would prove nothing.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ _CAPACITY: Body = {"type": "Declared", "perReplica": 100, "headroom": 0}
 
 @dataclass(frozen=True)
 class MetricFault:
-    """One way to fail."""
+    """One kind of fault."""
 
     fault: Fault | None = None
     change: Callable[[Body], Any] | None = None
     silent: bool = False
-    """The source answers well, but its series get no new samples."""
+    """The source responds, but its series get no new samples."""
 
 
 def _of_each(alter: Callable[[Body], Body]) -> Callable[[Body], Body]:
@@ -65,14 +65,14 @@ FAULTS = {
 
 
 class Sources:
-    """As many sources as there are ways to fail, and an objective for each."""
+    """A metric source and an objective for each fault."""
 
     def __init__(self, environment: SafetyEnvironment, signals: Signals) -> None:
         self._environment = environment
         self._signals = signals
 
     async def run(self) -> dict[str, Any]:
-        """Let all fail at once."""
+        """Fail all sources at once."""
         access = await Access.find(str(self._environment.cluster.kubeconfig))
         paths = (
             f"/apis/{API}/namespaces/{_NAMESPACE}/servicelevelobjectives",
@@ -122,7 +122,7 @@ class Sources:
             self._environment.apply("ServiceLevelObjective", name, objective(name, name), _NAMESPACE, labels=labels)
 
     async def _fail(self, proxies: dict[str, Proxy]) -> dict[str, float]:
-        """Fail for a while; return after how many intervals each objective said so."""
+        """Fail for a while; return the number of intervals until each objective reports it."""
         began, blind = time.monotonic(), dict.fromkeys(FAULTS, float("inf"))
         for name, fault in FAULTS.items():
             _break(proxies[name], fault)
@@ -155,7 +155,7 @@ def _break(proxy: Proxy, fault: MetricFault) -> None:
 
 
 async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
-    """Let every source fail; small as it is, it has no quick size."""
+    """Fail every source; the benchmark is small and has no quick size."""
     del quick
     with environment.namespace(_NAMESPACE), Signals(environment).live() as signals:
         return await Sources(environment, signals).run()

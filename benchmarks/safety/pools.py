@@ -1,4 +1,4 @@
-"""A custom resource with a /scale subresource, which nobody but forestall does anything with."""
+"""A custom resource with a /scale subresource and no other controller."""
 
 from typing import Any
 
@@ -29,6 +29,6 @@ POOLS: Body = {
 
 
 def pool(name: str, namespace: str) -> Body:
-    """Return a Pool of one."""
+    """Return a Pool with one replica."""
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "example.com/v1", "kind": "Pool", "metadata": metadata, "spec": {"replicas": 1}}

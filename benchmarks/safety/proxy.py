@@ -1,7 +1,6 @@
-"""What stands between a client and a server: it passes requests on, and does with them what it is told to.
+"""A proxy between a client and a server, which can fail requests.
 
-A request that it has begun to pass on is finished, whether or not its sender lives to hear of it: as on a network, a
-client that dies takes nothing back.
+A request that is being forwarded is completed even if its client dies, as on a network.
 """
 
 import asyncio
@@ -17,18 +16,18 @@ import aiohttp
 from aiohttp import web
 
 Fault = Literal["error", "throttle", "reset", "hang", "lose"]
-"""error, throttle: answered with 500 or 429 and not passed on. reset: cut before it is passed on. hang: never answered.
-lose: passed on, and the answer cut."""
+"""error, throttle: respond 500 or 429 without forwarding. reset: cut before forwarding. hang: never respond.
+lose: forward, and cut the response."""
 HANG_S = 30.0
 _HOP = frozenset({"host", "connection", "content-length", "transfer-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that was passed on, and its answer."""
+    """One forwarded request and its response."""
 
     at: float
-    """When the answer came (s since the epoch)."""
+    """Time of the response (s since the epoch)."""
     method: str
     path: str
     status: int
@@ -37,7 +36,7 @@ class Call:
 
     @property
     def version(self) -> int:
-        """The resource version of the answer; 0 where it has none. It grows over all objects of the cluster."""
+        """The resource version in the response, or 0. It grows over all objects of the cluster."""
         try:
             return int(json.loads(self.answer)["metadata"]["resourceVersion"])
         except (ValueError, KeyError, TypeError):
@@ -45,7 +44,7 @@ class Call:
 
 
 class Proxy:
-    """Passes requests on to `server`, with the sender's own credentials."""
+    """Forwards requests to `server` with the client's credentials."""
 
     def __init__(self, server: str, ca_path: str | None = None) -> None:
         self._server = server
@@ -54,13 +53,13 @@ class Proxy:
         self._under_way: set[asyncio.Future[tuple[int, str, bytes]]] = set()
         self.url = ""
         self.fault: Callable[[web.BaseRequest], Fault | None] = lambda _: None
-        """Says what is done to a request; None: nothing."""
+        """Returns the fault of a request; None forwards it."""
         self.change: Callable[[web.BaseRequest, bytes], bytes] = lambda _, answer: answer
-        """Returns what is answered instead."""
+        """Returns the changed response."""
         self.writes: list[Call] = []
-        """Every request that may change something and was passed on."""
+        """All forwarded writes."""
         self.faults = 0
-        """How many requests were not left alone."""
+        """Number of failed requests."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         fault = self.fault(request)

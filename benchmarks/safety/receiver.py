@@ -1,4 +1,4 @@
-"""Where notices arrive: it keeps every one, by its id, where the states of objects are kept."""
+"""A receiver of notifications, which records each by its id beside the states of objects."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ KIND = "Notice"
 
 @asynccontextmanager
 async def receiver(recorder: WatchRecorder, namespace: str, lose: Callable[[], bool]) -> AsyncIterator[str]:
-    """Take notices while the body runs, and answer unless `lose` says not to; yields the URL."""
+    """Receive notifications during the body, and respond unless `lose` returns true; yields the URL."""
 
     async def take(request: web.Request) -> web.Response:
         body: dict[str, Any] = await request.json()

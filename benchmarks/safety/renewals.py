@@ -1,8 +1,7 @@
-"""The worst that authors may write, met at once: is the lease still renewed in time?
+"""The most expensive valid objects at once: is the Lease still renewed in time?
 
-20 objectives with 16 queries each, 20 policies that select all of them, and a Guardrail, every bounded field of them of
-its longest and dearest form. What is measured is the longest time between two renewals of the real Lease, as their
-times of sending say.
+20 objectives with 16 queries each, 20 policies that select all of them, and a Guardrail, with every bounded field in
+its longest and most expensive form. The benchmark measures the longest time between two renewals of the real Lease.
 """
 
 import asyncio
@@ -25,15 +24,15 @@ from forestall.errors import InvalidInput
 _NAMESPACE = "renewals"
 OBJECTIVES, QUERIES, POLICIES = 20, 16, 20
 DEAREST = 8
-"""How many kinds of queries are used: the dearest."""
+"""Number of different queries, the most expensive ones."""
 _SUFFIX = 16
 _ALLOWANCES = 8
-"""With more of this size the API server refuses the object."""
+"""The API server refuses larger objects."""
 _KEY = f"Lease/{OPERATOR}/forestall"
 
 
 def dearest() -> list[str]:
-    """Return the queries that cost most here and are taken, each a little shorter than the longest."""
+    """Return the most expensive valid queries, each a little shorter than the limit."""
     costs = []
     for text in inputs.queries(inputs.QUERY - _SUFFIX):
         with suppress(InvalidInput, ValidationError):
@@ -45,7 +44,7 @@ def dearest() -> list[str]:
 
 
 def objective(number: int, texts: list[str]) -> Body:
-    """Return an objective in breach all of whose queries nobody has parsed before."""
+    """Return a breached objective with queries that no cache has."""
     counted = range(number * QUERIES, (number + 1) * QUERIES)
     # A comment makes another text of it, and does not change what it costs.
     leading = [{"name": f"i{n}", "query": f"{texts[n % len(texts)]} # {n}", "limit": 1} for n in counted]
@@ -64,7 +63,7 @@ def _body(kind: str, name: str, spec: Body, **metadata: Any) -> Body:
 
 
 def bodies() -> list[Body]:
-    """Return all that is applied."""
+    """Return all objects."""
     texts = dearest()
     policy, guardrail = inputs.policy()["spec"], inputs.guardrail()["spec"]
     guardrail["allow"] = guardrail["allow"][:_ALLOWANCES]
@@ -76,7 +75,7 @@ def bodies() -> list[Body]:
 
 
 def gaps(states: list[Body]) -> list[float]:
-    """Return the seconds between renewals of one holder, as they were sent."""
+    """Return the seconds between renewals by one holder."""
     renewed = [
         (body["spec"]["holderIdentity"], datetime.fromisoformat(body["spec"]["renewTime"]).timestamp())
         for body in states
@@ -86,7 +85,7 @@ def gaps(states: list[Body]) -> list[float]:
 
 
 async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
-    """Let an operator that starts meet all of it at once, and look at its Lease."""
+    """Start an operator with all objects, and watch its Lease."""
     access = await Access.find(str(environment.cluster.kubeconfig))
     cycles = 3 if quick else 10
     async with AsyncExitStack() as stack:

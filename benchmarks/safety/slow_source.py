@@ -1,4 +1,4 @@
-"""A Prometheus to which some queries are dear: behind this proxy each of them takes so many seconds."""
+"""A Prometheus with expensive queries: behind this proxy each of them takes a fixed time."""
 
 import asyncio
 from urllib.parse import parse_qs
@@ -7,11 +7,11 @@ from aiohttp import web
 from benchmarks.safety.proxy import Proxy
 
 DEAR = "dear_"
-"""A query takes its time as often as it names a series that begins with this."""
+"""Prefix of expensive series: each occurrence in a query takes the fixed time."""
 
 
 class SlowSource(Proxy):
-    """Passes queries on to a Prometheus, late; what takes longer than its request allows is refused then, as there."""
+    """Forwards queries to a Prometheus with a delay, and times out like it."""
 
     def __init__(self, server: str) -> None:
         super().__init__(server)

@@ -1,7 +1,7 @@
-"""One namespace asks more than a source and a cycle can bear. Is another one's breach seen, and acted on in time?
+"""One namespace overloads a source and the cycle. Is the breach of another namespace still seen, and acted on in time?
 
-Each attack is by a namespace of its own, beside one victim and a namespace in which 22 objectives are always at risk.
-Before the attacks it is measured how soon the victim is served when nobody is greedy.
+Each attack comes from its own namespace, beside a victim and a namespace with 22 objectives that are always at risk. A
+run without an attack measures the normal time first.
 """
 
 import asyncio
@@ -23,32 +23,32 @@ from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Record
 
 VICTIM, STORMY = "starved-victim", "starved-storm"
 IN_TIME_S = 60.0
-"""The victim is acted on within this time; nobody was served for minutes. It is generous, for machines are busy."""
+"""Time within which the operator acts on the victim. It is generous, for busy machines."""
 CYCLES = 6
 _FIGURES = 2
-"""Where nothing but figures changes, a status is written in every second cycle."""
+"""A status with only new figures is written in every second cycle."""
 STORM = 22
 SERIES = 8000
 _TOLD = frozenset({"ShareExhausted", "SourceTimeout"})
-"""Why the data of the greedy is not fresh: together it is too much, or already alone."""
+"""Reasons of stale data in the attacking namespace: too much in total, or in a single query."""
 _CAPACITY: Body = {"type": "Declared", "perReplica": 100, "headroom": 0}
 _SCALE: Body = {"mode": "Auto", "actions": [{"scale": {"maxReplicas": 2, "capacity": _CAPACITY}}]}
 
 
 @dataclass(frozen=True)
 class Attack:
-    """What a greedy namespace asks."""
+    """The queries of the attacking namespace."""
 
     objectives: int
     indicators: int = 1
     query: str = f'{DEAR}load{{i="%d"}}'
-    """Of each indicator, by its number."""
+    """The query of each indicator, by its number."""
     seconds: float = 0.0
-    """Of the source's time each takes."""
+    """Time of the source for each query (s)."""
     per: str | None = None
-    """By which label the answers are series."""
+    """Label of the series in the responses."""
     series: int = 0
-    """How many series `many` there are."""
+    """Number of series of `many`."""
 
 
 ATTACKS = {
@@ -59,7 +59,7 @@ ATTACKS = {
 
 
 class Starvation:
-    """A victim, and who takes what it needs."""
+    """A victim and attacking namespaces."""
 
     def __init__(self, environment: SafetyEnvironment, signals: Signals, interval: float, cycles: int = CYCLES) -> None:
         self._environment = environment
@@ -69,7 +69,7 @@ class Starvation:
         self._victims = 0
 
     async def run(self, *attacks: str) -> dict[str, Any]:
-        """Starve the victim in these ways, one after the other; `alone` is none."""
+        """Run the attacks one after the other; `alone` is none."""
         access = await Access.find(str(self._environment.cluster.kubeconfig))
         async with AsyncExitStack() as stack:
             self._source = SlowSource(self._signals.url)
@@ -142,7 +142,7 @@ class Starvation:
         return figures
 
     async def _serve(self) -> dict[str, Any]:
-        """Let a workload of the victim come to be at risk; return how it was served."""
+        """Let a workload of the victim get at risk; return how the operator serves it."""
         self._victims += 1
         name = f"victim-{self._victims}"
         key = f"ServiceLevelObjective/{VICTIM}/{name}"
@@ -222,7 +222,7 @@ def _namespace(environment: SafetyEnvironment, name: str) -> Iterator[None]:
 
 
 async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
-    """Starve one namespace's objective by another's."""
+    """Overload with one namespace and measure another."""
     with environment.namespace(VICTIM), environment.namespace(STORMY), Signals(environment).live() as signals:
         if quick:
             return await Starvation(environment, signals, 2.0, cycles=3).run("slow")

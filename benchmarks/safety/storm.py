@@ -1,7 +1,7 @@
-"""A thousand objectives at risk at once: is more done than the Guardrails allow?
+"""A thousand objectives at risk at once: are there more actions than the Guardrails allow?
 
-The workloads are custom resources with a /scale subresource, so that a thousand of them cost no pods. First a storm
-breaker holds everything; then only budgets are left, for the cluster and for each namespace.
+The workloads are custom resources with a /scale subresource, so they cost no pods. First the storm breaker holds all
+actions; then only the budgets of the cluster and of each namespace are left.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Record
 INTERVAL = 10.0
 NAMESPACES = 4
 CYCLES = 5
-"""How many cycles are watched with the breaker, and how many without."""
+"""Number of cycles with the storm breaker, and without it."""
 _CAPACITY: Body = {"type": "Declared", "perReplica": 100, "headroom": 0}
 _POLICY: Body = {"mode": "Auto", "actions": [{"scale": {"maxReplicas": 2, "capacity": _CAPACITY}}]}
 
 
 class Storm:
-    """So many workloads in a few namespaces."""
+    """Workloads in a few namespaces, all at risk at once."""
 
     def __init__(self, environment: SafetyEnvironment, signals: Signals, size: int, budget: int) -> None:
         self._environment = environment
@@ -38,7 +38,7 @@ class Storm:
         self._apps = {f"app-{number}": f"storm-{number % NAMESPACES}" for number in range(size)}
 
     async def run(self) -> dict[str, Any]:
-        """Let all come to be at risk in one moment."""
+        """Put all objectives at risk at once."""
         access = await Access.find(str(self._environment.cluster.kubeconfig))
         await self._prepare(access)
         account = await asyncio.to_thread(self._environment.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
@@ -115,7 +115,7 @@ class Storm:
         )
 
     def _acts(self, recorder: WatchRecorder) -> list[tuple[str, str]]:
-        """Return namespace and target of every Remediation that there ever was."""
+        """Return namespace and target of every Remediation."""
         targets = (
             states[-1]["spec"]["intent"]["target"]
             for key, states in recorder.states.items()
@@ -150,7 +150,7 @@ def _namespaces(environment: SafetyEnvironment) -> Iterator[None]:
 
 
 async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
-    """Let a storm come."""
+    """Run a storm."""
     size, budget = (60, 6) if quick else (1000, 20)
     with _namespaces(environment), Signals(environment).live() as signals:
         return await Storm(environment, signals, size, budget).run()

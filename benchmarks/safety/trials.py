@@ -1,7 +1,7 @@
-"""What each action is tried on: its targets, its terms, and what of the world it changes.
+"""The trials of each action: its targets, its parameters, and its effects on objects.
 
-An effect is a triple: whose it is, and the level before and after. Whose it is the world tells where it can (a UID in
-an annotation or an owner reference); else it is the object's.
+An effect has an owner and the levels before and after. The owner comes from the object where possible (a UID in an
+annotation, or an owner reference); otherwise it is the object itself.
 """
 
 import itertools
@@ -27,7 +27,7 @@ Effects = Counter[tuple[str, int | None, int | None]]
 
 @dataclass(frozen=True)
 class Target:
-    """What one Remediation is about: the intent's `target`, and further fields of it."""
+    """The `target` of an intent, and further fields of it."""
 
     ref: Body
     numbers: Body
@@ -35,21 +35,21 @@ class Target:
 
 @dataclass(frozen=True)
 class Trial:
-    """One action on targets of its own."""
+    """One action with its own targets."""
 
     name: str
     rung: Body
     watched: str
-    """The kind whose states tell what was done."""
+    """The kind whose states show the effects."""
     targets: Callable[[KwokCluster, str, int], list[Target]]
-    """Returns so many targets in a namespace; they are made when they are not there yet."""
+    """Returns targets in a namespace, and creates missing ones."""
     effects: Callable[[WatchRecorder, str], Effects]
-    """Returns what was done to the targets in a namespace."""
+    """Returns the effects on the targets in a namespace."""
     owner: Callable[[Remediation], str]
-    """Returns whose the steps of a Remediation are, as `effects` calls it."""
+    """Returns the owner of the steps of a Remediation, as `effects` names it."""
 
     def path(self, namespace: str) -> str:
-        """Return the path under which the states are watched."""
+        """Return the path of the watched objects."""
         group, plural = _PLACES[self.watched]
         return f"{group}/{plural}" if self.watched == "Node" else f"{group}/namespaces/{namespace}/{plural}"
 
@@ -103,7 +103,7 @@ def _workloads(
 
 
 def _deploy(cluster: KwokCluster, namespace: str, count: int, replicas: int, **change: Any) -> list[str]:
-    """Make Deployments where they are missing; return their names when all are complete."""
+    """Create missing Deployments; return their names when all are complete."""
     names = [f"web-{number}" for number in range(1, count + 1)]
     existing = cluster.kubectl("get", "deployments", "-n", namespace, "-o", "name").stdout.split()
     if len(existing) < count:
@@ -137,7 +137,7 @@ def _rolled_back(body: Body) -> str:
 
 
 def _revised(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
-    """Return Deployments of two revisions; the newest is the one that is rolled back."""
+    """Return Deployments with two revisions, of which the newest is rolled back."""
     names = _deploy(cluster, namespace, count, 1)
     listed = _list(cluster, "deployments", namespace)
     revisions = {body["metadata"]["name"]: _revision(body) for body in listed}
@@ -159,7 +159,7 @@ def _revision(body: Body) -> int:
 
 
 def _nodes(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
-    """Return nodes of the trial's own, which no pods of others are put on."""
+    """Return nodes of the trial, without pods of others."""
     names = [f"{namespace}-{number}" for number in range(1, count + 1)]
     existing = {body["metadata"]["name"] for body in _list(cluster, "nodes", namespace)}
     model = cluster.get("node", "node-1")
@@ -241,7 +241,7 @@ def _jobs(recorder: WatchRecorder, namespace: str) -> Effects:
 
 
 def _notified(recorder: WatchRecorder, namespace: str) -> Effects:
-    """Return who was told; a notice of the same id is the same notice."""
+    """Return the receivers of notifications; repeated ids count once."""
     return Counter((key.rpartition("/")[2], 0, 1) for key in _keys(recorder, NOTICE, namespace))
 
 

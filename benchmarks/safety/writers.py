@@ -1,8 +1,8 @@
-"""Others who write what the operator writes, at the same time.
+"""Concurrent writers of the fields that the operator writes.
 
-A user and a GitOps controller (by server-side apply) set the field that a Remediation raises, once at a random moment
-of its life; or a HorizontalPodAutoscaler is made for the workload, and its controller sets the replicas. From then on
-the field is theirs: a change that the operator makes afterwards is an overwrite.
+A user and a GitOps controller (by server-side apply) set the field that a Remediation raises, once at a random time
+during it; or a new HorizontalPodAutoscaler and its controller set the replicas. From then on the field is theirs: a
+later change by the operator is an overwrite.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from forestall.api import Remediation
 from forestall.errors import ClusterError
 
 LONGEST_S = 8.0
-"""Within so many seconds after the beginning the others write: most of a life of the sped-up clock."""
+"""Time after the start within which the others write (s): most of a Remediation on the faster clock."""
 MORE = 7
 CONTROLLER_S = 60.0
-"""The controller looks at a new autoscaler after 15 s at the latest."""
+"""The controller handles a new autoscaler within 15 s."""
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _PATHS = {
@@ -46,9 +46,9 @@ class OtherWriters:
         self._namespace = namespace
         self._dice = dice
         self.written: dict[str, int] = {}
-        """The resource version of the one write, by the name of the object."""
+        """The resource version of the other write, by object name."""
         self.without_trace = 0
-        """Updates to the very value that was there: the API server keeps no trace of them, so that nobody can tell."""
+        """Updates without a change: the API server keeps no trace of them."""
 
     async def user(self, name: str) -> None:
         """Set the field, as `kubectl edit` does."""
@@ -62,7 +62,7 @@ class OtherWriters:
         await self._patch(name, head | {"spec": {field: 3}}, _APPLY, {"fieldManager": "flux", "force": "true"})
 
     async def autoscaler(self, name: str) -> None:
-        """Make an autoscaler that wants more replicas than the operator ever sets, and wait until it has acted."""
+        """Create an autoscaler that sets more replicas than the operator, and wait for its change."""
         await asyncio.sleep(self._dice.uniform(0, LONGEST_S))
         body = autoscaler(name)
         body["spec"]["minReplicas"] = MORE
@@ -91,7 +91,7 @@ class OtherWriters:
 
 
 async def _against(environment: SafetyEnvironment, trial: Trial, wanted: int, seed: int) -> dict[str, Any]:
-    """Let others write into so many lives."""
+    """Run `wanted` Remediations with concurrent writes."""
     dice, namespace = random.Random(seed), f"{trial.name}-{uuid4().hex[:6]}"
     await asyncio.to_thread(environment.cluster.kubectl, "create", "namespace", namespace)
     targets = await asyncio.to_thread(trial.targets, environment.cluster, namespace, wanted)
@@ -131,7 +131,7 @@ def _changed_after(recorder: WatchRecorder, trial: Trial, namespace: str, name: 
 
 
 async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, Any]:
-    """Let others write."""
+    """Run Remediations with concurrent writes."""
     wanted = 6 if quick else 75
     results = {name: await _against(environment, TRIALS[name], wanted, seed) for seed, name in enumerate(_PATHS)}
     return {"clockSpeed": SPEED, **results, "holds": not any(result["overwrites"] for result in results.values())}
