@@ -141,7 +141,7 @@ async def test_the_alertmanager_gets_an_alert_that_ends(post, endpoint):
     await post.send()
     assert endpoint.got[0][0] == "/am/api/v2/alerts"
     (alert,) = endpoint.body
-    assert alert["labels"]["alertname"] == "ForestallApprovalWanted"
+    assert alert["labels"]["alertname"] == "ForestallApprovalRequired"
     assert alert["labels"]["id"] == NOTICE.id
     assert alert["annotations"]["command_approve"] == "kubectl forestall approve -n shop early-scale-1"
     assert (alert["startsAt"], alert["endsAt"]) == ("2025-06-15T15:06:40.000000Z", "2025-06-15T15:21:40.000000Z")
@@ -155,7 +155,7 @@ async def test_cloud_events_are_of_the_specification(post, endpoint):
     assert {key: event[key] for key in ("specversion", "id", "type", "datacontenttype")} == {
         "specversion": "1.0",
         "id": NOTICE.id,
-        "type": "dev.forestall.approvalwanted.v1",
+        "type": "dev.forestall.approvalrequired.v1",
         "datacontenttype": "application/json",
     }
     assert event["source"] == "/apis/forestall.dev/v1alpha1/namespaces/shop/servicelevelobjectives/checkout"
