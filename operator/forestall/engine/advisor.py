@@ -17,7 +17,7 @@ from forestall.core.series import SeriesMatrix
 from forestall.core.unit_mismatch import unit_mismatch
 from forestall.core.wording import is_or_are, plural
 from forestall.engine.objective_status import named, warned
-from forestall.engine.observe import Reading
+from forestall.engine.readings import Reading
 from forestall.engine.source_probes import SourceProbes
 from forestall.errors import InvalidQuery
 from forestall.isolation import Isolation

@@ -12,8 +12,8 @@ from forestall.engine import policy_limits
 from forestall.engine.advisor import Advisor
 from forestall.engine.episodes import advance, with_decided
 from forestall.engine.objective_status import Findings, Problem, named
-from forestall.engine.observe import ErrorRatios, Reading, blind
 from forestall.engine.query_planner import dependencies
+from forestall.engine.readings import ErrorRatios, Reading, blind
 from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
 from forestall.isolation import Isolation

@@ -30,12 +30,13 @@ from forestall.engine.node_lister import NodeLister
 from forestall.engine.notifications import NotificationDispatcher
 from forestall.engine.objective_controller import ObjectiveController
 from forestall.engine.objective_status import Findings, Problem
-from forestall.engine.observe import Observer, distrusted
+from forestall.engine.observe import Observer
 from forestall.engine.orphaned_nodes import OrphanedNodeRelease
 from forestall.engine.past_traffic import PastTraffic
 from forestall.engine.pause_checker import PauseChecker
 from forestall.engine.permissions import Permissions
 from forestall.engine.query_planner import QueryPlanner, stale_after
+from forestall.engine.readings import distrusted
 from forestall.engine.remediation_backup import RemediationBackup
 from forestall.engine.remediation_cleanup import RemediationCleanup
 from forestall.engine.remediation_controller import RemediationController

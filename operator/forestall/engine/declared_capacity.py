@@ -12,7 +12,7 @@ from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.core.risk import assess
 from forestall.engine.concurrency import within
 from forestall.engine.objective_status import Findings, named
-from forestall.engine.observe import blind
+from forestall.engine.readings import blind
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.target_resolver import ResolvedTarget, TargetResolver
 from forestall.isolation import Isolation

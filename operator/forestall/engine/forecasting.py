@@ -8,7 +8,7 @@ from forestall.core.forecast import BreachForecaster, ForecastTable, Limit
 from forestall.core.precision import MAX_VALUE
 from forestall.core.risk import Signal
 from forestall.core.series import SeriesMatrix
-from forestall.engine.observe import Reading
+from forestall.engine.readings import Reading
 from forestall.engine.settings import Settings
 from forestall.isolation import Isolation, passes
 

@@ -15,7 +15,7 @@ from forestall.core.risk import SLI
 from forestall.core.unit_mismatch import unit_mismatch
 from forestall.core.wording import did_you_mean
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries, plan_queries
-from forestall.engine.observe import Reading, read
+from forestall.engine.readings import Reading, read
 from forestall.errors import MetricsError
 from forestall.ports import Metrics, Query, QueryFailure
 

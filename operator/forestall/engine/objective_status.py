@@ -20,7 +20,7 @@ from forestall.core.duration import exact_duration, format_duration
 from forestall.core.precision import format_percent, format_value_and_limit
 from forestall.core.risk import ObjectiveState, Risk, Signal, carried_message, printable_labels, worst_signal
 from forestall.core.slo import budget_remaining, burn_rate, percent_decimals
-from forestall.engine.observe import ErrorRatios, Reading, blind
+from forestall.engine.readings import ErrorRatios, Reading, blind
 
 
 @dataclass(frozen=True, slots=True)

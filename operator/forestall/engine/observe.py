@@ -3,88 +3,25 @@
 import asyncio
 import math
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 
-from forestall.core.clock_skew import MAX_SKEW, ClockOffset, ClockSkew
-from forestall.core.risk import SLI
+from forestall.core.clock_skew import MAX_SKEW, ClockOffset
 from forestall.core.series import SeriesMatrix
+from forestall.engine.backfill import Backfiller
 from forestall.engine.chunked_window import ChunkedWindow, ChunkedWindows, ErrorRatio
 from forestall.engine.concurrency import gather_all, within
-from forestall.engine.fair_scheduling import batches, round_robin
-from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
-from forestall.engine.source_health import OF_SOURCES, TIMEOUT, SourceHealth, health_of
-from forestall.engine.unusable_answers import query_text, unusable_part
+from forestall.engine.fair_scheduling import round_robin
+from forestall.engine.indicator_queries import ObjectiveQueries
+from forestall.engine.readings import ErrorRatios, Reading, read
+from forestall.engine.source_health import TIMEOUT, SourceHealth, health_of
 from forestall.isolation import Isolation
 from forestall.ports import Answer, Metrics, Query, QueryFailure
 
-Labels = tuple[tuple[str, str], ...]
-
 _AGAIN = 60.0
 """After how many seconds the whole window is asked for again when there was no answer."""
-_AT_ONCE = 50
-"""How many queries' pasts are in memory at once."""
-_POINTS_AT_ONCE = 1_000_000
-"""And how many of their points, about."""
-_REFUSALS = 3
-"""How often the past of a query is asked for before its series are learned from without it."""
-_LONGEST_PAUSE = 6
-"""The past of a query that is refused again and again is asked for in every 2nd, 4th and at last 64th cycle."""
 _FORGOTTEN = 120
 """After how many intervals without data a series is forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one indicator says now: its series, or why there is none that can be used."""
-
-    watched: IndicatorQuery
-    values: Mapping[Labels, float] = field(default_factory=dict)
-    """The finite values by series."""
-    sampled_at: float = -math.inf
-    """When the newest raw sample behind it was taken."""
-    fresh: bool = False
-    problem: QueryFailure | None = None
-    """Why it can't be used, or what of it could not."""
-    members: tuple[tuple[str, int], ...] = ()
-    """How many targets feed each of its selectors."""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRatios:
-    """The error ratios over the long and the whole window; NaN where not known, and why."""
-
-    long: float = math.nan
-    window: float = math.nan
-    long_problem: QueryFailure | None = None
-    whole_problem: QueryFailure | None = None
-    long_window: float = math.nan
-    """How long (s) the long window is."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Backfill:
-    """A query whose past is not there yet: about how many points it has, and how many its namespace may fetch."""
-
-    watched: IndicatorQuery
-    points: int
-    max_points: int
-
-
-def blind(readings: Sequence[Reading]) -> list[Reading]:
-    """Return the readings that tell nothing at all of their indicator. An SLI without events tells that none failed."""
-    return [
-        reading
-        for reading in readings
-        if reading.problem is not None
-        and not (reading.fresh and reading.values)
-        and not (
-            reading.watched.indicator == SLI
-            and reading.problem.reason == "NoData"
-            and math.isfinite(reading.sampled_at)
-        )
-    ]
 
 
 class Observer:
@@ -94,8 +31,7 @@ class Observer:
         self._metrics = metrics
         self._isolation = isolation or Isolation()
         self._matrix = matrix
-        self._backfilled: set[Hashable] = set()  # queries whose past is in the matrix
-        self._refused: Counter[Hashable] = Counter()  # how often the past of others could not be had
+        self._backfiller = Backfiller(metrics, matrix, self._isolation)
         self._window_shares: dict[str, tuple[float, ErrorRatio]] = {}  # by objective: when it was asked, and the answer
         self._windows = ChunkedWindows(metrics)
         self.clocks: Mapping[str, ClockOffset] = {}
@@ -197,7 +133,7 @@ class Observer:
                 reading.watched.key(labels): value
                 for readings_of_objective in readings.values()
                 for reading in readings_of_objective
-                if reading.fresh and self._is_settled(reading.watched.query)
+                if reading.fresh and self._backfiller.is_settled(reading.watched.query)
                 for labels, value in reading.values.items()
             },
         )
@@ -210,37 +146,8 @@ class Observer:
         readings: Mapping[str, Sequence[Reading]] | None = None,
         end: float = math.inf,
     ) -> int:
-        """Fetch the past of queries that are new, for about `seconds`; return how many are still waiting.
-
-        `readings` tell how many series each has; what was not answered is not asked for its past. Every namespace's
-        first query comes before anybody's second, and of each namespace no more points are fetched than its share
-        allows. All is over at `end` (s, of the event loop).
-        """
-        reading_by_query = {item.watched.query: item for items in (readings or {}).values() for item in items}
-        by_source: dict[str, list[_Backfill]] = defaultdict(list)
-        for queries_of_objective in questions.values():
-            left = [
-                item
-                for item in queries_of_objective.watched
-                if item.query not in self._backfilled and self._may_ask(item.query, at)
-            ]
-            by_source[queries_of_objective.source] += [
-                _Backfill(item, self._points(reading_by_query.get(item.query)), queries_of_objective.share.points)
-                for item in left
-                if not _is_over(reading_by_query.get(item.query))
-            ]
-        until = min(asyncio.get_running_loop().time() + seconds, end)
-        waiting = await within(end, (self._catch_up(source, items, at, until) for source, items in by_source.items()))
-        counts = zip(waiting, by_source.values(), strict=True)
-        return sum(len(items) if left is None else left for left, items in counts)
-
-    def _points(self, reading: Reading | None) -> int:
-        return max(1, len(reading.values) if reading is not None else 1) * self._matrix.capacity
-
-    def _may_ask(self, query: Query, at: float) -> bool:
-        """Say whether it is time to ask for the past of a query: what was refused again and again comes ever later."""
-        beyond = self._refused[query] - _REFUSALS
-        return beyond < 0 or round(at / self._matrix.step) % 2 ** min(beyond, _LONGEST_PAUSE) == 0
+        """Fetch the past of queries that are new; see `Backfiller.run`."""
+        return await self._backfiller.run(questions, at, seconds, readings or {}, end)
 
     async def read_windows(
         self,
@@ -274,55 +181,10 @@ class Observer:
                     return
             waiting = unfinished
 
-    async def _catch_up(self, source: str, missing: Sequence[_Backfill], at: float, until: float) -> int:
-        """Backfill from one source, at least once and until `until` (s, of the event loop); return how many wait."""
-        # What could not be had lets the others go first.
-        ordered = sorted(missing, key=lambda item: self._refused[item.watched.query])
-        fair = round_robin(ordered, lambda item: item.watched.query.owner)
-        used: Counter[str] = Counter()
-        due: list[_Backfill] = []
-        for item in fair:
-            owner = item.watched.query.owner
-            if not used[owner] or used[owner] + item.points <= item.max_points:
-                used[owner] += item.points
-                due.append(item)
-        waiting = len(fair)
-        for batch in batches(due, lambda item: item.points, _POINTS_AT_ONCE, _AT_ONCE):
-            watched = [item.watched for item in batch]
-            with self._isolation.around("observing", f"the past in metric source {source}") as attempt:
-                await self._backfill(source, watched, at)
-            if attempt.failure is not None:
-                self._refused.update(item.query for item in watched if item.query not in self._backfilled)
-            waiting -= len(batch)
-            if asyncio.get_running_loop().time() >= until:
-                break
-        return waiting
-
-    async def _backfill(self, source: str, watched: Sequence[IndicatorQuery], at: float) -> None:
-        step = self._matrix.step
-        # The newest column is this cycle's own.
-        past = await self._metrics.range(
-            source, [query.query for query in watched], at - step * (self._matrix.capacity - 1), at - step, step
-        )
-        for query in watched:
-            answer = past[query.query.key]
-            if isinstance(answer, QueryFailure):
-                self._refused[query.query] += 1
-                continue  # asked again in the next cycle
-            with self._isolation.around("observing", f"the past of objective {query.objective}") as attempt:
-                for series in answer:
-                    self._matrix.backfill(query.key(series.labels), series.times, series.values)
-            if attempt.failure is not None:
-                self._refused[query.query] += 1
-                continue
-            self._backfilled.add(query.query)
-            self._refused.pop(query.query, None)
-
     def retain(self, questions: Mapping[str, ObjectiveQueries], at: float) -> None:
         """Forget the objectives that are gone, and the series that their queries have not returned for long."""
         present = {query.query for queries_of_objective in questions.values() for query in queries_of_objective.watched}
-        self._backfilled &= present
-        self._refused = Counter({query: count for query, count in self._refused.items() if query in present})
+        self._backfiller.retain(present)
         self._window_shares = {uid: share for uid, share in self._window_shares.items() if uid in questions}
         self._windows.retain(frozenset(questions))
         watched = {
@@ -337,9 +199,6 @@ class Observer:
             if isinstance(key, tuple) and key[:2] in watched and ages[row] < _FORGOTTEN * self._matrix.step
         )
 
-    def _is_settled(self, query: Query) -> bool:
-        return query in self._backfilled or self._refused[query] >= _REFUSALS
-
     def _due(self, uid: str, queries: ObjectiveQueries, at: float, oldest: float) -> tuple[Query, ...]:
         """Return what is to be asked now about the whole window."""
         if isinstance(queries.window_query, ChunkedWindow):
@@ -353,62 +212,6 @@ class Observer:
             queries.window_interval * spread if math.isfinite(before[1].value) else min(queries.window_interval, _AGAIN)
         )
         return () if 0 <= at - before[0] < wait else (queries.window_query,)
-
-
-def _is_over(reading: Reading | None) -> bool:
-    if reading is None or reading.problem is None:
-        return False
-    return reading.problem.reason == "ShareExhausted" or (not reading.values and reading.problem.reason in OF_SOURCES)
-
-
-def distrusted(
-    readings: Mapping[str, tuple[Reading, ...]],
-    ratios: Mapping[str, ErrorRatios],
-    queries_by_uid: Mapping[str, ObjectiveQueries],
-    clocks: ClockSkew,
-) -> tuple[dict[str, tuple[Reading, ...]], dict[str, ErrorRatios]]:
-    """Return readings and ratios without those whose age can't be told, because clocks are apart."""
-    readings, ratios = dict(readings), dict(ratios)
-    for uid, questions in queries_by_uid.items():
-        why = clocks.reason_for(questions.source)
-        if why is not None:
-            problem = QueryFailure("ClockSkew", why)
-            readings[uid] = tuple(Reading(reading.watched, problem=problem) for reading in readings.get(uid, ()))
-            ratios[uid] = ErrorRatios(long_problem=problem, whole_problem=problem)
-    return readings, ratios
-
-
-def read(watched: IndicatorQuery, answer: Answer | QueryFailure, oldest: float, latest: float = math.inf) -> Reading:
-    """Return the reading of one indicator; data from before `oldest` (s) is too old, from after `latest` is not yet."""
-    if isinstance(answer, QueryFailure):
-        return Reading(watched, problem=answer)
-    if answer.warnings:
-        return Reading(watched, problem=QueryFailure("PartialAnswer", "; ".join(answer.warnings)))
-    if answer.newest is None:
-        message = answer.lacking or "the query's series do not exist in the source"
-        return Reading(watched, problem=QueryFailure("NoData", f"{message}; sent was {query_text(watched)}"))
-    if answer.newest > latest:
-        message = "the newest sample is from the future: the clock of what wrote it, or of the source, is ahead"
-        return Reading(watched, problem=QueryFailure("ClockSkew", message))
-    if not answer.newest >= oldest:
-        return Reading(
-            watched,
-            sampled_at=answer.newest,
-            problem=QueryFailure("StaleData", "the newest sample is older than the source's staleAfter"),
-        )
-    usable = {
-        sample.labels: sample.value
-        for sample in answer.samples
-        if math.isfinite(sample.value) and (watched.per is None or watched.per in dict(sample.labels))
-    }
-    if watched.per is None and len(answer.samples) > 1:
-        message = (
-            f"the query returns {len(answer.samples)} series: aggregate them, for example with max(), "
-            f"or name in `per` the label that tells them apart"
-        )
-        return Reading(watched, sampled_at=answer.newest, problem=QueryFailure("TooManySeries", message))
-    problem = unusable_part(watched, answer, len(usable))
-    return Reading(watched, usable, answer.newest, bool(usable), problem, answer.members)
 
 
 def _share(answer: Answer | QueryFailure, oldest: float) -> ErrorRatio:

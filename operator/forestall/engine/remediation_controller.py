@@ -83,13 +83,14 @@ class RemediationController:
             except Unreadable as error:
                 hold = Hold("ObjectUnreadable", str(error))
         with self.isolation.around("noting", named(remediation)):
+            hold = hold or Hold("InternalError", attempt.failure or "")
             try:
-                after = await self.reconciler.hold(
-                    remediation, hold or Hold("InternalError", attempt.failure or ""), now
-                )
-            except ClusterError as error:
+                async with asyncio.timeout_at(self.scheduler.end):
+                    after = await self.reconciler.hold(remediation, hold, now)
+            except (ClusterError, TimeoutError) as error:
+                reason = str(error) or "no time was left for it in this cycle"
                 _log.warning(
-                    "remediation waits", remediation=remediation.name, namespace=remediation.namespace, error=str(error)
+                    "remediation waits", remediation=remediation.name, namespace=remediation.namespace, error=reason
                 )
                 return None
             self.registry.put(Remediation.KIND, after.dump())

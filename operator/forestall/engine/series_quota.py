@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from forestall.engine.indicator_queries import ObjectiveQueries
-from forestall.engine.observe import Reading
+from forestall.engine.readings import Reading
 from forestall.ports import QueryFailure
 
 Readings = Mapping[str, Sequence[Reading]]

@@ -16,7 +16,7 @@ from statistics import median_high
 from forestall.api import ServiceLevelObjective
 from forestall.core.wording import is_or_are, plural
 from forestall.engine.concurrency import within
-from forestall.engine.observe import Reading
+from forestall.engine.readings import Reading
 from forestall.engine.target_resolver import ResolvedTarget, TargetResolver
 from forestall.ports import QueryFailure
 

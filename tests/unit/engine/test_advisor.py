@@ -6,7 +6,7 @@ from forestall.api import RemediationPolicy, ServiceLevelObjective, advice
 from forestall.core.series import SeriesMatrix
 from forestall.engine.advisor import Advisor
 from forestall.engine.indicator_queries import IndicatorQuery
-from forestall.engine.observe import Reading
+from forestall.engine.readings import Reading
 from forestall.isolation import Isolation
 from forestall.ports import Query
 from forestall.registry import Registry

@@ -12,8 +12,8 @@ from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.core.clock_skew import ClockOffset
 from forestall.engine import Engine, Settings
 from forestall.engine.indicator_queries import IndicatorQuery
-from forestall.engine.observe import read
 from forestall.engine.pause_checker import PauseChecker
+from forestall.engine.readings import read
 from forestall.ports import Answer, Query, Sample
 from forestall.registry import WATCHED, Registry
 

@@ -6,7 +6,7 @@ from forestall.api import ServiceLevelObjective
 from forestall.core.risk import SLI, Signal, assess
 from forestall.engine.cycle_report import report_of
 from forestall.engine.objective_status import Findings
-from forestall.engine.observe import ErrorRatios
+from forestall.engine.readings import ErrorRatios
 
 SLO = ServiceLevelObjective.read(
     {

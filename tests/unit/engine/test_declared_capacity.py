@@ -10,7 +10,7 @@ from forestall.core.risk import SLI, ObjectiveState, assess
 from forestall.engine.declared_capacity import DeclaredCapacityChecker, declared
 from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.objective_status import Findings, Problem, status_of
-from forestall.engine.observe import Reading
+from forestall.engine.readings import Reading
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.target_resolver import ResolvedTarget
 from forestall.isolation import Isolation

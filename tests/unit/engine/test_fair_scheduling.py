@@ -12,7 +12,8 @@ from forestall.api.metric_source import NamespaceShare
 from forestall.core.series import SeriesMatrix
 from forestall.engine.fair_scheduling import FairScheduler, batches, round_robin
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
-from forestall.engine.observe import Labels, Observer, Reading
+from forestall.engine.observe import Observer
+from forestall.engine.readings import Labels, Reading
 from forestall.engine.series_quota import within_series
 from forestall.ports import Query, QueryFailure, RangeSeries
 

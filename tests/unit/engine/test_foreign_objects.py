@@ -25,8 +25,8 @@ from forestall.engine import Engine, Settings, forecasting, status_publisher
 from forestall.engine.assessor import Assessor
 from forestall.engine.decider import Decider
 from forestall.engine.indicator_queries import IndicatorQuery
-from forestall.engine.observe import Reading
 from forestall.engine.query_planner import QueryPlanner
+from forestall.engine.readings import Reading
 from forestall.engine.status_publisher import StatusPublisher
 from forestall.engine.target_resolver import TargetResolver
 from forestall.ports import Answer, Query, RangeSeries, Sample

@@ -9,7 +9,7 @@ from forestall.core.forecast import Abstention
 from forestall.core.risk import SLI, ObjectiveState, Risk
 from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.objective_status import Findings, Problem, fingerprint, settle, status_of
-from forestall.engine.observe import ErrorRatios, Reading, blind
+from forestall.engine.readings import ErrorRatios, Reading, blind
 from forestall.ports import Query, QueryFailure
 
 SLO = ServiceLevelObjective.read(

@@ -5,7 +5,8 @@ import pytest
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
-from forestall.engine.observe import Observer, read
+from forestall.engine.observe import Observer
+from forestall.engine.readings import read
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries, Sample
 
 NOW, OLDEST = 1000.0, 880.0

@@ -6,8 +6,8 @@ import pytest
 from forestall.core.forecast import Abstention
 from forestall.core.risk import ObjectiveState
 from forestall.engine.objective_status import Findings, Problem
-from forestall.engine.observe import Reading
 from forestall.engine.outlook import outlook, unjudgeable
+from forestall.engine.readings import Reading
 from forestall.ports import QueryFailure
 
 DECLARED = {

@@ -152,6 +152,10 @@ def test_a_source_that_hangs_neither_ends_the_cycle_nor_keeps_another_one_waitin
             assert w.reason(SLOW, "DataFresh") == "SourceTimeout"
             assert (report.sources[SLOW].up, report.sources[SLOW].late) == (False, True)
             assert ("range", SLOW) not in w.sources.calls, "its past is not asked for meanwhile"
+        else:
+            await w.cycle(8)
+            assert w.seconds[-1] < INTERVAL, "what hung again and again is asked ever more seldom"
+            assert w.replicas(SLOW) == 6, "the present is known without the past"
         assert w.reason(WELL, "DataFresh") == "Fresh"
 
     run(story())

@@ -7,7 +7,7 @@ import pytest
 from forestall.api import MetricSource
 from forestall.core.risk import ObjectiveState, Risk
 from forestall.engine.objective_status import Findings
-from forestall.engine.observe import Reading
+from forestall.engine.readings import Reading
 from forestall.engine.source_probes import SourceProbes, answering
 from forestall.isolation import Isolation
 from forestall.ports import Answer, QueryFailure

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from forestall.engine.indicator_queries import IndicatorQuery
-from forestall.engine.observe import read
+from forestall.engine.readings import read
 from forestall.engine.target_counter import TargetCounter
 from forestall.engine.target_resolver import TargetResolver
 from forestall.errors import NotFound
