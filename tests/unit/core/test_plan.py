@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -6,8 +7,18 @@ from hypothesis import strategies as st
 
 from forestall.core.decision import Act, Hold
 from forestall.core.forecast import Abstention
-from forestall.core.plan import EpisodeState, RungSpec, ScaleBounds, TargetScale, Trigger, plan
-from forestall.core.risk import printable_labels
+from forestall.core.plan import (
+    EpisodeState,
+    RungSpec,
+    ScaleBounds,
+    TargetScale,
+    Trigger,
+    matching_rungs,
+    plan,
+    replica_demand,
+    triggering_signal,
+)
+from forestall.core.risk import SLI, printable_labels
 from forestall.core.sizing import ReplicaCapacity
 
 TRIGGER = Trigger(probability=0.8, within=None, sustained=0.0)
@@ -134,3 +145,172 @@ def test_labels_in_messages_have_no_control_characters():
         "pod": "web\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}",
         "zone": "a Approved by: admin",
     }
+
+
+UNSIZED = "does not determine how many replicas are needed"
+AT_RISK = "load is 70 and passes 100 within 10m with a probability of 90%, likely in 5m"
+
+
+@pytest.mark.parametrize(
+    ("rung", "target", "message"),
+    [
+        (scale(most=3), TargetScale(3, 3), "but the target has 3 replicas already and the policy's maximum is 3"),
+        (
+            scale(),
+            TargetScale(3, 3, max_replicas=3),
+            "but the target has 3 replicas already and its autoscaler's maximum is 3",
+        ),
+        (
+            scale(most=3),
+            TargetScale(3, 3, max_replicas=3),
+            "but the target has 3 replicas already and the policy's maximum is 3",
+        ),
+        (scale(least=2), TargetScale(1, 1), "but the target has 1 replica and the policy leaves fewer than 2 alone"),
+        (scale(), TargetScale(None, None), "but the target has no replicas to scale"),
+        (scale(), TargetScale(6, 6), "but 6 replicas carry the forecast of 120"),
+        (scale(), TargetScale(6, 5), "but 6 replicas, of which 5 are ready carry the forecast of 120"),
+        (scale(), TargetScale(6, 1), "but 6 replicas, of which 1 is ready carry the forecast of 120"),
+        (scale(per_replica=120.0), TargetScale(1, 1), "but 1 replica carries the forecast of 120"),
+        (
+            scale(per_replica=None),
+            TargetScale(3, 0),
+            f"but load {UNSIZED}: name a leading indicator in `capacity.indicator`; there is load",
+        ),
+        (
+            scale(per_replica=None, indicator="load"),
+            TargetScale(3, 0),
+            "but load, which `capacity.indicator` names, does not determine now how many replicas are needed",
+        ),
+    ],
+)
+def test_what_keeps_a_scale_out_back_is_said_in_full(make_signal, rung, target, message):
+    hold = plan(TRIGGER, [rung], [make_signal()], target, NOW)
+    assert isinstance(hold, Hold)
+    assert hold.message == f"{AT_RISK}, {message}"
+
+
+@pytest.mark.parametrize(
+    ("rung", "target", "replicas"),
+    [
+        (scale(), TargetScale(5, 5), 6),
+        (scale(least=3), TargetScale(3, 3), 6),
+        (scale(step=2), TargetScale(3, 3), 5),
+        (scale(most=4), TargetScale(3, 3), 4),
+        (scale(), TargetScale(3, 3, max_replicas=4), 4),
+        (scale(most=4), TargetScale(3, 3, max_replicas=5), 4),
+        (scale(per_replica=None), TargetScale(3, 3), 4),
+        (scale(per_replica=None), TargetScale(3, 5), 6),
+    ],
+)
+def test_a_scale_out_stays_within_its_bounds(make_signal, rung, target, replicas):
+    act = plan(TRIGGER, [rung], [make_signal()], target, NOW)
+    assert isinstance(act, Act)
+    assert act.replicas == replicas
+
+
+def test_a_scale_out_says_by_what_it_is_sized(make_signal):
+    act = plan(TRIGGER, [scale(step=1)], [make_signal()], TargetScale(3, 3), NOW)
+    assert act.message == f"{AT_RISK}: scale from 3 to 4 replicas (the forecast asks for 6) for load of up to 120"
+    assert act.reason == "BreachForecast"
+
+
+def test_a_limit_that_is_passed_is_no_forecast(make_signal):
+    act = plan(TRIGGER, [RESTART], [make_signal(value=130.0, labels=[("pod", "a")])], TargetScale(3, 3), NOW)
+    assert (act.reason, act.message) == ("LimitPassed", "load (pod=a) is 130, past its limit of 100")
+
+
+@pytest.mark.parametrize(("chance", "acts"), [(0.8, True), (0.79, False)])
+def test_a_policy_acts_from_its_probability_on(make_signal, chance, acts):
+    verdict = plan(TRIGGER, [RESTART], [make_signal(probability=chance)], TargetScale(3, 3), NOW)
+    assert isinstance(verdict, Act) is acts
+    if not acts:
+        assert verdict.message == "the breach probability is 79% (load); the policy acts from 80%"
+
+
+@pytest.mark.parametrize(("since", "acts"), [(40.0, True), (40.5, False), (None, False)])
+def test_a_risk_that_has_not_lasted_is_waited_for(make_signal, since, acts):
+    trigger, episode = Trigger(0.8, None, sustained=60.0), EpisodeState(since, 100.0, frozenset())
+    verdict = plan(trigger, [RESTART], [make_signal()], TargetScale(3, 3), episode)
+    assert isinstance(verdict, Act) is acts
+    if since is None:
+        assert verdict.message == f"{AT_RISK}, but only for 0s; the policy waits for 1m"
+
+
+def test_without_a_time_to_wait_for_the_first_cycle_acts(make_signal):
+    assert isinstance(
+        plan(TRIGGER, [RESTART], [make_signal()], TargetScale(3, 3), EpisodeState(None, 1.0, frozenset())), Act
+    )
+
+
+def test_of_several_series_that_size_the_most_demanding_counts(make_signal):
+    signals = [make_signal(upper=110), make_signal(upper=150, labels=[("pod", "b")]), make_signal(upper=120)]
+    bounds = scale().scale
+    assert bounds is not None
+    demand = replica_demand(bounds, "load", signals, 3, None)
+    assert (demand.forecast, demand.observed, demand.signal) == (8, 4, signals[1])
+
+
+@pytest.mark.parametrize("change", [{"fresh": False}, {"above": False}, {"indicator": "queue"}])
+def test_a_series_that_does_not_size_is_left_out(make_signal, change):
+    bounds = scale().scale
+    assert bounds is not None
+    demand = replica_demand(bounds, "load", [make_signal(), make_signal(upper=500, **change)], 3, None)
+    assert demand.forecast == 6
+
+
+def test_a_series_without_a_forecast_sizes_by_what_is_now(make_signal):
+    bounds = scale().scale
+    assert bounds is not None
+    demand = replica_demand(bounds, "load", [make_signal(abstained=Abstention.SHORT_HISTORY)], 3, None)
+    assert (demand.forecast, demand.observed) == (None, 4)
+    assert replica_demand(bounds, "load", [], 3, None).signal is None
+
+
+def test_the_worst_signal_that_meets_the_trigger_is_the_cause(make_signal):
+    likely, likelier = make_signal(probability=0.85), make_signal(probability=0.95, labels=[("pod", "b")])
+    assert triggering_signal([likely, likelier], TRIGGER) is likelier
+    assert triggering_signal([make_signal(probability=0.5)], TRIGGER) is None
+    assert triggering_signal([], TRIGGER) is None
+
+
+def test_a_rung_answers_the_indicators_that_it_names(make_signal):
+    rungs = [RungSpec("Restart", frozenset({"memory"})), RungSpec("Cordon", frozenset({"load", "disk"})), RESTART]
+    assert matching_rungs(rungs, make_signal()) == [1, 2]
+    assert matching_rungs(rungs, make_signal("memory")) == [0, 2]
+
+
+def test_what_says_nothing_yet_is_named_up_to_four(make_signal):
+    signals = [make_signal(name, abstained=Abstention.SHORT_HISTORY) for name in "edcba"]
+    hold = plan(TRIGGER, [RESTART], signals, TargetScale(3, 3), NOW)
+    assert hold.message == (
+        "nothing can be said yet (a: ShortHistory; b: ShortHistory; c: ShortHistory; d: ShortHistory)"
+    )
+    assert plan(TRIGGER, [RESTART], [], TargetScale(3, 3), NOW).message == "nothing can be said yet"
+
+
+def test_what_the_replicas_carry_is_no_risk(make_signal):
+    carried = replace(make_signal(abstained=Abstention.SHORT_HISTORY), is_carried=True)
+    assert plan(TRIGGER, [RESTART], [carried], TargetScale(3, 3), NOW).reason == "CapacitySufficient"
+
+
+@pytest.mark.parametrize(
+    ("names", "available"),
+    [((), "it has none"), (("load",), "there is load"), (("queue", "load"), "there are load, queue")],
+)
+def test_who_names_no_indicator_that_sizes_is_told_which_there_are(make_signal, names, available):
+    sli = make_signal(SLI, above=False, limit=0.0, value=1.0)
+    hold = plan(TRIGGER, [scale(indicator="other")], [sli, *map(make_signal, names)], TargetScale(3, 3), NOW, sli)
+    assert hold.message.endswith(f"which `capacity.indicator` names; {available}")
+
+
+def test_a_breach_that_is_not_likely_has_no_time(make_signal):
+    hold = plan(
+        Trigger(0.3, 300.0, 0.0),
+        [],
+        [make_signal(probability=0.4)],
+        TargetScale(3, 3),
+        NOW,
+        make_signal(probability=0.4),
+    )
+    assert "within 5m with a probability" in hold.message
+    assert "likely in" not in hold.message
