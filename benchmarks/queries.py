@@ -20,7 +20,7 @@ import psutil
 from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.adapters.prometheus.connection import THREADS
-from forestall.adapters.prometheus.question import Pace
+from forestall.adapters.prometheus.question import RequestLimits
 from forestall.core import promql
 from forestall.core.promql import packing
 from forestall.devcluster.programs import find_programs
@@ -104,7 +104,7 @@ async def measure(
     medians: dict[int, dict[str, float]] = {}
     for batch in joined:
         requests: list[str] = []
-        metrics = PrometheusMetrics(budget=120, pace=Pace(batch, THREADS), on_request=requests.append)
+        metrics = PrometheusMetrics(budget=120, pace=RequestLimits(batch, THREADS), on_request=requests.append)
         metrics.set_sources({"bench": SourceConfig(Endpoint(server.url))})
         costs = [await _cycle(metrics, prometheus, all_queries, now, requests) for _ in range(cycles)][1:]
         await metrics.close()

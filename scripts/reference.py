@@ -95,7 +95,8 @@ def _sources() -> str:
     ]
     lines += [_refusal(row) for row in REFUSALS]
     notes = [
-        f"| {row.who} | `{row.start + ': …' if row.start else '… ' + row.end}` | {row.note.value} |" for row in REMARKS
+        f"| {row.products} | `{row.start + ': …' if row.start else '… ' + row.end}` | {row.note.value} |"
+        for row in REMARKS
     ]
     return "\n".join([*lines, NOTES_HEAD + "\n".join(notes), ""])
 
@@ -103,8 +104,8 @@ def _sources() -> str:
 def _refusal(row: Refusal) -> str:
     statuses = ", ".join(map(str, row.statuses)) or "any"
     kinds = ", ".join(f"`{kind}`" if kind not in ("", "none") else "none" for kind in dict.fromkeys(row.kinds)) or "any"
-    about = "either" if row.doubtful else row.about
-    return f"| {row.who} | {row.trouble} | {statuses} | {kinds} | {about} | {row.reason} |"
+    about = "either" if row.doubtful else row.scope
+    return f"| {row.products} | {row.trouble} | {statuses} | {kinds} | {about} | {row.reason} |"
 
 
 def _kind(kind: type[Resource]) -> str:

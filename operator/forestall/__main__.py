@@ -26,13 +26,13 @@ HISTORY_BUDGET, HISTORY_TIMEOUT = 120.0, 60.0
 async def _connect(options: ClusterOptions) -> AsyncIterator[Session]:
     from forestall.adapters import kubernetes  # noqa: PLC0415
 
-    found = await kubernetes.Access.find(str(options.kubeconfig or ""), options.context)
-    async with kubernetes.Api(found) as api:
+    access = await kubernetes.Access.find(str(options.kubeconfig or ""), options.context)
+    async with kubernetes.Api(access) as api:
         # Commands record no Events, so the recorder is never started.
         cluster = kubernetes.KubernetesCluster(
-            api, kubernetes.Recorder(api, "cli"), found.namespace, manager=COMMAND_MANAGER
+            api, kubernetes.Recorder(api, "cli"), access.namespace, manager=COMMAND_MANAGER
         )
-        yield Session(cluster, found.namespace, found.configuration.host)
+        yield Session(cluster, access.namespace, access.configuration.host)
 
 
 def _run(options: RunOptions) -> int:

@@ -28,8 +28,8 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in some if tag != "tag:yaml.org,2002:timestamp"]
-    for first, some in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
 
@@ -57,13 +57,13 @@ class Document:
             path = path[:-1]
         return self.lines.get(path, 1)
 
-    def where(self, path: FieldPath = ()) -> str:
+    def location(self, path: FieldPath = ()) -> str:
         """Return where a field is written: `slo.yaml:12: ServiceLevelObjective checkout`."""
         return f"{self.file}:{self.line(path)}: {self.title}"
 
-    def told(self, finding: Finding) -> str:
+    def finding_text(self, finding: Finding) -> str:
         """Return a finding with where it is."""
-        return f"{self.where(finding.path)}: {finding}"
+        return f"{self.location(finding.path)}: {finding}"
 
 
 def read(paths: Iterable[Path], stdin: TextIO | None = None) -> list[Document]:
@@ -81,10 +81,10 @@ def refuse_faults(documents: Iterable[Document]) -> None:
     Raises:
         InvalidInput: one does not fit; the message says where, and what to write.
     """
-    faults = [document.told(finding) for document in documents for finding in check(document.body)]
+    faults = [document.finding_text(finding) for document in documents for finding in check(document.body)]
     if faults:
-        more = f"; and {len(faults) - _TOLD} more: `forestall validate -f` lists them" if len(faults) > _TOLD else ""
-        raise InvalidInput("; ".join(faults[:_TOLD]) + more)
+        suffix = f"; and {len(faults) - _TOLD} more: `forestall validate -f` lists them" if len(faults) > _TOLD else ""
+        raise InvalidInput("; ".join(faults[:_TOLD]) + suffix)
 
 
 def _texts(path: Path, stdin: TextIO | None) -> Iterator[tuple[str, str]]:
@@ -134,13 +134,13 @@ def _objects(file: str, number: int, node: yaml.Node) -> Iterator[Document]:
     items = body.get("items") if str(body.get("kind", "")).endswith("List") else None
     if not isinstance(items, list):
         return
-    inside: dict[str | int, dict[FieldPath, int]] = defaultdict(dict)
+    lines_by_path: dict[str | int, dict[FieldPath, int]] = defaultdict(dict)
     for path, line in lines.items():
         if len(path) > 1 and path[0] == "items":
-            inside[path[1]][path[2:]] = line
+            lines_by_path[path[1]][path[2:]] = line
     for index, item in enumerate(items):
         if isinstance(item, Mapping) and _is_ours(item):
-            yield Document(item, file, number, inside[index])
+            yield Document(item, file, number, lines_by_path[index])
 
 
 def _is_ours(body: Mapping[str, Any]) -> bool:
@@ -152,12 +152,12 @@ def _note(node: yaml.Node, path: FieldPath, lines: dict[FieldPath, int], file: s
     """Note the lines of all fields below a node."""
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key, value in node.value:
             name, line = str(key.value), key.start_mark.line + 1
-            if name in seen and key.tag != "tag:yaml.org,2002:merge":
+            if name in keys and key.tag != "tag:yaml.org,2002:merge":
                 raise InvalidInput(f"{file}:{line}: {name!r} is there twice: the first would be lost")
-            seen.add(name)
+            keys.add(name)
             lines[*path, name] = line
             _note(value, (*path, name), lines, file)
     elif isinstance(node, yaml.SequenceNode):

@@ -149,9 +149,9 @@ class _Note:
         """Hand one event over to the registry's loop; Kopf calls this on its own."""
         self._loop.call_soon_threadsafe(self._note, event["type"], event["object"])
 
-    def _note(self, what: str | None, body: Any) -> None:
+    def _note(self, event_type: str | None, body: Any) -> None:
         # What raises here is logged by the loop, and the next event is taken all the same.
-        if what == "DELETED":
+        if event_type == "DELETED":
             self._registry.remove(self._kind, body["metadata"]["uid"])
             return
         entry = self._registry.put(self._kind, body)
@@ -166,15 +166,15 @@ class _Logins:
     def __init__(self, access: RestConfigProvider, loop: asyncio.AbstractEventLoop) -> None:
         self._access = access
         self._loop = loop
-        self._given: RestConfig | None = None
+        self._config: RestConfig | None = None
         self._attempt = 0
 
     async def log_in(self, **_: Any) -> kopf.ConnectionInfo:
         """Return the present login; not the first time, the next one."""
-        if self._given is not None:
-            _log.warning("login refused", server=self._given.server)
-            await self._renewed(self._given.token)
-        self._given = config = self._access.rest_config()
+        if self._config is not None:
+            _log.warning("login refused", server=self._config.server)
+            await self._renewed(self._config.token)
+        self._config = config = self._access.rest_config()
         self._attempt += 1
         return kopf.ConnectionInfo(
             server=config.server,

@@ -36,19 +36,19 @@ class Isolation:
         self.now = now
         self.faults = Counter()
 
-    def around(self, doing: str, about: str) -> "Attempt":
+    def around(self, doing: str, subject: str) -> "Attempt":
         """Return a context in which an unexpected error ends no more than its block.
 
         `doing` is what is done, such as `deciding`, `about` the object as people name it.
         """
-        return Attempt(self, doing, about)
+        return Attempt(self, doing, subject)
 
-    def note(self, doing: str, about: str, error: BaseException) -> None:
+    def note(self, doing: str, subject: str, error: BaseException) -> None:
         """Count the error, and log it: with its traceback, but not in every cycle."""
         self.faults[doing] += 1
-        key = (doing, about, type(error).__name__)
+        key = (doing, subject, type(error).__name__)
         last = self._logged.get(key)
-        fields: dict[str, Any] = {"doing": doing, "about": about, "error": f"{type(error).__name__}: {error}"[:500]}
+        fields: dict[str, Any] = {"doing": doing, "about": subject, "error": f"{type(error).__name__}: {error}"[:500]}
         if last is not None and 0 <= self.now - last < AGAIN:
             _log.debug("unexpected error again", **fields)
             return
@@ -62,10 +62,10 @@ class Isolation:
 class Attempt:
     """A block of work on one object; `failure` says afterwards, for people, that it failed."""
 
-    def __init__(self, isolation: Isolation, doing: str, about: str) -> None:
+    def __init__(self, isolation: Isolation, doing: str, subject: str) -> None:
         self._isolation = isolation
         self._doing = doing
-        self._about = about
+        self._subject = subject
         self.failure: str | None = None
 
     def __enter__(self) -> Self:
@@ -79,10 +79,10 @@ class Attempt:
         # Not only `Exception`: what panics in a library of another language is none.
         if error is None or passes(error):
             return False
-        self._isolation.note(self._doing, self._about, error)
+        self._isolation.note(self._doing, self._subject, error)
         # No more than its kind: the text may tell of objects that the reader must not know.
-        words = f"an unexpected error ({type(error).__name__}) while {self._doing}"
-        self.failure = f"{words}; the operator's log has the traceback"
+        message = f"an unexpected error ({type(error).__name__}) while {self._doing}"
+        self.failure = f"{message}; the operator's log has the traceback"
         return True
 
 

@@ -51,8 +51,8 @@ def configure(level: str = "info", *, as_json: bool | None = None) -> None:
     )
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(threshold)
-    for name, quiet in _QUIET.items():
-        logging.getLogger(name).setLevel(threshold if threshold <= logging.DEBUG else max(quiet, threshold))
+    for name, minimum in _QUIET.items():
+        logging.getLogger(name).setLevel(threshold if threshold <= logging.DEBUG else max(minimum, threshold))
 
 
 def _renderers(*, as_json: bool) -> list[structlog.typing.Processor]:

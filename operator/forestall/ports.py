@@ -144,7 +144,7 @@ class Scale:
 class Event:
     """A Kubernetes Event to be."""
 
-    about: ObjectRef
+    regarding: ObjectRef
     kind: str
     """Normal or Warning."""
     reason: str

@@ -20,7 +20,7 @@ from forestall.adapters.kubernetes import Access, Api, Elector, KubernetesCluste
 from forestall.adapters.notifiers import Channels
 from forestall.adapters.prometheus import PrometheusMetrics
 from forestall.adapters.sources import Sources
-from forestall.api.lookout import INTERVAL, LAST_CYCLE
+from forestall.api.lease_annotations import INTERVAL, LAST_CYCLE
 from forestall.api.times import stamp
 from forestall.cli.wiring import RunOptions
 from forestall.core.clock_skew import ClockSkew
@@ -103,8 +103,8 @@ async def _run(options: RunOptions) -> int:
         if not stop.is_set():
             async with asyncio.TaskGroup() as tasks:
                 background = [
-                    tasks.create_task(_or_fail(work, what, fail), name=what)
-                    for what, work in (
+                    tasks.create_task(_or_fail(work, name, fail), name=name)
+                    for name, work in (
                         ("lease", elector.run()),
                         ("pruner", pruner.run()),
                         ("cycles", loop.run(options.interval)),
@@ -200,10 +200,10 @@ class Loop:
     def _tell(self, report: CycleReport, seconds: float) -> None:
         self._telemetry.cycle(seconds)
         self._health.note = "; ".join(filter(None, (self._of_clocks(report.clocks), self._of_sources(report.sources))))
-        risks = [AtRisk(*each) for each in report.probabilities]
+        risks = [AtRisk(*item) for item in report.probabilities]
         self._telemetry.objectives(Counter(report.objectives.values()), risks)
         self._telemetry.shares(report.over_share)
-        self._telemetry.invalid(Counter(each.ref.kind for each in self._registry.invalid()))
+        self._telemetry.invalid(Counter(item.ref.kind for item in self._registry.invalid()))
         for (verdict, reason), count in report.decisions.items():
             self._telemetry.decision(verdict, reason, count)
         for action, phase in report.ended:
@@ -241,14 +241,14 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
         task = tasks.create_task(work)
         stopped = tasks.create_task(stop.wait())
         await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-        for each in (task, stopped):
-            each.cancel()
+        for waiter in (task, stopped):
+            waiter.cancel()
 
 
-async def _or_fail(work: Coroutine[Any, Any, None], what: str, fail: Callable[[str], None]) -> None:
+async def _or_fail(work: Coroutine[Any, Any, None], name: str, fail: Callable[[str], None]) -> None:
     """Do `work`; an error in it ends the whole process, for half an operator is none."""
     try:
         await work
     except Exception as error:  # noqa: BLE001 -- logged, and the process ends
-        _log.exception("part failed", part=what)
-        fail(f"{what}: {error}")
+        _log.exception("part failed", part=name)
+        fail(f"{name}: {error}")

@@ -42,12 +42,12 @@ class Pruner:
         registry: Registry,
         lister: Lister,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        every: float = EVERY,
+        interval: float = EVERY,
     ) -> None:
         self._registry = registry
         self._lister = lister
         self._sleep = sleep
-        self._every = every
+        self._interval = interval
         self._isolation = Isolation()
 
     async def wait_for_kinds(self, beat: Callable[[], None] = lambda: None) -> None:
@@ -69,7 +69,7 @@ class Pruner:
                 if not unsynced or model.KIND in unsynced:
                     with self._isolation.around("pruning", model.KIND):
                         await self._round(model)
-            await self._sleep(SOON if self._registry.unsynced else self._every)
+            await self._sleep(SOON if self._registry.unsynced else self._interval)
 
     async def _round(self, model: type[Resource]) -> None:
         kind = model.KIND

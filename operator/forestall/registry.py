@@ -62,7 +62,7 @@ class _Shelf:
 
     by_key: dict[tuple[str, str], Resource | Invalid] = field(default_factory=dict)
     by_uid: dict[str, tuple[str, str]] = field(default_factory=dict)
-    gone: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    deleted: OrderedDict[str, None] = field(default_factory=OrderedDict)
     order: list[tuple[str, str]] | None = None
     """The keys in order; None where one came or went since it was made."""
     synced: bool = False
@@ -87,14 +87,14 @@ class Registry:
         ref = _ref(kind, body)
         key = (ref.namespace, ref.name)
         version = str(_metadata(body).get("resourceVersion", ""))
-        known = shelf.by_key.get(key)
-        if ref.uid in shelf.gone or (known is not None and _is_stale(version, than=_version(known))):
+        current = shelf.by_key.get(key)
+        if ref.uid in shelf.deleted or (current is not None and _is_stale(version, than=_version(current))):
             return None
         entry = self._validate(kind, body, ref)
-        if known is None:
+        if current is None:
             shelf.order = None
         else:
-            shelf.by_uid.pop(_uid(known), None)
+            shelf.by_uid.pop(_uid(current), None)
         shelf.by_key[key] = entry
         shelf.by_uid[ref.uid] = key
         return entry
@@ -102,9 +102,9 @@ class Registry:
     def remove(self, kind: str, uid: str) -> bool:
         """Forget an object that was deleted; a later one of the same name stays. Return whether it was known."""
         shelf = self._shelves[kind]
-        shelf.gone[uid] = None
-        if len(shelf.gone) > TOMBSTONES:
-            shelf.gone.popitem(last=False)
+        shelf.deleted[uid] = None
+        if len(shelf.deleted) > TOMBSTONES:
+            shelf.deleted.popitem(last=False)
         key = shelf.by_uid.pop(uid, None)
         if key is None:
             return False
@@ -162,7 +162,11 @@ class Registry:
     def unreadable(self, model: type[Resource], namespace: str = "") -> list[Invalid]:
         """Return the objects of one kind that do not fit its schema, in one namespace."""
         shelf = self._shelves[model.KIND].by_key.items()
-        return [entry for (place, _), entry in shelf if isinstance(entry, Invalid) and place == namespace]
+        return [
+            entry
+            for (entry_namespace, _), entry in shelf
+            if isinstance(entry, Invalid) and entry_namespace == namespace
+        ]
 
     def is_invalid(self, model: type[Resource], name: str, namespace: str = "") -> bool:
         """Say whether there is an object of this name that does not fit its schema."""
@@ -170,13 +174,13 @@ class Registry:
 
     def labels(self, namespace: str) -> dict[str, str] | None:
         """Return a namespace's labels; None where the namespace is not known, which selects nothing."""
-        found = self.get(Namespace, namespace)
-        return None if found is None else found.metadata.labels
+        namespace_object = self.get(Namespace, namespace)
+        return None if namespace_object is None else namespace_object.metadata.labels
 
     def annotations(self, namespace: str) -> dict[str, str]:
         """Return a namespace's annotations; none where it is not known."""
-        found = self.get(Namespace, namespace)
-        return {} if found is None else found.metadata.annotations
+        namespace_object = self.get(Namespace, namespace)
+        return {} if namespace_object is None else namespace_object.metadata.annotations
 
     def _validate(self, kind: str, body: Mapping[str, Any], ref: ObjectRef) -> Resource | Invalid:
         try:
@@ -197,12 +201,12 @@ class Registry:
             )
 
 
-def describe(error: ValidationError, most: int = 3) -> str:
+def describe(error: ValidationError, max_problems: int = 3) -> str:
     """Return which fields are wrong and how, in one line: `spec.objective: Input should be less than 100`."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [f"{written_path(each['loc']) or 'the object'}: {each['msg']}" for each in problems[:most]]
-    if len(problems) > most:
-        lines.append(f"and {len(problems) - most} more")
+    lines = [f"{written_path(problem['loc']) or 'the object'}: {problem['msg']}" for problem in problems[:max_problems]]
+    if len(problems) > max_problems:
+        lines.append(f"and {len(problems) - max_problems} more")
     return "; ".join(lines)
 
 
@@ -211,8 +215,8 @@ def _unreadable(error: BaseException) -> str:
 
 
 def _metadata(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = body.get("metadata")
-    return found if isinstance(found, Mapping) else {}
+    metadata = body.get("metadata")
+    return metadata if isinstance(metadata, Mapping) else {}
 
 
 def _ref(kind: str, body: Mapping[str, Any]) -> ObjectRef:
@@ -229,9 +233,9 @@ def _ref(kind: str, body: Mapping[str, Any]) -> ObjectRef:
 def _conditions(body: Mapping[str, Any]) -> Iterator[Condition]:
     status = body.get("status")
     listed = status.get("conditions") if isinstance(status, Mapping) else None
-    for each in listed if isinstance(listed, list) else []:
+    for item in listed if isinstance(listed, list) else []:
         try:
-            yield Condition.model_validate(each)
+            yield Condition.model_validate(item)
         except ValidationError:
             continue
 

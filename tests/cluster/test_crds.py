@@ -678,7 +678,7 @@ def test_columns_answer_the_first_question(cluster: KwokCluster, namespace: str)
             "breachProbability": "87 %",
             "timeToBreach": "6m",
             "state": "AtRisk",
-            "lastLook": (datetime.now(UTC) - timedelta(days=3, hours=1)).isoformat(),
+            "lastEvaluated": (datetime.now(UTC) - timedelta(days=3, hours=1)).isoformat(),
             "conditions": [{"type": "Ready", "status": "True", "reason": "Monitoring"}],
         },
     )
@@ -692,7 +692,7 @@ def test_columns_answer_the_first_question(cluster: KwokCluster, namespace: str)
         "IN": "6m",
         "STATE": "AtRisk",
         "READY": "True",
-        "LOOKED": "3d1h",
+        "EVALUATED": "3d1h",
     }
     assert _table(cluster, "remed", namespace) == {
         "NAME": "shop",

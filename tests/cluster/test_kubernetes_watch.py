@@ -82,7 +82,7 @@ async def watched(cluster: KwokCluster) -> AsyncIterator[Watched]:
     access = await Access.find(str(cluster.kubeconfig))
     async with Api(access) as api, proxy_module.Proxy(access).serve() as proxy:
         registry, line = Registry(), Line(access.rest_config(), proxy)
-        pruner = Pruner(registry, KubernetesCluster(api, Recorder(api, "test"), "default"), every=1)
+        pruner = Pruner(registry, KubernetesCluster(api, Recorder(api, "test"), "default"), interval=1)
         async with running(pruner.run()):
             watching = asyncio.create_task(handlers.watch(registry, line, "test"))
             yield Watched(registry, line, proxy, watching, pruner)

@@ -233,7 +233,7 @@ def test_every_command_of_the_page_does_what_it_says(night):
     assert acted in said["forestall history"]
     # The suspension before changed when the policy acts, and not what it does: it is locked until a person has looked.
     assert re.search(rf"{acted} unhelpful: .*{FOUND} → \d+ → {FOUND}", said["forestall unlock"])
-    assert re.search(r"LOOKED.*\n(.*\n)*.*shop +checkout +.*True +\d+[ms]", said["kubectl get fslo -A"])
+    assert re.search(r"EVALUATED.*\n(.*\n)*.*shop +checkout +.*True +\d+[ms]", said["kubectl get fslo -A"])
     assert re.match(r"\d{4}-\d\d-\d\dT", said["kubectl get lease forestall"])
 
 
@@ -245,7 +245,7 @@ def test_a_dead_operator_does_not_look_alive(night):
     viewer = night.person(place, "view")
 
     def looked() -> bool:
-        return bool(night.cluster.get("fslo", "web", place).get("status", {}).get("lastLook"))
+        return bool(night.cluster.get("fslo", "web", place).get("status", {}).get("lastEvaluated"))
 
     until(looked, night.last_words)
     assert "NOT RUNNING" not in night.shell(f"forestall status -n {place}", viewer)[1]

@@ -18,17 +18,17 @@ class DryRunCluster(ReadThrough):
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
         """Log the new size; `Conflict` unless the object still has `resource_version`."""
-        found = await self._cluster.read_scale(ref)
-        _check(found.resource_version, resource_version, ref)
-        _log.info("would scale", **_who(ref), replicas=replicas, now=found.spec_replicas)
-        return replace(found, spec_replicas=replicas)
+        current = await self._cluster.read_scale(ref)
+        _check(current.resource_version, resource_version, ref)
+        _log.info("would scale", **_log_fields(ref), replicas=replicas, now=current.spec_replicas)
+        return replace(current, spec_replicas=replicas)
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
         """Log the patch; `Conflict` unless the object still has `resource_version`."""
-        found = await self._cluster.read(ref)
-        _check(found["metadata"]["resourceVersion"], resource_version, ref)
-        _log.info("would patch", **_who(ref), patch=dict(patch))
-        return _merged(found, patch)
+        current = await self._cluster.read(ref)
+        _check(current["metadata"]["resourceVersion"], resource_version, ref)
+        _log.info("would patch", **_log_fields(ref), patch=dict(patch))
+        return _merged(current, patch)
 
     async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Log the object."""
@@ -38,35 +38,35 @@ class DryRunCluster(ReadThrough):
 
     async def delete(self, ref: ObjectRef, resource_version: str) -> None:
         """Log what would go; `Conflict` unless the object still has `resource_version`."""
-        found = await self._cluster.read(ref)
-        _check(found["metadata"]["resourceVersion"], resource_version, ref)
-        _log.info("would delete", **_who(ref))
+        current = await self._cluster.read(ref)
+        _check(current["metadata"]["resourceVersion"], resource_version, ref)
+        _log.info("would delete", **_log_fields(ref))
 
     async def evict(self, pod: ObjectRef) -> None:
         """Log the eviction; what a PodDisruptionBudget says of it is not known."""
-        found = await self._cluster.read(pod.model_copy(update={"uid": ""}))
-        _check(found["metadata"]["uid"], pod.uid, pod)
-        _log.info("would evict", **_who(pod))
+        current = await self._cluster.read(pod.model_copy(update={"uid": ""}))
+        _check(current["metadata"]["uid"], pod.uid, pod)
+        _log.info("would evict", **_log_fields(pod))
 
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
     ) -> Mapping[str, Any]:
         """Log the status; `Conflict` unless the object still has `resource_version`."""
-        found = await self._cluster.read(ref)
-        _check(found["metadata"]["resourceVersion"], resource_version, ref)
-        _log.info("would replace status", **_who(ref), status=dict(status))
-        return {**found, "status": dict(status)}
+        current = await self._cluster.read(ref)
+        _check(current["metadata"]["resourceVersion"], resource_version, ref)
+        _log.info("would replace status", **_log_fields(ref), status=dict(status))
+        return {**current, "status": dict(status)}
 
     async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
         """Log the status; `Conflict` unless the object still has `resource_version`."""
-        found = await self._cluster.read(ref)
-        _check(found["metadata"]["resourceVersion"], resource_version, ref)
-        _log.info("would apply status", **_who(ref), status=dict(status))
-        return {**found, "status": dict(status)}
+        current = await self._cluster.read(ref)
+        _check(current["metadata"]["resourceVersion"], resource_version, ref)
+        _log.info("would apply status", **_log_fields(ref), status=dict(status))
+        return {**current, "status": dict(status)}
 
     async def record(self, event: Event) -> None:
         """Log the event."""
-        _log.info("would record event", **_who(event.about), reason=event.reason, message=event.message)
+        _log.info("would record event", **_log_fields(event.regarding), reason=event.reason, message=event.message)
 
 
 class DryRunNotifier:
@@ -77,12 +77,12 @@ class DryRunNotifier:
         _log.info("would tell", channel=channel, topic=notice.topic, namespace=notice.namespace, title=notice.title)
 
 
-def _check(found: str, wanted: str, ref: ObjectRef) -> None:
-    if found != wanted:
+def _check(actual: str, wanted: str, ref: ObjectRef) -> None:
+    if actual != wanted:
         raise Conflict(f"{ref.kind} {ref.namespace}/{ref.name} was changed by somebody else")
 
 
-def _who(ref: ObjectRef) -> dict[str, str]:
+def _log_fields(ref: ObjectRef) -> dict[str, str]:
     return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
 
 

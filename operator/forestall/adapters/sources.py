@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from forestall.adapters.http import EndpointReader, ReadSecret, without_secrets
-from forestall.adapters.prometheus import PrometheusMetrics, Share, SourceConfig
+from forestall.adapters.prometheus import NamespaceQuota, PrometheusMetrics, SourceConfig
 from forestall.api import MetricSource
 from forestall.core.quantity import to_milli
 from forestall.engine.concurrency import gather_all
@@ -29,7 +29,7 @@ class Sources:
         self._reader = EndpointReader(read_secret)
         self._metrics = metrics
         self._isolation = Isolation()
-        self._known: dict[str, tuple[int, float, SourceConfig]] = {}  # by UID: generation, when, what
+        self._cache: dict[str, tuple[int, float, SourceConfig]] = {}  # by UID: generation, when, what
 
     async def refresh(self, now: float) -> None:
         """Configure the adapter; `now` (s) is of any clock that only runs forwards.
@@ -41,27 +41,27 @@ class Sources:
         sources = self._registry.all(MetricSource)
         await gather_all(self._read(source, now) for source in sources if self._is_due(source, now))
         present = {
-            source.name: known[2]
+            source.name: cached[2]
             for source in sources
-            if (known := self._known.get(source.uid)) is not None and known[0] == source.metadata.generation
+            if (cached := self._cache.get(source.uid)) is not None and cached[0] == source.metadata.generation
         }
         uids = self._registry.uids(MetricSource.KIND)
-        self._known = {uid: known for uid, known in self._known.items() if uid in uids}
+        self._cache = {uid: cached for uid, cached in self._cache.items() if uid in uids}
         self._metrics.set_sources(present)
 
     def _is_due(self, source: MetricSource, now: float) -> bool:
-        known = self._known.get(source.uid)
-        return known is None or known[0] != source.metadata.generation or now - known[1] >= _AGAIN
+        cached = self._cache.get(source.uid)
+        return cached is None or cached[0] != source.metadata.generation or now - cached[1] >= _AGAIN
 
     async def _read(self, source: MetricSource, now: float) -> None:
-        known, generation = self._known.get(source.uid), source.metadata.generation
-        before = known[2] if known and known[0] == generation else None
+        cached, generation = self._cache.get(source.uid), source.metadata.generation
+        before = cached[2] if cached and cached[0] == generation else None
         with self._isolation.around("reading credentials", f"MetricSource {source.name}"):
-            self._known[source.uid] = (generation, now, await self._config(source, before))
+            self._cache[source.uid] = (generation, now, await self._config(source, before))
 
     async def _config(self, source: MetricSource, before: SourceConfig | None) -> SourceConfig:
         spec = source.spec
-        share = Share(
+        share = NamespaceQuota(
             queries=spec.per_namespace.queries,
             seconds=spec.per_namespace.time.seconds,
             size=to_milli(spec.per_namespace.size) // 1000,

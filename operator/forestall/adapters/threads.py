@@ -36,8 +36,8 @@ class _Call:
 class Threads:
     """Runs at most so many calls at once. All its methods are called in the event loop's thread."""
 
-    def __init__(self, most: int, name: str) -> None:
-        self._most = most
+    def __init__(self, max_threads: int, name: str) -> None:
+        self._max_threads = max_threads
         self._name = name
         self._changed = threading.Condition()
         self._waiting: deque[_Call] = deque()
@@ -60,7 +60,7 @@ class Threads:
             if len(self._waiting) >= _QUEUED:
                 raise TooManyHang(self._name)
             self._waiting.append(_Call(function, future))
-            if len(self._waiting) > self._idle and self._running < self._most:
+            if len(self._waiting) > self._idle and self._running < self._max_threads:
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
                 self._running += 1
             self._changed.notify()

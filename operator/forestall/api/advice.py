@@ -25,17 +25,17 @@ def about_objective(slo: ServiceLevelObjective, interval: float) -> list[Finding
 
     Its queries must be right: see `query_texts`.
     """
-    found: list[Finding] = []
-    for number, each in enumerate(slo.spec.leading_indicators):
+    findings: list[Finding] = []
+    for number, indicator in enumerate(slo.spec.leading_indicators):
         at: Path = ("spec", "leadingIndicators", number)
-        found += _labels(each, at)
-        if each.horizon.seconds < _CYCLES * interval:
-            words = (
-                f"{each.horizon} is shorter than {_CYCLES} of the operator's intervals of {format_duration(interval)}: "
-                f"a breach would be there before it is acted on; write 10m"
+        findings += _labels(indicator, at)
+        if indicator.horizon.seconds < _CYCLES * interval:
+            message = (
+                f"{indicator.horizon} is shorter than {_CYCLES} of the operator's intervals of "
+                f"{format_duration(interval)}: a breach would be there before it is acted on; write 10m"
             )
-            found.append(Finding("warning", (*at, "horizon"), words))
-    return found
+            findings.append(Finding("warning", (*at, "horizon"), message))
+    return findings
 
 
 def about_policy(
@@ -45,20 +45,22 @@ def about_policy(
 
     Their queries must be right. `start_up` is how long (s) a new replica takes to serve, where that is known.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for slo in objectives:
         for number, rung in enumerate(policy.spec.actions):
             at: Path = ("spec", "actions", number)
-            found += _named(rung, slo, at)
+            findings += _named(rung, slo, at)
             if rung.scale is not None:
-                found += _sized(rung, rung.scale, slo, at)
-                found += _late(rung, slo, at, start_up)
-    return list(dict.fromkeys(found))
+                findings += _sized(rung, rung.scale, slo, at)
+                findings += _late(rung, slo, at, start_up)
+    return list(dict.fromkeys(findings))
 
 
-def rivals(policy: RemediationPolicy, others: Iterable[RemediationPolicy], slo: ServiceLevelObjective) -> str:
+def rivals(policy: RemediationPolicy, other_policies: Iterable[RemediationPolicy], slo: ServiceLevelObjective) -> str:
     """Return in words which policies select the same objective, and which of them acts; empty: none does."""
-    names = sorted({policy.name, *(one.name for one in others if one.spec.objectives.matches(slo.metadata.labels))})
+    names = sorted(
+        {policy.name, *(other.name for other in other_policies if other.spec.objectives.matches(slo.metadata.labels))}
+    )
     if len(names) < 2:
         return ""
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
@@ -73,27 +75,33 @@ def _labels(indicator: LeadingIndicator, at: Path) -> Iterator[Finding]:
     names = ", ".join(sorted(labels))
     if indicator.per is not None and indicator.per not in labels:
         other = f"write per: {names}, or keep" if len(labels) == 1 else "keep"
-        kept = f"keeps only the label {names}" if len(labels) == 1 else f"keeps {names}" if labels else "keeps no label"
-        words = f"the query {kept}, not {indicator.per}: {other} it by `by ({indicator.per})` in the query"
-        yield Finding("error", (*at, "per"), words)
+        kept_labels = (
+            f"keeps only the label {names}" if len(labels) == 1 else f"keeps {names}" if labels else "keeps no label"
+        )
+        message = f"the query {kept_labels}, not {indicator.per}: {other} it by `by ({indicator.per})` in the query"
+        yield Finding("error", (*at, "per"), message)
     if indicator.per is None and labels:
-        words = f"the query may give a series for each {names}: name it in `per`, or aggregate, for example with max()"
-        yield Finding("warning", (*at, "query"), words)
+        message = (
+            f"the query may give a series for each {names}: name it in `per`, or aggregate, for example with max()"
+        )
+        yield Finding("warning", (*at, "query"), message)
 
 
 def _named(rung: Rung, slo: ServiceLevelObjective, at: Path) -> Iterator[Finding]:
     """Yield the leading indicators that a rung names and the objective lacks."""
-    names = [each.name for each in slo.spec.leading_indicators]
-    for place, name in enumerate(rung.indicators):
+    names = [indicator.name for indicator in slo.spec.leading_indicators]
+    for position, name in enumerate(rung.indicators):
         if name != SLI and name not in names:
-            yield Finding("warning", (*at, "indicators", place), _lacking(name, slo, [*names, SLI]))
+            yield Finding("warning", (*at, "indicators", position), _lacking(name, slo, [*names, SLI]))
     if rung.scale is not None and (name := rung.scale.capacity.indicator or "") and name not in names:
         yield Finding("error", (*at, "scale", "capacity", "indicator"), _lacking(name, slo, names))
 
 
 def _lacking(name: str, slo: ServiceLevelObjective, names: Sequence[str]) -> str:
-    there = f"there are {', '.join(names)}" if len(names) > 1 else f"there is {names[0]}" if names else "it has none"
-    return f"the objective {slo.name} has no leading indicator {name}; {there}.{did_you_mean(name, names)}".rstrip(".")
+    existing = f"there are {', '.join(names)}" if len(names) > 1 else f"there is {names[0]}" if names else "it has none"
+    return f"the objective {slo.name} has no leading indicator {name}; {existing}.{did_you_mean(name, names)}".rstrip(
+        "."
+    )
 
 
 def _sized(rung: Rung, scale: ScaleAction, slo: ServiceLevelObjective, at: Path) -> Iterator[Finding]:
@@ -101,30 +109,30 @@ def _sized(rung: Rung, scale: ScaleAction, slo: ServiceLevelObjective, at: Path)
     capacity = scale.capacity
     if capacity.type != "Proportional":
         return
-    for each in slo.spec.leading_indicators:
-        sizes = each.name == capacity.indicator or (
-            capacity.indicator is None and (not rung.indicators or each.name in rung.indicators)
+    for indicator in slo.spec.leading_indicators:
+        sizes = indicator.name == capacity.indicator or (
+            capacity.indicator is None and (not rung.indicators or indicator.name in rung.indicators)
         )
-        if sizes and promql.is_total(each.query):
-            words = (
-                f"{each.name} of {slo.name} is a total, {shortened(each.query)}, which does not fall as replicas are "
-                "added: Proportional sizing would ask for more and more. Write what one replica carries, "
+        if sizes and promql.is_total(indicator.query):
+            message = (
+                f"{indicator.name} of {slo.name} is a total, {shortened(indicator.query)}, which does not fall as "
+                "replicas are added: Proportional sizing would ask for more and more. Write what one replica carries, "
                 "capacity: {type: Declared, perReplica: …}, or divide the query by the replicas"
             )
-            yield Finding("warning", (*at, "scale", "capacity"), words)
+            yield Finding("warning", (*at, "scale", "capacity"), message)
 
 
 def _late(rung: Rung, slo: ServiceLevelObjective, at: Path, start_up: float | None) -> Iterator[Finding]:
     """Yield the horizons that end before a new replica serves."""
-    for each in slo.spec.leading_indicators:
-        applies = not rung.indicators or each.name in rung.indicators
-        if start_up is not None and applies and each.horizon.seconds < start_up:
-            words = (
-                f"a new replica takes {format_duration(start_up)} to serve, and {each.name} of {slo.name} is forecast "
-                f"only {each.horizon} ahead: it comes too late; raise the horizon of {each.name} to "
+    for indicator in slo.spec.leading_indicators:
+        applies = not rung.indicators or indicator.name in rung.indicators
+        if start_up is not None and applies and indicator.horizon.seconds < start_up:
+            message = (
+                f"a new replica takes {format_duration(start_up)} to serve, and {indicator.name} of {slo.name} is "
+                f"forecast only {indicator.horizon} ahead: it comes too late; raise the horizon of {indicator.name} to "
                 f"{format_duration(2 * start_up)} or more"
             )
-            yield Finding("warning", (*at, "scale"), words)
+            yield Finding("warning", (*at, "scale"), message)
 
 
 def shortened(query: str) -> str:

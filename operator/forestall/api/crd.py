@@ -180,15 +180,17 @@ class _Structural:
         if isinstance(schema.get("additionalProperties"), dict):
             node["additionalProperties"] = self.node(schema["additionalProperties"])
         if "properties" in schema:
-            node["properties"] = {name: self.node(each) for name, each in schema["properties"].items()}
+            node["properties"] = {
+                name: self.node(property_schema) for name, property_schema in schema["properties"].items()
+            }
         _settle_default(node)
         return node
 
     def _resolve(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         schema = dict(raw)
         if "anyOf" in schema:
-            (some,) = [each for each in schema.pop("anyOf") if each.get("type") != "null"]
-            schema = self._resolve(some) | schema
+            (only_option,) = [option for option in schema.pop("anyOf") if option.get("type") != "null"]
+            schema = self._resolve(only_option) | schema
         if "$ref" in schema:
             name = schema.pop("$ref").removeprefix("#/$defs/")
             schema = self._resolve(self._definitions[name]) | schema
@@ -198,23 +200,25 @@ class _Structural:
 def _settle_default(node: dict[str, Any]) -> None:
     """Keep a default only where it says something."""
     if "default" in node:
-        node["default"] = _said(node["default"])
+        node["default"] = _without_empty(node["default"])
         if node["default"] in (None, "", [], {}):
             del node["default"]
 
 
-def _said(value: object) -> object:
+def _without_empty(value: object) -> object:
     """Return a default without what is empty in it."""
     if not isinstance(value, dict):
         return value
-    inner = {key: _said(each) for key, each in value.items()}
-    return {key: each for key, each in inner.items() if each not in (None, "", [], {})}
+    inner = {key: _without_empty(item) for key, item in value.items()}
+    return {key: item for key, item in inner.items() if item not in (None, "", [], {})}
 
 
 def _without_defaults(node: dict[str, Any]) -> dict[str, Any]:
     plain = {key: value for key, value in node.items() if key != "default"}
     if "properties" in plain:
-        plain["properties"] = {name: _without_defaults(each) for name, each in plain["properties"].items()}
+        plain["properties"] = {
+            name: _without_defaults(property_schema) for name, property_schema in plain["properties"].items()
+        }
     for inner in ("items", "additionalProperties"):
         if inner in plain:
             plain[inner] = _without_defaults(plain[inner])

@@ -19,13 +19,13 @@ class Finding:
     """What is wrong, and what to write instead; a sentence without its full stop."""
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """The path as people write it: `spec.actions[0].scale.maxReplicas`."""
         return written_path(self.path)
 
     def __str__(self) -> str:
         """Return path and message."""
-        return f"{self.where}: {self.message}" if self.path else self.message
+        return f"{self.location}: {self.message}" if self.path else self.message
 
 
 def written_path(path: Iterable[str | int]) -> str:

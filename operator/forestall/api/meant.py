@@ -42,7 +42,7 @@ _LIKELY_MILLISECONDS: Final = 10
 """A bare number in a threshold of latency that is at least this is meant in milliseconds, a smaller one in seconds."""
 
 
-def meant(schema: Mapping[str, Any], value: Any, path: Path) -> str | None:
+def suggestion(schema: Mapping[str, Any], value: Any, path: Path) -> str | None:
     """Return what is wrong with the form of a value, and what to write; None where the form is right."""
     kind = schema.get("type", "")
     if kind == "string" and isinstance(value, str) and _is_duration(schema):
@@ -60,7 +60,7 @@ def meant(schema: Mapping[str, Any], value: Any, path: Path) -> str | None:
             plain = str(value).strip().lower()
             return f"write {plain} without quotes" if plain in ("true", "false") else "write true or false"
         case "integer" | "number":
-            return _no_number(value, whole=kind == "integer")
+            return _no_number(value, is_integer=kind == "integer")
     return None
 
 
@@ -114,34 +114,34 @@ def _misspelt_duration(text: str) -> str | None:
     try:
         parse_duration(text)
     except ForestallError:
-        found = _SPELT.fullmatch(text)
-        unit = _UNITS.get(found[2].lower(), found[2]) if found else ""
-        if found is None or unit not in _UNITS.values():
+        match = _SPELT.fullmatch(text)
+        unit = _UNITS.get(match[2].lower(), match[2]) if match else ""
+        if match is None or unit not in _UNITS.values():
             return None  # the rule of the definition says it
-        seconds = float(found[1].replace(",", ".")) * parse_duration(f"1{unit}")
-        said = f"{found[1]}{unit}" if found[1].isdecimal() else _exact(seconds)
-        if said == text:
+        seconds = float(match[1].replace(",", ".")) * parse_duration(f"1{unit}")
+        corrected = f"{match[1]}{unit}" if match[1].isdecimal() else _exact(seconds)
+        if corrected == text:
             return None
-        return f"{text!r} is not a duration: write {said}"
+        return f"{text!r} is not a duration: write {corrected}"
     return None
 
 
-def _no_number(value: Any, *, whole: bool) -> str:
-    what = "a whole number" if whole else "a number"
+def _no_number(value: Any, *, is_integer: bool) -> str:
+    expected = "a whole number" if is_integer else "a number"
     if isinstance(value, float):  # a part where a whole is meant, or not finite
-        return f"must be {what}: write {round(value)}" if math.isfinite(value) else "must be a finite number"
+        return f"must be {expected}: write {round(value)}" if math.isfinite(value) else "must be a finite number"
     if not isinstance(value, str):
-        return f"must be {what}"
+        return f"must be {expected}"
     plain = value.strip().removesuffix("%").strip().replace(",", ".")
     number = _float(plain)
     if number is None:
         try:
             number = to_milli(value.strip()) / 1000
         except ForestallError:
-            return f"must be {what}, and {value[:40]!r} is none"
-    said = f"{int(number)}" if number.is_integer() else f"{number:g}"
+            return f"must be {expected}, and {value[:40]!r} is none"
+    corrected = f"{int(number)}" if number.is_integer() else f"{number:g}"
     how = " without quotes" if plain == value.strip() else ""
-    return f"must be {what}: write {said}{how}"
+    return f"must be {expected}: write {corrected}{how}"
 
 
 def _float(text: str) -> float | None:

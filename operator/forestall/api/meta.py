@@ -42,14 +42,14 @@ _MILLISECONDS = {
 }
 
 
-def rule(expression: str, message: str, **more: str) -> JsonDict:
+def rule(expression: str, message: str, **fields: str) -> JsonDict:
     """Return one CEL rule for the CRD schema (`x-kubernetes-validations`)."""
-    return {"rule": expression, "message": message, **more}
+    return {"rule": expression, "message": message, **fields}
 
 
-def rules(*each: JsonDict) -> ConfigDict:
+def rules(*rule_list: JsonDict) -> ConfigDict:
     """Return the configuration of a model that the API server checks against these rules."""
-    return ConfigDict(json_schema_extra={VALIDATIONS: list(each)})
+    return ConfigDict(json_schema_extra={VALIDATIONS: list(rule_list)})
 
 
 def worded(pattern: str, message: str, *, max_length: int) -> FieldInfo:
@@ -218,8 +218,8 @@ class Between:
         low, high = (round(parse_duration(bound) * 1000) for bound in (self.low, self.high))
         value = milliseconds("self")
         # What is no duration at all is said by Duration's own rule.
-        inside = f"!self.matches('{_DURATION}') || ({value} >= {low} && {value} <= {high})"
-        return schema | {VALIDATIONS: [*schema.get(VALIDATIONS, []), rule(inside, self._message)]}
+        within = f"!self.matches('{_DURATION}') || ({value} >= {low} && {value} <= {high})"
+        return schema | {VALIDATIONS: [*schema.get(VALIDATIONS, []), rule(within, self._message)]}
 
     @property
     def _message(self) -> str:
@@ -381,4 +381,4 @@ class Resource(Model):
 
 def condition(conditions: Iterable[Condition], kind: str) -> Condition | None:
     """Return the condition of type `kind`, if it is there."""
-    return next((each for each in conditions if each.type == kind), None)
+    return next((item for item in conditions if item.type == kind), None)

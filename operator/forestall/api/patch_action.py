@@ -38,8 +38,8 @@ _KEYS = (
 _SIZES = ("replicas", "minReplicas", "maxReplicas", "minReplicaCount", "maxReplicaCount", "idleReplicaCount")
 
 
-def _one_of(words: tuple[str, ...]) -> str:
-    return "(" + "|".join(word.replace(".", "[.]") for word in words) + ")"
+def _one_of(alternatives: tuple[str, ...]) -> str:
+    return "(" + "|".join(word.replace(".", "[.]") for word in alternatives) + ")"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,18 @@ class _Limit:
     pattern: str
     message: str
     forbids: bool = False
-    where: str = ""
+    location: str = ""
     """Only where the text matches this too."""
 
     @property
     def cel(self) -> str:
         """The limit as a CEL expression."""
         met = f"{'!' if self.forbids else ''}self.{self.field}.matches('{self.pattern}')"
-        return f"!self.{self.field}.matches('{self.where}') || {met}" if self.where else met
+        return f"!self.{self.field}.matches('{self.location}') || {met}" if self.location else met
 
     def holds(self, text: str) -> bool:
         """Say whether `text` keeps to it."""
-        applies = not self.where or re.search(self.where, text) is not None
+        applies = not self.location or re.search(self.location, text) is not None
         return not applies or (re.search(self.pattern, text) is None) is self.forbids
 
 
@@ -72,7 +72,7 @@ _LIMITS = (
         "field",
         r"^/metadata/annotations/[^/]+$",
         "an annotation is a text without fields of its own; write a slash in its name as ~1",
-        where="^/metadata/",
+        location="^/metadata/",
     ),
     _Limit(
         "field",
@@ -86,7 +86,7 @@ _LIMITS = (
         "/[0-9]+(/|$)",
         "name the element of a list, such as /containers/name=main: its place in the list may change",
         forbids=True,
-        where="^/spec/",
+        location="^/spec/",
     ),
     _Limit(
         "field",
@@ -94,15 +94,17 @@ _LIMITS = (
         "what a container runs, as whom, with which rights, secrets, volumes and probes, and whom a selector selects "
         "can't be patched",
         forbids=True,
-        where="^/spec/",
+        location="^/spec/",
     ),
-    _Limit("field", f"/{_one_of(_SIZES)}(/|$)", "a size is changed by the action scale", forbids=True, where="^/spec/"),
+    _Limit(
+        "field", f"/{_one_of(_SIZES)}(/|$)", "a size is changed by the action scale", forbids=True, location="^/spec/"
+    ),
     _Limit(
         "field",
         r"/template/spec/(containers|initContainers)/name=[^/]+/resources/(limits|requests)/[^/]+$",
         "of a pod template only requests and limits can be patched, such as "
         "/spec/template/spec/containers/name=main/resources/limits/memory",
-        where="/template/",
+        location="/template/",
     ),
     _Limit("target.kind", f"^{_one_of(_KINDS)}$", f"{', '.join(_KINDS)} can't be patched", forbids=True),
     _Limit(

@@ -42,5 +42,5 @@ def _texts(slo: ServiceLevelObjective) -> Iterator[tuple[Path, str, Callable[[st
         yield (*at, "threshold", "query"), indicator.threshold.query, promql.check_query
     if indicator.raw is not None:
         yield (*at, "raw", "errorRatio"), indicator.raw.error_ratio.replace("$window", "5m"), promql.check_query
-    for number, each in enumerate(slo.spec.leading_indicators):
-        yield ("spec", "leadingIndicators", number, "query"), each.query, promql.check_query
+    for number, leading in enumerate(slo.spec.leading_indicators):
+        yield ("spec", "leadingIndicators", number, "query"), leading.query, promql.check_query

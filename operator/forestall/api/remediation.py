@@ -342,6 +342,6 @@ def change_of(intent: Intent, steps: Sequence[Step]) -> str:
     """
     if intent.from_ is None or intent.to is None:
         return ""
-    asked = [step.to for step in steps if step.to is not None] if intent.action.scale else []
-    path = [intent.from_, max(asked), asked[-1]] if asked else [intent.from_, intent.to]
+    requested = [step.to for step in steps if step.to is not None] if intent.action.scale else []
+    path = [intent.from_, max(requested), requested[-1]] if requested else [intent.from_, intent.to]
     return " → ".join(str(number) for number, _ in groupby(path))

@@ -254,8 +254,8 @@ class RemediationPolicySpec(Model):
     @cached_property
     def content_hash(self) -> str:
         """A hash of what the policy does and when: of all but `suspend` and `mode`, which only say whether it may."""
-        told = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"suspend", "mode"})
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        content = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"suspend", "mode"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class RemediationPolicyStatus(Model):

@@ -14,7 +14,7 @@ from typing import Any, Final
 from forestall.api import API_VERSION, KINDS, Resource
 from forestall.api.crd import crd
 from forestall.api.findings import Finding, Path, written_path
-from forestall.api.meant import meant
+from forestall.api.meant import suggestion
 from forestall.core.cel import holds
 from forestall.core.wording import did_you_mean, plural
 
@@ -32,17 +32,17 @@ def check(body: Mapping[str, Any]) -> list[Finding]:
     if model is None:
         hint = did_you_mean(str(kind), _MODELS)
         return [Finding("error", ("kind",), f"{kind!r} is no kind of forestall.{hint}")]
-    found = [*_version(body), *_metadata(body.get("metadata"))]
+    findings = [*_version(body), *_metadata(body.get("metadata"))]
     walk = _Walk(_schema(model))
     walk.node(_schema(model), {key: value for key, value in body.items() if key != "status"}, ())
-    return [*found, *walk.found]
+    return [*findings, *walk.findings]
 
 
 @lru_cache(maxsize=len(KINDS))
 def _schema(model: type[Resource]) -> Mapping[str, Any]:
-    whole: dict[str, Any] = crd(model)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    fields = {name: field for name, field in whole["properties"].items() if name != "status"}
-    return {**whole, "properties": fields}
+    schema: dict[str, Any] = crd(model)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    fields = {name: field for name, field in schema["properties"].items() if name != "status"}
+    return {**schema, "properties": fields}
 
 
 def _version(body: Mapping[str, Any]) -> Iterator[Finding]:
@@ -55,14 +55,14 @@ def _metadata(metadata: Any) -> Iterator[Finding]:
         yield Finding("error", ("metadata", "name"), "the name is missing")
         return
     if not isinstance(metadata["name"], str) or not _NAME.fullmatch(metadata["name"]):
-        words = "not a name: use lower-case letters, digits, dashes and dots, such as checkout-latency"
-        yield Finding("error", ("metadata", "name"), f"{metadata['name']!r} is {words}")
+        message = "not a name: use lower-case letters, digits, dashes and dots, such as checkout-latency"
+        yield Finding("error", ("metadata", "name"), f"{metadata['name']!r} is {message}")
     for field in ("labels", "annotations"):
-        given = metadata.get(field) or {}
-        if not isinstance(given, Mapping):
+        values = metadata.get(field) or {}
+        if not isinstance(values, Mapping):
             yield Finding("error", ("metadata", field), "write a map of texts")
             continue
-        for key, value in given.items():
+        for key, value in values.items():
             if not isinstance(value, str):
                 yield Finding("error", ("metadata", field, str(key)), f"must be a text: write {json.dumps(str(value))}")
 
@@ -71,39 +71,39 @@ class _Walk:
     """One walk through an object along its schema."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
-        self.found: list[Finding] = []
+        self.findings: list[Finding] = []
         self._root = root
 
     def node(self, schema: Mapping[str, Any], value: Any, path: Path) -> Any:
         """Check `value`; return it as the API server keeps it: without nulls, with its defaults."""
-        before = len(self.found)
+        before = len(self.findings)
         kind = schema.get("type")
-        if (words := meant(schema, value, path)) is not None:
-            self._error(path, words)
+        if (message := suggestion(schema, value, path)) is not None:
+            self._error(path, message)
             return value
         if kind == "object":
             value = self._object(schema, value, path)
         elif kind == "array":
             value = self._array(schema, value, path)
-        if len(self.found) == before:
+        if len(self.findings) == before:
             self._rules(schema, value, path)
-        if len(self.found) == before:
+        if len(self.findings) == before:
             self._bounds(schema, value, path)
         return value
 
-    def _error(self, path: Path, words: str) -> None:
-        self.found.append(Finding("error", path, words))
+    def _error(self, path: Path, message: str) -> None:
+        self.findings.append(Finding("error", path, message))
 
     def _object(self, schema: Mapping[str, Any], value: Mapping[Any, Any], path: Path) -> Any:
         fields: Mapping[str, Any] = schema.get("properties", {})
-        each = schema.get("additionalProperties")
-        if not fields and each is None:
+        value_schema = schema.get("additionalProperties")
+        if not fields and value_schema is None:
             return value
         result: dict[str, Any] = {}
         for name, inner in value.items():
             if inner is None:
                 continue  # the API server takes an empty field for one that is not there
-            if (below := fields.get(name, each)) is None:
+            if (below := fields.get(name, value_schema)) is None:
                 self._error((*path, str(name)), self._unknown(str(name), fields))
             else:
                 result[str(name)] = self.node(below, inner, (*path, str(name)))
@@ -119,22 +119,22 @@ class _Walk:
     def _unknown(self, name: str, fields: Mapping[str, Any]) -> str:
         if hint := did_you_mean(name, fields):
             return f"unknown field.{hint}"
-        if places := [written_path(place) for place in _places(self._root, name, ())][:2]:
-            return f"unknown field here: it belongs in {' or '.join(places)}"
+        if paths := [written_path(path) for path in _paths_of(self._root, name, ())][:2]:
+            return f"unknown field here: it belongs in {' or '.join(paths)}"
         names = ", ".join(list(fields)[:_FIELDS_NAMED])
         return f"unknown field; the fields here are {names}{', …' if len(fields) > _FIELDS_NAMED else ''}"
 
     def _array(self, schema: Mapping[str, Any], value: list[Any], path: Path) -> list[Any]:
-        result = [self.node(schema["items"], each, (*path, number)) for number, each in enumerate(value)]
+        result = [self.node(schema["items"], item, (*path, number)) for number, item in enumerate(value)]
         keys = schema.get("x-kubernetes-list-map-keys")
         unique = keys is not None or schema.get("x-kubernetes-list-type") == "set"
-        seen: list[Any] = []
-        for number, each in enumerate(result if unique else ()):
-            known = {key: each.get(key) for key in keys} if keys and isinstance(each, Mapping) else each
-            if known in seen:
-                name = ", ".join(map(str, known.values())) if isinstance(known, dict) else known
+        keys_so_far: list[Any] = []
+        for number, item in enumerate(result if unique else ()):
+            key_values = {key: item.get(key) for key in keys} if keys and isinstance(item, Mapping) else item
+            if key_values in keys_so_far:
+                name = ", ".join(map(str, key_values.values())) if isinstance(key_values, dict) else key_values
                 self._error((*path, number), f"{name!r} is there twice")
-            seen.append(known)
+            keys_so_far.append(key_values)
         return result
 
     def _rules(self, schema: Mapping[str, Any], value: Any, path: Path) -> None:
@@ -142,29 +142,29 @@ class _Walk:
             if "oldSelf" in rule["rule"]:
                 continue  # about a change
             try:
-                kept = holds(rule["rule"], value)
+                holds_true = holds(rule["rule"], value)
             except (LookupError, TypeError, ValueError, ArithmeticError):
-                kept = False
-            if not kept:
+                holds_true = False
+            if not holds_true:
                 below = tuple(part for part in rule.get("fieldPath", "").split(".") if part)
-                self._error((*path, *below), _said(str(rule["message"]), value))
+                self._error((*path, *below), _message(str(rule["message"]), value))
                 return
 
     def _bounds(self, schema: Mapping[str, Any], value: Any, path: Path) -> None:
-        for words in _passed(schema, value):
-            self._error(path, words)
+        for message in _passed(schema, value):
+            self._error(path, message)
 
 
-def _said(message: str, value: Any) -> str:
+def _message(message: str, value: Any) -> str:
     """Return a rule's message with the value that breaks it, where that is one."""
     if not isinstance(value, str | int | float):
         return message
     if message.startswith("not a"):
-        return f"{_shown(value)} is {message}"
-    return f"{_shown(value)} {message}" if message.startswith("must ") else message
+        return f"{_shown_value(value)} is {message}"
+    return f"{_shown_value(value)} {message}" if message.startswith("must ") else message
 
 
-def _shown(value: Any) -> str:
+def _shown_value(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
@@ -173,18 +173,18 @@ def _passed(schema: Mapping[str, Any], value: Any) -> Iterator[str]:
     """Yield the bounds of a schema that a value passes."""
     if "enum" in schema and value not in schema["enum"]:
         hint = did_you_mean(str(value), map(str, schema["enum"]))
-        yield f"{_shown(value)} is not one of {', '.join(map(str, schema['enum']))}.{hint}"
+        yield f"{_shown_value(value)} is not one of {', '.join(map(str, schema['enum']))}.{hint}"
     if isinstance(value, str):
         if len(value) < schema.get("minLength", 0):
             yield "is empty"
         if len(value) > schema.get("maxLength", math.inf):
             yield f"is longer than {plural(schema['maxLength'], 'character')}"
     elif isinstance(value, list | Mapping):
-        least, most = (("minItems", "maxItems"), ("minProperties", "maxProperties"))[isinstance(value, Mapping)]
-        if len(value) < schema.get(least, 0):
-            yield f"needs at least {schema[least]}"
-        if len(value) > schema.get(most, math.inf):
-            yield f"has more than {schema[most]}"
+        minimum, maximum = (("minItems", "maxItems"), ("minProperties", "maxProperties"))[isinstance(value, Mapping)]
+        if len(value) < schema.get(minimum, 0):
+            yield f"needs at least {schema[minimum]}"
+        if len(value) > schema.get(maximum, math.inf):
+            yield f"has more than {schema[maximum]}"
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield from _far(schema, value)
 
@@ -205,11 +205,11 @@ def _purpose(schema: Mapping[str, Any]) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _places(schema: Mapping[str, Any], name: str, path: Path) -> Iterator[Path]:
+def _paths_of(schema: Mapping[str, Any], name: str, path: Path) -> Iterator[Path]:
     """Yield where in a schema there is a field of this name."""
     for field, below in schema.get("properties", {}).items():
         if field == name and path:
             yield (*path, field)
-        yield from _places(below, name, (*path, field))
+        yield from _paths_of(below, name, (*path, field))
     if "items" in schema and path:
-        yield from _places(schema["items"], name, (*path[:-1], f"{path[-1]}[]"))
+        yield from _paths_of(schema["items"], name, (*path[:-1], f"{path[-1]}[]"))

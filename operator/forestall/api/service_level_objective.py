@@ -284,10 +284,10 @@ class ServiceLevelObjectiveStatus(Model):
     """How each indicator stands: `sli`, the indicator of the objective itself, and the leading ones."""
     decisions: list[Decision] | None = None
     """What each policy decided last."""
-    last_look: str | None = None
+    last_evaluated: str | None = None
     """When the operator last looked at the objective; it is written with whatever else changes, and by itself only when
-    it is 10 minutes old. The Lease that `lookedBy` names says it to the second."""
-    looked_by: str | None = None
+    it is 10 minutes old. The Lease that `evaluatedBy` names says it to the second."""
+    evaluated_by: str | None = None
     """The Lease of the operator that looks at the objective, as NAMESPACE/NAME."""
     episode: Episode | None = None
     """The present or last stretch of time at risk."""
@@ -322,7 +322,7 @@ class ServiceLevelObjective(Resource):
         {"name": "In", "type": "string", "jsonPath": ".status.timeToBreach"},
         {"name": "State", "type": "string", "jsonPath": ".status.state"},
         {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"},
-        {"name": "Looked", "type": "date", "jsonPath": ".status.lastLook"},
+        {"name": "Evaluated", "type": "date", "jsonPath": ".status.lastEvaluated"},
         {"name": "Cause", "type": "string", "jsonPath": ".status.cause.indicator", "priority": 1},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     )

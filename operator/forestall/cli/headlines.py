@@ -8,7 +8,7 @@ import click
 from pydantic import ValidationError
 
 from forestall.api import RemediationPolicy, ServiceLevelObjective
-from forestall.api.lookout import INTERVAL, LAST_CYCLE
+from forestall.api.lease_annotations import INTERVAL, LAST_CYCLE
 from forestall.api.remediation import ObjectRef
 from forestall.api.times import seconds
 from forestall.cli.active_pauses import standing
@@ -64,14 +64,14 @@ async def unattended(session: Session, namespace: str, objectives: Objectives | 
         )
     except ClusterError:
         return None  # what is asked for next says it better
-    looks = {seconds(string(get_path(body, "status", "lastLook"))): body for body in bodies}
+    looks = {seconds(string(get_path(body, "status", "lastEvaluated"))): body for body in bodies}
     times = [when for when in looks if when is not None]
     if not times:
         born = [seconds(string(get_path(body, "metadata", "creationTimestamp"))) for body in bodies]
         waiting = [when for when in born if when is not None and session.now() - when > _NEW]
         return _text(None, "") if waiting else None
     newest = max(times)
-    name = string(get_path(looks[newest], "status", "lookedBy"))
+    name = string(get_path(looks[newest], "status", "evaluatedBy"))
     lease = await _lease(session, name)
     if lease is None:
         return _text(session.now() - newest, name) if session.now() - newest > _COARSE else None

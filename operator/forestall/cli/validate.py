@@ -128,7 +128,7 @@ def _check(documents: Sequence[Document], chosen: ValidateOptions) -> _Checked:
         if not findings and (resource := _read(checked, document)) is not None:
             before = first_documents.setdefault((resource.KIND, resource.namespace, resource.name), document)
             if before is not document:
-                message = f"it is there twice, also at {before.where(('metadata', 'name'))}: the last would count"
+                message = f"it is there twice, also at {before.location(('metadata', 'name'))}: the last would count"
                 checked.add(document, [Finding("error", ("metadata", "name"), message)])
     interval = chosen.interval or _INTERVAL
     for document, slo in checked.objectives:
@@ -215,7 +215,7 @@ def _data(document: Document, finding: Finding) -> dict[str, Any]:
         "line": document.line(finding.path),
         "object": document.title,
         "level": finding.level,
-        "path": finding.where,
+        "path": finding.location,
         "message": finding.message,
     }
 

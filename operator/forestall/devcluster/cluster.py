@@ -49,8 +49,8 @@ class RunningCluster:
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
         """Return an object; raises CommandFailed when there is none."""
-        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json").stdout)
-        return found
+        body: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json").stdout)
+        return body
 
     def apply(self, *objects: Mapping[str, Any], namespace: str = "default") -> None:
         """Create or change objects as `kubectl apply` does; raises CommandFailed with the server's words if refused.

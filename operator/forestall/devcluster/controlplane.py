@@ -99,14 +99,14 @@ class ControlPlane(LocalCluster):
         try:
             run([*create, "--kubeconfig", self.kubeconfig], env=environment, timeout_s=_READY_S + 10)
         except CommandFailed as error:
-            words = self.last_words()
+            log_lines = self.last_words()
             run([*self.prefix, kwokctl, "delete", "cluster", "--name", _NAME], env=environment, check=False)
-            raise CommandFailed(f"the control plane did not start: {error}\n{words}") from error
+            raise CommandFailed(f"the control plane did not start: {error}\n{log_lines}") from error
 
 
 def _configuration(
     programs: Programs,
-    more: Mapping[str, Mapping[str, str]],
+    sections: Mapping[str, Mapping[str, str]],
     etcd: int,
     peer: int,
     api: int,
@@ -150,6 +150,6 @@ def _configuration(
         },
         "componentsPatches": [
             {"name": name, "extraArgs": [{"key": key, "value": value} for key, value in pairs.items()]}
-            for name, pairs in ((name, {**pairs, **more.get(name, {})}) for name, pairs in arguments.items())
+            for name, pairs in ((name, {**pairs, **sections.get(name, {})}) for name, pairs in arguments.items())
         ],
     }

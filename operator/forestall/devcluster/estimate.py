@@ -29,7 +29,7 @@ class Estimate:
         self._clock = clock
         self._prior = _PRIOR * sum(costs.values())
         self._expected = pace(cores(), load()) if expected is None else expected
-        self._spent = self._done = 0.0
+        self._spent = self._completed = 0.0
         self._began: float | None = None
         self._name = ""
 
@@ -45,28 +45,28 @@ class Estimate:
         learned = self._learned(0.0, 0.0)
         if elapsed > cost * learned:  # what takes longer than it should tells that all does
             learned = self._learned(cost, elapsed)
-        rest = sum(each for name, each in self._costs.items() if name != self._name)
-        return rest * learned + max(cost * learned - elapsed, 0.0)
+        remaining = sum(cost for name, cost in self._costs.items() if name != self._name)
+        return remaining * learned + max(cost * learned - elapsed, 0.0)
 
     def _learned(self, cost: float, elapsed: float) -> float:
         """Return the pace of what is done, and of what has taken `elapsed` seconds so far and costs `cost`."""
-        known = self._prior + self._done + cost
-        return (self._prior * self._expected + self._spent + elapsed) / known if known else self._expected
+        evidence = self._prior + self._completed + cost
+        return (self._prior * self._expected + self._spent + elapsed) / evidence if evidence else self._expected
 
     def _end(self) -> None:
         if self._began is not None:
             self._spent += self._clock() - self._began
-            self._done += self._costs.pop(self._name, 0.0)
+            self._completed += self._costs.pop(self._name, 0.0)
             self._began, self._name = None, ""
 
 
-def pace(ours: float, others: float) -> float:
+def pace(ours: float, foreign: float) -> float:
     """Return how many seconds a second of CPU time takes on so many cores, beside so many threads of others.
 
     What is done runs as many threads as there are cores, and each gets its part.
     """
-    crowd = max(1.0, (others + 1) / ours)
-    return _SERIAL * crowd + (1 - _SERIAL) * (ours + others) / ours**2
+    crowd = max(1.0, (foreign + 1) / ours)
+    return _SERIAL * crowd + (1 - _SERIAL) * (ours + foreign) / ours**2
 
 
 def cores() -> float:

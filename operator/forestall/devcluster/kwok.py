@@ -38,12 +38,12 @@ class KwokCluster(RunningCluster):
 
     def scale_nodes(self, count: int) -> None:
         """Add or remove nodes called ``node-1``, ``node-2`` and so on; others are left alone."""
-        found = self.kubectl("get", "nodes", "-o", "name").stdout.split()
-        there = {name.removeprefix("node/") for name in found if name.startswith("node/node-")}
+        node_names = self.kubectl("get", "nodes", "-o", "name").stdout.split()
+        existing = {name.removeprefix("node/") for name in node_names if name.startswith("node/node-")}
         wanted = {f"node-{number}": _node(number) for number in range(1, count + 1)}
-        if surplus := sorted(there - wanted.keys()):
+        if surplus := sorted(existing - wanted.keys()):
             self.kubectl("delete", "node", *surplus)
-        if missing := [node for name, node in wanted.items() if name not in there]:
+        if missing := [node for name, node in wanted.items() if name not in existing]:
             self.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": missing}))
             names = [f"node/{node['metadata']['name']}" for node in missing]
             self.kubectl("wait", "--for=condition=Ready", *names, "--timeout=60s", timeout_s=70)

@@ -30,7 +30,7 @@ Version = tuple[int, int]
 class Fit:
     """Which versions of a program do as well as the one that is pinned."""
 
-    apart: int = 0
+    max_minor_skew: int = 0
     """So many minor versions lower or higher than the pinned one."""
     least: Version | None = None
     """Where it is given: any from this one on, below `below`."""
@@ -40,7 +40,7 @@ class Fit:
         """Say whether a version does."""
         if self.least is not None:
             return self.least <= version and (self.below is None or version < self.below)
-        return version[0] == pinned[0] and abs(version[1] - pinned[1]) <= self.apart
+        return version[0] == pinned[0] and abs(version[1] - pinned[1]) <= self.max_minor_skew
 
     def within(self, major: int) -> "Fit":
         """Return the part of it that has this major version."""
@@ -48,19 +48,19 @@ class Fit:
             return self
         return replace(self, least=max(self.least, (major, 0)), below=min(self.below or (major + 1, 0), (major + 1, 0)))
 
-    def words(self, pinned: Version) -> str:
+    def describe(self, pinned: Version) -> str:
         """Return which versions do, for people."""
         if self.least is not None:
             end = f", below {_dotted(self.below)}" if self.below else ""
             return f"{_dotted(self.least)} or later{end}"
-        if self.apart:
-            return f"{pinned[0]}.{pinned[1] - self.apart} to {pinned[0]}.{pinned[1] + self.apart}"
+        if self.max_minor_skew:
+            return f"{pinned[0]}.{pinned[1] - self.max_minor_skew} to {pinned[0]}.{pinned[1] + self.max_minor_skew}"
         return _dotted(pinned)
 
 
 _EXACT: Final = Fit()
 _FITS: Final[Mapping[str, Fit]] = {
-    "kubectl": Fit(apart=1),  # as Kubernetes promises it
+    "kubectl": Fit(max_minor_skew=1),  # as Kubernetes promises it
     "helm": Fit(least=(3, 14), below=(5, 0)),
     "prometheus": Fit(least=(2, 53)),
 }
@@ -74,24 +74,24 @@ def on_path(name: str, pinned: str, *, closely: bool = False) -> tuple[Path | No
     The sentence is empty where there is none, or
     where the PATH may not be used.
     """
-    there = shutil.which(name)
-    if there is None or os.environ.get(PATH_VARIABLE, "").strip().lower() in _FORBIDDEN:
+    path = shutil.which(name)
+    if path is None or os.environ.get(PATH_VARIABLE, "").strip().lower() in _FORBIDDEN:
         return None, ""
-    version, wanted = _version(Path(there), name), _pinned(name, pinned)
+    version, wanted = _version(Path(path), name), _pinned(name, pinned)
     fit = _FITS.get(name, _EXACT).within(wanted[0]) if closely else _FITS.get(name, _EXACT)
     if version is None:
-        return None, f"{name}: {there} does not say its version, so it is not used"
+        return None, f"{name}: {path} does not say its version, so it is not used"
     if not fit.allows(version, wanted):
-        return None, f"{name}: {there} is {_dotted(version)}, and {fit.words(wanted)} is needed"
-    return Path(there), f"{name} {_dotted(version)} from the PATH: {there}"
+        return None, f"{name}: {path} is {_dotted(version)}, and {fit.describe(wanted)} is needed"
+    return Path(path), f"{name} {_dotted(version)} from the PATH: {path}"
 
 
 def _version(program: Path, name: str) -> Version | None:
     try:
-        done = run([program, *_ASKED.get(name, ("--version",))], timeout_s=_ASK_S)
+        completed = run([program, *_ASKED.get(name, ("--version",))], timeout_s=_ASK_S)
     except (CommandFailed, MissingTool):
         return None
-    match = _VERSION.search(done.stdout) or _VERSION.search(done.stderr)
+    match = _VERSION.search(completed.stdout) or _VERSION.search(completed.stderr)
     return (int(match[1]), int(match[2])) if match else None
 
 

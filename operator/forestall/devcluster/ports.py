@@ -23,7 +23,7 @@ def free_ports(count: int) -> list[int]:
         while len(ports) < count:
             port = _DICE.choice(_RANGE)
             with suppress(OSError):
-                taken = sockets.enter_context(socket.socket())
-                taken.bind(("127.0.0.1", port))
+                bound = sockets.enter_context(socket.socket())
+                bound.bind(("127.0.0.1", port))
                 ports.append(port)
         return ports

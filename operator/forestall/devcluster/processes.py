@@ -49,10 +49,10 @@ def run(
     with its last words when it takes longer than `timeout_s` or, with `check`, when it fails.
     """
     argv = [str(part) for part in command]
-    shown = " ".join([Path(argv[0]).name, *argv[1:]])
+    command_text = " ".join([Path(argv[0]).name, *argv[1:]])
     with runnable(argv[0]):
         try:
-            done = subprocess.run(
+            completed = subprocess.run(
                 argv,
                 input=stdin,
                 stdin=subprocess.DEVNULL if stdin is None else None,
@@ -63,11 +63,11 @@ def run(
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise CommandFailed(f"`{shown}` was not done after {timeout_s:g} s") from error
-    if check and done.returncode != 0:
-        words = last_lines(done.stderr.strip() or done.stdout.strip())
-        raise CommandFailed(f"`{shown}` failed with status {done.returncode}:\n{words}")
-    return done
+            raise CommandFailed(f"`{command_text}` was not done after {timeout_s:g} s") from error
+    if check and completed.returncode != 0:
+        output = last_lines(completed.stderr.strip() or completed.stdout.strip())
+        raise CommandFailed(f"`{command_text}` failed with status {completed.returncode}:\n{output}")
+    return completed
 
 
 def last_lines(text: str) -> str:
@@ -154,8 +154,8 @@ def _linked(folder: Path) -> Iterator[psutil.Process]:
 
 def main() -> None:
     """Reap or end the workspace that the arguments name."""
-    what, folder = sys.argv[1], Path(sys.argv[2])
-    if what == "reap":
+    action, folder = sys.argv[1], Path(sys.argv[2])
+    if action == "reap":
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         sys.stdin.read()

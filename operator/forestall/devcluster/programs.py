@@ -61,7 +61,7 @@ class Module:
     def version(self) -> str:
         """The pinned version, such as ``v1.36.3``."""
         required = (line.split() for line in self.pins[0].read_text().splitlines())
-        return next(words[1] for words in required if words[:1] == [self.path])
+        return next(fields[1] for fields in required if fields[:1] == [self.path])
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -167,19 +167,21 @@ def find_programs(names: Iterable[str] | None = None, steps: Steps | None = None
     is interrupted. Raises MissingTool when something that is needed is not here, and CommandFailed when a build fails;
     both say what to do.
     """
-    known = {name: module for module in (*MODULES, *OPTIONAL) for name in module.programs}
-    wanted = {name: known[name] for name in (names or (name for module in MODULES for name in module.programs))}
+    modules_by_program = {name: module for module in (*MODULES, *OPTIONAL) for name in module.programs}
+    wanted = {
+        name: modules_by_program[name] for name in (names or (name for module in MODULES for name in module.programs))
+    }
     if folder := os.environ.get(FOLDER_VARIABLE):
         return _in_folder(Path(folder).expanduser().resolve(), wanted)
     cache = cache_folder()
     paths = {name: module.folder(cache) / name for name, module in wanted.items()}
     steps = steps or Steps()
     for name in [name for name, path in paths.items() if not path.exists()]:
-        there, words = on_path(name, wanted[name].version, closely=closely)
-        if words:
-            steps.say(words)
-        if there is not None:
-            paths[name] = there
+        found_path, message = on_path(name, wanted[name].version, closely=closely)
+        if message:
+            steps.say(message)
+        if found_path is not None:
+            paths[name] = found_path
     if not all(path.exists() for path in paths.values()):
         with _only_one(cache, steps):
             _build(wanted, paths, cache, steps)
@@ -188,10 +190,10 @@ def find_programs(names: Iterable[str] | None = None, steps: Steps | None = None
 
 def sources(name: str, steps: Steps | None = None) -> Path:
     """Return the folder with the sources of the module called `name`; raises what `find_programs` raises."""
-    module = next(each for each in (*MODULES, *OPTIONAL) if each.name == name)
+    module = next(candidate for candidate in (*MODULES, *OPTIONAL) if candidate.name == name)
     go = find_go(_go_version_needed([module]), _TOOLCHAIN_PINS, cache_folder(), steps or Steps())
-    found = run([go, "mod", "download", "-json", f"{module.path}@{module.version}"], env=_GO, timeout_s=300)
-    return Path(json.loads(found.stdout)["Dir"])
+    downloaded = run([go, "mod", "download", "-json", f"{module.path}@{module.version}"], env=_GO, timeout_s=300)
+    return Path(json.loads(downloaded.stdout)["Dir"])
 
 
 def cache_folder() -> Path:
@@ -278,8 +280,10 @@ def _why(printed: str, name: str) -> str:
 
 def _go_version_needed(modules: Iterable[Module]) -> str:
     """Return the newest version of Go that one of the modules asks for."""
-    asked = [re.search(r"^go (\S+)", module.pins[0].read_text(), re.MULTILINE) for module in modules]
-    return max((match[1] for match in asked if match), key=lambda version: [int(part) for part in version.split(".")])
+    versions = [re.search(r"^go (\S+)", module.pins[0].read_text(), re.MULTILINE) for module in modules]
+    return max(
+        (match[1] for match in versions if match), key=lambda version: [int(part) for part in version.split(".")]
+    )
 
 
 @contextmanager

@@ -16,8 +16,8 @@ def elapsed(seconds: float) -> str:
     """Return a time span for people: ``0.4 s``, ``12 s``, ``4 min 05 s``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    minutes, seconds_left = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds_left:02d} s" if minutes else f"{seconds_left} s"
 
 
 class Step:
@@ -30,7 +30,7 @@ class Step:
         """Tells how long it and all that follows will still take."""
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What is told of it now."""
         return ", ".join(part for part in (self.left() if self.left else "", self.detail) if part)
 
@@ -63,25 +63,25 @@ class Steps:
 
     @contextmanager
     def _live(self, step: Step, title: str) -> Iterator[None]:
-        room = max(0, self.console.width - len(title) - len("⠋  0:00:00  "))
+        width = max(0, self.console.width - len(title) - len("⠋  0:00:00  "))
         columns = (SpinnerColumn(), "{task.description}", TimeElapsedColumn(), "[dim]{task.fields[detail]}")
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(title, total=None, detail="")
-            with _every(0.2, lambda: progress.update(task, detail=escape(step.words[:room]))):
+            with _repeatedly(0.2, lambda: progress.update(task, detail=escape(step.text[:width]))):
                 yield
 
     @contextmanager
     def _plain(self, step: Step, title: str, began: float) -> Iterator[None]:
         def say() -> None:
-            line = f"… {title} ({elapsed(time.monotonic() - began)}) {escape(step.words)}"
+            line = f"… {title} ({elapsed(time.monotonic() - began)}) {escape(step.text)}"
             self.console.print(line.rstrip(), soft_wrap=True)
 
-        with _every(_SAY_AGAIN_S, say):
+        with _repeatedly(_SAY_AGAIN_S, say):
             yield
 
 
 @contextmanager
-def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
+def _repeatedly(seconds: float, do: Callable[[], None]) -> Iterator[None]:
     """Call `do` every so many seconds, in a thread, until the body ends."""
     over = threading.Event()
 

@@ -144,8 +144,8 @@ class PrometheusServer:
         try:
             answer = self._http.post(self.url + path, data=body, headers=dict(headers), timeout=_REQUEST_S)
         except requests.RequestException as error:
-            words = self._workspace.last_words(self._name)
-            raise CommandFailed(f"Prometheus did not answer on {path}: {error}\n{words}") from error
+            log_lines = self._workspace.last_words(self._name)
+            raise CommandFailed(f"Prometheus did not answer on {path}: {error}\n{log_lines}") from error
         if not answer.ok:
             raise CommandFailed(f"Prometheus refused {path} with status {answer.status_code}: {answer.text.strip()}")
 

@@ -66,8 +66,8 @@ class HistogramSeries:
 def encode(series: Iterable[Series | HistogramSeries]) -> Iterator[bytes]:
     """Yield the bodies of the requests that write `series`, none much larger than `_BODY_BYTES` and a series."""
     body = bytearray()
-    for one in series:
-        body += _field(1, _labels(one.labels) + _points(one))
+    for labelled_series in series:
+        body += _field(1, _labels(labelled_series.labels) + _points(labelled_series))
         if len(body) > _BODY_BYTES:
             yield _block(body)
             body.clear()
@@ -99,8 +99,8 @@ def _samples(times: NDArray[np.float64], values: NDArray[np.float64]) -> bytes:
     rows[:, 11] = 0x10  # field 2: a varint
     milliseconds = np.rint(times * 1000).astype(np.int64)
     for byte in range(_TIME_BYTES):
-        more = 0x80 if byte < _TIME_BYTES - 1 else 0
-        rows[:, 12 + byte] = (milliseconds >> (7 * byte)) & 0x7F | more
+        continuation = 0x80 if byte < _TIME_BYTES - 1 else 0
+        rows[:, 12 + byte] = (milliseconds >> (7 * byte)) & 0x7F | continuation
     return rows.tobytes()
 
 

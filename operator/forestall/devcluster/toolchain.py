@@ -20,13 +20,13 @@ def find_go(needed: str, pins: Path, cache: Path, steps: Steps) -> Path:
     next call finds it. Raises MissingTool, saying what to do, when that cannot be done either.
     """
     on_path = shutil.which("go")
-    found = _version(Path(on_path)) if on_path else None
-    if on_path and found and found >= _numbers(needed):
+    version = _version(Path(on_path)) if on_path else None
+    if on_path and version and version >= _numbers(needed):
         return Path(on_path)
     folder = cache / "-".join(["toolchain", *re.findall(r"^[a-z-]+==([0-9.]+)", pins.read_text(), re.MULTILINE)])
     go = folder / "go" / "bin" / "go"
     if not go.exists():
-        have = f"{on_path} is Go {'.'.join(map(str, found))}" if found else "there is none on the PATH"
+        have = f"{on_path} is Go {'.'.join(map(str, version))}" if version else "there is none on the PATH"
         with steps.step(f"Getting Go (at least {needed} is needed, {have})"):
             _install(pins, folder, needed)
     return go

@@ -49,7 +49,7 @@ class Proposal:
     act: Act
     cause: Signal
     target: ObjectRef
-    found: int | None
+    original: int | None
     """The intent's `from`, such as the replicas below which is never gone."""
     wanted: int | None
     """The intent's `to`."""
@@ -73,7 +73,7 @@ class Proposal:
             target=self.target,
             action=policy.spec.actions[self.act.rung],
             mode=mode,
-            from_=self.found,
+            from_=self.original,
             to=self.wanted,
             evidence=Evidence(
                 **cause_of(self.cause).model_dump(),

@@ -147,7 +147,7 @@ def _condition_type(topic: str) -> str:
 def _last_in_vain(remediations: Iterable[Remediation]) -> Mapping[tuple[str, str], Remediation]:
     """Return the last Remediation that did not help, by objective (UID) and policy (name)."""
     last = {}
-    for remediation in sorted(remediations, key=lambda one: one.spec.intent.created):
+    for remediation in sorted(remediations, key=lambda remediation: remediation.spec.intent.created):
         if remediation.status.phase in ("RolledBack", "Failed") or has_helped(remediation) is False:
             last[remediation.spec.intent.objective.uid, remediation.spec.intent.policy.name] = remediation
     return last

@@ -81,7 +81,7 @@ def status_of(
     """
     slo, risk = findings.slo, findings.risk
     before = before or slo.status
-    looked = seconds(before.last_look)
+    looked = seconds(before.last_evaluated)
     ratios = findings.ratios
     burning = _number(burn_rate(ratios.long, slo.spec.objective))
     return ServiceLevelObjectiveStatus(
@@ -97,8 +97,8 @@ def status_of(
         indicators=_indicators(findings) or None,
         decisions=list(findings.decisions),
         episode=findings.episode,
-        last_look=before.last_look if looked is not None and 0 <= now - looked < HEARTBEAT else stamp(now),
-        looked_by=lease,
+        last_evaluated=before.last_evaluated if looked is not None and 0 <= now - looked < HEARTBEAT else stamp(now),
+        evaluated_by=lease,
         conditions=settle(before.conditions, _conditions(findings), slo.metadata.generation, now),
     )
 

@@ -62,7 +62,7 @@ class RemediationController:
         ]
         live = round_robin(
             sorted(live, key=lambda remediation: remediation.uid not in self.scheduler.postponed),
-            lambda one: one.namespace,
+            lambda item: item.namespace,
         )
         self.scheduler.begin_phase(until)
         after = await gather_all(self._safely(snapshot, remediation, findings_by_uid, now) for remediation in live)

@@ -221,7 +221,7 @@ class StatusPublisher:
 
     async def _apply(self, slo: ServiceLevelObjective, status: ServiceLevelObjectiveStatus, now: float) -> None:
         before = self._before(slo.uid, slo.status)
-        status = status.model_copy(update={"last_look": stamp(now)})
+        status = status.model_copy(update={"last_evaluated": stamp(now)})
         await self._statuses.put(ObjectRef.to(slo), status.dump(), slo.metadata.resource_version, before)
         self._written[slo.uid] = (now, status)
 
@@ -263,8 +263,8 @@ class StatusPublisher:
             decisions=list(findings.decisions),
             episode=findings.episode,
             records=records,
-            last_look=before.last_look,
-            looked_by=self._lease,
+            last_evaluated=before.last_evaluated,
+            evaluated_by=self._lease,
             conditions=settle(before.conditions, [ready], generation, now),
         )
 

@@ -163,9 +163,9 @@ def _is_of(remediation: Remediation, objective_uid: str, namespace: str) -> bool
     """Say whether a record is what the operator writes: about this objective, and about nothing elsewhere."""
     intent = remediation.spec.intent
     touched: Sequence[str] = [step.subject.namespace for step in remediation.status.steps if step.subject is not None]
-    places = {intent.objective.namespace, intent.policy.namespace, intent.target.namespace, *touched}
+    namespaces = {intent.objective.namespace, intent.policy.namespace, intent.target.namespace, *touched}
     return (
         intent.objective.uid == objective_uid
         and remediation.name == name_of(intent)
-        and places <= ({namespace, ""} if intent.target.kind == "Node" else {namespace})
+        and namespaces <= ({namespace, ""} if intent.target.kind == "Node" else {namespace})
     )

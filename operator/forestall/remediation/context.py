@@ -68,4 +68,4 @@ class StepResult:
     """The remediation after one transition, and whether the next can follow at once."""
 
     remediation: Remediation
-    more: bool
+    continues: bool

@@ -54,7 +54,7 @@ async def advance(remediation: Remediation, context: ReconcileContext) -> StepRe
     """Take `remediation` one transition further."""
     status = remediation.status
     if remediation.ended:
-        return StepResult(remediation, more=False)
+        return StepResult(remediation, continues=False)
     if remediation.unwritten:
         return await close(remediation, status, LOST, context)
     if status.phase in BEFORE_CHANGE or not status.steps:

@@ -55,8 +55,8 @@ def locked_condition(
     ]
     if not names:
         return Condition(type="Locked", status="False", reason="NotLocked", message="nothing keeps it from acting")
-    about = ", ".join(sorted(names))
-    message = f"its last remediation for {about} did not help or was undone, and nobody has looked at it since"
+    objectives = ", ".join(sorted(names))
+    message = f"its last remediation for {objectives} did not help or was undone, and nobody has looked at it since"
     return Condition(type="Locked", status="True", reason="Locked", message=message)
 
 

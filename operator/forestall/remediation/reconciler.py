@@ -82,7 +82,7 @@ class RemediationReconciler:
             for _ in range(_MAX_TRANSITIONS):
                 result = await advance(current, context)
                 current = result.remediation
-                if not result.more:
+                if not result.continues:
                     break
         except Conflict:
             with suppress(Throttled, Unavailable):

@@ -24,8 +24,8 @@ def moved(status: RemediationStatus, phase: Phase, reason: str, message: str, no
 
 def with_condition(status: RemediationStatus, new: Condition) -> RemediationStatus:
     """Return the status with `new` in place of the condition of its type."""
-    others = [condition for condition in status.conditions if condition.type != new.type]
-    return status.model_copy(update={"conditions": [*others, new]})
+    other_conditions = [condition for condition in status.conditions if condition.type != new.type]
+    return status.model_copy(update={"conditions": [*other_conditions, new]})
 
 
 def with_step(

@@ -44,7 +44,7 @@ class RemediationStore:
         )
         restored = Remediation.read(body)
         message = f"{restored.name} was deleted while something rested on it, and is written again"
-        await self.tell(restored, restored.spec.intent.objective, "Warning", "RemediationRestored", message)
+        await self.record_event(restored, restored.spec.intent.objective, "Warning", "RemediationRestored", message)
         return restored
 
     async def read(self, remediation: Remediation) -> Remediation:
@@ -82,7 +82,7 @@ class RemediationStore:
         if status.phase != current.status.phase:
             kind = "Warning" if status.phase in _WARNINGS else "Normal"
             message = f"{saved.name}: {status.message}"
-            await self.tell(saved, saved.spec.intent.objective, kind, f"Remediation{status.phase}", message)
+            await self.record_event(saved, saved.spec.intent.objective, kind, f"Remediation{status.phase}", message)
         return saved
 
     async def _over(self, current: Remediation, status: RemediationStatus) -> Remediation:
@@ -92,7 +92,7 @@ class RemediationStore:
             try:
                 return Remediation.read(await self._cluster.replace_status(ref, status.dump(), version))
             except Forbidden as error:  # then its status can't say so
-                await self.tell(current, ref, "Warning", "NotRecorded", f"its status can't be written: {error}")
+                await self.record_event(current, ref, "Warning", "NotRecorded", f"its status can't be written: {error}")
                 raise
             except Conflict:
                 newest = Remediation.read(await self._cluster.read(ref))
@@ -100,11 +100,13 @@ class RemediationStore:
                     raise
             version, attempts = newest.metadata.resource_version, attempts + 1
 
-    async def tell(self, remediation: Remediation, about: ObjectRef, kind: str, reason: str, message: str) -> None:
+    async def record_event(
+        self, remediation: Remediation, regarding: ObjectRef, kind: str, reason: str, message: str
+    ) -> None:
         """Record an Event about an object."""
         # An Event is for people: a life does not hang on it.
         with contextlib.suppress(ClusterError):
-            await self._cluster.record(Event(about, kind, reason, message, remediation.spec.intent.action.name))
+            await self._cluster.record(Event(regarding, kind, reason, message, remediation.spec.intent.action.name))
 
 
 def _means_the_same(newest: Remediation, current: Remediation) -> bool:

@@ -28,7 +28,7 @@ async def wait(
     """Stay in the phase for this reason; another message alone is not worth a write."""
     if hold.reason != status.reason:
         status = moved(status, status.phase, hold.reason, hold.message, context.now)
-    return StepResult(await context.store.save(remediation, status), more=False)
+    return StepResult(await context.store.save(remediation, status), continues=False)
 
 
 async def close(
@@ -36,7 +36,7 @@ async def close(
 ) -> StepResult:
     """End the remediation."""
     ended = moved(status, end.phase, end.reason, end.message, context.now)
-    return StepResult(await context.store.save(remediation, ended), more=False)
+    return StepResult(await context.store.save(remediation, ended), continues=False)
 
 
 async def abandon(
@@ -44,7 +44,7 @@ async def abandon(
 ) -> StepResult:
     """End an intent that has changed nothing; a write whose answer was lost must have had its time."""
     if has_write_in_flight(status, context.now):
-        return StepResult(remediation, more=False)
+        return StepResult(remediation, continues=False)
     return await close(remediation, without_open_step(status), end, context)
 
 
@@ -54,7 +54,7 @@ async def take_back(remediation: Remediation, cause: Hold, context: ReconcileCon
     if not status.completed:
         status = with_condition(status, completed_condition("False", cause.reason, cause.message, context.now))
     rolling_back = moved(status, "RollingBack", cause.reason, cause.message, context.now)
-    return StepResult(await context.store.save(remediation, rolling_back), more=True)
+    return StepResult(await context.store.save(remediation, rolling_back), continues=True)
 
 
 async def superseded(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> StepResult:

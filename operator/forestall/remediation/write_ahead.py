@@ -50,13 +50,13 @@ async def make_step(
         await context.action.write(context.fenced(recorded), recorded, world, move.to)
     except Conflict:
         context.reader.forget()
-        return StepResult(recorded, more=True)
+        return StepResult(recorded, continues=True)
     except (NotSent, Halted) as error:
         return await wait(recorded, recorded.status, Hold(error.reason, str(error)), context)
     except Throttled as error:
         return await wait(recorded, recorded.status, Hold("Throttled", f"{move.description}: {error}"), context)
     except NotFound:
-        return StepResult(recorded, more=False)  # the next cycle says what is gone
+        return StepResult(recorded, continues=False)  # the next cycle says what is gone
     except Unavailable as error:
         return await wait(recorded, recorded.status, unconfirmed_write(move.description, error), context)
     except ClusterError as error:
@@ -74,5 +74,5 @@ async def confirm_step(remediation: Remediation, context: ReconcileContext) -> S
         status = status.model_copy(update={"completed": stamp(context.now)})
     saved = await context.store.save(remediation, status)
     message = f"{step.what}; {step.because}" if step.because else step.what
-    await context.store.tell(saved, saved.spec.intent.target, "Normal", context.action.traits.name, message)
-    return StepResult(saved, more=True)
+    await context.store.record_event(saved, saved.spec.intent.target, "Normal", context.action.traits.name, message)
+    return StepResult(saved, continues=True)

@@ -8,7 +8,7 @@ from tenacity import wait_none
 
 from forestall.adapters.http import Endpoint
 from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
-from forestall.adapters.prometheus.answers import read_payload
+from forestall.adapters.prometheus.responses import read_payload
 from forestall.adapters.prometheus.triage import CANARY
 
 AT = 1_790_000_000.0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.adapters.prometheus.document import read, value_of
-from forestall.adapters.prometheus.trouble import SourceTrouble
+from forestall.adapters.prometheus.errors import SourceTrouble
 
 
 def values_of(pairs):

@@ -19,7 +19,7 @@ from forestall.adapters.http import (
     aiohttp_session,
     without_secrets,
 )
-from forestall.adapters.prometheus import Share, SourceConfig
+from forestall.adapters.prometheus import NamespaceQuota, SourceConfig
 from forestall.api import MetricSource, NotificationChannel
 from forestall.errors import InvalidEndpoint, NotFound
 
@@ -44,7 +44,7 @@ def test_nothing_secret_shows():
         f"https://hooks.test/{SECRET}", {"a": SECRET}, UsernamePassword(SECRET, SECRET), TlsSettings(SECRET)
     )
     bearer = Endpoint(URL, credentials=BearerToken(SECRET))
-    assert SECRET not in repr([endpoint, bearer, SourceConfig(endpoint, Share())])
+    assert SECRET not in repr([endpoint, bearer, SourceConfig(endpoint, NamespaceQuota())])
 
 
 @pytest.mark.parametrize(

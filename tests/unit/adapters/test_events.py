@@ -37,7 +37,7 @@ class Clock:
 
 def event(reason="AtRisk", name="checkout", message="soon", namespace="shop", kind="Warning") -> Event:
     about = ObjectRef(api_version="v1", kind="X", namespace=namespace, name=name, uid=f"uid-{name}")
-    return Event(about=about, kind=kind, reason=reason, message=message)
+    return Event(regarding=about, kind=kind, reason=reason, message=message)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from forestall.adapters.prometheus.answers import IS_PARTIAL, check_count, read_payload
-from forestall.adapters.prometheus.refusals import REFUSALS, REMARKS, Note, note_of, refusal_of
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble
+from forestall.adapters.prometheus.errors import QueryTrouble, SourceTrouble
+from forestall.adapters.prometheus.refusals import REFUSALS, REMARKS, WarningKind, note_of, refusal_of
+from forestall.adapters.prometheus.responses import IS_PARTIAL, check_count, read_payload
 
 JSON, TEXT, HTML = "application/json", "text/plain; charset=utf-8", "text/html"
 
@@ -148,19 +148,19 @@ def test_words_of_a_tenant_never_bring_the_source_down(status, kind, words):
 NOTES = [
     (
         'PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "x" (1:6)',
-        Note.HINT,
+        WarningKind.HINT,
     ),
-    ("PromQL info: input to histogram_quantile needed to be fixed for monotonicity", Note.HINT),
-    ("7 more info annotations omitted", Note.HINT),
-    ("PromQL warning: quantile value should be between 0 and 1, got 7 (1:10)", Note.ABOUT_ONE),
-    ("3 more warning annotations omitted", Note.ABOUT_ONE),
-    ("3 more annotations omitted", Note.ABOUT_ONE),
-    ("results truncated due to limit", Note.PARTIAL),
-    ("No StoreAPIs matched for this query", Note.PARTIAL),
-    ("receive series from Addr: 10.0.0.1:10901: rpc error: code = Unavailable", Note.PARTIAL),
-    ("query processed partial data", Note.PARTIAL),
-    ("remote_read: remote server returned 503", Note.PARTIAL),
-    ("anything else", Note.PARTIAL),
+    ("PromQL info: input to histogram_quantile needed to be fixed for monotonicity", WarningKind.HINT),
+    ("7 more info annotations omitted", WarningKind.HINT),
+    ("PromQL warning: quantile value should be between 0 and 1, got 7 (1:10)", WarningKind.ABOUT_ONE),
+    ("3 more warning annotations omitted", WarningKind.ABOUT_ONE),
+    ("3 more annotations omitted", WarningKind.ABOUT_ONE),
+    ("results truncated due to limit", WarningKind.PARTIAL),
+    ("No StoreAPIs matched for this query", WarningKind.PARTIAL),
+    ("receive series from Addr: 10.0.0.1:10901: rpc error: code = Unavailable", WarningKind.PARTIAL),
+    ("query processed partial data", WarningKind.PARTIAL),
+    ("remote_read: remote server returned 503", WarningKind.PARTIAL),
+    ("anything else", WarningKind.PARTIAL),
 ]
 
 

@@ -47,7 +47,7 @@ def test_promql_that_does_not_parse(changes, path):
     slo = objective(**changes) if "query" in changes else unchecked(changes)
     (error, *_) = query_errors(slo)
     assert error.level == "error"
-    assert error.where.startswith(path)
+    assert error.location.startswith(path)
     source = MetricSource.read({"metadata": {"name": "default", "uid": "m"}, "spec": {"url": "http://x"}})
     with pytest.raises(InvalidQuery) as caught:
         plan_queries(slo, source, 30.0)

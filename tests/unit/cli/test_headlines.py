@@ -14,7 +14,7 @@ def looked(cluster):
     cluster.kinds.add("Lease")
 
     def put(status=None, cycle=None, interval="30s"):
-        cluster.put_objective("checkout", "Healthy", lastLook=status, lookedBy=LEASE)
+        cluster.put_objective("checkout", "Healthy", lastEvaluated=status, evaluatedBy=LEASE)
         lease = cluster.put("Lease", "forestall", namespace="forestall-system")
         told = {"forestall.dev/last-cycle": cycle, "forestall.dev/interval": interval}
         lease["metadata"]["annotations"] = {key: value for key, value in told.items() if value}

@@ -249,7 +249,7 @@ def test_a_target_that_does_not_exist_is_not_ready_and_says_what_to_mend(program
     problem = asyncio.run(TargetResolver(cast("Cluster", Refusing()), 30.0, 4).check([slo], 0.0))[slo.uid]
     assert problem.reason == "TargetMissing"
     assert problem.message == ("Deployment checkout does not exist in namespace shop: create it, or mend spec.target")
-    assert {column["name"] for column in ServiceLevelObjective.COLUMNS} >= {"Ready", "Looked"}
+    assert {column["name"] for column in ServiceLevelObjective.COLUMNS} >= {"Ready", "Evaluated"}
     conditions = [{"type": "Ready", "status": "False", "reason": problem.reason, "message": problem.message}]
     cluster.put_objective("checkout", "Unknown", conditions=conditions)
     for command in (["explain", "checkout"], ["explain", "checkout", "-o", "json"]):

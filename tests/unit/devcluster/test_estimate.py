@@ -128,6 +128,6 @@ def test_every_program_has_a_cost():
 def test_a_step_tells_what_is_left_before_what_it_is_at():
     with Steps(Console(file=io.StringIO())).step("Building") as step:
         step.detail = "k8s.io/api"
-        assert step.words == "k8s.io/api"
+        assert step.text == "k8s.io/api"
         step.left = lambda: "about 3 min left"
-        assert step.words == "about 3 min left, k8s.io/api"
+        assert step.text == "about 3 min left, k8s.io/api"

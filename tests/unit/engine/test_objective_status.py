@@ -239,7 +239,7 @@ def test_an_indicator_of_which_nothing_is_known_is_not_ready(readings, unseen):
 def test_when_somebody_looked_is_told_coarsely():
     """A status is not written again each cycle only to say so."""
     first = status_of(found(), now=1000.0, lease="forestall-system/forestall")
-    assert (first.last_look, first.looked_by) == ("1970-01-01T00:16:40.000000Z", "forestall-system/forestall")
+    assert (first.last_evaluated, first.evaluated_by) == ("1970-01-01T00:16:40.000000Z", "forestall-system/forestall")
     assert status_of(found(), 1599.0, first, "forestall-system/forestall") == first
-    assert status_of(found(), 1600.0, first).last_look == "1970-01-01T00:26:40.000000Z"
-    assert status_of(found(), 10.0, first).last_look == "1970-01-01T00:00:10.000000Z", "a clock was set back"
+    assert status_of(found(), 1600.0, first).last_evaluated == "1970-01-01T00:26:40.000000Z"
+    assert status_of(found(), 10.0, first).last_evaluated == "1970-01-01T00:00:10.000000Z", "a clock was set back"

@@ -43,7 +43,7 @@ class Nodes(MemoryCluster):
 
     @property
     def told(self):
-        return [event.about.name for event in self.events]
+        return [event.regarding.name for event in self.events]
 
     def cordoned(self):
         return {key[2] for key, node in self.objects.items() if node["spec"].get("unschedulable")}

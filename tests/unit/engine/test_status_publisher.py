@@ -212,7 +212,7 @@ async def test_a_pause_says_whether_it_is_in_force(cluster):
 async def test_a_heartbeat_tells_that_somebody_looks_and_costs_little(publish, cluster):
     """Kind: a picture that stays as it was when nobody draws any more. 120 that rest are written every 10 minutes."""
     await publish(120, 0, 0.1)
-    looked = {status["lastLook"] for status in cluster.statuses.values()}
+    looked = {status["lastEvaluated"] for status in cluster.statuses.values()}
     cluster.take()
     for cycle in range(1, 20):
         await publish(120, cycle, 0.1)
@@ -221,7 +221,7 @@ async def test_a_heartbeat_tells_that_somebody_looks_and_costs_little(publish, c
     first = cluster.take()
     await publish(120, 21, 0.1)
     assert (len(first), len(cluster.take())) == (100, 20)
-    assert not looked & {status["lastLook"] for status in cluster.statuses.values()}
+    assert not looked & {status["lastEvaluated"] for status in cluster.statuses.values()}
 
 
 class Busy(Written):

@@ -96,26 +96,26 @@ class Api:
         if any(part in ("", ".", "..") for part in path.removeprefix("/").split("/")):
             raise ClusterError(f"{method} {path!r}: that is not a path")  # it would be another one on its way
         headers = {"Content-Type": content_type, "Accept": accept}
-        what = f"{method} {path}"
+        description = f"{method} {path}"
         used = self._access.token
         request = _Request(method, path, tuple((query or {}).items()), headers, body, min(timeout, TIMEOUT))
         status, data = await self._send(request)
         if status == 401 and await self._access.renew(used):
             status, data = await self._send(request)
         if not 200 <= status <= 299:
-            raise refusal(status, data, what)
+            raise refusal(status, data, description)
         try:
             answer = json.loads(data)
         except ValueError as error:
-            raise Unavailable(f"{what}: the answer is not JSON") from error
+            raise Unavailable(f"{description}: the answer is not JSON") from error
         except RecursionError as error:  # a custom resource may hold any JSON
-            raise Unreadable(f"{what}: the answer is nested too deeply") from error
+            raise Unreadable(f"{description}: the answer is nested too deeply") from error
         if not isinstance(answer, dict):
-            raise Unavailable(f"{what}: the answer is not a JSON object")
+            raise Unavailable(f"{description}: the answer is not a JSON object")
         return answer
 
     async def _send(self, request: _Request) -> tuple[int, bytes]:
-        what = f"{request.method} {request.path}"
+        description = f"{request.method} {request.path}"
         try:
             serialized = await self._client.param_serialize(
                 request.method,
@@ -132,11 +132,11 @@ class Api:
             self.clock = clock_of(response.getheaders(), sent, time.monotonic()) or self.clock  # type: ignore[no-untyped-call]
             return response.status, await response.read()  # type: ignore[no-untyped-call]
         except TimeoutError as error:
-            raise Unavailable(f"{what}: no answer within {request.timeout:g} s") from error
+            raise Unavailable(f"{description}: no answer within {request.timeout:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"{what}: {str(error) or type(error).__name__}") from error
+            raise Unavailable(f"{description}: {str(error) or type(error).__name__}") from error
         except (ApiException, RuntimeError) as error:  # nothing was sent: no such body, or the session is closed
-            raise ClusterError(f"{what}: {error}") from error
+            raise ClusterError(f"{description}: {error}") from error
 
 
 def segment(text: str) -> str:
@@ -144,20 +144,20 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def refusal(status: int, data: bytes, what: str) -> ClusterError:
+def refusal(status: int, data: bytes, description: str) -> ClusterError:
     """Return the error that an answer of `status` with the body `data` to the request `what` stands for.
 
     Whose refusal it is decides what people can do about it, so the code alone is not believed.
     """
     reason, message = _status(data)
-    text = f"{what}: {message or f'HTTP {status}'}"
+    text = f"{description}: {message or f'HTTP {status}'}"
     if _ADMISSION.search(message):
         return Denied(text)
     match status:
         case 401:
-            return Forbidden(f"{what}: the API server does not accept these credentials")
+            return Forbidden(f"{description}: the API server does not accept these credentials")
         case 403:
-            return _forbidden(data, message, what, text)
+            return _forbidden(data, message, description, text)
         case 404:
             return NotFound(text) if _names_an_object(data) else UnknownPath(text)
         case 409:
@@ -174,13 +174,13 @@ def refusal(status: int, data: bytes, what: str) -> ClusterError:
             return ClusterError(text)
 
 
-def _forbidden(data: bytes, message: str, what: str, text: str) -> ClusterError:
+def _forbidden(data: bytes, message: str, description: str, text: str) -> ClusterError:
     """Return whose refusal an answer of 403 is: a quota and other built-in admission use that code too."""
     if _GOING in [cause.get("reason") for cause in _causes(data)]:
         return NotFound(text)  # not a matter of rights: the namespace is about to go with all that is in it
     if _STARTING in message:
         return Unavailable(text, answered=True)
-    if what.startswith("GET ") or _AUTHORIZER.search(message):
+    if description.startswith("GET ") or _AUTHORIZER.search(message):
         return Forbidden(text)
     if _details(data).get("kind") == "poddisruptionbudgets":
         return Throttled(text)  # the budget's controller has yet to catch up

@@ -64,7 +64,7 @@ class KubernetesCluster:
 
     async def read(self, ref: ObjectRef) -> Mapping[str, Any]:
         """Return the object. `ref.uid`, where given, must match, else `NotFound`."""
-        return _same(ref, await self._request("GET", ref))
+        return _with_same_uid(ref, await self._request("GET", ref))
 
     async def find(
         self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
@@ -84,8 +84,8 @@ class KubernetesCluster:
 
     async def serves(self, api_version: str, kind: str) -> Served:
         """Return how the API serves a kind; `NotFound` where it does not."""
-        found = await self._kinds.find(api_version, kind)
-        return Served(found.plural, found.namespaced)
+        kind_served = await self._kinds.find(api_version, kind)
+        return Served(kind_served.plural, kind_served.namespaced)
 
     async def refusal(self, right: Right) -> str | None:
         """Return in the API server's words that the operator lacks a right; None where it has it."""
@@ -94,7 +94,7 @@ class KubernetesCluster:
     async def read_scale(self, ref: ObjectRef) -> Scale:
         """Return the /scale subresource of the object; `NotFound` where the kind has none."""
         body = await self._request("GET", ref, "scale")
-        return _scale(ref, _same(ref, body))
+        return _scale(ref, _with_same_uid(ref, body))
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
         """Set the replicas; `Conflict` unless the object still has `resource_version`."""
@@ -219,14 +219,14 @@ class KubernetesCluster:
         self, api_version: str, kind: str, namespace: str, query: Mapping[str, str | int], accept: str
     ) -> list[dict[str, Any]]:
         """Return all items of a list, read anew from its start when the server has forgotten where it was."""
-        found = await self._kinds.find(api_version, kind)
-        path = found.path(namespace)
+        kind_served = await self._kinds.find(api_version, kind)
+        path = kind_served.path(namespace)
         try:
             async with asyncio.timeout(LIST_TIMEOUT):
                 while True:
                     try:
                         listed = [item async for item in self._pages(path, query, accept)]
-                        return _of_namespace(listed, namespace if found.namespaced else "", path)
+                        return _of_namespace(listed, namespace if kind_served.namespaced else "", path)
                     except Expired:
                         continue
         except TimeoutError as error:
@@ -249,7 +249,7 @@ class KubernetesCluster:
                 raise Unavailable(f"GET {path}: the list can't be read on")
 
 
-def _same(ref: ObjectRef, body: dict[str, Any]) -> dict[str, Any]:
+def _with_same_uid(ref: ObjectRef, body: dict[str, Any]) -> dict[str, Any]:
     """Return `body` when it is the very object that `ref` means, and not a later one of the same name."""
     if ref.uid and body["metadata"]["uid"] != ref.uid:
         raise NotFound(f"{ref.kind} {_name(ref)} was deleted, and another one of the same name made since")
@@ -266,8 +266,8 @@ def _without_empty_maps(value: Any) -> Any:
     Applying an empty map over a fuller one takes away each key, and what is left is null, which the schema refuses.
     """
     if isinstance(value, Mapping):
-        return {key: _without_empty_maps(each) for key, each in value.items() if each != {}}
-    return [_without_empty_maps(each) for each in value] if isinstance(value, list) else value
+        return {key: _without_empty_maps(item) for key, item in value.items() if item != {}}
+    return [_without_empty_maps(item) for item in value] if isinstance(value, list) else value
 
 
 def _precondition(ref: ObjectRef, resource_version: str = "") -> dict[str, str]:
@@ -288,12 +288,12 @@ def _identity(ref: ObjectRef, resource_version: str = "") -> dict[str, Any]:
 
 def _scale(ref: ObjectRef, body: Mapping[str, Any]) -> Scale:
     # a workload without `replicas` has one, except by its own /scale, which then answers zero
-    wanted, there = (integer(get_path(body, part, "replicas"), default=0) for part in ("spec", "status"))
-    if wanted is None or there is None:
+    wanted, ready = (integer(get_path(body, part, "replicas"), default=0) for part in ("spec", "status"))
+    if wanted is None or ready is None:
         raise Unreadable(f"{ref.kind} {_name(ref)}: its /scale says replicas that are no number")
     return Scale(
         spec_replicas=wanted,
-        status_replicas=there,
+        status_replicas=ready,
         selector=string(get_path(body, "status", "selector")),
         resource_version=str(body["metadata"]["resourceVersion"]),
         uid=str(body["metadata"]["uid"]),
@@ -302,13 +302,13 @@ def _scale(ref: ObjectRef, body: Mapping[str, Any]) -> Scale:
 
 def _items(answer: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
     """Return the objects of one page of a list, each with what every object has."""
-    found = answer.get("items")
-    if "items" not in answer or not (found is None or isinstance(found, list)):
+    listed = answer.get("items")
+    if "items" not in answer or not (listed is None or isinstance(listed, list)):
         raise Unavailable(f"GET {path}: the answer is no list")
-    for item in found or []:
+    for item in listed or []:
         if not all(string(get_path(item, "metadata", field)) for field in ("name", "uid")):
             raise Unavailable(f"GET {path}: an object of the list has no name or no UID")
-    return found or []
+    return listed or []
 
 
 def _of_namespace(listed: list[dict[str, Any]], namespace: str, path: str) -> list[dict[str, Any]]:

@@ -100,7 +100,7 @@ class Recorder:
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
-            _log.debug("event dropped", why="too many wait", reason=event.reason, object=event.about.name)
+            _log.debug("event dropped", why="too many wait", reason=event.reason, object=event.regarding.name)
 
     async def _work(self) -> None:
         while True:
@@ -108,9 +108,9 @@ class Recorder:
             try:
                 await self.post(event)
             except ClusterError as error:
-                _log.warning("event not posted", reason=event.reason, object=event.about.name, error=str(error))
+                _log.warning("event not posted", reason=event.reason, object=event.regarding.name, error=str(error))
             except Exception:  # noqa: BLE001 -- logged; the events that wait have nothing to do with this one
-                _log.exception("event not posted", reason=event.reason, object=event.about.name)
+                _log.exception("event not posted", reason=event.reason, object=event.regarding.name)
             finally:
                 self._queue.task_done()
 
@@ -133,7 +133,7 @@ class Recorder:
         if series is not None:
             with contextlib.suppress(NotFound):  # its time to live was over: it begins anew
                 await self._api.request(
-                    "PATCH", series.path, body=self._again(event, series.count), content_type=MERGE_PATCH
+                    "PATCH", series.path, body=self._repeated(event, series.count), content_type=MERGE_PATCH
                 )
                 return
         body = self._first(event)
@@ -144,23 +144,23 @@ class Recorder:
         _forget_oldest(self._series)
 
     def _may_post(self, event: Event, now: float) -> bool:
-        about = event.about.uid or f"{event.about.kind}/{event.about.namespace}/{event.about.name}"
-        bucket = self._buckets.setdefault(about, _Bucket(BURST, now))
-        self._buckets.move_to_end(about)
+        subject = event.regarding.uid or f"{event.regarding.kind}/{event.regarding.namespace}/{event.regarding.name}"
+        bucket = self._buckets.setdefault(subject, _Bucket(BURST, now))
+        self._buckets.move_to_end(subject)
         _forget_oldest(self._buckets)
         return bucket.take(now)
 
     def _first(self, event: Event) -> dict[str, Any]:
         at = self._now()
-        about = event.about
+        regarding = event.regarding
         # names follow the custom of other components: the object's name, and what makes it unique
-        name = f"{about.name[:200].rstrip('-.')}.{uuid.uuid4().hex[:16]}"
+        name = f"{regarding.name[:200].rstrip('-.')}.{uuid.uuid4().hex[:16]}"
         return {
             "apiVersion": "v1",
             "kind": "Event",
             # Events about objects without a namespace live in `default`
-            "metadata": {"name": name, "namespace": about.namespace or "default"},
-            "involvedObject": about.dump(),
+            "metadata": {"name": name, "namespace": regarding.namespace or "default"},
+            "involvedObject": regarding.dump(),
             "type": event.kind,
             "reason": event.reason,
             "message": event.message[:MESSAGE],
@@ -173,7 +173,7 @@ class Recorder:
             "count": 1,
         }
 
-    def _again(self, event: Event, count: int) -> dict[str, Any]:
+    def _repeated(self, event: Event, count: int) -> dict[str, Any]:
         return {"count": count, "lastTimestamp": self._now(), "message": event.message[:MESSAGE]}
 
     def _now(self) -> str:
@@ -182,8 +182,8 @@ class Recorder:
 
 def _key(event: Event) -> tuple[str, ...]:
     """Return what makes two events the same: not the message, which carries numbers that change."""
-    about = event.about
-    return (about.uid, about.kind, about.namespace, about.name, event.kind, event.reason, event.action)
+    regarding = event.regarding
+    return (regarding.uid, regarding.kind, regarding.namespace, regarding.name, event.kind, event.reason, event.action)
 
 
 def _forget_oldest(remembered: OrderedDict[Any, Any]) -> None:

@@ -45,7 +45,7 @@ class Kinds:
     def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
         self._clock = clock
-        self._known: dict[str, tuple[float, MappingProxyType[str, Kind]]] = {}
+        self._cache: dict[str, tuple[float, MappingProxyType[str, Kind]]] = {}
         self._asking = asyncio.Lock()
 
     async def find(self, api_version: str, kind: str) -> Kind:
@@ -57,33 +57,39 @@ class Kinds:
         """
         check_version(api_version)
         async with self._asking:
-            asked, kinds = self._known.get(api_version, (float("-inf"), MappingProxyType({})))
-            if kind not in kinds and self._clock() - asked >= LOOK_AGAIN:
+            queried_at, kinds = self._cache.get(api_version, (float("-inf"), MappingProxyType({})))
+            if kind not in kinds and self._clock() - queried_at >= LOOK_AGAIN:
                 kinds = await self._ask(api_version)
-                self._known[api_version] = (self._clock(), kinds)
+                self._cache[api_version] = (self._clock(), kinds)
         if kind not in kinds:
             raise NotFound(f"the cluster has no kind {kind} of {api_version}")
         return kinds[kind]
 
     def forget(self, api_version: str) -> None:
         """Ask again next time: a path that was known is gone."""
-        self._known.pop(api_version, None)
+        self._cache.pop(api_version, None)
 
     async def _ask(self, api_version: str) -> MappingProxyType[str, Kind]:
         prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{segment(api_version)}"
         try:
-            found = mappings((await self._api.request("GET", prefix)).get("resources"))
+            resources = mappings((await self._api.request("GET", prefix)).get("resources"))
         except NotFound:
-            found = []
+            resources = []
         # An aggregated API server is somebody else's, too: what is no name is not served.
-        named = [(each, *string(each.get("name")).partition("/")) for each in found if string(each.get("kind"))]
+        named = [
+            (resource, *string(resource.get("name")).partition("/"))
+            for resource in resources
+            if string(resource.get("kind"))
+        ]
         subresources: dict[str, set[str]] = {}
         for _, plural, _, subresource in named:
             subresources.setdefault(plural, set()).update([subresource] if is_label(subresource) else [])
         return MappingProxyType(
             {
-                each["kind"]: Kind(prefix, plural, each.get("namespaced") is True, frozenset(subresources[plural]))
-                for each, plural, slash, _ in named
+                resource["kind"]: Kind(
+                    prefix, plural, resource.get("namespaced") is True, frozenset(subresources[plural])
+                )
+                for resource, plural, slash, _ in named
                 if is_label(plural) and not slash
             }
         )

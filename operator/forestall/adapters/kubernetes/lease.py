@@ -156,9 +156,9 @@ class Elector:
         self._clock = clock
         self._wall = wall
         self._sleep = sleep
-        self._held: LeaseRecord | None = None
+        self._own_record: LeaseRecord | None = None
         self._sent = 0.0  # when the last successful renewal was sent
-        self._seen = LeaseRecord()
+        self._observed = LeaseRecord()
         self._seen_at = float("-inf")  # when another version of the lease was last seen
         self._moved = clock()
         self._elected = asyncio.Event()
@@ -167,7 +167,7 @@ class Elector:
     @property
     def is_leader(self) -> bool:
         """Whether this process may write now."""
-        return self._held is not None and self._clock() < self._sent + self._timing.renew_deadline
+        return self._own_record is not None and self._clock() < self._sent + self._timing.renew_deadline
 
     @property
     def stands_by(self) -> bool:
@@ -186,7 +186,9 @@ class Elector:
             LostLease: this process may not write, because it does not lead, or has not renewed in time.
         """
         if not self.is_leader:
-            raise LostLease("this process does not lead" if self._held is None else "the lease was not renewed in time")
+            raise LostLease(
+                "this process does not lead" if self._own_record is None else "the lease was not renewed in time"
+            )
         return self._sent + self._timing.duration - self._clock()
 
     def note(self, key: str, value: str) -> None:
@@ -200,9 +202,9 @@ class Elector:
     async def run(self) -> None:
         """Try to lead, and then renew, until the lead is lost or the task is cancelled."""
         try:
-            while not (self._held is None and self._elected.is_set()):
+            while not (self._own_record is None and self._elected.is_set()):
                 self._moved = self._clock()
-                await (self._try_to_lead() if self._held is None else self._renew())
+                await (self._try_to_lead() if self._own_record is None else self._renew())
                 await self._sleep(self._timing.retry)
         except Exception as error:
             self._lose(f"the lease loop broke: {error}")
@@ -214,51 +216,53 @@ class Elector:
         Call it when `run` was cancelled and nothing writes any more. It is an act of courtesy: when it fails, the
         standby waits for the lease to run out.
         """
-        held, self._held = self._held, None
-        if held is None:
+        own_record, self._own_record = self._own_record, None
+        if own_record is None:
             return
         try:
             try:
-                await self._give_back(held)
+                await self._release_record(own_record)
             except Conflict:  # a renewal that was cut off by the end had been taken
-                found = await self._store.read(self._timing.request)
-                if found.holder == self._identity:
-                    await self._give_back(found)
+                record = await self._store.read(self._timing.request)
+                if record.holder == self._identity:
+                    await self._release_record(record)
         except ClusterError as error:
             _log.info("lease not released", error=str(error))
 
-    async def _give_back(self, held: LeaseRecord) -> None:
-        await self._store.update(replace(held, holder="", duration=1.0, renewed=self._now()), self._timing.request)
+    async def _release_record(self, own_record: LeaseRecord) -> None:
+        await self._store.update(
+            replace(own_record, holder="", duration=1.0, renewed=self._now()), self._timing.request
+        )
 
     async def _try_to_lead(self) -> None:
         try:
-            found = await self._store.read(self._timing.request)
+            record = await self._store.read(self._timing.request)
         except NotFound:
             await self._take(LeaseRecord(), self._store.create)
             return
         except ClusterError as error:
             _log.warning("lease not read", error=str(error))
             return
-        if found.resource_version != self._seen.resource_version:
-            self._seen, self._seen_at = found, self._clock()
+        if record.resource_version != self._observed.resource_version:
+            self._observed, self._seen_at = record, self._clock()
         # one's own name on it: a write that was thought to have failed did not
-        free = found.holder in ("", self._identity)
-        if free or self._clock() - self._seen_at >= max(found.duration, self._timing.duration):
-            await self._take(found, self._store.update)
+        free = record.holder in ("", self._identity)
+        if free or self._clock() - self._seen_at >= max(record.duration, self._timing.duration):
+            await self._take(record, self._store.update)
 
-    async def _take(self, found: LeaseRecord, write: Callable[[LeaseRecord, float], Awaitable[LeaseRecord]]) -> None:
+    async def _take(self, current: LeaseRecord, write: Callable[[LeaseRecord, float], Awaitable[LeaseRecord]]) -> None:
         sent, now = self._clock(), self._now()
         record = LeaseRecord(
             holder=self._identity,
             duration=self._timing.duration,
-            transitions=found.transitions + (1 if found.resource_version else 0),
+            transitions=current.transitions + (1 if current.resource_version else 0),
             acquired=now,
             renewed=now,
-            resource_version=found.resource_version,
-            notes=found.notes,
+            resource_version=current.resource_version,
+            notes=current.notes,
         )
         try:
-            self._held = await write(record, self._timing.request)
+            self._own_record = await write(record, self._timing.request)
         except Conflict:
             return  # somebody else was quicker
         except ClusterError as error:
@@ -266,42 +270,42 @@ class Elector:
             return
         self._sent = sent
         self._elected.set()
-        _log.info("leading", identity=self._identity, before=found.holder)
+        _log.info("leading", identity=self._identity, before=current.holder)
 
     async def _renew(self) -> None:
-        held = self._held
-        assert held is not None  # noqa: S101 -- run() calls this only while the lease is held
+        own_record = self._own_record
+        assert own_record is not None  # noqa: S101 -- run() calls this only while the lease is held
         sent = self._clock()
         left = self._sent + self._timing.renew_deadline - sent
         if left <= 0:
             self._lose(f"not renewed for {self._timing.renew_deadline:g} s")
             return
         try:
-            record = replace(held, renewed=self._now(), notes={**held.notes, **self._notes})
+            record = replace(own_record, renewed=self._now(), notes={**own_record.notes, **self._notes})
             renewed = await self._store.update(record, min(self._timing.request, left))
         except Conflict:
-            await self._look_again()
+            await self._reread()
         except NotFound:
             self._lose("the lease was deleted")
         except ClusterError as error:
             _log.warning("lease not renewed", error=str(error), seconds_left=round(left, 1))
         else:
-            self._held, self._sent = renewed, sent
+            self._own_record, self._sent = renewed, sent
 
-    async def _look_again(self) -> None:
+    async def _reread(self) -> None:
         """Find out why a renewal was refused: somebody else leads, or an earlier renewal had been taken after all."""
         try:
-            found = await self._store.read(self._timing.request)
+            record = await self._store.read(self._timing.request)
         except ClusterError as error:
             _log.warning("lease not read", error=str(error))
             return
-        if found.holder == self._identity:
-            self._held = found  # the next renewal is sent with the right version
+        if record.holder == self._identity:
+            self._own_record = record  # the next renewal is sent with the right version
         else:
-            self._lose(f"{found.holder or 'nobody'} holds the lease")
+            self._lose(f"{record.holder or 'nobody'} holds the lease")
 
     def _lose(self, why: str) -> None:
-        self._held = None
+        self._own_record = None
         _log.error("lead lost", why=why)
         self._on_lost(why)
 

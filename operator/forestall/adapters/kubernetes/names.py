@@ -81,14 +81,14 @@ def check_answer(ref: ObjectRef, body: Mapping[str, Any], *, namespaced: bool, s
     if not isinstance(metadata, Mapping):
         raise Unavailable(f"{_title(ref)}: the answer has no metadata")
     wanted = {"name": ref.name, "namespace": ref.namespace if namespaced else ""}
-    found = {field: metadata.get(field) or "" for field in wanted}
+    actual = {field: metadata.get(field) or "" for field in wanted}
     if scale:
         right = body.get("kind") == "Scale"
     else:
         right = (body.get("apiVersion"), body.get("kind")) == (ref.api_version, ref.kind)
-    if not right or found != wanted:
-        what = f"{_quoted(body.get('kind'))} {_quoted(found['namespace'])}/{_quoted(found['name'])}"
-        raise Unavailable(f"{_title(ref)}: the answer is another object: {what}")
+    if not right or actual != wanted:
+        description = f"{_quoted(body.get('kind'))} {_quoted(actual['namespace'])}/{_quoted(actual['name'])}"
+        raise Unavailable(f"{_title(ref)}: the answer is another object: {description}")
     check_identity(ref, metadata)
 
 

@@ -42,9 +42,11 @@ class Reviews:
             raise ClusterError("the API server does not say whether it would allow what was asked")
         if allowed:
             return None
-        what = f"{resource}/{right.subresource}" if right.subresource else resource
-        where = f'in the namespace "{right.namespace}"' if right.namespace else "at the cluster scope"
-        return f'User "{await self._name()}" cannot {right.verb} resource "{what}" in API group "{group}" {where}'
+        resource_text = f"{resource}/{right.subresource}" if right.subresource else resource
+        scope = f'in the namespace "{right.namespace}"' if right.namespace else "at the cluster scope"
+        return (
+            f'User "{await self._name()}" cannot {right.verb} resource "{resource_text}" in API group "{group}" {scope}'
+        )
 
     async def _name(self) -> str:
         """Return as whom this process is known; empty where that can't be told."""

@@ -22,16 +22,18 @@ class Channels:
         Raises:
             NotSent: as the port says.
         """
-        found = self._registry.get(NotificationChannel, channel)
-        if found is None:
+        notification_channel = self._registry.get(NotificationChannel, channel)
+        if notification_channel is None:
             invalid = self._registry.is_invalid(NotificationChannel, channel)
-            words = f"NotificationChannel {channel!r} {'is invalid' if invalid else 'does not exist'}"
-            raise NotSent("ChannelMissing", f"{words}: ask a cluster admin for it")
+            message = f"NotificationChannel {channel!r} {'is invalid' if invalid else 'does not exist'}"
+            raise NotSent("ChannelMissing", f"{message}: ask a cluster admin for it")
         labels = self._registry.labels(notice.namespace)
-        if labels is None or not found.spec.namespaces.matches(labels):
-            words = f"NotificationChannel {channel!r} is not open to namespace {notice.namespace!r}"
-            raise NotSent("ChannelNotAllowed", words)
-        await post(channel, await self._endpoint(found), content_of(found.spec.type, notice))
+        if labels is None or not notification_channel.spec.namespaces.matches(labels):
+            message = f"NotificationChannel {channel!r} is not open to namespace {notice.namespace!r}"
+            raise NotSent("ChannelNotAllowed", message)
+        await post(
+            channel, await self._endpoint(notification_channel), content_of(notification_channel.spec.type, notice)
+        )
 
     async def _endpoint(self, channel: NotificationChannel) -> Endpoint:
         spec = channel.spec

@@ -100,13 +100,13 @@ def _alert(notice: Notice) -> dict[str, Any]:
 
 def _cloud_event(notice: Notice) -> dict[str, Any]:
     """Return an event in the JSON format of CloudEvents 1.0; `source` and `id` together are unique."""
-    place = f"/apis/{API_VERSION}/namespaces/{notice.namespace}"
+    source = f"/apis/{API_VERSION}/namespaces/{notice.namespace}"
     return {
         "specversion": "1.0",
         "id": notice.id,
-        "source": f"{place}/servicelevelobjectives/{notice.objective}",
+        "source": f"{source}/servicelevelobjectives/{notice.objective}",
         "type": f"dev.forestall.{notice.topic.lower()}.v1",
-        "subject": f"{place}/remediations/{notice.remediation}",
+        "subject": f"{source}/remediations/{notice.remediation}",
         "time": stamp(notice.at),
         "datacontenttype": _JSON,
         "data": _data(notice),

@@ -94,5 +94,5 @@ def _judge(channel: str, status: int, retry_after: str) -> None:
 def _wait(state: RetryCallState) -> float:
     """Return how long to wait (s): as the server says, else longer each time."""
     error = state.outcome.exception() if state.outcome else None
-    told = error.wait if isinstance(error, _Trouble) else None
-    return _BACKOFF(state) if told is None else told
+    retry_after = error.wait if isinstance(error, _Trouble) else None
+    return _BACKOFF(state) if retry_after is None else retry_after

@@ -2,6 +2,6 @@
 
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.metrics import PrometheusMetrics
-from forestall.adapters.prometheus.shares import Share
+from forestall.adapters.prometheus.namespace_quota import NamespaceQuota
 
-__all__ = ["PrometheusMetrics", "Share", "SourceConfig"]
+__all__ = ["NamespaceQuota", "PrometheusMetrics", "SourceConfig"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from forestall.adapters.http import Endpoint
-from forestall.adapters.prometheus.shares import Share
+from forestall.adapters.prometheus.namespace_quota import NamespaceQuota
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,5 +12,5 @@ class SourceConfig:
 
     endpoint: Endpoint
     """Its URL is a base URL, such as ``http://prometheus.monitoring:9090``."""
-    share: Share = Share()
+    share: NamespaceQuota = NamespaceQuota()
     """What one namespace may use of it in one call."""

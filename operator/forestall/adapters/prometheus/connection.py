@@ -13,8 +13,8 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from forestall.adapters.http import Endpoint, EndpointSession
 from forestall.adapters.http.sessions import CONNECT_S
-from forestall.adapters.prometheus.answers import Payload, check_count, read_payload, too_large
-from forestall.adapters.prometheus.trouble import SourceTrouble
+from forestall.adapters.prometheus.errors import SourceTrouble
+from forestall.adapters.prometheus.responses import Payload, check_count, read_payload, too_large
 from forestall.adapters.server_time import clock_of
 from forestall.errors import InvalidEndpoint
 
@@ -52,7 +52,7 @@ class Connection:
         """Return the series of `expr` over `span`: start, end and step (s). As `instant`."""
         start, end, step = span
         exact = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}  # the library rounds to seconds
-        first, last = (datetime.fromtimestamp(each, UTC) for each in (start, end))
+        first, last = (datetime.fromtimestamp(timestamp, UTC) for timestamp in (start, end))
         params = {**exact, **_bounds(limit, timeout)}
         return _payload(self._client.custom_query_range(expr, first, last, exact["step"], params, timeout))
 
@@ -65,10 +65,10 @@ def _bounds(limit: int, timeout: float) -> dict[str, str]:
     return {"limit": str(limit), "timeout": f"{timeout * _SERVER_SHARE:.3f}"}
 
 
-def _payload(given: Any) -> Payload:
-    if not isinstance(given, Payload):
-        raise TypeError(f"the client returned {type(given).__name__}, not what the session gave it")
-    return given
+def _payload(response: Any) -> Payload:
+    if not isinstance(response, Payload):
+        raise TypeError(f"the client returned {type(response).__name__}, not what the session gave it")
+    return response
 
 
 class _Answered(requests.Response):
@@ -85,17 +85,17 @@ class _Answered(requests.Response):
 
 class _Session(EndpointSession):
     def request(  # type: ignore[override]  # called by PrometheusConnect alone, in this form
-        self, method: str, url: str, params: dict[str, Any], timeout: float, **more: Any
+        self, method: str, url: str, params: dict[str, Any], timeout: float, **options: Any
     ) -> requests.Response:
         """Return the answer, read whole; a long query goes into the body."""
         sent = time.monotonic()
         deadline = sent + timeout
-        place = "params" if len(params["query"]) <= _LONGEST_GET else "data"
+        argument = "params" if len(params["query"]) <= _LONGEST_GET else "data"
         try:
             response = super().request(
-                method if place == "params" else "POST",
+                method if argument == "params" else "POST",
                 url,
-                **{**more, place: params},
+                **{**options, argument: params},
                 timeout=timeout,
             )
             clock = clock_of(response.headers, sent, time.monotonic())
@@ -134,8 +134,8 @@ def _translated(error: Exception) -> SourceTrouble:
     if isinstance(cause, ssl.SSLError):
         return SourceTrouble("SourceDown", f"no TLS connection to the source: {cause.reason or cause}")
     if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException):
-        words = cause.strerror or str(cause)
-        return SourceTrouble("SourceDown", f"no connection to the source: {words}", passing=True)
+        message = cause.strerror or str(cause)
+        return SourceTrouble("SourceDown", f"no connection to the source: {message}", passing=True)
     return SourceTrouble("SourceBadAnswer", f"the source's answer broke off ({type(cause).__name__})", passing=True)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble
+from forestall.adapters.prometheus.errors import QueryTrouble, SourceTrouble
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|inf|nan)", re.IGNORECASE | re.ASCII)
 _LATEST: Final = 253_402_300_800.0
@@ -50,15 +50,15 @@ def _taken_apart(body: bytes) -> tuple[bytes, Sequence[memoryview]]:
 
     As JSON has them they take thirty times as much memory as their text: so those of one series are read after another.
     """
-    rest: list[bytes] = []
+    remaining: list[bytes] = []
     pieces: list[memoryview] = []
-    place, view = 0, memoryview(body)
-    while (begin := body.find(_POINTS, place)) >= 0 and (end := body.find(b"]]", begin)) >= 0:
+    position, view = 0, memoryview(body)
+    while (begin := body.find(_POINTS, position)) >= 0 and (end := body.find(b"]]", begin)) >= 0:
         begin += len(_POINTS) - 2
-        rest += [body[place:begin], f'"{_WORD}{len(pieces)}"'.encode()]
-        place = end + 2
-        pieces.append(view[begin:place])
-    return b"".join([*rest, body[place:]]) if pieces else body, pieces
+        remaining += [body[position:begin], f'"{_WORD}{len(pieces)}"'.encode()]
+        position = end + 2
+        pieces.append(view[begin:position])
+    return b"".join([*remaining, body[position:]]) if pieces else body, pieces
 
 
 def _document(text: bytes, pieces: Sequence[memoryview]) -> dict[str, Any] | None:
@@ -67,11 +67,11 @@ def _document(text: bytes, pieces: Sequence[memoryview]) -> dict[str, Any] | Non
         return None
     data = document.get("data")
     result = data.get("result") if isinstance(data, dict) else None
-    for each in result if isinstance(result, list) else ():
-        if isinstance(each, dict) and "values" in each:
-            values = each["values"]
-            apart = isinstance(values, str) and values.startswith(_WORD)
-            each["values"] = _points(orjson.loads(pieces[int(values[len(_WORD) :])]) if apart else values)
+    for series in result if isinstance(result, list) else ():
+        if isinstance(series, dict) and "values" in series:
+            values = series["values"]
+            is_placeholder = isinstance(values, str) and values.startswith(_WORD)
+            series["values"] = _points(orjson.loads(pieces[int(values[len(_WORD) :])]) if is_placeholder else values)
     return document
 
 

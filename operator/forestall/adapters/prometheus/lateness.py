@@ -10,8 +10,8 @@ from functools import partial
 from typing import Final
 
 from forestall.adapters.prometheus.connection import Connection
+from forestall.adapters.prometheus.errors import SourceTrouble
 from forestall.adapters.prometheus.triage import CANARY
-from forestall.adapters.prometheus.trouble import SourceTrouble
 from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
 
 _SHORTLY: Final = 0.1
@@ -43,8 +43,8 @@ class Lateness:
         if await self._answers(connection, max(_LEAST_S, seconds)):
             self._late = None
             return None
-        words = f"{self._late.plain}; it is asked beside the cycles until it does"
-        return SourceTrouble("SourceTimeout", words)
+        message = f"{self._late.plain}; it is asked beside the cycles until it does"
+        return SourceTrouble("SourceTimeout", message)
 
     async def _answers(self, connection: Connection, seconds: float) -> bool:
         """Say whether the source has answered the harmless query, which is asked again where it did not."""

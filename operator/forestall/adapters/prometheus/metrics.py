@@ -5,25 +5,25 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from forestall.adapters.prometheus.answers import Payload
+from forestall.adapters.prometheus.absence import AbsenceJudge, questions_needed_by
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.connection import THREADS, Connection
-from forestall.adapters.prometheus.judging import Judge, wanted_by
-from forestall.adapters.prometheus.past import PastMemory
-from forestall.adapters.prometheus.question import Pace, Question
-from forestall.adapters.prometheus.series import Past, answer_of
+from forestall.adapters.prometheus.past_answers import PastAnswerCache
+from forestall.adapters.prometheus.question import Question, RequestLimits
+from forestall.adapters.prometheus.range_assembly import RangeAssembly, answer_of
+from forestall.adapters.prometheus.responses import Payload
 from forestall.adapters.prometheus.source import Source
 from forestall.core.promql import PreparedQuery, prepare
 from forestall.engine.concurrency import aside
 from forestall.errors import InvalidQuery
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries
 
-INSTANT = Pace(together=50, at_once=THREADS)
+INSTANT = RequestLimits(max_joined=50, at_once=THREADS)
 """With fewer queries in a request the requests cost more, with more their evaluation does."""
 _ROUNDS = 10
 """How often questions may follow from answers: names, freshness, what is beyond the lookback and why, how the query
 looks at it, the past, targets."""
-RANGE = Pace(together=10, at_once=2)
+RANGE = RequestLimits(max_joined=10, at_once=2)
 """The answers are large, and all of them are in memory at once."""
 POINTS = 10_000
 """How many points of each series one request asks for; Prometheus gives 11,000 at the most."""
@@ -46,7 +46,7 @@ class PrometheusMetrics:
         *,
         budget: float = 20.0,
         range_budget: float | None = None,
-        pace: Pace = INSTANT,
+        pace: RequestLimits = INSTANT,
         on_request: Callable[[str], None] = _ignore,
         on_failure: Callable[[str, str], None] = _ignore,
     ) -> None:
@@ -56,14 +56,16 @@ class PrometheusMetrics:
         self._on_request = on_request
         self._on_failure = on_failure
         self._sources: dict[str, Source] = {}
-        self._pasts: dict[str, PastMemory] = {}
+        self._pasts: dict[str, PastAnswerCache] = {}
 
     def set_sources(self, sources: Mapping[str, SourceConfig]) -> None:
         """Ask these sources from now on, by their names. One whose configuration is the same keeps its connections."""
         before, self._sources = self._sources, {}
         for name, config in sources.items():
-            known = before.get(name)
-            self._sources[name] = known if known is not None and known.config == config else self._source(name, config)
+            source = before.get(name)
+            self._sources[name] = (
+                source if source is not None and source.config == config else self._source(name, config)
+            )
         for name, source in before.items():
             if self._sources.get(name) is not source:
                 self._pasts.pop(name, None)
@@ -80,35 +82,38 @@ class PrometheusMetrics:
         # Parsing what has not been asked before takes its time, and the event loop has more to do.
         prepared, refused = await aside(_prepared, queries)
         questions = _questions(prepared)
-        asked = self._sources.get(source)
-        if asked is None:
+        queried = self._sources.get(source)
+        if queried is None:
             return {query.key: _missing(source) for query in queries}
 
         def request(connection: Connection, expr: str, limit: int, timeout: float) -> Payload:
             return connection.instant(expr, at, limit, timeout)
 
         deadline = time.monotonic() + self._budget
-        asked.clock = None
-        past = self._pasts.setdefault(source, PastMemory())
-        outcomes = past.known(at)
-        meter = asked.meter()
+        queried.clock = None
+        past = self._pasts.setdefault(source, PastAnswerCache())
+        outcomes = past.outcomes_at(at)
+        meter = queried.meter()
         for _ in range(_ROUNDS):  # most queries are judged by what is asked along with them, in the first
-            cases = [(each.freshness, query.proof, query.owner) for query, each in prepared]
-            wanted = await aside(wanted_by, cases, outcomes, at)
+            cases = [(prepared_query.freshness, query.proof, query.owner) for query, prepared_query in prepared]
+            wanted = await aside(questions_needed_by, cases, outcomes, at)
             questions |= wanted
             if not questions:
                 break
-            outcomes |= await asked.ask(questions.values(), request, self._pace, deadline, meter)
+            outcomes |= await queried.ask(questions.values(), request, self._pace, deadline, meter)
             past.keep(wanted.values(), outcomes, at)
             questions = {}
-        judge = Judge(outcomes, at)
+        judge = AbsenceJudge(outcomes, at)
         answers = {
             query.key: answer_of(
-                outcomes[each.text], judge.final(each.freshness, query.proof), asked.clock, named=each.has_many_names
+                outcomes[prepared_query.text],
+                judge.final(prepared_query.freshness, query.proof),
+                queried.clock,
+                named=prepared_query.has_many_names,
             )
-            for query, each in prepared
+            for query, prepared_query in prepared
         }
-        past.correct(judge.there)
+        past.correct(judge.present)
         return refused | answers
 
     async def range(
@@ -117,17 +122,19 @@ class PrometheusMetrics:
         """See the port. Times are in seconds; both ends are asked for."""
         prepared, refused = _prepared(queries)
         questions = _questions(prepared)
-        past = {each.text: Past(named=each.has_many_names) for _, each in prepared}
-        asked = self._sources.get(source)
-        if asked is None:
+        past = {
+            prepared_query.text: RangeAssembly(named=prepared_query.has_many_names) for _, prepared_query in prepared
+        }
+        queried = self._sources.get(source)
+        if queried is None:
             return {query.key: _missing(source) for query in queries}
         deadline = time.monotonic() + self._range_budget
         for span in _spans(start, end, step):
             going = [question for text, question in questions.items() if past[text].failure is None]
-            outcomes = await asked.ask(going, partial(_range, span), RANGE, deadline)
+            outcomes = await queried.ask(going, partial(_range, span), RANGE, deadline)
             for text, outcome in outcomes.items():
                 past[text].add(outcome, span)
-        return refused | {query.key: past[each.text].answer() for query, each in prepared}
+        return refused | {query.key: past[prepared_query.text].answer() for query, prepared_query in prepared}
 
     def _source(self, name: str, config: SourceConfig) -> Source:
         return Source(name, config, partial(self._on_request, name), partial(self._on_failure, name))
@@ -152,16 +159,18 @@ def _prepared(queries: Iterable[Query]) -> tuple[list[tuple[Query, PreparedQuery
 def _questions(prepared: Iterable[tuple[Query, PreparedQuery]]) -> dict[str, Question]:
     """Return what to ask, by its text: the same query of several objectives is asked once."""
     questions: dict[str, Question] = {}
-    for query, each in prepared:
-        known = questions.get(each.text)
-        most = max(query.max_series, known.max_series if known else 0)
-        questions[each.text] = Question(each.text, most, each.joinable, each.reach, _owners(query, known))
+    for query, prepared_query in prepared:
+        existing = questions.get(prepared_query.text)
+        max_series = max(query.max_series, existing.max_series if existing else 0)
+        questions[prepared_query.text] = Question(
+            prepared_query.text, max_series, prepared_query.joinable, prepared_query.reach, _owners(query, existing)
+        )
     return questions
 
 
-def _owners(query: Query, known: Question | None) -> tuple[str, ...]:
+def _owners(query: Query, existing: Question | None) -> tuple[str, ...]:
     """Return who asks it, with those who are known to."""
-    before = known.owners if known else ()
+    before = existing.owners if existing else ()
     return before if not query.owner or query.owner in before else (*before, query.owner)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from forestall.adapters.prometheus.sorting import Found
+from forestall.adapters.prometheus.query_outcomes import QueryOutcome
 from forestall.ports import QueryFailure
 
 _LIGHT_S = 3600.0
@@ -30,10 +30,10 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RequestLimits:
     """How fast a source is asked."""
 
-    together: int
+    max_joined: int
     """How many questions are joined in one request."""
     at_once: int
     """How many requests are under way at once."""
@@ -41,4 +41,4 @@ class Pace:
 
 Group = tuple[Question, ...]
 """The questions of one request."""
-Outcome = Found | QueryFailure
+Outcome = QueryOutcome | QueryFailure

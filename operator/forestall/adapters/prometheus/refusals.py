@@ -13,16 +13,16 @@ from typing import Final, Literal
 class Refusal:
     """One way to say no. What is empty matches everything; the first row that matches counts."""
 
-    who: str
+    products: str
     trouble: str
-    about: Literal["source", "query"]
+    scope: Literal["source", "query"]
     """Whom it is about: the source as a whole, or the request, or perhaps only one of its queries."""
     reason: str
     """The reason of a condition."""
     statuses: tuple[int, ...] = ()
     kinds: tuple[str, ...] = ()
     """`errorType`, as text; for AMP and GMP what they have in its place."""
-    words: str = ""
+    text: str = ""
     """In lower case, a part of the message. Messages can hold a tenant's own words: they never say alone whom it is
     about."""
     passing: bool = False
@@ -35,21 +35,21 @@ class Refusal:
     """Some sources say the same of a bad query and of their own trouble: a harmless query is asked to tell which."""
     advice: str = ""
 
-    def matches(self, status: int, kind: str, words: str) -> bool:
+    def matches(self, status: int, kind: str, text: str) -> bool:
         """Say whether it is this row; `words` in lower case."""
         return (
             (not self.statuses or status in self.statuses)
             and (not self.kinds or kind in self.kinds)
-            and self.words in words
+            and self.text in text
         )
 
 
-def _source(who: str, trouble: str, **more: object) -> Refusal:
-    return Refusal(who, trouble, "source", doubtful=False, **more)  # type: ignore[arg-type]
+def _source(products: str, trouble: str, **fields: object) -> Refusal:
+    return Refusal(products, trouble, "source", doubtful=False, **fields)  # type: ignore[arg-type]
 
 
-def _query(who: str, trouble: str, **more: object) -> Refusal:
-    return Refusal(who, trouble, "query", **more)  # type: ignore[arg-type]
+def _query(products: str, trouble: str, **fields: object) -> Refusal:
+    return Refusal(products, trouble, "query", **fields)  # type: ignore[arg-type]
 
 
 REFUSALS: Final = (
@@ -58,7 +58,7 @@ REFUSALS: Final = (
         "the tenant is not named",
         reason="SourceUnauthorized",
         statuses=(401,),
-        words="no org id",
+        text="no org id",
         advice="name the tenant: `spec.headers` with X-Scope-OrgID",
     ),
     _source(
@@ -150,7 +150,7 @@ REFUSALS: Final = (
 """Of answers that are no success."""
 
 
-class Note(Enum):
+class WarningKind(Enum):
     """What a note beside an answer means for the answer."""
 
     HINT = "nothing: the answer is whole"
@@ -159,34 +159,34 @@ class Note(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class WarningPattern:
     """How a note begins or ends, and what it means. What no row says is taken for `Note.PARTIAL`."""
 
-    who: str
+    products: str
     start: str
     end: str
-    note: Note
+    note: WarningKind
 
 
 REMARKS: Final = (
-    Remark("Prometheus up to 2.53, Thanos, Mimir", "PromQL info", "", Note.HINT),
-    Remark("Prometheus 3, Mimir, Cortex", "", "more info annotations omitted", Note.HINT),
-    Remark("Prometheus, Thanos, Mimir, Cortex", "PromQL warning", "", Note.ABOUT_ONE),
-    Remark("Prometheus 3, Mimir, Cortex", "", "more warning annotations omitted", Note.ABOUT_ONE),
-    Remark("Prometheus up to 2.53", "", "more annotations omitted", Note.ABOUT_ONE),
+    WarningPattern("Prometheus up to 2.53, Thanos, Mimir", "PromQL info", "", WarningKind.HINT),
+    WarningPattern("Prometheus 3, Mimir, Cortex", "", "more info annotations omitted", WarningKind.HINT),
+    WarningPattern("Prometheus, Thanos, Mimir, Cortex", "PromQL warning", "", WarningKind.ABOUT_ONE),
+    WarningPattern("Prometheus 3, Mimir, Cortex", "", "more warning annotations omitted", WarningKind.ABOUT_ONE),
+    WarningPattern("Prometheus up to 2.53", "", "more annotations omitted", WarningKind.ABOUT_ONE),
 )
 """Of the list `warnings`; the list `infos` has only hints."""
 
 
-def refusal_of(status: int, kind: str, words: str) -> Refusal | None:
+def refusal_of(status: int, kind: str, text: str) -> Refusal | None:
     """Return what a refusal means: its HTTP status, its `errorType` (empty: no such answer) and its message."""
-    words = words.lower()
-    return next((row for row in REFUSALS if row.matches(status, kind, words)), None)
+    text = text.lower()
+    return next((row for row in REFUSALS if row.matches(status, kind, text)), None)
 
 
-def note_of(text: str) -> Note:
+def note_of(text: str) -> WarningKind:
     """Return what one of an answer's `warnings` means."""
     for row in REMARKS:
         if text.startswith(row.start) and text.rstrip().endswith(row.end):
             return row.note
-    return Note.PARTIAL
+    return WarningKind.PARTIAL

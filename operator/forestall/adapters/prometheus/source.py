@@ -8,15 +8,15 @@ from functools import partial
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
 
-from forestall.adapters.prometheus.answers import Payload
-from forestall.adapters.prometheus.asking import Inquiry, Known
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.connection import THREADS, Connection
+from forestall.adapters.prometheus.errors import QueryTrouble, SourceTrouble, failure
+from forestall.adapters.prometheus.failed_queries import FailedQueries
 from forestall.adapters.prometheus.lateness import Lateness
-from forestall.adapters.prometheus.memory import Memory
-from forestall.adapters.prometheus.question import Outcome, Pace, Question
-from forestall.adapters.prometheus.shares import Meter, Shares
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
+from forestall.adapters.prometheus.namespace_quota import ExpensiveOwners, UsageMeter
+from forestall.adapters.prometheus.query_run import QueryRun, SourceState
+from forestall.adapters.prometheus.question import Outcome, Question, RequestLimits
+from forestall.adapters.prometheus.responses import Payload
 from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
 from forestall.core.clock_skew import ClockOffset
 
@@ -53,14 +53,14 @@ class Source:
         self._connection: Connection | None = None
         self._threads = Threads(THREADS, f"source-{name}")
         self._lateness = Lateness(self._threads)
-        self._known = Known(Memory(), Shares())
+        self._state = SourceState(FailedQueries(), ExpensiveOwners())
         self._attempts = _ATTEMPTS
         self.clock: ClockOffset | None = None
         """The source's clock, as exactly as the answers since it was last reset tell, against `time.monotonic()`."""
 
-    def meter(self) -> Meter:
+    def meter(self) -> UsageMeter:
         """Return what counts the shares of one cycle."""
-        return Meter(self.config.share)
+        return UsageMeter(self.config.share)
 
     def close(self) -> None:
         """Close the connections; requests under way end by themselves."""
@@ -72,9 +72,9 @@ class Source:
         self,
         questions: Iterable[Question],
         request: Request,
-        pace: Pace,
+        pace: RequestLimits,
         deadline: float,
-        meter: Meter | None = None,
+        meter: UsageMeter | None = None,
     ) -> Mapping[str, Outcome]:
         """Return the outcome of each question, by its text, at about `deadline` (s, monotonic) at the latest.
 
@@ -96,7 +96,7 @@ class Source:
             work = partial(request, connection, expr, limit)
             return await self._retrying(deadline)(self._once, work, patience, deadline)
 
-        inquiry = Inquiry(send, self._known, pace, deadline, meter or self.meter())
+        inquiry = QueryRun(send, self._state, pace, deadline, meter or self.meter())
         outcomes = await inquiry.ask(questions)
         # While a source is down, one request a cycle finds out whether it still is.
         self._attempts = _ATTEMPTS if inquiry.down is None else 1
@@ -136,13 +136,13 @@ class Source:
         except TimeoutError as error:
             raise SourceTrouble("SourceTimeout", "the source did not answer in time", load=True) from error
         except TooManyHang as error:
-            words = f"{THREADS} requests to the source hang, most likely while its name is resolved"
-            raise SourceTrouble("SourceTimeout", words) from error
+            message = f"{THREADS} requests to the source hang, most likely while its name is resolved"
+            raise SourceTrouble("SourceTimeout", message) from error
         except ThreadsClosed as error:
             raise SourceTrouble("SourceMissing", "the source was removed or changed meanwhile") from error
         except (SourceTrouble, QueryTrouble):
             raise
         except Exception as error:  # one source's answer must not end everybody's cycle
             _log.exception("answer not read", source=self._name)
-            words = f"the source's answer could not be read ({type(error).__name__})"
-            raise SourceTrouble("SourceBadAnswer", words, doubtful=True) from error
+            message = f"the source's answer could not be read ({type(error).__name__})"
+            raise SourceTrouble("SourceBadAnswer", message, doubtful=True) from error

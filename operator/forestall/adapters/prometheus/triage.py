@@ -10,10 +10,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
-from forestall.adapters.prometheus.answers import Payload
-from forestall.adapters.prometheus.memory import Memory
+from forestall.adapters.prometheus.errors import QueryTrouble, SourceTrouble, failure
+from forestall.adapters.prometheus.failed_queries import FailedQueries
 from forestall.adapters.prometheus.question import Group
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure
+from forestall.adapters.prometheus.responses import Payload
 from forestall.core.wording import plural
 from forestall.errors import MetricsError
 from forestall.ports import QueryFailure
@@ -35,7 +35,7 @@ Send = Callable[[str, int], Awaitable[Payload]]
 class Triage:
     """What became of the requests of one call to one source."""
 
-    def __init__(self, send: Send, memory: Memory) -> None:
+    def __init__(self, send: Send, memory: FailedQueries) -> None:
         self._send = send
         self._memory = memory
         self.answered = 0
@@ -111,12 +111,12 @@ class Triage:
         """Return how the queries that failed alone did, and remember which of them are bad."""
         doubtful = [trouble for trouble in self._bad.values() if trouble.doubtful]
         if doubtful and self.down is None and self._checked != self._failed:
-            await self._check(doubtful[0], again=True)
+            await self._check(doubtful[0], is_repeated=True)
         now, outcomes = time.monotonic(), {}
         for text, trouble in self._bad.items():
             if trouble.doubtful and self.down is not None:
-                shown = quoting(self.down.reason, self.down.plain, trouble) if self.several else self.down
-                outcomes[text] = failure(shown)
+                trouble_to_report = quoting(self.down.reason, self.down.plain, trouble) if self.several else self.down
+                outcomes[text] = failure(trouble_to_report)
                 continue
             outcomes[text] = failure(trouble)
             self._memory.suspect(text, now)
@@ -129,16 +129,16 @@ class Triage:
         if self.down is not None:
             return self.down
         if self._failed >= MOST_FAILED:
-            words = f"{plural(self._failed, 'request')} failed: what is left is asked in the next cycle"
-            return SourceTrouble("SourceTimeout", words)
+            message = f"{plural(self._failed, 'request')} failed: what is left is asked in the next cycle"
+            return SourceTrouble("SourceTimeout", message)
         return SourceTrouble("SourceTimeout", "there was no time left to ask in this cycle")
 
-    async def _check(self, first: QueryTrouble, *, again: bool = False) -> None:
+    async def _check(self, first: QueryTrouble, *, is_repeated: bool = False) -> None:
         """Find out whether the source is well, after it refused something."""
         refused = sum(trouble.doubtful for trouble in self._bad.values())
         if refused >= _MANY and self.answered < _FEW * refused:
             self.down = quoting("SourceDown", "the source refuses nearly every query", first)
-        elif again or self._checked is None or self._failed - self._checked >= _LOOK_AGAIN:
+        elif is_repeated or self._checked is None or self._failed - self._checked >= _LOOK_AGAIN:
             before = self._failed
             self.down = self.down or await self._trouble(first)
             self._checked = before
@@ -154,6 +154,6 @@ class Triage:
         return None
 
 
-def quoting(reason: str, words: str, first: MetricsError) -> SourceTrouble:
+def quoting(reason: str, message: str, first: MetricsError) -> SourceTrouble:
     """Return that something is wrong with the source, as the `first` that was refused shows."""
-    return SourceTrouble(reason, f"{words}: {first}", plain=words)
+    return SourceTrouble(reason, f"{message}: {first}", plain=message)

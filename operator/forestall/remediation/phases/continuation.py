@@ -37,7 +37,7 @@ async def carry_on(
     upcoming = context.action.next_change(judged, world, context.recent, now)
     repeats = isinstance(upcoming, Change) and bool(status.steps) and upcoming.to == status.steps[-1].to
     if has_write_in_flight(status, now) and not repeats:
-        return StepResult(await context.store.save(remediation, status), more=False)
+        return StepResult(await context.store.save(remediation, status), continues=False)
     if isinstance(upcoming, Change):
         return await _move(remediation, judged, upcoming, world, context)
     status = without_open_step(status)
@@ -57,4 +57,4 @@ async def _move(
     status = moved(judged.status, phase, reason, f"{move.description}; {move.because}", context.now)
     result = await make_step(remediation, status, move, world, context)
     # One change in a cycle: the next is decided when this one can be seen.
-    return StepResult(result.remediation, more=False)
+    return StepResult(result.remediation, continues=False)

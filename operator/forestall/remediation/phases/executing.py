@@ -41,7 +41,7 @@ async def _complete(remediation: Remediation, context: ReconcileContext) -> Step
     status = with_condition(status, no_sample)
     message = "it is done; samples from now on show whether it helped"
     verifying = moved(status, "Verifying", "Verifying", message, now)
-    return StepResult(await context.store.save(remediation, verifying), more=False)
+    return StepResult(await context.store.save(remediation, verifying), continues=False)
 
 
 async def _proceed(

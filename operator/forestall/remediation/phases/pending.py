@@ -26,7 +26,7 @@ async def reconcile_pending(remediation: Remediation, context: ReconcileContext)
         return clearance
     status = clearance.remediation.status
     authorized = moved(status, "Authorized", "GuardsPassed", "every guard lets it pass", context.now)
-    return StepResult(await context.store.save(remediation, authorized), more=True)
+    return StepResult(await context.store.save(remediation, authorized), continues=True)
 
 
 async def clear(remediation: Remediation, context: ReconcileContext) -> Cleared | StepResult:
@@ -41,7 +41,7 @@ async def clear(remediation: Remediation, context: ReconcileContext) -> Cleared 
             return await abandon(remediation, status, answer, context)
         case ApprovalRequired():
             awaiting = moved(status, "AwaitingApproval", "AwaitingApproval", answer.message, context.now)
-            return StepResult(await context.store.save(remediation, awaiting), more=False)
+            return StepResult(await context.store.save(remediation, awaiting), continues=False)
         case Hold():
             return await wait(remediation, status, answer, context)
     return Cleared(updated)

@@ -13,5 +13,5 @@ async def reconcile_verifying(remediation: Remediation, world: ObservedState, co
     judged = judge(remediation, world, context)
     if context.action.traits.kept_while_at_risk and has_helped(judged) is False:
         holding = moved(judged.status, "Holding", "NotHelped", not_helped_message(judged, world), context.now)
-        return StepResult(await context.store.save(remediation, holding), more=True)
+        return StepResult(await context.store.save(remediation, holding), continues=True)
     return await carry_on(remediation, judged, world, context)

@@ -5,7 +5,7 @@ Kind: the source's own way to say 'not well', 'not all', 'by the way'.
 
 import pytest
 
-from forestall.adapters.prometheus.answers import IS_PARTIAL
+from forestall.adapters.prometheus.responses import IS_PARTIAL
 from forestall.adapters.prometheus.triage import CANARY, MOST_FAILED
 from forestall.ports import Query, QueryFailure
 

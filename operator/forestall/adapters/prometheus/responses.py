@@ -9,8 +9,8 @@ from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from forestall.adapters.prometheus.document import malformed, read
-from forestall.adapters.prometheus.refusals import Note, note_of, refusal_of
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, shortened
+from forestall.adapters.prometheus.errors import QueryTrouble, SourceTrouble, shortened
+from forestall.adapters.prometheus.refusals import WarningKind, note_of, refusal_of
 from forestall.core.clock_skew import ClockOffset
 
 IS_PARTIAL: Final = "the source says that its answer is partial (isPartial)"
@@ -80,59 +80,62 @@ def _payload(document: dict[str, Any]) -> Payload:
         kind = shortened(str(data.get("resultType")))
         raise SourceTrouble("SourceBadAnswer", f"the source answers with a {kind}", doubtful=True)
     notes = [(text, note_of(text)) for text in _texts(document.get("warnings"))]
-    told = [shortened(text) for text, note in notes if note is not Note.HINT]
+    warning_texts = [shortened(text) for text, note in notes if note is not WarningKind.HINT]
     if document.get("isPartial") not in (None, False):
-        told.insert(0, IS_PARTIAL)
-    if len(told) > _MOST_NOTES:
-        told = [*told[:_MOST_NOTES], f"and {len(told) - _MOST_NOTES} more"]
-    return Payload(series, tuple(told), any(note is Note.ABOUT_ONE for _, note in notes))
+        warning_texts.insert(0, IS_PARTIAL)
+    if len(warning_texts) > _MOST_NOTES:
+        warning_texts = [*warning_texts[:_MOST_NOTES], f"and {len(warning_texts) - _MOST_NOTES} more"]
+    return Payload(series, tuple(warning_texts), any(note is WarningKind.ABOUT_ONE for _, note in notes))
 
 
 def _texts(warnings: Any) -> list[str]:
     """Return the warnings; what is no list is a warning as it stands, for it was meant to say something."""
     if not warnings:
         return []
-    return [str(each) for each in warnings] if isinstance(warnings, list) else [str(warnings)]
+    return [str(warning) for warning in warnings] if isinstance(warnings, list) else [str(warnings)]
 
 
 def _refuse_redirect(status: int, location: str) -> NoReturn:
     try:
         target = urlsplit(location)
-        where = f"{target.scheme}://{target.hostname}" if target.hostname else "another path"
+        location_text = f"{target.scheme}://{target.hostname}" if target.hostname else "another path"
     except ValueError:
-        where = "nowhere"
+        location_text = "nowhere"
     raise SourceTrouble(
         "SourceBadAnswer",
-        f"the source answers {_phrase(status)} to {where}: redirects are not followed, put the final address into url",
+        f"the source answers {_phrase(status)} to {location_text}: redirects are not followed, put the final "
+        "address into url",
     )
 
 
 def _refuse(status: int, content_type: str, document: dict[str, Any] | None, body: bytes) -> NoReturn:
-    kind, said = _told(document) if document is not None else ("", _plain(content_type, body))
-    row = refusal_of(status, kind, said)
+    kind, text = _error_of(document) if document is not None else ("", _plain(content_type, body))
+    row = refusal_of(status, kind, text)
     phrase = f"the source answers {_phrase(status)}"
     # What an API says of a query speaks for itself; what stands in its place needs its status.
-    words = said if kind and said else f"{phrase}: {said}" if said else phrase
+    message = text if kind and text else f"{phrase}: {text}" if text else phrase
     if row is None and kind:
         reason = "QueryRefused" if status < 500 else "SourceBadAnswer"
-        raise QueryTrouble(reason, words, load=status >= 500, doubtful=True)
+        raise QueryTrouble(reason, message, load=status >= 500, doubtful=True)
     if row is None and status >= 500:
-        raise SourceTrouble("SourceDown", words, passing=True, doubtful=True, plain=phrase)
+        raise SourceTrouble("SourceDown", message, passing=True, doubtful=True, plain=phrase)
     if row is None:
-        raise SourceTrouble("SourceBadAnswer", f"{words}: check its url", plain=f"{phrase}: check its url")
+        raise SourceTrouble("SourceBadAnswer", f"{message}: check its url", plain=f"{phrase}: check its url")
     if row.advice:
-        words, phrase = f"{words}: {row.advice}", f"{phrase}: {row.advice}"
-    if row.about == "source":
-        raise SourceTrouble(row.reason, words, passing=row.passing, load=row.load, doubtful=row.doubtful, plain=phrase)
-    raise QueryTrouble(row.reason, words, lasting=row.lasting, load=row.load, doubtful=row.doubtful)
+        message, phrase = f"{message}: {row.advice}", f"{phrase}: {row.advice}"
+    if row.scope == "source":
+        raise SourceTrouble(
+            row.reason, message, passing=row.passing, load=row.load, doubtful=row.doubtful, plain=phrase
+        )
+    raise QueryTrouble(row.reason, message, lasting=row.lasting, load=row.load, doubtful=row.doubtful)
 
 
-def _told(document: dict[str, Any]) -> tuple[str, str]:
+def _error_of(document: dict[str, Any]) -> tuple[str, str]:
     """Return the kind and the words of a refusal: of the Prometheus API, or as GMP and AMP have them in its place."""
     kind, error = document.get("errorType"), document.get("error")
     if document.get("status") == "error":
-        known = isinstance(kind, str | int) and not isinstance(kind, bool) and kind != ""
-        return str(kind) if known else "none", shortened(str(error or ""))
+        has_kind = isinstance(kind, str | int) and not isinstance(kind, bool) and kind != ""
+        return str(kind) if has_kind else "none", shortened(str(error or ""))
     if isinstance(error, dict):
         return shortened(str(error.get("status") or "")), shortened(str(error.get("message") or ""))
     kind = str(document.get("__type") or "").rpartition("#")[2]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from forestall.adapters.prometheus.judging import Judge, Verdict, wanted_by
-from forestall.adapters.prometheus.past import PastMemory
-from forestall.adapters.prometheus.sorting import Found
+from forestall.adapters.prometheus.absence import AbsenceJudge, DataVerdict, questions_needed_by
+from forestall.adapters.prometheus.past_answers import PastAnswerCache
+from forestall.adapters.prometheus.query_outcomes import QueryOutcome
 from forestall.core import promql
 from forestall.core.promql import evidence
 from forestall.ports import Proof, QueryFailure
@@ -28,7 +28,7 @@ class Source:
         self.past: dict[str, Any] = dict(past)
         self.up: dict[str, Any] = dict(up)
         self.asked: list[list[str]] = []
-        self.memory = PastMemory()
+        self.memory = PastAnswerCache()
 
     def answer(self, text):
         """Return the outcome of one question."""
@@ -47,23 +47,25 @@ class Source:
             up = self.now.get(name, {})
         else:
             up = self.past.get(name, {})
-        if isinstance(up, QueryFailure | Found):
+        if isinstance(up, QueryFailure | QueryOutcome):
             return up
-        return Found([{"metric": {"job": job} if job else {}, "value": [AT, str(at)]} for job, at in up.items()], ())
+        return QueryOutcome(
+            [{"metric": {"job": job} if job else {}, "value": [AT, str(at)]} for job, at in up.items()], ()
+        )
 
     def judge(self, expr, at=AT, **proof):
         """Return the verdict, and count the rounds that it takes."""
         prepared, terms = promql.prepare(expr, proof.get("evidence", "")), Proof(**proof)
         cases = [(prepared.freshness, terms, "")]
-        known = self.memory.known(at)
+        known = self.memory.outcomes_at(at)
         self.asked = []
-        while wanted := wanted_by(cases, known, at):
+        while wanted := questions_needed_by(cases, known, at):
             self.asked.append(list(wanted))
             known |= {text: self.answer(text) for text in wanted}
             self.memory.keep(wanted.values(), known, at)
-        judge = Judge(known, at)
+        judge = AbsenceJudge(known, at)
         verdict = judge.verdict(prepared.freshness, terms)
-        self.memory.correct(judge.there)
+        self.memory.correct(judge.present)
         return verdict
 
 
@@ -97,7 +99,7 @@ SHARE = "(sum(rate(errors[5m])) or vector(0)) / sum(rate(total[5m]))"
         (SHARE, Source({"total": {"shop": OLD}}, past={"errors": HERE}), None),
         (SHARE, Source(past={"total": HERE}, up=HERE), None),
         (SHARE, Source({"total": HERE}, past={"errors": QueryFailure("SourceTimeout", "slow")}), None),
-        (SHARE, Source({"total": HERE}, past={"errors": Found([], ("a store is away",))}), None),
+        (SHARE, Source({"total": HERE}, past={"errors": QueryOutcome([], ("a store is away",))}), None),
         (ERRORS, Source(past={"errors": {"shop": AT - 420}}, up=HERE), AT),
         (ERRORS, Source(past={"errors": {"shop": AT - 420}}, up=HERE, faded=["errors"]), None),
         (LONG, Source({"errors": HERE}), AT),
@@ -181,8 +183,8 @@ def test_a_query_that_leaves_much_in_doubt_takes_no_more_rounds():
 
 
 def test_what_could_not_be_asked_leaves_it_unknown():
-    verdict = Judge({}, AT).final(promql.prepare("x").freshness, Proof())
-    assert isinstance(verdict, Verdict)
+    verdict = AbsenceJudge({}, AT).final(promql.prepare("x").freshness, Proof())
+    assert isinstance(verdict, DataVerdict)
     assert verdict.newest is None
     assert verdict.lacking.startswith("too much had to be asked")
 
@@ -193,5 +195,5 @@ def test_what_could_not_be_asked_leaves_it_unknown():
 )
 def test_what_others_stand_in_for_is_counted_as_nobody(expr, members):
     verdict = Source({"y": HERE}, up=HERE).judge(expr)
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, DataVerdict)
     assert dict(verdict.members) == members

@@ -11,7 +11,7 @@ _DEAR = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class NamespaceQuota:
     """What one namespace may use of a source in one call."""
 
     queries: int = 2000
@@ -23,7 +23,7 @@ class Share:
 
 
 @dataclass(slots=True)
-class Used:
+class QuotaUsage:
     """What one namespace has used in one call."""
 
     queries: int = 0
@@ -31,43 +31,43 @@ class Used:
     size: float = 0.0
 
 
-class Shares:
+class ExpensiveOwners:
     """What one source remembers from call to call: who was dear the last time."""
 
     def __init__(self) -> None:
-        self._dear: frozenset[str] = frozenset()
+        self._expensive: frozenset[str] = frozenset()
 
-    def is_dear(self, owner: str) -> bool:
+    def is_expensive(self, owner: str) -> bool:
         """Say whether a namespace took much of the source's time in the last call."""
-        return owner in self._dear
+        return owner in self._expensive
 
-    def remember(self, meter: "Meter") -> None:
+    def remember(self, meter: "UsageMeter") -> None:
         """Note what a call cost; who was dear and was not asked at all this time stays so."""
-        self._dear = frozenset(
+        self._expensive = frozenset(
             owner
             for owner, used in meter.used.items()
-            if used.seconds > _DEAR * meter.share.seconds or (owner in self._dear and not used.seconds)
+            if used.seconds > _DEAR * meter.share.seconds or (owner in self._expensive and not used.seconds)
         )
 
 
-class Meter:
+class UsageMeter:
     """Counts one call. A request for several namespaces is charged to each by its number of queries.
 
     A query that several namespaces ask is counted for each of them, and refused only where all are over their share:
     nobody is to suffer from what a stranger asks as well. Queries without an owner are nobody's, and are not counted.
     """
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: NamespaceQuota) -> None:
         self.share = share
-        self.used: dict[str, Used] = defaultdict(Used)
+        self.used: dict[str, QuotaUsage] = defaultdict(QuotaUsage)
 
     def ask(self, owners: Sequence[str]) -> QueryFailure | None:
         """Count a query that is about to be asked; return why it is not to be, where all its owners are over."""
-        most = self.share.queries
-        over = [self.used[owner].queries >= most for owner in owners]
+        max_queries = self.share.queries
+        over = [self.used[owner].queries >= max_queries for owner in owners]
         for owner in owners:
             self.used[owner].queries += 1
-        return _over(owners[0], "queries", f"asks more than {most} queries") if over and all(over) else None
+        return _over(owners[0], "queries", f"asks more than {max_queries} queries") if over and all(over) else None
 
     def refusal(self, owners: Sequence[str]) -> QueryFailure | None:
         """Return why what these namespaces ask is not asked any more; None where it may be."""
@@ -95,9 +95,9 @@ class Meter:
         return None
 
 
-def _over(owner: str, what: str, words: str) -> QueryFailure:
+def _over(owner: str, resource: str, message: str) -> QueryFailure:
     return QueryFailure(
         "ShareExhausted",
-        f"namespace {owner} {words} that it has in a cycle (`spec.perNamespace.{what}` of the MetricSource): "
+        f"namespace {owner} {message} that it has in a cycle (`spec.perNamespace.{resource}` of the MetricSource): "
         "ask fewer or cheaper queries, or ask an admin for more",
     )

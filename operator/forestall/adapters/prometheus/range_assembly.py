@@ -6,10 +6,10 @@ from itertools import islice
 from operator import lt
 from typing import Any, Final
 
+from forestall.adapters.prometheus.absence import DataVerdict
 from forestall.adapters.prometheus.document import labels_of, malformed, value_of
-from forestall.adapters.prometheus.judging import Verdict
+from forestall.adapters.prometheus.errors import QueryTrouble, failure
 from forestall.adapters.prometheus.question import Outcome
-from forestall.adapters.prometheus.trouble import QueryTrouble, failure
 from forestall.core.clock_skew import ClockOffset
 from forestall.core.promql import quote
 from forestall.errors import MetricsError
@@ -22,7 +22,7 @@ _SHOWN: Final = 200
 
 
 def answer_of(
-    outcome: Outcome, verdict: Verdict | QueryFailure, clock: ClockOffset | None = None, *, named: bool = False
+    outcome: Outcome, verdict: DataVerdict | QueryFailure, clock: ClockOffset | None = None, *, named: bool = False
 ) -> Answer | QueryFailure:
     """Return the answer of an instant query, of which `verdict` says whether it can be believed.
 
@@ -31,20 +31,20 @@ def answer_of(
     if isinstance(outcome, QueryFailure):
         return outcome
     if isinstance(verdict, QueryFailure) and outcome.warnings:  # which say more
-        verdict = Verdict(None, verdict.message)
+        verdict = DataVerdict(None, verdict.message)
     if isinstance(verdict, QueryFailure):
         return verdict
     try:
         samples = tuple(
-            Sample(labels, math.nan if "histogram" in each else value_of(each.get("value")))
-            for labels, each in _labelled(outcome.series, named=named)
+            Sample(labels, math.nan if "histogram" in body else value_of(body.get("value")))
+            for labels, body in _labelled(outcome.series, named=named)
         )
     except MetricsError as trouble:
         return failure(trouble)
     return Answer(samples, verdict.newest, outcome.warnings, verdict.lacking, verdict.members, clock)
 
 
-class Past:
+class RangeAssembly:
     """The series of one range query, put together from the answers for consecutive parts of the range.
 
     `named`: they are of several metrics, and keep their names.
@@ -65,11 +65,11 @@ class Past:
             self.failure = QueryFailure("SourceBadAnswer", "; ".join(outcome.warnings))
             return
         try:
-            for labels, each in _labelled(outcome.series, named=self._named):
-                if "values" not in each and "histograms" in each:
+            for labels, body in _labelled(outcome.series, named=self._named):
+                if "values" not in body and "histograms" in body:
                     continue
                 times, values = self._points.setdefault(labels, ([], []))
-                more_times, more_values = _within(span, each.get("values"))
+                more_times, more_values = _within(span, body.get("values"))
                 times.extend(more_times)
                 values.extend(more_values)
         except MetricsError as trouble:
@@ -105,31 +105,31 @@ def _labelled(series: Sequence[Any], *, named: bool) -> Sequence[tuple[Labels, M
         SourceTrouble: one is none.
         QueryTrouble: the query is to give other series.
     """
-    seen: set[Labels] = set()
-    found: list[tuple[Labels, Mapping[str, Any]]] = []
-    if series and all(_is_histogram(each) for each in series):
+    label_sets: set[Labels] = set()
+    labelled: list[tuple[Labels, Mapping[str, Any]]] = []
+    if series and all(_is_histogram(body) for body in series):
         raise QueryTrouble(
             "QueryRefused", "the query gives native histograms, not numbers: use a function such as histogram_quantile"
         )
-    for each in series:
-        if not isinstance(each, dict):
+    for body in series:
+        if not isinstance(body, dict):
             raise malformed()
-        all_labels = labels_of(each.get("metric"))
+        all_labels = labels_of(body.get("metric"))
         labels = tuple(sorted((k, v) for k, v in all_labels.items() if named or k != "__name__"))
-        if labels in seen:
-            raise _doubled(next(first["metric"] for known, first in found if known == labels), all_labels)
-        seen.add(labels)
-        found.append((labels, each))
-    return found
+        if labels in label_sets:
+            raise _doubled(next(first["metric"] for earlier, first in labelled if earlier == labels), all_labels)
+        label_sets.add(labels)
+        labelled.append((labels, body))
+    return labelled
 
 
 def _doubled(first: Mapping[str, str], second: Mapping[str, str]) -> QueryTrouble:
     """Return that two series can't be told apart, by the labels of both, which have been checked."""
-    shown = ", ".join(f"{name}={quote(first[name])}" for name in sorted(first) if name != "__name__")[:_SHOWN]
-    both = f"{first.get('__name__', '')}{{{shown}}} and {second.get('__name__', '')}{{{shown}}}"
+    label_text = ", ".join(f"{name}={quote(first[name])}" for name in sorted(first) if name != "__name__")[:_SHOWN]
+    both_series = f"{first.get('__name__', '')}{{{label_text}}} and {second.get('__name__', '')}{{{label_text}}}"
     return QueryTrouble(
         "QueryRefused",
-        f"the query gives series that differ in nothing but their names: {both}; select one, or aggregate",
+        f"the query gives series that differ in nothing but their names: {both_series}; select one, or aggregate",
     )
 
 

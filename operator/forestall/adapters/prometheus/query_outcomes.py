@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forestall.adapters.prometheus.answers import Payload
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble
+from forestall.adapters.prometheus.errors import QueryTrouble, SourceTrouble
+from forestall.adapters.prometheus.responses import Payload
 from forestall.core.promql import MARKER
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class QueryOutcome:
     """What one expression found."""
 
     series: Sequence[Any]
@@ -19,44 +19,44 @@ class Found:
     warnings: tuple[str, ...]
 
 
-def sort(asked: Sequence[tuple[str, int]], payload: Payload) -> dict[str, Found | QueryTrouble]:
+def sort_by_query(queries: Sequence[tuple[str, int]], payload: Payload) -> dict[str, QueryOutcome | QueryTrouble]:
     """Return what each of the expressions found, which were asked in this order, and how many series each may have.
 
     Raises:
         QueryTrouble: some series can't be told whose they are.
         SourceTrouble: none can: the source drops the label that tells.
     """
-    most = sum(limit for _, limit in asked)
-    if len(payload.series) > most:
-        raise QueryTrouble("TooManySeries", f"the query returns more than {most} series")
-    sorted_series = _by_question(payload.series, len(asked)) if len(asked) > 1 else {"0": payload.series}
-    outcomes: dict[str, Found | QueryTrouble] = {}
-    for number, (text, limit) in enumerate(asked):
+    max_series = sum(limit for _, limit in queries)
+    if len(payload.series) > max_series:
+        raise QueryTrouble("TooManySeries", f"the query returns more than {max_series} series")
+    sorted_series = _by_question(payload.series, len(queries)) if len(queries) > 1 else {"0": payload.series}
+    outcomes: dict[str, QueryOutcome | QueryTrouble] = {}
+    for number, (text, limit) in enumerate(queries):
         series = sorted_series.get(str(number), [])
         if len(series) > limit:
-            words = f"the query returns {len(series)} series: {limit} are the most"
-            outcomes[text] = QueryTrouble("TooManySeries", words)
+            message = f"the query returns {len(series)} series: {limit} are the most"
+            outcomes[text] = QueryTrouble("TooManySeries", message)
         else:
-            outcomes[text] = Found(series, payload.warnings)
+            outcomes[text] = QueryOutcome(series, payload.warnings)
     return outcomes
 
 
 def _by_question(series: Sequence[Any], count: int) -> Mapping[str, list[Any]]:
     sorted_series: dict[str, list[Any]] = defaultdict(list)
-    for each in series:
-        metric = each.get("metric") if isinstance(each, dict) else None
+    for body in series:
+        metric = body.get("metric") if isinstance(body, dict) else None
         number = metric.get(MARKER) if isinstance(metric, dict) else None
         if isinstance(number, str):
-            sorted_series[number].append(each)
+            sorted_series[number].append(body)
     lost = len(series) - sum(map(len, sorted_series.values()))
     unknown = sorted_series.keys() - set(map(str, range(count)))
     if 0 < lost == len(series) and all(map(_has_labels, series)):
         raise SourceTrouble("SourceBadAnswer", "the source's answer lacks the label that was asked for")
     if lost or unknown:  # any of the queries may lack them
         raise QueryTrouble("SourceBadAnswer", "the source's answer has series that are none", doubtful=True)
-    for some in sorted_series.values():
-        for each in some:
-            del each["metric"][MARKER]
+    for bodies in sorted_series.values():
+        for body in bodies:
+            del body["metric"][MARKER]
     return sorted_series
 
 

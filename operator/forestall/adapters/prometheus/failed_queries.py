@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from forestall.adapters.prometheus.trouble import QueryTrouble
+from forestall.adapters.prometheus.errors import QueryTrouble
 from forestall.ports import QueryFailure
 
 ASK_AGAIN_S = 60.0
@@ -13,12 +13,12 @@ APART_S = 600.0
 """How long queries whose common request failed are asked in smaller ones."""
 
 
-class Memory:
+class FailedQueries:
     """What one source made of single queries, by their texts; times are of a monotonic clock (s)."""
 
     def __init__(self) -> None:
         self._failures: dict[str, tuple[QueryFailure, float]] = {}
-        self._apart: dict[str, tuple[int, float]] = {}
+        self._smaller_requests: dict[str, tuple[int, float]] = {}
         self._suspects: dict[str, float] = {}
 
     def failure(self, text: str) -> QueryFailure | None:
@@ -28,7 +28,7 @@ class Memory:
 
     def most_together(self, text: str) -> int | None:
         """Return how many queries may be asked in one request with this one; None: as many as usual."""
-        remembered = self._apart.get(text)
+        remembered = self._smaller_requests.get(text)
         return remembered[0] if remembered else None
 
     def is_suspect(self, text: str) -> bool:
@@ -44,13 +44,13 @@ class Memory:
         """Remember that the query failed for what it is: it is not asked again for a while."""
         self._failures[text] = (answer, now + (ASK_WRONG_AGAIN_S if trouble.lasting else ASK_AGAIN_S))
 
-    def keep_apart(self, texts: Iterable[str], most: int, now: float) -> None:
+    def keep_apart(self, texts: Iterable[str], max_joined: int, now: float) -> None:
         """Remember that more than `most` queries, with these among them, were too many for one request."""
         for text in texts:
-            self._apart[text] = (most, now + APART_S)
+            self._smaller_requests[text] = (max_joined, now + APART_S)
 
     def forget(self, now: float) -> None:
         """Forget what is too old."""
-        self._failures = {text: each for text, each in self._failures.items() if each[1] > now}
-        self._apart = {text: each for text, each in self._apart.items() if each[1] > now}
+        self._failures = {text: entry for text, entry in self._failures.items() if entry[1] > now}
+        self._smaller_requests = {text: entry for text, entry in self._smaller_requests.items() if entry[1] > now}
         self._suspects = {text: until for text, until in self._suspects.items() if until > now}

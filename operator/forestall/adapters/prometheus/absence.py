@@ -18,9 +18,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from forestall.adapters.prometheus.document import labels_of, malformed, value_of
-from forestall.adapters.prometheus.past import PastQuestion
+from forestall.adapters.prometheus.errors import failure
+from forestall.adapters.prometheus.past_answers import PastQuestion
 from forestall.adapters.prometheus.question import Outcome, Question
-from forestall.adapters.prometheus.trouble import failure
 from forestall.core.promql import LOOKBACK, Freshness, SelectorRead, evidence
 from forestall.errors import MetricsError
 from forestall.ports import Proof, QueryFailure
@@ -41,7 +41,7 @@ MALFORMED = failure(malformed())
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DataVerdict:
     """What is known of the data behind a query."""
 
     newest: float | None
@@ -51,7 +51,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _SelectorFacts:
     """What one selector finds."""
 
     newest: float | None = None
@@ -64,7 +64,7 @@ class _Seen:
     """Where what a query sees comes from, however old."""
 
 
-class Wanted(Exception):
+class QuestionsNeeded(Exception):
     """Questions must be asked first."""
 
     def __init__(self, questions: Sequence[Question]) -> None:
@@ -84,15 +84,15 @@ class _Failed(Exception):
         self.failure = failure
 
 
-def wanted_by(
-    cases: Iterable[tuple[Freshness, Proof, str]], known: Mapping[str, Outcome], at: float
+def questions_needed_by(
+    cases: Iterable[tuple[Freshness, Proof, str]], outcomes: Mapping[str, Outcome], at: float
 ) -> dict[str, Question]:
     """Return what must still be asked to judge all `cases`, by its text; of each case also who asks."""
-    judge, wanted = Judge(known, at), dict[str, Question]()
+    judge, wanted = AbsenceJudge(outcomes, at), dict[str, Question]()
     for freshness, proof, owner in cases:
         try:
             judge.verdict(freshness, proof)
-        except Wanted as want:
+        except QuestionsNeeded as want:
             for question in want.questions:
                 before = wanted[question.text].owners if question.text in wanted else ()
                 owners = before if not owner or owner in before else (*before, owner)
@@ -100,26 +100,26 @@ def wanted_by(
     return wanted
 
 
-class Judge:
+class AbsenceJudge:
     """Judges queries by the outcomes that are known; `at` (s) is the time of the queries."""
 
-    def __init__(self, known: Mapping[str, Outcome], at: float) -> None:
-        self._known = known
+    def __init__(self, outcomes: Mapping[str, Outcome], at: float) -> None:
+        self._outcomes = outcomes
         self._at = at
-        self._facts: dict[tuple[str, float], _Seen] = {}
-        self.there: set[str] = set()
+        self._facts: dict[tuple[str, float], _SelectorFacts] = {}
+        self.present: set[str] = set()
         """The selectors that were found to find something."""
 
-    def final(self, freshness: Freshness, proof: Proof) -> Verdict | QueryFailure:
+    def final(self, freshness: Freshness, proof: Proof) -> DataVerdict | QueryFailure:
         """Return the verdict by what is known, where nothing more is asked."""
         try:
             return self.verdict(freshness, proof)
-        except Wanted as want:
-            return Verdict(
+        except QuestionsNeeded as want:
+            return DataVerdict(
                 None, f"too much had to be asked to tell whether the data are fresh, such as {want}"[:_SHOWN]
             )
 
-    def verdict(self, freshness: Freshness, proof: Proof) -> Verdict | QueryFailure:
+    def verdict(self, freshness: Freshness, proof: Proof) -> DataVerdict | QueryFailure:
         """Return the verdict, or the failure of a question that it needs.
 
         Raises:
@@ -127,65 +127,72 @@ class Judge:
         """
         selectors = freshness.selectors | ({proof.existed} if proof.existed else set())
         unlabelled = {lacking for lacking, _ in proof.labelled}
-        asked = sorted(selectors | unlabelled)
+        queried = sorted(selectors | unlabelled)
         try:
-            facts = _all(partial(self._seen, each, proof.stale_after) for each in asked)
+            facts = _all(partial(self._facts_of, selector, proof.stale_after) for selector in queried)
         except _Failed as failed:
             return failed.failure
-        seen = dict(zip(asked, facts, strict=True))
+        facts_by_selector = dict(zip(queried, facts, strict=True))
         try:
-            if (lost := self._lost_label(proof, seen)) is not None:
+            if (lost := self._lost_label(proof, facts_by_selector)) is not None:
                 return lost
-            return self._verdict(freshness, proof, {s: each for s, each in seen.items() if s in selectors})
+            return self._verdict(
+                freshness, proof, {s: selector for s, selector in facts_by_selector.items() if s in selectors}
+            )
         except _Unseen as unseen:
-            return Verdict(None, str(unseen))
+            return DataVerdict(None, str(unseen))
         except _Failed as failed:
-            return Verdict(None, f"it can't be told whether what is not there is zero: {failed.failure.message}")
+            return DataVerdict(None, f"it can't be told whether what is not there is zero: {failed.failure.message}")
 
-    def _lost_label(self, proof: Proof, seen: Mapping[str, _Seen]) -> QueryFailure | None:
+    def _lost_label(self, proof: Proof, facts: Mapping[str, _SelectorFacts]) -> QueryFailure | None:
         """Return which events can't be told any more, as after the renaming of a label that was on all of them."""
         for lacking, having in proof.labelled:
-            if not seen[lacking].current:
+            if not facts[lacking].current:
                 continue
             text = evidence.label_introduction_query(lacking, having, proof.window)
             if self._ask(PastQuestion(text, _FEW, reach=proof.window)):
-                words = f"events of {lacking} can't be told good or bad: that label was on all of them before"
-                return QueryFailure("NotComparable", words)
+                message = f"events of {lacking} can't be told good or bad: that label was on all of them before"
+                return QueryFailure("NotComparable", message)
         return None
 
-    def _verdict(self, freshness: Freshness, proof: Proof, seen: Mapping[str, _Seen]) -> Verdict:
-        sampled = {s: each.newest for s, each in seen.items() if each.newest is not None}
+    def _verdict(self, freshness: Freshness, proof: Proof, facts: Mapping[str, _SelectorFacts]) -> DataVerdict:
+        sampled = {s: selector_facts.newest for s, selector_facts in facts.items() if selector_facts.newest is not None}
         bound = freshness.newest_or_inf(sampled)
         if bound is None:
             missing = ", ".join(sorted(freshness.missing_selectors(sampled)))
-            return Verdict(None, f"the source has no series {missing}")
-        current = {s: sampled[s] for s, each in seen.items() if each.current}
+            return DataVerdict(None, f"the source has no series {missing}")
+        current = {s: sampled[s] for s, selector_facts in facts.items() if selector_facts.current}
         # What is likely to be asked next goes along.
-        likely = [each for each in freshness.assumed_absent(current) if not evidence.is_up(each)]
+        likely = [
+            selector_facts for selector_facts in freshness.assumed_absent(current) if not evidence.is_up(selector_facts)
+        ]
         looking = partial(self._looked, freshness, sampled, current, proof)
-        calls: list[Callable[[], Any]] = [looking, *(partial(self._past_jobs, each, proof) for each in likely)]
-        there: Mapping[str, float] = current | _all(calls)[0]
+        calls: list[Callable[[], Any]] = [
+            looking,
+            *(partial(self._past_jobs, selector_facts, proof) for selector_facts in likely),
+        ]
+        present: Mapping[str, float] = current | _all(calls)[0]
         if proof.stale_after > LOOKBACK:
             plain = sorted(frozenset[str]().union(*(e.selectors for e in freshness.leaves() if _is_plain(e))))
-            _all(partial(self._refuse_faded, each, proof.stale_after, proof) for each in plain)
+            _all(partial(self._refuse_faded, selector_facts, proof.stale_after, proof) for selector_facts in plain)
         if proof.existed and proof.existed not in current and not self._past_jobs(proof.existed, proof):
-            return Verdict(
+            return DataVerdict(
                 None, f"the source has had no series {proof.existed} in all of the window: is it spelled so?"
             )
-        jobs = frozenset[str]().union(*(seen[s].jobs for s in current if s in freshness.selectors))
-        doubts = sorted(freshness.assumed_absent(there))
-        vouched = _all(partial(self._vouch, each, jobs, proof) for each in doubts)
+        jobs = frozenset[str]().union(*(facts[s].jobs for s in current if s in freshness.selectors))
+        doubts = sorted(freshness.assumed_absent(present))
+        vouched = _all(partial(self._vouch, selector_facts, jobs, proof) for selector_facts in doubts)
         for selector, since in zip(doubts, vouched, strict=True):
             if since is None:
-                return Verdict(
+                return DataVerdict(
                     None, f"there is no series {selector}, and nothing shows that its targets are all scraped (`up`)"
                 )
             bound = min(bound, since)
         if math.isinf(bound):
-            return Verdict(None, "nothing shows that the source has fresh data")
-        counted = {s: seen[s].members for s in current if seen[s].members}
-        counted |= {s: 0 for s in freshness.alternatives() if s not in there}
-        return Verdict(bound, members=tuple(sorted(counted.items())))
+            return DataVerdict(None, "nothing shows that the source has fresh data")
+        counted = {s: facts[s].members for s in current if facts[s].members}
+        counted |= {s: 0 for s in freshness.alternatives() if s not in present}
+        return DataVerdict(bound, members=tuple(sorted(counted.items())))
 
     def _looked(
         self, freshness: Freshness, sampled: Mapping[str, float], current: Mapping[str, float], proof: Proof
@@ -195,12 +202,12 @@ class Judge:
         Raises:
             _Unseen: one does not find what is there.
         """
-        looks = sorted(freshness.required_reads(), key=lambda each: (each.selector, each.text, each.subquery_span))
-        looked = _all(partial(self._look_at, each, each.selector in current, proof) for each in looks)
+        looks = sorted(freshness.required_reads(), key=lambda read: (read.selector, read.text, read.subquery_span))
+        looked = _all(partial(self._look_at, read, read.selector in current, proof) for read in looks)
         return {
-            each.text: sampled[each.selector]
-            for each, finds in zip(looks, looked, strict=True)
-            if finds and each.text and each.selector in sampled
+            read.text: sampled[read.selector]
+            for read, finds in zip(looks, looked, strict=True)
+            if finds and read.text and read.selector in sampled
         }
 
     def _look_at(self, look: SelectorRead, current: bool, proof: Proof) -> bool:  # noqa: FBT001 - a partial's
@@ -214,8 +221,8 @@ class Judge:
                         reach=look.subquery_span,
                     )
                 ):
-                    words = "come too far apart for the query, which takes what is between them for absent"
-                    raise _Unseen(f"samples of {name} {words}: ask for last_over_time() of it, over a longer range")
+                    message = "come too far apart for the query, which takes what is between them for absent"
+                    raise _Unseen(f"samples of {name} {message}: ask for last_over_time() of it, over a longer range")
         finds = bool(self._ask(Question(look.text, 1, reach=look.reach))) if look.text else current
         if not finds and current:
             why = "they come too far apart for its range, of which rate() needs two, or there were none then"
@@ -227,10 +234,10 @@ class Judge:
     def _refuse_faded(self, selector: str, seconds: float, proof: Proof) -> None:
         """Raise `_Unseen` where some series have samples within so many seconds, and are not seen without an end."""
         names = self._named(selector, seconds)
-        _all(partial(self._refuse_faded_name, each, seconds, proof) for each in names)
+        _all(partial(self._refuse_faded_name, name, seconds, proof) for name in names)
 
     def _refuse_faded_name(self, selector: str, seconds: float, proof: Proof) -> None:
-        visible = self._seen(selector, proof.stale_after).visible
+        visible = self._facts_of(selector, proof.stale_after).visible
         recent = self._ask(Question(evidence.recent_query(selector, seconds), _FEW))
         last = {_job(labels): value for labels, value in recent}
         for job, newest in sorted(last.items()):
@@ -253,32 +260,32 @@ class Judge:
             raise _Failed(MALFORMED)
         return [evidence.with_metric_name(selector, name) for name in names]
 
-    def _seen(self, selector: str, stale_after: float) -> _Seen:
+    def _facts_of(self, selector: str, stale_after: float) -> _SelectorFacts:
         if (selector, stale_after) not in self._facts:
             self._facts[selector, stale_after] = self._look(selector, stale_after)
         return self._facts[selector, stale_after]
 
-    def _look(self, selector: str, stale_after: float) -> _Seen:
+    def _look(self, selector: str, stale_after: float) -> _SelectorFacts:
         if not evidence.has_metric_name(selector):
             names = self._named(selector, max(stale_after, LOOKBACK))
-            each = _all(partial(self._look, name, stale_after) for name in names)
-            return _Seen(
-                max((one.newest for one in each if one.newest is not None), default=None),
-                any(one.current for one in each),
-                frozenset[str]().union(*(one.jobs for one in each)),
-                max((one.members for one in each), default=0),
+            facts = _all(partial(self._look, name, stale_after) for name in names)
+            return _SelectorFacts(
+                max((fact.newest for fact in facts if fact.newest is not None), default=None),
+                any(fact.current for fact in facts),
+                frozenset[str]().union(*(fact.jobs for fact in facts)),
+                max((fact.members for fact in facts), default=0),
             )
-        facts = self._ask(Question(evidence.freshness_query(selector, stale_after), _FEW))
-        newest = {_job(labels): value for labels, value in facts if labels.get(evidence.FACT) != evidence.TARGETS}
-        members = sum(int(value) for labels, value in facts if labels.get(evidence.FACT) == evidence.TARGETS)
+        samples = self._ask(Question(evidence.freshness_query(selector, stale_after), _FEW))
+        newest = {_job(labels): value for labels, value in samples if labels.get(evidence.FACT) != evidence.TARGETS}
+        members = sum(int(value) for labels, value in samples if labels.get(evidence.FACT) == evidence.TARGETS)
         if newest:
-            self.there.add(selector)
+            self.present.add(selector)
             fresh = frozenset(job for job, value in newest.items() if value >= self._at - stale_after)
-            return _Seen(max(newest.values()), True, fresh, members, frozenset(newest))  # noqa: FBT003 - current
+            return _SelectorFacts(max(newest.values()), True, fresh, members, frozenset(newest))  # noqa: FBT003 - current
         if stale_after <= LOOKBACK:
-            return _Seen()
+            return _SelectorFacts()
         recent = self._ask(Question(evidence.recent_query(selector, stale_after), _FEW))
-        return _Seen(max((value for _, value in recent), default=None))
+        return _SelectorFacts(max((value for _, value in recent), default=None))
 
     def _past_jobs(self, selector: str, proof: Proof) -> frozenset[str]:
         """Return the jobs that a selector's series came from last."""
@@ -295,7 +302,7 @@ class Judge:
         """Return when (s) it was last known that a selector rightly finds nothing; infinity: as the others are."""
         oldest = self._at - proof.stale_after
         if evidence.is_up(selector):  # it is asked whether anything is scraped: whatever is shows that
-            newest = self._seen(f"up{{{proof.scope}}}", proof.stale_after).newest
+            newest = self._facts_of(f"up{{{proof.scope}}}", proof.stale_after).newest
             return newest if newest is not None and newest >= oldest else None
         narrow = evidence.target_matchers(selector, proof.scope)
         past = self._past_jobs(selector, proof)
@@ -315,15 +322,15 @@ class Judge:
         return {_job(labels): value for labels, value in answer}
 
     def _ask(self, question: Question) -> list[tuple[Mapping[str, str], float]]:
-        outcome = self._known.get(question.text)
+        outcome = self._outcomes.get(question.text)
         if outcome is None:
-            raise Wanted([question])
+            raise QuestionsNeeded([question])
         if isinstance(outcome, QueryFailure):
             raise _Failed(outcome)
         if outcome.warnings:  # of targets that are not told of nothing is known
             raise _Failed(QueryFailure("PartialAnswer", "; ".join(outcome.warnings)))
         try:
-            return [_fact(each) for each in outcome.series]
+            return [_fact(series) for series in outcome.series]
         except MetricsError as trouble:
             raise _Failed(failure(trouble)) from None
 
@@ -335,10 +342,10 @@ def _all(calls: Iterable[Callable[[], T]]) -> list[T]:
     for call in calls:
         try:
             results.append(call())
-        except Wanted as want:
+        except QuestionsNeeded as want:
             wanted += want.questions
     if wanted:
-        raise Wanted(wanted)
+        raise QuestionsNeeded(wanted)
     return results
 
 

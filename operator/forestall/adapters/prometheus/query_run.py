@@ -9,13 +9,13 @@ from itertools import groupby
 
 import structlog
 
-from forestall.adapters.prometheus.answers import Payload
-from forestall.adapters.prometheus.memory import Memory
-from forestall.adapters.prometheus.question import Group, Outcome, Pace, Question
-from forestall.adapters.prometheus.shares import Meter, Shares
-from forestall.adapters.prometheus.sorting import sort
+from forestall.adapters.prometheus.errors import QueryTrouble, SourceTrouble, failure, reported_to_all
+from forestall.adapters.prometheus.failed_queries import FailedQueries
+from forestall.adapters.prometheus.namespace_quota import ExpensiveOwners, UsageMeter
+from forestall.adapters.prometheus.query_outcomes import sort_by_query
+from forestall.adapters.prometheus.question import Group, Outcome, Question, RequestLimits
+from forestall.adapters.prometheus.responses import Payload
 from forestall.adapters.prometheus.triage import Send, Triage, quoting
-from forestall.adapters.prometheus.trouble import QueryTrouble, SourceTrouble, failure, told_to_all
 from forestall.core.promql import pack
 from forestall.engine.fair_scheduling import round_robin
 
@@ -25,25 +25,25 @@ _LEAST_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SourceState:
     """What is known of a source from earlier calls."""
 
-    memory: Memory
-    shares: Shares
+    memory: FailedQueries
+    shares: ExpensiveOwners
 
 
-class Inquiry:
+class QueryRun:
     """All questions of one call to one source."""
 
-    def __init__(self, send: Send, known: Known, pace: Pace, deadline: float, meter: Meter) -> None:
+    def __init__(self, send: Send, state: SourceState, pace: RequestLimits, deadline: float, meter: UsageMeter) -> None:
         """What has no answer at `deadline` (s, monotonic) has failed."""
         self._send = send
-        self._memory = known.memory
-        self._shares = known.shares
-        self._most = pace.together
+        self._memory = state.memory
+        self._shares = state.shares
+        self._max_joined = pace.max_joined
         self._at_once = pace.at_once
         self._deadline = deadline
-        self._triage = Triage(send, known.memory)
+        self._triage = Triage(send, state.memory)
         self._warned: list[Group] = []  # all of whose answers have warnings that may be about one of them
         self._parts_warned = False
         self._outcomes: dict[str, Outcome] = {}
@@ -76,15 +76,18 @@ class Inquiry:
         self._several = len({owner for question in due for owner in question.owners}) > 1
         self._triage.several = self._several
         # What looks far back takes long, and comes last, so that nothing else waits for it.
-        for some in ([each for each in due if each.weight <= 1], [each for each in due if each.weight > 1]):
-            await self._run(self._groups(some))
+        for batch in (
+            [question for question in due if question.weight <= 1],
+            [each for each in due if each.weight > 1],
+        ):
+            await self._run(self._groups(batch))
             if self._warned and await self._triage.warns_of_some():
                 self._parts_warned = True
                 await self._run([half for group in self._warned for half in self._triage.halves(group)])
             self._warned, self._parts_warned = [], False
         self._outcomes |= await self._triage.end()
         why = self._triage.why_not_asked()
-        reason = told_to_all(why) if self._several else failure(why)
+        reason = reported_to_all(why) if self._several else failure(why)
         if self._several and self._triage.down is not None:
             _log.warning("source in trouble", reason=why.reason, error=str(why))
         for question in due:
@@ -105,23 +108,29 @@ class Inquiry:
                     if self._is_overloaded([trouble for _, trouble in failed]):
                         return
                     if self._triage.answered or not going:
-                        parted = await self._triage.part((group, each) for group, each in failed if each is not None)
+                        parted = await self._triage.part(
+                            (group, trouble) for group, trouble in failed if trouble is not None
+                        )
                         going, waiting, failed = [*going, *waiting, *parted], [], []
                 going = self._start(going, running)
                 if not running:
                     if not going and not waiting and not failed:
                         return
                     continue
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                failed += [(running.pop(task), task.result()) for task in done]
+                completed, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                failed += [(running.pop(task), task.result()) for task in completed]
         finally:
             await _end(running)
 
     def _is_overloaded(self, troubles: Sequence[QueryTrouble | None]) -> bool:
         """Say, and remember, whether not a single one of several requests came through: more would make it worse."""
-        if self._triage.answered or len(troubles) <= 1 or not all(each is not None and each.load for each in troubles):
+        if (
+            self._triage.answered
+            or len(troubles) <= 1
+            or not all(trouble is not None and trouble.load for trouble in troubles)
+        ):
             return False
-        first = next(each for each in troubles if each is not None)
+        first = next(trouble for trouble in troubles if trouble is not None)
         self._triage.down = quoting("SourceTimeout", "the source is overloaded", first)
         return True
 
@@ -135,9 +144,9 @@ class Inquiry:
         for group in groups:
             if len(running) >= self._at_once or self._is_crowded(group, busy):
                 left.append(group)
-            elif self._may_go_on() and (asked := self._within_shares(group)):
-                running[asyncio.ensure_future(self._try(asked))] = asked
-                busy.update(_owners(asked))
+            elif self._may_go_on() and (within_shares := self._within_shares(group)):
+                running[asyncio.ensure_future(self._try(within_shares))] = within_shares
+                busy.update(_owners(within_shares))
         return left
 
     def _is_crowded(self, group: Group, busy: Mapping[str, int]) -> bool:
@@ -145,9 +154,9 @@ class Inquiry:
         if not self._several:
             return False
         owners = _owners(group)
-        dear = any(self._shares.is_dear(owner) for owner in owners)
-        most = max(1, self._at_once // (4 if dear else 2))
-        return any(busy.get(owner, 0) >= most for owner in owners)
+        is_expensive = any(self._shares.is_expensive(owner) for owner in owners)
+        max_requests = max(1, self._at_once // (4 if is_expensive else 2))
+        return any(busy.get(owner, 0) >= max_requests for owner in owners)
 
     def _within_shares(self, group: Group) -> Group:
         """Return those of a group whose namespaces have something left of their shares."""
@@ -166,9 +175,9 @@ class Inquiry:
         first = waiting.pop(0)
         if self._several:
             owners = _owners(first)
-            for place, group in enumerate(waiting):
+            for position, group in enumerate(waiting):
                 if owners.isdisjoint(_owners(group)):
-                    return [first, waiting.pop(place)]
+                    return [first, waiting.pop(position)]
         return [first]
 
     def _groups(self, questions: Sequence[Question]) -> list[Group]:
@@ -180,33 +189,36 @@ class Inquiry:
         """
 
         def order(question: Question) -> tuple[bool, int]:
-            most = min(self._memory.most_together(question.text) or self._most, self._most if question.joinable else 1)
-            return self._memory.is_suspect(question.text), -most
+            max_joined = min(
+                self._memory.most_together(question.text) or self._max_joined,
+                self._max_joined if question.joinable else 1,
+            )
+            return self._memory.is_suspect(question.text), -max_joined
 
         counts = Counter(_owner(question) for question in questions)
         ranked: list[tuple[bool, bool, int, Group]] = []
         # What judges a query is asked with it: without, its answer is worth nothing.
-        for (suspect, size), some in groupby(sorted(questions, key=order), key=order):
+        for (suspect, size), batch in groupby(sorted(questions, key=order), key=order):
             lanes: dict[str, list[Question]] = defaultdict(list)
-            for question in some:
+            for question in batch:
                 owner = _owner(question)
-                alone = self._several and (counts[owner] > self._most // 2 or self._shares.is_dear(owner))
+                alone = self._several and (counts[owner] > self._max_joined // 2 or self._shares.is_expensive(owner))
                 lanes[owner if alone else ""].append(question)
             for owner, lane in lanes.items():
-                dear = self._shares.is_dear(owner)
+                is_expensive = self._shares.is_expensive(owner)
                 ranked += [
-                    (suspect, dear, n if owner else 0, group)
-                    for n, group in enumerate(_packed(round_robin(lane, lambda each: each.counts), -size))
+                    (suspect, is_expensive, n if owner else 0, group)
+                    for n, group in enumerate(_packed(round_robin(lane, lambda item: item.counts), -size))
                 ]
-        ranked.sort(key=lambda each: each[:3])
+        ranked.sort(key=lambda item: item[:3])
         return [group for *_, group in ranked]
 
     async def _try(self, group: Group) -> QueryTrouble | None:
         """Ask one group and keep its outcomes, or return why it has none."""
-        most = sum(question.max_series for question in group)
+        max_series = sum(question.max_series for question in group)
         began, size = time.monotonic(), 0
         try:
-            payload = await self._send(pack([question.text for question in group]), most + 1)
+            payload = await self._send(pack([question.text for question in group]), max_series + 1)
             size = payload.size
             self._keep(group, payload)
         except (SourceTrouble, QueryTrouble) as trouble:
@@ -219,7 +231,7 @@ class Inquiry:
         """Give each question of a group its series."""
         if len(group) > 1 and (payload.about_one or (payload.warnings and self._parts_warned)):
             raise QueryTrouble("QueryRefused", "; ".join(payload.warnings))  # the others are not to suffer from it
-        outcomes = sort([(question.text, question.max_series) for question in group], payload)
+        outcomes = sort_by_query([(question.text, question.max_series) for question in group], payload)
         self._triage.answer(len(group), clean=not payload.warnings)
         if len(group) > 1 and payload.warnings:
             self._warned.append(group)

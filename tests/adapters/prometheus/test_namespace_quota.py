@@ -6,7 +6,7 @@ import time
 import pytest
 
 from forestall.adapters.http import Endpoint
-from forestall.adapters.prometheus import Share, SourceConfig
+from forestall.adapters.prometheus import NamespaceQuota, SourceConfig
 from forestall.ports import Answer, Query, QueryFailure
 
 from .conftest import NOW
@@ -39,7 +39,7 @@ def slow(faulty):
 @pytest.mark.parametrize("greedy", ["aaa", "zzz"])
 async def test_slow_queries_of_one_namespace_cost_no_other_its_answers(metrics, slow, count, greedy):
     """150 objectives with slow queries, or 18 with many: others were not served for minutes."""
-    metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=1), share=Share(seconds=2.0))})
+    metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=1), share=NamespaceQuota(seconds=2.0))})
     mine, all_of_them = queries(greedy, count), others()
     asked = mine + all_of_them if greedy == "aaa" else all_of_them + mine
     # Which requests its few queries share with others is not known at first.
@@ -65,14 +65,16 @@ async def test_one_hangs_and_another_is_refused_and_all_others_are_answered(metr
             handler.answer({"status": "success", "data": {"resultType": "vector", "result": series}})
 
     faulty.behave = behave
-    metrics.set_sources({"faulty": SourceConfig(Endpoint(faulty.url, timeout=1), share=Share(seconds=2.0))})
+    metrics.set_sources({"faulty": SourceConfig(Endpoint(faulty.url, timeout=1), share=NamespaceQuota(seconds=2.0))})
     asked = queries("greedy", 300) + queries("another", 1, "wrong") + others()
     spoilt = [reasons(await metrics.instant("faulty", asked, NOW), others()) for _ in range(3)]
     assert spoilt[1:] == [set(), set()]
 
 
 async def test_the_greedy_one_is_told_of_what_and_how_much(metrics, slow):
-    metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=1), share=Share(queries=100, seconds=0.5))})
+    metrics.set_sources(
+        {"faulty": SourceConfig(Endpoint(slow.url, timeout=1), share=NamespaceQuota(queries=100, seconds=0.5))}
+    )
     mine = queries("greedy", 300)
     first = await metrics.instant("faulty", mine + others(), NOW)
     told = {each.message for each in (first[query.key] for query in mine) if each.reason == "ShareExhausted"}
@@ -83,7 +85,7 @@ async def test_the_greedy_one_is_told_of_what_and_how_much(metrics, slow):
 
 
 async def test_a_namespace_that_is_dear_costs_the_call_no_more_than_its_share(metrics, slow):
-    metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=0.5), share=Share(seconds=0.5))})
+    metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=0.5), share=NamespaceQuota(seconds=0.5))})
     asked = queries("greedy", 1000) + others()
     for _ in range(3):
         slow.requests.clear()
@@ -102,7 +104,7 @@ async def test_large_answers_of_one_namespace_end_its_share_and_nobody_else_s(me
         handler.answer({"status": "success", "data": {"resultType": "vector", "result": series}})
 
     faulty.behave = behave
-    metrics.set_sources({"faulty": SourceConfig(Endpoint(faulty.url, timeout=1), share=Share(size=1 << 20))})
+    metrics.set_sources({"faulty": SourceConfig(Endpoint(faulty.url, timeout=1), share=NamespaceQuota(size=1 << 20))})
     mine, all_of_them = queries("greedy", 2000, "large"), others()
     answers = await metrics.instant("faulty", mine + all_of_them, NOW)
     assert reasons(answers, all_of_them) == set()
@@ -112,7 +114,7 @@ async def test_large_answers_of_one_namespace_end_its_share_and_nobody_else_s(me
 
 
 async def test_what_several_namespaces_ask_is_asked_as_long_as_one_may(metrics, faulty):
-    metrics.set_sources({"faulty": SourceConfig(Endpoint(faulty.url, timeout=1), share=Share(queries=10))})
+    metrics.set_sources({"faulty": SourceConfig(Endpoint(faulty.url, timeout=1), share=NamespaceQuota(queries=10))})
     mine = queries("greedy", 50, "x")
     same = Query("same", mine[-1].expr, owner="other")
     answers = await metrics.instant("faulty", [*mine, same], NOW)
@@ -128,7 +130,7 @@ async def test_who_asks_alone_may_use_all_requests_at_once(metrics, faulty):
 
 
 async def test_the_past_of_slow_queries_costs_no_other_its_past(metrics, slow):
-    metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=1), share=Share(seconds=1.0))})
+    metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=1), share=NamespaceQuota(seconds=1.0))})
     mine, all_of_them = queries("greedy", 30), others(4)
     asked = [query for pair in zip(mine, [*all_of_them, *mine], strict=False) for query in pair]
     answers = await metrics.range("faulty", list(dict.fromkeys([*asked, *mine])), NOW - 60, NOW, 15)

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from forestall.adapters.prometheus.query_outcomes import QueryOutcome
 from forestall.adapters.prometheus.question import Outcome, Question
-from forestall.adapters.prometheus.sorting import Found
 
 _KEPT = 3600.0
 _KEPT_NOTHING = 600.0
@@ -18,18 +18,18 @@ class PastQuestion(Question):
     selector: str = ""
 
 
-class PastMemory:
+class PastAnswerCache:
     """What a source said about the past."""
 
     def __init__(self) -> None:
-        self._outcomes: dict[str, tuple[PastQuestion, float, Found]] = {}
+        self._outcomes: dict[str, tuple[PastQuestion, float, QueryOutcome]] = {}
 
-    def known(self, at: float) -> dict[str, Outcome]:
+    def outcomes_at(self, at: float) -> dict[str, Outcome]:
         """Return the outcomes that hold at `at` (s), by their questions."""
         self._outcomes = {
-            text: kept
-            for text, kept in self._outcomes.items()
-            if 0 <= at - kept[1] < (_KEPT if kept[2].series else _KEPT_NOTHING)
+            text: entry
+            for text, entry in self._outcomes.items()
+            if 0 <= at - entry[1] < (_KEPT if entry[2].series else _KEPT_NOTHING)
         }
         return {text: outcome for text, (_, _, outcome) in self._outcomes.items()}
 
@@ -37,9 +37,9 @@ class PastMemory:
         """Keep of the outcomes of a judge's questions at `at` those about the past."""
         for question in questions:
             outcome = outcomes.get(question.text)
-            if isinstance(question, PastQuestion) and isinstance(outcome, Found) and not outcome.warnings:
+            if isinstance(question, PastQuestion) and isinstance(outcome, QueryOutcome) and not outcome.warnings:
                 self._outcomes[question.text] = (question, at, outcome)
 
-    def correct(self, there: Collection[str]) -> None:
+    def correct(self, present: Collection[str]) -> None:
         """Forget of the selectors that find something now that there never was anything, or from where it came."""
-        self._outcomes = {text: kept for text, kept in self._outcomes.items() if kept[0].selector not in there}
+        self._outcomes = {text: entry for text, entry in self._outcomes.items() if entry[0].selector not in present}

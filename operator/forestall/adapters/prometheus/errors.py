@@ -56,7 +56,7 @@ def failure(trouble: MetricsError) -> QueryFailure:
     return QueryFailure(trouble.reason, shortened(str(trouble)))
 
 
-def told_to_all(trouble: SourceTrouble) -> QueryFailure:
+def reported_to_all(trouble: SourceTrouble) -> QueryFailure:
     """Return the answer that tells people of several namespaces of `trouble`."""
     return QueryFailure(trouble.reason, shortened(trouble.plain))
 
