@@ -65,11 +65,11 @@ def write(tmp_path):
     return to
 
 
-def make_ramps(steps, every=120, length=40, low=4.0, high=12.0):
-    """Return values that are low, and rise past the limit evenly once in `every` steps."""
+def make_ramps(steps, period=120, length=40, low=4.0, high=12.0):
+    """Return values that are low, and rise past the limit evenly once in `period` steps."""
     values = []
     for step in range(steps):
-        place = step % every - (every - length)
-        share = max(0.0, place / (length - 10)) if place < length - 10 else 1.0
+        position = step % period - (period - length)
+        share = max(0.0, position / (length - 10)) if position < length - 10 else 1.0
         values.append(low + (high - low) * share + 0.2 * ((step * 7919) % 13 - 6) / 6)
     return values

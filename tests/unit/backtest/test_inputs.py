@@ -106,10 +106,10 @@ def test_the_error_ratio_is_averaged_over_the_windows_of_the_burn_rate(objective
     ratio[60:120] = 1
     history, _ = bind([column("sli", *ratio)], queried_objectives(registry(objective(window="30d")), 60))
     uid = "ServiceLevelObjective/default/shop"
-    short, long, whole = (np.array(history.series[uid, name][0].values) for name in ("sli", LONG, WHOLE))
+    short, long, window = (np.array(history.series[uid, name][0].values) for name in ("sli", LONG, WHOLE))
     assert short[[59, 60, 64, 119, 122]] == pytest.approx([0, 0.2, 1, 1, 0.4])  # 5 minutes
     assert long[[60, 89, 119, 149]] == pytest.approx([1 / 60, 0.5, 1, 0.5])  # 1 hour
-    assert whole[179] == pytest.approx(1 / 3)
+    assert window[179] == pytest.approx(1 / 3)
 
 
 def test_an_error_ratio_is_a_share(objective):

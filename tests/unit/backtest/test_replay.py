@@ -134,12 +134,12 @@ def test_without_events_there_is_no_skill(objective, values):
 
 
 def test_series_that_end_have_no_values_afterwards(objective, values):
-    gone = [*values[: LEARNED + 20], *(math.nan for _ in values[LEARNED + 20 :])]
+    ended = [*values[: LEARNED + 20], *(math.nan for _ in values[LEARNED + 20 :])]
     end = START + (LEARNED + 60) * STEP
     fillers = column(values, "busy")
     second = objective("web")
     _, records = run(
-        [objective(), second], [replace(column(gone), objective="shop"), replace(fillers, objective="web")], end=end
+        [objective(), second], [replace(column(ended), objective="shop"), replace(fillers, objective="web")], end=end
     )
     shop = next(record for record in records if record.slo.name == "shop")
     track = shop.tracks["busy", ()]
@@ -193,10 +193,10 @@ class _Tags(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.refers, self.open, self.seen = [], [], set()
+        self.refers, self.open, self.tags = [], [], set()
 
     def handle_starttag(self, tag, attrs):
-        self.seen.add(tag)
+        self.tags.add(tag)
         self.refers += [value for name, value in attrs if name in ("src", "href", "data", "action")]
         if tag not in ("meta", "br"):
             self.open.append(tag)
@@ -211,7 +211,7 @@ def test_the_report_is_one_self_contained_file(report):
     tags.feed(text)
     assert tags.open == []
     assert tags.refers == []
-    assert not tags.seen & {"script", "link", "img", "iframe"}
+    assert not tags.tags & {"script", "link", "img", "iframe"}
     assert "url(" not in text
     assert "prefers-color-scheme:dark" in text
     assert 'name="viewport"' in text
@@ -235,7 +235,7 @@ def test_descriptions_and_labels_are_escaped_in_the_report(objective, values):
     prepared, records = run([body], [column(values, labels=labels)], end=end)
     tags = _Tags()
     tags.feed(page(evaluate(records, prepared.span, prepared.learn_from, lead_time=60)))
-    assert not tags.seen & {"script", "img"}
+    assert not tags.tags & {"script", "img"}
 
 
 def test_foreign_text_is_escaped_in_the_report(report):

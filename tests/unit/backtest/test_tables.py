@@ -67,7 +67,7 @@ def test_the_last_of_several_samples_at_a_time_wins(write):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "no column `time`; its columns are none: it is empty"),
         ("when,busy\n1,2\n", "no column `time`; its columns are when, busy"),
@@ -88,12 +88,12 @@ def test_the_last_of_several_samples_at_a_time_wins(write):
         ('time;value\n0;"1.5 Mio"\n', "line 2: '1.5 Mio' has a unit"),
     ],
 )
-def test_invalid_files_are_refused_with_file_and_line(write, text, words):
+def test_invalid_files_are_refused_with_file_and_line(write, text, message):
     path = write("a.csv", text)
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidInput) as error:
         tables.read(path)
-    assert str(caught.value).startswith(str(path))
-    assert words in str(caught.value)
+    assert str(error.value).startswith(str(path))
+    assert message in str(error.value)
 
 
 def test_a_missing_or_binary_history_file_is_named(tmp_path):
@@ -109,7 +109,9 @@ def test_any_content_is_read_or_refused(tmp_path_factory, text, head):
     path = tmp_path_factory.mktemp("any") / "a.csv"
     path.write_bytes((head + text).encode("utf-8", "surrogatepass"))
     with suppress(InvalidInput):
-        assert all(list(one.times) == sorted(one.times) for column in tables.read(path) for one in column.series)
+        assert all(
+            list(series.times) == sorted(series.times) for column in tables.read(path) for series in column.series
+        )
 
 
 def test_parquet_is_read_like_csv(tmp_path, write):
@@ -118,8 +120,8 @@ def test_parquet_is_read_like_csv(tmp_path, write):
     times = arrow.array([0, 60_000_000, 120_000_000], arrow.timestamp("us", tz="UTC"))
     parquet.write_table(arrow.table({"time": times, "busy": [1.0, None, 3.0]}), tmp_path / "a.parquet")
     (column,) = tables.read(tmp_path / "a.parquet")
-    (same,) = tables.read(write("a.csv", "time,busy\n0,1\n60,\n120,3\n"))
-    assert column.series == same.series
+    (csv_column,) = tables.read(write("a.csv", "time,busy\n0,1\n60,\n120,3\n"))
+    assert column.series == csv_column.series
     parquet.write_table(arrow.table({"time": times, "busy": ["1", "x", "3"]}), tmp_path / "b.parquet")
     with pytest.raises(InvalidInput, match=r"b\.parquet, row 2: 'x' is not a number"):
         tables.read(tmp_path / "b.parquet")
@@ -191,7 +193,7 @@ def test_a_prometheus_response_belongs_to_the_indicator_in_its_file_name(write, 
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("{", "can't be read"),
         ('{"status":"error","errorType":"bad_data","error":"parse error"}', "the response is an error: parse error"),
@@ -204,18 +206,18 @@ def test_a_prometheus_response_belongs_to_the_indicator_in_its_file_name(write, 
         ("[]", "the file has no values"),
     ],
 )
-def test_other_json_is_refused(write, text, words):
+def test_other_json_is_refused(write, text, message):
     path = write("memory.json", text)
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidInput) as error:
         tables.read(path)
-    assert str(caught.value).startswith(str(path))
-    assert words in str(caught.value)
+    assert str(error.value).startswith(str(path))
+    assert message in str(error.value)
 
 
 def test_series_of_several_metrics_keep_their_names(write):
     body = [{"metric": {"__name__": name, "pod": "a"}, "values": [[1772323200, "1"]]} for name in ("x", "y")]
     (column,) = tables.read(write("memory.json", json.dumps(body)))
-    assert [each.labels for each in column.series] == [
+    assert [series.labels for series in column.series] == [
         (("__name__", "x"), ("pod", "a")),
         (("__name__", "y"), ("pod", "a")),
     ]

@@ -48,10 +48,10 @@ def test_the_tally_is_read_from_the_log(generator):
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_halved_scenario_has_the_same_load_per_slot(name):
     """The load per slot and the speed of the leak stay the same."""
-    whole = SCENARIOS[name]
-    half = whole.halved()
-    assert half.size == whole.size / 2 == 0.5
-    assert half.peak / half.slots == whole.peak / whole.slots
-    assert half.peak * half.leak == whole.peak * whole.leak
-    assert (half.duration, half.hours) == (whole.duration, whole.hours)
-    assert half.limit == (15.0 if name == "surge" else whole.limit)
+    full = SCENARIOS[name]
+    half = full.halved()
+    assert half.size == full.size / 2 == 0.5
+    assert half.peak / half.slots == full.peak / full.slots
+    assert half.peak * half.leak == full.peak * full.leak
+    assert (half.duration, half.hours) == (full.duration, full.hours)
+    assert half.limit == (15.0 if name == "surge" else full.limit)

@@ -40,7 +40,7 @@ def test_a_day_is_read_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "no column"),
         ("a,b\n1,2\n3,4\n", "it has a, b"),
@@ -52,10 +52,10 @@ def test_a_day_is_read_from_a_file(tmp_path):
         ("x,rate\n1,2\n3\n", "not all numbers"),
     ],
 )
-def test_an_invalid_traffic_file_is_refused_with_the_reason(tmp_path, text, words):
+def test_an_invalid_traffic_file_is_refused_with_the_reason(tmp_path, text, message):
     file = tmp_path / "day.csv"
     file.write_text(text)
-    with pytest.raises(BadTraffic, match=words):
+    with pytest.raises(BadTraffic, match=message):
         recorded_day(file, "rate", 300)
 
 

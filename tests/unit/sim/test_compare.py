@@ -13,7 +13,7 @@ from forestall.sim.page import conclusion
 from forestall.sim.run import run
 
 
-def no_progress(done, total):
+def no_progress(completed, total):
     pass
 
 

@@ -58,18 +58,20 @@ def test_the_lower_bound_keeps_replicas_over_a_short_gap(make_service):
 async def test_forestall_raises_min_replicas_before_the_surge_and_reverts_them(make_service):
     service = make_service(SURGE, 4, past=PAST, min_replicas=3, start_up=300.0)
     alone = await run([service], Keda(np.array([0.9])))
-    both = await run([service], Keda(np.array([0.9])), recommended([service], autoscalers=True))
-    late, early = (compute_figures(result.record, 99.0)[0] for result in (alone, both))
+    with_forestall = await run([service], Keda(np.array([0.9])), recommended([service], autoscalers=True))
+    late, early = (compute_figures(result.record, 99.0)[0] for result in (alone, with_forestall))
     assert early.bad_minutes < late.bad_minutes / 2
     assert early.undone <= late.undone
-    assert both.record.replicas[-1, 0] == 4, "what was added has been given back: 50 at 20 a replica, four fifths full"
+    assert with_forestall.record.replicas[-1, 0] == 4, (
+        "what was added has been given back: 50 at 20 a replica, four fifths full"
+    )
 
 
 async def test_forestall_alone_scales_the_workload(make_service):
     service = make_service(SURGE, 4, past=PAST, min_replicas=3, start_up=120.0)
-    nothing = compute_figures((await run([service], FixedReplicas())).record, 99.0)[0]
+    unscaled = compute_figures((await run([service], FixedReplicas())).record, 99.0)[0]
     acting = await run([service], FixedReplicas(), recommended([service], autoscalers=False))
-    assert compute_figures(acting.record, 99.0)[0].bad_minutes < nothing.bad_minutes / 4
+    assert compute_figures(acting.record, 99.0)[0].bad_minutes < unscaled.bad_minutes / 4
 
 
 async def test_the_steps_are_consistent_for_many_services_that_come_at_risk_together(make_service):

@@ -87,8 +87,8 @@ def test_a_query_must_give_one_series():
 
 
 def test_the_last_part_is_simulated_and_the_rest_is_history(file):
-    whole, _ = traffic_input.from_file(file(rows(*range(1, 301))))
-    assert (traffic_input.split(whole, None).minutes, traffic_input.split(whole, 7200.0).start) == (100, 180)
+    trace, _ = traffic_input.from_file(file(rows(*range(1, 301))))
+    assert (traffic_input.split(trace, None).minutes, traffic_input.split(trace, 7200.0).start) == (100, 180)
     for duration in (60.0, 400 * 60.0):
         with pytest.raises(InvalidInput, match="at least an hour"):
-            traffic_input.split(whole, duration)
+            traffic_input.split(trace, duration)
