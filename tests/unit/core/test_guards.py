@@ -533,3 +533,48 @@ def test_a_blackout_says_until_when_at_the_least(fine):
     hold = check(replace(fine, **constraints(blackout_windows=(once,))))
     assert hold is not None
     assert hold.message == "Guardrail g forbids Scale until 1970-01-01 01:00 UTC"
+
+
+@pytest.mark.parametrize(("age", "counts"), [(86400.0, True), (86401.0, False)])
+def test_after_a_day_a_risk_is_no_part_of_a_storm(fine, age, counts):
+    breaker = StormCheck("nobody", 2, 0.5, 60.0, {"shop": 2}, (("shop", 0.0), ("shop", 0.0)))
+    assert (check(replace(fine, now=age, **constraints(storm_checks=(breaker,)))) is not None) is counts
+
+
+def test_where_no_objective_is_at_risk_there_is_no_storm(fine):
+    """A breaker of one objective holds where one is at risk, and not where none is."""
+    breaker = StormCheck("nobody", 1, 0.0, 60.0, {"bank": 9}, (("bank", 90.0),))
+    assert check(replace(fine, **constraints(storm_checks=(replace(breaker, at_risk_since=()),)))) is None
+    hold = check(replace(fine, **constraints(storm_checks=(breaker,))))
+    assert hold is not None
+    assert hold.message.startswith("1 of 9 objectives came at risk within 1m")
+
+
+@pytest.mark.parametrize(("objectives", "held"), [(2, False), (3, True), (4, True)])
+def test_of_one_namespace_half_a_storm_counts_across_the_cluster(fine, objectives, held):
+    """Two namespaces: one with two objectives at risk, and one with one."""
+    at_risk_since = (("a", 50.0), ("a", 50.0), ("b", 50.0))
+    breaker = StormCheck("nobody", objectives, 0.0, 60.0, {"a": 2, "b": 1}, at_risk_since)
+    hold = check(replace(fine, namespace="shop", **constraints(storm_checks=(breaker,))))
+    assert (hold is not None) is (objectives == 2)
+
+
+@pytest.mark.parametrize("change", [{"policy_uid": "other"}, {"objective_uid": "other"}])
+def test_what_another_policy_did_or_did_elsewhere_locks_nothing(fine, change):
+    assert lockout(replace(fine, history=(ended(),))) is not None
+    assert lockout(replace(fine, history=(replace(ended(), **change),))) is None
+
+
+def test_a_budget_that_cannot_be_read_holds(fine):
+    pods = WorkloadPods(3, 3, 1, (DisruptionBudget("b", None),))
+    hold = check(replace(fine, action=TRAITS["Restart"], **constraints(pods=pods)))
+    assert hold is not None
+    assert hold.reason == "DisruptionUnknown"
+    assert "PodDisruptionBudget b" in hold.message
+
+
+def test_of_several_windows_the_next_to_open_is_named(fine):
+    in_february = TimeWindow("Guardrail g", "0 0 1 2 *", 3600.0, "UTC")
+    hold = check(replace(fine, **constraints(maintenance_windows=((AT_NEW_YEAR, in_february),))))
+    assert hold is not None
+    assert hold.message.endswith(" opens at 1970-02-01 00:00 UTC")

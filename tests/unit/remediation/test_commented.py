@@ -69,5 +69,5 @@ async def test_a_status_that_nobody_may_write_is_told_by_an_event(run, world):
     world.errors["replace_status"] = Denied("ValidatingAdmissionPolicy 'freeze' denied request: no statuses here")
     with pytest.raises(Denied):
         await run.cycle()
-    assert [(event.reason, event.about.kind) for event in world.events] == [("NotRecorded", "Remediation")]
+    assert [(event.reason, event.regarding.kind) for event in world.events] == [("NotRecorded", "Remediation")]
     assert "no statuses here" in world.events[0].message

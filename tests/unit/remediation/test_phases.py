@@ -232,6 +232,7 @@ async def test_replicas_that_somebody_else_set_to_the_same_number_are_left_alone
     world.change("Deployment", "checkout", {"metadata": {"managedFields": [taken]}})
     after = await run.cycle(replicas_forecast=12)
     assert (run.replicas, after.status.phase, after.status.reason) == (5, "Aborted", "Superseded")
+    assert "was set to 5 by somebody else" in after.status.message
 
 
 async def test_a_number_that_somebody_else_set_while_the_step_was_not_made_is_theirs(run, world):

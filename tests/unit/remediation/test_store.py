@@ -40,7 +40,7 @@ async def test_an_intent_is_written_down_once(run, cluster, store, stored):
 async def test_each_new_phase_is_an_event_of_its_objective(cluster, store, stored, phase):
     saved = await store.save(stored, moved(stored.status, phase, "Reason", "what happened", NOW))
     (event,) = cluster.events
-    assert (event.reason, event.about.kind) == (f"Remediation{phase}", "ServiceLevelObjective")
+    assert (event.reason, event.regarding.kind) == (f"Remediation{phase}", "ServiceLevelObjective")
     assert event.kind == ("Normal" if phase in NORMAL else "Warning")
     assert event.message == f"{saved.name}: what happened"
 
@@ -111,3 +111,29 @@ async def test_what_somebody_deleted_is_written_again_and_said(cluster, store, s
     assert (event.reason, event.kind) == ("RemediationRestored", "Warning")
     assert (await store.restore(known, known.status)).status.phase == "RollingBack", "it is there"
     assert len(cluster.events) == 1
+
+
+class Busy(MemoryCluster):
+    """A cluster in which somebody labels a Remediation right before each of so many writes of its status."""
+
+    conflicts = 0
+
+    def _write_status(self, ref, status, version):
+        if self.conflicts:
+            self.conflicts -= 1
+            self.change(ref.kind, ref.name, {"metadata": {"labels": {"count": str(self.conflicts)}}})
+        return super()._write_status(ref, status, version)
+
+
+@pytest.mark.parametrize(("conflicts", "written"), [(39, True), (40, False)])
+async def test_a_status_is_written_over_labels_forty_times_at_the_most(run, conflicts, written):
+    cluster = Busy()
+    store = RemediationStore(cluster)
+    opened = await store.open(run.intend())
+    cluster.conflicts = conflicts
+    status = moved(opened.status, "Authorized", "GuardsPassed", "", NOW)
+    if written:
+        assert (await store.save(opened, status)).status.phase == "Authorized"
+    else:
+        with pytest.raises(Conflict):
+            await store.save(opened, status)
