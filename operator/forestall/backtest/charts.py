@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from forestall.backtest.history import Floats
-from forestall.backtest.replay import SeriesTrack, Span
+from forestall.backtest.replay import SeriesTrack, TimeRange
 from forestall.backtest.results import Assessment, ForecasterScore, ObjectiveResult
 from forestall.core import score
 from forestall.core.duration import format_duration
@@ -87,13 +87,13 @@ def first_breaches(track: SeriesTrack, onsets: Integers) -> dict[int, int]:
 
 
 def timeline(
-    result: ObjectiveResult, track: SeriesTrack, span: Span, ranges: Mapping[str, tuple[float, float]]
+    result: ObjectiveResult, track: SeriesTrack, time_range: TimeRange, ranges: Mapping[str, tuple[float, float]]
 ) -> Markup:
     """Return the chart of one series' whole history: values, limit, events, actions, and the probability.
 
     `ranges`: the ranges of the vertical axes, by indicator.
     """
-    times, height = span.times, 306.0
+    times, height = time_range.times, 306.0
     axis = Axis(times[0], times[-1], _LEFT, _WIDTH - _RIGHT)
     low, high = ranges[track.indicator]
     upper = Plot(axis, Axis(low, high, 208, 24))
@@ -105,8 +105,8 @@ def timeline(
     for part in _envelope(times, track.value):
         upper.area(*part, "envelope")
     upper.horizontal_line(track.limit, "limit", f"limit {track.limit:.4g}")
-    _label_values(upper, track, times, span.step)
-    _mark_events(upper, result, track, times, span.step)
+    _label_values(upper, track, times, time_range.step)
+    _mark_events(upper, result, track, times, time_range.step)
     lower = Plot(axis, Axis(0.0, 1.0, 298, 252))
     lower.scale_values((0.0, 1.0), "{:.0%}")
     lower.text(_LEFT, 246, f"probability of passing the limit within {format_duration(track.horizon)}")
@@ -198,23 +198,25 @@ def moment_chart(moment: ForecastMoment, value_range: tuple[float, float] | None
     return svg(width, height, (plot,), f"forecast of {moment.title} at {clock(moment.at)}")
 
 
-def forecast_moment(track: SeriesTrack, span: Span, step: int) -> ForecastMoment | None:
+def forecast_moment(track: SeriesTrack, time_range: TimeRange, step: int) -> ForecastMoment | None:
     """Return the recorded forecast of a series at or shortly before a step; None where there is none."""
     recent = [
         cone_step
         for cone_step in track.cones
-        if cone_step <= step and (step - cone_step) * span.step <= track.horizon / 2
+        if cone_step <= step and (step - cone_step) * time_range.step <= track.horizon / 2
     ]
     if not recent:
         return None
     origin = max(recent)
-    back = round(_PAST * track.horizon / span.step)
-    part = slice(max(0, origin - back), min(span.steps, origin + round(1.3 * track.horizon / span.step) + 1))
+    back = round(_PAST * track.horizon / time_range.step)
+    part = slice(
+        max(0, origin - back), min(time_range.steps, origin + round(1.3 * track.horizon / time_range.step) + 1)
+    )
     return ForecastMoment(
         track.indicator,
         track.title,
-        float(span.times[origin]),
-        span.times[part],
+        float(time_range.times[origin]),
+        time_range.times[part],
         track.value[part],
         track.limit,
         track.above,

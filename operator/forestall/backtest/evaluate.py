@@ -10,7 +10,7 @@ import numpy as np
 from forestall.api import ServiceLevelObjective
 from forestall.backtest.baselines import burn_alert, persistence, predict_linear
 from forestall.backtest.history import Floats
-from forestall.backtest.replay import ObjectiveRecord, ProposedAction, SeriesTrack, Span, values_by_step
+from forestall.backtest.replay import ObjectiveRecord, ProposedAction, SeriesTrack, TimeRange, values_by_step
 from forestall.backtest.results import (
     BUDGETS,
     Assessment,
@@ -69,15 +69,15 @@ class _ScoreInput:
 
 
 def evaluate(
-    records: Sequence[ObjectiveRecord], span: Span, learn_from: float, lead_time: float | None
+    records: Sequence[ObjectiveRecord], time_range: TimeRange, learn_from: float, lead_time: float | None
 ) -> BacktestReport:
     """Score a replay. `lead_time` (s) is how long an action takes to help; None takes it from the policies."""
     replayed = [record for record in records if record.tracks]
-    scored = [_score_objective(record, span, lead_time) for record in replayed]
+    scored = [_score_objective(record, time_range, lead_time) for record in replayed]
     results = tuple(result for result, _ in scored)
     missing = tuple(f"{_title(record.slo)}: {_describe_problems(record)}" for record in records if not record.tracks)
-    total = _total([inputs for _, inputs in scored], results, span)
-    return BacktestReport(span, learn_from, results, total, missing)
+    total = _total([inputs for _, inputs in scored], results, time_range)
+    return BacktestReport(time_range, learn_from, results, total, missing)
 
 
 def _describe_problems(record: ObjectiveRecord) -> str:
@@ -94,22 +94,22 @@ def _title(slo: ServiceLevelObjective) -> str:
 
 
 def _score_objective(
-    record: ObjectiveRecord, span: Span, lead_time: float | None
+    record: ObjectiveRecord, time_range: TimeRange, lead_time: float | None
 ) -> tuple[ObjectiveResult, _ScoreInput]:
     tracks = list(record.tracks.values())
     flags = np.stack([score.past_limit(track.value, track.limit, above=track.above) for track in tracks])
     breached = flags.max(axis=0)  # past a limit in any series; unknown where no series is known
     events = score.onsets(breached, CALM_STEPS)
     lead = lead_time if lead_time is not None else _lead_time(record)
-    horizons = np.array([_steps(track, span) for track in tracks])
+    horizons = np.array([_steps(track, time_range) for track in tracks])
 
     probabilities = {name: [] for name in ("forestall", "persistence", "predict_linear")}  # type: dict[str, list[Floats]]
     origins: Origins | None = None
     for track in tracks:
-        forecasts = _forecasts(track, span)
+        forecasts = _forecasts(track, time_range)
         for name, probability in forecasts.items():
             probabilities[name].append(probability)
-        track_origins = _origins(track, forecasts, span)
+        track_origins = _origins(track, forecasts, time_range)
         origins = track_origins if origins is None else origins + track_origins
     sweeps = {
         name: _sweep_thresholds(np.stack(rows), horizons, breached, events) for name, rows in probabilities.items()
@@ -118,12 +118,12 @@ def _score_objective(
     burn = _tally_burn_alert(record, int(horizons.max()), events, breached)
     if burn is not None:
         sweeps["burn"] = [burn]
-    configured, actions = _tally_policies(record, span, breached, events)
+    configured, actions = _tally_policies(record, time_range, breached, events)
     abstentions, attempts = _count_abstentions(tracks, breached)
     inputs = _ScoreInput(origins, sweeps, configured, abstentions, attempts)
-    assessment = _assess(_title(record.slo), inputs, span, span.weeks, lead)
+    assessment = _assess(_title(record.slo), inputs, time_range, time_range.weeks, lead)
     if not record.policies and assessment.recommended is not None:
-        actions = _judge_threshold(tracks, horizons, breached, events, span, assessment.recommended)
+        actions = _judge_threshold(tracks, horizons, breached, events, time_range, assessment.recommended)
     return ObjectiveResult(record, assessment, events, breached, actions), inputs
 
 
@@ -131,22 +131,22 @@ def _lead_time(record: ObjectiveRecord) -> float:
     return max((policy.spec.verification.within.seconds for policy in record.policies), default=_DEFAULT_LEAD_TIME)
 
 
-def _steps(track: SeriesTrack, span: Span) -> int:
-    return max(1, round(track.horizon / span.step))
+def _steps(track: SeriesTrack, time_range: TimeRange) -> int:
+    return max(1, round(track.horizon / time_range.step))
 
 
-def _forecasts(track: SeriesTrack, span: Span) -> dict[str, Floats]:
-    steps, above = _steps(track, span), track.above
+def _forecasts(track: SeriesTrack, time_range: TimeRange) -> dict[str, Floats]:
+    steps, above = _steps(track, time_range), track.above
     return {
         "forestall": track.probability,
         "persistence": persistence(track.value, track.limit, steps, above=above),
-        "predict_linear": predict_linear(track.value, track.limit, track.horizon, span.step, above=above),
+        "predict_linear": predict_linear(track.value, track.limit, track.horizon, time_range.step, above=above),
     }
 
 
-def _origins(track: SeriesTrack, forecasts: dict[str, Floats], span: Span) -> Origins:
+def _origins(track: SeriesTrack, forecasts: dict[str, Floats], time_range: TimeRange) -> Origins:
     """Return the origins of one series for which every forecaster has a forecast: all are compared on the same ones."""
-    steps = _steps(track, span)
+    steps = _steps(track, time_range)
     extreme = score.extremes_ahead(track.value, steps, above=track.above)
     outcomes = score.past_limit(extreme, track.limit, above=track.above)
     safe = score.past_limit(track.value, track.limit, above=track.above) == 0
@@ -161,7 +161,7 @@ def _origins(track: SeriesTrack, forecasts: dict[str, Floats], span: Span) -> Or
         outcomes[comparable],
         climatology[comparable],
         covered[comparable],
-        span.times[comparable],
+        time_range.times[comparable],
     )
 
 
@@ -211,22 +211,27 @@ def _tally_burn_alert(
 
 
 def _tally_policies(
-    record: ObjectiveRecord, span: Span, breached: Flags, events: Integers
+    record: ObjectiveRecord, time_range: TimeRange, breached: Flags, events: Integers
 ) -> tuple[ActionOutcomes | None, tuple[JudgedAction, ...]]:
     """Return the tally of the policies as configured, and their actions."""
     if not record.policies:
         return None, ()
     first_by_step = {action.step: action for action in reversed(record.proposed_actions) if breached[action.step] == 0}
-    probability, horizon = np.full(span.steps, np.nan), np.ones(span.steps, dtype=np.int64)
+    probability, horizon = np.full(time_range.steps, np.nan), np.ones(time_range.steps, dtype=np.int64)
     for step, action in first_by_step.items():
-        probability[step], horizon[step] = 1.0, max(1, round(action.horizon / span.step))
+        probability[step], horizon[step] = 1.0, max(1, round(action.horizon / time_range.step))
     acted_at = score.action_steps(probability, horizon, 1.0)
     tally = score.action_outcomes(acted_at, horizon, events, breached)
-    return tally, tuple(_judge_action(first_by_step[step], tally, events, span) for step in acted_at.tolist())
+    return tally, tuple(_judge_action(first_by_step[step], tally, events, time_range) for step in acted_at.tolist())
 
 
 def _judge_threshold(
-    tracks: Sequence[SeriesTrack], horizons: Integers, breached: Flags, events: Integers, span: Span, threshold: float
+    tracks: Sequence[SeriesTrack],
+    horizons: Integers,
+    breached: Flags,
+    events: Integers,
+    time_range: TimeRange,
+    threshold: float,
 ) -> tuple[JudgedAction, ...]:
     """Return the actions that acting at a threshold would have taken."""
     probability, horizon = _most_probable(np.stack([track.probability for track in tracks]), horizons)
@@ -235,19 +240,21 @@ def _judge_threshold(
     return tuple(
         _judge_action(
             ProposedAction(
-                step, "", "", f"the probability was {probability[step]:.0%}", float(horizon[step]) * span.step
+                step, "", "", f"the probability was {probability[step]:.0%}", float(horizon[step]) * time_range.step
             ),
             tally,
             events,
-            span,
+            time_range,
         )
         for step in acted_at.tolist()
     )
 
 
-def _judge_action(action: ProposedAction, tally: ActionOutcomes, events: Integers, span: Span) -> JudgedAction:
+def _judge_action(
+    action: ProposedAction, tally: ActionOutcomes, events: Integers, time_range: TimeRange
+) -> JudgedAction:
     if action.step in tally.true:
-        return JudgedAction(action, "foreseen", float(events[events > action.step][0] - action.step) * span.step)
+        return JudgedAction(action, "foreseen", float(events[events > action.step][0] - action.step) * time_range.step)
     if action.step in tally.repeated:
         return JudgedAction(action, "same event", math.nan)
     return JudgedAction(action, "in vain" if action.step in tally.false else "open", math.nan)
@@ -269,9 +276,11 @@ def _count_abstentions(tracks: Sequence[SeriesTrack], breached: Flags) -> tuple[
     return reasons, attempts
 
 
-def _assess(name: str, inputs: _ScoreInput, span: Span, weeks: float, lead_time: float) -> Assessment:
+def _assess(name: str, inputs: _ScoreInput, time_range: TimeRange, weeks: float, lead_time: float) -> Assessment:
     origins, sweeps = inputs.origins, inputs.sweeps
-    forecasters = {key: _score_forecaster(key, sweep, origins, span, weeks, lead_time) for key, sweep in sweeps.items()}
+    forecasters = {
+        key: _score_forecaster(key, sweep, origins, time_range, weeks, lead_time) for key, sweep in sweeps.items()
+    }
     own = forecasters.pop("forestall")
     best = score.best_threshold(sweeps["forestall"], weeks, BUDGETS[0])
     events = sweeps["forestall"][0].events
@@ -281,7 +290,7 @@ def _assess(name: str, inputs: _ScoreInput, span: Span, weeks: float, lead_time:
     abstained = sum(inputs.abstentions.values())
     point = None
     if inputs.configured is not None:
-        point = _operating_point(math.nan, inputs.configured, span, weeks, lead_time)
+        point = _operating_point(math.nan, inputs.configured, time_range, weeks, lead_time)
     return Assessment(
         name=name,
         weeks=weeks,
@@ -305,10 +314,15 @@ _NAMES = {"burn": "14.4x burn alert"}
 
 
 def _score_forecaster(
-    name: str, sweep: Sequence[ActionOutcomes], origins: Origins | None, span: Span, weeks: float, lead_time: float
+    name: str,
+    sweep: Sequence[ActionOutcomes],
+    origins: Origins | None,
+    time_range: TimeRange,
+    weeks: float,
+    lead_time: float,
 ) -> ForecasterScore:
     points = [
-        _operating_point(threshold, tally, span, weeks, lead_time)
+        _operating_point(threshold, tally, time_range, weeks, lead_time)
         for threshold, tally in zip(score.THRESHOLDS.tolist() if len(sweep) > 1 else [math.nan], sweep, strict=True)
     ]
     within = []
@@ -327,9 +341,9 @@ def _score_forecaster(
 
 
 def _operating_point(
-    threshold: float, tally: ActionOutcomes, span: Span, weeks: float, lead_time: float
+    threshold: float, tally: ActionOutcomes, time_range: TimeRange, weeks: float, lead_time: float
 ) -> OperatingPoint:
-    lead = tally.lead * span.step
+    lead = tally.lead * time_range.step
     before = lead[lead > 0]
     recall = before.size / tally.events if tally.events else math.nan
     return OperatingPoint(
@@ -344,7 +358,7 @@ def _operating_point(
     )
 
 
-def _total(all_inputs: Sequence[_ScoreInput], cases: Sequence[ObjectiveResult], span: Span) -> Assessment:
+def _total(all_inputs: Sequence[_ScoreInput], cases: Sequence[ObjectiveResult], time_range: TimeRange) -> Assessment:
     """Return the assessment of all objectives together."""
     names = ["forestall", "persistence", "predict_linear"]
     if all_inputs and all("burn" in inputs.sweeps for inputs in all_inputs):
@@ -367,9 +381,9 @@ def _total(all_inputs: Sequence[_ScoreInput], cases: Sequence[ObjectiveResult], 
         silences,
         sum(inputs.attempts for inputs in all_inputs),
     )
-    weeks = span.weeks * max(1, len(all_inputs))
+    weeks = time_range.weeks * max(1, len(all_inputs))
     lead_time = max((result.assessment.lead_time for result in cases), default=_DEFAULT_LEAD_TIME)
-    total = _assess("all objectives", combined, span, weeks, lead_time)
+    total = _assess("all objectives", combined, time_range, weeks, lead_time)
     days = [result.assessment.worst_day for result in cases if math.isfinite(result.assessment.worst_day)]
     return replace(total, worst_day=min(days, default=math.nan))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from forestall.api.times import stamp
 from forestall.backtest.conclusion import conclusion, recall_bounds
-from forestall.backtest.replay import Span
+from forestall.backtest.replay import TimeRange
 from forestall.backtest.results import (
     BUDGETS,
     Assessment,
@@ -21,14 +21,14 @@ _OUTCOMES = {"foreseen": "Foreseen", "same event": "SameEvent", "in vain": "InVa
 
 def report_data(report: BacktestReport) -> dict[str, Any]:
     """Return the report as JSON data: times are RFC 3339, durations seconds."""
-    span = report.span
+    time_range = report.time_range
     return {
-        "start": stamp(span.start),
-        "end": stamp(span.end),
-        "stepSeconds": span.step,
+        "start": stamp(time_range.start),
+        "end": stamp(time_range.end),
+        "stepSeconds": time_range.step,
         "learnedFrom": stamp(report.learn_from),
         "total": _assessment_data(report.total),
-        "objectives": [_objective_data(result, span) for result in report.objectives],
+        "objectives": [_objective_data(result, time_range) for result in report.objectives],
         "notInHistory": list(report.missing),
     }
 
@@ -86,8 +86,8 @@ def _point_data(point: OperatingPoint | None, events: int) -> dict[str, Any] | N
     }
 
 
-def _objective_data(result: ObjectiveResult, span: Span) -> dict[str, Any]:
-    times = span.times
+def _objective_data(result: ObjectiveResult, time_range: TimeRange) -> dict[str, Any]:
+    times = time_range.times
     return {
         **_assessment_data(result.assessment),
         "indicators": sorted({track.indicator for track in result.record.tracks.values()}),

@@ -103,12 +103,12 @@ class _Detail:
 
 def page(report: BacktestReport, command: str = "") -> str:
     """Return the HTML report; `command` is the command line that wrote it."""
-    span = report.span
-    learned = format_duration(span.start - report.learn_from)
+    time_range = report.time_range
+    learned = format_duration(time_range.start - report.learn_from)
     intro = (
-        f"{plural(len(report.objectives), 'objective')} from {clock(span.start)} to {clock(span.end)} UTC, at a "
-        f"step of {format_duration(span.step)}, after {learned} to learn from. At each step the forecast uses only the "
-        "samples until then. No action changes what follows: this is the past as it was."
+        f"{plural(len(report.objectives), 'objective')} from {clock(time_range.start)} to {clock(time_range.end)} UTC, "
+        f"at a step of {format_duration(time_range.step)}, after {learned} to learn from. At each step the forecast "
+        "uses only the samples until then. No action changes what follows: this is the past as it was."
     )
     return render(
         "backtest.html",
@@ -144,7 +144,7 @@ def _detail(result: ObjectiveResult, report: BacktestReport) -> _Detail:
         description=record.slo.spec.description,
         policies=_describe_policies(result),
         indicators=_indicators(result, tracks),
-        timelines=[timeline(result, track, report.span, ranges) for track in tracks],
+        timelines=[timeline(result, track, report.time_range, ranges) for track in tracks],
         hidden=plural(hidden, "more series", "more series") if hidden else "",
         moments=_moments(result, report),
         has_policies=bool(record.policies),
@@ -204,7 +204,7 @@ def _moments(result: ObjectiveResult, report: BacktestReport) -> list[tuple[Mark
     highlights = []
     for step, text in _select_moments(result, report):
         track = _most_probable(result, step)
-        view = forecast_moment(track, report.span, step) if track is not None else None
+        view = forecast_moment(track, report.time_range, step) if track is not None else None
         if view is not None:
             highlights.append((view, text))
     figures = []
@@ -217,7 +217,7 @@ def _moments(result: ObjectiveResult, report: BacktestReport) -> list[tuple[Mark
 
 
 def _select_moments(result: ObjectiveResult, report: BacktestReport) -> list[tuple[int, str]]:
-    step = report.span.step
+    step = report.time_range.step
     hits = [action for action in result.actions if action.outcome == "foreseen"]
     vain = [action for action in result.actions if action.outcome == "in vain"]
     covered = {round(action.proposed.step + action.lead / step) for action in hits}
@@ -300,7 +300,7 @@ def _actions_table(result: ObjectiveResult, report: BacktestReport) -> Table:
     rows: list[tuple[Sequence[str], bool]] = []
     for action in result.actions[:_ACTIONS]:
         outcome = f"event {format_duration(action.lead)} later" if action.outcome == "foreseen" else action.outcome
-        at = clock(float(report.span.times[action.proposed.step]))
+        at = clock(float(report.time_range.times[action.proposed.step]))
         reason = action.proposed.message.removesuffix(" (not done: the policy only observes)")
         rows.append(([at, action.proposed.action, outcome, reason], False))
     return Table(["time (UTC)", "action", "outcome", "why"], rows, prose=3)

@@ -12,7 +12,7 @@ from forestall.backtest.bind import QueriedObjective, bind, queried_objectives
 from forestall.backtest.charts import ForecastMoment
 from forestall.backtest.fetch import fetch
 from forestall.backtest.history import History
-from forestall.backtest.replay import ObjectiveRecord, Span
+from forestall.backtest.replay import ObjectiveRecord, TimeRange
 from forestall.core.duration import format_duration
 from forestall.engine import Settings
 from forestall.errors import InvalidInput
@@ -52,7 +52,7 @@ class ReplayInput:
 
     registry: Registry
     history: History
-    span: Span
+    time_range: TimeRange
     learn_from: float
     objectives: tuple[QueriedObjective, ...]
     notes: tuple[str, ...]
@@ -82,7 +82,7 @@ def from_columns(manifests: Sequence[Manifest], columns: Sequence[Column], optio
     _check(history, start, end, learn_from, step)
     start, end = _on_grid(start, end, step)
     notes = tuple(f"no objective uses {column}" for column in unused)
-    return ReplayInput(registry, history, Span(start, end, step), learn_from, tuple(objectives), notes)
+    return ReplayInput(registry, history, TimeRange(start, end, step), learn_from, tuple(objectives), notes)
 
 
 async def from_source(
@@ -126,7 +126,7 @@ async def from_source(
     if is_too_short:  # the source has less history than requested
         start, _ = _on_grid(history.first + min(learn, (history.last - history.first) / 3), end, step)
     _check(history, start, end, learn_from, step)
-    return ReplayInput(registry, history, Span(start, end, step), learn_from, tuple(objectives), missing)
+    return ReplayInput(registry, history, TimeRange(start, end, step), learn_from, tuple(objectives), missing)
 
 
 def forecast_moments(replay_input: ReplayInput, records: Sequence[ObjectiveRecord]) -> list[ForecastMoment]:
@@ -147,7 +147,7 @@ def forecast_moments(replay_input: ReplayInput, records: Sequence[ObjectiveRecor
                 candidate for candidate in replay_input.history.series[key] if candidate.labels == track.labels
             )
             times, values = np.asarray(series.times), np.asarray(series.values)
-            at = replay_input.span.start
+            at = replay_input.time_range.start
             window = (times >= at - 3 * track.horizon) & (times <= at + _AFTER * track.horizon)
             title = f"{record.slo.name}: {track.title}"
             limit = (track.limit, track.above, track.horizon)

@@ -23,7 +23,7 @@ _CONES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """Start, end and step of a replay (s)."""
 
     start: float
@@ -111,29 +111,29 @@ class ObjectiveRecord:
 async def replay(
     registry: Registry,
     history: History,
-    span: Span,
+    time_range: TimeRange,
     learn_from: float,
     replicas: int = 1,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[ObjectiveRecord]:
-    """Run the engine at every step of `span` and return a record of each objective.
+    """Run the engine at every step of `time_range` and return a record of each objective.
 
     The first cycle fetches the history from `learn_from` (s) on, as the operator does when it starts. `progress` is
     called with the number of finished steps.
     """
-    past = int(np.floor((span.start - learn_from) / span.step + 1e-6))
-    metrics = HistoryMetrics(history, span.start - past * span.step, span.end, span.step)
+    past = int(np.floor((time_range.start - learn_from) / time_range.step + 1e-6))
+    metrics = HistoryMetrics(history, time_range.start - past * time_range.step, time_range.end, time_range.step)
     cluster = HistoryCluster(replicas, [reference(slo) for slo in registry.all(ServiceLevelObjective)])
-    engine = Engine(metrics, cluster, registry, Settings(interval=span.step))
+    engine = Engine(metrics, cluster, registry, Settings(interval=time_range.step))
     records: dict[str, ObjectiveRecord] = {}
-    for step, now in enumerate(span.times.tolist()):
+    for step, now in enumerate(time_range.times.tolist()):
         report = await engine.cycle(now, leading=True)
         while report.waiting:  # the history of many series is fetched in several cycles
             report = await engine.cycle(now, leading=True)
         for uid, findings in report.findings.items():
             if uid not in records:
-                records[uid] = _new_record(registry, findings, span.steps)
-            _record_findings(records[uid], findings, step, span.steps)
+                records[uid] = _new_record(registry, findings, time_range.steps)
+            _record_findings(records[uid], findings, step, time_range.steps)
         progress(step + 1)
     return list(records.values())
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from forestall.backtest.replay import ObjectiveRecord, ProposedAction, Span
+from forestall.backtest.replay import ObjectiveRecord, ProposedAction, TimeRange
 from forestall.core.score import Flags, Integers, Reliability
 
 BUDGETS = (1.0, 3.0)
@@ -101,7 +101,7 @@ class ObjectiveResult:
 class BacktestReport:
     """The result of a backtest."""
 
-    span: Span
+    time_range: TimeRange
     learn_from: float
     objectives: tuple[ObjectiveResult, ...]
     total: Assessment

@@ -199,11 +199,11 @@ async def _backtest(state: State, chosen: BacktestOptions) -> None:
     wish = chosen.wish(namespace)
     with progress() as bar:
         prepared = await _prepared(state, chosen, found_manifests, wish, bar)
-        steps = bar.add_task("replaying", total=prepared.span.steps)
+        steps = bar.add_task("replaying", total=prepared.time_range.steps)
         records = await replay(
             prepared.registry,
             prepared.history,
-            prepared.span,
+            prepared.time_range,
             prepared.learn_from,
             chosen.replicas,
             lambda completed: bar.update(steps, completed=completed),
@@ -213,15 +213,15 @@ async def _backtest(state: State, chosen: BacktestOptions) -> None:
     if chosen.at is not None:
         _show_moment(prepare.forecast_moments(prepared, records), chosen.svg)
         return
-    judgement = evaluate(records, prepared.span, prepared.learn_from, chosen.lead_time)
-    if not judgement.objectives:
-        raise InvalidInput(f"there is nothing to judge: {'; '.join(judgement.missing)}")
+    result = evaluate(records, prepared.time_range, prepared.learn_from, chosen.lead_time)
+    if not result.objectives:
+        raise InvalidInput(f"there is nothing to score: {'; '.join(result.missing)}")
     if chosen.report:
-        write(chosen.report, page(judgement, command_line(state.text)))
+        write(chosen.report, page(result, command_line(state.text)))
     if chosen.form == "json":
-        click.echo(json.dumps(report_data(judgement), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(report_data(result), indent=2, ensure_ascii=False))
     else:
-        _show(judgement, chosen.report)
+        _show(result, chosen.report)
 
 
 async def _read_manifests(state: State, chosen: BacktestOptions) -> tuple[list[manifests.Manifest], str]:
@@ -286,11 +286,12 @@ def _show_moment(moments: list[ForecastMoment], svg: Path | None) -> None:
             click.echo(line)
 
 
-def _show(judgement: BacktestReport, report: Path | None) -> None:
-    out, span, total = console(), judgement.span, judgement.total
+def _show(result: BacktestReport, report: Path | None) -> None:
+    out, time_range, total = console(), result.time_range, result.total
+    length, learned = time_range.end - time_range.start, time_range.start - result.learn_from
     click.echo(
-        f"{plural(len(judgement.objectives), 'objective')}, {format_duration(span.end - span.start)} at a step of "
-        f"{format_duration(span.step)}, after {format_duration(span.start - judgement.learn_from)} to learn from\n"
+        f"{plural(len(result.objectives), 'objective')}, {format_duration(length)} at a step of "
+        f"{format_duration(time_range.step)}, after {format_duration(learned)} to learn from\n"
     )
     head = [
         "OBJECTIVE",
@@ -304,33 +305,33 @@ def _show(judgement: BacktestReport, report: Path | None) -> None:
         "THRESHOLD",
         "AS CONFIGURED",
     ]
-    rows = [_objective(case.assessment) for case in judgement.objectives]
-    if len(judgement.objectives) > 1:
+    rows = [_objective(objective.assessment) for objective in result.objectives]
+    if len(result.objectives) > 1:
         rows.append(_objective(total))
     table(out, head, [[(cell, "") for cell in row] for row in rows])
     click.echo("\nOn the same events:")
     head = ["FORECASTER", "PREDICTED <=1/WEEK", "LEAD", "<=3/WEEK", "LEAD", "BRIER", "SKILL"]
     lines = [_forecaster(score, total.weeks) for score in (total.forestall, *total.baselines)]
     table(out, head, [[(cell, "") for cell in line] for line in lines])
-    for warning in judgement.missing:
+    for warning in result.missing:
         click.echo(f"\nNot in the history: {warning}")
     click.echo(f"\nPREDICTED is at no more than one false action a week for each objective.\n{conclusion(total)}")
     if report is not None:
         click.echo(f"Report: {report}")
 
 
-def _objective(verdict: Assessment) -> list[str]:
-    best, now = verdict.forestall.within[0], verdict.as_configured
+def _objective(assessment: Assessment) -> list[str]:
+    best, now = assessment.forestall.within[0], assessment.as_configured
     lead = [duration(best.lead.median), duration(best.lead.p10), percent(best.lead.useful)] if best else ["-"] * 3
     return [
-        verdict.name,
+        assessment.name,
         percent(best.recall) if best else "-",
-        describe_recall(best, verdict.events),
+        describe_recall(best, assessment.events),
         *lead,
-        decimal(verdict.forestall.skill),
-        percent(verdict.coverage),
-        "-" if verdict.recommended is None else f"{verdict.recommended:g}",
-        "-" if now is None else f"{percent(now.recall)}, {describe_false_actions(now.false_a_week, verdict.weeks)}",
+        decimal(assessment.forestall.skill),
+        percent(assessment.coverage),
+        "-" if assessment.recommended is None else f"{assessment.recommended:g}",
+        "-" if now is None else f"{percent(now.recall)}, {describe_false_actions(now.false_a_week, assessment.weeks)}",
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from forestall.backtest.conclusion import conclusion, describe_recall, recall_bounds
 from forestall.backtest.json_report import report_data
 from forestall.backtest.page import page
-from forestall.backtest.replay import Span
+from forestall.backtest.replay import TimeRange
 from forestall.backtest.results import Assessment, BacktestReport, ForecasterScore, LeadTime, OperatingPoint
 from forestall.core.binomial import share_bounds
 
@@ -70,7 +70,7 @@ def test_recall_has_counts_and_bounds():
 
 
 def test_page_and_json_have_the_same_conclusion():
-    report = BacktestReport(Span(0.0, 3600.0, 60.0), -3600.0, (), assessment(1, 1), ())
+    report = BacktestReport(TimeRange(0.0, 3600.0, 60.0), -3600.0, (), assessment(1, 1), ())
     assert "rests on a single event" in page(report)
     total = json.loads(json.dumps(report_data(report)))["total"]
     assert "rests on a single event" in total["conclusion"]

@@ -88,9 +88,9 @@ async def test_a_source_without_data_is_reported(objectives):
 
 async def test_the_last_week_is_scored_by_default(objects):
     prepared = await prepare.from_source(objects, Source(), ReplayOptions(step=300), NOW, lambda *_: None)
-    assert (prepared.span.start, prepared.span.end) == (NOW - 7 * DAY, NOW)
+    assert (prepared.time_range.start, prepared.time_range.end) == (NOW - 7 * DAY, NOW)
     assert (
-        prepared.span.start - prepared.learn_from == Settings(interval=300).columns * 300
+        prepared.time_range.start - prepared.learn_from == Settings(interval=300).columns * 300
     )  # as much as the engine keeps
 
 
@@ -98,7 +98,7 @@ async def test_two_thirds_of_a_short_source_history_are_scored(objects):
     source = Source(since=NOW - 3 * DAY)
     prepared = await prepare.from_source(objects, source, ReplayOptions(step=300), NOW, lambda *_: None)
     assert prepared.learn_from == NOW - 3 * DAY
-    assert (prepared.span.start, prepared.span.end) == (NOW - 2 * DAY, NOW)
+    assert (prepared.time_range.start, prepared.time_range.end) == (NOW - 2 * DAY, NOW)
 
 
 @pytest.mark.parametrize(

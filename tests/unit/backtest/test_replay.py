@@ -45,7 +45,7 @@ def run(bodies, columns, **options):
     prepared = prepare.from_columns(
         [manifests.Manifest(body, "here") for body in bodies], columns, ReplayOptions(**options)
     )
-    records = asyncio.run(replay(prepared.registry, prepared.history, prepared.span, prepared.learn_from, 2))
+    records = asyncio.run(replay(prepared.registry, prepared.history, prepared.time_range, prepared.learn_from, 2))
     return prepared, records
 
 
@@ -63,7 +63,7 @@ def replayed(objective, policy, values):
 @pytest.fixture(scope="module")
 def report(replayed):
     prepared, records = replayed
-    return evaluate(records, prepared.span, prepared.learn_from, lead_time=None)
+    return evaluate(records, prepared.time_range, prepared.learn_from, lead_time=None)
 
 
 def test_a_replay_records_values_and_probabilities(replayed, values):
@@ -124,7 +124,7 @@ def test_the_total_of_a_single_objective_equals_its_scores(report):
 def test_without_events_there_is_no_skill(objective, values):
     calm = [5 + 0.01 * (n % 7) for n in range(len(values))]
     prepared, records = run([objective()], [column(calm)], end=START + (LEARNED + 60) * STEP)
-    report = evaluate(records, prepared.span, prepared.learn_from, lead_time=60)
+    report = evaluate(records, prepared.time_range, prepared.learn_from, lead_time=60)
     assert report.total.events == 0
     assert report.total.recommended is None
     for forecaster in (report.total.forestall, *report.total.baselines):
@@ -151,7 +151,7 @@ def test_an_objective_without_history_is_listed(objective, values):
     other = objective("web", leadingIndicators=[{"name": "queue", "query": "queue", "limit": 5}])
     end = START + (LEARNED + 20) * STEP
     prepared, records = run([objective(), other], [column(values)], end=end)
-    report = evaluate(records, prepared.span, prepared.learn_from, lead_time=60)
+    report = evaluate(records, prepared.time_range, prepared.learn_from, lead_time=60)
     assert [result.assessment.name for result in report.objectives] == ["default/shop"]
     assert len(report.missing) == 1
     assert report.missing[0].startswith("default/web: queue: ")
@@ -161,7 +161,7 @@ def test_an_objective_without_history_is_listed(objective, values):
 
 def test_without_a_policy_actions_follow_the_recommended_threshold(objective, values):
     prepared, records = run([objective()], [column(values)])
-    (result,) = evaluate(records, prepared.span, prepared.learn_from, lead_time=60).objectives
+    (result,) = evaluate(records, prepared.time_range, prepared.learn_from, lead_time=60).objectives
     assert result.assessment.as_configured is None
     if result.assessment.recommended is None:
         assert result.actions == ()
@@ -182,7 +182,7 @@ def test_a_limit_below_and_series_by_pod(objective, values):
     end = START + (LEARNED + 130) * STEP
     prepared, (record,) = run([objective(leadingIndicators=leading)], pods, end=end)
     assert set(record.tracks) == {("free", (("pod", "a"),)), ("free", (("pod", "b"),))}
-    (result,) = evaluate([record], prepared.span, prepared.learn_from, lead_time=60).objectives
+    (result,) = evaluate([record], prepared.time_range, prepared.learn_from, lead_time=60).objectives
     assert result.assessment.events == 1
     assert (result.breached != UNKNOWN).all()
     assert result.assessment.origins > 0
@@ -234,7 +234,7 @@ def test_descriptions_and_labels_are_escaped_in_the_report(objective, values):
     body["spec"]["leadingIndicators"] = leading
     prepared, records = run([body], [column(values, labels=labels)], end=end)
     tags = _Tags()
-    tags.feed(page(evaluate(records, prepared.span, prepared.learn_from, lead_time=60)))
+    tags.feed(page(evaluate(records, prepared.time_range, prepared.learn_from, lead_time=60)))
     assert not tags.tags & {"script", "img"}
 
 
@@ -317,10 +317,12 @@ def test_an_invalid_time_range_is_refused(objective, values, options, message):
 
 def test_the_step_follows_from_the_history_and_the_shortest_horizon(objective, values):
     objects = [manifests.Manifest(objective(), "here")]
-    assert prepare.from_columns(objects, [column(values)], ReplayOptions()).span.step == 120  # a tenth of 20 minutes
+    assert (
+        prepare.from_columns(objects, [column(values)], ReplayOptions()).time_range.step == 120
+    )  # a tenth of 20 minutes
     times = tuple(START + 900.0 * n for n in range(100))
     sparse = Column("", "busy", (RangeSeries((), times, tuple(map(float, range(100)))),), "x")
-    assert prepare.from_columns(objects, [sparse], ReplayOptions()).span.step == 900
+    assert prepare.from_columns(objects, [sparse], ReplayOptions()).time_range.step == 900
 
 
 def test_the_example_history_matches_its_generator(root):
@@ -330,7 +332,7 @@ def test_the_example_history_matches_its_generator(root):
     objects = manifests.from_files([folder])
     prepared = prepare.from_columns(objects, tables.read(folder / "history.csv"), ReplayOptions(last=6 * 3600.0))
     assert prepared.notes == ()
-    assert prepared.span.step == 300
+    assert prepared.time_range.step == 300
 
 
 def test_false_actions_of_less_than_a_week_are_counted():

@@ -11,11 +11,11 @@ import pytest
 
 from forestall.backtest import page as report
 from forestall.backtest.charts import first_breaches, timeline, value_ranges
-from forestall.backtest.replay import SeriesTrack, Span
+from forestall.backtest.replay import SeriesTrack, TimeRange
 from forestall.report.style import SHAPES
 
 SVG = "{http://www.w3.org/2000/svg}"
-SPAN = Span(0.0, 59 * 60.0, 60.0)
+SPAN = TimeRange(0.0, 59 * 60.0, 60.0)
 
 
 def track(values, limit=10.0, indicator="busy", labels=()):
