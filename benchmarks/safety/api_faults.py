@@ -71,8 +71,8 @@ class ApiFaults:
             self._proxy = await stack.enter_async_context(Proxy(config.server, config.ca_path).serve())
             await asyncio.to_thread(self._prepare, apps)
             paths = (f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments",)
-            journal = f"/apis/{API}/namespaces/{_NAMESPACE}/remediations"
-            self._recorder = await stack.enter_async_context(WatchRecorder(access, *paths, journal).watching())
+            remediations = f"/apis/{API}/namespaces/{_NAMESPACE}/remediations"
+            self._recorder = await stack.enter_async_context(WatchRecorder(access, *paths, remediations).watching())
             kubeconfig = await asyncio.to_thread(self._environment.kubeconfig, self._proxy.url, "faulty")
             kubelet = OperatorRestarter(
                 lambda number: self._environment.operate(f"faulty-{number}", kubeconfig, INTERVAL)

@@ -212,9 +212,9 @@ class Crashes:
         trial, namespace = self._trial, self._namespace
         await asyncio.to_thread(self._cluster.kubectl, "create", "namespace", namespace)
         await asyncio.to_thread(trial.targets, self._cluster, namespace, count)
-        journal = f"/apis/{API}/namespaces/{namespace}/remediations"
+        remediations = f"/apis/{API}/namespaces/{namespace}/remediations"
         access = await Access.find(str(self._cluster.kubeconfig))
-        watching = WatchRecorder(access, trial.path(namespace), journal).watching()
+        watching = WatchRecorder(access, trial.path(namespace), remediations).watching()
         async with (
             watching as recorder,
             ForkServer(namespace) as self._forks,

@@ -97,8 +97,8 @@ async def _against(environment: SafetyEnvironment, trial: Trial, wanted: int, se
     targets = await asyncio.to_thread(trial.targets, environment.cluster, namespace, wanted)
     kubeconfig = await asyncio.to_thread(environment.cluster.kubeconfig_for, OPERATOR, ACCOUNT)
     access = await Access.find(str(environment.cluster.kubeconfig))
-    journal = f"/apis/{API}/namespaces/{namespace}/remediations"
-    watching = WatchRecorder(access, trial.path(namespace), journal).watching()
+    remediations = f"/apis/{API}/namespaces/{namespace}/remediations"
+    watching = WatchRecorder(access, trial.path(namespace), remediations).watching()
     async with watching as recorder, ForkServer(namespace) as forks, Api(access) as api:
         writers = OtherWriters(api, trial, namespace, dice)
         writes: list[Callable[[str], Awaitable[None]]] = [writers.user, writers.git_ops]

@@ -206,7 +206,7 @@ def test_roles_do_not_let_people_create_remediations(tenancy: Tenancy, user: str
     assert 'cannot create resource "remediations"' in tenancy.create(user, REMEDIATION)
 
 
-def test_not_even_an_administrator_writes_the_journal(tenancy: Tenancy) -> None:
+def test_not_even_an_administrator_writes_remediations(tenancy: Tenancy) -> None:
     forged = REMEDIATION | {"metadata": {"name": "forged"}}
     assert "Remediations are created by forestall alone; write a RemediationPolicy" in tenancy.create("root", forged)
     assert tenancy.create(OPERATOR, forged) == ""

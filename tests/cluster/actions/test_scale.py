@@ -74,9 +74,10 @@ async def test_a_kind_without_scale_is_not_scaled(guarded):
 
 
 async def test_a_right_that_is_missing_is_named_with_the_command_that_grants_it(cluster, namespace, live_as):
-    journal = "--resource=remediations.forestall.dev,remediations.forestall.dev/status"
+    remediations = "--resource=remediations.forestall.dev,remediations.forestall.dev/status"
     workloads = "--resource=deployments.apps,deployments.apps/scale,horizontalpodautoscalers.autoscaling"
-    for name, verbs, resources in (("journal", "create,get,update", journal), ("look", "get,list", workloads)):
+    roles = (("remediations", "create,get,update", remediations), ("look", "get,list", workloads))
+    for name, verbs, resources in roles:
         cluster.kubectl("create", "role", name, "-n", namespace, f"--verb={verbs}", resources)
         subject = f"--serviceaccount={namespace}:default"
         cluster.kubectl("create", "rolebinding", name, "-n", namespace, f"--role={name}", subject)

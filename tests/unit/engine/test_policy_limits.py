@@ -51,7 +51,7 @@ def test_a_share_alone_is_not_held_back_by_the_number_that_nobody_gave(make_guar
     assert policy_limits.most_cordoned([make_guardrail(nodes={})], 100) == 1
 
 
-def test_budgets_are_read_from_the_journal(make_guardrail, make_remediation):
+def test_budgets_are_counted_from_remediations(make_guardrail, make_remediation):
     guardrail = make_guardrail(budget={"actions": 2, "per": "1h"}, namespaceBudget={"actions": 1, "per": "1h"})
     cluster, elsewhere = policy_limits.buckets([guardrail], [make_remediation()], "other")
     assert (tokens_left(cluster, 100.0), tokens_left(elsewhere, 100.0)) == (1.0, 1.0)
