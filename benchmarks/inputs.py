@@ -43,11 +43,11 @@ class Cost:
     """Number of texts."""
     milliseconds: float
     """CPU time of the first run."""
-    again: float
+    second_milliseconds: float
     """CPU time (ms) of the second run."""
     kibibytes: int
     """Most memory of a text."""
-    dearest: str
+    most_expensive: str
     """Start of the most expensive text."""
 
 
@@ -59,9 +59,9 @@ def main() -> None:
     costs = [measure(*field) for field in fields()]
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     chosen.output.write_text(json.dumps([asdict(cost) for cost in costs], indent=1) + "\n")
-    print("| field | bound | worst found | again | memory |\n| --- | --- | --- | --- | --- |")
+    print("| field | bound | worst case | second run | memory |\n| --- | --- | --- | --- | --- |")
     for cost in costs:
-        worst, second = f"{cost.milliseconds:.2g} ms", f"{cost.again:.2g} ms"
+        worst, second = f"{cost.milliseconds:.2g} ms", f"{cost.second_milliseconds:.2g} ms"
         print(f"| {cost.field} | {cost.bound} | {worst} | {second} | {cost.kibibytes} KiB |")
 
 

@@ -10,9 +10,9 @@ from benchmarks.arena.contest import ALONE, CONTROLLERS, FLOOR, Point
 from benchmarks.arena.fronts import Front, bad_at, front, hours_at
 
 HEAD = (
-    "ratio: bad minutes of forestall + HPA over those of the peer at equal replica-hours (median over the peer's "
-    "front);\nat N: replica-hours as a multiple of the limit with at most N bad minutes a day; above: peers whose "
-    "front lies below\n\n"
+    "ratio: bad minutes of forestall + HPA over those of the other controller at equal replica-hours (median over its "
+    "front);\nat N: replica-hours as a multiple of the least possible with at most N bad minutes a day; above: "
+    "controllers with fewer bad minutes\n\n"
     f"{'traffic':10} {'delay':>5}  {'ratio HPA':>9} {'KEDA':>6}  {'at 1: HPA':>9} {'ours':>5}  {'at 5: HPA':>9} "
     f"{'ours':>5}  {'at 20: HPA':>10} {'ours':>5}  {'changes HPA':>11} {'ours':>5}  {'undone HPA':>10} "
     f"{'ours':>5}  above"

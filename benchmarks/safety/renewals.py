@@ -31,7 +31,7 @@ _ALLOWANCES = 8
 _KEY = f"Lease/{OPERATOR}/forestall"
 
 
-def dearest() -> list[str]:
+def most_expensive() -> list[str]:
     """Return the most expensive valid queries, each a little shorter than the limit."""
     costs = []
     for text in inputs.queries(inputs.QUERY - _SUFFIX):
@@ -64,7 +64,7 @@ def _body(kind: str, name: str, spec: Body, **metadata: Any) -> Body:
 
 def bodies() -> list[Body]:
     """Return all objects."""
-    texts = dearest()
+    texts = most_expensive()
     policy, guardrail = inputs.policy()["spec"], inputs.guardrail()["spec"]
     guardrail["allow"] = guardrail["allow"][:_ALLOWANCES]
     return [

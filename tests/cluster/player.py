@@ -15,9 +15,9 @@ from forestall.demo.scenarios import SCENARIOS, Scenario
 
 def part_of(name: str, first: float, last: float) -> Scenario:
     """The scenario between these hours, at the same speed and half the size, as it is played beside other tests."""
-    whole = SCENARIOS[name]
-    seconds_per_hour = whole.duration / (whole.hours[1] - whole.hours[0])
-    part = replace(whole, hours=(first, last), duration=round((last - first) * seconds_per_hour))
+    scenario = SCENARIOS[name]
+    seconds_per_hour = scenario.duration / (scenario.hours[1] - scenario.hours[0])
+    part = replace(scenario, hours=(first, last), duration=round((last - first) * seconds_per_hour))
     # On a busy machine the pods that a full disk breaks may come when it would be cleaned up already.
     part = replace(part, shop=(*part.shop, "--cleaned-at", "1e9")) if name == "node" else part
     return part.halved() if part.divisible else part
@@ -26,8 +26,8 @@ def part_of(name: str, first: float, last: float) -> Scenario:
 def main(name: str, first: str, last: str) -> None:
     """Play it; where the machine is too busy for the figures to mean anything, it is played smaller still."""
     comparison = compare_runs(part_of(name, float(first), float(last)), Console(stderr=True, width=200))
-    done = [news.text for news in comparison.with_.record.events if news.kind == "act"]
-    print(json.dumps({**comparison.as_json(), "done": done}))  # noqa: T201 -- it is what the test reads
+    actions = [event.text for event in comparison.with_.record.events if event.kind == "act"]
+    print(json.dumps({**comparison.as_json(), "done": actions}))  # noqa: T201 -- it is what the test reads
 
 
 if __name__ == "__main__":
