@@ -1,4 +1,4 @@
-"""The program: the only place that wires adapters into commands. Imports are late, so that `--help` is quick."""
+"""The entry point: it wires adapters into commands. Imports are late, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from forestall.ports import Metrics
 
 COMMAND_MANAGER = "forestall-cli"
-"""The name under which the API server remembers what people write by commands, as opposed to the operator."""
+"""The field manager of commands."""
 HISTORY_BUDGET, HISTORY_TIMEOUT = 120.0, 60.0
-"""Seconds that a part of a history, and a request for it, may take: ranges are long, and nobody waits for a cycle."""
+"""The time limits (s) for a part of a history, and for one request: ranges are long, and no cycle waits for them."""
 
 
 @asynccontextmanager

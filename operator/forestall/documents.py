@@ -20,7 +20,7 @@ from forestall.errors import InvalidInput
 
 STDIN: Final = Path("-")
 _TOLD: Final = 5
-"""How many faults of a file are told at once."""
+"""The most faults of a file in one message."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -35,34 +35,34 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One of forestall's objects, and where it is written."""
+    """One of forestall's objects, and its place in a file."""
 
     body: Mapping[str, Any]
     file: str
     number: int
-    """Which document of the file it is, from 1."""
+    """The number of the document in the file, from 1."""
     lines: Mapping[FieldPath, int]
     """The line of each of its fields, from 1."""
 
     @property
     def title(self) -> str:
-        """Kind and name, as people write them."""
+        """Kind and name, such as `ServiceLevelObjective checkout`."""
         metadata = self.body.get("metadata")
         name = metadata.get("name", "") if isinstance(metadata, Mapping) else ""
         return f"{self.body.get('kind')} {name}".strip()
 
     def line(self, path: FieldPath) -> int:
-        """Return the line of a field; of one that is not there, of what it is missing in."""
+        """Return the line of a field; for an absent field, that of its parent."""
         while path not in self.lines and path:
             path = path[:-1]
         return self.lines.get(path, 1)
 
     def location(self, path: FieldPath = ()) -> str:
-        """Return where a field is written: `slo.yaml:12: ServiceLevelObjective checkout`."""
+        """Return the location of a field: `slo.yaml:12: ServiceLevelObjective checkout`."""
         return f"{self.file}:{self.line(path)}: {self.title}"
 
     def finding_text(self, finding: Finding) -> str:
-        """Return a finding with where it is."""
+        """Return a finding with its location."""
         return f"{self.location(finding.path)}: {finding}"
 
 
@@ -144,12 +144,12 @@ def _objects(file: str, number: int, node: yaml.Node) -> Iterator[Document]:
 
 
 def _is_ours(body: Mapping[str, Any]) -> bool:
-    """Say whether it is an object of forestall's, of whatever version and kind."""
+    """Return whether it is one of forestall's objects, of any version and kind."""
     return str(body.get("apiVersion", "")).partition("/")[0] == GROUP and not str(body.get("kind", "")).endswith("List")
 
 
 def _note(node: yaml.Node, path: FieldPath, lines: dict[FieldPath, int], file: str) -> None:
-    """Note the lines of all fields below a node."""
+    """Collect the lines of all fields below a node."""
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         keys: set[str] = set()

@@ -1,7 +1,6 @@
-"""What watches the cluster: Kopf, and the only place that knows it.
+"""The watches, by Kopf. No other module uses Kopf.
 
-The handlers do nothing but keep the registry fresh. Kopf writes nothing: no finalizer, no annotation, no status, no
-peering, no event of its own.
+The handlers only update the registry. Kopf writes nothing: no finalizer, annotation, status, peering or Event.
 """
 
 import asyncio
@@ -19,34 +18,34 @@ from forestall.ports import RestConfig
 from forestall.registry import WATCHED, Invalid, Namespace, Registry
 
 WAIT_FOR_TOKEN = 60.0
-"""How many seconds a refused token may take to be replaced in its file, before it is tried once more."""
+"""How long (s) to wait for a new token in its file after a token was rejected, before the same one is tried again."""
 STOPPING = 10.0
-"""How many seconds Kopf gets to end."""
+"""How long (s) to wait for Kopf to stop."""
 PAGE = 500
 
 _log = structlog.get_logger(__name__)
 
 
 class RestConfigProvider(Protocol):
-    """Knows the API server, and renews the credentials."""
+    """Provides the configuration of the API client, and renews its credentials."""
 
     def rest_config(self) -> RestConfig:
-        """Return where the API server is, and the present credentials."""
+        """Return the address of the API server, and the current credentials."""
         ...
 
     async def renew(self, refused: str | None) -> bool:
-        """Read the credentials again, since the token `refused` was refused; say whether there is another now."""
+        """Read the credentials again after the token `refused` was rejected; return whether there is a new one."""
         ...
 
 
 async def watch(registry: Registry, access: RestConfigProvider, identity: str) -> None:
-    """Keep `registry` fresh until cancelled. What can't go on raises, and the process should be started anew.
+    """Update `registry` until cancelled. An error that ends the watches is raised; restart the process then.
 
-    `identity` is this process among its replicas. Kopf would make one of the user's name, and an image's user has none.
+    `identity` names this process among its replicas. Kopf's default needs a user name, and an image's user has none.
 
-    Kopf runs on an event loop of its own, in a thread: on a shared loop it cancels, when it ends, every task that was
-    started after it, takes the process's signals, and its reading of long lists holds up whatever else is due. What the
-    watches say is handed over to the loop that this is awaited on, so the registry needs no lock.
+    Kopf runs on its own event loop, in a thread: on a shared loop it cancels, when it ends, every task that was started
+    after it, takes the process's signals, and blocks the loop while it reads long lists. Watch events are handed over
+    to the loop of the caller, so the registry needs no lock.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
@@ -68,7 +67,7 @@ async def watch(registry: Registry, access: RestConfigProvider, identity: str) -
 
 
 def _run(operator: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
-    """Run Kopf to its end, and tell `ended` how it came."""
+    """Run Kopf until it ends, and set the result of `ended`."""
 
     async def operate() -> None:
         try:
@@ -94,7 +93,7 @@ def _run(operator: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, e
 
 
 def handlers(registry: Registry, access: RestConfigProvider, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
-    """Return Kopf's registry with one handler a kind, and the login. `registry` and `access` live on `loop`."""
+    """Return Kopf's registry with a handler for each kind, and the login. `registry` and `access` belong to `loop`."""
     own = kopf.OperatorRegistry()
     kopf.on.login(registry=own, id="login")(_Logins(access, loop).log_in)
     for model in WATCHED:
@@ -103,7 +102,7 @@ def handlers(registry: Registry, access: RestConfigProvider, loop: asyncio.Abstr
 
 
 def settings() -> kopf.OperatorSettings:
-    """Return Kopf's settings: it lists by pages, outlives a lost API server, and writes nothing."""
+    """Return Kopf's settings: it lists in pages, retries without end, and writes nothing."""
     own = kopf.OperatorSettings()
     own.posting.enabled = False
     own.scanning.disabled = True  # the kinds are there before Kopf is started
@@ -128,7 +127,7 @@ class Backoffs:
 
 
 class _NoStorage(kopf.DiffBaseStorage):
-    """Remembers nothing on the objects: a tenant could write there, and then silence the handlers."""
+    """Stores nothing on the objects: a tenant could write there, and stop the handlers."""
 
     def fetch(self, **_: Any) -> None:
         """Find nothing."""
@@ -138,7 +137,7 @@ class _NoStorage(kopf.DiffBaseStorage):
 
 
 class _Note:
-    """The handler of one kind: it notes what the watch said."""
+    """The handler of one kind: it updates the registry by watch events."""
 
     def __init__(self, kind: str, registry: Registry, loop: asyncio.AbstractEventLoop) -> None:
         self._kind = kind
@@ -146,11 +145,11 @@ class _Note:
         self._loop = loop
 
     async def take(self, event: kopf.RawEvent, **_: Any) -> None:
-        """Hand one event over to the registry's loop; Kopf calls this on its own."""
+        """Hand an event over to the registry's loop; Kopf calls this on its own loop."""
         self._loop.call_soon_threadsafe(self._note, event["type"], event["object"])
 
     def _note(self, event_type: str | None, body: Any) -> None:
-        # What raises here is logged by the loop, and the next event is taken all the same.
+        # The loop logs exceptions, and the next event is handled.
         if event_type == "DELETED":
             self._registry.remove(self._kind, body["metadata"]["uid"])
             return
@@ -161,7 +160,7 @@ class _Note:
 
 
 class _Logins:
-    """The login handler. When a token was refused it waits for the next one, for else Kopf would end the process."""
+    """The login handler. After a rejected token it waits for a new one; otherwise Kopf would end the process."""
 
     def __init__(self, access: RestConfigProvider, loop: asyncio.AbstractEventLoop) -> None:
         self._access = access
@@ -170,7 +169,7 @@ class _Logins:
         self._attempt = 0
 
     async def log_in(self, **_: Any) -> kopf.ConnectionInfo:
-        """Return the present login; not the first time, the next one."""
+        """Return the current credentials; after the first call, new ones."""
         if self._config is not None:
             _log.warning("login refused", server=self._config.server)
             await self._renewed(self._config.token)
@@ -185,8 +184,8 @@ class _Logins:
             certificate_path=config.certificate_path,
             private_key_path=config.private_key_path,
             proxy_url=config.proxy_url,
-            # Kopf never takes credentials again that were refused once. The API server may have been wrong: another
-            # priority makes them new.
+            # Kopf never uses rejected credentials again, but the API server may have been wrong: another priority
+            # makes them different.
             priority=self._attempt,
         )
 

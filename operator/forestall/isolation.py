@@ -1,7 +1,7 @@
-"""An unexpected error stays with the object that it is about, and the work on all others goes on.
+"""Isolation of unexpected errors: an error stays with its object, and the work on all others continues.
 
-What is expected has a kind in `errors.py` and is dealt with where it is met. What is not, a fault of the program that
-the words of one tenant can bring about, is logged with its traceback, counted, and becomes a condition of that object.
+Expected errors have a class in `errors.py`, and are handled where they occur. An unexpected one, a bug that an object
+of a tenant can trigger, is logged with its traceback, counted, and becomes a condition of that object.
 """
 
 import asyncio
@@ -14,21 +14,21 @@ import structlog
 from forestall.errors import LostLease
 
 AGAIN: Final = 3600.0
-"""After how many seconds the same error of the same object is logged with its traceback again."""
+"""The interval (s) at which the same error of the same object is logged with its traceback again."""
 _REMEMBERED: Final = 1024
 _PASSED: Final = (LostLease, asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What ends more than the work on one object."""
+"""Exceptions that end more than the work on one object."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Isolation:
-    """Remembers what went wrong in a cycle, and what was logged already."""
+    """Counts the unexpected errors of a cycle, and knows which are logged already."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.faults: Counter[str] = Counter()
-        """How many unexpected errors there were since `begin`, by what was being done."""
+        """The number of unexpected errors since `begin`, by activity."""
         self._logged: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     def begin(self, now: float) -> None:
@@ -37,14 +37,14 @@ class Isolation:
         self.faults = Counter()
 
     def around(self, doing: str, subject: str) -> "Attempt":
-        """Return a context in which an unexpected error ends no more than its block.
+        """Return a context in which an unexpected error ends its block only.
 
-        `doing` is what is done, such as `deciding`, `about` the object as people name it.
+        `activity` is such as `deciding`, `subject` the object for people.
         """
         return Attempt(self, doing, subject)
 
     def note(self, doing: str, subject: str, error: BaseException) -> None:
-        """Count the error, and log it: with its traceback, but not in every cycle."""
+        """Count the error, and log it with its traceback, at most once in `LOG_INTERVAL`."""
         self.faults[doing] += 1
         key = (doing, subject, type(error).__name__)
         last = self._logged.get(key)
@@ -60,7 +60,7 @@ class Isolation:
 
 
 class Attempt:
-    """A block of work on one object; `failure` says afterwards, for people, that it failed."""
+    """A block of work on one object; `failure` is a message for people where it failed."""
 
     def __init__(self, isolation: Isolation, doing: str, subject: str) -> None:
         self._isolation = isolation
@@ -75,19 +75,19 @@ class Attempt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Keep an error to this object, unless it ends the cycle or the process."""
-        # Not only `Exception`: what panics in a library of another language is none.
+        """Isolate an error to this object, unless it ends the cycle or the process."""
+        # Not only `Exception`: a panic of a native library is a BaseException.
         if error is None or passes(error):
             return False
         self._isolation.note(self._doing, self._subject, error)
-        # No more than its kind: the text may tell of objects that the reader must not know.
+        # The class only: the text may name objects that the reader must not see.
         message = f"an unexpected error ({type(error).__name__}) while {self._doing}"
         self.failure = f"{message}; the operator's log has the traceback"
         return True
 
 
 def passes(error: BaseException) -> bool:
-    """Say whether the error ends more than the work on one object."""
+    """Return whether the error ends more than the work on one object."""
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(_PASSED) is not None
     return isinstance(error, _PASSED)

@@ -1,5 +1,5 @@
-"""What the engine needs of the world, as narrow protocols. Adapters implement them; only `__main__`, the demo and tests
-choose which."""
+"""The ports: narrow protocols of the external systems that the engine uses. Adapters implement them; only `__main__`,
+the demo and tests choose the adapters."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from forestall.core.clock_skew import ClockOffset
 Labels = tuple[tuple[str, str], ...]
 """Names and values of labels, ordered by name."""
 MANAGER: Final = "forestall"
-"""The name under which the API server remembers what the operator wrote (its field manager)."""
+"""The operator's field manager."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestConfig:
-    """Where the API server is, and as whom it is asked: what the client that watches needs of the one that writes."""
+    """The configuration of an API client: address of the API server, TLS and credentials."""
 
     server: str
     ca_path: str | None = None
@@ -31,23 +31,23 @@ class RestConfig:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What shows that the answer to a query can be believed. All texts are complete, as the query is."""
+    """The evidence that an answer needs. All texts are complete, as the query is."""
 
     evidence: str = ""
     """An expression whose series must be fresh; empty: the query itself."""
     existed: str = ""
-    """A selector that may find nothing, which is then zero, provided that it found something within `window`."""
+    """A selector that may be absent, which counts as zero, provided that it had samples within `window`."""
     labelled: tuple[tuple[str, str], ...] = ()
-    """Pairs of selectors: of the series that lack a label that tells good from bad, and of those that have it. Events
-    of the first can't be told where the label was on all events before."""
+    """Pairs of selectors: series without a label that separates good from bad, and series with it. Events of the first
+    can't be classified where all events had the label before."""
     window: float = 86_400.0
-    """How far back (s) it matters what was there."""
+    """How far back (s) earlier samples count."""
     stale_after: float = 120.0
     """The age (s) at which a sample is too old."""
     each_series: bool = False
-    """Whether each series must have a sample that is not too old, or is ignored: otherwise one of them is enough."""
+    """Whether series with a stale newest sample are ignored; otherwise one fresh series of a selector is enough."""
     scope: str = ""
-    """A matcher that every selector must have, as of the tenant; empty: none."""
+    """A matcher on every selector, such as that of the tenant; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class Query:
     """One PromQL expression, complete: windows filled in, tenant label enforced."""
 
     key: Hashable
-    """What the answer is found by."""
+    """The key of the answer."""
     expr: str
     max_series: int = 500
     proof: Proof = Proof()
     owner: str = ""
-    """The namespace that asks, on whose share of the source it goes; empty: nobody's."""
+    """The namespace whose share of the source it uses; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,18 @@ class Answer:
 
     samples: tuple[Sample, ...]
     newest: float | None
-    """When the worst-fed of the query's selectors last got a raw sample (seconds since the epoch): the minimum over the
-    selectors of the maximum over their series of `timestamp()`. None where a selector has no sample at all, or nothing
-    vouches for it that it rightly has none."""
+    """The time of the newest raw sample of the stalest selector (s since the epoch): the minimum over the selectors of
+    the maximum over their series of `timestamp()`. None where a selector has no sample, and no evidence that this is
+    right."""
     warnings: tuple[str, ...] = ()
-    """Warnings of the server: a partial answer is not to be trusted."""
+    """Warnings of the server: a partial answer is not used."""
     lacking: str = ""
-    """In words, why `newest` is None."""
+    """Why `newest` is None, as a message."""
     members: tuple[tuple[str, int], ...] = ()
-    """How many targets feed each selector with fresh samples; of selectors that find something, and 0 of those that
-    find nothing while others stand in for them."""
+    """The number of targets with fresh samples of each selector; 0 for absent selectors that an operand of `or`
+    replaces."""
     clock: ClockOffset | None = field(default=None, compare=False)
-    """The server's clock, against `time.monotonic()`; None where it does not say what time it is."""
+    """The offset of the server's clock to `time.monotonic()`; None where the response has no `Date`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,12 @@ class QueryFailure:
 
 
 class Metrics(Protocol):
-    """Prometheus-compatible sources, by the names of their MetricSources."""
+    """Queries Prometheus-compatible sources, by the names of their MetricSources."""
 
     async def instant(
         self, source: str, queries: Sequence[Query], at: float
     ) -> Mapping[Hashable, Answer | QueryFailure]:
-        """Answer every query at time `at` (s). Never raises: a failure is an answer too, per query."""
+        """Answer every query at time `at` (s). Never raises: each query has an answer or a failure."""
         ...
 
     async def range(
@@ -142,7 +142,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A Kubernetes Event to be."""
+    """A Kubernetes Event to record."""
 
     regarding: ObjectRef
     kind: str
@@ -157,22 +157,22 @@ class Served:
     """How the API serves a kind."""
 
     plural: str
-    """As rights name it."""
+    """Its name in RBAC rules."""
     namespaced: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What the API server may be asked to do, by the kind that it is done to."""
+    """An RBAC right: a verb on a kind."""
 
     verb: str
     api_version: str
     kind: str
     subresource: str = ""
     namespace: str = ""
-    """Empty: of objects that have none, or in all namespaces."""
+    """Empty: cluster-scoped objects, or all namespaces."""
     name: str = ""
-    """Empty: of all objects of the kind there."""
+    """Empty: all objects of the kind."""
 
 
 Patch = Mapping[str, Any]
@@ -201,15 +201,15 @@ class Reader(Protocol):
 
 
 class AccessReviewer(Protocol):
-    """Knows what the operator may do."""
+    """Reviews the operator's own rights."""
 
     async def refusal(self, right: Right, /) -> str | None:
-        """Return in the API server's words that the operator lacks a right; None where it has it."""
+        """Return the API server's message that the operator lacks a right; None where it has the right."""
         ...
 
 
 class Scaler(Protocol):
-    """Sets the size of workloads."""
+    """Writes the /scale subresource of workloads."""
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str, /) -> Scale:
         """Set the replicas; `Conflict` unless the object still has `resource_version`."""
@@ -244,7 +244,7 @@ class Evictor(Protocol):
 
 
 class StatusWriter(Protocol):
-    """Writes the statuses of what the operator keeps."""
+    """Writes the statuses of forestall's own objects."""
 
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str, /
@@ -255,8 +255,8 @@ class StatusWriter(Protocol):
     async def apply_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str, /
     ) -> Mapping[str, Any]:
-        """Server-side apply the status, as the only manager of all of it; `Conflict` unless the object still has
-        `resource_version`, which another one of the same name never has.
+        """Server-side apply the whole status; `Conflict` unless the object still has `resource_version`, which another
+        object of the same name never has.
         """
         ...
 
@@ -265,14 +265,14 @@ class EventRecorder(Protocol):
     """Records Kubernetes Events."""
 
     async def record(self, event: Event) -> None:
-        """Record a Kubernetes Event; the same one again within minutes is counted, not written anew."""
+        """Record a Kubernetes Event; a repetition within minutes increases its count."""
         ...
 
 
 class Cluster(Reader, AccessReviewer, Scaler, Writer, Evictor, StatusWriter, EventRecorder, Protocol):
-    """The Kubernetes API: the world that actions change, and the objects that the operator keeps.
+    """The Kubernetes API.
 
-    Adapters implement all of it; whoever uses it asks for no more of it than it needs.
+    Adapters implement all of it; callers ask for the narrow protocols that they need.
 
     Every call raises `ClusterError` or one of its kinds (`NotFound`, `Conflict`, `Forbidden`, `Denied`, `Throttled`,
     `Unavailable`) and nothing else; every call ends within a few seconds; no write is retried by the adapter.
@@ -280,7 +280,7 @@ class Cluster(Reader, AccessReviewer, Scaler, Writer, Evictor, StatusWriter, Eve
 
 
 class ReadThrough:
-    """Passes on what only looks: the base of what wraps a `Cluster` to change how it writes."""
+    """Passes all reads on: the base class of wrappers that change how a `Cluster` writes."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -301,7 +301,7 @@ class ReadThrough:
         return await self._cluster.serves(api_version, kind)
 
     async def refusal(self, right: Right) -> str | None:
-        """Return that the operator lacks a right."""
+        """Return the message that the operator lacks a right."""
         return await self._cluster.refusal(right)
 
     async def read_scale(self, ref: ObjectRef) -> Scale:
@@ -311,18 +311,18 @@ class ReadThrough:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """News for people about a Remediation. Whoever receives it may get it more than once."""
+    """A notification about a Remediation. It may arrive more than once."""
 
     id: str
-    """The same for the same news, so that doubles can be dropped: the Remediation's UID and the topic."""
+    """The deduplication key: the Remediation's UID and the topic."""
     topic: str
     """Notify, ApprovalRequired, LadderExhausted or Locked."""
     at: float
-    """When it was found (s since the epoch)."""
+    """When it was created (s since the epoch)."""
     title: str
     """In one line."""
     reason: str
-    """Why, in words."""
+    """Why, as a sentence."""
     namespace: str
     objective: str
     policy: str
@@ -330,22 +330,22 @@ class Notice:
     action: str
     target: str
     evidence: Mapping[str, str] = field(default_factory=dict)
-    """What was known: indicator, value, limit, probability, time to breach."""
+    """Indicator, value, limit, probability, time to breach."""
     commands: Mapping[str, str] = field(default_factory=dict)
-    """What a person can do, by its name: approve, reject, feedback, pause, explain."""
+    """Commands for the reader, by name: approve, reject, feedback, pause, explain."""
     message: str = ""
-    """What the policy's author wants to be said."""
+    """The message of the policy's author."""
     until: float | None = None
-    """When it is no news any more (s since the epoch)."""
+    """When it expires (s since the epoch)."""
 
 
 class Notifier(Protocol):
-    """The channels by which people are told, by the names of their NotificationChannels."""
+    """Sends notifications, by the names of their NotificationChannels."""
 
     async def send(self, channel: str, notice: Notice) -> None:
-        """Send `notice`, which may arrive twice; it ends within some seconds.
+        """Send `notice`, which may arrive twice; returns within some seconds.
 
         Raises:
-            NotSent: it did not go out, or it is not known whether it did.
+            NotSent: it was not sent, or whether it was is unknown.
         """
         ...

@@ -1,7 +1,7 @@
-"""What watches do not tell: which objects are gone, and whether all that exist have been read.
+"""What watches do not report: objects deleted during an interruption, and whether the initial list is complete.
 
-A watch that was cut off for long starts anew with a list, and never says what was deleted in between. So the UIDs of
-all objects are listed now and then. The first such list also tells when the registry is complete.
+A watch that was interrupted for long starts again with a list, and never reports what was deleted in between. So the
+UIDs of all objects are listed regularly. The first list also shows when the registry is synced.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from forestall.isolation import Isolation
 from forestall.registry import WATCHED, Namespace, Registry
 
 EVERY = 300.0
-"""After how many seconds the UIDs are listed again."""
+"""The interval (s) of lists."""
 SOON = 1.0
-"""After how many seconds, while not everything has been read yet."""
+"""The interval (s) of lists until the registry is synced."""
 REMIND = 30.0
-"""After how many seconds it is said again that kinds are missing."""
+"""The interval (s) at which missing kinds are logged again."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Lister(Protocol):
-    """What lists UIDs."""
+    """Lists UIDs."""
 
     async def uids(self, api_version: str, kind: str) -> frozenset[str]:
         """Return the UIDs of all objects of a kind; `NotFound` where the cluster has no such kind."""
@@ -35,7 +35,7 @@ class Lister(Protocol):
 
 
 class Pruner:
-    """Keeps the registry free of objects that are gone; `run` it as a task."""
+    """Removes deleted objects from the registry; `run` it as a task."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Pruner:
             waited += SOON
 
     async def run(self) -> None:
-        """List and prune, often until everything has been read, and then now and then, without end."""
+        """List and prune until cancelled, often until the registry is synced."""
         while True:
             self._isolation.begin(time.monotonic())
             unsynced = self._registry.unsynced

@@ -1,8 +1,8 @@
-"""What was read of the cluster, kept for as long as its owner says: a cycle for deciding, a turn for changing.
+"""A cache of reads from the API server, with the lifetime of its owner: a cycle for decisions, a turn for changes.
 
-Deciding may rest on what was true when the cycle began. What a change rests on is read anew: each turn of a Remediation
-has a cache of its own, which is empty when the turn begins and after each attempt to write. Besides, every write is
-conditional on the version that was read, pauses are asked for past any cache, and so is the Remediation itself.
+Decisions may use the state from the beginning of the cycle. Changes need a fresh read: each turn of a Remediation has
+its own cache, which is empty when the turn begins and after each attempt to write. Besides, every write is conditional
+on the resource version that was read, and pauses and the Remediation itself are read without a cache.
 """
 
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
@@ -14,14 +14,14 @@ from forestall.ports import Reader, Scale, Served
 T = TypeVar("T")
 
 _ABOVE: Final = frozenset({"HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget"})
-"""Kinds that point at a workload: a change of the workload changes none of them."""
+"""Kinds that refer to a workload: a change of the workload changes none of them."""
 
 
 class ReadCache:
-    """Implements `Reader`: reads each object and each list once. What fails is not kept.
+    """A `Reader` that reads each object and each list once. Errors are not cached.
 
-    Two that ask for the same at the same time may both read: an answer is not waited for on behalf of somebody else,
-    who may give up.
+    Two concurrent reads of the same object both go to the API server: no caller waits for the read of another, which
+    may be cancelled.
     """
 
     def __init__(self, cluster: Reader) -> None:
@@ -29,11 +29,11 @@ class ReadCache:
         self._answers: dict[Hashable, Any] = {}
 
     def forget(self) -> None:
-        """Read everything anew from now on. What is being read just now is not kept either."""
+        """Clear the cache. Reads in progress are not cached either."""
         self._answers = {}
 
     def forget_below(self, written: ObjectRef) -> None:
-        """Read anew what the write of an object may have changed: all but the lists of what points at workloads."""
+        """Clear what the write of an object may have changed: all but the lists of kinds that refer to workloads."""
         self._answers = {
             key: answer
             for key, answer in self._answers.items()
@@ -44,7 +44,7 @@ class ReadCache:
         """Return the object. `ref.uid`, where given, must match, else `NotFound`."""
         key = ("read", ref.api_version, ref.kind, ref.namespace, ref.name)
         body: Mapping[str, Any] = await self._once(key, lambda: self._cluster.read(ref))
-        # Another one of the name may have been read, or a newer one be there: the API server says.
+        # The cached object may be an older or a newer one of the same name: ask the API server.
         return body if ref.uid in ("", body["metadata"]["uid"]) else await self._cluster.read(ref)
 
     async def find(

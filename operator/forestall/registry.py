@@ -1,8 +1,7 @@
-"""What the operator knows of the cluster's objects: validated, in memory, kept fresh by watches and by the engine's own
-writes.
+"""The operator's cache of objects: validated, in memory, updated by watches and by the engine's own writes.
 
-Nothing here waits or talks: the handlers put what a watch said, the pruner takes out what a watch missed, the engine
-puts what the API server answered to its own writes, and the cycle reads. All of it happens on one event loop.
+No function waits or does I/O: the handlers put objects of watch events, the pruner removes objects whose deletion a
+watch missed, the engine puts the responses to its own writes, and the cycle reads. All of it runs on one event loop.
 """
 
 from collections import OrderedDict
@@ -22,7 +21,7 @@ from forestall.isolation import passes
 R = TypeVar("R", bound=Resource)
 
 TOMBSTONES = 4096
-"""How many deleted objects are remembered, so that no late answer brings one back."""
+"""The number of deleted UIDs that are kept, so that no late response adds a deleted object again."""
 
 
 class Namespace(Resource):
@@ -36,24 +35,24 @@ class Namespace(Resource):
 
 
 WATCHED: tuple[type[Resource], ...] = (*KINDS, Namespace)
-"""Every kind that the registry holds."""
+"""The kinds in the registry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """An object that does not fit its schema: nothing is done with it but to say so in its status."""
+    """An object that does not match its schema. The operator only reports this in its status."""
 
     ref: ObjectRef
     generation: int
     message: str
-    """Which fields are wrong and how, for people; short."""
+    """Which fields are invalid and why, in short."""
     resource_version: str
     conditions: tuple[Condition, ...] = ()
-    """The conditions found on it, so that the same one is not written again."""
+    """Its current conditions, so that the same one is not written again."""
     phase: str = ""
-    """Of a Remediation: where it stands."""
+    """The phase of a Remediation."""
     status: Mapping[str, Any] = field(default_factory=dict)
-    """The status found on it, so that nothing that is remembered there is lost."""
+    """Its current status, so that no recorded state is lost."""
 
 
 @dataclass(slots=True)
@@ -64,7 +63,7 @@ class _Shelf:
     by_uid: dict[str, tuple[str, str]] = field(default_factory=dict)
     deleted: OrderedDict[str, None] = field(default_factory=OrderedDict)
     order: list[tuple[str, str]] | None = None
-    """The keys in order; None where one came or went since it was made."""
+    """The sorted keys; None where keys were added or removed since."""
     synced: bool = False
 
 
@@ -75,13 +74,13 @@ class Registry:
         self._models = {model.KIND: model for model in WATCHED}
         self._shelves = {model.KIND: _Shelf() for model in WATCHED}
 
-    # What the handlers, the pruner and the engine's own writes say.
+    # Updates, by the handlers, the pruner and the engine's own writes.
 
     def put(self, kind: str, body: Mapping[str, Any]) -> Resource | Invalid | None:
-        """Take in an object as the API server gave it.
+        """Add or update an object from the API server.
 
-        Return its model, or what is wrong with it, or None where the registry knows better: a newer state of the same
-        object, or that it was deleted.
+        Return its model, or why it is invalid, or None where the registry has a newer version of the object, or knows
+        that it was deleted.
         """
         shelf = self._shelves[kind]
         ref = _ref(kind, body)
@@ -100,7 +99,7 @@ class Registry:
         return entry
 
     def remove(self, kind: str, uid: str) -> bool:
-        """Forget an object that was deleted; a later one of the same name stays. Return whether it was known."""
+        """Remove a deleted object; a later one of the same name stays. Return whether it was in the registry."""
         shelf = self._shelves[kind]
         shelf.deleted[uid] = None
         if len(shelf.deleted) > TOMBSTONES:
@@ -113,27 +112,27 @@ class Registry:
         return True
 
     def prune(self, kind: str, uids: Collection[str]) -> int:
-        """Forget the objects with these UIDs, whose deletion no watch told. Return how many were known."""
+        """Remove the objects with these UIDs, whose deletion the watch missed. Return how many were in the registry."""
         return sum(self.remove(kind, uid) for uid in tuple(uids))
 
     def mark_synced(self, kind: str) -> None:
-        """Note that everything that existed of this kind when the operator started has been put."""
+        """Mark the initial list of a kind as complete."""
         self._shelves[kind].synced = True
 
-    # What the engine asks.
+    # Queries, by the engine.
 
     @property
     def synced(self) -> bool:
-        """Whether the first listing of every kind has been read. Nothing may be decided before."""
+        """Whether the initial list of every kind is complete. The engine decides nothing before."""
         return not self.unsynced
 
     @property
     def unsynced(self) -> tuple[str, ...]:
-        """The kinds whose first listing has not been read yet."""
+        """The kinds whose initial list is not complete."""
         return tuple(kind for kind, shelf in self._shelves.items() if not shelf.synced)
 
     def uids(self, kind: str) -> frozenset[str]:
-        """Return the UIDs of all objects of a kind, the invalid ones too."""
+        """Return the UIDs of all objects of a kind, invalid ones included."""
         return frozenset(self._shelves[kind].by_uid)
 
     def get(self, model: type[R], name: str, namespace: str = "") -> R | None:
@@ -147,7 +146,7 @@ class Registry:
         return None if key is None else self.get(model, key[1], key[0])
 
     def all(self, model: type[R], namespace: str | None = None) -> list[R]:
-        """Return the valid objects of a kind by namespace and name; those of one namespace where it is given."""
+        """Return the valid objects of a kind, sorted by namespace and name; of one namespace where it is given."""
         shelf = self._shelves[model.KIND]
         if shelf.order is None:
             shelf.order = sorted(shelf.by_key)
@@ -155,12 +154,12 @@ class Registry:
         return [cast("R", entry) for entry in entries if not isinstance(entry, Invalid)]
 
     def invalid(self) -> Iterator[Invalid]:
-        """Return the objects that do not fit their schema, of all kinds."""
+        """Return the invalid objects of all kinds."""
         for shelf in self._shelves.values():
             yield from [entry for entry in shelf.by_key.values() if isinstance(entry, Invalid)]
 
     def unreadable(self, model: type[Resource], namespace: str = "") -> list[Invalid]:
-        """Return the objects of one kind that do not fit its schema, in one namespace."""
+        """Return the invalid objects of one kind in one namespace."""
         shelf = self._shelves[model.KIND].by_key.items()
         return [
             entry
@@ -169,16 +168,16 @@ class Registry:
         ]
 
     def is_invalid(self, model: type[Resource], name: str, namespace: str = "") -> bool:
-        """Say whether there is an object of this name that does not fit its schema."""
+        """Return whether there is an invalid object of this name."""
         return isinstance(self._shelves[model.KIND].by_key.get((namespace, name)), Invalid)
 
     def labels(self, namespace: str) -> dict[str, str] | None:
-        """Return a namespace's labels; None where the namespace is not known, which selects nothing."""
+        """Return a namespace's labels; None where the namespace is unknown, which no selector matches."""
         namespace_object = self.get(Namespace, namespace)
         return None if namespace_object is None else namespace_object.metadata.labels
 
     def annotations(self, namespace: str) -> dict[str, str]:
-        """Return a namespace's annotations; none where it is not known."""
+        """Return a namespace's annotations; empty where it is unknown."""
         namespace_object = self.get(Namespace, namespace)
         return {} if namespace_object is None else namespace_object.metadata.annotations
 
@@ -202,7 +201,7 @@ class Registry:
 
 
 def describe(error: ValidationError, max_problems: int = 3) -> str:
-    """Return which fields are wrong and how, in one line: `spec.objective: Input should be less than 100`."""
+    """Return which fields are invalid and why, in one line: `spec.objective: Input should be less than 100`."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     lines = [f"{written_path(problem['loc']) or 'the object'}: {problem['msg']}" for problem in problems[:max_problems]]
     if len(problems) > max_problems:
@@ -249,10 +248,10 @@ def _uid(entry: Resource | Invalid) -> str:
 
 
 def _is_stale(version: str, *, than: str) -> bool:
-    """Say whether `version` is surely not newer.
+    """Return whether `version` is certainly not newer.
 
-    Resource versions of one kind of object are decimal numbers that grow. A server that names them otherwise gives no
-    order, and the later word counts.
+    Resource versions of one kind are increasing decimal numbers. Other formats have no order, and the later response
+    counts.
     """
     if version == than:
         return bool(version)

@@ -55,11 +55,11 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path):
 
 
 def test_lists_json_folders_and_stdin(tmp_path):
-    whole = read([write(tmp_path, SLO)])[0].body
-    write(tmp_path, json.dumps({"apiVersion": "v1", "kind": "List", "items": [{"kind": "Pod"}, whole]}), "list.json")
+    body = read([write(tmp_path, SLO)])[0].body
+    write(tmp_path, json.dumps({"apiVersion": "v1", "kind": "List", "items": [{"kind": "Pod"}, body]}), "list.json")
     documents = read([tmp_path, STDIN], io.StringIO(SLO))
-    assert [each.body for each in documents] == [whole] * 3
-    assert {Path(each.file).name for each in documents} == {"slo.yaml", "list.json", "stdin"}
+    assert [document.body for document in documents] == [body] * 3
+    assert {Path(document.file).name for document in documents} == {"slo.yaml", "list.json", "stdin"}
 
 
 def test_what_looks_like_a_time_stays_a_text(tmp_path):
@@ -69,6 +69,6 @@ def test_what_looks_like_a_time_stays_a_text(tmp_path):
 
 def test_every_example_of_the_repository_is_right():
     root = Path(__file__).parents[2]
-    found = read(path for folder in ("examples", "docs") for path in sorted((root / folder).rglob("*.yaml")))
-    assert found
-    refuse_faults(found)
+    documents = read(path for folder in ("examples", "docs") for path in sorted((root / folder).rglob("*.yaml")))
+    assert documents
+    refuse_faults(documents)

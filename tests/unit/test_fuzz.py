@@ -142,13 +142,13 @@ queries = (
 @example("x[1000000000d]")
 @example("x offset 1e18")
 def test_promql(text):
-    asked: list[Callable[[str], object]] = [promql.check_query, promql.check_selector, promql.prepare]
-    asked += [lambda text: promql.enforce_label(text, "namespace", 'mi"ne')]
-    asked += [lambda text: promql.error_ratio_of_query(text, window="5m")]
-    asked += [lambda text: promql.error_ratio_of_threshold(text, "lt", 1e15, window="30d", resolution="1s")]
-    asked += [lambda text: promql.error_ratio_of_counters(good=text, total=text, window="5m")]
-    asked += [lambda text: promql.error_ratio_of_histogram(text, 5e-324, native=False, window="5m")]
-    for ask in asked:
+    checks: list[Callable[[str], object]] = [promql.check_query, promql.check_selector, promql.prepare]
+    checks += [lambda text: promql.enforce_label(text, "namespace", 'mi"ne')]
+    checks += [lambda text: promql.error_ratio_of_query(text, window="5m")]
+    checks += [lambda text: promql.error_ratio_of_threshold(text, "lt", 1e15, window="30d", resolution="1s")]
+    checks += [lambda text: promql.error_ratio_of_counters(good=text, total=text, window="5m")]
+    checks += [lambda text: promql.error_ratio_of_histogram(text, 5e-324, native=False, window="5m")]
+    for ask in checks:
         with suppress(InvalidQuery):
             ask(text)
 
@@ -292,7 +292,7 @@ def paths(node: dict[str, Any]) -> list[str]:
     """Return the names of all properties of a schema."""
     named = list(node.get("properties", {}))
     inner = [*node.get("properties", {}).values(), *node.get("$defs", {}).values()]
-    return named + [name for each in inner if isinstance(each, dict) for name in paths(each)]
+    return named + [name for element in inner if isinstance(element, dict) for name in paths(element)]
 
 
 NAMES = {kind.KIND: st.sampled_from(sorted(set(paths(kind.model_json_schema())))) for kind in KINDS}

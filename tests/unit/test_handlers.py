@@ -72,7 +72,9 @@ async def test_a_client_certificate_needs_no_token():
 
 async def test_one_handler_a_kind():
     registry = handlers.handlers(Registry(), Provider("t"), asyncio.get_running_loop())
-    assert {(each.group, each.version, each.any_name) for each in registry._watching.get_all_selectors()} == {
+    assert {
+        (selector.group, selector.version, selector.any_name) for selector in registry._watching.get_all_selectors()
+    } == {
         ("forestall.dev", "v1alpha1", "servicelevelobjectives"),
         ("forestall.dev", "v1alpha1", "remediationpolicies"),
         ("forestall.dev", "v1alpha1", "remediations"),

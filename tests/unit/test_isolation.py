@@ -28,9 +28,9 @@ def test_it_is_counted_and_told_without_what_the_reader_must_not_know(error):
 @pytest.mark.parametrize("error", [LostLease("gone"), asyncio.CancelledError(), KeyboardInterrupt(), SystemExit()])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_what_ends_the_process_or_the_cycle_passes(error, grouped):
-    isolation, given = Isolation(), BaseExceptionGroup("", [error, ValueError()]) if grouped else error
-    with pytest.raises(type(given)), isolation.around("deciding", "shop/checkout"):
-        raise given
+    isolation, raised = Isolation(), BaseExceptionGroup("", [error, ValueError()]) if grouped else error
+    with pytest.raises(type(raised)), isolation.around("deciding", "shop/checkout"):
+        raise raised
     assert not isolation.faults
 
 
@@ -41,7 +41,7 @@ def test_the_traceback_is_logged_once_and_again_after_a_while():
             isolation.begin(now)
             with isolation.around("deciding", "shop/checkout"):
                 raise ValueError("why")
-    levels = [(each["log_level"], "exc_info" in each) for each in logs]
+    levels = [(entry["log_level"], "exc_info" in entry) for entry in logs]
     assert levels == [("error", True), ("debug", False), ("error", True)]
 
 

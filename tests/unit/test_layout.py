@@ -11,11 +11,11 @@ def test_operator_is_a_folder_and_never_a_package(root):
     """The standard library has a module ``operator``: a package of that name on the path would hide it."""
     assert (root / "operator" / "forestall" / "__init__.py").exists()
     assert not list((root / "operator").glob("*.py"))
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "import operator; print(operator.__file__)"],
         cwd=root, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert not found.stdout.startswith(str(root))
+    assert not process.stdout.startswith(str(root))
 
 
 def pins(root):

@@ -115,6 +115,6 @@ def test_the_glossary_names_code_that_exists(row):
 
 
 def test_the_glossary_is_in_alphabetical_order():
-    words = [row[0].lower() for row in rows()]
-    assert len(words) > 40
-    assert words == sorted(words)
+    terms = [row[0].lower() for row in rows()]
+    assert len(terms) > 40
+    assert terms == sorted(terms)

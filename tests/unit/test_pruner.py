@@ -17,7 +17,7 @@ class Stop(Exception):
 
 class Lister:
     def __init__(self) -> None:
-        self.there: dict[str, set[str]] = {model.KIND: set() for model in WATCHED}
+        self.uids_by_kind: dict[str, set[str]] = {model.KIND: set() for model in WATCHED}
         self.problem: dict[str, Exception] = {}
         self.while_listing: Callable[[], None] = lambda: None
 
@@ -25,7 +25,7 @@ class Lister:
         assert api_version == ("v1" if kind == "Namespace" else "forestall.dev/v1alpha1")
         if kind in self.problem:
             raise self.problem[kind]
-        listed = frozenset(self.there[kind])
+        listed = frozenset(self.uids_by_kind[kind])
         if kind == KIND:
             self.while_listing()
         return listed
@@ -74,18 +74,18 @@ async def test_an_empty_cluster_is_read_at_once(registry, lister):
 
 
 async def test_the_registry_is_complete_when_it_has_all_that_was_listed(registry, lister):
-    lister.there[KIND] = {"a", "b"}
-    seen: list[tuple[str, ...]] = []
+    lister.uids_by_kind[KIND] = {"a", "b"}
+    pruned_with: list[tuple[str, ...]] = []
 
     def one_more(name: str) -> Callable[[], None]:
         def put_it() -> None:
-            seen.append(registry.unsynced)
+            pruned_with.append(registry.unsynced)
             put(registry, name)
 
         return put_it
 
     sleep = await run(registry, lister, one_more("a"), one_more("b"))
-    assert seen == [(KIND,), (KIND,)]
+    assert pruned_with == [(KIND,), (KIND,)]
     assert registry.synced
     assert sleep.slept == [SOON, SOON, EVERY]
 
@@ -93,7 +93,7 @@ async def test_the_registry_is_complete_when_it_has_all_that_was_listed(registry
 async def test_what_is_gone_is_taken_out(registry, lister):
     put(registry, "a")
     put(registry, "b")
-    lister.there[KIND] = {"a"}
+    lister.uids_by_kind[KIND] = {"a"}
     await run(registry, lister)
     assert registry.uids(KIND) == {"a"}
 

@@ -80,9 +80,9 @@ async def test_what_a_write_may_have_changed_is_read_anew(cache, written, kept):
 
 
 async def test_lists_are_told_apart_by_what_they_select(cache):
-    one = await cache.find("v1", "Pod", "shop", label_selector="app=a")
+    pods = await cache.find("v1", "Pod", "shop", label_selector="app=a")
     other = await cache.find("v1", "Pod", "shop", label_selector="app=b")
-    assert one != other
+    assert pods != other
 
 
 async def test_an_object_of_another_uid_is_asked_for(cache, cluster):

@@ -38,8 +38,8 @@ def registry() -> Registry:
 
 
 def objective(registry: Registry, name="checkout") -> float | None:
-    found = registry.get(ServiceLevelObjective, name, "shop")
-    return None if found is None else found.spec.objective
+    resource = registry.get(ServiceLevelObjective, name, "shop")
+    return None if resource is None else resource.spec.objective
 
 
 def test_finds_what_was_put(registry):
@@ -53,8 +53,8 @@ def test_lists_by_namespace_and_name(registry):
     registry.put(SLO, body("b", "1"))
     registry.put(SLO, body("a", "2"))
     registry.put(SLO, body("c", "3", namespace="bank"))
-    assert [each.name for each in registry.all(ServiceLevelObjective)] == ["c", "a", "b"]
-    assert [each.name for each in registry.all(ServiceLevelObjective, "shop")] == ["a", "b"]
+    assert [resource.name for resource in registry.all(ServiceLevelObjective)] == ["c", "a", "b"]
+    assert [resource.name for resource in registry.all(ServiceLevelObjective, "shop")] == ["a", "b"]
 
 
 def test_an_older_state_never_overwrites_a_newer_one(registry):
@@ -116,7 +116,7 @@ def test_a_bad_object_is_told_about_and_disturbs_no_other(registry):
     assert registry.is_invalid(ServiceLevelObjective, "bad", "shop")
     assert not registry.is_invalid(ServiceLevelObjective, "good", "shop")
     assert list(registry.invalid()) == [bad]
-    assert [each.name for each in registry.all(ServiceLevelObjective)] == ["good"]
+    assert [resource.name for resource in registry.all(ServiceLevelObjective)] == ["good"]
     assert registry.uids(SLO) == {"1", "2"}
 
 
@@ -135,25 +135,25 @@ def test_an_object_that_was_spoilt_is_valid_no_more(registry):
 
 def test_a_message_names_three_fields_and_counts_the_rest(registry):
     wrong = body(objective="x", window="x", source="-", dependsOn=7, target={})
-    found = registry.put(SLO, wrong)
-    assert isinstance(found, Invalid)
-    assert found.message.count("spec.") == 3
-    assert found.message.endswith("and 2 more")
+    entry = registry.put(SLO, wrong)
+    assert isinstance(entry, Invalid)
+    assert entry.message.count("spec.") == 3
+    assert entry.message.endswith("and 2 more")
 
 
 def test_a_message_names_the_place_in_a_list(registry):
-    found = registry.put(SLO, body(leadingIndicators=[{"name": "cpu", "query": "x"}]))
-    assert isinstance(found, Invalid)
-    assert "spec.leadingIndicators[0].limit" in found.message
+    entry = registry.put(SLO, body(leadingIndicators=[{"name": "cpu", "query": "x"}]))
+    assert isinstance(entry, Invalid)
+    assert "spec.leadingIndicators[0].limit" in entry.message
 
 
 def test_an_invalid_object_keeps_the_conditions_found_on_it(registry):
     spoilt = body(objective=180)
     ready = {"type": "Ready", "status": "False", "reason": "Invalid", "message": "m", "observedGeneration": 3}
     spoilt["status"] = {"conditions": [ready, {"type": "Odd"}, "what"]}
-    found = registry.put(SLO, spoilt)
-    assert isinstance(found, Invalid)
-    assert [each.type for each in found.conditions] == ["Ready"]
+    entry = registry.put(SLO, spoilt)
+    assert isinstance(entry, Invalid)
+    assert [condition.type for condition in entry.conditions] == ["Ready"]
 
 
 json = st.recursive(
