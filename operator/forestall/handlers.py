@@ -81,7 +81,7 @@ def _run(operator: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, e
     except BaseException as raised:  # noqa: BLE001 -- whatever it is, it is raised where the end is awaited
         error = raised
 
-    def tell() -> None:
+    def set_ended() -> None:
         if error is None:
             ended.set_result(None)
         else:
@@ -89,15 +89,17 @@ def _run(operator: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, e
             ended.exception()  # nobody may be waiting any more
 
     with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-        loop.call_soon_threadsafe(tell)
+        loop.call_soon_threadsafe(set_ended)
 
 
 def handlers(registry: Registry, access: RestConfigProvider, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
     """Return Kopf's registry with a handler for each kind, and the login. `registry` and `access` belong to `loop`."""
     own = kopf.OperatorRegistry()
-    kopf.on.login(registry=own, id="login")(_Logins(access, loop).log_in)
+    kopf.on.login(registry=own, id="login")(_LoginHandler(access, loop).log_in)
     for model in WATCHED:
-        kopf.on.event(*_selector(model), registry=own, id=model.PLURAL)(_Note(model.KIND, registry, loop).take)
+        kopf.on.event(*_selector(model), registry=own, id=model.PLURAL)(
+            _WatchHandler(model.KIND, registry, loop).handle
+        )
     return own
 
 
@@ -136,7 +138,7 @@ class _NoStorage(kopf.DiffBaseStorage):
         """Write nothing."""
 
 
-class _Note:
+class _WatchHandler:
     """The handler of one kind: it updates the registry by watch events."""
 
     def __init__(self, kind: str, registry: Registry, loop: asyncio.AbstractEventLoop) -> None:
@@ -144,11 +146,11 @@ class _Note:
         self._registry = registry
         self._loop = loop
 
-    async def take(self, event: kopf.RawEvent, **_: Any) -> None:
+    async def handle(self, event: kopf.RawEvent, **_: Any) -> None:
         """Hand an event over to the registry's loop; Kopf calls this on its own loop."""
-        self._loop.call_soon_threadsafe(self._note, event["type"], event["object"])
+        self._loop.call_soon_threadsafe(self._apply, event["type"], event["object"])
 
-    def _note(self, event_type: str | None, body: Any) -> None:
+    def _apply(self, event_type: str | None, body: Any) -> None:
         # The loop logs exceptions, and the next event is handled.
         if event_type == "DELETED":
             self._registry.remove(self._kind, body["metadata"]["uid"])
@@ -159,7 +161,7 @@ class _Note:
             _log.warning("invalid object", kind=ref.kind, namespace=ref.namespace, name=ref.name, error=entry.message)
 
 
-class _Logins:
+class _LoginHandler:
     """The login handler. After a rejected token it waits for a new one; otherwise Kopf would end the process."""
 
     def __init__(self, access: RestConfigProvider, loop: asyncio.AbstractEventLoop) -> None:

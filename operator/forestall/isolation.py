@@ -13,10 +13,10 @@ import structlog
 
 from forestall.errors import LostLease
 
-AGAIN: Final = 3600.0
+LOG_INTERVAL: Final = 3600.0
 """The interval (s) at which the same error of the same object is logged with its traceback again."""
-_REMEMBERED: Final = 1024
-_PASSED: Final = (LostLease, asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
+_MAX_LOGGED: Final = 1024
+_NOT_ISOLATED: Final = (LostLease, asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
 """Exceptions that end more than the work on one object."""
 
 _log = structlog.get_logger(__name__)
@@ -36,25 +36,29 @@ class Isolation:
         self.now = now
         self.faults = Counter()
 
-    def around(self, doing: str, subject: str) -> "Attempt":
+    def attempt(self, activity: str, subject: str) -> "Attempt":
         """Return a context in which an unexpected error ends its block only.
 
         `activity` is such as `deciding`, `subject` the object for people.
         """
-        return Attempt(self, doing, subject)
+        return Attempt(self, activity, subject)
 
-    def note(self, doing: str, subject: str, error: BaseException) -> None:
+    def record(self, activity: str, subject: str, error: BaseException) -> None:
         """Count the error, and log it with its traceback, at most once in `LOG_INTERVAL`."""
-        self.faults[doing] += 1
-        key = (doing, subject, type(error).__name__)
+        self.faults[activity] += 1
+        key = (activity, subject, type(error).__name__)
         last = self._logged.get(key)
-        fields: dict[str, Any] = {"doing": doing, "about": subject, "error": f"{type(error).__name__}: {error}"[:500]}
-        if last is not None and 0 <= self.now - last < AGAIN:
+        fields: dict[str, Any] = {
+            "doing": activity,
+            "about": subject,
+            "error": f"{type(error).__name__}: {error}"[:500],
+        }
+        if last is not None and 0 <= self.now - last < LOG_INTERVAL:
             _log.debug("unexpected error again", **fields)
             return
         self._logged[key] = self.now
         self._logged.move_to_end(key)
-        while len(self._logged) > _REMEMBERED:
+        while len(self._logged) > _MAX_LOGGED:
             self._logged.popitem(last=False)
         _log.error("unexpected error", **fields, exc_info=(type(error), error, error.__traceback__))
 
@@ -62,9 +66,9 @@ class Isolation:
 class Attempt:
     """A block of work on one object; `failure` is a message for people where it failed."""
 
-    def __init__(self, isolation: Isolation, doing: str, subject: str) -> None:
+    def __init__(self, isolation: Isolation, activity: str, subject: str) -> None:
         self._isolation = isolation
-        self._doing = doing
+        self._activity = activity
         self._subject = subject
         self.failure: str | None = None
 
@@ -77,17 +81,17 @@ class Attempt:
     ) -> bool:
         """Isolate an error to this object, unless it ends the cycle or the process."""
         # Not only `Exception`: a panic of a native library is a BaseException.
-        if error is None or passes(error):
+        if error is None or ends_process(error):
             return False
-        self._isolation.note(self._doing, self._subject, error)
+        self._isolation.record(self._activity, self._subject, error)
         # The class only: the text may name objects that the reader must not see.
-        message = f"an unexpected error ({type(error).__name__}) while {self._doing}"
+        message = f"an unexpected error ({type(error).__name__}) while {self._activity}"
         self.failure = f"{message}; the operator's log has the traceback"
         return True
 
 
-def passes(error: BaseException) -> bool:
+def ends_process(error: BaseException) -> bool:
     """Return whether the error ends more than the work on one object."""
     if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(_PASSED) is not None
-    return isinstance(error, _PASSED)
+        return error.subgroup(_NOT_ISOLATED) is not None
+    return isinstance(error, _NOT_ISOLATED)

@@ -83,9 +83,9 @@ class Answer:
     right."""
     warnings: tuple[str, ...] = ()
     """Warnings of the server: a partial answer is not used."""
-    lacking: str = ""
+    missing: str = ""
     """Why `newest` is None, as a message."""
-    members: tuple[tuple[str, int], ...] = ()
+    target_counts: tuple[tuple[str, int], ...] = ()
     """The number of targets with fresh samples of each selector; 0 for absent selectors that an operand of `or`
     replaces."""
     clock: ClockOffset | None = field(default=None, compare=False)

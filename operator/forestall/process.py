@@ -28,7 +28,7 @@ from forestall.engine import CycleReport, Engine, Settings
 from forestall.engine.source_health import SourceHealth
 from forestall.errors import LostLease
 from forestall.handlers import watch
-from forestall.isolation import passes
+from forestall.isolation import ends_process
 from forestall.logs import configure
 from forestall.ports import Cluster, Notifier
 from forestall.pruner import Pruner
@@ -99,7 +99,7 @@ async def _run(options: RunOptions) -> int:
             telemetry,
             health,
         )
-        await _until(stop, pruner.wait_for_kinds(health.beat))
+        await _run_until(stop, pruner.wait_for_kinds(health.beat))
         if not stop.is_set():
             async with asyncio.TaskGroup() as tasks:
                 background = [
@@ -183,7 +183,7 @@ class Loop:
             self._health.missed(f"the last was given up after {limit:g} s")
             _log.error("cycle given up", seconds=limit)
         except BaseException as error:
-            if passes(error):
+            if ends_process(error):
                 raise
             # Whatever it is, the next cycle begins anew from what is written down.
             self._telemetry.cycle_failed()
@@ -191,15 +191,17 @@ class Loop:
             _log.exception("cycle failed")
         else:
             seconds = time.monotonic() - began
-            self._tell(report, seconds)
+            self._report(report, seconds)
             if leading:
                 self._elector.note(LAST_CYCLE, stamp(time.time()))
             _log.debug("cycle", seconds=round(seconds, 3), objectives=len(report.objectives), leading=leading)
             self._health.beat()
 
-    def _tell(self, report: CycleReport, seconds: float) -> None:
+    def _report(self, report: CycleReport, seconds: float) -> None:
         self._telemetry.cycle(seconds)
-        self._health.note = "; ".join(filter(None, (self._of_clocks(report.clocks), self._of_sources(report.sources))))
+        self._health.note = "; ".join(
+            filter(None, (self._report_clocks(report.clocks), self._report_sources(report.sources)))
+        )
         risks = [AtRisk(*item) for item in report.probabilities]
         self._telemetry.objectives(Counter(report.objectives.values()), risks)
         self._telemetry.shares(report.over_share)
@@ -211,7 +213,7 @@ class Loop:
         for doing, count in report.faults.items():
             self._telemetry.internal_error(doing, count)
 
-    def _of_clocks(self, clocks: ClockSkew) -> str:
+    def _report_clocks(self, clocks: ClockSkew) -> str:
         """Tell whose clocks are apart."""
         self._telemetry.clocks(clocks.offsets)
         note = "; ".join(filter(None, (clocks.global_reason, *clocks.source_reasons.values())))
@@ -222,7 +224,7 @@ class Loop:
         self._skewed = bool(note)
         return note
 
-    def _of_sources(self, sources: Mapping[str, SourceHealth]) -> str:
+    def _report_sources(self, sources: Mapping[str, SourceHealth]) -> str:
         """Tell which metric sources do not answer. The process is ready all the same: restarting it would not help."""
         late = {name for name, health in sources.items() if health.late}
         self._telemetry.sources({name: health.up for name, health in sources.items()}, sorted(late))
@@ -235,7 +237,7 @@ class Loop:
         return f"no answers from metric source {', '.join(sorted(silent))}" if silent else ""
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+async def _run_until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     """Do `work`, or give it up when told to stop."""
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(work)

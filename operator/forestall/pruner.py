@@ -16,11 +16,11 @@ from forestall.errors import ClusterError, NotFound
 from forestall.isolation import Isolation
 from forestall.registry import WATCHED, Namespace, Registry
 
-EVERY = 300.0
+INTERVAL = 300.0
 """The interval (s) of lists."""
-SOON = 1.0
+UNSYNCED_INTERVAL = 1.0
 """The interval (s) of lists until the registry is synced."""
-REMIND = 30.0
+REMINDER_INTERVAL = 30.0
 """The interval (s) at which missing kinds are logged again."""
 
 _log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ class Pruner:
         registry: Registry,
         lister: Lister,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        interval: float = EVERY,
+        interval: float = INTERVAL,
     ) -> None:
         self._registry = registry
         self._lister = lister
@@ -54,11 +54,11 @@ class Pruner:
         """Wait until the API server serves every watched kind, and call `beat` while waiting."""
         waited = 0.0
         while missing := [model.KIND for model in WATCHED if not await self._is_served(model)]:
-            if waited % REMIND == 0:
+            if waited % REMINDER_INTERVAL == 0:
                 _log.error("the cluster does not serve these kinds: apply forestall's CRDs", kinds=missing)
             beat()
-            await self._sleep(SOON)
-            waited += SOON
+            await self._sleep(UNSYNCED_INTERVAL)
+            waited += UNSYNCED_INTERVAL
 
     async def run(self) -> None:
         """List and prune until cancelled, often until the registry is synced."""
@@ -67,9 +67,9 @@ class Pruner:
             unsynced = self._registry.unsynced
             for model in WATCHED:
                 if not unsynced or model.KIND in unsynced:
-                    with self._isolation.around("pruning", model.KIND):
+                    with self._isolation.attempt("pruning", model.KIND):
                         await self._round(model)
-            await self._sleep(SOON if self._registry.unsynced else self._interval)
+            await self._sleep(UNSYNCED_INTERVAL if self._registry.unsynced else self._interval)
 
     async def _round(self, model: type[Resource]) -> None:
         kind = model.KIND

@@ -16,7 +16,7 @@ from forestall.api.findings import written_path
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef
 from forestall.core.untrusted import get_path, mapping, string
-from forestall.isolation import passes
+from forestall.isolation import ends_process
 
 R = TypeVar("R", bound=Resource)
 
@@ -56,7 +56,7 @@ class Invalid:
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _ObjectStore:
     """The objects of one kind."""
 
     by_key: dict[tuple[str, str], Resource | Invalid] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._models = {model.KIND: model for model in WATCHED}
-        self._shelves = {model.KIND: _Shelf() for model in WATCHED}
+        self._stores = {model.KIND: _ObjectStore() for model in WATCHED}
 
     # Updates, by the handlers, the pruner and the engine's own writes.
 
@@ -82,33 +82,33 @@ class Registry:
         Return its model, or why it is invalid, or None where the registry has a newer version of the object, or knows
         that it was deleted.
         """
-        shelf = self._shelves[kind]
+        store = self._stores[kind]
         ref = _ref(kind, body)
         key = (ref.namespace, ref.name)
         version = str(_metadata(body).get("resourceVersion", ""))
-        current = shelf.by_key.get(key)
-        if ref.uid in shelf.deleted or (current is not None and _is_stale(version, than=_version(current))):
+        current = store.by_key.get(key)
+        if ref.uid in store.deleted or (current is not None and _is_stale(version, than=_version(current))):
             return None
         entry = self._validate(kind, body, ref)
         if current is None:
-            shelf.order = None
+            store.order = None
         else:
-            shelf.by_uid.pop(_uid(current), None)
-        shelf.by_key[key] = entry
-        shelf.by_uid[ref.uid] = key
+            store.by_uid.pop(_uid(current), None)
+        store.by_key[key] = entry
+        store.by_uid[ref.uid] = key
         return entry
 
     def remove(self, kind: str, uid: str) -> bool:
         """Remove a deleted object; a later one of the same name stays. Return whether it was in the registry."""
-        shelf = self._shelves[kind]
-        shelf.deleted[uid] = None
-        if len(shelf.deleted) > TOMBSTONES:
-            shelf.deleted.popitem(last=False)
-        key = shelf.by_uid.pop(uid, None)
+        store = self._stores[kind]
+        store.deleted[uid] = None
+        if len(store.deleted) > TOMBSTONES:
+            store.deleted.popitem(last=False)
+        key = store.by_uid.pop(uid, None)
         if key is None:
             return False
-        del shelf.by_key[key]
-        shelf.order = None
+        del store.by_key[key]
+        store.order = None
         return True
 
     def prune(self, kind: str, uids: Collection[str]) -> int:
@@ -117,7 +117,7 @@ class Registry:
 
     def mark_synced(self, kind: str) -> None:
         """Mark the initial list of a kind as complete."""
-        self._shelves[kind].synced = True
+        self._stores[kind].synced = True
 
     # Queries, by the engine.
 
@@ -129,47 +129,47 @@ class Registry:
     @property
     def unsynced(self) -> tuple[str, ...]:
         """The kinds whose initial list is not complete."""
-        return tuple(kind for kind, shelf in self._shelves.items() if not shelf.synced)
+        return tuple(kind for kind, store in self._stores.items() if not store.synced)
 
     def uids(self, kind: str) -> frozenset[str]:
         """Return the UIDs of all objects of a kind, invalid ones included."""
-        return frozenset(self._shelves[kind].by_uid)
+        return frozenset(self._stores[kind].by_uid)
 
     def get(self, model: type[R], name: str, namespace: str = "") -> R | None:
         """Return the valid object of this name."""
-        entry = self._shelves[model.KIND].by_key.get((namespace, name))
+        entry = self._stores[model.KIND].by_key.get((namespace, name))
         return None if entry is None or isinstance(entry, Invalid) else cast("R", entry)
 
     def by_uid(self, model: type[R], uid: str) -> R | None:
         """Return the valid object of this UID."""
-        key = self._shelves[model.KIND].by_uid.get(uid)
+        key = self._stores[model.KIND].by_uid.get(uid)
         return None if key is None else self.get(model, key[1], key[0])
 
     def all(self, model: type[R], namespace: str | None = None) -> list[R]:
         """Return the valid objects of a kind, sorted by namespace and name; of one namespace where it is given."""
-        shelf = self._shelves[model.KIND]
-        if shelf.order is None:
-            shelf.order = sorted(shelf.by_key)
-        entries = (shelf.by_key[key] for key in shelf.order if namespace is None or key[0] == namespace)
+        store = self._stores[model.KIND]
+        if store.order is None:
+            store.order = sorted(store.by_key)
+        entries = (store.by_key[key] for key in store.order if namespace is None or key[0] == namespace)
         return [cast("R", entry) for entry in entries if not isinstance(entry, Invalid)]
 
     def invalid(self) -> Iterator[Invalid]:
         """Return the invalid objects of all kinds."""
-        for shelf in self._shelves.values():
-            yield from [entry for entry in shelf.by_key.values() if isinstance(entry, Invalid)]
+        for store in self._stores.values():
+            yield from [entry for entry in store.by_key.values() if isinstance(entry, Invalid)]
 
     def unreadable(self, model: type[Resource], namespace: str = "") -> list[Invalid]:
         """Return the invalid objects of one kind in one namespace."""
-        shelf = self._shelves[model.KIND].by_key.items()
+        store = self._stores[model.KIND].by_key.items()
         return [
             entry
-            for (entry_namespace, _), entry in shelf
+            for (entry_namespace, _), entry in store
             if isinstance(entry, Invalid) and entry_namespace == namespace
         ]
 
     def is_invalid(self, model: type[Resource], name: str, namespace: str = "") -> bool:
         """Return whether there is an invalid object of this name."""
-        return isinstance(self._shelves[model.KIND].by_key.get((namespace, name)), Invalid)
+        return isinstance(self._stores[model.KIND].by_key.get((namespace, name)), Invalid)
 
     def labels(self, namespace: str) -> dict[str, str] | None:
         """Return a namespace's labels; None where the namespace is unknown, which no selector matches."""
@@ -185,7 +185,7 @@ class Registry:
         try:
             return self._models[kind].read(body)
         except BaseException as error:
-            if passes(error):
+            if ends_process(error):
                 raise
             metadata = _metadata(body)
             generation = metadata.get("generation", 0)

@@ -48,7 +48,7 @@ async def test_a_refused_token_is_waited_for(monkeypatch):
     async def nap(seconds: float) -> None:
         naps.append(seconds)
 
-    log_in = handlers._Logins(access, asyncio.get_running_loop()).log_in
+    log_in = handlers._LoginHandler(access, asyncio.get_running_loop()).log_in
     first = await log_in()
     monkeypatch.setattr(asyncio, "sleep", nap)
     second = await log_in()
@@ -59,14 +59,14 @@ async def test_a_refused_token_is_waited_for(monkeypatch):
 
 async def test_a_token_that_stays_the_same_is_tried_again_as_new(monkeypatch):
     monkeypatch.setattr(handlers, "WAIT_FOR_TOKEN", 0.01)
-    log_in = handlers._Logins(Provider("one"), asyncio.get_running_loop()).log_in
+    log_in = handlers._LoginHandler(Provider("one"), asyncio.get_running_loop()).log_in
     first, second = await log_in(), await log_in()
     assert second.token == "one"
     assert second != first  # Kopf never takes the same credentials twice
 
 
 async def test_a_client_certificate_needs_no_token():
-    info = await handlers._Logins(Provider(None), asyncio.get_running_loop()).log_in()
+    info = await handlers._LoginHandler(Provider(None), asyncio.get_running_loop()).log_in()
     assert (info.scheme, info.token) == (None, None)
 
 

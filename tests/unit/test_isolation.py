@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from forestall.errors import LostLease
-from forestall.isolation import AGAIN, Isolation
+from forestall.isolation import LOG_INTERVAL, Isolation
 
 
 class Panic(BaseException):
@@ -17,7 +17,7 @@ class Panic(BaseException):
 def test_it_is_counted_and_told_without_what_the_reader_must_not_know(error):
     isolation = Isolation()
     isolation.begin(0.0)
-    with isolation.around("deciding", "shop/checkout") as attempt:
+    with isolation.attempt("deciding", "shop/checkout") as attempt:
         raise error
     assert isolation.faults == {"deciding": 1}
     assert attempt.failure is not None
@@ -29,7 +29,7 @@ def test_it_is_counted_and_told_without_what_the_reader_must_not_know(error):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_what_ends_the_process_or_the_cycle_passes(error, grouped):
     isolation, raised = Isolation(), BaseExceptionGroup("", [error, ValueError()]) if grouped else error
-    with pytest.raises(type(raised)), isolation.around("deciding", "shop/checkout"):
+    with pytest.raises(type(raised)), isolation.attempt("deciding", "shop/checkout"):
         raise raised
     assert not isolation.faults
 
@@ -37,9 +37,9 @@ def test_what_ends_the_process_or_the_cycle_passes(error, grouped):
 def test_the_traceback_is_logged_once_and_again_after_a_while():
     isolation = Isolation()
     with capture_logs() as logs:
-        for now in (0.0, 30.0, AGAIN + 30.0):
+        for now in (0.0, 30.0, LOG_INTERVAL + 30.0):
             isolation.begin(now)
-            with isolation.around("deciding", "shop/checkout"):
+            with isolation.attempt("deciding", "shop/checkout"):
                 raise ValueError("why")
     levels = [(entry["log_level"], "exc_info" in entry) for entry in logs]
     assert levels == [("error", True), ("debug", False), ("error", True)]
@@ -47,7 +47,7 @@ def test_the_traceback_is_logged_once_and_again_after_a_while():
 
 def test_success_is_no_failure():
     isolation = Isolation()
-    with isolation.around("deciding", "shop/checkout") as attempt:
+    with isolation.attempt("deciding", "shop/checkout") as attempt:
         pass
     assert attempt.failure is None
     assert not isolation.faults

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from forestall.errors import Forbidden, NotFound, Unavailable
-from forestall.pruner import EVERY, SOON, Pruner
+from forestall.pruner import INTERVAL, UNSYNCED_INTERVAL, Pruner
 from forestall.registry import WATCHED, Registry
 
 KIND = WATCHED[0].KIND
@@ -70,7 +70,7 @@ async def run(registry: Registry, lister: Lister, *between: Callable[[], None]) 
 async def test_an_empty_cluster_is_read_at_once(registry, lister):
     sleep = await run(registry, lister)
     assert registry.synced
-    assert sleep.slept == [EVERY]
+    assert sleep.slept == [INTERVAL]
 
 
 async def test_the_registry_is_complete_when_it_has_all_that_was_listed(registry, lister):
@@ -87,7 +87,7 @@ async def test_the_registry_is_complete_when_it_has_all_that_was_listed(registry
     sleep = await run(registry, lister, one_more("a"), one_more("b"))
     assert pruned_with == [(KIND,), (KIND,)]
     assert registry.synced
-    assert sleep.slept == [SOON, SOON, EVERY]
+    assert sleep.slept == [UNSYNCED_INTERVAL, UNSYNCED_INTERVAL, INTERVAL]
 
 
 async def test_what_is_gone_is_taken_out(registry, lister):

@@ -56,7 +56,7 @@ class Sources:
     async def _read(self, source: MetricSource, now: float) -> None:
         cached, generation = self._cache.get(source.uid), source.metadata.generation
         before = cached[2] if cached and cached[0] == generation else None
-        with self._isolation.around("reading credentials", f"MetricSource {source.name}"):
+        with self._isolation.attempt("reading credentials", f"MetricSource {source.name}"):
             self._cache[source.uid] = (generation, now, await self._config(source, before))
 
     async def _config(self, source: MetricSource, before: SourceConfig | None) -> SourceConfig:

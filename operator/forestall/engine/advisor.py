@@ -49,7 +49,7 @@ class Advisor:
         """Return what the author of an objective should know, in sentences without full stops."""
         if not readings:
             return ()  # its conditions say what must be mended first
-        with self._isolation.around("advising", named(slo)):
+        with self._isolation.attempt("advising", named(slo)):
             return (*self._of_text(slo), *self._of_values(slo, readings, now))
         return ()
 

@@ -33,7 +33,7 @@ class Assessor:
         """Return the breach probability from which each objective is at risk, by UID."""
         result = dict.fromkeys(snapshot.objectives, self._settings.at_risk_from)
         for uid, slo in snapshot.objectives.items():
-            with self._isolation.around("assessing", named(slo)):
+            with self._isolation.attempt("assessing", named(slo)):
                 result[uid] = self.threshold(snapshot, uid)
         return result
 
@@ -54,7 +54,7 @@ class Assessor:
         findings_by_uid: dict[str, Findings] = {}
         for uid, slo in snapshot.objectives.items():
             bare = Findings(slo, Risk(ObjectiveState.UNKNOWN, math.nan, None), problems.get(uid))
-            with self._isolation.around("assessing", named(slo)) as attempt:
+            with self._isolation.attempt("assessing", named(slo)) as attempt:
                 findings_by_uid[uid] = replace(
                     bare,
                     risk=assess(
@@ -74,7 +74,7 @@ class Assessor:
         """Return what was found with the episode of each objective, and what its author should know."""
         result = dict(findings_by_uid)
         for uid, findings in findings_by_uid.items():
-            with self._isolation.around("assessing", named(findings.slo)) as attempt:
+            with self._isolation.attempt("assessing", named(findings.slo)) as attempt:
                 warnings = self._advisor.about_objective(findings.slo, findings.readings, now)
                 result[uid] = replace(findings, episode=self._episode(findings, snapshot, now), warnings=warnings)
             if attempt.failure is not None:

@@ -111,7 +111,7 @@ class Backfiller:
         waiting = len(fair)
         for batch in batches(due, lambda item: item.points, _POINTS_AT_ONCE, _AT_ONCE):
             watched = [item.watched for item in batch]
-            with self._isolation.around("observing", f"the past in metric source {source}") as attempt:
+            with self._isolation.attempt("observing", f"the past in metric source {source}") as attempt:
                 await self._backfill(source, watched, at)
             if attempt.failure is not None:
                 self._refused.update(item.query for item in watched if item.query not in self._backfilled)
@@ -131,7 +131,7 @@ class Backfiller:
             if isinstance(answer, QueryFailure):
                 self._refused[query.query] += 1
                 continue  # asked again in the next cycle
-            with self._isolation.around("observing", f"the past of objective {query.objective}") as attempt:
+            with self._isolation.attempt("observing", f"the past of objective {query.objective}") as attempt:
                 for series in answer:
                     self._matrix.backfill(query.key(series.labels), series.times, series.values)
             if attempt.failure is not None:

@@ -204,13 +204,13 @@ class Engine:
         self._opener.begin_cycle()
         self._node_lister.forget()
         self._scheduler.begin_phase(self._deadlines.decided)
-        with self._isolation.around("remembering", "remediations"):
+        with self._isolation.attempt("remembering", "remediations"):
             snapshot = await self._backup.begin(self._reconciler, snapshot, now, self._deadlines.checked)
         missing = await self._targets.check(snapshot.objectives.values(), now, self._deadlines.checked)
         thresholds = self._assessor.thresholds(snapshot)
         findings_by_uid = await self._coverage.applied(snapshot, findings_by_uid, thresholds, self._deadlines.checked)
         findings_by_uid = self._assessor.in_episodes(snapshot, findings_by_uid, now)
-        with self._isolation.around("counting", "budgets"):
+        with self._isolation.attempt("counting", "budgets"):
             await self._opener.budget_usage.begin(snapshot.guardrails, snapshot.remediations, now)
         storms = policy_limits.storms(snapshot.guardrails, at_risk_since(findings_by_uid.values()), snapshot.watched)
         snapshot = replace(snapshot, storms=storms, debts=self._opener.budget_usage.debts)
@@ -226,7 +226,7 @@ class Engine:
         # By a clock that is wrong deadlines pass too soon, or never.
         trusted = snapshot.clocks.global_reason is None
         ended = await self._remediations.reconcile(snapshot, settled, now, self._deadlines.driven) if trusted else []
-        with self._isolation.around("asking", "rights"):
+        with self._isolation.attempt("asking", "rights"):
             until = self._deadlines.at_most(_RIGHTS * self._settings.interval, self._deadlines.driven)
             await self._publisher.permissions.check(snapshot, self._registry.all(RemediationPolicy), until)
         await self._publisher.publish(settled, now, snapshot.selection, self._deadlines.written)
@@ -236,8 +236,8 @@ class Engine:
         return settled, ended
 
     async def _clean_up(self, snapshot: Snapshot, now: float) -> None:
-        with self._isolation.around("reaping", "ended remediations"):
+        with self._isolation.attempt("reaping", "ended remediations"):
             if snapshot.clocks.global_reason is None:
                 await self._cleanup.run(snapshot, now)
-        with self._isolation.around("sweeping", "nodes"):
+        with self._isolation.attempt("sweeping", "nodes"):
             await self._orphaned_nodes.run(self._registry.all(Remediation), now)

@@ -59,7 +59,7 @@ class DeclaredCapacityChecker:
         return {uid: result or findings for (uid, findings), result in zip(findings_by_uid.items(), after, strict=True)}
 
     async def _of(self, snapshot: Snapshot, uid: str, findings: Findings, at_risk_from: float) -> Findings:
-        with self._isolation.around("assessing", named(findings.slo)):
+        with self._isolation.attempt("assessing", named(findings.slo)):
             risky = {signal.indicator for signal in findings.signals if signal.probability() >= at_risk_from}
             # Most objectives are at no risk: the ladders of their policies need not be gone through.
             carries = declared(findings.slo, snapshot.policies[uid]) if risky else {}

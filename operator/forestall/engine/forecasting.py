@@ -10,7 +10,7 @@ from forestall.core.risk import Signal
 from forestall.core.series import SeriesMatrix
 from forestall.engine.readings import Reading
 from forestall.engine.settings import Settings
-from forestall.isolation import Isolation, passes
+from forestall.isolation import Isolation, ends_process
 
 Limits = Mapping[Hashable, Limit]
 
@@ -48,7 +48,7 @@ class Forecasting:
             table = self._table(limits, now)
         signals = {}
         for uid, readings_of_objective in readings.items():
-            with self._isolation.around("forecasting", f"objective {uid}") as attempt:
+            with self._isolation.attempt("forecasting", f"objective {uid}") as attempt:
                 signals[uid] = tuple(_signals(readings_of_objective, None if uid in self._excluded else table))
             if attempt.failure is not None:
                 signals[uid] = ()
@@ -60,7 +60,7 @@ class Forecasting:
     def _table(self, limits: Mapping[str, Limits], now: float) -> ForecastTable | None:
         if self._excluded:
             self.matrix.retain(key for key in self.matrix.rows if key[0] not in self._excluded)
-        with self._isolation.around("forecasting", "all series"):
+        with self._isolation.attempt("forecasting", "all series"):
             return _forecast(
                 self._forecaster,
                 (limits_of_objective for uid, limits_of_objective in limits.items() if uid not in self._excluded),
@@ -82,7 +82,7 @@ class Forecasting:
         try:
             _forecast(BreachForecaster(part, self._horizons), limits, now)
         except BaseException as error:
-            if passes(error):
+            if ends_process(error):
                 raise
             return True
         return False

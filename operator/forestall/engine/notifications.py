@@ -53,7 +53,7 @@ class NotificationDispatcher:
         """Tell what is news in this cycle; what can't be sent is tried again in the next."""
         due = []
         for remediation, topic in self._topics(findings_of_cycle):
-            with self._isolation.around("notifying", named(remediation)):
+            with self._isolation.attempt("notifying", named(remediation)):
                 channels = self._channels(remediation, topic)
                 if channels and condition(remediation.status.conditions, _condition_type(topic)) is None:
                     due.append((remediation, topic, channels))
@@ -104,7 +104,7 @@ class NotificationDispatcher:
         )
 
     async def _dispatch_safely(self, remediation: Remediation, topic: str, channels: Sequence[str], now: float) -> None:
-        with self._isolation.around("notifying", named(remediation)):
+        with self._isolation.attempt("notifying", named(remediation)):
             await self._send_to_channels(remediation, notice_of(remediation, topic, now), channels, now)
 
     async def _send_to_channels(

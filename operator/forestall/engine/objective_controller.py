@@ -41,7 +41,7 @@ class ObjectiveController:
 
     async def decide(self, snapshot: Snapshot, findings: Findings, missing: Problem | None, now: float) -> Findings:
         """Decide about one objective; what goes wrong with it is told by it, and by no other."""
-        with self._isolation.around("deciding", named(findings.slo)) as attempt:
+        with self._isolation.attempt("deciding", named(findings.slo)) as attempt:
             return await self._by_policies(snapshot, findings, missing, now)
         return replace(findings, problem=findings.problem or Problem("InternalError", attempt.failure or ""))
 
@@ -58,7 +58,7 @@ class ObjectiveController:
         for policy in policies:
             case = Evaluation(slo, policy, signals, episode.number, findings.victim_of, labels, seconds(episode.since))
             proposal = None
-            with self._isolation.around("deciding", f"{named(slo)} by {named(policy)}") as attempt:
+            with self._isolation.attempt("deciding", f"{named(slo)} by {named(policy)}") as attempt:
                 decision, proposal = await self._in_turn(snapshot, case, now)
             if attempt.failure is not None:
                 decision = hold_decision(policy, Hold("InternalError", attempt.failure))
@@ -68,7 +68,7 @@ class ObjectiveController:
         findings = replace(findings, decisions=tuple(decisions))
         # Of several policies that would act for one objective the first by name does; the others see it under way.
         for index, proposal in proposals[:1]:
-            with self._isolation.around("opening", f"{named(slo)} by {decisions[index].policy}") as attempt:
+            with self._isolation.attempt("opening", f"{named(slo)} by {decisions[index].policy}") as attempt:
                 decisions[index] = await self._opener.open(snapshot, findings, index, proposal, now)
             if attempt.failure is not None:
                 decisions[index] = with_hold(decisions[index], Hold("InternalError", attempt.failure))

@@ -75,7 +75,7 @@ class Observer:
 
         readings, ratios = {}, {}
         for uid, queries_of_objective in questions.items():
-            with self._isolation.around("observing", f"objective {uid}") as attempt:
+            with self._isolation.attempt("observing", f"objective {uid}") as attempt:
                 oldest = at - stale_after(queries_of_objective.source)
                 readings[uid] = tuple(
                     read(item, answers[item.query.key], oldest, at + MAX_SKEW) for item in queries_of_objective.watched
@@ -114,7 +114,7 @@ class Observer:
     async def _ask(
         self, source: str, queries: Sequence[Query], at: float, until: float
     ) -> Mapping[Hashable, Answer | QueryFailure]:
-        with self._isolation.around("observing", f"metric source {source}") as attempt:
+        with self._isolation.attempt("observing", f"metric source {source}") as attempt:
             (answers,) = await within(until, (self._metrics.instant(source, queries, at),))
             if answers is not None:
                 return answers
@@ -174,7 +174,7 @@ class Observer:
         while waiting:
             unfinished = []
             for pieces in waiting:
-                with self._isolation.around("observing", f"the window of objective {pieces.objective}"):
+                with self._isolation.attempt("observing", f"the window of objective {pieces.objective}"):
                     if await self._windows.read(source, pieces, oldest, at):
                         unfinished.append(pieces)
                 if asyncio.get_running_loop().time() >= until:

@@ -26,7 +26,7 @@ class QueryPlanner:
         queries: dict[str, ObjectiveQueries] = {}
         problems: dict[str, Problem] = {}
         for slo in objectives:
-            with self._isolation.around("compiling", named(slo)) as attempt:
+            with self._isolation.attempt("compiling", named(slo)) as attempt:
                 result = self._of(slo)
             if attempt.failure is not None:
                 result = Problem("InternalError", attempt.failure)

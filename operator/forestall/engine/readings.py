@@ -80,7 +80,7 @@ def read(watched: IndicatorQuery, answer: Answer | QueryFailure, oldest: float, 
     if answer.warnings:
         return Reading(watched, problem=QueryFailure("PartialAnswer", "; ".join(answer.warnings)))
     if answer.newest is None:
-        message = answer.lacking or "the query's series do not exist in the source"
+        message = answer.missing or "the query's series do not exist in the source"
         return Reading(watched, problem=QueryFailure("NoData", f"{message}; sent was {query_text(watched)}"))
     if answer.newest > latest:
         message = "the newest sample is from the future: the clock of what wrote it, or of the source, is ahead"
@@ -103,4 +103,4 @@ def read(watched: IndicatorQuery, answer: Answer | QueryFailure, oldest: float, 
         )
         return Reading(watched, sampled_at=answer.newest, problem=QueryFailure("TooManySeries", message))
     problem = unusable_part(watched, answer, len(usable))
-    return Reading(watched, usable, answer.newest, bool(usable), problem, answer.members)
+    return Reading(watched, usable, answer.newest, bool(usable), problem, answer.target_counts)

@@ -107,12 +107,12 @@ class RemediationBackup:
             existing[remediation.spec.intent.objective.uid].append(remediation)
         for uid, slo in snapshot.objectives.items():
             if uid not in self._by_objective:
-                with self._isolation.around("remembering", named(slo)):
+                with self._isolation.attempt("remembering", named(slo)):
                     self._remember(uid, _by_name(from_records(slo.status.records, uid, slo.namespace)))
         back: dict[Key, Remediation] = {}
         tries = AT_ONCE
         for uid in [*self._by_objective, *(uid for uid in existing if uid not in self._by_objective)]:
-            with self._isolation.around("remembering", f"objective {uid}"):
+            with self._isolation.attempt("remembering", f"objective {uid}"):
                 missing = self._missing(uid, existing[uid], needs, now)
                 back |= _by_key(missing)
                 for remediation in missing:

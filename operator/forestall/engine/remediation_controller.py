@@ -77,12 +77,12 @@ class RemediationController:
     ) -> Remediation | None:
         """Drive one remediation; what goes wrong with it is told by it, and keeps no other from going on."""
         hold: Hold | None = None
-        with self.isolation.around("driving", named(remediation)) as attempt:
+        with self.isolation.attempt("driving", named(remediation)) as attempt:
             try:
                 return await self._drive(snapshot, remediation, findings_by_uid, now)
             except Unreadable as error:
                 hold = Hold("ObjectUnreadable", str(error))
-        with self.isolation.around("noting", named(remediation)):
+        with self.isolation.attempt("noting", named(remediation)):
             hold = hold or Hold("InternalError", attempt.failure or "")
             try:
                 async with asyncio.timeout_at(self.scheduler.end):

@@ -95,7 +95,7 @@ class SourceProbes:
         return result[2] is not None and not 0 <= now - result[1] < _AGAIN
 
     async def _ask(self, source: MetricSource, now: float) -> None:
-        with self._isolation.around("probing", named(source)):
+        with self._isolation.attempt("probing", named(source)):
             if self._metrics is not None:
                 query = Query(("probe", source.uid), _QUERY)
                 answer = (await self._metrics.instant(source.name, [query], now))[query.key]

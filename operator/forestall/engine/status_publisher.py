@@ -173,14 +173,14 @@ class StatusPublisher:
 
     def _standing(self, resource: _Standings, now: float, settled: Callable[[float], _Settled]) -> _Settled | None:
         """Return what has changed of an object that is no objective; None where nothing has."""
-        with self._isolation.around("publishing", named(resource)) as attempt:
+        with self._isolation.attempt("publishing", named(resource)) as attempt:
             result = settled(now)
         if attempt.failure is not None:
             result = self._settle(resource, resource.status, [_ready("False", "InternalError", attempt.failure)], now)
         return None if result.status == result.before else result
 
     async def _safely(self, subject: Resource | ObjectRef, write: Awaitable[None]) -> None:
-        with self._isolation.around("publishing", named(subject)):
+        with self._isolation.attempt("publishing", named(subject)):
             await write
 
     async def write(self, findings: Findings, now: float) -> None:
@@ -253,7 +253,7 @@ class StatusPublisher:
         self, findings: Findings, now: float, before: ServiceLevelObjectiveStatus
     ) -> ServiceLevelObjectiveStatus:
         records = self.records(findings.slo.uid, before.records)
-        with self._isolation.around("publishing", named(findings.slo)) as attempt:
+        with self._isolation.attempt("publishing", named(findings.slo)) as attempt:
             return status_of(findings, now, before, self._lease).model_copy(update={"records": records})
         generation = findings.slo.metadata.generation
         ready = _ready("False", "InternalError", attempt.failure or "")

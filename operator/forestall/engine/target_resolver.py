@@ -122,7 +122,7 @@ class TargetResolver:
 
     async def _check(self, slo: ServiceLevelObjective, now: float) -> None:
         problem: Problem | None = None
-        with self._isolation.around("looking at the target", named(slo)) as attempt:
+        with self._isolation.attempt("looking at the target", named(slo)) as attempt:
             resolved = await self.read(slo, with_scale=False)
             self._ready[slo.uid] = resolved.size.ready if isinstance(resolved, ResolvedTarget) else None
             problem = resolved if isinstance(resolved, Problem) and resolved.reason != "TargetUnknown" else None

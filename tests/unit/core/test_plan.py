@@ -25,9 +25,9 @@ TRIGGER = Trigger(probability=0.8, within=None, sustained=0.0)
 NOW = EpisodeState(risk_since=0.0, now=100.0, spent=frozenset())
 
 
-def scale(most=10, least=1, step=None, per_replica=20.0, headroom=0.0, indicator=None, confidence=0.95):
+def scale(max_replicas=10, min_replicas=1, step=None, per_replica=20.0, headroom=0.0, indicator=None, confidence=0.95):
     capacity = ReplicaCapacity(per_replica, headroom, confidence)
-    return RungSpec("Scale", frozenset(), ScaleBounds(most, least, step, capacity, indicator))
+    return RungSpec("Scale", frozenset(), ScaleBounds(max_replicas, min_replicas, step, capacity, indicator))
 
 
 RESTART = RungSpec("Restart", frozenset())
@@ -54,9 +54,9 @@ def test_the_more_confidence_a_policy_wants_the_more_replicas_it_gets(make_signa
 @pytest.mark.parametrize(
     ("rung", "target", "reason"),
     [
-        (scale(most=3), TargetScale(3, 3), "AtMaximum"),
+        (scale(max_replicas=3), TargetScale(3, 3), "AtMaximum"),
         (scale(), TargetScale(3, 3, max_replicas=3), "AtMaximum"),
-        (scale(least=2), TargetScale(1, 1), "BelowMinimum"),
+        (scale(min_replicas=2), TargetScale(1, 1), "BelowMinimum"),
         (scale(), TargetScale(None, None), "NotScalable"),
         (scale(), TargetScale(6, 6), "SufficientReplicas"),
         (scale(indicator="other"), TargetScale(3, 3), "DesiredReplicasUnknown"),
@@ -121,7 +121,9 @@ def test_no_plan_ever_scales_in_or_past_the_maximum(
     make_signal, *, probability, value, upper, fresh, replicas, most, per_replica
 ):
     signal = make_signal(probability=probability, value=value, upper=upper, fresh=fresh)
-    verdict = plan(TRIGGER, [scale(most=most, per_replica=per_replica)], [signal], TargetScale(replicas, replicas), NOW)
+    verdict = plan(
+        TRIGGER, [scale(max_replicas=most, per_replica=per_replica)], [signal], TargetScale(replicas, replicas), NOW
+    )
     if isinstance(verdict, Act):
         assert verdict.replicas is not None
         assert replicas < verdict.replicas <= most
@@ -154,18 +156,26 @@ AT_RISK = "load is 70 and passes 100 within 10m with a probability of 90%, likel
 @pytest.mark.parametrize(
     ("rung", "target", "message"),
     [
-        (scale(most=3), TargetScale(3, 3), "but the target has 3 replicas already and the policy's maximum is 3"),
+        (
+            scale(max_replicas=3),
+            TargetScale(3, 3),
+            "but the target has 3 replicas already and the policy's maximum is 3",
+        ),
         (
             scale(),
             TargetScale(3, 3, max_replicas=3),
             "but the target has 3 replicas already and its autoscaler's maximum is 3",
         ),
         (
-            scale(most=3),
+            scale(max_replicas=3),
             TargetScale(3, 3, max_replicas=3),
             "but the target has 3 replicas already and the policy's maximum is 3",
         ),
-        (scale(least=2), TargetScale(1, 1), "but the target has 1 replica and the policy leaves fewer than 2 alone"),
+        (
+            scale(min_replicas=2),
+            TargetScale(1, 1),
+            "but the target has 1 replica and the policy leaves fewer than 2 alone",
+        ),
         (scale(), TargetScale(None, None), "but the target has no replicas to scale"),
         (scale(), TargetScale(6, 6), "but 6 replicas carry the forecast of 120"),
         (scale(), TargetScale(6, 5), "but 6 replicas, of which 5 are ready carry the forecast of 120"),
@@ -193,11 +203,11 @@ def test_what_keeps_a_scale_out_back_is_said_in_full(make_signal, rung, target, 
     ("rung", "target", "replicas"),
     [
         (scale(), TargetScale(5, 5), 6),
-        (scale(least=3), TargetScale(3, 3), 6),
+        (scale(min_replicas=3), TargetScale(3, 3), 6),
         (scale(step=2), TargetScale(3, 3), 5),
-        (scale(most=4), TargetScale(3, 3), 4),
+        (scale(max_replicas=4), TargetScale(3, 3), 4),
         (scale(), TargetScale(3, 3, max_replicas=4), 4),
-        (scale(most=4), TargetScale(3, 3, max_replicas=5), 4),
+        (scale(max_replicas=4), TargetScale(3, 3, max_replicas=5), 4),
         (scale(per_replica=None), TargetScale(3, 3), 4),
         (scale(per_replica=None), TargetScale(3, 5), 6),
     ],

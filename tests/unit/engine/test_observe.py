@@ -83,7 +83,7 @@ def test_an_sli_of_what_does_not_belong_together_is_no_breach():
 
 
 def test_why_there_is_no_data_is_told():
-    reading = read(watched(), Answer((), None, lacking="no x{}"), OLDEST)
+    reading = read(watched(), Answer((), None, missing="no x{}"), OLDEST)
     assert reading.problem == QueryFailure("NoData", "no x{}; sent was x")
 
 

@@ -44,7 +44,7 @@ def see(slo, workload):
         reading = None
         for count in counts:
             labels = (("pod", "a"),) if per else ()
-            answer = Answer((Sample(labels, 4.0),), NOW, members=((selector, count),) if count else ())
+            answer = Answer((Sample(labels, 4.0),), NOW, target_counts=((selector, count),) if count else ())
             (reading,) = (await census.take({"o-1": (read(watched, answer, 0.0),)}, {"o-1": slo}))["o-1"]
         return reading
 
@@ -108,7 +108,7 @@ async def test_a_loss_of_one_selector_is_not_made_up_by_another(see):
 async def test_what_is_gone_is_forgotten(slo, workload):
     census = TargetCounter(TargetResolver(cast("Cluster", workload), 30.0, 16))
     watched = IndicatorQuery("o-1", "load", Query(("o-1", "load"), "x"), 10.0, True, 600.0, None, False)
-    reading = read(watched, Answer((Sample((), 4.0),), NOW, members=(("x{}", 4),)), 0.0)
+    reading = read(watched, Answer((Sample((), 4.0),), NOW, target_counts=(("x{}", 4),)), 0.0)
     await census.take({"o-1": (reading,)}, {"o-1": slo})
     await census.take({}, {})
     less = replace(reading, members=(("x{}", 1),))
@@ -130,7 +130,7 @@ def cycles(slo, workload):
             await targets.check([slo], NOW)
             watched = IndicatorQuery("o-1", "load", Query(("o-1", "load"), "sum(x)"), 10.0, True, 600.0, None, False)
             members = tuple((f"{name}{{}}", count) for name, count in zip("xyz", counts, strict=False))
-            reading = read(watched, Answer((Sample((), 4.0),), NOW, members=members), 0.0)
+            reading = read(watched, Answer((Sample((), 4.0),), NOW, target_counts=members), 0.0)
             (reading,) = (await census.take({slo.uid: (replace(reading),)}, {slo.uid: slo}))[slo.uid]
         return reading
 
