@@ -8,12 +8,27 @@ import pytest
 from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
 
 
+class Hang:
+    """A call that does not return before the test ends."""
+
+    def __init__(self):
+        self.over = threading.Event()
+        self.begun = threading.Semaphore(0)
+
+    def __call__(self):
+        self.begun.release()
+        return self.over.wait()
+
+    def wait_until_begun(self, calls):
+        """Wait until so many calls run: a thread that was started may not run yet."""
+        assert all(self.begun.acquire(timeout=60) for _ in range(calls))
+
+
 @pytest.fixture
 def hang():
-    """What does not come back before the test ends."""
-    over = threading.Event()
-    yield over.wait
-    over.set()
+    call = Hang()
+    yield call
+    call.over.set()
 
 
 async def test_what_hangs_takes_no_more_threads_than_it_may_and_others_have_theirs(hang):
@@ -23,6 +38,7 @@ async def test_what_hangs_takes_no_more_threads_than_it_may_and_others_have_thei
     assert await asyncio.wait_for(well.run(lambda: "done"), 60) == "done"
     assert threading.active_count() <= before + 3
     assert not any(future.done() for future in futures)
+    hang.wait_until_begun(2)
     stuck.close()
     well.close()
     assert [future.cancelled() for future in futures].count(True) == 8
@@ -46,6 +62,7 @@ async def test_what_is_waited_for_no_longer_is_not_begun(hang):
         async with asyncio.timeout(0.01):
             await asyncio.wrap_future(second)
     assert second.cancelled()
+    hang.wait_until_begun(1)
     assert not begun.is_set()
     threads.close()
     assert not first.cancelled()
@@ -64,6 +81,7 @@ async def test_a_thread_is_used_again_and_its_error_is_raised_where_it_is_waited
 async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_what_hangs(hang):
     threads = Threads(1, "last")
     threads.submit(hang)
+    hang.wait_until_begun(1)
     threads.close()
     with pytest.raises(ThreadsClosed):
         threads.submit(hang)
