@@ -35,10 +35,11 @@ test: setup lint types ## Run lint, types and all tests
 SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
-lint: setup ## Check style, and that imports point one way
+lint: setup ## Check style, prose, and that imports point one way
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/lint-imports --no-logo
+	@$(PY) scripts/prose.py
 
 .PHONY: format
 format: setup ## Format the code, and mend what can be mended without thought

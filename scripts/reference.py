@@ -51,7 +51,7 @@ where other queries were answered meanwhile.
 NOTES_HEAD = """
 ## Notes beside an answer
 
-What is told in `warnings`; the list `infos` has only hints, and `isPartial` means that the answer is not whole. What
+The meaning of `warnings`; the list `infos` has only hints, and `isPartial` means that the answer is not whole. What
 the table does not have means so, too. Nothing is done on a part.
 
 | source | note | means |

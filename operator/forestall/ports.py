@@ -130,7 +130,7 @@ class Metrics(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class ScaleSubresource:
     """The /scale subresource of a workload."""
 
     spec_replicas: int
@@ -195,7 +195,7 @@ class Reader(Protocol):
         """Return how the API serves a kind; `NotFound` where it does not."""
         ...
 
-    async def read_scale(self, ref: ObjectRef) -> Scale:
+    async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
         """Return the /scale subresource of the object; `NotFound` where the kind has none."""
         ...
 
@@ -211,7 +211,7 @@ class AccessReviewer(Protocol):
 class Scaler(Protocol):
     """Writes the /scale subresource of workloads."""
 
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str, /) -> Scale:
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str, /) -> ScaleSubresource:
         """Set the replicas; `Conflict` unless the object still has `resource_version`."""
         ...
 
@@ -304,7 +304,7 @@ class ReadThrough:
         """Return the message that the operator lacks a right."""
         return await self._cluster.refusal(right)
 
-    async def read_scale(self, ref: ObjectRef) -> Scale:
+    async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
         """Return the /scale subresource."""
         return await self._cluster.read_scale(ref)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from forestall.api.remediation import ObjectRef
-from forestall.ports import Reader, Scale, Served
+from forestall.ports import Reader, ScaleSubresource, Served
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class ReadCache:
         """Return how the API serves a kind; `NotFound` where it does not."""
         return await self._cluster.serves(api_version, kind)
 
-    async def read_scale(self, ref: ObjectRef) -> Scale:
+    async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
         """Return the /scale subresource."""
         return await self._once(("scale", ref), lambda: self._cluster.read_scale(ref))
 

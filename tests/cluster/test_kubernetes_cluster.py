@@ -11,7 +11,7 @@ from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Record
 from forestall.api.remediation import ObjectRef
 from forestall.devcluster.kwok import KwokCluster
 from forestall.errors import ClusterError, Conflict, Forbidden, LostLease, NotFound, Throttled
-from forestall.ports import Event, Scale
+from forestall.ports import Event, ScaleSubresource
 
 T = TypeVar("T")
 
@@ -117,10 +117,10 @@ async def test_scales_what_has_a_scale(kubernetes, cluster, namespace, kind):
     assert (await kubernetes.read(target))["spec"]["replicas"] == 4
 
 
-async def scale_to(kubernetes: KubernetesCluster, target: ObjectRef, replicas: int) -> Scale:
+async def scale_to(kubernetes: KubernetesCluster, target: ObjectRef, replicas: int) -> ScaleSubresource:
     """Scale as soon as the workload's own controller has stopped writing its status."""
 
-    async def scale() -> Scale:
+    async def scale() -> ScaleSubresource:
         found = await kubernetes.read_scale(target)
         return await kubernetes.write_scale(target, replicas, found.resource_version)
 

@@ -19,7 +19,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.devcluster.kwok import KwokCluster
 from forestall.engine import Engine, Settings
 from forestall.engine.pause_checker import PauseChecker
-from forestall.ports import Answer, Sample, Scale
+from forestall.ports import Answer, Sample, ScaleSubresource
 from forestall.pruner import Pruner
 from forestall.registry import Registry
 
@@ -39,7 +39,7 @@ class SlowCluster(KubernetesCluster):
 
     sent: list[float]
 
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> ScaleSubresource:
         self.sent.append(time.monotonic())
         answer = await super().write_scale(ref, replicas, resource_version)
         await asyncio.sleep(BUSY_S)

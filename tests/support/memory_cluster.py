@@ -17,7 +17,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.core.label_selectors import selects
 from forestall.core.untrusted import get_path, integer, mapping
 from forestall.errors import ClusterError, Conflict, NotFound, Throttled, Unavailable, Unreadable
-from forestall.ports import MANAGER, Event, Patch, Right, Scale, Served
+from forestall.ports import MANAGER, Event, Patch, Right, ScaleSubresource, Served
 
 Body = dict[str, Any]
 Key = tuple[str, str, str]
@@ -135,11 +135,11 @@ class MemoryCluster:
         """Return why the operator may not."""
         return self.refusals.get(right.kind)
 
-    async def read_scale(self, ref: ObjectRef) -> Scale:
+    async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
         """Return the /scale subresource."""
         return _scale(await self._serve(_request("read_scale", ref), lambda: self._scalable(ref)))
 
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> ScaleSubresource:
         """Set the replicas."""
 
         def write() -> Body:
@@ -318,7 +318,7 @@ def _request(verb: str, ref: ObjectRef, content: Any = None) -> Request:
     return Request(verb, ref.kind, ref.namespace, ref.name, content)
 
 
-def _scale(body: Mapping[str, Any]) -> Scale:
+def _scale(body: Mapping[str, Any]) -> ScaleSubresource:
     pairs = mapping(get_path(body, "spec", "selector", "matchLabels"))
     wanted, there = (
         integer(get_path(body, "spec", "replicas"), default=1),
@@ -326,7 +326,7 @@ def _scale(body: Mapping[str, Any]) -> Scale:
     )
     if wanted is None or there is None:
         raise Unreadable(f"{body['metadata']['name']}: its /scale says replicas that are no number")
-    return Scale(
+    return ScaleSubresource(
         spec_replicas=wanted,
         status_replicas=there,
         selector=",".join(f"{key}={value}" for key, value in pairs.items()),

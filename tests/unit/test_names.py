@@ -50,10 +50,6 @@ VAGUE = frozenset(
     }
 )
 """Pronouns and the like: a name of these says nothing about what it names."""
-ROOMS = ("backtest", "cli", "core", "demo", "report", "sim", "web")
-"""The packages whose names are checked, and their unit tests."""
-DOUBLED = frozenset({"Found", "Scale", "Share", "Step"})
-"""Class names that still stand twice."""
 
 
 def bound(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -71,9 +67,8 @@ def test_a_vague_name_is_found_wherever_it_is_bound():
     assert {name for _, name in bound(ast.parse(text))} & VAGUE == {"told", "each", "found", "some", "known", "place"}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_names_say_what_they_name(room):
-    files = [*(PACKAGE / room).rglob("*.py")]
+def test_names_say_what_they_name():
+    files = [*PACKAGE.rglob("*.py")]
     assert files
     vague = [
         f"{path.relative_to(ROOT)}:{line} {name}"
@@ -92,7 +87,7 @@ def test_a_public_class_name_stands_once():
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 files[node.name].append(str(path.relative_to(PACKAGE)))
     assert files
-    assert {name: paths for name, paths in files.items() if len(paths) > 1 and name not in DOUBLED} == {}
+    assert {name: paths for name, paths in files.items() if len(paths) > 1} == {}
 
 
 def rows() -> list[list[str]]:

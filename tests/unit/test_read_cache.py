@@ -9,7 +9,7 @@ import pytest
 
 from forestall.api.remediation import ObjectRef
 from forestall.errors import NotFound, Unavailable
-from forestall.ports import Cluster, Scale
+from forestall.ports import Cluster, ScaleSubresource
 from forestall.read_cache import ReadCache
 
 WEB = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="web", uid="d-1")
@@ -34,9 +34,9 @@ class Counting:
         self._call()
         return [{"call": self.calls}]
 
-    async def read_scale(self, _: ObjectRef) -> Scale:
+    async def read_scale(self, _: ObjectRef) -> ScaleSubresource:
         self._call()
-        return Scale(self.calls, 0, "", "1", self.uid)
+        return ScaleSubresource(self.calls, 0, "", "1", self.uid)
 
     def _call(self) -> None:
         self.calls += 1

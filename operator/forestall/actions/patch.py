@@ -219,7 +219,7 @@ def _part(body: Mapping[str, Any], action: PatchAction) -> dict[str, Any]:
 
 def _before(remediation: Remediation) -> str:
     """Return the value that was found, as JSON."""
-    return next(step.found for step in reversed(remediation.status.steps) if step.to == 1)
+    return next(step.previous for step in reversed(remediation.status.steps) if step.to == 1)
 
 
 def _text(value: Scalar) -> str:

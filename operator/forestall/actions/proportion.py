@@ -93,7 +93,7 @@ def _baseline(remediation: Remediation, recent: Sequence[TimedOutlook]) -> _Load
         return None
     began = (seconds(burst[0].at) or 0.0) - 1.0  # which is written down in whole seconds
     since = [(moment.at, load) for moment in recent if moment.at >= began and (load := moment.outlook.load) is not None]
-    first = burst[0].seen
+    first = burst[0].load
     loads = since if first is None else [(began, LoadSample(first.ready, first.value)), *since]
     fewer = [(at, load) for at, load in loads if now.has_outgrown(load)]
     if not fewer:

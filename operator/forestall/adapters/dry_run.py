@@ -8,7 +8,7 @@ import structlog
 
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict
-from forestall.ports import Event, Notice, Patch, ReadThrough, Scale
+from forestall.ports import Event, Notice, Patch, ReadThrough, ScaleSubresource
 
 _log = structlog.get_logger(__name__)
 
@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 class DryRunCluster(ReadThrough):
     """Wraps a `Cluster`: reads are done, writes are logged, and answered as if they had been done."""
 
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> ScaleSubresource:
         """Log the new size; `Conflict` unless the object still has `resource_version`."""
         current = await self._cluster.read_scale(ref)
         _check(current.resource_version, resource_version, ref)

@@ -50,15 +50,15 @@ class Auth(Model):
     )
 
     bearer_token: SecretKeyRef | None = None
-    """A token for the Authorization header."""
+    """A bearer token for the Authorization header."""
     basic: BasicAuth | None = None
     """A user name and a password."""
 
 
 class Tls(Model):
-    """How the endpoint's certificate is checked."""
+    """How the endpoint's certificate is verified."""
 
     ca: SecretKeyRef | None = None
-    """The certificate authority in PEM; the system's when not set."""
+    """The CA certificate in PEM format. Default: the system's."""
     insecure_skip_verify: bool = False
-    """Do not check the certificate. Only for trying things out."""
+    """Do not verify the certificate. For tests only."""

@@ -23,7 +23,7 @@ ActionName = Literal["Scale", "Restart", "Rollback", "Patch", "Job", "Evict", "C
 
 
 class Window(Model):
-    """A stretch of time that comes again: when it opens, in which time zone, and how long it stays open."""
+    """A recurring window: its schedule, time zone and length."""
 
     cron: Annotated[
         str,
@@ -33,16 +33,16 @@ class Window(Model):
             max_length=128,
         ),
     ]
-    """When it opens: minute, hour, day of the month, month and day of the week, as in a crontab."""
+    """The schedule in cron format: minute, hour, day of the month, month, day of the week."""
     duration: Annotated[Duration, Between("1m", "31d")]
-    """How long it stays open, from 1m to 31d."""
+    """The length of the window, from 1m to 31d."""
     time_zone: Annotated[
         str,
         worded(r"^[A-Za-z][A-Za-z0-9_+/-]*$", "not a time zone: write it like Europe/Berlin or UTC", max_length=64),
     ] = "UTC"
-    """The time zone of the IANA database in which the schedule is meant; daylight saving is heeded."""
+    """The IANA time zone of the schedule; it follows daylight saving time."""
     actions: Annotated[list[ActionName], Field(max_length=16)] = []
-    """Only for these actions; empty: for all."""
+    """The actions that the window applies to. Empty: all."""
 
     @model_validator(mode="after")
     def _opens(self) -> Self:
@@ -54,33 +54,34 @@ class Window(Model):
 
 
 class StormBreaker(Model):
-    """When so much is at risk at once that nothing is done: the cause is not in each workload."""
+    """When so many objectives are at risk at once that nothing is started, because the cause is not in each
+    workload."""
 
     objectives: Annotated[int, Field(ge=2, le=1000000)] = 20
-    """At least so many objectives at risk."""
+    """The minimum number of objectives at risk."""
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """And at least this share of all that are watched."""
+    """The minimum share of all evaluated objectives."""
     within: Annotated[Duration, Between("10s", "1d")] = Duration("10m")
-    """That came at risk within this time of each other, from 10s to 1d."""
+    """The time within which they came at risk, from 10s to 1d."""
 
 
 class Budget(Model):
     """A token bucket: at most `actions` at once, refilled evenly over `per`."""
 
     actions: Annotated[int, Field(ge=0, le=100000)]
-    """How many actions."""
+    """The number of actions."""
     per: Annotated[Duration, Between("1s", "30d")] = Duration("1h")
-    """In which time, from 1s to 30d."""
+    """The period in which the budget refills, from 1s to 30d."""
 
 
 class NodeLimits(Model):
     """How far nodes may be taken out of service."""
 
     max_cordoned: Annotated[int, Field(ge=0, le=1000)] | None = None
-    """How many nodes may be out of service at once (unschedulable or not ready, for whatever reason), with the one that
-    the operator cordons or drains. 1 where no share is given either."""
+    """The maximum number of nodes out of service at once (unschedulable or not ready, for any reason), including the
+    one that the operator cordons or drains. Default: 1, if `maxCordonedPercent` is not set."""
     max_cordoned_percent: Annotated[int, Field(ge=0, le=100)] | None = None
-    """The same as a share of all nodes, in percent, rounded down; where both are given, both hold."""
+    """The same as a percentage of all nodes, rounded down. If both are set, both apply."""
 
 
 class Allowance(Model):
@@ -93,63 +94,65 @@ class Allowance(Model):
 
 
 class GuardrailSpec(Model):
-    """What is allowed. Where several Guardrails exist, every one of them must allow an action."""
+    """The limits. If several Guardrails exist, each of them must allow an action."""
 
     paused: bool = False
-    """Change nothing in the whole cluster, neither do nor give back. Remediations under way stand still."""
+    """Change nothing in the whole cluster: start no action and release none. Remediations under way stay as they
+    are."""
     pause_until: Timestamp | None = None
-    """When the pause ends by itself; it lasts until `paused` is false when not set."""
+    """When the pause expires. Default: when `paused` is false."""
     pause_reason: Annotated[str, Field(max_length=1024)] = ""
     """Why it is paused, for people."""
     paused_by: Annotated[str, Field(max_length=256)] = ""
-    """Who paused it; an admission policy keeps anybody from writing another's name."""
+    """The user who paused it; an admission policy refuses the name of another user."""
     paused_at: Timestamp | None = None
     """When it was paused."""
     budget: Budget | None = None
-    """Actions in the whole cluster."""
+    """The budget of actions in the whole cluster."""
     namespace_budget: Budget | None = None
-    """Actions in any one namespace."""
+    """The budget of actions in each namespace."""
     nodes: NodeLimits | None = None
-    """How far nodes may be taken out of service. Where no Guardrail says it: one node."""
+    """How many nodes may be taken out of service. Default, if no Guardrail sets it: one."""
     blackout_windows: Annotated[list[Window], Field(max_length=32)] = []
-    """While one of them is open nothing new is done; what was done may be given back."""
+    """Nothing new is started in these windows; actions may be released."""
     maintenance_windows: Annotated[list[Window], Field(max_length=32)] = []
-    """Outside of them nothing new is done, where there is one for the action; what was done may be given back."""
+    """Actions start only in these windows, for actions that have one; they may be released at any time."""
     storm: StormBreaker | None = None
-    """When so much is at risk at once that nothing is done. Where no Guardrail says it: at least 20 objectives,
-    and half of all, within 10m."""
+    """When so many objectives are at risk at once that nothing is started. Default, if no Guardrail sets it: at least
+    20 objectives, and half of all, within 10m."""
     notify: Annotated[list[Subscription], Field(max_length=16)] = []
-    """Who is told of what needs people, in every namespace that the channel is open to."""
+    """Which channels are notified when people are needed, for every namespace that may use the channel."""
     allow: Annotated[list[Allowance], Field(max_length=64)] = []
-    """Which namespaces may use which actions; empty: those that change nothing outside of their
-    namespace everywhere, cordon and drain nowhere."""
+    """Which namespaces may use which actions. Empty: all namespaces may use actions that change only their own
+    namespace, none may use cordon and drain."""
 
 
 class Spent(Model):
-    """What is gone from one budget and was not refilled yet."""
+    """The use of one budget that has not been refilled yet."""
 
     namespace: Annotated[str, Field(max_length=63)] = ""
-    """The namespace whose budget it is; empty: the cluster's."""
+    """The namespace of the budget. Empty: the cluster's budget."""
     used: Annotated[float, Field(ge=0, le=1000000)]
-    """How many actions, at that time."""
+    """The number of actions at that time."""
     at: Annotated[str, Field(max_length=64)]
-    """When that was; it has been refilled since as the budget says."""
+    """The time of `used`; the budget has been refilled since."""
 
 
 class GuardrailStatus(Model):
-    """What is known; written by the operator alone."""
+    """The observed state; written only by the operator."""
 
     observed_generation: int | None = None
-    """The generation that the status speaks of."""
+    """The generation that the status refers to."""
     conditions: Conditions = []
     """Ready."""
     spent: Annotated[list[Spent], Field(max_length=5000)] = []
-    """What is gone from the budgets. It is written before an action is done, and counts also when the Remediation that
-    it was for, or its whole namespace, is deleted."""
+    """The use of the budgets. It is written before an action is executed, and counts even if the Remediation or its
+    namespace is deleted."""
 
 
 class Guardrail(Resource):
-    """What cluster admins allow, whatever policies say: budgets, node limits, a pause, who may use which action."""
+    """Limits that cluster admins set for all policies: budgets, node limits, pauses, windows, and which namespaces may
+    use which action."""
 
     KIND: ClassVar[str] = "Guardrail"
     PLURAL: ClassVar[str] = "guardrails"

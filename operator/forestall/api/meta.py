@@ -258,7 +258,7 @@ class Condition(Model):
     reason: str
     """Why, as one CamelCase word for programs."""
     message: str = ""
-    """Why, for people."""
+    """The reason for people."""
     last_transition_time: str | None = None
     """When `status` last changed."""
     observed_generation: int | None = None

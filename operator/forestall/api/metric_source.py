@@ -20,25 +20,25 @@ from forestall.api.meta import (
 
 
 class NamespaceShare(Model):
-    """How much of the source one namespace may use in one cycle, so that the others are served."""
+    """The share of the source that one namespace may use per cycle."""
 
     queries: Annotated[int, Field(ge=1, le=1000000)] = 2000
-    """How many different queries its objectives may ask."""
+    """The number of distinct queries of its objectives."""
     series: Annotated[int, Field(ge=1, le=1000000)] = 5000
-    """How many series its queries may return together: each is kept in memory with its past. Those of the queries that
-    return the fewest count first."""
+    """The number of series that its queries return in total; each stays in memory with its history. Queries that return
+    the fewest count first."""
     points: Annotated[int, Field(ge=10000, le=1000000000)] = 5000000
-    """How many points of the past of new queries may be fetched for it; the rest waits for the next cycle."""
+    """The number of past samples that are fetched for new queries; the rest waits for the next cycle."""
     size: Annotated[
         str, worded(r"^[1-9][0-9]{0,5}[KMG]i$", "not a size: write it like 512Ki, 32Mi or 1Gi", max_length=8)
     ] = "32Mi"
-    """How large all answers to its queries may be together."""
+    """The size of all answers to its queries."""
     time: Annotated[Duration, Between("100ms", "10m")] = Duration("10s")
-    """How much of the source's time its queries may take, added up over its requests, from 100ms to 10m."""
+    """The query time of the source, summed over its requests, from 100ms to 10m."""
 
 
 class MetricSourceSpec(Model):
-    """Where metrics are asked for, and by whom."""
+    """The endpoint of the source, and who may use it."""
 
     model_config = rules(*HEADER_RULES)
 
@@ -55,38 +55,38 @@ class MetricSourceSpec(Model):
     auth: Auth = Auth()
     """The credentials."""
     tls: Tls = Tls()
-    """How the endpoint's certificate is checked."""
+    """How the endpoint's certificate is verified."""
     headers: Headers = {}
-    """Headers of each request, such as `X-Scope-OrgID` for a tenant."""
+    """Headers of every request, such as `X-Scope-OrgID` for a tenant."""
     timeout: Annotated[Duration, Between("100ms", "1m")] = Duration("10s")
-    """How long a request may take, from 100ms to 1m."""
+    """The timeout of a request, from 100ms to 1m."""
     stale_after: Annotated[Duration, Between("1s", "1d")] = Duration("2m")
-    """Data older than this leads to no action; a few scrape intervals. From 1s to 1d. Beyond 5m, queries must look back
-    themselves, as in `last_over_time(x[10m])`: Prometheus sees no older samples otherwise."""
+    """The age beyond which data leads to no action, such as a few scrape intervals, from 1s to 1d. Beyond 5m, write
+    queries that look back themselves, such as `last_over_time(x[10m])`: Prometheus does not return older samples
+    otherwise."""
     max_series: Annotated[int, Field(ge=1, le=10000)] = 500
-    """A query that returns more series than this is refused."""
+    """The maximum number of series that a query may return."""
     per_namespace: NamespaceShare = NamespaceShare()
-    """How much of the source one namespace may use in one cycle. What is over is not asked, and the namespace's
-    objectives say so."""
+    """The share of the source that one namespace may use per cycle. The operator leaves out the excess and reports it
+    in the objectives."""
     namespaces: LabelSelector = LabelSelector()
-    """Which namespaces may use the source, by label; empty: all."""
+    """The namespaces that may use the source, by label. Empty: all."""
     enforce_label: LabelName | None = None
-    """A label that every selector of a query gets, with the objective's namespace as value (usually `namespace`), so
-    that no team reads another team's series. Not set: queries are used as they are."""
+    """The label (usually `namespace`) that the operator adds to every selector of a query, with the objective's
+    namespace as its value, so that no team reads another team's series. Default: queries are not changed."""
 
     trusted_labels: Annotated[list[LabelName], Field(max_length=16)] = []
-    """The labels whose values the source vouches for, because teams can't write them: `node` lets an objective's series
-    name any node that a policy may cordon or drain. Not listed, a node counts only where a pod of the objective's own
-    target runs on it."""
+    """The labels that teams cannot write, so that their values are trusted: with `node`, a series may name any node
+    that a policy may cordon or drain. Otherwise a node counts only if a pod of the objective's target runs on it."""
 
 
 class MetricSourceStatus(Model):
-    """Whether the source answers; written by the operator alone."""
+    """The observed state of the source; written only by the operator."""
 
     observed_generation: int | None = None
-    """The generation that the status speaks of."""
+    """The generation that the status refers to."""
     objectives: int | None = None
-    """How many objectives use it."""
+    """The number of objectives that use the source."""
     conditions: Conditions = []
     """Ready: the source answered the last cycle."""
 
@@ -109,6 +109,6 @@ class MetricSource(Resource):
 
     metadata: Metadata
     spec: MetricSourceSpec
-    """Where metrics are asked for, and by whom."""
+    """The endpoint of the source, and who may use it."""
     status: MetricSourceStatus = MetricSourceStatus()
     """Whether the source answers."""

@@ -23,7 +23,7 @@ Topic = Literal["ApprovalRequired", "LadderExhausted", "Locked"]
 
 
 class Subscription(Model):
-    """Who is told of what."""
+    """Which channel is notified of which topics."""
 
     channel: DnsLabel
     """The NotificationChannel."""
@@ -31,7 +31,7 @@ class Subscription(Model):
         list[Topic], Field(min_length=1, max_length=3, json_schema_extra={"x-kubernetes-list-type": "set"})
     ] = ["ApprovalRequired", "LadderExhausted", "Locked"]
     """ApprovalRequired: a remediation waits for a person. LadderExhausted: every action was tried and did not help.
-    Locked: a policy does nothing any more until a person has looked."""
+    Locked: a policy starts nothing until a person has unlocked it."""
 
 
 class NotificationChannelSpec(Model):
@@ -43,7 +43,7 @@ class NotificationChannelSpec(Model):
     )
 
     type: Literal["Slack", "Webhook", "Alertmanager", "CloudEvents"]
-    """Slack: an incoming webhook of Slack, or what understands it. Webhook: a JSON object, sent by POST. Alertmanager:
+    """Slack: an incoming webhook of Slack, or a compatible one.Webhook: a JSON object, sent by POST. Alertmanager:
     its API v2. CloudEvents: CloudEvents 1.0 in structured mode over HTTP."""
     url: (
         Annotated[
@@ -56,32 +56,32 @@ class NotificationChannelSpec(Model):
         ]
         | None
     ) = None
-    """Where to; of an Alertmanager the base URL."""
+    """The URL of the receiver; for an Alertmanager, its base URL."""
     url_from: SecretKeyRef | None = None
-    """The Secret with the URL, where the URL itself is a secret, as with Slack."""
+    """The Secret with the URL, if the URL itself is confidential, as with Slack."""
     auth: Auth = Auth()
     """The credentials."""
     tls: Tls = Tls()
-    """How the endpoint's certificate is checked."""
+    """How the endpoint's certificate is verified."""
     headers: Headers = {}
     """Headers of each request."""
     timeout: Annotated[Duration, Between("100ms", "10s")] = Duration("5s")
-    """How long one attempt may take, from 100ms to 10s."""
+    """The timeout of one attempt, from 100ms to 10s."""
     namespaces: LabelSelector = LabelSelector()
-    """Which namespaces may use the channel, by label; empty: all."""
+    """The namespaces that may use the channel, by label. Empty: all."""
 
 
 class NotificationChannelStatus(Model):
-    """Whether it delivers; written by the operator alone."""
+    """The observed state of the channel; written only by the operator."""
 
     observed_generation: int | None = None
-    """The generation that the status speaks of."""
+    """The generation that the status refers to."""
     conditions: Conditions = []
-    """Ready: the last notification went out."""
+    """Ready: the last notification was delivered."""
 
 
 class NotificationChannel(Resource):
-    """Where people are told of what needs them, with the credentials, and who may use it."""
+    """A channel that notifies people, with its credentials and the namespaces that may use it."""
 
     KIND: ClassVar[str] = "NotificationChannel"
     PLURAL: ClassVar[str] = "notificationchannels"

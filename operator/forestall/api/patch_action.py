@@ -130,7 +130,8 @@ class PatchTarget(Model):
     kind: Annotated[str, Field(max_length=63)]
     """The object's kind, such as Ingress."""
     resource: Annotated[str, Field(min_length=1, max_length=63)]
-    """The kind as rights name it, such as ingresses: the policy's author must hold the right to patch it."""
+    """The resource name of the kind as in RBAC, such as ingresses. The author of the policy must be allowed to patch
+    it."""
     name: ObjectName
     """The object's name."""
 
@@ -148,19 +149,19 @@ class PatchAction(Model):
     )
 
     target: PatchTarget
-    """What is patched."""
+    """The object to patch."""
     field: Annotated[str, Field(max_length=512)]
     """The field as a JSON Pointer; an element of a list by its name. Such as /data/recommendations,
     /metadata/annotations/nginx.ingress.kubernetes.io~1limit-rps or
     /spec/template/spec/containers/name=main/resources/limits/memory."""
     value: Annotated[str, Field(max_length=1024)]
-    """The value that it has while the risk lasts."""
+    """The value of the field while the risk lasts."""
     type: Literal["String", "Integer", "Boolean"] = "String"
-    """What `value` is written as."""
+    """The type of `value`."""
     stabilization_window: Annotated[Duration, Between("0s", "1d")] = Duration("10m")
-    """Set it back when the risk has been gone for this long, up to 1d."""
+    """Revert the patch after the risk has passed for this long, up to 1d."""
     hold_at_most: Annotated[Duration, Between("1m", "30d")] = Duration("24h")
-    """Set it back after this long, from 1m to 30d, even while the risk lasts."""
+    """Revert the patch after this long, from 1m to 30d, even while the risk lasts."""
 
     @property
     def path(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 
 class PauseSpec(Model):
-    """What stands still, until when, and why."""
+    """What is paused, until when, and why."""
 
     model_config = rules(
         rule(
@@ -20,30 +20,30 @@ class PauseSpec(Model):
     )
 
     objective: _Name | None = None
-    """Only this ServiceLevelObjective of the namespace."""
+    """Pause only this ServiceLevelObjective of the namespace."""
     policy: _Name | None = None
-    """Only this RemediationPolicy of the namespace."""
+    """Pause only this RemediationPolicy of the namespace."""
     until: Timestamp | None = None
-    """When it ends by itself; it lasts until it is deleted when not set."""
+    """When the pause expires. Default: when it is deleted."""
     reason: Annotated[str, Field(max_length=1024)] = ""
-    """Why, for people."""
+    """The reason for people."""
     by: Annotated[str, Field(max_length=256)] = ""
-    """Who paused it; an admission policy keeps anybody from writing another's name."""
+    """The user who paused it; an admission policy refuses the name of another user."""
     at: Timestamp | None = None
     """When it was paused."""
 
 
 class PauseStatus(Model):
-    """What became of it; written by the operator alone."""
+    """The observed state; written only by the operator."""
 
     observed_generation: int | None = None
-    """The generation that the status speaks of."""
+    """The generation that the status refers to."""
     conditions: Conditions = []
     """Ready: it is in force."""
 
 
 class Pause(Resource):
-    """As long as it lasts nothing is changed in its namespace, neither done nor given back."""
+    """While a Pause exists the operator changes nothing in its namespace: it starts no action and releases none."""
 
     KIND: ClassVar[str] = "Pause"
     PLURAL: ClassVar[str] = "pauses"
@@ -62,7 +62,7 @@ class Pause(Resource):
 
     metadata: Metadata
     spec: PauseSpec = PauseSpec()
-    """What stands still, until when, and why."""
+    """What is paused, until when, and why."""
     status: PauseStatus = PauseStatus()
     """What became of it."""
 

@@ -67,14 +67,14 @@ class Evidence(RiskCause):
 
 
 class Intent(Model):
-    """What is to be done, to what, why, and until when."""
+    """The intended action, its target, its evidence and its deadline."""
 
     policy: ObjectRef
     """The RemediationPolicy that decided."""
     policy_generation: Count = 0
     """Its generation at that time."""
     policy_hash: Annotated[str, Field(max_length=64)] = ""
-    """A hash of its spec at that time, without `suspend` and `mode`: whether it was changed since is told by this."""
+    """A hash of its spec at that time, without `suspend` and `mode`, by which a later change is detected."""
     objective: ObjectRef
     """The ServiceLevelObjective at risk."""
     objective_generation: Count = 0
@@ -90,30 +90,30 @@ class Intent(Model):
     mode: Mode
     """The policy's mode at that time."""
     from_: Annotated[Count | None, Field(alias="from")] = None
-    """For scale: the replicas that were found, and below which is never gone; for rollback: the newest revision."""
+    """For scale: the original replicas, below which the operator never goes. For rollback: the newest revision."""
     to: Count | None = None
-    """For scale: the replicas that the forecast first asked for; for rollback: the previous revision."""
+    """For scale: the replicas that the first forecast required. For rollback: the previous revision."""
     evidence: Evidence
-    """What was known."""
+    """The evidence at the decision."""
     created: str
     """When it was decided."""
     deadline: str
-    """When it is ended, done or not."""
+    """When the remediation ends, complete or not."""
     approval_expires: str | None = None
-    """When waiting for an approval ends."""
+    """When the request for approval expires."""
     verify_within: Duration = Duration("5m")
-    """How long after completion the risk must have fallen."""
+    """The time after completion within which the risk must fall."""
     verify_probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """The breach probability below which it counts as fallen."""
+    """The breach probability below which the risk counts as fallen."""
     rollback: str = ""
-    """In words, how it is undone."""
+    """How the action is reverted."""
 
 
 class Approval(Model):
-    """What a person decided, in mode Approve."""
+    """A person's decision, in mode Approve."""
 
     decision: Literal["Approved", "Rejected"]
-    """Approved: go ahead. Rejected: do not."""
+    """Approved or Rejected."""
     by: Annotated[str, Field(max_length=256)] = ""
     """Who decided."""
     at: Annotated[str, Field(max_length=64)] = ""
@@ -123,7 +123,7 @@ class Approval(Model):
 
 
 class Feedback(Model):
-    """What a person thought of it afterwards."""
+    """A person's feedback, afterwards."""
 
     verdict: Literal["Helpful", "Unhelpful", "FalseAlarm"]
     """Whether it helped."""
@@ -136,7 +136,7 @@ class Feedback(Model):
 
 
 class Undo(Model):
-    """What a person wants back now."""
+    """A person's request to revert the action now."""
 
     by: Annotated[str, Field(max_length=256)] = ""
     """Who asked."""
@@ -150,15 +150,15 @@ class Restored(Model):
     """What it was before it was deleted, and written again because something rests on it."""
 
     uid: Annotated[str, Field(max_length=64)]
-    """The UID that it had first: what it has changed is signed with it."""
+    """The original UID, with which its changes are marked."""
     feedback: Feedback | None = None
-    """What a person had said of it."""
+    """The feedback before the deletion."""
     undo: Undo | None = None
-    """What a person had wanted back."""
+    """The undo request before the deletion."""
 
 
 class RemediationSpec(Model):
-    """The immutable intent, and what people say about it."""
+    """The immutable intent, and the decisions and feedback of people."""
 
     model_config = rules(
         rule(
@@ -195,71 +195,71 @@ class RemediationSpec(Model):
     feedback: Feedback | None = None
     """A person's opinion, afterwards."""
     undo: Undo | None = None
-    """A person's request to give back now what was done, whatever the risk and the policy say; for the actions scale,
-    patch, cordon and drain. It needs the verb `approve`."""
+    """A person's request to revert the action now, whatever the risk and the policy say; for scale, patch, cordon and
+    drain. It needs the verb `approve`."""
     restored: Restored | None = None
-    """Set where somebody deleted it while something rested on it, and the operator has written it again."""
+    """Set if somebody deleted the Remediation while something depended on it, and the operator restored it."""
 
 
 class Seen(Model):
-    """What the indicator that sizes a scale-out was at."""
+    """The load that sized a scale-out."""
 
     ready: Count
-    """How many replicas served."""
+    """The number of ready replicas."""
     value: float
     """The indicator's value."""
 
 
 class Step(Model):
-    """One change of the world, written down before it is made."""
+    """One change of the cluster, recorded before it is made."""
 
     at: str
     """When."""
-    what: str
-    """What is changed, in words."""
+    change: str
+    """A description of the change."""
     subject: ObjectRef | None = None
-    """The object that is written, which is where it is given back."""
+    """The object that is written, and where the change is reverted."""
     from_: Annotated[int | None, Field(alias="from")] = None
     """For scale: the replicas before."""
     to: int | None = None
     """For scale: the replicas after."""
     because: str = ""
     """Why."""
-    found: str = ""
-    """For patch: the value before, as JSON; it is set back to this."""
-    seen: Seen | None = None
-    """For scale with a proportional capacity: what it was sized by, which must fall as replicas are added."""
+    previous: str = ""
+    """For patch: the previous value as JSON, to which the field is reverted."""
+    load: Seen | None = None
+    """For scale with a proportional capacity: the load that sized it, which must fall as replicas are added."""
     done: bool = False
-    """Whether it is known to have been done."""
+    """Whether the change is known to be made."""
 
 
 class RemediationStatus(Model):
-    """The life of the Remediation so far; written by the operator alone."""
+    """The lifecycle of the Remediation; written only by the operator."""
 
     phase: Phase = "Pending"
-    """Where it stands."""
+    """The phase of the lifecycle."""
     reason: str = ""
-    """Why it stands there, as one CamelCase word."""
+    """The reason for the phase as one CamelCase word."""
     message: str = ""
-    """Why it stands there, for people."""
+    """The reason for the phase, for people."""
     since: str = ""
     """When the phase began."""
     steps: Annotated[list[Step], Field(max_length=20)] = []
-    """The last steps that changed the world."""
+    """The last changes that were made."""
     completed: str | None = None
-    """When the action was done; verification uses samples after this."""
+    """When the action was complete; verification uses samples after this."""
     calm_since: str | None = None
-    """For scale, cordon and drain: since when the risk has been gone."""
+    """For scale, cordon and drain: since when the risk has passed."""
     blind_since: str | None = None
     """Since when there has been no fresh data about the risk."""
     ended: str | None = None
     """When it ended."""
     change: str = ""
-    """For scale: the replicas that were found, the most that were asked for, and what is asked for now, such as
-    `3 → 6` or, when they are given back, `3 → 6 → 3`. For rollback: the revisions."""
+    """For scale: the original, the highest requested and the current replicas, such as `3 → 6` or, after their release,
+    `3 → 6 → 3`. For rollback: the revisions."""
     conditions: Conditions = []
-    """Approved, Completed, Verified; for scale PodsReady and Proportional; GivenBack while what was done can't be given
-    back; Restored where it was deleted and is written again."""
+    """Approved, Completed, Verified; for scale PodsReady and Proportional; GivenBack=False while the action cannot be
+    reverted; Restored after a deletion."""
 
 
 class Remediation(Resource):
@@ -305,7 +305,7 @@ class Remediation(Resource):
 
     metadata: Metadata
     spec: RemediationSpec
-    """The immutable intent, and what people say about it."""
+    """The immutable intent, and the decisions and feedback of people."""
     status: RemediationStatus = RemediationStatus()
     """The life of the Remediation so far."""
 

@@ -32,18 +32,18 @@ ACTIONS = ("scale", "restart", "rollback", "patch", "job", "evict", "cordon", "d
 
 
 class When(Model):
-    """How sure and how near a breach must be."""
+    """The conditions under which the policy acts."""
 
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Act when the breach probability is at least this."""
     within: Annotated[Duration, Between("10s", "7d")] | None = None
-    """Only look this far ahead, from 10s to 7d; the indicator's own horizon when not set."""
+    """The horizon for this policy, from 10s to 7d. Default: the indicator's horizon."""
     for_: Annotated[Duration, Between("0s", "1d"), Field(alias="for")] = Duration("0s")
-    """Act only when the risk has lasted this long, up to 1d."""
+    """Act only after the risk has lasted this long, up to 1d."""
 
 
 class Capacity(Model):
-    """What one replica can carry of the leading indicator that it names."""
+    """The capacity of one replica in units of a leading indicator."""
 
     model_config = rules(
         rule(
@@ -57,17 +57,17 @@ class Capacity(Model):
     )
 
     type: Literal["Proportional", "Declared"] = "Proportional"
-    """Proportional: the indicator is a level per replica (utilisation, queue a replica) that falls as replicas are
-    added. Declared: the indicator is a total (requests a second), and one replica carries `perReplica` of it."""
+    """Proportional: the indicator is a level per replica (utilization, queue length per replica) that falls as replicas
+    are added. Declared: the indicator is a total (requests per second), and one replica serves `perReplica` of it."""
     per_replica: Annotated[float, Field(ge=LEAST_MEASURE, le=MOST_MEASURE)] | None = None
-    """What one replica carries of the indicator, for type Declared."""
+    """The capacity of one replica in units of the indicator, for type Declared."""
     indicator: DnsLabel | None = None
-    """The leading indicator that sizes the workload; the one that caused the risk when not set."""
+    """The leading indicator that sizes the workload. Default: the one that caused the risk."""
     headroom: Annotated[float, Field(ge=0, le=1)] = 0.2
     """The share of the capacity that is kept free: 0.2 plans for replicas that are 80 % full."""
     confidence: Annotated[float, Field(ge=0.001, le=0.999)] = 0.5
-    """How sure the replicas must suffice for the highest value within the time that the policy looks ahead: 0.5 plans
-    for its median, to which headroom is added; 0.95 for a bound that it rarely passes. From 0.001 to 0.999."""
+    """The probability with which the replicas must suffice for the highest value within the horizon: 0.5 plans for its
+    median plus headroom; 0.95 for a bound that it rarely exceeds. From 0.001 to 0.999."""
 
 
 class ScaleAction(Model):
@@ -86,10 +86,9 @@ class ScaleAction(Model):
     capacity: Capacity = Capacity()
     """How many replicas a forecast needs."""
     hold_at_most: Annotated[Duration, Between("1m", "30d")] = Duration("24h")
-    """Give the replicas back after this long, from 1m to 30d, even while the risk lasts."""
+    """Release the replicas after this long, from 1m to 30d, even while the risk lasts."""
     stabilization_window: Annotated[Duration, Between("0s", "1d")] = Duration("10m")
-    """Give replicas back only when observation and forecast have agreed for this long, up to 1d, that they are not
-    needed."""
+    """Release replicas only after measurement and forecast have needed fewer for this long, up to 1d."""
 
 
 class RestartAction(Model):
@@ -105,7 +104,7 @@ class RollbackAction(Model):
     rollout; otherwise the next action of the ladder is asked."""
 
     within: Annotated[Duration, Between("1m", "7d")] = Duration("1h")
-    """The risk must have begun within this time, from 1m to 7d, after the newest rollout."""
+    """The risk must have started within this time, from 1m to 7d, after the newest rollout."""
 
 
 class JobAction(Model):
@@ -143,12 +142,13 @@ class DrainAction(Model):
 
 
 class NotifyAction(Model):
-    """Tell people, by a channel that cluster admins offer; at the end of a ladder, the page to whoever is on call."""
+    """Notify people through a channel that cluster admins define; at the end of a ladder, the page to the person on
+    call."""
 
     channel: DnsLabel
     """The NotificationChannel."""
     message: Annotated[str, Field(max_length=1024)] = ""
-    """What to say besides the reason, such as where the runbook is."""
+    """Text that is added to the reason, such as a link to the runbook."""
 
 
 class Rung(Model):
@@ -165,8 +165,8 @@ class Rung(Model):
     indicators: Annotated[
         list[DnsLabel], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})
     ] = []
-    """Use this rung only when one of these leading indicators (or `sli`, the indicator of the objective itself) is the
-    cause; empty: for any cause."""
+    """Use this action only if one of these leading indicators (or `sli`, the objective's own) is the cause. Empty: for
+    any cause."""
     scale: ScaleAction | None = None
     """Raise the replicas of the target."""
     restart: RestartAction | None = None
@@ -185,7 +185,7 @@ class Rung(Model):
     """Move the pods off the indicator's node."""
 
     notify: NotifyAction | None = None
-    """Tell people."""
+    """Notify people."""
 
     @model_validator(mode="after")
     def _has_one_action(self) -> Self:
@@ -201,16 +201,16 @@ class Rung(Model):
 
 
 class VerificationSpec(Model):
-    """How it is judged whether an action helped."""
+    """How the operator verifies that an action helped."""
 
     within: Annotated[Duration, Between("1s", "1d")] = Duration("5m")
-    """The risk must have fallen below `probability` within this time, up to 1d, after the action was completed."""
+    """The time after completion, up to 1d, within which the breach probability must fall below `probability`."""
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """The breach probability below which the risk counts as fallen."""
 
 
 class RemediationPolicySpec(Model):
-    """Which objectives, when, and what may be done."""
+    """The selected objectives, the conditions and the actions."""
 
     model_config = rules(
         rule(
@@ -229,25 +229,25 @@ class RemediationPolicySpec(Model):
     objectives: LabelSelector = LabelSelector()
     """Which ServiceLevelObjectives of this namespace, by label; empty: all."""
     mode: Mode = "Observe"
-    """Observe: decide and tell, but do nothing. Approve: ask a person first. Auto: act."""
+    """Observe: decide and report, change nothing. Approve: wait for a person's approval. Auto: act."""
     suspend: bool = False
-    """Hold everything of this policy."""
+    """Start nothing new. Actions in effect are released as usual."""
     when: When = When()
-    """How sure and how near a breach must be."""
+    """The conditions under which the policy acts."""
     actions: Annotated[list[Rung], Field(min_length=1, max_length=8)]
-    """The ladder: tried in order, the next when the one before did not help."""
+    """The ladder of actions, tried in order: the next one follows if one did not help."""
     verification: VerificationSpec = VerificationSpec()
-    """How it is judged whether an action helped."""
+    """How the operator verifies that an action helped."""
     cooldown: Annotated[Duration, Between("0s", "30d")] = Duration("10m")
     """After a remediation has ended, wait this long, up to 30d, before the next one on the same target."""
     blackout_windows: Annotated[list[Window], Field(max_length=16)] = []
-    """While one of them is open the policy does nothing new; what was done may be given back."""
+    """The policy starts nothing new in these windows; it may release actions."""
     maintenance_windows: Annotated[list[Window], Field(max_length=16)] = []
-    """Outside of them the policy does nothing new, where there is one for the action."""
+    """The policy starts actions only in these windows, for actions that have one."""
     notify: Annotated[list[Subscription], Field(max_length=8)] = []
-    """Who is told of what needs people."""
+    """Which channels are notified when people are needed."""
     deadline: Annotated[Duration, Between("10s", "7d")] = Duration("30m")
-    """A remediation that is not done by then, from 10s to 7d after the decision, is ended."""
+    """The time after the decision, from 10s to 7d, at which an unfinished remediation ends."""
     approval_expiry: Annotated[Duration, Between("10s", "7d")] = Duration("15m")
     """In mode Approve: a remediation that nobody approved by then is aborted; not longer than `deadline`."""
 
@@ -259,10 +259,10 @@ class RemediationPolicySpec(Model):
 
 
 class RemediationPolicyStatus(Model):
-    """What is known about the policy; written by the operator alone."""
+    """The observed state of the policy; written only by the operator."""
 
     observed_generation: int | None = None
-    """The generation that the status speaks of."""
+    """The generation that the status refers to."""
     objectives: int | None = None
     """How many objectives it selects."""
     active: int | None = None
@@ -272,7 +272,7 @@ class RemediationPolicyStatus(Model):
 
 
 class RemediationPolicy(Resource):
-    """What forestall may do about a forecast breach, when, and within which bounds."""
+    """When and within which bounds forestall acts on a forecast breach."""
 
     KIND: ClassVar[str] = "RemediationPolicy"
     PLURAL: ClassVar[str] = "remediationpolicies"
@@ -289,6 +289,6 @@ class RemediationPolicy(Resource):
 
     metadata: Metadata
     spec: RemediationPolicySpec
-    """Which objectives, when, and what may be done."""
+    """The selected objectives, the conditions and the actions."""
     status: RemediationPolicyStatus = RemediationPolicyStatus()
     """What is known about the policy."""

@@ -82,7 +82,7 @@ class ThresholdIndicator(Model):
     """A query whose value is good on one side of a threshold; the SLI is the share of time that it was good."""
 
     query: Query
-    """A PromQL expression that gives one number."""
+    """A PromQL expression that returns one series."""
     operator: Literal["lt", "lte", "gt", "gte"]
     """The value is good when it is lt (below), lte, gt (above) or gte `value`."""
     value: Measure
@@ -113,7 +113,7 @@ class Indicator(Model):
     threshold: ThresholdIndicator | None = None
     """The share of time that a query's value is on the good side of a threshold."""
     raw: RawIndicator | None = None
-    """An error ratio that is computed elsewhere."""
+    """An error ratio that a recording rule computes."""
 
 
 class LeadingIndicator(Model):
@@ -122,28 +122,29 @@ class LeadingIndicator(Model):
     name: DnsLabel
     """The indicator's name, unique within the objective; policies and reasons refer to it."""
     query: Query
-    """A PromQL expression; it may give one number, or one a pod or node when `per` names that label."""
+    """A PromQL expression that returns one series, or one per pod or node if `per` names that label."""
     limit: Measure
     """The value past which the indicator hurts the SLI."""
     direction: Literal["Above", "Below"] = "Above"
-    """On which side of the limit it hurts."""
+    """The side of the limit that hurts the SLI."""
     horizon: Annotated[Duration, Between("10s", "7d")] = Duration("10m")
-    """How far ahead a breach of the limit matters, from 10s to 7d; choose it longer than the action takes to help."""
+    """How far ahead the breach is forecast, from 10s to 7d. Choose it longer than an action takes to have an effect."""
     per: SeriesLabel | None = None
-    """The label whose values the query's series speak of, such as `pod` or `node`; it tells actions what to act on."""
+    """The label that tells the query's series apart, such as `pod` or `node`. Actions use it to select what they act
+    on."""
     trend: Literal["Load", "Saturation"] = "Load"
     """Load rises and falls (traffic, latency, queues). Saturation fills up until something resets it (memory, disk)."""
 
 
 class ServiceLevelObjectiveSpec(Model):
-    """What is promised."""
+    """The objective and its indicators."""
 
     description: Annotated[str, Field(max_length=1024)] = ""
-    """What is promised to whom, for people."""
+    """A description for people: what is promised to whom."""
     target: TargetRef
     """The workload that actions change."""
     source: DnsLabel = "default"
-    """The MetricSource that is asked."""
+    """The MetricSource that serves the queries."""
     indicator: Indicator
     """The service level indicator."""
     objective: Annotated[float, Field(gt=1, lt=100, json_schema_extra={VALIDATIONS: [_PERCENT]})]
@@ -163,8 +164,8 @@ class ServiceLevelObjectiveSpec(Model):
         list[ObjectName],
         Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ] = []
-    """Objectives of the same namespace that this one suffers from: while one of them is at risk, this one's risk is
-    theirs and nothing is done for it."""
+    """Objectives of the same namespace that this one depends on. While one of them is at risk, the operator takes no
+    action for this one."""
 
 
 class RiskCause(Model):
@@ -173,7 +174,7 @@ class RiskCause(Model):
     indicator: str
     """The leading indicator, or `sli` where the burn rate itself is forecast to breach."""
     labels: dict[str, str] = {}
-    """Which series: the pod or node that it speaks of."""
+    """The labels of the series, such as its pod or node."""
     value: str = ""
     """The newest value."""
     limit: str = ""
@@ -191,31 +192,31 @@ class RiskCause(Model):
 
 
 class IndicatorStatus(RiskCause):
-    """How one indicator stands, by its worst series: also one that endangers nothing, or can't be read."""
+    """The state of one indicator by its worst series, including indicators without risk or without data."""
 
     query: str
-    """The query that is sent, complete: its window filled in, the label enforced that the source wants."""
+    """The complete query that the operator sends, with its window and the enforced label."""
     series: int = 0
-    """How many of its series have a value that can be used."""
+    """The number of series with a usable value."""
     fresh: bool
-    """Whether its data is there and new enough."""
+    """Whether its data is present and fresh."""
     reason: str = ""
-    """Why it, or a part of it, can't be used or forecast, as one CamelCase word; empty where nothing is wrong."""
+    """Why it cannot be used or forecast, in full or in part, as one CamelCase word; empty if nothing is wrong."""
     message: str = ""
-    """Why, for people."""
+    """The reason for people."""
 
 
 class Decision(Model):
-    """What one policy decided about the objective, and why."""
+    """The decision of one policy about the objective, with its reason."""
 
     policy: str
     """The RemediationPolicy."""
     verdict: Literal["Act", "WouldAct", "Hold"]
     """Act, would have acted (mode Observe), or hold."""
     reason: str
-    """Why, as one CamelCase word."""
+    """The reason as one CamelCase word."""
     message: str
-    """Why, for people."""
+    """The reason for people."""
     action: str = ""
     """The action, where there is one."""
     remediation: str = ""
@@ -223,17 +224,16 @@ class Decision(Model):
 
 
 class Episode(Model):
-    """One stretch of time at risk; a Remediation belongs to an episode, so that none is done twice."""
+    """A period at risk. A Remediation belongs to an episode, so that none is executed twice."""
 
     number: int = 0
-    """Counts the episodes of this objective."""
+    """The number of the episode, counted per objective."""
     since: str = ""
     """When the episode began; empty when the objective is not at risk."""
     calm_since: str = ""
-    """When the risk was last seen to be gone, while the episode has not ended yet."""
+    """Since when the risk has passed, while the episode has not ended yet."""
     decided: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=100)] = []
-    """The Remediations that were decided in this episode, the last ones: none of them is decided again in it, also
-    where it was deleted."""
+    """The last Remediations that were decided in this episode. None is decided again in it, even if it was deleted."""
 
 
 MOST_RECORDS = 24
@@ -241,25 +241,25 @@ MOST_RECORDS = 24
 
 
 class Record(Model):
-    """What is remembered of a Remediation on which something rests, should it be deleted."""
+    """A backup of a Remediation that something depends on, in case it is deleted."""
 
     name: Annotated[str, Field(max_length=253)]
     """Its name."""
     uid: Annotated[str, Field(max_length=64)]
-    """The UID that it had first."""
+    """Its original UID."""
     phase: Annotated[str, Field(max_length=32)]
-    """Where it stood."""
-    what: Annotated[str, Field(max_length=512)] = ""
-    """What it changed last, in words."""
+    """Its phase."""
+    change: Annotated[str, Field(max_length=512)] = ""
+    """A description of its last change."""
     body: Annotated[str, Field(max_length=32768)]
-    """Its intent, what people said of it, and what became of it, as JSON: what it is written from again."""
+    """Its intent, feedback and status as JSON, from which it is restored."""
 
 
 class ServiceLevelObjectiveStatus(Model):
-    """What is known and decided; written by the operator alone."""
+    """The observed state and the decisions; written only by the operator."""
 
     observed_generation: int | None = None
-    """The generation that the status speaks of."""
+    """The generation that the status refers to."""
     state: Literal["Healthy", "Exhausted", "AtRisk", "Breached", "Unknown"] | None = None
     """Healthy; Exhausted: no breach is forecast, but the error budget is gone; AtRisk: a breach is forecast; Breached:
     the budget burns fast now; Unknown for lack of data."""
@@ -270,8 +270,8 @@ class ServiceLevelObjectiveStatus(Model):
     burn_rate: str | None = None
     """How fast the budget burns, over the last `burnRateWindow`: 1 uses it up just at the end of the whole window."""
     burn_rate_window: str | None = None
-    """The stretch of time that `burnRate` is taken over: a 720th of the whole window, 1h of 30d, but no less than four
-    of the operator's intervals."""
+    """The window of `burnRate`: a 720th of the objective's window (1h for 30d), and at least four of the operator's
+    intervals."""
     breach_probability: str | None = None
     """The highest probability of passing a limit within its horizon, over the SLI's fast burn and all leading
     indicators, in percent; 100 % where a limit is passed now."""
@@ -279,21 +279,21 @@ class ServiceLevelObjectiveStatus(Model):
     """The median time until that limit is passed, where that is more likely than not within the horizon; 0s where it
     is passed now."""
     cause: RiskCause | None = None
-    """What endangers the objective most."""
+    """The highest risk of the objective."""
     indicators: list[IndicatorStatus] | None = None
-    """How each indicator stands: `sli`, the indicator of the objective itself, and the leading ones."""
+    """The state of each indicator: `sli`, which is the objective's own, and the leading indicators."""
     decisions: list[Decision] | None = None
-    """What each policy decided last."""
+    """The last decision of each policy."""
     last_evaluated: str | None = None
-    """When the operator last looked at the objective; it is written with whatever else changes, and by itself only when
-    it is 10 minutes old. The Lease that `evaluatedBy` names says it to the second."""
+    """When the operator last evaluated the objective. It is written with other changes, and on its own only when it is
+    10 minutes old. The Lease that `evaluatedBy` names has the time to the second."""
     evaluated_by: str | None = None
-    """The Lease of the operator that looks at the objective, as NAMESPACE/NAME."""
+    """The Lease of the operator that evaluates the objective, as NAMESPACE/NAME."""
     episode: Episode | None = None
-    """The present or last stretch of time at risk."""
+    """The current or last episode at risk."""
     records: Annotated[list[Record], Field(max_length=MOST_RECORDS)] = []
-    """The Remediations that hold something, and those that a cooldown, a lock or the ladder of this episode rests on.
-    Written before anything is changed. One that somebody deletes is written again from it."""
+    """The Remediations in effect, and those that a cooldown, a lock or the ladder of this episode depends on. Written
+    before any change. The operator restores a deleted Remediation from it."""
     conditions: Conditions = []
     """Ready, DataFresh, BudgetKnown, PredictionReady, AtRisk."""
 
@@ -329,6 +329,6 @@ class ServiceLevelObjective(Resource):
 
     metadata: Metadata
     spec: ServiceLevelObjectiveSpec
-    """What is promised."""
+    """The objective and its indicators."""
     status: ServiceLevelObjectiveStatus = ServiceLevelObjectiveStatus()
     """What is known and decided."""

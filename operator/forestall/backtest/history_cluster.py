@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict
-from forestall.ports import Event, Patch, Right, Scale, Served
+from forestall.ports import Event, Patch, Right, ScaleSubresource, Served
 
 _SPARE: Final = "another-node"
 
@@ -52,11 +52,11 @@ class HistoryCluster:
         """Allow everything."""
         return None
 
-    async def read_scale(self, ref: ObjectRef) -> Scale:
+    async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
         """Return the configured number of replicas."""
-        return Scale(self._replicas, self._replicas, "", "1", _uid(ref))
+        return ScaleSubresource(self._replicas, self._replicas, "", "1", _uid(ref))
 
-    async def write_scale(self, ref: ObjectRef, _: int, __: str, /) -> Scale:
+    async def write_scale(self, ref: ObjectRef, _: int, __: str, /) -> ScaleSubresource:
         """Refuse."""
         raise _immutable(ref)
 

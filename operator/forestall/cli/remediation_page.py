@@ -81,7 +81,7 @@ class _Life:
             )
         for step in status.steps:
             because = f": {step.because}" if step.because else ""
-            yield step.at, f"{step.what}{'' if step.done else ' (not known to be done)'}{because}"
+            yield step.at, f"{step.change}{'' if step.done else ' (not known to be done)'}{because}"
         for condition in status.conditions:
             if condition.last_transition_time:
                 message = f": {condition.message}" if condition.message else ""

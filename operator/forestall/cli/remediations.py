@@ -79,7 +79,7 @@ def line(step: Step) -> str:
     """Return one step in words."""
     suffix = "" if step.done else " (not known to be done)"
     because = f": {step.because}" if step.because else ""
-    return f"{clock(step.at)} UTC  {step.what}{suffix}{because}"
+    return f"{clock(step.at)} UTC  {step.change}{suffix}{because}"
 
 
 async def amend(

@@ -104,7 +104,7 @@ class Watcher:
             for step in remediation.status.steps:
                 if step.at > self._steps.get(remediation.name, ""):
                     self._steps[remediation.name] = step.at
-                    yield RunEvent(self._since(step.at), "act", f"{step.what}, because {step.because}")
+                    yield RunEvent(self._since(step.at), "act", f"{step.change}, because {step.because}")
             if remediation.ended and self._reported.get(remediation.name) != remediation.status.phase:
                 self._reported[remediation.name] = remediation.status.phase
                 yield RunEvent(

@@ -140,8 +140,8 @@ class Node:
             raise CommandFailed(f"`{' '.join(command)}` on {self.name} was not done after {timeout_s:g} s") from error
         printed, complaint = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
         if done.returncode != 0:
-            words = last_lines(complaint.strip() or printed.strip())
-            raise CommandFailed(f"`{' '.join(command)}` failed on {self.name} with {done.returncode}:\n{words}")
+            output = last_lines(complaint.strip() or printed.strip())
+            raise CommandFailed(f"`{' '.join(command)}` failed on {self.name} with {done.returncode}:\n{output}")
         return printed
 
     def import_image(self, archive: Path, name: str = "") -> None:

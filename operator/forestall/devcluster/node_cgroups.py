@@ -48,15 +48,15 @@ class Hierarchy:
 
 def hierarchies(mounts: Path = _MOUNTS) -> list[Hierarchy]:
     """Return the trees that a node takes part in: that of version 2 if it controls memory, else all of version 1."""
-    found = list(_mounted(mounts))
-    unified = [tree for tree in found if tree.unified and "memory" in tree.controllers]
-    return unified or [tree for tree in found if not tree.unified]
+    hierarchies_found = list(_mounted(mounts))
+    unified = [tree for tree in hierarchies_found if tree.unified and "memory" in tree.controllers]
+    return unified or [tree for tree in hierarchies_found if not tree.unified]
 
 
 def missing_controllers(trees: list[Hierarchy]) -> list[str]:
     """Return the controllers that a kubelet needs and that no tree has."""
-    there = {controller for tree in trees for controller in tree.controllers}
-    return [controller for controller in _NEEDED if controller not in there]
+    present = {controller for tree in trees for controller in tree.controllers}
+    return [controller for controller in _NEEDED if controller not in present]
 
 
 def create(name: str, memory_bytes: int, trees: list[Hierarchy]) -> None:
@@ -108,9 +108,9 @@ def _mounted(mounts: Path) -> Iterator[Hierarchy]:
             with suppress(OSError):
                 yield Hierarchy(mount, tuple((mount / "cgroup.controllers").read_text().split()), unified=True)
         elif kind == "cgroup":
-            known = tuple(option for option in options.split(",") if option in _V1 or option == "name=systemd")
-            if known:
-                yield Hierarchy(mount, known)
+            controllers = tuple(option for option in options.split(",") if option in _V1 or option == "name=systemd")
+            if controllers:
+                yield Hierarchy(mount, controllers)
 
 
 def _create(tree: Hierarchy, group: Path, memory_bytes: int) -> None:

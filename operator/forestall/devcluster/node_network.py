@@ -65,10 +65,10 @@ class NodeNetwork:
             )
         )
         run(self.inside(["ip", "link", "set", f"node{number}", "master", "br0", "up"]))
-        others = [other for other in range(1, nodes + 1) if other != number]
+        peers = [other for other in range(1, nodes + 1) if other != number]
         lines = ["link set lo up", f"addr add {node_address(number)}/24 dev eth0", "link set eth0 up"]
         lines += [f"route add default via {ADDRESS}"]
-        lines += [f"route add {pod_range(other)} via {node_address(other)}" for other in others]
+        lines += [f"route add {pod_range(other)} via {node_address(other)}" for other in peers]
         configure(pid, lines)
 
     def forward(self, port: int, address: str = "127.0.0.1") -> None:
@@ -113,4 +113,4 @@ def _listens(port: int) -> bool:
     """Say whether something listens on a loopback port, without a connection that it would have to serve."""
     wanted = f"0100007F:{port:04X}"
     lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    return any(words[1] == wanted and words[3] == "0A" for words in lines)
+    return any(fields[1] == wanted and fields[3] == "0A" for fields in lines)

@@ -38,8 +38,8 @@ def unpacked(packages: Sequence[str], steps: Steps | None = None) -> Path:
     Raises MissingTool, saying what to install, where they cannot be fetched.
     """
     release = Path("/etc/os-release")
-    about = f"{release.read_text() if release.exists() else ''} {platform.machine()} {sorted(packages)}"
-    folder = cache_folder() / "packages" / hashlib.sha256(about.encode()).hexdigest()[:12]
+    description = f"{release.read_text() if release.exists() else ''} {platform.machine()} {sorted(packages)}"
+    folder = cache_folder() / "packages" / hashlib.sha256(description.encode()).hexdigest()[:12]
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -58,9 +58,9 @@ def unpacked(packages: Sequence[str], steps: Steps | None = None) -> Path:
 
 def _fetch(packages: Sequence[str], folder: Path) -> None:
     """Put the packages into `folder`; where the machine has no lists of packages, they are fetched into it first."""
-    words = f"real nodes need {', '.join(packages)}"
+    reason = f"real nodes need {', '.join(packages)}"
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise MissingTool(f"{words}, which are not installed; they are fetched only where apt-get and dpkg-deb are")
+        raise MissingTool(f"{reason}, which are not installed; they are fetched only where apt-get and dpkg-deb are")
     (folder / "partial").mkdir()
     settings = [f"Dir::Cache::archives={folder}", "Debug::NoLocking=1", "APT::Sandbox::User=root"]
     install = ["install", "--download-only", "--no-install-recommends", "--reinstall", "--yes", "--quiet"]
@@ -73,7 +73,7 @@ def _fetch(packages: Sequence[str], folder: Path) -> None:
             _apt(settings, ["update", "--quiet"])
             _apt(settings, [*install, *packages])
     except CommandFailed as error:
-        raise MissingTool(f"{words}, which are not installed, and apt-get cannot fetch them. {error}") from error
+        raise MissingTool(f"{reason}, which are not installed, and apt-get cannot fetch them. {error}") from error
 
 
 def _apt(settings: Sequence[str], arguments: Sequence[str]) -> None:

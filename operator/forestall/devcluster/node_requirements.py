@@ -40,8 +40,8 @@ def lacking(folder: Path, nodes: int) -> list[str]:
 
 
 def _capabilities() -> list[str]:
-    held = int(_status("CapEff") or "0", 16)
-    return [f"the capability {name}" for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
+    capabilities = int(_status("CapEff") or "0", 16)
+    return [f"the capability {name}" for name, bit in _CAPABILITIES.items() if not capabilities >> bit & 1]
 
 
 def _status(field: str) -> str:

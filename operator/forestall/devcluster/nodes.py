@@ -106,7 +106,7 @@ class RealNodes(ControlPlane):
         pause = write_image(
             self.workspace.path / "pause.tar", PAUSE_IMAGE, {"/pause": self._programs["pause"]}, ["/pause"]
         )
-        self._each(lambda node: self._join(node, pause))
+        self._for_each_node(lambda node: self._join(node, pause))
         names = [f"node/{node.name}" for node in self.nodes]
         self._wait_for_nodes(names)
 
@@ -115,7 +115,7 @@ class RealNodes(ControlPlane):
 
         Pods that use them need no pull: an `imagePullPolicy` of `Always` fails, as there is no registry.
         """
-        self._each(lambda node: node.import_image(archive, name))
+        self._for_each_node(lambda node: node.import_image(archive, name))
 
     def last_words(self) -> str:
         """Return the ends of the logs of the control plane and of the nodes."""
@@ -123,7 +123,7 @@ class RealNodes(ControlPlane):
         ends = [f"{log.name}:\n{self.workspace.last_words(log.stem)}" for log in logs]
         return "\n".join([super().last_words(), *ends])
 
-    def _each(self, action: Callable[[Node], None]) -> None:
+    def _for_each_node(self, action: Callable[[Node], None]) -> None:
         """Do something on all nodes, side by side; raises what it raises."""
         with ThreadPoolExecutor(max_workers=max(1, len(self.nodes))) as pool:
             list(pool.map(action, self.nodes))

@@ -21,7 +21,7 @@ from pathlib import Path
 from forestall.devcluster.estimate import Estimate, left
 from forestall.devcluster.on_path import on_path
 from forestall.devcluster.processes import last_lines, run
-from forestall.devcluster.progress import Step, Steps
+from forestall.devcluster.progress import ProgressStep, Steps
 from forestall.devcluster.toolchain import find_go
 from forestall.errors import CommandFailed, MissingTool
 
@@ -234,7 +234,7 @@ def _build(wanted: Mapping[str, Module], paths: Mapping[str, Path], cache: Path,
             _build_one(go, module, name, paths[name], step)
 
 
-def _build_one(go: Path, module: Module, name: str, path: Path, step: Step) -> None:
+def _build_one(go: Path, module: Module, name: str, path: Path, step: ProgressStep) -> None:
     """Build one program into `path`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".unfinished-{name}")

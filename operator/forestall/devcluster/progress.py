@@ -20,7 +20,7 @@ def elapsed(seconds: float) -> str:
     return f"{minutes} min {seconds_left:02d} s" if minutes else f"{seconds_left} s"
 
 
-class Step:
+class ProgressStep:
     """Something that is being done now."""
 
     def __init__(self) -> None:
@@ -49,9 +49,9 @@ class Steps:
         self.console.print(text, soft_wrap=True, markup=False)
 
     @contextmanager
-    def step(self, title: str) -> Iterator[Step]:
+    def step(self, title: str) -> Iterator[ProgressStep]:
         """Show `title` while the body runs, and then how long it took. What the body raises ends the step."""
-        step, began = Step(), time.monotonic()
+        step, began = ProgressStep(), time.monotonic()
         live = self._live(step, title) if self.console.is_terminal else self._plain(step, title, began)
         try:
             with live:
@@ -62,7 +62,7 @@ class Steps:
         self.console.print(f"[green]✓[/] {title} ({elapsed(time.monotonic() - began)})", soft_wrap=True)
 
     @contextmanager
-    def _live(self, step: Step, title: str) -> Iterator[None]:
+    def _live(self, step: ProgressStep, title: str) -> Iterator[None]:
         width = max(0, self.console.width - len(title) - len("⠋  0:00:00  "))
         columns = (SpinnerColumn(), "{task.description}", TimeElapsedColumn(), "[dim]{task.fields[detail]}")
         with Progress(*columns, console=self.console, transient=True) as progress:
@@ -71,7 +71,7 @@ class Steps:
                 yield
 
     @contextmanager
-    def _plain(self, step: Step, title: str, began: float) -> Iterator[None]:
+    def _plain(self, step: ProgressStep, title: str, began: float) -> Iterator[None]:
         def say() -> None:
             line = f"… {title} ({elapsed(time.monotonic() - began)}) {escape(step.text)}"
             self.console.print(line.rstrip(), soft_wrap=True)

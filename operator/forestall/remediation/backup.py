@@ -123,7 +123,7 @@ def _record(remediation: Remediation) -> Record:
         name=remediation.name,
         uid=remediation.signature,
         phase=remediation.status.phase,
-        what=steps[-1].what[:_WORDS] if steps else "",
+        change=steps[-1].change[:_WORDS] if steps else "",
         body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
     )
 
@@ -133,7 +133,7 @@ def _shortened(status: RemediationStatus) -> RemediationStatus:
         condition.model_copy(update={"message": condition.message[:_WORDS]}) for condition in status.conditions
     ]
     steps = [
-        step.model_copy(update={"because": step.because[:_WORDS], "what": step.what[:_WORDS]})
+        step.model_copy(update={"because": step.because[:_WORDS], "change": step.change[:_WORDS]})
         for step in status.steps[-_STEPS:]
     ]
     return status.model_copy(update={"conditions": conditions, "steps": steps, "message": status.message[:_WORDS]})

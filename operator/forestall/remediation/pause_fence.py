@@ -6,7 +6,7 @@ from typing import Any
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.errors import Halted
-from forestall.ports import Cluster, Event, Patch, ReadThrough, Scale
+from forestall.ports import Cluster, Event, Patch, ReadThrough, ScaleSubresource
 
 PauseQuestion = Callable[[], Awaitable[Hold | None]]
 """Says why nothing may be changed now."""
@@ -22,7 +22,7 @@ class PauseFence(ReadThrough):
         super().__init__(cluster)
         self._pause_check = pause_check
 
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> ScaleSubresource:
         """Set the replicas."""
         await self._check()
         return await self._cluster.write_scale(ref, replicas, resource_version)

@@ -35,13 +35,13 @@ def with_step(
     load = outlook.load if outlook is not None and move.increases else None
     step = Step(
         at=stamp(now),
-        what=move.description,
+        change=move.description,
         subject=world.subject,
         from_=world.level,
         to=move.to,
         because=move.because,
-        found=world.current_value,
-        seen=None if load is None else Seen(ready=load.ready, value=load.value),
+        previous=world.current_value,
+        load=None if load is None else Seen(ready=load.ready, value=load.value),
     )
     return status.model_copy(update={"steps": [*without_open_step(status).steps, step][-KEPT_STEPS:]})
 

@@ -73,6 +73,6 @@ async def confirm_step(remediation: Remediation, context: ReconcileContext) -> S
         # What was added needs its time too before it is judged.
         status = status.model_copy(update={"completed": stamp(context.now)})
     saved = await context.store.save(remediation, status)
-    message = f"{step.what}; {step.because}" if step.because else step.what
+    message = f"{step.change}; {step.because}" if step.because else step.change
     await context.store.record_event(saved, saved.spec.intent.target, "Normal", context.action.traits.name, message)
     return StepResult(saved, continues=True)

@@ -11,7 +11,7 @@ from forestall.actions.restart import RESTARTED_BY
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict, NotFound
-from forestall.ports import Event, Patch, Right, Scale, Served
+from forestall.ports import Event, Patch, Right, ScaleSubresource, Served
 from forestall.sim.model_state import ModelState
 from forestall.sim.node_objects import NODE, NodeObjects
 
@@ -69,13 +69,15 @@ class ModelCluster:
         """Allow everything."""
         return None
 
-    async def read_scale(self, ref: ObjectRef) -> Scale:
+    async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
         """See the port."""
         service, scales = self._service(ref), self._state.scales
         desired = int(scales.replicas[service])
-        return Scale(desired, desired, "", str(scales.workload_versions[service]), _uid("deployment", ref.namespace))
+        return ScaleSubresource(
+            desired, desired, "", str(scales.workload_versions[service]), _uid("deployment", ref.namespace)
+        )
 
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> ScaleSubresource:
         """See the port."""
         service = self._service(ref)
         self._check(self._state.scales.workload_versions[service], resource_version, ref)

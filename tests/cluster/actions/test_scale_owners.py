@@ -87,7 +87,7 @@ async def test_the_floor_of_a_scaled_object_is_raised_and_given_back(guarded, ke
     await guarded.open(target, SCALE, **{"from": found or 0, "to": 5})
     await guarded.cycle(**AT_RISK)
     assert (guarded.end[0], floor(guarded)) == ("Verifying", 5)
-    assert "minReplicaCount of scaledobject" in guarded.remediation.status.steps[0].what
+    assert "minReplicaCount of scaledobject" in guarded.remediation.status.steps[0].change
     assert guarded.cluster.get("horizontalpodautoscaler", "web", guarded.namespace)["spec"]["minReplicas"] == (
         found or 1
     ), "the autoscaler is KEDA's"

@@ -9,7 +9,7 @@ from forestall.actions.floor import Floor, find_floor, find_raised
 from forestall.api.remediation import ObjectRef
 from forestall.core.decision import Hold
 from forestall.errors import Forbidden, NotFound
-from forestall.ports import Scale, Served
+from forestall.ports import ScaleSubresource, Served
 
 WEB = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="web", uid="d-1")
 HPA = ObjectRef(api_version="autoscaling/v2", kind="HorizontalPodAutoscaler", namespace="shop", name="web", uid="h-1")
@@ -68,10 +68,10 @@ class Shop:
             raise NotFound(f"no kind {kind} of {api_version}")
         return Served(kind.lower(), namespaced=True)
 
-    async def read_scale(self, ref: ObjectRef) -> Scale:
+    async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
         body = await self.read(ref)
         size = body["spec"]["replicas"]
-        return Scale(size, size, "", "7", body["metadata"]["uid"])
+        return ScaleSubresource(size, size, "", "7", body["metadata"]["uid"])
 
 
 @pytest.fixture

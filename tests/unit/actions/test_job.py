@@ -62,7 +62,7 @@ def test_the_job_belongs_to_its_remediation_and_lasts_as_long():
 
 @pytest.mark.parametrize(("own", "at", "expected"), [(None, 100, 500), (60, 100, 60), (9000, 100, 500), (None, 700, 1)])
 def test_its_deadline_is_what_is_left_of_the_remediations(own, at, expected):
-    step = {"at": stamp(START + at), "what": "run it", "from": 0, "to": 1}
+    step = {"at": stamp(START + at), "change": "run it", "from": 0, "to": 1}
     spec = {} if own is None else {"activeDeadlineSeconds": own}
     assert job(remediation(steps=[step]), cron_job(**spec))["spec"]["activeDeadlineSeconds"] == expected
 

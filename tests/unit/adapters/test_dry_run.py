@@ -7,7 +7,7 @@ import pytest
 from forestall.adapters.dry_run import DryRunCluster
 from forestall.api.remediation import ObjectRef
 from forestall.errors import Conflict
-from forestall.ports import Event, Scale
+from forestall.ports import Event, ScaleSubresource
 
 REF = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", name="web")
 POD = ObjectRef(api_version="v1", kind="Pod", namespace="shop", name="web-1", uid="u")
@@ -22,8 +22,8 @@ class Looking:
             "spec": {"x": 1, "y": 2},
         }
 
-    async def read_scale(self, _: ObjectRef) -> Scale:
-        return Scale(3, 3, "app=web", "7", "u")
+    async def read_scale(self, _: ObjectRef) -> ScaleSubresource:
+        return ScaleSubresource(3, 3, "app=web", "7", "u")
 
     async def find(self, *_: str, **__: str) -> list[dict[str, Any]]:
         return [{"kind": "Deployment"}]

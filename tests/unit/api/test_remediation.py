@@ -31,12 +31,12 @@ def intent(action, **more):
 )
 def test_a_change_is_told_as_it_is_now_and_not_as_it_was_first_meant(asked, shown):
     """Kind: the intent's first figures are shown long after others hold."""
-    steps = [Step(at="", what="", to=to) for to in asked]
+    steps = [Step(at="", change="", to=to) for to in asked]
     assert change_of(intent({"scale": {"maxReplicas": 20}}, **{"from": 3, "to": 5}), steps) == shown
 
 
 def test_what_changes_no_number_has_no_change():
-    done = [Step(at="", what="restart", from_=0, to=1, done=True)]
+    done = [Step(at="", change="restart", from_=0, to=1, done=True)]
     assert change_of(intent({"restart": {}}), done) == ""
     assert change_of(intent({"rollback": {}}, **{"from": 7, "to": 6}), done) == "7 → 6"
 

@@ -72,13 +72,13 @@ def test_it_tells_the_whole_story(program, risky):
             "steps": [
                 {
                     "at": "2025-06-14T09:01:10Z",
-                    "what": "replicas: 3 -> 5",
+                    "change": "replicas: 3 -> 5",
                     "from": 3,
                     "to": 5,
                     "because": "0.9",
                     "done": True,
                 },
-                {"at": "2025-06-14T09:04:10Z", "what": "replicas: 5 -> 6", "from": 5, "to": 6},
+                {"at": "2025-06-14T09:04:10Z", "change": "replicas: 5 -> 6", "from": 5, "to": 6},
             ],
         },
     )

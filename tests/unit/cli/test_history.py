@@ -12,8 +12,8 @@ LIFE = {
         "message": "the risk is over",
         "ended": "2025-06-15T15:06:10Z",
         "steps": [
-            {"at": "2025-06-15T15:05:20.123456Z", "what": "replicas: 3 -> 6", "because": "load", "done": True},
-            {"at": "2025-06-15T15:06:00Z", "what": "replicas: 6 -> 3", "done": False},
+            {"at": "2025-06-15T15:05:20.123456Z", "change": "replicas: 3 -> 6", "because": "load", "done": True},
+            {"at": "2025-06-15T15:06:00Z", "change": "replicas: 6 -> 3", "done": False},
         ],
         "conditions": [
             {"type": "Verified", "status": "True", "reason": "RiskFell", "lastTransitionTime": "2025-06-15T15:05:50Z"}
@@ -135,7 +135,7 @@ def test_a_misspelt_objective_or_policy_is_no_empty_history(program, cluster):
 
 def test_a_change_is_shown_as_it_is_now(program, cluster):
     """Kind: the intent's first figures are shown long after others hold."""
-    steps = [{"at": f"2025-06-15T15:0{n}:00.123456Z", "what": "", "to": to} for n, to in enumerate((6, 8, 5))]
+    steps = [{"at": f"2025-06-15T15:0{n}:00.123456Z", "change": "", "to": to} for n, to in enumerate((6, 8, 5))]
     cluster.put_remediation("live", "Verifying", deadline="2025-06-15T15:34:40.123456Z", status={"steps": steps})
     assert "Scale Deployment/checkout 3 → 8 → 5" in program("history")[1]
     page = program("history", "live")[1]

@@ -7,7 +7,7 @@ from forestall.errors import Forbidden
 NAME = "checkout-scale-1"
 STEP = {
     "at": "2025-06-15T15:05:40Z",
-    "what": "replicas of deployment shop/checkout: 3 -> 6",
+    "change": "replicas of deployment shop/checkout: 3 -> 6",
     "from": 3,
     "to": 6,
     "done": True,

@@ -21,7 +21,7 @@ from forestall.engine.outlook import outlook
 EVICT: dict[str, Any] = {"evict": {}}
 POD_A: dict[str, Any] = {"kind": "Pod", "name": "a", "uid": "p-a", "apiVersion": "v1"}
 NODE_1: dict[str, Any] = {"kind": "Node", "name": "n1", "uid": "n-1", "apiVersion": "v1", "namespace": ""}
-DONE = {"at": "1970-01-01T00:03:00Z", "what": "x", "done": True}
+DONE = {"at": "1970-01-01T00:03:00Z", "change": "x", "done": True}
 TRIGGER = Trigger(0.8, None, 300.0)
 
 

@@ -127,7 +127,7 @@ def remediation(
         "deadline": stamp(ended + HOUR),
     }
     one = Remediation.read({"metadata": {"name": "x"}, "spec": {"intent": intent}})
-    step = {"at": stamp(ended - 50), "what": "x", "from": 0, "to": 1, "done": True}
+    step = {"at": stamp(ended - 50), "change": "x", "from": 0, "to": 1, "done": True}
     status = {"phase": phase, "reason": reason, "since": stamp(ended - 50), "steps": [step]}
     status |= {"ended": stamp(ended)} if phase in ("Succeeded", "Failed", "RolledBack", "Aborted") else {}
     return {**draft_of(one.spec.intent), "status": status}

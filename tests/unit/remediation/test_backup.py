@@ -176,7 +176,7 @@ async def test_nothing_is_raised_that_can_not_be_remembered_and_everything_given
 
 def life(run: Any, phase: str = "Failed", **changes: Any) -> Remediation:
     body = draft_of(run.intend(**changes))
-    step = {"at": "2026-01-01T00:00:00Z", "what": "x", "to": 1, "from": 0, "done": True}
+    step = {"at": "2026-01-01T00:00:00Z", "change": "x", "to": 1, "from": 0, "done": True}
     status = {"phase": phase, "since": "2026-01-01T00:00:00Z", "steps": [step]}
     return Remediation.read({**body, "metadata": {**body["metadata"], "uid": "u-1"}, "status": status})
 

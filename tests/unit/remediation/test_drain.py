@@ -79,7 +79,7 @@ async def test_a_budget_that_never_allows_it_gives_the_node_back_at_the_deadline
     after = await run.cycle()
     assert (after.status.phase, after.status.reason) == ("RolledBack", "DeadlineExceeded")
     assert "pods that are left: 1 to be evicted: shop/checkout-2" in after.status.message
-    assert after.status.steps[-1].what == "uncordon node n1"
+    assert after.status.steps[-1].change == "uncordon node n1"
 
 
 async def test_what_nobody_wants_any_more_is_given_back_in_the_middle(run, world):

@@ -286,7 +286,7 @@ async def test_the_floor_of_an_autoscaler_is_raised_and_given_back(run, world):
     after = await run.cycle()
     assert run.replicas == 3
     assert world.objects["HorizontalPodAutoscaler", "shop", "web"]["spec"]["minReplicas"] == 4
-    assert "minReplicas" in after.status.steps[0].what
+    assert "minReplicas" in after.status.steps[0].change
     after = await run.cycles(14, 30, probability=0.0, replicas_forecast=1, replicas_observed=1)
     assert world.objects["HorizontalPodAutoscaler", "shop", "web"]["spec"]["minReplicas"] == 3
     assert after.status.phase == "Succeeded"

@@ -20,7 +20,7 @@ NOW = 1_000_000.0
 
 
 def step(at: float | str = NOW, *, done: bool = False) -> dict[str, Any]:
-    return {"at": at if isinstance(at, str) else stamp(at), "what": "replicas 3 -> 5", "done": done}
+    return {"at": at if isinstance(at, str) else stamp(at), "change": "replicas 3 -> 5", "done": done}
 
 
 @pytest.fixture

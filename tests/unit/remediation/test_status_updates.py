@@ -54,7 +54,7 @@ def test_a_step_says_what_was_there_and_takes_the_place_of_one_that_was_never_ma
     twice = updates.with_step(updates.with_step(done, move(to=6), world, None, NOW), move(to=7), world, None, NOW)
     assert [(step.to, step.done) for step in twice.steps] == [(5, True), (7, False)]
     (step,) = done.steps
-    assert (step.from_, step.subject, step.found, step.because, step.at) == (3, SUBJECT, "3", "load", stamp(NOW))
+    assert (step.from_, step.subject, step.previous, step.because, step.at) == (3, SUBJECT, "3", "load", stamp(NOW))
     assert [each.done for each in updates.without_open_step(twice).steps] == [True]
 
 
@@ -63,9 +63,9 @@ def test_a_raise_says_by_which_load_it_was_sized(run, raises, seen):
     world = ObservedState(level=3, subject=SUBJECT, resource_version="7")
     outlook = run.foresee(load=LoadSample(ready=3, value=40.0))
     (step,) = updates.with_step(status(), move(increases=raises), world, outlook, NOW).steps
-    assert (step.seen and (step.seen.ready, step.seen.value)) == seen
+    assert (step.load and (step.load.ready, step.load.value)) == seen
     (unknown,) = updates.with_step(status(), move(), world, run.foresee(), NOW).steps
-    assert unknown.seen is None
+    assert unknown.load is None
 
 
 def test_only_the_newest_steps_are_kept():

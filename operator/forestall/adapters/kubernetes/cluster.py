@@ -25,7 +25,7 @@ from forestall.adapters.kubernetes.reviews import Reviews
 from forestall.api.remediation import ObjectRef
 from forestall.core.untrusted import get_path, integer, string
 from forestall.errors import ClusterError, LostLease, NotFound, Unavailable, Unreadable
-from forestall.ports import MANAGER, Event, Patch, Right, Scale, Served
+from forestall.ports import MANAGER, Event, Patch, Right, ScaleSubresource, Served
 
 PAGE = 500
 """Objects of a list in one answer: whole lists of large clusters cost too much memory on both sides."""
@@ -91,12 +91,12 @@ class KubernetesCluster:
         """Return in the API server's words that the operator lacks a right; None where it has it."""
         return await self._reviews.refusal(right)
 
-    async def read_scale(self, ref: ObjectRef) -> Scale:
+    async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
         """Return the /scale subresource of the object; `NotFound` where the kind has none."""
         body = await self._request("GET", ref, "scale")
         return _scale(ref, _with_same_uid(ref, body))
 
-    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> Scale:
+    async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> ScaleSubresource:
         """Set the replicas; `Conflict` unless the object still has `resource_version`."""
         patch = {"metadata": _precondition(ref, resource_version), "spec": {"replicas": replicas}}
         return _scale(ref, await self._request("PATCH", ref, "scale", body=patch, content_type=MERGE_PATCH))
@@ -286,12 +286,12 @@ def _identity(ref: ObjectRef, resource_version: str = "") -> dict[str, Any]:
     }
 
 
-def _scale(ref: ObjectRef, body: Mapping[str, Any]) -> Scale:
+def _scale(ref: ObjectRef, body: Mapping[str, Any]) -> ScaleSubresource:
     # a workload without `replicas` has one, except by its own /scale, which then answers zero
     wanted, ready = (integer(get_path(body, part, "replicas"), default=0) for part in ("spec", "status"))
     if wanted is None or ready is None:
         raise Unreadable(f"{ref.kind} {_name(ref)}: its /scale says replicas that are no number")
-    return Scale(
+    return ScaleSubresource(
         spec_replicas=wanted,
         status_replicas=ready,
         selector=string(get_path(body, "status", "selector")),

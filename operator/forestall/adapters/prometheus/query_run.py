@@ -78,7 +78,7 @@ class QueryRun:
         # What looks far back takes long, and comes last, so that nothing else waits for it.
         for batch in (
             [question for question in due if question.weight <= 1],
-            [each for each in due if each.weight > 1],
+            [question for question in due if question.weight > 1],
         ):
             await self._run(self._groups(batch))
             if self._warned and await self._triage.warns_of_some():
