@@ -582,7 +582,7 @@ def test_what_it_was_before_it_was_deleted_never_changes(cluster: KwokCluster, n
 SAID_ELSEWHERE = {
     "what a Remediation was before it was deleted never changes",
     "this was asked for already: a Remediation is undone once",
-    "too late: this Remediation has ended, and holds nothing that could be given back",
+    "too late: this Remediation has ended, and holds nothing that could be reverted",
     "this action can't be undone: only scale, patch, cordon and drain can",
     "not a duration: write it like 90s, 5m, 1h30m or 30d",
     "approvalExpiry (15m when not set) is longer than deadline: an approval could come too late to act",

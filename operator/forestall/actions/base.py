@@ -26,7 +26,7 @@ class RiskOutlook:
     """What the present cycle says about the risk that one live remediation answers."""
 
     fresh: bool
-    """The data is there, fresh and finite. Otherwise there is no verdict: nothing is raised or given back."""
+    """The data is there, fresh and finite. Otherwise there is no verdict: nothing is raised or released."""
     probability: float
     """The breach probability of the cause, with the workload as it is now; NaN when not fresh."""
     breached: bool
@@ -47,7 +47,7 @@ class RiskOutlook:
     """For how long (s) a risk must be gone until what was not begun is given up; None where nobody says."""
     edited: Hold | None = None
     """What the policy says otherwise since this was decided: nothing is begun or raised by it any more. What was done
-    is held and given back as it was decided."""
+    is held and released as it was decided."""
 
     def at_risk(self, probability: float) -> bool:
         """Say whether the breach probability is at or above `probability`, or the limit is passed already."""
@@ -67,7 +67,7 @@ class StalledReplicas:
     """Replicas that were asked for and do not come to serve."""
 
     idle: int
-    """How many can be given back without taking one that serves, or ever did."""
+    """How many can be released without taking one that serves, or ever did."""
     why: Hold
     """In the words of whoever keeps them from it: a quota, the scheduler, the kubelet, an autoscaler."""
     settles: bool = False
@@ -103,9 +103,9 @@ class ObservedState:
     left: str = ""
     """For an action of many writes: what it waits for, in words."""
     blocked: Hold | None = None
-    """For scale: why the level must not be raised now, although it may be given back."""
+    """For scale: why the level must not be raised now, although it may be released."""
     unattached: Hold | None = None
-    """For scale: why the level holds nothing up any more, and is given back at once."""
+    """For scale: why the level holds nothing up any more, and is released at once."""
     stalled: StalledReplicas | None = None
     """For scale: what does not come to serve, of what was added."""
 
@@ -119,7 +119,7 @@ class Change:
     """The change in words, such as `replicas 3 -> 5`."""
     because: str
     increases: bool
-    """Whether it does more than was done so far, which the guards must allow; giving back is always allowed."""
+    """Whether it does more than was done so far, which the guards must allow; releasing is always allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class Action(Protocol):
 class MultiStepAction(Protocol):
     """An action of many writes: after the first, the reconciler lets it go on in each cycle until it has settled.
 
-    It is asked for no more once its deadline has passed or nobody wants it any more; what it did is then given back.
+    It is asked for no more once its deadline has passed or nobody wants it any more; what it did is then released.
     """
 
     async def proceed(self, cluster: Cluster, remediation: Remediation, world: ObservedState) -> Hold:

@@ -1,4 +1,4 @@
-"""Mark a node as unschedulable, and give it back when it has been healthy for a while."""
+"""Mark a node as unschedulable, and uncordon it when it has been healthy for a while."""
 
 from typing import ClassVar
 

@@ -1,8 +1,8 @@
-"""Cordon a node and move its pods elsewhere, and give it back when it has been healthy for a while.
+"""Cordon a node and move its pods elsewhere, and uncordon it when it has been healthy for a while.
 
 The node is cordoned first, as the action `cordon` does. Then its pods are evicted, cycle after cycle, each by its UID
 and as its PodDisruptionBudget allows, until none is left but those that `kubectl drain` leaves. No pod is ever deleted.
-What was evicted stays where it is when the node is given back.
+What was evicted stays where it is when the node is uncordoned.
 
 A node is everybody's: what is told to the namespace of the policy names its own pods, and says of others how many there
 are. The operator's log has their names.

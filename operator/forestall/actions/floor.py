@@ -1,7 +1,7 @@
 """What is raised to scale a workload: its replicas, or the floor of the autoscaler that decides about them.
 
 What was raised is remembered by its reference, UID included, and looked at by that, also while the autoscaler is
-paused, hidden, or points elsewhere: only what was written is ever given back, and always where it was written.
+paused, hidden, or points elsewhere: only what was written is ever released, and always where it was written.
 """
 
 from collections.abc import Mapping
@@ -57,9 +57,9 @@ class Floor:
     ceiling: int | None = None
     """The most that the autoscaler allows; None where there is none."""
     blocked: Hold | None = None
-    """Why it must not be raised now, although it may be given back."""
+    """Why it must not be raised now, although it may be released."""
     orphaned: Hold | None = None
-    """Why it holds nothing up any more, and is to be given back at once."""
+    """Why it holds nothing up any more, and is to be released at once."""
     workload: Body | None = None
     """The workload as it was read; None where it is gone."""
     autoscaler: Body | None = None
@@ -101,7 +101,7 @@ async def find_raised(cluster: Reader, target: ObjectRef, raised: ObjectRef) -> 
     """Return the floor of `target` that was raised in the object `raised`, as it is now.
 
     `Waiting` says that it can't be looked at for a while, or that people have paused it; any other Hold, that nothing
-    of it is left to give back.
+    of it is left to release.
 
     Raises:
         ClusterError: the cluster could not say.

@@ -1,4 +1,4 @@
-"""What actions on nodes share: a node is marked as unschedulable, and given back when it has been healthy for a while.
+"""What actions on nodes share: a node is marked as unschedulable, and uncordoned when it has been healthy for a while.
 
 One patch sets `spec.unschedulable` and an annotation with the UID of the Remediation; giving it back removes both.
 A node that somebody else cordoned is never touched: neither before nor after.
@@ -134,7 +134,7 @@ def _healthy_for(remediation: Remediation) -> float:
 
 
 def _undone(remediation: Remediation) -> Condition | None:
-    """Return why what was begun is given back before it was complete."""
+    """Return why what was begun is uncordoned before it was complete."""
     completed = condition_of(remediation, "Completed")
     return completed if completed is not None and completed.status == "False" else None
 

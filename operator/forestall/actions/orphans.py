@@ -1,7 +1,7 @@
 """Nodes that stay cordoned although the Remediation that cordoned them is gone or has ended.
 
 Deleting a Remediation is a person's right and nothing holds it up; a missing right or a late write can leave a node
-behind, too. Such a node is known by its annotation, and is given back like any other: only if it is still ours.
+behind, too. Such a node is known by its annotation, and is uncordoned like any other: only if it is still ours.
 """
 
 from collections.abc import Collection, Mapping, Sequence

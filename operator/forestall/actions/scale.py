@@ -8,8 +8,8 @@ where it is. It never goes below what was found.
 What does not fall as replicas are added is no level per replica: then no more are added (see `proportion`).
 
 A scale-out that did not help is not raised further, but kept while the risk lasts: taking capacity from a service in
-trouble can only make it worse. It is given back by the same rule, and in any case after the policy's longest time. Pods
-that have never been ready are no capacity: they are given back as soon as it is plain that they do not start.
+trouble can only make it worse. It is released by the same rule, and in any case after the policy's longest time. Pods
+that have never been ready are no capacity: they are released as soon as it is plain that they do not start.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ from forestall.core.wording import plural
 from forestall.ports import Cluster, Reader, Right
 
 RELEASE_SHARE: Final = 0.1
-"""The share of the replicas, but at least one, that is given back in one step. Fewer are not given back at all, unless
+"""The share of the replicas, but at least one, that is released in one step. Fewer are not released at all, unless
 that ends it: a floor that follows every small change of a noisy forecast does as much harm as good."""
 RAISE_SHARE: Final = 0.05
 """The share of the replicas by which the forecast must ask for more before a floor that is held is raised."""
@@ -123,7 +123,7 @@ class Scale(WorkloadAction):
     def next_change(
         self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
     ) -> Next:
-        """Raise the floor further, keep it, or give back a step."""
+        """Raise the floor further, keep it, or release a step."""
         original = remediation.spec.intent.from_ or 0
         if world.level <= original:
             return _end(remediation, world)
@@ -153,7 +153,7 @@ class Scale(WorkloadAction):
         now: float,
         over: str | None,
     ) -> Next:
-        """Give back a step, or say why none; `over` says why no more is waited for."""
+        """Release a step, or say why none; `over` says why no more is waited for."""
         original = remediation.spec.intent.from_ or 0
         peak = original if over else _peak(recent, _terms(remediation).stabilization_window.seconds, now)
         if peak == 1:
@@ -163,7 +163,7 @@ class Scale(WorkloadAction):
             return _keep(remediation, world)
         pause = _pace(remediation, now)
         if pause > 0:
-            return Hold("Releasing", f"the next replicas are given back in {format_duration(pause)}")
+            return Hold("Releasing", f"the next replicas are released in {format_duration(pause)}")
         lowest = max(original, peak)
         to = max(lowest, world.level - step)
         return _move(world, to, over or _agreed(remediation, lowest))
@@ -208,7 +208,7 @@ def _move(world: ObservedState, to: int, because: str) -> Change:
 
 
 def _hold_over(remediation: Remediation, recent: Sequence[TimedOutlook], now: float) -> str | None:
-    """Return why the floor is given back even though the risk lasts, or is not known."""
+    """Return why the floor is released even though the risk lasts, or is not known."""
     completed = condition_of(remediation, "Completed")
     start = seconds(completed.last_transition_time) if completed else None
     if start is not None and now >= start + _terms(remediation).hold_at_most.seconds:
@@ -256,7 +256,7 @@ def _keep(remediation: Remediation, world: ObservedState) -> Hold:
         return Hold(
             "NotHelped",
             f"{plural(world.level, 'replica')} of {name}{suffix} did not lower the risk; kept while it lasts, because "
-            f"fewer would not help either, and given back when observation and forecast have needed fewer for {window}",
+            f"fewer would not help either, and released when observation and forecast have needed fewer for {window}",
         )
     if world.blocked is not None:
         return Hold(
@@ -264,7 +264,7 @@ def _keep(remediation: Remediation, world: ObservedState) -> Hold:
         )
     return Hold(
         "Holding",
-        f"{name} is held at {world.level}; replicas are given back when observation and forecast have needed fewer for "
+        f"{name} is held at {world.level}; replicas are released when observation and forecast have needed fewer for "
         f"{window}",
     )
 

@@ -27,7 +27,7 @@ Body = Mapping[str, Any]
 PODS_READY: Final = "PodsReady"
 """The condition that says whether what was added serves."""
 SERVE_NOBODY: Final = "serve nobody"
-"""How it is told, of replicas that are given back, that they are no loss."""
+"""How it is told, of replicas that are released, that they are no loss."""
 SETTLING: Final = 600.0
 """For how long (s) at least pods are waited for that may start by themselves, as when nodes are added."""
 AGAIN: Final = 3600.0
@@ -75,7 +75,7 @@ async def find_stalled(cluster: Reader, remediation: Remediation, floor: Floor) 
         with parsing(f"the pods of {title(target)}"):
             stalled = find_stalled_replicas(floor, target, namespace, pods, since)
     except Unreadable:
-        return None  # nothing is given back for a reason that is not understood
+        return None  # nothing is released for a reason that is not understood
     added = max(0, floor.level - (remediation.spec.intent.from_ or 0))
     return stalled and replace(stalled, idle=min(stalled.idle, added))
 
@@ -85,7 +85,7 @@ def find_stalled_replicas(
 ) -> StalledReplicas | None:
     """Return what does not come to serve; `pods` are those of the workload, None where they can't be listed.
 
-    Fewer than the pods that serve, or ever did, are never left: what was given back may not have gone yet.
+    Fewer than the pods that serve, or ever did, are never left: what was released may not have gone yet.
     """
     body = floor.workload or {}
     status = body.get("status") or {}
@@ -169,7 +169,7 @@ def in_words(stalled: StalledReplicas, left: float) -> str:
     if not stalled.idle:
         return stalled.why.message
     soon = f"in {format_duration(left)}" if left > 0 else "now"
-    return f"{stalled.why.message}; the {stalled.idle} that {SERVE_NOBODY} are given back {soon}"
+    return f"{stalled.why.message}; the {stalled.idle} that {SERVE_NOBODY} are released {soon}"
 
 
 def may_add(remediation: Remediation, stalled: StalledReplicas | None, now: float) -> bool:

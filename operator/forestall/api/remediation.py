@@ -258,7 +258,7 @@ class RemediationStatus(Model):
     """For scale: the original, the highest requested and the current replicas, such as `3 → 6` or, after their release,
     `3 → 6 → 3`. For rollback: the revisions."""
     conditions: Conditions = []
-    """Approved, Completed, Verified; for scale PodsReady and Proportional; GivenBack=False while the action cannot be
+    """Approved, Completed, Verified; for scale PodsReady and Proportional; Reverted=False while the action cannot be
     reverted; Restored after a deletion."""
 
 
@@ -275,7 +275,7 @@ class Remediation(Resource):
         rule(
             "!has(self.spec.undo) || has(oldSelf.spec.undo) || !has(self.status) || !has(self.status.phase) || "
             "!(self.status.phase in ['Succeeded', 'RolledBack', 'Failed', 'Aborted'])",
-            "too late: this Remediation has ended, and holds nothing that could be given back",
+            "too late: this Remediation has ended, and holds nothing that could be reverted",
             fieldPath=".spec.undo",
         ),
         rule(

@@ -36,7 +36,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "reject": ("approval", "Reject a remediation that waits for approval."),
     "feedback": ("feedback", "Say whether a remediation helped."),
     "unlock": ("feedback", "Let a policy act again whose last remediation did not help."),
-    "undo": ("undo", "Give back now what a remediation did."),
+    "undo": ("undo", "Revert now what a remediation did."),
     "pause": ("pauses", "Stop everything, in the cluster or a part of it, for a while."),
     "resume": ("pauses", "End a pause."),
     "validate": ("validate", "Say what is wrong with objects before they are applied."),

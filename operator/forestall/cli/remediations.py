@@ -58,7 +58,7 @@ def stand(remediation: Remediation, now: float) -> str:
 
 
 def can_be_undone(remediation: Remediation) -> bool:
-    """Say whether it may have done something that `forestall undo` gives back."""
+    """Say whether it may have done something that `forestall undo` reverts."""
     is_withdrawn = remediation.undo is not None or remediation.ended
     return (
         traits_of(remediation.spec.intent.action).kept_while_at_risk

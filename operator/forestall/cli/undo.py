@@ -72,7 +72,7 @@ async def undo(session: Session, *, remediation: str, namespace: str | None, com
 
 
 def _check(remediation: Remediation, now: float) -> None:
-    """Raise ClickException unless there is something that can be given back."""
+    """Raise ClickException unless there is something that can be reverted."""
     name, status, intent = remediation.name, remediation.status, remediation.spec.intent
     if not traits_of(intent.action).kept_while_at_risk:
         raise click.ClickException(

@@ -26,7 +26,7 @@ class OrphanedNodeRelease:
     def __init__(
         self, cluster: Cluster, node_lister: NodeLister, pause_check: Callable[[float], Awaitable[Hold | None]]
     ) -> None:
-        """`pause_check` returns why nothing may be given back at a time (s); it is asked when it is time to look."""
+        """`pause_check` returns why nothing may be uncordoned at a time (s); it is asked when it is time to look."""
         self._cluster = cluster
         self._node_lister = node_lister
         self._pause_check = pause_check
@@ -51,7 +51,7 @@ class OrphanedNodeRelease:
         try:
             released = await release_orphans(self._cluster, nodes, self._live)
         except ClusterError as error:
-            _log.warning("nodes left behind could not be given back", error=str(error))
+            _log.warning("nodes left behind could not be uncordoned", error=str(error))
             return
         if released:
             _log.warning("nodes uncordoned that a Remediation left behind", nodes=released)

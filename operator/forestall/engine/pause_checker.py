@@ -22,10 +22,10 @@ class PauseChecker:
         self._registry = registry
         self._cluster = cluster
         self.skewed: str | None = None
-        """Why this process's clock is not to be trusted: then nothing is changed, not even given back."""
+        """Why this process's clock is not to be trusted: then nothing is changed, not even reverted."""
 
     async def __call__(self, remediation: Remediation, now: float) -> Hold | None:
-        """Return why nothing may be changed for `remediation` at `now` (s), not even given back; None where it may."""
+        """Return why nothing may be changed for `remediation` at `now` (s), not even reverted; None where it may."""
         intent = remediation.spec.intent
         return await self.check(intent.objective.namespace, intent.objective.name, intent.policy.name, now)
 

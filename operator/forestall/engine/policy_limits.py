@@ -167,7 +167,7 @@ def ended(history: Sequence[Remediation], policy: RemediationPolicy) -> tuple[En
 def spent(
     history: Iterable[Remediation], policy: RemediationPolicy, slo: ServiceLevelObjective, episode: int
 ) -> frozenset[int]:
-    """Return the rungs that were tried in this episode and did not help, also while they still give back, or that
+    """Return the rungs that were tried in this episode and did not help, also while they still release, or that
     admission refused.
 
     A rung that the policy has elsewhere now, since it was changed, is known by what it says. Of the `history` only what
@@ -227,7 +227,7 @@ def is_in_the_way(remediation: Remediation, action: str = "", target_uid: str = 
     """Say whether `action` may not be done to the target meanwhile.
 
     What did not help leaves room for the next rung, which is another action, and never for the same action on the same
-    target: one would give back what the other adds. What a person wants back leaves none.
+    target: one would release what the other adds. What a person wants back leaves none.
     """
     if remediation.ended or only_notifies(remediation):
         return False

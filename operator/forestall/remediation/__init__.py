@@ -1,4 +1,4 @@
-"""Remediations: intended in writing, guarded, approved, done once, verified, given back.
+"""Remediations: intended in writing, guarded, approved, done once, verified, reverted.
 
 - `reconciler`: creates them and drives them; `lifecycle`: the phases, with the diagram of their states.
 - `store`: where they live in the cluster; `write_ahead`: how a step is made; `transitions`: what all phases share.

@@ -2,7 +2,7 @@
 
 A Remediation is the only place that knows what was there before a floor was raised or a field was set, and cooldowns,
 locks and the ladder rest on those that have ended. So what rests on one is kept in its objective's status as well, and
-one that is deleted is written again from there: as it was, where it had ended; to be given back, where it held
+one that is deleted is written again from there: as it was, where it had ended; to be reverted, where it held
 something. It has another UID then, and `spec.restored` says which one it had.
 """
 
@@ -62,9 +62,9 @@ def restored_body(remediation: Remediation) -> dict[str, Any]:
 
 
 def restored_status(remediation: Remediation, now: float) -> RemediationStatus:
-    """Return the status of a remediation that is written again: what it held is given back, and no more is done.
+    """Return the status of a remediation that is written again: what it held is reverted, and no more is done.
 
-    A node that it held is given back by itself, as its annotation tells that nobody holds it.
+    A node that it held is reverted by itself, as its annotation tells that nobody holds it.
     """
     message = f"somebody deleted it in the phase {remediation.status.phase}, and something rests on it"
     status = with_condition(remediation.status, Condition.since(now, _RESTORED, "True", "Deleted", message))
@@ -74,20 +74,20 @@ def restored_status(remediation: Remediation, now: float) -> RemediationStatus:
     if remediation.ended:
         return status
     if intent.target.kind == "Node":
-        given_back = f"somebody deleted it; {title(intent.target)} takes pods again, if nobody else holds it"
+        reverted = f"somebody deleted it; {title(intent.target)} takes pods again, if nobody else holds it"
         helped = has_helped(remediation) is not False
         return (
-            moved(status, "Aborted", "Deleted", given_back, now)
+            moved(status, "Aborted", "Deleted", reverted, now)
             if helped
-            else moved(status, "RolledBack", "NotHelped", given_back, now)
+            else moved(status, "RolledBack", "NotHelped", reverted, now)
         )
     if not traits_of(intent.action).kept_while_at_risk:
         return status
     if condition_of(remediation, "Completed") is None:
         status = with_condition(status, completed_condition("False", "Deleted", message, now))
         status = status.model_copy(update={"completed": status.completed or stamp(now)})  # it is judged from now on
-    giving_back = "somebody deleted it; what it changed is given back as usual, and nothing more is done by it"
-    return moved(status, "RollingBack", "Deleted", giving_back, now)
+    reverting = "somebody deleted it; what it changed is reverted as usual, and nothing more is done by it"
+    return moved(status, "RollingBack", "Deleted", reverting, now)
 
 
 def draft_of(intent: Intent) -> dict[str, Any]:

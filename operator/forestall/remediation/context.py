@@ -57,7 +57,7 @@ class ReconcileContext:
         return PauseFence(self.cluster, lambda: self.pause_check(remediation, self.now))
 
     async def why_stopped(self, remediation: Remediation) -> Hold | None:
-        """Return why nothing more may be changed now, not even given back; None where it may."""
+        """Return why nothing more may be changed now, not even reverted; None where it may."""
         if self.outlook is None:
             return Hold("RiskUnknown", "this cycle knows nothing about the risk")
         return await self.pause_check(remediation, self.now)

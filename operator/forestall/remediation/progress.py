@@ -10,7 +10,7 @@ from forestall.remediation.status_updates import GIVEN_BACK
 IN_FLIGHT: Final = 15.0
 """How long (s) a write whose answer was lost may still take effect; only then is a step given up as never made."""
 REFUSED_ROLLBACK: Final = 86400.0
-"""For how long (s) it is tried to give back what the API server refuses, before that is left to people."""
+"""For how long (s) it is tried to revert what the API server refuses, before that is left to people."""
 
 
 def deadline(remediation: Remediation, now: float) -> float:
@@ -19,14 +19,14 @@ def deadline(remediation: Remediation, now: float) -> float:
 
 
 def rollback_deadline(remediation: Remediation, now: float) -> float:
-    """Return until when (s) giving back is tried again that is refused: the deadline, and a day from the first time."""
+    """Return until when (s) reverting is tried again that is refused: the deadline, and a day from the first time."""
     since = condition_of(remediation, GIVEN_BACK)
     first = now if since is None else seconds(since.last_transition_time) or now
     return max(deadline(remediation, now), first + REFUSED_ROLLBACK)
 
 
 def has_changed(status: RemediationStatus) -> bool:
-    """Say whether anything was changed that may have to be given back."""
+    """Say whether anything was changed that may have to be reverted."""
     return any(step.done for step in status.steps)
 
 

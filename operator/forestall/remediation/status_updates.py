@@ -9,7 +9,7 @@ from forestall.api.times import seconds, stamp
 from forestall.core.decision import Hold
 
 KEPT_STEPS: Final = 20
-GIVEN_BACK: Final = "GivenBack"
+GIVEN_BACK: Final = "Reverted"
 
 
 def moved(status: RemediationStatus, phase: Phase, reason: str, message: str, now: float) -> RemediationStatus:
@@ -69,14 +69,14 @@ def with_risk(
 
 
 def with_rollback_refused(status: RemediationStatus, hold: Hold, now: float) -> RemediationStatus:
-    """Return the status that says, and since when, why what was done can't be given back now."""
+    """Return the status that says, and since when, why what was done can't be reverted now."""
     before = condition(status.conditions, GIVEN_BACK)
     since = now if before is None else seconds(before.last_transition_time) or now
     return with_condition(status, Condition.since(since, GIVEN_BACK, "False", hold.reason, hold.message))
 
 
 def without_rollback_refused(status: RemediationStatus) -> RemediationStatus:
-    """Return the status of what can be given back again."""
+    """Return the status of what can be reverted again."""
     remaining = [condition for condition in status.conditions if condition.type != GIVEN_BACK]
     return status if len(remaining) == len(status.conditions) else status.model_copy(update={"conditions": remaining})
 
@@ -95,7 +95,7 @@ def completed_condition(status: Literal["True", "False"], reason: str, message: 
 
 
 def back_to_holding(status: RemediationStatus, hold: Hold, now: float) -> RemediationStatus:
-    """Return the status of what did not help, of which a part was given back, and the rest is kept while it serves."""
+    """Return the status of what did not help, of which a part was reverted, and the rest is kept while it serves."""
     if status.phase != "RollingBack" or hold.reason != "NotHelped":
         return status
     return moved(status, "Holding", hold.reason, hold.message, now)

@@ -1,4 +1,4 @@
-"""The transitions that every phase shares: stay for a reason, give up, give back, end.
+"""The transitions that every phase shares: stay for a reason, give up, revert, end.
 
 Each writes the status once, on the condition that nobody wrote it since it was read.
 """
@@ -49,7 +49,7 @@ async def abandon(
 
 
 async def take_back(remediation: Remediation, cause: Hold, context: ReconcileContext) -> StepResult:
-    """Begin to give back what was done."""
+    """Begin to revert what was done."""
     status = remediation.status
     if not status.completed:
         status = with_condition(status, completed_condition("False", cause.reason, cause.message, context.now))
@@ -74,7 +74,7 @@ async def unseen(remediation: Remediation, obstacle: Hold, context: ReconcileCon
 
 
 async def obstructed(remediation: Remediation, obstacle: Hold, context: ReconcileContext) -> StepResult:
-    """End what can't go on; a right that is missing for giving back may still be granted, a pause may end."""
+    """End what can't go on; a right that is missing for reverting may still be granted, a pause may end."""
     status = remediation.status
     if isinstance(obstacle, Deferred) and status.steps:
         return await wait(remediation, with_rollback_refused(status, obstacle, context.now), obstacle, context)

@@ -45,7 +45,7 @@ def not_helped_message(remediation: Remediation, world: ObservedState) -> str:
     """Return in words that the action did not help, and whether more of it is possible."""
     why = condition_of(remediation, VERIFIED)
     at_most = f"; {title(world.subject)} is at {world.level}, the most it may have" if _is_at_its_most(world) else ""
-    return f"{why.message if why else ''}{at_most}; what was done is given back when that is safe"
+    return f"{why.message if why else ''}{at_most}; what was done is reverted when that is safe"
 
 
 def _is_at_its_most(world: ObservedState) -> bool:

@@ -33,7 +33,7 @@ def node_of(life, node: str) -> tuple[bool, bool]:
     return bool(body["spec"].get("unschedulable")), CORDONED_BY in body["metadata"].get("annotations", {})
 
 
-async def given_back(life, **outlook: Any) -> None:
+async def reverted(life, **outlook: Any) -> None:
     """The risk lasts, and all is given back all the same."""
     await life.until("RolledBack", breached=True, **outlook)
     assert life.end == ("RolledBack", "UndoRequested")
@@ -46,7 +46,7 @@ async def test_a_patch(guarded):
     await guarded.cycle()
     assert guarded.cluster.get("configmap", "web", guarded.namespace)["data"] == {"recommendations": "off"}
     undo(guarded)
-    await given_back(guarded)
+    await reverted(guarded)
     assert guarded.cluster.get("configmap", "web", guarded.namespace)["data"] == FLAG["data"]
 
 
@@ -55,7 +55,7 @@ async def test_a_cordon(guarded, node):
     await guarded.cycle()
     assert node_of(guarded, node) == (True, True)
     undo(guarded)
-    await given_back(guarded)
+    await reverted(guarded)
     assert node_of(guarded, node) == (False, False)
 
 
@@ -75,7 +75,7 @@ async def test_a_drain_in_its_midst(guarded, node):
             await guarded.cycle()
         assert guarded.end == ("Executing", "Throttled"), guarded.remediation.status
         undo(guarded)
-        await given_back(guarded)
+        await reverted(guarded)
         assert node_of(guarded, there) == (False, False)
         assert list(guarded.pods().values()) == [name]
     finally:

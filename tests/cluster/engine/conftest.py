@@ -165,7 +165,7 @@ class Field:
                 return seen
         raise AssertionError(f"it does not end: {[one.status for one in self.remediations]}")
 
-    async def is_only_given_back(self) -> None:
+    async def is_only_reverted(self) -> None:
         """Check that six replicas are not raised while the risk grows, and are given back, to two, when it ends."""
         self.say("load", 390.0)
         await self.cycle(3)

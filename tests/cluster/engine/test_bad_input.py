@@ -145,7 +145,7 @@ async def test_a_policy_that_goes_in_mid_action_raises_no_more_and_gives_back(wo
         world.control.kubectl("delete", "remediationpolicy", "early", "-n", world.namespace)
     else:
         world.policy(actions=[BRIEFLY], **edit)
-    await world.is_only_given_back()
+    await world.is_only_reverted()
 
 
 async def test_an_objective_that_is_pointed_elsewhere_in_mid_action_leaves_no_replicas_behind(world):

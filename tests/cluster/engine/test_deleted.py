@@ -21,7 +21,7 @@ async def test_what_was_raised_is_given_back_although_its_remediation_was_delete
     (remediation,) = world.remediations
     assert remediation.status.phase == "RollingBack"
     assert world.condition("Restored", remediation).reason == "Deleted"
-    await world.is_only_given_back()
+    await world.is_only_reverted()
 
 
 async def test_the_floor_of_an_autoscaler_that_somebody_has_changed_since_is_left_alone(world):

@@ -52,11 +52,11 @@ async def test_a_floor_is_remembered_while_its_scaled_object_is_paused(run, scal
     assert first.status.steps[0].subject.uid == "s-1"
     pause(scaled)
     after = await run.cycles(4, 3600, **CALM)
-    assert (*end(after), told(after, "GivenBack")) == ("Verifying", "TargetPaused", "TargetPaused")
+    assert (*end(after), told(after, "Reverted")) == ("Verifying", "TargetPaused", "TargetPaused")
     assert (floor_of(scaled), run.replicas, len(scaled.writes)) == (5, 3, 1), "nothing is written while it is paused"
     pause(scaled, None)
     after = await run.cycles(40, 60, **CALM)
-    assert (*end(after), floor_of(scaled), told(after, "GivenBack")) == ("Succeeded", "Released", 3, None)
+    assert (*end(after), floor_of(scaled), told(after, "Reverted")) == ("Succeeded", "Released", 3, None)
 
 
 async def test_a_floor_that_can_not_be_read_is_waited_for(run, scaled, monkeypatch):
@@ -136,7 +136,7 @@ async def test_a_policy_that_refuses_to_give_back_is_asked_again_past_the_deadli
     await run.cycle()
     world.errors["write_scale"] = Denied("ValidatingAdmissionPolicy 'freeze' denied request: not now")
     after = await run.cycles(40, 60, **CALM)
-    assert (*end(after), run.replicas, told(after, "GivenBack")) == ("Verifying", "Refused", 5, "Refused")
+    assert (*end(after), run.replicas, told(after, "Reverted")) == ("Verifying", "Refused", 5, "Refused")
     world.errors.clear()
     after = await run.cycles(3, 60, **CALM)
     assert (*end(after), run.replicas) == ("Succeeded", "Released", 3)

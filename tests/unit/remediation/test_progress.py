@@ -69,8 +69,8 @@ def test_a_deadline_that_cannot_be_read_has_passed(make):
     ],
 )
 def test_giving_back_is_tried_for_a_day_and_until_the_deadline(make, first, until, expected):
-    given_back = {"type": "GivenBack", "status": "False", "reason": "Forbidden", "message": "no right"}
-    refused = [] if first is None else [{**given_back, "lastTransitionTime": stamp(first)}]
+    reverted = {"type": "Reverted", "status": "False", "reason": "Forbidden", "message": "no right"}
+    refused = [] if first is None else [{**reverted, "lastTransitionTime": stamp(first)}]
     assert rollback_deadline(make({"deadline": stamp(until)}, conditions=refused), NOW) == expected
 
 

@@ -32,7 +32,7 @@ def judge(remediation: Remediation, world: ObservedState, context: ReconcileCont
 async def carry_on(
     remediation: Remediation, judged: Remediation, world: ObservedState, context: ReconcileContext
 ) -> StepResult:
-    """Raise, keep or give back what was done, or end. `judged` is `remediation` as of now, which is not written yet."""
+    """Raise, keep or revert what was done, or end. `judged` is `remediation` as of now, which is not written yet."""
     status, now = judged.status, context.now
     upcoming = context.action.next_change(judged, world, context.recent, now)
     repeats = isinstance(upcoming, Change) and bool(status.steps) and upcoming.to == status.steps[-1].to

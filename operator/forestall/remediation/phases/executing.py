@@ -47,7 +47,7 @@ async def _complete(remediation: Remediation, context: ReconcileContext) -> Step
 async def _proceed(
     remediation: Remediation, action: MultiStepAction, world: ObservedState, context: ReconcileContext
 ) -> StepResult:
-    """Go on with what takes many writes; or give back what was begun, when it may go on no more."""
+    """Go on with what takes many writes; or revert what was begun, when it may go on no more."""
     if context.now >= deadline(remediation, context.now):
         over = Hold("DeadlineExceeded", f"its time was over before it was done; {world.left}")
         return await take_back(remediation, over, context)

@@ -7,5 +7,5 @@ from forestall.remediation.phases.continuation import carry_on, judge
 
 
 async def reconcile_holding(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> StepResult:
-    """Keep it, or begin to give it back."""
+    """Keep it, or begin to revert it."""
     return await carry_on(remediation, judge(remediation, world, context), world, context)

@@ -1,4 +1,4 @@
-"""RollingBack: what was done is given back, step by step; what still serves may be held once more."""
+"""RollingBack: what was done is reverted, step by step; what still serves may be held once more."""
 
 from forestall.actions import ObservedState
 from forestall.api.remediation import Remediation
@@ -9,5 +9,5 @@ from forestall.remediation.phases.continuation import carry_on, judge
 async def reconcile_rolling_back(
     remediation: Remediation, world: ObservedState, context: ReconcileContext
 ) -> StepResult:
-    """Give back more of it, or end when all is given back."""
+    """Revert more of it, or end when all is reverted."""
     return await carry_on(remediation, judge(remediation, world, context), world, context)

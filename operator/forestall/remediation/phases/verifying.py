@@ -1,4 +1,4 @@
-"""Verifying: the action is complete; samples show whether it helped, and it may be raised or given back meanwhile."""
+"""Verifying: the action is complete; samples show whether it helped, and it may be raised or reverted meanwhile."""
 
 from forestall.actions import ObservedState, has_helped
 from forestall.api.remediation import Remediation
