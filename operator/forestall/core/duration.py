@@ -16,7 +16,7 @@ _GRAMMAR = re.compile(PATTERN)
 _PART = re.compile(r"([0-9]+)(ms|[wdhms])")
 
 
-@lru_cache(maxsize=1024)  # the same few are asked for in every cycle
+@lru_cache(maxsize=1024)  # each cycle parses the same few
 def parse_duration(text: str) -> float:
     """Return the duration `text` in seconds.
 

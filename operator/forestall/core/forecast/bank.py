@@ -111,7 +111,7 @@ class Bank:
         self._newest = None
 
     def advance(self, frame: Frame, censored: Sequence[Censored] = (), ahead: int = 0) -> None:
-        """Take in the column of ``frame``: score what has matured, then let the experts see it, then forecast anew.
+        """Take in the column of ``frame``: score what has matured, then update the experts, then forecast again.
 
         ``ahead``: how many more columns follow, when the past is learned; forecasts that would be discounted away by
         their end are not made.

@@ -15,7 +15,7 @@ _BLOCKS: Final = 64  # a longer window is kept as the means of so many blocks
 
 
 class BlockMeans:
-    """The last ``steps`` columns as means of at most 64 blocks, kept up column by column."""
+    """The last ``steps`` columns as means of at most 64 blocks, updated column by column."""
 
     def __init__(self, steps: int, rows: int) -> None:
         self._block = -(-steps // _BLOCKS)
@@ -43,13 +43,13 @@ class BlockMeans:
         return self._centres(offset), np.roll(self._means, count - 1 - newest % count, axis=0)
 
     def line(self, frame: Frame) -> tuple[Floats, Floats]:
-        """Least squares through the means: what the line has risen to from the last point, and its slope.
+        """The least-squares line through the means: its level now relative to the last point, and its slope.
 
         Both are (rows,), and 0 with less than three means.
         """
         newest, offset = divmod(frame.column, self._block)
         count = len(self._means)
-        # The means lie in a ring; it is the weights that are turned.
+        # The means are a ring buffer: the weights are rotated instead.
         block_order = slice(count - 1 - newest % count, 2 * count - 1 - newest % count)
         time, weights = self._least_squares(offset)
         values = self._means - frame.last
@@ -71,7 +71,7 @@ class BlockMeans:
         return centre
 
     def _least_squares(self, offset: int) -> tuple[Floats, Floats]:
-        """Times of the blocks, and what each counts for the level at time 0 and for the slope, all twice over."""
+        """Times of the blocks, and their weights for the level at time 0 and the slope, all repeated twice."""
         cached = self._weights.get(offset)
         if cached is None:
             time = self._centres(offset).astype(np.float64)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from forestall.core.series import Key, SeriesMatrix
 
 _CHUNK: Final = 2048  # rows of a bank: what is worked on at once stays in the cache
-_LIMIT_MOVES: Final = 0.01  # share of the usual distance to the limit that it may move without learning anew
+_LIMIT_MOVES: Final = 0.01  # share of the usual distance to the limit that it may move without learning again
 _LEAST_SCORED: Final = 4  # forecasts of the shortest horizon, before any probability is given
 _CODE: Final = {reason: code for code, reason in enumerate(ABSTENTIONS)}
 
@@ -199,7 +199,7 @@ class BreachForecaster:
         self._forget_turned()
 
     def _forget_turned(self) -> None:
-        """Mark all series for learning anew whose limit is not the one that was learned with."""
+        """Mark the series for learning again whose limit has changed since they were learned."""
         for number, bank in enumerate(self._banks):
             part = slice(number * _CHUNK, min(number * _CHUNK + bank.size, self._versions.size))
             sign, limit = self._sign[part], narrow_limits(_zero_for_nan(self._limit[part]))
@@ -274,7 +274,7 @@ def _time_to_breach(
 ) -> NDArray[np.float64]:
     """When the probability reaches one half and the two tails: (rows, 3) seconds.
 
-    The probability tells between which horizons, and the path to the limit where between them: ``gaps``
+    The probabilities show between which horizons, and the path to the limit where between them: ``gaps``
     (3, rows, 1 + horizons) is how far the median and the bounds are from it, now and at each horizon, negative past it.
     """
     time = np.concatenate(([0.0], horizons))

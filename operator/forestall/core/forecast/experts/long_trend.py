@@ -1,7 +1,7 @@
-"""Long trend: what fills up slowly, such as memory and disks, goes on filling up.
+"""Long trend: a resource that fills up slowly, such as memory or a disk, continues to fill up.
 
-The line goes through many horizons, since a short window sees mostly noise. It begins after the last step or restart
-in the window, which is no part of the trend, and counts only when the rise is clear of chance and no single step would
+The line goes through many horizons, since a short window shows mostly noise. It begins after the last step or restart
+in the window, which is no part of the trend, and counts only where its slope is significant and no single step would
 explain the window as well. Spikes are left out.
 """
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     from forestall.core.forecast.frame import Floats, Frame
 
-_FACTOR: Final = 12  # horizons that the window is long
+_FACTOR: Final = 12  # length of the window, in horizons
 _PARTS: Final = (1, 2, 4, 7)
-"""Of the window, which lines are laid through: a trend may have begun not long ago."""
+"""Divisors of the window whose newest part a line is fitted to: a trend may have begun recently."""
 _CUTS: Final = 2
 _JUMP: Final = np.float32(8)  # times the usual change from block to block
 _LEAST_BLOCKS: Final = 8  # for a line
-_LINE: Final = np.float32(0.5)  # a line leaves at most so much unexplained of what the best single step leaves
-_CLEAR: Final = np.float32(3)  # standard errors that a slope must be away from none
+_LINE: Final = np.float32(0.5)  # largest ratio of the squares left by a line to those left by the best step
+_CLEAR: Final = np.float32(3)  # standard errors from zero that make a slope significant
 
 
 class LongTrend:
-    """For series that are said to have long trends; it sleeps for all others."""
+    """For series that are declared to have long trends; it sleeps for all others."""
 
     name = "long-trend"
 
@@ -56,7 +56,7 @@ class LongTrend:
         return frame.calm + level + rise
 
     def stepped(self, frame: Frame) -> NDArray[np.bool_]:
-        """Which series made a step so shortly ago that no line can be laid through what came after: (rows,)."""
+        """Which series made a step so recently that no line can be fitted to the points since: (rows,)."""
         result = np.zeros_like(frame.long_trend)
         rows = np.flatnonzero(frame.long_trend)
         if rows.size:
@@ -67,7 +67,7 @@ class LongTrend:
         return result
 
     def _trend(self, frame: Frame, index: int) -> tuple[Floats, Floats]:
-        """Level now, from the calm one, and slope per step, for each row; 0 and 0 where there is no clear trend."""
+        """Level relative to the calm value, and slope per step, for each row; 0 and 0 without a clear trend."""
         key = (self.name, index)
         if key not in frame.cache:
             trend = np.zeros((2, frame.last.size), dtype=np.float32)
@@ -83,7 +83,7 @@ class LongTrend:
 def _clear_trend(time: Floats, values: Floats) -> tuple[Floats, Floats]:
     """Level now and slope of the last piece of each column of ``values`` (times, rows); 0 and 0 if not clear.
 
-    Of the whole window and its newest parts that one is taken whose slope is clearest.
+    Of the whole window and its newest parts, the one with the clearest slope counts.
     """
     weight = np.isfinite(values).astype(np.float32)
     value = _without_spikes(values, weight)
@@ -101,12 +101,12 @@ def _clear_trend(time: Floats, values: Floats) -> tuple[Floats, Floats]:
 
 
 def _fit(time: Floats, value: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
-    """Level now, slope, and how many standard errors the slope is away from none."""
+    """Level now, slope, and the distance of the slope from zero in standard errors."""
     level, slope = fit_weighted(time, value, weight)
     count = weight.sum(axis=0)
     residual = (value - level - slope * time[:, None]) * weight
     squares = np.square(residual).sum(axis=0)
-    # Neighbouring blocks err alike, so there is less evidence than there are blocks.
+    # The errors of neighboring blocks are correlated, so there is less evidence than there are blocks.
     autocorrelation = (residual[1:] * residual[:-1]).sum(axis=0) / np.maximum(squares, np.float32(1e-30))
     autocorrelation = np.clip(autocorrelation, 0, np.float32(0.95))
     mean_time = (time @ weight) / np.maximum(count, 1)
@@ -115,13 +115,13 @@ def _fit(time: Floats, value: Floats, weight: Floats) -> tuple[Floats, Floats, F
     variance = squares / np.maximum(count - 2, 1) / np.where(enough, spread, 1)
     error = np.sqrt(variance * (1 + autocorrelation) / (1 - autocorrelation))
     enough &= squares < _LINE * _step_squares(value, weight)
-    # A slope that is a million errors away is as sure as any: what is beyond that does not fit the matrix's precision.
+    # At a million standard errors a slope is certain: more exceeds the precision of the matrix.
     least = np.maximum(np.abs(slope) * np.float32(1e-6), np.float32(1e-30))
     return level, slope, np.where(enough, np.abs(slope) / np.maximum(error, least), 0)
 
 
 def _step_squares(value: Floats, weight: Floats) -> Floats:
-    """What the best step from one level to another leaves unexplained of each column: a sum of squares."""
+    """The sum of squares of each column that the best step from one level to another leaves unexplained."""
     mean = (value * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
     offset = (value - mean) * weight
     total, count = np.cumsum(offset, axis=0)[:-1], np.cumsum(weight, axis=0)
@@ -131,7 +131,7 @@ def _step_squares(value: Floats, weight: Floats) -> Floats:
 
 
 def _without_spikes(values: Floats, weight: Floats) -> Floats:
-    """Medians of each value and its neighbours in time: a spike is neither a step nor a part of a trend.
+    """The median of each value and its neighbors in time: a spike is neither a step nor part of a trend.
 
     Gaps are 0 in the result, and ``weight`` (times, rows) is 0 there.
     """
@@ -144,12 +144,12 @@ def _without_spikes(values: Floats, weight: Floats) -> Floats:
 
 
 def _after_jump(value: Floats, weight: Floats) -> Floats:
-    """1 from the block on that follows the largest jump of each column, if that is one; (times, rows)."""
+    """A mask of the blocks after the largest jump of each column, and of all blocks without one: (times, rows)."""
     both_present = weight[1:] * weight[:-1]
     change = np.abs(np.diff(value, axis=0)) * both_present
     largest = change.argmax(axis=0)
     size = np.take_along_axis(change, largest[None], axis=0)[0]
-    # Where spikes were left out there are neighbours that are equal.
+    # Where spikes were left out, neighbors are equal.
     usual = (change.sum(axis=0) - size) / np.maximum((change > 0).sum(axis=0) - 1, 1)
     start = np.where(size > _JUMP * usual, largest + 2, 0)  # the jump may lie within a block
     return (np.arange(len(value))[:, None] >= start).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Linear trend: the least-squares line through a window goes on, as Prometheus' `predict_linear` has it."""
+"""Linear trend: the least-squares line through a window is extrapolated, as by Prometheus' `predict_linear`."""
 
 from __future__ import annotations
 
