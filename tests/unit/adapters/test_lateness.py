@@ -28,7 +28,9 @@ class Hanging:
         self.well.wait()
         return self.other.instant(expr, at, limit, timeout)
 
-    range = instant
+    def range(self, expr, span, limit, timeout):
+        self.well.wait()
+        return self.other.range(expr, span, limit, timeout)
 
     def close(self):
         pass
@@ -94,3 +96,12 @@ async def test_the_threads_of_a_source_that_hangs_are_bounded(metrics, hanging):
         await metrics.instant("bounded", QUERIES, AT + number)
         await metrics.range("bounded", QUERIES, AT - 60, AT, 15)
     assert 1 <= sum(each.name == "source-bounded" for each in threading.enumerate()) <= 8
+
+
+async def test_a_source_whose_past_hangs_still_tells_the_present(metrics, hanging, monkeypatch):
+    monkeypatch.setattr(hanging, "instant", hanging.other.instant)
+    for number in range(3):
+        past = await metrics.range("slow", QUERIES, AT - 60, AT, 15)
+        assert all(isinstance(answer, QueryFailure) for answer in past.values())
+        answers = await metrics.instant("slow", QUERIES, AT + number)
+        assert all(isinstance(answer, Answer) for answer in answers.values())

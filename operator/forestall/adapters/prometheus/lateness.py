@@ -14,7 +14,7 @@ from forestall.adapters.prometheus.errors import SourceTrouble
 from forestall.adapters.prometheus.triage import CANARY
 from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
 
-_SHORTLY: Final = 0.1
+_SHORTLY: Final = 0.25
 """For this part of a request's time a cycle waits for a late source to answer the harmless query."""
 _SHORTLY_S: Final = 0.5
 """And for no more than this (s)."""

@@ -78,7 +78,8 @@ class Source:
     ) -> Mapping[str, Outcome]:
         """Return the outcome of each question, by its text, at about `deadline` (s, monotonic) at the latest.
 
-        A `meter` goes on from what earlier questions of the same cycle used.
+        Questions for values have a `meter`, which goes on from what earlier ones of the same cycle used. Only they tell
+        whether the source is late: where the past takes too long, the present may still be answered in time.
         """
         questions = list(questions)
         try:
@@ -100,7 +101,8 @@ class Source:
         outcomes = await inquiry.ask(questions)
         # While a source is down, one request a cycle finds out whether it still is.
         self._attempts = _ATTEMPTS if inquiry.down is None else 1
-        self._lateness.note(inquiry.down, answered=inquiry.answered)
+        if meter is not None:
+            self._lateness.note(inquiry.down, answered=inquiry.answered)
         return outcomes
 
     def _retrying(self, deadline: float) -> AsyncRetrying:
