@@ -65,3 +65,19 @@ def test_another_replica_takes_over_from_a_leader_whose_pod_is_deleted(operator)
         assert time.monotonic() < deadline, "nobody took over"
         time.sleep(0.5)
     operator.kubectl("rollout", "status", "deployment/forestall", "-n", NAMESPACE, "--timeout=120s")
+
+
+def test_a_drain_moves_a_replica_while_the_other_goes_on(operator):
+    """The PodDisruptionBudget lets one go at a time; what has come up elsewhere does not come back by itself."""
+    selector = "app.kubernetes.io/name=forestall"
+    try:
+        operator.kubectl(
+            *("drain", "node-1", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s"),
+            *("--pod-selector", selector),
+            timeout_s=130,
+        )
+        operator.kubectl("rollout", "status", "deployment/forestall", "-n", NAMESPACE, "--timeout=120s")
+        pods = [operator.get("pod", name, NAMESPACE) for name in operator_pods(operator)]
+        assert {pod["spec"]["nodeName"] for pod in pods if not pod["metadata"].get("deletionTimestamp")} == {"node-2"}
+    finally:
+        operator.kubectl("uncordon", "node-1")

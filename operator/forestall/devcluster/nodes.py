@@ -18,10 +18,11 @@ that started it, and what a machine that lost its power or its reaper has left i
 
 import json
 import os
+import signal
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -117,6 +118,15 @@ class RealNodes(ControlPlane):
         """
         self._for_each_node(lambda node: node.import_image(archive, name))
 
+    @contextmanager
+    def silent_dns(self) -> Iterator[None]:
+        """Let no name be resolved while the body runs: questions are taken, and not answered."""
+        self._dns.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._dns.send_signal(signal.SIGCONT)
+
     def last_words(self) -> str:
         """Return the ends of the logs of the control plane and of the nodes."""
         logs = sorted(self.workspace.path.glob("logs/*.log"))
@@ -143,7 +153,7 @@ class RealNodes(ControlPlane):
     def _start_dns(self) -> None:
         corefile = write_corefile(self.workspace.path, self.kubeconfig)
         program = self.workspace.link(self._programs["coredns"])
-        self.workspace.start("coredns", self.network.inside([program, "-conf", corefile]))
+        self._dns = self.workspace.start("coredns", self.network.inside([program, "-conf", corefile]))
         self.apply(*dns_objects(), namespace="kube-system")
 
     def _wait_for_nodes(self, names: list[str]) -> None:

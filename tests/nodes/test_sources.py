@@ -1,0 +1,83 @@
+"""What an operator in a pod makes of sources that it can't reach: those beside them are read all the same."""
+
+import time
+from typing import Any
+
+import pytest
+
+from forestall.devcluster.nodes import RealNodes
+from forestall.devcluster.prometheus import PrometheusServer
+
+
+def source(name: str, url: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "forestall.dev/v1alpha1",
+        "kind": "MetricSource",
+        "metadata": {"name": name},
+        "spec": {"url": url, "timeout": "5s", "staleAfter": "1m"},
+    }
+
+
+def objective(name: str) -> dict[str, Any]:
+    """Return an objective that reads from the source of the same name."""
+    return {
+        "apiVersion": "forestall.dev/v1alpha1",
+        "kind": "ServiceLevelObjective",
+        "metadata": {"name": name},
+        "spec": {
+            "source": name,
+            "target": {"kind": "Deployment", "name": "nothing"},
+            "indicator": {"raw": {"errorRatio": "1 - avg(up)"}},
+            "objective": 95,
+        },
+    }
+
+
+@pytest.fixture
+def objectives(operator: RealNodes, prometheus: PrometheusServer, namespace: str):
+    """Two objectives: of `near` the source is reached by its address, of `nowhere` by a name that does not exist."""
+    sources = [source("near", prometheus.pod_url), source("nowhere", "http://nothing.default.svc:9090")]
+    operator.apply(*sources)
+    operator.apply(objective("near"), objective("nowhere"), namespace=namespace)
+    yield operator
+    operator.kubectl("delete", "metricsource", "near", "nowhere", "--wait=false")
+
+
+def fresh(cluster: RealNodes, name: str, namespace: str) -> tuple[str, str]:
+    """Return status and reason of the condition DataFresh."""
+    status = cluster.get("servicelevelobjectives", name, namespace).get("status") or {}
+    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
+    condition = conditions.get("DataFresh", {})
+    return condition.get("status", ""), condition.get("reason", "")
+
+
+def looked(cluster: RealNodes, name: str, namespace: str) -> str:
+    status = cluster.get("servicelevelobjectives", name, namespace).get("status") or {}
+    return str(status.get("lastLook", ""))
+
+
+def wait_until(reached, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def test_a_name_that_does_not_exist_is_one_sources_trouble(objectives, namespace):
+    wait_until(lambda: fresh(objectives, "near", namespace)[0] == "True")
+    wait_until(lambda: fresh(objectives, "nowhere", namespace)[0] == "False")
+    assert fresh(objectives, "near", namespace) == ("True", "Fresh")
+
+
+def test_a_name_server_that_is_silent_delays_no_other_source(objectives, namespace):
+    """The kind: one slow thing in a cycle delays all. A lookup waits for ten seconds, five times the interval."""
+    wait_until(lambda: fresh(objectives, "near", namespace)[0] == "True")
+    with objectives.silent_dns():
+        looks = set[str]()
+        deadline = time.monotonic() + 120
+        while len(looks) < 4:
+            assert time.monotonic() < deadline, looks
+            looks.add(looked(objectives, "near", namespace))
+            assert fresh(objectives, "near", namespace) == ("True", "Fresh")
+            time.sleep(0.5)
+        assert fresh(objectives, "nowhere", namespace)[0] == "False"
