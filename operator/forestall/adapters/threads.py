@@ -79,7 +79,8 @@ class Threads:
         with self._changed:
             self._closed = True
             for call in self._waiting:
-                call.future.cancel()
+                if call.future.set_running_or_notify_cancel():
+                    call.future.set_exception(ThreadsClosed(self._name))
             self._waiting.clear()
             self._changed.notify_all()
 

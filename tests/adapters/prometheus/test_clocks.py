@@ -16,7 +16,7 @@ async def offset(adapter, source):
     """Return the offset of a source's clock from this process's."""
     answers = await adapter.instant(source, [Query(n, f"up + {n}") for n in range(120)], time.time())
     (clock,) = {answer.clock for answer in answers.values()}
-    return clock.less(time.time() - time.monotonic())
+    return clock.relative_to(time.time() - time.monotonic())
 
 
 async def test_the_clock_of_a_prometheus_that_is_right(real):

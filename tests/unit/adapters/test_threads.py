@@ -41,7 +41,8 @@ async def test_what_hangs_takes_no_more_threads_than_it_may_and_others_have_thei
     hang.wait_until_begun(2)
     stuck.close()
     well.close()
-    assert [future.cancelled() for future in futures].count(True) == 8
+    ended = [future for future in futures if future.done()]
+    assert [type(future.exception()) for future in ended] == [ThreadsClosed] * 8
 
 
 async def test_where_too_many_wait_for_what_hangs_the_next_is_refused_at_once(hang):
@@ -87,3 +88,15 @@ async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_what_hangs(ha
         threads.submit(hang)
     (thread,) = (each for each in threading.enumerate() if each.name == "last")
     assert thread.daemon
+
+
+async def test_a_call_that_waits_when_all_ends_is_told_so_and_not_cancelled(hang):
+    """A cancelled call would cancel the whole cycle that waits for it."""
+    threads = Threads(1, "last")
+    threads.submit(hang)
+    hang.wait_until_begun(1)
+    waiting = asyncio.create_task(threads.run(hang))
+    await asyncio.sleep(0)
+    threads.close()
+    with pytest.raises(ThreadsClosed):
+        await waiting
