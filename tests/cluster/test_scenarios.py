@@ -63,10 +63,10 @@ def played(
 def test_the_slo_breaks_without_the_operator_and_not_with_it(played, name, action):
     status, printed, log = played(name)
     assert status == 0, log
-    found = json.loads(printed)
-    assert found["valid"], found["problem"]
-    assert found["without"]["badMinutes"] > 0
-    assert found["with"]["badMinutes"] == 0
-    assert found["done"]
-    assert found["done"][0].startswith(action)
-    assert found["leadTimeSeconds"] > 0
+    figures = json.loads(printed)
+    assert figures["valid"], figures["problem"]
+    assert figures["without"]["badMinutes"] > 0
+    assert figures["with"]["badMinutes"] == 0
+    assert figures["done"]
+    assert figures["done"][0].startswith(action)
+    assert figures["leadTimeSeconds"] > 0

@@ -61,28 +61,28 @@ def shop(measured, tmp_path):
     return path
 
 
-def forestall(*words):
-    done = subprocess.run(
-        [sys.executable, "-m", "forestall", "backtest", *map(str, words)],
+def forestall(*arguments):
+    result = subprocess.run(
+        [sys.executable, "-m", "forestall", "backtest", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
-    return done.returncode, done.stdout, done.stderr
+    return result.returncode, result.stdout, result.stderr
 
 
 def test_a_day_of_a_real_prometheus(prometheus, shop, tmp_path):
-    words = ("-f", shop, "--prometheus", prometheus.url, "--last", "9h", "--learn", "16h", "--step", "3m")
-    code, out, err = forestall(*words, "-o", "json", "--html", tmp_path / "report.html")
+    arguments = ("-f", shop, "--prometheus", prometheus.url, "--last", "9h", "--learn", "16h", "--step", "3m")
+    code, out, err = forestall(*arguments, "-o", "json", "--html", tmp_path / "report.html")
     assert (code, err) == (0, "")
-    found = json.loads(out)
-    (one,) = found["objectives"]
-    assert one["series"] == 3  # two pods, and the error ratio
-    assert one["indicators"] == ["busy", "sli"]
-    assert one["events"] in (2, 3)
-    assert {each["name"] for each in one["forecasters"]} >= {"forestall", "14.4x burn alert"}
-    assert one["forecastsCompared"] > 100
+    report = json.loads(out)
+    (objective,) = report["objectives"]
+    assert objective["series"] == 3  # two pods, and the error ratio
+    assert objective["indicators"] == ["busy", "sli"]
+    assert objective["events"] in (2, 3)
+    assert {forecaster["name"] for forecaster in objective["forecasters"]} >= {"forestall", "14.4x burn alert"}
+    assert objective["forecastsCompared"] > 100
     assert (tmp_path / "report.html").read_text().endswith("</html>\n")
 
 
@@ -92,7 +92,7 @@ def test_a_moment_of_a_real_prometheus(prometheus, shop):
     assert (code, err) == (0, "")
     assert "shop: busy (pod=a) at " in out
     assert "shop: busy (pod=b) at " in out
-    assert "·" in out.split("● measured")[0]  # what came is drawn as well
+    assert "·" in out.split("● past values")[0]  # the actual values are drawn as well
 
 
 def test_a_prometheus_that_is_not_there(shop, faulty):

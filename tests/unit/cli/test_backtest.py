@@ -66,16 +66,16 @@ def test_files_are_enough(program, slo, history, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "report.html", "slo.yaml"]
 
 
-def test_json_is_for_programs(program, slo, history):
+def test_json_output(program, slo, history):
     code, out, err = program("backtest", "-f", slo, "--history", history, "-o", "json", *QUICK)
     assert (code, err) == (0, "")
-    found = json.loads(out)
-    assert found["stepSeconds"] == 120
-    assert found["objectives"][0]["name"] == "default/shop"
-    assert found["total"]["events"] >= 1
+    report = json.loads(out)
+    assert report["stepSeconds"] == 120
+    assert report["objectives"][0]["name"] == "default/shop"
+    assert report["total"]["events"] >= 1
 
 
-def test_a_moment_is_shown_and_drawn(program, slo, history, tmp_path):
+def test_a_single_forecast_is_shown_and_drawn(program, slo, history, tmp_path):
     at = str(START + 300 * STEP)
     code, out, _ = program("backtest", "-f", slo, "--history", history, "--at", at)
     assert code == 0
@@ -87,7 +87,7 @@ def test_a_moment_is_shown_and_drawn(program, slo, history, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("arguments", "message"),
     [
         (["backtest"], "say where the history is"),
         (["backtest", "--history", "a.csv", "--prometheus", "http://x"], "not by both"),
@@ -102,10 +102,10 @@ def test_a_moment_is_shown_and_drawn(program, slo, history, tmp_path):
         (["backtest", "--history", "a.csv", "--html", "/nowhere/at/all.html"], "the folder /nowhere/at does not exist"),
     ],
 )
-def test_wrong_usage_is_said_before_anything_is_read(program, words, complaint):
-    code, out, err = program(*words)
+def test_invalid_usage_is_refused_before_reading(program, arguments, message):
+    code, out, err = program(*arguments)
     assert (code, out) == (2, "")
-    assert complaint in err
+    assert message in err
 
 
 def test_a_bad_line_is_named_and_no_report_is_left(program, slo, history, tmp_path):
@@ -118,7 +118,7 @@ def test_a_bad_line_is_named_and_no_report_is_left(program, slo, history, tmp_pa
     assert report.read_text() == "the one before"
 
 
-def test_history_of_something_else_is_refused(program, slo, history):
+def test_history_without_an_indicator_is_refused(program, slo, history):
     history.write_text(history.read_text().replace("time,busy", "time,cpu"))
     code, _, err = program("backtest", "-f", slo, "--history", history)
     assert code == 1
@@ -132,7 +132,7 @@ def test_objectives_of_the_cluster(program, cluster, history):
     assert "shop/shop" in out
 
 
-def test_who_may_not_read_what_belongs_to_admins_goes_without(program, cluster, history):
+def test_forbidden_admin_objects_are_left_out(program, cluster, history):
     cluster.put("ServiceLevelObjective", "shop", spec=SPEC)
     cluster.failures["find", "Guardrail"] = Forbidden("guardrails is forbidden")
     code, _, err = program("backtest", "--history", history, *QUICK)
@@ -167,10 +167,10 @@ class Past:
         return answers | {query.key: failure for query, failure in zip(queries, self.failures, strict=False)}
 
 
-def test_a_prometheus_is_asked_in_parts_that_meet(program, slo, tmp_path):
+def test_a_prometheus_is_queried_in_adjacent_parts(program, slo, tmp_path):
     program.metrics = past = Past()
     (tmp_path / "token").write_text("secret\n")
-    words = [
+    arguments = [
         "--prometheus",
         "http://localhost:9090",
         "--token-file",
@@ -178,20 +178,20 @@ def test_a_prometheus_is_asked_in_parts_that_meet(program, slo, tmp_path):
         "--header",
         "X-Scope-OrgID: a:b",
     ]
-    code, out, err = program("backtest", "-f", slo, *words, "--last", "3h", "--learn", "30h", "--step", "3m")
+    code, out, err = program("backtest", "-f", slo, *arguments, "--last", "3h", "--learn", "30h", "--step", "3m")
     assert code == 0, err
     assert "default/shop" in out
     assert "note: default/shop sli: no data in this period" in err
-    (asked,) = program.asked
-    assert (asked.url, tuple(asked.sources), asked.token) == ("http://localhost:9090", ("default",), "secret\n")
-    assert asked.headers == {"X-Scope-OrgID": "a:b"}
-    assert "secret" not in repr(asked)
+    (options,) = program.asked
+    assert (options.url, tuple(options.sources), options.token) == ("http://localhost:9090", ("default",), "secret\n")
+    assert options.headers == {"X-Scope-OrgID": "a:b"}
+    assert "secret" not in repr(options)
     (_, _, first_end, _), (_, second_start, second_end, _) = past.spans
     assert second_start == first_end + 180
     assert time.time() - 360 < second_end <= time.time()
 
 
-def test_a_prometheus_that_fails_is_told_in_its_words(program, slo):
+def test_a_failed_prometheus_is_reported_with_its_message(program, slo):
     program.metrics = Past(*[QueryFailure("SourceUnauthorized", "401: who are you?")] * 3)
     code, out, err = program("backtest", "-f", slo, "--prometheus", "http://x")
     assert (code, out) == (1, "")

@@ -72,15 +72,15 @@ def test_ones_own_policy_is_simulated_beside_the_recommended_ones(program, traff
     code, out, err = program("simulate", "--traffic", traffic, "-f", own, "-o", "json", *QUICK)
     assert code == 0
     assert "the model has no memory" in err
-    found = json.loads(out)
-    by_name = {one["name"]: one for one in found["contestants"]}
-    assert found["objective"] == 99.5
-    mine = by_name["HPA + forestall, your policy"]
-    assert mine["actions"] > 0
-    assert mine["bad_minutes"] <= by_name["HPA"]["bad_minutes"] <= by_name["no action"]["bad_minutes"]
-    assert found["surely"] >= 0.8
-    assert (mine["spared"]["low"] <= mine["spared"]["high"], found["thin"]) == (True, None)
-    slo, policy = yaml.safe_load_all(found["policy"])
+    result = json.loads(out)
+    by_name = {contestant["name"]: contestant for contestant in result["contestants"]}
+    assert result["objective"] == 99.5
+    own_result = by_name["HPA + forestall, your policy"]
+    assert own_result["actions"] > 0
+    assert own_result["bad_minutes"] <= by_name["HPA"]["bad_minutes"] <= by_name["no action"]["bad_minutes"]
+    assert result["surely"] >= 0.8
+    assert (own_result["spared"]["low"] <= own_result["spared"]["high"], result["thin"]) == (True, None)
+    slo, policy = yaml.safe_load_all(result["policy"])
     ServiceLevelObjective.read({**slo, "metadata": {"name": "a", "namespace": "b"}})
     assert RemediationPolicy.read({**policy, "metadata": {"name": "a", "namespace": "b"}}).spec.mode == "Observe"
 
@@ -90,32 +90,32 @@ def test_the_traffic_may_come_from_a_prometheus(program):
 
     async def answer(source, queries, start, stop, step):
         times = [end - 60.0 * (len(RATES) - n) for n in range(len(RATES))]
-        inside = [(at, rate) for at, rate in zip(times, RATES, strict=True) if start <= at <= stop]
-        series = RangeSeries((), tuple(at for at, _ in inside), tuple(rate for _, rate in inside))
-        return {query.key: (series,) if inside else () for query in queries}
+        points = [(at, rate) for at, rate in zip(times, RATES, strict=True) if start <= at <= stop]
+        series = RangeSeries((), tuple(at for at, _ in points), tuple(rate for _, rate in points))
+        return {query.key: (series,) if points else () for query in queries}
 
     program.metrics = SimpleNamespace(range=answer)
-    where = ("--prometheus", "http://p", "--query", "sum(rate(x[1m]))")
-    code, out, _ = program("simulate", *where, "--capacity", "20", *QUICK)
+    source = ("--prometheus", "http://p", "--query", "sum(rate(x[1m]))")
+    code, out, _ = program("simulate", *source, "--capacity", "20", *QUICK)
     assert code == 0
     assert "2h of traffic" in out
 
 
-def test_where_another_target_of_the_hpa_does_as_well_no_policy_is_recommended(program, tmp_path):
+def test_no_policy_is_recommended_where_another_hpa_target_is_as_good(program, tmp_path):
     once = [*[40.0] * 90, *np.linspace(40, 400, 25), *[400.0] * 20, *np.linspace(400, 40, 25), *[40.0] * 20]
     traffic = written(tmp_path / "once.csv", once)
-    words = ("--traffic", traffic, "--capacity", "20", *QUICK, "--start-up", "15s")
-    code, out, _ = program("simulate", *words, "-o", "json")
+    arguments = ("--traffic", traffic, "--capacity", "20", *QUICK, "--start-up", "15s")
+    code, out, _ = program("simulate", *arguments, "-o", "json")
     assert code == 0
-    found = json.loads(out)
-    assert (found["recommended"], found["policy"]) == (None, None)
-    assert found["hpaAlike"]["replicaHours"] <= min(
-        one["replica_hours"] for one in found["contestants"] if "forestall" in one["name"]
+    result = json.loads(out)
+    assert (result["recommended"], result["policy"]) == (None, None)
+    assert result["hpaAlike"]["replicaHours"] <= min(
+        contestant["replica_hours"] for contestant in result["contestants"] if "forestall" in contestant["name"]
     )
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (("--capacity", "0"), "capacity must be above zero"),
         ((), "how much does one replica carry"),
@@ -124,9 +124,9 @@ def test_where_another_target_of_the_hpa_does_as_well_no_policy_is_recommended(p
         (("--capacity", "20", "--min", "9", "--max", "3"), "--max 3 is below --min 9"),
     ],
 )
-def test_what_can_not_be_simulated_is_said_and_no_report_is_left(program, traffic, tmp_path, words, message):
+def test_invalid_input_is_refused_and_leaves_no_report(program, traffic, tmp_path, arguments, message):
     report = tmp_path / "report.html"
-    code, out, err = program("simulate", "--traffic", traffic, *QUICK, "--html", report, *words)
+    code, out, err = program("simulate", "--traffic", traffic, *QUICK, "--html", report, *arguments)
     assert (code, out) == (1, "")
     assert message in err
     assert not report.exists()
@@ -140,6 +140,6 @@ def test_a_bad_line_is_named(program, tmp_path):
     assert f"{path}, line 3: 'x' is not a number" in err
 
 
-@pytest.mark.parametrize("words", [(), ("--traffic", "x", "--prometheus", "y"), ("--prometheus", "y")])
-def test_where_the_traffic_is_must_be_said(program, words):
-    assert program("simulate", *words)[0] == 2
+@pytest.mark.parametrize("arguments", [(), ("--traffic", "x", "--prometheus", "y"), ("--prometheus", "y")])
+def test_the_source_of_the_traffic_is_required(program, arguments):
+    assert program("simulate", *arguments)[0] == 2
