@@ -4,7 +4,7 @@ Whether it was sent is only known from what is written down: a step that is not 
 people may be told twice, and the notice's id is the Remediation's UID both times.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from forestall.actions.base import Change, Next, NotApplicable, ObservedState, Outcome, TargetRequest, TimedOutlook
@@ -46,8 +46,12 @@ class Notify:
         chart_value="",
     )
 
-    def __init__(self, notifier: Notifier | None = None) -> None:
+    def __init__(
+        self, notifier: Notifier | None = None, was_sent: Callable[[str, str], bool] = lambda _, __: False
+    ) -> None:
+        """`was_sent` says whether a notice, by its channel and id, is known to be delivered since it was sent."""
         self._notifier = notifier or NoChannels()
+        self._was_sent = was_sent
 
     def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
         """Return none."""
@@ -70,7 +74,8 @@ class Notify:
     async def observe(self, cluster: Reader, remediation: Remediation) -> ObservedState | Hold:
         """Return whether it is known to be sent."""
         del cluster
-        sent = any(step.done for step in remediation.status.steps)
+        steps, channel = remediation.status.steps, _action_of(remediation).channel
+        sent = any(step.done for step in steps) or (bool(steps) and self._was_sent(channel, remediation.signature))
         return ObservedState(level=int(sent), subject=remediation.spec.intent.target, resource_version="")
 
     def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:

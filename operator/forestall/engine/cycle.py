@@ -101,7 +101,7 @@ class Engine:
         self._delivery_tracker = delivery_tracker = DeliveryTracker(
             notifier or NoChannels(), min(WAIT, settings.interval / 20)
         )
-        telling = Notify(delivery_tracker)
+        telling = Notify(delivery_tracker, delivery_tracker.was_sent)
         self._backup = RemediationBackup(registry, isolation)
         self._reconciler = RemediationReconciler(
             cluster, {**ACTIONS, telling.traits.name: telling}, self._pause_checker, self._backup.remember

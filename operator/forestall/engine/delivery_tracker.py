@@ -63,6 +63,10 @@ class DeliveryTracker:
         """Say whether anything was sent by it since this process began."""
         return channel in self._last
 
+    def was_sent(self, channel: str, notice_id: str) -> bool:
+        """Say whether a notice is known to be delivered by the channel, as far back as that is remembered."""
+        return (channel, notice_id) in self._ended and self._ended[channel, notice_id] is None
+
     def trouble(self, channel: str) -> NotSent | None:
         """Return why the last sending failed; None where it did not."""
         return self._last.get(channel)

@@ -233,6 +233,24 @@ def test_a_channel_that_hangs_is_not_waited_for_and_told_once():
     run(story())
 
 
+def test_what_was_delivered_late_is_recorded_although_the_risk_is_over():
+    async def story():
+        w = world()
+        w.h.apply("NotificationChannel", SLOW, {"type": "Slack", "url": "https://example.com/"})
+        w.cluster.objects["RemediationPolicy", SLOW, "early-checkout"]["spec"] |= {
+            "actions": [{"notify": {"channel": SLOW}}]
+        }
+        await w.cycle(2)
+        w.sources.script.say("load", 10.0)
+        w.people.well.set()
+        await w.cycle(3)
+        (notification,) = (one for one in w.h.remediations if one.namespace == SLOW)
+        assert notification.status.phase == "Succeeded"
+        assert len(w.people.told) == 1
+
+    run(story())
+
+
 def test_what_is_on_its_way_ends_with_the_engine():
     async def story():
         w = world()
