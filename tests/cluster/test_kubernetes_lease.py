@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from forestall.devcluster.kwok import KwokCluster
+from tests.support.control_plane import PooledCluster
 
 PROGRAM = Path(__file__).with_name("candidate.py")
 
@@ -19,7 +18,7 @@ PROGRAM = Path(__file__).with_name("candidate.py")
 class Candidate:
     """A process, and what it said."""
 
-    def __init__(self, cluster: KwokCluster, namespace: str, identity: str, log: Path) -> None:
+    def __init__(self, cluster: PooledCluster, namespace: str, identity: str, log: Path) -> None:
         self._log = log
         with log.open("w") as out:
             self.process = subprocess.Popen(
@@ -67,9 +66,9 @@ def pair(start) -> tuple[Candidate, Candidate]:
     return leader, standby
 
 
-def versions(cluster: KwokCluster, namespace: str, identity: str) -> list[int]:
+def versions(cluster: PooledCluster, namespace: str, identity: str) -> list[int]:
     """Return the resource versions of what a process wrote; they grow over all objects of the cluster."""
-    listed = json.loads(cluster.kubectl("get", "configmaps", "-n", namespace, "-o", "json").stdout)["items"]
+    listed = cluster.find("ConfigMap", namespace)
     named = [item["metadata"] for item in listed if item["metadata"]["name"].startswith(f"{identity}-")]
     return sorted(int(metadata["resourceVersion"]) for metadata in named)
 
@@ -121,7 +120,7 @@ def test_a_leader_that_goes_hands_over_at_once(cluster, namespace, pair):
     leader.process.terminate()
     assert leader.process.wait(180) == 0
     assert leader.said["released"] == 1
-    lease = json.loads(cluster.kubectl("get", "lease", "leader", "-n", namespace, "-o", "json").stdout)
+    lease = cluster.get("lease", "leader", namespace)
     assert lease["spec"]["holderIdentity"] != "one", "nobody has to wait until it runs out"
     standby.until(lambda said: said["wrote"] > 0)
     assert max(versions(cluster, namespace, "one")) < min(versions(cluster, namespace, "two"))

@@ -1,7 +1,6 @@
 """A pause on a real API server: it stops a cycle that is under way, within a second, and what goes on afterwards."""
 
 import asyncio
-import json
 import os
 import re
 import sys
@@ -11,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.support.control_plane import PooledCluster
 
 from forestall import handlers
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import ObjectRef
-from forestall.devcluster.kwok import KwokCluster
 from forestall.engine import Engine, Settings
 from forestall.engine.pause_checker import PauseChecker
 from forestall.ports import Answer, Sample, ScaleSubresource
@@ -60,7 +59,7 @@ class Overload:
 class Operator:
     """An engine whose registry is kept fresh by real watches."""
 
-    plane: KwokCluster
+    plane: PooledCluster
     namespace: str
     cluster: SlowCluster
     registry: Registry
@@ -111,12 +110,11 @@ class Operator:
         return self.registry.all(Remediation, self.namespace)
 
     def replicas(self) -> list[int]:
-        listed = self.plane.kubectl("get", "deployments", "-n", self.namespace, "-o", "json").stdout
-        return [each["spec"]["replicas"] for each in json.loads(listed)["items"]]
+        return [each["spec"]["replicas"] for each in self.plane.find("Deployment", self.namespace)]
 
 
 @pytest.fixture
-async def operator(cluster: KwokCluster, namespace: str) -> AsyncIterator[Operator]:
+async def operator(cluster: PooledCluster, namespace: str) -> AsyncIterator[Operator]:
     source = f"source-{namespace}"
     names = [f"web-{number}" for number in range(WORKLOADS)]
     cluster.apply(

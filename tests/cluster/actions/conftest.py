@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.support.control_plane import PooledCluster
 
 from forestall.actions.node_action import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
@@ -16,7 +17,6 @@ from forestall.api import API_VERSION, Remediation
 from forestall.api.remediation import Intent, ObjectRef
 from forestall.api.times import stamp
 from forestall.core.decision import Hold
-from forestall.devcluster.kwok import KwokCluster
 from forestall.ports import Cluster
 from forestall.remediation import RemediationReconciler, RiskOutlook
 
@@ -33,7 +33,7 @@ async def unguarded(_: Remediation) -> None:
 class Life:
     """One Remediation on the cluster. Its clock is the test's: a life of hours passes in seconds."""
 
-    def __init__(self, cluster: KwokCluster, port: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: PooledCluster, port: Cluster, namespace: str) -> None:
         self.cluster = cluster
         self.port = port
         """What the Remediation acts through."""
@@ -105,9 +105,8 @@ class Life:
 
     def pods(self) -> dict[str, str]:
         """Return the names of the pods that are there to stay, by UID."""
-        listed = json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json").stdout)["items"]
-        found = (pod["metadata"] for pod in listed if "deletionTimestamp" not in pod["metadata"])
-        return {metadata["uid"]: metadata["name"] for metadata in found}
+        found = (pod["metadata"] for pod in self.cluster.find("Pod", self.namespace))
+        return {metadata["uid"]: metadata["name"] for metadata in found if "deletionTimestamp" not in metadata}
 
     @property
     def end(self) -> tuple[str, str]:
@@ -116,7 +115,7 @@ class Life:
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: KwokCluster, root: Path) -> Iterator[Path]:
+def operator(cluster: PooledCluster, root: Path) -> Iterator[Path]:
     """A kubeconfig of the operator's ServiceAccount, with every opt-in right of the chart."""
     switches = [f"--set={switch}=true" for switch in OPT_INS]
     rules = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]}
@@ -129,7 +128,7 @@ def operator(cluster: KwokCluster, root: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def live_as(cluster: KwokCluster, namespace: str) -> Callable[[Path], AbstractAsyncContextManager[Life]]:
+def live_as(cluster: PooledCluster, namespace: str) -> Callable[[Path], AbstractAsyncContextManager[Life]]:
     """A life in this namespace with the rights of a kubeconfig."""
 
     @asynccontextmanager
@@ -142,7 +141,7 @@ def live_as(cluster: KwokCluster, namespace: str) -> Callable[[Path], AbstractAs
 
 @pytest.fixture
 async def guarded(
-    cluster: KwokCluster,
+    cluster: PooledCluster,
     operator: Path,
     namespace: str,
     live_as: Callable[[Path], AbstractAsyncContextManager[Life]],
@@ -156,7 +155,7 @@ async def guarded(
 
 
 @pytest.fixture
-def node(cluster: KwokCluster) -> Iterator[str]:
+def node(cluster: PooledCluster) -> Iterator[str]:
     """A node that nobody has cordoned."""
     cluster.kubectl("uncordon", "node-3")
     yield "node-3"

@@ -44,9 +44,8 @@ async def life(guarded):
 
 
 def jobs(life) -> list[dict[str, Any]]:
-    listed = json.loads(life.cluster.kubectl("get", "jobs", "-n", life.namespace, "-o", "json").stdout)["items"]
-    assert isinstance(listed, list)
-    return listed
+    found: list[dict[str, Any]] = life.cluster.find("Job", life.namespace)
+    return found
 
 
 async def end_pod(life, phase: str) -> None:

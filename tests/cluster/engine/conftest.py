@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import pytest
+from tests.support.control_plane import PooledCluster
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Guardrail, Remediation, ServiceLevelObjective
@@ -181,9 +182,13 @@ class Field:
 
 
 @pytest.fixture
-async def world(cluster: KwokCluster, namespace: str) -> AsyncIterator[Field]:
+async def world(cluster: PooledCluster, namespace: str) -> AsyncIterator[Field]:
     """`checkout` with two replicas, an objective, a source, and a load of 300 where 100 hurts."""
-    cluster.kubectl("create", "deployment", "checkout", "--image=x", "--replicas=2", "-n", namespace)
+    labels = {"app": "checkout"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
+    deployment = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    checkout = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "checkout", "labels": labels}}
+    cluster.apply({**checkout, "spec": deployment}, namespace=namespace)
     access = await Access.find(str(cluster.kubeconfig))
     async with Api(access) as api, Recorder(api, "test") as recorder:
         made = Field(cluster, namespace, KubernetesCluster(api, recorder, "default"))
@@ -191,4 +196,4 @@ async def world(cluster: KwokCluster, namespace: str) -> AsyncIterator[Field]:
         made.apply("ServiceLevelObjective", "checkout", made.spec(), labels={"team": "shop"})
         made.say("load", 300.0)
         yield made
-    cluster.kubectl("delete", "metricsource", made.source)
+    cluster.delete("MetricSource", made.source)

@@ -4,15 +4,17 @@ KWOK plays the nodes and the kubelets. Evictions, PodDisruptionBudgets, scheduli
 """
 
 import asyncio
-import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.support.control_plane import PooledCluster
 
 from forestall.actions.node_action import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
@@ -31,14 +33,23 @@ NODES = ("node-1", "node-2", "node-3")
 
 
 @pytest.fixture(scope="session")
-def plane(programs: Programs, root: Any) -> Iterator[ControlPlane]:
+def plane(programs: Programs, root: Any) -> Iterator[PooledCluster]:
     """Three nodes, and the chart with all rights that its values can give, but no operator."""
-    with ControlPlane(programs, nodes=3) as plane:
+    with (
+        ControlPlane(programs, nodes=3) as started,
+        closing(PooledCluster(started.kubeconfig, programs, started.workspace.path)) as plane,
+    ):
         values = ["image.repository=forestall", "replicas=0", "workloads.clusterWide=true", "nodes.drain=true"]
         options = [option for value in values for option in ("--set", value)]
         chart = root / "charts" / "forestall"
         plane.helm("install", "forestall", chart, "-n", SYSTEM, "--create-namespace", "--wait", *options)
         yield plane
+
+
+@pytest.fixture(scope="session")
+def operator(plane: PooledCluster) -> Path:
+    """A kubeconfig of the operator's ServiceAccount."""
+    return plane.kubeconfig_for(SYSTEM, "forestall")
 
 
 class CountingCluster(KubernetesCluster):
@@ -76,7 +87,7 @@ class Script:
 class Field:
     """An engine with the operator's rights, its namespace and its clock."""
 
-    plane: ControlPlane
+    plane: PooledCluster
     cluster: CountingCluster
     namespace: str
     script: Script = field(default_factory=lambda: Script("pod"))
@@ -166,10 +177,7 @@ class Field:
 
     def pods(self, node: str = "") -> list[Body]:
         """Return the pods of the namespace, of one node where it is given."""
-        where = [f"--field-selector=spec.nodeName={node}"] if node else []
-        listed = self.plane.kubectl("get", "pods", "-n", self.namespace, "-o", "json", *where).stdout
-        items: list[Body] = json.loads(listed)["items"]
-        return items
+        return self.plane.find("Pod", self.namespace, f"spec.nodeName={node}" if node else "")
 
     @property
     def remediations(self) -> list[Remediation]:
@@ -191,16 +199,15 @@ class Field:
 
 
 @pytest.fixture
-async def world(plane: ControlPlane) -> AsyncIterator[Field]:
+async def world(plane: PooledCluster, operator: Path) -> AsyncIterator[Field]:
     name = f"shop-{uuid4().hex[:6]}"
-    plane.kubectl("create", "namespace", name)
-    plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=180s")
+    plane.create_namespace(name)
     spec = {"url": "http://x", "trustedLabels": ["node"]}
     plane.apply({"apiVersion": API, "kind": "MetricSource", "metadata": {"name": "default"}, "spec": spec})
-    access = await Access.find(str(plane.kubeconfig_for(SYSTEM, "forestall")))
+    access = await Access.find(str(operator))
     async with Api(access) as api, Recorder(api, "test") as recorder:
         yield Field(plane, CountingCluster(api, recorder, SYSTEM), name)
-    plane.kubectl("delete", "namespace", name, "--wait=false")
+    plane.delete("Namespace", name)
     plane.kubectl("uncordon", *NODES)
     plane.kubectl("annotate", "node", *NODES, f"{CORDONED_BY}-")
     plane.kubectl("delete", "guardrail", "--all")
