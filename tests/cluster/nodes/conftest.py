@@ -43,6 +43,8 @@ def plane(programs: Programs, root: Any) -> Iterator[PooledCluster]:
         options = [option for value in values for option in ("--set", value)]
         chart = root / "charts" / "forestall"
         plane.helm("install", "forestall", chart, "-n", SYSTEM, "--create-namespace", "--wait", *options)
+        spec = {"url": "http://x", "trustedLabels": ["node"]}
+        plane.apply({"apiVersion": API, "kind": "MetricSource", "metadata": {"name": "default"}, "spec": spec})
         yield plane
 
 
@@ -202,12 +204,14 @@ class Field:
 async def world(plane: PooledCluster, operator: Path) -> AsyncIterator[Field]:
     name = f"shop-{uuid4().hex[:6]}"
     plane.create_namespace(name)
-    spec = {"url": "http://x", "trustedLabels": ["node"]}
-    plane.apply({"apiVersion": API, "kind": "MetricSource", "metadata": {"name": "default"}, "spec": spec})
     access = await Access.find(str(operator))
     async with Api(access) as api, Recorder(api, "test") as recorder:
         yield Field(plane, CountingCluster(api, recorder, SYSTEM), name)
     plane.delete("Namespace", name)
-    plane.kubectl("uncordon", *NODES)
-    plane.kubectl("annotate", "node", *NODES, f"{CORDONED_BY}-")
-    plane.kubectl("delete", "guardrail", "--all")
+    for node in plane.find("Node"):
+        if node["spec"].get("unschedulable"):
+            plane.kubectl("uncordon", node["metadata"]["name"])
+        if CORDONED_BY in node["metadata"]["annotations"]:
+            plane.kubectl("annotate", "node", node["metadata"]["name"], f"{CORDONED_BY}-")
+    for guardrail in plane.find("Guardrail"):
+        plane.delete("Guardrail", guardrail["metadata"]["name"])
