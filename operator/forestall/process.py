@@ -15,6 +15,7 @@ import structlog
 
 from forestall import __version__
 from forestall.adapters.capacity import most_series
+from forestall.adapters.change_log import LoggedCluster
 from forestall.adapters.dry_run import DryRunCluster, DryRunNotifier
 from forestall.adapters.kubernetes import Access, Api, Elector, KubernetesCluster, KubernetesLease, Recorder
 from forestall.adapters.notifiers import Channels
@@ -86,7 +87,7 @@ async def _run(options: RunOptions) -> int:
         host, port = options.listen
         await stack.enter_async_context(WebServer(health, telemetry, host, port))
         pruner = Pruner(registry, cluster)
-        world: Cluster = DryRunCluster(cluster) if options.dry_run else cluster
+        world: Cluster = DryRunCluster(cluster) if options.dry_run else LoggedCluster(cluster)
         notifier: Notifier = DryRunNotifier() if options.dry_run else Channels(registry, cluster.read_secret)
         elector.note(INTERVAL, f"{options.interval:g}s")
         engine = Engine(metrics, world, registry, settings, notifier, lambda: api.clock)
