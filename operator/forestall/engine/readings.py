@@ -8,9 +8,7 @@ from forestall.core.clock_skew import ClockSkew
 from forestall.core.risk import SLI
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
 from forestall.engine.unusable_answers import query_text, unusable_part
-from forestall.ports import Answer, QueryFailure
-
-Labels = tuple[tuple[str, str], ...]
+from forestall.ports import Answer, Labels, QueryFailure
 
 
 @dataclass(frozen=True, slots=True)

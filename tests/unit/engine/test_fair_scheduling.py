@@ -13,9 +13,9 @@ from forestall.core.series import SeriesMatrix
 from forestall.engine.fair_scheduling import FairScheduler, batches, round_robin
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
 from forestall.engine.observe import Observer
-from forestall.engine.readings import Labels, Reading
+from forestall.engine.readings import Reading
 from forestall.engine.series_quota import within_series
-from forestall.ports import Query, QueryFailure, RangeSeries
+from forestall.ports import Labels, Query, QueryFailure, RangeSeries
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers())))
