@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arena import contest, leaks, nodes, table, traces
-from benchmarks.arena.contest import Point
+from benchmarks.arena import controller_runs, leaks, nodes, table, traces
+from benchmarks.arena.controller_runs import Point
 from benchmarks.arena.fronts import front, write
 
 from forestall.sim.traffic import TrafficTrace
@@ -62,15 +62,21 @@ def _play(
     traffics: list[TrafficTrace], workers: int, interval: float
 ) -> Iterator[tuple[list[Point], dict[tuple[str, float], float]]]:
     """Yield the points and the lower bounds of each traffic."""
-    alone = [(0.0, headroom) for headroom in contest.HEADROOMS]
+    alone = [(0.0, headroom) for headroom in controller_runs.HEADROOMS]
     with ProcessPoolExecutor(workers) as pool:
         started = []
         for trace in traffics:
-            runs = [pool.submit(contest.run_forestall, trace, DELAYS, contest.FLOORS, interval, autoscalers=True)]
-            runs.append(pool.submit(contest.run_forestall, trace, DELAYS, alone, interval, autoscalers=False))
-            runs += [pool.submit(contest.run_controller, name, trace, DELAYS) for name in contest.CONTROLLERS]
+            runs = [
+                pool.submit(
+                    controller_runs.run_forestall, trace, DELAYS, controller_runs.FLOORS, interval, autoscalers=True
+                )
+            ]
+            runs.append(pool.submit(controller_runs.run_forestall, trace, DELAYS, alone, interval, autoscalers=False))
+            runs += [
+                pool.submit(controller_runs.run_controller, name, trace, DELAYS) for name in controller_runs.CONTROLLERS
+            ]
             lower_bounds = {
-                (trace.name, delay): pool.submit(contest.least_replica_hours, trace, delay) for delay in DELAYS
+                (trace.name, delay): pool.submit(controller_runs.least_replica_hours, trace, delay) for delay in DELAYS
             }
             started.append((runs, lower_bounds))
         for runs, lower_bounds in started:
@@ -81,7 +87,7 @@ def _play(
 def _draw(folder: Path, points: list[Point], limits: dict[tuple[str, float], float]) -> None:
     for (traffic, delay), hours in limits.items():
         fronts = []
-        for name in (contest.FLOOR, "HPA", "KEDA", contest.ALONE, "Crane"):
+        for name in (controller_runs.FLOOR, "HPA", "KEDA", controller_runs.ALONE, "Crane"):
             controller_points = [
                 point for point in points if (point.controller, point.traffic, point.start_up) == (name, traffic, delay)
             ]

@@ -12,8 +12,8 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.arena import care, traces
-from benchmarks.arena.care import ALERTS, OBJECTIVE
+from benchmarks.arena import prevention, traces
+from benchmarks.arena.prevention import ALERTS, OBJECTIVE
 
 from forestall.sim.controllers.base import FixedReplicas, Restarter
 from forestall.sim.controllers.restarts import MemoryAlert, NightlyRestart
@@ -114,12 +114,12 @@ def setup(count: int, interval: float) -> OperatorSetup:
         "cooldown": "15m",
         "deadline": "30m",
     }
-    return care.setup(count, interval, indicator, policy)
+    return prevention.setup(count, interval, indicator, policy)
 
 
 def lines(scores: Sequence[Score]) -> list[str]:
     """Return the table."""
-    return care.table("crashes", "restarts", [astuple(score) for score in scores])
+    return prevention.table("crashes", "restarts", [astuple(score) for score in scores])
 
 
 def data(scores: Sequence[Score]) -> list[dict[str, Any]]:

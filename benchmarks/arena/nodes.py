@@ -15,9 +15,9 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.arena import care, traces
-from benchmarks.arena.care import ALERTS, OBJECTIVE
-from benchmarks.arena.contest import WARM_UP_MINUTES
+from benchmarks.arena import prevention, traces
+from benchmarks.arena.controller_runs import WARM_UP_MINUTES
+from benchmarks.arena.prevention import ALERTS, OBJECTIVE
 
 from forestall.sim.controllers.base import Cordoner
 from forestall.sim.controllers.cordons import DiskAlert
@@ -175,12 +175,12 @@ def setup(count: int, interval: float, horizon: str) -> OperatorSetup:
         "cooldown": "15m",
         "deadline": "1d",
     }
-    return care.setup(count, interval, indicator, policy)
+    return prevention.setup(count, interval, indicator, policy)
 
 
 def lines(scores: Sequence[Score]) -> list[str]:
     """Return the table."""
-    return care.table("failed", "cordons", [astuple(score) for score in scores])
+    return prevention.table("failed", "cordons", [astuple(score) for score in scores])
 
 
 def data(scores: Sequence[Score]) -> list[dict[str, Any]]:

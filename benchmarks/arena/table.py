@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from benchmarks.arena.contest import ALONE, CONTROLLERS, FLOOR, Point
+from benchmarks.arena.controller_runs import ALONE, CONTROLLERS, FLOOR, Point
 from benchmarks.arena.fronts import Front, bad_at, front, hours_at
 
 HEAD = (
