@@ -323,6 +323,17 @@ def test_a_pod_monitor_comes_instead_of_a_service_monitor(plane: LocalCluster, c
         render(plane, chart, {"podMonitor.enabled": True, "serviceMonitor.enabled": True})
 
 
+def test_the_shop_of_the_examples_meets_the_restricted_standard(plane: LocalCluster, root: Path) -> None:
+    """Its pods carry what a real workload carries, so that people who copy from it copy that too."""
+    level = "pod-security.kubernetes.io/warn"
+    plane.kubectl("label", "namespace", "shop", f"{level}=restricted")
+    try:
+        options = ("--server-side", "--dry-run=server", "--validate=strict", "--warnings-as-errors")
+        plane.kubectl("apply", *options, "-f", root / "examples" / "shop" / "workload.yaml")
+    finally:
+        plane.kubectl("label", "namespace", "shop", f"{level}-")
+
+
 # Its life.
 
 
