@@ -52,7 +52,7 @@ class Lateness:
             if not self._probe.done():
                 return False
             probe, self._probe = self._probe, None
-            if probe.result():
+            if _has_answered(probe):
                 return True
         try:
             self._probe = self._threads.submit(partial(_answers, connection, seconds))
@@ -62,7 +62,15 @@ class Lateness:
         if not self._probe.done():
             return False
         probe, self._probe = self._probe, None
+        return _has_answered(probe)
+
+
+def _has_answered(probe: Future[bool]) -> bool:
+    """Return what a request that is done found out; False where its source was removed before it began."""
+    try:
         return probe.result()
+    except ThreadsClosed:
+        return False
 
 
 def _answers(connection: Connection, seconds: float) -> bool:
