@@ -58,7 +58,9 @@ class Lateness:
             self._probe = self._threads.submit(partial(_answers, connection, seconds))
         except (TooManyHang, ThreadsClosed):
             return False  # what hung still hangs
-        await asyncio.wait((asyncio.wrap_future(self._probe),), timeout=min(_SHORTLY_S, _SHORTLY * seconds))
+        waiting = asyncio.wrap_future(self._probe)
+        waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # it is told by the probe
+        await asyncio.wait((waiting,), timeout=min(_SHORTLY_S, _SHORTLY * seconds))
         if not self._probe.done():
             return False
         probe, self._probe = self._probe, None
