@@ -518,10 +518,10 @@ def test_what_did_not_help_and_something_else_may_follow_at_once(fine):
     assert hold.reason == "Cooldown"
 
 
-@pytest.mark.parametrize(("after", "held"), [(59.0, True), (60.0, False)])
-def test_a_cooldown_is_over_when_its_time_is(fine, after, held):
+@pytest.mark.parametrize(("after", "holds"), [(59.0, True), (60.0, False)])
+def test_a_cooldown_is_over_when_its_time_is(fine, after, holds):
     hold = check(replace(fine, now=1000.0 + after, last_ended_at=1000.0))
-    assert (hold is not None) is held
+    assert (hold is not None) is holds
 
 
 def test_a_blackout_says_until_when_at_the_least(fine):
@@ -550,8 +550,8 @@ def test_where_no_objective_is_at_risk_there_is_no_storm(fine):
     assert hold.message.startswith("1 of 9 objectives came at risk within 1m")
 
 
-@pytest.mark.parametrize(("objectives", "held"), [(2, False), (3, True), (4, True)])
-def test_of_one_namespace_half_a_storm_counts_across_the_cluster(fine, objectives, held):
+@pytest.mark.parametrize(("objectives", "holds"), [(2, False), (3, True), (4, True)])
+def test_of_one_namespace_half_a_storm_counts_across_the_cluster(fine, objectives, holds):
     """Two namespaces: one with two objectives at risk, and one with one."""
     at_risk_since = (("a", 50.0), ("a", 50.0), ("b", 50.0))
     breaker = StormCheck("nobody", objectives, 0.0, 60.0, {"a": 2, "b": 1}, at_risk_since)

@@ -112,21 +112,21 @@ def test_an_abstention_leads_to_a_hold_with_its_reason(make_signal):
     upper=st.floats(allow_nan=True, allow_infinity=True),
     fresh=st.booleans(),
     replicas=st.integers(0, 50),
-    most=st.integers(1, 50),
+    maximum=st.integers(1, 50),
     per_replica=st.none() | st.floats(0.1, 1e3),
 )
-@example(probability=1.0, value=math.nan, upper=101.0, fresh=True, replicas=1, most=2, per_replica=None)
-@example(probability=1.0, value=math.inf, upper=101.0, fresh=True, replicas=1, most=2, per_replica=20.0)
+@example(probability=1.0, value=math.nan, upper=101.0, fresh=True, replicas=1, maximum=2, per_replica=None)
+@example(probability=1.0, value=math.inf, upper=101.0, fresh=True, replicas=1, maximum=2, per_replica=20.0)
 def test_no_plan_ever_scales_in_or_past_the_maximum(
-    make_signal, *, probability, value, upper, fresh, replicas, most, per_replica
+    make_signal, *, probability, value, upper, fresh, replicas, maximum, per_replica
 ):
     signal = make_signal(probability=probability, value=value, upper=upper, fresh=fresh)
     verdict = plan(
-        TRIGGER, [scale(max_replicas=most, per_replica=per_replica)], [signal], TargetScale(replicas, replicas), NOW
+        TRIGGER, [scale(max_replicas=maximum, per_replica=per_replica)], [signal], TargetScale(replicas, replicas), NOW
     )
     if isinstance(verdict, Act):
         assert verdict.replicas is not None
-        assert replicas < verdict.replicas <= most
+        assert replicas < verdict.replicas <= maximum
         assert fresh
         assert math.isfinite(value)
 
