@@ -51,11 +51,13 @@ def openings(cron: str, zone: ZoneInfo, start: int, end: int) -> list[int]:
         skipped = []
         while by_hour and (before := before + MINUTE) < local:
             skipped.append(before)
+        before = local
+        if not skipped and local.minute not in schedule.minutes:
+            continue
         due = [time for time in (*skipped, local) if comes(time) and not (by_hour and time in opened)]
         opened |= set(due)
         if due:
             result.append(at)
-        before = local
     return result
 
 

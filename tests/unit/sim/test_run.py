@@ -55,10 +55,20 @@ def test_the_lower_bound_keeps_replicas_over_a_short_gap(make_service):
     assert slow <= lower_bound(make_service([200.0] * 45), 99.0).replica_hours + 1e-6
 
 
-async def test_forestall_raises_min_replicas_before_the_surge_and_reverts_them(make_service):
-    service = make_service(SURGE, 4, past=PAST, min_replicas=3, start_up=300.0)
-    alone = await run([service], Keda(np.array([0.9])))
-    with_forestall = await run([service], Keda(np.array([0.9])), recommended([service], autoscalers=True))
+@pytest.fixture(scope="module")
+def slow_service(make_service):
+    """A service whose replicas take five minutes to start, and a surge."""
+    return make_service(SURGE, 4, past=PAST, min_replicas=3, start_up=300.0)
+
+
+@pytest.fixture(scope="module")
+def with_forestall(run_sync, slow_service):
+    """The outcome of a run with an autoscaler and forestall."""
+    return run_sync([slow_service], Keda(np.array([0.9])), recommended([slow_service], autoscalers=True))
+
+
+def test_forestall_raises_min_replicas_before_the_surge_and_reverts_them(run_sync, slow_service, with_forestall):
+    alone = run_sync([slow_service], Keda(np.array([0.9])))
     late, early = (compute_figures(result.record, 99.0)[0] for result in (alone, with_forestall))
     assert early.bad_minutes < late.bad_minutes / 2
     assert early.undone <= late.undone
@@ -96,11 +106,10 @@ async def test_the_steps_are_consistent_for_many_services_that_come_at_risk_toge
     )
 
 
-async def test_runs_are_deterministic(make_service):
-    service = make_service(SURGE, 4, past=PAST, min_replicas=3)
-    runs = [await run([service], Keda(np.array([0.9])), recommended([service], autoscalers=True)) for _ in "ab"]
-    assert np.array_equal(runs[0].record.replicas, runs[1].record.replicas)
-    assert np.array_equal(runs[0].record.good, runs[1].record.good)
+def test_runs_are_deterministic(run_sync, slow_service, with_forestall):
+    again = run_sync([slow_service], Keda(np.array([0.9])), recommended([slow_service], autoscalers=True))
+    assert np.array_equal(again.record.replicas, with_forestall.record.replicas)
+    assert np.array_equal(again.record.good, with_forestall.record.good)
 
 
 async def test_services_of_a_run_are_independent(make_service):
