@@ -511,6 +511,7 @@ def test_what_did_not_help_and_something_else_may_follow_at_once(fine):
         constraints=Constraints(pods=WorkloadPods(3, 3, 1)),
     )
     assert check(context) is None
+    assert check(replace(context, action=TRAITS["Scale"], history=(replace(failed, action="Scale"),))) is None
     refused = replace(failed, action="Restart", phase="Aborted", refused=True)
     assert check(replace(context, history=(refused,))) is None
     hold = check(replace(context, history=(replace(failed, action="Restart"),)))

@@ -178,6 +178,7 @@ AT_RISK = "load is 70 and passes 100 within 10m with a probability of 90%, likel
         ),
         (scale(), TargetScale(None, None), "but the target has no replicas to scale"),
         (scale(), TargetScale(6, 6), "but 6 replicas carry the forecast of 120"),
+        (scale(), TargetScale(6, None), "but 6 replicas carry the forecast of 120"),
         (scale(), TargetScale(6, 5), "but 6 replicas, of which 5 are ready carry the forecast of 120"),
         (scale(), TargetScale(6, 1), "but 6 replicas, of which 1 is ready carry the forecast of 120"),
         (scale(per_replica=120.0), TargetScale(1, 1), "but 1 replica carries the forecast of 120"),
@@ -274,6 +275,8 @@ def test_a_series_without_a_forecast_sizes_by_what_is_now(make_signal):
     demand = replica_demand(bounds, "load", [make_signal(abstained=Abstention.SHORT_HISTORY)], 3, None)
     assert (demand.forecast, demand.observed) == (None, 4)
     assert replica_demand(bounds, "load", [], 3, None).signal is None
+    several = [make_signal(value=value, abstained=Abstention.SHORT_HISTORY) for value in (70.0, 90.0, 50.0)]
+    assert replica_demand(bounds, "load", several, 3, None).observed == 5
 
 
 def test_the_worst_signal_that_meets_the_trigger_is_the_cause(make_signal):
@@ -324,3 +327,19 @@ def test_a_breach_that_is_not_likely_has_no_time(make_signal):
     )
     assert "within 5m with a probability" in hold.message
     assert "likely in" not in hold.message
+
+
+@pytest.mark.parametrize(
+    ("ready", "forecast", "observed"), [(3, 4, 3), (10, 12, 7), (0, None, None), (None, None, None)]
+)
+def test_a_level_per_replica_is_sized_by_the_ready_replicas(make_signal, ready, forecast, observed):
+    bounds = scale(per_replica=None).scale
+    assert bounds is not None
+    demand = replica_demand(bounds, "load", [make_signal()], ready, None)
+    assert (demand.forecast, demand.observed) == (forecast, observed)
+
+
+def test_beside_what_is_carried_another_risk_is_told(make_signal):
+    carried = replace(make_signal("queue", abstained=Abstention.SHORT_HISTORY), is_carried=True)
+    hold = plan(TRIGGER, [RESTART], [carried, make_signal(probability=0.5)], TargetScale(3, 3), NOW)
+    assert hold.reason == "BelowThreshold"
