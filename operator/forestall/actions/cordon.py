@@ -17,6 +17,7 @@ class Cordon(NodeAction):
         changes_replicas=False,
         cause_label="node",
         verification="node",
+        lowers_risk=False,
         spent_for="target",
         kept_while_at_risk=True,
         undo="uncordon the node, if it was this remediation that cordoned it",

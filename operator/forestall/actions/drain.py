@@ -43,6 +43,7 @@ class Drain(NodeAction):
         changes_replicas=False,
         cause_label="node",
         verification="node",
+        lowers_risk=True,
         spent_for="target",
         kept_while_at_risk=True,
         undo="uncordon the node, if it was this remediation that cordoned it; its pods stay where they are",

@@ -41,6 +41,7 @@ class Evict:
         changes_replicas=False,
         cause_label="pod",
         verification="pod",
+        lowers_risk=True,
         spent_for="target",
         kept_while_at_risk=False,
         undo="none: the pod is replaced by its controller",

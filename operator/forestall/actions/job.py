@@ -45,6 +45,7 @@ class Job:
         changes_replicas=False,
         cause_label="",
         verification="indicator",
+        lowers_risk=True,
         spent_for="objective",
         kept_while_at_risk=False,
         undo="none: what the runbook did, only the runbook knows",

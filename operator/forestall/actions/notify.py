@@ -39,6 +39,7 @@ class Notify:
         changes_replicas=False,
         cause_label="",
         verification="none",
+        lowers_risk=True,
         spent_for="objective",
         kept_while_at_risk=False,
         undo="nothing: it changes nothing",

@@ -61,6 +61,7 @@ class Patch:
         changes_replicas=False,
         cause_label="",
         verification="indicator",
+        lowers_risk=True,
         spent_for="objective",
         kept_while_at_risk=True,
         undo="set the field back to what was found, if it is still as this left it",

@@ -31,6 +31,7 @@ class Restart(WorkloadAction):
         changes_replicas=False,
         cause_label="",
         verification="new pods",
+        lowers_risk=True,
         spent_for="target",
         kept_while_at_risk=False,
         undo="none: a restart can't be undone",

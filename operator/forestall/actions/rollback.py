@@ -52,6 +52,7 @@ class Rollback:
         changes_replicas=False,
         cause_label="",
         verification="indicator",
+        lowers_risk=True,
         spent_for="objective",
         kept_while_at_risk=False,
         undo="none: the previous revision stays until a person rolls forward",

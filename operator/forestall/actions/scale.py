@@ -61,6 +61,7 @@ class Scale(WorkloadAction):
         changes_replicas=True,
         cause_label="",
         verification="indicator",
+        lowers_risk=True,
         spent_for="target",
         kept_while_at_risk=True,
         undo="give the added replicas back step by step, never below what was found",

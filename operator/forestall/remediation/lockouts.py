@@ -11,7 +11,7 @@ from forestall.api.remediation_policy import RemediationPolicy
 def locking_remediations(policy: RemediationPolicy, remediations: Iterable[Remediation]) -> list[Remediation]:
     """Return, for each objective, the last remediation of `policy` if it did not help and nobody has looked at it.
 
-    What the API server refused was not tried.
+    What the API server refused was not tried, and an action that is not meant to lower the risk did not fail by that.
 
     They lock the policy for that objective from the next episode on. A change of what the policy does unlocks, as
     feedback does.
@@ -29,6 +29,7 @@ def locking_remediations(policy: RemediationPolicy, remediations: Iterable[Remed
         if remediation.status.phase in ("RolledBack", "Failed")
         and remediation.feedback is None
         and not was_refused(remediation)
+        and remediation.status.reason != "Contained"
         and not policy_changed(policy, remediation.spec.intent)
     ]
 

@@ -96,6 +96,6 @@ def completed_condition(status: Literal["True", "False"], reason: str, message: 
 
 def back_to_holding(status: RemediationStatus, hold: Hold, now: float) -> RemediationStatus:
     """Return the status of what did not help, of which a part was reverted, and the rest is kept while it serves."""
-    if status.phase != "RollingBack" or hold.reason != "NotHelped":
+    if status.phase != "RollingBack" or hold.reason not in ("NotHelped", "Contained"):
         return status
     return moved(status, "Holding", hold.reason, hold.message, now)

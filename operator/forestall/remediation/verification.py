@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from forestall.actions import ObservedState, RiskOutlook
+from forestall.actions import ObservedState, RiskOutlook, traits_of
 from forestall.actions.base import condition_of, title
 from forestall.api.meta import Condition
 from forestall.api.remediation import Remediation
@@ -17,8 +17,8 @@ def verify(remediation: Remediation, outlook: RiskOutlook | None, now: float, *,
 
     True as soon as one fresh sample from after the completion shows the risk below the policy's probability. False
     when, after the policy's time, the newest such sample still does not. Unknown without such a sample: no data is no
-    verdict. An action that did all it can (`exhausted`) and sees the risk come back starts again at Unknown. False is
-    final.
+    verdict. The reason is `Contained` instead of `NotHelped` for an action that is not meant to lower the risk. An
+    action that did all it can (`exhausted`) and sees the risk come back starts again at Unknown. False is final.
     """
     before = condition_of(remediation, VERIFIED)
     if before is None:
@@ -37,7 +37,10 @@ def verify(remediation: Remediation, outlook: RiskOutlook | None, now: float, *,
         return verified_condition("Unknown", "RiskReturned", f"{figure} again", now) if exhausted else before
     if now >= since + intent.verify_within.seconds:
         past = ", and the limit is passed" if outlook.breached else ""
-        return verified_condition("False", "NotHelped", f"after {intent.verify_within} {figure}{past}", now)
+        message = f"after {intent.verify_within} {figure}{past}"
+        if traits_of(intent.action).lowers_risk:
+            return verified_condition("False", "NotHelped", message, now)
+        return verified_condition("False", "Contained", f"{message}; the action keeps it from spreading", now)
     return before
 
 

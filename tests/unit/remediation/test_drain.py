@@ -314,7 +314,7 @@ async def test_a_drain_takes_over_the_node_that_a_cordon_held_without_helping(ru
     held = await run.open(target=NODE, action={"cordon": {"healthyFor": "1m"}}, **{"from": None, "to": None})
     await run.cycle()
     after = await run.cycle(400)
-    assert after.status.reason == "NotHelped"
+    assert after.status.reason == "Contained"
     drain = await run.open(**DRAIN, rung=1)
 
     async def advance(life, **outlook):

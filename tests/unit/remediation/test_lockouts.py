@@ -36,6 +36,12 @@ def test_the_last_one_locks_if_it_did_not_help(make):
     assert names(make("early", 1), make("live", 0, "Executing")) == ["early"]
 
 
+def test_an_action_that_is_not_meant_to_lower_the_risk_locks_nothing_when_it_stays(make):
+    """Kind: a verdict that asks of an action what it can't do. A cordon does not empty a disk."""
+    assert names(make("cordon", 2, "RolledBack", reason="Contained")) == []
+    assert names(make("drain", 2, "RolledBack", reason="NotHelped")) == ["drain"]
+
+
 def test_each_objective_by_itself(make):
     other = {"kind": "ServiceLevelObjective", "apiVersion": "v1", "name": "search", "uid": "o-2"}
     assert names(make("one", 1), make("two", 2, objective=other)) == ["one", "two"]

@@ -641,7 +641,7 @@ async def test_a_node_is_given_back_at_the_deadline_whatever_the_risk(run, world
     await run.cycle(1790)
     after = await run.cycle()
     assert not is_cordoned(world)
-    assert (after.status.phase, after.status.reason) == ("RolledBack", "NotHelped")
+    assert (after.status.phase, after.status.reason) == ("RolledBack", "Contained")
 
 
 async def test_a_node_that_somebody_else_cordoned_stays_cordoned(run, world):

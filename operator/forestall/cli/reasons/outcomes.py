@@ -94,6 +94,11 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "Investigate: the action does not answer this cause. `forestall undo` reverts now what is still in effect. "
         "Feedback, or a change of the policy's actions, unlocks it.",
     ),
+    "Contained": Reason(
+        "The node is still at risk: a cordon does not lower that, it keeps new pods away. It stays cordoned while the "
+        "risk lasts, and the next action of the ladder follows. It locks no policy.",
+        "Free the node's disk or memory, or add `drain` to the policy to move its pods.",
+    ),
     "NotVerified": Reason(
         "It was executed, but no fresh samples showed whether it helped.",
         "Find out why the data stopped after the action.",
