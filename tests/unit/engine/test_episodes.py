@@ -1,8 +1,12 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.api.service_level_objective import Episode
-from forestall.engine.episodes import advance
+from forestall.api.times import stamp
+from forestall.core.risk import ObjectiveState, Risk
+from forestall.engine.episodes import MOST, advance, at_risk_since, with_decided
+from forestall.engine.objective_status import Findings
 
 CALM = 300.0
 
@@ -36,3 +40,61 @@ def test_numbers_only_grow_and_not_knowing_changes_nothing(words):
         assert after.number == before.number or (word is True and not before.since)
         assert word is not None or after == before
         before = after
+
+
+@pytest.mark.parametrize(("later", "is_over"), [(CALM - 1, False), (CALM, True)])
+def test_an_episode_is_over_when_its_time_of_calm_is(later, is_over):
+    calm = Episode(number=3, since=stamp(0.0), calm_since=stamp(1000.0))
+    after = advance(calm, at_risk=False, now=1000.0 + later, calm=CALM)
+    assert after == (Episode(number=3) if is_over else calm)
+
+
+def test_a_risk_that_returns_ends_the_calm_and_one_that_goes_on_changes_nothing():
+    calm = Episode(number=3, since=stamp(0.0), calm_since=stamp(1000.0))
+    returned = advance(calm, at_risk=True, now=1100.0, calm=CALM)
+    assert (returned.since, returned.calm_since) == (stamp(0.0), "")
+    assert advance(returned, at_risk=True, now=1200.0, calm=CALM) is returned
+    closed = Episode(number=3)
+    assert advance(closed, at_risk=False, now=1200.0, calm=CALM) is closed
+
+
+def test_a_calm_whose_time_cannot_be_read_is_over():
+    unreadable = Episode(number=3, since=stamp(0.0), calm_since="some day")
+    assert advance(unreadable, at_risk=False, now=1200.0, calm=CALM) == Episode(number=3)
+
+
+def test_what_was_decided_in_an_episode_is_remembered_once_and_no_other(make_remediation):
+    def named(name, **changes):
+        remediation = make_remediation(**changes)
+        return remediation.model_copy(update={"metadata": remediation.metadata.model_copy(update={"name": name})})
+
+    episode = Episode(number=2, since=stamp(0.0), decided=["first"])
+    found = [named("second", episode=2), named("first", episode=2), named("other", episode=1)]
+    assert with_decided(episode, found, "o-1").decided == ["first", "second"]
+    assert with_decided(episode, found, "o-2") is episode
+    many = [named(f"n-{number:03}", episode=2) for number in range(MOST)]
+    assert with_decided(episode, many, "o-1").decided == [f"n-{number:03}" for number in range(MOST)]
+
+
+@pytest.mark.parametrize(
+    ("state", "since", "calm_since", "counts"),
+    [
+        (ObjectiveState.AT_RISK, stamp(100.0), "", True),
+        (ObjectiveState.HEALTHY, stamp(100.0), "", True),
+        (ObjectiveState.UNKNOWN, stamp(100.0), "", False),
+        (ObjectiveState.AT_RISK, "", "", False),
+        (ObjectiveState.AT_RISK, stamp(100.0), stamp(200.0), False),
+        (ObjectiveState.AT_RISK, "some day", "", False),
+    ],
+)
+def test_since_when_an_objective_is_at_risk_is_told_of_what_is_known(slo, state, since, calm_since, counts):
+    finding = Findings(slo, Risk(state, 0.9, None), None, episode=Episode(number=1, since=since, calm_since=calm_since))
+    assert at_risk_since([finding]) == ((("shop", 100.0),) if counts else ())
+
+
+def test_the_oldest_risk_comes_first(slo):
+    findings = [
+        Findings(slo, Risk(ObjectiveState.AT_RISK, 0.9, None), None, episode=Episode(number=1, since=stamp(since)))
+        for since in (300.0, 100.0, 200.0)
+    ]
+    assert [since for _, since in at_risk_since(findings)] == [100.0, 200.0, 300.0]
