@@ -51,9 +51,9 @@ def fresh(cluster: RealNodes, name: str, namespace: str) -> tuple[str, str]:
     return condition.get("status", ""), condition.get("reason", "")
 
 
-def looked(cluster: RealNodes, name: str, namespace: str) -> str:
+def evaluated(cluster: RealNodes, name: str, namespace: str) -> str:
     status = cluster.get("servicelevelobjectives", name, namespace).get("status") or {}
-    return str(status.get("lastLook", ""))
+    return str(status.get("lastEvaluated", ""))
 
 
 def wait_until(reached, seconds: float = 120) -> None:
@@ -73,11 +73,11 @@ def test_a_name_server_that_is_silent_delays_no_other_source(objectives, namespa
     """The kind: one slow thing in a cycle delays all. A lookup waits for ten seconds, five times the interval."""
     wait_until(lambda: fresh(objectives, "near", namespace)[0] == "True")
     with objectives.silent_dns():
-        looks = set[str]()
+        times = set[str]()
         deadline = time.monotonic() + 120
-        while len(looks) < 4:
-            assert time.monotonic() < deadline, looks
-            looks.add(looked(objectives, "near", namespace))
+        while len(times) < 4:
+            assert time.monotonic() < deadline, times
+            times.add(evaluated(objectives, "near", namespace))
             assert fresh(objectives, "near", namespace) == ("True", "Fresh")
             time.sleep(0.5)
         assert fresh(objectives, "nowhere", namespace)[0] == "False"
