@@ -139,6 +139,7 @@ def test_each_guard_holds_and_says_why(fine, change, reason):
         replace(NODES, max_unavailable=2, unavailable=("n2",)),
         replace(TWO_CONTROL_PLANES, control_planes_unavailable=()),
         replace(TWO_CONTROL_PLANES, control_plane=False),
+        replace(NODES, control_planes_unavailable=("n2",)),
     ],
 )
 def test_a_node_that_other_nodes_can_replace_passes(fine, nodes):

@@ -223,6 +223,8 @@ def test_a_scale_out_says_by_what_it_is_sized(make_signal):
     act = plan(TRIGGER, [scale(step=1)], [make_signal()], TargetScale(3, 3), NOW)
     assert act.message == f"{AT_RISK}: scale from 3 to 4 replicas (the forecast asks for 6) for load of up to 120"
     assert act.reason == "BreachForecast"
+    act = plan(TRIGGER, [scale()], [make_signal()], TargetScale(3, 3), NOW)
+    assert act.message == f"{AT_RISK}: scale from 3 to 6 replicas for load of up to 120"
 
 
 def test_a_limit_that_is_passed_is_no_forecast(make_signal):
