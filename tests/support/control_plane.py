@@ -17,13 +17,12 @@ QUICK_AUTOSCALERS: Final = {"kube-controller-manager": {"horizontal-pod-autoscal
 """Arguments of the servers: HorizontalPodAutoscalers look each second, and not each 15 s."""
 
 _KINDS: Final = {kind.kind: kind for kind in (*SERVED.values(), *EXTENSIONS)}
-_ALIASES: Final = {alias: kind for kind in _KINDS.values() for alias in (kind.kind.lower(), kind.plural)}
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _WRITTEN_BY_KUBECTL: Final = "fieldManager=kubectl-client-side-apply&fieldValidation=Strict"
 
 
 class PooledCluster(KwokCluster):
-    """Reads, creates and deletes objects over connections that stay, in a tenth of the time that a kubectl takes.
+    """Lists, creates and deletes objects over connections that stay, in a tenth of the time that a kubectl takes.
 
     What is not as usual is left to kubectl: what exists already, what is refused, and kinds that nobody knows.
     """
@@ -37,16 +36,6 @@ class PooledCluster(KwokCluster):
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()
-
-    def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
-        """Return an object, as kubectl shows it."""
-        if (served := _ALIASES.get(kind.lower())) is not None:
-            answer = self._request("GET", f"{_path(served, namespace)}/{name}")
-            if answer.status == 200:
-                found: dict[str, Any] = json.loads(answer.data)
-                found["metadata"].pop("managedFields", None)
-                return found
-        return super().get(kind, name, namespace)
 
     def apply(self, *objects: Mapping[str, Any], namespace: str = "default") -> None:
         """Create or change objects as `kubectl apply` does."""

@@ -105,7 +105,8 @@ class Life:
 
     def pods(self) -> dict[str, str]:
         """Return the names of the pods that are there to stay, by UID."""
-        found = (pod["metadata"] for pod in self.cluster.find("Pod", self.namespace))
+        listed = json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json").stdout)["items"]
+        found = (pod["metadata"] for pod in listed)
         return {metadata["uid"]: metadata["name"] for metadata in found if "deletionTimestamp" not in metadata}
 
     @property

@@ -29,7 +29,8 @@ WEB = {
 
 def runbook(*, suspend: bool = True, **spec: Any) -> dict[str, Any]:
     pod = {"containers": [CONTAINER], "restartPolicy": "Never"}
-    template = {"spec": {"template": {"spec": pod}, "backoffLimit": 0, **spec}}
+    unready = {"annotations": {"demo.forestall.dev/start-up": "1h"}}  # KWOK ends pods of Jobs when they are ready
+    template = {"spec": {"template": {"metadata": unready, "spec": pod}, "backoffLimit": 0, **spec}}
     body = {"schedule": "0 0 31 2 *", "suspend": suspend, "jobTemplate": template}
     return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "runbook"}, "spec": body}
 

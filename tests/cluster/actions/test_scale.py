@@ -20,6 +20,7 @@ async def test_scale_raises_holds_and_gives_back(guarded, web):
     await guarded.open(web, SCALE, **{"from": 3, "to": 5})
     assert (await guarded.cycle()).status.phase == "Verifying"
     assert guarded.replicas() == 5
+    guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=240s")
     assert has_helped(await guarded.cycle(replicas_forecast=9, probability=0.1)) is True
     assert guarded.replicas() == 6
     seen = []
