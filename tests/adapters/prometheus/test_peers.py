@@ -99,7 +99,7 @@ async def test_sli_budget_and_burn_rate_are_those_of_pyrra_and_sloth(real, prome
     # What is put together from pieces is as old as the newest of them.
     seen = pieces_of(slo).end(pieces_of(slo).newest(at - STALE_AFTER)) if name == "threshold" else at
     whole = asked(prometheus, rule(WINDOW, "increase"), seen)
-    assert ratios.whole == pytest.approx(whole, rel=1e-3)
-    assert budget_remaining(ratios.whole, OBJECTIVE) == pytest.approx((0.01 - whole) / 0.01, abs=1e-3)
+    assert ratios.window == pytest.approx(whole, rel=1e-3)
+    assert budget_remaining(ratios.window, OBJECTIVE) == pytest.approx((0.01 - whole) / 0.01, abs=1e-3)
     long = asked(prometheus, rule(exact_duration(round(ratios.long_window)), "rate"), now)
     assert burn_rate(ratios.long, OBJECTIVE) == pytest.approx(long / 0.01, rel=1e-3 if name != "threshold" else 0.1)

@@ -63,8 +63,8 @@ async def test_the_budget_of_a_month_is_that_of_every_sample_however_often_it_is
     slo = objective(f"probe-{spacing:g}", f"probe_{spacing:g}s")
     observer = Observer(real, SeriesMatrix(INTERVAL, 100))
     ratios, at = await settled(observer, slo, now)
-    assert ratios.whole == pytest.approx(exact(given[spacing], pieces_of(slo), at), rel=1e-3)
-    assert burn_rate(ratios.whole, 99.5) > 0.1  # there is something to be off by
+    assert ratios.window == pytest.approx(exact(given[spacing], pieces_of(slo), at), rel=1e-3)
+    assert burn_rate(ratios.window, 99.5) > 0.1  # there is something to be off by
 
 
 async def test_later_only_new_pieces_are_read_and_the_window_moves_on(real, prometheus, probes):
@@ -73,11 +73,11 @@ async def test_later_only_new_pieces_are_read_and_the_window_moves_on(real, prom
     asked = {slo.uid: plan_queries(slo, SOURCE, INTERVAL)}
     observer, pieces = Observer(real, SeriesMatrix(INTERVAL, 100)), pieces_of(slo)
     first, earlier = await settled(observer, slo, now - DAY)
-    assert first.whole == pytest.approx(exact(given[15.0], pieces, earlier), rel=1e-3)
+    assert first.window == pytest.approx(exact(given[15.0], pieces, earlier), rel=1e-3)
     for at in (earlier + pieces.longest, earlier + 7 * pieces.longest, now):
         await observer.read_windows(asked, lambda _: STALE_AFTER, at, 3.0)
         ratios, then = await settled(observer, slo, at)
-        assert ratios.whole == pytest.approx(exact(given[15.0], pieces, then), rel=1e-3)
+        assert ratios.window == pytest.approx(exact(given[15.0], pieces, then), rel=1e-3)
 
 
 async def test_a_comparison_that_is_not_of_noughts_and_ones_and_gaps_and_new_labels_are_exact_too(
@@ -104,7 +104,7 @@ async def test_a_comparison_that_is_not_of_noughts_and_ones_and_gaps_and_new_lab
     end = pieces.end(pieces.newest(at - STALE_AFTER))
     known = ~gap & np.isfinite(values) & (times > end - pieces.window) & (times <= end)
     # After the last sample before the gap its value is held for the source's five minutes.
-    assert ratios.whole == pytest.approx(float((values[known] >= 5).mean()), rel=2e-2)
+    assert ratios.window == pytest.approx(float((values[known] >= 5).mean()), rel=2e-2)
 
 
 async def test_a_window_of_a_series_that_never_was_says_so(real, probes):

@@ -71,7 +71,7 @@ async def test_a_flag_is_switched_and_switched_back(life):
     await life.cycle()
     assert (life.end[0], data(life)) == ("Verifying", {"recommendations": "off", "other": "kept"})
     assert annotations(life)[PATCHED_BY] == life.remediation.uid
-    assert life.remediation.status.steps[0].found == '"on"'
+    assert life.remediation.status.steps[0].previous == '"on"'
     await life.cycle(30, **CALM)
     assert data(life)["recommendations"] == "off"
     await life.until("Succeeded", after=31, **CALM)
