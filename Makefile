@@ -77,8 +77,8 @@ cluster: setup ## Run the tests on the real control plane
 	@$(PY) -m pytest tests/cluster
 
 .PHONY: nodes
-nodes: setup ## Run the tests on real nodes with real pods (needs root on Linux)
-	@$(PY) -m pytest tests/nodes
+nodes: setup ## Run the tests on real nodes with real pods, the long ones too (needs root on Linux)
+	@FORESTALL_LONG=1 $(PY) -m pytest tests/nodes
 
 # Where nothing on this machine can make them, it says so, and the tests of the images are skipped; STRICT=1 fails then.
 .PHONY: image
