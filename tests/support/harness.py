@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.support.memory_cluster import MemoryCluster, Request
+from tests.support.settings import UnhurriedSettings
 
 from forestall.api import Remediation, ServiceLevelObjective
 from forestall.api.service_level_objective import Decision, Episode
@@ -85,7 +86,7 @@ class Harness:
         self.script = Script()
         self.people = People()
         self.now = START
-        self.settings = settings or Settings(interval=INTERVAL, threads=False)
+        self.settings = settings or UnhurriedSettings(interval=INTERVAL, threads=False)
         self.api_clock: ClockOffset | None = None
         self.restart()
 

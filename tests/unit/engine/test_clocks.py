@@ -7,10 +7,11 @@ import asyncio
 
 import pytest
 from tests.support.memory_cluster import MemoryCluster
+from tests.support.settings import UnhurriedSettings
 
 from forestall.api import MetricSource, RemediationPolicy, ServiceLevelObjective
 from forestall.core.clock_skew import ClockOffset
-from forestall.engine import Engine, Settings
+from forestall.engine import Engine
 from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.pause_checker import PauseChecker
 from forestall.engine.readings import read
@@ -72,7 +73,7 @@ async def one_cycle(registry, *, source, api):
         offset = NOW + api - asyncio.get_running_loop().time()
         return ClockOffset(offset - 0.5, offset + 0.5)
 
-    engine = Engine(Metrics(source), MemoryCluster(), registry, Settings(interval=10.0), None, api_clock)
+    engine = Engine(Metrics(source), MemoryCluster(), registry, UnhurriedSettings(interval=10.0), None, api_clock)
     return await engine.cycle(NOW, leading=True)
 
 

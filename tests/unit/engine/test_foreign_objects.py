@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.kinds import EXTENSIONS
 from tests.support.memory_cluster import MemoryCluster
+from tests.support.settings import UnhurriedSettings
 from tests.support.turns import counted_turns
 
 from forestall.api import Remediation
@@ -314,7 +315,7 @@ def test_every_other_objective_is_decided_whatever_the_objects_of_one_namespace_
 
 async def run(cycles: Any, actions: Sequence[str], pod: str, node: str) -> World:
     world, own = World(), registry(actions)
-    engine = Engine(Load(pod, node), world, own, Settings(interval=INTERVAL, threads=False))
+    engine = Engine(Load(pod, node), world, own, UnhurriedSettings(interval=INTERVAL, threads=False))
     faults: dict[str, int] = {}
     for number, changes in enumerate(cycles):
         change(world.foreign(), changes)
@@ -431,7 +432,7 @@ async def test_an_unexpected_error_stays_with_its_object(monkeypatch, where, wha
         hits = lambda *args, **_: args[1].namespace == "evil"  # noqa: E731 -- as the others
     monkeypatch.setattr(where, what, failing(getattr(where, what), hits))
     world, own = World(), registry(["scale"])
-    engine = Engine(Load("deployment-a", "n1"), world, own, Settings(interval=INTERVAL, threads=False))
+    engine = Engine(Load("deployment-a", "n1"), world, own, UnhurriedSettings(interval=INTERVAL, threads=False))
     for number in range(3):
         report = await engine.cycle(START + number * INTERVAL, leading=True)
         assert report.findings["good-checkout"].problem is None
@@ -454,7 +455,7 @@ async def test_what_a_newer_operator_began_holds_its_namespace_while_it_is_under
         "status": {"phase": phase},
     }
     own.put("Remediation", body)
-    engine = Engine(Load("a", "n1"), world, own, Settings(interval=INTERVAL, threads=False))
+    engine = Engine(Load("a", "n1"), world, own, UnhurriedSettings(interval=INTERVAL, threads=False))
     report = await engine.cycle(START, leading=True)
     decision = report.findings["evil-deployment"].decisions[0]
     assert (decision.reason == "RemediationUnreadable") == held
@@ -511,7 +512,7 @@ async def test_others_get_their_turn_between_decisions_that_ask_nobody():
         own.put("ServiceLevelObjective", {"metadata": meta(f"o{number}", "good"), "spec": spec})
         rung = {"notify": {"channel": "a"}}
         own.put("RemediationPolicy", {"metadata": meta(f"p{number}", "good"), "spec": {"actions": [rung]}})
-    engine = Engine(Load("a", "b"), World(), own, Settings(interval=INTERVAL, threads=False))
+    engine = Engine(Load("a", "b"), World(), own, UnhurriedSettings(interval=INTERVAL, threads=False))
 
     async with counted_turns() as turns:
         report = await engine.cycle(START, leading=True)
