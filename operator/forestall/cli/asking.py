@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forestall.cli.files import FILE
 from forestall.cli.wiring import PrometheusOptions
 from forestall.errors import InvalidInput, MetricsError
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from forestall.ports import Metrics
 
     Command = Callable[..., Any]
-
-_FILE = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +36,8 @@ def prometheus_options(purpose: str) -> Callable[[Command], Command]:
     """Return the options `--prometheus`, with this help, `--token-file`, `--ca-file` and `--header`."""
     options = (
         click.option("--prometheus", "url", callback=_url, help=purpose),
-        click.option("--token-file", type=_FILE, help="A file with a bearer token for --prometheus. Default: none."),
-        click.option("--ca-file", type=_FILE, help="A CA certificate (PEM) for --prometheus. Default: the system's."),
+        click.option("--token-file", type=FILE, help="A file with a bearer token for --prometheus. Default: none."),
+        click.option("--ca-file", type=FILE, help="A CA certificate (PEM) for --prometheus. Default: the system's."),
         click.option(
             "--header",
             "headers",

@@ -30,7 +30,7 @@ from forestall.backtest.wording import describe_false_actions
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
 from forestall.cli.command_line import command_line
-from forestall.cli.files import writable, write
+from forestall.cli.files import FILE, report_file, write, written_file
 from forestall.cli.objects import find
 from forestall.cli.output import console, table
 from forestall.cli.progress import progress
@@ -59,10 +59,6 @@ def _time(_: click.Context, __: click.Parameter, value: str | None) -> float | N
     if number is None or not math.isfinite(number):
         raise click.BadParameter(f"{value!r} is not a time: write 2026-01-31T12:00Z, or seconds since the epoch.")
     return number
-
-
-_FILE = click.Path(path_type=Path)
-_NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +108,7 @@ class BacktestOptions(SourceOptions):
     "-f",
     "--filename",
     "files",
-    type=_FILE,
+    type=FILE,
     multiple=True,
     help="A YAML file with objectives and policies, or a folder. Default: the cluster's objects.",
 )
@@ -120,7 +116,7 @@ class BacktestOptions(SourceOptions):
 @click.option("-A", "--all-namespaces", is_flag=True, help="Use the objectives of all namespaces of the cluster.")
 @click.option(
     "--history",
-    type=_FILE,
+    type=FILE,
     multiple=True,
     help="A file with measurements: CSV (also as Grafana exports it), Parquet, or Prometheus JSON.",
 )
@@ -158,18 +154,10 @@ class BacktestOptions(SourceOptions):
 @click.option(
     "--replicas", type=click.IntRange(min=1), default=1, show_default=True, help="The replicas of each workload."
 )
-@click.option(
-    "--html",
-    "report",
-    type=_NEW_FILE,
-    callback=writable,
-    help="Write an HTML report to this file. Default: none.",
-)
+@report_file
 @click.option("-o", "--output", "form", type=click.Choice(["json"]), help="Output format for scripts. Default: text.")
 @click.option("--at", callback=_time, metavar="TIME", help="Show only the forecasts of this time.")
-@click.option(
-    "--svg", type=_NEW_FILE, callback=writable, help="With --at: draw the most probable breach into this file."
-)
+@written_file("--svg", purpose="With --at: draw the most probable breach into this file.")
 @options.kubeconfig
 @options.context
 @options.debug

@@ -15,7 +15,7 @@ import click
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
 from forestall.cli.command_line import command_line
-from forestall.cli.files import writable, write
+from forestall.cli.files import FILE, report_file, write, written_file
 from forestall.cli.output import console, table
 from forestall.cli.progress import progress
 from forestall.core.duration import format_duration
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from forestall.ports import Metrics
     from forestall.sim.traffic import TrafficTrace
 
-_FILE = click.Path(path_type=Path)
-_NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 _DAY: Final = 86400.0
 _FETCHED: Final = 8 * _DAY
 """Seconds of a metric source that are read where nothing else is said."""
@@ -80,7 +78,7 @@ class SimulateOptions(SourceOptions):
 @click.option(
     "--traffic",
     "file",
-    type=_FILE,
+    type=FILE,
     help="A file with time and requests per second: CSV (also as Grafana exports it), or Prometheus JSON.",
 )
 @prometheus_options("The URL of a Prometheus with the traffic.")
@@ -89,7 +87,7 @@ class SimulateOptions(SourceOptions):
     "-f",
     "--filename",
     "files",
-    type=_FILE,
+    type=FILE,
     multiple=True,
     help="A YAML file with your objective and policy. Default: recommended policies only.",
 )
@@ -151,19 +149,8 @@ class SimulateOptions(SourceOptions):
     metavar="DURATION",
     help="The interval of the cycles. Default: 1m, the resolution of the traffic.",
 )
-@click.option(
-    "--html",
-    "report",
-    type=_NEW_FILE,
-    callback=writable,
-    help="Write an HTML report to this file. Default: none.",
-)
-@click.option(
-    "--svg",
-    type=_NEW_FILE,
-    callback=writable,
-    help="Draw the HPA and the best policy into this file. Default: none.",
-)
+@report_file
+@written_file("--svg", purpose="Draw the HPA and the best policy into this file. Default: none.")
 @click.option(
     "-o",
     "--output",

@@ -20,6 +20,7 @@ from forestall.api.query_texts import query_errors
 from forestall.api.schema import check
 from forestall.cli import options
 from forestall.cli.asking import SourceOptions, metrics_of, prometheus_options
+from forestall.cli.files import FILE
 from forestall.core.wording import plural
 from forestall.documents import Document, read
 from forestall.engine.objective_check import ObjectiveChecker
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from forestall.cli.app import State
 
-_FILE = click.Path(path_type=Path)
 _INTERVAL = 30.0
 _START_UP = 60.0
 
@@ -69,7 +69,7 @@ class _Checked:
     "-f",
     "--filename",
     "files",
-    type=_FILE,
+    type=FILE,
     multiple=True,
     required=True,
     help="A YAML file, a folder, or - for standard input.",
