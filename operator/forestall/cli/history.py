@@ -11,7 +11,7 @@ from forestall.api.remediation import TERMINAL
 from forestall.api.times import seconds
 from forestall.cli import options, remediations
 from forestall.cli.headlines import say_first
-from forestall.cli.objects import find, kind_of, read
+from forestall.cli.objects import FIELDS, KINDS_BY_FIELD, find, kind_of, read
 from forestall.cli.output import console, document, listing, table
 from forestall.cli.remediation_page import show_one
 from forestall.cli.words import ago
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from forestall.cli.wiring import Session
 
-_KINDS: Final = {"ServiceLevelObjective": "objective", "RemediationPolicy": "policy"}
-_OBJECTS: Final = {field: kind for kind, field in _KINDS.items()}
 _STATES: Final = (*remediations.PHASES, "live", "ended")
 
 
@@ -33,7 +31,7 @@ def _object(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     if not name or (slash and not kind):
         raise click.BadParameter(f"{value!r} is neither the name of a remediation nor KIND/NAME.")
     plain = kind_of(kind) or kind.partition(".")[0]
-    return (_KINDS.get(plain, plain.lower()) if slash else "remediation"), name
+    return (FIELDS.get(plain, plain.lower()) if slash else "remediation"), name
 
 
 @click.command
@@ -96,7 +94,7 @@ async def history(
             click.echo(f"remediation.forestall.dev/{remediation.name}")
     elif form:
         click.echo(document(listing(body for _, body in pairs), form))
-    elif not pairs and subject is not None and listed_namespace and (kind := _OBJECTS.get(subject[0])):
+    elif not pairs and subject is not None and listed_namespace and (kind := KINDS_BY_FIELD.get(subject[0])):
         await read(session.cluster, kind, listed_namespace, subject[1])  # a name with a typing error is said to be one
         _list([], listed_namespace, now)
     else:
@@ -163,8 +161,8 @@ def _row(remediation: Remediation, namespace: str, now: float) -> list[tuple[str
 def _people(remediation: Remediation) -> Iterator[str]:
     approval, feedback = remediation.spec.approval, remediation.feedback
     if approval:
-        yield f"{approval.decision} by {approval.by or 'somebody'}"
+        yield remediations.answer(approval.decision, approval.by)
     if remediation.undo:
-        yield f"undone by {remediation.undo.by or 'somebody'}"
+        yield remediations.answer("undone", remediation.undo.by)
     if feedback:
-        yield f"{feedback.verdict} by {feedback.by or 'somebody'}"
+        yield remediations.answer(feedback.verdict, feedback.by)

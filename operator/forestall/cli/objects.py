@@ -35,6 +35,9 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "Node": ("node", "no"),
 }
 """How people write a kind before a name, the shortest first; plurals and `-o name`'s form with the group go too."""
+FIELDS: Final = {"ServiceLevelObjective": "objective", "RemediationPolicy": "policy"}
+"""The kinds that Pauses and Remediations name, and the field that does."""
+KINDS_BY_FIELD: Final = {field: kind for kind, field in FIELDS.items()}
 
 
 @dataclass(frozen=True, slots=True)

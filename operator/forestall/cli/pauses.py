@@ -17,7 +17,7 @@ from forestall.api.remediation import ObjectRef
 from forestall.cli import options
 from forestall.cli.active_pauses import standing
 from forestall.cli.caller import caller, written
-from forestall.cli.objects import find, parse_name, read
+from forestall.cli.objects import FIELDS, KINDS_BY_FIELD, find, parse_name, read
 from forestall.core.duration import format_duration
 from forestall.errors import Conflict, Forbidden, NotFound
 
@@ -30,8 +30,6 @@ NAME: Final = "pause"
 """The Guardrail that `forestall pause` writes."""
 _WHOLE: Final = "all"
 _TRIES: Final = 5
-_FIELDS: Final = {"ServiceLevelObjective": "objective", "RemediationPolicy": "policy"}
-"""What can be paused, and the field of a Pause that names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,8 @@ GUARDRAIL: Final = ObjectRef(api_version=API_VERSION, kind=Guardrail.KIND, name=
 def _object(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, str] | None:
     if value is None:
         return None
-    named = parse_name(value, tuple(_FIELDS))
-    return _FIELDS[named.kind], named.name
+    named = parse_name(value, tuple(FIELDS))
+    return FIELDS[named.kind], named.name
 
 
 def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
@@ -155,7 +153,7 @@ async def _must_exist(session: Session, scope: Scope) -> None:
     """
     if not scope.field:
         return
-    kind = next(kind for kind, field in _FIELDS.items() if field == scope.field)
+    kind = KINDS_BY_FIELD[scope.field]
     # Who may pause but not read pauses all the same.
     with contextlib.suppress(Forbidden):
         await read(session.cluster, kind, scope.namespace, scope.name)

@@ -80,8 +80,7 @@ class _Life:
                 _answer_text(remediation.spec.approval.decision, remediation.spec.approval),
             )
         for step in status.steps:
-            because = f": {step.because}" if step.because else ""
-            yield step.at, f"{step.change}{'' if step.done else ' (not known to be done)'}{because}"
+            yield step.at, remediations.step_text(step)
         for condition in status.conditions:
             if condition.last_transition_time:
                 message = f": {condition.message}" if condition.message else ""
@@ -99,8 +98,8 @@ class _Life:
         arguments = f"-n {self.remediation.namespace} {self.remediation.name}"
         if remediations.waiting(self.remediation, self.now):
             self.page.heading("Waits for approval")
-            self.page.say(f"{program} approve {arguments}", indent=4, style="bold")
-            self.page.say(f"{program} reject {arguments} --comment WHY", indent=4, style="bold")
+            for command in remediations.decision_commands(self.remediation):
+                self.page.say(command, indent=4, style="bold")
         elif remediations.can_be_undone(self.remediation):
             self.page.heading("Revert it now")
             self.page.say(f"{program} undo {arguments} --comment WHY", indent=4, style="bold")
@@ -110,4 +109,4 @@ class _Life:
 
 
 def _answer_text(verdict: str, answer: Approval | Feedback) -> str:
-    return f"{verdict} by {answer.by or 'somebody'}" + (f": {answer.comment}" if answer.comment else "")
+    return remediations.answer(verdict, answer.by) + (f": {answer.comment}" if answer.comment else "")

@@ -76,10 +76,27 @@ def waiting(remediation: Remediation, now: float) -> str:
 
 
 def line(step: Step) -> str:
+    """Return one step in words, with its time."""
+    return f"{clock(step.at)} UTC  {step_text(step)}"
+
+
+def step_text(step: Step) -> str:
     """Return one step in words."""
     suffix = "" if step.done else " (not known to be done)"
     because = f": {step.because}" if step.because else ""
-    return f"{clock(step.at)} UTC  {step.change}{suffix}{because}"
+    return f"{step.change}{suffix}{because}"
+
+
+def answer(verdict: str, by: str) -> str:
+    """Return what a person answered, and who it was."""
+    return f"{verdict} by {by or 'somebody'}"
+
+
+def decision_commands(remediation: Remediation) -> tuple[str, str]:
+    """Return the commands that approve and reject it."""
+    program = click.get_current_context().find_root().info_name
+    arguments = f"-n {remediation.namespace} {remediation.name}"
+    return f"{program} approve {arguments}", f"{program} reject {arguments} --comment WHY"
 
 
 async def amend(

@@ -204,13 +204,12 @@ async def _watch(session: Session, namespace: str, *, wide: bool) -> NoReturn:
             _show(out, rows, namespace, wide=wide)
         else:
             head = _head(namespace, wide=wide)
-            fresh = {tuple(text for text, _ in _cells(row, namespace, wide=wide)) for row in rows}
+            lines = [tuple(text for text, _ in _cells(row, namespace, wide=wide)) for row in rows]
             if first:
                 click.echo("\t".join(head))
-            for row in rows:
-                line = tuple(text for text, _ in _cells(row, namespace, wide=wide))
+            for line in lines:
                 if line not in previous:
                     click.echo("\t".join(line))
-            previous = fresh
+            previous = set(lines)
         first = False
         await asyncio.sleep(WATCH_EVERY)

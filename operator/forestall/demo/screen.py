@@ -19,7 +19,6 @@ from forestall.devcluster.progress import elapsed
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LABELS_WIDTH = 50
 _MAX_EVENTS = 7
-_BAR = 30
 _PRINT_INTERVAL_S = 5.0
 _STYLES = {"act": "bold cyan", "decision": "default", "end": "green", "release": "bold yellow"}
 _MARKS = {"act": "▶", "decision": "·", "end": "■", "release": "⬆"}

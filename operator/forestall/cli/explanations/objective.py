@@ -112,15 +112,13 @@ class _Explanation:
             self.page.item("•", f"{', '.join(sorted(silent))}: not evaluated yet.")
 
     def _waiting(self) -> None:
-        program = click.get_current_context().find_root().info_name
         for remediation in self.dossier.remediations.read:
             left = remediations.waiting(remediation, self.now)
             if left:
                 self.page.heading("Waits for approval")
                 self.page.say(f"{remediations.deed(remediation)} waits for approval {left}:")
-                arguments = f"-n {remediation.namespace} {remediation.name}"
-                self.page.say(f"{program} approve {arguments}", indent=4, style="bold")
-                self.page.say(f"{program} reject {arguments} --comment WHY", indent=4, style="bold")
+                for command in remediations.decision_commands(remediation):
+                    self.page.say(command, indent=4, style="bold")
 
     def _decisions(self) -> None:
         self.page.heading("What the policies decided")

@@ -94,8 +94,8 @@ def remediation_history(page: Page, items: Sequence[Remediation], now: float) ->
             page.say(f"Because {remediation.spec.intent.evidence.reason}", indent=5)
         if approval := remediation.spec.approval:
             comment = f": {approval.comment}" if approval.comment else ""
-            answer = f"{approval.decision} by {approval.by or 'somebody'} at {readable(approval.at)}{comment}"
-            page.say(answer, indent=5)
+            answer = remediations.answer(approval.decision, approval.by)
+            page.say(f"{answer} at {readable(approval.at)}{comment}", indent=5)
         if undo := remediation.undo:
             page.say(f"Undo requested by {undo.by or 'somebody'} at {readable(undo.at)}: {undo.comment}", indent=5)
         for step in remediation.status.steps[-_BUDGET_OF_STEPS:]:
