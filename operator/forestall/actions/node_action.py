@@ -97,7 +97,7 @@ class NodeAction:
         if world.level == 0:
             if undone is not None:
                 return Outcome("RolledBack", undone.reason, f"{name} takes pods again: {undone.message}")
-            return _end(remediation, name, self._verbs, over=over, still_at_risk=self._still_at_risk)
+            return _end(remediation, name, self._verbs, self.traits, over=over)
         if undone is not None:
             return Change(0, f"uncordon {name}", undone.message, increases=False)
         calm = seconds(remediation.status.calm_since)
@@ -106,15 +106,10 @@ class NodeAction:
         if over:
             return Change(0, f"uncordon {name}", "its time is over, although the risk has not gone", increases=False)
         return Hold(
-            "Holding" if has_helped(remediation) is not False else self._still_at_risk,
+            "Holding" if has_helped(remediation) is not False else self.traits.reason_still_at_risk,
             f"{name} stays cordoned until it has been healthy for {format_duration(healthy)}, "
             f"at most until {readable(intent.deadline)}",
         )
-
-    @property
-    def _still_at_risk(self) -> str:
-        """The reason where the node is still at risk after the policy's time."""
-        return "NotHelped" if self.traits.lowers_risk else "Contained"
 
     async def write(self, cluster: Writer, remediation: Remediation, world: ObservedState, to: int) -> None:
         """Cordon the node and sign it, or take back both."""
@@ -144,13 +139,13 @@ def _undone(remediation: Remediation) -> Condition | None:
     return completed if completed is not None and completed.status == "False" else None
 
 
-def _end(remediation: Remediation, name: str, verbs: str, *, over: bool, still_at_risk: str) -> Outcome:
+def _end(remediation: Remediation, name: str, verbs: str, traits: ActionTraits, *, over: bool) -> Outcome:
     helped = has_helped(remediation)
     if over and helped is not False:
         return Outcome("RolledBack", "DeadlineExceeded", f"{name} takes pods again: its time was over")
     if helped:
         return Outcome("Succeeded", "Released", f"{name} has been healthy again and takes pods")
-    if still_at_risk == "NotHelped":
+    if traits.lowers_risk:
         return Outcome("RolledBack", "NotHelped", f"{verbs} {name} did not lower the risk; it takes pods again")
     return Outcome(
         "RolledBack", "Contained", f"{verbs} {name} kept new pods away while it was at risk; it takes pods again"

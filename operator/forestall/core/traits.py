@@ -57,6 +57,11 @@ class ActionTraits:
     """The chart value that grants its rights; empty where the default role of the chart has them."""
 
     @property
+    def reason_still_at_risk(self) -> Literal["NotHelped", "Contained"]:
+        """The verdict where the risk stays after the policy's time."""
+        return "NotHelped" if self.lowers_risk else "Contained"
+
+    @property
     def takes_serving_pods(self) -> bool:
         """Whether it removes pods of the workload that may be ready."""
         return self.disruption in ("pod", "workload")

@@ -14,7 +14,7 @@ from forestall.core.decision import Hold
 from forestall.core.guards import Constraints, EndedRemediation, RecordedUsage, StormCheck, TokenBucket
 from forestall.core.plan import RungSpec, ScaleBounds, Trigger
 from forestall.core.sizing import ReplicaCapacity
-from forestall.remediation.lockouts import policy_changed, was_refused
+from forestall.remediation.lockouts import policy_changed, was_contained, was_refused
 
 
 def trigger_of(policy: RemediationPolicy) -> Trigger:
@@ -158,6 +158,7 @@ def ended(history: Sequence[Remediation], policy: RemediationPolicy) -> tuple[En
             refused=was_refused(remediation),
             rung=remediation.spec.intent.rung,
             undone=remediation.undo is not None,
+            contained=was_contained(remediation),
         )
         for remediation in history
         if remediation.ended

@@ -79,7 +79,7 @@ def restored_status(remediation: Remediation, now: float) -> RemediationStatus:
         return (
             moved(status, "Aborted", "Deleted", reverted, now)
             if helped
-            else moved(status, "RolledBack", "NotHelped", reverted, now)
+            else moved(status, "RolledBack", traits_of(intent.action).reason_still_at_risk, reverted, now)
         )
     if not traits_of(intent.action).kept_while_at_risk:
         return status

@@ -29,7 +29,7 @@ def locking_remediations(policy: RemediationPolicy, remediations: Iterable[Remed
         if remediation.status.phase in ("RolledBack", "Failed")
         and remediation.feedback is None
         and not was_refused(remediation)
-        and remediation.status.reason != "Contained"
+        and not was_contained(remediation)
         and not policy_changed(policy, remediation.spec.intent)
     ]
 
@@ -38,6 +38,11 @@ def was_refused(remediation: Remediation) -> bool:
     """Say whether it ended because the API server refused it: that is no word about whether it would have helped."""
     status = remediation.status
     return remediation.ended and status.reason in ("Forbidden", "Refused") and has_helped(remediation) is not False
+
+
+def was_contained(remediation: Remediation) -> bool:
+    """Say whether the risk stayed after an action that was not meant to lower it, which is no failure of the action."""
+    return remediation.status.reason == "Contained"
 
 
 def locked_condition(

@@ -37,10 +37,10 @@ def verify(remediation: Remediation, outlook: RiskOutlook | None, now: float, *,
         return verified_condition("Unknown", "RiskReturned", f"{figure} again", now) if exhausted else before
     if now >= since + intent.verify_within.seconds:
         past = ", and the limit is passed" if outlook.breached else ""
-        message = f"after {intent.verify_within} {figure}{past}"
-        if traits_of(intent.action).lowers_risk:
-            return verified_condition("False", "NotHelped", message, now)
-        return verified_condition("False", "Contained", f"{message}; the action keeps it from spreading", now)
+        traits = traits_of(intent.action)
+        contained = "" if traits.lowers_risk else "; the action keeps it from spreading"
+        message = f"after {intent.verify_within} {figure}{past}{contained}"
+        return verified_condition("False", traits.reason_still_at_risk, message, now)
     return before
 
 

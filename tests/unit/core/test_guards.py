@@ -567,6 +567,10 @@ def test_what_another_policy_did_or_did_elsewhere_locks_nothing(fine, change):
     assert lockout(replace(fine, history=(replace(ended(), **change),))) is None
 
 
+def test_what_was_not_meant_to_lower_the_risk_locks_nothing_when_it_stays(fine):
+    assert lockout(replace(fine, history=(replace(ended(), contained=True),))) is None
+
+
 def test_a_budget_that_cannot_be_read_holds(fine):
     pods = WorkloadPods(3, 3, 1, (DisruptionBudget("b", None),))
     hold = check(replace(fine, action=TRAITS["Restart"], **constraints(pods=pods)))

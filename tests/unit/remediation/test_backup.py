@@ -142,6 +142,15 @@ async def test_a_node_is_left_to_the_sweep(run, world, deleting):
     assert (restored.status.phase, restored.status.reason) == ("Aborted", "Deleted")
 
 
+async def test_a_node_that_stayed_at_risk_keeps_its_verdict(run):
+    await run.open(target=NODE, action={"cordon": {}}, **{"from": None, "to": None})
+    await run.cycle()
+    held = await run.cycle(400)
+    assert held.status.reason == "Contained"
+    restored = restored_status(held, run.now)
+    assert (restored.phase, restored.reason) == ("RolledBack", "Contained")
+
+
 async def test_what_was_written_again_without_its_status_does_nothing(run, world, deleting):
     """A crash between the two writes leaves an intent that looks new."""
     await run.open()

@@ -42,6 +42,12 @@ def test_an_action_that_is_not_meant_to_lower_the_risk_locks_nothing_when_it_sta
     assert names(make("drain", 2, "RolledBack", reason="NotHelped")) == ["drain"]
 
 
+@pytest.mark.parametrize(("reason", "contained"), [("Contained", True), ("NotHelped", False)])
+def test_the_guard_goes_by_the_same_rule(make, reason, contained):
+    (ended,) = policy_limits.ended([make("cordon", 2, "RolledBack", reason=reason)], POLICY)
+    assert ended.contained is contained
+
+
 def test_each_objective_by_itself(make):
     other = {"kind": "ServiceLevelObjective", "apiVersion": "v1", "name": "search", "uid": "o-2"}
     assert names(make("one", 1), make("two", 2, objective=other)) == ["one", "two"]

@@ -30,6 +30,8 @@ class EndedRemediation:
     """Whether it ended because the API server rejected it."""
     undone: bool = False
     """Whether a person has undone it."""
+    contained: bool = False
+    """Whether the risk stayed after an action that was not meant to lower it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ def lockout(context: GuardInput) -> Hold | None:
         if remediation.policy_uid == context.policy_uid and remediation.objective_uid == context.objective_uid
     ]
     last = max(same_policy, key=lambda remediation: remediation.ended_at, default=None)
-    if last is None or last.phase not in ("RolledBack", "Failed") or last.reviewed or last.refused:
+    if last is None or last.phase not in ("RolledBack", "Failed") or last.reviewed:
+        return None
+    if last.refused or last.contained:
         return None
     if last.episode == context.episode and not last.undone:
         return None

@@ -12,7 +12,7 @@ async def reconcile_verifying(remediation: Remediation, world: ObservedState, co
     """Go on by the verdict; what did not help and is kept while the risk lasts is held."""
     judged = judge(remediation, world, context)
     if context.action.traits.kept_while_at_risk and has_helped(judged) is False:
-        reason = "NotHelped" if context.action.traits.lowers_risk else "Contained"
+        reason = context.action.traits.reason_still_at_risk
         holding = moved(judged.status, "Holding", reason, not_helped_message(judged, world), context.now)
         return StepResult(await context.store.save(remediation, holding), continues=True)
     return await carry_on(remediation, judged, world, context)
