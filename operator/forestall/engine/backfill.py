@@ -6,7 +6,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from forestall.core.series import SeriesMatrix
-from forestall.engine.concurrency import within
+from forestall.engine.concurrency import at_most, within
 from forestall.engine.fair_scheduling import batches, round_robin
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
 from forestall.engine.readings import Reading
@@ -70,7 +70,7 @@ class Backfiller:
                 for item in left
                 if not _is_over(reading_by_query.get(item.query))
             ]
-        until = min(asyncio.get_running_loop().time() + seconds, end)
+        until = at_most(seconds, end)
         waiting = await within(end, (self._catch_up(source, items, at, until) for source, items in by_source.items()))
         total = 0
         for count, items in zip(waiting, by_source.values(), strict=True):

@@ -28,8 +28,13 @@ async def gather_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
+def at_most(seconds: float, until: float) -> float:
+    """Return when (s, of the event loop) so many seconds are over, or `until`, if that is sooner."""
+    return min(asyncio.get_running_loop().time() + seconds, until)
+
+
 async def within(until: float, coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T | None]:
-    """Run all at once as `together`; what has not ended at `until` (s, of the event loop) is cancelled, and is None."""
+    """Run all at once as `gather_all`; what has not ended at `until` (s, of the event loop) is cancelled and None."""
     return await gather_all(_until(until, coroutine) for coroutine in coroutines)
 
 

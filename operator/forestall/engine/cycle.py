@@ -15,7 +15,7 @@ from forestall.core.clock_skew import ClockOffset, ClockSkew, compare_clocks
 from forestall.engine import policy_limits
 from forestall.engine.advisor import Advisor
 from forestall.engine.assessor import Assessor
-from forestall.engine.concurrency import aside, gather_all, within
+from forestall.engine.concurrency import aside, at_most, gather_all, within
 from forestall.engine.cycle_report import CycleReport, report_of
 from forestall.engine.deadlines import Deadlines
 from forestall.engine.decider import Decider
@@ -227,7 +227,7 @@ class Engine:
         trusted = snapshot.clocks.global_reason is None
         ended = await self._remediations.reconcile(snapshot, settled, now, self._deadlines.driven) if trusted else []
         with self._isolation.attempt("asking", "rights"):
-            until = self._deadlines.at_most(_RIGHTS * self._settings.interval, self._deadlines.driven)
+            until = at_most(_RIGHTS * self._settings.interval, self._deadlines.driven)
             await self._publisher.permissions.check(snapshot, self._registry.all(RemediationPolicy), until)
         await self._publisher.publish(settled, now, snapshot.selection, self._deadlines.written)
         await within(

@@ -17,6 +17,11 @@ _WRITTEN: Final = 0.96
 _OVER: Final = 0.99
 
 
+def failure_text(error: Exception) -> str:
+    """Return why something was not done in this cycle: the words of the error, or that its time was over."""
+    return str(error) or "no time was left for it in this cycle"
+
+
 class Deadlines:
     """The deadlines of one cycle, in seconds of the event loop's clock."""
 
@@ -62,11 +67,6 @@ class Deadlines:
     def over(self) -> float:
         """By when all is over."""
         return self._at(_OVER)
-
-    @staticmethod
-    def at_most(seconds: float, until: float) -> float:
-        """Return when so many seconds are over, or `until`, if that is sooner."""
-        return min(asyncio.get_running_loop().time() + seconds, until)
 
     def _at(self, share: float) -> float:
         return self._began + share * self._limit

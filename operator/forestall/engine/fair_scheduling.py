@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
+from forestall.engine.concurrency import at_most
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class FairScheduler:
         """Begin a phase of the cycle; all work of it is over at `end` (s, of the event loop)."""
         self._limit.clear()
         self._began.clear()
-        self._until = min(asyncio.get_running_loop().time() + 2 * self._share, end)
+        self._until = at_most(2 * self._share, end)
         self.end = end
 
     def part_of_rest(self, part: float) -> float:

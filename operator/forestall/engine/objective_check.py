@@ -16,6 +16,7 @@ from forestall.core.unit_mismatch import unit_mismatch
 from forestall.core.wording import did_you_mean
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries, plan_queries
 from forestall.engine.readings import Reading, read
+from forestall.engine.source_health import OF_SOURCES
 from forestall.errors import MetricsError
 from forestall.ports import Metrics, Query, QueryFailure
 
@@ -23,7 +24,6 @@ _DAY: Final = 86_400.0
 _STEP: Final = 300.0
 _VALUES: Final = 12
 """How many values of a label, buckets or names are shown."""
-_SOURCE: Final = frozenset({"SourceDown", "SourceTimeout", "SourceUnauthorized", "SourceBadAnswer", "SourceMissing"})
 _NAME: Final = "forestall_name"
 _LEAST_PART: Final = 4
 """Parts of a metric's name that are shorter say little."""
@@ -58,7 +58,7 @@ class ObjectiveChecker:
     async def _readings(self, queries: ObjectiveQueries) -> list[Reading]:
         answers = await self._metrics.instant(queries.source, [query.query for query in queries.watched], self._at)
         for answer in answers.values():
-            if isinstance(answer, QueryFailure) and answer.reason in _SOURCE:
+            if isinstance(answer, QueryFailure) and answer.reason in OF_SOURCES:
                 raise MetricsError(answer.reason, answer.message)
         return [
             read(query, answers[query.query.key], self._at - query.query.proof.stale_after) for query in queries.watched

@@ -8,7 +8,7 @@ from forestall.api.service_level_objective import Decision
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.core.duration import format_duration
-from forestall.engine.deadlines import Deadlines
+from forestall.engine.concurrency import at_most
 from forestall.engine.decider import Decider, Proposal, hold_decision
 from forestall.engine.fair_scheduling import FairScheduler
 from forestall.engine.guard_input import Evaluation
@@ -80,7 +80,7 @@ class ObjectiveController:
             await asyncio.sleep(0)  # many decisions ask nobody anything, and the lease must be renewed meanwhile
             if over is None:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(Deadlines.at_most(self._longest, self._scheduler.end)):
+                    async with asyncio.timeout_at(at_most(self._longest, self._scheduler.end)):
                         return await self._decider.decide(snapshot, case, now)
         self._scheduler.postpone(case.slo.uid)
         message = f"it took longer than {format_duration(self._longest)} to decide: it is tried again"

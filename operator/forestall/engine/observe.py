@@ -10,7 +10,7 @@ from forestall.core.clock_skew import MAX_SKEW, ClockOffset
 from forestall.core.series import SeriesMatrix
 from forestall.engine.backfill import Backfiller
 from forestall.engine.chunked_window import ChunkedWindow, ChunkedWindows, ErrorRatio
-from forestall.engine.concurrency import gather_all, within
+from forestall.engine.concurrency import at_most, gather_all, within
 from forestall.engine.fair_scheduling import round_robin
 from forestall.engine.indicator_queries import ObjectiveQueries
 from forestall.engine.readings import ErrorRatios, Reading, read
@@ -162,7 +162,7 @@ class Observer:
         for queries_of_objective in questions.values():
             if isinstance(queries_of_objective.window_query, ChunkedWindow):
                 by_source[queries_of_objective.source].append(queries_of_objective.window_query)
-        until = min(asyncio.get_running_loop().time() + seconds, end)
+        until = at_most(seconds, end)
         await within(
             end, (self._read_on(s, windows, at, at - stale_after(s), until) for s, windows in by_source.items())
         )

@@ -13,6 +13,7 @@ from forestall.api.times import seconds
 from forestall.core.decision import Hold
 from forestall.engine import policy_limits
 from forestall.engine.concurrency import gather_all
+from forestall.engine.deadlines import failure_text
 from forestall.engine.decider import Decider
 from forestall.engine.fair_scheduling import FairScheduler, round_robin
 from forestall.engine.forecasting import Forecasting
@@ -88,10 +89,7 @@ class RemediationController:
                 async with asyncio.timeout_at(self.scheduler.end):
                     after = await self.reconciler.hold(remediation, hold, now)
             except (ClusterError, TimeoutError) as error:
-                reason = str(error) or "no time was left for it in this cycle"
-                _log.warning(
-                    "remediation waits", remediation=remediation.name, namespace=remediation.namespace, error=reason
-                )
+                _log_waiting(remediation, failure_text(error))
                 return None
             self.registry.put(Remediation.KIND, after.dump())
         return None
@@ -103,12 +101,7 @@ class RemediationController:
         async with self.scheduler.slot(remediation.namespace) as over:
             if over is not None:
                 self.scheduler.postpone(remediation.uid)
-                _log.warning(
-                    "remediation waits",
-                    remediation=remediation.name,
-                    namespace=remediation.namespace,
-                    error=over.message,
-                )
+                _log_waiting(remediation, over.message)
                 return None
             findings = findings_by_uid.get(intent.objective.uid)
             case = self._case_of(remediation, findings)
@@ -121,10 +114,7 @@ class RemediationController:
             except Unreadable:
                 raise
             except (ClusterError, TimeoutError) as error:
-                why = str(error) or "no time was left for it in this cycle"
-                _log.warning(
-                    "remediation waits", remediation=remediation.name, namespace=remediation.namespace, error=why
-                )
+                _log_waiting(remediation, failure_text(error))
                 return None
         if after is not remediation:
             self.registry.put(Remediation.KIND, after.dump())
@@ -156,3 +146,7 @@ class RemediationController:
         return Evaluation(
             findings.slo, policy, findings.signals, remediation.spec.intent.episode, findings.victim_of, labels
         )
+
+
+def _log_waiting(remediation: Remediation, why: str) -> None:
+    _log.warning("remediation waits", remediation=remediation.name, namespace=remediation.namespace, error=why)

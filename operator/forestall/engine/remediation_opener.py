@@ -7,6 +7,7 @@ from forestall.api import Remediation
 from forestall.api.service_level_objective import Decision
 from forestall.core.decision import Hold
 from forestall.engine.budget_usage import BudgetUsage
+from forestall.engine.deadlines import failure_text
 from forestall.engine.decider import Decider, Proposal
 from forestall.engine.fair_scheduling import FairScheduler
 from forestall.engine.objective_status import Findings
@@ -78,8 +79,8 @@ class RemediationOpener:
         except (ClusterError, TimeoutError) as error:
             if not isinstance(error, Unavailable | TimeoutError):  # else it may have been written down all the same
                 self._drafts.pop((draft.namespace, draft.name), None)
-            why = str(error) or "no time was left for it in this cycle"
-            return with_hold(decision, Hold("NotRecorded", f"{decision.message}; it could not be written down: {why}"))
+            message = f"{decision.message}; it could not be written down: {failure_text(error)}"
+            return with_hold(decision, Hold("NotRecorded", message))
         self._registry.put(Remediation.KIND, remediation.dump())
         if remediation.ended:
             message = f"{remediation.name} was decided in this episode already and ended: {remediation.status.phase}"

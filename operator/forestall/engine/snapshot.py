@@ -90,10 +90,6 @@ class Snapshot:
         fair = round_robin(sorted(self.objectives.values(), key=rank), lambda slo: slo.namespace)
         return replace(self, objectives={slo.uid: slo for slo in fair})
 
-    def policy(self, objective_uid: str, policy_uid: str) -> RemediationPolicy | None:
-        """Return the policy of this UID, if it selects the objective."""
-        return next((policy for policy in self.policies.get(objective_uid, ()) if policy.uid == policy_uid), None)
-
 
 def _target(slo: ServiceLevelObjective) -> tuple[str, str, str]:
     return slo.namespace, slo.spec.target.kind, slo.spec.target.name

@@ -11,6 +11,7 @@ from typing import Final
 from forestall.api import MetricSource
 from forestall.api.meta import Condition
 from forestall.engine.objective_status import Findings, named
+from forestall.engine.source_health import OF_SOURCES
 from forestall.isolation import Isolation
 from forestall.ports import Metrics, Query, QueryFailure
 
@@ -20,9 +21,7 @@ _AGAIN: Final = 300.0
 """After how many seconds a source that failed is asked again."""
 _WAIT: Final = 1.0
 """How long (s) a cycle waits for the answers; those that come later are told in the next."""
-_OF_SOURCES: Final = frozenset(
-    {"SourceDown", "SourceTimeout", "SourceUnauthorized", "SourceBadAnswer", "SourceMissing", "PartialAnswer"}
-) | {"ClockSkew"}
+_OF_SOURCES: Final = OF_SOURCES | {"PartialAnswer", "ClockSkew"}
 """Reasons that may be about the source, and not about a query."""
 
 
