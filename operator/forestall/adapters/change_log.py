@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from forestall.adapters.dry_run import log_fields
 from forestall.api.remediation import ObjectRef
 from forestall.ports import Event, Patch, ReadThrough, ScaleSubresource
 
@@ -21,13 +22,13 @@ class LoggedCluster(ReadThrough):
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> ScaleSubresource:
         """Set the replicas, and log it."""
         scale = await self._cluster.write_scale(ref, replicas, resource_version)
-        _log.info("scaled", **_fields(ref), replicas=replicas)
+        _log.info("scaled", **log_fields(ref), replicas=replicas)
         return scale
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
         """Patch the object, and log which fields."""
         body = await self._cluster.patch(ref, patch, resource_version)
-        _log.info("patched", **_fields(ref), fields=sorted(_paths(patch)))
+        _log.info("patched", **log_fields(ref), fields=sorted(_paths(patch)))
         return body
 
     async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -40,12 +41,12 @@ class LoggedCluster(ReadThrough):
     async def delete(self, ref: ObjectRef, resource_version: str) -> None:
         """Delete the object, and log it."""
         await self._cluster.delete(ref, resource_version)
-        _log.info("deleted", **_fields(ref))
+        _log.info("deleted", **log_fields(ref))
 
     async def evict(self, pod: ObjectRef) -> None:
         """Evict the pod, and log it."""
         await self._cluster.evict(pod)
-        _log.info("evicted", **_fields(pod))
+        _log.info("evicted", **log_fields(pod))
 
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
@@ -60,11 +61,9 @@ class LoggedCluster(ReadThrough):
     async def record(self, event: Event) -> None:
         """Record the Event, and log it."""
         await self._cluster.record(event)
-        _log.info("event", **_fields(event.regarding), reason=event.reason, message=event.message, action=event.action)
-
-
-def _fields(ref: ObjectRef) -> dict[str, str]:
-    return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
+        _log.info(
+            "event", **log_fields(event.regarding), reason=event.reason, message=event.message, action=event.action
+        )
 
 
 def _paths(patch: Mapping[str, Any], prefix: str = "") -> list[str]:

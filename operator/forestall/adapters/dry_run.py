@@ -20,14 +20,14 @@ class DryRunCluster(ReadThrough):
         """Log the new size; `Conflict` unless the object still has `resource_version`."""
         current = await self._cluster.read_scale(ref)
         _check(current.resource_version, resource_version, ref)
-        _log.info("would scale", **_log_fields(ref), replicas=replicas, now=current.spec_replicas)
+        _log.info("would scale", **log_fields(ref), replicas=replicas, now=current.spec_replicas)
         return replace(current, spec_replicas=replicas)
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
         """Log the patch; `Conflict` unless the object still has `resource_version`."""
         current = await self._cluster.read(ref)
         _check(current["metadata"]["resourceVersion"], resource_version, ref)
-        _log.info("would patch", **_log_fields(ref), patch=dict(patch))
+        _log.info("would patch", **log_fields(ref), patch=dict(patch))
         return _merged(current, patch)
 
     async def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -40,13 +40,13 @@ class DryRunCluster(ReadThrough):
         """Log what would go; `Conflict` unless the object still has `resource_version`."""
         current = await self._cluster.read(ref)
         _check(current["metadata"]["resourceVersion"], resource_version, ref)
-        _log.info("would delete", **_log_fields(ref))
+        _log.info("would delete", **log_fields(ref))
 
     async def evict(self, pod: ObjectRef) -> None:
         """Log the eviction; what a PodDisruptionBudget says of it is not known."""
         current = await self._cluster.read(pod.model_copy(update={"uid": ""}))
         _check(current["metadata"]["uid"], pod.uid, pod)
-        _log.info("would evict", **_log_fields(pod))
+        _log.info("would evict", **log_fields(pod))
 
     async def replace_status(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str
@@ -54,19 +54,19 @@ class DryRunCluster(ReadThrough):
         """Log the status; `Conflict` unless the object still has `resource_version`."""
         current = await self._cluster.read(ref)
         _check(current["metadata"]["resourceVersion"], resource_version, ref)
-        _log.info("would replace status", **_log_fields(ref), status=dict(status))
+        _log.info("would replace status", **log_fields(ref), status=dict(status))
         return {**current, "status": dict(status)}
 
     async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
         """Log the status; `Conflict` unless the object still has `resource_version`."""
         current = await self._cluster.read(ref)
         _check(current["metadata"]["resourceVersion"], resource_version, ref)
-        _log.info("would apply status", **_log_fields(ref), status=dict(status))
+        _log.info("would apply status", **log_fields(ref), status=dict(status))
         return {**current, "status": dict(status)}
 
     async def record(self, event: Event) -> None:
         """Log the event."""
-        _log.info("would record event", **_log_fields(event.regarding), reason=event.reason, message=event.message)
+        _log.info("would record event", **log_fields(event.regarding), reason=event.reason, message=event.message)
 
 
 class DryRunNotifier:
@@ -82,7 +82,8 @@ def _check(actual: str, wanted: str, ref: ObjectRef) -> None:
         raise Conflict(f"{ref.kind} {ref.namespace}/{ref.name} was changed by somebody else")
 
 
-def _log_fields(ref: ObjectRef) -> dict[str, str]:
+def log_fields(ref: ObjectRef) -> dict[str, str]:
+    """Return what a log line names an object by."""
     return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
 
 

@@ -135,14 +135,15 @@ class StatusPublisher:
         self._statuses.retain(present)
         self._limit.clear()
         sources = self._registry.all(MetricSource)
-        used = {findings.slo.spec.source for findings in findings_by_uid.values()}
-        await self._advisor.probes.run((source for source in sources if source.name not in used), now)
+        users: dict[str, list[Findings]] = defaultdict(list)
+        in_namespace: dict[str, list[Findings]] = defaultdict(list)
+        for findings in findings_by_uid.values():
+            users[findings.slo.spec.source].append(findings)
+            in_namespace[findings.slo.namespace].append(findings)
+        await self._advisor.probes.run((source for source in sources if source.name not in users), now)
         remediations_of: dict[str, list[Remediation]] = defaultdict(list)
         for remediation in self._registry.all(Remediation):
             remediations_of[remediation.spec.intent.policy.uid].append(remediation)
-        in_namespace: dict[str, list[Findings]] = defaultdict(list)
-        for findings in findings_by_uid.values():
-            in_namespace[findings.slo.namespace].append(findings)
 
         def of_policy(policy: RemediationPolicy) -> Callable[[float], _Settled]:
             remediations = remediations_of[policy.uid]
@@ -150,7 +151,7 @@ class StatusPublisher:
 
         settling: list[tuple[_Standings, Callable[[float], _Settled]]] = [
             *((policy, of_policy(policy)) for policy in self._registry.all(RemediationPolicy)),
-            *((source, partial(self._source, source, findings_by_uid)) for source in sources),
+            *((source, partial(self._source, source, users[source.name])) for source in sources),
             *((guardrail, partial(self._guardrail, guardrail)) for guardrail in self._registry.all(Guardrail)),
             *((channel, partial(self._channel, channel)) for channel in self._registry.all(NotificationChannel)),
             *((pause, partial(self._pause, pause)) for pause in self._registry.all(Pause)),
@@ -334,8 +335,7 @@ class StatusPublisher:
         conditions = [ready, locked, *([permitted] if permitted is not None else [])]
         return self._settle(policy, policy.status, conditions, now, objectives=len(selected), active=active)
 
-    def _source(self, source: MetricSource, findings_by_uid: Mapping[str, Findings], now: float) -> _Settled:
-        users = [findings for findings in findings_by_uid.values() if findings.slo.spec.source == source.name]
+    def _source(self, source: MetricSource, users: Sequence[Findings], now: float) -> _Settled:
         ready = answering(users) if users else self._advisor.probes.ready(source)
         return self._settle(source, source.status, [ready], now, objectives=len(users))
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from forestall.adapters.threads import Threads, TooManyHang
+from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
 
 _MOST: Final = 2
 """How many resolutions of one name may be under way."""
@@ -29,13 +29,13 @@ class Resolver(AbstractResolver):
         """Return the addresses of `host`.
 
         Raises:
-            OSError: it has none, or earlier resolutions of it are still under way.
+            OSError: it has none, or earlier resolutions, of it or of too many others, are still under way.
         """
         find = partial(socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM)
         try:
             answers = await _threads_of(host).run(find)
-        except TooManyHang as error:
-            raise OSError("earlier resolutions of the name are still under way") from error
+        except (TooManyHang, ThreadsClosed) as error:
+            raise OSError("earlier resolutions are still under way") from error
         return [
             ResolveResult(
                 hostname=host, host=str(address[0]), port=int(address[1]), family=kind, proto=proto, flags=_NUMERIC

@@ -48,12 +48,8 @@ class Lateness:
 
     async def _answers(self, connection: Connection, seconds: float) -> bool:
         """Say whether the source has answered the harmless query, which is asked again where it did not."""
-        if self._probe is not None:
-            if not self._probe.done():
-                return False
-            probe, self._probe = self._probe, None
-            if _has_answered(probe):
-                return True
+        if self._probe is not None and (answered := self._take()) is not False:
+            return bool(answered)
         try:
             self._probe = self._threads.submit(partial(_answers, connection, seconds))
         except (TooManyHang, ThreadsClosed):
@@ -61,8 +57,12 @@ class Lateness:
         waiting = asyncio.wrap_future(self._probe)
         waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # it is told by the probe
         await asyncio.wait((waiting,), timeout=min(_SHORTLY_S, _SHORTLY * seconds))
-        if not self._probe.done():
-            return False
+        return bool(self._take())
+
+    def _take(self) -> bool | None:
+        """Return what the request found out, which is over then; None while it is under way."""
+        if self._probe is None or not self._probe.done():
+            return None
         probe, self._probe = self._probe, None
         return _has_answered(probe)
 
