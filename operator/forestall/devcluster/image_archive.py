@@ -11,11 +11,10 @@ from typing import Any, Final
 
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _TYPE: Final = "application/vnd.oci.image"
+_USER: Final = "65535:65535"
 
 
-def write_image(
-    path: Path, name: str, files: Mapping[str, Path], entrypoint: Sequence[str], *, user: str = "65535:65535"
-) -> Path:
+def write_image(path: Path, name: str, files: Mapping[str, Path], entrypoint: Sequence[str]) -> Path:
     """Write an image called `name` of these files, by their paths in it, as an archive; return its path.
 
     The files can be run by everybody. The same files give the same image.
@@ -24,7 +23,7 @@ def write_image(
     config = {
         "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
-        "config": {"Entrypoint": list(entrypoint), "User": user, "Env": ["PATH=/usr/bin:/bin"]},
+        "config": {"Entrypoint": list(entrypoint), "User": _USER, "Env": ["PATH=/usr/bin:/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
     }
     body = json.dumps(config).encode()

@@ -5,7 +5,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -158,7 +157,7 @@ class Node:
             folder=str(self._folder),
             disk_bytes=self._size.disk_bytes,
             programs={name: str(programs[name].resolve()) for name in NODE_PROGRAMS},
-            files={**containerd_files(pod_range(self.number)), **kubelet_files(), "etc/kubernetes/.keep": ""},
+            files={**containerd_files(pod_range(self.number)), **kubelet_files()},
             packages=str(packages) if packages else None,
             trees=tuple((tree.mount.name, tree.options) for tree in self._trees if not tree.unified),
             delegation=tuple(
@@ -175,8 +174,4 @@ class Node:
     def _until(self, reached: Callable[[], bool], service: str = "") -> None:
         name = f"{self.name}-{service}" if service else self.name
         process = self._services[service] if service else self._process
-        deadline = time.monotonic() + _UP_S
-        while not reached():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise CommandFailed(f"{name} did not start:\n{self._workspace.last_words(name)}")
-            time.sleep(0.02)
+        self._workspace.wait_for(process, name, reached, f"{name} did not start", _UP_S)

@@ -6,18 +6,16 @@ cable to the bridge. When the processes end, the kernel removes all of it.
 
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from forestall.devcluster.processes import run
 from forestall.devcluster.workspace import Workspace
-from forestall.errors import CommandFailed
 
 ADDRESS: Final = "172.30.0.1"
 PODS: Final = "10.244.0.0/16"
-SERVICES: Final = "10.0.0.0/24"
 API_SERVICE: Final = "10.0.0.1"
 DNS_SERVICE: Final = "10.0.0.10"
 _FIRST: Final = 11
@@ -42,7 +40,6 @@ class NodeNetwork:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._pid = 0
-        self._ports: set[int] = set()
 
     def start(self, holder: Path, nodes: int) -> None:
         """Make the namespace, held by the program `holder`, with a bridge and routes for so many nodes."""
@@ -73,17 +70,11 @@ class NodeNetwork:
 
     def forward(self, port: int, address: str = "127.0.0.1") -> None:
         """Let this machine reach a port of an address in the network at the same port of its own loopback interface."""
-        if port in self._ports:
-            return
         command = [sys.executable, "-m", "forestall.devcluster.forward", str(self._pid), str(port), address]
         name = f"forward-{port}"
         process = self._workspace.start(name, command)
-        self._ports.add(port)
-        deadline = time.monotonic() + _WAIT_S
-        while not _listens(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise CommandFailed(f"port {port} cannot be forwarded:\n{self._workspace.last_words(name)}")
-            time.sleep(0.02)
+        complaint = f"port {port} cannot be forwarded"
+        self._workspace.wait_for(process, name, partial(_listens, port), complaint, _WAIT_S)
 
 
 def configure(pid: int, lines: Sequence[str]) -> None:
@@ -95,11 +86,11 @@ def configure(pid: int, lines: Sequence[str]) -> None:
 
 def wait_for_network(process: "subprocess.Popen[bytes]", pid: int, workspace: Workspace, name: str) -> None:
     """Return when the process `pid`, begun by `process`, has a network of its own; raises CommandFailed."""
-    deadline = time.monotonic() + _WAIT_S
-    while _network(pid) in (None, _network("self")):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise CommandFailed(f"{name} has no network of its own:\n{workspace.last_words(name)}")
-        time.sleep(0.02)
+    workspace.wait_for(process, name, partial(_is_apart, pid), f"{name} has no network of its own", _WAIT_S)
+
+
+def _is_apart(pid: int) -> bool:
+    return _network(pid) not in (None, _network("self"))
 
 
 def _network(pid: int | str) -> str | None:

@@ -24,15 +24,15 @@ _PROGRAMS: Final = ("runc", "iptables", "iptables-save", "iptables-restore")
 _FETCH_S: Final = 300.0
 
 
-def find_packages(steps: Steps | None = None) -> Path | None:
+def find_packages() -> Path | None:
     """Return the folder to lay over the machine's root, None where all is installed; raises what `unpacked` raises."""
     plugins = any(all((Path(folder) / name).exists() for name in _PLUGINS) for folder in PLUGIN_FOLDERS)
     if plugins and all(shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") for name in _PROGRAMS):
         return None
-    return unpacked(NODE_PACKAGES, steps)
+    return unpacked(NODE_PACKAGES)
 
 
-def unpacked(packages: Sequence[str], steps: Steps | None = None) -> Path:
+def unpacked(packages: Sequence[str]) -> Path:
     """Return the folder with the files of these packages, and of those they need and the machine does not have.
 
     Raises MissingTool, saying what to install, where they cannot be fetched.
@@ -43,7 +43,7 @@ def unpacked(packages: Sequence[str], steps: Steps | None = None) -> Path:
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (
-            (steps or Steps()).step(f"Fetching {', '.join(packages)}"),
+            Steps().step(f"Fetching {', '.join(packages)}"),
             tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpacking-") as unfinished,
         ):
             _fetch(packages, Path(unfinished))

@@ -5,14 +5,18 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import psutil
 
 from forestall.devcluster.processes import AT_END, GRACE_S, KEEP, MARK, REGISTER, last_lines, runnable
+from forestall.errors import CommandFailed
+
+_POLL_S: Final = 0.02
 
 
 class Workspace:
@@ -98,6 +102,22 @@ class Workspace:
         """Return the end of what the process called `name` printed, for a message."""
         log = self.log(name)
         return last_lines(log.read_text(errors="replace") if log.exists() else "")
+
+    def wait_for(
+        self,
+        process: "subprocess.Popen[bytes]",
+        name: str,
+        reached: Callable[[], object],
+        complaint: str,
+        seconds: float,
+    ) -> None:
+        """Return when `reached` says so; raises CommandFailed with `complaint` when the process, called `name`, ends
+        before, or after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while not reached():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise CommandFailed(f"{complaint}:\n{self.last_words(name)}")
+            time.sleep(_POLL_S)
 
     def keep(self) -> None:
         """Leave folder and processes as they are when the workspace is closed or its owner ends."""
