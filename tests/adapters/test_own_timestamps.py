@@ -3,13 +3,14 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
 import yaml
+from tests.support.waiting import until
 
 from forestall.devcluster.programs import Programs
 from forestall.devcluster.prometheus import PrometheusServer
@@ -60,9 +61,9 @@ def test_a_pod_s_series_ends_with_it_only_where_staleness_is_tracked(
     names = {"default": {}, "tracking": {"track_timestamps_staleness": True}, "ignoring": {"honor_timestamps": False}}
     configs = [{"job_name": name, **settings, **targets} for name, settings in names.items()]
     with Workspace("timestamps") as workspace, PrometheusServer(workspace, programs, scrape_configs=configs) as server:
-        until(lambda: jobs_with(server, "memory_bytes") == set(names))
+        until(lambda: jobs_with(server, "memory_bytes") == set(names), DEADLINE_S)
         Kubelet.running = False
-        until(lambda: jobs_with(server, "memory_bytes") == {"default"})
+        until(lambda: jobs_with(server, "memory_bytes") == {"default"}, DEADLINE_S)
         # The scrapes go on, so that the end is not that of the target.
         assert jobs_with(server, "other") == set(names)
 
@@ -71,10 +72,3 @@ def jobs_with(server: PrometheusServer, query: str) -> set[str]:
     """Return the jobs whose scrapes an instant query still finds."""
     answer = requests.get(f"{server.url}/api/v1/query", params={"query": query}, timeout=10).json()
     return {series["metric"]["job"] for series in answer["data"]["result"]}
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

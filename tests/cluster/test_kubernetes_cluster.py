@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import pytest
+from tests.support.conformance import settled
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api.remediation import ObjectRef
@@ -62,16 +63,6 @@ def slo_ref(namespace: str, name: str, uid: str = "") -> ObjectRef:
     return ref(namespace, SLO, name, "forestall.dev/v1alpha1", uid)
 
 
-async def patiently(call: Callable[[], Awaitable[T]], error: type[ClusterError]) -> T:
-    """Return what `call` returns, as soon as it raises no `error` any more."""
-    async with asyncio.timeout(180):
-        while True:
-            try:
-                return await call()
-            except error:
-                await asyncio.sleep(0.1)
-
-
 async def test_reads_an_object_and_knows_it_from_a_later_one(kubernetes, cluster, namespace):
     cluster.apply(workload("Deployment", "web"), namespace=namespace)
     found = await kubernetes.read(ref(namespace, "Deployment", "web"))
@@ -124,7 +115,7 @@ async def scale_to(kubernetes: KubernetesCluster, target: ObjectRef, replicas: i
         found = await kubernetes.read_scale(target)
         return await kubernetes.write_scale(target, replicas, found.resource_version)
 
-    return await patiently(scale, Conflict)
+    return await settled(scale)
 
 
 async def test_scales_to_zero_and_back(kubernetes, cluster, namespace):
@@ -232,7 +223,7 @@ async def test_scales_a_custom_kind_that_comes_and_goes(kubernetes, cluster, nam
     cluster.kubectl("wait", "--for=condition=Established", f"crd/workers.{group}", "--timeout=180s")
     worker = {"apiVersion": f"{group}/v1", "kind": "Worker", "metadata": {"name": "w"}, "spec": {"size": 2}}
     cluster.apply(worker, namespace=namespace)
-    before = await patiently(lambda: kubernetes.read_scale(target), NotFound)
+    before = await settled(lambda: kubernetes.read_scale(target), NotFound)
     assert (before.spec_replicas, before.status_replicas, before.selector) == (2, 0, "")
     known = target.model_copy(update={"uid": before.uid})
     after = await kubernetes.write_scale(known, 5, before.resource_version)
@@ -260,7 +251,7 @@ async def test_patches_only_the_state_it_has_seen(kubernetes, cluster):
         change = {"metadata": {"annotations": {owner: "me"}}, "spec": {"unschedulable": True}}
         return await kubernetes.patch(node, change, seen[-1])
 
-    patched = await patiently(cordon, Conflict)
+    patched = await settled(cordon, Conflict)
     assert patched["spec"]["unschedulable"] is True
     assert patched["metadata"]["annotations"][owner] == "me"
     with pytest.raises(Conflict):
@@ -442,7 +433,7 @@ async def test_a_missing_right_is_named(cluster, namespace):
         weak = KubernetesCluster(api, Recorder(api, "test"), namespace)
         target = ref(namespace, "Deployment", "web")
         # the API server's authorizer knows of a new right a moment later
-        version = (await patiently(lambda: weak.read_scale(target), Forbidden)).resource_version
+        version = (await settled(lambda: weak.read_scale(target), Forbidden)).resource_version
         with pytest.raises(Forbidden, match='cannot patch resource "deployments/scale" in API group "apps"'):
             await weak.write_scale(target, 2, version)
         with pytest.raises(Forbidden, match='cannot list resource "nodes" in API group "" at the cluster scope'):
@@ -515,7 +506,7 @@ async def test_evicts_the_very_pod_as_its_budget_allows(kubernetes, cluster, nam
             raise NotFound("not yet")
         return after
 
-    assert (await patiently(replaced, NotFound))["metadata"]["uid"] != pod.uid
+    assert (await settled(replaced, NotFound))["metadata"]["uid"] != pod.uid
     with pytest.raises(Conflict):
         await kubernetes.evict(pod)
     with pytest.raises(NotFound):

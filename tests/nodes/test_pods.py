@@ -1,12 +1,11 @@
 """What real nodes give that played ones do not: processes, a network, logs, limits that the kernel holds."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
+from tests.support.waiting import until
 
 from forestall.devcluster.nodes import RealNodes
 
@@ -33,13 +32,6 @@ def server(name: str, node: str) -> dict[str, Any]:
 
 def run_in(nodes: RealNodes, namespace: str, pod: str, *command: str) -> str:
     return nodes.kubectl("exec", "-n", namespace, pod, "--", "/bin/busybox", *command).stdout
-
-
-def until(reached: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+from tests.support.waiting import until
 
 from forestall.devcluster.nodes import RealNodes
 from forestall.devcluster.prometheus import PrometheusServer
@@ -56,22 +57,15 @@ def evaluated(cluster: RealNodes, name: str, namespace: str) -> str:
     return str(status.get("lastEvaluated", ""))
 
 
-def wait_until(reached, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-
-
 def test_a_name_that_does_not_exist_is_one_sources_trouble(objectives, namespace):
-    wait_until(lambda: fresh(objectives, "near", namespace)[0] == "True")
-    wait_until(lambda: fresh(objectives, "nowhere", namespace)[0] == "False")
+    until(lambda: fresh(objectives, "near", namespace)[0] == "True")
+    until(lambda: fresh(objectives, "nowhere", namespace)[0] == "False")
     assert fresh(objectives, "near", namespace) == ("True", "Fresh")
 
 
 def test_a_name_server_that_is_silent_delays_no_other_source(objectives, namespace):
     """The kind: one slow thing in a cycle delays all. A lookup waits for ten seconds, five times the interval."""
-    wait_until(lambda: fresh(objectives, "near", namespace)[0] == "True")
+    until(lambda: fresh(objectives, "near", namespace)[0] == "True")
     with objectives.silent_dns():
         times = set[str]()
         deadline = time.monotonic() + 120

@@ -63,13 +63,13 @@ def version_of(body: Any) -> str:
     return str(body["metadata"]["resourceVersion"])
 
 
-async def settled(call: Callable[[], Awaitable[T]]) -> T:
-    """Return what `call` returns, as soon as no controller writes in between any more."""
+async def settled(call: Callable[[], Awaitable[T]], error: type[ClusterError] = Conflict) -> T:
+    """Return what `call` returns, as soon as it raises no `error` any more: no controller writes in between."""
     async with asyncio.timeout(180):
         while True:
             try:
                 return await call()
-            except Conflict:
+            except error:
                 await asyncio.sleep(0.1)
 
 

@@ -29,7 +29,6 @@ class ImageRoot:
         """Unpack the only image of an OCI archive, layer by layer."""
         self.folder = folder
         folder.chmod(0o755)
-        self.archive = archive
         with tarfile.open(archive) as tar:
             self.manifest = _blob(tar, _json(tar, "index.json")["manifests"][0]["digest"])
             if "manifests" in self.manifest:  # an index in the index, as container runtimes write them

@@ -5,17 +5,14 @@ Real sockets on loopback; names are resolved by the system's resolver, which ask
 
 import asyncio
 import contextlib
-import http.server
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -25,44 +22,8 @@ from forestall.adapters.prometheus import PrometheusMetrics, SourceConfig
 from forestall.ports import Answer, Query, QueryFailure
 
 BUDGET = 2.0
-_MARK = re.compile(r'"__forestall_query", "(\d+)"')
 LATE = "beside the cycles"
 QUERIES = [Query(number, f"up + {number}", owner=f"team-{number % 3}") for number in range(30)]
-
-
-class Well(http.server.BaseHTTPRequestHandler):
-    """Answers every query with a series for each one in it."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self._answer(urllib.parse.urlsplit(self.path).query)
-
-    def do_POST(self):
-        self._answer(self.rfile.read(int(self.headers["Content-Length"])).decode())
-
-    def _answer(self, form):
-        query, now = urllib.parse.parse_qs(form)["query"][0], time.time()
-        marks = [{"__forestall_query": mark} for mark in _MARK.findall(query)] or [{}]
-        series = [{"metric": labels, "value": [now, str(now)]} for labels in marks]
-        body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": series}}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def well():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Well)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 @contextlib.contextmanager
@@ -128,10 +89,10 @@ def full():
         pytest.param(lambda: accepting(trickles_its_body), id="trickling body"),
     ],
 )
-async def test_a_source_that_hangs_costs_one_cycle_its_time_and_another_source_nothing(hanging, well):
+async def test_a_source_that_hangs_costs_one_cycle_its_time_and_another_source_nothing(hanging, faulty):
     with hanging() as url:
         metrics = PrometheusMetrics(budget=BUDGET)
-        metrics.set_sources({"hangs": SourceConfig(Endpoint(url)), "well": SourceConfig(Endpoint(well))})
+        metrics.set_sources({"hangs": SourceConfig(Endpoint(url)), "well": SourceConfig(Endpoint(faulty.url))})
         reasons, messages = set(), []
         for _ in range(4):
             late, answered = await asyncio.gather(
@@ -186,14 +147,14 @@ asyncio.run(main())
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("unshare"), reason="a resolver of one's own needs root and unshare"
 )
-def test_names_that_do_not_resolve_hang_in_threads_of_their_own_and_the_process_ends_all_the_same(well, tmp_path):
+def test_names_that_do_not_resolve_hang_in_threads_of_their_own_and_the_process_ends_all_the_same(faulty, tmp_path):
     """A lookup that hangs took the threads that the whole process shares; and the end of the process waited for it."""
     resolver = tmp_path / "resolv.conf"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
         deaf.bind(("127.0.0.211", 53))
         resolver.write_text("nameserver 127.0.0.211\noptions timeout:30 attempts:2\n")
         script = f'mount --bind {resolver} /etc/resolv.conf && exec "$@"'
-        command = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", NAMES, well]
+        command = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", NAMES, faulty.url]
         path = str(Path(__file__).parents[3] / "operator")
         began = time.monotonic()
         done = subprocess.run(

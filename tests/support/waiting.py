@@ -1,0 +1,12 @@
+"""Waiting for something outside the test, without a clock that decides how it ends."""
+
+import time
+from collections.abc import Callable
+
+
+def until(reached: Callable[[], bool], seconds: float = 120, pause: float = 0.2) -> None:
+    """Return as soon as it is reached; looked at every `pause` seconds."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(pause)
