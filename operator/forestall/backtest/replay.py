@@ -14,6 +14,7 @@ from forestall.core.plan import triggering_signal
 from forestall.core.risk import Signal
 from forestall.engine import Engine, Settings, policy_limits
 from forestall.engine.objective_status import Findings
+from forestall.engine.selection import select
 from forestall.engine.target_resolver import reference
 from forestall.ports import Labels
 from forestall.registry import Registry
@@ -126,25 +127,20 @@ async def replay(
     cluster = HistoryCluster(replicas, [reference(slo) for slo in registry.all(ServiceLevelObjective)])
     engine = Engine(metrics, cluster, registry, Settings(interval=time_range.step))
     records: dict[str, ObjectiveRecord] = {}
+    policies = select(registry.all(ServiceLevelObjective), registry.all(RemediationPolicy)).policies
     for step, now in enumerate(time_range.times.tolist()):
         report = await engine.cycle(now, leading=True)
         while report.waiting:  # the history of many series is fetched in several cycles
             report = await engine.cycle(now, leading=True)
         for uid, findings in report.findings.items():
             if uid not in records:
-                records[uid] = _new_record(registry, findings, time_range.steps)
+                records[uid] = _new_record(findings.slo, policies[uid], time_range.steps)
             _record_findings(records[uid], findings, step, time_range.steps)
         progress(step + 1)
     return list(records.values())
 
 
-def _new_record(registry: Registry, findings: Findings, steps: int) -> ObjectiveRecord:
-    slo = findings.slo
-    policies = [
-        policy
-        for policy in registry.all(RemediationPolicy, slo.namespace)
-        if policy.spec.objectives.matches(slo.metadata.labels)
-    ]
+def _new_record(slo: ServiceLevelObjective, policies: Sequence[RemediationPolicy], steps: int) -> ObjectiveRecord:
     return ObjectiveRecord(slo, policies, {}, [], {}, np.full(steps, np.nan), {})
 
 

@@ -24,6 +24,7 @@ from forestall.backtest.replay import replay
 from forestall.backtest.terminal import terminal_chart
 from forestall.backtest.wording import describe_false_actions
 from forestall.core.score import UNKNOWN
+from forestall.engine.selection import MOST_FOR_ONE
 from forestall.errors import InvalidInput
 from forestall.inputs import manifests, tables
 from forestall.inputs.tables import Column
@@ -333,6 +334,13 @@ def test_the_example_history_matches_its_generator(root):
     prepared = prepare.from_columns(objects, tables.read(folder / "history.csv"), ReplayOptions(last=6 * 3600.0))
     assert prepared.notes == ()
     assert prepared.time_range.step == 300
+
+
+def test_no_more_policies_decide_than_in_the_operator(objective, policy, values):
+    """The first by name decide for an objective, and one more takes nothing from them."""
+    policies = [policy(name=f"policy-{number:02}") for number in range(MOST_FOR_ONE + 1)]
+    _, (record,) = run([objective(), *policies], [column(values)])
+    assert [each.name for each in record.policies] == [f"policy-{number:02}" for number in range(MOST_FOR_ONE)]
 
 
 def test_false_actions_of_less_than_a_week_are_counted():
