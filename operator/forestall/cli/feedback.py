@@ -10,7 +10,7 @@ from forestall.api import Remediation, RemediationPolicy
 from forestall.api.remediation import Feedback
 from forestall.cli import options, remediations
 from forestall.cli.caller import caller, written
-from forestall.cli.objects import find, read
+from forestall.cli.objects import find, read, understood
 from forestall.remediation import lockouts
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ async def unlock(session: Session, *, policy: str, namespace: str | None, commen
     policy's actions unlocks it as well; suspending or resuming it does not.
     """
     in_namespace = namespace or session.namespace
-    body = RemediationPolicy.read(await read(session.cluster, RemediationPolicy.KIND, in_namespace, policy))
+    body = await read(session.cluster, RemediationPolicy.KIND, in_namespace, policy)
     bodies = await find(session.cluster, Remediation.KIND, in_namespace)
     locking = lockouts.locking_remediations(
-        body, [remediations.understood(remediation_body) for remediation_body in bodies]
+        understood(RemediationPolicy, body),
+        [understood(Remediation, remediation_body) for remediation_body in bodies],
     )
     if not locking:
         click.echo(f"remediationpolicy.forestall.dev/{policy} is not locked")

@@ -11,7 +11,7 @@ from forestall.api.remediation import TERMINAL
 from forestall.api.times import seconds
 from forestall.cli import options, remediations
 from forestall.cli.headlines import say_first
-from forestall.cli.objects import FIELDS, KINDS_BY_FIELD, find, kind_of, read
+from forestall.cli.objects import FIELDS, KINDS_BY_FIELD, find, kind_of, read, understood
 from forestall.cli.output import console, document, listing, table
 from forestall.cli.remediation_page import show_one
 from forestall.cli.words import ago
@@ -87,7 +87,7 @@ async def history(
     now = session.now()
     wanted = _filter(subject, None if since is None else now - since, phase)
     bodies = await find(session.cluster, Remediation.KIND, listed_namespace)
-    pairs = [(remediations.understood(body), body) for body in bodies]
+    pairs = [(understood(Remediation, body), body) for body in bodies]
     pairs = sorted((pair for pair in pairs if wanted(pair[0])), key=lambda pair: _decided(pair[0]), reverse=True)
     if form == "name":
         for remediation, _ in pairs:

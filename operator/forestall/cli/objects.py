@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from pydantic import ValidationError
 
-from forestall.api import API_VERSION
+from forestall.api import API_VERSION, Resource
 from forestall.api.remediation import ObjectRef
 from forestall.core.wording import closest
 from forestall.errors import NotFound
@@ -23,7 +24,7 @@ NOT_INSTALLED = (
     "`forestall crds | kubectl apply --server-side -f -`."
 )
 
-
+R = TypeVar("R", bound=Resource)
 _NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 FORMS: Final[dict[str, tuple[str, ...]]] = {
     "ServiceLevelObjective": ("slo", "fslo", "objective", "servicelevelobjective"),
@@ -106,3 +107,16 @@ async def read(cluster: Reader, kind: str, namespace: str, name: str) -> Mapping
     close = closest(name, names) or next(iter(names), None)
     hint = f"Did you mean {close}?" if close else "There is none at all: is this the right --namespace?"
     raise click.ClickException(f"There is no {kind} {name} in namespace {namespace}. {hint}")
+
+
+def understood(kind: type[R], body: Mapping[str, Any]) -> R:
+    """Return the object that the API server gave.
+
+    Raises:
+        click.ClickException: it does not fit this version.
+    """
+    try:
+        return kind.read(body)
+    except ValidationError as error:
+        name = body["metadata"]["name"]
+        raise click.ClickException(f"{kind.KIND} {name} does not fit this version of forestall.") from error

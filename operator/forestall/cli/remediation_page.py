@@ -10,7 +10,7 @@ from forestall.api import Remediation
 from forestall.api.times import readable, seconds
 from forestall.cli import remediations
 from forestall.cli.headlines import say_first
-from forestall.cli.objects import read
+from forestall.cli.objects import read, understood
 from forestall.cli.output import Page, console, document, without_managers
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ async def show_one(session: Session, namespace: str, name: str, form: str | None
         click.echo(document(without_managers(body), form))
     else:
         await say_first(session, namespace)
-        _Life(remediations.understood(body), body, session.now(), Page(console())).write()
+        _Life(understood(Remediation, body), body, session.now(), Page(console())).write()
 
 
 class _Life:

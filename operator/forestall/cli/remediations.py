@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from pydantic import ValidationError
 
 from forestall.actions import traits_of
 from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef, change_of
-from forestall.cli.objects import read
+from forestall.cli.objects import read, understood
 from forestall.cli.words import ago, clock, until
 from forestall.core.wording import printable
 from forestall.errors import Conflict, Forbidden
@@ -118,7 +117,7 @@ async def amend(
     """
     for left in reversed(range(TRIES)):
         try:
-            remediation = understood(await read(cluster, Remediation.KIND, namespace, name))
+            remediation = understood(Remediation, await read(cluster, Remediation.KIND, namespace, name))
             patch = {"spec": dict(change(remediation))}
             await cluster.patch(ObjectRef.to(remediation), patch, remediation.metadata.resource_version)
         except Conflict:
@@ -129,16 +128,3 @@ async def amend(
         else:
             return remediation
     raise AssertionError("the last try returns or raises")
-
-
-def understood(body: Mapping[str, Any]) -> Remediation:
-    """Return the Remediation that the API server gave.
-
-    Raises:
-        click.ClickException: it does not fit this version.
-    """
-    try:
-        return Remediation.read(body)
-    except ValidationError as error:
-        name = body["metadata"]["name"]
-        raise click.ClickException(f"Remediation {name} does not fit this version of forestall.") from error

@@ -107,3 +107,14 @@ def test_a_policy_that_is_not_there(program):
     code, _, err = program("unlock", "late")
     assert code == 1
     assert "There is no RemediationPolicy late in namespace shop" in err
+
+
+@pytest.mark.parametrize("kind", ["RemediationPolicy", "Remediation"])
+def test_an_object_of_another_version_is_named(program, cluster, locked, kind):
+    locked("last", "Failed", 1)
+    name = {"RemediationPolicy": "early", "Remediation": "last"}[kind]
+    cluster.objects[kind, "shop", name]["spec"] = {"of": "another version"}
+    code, out, err = program("unlock", "early")
+    assert (code, out) == (1, "")
+    assert f"{kind} {name} does not fit this version of forestall." in err
+    assert "Unexpected" not in err

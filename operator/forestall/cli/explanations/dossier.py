@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import click
 from pydantic import ValidationError
 
 from forestall.api import Remediation, RemediationPolicy, Resource, ServiceLevelObjective
 from forestall.cli.active_pauses import standing
-from forestall.cli.objects import find, read
+from forestall.cli.objects import find, read, understood
 from forestall.cli.output import document, without_managers
 from forestall.errors import Forbidden, NotFound
 
@@ -107,7 +106,4 @@ async def read_one(session: Session, kind: type[R], namespace: str, name: str) -
         click.ClickException: it is not there, or does not fit this version.
     """
     body = await read(session.cluster, kind.KIND, namespace, name)
-    try:
-        return kind.read(body), body
-    except ValidationError as error:
-        raise click.ClickException(f"{kind.KIND} {name} does not fit this version of forestall.") from error
+    return understood(kind, body), body
