@@ -25,4 +25,4 @@ class Cordon(NodeAction):
         chart_value="nodes.enabled",
     )
     _verb: ClassVar[str] = "cordon"
-    _verbs: ClassVar[str] = "cordoning"
+    _contained: ClassVar[str] = "new pods were kept away"

@@ -43,7 +43,7 @@ class Drain(NodeAction):
         changes_replicas=False,
         cause_label="node",
         verification="node",
-        lowers_risk=True,
+        lowers_risk=False,
         spent_for="target",
         kept_while_at_risk=True,
         undo="uncordon the node, if it was this remediation that cordoned it; its pods stay where they are",
@@ -51,7 +51,7 @@ class Drain(NodeAction):
         chart_value="nodes.drain",
     )
     _verb: ClassVar[str] = "drain"
-    _verbs: ClassVar[str] = "draining"
+    _contained: ClassVar[str] = "its pods ran elsewhere"
 
     def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
         """Return the rights to patch the node, and to evict pods of all namespaces."""

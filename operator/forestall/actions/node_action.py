@@ -42,7 +42,8 @@ class NodeAction:
 
     traits: ClassVar[ActionTraits]
     _verb: ClassVar[str]
-    _verbs: ClassVar[str]
+    _contained: ClassVar[str]
+    """What the action achieved where the node stayed at risk, as a clause."""
 
     def rights(self, target: ObjectRef, subject: ObjectRef | None = None) -> tuple[Right, ...]:
         """Return the right to patch the node."""
@@ -97,7 +98,7 @@ class NodeAction:
         if world.level == 0:
             if undone is not None:
                 return Outcome("RolledBack", undone.reason, f"{name} takes pods again: {undone.message}")
-            return _end(remediation, name, self._verbs, self.traits, over=over)
+            return _end(remediation, name, self._contained, over=over)
         if undone is not None:
             return Change(0, f"uncordon {name}", undone.message, increases=False)
         calm = seconds(remediation.status.calm_since)
@@ -139,14 +140,10 @@ def _undone(remediation: Remediation) -> Condition | None:
     return completed if completed is not None and completed.status == "False" else None
 
 
-def _end(remediation: Remediation, name: str, verbs: str, traits: ActionTraits, *, over: bool) -> Outcome:
+def _end(remediation: Remediation, name: str, contained: str, *, over: bool) -> Outcome:
     helped = has_helped(remediation)
     if over and helped is not False:
         return Outcome("RolledBack", "DeadlineExceeded", f"{name} takes pods again: its time was over")
     if helped:
         return Outcome("Succeeded", "Released", f"{name} has been healthy again and takes pods")
-    if traits.lowers_risk:
-        return Outcome("RolledBack", "NotHelped", f"{verbs} {name} did not lower the risk; it takes pods again")
-    return Outcome(
-        "RolledBack", "Contained", f"{verbs} {name} kept new pods away while it was at risk; it takes pods again"
-    )
+    return Outcome("RolledBack", "Contained", f"while {name} was at risk, {contained}; it takes pods again")

@@ -43,8 +43,9 @@ class ActionTraits:
     """The label of the cause that names the target; empty where the action needs none."""
     verification: Verification
     lowers_risk: bool
-    """Whether it is meant to lower the risk. Otherwise it keeps the risk from spreading: that the risk stays is no
-    failure of the action, and locks no policy."""
+    """Whether it is meant to lower the risk. Otherwise it keeps what serves away from the risk: no action on a node
+    empties a disk that the pods do not fill. That the risk stays is then no failure of the action, and locks no
+    policy."""
     spent_for: Literal["target", "objective"]
     """Where it is not tried again in an episode in which it did not help: on the target, or for the objective."""
     kept_while_at_risk: bool

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from forestall.actions import has_helped, traits_of
+from forestall.actions.base import condition_of
 from forestall.api.meta import Condition
 from forestall.api.remediation import Intent, Remediation
 from forestall.api.remediation_policy import RemediationPolicy
@@ -41,8 +42,14 @@ def was_refused(remediation: Remediation) -> bool:
 
 
 def was_contained(remediation: Remediation) -> bool:
-    """Say whether the risk stayed after an action that was not meant to lower it, which is no failure of the action."""
-    return remediation.status.reason == "Contained"
+    """Say whether an action that is not meant to lower the risk did all that it is for.
+
+    That the risk stayed is no failure of it, nor that no data told until its deadline: a node that fails is often
+    silent, too.
+    """
+    reason, completed = remediation.status.reason, condition_of(remediation, "Completed")
+    unjudged = reason == "DeadlineExceeded" and completed is not None and completed.status == "True"
+    return reason == "Contained" or (unjudged and not traits_of(remediation.spec.intent.action).lowers_risk)
 
 
 def locked_condition(

@@ -310,6 +310,26 @@ async def test_a_drained_node_that_does_not_recover_is_given_back_at_the_deadlin
     assert (after.status.phase, is_cordoned(world)) == ("RolledBack", False)
 
 
+async def test_a_drain_of_a_node_whose_risk_stays_has_contained_it(run, world):
+    """Kind: a verdict that asks of an action what it can't do. What fills a disk need not be of a pod that moved."""
+    await run.open(**DRAIN)
+    await run.cycles(2, 10)
+    after = await run.cycle(400)
+    assert (after.status.phase, after.status.reason, is_cordoned(world)) == ("Holding", "Contained", True)
+    assert {item.type: item.reason for item in after.status.conditions}["Verified"] == "Contained"
+    await run.cycles(2, 30, probability=0.1)
+    after = await run.cycles(3, 30, probability=0.1)
+    assert (after.status.phase, after.status.reason, is_cordoned(world)) == ("RolledBack", "Contained", False)
+    assert "its pods ran elsewhere" in after.status.message
+
+
+async def test_a_drain_that_lowered_the_risk_has_helped(run):
+    await run.open(**DRAIN)
+    await run.cycles(2, 10)
+    after = await run.cycle(30, probability=0.1)
+    assert {item.type: item.reason for item in after.status.conditions}["Verified"] == "RiskFell"
+
+
 async def test_a_drain_takes_over_the_node_that_a_cordon_held_without_helping(run, world):
     held = await run.open(target=NODE, action={"cordon": {"healthyFor": "1m"}}, **{"from": None, "to": None})
     await run.cycle()

@@ -42,6 +42,30 @@ def test_an_action_that_is_not_meant_to_lower_the_risk_locks_nothing_when_it_sta
     assert names(make("drain", 2, "RolledBack", reason="NotHelped")) == ["drain"]
 
 
+NODE = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"}
+COMPLETED = {"type": "Completed", "status": "True", "reason": "Completed", "lastTransitionTime": "2026-01-01T00:01:00Z"}
+UNFINISHED = {**COMPLETED, "status": "False", "reason": "DeadlineExceeded"}
+
+
+@pytest.mark.parametrize(
+    ("action", "completed", "locks"),
+    [
+        ("cordon", COMPLETED, False),
+        ("drain", COMPLETED, False),
+        ("drain", UNFINISHED, True),
+        ("restart", COMPLETED, True),
+    ],
+)
+def test_silence_about_a_node_until_the_deadline_is_no_failure_of_what_was_done_to_it(make, action, completed, locks):
+    """Kind: a verdict without evidence locks a policy. A node that fails is often silent: its kubelet measures it."""
+    target = {"target": NODE} if action != "restart" else {}
+    ended = make(
+        "late", 2, "RolledBack", reason="DeadlineExceeded", conditions=[completed], action={action: {}}, **target
+    )
+    assert names(ended) == (["late"] if locks else [])
+    assert policy_limits.ended([ended], POLICY)[0].contained is not locks
+
+
 @pytest.mark.parametrize(("reason", "contained"), [("Contained", True), ("NotHelped", False)])
 def test_the_guard_goes_by_the_same_rule(make, reason, contained):
     (ended,) = policy_limits.ended([make("cordon", 2, "RolledBack", reason=reason)], POLICY)

@@ -95,9 +95,10 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "Feedback, or a change of the policy's actions, unlocks it.",
     ),
     "Contained": Reason(
-        "The node is still at risk: a cordon does not lower that, it keeps new pods away. It stays cordoned while the "
-        "risk lasts, and the next action of the ladder follows. It locks no policy.",
-        "Free the node's disk or memory, or add `drain` to the policy to move its pods.",
+        "The node is still at risk: a cordon does not lower that, it keeps new pods away. A drain has moved the pods, "
+        "and lowers it only where they were the cause. The node stays cordoned while the risk lasts, and the next "
+        "action of the ladder follows. It locks no policy.",
+        "Free the node's disk or memory. After a cordon, add `drain` to the policy to move the node's pods.",
     ),
     "NotVerified": Reason(
         "It was executed, but no fresh samples showed whether it helped.",
