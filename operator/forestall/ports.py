@@ -200,6 +200,16 @@ class Reader(Protocol):
         ...
 
 
+class MetadataReader(Protocol):
+    """Lists objects without their contents."""
+
+    async def find_metadata(
+        self, api_version: str, kind: str, /, namespace: str = "", *, field_selector: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the `metadata` of all objects of a kind, as of a moment after the call began, read page by page."""
+        ...
+
+
 class AccessReviewer(Protocol):
     """Reviews the operator's own rights."""
 
@@ -269,7 +279,7 @@ class EventRecorder(Protocol):
         ...
 
 
-class Cluster(Reader, AccessReviewer, Scaler, Writer, Evictor, StatusWriter, EventRecorder, Protocol):
+class Cluster(Reader, MetadataReader, AccessReviewer, Scaler, Writer, Evictor, StatusWriter, EventRecorder, Protocol):
     """The Kubernetes API.
 
     Adapters implement all of it; callers ask for the narrow protocols that they need.
@@ -295,6 +305,12 @@ class ReadThrough:
         """Return all objects of a kind."""
         selectors = {"label_selector": label_selector, "field_selector": field_selector}
         return await self._cluster.find(api_version, kind, namespace, **selectors)
+
+    async def find_metadata(
+        self, api_version: str, kind: str, /, namespace: str = "", *, field_selector: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the `metadata` of all objects of a kind."""
+        return await self._cluster.find_metadata(api_version, kind, namespace, field_selector=field_selector)
 
     async def serves(self, api_version: str, kind: str) -> Served:
         """Return how the API serves a kind."""

@@ -216,6 +216,18 @@ class ClusterConformance:
         assert await names(fields="metadata.name!=b") == ["a", "c"]
         assert await port.find(API_VERSION, "ServiceLevelObjective", f"{namespace}-none") == []
 
+    async def test_metadata_is_listed_without_the_rest(self, port: Cluster, namespace):
+        made = [await port.create(objective(namespace, name)) for name in ("a", "b")]
+        listed = await port.find_metadata(API_VERSION, "ServiceLevelObjective", namespace)
+        assert [item["name"] for item in listed] == ["a", "b"]
+        assert [item["uid"] for item in listed] == [body["metadata"]["uid"] for body in made]
+        assert all(item["namespace"] == namespace for item in listed)
+        selected = await port.find_metadata(
+            API_VERSION, "ServiceLevelObjective", namespace, field_selector="metadata.name!=a"
+        )
+        assert [item["name"] for item in selected] == ["b"]
+        assert await port.find_metadata(API_VERSION, "ServiceLevelObjective", f"{namespace}-none") == []
+
     async def test_who_asks_is_told_as_whom(self, port: Cluster):
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {"name": ""}}
         assert (await port.create({**review, "metadata": {"name": "x"}}))["status"]["userInfo"]["username"]

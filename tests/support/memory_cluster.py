@@ -98,7 +98,9 @@ class MemoryCluster:
     @property
     def written(self) -> list[Request]:
         """The requests that were to change something."""
-        return [request for request in self.requests if request.verb not in ("read", "find", "read_scale")]
+        return [
+            request for request in self.requests if request.verb not in ("read", "find", "find_metadata", "read_scale")
+        ]
 
     # The port
 
@@ -110,21 +112,15 @@ class MemoryCluster:
         self, api_version: str, kind: str, namespace: str = "", label_selector: str = "", field_selector: str = ""
     ) -> Sequence[Mapping[str, Any]]:
         """Return all objects of a kind, sorted by namespace and name."""
-        labelled, with_fields = label_test(label_selector), field_test(field_selector)
-
-        def listed() -> list[Body]:
-            self._kind(api_version, kind)
-            return [
-                body
-                for key, body in sorted(self.objects.items(), key=lambda item: item[0])
-                if key[0] == kind
-                and namespace in ("", key[1])
-                and labelled(mapping(body["metadata"].get("labels")))
-                and with_fields(body)
-            ]
-
         request = Request("find", kind, namespace, content=(label_selector, field_selector))
-        return list(await self._serve(request, listed))
+        return list(await self._serve(request, lambda: self._listed(api_version, request)))
+
+    async def find_metadata(
+        self, api_version: str, kind: str, namespace: str = "", *, field_selector: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the metadata of all objects of a kind, sorted by namespace and name."""
+        request = Request("find_metadata", kind, namespace, content=("", field_selector))
+        return [body["metadata"] for body in await self._serve(request, lambda: self._listed(api_version, request))]
 
     async def serves(self, api_version: str, kind: str) -> Served:
         """Return how a kind is served."""
@@ -214,6 +210,18 @@ class MemoryCluster:
 
     def _key(self, kind: str, namespace: str, name: str) -> Key:
         return kind, namespace if self._kinds[kind].namespaced else "", name
+
+    def _listed(self, api_version: str, request: Request) -> list[Body]:
+        self._kind(api_version, request.kind)
+        labelled, with_fields = label_test(request.content[0]), field_test(request.content[1])
+        return [
+            body
+            for key, body in sorted(self.objects.items(), key=lambda item: item[0])
+            if key[0] == request.kind
+            and request.namespace in ("", key[1])
+            and labelled(mapping(body["metadata"].get("labels")))
+            and with_fields(body)
+        ]
 
     def _get(self, ref: ObjectRef) -> Body:
         kind = self._kind(ref.api_version, ref.kind)

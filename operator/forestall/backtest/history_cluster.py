@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from forestall.api.remediation import ObjectRef
-from forestall.errors import Conflict
+from forestall.errors import Conflict, Unavailable
 from forestall.ports import Event, Patch, Right, ScaleSubresource, Served
 
 _SPARE: Final = "another-node"
@@ -41,6 +41,11 @@ class HistoryCluster:
             targets = [target for target in self._targets if target.namespace == namespace]
             return [{"metadata": {"name": target.name, "ownerReferences": [_owner(target)]}} for target in targets]
         return [_node(name) for name in sorted(self._nodes)] if kind == "Node" else ()
+
+    async def find_metadata(self, _: str, kind: str, /, namespace: str = "", **__: str) -> Sequence[Mapping[str, Any]]:
+        """Refuse: which pods and nodes there were is not in the history."""
+        del namespace
+        raise Unavailable(f"which objects of kind {kind} there were is not known")
 
     async def serves(self, _: str, kind: str, /) -> Served:
         """Return the kind with a guessed plural."""

@@ -75,7 +75,8 @@ class Assessor:
         result = dict(findings_by_uid)
         for uid, findings in findings_by_uid.items():
             with self._isolation.attempt("assessing", named(findings.slo)) as attempt:
-                warnings = self._advisor.about_objective(findings.slo, findings.readings, now)
+                advice = self._advisor.about_objective(findings.slo, findings.readings, now)
+                warnings = (*findings.warnings, *advice)
                 result[uid] = replace(findings, episode=self._episode(findings, snapshot, now), warnings=warnings)
             if attempt.failure is not None:
                 result[uid] = replace(findings, problem=Problem("InternalError", attempt.failure))

@@ -45,6 +45,7 @@ from forestall.engine.series_quota import Readings, within_series
 from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.status_publisher import StatusPublisher
+from forestall.engine.subject_checker import SubjectChecker
 from forestall.engine.target_counter import TargetCounter
 from forestall.engine.target_resolver import TargetResolver
 from forestall.isolation import Isolation
@@ -90,6 +91,7 @@ class Engine:
         self._targets = TargetResolver(reads, settings.interval, settings.concurrency, isolation)
         self._coverage = DeclaredCapacityChecker(self._targets, isolation)
         self._census = TargetCounter(self._targets)
+        self._subjects = SubjectChecker(cluster, settings.concurrency, isolation)
         self._pause_checker = PauseChecker(registry, cluster)
         self._node_lister = NodeLister(cluster)
         self._traffic = PastTraffic(metrics, registry)
@@ -162,9 +164,14 @@ class Engine:
         problems |= {uid: Problem("InternalError", message) for uid, message in self._forecasting.failures.items()}
 
         findings = self._assessor.assess(snapshot, problems, readings, ratios, signals)
+        thresholds = self._assessor.thresholds(snapshot)
+        # The pods and nodes are listed after the sources answered: what is missing then is gone, and not new.
+        findings = await self._subjects.applied(
+            snapshot, findings, thresholds, lambda source: now - too_old(source), self._deadlines.checked
+        )
         ended: list[tuple[str, str]] = []
         if leading:
-            findings, ended = await self._lead(snapshot, findings, now)
+            findings, ended = await self._lead(snapshot, findings, thresholds, now)
         else:
             self._assessor.retain(())
             self._backup.forget()
@@ -199,7 +206,11 @@ class Engine:
         return await aside(function, *args, **kwargs) if self._settings.threads else function(*args, **kwargs)
 
     async def _lead(
-        self, snapshot: Snapshot, findings_by_uid: Mapping[str, Findings], now: float
+        self,
+        snapshot: Snapshot,
+        findings_by_uid: Mapping[str, Findings],
+        thresholds: Mapping[str, float],
+        now: float,
     ) -> tuple[dict[str, Findings], list[tuple[str, str]]]:
         self._opener.begin_cycle()
         self._node_lister.forget()
@@ -207,7 +218,6 @@ class Engine:
         with self._isolation.attempt("remembering", "remediations"):
             snapshot = await self._backup.begin(self._reconciler, snapshot, now, self._deadlines.checked)
         missing = await self._targets.check(snapshot.objectives.values(), now, self._deadlines.checked)
-        thresholds = self._assessor.thresholds(snapshot)
         findings_by_uid = await self._coverage.applied(snapshot, findings_by_uid, thresholds, self._deadlines.checked)
         findings_by_uid = self._assessor.in_episodes(snapshot, findings_by_uid, now)
         with self._isolation.attempt("counting", "budgets"):

@@ -132,14 +132,20 @@ def _signals(readings: Iterable[Reading], table: ForecastTable | None) -> Iterab
                 forecast=table.at(key) if table is not None and key in table else None,
             )
         if not reading.values:
-            yield Signal(
-                indicator=watched.indicator,
-                labels=(),
-                value=math.nan,
-                limit=watched.limit,
-                above=watched.above,
-                horizon=watched.horizon,
-                sampled_at=reading.sampled_at,
-                fresh=False,
-                forecast=None,
-            )
+            yield signal_without_data(reading)
+
+
+def signal_without_data(reading: Reading) -> Signal:
+    """Return the signal of an indicator none of whose series can be used."""
+    watched = reading.watched
+    return Signal(
+        indicator=watched.indicator,
+        labels=(),
+        value=math.nan,
+        limit=watched.limit,
+        above=watched.above,
+        horizon=watched.horizon,
+        sampled_at=reading.sampled_at,
+        fresh=False,
+        forecast=None,
+    )

@@ -133,10 +133,10 @@ def _allows(rung: Rung, action: Rung) -> bool:
 
 
 def _worst(signals: Sequence[Signal]) -> float:
-    return max((_probability(signal) for signal in signals), default=math.nan)
+    return max((estimated_probability(signal) for signal in signals), default=math.nan)
 
 
-def _probability(signal: Signal) -> float:
+def estimated_probability(signal: Signal) -> float:
     """Return the breach probability; where no forecast can be made yet, 0 far from the limit and 1 near it."""
     probability = signal.probability()
     if not math.isnan(probability):

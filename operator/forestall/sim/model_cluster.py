@@ -61,6 +61,12 @@ class ModelCluster:
             return (self._autoscaler(namespace),)
         return self._nodes.all() if kind == NODE else ()
 
+    async def find_metadata(self, _: str, kind: str, /, namespace: str = "", **__: str) -> Sequence[Mapping[str, Any]]:
+        """See the port; a simulated service has no pods."""
+        if kind != NODE:
+            raise NotFound(f"a simulated service has no {kind} in {namespace}")
+        return [node["metadata"] for node in self._nodes.all()]
+
     async def serves(self, api_version: str, kind: str) -> Served:
         """Refuse: a simulated service has no other objects."""
         raise NotFound(f"a simulated service has no {kind} of {api_version}")

@@ -91,6 +91,11 @@ def protect(h: Harness) -> None:
     h.apply("Namespace", NAMESPACE, annotations={"forestall.dev/protected": "true"})
 
 
+def remove_pod(h: Harness) -> None:
+    """Let the pod with the worst memory be gone, and not its series."""
+    del h.cluster.objects["Pod", NAMESPACE, "a"]
+
+
 def untrusted(h: Harness) -> None:
     """Let the source's labels prove nothing."""
     h.apply("MetricSource", "main", {"url": "http://x", "namespaces": {}})
@@ -120,11 +125,12 @@ ROWS = [
     ),
     Row("where no pod is named none is evicted", [EVICT], "PodUnknown", by_load),
     Row("what does not suit the cause gives way", [EVICT, SCALE], "Scale checkout", by_load),
+    Row("the series of a pod that is gone is no cause", [EVICT], "Evict b", remove_pod),
     Row(
         "a pod that is gone is not evicted",
         [EVICT],
         "PodUnknown",
-        lambda h: h.cluster.objects.pop(("Pod", NAMESPACE, "a")),
+        both(remove_pod, fail("find_metadata", Forbidden("you may not list pods"), "Pod")),
     ),
     Row(
         "a pod that can't be read now is not another rung's matter",

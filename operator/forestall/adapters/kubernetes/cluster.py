@@ -77,6 +77,13 @@ class KubernetesCluster:
             for item in await self._list(api_version, kind, namespace, query, JSON)
         ]
 
+    async def find_metadata(
+        self, api_version: str, kind: str, namespace: str = "", *, field_selector: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the `metadata` of all objects of a kind, read page by page and never from a cache of the server's."""
+        query = {"fieldSelector": field_selector} if field_selector else {}
+        return [item["metadata"] for item in await self._list(api_version, kind, namespace, query, METADATA_LIST)]
+
     async def uids(self, api_version: str, kind: str) -> frozenset[str]:
         """Return the UIDs of all objects of a kind, reading no more of them than their metadata."""
         items = await self._list(api_version, kind, "", {}, METADATA_LIST)

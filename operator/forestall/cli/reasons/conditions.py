@@ -90,6 +90,11 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "The newest sample is older than the source's `staleAfter`.",
         "Is the workload still scraped? If the scrape interval is long, a cluster admin can raise `staleAfter`.",
     ),
+    "SubjectGone": Reason(
+        "All series of the indicator are the last ones of pods or nodes that do not exist any more.",
+        "It passes when the new ones are scraped, within minutes. See "
+        "[metrics of pods that are gone](../troubleshooting.md#metrics-of-pods-that-are-gone).",
+    ),
     "NotFinite": Reason(
         "The query gives NaN or infinity, such as a division by zero without traffic.",
         "Give it a value for that case, for example `(a / b) or vector(0)` or `b > 0`.",
