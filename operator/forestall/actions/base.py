@@ -77,6 +77,18 @@ class StalledReplicas:
 
 
 @dataclass(frozen=True, slots=True)
+class UnfinishedRollout:
+    """Why the pods of a rollout do not serve, or no longer do."""
+
+    why: Hold
+    """In the words of whoever keeps them from it."""
+    since: float | None = None
+    """Since when (s since the epoch) the first of them has been on its way; None where that is not known."""
+    is_reported: bool = True
+    """Whether a component says why; otherwise they may only be starting, or ending."""
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedState:
     """What an action found."""
 
@@ -90,6 +102,8 @@ class ObservedState:
     """Whether the level has taken effect; a rollout takes its time."""
     failed: Hold | None = None
     """Why it will never take effect."""
+    unfinished: UnfinishedRollout | None = None
+    """For a rollout that is not complete, or not any more: which pods it is because of, where that is known."""
     taken_over: bool = False
     """Whether somebody else was the last to change the level."""
     ceiling: int = 1

@@ -20,6 +20,7 @@ from forestall.actions.base import (
     Outcome,
     TargetRequest,
     TimedOutlook,
+    condition_of,
     find_target,
     has_helped,
     title,
@@ -30,6 +31,7 @@ from forestall.actions.merging import difference
 from forestall.actions.ownership import field_owned, signer
 from forestall.actions.rights import may_patch
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
+from forestall.actions.unfinished import find_unfinished
 from forestall.actions.verdict import unverifiable
 from forestall.actions.vertical import sized_by
 from forestall.api.patch_action import PatchAction, refusal
@@ -130,6 +132,7 @@ class Patch:
             resource_version=body["metadata"]["resourceVersion"],
             settled=not rolls or complete(body),
             failed=stuck(body) if rolls and is_done else None,
+            unfinished=await find_unfinished(cluster, ref, body) if rolls and is_done else None,
             current_value=_text(current),
         )
 
@@ -232,6 +235,9 @@ def _set_back(remediation: Remediation, recent: Sequence[TimedOutlook], now: flo
     action, status = _action(remediation), remediation.status
     if (undo_request := undo_requested(remediation)) is not None:
         return undo_request
+    completed = condition_of(remediation, "Completed")
+    if completed is not None and completed.status == "False":
+        return Hold(completed.reason, completed.message)
     if has_helped(remediation) is False:
         return Hold("NotHelped", "it did not lower the risk")
     if recent and recent[-1].outlook.withdrawn is not None:

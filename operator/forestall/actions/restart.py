@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 from forestall.actions.base import Change, Next, ObservedState, TimedOutlook, WorkloadAction, find_target, title
 from forestall.actions.rights import may_patch
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
+from forestall.actions.unfinished import find_unfinished
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
@@ -60,6 +61,7 @@ class Restart(WorkloadAction):
             resource_version=body["metadata"]["resourceVersion"],
             settled=is_done and complete(body),
             failed=stuck(body) if is_done else None,
+            unfinished=await find_unfinished(cluster, target, body) if is_done else None,
         )
 
     def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:

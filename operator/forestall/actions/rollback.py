@@ -27,6 +27,7 @@ from forestall.actions.ownership import field_owned
 from forestall.actions.revisions import Rollout, is_current, revisions, rollout
 from forestall.actions.rights import may_patch
 from forestall.actions.rollout import KINDS, complete, obstacle, stuck
+from forestall.actions.unfinished import find_unfinished
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
@@ -99,6 +100,7 @@ class Rollback:
             resource_version=body["metadata"]["resourceVersion"],
             settled=is_done and complete(body),
             failed=stuck(body) if is_done else None,
+            unfinished=await find_unfinished(cluster, target, body) if is_done else None,
         )
 
     def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:

@@ -11,6 +11,7 @@ from forestall.actions.base import ObservedState, StalledReplicas, condition_of,
 from forestall.actions.floor import Floor
 from forestall.actions.pods import is_finished, is_ready, is_terminating
 from forestall.actions.readiness import ready_of
+from forestall.actions.unready import creation_failure, explain, reported_cause
 from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.times import seconds
@@ -43,18 +44,6 @@ _PASSING: Final = frozenset({"Unschedulable", "PodsFailed"})
 """What may pass by itself, as when nodes are added."""
 _CREATED_LAST: Final = ("Deployment", "ReplicaSet", "Rollout")
 """Kinds whose controller takes away first what is not ready."""
-_IMAGE: Final = frozenset(
-    {
-        *("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"),
-        *("ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"),
-    }
-)
-_CONTAINER: Final = frozenset(
-    {
-        *("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"),
-        *("PreCreateHookError", "PreStartHookError", "PostStartHookError"),
-    }
-)
 
 
 async def find_stalled(cluster: Reader, remediation: Remediation, floor: Floor) -> StalledReplicas | None:
@@ -90,8 +79,8 @@ def find_stalled_replicas(
     body = floor.workload or {}
     status = body.get("status") or {}
     created = status.get("replicas", 0)
-    failed = [pod for pod in pods or () if is_finished(pod) and _is_since(pod, since)]
-    pods = None if pods is None else [pod for pod in pods if not is_finished(pod)]
+    failed = [pod for pod in pods or () if is_finished(pod) and not is_terminating(pod) and _is_since(pod, since)]
+    pods = None if pods is None else [pod for pod in pods if not (is_finished(pod) or is_terminating(pod))]
     lagging = max(0, floor.level - floor.replicas)
     uncreated = max(0, floor.replicas - created)
     new = [pod for pod in pods or () if _is_new(pod, since)]
@@ -103,28 +92,23 @@ def find_stalled_replicas(
     name = title(target)
     if (namespace.get("metadata") or {}).get("deletionTimestamp"):
         return StalledReplicas(idle, Hold("NamespaceTerminating", f"namespace {target.namespace} is being deleted"))
-    if uncreated and (failure := _failure(status, uncreated, name)) is not None:
+    if uncreated and (failure := creation_failure(status, name, uncreated)) is not None:
         return StalledReplicas(idle, failure, settles=failure.reason != "QuotaExceeded")
-    reported = [why for pod in (*new, *failed) if (why := _why(pod)) is not None]
-    if reported:
-        first = reported[0]
-        count = sum(why.reason == first.reason for why in reported)
-        message = f"{plural(count, 'pod')} of {name} can't start: {first.message}"
-        return StalledReplicas(idle, Hold(first.reason, message), settles=first.reason in _PASSING)
+    reported = explain([pod for pod in (*new, *failed) if reported_cause(pod) is not None], name)
+    if reported is not None:
+        return StalledReplicas(idle, reported.why, settles=reported.why.reason in _PASSING)
     if lagging:
         return _lagging(floor, min(max_idle, lagging + unready))
-    return _silent(name, min(max_idle, unready), min(max_idle, uncreated) if "replicas" in status else 0)
+    if (starting := explain(new[: min(max_idle, unready)], name)) is not None:
+        return StalledReplicas(min(max_idle, unready), starting.why, settles=True, is_reported=False)
+    return _silent(name, min(max_idle, uncreated) if "replicas" in status else 0)
 
 
-def _silent(name: str, unready: int, uncreated: int) -> StalledReplicas | None:
+def _silent(name: str, uncreated: int) -> StalledReplicas | None:
     """Return what is missing although nothing says why; None where nothing is.
 
     It may only not have been counted yet, or wait for the pod before it.
     """
-    if unready:
-        have = "has" if unready == 1 else "have"
-        message = f"{plural(unready, 'pod')} of {name} {have} not become ready, and nothing says why"
-        return StalledReplicas(unready, Hold("PodsNotReady", message), settles=True, is_reported=False)
     if uncreated:
         have = "has" if uncreated == 1 else "have"
         message = f"{plural(uncreated, 'pod')} of {name} {have} not been made, and the controller does not say why"
@@ -149,7 +133,9 @@ def noted(remediation: Remediation, world: ObservedState, now: float) -> Conditi
     if (last.to or 0) < (last.from_ or 0):
         message = f"those that did not start are no longer asked for: {before.message}"
         return Condition.since(now, PODS_READY, "True", "ScaleOutReduced", message)
-    return Condition.since(now, PODS_READY, "True", "Completed", "the pods that were asked for are ready")
+    start_up = format_duration(max(0.0, now - (seconds(last.at) or now)))
+    message = f"the pods that were asked for are ready, {start_up} after they were"
+    return Condition.since(now, PODS_READY, "True", "Completed", message)
 
 
 def patience(remediation: Remediation, stalled: StalledReplicas, now: float) -> float:
@@ -190,7 +176,10 @@ async def _namespace(cluster: Reader, target: ObjectRef) -> Body:
 
 
 async def pods_of(cluster: Reader, target: ObjectRef, body: Body) -> Sequence[Body] | None:
-    """Return the pods that the workload selects, finished ones too; None where they can't be listed."""
+    """Return the pods that the workload selects, those too that are finished or about to go.
+
+    None where they can't be listed.
+    """
     labels = string_map(get_path(body, "spec", "selector", "matchLabels"))
     if not labels:
         return None
@@ -201,12 +190,7 @@ async def pods_of(cluster: Reader, target: ObjectRef, body: Body) -> Sequence[Bo
         return None
     # Others may have these labels too, and not what else the selector asks for.
     expressions = {"matchExpressions": get_path(body, "spec", "selector", "matchExpressions")}
-    return [
-        pod
-        for pod in bodies
-        if not is_terminating(pod)
-        and selects(expressions, string_map(get_path(pod, "metadata", "labels"))) is not False
-    ]
+    return [pod for pod in bodies if selects(expressions, string_map(get_path(pod, "metadata", "labels"))) is not False]
 
 
 def _lagging(floor: Floor, idle: int) -> StalledReplicas:
@@ -223,42 +207,6 @@ def _lagging(floor: Floor, idle: int) -> StalledReplicas:
                 return StalledReplicas(idle, Hold("AutoscalerNotFollowing", message), settles=True)
     message = f"{name} has not brought the replicas to its floor, and does not say why"
     return StalledReplicas(idle, Hold("AutoscalerNotFollowing", message), settles=True, is_reported=False)
-
-
-def _failure(status: Body, count: int, name: str) -> Hold | None:
-    """Return why the controller creates no pods, in the API server's words."""
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            message = str(condition.get("message", ""))
-            return Hold(
-                "QuotaExceeded" if "exceeded quota" in message else "PodsNotCreated",
-                f"{plural(count, 'pod')} of {name} can't be created: {message}",
-            )
-    return None
-
-
-def _why(pod: Body) -> Hold | None:
-    """Return why the pod does not start; None where nothing says so."""
-    status = pod.get("status") or {}
-    if status.get("phase") == "Failed":
-        message = f"{status.get('reason', '')}: {status.get('message', '')}".strip(": ")
-        return Hold("PodsFailed", message or "it has failed")
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return Hold(
-                "Unschedulable", str(condition.get("message") or condition.get("reason") or "it waits for a node")
-            )
-    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        reason = str(waiting.get("reason", ""))
-        message = f"container {container.get('name', '')}: {reason}: {waiting.get('message', '')}".rstrip(": ")
-        if reason in _IMAGE:
-            return Hold("ImagePullFailed", message)
-        if reason in _CONTAINER:
-            return Hold("ContainerFailed", message)
-        if reason == "CrashLoopBackOff":
-            return Hold("CrashLooping", message)
-    return None
 
 
 def _is_since(pod: Body, since: float) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from forestall.actions.base import Next, Outcome, TimedOutlook, has_helped
+from forestall.actions.base import Next, Outcome, TimedOutlook, condition_of, has_helped
 from forestall.api.remediation import Remediation
 from forestall.api.times import seconds
 from forestall.core.decision import Hold
@@ -18,13 +18,14 @@ def await_verdict(remediation: Remediation, message: str, now: float, *, undo: s
 
     Without fresh data the waiting ends at the deadline, but never before the policy's time for verification.
     """
-    helped = has_helped(remediation)
+    helped, verdict = has_helped(remediation), condition_of(remediation, "Verified")
+    why = f": {verdict.message}" if verdict is not None and verdict.reason != "Pending" else ""
     if helped:
         return Outcome("Succeeded", "Verified", f"{message}, and the risk has fallen")
     if helped is False:
-        return Outcome("Failed", "NotHelped", f"{message}, but that did not lower the risk; {undo}")
+        return Outcome("Failed", "NotHelped", f"{message}, but that did not help{why}; {undo}")
     if now >= _end(remediation, now):
-        return Outcome("Failed", "NotVerified", f"{message}, but no fresh data told whether it helped; {undo}")
+        return Outcome("Failed", "NotVerified", f"{message}, but no fresh data told whether it helped{why}; {undo}")
     return Hold("Verifying", f"{message}; the next samples show whether it helped")
 
 

@@ -223,6 +223,8 @@ async def test_what_starts_late_is_kept(run, world):
     world.change("Deployment", "checkout", {"status": whole})
     after = await run.cycles(5, 100, breached=True)
     assert (after.status.reason, run.replicas, told(after, "PodsReady")) == ("NotHelped", 5, "Completed")
+    ready = next(condition for condition in after.status.conditions if condition.type == "PodsReady")
+    assert ready.message.startswith("the pods that were asked for are ready, ")
 
 
 @pytest.mark.parametrize(("unjudgeable", "replicas"), [(Hold("Withdrawn", "the query was edited"), 3), (None, 5)])

@@ -592,6 +592,72 @@ async def test_a_rollout_that_takes_too_long_fails_at_the_deadline(run, world):
     assert (after.status.phase, after.status.reason) == ("Failed", "DeadlineExceeded")
 
 
+def crashing(world, count: int = 1) -> None:
+    """Let the rollout be incomplete because of pods that crash."""
+    labels = {"matchLabels": {"app": "checkout"}}
+    world.change("Deployment", "checkout", {"spec": {"selector": labels}, "status": {"updatedReplicas": 1}})
+    ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    main = {"name": "main", "restartCount": 2, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}
+    for number in range(count):
+        name = f"new-{number}"
+        metadata = {"name": name, "namespace": "shop", "labels": {"app": "checkout"}, "creationTimestamp": stamp(START)}
+        world.put("Pod", "shop", name, f"n-{number}", metadata=metadata, status={"containerStatuses": [main]})
+
+
+async def test_a_rollout_whose_pods_crash_says_so_at_once_and_when_it_fails(run, world):
+    """Kind: a rollout that is not complete, without a word about why."""
+    await run.open(**RESTART)
+    crashing(world, 2)
+    after = await run.cycle()
+    assert (after.status.phase, after.status.reason) == ("Executing", "CrashLooping")
+    assert "2 pods of deployment shop/checkout crash (new-0, new-1): container main" in after.status.message
+    after = await run.cycle(1800)
+    assert (after.status.phase, after.status.reason) == ("Failed", "DeadlineExceeded")
+    assert "was not complete by the deadline: 2 pods of deployment shop/checkout crash" in after.status.message
+
+
+async def test_a_restart_after_which_the_pods_crash_has_not_helped_although_the_risk_is_gone(run, world):
+    """Kind: a verdict by the indicator alone."""
+    await run.open(**RESTART)
+    assert (await run.cycle()).status.phase == "Verifying"
+    crashing(world)
+    after = await run.cycle(probability=0.01)
+    assert (after.status.phase, after.status.reason) == ("Verifying", "Verifying")
+    after = await run.cycle(300, probability=0.01)
+    assert (after.status.phase, after.status.reason) == ("Failed", "NotHelped")
+    assert "did not help: the breach probability is 1%, but 1 pod of deployment shop/check" in after.status.message
+
+
+async def test_a_restart_after_which_the_pods_crash_once_and_serve_then_has_helped(run, world):
+    await run.open(**RESTART)
+    await run.cycle()
+    crashing(world)
+    assert (await run.cycle(probability=0.01)).status.phase == "Verifying"
+    world.change("Deployment", "checkout", {"status": {"updatedReplicas": 3}})
+    assert (await run.cycle(probability=0.01)).status.phase == "Succeeded"
+
+
+async def test_a_patch_whose_rollout_is_stuck_is_set_back(run, world):
+    """Kind: what can be reverted stays when the step does not take effect."""
+    memory = {"name": "main", "resources": {"limits": {"memory": "64Mi"}}}
+    world.change("Deployment", "checkout", {"spec": {"template": {"spec": {"containers": [memory]}}}})
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "resource": "deployments", "name": "checkout"}
+    field = "/spec/template/spec/containers/name=main/resources/limits/memory"
+    ref = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "shop", "name": "checkout", "uid": "d-1"}
+    await run.open(
+        action={"patch": {"target": target, "field": field, "value": "1Mi"}}, target=ref, **{"from": None, "to": None}
+    )
+    crashing(world)
+    assert (await run.cycle()).status.reason == "CrashLooping"
+    stuck = [{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "no progress for 600 s"}]
+    world.change("Deployment", "checkout", {"status": {"conditions": stuck}})
+    after = await run.cycles(2, 10)
+    assert (after.status.phase, after.status.reason) == ("RolledBack", "RolloutStuck")
+    assert "no progress for 600 s: 1 pod of deployment shop/checkout crashes" in after.status.message
+    (container,) = world.objects["Deployment", "shop", "checkout"]["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "64Mi"
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [({"paused": True}, "TargetPaused"), ({"updateStrategy": {"type": "OnDelete"}}, "NotRestartable")],

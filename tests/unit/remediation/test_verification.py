@@ -5,9 +5,13 @@ from typing import Any, Literal
 import pytest
 
 from forestall.actions import ObservedState
+from forestall.actions.base import StalledReplicas, UnfinishedRollout
+from forestall.actions.starting import PODS_READY
 from forestall.api import Remediation
+from forestall.api.meta import Condition
 from forestall.api.remediation import ObjectRef
 from forestall.api.times import stamp
+from forestall.core.decision import Hold
 from forestall.remediation.verification import not_helped_message, verified_condition, verify
 
 DONE = 1_000_000.0
@@ -91,3 +95,63 @@ def test_what_did_not_help_says_whether_more_is_possible(make, world: dict[str, 
     assert ("the most it may have" in message) is at_its_most
     nothing_known = not_helped_message(make(None), ObservedState(subject=SUBJECT, resource_version="7", **world))
     assert not nothing_known.startswith("so far")
+
+
+CRASHES = Hold("CrashLooping", "2 pods of deployment shop/checkout crash")
+UNREADY = Hold("PodsNotReady", "1 pod of deployment shop/checkout has not become ready")
+ENDING = Hold("PodsTerminating", "1 pod of deployment shop/checkout has been asked to end")
+
+
+@pytest.mark.parametrize(
+    ("pods", "later", "verdict"),
+    [
+        (UnfinishedRollout(CRASHES), WITHIN - 1, ("Unknown", "CrashLooping")),
+        (UnfinishedRollout(CRASHES), WITHIN, ("False", "NotHelped")),
+        (UnfinishedRollout(UNREADY, is_reported=False), WITHIN - 1, ("Unknown", "PodsNotReady")),
+        (UnfinishedRollout(UNREADY, is_reported=False), WITHIN, ("True", "RiskFell")),
+        (UnfinishedRollout(ENDING, is_reported=False), 10, ("True", "RiskFell")),
+        (StalledReplicas(2, CRASHES), 10, ("True", "RiskFell")),
+    ],
+)
+def test_a_risk_that_is_gone_with_the_pods_has_not_fallen(run, make, pods, later, verdict):
+    """Kind: a verdict by the indicator alone. What crashes uses no memory and serves nobody."""
+    outlook = run.foresee(sampled_at=DONE + 1, probability=0.1)
+    after = verify(make(), outlook, DONE + later, exhausted=False, pods=pods)
+    assert (after.status, after.reason) == verdict
+    if verdict[0] != "True":
+        assert pods.why.message in after.message
+
+
+def test_without_samples_pods_that_crash_are_named(make):
+    after = verify(make(), None, DONE + 10, exhausted=False, pods=UnfinishedRollout(CRASHES))
+    assert (after.status, after.reason, after.message) == ("Unknown", CRASHES.reason, CRASHES.message)
+
+
+@pytest.mark.parametrize(
+    ("pods", "later", "verdict"),
+    [
+        (StalledReplicas(2, UNREADY, is_reported=False), WITHIN, "Unknown"),
+        (StalledReplicas(2, UNREADY, is_reported=False), 599, "Unknown"),
+        (StalledReplicas(2, UNREADY, is_reported=False), 600, "False"),
+        (StalledReplicas(2, CRASHES), WITHIN, "False"),
+    ],
+)
+def test_replicas_that_only_start_have_not_been_tried(run, make, pods, later, verdict):
+    """Kind: a verdict before the action takes effect. What is reported not to start is no matter of time."""
+    outlook = run.foresee(sampled_at=DONE + 1, probability=0.9)
+    after = verify(make(), outlook, DONE + later, exhausted=False, pods=pods)
+    assert after.status == verdict
+    assert (pods.why.message in after.message) is (verdict == "False")
+
+
+def test_replicas_have_the_policys_time_once_they_are_ready(run, make):
+    remediation = make()
+    ready = Condition.since(DONE + 200, PODS_READY, "True", "Completed", "the pods that were asked for are ready")
+    remediation.status.conditions.append(ready)
+    for sampled, later, verdict in (
+        (200, 210, "Unknown"),
+        (201, WITHIN + 199, "Unknown"),
+        (201, WITHIN + 200, "False"),
+    ):
+        outlook = run.foresee(sampled_at=DONE + sampled, probability=0.9)
+        assert verify(remediation, outlook, DONE + later, exhausted=False).status == verdict

@@ -120,7 +120,9 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "Choose a Deployment, StatefulSet or DaemonSet with the update strategy RollingUpdate.",
     ),
     "RolloutStuck": Reason(
-        "The rollout makes no progress.", "`kubectl rollout status` and `kubectl describe pods` say what is in its way."
+        "The rollout makes no progress; the message names the pods that do not start, and why. A restart and a "
+        "rollback stay as they are, and old pods that serve stay too; a patch is set back.",
+        "Fix what the message names, or `kubectl rollout undo`. `kubectl describe pods` says more.",
     ),
     "JobFailed": Reason(
         "The runbook's Job failed.", "Read `kubectl logs job/NAME`; it has the name of the Remediation."
@@ -154,38 +156,48 @@ OUTCOMES: Final[dict[str, Reason]] = {
     ),
     "FloorGone": Reason("The autoscaler whose minimum was raised was deleted, and its minimum with it."),
     "QuotaExceeded": Reason(
-        "A ResourceQuota prevents the creation of the added pods; the message names it. They are released.",
-        "Raise the quota, or lower the policy's `maxReplicas` to what it allows.",
+        "A ResourceQuota prevents the creation of pods; the message names it. Added replicas are released.",
+        "Raise the quota, or lower the policy's `maxReplicas` to what it allows. A rollout needs room for `maxSurge`.",
     ),
     "PodsNotCreated": Reason(
-        "The added pods cannot be created; the message has the API server's words. They are released. If their "
+        "Pods cannot be created; the message has the API server's words. Added replicas are released. If the "
         "controller reports no cause, as for a StatefulSet, they are released if that lasts.",
         "An admission policy, a webhook, a quota or another limit of the namespace is in the way: the message names "
         "it, or the Events of the workload do.",
     ),
     "PodsFailed": Reason(
-        "The added pods fail at once; the message has the kubelet's words. They are released if that lasts.",
+        "Pods fail at once; the message has the kubelet's words. Added replicas are released if that lasts.",
         "Most often a node is full, or what the pods ask for is not there: `kubectl describe pods` says more.",
     ),
     "Unschedulable": Reason(
-        "No node accepts the added pods; the message has the scheduler's words. They are released if that lasts.",
+        "No node accepts the new pods; the message has the scheduler's words. Added replicas are released if that "
+        "lasts.",
         "Add nodes, or lower requests that are too high. The operator waits for new nodes.",
     ),
     "ImagePullFailed": Reason(
-        "The image of the added pods cannot be pulled. They are released.",
+        "The image of the new pods cannot be pulled. Added replicas are released.",
         "Check that the image and the pull secret still exist: the running pods may be the last ones.",
     ),
     "CrashLooping": Reason(
-        "The added pods crash repeatedly, before they are ready or soon after. They are released.",
+        "The new pods crash, before they are ready or soon after; the message names them, and the exit code. Added "
+        "replicas are released. A risk that is gone because all pods crash does not count as fallen.",
         "`kubectl logs --previous` says why.",
     ),
     "ContainerFailed": Reason(
-        "A container of the added pods cannot be started; the message has the kubelet's words. They are released.",
+        "A container of the new pods cannot be started; the message has the kubelet's words. Added replicas are "
+        "released.",
         "Most often a ConfigMap or a Secret is missing that it refers to.",
     ),
     "PodsNotReady": Reason(
-        "The added pods do not become ready, and nothing reports a cause. They are released if that lasts.",
+        "The new pods do not become ready, and nothing reports a cause; the message says how far they are. Added "
+        "replicas are released if that lasts.",
         "Look at their readiness probe, and at `kubectl describe pods`.",
+    ),
+    "PodsTerminating": Reason(
+        "The rollout waits for pods that have not ended although they were asked to; the message says how long their "
+        "grace period lasts.",
+        "A program that ignores SIGTERM takes its whole grace period: handle the signal, or set a shorter "
+        "`terminationGracePeriodSeconds`.",
     ),
     "AutoscalerNotFollowing": Reason(
         "The autoscaler does not raise the replicas to its minimum; the message has its words.",

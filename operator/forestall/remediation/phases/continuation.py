@@ -24,9 +24,15 @@ def judge(remediation: Remediation, world: ObservedState, context: ReconcileCont
     status = with_risk(status, context.outlook, remediation.spec.intent.verify_probability, now)
     for condition in (noted(remediation, world, now), proportion.noted(remediation, context.recent, now)):
         status = status if condition is None else with_condition(status, condition)
-    exhausted = world.level >= world.ceiling
-    status = with_condition(status, verify(remediation, context.outlook, now, exhausted=exhausted))
-    return remediation.model_copy(update={"status": status})
+    updated = remediation.model_copy(update={"status": status})
+    verdict = verify(
+        updated,
+        context.outlook,
+        now,
+        exhausted=world.level >= world.ceiling,
+        pods=world.unfinished or world.stalled,
+    )
+    return updated.model_copy(update={"status": with_condition(status, verdict)})
 
 
 async def carry_on(

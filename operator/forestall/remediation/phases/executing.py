@@ -1,7 +1,10 @@
 """Executing: the first step is being made, or was made and has not taken effect yet."""
 
+from typing import Final
+
 from forestall.actions import MultiStepAction, ObservedState, Outcome
 from forestall.actions.base import title
+from forestall.actions.unfinished import is_stuck
 from forestall.api.remediation import Remediation
 from forestall.api.times import stamp
 from forestall.core.decision import Hold
@@ -14,22 +17,55 @@ from forestall.remediation.transitions import close, take_back, wait
 from forestall.remediation.verification import verified_condition
 from forestall.remediation.write_errors import refused_write, unconfirmed_write
 
+_USUAL: Final = 20.0
+"""How long (s) pods may start or end without a word about it."""
+
 
 async def reconcile_executing(remediation: Remediation, world: ObservedState, context: ReconcileContext) -> StepResult:
     """Wait until the step has taken effect; one that was not made is begun again, as if it were only authorized."""
     status, now = remediation.status, context.now
     if not status.steps[-1].done:
         return await reconcile_authorized(remediation, context)
-    if world.failed is not None:
-        return await close(remediation, status, Outcome("Failed", world.failed.reason, world.failed.message), context)
+    if (failure := _failure(world, now)) is not None:
+        return await _give_up(remediation, failure, context)
     if world.settled:
         return await _complete(remediation, context)
     if isinstance(context.action, MultiStepAction):
         return await _proceed(remediation, context.action, world, context)
     if now >= deadline(remediation, now):
-        message = f"{title(world.subject)} was not complete by the deadline; it is waited for no longer"
-        return await close(remediation, status, Outcome("Failed", "DeadlineExceeded", message), context)
-    return await wait(remediation, status, Hold("InProgress", f"{title(world.subject)} is under way"), context)
+        message = f"{title(world.subject)} was not complete by the deadline{_because(world)}"
+        return await _give_up(remediation, Hold("DeadlineExceeded", message), context)
+    return await wait(remediation, status, _progress(world, now), context)
+
+
+def _failure(world: ObservedState, now: float) -> Hold | None:
+    """Return why the step will not take effect, by its controller or because no pod has become ready for too long."""
+    if world.failed is not None:
+        return Hold(world.failed.reason, f"{world.failed.message}{_because(world)}")
+    if world.unfinished is not None and is_stuck(world.subject, world.unfinished, now):
+        return Hold("RolloutStuck", f"the rollout has made no progress for 10 minutes{_because(world)}")
+    return None
+
+
+def _because(world: ObservedState) -> str:
+    return "" if world.unfinished is None else f": {world.unfinished.why.message}"
+
+
+def _progress(world: ObservedState, now: float) -> Hold:
+    """Return what is waited for; that pods start or end is worth mentioning only if it takes longer than usual."""
+    unfinished = world.unfinished
+    if unfinished is not None and (
+        unfinished.is_reported or (unfinished.since is not None and now - unfinished.since >= _USUAL)
+    ):
+        return unfinished.why
+    return Hold("InProgress", f"{title(world.subject)} is under way")
+
+
+async def _give_up(remediation: Remediation, cause: Hold, context: ReconcileContext) -> StepResult:
+    """Revert what can be reverted of a step that did not take effect; end what can't."""
+    if context.action.traits.kept_while_at_risk:
+        return await take_back(remediation, cause, context)
+    return await close(remediation, remediation.status, Outcome("Failed", cause.reason, cause.message), context)
 
 
 async def _complete(remediation: Remediation, context: ReconcileContext) -> StepResult:
