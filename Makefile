@@ -22,8 +22,9 @@ programs: setup ## Find or build the programs for PURPOSE=demo, tests, cluster o
 	@$(PY) -m forestall.devcluster programs $(PURPOSE)
 
 .PHONY: demo
-demo: setup ## Show the main job on a real control plane (SCENARIO=leak or node; KEEP=1 keeps the cluster)
-	@$(BIN)/forestall demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(filter-out 0,$(KEEP)),--keep)
+demo: setup ## Show the main job on a real control plane (SCENARIO=leak or node; KEEP=1 keeps it; CLUSTER=nodes: real pods)
+	@$(if $(filter nodes,$(CLUSTER)),test -f build/shop-image.tar || $(MAKE) --no-print-directory image)
+	@$(BIN)/forestall demo $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: test
 test: setup lint types ## Run lint, types and all tests

@@ -50,7 +50,13 @@ def _demo(options: DemoOptions) -> int:
             "run `make demo` in a checkout of the project"
         ) from missing
 
-    return run_demo(options.scenario, keep=options.keep, picture=options.picture, as_json=options.as_json)
+    return run_demo(
+        options.scenario,
+        cluster=options.cluster,
+        keep=options.keep,
+        picture=options.picture,
+        as_json=options.as_json,
+    )
 
 
 @asynccontextmanager

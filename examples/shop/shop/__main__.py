@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from shop.faults import DiskSettings, LeakSettings, fill
-from shop.generator import Plan, generate
+from shop.generator import Plan, Tally, generate
 from shop.pods import PodState, follow
 from shop.service import Settings, Shop, application
 from shop.traffic import DAY, BadTraffic, Traffic, generated_day, recorded_day
@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--hours", type=float, nargs=2, default=(0.0, 24.0), metavar=("FROM", "TO"))
     load.add_argument("--at", type=float, metavar="EPOCH", help="start of the hours, after the lead-in")
     load.add_argument("--lead-in", type=float, default=0.0, help="seconds of traffic at the initial rate before that")
+    load.add_argument("--reconnect", action="store_true", help="send each request over a connection of its own")
+    load.add_argument("--listen", metavar="HOST:PORT", help="serve metrics of the requests there")
     _traffic_options(load)
     day = commands.add_parser("day", help="print the day: seconds of the day and requests a second")
     day.set_defaults(run=_day)
@@ -160,9 +162,11 @@ async def _load(options: argparse.Namespace) -> None:
     if not (0 <= start < end and options.duration > 0 and options.lead_in >= 0):
         sys.exit("shop: --hours must rise from 0, --duration must be above 0, and --lead-in not below")
     wait = _in_seconds(options.at) - options.lead_in if options.at else 0.0
-    await asyncio.sleep(wait)
     plan = Plan(_traffic(options), start, end, options.duration, options.lead_in, options.seed)
-    tally = await generate(options.url, plan, behind=max(0.0, -wait))
+    tally = Tally()
+    async with tally.metrics.served(options.listen) if options.listen else contextlib.nullcontext():
+        await asyncio.sleep(wait)
+        await generate(options.url, plan, behind=max(0.0, -wait), tally=tally, reconnect=options.reconnect)
     print(json.dumps(tally.summary()))
 
 

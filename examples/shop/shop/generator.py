@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import aiohttp
 
+from shop.client import ClientMetrics
 from shop.traffic import Traffic
 
 _MAX_IN_FLIGHT = 2000
@@ -55,6 +57,8 @@ class Tally:
 
     codes: Counter[str] = field(default_factory=Counter)
     """Responses by status code; `error` without a response."""
+    metrics: ClientMetrics = field(default_factory=ClientMetrics)
+    """The same for Prometheus, with the durations."""
     sent: int = 0
     late: int = 0
     """Sent more than 0.1 s after they were due: the machine was too slow for the generator."""
@@ -67,12 +71,18 @@ class Tally:
         return {"sent": self.sent, "late": self.late, "notSent": self.not_sent, "codes": dict(self.codes)}
 
 
-async def generate(url: str, plan: Plan, behind: float = 0.0) -> Tally:
-    """Send the plan's requests to `url` and return their tally; the plan began `behind` seconds ago."""
-    loop, tally = asyncio.get_running_loop(), Tally()
+async def generate(
+    url: str, plan: Plan, behind: float = 0.0, *, tally: Tally | None = None, reconnect: bool = False
+) -> Tally:
+    """Send the plan's requests to `url` and return their tally; the plan began `behind` seconds ago.
+
+    `reconnect`: with a connection for each request, as a Service distributes connections and not requests.
+    """
+    loop, tally = asyncio.get_running_loop(), tally or Tally()
     pending: set[asyncio.Task[None]] = set()
+    connector = aiohttp.TCPConnector(limit=0, force_close=reconnect)
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), timeout=_TIMEOUT, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+        connector=connector, timeout=_TIMEOUT, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
         began = loop.time() - behind
         for due in plan.arrivals():
@@ -94,9 +104,13 @@ async def generate(url: str, plan: Plan, behind: float = 0.0) -> Tally:
 
 
 async def _request(session: aiohttp.ClientSession, url: str, tally: Tally) -> None:
+    tally.metrics.arrivals.inc()
+    began = time.perf_counter()
     try:
         async with session.get(url) as response:
             await response.read()
-            tally.codes[str(response.status)] += 1
+            code = str(response.status)
     except (aiohttp.ClientError, OSError, TimeoutError):
-        tally.codes["error"] += 1
+        code = "error"
+    tally.codes[code] += 1
+    tally.metrics.duration.labels(code).observe(time.perf_counter() - began)

@@ -17,8 +17,8 @@ from shop.pods import PodState
 from shop.pool import Pod, PodDied, Pool, QueueFull, QueueTimeout
 
 BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
-_LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-_LAG_EVERY = 0.05
+LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+LAG_EVERY_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Shop:
         self._lag = Histogram(
             "shop_loop_lag_seconds",
             "How late the service's own event loop was: above some 50 ms it measures the machine, not the shop.",
-            buckets=_LAG_BUCKETS,
+            buckets=LAG_BUCKETS,
             registry=self.registry,
         )
         self.registry.register(_Gauges(self))
@@ -156,8 +156,8 @@ class Shop:
         """Measure the lag of the event loop forever."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + _LAG_EVERY
-            await asyncio.sleep(_LAG_EVERY)
+            due = loop.time() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
             self._lag.observe(max(0.0, loop.time() - due))
 
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="surge: traffic rises, scale; leak: memory grows, restart; node: a disk fills, cordon.",
 )
+@click.option(
+    "--cluster",
+    type=click.Choice(["kwok", "nodes", "kind"]),
+    envvar="FORESTALL_CLUSTER",
+    help="kwok (default): simulated nodes; nodes: real nodes and pods (scenarios leak and node; root on Linux); kind.",
+)
 @click.option("--keep", is_flag=True, help="Keep the cluster running at the end, and print how to reach and delete it.")
 @click.option(
     "--picture",
@@ -32,10 +38,12 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", "form", type=click.Choice(["json"]), help="Print the figures for scripts.")
 @options.debug
 @click.pass_obj
-def demo(state: State, *, scenario: str, keep: bool, picture: Path | None, form: str | None) -> int:
+def demo(
+    state: State, *, scenario: str, cluster: str | None, keep: bool, picture: Path | None, form: str | None
+) -> int:
     """Demonstrate forestall on a local control plane, first without it, then with it.
 
     It runs in a checkout of the project. It exits with 0 if the objective is breached without forestall and not with
     it.
     """
-    return state.wiring.demo(DemoOptions(scenario, keep, picture, as_json=form == "json"))
+    return state.wiring.demo(DemoOptions(scenario, keep, picture, as_json=form == "json", cluster=cluster or ""))

@@ -68,6 +68,8 @@ class DemoOptions:
     """Where the comparison is drawn, as an HTML file; None: in the present folder, named after the scenario."""
     as_json: bool
     """Write the figures to standard output as JSON, and all else to standard error."""
+    cluster: str = ""
+    """kwok, nodes or kind; empty: kwok."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class ScenarioComparison:
             ("most pods at once", str(before.most_replicas), str(after.most_replicas)),
             ("actions", "-", str(self.actions)),
         ]
+        if self.scenario.real:
+            rows.append(("pods killed or evicted", str(_losses(self.without)), str(_losses(self.with_))))
         if self.lead_time is not None:
             minutes = self.lead_time * self.scenario.minutes_per_second
             rows.append(("lead time of the first action", "-", f"{self.lead_time:.0f} s ({minutes:.0f} min {clock})"))
@@ -83,7 +85,12 @@ class ScenarioComparison:
             "actions": self.actions,
             "without": self.without.figures.as_json(),
             "with": self.with_.figures.as_json(),
+            **({"losses": {"without": _losses(self.without), "with": _losses(self.with_)}} if scenario.real else {}),
         }
+
+
+def _losses(run: ScenarioRun) -> int:
+    return sum(event.kind == "loss" for event in run.record.events)
 
 
 def _minutes(outcome: RunFigures) -> str:

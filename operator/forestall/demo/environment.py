@@ -13,8 +13,9 @@ from typing import Any, Self
 
 import yaml
 
-from forestall.demo.metrics import DemoMetrics
+from forestall.demo.metrics import PLAYED, DemoMetrics, live_queries, run_queries
 from forestall.demo.scenarios import LOAD, NAMESPACE, WORKLOAD, Scenario, project_folder
+from forestall.demo.watcher import Watcher
 from forestall.devcluster.local import LocalCluster
 from forestall.devcluster.ports import free_ports
 from forestall.devcluster.processes import last_lines
@@ -36,6 +37,15 @@ _END_S = 90.0
 class DemoEnvironment:
     """A control plane with Prometheus, the chart and the objects of one scenario; use it in a ``with`` statement."""
 
+    INDICATORS: Mapping[str, str] = PLAYED
+    """Queries of the leading indicators."""
+    REQUESTS_FROM = "shop"
+    """The scrape job that counts the requests."""
+    OPERATOR_NOTE = (
+        "KWOK simulates the chart's pods, and nothing runs in them. So the operator runs as a process on this machine"
+    )
+    """What runs the operator, and why."""
+
     def __init__(
         self, scenario: Scenario, programs: Programs, steps: Steps, cluster: LocalCluster | None = None
     ) -> None:
@@ -45,14 +55,7 @@ class DemoEnvironment:
         self._closing = ExitStack()
         self._shop_port, self._operator_port = free_ports(2)
         self.cluster = cluster or local_cluster(programs, nodes=scenario.nodes)
-        self.prometheus = PrometheusServer(
-            self.cluster.workspace,
-            programs,
-            scrape_configs=[
-                {"job_name": "shop", "static_configs": [{"targets": [f"127.0.0.1:{self._shop_port}"]}]},
-                {"job_name": "operator", "static_configs": [{"targets": [f"127.0.0.1:{self._operator_port}"]}]},
-            ],
-        )
+        self.prometheus = self._prometheus(programs)
         self._operator_kubeconfig: Path | None = None
         self._is_kept = False
 
@@ -77,15 +80,45 @@ class DemoEnvironment:
         """Stop everything, unless it is kept."""
         self._closing.__exit__(kind, error, trace)
 
+    def _prometheus(self, programs: Programs) -> PrometheusServer:
+        return PrometheusServer(
+            self.cluster.workspace,
+            programs,
+            scrape_configs=[static_job("shop", self._shop_port), static_job("operator", self._operator_port)],
+        )
+
     @property
     def metrics(self) -> DemoMetrics:
         """The metrics in Prometheus."""
         return DemoMetrics(self.prometheus.url)
 
     @property
+    def run_queries(self) -> Mapping[str, str]:
+        """The queries of the figures of a run."""
+        return run_queries(self.INDICATORS, self.REQUESTS_FROM)
+
+    def watcher(self, begins: float, *, operator: bool) -> Watcher:
+        """Return what watches a run that begins at `begins` (s since the epoch)."""
+        queries = live_queries(self.INDICATORS, self.REQUESTS_FROM)
+        return Watcher(self.metrics, queries, str(self.cluster.kubeconfig), begins, operator=operator)
+
+    @property
     def shop_url(self) -> str:
         """The URL of the shop."""
         return f"http://127.0.0.1:{self._shop_port}/"
+
+    @property
+    def load_url(self) -> str:
+        """The URL that the load generator sends to."""
+        return self.shop_url
+
+    def _load_arguments(self) -> list[str]:
+        """Return further arguments of the load generator."""
+        return []
+
+    def _placed(self, command: Sequence[str]) -> Sequence[str | Path]:
+        """Return the command that runs `command` where it reaches the cluster."""
+        return command
 
     def keep(self) -> None:
         """Keep the cluster and its programs running after the body."""
@@ -120,7 +153,7 @@ class DemoEnvironment:
         The tally is None where the generator does not end in time, because the machine is too slow.
         """
         scenario = self.scenario
-        command = [sys.executable, "-m", "shop", "load", self.shop_url, "--at", str(begins)]
+        command = [sys.executable, "-m", "shop", "load", self.load_url, "--at", str(begins), *self._load_arguments()]
         command += [
             "--duration",
             str(scenario.duration),
@@ -131,7 +164,7 @@ class DemoEnvironment:
         ]
         command += ["--hours", *map(str, scenario.hours), "--seed", str(scenario.seed)]
         name = f"load-{begins:.0f}"
-        with self._running(name, command) as process:
+        with self._running(name, self._placed(command)) as process:
             yield lambda: read_tally(process, self.cluster.workspace.log(name), _END_S)
 
     @contextmanager
@@ -142,7 +175,7 @@ class DemoEnvironment:
         command = [sys.executable, "-m", "forestall", "run", "--kubeconfig", str(self._operator_kubeconfig)]
         command += ["--namespace", OPERATOR_NAMESPACE, "--interval", INTERVAL, "--log-format", "json"]
         command += ["--listen", f"127.0.0.1:{self._operator_port}"]
-        with self._running("operator", command) as process:
+        with self._running("operator", self._placed(command)) as process:
             self._until_scraped("operator", process)
             yield
 
@@ -164,12 +197,7 @@ class DemoEnvironment:
         with self._steps.step("deploy the shop"):
             self._deploy()
         with self._steps.step("helm install forestall"):
-            image = "image.repository=forestall"  # its pods are simulated, or the image exists
-            values = [
-                image,
-                f"workloads.namespaces={{{NAMESPACE}}}",
-                f"nodes.enabled={str(self.scenario.cordons).lower()}",
-            ]
+            values = [*self._chart_values(), f"workloads.namespaces={{{NAMESPACE}}}"]
             chart = self.folder / "charts" / "forestall"
             settings = [word for value in values for word in ("--set", value)]
             self.cluster.helm(
@@ -179,6 +207,10 @@ class DemoEnvironment:
             self.apply("source.yaml", self._at_prometheus)
             self.declare()
 
+    def _chart_values(self) -> list[str]:
+        image = "image.repository=forestall"  # its pods are simulated, or the image exists
+        return [image, f"nodes.enabled={str(self.scenario.cordons).lower()}"]
+
     def resize(self, scenario: Scenario) -> None:
         """Use another size of the scenario from now on."""
         self.scenario = scenario
@@ -186,7 +218,7 @@ class DemoEnvironment:
 
     def declare(self) -> None:
         """Apply the scenario's objective and policy, for a shop of its size."""
-        self.apply(f"{self.scenario.name}.yaml", self._scaled)
+        self.apply(self.scenario.manifest, self._scaled)
 
     def _scaled(self, body: dict[str, Any]) -> None:
         size, spec = self.scenario.size, body["spec"]
@@ -232,6 +264,11 @@ class DemoEnvironment:
                     f"demo. Stop other programs, then try again. The end of its output:\n{output}"
                 )
             time.sleep(0.2)
+
+
+def static_job(name: str, port: int) -> dict[str, Any]:
+    """Return the scrape config of a job whose only target is a port of the loopback interface."""
+    return {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
 
 
 def read_tally(process: subprocess.Popen[bytes], log: Path, timeout_s: float) -> dict[str, Any] | None:

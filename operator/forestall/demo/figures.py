@@ -129,9 +129,12 @@ def missed_cycles(cycles: Sequence[float]) -> float:
 
 
 def _increase(counter: Sequence[float], start: int, end: int) -> float:
-    first, last = counter[start], counter[end]
-    # A counter that does not exist yet is zero.
-    return (0.0 if math.isnan(last) else last) - (0.0 if math.isnan(first) else first)
+    return _last(counter, end) - _last(counter, start)
+
+
+def _last(counter: Sequence[float], index: int) -> float:
+    """Return the counter where it was last scraped; one that does not exist yet is zero."""
+    return next((value for value in reversed(counter[: index + 1]) if not math.isnan(value)), 0.0)
 
 
 def _camel(name: str) -> str:

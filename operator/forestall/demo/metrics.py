@@ -10,39 +10,52 @@ from forestall.demo.figures import Samples
 from forestall.errors import MetricsError
 
 _REQUEST_S = 5.0
-_GOOD = 'shop_request_duration_seconds_bucket{code="200",le="0.5"}'
-_TOTAL = "shop_request_duration_seconds_count"
-
-_INDICATORS: Mapping[str, str] = {
+PLAYED: Mapping[str, str] = {
     "load-per-pod": 'sum(rate(shop_arrivals_total[5s])) / sum(shop_pods{state="ready"})',
     "memory": "max(shop_pod_memory_bytes) / 1024 / 1024",
     "disk": "max(shop_node_disk_used_ratio)",
 }
-
-LIVE_QUERIES: Mapping[str, str] = {
-    **_INDICATORS,
-    "load": "sum(rate(shop_arrivals_total[3s]))",
-    "good": f"sum(rate({_GOOD}[3s])) / sum(rate({_TOTAL}[3s]))",
-    "p95": "histogram_quantile(0.95, sum by (le) (rate(shop_request_duration_seconds_bucket[3s])))",
-    "ready": 'sum(shop_pods{state="ready"})',
-    "starting": 'sum(shop_pods{state="starting"})',
-    "queue": "sum(shop_queue_length)",
+"""The leading indicators where the shop plays its pods and nodes."""
+REAL: Mapping[str, str] = {
+    # Prometheus keeps the kubelet's last sample of a pod that is gone for five minutes: only scraped pods count.
+    "memory": 'max(container_memory_working_set_bytes{container="shop"} and on (pod) up{job="shop"}) / 1024 / 1024',
+    "disk": (
+        'max(container_fs_usage_bytes{id="/",device="overlay"} / container_fs_limit_bytes{id="/",device="overlay"})'
+    ),
 }
-"""Queries of the live screen, by name."""
+"""The leading indicators as kubelets measure them."""
 
-RUN_QUERIES: Mapping[str, str] = {
-    **_INDICATORS,
-    "good": f"sum({_GOOD})",
-    "total": f"sum({_TOTAL})",
-    "pods": "sum(shop_pods)",
-    "ready": 'sum(shop_pods{state="ready"})',
-    "arrivals": "sum(shop_arrivals_total)",
-    "scraped": "timestamp(shop_slots)",
-    "ticks": "sum(shop_loop_lag_seconds_count)",
-    "prompt": 'sum(shop_loop_lag_seconds_bucket{le="0.1"})',
-    "cycles": "sum(forestall_cycle_seconds_count)",
-}
-"""Queries of the figures of a run, by name."""
+
+def live_queries(indicators: Mapping[str, str], requests_from: str) -> Mapping[str, str]:
+    """Return the queries of the live screen, by name; requests are counted by the scrape job `requests_from`."""
+    job = f'job="{requests_from}"'
+    good = f'shop_request_duration_seconds_bucket{{{job},code="200",le="0.5"}}'
+    return {
+        **indicators,
+        "load": f"sum(rate(shop_arrivals_total{{{job}}}[3s]))",
+        "good": f"sum(rate({good}[3s])) / sum(rate(shop_request_duration_seconds_count{{{job}}}[3s]))",
+        "p95": f"histogram_quantile(0.95, sum by (le) (rate(shop_request_duration_seconds_bucket{{{job}}}[3s])))",
+        "ready": 'sum(shop_pods{state="ready"})',
+        "starting": 'sum(shop_pods{state="starting"})',
+        "queue": "sum(shop_queue_length)",
+    }
+
+
+def run_queries(indicators: Mapping[str, str], requests_from: str) -> Mapping[str, str]:
+    """Return the queries of the figures of a run, by name."""
+    job = f'job="{requests_from}"'
+    return {
+        **indicators,
+        "good": f'sum(shop_request_duration_seconds_bucket{{{job},code="200",le="0.5"}})',
+        "total": f"sum(shop_request_duration_seconds_count{{{job}}})",
+        "pods": "sum(shop_pods)",
+        "ready": 'sum(shop_pods{state="ready"})',
+        "arrivals": f"sum(shop_arrivals_total{{{job}}})",
+        "scraped": f"timestamp(shop_arrivals_total{{{job}}})",
+        "ticks": f"sum(shop_loop_lag_seconds_count{{{job}}})",
+        "prompt": f'sum(shop_loop_lag_seconds_bucket{{{job},le="0.1"}})',
+        "cycles": "sum(forestall_cycle_seconds_count)",
+    }
 
 
 class DemoMetrics:

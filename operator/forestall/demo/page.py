@@ -18,8 +18,8 @@ _WIDTH, _LEFT, _GAP = 560.0, 46.0, 40.0
 _HEIGHT, _TOP, _BETWEEN = 120.0, 40.0, 46.0
 _BANDS = 60
 """Bands of a curve, each with a tooltip."""
-_DRAWN = ("act", "release")
-"""Kinds of events that are drawn, each in a style of its name."""
+_DRAWN = ("act", "release", "loss")
+"""Kinds of events that are drawn, with a style of the same name."""
 
 Curve = Sequence[tuple[float, float]]
 """Seconds of the run, and values."""
@@ -43,7 +43,7 @@ def page(comparison: ScenarioComparison) -> str:
     return render(
         "demo.html",
         title=f"forestall: {scenario.title}",
-        command=f"forestall demo --scenario {scenario.name}",
+        command=f"forestall demo --scenario {scenario.name}{' --cluster nodes' if scenario.real else ''}",
         scenario=scenario,
         problem=comparison.problem,
         drawing=drawing(comparison),

@@ -1,6 +1,7 @@
 """`forestall demo`: run a scenario without the operator, then with it, and compare both."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -11,18 +12,20 @@ from rich.table import Table
 from forestall.demo.comparison import ScenarioComparison
 from forestall.demo.environment import OPERATOR_NAMESPACE, RELEASE, DemoEnvironment
 from forestall.demo.page import page
+from forestall.demo.real_environment import RealDemoEnvironment, check_machine
 from forestall.demo.scenario_run import ScenarioRun, run_scenario
-from forestall.demo.scenarios import SCENARIOS, Scenario
+from forestall.demo.scenarios import REAL_SCENARIOS, SCENARIOS, Scenario
 from forestall.demo.screen import Screen
 from forestall.demo.watcher import RunRecording
 from forestall.devcluster.progress import Steps
-from forestall.devcluster.provider import local_programs
+from forestall.devcluster.provider import VARIABLE, chosen_cluster, local_programs
 from forestall.errors import InvalidInput
 
 
 def run_demo(
     scenario: str = "surge",
     *,
+    cluster: str = "",
     keep: bool = False,
     picture: Path | None = None,
     as_json: bool = False,
@@ -32,19 +35,20 @@ def run_demo(
 
     Progress goes to `out` (standard output by default). With `as_json` it goes to standard error, and the figures go to
     `out` as JSON. The report is the HTML file `picture`, by default `forestall-demo-SCENARIO.html` in the current
-    folder. With `keep`, the cluster keeps running.
+    folder. With `keep`, the cluster keeps running. `cluster` is kwok, nodes or kind; FORESTALL_CLUSTER by default.
 
     Raises:
-        InvalidInput: there is no such scenario, or FORESTALL_CLUSTER is invalid.
+        InvalidInput: there is no such scenario on such a cluster, or FORESTALL_CLUSTER is invalid.
         MissingTool: a program, or the project's checkout, is missing.
         CommandFailed: a program failed; the message has the end of its output.
         MetricsError: Prometheus did not answer.
     """
-    if scenario not in SCENARIOS:
-        raise InvalidInput(f"there is no scenario {scenario!r}: choose one of {', '.join(SCENARIOS)}")
+    kind = chosen_cluster(cluster)
+    chosen = choose_scenario(scenario, kind)
+    os.environ[VARIABLE] = kind  # for everything that is started from here on
     out = out or sys.stdout
     console = Console(file=sys.stderr if as_json else out, highlight=False)
-    comparison = compare_runs(SCENARIOS[scenario], console, keep=keep)
+    comparison = compare_runs(chosen, console, keep=keep)
     file = picture or Path(f"forestall-demo-{scenario}.html")
     file.write_text(page(comparison), encoding="utf-8")
     _print_summary(comparison, file, console)
@@ -54,6 +58,16 @@ def run_demo(
     return 0 if comparison.prevented and not comparison.problem else 1
 
 
+def choose_scenario(name: str, cluster: str) -> Scenario:
+    """Return the scenario for such a cluster: kwok, nodes or kind. Raises InvalidInput where it has none."""
+    scenarios = REAL_SCENARIOS if cluster == "nodes" else SCENARIOS
+    if name in scenarios:
+        return scenarios[name]
+    if name in SCENARIOS:
+        raise InvalidInput(f"the scenario {name!r} does not run on real nodes: choose one of {', '.join(scenarios)}")
+    raise InvalidInput(f"there is no scenario {name!r}: choose one of {', '.join(scenarios)}")
+
+
 def compare_runs(scenario: Scenario, console: Console, *, keep: bool = False) -> ScenarioComparison:
     """Run a scenario without the operator and with it, in a new environment. Raises what `run_demo` raises.
 
@@ -61,7 +75,7 @@ def compare_runs(scenario: Scenario, console: Console, *, keep: bool = False) ->
     """
     steps, screen = Steps(console), Screen(console, scenario)
     screen.print_line(f"{scenario.title}. {scenario.story}", "bold")
-    with DemoEnvironment(scenario, local_programs(steps), steps) as environment:
+    with _environment(scenario, steps) as environment:
         while (comparison := _both_runs(environment, screen, keep=keep)) is None:
             smaller = environment.scenario.halved()
             screen.print_line(
@@ -74,6 +88,13 @@ def compare_runs(scenario: Scenario, console: Console, *, keep: bool = False) ->
     return comparison
 
 
+def _environment(scenario: Scenario, steps: Steps) -> DemoEnvironment:
+    if not scenario.real:
+        return DemoEnvironment(scenario, local_programs(steps), steps)
+    check_machine(scenario.nodes)
+    return RealDemoEnvironment(scenario, local_programs(steps, "nodes"), steps)
+
+
 def _both_runs(environment: DemoEnvironment, screen: Screen, *, keep: bool) -> ScenarioComparison | None:
     """Run the scenario without and with the operator; None where that is invalid and a smaller scenario is possible."""
     screen.scenario = environment.scenario
@@ -81,9 +102,9 @@ def _both_runs(environment: DemoEnvironment, screen: Screen, *, keep: bool) -> S
     if without.figures.problem and environment.scenario.divisible:
         return None
     screen.print_line(
-        "Now with forestall. KWOK simulates the chart's pods, and nothing runs in them. So the operator runs as a "
-        f"process on this machine, with the token of the chart's ServiceAccount {OPERATOR_NAMESPACE}/{RELEASE}: it "
-        "has the permissions of the chart, and reads only Prometheus and the API server."
+        f"Now with forestall. {environment.OPERATOR_NOTE}, with the token of the chart's ServiceAccount "
+        f"{OPERATOR_NAMESPACE}/{RELEASE}: it has the permissions of the chart, and reads only Prometheus and the API "
+        "server."
     )
     with_ = _run(environment, screen, operator=True, title="2 of 2: with forestall", keep=keep)
     comparison = ScenarioComparison(environment.scenario, without, with_)

@@ -8,7 +8,6 @@ from typing import Any
 
 from forestall.demo.environment import DemoEnvironment
 from forestall.demo.figures import RunFigures, Samples, missed_cycles, run_figures, validity_problem
-from forestall.demo.metrics import RUN_QUERIES
 from forestall.demo.scenarios import OBJECTIVE
 from forestall.demo.watcher import RunEvent, RunRecording, RunSnapshot, Watcher
 
@@ -57,11 +56,11 @@ def run_scenario(
         if operator:
             running.enter_context(environment.operator())
         operator_delay = max(0.0, time.time() - begins)
-        watcher = Watcher(environment.metrics, str(environment.cluster.kubeconfig), begins, operator=operator)
+        watcher = environment.watcher(begins, operator=operator)
         _watch(environment, begins, watcher, record, show)
         request_counts = tally()
         _sleep_until(begins + scenario.duration + _LAST_SCRAPE_S)
-        samples = environment.metrics.samples(RUN_QUERIES, begins, begins + scenario.duration)
+        samples = environment.metrics.samples(environment.run_queries, begins, begins + scenario.duration)
         figures = run_figures(samples, OBJECTIVE, scenario.minutes_per_second, _problem(samples, request_counts))
         if operator_delay > _BEHIND_S and figures.bad_minutes > 0 and not figures.problem:
             problem = f"the operator started {operator_delay:.0f} s late: the machine was too busy"

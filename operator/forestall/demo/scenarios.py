@@ -28,6 +28,23 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskFill:
+    """A real disk that something on its node fills, and cleans up later. Times are seconds of the run."""
+
+    node: str
+    start: float
+    """The share that is used at first."""
+    full_at: float
+    cleaned_at: float
+
+    def used(self, elapsed: float) -> float:
+        """Return the share that is used `elapsed` seconds after the start of the run."""
+        if elapsed >= self.cleaned_at:
+            return self.start
+        return self.start + (1.0 - self.start) * min(1.0, max(0.0, elapsed) / self.full_at)
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A failure scenario of the shop. Times are seconds of the run; hours are those of the recorded day."""
 
@@ -55,6 +72,12 @@ class Scenario:
     """Concurrent requests of a pod."""
     cordons: bool = False
     """Whether the operator needs the right to cordon nodes."""
+    real: bool = False
+    """Whether it needs real nodes, with real pods: what fails is real, and nothing is played."""
+    memory_mib: int = 512
+    """Memory limit of a pod."""
+    fill: DiskFill | None = None
+    """The disk that fills up, on real nodes."""
     release: Release | None = None
     nodes: int = 3
     replicas: int = 3
@@ -71,6 +94,11 @@ class Scenario:
     def arguments(self) -> list[str]:
         """The arguments of the shop."""
         return ["--slots", str(self.slots), "--leak", f"{self.leak:g}", *self.shop]
+
+    @property
+    def manifest(self) -> str:
+        """The file with the objective and the policy, in `examples/shop`."""
+        return f"real/{self.name}.yaml" if self.real else f"{self.name}.yaml"
 
     @property
     def size(self) -> float:
@@ -135,6 +163,47 @@ SCENARIOS = {
         ),
     )
 }
+
+
+REAL_SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            name="leak",
+            title="Memory leaks, in real pods",
+            story="Each request leaks memory; at its limit the kernel kills the container, which starts again.",
+            indicator="memory",
+            unit="MiB",
+            limit=200.0,
+            hours=(10.0, 16.0),
+            duration=140.0,
+            peak=80.0,
+            leak=0.12,
+            real=True,
+            memory_mib=224,
+            nodes=2,
+            lead_in=20.0,
+        ),
+        Scenario(
+            name="node",
+            title="A real disk fills up",
+            story="Something fills the disk of node-2; from 90 % on the kubelet evicts the node's pods at once.",
+            indicator="disk",
+            unit="share of the disk",
+            limit=0.85,
+            hours=(10.0, 16.0),
+            duration=140.0,
+            peak=125.0,
+            real=True,
+            fill=DiskFill(node="node-2", start=0.4, full_at=110.0, cleaned_at=125.0),
+            cordons=True,
+            nodes=2,
+            replicas=4,
+            lead_in=20.0,
+        ),
+    )
+}
+"""The scenarios for real nodes."""
 
 
 def project_folder() -> Path:

@@ -20,8 +20,8 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LABELS_WIDTH = 50
 _MAX_EVENTS = 7
 _PRINT_INTERVAL_S = 5.0
-_STYLES = {"act": "bold cyan", "decision": "default", "end": "green", "release": "bold yellow"}
-_MARKS = {"act": "▶", "decision": "·", "end": "■", "release": "⬆"}
+_STYLES = {"act": "bold cyan", "decision": "default", "end": "green", "release": "bold yellow", "loss": "bold red"}
+_MARKS = {"act": "▶", "decision": "·", "end": "■", "release": "⬆", "loss": "✖"}
 
 
 class Screen:

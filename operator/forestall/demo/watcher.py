@@ -11,7 +11,8 @@ from kubernetes import client, config
 
 from forestall.api import API_VERSION, Remediation, ServiceLevelObjective
 from forestall.api.times import seconds
-from forestall.demo.metrics import LIVE_QUERIES, DemoMetrics
+from forestall.demo.metrics import DemoMetrics
+from forestall.demo.pod_losses import PodLosses
 from forestall.demo.scenarios import NAMESPACE
 from forestall.errors import MetricsError
 
@@ -26,7 +27,7 @@ class RunEvent:
     at: float
     """Seconds after the start of the run."""
     kind: str
-    """act, decision, end or release."""
+    """act, decision, end, release, or loss: a pod that was killed or evicted."""
     text: str
 
 
@@ -37,7 +38,7 @@ class RunSnapshot:
     at: float
     """Seconds after the start of the run."""
     shop: Mapping[str, float | None]
-    """Values of `LIVE_QUERIES` by name; None where unknown."""
+    """Values of the live queries by name; None where unknown."""
     objective: ServiceLevelObjective | None = None
     """None without the operator."""
     events: tuple[RunEvent, ...] = ()
@@ -64,9 +65,20 @@ class RunRecording:
 class Watcher:
     """Watches the shop and the operator's objects."""
 
-    def __init__(self, readings: DemoMetrics, kubeconfig: str, began: float, *, operator: bool) -> None:
+    def __init__(
+        self,
+        readings: DemoMetrics,
+        queries: Mapping[str, str],
+        kubeconfig: str,
+        began: float,
+        *,
+        operator: bool,
+        losses: PodLosses | None = None,
+    ) -> None:
         """Watch a run that begins at `began` (s since the epoch), with the operator or without."""
         self._readings = readings
+        self._queries = queries
+        self._losses = losses
         self._began = began
         self._operator = operator
         self._objects = client.CustomObjectsApi(config.new_client_from_config(kubeconfig))  # type: ignore[no-untyped-call]
@@ -81,7 +93,9 @@ class Watcher:
         at = time.time() - self._began
         shop: Mapping[str, float | None] = {}
         with suppress(MetricsError):
-            shop = self._readings.latest(LIVE_QUERIES)
+            shop = self._readings.latest(self._queries)
+        if self._losses:
+            events += tuple(RunEvent(at, "loss", text) for text in self._losses.new())
         if not self._operator:
             return RunSnapshot(at, shop, events=events)
         try:

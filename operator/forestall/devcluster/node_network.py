@@ -70,11 +70,19 @@ class NodeNetwork:
 
     def forward(self, port: int, address: str = "127.0.0.1") -> None:
         """Let this machine reach a port of an address in the network at the same port of its own loopback interface."""
-        command = [sys.executable, "-m", "forestall.devcluster.forward", str(self._pid), str(port), address]
-        name = f"forward-{port}"
+        self._forward(f"forward-{port}", self._forwarder(port, address), port)
+
+    def relay(self, port: int, address: str) -> None:
+        """Let the network itself reach a port of an address at the same port of its own loopback interface."""
+        self._forward(f"relay-{port}", self.inside(self._forwarder(port, address)), port, self._pid)
+
+    def _forwarder(self, port: int, address: str) -> list[str]:
+        return [sys.executable, "-m", "forestall.devcluster.forward", str(self._pid), str(port), address]
+
+    def _forward(self, name: str, command: Sequence[str | Path], port: int, network: int | str = "self") -> None:
         process = self._workspace.start(name, command)
         complaint = f"port {port} cannot be forwarded"
-        self._workspace.wait_for(process, name, partial(_listens, port), complaint, _WAIT_S)
+        self._workspace.wait_for(process, name, partial(_listens, port, network), complaint, _WAIT_S)
 
 
 def configure(pid: int, lines: Sequence[str]) -> None:
@@ -100,8 +108,8 @@ def _network(pid: int | str) -> str | None:
         return None
 
 
-def _listens(port: int) -> bool:
-    """Say whether something listens on a loopback port, without a connection that it would have to serve."""
+def _listens(port: int, network: int | str) -> bool:
+    """Say whether something listens on a loopback port of the network of a process, without a connection to it."""
     wanted = f"0100007F:{port:04X}"
-    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    lines = (line.split() for line in Path(f"/proc/{network}/net/tcp").read_text().splitlines()[1:])
     return any(fields[1] == wanted and fields[3] == "0A" for fields in lines)

@@ -69,10 +69,15 @@ def local_cluster(
 
 
 def _chosen() -> type[ControlPlane | KindCluster]:
-    name = os.environ.get(VARIABLE) or "kwok"
+    return _CLUSTERS[chosen_cluster()]
+
+
+def chosen_cluster(name: str = "") -> str:
+    """Return `name`, or what FORESTALL_CLUSTER says, or ``kwok``; raises InvalidInput when there is no such cluster."""
+    name = name or os.environ.get(VARIABLE) or "kwok"
     if name not in _CLUSTERS:
         raise InvalidInput(
             f"{VARIABLE} is {name!r}; it may be kwok, which needs nothing, nodes, which needs root on Linux, "
             "or kind, which needs Docker"
         )
-    return _CLUSTERS[name]
+    return name

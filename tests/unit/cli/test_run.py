@@ -55,6 +55,14 @@ def test_demo_hands_on_its_options(program):
     ]
 
 
+def test_the_demo_takes_its_cluster_from_the_option_or_the_environment(program, monkeypatch):
+    program("demo", "--scenario", "leak", "--cluster", "nodes")
+    monkeypatch.setenv("FORESTALL_CLUSTER", "nodes")
+    program("demo", "--scenario", "leak")
+    program("demo", "--scenario", "leak", "--cluster", "kwok")
+    assert [options.cluster for options in program.demos] == ["nodes", "nodes", "kwok"]
+
+
 def test_crds_prints_one_document_a_kind(program):
     code, out, _ = program("crds")
     assert code == 0

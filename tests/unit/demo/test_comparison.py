@@ -10,13 +10,13 @@ import yaml
 from rich.console import Console
 from tests.support.pages import HOSTILE, Page
 
-from forestall.api import KINDS, ServiceLevelObjective
+from forestall.api import API_VERSION, KINDS, ServiceLevelObjective
 from forestall.demo.comparison import ScenarioComparison
 from forestall.demo.figures import Samples, run_figures
-from forestall.demo.metrics import RUN_QUERIES
+from forestall.demo.metrics import PLAYED, run_queries
 from forestall.demo.page import drawing, page
 from forestall.demo.scenario_run import ScenarioRun
-from forestall.demo.scenarios import OBJECTIVE, SCENARIOS, Scenario, project_folder
+from forestall.demo.scenarios import OBJECTIVE, REAL_SCENARIOS, SCENARIOS, Scenario, project_folder
 from forestall.demo.screen import Screen
 from forestall.demo.watcher import RunEvent, RunRecording, RunSnapshot
 
@@ -29,7 +29,7 @@ STATUS = {
 
 
 def objects(scenario: Scenario) -> list[dict[str, Any]]:
-    text = (project_folder() / "examples" / "shop" / f"{scenario.name}.yaml").read_text()
+    text = (project_folder() / "examples" / "shop" / scenario.manifest).read_text()
     return [body for body in yaml.safe_load_all(text) if body]
 
 
@@ -44,7 +44,7 @@ def run(
     """A run with ten requests a second, none of which is good from `bad_from` on."""
     times = [float(n) for n in range(int(scenario.duration) + 1)]
     good = [10 * (at if bad_from is None else min(at, bad_from)) for at in times]
-    series = {name: [1.0] * len(times) for name in RUN_QUERIES}
+    series = {name: [1.0] * len(times) for name in run_queries(PLAYED, "shop")}
     series |= {"good": good, "total": [10 * at for at in times], "arrivals": [10 * at for at in times]}
     series["pods"] = [3.0] * len(times)
     samples = Samples(times, series)
@@ -52,14 +52,18 @@ def run(
     return ScenarioRun(run_figures(samples, OBJECTIVE, scenario.minutes_per_second, problem), samples, record)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+ALL = [*SCENARIOS.values(), *REAL_SCENARIOS.values()]
+
+
+@pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.manifest)
 def test_the_manifests_match_the_scenarios(scenario):
     slo = objective(scenario)
     indicator = next(indicator for indicator in slo.spec.leading_indicators if indicator.name == scenario.indicator)
     assert (slo.spec.objective, indicator.limit) == (OBJECTIVE, scenario.limit)
     kinds = {kind.KIND: kind for kind in KINDS}
     for body in objects(scenario):
-        kinds[body["kind"]].read(body)
+        if body["apiVersion"] == API_VERSION:
+            kinds[body["kind"]].read(body)
     policy = next(body for body in objects(scenario) if body["kind"] == "RemediationPolicy")
     assert policy["spec"]["mode"] == "Auto"
     assert slo.metadata.labels.items() >= policy["spec"]["objectives"]["matchLabels"].items()
@@ -100,6 +104,18 @@ def test_prevention_needs_a_breach_without_the_operator_and_none_with_it(compari
     scenario = comparison.scenario
     assert not ScenarioComparison(scenario, run(scenario), run(scenario)).prevented
     assert not ScenarioComparison(scenario, comparison.without, run(scenario, bad_from=80)).prevented
+
+
+def test_on_real_nodes_the_comparison_counts_the_pods_that_were_killed():
+    """The kernel's kills are part of what happened, as the missed objective is."""
+    scenario = REAL_SCENARIOS["leak"]
+    killed = (RunEvent(30.0, "loss", "the kernel kills a: OOMKilled"), RunEvent(31.0, "loss", "the kubelet evicts b"))
+    real = ScenarioComparison(scenario, run(scenario, bad_from=30, events=killed), run(scenario))
+    assert ("pods killed or evicted", "2", "0") in real.rows
+    assert real.as_json()["losses"] == {"without": 2, "with": 0}
+    assert "<code>forestall demo --scenario leak --cluster nodes</code>" in page(real)
+    titles = [element.text for element in ET.fromstring(drawing(real)).iter() if element.tag.endswith("title")]
+    assert titles.count("the kernel kills a: OOMKilled") == 4
 
 
 def test_the_demo_report_is_well_formed_and_self_contained(comparison):

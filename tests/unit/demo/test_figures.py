@@ -39,6 +39,13 @@ def test_a_missing_counter_is_zero():
     assert is_bad(slots(broken)[0], 95)
 
 
+def test_a_scrape_that_was_missed_takes_nothing_back():
+    """Kind: a gap is read as a counter of zero, and the share of good requests comes out above 1."""
+    run = samples([0, 5, 10, 15, math.nan, 25, 30], [0, 5, 10, 15, math.nan, 25, 30])
+    assert [slot.total for slot in slots(run)] == [10, 5, 15]
+    assert run_figures(run, 95, minutes_per_second=1).good == 1.0
+
+
 def test_replica_hours_are_pods_times_the_recorded_clock():
     run = samples([0, 1, 2, 3, 4], [0, 1, 2, 3, 4], pods=[2, 2, math.nan, 4, 4])
     figures = run_figures(run, 95, minutes_per_second=30)
