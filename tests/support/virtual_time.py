@@ -21,6 +21,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return the seconds that were waited for so far."""
         return self._now
 
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass in which nothing runs, as when the machine stands still."""
+        self._now += seconds
+
     def _run_once(self) -> None:
         timers = [timer.when() for timer in self._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
         if not self._ready and timers:  # type: ignore[attr-defined]

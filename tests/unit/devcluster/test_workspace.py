@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from forestall.devcluster import processes
 from forestall.devcluster.processes import end, run
 from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed, InvalidInput, MissingTool
@@ -86,11 +87,13 @@ def test_close_ends_everything_at_once():
     workspace.close()  # again: nothing
 
 
-def test_server_that_does_not_listen_is_killed():
+def test_server_that_ignores_sigterm_is_killed(monkeypatch):
+    monkeypatch.setattr(processes, "GRACE_S", 0.2)
     with Workspace("test") as workspace:
         script = "trap 'echo no' TERM; echo ready; while true; do sleep 0.1; done"
         server = workspace.start("server", ["sh", "-c", script])
         wait_until(lambda: "ready" in workspace.last_words("server"))
+        processes.end(workspace.path)
     assert server.returncode == -signal.SIGKILL
 
 
