@@ -1,5 +1,6 @@
-"""The cycle over all objectives. It runs the same in a cluster, in a backtest and in a simulation: it knows no clock
-and no adapter."""
+"""The reconcile cycle over all objectives. It reads no clock and imports no adapter, so that it runs the same in a
+cluster, in a backtest and in a simulation.
+"""
 
 from forestall.engine.cycle import Engine
 from forestall.engine.cycle_report import CycleReport

@@ -1,7 +1,7 @@
-"""What an objective's author should know although it works: told in its condition Ready, and in that of policies.
+"""Advice about objectives and policies that work but are probably not meant as written; shown in the condition Ready.
 
-What the texts tell is found out once for every generation. What the values tell is looked for now and then in the past
-that is in memory anyway: nothing is asked of a source for it.
+Advice that follows from the text of an object is computed once for each generation. Advice that follows from values is
+computed from time to time from the series in memory; it needs no queries.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ from forestall.ports import Metrics
 from forestall.registry import Registry
 
 _NAMESPACES: Final = 3
-"""How many other namespaces are named."""
+"""How many other namespaces a message names at the most."""
 _AGAIN: Final = 1800.0
-"""Seconds from one look at an objective's values to the next."""
+"""Seconds between two checks of an objective's values."""
 _SENTENCES: Final = 16
-"""After so many of them no more advice is looked for: which name was likely meant takes its time to find out."""
+"""The number of sentences after which no further advice is computed, because guessing which name was meant is slow."""
 _LEAST: Final = 3600.0
-"""How much of the past (s) must be known to say that a limit is out of proportion."""
+"""How many seconds of history are needed to say that a limit is out of proportion."""
 
 
 class Advisor:
@@ -39,7 +39,7 @@ class Advisor:
 
     def __init__(self, matrix: SeriesMatrix, isolation: Isolation, metrics: Metrics | None = None) -> None:
         self.probes = SourceProbes(metrics, isolation)
-        """Of the metric sources that nobody uses."""
+        """The probes of the metric sources that no objective uses."""
         self._matrix = matrix
         self._isolation = isolation
         self._texts: dict[str, tuple[object, tuple[str, ...]]] = {}  # by UID: of which generations, and what
@@ -88,7 +88,7 @@ class Advisor:
 
     @staticmethod
     def _elsewhere(policy: RemediationPolicy, registry: Registry) -> str:
-        """Return the namespaces, a few, in which objectives have the labels that a policy asks for."""
+        """Return some of the namespaces in which objectives have the labels that the policy selects."""
         selector = policy.spec.objectives
         if not (selector.match_labels or selector.match_expressions):
             return ""  # it selects everything, and so means its own
@@ -97,7 +97,7 @@ class Advisor:
         return ", ".join(names[:_NAMESPACES]) + (", …" if len(names) > _NAMESPACES else "")
 
     def retain(self, uids: frozenset[str]) -> None:
-        """Forget all other objects."""
+        """Forget all objects but these."""
         self._texts = {uid: entry for uid, entry in self._texts.items() if uid in uids}
         self._values = {uid: entry for uid, entry in self._values.items() if uid in uids}
 
@@ -117,7 +117,9 @@ class Advisor:
         return cached[2]
 
     def _proportion(self, reading: Reading) -> str | None:
-        """Return in words that a limit is out of proportion to the past; None where it is not, or little is known."""
+        """Return a sentence that the limit is out of proportion to past values; None where it is not, or history is too
+        short.
+        """
         watched, matrix = reading.watched, self._matrix
         rows = [matrix.rows[key] for labels in reading.values if (key := watched.key(labels)) in matrix]
         if not rows or matrix.head is None:

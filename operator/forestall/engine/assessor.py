@@ -1,4 +1,4 @@
-"""What was observed and forecast becomes the risk of each objective, and its episode."""
+"""Turns observations and forecasts into the risk and the episode of each objective."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -50,7 +50,7 @@ class Assessor:
         ratios: Mapping[str, ErrorRatios],
         signals: Mapping[str, Sequence[Signal]],
     ) -> dict[str, Findings]:
-        """Return what is known of each objective, by UID; all that it is made of is by UID, too."""
+        """Return the findings for each objective; arguments and result are keyed by the objective's UID."""
         findings_by_uid: dict[str, Findings] = {}
         for uid, slo in snapshot.objectives.items():
             bare = Findings(slo, Risk(ObjectiveState.UNKNOWN, math.nan, None), problems.get(uid))
@@ -71,7 +71,7 @@ class Assessor:
     def in_episodes(
         self, snapshot: Snapshot, findings_by_uid: Mapping[str, Findings], now: float
     ) -> dict[str, Findings]:
-        """Return what was found with the episode of each objective, and what its author should know."""
+        """Return the findings completed by each objective's episode and the advice for its author."""
         result = dict(findings_by_uid)
         for uid, findings in findings_by_uid.items():
             with self._isolation.attempt("assessing", named(findings.slo)) as attempt:
@@ -84,7 +84,7 @@ class Assessor:
 
     @staticmethod
     def with_culprits(snapshot: Snapshot, findings_by_uid: Mapping[str, Findings]) -> dict[str, Findings]:
-        """Return what was found with the name of the dependency that each objective suffers from."""
+        """Return the findings completed by the name of the dependency at risk that causes each objective's risk."""
         at_risk = {
             uid
             for uid, findings in findings_by_uid.items()
@@ -97,7 +97,7 @@ class Assessor:
         }
 
     def retain(self, present: Collection[str]) -> None:
-        """Forget the episodes of other objectives."""
+        """Forget the episodes of all objectives but these."""
         self.episodes = {uid: episode for uid, episode in self.episodes.items() if uid in present}
 
     def _episode(self, findings: Findings, snapshot: Snapshot, now: float) -> Episode:

@@ -1,4 +1,4 @@
-"""The past of queries that are new, bit by bit: what is learned of a series needs it."""
+"""Fetches the history of new queries in parts; forecasts of a series are learned from it."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -15,18 +15,18 @@ from forestall.isolation import Isolation
 from forestall.ports import Metrics, Query, QueryFailure
 
 _AT_ONCE = 50
-"""How many queries' pasts are in memory at once."""
+"""How many queries' histories are held in memory at once."""
 _POINTS_AT_ONCE = 1_000_000
-"""And how many of their points, about."""
+"""About how many points of these histories are held in memory at once."""
 _REFUSALS = 3
-"""How often the past of a query is asked for before its series are learned from without it."""
+"""After how many refusals the series of a query are learned from without their history."""
 _LONGEST_PAUSE = 6
-"""The past of a query that is refused again and again is asked for in every 2nd, 4th and at last 64th cycle."""
+"""A history that the source keeps refusing is requested in every 2nd, then 4th, and finally in every 64th cycle."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Backfill:
-    """A query whose past is not there yet: about how many points it has, and how many its namespace may fetch."""
+    """A query whose history is not fetched yet: about how many points it has, and how many its namespace may fetch."""
 
     watched: IndicatorQuery
     points: int
@@ -34,7 +34,7 @@ class _Backfill:
 
 
 class Backfiller:
-    """Fetches the past of queries into the matrix, and remembers which could not be had."""
+    """Fetches the history of queries into the matrix, and remembers which queries have none to fetch."""
 
     def __init__(self, metrics: Metrics, matrix: SeriesMatrix, isolation: Isolation) -> None:
         self._metrics = metrics
@@ -51,11 +51,11 @@ class Backfiller:
         readings: Mapping[str, Sequence[Reading]],
         end: float,
     ) -> int:
-        """Fetch the past of queries that are new, for about `seconds`; return how many are still waiting.
+        """Fetch the history of new queries for about `seconds`; return how many queries still wait.
 
-        `readings` tell how many series each has; what was not answered is not asked for its past. Every namespace's
-        first query comes before anybody's second, and of each namespace no more points are fetched than its share
-        allows. All is over at `end` (s, of the event loop).
+        `readings` give the number of series of each query; a query without an answer is not backfilled. The first query
+        of every namespace comes before the second of any, and each namespace fetches no more points than its share
+        allows. Returns before `end` (s, of the event loop).
         """
         reading_by_query = {item.watched.query: item for items in readings.values() for item in items}
         by_source: dict[str, list[_Backfill]] = defaultdict(list)
@@ -83,21 +83,23 @@ class Backfiller:
         return max(1, len(reading.values) if reading is not None else 1) * self._matrix.capacity
 
     def _may_ask(self, query: Query, at: float) -> bool:
-        """Say whether it is time to ask for the past of a query: what was refused again and again comes ever later."""
+        """Say whether it is time to request the history of a query; the pause grows with each refusal."""
         beyond = self._refused[query] - _REFUSALS
         return beyond < 0 or round(at / self._matrix.step) % 2 ** min(beyond, _LONGEST_PAUSE) == 0
 
     def is_settled(self, query: Query) -> bool:
-        """Say whether the past of a query is in the matrix, or can't be had."""
+        """Say whether the history of a query is in the matrix, or is known not to be available."""
         return query in self._backfilled or self._refused[query] >= _REFUSALS
 
     def retain(self, queries: Collection[Hashable]) -> None:
-        """Forget all other queries."""
+        """Forget all queries but these."""
         self._backfilled &= set(queries)
         self._refused = Counter({query: count for query, count in self._refused.items() if query in queries})
 
     async def _catch_up(self, source: str, missing: Sequence[_Backfill], at: float, until: float) -> int:
-        """Backfill from one source, at least once and until `until` (s, of the event loop); return how many wait."""
+        """Backfill from one source, at least one batch, until `until` (s, of the event loop); return how many queries
+        still wait.
+        """
         # What could not be had lets the others go first.
         ordered = sorted(missing, key=lambda item: self._refused[item.watched.query])
         fair = round_robin(ordered, lambda item: item.watched.query.owner)

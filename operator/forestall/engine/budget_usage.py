@@ -1,7 +1,7 @@
-"""What is gone from the Guardrails' budgets, written down before anything is done.
+"""Records how much of the Guardrails' action budgets is spent, before an action begins.
 
-Remediations tell as well what was done, as long as they are there. But history is deleted: when it is old, by people,
-or with its namespace. A budget must not grow by that, so what is spent is kept in the Guardrail itself.
+Remediations show what was spent as long as they exist. But they are deleted: by retention, by people, or with their
+namespace. A budget must not grow by that, so the spending is stored in the Guardrail's status.
 """
 
 from collections import defaultdict
@@ -20,18 +20,18 @@ from forestall.engine.status_publisher import StatusPublisher
 from forestall.errors import ClusterError
 
 MOST: Final = 5000
-"""For how many budgets a Guardrail keeps what is gone: those of which most is."""
+"""For how many budgets a Guardrail's status keeps the spending: those with the most."""
 _NOTABLE: Final = 0.01
-"""Of an action; what differs by less is the same, reckoned at another time."""
+"""The share of an action below which two amounts count as equal: they were computed at different times."""
 
 _log = structlog.get_logger()
 
 Debts = dict[tuple[str, str], RecordedUsage]
-"""By UID of the Guardrail and namespace; the cluster's have none."""
+"""Spent actions by Guardrail (UID) and namespace; budgets of the whole cluster have no namespace."""
 
 
 class BudgetUsage:
-    """Keeps what is spent in the statuses of the Guardrails."""
+    """Stores the spent part of budgets in the statuses of the Guardrails."""
 
     def __init__(self, publisher: StatusPublisher) -> None:
         self._publisher = publisher
@@ -39,10 +39,10 @@ class BudgetUsage:
         self._folded: dict[tuple[str, int], frozenset[tuple[str, str]]] = {}
         # by UID and generation of a Guardrail: which Remediations are counted in what it has written down
         self.debts: Debts = {}
-        """What is known to be gone, by UID of the Guardrail and namespace."""
+        """The spent actions known so far, by Guardrail (UID) and namespace."""
 
     async def begin(self, guardrails: Sequence[Guardrail], history: Sequence[Remediation], now: float) -> None:
-        """Read what is written down, and write down what only Remediations tell, from before it was kept."""
+        """Read the statuses, and add to them the spending that only Remediations show."""
         self._paid -= {(remediation.namespace, remediation.name) for remediation in history}
         self.debts = {
             (guardrail.uid, spent.namespace): RecordedUsage(spent.used, seconds(spent.at) or now)
@@ -62,7 +62,7 @@ class BudgetUsage:
                 self._folded[key] = names
 
     async def _fold(self, guardrail: Guardrail, history: Sequence[Remediation], now: float) -> None:
-        """Write down what only Remediations tell."""
+        """Add to the statuses the spending that only Remediations show."""
         missing: Debts = {}
         namespaces = {remediation.namespace for remediation in history if not policy_limits.only_notifies(remediation)}
         for key, bucket in self._buckets(guardrail, namespaces, history):
@@ -76,9 +76,9 @@ class BudgetUsage:
             await self._write(guardrail, missing, now)
 
     def refund(self, guardrails: Iterable[Guardrail], draft: Remediation) -> None:
-        """Take back what was paid for this very Remediation before, which then did not come about as far as is known.
+        """Refund an earlier payment for this Remediation, which was not created as far as is known.
 
-        Whatever is found later of that attempt has the same name, and so is paid for once.
+        If that attempt did create it after all, it has the same name, and so is paid for once.
         """
         if (draft.namespace, draft.name) not in self._paid:
             return
@@ -91,10 +91,10 @@ class BudgetUsage:
     async def pay(
         self, guardrails: Sequence[Guardrail], history: Sequence[Remediation], draft: Remediation, now: float
     ) -> None:
-        """Write one action down as spent, before it is opened.
+        """Record one action as spent, before its Remediation is created.
 
         Raises:
-            ClusterError: it is not known to be written.
+            ClusterError: the write failed, or its result is unknown.
         """
         if policy_limits.only_notifies(draft):
             return
@@ -141,6 +141,6 @@ def _bare(guardrail: Guardrail, namespace: str) -> TokenBucket | None:
 
 
 def _only(guardrail: Guardrail, namespace: str) -> Guardrail:
-    """Return the Guardrail with the cluster's budget alone, or a namespace's."""
+    """Return the Guardrail reduced to the budget of the cluster, or of one namespace."""
     other = "budget" if namespace else "namespace_budget"
     return guardrail.model_copy(update={"spec": guardrail.spec.model_copy(update={other: None})})

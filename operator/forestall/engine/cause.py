@@ -1,7 +1,7 @@
-"""Whose risk it is: which series are a cause, and which of them speak of what a remediation changed.
+"""Finds the series that cause a risk, and those that show the effect of a remediation.
 
-An action on one pod or one node answers the series of that pod or node. What other pods and nodes do is no word about
-it, neither that it is needed nor that it helped.
+An action on one pod or node is decided and judged by the series of that pod or node. The series of other pods and nodes
+show neither that it is needed nor that it helped.
 """
 
 import math
@@ -16,7 +16,7 @@ from forestall.core.plan import Trigger
 from forestall.core.risk import Signal, worst_signal
 
 Who = tuple[str, tuple[tuple[str, str], ...] | None]
-"""An indicator and the labels of one of its series, or all of it."""
+"""An indicator with the labels of one of its series, or without labels for the whole indicator."""
 NODE: Final = "node"
 """The label that names a node."""
 POD: Final = "pod"
@@ -25,7 +25,7 @@ _LONGEST: Final = 253
 _SCRAPED: Final = 60.0
 """How long (s) a new pod may take to have series."""
 _MOST: Final = 10
-"""So many causes are looked at, the worst first."""
+"""How many causes are considered at the most, the worst first."""
 
 
 def signals_meeting(signals: Sequence[Signal], trigger: Trigger) -> list[Signal]:
@@ -43,7 +43,7 @@ def causes(signals: Sequence[Signal], trigger: Trigger) -> list[Signal]:
 
 
 def pods_of(action: str, cause: Signal, signals: Sequence[Signal]) -> list[str]:
-    """Return the pods whose series were there when an action that replaces pods was decided, the worst first."""
+    """Return the pods that had series when an action that replaces pods was decided, the worst first."""
     if not ACTIONS[action].traits.takes_serving_pods:
         return []
     same_indicator = [signal for signal in signals if signal.indicator == cause.indicator]
@@ -53,11 +53,11 @@ def pods_of(action: str, cause: Signal, signals: Sequence[Signal]) -> list[str]:
 
 
 def signals_of(remediation: Remediation, signals: Sequence[Signal]) -> list[Signal]:
-    """Return the signals that speak of what the remediation changes or has changed.
+    """Return the signals that show the effect of the remediation on its target.
 
-    Of a node: its own. Of an eviction: the pod's own before, and after it those of pods that came since, which the
-    pod's own is when a StatefulSet gives its name again. Of what replaces all pods: those of pods that came since, once
-    there are any. Of all else: every series of the indicator.
+    For an action on a node: the series of that node. For an eviction: before it those of the pod, afterwards those of
+    newer pods, which includes a pod of the same name that a StatefulSet created again. For an action that replaces all
+    pods: those of newer pods, once there are any. For all other actions: every series of the indicator.
     """
     intent, started = remediation.spec.intent, any(step.done for step in remediation.status.steps)
     same_indicator = [signal for signal in signals if signal.indicator == intent.evidence.indicator]
@@ -71,8 +71,8 @@ def signals_of(remediation: Remediation, signals: Sequence[Signal]) -> list[Sign
 
 
 def is_signal_lost(remediation: Remediation, signals: Sequence[Signal]) -> bool:
-    """Say whether the risk of an evicted pod went with it: others have fresh series, but it has none, nor has any pod
-    that came since, which had time to be scraped.
+    """Say whether the risk ended with the evicted pod: other pods have fresh series, and neither it nor a newer pod
+    that had time to be scraped has any.
     """
     intent, completed = remediation.spec.intent, seconds(remediation.status.completed)
     of_pod = traits_of(intent.action).verification == "pod"
@@ -86,7 +86,7 @@ def is_signal_lost(remediation: Remediation, signals: Sequence[Signal]) -> bool:
 
 
 def concerns(remediation: Remediation, cause: Signal, workload_uid: str) -> bool:
-    """Say whether what the remediation tried was for this cause: on the same object, or on what came in its place.
+    """Say whether the remediation was tried for this cause: on the same object, or on its replacement.
 
     `workload_uid` is the UID of the objective's target as it is now.
     """
@@ -119,13 +119,15 @@ def worst_fresh(signals: Sequence[Signal]) -> Signal | None:
 
 
 def describe_cause(evidence: Evidence) -> str:
-    """Return which series something was decided by."""
+    """Return the description of the series that a decision is based on."""
     label_text = ", ".join(f"{name}={value}" for name, value in sorted(evidence.labels.items()))
     return f"{evidence.indicator} ({label_text})" if label_text else evidence.indicator
 
 
 class TriggerHistory:
-    """Since when (s) each series, and any series of each indicator, has met a policy's trigger without a break."""
+    """Remembers since when (s) each series, and any series of each indicator, has met a policy's trigger without
+    interruption.
+    """
 
     def __init__(self) -> None:
         self._since: dict[tuple[str, str], dict[Who, float]] = {}
@@ -137,17 +139,19 @@ class TriggerHistory:
         self._since[objective, policy] = {key: before.get(key, now) for key in keys}
 
     def since(self, objective: str, policy: str, cause: Signal, *, alone: bool) -> float | None:
-        """Return since when the cause's own series (`alone`), or any of its indicator, has met the trigger."""
+        """Return since when (s) the cause's own series (with `alone`), or any series of its indicator, has met the
+        trigger.
+        """
         key = (cause.indicator, cause.labels if alone else None)
         return self._since.get((objective, policy), {}).get(key)
 
     def retain(self, objectives: Collection[str]) -> None:
-        """Forget the objectives that are not among these UIDs."""
+        """Forget all objectives but those with these UIDs."""
         self._since = {key: since for key, since in self._since.items() if key[0] in objectives}
 
 
 def _newcomers(remediation: Remediation, signals: Sequence[Signal]) -> Iterator[Signal]:
-    """Return the series of pods of which none was there when it was decided; none where that is not known."""
+    """Return the series of pods that did not exist at the decision; empty where the pods of that time are not known."""
     intent = remediation.spec.intent
     before = {*intent.evidence.pods, intent.target.name}
     if 0 < len(intent.evidence.pods) < MOST_PODS:

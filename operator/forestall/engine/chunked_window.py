@@ -1,10 +1,10 @@
-"""The share of bad time over a long window, put together from pieces that are each read once.
+"""The share of bad time over a long window, summed from pieces that are each queried once.
 
-A threshold is a question about every moment of the window, and a source that is asked about a month at once looks at
-some hundred thousand moments. So the window is cut into hundreds of pieces: each is read when it is over, and kept as
-two numbers, the moments that were bad and all that had a value. What is shown is their sum: exact, and as old as the
-newest piece. A piece is looked at as often as its series are sampled, so that each sample counts once. The first time,
-the pieces of the whole window are read some at a time.
+A threshold is evaluated at every moment of the window, and a query over a month makes the source evaluate some hundred
+thousand moments. So the window is split into hundreds of pieces. Each piece is queried once it has ended, and kept as
+two numbers: the bad moments, and all moments with a value. The ratio is computed from their sums: exact, and as old as
+the newest piece. A piece is evaluated at the interval at which its series are sampled, so that each sample counts once.
+At first the pieces of the whole window are read in batches.
 """
 
 import math
@@ -21,23 +21,23 @@ from forestall.core.duration import parse_duration
 from forestall.ports import Answer, Metrics, Query, QueryFailure, RangeSeries
 
 SAMPLED_OVER: Final = "1h"
-"""The stretch of time that the samples are counted over to know how far apart they are."""
+"""The range over which samples are counted to find the interval between them."""
 _AGAIN: Final = 60.0
-"""After how many seconds pieces are asked for again that could not be had."""
+"""Seconds after which failed pieces are requested again."""
 _LATE: Final = 2
-"""How many pieces may be missing at the end of a window that was whole."""
+"""How many of the newest pieces may be missing from a window that was complete."""
 _MOMENTS: Final = 10_000
-"""How many moments a source looks at in one request at the most."""
+"""How many moments a source evaluates in one request at the most."""
 _USUAL: Final = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300, 600, 900, 1800)
-"""Seconds between samples as people choose them: what is counted over an hour is off by a few."""
+"""Common scrape intervals (s), to which the interval is rounded: the count of an hour is off by a few samples."""
 _ASIDE: Final = 0.123
-"""What the ends of pieces are off from whole seconds."""
+"""Seconds by which the ends of pieces are off whole seconds."""
 _PENDING: Final = QueryFailure("WindowPending", "the window is read piece by piece, and not whole yet")
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRatio:
-    """An error ratio, or why there is none."""
+    """An error ratio, or the failure that says why there is none."""
 
     value: float = math.nan
     problem: QueryFailure | None = None
@@ -45,30 +45,30 @@ class ErrorRatio:
 
 @dataclass(frozen=True, slots=True)
 class ChunkedWindow:
-    """What is asked about one objective's window. Pieces are numbered from the epoch."""
+    """The window of one objective as pieces to query. Pieces are numbered from the epoch."""
 
     objective: str
     """Its UID."""
     owner: str
     """Its namespace."""
     bad: str
-    """The expression that is 1 where it is bad, 0 where not, and nothing where there is no value."""
+    """The expression that is 1 at bad moments, 0 at good ones, and empty where there is no value."""
     samples: tuple[Query, ...]
-    """How many samples the densest series of each selector has in `SAMPLED_OVER`."""
+    """A query for the number of samples in `SAMPLED_OVER` of the densest series of each selector."""
     window: float
     longest: float
-    """How long (s) a piece is at the most, which is how old what is shown may be."""
+    """The length (s) of a piece at the most, and so the age of the ratio."""
     interval: float
-    """How far apart (s) the moments are at the most that are looked at."""
+    """The longest interval (s) between two evaluated moments."""
 
     @property
     def count(self) -> int:
-        """How many make the window."""
+        """The number of pieces in the window."""
         return max(1, math.ceil(self.window / self.longest))
 
     @property
     def length(self) -> float:
-        """Seconds; whole milliseconds, as sources count them."""
+        """The length of a piece (s), in whole milliseconds as sources count time."""
         return round(self.window / self.count, 3)
 
     @property
@@ -78,20 +78,20 @@ class ChunkedWindow:
         return math.floor(self.length * zlib.crc32(self.objective.encode()) / 2**32) + _ASIDE
 
     def end(self, number: int) -> float:
-        """Return when (s) a piece is over."""
+        """Return when (s) a piece ends."""
         return round(self._first + number * self.length, 3)
 
     def newest(self, at: float) -> int:
-        """Return the number of the newest piece that is over at `at`."""
+        """Return the number of the newest piece that has ended at `at`."""
         return math.floor((at - self._first) / self.length)
 
     def number(self, end: float) -> int:
-        """Return the number of the piece that is over at `end`."""
+        """Return the number of the piece that ends at `end`."""
         return round((end - self._first) / self.length)
 
     def resolution(self, samples: float) -> float:
-        """Return how far apart (s) the moments are, where there were so many samples in `SAMPLED_OVER`: each sample is
-        looked at as often as each other, and none is missed.
+        """Return the interval (s) between evaluated moments for this number of samples in `SAMPLED_OVER`, so that every
+        sample is evaluated equally often and none is missed.
         """
         if not samples > 0:
             return self.interval
@@ -110,7 +110,7 @@ class ChunkedWindow:
 
 
 class _WindowState:
-    """The pieces of one window that were read so far; a ring."""
+    """The pieces of one window read so far, as a ring buffer."""
 
     def __init__(self, pieces: ChunkedWindow, resolution: float, newest: int) -> None:
         self.pieces, self.resolution = pieces, resolution
@@ -122,7 +122,7 @@ class _WindowState:
         self._bad, self._all = np.zeros((2, pieces.count))
 
     def due(self, at: float, now: float) -> tuple[int, int] | None:
-        """Return the first and the last piece to read next, of those that are over at `at`."""
+        """Return the first and the last piece to read next, of those that have ended at `at`."""
         newest = self.pieces.newest(at)
         if newest <= self.read or (self.problem not in (None, _PENDING) and 0 <= now - self.last_query < _AGAIN):
             return None
@@ -131,7 +131,7 @@ class _WindowState:
         return first, min(newest, first + chunk_count - 1)
 
     def add(self, span: tuple[int, int], bad: Sequence[RangeSeries], total: Sequence[RangeSeries], newest: int) -> None:
-        """Take in what the pieces of a span are; one without an answer had no value at all."""
+        """Add the counts of consecutive pieces; a piece without an answer had no values."""
         slots = np.arange(span[0], span[1] + 1) % self.pieces.count
         for mine, theirs in ((self._bad, bad), (self._all, total)):
             mine[slots] = 0.0
@@ -148,7 +148,7 @@ class _WindowState:
 
     @property
     def share(self) -> ErrorRatio:
-        """The bad share of all moments; what could not be read once is waited for a little."""
+        """The bad share of all moments; failed pieces may be missing for a short time."""
         if not self._complete or self.behind > _LATE:
             return ErrorRatio(problem=self.problem or _PENDING)
         total = float(self._all.sum())
@@ -158,20 +158,22 @@ class _WindowState:
 
 
 class ChunkedWindows:
-    """The windows of all objectives that are put together from pieces."""
+    """The windows of all objectives that are read in pieces."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._by_objective: dict[str, _WindowState] = {}
 
     def questions(self, pieces: ChunkedWindow, oldest: float) -> tuple[Query, ...]:
-        """Return what is to be asked now, together with all else: how often the series are sampled."""
+        """Return the queries for the sampling intervals, which are sent with all other queries of the cycle."""
         window = self._by_objective.get(pieces.objective)
         fresh = window is not None and window.pieces == pieces and pieces.newest(oldest) <= window.read
         return () if fresh else pieces.samples
 
     def prepare(self, pieces: ChunkedWindow, answers: Mapping[Hashable, Answer | QueryFailure], oldest: float) -> None:
-        """Take in the answers to `questions`; samples that have come closer to each other have all be read anew."""
+        """Process the answers to `questions`; a window whose sampling interval became shorter is read again from the
+        start.
+        """
         counts = [_count(answers.get(query.key)) for query in pieces.samples]
         resolution = pieces.resolution(max(counts, default=0.0))
         window = self._by_objective.get(pieces.objective)
@@ -179,12 +181,12 @@ class ChunkedWindows:
             self._by_objective[pieces.objective] = _WindowState(pieces, resolution, pieces.newest(oldest))
 
     def share(self, pieces: ChunkedWindow) -> ErrorRatio:
-        """Return the bad share of the window as far as it is known."""
+        """Return the bad share of the window, or why it is not known."""
         window = self._by_objective.get(pieces.objective)
         return ErrorRatio(problem=_PENDING) if window is None else window.share
 
     async def read(self, source: str, pieces: ChunkedWindow, oldest: float, now: float) -> bool:
-        """Read the next pieces that are over at `oldest`; return whether there are more to read at once."""
+        """Read the next pieces that have ended at `oldest`; return whether more can be read at once."""
         window = self._by_objective.get(pieces.objective)
         span = None if window is None else window.due(oldest, now)
         if window is None or span is None:
@@ -202,12 +204,12 @@ class ChunkedWindows:
         return window.problem is _PENDING
 
     def last_query(self, pieces: ChunkedWindow) -> float:
-        """Return when (s) some were last asked for."""
+        """Return when (s) pieces were last requested."""
         window = self._by_objective.get(pieces.objective)
         return -math.inf if window is None else window.last_query
 
     def retain(self, objectives: frozenset[str]) -> None:
-        """Forget the windows of all other objectives."""
+        """Forget the windows of all objectives but these."""
         self._by_objective = {uid: window for uid, window in self._by_objective.items() if uid in objectives}
 
 

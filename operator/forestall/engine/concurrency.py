@@ -1,4 +1,4 @@
-"""Side by side, and none longer than what started it."""
+"""Runs coroutines concurrently; no task outlives the call that started it."""
 
 import asyncio
 import contextlib
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 async def gather_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all at once and return their results in order; one that is alone needs no task of its own.
+    """Run all coroutines concurrently and return their results in order; a single one runs without a task.
 
-    When one fails the others are cancelled and waited for: none is left that could write in a later cycle. The first
-    error is raised; `LostLease` before any other, because it ends the process.
+    When one fails the others are cancelled and awaited, so that none can write in a later cycle. Raises the first
+    error; `LostLease` before any other, because it ends the process.
     """
     coroutine_list = list(coroutines)
     if len(coroutine_list) <= 1:
@@ -29,7 +29,7 @@ async def gather_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def at_most(seconds: float, until: float) -> float:
-    """Return when (s, of the event loop) so many seconds are over, or `until`, if that is sooner."""
+    """Return the time (s, of the event loop) in `seconds` from now, or `until` if that is earlier."""
     return min(asyncio.get_running_loop().time() + seconds, until)
 
 
@@ -50,7 +50,7 @@ async def _until(until: float, coroutine: Coroutine[Any, Any, T]) -> T | None:
 
 
 async def aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run `function` in a thread; when cancelled, it is waited for all the same, as long as it uses its data."""
+    """Run `function` in a thread; when cancelled, wait for its end nevertheless, because it uses the caller's data."""
     task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:
         return await asyncio.shield(task)

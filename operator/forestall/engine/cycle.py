@@ -58,13 +58,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _RIGHTS = 0.25
-"""For this share of an interval the rights of policies are asked about in one cycle at the most."""
+"""The share of an interval for which one cycle checks the permissions of policies at the most."""
 
 _log = structlog.get_logger()
 
 
 class Engine:
-    """Runs cycles. It knows no clock: each cycle is told what time it is."""
+    """Runs cycles. It reads no clock: the caller passes the time of each cycle."""
 
     def __init__(
         self,
@@ -75,9 +75,9 @@ class Engine:
         notifier: Notifier | None = None,
         api_clock: Callable[[], ClockOffset | None] = lambda: None,
     ) -> None:
-        """Make an engine; without a `notifier` nobody is told anything.
+        """Make an engine; without a `notifier` no notifications are sent.
 
-        `api_clock` returns the API server's clock against the event loop's, where it is known.
+        `api_clock` returns the offset of the API server's clock from the event loop's, where it is known.
         """
         self._cluster = cluster
         self._registry = registry
@@ -179,14 +179,14 @@ class Engine:
         return replace(report, clocks=clocks, sources=self._observer.health)
 
     async def close(self) -> None:
-        """End what goes on beside the cycles."""
+        """Cancel background tasks: probes and notifications under way."""
         await self._delivery_tracker.close()
         await self._advisor.probes.close()
 
     async def _read_past(
         self, queries: Mapping[str, ObjectiveQueries], readings: Readings, too_old: Callable[[str], float], now: float
     ) -> int:
-        """Read the past of new queries and on in the windows, side by side; return how many queries wait."""
+        """Backfill new queries and read further pieces of windows concurrently; return how many queries still wait."""
         settings, end = self._settings, self._deadlines.observed
         async with asyncio.TaskGroup() as tasks:
             past = tasks.create_task(self._observer.backfill(queries, now, settings.backfill, readings, end))
@@ -194,7 +194,7 @@ class Engine:
         return past.result()
 
     def _compare(self, ahead: float) -> ClockSkew:
-        """Return what is known of the clocks; `ahead` is by how much (s) the cycle's is ahead of the event loop's."""
+        """Compare the clocks; `ahead` is by how many seconds the cycle's clock is ahead of the event loop's."""
         api = self._api_clock()
         sources = {name: offset.relative_to(ahead) for name, offset in self._observer.clocks.items()}
         clocks = compare_clocks(api and api.relative_to(ahead), sources)
@@ -202,7 +202,7 @@ class Engine:
         return clocks
 
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `function` in a thread, where the settings say so."""
+        """Run `function` in a thread if the settings ask for that."""
         return await aside(function, *args, **kwargs) if self._settings.threads else function(*args, **kwargs)
 
     async def _lead(

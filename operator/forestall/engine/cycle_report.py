@@ -18,26 +18,27 @@ class CycleReport:
     objectives: Mapping[str, ObjectiveState]
     """State by UID."""
     probabilities: Sequence[tuple[str, str, str, float]]
-    """Namespace, objective, indicator and breach probability of each indicator about which something is known; of its
-    series that one counts which is most likely to pass its limit."""
+    """Namespace, objective, indicator and breach probability of each indicator with a forecast; the series with the
+    highest probability counts.
+    """
     decisions: Mapping[tuple[str, str], int]
-    """How many, by verdict and reason."""
+    """The number of decisions, by verdict and reason."""
     ended: Sequence[tuple[str, str]]
     """Action and final phase of each remediation that ended in this cycle."""
     waiting: int
-    """How many queries wait for their past to be fetched."""
+    """How many queries wait for their history."""
     findings: Mapping[str, Findings]
-    """All that was found out, by the objective's UID."""
+    """The findings of each objective, by UID."""
     faults: Mapping[str, int] = field(default_factory=dict)
-    """How many unexpected errors were kept to the object that they are about, by what was being done."""
+    """How many unexpected errors were confined to one object, by the task that failed."""
     clocks: ClockSkew = ClockSkew()
-    """Whose clocks are apart."""
+    """The clocks that differ too much."""
     sources: Mapping[str, SourceHealth] = field(default_factory=dict)
-    """How the metric sources did, by name."""
+    """The health of the metric sources, by name."""
 
     @property
     def over_share(self) -> Mapping[str, int]:
-        """How many indicators and decisions were left out because their namespace used up its share, by namespace."""
+        """How many indicators and decisions were skipped because their namespace used up its share, by namespace."""
         over: Counter[str] = Counter()
         for findings in self.findings.values():
             problems = [reading.problem.reason for reading in findings.readings if reading.problem is not None]
@@ -48,7 +49,7 @@ class CycleReport:
 
 
 def _probabilities(signals: Sequence[Signal]) -> Mapping[str, float]:
-    """Return the highest breach probability of each indicator; none where nothing is known."""
+    """Return the highest breach probability of each indicator; empty where there is no forecast."""
     highest: dict[str, float] = {}
     for signal in signals:
         probability = signal.probability()

@@ -1,7 +1,7 @@
-"""By when the parts of a cycle end, so that the whole of it does: what is late is left out, and the rest goes on.
+"""The deadlines of a cycle's phases. What is late is skipped, and the rest of the cycle goes on.
 
-Each part has what those before it have left. On an idle machine none comes near its end; where a source, the API server
-or somebody's webhook is slow, each part still has its time.
+Each phase may use the time that the phases before it left. Normally none comes near its deadline; where a source, the
+API server or a webhook is slow, the later phases still have time.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _OVER: Final = 0.99
 
 
 def failure_text(error: Exception) -> str:
-    """Return why something was not done in this cycle: the words of the error, or that its time was over."""
+    """Return why something was not done in this cycle: the error's message, or that its deadline passed."""
     return str(error) or "no time was left for it in this cycle"
 
 
@@ -35,37 +35,37 @@ class Deadlines:
 
     @property
     def values(self) -> float:
-        """By when the sources have told the values of now."""
+        """When the sources must have answered with present values."""
         return self._at(_VALUES)
 
     @property
     def observed(self) -> float:
-        """By when the past and the windows have been read, as far as there was time."""
+        """When reading history and windows stops."""
         return self._at(OBSERVED)
 
     @property
     def checked(self) -> float:
-        """By when targets have been looked at."""
+        """When checking targets stops."""
         return self._at(_CHECKED)
 
     @property
     def decided(self) -> float:
-        """By when it is decided about every objective."""
+        """When deciding about objectives stops."""
         return self._at(_DECIDED)
 
     @property
     def driven(self) -> float:
-        """By when the remediations have gone on."""
+        """When driving Remediations stops."""
         return self._at(_DRIVEN)
 
     @property
     def written(self) -> float:
-        """By when statuses are written."""
+        """When writing statuses stops."""
         return self._at(_WRITTEN)
 
     @property
     def over(self) -> float:
-        """By when all is over."""
+        """When the cycle is given up."""
         return self._at(_OVER)
 
     def _at(self, share: float) -> float:
