@@ -1,4 +1,4 @@
-"""What a policy decides about an objective, and the intent that an action begins with."""
+"""Decides for a policy and an objective whether to act, and creates the intent of the action."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -43,21 +43,21 @@ _FAR_FROM_WRITING: Final = frozenset({"Pending", "AwaitingApproval"})
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An action that every guard lets pass, or is yet to be asked about."""
+    """An intended action that all guards allow, or that they have not checked yet."""
 
     case: Evaluation
     act: Act
     cause: Signal
     target: ObjectRef
     original: int | None
-    """The intent's `from`, such as the replicas below which is never gone."""
+    """The intent's `from`, such as the replicas that scaling never goes below."""
     wanted: int | None
     """The intent's `to`."""
     guard_input: GuardInput | None = None
-    """What the guards were asked with; None before they were."""
+    """The input of the guards; None before they were checked."""
 
     def intent(self, now: float) -> Intent:
-        """Return what the Remediation begins with."""
+        """Return the intent for the Remediation's spec."""
         policy, slo = self.case.policy, self.case.slo
         # Nobody is asked whether somebody may be told.
         traits = ACTIONS[self.act.action].traits
@@ -90,7 +90,7 @@ class Proposal:
 
 
 class Decider:
-    """Asks plan and guards for every objective and policy. Writes nothing."""
+    """Evaluates plan and guards for every objective and policy. Writes nothing."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Decider:
         self._lasting = TriggerHistory()
 
     async def decide(self, snapshot: Snapshot, case: Evaluation, now: float) -> tuple[Decision, Proposal | None]:
-        """Return what the policy decides, and what is to be done where that is to act."""
+        """Return the policy's decision, and the proposal where the decision is to act."""
         verdict = await self._verdict(snapshot, case, now)
         if isinstance(verdict, Hold):
             return _decision(case, "Hold", verdict.reason, verdict.message), None
@@ -127,11 +127,11 @@ class Decider:
         now: float,
         reader: Reader | None = None,
     ) -> Hold | None:
-        """Ask the guards again about a remediation that exists already, as the reconciler does before it acts.
+        """Check the guards again for a remediation that exists already, as the reconciler does before it acts.
 
-        It was counted, cooled down and found alone when it was decided; what may have changed since is asked again.
-        Right before something is changed the target is read through `reader`, which knows nothing older; before that,
-        where the answer only tells people what is waited for, what this cycle has read will do.
+        Budgets, cooldowns and conflicts were checked at the decision; guards whose input may have changed since are
+        checked again. Right before a change the target is read through `reader`, which has no older copy; earlier,
+        where the result only tells people what the remediation waits for, what this cycle has read is used.
         """
         if case is None:
             return Hold("Withdrawn", "its objective or its policy does not exist any more")
@@ -160,9 +160,9 @@ class Decider:
         return hold or await self._forbidden(case, action, intent.target, subject)
 
     async def confirm(self, snapshot: Snapshot, proposal: Proposal) -> Hold | None:
-        """Ask the guards once more, with a scene that knows what else was decided since `decide`.
+        """Check the guards once more, with a snapshot that includes what else was decided since `decide`.
 
-        The world is not asked again: it is before anything is changed.
+        Reads nothing from the cluster: `recheck` does, before anything is changed.
         """
         if proposal.guard_input is None:
             raise ValueError(f"the guards were not asked about {proposal.act.action} on {title(proposal.target)}")
@@ -170,7 +170,7 @@ class Decider:
         return check(guard_input, SKIPPED_TO_CONFIRM)
 
     def forget(self, present: Collection[str]) -> None:
-        """Forget the objectives that are not among these UIDs."""
+        """Forget all objectives but those with these UIDs."""
         self._lasting.retain(present)
 
     async def _verdict(self, snapshot: Snapshot, case: Evaluation, now: float) -> Proposal | Hold:
@@ -207,7 +207,7 @@ class Decider:
     async def _guarded(
         self, snapshot: Snapshot, proposal: Proposal, resolved: ResolvedTarget, now: float
     ) -> Proposal | Hold:
-        """Return the proposal with what the guards were asked with, or which of them holds."""
+        """Return the proposal with the input of the guards, or the hold of the first guard that refuses."""
         act = proposal.act
         intended = IntendedAction(
             proposal.case, act.action, proposal.cause, proposal.target, resolved.workload, act.rung
@@ -216,7 +216,7 @@ class Decider:
         return check(guard_input, SKIPPED_TO_DECIDE) or replace(proposal, guard_input=guard_input)
 
     async def _too_busy(self, proposal: Proposal, now: float) -> Hold | None:
-        """Return until when a restart waits for a quieter moment; None where there is none in time, or it must not."""
+        """Return until when a restart waits for low traffic; None where there is none in time, or it must not wait."""
         case, act = proposal.case, proposal.act
         restart = case.policy.spec.actions[act.rung].restart
         if restart is None or restart.timing != "LowTraffic":
@@ -233,9 +233,9 @@ class Decider:
         now: float,
         barred: Hold | None = None,
     ) -> Proposal | Hold:
-        """Return the first rung that suits the cause, aimed at what it changes, or why there is none.
+        """Return the first rung whose action suits the cause, with its target, or why there is none.
 
-        `barred` says why the guards hold the one that was chosen before.
+        `barred` says why the guards hold the rung that was chosen before.
         """
         trigger, rungs = policy_limits.trigger_of(case.policy), policy_limits.rungs_of(case.policy)
         tried = [
@@ -274,7 +274,7 @@ class Decider:
     async def _aimed(
         self, case: Evaluation, act: Act, cause: Signal, resolved: ResolvedTarget, now: float
     ) -> Proposal | Hold:
-        """Aim an action; return why not where it can't be, or may not be done."""
+        """Return the target of an action, or why the action has none or is not permitted."""
         if (early := self._too_early(case, act.action, cause, now)) is not None:
             return early
         since = self._lasting.since(case.slo.uid, case.policy.uid, cause, alone=False)
@@ -293,7 +293,9 @@ class Decider:
     async def _aim(
         self, slo: ServiceLevelObjective, action: str, cause: Signal, aim: TargetRequest
     ) -> ObjectRef | TargetWithLevels | Hold:
-        """Aim an action. One that must not see what it would change suits no cause: the next rung may do without."""
+        """Return the target of an action. An action that lacks the permission to read its target suits no cause, and
+        the next rung is tried.
+        """
         try:
             of_node = ACTIONS[action].traits.scope == "node"
             distrusted = await self._gatherer.distrust(slo, cause, aim.workload) if of_node else None
@@ -304,13 +306,15 @@ class Decider:
     async def _forbidden(
         self, case: Evaluation, action: str, target: ObjectRef, subject: ObjectRef | None
     ) -> Hold | None:
-        """Return which right is missing; a policy that only observes needs none."""
+        """Return which permission is missing; a policy in mode Observe needs none."""
         if case.policy.spec.mode == "Observe":
             return None
         return await self._permissions.why_not(action, target, subject)
 
     def _too_early(self, case: Evaluation, action: str, cause: Signal, now: float) -> Hold | None:
-        """Hold what changes one pod or node until the series of just that one has met the trigger for long enough."""
+        """Hold an action on one pod or node until the series of that pod or node has met the trigger for long
+        enough.
+        """
         trigger = policy_limits.trigger_of(case.policy)
         if not ACTIONS[action].traits.cause_label:
             return None
@@ -320,7 +324,7 @@ class Decider:
 
 
 def _subject(resolved: ResolvedTarget) -> ObjectRef | None:
-    """Return what is written to scale the target."""
+    """Return the object whose replicas are written to scale the target."""
     return resolved.floor.subject if resolved.floor else None
 
 
@@ -337,7 +341,7 @@ def _proposal(
 
 
 def hold_decision(policy: RemediationPolicy, hold: Hold) -> Decision:
-    """Return the decision of a policy to do nothing for this reason."""
+    """Return the decision not to act, with this reason."""
     return Decision(policy=policy.name, verdict="Hold", reason=hold.reason, message=hold.message)
 
 

@@ -1,7 +1,8 @@
-"""What the replicas of a workload carry, where a policy declares it: a total is at risk only beyond that.
+"""The load that the ready replicas of a workload carry, where a policy declares it: a total is at risk only beyond
+that.
 
-The limit of a total is that of the size that the workload mostly has. Where a scale-out was right, the total stays
-above it, and the replicas carry it all the same.
+The limit of a total fits the usual size of the workload. After a scale-out the total stays above that limit, although
+the replicas carry it.
 """
 
 import math
@@ -19,7 +20,9 @@ from forestall.isolation import Isolation
 
 
 def declared(slo: ServiceLevelObjective, policies: Iterable[RemediationPolicy]) -> dict[str, float]:
-    """Return what one replica carries of each leading indicator, less the headroom; where several say, the least."""
+    """Return the declared capacity of one replica by leading indicator, less the headroom; the least of several
+    policies.
+    """
     leading = [indicator.name for indicator in slo.spec.leading_indicators if indicator.direction == "Above"]
     result: dict[str, float] = {}
     for rung in (rung for policy in policies for rung in policy.spec.actions):
@@ -35,7 +38,7 @@ def declared(slo: ServiceLevelObjective, policies: Iterable[RemediationPolicy]) 
 
 
 class DeclaredCapacityChecker:
-    """Looks at the targets of objectives at risk whose policies declare what a replica carries."""
+    """Reads the targets of objectives at risk whose policies declare the capacity of a replica."""
 
     def __init__(self, targets: TargetResolver, isolation: Isolation) -> None:
         self._targets = targets
@@ -48,10 +51,10 @@ class DeclaredCapacityChecker:
         at_risk_from: Mapping[str, float],
         until: float = math.inf,
     ) -> dict[str, Findings]:
-        """Return what was found, with the limits of declared totals as the ready replicas carry them.
+        """Return the findings, with the limits of declared totals replaced by what the ready replicas carry.
 
-        `at_risk_from` are the probabilities from which an objective is at risk, by its UID. Where the replicas are not
-        known at `until` (s, of the event loop) the limit is that of the objective.
+        `at_risk_from` has the breach probability from which each objective (UID) is at risk. Where the replicas are not
+        known at `until` (s, of the event loop) the objective's own limit applies.
         """
         after = await within(
             until, (self._of(snapshot, uid, findings, at_risk_from[uid]) for uid, findings in findings_by_uid.items())

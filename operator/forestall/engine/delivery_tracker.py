@@ -1,7 +1,7 @@
-"""Notifications under way: each is sent beside the cycle, which waits for none of them for long.
+"""Sends notifications in the background, so that no cycle waits for a channel for long.
 
-A channel may take many seconds for each notification. Whoever sends one is told that it is on its way, and learns what
-became of it when it sends the same one again, as is done in the next cycle. So none is sent twice by one process.
+A channel may take many seconds for each notification. The caller of `send` is told that the notification is under way,
+and gets the result when it sends the same one again, in the next cycle. So one process sends none twice.
 """
 
 import asyncio
@@ -12,25 +12,27 @@ from forestall.errors import NotSent
 from forestall.ports import Notice, Notifier
 
 SENDING: Final = "Sending"
-"""The reason of a notification that is on its way."""
+"""The reason of a notification whose delivery is under way."""
 WAIT: Final = 0.5
-"""How long (s) a notification is waited for by who sends it first; for what is on its way nobody waits again."""
+"""How long (s) the first call waits for the delivery of a notification; later calls do not wait."""
 _LIMIT: Final = 30.0
-"""How long (s) one may be on its way, with all attempts."""
+"""How long (s) a delivery may take, with all attempts."""
 _AT_ONCE: Final = 8
 _AT_ONCE_BY_CHANNEL: Final = 2
-"""A channel that hangs must not take the place of others."""
+"""How many deliveries of one channel run at once, so that a channel that hangs leaves room for others."""
 _MOST: Final = 200
-"""How many may be on their way, or wait to be."""
+"""How many deliveries may run or wait."""
 _REMEMBERED: Final = 1000
-"""Of so many it is remembered what became of them."""
+"""How many results of deliveries are remembered."""
 
 _Key = tuple[str, str]
 """Channel, and id of the notice."""
 
 
 class DeliveryTracker:
-    """Wraps a `Notifier`, and remembers how the last sending by each channel went. It owns the tasks that send."""
+    """Wraps a `Notifier`, and remembers the result of the last delivery by each channel. It owns the tasks that
+    send.
+    """
 
     def __init__(self, notifier: Notifier, wait: float = WAIT) -> None:
         self._notifier = notifier
@@ -42,10 +44,10 @@ class DeliveryTracker:
         self._limits: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE_BY_CHANNEL))
 
     async def send(self, channel: str, notice: Notice) -> None:
-        """Send `notice`, or learn what became of it since it was sent first.
+        """Send `notice`, or return the result of the delivery that an earlier call began.
 
         Raises:
-            NotSent: as the port says; and with the reason `Sending` while it is on its way.
+            NotSent: as in the port; with the reason `Sending` while the delivery is under way.
         """
         key = (channel, notice.id)
         task = self._under_way.get(key)
@@ -60,19 +62,19 @@ class DeliveryTracker:
             raise failure
 
     def was_used(self, channel: str) -> bool:
-        """Say whether anything was sent by it since this process began."""
+        """Say whether this process has sent anything by the channel."""
         return channel in self._last
 
     def was_sent(self, channel: str, notice_id: str) -> bool:
-        """Say whether a notice is known to be delivered by the channel, as far back as that is remembered."""
+        """Say whether the channel is remembered to have delivered the notice."""
         return (channel, notice_id) in self._ended and self._ended[channel, notice_id] is None
 
     def trouble(self, channel: str) -> NotSent | None:
-        """Return why the last sending failed; None where it did not."""
+        """Return why the last delivery failed; None where it succeeded."""
         return self._last.get(channel)
 
     async def close(self) -> None:
-        """End what is on its way: it is not known whether it went out."""
+        """Cancel the deliveries under way; whether they were delivered is unknown."""
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
@@ -85,7 +87,7 @@ class DeliveryTracker:
         return task
 
     def _is_slow(self, key: _Key) -> bool:
-        """Say whether something else is on its way by this channel, so that waiting would be for that."""
+        """Say whether another delivery by this channel is under way, which this one would wait for."""
         return any(other != key and other[0] == key[0] for other in self._under_way)
 
     async def _deliver(self, key: _Key, notice: Notice) -> None:

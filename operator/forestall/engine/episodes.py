@@ -1,4 +1,6 @@
-"""Episodes: stretches of time at risk. A Remediation is named after its episode, so that none is done twice."""
+"""Episodes: periods in which an objective is at risk. A Remediation is named after its episode, so that none is created
+twice.
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,11 +12,11 @@ from forestall.core.risk import ObjectiveState
 from forestall.engine.objective_status import Findings
 
 MOST: Final = 100
-"""How many Remediations an episode remembers."""
+"""How many Remediations an episode remembers at the most."""
 
 
 def with_decided(episode: Episode, remediations: Iterable[Remediation], objective: str) -> Episode:
-    """Return the episode that remembers which Remediations of the objective (UID) were decided in it."""
+    """Return the episode with the names of the Remediations that were decided in it for the objective (UID)."""
     names = sorted(
         remediation.name
         for remediation in remediations
@@ -25,9 +27,9 @@ def with_decided(episode: Episode, remediations: Iterable[Remediation], objectiv
 
 
 def advance(episode: Episode, *, at_risk: bool | None, now: float, calm: float) -> Episode:
-    """Return the episode after a cycle that found the objective at risk, not at risk, or (None) knew nothing.
+    """Return the episode after a cycle in which the objective was at risk, was not, or (None) was unknown.
 
-    An episode ends when the risk has been gone for `calm` seconds; not knowing changes nothing.
+    An episode ends when the objective has not been at risk for `calm` seconds; an unknown risk changes nothing.
     """
     is_open = bool(episode.since)
     if at_risk is None or (not at_risk and not is_open):
@@ -45,7 +47,7 @@ def advance(episode: Episode, *, at_risk: bool | None, now: float, calm: float) 
 def at_risk_since(findings: Iterable[Findings]) -> tuple[tuple[str, float], ...]:
     """Return the namespace of each objective at risk, and since when (s), the oldest first.
 
-    Where there is no data nothing is known. Each decision looks through them in this order.
+    Objectives without data are left out. Each decision evaluates the objectives in this order.
     """
     at_risk = [
         (objective.slo.namespace, seconds(objective.episode.since))

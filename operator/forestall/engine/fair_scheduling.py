@@ -1,4 +1,4 @@
-"""Whose turn it is: the order, the number and the time of what a cycle does for each namespace."""
+"""Fair scheduling by namespace: the order, the concurrency and the time of a cycle's work for each."""
 
 import asyncio
 import math
@@ -18,7 +18,9 @@ _MISSING: Final = object()
 
 
 def round_robin(items: Iterable[T], owner: Callable[[T], Hashable]) -> list[T]:
-    """Return the items in such an order that every owner's first comes before anybody's second, and so on."""
+    """Return the items in round-robin order of their owners: the first item of every owner, then the second ones, and
+    so on.
+    """
     lanes: dict[Hashable, list[T]] = defaultdict(list)
     for item in items:
         lanes[owner(item)].append(item)
@@ -41,7 +43,7 @@ def batches(items: Sequence[T], size: Callable[[T], int], max_size: int, max_ite
 
 
 class NamespaceLimit:
-    """Lets so many be worked on at once, half of them of one namespace: where that hangs, others go on."""
+    """Limits how many objects are processed at once, and gives one namespace at most half of the slots."""
 
     def __init__(self, max_concurrent: int) -> None:
         self._max_per_namespace = max(1, max_concurrent // 2)
@@ -49,19 +51,21 @@ class NamespaceLimit:
         self._limits: dict[str, asyncio.Semaphore] = {}
 
     def clear(self) -> None:
-        """Forget the namespaces, none of which is worked on now."""
+        """Forget the namespaces of which nothing is being processed."""
         self._limits.clear()
 
     @asynccontextmanager
     async def slot(self, namespace: str) -> AsyncIterator[None]:
-        """Wait until one more of this namespace may be worked on."""
+        """Wait until one more object of this namespace may be processed."""
         namespace_limit = self._limits.setdefault(namespace, asyncio.Semaphore(self._max_per_namespace))
         async with namespace_limit, self._limit:
             yield
 
 
 class FairScheduler:
-    """Lets so many objects be worked on at once, half of them of one namespace, and ends a namespace's time."""
+    """Limits how many objects are processed at once, at most half of them of one namespace, and each namespace's
+    time.
+    """
 
     def __init__(self, max_concurrent: int, share: float) -> None:
         """At most `max_concurrent` at once; `share` (s) is a namespace's time in a phase; the phase has twice that."""
@@ -70,34 +74,34 @@ class FairScheduler:
         self._began: dict[str, float] = {}
         self._until = math.inf
         self.end = math.inf
-        """When (s, of the event loop) all work of the phase is over."""
+        """When (s, of the event loop) the phase ends."""
         self._postponed: set[str] = set()
         self.postponed: frozenset[str] = frozenset()
-        """What got no turn in the cycle before, by UID: it comes first."""
+        """The UIDs of objects that had no turn in the previous cycle: they come first."""
 
     def begin_cycle(self) -> None:
         """Begin a cycle."""
         self.postponed, self._postponed = frozenset(self._postponed), set()
 
     def postpone(self, uid: str) -> None:
-        """Note that an object got no turn in this cycle."""
+        """Record that an object had no turn in this cycle."""
         self._postponed.add(uid)
 
     def begin_phase(self, end: float = math.inf) -> None:
-        """Begin a phase of the cycle; all work of it is over at `end` (s, of the event loop)."""
+        """Begin a phase of the cycle, which ends at `end` (s, of the event loop)."""
         self._limit.clear()
         self._began.clear()
         self._until = at_most(2 * self._share, end)
         self.end = end
 
     def part_of_rest(self, part: float) -> float:
-        """Return when (s, of the event loop) this part of the time is over that is left in the phase."""
+        """Return when (s, of the event loop) this share of the remaining time of the phase has passed."""
         now = asyncio.get_running_loop().time()
         return now + part * max(0.0, self.end - now) if math.isfinite(self.end) else math.inf
 
     @asynccontextmanager
     async def slot(self, namespace: str) -> AsyncIterator[Hold | None]:
-        """Wait for the turn of a namespace; tell why it is not to be used, where its time is over."""
+        """Wait for a slot of the namespace; yield why it must not be used if the namespace's time has passed."""
         async with self._limit.slot(namespace):
             now = asyncio.get_running_loop().time()
             began = self._began.setdefault(namespace, now)

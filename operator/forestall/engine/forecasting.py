@@ -1,4 +1,4 @@
-"""From readings to signals: every series with its forecast."""
+"""Turns readings into signals: each series with its forecast."""
 
 import math
 from collections import defaultdict
@@ -16,12 +16,12 @@ Limits = Mapping[Hashable, Limit]
 
 
 class Forecasting:
-    """The matrix of all series and the forecaster that learns from it."""
+    """Holds the matrix of all series, and the forecaster that is trained on it."""
 
     def __init__(self, settings: Settings, isolation: Isolation | None = None) -> None:
         self.matrix = SeriesMatrix(settings.interval, settings.columns)
         self.failures: dict[str, str] = {}
-        """Why there is no forecast for an objective (UID) since an unexpected error, for people."""
+        """By objective (UID): the message why there is no forecast after an unexpected error."""
         self._horizons = settings.horizons
         self._forecaster = BreachForecaster(self.matrix, settings.horizons)
         self._isolation = isolation or Isolation()
@@ -29,9 +29,10 @@ class Forecasting:
         self._excluded: dict[str, Limits] = {}  # by UID: the limits with which an objective made the forecast fail
 
     def forecast(self, readings: Mapping[str, Sequence[Reading]], now: float) -> dict[str, tuple[Signal, ...]]:
-        """Learn from the newest column, and return the signals of every objective.
+        """Update the forecaster with the newest column, and return the signals of every objective.
 
-        All series are worked on at once. Where that fails, the objectives that it fails by are sought and left out.
+        All series are forecast in one batch. Where that fails, the objectives that cause the failure are found and left
+        out.
         """
         self.failures = {}
         self._rows = None
@@ -69,7 +70,7 @@ class Forecasting:
         return None
 
     def _culprits(self, limits: Mapping[str, Limits], among: Sequence[str], now: float) -> list[str]:
-        """Return the objectives whose series alone make a forecast fail, by halves."""
+        """Return the objectives whose series make a forecast fail, found by bisection."""
         if not among or not self._fails([limits[uid] for uid in among], now):
             return []
         if len(among) == 1:
@@ -88,7 +89,7 @@ class Forecasting:
         return False
 
     def censor(self, objectives: Iterable[str], since: float, until: float) -> None:
-        """Mark a window in which an action changed what would have happened to these objectives (UIDs)."""
+        """Mark a time range in which an action influenced the series of these objectives (UIDs)."""
         if self._rows is None:
             self._rows = defaultdict(list)
             for key in self.matrix.rows:

@@ -1,7 +1,7 @@
-"""What guards are asked with, gathered in one place: of Remediations, of Guardrails and policies, and of the world.
+"""Gathers the input of the guards: from Remediations, Guardrails, policies and the cluster.
 
-It is gathered once when a policy decides, and renewed before the intent is written down, by what others were decided
-since. Before anything is changed it is gathered anew, with what is read of the world then.
+The input is gathered once when a policy decides. Before the intent is written it is updated by what else was decided
+since. Before anything is changed it is gathered again, with fresh reads from the cluster.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,36 +33,36 @@ _ELSEWHERE: Final = "a remediation of another namespace"
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One objective before one policy."""
+    """One objective as evaluated for one policy."""
 
     slo: ServiceLevelObjective
     policy: RemediationPolicy
     signals: Sequence[Signal]
     episode: int
     victim_of: str | None
-    """The objective at risk that this one suffers from."""
+    """The objective at risk that this one depends on, and that explains its risk."""
     namespace_labels: Mapping[str, str] | None
     """None where the namespace is not known yet."""
     risk_since: float | None = None
-    """When the episode began (s since the epoch); None outside of one, or where it does not matter."""
+    """When the episode began (s since the epoch); None outside an episode, or where it is not needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class IntendedAction:
-    """One action that is intended, before the guards are asked."""
+    """An intended action, before the guards are checked."""
 
     case: Evaluation
     action: str
     cause: Signal
     target: ObjectRef
     workload: Workload
-    """The target of the objective, as it was read."""
+    """The workload that the objective targets."""
     rung: int
-    """Of the policy's ladder."""
+    """The index in the policy's ladder."""
 
 
 class GuardInputGatherer:
-    """Gathers what the guards are asked with: for deciding, for confirming, and for rechecking."""
+    """Gathers the input of the guards for `decide`, `confirm` and `recheck`."""
 
     def __init__(
         self, cluster: Reader, registry: Registry, node_lister: NodeLister, pause_checker: PauseChecker
@@ -75,7 +75,7 @@ class GuardInputGatherer:
     async def gather(
         self, snapshot: Snapshot, intended: IntendedAction, now: float, cluster: Reader | None = None
     ) -> GuardInput:
-        """Return what is known of `intended`; the world is read through `cluster`, where given."""
+        """Return the input of the guards for `intended`; the cluster is read through `cluster`, where given."""
         case, action = intended.case, intended.action
         slo, policy, traits = case.slo, case.policy, ACTIONS[action].traits
         guard_input = GuardInput(
@@ -105,7 +105,7 @@ class GuardInputGatherer:
     async def renew(
         self, snapshot: Snapshot, guard_input: GuardInput, case: Evaluation, target: ObjectRef
     ) -> GuardInput:
-        """Return `guard_input` with what the Remediations say now, and whether people have paused it since."""
+        """Return `guard_input` updated by the Remediations and pauses as they are now."""
         slo, policy, traits = case.slo, case.policy, guard_input.action
         # The pods of a workload rest and cool down together, whichever objective or policy it is that asks.
         on_target = [
@@ -150,7 +150,9 @@ class GuardInputGatherer:
         )
 
     async def context(self, snapshot: Snapshot, intended: IntendedAction, cluster: Reader) -> Constraints:
-        """Return what is around the action: windows and storms, what is protected, and the pods to spare."""
+        """Return the context of the action: maintenance windows, storms, protection, and the pods that may be
+        missing.
+        """
         policy, action, workload = intended.case.policy, intended.action, intended.workload
         declared = policy_limits.policy_limits(snapshot.guardrails, policy, action, snapshot.storms)
         protected = await self._protected(policy.namespace, intended.target, workload, cluster)
@@ -161,10 +163,10 @@ class GuardInputGatherer:
     async def distrust(
         self, slo: ServiceLevelObjective, cause: Signal, workload: ObjectRef, cluster: Reader | None = None
     ) -> NotApplicable | None:
-        """Return why the node that the cause names is none of the objective's business; None where it is.
+        """Return why the node that the cause names must not be acted on for this objective; None where it may be.
 
         Raises:
-            ClusterError: the cluster could not say.
+            ClusterError: the cluster could not be read.
         """
         source = self._registry.get(MetricSource, slo.spec.source)
         return await node_distrust(cluster or self._cluster, slo, source, cause, workload)
@@ -191,7 +193,7 @@ class GuardInputGatherer:
             return None  # not named: most of these are other people's objects
 
     async def _nodes(self, snapshot: Snapshot, traits: ActionTraits, target: ObjectRef) -> NodeAvailability | None:
-        """Return what it would mean to take the node `target` out of service, too."""
+        """Return the effect of taking the node `target` out of service as well."""
         nodes = await self._node_lister.nodes()
         if nodes is None:
             return None

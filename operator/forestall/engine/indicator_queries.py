@@ -1,4 +1,4 @@
-"""From an objective to the queries that ask about it."""
+"""Turns an objective into its PromQL queries."""
 
 import math
 from collections.abc import Hashable
@@ -23,15 +23,15 @@ WHOLE = "sli:window"
 TRAFFIC = "traffic"
 """How many events there are a second, good or bad."""
 _SLI_HORIZON = 20
-"""How many intervals ahead a burn matters where no leading indicator says it."""
+"""How many intervals ahead a burn rate is forecast where no leading indicator sets a horizon."""
 _LEAST_RATE = 4
-"""How many intervals a rate must span to be worth anything."""
+"""How many intervals the range of a rate covers at least."""
 _SLOWEST_BUDGET = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
 class IndicatorQuery:
-    """One indicator of one objective: its query, and the limit that its series must not pass."""
+    """One indicator of one objective: its query, and the limit for its series."""
 
     objective: str
     """The objective's UID."""
@@ -44,47 +44,47 @@ class IndicatorQuery:
     long_trend: bool
 
     def key(self, labels: tuple[tuple[str, str], ...]) -> Hashable:
-        """Return the key of one of its series in the matrix."""
+        """Return the matrix key of one of its series."""
         return (self.objective, self.indicator, labels)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveQueries:
-    """All that is asked about one objective."""
+    """All queries of one objective."""
 
     source: str
     watched: tuple[IndicatorQuery, ...]
     long: Query
     window_query: Query | ChunkedWindow
     window_interval: float
-    """Seconds between two looks at the whole window, which is dear and moves slowly."""
+    """Seconds between two queries over the whole window, which are expensive and change slowly."""
     long_window: float = math.nan
-    """Seconds that `long` looks back."""
+    """The range (s) of `long`."""
     namespace: str = ""
     """The objective's."""
     share: NamespaceShare = NamespaceShare()
-    """What that namespace may use of the source."""
+    """The share of the source that the namespace may use."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryContext:
-    """On which terms an objective's queries are asked."""
+    """The settings that apply to all queries of an objective."""
 
     slo: ServiceLevelObjective
     source: MetricSource
     interval: float
 
     def with_tenant_label(self, expr: str) -> str:
-        """Return `expr` kept to the objective's namespace, where its source wants that.
+        """Return `expr` restricted to the objective's namespace where its source enforces a tenant label.
 
         Raises:
-            InvalidQuery: it can't be.
+            InvalidQuery: it can't be restricted.
         """
         label = self.source.spec.enforce_label
         return promql.enforce_label(expr, label, self.slo.namespace) if label and expr else expr
 
     def proof(self, evidence: str, existed: str, labelled: tuple[tuple[str, str], ...] = ()) -> Proof:
-        """Return what shows that an answer can be believed.
+        """Return the evidence queries that show whether an answer is fresh and complete.
 
         Raises:
             InvalidQuery: as `own`.
@@ -106,7 +106,7 @@ def plan_queries(slo: ServiceLevelObjective, source: MetricSource, interval: flo
     """Return the queries of `slo`.
 
     Raises:
-        InvalidQuery: one of its texts is not the PromQL that its place asks for; the message names the field.
+        InvalidQuery: one of its expressions is not valid PromQL for its field; the message names the field.
     """
     check_queries(slo)
     windows = burn_windows(slo.spec.window.seconds, interval * _LEAST_RATE)
@@ -160,7 +160,7 @@ def plan_queries(slo: ServiceLevelObjective, source: MetricSource, interval: flo
 
 
 def _pieces(terms: QueryContext, longest: float) -> ChunkedWindow | None:
-    """Return how the window of a threshold is put together; None for other indicators, which are dear at no length."""
+    """Return the pieces of a threshold's window; None for other indicators, whose queries are cheap over any range."""
     slo, threshold = terms.slo, terms.slo.spec.indicator.threshold
     if threshold is None:
         return None
@@ -180,10 +180,10 @@ def _pieces(terms: QueryContext, longest: float) -> ChunkedWindow | None:
 
 
 def traffic_query(slo: ServiceLevelObjective, source: MetricSource, window: float) -> Query | None:
-    """Return the query for the traffic of `slo` over `window` s; None where its indicator does not count events.
+    """Return the query for the traffic of `slo` over `window` (s); None where its indicator does not count events.
 
     Raises:
-        InvalidQuery: one of its texts is not the PromQL that its place asks for.
+        InvalidQuery: one of its expressions is not valid PromQL for its field.
     """
     over, indicator = exact_duration(math.ceil(window)), slo.spec.indicator
     if indicator.ratio is not None:
@@ -199,7 +199,9 @@ def traffic_query(slo: ServiceLevelObjective, source: MetricSource, window: floa
 
 
 def _evidence(indicator: Indicator, window: float) -> tuple[str, str]:
-    """Return by what the error ratio's freshness is judged, and what may be absent if it existed; empty: by itself."""
+    """Return the expressions that show the error ratio's freshness, and those that may be absent although they existed
+    before. Empty: the ratio's own series show it.
+    """
     ratio = indicator.ratio
     if ratio is None:
         return "", ""
@@ -208,13 +210,17 @@ def _evidence(indicator: Indicator, window: float) -> tuple[str, str]:
 
 
 def _labelled(indicator: Indicator) -> tuple[tuple[str, str], ...]:
-    """Return the series without and with each label whose lack would make events good or bad."""
+    """Return, for each label whose absence would count events as good or bad, the selectors of series without and with
+    it.
+    """
     ratio = indicator.ratio
     return () if ratio is None else promql.classifying_labels(good=ratio.good, bad=ratio.bad, total=ratio.total)
 
 
 def _error_ratio(indicator: Indicator, window: float, resolution: float, *, strict: bool) -> str:
-    """Return the share of bad events over `window` seconds; the CRD's rules see to it that one field is set."""
+    """Return the query for the share of bad events over `window` seconds; the CRD's rules ensure that one field is
+    set.
+    """
     over = exact_duration(math.ceil(window))
     if (ratio := indicator.ratio) is not None:
         return promql.error_ratio_of_counters(

@@ -1,9 +1,9 @@
-"""What comes in the place of a rung that can do nothing.
+"""Decides which rungs of a ladder may follow a rung that can do nothing.
 
-A rung that will not be tried must not hold the ladder: an objective would stay at risk, and nobody would hear of it. A
-stronger action is no answer to what people have set up so, to a right that is missing, or to what was decided already;
-that people are told is. Where a scale-out has all that it may have, what comes next in the ladder is the answer, except
-for a restart of what serves while a breach is only forecast.
+A rung that can't be tried must not block the ladder, or the objective stays at risk and nobody is notified. Where the
+reason is a setting, a missing permission or an earlier decision, only rungs that notify people may follow: a stronger
+action is no answer to these. Where a scale-out is at its maximum, the next rung follows, except a restart of serving
+pods while a breach is only forecast.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ from forestall.core.risk import Signal
 from forestall.engine import policy_limits
 
 _NEXT: Final = frozenset({"AtMaximum", "NotScalable"})
-"""The next rung is asked, whatever it is."""
+"""Reasons after which any next rung may follow."""
 _PEOPLE: Final = frozenset(
     {
         *("AlreadyDecided", "Forbidden", "BelowMinimum", "DesiredReplicasUnknown", "IndicatorIsTotal"),
@@ -27,19 +27,21 @@ _PEOPLE: Final = frozenset(
         *("NodesUnknown", "TooManyNodesCordoned", "LastNode", "ControlPlane", "InsufficientCapacity"),
     }
 )
-"""Only rungs that tell people are asked. What passes by itself, or is meant to be quiet, is in neither."""
+"""Reasons after which only rungs that notify people may follow. Reasons that pass by themselves, or that are meant to
+be silent, are in neither set.
+"""
 _AT_ONCE: Final = frozenset({"NotScalable", "Forbidden"})
-"""What nothing that is under way can change."""
+"""Reasons that no remediation under way can change."""
 _LOOKED: Final = frozenset({"Rejected", "UndoRequested"})
-"""Why a remediation ended that a person has looked at: they know."""
+"""Final reasons of remediations that a person ended, and so knows about."""
 
 
 def without(
     spent: frozenset[int], rungs: Sequence[RungSpec], cause: Signal, why: Hold, size: TargetScale
 ) -> frozenset[int] | None:
-    """Return the rungs that are out of the question where the first open one can do nothing; None where it holds.
+    """Return the rungs to skip because the first open one can do nothing; None where that one holds the ladder.
 
-    `why` says so, and `size` is that of the target.
+    `why` is the hold of that rung, and `size` the size of the target.
     """
     if isinstance(why, NotApplicable) or why.reason in _NEXT:
         left = spent | {next(n for n in matching_rungs(rungs, cause) if n not in spent)}
@@ -55,7 +57,7 @@ def without(
 
 
 def gives_way(why: Hold, related: Collection[Remediation]) -> bool:
-    """Say whether the next rungs may be asked at all: what is under way for the objective has its time first."""
+    """Say whether next rungs may be tried at all: a remediation under way for the objective is awaited first."""
     return (
         isinstance(why, NotApplicable)
         or why.reason in _AT_ONCE
@@ -64,7 +66,7 @@ def gives_way(why: Hold, related: Collection[Remediation]) -> bool:
 
 
 def decided(related: Collection[Remediation], name: str) -> Hold | None:
-    """Return that the Remediation of this name has ended in this episode, unless a person looked at that."""
+    """Return the hold that the Remediation of this name has ended in this episode; None where a person ended it."""
     ended = next((remediation for remediation in related if remediation.name == name and remediation.ended), None)
     if ended is None or ended.status.reason in _LOOKED:
         return None
@@ -73,14 +75,14 @@ def decided(related: Collection[Remediation], name: str) -> Hold | None:
 
 
 def instead(act: Act, why: Hold | None, risk: str) -> Act:
-    """Return what tells people so that it says, after the `risk`, why nothing else is done."""
+    """Return the notifying action with a message that says, after the `risk`, why nothing else is done."""
     if why is None or ACTIONS[act.action].traits.changes_cluster:
         return act
     return replace(act, message=f"{act.message}; {why.message.removeprefix(f'{risk}, ').removeprefix('but ')}")
 
 
 def as_total(act: Act | Hold, total: Hold | None) -> Hold | None:
-    """Return why nothing is scaled, where what was added showed that the indicator looks like a `total`."""
+    """Return the hold of a scale-out after which the indicator turned out to look like a `total`."""
     if isinstance(act, Act) and not ACTIONS[act.action].traits.changes_replicas:
         return None
     if total is None or (

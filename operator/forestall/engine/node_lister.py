@@ -1,4 +1,4 @@
-"""The cluster's nodes and their pods as of one cycle: each listed at most once, and only when somebody asks."""
+"""Lists the cluster's nodes and their pods: each at most once a cycle, and only on demand."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ _AT_ONCE: Final = 8
 
 
 class NodeLister:
-    """What one cycle knows of the nodes. What could not be listed stays unknown until the next cycle."""
+    """The nodes and pods of one cycle. What could not be listed stays unknown until the next cycle."""
 
     def __init__(self, cluster: Reader) -> None:
         self._cluster = cluster
@@ -29,7 +29,7 @@ class NodeLister:
         self._limit = asyncio.Semaphore(_AT_ONCE)
 
     def forget(self) -> None:
-        """Begin a new cycle."""
+        """Begin a new cycle: drop what was listed."""
         self._listed = False
         self._nodes = None
         self._pods.clear()
@@ -54,14 +54,14 @@ class NodeLister:
         return known_pods if len(known_pods) == len(set(names)) else None
 
     async def waiting(self) -> Sequence[Body] | None:
-        """Return the pods that are not on a node yet and may go to one; None where they could not be listed."""
+        """Return the pods that are not scheduled yet and may be; None where they could not be listed."""
         pending = await self.pods(("",))
         if pending is None:
             return None
         return [pod for pod in pending[""] if not is_terminating(pod) and not get_path(pod, "spec", "schedulingGates")]
 
     async def moving(self, nodes: Iterable[str]) -> Sequence[Body] | None:
-        """Return the pods that leave when these nodes are drained; None where that could not be said."""
+        """Return the pods that a drain of these nodes evicts; None where that is unknown."""
         names = list(nodes)
         pods_of_nodes = await self.pods(names)
         if pods_of_nodes is None:

@@ -1,8 +1,8 @@
-"""Whether a policy's author may name a node by a metric.
+"""Checks whether a metric's label may name the node that an action changes.
 
-Whoever writes a series, or a query that makes one, chooses what its labels say. So the node that a cause names counts
-only where a pod of the objective's own target runs on it, or where the source vouches for the label, by a cluster
-admin's word, and the query leaves it as it is stored.
+The author of a series, or of a query, chooses the values of its labels. So the node that a cause names is used only
+where a pod of the objective's own target runs on it, or where a cluster admin has declared the label trusted in the
+MetricSource and the query does not change it.
 """
 
 import re
@@ -28,10 +28,10 @@ _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 async def node_distrust(
     cluster: Reader, slo: ServiceLevelObjective, source: MetricSource | None, cause: Signal, workload: ObjectRef
 ) -> NotApplicable | None:
-    """Return why the node that the cause names is none of the objective's business; None where it is, or none is named.
+    """Return why the node that the cause names must not be acted on; None where it may be, or none is named.
 
     Raises:
-        ClusterError: the cluster could not say.
+        ClusterError: the cluster could not be read.
     """
     name = cause.label(NODE)
     if name is None:
@@ -58,7 +58,7 @@ def _query(slo: ServiceLevelObjective, indicator: str) -> str:
 
 
 async def _is_on(cluster: Reader, pod: str | None, node: str, workload: ObjectRef) -> bool:
-    """Say whether the pod that the cause names as well is one of the workload, and runs on the node."""
+    """Say whether the pod that the cause names belongs to the workload and runs on the node."""
     if pod is None or not _NAME.fullmatch(pod):
         return False
     try:

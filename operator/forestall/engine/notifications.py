@@ -1,7 +1,7 @@
-"""Tells people what needs them: an approval that is wanted, a ladder that is exhausted, a policy that is locked.
+"""Notifies people of what needs them: a requested approval, an exhausted ladder, a locked policy.
 
-That they were told is written down in the Remediation that it is about, after it was sent. So after a crash they may be
-told again, by the same id, but never not at all.
+A delivery is recorded in a condition of the Remediation after it was sent. So after a crash a notification may be sent
+again, with the same id, but none is lost.
 """
 
 from collections import Counter
@@ -26,14 +26,14 @@ from forestall.registry import Registry
 from forestall.remediation import RemediationReconciler
 
 MOST: Final = 20
-"""How many notices are begun, or asked about, in one cycle at the most: what is over comes in the next ones."""
+"""How many notifications are sent, or checked, in one cycle at the most; the others follow in the next cycles."""
 _STUCK: Final = ("LadderExhausted", "Locked")
 
 _log = structlog.get_logger()
 
 
 class NotificationDispatcher:
-    """Sends each piece of news once to each channel that asks for it, as far as it can know."""
+    """Sends each notification once to each subscribed channel; twice where a crash lost the record."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class NotificationDispatcher:
         self._sent: set[tuple[str, str]] = set()  # id and channel, of what is not written down as told yet
 
     async def dispatch(self, findings_of_cycle: Iterable[Findings], now: float) -> None:
-        """Tell what is news in this cycle; what can't be sent is tried again in the next."""
+        """Send the notifications that are due in this cycle; one that fails is tried again in the next."""
         due = []
         for remediation, topic in self._topics(findings_of_cycle):
             with self._isolation.attempt("notifying", named(remediation)):
@@ -70,7 +70,7 @@ class NotificationDispatcher:
         )
 
     def _topics(self, findings_of_cycle: Iterable[Findings]) -> list[tuple[Remediation, str]]:
-        """Return what there is to tell, and about which Remediation."""
+        """Return the due topics, each with its Remediation."""
         remediations = [
             remediation
             for remediation in self._registry.all(Remediation)
@@ -93,7 +93,7 @@ class NotificationDispatcher:
         return topics
 
     def _channels(self, remediation: Remediation, topic: str) -> Sequence[str]:
-        """Return who asks for this topic: the policy and the Guardrails."""
+        """Return the channels that the policy and the Guardrails subscribe to this topic."""
         policy = self._registry.by_uid(RemediationPolicy, remediation.spec.intent.policy.uid)
         subscriptions = [
             subscription for guardrail in self._registry.all(Guardrail) for subscription in guardrail.spec.notify
@@ -110,7 +110,7 @@ class NotificationDispatcher:
     async def _send_to_channels(
         self, remediation: Remediation, notice: Notice, channels: Sequence[str], now: float
     ) -> None:
-        """Send to every channel that has not got it, and write down when all have."""
+        """Send to every channel that has not received it, and record when all have."""
         left = [channel for channel in channels if (notice.id, channel) not in self._sent]
         results = await gather_all(self._send(channel, notice) for channel in left)
         if not all(results):
@@ -145,7 +145,7 @@ def _condition_type(topic: str) -> str:
 
 
 def _last_in_vain(remediations: Iterable[Remediation]) -> Mapping[tuple[str, str], Remediation]:
-    """Return the last Remediation that did not help, by objective (UID) and policy (name)."""
+    """Return the newest Remediation that did not help, by objective (UID) and policy (name)."""
     last = {}
     for remediation in sorted(remediations, key=lambda remediation: remediation.spec.intent.created):
         if remediation.status.phase in ("RolledBack", "Failed") or has_helped(remediation) is False:

@@ -1,4 +1,6 @@
-"""An objective held against the data of a metric source: do its series exist, and are its numbers meant for them?"""
+"""Checks an objective against the data of a metric source: whether its series exist, and whether its limits fit
+them.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,11 +28,11 @@ _VALUES: Final = 12
 """How many values of a label, buckets or names are shown."""
 _NAME: Final = "forestall_name"
 _LEAST_PART: Final = 4
-"""Parts of a metric's name that are shorter say little."""
+"""The length from which a part of a metric's name is used to find similar names."""
 
 
 class ObjectiveChecker:
-    """Asks one source about objectives, at one time."""
+    """Checks objectives against one source, at one time."""
 
     def __init__(self, metrics: Metrics, at: float, interval: float) -> None:
         self._metrics = metrics
@@ -38,11 +40,11 @@ class ObjectiveChecker:
         self._interval = interval
 
     async def check(self, slo: ServiceLevelObjective, source: MetricSource) -> list[Finding]:
-        """Return what of an objective does not suit the data.
+        """Return the problems of an objective with the data.
 
         Raises:
-            InvalidQuery: one of its texts is not the PromQL that its place asks for.
-            MetricsError: the source can't be asked.
+            InvalidQuery: one of its expressions is not valid PromQL for its field.
+            MetricsError: the source can't be queried.
         """
         queries = plan_queries(slo, source, self._interval)
         findings: list[Finding] = []
@@ -82,7 +84,7 @@ class ObjectiveChecker:
         return [Finding("warning", at, problem.message)]
 
     async def _missing(self, source: str, selector: RelaxableSelector, latency: LatencyIndicator | None) -> list[str]:
-        """Return in words what of a selector finds nothing."""
+        """Return a sentence that says which part of a selector matches nothing."""
         if selector.name_only and not await self._exists(source, selector.name_only):
             return [await self._no_metric(source, selector.name, latency)]
         for (label, value), relaxed in zip(selector.matchers, selector.relaxed, strict=True):
@@ -129,7 +131,7 @@ class ObjectiveChecker:
         return bool(await self._samples(source, f"count({selector})"))
 
     async def _values(self, source: str, label: str, selector: str) -> list[str]:
-        """Return the values of a label, the most frequent ones; an empty one where series lack it."""
+        """Return the most frequent values of a label; an empty value stands for series without it."""
         samples = await self._samples(source, values_of(label, selector, 4 * _VALUES))
         return sorted(labels.get(label, "") for labels in samples)
 

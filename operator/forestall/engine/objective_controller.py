@@ -1,4 +1,4 @@
-"""Decides about each objective: its policies, one after the other, when it is its namespace's turn."""
+"""Runs the decisions for each objective: its policies in order, when its namespace has a slot."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from forestall.registry import Registry
 
 
 class ObjectiveController:
-    """Decides, and has the Remediation opened for what is to be done."""
+    """Decides about objectives, and creates the Remediations for decisions to act."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class ObjectiveController:
         self._isolation = isolation
 
     async def decide(self, snapshot: Snapshot, findings: Findings, missing: Problem | None, now: float) -> Findings:
-        """Decide about one objective; what goes wrong with it is told by it, and by no other."""
+        """Decide about one objective; an error is reported by this objective, and affects no other."""
         with self._isolation.attempt("deciding", named(findings.slo)) as attempt:
             return await self._by_policies(snapshot, findings, missing, now)
         return replace(findings, problem=findings.problem or Problem("InternalError", attempt.failure or ""))
@@ -48,7 +48,7 @@ class ObjectiveController:
     async def _by_policies(
         self, snapshot: Snapshot, findings: Findings, missing: Problem | None, now: float
     ) -> Findings:
-        """Decide about one objective, and create the Remediation of what is to be done."""
+        """Decide about one objective, and create the Remediation where the decision is to act."""
         slo, signals = findings.slo, findings.signals
         policies = snapshot.policies[slo.uid]
         labels = self._registry.labels(slo.namespace)
@@ -75,7 +75,7 @@ class ObjectiveController:
         return replace(findings, decisions=tuple(decisions))
 
     async def _in_turn(self, snapshot: Snapshot, case: Evaluation, now: float) -> tuple[Decision, Proposal | None]:
-        """Decide when it is this namespace's turn."""
+        """Decide when the namespace has a slot."""
         async with self._scheduler.slot(case.slo.namespace) as over:
             await asyncio.sleep(0)  # many decisions ask nobody anything, and the lease must be renewed meanwhile
             if over is None:

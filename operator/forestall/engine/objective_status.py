@@ -1,4 +1,4 @@
-"""What people read: an objective's status and conditions, in words and rounded figures."""
+"""Builds an objective's status and conditions: messages and rounded figures for people."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ from forestall.engine.readings import ErrorRatios, Reading, blind
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why an objective can't be watched or remediated. `reason` is a condition's reason."""
+    """Why an objective can't be observed or remediated. `reason` is a condition's reason."""
 
     reason: str
     message: str
@@ -33,51 +33,51 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that a cycle found out about one objective."""
+    """The results of one cycle for one objective."""
 
     slo: ServiceLevelObjective
     risk: Risk
     problem: Problem | None = None
-    """What must be mended before it can be watched, or acted for."""
+    """The problem to fix before the objective can be observed or remediated."""
     readings: Sequence[Reading] = ()
     signals: Sequence[Signal] = ()
     ratios: ErrorRatios = ErrorRatios()
     decisions: tuple[Decision, ...] = ()
     episode: Episode = Episode()
     victim_of: str | None = None
-    """The objective at risk that this one suffers from."""
+    """The objective at risk that this one depends on, and that explains its risk."""
     warnings: tuple[str, ...] = ()
-    """What its author should know although it is watched."""
+    """Advice for the author of an objective that works."""
 
     @property
     def budget(self) -> float:
-        """The share of the error budget that is left; NaN where that is not known."""
+        """The remaining share of the error budget; NaN where it is unknown."""
         return budget_remaining(self.ratios.window, self.slo.spec.objective)
 
     @property
     def state(self) -> ObjectiveState:
-        """The state as it is told: an objective whose error budget is gone is never healthy."""
+        """The state to show: an objective without remaining error budget is never healthy."""
         is_exhausted = self.risk.state is ObjectiveState.HEALTHY and self.budget <= 0
         return ObjectiveState.EXHAUSTED if is_exhausted else self.risk.state
 
 
 def named(subject: Resource | ObjectRef) -> str:
-    """Return an object as logs name it, such as `RemediationPolicy shop/early`."""
+    """Return the name of an object for logs, such as `RemediationPolicy shop/early`."""
     kind = subject.kind if isinstance(subject, ObjectRef) else subject.KIND
     return f"{kind} {subject.namespace}/{subject.name}" if subject.namespace else f"{kind} {subject.name}"
 
 
 HEARTBEAT: Final = 600.0
-"""Seconds after which a status is written again only to say that somebody has looked. With 1,000 objectives of which
-nothing else changes, that is under two writes a second; with more, the publisher's own limit bounds it."""
+"""Seconds after which an unchanged status is written again, to show that the operator is alive. With 1,000 objectives
+of which nothing else changes, that is under two writes a second; with more, the publisher's own limit bounds it."""
 
 
 def status_of(
     findings: Findings, now: float, before: ServiceLevelObjectiveStatus | None = None, lease: str | None = None
 ) -> ServiceLevelObjectiveStatus:
-    """Return the status that says what was found; `before` is the one so far, as read where it is not given.
+    """Return the status for these findings; `before` is the previous status, by default the one that was read.
 
-    `lease` is the Lease of the operator that looks.
+    `lease` names the Lease of the operator that writes.
     """
     slo, risk = findings.slo, findings.risk
     before = before or slo.status
@@ -104,7 +104,7 @@ def status_of(
 
 
 def cause_of(signal: Signal) -> RiskCause:
-    """Return a signal in words."""
+    """Return the description of a signal."""
     return RiskCause.model_validate(_in_words(signal))
 
 
@@ -125,7 +125,7 @@ def _in_words(signal: Signal) -> dict[str, Any]:
 
 
 def _indicators(findings: Findings) -> list[IndicatorStatus]:
-    """Return how each indicator stands, by its series that is the likeliest to pass its limit."""
+    """Return the status of each indicator, from its series with the highest breach probability."""
     of: dict[str, list[Signal]] = {}
     for signal in findings.signals:
         of.setdefault(signal.indicator, []).append(signal)
@@ -151,7 +151,7 @@ def _indicator(reading: Reading, signals: Sequence[Signal]) -> IndicatorStatus:
 
 
 def settle(before: Iterable[Condition], now_true: Iterable[Condition], generation: int, now: float) -> list[Condition]:
-    """Return the new conditions, each with the time at which its status last changed."""
+    """Return the new conditions, each with its last transition time."""
     conditions = list(before)
     result = []
     for condition_now in now_true:
@@ -173,7 +173,7 @@ def settle(before: Iterable[Condition], now_true: Iterable[Condition], generatio
 
 
 def fingerprint(status: ServiceLevelObjectiveStatus) -> tuple[object, ...]:
-    """Return what of a status is news: when this changes it is written at once, figures may wait."""
+    """Return the part of a status whose changes are written at once; changes of figures may wait."""
     return (
         status.observed_generation,
         status.state,
@@ -196,7 +196,7 @@ def _conditions(findings: Findings) -> list[Condition]:
 
 
 def warned(message: str, warnings: Sequence[str]) -> str:
-    """Return a condition's message with warnings, as long as it may be."""
+    """Return a condition's message followed by warnings, cut to the longest message allowed."""
     return f"{message}. Warning: {'; '.join(warnings)}"[:1024] if warnings else message
 
 
@@ -234,7 +234,9 @@ def _data_fresh(findings: Findings) -> Condition:
 
 
 def _budget_known(findings: Findings) -> Condition:
-    """Return whether SLI and error budget are there, and the burn rate; they may be missing while all else is fresh."""
+    """Return the condition that says whether SLI, error budget and burn rate are known; they may be missing while all
+    else is fresh.
+    """
     ratios, window = findings.ratios, findings.slo.spec.window
     if (lacking := ratios.whole_problem) is not None:
         message = f"the SLI over {window}, and with it the error budget, is not known: {lacking.message}"
@@ -267,7 +269,7 @@ def _prediction_ready(findings: Findings) -> Condition:
 
 
 def _lacking(findings: Findings) -> Problem | None:
-    """Return what must be mended before there can be a forecast; None where it only takes time."""
+    """Return what to fix before there can be a forecast; None where it only takes time."""
     if findings.problem is not None and not findings.readings:
         return Problem("NotQueried", "no query was sent, see the condition Ready")
     silent = [reading for reading in findings.readings if reading.problem is not None and not reading.fresh]
@@ -319,7 +321,7 @@ def _time(seconds: float) -> str | None:
 
 
 def headline(findings: Findings) -> str:
-    """Return what is to be said of an objective, in one line."""
+    """Return the summary of an objective in one line."""
     match findings.state:
         case ObjectiveState.HEALTHY if math.isnan(findings.risk.probability):
             return carried_message(findings.signals)

@@ -1,4 +1,4 @@
-"""Ask the sources, and sort what they answer into series, facts and reasons."""
+"""Queries the metric sources, and turns their answers into readings, error ratios and reasons."""
 
 import asyncio
 import math
@@ -19,13 +19,13 @@ from forestall.isolation import Isolation
 from forestall.ports import Answer, Metrics, Query, QueryFailure
 
 _AGAIN = 60.0
-"""After how many seconds the whole window is asked for again when there was no answer."""
+"""Seconds after which the whole window is queried again when there was no answer."""
 _FORGOTTEN = 120
-"""After how many intervals without data a series is forgotten."""
+"""After how many intervals without data a series is dropped."""
 
 
 class Observer:
-    """Asks all questions of a cycle together, and feeds the matrix of series."""
+    """Sends all queries of a cycle together, and appends their values to the matrix of series."""
 
     def __init__(self, metrics: Metrics, matrix: SeriesMatrix, isolation: Isolation | None = None) -> None:
         self._metrics = metrics
@@ -35,9 +35,9 @@ class Observer:
         self._window_shares: dict[str, tuple[float, ErrorRatio]] = {}  # by objective: when it was asked, and the answer
         self._windows = ChunkedWindows(metrics)
         self.clocks: Mapping[str, ClockOffset] = {}
-        """The clocks of the sources that answered in this cycle, by name, against `time.monotonic()`."""
+        """The clock offsets from `time.monotonic()` of the sources that answered in this cycle, by name."""
         self.health: Mapping[str, SourceHealth] = {}
-        """How the sources did in this cycle, by name."""
+        """The health of the sources in this cycle, by name."""
 
     async def observe(
         self,
@@ -46,10 +46,10 @@ class Observer:
         at: float,
         until: float = math.inf,
     ) -> tuple[dict[str, tuple[Reading, ...]], dict[str, ErrorRatios]]:
-        """Return, by objective, the readings of its indicators and its error ratios.
+        """Return the readings of the indicators, and the error ratios, of each objective.
 
-        `questions` are by objective; `stale_after(source)` is the age (s) at which a source's data is too old. A source
-        that has not answered at `until` (s, of the event loop) is late: what it says later is dropped.
+        `questions` are keyed by objective; `stale_after(source)` is the age (s) from which a source's data is stale. An
+        answer that arrives after `until` (s, of the event loop) is dropped.
         """
         due = {
             uid: self._due(uid, queries_of_objective, at, at - stale_after(queries_of_objective.source))
@@ -123,9 +123,9 @@ class Observer:
         return {query.key: failure for query in queries}
 
     def feed(self, readings: Mapping[str, Sequence[Reading]], at: float) -> None:
-        """Feed the matrix one column: the series whose past is in it already, or can't be had.
+        """Append one column to the matrix: the series whose history is in it already, or is not available.
 
-        What is learned of a series without its past is learned anew when that comes, at the cost of all of it.
+        A series that is learned without its history has to be learned again when the history arrives.
         """
         self._matrix.push(
             at,
@@ -146,7 +146,7 @@ class Observer:
         readings: Mapping[str, Sequence[Reading]] | None = None,
         end: float = math.inf,
     ) -> int:
-        """Fetch the past of queries that are new; see `Backfiller.run`."""
+        """Fetch the history of new queries; see `Backfiller.run`."""
         return await self._backfiller.run(questions, at, seconds, readings or {}, end)
 
     async def read_windows(
@@ -157,7 +157,7 @@ class Observer:
         seconds: float,
         end: float = math.inf,
     ) -> None:
-        """Read on in the windows that are put together from pieces, for about `seconds`, and until `end` at most."""
+        """Read further pieces of windows for about `seconds`, and no longer than until `end`."""
         by_source: dict[str, list[ChunkedWindow]] = defaultdict(list)
         for queries_of_objective in questions.values():
             if isinstance(queries_of_objective.window_query, ChunkedWindow):
@@ -182,7 +182,7 @@ class Observer:
             waiting = unfinished
 
     def retain(self, questions: Mapping[str, ObjectiveQueries], at: float) -> None:
-        """Forget the objectives that are gone, and the series that their queries have not returned for long."""
+        """Forget objectives that are deleted, and series that queries have not returned for long."""
         present = {query.query for queries_of_objective in questions.values() for query in queries_of_objective.watched}
         self._backfiller.retain(present)
         self._window_shares = {uid: share for uid, share in self._window_shares.items() if uid in questions}
@@ -200,7 +200,7 @@ class Observer:
         )
 
     def _due(self, uid: str, queries: ObjectiveQueries, at: float, oldest: float) -> tuple[Query, ...]:
-        """Return what is to be asked now about the whole window."""
+        """Return the queries over the whole window that are due."""
         if isinstance(queries.window_query, ChunkedWindow):
             return self._windows.questions(queries.window_query, oldest)
         before = self._window_shares.get(uid)
@@ -215,7 +215,7 @@ class Observer:
 
 
 def _share(answer: Answer | QueryFailure, oldest: float) -> ErrorRatio:
-    """Return the single finite value of an answer; why there is none, or none that is new enough."""
+    """Return the single finite value of an answer, or why there is none that is recent enough."""
     if isinstance(answer, QueryFailure):
         return ErrorRatio(problem=answer)
     if answer.warnings:

@@ -1,4 +1,6 @@
-"""Looks now and then for nodes that a Remediation left behind, and at once when one of a node has vanished."""
+"""Looks for nodes whose Remediation was deleted and that are still cordoned: periodically, and at once when the
+Remediation of a node disappears.
+"""
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,18 +17,18 @@ from forestall.errors import ClusterError
 from forestall.ports import Cluster
 
 EVERY: Final = 300.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 _log = structlog.get_logger()
 
 
 class OrphanedNodeRelease:
-    """Remembers when it last looked, and which Remediations of nodes there were."""
+    """Uncordons these nodes; remembers the time of its last check, and which Remediations of nodes existed."""
 
     def __init__(
         self, cluster: Cluster, node_lister: NodeLister, pause_check: Callable[[float], Awaitable[Hold | None]]
     ) -> None:
-        """`pause_check` returns why nothing may be uncordoned at a time (s); it is asked when it is time to look."""
+        """`pause_check` returns why nothing may be uncordoned at a time (s); it is called when a check is due."""
         self._cluster = cluster
         self._node_lister = node_lister
         self._pause_check = pause_check
@@ -34,7 +36,7 @@ class OrphanedNodeRelease:
         self._live: frozenset[str] = frozenset()
 
     async def run(self, remediations: Sequence[Remediation], now: float) -> None:
-        """Look, if it is time, with what the registry knows."""
+        """Check if it is due, with the Remediations of the registry."""
         existing = {remediation.uid for remediation in remediations}
         due = not 0 <= now - self._last_run < EVERY or not self._live <= existing
         if due and await self._pause_check(now) is not None:

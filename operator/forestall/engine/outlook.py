@@ -1,4 +1,4 @@
-"""What the present cycle says about the risk of a remediation that is under way."""
+"""Computes the current risk for a remediation that is under way."""
 
 import math
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from forestall.engine.cause import is_signal_lost, signals_of
 from forestall.engine.objective_status import Findings
 
 _FAR = 0.5
-"""A value that has come no further than this share of its limit is far from it, forecast or not."""
+"""A value below this share of its limit is far from it, whether or not there is a forecast."""
 _OF_QUERY = frozenset({"InvalidQuery", "InvalidSpec", "NoData", "QueryRefused", "TooManySeries"})
-"""Why a query has no value, where that is the query's own."""
+"""Reasons for a missing value that are about the query itself."""
 
 
 def outlook(
@@ -27,10 +27,10 @@ def outlook(
     signals: Sequence[Signal],
     ready: int | None,
 ) -> RiskOutlook:
-    """Return the outlook by the series that speak of what the remediation changes.
+    """Return the outlook from the series that show the effect of the remediation.
 
-    `ready` are the replicas that serve now. `slo` and `policy` are None when they are gone; what was done is then given
-    back by what is known.
+    `ready` is the number of ready replicas. `slo` and `policy` are None when they are deleted; the action is then
+    reverted.
     """
     intent, mine = remediation.spec.intent, signals_of(remediation, signals)
     is_lost = is_signal_lost(remediation, signals)
@@ -64,9 +64,9 @@ def outlook(
 
 
 def unjudgeable(remediation: Remediation, findings: Findings | None) -> Hold | None:
-    """Return why there may never be fresh data about the risk again: it is people who ask it no more.
+    """Return why there may never be fresh data about the risk again, because people changed or deleted the objective.
 
-    What a source does not answer, or has no data of for now, it may tell again.
+    Failures and missing data of a source may pass, and so are not among these reasons.
     """
     intent = remediation.spec.intent
     if findings is None:
@@ -103,7 +103,7 @@ def _withdrawn(slo: ServiceLevelObjective | None, policy: RemediationPolicy | No
 
 
 def _unwatched(slo: ServiceLevelObjective, indicator: str) -> Hold | None:
-    """Return that nothing will tell any more how the risk stands, where the objective has lost the indicator."""
+    """Return that the risk can't be measured any more, where the objective no longer has the indicator."""
     if indicator in (SLI, *(indicator.name for indicator in slo.spec.leading_indicators)):
         return None
     return Hold("Withdrawn", f"objective {slo.name} has no indicator {indicator} any more")
@@ -124,7 +124,7 @@ def _edited(remediation: Remediation, slo: ServiceLevelObjective, policy: Remedi
 
 
 def _allows(rung: Rung, action: Rung) -> bool:
-    """Say whether `rung` of a policy is `action` as it was decided, or allows it to scale further."""
+    """Say whether `rung` of a policy is still `action` as it was decided, or allows it to scale further."""
     present, decided = rung.scale, action.scale
     if present is None or decided is None or present.max_replicas < decided.max_replicas:
         return rung == action

@@ -1,4 +1,4 @@
-"""How much traffic an objective's service had in the past days, asked for when a restart wants a quiet hour."""
+"""Queries the traffic of an objective's service in the past days, for restarts that wait for low traffic."""
 
 import asyncio
 import math
@@ -17,16 +17,16 @@ from forestall.ports import Metrics, QueryFailure
 from forestall.registry import Registry
 
 STEP: Final = 900.0
-"""From one point to the next (s)."""
+"""Seconds between two points."""
 _DAYS: Final = 7
 _PATIENCE: Final = 2.0
-"""How long (s) an answer is waited for."""
+"""How long (s) a query may take."""
 _LASTS: Final = 3600.0
-"""How long (s) an answer is used, also a failure: a quiet hour is a convenience, which spares the source."""
+"""How long (s) an answer or a failure is reused: low traffic is a convenience, and must not load the source."""
 
 
 class PastTraffic:
-    """One coarse range query an objective and hour, and none for objectives that nobody wants to restart."""
+    """Sends one coarse range query an hour for each objective to be restarted, and none for others."""
 
     def __init__(self, metrics: Metrics, registry: Registry) -> None:
         self._metrics = metrics
@@ -34,7 +34,7 @@ class PastTraffic:
         self._by_objective: dict[str, tuple[int, float, TrafficHistory | None]] = {}
 
     async def of(self, slo: ServiceLevelObjective, now: float) -> TrafficHistory | None:
-        """Return the traffic of the past days; None where the indicator does not count it, or it can't be had."""
+        """Return the traffic of the past days; None where the indicator does not count events, or the query fails."""
         generation, queried_at, traffic = self._by_objective.get(slo.uid, (-1, 0.0, None))
         if generation != slo.metadata.generation or not 0 <= now - queried_at < _LASTS:
             traffic = await self._ask(slo, now)
@@ -42,9 +42,9 @@ class PastTraffic:
         return traffic
 
     async def too_busy(self, slo: ServiceLevelObjective, cause: Signal, reserve: Duration, now: float) -> Hold | None:
-        """Return until when what disturbs the service waits for less traffic; None where there is none in time.
+        """Return until when a disruptive action waits for low traffic; None where there is none in time.
 
-        It must be over before the earliest breach that is forecast, and `reserve` is what it may take.
+        The action must end before the earliest forecast breach; `reserve` is how long it may take.
         """
         _, earliest, _ = cause.time_to_breach
         latest = now + earliest - reserve.seconds
@@ -61,7 +61,7 @@ class PastTraffic:
         )
 
     def retain(self, present: Collection[str]) -> None:
-        """Forget the objectives that are not among these UIDs."""
+        """Forget all objectives but those with these UIDs."""
         self._by_objective = {uid: entry for uid, entry in self._by_objective.items() if uid in present}
 
     async def _ask(self, slo: ServiceLevelObjective, now: float) -> TrafficHistory | None:

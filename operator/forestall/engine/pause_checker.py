@@ -1,4 +1,4 @@
-"""Whether people have stopped what is about to be done: asked anew each time, not as a cycle began with."""
+"""Checks whether people have paused an action: read again before each change, not once a cycle."""
 
 from collections.abc import Iterator
 
@@ -14,15 +14,15 @@ from forestall.registry import Registry
 class PauseChecker:
     """Reads the pauses of Guardrails and of namespaces.
 
-    Watches tell of them within milliseconds, but nothing tells that a watch is late or cut off. So the API server is
-    asked too before anything is changed: changes are rare, and the lists are short.
+    Watches usually deliver pauses within milliseconds, but a watch that is late or cut off is not noticed. So the
+    pauses are also listed from the API server before anything is changed: changes are rare, and the lists are short.
     """
 
     def __init__(self, registry: Registry, cluster: Reader) -> None:
         self._registry = registry
         self._cluster = cluster
         self.skewed: str | None = None
-        """Why this process's clock is not to be trusted: then nothing is changed, not even reverted."""
+        """Why this process's clock is wrong: then nothing is changed, not even reverted."""
 
     async def __call__(self, remediation: Remediation, now: float) -> Hold | None:
         """Return why nothing may be changed for `remediation` at `now` (s), not even reverted; None where it may."""
@@ -30,7 +30,7 @@ class PauseChecker:
         return await self.check(intent.objective.namespace, intent.objective.name, intent.policy.name, now)
 
     async def check(self, namespace: str, objective: str, policy: str, now: float) -> Hold | None:
-        """As `paused_by`, with what the API server knows; a pause that is known already is not asked about."""
+        """As `paused_by`, with the pauses listed from the API server, unless a pause is known already."""
         if self.skewed is not None:
             return Hold("ClockSkew", self.skewed)
         paused_by = self.paused_by(namespace, objective, policy, now)
@@ -43,7 +43,9 @@ class PauseChecker:
         return None if paused_by is None else Hold("Paused", paused_by)
 
     def paused_by(self, namespace: str, objective: str, policy: str, now: float) -> str | None:
-        """Return why nothing may be changed for this objective by this policy, as told last; None where it may."""
+        """Return why nothing may be changed for this objective by this policy, as far as watches have told; None where
+        it may.
+        """
         return next(self._pauses(namespace, objective, policy, now), None)
 
     async def _refresh(self, kind: type[Resource], namespace: str) -> None:

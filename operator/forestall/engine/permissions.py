@@ -1,7 +1,7 @@
-"""Whether the operator may do what policies decide: asked before, so that nobody approves what can't be done.
+"""Checks that the operator has the permissions for what policies decide, before anybody is asked to approve it.
 
-What is refused is asked again soon, because somebody may be granting it. Where it can't be told, nothing is held: the
-API server decides when it comes to it.
+A missing permission is checked again soon, because somebody may be granting it. Where a check fails, nothing is held:
+the API server decides on the request itself.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ from forestall.ports import AccessReviewer, Right
 from forestall.remediation.rbac_hints import rbac_hint
 
 _GRANTED: Final = 300.0
-"""For how long (s) a right that was there is not asked for again."""
+"""How long (s) a granted permission is not checked again."""
 _REFUSED: Final = 30.0
-"""For how long (s) a right that was missing is not asked for again."""
+"""How long (s) a missing permission is not checked again."""
 _PATIENCE: Final = 5.0
-"""How long (s) a review is waited for: one that takes longer tells nothing."""
+"""How long (s) an access review may take; a later result is dropped."""
 _AT_ONCE: Final = 50
-"""How many policies are looked at in one cycle at the most."""
+"""How many policies are checked in one cycle at the most."""
 
 
 class Permissions:
-    """Asks the API server what the operator may do, each right once in a while."""
+    """Checks the operator's permissions by access reviews, and caches the results."""
 
     def __init__(self, cluster: AccessReviewer) -> None:
         self._cluster = cluster
@@ -42,7 +42,9 @@ class Permissions:
         self._looked: dict[str, float] = {}
 
     async def why_not(self, action: str, target: ObjectRef, subject: ObjectRef | None = None) -> Hold | None:
-        """Return which right is missing for an action, with the command that grants it; None where none is known to."""
+        """Return which permission an action lacks, with the command that grants it; None where none is known to be
+        missing.
+        """
         for right in ACTIONS[action].rights(target, subject):
             refusal = await self._refusal(right)
             if refusal is not None:
@@ -50,9 +52,10 @@ class Permissions:
         return None
 
     async def check(self, snapshot: Snapshot, policies: Iterable[RemediationPolicy], until: float = math.inf) -> None:
-        """Find out for each policy that may act whether the operator may do what it says; some in each cycle.
+        """Check the permissions that each policy in a mode that acts needs; some policies in each cycle.
 
-        What is not told at `until` (s, of the event loop) stays as it was, and is asked again in a later cycle.
+        Checks that have not ended at `until` (s, of the event loop) keep the earlier result, and are repeated in a
+        later cycle.
         """
         acting = {policy.uid: policy for policy in policies if policy.spec.mode != "Observe"}
         self._missing = {uid: hold for uid, hold in self._missing.items() if uid in acting}
@@ -78,7 +81,9 @@ class Permissions:
             self._missing[policy.uid] = await self._missing_for(policy, selected.get(policy.uid, ()))
 
     def condition(self, policy: RemediationPolicy) -> Condition | None:
-        """Return whether the operator may do what the policy says; None where it only observes, or is new."""
+        """Return the condition that says whether the operator has the policy's permissions; None in mode Observe, or
+        for a new policy.
+        """
         if policy.spec.mode == "Observe" or policy.uid not in self._missing:
             return None
         hold = self._missing[policy.uid]
@@ -98,7 +103,7 @@ class Permissions:
         return None
 
     async def _refusal(self, right: Right) -> str | None:
-        """Return why the right is missing for the object, and for all of its kind."""
+        """Return why the permission is missing, both for the object and for all objects of its kind."""
         general = replace(right, name="")
         refusal = await self._ask(general)
         return refusal if refusal is None or right == general else await self._ask(right)

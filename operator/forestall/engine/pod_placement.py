@@ -1,4 +1,6 @@
-"""What a node out of service would mean for the others, read from nodes and pods as the API server gives them."""
+"""Computes the effect of taking a node out of service on the others, from nodes and pods as the API server returns
+them.
+"""
 
 import heapq
 from collections import Counter
@@ -19,14 +21,14 @@ from forestall.core.scheduling import (
 
 Body = Mapping[str, Any]
 MOST_HOSTS: Final = 50
-"""How many nodes are looked at for room: the pods of one node fit on these, or they are not moved."""
+"""How many nodes are considered for the pods of one node: if these lack capacity, the pods are not moved."""
 _CONTROL_PLANE: Final = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
 
 def assess(target: str, nodes: Sequence[Body], soon: Collection[str], max_cordoned: int) -> NodeAvailability | None:
-    """Return what the guards must know of the node `target`; None where it is not among the nodes.
+    """Return the input of the guards about the node `target`; None where it is not among the nodes.
 
-    `soon` are nodes that what is under way takes out of service, `most` how many may be.
+    `soon` are nodes that remediations under way take out of service; `most` is how many may be out of service.
     """
     by_name = {_name(node): node for node in nodes}
     if target not in by_name:
@@ -45,7 +47,7 @@ def assess(target: str, nodes: Sequence[Body], soon: Collection[str], max_cordon
 
 
 def hosts_for(target: str, nodes: Sequence[Body], without: Collection[str]) -> list[Body]:
-    """Return the nodes that may take the pods of `target`: of many, those whose labels are most like its own."""
+    """Return the nodes that may take the pods of `target`; of many, those with the labels most similar to its own."""
     labels = next(_labels(node) for node in nodes if _name(node) == target).items()
     candidates = [node for node in nodes if _name(node) != target and _name(node) not in without]
     return heapq.nsmallest(MOST_HOSTS, candidates, key=lambda node: (-len(labels & _labels(node).items()), _name(node)))
@@ -54,9 +56,9 @@ def hosts_for(target: str, nodes: Sequence[Body], without: Collection[str]) -> l
 def without_room(
     moving: Iterable[Body], hosts: Sequence[Body], pods: Mapping[str, Iterable[Body]], waiting: Iterable[Body] = ()
 ) -> str | None:
-    """Return the first of the pods `moving` that finds no room on the `hosts`, whose pods are given by node.
+    """Return the first of the pods `moving` that does not fit on the `hosts`, whose pods are given by node.
 
-    What is about to go takes some room until it is gone, and what is `waiting` for a node will take what it needs.
+    Terminating pods count until they are gone, and pods `waiting` to be scheduled count as well.
     """
     capacities = [_host(node, pods[_name(node)]) for node in hosts]
     unschedulable = first_unschedulable(
@@ -71,9 +73,10 @@ def _pod_request(pod: Body) -> PodRequest:
 
 
 def needs_of(spec: Body) -> dict[str, int]:
-    """Return what a pod requests, in thousandths, as the scheduler counts it.
+    """Return the resource requests of a pod, in thousandths, as the scheduler counts them.
 
-    The containers with the sidecars, or the greediest moment of the start where that is more, and the overhead.
+    The sum of containers and sidecars, or the largest request while init containers run where that is more, plus the
+    overhead.
     """
     total, sidecars, peak = Counter[str](), Counter[str](), Counter[str]()
     for container in spec.get("containers") or []:
@@ -142,7 +145,7 @@ def _tolerations(spec: Body) -> tuple[Toleration, ...]:
 
 
 def _wishes(spec: Body) -> tuple[tuple[NodeSelectorRequirement, ...], ...]:
-    """Return what the pod requires of its node: the node selector, and one of the terms of the required affinity."""
+    """Return the pod's requirements of its node: the node selector, and one of the terms of the required affinity."""
     always = tuple(
         NodeSelectorRequirement(key, "In", (value,)) for key, value in (spec.get("nodeSelector") or {}).items()
     )

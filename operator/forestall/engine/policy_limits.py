@@ -1,4 +1,4 @@
-"""For each objective and each policy that selects it: what is to be done, and may it be."""
+"""Turns policies and Guardrails into the triggers, rungs, budgets and limits of a decision."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from forestall.remediation.lockouts import policy_changed, was_contained, was_re
 
 
 def trigger_of(policy: RemediationPolicy) -> Trigger:
-    """Return when the policy acts."""
+    """Return the trigger of the policy."""
     when = policy.spec.when
     return Trigger(when.probability, when.within.seconds if when.within else None, when.for_.seconds)
 
@@ -68,9 +68,10 @@ def buckets(
     namespace: str,
     debts: Mapping[tuple[str, str], RecordedUsage] = MappingProxyType({}),
 ) -> tuple[TokenBucket, ...]:
-    """Return the budgets that an action in `namespace` draws on, as the Remediations leave them.
+    """Return the budgets that an action in `namespace` counts against, less what Remediations have spent.
 
-    `debts` are what Guardrails know to be gone, by their UIDs and the namespace; the cluster's have none.
+    `debts` are the spent actions that Guardrails have recorded, by their UIDs and the namespace; budgets of the whole
+    cluster have no namespace.
     """
     changes = [item for item in history if not only_notifies(item)]
     everywhere = [_created(item) for item in changes]
@@ -91,7 +92,9 @@ def buckets(
 
 
 def most_cordoned(guardrails: Sequence[Guardrail], nodes: int) -> int:
-    """Return how many of the `nodes` may be out of service at once: the strictest Guardrail counts; none without."""
+    """Return how many of the `nodes` may be out of service at once by the strictest Guardrail; 0 without a
+    Guardrail.
+    """
     if not guardrails:
         return 0
     limits = [item.spec.nodes for item in guardrails if item.spec.nodes is not None]
@@ -106,7 +109,7 @@ def policy_limits(
     action: str,
     storms: Sequence[StormCheck] = (),
 ) -> Constraints:
-    """Return the windows for an action of `policy`, with the `storms` of this cycle."""
+    """Return the maintenance windows for an action of `policy`, with the `storms` of this cycle."""
     blackouts: list[windows.TimeWindow] = []
     maintenance = []
     specs: list[tuple[str, GuardrailSpec | RemediationPolicySpec]] = [(f"policy {policy.name}", policy.spec)]
@@ -124,7 +127,8 @@ def storms(
 ) -> tuple[StormCheck, ...]:
     """Return the storm breakers, the same for every decision of a cycle.
 
-    `since` are the namespaces of objectives at risk with the times (s) since which they are, of `watched` in each.
+    `since` has the namespace of each objective at risk, and since when (s); `watched` is the number of objectives by
+    namespace.
     """
     breakers = [
         (f"storm of Guardrail {item.name}", item.spec.storm) for item in guardrails if item.spec.storm is not None
@@ -144,7 +148,7 @@ def _windows(owner: str, declared: Sequence[Window], action: str) -> list[window
 
 
 def ended(history: Sequence[Remediation], policy: RemediationPolicy) -> tuple[EndedRemediation, ...]:
-    """Return what the guards of `policy` need of the remediations that have ended."""
+    """Return the ended remediations in the form that the guards of `policy` need."""
     return tuple(
         EndedRemediation(
             name=remediation.name,
@@ -168,11 +172,11 @@ def ended(history: Sequence[Remediation], policy: RemediationPolicy) -> tuple[En
 def spent(
     history: Iterable[Remediation], policy: RemediationPolicy, slo: ServiceLevelObjective, episode: int
 ) -> frozenset[int]:
-    """Return the rungs that were tried in this episode and did not help, also while they still release, or that
+    """Return the rungs that did not help in this episode, including those that are still being reverted, or that
     admission refused.
 
-    A rung that the policy has elsewhere now, since it was changed, is known by what it says. Of the `history` only what
-    concerns the cause counts.
+    A rung that an edit of the policy moved is recognized by its content. Only remediations of the `history` for this
+    cause count.
     """
     vain = [
         remediation.spec.intent
@@ -197,7 +201,7 @@ def spent(
 
 
 def measured_total(history: Iterable[Remediation], policy: RemediationPolicy, episode: int) -> Hold | None:
-    """Return that what sizes a scale-out of this episode looks like a total; None where none does."""
+    """Return why the indicator that sizes a scale-out of this episode looks like a total; None where it does not."""
     for remediation in history:
         intent = remediation.spec.intent
         if (
@@ -210,7 +214,7 @@ def measured_total(history: Iterable[Remediation], policy: RemediationPolicy, ep
 
 
 def doubt(rung: Rung, slo: ServiceLevelObjective, cause: str) -> str:
-    """Return in words that a scale-out for `cause` is sized in proportion to a sum; empty where it is not."""
+    """Return a warning that a scale-out for `cause` is sized in proportion to a sum; empty where it is not."""
     capacity = rung.scale.capacity if rung.scale else None
     if capacity is None or capacity.per_replica is not None:
         return ""
@@ -225,10 +229,10 @@ def doubt(rung: Rung, slo: ServiceLevelObjective, cause: str) -> str:
 
 
 def is_in_the_way(remediation: Remediation, action: str = "", target_uid: str = "") -> bool:
-    """Say whether `action` may not be done to the target meanwhile.
+    """Say whether the remediation blocks `action` on the same target.
 
-    What did not help leaves room for the next rung, which is another action, and never for the same action on the same
-    target: one would release what the other adds. What a person wants back leaves none.
+    A remediation that did not help allows another action of the next rung while it is reverted, but never the same
+    action on the same target: one would revert what the other adds. One that a person is undoing blocks every action.
     """
     if remediation.ended or only_notifies(remediation):
         return False
@@ -238,7 +242,7 @@ def is_in_the_way(remediation: Remediation, action: str = "", target_uid: str = 
 
 
 def only_notifies(remediation: Remediation) -> bool:
-    """Say whether it changes nothing and only tells."""
+    """Say whether the action only notifies people and changes nothing."""
     return not traits_of(remediation.spec.intent.action).changes_cluster
 
 
@@ -247,12 +251,12 @@ def _leaves_room(remediation: Remediation) -> bool:
 
 
 def empties_a_node(remediation: Remediation) -> bool:
-    """Say whether it moves the pods of a node elsewhere."""
+    """Say whether the action evicts the pods of a node."""
     return traits_of(remediation.spec.intent.action).disruption == "node"
 
 
 def takes_a_node(remediation: Remediation) -> bool:
-    """Say whether it takes a node out of service, or is about to."""
+    """Say whether the remediation takes a node out of service, or is about to."""
     return not remediation.ended and remediation.spec.intent.target.kind == "Node"
 
 

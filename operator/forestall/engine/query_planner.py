@@ -1,4 +1,4 @@
-"""Which objectives can be watched, with which questions, and why the others can't."""
+"""Plans the queries of all objectives, and says why some can't be observed."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,7 +11,7 @@ from forestall.registry import Registry
 
 
 class QueryPlanner:
-    """Turns the registry's objectives into questions, each once for every generation of it and of its source."""
+    """Turns the registry's objectives into queries, once for each generation of an objective and its source."""
 
     def __init__(self, registry: Registry, interval: float, isolation: Isolation | None = None) -> None:
         self._registry = registry
@@ -22,7 +22,7 @@ class QueryPlanner:
     def questions(
         self, objectives: Iterable[ServiceLevelObjective]
     ) -> tuple[dict[str, ObjectiveQueries], dict[str, Problem]]:
-        """Return the questions of the objectives that can be watched, and the problems of the others, by UID."""
+        """Return the queries of the objectives that can be observed, and the problems of the others, by UID."""
         queries: dict[str, ObjectiveQueries] = {}
         problems: dict[str, Problem] = {}
         for slo in objectives:
@@ -65,13 +65,13 @@ class QueryPlanner:
 
 
 def stale_after(registry: Registry, interval: float, source: str) -> float:
-    """Return the age (s) at which a source's data is too old, never less than two intervals."""
+    """Return the age (s) from which a source's data is stale, at least two intervals."""
     metric_source = registry.get(MetricSource, source)
     return max(metric_source.spec.stale_after.seconds if metric_source else 0.0, 2 * interval)
 
 
 def dependencies(objectives: Mapping[str, ServiceLevelObjective]) -> dict[str, frozenset[str]]:
-    """Return which objectives each one depends on, by UID; a name that does not exist is no edge."""
+    """Return the objectives that each objective depends on, by UID; names that do not exist are left out."""
     by_name = {(slo.namespace, slo.name): uid for uid, slo in objectives.items()}
     return {
         uid: frozenset(by_name[slo.namespace, name] for name in slo.spec.depends_on if (slo.namespace, name) in by_name)

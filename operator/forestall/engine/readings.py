@@ -1,4 +1,4 @@
-"""What the sources answered about each indicator, or why it can't be used; pure."""
+"""Turns the sources' answers into a reading of each indicator, or the reason why there is none; pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,34 +13,36 @@ from forestall.ports import Answer, Labels, QueryFailure
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one indicator says now: its series, or why there is none that can be used."""
+    """The present values of one indicator, or why there are none that can be used."""
 
     watched: IndicatorQuery
     values: Mapping[Labels, float] = field(default_factory=dict)
     """The finite values by series."""
     sampled_at: float = -math.inf
-    """When the newest raw sample behind it was taken."""
+    """The time (s) of the newest raw sample behind the values."""
     fresh: bool = False
     problem: QueryFailure | None = None
-    """Why it can't be used, or what of it could not."""
+    """Why there are no values, or why some series were left out."""
     members: tuple[tuple[str, int], ...] = ()
-    """How many targets feed each of its selectors."""
+    """The number of scrape targets behind each selector of the query."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRatios:
-    """The error ratios over the long and the whole window; NaN where not known, and why."""
+    """The error ratios over the long and the whole window; NaN where they are unknown, with the reason."""
 
     long: float = math.nan
     window: float = math.nan
     long_problem: QueryFailure | None = None
     whole_problem: QueryFailure | None = None
     long_window: float = math.nan
-    """How long (s) the long window is."""
+    """The length (s) of the long window."""
 
 
 def blind(readings: Sequence[Reading]) -> list[Reading]:
-    """Return the readings that tell nothing at all of their indicator. An SLI without events tells that none failed."""
+    """Return the readings without any information about their indicator. An SLI without events is not among them: none
+    failed.
+    """
     return [
         reading
         for reading in readings
@@ -60,7 +62,7 @@ def distrusted(
     queries_by_uid: Mapping[str, ObjectiveQueries],
     clocks: ClockSkew,
 ) -> tuple[dict[str, tuple[Reading, ...]], dict[str, ErrorRatios]]:
-    """Return readings and ratios without those whose age can't be told, because clocks are apart."""
+    """Return readings and ratios without those whose age is unknown because clocks differ."""
     readings, ratios = dict(readings), dict(ratios)
     for uid, questions in queries_by_uid.items():
         why = clocks.reason_for(questions.source)
@@ -72,7 +74,9 @@ def distrusted(
 
 
 def read(watched: IndicatorQuery, answer: Answer | QueryFailure, oldest: float, latest: float = math.inf) -> Reading:
-    """Return the reading of one indicator; data from before `oldest` (s) is too old, from after `latest` is not yet."""
+    """Return the reading of one indicator; samples from before `oldest` (s) are stale, and those from after `latest`
+    (s) are in the future.
+    """
     if isinstance(answer, QueryFailure):
         return Reading(watched, problem=answer)
     if answer.warnings:

@@ -1,7 +1,7 @@
-"""Keeps what rests on Remediations from going with them: they are remembered, and written again where they are deleted.
+"""Backs up Remediations that guards depend on, and creates them again where they are deleted.
 
-What is remembered is in memory, as it was last seen, and in the objectives' statuses, where it outlives the process. It
-is written there before anything is changed, and read when a process begins to lead.
+The backup is in memory, and in the objectives' statuses, where it outlives the process. It is written there before
+anything is changed, and read when a process begins to lead.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from forestall.remediation import RemediationReconciler, RetentionNeeds
 from forestall.remediation.backup import from_records, to_back_up, to_records
 
 AT_ONCE: Final = 50
-"""So many Remediations are written again in one cycle at the most; each takes three requests."""
+"""How many Remediations are created again in one cycle at the most; each takes three requests."""
 
 _log = structlog.get_logger()
 
@@ -33,24 +33,24 @@ Key = tuple[str, str]
 
 
 class RemediationBackup:
-    """What is remembered of each objective's Remediations."""
+    """Keeps the backup of each objective's Remediations."""
 
     def __init__(self, registry: Registry, isolation: Isolation) -> None:
         self._registry = registry
         self._isolation = isolation
         self.keep: Callable[[ServiceLevelObjective, float], Awaitable[None]] = _nowhere
-        """Writes the records of an objective into its status."""
+        """A function that writes the backup of an objective into its status."""
         self._by_objective: dict[str, dict[str, Remediation]] = {}  # by UID of the objective and name
         self._versions: dict[str, frozenset[tuple[str, str]]] = {}  # the names and versions that this was chosen from
         self._written: dict[str, list[Record]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def forget(self) -> None:
-        """Forget everything, as somebody else leads: what is written down is read again."""
+        """Drop the backup in memory when another process leads: the statuses are read again."""
         self._by_objective, self._versions, self._written = {}, {}, {}
 
     def of(self, objective: str, before: list[Record]) -> list[Record]:
-        """Return what the status of an objective (UID) is to remember; what it did `before`, where it was not read."""
+        """Return the backup for the status of an objective (UID); `before`, where the status was not read yet."""
         remediations = self._by_objective.get(objective)
         if remediations is None:
             return before
@@ -59,7 +59,7 @@ class RemediationBackup:
         return self._written[objective]
 
     async def remember(self, remediation: Remediation, now: float) -> None:
-        """Write down, at `now` (s), a step that is about to be made.
+        """Write a step into the backup at `now` (s), before it is made.
 
         Raises:
             ClusterError: it is not known to be written.
@@ -72,7 +72,7 @@ class RemediationBackup:
                 await self.keep(slo, now)
 
     def note(self, remediation: Remediation) -> None:
-        """Remember a remediation as it is now."""
+        """Update the backup in memory of a remediation."""
         if remediation.status.steps or remediation.ended:
             uid = remediation.spec.intent.objective.uid
             # The newest comes first: should there be no room for all, it is there.
@@ -82,12 +82,12 @@ class RemediationBackup:
             self._remember(uid, {remediation.name: remediation, **other_remediations})
 
     def awaits(self, remediation: Remediation) -> bool:
-        """Say whether it is written again, but not yet what became of it, which is remembered."""
+        """Say whether the Remediation is created again, but without its status, which is in the backup."""
         uid = remediation.spec.intent.objective.uid
         return remediation.unwritten and remediation.name in self._by_objective.get(uid, {})
 
     def with_deleted(self, existing: Mapping[Key, Remediation]) -> dict[Key, Remediation]:
-        """Return the remediations that are there, by namespace and name, and those that are only remembered."""
+        """Return the remediations that exist, by namespace and name, with those that are only in the backup."""
         backed_up = _by_key(remediation for by_name in self._by_objective.values() for remediation in by_name.values())
         written = {key: body for key, body in existing.items() if key not in backed_up or not body.unwritten}
         return backed_up | written
@@ -95,9 +95,11 @@ class RemediationBackup:
     async def begin(
         self, reconciler: RemediationReconciler, snapshot: Snapshot, now: float, until: float = math.inf
     ) -> Snapshot:
-        """Write again what was deleted; return the scene with it, and with what could not be written all the same.
+        """Create deleted Remediations again; return the snapshot with all of them, including those that could not be
+        created.
 
-        Nothing is begun after `until` (s, of the event loop), and each try takes half of the time that is left.
+        Nothing is begun after `until` (s, of the event loop), and each attempt takes at most half of the remaining
+        time.
         """
         needs = RetentionNeeds.of(
             snapshot.objectives.keys(), self._registry.all(RemediationPolicy), snapshot.guardrails
@@ -133,7 +135,9 @@ class RemediationBackup:
         return replace(snapshot, remediations=list((_by_key(snapshot.remediations) | back).values()))
 
     def _missing(self, uid: str, existing: list[Remediation], needs: RetentionNeeds, now: float) -> list[Remediation]:
-        """Return what is remembered of an objective, is needed and is not there; note what is."""
+        """Return the Remediations of an objective that are needed and in the backup, but missing; update the backup of
+        the others.
+        """
         versions = frozenset((remediation.name, remediation.metadata.resource_version) for remediation in existing)
         present = _by_name(remediation for remediation in existing if not remediation.unwritten)
         deleted = [
@@ -164,7 +168,7 @@ class RemediationBackup:
     async def _restore(
         self, reconciler: RemediationReconciler, remediation: Remediation, now: float, until: float
     ) -> Remediation | None:
-        """Write one again; return it as it is then, or as it is remembered; None where its namespace is gone."""
+        """Create one again; return it as created, or as in the backup; None where its namespace is deleted."""
         try:
             async with asyncio.timeout_at(_half_way(until)):
                 restored = await reconciler.restore(remediation, now)
@@ -187,7 +191,7 @@ class RemediationBackup:
         return restored
 
     def _retain(self, snapshot: Snapshot) -> None:
-        """Forget the objectives that are gone, with nothing left to remember."""
+        """Forget deleted objectives whose backup is empty."""
         for uid in [
             uid for uid, by_name in self._by_objective.items() if not by_name and uid not in snapshot.objectives
         ]:
@@ -211,4 +215,4 @@ def _half_way(until: float) -> float:
 
 
 async def _nowhere(_: ServiceLevelObjective, __: float) -> None:
-    """Where there is no status to write to."""
+    """The writer where there is no status to write to."""

@@ -1,4 +1,4 @@
-"""Deletes now and then what is history that nobody needs any more."""
+"""Deletes expired Remediations periodically."""
 
 import math
 from typing import Final
@@ -10,11 +10,11 @@ from forestall.registry import Registry
 from forestall.remediation import RetentionNeeds, delete_expired
 
 EVERY: Final = 3600.0
-"""Seconds between two looks."""
+"""Seconds between two runs."""
 
 
 class RemediationCleanup:
-    """Remembers when it last looked."""
+    """Deletes expired Remediations; remembers the time of its last run."""
 
     def __init__(self, cluster: Writer, registry: Registry) -> None:
         self._cluster = cluster
@@ -22,7 +22,7 @@ class RemediationCleanup:
         self._last_run = -math.inf
 
     async def run(self, snapshot: Snapshot, now: float) -> None:
-        """Look, if it is time."""
+        """Delete expired Remediations, if a run is due."""
         if 0 <= now - self._last_run < EVERY:
             return
         self._last_run = now

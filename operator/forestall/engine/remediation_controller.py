@@ -1,4 +1,4 @@
-"""Drives every Remediation under way as far as it goes in a cycle, each when it is its namespace's turn."""
+"""Advances every Remediation under way once a cycle, each when its namespace has a slot."""
 
 import asyncio
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class RemediationController:
-    """Reconciles Remediations; what it learns of them goes into the registry and the forecasts."""
+    """Reconciles Remediations, and updates the registry and the forecasts by the results."""
 
     cluster: Cluster
     registry: Registry
@@ -52,9 +52,9 @@ class RemediationController:
     async def reconcile(
         self, snapshot: Snapshot, findings_by_uid: Mapping[str, Findings], now: float, until: float
     ) -> list[tuple[str, str]]:
-        """Drive every remediation under way as far as it goes now; return action and phase of those that ended.
+        """Advance every remediation under way as far as possible; return action and phase of those that ended.
 
-        What has not come so far at `until` (s, of the event loop) goes on in the next cycle.
+        Work that has not ended at `until` (s, of the event loop) continues in the next cycle.
         """
         live = [
             remediation
@@ -76,7 +76,7 @@ class RemediationController:
     async def _safely(
         self, snapshot: Snapshot, remediation: Remediation, findings_by_uid: Mapping[str, Findings], now: float
     ) -> Remediation | None:
-        """Drive one remediation; what goes wrong with it is told by it, and keeps no other from going on."""
+        """Advance one remediation; an error is reported by this remediation, and affects no other."""
         hold: Hold | None = None
         with self.isolation.attempt("driving", named(remediation)) as attempt:
             try:

@@ -1,4 +1,4 @@
-"""Opens the Remediation of what was decided: the budget, the objective's episode and the intent are written first."""
+"""Creates the Remediation of a decision: budget and episode are recorded first."""
 
 import asyncio
 from dataclasses import replace
@@ -19,11 +19,13 @@ from forestall.registry import Registry
 from forestall.remediation import RemediationReconciler, draft_of
 
 _PART = 0.25
-"""The part of the time that is left for deciding in which the guards are asked again: others wait meanwhile."""
+"""The share of the remaining time of the phase in which the guards are checked again: other decisions wait
+meanwhile.
+"""
 
 
 class RemediationOpener:
-    """Opens Remediations, one at a time; remembers what the cycle has opened so far."""
+    """Creates Remediations, one at a time; remembers those that this cycle has created."""
 
     def __init__(
         self,
@@ -41,7 +43,7 @@ class RemediationOpener:
         self._scheduler = scheduler
         self._registry = registry
         self.budget_usage = BudgetUsage(publisher)
-        """What is gone from the budgets of the Guardrails."""
+        """The spent part of the Guardrails' budgets."""
         self._opening = asyncio.Lock()
         self._drafts: dict[tuple[str, str], Remediation] = {}  # what this cycle writes down, by namespace and name
 
@@ -52,10 +54,10 @@ class RemediationOpener:
     async def open(
         self, snapshot: Snapshot, findings: Findings, index: int, proposal: Proposal, now: float
     ) -> Decision:
-        """Write the episode down, then the intent; a Remediation of this name was decided before.
+        """Write the episode, then create the Remediation; a Remediation of this name that exists was decided before.
 
-        The guards asked with what was known when the cycle began. Others were decided since, and what they spend is
-        spent: the guards are asked again, one proposal at a time.
+        The guards were checked with the state at the beginning of the cycle. Other decisions may have used budgets
+        since, so the guards are checked again, one proposal at a time.
         """
         decision, intent = findings.decisions[index], proposal.intent(now)
         draft = Remediation.read(draft_of(intent))
@@ -88,7 +90,7 @@ class RemediationOpener:
         return decision.model_copy(update={"remediation": remediation.name})
 
     def _decided(self) -> list[Remediation]:
-        """Return every Remediation that there is, or that this cycle is writing down."""
+        """Return every Remediation that exists, or that this cycle is creating."""
         existing = {
             (remediation.namespace, remediation.name): remediation for remediation in self._registry.all(Remediation)
         }
@@ -96,5 +98,5 @@ class RemediationOpener:
 
 
 def with_hold(decision: Decision, hold: Hold) -> Decision:
-    """Return a decision that holds for this reason, whatever it was before."""
+    """Return the decision changed to a hold with this reason."""
     return decision.model_copy(update={"verdict": "Hold", "reason": hold.reason, "message": hold.message})

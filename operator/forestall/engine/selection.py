@@ -1,7 +1,7 @@
-"""Which policies see to which objectives, within bounds.
+"""Matches policies and objectives, within limits.
 
-Who writes both in a namespace chooses how many pairs there are, and each is looked at in every cycle. The first by name
-count, so that one more takes nothing from those that were there before it.
+The authors of a namespace choose how many pairs there are, and each pair costs time in every cycle. Above the limits
+the first ones by name count.
 """
 
 from collections import Counter, defaultdict
@@ -12,26 +12,28 @@ from typing import Final
 from forestall.api import RemediationPolicy, ServiceLevelObjective
 
 MOST_POLICIES: Final = 200
-"""So many policies of one namespace are heeded at the most."""
+"""How many policies of one namespace are used at the most."""
 MOST_FOR_ONE: Final = 20
-"""And so many of those that select one objective."""
+"""How many policies that select the same objective are used at the most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What selects what."""
+    """The matching of policies and objectives."""
 
     policies: Mapping[str, Sequence[RemediationPolicy]] = field(default_factory=dict)
-    """By UID of the objective, in order of their names."""
+    """The policies of each objective (UID), in order of their names."""
     objectives: Mapping[tuple[str, int], Sequence[ServiceLevelObjective]] = field(default_factory=dict)
-    """What a policy selects, by its UID and generation."""
+    """The objectives of each policy, by its UID and generation."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """By UID of a policy: why it is not heeded, or not for all that it selects."""
+    """By UID of a policy: why it is not used, or not for all objectives that it selects."""
 
     def of(
         self, policy: RemediationPolicy, objectives: Iterable[ServiceLevelObjective]
     ) -> Sequence[ServiceLevelObjective]:
-        """Return what `policy` selects; `objectives` are those of its namespace, for one that came or changed since."""
+        """Return the objectives that `policy` selects; `objectives` are those of its namespace, for a policy that is
+        new or changed.
+        """
         selected = self.objectives.get(_key(policy))
         if selected is not None:
             return selected
@@ -39,7 +41,7 @@ class Selection:
 
 
 def select(objectives: Iterable[ServiceLevelObjective], policies: Iterable[RemediationPolicy]) -> Selection:
-    """Return which of `policies`, given in order of their names, see to which of `objectives`."""
+    """Match `policies`, given in order of their names, with `objectives`."""
     by_namespace: dict[str, list[RemediationPolicy]] = defaultdict(list)
     left_out: dict[str, str] = {}
     policies = list(policies)

@@ -1,4 +1,4 @@
-"""How many series of one namespace are kept, so that there is memory for everybody's."""
+"""Limits the series of each namespace, so that the memory suffices for all namespaces."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +17,11 @@ Account = tuple[str, str]
 def within_series(
     readings: Readings, queries_by_uid: Mapping[str, ObjectiveQueries], max_series: int | None = None
 ) -> dict[str, tuple[Reading, ...]]:
-    """Return the readings without those that bring more series than their namespace's share allows.
+    """Return the readings without those that exceed their namespace's share of series.
 
-    Both are by objective (UID). The queries that return the fewest count first, so that one which returns very many
-    costs no other. Where all namespaces together bring more than `most`, those that bring the most have less
-    left to them, all the same.
+    Argument and result are keyed by objective (UID). The queries with the fewest series count first, so that one with
+    very many affects no other. Where all namespaces together exceed `most`, the shares of those with the most series
+    are reduced.
     """
     shares = {(queries.source, queries.namespace): queries.share.series for queries in queries_by_uid.values()}
     result = _cut(
@@ -47,7 +47,7 @@ def within_series(
 def _cut(
     readings: Readings, owners: Mapping[str, Account], shares: Mapping[Account, int], message: str
 ) -> dict[str, tuple[Reading, ...]]:
-    """Return the readings without those that are over the share of who owns them; `words` end why."""
+    """Return the readings without those that exceed the share of their account; `words` complete the message."""
     accounts: dict[Account, list[tuple[int, str, int]]] = defaultdict(list)
     for uid, readings_of_objective in readings.items():
         accounts[owners[uid]] += [
@@ -79,7 +79,7 @@ def _totals(readings: Readings, owners: Mapping[str, Account]) -> Counter[Accoun
 
 
 def _level(totals: Iterable[int], max_series: int) -> int:
-    """Return the largest share with which all together, none of which takes more than it has, stay within `most`."""
+    """Return the largest share such that all accounts together stay within `most`, if none uses more than it has."""
     left, waiting = max_series, sorted(totals)
     while waiting:
         level = left // len(waiting)

@@ -1,18 +1,18 @@
-"""What the engine can be told; everything else follows from the interval."""
+"""The engine's settings; all other times follow from the interval."""
 
 from dataclasses import dataclass
 
 _HORIZONS = (4, 20, 60, 120, 360)
 _LIMIT = 4
-"""After how many intervals a cycle is given up; the next one begins anew from what is written down."""
+"""After how many intervals a cycle is cancelled; the next one continues from the written statuses."""
 _VALUES_S = 20.0
-"""How long (s) a source is asked for values in one cycle at the most."""
+"""How long (s) the queries for values of a source may take in one cycle at the most."""
 _VALUES_LEAST_S = 4.0
-"""So long (s) at the least, unless cycles are shorter still."""
+"""How long (s) they may take at the least, unless cycles are shorter."""
 _VALUES = 3 / 8
-"""The most of a cycle's limit that the values may take; and with the past and the windows:"""
+"""The largest share of a cycle's limit for the queries for values."""
 OBSERVED = 0.7
-"""The share of a cycle's limit by which all that is asked of the sources has come, or is late."""
+"""The share of a cycle's limit after which every answer of a source is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,63 +20,66 @@ class Settings:
     """Times are in seconds."""
 
     interval: float = 30.0
-    """From one cycle to the next; also the step of the matrix of series."""
+    """The time between cycles; also the step of the matrix of series."""
     at_risk_from: float = 0.8
     """The breach probability from which an objective without a policy counts as at risk."""
     lease: str | None = None
-    """The operator's Lease as NAMESPACE/NAME, which statuses name for people who ask whether anybody looks."""
+    """The operator's Lease as NAMESPACE/NAME, which statuses name so that people can check that the operator runs."""
     concurrency: int = 16
-    """How many objects are worked on at once."""
+    """How many objects are processed at once."""
     threads: bool = True
-    """Whether what takes long is done in a thread, while a lease is renewed and probes are answered."""
+    """Whether long computations run in a thread, so that the lease is renewed and probes are answered meanwhile."""
 
     series: int = 50_000
-    """How many series are kept with their past for all namespaces together; each costs some 50 KiB of memory."""
+    """How many series are kept with their history in all namespaces together; each takes about 50 KiB of memory."""
 
     @property
     def limit(self) -> float:
-        """After how long a cycle is given up."""
+        """The time after which a cycle is cancelled."""
         return _LIMIT * self.interval
 
     @property
     def values(self) -> float:
-        """For how long a source is asked for values in one cycle: what has not come by then is late."""
+        """How long the queries for values of a source may take in one cycle: later answers are dropped."""
         return min(_VALUES_S, max(self.limit / 6, min(_VALUES_LEAST_S, _VALUES * self.limit)))
 
     @property
     def past(self) -> float:
-        """How long one request for the past, or for pieces of a window, may take."""
+        """How long one request for history, or for pieces of a window, may take."""
         return min(self.values, OBSERVED * self.limit - 1.1 * self.values)
 
     @property
     def columns(self) -> int:
-        """How many steps of each series are kept and backfilled: at an interval of 30 s a day and the longest horizon.
+        """How many steps of each series are kept and backfilled: at an interval of 30 s one day plus the longest
+        horizon.
 
-        So the same time of yesterday is known, and what came after it.
+        So the matrix has the same time of the previous day, and what followed it.
         """
         return 2880 + _HORIZONS[-1]
 
     @property
     def backfill(self) -> float:
-        """For how long the past of new queries is fetched in one cycle: the others wait for the next."""
+        """How long one cycle fetches the history of new queries; the others wait for the next cycle."""
         return self.interval / 2
 
     @property
     def turn(self) -> float:
-        """For how long one cycle decides for one namespace, and drives its remediations; for all: twice that."""
+        """How long one cycle decides for one namespace, and advances its remediations; twice that for all
+        namespaces.
+        """
         return max(self.interval / 2, min(2 * self.interval, 5.0))
 
     @property
     def windows(self) -> float:
-        """For how long whole windows are read in pieces in one cycle: the others wait for the next."""
+        """How long one cycle reads windows in pieces; the others wait for the next cycle."""
         return self.interval / 10
 
     @property
     def horizons(self) -> tuple[float, ...]:
-        """The horizons that are forecast: 2 m to 3 h at an interval of 30 s. What lies between is interpolated."""
+        """The forecast horizons: 2 m to 3 h at an interval of 30 s. Values between them are interpolated."""
         return tuple(self.interval * steps for steps in _HORIZONS)
 
     @property
     def calm(self) -> float:
-        """How long the risk must be gone before an episode ends: a flicker is not a new episode."""
+        """How long an objective must not be at risk before its episode ends: a short dip begins no new episode."""
         return self.interval * 10

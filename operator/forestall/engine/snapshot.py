@@ -1,4 +1,4 @@
-"""What the registry holds at the beginning of a cycle, sorted for the questions that a cycle asks of it."""
+"""The content of the registry at the beginning of a cycle, indexed for the lookups of a cycle."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -16,29 +16,29 @@ from forestall.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One reading of the registry; cheap to ask for each objective."""
+    """The registry at one moment; lookups by objective are cheap."""
 
     objectives: Mapping[str, ServiceLevelObjective]
     """By UID."""
     policies: Mapping[str, Sequence[RemediationPolicy]]
-    """By UID of the objective that they select, in order of their names."""
+    """The policies of each objective (UID), in order of their names."""
     remediations: Sequence[Remediation]
     guardrails: Sequence[Guardrail]
     clocks: ClockSkew = ClockSkew()
     storms: Sequence[StormCheck] = ()
-    """Which objectives came at risk together, and how many are too many."""
+    """The storm breakers: objectives that came at risk together, and their limits."""
     debts: Mapping[tuple[str, str], RecordedUsage] = field(default_factory=dict)
-    """What Guardrails know to be gone from their budgets, by UID and namespace."""
+    """The spent part of budgets that Guardrails have recorded, by UID and namespace."""
     watched: Mapping[str, int] = field(init=False, repr=False, compare=False)
-    """How many objectives there are, by namespace."""
+    """The number of objectives, by namespace."""
     unreadable: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By namespace: the remediations under way that this version can't read; what they do is not known."""
+    """By namespace: the remediations under way that this version can't parse; their actions are unknown."""
     selection: Selection = Selection()
-    """What selects what, and which policies are not heeded."""
+    """The matching of policies and objectives, and the policies that are not used."""
     _positions: dict[str, list[int]] = field(init=False, repr=False, compare=False)
-    """By UID of objectives and targets: the places of the remediations."""
+    """By UID of objectives and targets: the indices of their remediations."""
     _sharing: dict[tuple[str, str, str], list[str]] = field(init=False, repr=False, compare=False)
-    """By namespace, kind and name of a target: the UIDs of the objectives that are about it."""
+    """By namespace, kind and name of a target: the UIDs of the objectives with this target."""
 
     def __post_init__(self) -> None:
         positions: dict[str, list[int]] = defaultdict(list)
@@ -59,7 +59,7 @@ class Snapshot:
         return [self.remediations[position] for position in positions]
 
     def sharing(self, slo: ServiceLevelObjective) -> list[str]:
-        """Return the UIDs of the objectives that are about the same target, this one among them."""
+        """Return the UIDs of the objectives with the same target, including this one."""
         return self._sharing.get(_target(slo), [slo.uid])
 
     @classmethod
@@ -77,10 +77,10 @@ class Snapshot:
         )
 
     def ordered(self, late: Collection[str], episodes: Mapping[str, Episode]) -> "Snapshot":
-        """Return the scene with its objectives in the order in which they are served.
+        """Return the snapshot with its objectives in the order in which they are processed.
 
-        First those that got no turn in the last cycle (`late`, UIDs), then those at risk, as `episodes` (by UID) or
-        else their statuses say; and every namespace's first before anybody's second.
+        First those that had no turn in the last cycle (`late`, UIDs), then those at risk according to `episodes` (by
+        UID) or else to their statuses; each group in round-robin order of namespaces.
         """
 
         def rank(slo: ServiceLevelObjective) -> tuple[bool, bool]:

@@ -1,4 +1,4 @@
-"""How the metric sources did in a cycle, for the operator's own metrics and its probes."""
+"""The health of metric sources in a cycle, for the operator's own metrics and its probes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import Final
 from forestall.ports import Answer, QueryFailure
 
 TIMEOUT: Final = "SourceTimeout"
-"""The reason of what came too late."""
+"""The reason of answers that came too late."""
 OF_SOURCES: Final = frozenset({TIMEOUT, "SourceDown", "SourceUnauthorized", "SourceBadAnswer", "SourceMissing"})
-"""Reasons that are about a source, or about what is too much for it."""
+"""Reasons about a source as a whole, or about its overload."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """How one source did."""
+    """The health of one source in a cycle."""
 
     up: bool
-    """Whether it answered anything, be it that it refused a query."""
+    """Whether the source answered at all, even by refusing a query."""
     late: bool
-    """Whether any query had no answer in time."""
+    """Whether any query timed out."""
 
 
 def health_of(answers: Iterable[Answer | QueryFailure]) -> SourceHealth:
-    """Return how a source did that gave these answers."""
+    """Return the health of a source that gave these answers."""
     reasons = [answer.reason if isinstance(answer, QueryFailure) else "" for answer in answers]
     return SourceHealth(up=any(reason not in OF_SOURCES for reason in reasons), late=TIMEOUT in reasons)

@@ -1,7 +1,7 @@
-"""Whether metric sources answer: of those that objectives use their queries tell.
+"""Probes metric sources that no objective uses; for the others the queries of objectives show whether they answer.
 
-The others are asked once for every generation, and again now and then while they fail, so that a wrong URL is told
-soon after it is made.
+Such a source is queried once for each generation, and again periodically while it fails, so that a wrong URL is
+reported soon after it is applied.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from forestall.isolation import Isolation
 from forestall.ports import Metrics, Query, QueryFailure
 
 _QUERY: Final = "count(forestall_probe)"
-"""Of a metric that nobody has: any source that is well answers it, with nothing."""
+"""A query for a metric that does not exist: a healthy source answers with an empty result."""
 _AGAIN: Final = 300.0
-"""After how many seconds a source that failed is asked again."""
+"""Seconds after which a source that failed is probed again."""
 _WAIT: Final = 1.0
-"""How long (s) a cycle waits for the answers; those that come later are told in the next."""
+"""How long (s) a cycle waits for the probes; later results appear in the next cycle."""
 _OF_SOURCES: Final = OF_SOURCES | {"PartialAnswer", "ClockSkew"}
 """Reasons that may be about the source, and not about a query."""
 
 
 def answering(users: Sequence[Findings]) -> Condition:
-    """Return the condition Ready of a source that objectives use.
+    """Return the condition Ready of a source that objectives query.
 
-    What a few of them ask may take too long for any source: where others are answered it is no trouble of the source.
+    Queries of a few objectives may take too long for any source: where others are answered, the source is ready.
     """
     readings = [reading for findings in users for reading in findings.readings]
     problems = [
@@ -48,7 +48,7 @@ def answering(users: Sequence[Findings]) -> Condition:
 
 
 class SourceProbes:
-    """What came of asking each source that nobody uses."""
+    """Probes sources that no objective uses, and remembers the results."""
 
     def __init__(self, metrics: Metrics | None, isolation: Isolation) -> None:
         self._metrics = metrics
@@ -59,7 +59,7 @@ class SourceProbes:
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, sources: Iterable[MetricSource], now: float) -> None:
-        """Ask the sources of which it is time; `sources` are all that nobody uses."""
+        """Probe the sources that are due; `sources` are all that no objective uses."""
         present = {source.uid: source for source in sources}
         self._results = {uid: result for uid, result in self._results.items() if uid in present}
         new = {
@@ -73,13 +73,13 @@ class SourceProbes:
         self._under_way = {uid: task for uid, task in self._under_way.items() if not task.done()}
 
     async def close(self) -> None:
-        """End what is asked."""
+        """Cancel the probes under way."""
         for task in self._under_way.values():
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
     def ready(self, source: MetricSource) -> Condition:
-        """Return the condition Ready of a source that nobody uses."""
+        """Return the condition Ready of a source that no objective uses."""
         result = self._results.get(source.uid)
         if result is None or result[0] != source.metadata.generation:
             return _ready("Unknown", "NotUsed", "no objective uses this source, and it has not answered a probe yet")

@@ -1,4 +1,4 @@
-"""Write down what was found: statuses, on change only, and Events for what is news."""
+"""Writes statuses when they change, and records Events for changes of state."""
 
 import asyncio
 import math
@@ -54,12 +54,13 @@ S = TypeVar("S", bound=Model)
 _log = structlog.get_logger()
 
 _FIGURES = 2
-"""Intervals after which figures are written that moved while nothing else changed."""
+"""Intervals after which changed figures are written while nothing else changed."""
 _AT_ONCE = 250
-"""How many objectives' statuses are written in one cycle at the most: when much changes at once, as when a source fails
-or the operator starts, the cycle must not wait for all of it."""
+"""How many objectives' statuses are written in one cycle at the most: when many change at once, as when a source fails
+or the operator starts, the cycle must not wait for all of them.
+"""
 _FIGURES_AT_ONCE = 100
-"""How many of them only for their figures: each write is one for the API server and all who watch."""
+"""How many of these only for changed figures: each write costs the API server and all watchers."""
 _REASONS = {
     ObjectiveState.HEALTHY: ("Normal", "Recovered"),
     ObjectiveState.EXHAUSTED: ("Warning", "ErrorBudgetExhausted"),
@@ -79,7 +80,7 @@ _ENDANGERED = (ObjectiveState.AT_RISK, ObjectiveState.BREACHED)
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """The status of anything but an objective, as it was and as it is."""
+    """The old and the new status of an object that is no objective."""
 
     resource: Resource
     before: _Standing
@@ -88,7 +89,7 @@ class _Settled:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """A status that is not what was written before."""
+    """A status that differs from the one written before."""
 
     findings: Findings
     before: ServiceLevelObjectiveStatus
@@ -119,7 +120,7 @@ class StatusPublisher:
         self._written: dict[str, tuple[float, Model]] = {}  # by UID: when, and what
         self._statuses = StatusVersions(cluster)
         self.records: Callable[[str, list[Record]], list[Record]] = lambda _, recorded: recorded
-        """What of its remediations an objective (UID) is to remember, given what it does."""
+        """Returns the backup of an objective's (UID) Remediations for its status, given the present one."""
 
     async def publish(
         self,
@@ -128,7 +129,9 @@ class StatusPublisher:
         selection: Selection = Selection(),  # noqa: B008 -- frozen
         until: float = math.inf,
     ) -> None:
-        """Write what changed since the last cycle. What can't be written by `until` is written in a later one."""
+        """Write the statuses that changed since the last cycle. Those that are not written by `until` are written in a
+        later one.
+        """
         present = frozenset[str]().union(*(self._registry.uids(model.KIND) for model in KINDS))
         self._advisor.retain(present)
         self._written = {uid: entry for uid, entry in self._written.items() if uid in present}
@@ -173,7 +176,7 @@ class StatusPublisher:
         )
 
     def _standing(self, resource: _Standings, now: float, settled: Callable[[float], _Settled]) -> _Settled | None:
-        """Return what has changed of an object that is no objective; None where nothing has."""
+        """Return the changed status of an object that is no objective; None where it did not change."""
         with self._isolation.attempt("publishing", named(resource)) as attempt:
             result = settled(now)
         if attempt.failure is not None:
@@ -196,7 +199,7 @@ class StatusPublisher:
         await self._apply(findings.slo, status.model_copy(update={"records": records}), now)
 
     async def keep(self, slo: ServiceLevelObjective, now: float) -> None:
-        """Write down now what of its remediations an objective is to remember.
+        """Write the backup of an objective's Remediations now.
 
         Raises:
             ClusterError: it is not known to be written.
@@ -207,17 +210,17 @@ class StatusPublisher:
             await self._apply(slo, status, now)
 
     async def spend(self, guardrail: Guardrail, spent: list[Spent], now: float) -> None:
-        """Write down what is gone from the budgets of a Guardrail.
+        """Write the spent part of a Guardrail's budgets.
 
         Raises:
-            ClusterError: it is not known to be written; `Conflict`: somebody else wrote it since it was read.
+            ClusterError: the write failed, or its result is unknown; `Conflict`: the object changed since it was read.
         """
         status = self._before(guardrail.uid, guardrail.status).model_copy(update={"spent": spent})
         await self._statuses.put(ObjectRef.to(guardrail), status.dump(), guardrail.metadata.resource_version)
         self._written[guardrail.uid] = (now, status)
 
     def spent(self, guardrail: Guardrail) -> list[Spent]:
-        """Return what is written down to be gone from the budgets of a Guardrail."""
+        """Return the spent part of a Guardrail's budgets according to its status."""
         return self._before(guardrail.uid, guardrail.status).spent
 
     async def _apply(self, slo: ServiceLevelObjective, status: ServiceLevelObjectiveStatus, now: float) -> None:
@@ -227,9 +230,10 @@ class StatusPublisher:
         self._written[slo.uid] = (now, status)
 
     def _changes(self, findings_of_cycle: Iterable[Findings], now: float) -> list[_Change]:
-        """Return what is to be written now: news before figures, in both first those at risk, then the oldest.
+        """Return the statuses to write now: changes of state before figures; of each those at risk first, then the
+        oldest.
 
-        Every namespace's first comes before anybody's second: one in which much is news all the time delays no other.
+        Namespaces take turns, so that one with constant changes delays no other.
         """
         changes: list[tuple[bool, float, int, _Change]] = []
         figures: list[tuple[bool, float, int, _Change]] = []
@@ -270,7 +274,7 @@ class StatusPublisher:
         )
 
     def _before(self, uid: str, read: S) -> S:
-        """Return the status that was written last, where this process wrote one: what was read may be older."""
+        """Return the last written status where this process wrote one: the one that was read may be older."""
         _, status = self._written.get(uid, (0.0, None))
         return status if isinstance(status, type(read)) else read
 
@@ -281,7 +285,7 @@ class StatusPublisher:
                 await self._record_events(change.findings, change.before)
 
     async def _is_done(self, write: Awaitable[None], **log_fields: str) -> bool:
-        """Wait for the write of a status; say whether it is written, or is for a later cycle."""
+        """Wait for the write of a status; say whether it succeeded, or is left to a later cycle."""
         try:
             await write
         except (Conflict, NotFound):

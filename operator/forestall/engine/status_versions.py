@@ -1,4 +1,4 @@
-"""How a status is written: over the one that is known, whatever others write on the object meanwhile."""
+"""Writes statuses with optimistic concurrency, also while others change the object."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -11,30 +11,30 @@ from forestall.errors import Conflict
 from forestall.ports import Cluster
 
 ATTEMPTS: Final = 40
-"""How often a status is written over what others write meanwhile, as `kubectl annotate` in a loop does."""
+"""How many attempts a write takes while others change the object, as `kubectl annotate` in a loop does."""
 
 
 class StatusVersions:
-    """Remembers which version of each object its last write has made."""
+    """Writes statuses, and remembers the resource version of each object after its last write."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._versions: dict[str, tuple[str, str]] = {}  # by UID: which was seen when it was written, and made by that
 
     def retain(self, uids: Collection[str]) -> None:
-        """Forget the objects that are not among these."""
+        """Forget all objects but these."""
         self._versions = {uid: version for uid, version in self._versions.items() if uid in uids}
 
     async def put(
         self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str, current: Model | None = None
     ) -> None:
-        """Apply a status to the object of the version that was seen, or that the last write made of that one.
+        """Apply a status to the object at the version that was read, or at the version after the last write.
 
-        Where the status is `known` that it replaces, what others write beside it keeps it from being written no longer
-        than a few attempts: only another status than that is a conflict.
+        With `known`, the status to be replaced, the write is repeated while others change the rest of the object: only
+        a status that differs from `known` is a conflict.
 
         Raises:
-            ClusterError: it is not known to be written; `Conflict`: it was changed meanwhile.
+            ClusterError: the write failed, or its result is unknown; `Conflict`: the status was changed meanwhile.
         """
         before, written_version = self._versions.get(ref.uid, ("", ""))
         version = written_version if before == resource_version else resource_version
@@ -54,7 +54,7 @@ class StatusVersions:
 
 
 def _is(current: Model, status: Any) -> bool:
-    """Say whether a status as the API server gives it is the one that is known."""
+    """Say whether the status of an object from the API server equals the known one."""
     try:
         return type(current).model_validate(status or {}) == current
     except ValidationError:

@@ -1,10 +1,10 @@
-"""Whether a number that is made of many targets' series is still made of all of them.
+"""Detects aggregates that have lost some of the scrape targets behind them.
 
 A sum falls when targets are not scraped any more, as it does when the load falls. The number of targets tells the two
-apart: where it falls without pods of the workload being gone, the reading is of a part, and nothing rests on it.
+apart: where it falls but the workload has lost no pods, the reading is incomplete and is not used.
 
-Not every pod has series, some have several targets, and some series are of other workloads. So a loss is held against
-how many pods there were when all was well: as many targets may be gone as the pods that are gone had.
+Not every pod has series, some have several targets, and some series are of other workloads. So a loss is compared with
+the usual number of pods: as many targets may be missing as the missing pods had.
 """
 
 import math
@@ -21,15 +21,15 @@ from forestall.engine.target_resolver import ResolvedTarget, TargetResolver
 from forestall.ports import QueryFailure
 
 LOST_SHARE = 0.2
-"""The share of the targets, but at least one, whose loss makes a reading one of a part."""
+"""The share of the targets, but at least one, whose loss makes a reading incomplete."""
 _REMEMBERED = 20
-"""Over how many cycles the usual number of targets is the median: those that overlap in a rollout do not count."""
+"""The usual number of targets is the median over this many cycles, so that the overlap of a rollout does not count."""
 _SETTLED = 10
-"""After how many cycles a loss is not got used to, as long as the workload has more pods that are ready."""
+"""For how many cycles a loss is never accepted as usual while the workload has more ready pods."""
 _LONG = 240
-"""After how many cycles a loss is got used to where targets were never as many as pods, so that no pod explains it."""
+"""After how many cycles a loss is accepted as usual where targets never matched pods, so that no pod explains it."""
 _AT_ONCE = 200
-"""How many workloads are looked at in one cycle at the most."""
+"""How many workloads are read in one cycle at the most."""
 
 Key = tuple[str, str, str]
 """Objective, indicator, selector."""
@@ -37,14 +37,14 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """How many targets fed a selector, and how many pods were ready then; None: not known, or none of its business."""
+    """The number of targets of a selector, and of ready pods at the time; None where that is unknown or not needed."""
 
     targets: int
     ready: int | None
 
 
 class TargetCounter:
-    """Knows how many targets usually feed each query, and asks for the workload's pods where some are lost."""
+    """Remembers the usual number of targets of each query, and reads the workload's pods where some are missing."""
 
     def __init__(self, targets: TargetResolver) -> None:
         self._targets = targets
@@ -57,9 +57,9 @@ class TargetCounter:
         objectives: Mapping[str, ServiceLevelObjective],
         until: float = math.inf,
     ) -> dict[str, tuple[Reading, ...]]:
-        """Return the readings by objective; those that lost targets which nothing explains can't be used.
+        """Return the readings by objective; those with an unexplained loss of targets are replaced by the reason.
 
-        Pods are asked for until `until` (s, of the event loop); after that nothing is known of them.
+        Pods are read until `until` (s, of the event loop); later reads are skipped, and the pods are unknown.
         """
         suspects = {
             uid: lost
@@ -125,7 +125,7 @@ class TargetCounter:
 
 
 def _keys(reading: Reading) -> dict[Key, int]:
-    """Return how many targets feed each selector of a usable reading that puts them together."""
+    """Return the number of targets of each selector of a usable reading that aggregates them."""
     watched = reading.watched
     if not reading.fresh or watched.per is not None:
         return {}
@@ -137,7 +137,7 @@ def _usual(counts: Iterable[_Count]) -> int:
 
 
 def _is_explained(count: int, counts: Iterable[_Count], ready: int | None) -> bool:
-    """Say whether as many targets are gone as may be, with `ready` pods left: these, and their series with them."""
+    """Say whether the missing pods explain the missing targets, with `ready` pods left."""
     if ready is None:
         return False
     before = [(past.targets, past.ready) for past in counts if past.ready]

@@ -1,4 +1,4 @@
-"""The workloads that objectives are about: are they there, and how big are they."""
+"""Reads the workloads that objectives target: whether they exist, and their size."""
 
 import asyncio
 import math
@@ -20,12 +20,12 @@ from forestall.isolation import Isolation
 from forestall.ports import Reader
 
 _EVERY = 10
-"""Intervals between two looks at the target of an objective that is not at risk."""
+"""Intervals between two reads of the target of an objective that is not at risk."""
 _PATIENCE = 5.0
-"""How long (s) a target is waited for, where cycles are not shorter still."""
+"""How long (s) reading a target may take, where cycles are not shorter."""
 _PATIENCE_LEAST = 1.0
 _AT_ONCE = 200
-"""How many targets are looked at in one cycle at the most."""
+"""How many targets are read in one cycle at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,15 @@ class ResolvedTarget:
     """With its UID."""
     size: TargetScale
     workload: Workload
-    """What the guards need of it."""
+    """The workload's properties for the guards."""
     floor: Floor | None = None
-    """What is raised to scale it; None where it can't be scaled, or nobody asked."""
+    """The object whose replicas are raised to scale the target; None where it can't be scaled, or was not asked for."""
     obstacle: Hold | None = None
     """Why it can't be scaled."""
 
 
 class TargetResolver:
-    """Reads targets when they are needed, and now and then to say early that one is missing."""
+    """Reads targets when they are needed, and periodically to report a missing one early."""
 
     def __init__(self, cluster: Reader, interval: float, concurrency: int, isolation: Isolation | None = None) -> None:
         self._cluster = cluster
@@ -58,9 +58,9 @@ class TargetResolver:
     async def check(
         self, objectives: Iterable[ServiceLevelObjective], now: float, until: float = math.inf
     ) -> dict[str, Problem]:
-        """Return, by UID, the objectives whose targets can't be used, looking again at those whose turn it is.
+        """Return, by UID, the problems of objectives whose targets can't be used; targets that are due are read again.
 
-        What could not be read at `until` (s, of the event loop) stays as it was last known.
+        A target that is not read by `until` (s, of the event loop) keeps its last result.
         """
         present = {slo.uid: slo for slo in objectives}
         self._checked = {uid: entry for uid, entry in self._checked.items() if uid in present}
@@ -72,7 +72,7 @@ class TargetResolver:
         return {uid: problem for uid, (_, _, problem) in self._checked.items() if problem is not None}
 
     def ready(self, uid: str) -> int | None:
-        """Return how many pods of an objective's (UID) target were ready when it was last looked at; None: unknown."""
+        """Return how many pods of an objective's (UID) target were ready at the last read; None if unknown."""
         return self._ready.get(uid)
 
     async def read(

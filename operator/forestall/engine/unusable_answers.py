@@ -1,4 +1,4 @@
-"""What of an answer can't be used, in words that a person can act on."""
+"""Explains which part of an answer can't be used, in messages that a person can act on."""
 
 from typing import Final
 
@@ -11,11 +11,11 @@ from forestall.ports import Answer, QueryFailure
 _SHOWN: Final = 300
 """How many characters of a query are shown in a message."""
 _NAMED: Final = 8
-"""How many labels are."""
+"""How many labels are named in a message."""
 
 
 def unusable_part(watched: IndicatorQuery, answer: Answer, usable: int) -> QueryFailure | None:
-    """Return what of an answer can't be used; the rest of its series can."""
+    """Return the failure for the unusable part of an answer; its other series can be used."""
     count, per = len(answer.samples), watched.per
     if watched.indicator == SLI and any(sample.value == NOT_COMPARABLE for sample in answer.samples):
         message = (
@@ -36,13 +36,13 @@ def unusable_part(watched: IndicatorQuery, answer: Answer, usable: int) -> Query
 
 
 def query_text(watched: IndicatorQuery) -> str:
-    """Return the query that was sent, as long as a message can take."""
+    """Return the query that was sent, cut to the length for a message."""
     text = watched.query.expr
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def _labels(answer: Answer) -> str:
-    """Return in words which labels the series of an answer have."""
+    """Return a list of the labels of an answer's series, for a message."""
     names = sorted({name for sample in answer.samples for name, _ in sample.labels})
     shown_names = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
     return f"there are the labels {shown_names}" if names else "they have no labels: keep it by `by (…)` in the query"

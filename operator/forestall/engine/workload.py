@@ -1,6 +1,6 @@
-"""What the guards need to know of a workload: may it be touched, and can it spare a pod?
+"""Reads what the guards need about a workload: whether it is protected, and how many pods may be missing.
 
-Other people wrote the objects that are read here. What can't be understood is not known, and never counts as spare.
+These objects are written by others. A field that can't be parsed is unknown, and never allows a pod to be missing.
 """
 
 import math
@@ -20,22 +20,24 @@ class Workload:
 
     protected: bool
     labels: Mapping[str, str]
-    """Of its pods."""
+    """The labels of its pods."""
     pods: WorkloadPods | None
-    """Without budgets; None for a kind whose rollouts are not known, and where its numbers can't be understood."""
+    """Its pods, without PodDisruptionBudgets; None for a kind of unknown rollout, and where its numbers can't be
+    parsed.
+    """
 
 
 def workload_of(body: Mapping[str, Any]) -> Workload:
-    """Return what the guards need of an object as the API server gives it."""
+    """Return the workload of an object as the API server returns it."""
     spec, status = mapping(body.get("spec")), mapping(body.get("status"))
     labels = string_map(get_path(spec, "template", "metadata", "labels"))
     return Workload(is_protected(body), labels, _pods(str(body.get("kind")), spec, status, is_seen=_is_seen(body)))
 
 
 def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -> tuple[DisruptionBudget, ...]:
-    """Return the PodDisruptionBudgets, of those of a namespace, that are or may be about pods with these labels.
+    """Return those of a namespace's PodDisruptionBudgets that select, or may select, pods with these labels.
 
-    One whose controller has not looked at it yet allows nothing.
+    A PodDisruptionBudget that its controller has not observed yet allows no disruption.
     """
     return tuple(
         DisruptionBudget(
@@ -49,7 +51,9 @@ def budgets_of(labels: Mapping[str, str], bodies: Iterable[Mapping[str, Any]]) -
 
 
 def _budget_text(budget: Mapping[str, Any]) -> str:
-    """Return what the controller of PodDisruptionBudgets says of one by which no pod may go, however many are ready."""
+    """Return the disruption controller's message for a PodDisruptionBudget that it can't evaluate, and that therefore
+    allows no disruption.
+    """
     conditions = mappings(get_path(budget, "status", "conditions"))
     failed = [
         condition
@@ -60,7 +64,7 @@ def _budget_text(budget: Mapping[str, Any]) -> str:
 
 
 def _is_seen(body: Mapping[str, Any]) -> bool:
-    """Say whether the controller has looked at the object as it is now."""
+    """Say whether the controller has observed the present generation of the object."""
     newest, observed = (
         integer(get_path(body, "metadata", "generation"), 0),
         integer(get_path(body, "status", "observedGeneration"), 0),
@@ -69,10 +73,10 @@ def _is_seen(body: Mapping[str, Any]) -> bool:
 
 
 def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any], *, is_seen: bool) -> WorkloadPods | None:
-    """Return how many pods there should be, are, and may be missing by the API's own defaults.
+    """Return the desired, ready and allowed missing number of pods, with the API's own defaults.
 
-    None where that is not known: of another kind, with numbers that can't be understood, or before its controller has
-    said how many are ready.
+    None where that is unknown: for another kind, with numbers that can't be parsed, or before its controller has
+    reported ready pods.
     """
     none = 0 if is_seen else None
     replicas, ready = integer(spec.get("replicas"), default=1), integer(status.get("readyReplicas"), default=none)
@@ -100,7 +104,7 @@ def _pods(kind: str, spec: Mapping[str, Any], status: Mapping[str, Any], *, is_s
 
 
 def _is_rolling(status: Mapping[str, Any]) -> bool:
-    """Say whether a Deployment's controller says that its rollout goes on: it has neither ended nor got stuck."""
+    """Say whether a Deployment's rollout is in progress: it is neither complete nor stuck."""
     reasons = [
         condition.get("reason")
         for condition in mappings(status.get("conditions"))
@@ -114,7 +118,7 @@ def _set(value: Any, unset: int | str) -> Any:
 
 
 def _absolute(number: Any, of: int | None, *, up: bool) -> int | None:
-    """Return an `IntOrString` as a number of pods; a percentage is rounded as the controllers do."""
+    """Return an `IntOrString` as a number of pods; a percentage is rounded as the controllers round it."""
     if not isinstance(number, str):
         return integer(number)
     percent = decimal_integer(number.removesuffix("%")) if number.endswith("%") else None
