@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from forestall.engine.backfill import Backfiller
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries
 from forestall.engine.readings import Reading
 from forestall.isolation import Isolation
-from forestall.ports import Query, QueryFailure, RangeSeries
+from forestall.ports import Labels, Query, QueryFailure, RangeSeries
 
 NOW, STEP, CAPACITY = 1000.0, 10.0, 20
 
@@ -32,8 +33,13 @@ class Past:
     """Implements the `Metrics` port as far as the past goes."""
 
     def __init__(self):
-        self.batches, self.spans, self.refused, self.error, self.hangs, self.values = [], [], set(), None, set(), {}
+        self.batches, self.spans, self.error = [], [], None
+        self.refused, self.hangs = set(), set()
+        self.values: dict[str, tuple[RangeSeries, ...]] = {}
         self.takes = 0.0
+
+    async def instant(self, source, queries, at):
+        raise NotImplementedError
 
     async def range(self, source, queries, start, end, step):
         self.batches.append([query.expr for query in queries])
@@ -58,7 +64,8 @@ class Case:
     """A backfiller and its world."""
 
     def __init__(self):
-        self.past, self.matrix, self.isolation = Past(), SeriesMatrix(STEP, CAPACITY), Isolation()
+        self.past = Past()
+        self.matrix, self.isolation = SeriesMatrix(STEP, CAPACITY), Isolation()
         self.filler = Backfiller(self.past, self.matrix, self.isolation)
 
     def run(self, *objectives, at=NOW, seconds=0.0, readings=(), end=math.inf):
@@ -93,7 +100,7 @@ def test_a_past_is_fetched_once_and_again_where_it_was_forgotten(case):
 
 
 def reading(query, *, values=0, reason=None):
-    series = {(("pod", str(number)),): 1.0 for number in range(values)}
+    series: dict[Labels, float] = {(("pod", str(number)),): 1.0 for number in range(values)}
     return Reading(query, series, NOW, bool(values), None if reason is None else QueryFailure(reason, "x"))
 
 
@@ -235,7 +242,7 @@ def test_an_answer_that_makes_no_sense_is_refused_alone(case):
 
 
 def test_an_error_after_some_were_stored_refuses_only_the_others(case):
-    class Sudden(dict):
+    class Sudden(dict[Any, Any]):
         def __getitem__(self, key):
             if key == ("o", "b"):
                 raise RuntimeError("sudden")

@@ -1,12 +1,13 @@
 """From readings to signals; an objective that makes the forecast fail is sought and left out."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from forestall.core.forecast import Limit
+from forestall.core.forecast import BreachForecaster, Limit
 from forestall.core.precision import MAX_VALUE
 from forestall.engine import forecasting
 from forestall.engine.forecasting import Forecasting
@@ -39,7 +40,7 @@ def fed(*readings, count=40):
 
 
 def by_objective(*readings):
-    result = {}
+    result: dict[str, tuple[Reading, ...]] = {}
     for one in readings:
         result[one.watched.objective] = (*result.get(one.watched.objective, ()), one)
     return result
@@ -68,7 +69,7 @@ def test_every_series_is_a_signal_with_its_forecast():
 def test_a_limit_has_the_side_and_the_trend_of_its_indicator(monkeypatch):
     given = reading(query(above=False, long_trend=True), x=500.0)
     case = fed(given)
-    limits = {}
+    limits: dict[Any, Limit] = {}
     monkeypatch.setattr(case._forecaster, "set_limits", limits.update)
     (signal,) = case.forecast(by_objective(given), NOW)["a"]
     assert signal.above is False
@@ -96,17 +97,17 @@ def test_a_limit_beyond_any_value_has_no_forecast(limit, is_forecast):
     assert (signal.forecast.limit is not None) is is_forecast
 
 
-class Picky(forecasting.BreachForecaster):
+class Picky(BreachForecaster):
     """A forecaster that fails by the objectives of some names."""
 
-    culprits: frozenset = frozenset()
+    culprits: frozenset[str] = frozenset()
     error: BaseException = RuntimeError("overflow")
     made = 0
 
     def __init__(self, *args):
         super().__init__(*args)
         type(self).made += 1
-        self.limits = {}
+        self.limits: dict[Any, Limit] = {}
 
     def set_limits(self, limits):
         self.limits = dict(limits)
@@ -204,7 +205,7 @@ def test_a_change_is_kept_out_of_what_is_learned_of_its_objectives(monkeypatch):
     readings = [reading(query("a"), x=1.0, y=2.0), reading(query("b"), x=1.0), reading(query("c"), x=1.0)]
     case = fed(*readings)
     case.matrix.push(NOW, {"no tuple": 1.0})
-    marked = []
+    marked: list[Any] = []
     monkeypatch.setattr(
         case._forecaster, "mark_censored", lambda key, since, until: marked.append((key[0], key[2], since, until))
     )

@@ -11,6 +11,7 @@ from forestall.core.clock_skew import ClockSkew
 from forestall.core.guards import Constraints, DisruptionBudget, RecordedUsage, WorkloadPods
 from forestall.engine.guard_input import Evaluation, GuardInputGatherer, IntendedAction
 from forestall.engine.node_lister import NodeLister
+from forestall.engine.pause_checker import PauseChecker
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.workload import Workload
 from forestall.errors import Unavailable
@@ -23,8 +24,8 @@ ACTION = {"kind": "Node", "name": "n1", "uid": "Node-n1", "apiVersion": "v1", "n
 WORKLOAD = Workload(protected=False, labels={"app": "checkout"}, pods=WorkloadPods(3, 3, 1))
 
 
-class Pauses:
-    """Stands for the checker of pauses."""
+class Pauses(PauseChecker):
+    """Says what a test says."""
 
     reason: str | None = None
 
@@ -38,7 +39,8 @@ class Case:
 
     def __init__(self, slo, policy, signal):
         self.slo, self.policy, self.signal = slo, policy, signal
-        self.cluster, self.registry, self.pauses = MemoryCluster(), Registry(), Pauses()
+        self.cluster, self.registry = MemoryCluster(), Registry()
+        self.pauses = Pauses(self.registry, self.cluster)
         self.gatherer = GuardInputGatherer(self.cluster, self.registry, NodeLister(self.cluster), self.pauses)
         self.snapshot = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
         self.evaluation = Evaluation(slo, policy, [signal], 4, "database", {"team": "shop"}, 0.0)
@@ -186,7 +188,7 @@ async def test_only_for_what_replaces_the_pods_their_budgets_are_asked(case):
     assert (await case.gather("Scale")).constraints == Constraints()
     assert case.cluster.requests == []
     pods = (await case.gather("Restart")).constraints.pods
-    assert pods == replace(WORKLOAD.pods, budgets=(DisruptionBudget("pdb", 1),))
+    assert pods == WorkloadPods(3, 3, 1, budgets=(DisruptionBudget("pdb", 1),))
     assert [(request.kind, request.namespace) for request in case.cluster.requests] == [("PodDisruptionBudget", "shop")]
 
 
@@ -301,4 +303,6 @@ async def test_who_a_node_belongs_to_is_asked_with_the_objectives_source(case, m
     cause = make_signal(labels=[("node", "n1")])
     assert await case.gatherer.distrust(slo, cause, DEPLOYMENT) is None
     bare = Case(slo, case.policy, cause)
-    assert (await bare.gatherer.distrust(slo, cause, DEPLOYMENT)).reason == "NodeNotTrusted"
+    distrusted = await bare.gatherer.distrust(slo, cause, DEPLOYMENT)
+    assert distrusted is not None
+    assert distrusted.reason == "NodeNotTrusted"

@@ -181,10 +181,12 @@ def test_the_window_of_a_threshold_is_put_together_from_pieces():
 )
 def test_traffic_is_what_an_indicator_counts(indicator, texts):
     query = traffic_query(objective(indicator), source(), 599.5)
+    assert query is not None
     assert (query.key, query.max_series, query.owner) == (("o-1", TRAFFIC), 1, "shop")
     assert all(text in query.expr for text in texts)
     assert "namespace" not in query.expr
     enforced = traffic_query(objective(indicator), source(enforceLabel="namespace"), 600.0)
+    assert enforced is not None
     assert 'namespace="shop"' in enforced.expr
 
 

@@ -55,7 +55,7 @@ class Series:
         found = [labels for labels in self.series if _selects(selector, labels)]
         if query.expr.startswith("count("):
             return Answer((Sample((), float(len(found))),) if found else (), at)
-        label = "__name__" if "label_replace" in query.expr else re.search(r"by \((\w+)\)", query.expr)[1]
+        label = "__name__" if "label_replace" in query.expr else re.findall(r"by \((\w+)\)", query.expr)[0]
         answered = "forestall_name" if label == "__name__" else label
         values = sorted({labels.get(label, "") for labels in found})
         return Answer(tuple(Sample(((answered, value),) if value else (), 1.0) for value in values), at)

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from forestall.api import ServiceLevelObjective
-from forestall.engine import query_planner
+from forestall.engine.indicator_queries import plan_queries
 from forestall.engine.objective_status import Problem
 from forestall.engine.query_planner import QueryPlanner, dependencies, stale_after
 from forestall.registry import Registry
@@ -75,10 +75,20 @@ def test_a_query_that_is_wrong_is_the_problem_of_its_objective_alone(registry):
     assert "errorRatio" in problems["shop/wrong"].message
 
 
+def counted(monkeypatch):
+    """Return the names of the objectives whose queries are made from now on."""
+    made: list[str] = []
+
+    def plan(slo, *args):
+        made.append(slo.name)
+        return plan_queries(slo, *args)
+
+    monkeypatch.setattr("forestall.engine.query_planner.plan_queries", plan)
+    return made
+
+
 def test_queries_are_made_once_for_each_generation_of_objective_and_source(registry, monkeypatch):
-    made = []
-    plan = query_planner.plan_queries
-    monkeypatch.setattr(query_planner, "plan_queries", lambda *args: made.append(args[0].name) or plan(*args))
+    made = counted(monkeypatch)
     planner = QueryPlanner(registry, 30.0)
     first, _ = planner.questions([objective()])
     second, _ = planner.questions([objective()])
@@ -96,9 +106,7 @@ def test_queries_are_made_once_for_each_generation_of_objective_and_source(regis
 
 
 def test_what_is_wrong_is_not_looked_at_again_either(registry, monkeypatch):
-    made = []
-    plan = query_planner.plan_queries
-    monkeypatch.setattr(query_planner, "plan_queries", lambda *args: made.append(args[0].name) or plan(*args))
+    made = counted(monkeypatch)
     planner = QueryPlanner(registry, 30.0)
     wrong = objective(indicator={"raw": {"errorRatio": "sum(errors"}})
     assert planner.questions([wrong])[1] == planner.questions([wrong])[1]
@@ -106,14 +114,12 @@ def test_what_is_wrong_is_not_looked_at_again_either(registry, monkeypatch):
 
 
 def test_an_unexpected_error_is_the_problem_of_its_objective_alone(registry, monkeypatch):
-    plan = query_planner.plan_queries
-
     def broken(slo, *args):
         if slo.name == "broken":
             raise RuntimeError("by one tenant's object")
-        return plan(slo, *args)
+        return plan_queries(slo, *args)
 
-    monkeypatch.setattr(query_planner, "plan_queries", broken)
+    monkeypatch.setattr("forestall.engine.query_planner.plan_queries", broken)
     with capture_logs():
         queries, problems = QueryPlanner(registry, 30.0).questions([objective("broken"), objective()])
     assert list(queries) == ["shop/checkout"]

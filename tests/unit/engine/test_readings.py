@@ -146,9 +146,14 @@ def test_only_an_error_ratio_has_events_that_can_not_be_compared():
     assert reading.problem == QueryFailure("NotFinite", "1 of 1 series is NaN or infinite")
 
 
+def why(reading):
+    assert reading.problem is not None
+    return reading.problem.message
+
+
 def test_a_long_query_is_shortened():
     shown = [
-        read(query(expr="x" * length), Answer((), NOW), OLDEST).problem.message.removeprefix(
+        why(read(query(expr="x" * length), Answer((), NOW), OLDEST)).removeprefix(
             "the query returns nothing; sent was "
         )
         for length in (300, 301)
@@ -159,8 +164,8 @@ def test_a_long_query_is_shortened():
 @pytest.mark.parametrize(("count", "end"), [(8, "l7"), (9, "l7, …")])
 def test_many_labels_are_shortened(count, end):
     labels = tuple((f"l{number}", "x") for number in range(count))
-    problem = read(query(per="node"), Answer((Sample(labels, 1.0),), NOW), OLDEST).problem
-    assert problem.message.endswith(f"there are the labels {', '.join(f'l{number}' for number in range(7))}, {end}")
+    message = why(read(query(per="node"), Answer((Sample(labels, 1.0),), NOW), OLDEST))
+    assert message.endswith(f"there are the labels {', '.join(f'l{number}' for number in range(7))}, {end}")
 
 
 PROBLEM = QueryFailure("NotFinite", "x")
