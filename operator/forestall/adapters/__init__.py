@@ -1,1 +1,1 @@
-"""What implements the ports. Only `__main__`, the demo and tests choose among them."""
+"""Implementations of the ports. Only `__main__`, the demo and tests choose among them."""

@@ -1,4 +1,4 @@
-"""A cluster whose changes and Events are logged, so that `kubectl logs` tells what the operator decides and does."""
+"""Logs changes and Events, so that `kubectl logs` shows what the operator decides and does."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,10 @@ _log = structlog.get_logger(__name__)
 
 
 class LoggedCluster(ReadThrough):
-    """Wraps a `Cluster`: one line at info for each change that was made, and for each Event.
+    """Wraps a `Cluster` and logs one line at level info for each change and each Event.
 
-    Events are recorded for each state, decision and phase that changed, with the names that `explain` uses. Status
-    writes are not logged: they say the same again.
+    Events are recorded for each change of state, decision and phase, with the names that `explain` uses. Status writes
+    are not logged, because they repeat the same.
     """
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> ScaleSubresource:

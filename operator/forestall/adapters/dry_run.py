@@ -1,4 +1,4 @@
-"""A cluster that is only looked at."""
+"""A cluster and a notifier for dry runs: reads are real, writes are only logged."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ _log = structlog.get_logger(__name__)
 
 
 class DryRunCluster(ReadThrough):
-    """Wraps a `Cluster`: reads are done, writes are logged, and answered as if they had been done."""
+    """Wraps a `Cluster`: reads pass through; writes are logged and return what a real write would."""
 
     async def write_scale(self, ref: ObjectRef, replicas: int, resource_version: str) -> ScaleSubresource:
         """Log the new size; `Conflict` unless the object still has `resource_version`."""
@@ -37,13 +37,13 @@ class DryRunCluster(ReadThrough):
         return _merged(body, {"metadata": {"uid": "dry-run", "resourceVersion": "0", "generation": 1}})
 
     async def delete(self, ref: ObjectRef, resource_version: str) -> None:
-        """Log what would go; `Conflict` unless the object still has `resource_version`."""
+        """Log the deletion; `Conflict` unless the object still has `resource_version`."""
         current = await self._cluster.read(ref)
         _check(current["metadata"]["resourceVersion"], resource_version, ref)
         _log.info("would delete", **log_fields(ref))
 
     async def evict(self, pod: ObjectRef) -> None:
-        """Log the eviction; what a PodDisruptionBudget says of it is not known."""
+        """Log the eviction; PodDisruptionBudgets are not checked."""
         current = await self._cluster.read(pod.model_copy(update={"uid": ""}))
         _check(current["metadata"]["uid"], pod.uid, pod)
         _log.info("would evict", **log_fields(pod))
@@ -70,7 +70,7 @@ class DryRunCluster(ReadThrough):
 
 
 class DryRunNotifier:
-    """Logs what would be sent."""
+    """Logs notifications instead of sending them."""
 
     async def send(self, channel: str, notice: Notice) -> None:
         """Log the notice."""
@@ -83,7 +83,7 @@ def _check(actual: str, wanted: str, ref: ObjectRef) -> None:
 
 
 def log_fields(ref: ObjectRef) -> dict[str, str]:
-    """Return what a log line names an object by."""
+    """Return the fields that identify an object in a log line."""
     return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
 
 

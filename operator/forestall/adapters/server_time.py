@@ -1,4 +1,4 @@
-"""What time a server says that it is."""
+"""Reads the clock of a server from the headers of a response."""
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -7,9 +7,9 @@ from forestall.core.clock_skew import ClockOffset, server_offset
 
 
 def clock_of(headers: Mapping[str, str], sent: float, received: float) -> ClockOffset | None:
-    """Return the clock of who answered with these headers, against that of `sent` and `received` (s).
+    """Return the offset of the server's clock, given the headers and the local times `sent` and `received` (s).
 
-    None where they do not say, or a cache answered, whose answer is of another time.
+    None without a usable date, or where a cache answered, whose response is of another time.
     """
     if "Age" in headers or "Date" not in headers:
         return None

@@ -1,4 +1,4 @@
-"""From MetricSources to what the Prometheus adapter asks: their Secrets are read here, and read again now and then."""
+"""Turns MetricSources into the sources of the Prometheus adapter, and reads their Secrets, periodically again."""
 
 import asyncio
 
@@ -14,15 +14,15 @@ from forestall.isolation import Isolation
 from forestall.registry import Registry
 
 _AGAIN = 60.0
-"""After how many seconds Secrets are read again, so that rotated credentials are used."""
+"""Seconds after which Secrets are read again, so that rotated credentials are used."""
 _PATIENCE = 3.0
-"""How long (s) the Secrets of one source are waited for."""
+"""How long (s) reading the Secrets of one source may take."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Sources:
-    """Keeps the Prometheus adapter's sources as the MetricSources say."""
+    """Keeps the Prometheus adapter's sources in line with the MetricSources."""
 
     def __init__(self, registry: Registry, read_secret: ReadSecret, metrics: PrometheusMetrics) -> None:
         self._registry = registry
@@ -32,10 +32,10 @@ class Sources:
         self._cache: dict[str, tuple[int, float, SourceConfig]] = {}  # by UID: generation, when, what
 
     async def refresh(self, now: float) -> None:
-        """Configure the adapter; `now` (s) is of any clock that only runs forwards.
+        """Configure the adapter; `now` (s) is of any monotonic clock.
 
-        A source whose Secret can't be read keeps what it had; it is asked without credentials when it had none, so
-        that its condition says what the source answers to that.
+        A source whose Secret can't be read keeps its earlier configuration; without one it is queried without
+        credentials, so that its condition shows the source's response to that.
         """
         self._isolation.begin(now)
         sources = self._registry.all(MetricSource)

@@ -1,6 +1,7 @@
-"""Threads for calls that may hang, as a name's resolution may: so many, and the process waits for none when it ends.
+"""Threads for calls that may hang, such as the resolution of a name: limited in number, and not awaited when the
+process ends.
 
-A pool that is shared would be used up by what hangs, and everybody's work would wait. Here each owner has its own.
+Calls that hang would use up a shared pool, and all other work would wait. So each owner has its own threads.
 """
 
 import asyncio
@@ -20,11 +21,11 @@ _QUEUED: Final = 64
 
 
 class TooManyHang(ForestallError):
-    """All threads are taken by calls that do not come back, and many wait already."""
+    """All threads are occupied by calls that hang, and many calls wait already."""
 
 
 class ThreadsClosed(ForestallError):
-    """Whoever has these threads is gone."""
+    """The owner of these threads has closed them."""
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class _Call:
 
 
 class Threads:
-    """Runs at most so many calls at once. All its methods are called in the event loop's thread."""
+    """Runs a limited number of calls at once. All its methods must be called in the event loop's thread."""
 
     def __init__(self, max_threads: int, name: str) -> None:
         self._max_threads = max_threads
@@ -46,11 +47,11 @@ class Threads:
         self._closed = False
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
-        """Begin `function` in a thread; where none is free it waits, and may be cancelled until it begins.
+        """Run `function` in a thread; where none is free it waits, and can be cancelled until it begins.
 
         Raises:
-            TooManyHang: too many wait already.
-            ThreadsClosed: it was closed.
+            TooManyHang: too many calls wait already.
+            ThreadsClosed: the threads were closed.
         """
         future: Future[T] = Future()
         with self._changed:
@@ -67,15 +68,15 @@ class Threads:
         return future
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Return what `function` returns; when cancelled it is waited for no longer, and what it returns is dropped.
+        """Return the result of `function`; after a cancellation it is not awaited, and its result is dropped.
 
         Raises:
-            TooManyHang, ThreadsClosed: as `submit`; and whatever `function` raises.
+            TooManyHang, ThreadsClosed: as `submit`; and any exception of `function`.
         """
         return await asyncio.wrap_future(self.submit(function))
 
     def close(self) -> None:
-        """Begin nothing any more; what runs ends by itself, and nobody waits for it."""
+        """Begin no more calls; calls that run end by themselves, and are not awaited."""
         with self._changed:
             self._closed = True
             for call in self._waiting:

@@ -1,7 +1,7 @@
-"""An HTTP endpoint: its URL, headers, credentials and TLS settings, and what of them can be used.
+"""An HTTP endpoint: its URL, headers, credentials and TLS settings, with their validation.
 
-Nothing secret is in a representation or in the message of an error. What can't be used says so when it is used: an
-object that an older schema let in, or a Secret, may hold anything.
+No secret appears in a `repr` or in an error message. Values are validated when they are used: an object that was
+admitted by an older schema, or a Secret, may contain anything.
 """
 
 import base64
@@ -27,7 +27,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class BearerToken:
-    """A token; white space around it is dropped, as files of Secrets often end in a line break."""
+    """A bearer token; surrounding white space is removed, because Secrets often end in a line break."""
 
     token: str = field(repr=False)
 
@@ -45,7 +45,7 @@ class BearerToken:
 
 @dataclass(frozen=True, slots=True)
 class UsernamePassword:
-    """HTTP basic authentication; a line break at the end of either is dropped, as files of Secrets often end in one."""
+    """HTTP basic authentication; a trailing line break is removed, because Secrets often end in one."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
@@ -93,7 +93,7 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go, and what they carry."""
+    """The URL of requests, with their headers, credentials, TLS settings and timeout."""
 
     url: str = field(repr=False)
     """Such as ``http://prometheus.monitoring:9090``. The URL of a webhook may be a secret itself."""
@@ -165,6 +165,6 @@ class Endpoint:
 
 
 def _merged(headers: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
-    """Return both; of a header that is in both, whatever its case, the one in `over`."""
+    """Return both merged; a header in `over` replaces the one of the same name, regardless of case."""
     names = {name.lower() for name in over}
     return {**{name: value for name, value in headers.items() if name.lower() not in names}, **over}

@@ -1,4 +1,4 @@
-"""From the spec of an object to the endpoint that it describes: the one place where the Secrets it names are read."""
+"""Turns the spec of an object into the endpoint that it describes, and reads the Secrets that it names."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol

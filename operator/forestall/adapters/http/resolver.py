@@ -1,7 +1,7 @@
-"""Host names of endpoints are resolved in threads of their own.
+"""Resolves the host names of endpoints in separate threads for each name.
 
-aiohttp resolves in the threads that the whole process shares: a few names whose resolution hangs would take them all,
-and every cycle would wait for one.
+aiohttp resolves names in the thread pool of the process: a few names whose resolution hangs would occupy all of it, and
+every cycle would wait.
 """
 
 import socket
@@ -13,15 +13,15 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
 
 _MOST: Final = 2
-"""How many resolutions of one name may be under way."""
+"""How many resolutions of one name may run at once."""
 _HOSTS: Final = 32
-"""For how many names threads are kept."""
+"""For how many names threads are kept at the most."""
 _THREADS: Final[dict[str, Threads]] = {}
 _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
 class Resolver(AbstractResolver):
-    """Resolves names; what hangs for one name keeps no other waiting."""
+    """Resolves host names; a resolution that hangs delays no other name."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -29,7 +29,7 @@ class Resolver(AbstractResolver):
         """Return the addresses of `host`.
 
         Raises:
-            OSError: it has none, or earlier resolutions, of it or of too many others, are still under way.
+            OSError: it has no address, or too many resolutions, of it or of other names, hang.
         """
         find = partial(socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM)
         try:

@@ -1,7 +1,7 @@
-"""Sessions of the two HTTP clients, under one rule: the endpoint alone says where requests go and what they carry.
+"""Makes sessions of the two HTTP clients, whose requests depend on the endpoint alone.
 
-No proxy, netrc or certificate bundle is taken from the environment. The Prometheus client is made of `requests`, the
-Kubernetes client of aiohttp: each of them is here already.
+No proxy, netrc or certificate bundle is taken from the environment. The Prometheus client uses `requests`, and the
+Kubernetes client uses aiohttp.
 """
 
 import ssl
@@ -17,13 +17,13 @@ from forestall.adapters.http.endpoint import Endpoint
 from forestall.adapters.http.resolver import Resolver
 
 CONNECT_S: Final = 3.0
-"""How long (s) a blocking request waits for a connection."""
+"""How long (s) a blocking request may take to connect."""
 
 
 class EndpointSession(requests.Session):
-    """Blocking requests to one endpoint, from as many as `threads` threads at once. No redirect is followed.
+    """A session for blocking requests to one endpoint, from up to `threads` threads at once. Follows no redirect.
 
-    Whoever mounts another adapter on it, as the Prometheus client does, changes nothing.
+    Adapters mounted on it, as the Prometheus client does, are ignored.
     """
 
     def __init__(self, endpoint: Endpoint, threads: int) -> None:
@@ -31,7 +31,7 @@ class EndpointSession(requests.Session):
         super().__init__()
         self.trust_env = False
         self.base = endpoint.address_of("")
-        """The URL without a slash at its end."""
+        """The URL without a trailing slash."""
         self.verify = not endpoint.tls.insecure_skip_verify
         self.headers.update(endpoint.request_headers())
         self._adapter = _ContextAdapter(endpoint.tls.context(), threads)
@@ -39,14 +39,14 @@ class EndpointSession(requests.Session):
             warnings.simplefilter("ignore", InsecureRequestWarning)  # the endpoint's author asked for it
 
     def get_adapter(self, url: str | bytes) -> HTTPAdapter:  # noqa: ARG002 -- as its base has it
-        """Return the endpoint's own, whatever the URL."""
+        """Return the endpoint's adapter for every URL."""
         return self._adapter
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return nothing: whatever a request asks for, a redirect is the answer."""
+        """Return None: redirects are never followed."""
 
     def send(self, request: requests.PreparedRequest, **arguments: Any) -> requests.Response:
-        """Return the answer, whose body is yet to be read; `timeout` (s) is for a connection, and for each part."""
+        """Return the response, whose body is not read yet; `timeout` (s) applies to connecting, and to each read."""
         timeout = arguments.pop("timeout")
         return super().send(request, **{**arguments, "stream": True, "timeout": (min(CONNECT_S, timeout), timeout)})
 
@@ -57,7 +57,7 @@ class EndpointSession(requests.Session):
 
 
 class _ContextAdapter(HTTPAdapter):
-    """Trusts what the context trusts; requests would add the authorities that it brings along."""
+    """Trusts only the certificate authorities of the TLS context, without those bundled with `requests`."""
 
     def __init__(self, context: ssl.SSLContext, threads: int) -> None:
         self._context = context
@@ -71,7 +71,7 @@ class _ContextAdapter(HTTPAdapter):
 
 
 def aiohttp_session(endpoint: Endpoint) -> aiohttp.ClientSession:
-    """Return a session for a few requests to `endpoint`, which takes no cookies; redirects are each request's matter.
+    """Return a session for a few requests to `endpoint`, without cookies; each request decides about redirects.
 
     Raises:
         InvalidEndpoint: the endpoint can't be used.

@@ -1,4 +1,4 @@
-"""Where the API server is, and as whom it is asked: a kubeconfig, or the ServiceAccount of the pod."""
+"""Finds the API server and the credentials: from a kubeconfig, or the ServiceAccount of the pod."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _TOKEN = "BearerToken"  # noqa: S105 -- the name of the scheme in the client's c
 
 
 class Access:
-    """The client's configuration, and how its credentials are read again after they were replaced."""
+    """The client's configuration, which can reload credentials that were rotated."""
 
     def __init__(self, configuration: Configuration, namespace: str, kubeconfig: str, context: str | None) -> None:
         self.configuration = configuration
@@ -31,13 +31,13 @@ class Access:
 
     @classmethod
     async def find(cls, kubeconfig: str = "", context: str | None = None) -> Self:
-        """Return how to reach the cluster.
+        """Return the access to the cluster.
 
         In this order: `kubeconfig` (one path, or several as in `$KUBECONFIG`), `$KUBECONFIG`, the pod's ServiceAccount,
         `~/.kube/config`.
 
         Raises:
-            InvalidInput: there is none of these, or it can't be used.
+            InvalidInput: none of these exists, or it can't be used.
         """
         kubeconfig = kubeconfig or os.environ.get("KUBECONFIG", "")
         if not kubeconfig and (context or not os.environ.get("KUBERNETES_SERVICE_HOST")):
@@ -55,7 +55,7 @@ class Access:
         return header.split(" ", 1)[-1] if header else None
 
     def rest_config(self) -> RestConfig:
-        """Return what another client needs to ask the same API server as the same user."""
+        """Return the configuration for another client of the same API server and user."""
         own = self.configuration
         return RestConfig(
             server=own.host,
@@ -68,7 +68,9 @@ class Access:
         )
 
     async def renew(self, refused: str | None) -> bool:
-        """Read the credentials again, since the token `refused` was refused; say whether there is another now."""
+        """Reload the credentials after the API server refused the token `refused`; say whether the token has
+        changed.
+        """
         async with self._reading:
             if self.token == refused:
                 try:
@@ -96,7 +98,7 @@ async def _read(kubeconfig: str, context: str | None) -> tuple[Configuration, st
 
 
 def _proxy(server: str) -> str | None:
-    """Return the proxy that the environment names for `server`."""
+    """Return the proxy for `server` from the environment."""
     url = urlsplit(server)
     return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
 

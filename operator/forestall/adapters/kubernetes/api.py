@@ -1,4 +1,6 @@
-"""One request to the Kubernetes API: authenticated, bounded in time, and its failures in forestall's own words."""
+"""Sends one request to the Kubernetes API: authenticated, with a timeout, and with errors translated to
+`ClusterError`.
+"""
 
 import json
 import re
@@ -20,19 +22,21 @@ from forestall.core.clock_skew import ClockOffset
 from forestall.errors import ClusterError, Conflict, Denied, Forbidden, NotFound, Throttled, Unavailable, Unreadable
 
 TIMEOUT = 4.0
-"""The most seconds that one request may take: the lease's arithmetic rests on it."""
+"""The timeout (s) of one request; the timing of the lease depends on it."""
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON = "application/json"
 _GOING = "NamespaceTerminating"
 _ADMISSION = re.compile(r"admission webhook \"[^\"]+\" denied the request|AdmissionPolicy '[^']+'.* denied request")
-"""How admission says no. A webhook chooses the code of its answer, a policy the reason: only the words tell."""
+"""How the message of an admission refusal reads. Webhooks choose the status code, and policies the reason, so only the
+message shows it.
+"""
 _AUTHORIZER = re.compile(r'(?:^|forbidden: )User "(?:[^"\\]|\\.)*" cannot [a-z]+ (?:resource|path) "')
-"""How an authorizer says no, of whatever kind it is."""
+"""How the message of an authorizer's refusal reads, for every kind of authorizer."""
 _STARTING = "not yet ready to handle request"
-"""A server that has just started can't judge a request yet, and refuses it as forbidden."""
+"""The message of a server that is starting, can't authorize a request yet, and refuses it as forbidden."""
 _SEVERAL_BUDGETS = "more than one PodDisruptionBudget"
-"""What the eviction of a pod is answered that two budgets are about, with the code 500."""
+"""The message, with status 500, for the eviction of a pod that two PodDisruptionBudgets select."""
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -41,7 +45,7 @@ class Expired(ClusterError):
 
 
 class UnknownPath(NotFound):
-    """The server has no such resource, as opposed to no such object."""
+    """The server has no such resource, in contrast to no such object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,11 @@ class Api:
         self._access = access
         self._client = ApiClient(access.configuration)
         self.clock: ClockOffset | None = None
-        """The API server's clock as its last answer tells, against `time.monotonic()`."""
+        """The offset of the API server's clock from `time.monotonic()`, by its last response."""
         self._client.user_agent = f"forestall/{__version__}"
 
     async def __aenter__(self) -> Self:
-        """Return the API; connections are opened when they are needed."""
+        """Return the API; connections are opened on demand."""
         return self
 
     async def __aexit__(
@@ -87,11 +91,11 @@ class Api:
     ) -> dict[str, Any]:
         """Send one request and return the JSON object of the answer.
 
-        A refused token is read anew from its file, and the request sent once more: it was not carried out. Nothing else
-        is ever repeated.
+        After a refused token the credentials are reloaded and the request is sent once more, because it was not
+        executed. No other request is repeated.
 
         Raises:
-            ClusterError: or one of its kinds, with what was asked and what the server said.
+            ClusterError: or a subclass, with the request and the server's message.
         """
         if any(part in ("", ".", "..") for part in path.removeprefix("/").split("/")):
             raise ClusterError(f"{method} {path!r}: that is not a path")  # it would be another one on its way
@@ -145,9 +149,9 @@ def segment(text: str) -> str:
 
 
 def refusal(status: int, data: bytes, description: str) -> ClusterError:
-    """Return the error that an answer of `status` with the body `data` to the request `what` stands for.
+    """Return the error for a response of `status` with the body `data` to the request `what`.
 
-    Whose refusal it is decides what people can do about it, so the code alone is not believed.
+    The status code alone does not show who refused the request, and so what people can do about it.
     """
     reason, message = _status(data)
     text = f"{description}: {message or f'HTTP {status}'}"
@@ -175,7 +179,7 @@ def refusal(status: int, data: bytes, description: str) -> ClusterError:
 
 
 def _forbidden(data: bytes, message: str, description: str, text: str) -> ClusterError:
-    """Return whose refusal an answer of 403 is: a quota and other built-in admission use that code too."""
+    """Return the error for a response of 403, which quotas and other built-in admission use as well as authorizers."""
     if _GOING in [cause.get("reason") for cause in _causes(data)]:
         return NotFound(text)  # not a matter of rights: the namespace is about to go with all that is in it
     if _STARTING in message:
@@ -188,7 +192,7 @@ def _forbidden(data: bytes, message: str, description: str, text: str) -> Cluste
 
 
 def _status(data: bytes) -> tuple[str, str]:
-    """Return reason and message of a `Status` object; of anything else, its beginning as the message."""
+    """Return reason and message of a `Status` object; for anything else the beginning of the text as the message."""
     try:
         body = json.loads(data)
         return str(body.get("reason", "")), str(body.get("message", ""))
@@ -197,7 +201,7 @@ def _status(data: bytes) -> tuple[str, str]:
 
 
 def _causes(data: bytes) -> list[dict[str, Any]]:
-    """Return the particulars of a `Status` object, such as which PodDisruptionBudget stands in the way."""
+    """Return the causes of a `Status` object, such as the PodDisruptionBudget that does not allow an eviction."""
     causes = _details(data).get("causes")
     return [cause for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
 
@@ -207,7 +211,7 @@ def _names_an_object(data: bytes) -> bool:
 
 
 def _details(data: bytes) -> dict[str, Any]:
-    """Return the details of a `Status` object; empty where there are none."""
+    """Return the details of a `Status` object, or an empty mapping."""
     try:
         details = json.loads(data)["details"]
     except (ValueError, KeyError, TypeError):

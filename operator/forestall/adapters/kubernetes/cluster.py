@@ -1,4 +1,4 @@
-"""The cluster, through the Kubernetes API."""
+"""Implements the port `Cluster` with the Kubernetes API."""
 
 import asyncio
 import base64
@@ -28,16 +28,18 @@ from forestall.errors import ClusterError, LostLease, NotFound, Unavailable, Unr
 from forestall.ports import MANAGER, Event, Patch, Right, ScaleSubresource, Served
 
 PAGE = 500
-"""Objects of a list in one answer: whole lists of large clusters cost too much memory on both sides."""
+"""How many objects of a list are requested in one page: whole lists of large clusters take too much memory on both
+sides.
+"""
 LIST_TIMEOUT = 20.0
-"""The most seconds that reading a whole list, page by page, may take."""
+"""The timeout (s) for a whole list with all its pages."""
 
 
 class KubernetesCluster:
     """Implements the `Cluster` port.
 
-    Each request ends within the `Api`'s timeout, no write is repeated, and each write passes the fence just before it
-    is sent, and ends before the lease does.
+    Each request ends within the `Api`'s timeout. No write is repeated. Each write checks the fence right before it is
+    sent, and ends before the lease expires.
     """
 
     def __init__(
@@ -50,9 +52,9 @@ class KubernetesCluster:
     ) -> None:
         """Make the cluster of an API server.
 
-        `namespace` is the operator's own, where the Secrets of metric sources are. `fence` returns for how many seconds
-        this process may still write, and raises `LostLease` when it may not; without one it always may. `manager` is
-        the name under which the API server remembers what is written.
+        `namespace` is the operator's own, with the Secrets of metric sources. `fence` returns for how many seconds this
+        process may still write, and raises `LostLease` when it may not; without one it always may. `manager` is the
+        field manager of the writes.
         """
         self._api = api
         self._kinds = Kinds(api)
@@ -90,12 +92,12 @@ class KubernetesCluster:
         return frozenset(str(item["metadata"]["uid"]) for item in items)
 
     async def serves(self, api_version: str, kind: str) -> Served:
-        """Return how the API serves a kind; `NotFound` where it does not."""
+        """Return the resource that serves a kind; `NotFound` if the API does not serve it."""
         kind_served = await self._kinds.find(api_version, kind)
         return Served(kind_served.plural, kind_served.namespaced)
 
     async def refusal(self, right: Right) -> str | None:
-        """Return in the API server's words that the operator lacks a right; None where it has it."""
+        """Return the API server's message that the operator lacks a permission; None where it has it."""
         return await self._reviews.refusal(right)
 
     async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
@@ -125,14 +127,16 @@ class KubernetesCluster:
         return await self._request("POST", ref, body=body)
 
     async def delete(self, ref: ObjectRef, resource_version: str) -> None:
-        """Delete the object; `Conflict` unless it still has `resource_version`, `NotFound` where it is gone already."""
+        """Delete the object; `Conflict` unless it still has `resource_version`, `NotFound` where it is deleted
+        already.
+        """
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": _precondition(ref, resource_version)}
         await self._request("DELETE", ref, body=options)
 
     async def evict(self, pod: ObjectRef) -> None:
-        """Evict the pod; `Throttled` while a PodDisruptionBudget does not allow it, `NotFound` where it is gone.
+        """Evict the pod; `Throttled` while a PodDisruptionBudget does not allow it, `NotFound` where it is deleted.
 
-        `pod.uid` must be given: `Conflict` where another pod has the name by now.
+        `pod.uid` is required: `Conflict` where another pod has the name now.
         """
         body = {
             "apiVersion": "policy/v1",
@@ -150,19 +154,18 @@ class KubernetesCluster:
         return await self._request("PUT", ref, "status", body=body)
 
     async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
-        """Server-side apply the status, as the only manager of all of it.
+        """Apply the status by server-side apply, as the only manager of all its fields.
 
-        The API server checks no UID when it applies to a subresource: that the object is still the one that was seen
-        is told by its version.
+        The API server checks no UID when it applies to a subresource, so the resource version identifies the object.
         """
         body = _identity(ref, resource_version) | {"status": _without_empty_maps(status)}
         query = {"force": "true"}
         return await self._request("PATCH", ref, "status", body=body, content_type=APPLY_PATCH, query=query)
 
     async def record(self, event: Event) -> None:
-        """Record a Kubernetes Event in the background; the same one again within minutes is counted, not written anew.
+        """Record a Kubernetes Event in the background; a repetition within minutes only increases its count.
 
-        A process that does not lead has nothing to tell.
+        A process that does not lead records nothing.
         """
         with contextlib.suppress(LostLease):
             self._fence()
@@ -172,8 +175,8 @@ class KubernetesCluster:
         """Return the text under a key of a Secret in the operator's own namespace.
 
         Raises:
-            NotFound: there is no such Secret, or no such key in it.
-            ClusterError: it can't be read, or is no text.
+            NotFound: the Secret, or the key in it, does not exist.
+            ClusterError: it can't be read, or is not UTF-8 text.
         """
         ref = ObjectRef(api_version="v1", kind="Secret", namespace=self._namespace, name=name)
         data = (await self._request("GET", ref)).get("data") or {}
@@ -225,7 +228,7 @@ class KubernetesCluster:
     async def _list(
         self, api_version: str, kind: str, namespace: str, query: Mapping[str, str | int], accept: str
     ) -> list[dict[str, Any]]:
-        """Return all items of a list, read anew from its start when the server has forgotten where it was."""
+        """Return all items of a list; begin again when the continue token has expired."""
         kind_served = await self._kinds.find(api_version, kind)
         path = kind_served.path(namespace)
         try:
@@ -257,7 +260,7 @@ class KubernetesCluster:
 
 
 def _with_same_uid(ref: ObjectRef, body: dict[str, Any]) -> dict[str, Any]:
-    """Return `body` when it is the very object that `ref` means, and not a later one of the same name."""
+    """Return `body` if its UID is that of `ref`, and not of a later object of the same name."""
     if ref.uid and body["metadata"]["uid"] != ref.uid:
         raise NotFound(f"{ref.kind} {_name(ref)} was deleted, and another one of the same name made since")
     return body
@@ -268,9 +271,9 @@ def _name(ref: ObjectRef) -> str:
 
 
 def _without_empty_maps(value: Any) -> Any:
-    """Return `value` without its empty maps.
+    """Return `value` without empty maps.
 
-    Applying an empty map over a fuller one takes away each key, and what is left is null, which the schema refuses.
+    Applying an empty map over one with keys removes each key and leaves null, which the schema refuses.
     """
     if isinstance(value, Mapping):
         return {key: _without_empty_maps(item) for key, item in value.items() if item != {}}
@@ -278,13 +281,13 @@ def _without_empty_maps(value: Any) -> Any:
 
 
 def _precondition(ref: ObjectRef, resource_version: str = "") -> dict[str, str]:
-    """Return the metadata that makes the server refuse another object of the same name, or another state of it."""
+    """Return the metadata with which the server refuses another object of the same name, or another version of it."""
     wanted = {"resourceVersion": resource_version, "uid": ref.uid}
     return {key: value for key, value in wanted.items() if value}
 
 
 def _identity(ref: ObjectRef, resource_version: str = "") -> dict[str, Any]:
-    """Return the beginning of a whole body for `ref`."""
+    """Return the fields of a body that identify `ref`."""
     metadata = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})}
     return {
         "apiVersion": ref.api_version,
@@ -308,7 +311,7 @@ def _scale(ref: ObjectRef, body: Mapping[str, Any]) -> ScaleSubresource:
 
 
 def _items(answer: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
-    """Return the objects of one page of a list, each with what every object has."""
+    """Return the objects of one page of a list, each checked for kind, name and UID."""
     listed = answer.get("items")
     if "items" not in answer or not (listed is None or isinstance(listed, list)):
         raise Unavailable(f"GET {path}: the answer is no list")

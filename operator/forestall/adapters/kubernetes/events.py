@@ -1,7 +1,7 @@
-"""Kubernetes Events: what happened, where `kubectl describe` shows it.
+"""Records Kubernetes Events, which `kubectl describe` shows.
 
-The same event about the same object is counted on one Event object, an object that has too much to tell is cut short,
-and nothing that goes wrong here disturbs anything: Events are for people, not for the operator's own memory.
+A repeated event of an object increases the count of one Event. Each object has a rate limit. Failures are ignored:
+Events are for people, and the operator does not read them.
 """
 
 import asyncio
@@ -22,24 +22,24 @@ from forestall.errors import ClusterError, NotFound
 from forestall.ports import Event
 
 SAME_WITHIN = 600.0
-"""For how many seconds after its last occurrence an event is the same one again."""
+"""For how many seconds after its last occurrence an event counts as a repetition."""
 BURST, REFILL = 10, 60.0
-"""How many requests one object's events may cause at once, and after how many seconds one more."""
+"""The rate limit of one object: how many requests at once, and seconds until one more is allowed."""
 REMEMBERED = 4096
-"""How many series, and how many objects' budgets, are remembered."""
+"""How many series of events, and how many rate limits of objects, are remembered."""
 WAITING = 1000
 """How many events wait for the API server before further ones are dropped."""
 CLOSING = 2.0
-"""How many seconds the waiting events get when the operator stops."""
+"""How many seconds the operator takes at its end to post the waiting events."""
 MESSAGE = 1024
-"""The most characters of a message that the API server takes."""
+"""The longest message (characters) that the API server accepts."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Series:
-    """One Event object, and how often it happened."""
+    """One Event object and its count."""
 
     path: str
     count: int
@@ -61,7 +61,7 @@ class _Bucket:
 
 
 class Recorder:
-    """Posts events in the background; an asynchronous context manager, whose end gives the waiting ones a moment."""
+    """Posts events in the background; an asynchronous context manager that posts the waiting ones when it ends."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Recorder:
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`instance` tells this process from others: the name of its pod."""
+        """`instance` identifies this process: the name of its pod."""
         self._api = api
         self._instance = instance
         self._monotonic = monotonic
@@ -88,7 +88,7 @@ class Recorder:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Post what still waits, for a moment, and stop."""
+        """Post the waiting events for at most `CLOSING` seconds, and stop."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._queue.join(), CLOSING)
         if self._worker is not None:
@@ -96,7 +96,7 @@ class Recorder:
             await asyncio.wait((self._worker,))
 
     def record(self, event: Event) -> None:
-        """Have the event posted soon; it is dropped when too many wait."""
+        """Queue the event; it is dropped when too many wait."""
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
@@ -115,10 +115,10 @@ class Recorder:
                 self._queue.task_done()
 
     async def post(self, event: Event) -> None:
-        """Post the event now, or count it on the one that was posted before.
+        """Post the event now, or increase the count of the one that was posted before.
 
         Raises:
-            ClusterError: the API server did not take it.
+            ClusterError: the API server refused it, or was not reached.
         """
         now = self._monotonic()
         key = _key(event)
@@ -181,7 +181,7 @@ class Recorder:
 
 
 def _key(event: Event) -> tuple[str, ...]:
-    """Return what makes two events the same: not the message, which carries numbers that change."""
+    """Return the key by which two events are the same; the message is not part of it, because its numbers change."""
     regarding = event.regarding
     return (regarding.uid, regarding.kind, regarding.namespace, regarding.name, event.kind, event.reason, event.action)
 

@@ -1,4 +1,4 @@
-"""Which kinds the API server serves, under which paths, and with which subresources."""
+"""Discovers the kinds that the API server serves, with their paths and subresources."""
 
 import asyncio
 import time
@@ -12,12 +12,12 @@ from forestall.core.untrusted import mappings, string
 from forestall.errors import NotFound
 
 LOOK_AGAIN = 10.0
-"""After how many seconds a kind that was not there is looked for again."""
+"""Seconds after which a kind that was not served is looked up again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind is reached."""
+    """The path and the properties of one kind."""
 
     prefix: str
     plural: str
@@ -25,10 +25,10 @@ class Kind:
     subresources: frozenset[str]
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
-        """Return the path of the objects in a namespace (of all where it is empty), or of one of them.
+        """Return the path of the objects in a namespace (in all where it is empty), or of one object.
 
         Raises:
-            NotFound: nothing can be there.
+            NotFound: no such object can exist.
         """
         if self.namespaced and namespace:
             check_namespace(namespace)
@@ -40,7 +40,7 @@ class Kind:
 
 
 class Kinds:
-    """The kinds by API version, asked for once and again when one is missing."""
+    """Caches the kinds by API version, and reads them again when one is missing."""
 
     def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
@@ -49,11 +49,11 @@ class Kinds:
         self._asking = asyncio.Lock()
 
     async def find(self, api_version: str, kind: str) -> Kind:
-        """Return how a kind is reached.
+        """Return the path and the properties of a kind.
 
         Raises:
             NotFound: the server does not serve it.
-            ClusterError: the server could not be asked.
+            ClusterError: the server could not be reached, or refused.
         """
         check_version(api_version)
         async with self._asking:
@@ -66,7 +66,7 @@ class Kinds:
         return kinds[kind]
 
     def forget(self, api_version: str) -> None:
-        """Ask again next time: a path that was known is gone."""
+        """Drop a kind from the cache, because its path no longer exists."""
         self._cache.pop(api_version, None)
 
     async def _ask(self, api_version: str) -> MappingProxyType[str, Kind]:

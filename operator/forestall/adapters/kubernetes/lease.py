@@ -1,9 +1,9 @@
-"""One leader, by a Lease.
+"""Leader election by a Lease.
 
-What keeps two processes from acting at once is arithmetic on clocks that only run forwards. The leader renews every
-`retry` seconds and may write until `renew_deadline` after the moment at which its last successful renewal was *sent*.
-Another process may take over when it has seen no renewal for `duration` after the moment at which it *saw* the last
-one, which is later. A request ends within 4 s, and 10 s + 4 s < 15 s. Times that other machines wrote are for people.
+Two processes never write at once, because of these times on monotonic clocks: The leader renews every `retry` seconds
+and may write until `renew_deadline` after its last successful renewal was *sent*. Another process may take over when it
+has seen no renewal for `duration` after it *saw* the last one, which is later. A request ends within 4 s, and 10 s + 4
+s < 15 s. Timestamps in the Lease are for people only.
 
 Source of the protocol: client-go's `tools/leaderelection`.
 """
@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 
 def boottime() -> float:
-    """Return the seconds since the machine started, those too in which it was suspended (where the system tells)."""
+    """Return the seconds since the machine started, including suspended time where the system provides it."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
@@ -49,18 +49,18 @@ class LeaseRecord:
     """What a Lease says."""
 
     holder: str = ""
-    """Empty: released."""
+    """The holder's identity; empty after a release."""
     duration: float = 0.0
     transitions: int = 0
     acquired: str = ""
     renewed: str = ""
     resource_version: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
-    """Annotations: what the leader tells beside the renewal, which costs no write of its own."""
+    """Annotations that the leader writes with its renewals."""
 
 
 class LeaseStore(Protocol):
-    """Where the lease is kept. Each call raises `ClusterError` or one of its kinds, and ends within `seconds`."""
+    """Storage of the lease. Each call raises `ClusterError` or a subclass, and ends within `seconds`."""
 
     async def read(self, seconds: float) -> LeaseRecord:
         """Return the lease; `NotFound` where there is none yet."""
@@ -132,10 +132,10 @@ def _record(body: dict[str, Any]) -> LeaseRecord:
 
 
 class Elector:
-    """Tries to lead, and to go on leading; `run` it as a task.
+    """Acquires and renews the lease; run `run` as a task.
 
-    `identity` must be unique to this process, not only to its pod. `on_lost` is called once when a lead is lost for any
-    reason but `stop`: the process must exit then, for what its requests under way still do is not known to it.
+    `identity` must be unique to this process, not only to its pod. `on_lost` is called once when the lease is lost for
+    any reason but `stop`: the process must exit then, because its requests under way may still take effect.
     """
 
     def __init__(
@@ -171,19 +171,19 @@ class Elector:
 
     @property
     def stands_by(self) -> bool:
-        """Whether this process has not led yet."""
+        """Whether this process has not been leader yet."""
         return not self._elected.is_set()
 
     @property
     def moves(self) -> bool:
-        """Whether the loop has moved lately, as leader or standby."""
+        """Whether the loop has made progress recently, as leader or standby."""
         return self._clock() - self._moved < self._timing.duration
 
     def fence(self) -> float:
-        """Return the seconds that remain until another process may lead.
+        """Return the seconds until another process may lead: a write must end before.
 
         Raises:
-            LostLease: this process may not write, because it does not lead, or has not renewed in time.
+            LostLease: this process must not write, because it is not the leader, or has not renewed in time.
         """
         if not self.is_leader:
             raise LostLease(
@@ -192,15 +192,15 @@ class Elector:
         return self._sent + self._timing.duration - self._clock()
 
     def note(self, key: str, value: str) -> None:
-        """Tell something in an annotation of the Lease, with the next renewal."""
+        """Set an annotation of the Lease, which is written with the next renewal."""
         self._notes[key] = value
 
     async def elected(self) -> None:
-        """Wait until this process leads."""
+        """Wait until this process is the leader."""
         await self._elected.wait()
 
     async def run(self) -> None:
-        """Try to lead, and then renew, until the lead is lost or the task is cancelled."""
+        """Acquire the lease, then renew it until it is lost or the task is cancelled."""
         try:
             while not (self._own_record is None and self._elected.is_set()):
                 self._moved = self._clock()
@@ -211,10 +211,10 @@ class Elector:
             raise
 
     async def release(self) -> None:
-        """Give the lease back, so that a standby takes over at once.
+        """Release the lease, so that a standby takes over at once.
 
-        Call it when `run` was cancelled and nothing writes any more. It is an act of courtesy: when it fails, the
-        standby waits for the lease to run out.
+        Call it after `run` was cancelled and nothing writes any more. It is optional: when it fails, the standby waits
+        until the lease expires.
         """
         own_record, self._own_record = self._own_record, None
         if own_record is None:
@@ -293,7 +293,9 @@ class Elector:
             self._own_record, self._sent = renewed, sent
 
     async def _reread(self) -> None:
-        """Find out why a renewal was refused: somebody else leads, or an earlier renewal had been taken after all."""
+        """Read the lease after a refused renewal: another process leads, or an earlier renewal had succeeded after
+        all.
+        """
         try:
             record = await self._store.read(self._timing.request)
         except ClusterError as error:

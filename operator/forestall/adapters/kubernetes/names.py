@@ -1,7 +1,7 @@
-"""What may stand in a path: names as Kubernetes allows them, and whether an answer is the object that was asked for.
+"""Validates the segments of paths by Kubernetes' rules for names, and that a response is the requested object.
 
-Names come from other people, some from the labels of their metrics. A name such as `..` or an empty one asks another
-path, whose answer is no answer to the question. So every part is checked before a request is built.
+Names come from users, some from the labels of their metrics. A name such as `..` or an empty one leads to another path,
+with another response. So every segment is validated before a request is built.
 """
 
 import re
@@ -15,7 +15,7 @@ _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _SUBDOMAIN_LENGTH: Final = 253
 _ANY_SEGMENT: Final = "rbac.authorization.k8s.io"
-"""The group whose objects may have any name that is one segment of a path, such as `system:node`."""
+"""The group whose objects may have any name that is one path segment, such as `system:node`."""
 
 
 def is_label(text: str) -> bool:
@@ -29,7 +29,7 @@ def is_subdomain(text: str) -> bool:
 
 
 def is_segment(text: str) -> bool:
-    """Say whether it is one segment of a path: Kubernetes' least demand on any name."""
+    """Say whether it is one path segment, which is Kubernetes' minimum for every name."""
     return text not in ("", ".", "..") and not re.search(r"[/%\x00-\x1f\x7f]|\s", text)
 
 
@@ -40,7 +40,7 @@ def is_api_version(text: str) -> bool:
 
 
 def check_version(api_version: str) -> None:
-    """Refuse what is no API version.
+    """Raise an error for an invalid API version.
 
     Raises:
         NotFound: nothing can be there.
@@ -50,7 +50,7 @@ def check_version(api_version: str) -> None:
 
 
 def check_namespace(namespace: str) -> None:
-    """Refuse what no namespace can be called.
+    """Raise an error for an invalid name of a namespace.
 
     Raises:
         NotFound: nothing can be there.
@@ -60,7 +60,7 @@ def check_namespace(namespace: str) -> None:
 
 
 def check_name(api_version: str, kind: str, name: str) -> None:
-    """Refuse what no object of the kind can be called.
+    """Raise an error for an invalid name of an object of the kind.
 
     Raises:
         NotFound: nothing can be there.
@@ -72,10 +72,10 @@ def check_name(api_version: str, kind: str, name: str) -> None:
 
 
 def check_answer(ref: ObjectRef, body: Mapping[str, Any], *, namespaced: bool, scale: bool = False) -> None:
-    """Check that an answer is the object that was asked for, or its /scale. Its UID is not looked at.
+    """Check that a response is the requested object, or its /scale. The UID is not compared.
 
     Raises:
-        Unavailable: it is something else, so nothing is known.
+        Unavailable: it is another object, so the state is unknown.
     """
     metadata = body.get("metadata")
     if not isinstance(metadata, Mapping):
@@ -93,7 +93,7 @@ def check_answer(ref: ObjectRef, body: Mapping[str, Any], *, namespaced: bool, s
 
 
 def check_identity(ref: ObjectRef, metadata: Mapping[str, Any]) -> None:
-    """Check that what every object has is there.
+    """Check that the fields that every object has are present.
 
     Raises:
         Unavailable: it is not.

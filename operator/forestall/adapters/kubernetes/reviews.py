@@ -1,4 +1,4 @@
-"""What the API server would allow: asked by access reviews, which need no right of their own."""
+"""Checks permissions by access reviews, which need no permission themselves."""
 
 from forestall.adapters.kubernetes.api import Api
 from forestall.adapters.kubernetes.kinds import Kinds
@@ -11,7 +11,7 @@ _AUTHENTICATION = "authentication.k8s.io/v1"
 
 
 class Reviews:
-    """Asks as whom the API server knows this process, and what that one may do."""
+    """Reads the user that the API server sees in this process, and reviews that user's permissions."""
 
     def __init__(self, api: Api, kinds: Kinds) -> None:
         self._api = api
@@ -19,10 +19,10 @@ class Reviews:
         self._user: str | None = None
 
     async def refusal(self, right: Right) -> str | None:
-        """Return that the right is missing, as the API server says it when it refuses; None where it is granted.
+        """Return a message as the API server's authorizer words its refusal; None where the permission is granted.
 
         Raises:
-            ClusterError: the server could not be asked, or does not serve the kind.
+            ClusterError: the server could not be reached, or does not serve the kind.
         """
         resource = (await self._kinds.find(right.api_version, right.kind)).plural
         group = right.api_version.rpartition("/")[0]
@@ -49,7 +49,7 @@ class Reviews:
         )
 
     async def _name(self) -> str:
-        """Return as whom this process is known; empty where that can't be told."""
+        """Return the user name of this process; empty where it is unknown."""
         if self._user is None:
             body = {"apiVersion": _AUTHENTICATION, "kind": "SelfSubjectReview"}
             try:

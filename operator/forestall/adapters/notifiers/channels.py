@@ -1,4 +1,4 @@
-"""From NotificationChannels to endpoints: who may use them, and the Secrets that they name."""
+"""Turns NotificationChannels into endpoints: checks who may use them, and reads their Secrets."""
 
 from forestall.adapters.http import Endpoint, EndpointReader, ReadSecret
 from forestall.adapters.notifiers.formats import content_of
@@ -10,7 +10,9 @@ from forestall.registry import Registry
 
 
 class Channels:
-    """Implements the `Notifier` port. Secrets are read for each notice: there are few, and they may be rotated."""
+    """Implements the `Notifier` port. Secrets are read for each notification: there are few, and they may be
+    rotated.
+    """
 
     def __init__(self, registry: Registry, read_secret: ReadSecret) -> None:
         self._registry = registry
@@ -20,7 +22,7 @@ class Channels:
         """Send `notice`.
 
         Raises:
-            NotSent: as the port says.
+            NotSent: as in the port.
         """
         notification_channel = self._registry.get(NotificationChannel, channel)
         if notification_channel is None:

@@ -1,4 +1,4 @@
-"""A notice in the form that each kind of channel understands; pure."""
+"""Formats a notification for each type of channel; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from forestall.api.times import readable, stamp
 from forestall.ports import Notice
 
 RESOLVE_AFTER: Final = 3600.0
-"""After how many seconds an alert that nobody ends is resolved."""
+"""Seconds after which an alert resolves that nobody resolves earlier."""
 _JSON: Final = "application/json"
 
 
@@ -22,12 +22,12 @@ class Content:
     body: bytes
     content_type: str = _JSON
     path: str = ""
-    """What comes after the channel's URL."""
+    """The path after the channel's URL."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def content_of(kind: str, notice: Notice) -> Content:
-    """Return what is sent by a channel of type `kind`."""
+    """Return the request for a channel of type `kind`."""
     match kind:
         case "Slack":
             return Content(orjson.dumps({"text": _slack(notice)}))
@@ -60,7 +60,7 @@ def _data(notice: Notice) -> dict[str, Any]:
 
 
 def _slack(notice: Notice) -> str:
-    """Return Slack's own markup; what others wrote can make no link and mention nobody."""
+    """Return Slack markup, in which text from users can create no links and mention nobody."""
     lines = [f"*{_escaped(notice.title)}*", _escaped(notice.reason), _escaped(notice.message)]
     if notice.until is not None:
         lines.append(f"until {readable(stamp(notice.until))}")

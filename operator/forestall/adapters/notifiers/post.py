@@ -1,4 +1,6 @@
-"""One message to one endpoint: bounded in time and size, nothing followed, nothing taken from the environment."""
+"""Sends one message to one endpoint, with limits for time and size, without redirects and without settings from the
+environment.
+"""
 
 from typing import Final
 
@@ -18,16 +20,16 @@ from forestall.adapters.notifiers.formats import Content
 from forestall.errors import InvalidEndpoint, NotSent
 
 BUDGET: Final = 12.0
-"""The most seconds that all attempts may take together."""
+"""The timeout (s) of all attempts together."""
 ATTEMPTS: Final = 3
 LARGEST: Final = 1 << 16
-"""So many bytes of an answer are read; nobody looks at them."""
+"""How many bytes of a response are read; they are not used."""
 _PASSING: Final = frozenset({408, 425, 429})
 _BACKOFF: Final = wait_random_exponential(multiplier=0.3, max=3.0)
 
 
 class _Trouble(NotSent):
-    """Why one attempt failed, and whether another may do better."""
+    """Why one attempt failed, and whether another one may succeed."""
 
     def __init__(self, reason: str, message: str, *, passing: bool = False, wait: float | None = None) -> None:
         super().__init__(reason, message)
@@ -36,10 +38,10 @@ class _Trouble(NotSent):
 
 
 async def post(channel: str, endpoint: Endpoint, content: Content) -> None:
-    """Send `content` to `endpoint`, which is that of `channel`, a few times where it fails in passing.
+    """Send `content` to `endpoint`, which is that of `channel`; repeat it a few times after transient failures.
 
     Raises:
-        NotSent: it did not arrive, or it is not known whether it did.
+        NotSent: it was not delivered, or that is unknown.
     """
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, _Trouble) and error.passing),
@@ -92,7 +94,7 @@ def _judge(channel: str, status: int, retry_after: str) -> None:
 
 
 def _wait(state: RetryCallState) -> float:
-    """Return how long to wait (s): as the server says, else longer each time."""
+    """Return how long to wait (s): by the server's Retry-After, else longer each time."""
     error = state.outcome.exception() if state.outcome else None
     retry_after = error.wait if isinstance(error, _Trouble) else None
     return _BACKOFF(state) if retry_after is None else retry_after

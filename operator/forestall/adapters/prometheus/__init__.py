@@ -1,4 +1,4 @@
-"""Prometheus and what speaks its HTTP API, as the port `Metrics`."""
+"""Implements the port `Metrics` with Prometheus and servers that are compatible with its HTTP API."""
 
 from forestall.adapters.prometheus.config import SourceConfig
 from forestall.adapters.prometheus.metrics import PrometheusMetrics

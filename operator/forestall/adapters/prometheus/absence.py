@@ -1,14 +1,14 @@
-"""Whether the data behind a query can be believed: what must be asked for that, and what follows.
+"""Judges whether the result of a query is based on complete and fresh data, and which further queries that takes.
 
-What is there shows its own age. What is not there, in a query that takes that for a value (`or vector(0)`,
-`absent()`, a counter that no process has counted yet), is believed when those that would have brought it are scraped:
+Series that exist show their age. Where a query gives absent series a value (`or vector(0)`, `absent()`, a counter that
+no process has counted yet), the absence counts only if the targets that would export the series are scraped:
 
-- it was there within the window: each job that it came from last is fresh in another selector of the query, or all
-  of the job's targets are `up`;
-- it was never there: another selector of the query is fresh, or all targets are `up` that its matchers allow.
+- the series existed within the window: each job that exported it last is fresh in another selector of the query, or all
+of the job's targets are `up`;
+- the series never existed: another selector of the query is fresh, or all targets are `up` that its matchers allow.
 
-What has samples that the query does not see, since they come too rarely or too late for the way it looks at them, is
-not taken for absent: nothing is believed then.
+A series with samples that the query does not see, because they are too sparse or too late for its range or lookback, is
+not absent: then the result is not used.
 """
 
 import math
@@ -30,10 +30,12 @@ _MOST_NAMES = 50
 _MOST_TARGETS = 1000
 _SHOWN = 500
 _SAME_TIME = 3600.0
-"""Jobs that were last seen within this time (s) of the last one count as where a series came from."""
+"""Jobs whose last sample is within this time (s) of the newest one count as the origin of a series."""
 
 _RARELY = 1800.0
-"""What had a sample within this time (s), and no end, is still there: scraped rarely, or its samples come late."""
+"""A series with a sample within this time (s), and without a staleness marker, still exists: it is scraped rarely, or
+its samples arrive late.
+"""
 
 T = TypeVar("T")
 
@@ -42,7 +44,7 @@ MALFORMED = failure(malformed())
 
 @dataclass(frozen=True, slots=True)
 class DataVerdict:
-    """What is known of the data behind a query."""
+    """The verdict on the data behind a query."""
 
     newest: float | None
     """See `Answer.newest`."""
@@ -52,20 +54,20 @@ class DataVerdict:
 
 @dataclass(frozen=True, slots=True)
 class _SelectorFacts:
-    """What one selector finds."""
+    """The series that one selector finds."""
 
     newest: float | None = None
     current: bool = False
-    """Whether it is within the lookback, so that a query sees it."""
+    """Whether the newest sample is within the lookback, so that a query sees it."""
     jobs: frozenset[str] = frozenset()
-    """Where it comes from, as far as that is fresh."""
+    """The jobs that export it with fresh samples."""
     members: int = 0
     visible: frozenset[str] = frozenset()
-    """Where what a query sees comes from, however old."""
+    """The jobs of all series that a query sees, of any age."""
 
 
 class QuestionsNeeded(Exception):
-    """Questions must be asked first."""
+    """Raised when further queries are needed for the verdict."""
 
     def __init__(self, questions: Sequence[Question]) -> None:
         super().__init__(*(question.text for question in questions))
@@ -73,11 +75,11 @@ class QuestionsNeeded(Exception):
 
 
 class _Unseen(Exception):
-    """A query does not see what is there; the text is for people."""
+    """Raised when a query does not see series that exist; the text is for people."""
 
 
 class _Failed(Exception):
-    """A question has no answer."""
+    """Raised when one of the further queries failed."""
 
     def __init__(self, failure: QueryFailure) -> None:
         super().__init__(failure.message)
@@ -87,7 +89,9 @@ class _Failed(Exception):
 def questions_needed_by(
     cases: Iterable[tuple[Freshness, Proof, str]], outcomes: Mapping[str, Outcome], at: float
 ) -> dict[str, Question]:
-    """Return what must still be asked to judge all `cases`, by its text; of each case also who asks."""
+    """Return the further queries that are needed to judge all `cases`, by their expression, with the owners of each
+    case.
+    """
     judge, wanted = AbsenceJudge(outcomes, at), dict[str, Question]()
     for freshness, proof, owner in cases:
         try:
@@ -101,17 +105,17 @@ def questions_needed_by(
 
 
 class AbsenceJudge:
-    """Judges queries by the outcomes that are known; `at` (s) is the time of the queries."""
+    """Judges queries from the outcomes so far; `at` (s) is the time of the queries."""
 
     def __init__(self, outcomes: Mapping[str, Outcome], at: float) -> None:
         self._outcomes = outcomes
         self._at = at
         self._facts: dict[tuple[str, float], _SelectorFacts] = {}
         self.present: set[str] = set()
-        """The selectors that were found to find something."""
+        """The selectors that are known to match series."""
 
     def final(self, freshness: Freshness, proof: Proof) -> DataVerdict | QueryFailure:
-        """Return the verdict by what is known, where nothing more is asked."""
+        """Return the verdict from the outcomes so far, without further queries."""
         try:
             return self.verdict(freshness, proof)
         except QuestionsNeeded as want:
@@ -120,7 +124,7 @@ class AbsenceJudge:
             )
 
     def verdict(self, freshness: Freshness, proof: Proof) -> DataVerdict | QueryFailure:
-        """Return the verdict, or the failure of a question that it needs.
+        """Return the verdict, or the failure of a query that it needs.
 
         Raises:
             Wanted: questions must be asked first.
@@ -145,7 +149,7 @@ class AbsenceJudge:
             return DataVerdict(None, f"it can't be told whether what is not there is zero: {failed.failure.message}")
 
     def _lost_label(self, proof: Proof, facts: Mapping[str, _SelectorFacts]) -> QueryFailure | None:
-        """Return which events can't be told any more, as after the renaming of a label that was on all of them."""
+        """Return which events can't be classified any more, as after the renaming of a label that all of them had."""
         for lacking, having in proof.labelled:
             if not facts[lacking].current:
                 continue
@@ -197,10 +201,10 @@ class AbsenceJudge:
     def _looked(
         self, freshness: Freshness, sampled: Mapping[str, float], current: Mapping[str, float], proof: Proof
     ) -> dict[str, float]:
-        """Return when (s) what the looks find was sampled, by their texts.
+        """Return the sample times (s) of the series that the query's selectors match, by selector.
 
         Raises:
-            _Unseen: one does not find what is there.
+            _Unseen: a selector does not see series that exist.
         """
         looks = sorted(freshness.required_reads(), key=lambda read: (read.selector, read.text, read.subquery_span))
         looked = _all(partial(self._look_at, read, read.selector in current, proof) for read in looks)
@@ -211,7 +215,7 @@ class AbsenceJudge:
         }
 
     def _look_at(self, look: SelectorRead, current: bool, proof: Proof) -> bool:  # noqa: FBT001 - a partial's
-        """Say whether a look finds anything."""
+        """Say whether a selector, with its range and offset, matches anything."""
         if look.subquery_span:
             for name in self._named(look.selector, LOOKBACK):
                 if self._ask(
@@ -232,7 +236,9 @@ class AbsenceJudge:
         return finds
 
     def _refuse_faded(self, selector: str, seconds: float, proof: Proof) -> None:
-        """Raise `_Unseen` where some series have samples within so many seconds, and are not seen without an end."""
+        """Raise `_Unseen` where series have samples within so many seconds, but are not seen although no staleness
+        marker ended them.
+        """
         names = self._named(selector, seconds)
         _all(partial(self._refuse_faded_name, name, seconds, proof) for name in names)
 
@@ -251,7 +257,7 @@ class AbsenceJudge:
                 )
 
     def _named(self, selector: str, seconds: float) -> list[str]:
-        """Return the selector of each metric that a selector meets, or met within so many seconds."""
+        """Return one selector for each metric that a selector matches, or has matched within so many seconds."""
         if evidence.has_metric_name(selector):
             return [selector]
         met = self._ask(Question(evidence.metric_names_query(selector, seconds), _MOST_NAMES))
@@ -288,7 +294,7 @@ class AbsenceJudge:
         return _SelectorFacts(max((value for _, value in recent), default=None))
 
     def _past_jobs(self, selector: str, proof: Proof) -> frozenset[str]:
-        """Return the jobs that a selector's series came from last."""
+        """Return the jobs that exported a selector's series last."""
         if evidence.has_metric_name(selector):
             text = evidence.past_samples_query(selector, proof.window)
         else:
@@ -299,7 +305,9 @@ class AbsenceJudge:
         return frozenset(job for job, value in past.items() if value >= last)
 
     def _vouch(self, selector: str, jobs: frozenset[str], proof: Proof) -> float | None:
-        """Return when (s) it was last known that a selector rightly finds nothing; infinity: as the others are."""
+        """Return when (s) it was last known that a selector rightly matches nothing; infinity if it is as fresh as the
+        others.
+        """
         oldest = self._at - proof.stale_after
         if evidence.is_up(selector):  # it is asked whether anything is scraped: whatever is shows that
             newest = self._facts_of(f"up{{{proof.scope}}}", proof.stale_after).newest
@@ -336,7 +344,7 @@ class AbsenceJudge:
 
 
 def _all(calls: Iterable[Callable[[], T]]) -> list[T]:
-    """Return what all calls return; where several want questions to be asked, all of these are wanted at once."""
+    """Return the results of all calls; where several need further queries, raise all of these together."""
     results: list[T] = []
     wanted: list[Question] = []
     for call in calls:
@@ -354,7 +362,7 @@ def _is_plain(leaf: Freshness) -> bool:
 
 
 def _fact(series: Any) -> tuple[Mapping[str, str], float]:
-    """Return labels and value of a series that answers a question of the judge: a time (s), or how many there are."""
+    """Return labels and value of a series in the answer to a further query: a time (s), or a count."""
     if not isinstance(series, dict):
         raise malformed()
     value = value_of(series.get("value"))

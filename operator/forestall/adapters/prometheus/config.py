@@ -1,4 +1,4 @@
-"""How a source is reached, and what a namespace may use of it."""
+"""The configuration of a source: its endpoint, and the share of each namespace."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,6 @@ class SourceConfig:
     """One Prometheus-compatible endpoint."""
 
     endpoint: Endpoint
-    """Its URL is a base URL, such as ``http://prometheus.monitoring:9090``."""
+    """The endpoint with the base URL, such as ``http://prometheus.monitoring:9090``."""
     share: NamespaceQuota = NamespaceQuota()
-    """What one namespace may use of it in one call."""
+    """The share of the source that one namespace may use in one call."""

@@ -1,4 +1,6 @@
-"""One source's connections: requests that end in time, answers of bounded size, nothing taken from the environment."""
+"""The connections to one source, with limits for the time and size of responses, and no settings from the
+environment.
+"""
 
 import ssl
 import time
@@ -19,18 +21,20 @@ from forestall.adapters.server_time import clock_of
 from forestall.errors import InvalidEndpoint
 
 THREADS = 8
-"""How many requests may be under way at once."""
+"""How many requests may run at once."""
 LARGEST = 32 << 20
-"""Answers with more bytes are dropped."""
+"""The largest response (bytes) that is read."""
 
 _LONGEST_GET = 2000
 _CHUNK = 1 << 16
 _SERVER_SHARE = 0.9
-"""The share of the time that the source itself may take: it then says that it gave up, rather than say nothing."""
+"""The share of the timeout that is sent to the source, so that it can respond with a timeout error before the
+connection is closed.
+"""
 
 
 class Connection:
-    """Asks one source. Its calls block, and may be made from several threads at once."""
+    """Queries one source. Its methods block, and are safe for use from several threads."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         """Raises SourceTrouble when the endpoint can't be used."""
@@ -72,7 +76,9 @@ def _payload(response: Any) -> Payload:
 
 
 class _Answered(requests.Response):
-    """What PrometheusConnect is given. It hands on `data.result` alone and drops the warnings, so all is put there."""
+    """The response for PrometheusConnect, which returns `data.result` alone and drops the warnings: so the whole
+    payload is put there.
+    """
 
     def __init__(self, payload: Payload) -> None:
         super().__init__()
@@ -87,7 +93,7 @@ class _Session(EndpointSession):
     def request(  # type: ignore[override]  # called by PrometheusConnect alone, in this form
         self, method: str, url: str, params: dict[str, Any], timeout: float, **options: Any
     ) -> requests.Response:
-        """Return the answer, read whole; a long query goes into the body."""
+        """Return the response with its whole body; a long query is sent in the body of the request."""
         sent = time.monotonic()
         deadline = sent + timeout
         argument = "params" if len(params["query"]) <= _LONGEST_GET else "data"
@@ -140,7 +146,7 @@ def _translated(error: Exception) -> SourceTrouble:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return what an error began with: the libraries wrap it several times, with the whole query in their words."""
+    """Return the root cause of an error: the libraries wrap it several times, in messages with the whole query."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     return error

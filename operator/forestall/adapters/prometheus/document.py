@@ -1,4 +1,4 @@
-"""From the bytes of an answer to its JSON, with the points of a range as two lists of numbers."""
+"""Parses the JSON of a response, with the points of a range as two lists of numbers."""
 
 import gc
 import math
@@ -18,24 +18,24 @@ _LATEST: Final = 253_402_300_800.0
 """The year 10000 (s since the epoch)."""
 _MOST_LABELS: Final = 128
 _LONGEST_LABELS: Final = 32_768
-"""How many characters the labels of one series may have in all."""
+"""How many characters the labels of one series may have together."""
 _POINTS: Final = b'"values":[['
-"""How the points of a series begin. It is in no string: there, quotes are escaped."""
+"""The text before the points of a series. It can't be inside a string, where quotes are escaped."""
 _WORD: Final = secrets.token_hex(16)
-"""Nobody who answers knows it."""
+"""A random marker that a server can't guess."""
 
 
 def malformed() -> SourceTrouble:
-    """Return what it means that the JSON is not what was asked for."""
+    """Return the error for JSON of an unexpected form."""
     return SourceTrouble(
         "SourceBadAnswer", "the source's JSON is not of the Prometheus API: check its url", doubtful=True
     )
 
 
 def read(body: bytes) -> dict[str, Any] | None:
-    """Return the document, or None where it is none.
+    """Return the document, or None where it is not JSON.
 
-    The `values` of each series are a list of times and one of values, or None where they are no points.
+    The `values` of each series become a list of times and a list of values, or None where they are no points.
     """
     # Each point is a list: to search through them for garbage costs three times as much as to read them.
     with _no_collection():
@@ -46,9 +46,9 @@ def read(body: bytes) -> dict[str, Any] | None:
 
 
 def _taken_apart(body: bytes) -> tuple[bytes, Sequence[memoryview]]:
-    """Return the text with a word in the place of each series' points, and the points.
+    """Return the text with a marker instead of each series' points, and the points.
 
-    As JSON has them they take thirty times as much memory as their text: so those of one series are read after another.
+    Parsed points take thirty times as much memory as their text, so the points of one series are parsed at a time.
     """
     remaining: list[bytes] = []
     pieces: list[memoryview] = []
@@ -76,7 +76,7 @@ def _document(text: bytes, pieces: Sequence[memoryview]) -> dict[str, Any] | Non
 
 
 def number(text: Any) -> float:
-    """Return the value that `text` stands for, as Go writes it.
+    """Return the number that `text` represents in Go's format.
 
     Raises:
         SourceTrouble: it is none.
@@ -87,7 +87,7 @@ def number(text: Any) -> float:
 
 
 def value_of(pair: Any) -> float:
-    """Return the value of a pair of a time and a value.
+    """Return the value of a pair of time and value.
 
     Raises:
         SourceTrouble: it is none.
@@ -104,7 +104,7 @@ def labels_of(metric: Any) -> dict[str, str]:
 
     Raises:
         SourceTrouble: they are none.
-        QueryTrouble: there are more than can be kept.
+        QueryTrouble: they are too long to be kept.
     """
     if not isinstance(metric, dict) or not all(isinstance(value, str) for value in metric.values()):
         raise malformed()
@@ -137,9 +137,9 @@ def _times(values: Sequence[Any]) -> list[float]:
 
 
 def _numbers(texts: Sequence[Any]) -> list[float]:
-    """Return what the texts say; raises TypeError or ValueError where they are no numbers.
+    """Return the numbers that the texts represent; raises TypeError or ValueError where one is no number.
 
-    All of them read as one list take a third of the time, but JSON has neither NaN nor infinity.
+    Parsing all of them as one JSON list takes a third of the time, but JSON has neither NaN nor infinity.
     """
     try:
         read_at_once = orjson.loads(f"[{','.join(texts)}]")

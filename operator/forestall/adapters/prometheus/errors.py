@@ -1,21 +1,21 @@
-"""What can go wrong with a request, sorted by whose fault it is, which decides what is tried next.
+"""The errors of a request, by whether the source or a query is at fault: the retry depends on that.
 
-Both kinds stay inside the adapter: the port answers with a `QueryFailure` for each query.
+Both stay inside the adapter: the port returns a `QueryFailure` for each query.
 """
 
 from forestall.errors import MetricsError
 from forestall.ports import QueryFailure
 
 LONGEST = 500
-"""How many characters of what a source says are kept."""
+"""How many characters of a source's message are kept."""
 
 
 class SourceTrouble(MetricsError):
-    """The source can't answer anything now: no other query is worth a try.
+    """The source can't answer any query now, so no other query is tried.
 
-    `passing`: the same request may well do a moment later. `load`: it may be this request that is too much.
-    `doubtful`: it may be this request that it can't answer. `plain`: the message without what the source says, which
-    may quote the query of another namespace.
+    `passing`: the same request may succeed a moment later. `load`: this request may be too expensive. `doubtful`: this
+    request alone may be at fault. `plain`: the message without the source's own text, which may quote the query of
+    another namespace.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class SourceTrouble(MetricsError):
 
 
 class QueryTrouble(MetricsError):
-    """The source can't answer this request: one of the queries in it, or all of them together, is too much or wrong.
+    """The source can't answer this request: one of its queries is wrong or too expensive, or all of them together are.
 
-    `lasting`: the same query will not do later either. `load`: it may be the source that is too slow. `doubtful`: it
-    may be the source that can't answer anything.
+    `lasting`: the same query will fail later too. `load`: the source may be too slow. `doubtful`: the source may be
+    unable to answer any query.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class QueryTrouble(MetricsError):
 
 
 def failure(trouble: MetricsError) -> QueryFailure:
-    """Return the answer that tells of `trouble`, with a message short enough for a condition."""
+    """Return the failure of a query by `trouble`, with a message short enough for a condition."""
     return QueryFailure(trouble.reason, shortened(str(trouble)))
 
 
 def reported_to_all(trouble: SourceTrouble) -> QueryFailure:
-    """Return the answer that tells people of several namespaces of `trouble`."""
+    """Return the failure by `trouble` for queries of several namespaces, without text that belongs to one of them."""
     return QueryFailure(trouble.reason, shortened(trouble.plain))
 
 
 def shortened(text: str) -> str:
-    """Return what a source says in one line, and not too long."""
+    """Return a source's message as one line of limited length."""
     line = " ".join(text[: 4 * LONGEST].split())
     return line if len(line) <= LONGEST and len(text) <= 4 * LONGEST else f"{line[: LONGEST - 1]}…"

@@ -1,6 +1,6 @@
-"""Whether a source answers in time at all. One that did not is asked beside the cycle until it does.
+"""Detects a source that does not answer in time, and probes it in the background until it answers.
 
-So a source that hangs costs one cycle its time, and the following ones next to nothing.
+So a source that hangs delays one cycle, and the following ones hardly at all.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from forestall.adapters.prometheus.triage import CANARY
 from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
 
 _SHORTLY: Final = 0.25
-"""For this part of a request's time a cycle waits for a late source to answer the harmless query."""
+"""The share of a request's timeout for which a cycle waits for a late source to answer the probe."""
 _SHORTLY_S: Final = 0.5
-"""And for no more than this (s)."""
+"""The longest wait (s) for the probe."""
 _LEAST_S: Final = 0.1
 
 
 class Lateness:
-    """What is known of one source's lateness. It owns at most one request, which runs in the source's threads."""
+    """The lateness of one source. It has at most one probe under way, which runs in the source's threads."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
@@ -30,13 +30,13 @@ class Lateness:
         self._probe: Future[bool] | None = None
 
     def note(self, down: SourceTrouble | None, *, answered: int) -> None:
-        """Note how a call to the source went: what was wrong with it as a whole, and how much it answered."""
+        """Record the result of a call to the source: its trouble as a whole, and the number of answered queries."""
         self._late = None if answered or down is None or down.reason != "SourceTimeout" else down
 
     async def why_not(self, connection: Connection, seconds: float) -> SourceTrouble | None:
-        """Return why the source is not asked now; None where it answers.
+        """Return why the source is not queried now; None where it answers.
 
-        One that was late is asked the harmless query first, for `seconds` at the most, but waited for only shortly.
+        A late source is probed first, with a timeout of `seconds`, but the caller waits only briefly for the result.
         """
         if self._late is None:
             return None
@@ -47,7 +47,7 @@ class Lateness:
         return SourceTrouble("SourceTimeout", message)
 
     async def _answers(self, connection: Connection, seconds: float) -> bool:
-        """Say whether the source has answered the harmless query, which is asked again where it did not."""
+        """Say whether the source has answered the probe, which is sent again where it did not."""
         if self._probe is not None and (answered := self._take()) is not False:
             return bool(answered)
         try:
@@ -60,7 +60,7 @@ class Lateness:
         return bool(self._take())
 
     def _take(self) -> bool | None:
-        """Return what the request found out, which is over then; None while it is under way."""
+        """Return the result of the probe and clear it; None while it is under way."""
         if self._probe is None or not self._probe.done():
             return None
         probe, self._probe = self._probe, None
@@ -68,7 +68,7 @@ class Lateness:
 
 
 def _has_answered(probe: Future[bool]) -> bool:
-    """Return what a request that is done found out; False where its source was removed before it began."""
+    """Return the result of a finished probe; False where its source was removed before it began."""
     try:
         return probe.result()
     except ThreadsClosed:
@@ -76,7 +76,7 @@ def _has_answered(probe: Future[bool]) -> bool:
 
 
 def _answers(connection: Connection, seconds: float) -> bool:
-    """Say whether the source answers anything, be it that it refuses."""
+    """Say whether the source answers at all, even by refusing."""
     try:
         connection.instant(CANARY, time.time(), 1, seconds)
     except SourceTrouble as trouble:

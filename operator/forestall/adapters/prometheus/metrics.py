@@ -1,4 +1,4 @@
-"""The port `Metrics` on Prometheus-compatible sources."""
+"""Implements the port `Metrics` with Prometheus-compatible sources."""
 
 import math
 import time
@@ -19,14 +19,17 @@ from forestall.errors import InvalidQuery
 from forestall.ports import Answer, Query, QueryFailure, RangeSeries
 
 INSTANT = RequestLimits(max_joined=50, at_once=THREADS)
-"""With fewer queries in a request the requests cost more, with more their evaluation does."""
+"""The pace of instant queries: with fewer queries in a request the requests cost more, with more their evaluation
+does.
+"""
 _ROUNDS = 10
-"""How often questions may follow from answers: names, freshness, what is beyond the lookback and why, how the query
-looks at it, the past, targets."""
+"""How many rounds of further queries may follow from answers: names, freshness, samples beyond the lookback and the
+reason, ranges and offsets, the past, targets.
+"""
 RANGE = RequestLimits(max_joined=10, at_once=2)
-"""The answers are large, and all of them are in memory at once."""
+"""The pace of range queries: the answers are large, and all of them are in memory at once."""
 POINTS = 10_000
-"""How many points of each series one request asks for; Prometheus gives 11,000 at the most."""
+"""How many points of each series one request asks for; Prometheus returns at most 11,000."""
 
 
 def _ignore(*_: str) -> None:
@@ -34,11 +37,11 @@ def _ignore(*_: str) -> None:
 
 
 class PrometheusMetrics:
-    """Asks Prometheus-compatible sources; see the port `Metrics`.
+    """Queries Prometheus-compatible sources; see the port `Metrics`.
 
-    One call for values takes about `budget` seconds at the most, one for the past `range_budget`. `pace` is that of
-    instant queries. `on_request` is told the name of the source of each request, `on_failure` the name and the reason
-    of each request that failed.
+    A call to `instant` takes about `budget` seconds at the most, a call to `range` about `range_budget`. `pace` is that
+    of instant queries. `on_request` is called with the name of the source of each request, `on_failure` with the name
+    and the reason of each request that failed.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class PrometheusMetrics:
         self._pasts: dict[str, PastAnswerCache] = {}
 
     def set_sources(self, sources: Mapping[str, SourceConfig]) -> None:
-        """Ask these sources from now on, by their names. One whose configuration is the same keeps its connections."""
+        """Replace the sources, by name. A source with an unchanged configuration keeps its connections."""
         before, self._sources = self._sources, {}
         for name, config in sources.items():
             source = before.get(name)
@@ -119,7 +122,7 @@ class PrometheusMetrics:
     async def range(
         self, source: str, queries: Sequence[Query], start: float, end: float, step: float
     ) -> Mapping[Hashable, tuple[RangeSeries, ...] | QueryFailure]:
-        """See the port. Times are in seconds; both ends are asked for."""
+        """See the port. Times are in seconds; both ends are included."""
         prepared, refused = _prepared(queries)
         questions = _questions(prepared)
         past = {
@@ -145,7 +148,7 @@ def _missing(source: str) -> QueryFailure:
 
 
 def _prepared(queries: Iterable[Query]) -> tuple[list[tuple[Query, PreparedQuery]], dict[Hashable, QueryFailure]]:
-    """Return the queries that can be asked, and by their keys why others can't."""
+    """Return the queries that can be sent, and the failures of the others by key."""
     prepared, refused = [], {}
     for query in queries:
         try:
@@ -157,7 +160,7 @@ def _prepared(queries: Iterable[Query]) -> tuple[list[tuple[Query, PreparedQuery
 
 
 def _questions(prepared: Iterable[tuple[Query, PreparedQuery]]) -> dict[str, Question]:
-    """Return what to ask, by its text: the same query of several objectives is asked once."""
+    """Return the questions by expression: the same query of several objectives is sent once."""
     questions: dict[str, Question] = {}
     for query, prepared_query in prepared:
         existing = questions.get(prepared_query.text)
@@ -169,7 +172,7 @@ def _questions(prepared: Iterable[tuple[Query, PreparedQuery]]) -> dict[str, Que
 
 
 def _owners(query: Query, existing: Question | None) -> tuple[str, ...]:
-    """Return who asks it, with those who are known to."""
+    """Return the owners of the query, added to the known ones."""
     before = existing.owners if existing else ()
     return before if not query.owner or query.owner in before else (*before, query.owner)
 

@@ -1,4 +1,4 @@
-"""How much of a source each namespace uses in one call, and when that is more than its share."""
+"""Measures how much of a source each namespace uses in one call, and enforces its share."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from forestall.ports import QueryFailure
 
 _DEAR = 0.2
-"""Who used more than this part of its time in the last call is asked after the others."""
+"""The part of its time share from which a namespace's queries are sent after the others in the next call."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceQuota:
-    """What one namespace may use of a source in one call."""
+    """The share of a source that one namespace may use in one call."""
 
     queries: int = 2000
-    """How many different queries."""
+    """The number of different queries."""
     seconds: float = 10.0
-    """Of the source's time: what its requests take, added up."""
+    """The sum of its requests' durations (s)."""
     size: int = 32 << 20
-    """How large (bytes) all answers together may be."""
+    """The size (bytes) of all responses together."""
 
 
 @dataclass(slots=True)
@@ -32,17 +32,17 @@ class QuotaUsage:
 
 
 class ExpensiveOwners:
-    """What one source remembers from call to call: who was dear the last time."""
+    """Remembers from call to call which namespaces were expensive for one source."""
 
     def __init__(self) -> None:
         self._expensive: frozenset[str] = frozenset()
 
     def is_expensive(self, owner: str) -> bool:
-        """Say whether a namespace took much of the source's time in the last call."""
+        """Say whether a namespace used much of the source's time in the last call."""
         return owner in self._expensive
 
     def remember(self, meter: "UsageMeter") -> None:
-        """Note what a call cost; who was dear and was not asked at all this time stays so."""
+        """Record the cost of a call; an expensive namespace whose queries were not sent in it stays expensive."""
         self._expensive = frozenset(
             owner
             for owner, used in meter.used.items()
@@ -51,10 +51,10 @@ class ExpensiveOwners:
 
 
 class UsageMeter:
-    """Counts one call. A request for several namespaces is charged to each by its number of queries.
+    """Meters one call. A request for several namespaces is charged to each by its number of queries.
 
-    A query that several namespaces ask is counted for each of them, and refused only where all are over their share:
-    nobody is to suffer from what a stranger asks as well. Queries without an owner are nobody's, and are not counted.
+    A query of several namespaces counts for each of them, and is refused only if all are over their share, so that no
+    namespace suffers because another one sends the same query. Queries without an owner are not counted.
     """
 
     def __init__(self, share: NamespaceQuota) -> None:
@@ -62,7 +62,7 @@ class UsageMeter:
         self.used: dict[str, QuotaUsage] = defaultdict(QuotaUsage)
 
     def ask(self, owners: Sequence[str]) -> QueryFailure | None:
-        """Count a query that is about to be asked; return why it is not to be, where all its owners are over."""
+        """Count a query before it is sent; return why it must not be sent where all its owners are over their share."""
         max_queries = self.share.queries
         over = [self.used[owner].queries >= max_queries for owner in owners]
         for owner in owners:
@@ -70,12 +70,12 @@ class UsageMeter:
         return _over(owners[0], "queries", f"asks more than {max_queries} queries") if over and all(over) else None
 
     def refusal(self, owners: Sequence[str]) -> QueryFailure | None:
-        """Return why what these namespaces ask is not asked any more; None where it may be."""
+        """Return why a query of these namespaces must not be sent; None where it may be."""
         over = [self._over(owner) for owner in owners]
         return over[0] if over and all(over) else None
 
     def charge(self, groups: Iterable[Sequence[str]], seconds: float, size: int) -> None:
-        """Count a request: `groups` are the owners of each of its queries."""
+        """Charge a request; `groups` are the owners of each of its queries."""
         parts: dict[str, float] = defaultdict(float)
         total = 0
         for owners in groups:

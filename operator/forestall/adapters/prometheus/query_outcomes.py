@@ -1,4 +1,4 @@
-"""Give each query of a request the series that are its own."""
+"""Assigns the series of a response to the queries of its request."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,19 +12,20 @@ from forestall.core.promql import MARKER
 
 @dataclass(frozen=True, slots=True)
 class QueryOutcome:
-    """What one expression found."""
+    """The series that one expression returned."""
 
     series: Sequence[Any]
-    """As JSON gave them, without the marker; each should be an object, which is not checked yet."""
+    """As parsed from JSON, without the marker label; that each is an object is not checked yet."""
     warnings: tuple[str, ...]
 
 
 def sort_by_query(queries: Sequence[tuple[str, int]], payload: Payload) -> dict[str, QueryOutcome | QueryTrouble]:
-    """Return what each of the expressions found, which were asked in this order, and how many series each may have.
+    """Return the outcome of each expression, given in the order of the request with the number of series that each may
+    have.
 
     Raises:
-        QueryTrouble: some series can't be told whose they are.
-        SourceTrouble: none can: the source drops the label that tells.
+        QueryTrouble: some series can't be assigned to a query.
+        SourceTrouble: no series can: the source drops the marker label.
     """
     max_series = sum(limit for _, limit in queries)
     if len(payload.series) > max_series:

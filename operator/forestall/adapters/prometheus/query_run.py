@@ -1,4 +1,6 @@
-"""Ask one source many queries: joined, at once, and failing requests parted until the culprit is found."""
+"""Sends many queries to one source: joined in requests that run concurrently; a request that fails is split until the
+failing query is found.
+"""
 
 import asyncio
 import time
@@ -26,17 +28,17 @@ _LEAST_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """What is known of a source from earlier calls."""
+    """What earlier calls have learned about a source."""
 
     memory: FailedQueries
     shares: ExpensiveOwners
 
 
 class QueryRun:
-    """All questions of one call to one source."""
+    """All queries of one call to one source."""
 
     def __init__(self, send: Send, state: SourceState, pace: RequestLimits, deadline: float, meter: UsageMeter) -> None:
-        """What has no answer at `deadline` (s, monotonic) has failed."""
+        """Queries without an answer at `deadline` (s, monotonic) have failed."""
         self._send = send
         self._memory = state.memory
         self._shares = state.shares
@@ -49,20 +51,20 @@ class QueryRun:
         self._outcomes: dict[str, Outcome] = {}
         self._several = False  # whether more than one namespace asks
         self.meter = meter
-        """What each namespace has used."""
+        """The usage of each namespace."""
 
     @property
     def down(self) -> SourceTrouble | None:
-        """What is wrong with the source as a whole."""
+        """The trouble of the source as a whole, if any."""
         return self._triage.down
 
     @property
     def answered(self) -> int:
-        """How many questions were answered."""
+        """The number of answered questions."""
         return self._triage.answered
 
     async def ask(self, questions: Iterable[Question]) -> dict[str, Outcome]:
-        """Return the outcome of each question, by its text. Of each namespace the first ones go first."""
+        """Return the outcome of each question, by expression. The first questions of each namespace are sent first."""
         self._memory.forget(time.monotonic())
         due = []
         for question in questions:
@@ -96,7 +98,7 @@ class QueryRun:
         return self._outcomes
 
     async def _run(self, waiting: list[Group]) -> None:
-        """Ask by as many requests at once as the pace allows; those that fail are parted and asked again."""
+        """Send as many requests at once as the pace allows; split those that fail, and send the parts."""
         # At first a request goes alone: a source that is down is to cost one timeout, not one for each request. Where
         # several namespaces ask, another one's goes with it: the first may ask too much, and the source be well.
         going = self._probes(waiting)
@@ -123,7 +125,7 @@ class QueryRun:
             await _end(running)
 
     def _is_overloaded(self, troubles: Sequence[QueryTrouble | None]) -> bool:
-        """Say, and remember, whether not a single one of several requests came through: more would make it worse."""
+        """Say, and remember, whether all of several requests failed: more requests would add to the overload."""
         if (
             self._triage.answered
             or len(troubles) <= 1
@@ -138,7 +140,7 @@ class QueryRun:
         return self._triage.goes_on and time.monotonic() < self._deadline - _LEAST_S
 
     def _start(self, groups: Sequence[Group], running: dict[asyncio.Task[QueryTrouble | None], Group]) -> list[Group]:
-        """Start what may be asked now; return what has to wait."""
+        """Start the requests that may be sent now; return those that have to wait."""
         left: list[Group] = []
         busy = Counter(owner for group in running.values() for owner in _owners(group))
         for group in groups:
@@ -150,7 +152,7 @@ class QueryRun:
         return left
 
     def _is_crowded(self, group: Group, busy: Mapping[str, int]) -> bool:
-        """Say whether who asks has as many requests under way as one may have, where others ask too."""
+        """Say whether the owner has as many requests under way as one may have while others have queries too."""
         if not self._several:
             return False
         owners = _owners(group)
@@ -159,7 +161,7 @@ class QueryRun:
         return any(busy.get(owner, 0) >= max_requests for owner in owners)
 
     def _within_shares(self, group: Group) -> Group:
-        """Return those of a group whose namespaces have something left of their shares."""
+        """Return the questions of a group whose namespaces are within their shares."""
         left = []
         for question in group:
             if (refused := self.meter.refusal(question.owners)) is not None:
@@ -169,7 +171,7 @@ class QueryRun:
         return tuple(left)
 
     def _probes(self, waiting: list[Group]) -> list[Group]:
-        """Take from the groups those that go first."""
+        """Take from the groups those that are sent first."""
         if not waiting:
             return []
         first = waiting.pop(0)
@@ -181,11 +183,11 @@ class QueryRun:
         return [first]
 
     def _groups(self, questions: Sequence[Question]) -> list[Group]:
-        """Return the questions by the requests that they are asked in, those that many wait for first.
+        """Return the questions grouped into requests, those that many namespaces wait for first.
 
-        What failed alone before comes last. Who asks little shares requests with others. Who asks much, or was dear
-        the last time, has requests alone, and so delays nobody else's answers: of these, everybody's first come before
-        anybody's second.
+        Queries that failed alone before come last. Namespaces with few queries share requests. A namespace with many
+        queries, or that was expensive the last time, has requests of its own, and so delays no other: these requests
+        are in round-robin order of namespaces.
         """
 
         def order(question: Question) -> tuple[bool, int]:
@@ -214,7 +216,7 @@ class QueryRun:
         return [group for *_, group in ranked]
 
     async def _try(self, group: Group) -> QueryTrouble | None:
-        """Ask one group and keep its outcomes, or return why it has none."""
+        """Send one group as a request and keep its outcomes, or return the error."""
         max_series = sum(question.max_series for question in group)
         began, size = time.monotonic(), 0
         try:
@@ -228,7 +230,7 @@ class QueryRun:
         return None
 
     def _keep(self, group: Group, payload: Payload) -> None:
-        """Give each question of a group its series."""
+        """Store the outcome of each question of a group."""
         if len(group) > 1 and (payload.about_one or (payload.warnings and self._parts_warned)):
             raise QueryTrouble("QueryRefused", "; ".join(payload.warnings))  # the others are not to suffer from it
         outcomes = sort_by_query([(question.text, question.max_series) for question in group], payload)
@@ -243,7 +245,7 @@ class QueryRun:
 
 
 def _owner(question: Question) -> str:
-    """Return the namespace on whose account it is asked: the first, where there are several."""
+    """Return the namespace that a question is charged to: the first of several."""
     return question.owners[0] if question.owners else ""
 
 
@@ -252,7 +254,7 @@ def _owners(group: Group) -> set[str]:
 
 
 def _packed(questions: Iterable[Question], size: int) -> list[Group]:
-    """Return the questions in requests of no more than `size`, by weight, and of bearable length."""
+    """Return the questions in requests of limited weight (`size`) and length."""
     groups: list[Group] = []
     group: list[Question] = []
     length = weight = 0.0
@@ -267,7 +269,7 @@ def _packed(questions: Iterable[Question], size: int) -> list[Group]:
 
 
 async def _end(running: Iterable[asyncio.Task[QueryTrouble | None]]) -> None:
-    """End what still runs, and wait for it: nothing outlives the call that started it."""
+    """Cancel the tasks that still run, and wait for them: none outlives the call that started it."""
     tasks = list(running)
     for task in tasks:
         task.cancel()

@@ -1,4 +1,4 @@
-"""What is asked of a source, and what comes of it."""
+"""The questions to a source, and limits for the requests."""
 
 from dataclasses import dataclass
 
@@ -6,37 +6,39 @@ from forestall.adapters.prometheus.query_outcomes import QueryOutcome
 from forestall.ports import QueryFailure
 
 _LIGHT_S = 3600.0
-"""Queries that look at less of the past than this weigh the same."""
+"""Queries over a shorter range than this (s) have the same weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One expression to ask."""
+    """One expression to evaluate."""
 
     text: str
     max_series: int
     joinable: bool = True
     reach: float = 0.0
-    """How much of the past (s) it looks at."""
+    """The range (s) that it reads."""
     owners: tuple[str, ...] = ()
-    """The namespaces that ask it."""
+    """The namespaces whose objectives need it."""
     counts: bool = True
-    """Whether it is one of the queries that a namespace may ask, and not one that belongs to another."""
+    """Whether it counts against the number of queries of a namespace; a further query that another one needs does
+    not.
+    """
 
     @property
     def weight(self) -> float:
-        """What it costs the source, compared with a query for the present."""
+        """Its cost for the source, relative to a query for the present."""
         return max(1.0, self.reach / _LIGHT_S)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How fast a source is asked."""
+    """How many questions and requests are sent at once."""
 
     max_joined: int
     """How many questions are joined in one request."""
     at_once: int
-    """How many requests are under way at once."""
+    """How many requests run at once."""
 
 
 Group = tuple[Question, ...]

@@ -1,4 +1,4 @@
-"""From the JSON of an answer to the samples and series of the port. Each series is believed only when it is one."""
+"""Turns the JSON of responses into the samples and series of the port; each series is validated."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,17 @@ from forestall.errors import MetricsError
 from forestall.ports import Answer, Labels, QueryFailure, RangeSeries, Sample
 
 _SLACK: Final = 1.0
-"""How many seconds, beside one step, a time may be outside of the range that was asked for: sources round."""
+"""By how many seconds, besides one step, a time may be outside the requested range: sources round."""
 _SHOWN: Final = 200
-"""How many characters of a series are shown."""
+"""How many characters of a series are shown in a message."""
 
 
 def answer_of(
     outcome: Outcome, verdict: DataVerdict | QueryFailure, clock: ClockOffset | None = None, *, named: bool = False
 ) -> Answer | QueryFailure:
-    """Return the answer of an instant query, of which `verdict` says whether it can be believed.
+    """Return the answer to an instant query, with the `verdict` on its data.
 
-    `named`: its series are of several metrics, and keep their names.
+    `named`: its series are of several metrics, and keep the label `__name__`.
     """
     if isinstance(outcome, QueryFailure):
         return outcome
@@ -45,19 +45,19 @@ def answer_of(
 
 
 class RangeAssembly:
-    """The series of one range query, put together from the answers for consecutive parts of the range.
+    """Joins the series of one range query from the answers for consecutive parts of the range.
 
-    `named`: they are of several metrics, and keep their names.
+    `named`: the series are of several metrics, and keep the label `__name__`.
     """
 
     def __init__(self, *, named: bool = False) -> None:
         self._named = named
         self.failure: QueryFailure | None = None
-        """Why there is no answer."""
+        """Why there is no answer, if so."""
         self._points: dict[Labels, tuple[list[float], list[float]]] = {}
 
     def add(self, outcome: Outcome, span: tuple[float, float, float]) -> None:
-        """Take the outcome for the next part: `span` is its start, end and step (s)."""
+        """Add the outcome for the next part; `span` is its start, end and step (s)."""
         if isinstance(outcome, QueryFailure):
             self.failure = outcome
             return
@@ -76,14 +76,16 @@ class RangeAssembly:
             self.failure = failure(trouble)
 
     def answer(self) -> tuple[RangeSeries, ...] | QueryFailure:
-        """Return the series, or why there are none."""
+        """Return the series, or the failure."""
         if self.failure is not None:
             return self.failure
         return tuple(RangeSeries(labels, tuple(t), tuple(v)) for labels, (t, v) in self._points.items())
 
 
 def _within(span: tuple[float, float, float], points: Any) -> tuple[list[float], list[float]]:
-    """Return the points of a series, as `document.read` left them, where their times are of the range."""
+    """Return the points of a series, as `document.read` returns them, after a check that their times are in the
+    range.
+    """
     if points is None:
         raise malformed()
     times, values = points
@@ -97,13 +99,13 @@ def _within(span: tuple[float, float, float], points: Any) -> tuple[list[float],
 
 
 def _labelled(series: Sequence[Any], *, named: bool) -> Sequence[tuple[Labels, Mapping[str, Any]]]:
-    """Return the series with their sorted labels, with the name of the metric only where `named`.
+    """Return the series with sorted labels, with the metric name only where `named`.
 
-    Some may be native histograms.
+    Some series may be native histograms.
 
     Raises:
-        SourceTrouble: one is none.
-        QueryTrouble: the query is to give other series.
+        SourceTrouble: one is no valid series.
+        QueryTrouble: the query must return other series.
     """
     label_sets: set[Labels] = set()
     labelled: list[tuple[Labels, Mapping[str, Any]]] = []
@@ -124,7 +126,7 @@ def _labelled(series: Sequence[Any], *, named: bool) -> Sequence[tuple[Labels, M
 
 
 def _doubled(first: Mapping[str, str], second: Mapping[str, str]) -> QueryTrouble:
-    """Return that two series can't be told apart, by the labels of both, which have been checked."""
+    """Return the error that two series have the same labels; both have been validated."""
     label_text = ", ".join(f"{name}={quote(first[name])}" for name in sorted(first) if name != "__name__")[:_SHOWN]
     both_series = f"{first.get('__name__', '')}{{{label_text}}} and {second.get('__name__', '')}{{{label_text}}}"
     return QueryTrouble(

@@ -1,4 +1,4 @@
-"""What the kinds of sources answer in trouble, and what each answer means: two tables, of refusals and of notes.
+"""Two tables of the error responses and of the warnings of all kinds of sources, with their meaning.
 
 Source: the code of Prometheus 2.53 and 3, Thanos, Mimir, Cortex, and VictoriaMetrics (single node and cluster), and the
 documentation of Amazon Managed Service for Prometheus (AMP) and Google Managed Service for Prometheus (GMP).
@@ -11,32 +11,33 @@ from typing import Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One way to say no. What is empty matches everything; the first row that matches counts."""
+    """One kind of error response. Empty fields match everything; the first row that matches counts."""
 
     products: str
     trouble: str
     scope: Literal["source", "query"]
-    """Whom it is about: the source as a whole, or the request, or perhaps only one of its queries."""
+    """Whether the source as a whole is at fault, or the request, or perhaps only one of its queries."""
     reason: str
     """The reason of a condition."""
     statuses: tuple[int, ...] = ()
     kinds: tuple[str, ...] = ()
     """`errorType`, as text; for AMP and GMP what they have in its place."""
     text: str = ""
-    """In lower case, a part of the message. Messages can hold a tenant's own words: they never say alone whom it is
-    about."""
+    """A part of the message, in lower case. Messages can contain text from tenants, so they never determine the scope
+    alone.
+    """
     passing: bool = False
-    """The same request may well do a moment later."""
+    """The same request may succeed a moment later."""
     lasting: bool = False
-    """The same query will not do later either."""
+    """The same query will fail later too."""
     load: bool = False
-    """It may be too much for the source, now or at all."""
+    """The request may be too expensive for the source, now or in general."""
     doubtful: bool = True
-    """Some sources say the same of a bad query and of their own trouble: a harmless query is asked to tell which."""
+    """Some sources send the same response for a bad query and for their own failure: a probe finds out which."""
     advice: str = ""
 
     def matches(self, status: int, kind: str, text: str) -> bool:
-        """Say whether it is this row; `words` in lower case."""
+        """Say whether a response matches this row; `words` is the message in lower case."""
         return (
             (not self.statuses or status in self.statuses)
             and (not self.kinds or kind in self.kinds)
@@ -147,11 +148,11 @@ REFUSALS: Final = (
     ),
     _source("proxies", "the request took too long to arrive", reason="SourceDown", statuses=(408,), passing=True),
 )
-"""Of answers that are no success."""
+"""The error responses."""
 
 
 class WarningKind(Enum):
-    """What a note beside an answer means for the answer."""
+    """What a warning means for the answer."""
 
     HINT = "nothing: the answer is whole"
     ABOUT_ONE = "one query of the request is not answered as it should be"
@@ -160,7 +161,7 @@ class WarningKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class WarningPattern:
-    """How a note begins or ends, and what it means. What no row says is taken for `Note.PARTIAL`."""
+    """How a warning begins or ends, and what it means. A warning that matches no row counts as `Note.PARTIAL`."""
 
     products: str
     start: str
@@ -175,17 +176,19 @@ REMARKS: Final = (
     WarningPattern("Prometheus 3, Mimir, Cortex", "", "more warning annotations omitted", WarningKind.ABOUT_ONE),
     WarningPattern("Prometheus up to 2.53", "", "more annotations omitted", WarningKind.ABOUT_ONE),
 )
-"""Of the list `warnings`; the list `infos` has only hints."""
+"""The entries of the list `warnings`; the list `infos` has only hints."""
 
 
 def refusal_of(status: int, kind: str, text: str) -> Refusal | None:
-    """Return what a refusal means: its HTTP status, its `errorType` (empty: no such answer) and its message."""
+    """Return the meaning of an error response from its HTTP status, its `errorType` (empty where the body has none) and
+    its message.
+    """
     text = text.lower()
     return next((row for row in REFUSALS if row.matches(status, kind, text)), None)
 
 
 def note_of(text: str) -> WarningKind:
-    """Return what one of an answer's `warnings` means."""
+    """Return the meaning of one of an answer's `warnings`."""
     for row in REMARKS:
         if text.startswith(row.start) and text.rstrip().endswith(row.end):
             return row.note

@@ -1,4 +1,4 @@
-"""Read what a source answers, and say what is wrong with it.
+"""Reads the response of a source, and raises errors for what is wrong with it.
 
 Source: the format and the status codes of the Prometheus HTTP API.
 """
@@ -20,24 +20,24 @@ _HEAD: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The series of an answer, as they were read, and the source's notes that are more than hints."""
+    """The series of a response, as parsed, and the source's warnings that are more than hints."""
 
     series: list[Any]
-    """Each should be an object, which is not checked yet."""
+    """That each is an object is not checked yet."""
     warnings: tuple[str, ...] = ()
     about_one: bool = False
-    """Whether a note is about one of the queries, which can't be told from the others here."""
+    """Whether a warning is about one of the queries, although not about which one."""
     size: int = 0
-    """How many bytes the answer had."""
+    """The size of the response (bytes)."""
     clock: ClockOffset | None = None
-    """The source's clock, against `time.monotonic()`."""
+    """The offset of the source's clock from `time.monotonic()`."""
 
 
 def read_payload(status: int, content_type: str, location: str, body: bytes) -> Payload:
-    """Return the payload of an answer.
+    """Return the payload of a response.
 
     Raises:
-        SourceTrouble: this is no answer of a Prometheus API that works.
+        SourceTrouble: this is no response of a working Prometheus API.
         QueryTrouble: the source refuses the request.
     """
     if 300 <= status < 400:
@@ -54,17 +54,18 @@ def read_payload(status: int, content_type: str, location: str, body: bytes) -> 
 
 
 def too_large(head: bytes, limit: int) -> SourceTrouble | QueryTrouble:
-    """Return what an answer of more than `limit` bytes means; `head` is how it begins."""
+    """Return the error for a response of more than `limit` bytes; `head` is its beginning."""
     if b'"resultType"' in head:
         return QueryTrouble("TooManySeries", f"the answer is larger than {limit >> 20} MiB: ask for fewer series")
     return SourceTrouble("SourceBadAnswer", f"the source answers with more than {limit >> 20} MiB: check its url")
 
 
 def check_count(body: bytes, limit: int) -> None:
-    """Refuse an answer of far more series than were asked for, before it is read: older sources do not know the limit.
+    """Raise an error for a response with far more series than requested, before it is parsed: older sources ignore the
+    limit.
 
     Raises:
-        QueryTrouble: it has more than `limit` series.
+        QueryTrouble: the response has more than `limit` series.
     """
     # A label may be called like this, too.
     if body.count(b'"metric":') > 2 * limit:
@@ -89,7 +90,7 @@ def _payload(document: dict[str, Any]) -> Payload:
 
 
 def _texts(warnings: Any) -> list[str]:
-    """Return the warnings; what is no list is a warning as it stands, for it was meant to say something."""
+    """Return the warnings; a value that is no list counts as one warning."""
     if not warnings:
         return []
     return [str(warning) for warning in warnings] if isinstance(warnings, list) else [str(warnings)]
@@ -131,7 +132,9 @@ def _refuse(status: int, content_type: str, document: dict[str, Any] | None, bod
 
 
 def _error_of(document: dict[str, Any]) -> tuple[str, str]:
-    """Return the kind and the words of a refusal: of the Prometheus API, or as GMP and AMP have them in its place."""
+    """Return the type and the message of an error response: in the format of the Prometheus API, or in that of GMP and
+    AMP.
+    """
     kind, error = document.get("errorType"), document.get("error")
     if document.get("status") == "error":
         has_kind = isinstance(kind, str | int) and not isinstance(kind, bool) and kind != ""
@@ -143,7 +146,7 @@ def _error_of(document: dict[str, Any]) -> tuple[str, str]:
 
 
 def _plain(content_type: str, body: bytes) -> str:
-    """Return a short text that came in place of JSON."""
+    """Return a short text that came instead of JSON."""
     if not content_type.startswith("text/plain"):
         return ""
     return " ".join(body[:_HEAD].decode(errors="replace").split())

@@ -1,4 +1,4 @@
-"""One source: its connections, its threads, and what is remembered of its queries."""
+"""One source: its connections, its threads, and its records of queries."""
 
 import asyncio
 import time
@@ -27,10 +27,10 @@ _BACKOFF = wait_random_exponential(multiplier=0.2, max=2.0)
 _LEAST_S = 0.1
 _GRACE_S = 1.0
 _GRACE = 0.25
-"""By this share of its time, and by no more than `_GRACE_S`, a thread may be late before it is waited for no longer."""
+"""By this share of its timeout, and by no more than `_GRACE_S`, a thread may be late before it is abandoned."""
 
 Request = Callable[[Connection, str, int, float], Payload]
-"""Asks a connection for an expression: at most so many series, within so many seconds."""
+"""A function that evaluates an expression on a connection, with limits for series and seconds."""
 
 
 def _no_time() -> SourceTrouble:
@@ -38,9 +38,9 @@ def _no_time() -> SourceTrouble:
 
 
 class Source:
-    """Answers questions, or says why not; raises nothing.
+    """Returns the outcomes of questions, including failures; raises nothing.
 
-    `on_request` is told of each request, `on_failure` the reason of each one that failed.
+    `on_request` is called for each request, `on_failure` with the reason of each one that failed.
     """
 
     def __init__(
@@ -56,10 +56,12 @@ class Source:
         self._state = SourceState(FailedQueries(), ExpensiveOwners())
         self._attempts = _ATTEMPTS
         self.clock: ClockOffset | None = None
-        """The source's clock, as exactly as the answers since it was last reset tell, against `time.monotonic()`."""
+        """The offset of the source's clock from `time.monotonic()`, as exact as the responses since the last reset
+        allow.
+        """
 
     def meter(self) -> UsageMeter:
-        """Return what counts the shares of one cycle."""
+        """Return a meter for the shares of one cycle."""
         return UsageMeter(self.config.share)
 
     def close(self) -> None:
@@ -76,10 +78,10 @@ class Source:
         deadline: float,
         meter: UsageMeter | None = None,
     ) -> Mapping[str, Outcome]:
-        """Return the outcome of each question, by its text, at about `deadline` (s, monotonic) at the latest.
+        """Return the outcome of each question, by expression, until about `deadline` (s, monotonic).
 
-        Questions for values have a `meter`, which goes on from what earlier ones of the same cycle used. Only they tell
-        whether the source is late: where the past takes too long, the present may still be answered in time.
+        Questions for values have a `meter`, which continues from earlier ones of the same cycle. Only they decide
+        whether the source is late: where history takes too long, present values may still arrive in time.
         """
         questions = list(questions)
         try:

@@ -1,9 +1,8 @@
-"""Tell a bad query from a source in trouble, and part what failed within bounds.
+"""Distinguishes a bad query from a failing source, and splits failed requests within limits.
 
-Some sources say the same of both. So before a request is parted a harmless query is asked, which any source that is
-well answers, and again after some more failures. There is an end to parting: what is not found out in one call is found
-out in the next ones, from where this one came to. A query is remembered as bad only where others were answered
-meanwhile.
+Some sources send the same response for both. So before a request is split a probe is sent, which any healthy source
+answers, and again after some more failures. Splitting is limited: the search continues in the next calls. A query is
+recorded as bad only where others were answered meanwhile.
 """
 
 import time
@@ -19,49 +18,51 @@ from forestall.errors import MetricsError
 from forestall.ports import QueryFailure
 
 CANARY: Final = "forestall_canary"
-"""A metric that nobody has: to look for it the source has to ask all of its storage, and finds nothing."""
+"""The probe: a metric that does not exist, for which the source has to search all of its storage."""
 MOST_FAILED: Final = 100
-"""How many requests of one call may fail before no more are sent."""
+"""After how many failed requests of one call no more are sent."""
 _LOOK_AGAIN: Final = 8
-"""After how many more failed requests the harmless query is asked again."""
+"""After how many more failed requests the probe is sent again."""
 _MANY: Final = 16
-"""If so many queries failed alone, and few were answered, it is the source that is not well."""
+"""If so many queries failed alone, and few were answered, the source is at fault."""
 _FEW: Final = 0.1
 
 Send = Callable[[str, int], Awaitable[Payload]]
-"""Asks one expression, for at most so many series."""
+"""A function that evaluates one expression, with a limit for series."""
 
 
 class Triage:
-    """What became of the requests of one call to one source."""
+    """The results of the requests of one call to one source."""
 
     def __init__(self, send: Send, memory: FailedQueries) -> None:
         self._send = send
         self._memory = memory
         self.answered = 0
-        """How many questions were answered."""
+        """The number of answered questions."""
         self.clean = 0
-        """How many of them without a warning."""
+        """The number of questions that were answered without a warning."""
         self.several = False
-        """Whether more than one namespace asks: what the source says of one's query is not told to the others."""
+        """Whether several namespaces have queries in this call: the source's message about a query of one is not shown
+        to the others.
+        """
         self._failed = 0  # requests
         self._checked: int | None = None  # how many had failed when the source was last found well
         self._bad: dict[str, QueryTrouble] = {}  # of the questions that failed alone
         self.down: SourceTrouble | None = None
-        """What is wrong with the source as a whole."""
+        """The trouble of the source as a whole, if any."""
 
     @property
     def goes_on(self) -> bool:
-        """Whether more requests make sense."""
+        """Whether more requests may be sent."""
         return self.down is None and self._failed < MOST_FAILED
 
     def answer(self, count: int, *, clean: bool) -> None:
-        """Note that so many questions were answered."""
+        """Record that so many questions were answered."""
         self.answered += count
         self.clean += count if clean else 0
 
     def fail(self, group: Group, trouble: SourceTrouble | QueryTrouble) -> QueryTrouble | None:
-        """Note that a request failed; return what is to be parted for it, None where the source is down."""
+        """Record a failed request; return the group to split, or None where the source is down."""
         self._failed += 1
         if isinstance(trouble, QueryTrouble):
             return trouble
@@ -73,11 +74,11 @@ class Triage:
         return None
 
     def bad(self, text: str, trouble: QueryTrouble) -> None:
-        """Note that a query failed although it was asked alone, or returns what it must not."""
+        """Record that a query failed in a request of its own, or returned invalid series."""
         self._bad[text] = trouble
 
     async def part(self, failed: Iterable[tuple[Group, QueryTrouble]]) -> list[Group]:
-        """Return what is to be asked again of the requests that failed; nothing where it is the source."""
+        """Return the groups to send again for the failed requests; empty where the source is at fault."""
         failed = list(failed)
         first = next((trouble for _, trouble in failed if trouble.doubtful), None)
         if first is not None:
@@ -93,13 +94,13 @@ class Triage:
         return parted
 
     def halves(self, group: Group) -> list[Group]:
-        """Return a group in two parts, and remember that it was too much for one request."""
+        """Return the two halves of a group, and record that it was too much for one request."""
         half = len(group) // 2
         self._memory.keep_apart((question.text for question in group), half, time.monotonic())
         return [group[:half], group[half:]]
 
     async def warns_of_some(self) -> bool:
-        """Say whether warnings are of some queries only: others came without, also a harmless one."""
+        """Say whether only some queries cause warnings: others, and the probe, were answered without."""
         if not self.clean or not self.goes_on:
             return False
         try:
@@ -108,7 +109,7 @@ class Triage:
             return False
 
     async def end(self) -> Mapping[str, QueryFailure]:
-        """Return how the queries that failed alone did, and remember which of them are bad."""
+        """Return the failures of queries that failed alone, and record which of them are bad."""
         doubtful = [trouble for trouble in self._bad.values() if trouble.doubtful]
         if doubtful and self.down is None and self._checked != self._failed:
             await self._check(doubtful[0], is_repeated=True)
@@ -125,7 +126,7 @@ class Triage:
         return outcomes
 
     def why_not_asked(self) -> SourceTrouble:
-        """Return why some questions have not been asked at all."""
+        """Return why some questions were not sent."""
         if self.down is not None:
             return self.down
         if self._failed >= MOST_FAILED:
@@ -134,7 +135,7 @@ class Triage:
         return SourceTrouble("SourceTimeout", "there was no time left to ask in this cycle")
 
     async def _check(self, first: QueryTrouble, *, is_repeated: bool = False) -> None:
-        """Find out whether the source is well, after it refused something."""
+        """Probe the source after a refusal."""
         refused = sum(trouble.doubtful for trouble in self._bad.values())
         if refused >= _MANY and self.answered < _FEW * refused:
             self.down = quoting("SourceDown", "the source refuses nearly every query", first)
@@ -155,5 +156,5 @@ class Triage:
 
 
 def quoting(reason: str, message: str, first: MetricsError) -> SourceTrouble:
-    """Return that something is wrong with the source, as the `first` that was refused shows."""
+    """Return the trouble of the source, with the `first` refusal as its example."""
     return SourceTrouble(reason, f"{message}: {first}", plain=message)
