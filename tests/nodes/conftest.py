@@ -7,6 +7,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.support.audit import AuditLog
+from tests.support.operator_pods import OPERATOR_NAMESPACE, roll_out
+from tests.support.scaling import Load, deployment, metric_source, scaling_objects
 
 from forestall import __version__
 from forestall.devcluster.image_archive import write_image
@@ -19,7 +22,6 @@ from forestall.devcluster.provider import local_programs
 from forestall.errors import MissingTool
 
 BUSYBOX = "forestall.test/busybox:1"
-OPERATOR_NAMESPACE = "forestall-system"
 SETTINGS = [
     "--set=image.repository=localhost/forestall",
     f"--set=image.tag={__version__}",
@@ -50,9 +52,15 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def nodes(node_programs: Programs, busybox: Path) -> Iterator[RealNodes]:
+def audit(tmp_path_factory: pytest.TempPathFactory) -> AuditLog:
+    """What the API server of the cluster `nodes` records."""
+    return AuditLog(tmp_path_factory.mktemp("audit"))
+
+
+@pytest.fixture(scope="session")
+def nodes(node_programs: Programs, busybox: Path, audit: AuditLog) -> Iterator[RealNodes]:
     """A cluster with two real nodes that have the image BUSYBOX."""
-    with RealNodes(node_programs, nodes=2) as cluster:
+    with RealNodes(node_programs, nodes=2, arguments={"kube-apiserver": audit.arguments}) as cluster:
         cluster.import_image(busybox)
         yield cluster
 
@@ -92,9 +100,7 @@ def operator(images: RealNodes, root: Path) -> RealNodes:
     images.kubectl("create", "namespace", OPERATOR_NAMESPACE)
     images.kubectl("label", "namespace", OPERATOR_NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     images.helm("install", "forestall", root / "charts" / "forestall", "-n", OPERATOR_NAMESPACE, *SETTINGS)
-    images.kubectl(
-        *("rollout", "status", "deployment/forestall", "-n", OPERATOR_NAMESPACE, "--timeout=180s"), timeout_s=200
-    )
+    roll_out(images)
     return images
 
 
@@ -107,3 +113,15 @@ def namespace(nodes: RealNodes, request: pytest.FixtureRequest) -> Iterator[str]
     nodes.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=180s")
     yield name
     nodes.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def load(operator: RealNodes, prometheus: PrometheusServer, namespace: str) -> Iterator[Load]:
+    """A calm load on the Deployment ``app``, which the operator watches, and scales from two to three when it rises."""
+    operator.apply(metric_source(namespace, prometheus.pod_url))
+    operator.apply(deployment("app", BUSYBOX), namespace=namespace)
+    operator.kubectl("rollout", "status", "deployment/app", "-n", namespace, "--timeout=300s", timeout_s=310)
+    with Load(prometheus, namespace) as load:
+        operator.apply(*scaling_objects(namespace, namespace), namespace=namespace)
+        yield load
+    operator.kubectl("delete", "metricsource", namespace, "--wait=false")
