@@ -53,8 +53,9 @@ class Pruner:
     async def wait_for_kinds(self, beat: Callable[[], None] = lambda: None) -> None:
         """Wait until the API server serves every watched kind, and call `beat` while waiting."""
         waited = 0.0
-        while missing := [model.KIND for model in WATCHED if not await self._is_served(model)]:
-            if waited % REMINDER_INTERVAL == 0:
+        while errors := {model.KIND: error for model in WATCHED if (error := await self._list_error(model))}:
+            missing = [kind for kind, error in errors.items() if isinstance(error, NotFound)]
+            if missing and waited % REMINDER_INTERVAL == 0:
                 _log.error("the cluster does not serve these kinds: apply forestall's CRDs", kinds=missing)
             beat()
             await self._sleep(UNSYNCED_INTERVAL)
@@ -85,15 +86,16 @@ class Pruner:
             self._registry.mark_synced(kind)
             _log.info("objects read", kind=kind, count=len(listed))
 
-    async def _is_served(self, model: type[Resource]) -> bool:
+    async def _list_error(self, model: type[Resource]) -> ClusterError | None:
+        """Return why a kind cannot be listed: `NotFound` where it is not served, another one where nobody can say."""
         try:
             await self._lister.uids(_api_version(model), model.KIND)
-        except NotFound:
-            return False
+        except NotFound as error:
+            return error
         except ClusterError as error:
             _log.warning("objects not listed", kind=model.KIND, error=str(error))
-            return False
-        return True
+            return error
+        return None
 
 
 def _api_version(model: type[Resource]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import structlog
 
 from forestall.errors import Forbidden, NotFound, Unavailable
 from forestall.pruner import INTERVAL, UNSYNCED_INTERVAL, Pruner
@@ -120,3 +121,18 @@ async def test_waits_for_the_kinds(registry, lister):
     await Pruner(registry, lister, sleep).wait_for_kinds(lambda: beats.append(None))
     assert len(sleep.slept) == 2
     assert len(beats) == 2
+
+
+async def test_what_is_not_known_to_be_missing_is_not_called_missing(registry, lister):
+    """The kind: no answer is taken for the answer no. Whoever reads it applies definitions that are there."""
+    lister.problem = dict.fromkeys(lister.uids_by_kind, Unavailable("no answer")) | {KIND: NotFound("no such kind")}
+    with structlog.testing.capture_logs() as logs:
+        await Pruner(registry, lister, Sleep(lister.problem.clear)).wait_for_kinds()
+    assert [log["kinds"] for log in logs if log["log_level"] == "error"] == [[KIND]]
+
+
+async def test_an_api_server_that_does_not_answer_lacks_nothing(registry, lister):
+    lister.problem = dict.fromkeys(lister.uids_by_kind, Unavailable("no answer"))
+    with structlog.testing.capture_logs() as logs:
+        await Pruner(registry, lister, Sleep(lister.problem.clear)).wait_for_kinds()
+    assert {log["event"] for log in logs} == {"objects not listed"}
