@@ -22,8 +22,10 @@ from forestall.actions.protection import protected_from_above
 from forestall.actions.rights import may_evict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.api.remediation_policy import DrainAction
+from forestall.api.times import readable
 from forestall.core.decision import Hold
 from forestall.core.traits import ActionTraits
+from forestall.core.untrusted import get_path
 from forestall.errors import ClusterError, Conflict, Denied, Forbidden, Halted, NotFound, Throttled, Unavailable
 from forestall.ports import Cluster, Evictor, Reader, Right
 
@@ -188,12 +190,18 @@ def _remaining_text(pods_of_node: DrainPlan, namespace: str) -> str:
         f"{len(group)} {cause}: {pods.names_or_count(group, namespace)}"
         for group, cause in (
             (pods_of_node.to_evict, "to be evicted"),
-            (pods_of_node.going, "about to go"),
+            (pods_of_node.going, _until(pods_of_node.going)),
             ([pod for pod, _ in pods_of_node.refused], "that the policy does not let go"),
         )
         if group
     ]
     return f"pods that are left: {'; '.join(parts)}"
+
+
+def _until(going: Sequence[Pod]) -> str:
+    """Return when at the latest pods are gone that were asked to end: a program may ignore that."""
+    ends = [str(end) for pod in going if (end := get_path(pod, "metadata", "deletionTimestamp"))]
+    return f"about to go, the last by {readable(max(ends))}" if ends else "about to go"
 
 
 def _ref(pod: Pod) -> ObjectRef:

@@ -21,6 +21,7 @@ from forestall.actions.pods import is_ready, is_terminating
 from forestall.actions.protection import controller, is_protected, undisturbed
 from forestall.actions.readiness import ready_of
 from forestall.actions.rights import may_evict
+from forestall.actions.unfinished import still_ending
 from forestall.actions.verdict import await_verdict
 from forestall.api.remediation import ObjectRef, Remediation
 from forestall.core.decision import Hold
@@ -84,7 +85,13 @@ class Evict:
             return Hold("TargetGone", f"{title(target)} is about to go already; nothing is changed")
         if is_protected(pod) and not terminating:
             return _protected(target)
-        return ObservedState(level=int(terminating), subject=target, resource_version=version, settled=not terminating)
+        return ObservedState(
+            level=int(terminating),
+            subject=target,
+            resource_version=version,
+            settled=not terminating,
+            unfinished=still_ending([pod], f"namespace {target.namespace}") if terminating else None,
+        )
 
     def first_change(self, remediation: Remediation, world: ObservedState) -> Change | Hold:
         """Return the eviction."""

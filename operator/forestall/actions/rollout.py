@@ -65,7 +65,8 @@ def stuck(body: Mapping[str, Any]) -> Hold | None:
         return None
     for condition in mappings(get_path(body, "status", "conditions")):
         if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            return Hold("RolloutStuck", f"the rollout made no progress: {condition.get('message', '')}".rstrip(": "))
+            message = f"the rollout made no progress: {condition.get('message', '')}".rstrip(":. ")
+            return Hold("RolloutStuck", message)
     return None
 
 

@@ -27,6 +27,8 @@ Body = Mapping[str, Any]
 
 PODS_READY: Final = "PodsReady"
 """The condition that says whether what was added serves."""
+PREEMPTED: Final = "PodsPreempted"
+"""The condition that says that pods of lower priority were removed for those that were added."""
 SERVE_NOBODY: Final = "serve nobody"
 """How it is told, of replicas that are released, that they are no loss."""
 SETTLING: Final = 600.0
@@ -40,7 +42,7 @@ _NEVER: Final = 10.0
 _BRIEF: Final = 60.0
 """A container in CrashLoopBackOff whose last run was over so soon (s) serves nobody, whether it was ready meanwhile or
 not: without a readiness probe it is, for a moment, after each start."""
-_PASSING: Final = frozenset({"Unschedulable", "PodsFailed"})
+_PASSING: Final = frozenset({"Unschedulable", "Preempting", "PodsFailed"})
 """What may pass by itself, as when nodes are added."""
 _CREATED_LAST: Final = ("Deployment", "ReplicaSet", "Rollout")
 """Kinds whose controller takes away first what is not ready."""
@@ -136,6 +138,14 @@ def noted(remediation: Remediation, world: ObservedState, now: float) -> Conditi
     start_up = format_duration(max(0.0, now - (seconds(last.at) or now)))
     message = f"the pods that were asked for are ready, {start_up} after they were"
     return Condition.since(now, PODS_READY, "True", "Completed", message)
+
+
+def preempted(remediation: Remediation, world: ObservedState, now: float) -> Condition | None:
+    """Return the condition that says that added pods have cost pods of lower priority; once said, it stays."""
+    before, stalled = condition_of(remediation, PREEMPTED), world.stalled
+    if before is not None or stalled is None or stalled.why.reason != "Preempting":
+        return before
+    return Condition.since(now, PREEMPTED, "True", "Preempting", stalled.why.message)
 
 
 def patience(remediation: Remediation, stalled: StalledReplicas, now: float) -> float:

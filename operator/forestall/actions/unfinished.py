@@ -54,7 +54,7 @@ def unfinished(target: ObjectRef, body: Body, pods: Sequence[Body]) -> Unfinishe
     if (explained := explain(unready, name)) is not None and explained.is_reported:
         return UnfinishedRollout(explained.why, since)
     if ending:
-        return UnfinishedRollout(_ending(ending, name), min(map(_asked_to_end, ending)), is_reported=False)
+        return still_ending(ending, name)
     if explained is not None:
         return UnfinishedRollout(explained.why, since, is_reported=False)
     return _uncreated(body, name, len(live))
@@ -70,7 +70,8 @@ def is_stuck(target: ObjectRef, rollout: UnfinishedRollout, now: float) -> bool:
     )
 
 
-def _ending(pods: Sequence[Body], name: str) -> Hold:
+def still_ending(pods: Sequence[Body], name: str) -> UnfinishedRollout:
+    """Return that pods of `name` have not ended yet although they were asked to, and how long they may take."""
     last = max(pods, key=_end)
     grace = integer(get_path(last, "metadata", "deletionGracePeriodSeconds"), 0)
     has, its = ("has", "its") if len(pods) == 1 else ("have", "their")
@@ -78,7 +79,7 @@ def _ending(pods: Sequence[Body], name: str) -> Hold:
         f"{plural(len(pods), 'pod')} of {name} {has} been asked to end, and {has} not ended yet ({listed(pods)}): "
         f"{its} grace period of {grace} s lasts until {readable(str(get_path(last, 'metadata', 'deletionTimestamp')))}"
     )
-    return Hold("PodsTerminating", message)
+    return UnfinishedRollout(Hold("PodsTerminating", message), min(map(_asked_to_end, pods)), is_reported=False)
 
 
 def _uncreated(body: Body, name: str, live: int) -> UnfinishedRollout | None:

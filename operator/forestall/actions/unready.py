@@ -27,6 +27,7 @@ _CONTAINER: Final = frozenset(
     }
 )
 _CRASHES: Final = "CrashLoopBackOff"
+_VERBS: Final = {"CrashLooping": ("crashes", "crash"), "Preempting": ("waits", "wait")}
 _NAMED: Final = 3
 
 
@@ -50,7 +51,7 @@ def explain(pods: Sequence[Body], name: str) -> UnreadyPods | None:
     if reported:
         first = reported[0][1]
         alike = [pod for pod, cause in reported if cause.reason == first.reason]
-        verb = "can't start" if first.reason != "CrashLooping" else "crash" if len(alike) > 1 else "crashes"
+        verb = _VERBS.get(first.reason, ("can't start", "can't start"))[len(alike) > 1]
         message = f"{plural(len(alike), 'pod')} of {name} {verb} ({listed(alike)}): {first.message}"
         return UnreadyPods(Hold(first.reason, message), is_reported=True)
     have = "has" if len(pods) == 1 else "have"
@@ -67,6 +68,8 @@ def reported_cause(pod: Body) -> Hold | None:
     for condition in mappings(status.get("conditions")):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             message = str(condition.get("message") or condition.get("reason") or "it waits for a node")
+            if node := string(status.get("nominatedNodeName")):
+                return Hold("Preempting", f"the scheduler removes pods of lower priority from node {node} for it")
             return Hold("Unschedulable", message)
     for container in _containers(status):
         if (cause := _cause_of(container)) is not None:

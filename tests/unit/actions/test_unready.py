@@ -40,6 +40,11 @@ GATED = {"readinessGates": [{"conditionType": "ready.example.com"}]}
          '"shop/web:2"')),
         (pod("a", container(CONFIG)), "ContainerFailed", 'configmap "settings" not found'),
         (pod("a", **PENDING), "Unschedulable", "can't start (a): 0/2 nodes are available"),
+        (
+            pod("a", **PENDING, nominatedNodeName="n1"),
+            "Preempting",
+            "waits (a): the scheduler removes pods of lower priority from node n1",
+        ),
         (pod("a", phase="Failed", reason="Evicted", message="low on disk"), "PodsFailed", "Evicted: low on disk"),
     ],
 )  # fmt: skip

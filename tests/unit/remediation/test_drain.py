@@ -272,6 +272,16 @@ async def test_pods_that_take_their_time_to_go_are_waited_for(run, world):
     assert (await run.cycle()).status.phase == "Verifying"
 
 
+async def test_a_pod_that_ignores_being_asked_to_end_is_named_at_the_deadline_with_its_time(run, world):
+    world.unavailable = {"checkout-2"}
+    await run.open(**DRAIN)
+    await run.cycle()
+    world.change("Pod", "checkout-2", {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    after = await run.cycle(1800)
+    assert after.status.phase == "RollingBack"
+    assert "about to go, the last by 2026-01-01 00:00:00 UTC: shop/checkout-2" in after.status.message
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

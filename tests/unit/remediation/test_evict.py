@@ -2,6 +2,7 @@
 
 import pytest
 
+from forestall.api.times import stamp
 from forestall.core.decision import Hold
 from forestall.errors import Denied, Unavailable
 
@@ -105,6 +106,20 @@ async def test_a_pod_that_takes_its_time_to_go_is_waited_for(run, world):
     assert (after.status.phase, after.status.reason) == ("Executing", "InProgress")
     del world.objects["Pod", "shop", "checkout-1"]
     assert (await run.cycle()).status.phase == "Verifying"
+
+
+async def test_a_pod_that_ignores_being_asked_to_end_is_named_with_its_grace_period(run, world):
+    world.unavailable = {"checkout-1"}
+    await run.open(**EVICT)
+    await run.cycle()
+    asked = {"deletionTimestamp": stamp(run.now + 3600), "deletionGracePeriodSeconds": 3600}
+    world.change("Pod", "checkout-1", {"metadata": asked})
+    assert (await run.cycle()).status.reason == "InProgress"
+    after = await run.cycle(20)
+    assert (after.status.phase, after.status.reason) == ("Executing", "PodsTerminating")
+    after = await run.cycle(1800)
+    assert (after.status.phase, after.status.reason) == ("Failed", "DeadlineExceeded")
+    assert "not ended yet (checkout-1): its grace period of 3600 s lasts until 1970-01-12" in after.status.message
 
 
 async def test_an_eviction_that_does_not_help_fails(run):

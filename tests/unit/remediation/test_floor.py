@@ -216,6 +216,25 @@ async def test_pods_that_are_only_starting_hold_no_raise(run, world):
     assert (run.replicas, told(after, "PodsReady")) == (8, "PodsNotReady"), "the one that never was ready"
 
 
+async def test_that_pods_of_lower_priority_give_way_is_told_for_good(run, world):
+    """Kind: an action that takes something from others, without a word about it."""
+    template = {"matchLabels": {"app": "checkout"}}
+    world.change("Deployment", "checkout", {"spec": {"selector": template}, "status": {"readyReplicas": 3}})
+    await run.open()
+    await run.cycle()
+    new = {"name": "new", "namespace": "shop", "labels": {"app": "checkout"}, "creationTimestamp": stamp(run.now)}
+    pending = {"conditions": [{"type": "PodScheduled", "status": "False"}], "nominatedNodeName": "n1"}
+    world.put("Pod", "shop", "new", "new", metadata=new, spec={}, status=pending)
+    world.change("Deployment", "checkout", {"status": {"replicas": 5, "updatedReplicas": 5}})
+    after = await run.cycle()
+    assert (told(after, "PodsReady"), told(after, "PodsPreempted")) == ("Preempting", "Preempting")
+    world.change("Deployment", "checkout", {"status": {"readyReplicas": 5}})
+    after = await run.cycle()
+    assert (told(after, "PodsReady"), told(after, "PodsPreempted")) == ("Completed", "Preempting")
+    (condition,) = [condition for condition in after.status.conditions if condition.type == "PodsPreempted"]
+    assert "1 pod of deployment shop/checkout waits (new): the scheduler removes pods of lower" in condition.message
+
+
 async def test_what_starts_late_is_kept(run, world):
     await stall(run, world, conditions=FAILURE)
     await run.cycle(100, breached=True)

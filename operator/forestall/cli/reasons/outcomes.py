@@ -174,6 +174,12 @@ OUTCOMES: Final[dict[str, Reason]] = {
         "lasts.",
         "Add nodes, or lower requests that are too high. The operator waits for new nodes.",
     ),
+    "Preempting": Reason(
+        "The scheduler removes pods of lower priority to make room for the new pods, because of the workload's "
+        "PriorityClass; the message names the node. The operator does not choose them, and does not hold for it.",
+        "Lower the policy's `maxReplicas`, add nodes, or set `preemptionPolicy: Never` in the PriorityClass. A "
+        "ResourceQuota with a scope on the PriorityClass limits how many pods a namespace may have of it.",
+    ),
     "ImagePullFailed": Reason(
         "The image of the new pods cannot be pulled. Added replicas are released.",
         "Check that the image and the pull secret still exist: the running pods may be the last ones.",

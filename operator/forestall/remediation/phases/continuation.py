@@ -1,7 +1,7 @@
 """What Verifying, Holding and RollingBack share: judge whether it helped, then do what the action says comes next."""
 
 from forestall.actions import Change, ObservedState, Outcome, proportion
-from forestall.actions.starting import noted
+from forestall.actions.starting import noted, preempted
 from forestall.api.remediation import Phase, Remediation
 from forestall.remediation.context import ReconcileContext, StepResult
 from forestall.remediation.progress import has_write_in_flight
@@ -22,7 +22,12 @@ def judge(remediation: Remediation, world: ObservedState, context: ReconcileCont
     """Return the remediation with what this cycle shows: the risk, the pods that were added, the verdict."""
     now, status = context.now, without_rollback_refused(remediation.status)
     status = with_risk(status, context.outlook, remediation.spec.intent.verify_probability, now)
-    for condition in (noted(remediation, world, now), proportion.noted(remediation, context.recent, now)):
+    noticed = (
+        noted(remediation, world, now),
+        preempted(remediation, world, now),
+        proportion.noted(remediation, context.recent, now),
+    )
+    for condition in noticed:
         status = status if condition is None else with_condition(status, condition)
     updated = remediation.model_copy(update={"status": status})
     verdict = verify(
