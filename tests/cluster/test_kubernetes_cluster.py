@@ -9,9 +9,10 @@ import pytest
 from tests.support.conformance import settled
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
+from forestall.api import API_VERSION
 from forestall.api.remediation import ObjectRef
 from forestall.devcluster.kwok import KwokCluster
-from forestall.errors import ClusterError, Conflict, Forbidden, LostLease, NotFound, Throttled
+from forestall.errors import ClusterError, Conflict, Denied, Forbidden, LostLease, NotFound, Throttled
 from forestall.ports import Event, ScaleSubresource
 
 T = TypeVar("T")
@@ -343,6 +344,20 @@ async def test_a_status_that_does_not_fit_the_schema_is_refused(kubernetes, name
     with pytest.raises(ClusterError, match=r"status\.state") as refused:
         await kubernetes.apply_status(target, {"state": "Bewitched"}, version)
     assert not isinstance(refused.value, NotFound)
+
+
+@pytest.mark.parametrize("write", ["create", "replace_status", "apply_status"])
+async def test_a_field_that_the_definition_lacks_is_refused_and_not_dropped(kubernetes, namespace, write):
+    """The kind: written is not recorded. Under definitions older than the operator, a step would be lost in silence."""
+    if write == "create":
+        body = objective("late", namespace=namespace)
+        request = kubernetes.create({**body, "spec": {**body["spec"], "ofTomorrow": "x"}})
+    else:
+        target, version = await created(kubernetes, namespace)
+        request = getattr(kubernetes, write)(target, {"state": "AtRisk", "ofTomorrow": "x"}, version)
+    with pytest.raises(Denied, match=r"ofTomorrow.*definitions are older than this forestall"):
+        await request
+    assert not [item for item in await kubernetes.find(API_VERSION, SLO, namespace) if "status" in item]
 
 
 async def created(kubernetes, namespace):

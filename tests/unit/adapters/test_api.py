@@ -142,6 +142,18 @@ BUDGET = {"kind": "poddisruptionbudgets", "name": "web"}
         (403, QUOTA, {}, Denied),
         (403, 'pods "web" is forbidden: violates PodSecurity "restricted:latest": privileged', {}, Denied),
         (403, "a gateway says no", {}, Denied),
+        (
+            400,
+            'Remediation in version "v1" cannot be handled: strict decoding error: unknown field "status.x"',
+            {},
+            Denied,
+        ),
+        (
+            500,
+            "failed to create typed patch object (shop/web; v1, Kind=X): .status.x: field not declared in schema",
+            {},
+            Denied,
+        ),
         (403, 'pods "web" is forbidden: not yet ready to handle request', {}, Unavailable),
         (403, 'poddisruptionbudgets.policy "web" is forbidden: DisruptedPods map too big', BUDGET, Throttled),
         (500, "This pod has more than one PodDisruptionBudget, which is not supported.", {}, Throttled),

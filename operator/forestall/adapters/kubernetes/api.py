@@ -37,6 +37,9 @@ _STARTING = "not yet ready to handle request"
 """The message of a server that is starting, can't authorize a request yet, and refuses it as forbidden."""
 _SEVERAL_BUDGETS = "more than one PodDisruptionBudget"
 """The message, with status 500, for the eviction of a pod that two PodDisruptionBudgets select."""
+_UNKNOWN_FIELD = re.compile(r"strict decoding error: unknown field|: field not declared in schema")
+"""How a write of a field is refused that the definition of its kind does not have, with the code 400 or 500."""
+_OUTDATED = "the cluster's definitions are older than this forestall: apply those of its version, `forestall crds`"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -155,8 +158,8 @@ def refusal(status: int, data: bytes, description: str) -> ClusterError:
     """
     reason, message = _status(data)
     text = f"{description}: {message or f'HTTP {status}'}"
-    if _ADMISSION.search(message):
-        return Denied(text)
+    if _ADMISSION.search(message) or _UNKNOWN_FIELD.search(message):
+        return Denied(f"{text}; {_OUTDATED}" if _UNKNOWN_FIELD.search(message) else text)
     match status:
         case 401:
             return Forbidden(f"{description}: the API server does not accept these credentials")

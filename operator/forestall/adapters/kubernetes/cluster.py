@@ -22,6 +22,7 @@ from forestall.adapters.kubernetes.events import Recorder
 from forestall.adapters.kubernetes.kinds import Kinds
 from forestall.adapters.kubernetes.names import check_answer, check_name, check_namespace
 from forestall.adapters.kubernetes.reviews import Reviews
+from forestall.api.meta import API_VERSION
 from forestall.api.remediation import ObjectRef
 from forestall.core.untrusted import get_path, integer, string
 from forestall.errors import ClusterError, LostLease, NotFound, Unavailable, Unreadable
@@ -210,6 +211,8 @@ class KubernetesCluster:
         path = kind.path(ref.namespace, "" if method == "POST" and not subresource else ref.name, subresource)
         if method not in ("GET", "DELETE"):
             query = {**(query or {}), "fieldManager": self._manager}
+            if ref.api_version == API_VERSION:  # else an older definition drops fields, and a step is not written down
+                query["fieldValidation"] = "Strict"
         seconds = TIMEOUT if method == "GET" else min(TIMEOUT, self._fence())
         try:
             answer = await self._api.request(

@@ -219,7 +219,8 @@ OUTCOMES: Final[dict[str, Reason]] = {
     ),
     "NotRecorded": Reason(
         "The intent, or its next step, could not be recorded, so nothing is done.",
-        "See the operator's log: it may lack a permission on remediations, or the API server refuses writes.",
+        "See the operator's log: it may lack a permission on remediations, the API server refuses writes, or the "
+        "cluster's definitions are older than the operator.",
     ),
     "IntentIncomplete": Reason("The Remediation does not say what to do. Only another writer creates such an object."),
 }
