@@ -28,7 +28,7 @@ _LATE: Final = 2
 """How many of the newest pieces may be missing from a window that was complete."""
 _MOMENTS: Final = 10_000
 """How many moments a source evaluates in one request at the most."""
-_USUAL: Final = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300, 600, 900, 1800)
+_USUAL: Final = (2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300, 600, 900, 1800)
 """Common scrape intervals (s), to which the interval is rounded: the count of an hour is off by a few samples."""
 _ASIDE: Final = 0.123
 """Seconds by which the ends of pieces are off whole seconds."""

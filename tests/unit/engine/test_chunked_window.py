@@ -7,10 +7,10 @@ import pytest
 
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.core.series import SeriesMatrix
-from forestall.engine.chunked_window import ChunkedWindow
+from forestall.engine.chunked_window import ChunkedWindow, ChunkedWindows
 from forestall.engine.indicator_queries import plan_queries
 from forestall.engine.observe import Observer
-from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
+from forestall.ports import Answer, Query, QueryFailure, RangeSeries, Sample
 
 NOW, INTERVAL, STALE_AFTER = 1_790_000_000.0, 30.0, 120.0
 SOURCE = MetricSource.read({"metadata": {"name": "default", "uid": "m"}, "spec": {"url": "http://x"}})
@@ -172,3 +172,230 @@ async def test_series_that_are_sampled_more_often_than_was_thought_are_read_anew
     metrics.spacing = 15.0
     assert (await cycle(NOW + 1800)).whole_problem is None
     assert len(metrics.read) > read + 2
+
+
+# One window by itself, of pieces that a test chooses
+
+
+def chunked(window=3600.0, longest=600.0, interval=30.0, bad="bad", objective="u"):
+    return ChunkedWindow(objective, "shop", bad, (Query("samples", "count"),), window, longest, interval)
+
+
+class Counted:
+    """Implements the `Metrics` port: in each piece so many moments were bad, of so many."""
+
+    def __init__(self):
+        self.spans: list[tuple[float, float]] = []
+        self.bad, self.all = 1.0, 10.0
+        self.failures: dict[str, QueryFailure] = {}
+        self.silent: set[str] = set()
+        self.queries: list[tuple[Query, ...]] = []
+
+    async def instant(self, source, queries, at):
+        raise NotImplementedError
+
+    async def range(self, source, queries, start, end, step):
+        self.spans.append((start, end))
+        self.queries.append(tuple(queries))
+        times = tuple(start + number * step for number in range(round((end - start) / step) + 1))
+        answers = {}
+        for query, value in zip(queries, (self.bad, self.all), strict=True):
+            name = query.key[1]
+            series = () if name in self.silent else (RangeSeries((), times, (value,) * len(times)),)
+            answers[query.key] = self.failures.get(name, series)
+        return answers
+
+
+class Reading:
+    """The pieces of one window as they are read, one request at a time."""
+
+    def __init__(self, pieces=None, samples=120.0, at=NOW):
+        self.metrics, self.pieces = Counted(), pieces or chunked()
+        self.windows = ChunkedWindows(self.metrics)
+        self.prepare(samples, at)
+
+    def prepare(self, samples, at=NOW):
+        self.windows.prepare(self.pieces, {"samples": Answer((Sample((), samples),), at)}, at)
+
+    async def read(self, at=NOW, *, oldest=None):
+        return await self.windows.read("main", self.pieces, at if oldest is None else oldest, at)
+
+    async def read_all(self, at=NOW):
+        while await self.read(at):
+            pass
+        return self.share
+
+    @property
+    def share(self):
+        share = self.windows.share(self.pieces)
+        return share.value if share.problem is None else share.problem.reason
+
+
+@pytest.mark.parametrize(
+    "spacing", [2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300, 600, 900, 1800]
+)
+def test_samples_that_are_counted_a_few_too_many_are_as_far_apart_as_people_choose(spacing):
+    assert chunked(interval=1800.0).resolution(3600 / spacing * 1.025) == spacing
+
+
+@pytest.mark.parametrize(("counted", "spacing"), [(7.4, 7.0), (75.9, 75.0), (0.4, 1.0), (1.3, 1.0), (5000.0, 1000.0)])
+def test_samples_at_no_usual_distance_are_looked_at_a_little_more_often(counted, spacing):
+    assert chunked(interval=1000.0).resolution(3600 / counted) == spacing
+
+
+@pytest.mark.parametrize(
+    ("window", "longest", "count", "length"),
+    [(3600.0, 600.0, 6, 600.0), (3601.0, 600.0, 7, 514.429), (100.0, 600.0, 1, 100.0), (1000.0, 350.0, 3, 333.333)],
+)
+def test_a_window_is_cut_into_equal_pieces_of_whole_milliseconds(window, longest, count, length):
+    pieces = chunked(window, longest)
+    assert (pieces.count, pieces.length) == (count, length)
+
+
+def test_the_pieces_of_different_objectives_end_at_different_times():
+    ends = {chunked(objective=f"u{number}").end(0) for number in range(20)}
+    assert len(ends) > 15
+    assert all(0.0 < end < 600.2 for end in ends)
+
+
+def test_a_piece_is_asked_for_its_bad_moments_and_for_all():
+    bad, total = chunked(bad="up == bool 0").queries(15.0)
+    assert [(query.key, query.max_series, query.owner) for query in (bad, total)] == [
+        (("u", "sli:bad"), 1, "shop"),
+        (("u", "sli:all"), 1, "shop"),
+    ]
+    assert bad.expr == "sum(sum_over_time((up == bool 0)[600000ms:15000ms]))"
+    assert total.expr == "sum(count_over_time((up == bool 0)[600000ms:15000ms]))"
+
+
+async def test_the_share_is_that_of_all_moments_of_the_window():
+    case = Reading()
+    assert case.share == "WindowPending"
+    assert await case.read_all() == pytest.approx(0.1)
+    ((start, end),) = case.metrics.spans
+    assert (start, end) == (case.pieces.end(case.pieces.newest(NOW) - 5), case.pieces.end(case.pieces.newest(NOW)))
+    assert case.windows.last_query(case.pieces) == NOW
+    assert case.windows.last_query(chunked(objective="other")) == -math.inf
+
+
+async def test_a_new_piece_takes_the_place_of_the_oldest():
+    case = Reading()
+    await case.read_all()
+    assert await case.read(NOW + 1) is False
+    assert len(case.metrics.spans) == 1, "nothing is over yet"
+    case.metrics.bad = 7.0
+    assert await case.read(NOW + 600) is False
+    assert case.share == pytest.approx(12 / 60)
+    case.metrics.silent = {"sli:bad"}
+    await case.read_all(NOW + 1200)
+    assert case.share == pytest.approx(11 / 60)
+    case.metrics.silent = {"sli:bad", "sli:all"}
+    await case.read_all(NOW + 1800)
+    assert case.share == pytest.approx(10 / 50)
+    case.metrics.silent = set()
+    case.metrics.bad = math.nan
+    await case.read_all(NOW + 2400)
+    assert case.share == pytest.approx(9 / 50)
+
+
+async def test_after_a_long_pause_no_more_than_the_window_is_read():
+    case = Reading()
+    await case.read_all()
+    case.metrics.bad = 2.0
+    later = NOW + 3 * 3600
+    assert await case.read_all(later) == pytest.approx(0.2)
+    start, end = case.metrics.spans[-1]
+    assert (case.pieces.number(start), case.pieces.number(end)) == (
+        case.pieces.newest(later) - 5,
+        case.pieces.newest(later),
+    )
+
+
+@pytest.mark.parametrize(("length", "sizes"), [(5000.25, [1, 1, 1, 1]), (5000.0, [2, 2]), (30_000.0, [1, 1, 1, 1])])
+async def test_one_request_looks_at_so_many_moments_and_at_one_piece_at_least(length, sizes):
+    case = Reading(chunked(4 * length, length, interval=1.0), samples=3600.0)
+    more = [await case.read() for _ in sizes]
+    assert more == [True] * (len(sizes) - 1) + [False]
+    assert [round((end - start) / case.pieces.length) + 1 for start, end in case.metrics.spans] == sizes
+    assert case.share == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("late", "share"), [(1, 0.1), (2, 0.1), (3, "SourceTimeout")])
+async def test_two_pieces_may_be_missing_at_the_end_of_a_window_that_was_whole(late, share):
+    case = Reading()
+    await case.read_all()
+    case.metrics.failures["sli:all"] = TIMEOUT
+    assert await case.read(NOW + late * 600) is False
+    assert case.share == share if isinstance(share, str) else case.share == pytest.approx(share)
+
+
+@pytest.mark.parametrize("name", ["sli:bad", "sli:all"])
+async def test_pieces_that_could_not_be_had_are_asked_for_again_after_a_minute(name):
+    case = Reading()
+    case.metrics.failures[name] = TIMEOUT
+    assert await case.read() is False
+    assert case.share == "SourceTimeout"
+    case.metrics.failures = {}
+    await case.read(NOW + 59.5, oldest=NOW)
+    assert (case.share, len(case.metrics.spans)) == ("SourceTimeout", 1)
+    await case.read(NOW + 60.0, oldest=NOW)
+    assert case.share == pytest.approx(0.1)
+
+
+async def test_a_clock_that_was_set_back_does_not_keep_pieces_from_being_asked_for():
+    case = Reading()
+    case.metrics.failures["sli:bad"] = TIMEOUT
+    await case.read()
+    case.metrics.failures = {}
+    await case.read(NOW - 5.0, oldest=NOW)
+    assert case.share == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("bad", "total", "share"), [(30.0, 20.0, 1.0), (0.0, 10.0, 0.0), (0.0, 0.0, "NoData")])
+async def test_a_share_is_between_none_and_all_of_what_there_was(bad, total, share):
+    case = Reading()
+    case.metrics.bad, case.metrics.all = bad, total
+    assert await case.read_all() == share
+
+
+async def test_how_often_series_are_sampled_is_asked_once_a_piece():
+    case = Reading()
+    await case.read_all()
+    assert case.windows.questions(case.pieces, NOW) == ()
+    assert case.windows.questions(case.pieces, NOW + 600) == case.pieces.samples
+    assert case.windows.questions(chunked(3600.0, 300.0), NOW) == case.pieces.samples
+    assert case.windows.questions(chunked(objective="new"), NOW) == case.pieces.samples
+
+
+@pytest.mark.parametrize(
+    ("answer", "again"),
+    [
+        (Answer((Sample((), 240.0),), NOW), True),
+        (Answer((Sample((), 10.0), Sample((), 240.0)), NOW), True),
+        (Answer((Sample((), 120.0),), NOW), False),
+        (Answer((Sample((), 60.0),), NOW), False),
+        (Answer((Sample((), math.inf),), NOW), False),
+        (Answer((), NOW), False),
+        (TIMEOUT, False),
+        (None, False),
+    ],
+)
+async def test_a_window_is_read_anew_where_samples_come_closer_to_each_other(answer, again):
+    case = Reading(samples=120.0)
+    await case.read_all()
+    case.windows.prepare(case.pieces, {} if answer is None else {"samples": answer}, NOW)
+    assert case.share == ("WindowPending" if again else pytest.approx(0.1))
+
+
+async def test_a_window_is_read_anew_where_the_objective_has_changed_and_forgotten_with_it():
+    case = Reading()
+    await case.read_all()
+    case.pieces = chunked(bad="another query")
+    case.prepare(120.0)
+    assert case.share == "WindowPending"
+    await case.read_all()
+    case.windows.retain(frozenset({"u"}))
+    assert case.share == pytest.approx(0.1)
+    case.windows.retain(frozenset())
+    assert case.share == "WindowPending"
+    assert await case.read() is False
