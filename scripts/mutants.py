@@ -52,7 +52,7 @@ def changes(node: Any) -> Iterator[tuple[str, object, str]]:
         case ast.Constant(value=bool() | int() | float() as value):
             new = not value if isinstance(value, bool) else value + 1
             yield "value", new, f"{new} for {value}"
-        case ast.Return(value=value) if value is not None and text != "return None":
+        case ast.Return(value=value) if value is not None and text not in ("return None", "return False"):
             yield "value", ast.Constant(None), f"`{text}` gives None"
         case ast.Expr(value=ast.Call() | ast.Await()) if "_log." not in text:
             yield "value", ast.Constant(None), f"without `{text}`"

@@ -84,8 +84,8 @@ class Backfiller:
 
     def _may_ask(self, query: Query, at: float) -> bool:
         """Say whether it is time to request the history of a query; the pause grows with each refusal."""
-        beyond = self._refused[query] - _REFUSALS
-        return beyond < 0 or round(at / self._matrix.step) % 2 ** min(beyond, _LONGEST_PAUSE) == 0
+        beyond = max(0, self._refused[query] - _REFUSALS)
+        return round(at / self._matrix.step) % 2 ** min(beyond, _LONGEST_PAUSE) == 0
 
     def is_settled(self, query: Query) -> bool:
         """Say whether the history of a query is in the matrix, or is known not to be available."""
