@@ -16,7 +16,7 @@ from tests.support.memory_cluster import MemoryCluster, Request
 from forestall.actions.notify import NoChannels
 from forestall.api import Guardrail, Remediation
 from forestall.api.times import stamp
-from forestall.core.guards import TokenBucket
+from forestall.core.guards import RecordedUsage, TokenBucket
 from forestall.core.guards.budget import tokens_left
 from forestall.engine import policy_limits
 from forestall.engine.budget_usage import BudgetUsage
@@ -251,3 +251,126 @@ async def test_without_a_budget_nothing_is_written():
     await operator.usage.begin(operator.guardrails, [remediation(1, "a", START, "o-a", 1)], START)
     await operator.usage.pay(operator.guardrails, [], remediation(2, "a", START, "o-a", 2), START)
     assert store.version == version
+
+
+def recorded(store, **used):
+    """Let the Guardrail say what is spent by each namespace; `cluster` stands for all."""
+    spent = [
+        {"namespace": "" if name == "cluster" else name, "used": value, "at": stamp(START)}
+        for name, value in used.items()
+    ]
+    store.change(Guardrail.KIND, "all", {"status": {"spent": spent}}, "")
+
+
+def spent(store):
+    return {
+        entry.get("namespace", ""): (entry["used"], entry["at"])
+        for entry in store.guardrail()["status"].get("spent", [])
+    }
+
+
+@pytest.mark.parametrize(("used", "written"), [(1.995, False), (1.98, True), (1.5, True), (2.5, False)])
+async def test_only_what_is_spent_beyond_the_record_is_written_down(store, used, written):
+    remediations = [remediation(number, "a", START, "o-a", number) for number in range(2)]
+    recorded(store, cluster=used, a=used)
+    operator, version = Operator(store), store.version
+    await operator.usage.begin(operator.guardrails, remediations, START)
+    assert (store.version != version) is written
+    assert spent(store)["a"] == (2.0 if written else used, stamp(START))
+    assert spent(store)[""] == (2.0 if written else used, stamp(START))
+
+
+async def test_what_only_tells_people_costs_nothing(store):
+    body = remediation(1, "a", START, "o-a", 1).dump()
+    body["spec"]["intent"]["action"] = {"notify": {"channel": "pager"}}
+    telling = Remediation.read(body)
+    operator, version = Operator(store), store.version
+    await operator.usage.begin(operator.guardrails, [telling], START)
+    await operator.usage.pay(operator.guardrails, [], telling, START)
+    assert (store.version, spent(store)) == (version, {})
+
+
+async def test_each_budget_is_paid_with_what_is_left_in_it(store):
+    recorded(store, cluster=2.0, a=1.0, b=1.5)
+    operator = Operator(store)
+    await operator.usage.begin(operator.guardrails, [], START)
+    await operator.usage.pay(operator.guardrails, [], remediation(1, "a", START, "o-a", 1), START + HOUR)
+    after = stamp(START + HOUR)
+    # Each is refilled: 5 a day, and 3 in six hours.
+    assert spent(store) == {
+        "": (pytest.approx(3.0 - 5 / 24, abs=1e-5), after),
+        "a": (pytest.approx(2.0 - 0.5), after),
+        "b": (1.5, stamp(START)),
+    }
+    await operator.usage.pay(operator.guardrails, [], remediation(2, "a", START, "o-a", 2), START + 4 * HOUR)
+    assert set(spent(store)) == {"", "a"}, "what is refilled is dropped"
+
+
+async def test_a_budget_that_is_not_limited_is_not_written_down():
+    for field, kept in (("budget", ""), ("namespaceBudget", "a")):
+        store = Store({field: SPEC[field]})
+        operator = Operator(store)
+        await operator.usage.pay(operator.guardrails, [], remediation(1, "a", START, "o-a", 1), START)
+        assert set(spent(store)) == {kept}
+
+
+async def test_an_action_that_was_not_begun_is_refunded_once_and_no_other(store):
+    operator, draft = Operator(store), remediation(1, "a", START, "o-a", 1)
+    usage, guardrails = operator.usage, operator.guardrails
+    usage.refund(guardrails, draft)
+    assert usage.debts == {}
+    await usage.pay(guardrails, [], draft, START)
+    usage.refund(guardrails, remediation(2, "a", START, "o-a", 2))
+    assert {key[1]: debt.used for key, debt in usage.debts.items()} == {"": 1.0, "a": 1.0}
+    for _ in range(2):
+        usage.refund(guardrails, draft)
+        assert {key[1]: debt.used for key, debt in usage.debts.items()} == {"": 0.0, "a": 0.0}
+    await usage.pay(guardrails, [], draft, START)
+    await usage.begin(guardrails, [draft], START)
+    before = dict(usage.debts)
+    usage.refund(guardrails, draft)
+    assert usage.debts == before, "it is known to exist"
+
+
+async def test_what_could_not_be_written_down_at_the_beginning_is_tried_again(store):
+    remediations = [remediation(1, "a", START, "o-a", 1)]
+    operator = Operator(store)
+    store.fate = "refused"
+    await operator.usage.begin(operator.guardrails, remediations, START)
+    assert spent(store) == {}
+    operator.watch()
+    await operator.usage.begin(operator.guardrails, remediations, START)
+    assert spent(store) == {"": (1.0, stamp(START)), "a": (1.0, stamp(START))}
+
+
+async def test_what_was_counted_once_is_not_counted_again_before_there_is_more(store):
+    remediations = [remediation(number, "a", START, "o-a", number) for number in range(2)]
+    operator = Operator(store)
+    usage = operator.usage
+    counted: list[int] = []
+    fold = usage._fold
+
+    async def counting(guardrail: Guardrail, history: Any, now: float) -> None:
+        counted.append(len(history))
+        await fold(guardrail, history, now)
+
+    usage._fold = counting  # type: ignore[method-assign]
+    for history in ([], [], remediations[:1], remediations[:1], [], remediations, remediations[1:]):
+        await usage.begin(operator.guardrails, history, START)
+    assert counted == [0, 1, 2]
+    store.change(Guardrail.KIND, "all", {"spec": {"budget": {"actions": 7, "per": "1d"}}}, "")
+    operator.watch()
+    await usage.begin(operator.guardrails, remediations, START)
+    assert counted == [0, 1, 2, 2]
+
+
+async def test_so_many_budgets_are_kept_those_with_the_most_and_the_clusters_first(store):
+    operator = Operator(store)
+    operator.usage.debts = {
+        ("g-1", f"n{number:04}"): RecordedUsage(1 + number / 10_000, START) for number in range(5000)
+    }
+    operator.usage.debts["g-2", "other"] = RecordedUsage(3.0, START)
+    await operator.usage.pay(operator.guardrails, [], remediation(1, "n0000", START, "o-a", 1), START)
+    kept = spent(store)
+    assert (len(kept), next(iter(kept)), "n0000" in kept) == (5000, "", True)
+    assert set(kept) == {"", "n0000", *(f"n{number:04}" for number in range(2, 5000))}
