@@ -64,9 +64,14 @@ def mutants(file: Path) -> Iterator[tuple[str, CodeType]]:
     decorators = {
         id(part) for node in ast.walk(tree) for made in getattr(node, "decorator_list", ()) for part in ast.walk(made)
     }
+    decorators |= {
+        id(keyword.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and (keyword := node).arg == "strict"
+    }
     for node in ast.walk(tree):
         if id(node) in decorators:
-            continue  # such as `frozen` and `slots`, which forbid what nobody does
+            continue  # such as `frozen`, `slots` and the `strict` of zip, which forbid what nobody does
         for field, new, label in changes(node):
             old = getattr(node, field)
             setattr(node, field, new)

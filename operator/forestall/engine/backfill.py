@@ -80,12 +80,13 @@ class Backfiller:
         return total
 
     def _points(self, reading: Reading | None) -> int:
-        return max(1, len(reading.values) if reading is not None else 1) * self._matrix.capacity
+        series = 1 if reading is None else max(1, len(reading.values))
+        return series * self._matrix.capacity
 
     def _may_ask(self, query: Query, at: float) -> bool:
         """Say whether it is time to request the history of a query; the pause grows with each refusal."""
         beyond = max(0, self._refused[query] - _REFUSALS)
-        return round(at / self._matrix.step) % 2 ** min(beyond, _LONGEST_PAUSE) == 0
+        return round(at / self._matrix.step) % (1 << min(beyond, _LONGEST_PAUSE)) == 0
 
     def is_settled(self, query: Query) -> bool:
         """Say whether the history of a query is in the matrix, or is known not to be available."""
@@ -140,7 +141,6 @@ class Backfiller:
                 self._refused[query.query] += 1
                 continue
             self._backfilled.add(query.query)
-            self._refused.pop(query.query, None)
 
 
 def _is_over(reading: Reading | None) -> bool:

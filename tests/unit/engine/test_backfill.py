@@ -185,6 +185,16 @@ def test_no_more_points_of_a_namespace_are_fetched_than_its_share(case, points, 
     assert case.past.batches == [fetched]
 
 
+@pytest.mark.parametrize("values", [None, 0])
+def test_a_query_of_which_nothing_is_known_counts_as_one_series(case, values):
+    queries = [watched("a"), watched("b")]
+    readings = [reading(queries[1], values=499)]
+    readings += [] if values is None else [reading(queries[0], values=values, reason="NoData")]
+    assert case.run(asked(*queries, points=10_000), readings=readings) == 0
+    readings[0] = reading(queries[1], values=500)
+    assert Case().run(asked(*queries, points=10_000), readings=readings) == 1
+
+
 def test_a_first_query_is_fetched_whatever_its_size_and_another_namespace_has_its_own_share(case):
     queries = [watched("a"), watched("b"), watched("x", "bank")]
     readings = [reading(query, values=1000) for query in queries]
@@ -196,6 +206,7 @@ def test_it_goes_on_for_some_seconds_and_at_least_once(case):
     queries = [watched(f"q{number}") for number in range(120)]
     case.past.takes = 2.0
     assert case.run(asked(*queries), seconds=1.0) == 70
+    assert Case().run(asked(*queries), seconds=0.0) == 70, "also where it takes no time at all"
     assert case.run(asked(*queries), seconds=2.5) == 0
     assert [len(batch) for batch in case.past.batches] == [50, 50, 20]
 

@@ -1,20 +1,27 @@
 """The kind: the identity of a cause that gets lost after the decision. Whose series speak of what was done?"""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from forestall.api import Remediation
+from forestall.api.remediation import Evidence
 from forestall.api.times import stamp
+from forestall.core.forecast import Abstention
 from forestall.core.plan import Trigger
 from forestall.engine import policy_limits
 from forestall.engine.cause import (
     TriggerHistory,
     causes,
     concerns,
+    describe_cause,
+    is_signal_lost,
     pods_of,
     replace_same_pods,
     signals_meeting,
     signals_of,
+    worst_fresh,
 )
 from forestall.engine.outlook import outlook
 
@@ -168,3 +175,99 @@ def test_the_pods_of_a_workload_are_replaced_by_one_at_a_time(decided):
     assert not replace_same_pods(evicted, "Restart", ["o-2"]), "another workload"
     assert not replace_same_pods(evicted, "Scale", ["o-1"])
     assert not replace_same_pods(decided(action={"restart": {}}), "Rollback", ["o-1"]), "they share their target"
+
+
+def test_no_more_than_ten_causes_are_looked_at(pod):
+    assert len(causes([pod(f"p{number:02}") for number in range(11)], TRIGGER)) == 10
+
+
+def test_of_equal_probabilities_the_sooner_breach_comes_first_and_then_the_name(make_signal, pod):
+    late = make_signal(labels=[("pod", "a")])
+    assert late.forecast is not None
+    soon = replace(pod("z"), forecast=replace(late.forecast, time_to_breach=60.0))
+    assert [s.label("pod") for s in causes([late, pod("b"), soon], TRIGGER)] == ["z", "a", "b"]
+    other = replace(pod("z"), indicator="cpu")
+    assert [s.indicator for s in causes([late, other], TRIGGER)] == ["cpu", "load"]
+
+
+def test_what_meets_the_trigger_just_meets_it(pod):
+    assert len(signals_meeting([pod("a", 0.8), pod("b", 0.79)], TRIGGER)) == 1
+
+
+def test_only_pods_of_the_indicator_are_remembered_those_of_unknown_risk_last(pod, make_signal):
+    unknown = pod("a", abstained=Abstention.SHORT_HISTORY)
+    other = replace(pod("c"), indicator="cpu")
+    signals = [unknown, pod("b", 0.0), other, pod("d", 0.5), pod("x" * 253, 0.4)]
+    assert pods_of("Evict", signals[3], signals) == ["d", "x" * 253, "b", "a"]
+
+
+def test_of_many_pods_none_is_known_to_be_new(decided, pod):
+    full = decided(*(f"p{number}" for number in range(256)), action={"restart": {}})
+    assert len(signals_of(full, [pod("p1"), pod("new")])) == 2
+    nearly = decided(*(f"p{number}" for number in range(255)), action={"restart": {}})
+    assert [s.label("pod") for s in signals_of(nearly, [pod("p1"), pod("new")])] == ["new"]
+
+
+def test_series_of_other_indicators_and_without_a_pod_are_no_newcomers(decided, pod, make_signal):
+    other = replace(pod("new"), indicator="cpu")
+    evicted = decided("a", "b")
+    assert signals_of(evicted, [other, make_signal(), pod("b")]) == []
+    before = decided("a", "b", done=False)
+    assert [s.label("pod") for s in signals_of(before, [pod("a"), pod("new")])] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("target", "completed", "within", "series", "lost"),
+    [
+        pytest.param({"action": EVICT, **POD_A}, 939.0, "10m", ["b"], True, id="an evicted pod without series"),
+        pytest.param({"action": {"restart": {}}}, 939.0, "10m", ["b"], False, id="a restart"),
+        pytest.param({"action": EVICT, **POD_A}, None, "10m", ["b"], False, id="not evicted yet"),
+        pytest.param({"action": EVICT, **POD_A}, 939.0, "10m", ["b", "new"], False, id="a pod that came since"),
+        pytest.param({"action": EVICT, **POD_A}, 939.0, "10m", [], False, id="no series at all"),
+        pytest.param({"action": EVICT, **POD_A}, 960.0, "30s", ["b"], True, id="no longer than it is verified"),
+        pytest.param({"action": EVICT, **POD_A}, 970.0, "30s", ["b"], False, id="too soon to be verified"),
+    ],
+)
+def test_the_risk_of_an_evicted_pod_goes_with_it(decided, pod, target, completed, within, series, lost):
+    body = decided("a", "b", **target).dump()
+    body["status"]["completed"] = None if completed is None else stamp(completed)
+    body["spec"]["intent"]["verifyWithin"] = within
+    assert is_signal_lost(Remediation.read(body), [pod(name) for name in series]) is lost
+
+
+def test_a_series_that_is_not_fresh_leaves_it_open_whether_a_risk_went(decided, pod):
+    body = decided("a", "b").dump()
+    body["status"]["completed"] = stamp(900.0)
+    after = Remediation.read(body)
+    assert is_signal_lost(after, [pod("b")])
+    assert not is_signal_lost(after, [pod("b"), pod("c", fresh=False)])
+
+
+def test_what_is_tried_for_the_objective_is_spent_for_every_cause(decided, pod):
+    assert concerns(decided(action={"notify": {"channel": "pager"}}), pod("b"), "made-anew")
+
+
+def test_the_worst_of_what_is_fresh_speaks(pod, make_signal):
+    assert worst_fresh([pod("a", 0.9, fresh=False), pod("b", 0.2), pod("c", 0.5)]) == pod("c", 0.5)
+    young = pod("a", abstained=Abstention.SHORT_HISTORY)
+    assert worst_fresh([young]) is young
+    assert worst_fresh([pod("a", fresh=False)]) is None
+
+
+def test_a_cause_is_named_with_its_labels():
+    assert describe_cause(Evidence(indicator="load")) == "load"
+    assert describe_cause(Evidence(indicator="load", labels={"pod": "a", "node": "n"})) == "load (node=n, pod=a)"
+
+
+def test_since_when_a_trigger_is_met_is_known_by_objective_and_policy(pod):
+    lasting = TriggerHistory()
+    lasting.note("slo", "policy", [pod("a")], 100.0)
+    lasting.note("slo", "other", [pod("a")], 150.0)
+    lasting.note("slo", "policy", [pod("a")], 200.0)
+    assert lasting.since("slo", "policy", pod("a"), alone=True) == 100.0
+    assert lasting.since("slo", "other", pod("a"), alone=False) == 150.0
+    lasting.retain(["slo"])
+    assert lasting.since("slo", "policy", pod("a"), alone=True) == 100.0
+    lasting.note("slo", "policy", [], 300.0)
+    lasting.note("slo", "policy", [pod("a")], 400.0)
+    assert lasting.since("slo", "policy", pod("a"), alone=False) == 400.0

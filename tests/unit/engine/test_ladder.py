@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from tests.support.decider import Unhindered, decider_of
 
-from forestall.actions import Floor
+from forestall.actions import Floor, NotApplicable
 from forestall.api import Remediation
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjective
-from forestall.core.decision import Hold
+from forestall.core.decision import Act, Hold
 from forestall.core.guards import Constraints, WorkloadPods
 from forestall.core.guards.guard_input import DisruptionBudget
-from forestall.core.plan import TargetScale
+from forestall.core.plan import RungSpec, TargetScale
+from forestall.engine import ladder
 from forestall.engine.decider import Proposal
 from forestall.engine.guard_input import Evaluation
 from forestall.engine.snapshot import Snapshot
@@ -171,3 +172,98 @@ async def test_what_is_not_done_twice_in_an_episode_gives_way_to_telling_people(
     assert (await decide(RESTART, SCALE, NOTIFY, history=[after]))[0] == expected
     if expected == "Notify":
         assert (await decide(RESTART, SCALE, history=[after]))[0] == "AlreadyDecided"
+
+
+TOTAL = Hold("IndicatorIsTotal", "declare it")
+
+
+@pytest.mark.parametrize(
+    ("act", "total", "expected"),
+    [
+        (Act(0, "Restart", "BreachForecast", "restart"), TOTAL, None),
+        (Act(0, "Scale", "BreachForecast", "scale", 5), TOTAL, TOTAL),
+        (Act(0, "Scale", "BreachForecast", "scale", 5), None, None),
+        (Hold("AtMaximum", "full"), TOTAL, TOTAL),
+        (Hold("SufficientReplicas", "enough"), TOTAL, TOTAL),
+        (Hold("LadderExhausted", "nothing is left"), TOTAL, Hold("LadderExhausted", "nothing is left. declare it")),
+        (Hold("LadderExhausted", "nothing is left"), None, None),
+        (Hold("NotSustained", "not yet"), TOTAL, None),
+    ],
+)
+def test_what_looks_like_a_total_is_not_scaled_by(act, total, expected):
+    assert ladder.as_total(act, total) == expected
+
+
+RUNGS = tuple(
+    RungSpec(action, frozenset(indicators))
+    for action, indicators in (("Scale", ()), ("Evict", ("other",)), ("Restart", ()), ("Notify", ()))
+)
+
+
+@pytest.mark.parametrize(
+    ("why", "value", "size", "spent", "left"),
+    [
+        # The next rung is asked, whatever it is.
+        (NotApplicable("NoNode", "x"), 90.0, TargetScale(3, 3), (), {0}),
+        (NotApplicable("NoNode", "x"), 90.0, TargetScale(3, 3), (0,), {0, 2}),
+        (Hold("NotScalable", "x"), 90.0, TargetScale(3, 3), (), {0}),
+        (Hold("AtMaximum", "x"), 110.0, TargetScale(3, 3), (), {0}),
+        (Hold("AtMaximum", "x"), 90.0, TargetScale(3, 3), (), {0, 2}),
+        # Only people are told.
+        (Hold("Protected", "x"), 90.0, TargetScale(3, 3), (), {0, 1, 2}),
+        (Hold("SufficientReplicas", "x"), 110.0, TargetScale(3, 3), (), {0, 1, 2}),
+        (Hold("SufficientReplicas", "x"), 110.0, TargetScale(3, 4), (), {0, 1, 2}),
+        # It holds.
+        (Hold("SufficientReplicas", "x"), 110.0, TargetScale(3, 2), (), None),
+        (Hold("SufficientReplicas", "x"), 110.0, TargetScale(3, None), (), None),
+        (Hold("SufficientReplicas", "x"), 110.0, TargetScale(None, 3), (), None),
+        (Hold("SufficientReplicas", "x"), 90.0, TargetScale(3, 3), (), None),
+        (Hold("Suspended", "x"), 110.0, TargetScale(3, 3), (), None),
+    ],
+)
+def test_which_rungs_are_out_of_the_question(make_signal, why, value, size, spent, left):
+    assert ladder.without(frozenset(spent), RUNGS, make_signal(value), why, size) == left
+
+
+@pytest.mark.parametrize(
+    ("why", "under_way", "given"),
+    [
+        (Hold("Protected", "x"), False, True),
+        (Hold("Protected", "x"), True, False),
+        (Hold("Forbidden", "x"), True, True),
+        (NotApplicable("NoNode", "x"), True, True),
+    ],
+)
+def test_what_is_under_way_has_its_time_unless_it_can_change_nothing(make_remediation, why, under_way, given):
+    related = [make_remediation("Succeeded"), *[make_remediation("Verifying")] * under_way]
+    assert ladder.gives_way(why, related) is given
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "name", "is_decided"),
+    [
+        ("Failed", "NotVerified", "early-0-1", True),
+        ("Failed", "NotVerified", "another", False),
+        ("Verifying", "", "early-0-1", False),
+        ("Aborted", "Rejected", "early-0-1", False),
+        ("RolledBack", "UndoRequested", "early-0-1", False),
+    ],
+)
+def test_what_has_ended_is_decided_unless_a_person_looked_at_it(make_remediation, phase, reason, name, is_decided):
+    body = make_remediation(phase).dump()
+    remediation = Remediation.read({**body, "status": {**body["status"], "reason": reason}})
+    message = "early-0-1 was decided in this episode already and ended: Failed, NotVerified"
+    assert ladder.decided([remediation], name) == (Hold("AlreadyDecided", message) if is_decided else None)
+
+
+@pytest.mark.parametrize(
+    ("action", "why", "message"),
+    [
+        ("Notify", Hold("Protected", "at risk, but it is protected"), "at risk, tell; it is protected"),
+        ("Notify", Hold("Protected", "it is protected"), "at risk, tell; it is protected"),
+        ("Notify", None, "at risk, tell"),
+        ("Restart", Hold("Protected", "x"), "at risk, tell"),
+    ],
+)
+def test_people_are_told_why_nothing_else_is_done(action, why, message):
+    assert ladder.instead(Act(0, action, "BreachForecast", "at risk, tell"), why, "at risk").message == message

@@ -1,14 +1,27 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from forestall.api import ServiceLevelObjective
+from forestall.api import Guardrail, ServiceLevelObjective
 from forestall.api.meta import Condition, condition
+from forestall.api.remediation import ObjectRef
+from forestall.api.service_level_objective import Decision, Episode, Record
+from forestall.api.times import stamp
 from forestall.core.forecast import Abstention
-from forestall.core.risk import SLI, ObjectiveState, Risk
+from forestall.core.risk import SLI, ObjectiveState, Risk, carried_message
 from forestall.engine.indicator_queries import IndicatorQuery
-from forestall.engine.objective_status import Findings, Problem, fingerprint, settle, status_of
+from forestall.engine.objective_status import (
+    Findings,
+    Problem,
+    cause_of,
+    fingerprint,
+    headline,
+    named,
+    settle,
+    status_of,
+)
 from forestall.engine.readings import ErrorRatios, Reading, blind
 from forestall.ports import Query, QueryFailure
 
@@ -243,3 +256,231 @@ def test_when_somebody_looked_is_told_coarsely():
     assert status_of(found(), 1599.0, first, "forestall-system/forestall") == first
     assert status_of(found(), 1600.0, first).last_evaluated == "1970-01-01T00:26:40.000000Z"
     assert status_of(found(), 10.0, first).last_evaluated == "1970-01-01T00:00:10.000000Z", "a clock was set back"
+
+
+def told(kind, findings):
+    """Return status, reason and message of a condition."""
+    one = condition(status_of(findings, now=0.0).conditions, kind)
+    assert one is not None
+    return one.status, one.reason, one.message
+
+
+LATE = QueryFailure("SourceTimeout", "late")
+SILENT = reading("memory", problem=QueryFailure("NoData", "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        ((), ("Unknown", "NotQueried", "no query was sent")),
+        ((reading("load", {(): 1.0}),), ("True", "Fresh", "every query returns fresh data")),
+        (
+            (reading("load", {(): 1.0}), SILENT, reading("disk", problem=LATE)),
+            ("False", "NoData", "memory: nothing; disk: late"),
+        ),
+    ],
+)
+def test_data_is_fresh_where_every_query_answers(readings, expected):
+    assert told("DataFresh", found(readings=readings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        (
+            ErrorRatios(0.1, math.nan, None, LATE, 3600.0),
+            ("False", "SourceTimeout", "the SLI over 30d, and with it the error budget, is not known: late"),
+        ),
+        (ErrorRatios(0.1, math.nan), ("Unknown", "NotQueried", "no query was sent")),
+        (
+            ErrorRatios(math.nan, 0.1, LATE, None, 3600.0),
+            ("True", "BurnRateUnknown", "computed over 30d; the burn rate over 1h is not known: late"),
+        ),
+        (ErrorRatios(0.1, 0.1, None, None, 3600.0), ("True", "Computed", "computed over 30d")),
+    ],
+)
+def test_a_budget_is_known_where_its_windows_are(ratios, expected):
+    assert told("BudgetKnown", found(ratios=ratios)) == expected
+
+
+def test_a_forecast_is_ready_where_every_indicator_has_one(make_signal):
+    load, disk = make_signal(), replace(make_signal(abstained=Abstention.SHORT_HISTORY), indicator="disk")
+    readings = (reading("load", {(): 1.0}), reading("disk", {(): 1.0}))
+    assert told("PredictionReady", found(readings=readings, signals=(load, load))) == (
+        "True",
+        "Forecasting",
+        "every indicator is forecast",
+    )
+    status, reason, message = told("PredictionReady", found(readings=readings, signals=(load, disk)))
+    assert (status, reason, message) == ("False", "NoForecast", f"disk: {disk.no_forecast_reason}")
+    # One series of several with a forecast is enough.
+    ready = replace(disk, forecast=load.forecast)
+    assert told("PredictionReady", found(readings=readings, signals=(load, disk, ready)))[0] == "True"
+    assert told("PredictionReady", found(readings=readings)) == ("False", "NoForecast", "no series yet")
+    assert told("PredictionReady", found(readings=(*readings, SILENT), signals=(load,))) == (
+        "False",
+        "NoDataToForecast",
+        "there is nothing to forecast from: memory can't be read, see the condition DataFresh",
+    )
+    unasked = found(problem=Problem("InvalidQuery", "x"))
+    assert told("PredictionReady", unasked)[2] == (
+        "there is nothing to forecast from: no query was sent, see the condition Ready"
+    )
+    asked = found(problem=Problem("TargetMissing", "x"), readings=readings, signals=(load, ready))
+    assert told("PredictionReady", asked)[0] == "True"
+
+
+def at_risk(state, probability=0.9, cause=None, **more):
+    return Findings(slo=SLO, risk=Risk(state, probability, cause), **more)
+
+
+def test_each_state_has_its_condition_and_its_headline(make_signal):
+    carried = replace(make_signal(150.0), is_carried=True)
+    cases = [
+        (at_risk(ObjectiveState.UNKNOWN), ("Unknown", "NoForecast", "nothing can be said yet")),
+        (
+            at_risk(ObjectiveState.UNKNOWN, readings=(SILENT,)),
+            (
+                "Unknown",
+                "NoDataToForecast",
+                "nothing can be said: memory can't be read, see the condition DataFresh",
+            ),
+        ),
+        (at_risk(ObjectiveState.HEALTHY, 0.1), ("False", "Healthy", "no breach is forecast")),
+        (
+            at_risk(ObjectiveState.HEALTHY, math.nan, signals=(carried,)),
+            ("False", "CapacitySufficient", carried_message((carried,))),
+        ),
+        (
+            at_risk(ObjectiveState.HEALTHY, 0.1, ratios=ErrorRatios(0.0, 0.5)),
+            ("False", "ErrorBudgetExhausted", "no breach is forecast, but the error budget of 30d is gone"),
+        ),
+        (at_risk(ObjectiveState.BREACHED), ("True", "Breached", "the error budget burns fast now")),
+    ]
+    for findings, expected in cases:
+        assert told("AtRisk", findings) == expected
+    assert [headline(findings) for findings, _ in cases] == [
+        "the data is missing or too old: nothing can be said, and nothing is done",
+        "the data is missing or too old: nothing can be said, and nothing is done",
+        "no breach is forecast any more",
+        carried_message((carried,)),
+        "the error budget of 30d is gone; no breach is forecast",
+        "the error budget burns fast now",
+    ]
+
+
+def test_a_risk_is_told_in_one_line(make_signal):
+    labels = (("pod", "a"), ("zone", "eu"))
+    soon = make_signal(labels=labels)
+    assert headline(at_risk(ObjectiveState.AT_RISK, 0.9, soon)) == (
+        "load (pod=a, zone=eu) is forecast to pass 100 in 5m, with 90%"
+    )
+    unlikely = make_signal(probability=0.4)
+    assert headline(at_risk(ObjectiveState.AT_RISK, 0.4, unlikely)) == "load is forecast to pass 100, with 40%"
+    assert headline(at_risk(ObjectiveState.AT_RISK, 1.0, make_signal(101.0, labels=labels))) == (
+        "load (pod=a, zone=eu) is 101, past its limit of 100"
+    )
+    assert headline(at_risk(ObjectiveState.AT_RISK)) == "a breach is forecast"
+    assert told("AtRisk", at_risk(ObjectiveState.AT_RISK))[2] == " is forecast to pass its limit"
+
+
+def test_a_status_names_its_cause_and_when_it_comes(make_signal):
+    status = status_of(at_risk(ObjectiveState.AT_RISK, 0.9, make_signal()), now=0.0)
+    assert (status.breach_probability, status.time_to_breach) == ("90%", "5m")
+    assert status.cause is not None
+    assert (status.cause.indicator, status.cause.value, status.cause.limit) == ("load", "90", "100")
+    assert (status.cause.time_to_breach_bounds, status.cause.forecast) == ("1m40s to 8m20s", "150")
+    calm = status_of(found(), now=0.0)
+    assert (calm.cause, calm.time_to_breach, calm.indicators, calm.decisions) == (None, None, None, [])
+    signal = make_signal()
+    assert signal.forecast is not None
+    open_end = replace(signal, forecast=replace(signal.forecast, latest_breach=math.inf))
+    never = replace(signal, forecast=replace(signal.forecast, time_to_breach=math.inf, earliest_breach=math.inf))
+    assert cause_of(open_end).time_to_breach_bounds == "1m40s to later"
+    assert (cause_of(never).time_to_breach, cause_of(never).time_to_breach_bounds) == ("", "")
+    assert cause_of(make_signal(math.nan, upper=math.nan)).model_dump(include={"value", "forecast"}) == {
+        "value": "",
+        "forecast": "",
+    }
+
+
+def test_an_indicator_without_series_is_told_with_its_limit():
+    (memory,) = status_of(found(readings=(SILENT,)), now=0.0).indicators or []
+    assert (memory.indicator, memory.limit, memory.value, memory.series) == ("memory", "100", "", 0)
+
+
+LONG = "x" * 2000
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("Ready", {"readings": (reading("load", problem=QueryFailure("NoData", LONG)),)}),
+        ("Ready", {"warnings": (LONG,)}),
+        ("DataFresh", {"readings": (reading("load", problem=QueryFailure("NoData", LONG)),)}),
+        ("BudgetKnown", {"ratios": ErrorRatios(0.1, math.nan, None, QueryFailure("X", LONG))}),
+        ("BudgetKnown", {"ratios": ErrorRatios(0.1, 0.1, QueryFailure("X", LONG), None, 60.0)}),
+        ("PredictionReady", {"readings": (reading(LONG, problem=LATE),)}),
+    ],
+)
+def test_a_message_is_as_long_as_a_condition_can_take(kind, changes):
+    assert len(told(kind, found(**changes))[2]) == 1024
+
+
+def test_many_forecasts_that_are_missing_are_cut_short(make_signal):
+    signals = [
+        replace(make_signal(abstained=Abstention.SHORT_HISTORY), indicator=f"i{number}") for number in range(200)
+    ]
+    assert len(told("PredictionReady", found(signals=signals))[2]) == 1024
+
+
+def test_a_condition_is_kept_as_it_is_until_something_in_it_changes():
+    (first,) = settle([], [Condition(type="Ready", status="True", reason="A", message="m")], 1, now=100.0)
+    assert settle([first], [Condition(type="Ready", status="True", reason="A", message="m")], 1, now=200.0)[0] is first
+    for changed, generation in (
+        (Condition(type="Ready", status="True", reason="A", message="n"), 1),
+        (Condition(type="Ready", status="True", reason="B", message="m"), 1),
+        (Condition(type="Ready", status="True", reason="A", message="m"), 2),
+    ):
+        (after,) = settle([first], [changed], generation, now=200.0)
+        assert (after.message, after.reason, after.observed_generation) == (changed.message, changed.reason, generation)
+        assert after.last_transition_time == first.last_transition_time
+    undated = Condition(type="Ready", status="True", reason="A", message="m", observed_generation=1)
+    assert settle([undated], [undated], 1, now=200.0)[0].last_transition_time == stamp(200.0)
+
+
+def test_what_is_news_is_told_at_once(make_signal):
+    plain = status_of(found(), now=0.0)
+    decision = Decision(policy="p", verdict="Hold", reason="R", message="m")
+    record = Record(name="r", uid="u", phase="Verifying", body="{}")
+    calm = plain.model_copy(update={"cause": cause_of(make_signal())})
+    assert fingerprint(calm) == fingerprint(plain), "which cause a calm objective has is no news"
+    updates: list[dict[str, Any]] = [
+        {"observed_generation": 4},
+        {"state": "Breached"},
+        {"state": "AtRisk", "cause": cause_of(make_signal())},
+        {"conditions": []},
+        {"decisions": [decision]},
+        {"episode": Episode(number=1, since="x")},
+        {"episode": Episode(number=0, since="x")},
+        {"episode": Episode(number=0, decided=["r"])},
+        {"episode": None},
+        {"records": [record]},
+    ]
+    for update in updates:
+        assert fingerprint(plain.model_copy(update=update)) != fingerprint(plain), update
+    risky = [
+        plain.model_copy(update={"state": state, "cause": cause_of(replace(make_signal(), indicator=name))})
+        for state in ("AtRisk", "Breached")
+        for name in ("load", "cpu")
+    ]
+    assert len({fingerprint(status) for status in risky}) == 4
+
+
+def test_objects_are_named_with_their_namespace():
+    assert named(SLO) == "ServiceLevelObjective shop/checkout"
+    guardrail = Guardrail.read({"metadata": {"name": "all", "uid": "g"}, "spec": {}})
+    assert (named(guardrail), named(ObjectRef.to(SLO))) == (
+        "Guardrail all",
+        "ServiceLevelObjective shop/checkout",
+    )

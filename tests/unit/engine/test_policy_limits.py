@@ -3,7 +3,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from forestall.core.decision import Hold
+from forestall.core.guards import EndedRemediation, RecordedUsage, TokenBucket
 from forestall.core.guards.budget import tokens_left
+from forestall.core.plan import ScaleBounds, Trigger
+from forestall.core.sizing import ReplicaCapacity
 from forestall.engine import policy_limits
 
 ALLOW = [{"namespaces": {"matchLabels": {"team": "shop"}}, "actions": ["Scale", "Cordon"]}]
@@ -170,3 +174,181 @@ def test_what_looked_like_a_total_in_this_episode_is_known(make_policy, make_rem
     total = policy_limits.measured_total([told], make_policy(), episode)
     assert (total is not None) is held
     assert total is None or (total.reason, "declare it" in total.message) == ("IndicatorIsTotal", True)
+
+
+def test_a_policy_says_when_it_acts_and_with_which_ladder(make_policy):
+    capacity = {"type": "Declared", "perReplica": 50, "headroom": 0.3, "confidence": 0.5, "indicator": "load"}
+    scale = {"maxReplicas": 9, "minReplicas": 2, "maxStep": 3, "capacity": capacity}
+    policy = make_policy(
+        when={"probability": 0.7, "within": "4m", "for": "30s"},
+        actions=[{"scale": scale, "indicators": ["load", "cpu"]}, {"restart": {}}],
+    )
+    assert policy_limits.trigger_of(policy) == Trigger(0.7, 240.0, 30.0)
+    assert policy_limits.trigger_of(make_policy(when={"probability": 0.7})).within is None
+    first, second = policy_limits.rungs_of(policy)
+    assert (first.action, first.indicators) == ("Scale", frozenset({"load", "cpu"}))
+    assert first.scale == ScaleBounds(
+        max_replicas=9, min_replicas=2, max_step=3, capacity=ReplicaCapacity(50, 0.3, 0.5), indicator="load"
+    )
+    assert (second.action, second.indicators, second.scale) == ("Restart", frozenset(), None)
+
+
+def test_a_budget_names_its_owner_its_size_and_what_was_spent(make_guardrail, make_remediation):
+    guardrails = [
+        make_guardrail("a", budget={"actions": 2, "per": "1h"}),
+        make_guardrail("b", namespaceBudget={"actions": 1, "per": "6h"}),
+        make_guardrail("c"),
+    ]
+    telling = make_remediation(action={"notify": {"channel": "pager"}})
+    debts = {("a", ""): RecordedUsage(1.0, 5.0), ("b", "shop"): RecordedUsage(0.5, 6.0), ("b", ""): RecordedUsage(9, 9)}
+    everywhere, here = policy_limits.buckets(guardrails, [make_remediation(), telling], "shop", debts)
+    assert everywhere == TokenBucket("the cluster's budget (Guardrail a)", 2, 3600.0, (100.0,), debts["a", ""])
+    assert here == TokenBucket("the namespace's budget (Guardrail b)", 1, 21_600.0, (100.0,), debts["b", "shop"])
+    assert policy_limits.buckets(guardrails, [], "other")[1].recorded_usage is None
+
+
+def test_a_window_of_other_actions_limits_nothing(make_guardrail, make_policy):
+    guardrail = make_guardrail(
+        blackoutWindows=[{**NIGHT, "actions": ["Restart"]}], maintenanceWindows=[{**NIGHT, "actions": ["Restart"]}]
+    )
+    scale = policy_limits.policy_limits([guardrail], make_policy(), "Scale")
+    assert (scale.blackout_windows, scale.maintenance_windows, scale.storm_checks) == ((), (), ())
+    restart = policy_limits.policy_limits([guardrail], make_policy(), "Restart")
+    assert [window.owner for window in restart.blackout_windows] == ["a blackout window of Guardrail all"]
+    assert [[window.cron for window in windows] for windows in restart.maintenance_windows] == [["0 22 * * *"]]
+
+
+def test_who_says_what_a_storm_is_replaces_what_is_usual(make_guardrail):
+    (usual,) = policy_limits.storms([], (), {})
+    assert usual.owner == "storm of a Guardrail sets another limit"
+    checks = policy_limits.storms(
+        [make_guardrail("a", storm={"objectives": 3, "share": 0.2, "within": "1m"}), make_guardrail("b", storm={})],
+        (("shop", 1.0),),
+        {"shop": 4},
+    )
+    assert [(check.owner, check.objectives, check.share, check.within) for check in checks] == [
+        ("storm of Guardrail a", 3, 0.2, 60.0),
+        ("storm of Guardrail b", 20, 0.5, 600.0),
+    ]
+
+
+def changed(remediation, *, spec=None, **status):
+    """Return a Remediation with another status, and with other fields of its spec."""
+    body = remediation.dump()
+    return type(remediation).read({
+        **body,
+        "spec": {**body["spec"], **(spec or {})},
+        "status": {**body["status"], **status},
+    })  # fmt: skip
+
+
+ENDED, SINCE = "1970-01-01T00:20:00Z", "1970-01-01T00:10:00Z"
+
+
+def test_guards_are_told_of_what_has_ended(make_policy, make_remediation):
+    over = changed(make_remediation("Failed", rung=1, episode=3, action={"restart": {}}), ended=ENDED, since=SINCE)
+    assert policy_limits.ended([over, make_remediation("Verifying")], make_policy()) == (
+        EndedRemediation(
+            name=over.name,
+            phase="Failed",
+            ended_at=1200.0,
+            policy_uid="p-1",
+            objective_uid="o-1",
+            episode=3,
+            reviewed=False,
+            rung=1,
+            action="Restart",
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "ended_at"), [({"ended": ENDED, "since": SINCE}, 1200.0), ({"since": SINCE}, 600.0), ({}, 100.0)]
+)
+def test_what_says_no_end_ended_with_its_phase_or_its_beginning(make_policy, make_remediation, status, ended_at):
+    (over,) = policy_limits.ended([changed(make_remediation("Failed"), **status)], make_policy())
+    assert over.ended_at == ended_at
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"spec": {"feedback": {"verdict": "Helpful", "by": "jo"}}}, "reviewed"),
+        ({"reason": "Forbidden"}, "refused"),
+        ({"reason": "Contained"}, "contained"),
+        ({"spec": {"undo": {"by": "jo", "comment": "no"}}}, "undone"),
+    ],
+)
+def test_guards_are_told_what_people_and_the_api_server_said(make_policy, make_remediation, change, field):
+    policy = make_policy()
+    plain = make_remediation("Failed")
+    intent = {**plain.dump()["spec"]["intent"], "policyGeneration": 1, "policyHash": policy.spec.content_hash}
+    plain = changed(plain, spec={"intent": intent})
+    fields = ("reviewed", "refused", "contained", "undone")
+
+    def told(remediation):
+        (over,) = policy_limits.ended([remediation], policy)
+        return {name for name in fields if getattr(over, name)}
+
+    assert told(plain) == set()
+    assert told(changed(plain, **change)) == {field}
+
+
+def test_what_was_told_or_refused_is_not_tried_again_in_its_episode(slo, make_policy, make_remediation):
+    telling = {"notify": {"channel": "pager"}}
+    policy = make_policy(actions=[telling, {"restart": {}}])
+
+    def spent(*history, uid="o-1"):
+        objective = slo.model_copy(update={"metadata": slo.metadata.model_copy(update={"uid": uid})})
+        return policy_limits.spent(history, policy, objective, 1)
+
+    assert spent(make_remediation("Succeeded", action=telling)) == {0}
+    assert spent(make_remediation("Executing", action=telling)) == set()
+    refused = changed(make_remediation("Aborted", rung=1, action={"restart": {}}), reason="Refused")
+    assert spent(refused) == {1}
+    assert spent(make_remediation("Aborted", rung=1, action={"restart": {}})) == set()
+    assert spent(refused, uid="o-2") == set()
+    body = refused.dump()
+    body["spec"]["intent"]["policy"]["uid"] = "p-2"
+    assert spent(type(refused).read(body)) == set()
+
+
+def test_only_the_policys_own_scale_out_looked_like_a_total(make_policy, make_remediation):
+    condition = {"type": "Proportional", "status": "False", "reason": "IndicatorIsTotal", "message": "declare it"}
+    one = changed(make_remediation(), conditions=[condition])
+    assert policy_limits.measured_total([make_remediation(), one], make_policy(), 1) == Hold(
+        "IndicatorIsTotal", f"{one.name}: declare it"
+    )
+    body = one.dump()
+    body["spec"]["intent"]["policy"]["uid"] = "p-2"
+    assert policy_limits.measured_total([type(one).read(body)], make_policy(), 1) is None
+
+
+def test_only_a_scale_out_for_a_sum_is_doubted(slo, make_policy):
+    leading = [{"name": "load", "query": "sum(load)", "limit": 100, "horizon": "10m"}]
+    watched = type(slo).read({**slo.dump(), "spec": {**slo.spec.dump(), "leadingIndicators": leading}})
+    scale, restart = make_policy(actions=[{"scale": {"maxReplicas": 8}}, {"restart": {}}]).spec.actions
+    assert policy_limits.doubt(scale, watched, "load").startswith("; load is a sum, which does not fall")
+    assert policy_limits.doubt(restart, watched, "load") == ""
+    assert policy_limits.doubt(scale, watched, "sli") == ""
+
+
+def test_what_a_person_wants_back_is_in_the_way_until_it_is_given_back(make_remediation):
+    undone = changed(make_remediation("RollingBack", verified="False"), spec={"undo": {"by": "jo", "comment": "no"}})
+    assert policy_limits.is_in_the_way(undone)
+    assert not policy_limits.is_in_the_way(make_remediation("Executing", action={"notify": {"channel": "pager"}}))
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "phase", "takes", "empties"),
+    [
+        ({"cordon": {}}, "Node", "Pending", True, False),
+        ({"drain": {}}, "Node", "Verifying", True, True),
+        ({"drain": {}}, "Node", "Succeeded", False, True),
+        ({"restart": {}}, "Deployment", "Verifying", False, False),
+    ],
+)
+def test_a_node_is_taken_as_long_as_its_remediation_is_under_way(make_remediation, action, kind, phase, takes, empties):
+    remediation = make_remediation(phase, action=action, kind=kind)
+    assert policy_limits.takes_a_node(remediation) is takes
+    assert policy_limits.empties_a_node(remediation) is empties

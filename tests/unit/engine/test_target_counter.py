@@ -1,14 +1,15 @@
 """A number that lost some of those that make it up is unknown, and never a load that fell."""
 
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from forestall.core.plan import TargetScale
 from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.readings import read
 from forestall.engine.target_counter import TargetCounter
-from forestall.engine.target_resolver import TargetResolver
+from forestall.engine.target_resolver import ResolvedTarget, TargetResolver
 from forestall.errors import NotFound
 from forestall.ports import Answer, Cluster, Query, Sample
 
@@ -179,3 +180,77 @@ async def test_a_loss_that_no_pod_can_explain_is_got_used_to(cycles, before, use
     assert (await cycles(before, ready=4, times=20)).fresh
     assert not (await cycles(2, times=200)).fresh
     assert (await cycles(2, times=100)).fresh == used
+
+
+@pytest.mark.parametrize(("before", "used"), [(4, True), (5, False)])
+async def test_what_was_seen_a_few_times_only_is_soon_replaced(see, before, used):
+    """Ten cycles are remembered at the least before a loss never counts as usual."""
+    assert (await see(*[4] * before, *[1] * 50)).fresh is used
+
+
+async def test_a_loss_is_got_used_to_after_240_cycles(cycles):
+    assert (await cycles(5, ready=4, times=20)).fresh
+    assert not (await cycles(2, times=240)).fresh
+    assert (await cycles(2)).fresh
+
+
+@pytest.mark.parametrize(("count", "fresh"), [(9, True), (8, False)])
+async def test_a_fifth_of_the_targets_may_not_be_missing(see, workload, count, fresh):
+    workload.ready = 10
+    reading = await see(*[10] * 5, count)
+    assert reading.fresh is fresh
+    if not fresh:
+        assert reading.problem.message == "8 of 10 targets are left that x{} comes from, and 10 pods are ready"
+
+
+async def test_one_target_and_one_pod_are_named_as_such(cycles):
+    assert (await cycles(1, ready=1, times=5)).fresh
+    message = (await cycles(0)).problem.message
+    assert message == "0 of 1 target are left that x{} comes from, and 1 pod is ready"
+
+
+class Targets:
+    """Stands for the resolver of targets: every workload has four pods."""
+
+    def __init__(self):
+        self.reads = 0
+
+    async def read(self, slo, *, with_scale):
+        assert not with_scale
+        self.reads += 1
+        return ResolvedTarget(cast("Any", None), TargetScale(4, 4), cast("Any", None))
+
+    def ready(self, uid):
+        return 4
+
+
+async def test_no_more_than_200_workloads_are_read_in_one_cycle():
+    targets = Targets()
+    census = TargetCounter(cast("TargetResolver", targets))
+    objectives: dict[str, Any] = dict.fromkeys(map(str, range(201)))
+
+    async def see(count):
+        answer = Answer((Sample((), 4.0),), NOW, target_counts=(("x{}", count),))
+        readings = {}
+        for uid in objectives:
+            watched = IndicatorQuery(uid, "load", Query((uid, "load"), "x"), 10.0, True, 600.0, None, False)
+            readings[uid] = (read(watched, answer, 0.0),)
+        return await census.take(readings, objectives)
+
+    await see(4)
+    assert targets.reads == 0
+    after = await see(1)
+    assert targets.reads == 200
+    messages = [reading.problem.message for (reading,) in after.values()]
+    assert [("it is not known how many pods" in message) for message in messages] == [False] * 200 + [True]
+
+
+async def test_an_objective_that_is_gone_is_not_read_for():
+    targets = Targets()
+    census = TargetCounter(cast("TargetResolver", targets))
+    watched = IndicatorQuery("o-1", "load", Query(("o-1", "load"), "x"), 10.0, True, 600.0, None, False)
+    fresh = []
+    for count in (4, 1):
+        answer = Answer((Sample((), 4.0),), NOW, target_counts=(("x{}", count),))
+        fresh += [reading.fresh for reading in (await census.take({"o-1": (read(watched, answer, 0.0),)}, {}))["o-1"]]
+    assert (targets.reads, fresh) == (0, [True, True])

@@ -37,7 +37,41 @@ def deployment(unavailable, replicas=10, ready=10):
             body("DaemonSet", status={"desiredNumberScheduled": 5, "numberReady": 4}),
             WorkloadPods(5, 4, 1, is_bounded=True),
         ),
+        (
+            body(
+                "DaemonSet",
+                status={"desiredNumberScheduled": 5, "numberReady": 4},
+                updateStrategy={"rollingUpdate": {"maxUnavailable": "30%"}},
+            ),
+            WorkloadPods(5, 4, 2, is_bounded=True),
+        ),
+        (
+            body("StatefulSet", replicas=9, updateStrategy={"rollingUpdate": {"maxUnavailable": 0}}),
+            WorkloadPods(9, 0, 1),
+        ),
+        (deployment("55%", 20), WorkloadPods(20, 10, 11, is_bounded=True)),
         (body("Rollout", replicas=3), None),
+        # What its controller has not looked at may be rolling.
+        (
+            {**body(replicas=4, status={"readyReplicas": 4, "observedGeneration": 1}), "metadata": {"generation": 2}},
+            WorkloadPods(4, 4, 1, is_bounded=True, is_rolling=True),
+        ),
+        (
+            {**body(replicas=4, status={"readyReplicas": 4, "observedGeneration": 2}), "metadata": {"generation": 2}},
+            WorkloadPods(4, 4, 1, is_bounded=True),
+        ),
+        (
+            {**body(replicas=4, status={"readyReplicas": 4}), "metadata": {"generation": "new"}},
+            WorkloadPods(4, 4, 1, is_bounded=True, is_rolling=True),
+        ),
+        (
+            {
+                **body(replicas=4, strategy={"type": "Recreate"}, status={"readyReplicas": 4}),
+                "metadata": {"generation": 2},
+            },
+            WorkloadPods(4, 4, 4),
+        ),
+        ({**body("DaemonSet"), "metadata": {"generation": 1}}, None),
         # Before its controller has looked, nobody can say that none is ready.
         ({**body(replicas=3), "metadata": {"generation": 1}}, None),
         # What can't be understood is not known.
