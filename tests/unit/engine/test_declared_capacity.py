@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from forestall.api import ServiceLevelObjective
 from forestall.core.plan import TargetScale, Trigger, below_trigger
@@ -132,3 +133,49 @@ def test_a_forecast_judged_by_another_limit_agrees_with_its_quantiles(make_signa
         assert forecast.against(limit).probability[-1] == pytest.approx(1 - share)
     assert forecast.against(1e9).time_to_breach == float("inf")
     assert forecast.against(1e-9).time_to_breach < 600
+
+
+def test_an_indicator_that_hurts_from_below_has_no_capacity(watched, make_policy):
+    body = watched("load").dump()
+    body["spec"]["leadingIndicators"][0]["direction"] = "Below"
+    assert declared(ServiceLevelObjective.read(body), [make_policy(actions=[capacity()])]) == {}
+
+
+async def applied(slo, policy, signals, targets, **more):
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    found = Findings(slo, assess(signals, 0.8), signals=tuple(signals), **more)
+    checker = DeclaredCapacityChecker(targets, Isolation())
+    return found, (await checker.applied(scene, {slo.uid: found}, {slo.uid: 0.8}))[slo.uid]
+
+
+@pytest.mark.parametrize(("probability", "asked"), [(0.79, 0), (0.8, 1)])
+async def test_replicas_are_asked_for_from_the_probability_of_a_risk(
+    watched, make_policy, make_signal, probability, asked
+):
+    targets = Targets(8)
+    signals = [make_signal(90.0, probability=probability)]
+    await applied(watched("load"), make_policy(actions=[capacity()]), signals, targets)
+    assert targets.asked == asked
+
+
+async def test_only_what_is_declared_is_carried(watched, make_policy, make_signal):
+    policy = make_policy(actions=[capacity(indicator="load")])
+    other = replace(make_signal(3.0), indicator="queue", limit=2.0, forecast=None)
+    _, after = await applied(watched("load", "queue"), policy, [make_signal(150.0), other], Targets(8))
+    assert [signal.is_carried for signal in after.signals] == [True, False]
+    assert after.signals[1] == other
+    targets = Targets(8)
+    found, after = await applied(watched("load", "queue"), policy, [other], targets)
+    assert (after, targets.asked) == (found, 0)
+
+
+async def test_an_error_leaves_the_objectives_own_limit(watched, make_policy, make_signal):
+    class Broken(Targets):
+        async def read(self, slo, *, with_scale):
+            raise RuntimeError("bug")
+
+    with capture_logs():
+        found, after = await applied(
+            watched("load"), make_policy(actions=[capacity()]), [make_signal(150.0)], Broken(8)
+        )
+    assert after is found

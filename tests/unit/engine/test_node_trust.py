@@ -142,3 +142,44 @@ async def test_one_pod_of_each_owner_is_asked_about_and_nothing_hostile(objectiv
 )
 def test_a_query_that_may_make_a_label_keeps_none(query, kept):
     assert keeps_labels(query) == kept
+
+
+@pytest.mark.parametrize(
+    ("change", "trusted"),
+    [
+        ({}, True),
+        ({"status": {"phase": "Pending"}}, False),
+        ({"spec": {"nodeName": "n8"}}, False),
+        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, False),
+    ],
+)
+async def test_only_a_pod_that_runs_there_and_stays_speaks_for_a_node(objective, make_signal, change, trusted):
+    nodes = cluster()
+    read = nodes.read
+
+    async def changed(ref: ObjectRef) -> Any:
+        body = await read(ref)
+        return {key: {**value, **change.get(key, {})} for key, value in body.items()} if ref.kind == "Pod" else body
+
+    nodes.read = changed
+    cause = make_signal(labels=[("node", "n9"), ("pod", "web-9")])
+    assert (await node_distrust(nodes, objective(QUERY), source(), cause, WEB) is None) is trusted
+
+
+@pytest.mark.parametrize(
+    ("trusted", "query", "why"),
+    [
+        ([], QUERY, "its MetricSource does not vouch for that label"),
+        (["node"], 'label_replace(x, "node", "n9", "", "")', "the query may make that label itself"),
+    ],
+)
+async def test_why_a_node_does_not_count_is_told(objective, make_signal, trusted, query, why):
+    cause = make_signal(labels=[("node", "n9")])
+    hold = await node_distrust(cluster(), objective(query), source(*trusted), cause, WEB)
+    assert hold is not None
+    assert hold.message == f"no pod of deployment shop/web runs on node n9, which its label `node` names, and {why}"
+
+
+async def test_an_indicator_that_has_no_query_keeps_no_label(slo, make_signal):
+    cause = make_signal(labels=[("node", "n9")])
+    assert await node_distrust(cluster(), slo, source("node"), cause, WEB) is not None

@@ -4,11 +4,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from forestall.actions.notices import notice_of
 from forestall.api import API_VERSION, Remediation
 from forestall.api.meta import condition
 from forestall.api.service_level_objective import Decision
+from forestall.api.times import stamp
 from forestall.core.risk import ObjectiveState, Risk
 from forestall.engine.delivery_tracker import SENDING, DeliveryTracker
 from forestall.engine.notifications import MOST, NotificationDispatcher
@@ -274,3 +276,91 @@ def test_a_notice_says_what_a_person_can_do(make_remediation, topic, first, titl
     assert "pause" in notice.commands
     assert (notice.title, notice.message, notice.target) == (title, "see the runbook", "deployment shop/checkout")
     assert notice.id == (one.uid if topic == "Notify" else f"{one.uid}.{topic}")
+
+
+@pytest.mark.parametrize("count", [20, 21, 41])
+async def test_no_more_than_twenty_are_sent_in_one_cycle(herald, channels, put, count):
+    for number in range(count):
+        put(policy=[{"channel": "team"}], name=f"r-{number:02}")
+    for cycle in range(1, 4):
+        await herald.dispatch([], NOW + cycle)
+        assert len(channels.sent) == min(count, 20 * cycle)
+
+
+async def test_what_needs_nobody_any_more_is_not_told(herald, channels, put, registry, told):
+    put(policy=[{"channel": "team"}])
+    one = registry.get(Remediation, "r", "shop")
+    body = one.dump()
+    body["metadata"]["resourceVersion"] = "900"
+    body["spec"]["approval"] = {"decision": "Approved", "by": "jo"}
+    registry.put("Remediation", body)
+    await herald.dispatch([], NOW)
+    assert channels.sent == []
+
+
+async def test_a_channel_that_is_subscribed_to_other_topics_hears_nothing(herald, channels, put, slo):
+    put(policy=[{"channel": "team", "topics": ["Locked"]}], guardrail=[{"channel": "all"}], phase="Failed")
+    await herald.dispatch(stuck(slo, "LadderExhausted"), NOW)
+    assert channels.ids == [("all", "u-r.LadderExhausted")]
+
+
+async def test_what_is_told_is_dated(herald, put, registry):
+    put(policy=[{"channel": "team"}])
+    await herald.dispatch([], NOW)
+    one = registry.get(Remediation, "r", "shop")
+    noted = condition(one.status.conditions, "NotifiedApprovalRequired")
+    assert noted is not None
+    assert (noted.status, noted.reason, noted.last_transition_time) == ("True", "Delivered", stamp(NOW))
+
+
+@pytest.mark.parametrize(
+    ("phase", "verified", "has_failed"),
+    [("RollingBack", "False", True), ("Verifying", "True", False), ("Verifying", None, False)],
+)
+async def test_what_did_not_help_is_the_last_in_vain(herald, channels, put, slo, phase, verified, has_failed):
+    put(policy=[{"channel": "team"}], phase=phase, verified=verified)
+    await herald.dispatch(stuck(slo, "Locked"), NOW)
+    assert bool(channels.sent) is has_failed
+
+
+async def test_only_what_a_policy_is_stuck_with_is_told(herald, channels, put, slo):
+    put(policy=[{"channel": "team"}], phase="Failed")
+    for decision in (
+        Decision(policy="early", verdict="Act", reason="Locked", message="x"),
+        Decision(policy="other", verdict="Hold", reason="Locked", message="x"),
+    ):
+        findings = Findings(slo=slo, risk=Risk(ObjectiveState.AT_RISK, 0.9, None), decisions=(decision,))
+        await herald.dispatch([findings], NOW)
+    assert channels.sent == []
+
+
+async def test_a_delivery_that_fails_is_logged_and_one_under_way_is_not(herald, channels, put):
+    put(policy=[{"channel": "team"}])
+    channels.down = {"team"}
+    with capture_logs() as logs:
+        await herald.dispatch([], NOW)
+    assert [(log["event"], log["channel"], log["reason"]) for log in logs] == [("not sent", "team", "ChannelDown")]
+    channels.down = set()
+    channels.hanging["team"] = asyncio.Event()
+    herald._notifier = DeliveryTracker(channels, wait=0.0)
+    with capture_logs() as logs:
+        await herald.dispatch([], NOW)
+    assert logs == []
+    await herald._notifier.close()
+
+
+async def test_an_error_about_one_keeps_nobody_else_from_being_told(herald, channels, put, monkeypatch):
+    for name in ("a", "b"):
+        put(policy=[{"channel": "team"}], name=name)
+    notice = notice_of
+
+    def broken(remediation, *args):
+        if remediation.name == "a":
+            raise RuntimeError("bug")
+        return notice(remediation, *args)
+
+    monkeypatch.setattr("forestall.engine.notifications.notice_of", broken)
+    with capture_logs():
+        await herald.dispatch([], NOW)
+    assert channels.ids == [("team", "u-b.ApprovalRequired")]
+    assert herald._isolation.faults == {"notifying": 1}

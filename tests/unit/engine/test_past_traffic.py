@@ -1,9 +1,11 @@
 """When a restart waits for a quiet hour."""
 
+import asyncio
 import math
 from dataclasses import replace
 
 import pytest
+from tests.support.virtual_time import run
 
 from forestall.api import MetricSource, ServiceLevelObjective
 from forestall.api.meta import Duration
@@ -105,3 +107,74 @@ async def test_the_observations_of_a_histogram_are_traffic_too(traffic, source, 
     assert await traffic.too_busy(objective(slo, indicator), cause(4 * 3600), RESERVE, NOW) is not None
     assert source.asked == [expected]
     assert STEP == 900
+
+
+async def test_a_week_is_asked_for_in_steps_of_a_quarter_of_an_hour(traffic, source, slo, monkeypatch):
+    spans = []
+    ask = source.range
+
+    async def noted(name, queries, start, end, step):
+        spans.append((name, end - start, end, step))
+        return await ask(name, queries, start, end, step)
+
+    monkeypatch.setattr(source, "range", noted)
+    history = await traffic.of(objective(slo, RATIO), NOW)
+    assert spans == [("default", 7 * DAY + STEP, NOW, STEP)]
+    assert (history.step, len(history.times), len(history.values)) == (STEP, 7 * 96 + 2, 7 * 96 + 2)
+
+
+@pytest.mark.parametrize(("later", "asked"), [(3599.0, 1), (3600.0, 2), (-1.0, 2)])
+async def test_what_was_asked_lasts_an_hour(traffic, source, slo, later, asked):
+    await traffic.of(objective(slo, RATIO), NOW)
+    await traffic.of(objective(slo, RATIO), NOW + later)
+    assert len(source.asked) == asked
+
+
+async def test_a_failure_is_remembered_as_long_and_a_new_generation_is_asked_anew(traffic, source, slo):
+    source.failure = QueryFailure("SourceDown", "connection refused")
+    assert await traffic.of(objective(slo, RATIO), NOW) is None
+    source.failure = None
+    assert await traffic.of(objective(slo, RATIO), NOW + 1) is None
+    changed = objective(slo, RATIO)
+    changed = changed.model_copy(update={"metadata": changed.metadata.model_copy(update={"generation": 2})})
+    assert await traffic.of(changed, NOW + 1) is not None
+    traffic.retain({slo.uid})
+    await traffic.of(changed, NOW + 2)
+    assert len(source.asked) == 2
+
+
+@pytest.mark.parametrize("series", [0, 2])
+async def test_a_traffic_that_is_not_one_series_is_not_known(traffic, source, slo, monkeypatch, series):
+    async def several(name, queries, start, end, step):
+        return {query.key: (RangeSeries((), (start,), (1.0,)),) * series for query in queries}
+
+    monkeypatch.setattr(source, "range", several)
+    assert await traffic.of(objective(slo, RATIO), NOW) is None
+
+
+async def test_a_source_that_is_gone_and_a_query_that_is_wrong_are_not_asked(traffic, source, slo):
+    wrong = {"ratio": {"bad": 'requests_total{code=~"("}', "total": "requests_total"}}
+    for indicator, name in ((RATIO, "gone"), (wrong, "default")):
+        body = objective(slo, indicator).dump()
+        body["spec"]["source"] = name
+        assert await traffic.of(ServiceLevelObjective.read(body), NOW) is None
+    assert source.asked == []
+
+
+@pytest.mark.parametrize(("seconds", "is_known"), [(1.9, True), (2.1, False)])
+def test_a_source_has_two_seconds_to_answer(traffic, source, slo, monkeypatch, seconds, is_known):
+    ask = source.range
+
+    async def slow(*args):
+        await asyncio.sleep(seconds)
+        return await ask(*args)
+
+    monkeypatch.setattr(source, "range", slow)
+    assert (run(traffic.of(objective(slo, RATIO), NOW)) is not None) is is_known
+
+
+@pytest.mark.parametrize(("left", "waits"), [(7200.0, True), (7199.0, False)])
+async def test_the_restart_must_be_over_before_the_earliest_breach(traffic, slo, cause, left, waits):
+    """The quiet hour is two hours away, and half an hour is kept in reserve."""
+    hold = await traffic.too_busy(objective(slo, RATIO), cause(left + 1800.0), RESERVE, NOW)
+    assert (hold is not None) is waits
