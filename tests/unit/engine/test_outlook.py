@@ -1,10 +1,14 @@
 import math
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from forestall.core.decision import Hold
 from forestall.core.forecast import Abstention
 from forestall.core.risk import ObjectiveState
+from forestall.core.sizing import LoadSample
 from forestall.engine.objective_status import Findings, Problem
 from forestall.engine.outlook import outlook, unjudgeable
 from forestall.engine.readings import Reading
@@ -148,3 +152,174 @@ def test_an_indicator_that_is_gone_can_not_be_judged_whatever_else_is_wrong(slo,
     assert gone is not None
     assert "has no indicator load any more" in gone.message
     assert never is not None
+
+
+def changed(remediation, **status):
+    body = remediation.dump()
+    return type(remediation).read({**body, "status": {**body["status"], **status}})
+
+
+def test_an_outlook_tells_the_newest_sample_and_what_sizes_the_workload(
+    slo, make_policy, make_remediation, make_signal
+):
+    older = replace(make_signal(60.0, probability=0.2), sampled_at=900.0)
+    view = outlook(make_remediation(), slo, make_policy(), [older, make_signal()], ready=3)
+    assert (view.sampled_at, view.probability, view.breached) == (1000.0, 0.9, False)
+    assert view.load == LoadSample(3, 90.0)
+    assert (view.replicas_forecast, view.replicas_observed) == (5, 3)
+    assert view.edited is None
+    silent = outlook(make_remediation(), slo, make_policy(), [], ready=3)
+    assert (silent.sampled_at, silent.load) == (-math.inf, None)
+
+
+@pytest.mark.parametrize("ready", [0, None])
+def test_where_nothing_serves_nothing_sizes_the_workload(slo, make_policy, make_remediation, make_signal, ready):
+    assert outlook(make_remediation(), slo, make_policy(), [make_signal()], ready).load is None
+
+
+def test_a_total_sizes_nothing_in_proportion(slo, make_policy, make_remediation, make_signal):
+    view = outlook(make_remediation(action=DECLARED), slo, make_policy(), [make_signal()], ready=3)
+    assert view.load is None
+    restart = outlook(make_remediation(action={"restart": {}}), slo, make_policy(), [make_signal()], ready=3)
+    assert (restart.load, restart.replicas_forecast, restart.replicas_observed) == (None, None, None)
+
+
+def test_a_policy_sizes_by_the_forecast_that_it_acts_on(slo, make_policy, make_remediation, make_signal):
+    signal = make_signal()
+    assert signal.forecast is not None
+    forecast = replace(
+        signal.forecast,
+        horizons=(300.0, 600.0),
+        probability=(0.5, 0.9),
+        lower=(50.0, 50.0),
+        median=(80.0, 80.0),
+        upper=(100.0, 150.0),
+    )
+    view = outlook(
+        make_remediation(), slo, make_policy(when={"within": "5m"}), [replace(signal, forecast=forecast)], ready=3
+    )
+    assert view.replicas_forecast == 4
+    assert view.probability == 0.9
+    far = outlook(make_remediation(), slo, None, [replace(signal, forecast=forecast)], ready=3)
+    assert far.replicas_forecast == 5
+
+
+@pytest.mark.parametrize(("ready", "covered"), [(5, False), (6, True), (None, False)])
+def test_a_total_is_covered_by_as_many_replicas_as_are_forecast(
+    slo, make_policy, make_remediation, make_signal, ready, covered
+):
+    view = outlook(make_remediation(action=DECLARED), slo, make_policy(), [make_signal(110.0)], ready)
+    assert view.replicas_forecast == 6
+    assert (view.probability, view.breached) == ((0.0, False) if covered else (1.0, True))
+
+
+def test_a_total_of_another_indicator_covers_no_risk(slo, make_policy, make_remediation, make_signal):
+    scale: dict[str, Any] = DECLARED["scale"]
+    action = {"scale": {**scale, "capacity": {**scale["capacity"], "indicator": "cpu"}}}
+    signals = [make_signal(110.0), replace(make_signal(50.0, upper=50.0), indicator="cpu")]
+    view = outlook(make_remediation(action=action), slo, make_policy(), signals, ready=6)
+    assert (view.probability, view.breached) == (1.0, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "probability"),
+    [
+        (50.0, {"limit": 100.0}, 0.0),
+        (51.0, {"limit": 100.0}, 1.0),
+        (10.0, {"limit": 100.0, "above": False}, 1.0),
+        (-5.0, {"limit": -1.0}, 1.0),
+        (-1.0, {"limit": 0.0}, 1.0),
+    ],
+)
+def test_what_can_not_be_forecast_is_no_risk_only_far_below_its_limit(
+    slo, make_policy, make_remediation, make_signal, value, limit, probability
+):
+    young = replace(make_signal(value, abstained=Abstention.SHORT_HISTORY), forecast=None, **limit)
+    view = outlook(make_remediation(action={"restart": {}}), slo, make_policy(), [young], ready=3)
+    assert view.probability == probability
+
+
+def test_what_somebody_deleted_does_nothing_more(slo, make_policy, make_remediation, make_signal):
+    body = make_remediation().dump()
+    body["spec"]["restored"] = {"uid": "r", "phase": "Verifying"}
+    view = outlook(type(make_remediation()).read(body), slo, make_policy(suspend=True), [make_signal()], ready=3)
+    assert view.withdrawn == Hold(
+        "Deleted", "somebody deleted this Remediation while it was under way: it does nothing more"
+    )
+
+
+GONE = "its objective or its policy does not exist any more"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"suspend": True}, "policy early was suspended"),
+        ({"mode": "Observe"}, "policy early only observes now"),
+        ({"objectives": {"matchLabels": {"a": "b"}}}, "policy early does not select objective checkout any more"),
+    ],
+)
+def test_why_nobody_asks_for_it_any_more_is_told(slo, make_policy, make_remediation, make_signal, change, message):
+    view = outlook(make_remediation(), slo, make_policy(**change), [make_signal()], ready=3)
+    assert view.withdrawn == Hold("Withdrawn", message)
+    for gone in ((None, make_policy()), (slo, None), (None, None)):
+        view = outlook(make_remediation(), gone[0], gone[1], [make_signal()], ready=3)
+        assert (view.withdrawn, view.edited) == (Hold("Withdrawn", GONE), None)
+
+
+def test_the_error_ratio_is_never_gone(slo, make_policy, make_remediation):
+    body = make_remediation().dump()
+    body["spec"]["intent"]["evidence"]["indicator"] = "sli"
+    by_sli = type(make_remediation()).read(body)
+    assert outlook(by_sli, slo, make_policy(), [], ready=3).withdrawn is None
+    assert outlook(make_remediation(), None, make_policy(), [], ready=3).withdrawn == Hold("Withdrawn", GONE)
+
+
+@pytest.mark.parametrize(
+    ("action", "rung", "allowed"),
+    [
+        (TERMS, {"scale": TERMS}, True),
+        (TERMS, {"scale": {**TERMS, "maxReplicas": 9}}, True),
+        (TERMS, {"scale": {**TERMS, "maxReplicas": 9, "maxStep": 1}}, False),
+        (TERMS, {"scale": {**TERMS, "maxReplicas": 7}}, False),
+        (TERMS, {"scale": {**TERMS, "maxReplicas": 9}, "indicators": ["load"]}, False),
+    ],
+)
+def test_a_policy_that_lets_an_action_go_further_has_it_still(
+    slo, make_policy, make_remediation, make_signal, action, rung, allowed
+):
+    policy = edited(make_policy(actions=[rung]))
+    view = outlook(make_remediation(action={"scale": action}), slo, policy, [make_signal()], ready=3)
+    assert (view.edited is None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("mode", "decided", "is_edited"),
+    [("Approve", "Auto", True), ("Approve", "Approve", False), ("Auto", "Auto", False)],
+)
+def test_who_is_to_be_asked_now_and_was_not_is_told(
+    slo, make_policy, make_remediation, make_signal, mode, decided, is_edited
+):
+    body = make_remediation().dump()
+    body["spec"]["intent"]["mode"] = decided
+    policy = edited(make_policy(mode=mode))
+    view = outlook(type(make_remediation()).read(body), slo, policy, [make_signal()], ready=3)
+    assert (view.edited is not None) is is_edited
+
+
+def test_telling_people_about_another_workload_is_no_edit(slo, make_policy, make_remediation, make_signal):
+    telling = make_remediation(action={"notify": {"channel": "pager"}}, name="basket")
+    assert outlook(telling, slo, make_policy(), [make_signal()], ready=3).edited is None
+    other = make_remediation(kind="StatefulSet")
+    assert outlook(other, slo, make_policy(), [make_signal()], ready=3).edited is not None
+
+
+def test_a_remediation_of_before_generations_were_written_can_be_judged(slo, make_remediation):
+    indicator = SimpleNamespace(name="load")
+    present = slo.model_copy(update={"spec": slo.spec.model_copy(update={"leading_indicators": [indicator]})})
+    risk = SimpleNamespace(state=ObjectiveState.UNKNOWN)
+    found = Findings(present, risk, problem=Problem("InvalidQuery", "x"))  # type: ignore[arg-type]
+    body = make_remediation().dump()
+    for generation, judged in ((0, True), (1, True), (7, False)):
+        body["spec"]["intent"]["objectiveGeneration"] = generation
+        assert (unjudgeable(type(make_remediation()).read(body), found) is None) is judged

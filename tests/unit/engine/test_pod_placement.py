@@ -142,3 +142,120 @@ def test_of_many_nodes_the_most_alike_are_asked():
     hosts = pod_placement.hosts_for("n1", [node("n1", labels=west), *many], {"out"})
     assert len(hosts) == pod_placement.MOST_HOSTS
     assert [each["metadata"]["name"] for each in hosts[:2]] == ["w", "e000"]
+
+
+def test_a_node_that_says_nothing_of_itself_takes_no_pods():
+    for bare in (
+        {"metadata": {"name": "n2"}},
+        {"metadata": {"name": "n2"}, "status": {"conditions": None}, "spec": None},
+    ):
+        found = assess(bare)
+        assert found is not None
+        assert (found.unavailable, found.equivalent_nodes) == (["n2"], 0)
+    other = node("n2")
+    other["status"]["conditions"] = [
+        {"type": "DiskPressure", "status": "True"},
+        {"type": "Ready", "status": "False"},
+    ]
+    assert assess(other).unavailable == ["n2"]
+
+
+@pytest.mark.parametrize(
+    ("label", "is_control_plane"),
+    [("node-role.kubernetes.io/control-plane", True), ("node-role.kubernetes.io/master", True), ("role", False)],
+)
+def test_a_control_plane_is_known_by_either_label(label, is_control_plane):
+    assert assess(target=node("n1", labels={label: ""})).control_plane is is_control_plane
+
+
+@pytest.mark.parametrize(("effect", "stands_in"), [("NoSchedule", 0), ("NoExecute", 0), ("PreferNoSchedule", 1)])
+def test_a_hard_taint_keeps_pods_away(effect, stands_in):
+    assert assess(node("n2", taints=[{"key": "pool", "effect": effect}])).equivalent_nodes == stands_in
+
+
+def test_hosts_are_neither_the_node_itself_nor_those_that_are_out():
+    nodes = [node("n1"), node("n2"), node("n3")]
+    assert [host["metadata"]["name"] for host in pod_placement.hosts_for("n1", nodes, ["n3"])] == ["n2"]
+    many = [node(f"n{number:02}") for number in range(60)]
+    assert len(pod_placement.hosts_for("n00", many, [])) == 50
+
+
+def test_what_a_node_does_not_offer_is_not_there():
+    small = node("n2", cpu="1", pods="10")
+    assert pod_placement.without_room([pod(cpu="1")], [small], {"n2": []}) is None
+    wanting = pod(containers=[requests(**{"example.com/gpu": "1"})])
+    assert pod_placement.without_room([wanting], [small], {"n2": []}) == "shop/web-1"
+    bare = {"metadata": {"name": "n2"}}
+    assert pod_placement.without_room([pod(cpu="0")], [bare], {"n2": []}) == "shop/web-1"
+
+
+@pytest.mark.parametrize(
+    ("toleration", "fits"),
+    [
+        ({"key": "pool", "value": "db"}, True),
+        ({"key": "pool", "operator": "Equal", "value": "db"}, True),
+        ({"key": "pool", "value": "web"}, False),
+        ({"key": "pool", "operator": "Exists"}, True),
+        ({"key": "pool", "value": "db", "effect": "NoSchedule"}, True),
+        ({"key": "pool", "value": "db", "effect": "NoExecute"}, False),
+        ({"key": "pool"}, False),
+        ({"operator": "Exists", "effect": "NoSchedule"}, True),
+    ],
+)
+def test_a_taint_keeps_out_what_does_not_tolerate_it(toleration, fits):
+    hosts = [node("n2", taints=[POOL])]
+    found = pod_placement.without_room([pod(tolerations=[toleration])], hosts, {"n2": []})
+    assert (found is None) is fits
+
+
+def expression(key, operator, *values):
+    return {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
+
+
+@pytest.mark.parametrize(
+    ("terms", "fits"),
+    [
+        ([{"matchExpressions": [expression("zone", "In", "west", "east")]}], True),
+        ([{"matchExpressions": [expression("zone", "NotIn", "west")]}], False),
+        ([{"matchExpressions": [expression("zone", "Exists")]}], True),
+        ([{"matchExpressions": [expression("zone", "DoesNotExist")]}], False),
+        ([{"matchExpressions": [expression("zone", "In", "west"), expression("disk", "Exists")]}], False),
+        (
+            [
+                {"matchExpressions": [expression("disk", "Exists")]},
+                {"matchExpressions": [expression("zone", "Exists")]},
+            ],
+            True,
+        ),
+    ],
+)
+def test_one_term_of_the_affinity_must_be_met_in_full(terms, fits):
+    hosts = [node("n2", labels={"zone": "west"})]
+    assert (pod_placement.without_room([pod(affinity=required(*terms))], hosts, {"n2": []}) is None) is fits
+
+
+def test_a_node_selector_holds_beside_every_term():
+    hosts = [node("n2", labels={"zone": "west"})]
+    west = required({"matchExpressions": [expression("zone", "Exists")]})
+    assert pod_placement.without_room([pod(affinity=west, nodeSelector={"disk": "ssd"})], hosts, {"n2": []}) is not None
+    assert pod_placement.without_room([pod(affinity={}, nodeSelector={"zone": "west"})], hosts, {"n2": []}) is None
+
+
+def test_what_is_used_of_a_node_is_not_free():
+    hosts = [node("n2", cpu="4", memory="1Gi", pods="3")]
+    used = {"n2": [pod("a", cpu="1"), pod("b", cpu="2")]}
+    assert pod_placement.without_room([pod(cpu="1")], hosts, used) is None
+    assert pod_placement.without_room([pod(cpu="1"), pod("web-2", cpu="0")], hosts, used) == "shop/web-2"
+
+
+def test_a_sidecar_counts_with_what_starts_after_it():
+    spec: dict[str, Any] = {
+        "containers": [requests(cpu="100m")],
+        "initContainers": [
+            {**requests(cpu="200m"), "restartPolicy": "Always"},
+            {**requests(cpu="300m"), "restartPolicy": "Always"},
+        ],
+    }
+    assert pod_placement.needs_of(spec)["cpu"] == 600
+    spec["initContainers"].append(requests(cpu="250m"))
+    assert pod_placement.needs_of(spec)["cpu"] == 750

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from tests.support.memory_cluster import MemoryCluster, Request
+from tests.support.virtual_time import run
 
 from forestall.actions import ACTIONS
 from forestall.actions.notify import NoChannels
@@ -340,3 +342,126 @@ def test_an_unexpected_error_stays_with_its_objective():
     scene = operator.begin()
     assert set(store.remediations) == {names["api"]}
     assert answers(scene, NOW) == answers(undeleted, NOW)
+
+
+def test_no_more_than_fifty_are_written_again_in_one_cycle_and_all_count_from_the_first():
+    past = [remediation(n, "Failed", NOW - n, rung=2, objective="web") for n in range(1, 21)]
+    past += [remediation(n, "Failed", NOW - n, rung=2, objective="api") for n in range(101, 121)]
+    past += [remediation(n, "Failed", NOW - n, rung=1, episode=n, objective="api") for n in range(201, 221)]
+    store = a_store(*past)
+    operator = Operator(store)
+    kept = len(operator.begin().remediations)
+    known = sum(len(by_name) for by_name in operator.backup._by_objective.values())
+    for name in store.remediations:
+        del store.objects[Remediation.KIND, "shop", name]
+    created = len([request for request in store.requests if request.verb == "create"])
+    scene = operator.begin()
+    first = len([request for request in store.requests if request.verb == "create"]) - created
+    assert (kept, first) == (60, min(known, 50))
+    assert len(scene.remediations) == known
+    operator.begin()
+    assert len(store.remediations) == known
+
+
+def test_another_leaders_backup_is_read_again(store):
+    one = remediation(1, "Failed", NOW - 60)
+    store = a_store(one)
+    operator = Operator(store)
+    operator.begin()
+    operator.keep()
+    backup = operator.backup
+    assert len(backup.of("ServiceLevelObjective-web", [])) == 1
+    backup.forget()
+    before = store.objects[ServiceLevelObjective.KIND, "shop", "web"]["status"]["records"]
+    assert backup.of("ServiceLevelObjective-web", before) is before
+    del store.objects[Remediation.KIND, "shop", one["metadata"]["name"]]
+    assert len(operator.begin().remediations) == 1
+
+
+def test_a_step_is_in_the_backup_before_it_is_made_the_newest_first(store):
+    store = a_store()
+    operator = Operator(store)
+    operator.begin()
+    bodies = [remediation(number, "Verifying", NOW - 60, rung=number - 1) for number in (1, 2)]
+    for body in bodies:
+        metadata = {**body["metadata"], "resourceVersion": "1", "uid": body["metadata"]["name"]}
+        asyncio.run(operator.backup.remember(Remediation.read({**body, "metadata": metadata}), NOW))
+    records = store.objects[ServiceLevelObjective.KIND, "shop", "web"]["status"]["records"]
+    assert [record["name"] for record in records] == [body["metadata"]["name"] for body in reversed(bodies)]
+    pending = Remediation.read({**bodies[0], "status": {"phase": "Pending"}})
+    operator.backup.forget()
+    operator.backup.note(pending)
+    assert operator.backup._by_objective == {}, "what has not begun is no part of it"
+
+
+def test_a_remediation_without_its_status_waits_for_it(store):
+    body = remediation(1, "Failed", NOW - 60)
+    store = a_store(body)
+    operator = Operator(store)
+    operator.begin()
+    (existing,) = store.remediations.values()
+    bare = Remediation.read({
+        "metadata": {"name": existing.name, "namespace": "shop", "uid": "again"},
+        "spec": {**body["spec"], "restored": {"uid": existing.uid, "phase": "Failed"}},
+    })  # fmt: skip
+    assert bare.unwritten
+    assert operator.backup.awaits(bare)
+    assert not operator.backup.awaits(existing)
+    other = bare.model_copy(update={"metadata": bare.metadata.model_copy(update={"name": "other"})})
+    assert not operator.backup.awaits(other)
+    known = operator.backup.with_deleted({("shop", bare.name): bare, ("shop", "other"): other})
+    assert known == {("shop", existing.name): existing, ("shop", "other"): other}
+
+
+def test_what_can_not_be_written_again_is_logged_and_counts(store):
+    store = a_store(remediation(1, "Failed", NOW - 60))
+    operator = Operator(store)
+    operator.begin()
+    store.objects = {key: body for key, body in store.objects.items() if key[0] != Remediation.KIND}
+    for error in (Forbidden("not yours"), Unavailable("no answer")):
+        store.refuses = error
+        with capture_logs() as logs:
+            assert len(operator.begin().remediations) == 1
+        assert [(log["event"], log["error"]) for log in logs] == [("remediation not written again", str(error))]
+    store.refuses = None
+    with capture_logs() as logs:
+        operator.begin()
+    assert [log["event"] for log in logs] == ["remediation written again that was deleted"]
+
+
+def test_an_objective_that_is_gone_with_nothing_in_its_backup_is_forgotten():
+    store = a_store(remediation(1, "Failed", NOW - 60))
+    operator = Operator(store)
+    operator.begin()
+    for name in ("web", "api"):
+        del store.objects[ServiceLevelObjective.KIND, "shop", name]
+    operator.begin()
+    assert list(operator.backup._by_objective) == ["ServiceLevelObjective-web"]
+    store.objects = {key: body for key, body in store.objects.items() if key[0] == "Namespace"}
+    operator.begin()
+    operator.begin()
+    assert "ServiceLevelObjective-api" not in operator.backup._by_objective
+
+
+@pytest.mark.parametrize(("takes", "count"), [(49.0, 1), (51.0, 0)])
+def test_each_attempt_has_half_of_the_time_that_is_left(takes, count):
+    store = a_store(remediation(1, "Failed", NOW - 60))
+    operator = Operator(store)
+    operator.begin()
+    store.objects = {key: body for key, body in store.objects.items() if key[0] != Remediation.KIND}
+    operator.watch()
+    create = store.create
+
+    async def late(body: Mapping[str, Any]) -> Mapping[str, Any]:
+        await asyncio.sleep(takes)
+        return await create(body)
+
+    store.create = late  # type: ignore[method-assign]
+
+    async def begin() -> None:
+        await operator.backup.begin(operator.reconciler, Snapshot.of(operator.registry), NOW, 100.0)
+
+    with capture_logs() as logs:
+        run(begin())
+    assert len(store.remediations) == count
+    assert count or logs[0]["error"] == "it took too long"
