@@ -72,6 +72,7 @@ def test_what_was_decided_in_an_episode_is_remembered_once_and_no_other(make_rem
     found = [named("second", episode=2), named("first", episode=2), named("other", episode=1)]
     assert with_decided(episode, found, "o-1").decided == ["first", "second"]
     assert with_decided(episode, found, "o-2") is episode
+    assert MOST == 100
     many = [named(f"n-{number:03}", episode=2) for number in range(MOST)]
     assert with_decided(episode, many, "o-1").decided == [f"n-{number:03}" for number in range(MOST)]
 

@@ -53,6 +53,7 @@ async def test_it_looks_once_an_hour_and_after_a_clock_was_set_back(runs, later,
     registry: Any = Registry([])
     cluster: Any = object()
     cleanup = RemediationCleanup(cluster, registry)
+    assert EVERY == 3600.0
     await cleanup.run(snapshot, 1000.0)
     await cleanup.run(snapshot, 1000.0 + later)
     assert len(runs) == (2 if again else 1)
