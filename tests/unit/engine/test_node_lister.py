@@ -110,3 +110,34 @@ async def test_what_moves_is_unknown_when_it_cannot_be_read_what_is_protected(cl
     assert await survey.pods(["n1"]) is not None
     cluster.refuse = True
     assert await survey.moving(["n1"]) is None
+
+
+async def test_no_more_than_eight_lists_are_asked_for_at_once(cluster, survey):
+    now = most = 0
+    find = cluster.find
+
+    async def counted(*args, **kwargs):
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        found = await find(*args, **kwargs)
+        now -= 1
+        return found
+
+    cluster.find = counted
+    assert await survey.pods(f"n{number}" for number in range(20)) is not None
+    assert (most, len(cluster.asked)) == (8, 20)
+
+
+async def test_one_node_that_can_not_be_listed_leaves_all_unknown(cluster, survey):
+    find = cluster.find
+
+    async def failing(*args, field_selector="", **kwargs):
+        if field_selector.startswith("spec.nodeName=b"):
+            raise Forbidden("no")
+        return await find(*args, field_selector=field_selector, **kwargs)
+
+    cluster.find = failing
+    assert await survey.pods(["a", "b"]) is None
+    assert await survey.pods(["a", "a"]) is not None
+    assert await survey.moving(["a", "b"]) is None

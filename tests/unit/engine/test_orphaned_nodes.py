@@ -116,6 +116,7 @@ async def test_it_looks_now_and_then_and_at_once_when_a_remediation_has_vanished
     listed = len(cluster.listed)
     await sweep(40.0)
     assert len(cluster.listed) == listed
+    assert EVERY == 300.0
     await sweep(30.0 + EVERY)
     assert len(cluster.listed) > listed
 

@@ -129,3 +129,27 @@ async def test_where_it_cannot_be_asked_nothing_is_changed(pause_checker, server
     held = await pause_checker.check("shop", "checkout", "early", NOW)
     assert held.reason == "PauseUnknown"
     assert "no answer within 4 s" in held.message
+
+
+async def test_by_a_clock_that_is_wrong_nothing_is_changed_and_nothing_asked(pause_checker, server, make_remediation):
+    pause_checker.skewed = "an hour ahead"
+    held = await pause_checker(make_remediation(), NOW)
+    assert (held.reason, held.message, server.requests) == ("ClockSkew", "an hour ahead", [])
+
+
+@pytest.mark.parametrize(("policy", "message"), [("early", "objective checkout is paused"), ("late", None)])
+async def test_a_remediation_is_stopped_by_what_stops_its_objective_and_its_policy(
+    pause_checker, server, make_remediation, policy, message
+):
+    assert await pause_checker(make_remediation(), NOW) is None
+    assert {(request.kind, request.namespace) for request in server.requests} == {("Guardrail", ""), ("Pause", "shop")}
+    server.insert(body_of("Pause", "p", "shop", objective="checkout", policy=policy))
+    held = await pause_checker(make_remediation(), NOW)
+    assert (held and held.message) == message
+
+
+def test_particulars_are_told_as_far_as_they_are_known(why, put):
+    put("Pause", "a", "shop", until=SOON)
+    assert why() == f"namespace shop is paused until {SOON}"
+    put("Guardrail", "g", paused=True, pauseReason="an incident")
+    assert why() == "everything is paused (Guardrail g): an incident"

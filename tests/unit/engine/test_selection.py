@@ -37,6 +37,7 @@ def test_an_objective_has_the_policies_that_select_it():
 
 
 def test_of_too_many_policies_the_first_by_name_count_and_the_others_are_told():
+    assert (MOST_POLICIES, MOST_FOR_ONE) == (200, 20)
     names = [f"p{number:04}" for number in range(MOST_POLICIES + 1)]
     found = select([objective("a")], [policy(name) for name in names])
     assert [one.name for one in found.policies["a"]] == names[:MOST_FOR_ONE]
