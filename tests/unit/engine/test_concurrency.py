@@ -7,8 +7,9 @@ import asyncio
 import threading
 
 import pytest
+from tests.support.virtual_time import run
 
-from forestall.engine.concurrency import aside, gather_all
+from forestall.engine.concurrency import aside, at_most, gather_all, within
 from forestall.errors import ClusterError, Conflict, LostLease
 
 
@@ -86,3 +87,55 @@ async def test_a_thread_is_waited_for_however_often_it_is_cancelled():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert done == [1]
+
+
+async def after(seconds, result):
+    await asyncio.sleep(seconds)
+    return result
+
+
+def test_what_has_not_ended_in_time_is_none():
+    async def results():
+        until = asyncio.get_running_loop().time() + 2.0
+        return await within(until, (after(1.0, "a"), after(3.0, "b"), after(0.0, "c")))
+
+    assert run(results()) == ["a", None, "c"]
+
+
+async def test_a_timeout_of_its_own_is_an_error():
+    async def times_out():
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        await within(asyncio.get_running_loop().time() + 60.0, (times_out(),))
+
+
+def test_a_time_is_no_later_than_the_end():
+    async def times():
+        await asyncio.sleep(10.0)
+        return at_most(5.0, 100.0), at_most(5.0, 12.0)
+
+    assert run(times()) == (15.0, 12.0)
+
+
+async def test_one_alone_runs_in_the_task_of_its_caller():
+    async def task():
+        return asyncio.current_task()
+
+    assert await gather_all([task()]) == [asyncio.current_task()]
+    first, second = await gather_all([task(), task()])
+    assert asyncio.current_task() not in (first, second)
+    assert first is not second
+
+
+async def test_what_a_thread_returns_and_raises_is_passed_on():
+    assert await aside(lambda a, b: a + b, 1, b=2) == 3
+    with pytest.raises(Conflict, match="x"):
+        await aside(lambda: (_ for _ in ()).throw(Conflict("x")))
+
+
+async def test_the_first_error_of_several_is_raised():
+    with pytest.raises(ClusterError, match="a"):
+        await gather_all((fail(ClusterError("a")), fail(ValueError("c"))))
+    with pytest.raises(LostLease):
+        await gather_all((gather_all((fail(ValueError("a")), fail(LostLease("b")))), fail(ValueError("c"))))

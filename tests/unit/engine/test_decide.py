@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from tests.support.decider import Unhindered, decider_of
 
-from forestall.actions import NotApplicable
+from forestall.actions import ACTIONS, NotApplicable
 from forestall.api.remediation import ObjectRef
 from forestall.api.service_level_objective import ServiceLevelObjective
+from forestall.core.clock_skew import ClockSkew
 from forestall.core.decision import Hold
 from forestall.core.guards import Constraints, WorkloadPods
 from forestall.core.plan import TargetScale
@@ -216,3 +217,122 @@ async def test_a_proposal_is_confirmed_with_what_was_gathered_and_what_was_decid
     others = replace(scene, remediations=[evicted(make_remediation, "a", "b", phase="Pending", objective="o-2")])
     assert (await decider.confirm(others, proposal)).reason == "RemediationActive"
     assert (world.gathered, len(world.read_through)) == (1, 1), "the world is asked once"
+
+
+BUSY = Hold("WaitingForLowTraffic", "it waits until 14:00")
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        ({"restart": {}}, "WaitingForLowTraffic"),
+        ({"restart": {"timing": "LowTraffic"}}, "WaitingForLowTraffic"),
+        ({"restart": {"timing": "Now"}}, "BreachForecast"),
+        (EVICT, "BreachForecast"),
+    ],
+)
+async def test_only_a_restart_waits_for_low_traffic(decide, world, action, reason):
+    asked = []
+
+    async def too_busy(slo, cause, reserve, now):
+        asked.append((slo.name, cause.label("pod"), reserve.seconds, now))
+        return BUSY
+
+    world.too_busy = too_busy
+    assert (await decide(action, deadline="20m"))[0] == reason
+    assert asked == ([("checkout", "a", 1200, 1000.0)] if reason == BUSY.reason else [])
+
+
+def case_of(slo, policy, *signals, **more):
+    return Evaluation(slo, policy, list(signals), 1, None, {}, **more)
+
+
+async def test_what_a_policy_decides_is_told_in_full(decider, slo, make_policy, make_signal):
+    policy = make_policy(actions=[EVICT])
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    case = case_of(slo, policy, make_signal(labels=[("pod", "a")]))
+    decision, proposal = await decider.decide(scene, case, 1000.0)
+    assert (decision.policy, decision.verdict, decision.action, decision.remediation) == ("early", "Act", "Evict", "")
+    assert decision.message == proposal.act.message
+    assert decision.message.endswith(": evict pod shop/a")
+    observing = make_policy(actions=[EVICT], mode="Observe")
+    decision, proposal = await decider.decide(scene, replace(case, policy=observing), 1000.0)
+    assert (decision.verdict, decision.action, proposal) == ("WouldAct", "Evict", None)
+    assert decision.message.endswith(": evict pod shop/a (not done: the policy only observes)")
+    decision, proposal = await decider.decide(scene, replace(case, signals=[make_signal(probability=0.1)]), 1000.0)
+    assert (decision.verdict, decision.action, proposal) == ("Hold", "", None)
+
+
+async def test_by_a_source_whose_clock_is_wrong_nothing_is_decided_and_nothing_done(
+    decider, world, slo, make_policy, make_signal, make_remediation
+):
+    policy = make_policy(actions=[EVICT])
+    clocks = ClockSkew(source_reasons={"default": "an hour ahead"})
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [], clocks)
+    case = case_of(slo, policy, make_signal(labels=[("pod", "a")]))
+    decision, _ = await decider.decide(scene, case, 1000.0)
+    assert (decision.reason, decision.message) == ("ClockSkew", "an hour ahead")
+    decided = evicted(make_remediation, "a", "b", phase="Authorized")
+    assert await decider.recheck(scene, decided, case, 1000.0) == Hold("ClockSkew", "an hour ahead")
+    assert world.read_through == []
+
+
+async def test_a_recheck_without_its_objective_or_without_data_says_so(
+    decider, slo, make_policy, make_signal, make_remediation
+):
+    policy = make_policy(actions=[EVICT])
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    decided = evicted(make_remediation, "a", "b", phase="Authorized")
+    assert await decider.recheck(scene, decided, None, 1000.0) == Hold(
+        "Withdrawn", "its objective or its policy does not exist any more"
+    )
+    stale = case_of(slo, policy, make_signal(fresh=False, labels=[("pod", "a")]))
+    assert await decider.recheck(scene, decided, stale, 1000.0) == Hold(
+        "DataNotFresh", "there is no fresh data of load"
+    )
+
+
+async def test_guards_that_were_not_asked_can_not_be_asked_again(decider, slo, make_policy, make_signal):
+    policy = make_policy(actions=[EVICT])
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    _, proposal = await decider.decide(scene, case_of(slo, policy, make_signal(labels=[("pod", "a")])), 1000.0)
+    with pytest.raises(ValueError, match="the guards were not asked about Evict on pod shop/a"):
+        await decider.confirm(scene, replace(proposal, guard_input=None))
+
+
+@pytest.mark.parametrize(("risk_since", "began"), [(None, 900.0), (400.0, 400.0), (950.0, 900.0)])
+async def test_an_action_is_aimed_with_the_time_since_when_there_is_a_risk(
+    decider, slo, make_policy, make_signal, monkeypatch, risk_since, began
+):
+    policy = make_policy(actions=[EVICT], when={"probability": 0.8})
+    scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
+    case = case_of(slo, policy, make_signal(labels=[("pod", "a")]), risk_since=risk_since)
+    await decider.decide(scene, case, 900.0)
+    aims = []
+    resolve = type(ACTIONS["Evict"]).resolve_target
+
+    async def noted(action, cluster, aim):
+        aims.append((aim.rung.name, aim.workload.name, aim.labels, aim.risk_since))
+        return await resolve(action, cluster, aim)
+
+    monkeypatch.setattr(type(ACTIONS["Evict"]), "resolve_target", noted)
+    await decider.decide(scene, case, 1000.0)
+    assert aims == [("Evict", "checkout", {"pod": "a"}, began)]
+
+
+async def test_a_trigger_that_an_objective_does_not_meet_any_more_begins_anew(decide):
+    when = {"when": {"probability": 0.8, "for": "5m"}}
+    assert (await decide(EVICT, now=1000.0, **when))[0] == "NotSustained"
+    assert (await decide(EVICT, now=1200.0, probabilities={"a": 0.5}, **when))[0] == "BelowThreshold"
+    assert (await decide(EVICT, now=1400.0, **when))[0] == "NotSustained"
+    assert (await decide(EVICT, now=1699.0, **when))[0] == "NotSustained"
+    assert (await decide(EVICT, now=1700.0, **when))[1] == ("Evict", "a")
+
+
+async def test_what_is_forgotten_begins_anew(decide, decider):
+    when = {"when": {"probability": 0.8, "for": "5m"}}
+    await decide(EVICT, now=1000.0, **when)
+    decider.forget({"o-1"})
+    assert (await decide(EVICT, now=1300.0, **when))[1] == ("Evict", "a")
+    decider.forget(())
+    assert (await decide(EVICT, now=1400.0, **when))[0] == "NotSustained"

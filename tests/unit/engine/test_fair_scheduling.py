@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.virtual_time import run
 
 from forestall.api.metric_source import NamespaceShare
 from forestall.core.series import SeriesMatrix
@@ -188,3 +189,111 @@ def test_all_namespaces_together_keep_no_more_series_than_there_is_memory_for():
     assert all(each is not None and each.reason == "ShareExhausted" for each in told)
     assert "360 are left for it of the 700 that the operator has memory for" in str(told[0])
     assert "spec.perNamespace.series" in str(told[1])
+
+
+def in_turns(times, share=10.0, until=1000.0, namespace="shop"):
+    """Return what is told at these times (s) after a phase began to who wants a turn."""
+
+    async def told():
+        scheduler, loop = FairScheduler(4, share), asyncio.get_running_loop()
+        scheduler.begin_phase(loop.time() + until)
+        began, holds = loop.time(), []
+        for at in times:
+            await asyncio.sleep(began + at - loop.time())
+            async with scheduler.slot(namespace) as over:
+                holds.append(over and over.reason)
+        return holds
+
+    return run(told())
+
+
+def test_a_namespace_has_its_share_from_its_first_turn_on():
+    assert in_turns([3.0, 13.0, 13.5]) == [None, None, "ShareExhausted"]
+
+
+def test_a_phase_has_twice_the_share_and_ends_with_its_time():
+    assert in_turns([20.0]) == [None]
+    assert in_turns([20.5]) == ["CycleTimeExhausted"]
+    assert in_turns([5.0], until=5.0) == [None]
+    assert in_turns([5.5], until=5.0) == ["CycleTimeExhausted"]
+
+
+def test_each_phase_begins_anew():
+    async def told():
+        scheduler = FairScheduler(4, 10.0)
+        reasons = []
+        for _ in range(2):
+            scheduler.begin_phase()
+            for seconds in (0.0, 11.0):
+                await asyncio.sleep(seconds)
+                async with scheduler.slot("shop") as over:
+                    reasons.append(over and over.reason)
+        return reasons
+
+    assert run(told()) == [None, "ShareExhausted"] * 2
+
+
+@pytest.mark.parametrize(("most", "of_one"), [(1, 1), (2, 1), (3, 1), (4, 2), (9, 4)])
+def test_half_of_the_turns_are_one_namespaces(most, of_one):
+    async def counted(namespaces):
+        scheduler = FairScheduler(most, 10.0)
+        scheduler.begin_phase()
+        now = highest = 0
+
+        async def work(namespace):
+            nonlocal now, highest
+            async with scheduler.slot(namespace):
+                now += 1
+                highest = max(highest, now)
+                await asyncio.sleep(1.0)
+                now -= 1
+
+        await asyncio.gather(*map(work, namespaces))
+        return highest
+
+    assert run(counted(["shop"] * 20)) == of_one
+    assert run(counted([f"n{number}" for number in range(20)])) == most
+
+
+@pytest.mark.parametrize(("part", "waited", "seconds"), [(0.25, 0.0, 25.0), (0.5, 60.0, 80.0), (0.5, 120.0, 120.0)])
+def test_a_part_of_the_rest_is_over_before_the_phase(part, waited, seconds):
+    async def told():
+        scheduler, loop = FairScheduler(4, 10.0), asyncio.get_running_loop()
+        scheduler.begin_phase(loop.time() + 100.0)
+        began = loop.time()
+        await asyncio.sleep(waited)
+        return scheduler.part_of_rest(part) - began
+
+    assert run(told()) == seconds
+
+
+def test_a_phase_without_an_end_has_no_parts():
+    async def told():
+        scheduler = FairScheduler(4, 10.0)
+        scheduler.begin_phase()
+        return scheduler.part_of_rest(0.25), scheduler.end
+
+    assert run(told()) == (float("inf"), float("inf"))
+
+
+def test_what_is_told_of_a_time_that_is_over_names_it():
+    async def told():
+        scheduler = FairScheduler(4, 10.0)
+        scheduler.begin_phase()
+        messages = []
+        for namespace, seconds in (("shop", 0.0), ("shop", 11.0), ("bank", 10.0)):
+            await asyncio.sleep(seconds)
+            async with scheduler.slot(namespace) as over:
+                messages.append(over and over.message)
+        return messages
+
+    assert run(told()) == [
+        None,
+        "what was decided for namespace shop took more than 10s of the cycle: this one comes first in the next",
+        "there was no time left in this cycle: this one comes first in the next",
+    ]
+
+
+def test_batches_are_as_large_as_they_may_be():
+    assert list(batches([1, 1, 1, 2, 5, 1], lambda item: item, 3, 2)) == [[1, 1], [1, 2], [5], [1]]
+    assert list(batches([], lambda item: item, 3, 2)) == []
