@@ -30,9 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer faults, and no thousand objectives")
     parser.add_argument("--only", choices=SUBJECTS, action="append", help="may be repeated; default: all")
-    parser.add_argument(
-        "--nodes", type=int, default=5, help="nodes whose disks fill, and that fail; each does it twice"
-    )
+    parser.add_argument("--nodes", type=int, default=5, help="nodes whose disks fill, and that fail, ten times in all")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/nodes.json"))
     options = parser.parse_args()
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,9 @@ class NodesBench:
         """Create a namespace."""
         metadata = {"name": name, "annotations": annotations, "labels": {"benchmark": "nodes"}}
         self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        self.cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=60s")
+        self.cluster.kubectl(
+            "wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=180s", timeout_s=190
+        )
 
     def deploy(self, bodies: Sequence[Body], namespace: str) -> None:
         """Create applications and wait until they are ready; their Services are probed from then on."""
@@ -73,8 +75,8 @@ class NodesBench:
         for body in bodies:
             name = body["metadata"]["name"]
             if body["kind"] == "Deployment":
-                wait = ("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=300s")
-                self.cluster.kubectl(*wait, timeout_s=310)
+                wait = ("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=600s")
+                self.cluster.kubectl(*wait, timeout_s=610)
         for body in bodies:
             if body["kind"] == "Service":
                 name = body["metadata"]["name"]

@@ -1,5 +1,6 @@
 """Ten node failures: a node is cut off, and comes back. Nothing foretells it: forestall must do nothing wrong."""
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,12 +12,13 @@ from forestall.devcluster.node import Node
 from forestall.devcluster.processes import run
 
 NAMES = ("failures", "failures-alone")
+COUNT = 10
 DOWN_S = 60.0
 BETWEEN_S = 30.0
 
 
 def measure(bench: NodesBench, nodes: list[Node], *, quick: bool) -> dict[str, Any]:
-    """Cut off each node twice; one of the two pods of each application is on it."""
+    """Cut off each node, ten failures in all; one of the two pods of each application is on it."""
     for namespace in NAMES:
         bench.namespace(namespace)
     names = {node.name: f"web-{node.name}" for node in nodes}
@@ -34,7 +36,7 @@ def measure(bench: NodesBench, nodes: list[Node], *, quick: bool) -> dict[str, A
     time.sleep(SETTLE_S)
     begins = time.time()
     failed = 0
-    for _ in range(1 if quick else 2):
+    for _ in range(1 if quick else math.ceil(COUNT / len(nodes))):
         for node in nodes:
             _cable(bench, node, "down")
             failed += 1
