@@ -30,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer faults, and no thousand objectives")
     parser.add_argument("--only", choices=SUBJECTS, action="append", help="may be repeated; default: all")
+    parser.add_argument("--objectives", type=int, action="append", help="only so many for `resources`; may be repeated")
     parser.add_argument("--nodes", type=int, default=5, help="nodes whose disks fill, and that fail, ten times in all")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/nodes.json"))
     options = parser.parse_args()
@@ -44,9 +45,10 @@ def main() -> None:
         print(f"\n{name}\n{json.dumps(figures, indent=1)}", flush=True)
 
     if "resources" in chosen:
+        sizes = options.objectives or (resources.SIZES[:2] if options.quick else resources.SIZES)
         began = time.monotonic()
         with open_bench(2, "30s") as bench:
-            keep("resources", resources.measure(bench, quick=options.quick), began)
+            keep("resources", resources.measure(bench, sorted(sizes)), began)
     if faults := [name for name in FAULTS if name in chosen]:
         _measure_faults(faults, 1 if options.quick else options.nodes, keep, quick=options.quick)
     print(f"\nwritten to {options.output}")
