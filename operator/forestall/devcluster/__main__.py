@@ -8,7 +8,7 @@ from rich.console import Console
 
 from forestall.devcluster.processes import end
 from forestall.devcluster.progress import Steps
-from forestall.devcluster.provider import NEEDED, local_cluster, local_programs
+from forestall.devcluster.provider import NEEDED, check_machine, local_cluster, local_programs
 from forestall.errors import ForestallError
 
 
@@ -43,6 +43,7 @@ def main() -> int:
 
 
 def _leave_running(steps: Steps, nodes: int, start_up_s: float) -> None:
+    check_machine(nodes)
     cluster = local_cluster(local_programs(steps, "cluster"), nodes=nodes, start_up_s=start_up_s)
     with steps.step("Starting the cluster"), cluster:
         cluster.keep()

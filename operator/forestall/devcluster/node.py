@@ -22,7 +22,7 @@ from forestall.devcluster.node_network import NodeNetwork, node_address, pod_ran
 from forestall.devcluster.processes import GRACE_S, last_lines
 from forestall.devcluster.programs import Programs
 from forestall.devcluster.workspace import Workspace
-from forestall.errors import CommandFailed
+from forestall.errors import CommandFailed, InvalidInput
 
 NODE_PROGRAMS: Final = ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "pause")
 _UP_S: Final = 120.0
@@ -102,7 +102,9 @@ class Node:
 
     def stop(self, service: str) -> None:
         """End what was started under that name: kubelet, kube-proxy or containerd; pods go on."""
-        process = self._services.pop(service)
+        process = self._services.pop(service, None)
+        if process is None:
+            raise InvalidInput(f"{service} is not running on {self.name}")
         # What entered the node's process numbers is a child of what was started.
         os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -110,6 +112,14 @@ class Node:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def ended_service(self) -> str | None:
+        """Return which service of the node has ended by itself, and its last words; None while all of them run."""
+        for service, process in self._services.items():
+            if (status := process.poll()) is not None:
+                output = self._workspace.last_words(f"{self.name}-{service}")
+                return f"{service} of {self.name} ended with status {status}. Its last words:\n{output}"
+        return None
 
     def log(self, service: str) -> str:
         """Return what a service of the node has printed."""
@@ -144,10 +154,22 @@ class Node:
         return printed
 
     def import_image(self, archive: Path, name: str = "") -> None:
-        """Bring the images of an archive (OCI's layout or Docker's) onto the node, `name` for one that has none."""
+        """Bring the images of an archive (OCI's layout or Docker's) onto the node, `name` for one that has none.
+
+        Raises InvalidInput when the archive can't be read, and CommandFailed when containerd can't use it.
+        """
         named = [f"--index-name={name}"] if name else []
-        with archive.open("rb") as file:
-            self.run("ctr", "--namespace=k8s.io", "images", "import", *named, "-", stdin=file, timeout_s=300)
+        try:
+            file = archive.open("rb")
+        except OSError as error:
+            raise InvalidInput(f"the image archive {archive} cannot be read: {error.strerror}") from error
+        with file:
+            try:
+                self.run("ctr", "--namespace=k8s.io", "images", "import", *named, "-", stdin=file, timeout_s=300)
+            except CommandFailed as error:
+                why = self.ended_service() or str(error).splitlines()[-1]
+                message = f"the image archive {archive} cannot be imported on {self.name}: {why}"
+                raise CommandFailed(message) from error
 
     def _specification(self, programs: Programs, packages: Path | None) -> Specification:
         unified = [tree for tree in self._trees if tree.unified]

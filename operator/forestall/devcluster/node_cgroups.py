@@ -59,6 +59,16 @@ def missing_controllers(trees: list[Hierarchy]) -> list[str]:
     return [controller for controller in _NEEDED if controller not in present]
 
 
+def is_occupied(tree: Hierarchy) -> bool:
+    """Say whether processes are in the root of a tree of version 2 that is itself a group, as in a container.
+
+    The kernel lets such a group control no groups inside it. The machine's own root is no group, and may.
+    """
+    if not tree.unified or not (tree.mount / "cgroup.type").exists():
+        return False
+    return bool((tree.mount / "cgroup.procs").read_text().split())
+
+
 def create(name: str, memory_bytes: int, trees: list[Hierarchy]) -> None:
     """Make a node's group in each tree; raises CommandFailed, saying which file the kernel refused."""
     for tree in trees:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from forestall.devcluster import node_cgroups
+from forestall.errors import MissingTool
 
 _PROGRAMS: Final = (
     *("sh", "unshare", "nsenter", "mount", "umount", "pivot_root", "mkfs.ext4", "losetup"),
@@ -22,6 +23,7 @@ _CAPABILITIES: Final = {
 }
 """By name, the number of the bit in the kernel's set."""
 _FREE_BYTES: Final = 2 * 2**30
+_UID_MAP: Final = Path("/proc/self/uid_map")
 
 
 def lacking(folder: Path, nodes: int) -> list[str]:
@@ -29,7 +31,9 @@ def lacking(folder: Path, nodes: int) -> list[str]:
     if platform.system() != "Linux":
         return ["a Linux kernel"]
     if os.geteuid() != 0:
-        return ["root: a node makes mounts, namespaces and control groups"]
+        return ["root, as by sudo: a node makes mounts, namespaces and control groups"]
+    if not _owns_machine():
+        return ["root of the machine itself: this is root in a user namespace, as in a rootless container"]
     return [
         *(f"the program {name}" for name in _PROGRAMS if not shutil.which(name)),
         *_capabilities(),
@@ -37,6 +41,17 @@ def lacking(folder: Path, nodes: int) -> list[str]:
         *_kernel(),
         *_disk(folder, nodes),
     ]
+
+
+def check_machine(folder: Path, nodes: int) -> None:
+    """Raise MissingTool with all that keeps this machine from running so many nodes in `folder`."""
+    if missing := lacking(folder, nodes):
+        raise MissingTool(f"real nodes cannot run on this machine: it lacks {'; '.join(missing)}")
+
+
+def _owns_machine(uid_map: Path = _UID_MAP) -> bool:
+    """Say whether root is that of the first user namespace: no other may mount a disk."""
+    return not uid_map.exists() or uid_map.read_text().split() == ["0", "0", str(2**32 - 1)]
 
 
 def _capabilities() -> list[str]:
@@ -54,7 +69,14 @@ def _control_groups() -> list[str]:
     if not trees:
         return ["mounted control groups, of version 1 or 2"]
     missing = [f"control groups for {name}" for name in node_cgroups.missing_controllers(trees)]
-    return missing or [f"a writable {tree.mount}" for tree in trees if not os.access(tree.mount, os.W_OK)]
+    read_only = [f"a writable {tree.mount}" for tree in trees if not os.access(tree.mount, os.W_OK)]
+    occupied = [
+        f"an empty control group at {tree.mount}: it has processes of its own, and so can't control groups inside it. "
+        "Move them into a group of theirs, or start the container with the control groups of the machine"
+        for tree in trees
+        if node_cgroups.is_occupied(tree)
+    ]
+    return [*missing, *(read_only or occupied)]
 
 
 def _kernel() -> list[str]:
@@ -63,7 +85,9 @@ def _kernel() -> list[str]:
     if "overlay" not in Path("/proc/filesystems").read_text():
         missing.append("the filesystem overlay in the kernel")
     if not _works("losetup", "--find"):
-        missing.append("a free loop device")
+        missing.append(
+            "a free loop device: load the module loop, or give the container /dev/loop-control and /dev/loop*"
+        )
     if not _works("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "true"):
         missing.append("namespaces that may be made")
     elif not _works("unshare", "--net", "ip", "link", "add", "pair0", "type", "veth", "peer", "name", "pair1"):
@@ -77,7 +101,8 @@ def _disk(folder: Path, nodes: int) -> list[str]:
     needed, free = nodes * _FREE_BYTES, shutil.disk_usage(folder).free
     if free >= needed:
         return []
-    return [f"{needed / 2**30:.0f} GiB of disk for {folder}, which has {free / 2**30:.1f} GiB left"]
+    left = f"{free / 2**30:.1f} GiB left: free some, or set TMPDIR to a folder on a larger disk"
+    return [f"{needed / 2**30:.0f} GiB of disk for {folder}, which has {left}"]
 
 
 def _works(*command: str) -> bool:

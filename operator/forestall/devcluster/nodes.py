@@ -20,6 +20,7 @@ import json
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -38,10 +39,10 @@ from forestall.devcluster.kubelet import KUBELET_KUBECONFIG, PROXY_KUBECONFIG, k
 from forestall.devcluster.node import NODE_PROGRAMS, Node, NodeSize
 from forestall.devcluster.node_network import ADDRESS, API_SERVICE, NodeNetwork
 from forestall.devcluster.node_packages import find_packages
-from forestall.devcluster.node_requirements import lacking
+from forestall.devcluster.node_requirements import check_machine
 from forestall.devcluster.processes import KEEP, MARK, end
 from forestall.devcluster.programs import Programs
-from forestall.errors import CommandFailed, MissingTool
+from forestall.errors import CommandFailed
 
 __all__ = ["ADDRESS", "NodeSize", "RealNodes"]
 
@@ -88,8 +89,7 @@ class RealNodes(ControlPlane):
 
     def start(self) -> None:
         """Start network, nodes and control plane; raises MissingTool with all that this machine lacks."""
-        if missing := lacking(self.workspace.path, len(self.nodes)):
-            raise MissingTool(f"real nodes cannot run on this machine: it lacks {'; '.join(missing)}")
+        check_machine(self.workspace.path, len(self.nodes))
         packages = find_packages()
         end_leftovers()
         (self.workspace.path / _OWNER).write_text(json.dumps([os.getpid(), psutil.Process().create_time()]))
@@ -157,12 +157,29 @@ class RealNodes(ControlPlane):
         self.apply(*dns_objects(), namespace="kube-system")
 
     def _wait_for_nodes(self, names: list[str]) -> None:
-        try:
-            for name in names:
-                self.kubectl("wait", "--for=create", name, f"--timeout={_READY_S:g}s", timeout_s=_READY_S + 10)
-            self.kubectl("wait", "--for=condition=Ready", *names, f"--timeout={_READY_S:g}s", timeout_s=_READY_S + 10)
-        except CommandFailed as error:
-            raise CommandFailed(f"the nodes did not become Ready: {error}\n{self.last_words()}") from error
+        """Return when all nodes are Ready; raises CommandFailed at once when one of their services ends."""
+        deadline = time.monotonic() + _READY_S
+        for name in names:
+            for condition in ("create", "condition=Ready"):
+                while not self._holds(name, condition):
+                    ended = next(filter(None, (node.ended_service() for node in self.nodes)), None)
+                    if ended is not None:
+                        raise CommandFailed(f"{name} can't become Ready: {ended}")
+                    if time.monotonic() > deadline:
+                        raise CommandFailed(
+                            f"{name} did not become Ready in {_READY_S:g} s. {self._ready(name)}\n{self.last_words()}"
+                        )
+
+    def _holds(self, name: str, condition: str) -> bool:
+        """Wait a moment until a condition of a node holds; say whether it does."""
+        waited = self.kubectl("wait", f"--for={condition}", name, "--timeout=2s", check=False)
+        return waited.returncode == 0
+
+    def _ready(self, name: str) -> str:
+        """Return what a node says of its condition Ready."""
+        path = "jsonpath={.status.conditions[?(@.type=='Ready')].message}"
+        message = self.kubectl("get", name, "--output", path, check=False).stdout.strip()
+        return f"It says: {message}" if message else "It has not joined the cluster"
 
 
 def end_leftovers() -> None:

@@ -1,17 +1,20 @@
 """Which kind of cluster to start: the environment variable FORESTALL_CLUSTER says it."""
 
 import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from forestall.devcluster import node_requirements
 from forestall.devcluster.controlplane import ControlPlane
 from forestall.devcluster.kind import PROGRAMS, KindCluster
 from forestall.devcluster.local import LocalCluster
 from forestall.devcluster.nodes import RealNodes
 from forestall.devcluster.programs import Programs, find_programs
 from forestall.devcluster.progress import Steps
-from forestall.errors import InvalidInput
+from forestall.errors import InvalidInput, MissingTool
 
 VARIABLE: Final = "FORESTALL_CLUSTER"
 _CLUSTERS: Final[Mapping[str, type[ControlPlane | KindCluster]]] = {
@@ -47,6 +50,16 @@ def local_programs(steps: Steps | None = None, purpose: str = "demo") -> Program
     if _chosen() is KindCluster:
         names = tuple(name for name in names if name in PROGRAMS)
     return find_programs(names, steps, closely=purpose in _TESTS)
+
+
+def check_machine(nodes: int) -> None:
+    """Raise MissingTool where the chosen cluster can't run here, before anything is built for it."""
+    if _chosen() is RealNodes:
+        try:
+            folder = Path(tempfile.gettempdir())
+        except OSError as error:
+            raise MissingTool(f"{error.strerror}: set TMPDIR to a folder with room that you may write to") from error
+        node_requirements.check_machine(folder, nodes)
 
 
 def local_cluster(

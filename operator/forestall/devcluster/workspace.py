@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from typing import Final, Self
 import psutil
 
 from forestall.devcluster.processes import AT_END, GRACE_S, KEEP, MARK, REGISTER, last_lines, runnable
-from forestall.errors import CommandFailed
+from forestall.errors import CommandFailed, MissingTool
 
 _POLL_S: Final = 0.02
 
@@ -32,10 +33,8 @@ class Workspace:
     """
 
     def __init__(self, name: str) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=f"forestall-{name}-")).resolve()
-        (self.path / MARK).touch()
-        (self.path / "bin").mkdir()
-        (self.path / "logs").mkdir()
+        """Make the folder; raises MissingTool, saying what to do, where there is no room for it."""
+        self.path = _made_folder(name)
         self._children: list[subprocess.Popen[bytes]] = []
         self._reaper: subprocess.Popen[bytes] | None = subprocess.Popen(
             [sys.executable, "-m", "forestall.devcluster.processes", "reap", str(self.path)],
@@ -131,3 +130,22 @@ class Workspace:
         reaper.communicate()
         for child in self._children:
             child.poll()
+
+
+def _made_folder(name: str) -> Path:
+    """Return a new workspace's folder, with what each has."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"forestall-{name}-")).resolve()
+    except OSError as error:
+        raise MissingTool(
+            f"no folder can be made for temporary files: {error.strerror}; set TMPDIR to one with room that you may "
+            "write to"
+        ) from error
+    try:
+        (folder / MARK).touch()
+        (folder / "bin").mkdir()
+        (folder / "logs").mkdir()
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise MissingTool(f"{folder} cannot be filled: {error.strerror}; set TMPDIR to a folder with room") from error
+    return folder

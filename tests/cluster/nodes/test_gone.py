@@ -1,9 +1,11 @@
 """The last value of a pod or a node that is gone: the API server is asked, with the rights that the chart gives."""
 
+from typing import Any
+
 from forestall.api import ServiceLevelObjective
 from forestall.api.service_level_objective import ServiceLevelObjectiveStatus
 
-EVICT = {"evict": {}}
+EVICT: dict[str, Any] = {"evict": {}}
 
 
 def names(world) -> set[str]:
