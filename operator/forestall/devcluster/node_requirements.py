@@ -1,5 +1,6 @@
 """What a machine must have for real nodes, and what this one lacks of it, in words."""
 
+import ctypes
 import os
 import platform
 import shutil
@@ -23,6 +24,8 @@ _CAPABILITIES: Final = {
 }
 """By name, the number of the bit in the kernel's set."""
 _FREE_BYTES: Final = 2 * 2**30
+_INOTIFY_NODE: Final = 8
+_INOTIFY_CONTROL_PLANE: Final = 6
 _UID_MAP: Final = Path("/proc/self/uid_map")
 
 
@@ -39,6 +42,7 @@ def lacking(folder: Path, nodes: int) -> list[str]:
         *_capabilities(),
         *_control_groups(),
         *_kernel(),
+        *_watches(nodes),
         *_disk(folder, nodes),
     ]
 
@@ -95,6 +99,28 @@ def _kernel() -> list[str]:
     elif not _works("unshare", "--net", "ip", "link", "add", "bridge0", "type", "bridge"):
         missing.append("network bridges in the kernel")
     return missing
+
+
+def _watches(nodes: int) -> list[str]:
+    """Say whether there are too few inotify instances left, as beside other clusters: a kubelet ends without them."""
+    needed = _INOTIFY_CONTROL_PLANE + nodes * _INOTIFY_NODE
+    available = _free_inotify(needed)
+    if available >= needed:
+        return []
+    return [f"{needed} inotify instances, of which {available} are free: sysctl fs.inotify.max_user_instances=1024"]
+
+
+def _free_inotify(needed: int) -> int:
+    """Return how many inotify instances can be had, at most as many as are needed."""
+    library = ctypes.CDLL(None)
+    handles: list[int] = []
+    try:
+        while len(handles) < needed and (handle := library.inotify_init1(os.O_CLOEXEC)) >= 0:
+            handles.append(handle)
+        return len(handles)
+    finally:
+        for handle in handles:
+            os.close(handle)
 
 
 def _disk(folder: Path, nodes: int) -> list[str]:

@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -31,6 +32,7 @@ def machine(monkeypatch):
     monkeypatch.setattr(node_cgroups, "hierarchies", list)
     monkeypatch.setattr(node_requirements, "_control_groups", list)
     monkeypatch.setattr(node_requirements, "_owns_machine", lambda: True)
+    monkeypatch.setattr(node_requirements, "_free_inotify", lambda needed: needed)
     monkeypatch.setattr(node_requirements, "_status", lambda field: "ffffffffffffffff")
     monkeypatch.setattr(node_requirements, "_works", lambda *command: True)
     return monkeypatch
@@ -45,6 +47,7 @@ def test_a_machine_that_has_everything_lacks_nothing_but_perhaps_overlay(machine
     [
         (platform, "system", lambda: "Darwin", "a Linux kernel"),
         (os, "geteuid", lambda: 1000, "root, as by sudo: a node makes mounts"),
+        (node_requirements, "_free_inotify", lambda needed: 3, "22 inotify instances, of which 3 are free: sysctl"),
         (node_requirements, "_owns_machine", lambda: False, "root of the machine itself"),
         (shutil, "which", lambda name: None if name == "nsenter" else name, "the program nsenter"),
         (shutil, "disk_usage", lambda folder: Usage(2**30), "which has 1.0 GiB left: free some, or set TMPDIR"),
@@ -72,6 +75,13 @@ def test_root_of_a_user_namespace_is_not_that_of_the_machine(tmp_path, uid_map, 
     file = tmp_path / "uid_map"
     file.write_text(uid_map)
     assert node_requirements._owns_machine(file) is owns
+
+
+def test_the_inotify_instances_that_are_free_are_counted_and_given_back():
+    """A kubelet ends with `too many open files` where other clusters hold those of the machine."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert 0 <= node_requirements._free_inotify(3) <= 3
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_control_groups_of_a_container_that_has_processes_in_them_are_said(monkeypatch, tmp_path):
