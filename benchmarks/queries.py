@@ -1,7 +1,8 @@
 """`python -m benchmarks.queries`: the cost of all queries of a cycle on a real Prometheus, as JSON.
 
 Objectives have a ratio of counters over a short and a long window, and one leading indicator; each query has a
-freshness query. The same queries run joined and one by one in the same run, on the same machine.
+freshness query. The same queries run joined and one by one in the same run, on the same machine, and with and without
+the question for the age of each series of the leading indicators.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from forestall.devcluster.programs import find_programs
 from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.remote_write import Series
 from forestall.devcluster.workspace import Workspace
-from forestall.ports import Query, QueryFailure
+from forestall.ports import Proof, Query, QueryFailure
 
 STEP = 15.0
 HOURS = 2.0
@@ -116,9 +117,38 @@ async def measure(
         result["one_by_one_over_joined_50"] = {
             name: round(value / medians[50][name], 1) for name, value in medians[1].items()
         }
+    result["with_age_over_without"] = await _with_age_over_without(server, prometheus, objectives, cycles, now)
     result["backfill_of_100"] = await _backfill(server, all_queries[::3][:100], now)
     result["rss_mib"] = round(psutil.Process().memory_info().rss / 2**20, 1)
     return result
+
+
+async def _with_age_over_without(
+    server: PrometheusServer, prometheus: psutil.Process, objectives: int, cycles: int, now: float
+) -> dict[str, dict[str, float]]:
+    """Return what asking each series of a leading indicator for its age costs, in turns with not asking.
+
+    Of the leading indicators alone, and of all queries of a cycle.
+    """
+    ratios: dict[str, dict[str, float]] = {}
+    for name, chosen in (("leading", queries(objectives)[2::3]), ("all", queries(objectives))):
+        aged = [
+            replace(query, proof=Proof(each_series=True)) if "queue_length" in query.expr else query for query in chosen
+        ]
+        requests: list[str] = []
+        metrics = PrometheusMetrics(budget=120, on_request=requests.append)
+        metrics.set_sources({"bench": SourceConfig(Endpoint(server.url))})
+        costs: list[tuple[Cost, Cost]] = []
+        for _ in range(cycles):
+            without = await _cycle(metrics, prometheus, chosen, now, requests)
+            costs.append((without, await _cycle(metrics, prometheus, aged, now, requests)))
+        await metrics.close()
+        medians = {
+            field: [statistics.median(getattr(pair[index], field) for pair in costs[1:]) for index in (0, 1)]
+            for field in ("client_cpu_s", "prometheus_cpu_s")
+        }
+        ratios[name] = {field: round(after / max(before, 1e-9), 2) for field, (before, after) in medians.items()}
+    return ratios
 
 
 def _seconds_to_check(all_queries: list[Query]) -> float:
