@@ -1,4 +1,4 @@
-"""A source in memory: what it answers is read as if it had come over HTTP."""
+"""A source in memory, whose answers are parsed like HTTP responses."""
 
 import re
 
@@ -16,7 +16,7 @@ _MARKED = re.compile(r'label_replace\((.*?), "__forestall_query", "(\d+)", "", "
 
 
 class FakeSource:
-    """Answers every query with one series of the value 1, until a test says otherwise.
+    """Answers every query with one series of the value 1, unless a test sets `behave`.
 
     `behave(exprs)` returns the body of the answer, or its status and body; `exprs` has the queries of a request by the
     number that marks each, or by None where it is asked alone.
@@ -52,13 +52,13 @@ class FakeSource:
 
     @property
     def canaries(self):
-        """How often a harmless query was asked."""
+        """How often the probe was sent."""
         return self.requests.count(CANARY)
 
 
 @pytest.fixture
 def fake_source(monkeypatch):
-    """A source in memory, which is asked again at once where a real one is given a moment."""
+    """A source in memory, to which requests are repeated without the usual pause."""
     source = FakeSource()
     monkeypatch.setattr("forestall.adapters.prometheus.source.Connection", lambda endpoint: source)
     monkeypatch.setattr("forestall.adapters.prometheus.source._BACKOFF", wait_none())

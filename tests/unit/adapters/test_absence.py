@@ -1,4 +1,4 @@
-"""What is absent is believed to be zero only where those that would have brought it are known to be scraped.
+"""Absent series count as zero only where the targets that would export them are known to be scraped.
 
 The same on a real Prometheus is in `tests/adapters`; here is what is asked for it, and how often.
 """
@@ -111,7 +111,7 @@ SHARE = "(sum(rate(errors[5m])) or vector(0)) / sum(rate(total[5m]))"
         ("absent(up{job='x'})", Source({"up": THERE}), AT),
     ],
 )
-def test_who_vouches_for_what_is_not_there(expr, source, newest):
+def test_scraped_targets_vouch_for_absent_series(expr, source, newest):
     verdict = source.judge(expr)
     assert verdict.newest == newest
     assert bool(verdict.lacking) == (newest is None)
@@ -126,11 +126,11 @@ def test_who_vouches_for_what_is_not_there(expr, source, newest):
         (Source({"good": HERE}), None),
     ],
 )
-def test_what_must_have_been_there_once(source, newest):
+def test_series_that_must_have_existed(source, newest):
     assert source.judge("1 - good / total", evidence="total", existed="good{}").newest == newest
 
 
-def test_what_is_there_costs_one_question_for_each_selector():
+def test_existing_series_cost_one_query_for_each_selector():
     source = Source({"errors": HERE, "total": HERE})
     source.judge(SHARE)
     assert [len(texts) for texts in source.asked] == [2, 1], "and one whether rate() finds anything"
@@ -138,7 +138,7 @@ def test_what_is_there_costs_one_question_for_each_selector():
     assert [len(texts) for texts in source.asked] == [2]
 
 
-def test_the_past_is_asked_now_and_then():
+def test_past_is_queried_periodically():
     source = Source(past={"errors": HERE}, up=HERE)
     source.judge(ERRORS)
     assert len(source.asked) == 4, "what there is now, lately, before, and who is up"
@@ -149,7 +149,7 @@ def test_the_past_is_asked_now_and_then():
     assert len(source.asked) == 5, "and whether it has come to an end"
 
 
-def test_that_there_was_nothing_is_forgotten_when_something_comes():
+def test_cached_absence_is_dropped_when_series_appear():
     source = Source(up=HERE)
     assert source.judge(ERRORS).newest == AT
     source.now = {"errors": {"app": AT}}
@@ -159,14 +159,14 @@ def test_that_there_was_nothing_is_forgotten_when_something_comes():
 
 
 @pytest.mark.parametrize("stale_after", [120.0, 300.0, 900.0])
-def test_beyond_the_lookback_is_asked_only_where_it_matters(stale_after):
+def test_samples_beyond_the_lookback_are_queried_only_where_needed(stale_after):
     source = Source(past={"slow": {"shop": AT - 600}})
     verdict = source.judge("last_over_time(slow[15m])", stale_after=stale_after)
     assert verdict.newest == (AT - 600 if stale_after > promql.LOOKBACK else None)
     assert len(source.asked) == (2 if stale_after > promql.LOOKBACK else 1)
 
 
-def test_what_a_range_does_not_find_is_not_absent():
+def test_series_with_too_few_samples_for_a_range_is_not_absent():
     source = Source({"errors": HERE})
     source.blind = True
     verdict = source.judge(ERRORS)
@@ -175,14 +175,14 @@ def test_what_a_range_does_not_find_is_not_absent():
     assert source.judge("sum(rate(errors[5m]))").newest == AT, "which finds nothing then"
 
 
-def test_a_query_that_leaves_much_in_doubt_takes_no_more_rounds():
-    """The kind: what is asked one after the other runs out of rounds, and ends the answers of all."""
+def test_rounds_of_further_queries_are_bounded():
+    """The kind: queries sent one after the other exceed the rounds, and end the answers of all."""
     source = Source(past={f"x{n}": {f"job{n}": AT} for n in range(12)}, up={f"job{n}": AT for n in range(12)})
     assert source.judge(" + ".join(f"(sum(x{n}) or vector(0))" for n in range(12))).newest == AT
     assert len(source.asked) == 3
 
 
-def test_what_could_not_be_asked_leaves_it_unknown():
+def test_failed_further_query_leaves_the_result_unknown():
     verdict = AbsenceJudge({}, AT).final(promql.prepare("x").freshness, Proof())
     assert isinstance(verdict, DataVerdict)
     assert verdict.newest is None
@@ -193,7 +193,7 @@ def test_what_could_not_be_asked_leaves_it_unknown():
     ("expr", "members"),
     [("sum(x or y)", {"x{}": 0}), ("sum(x) or vector(0)", {}), ("sum(y) / sum(z or y)", {"z{}": 0})],
 )
-def test_what_others_stand_in_for_is_counted_as_nobody(expr, members):
+def test_selector_without_series_is_counted_as_zero_targets(expr, members):
     verdict = Source({"y": HERE}, up=HERE).judge(expr)
     assert isinstance(verdict, DataVerdict)
     assert dict(verdict.members) == members

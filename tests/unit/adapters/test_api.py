@@ -1,4 +1,4 @@
-"""What becomes of the API server's answers, good, bad and none, over real HTTP."""
+"""How the API server's responses are processed over real HTTP: successes, errors and timeouts."""
 
 import asyncio
 import json
@@ -73,7 +73,7 @@ def status(reason: str, message: str = "the server's words", **details: str) -> 
     return {"kind": "Status", "reason": reason, "message": message, "details": details}
 
 
-async def test_sends_what_is_asked(api, server):
+async def test_request_is_sent(api, server):
     answer = await api.request(
         "PATCH", "/apis/x/v1/y", query={"force": "true"}, body={"a": 1}, content_type=MERGE_PATCH
     )
@@ -104,7 +104,7 @@ async def test_sends_what_is_asked(api, server):
         (302, status(""), ClusterError),
     ],
 )
-async def test_names_refusals_in_its_own_words(api, server, code, body, error):
+async def test_refusals_are_translated(api, server, code, body, error):
     server.answers(code, body)
     with pytest.raises(ClusterError) as raised:
         await api.request("GET", "/x")
@@ -112,7 +112,7 @@ async def test_names_refusals_in_its_own_words(api, server, code, body, error):
     assert "GET /x: " in str(raised.value)
 
 
-async def test_tells_what_the_server_said(api, server):
+async def test_error_has_the_message_of_the_server(api, server):
     server.answers(403, status("Forbidden", 'User "u" cannot patch resource "deployments/scale" in API group "apps"'))
     with pytest.raises(Forbidden, match='cannot patch resource "deployments/scale"'):
         await api.request("PATCH", "/x", body={})
@@ -160,8 +160,8 @@ BUDGET = {"kind": "poddisruptionbudgets", "name": "web"}
         (500, 'Internal error occurred: failed calling webhook "x": context deadline exceeded', {}, Unavailable),
     ],
 )
-async def test_tells_whose_refusal_it_is(api, server, code, message, details, error):
-    """Kind: whose 'no' it is. The code is chosen by whoever refuses; only a right that is missing can be granted."""
+async def test_error_says_who_refused(api, server, code, message, details, error):
+    """Kind: who refused. The refusing party chooses the status code; only a missing permission can be granted."""
     server.answers(code, status("Any", message, **details))
     with pytest.raises(ClusterError) as raised:
         await api.request("POST", "/x", body={})
@@ -169,7 +169,7 @@ async def test_tells_whose_refusal_it_is(api, server, code, message, details, er
     assert message in str(raised.value)
 
 
-async def test_what_may_not_be_read_is_a_matter_of_rights_whatever_the_words(api, server):
+async def test_forbidden_read_is_a_missing_permission_whatever_the_message(api, server):
     server.answers(403, status("Forbidden", "a gateway says no"))
     with pytest.raises(Forbidden) as raised:
         await api.request("GET", "/x")
@@ -177,7 +177,7 @@ async def test_what_may_not_be_read_is_a_matter_of_rights_whatever_the_words(api
 
 
 @pytest.mark.parametrize("answered", [True, False])
-async def test_tells_whether_the_server_answered_at_all(api, server, answered):
+async def test_error_says_whether_the_server_responded(api, server, answered):
     server.answers(500, status("InternalError"))
     if not answered:
         server.handler = server.hang
@@ -186,14 +186,14 @@ async def test_tells_whether_the_server_answered_at_all(api, server, answered):
     assert raised.value.answered is answered
 
 
-async def test_a_namespace_that_is_about_to_go_is_not_a_matter_of_rights(api, server):
+async def test_terminating_namespace_is_no_missing_permission(api, server):
     causes = [{"reason": "NamespaceTerminating", "message": "namespace shop is being terminated"}]
     server.answers(403, {"kind": "Status", "reason": "Forbidden", "details": {"causes": causes}})
     with pytest.raises(NotFound):
         await api.request("POST", "/x/eviction", body={})
 
 
-async def test_tells_which_budget_stands_in_the_way(api, server):
+async def test_error_names_the_disruption_budget(api, server):
     causes = [{"reason": "DisruptionBudget", "message": "The disruption budget web needs 3 healthy pods and has 3"}]
     body = {"kind": "Status", "message": "Cannot evict pod", "details": {"causes": causes}}
     server.answers(429, body)
@@ -214,27 +214,27 @@ async def test_tells_which_budget_stands_in_the_way(api, server):
         (404, '{"details": 7}', UnknownPath),
     ],
 )
-async def test_takes_answers_that_are_no_status(api, server, code, text, error):
+async def test_error_responses_without_status_object(api, server, code, text, error):
     server.answers(code, text=text)
     with pytest.raises(ClusterError) as raised:
         await api.request("GET", "/x")
     assert type(raised.value) is error
 
 
-async def test_an_answer_that_is_nested_without_end_is_not_understood(api, server):
-    """Kind: an object that others fill as they like, here a custom resource without a schema."""
+async def test_too_deeply_nested_response_is_an_error(api, server):
+    """Kind: an object whose content users control, here a custom resource without a schema."""
     server.answers(200, text='{"a":' * 5000 + "1" + "}" * 5000)
     with pytest.raises(Unreadable, match="nested too deeply"):
         await api.request("GET", "/apis/example.com/v1/namespaces/shop/odds/web")
 
 
-async def test_an_answer_that_does_not_come_is_not_waited_for(api, server):
+async def test_missing_response_times_out(api, server):
     server.handler = server.hang
     with pytest.raises(Unavailable, match=r"no answer within 0\.1 s"):
         await api.request("GET", "/x", timeout=0.1)
 
 
-async def test_a_body_that_stops_in_the_middle_is_not_waited_for(api, server):
+async def test_stalled_body_times_out(api, server):
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "1000"})
         await response.prepare(request)
@@ -247,14 +247,14 @@ async def test_a_body_that_stops_in_the_middle_is_not_waited_for(api, server):
         await api.request("GET", "/x", timeout=0.1)
 
 
-async def test_no_request_may_take_longer_than_the_lease_allows(api, server, monkeypatch):
+async def test_request_timeout_fits_the_lease(api, server, monkeypatch):
     monkeypatch.setattr(api_module, "TIMEOUT", 0.1)
     server.handler = server.hang
     with pytest.raises(Unavailable, match=r"no answer within 0\.1 s"):
         await api.request("GET", "/x", timeout=1000)
 
 
-async def test_a_connection_that_breaks_is_unavailable(api, server):
+async def test_broken_connection_is_unavailable(api, server):
     async def cut(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
@@ -266,7 +266,7 @@ async def test_a_connection_that_breaks_is_unavailable(api, server):
     assert len(server.seen) == 1  # a write is never repeated
 
 
-async def test_a_server_that_is_not_there_is_unavailable(unused_port):
+async def test_missing_server_is_unavailable(unused_port):
     access = Access(Configuration(host=f"http://127.0.0.1:{unused_port}"), "default", "", None)
     async with Api(access) as api:
         with pytest.raises(Unavailable, match="GET /x"):
@@ -280,7 +280,7 @@ def unused_port() -> int:
         return int(free.getsockname()[1])
 
 
-async def test_a_refused_token_is_read_anew(api, server, access, monkeypatch):
+async def test_refused_token_is_reloaded(api, server, access, monkeypatch):
     async def only_two(request: web.Request) -> web.StreamResponse:
         accepted = request.headers["Authorization"] == "Bearer two"
         return web.json_response({"kind": "Ok"}, status=200 if accepted else 401)
@@ -296,7 +296,7 @@ async def test_a_refused_token_is_read_anew(api, server, access, monkeypatch):
     assert [request.headers["Authorization"] for request in server.seen] == ["Bearer one", "Bearer two"]
 
 
-async def test_a_token_that_stays_refused_is_forbidden(api, server, access, monkeypatch):
+async def test_token_refused_twice_is_an_error(api, server, access, monkeypatch):
     async def renew(_: str) -> bool:
         return True
 
@@ -316,7 +316,7 @@ async def test_a_token_that_stays_refused_is_forbidden(api, server, access, monk
         ({"Date": "Fri, 01 Jan 2027 00:00:00 GMT", "Age": "60"}, None),
     ],
 )
-async def test_what_time_the_api_server_says_that_it_is(server, access, headers, ahead):
+async def test_clock_of_the_api_server_is_read(server, access, headers, ahead):
     async def handler(_: web.Request) -> web.StreamResponse:
         return web.json_response({"kind": "Ok"}, headers=headers)
 
@@ -330,7 +330,7 @@ async def test_what_time_the_api_server_says_that_it_is(server, access, headers,
         assert ahead - time.monotonic() <= clock.low < clock.high <= ahead + 1 - sent
 
 
-async def test_a_clock_that_agrees_is_not_apart(server, access):
+async def test_agreeing_clock_has_no_offset(server, access):
     async with Api(access) as api:
         await api.request("GET", "/x")
         assert api.clock is not None

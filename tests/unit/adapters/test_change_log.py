@@ -1,4 +1,4 @@
-"""What the leader's log says of its changes."""
+"""The log lines of changes."""
 
 from typing import Any, cast
 
@@ -30,7 +30,7 @@ class Answering:
         return call
 
 
-async def test_each_change_and_each_event_is_one_line():
+async def test_each_change_and_each_event_is_one_log_line():
     inner = Answering()
     cluster = LoggedCluster(cast("Any", inner))
     patch = {"spec": {"unschedulable": True}, "metadata": {"annotations": {"a": "secret"}, "labels": {}}}
@@ -57,7 +57,7 @@ async def test_each_change_and_each_event_is_one_line():
     ]
 
 
-async def test_a_status_is_written_and_not_logged():
+async def test_status_writes_are_not_logged():
     inner = Answering()
     cluster = LoggedCluster(cast("Any", inner))
     with capture_logs() as lines:
@@ -66,7 +66,7 @@ async def test_a_status_is_written_and_not_logged():
     assert (inner.calls, lines) == (["replace_status", "apply_status"], [])
 
 
-async def test_what_was_not_done_is_not_logged():
+async def test_failed_changes_are_not_logged():
     class Refusing(Answering):
         async def write_scale(self, *_: Any) -> Any:
             raise Conflict("somebody wrote first")

@@ -1,4 +1,4 @@
-"""The points of a range answer, from the bytes to numbers."""
+"""Parsing the points of a range response."""
 
 import gc
 import math
@@ -20,14 +20,14 @@ def values_of(pairs):
 
 
 @given(st.lists(st.tuples(st.integers(0, 2_000_000_000), st.floats(allow_nan=False)), max_size=20))
-def test_points_become_numbers_as_float_reads_them(points):
+def test_points_are_parsed_like_float(points):
     words = {math.inf: "+Inf", -math.inf: "-Inf"}
     times, values = values_of([[at, words.get(value, repr(value))] for at, value in points])
     assert times == [float(at) for at, _ in points]
     assert values == [value for _, value in points]
 
 
-def test_what_json_has_no_number_for_is_read_all_the_same():
+def test_nan_and_infinity_are_parsed():
     times, values = values_of([[1, "NaN"], [1.5, "18446744073709551617"], [2, "-1e-07"], [3, "5"]])
     assert times == [1.0, 1.5, 2.0, 3.0]
     assert math.isnan(values[0])
@@ -52,8 +52,8 @@ def test_what_json_has_no_number_for_is_read_all_the_same():
         *([[1, "1,2"], [2, "[3"], [3, "4]"]], [[1, "0x10"]], [[1, ""]], [[1, "-"]], [[1, "."]]),
     ],
 )
-def test_what_is_no_point_spoils_its_own_series_alone(pairs):
-    """Kind: an answer of the right shape outside and the wrong one inside."""
+def test_invalid_point_affects_its_own_series_only(pairs):
+    """Kind: a response with valid structure outside and invalid values inside."""
     good = [[1, "1"], [2, "2.5"]]
     series = [{"metric": {}, "values": good}, {"metric": {}, "values": pairs}, {"metric": {}, "values": good}]
     document = read(orjson.dumps({"data": {"result": series}})) or {}
@@ -64,13 +64,13 @@ def test_what_is_no_point_spoils_its_own_series_alone(pairs):
 @pytest.mark.parametrize(
     "pair", [[1], [1, "1", 2], "11", {"0": 1, "1": "1"}, None, [True, "1"], ["1", "1"], [-1, "1"], [1e18, "1"]]
 )
-def test_what_is_no_pair_has_no_value(pair):
+def test_invalid_pair_has_no_value(pair):
     with pytest.raises(SourceTrouble, match="not of the Prometheus API"):
         value_of(pair)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"7", b"\xff{}", b"[" * 5000, b'{"a": "\\ud800"}'])
-def test_what_is_no_document_is_none(body):
+def test_invalid_document_is_none(body):
     assert read(body) is None
     assert gc.isenabled()
 
@@ -85,13 +85,13 @@ def test_what_is_no_document_is_none(body):
         '{"x":{"values":[[7,"7"]]},"data":{"result":[{"metric":{},"values":[[1,"1"],[2,"2"]]}]}}',
     ],
 )
-def test_points_are_read_wherever_they_stand(text):
+def test_points_are_parsed_at_any_position(text):
     document = read(text.encode()) or {}
     assert [each["values"] for each in document["data"]["result"]] == [([1.0, 2.0], [1.0, 2.0])]
 
 
 @pytest.mark.parametrize("points", ['[[1,"]]"]]', '[[1,"1"]', "[[1,]]", '[[1,"1"]]]', "[[", '[["values":[[1]]]]'])
-def test_points_that_are_cut_wrongly_are_read_as_json_has_them(points):
+def test_points_that_the_splitter_misses_are_parsed_as_json(points):
     text = f'{{"data":{{"result":[{{"metric":{{}},"values":{points}}},{{"metric":{{}},"values":[[1,"1"]]}}]}}}}'
     try:
         expected = [([1.0], [1.0]) if each["values"] == [[1, "1"]] else None for each in _series(orjson.loads(text))]
@@ -105,8 +105,10 @@ def _series(document):
     return document["data"]["result"]
 
 
-def test_the_points_of_an_answer_do_not_all_take_the_memory_that_they_have_in_json():
-    """Kind: no share per namespace. An answer of 32 MiB took 560 MiB to be read, more than a container may have."""
+def test_parsing_points_is_bounded_in_memory():
+    """Kind: no share per namespace. Parsing a response of 32 MiB took 560 MiB, more than the memory limit of a
+    container.
+    """
     points = ",".join(f'[{at},"{at}.5"]' for at in range(1_790_000_000, 1_790_000_000 + 2000))
     series = ",".join(f'{{"metric":{{"i":"{n}"}},"values":[{points}]}}' for n in range(50))
     body = f'{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}}}'.encode()

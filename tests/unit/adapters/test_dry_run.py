@@ -1,4 +1,4 @@
-"""The cluster that is only looked at."""
+"""The cluster of a dry run."""
 
 from typing import Any
 
@@ -37,13 +37,13 @@ def cluster() -> DryRunCluster:
     return DryRunCluster(Looking())
 
 
-async def test_reads_are_done(cluster):
+async def test_reads_pass_through(cluster):
     assert (await cluster.read(REF))["metadata"]["resourceVersion"] == "7"
     assert (await cluster.read_scale(REF)).spec_replicas == 3
     assert await cluster.find("apps/v1", "Deployment") == [{"kind": "Deployment"}]
 
 
-async def test_writes_are_answered_as_if_done(cluster):
+async def test_writes_return_what_a_real_write_would(cluster):
     assert (await cluster.write_scale(REF, 5, "7")).spec_replicas == 5
     patched = await cluster.patch(REF, {"metadata": {"labels": {"b": "2"}}, "spec": {"x": None, "y": {"z": 1}}}, "7")
     assert patched["metadata"]["labels"] == {"a": "1", "b": "2"}
@@ -55,7 +55,7 @@ async def test_writes_are_answered_as_if_done(cluster):
     assert created["metadata"]["uid"]
 
 
-async def test_preconditions_hold(cluster):
+async def test_preconditions_are_checked(cluster):
     for write in (
         cluster.write_scale(REF, 5, "6"),
         cluster.patch(REF, {}, "6"),

@@ -1,4 +1,4 @@
-"""The one description of an HTTP endpoint.
+"""The description of an HTTP endpoint.
 
 The kind: metric sources and notification channels read and check the same things in two places, and differ.
 """
@@ -39,7 +39,7 @@ class Secrets:
         return self.texts[name, key]
 
 
-def test_nothing_secret_shows():
+def test_secrets_are_not_shown():
     endpoint = Endpoint(
         f"https://hooks.test/{SECRET}", {"a": SECRET}, UsernamePassword(SECRET, SECRET), TlsSettings(SECRET)
     )
@@ -74,14 +74,14 @@ def test_nothing_secret_shows():
         (Endpoint(URL, tls=TlsSettings(SECRET)), "its certificate authority is not PEM"),
     ],
 )
-def test_what_cannot_be_used_says_so_without_its_secrets(endpoint, words):
+def test_invalid_values_are_reported_without_secrets(endpoint, words):
     with pytest.raises(InvalidEndpoint, match=words) as caught:
         EndpointSession(endpoint, 1)
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None, "the words of what it began with may hold a secret"
 
 
-async def test_both_clients_carry_the_same_and_take_nothing_from_the_environment():
+async def test_both_clients_send_the_same_and_ignore_the_environment():
     endpoint = Endpoint(URL, {"x-team": " a ", "user-agent": "mine"}, BearerToken(f"{SECRET}\n"))
     expected = {"x-team": "a", "user-agent": "mine", "authorization": f"Bearer {SECRET}", "accept-encoding": "identity"}
     with EndpointSession(endpoint, 1) as blocking:
@@ -94,21 +94,21 @@ async def test_both_clients_carry_the_same_and_take_nothing_from_the_environment
         assert session.timeout.total == endpoint.timeout
 
 
-def test_credentials_stand_in_one_header():
+def test_credentials_are_in_one_header():
     endpoint = Endpoint(URL, {"authorization": "other"}, UsernamePassword("jo", "pa\u00dfwort\n"))
     named = {name: value for name, value in endpoint.request_headers().items() if name.lower() == "authorization"}
     assert named == {"Authorization": "Basic am86cGHDn3dvcnQ="}, "in UTF-8, without the line break of a file"
     assert Endpoint(URL, {"authorization": "other"}).request_headers()["authorization"] == "other"
 
 
-def test_a_path_comes_after_that_of_the_url():
+def test_path_is_appended_to_that_of_the_url():
     endpoint = Endpoint(" https://h/a/?x=1#y\n")
     assert endpoint.address() == "https://h/a/?x=1"
     assert endpoint.address_of("/api/v2/alerts") == "https://h/a/api/v2/alerts"
     assert Endpoint("http://h/").address_of("") == "http://h"
 
 
-def test_tls_is_of_a_version_that_is_not_broken(monkeypatch):
+def test_tls_version_is_at_least_1_2(monkeypatch):
     old = ssl.create_default_context()
     old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     monkeypatch.setattr(ssl, "create_default_context", lambda cadata: old)
@@ -117,7 +117,7 @@ def test_tls_is_of_a_version_that_is_not_broken(monkeypatch):
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
-def test_what_a_library_mounts_or_asks_for_changes_no_connection(monkeypatch):
+def test_mounted_adapters_and_request_options_change_no_connection(monkeypatch):
     session = EndpointSession(Endpoint(URL), 1)
     session.mount(URL, requests.adapters.HTTPAdapter(max_retries=3))
     adapter = session.get_adapter(f"{URL}api/v1/query")
@@ -136,7 +136,7 @@ def test_what_a_library_mounts_or_asks_for_changes_no_connection(monkeypatch):
     assert (sent["timeout"], sent["stream"]) == ((3.0, 5), True)
 
 
-def test_credentials_in_a_url_that_a_person_gives():
+def test_credentials_in_a_url():
     endpoint = Endpoint.of_url("http://jo%40x:p%3Aw@[::1]:9090/p?q=1")
     assert endpoint == Endpoint("http://[::1]:9090/p?q=1", credentials=UsernamePassword("jo@x", "p:w"))
     assert Endpoint.of_url("http://h") == Endpoint("http://h")
@@ -154,7 +154,7 @@ AUTHS = [
 
 
 @pytest.mark.parametrize(("auth", "credentials"), AUTHS)
-async def test_secrets_are_read_alike_for_each_kind(auth, credentials):
+async def test_secrets_are_read_alike_for_both_kinds(auth, credentials):
     texts = {"token": "t", "user": "jo", "password": "p", "ca": "PEM", "url": "http://hook"}
     reader = EndpointReader(Secrets({("s", key): text for key, text in texts.items()}).read)
     common = {"auth": auth, "tls": {"ca": {"name": "s", "key": "ca"}}, "headers": {"X-Team": "a"}, "timeout": "2s"}
@@ -170,7 +170,7 @@ async def test_secrets_are_read_alike_for_each_kind(auth, credentials):
     assert plain == Endpoint("http://hook", {"X-Team": "a"}, timeout=2.0)
 
 
-async def test_a_secret_that_is_not_there_is_told():
+async def test_missing_secret_is_reported():
     spec = MetricSource.read(
         {
             "metadata": {"name": "x", "uid": "x"},

@@ -1,4 +1,4 @@
-"""Events: counted, limited, and never in anybody's way."""
+"""Events are counted and limited, and their failures affect nothing else."""
 
 import asyncio
 from typing import Any
@@ -55,7 +55,7 @@ def recorder(api: FakeApi, clock: Clock) -> Recorder:
     return Recorder(api, "pod-1", monotonic=clock, wall=clock)  # type: ignore[arg-type]
 
 
-async def test_a_new_event_is_posted_to_the_namespace_of_its_object(recorder, api):
+async def test_new_event_is_posted_to_the_namespace_of_its_object(recorder, api):
     await recorder.post(event())
     ((method, path, body),) = api.asked
     assert (method, path) == ("POST", "/api/v1/namespaces/shop/events")
@@ -65,12 +65,12 @@ async def test_a_new_event_is_posted_to_the_namespace_of_its_object(recorder, ap
     assert (body["type"], body["reason"], body["message"], body["count"]) == ("Warning", "AtRisk", "soon", 1)
 
 
-async def test_an_event_about_a_cluster_scoped_object_goes_to_default(recorder, api):
+async def test_event_about_a_cluster_scoped_object_goes_to_default(recorder, api):
     await recorder.post(event(namespace=""))
     assert api.asked[0][1] == "/api/v1/namespaces/default/events"
 
 
-async def test_the_same_event_again_is_counted_with_its_newest_message(recorder, api, clock):
+async def test_repeated_event_is_counted_with_its_newest_message(recorder, api, clock):
     await recorder.post(event(message="P = 0.81"))
     clock.now += SAME_WITHIN
     await recorder.post(event(message="P = 0.97"))
@@ -80,14 +80,14 @@ async def test_the_same_event_again_is_counted_with_its_newest_message(recorder,
     assert (body["count"], body["message"], body["lastTimestamp"]) == (2, "P = 0.97", "1970-01-01T00:10:00Z")
 
 
-async def test_the_same_event_much_later_is_a_new_one(recorder, api, clock):
+async def test_same_event_much_later_is_new(recorder, api, clock):
     await recorder.post(event())
     clock.now += SAME_WITHIN + 1
     await recorder.post(event())
     assert [method for method, _, _ in api.asked] == ["POST", "POST"]
 
 
-async def test_other_events_and_other_objects_are_not_the_same(recorder, api):
+async def test_different_events_and_objects_are_counted_separately(recorder, api):
     await recorder.post(event())
     await recorder.post(event(reason="Held"))
     await recorder.post(event(name="search"))
@@ -95,7 +95,7 @@ async def test_other_events_and_other_objects_are_not_the_same(recorder, api):
     assert [method for method, _, _ in api.asked] == ["POST"] * 4
 
 
-async def test_an_object_with_too_much_to_tell_is_cut_short_and_others_are_not(recorder, api, clock):
+async def test_rate_limit_applies_to_each_object_separately(recorder, api, clock):
     for number in range(BURST + 5):
         await recorder.post(event(reason=f"R{number}"))
     assert len(api.asked) == BURST
@@ -107,7 +107,7 @@ async def test_an_object_with_too_much_to_tell_is_cut_short_and_others_are_not(r
     assert len(api.asked) == BURST + 2
 
 
-async def test_what_was_cut_short_is_counted_all_the_same(recorder, api, clock):
+async def test_rate_limited_events_are_counted(recorder, api, clock):
     for _ in range(BURST + 5):
         await recorder.post(event())
     clock.now += REFILL
@@ -115,19 +115,19 @@ async def test_what_was_cut_short_is_counted_all_the_same(recorder, api, clock):
     assert api.asked[-1][2]["count"] == BURST + 6
 
 
-async def test_an_event_that_is_gone_begins_anew(recorder, api):
+async def test_deleted_event_is_created_again(recorder, api):
     await recorder.post(event())
     api.failures = [NotFound("gone")]
     await recorder.post(event())
     assert [method for method, _, _ in api.asked] == ["POST", "PATCH", "POST"]
 
 
-async def test_a_long_message_is_cut(recorder, api):
+async def test_long_message_is_cut(recorder, api):
     await recorder.post(event(message="x" * 5000))
     assert len(api.asked[0][2]["message"]) == 1024
 
 
-async def test_a_failure_disturbs_nothing(recorder, api):
+async def test_failed_post_is_ignored(recorder, api):
     api.failures = [Unavailable("no answer")]
     async with recorder:
         recorder.record(event())
@@ -142,7 +142,7 @@ async def test_waiting_events_are_posted_at_the_end(recorder, api):
     assert len(api.asked) == 3
 
 
-async def test_recording_never_waits_and_never_piles_up(recorder, api, monkeypatch):
+async def test_recording_never_waits_and_the_queue_is_bounded(recorder, api, monkeypatch):
     monkeypatch.setattr("forestall.adapters.kubernetes.events.CLOSING", 0.01)
     api.gate.clear()
     async with recorder:

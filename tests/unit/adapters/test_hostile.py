@@ -1,7 +1,7 @@
-"""Answers of the right shape outside and the wrong one inside: every field of the format, in one answer of a batch.
+"""Hostile responses: valid structure outside, and invalid values in any field inside, for one query of a batch.
 
-Kind: an answer of the right shape outside and the wrong one inside. Nothing but a `QueryFailure` for each query comes
-of it, never an exception, and a query is not spoilt by what is wrong with another one's series.
+The result is a `QueryFailure` for each affected query, never an exception, and invalid series of one query affect no
+other query.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ BOUNDED = settings(
 
 
 def ask(make_metrics, how, cycles=1):
-    """Return what the last of so many cycles answers."""
+    """Return the answers of the last of so many cycles."""
 
     async def run():
         metrics, answers = make_metrics(), {}
@@ -107,7 +107,7 @@ def ask(make_metrics, how, cycles=1):
 
 
 def believable(answer):
-    """Say whether an answer holds nothing that the engine could stumble over."""
+    """Say whether an answer is valid input for the engine."""
     if isinstance(answer, QueryFailure):
         return len(answer.message) <= 500
     if isinstance(answer, Answer):
@@ -128,7 +128,7 @@ def believable(answer):
     status=st.sampled_from([200, 200, 200, 204, 400, 422, 500, 503]),
     how=st.sampled_from(["instant", "range"]),
 )
-def test_nothing_but_a_failure_comes_of_a_hostile_answer(fake_source, make_metrics, body, status, how):
+def test_hostile_response_gives_valid_answers_or_failures(fake_source, make_metrics, body, status, how):
     fake_source.behave = lambda exprs: (status, body)
     answers = ask(make_metrics, how)
     assert answers.keys() == set(range(60))
@@ -137,7 +137,7 @@ def test_nothing_but_a_failure_comes_of_a_hostile_answer(fake_source, make_metri
 
 @BOUNDED
 @given(body=bodies, status=st.sampled_from([200, 200, 400, 422, 500]))
-def test_an_answer_that_is_wrong_for_one_query_spoils_no_other(fake_source, make_metrics, body, status):
+def test_hostile_response_to_one_query_affects_no_other(fake_source, make_metrics, body, status):
     def behave(exprs):
         return (status, body) if HOSTILE in exprs.values() else fake_source.ones(exprs)
 
@@ -151,7 +151,7 @@ def test_an_answer_that_is_wrong_for_one_query_spoils_no_other(fake_source, make
 @given(bad=st.lists(series, min_size=1, max_size=3), freshness=st.booleans())
 @example(bad=[{"metric": {}, "value": [AT, "1"]}, {"metric": None}], freshness=False)
 @example(bad=[{"metric": {}, "value": [AT, "1"]}, None], freshness=False)
-def test_series_that_are_wrong_in_one_answer_of_a_batch_spoil_no_other_query(fake_source, make_metrics, bad, freshness):
+def test_invalid_series_of_one_query_affect_no_other(fake_source, make_metrics, bad, freshness):
     hostile = FRESHNESS if freshness else HOSTILE
 
     def behave(exprs):
@@ -166,7 +166,7 @@ def test_series_that_are_wrong_in_one_answer_of_a_batch_spoil_no_other_query(fak
     assert {key for key, answer in answers.items() if isinstance(answer, QueryFailure)} <= {7}
 
 
-def test_series_that_differ_in_their_names_alone_are_both_named(fake_source, make_metrics):
+def test_series_that_differ_only_in_name_are_both_named(fake_source, make_metrics):
     def behave(exprs):
         answer = fake_source.ones(exprs)
         for twin in [s for s, text in zip(answer["data"]["result"], exprs.values(), strict=True) if text == HOSTILE]:
@@ -183,7 +183,7 @@ def test_series_that_differ_in_their_names_alone_are_both_named(fake_source, mak
 
 @pytest.mark.parametrize("labels", [[], ["a"], "a", 5, None, True, {"a": 5}, {"a": None}, {"a": ["b"]}, {"a": {}}])
 @pytest.mark.parametrize("marked", [True, False])
-def test_labels_that_are_none(fake_source, make_metrics, labels, marked):
+def test_invalid_labels(fake_source, make_metrics, labels, marked):
     def behave(exprs):
         answer = fake_source.ones(exprs)
         for each, text in zip(answer["data"]["result"], exprs.values(), strict=True):
@@ -199,7 +199,7 @@ def test_labels_that_are_none(fake_source, make_metrics, labels, marked):
 
 
 @pytest.mark.parametrize("error", [RecursionError, MemoryError, KeyError("x"), AttributeError])
-def test_an_error_that_nobody_thought_of_ends_no_cycle(fake_source, make_metrics, error):
+def test_unexpected_exception_ends_no_cycle(fake_source, make_metrics, error):
     def behave(exprs):
         if HOSTILE in exprs.values():
             raise error
@@ -213,7 +213,7 @@ def test_an_error_that_nobody_thought_of_ends_no_cycle(fake_source, make_metrics
 
 
 @pytest.mark.parametrize("newest", ["NaN", "+Inf", "-1", "", "x", 5, None])
-def test_a_freshness_that_is_no_time_makes_nothing_fresh(fake_source, make_metrics, newest):
+def test_invalid_freshness_is_not_fresh(fake_source, make_metrics, newest):
     def behave(exprs):
         answer = fake_source.ones(exprs)
         for each, text in zip(answer["data"]["result"], exprs.values(), strict=True):
@@ -227,8 +227,8 @@ def test_a_freshness_that_is_no_time_makes_nothing_fresh(fake_source, make_metri
 
 
 @pytest.mark.parametrize("times", [[AT + 1e9], [0], [-1], [AT, AT - 15], [AT, AT], [AT - 1e6, AT]])
-def test_points_from_outside_of_the_range_never_reach_the_matrix(fake_source, make_metrics, times):
-    """One point of the year 2060 would push all that is known of every series out of the matrix."""
+def test_points_outside_the_range_are_refused(fake_source, make_metrics, times):
+    """One point of the year 2060 would push the history of every series out of the matrix."""
 
     def behave(exprs):
         result = [

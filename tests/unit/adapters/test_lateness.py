@@ -1,4 +1,4 @@
-"""The kind: one slow thing in a cycle delays all. A source that hangs costs one call its time, and the next nothing."""
+"""A source that hangs delays one call, and the next ones hardly. The kind: one slow thing in a cycle delays all."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ QUERIES = [Query(number, f"up + {number}", owner=f"team-{number % 2}") for numbe
 
 
 class Hanging:
-    """A connection whose calls hang, whatever timeout they are given, as a name's resolution does."""
+    """A connection whose calls hang regardless of their timeout, as a name's resolution does."""
 
     def __init__(self, other):
         self.other = other
@@ -56,7 +56,7 @@ def metrics(hanging):
     return adapter
 
 
-async def test_a_source_that_hangs_costs_one_call_its_time_and_the_next_ones_a_little(metrics, hanging):
+async def test_hanging_source_delays_one_call_and_the_next_ones_hardly(metrics, hanging):
     began = time.monotonic()
     answers = await metrics.instant("slow", QUERIES, AT)
     first = time.monotonic() - began
@@ -73,7 +73,7 @@ async def test_a_source_that_hangs_costs_one_call_its_time_and_the_next_ones_a_l
     assert first >= 0.5
 
 
-async def test_a_source_that_answers_again_is_asked_again_in_whole(metrics, hanging, fake_source):
+async def test_recovered_source_gets_all_queries_again(metrics, hanging, fake_source):
     await metrics.instant("slow", QUERIES, AT)
     await metrics.instant("slow", QUERIES, AT)
     hanging.well.set()
@@ -86,7 +86,7 @@ async def test_a_source_that_answers_again_is_asked_again_in_whole(metrics, hang
     assert CANARY in fake_source.requests
 
 
-async def test_a_late_source_keeps_no_other_one_waiting(metrics, hanging, monkeypatch):
+async def test_late_source_delays_no_other(metrics, hanging, monkeypatch):
     await metrics.instant("slow", QUERIES, AT)
     monkeypatch.setattr("forestall.adapters.prometheus.source.Connection", lambda config: hanging.other)
     metrics.set_sources({"slow": SourceConfig(Endpoint("http://slow")), "well": SourceConfig(Endpoint("http://well"))})
@@ -95,7 +95,7 @@ async def test_a_late_source_keeps_no_other_one_waiting(metrics, hanging, monkey
     assert all(isinstance(each, Answer) for each in well.values())
 
 
-async def test_the_threads_of_a_source_that_hangs_are_bounded(metrics, hanging):
+async def test_threads_of_a_hanging_source_are_bounded(metrics, hanging):
     metrics.set_sources({"bounded": SourceConfig(Endpoint("http://slow"))})
     for number in range(20):
         await metrics.instant("bounded", QUERIES, AT + number)
@@ -103,7 +103,7 @@ async def test_the_threads_of_a_source_that_hangs_are_bounded(metrics, hanging):
     assert 1 <= sum(each.name == "source-bounded" for each in threading.enumerate()) <= 8
 
 
-async def test_a_source_whose_past_hangs_still_tells_the_present(metrics, hanging, monkeypatch):
+async def test_source_whose_range_queries_hang_still_answers_instant_queries(metrics, hanging, monkeypatch):
     monkeypatch.setattr(hanging, "instant", hanging.other.instant)
     for number in range(3):
         past = await metrics.range("slow", QUERIES, AT - 60, AT, 15)
@@ -112,8 +112,8 @@ async def test_a_source_whose_past_hangs_still_tells_the_present(metrics, hangin
         assert all(isinstance(answer, Answer) for answer in answers.values())
 
 
-async def test_a_late_source_that_is_removed_before_it_could_be_asked_is_still_late():
-    """Its request waits for a thread that hangs, and never begins."""
+async def test_late_source_removed_before_its_probe_begins_stays_late():
+    """Its probe waits for a thread that hangs, and never begins."""
     threads, over = Threads(1, "late"), threading.Event()
     threads.submit(over.wait)
     lateness = Lateness(threads)

@@ -1,4 +1,4 @@
-"""The leader elector, with a clock and a store that do as they are told."""
+"""The leader elector, with a clock and a store that the tests control."""
 
 import asyncio
 from collections.abc import Callable
@@ -122,7 +122,7 @@ async def leading(world: World, name: str = "a") -> Process:
     return process
 
 
-async def test_takes_a_lease_that_is_not_there(world):
+async def test_missing_lease_is_created(world):
     process = await leading(world)
     assert world.record is not None
     assert world.record.holder == "a"
@@ -130,13 +130,13 @@ async def test_takes_a_lease_that_is_not_there(world):
     await asyncio.wait_for(process.elector.elected(), 1)
 
 
-async def test_nobody_writes_before_being_elected(world):
+async def test_no_write_before_the_election(world):
     process = Process(world, "a")
     with pytest.raises(LostLease):
         process.elector.fence()
 
 
-async def test_the_second_waits(world):
+async def test_second_candidate_waits(world):
     await leading(world)
     second = Process(world, "b")
     for _ in range(5):
@@ -145,7 +145,7 @@ async def test_the_second_waits(world):
     assert second.elector.moves
 
 
-async def test_renews(world):
+async def test_leader_renews(world):
     first = await leading(world)
     second = Process(world, "b")
     for _ in range(30):
@@ -157,7 +157,7 @@ async def test_renews(world):
     assert first.elector.fence() == 15
 
 
-async def test_the_second_takes_over_when_it_saw_no_renewal_for_the_whole_duration(world):
+async def test_second_takes_over_after_no_renewal_for_the_whole_duration(world):
     await leading(world)
     second = Process(world, "b")
     await second.step()
@@ -171,7 +171,7 @@ async def test_the_second_takes_over_when_it_saw_no_renewal_for_the_whole_durati
     assert world.record.transitions == 1
 
 
-async def test_the_second_counts_from_what_it_saw_and_not_from_what_is_written(world):
+async def test_second_counts_from_its_observation_and_not_from_written_times(world):
     await leading(world)
     assert world.record is not None
     world.record = replace(world.record, renewed="1970-01-01T00:00:00Z", acquired="1970-01-01T00:00:00Z")
@@ -182,7 +182,7 @@ async def test_the_second_counts_from_what_it_saw_and_not_from_what_is_written(w
     assert not second.elector.is_leader
 
 
-async def test_a_longer_lease_of_another_is_respected(world):
+async def test_longer_lease_of_another_holder_is_respected(world):
     world.record = LeaseRecord(holder="x", duration=60, resource_version="1")
     second = Process(world, "b")
     await second.step()
@@ -194,7 +194,7 @@ async def test_a_longer_lease_of_another_is_respected(world):
     assert second.elector.is_leader
 
 
-async def test_writing_stops_at_the_renew_deadline_although_the_loop_stands_still(world):
+async def test_writing_stops_at_the_renew_deadline_although_the_loop_is_blocked(world):
     first = await leading(world)
     world.now += 9.9
     assert first.elector.fence() == pytest.approx(5.1)
@@ -204,7 +204,7 @@ async def test_writing_stops_at_the_renew_deadline_although_the_loop_stands_stil
     assert first.lost == []
 
 
-async def test_the_lead_is_lost_when_the_deadline_passed_although_nobody_took_it(world):
+async def test_lease_is_lost_after_the_deadline_although_nobody_took_it(world):
     first = await leading(world)
     world.now += 60
     await first.step()
@@ -214,7 +214,7 @@ async def test_the_lead_is_lost_when_the_deadline_passed_although_nobody_took_it
         first.elector.fence()
 
 
-async def test_the_deadline_counts_from_when_the_renewal_was_sent(world):
+async def test_deadline_counts_from_when_the_renewal_was_sent(world):
     first = await leading(world)
     world.now += 2
     first.store.delay = 3
@@ -225,7 +225,7 @@ async def test_the_deadline_counts_from_when_the_renewal_was_sent(world):
         first.elector.fence()
 
 
-async def test_a_server_that_is_away_for_a_moment_costs_nothing(world):
+async def test_short_outage_of_the_server_keeps_the_lease(world):
     first = await leading(world)
     first.store.cut = True
     world.now += 2
@@ -237,7 +237,7 @@ async def test_a_server_that_is_away_for_a_moment_costs_nothing(world):
     assert first.lost == []
 
 
-async def test_a_server_that_stays_away_costs_the_lead(world):
+async def test_long_outage_of_the_server_loses_the_lease(world):
     first = await leading(world)
     first.store.cut = True
     for _ in range(4):
@@ -246,7 +246,7 @@ async def test_a_server_that_stays_away_costs_the_lead(world):
     assert len(first.lost) == 1
 
 
-async def test_a_lost_answer_of_a_renewal_is_found_out(world):
+async def test_lost_response_of_a_renewal_is_detected(world):
     first = await leading(world)
     first.store.loses_answers = True
     world.now += 2
@@ -258,7 +258,7 @@ async def test_a_lost_answer_of_a_renewal_is_found_out(world):
     assert first.lost == []
 
 
-async def test_a_lost_answer_of_the_taking_is_found_out(world):
+async def test_lost_response_of_the_acquisition_is_detected(world):
     first = Process(world, "a")
     first.store.loses_answers = True
     await first.step()
@@ -268,7 +268,7 @@ async def test_a_lost_answer_of_the_taking_is_found_out(world):
     assert first.elector.is_leader
 
 
-async def test_a_lease_that_another_holds_is_lost_at_once(world):
+async def test_lease_held_by_another_is_lost_at_once(world):
     first = await leading(world)
     world.version += 1
     world.record = LeaseRecord(holder="b", duration=15, resource_version=str(world.version))
@@ -276,14 +276,14 @@ async def test_a_lease_that_another_holds_is_lost_at_once(world):
     assert first.lost == ["b holds the lease"]
 
 
-async def test_a_deleted_lease_is_lost(world):
+async def test_deleted_lease_is_lost(world):
     first = await leading(world)
     world.record = None
     await first.step()
     assert first.lost == ["the lease was deleted"]
 
 
-async def test_two_that_want_it_at_the_same_moment(world):
+async def test_two_candidates_at_the_same_moment(world):
     world.record = LeaseRecord(holder="", duration=1, resource_version="0")
     first, second = Process(world, "a"), Process(world, "b")
 
@@ -298,7 +298,7 @@ async def test_two_that_want_it_at_the_same_moment(world):
     assert not second.elector.is_leader
 
 
-async def test_a_released_lease_is_taken_at_once(world):
+async def test_released_lease_is_taken_at_once(world):
     first = await leading(world)
     second = Process(world, "b")
     await second.step()
@@ -309,7 +309,7 @@ async def test_a_released_lease_is_taken_at_once(world):
     assert second.elector.is_leader
 
 
-async def test_a_release_survives_a_renewal_that_was_cut_off(world):
+async def test_release_works_after_an_interrupted_renewal(world):
     first = await leading(world)
     world.version += 1
     assert world.record is not None
@@ -318,7 +318,7 @@ async def test_a_release_survives_a_renewal_that_was_cut_off(world):
     assert world.record.holder == ""
 
 
-async def test_a_release_does_not_take_the_lease_from_another(world):
+async def test_release_does_not_take_the_lease_from_another(world):
     first = await leading(world)
     world.version += 1
     world.record = LeaseRecord(holder="b", duration=15, resource_version=str(world.version))
@@ -326,14 +326,14 @@ async def test_a_release_does_not_take_the_lease_from_another(world):
     assert world.record.holder == "b"
 
 
-async def test_a_release_that_fails_says_nothing(world):
+async def test_failed_release_raises_nothing(world):
     first = await leading(world)
     first.store.cut = True
     await first.stop()
     assert not first.elector.is_leader
 
 
-async def test_one_that_never_led_releases_nothing(world):
+async def test_candidate_that_never_led_releases_nothing(world):
     await leading(world)
     second = Process(world, "b")
     await second.step()
@@ -342,7 +342,7 @@ async def test_one_that_never_led_releases_nothing(world):
     assert world.record.holder == "a"
 
 
-async def test_a_loop_that_breaks_gives_up_the_lead(world):
+async def test_failed_loop_loses_the_lease(world):
     first = await leading(world)
 
     def explode() -> None:
@@ -354,7 +354,7 @@ async def test_a_loop_that_breaks_gives_up_the_lead(world):
     assert len(first.lost) == 1
 
 
-async def test_a_loop_that_stands_still_is_seen(world):
+async def test_blocked_loop_is_noticed(world):
     second = Process(world, "b")
     await second.step()
     assert second.elector.moves
@@ -362,7 +362,7 @@ async def test_a_loop_that_stands_still_is_seen(world):
     assert not second.elector.moves
 
 
-def test_times_that_would_let_two_lead_are_refused():
+def test_timing_that_would_allow_two_leaders_is_refused():
     with pytest.raises(ValueError, match="two could lead"):
         Timing(duration=15, renew_deadline=12)
     with pytest.raises(ValueError, match="two could lead"):
@@ -373,8 +373,8 @@ happenings = st.sampled_from(["step a", "step b", "1 s", "5 s", "20 s", "cut a",
 
 
 @given(st.lists(happenings, min_size=20, max_size=60))
-async def test_never_do_two_lead(happened):
-    """Whatever fails and however long either process stands still, at no time may both write."""
+async def test_never_two_leaders(happened):
+    """Whatever fails and however long either process is blocked, both may never write at the same time."""
     world = World()
     processes = {"a": Process(world, "a"), "b": Process(world, "b")}
     for each in happened:
@@ -395,7 +395,7 @@ async def test_never_do_two_lead(happened):
             await asyncio.gather(process._task, return_exceptions=True)
 
 
-async def test_errors_of_the_store_are_of_the_tree(world):
+async def test_errors_of_the_store_are_cluster_errors(world):
     second = Process(world, "b")
 
     async def refuse(seconds: float) -> LeaseRecord:
@@ -407,8 +407,8 @@ async def test_errors_of_the_store_are_of_the_tree(world):
     assert second.elector.moves
 
 
-async def test_what_the_leader_notes_goes_with_its_renewals_and_stays_when_another_takes_over(world):
-    """When the last cycle ended is told at no write of its own, and is not forgotten with who told it."""
+async def test_annotations_of_the_leader_are_written_with_renewals_and_survive_a_takeover(world):
+    """The end of the last cycle needs no write of its own, and is kept when the leader changes."""
     first = await leading(world)
     first.elector.note("last-cycle", "03:00")
     writes = len(world.writes)

@@ -1,4 +1,5 @@
-"""Text of a tenant's metric used as a name never reaches another path, and no other object is taken for the one asked.
+"""Text from a tenant's metric that is used as a name never leads to another path, and no other object is taken for the
+requested one.
 
 The kind: a series with `node=".."` made the client ask for `/api/v1/nodes/..`, which is the list of all nodes.
 """
@@ -98,7 +99,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_what_is_no_name_is_never_asked_for(cluster, server, call):
+async def test_invalid_names_are_never_requested(cluster, server, call):
     for name in HOSTILE:
         for ref in (web_of(name), web_of("web", name)):
             with pytest.raises(ClusterError):
@@ -107,15 +108,15 @@ async def test_what_is_no_name_is_never_asked_for(cluster, server, call):
 
 
 @pytest.mark.parametrize("call", ["read", "patch"])
-async def test_what_is_in_no_namespace_is_not_looked_for_in_one(cluster, server, call):
-    """Kind: what people of a namespace learn about the cluster, here by an objective whose target is a Node."""
+async def test_cluster_scoped_objects_are_not_requested_in_a_namespace(cluster, server, call):
+    """Kind: users of a namespace learn about the cluster, here by an objective whose target is a Node."""
     with pytest.raises(NotFound, match="is in no namespace"):
         await CALLS[call](cluster, web_of("n1", version="v1", kind="Node"))
     assert server.seen == []
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_nor_are_nodes_secrets_kinds_and_lists(cluster, server, name):
+async def test_invalid_names_of_nodes_secrets_kinds_and_lists_are_never_requested(cluster, server, name):
     with pytest.raises(NotFound):
         await cluster.read(node(name))
     with pytest.raises(NotFound):
@@ -135,7 +136,7 @@ async def test_nor_are_nodes_secrets_kinds_and_lists(cluster, server, name):
 
 
 @pytest.mark.parametrize("kind", ["Up", "Far", "junk"])
-async def test_a_resource_of_discovery_that_is_no_name_is_not_served(cluster, kind):
+async def test_discovered_resource_with_an_invalid_name_is_not_served(cluster, kind):
     with pytest.raises(NotFound):
         await cluster.serves("v1", kind)
 
@@ -164,7 +165,7 @@ def body(**changes: Any) -> dict[str, Any]:
         ({}, Unavailable),
     ],
 )
-async def test_an_answer_that_is_another_object_is_not_taken_for_it(cluster, server, answer, error):
+async def test_response_with_another_object_is_refused(cluster, server, answer, error):
     server.answer = answer
     if error is None:
         assert await cluster.read(web_of()) == answer
@@ -188,7 +189,7 @@ async def test_an_answer_that_is_another_object_is_not_taken_for_it(cluster, ser
         ("three", {}, (0, 0, "")),
     ],
 )
-async def test_a_size_that_is_no_number_is_not_known(cluster, server, spec, status, scale):
+async def test_invalid_number_of_replicas_is_refused(cluster, server, spec, status, scale):
     server.answer = body(kind="Scale", apiVersion="autoscaling/v1", spec=spec, status=status)
     if scale is None:
         with pytest.raises(Unreadable, match="web"):
@@ -213,14 +214,14 @@ ITEM = {"metadata": {"name": "a", "namespace": "shop", "uid": "u"}}
         {"kind": "PodList", "items": [], "metadata": {"continue": 7}},
     ],
 )
-async def test_a_list_that_is_none_is_not_known(cluster, server, answer):
+async def test_invalid_list_is_refused(cluster, server, answer):
     server.answer = answer
     with pytest.raises(Unavailable):
         await cluster.find("v1", "Pod", namespace="shop")
 
 
 @pytest.mark.parametrize("answer", [{"kind": "PodList", "items": None}, {"kind": "PodList", "items": [ITEM]}])
-async def test_a_list_that_is_one_is_read(cluster, server, answer):
+async def test_valid_list_is_read(cluster, server, answer):
     server.answer = answer
     found = await cluster.find("v1", "Pod", namespace="shop")
     assert [each["metadata"]["uid"] for each in found] == ["u" for _ in answer["items"] or ()]
@@ -228,14 +229,14 @@ async def test_a_list_that_is_one_is_read(cluster, server, answer):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nodes/..", "/api/v1/nodes/.", "/api/v1/nodes/", "/api//v1", "/../x"])
-async def test_behind_the_names_no_path_is_sent_that_is_another_on_its_way(cluster, server, path):
+async def test_path_that_normalization_changes_is_refused(cluster, server, path):
     with pytest.raises(ClusterError, match="not a path"):
         await cluster._api.request("GET", path)
     assert server.seen == []
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[-.a-z0-9/%]{0,12}", fullmatch=True))
-def test_a_name_is_a_segment_that_stays_one(text):
+def test_name_stays_one_path_segment(text):
     for allowed in (is_label, is_subdomain, is_segment):
         if allowed(text):
             assert text not in ("", ".", "..")
@@ -249,13 +250,13 @@ def test_a_name_is_a_segment_that_stays_one(text):
 
 
 @pytest.mark.parametrize("name", ["a", "web-1", "ip-10-0-0-1.eu.compute.internal", "0", "a" * 253])
-def test_real_names_are_names(name):
+def test_valid_names_are_accepted(name):
     assert is_subdomain(name)
 
 
 @pytest.mark.parametrize("metadata", [{}, {"creationTimestamp": None}, None])
-async def test_the_answer_to_a_review_has_neither_name_nor_uid(cluster, server, metadata):
-    """It is kept nowhere, so no name is held against the one that was sent; the kind: a check of what is not there."""
+async def test_response_to_a_review_has_neither_name_nor_uid(cluster, server, metadata):
+    """A review is not stored, so its response has no name to compare; the kind: a check of a field that is absent."""
     user = {"username": "alice"}
     server.answer = {"kind": "SelfSubjectReview", "metadata": metadata, "status": {"userInfo": user}}
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {"name": "me"}}
@@ -264,7 +265,7 @@ async def test_the_answer_to_a_review_has_neither_name_nor_uid(cluster, server, 
     assert await caller(cluster) == "alice"
 
 
-async def test_another_object_without_a_name_is_not_taken(cluster, server):
+async def test_other_object_without_a_name_is_refused(cluster, server):
     server.answer = {"kind": "Pod", "metadata": {}}
     with pytest.raises(ClusterError):
         await cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-1", "namespace": "shop"}})

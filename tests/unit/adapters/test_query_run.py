@@ -1,4 +1,4 @@
-"""A source that refuses: bounded parting, no query blamed for the source's trouble, and recovery in the next cycle.
+"""A source that refuses: bounded splitting, no query blamed for the source's trouble, and recovery in the next cycle.
 
 Kind: the source's own way to say 'not well', 'not all', 'by the way'.
 """
@@ -39,9 +39,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("answer", REFUSALS, ids=lambda each: f"{each[0]} {each[1]}"[:40])
 @pytest.mark.parametrize("how", ["instant", "range"])
-async def test_a_source_that_refuses_everything_is_in_trouble_and_not_its_queries(
-    fake_source, make_metrics, answer, how
-):
+async def test_source_that_refuses_everything_is_blamed_and_not_its_queries(fake_source, make_metrics, answer, how):
     metrics = make_metrics()
 
     async def ask():
@@ -69,7 +67,7 @@ def matrix():
     return {"status": "success", "data": {"resultType": "matrix", "result": []}}
 
 
-async def test_a_source_that_fails_half_way_blames_no_query(fake_source, make_metrics):
+async def test_source_that_fails_during_a_call_is_blamed_and_not_its_queries(fake_source, make_metrics):
     metrics = make_metrics()
     fake_source.behave = lambda exprs: refusal() if len(fake_source.requests) > 12 else fake_source.ones(exprs)
     answers = await metrics.instant("fake", MANY, AT)
@@ -81,7 +79,7 @@ async def test_a_source_that_fails_half_way_blames_no_query(fake_source, make_me
     await metrics.close()
 
 
-async def test_a_source_that_answers_the_harmless_query_alone_is_in_trouble_all_the_same(fake_source, make_metrics):
+async def test_source_that_answers_only_the_probe_is_blamed(fake_source, make_metrics):
     """Kind: refuses nearly everything."""
     metrics = make_metrics()
     fake_source.behave = lambda exprs: fake_source.ones(exprs) if exprs == {None: CANARY} else refusal()
@@ -97,7 +95,7 @@ async def test_a_source_that_answers_the_harmless_query_alone_is_in_trouble_all_
 
 
 @pytest.mark.parametrize("bad", [{5}, {5, 77, 300}, set(range(0, 400, 11))])
-async def test_bad_queries_are_found_and_spoil_no_other_for_long(fake_source, make_metrics, bad):
+async def test_bad_queries_are_found_and_soon_affect_no_other(fake_source, make_metrics, bad):
     metrics = make_metrics()
     spoiling = {f'x{{i="{i}"}}' for i in bad}
     fake_source.behave = lambda exprs: refusal() if spoiling & set(exprs.values()) else fake_source.ones(exprs)
@@ -111,7 +109,7 @@ async def test_bad_queries_are_found_and_spoil_no_other_for_long(fake_source, ma
     await metrics.close()
 
 
-async def test_one_namespace_s_bad_queries_do_not_starve_the_others(fake_source, make_metrics):
+async def test_bad_queries_of_one_namespace_do_not_starve_others(fake_source, make_metrics):
     metrics = make_metrics()
     queries = [
         *(Query(("bad", i), f"bad_{i}") for i in range(150)),
@@ -132,7 +130,7 @@ async def test_one_namespace_s_bad_queries_do_not_starve_the_others(fake_source,
 INFO = 'PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "x" (1:6)'
 
 
-async def test_a_hint_spoils_nothing(fake_source, make_metrics):
+async def test_hint_among_warnings_is_ignored(fake_source, make_metrics):
     """Prometheus up to 2.53 and Thanos write hints among the warnings."""
     metrics = make_metrics()
     fake_source.behave = lambda exprs: fake_source.ones(exprs, warnings=[INFO], infos=["x"])
@@ -148,7 +146,7 @@ async def test_a_hint_spoils_nothing(fake_source, make_metrics):
 @pytest.mark.parametrize(
     "warning", ["PromQL warning: mix of floats and histograms", "No StoreAPIs matched", "receive x"]
 )
-async def test_a_warning_about_one_query_is_no_other_query_s(fake_source, make_metrics, warning):
+async def test_warning_about_one_query_affects_no_other(fake_source, make_metrics, warning):
     metrics = make_metrics()
 
     def behave(exprs):
@@ -163,8 +161,8 @@ async def test_a_warning_about_one_query_is_no_other_query_s(fake_source, make_m
 
 
 @pytest.mark.parametrize("more", [{"isPartial": True}, {"warnings": ["store-1 did not answer"]}])
-async def test_a_part_is_never_taken_for_the_whole(fake_source, make_metrics, more):
-    """VictoriaMetrics with a storage node down answers with what it has, and `isPartial`."""
+async def test_partial_response_is_never_used(fake_source, make_metrics, more):
+    """VictoriaMetrics with a storage node down returns partial data with `isPartial`."""
     metrics = make_metrics()
     fake_source.behave = lambda exprs: fake_source.ones(exprs, **more)
     answers = await metrics.instant("fake", MANY, AT)
@@ -178,7 +176,7 @@ async def test_a_part_is_never_taken_for_the_whole(fake_source, make_metrics, mo
     await metrics.close()
 
 
-async def test_a_store_that_some_queries_need_is_not_looked_for_query_by_query(fake_source, make_metrics):
+async def test_missing_store_is_not_searched_for_query_by_query(fake_source, make_metrics):
     metrics = make_metrics()
     fake_source.behave = lambda exprs: fake_source.ones(
         exprs, **({} if 'x{i="399"}' in exprs.values() else {"isPartial": True})
@@ -192,8 +190,8 @@ async def test_a_store_that_some_queries_need_is_not_looked_for_query_by_query(f
 
 @pytest.mark.parametrize("status", [422, 500, 502, 503, 504, 418])
 @pytest.mark.parametrize("size", [2, 40])
-async def test_nobody_is_told_what_a_source_says_of_anothers_query(fake_source, make_metrics, status, size):
-    """Kind: what people of a namespace learn of another one, here by a source whose words quote its query."""
+async def test_message_about_a_query_is_not_shown_to_other_namespaces(fake_source, make_metrics, status, size):
+    """Kind: users of a namespace learn about another one, here by a source whose message quotes its query."""
     metrics = make_metrics()
     queries = [Query(n, f"secret_of_one + {n}", owner="one") for n in range(size)]
     queries += [Query(-1 - n, f"up + {n}", owner="other") for n in range(size)]
@@ -211,7 +209,7 @@ async def test_nobody_is_told_what_a_source_says_of_anothers_query(fake_source, 
     await metrics.close()
 
 
-async def test_who_asks_alone_is_told_all_that_the_source_says(fake_source, make_metrics):
+async def test_single_namespace_gets_the_whole_message_of_the_source(fake_source, make_metrics):
     metrics = make_metrics()
     fake_source.behave = lambda exprs: refusal(words="the quota of the storage is used up")
     answers = await metrics.instant("fake", [Query(n, f"up + {n}", owner="one") for n in range(40)], AT)

@@ -1,4 +1,4 @@
-"""What each kind of source answers in trouble, line by line, as its code or (for AMP and GMP) its documentation has it.
+"""The error responses of each kind of source, line by line, from its code or (for AMP and GMP) its documentation.
 
 Kind: the source's own way to say 'not well', 'not all', 'by the way'.
 """
@@ -112,7 +112,7 @@ def refused(status, content_type, body):
     [example[1:] for example in EXAMPLES],
     ids=[f"{example[0]}: {example[1]}" for example in EXAMPLES],
 )
-def test_whom_a_refusal_is_about(status, content_type, body, about, reason):
+def test_scope_of_a_refusal(status, content_type, body, about, reason):
     trouble = refused(status, content_type, body)
     assert trouble.reason == reason
     assert isinstance(trouble, SourceTrouble) == (about == SOURCE)
@@ -121,7 +121,7 @@ def test_whom_a_refusal_is_about(status, content_type, body, about, reason):
     assert trouble.reason != "QueryRefused" or trouble.doubtful
 
 
-def test_every_line_of_the_table_has_an_example():
+def test_every_row_of_refusals_has_an_example():
     met = set()
     for _, status, content_type, body, *_ in EXAMPLES:
         kind, words = "", body if content_type == TEXT else ""
@@ -133,7 +133,7 @@ def test_every_line_of_the_table_has_an_example():
     assert [row for row in REFUSALS if row not in met] == []
 
 
-def test_what_to_do_is_said():
+def test_message_says_what_to_do():
     assert "X-Scope-OrgID" in str(refused(401, TEXT, "no org id"))
     assert "too many outstanding requests" in str(refused(429, TEXT, "too many outstanding requests"))
     assert "Missing Authentication Token" in str(refused(403, JSON, {"message": "Missing Authentication Token"}))
@@ -141,7 +141,7 @@ def test_what_to_do_is_said():
 
 @pytest.mark.parametrize("words", ["no org id", "no StoreAPIs available", "ThrottlingException", "vmstorage"])
 @pytest.mark.parametrize(("status", "kind"), [(400, "bad_data"), (422, "execution"), (422, "422")])
-def test_words_of_a_tenant_never_bring_the_source_down(status, kind, words):
+def test_text_of_a_tenant_never_marks_the_source_as_down(status, kind, words):
     assert isinstance(refused(status, *error(kind, f'many-to-many: {{a="{words}"}}')), QueryTrouble)
 
 
@@ -165,11 +165,11 @@ NOTES = [
 
 
 @pytest.mark.parametrize(("text", "note"), NOTES, ids=[each[0][:30] for each in NOTES])
-def test_what_a_note_means(text, note):
+def test_meaning_of_a_warning(text, note):
     assert note_of(text) is note
 
 
-def test_every_line_of_the_notes_has_an_example():
+def test_every_row_of_warnings_has_an_example():
     for row in REMARKS:
         assert any(text.startswith(row.start) and text.endswith(row.end) for text, _ in NOTES)
 
@@ -199,11 +199,11 @@ def answered(**more):
         ({"isPartial": True, "warnings": ["x"]}, (IS_PARTIAL, "x")),
     ],
 )
-def test_an_answer_that_is_not_whole_says_so(more, warnings):
+def test_partial_answer_has_a_warning(more, warnings):
     assert answered(**more).warnings == warnings
 
 
-def test_many_and_long_warnings_are_cut():
+def test_many_or_long_warnings_are_cut():
     told = answered(warnings=[f"{n} " + "x" * 10_000 for n in range(5000)]).warnings
     assert len(told) == 11
     assert sum(map(len, told)) < 6000
@@ -221,14 +221,14 @@ def of(kind, result):
         *(of("vector", None), of("vector", {}), of("vector", "x"), of("vector", 5)),
     ],
 )
-def test_what_is_no_answer_is_a_bad_answer(document):
+def test_invalid_response_is_a_bad_answer(document):
     with pytest.raises(SourceTrouble) as caught:
         read_payload(200, JSON, "", json.dumps(document).encode())
     assert caught.value.reason == "SourceBadAnswer"
 
 
-def test_far_more_series_than_were_asked_for_are_refused_before_they_are_read():
-    """Kind: no share per namespace. Sources that do not know `limit` answer with half a million series in 32 MiB."""
+def test_far_more_series_than_requested_are_refused_before_parsing():
+    """Kind: no share per namespace. Sources that ignore `limit` return half a million series in 32 MiB."""
     some = b'{"metric":{"metric":"x"},"value":[1,"1"]}'
     check_count(b",".join([some] * 500), 500)  # a label has that name
     with pytest.raises(QueryTrouble, match="more than 500 series") as caught:

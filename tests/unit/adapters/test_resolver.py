@@ -1,4 +1,4 @@
-"""Names of channels that can't be resolved now. The kind: an error of our own that a library takes for a panic."""
+"""Names of channels that can't be resolved now. The kind: an own exception that a library does not handle."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from forestall.adapters.threads import Threads, ThreadsClosed, TooManyHang
 
 
 @pytest.mark.parametrize("error", [TooManyHang, ThreadsClosed])
-async def test_what_can_not_be_resolved_now_is_an_error_of_the_connection(monkeypatch, error):
+async def test_unresolvable_name_is_a_connection_error(monkeypatch, error):
     class Refusing(Threads):
         async def run(self, _):
             raise error("resolver")

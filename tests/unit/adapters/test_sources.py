@@ -1,4 +1,4 @@
-"""From MetricSources to what is asked: the kind is that one slow thing delays all."""
+"""Configuring sources from MetricSources. The kind: one slow thing delays all."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ class Metrics:
         self.sources = sources
 
 
-def test_a_secret_that_is_never_read_delays_no_other_source():
+def test_hanging_read_of_a_secret_delays_no_other_source():
     async def read_secret(name, key):
         if name == "hangs":
             await asyncio.Event().wait()

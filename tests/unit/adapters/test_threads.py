@@ -1,4 +1,4 @@
-"""The kind: one slow thing in a cycle delays all. What hangs takes threads of its own, and so many."""
+"""Calls that hang occupy a limited number of threads of their owner. The kind: one slow thing in a cycle delays all."""
 
 import asyncio
 import threading
@@ -31,7 +31,7 @@ def hang():
     call.over.set()
 
 
-async def test_what_hangs_takes_no_more_threads_than_it_may_and_others_have_theirs(hang):
+async def test_hanging_calls_occupy_a_limited_number_of_threads_of_their_owner(hang):
     before = threading.active_count()
     stuck, well = Threads(2, "stuck"), Threads(1, "well")
     futures = [stuck.submit(hang) for _ in range(10)]
@@ -45,7 +45,7 @@ async def test_what_hangs_takes_no_more_threads_than_it_may_and_others_have_thei
     assert [type(future.exception()) for future in ended] == [ThreadsClosed] * 8
 
 
-async def test_where_too_many_wait_for_what_hangs_the_next_is_refused_at_once(hang):
+async def test_call_is_refused_at_once_where_too_many_wait(hang):
     stuck = Threads(1, "stuck")
 
     def submit_many():
@@ -56,7 +56,7 @@ async def test_where_too_many_wait_for_what_hangs_the_next_is_refused_at_once(ha
         submit_many()
 
 
-async def test_what_is_waited_for_no_longer_is_not_begun(hang):
+async def test_cancelled_call_is_not_begun(hang):
     threads, begun = Threads(1, "stuck"), threading.Event()
     first, second = threads.submit(hang), threads.submit(begun.set)
     with pytest.raises(TimeoutError):
@@ -69,7 +69,7 @@ async def test_what_is_waited_for_no_longer_is_not_begun(hang):
     assert not first.cancelled()
 
 
-async def test_a_thread_is_used_again_and_its_error_is_raised_where_it_is_waited_for():
+async def test_thread_is_reused_and_its_error_is_raised_to_the_caller():
     threads, names = Threads(1, "one"), set()
     for _ in range(3):
         await threads.run(lambda: names.add(threading.get_ident()))
@@ -79,7 +79,7 @@ async def test_a_thread_is_used_again_and_its_error_is_raised_where_it_is_waited
     assert await threads.run(lambda: 7) == 7
 
 
-async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_what_hangs(hang):
+async def test_no_call_begins_after_close_and_hanging_calls_are_not_awaited(hang):
     threads = Threads(1, "last")
     threads.submit(hang)
     hang.wait_until_begun(1)
@@ -90,7 +90,7 @@ async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_what_hangs(ha
     assert thread.daemon
 
 
-async def test_a_call_that_waits_when_all_ends_is_told_so_and_not_cancelled(hang):
+async def test_waiting_call_raises_threads_closed_and_is_not_cancelled(hang):
     """A cancelled call would cancel the whole cycle that waits for it."""
     threads = Threads(1, "last")
     threads.submit(hang)

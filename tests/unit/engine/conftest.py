@@ -1,4 +1,4 @@
-"""Objects as the API server gives them, for tests of what is made of them."""
+"""Fixtures that make objects as the API server returns them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is likely not meant although it works: told by the operator in the words of `forestall validate`."""
+"""The advisor reports configuration that works but is probably not meant, with the messages of `forestall validate`."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -34,7 +34,7 @@ def policy(name="early", capacity=None, **spec):
 
 
 def advise(values, *, limit, minutes):
-    """Return the advice about an objective whose indicator went round these values for so long."""
+    """Return the advice about an objective whose indicator cycled through these values for so long."""
     matrix = SeriesMatrix(STEP, 2880)
     slo = ServiceLevelObjective.read(objective(limit=limit))
     watched = IndicatorQuery(slo.uid, "load", Query("load", "max(busy)"), limit, True, 600.0, None, False)
@@ -44,8 +44,8 @@ def advise(values, *, limit, minutes):
     return Advisor(matrix, Isolation()).about_objective(slo, [reading], minutes * 60.0)
 
 
-def test_a_limit_out_of_proportion_is_told_when_enough_is_known():
-    """Kind: a limit that is never passed, and nobody knows that it can't be."""
+def test_limit_out_of_proportion_is_reported_once_enough_history_is_known():
+    """Kind: a limit that the values can never reach, and nobody is told."""
     (words,) = advise([0.3, 0.5], limit=90, minutes=90)
     assert words.startswith("load: the values seen are 0.3 to 0.5, far from the limit of 90")
     assert words.endswith("Write 0.9")
@@ -84,15 +84,15 @@ TOTAL = objective(query="sum(rate(requests_total[1m]))")
         ),
     ],
 )
-def test_the_condition_of_a_policy(bodies, status, said):
-    """Kind: what is known only when something is at risk already."""
+def test_condition_ready_of_a_policy(bodies, status, said):
+    """Kind: a mistake that shows only once an objective is at risk."""
     found = ready(*bodies, of="early")
     assert found[0] == status
     assert said in found[2]
 
 
-def test_which_name_was_meant_is_not_looked_for_without_end(monkeypatch):
-    """Kind: cost of what others write. 20 policies and 20 objectives kept the lease from being renewed for 9 s."""
+def test_guessing_the_intended_name_is_bounded(monkeypatch):
+    """Kind: cost that users control. 20 policies and 20 objectives kept the lease from being renewed for 9 s."""
     looked: list[str] = []
 
     def did_you_mean(word, known):

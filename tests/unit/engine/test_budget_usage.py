@@ -1,6 +1,6 @@
-"""Kind: a promise that rests on records which something else deletes.
+"""Kind: a guarantee that depends on records which can be deleted.
 
-26 actions a day were allowed, and 32 were done: the history that they are counted from is shortened.
+26 actions a day were allowed, and 32 were made, because the Remediations that they are counted from are deleted.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def remediation(number: int, namespace: str, at: float, objective: str, episode:
 
 
 class Store(MemoryCluster):
-    """A cluster with one Guardrail; the next write may fail, or be done although its answer is lost."""
+    """A cluster with one Guardrail; the next write can be made to fail, or to succeed with a lost response."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Store(MemoryCluster):
 
 
 class Operator:
-    """One process: what it knows is lost with it."""
+    """One process of the operator, whose memory is lost when another one replaces it."""
 
     def __init__(self, store: Store) -> None:
         self.registry = Registry()
@@ -90,19 +90,19 @@ class Operator:
         return self.registry.all(Guardrail)
 
     def left(self, history: list[Remediation], namespace: str, now: float) -> float:
-        """Return how many actions are left."""
+        """Return how many actions the budget still allows."""
         buckets = policy_limits.buckets(self.guardrails, history, namespace, self.usage.debts)
         return min(tokens_left(bucket, now) for bucket in buckets)
 
 
 def true_levels(acts: list[tuple[float, str]], namespace: str | None, size: int, per: float) -> list[float]:
-    """Return what was left in a bucket after each act, all that ever were; below zero is too many."""
+    """Return the level of the bucket after each action ever made; below zero is a violation."""
     times = [at for at, where in acts if namespace in (None, where)]
     return [tokens_left(TokenBucket("", size, per, times[: n + 1]), at) for n, at in enumerate(times)]
 
 
 class Budgets(RuleBasedStateMachine):
-    """Acts, reaping, deletions, lost answers and leader changes in any order never exceed a budget."""
+    """Actions, retention, deletions, lost responses and leader changes in any order never exceed a budget."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ def store():
     return Store(SPEC)
 
 
-async def test_what_is_spent_counts_when_its_record_is_gone_and_another_leads(store):
+async def test_spending_counts_after_its_remediation_is_deleted_and_the_leader_changes(store):
     operator, remediations = Operator(store), list[Remediation]()
     for number in range(3):
         draft = remediation(number, "a", START, "o-a", number)
@@ -213,7 +213,7 @@ async def test_what_is_spent_counts_when_its_record_is_gone_and_another_leads(st
     assert after.left([], "a", START + 2 * HOUR) == pytest.approx(1)
 
 
-async def test_what_was_done_before_it_was_written_down_is_written_down_at_once(store):
+async def test_spending_from_before_it_was_recorded_is_recorded_at_once(store):
     remediations = [remediation(number, "a", START, "o-a", number) for number in range(2)]
     operator = Operator(store)
     await operator.usage.begin(operator.guardrails, remediations, START + 60)
@@ -224,7 +224,7 @@ async def test_what_was_done_before_it_was_written_down_is_written_down_at_once(
     assert Operator(store).guardrails[0].status.spent[0].used == pytest.approx(2, abs=0.01)
 
 
-async def test_an_action_that_could_not_be_opened_is_paid_for_once(store):
+async def test_action_whose_remediation_could_not_be_created_is_paid_for_once(store):
     operator, draft = Operator(store), remediation(1, "a", START, "o-a", 1)
     for _ in range(20):
         await operator.usage.begin(operator.guardrails, [], START)
@@ -234,7 +234,7 @@ async def test_an_action_that_could_not_be_opened_is_paid_for_once(store):
     assert operator.left([], "a", START) == pytest.approx(2)
 
 
-async def test_what_can_not_be_written_down_is_not_done(store):
+async def test_no_action_where_the_spending_cannot_be_recorded(store):
     operator, draft = Operator(store), remediation(1, "a", START, "o-a", 1)
     store.fate = "refused"
     with pytest.raises(Unavailable):

@@ -1,4 +1,4 @@
-"""The kind: the identity of a cause that gets lost after the decision. Whose series speak of what was done?"""
+"""Which series show the effect of an action. The kind: the identity of a cause is lost after the decision."""
 
 from dataclasses import replace
 from typing import Any
@@ -42,7 +42,7 @@ def pod(make_signal):
 
 @pytest.fixture
 def decided(make_remediation):
-    """Return a remediation that was decided when these pods had series, before or after its first step."""
+    """Return a remediation that was decided while these pods had series, before or after its first step."""
 
     def make(*pods, done=True, phase="Verifying", verified=None, **target):
         one = make_remediation(phase, verified=verified, **(target or {"action": EVICT, **POD_A}))
@@ -54,20 +54,18 @@ def decided(make_remediation):
     return make
 
 
-def test_of_two_leaking_pods_the_other_one_is_no_word_about_an_eviction(slo, make_policy, decided, pod):
+def test_second_leaking_pod_does_not_count_for_the_eviction_of_the_first(slo, make_policy, decided, pod):
     view = outlook(decided("a", "b"), slo, make_policy(), [pod("b"), pod("new", 0.1, 10.0)], ready=2)
     assert (view.fresh, view.probability, view.breached) == (True, 0.1, False)
 
 
-def test_what_came_in_place_of_an_evicted_pod_and_leaks_too_says_that_it_did_not_help(slo, make_policy, decided, pod):
+def test_leaking_replacement_of_an_evicted_pod_means_that_the_eviction_did_not_help(slo, make_policy, decided, pod):
     view = outlook(decided("a", "b"), slo, make_policy(), [pod("b", 0.1, 10.0), pod("new", 0.95)], ready=2)
     assert view.probability == 0.95
 
 
 @pytest.mark.parametrize("known", [("a", "b"), ()])
-def test_a_pod_that_came_since_has_time_to_be_scraped_before_its_silence_says_that_the_risk_is_gone(
-    slo, make_policy, decided, pod, known
-):
+def test_new_pod_without_series_counts_as_healthy_only_after_time_to_be_scraped(slo, make_policy, decided, pod, known):
     def view(completed, **more):
         after = decided(*known)
         after = after.model_copy(update={"status": after.status.model_copy(update={"completed": stamp(completed)})})
@@ -79,25 +77,25 @@ def test_a_pod_that_came_since_has_time_to_be_scraped_before_its_silence_says_th
     assert not view(1000.0 - 61.0, fresh=False).fresh
 
 
-def test_a_pod_of_a_stateful_set_has_its_name_again(slo, make_policy, decided, pod):
+def test_stateful_set_pod_is_recreated_with_the_same_name(slo, make_policy, decided, pod):
     view = outlook(decided("a", "b"), slo, make_policy(), [pod("a", 0.2, 10.0), pod("b")], ready=2)
     assert view.probability == 0.2
 
 
-def test_the_last_words_of_a_pod_that_is_gone_do_not_count_beside_those_of_the_new_one(slo, make_policy, decided, pod):
+def test_last_samples_of_a_deleted_pod_do_not_count_beside_those_of_its_replacement(slo, make_policy, decided, pod):
     view = outlook(decided("a", "b"), slo, make_policy(), [pod("a", 0.99), pod("new", 0.1, 10.0)], ready=2)
     assert view.probability == 0.1
 
 
 @pytest.mark.parametrize("known", [("a", "b"), ()])
-def test_before_an_eviction_only_its_own_pod_is_asked_about(slo, make_policy, decided, pod, known):
+def test_only_the_pod_to_evict_counts_before_its_eviction(slo, make_policy, decided, pod, known):
     before = decided(*known, done=False, phase="Authorized")
     calm = outlook(before, slo, make_policy(), [pod("a", 0.1, 10.0), pod("b"), pod("c")], ready=2)
     assert calm.probability == 0.1
     assert not outlook(before, slo, make_policy(), [pod("b")], ready=2).fresh
 
 
-def test_after_a_restart_only_new_pods_count_once_there_are_any(slo, make_policy, decided, pod):
+def test_only_new_pods_count_after_a_restart_once_there_are_any(slo, make_policy, decided, pod):
     restarted = decided("a", "b", action={"restart": {}})
     assert [s.label("pod") for s in signals_of(restarted, [pod("a"), pod("new", 0.1)])] == ["new"]
     assert [s.label("pod") for s in signals_of(restarted, [pod("a"), pod("b")])] == ["a", "b"]
@@ -105,14 +103,12 @@ def test_after_a_restart_only_new_pods_count_once_there_are_any(slo, make_policy
     assert len(signals_of(scaled, [pod("a"), pod("new")])) == 2, "what replaces no pod is about all"
 
 
-def test_a_node_is_spoken_of_by_its_own_series_alone(decided, make_signal):
+def test_only_the_series_of_a_node_count_for_an_action_on_it(decided, make_signal):
     own, other = (make_signal(labels=[("node", name)]) for name in ("n1", "n2"))
     assert signals_of(decided(action={"drain": {}}, **NODE_1), [other, own, make_signal()]) == [own]
 
 
-def test_what_was_tried_for_one_pod_or_node_or_workload_is_spent_for_it_and_for_what_came_in_its_place(
-    slo, make_policy, decided, pod, make_signal
-):
+def test_failed_action_is_spent_for_its_object_and_for_the_replacement(slo, make_policy, decided, pod, make_signal):
     policy = make_policy(actions=[EVICT])
     vain = decided("a", "b", phase="Failed", verified="False")
 
@@ -126,9 +122,7 @@ def test_what_was_tried_for_one_pod_or_node_or_workload_is_spent_for_it_and_for_
     assert [concerns(restart, pod("a"), uid) for uid in ("d-1", "made-anew")] == [True, False]
 
 
-def test_an_indicator_that_the_objective_has_no_more_withdraws_what_was_decided_by_it(
-    slo, make_policy, make_remediation, make_signal
-):
+def test_removed_indicator_withdraws_the_remediations_it_caused(slo, make_policy, make_remediation, make_signal):
     def withdrawn(signals, slo=slo):
         return outlook(make_remediation(), slo, make_policy(), signals, ready=3).withdrawn
 
@@ -139,7 +133,7 @@ def test_an_indicator_that_the_objective_has_no_more_withdraws_what_was_decided_
     assert withdrawn([], type(slo).read(body)) is None, "without data nothing is withdrawn"
 
 
-def test_the_pods_are_remembered_where_pods_are_replaced(pod, make_signal):
+def test_pods_are_recorded_for_actions_that_replace_pods(pod, make_signal):
     signals = [pod("b", 0.1), pod("a", 0.85), pod("c", 0.9), make_signal(labels=[("pod", "x" * 254)]), make_signal()]
     assert pods_of("Evict", signals[1], signals) == ["a", "c", "b"]
     assert pods_of("Scale", signals[1], signals) == []
@@ -147,7 +141,7 @@ def test_the_pods_are_remembered_where_pods_are_replaced(pod, make_signal):
     assert len(pods_of("Restart", many[0], many)) == 256
 
 
-def test_causes_are_the_worst_first_one_for_each_object(pod, make_signal):
+def test_causes_are_ordered_by_risk_with_one_for_each_object(pod, make_signal):
     twice = make_signal(probability=0.85, labels=[("container", "x"), ("pod", "b")])
     signals = [pod("b", 0.95), pod("c", 0.5), twice, pod("a", 0.99), make_signal(probability=0.9)]
     assert [(s.label("pod"), s.probability()) for s in causes(signals, TRIGGER)] == [
@@ -157,7 +151,7 @@ def test_causes_are_the_worst_first_one_for_each_object(pod, make_signal):
     ]
 
 
-def test_each_pod_is_at_risk_for_as_long_as_itself(pod):
+def test_time_at_risk_is_measured_for_each_pod_separately(pod):
     lasting = TriggerHistory()
     lasting.note("slo", "policy", signals_meeting([pod("a")], TRIGGER), 100.0)
     lasting.note("slo", "policy", signals_meeting([pod("a", 0.5), pod("b")], TRIGGER), 200.0)
@@ -168,7 +162,7 @@ def test_each_pod_is_at_risk_for_as_long_as_itself(pod):
     assert lasting.since("slo", "policy", pod("b"), alone=True) is None
 
 
-def test_the_pods_of_a_workload_are_replaced_by_one_at_a_time(decided):
+def test_only_one_remediation_replaces_the_pods_of_a_workload_at_a_time(decided):
     evicted = decided("a")
     assert replace_same_pods(evicted, "Restart", ["o-1", "o-2"])
     assert replace_same_pods(decided(action={"restart": {}}), "Evict", ["o-1"])

@@ -1,4 +1,4 @@
-"""Kind: the number shown is not the number named. A window is the sum of its pieces, each read once and exactly."""
+"""A window is the exact sum of its pieces, each read once. Kind: the number shown is not the number named."""
 
 import math
 
@@ -54,7 +54,7 @@ class Probed:
 
 
 def watch(metrics, window="30d"):
-    """Return a function that runs a cycle at a time, and returns the ratios that are known after it."""
+    """Return a function that runs a cycle at a given time, and returns the ratios known after it."""
     observer = Observer(metrics, SeriesMatrix(INTERVAL, 100))
     asked = {"u": plan_queries(objective(window), SOURCE, INTERVAL)}
 
@@ -74,7 +74,7 @@ def pieces_of(window="30d"):
 
 
 @pytest.mark.parametrize("window", ["1h", "90m", "1d", "7d", "28d", "30d", "90d", "1h7m13s"])
-def test_pieces_make_the_whole_window_and_are_over_at_moments_that_nobody_looks_at(window):
+def test_pieces_cover_the_window_and_end_between_evaluated_moments(window):
     pieces = pieces_of(window)
     assert pieces.count * pieces.length == pytest.approx(pieces.window, rel=1e-4)
     assert pieces.length <= max(1800, 4 * INTERVAL)
@@ -101,12 +101,12 @@ def test_pieces_make_the_whole_window_and_are_over_at_moments_that_nobody_looks_
         (0, 30),
     ],
 )
-def test_each_sample_is_looked_at_as_often_as_each_other(samples, resolution):
+def test_each_sample_is_evaluated_equally_often(samples, resolution):
     assert pieces_of().resolution(samples) == resolution
     assert pieces_of().resolution(math.nan) == INTERVAL
 
 
-async def test_a_month_is_read_once_in_parts_and_later_piece_by_piece():
+async def test_month_is_read_once_in_batches_and_then_by_new_pieces():
     metrics = Probed(NOW - 86400, NOW - 86400 + 3 * 3600)
     cycle, pieces = watch(metrics), pieces_of()
     ratios = await cycle(NOW)
@@ -122,7 +122,7 @@ async def test_a_month_is_read_once_in_parts_and_later_piece_by_piece():
     assert all(start == end for start, end, _ in metrics.read[before:])
 
 
-async def test_bad_time_counts_until_it_has_left_the_window_and_no_longer():
+async def test_bad_time_counts_until_it_leaves_the_window():
     down = NOW - 10 * 86400
     cycle = watch(Probed(down, down + 7200), "7d")
     assert (await cycle(NOW)).window == 0.0
@@ -133,7 +133,7 @@ async def test_bad_time_counts_until_it_has_left_the_window_and_no_longer():
     assert (await cycle(NOW + 4 * 86400 + 9000)).window == 0.0
 
 
-async def test_while_the_window_is_read_nothing_is_shown_and_it_is_said_so():
+async def test_ratio_is_pending_while_the_window_is_read():
     cycle = watch(Probed())
     ratios = await cycle(NOW, seconds=0.0)  # one request a cycle
     assert math.isnan(ratios.window)
@@ -141,7 +141,7 @@ async def test_while_the_window_is_read_nothing_is_shown_and_it_is_said_so():
     assert ratios.whole_problem.reason == "WindowPending"
 
 
-async def test_a_window_that_cannot_be_read_says_why_and_is_not_asked_for_all_the_time():
+async def test_failed_window_reports_the_reason_and_is_retried_with_a_pause():
     metrics = Probed()
     cycle = watch(metrics)
     metrics.failure = TIMEOUT
@@ -153,7 +153,7 @@ async def test_a_window_that_cannot_be_read_says_why_and_is_not_asked_for_all_th
     assert (await cycle(NOW + 90)).window == 0.0
 
 
-async def test_a_piece_that_is_late_is_waited_for_but_not_for_long():
+async def test_missing_piece_is_tolerated_for_a_short_time():
     metrics = Probed()
     cycle = watch(metrics)
     assert (await cycle(NOW)).window == 0.0
@@ -164,7 +164,7 @@ async def test_a_piece_that_is_late_is_waited_for_but_not_for_long():
     assert ratios.whole_problem == TIMEOUT
 
 
-async def test_series_that_are_sampled_more_often_than_was_thought_are_read_anew():
+async def test_window_is_read_again_when_series_are_sampled_more_often():
     metrics = Probed(spacing=30.0)
     cycle = watch(metrics)
     await cycle(NOW)

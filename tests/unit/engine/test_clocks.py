@@ -1,6 +1,6 @@
-"""A whole cycle of an engine whose clock is not its sources', or not the API server's.
+"""A cycle of an engine whose clock differs from that of its sources or of the API server.
 
-Kind: the time of a decision is another than the time of the data that it rests on.
+Kind: the time of a decision differs from the time of its data.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ NOW = 1_800_000_000.0
 
 
 class Metrics:
-    """A source that says what time it is, and that the load is past its limit."""
+    """A source that reports its clock, and a load past its limit."""
 
     def __init__(self, ahead):
         self.ahead = ahead
@@ -65,7 +65,7 @@ def registry():
 
 
 async def one_cycle(registry, *, source, api):
-    """Run a cycle: by how many seconds the clocks of the source and of the API server are ahead; None: not known."""
+    """Run a cycle with the clocks of the source and of the API server ahead by so many seconds; None: unknown."""
 
     def api_clock():
         if api is None:
@@ -89,7 +89,7 @@ async def one_cycle(registry, *, source, api):
         (10, 10, "this process's clock"),
     ],
 )
-async def test_every_action_is_held_while_clocks_are_apart(registry, source, api, whose):
+async def test_every_action_is_held_while_clocks_differ(registry, source, api, whose):
     report = await one_cycle(registry, source=source, api=api)
     (found,) = report.findings.values()
     assert [(each.verdict, each.reason) for each in found.decisions] == [("Hold", "ClockSkew")]
@@ -100,14 +100,14 @@ async def test_every_action_is_held_while_clocks_are_apart(registry, source, api
 
 
 @pytest.mark.parametrize(("source", "api"), [(None, None), (0, 0), (2, -2), (4, 4)])
-async def test_clocks_that_agree_hold_nothing(registry, source, api):
+async def test_no_action_is_held_while_clocks_agree(registry, source, api):
     report = await one_cycle(registry, source=source, api=api)
     (found,) = report.findings.values()
     assert [each.reason for each in found.decisions] != ["ClockSkew"]
     assert all(reading.fresh for reading in found.readings)
 
 
-async def test_nothing_is_changed_and_nothing_given_back_by_a_clock_that_is_wrong(registry):
+async def test_nothing_is_changed_or_reverted_while_the_clock_is_wrong(registry):
     pause_checker = PauseChecker(registry, MemoryCluster())
     pause_checker.skewed = "this process's clock is 1h behind"
     hold = await pause_checker.check("shop", "checkout", "early", NOW)
@@ -116,7 +116,7 @@ async def test_nothing_is_changed_and_nothing_given_back_by_a_clock_that_is_wron
 
 
 @pytest.mark.parametrize("newest", [NOW + 3600, NOW + 6, float("nan"), float("inf"), float("-inf")])
-def test_a_sample_from_the_future_is_not_fresh(newest):
+def test_sample_from_the_future_is_not_fresh(newest):
     """Kind: a negative age."""
     watched = IndicatorQuery("o", "load", Query("q", "x"), 1.0, True, 300.0, None, False)
     reading = read(watched, Answer((Sample((), 1.0),), newest), NOW - 120, NOW + 5)

@@ -1,6 +1,6 @@
-"""No task outlives what started it.
+"""No task outlives the call that started it.
 
-The kind: siblings of a task that fails went on into the next cycle, and wrote there what was decided in the one before.
+The kind: siblings of a failed task ran on into the next cycle, and wrote there what the previous cycle had decided.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ async def fail(error, after=None):
     raise error
 
 
-async def test_a_slow_sibling_of_one_that_fails_is_over_when_the_failure_is_told():
+async def test_siblings_of_a_failed_task_have_ended_when_the_error_is_raised():
     writes = []
     begun, over = asyncio.Event(), asyncio.Event()
 
@@ -39,7 +39,7 @@ async def test_a_slow_sibling_of_one_that_fails_is_over_when_the_failure_is_told
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_what_is_cancelled_leaves_nothing_behind():
+async def test_cancellation_leaves_no_task_behind():
     over = []
 
     async def slow():
@@ -54,12 +54,12 @@ async def test_what_is_cancelled_leaves_nothing_behind():
     assert over == [1, 1, 1]
 
 
-async def test_the_loss_of_the_lease_is_told_before_any_other_error():
+async def test_lost_lease_is_raised_before_any_other_error():
     with pytest.raises(LostLease):
         await gather_all((fail(ClusterError("a")), fail(LostLease("b")), fail(ValueError("c"))))
 
 
-async def test_results_come_in_order():
+async def test_results_are_in_order():
     async def number(n):
         for _ in range(3 - n):
             await asyncio.sleep(0)
@@ -69,7 +69,7 @@ async def test_results_come_in_order():
     assert await gather_all(()) == []
 
 
-async def test_a_thread_is_waited_for_however_often_it_is_cancelled():
+async def test_thread_is_awaited_despite_repeated_cancellation():
     begun, go_on, done = threading.Event(), threading.Event(), []
 
     def work():

@@ -1,7 +1,7 @@
-"""The cycle, from the objects that there are to what it decides, asks of the API server and tells.
+"""A whole cycle: from the objects in the cluster to decisions, API requests and Events.
 
-One row of the tables is one case: what is otherwise than usual, the decision of the first policy, the requests that
-change anything (statuses of objectives left out), and how the Remediation ends up.
+Each row of the tables is a case: what differs from the default, the decision of the first policy, the writing requests
+(without statuses of objectives), and the final state of the Remediation.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from forestall.engine.snapshot import Snapshot
 from forestall.errors import Conflict, Forbidden, Unavailable, Unreadable
 
 OPENED = ["create Remediation"]
-"""What is only written down."""
+"""The requests that create a Remediation."""
 TOLD = [*OPENED, "replace_status Remediation"]
-"""What is written down, and says why it waits."""
+"""The requests that create a Remediation and set the condition why it waits."""
 DONE = [*TOLD, "replace_status Remediation", "write_scale Deployment", *["replace_status Remediation"] * 2]
-"""What is written down, authorized, begun, done and completed."""
+"""The requests of a Remediation that is created, authorized, begun, executed and completed."""
 ALLOWED = [{"namespaces": {}, "actions": ["Scale", "Restart", "Notify"]}]
 
 
@@ -178,7 +178,7 @@ async def test_one_cycle(row):
         assert h.replicas() == 6
 
 
-async def test_a_standby_decides_nothing_writes_nothing_and_forgets_the_episode(monkeypatch):
+async def test_standby_decides_and_writes_nothing_and_forgets_the_episode(monkeypatch):
     h = shop()
     h.policy()
     report = await h.cycle(2, leading=False)
@@ -193,7 +193,7 @@ async def test_a_standby_decides_nothing_writes_nothing_and_forgets_the_episode(
     assert h.episode.number == 7, "what another leader wrote down counts"
 
 
-async def test_an_episode_lasts_until_it_was_calm_for_long_enough():
+async def test_episode_ends_after_the_calm_period():
     h = shop()
     h.script.past["load"] = 10.0
     h.policy(mode="Observe")
@@ -210,7 +210,7 @@ async def test_an_episode_lasts_until_it_was_calm_for_long_enough():
     assert h.episode.number == 2
 
 
-async def test_what_is_not_known_neither_begins_an_episode_nor_ends_one():
+async def test_unknown_risk_neither_begins_nor_ends_an_episode():
     h = shop()
     h.policy(mode="Observe")
     await h.cycle()
@@ -219,7 +219,7 @@ async def test_what_is_not_known_neither_begins_an_episode_nor_ends_one():
     assert bool(h.episode.since)
 
 
-async def test_of_two_policies_the_first_by_name_acts_and_each_says_what_it_decided():
+async def test_first_of_two_policies_by_name_acts_and_both_record_their_decision():
     h = shop()
     h.policy("b")
     h.policy("a")
@@ -235,7 +235,7 @@ async def test_of_two_policies_the_first_by_name_acts_and_each_says_what_it_deci
     assert len(h.remediations) == 1
 
 
-async def test_two_objectives_of_one_workload_are_one_remediation():
+async def test_two_objectives_of_one_workload_cause_one_remediation():
     h = shop()
     h.objective("payment", target={"name": "checkout"})
     h.policy()
@@ -251,7 +251,7 @@ def two(h: Harness, names: tuple[str, ...] = ("checkout", "payment")) -> None:
         h.objective(name)
 
 
-async def test_what_was_decided_in_the_same_cycle_is_spent():
+async def test_decisions_of_the_same_cycle_count_against_budgets():
     h = shop()
     two(h, ("checkout", "payment", "search"))
     h.policy()
@@ -269,7 +269,7 @@ async def test_what_was_decided_in_the_same_cycle_is_spent():
         (Unavailable("no answer"), ["NotRecorded", "RemediationActive"]),
     ],
 )
-async def test_what_may_have_been_written_down_is_in_the_way_and_what_was_refused_is_not(error, reasons):
+async def test_creation_with_unknown_result_blocks_and_refused_creation_does_not(error, reasons):
     h = shop()
     h.objective("payment", target={"name": "checkout"})
     h.policy()
@@ -278,7 +278,7 @@ async def test_what_may_have_been_written_down_is_in_the_way_and_what_was_refuse
     assert sorted(h.decisions(name)[0].reason for name in ("checkout", "payment")) == reasons
 
 
-async def test_an_intent_that_was_written_down_all_the_same_is_found_again():
+async def test_intent_created_despite_a_lost_response_is_found_again():
     h = shop()
     h.policy()
     h.cluster.fail("create", Unavailable("connection reset"), "Remediation", times=1, done=True)
@@ -288,7 +288,7 @@ async def test_an_intent_that_was_written_down_all_the_same_is_found_again():
     assert (h.replicas(), [one.status.phase for one in h.remediations]) == (6, ["Verifying"])
 
 
-async def test_what_was_decided_in_this_episode_is_not_done_again_when_somebody_deletes_it():
+async def test_deleted_remediation_is_not_repeated_in_the_same_episode():
     h = shop()
     h.policy(mode="Approve")
     await h.cycle(2)
@@ -302,7 +302,7 @@ async def test_what_was_decided_in_this_episode_is_not_done_again_when_somebody_
     assert h.decisions()[0].reason == "AlreadyDecided", "another process knows it from the status"
 
 
-async def test_what_ended_in_this_episode_is_not_done_again_by_who_has_not_heard_of_it():
+async def test_ended_remediation_unknown_to_the_registry_is_not_repeated_in_the_episode():
     h = shop()
     h.policy(mode="Approve")
     await h.cycle(2)
@@ -319,7 +319,7 @@ async def test_what_ended_in_this_episode_is_not_done_again_by_who_has_not_heard
     assert "ended: Aborted" in decision.message
 
 
-async def test_a_remediation_goes_on_from_cycle_to_cycle_and_its_end_is_counted_once():
+async def test_remediation_continues_over_cycles_and_its_end_is_counted_once():
     h = shop()
     h.script.past["load"] = 10.0
     h.policy(actions=[{"scale": {**SCALE["scale"], "maxReplicas": 6, "stabilizationWindow": "1m"}}])
@@ -337,7 +337,7 @@ async def test_a_remediation_goes_on_from_cycle_to_cycle_and_its_end_is_counted_
     assert ended == [("Scale", "Succeeded")]
 
 
-async def test_what_a_person_approves_is_done():
+async def test_approved_remediation_is_executed():
     h = shop()
     h.policy(mode="Approve")
     await h.cycle()
@@ -348,7 +348,7 @@ async def test_what_a_person_approves_is_done():
     assert h.replicas() == 6
 
 
-async def test_a_victim_is_not_remediated_and_names_what_it_suffers_from():
+async def test_victim_is_not_remediated_and_names_the_dependency_at_risk():
     h = shop()
     h.deployment("database")
     h.objective("database")
@@ -360,7 +360,7 @@ async def test_a_victim_is_not_remediated_and_names_what_it_suffers_from():
     assert h.remediations == []
 
 
-async def test_by_a_clock_that_is_wrong_nothing_is_driven_and_nothing_reaped():
+async def test_wrong_clock_stops_remediations_and_retention():
     h = shop()
     h.policy(mode="Approve")
     await h.cycle()
@@ -380,7 +380,7 @@ async def test_by_a_clock_that_is_wrong_nothing_is_driven_and_nothing_reaped():
 
 @pytest.fixture
 def silent() -> Iterator[None]:
-    """Faults are logged with all that was known, which takes long to put into words."""
+    """Unexpected errors are logged with a traceback, which is slow to format."""
     with capture_logs():
         yield
 
@@ -397,7 +397,7 @@ def failing(original: Any, name: str) -> Any:
 
 @pytest.mark.usefixtures("silent")
 @pytest.mark.parametrize("step", ["decide", "confirm"])
-async def test_an_error_in_one_decision_is_told_by_it_and_ends_no_other(monkeypatch, step):
+async def test_error_in_one_decision_is_reported_and_affects_no_other(monkeypatch, step):
     monkeypatch.setattr(Decider, step, failing(getattr(Decider, step), "payment"))
     h = shop()
     two(h)
@@ -409,7 +409,7 @@ async def test_an_error_in_one_decision_is_told_by_it_and_ends_no_other(monkeypa
 
 
 @pytest.mark.usefixtures("silent")
-async def test_an_error_in_one_remediation_is_told_by_it_and_stops_no_other(monkeypatch):
+async def test_error_in_one_remediation_is_reported_and_affects_no_other(monkeypatch):
     h = shop()
     two(h)
     h.policy()
@@ -430,7 +430,7 @@ async def test_an_error_in_one_remediation_is_told_by_it_and_stops_no_other(monk
     assert phases["checkout"] != "InternalError"
 
 
-async def test_an_object_that_cannot_be_understood_is_told_by_its_remediation(monkeypatch):
+async def test_unparsable_object_is_reported_by_its_remediation(monkeypatch):
     h = shop()
     h.policy()
     await h.cycle()
@@ -446,7 +446,7 @@ async def test_an_object_that_cannot_be_understood_is_told_by_its_remediation(mo
     assert (report.faults, h.registry.all(Remediation)[0].status.reason) == ({}, "ObjectUnreadable")
 
 
-async def test_an_answer_that_does_not_come_makes_a_remediation_wait_and_the_next_cycle_go_on():
+async def test_remediation_waits_after_a_timed_out_request_and_continues_in_the_next_cycle():
     h = shop()
     h.policy()
     h.cluster.fail("write_scale", Unavailable("no answer"), "Deployment", times=1)
@@ -456,7 +456,7 @@ async def test_an_answer_that_does_not_come_makes_a_remediation_wait_and_the_nex
     assert h.replicas() == 6
 
 
-async def test_what_is_done_to_a_workload_is_known_to_the_forecasts_of_all_that_are_about_it(monkeypatch):
+async def test_action_on_a_workload_is_censored_in_all_forecasts_about_it(monkeypatch):
     h = shop()
     h.objective("payment", target={"name": "checkout"})
     h.objective("search", target={"name": "search"})
@@ -468,7 +468,7 @@ async def test_what_is_done_to_a_workload_is_known_to_the_forecasts_of_all_that_
     assert told == [(["ServiceLevelObjective-checkout", "ServiceLevelObjective-payment"], h.now - INTERVAL)]
 
 
-async def test_what_only_tells_people_changes_no_forecast(monkeypatch):
+async def test_notifying_action_changes_no_forecast(monkeypatch):
     h = shop()
     h.apply("NotificationChannel", "pager", {"type": "Slack", "url": "https://example.com/"})
     h.policy(actions=[{"notify": {"channel": "pager"}}])
@@ -480,7 +480,7 @@ async def test_what_only_tells_people_changes_no_forecast(monkeypatch):
     assert (told, len(h.people.told)) == ([], 1)
 
 
-def test_a_decision_that_takes_too_long_is_put_off(monkeypatch):
+def test_slow_decision_is_postponed(monkeypatch):
     async def hang(*_: Any) -> Any:
         await asyncio.Event().wait()
 
@@ -493,7 +493,7 @@ def test_a_decision_that_takes_too_long_is_put_off(monkeypatch):
     assert h.requests == []
 
 
-async def test_an_objective_is_at_risk_from_the_lowest_probability_that_a_policy_acts_on():
+async def test_objective_is_at_risk_from_the_lowest_probability_of_its_policies():
     h = shop()
     h.policy("late", when={"probability": 0.95})
     h.policy("soon", when={"probability": 0.4})

@@ -1,4 +1,4 @@
-"""Kind: the number shown is not the number named. The metrics of a cycle are of what they are called after."""
+"""The metrics of a cycle match their names. Kind: the number shown is not the number named."""
 
 import math
 
@@ -29,7 +29,7 @@ def report(*signals, whole=0.0):
     return report_of({"u": found}, [], 0, {})
 
 
-def test_every_indicator_has_a_probability_and_not_only_the_one_that_endangers_most():
+def test_every_indicator_has_a_probability():
     said = report(
         signal("memory", 11.0, ("pod", "a")),
         signal("memory", 12.0, ("pod", "b")),
@@ -40,6 +40,6 @@ def test_every_indicator_has_a_probability_and_not_only_the_one_that_endangers_m
     assert sorted(said.probabilities) == [("shop", "checkout", "memory", 1.0), ("shop", "checkout", "queue", 1.0)]
 
 
-def test_the_state_that_is_counted_is_the_one_that_the_status_shows():
+def test_counted_state_equals_the_state_in_the_status():
     assert report(signal(SLI, 11.0)).objectives == {"u": "Breached"}
     assert report(whole=0.02).objectives == {"u": "Unknown"}

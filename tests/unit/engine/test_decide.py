@@ -1,7 +1,6 @@
-"""What a policy decides: which cause and which rung, and whose remediations stand in its way.
+"""The decision of a policy: the cause, the rung, and the remediations that block it.
 
-The kinds: the identity of a cause that gets lost after the decision, and a rung that does not suit its cause but holds
-the ladder all the same.
+The kinds: the identity of a cause is lost after the decision; a rung that does not suit the cause blocks the ladder.
 """
 
 from dataclasses import replace
@@ -32,7 +31,9 @@ OWNER = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout", "uid
 
 
 class World(Unhindered):
-    """All that a decider asks: a Deployment that can't be scaled, its pods a, b and c, a channel, and no obstacle."""
+    """The fakes that a decider needs: a Deployment that can't be scaled, its pods a, b and c, a channel, and no
+    obstacle.
+    """
 
     def __init__(self) -> None:
         self.distrusted: NotApplicable | None = None
@@ -80,7 +81,7 @@ def decider(world):
 
 @pytest.fixture
 def decide(decider, slo, make_policy, make_signal):
-    """Return what a policy decides about the pods with these breach probabilities."""
+    """Return the policy's decision about pods with these breach probabilities."""
 
     async def run(*actions, now=1000.0, history=(), others=(), victim=None, probabilities=None, label="pod", **spec):
         policy = make_policy(actions=list(actions), **{"cooldown": "0s", **spec})
@@ -105,17 +106,17 @@ def evicted(make_remediation, pod, *pods, phase="Failed", objective="o-1"):
 
 
 @pytest.mark.parametrize("action", [{"drain": {}}, {"cordon": {}}, SCALE, EVICT])
-async def test_what_does_not_suit_the_cause_gives_way_to_telling_people(decide, action):
+async def test_rung_that_does_not_suit_the_cause_gives_way_to_notifying_people(decide, action):
     assert await decide(action, NOTIFY, label="zone") == ("BreachForecast", ("Notify", "checkout"))
 
 
-async def test_a_node_that_is_none_of_the_authors_gives_way_and_is_told_where_nothing_is_left(decide, world):
+async def test_untrusted_node_gives_way_and_is_reported_where_no_rung_is_left(decide, world):
     world.distrusted = NotApplicable("NodeNotTrusted", "no pod runs there")
     assert (await decide({"drain": {}}, NOTIFY, label="node"))[1] == ("Notify", "checkout")
     assert await decide({"drain": {}}, label="node") == ("NodeNotTrusted", None)
 
 
-async def test_what_must_not_be_seen_gives_way_but_what_is_not_known_holds(decide, world):
+async def test_missing_read_permission_gives_way_but_an_unknown_state_holds(decide, world):
     world.error = Forbidden("nodes is forbidden")
     assert (await decide({"cordon": {}}, NOTIFY, label="node"))[1] == ("Notify", "checkout")
     assert (await decide({"cordon": {}}, label="node"))[0] == "TargetForbidden"
@@ -123,7 +124,7 @@ async def test_what_must_not_be_seen_gives_way_but_what_is_not_known_holds(decid
     assert await decide({"cordon": {}}, NOTIFY, label="node") == ("TargetUnknown", None)
 
 
-async def test_of_two_leaking_pods_the_second_is_evicted_after_the_first_was_in_vain(decide, make_remediation):
+async def test_second_leaking_pod_is_evicted_after_the_first_eviction_did_not_help(decide, make_remediation):
     vain = evicted(make_remediation, "a", "b", "c")
     leaking = {"a": 0.99, "b": 0.9, "c": 0.1}
     assert await decide(EVICT, history=[vain], probabilities=leaking) == ("Cooldown", None), "no second one at once"
@@ -135,7 +136,7 @@ async def test_of_two_leaking_pods_the_second_is_evicted_after_the_first_was_in_
     assert await decide(EVICT, history=[vain], probabilities=came_since) == ("LadderExhausted", None)
 
 
-async def test_each_pod_must_have_been_at_risk_for_as_long_as_the_policy_asks(decide):
+async def test_each_pod_must_be_at_risk_for_the_duration_of_the_policy(decide):
     when = {"when": {"probability": 0.8, "for": "5m"}}
     assert (await decide(EVICT, now=1000.0, probabilities={"a": 0.9}, **when))[0] == "NotSustained"
     assert (await decide(EVICT, now=1200.0, probabilities={"b": 0.99}, **when))[0] == "NotSustained"
@@ -144,7 +145,7 @@ async def test_each_pod_must_have_been_at_risk_for_as_long_as_the_policy_asks(de
 
 
 @pytest.mark.parametrize(("phase", "reason"), [("Verifying", "RemediationActive"), ("Succeeded", "Cooldown")])
-async def test_two_objectives_of_one_workload_replace_its_pods_one_at_a_time(
+async def test_two_objectives_replace_the_pods_of_their_workload_one_at_a_time(
     decide, slo, make_remediation, phase, reason
 ):
     other = slo.model_copy(update={"metadata": slo.metadata.model_copy(update={"name": "other", "uid": "o-2"})})
@@ -153,7 +154,7 @@ async def test_two_objectives_of_one_workload_replace_its_pods_one_at_a_time(
     assert (await decide(EVICT, history=[theirs], cooldown="10m"))[1] == ("Evict", "a"), "of another workload"
 
 
-async def test_a_recheck_asks_about_the_pod_itself_and_about_what_the_objective_depends_on(
+async def test_recheck_covers_the_pod_and_the_objectives_dependencies(
     decider, slo, make_policy, make_signal, make_remediation
 ):
     policy = make_policy(actions=[EVICT])
@@ -171,8 +172,10 @@ async def test_a_recheck_asks_about_the_pod_itself_and_about_what_the_objective_
 
 
 @pytest.mark.parametrize("mode", ["Auto", "Approve"])
-async def test_what_may_not_be_done_is_not_begun_and_only_people_are_told_instead(decide, world, mode):
-    """Kind: what could not be done is not tried. Nobody approves it, and no stronger action comes instead."""
+async def test_forbidden_action_is_not_begun_and_only_people_are_notified(decide, world, mode):
+    """Kind: an action without permission is not tried. Nobody is asked to approve it, and no stronger action replaces
+    it.
+    """
     world.forbidden = {"Evict"}
     assert await decide(EVICT, mode=mode) == ("Forbidden", None)
     assert await decide(EVICT, {"restart": {"timing": "Now"}}, mode=mode) == ("Forbidden", None)
@@ -182,7 +185,7 @@ async def test_what_may_not_be_done_is_not_begun_and_only_people_are_told_instea
     assert (await decide(EVICT, mode=mode))[1] == ("Evict", "a")
 
 
-async def test_a_right_that_is_taken_away_before_it_is_done_is_waited_for(
+async def test_remediation_waits_for_a_permission_that_was_revoked(
     decider, world, slo, make_policy, make_signal, make_remediation
 ):
     scene = Snapshot({slo.uid: slo}, {slo.uid: [make_policy(actions=[EVICT])]}, [], [])
@@ -195,10 +198,10 @@ async def test_a_right_that_is_taken_away_before_it_is_done_is_waited_for(
 
 
 @pytest.mark.parametrize("phase", ["Pending", "AwaitingApproval", "Authorized"])
-async def test_what_a_change_rests_on_is_read_anew_right_before_it(
+async def test_target_is_read_again_right_before_a_change(
     decider, world, slo, make_policy, make_signal, make_remediation, phase
 ):
-    """Kind: a change that rests on what was true when the cycle began."""
+    """Kind: a change that is based on the state at the beginning of the cycle."""
     scene = Snapshot({slo.uid: slo}, {slo.uid: [make_policy(actions=[EVICT])]}, [], [])
     case = Evaluation(slo, make_policy(actions=[EVICT]), [make_signal(labels=[("pod", "a")])], 1, None, {})
     reader = World()
@@ -206,7 +209,7 @@ async def test_what_a_change_rests_on_is_read_anew_right_before_it(
     assert world.read_through == [reader if phase == "Authorized" else None]
 
 
-async def test_a_proposal_is_confirmed_with_what_was_gathered_and_what_was_decided_since(
+async def test_proposal_is_confirmed_with_the_gathered_input_and_later_decisions(
     decider, world, slo, make_policy, make_signal, make_remediation
 ):
     policy = make_policy(actions=[EVICT])

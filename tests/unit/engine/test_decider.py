@@ -1,6 +1,7 @@
-"""What a policy decides, from the objects that there are: which action on what, or why none, and as which intent.
+"""The decision of a policy from the objects in the cluster: the action, its target and the intent, or the reason for
+none.
 
-One row of the tables is one case: the ladder, what is otherwise than usual, and what is decided.
+Each row of the tables is a case: the ladder, what differs from the default, and the decision.
 """
 
 from collections.abc import Callable
@@ -41,11 +42,13 @@ class Row:
     given: Callable[[Harness], Any] = nothing
     policy: dict[str, Any] = field(default_factory=dict)
     words: str = ""
-    """What the message says, among other things."""
+    """Texts that the message contains."""
 
 
 def prepared() -> Harness:
-    """Return a shop with three pods on two of three nodes, whose memory is past its limit in `a` most, then in `b`."""
+    """Return a shop with three pods on two of three nodes, whose memory is furthest past its limit in `a`, then in
+    `b`.
+    """
     h = shop()
     h.apply("NotificationChannel", "pager", {"type": "Slack", "url": "https://example.com/"})
     h.apply("Guardrail", "all", {"allow": [{"namespaces": {}, "actions": ALL}], "nodes": {"maxCordoned": 2}})
@@ -66,7 +69,7 @@ def on_node(h: Harness, node: str = "n1") -> None:
 
 
 def by_load(h: Harness) -> None:
-    """Let the objective be about a load of the whole."""
+    """Let the objective be about the load of the whole workload."""
     h.objective(leadingIndicators=[LOAD])
     h.script.say("load", 300.0)
 
@@ -97,12 +100,12 @@ def remove_pod(h: Harness) -> None:
 
 
 def untrusted(h: Harness) -> None:
-    """Let the source's labels prove nothing."""
+    """Let the source vouch for no labels."""
     h.apply("MetricSource", "main", {"url": "http://x", "namespaces": {}})
 
 
 def leaking(h: Harness) -> None:
-    """Let a load of the whole be worse than the memory of any pod."""
+    """Let the load of the whole workload be worse than the memory of any pod."""
     h.objective(leadingIndicators=[LOAD, MEMORY])
     h.script.say("load", 3000.0)
 
@@ -194,7 +197,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_what_is_decided(row):
+async def test_decision(row):
     h = prepared()
     h.policy(actions=row.actions, **row.policy)
     row.given(h)
@@ -211,7 +214,7 @@ async def test_what_is_decided(row):
     assert row.words in decision.message
 
 
-async def test_an_intent_says_by_whom_for_what_and_until_when():
+async def test_intent_names_policy_cause_and_deadline():
     h = prepared()
     h.policy(actions=[NOTIFY, EVICT], deadline="20m", verification={"within": "4m", "probability": 0.3})
     h.cluster.change("RemediationPolicy", "early", {"spec": {"actions": [EVICT]}, "metadata": {"generation": 7}})
@@ -237,7 +240,7 @@ async def test_an_intent_says_by_whom_for_what_and_until_when():
     ("actions", "mode", "expires"),
     [([SCALE], "Approve", stamp(START + 420)), ([NOTIFY], "Auto", None)],
 )
-async def test_people_are_asked_for_some_time_and_not_whether_they_may_be_told(actions, mode, expires):
+async def test_approval_expires_and_notifications_need_none(actions, mode, expires):
     h = prepared()
     by_load(h)
     h.policy(actions=actions, mode="Approve", approvalExpiry="7m")
@@ -246,7 +249,7 @@ async def test_people_are_asked_for_some_time_and_not_whether_they_may_be_told(a
     assert (remediation.spec.intent.mode, remediation.spec.intent.approval_expires) == (mode, expires)
 
 
-async def test_a_scale_out_says_from_what_to_what():
+async def test_intent_of_a_scale_out_has_from_and_to():
     h = prepared()
     by_load(h)
     h.policy()
@@ -255,7 +258,7 @@ async def test_a_scale_out_says_from_what_to_what():
     assert (remediation.spec.intent.from_, remediation.spec.intent.to) == (3, 6)
 
 
-async def test_a_remediation_that_cannot_be_read_holds_its_namespace_and_no_other():
+async def test_unreadable_remediation_holds_its_own_namespace_only():
     h = prepared()
     by_load(h)
     h.apply("Namespace", "bank")
@@ -270,7 +273,7 @@ async def test_a_remediation_that_cannot_be_read_holds_its_namespace_and_no_othe
     assert h.decisions("vault", "bank")[0].verdict == "Act"
 
 
-async def test_two_namespaces_take_no_node_twice_and_hear_nothing_of_each_other():
+async def test_two_namespaces_never_take_the_same_node_and_learn_nothing_of_each_other():
     h = prepared()
     on_node(h)
     h.policy(actions=[CORDON])
@@ -286,7 +289,7 @@ async def test_two_namespaces_take_no_node_twice_and_hear_nothing_of_each_other(
     assert len(h.remediations) == 1
 
 
-async def test_the_pods_of_a_workload_are_replaced_one_at_a_time_whoever_asks():
+async def test_pods_of_a_workload_are_replaced_one_at_a_time_across_policies():
     h = prepared()
     h.objective("payment", target={"name": "checkout"}, leadingIndicators=[MEMORY])
     h.script.say_each(("ServiceLevelObjective-payment", "memory"), "pod", {"b": 300.0})
@@ -299,7 +302,7 @@ async def test_the_pods_of_a_workload_are_replaced_one_at_a_time_whoever_asks():
     assert [one.spec.intent.target.name for one in h.remediations] == ["a"]
 
 
-async def test_a_drain_goes_on_when_none_of_the_pods_that_it_was_for_is_left_there():
+async def test_drain_continues_after_the_pods_that_caused_it_have_left():
     h = prepared()
     untrusted(h)
     on_node(h)
@@ -344,7 +347,7 @@ RECHECKS = [
 @pytest.mark.parametrize(
     ("name", "action", "change", "reason"), RECHECKS, ids=lambda value: value if isinstance(value, str) else ""
 )
-async def test_what_has_changed_since_it_was_decided_is_asked_again(name, action, change, reason):
+async def test_recheck_covers_changes_since_the_decision(name, action, change, reason):
     h = prepared()
     if action is CORDON:
         untrusted(h)
@@ -367,7 +370,7 @@ async def test_what_has_changed_since_it_was_decided_is_asked_again(name, action
 
 
 @pytest.mark.parametrize(("timing", "decided"), [("LowTraffic", "Hold"), ("Now", "Act")])
-async def test_a_restart_that_waits_for_a_quieter_moment_says_what_it_would_do(monkeypatch, timing, decided):
+async def test_restart_that_waits_for_low_traffic_describes_its_action(monkeypatch, timing, decided):
     async def too_busy(*_: Any) -> Hold:
         return Hold("TooBusy", "it waits until midnight")
 

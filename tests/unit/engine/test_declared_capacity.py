@@ -1,4 +1,6 @@
-"""Whose declared capacity covers the load. The kind: what was done right is called a risk by a limit of before."""
+"""Load that the declared capacity of the replicas covers. The kind: after a right scale-out the limit of the old size
+still reports a risk.
+"""
 
 from dataclasses import replace
 
@@ -46,7 +48,7 @@ def watched(slo):
         ([{"restart": {}}], ["load"], {}),
     ],
 )
-def test_what_a_replica_carries_is_known_where_one_indicator_is_meant(watched, make_policy, rungs, names, expected):
+def test_capacity_is_declared_where_it_is_for_a_single_indicator(watched, make_policy, rungs, names, expected):
     assert declared(watched(*names), [make_policy(actions=rungs)]) == expected
 
 
@@ -75,7 +77,7 @@ class Targets:
         (8, 50.0, 120.0, ObjectiveState.HEALTHY),
     ],
 )
-async def test_an_objective_whose_replicas_carry_the_load_is_not_at_risk_for_it(
+async def test_objective_is_not_at_risk_while_its_replicas_carry_the_load(
     watched, make_policy, make_signal, ready, value, upper, state
 ):
     slo, policy = watched("load"), make_policy(actions=[capacity()])
@@ -100,10 +102,12 @@ async def test_an_objective_whose_replicas_carry_the_load_is_not_at_risk_for_it(
         (8, 150.0, "blind", (ObjectiveState.UNKNOWN, "NoDataToForecast")),
     ],
 )
-async def test_what_is_carried_is_judged_by_what_is_known_now(
+async def test_load_without_forecast_is_judged_by_its_present_value(
     watched, make_policy, make_signal, ready, value, sli, told
 ):
-    """Right after a scale-out, and without a past: nothing is forecast, and the load is past the limit of before."""
+    """Right after a scale-out and without history there is no forecast, and the load is past the limit of the old
+    size.
+    """
     slo, policy = watched("load"), make_policy(actions=[capacity()])
     signals = [replace(make_signal(value), forecast=None)]
     readings = [Reading(watched_as("load"), {(): value}, 1.0, fresh=True)]
@@ -126,7 +130,7 @@ def watched_as(name):
     return IndicatorQuery("o-1", name, Query(("o-1", name), "x"), 100.0, True, 600.0, None, False)
 
 
-def test_a_forecast_judged_by_another_limit_agrees_with_its_quantiles(make_signal):
+def test_breach_probability_for_another_limit_agrees_with_the_quantiles(make_signal):
     forecast = make_signal(60.0, upper=150.0).forecast
     for share in (0.1, 0.5, 0.8, 0.95):
         limit = forecast.quantile(600.0, share)

@@ -12,7 +12,7 @@ CALM = 300.0
 
 
 def run(words, step=30.0, episode=None):
-    """Return the episode after each cycle; each word is whether it was at risk, or None."""
+    """Return the episode after each cycle; each argument says whether it was at risk, or None if unknown."""
     episode, result = episode or Episode(), []
     for n, at_risk in enumerate(words):
         episode = advance(episode, at_risk=at_risk, now=1000.0 + n * step, calm=CALM)
@@ -20,12 +20,12 @@ def run(words, step=30.0, episode=None):
     return result
 
 
-def test_a_flicker_is_not_a_new_episode():
+def test_short_dip_begins_no_new_episode():
     numbers = [each.number for each in run([True, False, True, False, True])]
     assert numbers == [1, 1, 1, 1, 1]
 
 
-def test_an_episode_ends_when_the_calm_has_lasted():
+def test_episode_ends_when_the_calm_has_lasted():
     after = run([True, *[False] * 11])
     assert after[10].since
     assert not after[11].since
@@ -33,7 +33,7 @@ def test_an_episode_ends_when_the_calm_has_lasted():
 
 
 @given(st.lists(st.sampled_from([True, False, None]), max_size=60))
-def test_numbers_only_grow_and_not_knowing_changes_nothing(words):
+def test_episode_numbers_grow_and_an_unknown_risk_changes_nothing(words):
     before = Episode()
     for word, after in zip(words, run(words), strict=True):
         assert after.number in (before.number, before.number + 1)
@@ -43,13 +43,13 @@ def test_numbers_only_grow_and_not_knowing_changes_nothing(words):
 
 
 @pytest.mark.parametrize(("later", "is_over"), [(CALM - 1, False), (CALM, True)])
-def test_an_episode_is_over_when_its_time_of_calm_is(later, is_over):
+def test_episode_ends_exactly_when_the_calm_period_does(later, is_over):
     calm = Episode(number=3, since=stamp(0.0), calm_since=stamp(1000.0))
     after = advance(calm, at_risk=False, now=1000.0 + later, calm=CALM)
     assert after == (Episode(number=3) if is_over else calm)
 
 
-def test_a_risk_that_returns_ends_the_calm_and_one_that_goes_on_changes_nothing():
+def test_returning_risk_ends_the_calm_and_continuing_risk_changes_nothing():
     calm = Episode(number=3, since=stamp(0.0), calm_since=stamp(1000.0))
     returned = advance(calm, at_risk=True, now=1100.0, calm=CALM)
     assert (returned.since, returned.calm_since) == (stamp(0.0), "")
@@ -58,12 +58,12 @@ def test_a_risk_that_returns_ends_the_calm_and_one_that_goes_on_changes_nothing(
     assert advance(closed, at_risk=False, now=1200.0, calm=CALM) is closed
 
 
-def test_a_calm_whose_time_cannot_be_read_is_over():
+def test_calm_with_an_unparsable_time_has_ended():
     unreadable = Episode(number=3, since=stamp(0.0), calm_since="some day")
     assert advance(unreadable, at_risk=False, now=1200.0, calm=CALM) == Episode(number=3)
 
 
-def test_what_was_decided_in_an_episode_is_remembered_once_and_no_other(make_remediation):
+def test_episode_remembers_each_of_its_remediations_once(make_remediation):
     def named(name, **changes):
         remediation = make_remediation(**changes)
         return remediation.model_copy(update={"metadata": remediation.metadata.model_copy(update={"name": name})})
@@ -88,7 +88,7 @@ def test_what_was_decided_in_an_episode_is_remembered_once_and_no_other(make_rem
         (ObjectiveState.AT_RISK, "some day", "", False),
     ],
 )
-def test_since_when_an_objective_is_at_risk_is_told_of_what_is_known(slo, state, since, calm_since, counts):
+def test_time_at_risk_covers_objectives_with_data(slo, state, since, calm_since, counts):
     finding = Findings(slo, Risk(state, 0.9, None), None, episode=Episode(number=1, since=since, calm_since=calm_since))
     assert at_risk_since([finding]) == ((("shop", 100.0),) if counts else ())
 

@@ -1,4 +1,4 @@
-"""No share per namespace: what one namespace has, asks or costs must not take the turn of another."""
+"""Fairness: the objects, queries and cost of one namespace must not delay another one."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ from forestall.ports import Labels, Query, QueryFailure, RangeSeries
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers())))
-def test_everybody_s_first_comes_before_anybody_s_second(items):
+def test_round_robin_order(items):
     ordered = round_robin(items, lambda item: item[0])
     assert Counter(ordered) == Counter(items)
     for owner in "abcd":
@@ -34,7 +34,7 @@ def test_everybody_s_first_comes_before_anybody_s_second(items):
 
 
 @given(st.lists(st.integers(1, 30)), st.integers(1, 50), st.integers(1, 5))
-def test_batches_hold_no_more_than_they_may(items, most, at_once):
+def test_batches_are_bounded(items, most, at_once):
     found = list(batches(items, lambda item: item, most, at_once))
     assert [item for batch in found for item in batch] == items
     assert all(len(batch) <= at_once and (sum(batch) <= most or len(batch) == 1) for batch in found)
@@ -55,7 +55,7 @@ def asked(namespace, *readings, **share):
     return ObjectiveQueries("default", each, query, query, 60.0, namespace=namespace, share=NamespaceShare(**share))
 
 
-def test_one_query_with_very_many_series_costs_no_other_query_and_no_other_namespace():
+def test_query_with_very_many_series_affects_no_other_query_or_namespace():
     greedy = (reading("o-1", "sli", "greedy", 1), reading("o-1", "huge", "greedy", 900))
     small = (reading("o-2", "sli", "greedy", 1), reading("o-2", "pods", "greedy", 90))
     other = (reading("o-3", "pods", "other", 100),)
@@ -78,7 +78,7 @@ def test_one_query_with_very_many_series_costs_no_other_query_and_no_other_names
 
 
 class Past:
-    """Answers ranges, and remembers what was asked."""
+    """Answers range queries, and records them."""
 
     def __init__(self, refused=()):
         self.asked = []
@@ -93,7 +93,7 @@ class Past:
         return {q.key: QueryFailure("SourceTimeout", "x") if q.owner in self.refused else found for q in queries}
 
 
-async def test_the_past_of_one_namespace_does_not_keep_that_of_another_waiting():
+async def test_history_of_one_namespace_does_not_delay_that_of_another():
     many = tuple(reading("o-1", f"i-{number}", "greedy", 10) for number in range(200))
     few = (reading("o-2", "sli", "other", 1),)
     questions = {"o-1": asked("greedy", *many), "o-2": asked("other", *few)}
@@ -103,8 +103,8 @@ async def test_the_past_of_one_namespace_does_not_keep_that_of_another_waiting()
     assert ("o-2", "sli") in past.asked[0]
 
 
-async def test_no_more_points_are_fetched_at_once_than_fit_into_memory_and_into_the_share():
-    """A past of 8,000 series was held in memory at once: 1 GiB for four objectives."""
+async def test_points_fetched_at_once_are_bounded_by_memory_and_share():
+    """Kind: the history of 8,000 series was held in memory at once: 1 GiB for four objectives."""
     some = tuple(reading("o-1", f"i-{number}", "greedy", 500) for number in range(16))
     columns = 3240
     questions = {"o-1": asked("greedy", *some, points=5_000_000)}
@@ -116,7 +116,7 @@ async def test_no_more_points_are_fetched_at_once_than_fit_into_memory_and_into_
     assert waiting == 16 - len(past.asked)
 
 
-async def test_what_is_over_its_share_has_no_past_fetched():
+async def test_no_history_is_fetched_beyond_the_share():
     cut = replace(reading("o-1", "huge", "greedy", 0), fresh=False, problem=QueryFailure("ShareExhausted", "x"))
     past = Past()
     assert (
@@ -125,7 +125,7 @@ async def test_what_is_over_its_share_has_no_past_fetched():
     assert past.asked == []
 
 
-async def test_a_past_that_is_refused_again_and_again_is_asked_for_ever_more_seldom():
+async def test_refused_history_is_requested_at_growing_intervals():
     some = (reading("o-1", "slow", "greedy", 1),)
     past = Past(refused=("greedy",))
     observer = Observer(past, SeriesMatrix(10.0, 20))
@@ -134,7 +134,7 @@ async def test_a_past_that_is_refused_again_and_again_is_asked_for_ever_more_sel
     assert 3 < len(past.asked) < 20
 
 
-async def test_one_namespace_has_half_of_the_turns_at_most():
+async def test_one_namespace_gets_at_most_half_of_the_slots():
     scheduler = FairScheduler(8, 60.0)
     going: Counter[str] = Counter()
     most: Counter[str] = Counter()
@@ -159,7 +159,7 @@ async def test_one_namespace_has_half_of_the_turns_at_most():
 
 
 @pytest.mark.parametrize(("seconds", "reason"), [(0.0, "ShareExhausted"), (60.0, None)])
-async def test_a_namespace_whose_time_is_over_is_told_so_and_comes_first_in_the_next_cycle(seconds, reason):
+async def test_namespace_out_of_time_is_held_and_comes_first_in_the_next_cycle(seconds, reason):
     scheduler = FairScheduler(8, seconds)
     scheduler.begin_phase()
     async with scheduler.slot("greedy"):
@@ -174,8 +174,8 @@ async def test_a_namespace_whose_time_is_over_is_told_so_and_comes_first_in_the_
     assert scheduler.postponed == {"o-1"}
 
 
-def test_all_namespaces_together_keep_no_more_series_than_there_is_memory_for():
-    """The kind: each has its share, and there are as many namespaces as people like to make."""
+def test_series_of_all_namespaces_together_are_bounded():
+    """The kind: each namespace has its share, and people can create any number of namespaces."""
     readings = {
         f"o-{number}": (reading(f"o-{number}", "pods", f"ns-{number}", count),)
         for number, count in enumerate([10, 300, 400, 500])

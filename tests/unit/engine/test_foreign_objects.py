@@ -1,8 +1,8 @@
-"""Whatever the objects of one namespace look like, every other objective is still decided and served.
+"""Malformed objects of one namespace never keep other objectives from being decided and remediated.
 
-The kind: a foreign object is parsed with our own bounds, and one object's exception ends everybody's cycle. Valid
-objects of every kind that is read are changed at some places into something else that JSON can hold, in every cycle
-anew, while policies with every action look at them; the bystander in another namespace is to be scaled all the same.
+The kind: the exception of one malformed object ends the cycle for all. Valid objects of every kind that is read are
+mutated at random paths into other JSON values, again in every cycle, while policies with every action use them; the
+bystander in another namespace must still be scaled.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from forestall.registry import Registry
 from forestall.remediation import RemediationReconciler
 
 EXAMPLES = int(os.environ.get("FORESTALL_FUZZ", "25"))
-"""How many clusters are made; more where somebody looks for trouble."""
+"""How many mutated clusters are tried."""
 API = "forestall.dev/v1alpha1"
 START, INTERVAL = 1_800_000_000.0, 10.0
 CREATED = "2026-01-31T18:00:00Z"
@@ -206,7 +206,7 @@ FOREIGN: list[dict[str, Any]] = [
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield every place of a document that may become something else."""
+    """Yield every path of a document that may be mutated."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in inner:
         here = (*path, key)
@@ -220,7 +220,7 @@ CHANGES = st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(JUNK)), ma
 
 
 def change(bodies: Sequence[dict[str, Any]], changes: Sequence[tuple[tuple[int, tuple[Any, ...]], Any]]) -> None:
-    """Put something else in some places, as far as these are still there."""
+    """Replace the values at some paths, as far as these still exist."""
     for (number, path), junk in changes:
         holder: Any = bodies[number]
         for part in path[:-1]:
@@ -234,7 +234,7 @@ def has(holder: Any, part: Any) -> bool:
 
 
 class World(MemoryCluster):
-    """The objects of other people. Forestall's own are in the registry alone: of these the statuses are kept."""
+    """A cluster with objects of users. Forestall's own objects are in the registry only: their statuses are stored."""
 
     def __init__(self) -> None:
         super().__init__(extensions=[kind.kind for kind in EXTENSIONS])
@@ -244,7 +244,7 @@ class World(MemoryCluster):
             self.insert(body)
 
     def foreign(self) -> list[dict[str, Any]]:
-        """Return the objects of the one namespace as they are now; those that are gone have no effect any more."""
+        """Return the objects of the mutated namespace as they are now, without deleted ones."""
         return [self.objects.get(key_of(body), {}) for body in FOREIGN]
 
     async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
@@ -257,7 +257,7 @@ def key_of(body: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 class Load:
-    """Implements the `Metrics` port: every objective's load is past its limit, by the pod and the node given."""
+    """Implements the `Metrics` port: every objective's load is past its limit, with these labels of pod and node."""
 
     def __init__(self, pod: str, node: str) -> None:
         self.labels = (("node", node), ("pod", pod))
@@ -309,7 +309,7 @@ def registry(actions: Sequence[str]) -> Registry:
     pod=st.sampled_from(["deployment-a", "deployment-b", "agent", "bare", "..", "", "a/b"]),
     node=st.sampled_from(["n1", "n2", ".", "..", ""]),
 )
-def test_every_other_objective_is_decided_whatever_the_objects_of_one_namespace_are(cycles, actions, pod, node):
+def test_mutated_objects_of_one_namespace_affect_no_other(cycles, actions, pod, node):
     asyncio.run(run(cycles, actions, pod, node))
 
 
@@ -335,7 +335,7 @@ async def run(cycles: Any, actions: Sequence[str], pod: str, node: str) -> World
 
 
 def place(kind: str, name: str, *path: Any) -> tuple[int, tuple[Any, ...]]:
-    """Return a place in an object of the one namespace."""
+    """Return a path in an object of the mutated namespace."""
     return next(number for number, body in enumerate(FOREIGN) if key_of(body)[::2] == (kind, name)), path
 
 
@@ -373,11 +373,11 @@ CASES: dict[str, list[tuple[tuple[int, tuple[Any, ...]], Any]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_what_ended_every_cycle_ends_none(case):
+async def test_objects_that_once_ended_every_cycle_end_none(case):
     await run([CASES[case], [], []], sorted(ACTIONS), "deployment-a", "n1")
 
 
-async def test_a_revision_that_cannot_be_read_is_named():
+async def test_unreadable_revision_is_named():
     changes = CASES["a revision of 5000 digits"]
     world = await run([changes, [], []], ["rollback"], "deployment-a", "n1")
     decision = world.statuses["deployment"]["decisions"][0]
@@ -386,7 +386,7 @@ async def test_a_revision_that_cannot_be_read_is_named():
 
 
 class Panic(BaseException):
-    """What a library of another language raises when it panics: no `Exception`."""
+    """The exception of a native library that panics, which is no `Exception`."""
 
 
 def failing(original: Callable[..., Any], hits: Callable[..., bool]) -> Callable[..., Any]:
@@ -423,8 +423,8 @@ def about_evil(*args: Any, **_: Any) -> bool:
         (StatusPublisher, "_policy", "publishing"),
     ],
 )
-async def test_an_unexpected_error_stays_with_its_object(monkeypatch, where, what, doing):
-    """The kind: one object's exception ends everybody's cycle; a panic of another language is no `Exception`."""
+async def test_unexpected_error_is_confined_to_its_object(monkeypatch, where, what, doing):
+    """The kind: the exception of one object ends the cycle for all; the panic of a native library is no `Exception`."""
     hits = about_evil
     if what == "decide":
         hits = lambda *args, **_: any(about_evil(each) for each in args)  # noqa: E731 -- as the others
@@ -446,8 +446,8 @@ async def test_an_unexpected_error_stays_with_its_object(monkeypatch, where, wha
 
 
 @pytest.mark.parametrize(("phase", "held"), [("Executing", True), ("", True), ("Succeeded", False)])
-async def test_what_a_newer_operator_began_holds_its_namespace_while_it_is_under_way(phase, held):
-    """The kind: what a later version wrote is unknown, and never taken for nothing."""
+async def test_remediation_of_a_newer_version_holds_its_namespace_while_under_way(phase, held):
+    """The kind: an object of a later version is unknown, and must not be treated as absent."""
     world, own = World(), registry(["scale"])
     body = {
         "metadata": meta("newer", "evil"),
@@ -464,10 +464,10 @@ async def test_what_a_newer_operator_began_holds_its_namespace_while_it_is_under
 
 
 class Stopping(Exception):
-    """What a forecaster fails by."""
+    """A value that makes the forecaster fail."""
 
 
-def test_the_forecast_goes_on_without_the_series_that_it_fails_by(monkeypatch):
+def test_forecast_continues_without_the_series_that_fail(monkeypatch):
     original = forecasting._forecast
 
     def forecast(forecaster: Any, limits: Any, now: float) -> Any:
@@ -502,8 +502,8 @@ def test_the_forecast_goes_on_without_the_series_that_it_fails_by(monkeypatch):
     assert forecaster.failures == {}
 
 
-async def test_others_get_their_turn_between_decisions_that_ask_nobody():
-    """Kind: cost of what others write. 400 decisions in a row kept the lease from being renewed."""
+async def test_decisions_without_requests_yield_to_other_tasks():
+    """Kind: cost that users control. 400 decisions in a row kept the lease from being renewed."""
     own = Registry()
     own.put("MetricSource", {"metadata": {"name": "default", "uid": "m"}, "spec": {"url": "http://x"}})
     for number in range(20):

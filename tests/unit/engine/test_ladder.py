@@ -1,7 +1,7 @@
-"""What holds a ladder, and what gives way.
+"""Which reasons hold a ladder, and which give way to the next rung.
 
-The kind: a rung that will never be tried holds the ladder, so that `[scale, notify]` never notifies. Nothing stronger
-comes in its place than telling people, where it is people who have set it up so.
+The kind: a rung that can never be tried blocks the ladder, so that `[scale, notify]` never notifies. Where the reason
+is a setting of people, only notifying them may replace it, and no stronger action.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ UNSIZED: dict[str, Any] = {"scale": {"maxReplicas": 8, "capacity": {"indicator":
 
 
 class World(Unhindered):
-    """All that a decider asks: a Deployment of three replicas, a channel, and no obstacle."""
+    """The fakes that a decider needs: a Deployment of three replicas, a channel, and no obstacle."""
 
     def __init__(self) -> None:
         self.size = TargetScale(3, 3)
@@ -61,7 +61,7 @@ def world() -> Any:
 
 @pytest.fixture
 def decide(world, slo, make_policy, make_signal):
-    """Return the action that a policy with these actions decides on, or why it holds, and in which words."""
+    """Return the action that a policy with these actions decides on, or the reason of its hold, and the message."""
     decider = decider_of(world)
 
     async def run(*actions, history=(), guardrails=(), value=90.0, labels=(("node", "n1"),), now=1000.0, **spec):
@@ -77,7 +77,7 @@ def decide(world, slo, make_policy, make_signal):
 
 
 def ended(proposal: Proposal, phase: str, reason: str) -> Remediation:
-    """Return the Remediation of a proposal as it is when it has ended."""
+    """Return the ended Remediation of a proposal."""
     body = draft_of(proposal.intent(900.0))
     body["metadata"]["uid"] = "r-1"
     return Remediation.read({**body, "status": {"phase": phase, "reason": reason, "ended": "1970-01-01T00:15:50Z"}})
@@ -87,7 +87,7 @@ SET_UP = ["AmbiguousAutoscaler", "FieldOwned", "OwnedByController", "ScaledByKed
 
 
 @pytest.mark.parametrize("reason", SET_UP)
-async def test_people_are_told_where_others_decide_about_the_size(decide, world, reason):
+async def test_people_are_notified_where_another_controller_owns_the_size(decide, world, reason):
     world.obstacle = Hold(reason, "it is left alone")
     what, words, _ = await decide(SCALE, RESTART, NOTIFY)
     assert (what, "it is left alone" in words) == ("Notify", True), "no restart instead, and it says why"
@@ -102,7 +102,7 @@ async def test_people_are_told_where_others_decide_about_the_size(decide, world,
         (ROOMY, TargetScale(5, 5), 110.0, "SufficientReplicas"),
     ],
 )
-async def test_people_are_told_where_a_scale_out_can_do_nothing(decide, world, scale, size, value, reason):
+async def test_people_are_notified_where_a_scale_out_can_do_nothing(decide, world, scale, size, value, reason):
     world.size = size
     what, words, _ = await decide(scale, RESTART, NOTIFY, value=value)
     assert what == "Notify", words
@@ -110,12 +110,12 @@ async def test_people_are_told_where_a_scale_out_can_do_nothing(decide, world, s
 
 
 @pytest.mark.parametrize(("size", "value"), [(TargetScale(5, 3), 110.0), (TargetScale(5, 5), 90.0)])
-async def test_what_is_large_enough_is_waited_for_while_it_starts_or_nothing_has_happened(decide, world, size, value):
+async def test_sufficient_replicas_hold_while_they_start_or_before_a_breach(decide, world, size, value):
     world.size = size
     assert (await decide(ROOMY, NOTIFY, value=value))[0] == "SufficientReplicas"
 
 
-async def test_at_the_maximum_whatever_comes_next_is_the_answer(decide, world):
+async def test_next_rung_follows_at_the_maximum(decide, world):
     world.size = TargetScale(8, 8)
     assert (await decide(SCALE, RESTART, NOTIFY, value=110.0))[0] == "Restart"
     assert (await decide(SCALE, RESTART, NOTIFY))[0] == "Notify", "no pod is taken away for a forecast"
@@ -124,7 +124,7 @@ async def test_at_the_maximum_whatever_comes_next_is_the_answer(decide, world):
     assert (await decide(SCALE))[0] == "AtMaximum"
 
 
-async def test_what_is_under_way_has_its_time_first(decide, world, make_remediation):
+async def test_remediation_under_way_holds_the_ladder(decide, world, make_remediation):
     world.size = TargetScale(8, 5)
     assert (await decide(SCALE, NOTIFY, history=[make_remediation("Verifying")]))[0] == "AtMaximum"
 
@@ -141,7 +141,7 @@ async def test_what_is_under_way_has_its_time_first(decide, world, make_remediat
         (Constraints(), {"cordon": {}}, "NotAllowed"),
     ],
 )
-async def test_people_are_told_where_a_guard_holds_for_good(decide, world, around, action, reason):
+async def test_people_are_notified_where_a_guard_holds_for_good(decide, world, around, action, reason):
     world.constraints = around
     told = await decide(action, NOTIFY)
     assert told[0] == "Notify", told[1]
@@ -150,7 +150,7 @@ async def test_people_are_told_where_a_guard_holds_for_good(decide, world, aroun
     assert (await decide(action, NOTIFY, history=[after]))[0] == reason, "once"
 
 
-async def test_a_guard_that_is_meant_to_be_quiet_holds_people_back_too(decide, world):
+async def test_silent_guard_holds_notifications_too(decide, world):
     assert (await decide(RESTART, NOTIFY, suspend=True))[0] == "Suspended"
     window = {"cron": "* * * * *", "duration": "1h"}
     assert (await decide(RESTART, NOTIFY, blackoutWindows=[window]))[0] != "Notify"
@@ -166,7 +166,7 @@ async def test_a_guard_that_is_meant_to_be_quiet_holds_people_back_too(decide, w
         ("Aborted", "Rejected", "Restart"),  # which is not done twice, and about which a person knows
     ],
 )
-async def test_what_is_not_done_twice_in_an_episode_gives_way_to_telling_people(decide, phase, reason, expected):
+async def test_action_already_made_in_the_episode_gives_way_to_notifying_people(decide, phase, reason, expected):
     once = (await decide(RESTART, SCALE, NOTIFY))[2]
     after = ended(once, phase, reason)
     assert (await decide(RESTART, SCALE, NOTIFY, history=[after]))[0] == expected

@@ -1,4 +1,4 @@
-"""Nodes and pods are listed at most once a cycle, and only when somebody asks."""
+"""Nodes and pods are listed at most once a cycle, and only on demand."""
 
 import asyncio
 from typing import Any, cast
@@ -53,7 +53,7 @@ async def test_nodes_are_listed_once_a_cycle(cluster, survey):
     assert len(cluster.asked) == 2
 
 
-async def test_pods_are_listed_once_for_each_node_that_is_asked_for(cluster, survey):
+async def test_pods_are_listed_once_for_each_requested_node(cluster, survey):
     found = await survey.pods(["a", "b"])
     assert found is not None
     assert set(found) == {"a", "b"}
@@ -61,7 +61,7 @@ async def test_pods_are_listed_once_for_each_node_that_is_asked_for(cluster, sur
     assert cluster.asked == [("Pod", f"spec.nodeName={name}") for name in ("a", "b", "c")]
 
 
-async def test_what_could_not_be_listed_is_unknown_until_the_next_cycle(cluster, survey):
+async def test_failed_list_is_unknown_until_the_next_cycle(cluster, survey):
     cluster.refuse = True
     assert await survey.nodes() is None
     assert await survey.pods(["a"]) is None
@@ -71,7 +71,7 @@ async def test_what_could_not_be_listed_is_unknown_until_the_next_cycle(cluster,
     assert await survey.nodes() is not None
 
 
-async def test_what_may_go_to_a_node_at_once_waits_for_it(cluster, survey):
+async def test_unscheduled_pods_that_may_be_scheduled_count_as_waiting(cluster, survey):
     def unbound(name, **spec):
         return {"metadata": {"name": name, "namespace": "shop"}, "spec": spec}
 
@@ -91,7 +91,7 @@ def pod(name, owner, kind="ReplicaSet"):
     return {"metadata": {"name": name, "namespace": "shop", "uid": name, "ownerReferences": owners}}
 
 
-async def test_what_stays_on_a_drained_node_does_not_move_and_each_owner_is_read_once(cluster, survey):
+async def test_pods_that_stay_on_a_drained_node_do_not_move_and_owners_are_read_once(cluster, survey):
     cluster.pods = [pod("a", "web"), pod("b", "web"), pod("c", "db"), pod("d", "agent", "DaemonSet")]
     cluster.protected = {"db"}
     for _ in range(2):
@@ -105,7 +105,7 @@ async def test_what_stays_on_a_drained_node_does_not_move_and_each_owner_is_read
     ]
 
 
-async def test_what_moves_is_unknown_when_it_cannot_be_read_what_is_protected(cluster, survey):
+async def test_moving_pods_are_unknown_when_protection_cannot_be_read(cluster, survey):
     cluster.pods = [pod("a", "web")]
     assert await survey.pods(["n1"]) is not None
     cluster.refuse = True

@@ -1,4 +1,4 @@
-"""Which node a metric may name. The kind: what is done must be the author's to do."""
+"""Which node a metric may name. The kind: an action beyond its author's permissions."""
 
 from typing import Any
 from unittest.mock import AsyncMock
@@ -89,7 +89,7 @@ def source(*trusted: str) -> MetricSource:
         (None, [], QUERY, None),  # the action itself says that none is named
     ],
 )
-async def test_a_node_counts_where_the_target_runs_or_where_the_source_vouches_for_the_label(
+async def test_node_is_trusted_where_the_target_runs_or_the_source_vouches_for_the_label(
     objective, make_signal, node, trusted, query, reason
 ):
     cause = make_signal(labels=[] if node is None else [("node", node)])
@@ -107,9 +107,7 @@ async def test_a_node_counts_where_the_target_runs_or_where_the_source_vouches_f
         ("..", "n9", "NodeNotTrusted"),
     ],
 )
-async def test_without_the_right_to_list_pods_the_pod_that_the_cause_names_may_tell(
-    objective, make_signal, pod, node, reason
-):
+async def test_named_pod_is_enough_without_permission_to_list_pods(objective, make_signal, pod, node, reason):
     blind = cluster()
     blind.find = AsyncMock(side_effect=Forbidden('cannot list resource "pods"'))
     cause = make_signal(labels=[("node", node), ("pod", pod)])
@@ -118,12 +116,12 @@ async def test_without_the_right_to_list_pods_the_pod_that_the_cause_names_may_t
     assert hold is None or "can't be seen without the right to list pods" in hold.message
 
 
-async def test_without_its_source_nobody_vouches(objective, make_signal):
+async def test_label_is_not_trusted_without_its_source(objective, make_signal):
     cause = make_signal(labels=[("node", "n9")])
     assert await node_distrust(cluster(), objective(QUERY), None, cause, WEB) is not None
 
 
-async def test_one_pod_of_each_owner_is_asked_about_and_nothing_hostile(objective, make_signal):
+async def test_one_pod_of_each_owner_is_read_and_invalid_names_are_not(objective, make_signal):
     nodes = cluster()
     await node_distrust(nodes, objective(QUERY), source(), make_signal(labels=[("node", "a,b")]), WEB)
     assert nodes.asked == []
@@ -140,7 +138,7 @@ async def test_one_pod_of_each_owner_is_asked_about_and_nothing_hostile(objectiv
         ('absent_over_time(x{node="n"}[5m])', False),
     ],
 )
-def test_a_query_that_may_make_a_label_keeps_none(query, kept):
+def test_query_that_may_create_a_label_keeps_none_trusted(query, kept):
     assert keeps_labels(query) == kept
 
 

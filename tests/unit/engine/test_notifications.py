@@ -1,4 +1,4 @@
-"""Who is told of what, how often, and what is written down about it."""
+"""Who is notified of what, how often, and what is recorded about it."""
 
 import asyncio
 from dataclasses import replace
@@ -23,7 +23,7 @@ NOW = 1_000_000.0
 
 
 class Channels:
-    """Implements the `Notifier` port: keeps what it is sent, and fails by channel."""
+    """Implements the `Notifier` port: records notifications, and fails for chosen channels."""
 
     def __init__(self):
         self.sent = []
@@ -117,7 +117,7 @@ def stuck(slo, reason):
     return [Findings(slo=slo, risk=Risk(ObjectiveState.AT_RISK, 0.9, None), decisions=(decision,))]
 
 
-async def test_all_who_ask_are_told_once(herald, channels, put, told):
+async def test_each_subscribed_channel_is_notified_once(herald, channels, put, told):
     put(policy=[{"channel": "team"}, {"channel": "pager"}], guardrail=[{"channel": "pager"}])
     await herald.dispatch([], NOW)
     await herald.dispatch([], NOW + 30)
@@ -135,13 +135,13 @@ async def test_all_who_ask_are_told_once(herald, channels, put, told):
         {"action": {"notify": {"channel": "team"}}},
     ],
 )
-async def test_who_did_not_ask_is_not_told(herald, channels, put, change):
+async def test_channels_without_subscription_are_not_notified(herald, channels, put, change):
     put(**{"policy": [{"channel": "team"}], **change})
     await herald.dispatch([], NOW)
     assert channels.sent == []
 
 
-async def test_what_can_not_be_sent_is_tried_again_and_nobody_else_told_twice(herald, channels, put, told):
+async def test_failed_notification_is_retried_and_others_are_not_notified_twice(herald, channels, put, told):
     put(policy=[{"channel": "team"}, {"channel": "pager"}])
     channels.down = {"pager"}
     await herald.dispatch([], NOW)
@@ -154,7 +154,7 @@ async def test_what_can_not_be_sent_is_tried_again_and_nobody_else_told_twice(he
     assert told() == "told by team, pager"
 
 
-async def test_where_it_could_not_be_written_down_the_next_leader_says_it_again_by_the_same_id(
+async def test_unrecorded_notification_is_sent_again_with_the_same_id_by_the_next_leader(
     herald, channels, notes, registry, put, told
 ):
     put(policy=[{"channel": "team"}])
@@ -170,7 +170,7 @@ async def test_where_it_could_not_be_written_down_the_next_leader_says_it_again_
 
 
 @pytest.mark.parametrize("reason", ["LadderExhausted", "Locked"])
-async def test_a_policy_that_is_stuck_is_told_with_the_last_remediation(herald, channels, put, told, slo, reason):
+async def test_stuck_policy_is_reported_with_its_last_remediation(herald, channels, put, told, slo, reason):
     put(policy=[{"channel": "team"}], phase="Failed", name="old", created="1970-01-01T00:01:40Z")
     put(policy=[{"channel": "team"}], phase="RolledBack", name="new", created="1970-01-01T00:02:40Z")
     put(policy=[{"channel": "team"}], phase="Succeeded", name="good", created="1970-01-01T00:03:40Z")
@@ -182,10 +182,10 @@ async def test_a_policy_that_is_stuck_is_told_with_the_last_remediation(herald, 
     assert told(reason, "new") == "told by team"
 
 
-async def test_a_channel_that_hangs_is_waited_for_once_and_shortly_and_nobody_is_told_twice(
+async def test_hanging_channel_is_awaited_once_and_briefly_and_nobody_is_notified_twice(
     channels, notes, registry, put, told
 ):
-    """The kind: one slow thing in a cycle delays all: a channel took up to 12 s of each cycle for each notice."""
+    """The kind: one slow thing in a cycle delays all: a channel took up to 12 s of each cycle for each notification."""
     outbox = DeliveryTracker(channels, wait=0.01)
     herald = NotificationDispatcher(outbox, notes, registry)
     put(policy=[{"channel": "slow"}, {"channel": "team"}])
@@ -202,8 +202,10 @@ async def test_a_channel_that_hangs_is_waited_for_once_and_shortly_and_nobody_is
     assert told() == "told by slow, team"
 
 
-async def test_what_can_not_be_sent_keeps_nobody_elses_news_waiting(channels, notes, registry, put, told):
-    """The kind: one slow thing in a cycle delays all: the first twenty of a channel that is down were all there was."""
+async def test_failing_channel_delays_no_other_notification(channels, notes, registry, put, told):
+    """The kind: one slow thing in a cycle delays all: the first twenty notifications of a failing channel blocked all
+    others.
+    """
     herald = NotificationDispatcher(DeliveryTracker(channels), notes, registry)
     channels.down = {"team"}
     for number in range(2 * MOST):
@@ -216,7 +218,7 @@ async def test_what_can_not_be_sent_keeps_nobody_elses_news_waiting(channels, no
     assert len(set(channels.ids)) == len(channels.ids) == 2 * MOST
 
 
-async def test_what_is_on_its_way_is_bounded_by_channel_and_ends_with_its_owner(channels, make_remediation):
+async def test_deliveries_under_way_are_bounded_by_channel_and_end_with_the_tracker(channels, make_remediation):
     outbox, one = DeliveryTracker(channels, wait=0.01), make_remediation()
     channels.hanging["slow"] = asyncio.Event()
     notices = [replace(notice_of(one, "Locked", NOW), id=f"n-{number}") for number in range(50)]
@@ -232,7 +234,7 @@ async def test_what_is_on_its_way_is_bounded_by_channel_and_ends_with_its_owner(
     assert channels.ids == [("team", "n-0")]
 
 
-async def test_a_delivery_goes_on_when_the_cycle_that_began_it_is_given_up(channels, make_remediation):
+async def test_delivery_continues_when_its_cycle_is_cancelled(channels, make_remediation):
     outbox, notice = DeliveryTracker(channels, wait=60.0), notice_of(make_remediation(), "Locked", NOW)
     channels.hanging["slow"] = asyncio.Event()
     with pytest.raises(TimeoutError):
@@ -245,7 +247,7 @@ async def test_a_delivery_goes_on_when_the_cycle_that_began_it_is_given_up(chann
     assert len(channels.sent) == 1
 
 
-async def test_what_came_of_a_channel_is_known(channels, make_remediation):
+async def test_result_of_a_channel_is_remembered(channels, make_remediation):
     outbox, notice = DeliveryTracker(channels), notice_of(make_remediation(), "Locked", NOW)
     assert not outbox.was_used("team")
     channels.down = {"team"}
@@ -269,7 +271,7 @@ async def test_what_came_of_a_channel_is_known(channels, make_remediation):
         ("Notify", "explain", "shop/checkout is at risk"),
     ],
 )
-def test_a_notice_says_what_a_person_can_do(make_remediation, topic, first, title):
+def test_notification_says_what_a_person_can_do(make_remediation, topic, first, title):
     one = make_remediation()
     notice = notice_of(one, topic, NOW, "see the runbook")
     assert next(iter(notice.commands)) == first

@@ -54,7 +54,7 @@ def found(**changes):
         (math.nan, None, None),
     ],
 )
-def test_figures_are_rounded_but_never_to_all_or_nothing(whole, sli, left):
+def test_figures_are_never_rounded_to_zero_or_one_hundred_percent(whole, sli, left):
     status = status_of(found(ratios=ErrorRatios(math.nan, whole)), now=0.0)
     assert (status.sli, status.budget_remaining) == (sli, left)
 
@@ -70,7 +70,7 @@ def test_figures_are_rounded_but_never_to_all_or_nothing(whole, sli, left):
         (99.99999, 0.00000009, "99.9999910%", "10%"),
     ],
 )
-def test_an_sli_is_told_as_exactly_as_its_budget_is_small(promised, whole, sli, left):
+def test_sli_has_as_many_digits_as_its_budget_needs(promised, whole, sli, left):
     """Kinds: the number shown is not the number named; touching is not passing."""
     slo = SLO.model_copy(update={"spec": SLO.spec.model_copy(update={"objective": promised})})
     status = status_of(replace(found(ratios=ErrorRatios(math.nan, whole)), slo=slo), now=0.0)
@@ -89,8 +89,8 @@ def test_an_sli_is_told_as_exactly_as_its_budget_is_small(promised, whole, sli, 
         (ObjectiveState.UNKNOWN, 0.0256, "Unknown"),
     ],
 )
-def test_an_objective_whose_budget_is_gone_is_never_called_healthy(state, whole, shown):
-    """Kind: the number shown is not the number named. What is shown beside a budget of -156 % must fit it."""
+def test_objective_without_remaining_budget_is_never_healthy(state, whole, shown):
+    """Kind: the number shown is not the number named. The state beside a budget of -156 % must match it."""
     of = Findings(SLO, Risk(state, 0.1, None), ratios=ErrorRatios(0.001, whole))
     status = status_of(of, now=0.0)
     assert status.state == shown
@@ -101,8 +101,8 @@ def test_an_objective_whose_budget_is_gone_is_never_called_healthy(state, whole,
     assert (risk.status == "True") == (state in (ObjectiveState.AT_RISK, ObjectiveState.BREACHED))
 
 
-def test_a_budget_that_cannot_be_computed_says_why():
-    """Kind: the number shown is not the number named. A figure that is blank for good has a condition with a reason."""
+def test_unknown_budget_has_a_condition_with_a_reason():
+    """Kind: the number shown is not the number named. A figure that stays empty has a condition with a reason."""
     timeout = QueryFailure("SourceTimeout", "the source did not answer in 20 s")
     status = status_of(found(ratios=ErrorRatios(0.001, math.nan, None, timeout, 3600.0)), now=0.0)
     known = condition(status.conditions, "BudgetKnown")
@@ -113,7 +113,7 @@ def test_a_budget_that_cannot_be_computed_says_why():
     assert (status.sli, status.budget_remaining, status.burn_rate) == (None, None, "0.1")
 
 
-def test_a_burn_rate_says_what_stretch_of_time_it_is_of():
+def test_burn_rate_names_its_window():
     status = status_of(found(ratios=ErrorRatios(0.144, 0.001, long_window=3360.0)), now=0.0)
     assert (status.burn_rate, status.burn_rate_window) == ("14.4", "56m")
     silent = ErrorRatios(math.nan, 0.001, QueryFailure("NoData", "there were no events"), None, 3360.0)
@@ -125,21 +125,21 @@ def test_a_burn_rate_says_what_stretch_of_time_it_is_of():
     assert (status.burn_rate, status.burn_rate_window) == (None, None)
 
 
-def test_what_must_be_mended_is_the_ready_condition():
+def test_problem_to_fix_is_the_ready_condition():
     status = status_of(found(problem=Problem("TargetMissing", "Deployment checkout does not exist")), now=0.0)
     ready = condition(status.conditions, "Ready")
     assert ready is not None
     assert (ready.status, ready.reason, ready.observed_generation) == ("False", "TargetMissing", 3)
 
 
-def test_a_condition_keeps_the_time_of_its_last_change():
+def test_condition_keeps_its_last_transition_time():
     first = settle([], [Condition(type="Ready", status="True", reason="A")], 1, now=100.0)
     same = settle(first, [Condition(type="Ready", status="True", reason="B")], 2, now=200.0)
     other = settle(same, [Condition(type="Ready", status="False", reason="C")], 2, now=300.0)
     assert first[0].last_transition_time == same[0].last_transition_time != other[0].last_transition_time
 
 
-def test_moving_figures_are_no_news():
+def test_changed_figures_do_not_change_the_fingerprint():
     one = status_of(found(ratios=ErrorRatios(0.1, 0.001)), now=0.0)
     two = status_of(found(ratios=ErrorRatios(0.2, 0.002)), now=60.0)
     assert one != two
@@ -152,8 +152,8 @@ def reading(name, values=None, problem=None):
     return Reading(watched, values or {}, 0.0, fresh=values is not None, problem=problem)
 
 
-def test_every_indicator_is_told_with_its_query_and_why_it_says_nothing(make_signal):
-    """Kind: only what is worst is known, and nobody sees what was asked."""
+def test_status_lists_every_indicator_with_its_query_and_problem(make_signal):
+    """Kind: only the worst indicator is shown, and nobody sees the queries."""
     a, b = (("pod", "a"),), (("pod", "b"),)
     signals = [
         make_signal(40.0, probability=0.2, labels=a),
@@ -179,8 +179,8 @@ def test_every_indicator_is_told_with_its_query_and_why_it_says_nothing(make_sig
     assert (disk.fresh, disk.probability, disk.reason) == (True, "", "NoForecast")
 
 
-def test_what_has_passed_its_limit_has_a_reason_of_its_own(make_signal):
-    """Kind: what is and what may be are told by the same word."""
+def test_breach_and_forecast_breach_have_different_reasons(make_signal):
+    """Kind: present and possible breaches are reported by the same word."""
 
     def why(signal):
         at_risk = Findings(slo=SLO, risk=Risk(ObjectiveState.AT_RISK, signal.probability(), signal))
@@ -191,8 +191,8 @@ def test_what_has_passed_its_limit_has_a_reason_of_its_own(make_signal):
     assert why(make_signal(101.0)) == ("LimitPassed", "load has passed its limit")
 
 
-def test_what_is_likely_not_meant_is_told_in_the_ready_condition():
-    """Kind: a mistake that is silent because the objective works."""
+def test_advice_is_in_the_ready_condition():
+    """Kind: a mistake that is not reported because the objective works."""
     ready = condition(status_of(found(warnings=("a", "b")), now=0.0).conditions, "Ready")
     assert ready is not None
     assert (ready.status, ready.message) == ("True", "the objective is watched. Warning: a; b")
@@ -210,8 +210,8 @@ def test_what_is_likely_not_meant_is_told_in_the_ready_condition():
         ({"readings": (reading("load", {(): 1.0}),)}, "NoForecast", "no series yet"),
     ],
 )
-def test_nobody_is_told_to_wait_for_what_does_not_come_by_itself(changes, reason, said):
-    """Kind: a condition that names the consequence, with advice that never helps."""
+def test_message_says_to_wait_only_for_what_comes_by_itself(changes, reason, said):
+    """Kind: a condition names the consequence instead of the cause, with advice that never helps."""
     ready = condition(status_of(found(**changes), now=0.0).conditions, "PredictionReady")
     assert ready is not None
     assert (ready.status, ready.reason) == ("False", reason)
@@ -238,8 +238,8 @@ def look_at(indicator, reason=None, **more):
     ],
     ids=["seen", "no series", "stale", "seen in part", "no SLI", "no events", "source down"],
 )
-def test_an_indicator_of_which_nothing_is_known_is_not_ready(readings, unseen):
-    """Kind: a green light over something that nobody can see."""
+def test_indicator_without_data_is_not_ready(readings, unseen):
+    """Kind: an objective is reported ready although it can't be observed."""
     assert [each.watched.indicator for each in blind(readings)] == unseen
     status = status_of(found(readings=readings), now=0.0)
     ready = condition(status.conditions, "Ready")
@@ -249,8 +249,8 @@ def test_an_indicator_of_which_nothing_is_known_is_not_ready(readings, unseen):
         assert f"nothing is known of {', '.join(unseen)}" in ready.message
 
 
-def test_when_somebody_looked_is_told_coarsely():
-    """A status is not written again each cycle only to say so."""
+def test_time_of_the_last_evaluation_is_coarse():
+    """A status is not written in each cycle only to update this time."""
     first = status_of(found(), now=1000.0, lease="forestall-system/forestall")
     assert (first.last_evaluated, first.evaluated_by) == ("1970-01-01T00:16:40.000000Z", "forestall-system/forestall")
     assert status_of(found(), 1599.0, first, "forestall-system/forestall") == first

@@ -28,7 +28,7 @@ def answer(*samples, newest=NOW, warnings=()):
     return Answer(tuple(Sample(tuple(sorted(labels.items())), value) for labels, value in samples), newest, warnings)
 
 
-def test_a_fresh_number_is_a_reading():
+def test_fresh_value_is_a_reading():
     reading = read(watched(), answer(({}, 4.0)), OLDEST)
     assert reading.fresh
     assert reading.values == {(): 4.0}
@@ -50,7 +50,7 @@ def test_a_fresh_number_is_a_reading():
         (answer(({}, math.inf)), None, "NotFinite"),
     ],
 )
-def test_what_cannot_be_used_has_a_reason_and_no_values(said, per, reason):
+def test_unusable_answer_has_a_reason_and_no_values(said, per, reason):
     reading = read(watched(per=per), said, OLDEST)
     assert not reading.fresh
     assert not reading.values
@@ -59,7 +59,7 @@ def test_what_cannot_be_used_has_a_reason_and_no_values(said, per, reason):
     assert reading.problem.message
 
 
-def test_one_bad_series_does_not_hide_the_others():
+def test_invalid_series_does_not_hide_the_others():
     said = answer(({"pod": "a"}, math.nan), ({"pod": "b"}, 2.0))
     reading = read(watched(per="pod"), said, OLDEST)
     assert reading.fresh
@@ -68,8 +68,8 @@ def test_one_bad_series_does_not_hide_the_others():
     assert reading.problem.reason == "NotFinite"
 
 
-def test_one_series_without_the_label_does_not_hide_the_others():
-    """Absent is not all: one bad series is dropped and told, whatever is bad about it."""
+def test_series_without_the_label_does_not_hide_the_others():
+    """An invalid series is dropped and reported, whatever is wrong with it."""
     said = answer(({"pod": "a"}, math.inf), ({"node": "n"}, 3.0), ({"pod": "b"}, 2.0))
     reading = read(watched(per="pod"), said, OLDEST)
     assert reading.fresh
@@ -82,7 +82,7 @@ def test_one_series_without_the_label_does_not_hide_the_others():
     assert "1 of 3" in reading.problem.message
 
 
-def test_an_sli_of_what_does_not_belong_together_is_no_breach():
+def test_sli_of_mismatched_events_is_no_breach():
     reading = read(watched(SLI), answer(({}, -math.inf)), OLDEST)
     assert not reading.fresh
     assert not reading.values
@@ -90,12 +90,12 @@ def test_an_sli_of_what_does_not_belong_together_is_no_breach():
     assert reading.problem.reason == "NotComparable"
 
 
-def test_why_there_is_no_data_is_told():
+def test_missing_data_has_a_reason():
     reading = read(watched(), Answer((), None, missing="no x{}"), OLDEST)
     assert reading.problem == QueryFailure("NoData", "no x{}; sent was x")
 
 
-def test_an_sli_without_events_is_no_breach():
+def test_sli_without_events_is_no_breach():
     for said in (answer(), answer(({}, math.nan))):
         reading = read(watched(SLI), said, OLDEST)
         assert not reading.fresh
@@ -104,7 +104,7 @@ def test_an_sli_without_events_is_no_breach():
 
 
 class Past:
-    """Implements the `Metrics` port as far as the past goes: which queries were asked for, and which are refused."""
+    """Implements `range` of the `Metrics` port: records queries, and refuses chosen ones."""
 
     def __init__(self, *refused):
         self.asked = []
@@ -124,7 +124,7 @@ def many(count):
     return {"slo": ObjectiveQueries("default", tuple(each), each[0].query, each[0].query, 60.0)}
 
 
-async def test_the_past_of_many_queries_is_fetched_bit_by_bit_while_there_is_time():
+async def test_history_of_many_queries_is_fetched_in_parts_within_the_time():
     past, matrix = Past(), SeriesMatrix(10.0, 20)
     observer = Observer(past, matrix)
     assert await observer.backfill(many(120), NOW, 0) == 70
@@ -136,7 +136,7 @@ async def test_the_past_of_many_queries_is_fetched_bit_by_bit_while_there_is_tim
     assert len(past.asked) == 3
 
 
-async def test_queries_whose_past_is_refused_let_the_others_go_first():
+async def test_queries_with_refused_history_come_after_the_others():
     past = Past(*(("slo", f"i-{number}") for number in range(50)))
     observer = Observer(past, SeriesMatrix(10.0, 20))
     await observer.backfill(many(60), NOW, 0)
@@ -145,7 +145,7 @@ async def test_queries_whose_past_is_refused_let_the_others_go_first():
     assert past.asked[1][:10] == [("slo", f"i-{number}") for number in range(50, 60)]
 
 
-async def test_a_series_is_learned_from_when_its_past_is_there_or_can_not_be_had():
+async def test_series_is_learned_when_its_history_is_fetched_or_unavailable():
     matrix = SeriesMatrix(10.0, 20)
     observer = Observer(Past(("slo", "refused")), matrix)
     some = {"slo": tuple(read(watched(name), answer(({}, 4.0)), OLDEST) for name in ("given", "refused"))}

@@ -1,4 +1,4 @@
-"""Nodes that a Remediation left behind are given back, and no others, and not looked for all the time."""
+"""Nodes that a deleted Remediation left cordoned are uncordoned, and no others, by periodic checks."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +20,12 @@ OURS = {
 
 
 class Nodes(MemoryCluster):
-    """A cluster of nodes that somebody cordoned."""
+    """A cluster of cordoned nodes."""
 
     def __init__(self):
         super().__init__()
         self.remediations: list[dict[str, Any]] = []
-        """What the API server knows."""
+        """The Remediations on the API server."""
 
     def put(self, name, holder="gone", *, unschedulable=True, fields=OURS):
         managed = [{"manager": "forestall", "fieldsV1": fields}]
@@ -56,13 +56,13 @@ def cluster():
 
 @pytest.fixture
 def paused():
-    """The times at which all is paused; and those at which that was asked."""
+    """The times at which everything is paused, and those at which the pause was checked."""
     return SimpleNamespace(at=set(), asked=[])
 
 
 @pytest.fixture
 def sweep(cluster, paused):
-    """Sweep at a time, in a cycle of its own."""
+    """Run one check at a time (s), in a cycle of its own."""
     survey = NodeLister(cluster)
 
     async def held(now):
@@ -78,14 +78,14 @@ def sweep(cluster, paused):
     return run
 
 
-async def test_a_node_whose_remediation_is_gone_is_given_back_and_told(cluster, sweep):
+async def test_node_of_a_deleted_remediation_is_uncordoned_with_an_event(cluster, sweep):
     cluster.put("n1")
     await sweep(0.0)
     assert cluster.cordoned() == set()
     assert cluster.told == ["n1"]
 
 
-async def test_what_a_remediation_holds_or_somebody_else_cordoned_stays(cluster, sweep, make_remediation):
+async def test_nodes_held_by_a_remediation_or_cordoned_by_others_stay_cordoned(cluster, sweep, make_remediation):
     live = make_remediation(action={"cordon": {}}, **NODE)
     cluster.put("held", live.uid)
     cluster.put("unknown-to-the-registry", "new")
@@ -97,7 +97,7 @@ async def test_what_a_remediation_holds_or_somebody_else_cordoned_stays(cluster,
     assert cluster.cordoned() == {"held", "unknown-to-the-registry", "of-a-person", "taken-over"}
 
 
-async def test_a_remediation_that_has_ended_holds_nothing(cluster, sweep, make_remediation):
+async def test_ended_remediation_holds_no_node(cluster, sweep, make_remediation):
     ended = make_remediation("Failed", action={"cordon": {}}, **NODE)
     cluster.put("n1", ended.uid)
     cluster.remediations = [{"metadata": {"uid": ended.uid}, "status": {"phase": "Failed"}}]
@@ -105,7 +105,7 @@ async def test_a_remediation_that_has_ended_holds_nothing(cluster, sweep, make_r
     assert cluster.cordoned() == set()
 
 
-async def test_it_looks_now_and_then_and_at_once_when_a_remediation_has_vanished(cluster, sweep, make_remediation):
+async def test_check_is_periodic_and_immediate_after_a_remediation_disappears(cluster, sweep, make_remediation):
     live = make_remediation(action={"drain": {}}, **NODE)
     for now in (0.0, 10.0, 20.0):
         await sweep(now, live)
@@ -121,7 +121,7 @@ async def test_it_looks_now_and_then_and_at_once_when_a_remediation_has_vanished
     assert len(cluster.listed) > listed
 
 
-async def test_without_rights_it_asks_no_more_often(cluster, sweep):
+async def test_forbidden_list_is_not_repeated_more_often(cluster, sweep):
     cluster.put("n1")
     cluster.fail("find", Forbidden("nodes"), "Node")
     for now in (0.0, 10.0, 20.0):
@@ -129,7 +129,7 @@ async def test_without_rights_it_asks_no_more_often(cluster, sweep):
     assert cluster.listed == ["Node"]
 
 
-async def test_a_node_that_was_changed_meanwhile_is_looked_at_again(cluster, sweep):
+async def test_node_with_a_conflict_is_checked_again(cluster, sweep):
     cluster.put("n1")
     cluster.fail("patch", Conflict("changed"))
     await sweep(0.0)
@@ -139,7 +139,7 @@ async def test_a_node_that_was_changed_meanwhile_is_looked_at_again(cluster, swe
     assert cluster.cordoned() == set()
 
 
-async def test_a_pause_is_asked_about_when_it_is_time_and_loses_nothing(cluster, sweep, paused, make_remediation):
+async def test_pause_is_checked_when_a_check_is_due_and_only_postpones_it(cluster, sweep, paused, make_remediation):
     live = make_remediation(action={"cordon": {}}, **NODE)
     cluster.put("n1", live.uid)
     await sweep(0.0, live)

@@ -20,20 +20,20 @@ DECLARED = {
 NODE = {"kind": "Node", "name": "n1", "uid": "n-1", "apiVersion": "v1", "namespace": ""}
 
 
-def test_the_risk_of_the_cause_is_told(slo, make_policy, make_remediation, make_signal):
+def test_outlook_has_the_risk_of_the_cause(slo, make_policy, make_remediation, make_signal):
     view = outlook(make_remediation(), slo, make_policy(), [make_signal()], ready=3)
     assert (view.fresh, view.probability, view.breached, view.withdrawn) == (True, 0.9, False, None)
     assert view.replicas_forecast == 5  # 3 replicas at 150 where 90 is full
 
 
-def test_data_that_is_not_fresh_is_no_outlook(slo, make_policy, make_remediation, make_signal):
+def test_stale_data_is_no_outlook(slo, make_policy, make_remediation, make_signal):
     for signals in ([], [make_signal(fresh=False)], [make_signal(), make_signal(fresh=False)]):
         view = outlook(make_remediation(), slo, make_policy(), signals, ready=3)
         assert not view.fresh
         assert math.isnan(view.probability)
 
 
-def test_a_total_that_the_replicas_carry_is_no_risk_any_more(slo, make_policy, make_remediation, make_signal):
+def test_total_within_the_declared_capacity_is_no_risk(slo, make_policy, make_remediation, make_signal):
     remediation, high = make_remediation(action=DECLARED), make_signal(value=120.0)
     small = outlook(remediation, slo, make_policy(), [high], ready=3)
     assert (small.probability, small.breached, small.replicas_forecast) == (1.0, True, 6)
@@ -41,9 +41,7 @@ def test_a_total_that_the_replicas_carry_is_no_risk_any_more(slo, make_policy, m
     assert (large.probability, large.breached) == (0.0, False)
 
 
-def test_a_fresh_pod_far_from_the_limit_is_no_risk_though_nothing_can_be_forecast(
-    slo, make_policy, make_remediation, make_signal
-):
+def test_new_pod_far_from_the_limit_is_no_risk_without_forecast(slo, make_policy, make_remediation, make_signal):
     def after(value):
         young = make_signal(value, abstained=Abstention.SHORT_HISTORY)
         return outlook(make_remediation(action={"restart": {}}), slo, make_policy(), [young], ready=3).probability
@@ -51,7 +49,7 @@ def test_a_fresh_pod_far_from_the_limit_is_no_risk_though_nothing_can_be_forecas
     assert (after(20.0), after(80.0)) == (0.0, 1.0)
 
 
-def test_only_a_nodes_own_series_speak_of_it(slo, make_policy, make_remediation, make_signal):
+def test_only_the_series_of_a_node_count_for_it(slo, make_policy, make_remediation, make_signal):
     remediation = make_remediation(action={"cordon": {}}, **NODE)
     fine = make_signal(10.0, probability=0.1, labels=[("node", "n1")])
     full = make_signal(99.0, labels=[("node", "n2")])
@@ -61,11 +59,11 @@ def test_only_a_nodes_own_series_speak_of_it(slo, make_policy, make_remediation,
 @pytest.mark.parametrize(
     "change", [{"suspend": True}, {"mode": "Observe"}, {"objectives": {"matchLabels": {"a": "b"}}}]
 )
-def test_what_nobody_asks_for_any_more_is_withdrawn(slo, make_policy, make_remediation, make_signal, change):
+def test_remediation_that_its_policy_no_longer_asks_for_is_withdrawn(slo, make_policy, make_remediation, make_signal, change):
     assert outlook(make_remediation(), slo, make_policy(**change), [make_signal()], ready=3).withdrawn
 
 
-def test_without_its_policy_a_remediation_is_withdrawn_but_still_sees(slo, make_remediation, make_signal):
+def test_remediation_without_policy_is_withdrawn_but_keeps_its_outlook(slo, make_remediation, make_signal):
     view = outlook(make_remediation(), slo, None, [make_signal()], ready=3)
     assert view.withdrawn
     assert view.fresh
@@ -91,20 +89,20 @@ def edited(policy):
         ({"cooldown": "1h"}, None),
     ],
 )
-def test_a_policy_that_says_something_else_now_is_told(slo, make_policy, make_remediation, make_signal, change, words):
+def test_changed_policy_is_reported(slo, make_policy, make_remediation, make_signal, change, words):
     policy = make_policy(**change)
     assert outlook(make_remediation(), slo, policy, [make_signal()], ready=3).edited is None, "decided by it as it is"
     view = outlook(make_remediation(), slo, edited(policy), [make_signal()], ready=3)
     assert (view.withdrawn, view.edited and view.edited.message.partition("changed, and ")[2]) == (None, words)
 
 
-def test_who_only_tells_needs_no_approval_either_way(slo, make_policy, make_remediation, make_signal):
+def test_notifying_action_needs_no_approval_whatever_the_mode(slo, make_policy, make_remediation, make_signal):
     page = {"notify": {"channel": "pager"}}
     policy = edited(make_policy(mode="Approve", actions=[page]))
     assert outlook(make_remediation(action=page), slo, policy, [make_signal()], ready=3).edited is None
 
 
-def test_an_objective_that_is_about_another_workload_now_is_told(slo, make_policy, make_remediation, make_signal):
+def test_changed_target_of_the_objective_is_reported(slo, make_policy, make_remediation, make_signal):
     def edited(**target):
         return outlook(make_remediation(**target), slo, make_policy(), [make_signal()], ready=3).edited
 
@@ -123,10 +121,8 @@ def test_an_objective_that_is_about_another_workload_now_is_told(slo, make_polic
         (1, "NoData", None),
     ],
 )
-def test_what_people_ask_no_more_can_not_be_judged_and_what_a_source_keeps_silent_about_can(
-    slo, make_remediation, generation, problem, words
-):
-    """Kind: what was done outlives the question that it answers."""
+def test_removed_query_is_unjudgeable_and_a_silent_source_is_not(slo, make_remediation, generation, problem, words):
+    """Kind: an action outlives the indicator that it was decided by."""
     asked = make_remediation()
     intent = asked.spec.intent.model_copy(update={"objective_generation": 1})
     asked = asked.model_copy(update={"spec": asked.spec.model_copy(update={"intent": intent})})
@@ -145,7 +141,7 @@ def test_what_people_ask_no_more_can_not_be_judged_and_what_a_source_keeps_silen
     assert words is None or (hold is not None and words in hold.message)
 
 
-def test_an_indicator_that_is_gone_can_not_be_judged_whatever_else_is_wrong(slo, make_remediation):
+def test_removed_indicator_is_unjudgeable_whatever_else_is_wrong(slo, make_remediation):
     risk = SimpleNamespace(state=ObjectiveState.UNKNOWN)
     found = Findings(slo, risk, problem=Problem("TargetMissing", "gone"))  # type: ignore[arg-type]
     gone, never = unjudgeable(make_remediation(), found), unjudgeable(make_remediation(), None)

@@ -1,4 +1,4 @@
-"""When a restart waits for a quiet hour."""
+"""When a restart waits for low traffic."""
 
 import asyncio
 import math
@@ -21,7 +21,7 @@ RATIO = {"ratio": {"bad": 'requests_total{code="500"}', "total": "requests_total
 
 
 class Source:
-    """Implements the `Metrics` port: a service that is quiet from 14 to 15 o'clock."""
+    """Implements the `Metrics` port: a service with low traffic from 14 to 15 o'clock."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -63,7 +63,7 @@ def objective(slo, indicator):
     return ServiceLevelObjective.read({"metadata": metadata, "spec": spec})
 
 
-async def test_a_breach_that_is_hours_away_leaves_time_for_the_quiet_hour(traffic, slo, cause):
+async def test_distant_breach_leaves_time_to_wait_for_low_traffic(traffic, slo, cause):
     hold = await traffic.too_busy(objective(slo, RATIO), cause(4 * 3600), RESERVE, NOW)
     assert hold is not None
     assert hold.reason == "WaitingForLowTraffic"
@@ -71,15 +71,15 @@ async def test_a_breach_that_is_hours_away_leaves_time_for_the_quiet_hour(traffi
 
 
 @pytest.mark.parametrize("earliest", [0.0, 1800.0, 2.4 * 3600, math.inf])
-async def test_what_is_near_or_unknown_is_not_waited_for(traffic, slo, cause, earliest):
+async def test_near_or_unknown_breach_does_not_wait(traffic, slo, cause, earliest):
     assert await traffic.too_busy(objective(slo, RATIO), cause(earliest), RESERVE, NOW) is None
 
 
-async def test_the_quiet_hour_is_used_when_it_has_come(traffic, slo, cause):
+async def test_restart_does_not_wait_during_low_traffic(traffic, slo, cause):
     assert await traffic.too_busy(objective(slo, RATIO), cause(4 * 3600), RESERVE, NOW + 2 * 3600) is None
 
 
-async def test_it_is_asked_once_an_hour_with_the_label_enforced(traffic, source, slo, cause):
+async def test_traffic_is_queried_once_an_hour_with_the_enforced_label(traffic, source, slo, cause):
     for minutes in (0, 1, 59, 61):
         await traffic.too_busy(objective(slo, RATIO), cause(4 * 3600), RESERVE, NOW + minutes * 60)
     assert source.asked == ['sum(rate(requests_total{namespace="shop"}[15m]))'] * 2
@@ -88,7 +88,7 @@ async def test_it_is_asked_once_an_hour_with_the_label_enforced(traffic, source,
     assert len(source.asked) == 3
 
 
-async def test_a_source_that_fails_and_an_indicator_without_events_let_it_go_ahead(traffic, source, slo, cause):
+async def test_failed_source_and_indicator_without_events_do_not_delay_the_restart(traffic, source, slo, cause):
     assert await traffic.too_busy(slo, cause(4 * 3600), RESERVE, NOW) is None
     assert source.asked == []
     source.failure = QueryFailure("SourceDown", "connection refused")
@@ -102,7 +102,7 @@ async def test_a_source_that_fails_and_an_indicator_without_events_let_it_go_ahe
         ("Native", 'histogram_count(sum(rate(latency_seconds{namespace="shop"}[15m])))'),
     ],
 )
-async def test_the_observations_of_a_histogram_are_traffic_too(traffic, source, slo, cause, kind, expected):
+async def test_observations_of_a_histogram_count_as_traffic(traffic, source, slo, cause, kind, expected):
     indicator = {"latency": {"histogram": "latency_seconds", "threshold": "250ms", "type": kind}}
     assert await traffic.too_busy(objective(slo, indicator), cause(4 * 3600), RESERVE, NOW) is not None
     assert source.asked == [expected]

@@ -1,4 +1,4 @@
-"""Who is stopped by which pause, until when, and in whose words."""
+"""Which actions a pause stops, until when, and with which message."""
 
 import pytest
 from tests.support.memory_cluster import MemoryCluster
@@ -30,7 +30,7 @@ def put(registry):
 
 @pytest.fixture
 def server():
-    """What the API server knows, which no watch has told."""
+    """The objects on the API server that no watch has delivered."""
     return MemoryCluster()
 
 
@@ -52,7 +52,7 @@ def test_nothing_is_stopped_without_a_pause(why, put):
     assert why() is None
 
 
-def test_the_whole_cluster(why, put):
+def test_pause_of_the_whole_cluster(why, put):
     put("Guardrail", paused=True, pauseUntil=SOON, pausedBy="jo", pauseReason="an incident")
     assert why() == f"everything is paused (Guardrail pause) until {SOON} by jo: an incident"
     assert why(now=NOW + 60) is None, "it expires by itself"
@@ -68,7 +68,7 @@ def test_the_whole_cluster(why, put):
         ({"until": PAST}, set()),
     ],
 )
-def test_a_namespace_and_its_objects(why, put, spec, stopped):
+def test_pause_of_a_namespace_and_of_its_objects(why, put, spec, stopped):
     put("Pause", namespace="shop", **spec)
     every = {"shop/checkout/early", "shop/checkout/late", "shop/search/early", "other/checkout/early"}
     assert {one for one in every if why(*one.split("/"))} == stopped
@@ -80,7 +80,7 @@ def test_one_of_several_pauses_is_enough(why, put):
     assert why() == "objective checkout is paused by kim"
 
 
-def test_what_cannot_be_read_stops_all_that_it_might(why, put):
+def test_unreadable_pause_stops_everything_it_may_apply_to(why, put):
     put("Pause", "p", "shop", until="tomorrow")
     assert why() == "namespace shop is paused: Pause p is invalid"
     assert why("other") is None
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_stops_all_that_it_might(why, put):
 
 
 @pytest.mark.parametrize("until", ["tomorrow", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01", ""])
-def test_an_end_that_is_no_time_is_refused(why, put, until):
+def test_invalid_end_of_a_pause_is_refused(why, put, until):
     put("Guardrail", paused=True, pauseUntil=until)
     assert why() == "everything is paused: Guardrail pause is invalid"
 
@@ -97,7 +97,7 @@ def test_an_end_that_is_no_time_is_refused(why, put, until):
 @pytest.mark.parametrize(
     "until", ["2100-01-01T00:00:00Z", "2100-01-01T01:00:00+01:00", "2100-01-01T00:00:00.123456789Z"]
 )
-def test_an_end_may_be_of_any_zone(why, put, until):
+def test_end_of_a_pause_may_have_any_time_zone(why, put, until):
     put("Guardrail", paused=True, pauseUntil=until)
     assert why() is not None
     assert why(now=4102444801.0) is None
@@ -108,7 +108,7 @@ EVERYTHING = body_of("Guardrail", paused=True, pausedBy="jo")
 
 
 @pytest.mark.parametrize("pause", [ALL_OF_SHOP, EVERYTHING], ids=["namespace", "cluster"])
-async def test_a_pause_that_no_watch_has_told_is_asked_for(pause_checker, server, why, pause):
+async def test_pause_that_no_watch_has_delivered_is_listed(pause_checker, server, why, pause):
     assert await pause_checker.check("shop", "checkout", "early", NOW) is None
     server.insert(pause)
     assert why() is None
@@ -119,12 +119,12 @@ async def test_a_pause_that_no_watch_has_told_is_asked_for(pause_checker, server
     assert len(server.requests) == listed, "what is known to be paused is not asked about"
 
 
-async def test_a_pause_of_another_namespace_is_none_here(pause_checker, server):
+async def test_pause_of_another_namespace_does_not_apply(pause_checker, server):
     server.insert(ALL_OF_SHOP)
     assert await pause_checker.check("search", "search", "early", NOW) is None
 
 
-async def test_where_it_cannot_be_asked_nothing_is_changed(pause_checker, server):
+async def test_nothing_is_changed_where_pauses_cannot_be_listed(pause_checker, server):
     server.fail("find", Unavailable("no answer within 4 s"))
     held = await pause_checker.check("shop", "checkout", "early", NOW)
     assert held.reason == "PauseUnknown"

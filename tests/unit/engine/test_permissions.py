@@ -1,4 +1,6 @@
-"""Which rights are asked for, how often, and what is said. The kind: what could not be done is not tried."""
+"""Which permissions are checked, how often, and with which message. The kind: an action without permission is not
+tried.
+"""
 
 import asyncio
 
@@ -57,18 +59,18 @@ def permissions(cluster):
         ("Notify", WEB, None, set()),
     ],
 )
-def test_the_rights_of_an_action(action, target, subject, rights):
+def test_permissions_of_an_action(action, target, subject, rights):
     asked = ACTIONS[action].rights(target, subject)
     assert {(right.verb, right.kind, right.subresource) for right in asked} == rights
 
 
-async def test_a_right_for_all_of_a_kind_is_asked_once_for_all(permissions, cluster):
+async def test_permission_for_a_whole_kind_is_checked_once(permissions, cluster):
     for number in range(50):
         assert await permissions.why_not("Scale", WEB.model_copy(update={"name": f"w{number}"})) is None
     assert len(cluster.asked) == 1
 
 
-async def test_a_right_for_one_object_by_its_name_is_enough(permissions, cluster):
+async def test_permission_for_one_object_by_name_is_enough(permissions, cluster):
     cluster.refuses = lambda right: None if right.name == "checkout" else USER
     assert await permissions.why_not("Scale", WEB) is None
     hold = await permissions.why_not("Scale", WEB.model_copy(update={"name": "basket"}))
@@ -76,7 +78,7 @@ async def test_a_right_for_one_object_by_its_name_is_enough(permissions, cluster
     assert "kubectl create rolebinding forestall-workloads --clusterrole=forestall-workloads" in hold.message
 
 
-async def test_what_can_not_be_asked_holds_nothing(permissions, cluster):
+async def test_failed_check_holds_nothing(permissions, cluster):
     def silent(_):
         raise ClusterError("no answer")
 
@@ -84,7 +86,7 @@ async def test_what_can_not_be_asked_holds_nothing(permissions, cluster):
     assert await permissions.why_not("Scale", WEB) is None
 
 
-async def test_what_was_refused_is_asked_again_soon_and_what_was_granted_later(permissions, cluster, monkeypatch):
+async def test_missing_permission_is_checked_again_soon_and_a_granted_one_later(permissions, cluster, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("forestall.engine.permissions._time", lambda: clock[0])
     cluster.refuses = lambda _: USER
@@ -104,9 +106,7 @@ async def test_what_was_refused_is_asked_again_soon_and_what_was_granted_later(p
 
 
 @pytest.mark.parametrize(("mode", "status"), [("Observe", None), ("Approve", "False"), ("Auto", "False")])
-async def test_a_policy_tells_as_soon_as_it_may_act_what_the_operator_may_not(
-    permissions, cluster, slo, make_policy, mode, status
-):
+async def test_acting_policy_reports_missing_permissions(permissions, cluster, slo, make_policy, mode, status):
     cluster.refuses = lambda right: USER if right.kind == "Deployment" and not right.subresource else None
     policy = make_policy(mode=mode)  # which scales, and then restarts
     scene = Snapshot({slo.uid: slo}, {slo.uid: [policy]}, [], [])
@@ -116,7 +116,7 @@ async def test_a_policy_tells_as_soon_as_it_may_act_what_the_operator_may_not(
     assert bool(cluster.asked) == (status is not None)
 
 
-async def test_a_policy_that_selects_nothing_yet_has_all_the_rights_it_needs(permissions, make_policy):
+async def test_policy_without_objectives_lacks_no_permission(permissions, make_policy):
     policy = make_policy(mode="Auto")
     await permissions.check(Snapshot({}, {}, [], []), [policy])
     assert permissions.condition(policy).status == "True"

@@ -1,4 +1,4 @@
-"""What a node out of service would mean, read from objects as the API server gives them."""
+"""The effect of taking a node out of service, computed from objects as the API server returns them."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def assess(*others, target=None, soon=()):
     return pod_placement.assess("n1", [target or node("n1"), *others], soon, max_cordoned=1)
 
 
-def test_what_is_out_of_service_and_what_is_left():
+def test_unavailable_and_remaining_nodes():
     nodes = [
         node("n2", ready="False"),
         node("n3", unschedulable=True),
@@ -45,24 +45,24 @@ def test_what_is_out_of_service_and_what_is_left():
     assert found.unavailable == ["n2", "n3", "n4", "n6", "n7"]
 
 
-def test_the_node_itself_is_not_among_those_that_are_out():
+def test_target_node_does_not_count_as_unavailable():
     found = assess(node("n2"), target=node("n1", unschedulable=True, ready="False"), soon={"n1"})
     assert found is not None
     assert (found.unavailable, found.equivalent_nodes) == ([], 1)
 
 
-def test_a_node_that_is_not_there_is_not_known():
+def test_missing_node_is_unknown():
     assert pod_placement.assess("gone", [node("n1")], (), 1) is None
 
 
-def test_only_a_node_without_further_taints_stands_in():
+def test_only_nodes_without_further_taints_count_as_replacement():
     tainted = node("n2", taints=[POOL])
     soft = node("n3", taints=[{**POOL, "effect": "PreferNoSchedule"}])
     assert [assess(tainted).equivalent_nodes, assess(soft).equivalent_nodes] == [0, 1]
     assert assess(tainted, target=node("n1", taints=[POOL])).equivalent_nodes == 1
 
 
-def test_nodes_of_the_control_plane_are_told_apart():
+def test_control_plane_nodes_are_recognized():
     found = assess(
         node("n2", unschedulable=True, labels=CONTROL_PLANE),
         node("n3", unschedulable=True),
@@ -73,20 +73,20 @@ def test_nodes_of_the_control_plane_are_told_apart():
     assert (found.control_plane, found.control_planes_unavailable) == (True, ["n2"])
 
 
-def test_pods_that_move_need_what_is_free():
+def test_moving_pods_need_free_capacity():
     hosts = [node("n2")]
     three = {"n2": [pod("a", cpu="3")]}
     assert pod_placement.without_room([pod("b", cpu="1")], hosts, three) is None
     assert pod_placement.without_room([pod("b", cpu="1001m")], hosts, three) == "shop/b"
 
 
-def test_what_waits_for_a_node_needs_its_room_too():
+def test_pending_pods_count_against_free_capacity():
     hosts, three = [node("n2")], {"n2": [pod("a", cpu="2")]}
     assert pod_placement.without_room([pod("b", cpu="1")], hosts, three, [pod("c", cpu="1")]) is None
     assert pod_placement.without_room([pod("b", cpu="1")], hosts, three, [pod("c", cpu="1500m")]) == "shop/b"
 
 
-def test_the_number_of_pods_is_bounded_too():
+def test_number_of_pods_on_a_node_is_bounded():
     full = {"n2": [pod(f"p{number}", cpu="0") for number in range(10)]}
     assert pod_placement.without_room([pod("b", cpu="0")], [node("n2")], full) == "shop/b"
 
@@ -99,7 +99,7 @@ def test_the_number_of_pods_is_bounded_too():
         ({"tolerations": [{"operator": "Exists"}]}, True),
     ],
 )
-def test_where_a_pod_may_run_counts(spec, found):
+def test_node_constraints_of_a_pod_count(spec, found):
     hosts = [node("n2", labels={"zone": "west"}, taints=[POOL] if "tolerations" in spec else ())]
     assert (pod_placement.without_room([pod(**spec)], hosts, {"n2": []}) is None) is found
 
@@ -108,7 +108,7 @@ def required(*terms):
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}}
 
 
-def test_required_affinity_counts_and_who_wants_this_very_node_fits_no_other():
+def test_required_affinity_counts_and_a_pod_bound_to_one_node_fits_no_other():
     hosts = [node("n2", labels={"zone": "west"})]
     west = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["west"]}]}
     this = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}
@@ -136,7 +136,7 @@ def test_requests_are_counted_as_the_scheduler_does():
     assert pod_placement.needs_of({}) == {"pods": 1000}
 
 
-def test_of_many_nodes_the_most_alike_are_asked():
+def test_most_similar_of_many_nodes_are_considered():
     west, east = {"zone": "west", "pool": "a"}, {"zone": "east", "pool": "a"}
     many = [node(f"e{number:03}", labels=east) for number in range(100)] + [node("w", labels=west), node("out")]
     hosts = pod_placement.hosts_for("n1", [node("n1", labels=west), *many], {"out"})

@@ -13,7 +13,7 @@ from forestall.engine import policy_limits
 ALLOW = [{"namespaces": {"matchLabels": {"team": "shop"}}, "actions": ["Scale", "Cordon"]}]
 
 
-def test_nodes_are_never_free(make_guardrail):
+def test_node_actions_always_need_an_allowance(make_guardrail):
     assert policy_limits.allowed([], "Scale", {})
     assert policy_limits.allowed([], "Restart", {})
     assert policy_limits.allowed([], "Evict", {})
@@ -25,7 +25,7 @@ def test_nodes_are_never_free(make_guardrail):
 @pytest.mark.parametrize(
     ("action", "labels"), [("Cordon", {}), ("Restart", {"team": "shop"}), ("Scale", {}), ("Scale", None)]
 )
-def test_what_is_not_listed_is_not_allowed(make_guardrail, action, labels):
+def test_unlisted_action_is_not_allowed(make_guardrail, action, labels):
     assert not policy_limits.allowed([make_guardrail(allow=ALLOW)], action, labels)
 
 
@@ -34,7 +34,7 @@ def test_every_guardrail_must_allow(make_guardrail):
     assert not policy_limits.allowed([make_guardrail(allow=ALLOW), strict], "Cordon", {"team": "shop"})
 
 
-def test_the_strictest_word_about_nodes_counts_and_without_any_none_is_cordoned(make_guardrail):
+def test_strictest_node_limit_counts_and_no_node_is_cordoned_without_a_guardrail(make_guardrail):
     assert policy_limits.most_cordoned([], 100) == 0
     assert policy_limits.most_cordoned([make_guardrail(), make_guardrail("b")], 100) == 1
     three, two = make_guardrail(nodes={"maxCordoned": 3}), make_guardrail("b", nodes={"maxCordoned": 2})
@@ -45,12 +45,12 @@ def test_the_strictest_word_about_nodes_counts_and_without_any_none_is_cordoned(
 
 
 @pytest.mark.parametrize(("nodes", "most"), [(100, 4), (39, 3), (9, 0), (0, 0)])
-def test_a_share_of_the_nodes_is_rounded_down_and_the_number_holds_too(make_guardrail, nodes, most):
+def test_percentage_of_nodes_is_rounded_down_and_the_number_applies_too(make_guardrail, nodes, most):
     guardrail = make_guardrail(nodes={"maxCordoned": 4, "maxCordonedPercent": 10})
     assert policy_limits.most_cordoned([guardrail], nodes) == most
 
 
-def test_a_share_alone_is_not_held_back_by_the_number_that_nobody_gave(make_guardrail):
+def test_percentage_alone_is_not_limited_by_a_default_number(make_guardrail):
     assert policy_limits.most_cordoned([make_guardrail(nodes={"maxCordonedPercent": 10})], 100) == 10
     assert policy_limits.most_cordoned([make_guardrail(nodes={})], 100) == 1
 
@@ -63,7 +63,7 @@ def test_budgets_are_counted_from_remediations(make_guardrail, make_remediation)
     assert tokens_left(here, 100.0) == 0.0
 
 
-def test_a_rung_is_spent_when_it_did_not_help_also_while_it_still_gives_back(slo, make_policy, make_remediation):
+def test_rung_that_did_not_help_is_spent_while_it_is_reverted(slo, make_policy, make_remediation):
     def spent(*history):
         return policy_limits.spent(history, make_policy(), slo, 1)
 
@@ -74,7 +74,7 @@ def test_a_rung_is_spent_when_it_did_not_help_also_while_it_still_gives_back(slo
     assert spent(make_remediation("Failed", episode=2)) == set()
 
 
-def test_what_was_tried_in_vain_is_known_also_in_a_ladder_that_was_changed(slo, make_policy, make_remediation):
+def test_spent_rung_is_recognized_in_an_edited_ladder(slo, make_policy, make_remediation):
     restart: dict[str, Any] = {"restart": {}}
     other: dict[str, Any] = {"evict": {}}
     tried = [make_remediation("Failed", rung=1, action=restart)]
@@ -86,15 +86,15 @@ def test_what_was_tried_in_vain_is_known_also_in_a_ladder_that_was_changed(slo, 
         assert policy_limits.spent(tried, make_policy(actions=actions), slo, 1) == spent
 
 
-def test_what_did_not_help_leaves_room_for_the_next_rung(make_remediation):
+def test_remediation_that_did_not_help_does_not_block_the_next_rung(make_remediation):
     assert policy_limits.is_in_the_way(make_remediation("Verifying"))
     assert policy_limits.is_in_the_way(make_remediation("AwaitingApproval"))
     assert not policy_limits.is_in_the_way(make_remediation("RollingBack", verified="False"))
     assert not policy_limits.is_in_the_way(make_remediation("Succeeded", verified="True"))
 
 
-def test_what_still_gives_back_leaves_no_room_for_the_same_action_on_the_same_target(make_remediation):
-    """Kind: two of one intent, of which each takes the other's writes for somebody else's."""
+def test_remediation_being_reverted_blocks_the_same_action_on_the_same_target(make_remediation):
+    """Kind: two Remediations of the same intent, each of which takes the other's writes for those of a user."""
     giving = make_remediation("RollingBack", verified="False")
     action, uid = giving.spec.intent.action.name, giving.spec.intent.target.uid
     assert policy_limits.is_in_the_way(giving, action, uid)
@@ -106,7 +106,7 @@ def test_what_still_gives_back_leaves_no_room_for_the_same_action_on_the_same_ta
 NIGHT = {"cron": "0 22 * * *", "duration": "6h", "timeZone": "Europe/Berlin"}
 
 
-def test_windows_of_guardrails_and_of_the_policy_add_up(make_guardrail, make_policy):
+def test_windows_of_guardrails_and_policy_are_combined(make_guardrail, make_policy):
     guardrail = make_guardrail(blackoutWindows=[NIGHT, {**NIGHT, "actions": ["Restart"]}], maintenanceWindows=[NIGHT])
     policy = make_policy(blackoutWindows=[NIGHT], maintenanceWindows=[{**NIGHT, "actions": ["Restart"]}])
     scale = policy_limits.policy_limits([guardrail], policy, "Scale")
@@ -120,7 +120,7 @@ def test_windows_of_guardrails_and_of_the_policy_add_up(make_guardrail, make_pol
     assert (restart.blackout_windows[0].duration, restart.blackout_windows[0].zone) == (6 * 3600, "Europe/Berlin")
 
 
-def test_a_storm_is_broken_also_where_nobody_said_so(make_guardrail, make_policy):
+def test_storm_breaker_applies_by_default(make_guardrail, make_policy):
     (usual,) = policy_limits.storms([make_guardrail()], (("shop", 1.0),), {"shop": 40})
     assert (usual.objectives, usual.share, usual.within, usual.objectives_by_namespace, usual.at_risk_since) == (
         20,
@@ -143,7 +143,7 @@ def test_a_storm_is_broken_also_where_nobody_said_so(make_guardrail, make_policy
         {"cron": "0 0 * * *"},
     ],
 )
-def test_a_window_that_never_opens_is_invalid(make_guardrail, window):
+def test_window_that_never_opens_is_invalid(make_guardrail, window):
     with pytest.raises(ValidationError, match=r"never comes|time zone|schedule|required|String should match"):
         make_guardrail(blackoutWindows=[window])
 
@@ -159,7 +159,7 @@ def test_a_window_that_never_opens_is_invalid(make_guardrail, window):
         ("avg(load)", {}, False),
     ],
 )
-def test_a_sum_that_is_sized_in_proportion_is_doubted(slo, make_policy, query, capacity, doubted):
+def test_proportional_sizing_by_a_sum_is_doubted(slo, make_policy, query, capacity, doubted):
     leading = [{"name": "load", "query": query, "limit": 100, "horizon": "10m"}]
     watched = type(slo).read({**slo.dump(), "spec": {**slo.spec.dump(), "leadingIndicators": leading}})
     (rung,) = make_policy(actions=[{"scale": {"maxReplicas": 8, "capacity": capacity}}]).spec.actions
@@ -167,7 +167,9 @@ def test_a_sum_that_is_sized_in_proportion_is_doubted(slo, make_policy, query, c
 
 
 @pytest.mark.parametrize(("status", "episode", "held"), [("False", 1, True), ("True", 1, False), ("False", 2, False)])
-def test_what_looked_like_a_total_in_this_episode_is_known(make_policy, make_remediation, status, episode, held):
+def test_indicator_that_looked_like_a_total_in_the_episode_is_remembered(
+    make_policy, make_remediation, status, episode, held
+):
     one = make_remediation()
     condition = {"type": "Proportional", "status": status, "reason": "IndicatorIsTotal", "message": "declare it"}
     told = type(one).read({**one.dump(), "status": {"phase": "Verifying", "conditions": [condition]}})

@@ -1,7 +1,7 @@
-"""Kind: a promise that rests on records which something else deletes.
+"""Kind: a guarantee that depends on records which can be deleted.
 
-Law: whichever of its Remediations somebody deletes, and whether the operator is started anew or not, no policy may act
-sooner than if nothing had been deleted.
+Invariant: whichever of its Remediations are deleted, and whether the operator restarts or not, no policy may act sooner
+than if nothing had been deleted.
 """
 
 import asyncio
@@ -42,13 +42,13 @@ LADDER = [{"scale": {"maxReplicas": 8}}, {"restart": {}}, {"evict": {}}]
 
 
 class Store(MemoryCluster):
-    """A cluster with the objects of one namespace; creating may be refused."""
+    """A cluster with the objects of one namespace; creation can be made to fail."""
 
     def __init__(self) -> None:
         super().__init__()
         self.refuses: ClusterError | None = None
         self.loses = 0
-        """After so many creations the next status is not written."""
+        """After how many creations the write of the next status fails."""
 
     def put(self, kind: str, name: str, **content: Any) -> None:
         metadata = {"name": name, "namespace": "shop", "uid": f"{kind}-{name}", **content.pop("metadata", {})}
@@ -69,7 +69,7 @@ class Store(MemoryCluster):
 
 
 class Operator:
-    """One process: what it knows is lost with it."""
+    """One process of the operator, whose memory is lost when another one replaces it."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.registry = store, Registry()
@@ -86,7 +86,7 @@ class Operator:
             self.registry.prune(kind, self.registry.uids(kind) - uids)
 
     def begin(self, now: float = NOW) -> Snapshot:
-        """Begin a cycle; return what it decides by."""
+        """Begin a cycle; return the snapshot that it decides with."""
         self.watch()
         scenes: list[Snapshot] = []
 
@@ -98,7 +98,7 @@ class Operator:
         return scenes[0]
 
     def keep(self, now: float = NOW) -> None:
-        """Write the records down, as the end of a cycle does."""
+        """Write the backups into the statuses, as the end of a cycle does."""
         for slo in self.registry.all(ServiceLevelObjective):
             asyncio.run(self.publisher.keep(slo, now))
 
@@ -158,7 +158,7 @@ SIGNAL = Signal("load", (), 9.0, 1.0, True, 600.0, NOW, True, FORECAST)
 
 
 def answers(scene: Snapshot, now: float) -> dict[tuple[str, int, int], Any]:
-    """Return what the guards and the ladder say of each action that could be decided next."""
+    """Return the result of guards and ladder for each action that could be decided next."""
     (policy,) = next(iter(scene.policies.values()))
     result: dict[tuple[str, int, int], Any] = {}
     for name in ("web", "api"):
@@ -215,7 +215,7 @@ PAST = st.lists(
 
 @settings(max_examples=40)
 @given(PAST, st.data(), st.sampled_from(["same", "new"]), st.sampled_from(["", "refused", "lost"]), st.floats(0, HOUR))
-def test_whoever_deletes_makes_no_policy_act_sooner(past, data, process, trouble, later):
+def test_deletion_never_makes_a_policy_act_sooner(past, data, process, trouble, later):
     store = a_store(*past)
     operator = Operator(store)
     undeleted = operator.begin()
@@ -237,7 +237,7 @@ def test_whoever_deletes_makes_no_policy_act_sooner(past, data, process, trouble
     assert not any(one.unwritten for one in store.remediations.values())
 
 
-def test_what_is_deleted_is_written_again_once_and_what_nothing_rests_on_is_not(store):
+def test_needed_remediation_is_created_again_once_and_an_unneeded_one_is_not(store):
     old = remediation(1, "Succeeded", NOW - 9 * HOUR, episode=1)
     last = remediation(2, "Failed", NOW - 8 * HOUR, episode=2)
     store = a_store(old, last)
@@ -256,8 +256,8 @@ def test_what_is_deleted_is_written_again_once_and_what_nothing_rests_on_is_not(
     assert store._version == version
 
 
-def test_the_reaper_and_the_records_do_not_fight():
-    """What is deleted because nothing rests on it any more is not written again, also by a status that is old."""
+def test_retention_and_backup_do_not_conflict():
+    """A Remediation that retention deletes is not created again, even from an old status."""
     store = a_store(*(remediation(n, "Failed", NOW - n * HOUR / 9, episode=9 - n) for n in range(1, 9)))
     operator = Operator(store)
     operator.begin()
@@ -270,7 +270,7 @@ def test_the_reaper_and_the_records_do_not_fight():
         assert [one.spec.intent.episode for one in store.remediations.values()] == [8]
 
 
-def test_where_the_namespace_is_gone_nothing_is_written_for_ever():
+def test_deleted_namespace_is_not_written_to_forever():
     store = a_store(remediation(1, "Failed", NOW - 60))
     operator = Operator(store)
     operator.begin()
@@ -280,7 +280,7 @@ def test_where_the_namespace_is_gone_nothing_is_written_for_ever():
         assert operator.begin().remediations == []
 
 
-def test_many_that_are_deleted_at_once_are_all_counted_and_written_again_in_time():
+def test_many_deletions_at_once_all_count_and_are_restored_over_cycles():
     past = [remediation(n, "Failed", NOW - n, rung=2, objective="web") for n in range(1, AT_ONCE // 3)]
     past += [remediation(n, "Failed", NOW - n, rung=2, objective="api") for n in range(1, AT_ONCE // 3)]
     store = a_store(*past)
@@ -293,8 +293,8 @@ def test_many_that_are_deleted_at_once_are_all_counted_and_written_again_in_time
     assert len(store.remediations) == len(past)
 
 
-def test_a_status_that_does_not_fit_the_schema_keeps_what_is_remembered_in_it():
-    """Kind, another member: the condition of an invalid object was written over all that its status remembers."""
+def test_status_of_an_invalid_object_keeps_its_backup():
+    """Of the same kind: the condition of an invalid object replaced the backup in its status."""
     store = a_store(remediation(1, "Failed", NOW - 60))
     operator = Operator(store)
     operator.begin()
@@ -307,7 +307,7 @@ def test_a_status_that_does_not_fit_the_schema_keeps_what_is_remembered_in_it():
     assert len(status["records"]) == 1
 
 
-def test_what_people_said_counts_still(store):
+def test_feedback_still_counts_after_deletion(store):
     one = remediation(1, "Failed", NOW - 60)
     store = a_store({**one, "spec": {**one["spec"], "feedback": {"verdict": "Unhelpful", "by": "kim"}}})
     operator = Operator(store)
@@ -321,8 +321,8 @@ def test_what_people_said_counts_still(store):
     assert back.feedback.by == "kim"
 
 
-def test_an_unexpected_error_stays_with_its_objective():
-    """The kind: one object's exception ends everybody's cycle."""
+def test_unexpected_error_is_confined_to_its_objective():
+    """The kind: the exception of one object ends the cycle for all."""
     store = a_store(
         remediation(1, "Failed", NOW - 60, objective="web"), remediation(2, "Failed", NOW - 60, objective="api")
     )

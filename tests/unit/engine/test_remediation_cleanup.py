@@ -1,4 +1,4 @@
-"""Expired Remediations are deleted once an hour, and forgotten with that."""
+"""Expired Remediations are deleted once an hour, and removed from the registry."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +12,7 @@ from forestall.remediation import RetentionNeeds
 
 @pytest.fixture
 def runs(monkeypatch):
-    """What was asked to be deleted: remediations, needs and time of each run; all of it is deleted."""
+    """The arguments of each run: remediations, retention needs and time; all remediations are deleted."""
     runs: list[tuple[Any, ...]] = []
 
     async def delete_expired(cluster: Any, remediations: Any, needs: Any, now: float) -> Any:
@@ -35,7 +35,7 @@ class Registry:
         self.removed.append((kind, uid))
 
 
-async def test_what_is_deleted_is_forgotten(runs, make_remediation, make_policy, make_guardrail):
+async def test_deleted_remediations_are_removed_from_the_registry(runs, make_remediation, make_policy, make_guardrail):
     registry: Any = Registry([make_policy(cooldown="2h")])
     remediation, guardrails = make_remediation("Succeeded"), [make_guardrail(budget={"actions": 3, "per": "1d"})]
     snapshot: Any = SimpleNamespace(objectives={"o-1": None}, guardrails=guardrails, remediations=[remediation])
@@ -48,7 +48,7 @@ async def test_what_is_deleted_is_forgotten(runs, make_remediation, make_policy,
 
 
 @pytest.mark.parametrize(("later", "again"), [(0.0, False), (EVERY - 1, False), (EVERY, True), (-1.0, True)])
-async def test_it_looks_once_an_hour_and_after_a_clock_was_set_back(runs, later, again):
+async def test_cleanup_runs_once_an_hour_and_after_the_clock_was_set_back(runs, later, again):
     snapshot: Any = SimpleNamespace(objectives={}, guardrails=[], remediations=[])
     registry: Any = Registry([])
     cluster: Any = object()

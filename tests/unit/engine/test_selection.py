@@ -1,4 +1,4 @@
-"""The kind: who writes objects chooses how much there is to do for them, and must keep nobody else waiting."""
+"""The kind: the author of objects chooses how much work they cause, and must not delay others."""
 
 import time
 
@@ -36,7 +36,7 @@ def test_an_objective_has_the_policies_that_select_it():
     assert not found.left_out
 
 
-def test_of_too_many_policies_the_first_by_name_count_and_the_others_are_told():
+def test_first_policies_by_name_are_used_and_the_others_are_reported():
     assert (MOST_POLICIES, MOST_FOR_ONE) == (200, 20)
     names = [f"p{number:04}" for number in range(MOST_POLICIES + 1)]
     found = select([objective("a")], [policy(name) for name in names])
@@ -47,7 +47,7 @@ def test_of_too_many_policies_the_first_by_name_count_and_the_others_are_told():
     assert not found.objectives[names[-1], 0]
 
 
-def test_the_dearest_selectors_on_very_many_objectives_take_no_time():
+def test_expensive_selectors_on_very_many_objectives_are_fast():
     values = [f"v{number}" for number in range(64)]
     dear = [{"key": f"k{number}", "operator": "NotIn", "values": values} for number in range(16)]
     labels = {f"k{number}": "other" for number in range(16)}

@@ -1,7 +1,7 @@
 """The kind: one slow thing in a cycle delays all.
 
-One source, channel, review, read or write hangs for good. The cycle comes to its end within its limit all the same,
-what another namespace needs is done in it, and who is slow is named. Time is virtual, and nothing waits for real.
+One source, channel, review, read or write hangs forever. The cycle still ends within its limit, other namespaces are
+remediated in it, and the slow part is named. Time is virtual, so no test waits.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ INTERVAL = 2.0
 
 
 class HangingCluster(MemoryCluster):
-    """A cluster in which some requests never come back."""
+    """A cluster in which some requests never return."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
@@ -37,14 +37,14 @@ class HangingCluster(MemoryCluster):
         return await super()._serve(request, effect)
 
     async def refusal(self, right: Right) -> str | None:
-        """Return why the operator may not; of some namespaces it is never said."""
+        """Return why the operator lacks the permission; hang for some namespaces."""
         request = Request("review", right.kind, right.namespace, right.name)
         refusal: str | None = await self._serve(request, lambda: self.refusals.get(right.kind))
         return refusal
 
 
 class HangingSources:
-    """Implements the `Metrics` port: some calls to some sources never come back."""
+    """Implements the `Metrics` port: some calls to some sources never return."""
 
     def __init__(self, script: Any) -> None:
         self.script = script
@@ -67,7 +67,7 @@ class HangingSources:
 
 
 class HangingPeople:
-    """Implements the `Notifier` port: some channels never answer."""
+    """Implements the `Notifier` port: some channels never respond."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
@@ -75,7 +75,7 @@ class HangingPeople:
         self.well = asyncio.Event()
 
     async def send(self, channel: str, notice: Any) -> None:
-        """Take it, or hang."""
+        """Record the notification, or hang."""
         self.begun.append((channel, notice.id))
         if channel == SLOW:
             await self.well.wait()
@@ -84,7 +84,7 @@ class HangingPeople:
 
 @dataclass
 class World:
-    """Two namespaces with a workload at risk in each; what may hang in one of them."""
+    """Two namespaces with a workload at risk in each, and what hangs in one of them."""
 
     h: Harness
     cluster: HangingCluster
@@ -93,7 +93,7 @@ class World:
     seconds: list[float] = field(default_factory=list)
 
     async def cycle(self, count: int = 1) -> CycleReport:
-        """Run cycles as the process does, each of which must come to its end within its limit."""
+        """Run cycles as the process does; each must end within its limit."""
         loop = asyncio.get_running_loop()
         while True:
             began, count = loop.time(), count - 1
@@ -132,7 +132,7 @@ def world(**settings: Any) -> World:
 
 
 def _objective(h: Harness, namespace: str, name: str = "checkout") -> None:
-    """Put an objective and its policy there; UIDs differ by namespace."""
+    """Add an objective and its policy to the namespace; UIDs differ by namespace."""
     h.objective(name, namespace, source=namespace, target={"name": "checkout"})
     h.policy(f"early-{name}", namespace)
     for kind, called in (("ServiceLevelObjective", name), ("RemediationPolicy", f"early-{name}")):
@@ -140,7 +140,7 @@ def _objective(h: Harness, namespace: str, name: str = "checkout") -> None:
 
 
 @pytest.mark.parametrize("calls", [["instant"], ["range"], ["instant", "range"]])
-def test_a_source_that_hangs_neither_ends_the_cycle_nor_keeps_another_one_waiting(calls):
+def test_hanging_source_neither_ends_the_cycle_nor_delays_another_source(calls):
     async def story():
         w = world()
         w.sources.hangs = {(call, SLOW) for call in calls}
@@ -161,7 +161,7 @@ def test_a_source_that_hangs_neither_ends_the_cycle_nor_keeps_another_one_waitin
     run(story())
 
 
-def test_what_a_late_source_says_is_never_written_at_another_time():
+def test_late_answer_is_never_stored_at_another_time():
     async def story():
         w = world()
         w.sources.hangs = {("instant", SLOW)}
@@ -193,7 +193,7 @@ def _of(namespace: str, *verbs: str, kind: str = "") -> Callable[[Request], bool
         pytest.param(lambda request: request.namespace == SLOW, id="everything"),
     ],
 )
-def test_what_hangs_in_one_namespace_leaves_others_their_cycle(hangs):
+def test_hanging_request_of_one_namespace_leaves_others_their_cycle(hangs):
     async def story():
         w = world()
         for namespace, name in ((namespace, f"o-{number}") for number in range(20) for namespace in (SLOW, WELL)):
@@ -211,7 +211,7 @@ def test_what_hangs_in_one_namespace_leaves_others_their_cycle(hangs):
     run(story())
 
 
-def test_a_channel_that_hangs_is_not_waited_for_and_told_once():
+def test_hanging_channel_is_not_awaited_and_reported_once():
     async def story():
         w = world()
         for namespace in (SLOW, WELL):
@@ -233,7 +233,7 @@ def test_a_channel_that_hangs_is_not_waited_for_and_told_once():
     run(story())
 
 
-def test_what_was_delivered_late_is_recorded_although_the_risk_is_over():
+def test_late_delivery_is_recorded_although_the_risk_has_ended():
     async def story():
         w = world()
         w.h.apply("NotificationChannel", SLOW, {"type": "Slack", "url": "https://example.com/"})
@@ -251,7 +251,7 @@ def test_what_was_delivered_late_is_recorded_although_the_risk_is_over():
     run(story())
 
 
-def test_what_is_on_its_way_ends_with_the_engine():
+def test_deliveries_under_way_end_with_the_engine():
     async def story():
         w = world()
         w.h.apply("NotificationChannel", SLOW, {"type": "Slack", "url": "https://example.com/"})

@@ -1,4 +1,4 @@
-"""A metric source that is applied says soon whether it answers, although nobody uses it yet."""
+"""A new metric source reports soon whether it answers, although no objective uses it yet."""
 
 import asyncio
 from typing import Any
@@ -45,8 +45,8 @@ DOWN = QueryFailure("SourceDown", "connection refused")
         (DOWN, "False", "SourceDown", "connection refused; no objective uses this source yet"),
     ],
 )
-async def test_what_came_of_it(failure, status, reason, said):
-    """Kind: a wrong URL that nobody is told of until an objective is there."""
+async def test_result_of_a_probe(failure, status, reason, said):
+    """Kind: a wrong URL is not reported until an objective exists."""
     probes = SourceProbes(Metrics(failure), Isolation())
     assert probes.ready(source()).status == "Unknown"
     await probes.run([source()], 0.0)
@@ -71,15 +71,15 @@ def reading(reason):
         (("ShareExhausted", "SourceDown", "NoData"), "False", "SourceDown"),
     ],
 )
-def test_what_a_few_ask_is_no_trouble_of_the_source_where_others_are_answered(slo, reasons, status, reason):
-    """Kind: what one namespace does is told as everybody's: its slow queries made the source of all not ready."""
+def test_source_is_ready_where_only_the_queries_of_a_few_fail(slo, reasons, status, reason):
+    """Kind: the trouble of one namespace is reported for all: its slow queries made the shared source not ready."""
     users = [Findings(slo, Risk(ObjectiveState.UNKNOWN, 0.0, None), readings=(reading(each),)) for each in reasons]
     ready = answering(users)
     assert (ready.status, ready.reason) == (status, reason)
     assert ("2 of 3" in ready.message) == (reasons.count("SourceTimeout") == 2 and len(reasons) == 3)
 
 
-async def test_each_generation_is_asked_once_and_a_failure_now_and_then():
+async def test_each_generation_is_probed_once_and_a_failing_source_periodically():
     metrics = Metrics()
     probes = SourceProbes(metrics, Isolation())
     for at in range(0, 3600, 30):

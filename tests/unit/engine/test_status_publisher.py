@@ -1,4 +1,4 @@
-"""How often statuses are written where there are many, and what they say."""
+"""How often statuses are written where there are many, and their content."""
 
 import asyncio
 from dataclasses import replace
@@ -40,7 +40,9 @@ INTERVAL = 30.0
 
 
 class Written:
-    """Implements the `Cluster` port as far as statuses go: the names of the objects whose status was written."""
+    """Implements the status methods of the `Cluster` port: records the names of the objects whose status was
+    written.
+    """
 
     def __init__(self):
         self.names = []
@@ -68,7 +70,7 @@ def cluster():
 
 @pytest.fixture
 def publish(cluster, slo):
-    """Publish the risk of so many objectives, those in `troubled` at risk, so many cycles after the start."""
+    """Publish the risk of so many objectives, with those in `troubled` at risk, so many cycles after the start."""
     registry = Registry()
     publisher = StatusPublisher(
         cast("Cluster", cluster), registry, Settings(interval=INTERVAL), DeliveryTracker(NoChannels())
@@ -88,7 +90,7 @@ def publish(cluster, slo):
     return publish
 
 
-async def test_what_is_new_is_written_first_those_at_risk_and_never_too_much_at_once(publish, cluster):
+async def test_new_statuses_are_written_first_at_risk_and_bounded_by_cycle(publish, cluster):
     troubled = {f"o-{number}" for number in range(390, 400)}
     await publish(400, 0, 0.1, troubled)
     first = cluster.take()
@@ -100,20 +102,20 @@ async def test_what_is_new_is_written_first_those_at_risk_and_never_too_much_at_
     assert not set(first) & set(second)
 
 
-async def test_what_did_not_change_is_not_written(publish, cluster):
+async def test_unchanged_status_is_not_written(publish, cluster):
     await publish(3, 0, 0.1)
     cluster.take()
     await publish(3, 5, 0.1)
     assert not cluster.take()
 
 
-async def test_a_status_is_for_the_version_that_the_last_one_made_until_the_watch_has_told_of_it(publish, cluster):
+async def test_status_is_written_for_the_version_of_the_last_write_until_the_watch_delivers_it(publish, cluster):
     await publish(1, 0, 0.1)
     await publish(1, 5, 0.9)
     assert cluster.versions == ["1", "1+"]
 
 
-async def test_figures_wait_their_turn(publish, cluster):
+async def test_figures_are_written_later(publish, cluster):
     await publish(150, 0, 0.1)
     cluster.take()
     await publish(150, 1, 0.2)
@@ -126,7 +128,7 @@ async def test_figures_wait_their_turn(publish, cluster):
     assert len(set(first) | set(second)) == 150
 
 
-async def test_figures_of_objectives_at_risk_come_first(publish, cluster):
+async def test_figures_of_objectives_at_risk_are_written_first(publish, cluster):
     troubled = {f"o-{number}" for number in range(140, 150)}
     await publish(150, 0, 0.9, troubled)
     cluster.take()
@@ -135,8 +137,10 @@ async def test_figures_of_objectives_at_risk_come_first(publish, cluster):
         assert troubled < set(cluster.take())
 
 
-async def test_what_is_news_all_the_time_in_one_namespace_delays_no_other(cluster, slo):
-    """Kind: no share per namespace. 600 objectives at risk, each time for another reason, fill what a cycle writes."""
+async def test_constant_changes_in_one_namespace_delay_no_other(cluster, slo):
+    """Kind: no share per namespace. 600 objectives at risk, each time for another reason, use up the writes of a
+    cycle.
+    """
     registry = Registry()
     publisher = StatusPublisher(
         cast("Cluster", cluster), registry, Settings(interval=INTERVAL), DeliveryTracker(NoChannels())
@@ -159,8 +163,8 @@ async def test_what_is_news_all_the_time_in_one_namespace_delays_no_other(cluste
         assert ("another-0" in names) == (cycle == 0)
 
 
-async def test_others_get_their_turn_while_much_is_to_be_said_of_policies(cluster, make_policy):
-    """Kind: cost of what others write. What is said of 200 policies kept the lease from being renewed meanwhile."""
+async def test_statuses_of_many_policies_yield_to_other_tasks(cluster, make_policy):
+    """Kind: cost that users control. The statuses of 200 policies kept the lease from being renewed."""
     registry = Registry()
     for number in range(200):
         body = make_policy().dump()
@@ -175,7 +179,7 @@ async def test_others_get_their_turn_while_much_is_to_be_said_of_policies(cluste
     assert turns.count >= 200
 
 
-async def test_an_objective_that_was_mended_has_a_status_again(cluster, slo):
+async def test_repaired_objective_has_a_status_again(cluster, slo):
     registry = Registry()
     publisher = StatusPublisher(
         cast("Cluster", cluster), registry, Settings(interval=INTERVAL), DeliveryTracker(NoChannels())
@@ -199,7 +203,9 @@ async def test_an_objective_that_was_mended_has_a_status_again(cluster, slo):
         (Episode(number=2, since="1970-01-01T00:01:00Z"), "True"),
     ],
 )
-async def test_a_policy_says_that_a_person_must_look(cluster, slo, make_policy, make_remediation, episode, locked):
+async def test_locked_policy_reports_that_a_person_must_review_it(
+    cluster, slo, make_policy, make_remediation, episode, locked
+):
     registry = Registry()
     for version, one in enumerate((make_policy(), make_remediation("Failed")), 1):
         body = one.dump()
@@ -215,7 +221,7 @@ async def test_a_policy_says_that_a_person_must_look(cluster, slo, make_policy, 
     assert ("its last remediation for checkout did not help" in condition["message"]) == (locked == "True")
 
 
-async def test_a_pause_says_whether_it_is_in_force(cluster):
+async def test_status_of_a_pause_says_whether_it_is_in_force(cluster):
     registry = Registry()
     metadata = {"name": "all", "namespace": "shop", "uid": "p", "resourceVersion": "1"}
     registry.put("Pause", {"metadata": metadata, "spec": {"until": "1970-01-01T00:20:00Z"}})
@@ -228,8 +234,10 @@ async def test_a_pause_says_whether_it_is_in_force(cluster):
         assert condition["reason"] == reason
 
 
-async def test_a_heartbeat_tells_that_somebody_looks_and_costs_little(publish, cluster):
-    """Kind: a picture that stays as it was when nobody draws any more. 120 that rest are written every 10 minutes."""
+async def test_heartbeat_renews_statuses_at_little_cost(publish, cluster):
+    """Kind: a status that stays unchanged when no operator runs any more. 120 idle objectives are written every 10
+    minutes.
+    """
     await publish(120, 0, 0.1)
     looked = {status["lastEvaluated"] for status in cluster.statuses.values()}
     cluster.take()
@@ -244,7 +252,7 @@ async def test_a_heartbeat_tells_that_somebody_looks_and_costs_little(publish, c
 
 
 class Busy(Written):
-    """A cluster in which somebody writes on an object before each write of its status."""
+    """A cluster in which another client changes an object before each write of its status."""
 
     def __init__(self, status=None):
         super().__init__()
@@ -262,8 +270,8 @@ class Busy(Written):
         return await super().apply_status(ref, status, resource_version)
 
 
-async def test_who_writes_on_an_objective_without_end_does_not_keep_its_status_from_being_written(slo):
-    """The kind: a write that must come about loses against anybody who writes more often."""
+async def test_status_is_written_although_another_client_changes_the_objective_constantly(slo):
+    """The kind: a required write loses against any client that writes more often."""
     cluster = Busy()
     publisher = StatusPublisher(
         cast("Cluster", cluster), Registry(), Settings(interval=INTERVAL), DeliveryTracker(NoChannels())
@@ -275,7 +283,7 @@ async def test_who_writes_on_an_objective_without_end_does_not_keep_its_status_f
     assert cluster.status["state"] == "AtRisk"
 
 
-async def test_a_status_that_somebody_else_wrote_is_a_conflict(slo):
+async def test_status_written_by_another_client_is_a_conflict(slo):
     cluster = Busy(status={"state": "Breached", "episode": {"number": 7}})
     publisher = StatusPublisher(
         cast("Cluster", cluster), Registry(), Settings(interval=INTERVAL), DeliveryTracker(NoChannels())

@@ -1,4 +1,4 @@
-"""A number that lost some of those that make it up is unknown, and never a load that fell."""
+"""An aggregate that lost scrape targets is unknown, and never counts as a load that fell."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -17,7 +17,7 @@ NOW = 1000.0
 
 
 class Workload:
-    """Implements the `Cluster` port as far as reading goes: one Deployment, or none."""
+    """Implements `read` of the `Cluster` port: one Deployment, or none."""
 
     def __init__(self):
         self.ready = 4
@@ -37,7 +37,7 @@ def workload():
 
 @pytest.fixture
 def see(slo, workload):
-    """See one reading a cycle, of so many targets each."""
+    """Process one reading a cycle, with so many targets in each."""
     census = TargetCounter(TargetResolver(cast("Cluster", workload), 30.0, 16))
 
     async def see(*counts, per=None, selector="x{}"):
@@ -55,7 +55,7 @@ def see(slo, workload):
 @pytest.mark.parametrize(
     "counts", [(4, 4, 4, 1), (4, 1), (4,) * 30 + (3,), (10,) * 5 + (3,), (2, 1, 1), (4, 4, 4, 1, 2)]
 )
-async def test_a_sum_that_lost_members_is_unknown(see, counts):
+async def test_sum_that_lost_targets_is_unknown(see, counts):
     reading = await see(*counts)
     assert not reading.fresh
     assert not reading.values
@@ -64,14 +64,14 @@ async def test_a_sum_that_lost_members_is_unknown(see, counts):
 
 
 @pytest.mark.parametrize("counts", [(1,), (4, 4, 4), (1, 4), (10, 9), (4, 1, 4), (4, 0, 4), (1, 1, 1, 1, 2, 1)])
-async def test_a_sum_of_as_many_as_ever_is_believed(see, counts, workload):
+async def test_sum_of_the_usual_number_of_targets_is_used(see, counts, workload):
     reading = await see(*counts)
     assert reading.fresh
     assert reading.problem is None
     assert workload.reads <= 1
 
 
-async def test_a_loss_is_explained_by_pods_that_are_gone(see, workload):
+async def test_loss_is_explained_by_missing_pods(see, workload):
     await see(4, 4, 4)
     workload.ready = 1
     assert (await see(1)).fresh
@@ -79,7 +79,7 @@ async def test_a_loss_is_explained_by_pods_that_are_gone(see, workload):
     assert (await see(1, 1)).fresh  # the others are not yet scraped, and were not before
 
 
-async def test_it_is_unknown_for_as_long_as_nothing_explains_it(see, workload):
+async def test_sum_stays_unknown_while_nothing_explains_the_loss(see, workload):
     assert not (await see(*[4] * 10, *[1] * 100)).fresh
     assert (await see(4)).fresh
     assert not (await see(*[1] * 50)).fresh
@@ -87,7 +87,7 @@ async def test_it_is_unknown_for_as_long_as_nothing_explains_it(see, workload):
     assert (await see(1)).fresh
 
 
-async def test_where_the_pods_are_not_known_it_is_got_used_to(see, workload):
+async def test_loss_is_accepted_in_time_where_pods_are_unknown(see, workload):
     workload.ready = None
     reading = await see(*[4] * 20, 1)
     assert "not known" in reading.problem.message
@@ -95,18 +95,18 @@ async def test_where_the_pods_are_not_known_it_is_got_used_to(see, workload):
     assert (await see(*[1] * 10)).fresh
 
 
-async def test_series_that_are_told_apart_are_not_a_sum(see, workload):
+async def test_separate_series_are_not_a_sum(see, workload):
     assert (await see(4, 4, 4, 1, per="pod")).fresh
     assert not workload.reads
 
 
-async def test_a_loss_of_one_selector_is_not_made_up_by_another(see):
+async def test_loss_of_one_selector_is_not_offset_by_another(see):
     await see(4, 4, 4)
     assert (await see(1, selector="y{}")).fresh
     assert not (await see(1)).fresh
 
 
-async def test_what_is_gone_is_forgotten(slo, workload):
+async def test_deleted_objectives_are_forgotten(slo, workload):
     census = TargetCounter(TargetResolver(cast("Cluster", workload), 30.0, 16))
     watched = IndicatorQuery("o-1", "load", Query(("o-1", "load"), "x"), 10.0, True, 600.0, None, False)
     reading = read(watched, Answer((Sample((), 4.0),), NOW, target_counts=(("x{}", 4),)), 0.0)
@@ -118,7 +118,7 @@ async def test_what_is_gone_is_forgotten(slo, workload):
 
 @pytest.fixture
 def cycles(slo, workload):
-    """See readings whose query has several selectors, while the workload is looked at now and then."""
+    """Process readings of a query with several selectors, while the workload is read periodically."""
     targets = TargetResolver(cast("Cluster", workload), 30.0, 16)
     census = TargetCounter(targets)
 
@@ -154,20 +154,22 @@ SEEN = [  # targets and ready pods before, after, and whether the number is stil
 
 
 @pytest.mark.parametrize(("before", "after", "whole"), SEEN)
-async def test_as_many_are_gone_as_the_pods_that_are_gone_had(cycles, before, after, whole):
-    """The kind: what explains a loss must explain all of it, and be about those that are lost."""
+async def test_missing_targets_must_be_those_of_the_missing_pods(cycles, before, after, whole):
+    """The kind: an explanation must cover the whole loss, and be about the lost targets."""
     assert (await cycles(before[0], ready=before[1], times=5)).fresh
     assert (await cycles(after[0], ready=after[1])).fresh == whole
 
 
-async def test_what_others_stand_in_for_is_lost_as_well(cycles):
-    """`sum(x or y)`: all of x is gone, and y is as ever."""
+async def test_loss_is_noticed_although_other_series_take_their_place(cycles):
+    """`sum(x or y)`: all of x is missing, and y is unchanged."""
     assert (await cycles(4, 4, ready=8, times=5)).fresh
     assert (await cycles(0, 4)).problem.reason == "PartialData"
 
 
-async def test_what_is_renamed_in_a_rollout_is_not_lost(cycles):
-    """`sum(old) or sum(new)`: the new comes as the old goes; while both are there, what is read is of a part."""
+async def test_series_renamed_in_a_rollout_are_not_lost(cycles):
+    """`sum(old) or sum(new)`: the new one appears while the old one disappears; while both exist, the reading is
+    incomplete.
+    """
     assert (await cycles(4, 0, ready=4, times=5)).fresh
     assert not (await cycles(3, 1)).fresh
     assert (await cycles(0, 4, times=30)).fresh
@@ -175,8 +177,8 @@ async def test_what_is_renamed_in_a_rollout_is_not_lost(cycles):
 
 
 @pytest.mark.parametrize(("before", "used"), [(5, True), (4, False)])
-async def test_a_loss_that_no_pod_can_explain_is_got_used_to(cycles, before, used):
-    """Series of other workloads, one of which is gone for good; but never where each pod has one."""
+async def test_loss_that_no_pod_can_explain_is_accepted_in_time(cycles, before, used):
+    """Series of other workloads, one of which is deleted for good; but never where each pod has a series."""
     assert (await cycles(before, ready=4, times=20)).fresh
     assert not (await cycles(2, times=200)).fresh
     assert (await cycles(2, times=100)).fresh == used

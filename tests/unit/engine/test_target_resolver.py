@@ -1,4 +1,4 @@
-"""How targets are read, how often they are looked at, and what is told of those that can't be used."""
+"""How targets are read and how often, and what is reported of those that can't be used."""
 
 import asyncio
 from typing import Any, cast
@@ -19,7 +19,7 @@ INTERVAL = 30.0
 
 
 class Read:
-    """Implements the `Cluster` port as far as reading goes: no workload exists."""
+    """Implements `read` of the `Cluster` port: no workload exists."""
 
     def __init__(self):
         self.names = []
@@ -42,7 +42,7 @@ def objectives(slo, count):
     ]
 
 
-async def test_many_targets_are_looked_at_over_several_cycles_and_then_seldom(slo):
+async def test_many_targets_are_read_over_several_cycles_and_then_rarely(slo):
     cluster = Read()
     targets = TargetResolver(cast("Cluster", cluster), INTERVAL, 16)
     every = objectives(slo, 250)

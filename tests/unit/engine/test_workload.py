@@ -1,4 +1,4 @@
-"""What the guards know of a workload: its protection, and the pods that it can spare."""
+"""What the guards know of a workload: its protection, and how many pods may be missing."""
 
 from typing import Any
 
@@ -82,7 +82,7 @@ def deployment(unavailable, replicas=10, ready=10):
         (body("DaemonSet", status="fine"), WorkloadPods(0, 0, 1, is_bounded=True)),
     ],
 )
-def test_how_many_pods_a_rollout_may_leave_out(given, pods):
+def test_max_unavailable_pods_of_a_rollout(given, pods):
     assert workload_of(given).pods == pods
 
 
@@ -96,7 +96,7 @@ def test_how_many_pods_a_rollout_may_leave_out(given, pods):
         (None, False),
     ],
 )
-def test_whether_a_rollout_is_under_way(reason, rolling):
+def test_rollout_under_way(reason, rolling):
     conditions = [] if reason is None else [{"type": "Progressing", "reason": reason}, {"type": "Available"}]
     pods = workload_of(body(replicas=3, status={"conditions": conditions})).pods
     assert pods is not None
@@ -112,11 +112,11 @@ def test_whether_a_rollout_is_under_way(reason, rolling):
         ({"forestall.dev/protected": "false"}, False),
     ],
 )
-def test_an_annotation_protects(annotations, protected):
+def test_annotation_protects_a_workload(annotations, protected):
     assert workload_of(body(annotations=annotations)).protected is protected
 
 
-def test_the_budgets_that_are_about_the_pods():
+def test_disruption_budgets_that_select_the_pods():
     def budget(name, selector, allowed=None):
         spec = {} if selector is None else {"selector": selector}
         status = {} if allowed is None else {"status": {"disruptionsAllowed": allowed}}
@@ -136,8 +136,8 @@ def test_the_budgets_that_are_about_the_pods():
     )
 
 
-def test_a_budget_that_cannot_be_understood_is_not_left_out():
-    """A foreign object is read by Kubernetes' own bounds, not by ours; what is then not known is said to be so."""
+def test_unparsable_disruption_budget_is_not_left_out():
+    """An object of users is parsed by Kubernetes' own rules, not by ours; what can't be parsed is unknown."""
     many = [f"v{number}" for number in range(65)]
     bodies: list[dict[str, Any]] = [
         {"metadata": {"name": "many"}, "spec": {"selector": {"matchExpressions": [
@@ -155,8 +155,8 @@ def test_a_budget_that_cannot_be_understood_is_not_left_out():
 
 
 @pytest.mark.parametrize("status", [{}, {"conditions": "none"}, {"conditions": [{"type": "DisruptionAllowed"}]}])
-def test_a_budget_that_its_controller_can_not_count_says_so(status):
-    """Kind: whose 'no' it is. Such a budget stays shut however many pods are ready."""
+def test_disruption_budget_that_its_controller_cannot_evaluate_is_reported(status):
+    """Kind: who refused. Such a PodDisruptionBudget allows nothing, however many pods are ready."""
     words = "jobs.batch does not implement the scale subresource"
     failed = {"type": "DisruptionAllowed", "status": "False", "reason": "SyncFailed", "message": words}
     body = {"metadata": {"name": "web"}, "spec": {"selector": {}}, "status": {"expectedPods": 0, **status}}
