@@ -1,4 +1,4 @@
-"""Notifications to a real HTTP server on loopback, with faults: what arrives, what is tried again, what is told."""
+"""Notifications to a real HTTP server on loopback, with faults: deliveries, retries and errors."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ async def accept(_: web.Request) -> web.StreamResponse:
 
 @dataclass
 class Endpoint:
-    """A server that keeps what it was sent, and answers as a test chooses: each attempt by the next answer."""
+    """A server that records requests, and responds to each attempt with the next of a test's responses."""
 
     answers: list[Handler] = field(default_factory=list)
     got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
@@ -111,7 +111,7 @@ def post(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Post:
     return post
 
 
-async def test_a_webhook_gets_all_that_is_known(post, endpoint):
+async def test_webhook_gets_all_fields(post, endpoint):
     await post.send()
     (path, headers, _) = endpoint.got[0]
     assert path == "/hook?x=1"
@@ -123,7 +123,7 @@ async def test_a_webhook_gets_all_that_is_known(post, endpoint):
     assert endpoint.body["until"] == "2025-06-15T15:21:40.000000Z"
 
 
-async def test_slack_gets_text_that_mentions_nobody(post, endpoint):
+async def test_text_for_slack_mentions_nobody(post, endpoint):
     post.secrets["slack", "url"] = f"{endpoint.url}/services/{SECRET}"
     post.put("NotificationChannel", "pager", {"type": "Slack", "urlFrom": {"name": "slack", "key": "url"}})
     await post.send()
@@ -136,7 +136,7 @@ async def test_slack_gets_text_that_mentions_nobody(post, endpoint):
     assert "`kubectl forestall approve -n shop early-scale-1`" in text
 
 
-async def test_the_alertmanager_gets_an_alert_that_ends(post, endpoint):
+async def test_alertmanager_gets_an_alert_with_an_end(post, endpoint):
     post.put("NotificationChannel", "pager", {"type": "Alertmanager", "url": f"{endpoint.url}/am/"})
     await post.send()
     assert endpoint.got[0][0] == "/am/api/v2/alerts"
@@ -147,7 +147,7 @@ async def test_the_alertmanager_gets_an_alert_that_ends(post, endpoint):
     assert (alert["startsAt"], alert["endsAt"]) == ("2025-06-15T15:06:40.000000Z", "2025-06-15T15:21:40.000000Z")
 
 
-async def test_cloud_events_are_of_the_specification(post, endpoint):
+async def test_cloud_events_conform_to_the_specification(post, endpoint):
     post.put("NotificationChannel", "pager", {"type": "CloudEvents", "url": endpoint.url})
     await post.send()
     assert endpoint.got[0][1]["Content-Type"] == "application/cloudevents+json; charset=UTF-8"
@@ -211,21 +211,21 @@ async def endless(request: web.Request) -> web.StreamResponse:
 @pytest.mark.parametrize(
     "fault", [status(500), status(503), status(429), status(408), broken], ids=["500", "503", "429", "408", "broken"]
 )
-async def test_what_fails_in_passing_is_tried_again(post, endpoint, fault):
+async def test_transient_failure_is_retried(post, endpoint, fault):
     endpoint.answers = [fault, accept]
     await post.send()
     assert len(endpoint.got) == 2
     assert endpoint.got[0][2] == endpoint.got[1][2], "the same id both times"
 
 
-async def test_it_waits_as_long_as_it_is_told(post, endpoint):
+async def test_retry_after_is_respected(post, endpoint):
     endpoint.answers = [status(429, **{"Retry-After": "1"}), accept]
     began = time.monotonic()
     await post.send()
     assert time.monotonic() - began >= 1.0
 
 
-async def test_it_does_not_wait_for_longer_than_it_has(post, endpoint, monkeypatch):
+async def test_wait_is_limited_by_the_budget(post, endpoint, monkeypatch):
     monkeypatch.setattr(posting, "BUDGET", 7.0)
     endpoint.answers = [status(429, **{"Retry-After": "86399"})]
     began = time.monotonic()
@@ -236,7 +236,7 @@ async def test_it_does_not_wait_for_longer_than_it_has(post, endpoint, monkeypat
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 410])
-async def test_what_is_refused_is_not_tried_again(post, endpoint, code):
+async def test_refusal_is_not_retried(post, endpoint, code):
     endpoint.answers = [status(code)]
     error = await post.refused()
     assert (error.reason, str(error)) == ("ChannelRefused", f"channel pager answered {code}")
@@ -251,7 +251,7 @@ async def test_redirects_are_not_followed(post, endpoint, code):
     assert len(endpoint.got) == 1
 
 
-async def test_who_never_answers_is_given_up(post, endpoint, monkeypatch):
+async def test_missing_response_times_out(post, endpoint, monkeypatch):
     monkeypatch.setattr(posting, "ATTEMPTS", 2)
     post.put("NotificationChannel", "pager", {"type": "Webhook", "url": endpoint.url, "timeout": "200ms"})
     endpoint.answers = [slow]
@@ -262,18 +262,18 @@ async def test_who_never_answers_is_given_up(post, endpoint, monkeypatch):
     assert len(endpoint.got) == 2
 
 
-async def test_an_endless_answer_is_not_read(post, endpoint):
+async def test_endless_response_is_not_read(post, endpoint):
     endpoint.answers = [endless]
     await asyncio.wait_for(post.send(), 5)
 
 
-async def test_nobody_there(post, monkeypatch):
+async def test_unreachable_server(post, monkeypatch):
     monkeypatch.setattr(posting, "ATTEMPTS", 2)
     post.put("NotificationChannel", "pager", {"type": "Webhook", "url": "http://127.0.0.1:9"})
     assert (await post.refused()).reason == "ChannelDown"
 
 
-async def test_no_tls_where_the_server_speaks_none(post, endpoint, monkeypatch):
+async def test_server_without_tls(post, endpoint, monkeypatch):
     monkeypatch.setattr(posting, "ATTEMPTS", 1)
     post.put("NotificationChannel", "pager", {"type": "Webhook", "url": endpoint.url.replace("http:", "https:")})
     assert (await post.refused()).reason == "ChannelDown"
@@ -291,7 +291,7 @@ async def test_no_tls_where_the_server_speaks_none(post, endpoint, monkeypatch):
         ({"url": "http://127.0.0.1:9", "namespaces": {"matchLabels": {"team": "other"}}}, "ChannelNotAllowed"),
     ],
 )
-async def test_what_can_not_be_used_says_so_without_its_secrets(post, caplog, spec, reason):
+async def test_invalid_configuration_is_reported_without_secrets(post, caplog, spec, reason):
     post.secrets |= {
         ("s", "text"): SECRET,
         ("s", "user"): f"http://jo:{SECRET}@127.0.0.1:9",
@@ -306,7 +306,7 @@ async def test_what_can_not_be_used_says_so_without_its_secrets(post, caplog, sp
     assert SECRET not in caplog.text
 
 
-async def test_a_channel_or_a_namespace_that_is_not_known(post):
+async def test_unknown_channel_or_namespace(post):
     with pytest.raises(NotSent, match="'fax' does not exist"):
         await Channels(post.registry, post.read_secret).send("fax", NOTICE)
     post.put("NotificationChannel", "fax", {"type": "Fax"})
@@ -316,7 +316,7 @@ async def test_a_channel_or_a_namespace_that_is_not_known(post):
     assert (await post.refused()).reason == "ChannelNotAllowed"
 
 
-async def test_an_api_server_that_does_not_answer(post):
+async def test_unavailable_api_server(post):
     async def fail(name: str, key: str) -> str:
         raise ClusterError(f"no answer about {name}")
 

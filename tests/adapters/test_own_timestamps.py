@@ -1,4 +1,6 @@
-"""What docs/install.md says of samples with timestamps of their own, such as the kubelet's, seen on a Prometheus."""
+"""The statement of docs/install.md about samples with their own timestamps, such as the kubelet's, checked on a real
+Prometheus.
+"""
 
 import re
 import threading
@@ -51,10 +53,10 @@ def jobs(root: Path) -> list[dict[str, object]]:
     return [job for block in blocks for job in yaml.safe_load(block)["scrape_configs"]]
 
 
-def test_a_pod_s_series_ends_with_it_only_where_staleness_is_tracked(
+def test_series_of_a_pod_ends_with_it_only_with_staleness_tracking(
     programs: Programs, kubelet: str, root: Path
 ) -> None:
-    """The kind: a series whose subject is gone, and whose last value lives on."""
+    """The kind: the last value of a series outlives the deleted object."""
     (job,) = jobs(root)
     assert job.pop("track_timestamps_staleness") is True
     targets = {"static_configs": [{"targets": [kubelet]}]}

@@ -1,4 +1,4 @@
-"""The Prometheus that the other adapter tests, the benchmarks and the demo stand on."""
+"""The Prometheus server that the adapter tests, the benchmarks and the demo use."""
 
 import math
 import time
@@ -28,7 +28,7 @@ def ask(server, query, at=None):
     }
 
 
-def test_generated_series_of_the_past_read_back_exactly(prometheus):
+def test_generated_history_reads_back_exactly(prometheus):
     now = time.time()
     times = np.arange(now - 20 * DAY, now, 600)
     rng = np.random.default_rng(1)
@@ -42,14 +42,14 @@ def test_generated_series_of_the_past_read_back_exactly(prometheus):
     assert ask(prometheus, "sum(count_over_time(past[21d]))")[()] == str(3 * times.size)
 
 
-def test_series_too_many_for_one_request_all_arrive(prometheus):
+def test_too_many_series_for_one_request_all_arrive(prometheus):
     times = np.arange(time.time() - 3600, time.time(), 10)
     prometheus.write(Series({"__name__": "many", "i": str(i)}, times, np.full(times.size, i)) for i in range(1500))
     assert ask(prometheus, "count(many)")[()] == "1500"
     assert ask(prometheus, "sum(many)")[()] == str(sum(range(1500)))
 
 
-def test_odd_values_are_kept_and_a_stale_marker_ends_a_series(prometheus):
+def test_nan_and_infinity_are_kept_and_a_staleness_marker_ends_a_series(prometheus):
     end = time.time() - 100
     values = [math.nan, math.inf, -math.inf, 1.0, STALE]
     prometheus.write([Series({"__name__": "odd"}, [end + number for number in range(5)], values)])

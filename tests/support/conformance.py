@@ -1,6 +1,6 @@
-"""What every `Cluster` must do, the one in memory as well as the API server. A tier's tests inherit from it.
+"""Tests that every implementation of the port `Cluster` must pass: the one in memory and the one for the API server.
 
-They need the fixtures `port`, a `Cluster`, and `namespace`, one of it that nobody else uses.
+Subclasses need the fixtures `port`, a `Cluster`, and `namespace`, a namespace that no other test uses.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ def deployment(namespace: str, replicas: int) -> dict[str, Any]:
 
 
 def ref_to(body: Any, *, uid: str | None = None) -> ObjectRef:
-    """Return a reference to what was created, with its UID or another."""
+    """Return a reference to a created object, with its UID or another one."""
     return ObjectRef(
         api_version=body["apiVersion"],
         kind=body["kind"],
@@ -64,7 +64,7 @@ def version_of(body: Any) -> str:
 
 
 async def settled(call: Callable[[], Awaitable[T]], error: type[ClusterError] = Conflict) -> T:
-    """Return what `call` returns, as soon as it raises no `error` any more: no controller writes in between."""
+    """Return the result of `call` once it raises no `error`, because no controller writes in between."""
     async with asyncio.timeout(180):
         while True:
             try:
@@ -74,7 +74,7 @@ async def settled(call: Callable[[], Awaitable[T]], error: type[ClusterError] = 
 
 
 class ClusterConformance:
-    """The tests."""
+    """The conformance tests of the port `Cluster`."""
 
     async def test_an_object_is_created_once_with_a_uid_a_version_and_a_generation(self, port: Cluster, namespace):
         body = await port.create({**objective(namespace), "status": {"state": "Healthy"}})
@@ -86,7 +86,7 @@ class ClusterConformance:
             await port.create(objective(namespace))
         assert version_of(await port.read(ref_to(body))) == version_of(body)
 
-    async def test_what_is_read_is_the_very_object(self, port: Cluster, namespace):
+    async def test_read_checks_the_uid(self, port: Cluster, namespace):
         body = await port.create(flags(namespace, flag="on"))
         assert (await port.read(ref_to(body, uid="")))["data"] == {"flag": "on"}
         with pytest.raises(NotFound, match="another one of the same name"):
@@ -104,7 +104,7 @@ class ClusterConformance:
         assert (await port.serves("v1", "Node")).namespaced is False
         assert (await port.serves(API_VERSION, "ServiceLevelObjective")).plural == "servicelevelobjectives"
 
-    async def test_a_merge_patch_changes_what_it_names_of_the_version_seen(self, port: Cluster, namespace):
+    async def test_merge_patch_changes_its_fields_at_the_version_read(self, port: Cluster, namespace):
         body = await port.create(flags(namespace, flag="on", other="x"))
         change = {"data": {"flag": None, "new": "y"}, "metadata": {"annotations": {"by": "me"}}}
         after = await port.patch(ref_to(body), change, version_of(body))
@@ -122,14 +122,14 @@ class ClusterConformance:
         again = await port.patch(ref_to(body), {"data": {"new": "y"}}, version_of(after))
         assert version_of(again) == version_of(after), "what changes nothing is no write"
 
-    async def test_the_operator_is_remembered_as_the_manager_of_what_it_patched(self, port: Cluster, namespace):
+    async def test_operator_is_the_field_manager_of_its_patches(self, port: Cluster, namespace):
         body = await port.create(flags(namespace, flag="on"))
         after = await port.patch(ref_to(body), {"data": {"flag": "off"}, "metadata": {"annotations": {"by": "me"}}}, "")
         owned = [entry for entry in after["metadata"]["managedFields"] if entry["manager"] == MANAGER]
         assert any("f:flag" in entry["fieldsV1"].get("f:data", {}) for entry in owned)
         assert any("f:by" in entry["fieldsV1"].get("f:metadata", {}).get("f:annotations", {}) for entry in owned)
 
-    async def test_a_new_spec_is_a_new_generation_and_a_new_label_is_none(self, port: Cluster, namespace):
+    async def test_changed_spec_increases_the_generation_and_a_changed_label_does_not(self, port: Cluster, namespace):
         body = await port.create(objective(namespace))
         labelled = await port.patch(ref_to(body), {"metadata": {"labels": {"a": "b"}}}, "")
         assert labelled["metadata"]["generation"] == 1
@@ -138,7 +138,7 @@ class ClusterConformance:
         assert "status" not in changed, "a status is a subresource"
 
     @pytest.mark.parametrize("verb", ["replace_status", "apply_status"])
-    async def test_a_status_is_written_whole_to_the_version_seen(self, port: Cluster, namespace, verb):
+    async def test_status_is_replaced_at_the_version_read(self, port: Cluster, namespace, verb):
         body = await port.create(objective(namespace))
         write = getattr(port, verb)
         first = await write(ref_to(body), {"state": "AtRisk", "sli": "98 %"}, version_of(body))
@@ -153,7 +153,7 @@ class ClusterConformance:
         with pytest.raises(NotFound):
             await write(ref_to(body).model_copy(update={"name": "none", "uid": ""}), {"state": "AtRisk"}, "")
 
-    async def test_an_applied_map_may_become_empty(self, port: Cluster, namespace):
+    async def test_applied_map_may_become_empty(self, port: Cluster, namespace):
         body = await port.create(objective(namespace))
         cause = {"cause": {"indicator": "memory", "labels": {"pod": "a"}}}
         first = await port.apply_status(ref_to(body), cause, version_of(body))
@@ -162,7 +162,7 @@ class ClusterConformance:
             "cause": {"indicator": "sli"}
         }
 
-    async def test_only_what_was_seen_is_deleted(self, port: Cluster, namespace):
+    async def test_delete_checks_the_version_read(self, port: Cluster, namespace):
         body = await port.create(flags(namespace, flag="on"))
         with pytest.raises(Conflict):
             await port.delete(ref_to(body), "1")
@@ -175,7 +175,7 @@ class ClusterConformance:
         again = await port.create(flags(namespace, flag="on"))
         assert again["metadata"]["uid"] != body["metadata"]["uid"]
 
-    async def test_replicas_are_written_through_the_scale_of_the_version_seen(self, port: Cluster, namespace):
+    async def test_replicas_are_written_through_scale_at_the_version_read(self, port: Cluster, namespace):
         body = await port.create(deployment(namespace, 2))
         ref = ref_to(body)
         before = await port.read_scale(ref)
@@ -195,7 +195,7 @@ class ClusterConformance:
         with pytest.raises(NotFound, match="no /scale"):
             await port.read_scale(ref_to(await port.create(flags(namespace))))
 
-    async def test_lists_are_chosen_by_namespace_labels_and_fields(self, port: Cluster, namespace):
+    async def test_lists_are_filtered_by_namespace_labels_and_fields(self, port: Cluster, namespace):
         for name, team in (("a", "shop"), ("b", "bank"), ("c", "shop")):
             await port.create(objective(namespace, name, team=team))
 
@@ -228,6 +228,6 @@ class ClusterConformance:
         assert [item["name"] for item in selected] == ["b"]
         assert await port.find_metadata(API_VERSION, "ServiceLevelObjective", f"{namespace}-none") == []
 
-    async def test_who_asks_is_told_as_whom(self, port: Cluster):
+    async def test_refusal_names_the_user(self, port: Cluster):
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {"name": ""}}
         assert (await port.create({**review, "metadata": {"name": "x"}}))["status"]["userInfo"]["username"]

@@ -1,4 +1,4 @@
-"""How the control planes of the tests differ from those that people use."""
+"""Settings and a client that make control planes quicker for tests."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from forestall.devcluster.kwok import KwokCluster
 from forestall.devcluster.programs import Programs
 
 QUICK_AUTOSCALERS: Final = {"kube-controller-manager": {"horizontal-pod-autoscaler-sync-period": "1s"}}
-"""Arguments of the servers: HorizontalPodAutoscalers look each second, and not each 15 s."""
+"""Arguments of the controller manager: HorizontalPodAutoscalers sync every second instead of every 15 s."""
 
 _KINDS: Final = {kind.kind: kind for kind in (*SERVED.values(), *EXTENSIONS)}
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -22,9 +22,9 @@ _WRITTEN_BY_KUBECTL: Final = "fieldManager=kubectl-client-side-apply&fieldValida
 
 
 class PooledCluster(KwokCluster):
-    """Lists, creates and deletes objects over connections that stay, in a tenth of the time that a kubectl takes.
+    """Lists, creates and deletes objects over persistent connections, in a tenth of the time that kubectl takes.
 
-    What is not as usual is left to kubectl: what exists already, what is refused, and kinds that nobody knows.
+    Falls back to kubectl for objects that exist already, for refused requests and for unknown kinds.
     """
 
     def __init__(self, kubeconfig: Path, programs: Programs, folder: Path) -> None:
@@ -43,7 +43,7 @@ class PooledCluster(KwokCluster):
             super().apply(*left, namespace=namespace)
 
     def delete(self, kind: str, name: str, namespace: str = "default") -> None:
-        """Delete an object, and do not wait until it is gone."""
+        """Delete an object without waiting for the end of its deletion."""
         answer = self._request("DELETE", f"{_path(_KINDS[kind], namespace)}/{name}")
         assert answer.status in (200, 202), answer.data
 
@@ -64,7 +64,7 @@ class PooledCluster(KwokCluster):
             time.sleep(0.02)
 
     def _created(self, body: Mapping[str, Any], namespace: str) -> bool:
-        """Create an object, and say whether it was possible."""
+        """Create an object, and say whether that succeeded."""
         served = _KINDS.get(body["kind"])
         if served is None or served.api_version != body["apiVersion"]:
             return False

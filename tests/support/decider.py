@@ -1,4 +1,4 @@
-"""A decider over a world of a test, which stands for all that it asks."""
+"""A decider whose collaborators are fakes of a test."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from forestall.engine.guard_input import GuardInputGatherer
 
 
 class Unhindered:
-    """Nothing is in the way: no pause, no missing right, no nodes to be counted. A test says what is around it."""
+    """Fakes without obstacles: no pause, no missing permission, no nodes. A test overrides what it needs."""
 
     async def distrust(self, *_: Any) -> Any:
         return None
@@ -23,7 +23,7 @@ class Unhindered:
 
 
 def decider_of(world: Any) -> Decider:
-    """Return a decider that asks nobody but this world."""
+    """Return a decider that uses only these fakes."""
     gatherer = GuardInputGatherer(world, world, world, world)
     for name in ("context", "distrust"):
         setattr(gatherer, name, getattr(world, name))

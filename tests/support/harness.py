@@ -1,6 +1,6 @@
-"""A whole engine on a cluster in memory, with answers of a metric source that a test chooses.
+"""A whole engine on a cluster in memory, with a metric source whose answers a test sets.
 
-The load is past its limit from the start, so that every case would act at once: what holds it back is what is tested.
+The load is past its limit from the start, so that every case would act at once: tests check what holds the action.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,18 +23,18 @@ NAMESPACE = "shop"
 SCALE: dict[str, Any] = {
     "scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0, "confidence": 0.95}}
 }
-"""At a load of 300, six replicas."""
+"""An action that sizes a load of 300 to six replicas."""
 COUNTS = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
 OWN = ("ServiceLevelObjective", "RemediationPolicy", "Guardrail", "MetricSource", "NotificationChannel", "Pause")
 
 
 class Script:
-    """Implements the `Metrics` port: what each indicator answers, by its name or by objective and name."""
+    """Implements the `Metrics` port: answers by the indicator's name, or by objective and name."""
 
     def __init__(self) -> None:
         self.says: dict[Any, Callable[[float], Answer | QueryFailure]] = {}
         self.past: dict[str, float] = {}
-        """What an indicator always was; nothing is known of the others."""
+        """The constant past value of an indicator; other indicators have no history."""
 
     def say(self, indicator: Any, value: float, *, age: float = 0.0, **labels: str) -> None:
         """Let an indicator have one series of this value, sampled `age` s ago."""
@@ -46,13 +46,13 @@ class Script:
         self.says[indicator] = lambda at: Answer(series, at)
 
     async def instant(self, source: str, queries: Sequence[Query], at: float) -> Mapping[Any, Answer | QueryFailure]:
-        """Answer each query by its indicator; nothing is wrong with those of which nothing is said."""
+        """Answer each query by its indicator; indicators without an entry are healthy."""
         return {query.key: self._answer(query.key, at) for query in queries}
 
     async def range(
         self, source: str, queries: Sequence[Query], start: float, end: float, step: float
     ) -> Mapping[Any, tuple[RangeSeries, ...] | QueryFailure]:
-        """Answer what always was."""
+        """Answer with the constant past value."""
         times = tuple(start + number * step for number in range(int((end - start) / step) + 1))
         return {query.key: self._past(query.key, times) for query in queries}
 
@@ -67,13 +67,13 @@ class Script:
 
 
 class People:
-    """Implements the `Notifier` port: what was told on which channel."""
+    """Implements the `Notifier` port: records notifications by channel."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Notice]] = []
 
     async def send(self, channel: str, notice: Notice) -> None:
-        """Take it."""
+        """Record the notification."""
         self.told.append((channel, notice))
 
 
@@ -91,7 +91,7 @@ class Harness:
         self.restart()
 
     def restart(self) -> None:
-        """Start anew, as another process does."""
+        """Start a new engine, as another process does."""
         self.registry = Registry()
         self.engine = Engine(
             self.script, self.cluster, self.registry, self.settings, self.people, lambda: self.api_clock
@@ -102,7 +102,7 @@ class Harness:
     def apply(
         self, kind: str, name: str, spec: Any = None, namespace: str = NAMESPACE, **metadata: Any
     ) -> dict[str, Any]:
-        """Put an object there, with a UID that its kind and name make."""
+        """Add an object, with a UID made of its kind and name."""
         where = (
             {}
             if kind in ("Guardrail", "MetricSource", "NotificationChannel", "Namespace", "Node")
@@ -112,7 +112,7 @@ class Harness:
         return self.cluster.insert({"kind": kind, "metadata": identity, "spec": spec or {}})
 
     def deployment(self, name: str = "checkout", replicas: int = 2, namespace: str = NAMESPACE) -> None:
-        """Put a Deployment there that serves with all of its replicas."""
+        """Add a Deployment whose replicas are all ready."""
         labels = {"app": name}
         self.apply("Deployment", name, namespace=namespace, spec={
             "replicas": replicas,
@@ -121,7 +121,7 @@ class Harness:
         })  # fmt: skip
 
     def objective(self, name: str = "checkout", namespace: str = NAMESPACE, *, labels: Any = None, **spec: Any) -> None:
-        """Put an objective there whose load hurts from 100 on; its target has its name."""
+        """Add an objective whose load has the limit 100; its target has the same name."""
         usual = {
             "source": "main",
             "target": {"name": name},
@@ -132,12 +132,12 @@ class Harness:
         self.apply("ServiceLevelObjective", name, {**usual, **spec}, namespace, labels=labels or {})
 
     def policy(self, name: str = "early", namespace: str = NAMESPACE, **spec: Any) -> None:
-        """Put a policy there that scales every objective out at a breach probability of 80 %."""
+        """Add a policy that scales every objective out at a breach probability of 80 %."""
         usual = {"mode": "Auto", "actions": [SCALE], "when": {"probability": 0.8}}
         self.apply("RemediationPolicy", name, {**usual, **spec}, namespace)
 
     def pod(self, name: str, of: str = "checkout", node: str = "n1", **status: Any) -> None:
-        """Put a pod of a Deployment there."""
+        """Add a pod of a Deployment."""
         owner = {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -152,7 +152,7 @@ class Harness:
         body["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], **status}
 
     def node(self, name: str, **labels: str) -> None:
-        """Put a node there with room for many pods."""
+        """Add a node with capacity for many pods."""
         body = self.apply("Node", name, labels=labels)
         body["status"] = {
             "conditions": [{"type": "Ready", "status": "True"}],
@@ -162,7 +162,7 @@ class Harness:
     # What happens
 
     async def cycle(self, count: int = 1, *, leading: bool = True) -> CycleReport:
-        """Run cycles, each after the watches have told everything; return the report of the last."""
+        """Run cycles, each with an up-to-date registry; return the report of the last."""
         self.control()
         self.watch()
         report = await self.engine.cycle(self.now, leading=leading)
@@ -171,7 +171,7 @@ class Harness:
         return report if count == 1 else await self.cycle(count - 1, leading=leading)
 
     def control(self) -> None:
-        """Let every Deployment serve with all of its replicas, as its controller does."""
+        """Make all replicas of every Deployment ready, as its controller does."""
         for (kind, namespace, name), body in list(self.cluster.objects.items()):
             if kind == "Deployment" and isinstance(body["spec"].get("replicas"), int):
                 counts = dict.fromkeys(COUNTS, body["spec"]["replicas"])
@@ -179,7 +179,7 @@ class Harness:
                 self.cluster.change(kind, name, {"status": {**counts, **seen}}, namespace)
 
     def watch(self) -> None:
-        """Tell the registry all that there is, and what is gone."""
+        """Update the registry with all objects, including deletions."""
         kinds = {model.KIND for model in WATCHED}
         for (kind, _, _), body in list(self.cluster.objects.items()):
             if kind in kinds:
@@ -196,12 +196,12 @@ class Harness:
         return ServiceLevelObjective.read(self.cluster.objects["ServiceLevelObjective", namespace, name])
 
     def decisions(self, name: str = "checkout", namespace: str = NAMESPACE) -> list[Decision]:
-        """Return the decisions that an objective's status tells."""
+        """Return the decisions in an objective's status."""
         return list(self.slo(name, namespace).status.decisions or [])
 
     @property
     def episode(self) -> Episode:
-        """The episode that the objective's status tells; number 0 where it tells none."""
+        """The episode in the objective's status; number 0 where there is none."""
         return self.slo().status.episode or Episode()
 
     @property
@@ -210,12 +210,12 @@ class Harness:
         return [Remediation.read(body) for key, body in sorted(self.cluster.objects.items()) if key[0] == "Remediation"]
 
     def replicas(self, name: str = "checkout") -> int:
-        """Return the replicas that a Deployment is to have."""
+        """Return the desired replicas of a Deployment."""
         return int(self.cluster.objects["Deployment", NAMESPACE, name]["spec"]["replicas"])
 
     @property
     def requests(self) -> list[str]:
-        """The requests that were to change something, each as verb and kind; without statuses of objectives."""
+        """The writing requests, each as verb and kind; without statuses of objectives."""
         return [_told(request) for request in self.cluster.written if request.kind not in OWN]
 
     def condition(self, kind: str, name: str = "checkout") -> str:

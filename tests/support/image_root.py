@@ -50,13 +50,13 @@ class ImageRoot:
     def run(
         self, *words: str, user: str = "65532:65532", shared: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run `words` in the image until they end."""
+        """Run the command `words` in the image, and return its result."""
         command, environment = self.command(*words, user=user, shared=shared)
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def why_not(archive: Path) -> str:
-    """Return why the image of an archive cannot be entered here, or nothing."""
+    """Return why programs of an archived image can't run here, or an empty text."""
     if not archive.exists():
         return f"{archive.name} is not there: `make image` makes it"
     tools: Sequence[str] = ("unshare", "chroot", "sh")

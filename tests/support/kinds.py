@@ -10,7 +10,7 @@ from forestall.api import API_VERSION, KINDS
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a kind is served."""
+    """The properties of a served kind."""
 
     api_version: str
     kind: str
@@ -46,7 +46,7 @@ EXTENSIONS = (
     Kind("autoscaling.k8s.io/v1", "VerticalPodAutoscaler", "verticalpodautoscalers"),
     Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects"),
 )
-"""What others add."""
+"""Kinds of extensions, such as KEDA and Argo Rollouts."""
 
 
 def merged(body: Any, patch: Any) -> Any:
@@ -70,7 +70,7 @@ def without_empty(value: Any) -> Any:
 
 
 def owned_after(managed: Any, manager: str, patch: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return `managedFields` after `manager` wrote `patch`: what it sets is its own, and nobody else's any more."""
+    """Return `managedFields` after `manager` wrote `patch`: it becomes the only manager of the fields that it sets."""
     entries = managed if isinstance(managed, list) and all(isinstance(entry, dict) for entry in managed) else []
     written = {key: value for key, value in patch.items() if key not in ("apiVersion", "kind")}
     metadata = {
@@ -111,7 +111,9 @@ def _without(fields: Any, patch: Mapping[str, Any]) -> Any:
 
 
 def label_test(selector: str) -> Callable[[Mapping[str, str]], bool]:
-    """Return what a label selector asks: `a=b`, `a!=b`, `a in (b,c)`, `a notin (b)`, `a`, `!a`, or several of them."""
+    """Return the test for a label selector: `a=b`, `a!=b`, `a in (b,c)`, `a notin (b)`, `a`, `!a`, or several of
+    them.
+    """
     tests = [_requirement(part.strip()) for part in re.split(r",(?![^(]*\))", selector) if part.strip()]
     return lambda labels: all(test(labels) for test in tests)
 
@@ -126,7 +128,7 @@ def _requirement(text: str) -> Callable[[Mapping[str, str]], bool]:
 
 
 def field_test(selector: str) -> Callable[[Mapping[str, Any]], bool]:
-    """Return what a field selector asks of an object: `spec.nodeName=n1,status.phase!=Failed`."""
+    """Return the test for a field selector: `spec.nodeName=n1,status.phase!=Failed`."""
     parts = [re.fullmatch(r"([\w.]+?)(!=|==?)(.*)", part) for part in selector.split(",") if part]
 
     def test(body: Mapping[str, Any]) -> bool:

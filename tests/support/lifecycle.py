@@ -1,4 +1,4 @@
-"""Which phase of a Remediation may follow which, as docs/concepts.md says."""
+"""The documented transitions between phases of a Remediation, from docs/concepts.md."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,6 @@ def lifecycle_section() -> str:
 
 
 def documented_transitions() -> dict[str, set[str]]:
-    """Return what may follow each phase."""
+    """Return the phases that may follow each phase."""
     rows = [line.split("|") for line in lifecycle_section().splitlines() if line.startswith("| `")]
     return {phase.strip(" `"): set(re.findall(r"`(\w+)`", following)) for _, phase, _, following, _ in rows}

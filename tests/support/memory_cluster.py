@@ -1,8 +1,8 @@
-"""A cluster in memory for tests. It keeps the promises of the API server that the operator rests on.
+"""A cluster in memory for tests, with those guarantees of the API server that the operator depends on.
 
-Held to the same tests as the real one (`tests.support.conformance`): a UID for each object, a resource version for each
-change, `Conflict` for what changed meanwhile, merge patches, subresources, managers of fields, selectors. It knows no
-schemas, no admission and no rights beyond `refusals`; no controller runs in it.
+It passes the same tests as the real one (`tests.support.conformance`): a UID for each object, a resource version for
+each change, `Conflict` for concurrent changes, merge patches, subresources, field managers, selectors. It has no
+schemas, no admission and no permissions except `refusals`; no controller runs in it.
 """
 
 import copy
@@ -27,7 +27,7 @@ _PLAIN = frozenset([str, int, float, bool, type(None)])
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that the cluster got."""
+    """A request that the cluster received."""
 
     verb: str
     """The name of the port's method."""
@@ -35,31 +35,31 @@ class Request:
     namespace: str = ""
     name: str = ""
     content: Any = None
-    """What it wrote, or the selectors of a list."""
+    """The written content, or the selectors of a list."""
 
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong with some requests."""
+    """An injected error of some requests."""
 
     verb: str
     kind: str
     error: ClusterError
     times: float
     done: bool
-    """Whether what was asked is done all the same, and only the answer is lost."""
+    """Whether the request is executed, and only its response is lost."""
 
 
 class MemoryCluster:
     """Implements the `Cluster` port."""
 
     def __init__(self, extensions: Collection[str] = ()) -> None:
-        """Make an empty cluster, in which the kinds of `extensions` are served, too."""
+        """Make an empty cluster that also serves the kinds of `extensions`."""
         self.objects: dict[Key, Body] = {}
         self.requests: list[Request] = []
         self.events: list[Event] = []
         self.refusals: dict[str, str] = {}
-        """By kind: why the operator may do nothing to it."""
+        """By kind: the message that refuses every request."""
         self.user = "jo@example.org"
         self._kinds: dict[str, Kind] = SERVED | {kind.kind: kind for kind in EXTENSIONS if kind.kind in extensions}
         self._faults: list[Fault] = []
@@ -68,7 +68,7 @@ class MemoryCluster:
     # What tests do
 
     def insert(self, body: Mapping[str, Any]) -> Body:
-        """Put an object there, its status too, as it is after its controllers have done their part."""
+        """Insert an object with its status, as it is after its controllers have processed it."""
         metadata = {"uid": str(uuid.uuid4()), "generation": 1, "resourceVersion": "", **body["metadata"]}
         kind = self._kinds[body["kind"]]
         made = {"apiVersion": kind.api_version, **copied(dict(body)), "metadata": copied(metadata)}
@@ -76,28 +76,28 @@ class MemoryCluster:
         return self._stamped(made)
 
     def change(self, kind: str, name: str, patch: Patch, namespace: str = "shop") -> None:
-        """Change an object, its status too, as somebody else does."""
+        """Change an object, including its status, as another client does."""
         key = self._key(kind, namespace, name)
         self._store(key, merged(self.objects[key], patch))
 
     def fail(
         self, verb: str, error: ClusterError, kind: str = "", *, times: float = float("inf"), done: bool = False
     ) -> None:
-        """Let requests fail, the next `times` of them; of one kind only, where it is given."""
+        """Let the next `times` requests fail; of one kind only, where it is given."""
         self._faults.append(Fault(verb, kind, error, times, done))
 
     def new_uid(self, name: str) -> str:
-        """Return the UID of an object to be; who needs one that can be told beforehand overrides this."""
+        """Return the UID for a new object; tests that need a predictable one override this."""
         del name
         return str(uuid.uuid4())
 
     def mend(self) -> None:
-        """Let nothing fail any more."""
+        """Remove all injected errors."""
         self._faults.clear()
 
     @property
     def written(self) -> list[Request]:
-        """The requests that were to change something."""
+        """The writing requests."""
         return [
             request for request in self.requests if request.verb not in ("read", "find", "find_metadata", "read_scale")
         ]
@@ -123,12 +123,12 @@ class MemoryCluster:
         return [body["metadata"] for body in await self._serve(request, lambda: self._listed(api_version, request))]
 
     async def serves(self, api_version: str, kind: str) -> Served:
-        """Return how a kind is served."""
+        """Return the properties of a served kind."""
         found = self._kind(api_version, kind)
         return Served(found.plural, found.namespaced)
 
     async def refusal(self, right: Right) -> str | None:
-        """Return why the operator may not."""
+        """Return why the operator lacks the permission."""
         return self.refusals.get(right.kind)
 
     async def read_scale(self, ref: ObjectRef) -> ScaleSubresource:
@@ -145,7 +145,7 @@ class MemoryCluster:
         return _scale(await self._serve(_request("write_scale", ref, replicas), write))
 
     async def patch(self, ref: ObjectRef, patch: Patch, resource_version: str) -> Mapping[str, Any]:
-        """Merge-patch the object; what is a subresource of its own stays."""
+        """Merge-patch the object without its subresources."""
         kept = {key: value for key, value in patch.items() if key != "status" or not self._has_status(ref.kind)}
         return dict(await self._serve(_request("patch", ref, patch), lambda: self._patch(ref, kept, resource_version)))
 
@@ -156,11 +156,11 @@ class MemoryCluster:
         return dict(await self._serve(request, lambda: self._create(body)))
 
     async def delete(self, ref: ObjectRef, resource_version: str) -> None:
-        """Delete the object; one with finalizers waits for them."""
+        """Delete the object; one with finalizers stays until these are removed."""
         await self._serve(_request("delete", ref), lambda: self._delete(ref, resource_version))
 
     async def evict(self, pod: ObjectRef) -> None:
-        """Evict the pod, which is gone at once."""
+        """Evict the pod, which is deleted at once."""
         await self._serve(_request("evict", pod), lambda: self._evict(pod))
 
     async def replace_status(
@@ -171,18 +171,18 @@ class MemoryCluster:
         return dict(await self._serve(written, lambda: self._write_status(ref, status, resource_version)))
 
     async def apply_status(self, ref: ObjectRef, status: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
-        """Apply the status as its only manager: what it does not say any more is gone."""
+        """Apply the status as its only manager: fields that it no longer has are removed."""
         written, kept = _request("apply_status", ref, status), without_empty(status)
         return dict(await self._serve(written, lambda: self._write_status(ref, kept, resource_version)))
 
     async def record(self, event: Event) -> None:
-        """Keep the Event."""
+        """Record the Event."""
         self.events.append(event)
 
     # How it is done
 
     async def _serve(self, request: Request, effect: Callable[[], Any]) -> Any:
-        """Do what is asked, unless a test lets it fail. Who needs an instant in between overrides this."""
+        """Execute a request, unless an error is injected. Tests that need to intervene override this."""
         self.requests.append(replace(request, content=copied(request.content)))
         fault = self._fault(request)
         if fault is not None and not fault.done:
@@ -233,7 +233,7 @@ class MemoryCluster:
         return body
 
     def _unchanged(self, ref: ObjectRef, version: str, *, with_uid: bool = True) -> tuple[Key, Body]:
-        """Return the object for a write, which asks for a version and a UID; an empty one is not asked for."""
+        """Return the object for a write after a check of resource version and UID; empty ones are not checked."""
         body = self._get(ref.model_copy(update={"uid": ""}))
         metadata = body["metadata"]
         if with_uid and ref.uid not in ("", metadata["uid"]):
@@ -297,7 +297,7 @@ class MemoryCluster:
         return self._store(key, {**before, "status": copied(dict(status))})
 
     def _store(self, key: Key, body: Body) -> Body:
-        """Store what was written: a new version where anything changed, a new generation where the spec did."""
+        """Store a write: with a new resource version if anything changed, and a new generation if the spec did."""
         before = self.objects.get(key)
         if before == body:
             return body
@@ -314,7 +314,7 @@ class MemoryCluster:
 
 
 def copied(value: Any) -> Any:
-    """Return a copy of what JSON can hold: as `copy.deepcopy`, which takes ten times as long."""
+    """Return a deep copy of JSON data, ten times as fast as `copy.deepcopy`."""
     if isinstance(value, dict):
         return {key: inner if type(inner) in _PLAIN else copied(inner) for key, inner in value.items()}
     if isinstance(value, list):

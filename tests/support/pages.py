@@ -1,10 +1,10 @@
-"""What is in a page: its elements, and what they say."""
+"""Parses an HTML page into its elements and texts."""
 
 from collections import Counter
 from html.parser import HTMLParser
 
 HOSTILE = "</title></style><script>alert('\"1\"')</script><img src=x onerror=alert(1)>&amp;"
-"""A text that a careless page takes for markup."""
+"""A text that becomes markup where a page does not escape it."""
 
 
 class Page(HTMLParser):
@@ -27,5 +27,5 @@ class Page(HTMLParser):
         self.texts.append(data)
 
     def says(self, text: str) -> int:
-        """Return how many texts of the page contain a text."""
+        """Return how many texts of the page contain this one."""
         return sum(text in each for each in self.texts)

@@ -1,4 +1,4 @@
-"""Settings for tests of the engine in real time, which a busy machine may slow down."""
+"""Settings for tests that run the engine in real time on a machine that may be busy."""
 
 from forestall.engine import Settings
 
@@ -10,10 +10,10 @@ class UnhurriedSettings(Settings):
 
     @property
     def limit(self) -> float:
-        """After how long (s) a cycle is given up."""
+        """The time (s) after which a cycle is cancelled."""
         return 600.0
 
     @property
     def turn(self) -> float:
-        """For how long (s) one cycle decides for one namespace."""
+        """How long (s) one cycle decides for one namespace."""
         return 300.0

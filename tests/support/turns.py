@@ -1,4 +1,4 @@
-"""How often others get their turn on the event loop while something works."""
+"""Counts how often other tasks run on the event loop during some work."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass
 class Turns:
-    """How many turns there were."""
+    """The number of turns."""
 
     count: int = 0
 
 
 @asynccontextmanager
 async def counted_turns() -> AsyncIterator[Turns]:
-    """Count the turns of a task that wants one whenever it can have it, as the renewal of the lease does."""
+    """Count the turns of a task that is always ready to run, as the renewal of the lease may be."""
     turns = Turns()
 
     async def renew() -> None:

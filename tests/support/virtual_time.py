@@ -1,6 +1,7 @@
-"""An event loop whose clock jumps to the next timer when nothing else is to be done: waiting costs a test nothing.
+"""An event loop with virtual time: its clock jumps to the next timer when no task is ready, so that waiting takes no
+real time.
 
-For code without threads: what a thread does has no time here.
+For code without threads: work in threads takes no virtual time.
 """
 
 import asyncio
@@ -11,14 +12,14 @@ T = TypeVar("T")
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Counts the seconds that are waited for, not those that pass."""
+    """An event loop whose clock counts the seconds that tasks wait."""
 
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
 
     def time(self) -> float:
-        """Return the seconds that were waited for so far."""
+        """Return the virtual time (s)."""
         return self._now
 
     def advance(self, seconds: float) -> None:
@@ -33,6 +34,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in virtual time; what it leaves behind is cancelled."""
+    """Run a coroutine in virtual time; tasks that it leaves behind are cancelled."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(coroutine)

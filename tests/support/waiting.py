@@ -1,4 +1,4 @@
-"""Waiting for something outside the test, without a clock that decides how it ends."""
+"""Waiting for conditions outside the test process."""
 
 import time
 from collections.abc import Callable

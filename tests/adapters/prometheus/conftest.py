@@ -1,4 +1,4 @@
-"""The adapter, pointed at the real Prometheus or at a server that does what the test tells it to."""
+"""The adapter, with the real Prometheus or with a server that a test controls."""
 
 import asyncio
 import re
@@ -28,14 +28,14 @@ SOURCE = MetricSource.read({"metadata": {"name": "real", "uid": "m"}, "spec": {"
 
 
 def pieces_of(slo):
-    """Return the pieces that the window of a threshold is put together from."""
+    """Return the pieces of a threshold's window."""
     pieces = plan_queries(slo, SOURCE, INTERVAL).window_query
     assert isinstance(pieces, ChunkedWindow)
     return pieces
 
 
 async def settled(observer, slo, now):
-    """Run cycles until the window was read; return the error ratios and when (s) that was."""
+    """Run cycles until the window is read; return the error ratios and their time (s)."""
     asked, problem = {slo.uid: plan_queries(slo, SOURCE, INTERVAL)}, None
     deadline = time.monotonic() + 120
     for cycle in range(1000):
@@ -52,7 +52,7 @@ async def settled(observer, slo, now):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Writes down each request, and answers as the server's `behave` does."""
+    """Records each request, and responds by the server's `behave`."""
 
     protocol_version = "HTTP/1.1"
     server: "FaultyServer"
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.behave(self)
 
     def answer(self, body=b"", status=200, **headers):
-        """Send an answer whole."""
+        """Send a whole response."""
         body = body if isinstance(body, bytes) else orjson.dumps(body)
         self.begin(status, **{"Content_Type": "application/json", "Content_Length": str(len(body)), **headers})
         self.wfile.write(body)
@@ -84,7 +84,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def ones(self, **more):
-        """Answer each query of the request with one series of the value 1, the time's for questions of freshness."""
+        """Answer each query of the request with one series of the value 1, or of the time for queries about
+        freshness.
+        """
         numbers = re.findall(r'"__forestall_query", "(\d+)"', self.params["query"]) or [None]
         labels = [{} if number is None else {"__forestall_query": number} for number in numbers]
         series = [{"metric": each, "value": [NOW, "1"]} for each in labels]
@@ -95,17 +97,17 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({"status": "error", "errorType": kind, "error": words}, status)
 
     def hang(self):
-        """Do not answer until the test is over."""
+        """Do not respond until the test ends."""
         self.server.over.wait(30)
 
     def reset(self):
-        """Break the connection off."""
+        """Reset the connection."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
 
     def log_message(self, *_):
-        """Be quiet."""
+        """Log nothing."""
 
 
 class FaultyServer(ThreadingHTTPServer):
@@ -124,12 +126,12 @@ class FaultyServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request, client_address):
-        """Say nothing: broken connections are what the tests are about."""
+        """Ignore errors: the tests break connections on purpose."""
 
 
 @pytest.fixture
 def faulty() -> Iterator[FaultyServer]:
-    """A server that answers every query with 1 until it is told otherwise."""
+    """A server that answers every query with 1, unless a test sets `behave`."""
     with FaultyServer() as server:
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server
@@ -139,13 +141,13 @@ def faulty() -> Iterator[FaultyServer]:
 
 @pytest.fixture
 def told() -> list[tuple[str, ...]]:
-    """What the adapter tells of its requests: the source of each, and once more with the reason where it failed."""
+    """The adapter's reports of requests: the source of each, and of each failed one also the reason."""
     return []
 
 
 @pytest.fixture
 async def metrics(told):
-    """The adapter without sources, and with 3 s for each call."""
+    """The adapter without sources, with 3 s for each call."""
     adapter = PrometheusMetrics(
         budget=3,
         on_request=lambda source: told.append((source,)),

@@ -1,4 +1,4 @@
-"""`forestall backtest` on a real Prometheus, through the program as it is wired."""
+"""`forestall backtest` on a real Prometheus, as a whole program."""
 
 import json
 import subprocess
@@ -72,7 +72,7 @@ def forestall(*arguments):
     return result.returncode, result.stdout, result.stderr
 
 
-def test_a_day_of_a_real_prometheus(prometheus, shop, tmp_path):
+def test_backtest_of_a_day(prometheus, shop, tmp_path):
     arguments = ("-f", shop, "--prometheus", prometheus.url, "--last", "9h", "--learn", "16h", "--step", "3m")
     code, out, err = forestall(*arguments, "-o", "json", "--html", tmp_path / "report.html")
     assert (code, err) == (0, "")
@@ -86,7 +86,7 @@ def test_a_day_of_a_real_prometheus(prometheus, shop, tmp_path):
     assert (tmp_path / "report.html").read_text().endswith("</html>\n")
 
 
-def test_a_moment_of_a_real_prometheus(prometheus, shop):
+def test_backtest_of_a_moment(prometheus, shop):
     at = time.time() - HOUR
     code, out, err = forestall("-f", shop, "--prometheus", prometheus.url, "--at", at, "--learn", "12h", "--step", "3m")
     assert (code, err) == (0, "")
@@ -95,7 +95,7 @@ def test_a_moment_of_a_real_prometheus(prometheus, shop):
     assert "·" in out.split("● past values")[0]  # the actual values are drawn as well
 
 
-def test_a_prometheus_that_is_not_there(shop, faulty):
+def test_unreachable_prometheus_is_reported(shop, faulty):
     faulty.server_close()
     code, out, err = forestall("-f", shop, "--prometheus", faulty.url, "--last", "1h")
     assert (code, out) == (1, "")
@@ -103,7 +103,7 @@ def test_a_prometheus_that_is_not_there(shop, faulty):
     assert "Traceback" not in err
 
 
-def test_a_prometheus_without_the_series(prometheus, shop):
+def test_prometheus_without_the_series_is_reported(prometheus, shop):
     shop.write_text(shop.read_text().replace("backtest_", "nowhere_"))
     code, out, err = forestall("-f", shop, "--prometheus", prometheus.url, "--last", "1h", "--learn", "2h")
     assert (code, out) == (1, "")

@@ -1,6 +1,6 @@
-"""The clock of a real Prometheus, and of one that is wrong, beside this process's.
+"""The clock of a real Prometheus and of one that is wrong, compared with this process's.
 
-Kind: the time of a decision is another than the time of the data that it rests on.
+Kind: the time of a decision differs from the time of its data.
 """
 
 import time
@@ -19,14 +19,14 @@ async def offset(adapter, source):
     return clock.relative_to(time.time() - time.monotonic())
 
 
-async def test_the_clock_of_a_prometheus_that_is_right(real):
+async def test_right_clock_has_no_offset(real):
     found = await offset(real, "real")
     assert found.low <= 0 <= found.high
     assert found.skew == 0.0
 
 
 @pytest.mark.parametrize("ahead", [-3600, -60, 60, 3600])
-async def test_the_clock_of_a_source_that_is_wrong(broken, faulty, ahead):
+async def test_wrong_clock_has_an_offset(broken, faulty, ahead):
     def behave(handler):
         handler.date_time_string = lambda *_: formatdate(time.time() + ahead, usegmt=True)
         handler.ones()
@@ -36,7 +36,7 @@ async def test_the_clock_of_a_source_that_is_wrong(broken, faulty, ahead):
     assert found.skew == pytest.approx(ahead, abs=MAX_SKEW)
 
 
-async def test_an_answer_from_a_cache_says_nothing_of_the_time(broken, faulty):
+async def test_cached_response_gives_no_clock(broken, faulty):
     def behave(handler):
         handler.date_time_string = lambda *_: formatdate(time.time() - 3600, usegmt=True)
         begin = handler.begin

@@ -1,7 +1,7 @@
 """What an objective reads from a real Prometheus while series come and go.
 
-The kinds: what is absent is zero only where that is known, never because it can't be seen; and a ratio is of events
-that belong together, or unknown.
+The kinds: an absent series counts as zero only where its absence is certain; a ratio is of events that belong together,
+or unknown.
 """
 
 import re
@@ -22,7 +22,7 @@ from forestall.engine.observe import Observer
 
 STEP = 15.0
 AGO = 600.0
-"""When the rollout was (s ago): what was scraped before is beyond the lookback and the short window of the burn."""
+"""How long ago (s) the rollout was: earlier samples are beyond the lookback and the short window of the burn rate."""
 NUMBER = count()
 
 
@@ -33,7 +33,7 @@ def now():
 
 
 class World:
-    """Series of one namespace that no other test has, and what an objective reads of them."""
+    """Series of a namespace that no other test uses, and an objective's readings of them."""
 
     def __init__(self, prometheus, real, now):
         self.prometheus, self.real, self.now = prometheus, real, now
@@ -104,25 +104,25 @@ def rollout(world, before="200", after="500", name="requests_total"):
 
 
 @pytest.mark.parametrize("indicator", GOOD, ids=range(len(GOOD)))
-async def test_after_a_rollout_in_which_all_fail_the_good_counter_is_zero(world, indicator):
+async def test_good_counter_is_zero_after_a_rollout_in_which_all_requests_fail(world, indicator):
     rollout(world)
     assert await world.value(indicator) == 1.0
 
 
-async def test_after_a_rollout_that_mends_all_the_bad_counter_is_zero(world):
+async def test_bad_counter_is_zero_after_a_rollout_that_fixes_all_errors(world):
     rollout(world, "500", "200")
     assert await world.value(bad()) == 0.0
     assert await world.value(good()) == 0.0
 
 
-async def test_a_bad_counter_may_never_have_been(world):
+async def test_bad_counter_may_never_have_existed(world):
     world.counter("requests_total", code="200")
     assert await world.value(bad()) == 0.0
     assert await world.value(bad("errors_total")) == 0.0
 
 
 @pytest.mark.parametrize("selector", ['requests_total{code="2OO"}', "request_total"])
-async def test_a_good_counter_that_never_was_is_an_error(world, selector):
+async def test_good_counter_that_never_existed_is_an_error(world, selector):
     rollout(world)
     reading = await world.read(good(selector))
     assert (reading.fresh, reading.problem.reason) == (False, "NoData")
@@ -130,8 +130,8 @@ async def test_a_good_counter_that_never_was_is_an_error(world, selector):
 
 
 @pytest.mark.parametrize("make", [good, bad])
-async def test_a_part_that_is_not_scraped_any_more_is_not_zero(world, make):
-    """Its job is not that of the total, and is down or gone: present to absent, and nobody knows."""
+async def test_part_that_is_not_scraped_is_not_zero(world, make):
+    """Its job is not that of the total, and is down or removed: the series disappear, and the reason is unknown."""
     world.counter("all_total", job="gateway")
     world.counter("part_total", job="app", last=AGO)
     assert await world.value(make("part_total", "all_total")) == "NoData"
@@ -141,7 +141,7 @@ async def test_a_part_that_is_not_scraped_any_more_is_not_zero(world, make):
 
 
 @pytest.mark.parametrize(("make", "ratio"), [(good, 1.0), (bad, 0.0)])
-async def test_a_part_of_another_name_is_zero_where_its_targets_are_scraped(world, make, ratio):
+async def test_absent_part_of_another_metric_is_zero_where_its_targets_are_scraped(world, make, ratio):
     world.counter("all_total", job="gateway")
     world.counter("part_total", job="app", last=AGO)
     world.write("up", 1.0, job="app", instance="a")
@@ -150,7 +150,7 @@ async def test_a_part_of_another_name_is_zero_where_its_targets_are_scraped(worl
     assert await world.value(make("here_total", "all_total")) == ratio
 
 
-async def test_a_ratio_without_a_fresh_total_is_unknown(world):
+async def test_ratio_without_a_fresh_total_is_unknown(world):
     world.counter("requests_total", code="200", last=AGO)
     world.write("up", 1.0, instance="a")
     assert await world.value(good()) == "NoData"
@@ -167,7 +167,7 @@ OR_ZERO = [
 
 @pytest.mark.parametrize("query", OR_ZERO, ids=range(len(OR_ZERO)))
 async def test_or_zero_is_zero_while_the_targets_are_scraped(world, query):
-    """A counter that appears with the first error, in the words that the documentation advises."""
+    """A counter that appears with the first error, in the query that the documentation recommends."""
     assert await world.value(query=query) == "NoData"
     world.write("up", 1.0, instance="a")
     assert await world.value(query=query) == 0.0
@@ -177,7 +177,7 @@ async def test_or_zero_is_zero_while_the_targets_are_scraped(world, query):
 
 @pytest.mark.parametrize("up", [{"values": 0.0}, {"values": 1.0, "last": 200.0}, {"values": 1.0, "last": AGO}])
 async def test_or_zero_is_not_zero_where_the_targets_are_not_scraped(world, up):
-    """The target is down, the source stopped, or the target is gone."""
+    """The target is down, the source stopped, or the target was removed."""
     world.write("up", instance="a", **up)
     assert await world.value(query=OR_ZERO[0]) == "NoData"
     world.counter("failures_total", last=AGO)
@@ -187,18 +187,18 @@ async def test_or_zero_is_not_zero_where_the_targets_are_not_scraped(world, up):
     assert await world.value(query=OR_ZERO[2]) == "NoData"
 
 
-async def test_or_zero_shows_what_there_is(world):
+async def test_or_zero_returns_existing_series(world):
     world.counter("errors_total", 2.0)
     assert await world.value(query=OR_ZERO[0]) == pytest.approx(2.0)
 
 
-async def test_or_zero_is_vouched_for_by_what_the_query_reads_as_well(world):
+async def test_or_zero_is_used_where_another_selector_of_the_query_is_fresh(world):
     world.counter("requests_total")
     assert await world.value(query="(sum(errors_total) or vector(0)) / sum(requests_total)") == 0.0
 
 
-async def test_what_came_and_went_is_not_taken_for_what_never_was(world):
-    """That a counter never was is remembered, until it is seen."""
+async def test_series_that_disappeared_is_not_one_that_never_existed(world):
+    """That a counter never existed is cached until it appears."""
     query = "(sum(errors_total) or vector(0)) / sum(requests_total)"
     world.counter("requests_total")
     assert await world.value(query=query) == 0.0
@@ -211,7 +211,7 @@ async def test_what_came_and_went_is_not_taken_for_what_never_was(world):
 
 @pytest.mark.parametrize("query", ["absent(leader)", "(absent_over_time(leader[2m]))"])
 async def test_absence_can_be_an_indicator(world, query):
-    """1 where what is asked for is not there although its target is scraped, 0 where it is there."""
+    """1 where the series is absent although its target is scraped, 0 where it exists."""
     assert await world.value(query=query) == "NoData"
     world.write("leader", 1.0, first=3600, last=AGO)
     world.write("up", 0.0, instance="a", first=3600, last=STEP)
@@ -223,7 +223,7 @@ async def test_absence_can_be_an_indicator(world, query):
 
 
 async def test_absence_can_be_an_objective(world):
-    """The share of time in which it was not there, also where it was there all the time."""
+    """The share of time in which the series was absent, also where it always existed."""
     threshold = {"threshold": {"query": "absent(leader)", "operator": "lt", "value": 1}}
     world.write("up", 1.0)
     assert await world.value(threshold) == 1.0
@@ -231,7 +231,7 @@ async def test_absence_can_be_an_objective(world):
     assert await world.value(threshold) == 0.0
 
 
-async def test_absence_of_up_itself_is_vouched_for_by_any_target(world):
+async def test_absence_of_up_is_used_where_any_target_is_scraped(world):
     query = 'absent(up{job="shop"})'
     assert await world.value(query=query) == "NoData"
     world.write("up", 1.0, job="another")
@@ -240,8 +240,8 @@ async def test_absence_of_up_itself_is_vouched_for_by_any_target(world):
     assert await world.value(query=query) == 0.0
 
 
-async def test_data_are_as_old_as_the_source_allows_beyond_the_lookback(world):
-    """Scraped every ten minutes: there, and seven minutes old."""
+async def test_samples_beyond_the_lookback_count_up_to_stale_after(world):
+    """A series that is scraped every ten minutes exists, and is seven minutes old."""
     world.write("slow", 4.0, every=600.0, last=420.0)
     assert await world.value(query="last_over_time(slow[15m])") == "NoData"
     assert await world.value(query="last_over_time(slow[15m])", stale_after="15m") == 4.0
@@ -258,14 +258,14 @@ async def test_or_zero_is_not_zero_between_two_scrapes(world):
 
 
 @pytest.mark.parametrize("names", ['__name__=~"queue_a|queue_b"', '__name__=~"queue_.+"'])
-async def test_a_selector_may_meet_several_names(world, names):
+async def test_selector_may_match_several_metrics(world, names):
     world.write("queue_a", 1.0)
     world.write("queue_b", 2.0)
     assert await world.value(query=f"sum({{{names}}})") == 3.0
     assert await world.value(query='sum({__name__=~"queue_x|queue_y"})') == "NoData"
 
 
-async def test_what_meets_several_names_has_their_age(world):
+async def test_selector_of_several_metrics_has_their_age(world):
     world.write("queue_a", 1.0, last=200)
     world.write("queue_b", 2.0, last=250)
     query = 'sum({__name__=~"queue_.+"})'
@@ -287,41 +287,43 @@ def histogram(world, pod, bounds, slow=0.0, rate=10.0, **more):
 WITH, WITHOUT = ("1", "5", "+Inf"), ("0.5", "5", "+Inf")
 
 
-async def test_a_latency_is_unknown_while_versions_with_other_buckets_mix(world):
-    """No request is slow, and half of them can't be told."""
+async def test_latency_is_unknown_while_versions_with_different_buckets_mix(world):
+    """No request is slow, but half of them can't be classified."""
     histogram(world, "old", WITHOUT)
     histogram(world, "new", WITH)
     assert await world.value(LATENCY) == "NotComparable"
 
 
 @pytest.mark.parametrize(("before", "after"), [(WITH, ("1.0", "5.0", "+Inf")), (WITHOUT, WITH)])
-async def test_a_latency_is_right_when_the_other_buckets_are_gone(world, before, after):
+async def test_latency_is_known_when_the_other_buckets_are_gone(world, before, after):
     histogram(world, "old", before, slow=0.5, last=AGO)
     histogram(world, "new", after, slow=0.25, first=AGO)
     assert await world.value(LATENCY) == 0.25
 
 
-async def test_a_bound_may_be_spelled_in_two_ways_at_once(world):
+async def test_bucket_bound_may_have_two_spellings_at_once(world):
     histogram(world, "old", ("1", "+Inf"), slow=0.5)
     histogram(world, "new", ("1.0", "+Inf"))
     assert await world.value(LATENCY) == 0.25
 
 
-async def test_a_series_whose_bound_is_spelled_anew_is_unknown_for_a_window(world):
-    """The same labels, so the total goes on while the bucket begins anew, and lacks what it began with."""
+async def test_series_with_a_new_spelling_of_its_bound_is_unknown_for_a_window(world):
+    """The total has the same labels and continues, while the bucket is a new series, whose first value is not
+    counted.
+    """
     histogram(world, "same", ("1",), last=150)
     world.counter("latency_seconds_bucket", start=3000.0, pod="same", le="1.0", first=135)
     world.counter("latency_seconds_count", pod="same", first=135, start=3000.0)
     assert await world.value(LATENCY) == "NotComparable"
 
 
-async def test_a_latency_without_its_bucket_is_no_breach(world):
+async def test_latency_without_its_bucket_is_no_breach(world):
     histogram(world, "old", WITH, last=AGO)
     histogram(world, "new", WITHOUT, first=AGO)
     assert await world.value(LATENCY) == "NoData"
 
 
-async def test_a_ratio_is_unknown_while_versions_with_other_labels_mix(world):
+async def test_ratio_is_unknown_while_versions_with_different_labels_mix(world):
     """Half of the requests have a `status` and no `code`: neither good nor bad."""
     world.counter("requests_total", pod="old", code="200")
     world.counter("requests_total", pod="new", status="200")
@@ -329,20 +331,20 @@ async def test_a_ratio_is_unknown_while_versions_with_other_labels_mix(world):
 
 
 @pytest.mark.parametrize("labels", [{"status": "200"}, {}])
-async def test_a_ratio_whose_label_was_renamed_or_dropped_is_no_breach(world, labels):
+async def test_ratio_whose_label_was_renamed_or_dropped_is_no_breach(world, labels):
     world.counter("requests_total", pod="old", code="200", last=AGO)
     world.counter("requests_total", pod="new", first=AGO, **labels)
     assert await world.value(good()) == "NotComparable"
 
 
 @pytest.mark.parametrize("make", [good, bad])
-async def test_a_part_that_is_more_than_all_is_unknown(world, make):
+async def test_part_greater_than_the_total_is_unknown(world, make):
     world.counter("part_total", 10.0)
     world.counter("all_total", 5.0)
     assert await world.value(make("part_total", "all_total")) == "NoData"
 
 
-async def test_a_restart_and_a_gap_in_the_scrapes_change_no_ratio(world):
+async def test_restart_and_scrape_gap_change_no_ratio(world):
     for code, rate in (("200", 9.0), ("500", 1.0)):
         world.counter("requests_total", rate, pod="a", code=code, last=200)
         world.counter("requests_total", rate, pod="a", code=code, first=120)
@@ -351,8 +353,8 @@ async def test_a_restart_and_a_gap_in_the_scrapes_change_no_ratio(world):
     assert await world.value(bad()) == 0.1
 
 
-async def test_one_series_without_the_label_does_not_hide_the_others(world):
-    """A pod that waits for a node has no `node` yet."""
+async def test_series_without_the_label_does_not_hide_the_others(world):
+    """A pod that is not scheduled has no label `node` yet."""
     world.write("node_busy", 3.0, node="n1")
     world.write("node_busy", 4.0)
     reading = await world.read(query="max by (node) (node_busy)", per="node")
@@ -361,8 +363,8 @@ async def test_one_series_without_the_label_does_not_hide_the_others(world):
     assert reading.problem.reason == "LabelMissing"
 
 
-async def test_who_feeds_a_sum_is_counted(world):
-    """A sum that lost members is told from a load that fell, also before Prometheus drops what is stale."""
+async def test_targets_of_a_sum_are_counted(world):
+    """A sum that lost targets differs from a load that fell, also before Prometheus drops stale series."""
     for pod in "abcd":
         world.write("node_sessions", 5.0, pod=pod, instance=pod, last=0.0 if pod == "a" else 150.0)
         world.write("node_sessions", 5.0, pod=pod, instance=pod, container="sidecar", last=0.0 if pod == "a" else 150.0)
@@ -372,7 +374,7 @@ async def test_who_feeds_a_sum_is_counted(world):
     assert [number for _, number in reading.members] == [4]
 
 
-async def test_one_native_histogram_among_numbers_does_not_hide_them(world):
+async def test_native_histogram_among_numbers_does_not_hide_them(world):
     world.write("node_mixed", 3.0, node="a")
     labels = {"__name__": "node_mixed", "node": "b", "namespace": world.namespace}
     world.prometheus.write([HistogramSeries(labels, [NativeHistogram(world.now, first=0, counts=[1, 2], total=2.0)])])
@@ -391,8 +393,8 @@ ASKED = [
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=range(len(ASKED)))
-async def test_no_question_reads_another_tenant_s_series(world, broken, faulty, asked):
-    """Also of the questions that follow from answers: about names, the past, and who is scraped."""
+async def test_no_query_reads_series_of_another_tenant(world, broken, faulty, asked):
+    """Including the further queries: about names, the past, and scraped targets."""
     world.real, world.source = broken, "faulty"
     name = "past_total"
 
@@ -413,7 +415,7 @@ async def test_no_question_reads_another_tenant_s_series(world, broken, faulty, 
             assert ("namespace", "=", world.namespace) in matchers, text
 
 
-async def test_threshold_and_raw_are_judged_by_what_they_read(world):
+async def test_threshold_and_raw_queries_are_judged_by_their_selectors(world):
     threshold = {"threshold": {"query": "sum(rate(errors_total[5m])) or vector(0)", "operator": "lt", "value": 5}}
     raw = {
         "raw": {"errorRatio": "(sum(rate(errors_total[$window])) or vector(0)) / sum(rate(requests_total[$window]))"}
@@ -426,7 +428,7 @@ async def test_threshold_and_raw_are_judged_by_what_they_read(world):
     assert await world.value(raw) == 0.0
 
 
-async def test_an_error_ratio_whose_errors_are_not_scraped_any_more_is_unknown(world):
+async def test_error_ratio_is_unknown_when_the_errors_are_not_scraped_any_more(world):
     raw = {
         "raw": {"errorRatio": "(sum(rate(errors_total[$window])) or vector(0)) / sum(rate(requests_total[$window]))"}
     }
@@ -447,23 +449,25 @@ async def test_an_error_ratio_whose_errors_are_not_scraped_any_more_is_unknown(w
     ids=range(4),
 )
 @pytest.mark.parametrize("mixed", [False, True])
-async def test_no_event_is_good_or_bad_for_want_of_a_label_that_all_had(world, indicator, labels, mixed):
-    """The kind: absent is not zero. The label was renamed or dropped in a rollout, and may be on some series still."""
+async def test_missing_label_that_all_events_had_makes_none_good_or_bad(world, indicator, labels, mixed):
+    """The kind: absent is not zero. The label was renamed or dropped in a rollout, and some series may still have
+    it.
+    """
     world.counter("requests_total", pod="old", code="200", last=0 if mixed else AGO)
     world.counter("requests_total", pod="new", first=AGO, **labels)
     assert await world.value(indicator) == "NotComparable"
 
 
 @pytest.mark.parametrize("broken", [1, 2])
-async def test_a_label_that_only_bad_events_have_may_be_absent(world, broken):
-    """Also where the first that ever failed are targets that do nothing else."""
+async def test_label_that_only_bad_events_have_may_be_absent(world, broken):
+    """Also where the first errors ever come from targets without any other events."""
     world.counter("requests_total", pod="old")
     for number in range(broken):
         world.counter("requests_total", pod=f"new-{number}", first=AGO, error="true")
     assert await world.value(bad('requests_total{error="true"}')) == broken / (1 + broken)
 
 
-async def test_a_label_that_only_bad_events_have_may_have_been_there_first(world):
+async def test_label_of_bad_events_may_have_existed_first(world):
     world.counter("requests_total", pod="a", error="true")
     world.counter("requests_total", pod="a", first=3000)
     assert await world.value(bad('requests_total{error="true"}')) == 0.5
@@ -472,8 +476,8 @@ async def test_a_label_that_only_bad_events_have_may_have_been_there_first(world
 
 
 @pytest.mark.parametrize("query", ["max by (pod) (memory)", "topk(5, memory) / 1", "memory * on (pod) group_left size"])
-async def test_the_last_value_of_a_pod_that_is_gone_is_not_read(world, query):
-    """The kubelet's samples carry timestamps of their own, so nothing marks their end: they stay for minutes."""
+async def test_last_sample_of_a_deleted_pod_is_not_used(world, query):
+    """The kubelet's samples have their own timestamps and so no staleness markers: they stay visible for minutes."""
     for name, value in (("memory", 90.0), ("size", 1.0)):
         world.write(name, value, pod="gone", last=100.0)
         world.write(name, value / 9, pod="here")
@@ -483,7 +487,7 @@ async def test_the_last_value_of_a_pod_that_is_gone_is_not_read(world, query):
     assert {dict(labels)["pod"] for labels in later.values} == {"gone", "here"}
 
 
-async def test_an_aggregate_does_not_count_what_is_gone(world):
+async def test_aggregate_does_not_count_deleted_pods(world):
     world.write("memory", 90.0, pod="gone", last=100.0)
     world.write("memory", 10.0, pod="here")
     assert await world.value(query="max(memory)", stale_after="1m") == 10.0

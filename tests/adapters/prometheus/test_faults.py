@@ -1,4 +1,4 @@
-"""What the adapter answers when a source is down, slow, or answers with something else."""
+"""The adapter's answers when a source is down, slow, or returns something unexpected."""
 
 import asyncio
 import re
@@ -15,11 +15,11 @@ from forestall.ports import Query, QueryFailure
 NOW = 1_790_000_000.0
 MANY = [Query(i, f'x{{i="{i}"}}') for i in range(500)]
 LATE = "beside the cycles"
-"""What is said of a source that hung, while it is not known to answer again."""
+"""The message about a source that hung and has not answered since."""
 
 
 async def one(adapter, expr="x"):
-    """Return the answer of one query, asked alone."""
+    """Return the answer to a single query."""
     return (await adapter.instant("faulty", [Query("q", expr)], NOW))["q"]
 
 
@@ -31,7 +31,7 @@ def assert_answered(answers, queries=MANY):
     assert all(answers[query.key].newest == 1.0 for query in queries)
 
 
-async def test_a_source_that_works(broken, told):
+async def test_working_source(broken, told):
     assert_answered(await broken.instant("faulty", MANY, NOW))
     assert told == [("faulty",)] * 20
 
@@ -62,9 +62,7 @@ async def test_a_source_that_works(broken, told):
     ],
     ids=lambda each: each if isinstance(each, str) else None,
 )
-async def test_a_source_that_cannot_answer_is_asked_once_for_all_queries(
-    broken, told, faulty, behave, reason, words, requests
-):
+async def test_failing_source_is_queried_once_for_all_queries(broken, told, faulty, behave, reason, words, requests):
     faulty.behave = behave
     began = time.monotonic()
     answers = await broken.instant("faulty", MANY, NOW)
@@ -88,7 +86,7 @@ async def test_a_source_that_cannot_answer_is_asked_once_for_all_queries(
     assert_answered(answers)
 
 
-async def test_a_source_that_is_down(metrics, told):
+async def test_source_that_is_down(metrics, told):
     metrics.set_sources({"faulty": SourceConfig(Endpoint(f"http://127.0.0.1:{free_ports(1)[0]}"))})
     answers = await metrics.instant("faulty", MANY, NOW)
     assert {(answer.reason, answer.message) for answer in answers.values()} == {
@@ -97,14 +95,14 @@ async def test_a_source_that_is_down(metrics, told):
     assert told == [("faulty",), ("faulty", "SourceDown")] * 3
 
 
-async def test_a_name_that_does_not_resolve(metrics):
+async def test_unresolvable_name(metrics):
     metrics.set_sources({"faulty": SourceConfig(Endpoint("http://no-such-host.invalid:9090", timeout=1))})
     answer = await one(metrics)
     assert answer.reason in {"SourceDown", "SourceTimeout"}
     assert "query" not in answer.message
 
 
-async def test_a_source_that_goes_down_half_way_keeps_what_it_answered(broken, faulty):
+async def test_answers_before_a_source_went_down_are_kept(broken, faulty):
     def behave(handler):
         handler.ones() if len(faulty.requests) <= 4 else handler.answer(b"", 503)
 
@@ -115,7 +113,7 @@ async def test_a_source_that_goes_down_half_way_keeps_what_it_answered(broken, f
     assert len(faulty.requests) <= 4 + 8 * 3  # what was under way is tried again, and nothing else begun
 
 
-async def test_an_answer_that_breaks_off_is_asked_for_again(broken, faulty):
+async def test_interrupted_response_is_requested_again(broken, faulty):
     def behave(handler):
         if len(faulty.requests) > 1:
             return handler.ones()
@@ -130,12 +128,12 @@ async def test_an_answer_that_breaks_off_is_asked_for_again(broken, faulty):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_short_disturbance_is_overcome(broken, faulty, times):
+async def test_short_outage_is_retried(broken, faulty, times):
     faulty.behave = lambda handler: handler.reset() if len(faulty.requests) <= times else handler.ones()
     assert_answered(await broken.instant("faulty", MANY, NOW))
 
 
-async def test_an_answer_that_drips_is_given_up_in_time(broken, faulty):
+async def test_slow_trickling_body_times_out(broken, faulty):
     def behave(handler):
         handler.begin(Content_Length="100000")
         while not faulty.over.wait(0.05):
@@ -149,7 +147,7 @@ async def test_an_answer_that_drips_is_given_up_in_time(broken, faulty):
     assert answer == QueryFailure("SourceTimeout", "the source did not finish its answer in time")
 
 
-async def test_headers_that_drip_are_given_up_in_time(broken, faulty):
+async def test_slow_trickling_headers_time_out(broken, faulty):
     def behave(handler):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
         while not faulty.over.wait(0.05) and len(faulty.requests) == 1:
@@ -169,7 +167,7 @@ async def test_headers_that_drip_are_given_up_in_time(broken, faulty):
     ("head", "reason"),
     [(b"", "SourceBadAnswer"), (b'{"status":"success","data":{"resultType":"vector","result":[', "TooManySeries")],
 )
-async def test_a_huge_answer_is_dropped(metrics, faulty, head, reason):
+async def test_huge_response_is_dropped(metrics, faulty, head, reason):
     sent = []
 
     def behave(handler):
@@ -196,7 +194,7 @@ async def test_warnings_of_the_source_are_kept(broken, faulty):
 
 
 @pytest.mark.parametrize("poison", [1, 3])
-async def test_a_query_that_is_too_slow_is_found_and_asked_apart(broken, faulty, poison):
+async def test_slow_query_is_found_and_sent_separately(broken, faulty, poison):
     slow = [f'x{{i="{i}"}}' for i in (7, 423, 424)][:poison]
 
     def behave(handler):
@@ -215,7 +213,7 @@ async def test_a_query_that_is_too_slow_is_found_and_asked_apart(broken, faulty,
     assert len(faulty.requests) - before < 50
 
 
-async def test_queries_that_look_far_back_come_last_and_by_themselves(broken, faulty):
+async def test_queries_over_long_ranges_are_sent_last_and_separately(broken, faulty):
     queries = [Query(("far", i), f'rate(x{{i="{i}"}}[30d])') for i in range(20)]
     queries += [Query(i, f'rate(x{{i="{i}"}}[5m])') for i in range(120)]
 
@@ -232,7 +230,7 @@ async def test_queries_that_look_far_back_come_last_and_by_themselves(broken, fa
 
 @pytest.mark.parametrize("how", ["hangs", "gateway"])
 @pytest.mark.parametrize("slow", [0, 450])
-async def test_a_query_that_makes_a_source_hang_spoils_the_others_once_at_the_most(metrics, faulty, how, slow):
+async def test_query_that_makes_a_source_hang_fails_others_at_most_once(metrics, faulty, how, slow):
     def behave(handler):
         if f'x{{i="{slow}"}}, ' not in handler.params["query"] and handler.params["query"] != f'x{{i="{slow}"}}':
             handler.ones()
@@ -253,7 +251,7 @@ async def test_a_query_that_makes_a_source_hang_spoils_the_others_once_at_the_mo
     assert spoilt[-1] == 1
 
 
-async def test_an_overloaded_source_is_not_asked_more_and_more(broken, faulty):
+async def test_overloaded_source_does_not_get_more_requests(broken, faulty):
     faulty.behave = lambda handler: handler.refuse("timeout", "query timed out in expression evaluation", 503)
     for _ in range(3):
         faulty.requests.clear()
@@ -262,7 +260,7 @@ async def test_an_overloaded_source_is_not_asked_more_and_more(broken, faulty):
         assert len(faulty.requests) <= 30
 
 
-async def test_an_internal_error_of_one_query_spoils_no_other(broken, faulty):
+async def test_internal_error_of_one_query_affects_no_other(broken, faulty):
     def behave(handler):
         if 'i="5"' in handler.params["query"]:
             handler.refuse("internal", "unexpected error: index out of range", 500)
@@ -275,7 +273,7 @@ async def test_an_internal_error_of_one_query_spoils_no_other(broken, faulty):
     assert_answered(answers, [query for query in MANY[:100] if query.key != 5])
 
 
-async def test_queries_that_fail_together_but_not_alone_get_answers(broken, faulty):
+async def test_queries_that_fail_only_together_get_answers(broken, faulty):
     def behave(handler):
         if handler.params["query"].count(MARKER) > 10:
             handler.refuse("execution", "query processing would load too many samples into memory", 422)
@@ -289,7 +287,7 @@ async def test_queries_that_fail_together_but_not_alone_get_answers(broken, faul
     assert len(faulty.requests) < 75  # it is remembered how few go together
 
 
-async def test_there_is_an_end_to_looking_for_the_culprit(broken, faulty):
+async def test_search_for_the_failing_query_is_bounded(broken, faulty):
     def behave(handler):
         faulty.over.wait(0.9)
         handler.refuse("execution", "no", 422) if 'i="5"' in handler.params["query"] else handler.ones()
@@ -301,7 +299,7 @@ async def test_there_is_an_end_to_looking_for_the_culprit(broken, faulty):
     assert answers[5].reason == "SourceTimeout"
 
 
-async def test_a_label_that_comes_back_not_as_asked(broken, faulty):
+async def test_changed_marker_label_is_detected(broken, faulty):
     result = [{"metric": {"a": "b"}, "value": [1, "1"]}]
     faulty.behave = lambda handler: handler.answer(
         {"status": "success", "data": {"resultType": "vector", "result": result}}
@@ -311,7 +309,7 @@ async def test_a_label_that_comes_back_not_as_asked(broken, faulty):
 
 
 @pytest.mark.parametrize("series", [5, {"metric": 5, "value": [1, "1"]}, {"metric": {}, "value": [1]}, {"value": 5}])
-async def test_series_that_are_none(broken, faulty, series):
+async def test_invalid_series(broken, faulty, series):
     faulty.behave = lambda handler: handler.answer(
         {"status": "success", "data": {"resultType": "vector", "result": [series]}}
     )
@@ -319,7 +317,7 @@ async def test_series_that_are_none(broken, faulty, series):
     assert answer.reason == "SourceBadAnswer"
 
 
-async def test_what_is_sent(broken, faulty, monkeypatch, tmp_path):
+async def test_sent_requests(broken, faulty, monkeypatch, tmp_path):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     netrc.chmod(0o600)
@@ -355,7 +353,7 @@ async def test_basic_credentials(broken, faulty):
     assert faulty.requests[0].headers["Authorization"] == "Basic bWU6cGFzcw=="
 
 
-async def test_connections_are_used_again(broken, faulty):
+async def test_connections_are_reused(broken, faulty):
     for _ in range(3):
         await broken.instant("faulty", MANY, NOW)
     assert len({handler.client_address for handler in faulty.requests}) <= 8
@@ -372,14 +370,14 @@ async def test_connections_are_used_again(broken, faulty):
     ],
     ids=["line-break", "not-latin", "header-name", "no-pem", "no-url"],
 )
-async def test_a_configuration_that_cannot_work_says_so_without_its_secrets(metrics, config):
+async def test_invalid_configuration_is_reported_without_secrets(metrics, config):
     metrics.set_sources({"faulty": config})
     answer = await one(metrics)
     assert answer.reason == "SourceDown"
     assert not re.search("sec.*ret", answer.message)
 
 
-async def test_a_call_that_is_cancelled_leaves_the_adapter_working(broken, faulty):
+async def test_adapter_works_after_a_cancelled_call(broken, faulty):
     faulty.behave = lambda handler: handler.hang()
     call = asyncio.create_task(broken.instant("faulty", MANY, NOW))
     assert await asyncio.to_thread(faulty.asked.wait, 5)
@@ -390,7 +388,7 @@ async def test_a_call_that_is_cancelled_leaves_the_adapter_working(broken, fault
     assert_answered(await broken.instant("faulty", MANY, NOW))
 
 
-async def test_a_source_that_is_removed_while_it_is_asked(broken, faulty):
+async def test_source_removed_during_a_call(broken, faulty):
     faulty.behave = lambda handler: handler.hang() if len(faulty.requests) > 1 else handler.ones()
     call = asyncio.create_task(broken.instant("faulty", MANY, NOW))
     while len(faulty.requests) < 2:

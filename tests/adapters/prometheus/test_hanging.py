@@ -1,6 +1,7 @@
-"""The kind: one slow thing in a cycle delays all. A source hangs in every way that networks have, beside a good one.
+"""A source hangs in every way that networks allow, beside a healthy one. The kind: one slow thing in a cycle delays
+all.
 
-Real sockets on loopback; names are resolved by the system's resolver, which asks a server that says nothing.
+Real sockets on loopback; names are resolved by the system's resolver, whose server never responds.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ QUERIES = [Query(number, f"up + {number}", owner=f"team-{number % 3}") for numbe
 
 @contextlib.contextmanager
 def accepting(serve):
-    """A server whose every connection `serve(connection, over)` deals with."""
+    """A server that handles every connection by `serve(connection, over)`."""
     over, connections = threading.Event(), []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -68,7 +69,7 @@ def trickles_its_body(connection, over):
 
 @contextlib.contextmanager
 def full():
-    """A server that accepts no connection: those that wait already fill its backlog."""
+    """A server that accepts no connection, with a full backlog."""
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(socket.socket())
         listening.bind(("127.0.0.1", 0))
@@ -89,7 +90,7 @@ def full():
         pytest.param(lambda: accepting(trickles_its_body), id="trickling body"),
     ],
 )
-async def test_a_source_that_hangs_costs_one_cycle_its_time_and_another_source_nothing(hanging, faulty):
+async def test_hanging_source_delays_one_cycle_and_no_other_source(hanging, faulty):
     with hanging() as url:
         metrics = PrometheusMetrics(budget=BUDGET)
         metrics.set_sources({"hangs": SourceConfig(Endpoint(url)), "well": SourceConfig(Endpoint(faulty.url))})
@@ -147,8 +148,10 @@ asyncio.run(main())
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("unshare"), reason="a resolver of one's own needs root and unshare"
 )
-def test_names_that_do_not_resolve_hang_in_threads_of_their_own_and_the_process_ends_all_the_same(faulty, tmp_path):
-    """A lookup that hangs took the threads that the whole process shares; and the end of the process waited for it."""
+def test_hanging_name_lookups_use_separate_threads_and_do_not_delay_the_exit(faulty, tmp_path):
+    """A hanging lookup occupied the threads that the whole process shares, and the exit of the process waited for
+    it.
+    """
     resolver = tmp_path / "resolv.conf"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
         deaf.bind(("127.0.0.211", 53))

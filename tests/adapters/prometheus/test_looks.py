@@ -1,7 +1,7 @@
-"""What is there is never taken for absent, however a query looks at it.
+"""Existing series never count as absent, whichever range, offset or function a query reads them with.
 
-The kind: freshness is judged by a question that is narrower, or wider, than the query. Every way in which a query looks
-at series, against the age of the newest sample, how far apart samples are, and the source's `staleAfter`.
+The kind: freshness is judged by a query that reads less, or more, than the original one. Combines every form of
+selector with ages of the newest sample, intervals between samples, and the source's `staleAfter`.
 """
 
 import time
@@ -18,7 +18,7 @@ from forestall.engine.observe import Observer
 
 NAMESPACE = "looks"
 ALIVE = 4.0
-"""The value of all gauges, and the increase of all counters in a second."""
+"""The value of all gauges, and the increase per second of all counters."""
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def now():
 
 
 EVERY = (30, 120, 600)
-"""How far apart samples are (s)."""
+"""Intervals between samples (s)."""
 AGES = (10, 100, 250, 420, 580)
-"""How old the newest is (s); all of these series are alive, so none is older than samples are apart."""
+"""Ages of the newest sample (s); all of these series are alive, so none is older than its interval."""
 ALIVE_SERIES = [(every, age) for every in EVERY for age in AGES if age < every]
 
 
@@ -41,7 +41,7 @@ def write(prometheus, now, name, values, times, **labels):
 
 @pytest.fixture(scope="module")
 def series(prometheus, now):
-    """Series that are alive, and whose target is up; and some that are gone, with an end that is marked."""
+    """Series that are alive, with a target that is up; and some that ended with a staleness marker."""
     write(prometheus, now, "up", 1.0, np.arange(now - 7200, now, 15), instance="a")
     for every, age in ALIVE_SERIES:
         times = np.arange(now - age, now - 7200, -every)[::-1]
@@ -59,7 +59,7 @@ def series(prometheus, now):
 
 @pytest.fixture
 def read(prometheus, real, now, series):
-    """Read many queries at once: the value of each, or the reason why there is none."""
+    """Run many queries at once; return the value of each, or the reason why there is none."""
 
     async def read(queries, stale_after):
         terms = {"url": prometheus.url, "enforceLabel": "namespace", "staleAfter": stale_after}
@@ -85,12 +85,12 @@ def read(prometheus, real, now, series):
 
 
 def over(first, last, samples=1):
-    """Return what says whether so many samples are from `first` to `last` seconds ago."""
+    """Return a predicate: whether there are so many samples from `first` to `last` seconds ago."""
     return lambda every, age: sum(first <= age + n * every < last for n in range(200)) >= samples
 
 
 def always(apart):
-    """Return what says whether samples are no farther apart, so that all moments see one."""
+    """Return a predicate: whether the interval between samples is at most this, so that every moment has one."""
     return lambda every, _: every <= apart
 
 
@@ -115,7 +115,7 @@ GAUGE = {
     "4 - 4 * (absent_over_time(g[7m]) or vector(0))": over(0, 420),
     "4 - 4 * (absent(g offset 1m) or vector(0))": over(60, 360),
 }
-"""Ways to look at a gauge, which are 4 where they see it; and what says whether they do."""
+"""Expressions over a gauge, which give 4 where they see it, with the predicate for that."""
 COUNTER = {
     "sum(rate(t[1m])) or vector(0)": over(0, 60, 2),
     "sum(rate(t[5m])) or vector(0)": over(0, 300, 2),
@@ -125,11 +125,11 @@ COUNTER = {
     "sum(max_over_time(rate(t[5m])[10m:1m])) or vector(0)": over(0, 300, 2),
     "max(deriv(t[5m])) or vector(0)": over(0, 300, 2),
 }
-"""The same for a counter."""
+"""Expressions over a counter, likewise."""
 
 
 def about(every, age):
-    """Return the queries about one of the series, and what says whether each sees it."""
+    """Return the queries about one of the series, with the predicate of each."""
     for query, sees in (GAUGE | COUNTER).items():
         named = query.replace("(g", f"(gauge_{every}_{age}").replace(" g)", f" gauge_{every}_{age})")
         named = named.replace('"g"', f'"gauge_{every}_{age}"').replace("(t[", f"(total_{every}_{age}[")
@@ -137,8 +137,8 @@ def about(every, age):
 
 
 @pytest.mark.parametrize("stale_after", [2, 6, 20])
-async def test_what_is_alive_is_never_zero(read, stale_after):
-    """It is what it is, or unknown; and known where the query sees it, and it is no older than it may be."""
+async def test_existing_series_are_never_zero(read, stale_after):
+    """The result is the value, or unknown; and known where the query sees the series and it is fresh."""
     asked = {query: sees(*one) and one[1] < 60 * stale_after for one in ALIVE_SERIES for query, sees in about(*one)}
     values = await read(asked, f"{stale_after}m")
     known = {query: value for query, value in values.items() if value not in ("NoData", "StaleData")}
@@ -147,8 +147,8 @@ async def test_what_is_alive_is_never_zero(read, stale_after):
 
 
 @pytest.mark.parametrize("stale_after", [2, 6, 20])
-async def test_what_is_gone_is_zero(read, stale_after):
-    """Its end is marked, and its target is up: that is not taken for something that is only not seen."""
+async def test_ended_series_are_zero(read, stale_after):
+    """The series ended with a staleness marker and its target is up, so it is not merely invisible to the query."""
     gauge = ("max(g)", "max(g > 3)", "max(g offset 1m)", "max(max_over_time(g[7m]))", 'max({__name__="g"})')
     zero = (*gauge, 'max({__name__=~"g"})', "sum(rate(t[5m]))", "sum(rate(t[1m]))")
     asked = [q for every in EVERY for q, _ in about(every, "gone") if q.startswith(_named(zero, every))]
@@ -157,8 +157,8 @@ async def test_what_is_gone_is_zero(read, stale_after):
 
 
 @pytest.mark.parametrize("stale_after", ["2m", "20m"])
-async def test_what_comes_rarely_in_pairs_is_not_gone_and_what_came_often_is(read, stale_after):
-    """Also where nothing marks an end, as where samples are pushed."""
+async def test_rare_pairs_of_samples_still_exist_and_frequent_samples_that_stopped_do_not(read, stale_after):
+    """Also without staleness markers, as where samples are pushed."""
     asked = {
         "max(gauge_pairs) or vector(0)": "NoData",
         "absent(gauge_pairs)": "NoData",

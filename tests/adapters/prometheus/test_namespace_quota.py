@@ -1,4 +1,4 @@
-"""No share per namespace: the slow, many or large queries of one namespace must not keep another's from answers."""
+"""Slow, many or large queries of one namespace never keep another's from answers."""
 
 import re
 import time
@@ -30,14 +30,14 @@ def reasons(answers, of):
 
 @pytest.fixture
 def slow(faulty):
-    """A source that hangs on each request in which a slow query is."""
+    """A source that hangs on each request with a slow query."""
     faulty.behave = lambda handler: handler.hang() if "slow" in handler.params["query"] else handler.ones()
     return faulty
 
 
 @pytest.mark.parametrize("count", [2700, 300, 30])
 @pytest.mark.parametrize("greedy", ["aaa", "zzz"])
-async def test_slow_queries_of_one_namespace_cost_no_other_its_answers(metrics, slow, count, greedy):
+async def test_slow_queries_of_one_namespace_affect_no_other(metrics, slow, count, greedy):
     """150 objectives with slow queries, or 18 with many: others were not served for minutes."""
     metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=1), share=NamespaceQuota(seconds=2.0))})
     mine, all_of_them = queries(greedy, count), others()
@@ -49,8 +49,8 @@ async def test_slow_queries_of_one_namespace_cost_no_other_its_answers(metrics, 
 
 
 @pytest.mark.parametrize("wrong", ["422", "doubtful"])
-async def test_one_hangs_and_another_is_refused_and_all_others_are_answered(metrics, faulty, wrong):
-    """The kind: a source is taken for down by what a few ask of it, if nobody else happened to be answered before."""
+async def test_hanging_and_refused_queries_of_two_namespaces_affect_no_other(metrics, faulty, wrong):
+    """The kind: a source counts as down because of a few queries, if no other was answered before."""
 
     def behave(handler):
         asked = handler.params["query"]
@@ -71,7 +71,7 @@ async def test_one_hangs_and_another_is_refused_and_all_others_are_answered(metr
     assert spoilt[1:] == [set(), set()]
 
 
-async def test_the_greedy_one_is_told_of_what_and_how_much(metrics, slow):
+async def test_exceeded_share_is_reported_with_its_amount(metrics, slow):
     metrics.set_sources(
         {"faulty": SourceConfig(Endpoint(slow.url, timeout=1), share=NamespaceQuota(queries=100, seconds=0.5))}
     )
@@ -84,7 +84,7 @@ async def test_the_greedy_one_is_told_of_what_and_how_much(metrics, slow):
     assert any(re.search(r"took \d\.\d s of the source's time, of 0.5 s", words) for words in told)
 
 
-async def test_a_namespace_that_is_dear_costs_the_call_no_more_than_its_share(metrics, slow):
+async def test_expensive_namespace_uses_no_more_than_its_share(metrics, slow):
     metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=0.5), share=NamespaceQuota(seconds=0.5))})
     asked = queries("greedy", 1000) + others()
     for _ in range(3):
@@ -95,7 +95,7 @@ async def test_a_namespace_that_is_dear_costs_the_call_no_more_than_its_share(me
         assert sum("slow" in handler.params["query"] for handler in slow.requests) <= 8
 
 
-async def test_large_answers_of_one_namespace_end_its_share_and_nobody_else_s(metrics, faulty):
+async def test_large_responses_use_up_the_share_of_their_namespace_only(metrics, faulty):
     def behave(handler):
         numbers = re.findall(r'"__forestall_query", "(\d+)"', handler.params["query"]) or [None]
         labels: list[dict[str, str]] = [{} if each is None else {"__forestall_query": each} for each in numbers]
@@ -113,7 +113,7 @@ async def test_large_answers_of_one_namespace_end_its_share_and_nobody_else_s(me
     assert 0 < answered < 1000
 
 
-async def test_what_several_namespaces_ask_is_asked_as_long_as_one_may(metrics, faulty):
+async def test_shared_query_is_sent_while_one_namespace_is_within_its_share(metrics, faulty):
     metrics.set_sources({"faulty": SourceConfig(Endpoint(faulty.url, timeout=1), share=NamespaceQuota(queries=10))})
     mine = queries("greedy", 50, "x")
     same = Query("same", mine[-1].expr, owner="other")
@@ -122,14 +122,14 @@ async def test_what_several_namespaces_ask_is_asked_as_long_as_one_may(metrics, 
     assert sum(isinstance(answers[query.key], Answer) for query in mine) == 10 + 1
 
 
-async def test_who_asks_alone_may_use_all_requests_at_once(metrics, faulty):
+async def test_single_namespace_may_use_all_concurrent_requests(metrics, faulty):
     metrics.set_sources({"faulty": SourceConfig(Endpoint(faulty.url, timeout=1))})
     mine = queries("only", 500, "x")
     answers = await metrics.instant("faulty", mine, NOW)
     assert reasons(answers, mine) == set()
 
 
-async def test_the_past_of_slow_queries_costs_no_other_its_past(metrics, slow):
+async def test_slow_range_queries_of_one_namespace_affect_no_other(metrics, slow):
     metrics.set_sources({"faulty": SourceConfig(Endpoint(slow.url, timeout=1), share=NamespaceQuota(seconds=1.0))})
     mine, all_of_them = queries("greedy", 30), others(4)
     asked = [query for pair in zip(mine, [*all_of_them, *mine], strict=False) for query in pair]

@@ -1,7 +1,7 @@
-"""Kind: the number shown is not the number named. SLI, budget and burn rate are what Pyrra's and Sloth's rules say.
+"""SLI, budget and burn rate equal those of Pyrra's and Sloth's rules. Kind: the number shown is not the number named.
 
-Their rules are written down here as expressions of the same numbers, over the same series: counters that are reset,
-a gap, and rollouts that rename labels.
+Their rules are written here as expressions over the same series: counters with resets, a gap, and rollouts that rename
+labels.
 """
 
 import time
@@ -81,7 +81,7 @@ def now(prometheus):
 
 
 def asked(server, query, at):
-    """Return the number that a query gives."""
+    """Return the single value of a query."""
     params = {"query": query, "time": at}
     answer = requests.get(f"{server.url}/api/v1/query", params=params, timeout=30).json()
     assert answer["status"] == "success", answer

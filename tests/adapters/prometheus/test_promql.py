@@ -1,7 +1,7 @@
 """PromQL as the real Prometheus understands it.
 
-What is written means what was read, no tenant sees another's series, and indicators have the values that their
-definitions say.
+Rendered queries mean the same as parsed ones, no tenant sees another's series, and indicators have the values of their
+definitions.
 """
 
 import math
@@ -97,7 +97,7 @@ def selectors(tree):
 
 
 @pytest.mark.parametrize("text", QUERIES, ids=range(len(QUERIES)))
-def test_what_is_written_means_what_was_read(prometheus, text):
+def test_rendered_query_has_the_syntax_tree_of_the_parsed_one(prometheus, text):
     assert read(prometheus, render(parse(text))) == read(prometheus, text)
 
 
@@ -111,8 +111,8 @@ def test_prometheus_sees_the_enforced_label_on_each_selector(prometheus, text):
 
 
 @pytest.mark.parametrize("pattern", REGEXES)
-def test_no_regular_expression_is_refused_that_prometheus_takes(prometheus, pattern):
-    """The kind: valid PromQL is refused, for a library has other rules."""
+def test_every_regular_expression_of_prometheus_is_accepted(prometheus, pattern):
+    """The kind: valid PromQL is refused, because a library has other rules."""
     text = f"x{{a=~{promql.quote(pattern)}}}"
     answer = requests.get(f"{prometheus.url}/api/v1/parse_query", params={"query": text}, timeout=10).json()
     if answer["status"] == "success":
@@ -207,13 +207,13 @@ ATTACKS = [
 ]
 
 
-async def test_without_the_label_enforced_all_tenants_series_are_read(real, now):
+async def test_series_of_all_tenants_are_read_without_an_enforced_label(real, now):
     (answer,) = await ask(real, now, "secret")
     assert {sample.value for sample in answer.samples} == {1.0, 42.0, 43.0}
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
-async def test_no_tenant_reads_another_s_series(real, now, attack):
+async def test_no_tenant_reads_series_of_another(real, now, attack):
     (answer,) = await ask(real, now, promql.enforce_label(attack, "namespace", "mine"))
     assert not re.search("4[23]|nobody", repr(answer.samples))
 
@@ -263,7 +263,7 @@ def threshold(query, operator, value, resolution="15s"):
         (promql.error_ratio_of_query("avg_over_time(flat[$window]) / 100", window="5m"), 0.1),
     ],
 )
-async def test_an_error_ratio_is_what_its_definition_says(real, now, expr, ratio):
+async def test_error_ratio_equals_its_definition(real, now, expr, ratio):
     (answer,) = await ask(real, now, expr)
     assert [sample.value for sample in answer.samples] == [pytest.approx(ratio, abs=2e-2)]
     assert answer.samples[0].labels == ()
@@ -279,7 +279,7 @@ async def test_an_error_ratio_is_what_its_definition_says(real, now, expr, ratio
         histogram("native_idle", 1, native=True),
     ],
 )
-async def test_without_traffic_there_is_no_ratio_though_the_data_are_fresh(real, now, expr):
+async def test_no_ratio_without_traffic_although_the_data_is_fresh(real, now, expr):
     (answer,) = await ask(real, now, expr)
     assert answer.samples == ()
     assert answer.newest == pytest.approx(now)
@@ -295,6 +295,6 @@ async def test_without_traffic_there_is_no_ratio_though_the_data_are_fresh(real,
         threshold("no_such", "lt", 1),
     ],
 )
-async def test_without_data_there_is_no_ratio(real, now, expr):
+async def test_no_ratio_without_data(real, now, expr):
     (answer,) = await ask(real, now, expr)
     assert (answer.samples, answer.newest) == ((), None)

@@ -1,4 +1,4 @@
-"""What the adapter answers of a real Prometheus."""
+"""The adapter's answers from a real Prometheus."""
 
 import math
 import time
@@ -62,7 +62,7 @@ async def test_samples_have_sorted_labels_without_the_name(real, now):
     assert answer.warnings == ()
 
 
-async def test_many_queries_are_answered_by_their_keys_with_few_requests(real, told, now):
+async def test_many_queries_are_answered_by_key_with_few_requests(real, told, now):
     queries = [Query(("key", i), f'load{{pod="p{i % 20}"}} + {i}') for i in range(300)]
     answers = await real.instant("real", queries, now)
     assert {key: list(values(answer).values()) for key, answer in answers.items()} == {
@@ -72,7 +72,7 @@ async def test_many_queries_are_answered_by_their_keys_with_few_requests(real, t
     assert told == [("real",)] * 7  # 300 queries and 20 selectors
 
 
-async def test_the_same_query_is_asked_once(real, told, now):
+async def test_same_query_is_sent_once(real, told, now):
     answers = await real.instant("real", [Query(i, "load # again" + " " * i) for i in range(200)], now)
     assert len(answers) == 200
     assert all(len(values(answer)) == 20 for answer in answers.values())
@@ -83,19 +83,19 @@ async def test_the_same_query_is_asked_once(real, told, now):
     ("expr", "value"),
     [("scalar(load{pod='p4'})", 4), ("scalar(load{pod='p4'}) * 2 > bool 1", 1), ("-scalar(load{pod='p4'})", -4)],
 )
-async def test_a_scalar_is_a_series_without_labels(real, now, expr, value):
+async def test_scalar_is_a_series_without_labels(real, now, expr, value):
     answers = await real.instant("real", [Query("a", expr), Query("b", "load")], now)
     assert values(answers["a"]) == {(): value}
     assert values(await one(real, expr, now)) == {(): value}
 
 
-async def test_values_that_are_no_numbers_pass_through(real, now):
+async def test_nan_and_infinity_pass_through(real, now):
     found = {labels[0][1]: value for labels, value in values(await one(real, "odd", now)).items()}
     assert math.isnan(found.pop("nan"))
     assert found == {"inf": math.inf, "-inf": -math.inf, "one": 1.0}
 
 
-async def test_a_query_that_finds_nothing(real, now):
+async def test_query_without_series(real, now):
     answers = await real.instant("real", [Query("none", "no_such_metric"), Query("load", "load > 100")], now)
     assert (answers["none"].samples, answers["none"].newest) == ((), None)
     assert (answers["load"].samples, answers["load"].newest) == ((), pytest.approx(now))
@@ -124,7 +124,7 @@ async def test_old_points_show_their_age(real, now):
         ('avg_over_time({__name__=~"twin_.*"}[5m])', "same labelset"),
     ],
 )
-async def test_a_query_that_is_refused_tells_why_and_spoils_no_other(real, now, expr, words):
+async def test_refused_query_has_a_reason_and_affects_no_other(real, now, expr, words):
     queries = [Query(i, f"load + {i}") for i in range(120)]
     for _ in range(2):
         answers = await real.instant("real", [*queries[:60], Query("bad", expr), *queries[60:]], now)
@@ -133,8 +133,8 @@ async def test_a_query_that_is_refused_tells_why_and_spoils_no_other(real, now, 
         assert words in answers["bad"].message
 
 
-async def test_series_that_differ_in_nothing_but_their_names_keep_them(real, now):
-    """Now and in the past, where a query may meet several metrics; others have no name."""
+async def test_series_that_differ_only_in_name_keep_it(real, now):
+    """In instant and range queries that may match several metrics; other series have no name."""
     twins = Query("twins", 'topk(9, {__name__=~"twin_.*"})')
     answers = await real.instant("real", [Query("one", "twin_a"), twins, Query("load", "load")], now)
     names = [(("__name__", name), ("a", "1")) for name in ("twin_a", "twin_b")]
@@ -144,7 +144,7 @@ async def test_series_that_differ_in_nothing_but_their_names_keep_them(real, now
     assert sorted(series.labels for series in past["twins"]) == names
 
 
-async def test_a_refused_query_costs_little_the_next_time(real, told, now):
+async def test_refused_query_is_cheap_the_next_time(real, told, now):
     bad = [Query("bad-1", "limitk(1, load)"), Query("bad-2", "load + on() load")]
     queries = [*(Query(i, f"load + {i}") for i in range(98)), *bad]
     first = await real.instant("real", queries, now)
@@ -154,7 +154,7 @@ async def test_a_refused_query_costs_little_the_next_time(real, told, now):
     assert len(told) == len([each for each in told if len(each) == 1]) <= cost / 2
 
 
-async def test_too_many_series_are_refused_and_spoil_no_other(real, now):
+async def test_too_many_series_are_refused_and_affect_no_other(real, now):
     queries = [Query(i, f"load + {i}", max_series=20) for i in range(60)]
     answers = await real.instant("real", [*queries, Query("many", "load", max_series=19)], now)
     assert answers["many"].reason == "TooManySeries"
@@ -164,14 +164,14 @@ async def test_too_many_series_are_refused_and_spoil_no_other(real, now):
     assert len(values(await one(real, "load * 3", now, max_series=20))) == 20
 
 
-async def test_far_more_series_than_all_may_return_are_found_by_parting(real, now):
+async def test_query_with_far_too_many_series_is_found_by_splitting(real, now):
     queries = [Query(i, f'load{{pod="p1"}} + {i}', max_series=1) for i in range(10)]
     answers = await real.instant("real", [*queries, Query("many", "load", max_series=1)], now)
     assert answers["many"].reason == "TooManySeries"
     assert [list(values(answers[i]).values()) for i in range(10)] == [[i + 1] for i in range(10)]
 
 
-async def test_labels_named_like_the_marker_do_no_harm(real, now):
+async def test_labels_named_like_the_marker_are_harmless(real, now):
     answers = await real.instant(
         "real",
         [Query("marked", "marked"), Query("twins", "marked_twins"), *(Query(i, f"load + {i}") for i in range(9))],
@@ -182,14 +182,14 @@ async def test_labels_named_like_the_marker_do_no_harm(real, now):
     assert all(len(values(answers[i])) == 20 for i in range(9))
 
 
-async def test_a_warning_about_one_query_is_no_other_query_s(real, now):
+async def test_warning_about_one_query_affects_no_other(real, now):
     queries = [Query(i, f"load + {i}") for i in range(30)]
     answers = await real.instant("real", [*queries, Query("odd", "quantile(7, load)")], now)
     assert "quantile value should be between 0 and 1" in answers["odd"].warnings[0]
     assert {answers[i].warnings for i in range(30)} == {()}
 
 
-async def test_a_range_has_both_ends(real, now):
+async def test_range_includes_both_ends(real, now):
     answers = await real.range(
         "real", [Query("q", "load{pod='p2'} * 2"), Query("s", "scalar(load{pod='p2'})")], now - 60, now, 15
     )
@@ -200,7 +200,7 @@ async def test_a_range_has_both_ends(real, now):
     assert answers["s"][0].values == (2.0,) * 5
 
 
-async def test_a_long_range_is_asked_in_parts(real, told, now):
+async def test_long_range_is_requested_in_parts(real, told, now):
     answers = await real.range("real", [Query("q", "load{pod='p2'}"), Query("none", "no_such")], now - 3600, now, 0.1)
     (series,) = answers["q"]
     assert len(series.times) == 36001
@@ -209,14 +209,14 @@ async def test_a_long_range_is_asked_in_parts(real, told, now):
     assert len(told) == 4
 
 
-async def test_a_range_query_that_is_refused_spoils_no_other(real, now):
+async def test_refused_range_query_affects_no_other(real, now):
     queries = [Query(i, f"load + {i}") for i in range(25)]
     answers = await real.range("real", [*queries, Query("bad", "load + on() load")], now - 60, now, 15)
     assert "many-to-many" in answers["bad"].message
     assert all(len(answers[i]) == 20 for i in range(25))
 
 
-async def test_an_unknown_source_is_missing(real, now):
+async def test_unknown_source_is_missing(real, now):
     for answers in (
         await real.instant("other", [Query("q", "load")], now),
         await real.range("other", [Query("q", "load")], now - 60, now, 15),
@@ -225,13 +225,13 @@ async def test_an_unknown_source_is_missing(real, now):
         assert "'other'" in answers["q"].message
 
 
-async def test_no_queries_no_requests(real, told, now):
+async def test_no_request_without_queries(real, told, now):
     assert await real.instant("real", [], now) == {}
     assert await real.range("real", [], now - 60, now, 15) == {}
     assert told == []
 
 
-async def test_a_source_whose_configuration_changes_is_asked_anew(real, prometheus, now):
+async def test_source_with_a_changed_configuration_is_queried_again(real, prometheus, now):
     assert values(await one(real, "load", now))
     real.set_sources({"real": SourceConfig(Endpoint("http://127.0.0.1:1"))})
     assert (await one(real, "load", now)).reason == "SourceDown"

@@ -1,7 +1,7 @@
 """Sources by HTTPS.
 
-The certificate in `server.pem`, for 127.0.0.1, is of the authority in `authority.pem`; both are for these tests alone
-and last until 2125 at least.
+The certificate in `server.pem`, for 127.0.0.1, is issued by the authority in `authority.pem`; both are only for these
+tests and are valid until 2125 at least.
 """
 
 import ssl
@@ -32,7 +32,7 @@ async def ask(metrics, config):
     return (await metrics.instant("tls", [Query("q", "x")], 1_790_000_000))["q"]
 
 
-async def test_a_certificate_of_the_given_authority_is_trusted(metrics, url):
+async def test_certificate_of_the_given_authority_is_trusted(metrics, url):
     answer = await ask(metrics, SourceConfig(Endpoint(url, tls=TlsSettings(AUTHORITY))))
     assert [sample.value for sample in answer.samples] == [1.0]
 
@@ -51,12 +51,12 @@ async def test_a_certificate_for_another_name_is_not_trusted(metrics, url):
     assert "CERTIFICATE_VERIFY_FAILED" in answer.message
 
 
-async def test_the_certificate_is_not_checked_where_that_is_asked_for(metrics, url):
+async def test_certificate_is_not_checked_with_insecure_skip_verify(metrics, url):
     answer = await ask(metrics, SourceConfig(Endpoint(url, tls=TlsSettings(insecure_skip_verify=True))))
     assert [sample.value for sample in answer.samples] == [1.0]
 
 
-async def test_a_source_that_does_not_speak_tls(metrics, faulty):
+async def test_source_without_tls(metrics, faulty):
     answer = await ask(
         metrics, SourceConfig(Endpoint(faulty.url.replace("http:", "https:"), tls=TlsSettings(AUTHORITY), timeout=1))
     )

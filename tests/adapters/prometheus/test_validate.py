@@ -1,5 +1,6 @@
-"""`forestall validate --prometheus` on a real Prometheus, through the program as it is wired: what a person must learn
-from a mistake that only the data shows."""
+"""`forestall validate --prometheus` on a real Prometheus, as a whole program: the messages about mistakes that only the
+data shows.
+"""
 
 import json
 import subprocess
@@ -85,7 +86,7 @@ def validate(measured, tmp_path):
     return run
 
 
-def test_what_suits_the_data_is_right(validate):
+def test_objective_that_fits_the_data_is_valid(validate):
     assert validate() == (0, [])
     assert validate({"latency": LATENCY}) == (0, [])
 
@@ -131,8 +132,8 @@ def test_what_suits_the_data_is_right(validate):
         ),
     ],
 )
-def test_what_the_data_shows_is_an_error(validate, indicator, leading, said):
-    """Kind: 'the series do not exist', without what there is."""
+def test_mismatch_with_the_data_is_an_error(validate, indicator, leading, said):
+    """Kind: the message says that series do not exist, but not which ones do."""
     code, found = validate(indicator, leading)
     assert any(said in each for each in found), found
     assert code == 1
@@ -148,15 +149,15 @@ def test_what_the_data_shows_is_an_error(validate, indicator, leading, said):
         ),
     ],
 )
-def test_a_limit_out_of_all_proportion_is_a_warning(validate, leading, said):
-    """Kind: a limit in another unit than the values."""
+def test_limit_out_of_proportion_is_a_warning(validate, leading, said):
+    """Kind: the limit has another unit than the values."""
     code, found = validate(RATIO, leading)
     assert any(said in each and each.startswith("warning: spec.leadingIndicators[0].limit") for each in found), found
     assert code == 0
     assert validate(RATIO, leading, "--strict")[0] == 1
 
 
-def test_a_prometheus_that_is_not_there(validate, faulty):
+def test_unreachable_prometheus_is_reported(validate, faulty):
     faulty.server_close()
     code, (said,) = validate(url=faulty.url)
     assert code == 1

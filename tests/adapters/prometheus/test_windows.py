@@ -1,4 +1,4 @@
-"""Kind: the number shown is not the number named. A budget over a whole window is that of every sample in it."""
+"""The budget over a window counts every sample in it. Kind: the number shown is not the number named."""
 
 import time
 
@@ -30,7 +30,7 @@ def objective(uid, query, window="28d", **threshold):
 
 
 def probe(seed, spacing, now, days=29.5):
-    """Return the times and the values of a probe that fails now and then, mostly for a sample or two."""
+    """Return the times and the values of a probe that fails occasionally, mostly for a sample or two."""
     random = np.random.default_rng(seed)
     times = np.arange(now - days * DAY, now - 5, spacing) + random.uniform(0, spacing)
     times = np.round(times + random.normal(0, 0.004, times.size), 3)  # scrapes are not exact to the millisecond
@@ -50,7 +50,7 @@ def probes(prometheus):
 
 
 def exact(samples, pieces, at):
-    """Return the bad share of all samples of the window as it is known at `at`."""
+    """Return the exact bad share of all samples of the window at `at` (s)."""
     times, up = samples
     end = pieces.end(pieces.newest(at - STALE_AFTER))
     inside = (times > end - pieces.window) & (times <= end)
@@ -58,7 +58,7 @@ def exact(samples, pieces, at):
 
 
 @pytest.mark.parametrize("spacing", [10.0, 15.0, 30.0, 60.0])
-async def test_the_budget_of_a_month_is_that_of_every_sample_however_often_it_is_scraped(real, probes, spacing):
+async def test_budget_of_a_month_counts_every_sample_at_any_scrape_interval(real, probes, spacing):
     now, given = probes
     slo = objective(f"probe-{spacing:g}", f"probe_{spacing:g}s")
     observer = Observer(real, SeriesMatrix(INTERVAL, 100))
@@ -67,7 +67,7 @@ async def test_the_budget_of_a_month_is_that_of_every_sample_however_often_it_is
     assert burn_rate(ratios.window, 99.5) > 0.1  # there is something to be off by
 
 
-async def test_later_only_new_pieces_are_read_and_the_window_moves_on(real, prometheus, probes):
+async def test_only_new_pieces_are_read_later_and_the_window_moves(real, prometheus, probes):
     now, given = probes
     slo = objective("moving", "probe_15s")
     asked = {slo.uid: plan_queries(slo, SOURCE, INTERVAL)}
@@ -80,9 +80,7 @@ async def test_later_only_new_pieces_are_read_and_the_window_moves_on(real, prom
         assert ratios.window == pytest.approx(exact(given[15.0], pieces, then), rel=1e-3)
 
 
-async def test_a_comparison_that_is_not_of_noughts_and_ones_and_gaps_and_new_labels_are_exact_too(
-    real, prometheus, probes
-):
+async def test_other_values_gaps_and_new_labels_are_exact_too(real, prometheus, probes):
     now, _ = probes
     random = np.random.default_rng(5)
     times = np.arange(now - 8 * DAY, now - 5, 15.0) + 3.21
@@ -107,7 +105,7 @@ async def test_a_comparison_that_is_not_of_noughts_and_ones_and_gaps_and_new_lab
     assert ratios.window == pytest.approx(float((values[known] >= 5).mean()), rel=2e-2)
 
 
-async def test_a_window_of_a_series_that_never_was_says_so(real, probes):
+async def test_window_of_a_series_that_never_existed_is_reported(real, probes):
     now, _ = probes
     slo = objective("never", "never_was")
     observer, asked = Observer(real, SeriesMatrix(INTERVAL, 100)), {slo.uid: plan_queries(slo, SOURCE, INTERVAL)}
@@ -120,7 +118,7 @@ async def test_a_window_of_a_series_that_never_was_says_so(real, probes):
     assert problem.reason == "NoData"
 
 
-def test_a_piece_costs_the_source_a_small_part_of_what_the_window_costs(prometheus, probes):
+def test_query_of_a_piece_is_much_cheaper_than_of_the_window(prometheus, probes):
     now, _ = probes
     pieces = pieces_of(objective("cost", "probe_15s"))
     bad, _ = pieces.queries(15.0)

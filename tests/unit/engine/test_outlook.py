@@ -59,7 +59,9 @@ def test_only_the_series_of_a_node_count_for_it(slo, make_policy, make_remediati
 @pytest.mark.parametrize(
     "change", [{"suspend": True}, {"mode": "Observe"}, {"objectives": {"matchLabels": {"a": "b"}}}]
 )
-def test_remediation_that_its_policy_no_longer_asks_for_is_withdrawn(slo, make_policy, make_remediation, make_signal, change):
+def test_remediation_that_its_policy_no_longer_asks_for_is_withdrawn(
+    slo, make_policy, make_remediation, make_signal, change
+):
     assert outlook(make_remediation(), slo, make_policy(**change), [make_signal()], ready=3).withdrawn
 
 
