@@ -1,4 +1,6 @@
-"""A process that wants to lead, and writes as fast as it may while it does; `test_kubernetes_lease.py` starts it."""
+"""A candidate process for the leader election that writes as fast as it may while it leads; `test_kubernetes_lease.py`
+starts it.
+"""
 
 import asyncio
 import contextlib

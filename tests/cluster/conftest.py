@@ -45,7 +45,7 @@ def _define(cluster: KwokCluster, root: Path) -> None:
 
 @pytest.fixture
 def namespace(cluster: PooledCluster, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace that nobody else uses, and that goes after the test with all that is in it."""
+    """A namespace that no other test uses, and that is deleted after the test with its content."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
     name = f"{words[:40].strip('-')}-{uuid4().hex[:6]}"
     cluster.create_namespace(name)

@@ -1,4 +1,4 @@
-"""Plays a part of one of the demo's scenarios, and prints what came of it; `test_scenarios.py` starts it.
+"""Plays a part of one of the demo's scenarios, and prints its result; `test_scenarios.py` starts it.
 
 python player.py SCENARIO FIRST_HOUR LAST_HOUR
 """
@@ -24,7 +24,7 @@ def part_of(name: str, first: float, last: float) -> Scenario:
 
 
 def main(name: str, first: str, last: str) -> None:
-    """Play it; where the machine is too busy for the figures to mean anything, it is played smaller still."""
+    """Play the scenario; again at a smaller size where the machine is too busy for meaningful figures."""
     comparison = compare_runs(part_of(name, float(first), float(last)), Console(stderr=True, width=200))
     actions = [event.text for event in comparison.with_.record.events if event.kind == "act"]
     print(json.dumps({**comparison.as_json(), "done": actions}))  # noqa: T201 -- it is what the test reads

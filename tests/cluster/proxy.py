@@ -1,4 +1,6 @@
-"""What may stand between an operator and its API server: cut lines, lost history, refused tokens, spoilt objects."""
+"""A proxy between an operator and its API server that injects faults: cut connections, expired watches, refused tokens,
+invalid objects.
+"""
 
 import asyncio
 import json
@@ -15,7 +17,9 @@ GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Ex
 
 
 class Proxy:
-    """Passes requests on to a real API server, with that server's credentials, unless it is told to do otherwise."""
+    """Forwards requests to a real API server, with that server's credentials, except for the faults that a test
+    sets.
+    """
 
     def __init__(self, access: Access) -> None:
         self._config = access.rest_config()
@@ -23,23 +27,23 @@ class Proxy:
         self._open: set[asyncio.Transport] = set()
         self.url = ""
         self.down = False
-        """Cut all connections."""
+        """Whether to cut all connections."""
         self.forgetful = False
-        """Answer every watch with 410, once for each kind."""
+        """Whether to respond to every watch with 410, once for each kind."""
         self.token: str | None = None
-        """Refuse every other token."""
+        """The only token that is accepted."""
         self.spoil: tuple[bytes, bytes] = (b"\0", b"\0")
-        """What is replaced in the answers, and by what."""
+        """Texts to replace in responses, with their replacements."""
         self._forgotten: set[str] = set()
 
     def cut(self) -> None:
-        """Cut all connections, and let none be made."""
+        """Cut all connections, and accept no new ones."""
         self.down = True
         for transport in self._open:
             transport.abort()
 
     def forget(self) -> None:
-        """Let the next watch of each kind be told that its history is gone, and let connections be made again."""
+        """Respond to the next watch of each kind that its history has expired, and accept connections again."""
         self.forgetful, self.down = True, False
         self._forgotten.clear()
 

@@ -1,4 +1,4 @@
-"""The chart's admission policies: nobody gets through forestall what they could not do themselves."""
+"""The chart's admission policies: nobody can do through forestall what they may not do themselves."""
 
 import json
 import os
@@ -27,7 +27,9 @@ FURTHER = {
     "metadata": {"name": "further"},
     "rules": [{"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["patch"]}],
 }
-"""What opt-ins need and the roles of Kubernetes lack; admin and editor hold it, the newcomer does not."""
+"""Permissions for opt-ins that the default roles of Kubernetes lack; admin and editor have them, the newcomer does
+not.
+"""
 SCALE: Body = {"scale": {"maxReplicas": 3}}
 RESTART: Body = {"restart": {}}
 ROLLBACK: Body = {"rollback": {}}
@@ -57,7 +59,7 @@ INTENT: Body = {
 
 
 def foreign(kind: str, version: str) -> Body:
-    """Return a patch of a kind that the roles of Kubernetes let nobody write."""
+    """Return a patch of a kind that no default role of Kubernetes may write."""
     target = {"apiVersion": version, "kind": kind, "resource": f"{kind.lower()}s", "name": "a"}
     return {"patch": {**PATCH["patch"], "target": target, "field": "/spec/a"}}
 
@@ -96,16 +98,16 @@ class Tenancy:
         return self.plane.kubectl(*arguments, "-n", "shop", f"--as={user}", *groups, stdin=stdin, check=False)
 
     def create(self, user: str, body: Body) -> str:
-        """Return what the server says against `user` creating `body`; nothing is kept."""
+        """Return the server's refusal of `user` creating `body`, in a dry run."""
         return self.run(user, "create", "--dry-run=server", "-f", "-", stdin=json.dumps(body)).stderr
 
     def patch(self, user: str, what: str, change: Body, *more: str) -> str:
-        """Return what the server says against `user` patching `what`, such as `fslo/slo`; nothing is kept."""
+        """Return the server's refusal of `user` patching `what`, such as `fslo/slo`, in a dry run."""
         options = ("--type=merge", "--dry-run=server", "-p", json.dumps(change), *more)
         return self.run(user, "patch", what, *options).stderr
 
     def ready(self) -> bool:
-        """Whether policies and roles, which take effect a moment after they were written, do so."""
+        """Say whether policies and roles are in effect, which takes a moment after they are written."""
         return (
             "denied request" in self.create("planner", policy("Auto", SCALE))
             and "denied request" in self.create("root", REMEDIATION)
@@ -175,7 +177,7 @@ def tenancy(programs: Programs) -> Iterator[Tenancy]:
         ("viewer", policy("Observe", SCALE), 'cannot create resource "remediationpolicies"'),
     ],
 )
-def test_a_policy_needs_an_author_with_its_rights(tenancy: Tenancy, user: str, body: Body, message: str) -> None:
+def test_author_of_a_policy_needs_its_permissions(tenancy: Tenancy, user: str, body: Body, message: str) -> None:
     assert message in tenancy.create(user, body)
 
 
@@ -190,11 +192,11 @@ def test_a_policy_needs_an_author_with_its_rights(tenancy: Tenancy, user: str, b
         ("editor", OBJECTS["slo"] | {"metadata": {"name": "another"}}),
     ],
 )
-def test_who_has_the_rights_may_write_it(tenancy: Tenancy, user: str, body: Body) -> None:
+def test_author_with_the_permissions_may_write_a_policy(tenancy: Tenancy, user: str, body: Body) -> None:
     assert tenancy.create(user, body) == ""
 
 
-def test_a_policy_of_somebody_else_is_not_a_way_around(tenancy: Tenancy) -> None:
+def test_existing_policy_of_another_author_is_no_way_around(tenancy: Tenancy) -> None:
     assert "the action scale needs" in tenancy.patch("planner", "rempol/policy", {"spec": {"cooldown": "0s"}})
     assert "the action cordon needs" in tenancy.patch("editor", "rempol/policy", {"spec": {"actions": [CORDON]}})
     assert tenancy.patch("planner", "rempol/policy", {"metadata": {"labels": {"a": "b"}}}) == ""
@@ -212,7 +214,7 @@ def test_not_even_an_administrator_writes_remediations(tenancy: Tenancy) -> None
     assert tenancy.create(OPERATOR, forged) == ""
 
 
-def test_a_remediation_is_not_hidden_by_its_labels(tenancy: Tenancy) -> None:
+def test_labels_do_not_exempt_a_remediation(tenancy: Tenancy) -> None:
     change = {"metadata": {"labels": {"forestall.dev/action": "restart"}}}
     for user in ("editor", "admin", "root"):
         assert "labels of a Remediation are changed by forestall alone" in tenancy.patch(user, "remed/entry", change)
@@ -230,7 +232,7 @@ def test_a_remediation_is_not_hidden_by_its_labels(tenancy: Tenancy) -> None:
         "notchan/channel",
     ],
 )
-def test_status_is_written_by_the_operator_alone(tenancy: Tenancy, what: str) -> None:
+def test_only_the_operator_writes_status(tenancy: Tenancy, what: str) -> None:
     change = {"status": {"phase": "Succeeded"} if what.startswith("remed") else {"observedGeneration": 1}}
     refused = tenancy.patch("root", what, change, STATUS)
     assert f"the status is written by forestall ({OPERATOR}) alone" in refused
@@ -243,7 +245,7 @@ def decision(verdict: str, by: str | None) -> Body:
 
 
 @pytest.mark.parametrize("verdict", ["Approved", "Rejected"])
-def test_a_decision_needs_the_verb_approve(tenancy: Tenancy, verdict: str) -> None:
+def test_decision_needs_the_verb_approve(tenancy: Tenancy, verdict: str) -> None:
     assert "needs the verb approve" in tenancy.patch("editor", "remed/entry", decision(verdict, "editor"))
     assert "Forbidden" in tenancy.patch("viewer", "remed/entry", decision(verdict, "viewer"))
     assert "Forbidden" in tenancy.patch(OPERATOR, "remed/entry", decision(verdict, OPERATOR))
@@ -251,12 +253,12 @@ def test_a_decision_needs_the_verb_approve(tenancy: Tenancy, verdict: str) -> No
 
 
 @pytest.mark.parametrize("by", ["root", "", None])
-def test_a_decision_is_made_in_ones_own_name(tenancy: Tenancy, by: str | None) -> None:
+def test_decision_carries_the_name_of_its_user(tenancy: Tenancy, by: str | None) -> None:
     refused = tenancy.patch("admin", "remed/entry", decision("Approved", by))
     assert "spec.approval.by must be your own user name: admin" in refused
 
 
-def test_an_undo_needs_what_an_approval_needs(tenancy: Tenancy) -> None:
+def test_undo_needs_the_permission_to_approve(tenancy: Tenancy) -> None:
     def undo(by: str) -> Body:
         return {"spec": {"undo": {"comment": "a load test", "by": by}}}
 
@@ -267,7 +269,7 @@ def test_an_undo_needs_what_an_approval_needs(tenancy: Tenancy) -> None:
     assert tenancy.patch("admin", "remed/entry", undo("admin")) == ""
 
 
-def test_feedback_is_given_in_ones_own_name_and_needs_no_approver(tenancy: Tenancy) -> None:
+def test_feedback_carries_the_name_of_its_user_and_needs_no_approver(tenancy: Tenancy) -> None:
     def feedback(by: str) -> Body:
         return {"spec": {"feedback": {"verdict": "Helpful", "by": by}}}
 
@@ -277,7 +279,7 @@ def test_feedback_is_given_in_ones_own_name_and_needs_no_approver(tenancy: Tenan
     assert "Forbidden" in tenancy.patch("viewer", "remed/entry", feedback("viewer"))
 
 
-def test_a_pause_carries_the_name_of_who_made_it_or_none(tenancy: Tenancy) -> None:
+def test_pause_carries_the_name_of_its_user_or_none(tenancy: Tenancy) -> None:
     def pause(by: str) -> Body:
         return document("Pause", "new", {"by": by, "reason": "x"})
 
@@ -290,7 +292,7 @@ def test_a_pause_carries_the_name_of_who_made_it_or_none(tenancy: Tenancy) -> No
     assert tenancy.patch("editor", "pause/pause", {"metadata": {"labels": {"a": "b"}}}) == ""
 
 
-def test_the_whole_cluster_is_paused_in_ones_own_name(tenancy: Tenancy) -> None:
+def test_cluster_pause_carries_the_name_of_its_user(tenancy: Tenancy) -> None:
     def pause(**said: Any) -> Body:
         return {"spec": {"paused": True, **said}}
 
@@ -308,7 +310,7 @@ def test_the_whole_cluster_is_paused_in_ones_own_name(tenancy: Tenancy) -> None:
 def person(
     tenancy: Tenancy, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `forestall` as somebody with a token of their own, who has the role `edit` or `admin` in `shop`."""
+    """Run `forestall` as a user with a token and the role `edit` or `admin` in `shop`."""
     folder = tmp_path_factory.mktemp("people")
     view = json.loads(tenancy.plane.kubectl("config", "view", "--raw", "--flatten", "-o", "json").stdout)
     for role in ("edit", "admin"):
@@ -329,7 +331,7 @@ def person(
     return run
 
 
-def test_people_decide_and_comment_by_commands_in_their_own_names(tenancy: Tenancy, person: Any) -> None:
+def test_decisions_and_feedback_by_commands_carry_the_name_of_the_user(tenancy: Tenancy, person: Any) -> None:
     entry = REMEDIATION | {"metadata": {"name": "asked"}}
     tenancy.plane.kubectl("create", "-n", "shop", "-f", "-", f"--as={OPERATOR}", stdin=json.dumps(entry))
 
@@ -354,7 +356,7 @@ def test_people_decide_and_comment_by_commands_in_their_own_names(tenancy: Tenan
     assert "forestall-cli" in {each["manager"] for each in json.loads(managers)["metadata"]["managedFields"]}
 
 
-def test_people_pause_what_is_theirs(tenancy: Tenancy, person: Any) -> None:
+def test_users_pause_their_own_namespace(tenancy: Tenancy, person: Any) -> None:
     assert person("edit", "pause", "--reason", "an incident").returncode == 1, "the cluster is not an editor's"
     assert person("edit", "pause", "-n", "shop", "--for", "1h", "--reason", "an incident").returncode == 0
     status = person("admin", "status").stderr
@@ -366,11 +368,11 @@ def test_people_pause_what_is_theirs(tenancy: Tenancy, person: Any) -> None:
     assert "PAUSED" not in person("edit", "status").stderr
 
 
-def test_everybody_with_a_role_may_look(tenancy: Tenancy) -> None:
+def test_every_role_may_read(tenancy: Tenancy) -> None:
     for user in ("viewer", "editor", "admin"):
         assert tenancy.run(user, "get", "fslo,rempol,remed").returncode == 0
 
 
-def test_people_of_another_namespace_have_no_say(tenancy: Tenancy) -> None:
+def test_users_of_another_namespace_have_no_access(tenancy: Tenancy) -> None:
     seen = tenancy.plane.kubectl("get", "fslo", "-n", "default", "--as=admin", check=False)
     assert "Forbidden" in seen.stderr

@@ -1,4 +1,4 @@
-"""The chart on a control plane of its own: what it renders, installs, upgrades and leaves behind, and its rights."""
+"""The chart on a separate control plane: rendering, installation, upgrade, uninstallation, and its permissions."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ class Release:
         self.chart = chart
 
     def deploy(self, values: Values | None = None, chart: Path | None = None) -> None:
-        """Install or upgrade with nothing but `values`, and return when all pods are ready."""
+        """Install or upgrade with only `values`, and return when all pods are ready."""
         self.plane.helm(
             "upgrade",
             RELEASE,
@@ -76,7 +76,7 @@ class Release:
         return (verb, resource, namespace) in self.may_all([(verb, resource, namespace)], name)
 
     def may_all(self, rights: Sequence[Right], name: str = "") -> set[Right]:
-        """Return those rights that the operator's ServiceAccount holds."""
+        """Return those permissions that the operator's ServiceAccount has."""
         reviews = {"apiVersion": "v1", "kind": "List", "items": [_review(right, name) for right in rights]}
         answers = self.plane.kubectl(
             "create", "-f", "-", "-o", 'jsonpath={.status.allowed}{"\\n"}', stdin=json.dumps(reviews)
@@ -85,7 +85,7 @@ class Release:
 
 
 def _review(right: Right, name: str) -> dict[str, Any]:
-    """Return the question to the server. A resource is written like `deployments.apps/scale`."""
+    """Return the access review. A resource is written like `deployments.apps/scale`."""
     verb, resource, namespace = right
     full, _, subresource = resource.partition("/")
     plural, _, group = full.partition(".")
@@ -120,7 +120,7 @@ def test_lint_finds_nothing(plane: LocalCluster, chart: Path) -> None:
     assert "0 chart(s) failed" in plane.helm("lint", "--strict", chart, *as_options({})).stdout
 
 
-def test_without_an_image_it_stops_and_says_what_to_do(plane: LocalCluster, chart: Path) -> None:
+def test_rendering_without_an_image_fails_and_says_what_to_do(plane: LocalCluster, chart: Path) -> None:
     with pytest.raises(CommandFailed, match=r"image\.repository is not set.*\n*.*--set image\.repository="):
         plane.helm("template", RELEASE, chart)
 
@@ -129,8 +129,8 @@ def test_without_an_image_it_stops_and_says_what_to_do(plane: LocalCluster, char
     "interval",
     ["0s", "1s", "30s", "59s", "90s", "3600s", "3601s", "1m", "1m30s", "60m", "61m", "1h", "2h", "1d", "1", "5"],
 )
-def test_an_interval_is_taken_where_the_program_takes_it(plane: LocalCluster, chart: Path, interval: str) -> None:
-    """The kind: a value that the chart lets pass and the program crash-loops on, or the other way round."""
+def test_chart_and_program_accept_the_same_intervals(plane: LocalCluster, chart: Path, interval: str) -> None:
+    """The kind: a value that the chart accepts and the program crash-loops on, or the other way round."""
     answer = CliRunner().invoke(run, ["--interval", interval, "--listen", "nowhere"])
     taken = "'--listen'" in answer.output
     try:
@@ -182,7 +182,7 @@ def test_wrong_values_are_refused(plane: LocalCluster, chart: Path, key: str, va
     assert where in str(refused.value)
 
 
-def test_a_service_account_of_ones_own_must_be_named(plane: LocalCluster, chart: Path) -> None:
+def test_own_service_account_must_be_named(plane: LocalCluster, chart: Path) -> None:
     with pytest.raises(CommandFailed, match=r"serviceAccount\.name is needed"):
         render(plane, chart, {"serviceAccount.create": False})
     rendered = render(plane, chart, {"serviceAccount.create": False, "serviceAccount.name": "mine"})
@@ -272,7 +272,7 @@ NOTHING: Values = {
     [{}, EVERYTHING, NOTHING, {"fullnameOverride": "guard"}, {"networkPolicy.enabled": True}],
     ids=["default", "everything", "nothing", "renamed", "network"],
 )
-def test_the_server_accepts_what_is_rendered(plane: LocalCluster, chart: Path, values: Values) -> None:
+def test_server_accepts_the_rendered_objects(plane: LocalCluster, chart: Path, values: Values) -> None:
     objects = render(plane, chart, values)
     known = [
         each for each in objects if each["kind"] != "ServiceMonitor"
@@ -283,7 +283,7 @@ def test_the_server_accepts_what_is_rendered(plane: LocalCluster, chart: Path, v
     assert not [each for each in objects if "helm.sh/hook" in each["metadata"].get("annotations", {})]
 
 
-def test_switches_leave_out_what_they_name(plane: LocalCluster, chart: Path) -> None:
+def test_switched_off_parts_are_not_rendered(plane: LocalCluster, chart: Path) -> None:
     kinds = {each["kind"] for each in render(plane, chart, NOTHING)}
     assert not kinds & {
         "CustomResourceDefinition",
@@ -297,7 +297,7 @@ def test_switches_leave_out_what_they_name(plane: LocalCluster, chart: Path) -> 
     assert '"nodes"' not in text
 
 
-def test_everything_is_where_it_belongs(plane: LocalCluster, chart: Path) -> None:
+def test_rendered_objects_have_labels_and_namespaces(plane: LocalCluster, chart: Path) -> None:
     objects = render(plane, chart, EVERYTHING)
     mine = [each for each in objects if each["kind"] not in ("CustomResourceDefinition", "ConfigMap")]
     assert all(each["metadata"]["labels"]["team"] == "sre" for each in mine)
@@ -324,7 +324,7 @@ def test_a_pod_monitor_comes_instead_of_a_service_monitor(plane: LocalCluster, c
 
 
 def test_the_shop_of_the_examples_meets_the_restricted_standard(plane: LocalCluster, root: Path) -> None:
-    """Its pods carry what a real workload carries, so that people who copy from it copy that too."""
+    """Its pods have the settings of a real workload, so that people who copy from it copy them too."""
     level = "pod-security.kubernetes.io/warn"
     plane.kubectl("label", "namespace", "shop", f"{level}=restricted")
     try:
@@ -542,7 +542,7 @@ def rights(release: Release) -> set[Right]:
     ],
     ids=["default", "one namespace", "everywhere", "nodes"],
 )
-def test_operator_holds_just_these_rights(
+def test_operator_has_exactly_these_permissions(
     release: Release, values: Values, workloads_in: list[str], everywhere: list[tuple[str, str]]
 ) -> None:
     release.deploy(values)
@@ -555,7 +555,7 @@ def test_operator_holds_just_these_rights(
 
 
 @pytest.mark.parametrize("switch", OPT_INS)
-def test_a_switch_adds_just_the_rights_of_its_action(release: Release, switch: str) -> None:
+def test_switch_adds_exactly_the_permissions_of_its_action(release: Release, switch: str) -> None:
     asked = [(*right, namespace) for each in OPT_INS.values() for right in each for namespace in ("shop", "other")]
     # What says whether a target exists and what would be done is read everywhere.
     unread = {("patch", "scaledobjects.keda.sh"), ("get", "jobs.batch"), ("create", "jobs.batch")}
@@ -585,7 +585,7 @@ def test_admins_of_a_namespace_bind_the_role_themselves(release: Release, role: 
         release.plane.kubectl("delete", "rolebinding", role, "-n", "shop")
 
 
-def test_the_operator_leads_by_its_own_lease_alone(release: Release) -> None:
+def test_operator_may_use_only_its_own_lease(release: Release) -> None:
     for verb in ("get", "update"):
         assert release.may(verb, "leases.coordination.k8s.io", NAMESPACE, LEASE)
         assert not release.may(verb, "leases.coordination.k8s.io", NAMESPACE, "another")

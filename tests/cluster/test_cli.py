@@ -1,4 +1,4 @@
-"""The commands against a real API server: rights, messages, and what they write."""
+"""The commands against a real API server: permissions, messages and written objects."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SCRIPTS = Path(sys.executable).parent
 
 @pytest.fixture
 def forestall(cluster: RunningCluster):
-    """Run `forestall` as a process of its own, with the rights of a kubeconfig."""
+    """Run `forestall` as a separate process, with the permissions of a kubeconfig."""
 
     def run(*words: str, kubeconfig: Path | str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         config = str(kubeconfig or cluster.kubeconfig)
@@ -35,7 +35,7 @@ def forestall(cluster: RunningCluster):
 
 @pytest.fixture
 def objective(cluster: RunningCluster, namespace: str) -> str:
-    """An objective at risk, as the operator would leave it."""
+    """An objective at risk, as the operator writes it."""
     spec = {
         "target": {"name": "checkout"},
         "indicator": {"ratio": {"good": 'http_requests_total{code!~"5.."}', "total": "http_requests_total"}},
@@ -63,7 +63,7 @@ def write_status(cluster: RunningCluster, kind: str, name: str, namespace: str, 
 
 
 def intend(cluster: RunningCluster, namespace: str, name: str, mode: str = "Approve") -> str:
-    """Write a Remediation that waits for approval."""
+    """Create a Remediation that waits for approval."""
     uid = cluster.get("servicelevelobjective", "checkout", namespace)["metadata"]["uid"]
     now = datetime.now(UTC)
 
@@ -92,7 +92,7 @@ def intend(cluster: RunningCluster, namespace: str, name: str, mode: str = "Appr
 
 
 def user(cluster: RunningCluster, namespace: str, name: str, *verbs: str) -> Path:
-    """Return the kubeconfig of a user who may only do this with Remediations."""
+    """Return the kubeconfig of a user with only these verbs on Remediations."""
     cluster.kubectl("create", "serviceaccount", name, "-n", namespace)
     cluster.kubectl("create", "role", name, "-n", namespace, "--resource=remediations.forestall.dev", *map(verb, verbs))
     cluster.kubectl(
@@ -116,7 +116,7 @@ def test_status_of_a_namespace(forestall, namespace):
 
 
 @pytest.mark.usefixtures("objective")
-def test_the_kubeconfigs_namespace_is_the_default(forestall, cluster, namespace):
+def test_namespace_of_the_kubeconfig_is_the_default(forestall, cluster, namespace):
     cluster.kubectl("create", "serviceaccount", "reader", "-n", namespace)
     cluster.kubectl("create", "role", "reader", "-n", namespace, "--verb=get,list", "--resource=*.forestall.dev")
     cluster.kubectl(
@@ -132,7 +132,7 @@ def test_the_kubeconfigs_namespace_is_the_default(forestall, cluster, namespace)
 
 
 @pytest.mark.usefixtures("objective")
-def test_json_is_what_kubectl_gives(forestall, cluster, namespace):
+def test_json_equals_that_of_kubectl(forestall, cluster, namespace):
     mine = json.loads(forestall("status", "-n", namespace, "-o", "json").stdout)
     theirs = json.loads(cluster.kubectl("get", "fslo", "-n", namespace, "-o", "json").stdout)
     assert [each["metadata"]["uid"] for each in mine["items"]] == [each["metadata"]["uid"] for each in theirs["items"]]
@@ -146,7 +146,7 @@ def test_names_work_with_kubectl(forestall, cluster, namespace):
     assert cluster.kubectl("get", name, "-n", namespace, "-o", "name").stdout.strip() == name
 
 
-def test_explain_shows_what_waits_and_the_commands_it_shows_work(forestall, cluster, namespace, objective):
+def test_explain_shows_pending_approvals_with_working_commands(forestall, cluster, namespace, objective):
     intend(cluster, namespace, "early-scale-1")
     shown = forestall("explain", objective, "-n", namespace)
     assert (shown.returncode, shown.stderr) == (0, "")
@@ -157,7 +157,7 @@ def test_explain_shows_what_waits_and_the_commands_it_shows_work(forestall, clus
     assert "forestall approve" not in forestall("explain", objective, "-n", namespace).stdout
 
 
-def test_an_approval_is_recorded_with_the_name_that_the_server_knows(forestall, cluster, namespace, objective):
+def test_approval_is_recorded_with_the_user_name_of_the_server(forestall, cluster, namespace, objective):
     del objective
     intend(cluster, namespace, "early-scale-1")
     config = user(cluster, namespace, "oncall", "get", "list", "patch", "approve")
@@ -173,7 +173,7 @@ def test_an_approval_is_recorded_with_the_name_that_the_server_knows(forestall, 
     assert f"was approved by system:serviceaccount:{namespace}:oncall" in again.stderr
 
 
-def test_who_may_not_decide_is_told_which_right_is_missing(forestall, cluster, namespace, objective):
+def test_refused_decision_names_the_missing_permission(forestall, cluster, namespace, objective):
     del objective
     intend(cluster, namespace, "early-scale-1")
     config = user(cluster, namespace, "looker", "get", "list")
@@ -184,7 +184,7 @@ def test_who_may_not_decide_is_told_which_right_is_missing(forestall, cluster, n
     assert "approval" not in cluster.get("remediation", "early-scale-1", namespace)["spec"]
 
 
-def test_what_waits_for_nobody_says_so(forestall, cluster, namespace, objective):
+def test_approval_of_a_remediation_that_needs_none_is_refused(forestall, cluster, namespace, objective):
     del objective
     intend(cluster, namespace, "early-scale-1", mode="Auto")
     done = forestall("approve", "early-scale-1", "-n", namespace)
@@ -192,14 +192,14 @@ def test_what_waits_for_nobody_says_so(forestall, cluster, namespace, objective)
     assert "its policy's mode is Auto" in done.stderr
 
 
-def test_what_is_missing_names_what_is_like_it(forestall, namespace, objective):
+def test_unknown_name_suggests_similar_ones(forestall, namespace, objective):
     done = forestall("explain", "chekout", "-n", namespace)
     assert done.returncode == 1
     assert f"Did you mean {objective}?" in done.stderr
 
 
 @pytest.mark.usefixtures("objective")
-def test_as_a_plugin_of_kubectl(cluster, programs, namespace):
+def test_plugin_of_kubectl(cluster, programs, namespace):
     """kubectl finds `kubectl-forestall` on the PATH."""
     path = os.pathsep.join([str(SCRIPTS), os.environ.get("PATH", "")])
     kubectl = subprocess.run(
@@ -222,7 +222,7 @@ def test_as_a_plugin_of_kubectl(cluster, programs, namespace):
         ({"token": "expired"}, "credentials"),
     ],
 )
-def test_no_way_to_the_cluster_is_one_line_that_says_what_to_do(forestall, cluster, tmp_path, change, said):
+def test_unreachable_cluster_is_one_line_that_says_what_to_do(forestall, cluster, tmp_path, change, said):
     config = Path(change.get("KUBECONFIG", tmp_path / "config"))
     if "KUBECONFIG" not in change:
         view = json.loads(cluster.kubectl("config", "view", "--raw", "--flatten", "-o", "json").stdout)
@@ -238,7 +238,7 @@ def test_no_way_to_the_cluster_is_one_line_that_says_what_to_do(forestall, clust
     assert said in done.stderr
 
 
-def test_a_cluster_without_the_crds_says_how_to_install_them(forestall, cluster, tmp_path):
+def test_missing_crds_are_reported_with_how_to_install_them(forestall, cluster, tmp_path):
     """The shared cluster has them; a second API version of the group does not."""
     program = (
         "import sys, forestall.api, forestall.api.meta\n"

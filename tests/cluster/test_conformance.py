@@ -1,4 +1,4 @@
-"""The real API server does what the cluster in memory does on which unit tests rest."""
+"""The real API server passes the same tests as the cluster in memory that unit tests use."""
 
 from collections.abc import AsyncIterator
 
@@ -16,4 +16,4 @@ async def port(cluster: KwokCluster, namespace: str) -> AsyncIterator[Kubernetes
 
 
 class TestKubernetesCluster(ClusterConformance):
-    """Holds what the cluster in memory is held to in `tests/unit/support`."""
+    """The conformance tests that the cluster in memory passes in `tests/unit/support`."""

@@ -1,4 +1,4 @@
-"""The control plane that the other cluster tests and the demo stand on."""
+"""The control plane that the other cluster tests and the demo use."""
 
 import json
 import socket
@@ -42,7 +42,7 @@ def test_pods_run_on_the_nodes(cluster, namespace):
     assert len({pod["status"]["podIP"] for pod in pods}) == 3
 
 
-def test_start_up_time_is_kept_and_may_differ_for_a_pod(cluster, namespace):
+def test_start_up_time_is_respected_and_may_differ_for_a_pod(cluster, namespace):
     try:
         cluster.set_start_up(4)
         slow = deployment("slow")
@@ -70,7 +70,7 @@ def test_job_completes(cluster, namespace):
     cluster.kubectl("wait", "--for=condition=Complete", "job/once", "-n", namespace, "--timeout=180s")
 
 
-def test_nodes_come_and_go_and_strangers_stay(cluster):
+def test_nodes_are_added_and_removed_and_other_objects_stay(cluster):
     stranger = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "stranger"}}
     cluster.apply(stranger)
     try:
@@ -86,7 +86,7 @@ def names(cluster):
     return {name.removeprefix("node/") for name in cluster.kubectl("get", "nodes", "-o", "name").stdout.split()}
 
 
-def test_node_condition_that_a_person_sets_stays_and_taints(cluster):
+def test_node_condition_set_by_a_person_stays_and_taints_the_node(cluster):
     condition = {"type": "DiskPressure", "status": "True", "reason": "Test", "lastHeartbeatTime": None}
     patch = json.dumps({"status": {"conditions": [condition]}})
     cluster.kubectl("patch", "node", "node-3", "--subresource=status", "-p", patch)
@@ -97,7 +97,7 @@ def test_node_condition_that_a_person_sets_stays_and_taints(cluster):
         cluster.kubectl("patch", "node", "node-3", "--subresource=status", "-p", patch.replace("True", "False"))
 
 
-def test_kubeconfig_of_a_service_account_has_its_rights_and_no_more(cluster, namespace):
+def test_kubeconfig_of_a_service_account_has_exactly_its_permissions(cluster, namespace):
     cluster.kubectl("create", "serviceaccount", "reader", "-n", namespace)
     cluster.kubectl("create", "role", "reader", "-n", namespace, "--verb=list", "--resource=configmaps")
     cluster.kubectl(
@@ -158,6 +158,6 @@ def test_control_plane_that_cannot_start_says_why_and_leaves_nothing(programs, m
     assert not broken.workspace.path.exists()
 
 
-def test_kubectl_fails_with_the_servers_words(cluster: RunningCluster):
+def test_kubectl_fails_with_the_message_of_the_server(cluster: RunningCluster):
     with pytest.raises(CommandFailed, match=r'(?s)`kubectl get .*namespaces "no-such" not found'):
         cluster.get("namespace", "no-such")

@@ -1,4 +1,4 @@
-"""The definitions on a real API server: what it refuses, in which words, what it fills in, and what it shows."""
+"""The CRDs on a real API server: refusals with their messages, defaults, and printed columns."""
 
 import copy
 import json
@@ -102,7 +102,7 @@ def changed(spec: Body, path: str, value: object) -> Body:
 
 
 def attempt(cluster: KwokCluster, body: Body, *more: str) -> subprocess.CompletedProcess[str]:
-    """Let the server judge `body`; nothing is kept."""
+    """Create `body` in a dry run."""
     options = ("--dry-run=server", *AS_OPERATOR, *more)
     return cluster.kubectl("apply", "-f", "-", *options, stdin=json.dumps(body), check=False)
 
@@ -118,7 +118,7 @@ PATCHES: list[tuple[str, object, str]] = [
     ("type", "Boolean", "neither true nor false, as `type` asks for"),
     ("value", 5, "must be of type string"),
 ]
-"""What can not be patched: like REFUSED, in a patch."""
+"""Patches that are refused: like REFUSED."""
 REFUSED: list[tuple[str, str, object, str]] = [
     *(("RemediationPolicy", f"actions.3.patch.{path}", value, message) for path, value, message in PATCHES),
     ("ServiceLevelObjective", "objective", 0.999, "the objective is in percent: write 99.9, not 0.999 or 100"),
@@ -374,7 +374,7 @@ def test_bad_input_is_refused_with_a_message(
     assert message in tried.stderr
 
 
-def test_approval_that_expires_after_the_deadline_is_refused(cluster: KwokCluster) -> None:
+def test_approval_period_longer_than_the_deadline_is_refused(cluster: KwokCluster) -> None:
     spec = POLICY | {"mode": "Approve", "deadline": "1d", "approvalExpiry": "24h1s"}
     tried = attempt(cluster, document("RemediationPolicy", spec))
     assert (
@@ -390,7 +390,7 @@ def test_approval_that_expires_after_the_deadline_is_refused(cluster: KwokCluste
         "/spec/template/spec/containers/name=main/resources/limits/memory",
     ],
 )
-def test_what_can_be_patched_is_admitted(cluster: KwokCluster, field: str) -> None:
+def test_allowed_patches_are_admitted(cluster: KwokCluster, field: str) -> None:
     tried = attempt(cluster, document("RemediationPolicy", {"actions": [{"patch": changed(PATCH, "field", field)}]}))
     assert tried.returncode == 0, tried.stderr
 
@@ -523,7 +523,7 @@ def test_intent_never_changes(cluster: KwokCluster, namespace: str) -> None:
     assert cluster.get("remediation", "shop", namespace)["metadata"]["generation"] == 1
 
 
-def test_it_is_decided_once(cluster: KwokCluster, namespace: str) -> None:
+def test_remediation_is_decided_once(cluster: KwokCluster, namespace: str) -> None:
     remediation(cluster, namespace)
     patch(cluster, namespace, {"status": {"phase": "AwaitingApproval"}}, "--subresource=status", check=True)
     patch(cluster, namespace, APPROVED, check=True)
@@ -535,7 +535,7 @@ def test_it_is_decided_once(cluster: KwokCluster, namespace: str) -> None:
     patch(cluster, namespace, feedback, check=True)
 
 
-def test_an_approval_can_come_too_late(cluster: KwokCluster, namespace: str) -> None:
+def test_late_approval_is_refused(cluster: KwokCluster, namespace: str) -> None:
     remediation(cluster, namespace)
     patch(cluster, namespace, {"status": {"phase": "Aborted"}}, "--subresource=status", check=True)
     refused = patch(cluster, namespace, APPROVED)
@@ -543,7 +543,7 @@ def test_an_approval_can_come_too_late(cluster: KwokCluster, namespace: str) -> 
 
 
 @pytest.mark.parametrize("mode", ["Auto", "Observe"])
-def test_what_waits_for_nobody_is_not_approved(cluster: KwokCluster, namespace: str, mode: str) -> None:
+def test_remediation_that_needs_no_approval_is_not_approved(cluster: KwokCluster, namespace: str, mode: str) -> None:
     remediation(cluster, namespace, mode=mode)
     refused = patch(cluster, namespace, APPROVED)
     assert "this Remediation does not wait for an approval: its policy's mode was not Approve" in refused.stderr
@@ -552,7 +552,7 @@ def test_what_waits_for_nobody_is_not_approved(cluster: KwokCluster, namespace: 
 UNDONE = {"spec": {"undo": {"by": OPERATOR, "comment": "too much"}}}
 
 
-def test_it_is_undone_once(cluster: KwokCluster, namespace: str) -> None:
+def test_remediation_is_undone_once(cluster: KwokCluster, namespace: str) -> None:
     remediation(cluster, namespace)
     patch(cluster, namespace, {"status": {"phase": "Verifying"}}, "--subresource=status", check=True)
     patch(cluster, namespace, UNDONE, check=True)
@@ -561,18 +561,18 @@ def test_it_is_undone_once(cluster: KwokCluster, namespace: str) -> None:
         assert "this was asked for already: a Remediation is undone once" in refused.stderr
 
 
-def test_what_has_ended_is_not_undone(cluster: KwokCluster, namespace: str) -> None:
+def test_ended_remediation_is_not_undone(cluster: KwokCluster, namespace: str) -> None:
     remediation(cluster, namespace)
     patch(cluster, namespace, {"status": {"phase": "Succeeded"}}, "--subresource=status", check=True)
     assert "too late: this Remediation has ended" in patch(cluster, namespace, UNDONE).stderr
 
 
-def test_what_gives_nothing_back_is_not_undone(cluster: KwokCluster, namespace: str) -> None:
+def test_action_without_reversal_is_not_undone(cluster: KwokCluster, namespace: str) -> None:
     remediation(cluster, namespace, action={"restart": {}})
     assert "this action can't be undone" in patch(cluster, namespace, UNDONE).stderr
 
 
-def test_what_it_was_before_it_was_deleted_never_changes(cluster: KwokCluster, namespace: str) -> None:
+def test_restored_status_never_changes(cluster: KwokCluster, namespace: str) -> None:
     create(cluster, namespace, document("Remediation", {"intent": INTENT, "restored": {"uid": "first"}}))
     for other in ({"uid": "second"}, {"undo": {"by": OPERATOR, "comment": "x"}}, None):
         refused = patch(cluster, namespace, {"spec": {"restored": other}})
@@ -593,7 +593,7 @@ SAID_ELSEWHERE = {
 }
 
 
-def test_every_rule_is_tried_above() -> None:
+def test_every_rule_has_a_test() -> None:
     messages = {message for kind in KINDS for message in _messages(crd(kind)) if not _BOUNDS.match(message)}
     tried = [message.partition("Invalid value: ")[2] or message for *_, message in REFUSED]
     assert {message for message in messages if not any(each in message for each in tried)} <= SAID_ELSEWHERE
@@ -616,7 +616,7 @@ def _messages(node: object) -> Iterator[str]:
 
 
 def filled_in(cluster: KwokCluster, body: Body) -> Body:
-    """Return `body` as the server would keep it."""
+    """Return `body` as the server would store it."""
     options = ("--dry-run=server", "-o", "json", *AS_OPERATOR)
     kept: Body = json.loads(cluster.kubectl("create", "-f", "-", *options, stdin=json.dumps(body)).stdout)
     return kept
@@ -630,7 +630,7 @@ def test_defaults_are_those_of_the_models(cluster: KwokCluster, kind: type[Resou
     assert kind.read(kept).model_dump(exclude={"metadata"}) == kind.read(body).model_dump(exclude={"metadata"})
 
 
-def test_a_policy_only_observes_unless_told(cluster: KwokCluster) -> None:
+def test_policy_observes_by_default(cluster: KwokCluster) -> None:
     spec = filled_in(cluster, document("RemediationPolicy", {"actions": [{"scale": {"maxReplicas": 3}}]}))["spec"]
     assert (spec["mode"], spec["when"], spec["cooldown"]) == ("Observe", {"probability": 0.8, "for": "0s"}, "10m")
     assert spec["actions"][0]["scale"]["minReplicas"] == 1
@@ -642,7 +642,7 @@ def test_a_guardrail_may_be_empty(cluster: KwokCluster) -> None:
     assert attempt(cluster, body).returncode == 0
 
 
-def test_explain_says_what_a_field_means(cluster: KwokCluster) -> None:
+def test_explain_describes_every_field(cluster: KwokCluster) -> None:
     explained = cluster.kubectl("explain", "servicelevelobjective.spec.leadingIndicators").stdout
     assert "limit\t<number> -required-" in explained
     assert "The value past which the indicator hurts the SLI." in explained
@@ -652,7 +652,7 @@ def test_explain_says_what_a_field_means(cluster: KwokCluster) -> None:
         )
 
 
-def test_columns_answer_the_first_question(cluster: KwokCluster, namespace: str) -> None:
+def test_printed_columns(cluster: KwokCluster, namespace: str) -> None:
     for kind in ("ServiceLevelObjective", "Remediation"):
         create(cluster, namespace, document(kind, GOOD[kind]))
 

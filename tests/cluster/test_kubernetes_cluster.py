@@ -64,7 +64,7 @@ def slo_ref(namespace: str, name: str, uid: str = "") -> ObjectRef:
     return ref(namespace, SLO, name, "forestall.dev/v1alpha1", uid)
 
 
-async def test_reads_an_object_and_knows_it_from_a_later_one(kubernetes, cluster, namespace):
+async def test_read_distinguishes_an_object_from_a_later_one(kubernetes, cluster, namespace):
     cluster.apply(workload("Deployment", "web"), namespace=namespace)
     found = await kubernetes.read(ref(namespace, "Deployment", "web"))
     uid = found["metadata"]["uid"]
@@ -73,7 +73,7 @@ async def test_reads_an_object_and_knows_it_from_a_later_one(kubernetes, cluster
         await kubernetes.read(ref(namespace, "Deployment", "web", uid="11111111-1111-1111-1111-111111111111"))
 
 
-async def test_names_what_is_not_there(kubernetes, namespace):
+async def test_missing_object_is_named(kubernetes, namespace):
     with pytest.raises(NotFound, match=r'deployments\.apps "none" not found'):
         await kubernetes.read(ref(namespace, "Deployment", "none"))
     with pytest.raises(NotFound, match=r"no kind Rocket of example\.com/v9"):
@@ -83,8 +83,8 @@ async def test_names_what_is_not_there(kubernetes, namespace):
 
 
 @pytest.mark.parametrize("name", [".", "..", "", "a/b", "%2e%2e", "../namespaces/kube-system", "UPPER"])
-async def test_text_of_a_metric_that_is_no_name_asks_for_nothing_else(kubernetes, namespace, name):
-    """The kind: text of a tenant's metric used as a name. The list of all nodes was taken for the node `..`."""
+async def test_invalid_name_from_a_metric_requests_nothing_else(kubernetes, namespace, name):
+    """The kind: text from a tenant's metric used as a name. The list of all nodes was taken for the node `..`."""
     for target in (ref("", "Node", name, "v1"), ref(namespace, "Pod", name, "v1"), ref(name, "Pod", "web", "v1")):
         with pytest.raises(NotFound):
             await kubernetes.read(target)
@@ -97,7 +97,7 @@ async def test_text_of_a_metric_that_is_no_name_asks_for_nothing_else(kubernetes
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ReplicaSet"])
-async def test_scales_what_has_a_scale(kubernetes, cluster, namespace, kind):
+async def test_workload_with_scale_is_scaled(kubernetes, cluster, namespace, kind):
     cluster.apply(workload(kind, "web", 2), namespace=namespace)
     target = ref(namespace, kind, "web")
     found = await kubernetes.read_scale(target)
@@ -110,7 +110,7 @@ async def test_scales_what_has_a_scale(kubernetes, cluster, namespace, kind):
 
 
 async def scale_to(kubernetes: KubernetesCluster, target: ObjectRef, replicas: int) -> ScaleSubresource:
-    """Scale as soon as the workload's own controller has stopped writing its status."""
+    """Scale after the workload's own controller has stopped writing its status."""
 
     async def scale() -> ScaleSubresource:
         found = await kubernetes.read_scale(target)
@@ -127,7 +127,7 @@ async def test_scales_to_zero_and_back(kubernetes, cluster, namespace):
     assert (await scale_to(kubernetes, target, 1)).spec_replicas == 1
 
 
-async def test_the_operator_is_the_manager_of_what_it_scaled(kubernetes, cluster, namespace):
+async def test_operator_is_the_field_manager_of_scaled_replicas(kubernetes, cluster, namespace):
     cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
     target = ref(namespace, "Deployment", "web")
     await scale_to(kubernetes, target, 3)
@@ -139,7 +139,7 @@ async def test_the_operator_is_the_manager_of_what_it_scaled(kubernetes, cluster
     assert managers == ["forestall"]
 
 
-async def test_a_workload_that_changed_meanwhile_is_not_scaled(kubernetes, cluster, namespace):
+async def test_concurrently_changed_workload_is_not_scaled(kubernetes, cluster, namespace):
     cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
     target = ref(namespace, "Deployment", "web")
     before = await kubernetes.read_scale(target)
@@ -149,7 +149,7 @@ async def test_a_workload_that_changed_meanwhile_is_not_scaled(kubernetes, clust
     assert (await kubernetes.read_scale(target)).spec_replicas == 2
 
 
-async def test_another_workload_of_the_same_name_is_not_scaled(kubernetes, cluster, namespace):
+async def test_other_workload_of_the_same_name_is_not_scaled(kubernetes, cluster, namespace):
     cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
     target = ref(namespace, "Deployment", "web", uid="11111111-1111-1111-1111-111111111111")
     with pytest.raises(NotFound, match="another one"):
@@ -161,7 +161,7 @@ async def test_another_workload_of_the_same_name_is_not_scaled(kubernetes, clust
 
 
 async def scale_to_known(kubernetes: KubernetesCluster, known: ObjectRef, target: ObjectRef) -> None:
-    """Try to scale `target` with a resource version that is right, until the object stands still."""
+    """Try to scale `target` with its current resource version until its controllers stop changing it."""
     for _ in range(50):
         version = (await kubernetes.read_scale(known)).resource_version
         try:
@@ -174,7 +174,7 @@ async def scale_to_known(kubernetes: KubernetesCluster, known: ObjectRef, target
             return
 
 
-async def test_a_kind_without_scale_is_named(kubernetes, cluster, namespace):
+async def test_kind_without_scale_is_named(kubernetes, cluster, namespace):
     cluster.apply(workload("DaemonSet", "agent", None), namespace=namespace)
     target = ref(namespace, "DaemonSet", "agent")
     with pytest.raises(NotFound, match="DaemonSet of apps/v1 has no /scale"):
@@ -184,7 +184,7 @@ async def test_a_kind_without_scale_is_named(kubernetes, cluster, namespace):
 
 
 def worker_crd(group: str) -> dict[str, Any]:
-    """A custom kind that can be scaled, with names of its own for it."""
+    """A custom kind with a scale subresource on fields of other names."""
     status = {"type": "object", "properties": {"size": {"type": "integer"}, "labels": {"type": "string"}}}
     spec = {"type": "object", "properties": {"size": {"type": "integer"}}}
     schema = {"type": "object", "properties": {"spec": spec, "status": status}}
@@ -242,7 +242,7 @@ async def test_scales_a_custom_kind_that_comes_and_goes(kubernetes, cluster, nam
             refusal = str(raised.value)
 
 
-async def test_patches_only_the_state_it_has_seen(kubernetes, cluster):
+async def test_patch_checks_the_version_read(kubernetes, cluster):
     node = ObjectRef(api_version="v1", kind="Node", name="node-1")
     owner = "example.com/test"
     seen: list[str] = []
@@ -269,7 +269,7 @@ async def test_creates_once(kubernetes, namespace):
         await kubernetes.create(body)
 
 
-async def test_deletes_only_what_was_seen(kubernetes, namespace):
+async def test_delete_checks_the_version_read(kubernetes, namespace):
     created = await kubernetes.create(objective("checkout", namespace=namespace))
     target = slo_ref(namespace, "checkout", created["metadata"]["uid"])
     with pytest.raises(Conflict):
@@ -281,14 +281,14 @@ async def test_deletes_only_what_was_seen(kubernetes, namespace):
         await kubernetes.delete(target, created["metadata"]["resourceVersion"])
 
 
-async def test_tells_why_the_server_refused(kubernetes, namespace):
+async def test_error_has_the_reason_of_the_server(kubernetes, namespace):
     bad = objective("checkout", namespace=namespace)
     bad["spec"]["objective"] = 180
     with pytest.raises(ClusterError, match=r"spec\.objective"):
         await kubernetes.create(bad)
 
 
-async def test_a_map_of_a_status_can_become_empty(kubernetes, namespace):
+async def test_map_of_a_status_can_become_empty(kubernetes, namespace):
     target, version = await created(kubernetes, namespace)
     status = {"cause": {"indicator": "memory", "labels": {"pod": "a"}}}
     before = await kubernetes.apply_status(target, status, version)
@@ -297,7 +297,7 @@ async def test_a_map_of_a_status_can_become_empty(kubernetes, namespace):
     assert after["status"]["cause"] == {"indicator": "sli"}
 
 
-async def test_a_status_that_does_not_change_is_no_write(kubernetes, namespace):
+async def test_unchanged_status_is_no_write(kubernetes, namespace):
     target, version = await created(kubernetes, namespace)
     status = {"state": "Healthy", "sli": "99.9 %", "observedGeneration": 1}
     first = await kubernetes.apply_status(target, status, version)
@@ -306,7 +306,7 @@ async def test_a_status_that_does_not_change_is_no_write(kubernetes, namespace):
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
-async def test_a_status_is_the_operators_whole(kubernetes, cluster, namespace):
+async def test_operator_manages_the_whole_status(kubernetes, cluster, namespace):
     target, version = await created(kubernetes, namespace)
     await kubernetes.apply_status(target, {"state": "AtRisk", "sli": "98 %", "timeToBreach": "5m"}, version)
     patch = json.dumps({"status": {"state": "Healthy"}})
@@ -318,14 +318,14 @@ async def test_a_status_is_the_operators_whole(kubernetes, cluster, namespace):
     assert applied["spec"]["objective"] == 99
 
 
-async def test_a_status_is_not_applied_to_what_changed_meanwhile(kubernetes, cluster, namespace):
+async def test_status_is_not_applied_after_a_concurrent_change(kubernetes, cluster, namespace):
     target, version = await created(kubernetes, namespace)
     cluster.kubectl("annotate", "servicelevelobjective", "checkout", "-n", namespace, "a=b")
     with pytest.raises(Conflict):
         await kubernetes.apply_status(target, {"state": "Healthy"}, version)
 
 
-async def test_a_status_for_an_object_that_is_gone_is_noticed(kubernetes, cluster, namespace):
+async def test_status_of_a_deleted_object_is_an_error(kubernetes, cluster, namespace):
     target, version = await created(kubernetes, namespace)
     cluster.kubectl("delete", "servicelevelobjective", "checkout", "-n", namespace)
     with pytest.raises(ClusterError):
@@ -339,7 +339,7 @@ async def test_a_status_for_an_object_that_is_gone_is_noticed(kubernetes, cluste
     assert found["metadata"]["resourceVersion"] == later, "not even for a moment"
 
 
-async def test_a_status_that_does_not_fit_the_schema_is_refused(kubernetes, namespace):
+async def test_status_that_violates_the_schema_is_refused(kubernetes, namespace):
     target, version = await created(kubernetes, namespace)
     with pytest.raises(ClusterError, match=r"status\.state") as refused:
         await kubernetes.apply_status(target, {"state": "Bewitched"}, version)
@@ -366,7 +366,7 @@ async def created(kubernetes, namespace):
     return slo_ref(namespace, "checkout", metadata["uid"]), metadata["resourceVersion"]
 
 
-async def test_a_status_is_replaced_only_where_it_was_seen(kubernetes, namespace):
+async def test_replacing_a_status_checks_the_version_read(kubernetes, namespace):
     created = await kubernetes.create(objective("checkout", namespace=namespace))
     target = slo_ref(namespace, "checkout", created["metadata"]["uid"])
     version = created["metadata"]["resourceVersion"]
@@ -408,7 +408,7 @@ async def test_reads_long_lists_page_by_page(kubernetes, api, cluster, namespace
     assert uids >= {item["metadata"]["uid"] for item in found}
 
 
-async def test_lists_begin_anew_when_the_server_forgot_where_they_were(kubernetes, api, namespace, monkeypatch):
+async def test_list_begins_again_after_an_expired_token(kubernetes, api, namespace, monkeypatch):
     monkeypatch.setattr("forestall.adapters.kubernetes.cluster.PAGE", 1)
     for name in ("a", "b", "c"):
         await kubernetes.create(objective(name, namespace=namespace))
@@ -438,7 +438,7 @@ async def test_reads_secrets_of_its_own_namespace(kubernetes, cluster, namespace
         await kubernetes.read_secret("none", "token")
 
 
-async def test_a_missing_right_is_named(cluster, namespace):
+async def test_missing_permission_is_named(cluster, namespace):
     cluster.apply(workload("Deployment", "web", 1), namespace=namespace)
     cluster.kubectl("create", "role", "reader", "-n", namespace, "--verb=get", "--resource=deployments.apps/scale")
     cluster.kubectl("create", "rolebinding", "reader", "-n", namespace, "--role=reader",
@@ -457,7 +457,7 @@ async def test_a_missing_right_is_named(cluster, namespace):
             await weak.read_secret("x", "y")
 
 
-async def test_a_rotated_token_is_picked_up(cluster, namespace, tmp_path):
+async def test_rotated_token_is_reloaded(cluster, namespace, tmp_path):
     """The token in the file is refused by the server, and then replaced, as the kubelet does."""
     good = await Access.find(str(cluster.kubeconfig_for(namespace, "default")))
     config = json.loads(cluster.kubeconfig_for(namespace, "default").read_text())
@@ -473,7 +473,7 @@ async def test_a_rotated_token_is_picked_up(cluster, namespace, tmp_path):
         assert (await api.request("GET", "/api/v1"))["kind"] == "APIResourceList"
 
 
-async def test_events_are_seen_where_people_look(api, cluster, namespace):
+async def test_events_are_shown_by_kubectl_describe(api, cluster, namespace):
     async with Recorder(api, "test-pod") as recorder:
         kubernetes = KubernetesCluster(api, recorder, namespace)
         created = await kubernetes.create(objective("checkout", namespace=namespace))
@@ -488,7 +488,7 @@ async def test_events_are_seen_where_people_look(api, cluster, namespace):
     assert "cooldown" in described
 
 
-async def test_events_about_nodes_are_taken(api, kubernetes, cluster, namespace):
+async def test_events_about_nodes_are_accepted(api, kubernetes, cluster, namespace):
     node = await kubernetes.read(ObjectRef(api_version="v1", kind="Node", name="node-1"))
     about = ObjectRef(api_version="v1", kind="Node", name="node-1", uid=node["metadata"]["uid"])
     async with Recorder(api, "test-pod") as recorder:
@@ -497,7 +497,7 @@ async def test_events_about_nodes_are_taken(api, kubernetes, cluster, namespace)
     assert namespace in [event["message"] for event in events]
 
 
-async def test_evicts_the_very_pod_as_its_budget_allows(kubernetes, cluster, namespace):
+async def test_eviction_checks_the_uid_and_the_disruption_budget(kubernetes, cluster, namespace):
     cluster.apply(workload("StatefulSet", "web", 2), namespace=namespace)
     cluster.kubectl("rollout", "status", "statefulset/web", "-n", namespace, "--timeout=240s")
     spec = {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}
@@ -535,7 +535,7 @@ async def test_finds_the_pods_of_a_node(kubernetes, cluster, namespace):
     assert found["spec"]["nodeName"] == "node-1"
 
 
-async def test_who_does_not_lead_reads_and_does_not_write(api, cluster, namespace):
+async def test_process_that_does_not_lead_reads_but_does_not_write(api, cluster, namespace):
     def fence() -> float:
         raise LostLease("this process does not lead")
 

@@ -1,4 +1,4 @@
-"""One leader, with real processes on a real API server: stopped, woken, killed and sent home."""
+"""Leader election with real processes on a real API server: suspended, resumed, killed and stopped."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ PROGRAM = Path(__file__).with_name("candidate.py")
 
 
 class Candidate:
-    """A process, and what it said."""
+    """A candidate process and its output."""
 
     def __init__(self, cluster: PooledCluster, namespace: str, identity: str, log: Path) -> None:
         self._log = log
@@ -30,7 +30,7 @@ class Candidate:
         return Counter(line.partition(":")[0] for line in self._log.read_text().splitlines())
 
     def until(self, condition: Callable[[Counter[str]], bool], seconds: float = 180) -> float:
-        """Return how long it took until what the process said meets the condition."""
+        """Return how long (s) it took until the output of the process meets the condition."""
         began = time.monotonic()
         while not condition(self.said):
             assert time.monotonic() - began < seconds, self._log.read_text()[-2000:]
@@ -58,7 +58,7 @@ def start(cluster, namespace, tmp_path) -> Iterator[Callable[[str], Candidate]]:
 
 @pytest.fixture
 def pair(start) -> tuple[Candidate, Candidate]:
-    """One that leads and writes, and one that stands by."""
+    """A leader that writes, and a standby."""
     leader = start("one")
     leader.until(lambda said: said["wrote"] > 5)
     standby = start("two")
@@ -67,13 +67,13 @@ def pair(start) -> tuple[Candidate, Candidate]:
 
 
 def versions(cluster: PooledCluster, namespace: str, identity: str) -> list[int]:
-    """Return the resource versions of what a process wrote; they grow over all objects of the cluster."""
+    """Return the resource versions of a process's writes; they grow over all objects of the cluster."""
     listed = cluster.find("ConfigMap", namespace)
     named = [item["metadata"] for item in listed if item["metadata"]["name"].startswith(f"{identity}-")]
     return sorted(int(metadata["resourceVersion"]) for metadata in named)
 
 
-def test_a_stopped_leader_writes_nothing_after_another_took_over(cluster, namespace, pair):
+def test_suspended_leader_writes_nothing_after_a_takeover(cluster, namespace, pair):
     leader, standby = pair
     leader.process.send_signal(signal.SIGSTOP)
     assert standby.until(lambda said: said["wrote"] > 5) > 3
@@ -87,7 +87,7 @@ def test_a_stopped_leader_writes_nothing_after_another_took_over(cluster, namesp
     assert sum(version > first for version in versions(cluster, namespace, "one")) <= 1
 
 
-def test_a_leader_that_slept_past_its_deadline_does_not_write_although_nobody_took_over(cluster, namespace, start):
+def test_leader_suspended_past_its_deadline_does_not_write_without_a_takeover(cluster, namespace, start):
     leader = start("one")
     leader.until(lambda said: said["wrote"] > 5)
     leader.process.send_signal(signal.SIGSTOP)
@@ -99,7 +99,7 @@ def test_a_leader_that_slept_past_its_deadline_does_not_write_although_nobody_to
     assert len(versions(cluster, namespace, "one")) <= len(written) + 1
 
 
-def test_a_short_stop_costs_nothing(pair):
+def test_short_suspension_keeps_the_lease(pair):
     leader, standby = pair
     leader.process.send_signal(signal.SIGSTOP)
     time.sleep(1)
@@ -109,13 +109,13 @@ def test_a_short_stop_costs_nothing(pair):
     assert standby.said["leading"] == 0
 
 
-def test_a_killed_leader_is_followed(pair):
+def test_standby_takes_over_from_a_killed_leader(pair):
     leader, standby = pair
     leader.process.kill()
     standby.until(lambda said: said["wrote"] > 0)
 
 
-def test_a_leader_that_goes_hands_over_at_once(cluster, namespace, pair):
+def test_stopping_leader_releases_the_lease_at_once(cluster, namespace, pair):
     leader, standby = pair
     leader.process.terminate()
     assert leader.process.wait(180) == 0
@@ -126,7 +126,7 @@ def test_a_leader_that_goes_hands_over_at_once(cluster, namespace, pair):
     assert max(versions(cluster, namespace, "one")) < min(versions(cluster, namespace, "two"))
 
 
-def test_a_lease_that_somebody_took_by_hand_ends_the_leader(cluster, namespace, pair):
+def test_lease_edited_by_hand_ends_the_leader(cluster, namespace, pair):
     leader, _ = pair
     patch = json.dumps({"spec": {"holderIdentity": "somebody"}})
     cluster.kubectl("patch", "lease", "leader", "-n", namespace, "--type=merge", "-p", patch)

@@ -1,4 +1,4 @@
-"""The registry, kept fresh by Kopf and the pruner from a real API server, through a line that may fail."""
+"""The registry, updated by Kopf and the pruner from a real API server, through a proxy with faults."""
 
 import asyncio
 import importlib.util
@@ -39,7 +39,7 @@ proxy_module = beside("proxy")
 
 @dataclass
 class Line:
-    """Logs in by way of a proxy, with tokens that a test chooses."""
+    """Access through the proxy, with tokens that a test sets."""
 
     real: RestConfig
     proxy: Any
@@ -56,7 +56,7 @@ class Line:
 
 @dataclass
 class Watched:
-    """A registry with all that keeps it fresh."""
+    """A registry with the watches and the pruner that update it."""
 
     registry: Registry
     line: Line
@@ -68,7 +68,7 @@ class Watched:
         return self.registry.get(ServiceLevelObjective, name, namespace)
 
     async def until(self, condition: Callable[[], Any], seconds: float = 30) -> None:
-        """Wait until the condition holds, while the watching goes on."""
+        """Wait until the condition holds, while the watches run."""
         async with asyncio.timeout(seconds):
             while not condition():
                 if self.watching.done():
@@ -115,7 +115,7 @@ async def delete(cluster: KwokCluster, namespace: str, name: str) -> None:
     await asyncio.to_thread(cluster.kubectl, "delete", "servicelevelobjective", name, "-n", namespace)
 
 
-async def test_reads_what_is_there_and_then_follows(watched, cluster, namespace):
+async def test_existing_objects_are_read_and_changes_followed(watched, cluster, namespace):
     await apply(cluster, namespace, objective("early"))
     await watched.until(lambda: watched.registry.synced)
     assert watched.find(namespace, "early") is not None
@@ -131,7 +131,7 @@ async def test_reads_what_is_there_and_then_follows(watched, cluster, namespace)
     await watched.until(lambda: watched.registry.labels(namespace).get("team") == "a")
 
 
-async def test_writes_nothing_to_what_it_watches(watched, cluster, namespace):
+async def test_watched_objects_are_not_changed(watched, cluster, namespace):
     await apply(cluster, namespace, objective("checkout"))
     await watched.until(lambda: watched.find(namespace, "checkout"))
     get = ("get", "servicelevelobjective", "checkout", "-n", namespace, "--show-managed-fields", "-o", "json")
@@ -142,7 +142,7 @@ async def test_writes_nothing_to_what_it_watches(watched, cluster, namespace):
     assert {entry["manager"] for entry in found["metadata"]["managedFields"]} == {"kubectl-client-side-apply"}
 
 
-async def test_an_object_that_does_not_fit_disturbs_no_other(watched, cluster, namespace):
+async def test_invalid_object_affects_no_other(watched, cluster, namespace):
     """As when the cluster's CRDs are of another version than the operator."""
     watched.proxy.spoil = (b'"objective":42.5', b'"objective":425')
     await apply(cluster, namespace, objective("good"), objective("bad", 42.5))
@@ -156,7 +156,7 @@ async def test_an_object_that_does_not_fit_disturbs_no_other(watched, cluster, n
     assert not [each for each in watched.registry.invalid() if each.ref.namespace == namespace]
 
 
-async def test_what_is_deleted_while_the_history_is_lost_is_pruned(watched, cluster, namespace):
+async def test_object_deleted_while_the_watch_history_expired_is_pruned(watched, cluster, namespace):
     await apply(cluster, namespace, objective("stays"), objective("goes"))
     await watched.until(lambda: watched.find(namespace, "goes") and watched.find(namespace, "stays"))
     watched.proxy.cut()
@@ -168,7 +168,7 @@ async def test_what_is_deleted_while_the_history_is_lost_is_pruned(watched, clus
     assert watched.find(namespace, "stays") is not None
 
 
-async def test_outlives_a_server_that_is_away(watched, cluster, namespace):
+async def test_watches_survive_an_outage_of_the_server(watched, cluster, namespace):
     await watched.until(lambda: watched.registry.synced)
     watched.proxy.cut()
     await apply(cluster, namespace, objective("meanwhile"))
@@ -178,7 +178,7 @@ async def test_outlives_a_server_that_is_away(watched, cluster, namespace):
     await watched.until(lambda: watched.find(namespace, "meanwhile"))
 
 
-async def test_outlives_a_refused_token(watched, cluster, namespace):
+async def test_watches_survive_a_refused_token(watched, cluster, namespace):
     watched.line.token = watched.proxy.token = None
     await watched.until(lambda: watched.registry.synced)
     watched.proxy.token = "next"
@@ -191,7 +191,7 @@ async def test_outlives_a_refused_token(watched, cluster, namespace):
     await watched.until(lambda: watched.find(namespace, "after"))
 
 
-async def test_stops_when_asked(watched):
+async def test_watches_stop(watched):
     await watched.until(lambda: watched.registry.synced)
     watched.watching.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -201,7 +201,7 @@ async def test_stops_when_asked(watched):
         assert not thread.is_alive()
 
 
-async def test_the_kinds_are_there(watched):
+async def test_missing_crds_are_detected(watched):
     await asyncio.wait_for(watched.pruner.wait_for_kinds(), 10)
 
 

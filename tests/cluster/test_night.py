@@ -1,7 +1,7 @@
 """Respond to an incident: every command of that page of docs/operate.md, in order, and `undo`, on a real control plane.
 
-The operator is a process of its own with the rights that the chart gives it, its metrics come from a real Prometheus,
-and the admission policies are in force. The load is past every limit from the start, so that what may act has acted.
+The operator is a separate process with the chart's permissions, its metrics come from a real Prometheus, and the
+admission policies are in force. The load is past every limit from the start, so that every allowed action is made.
 """
 
 import json
@@ -45,7 +45,7 @@ def until(holds: Callable[[], Any], told: Callable[[], str]) -> Any:
 
 @pytest.fixture(scope="module")
 def night(programs, root) -> Iterator["Night"]:
-    """A cluster of its own: it is paused as a whole, and its operator dies at the end."""
+    """A separate cluster, because the test pauses all of it and ends its operator."""
     with local_cluster(programs, nodes=3, arguments=QUICK_AUTOSCALERS) as cluster:
         install = ("install", "forestall", root / "charts" / "forestall", "-n", "forestall-system")
         values = "--set=image.repository=forestall,replicas=0"
@@ -97,7 +97,7 @@ class Night:
         return self.cluster.workspace.last_words("operator")
 
     def shell(self, command: str, kubeconfig: Path | None = None) -> tuple[int, str]:
-        """Run a line as a person does, by `forestall` or `kubectl`; return its exit code and all that it said."""
+        """Run a command line of `forestall` or `kubectl` as a person does; return its exit code and output."""
         program = f"{sys.executable} -m forestall" if command.startswith("forestall ") else ""
         line = f"{program} {command.removeprefix('forestall ')}" if program else command
         there = {**os.environ, **self.cluster.environment, "NO_COLOR": "1"}
@@ -169,8 +169,8 @@ class Night:
     [(False, {"suspend": True}), (True, {"mode": "Observe"})],
     ids=["suspended, replicas", "observe, floor of an autoscaler"],
 )
-def test_undo_gives_back_what_a_policy_that_acts_no_more_has_done(night, autoscaler, patch):
-    """Kind: what is promised to be undone, and stays for ever because nobody asks for it any more."""
+def test_undo_reverts_actions_of_a_policy_that_no_longer_acts(night, autoscaler, patch):
+    """Kind: an action that can be undone stays forever because its policy no longer applies."""
     place = f"undo-{'hpa' if autoscaler else 'plain'}-{'suspended' if 'suspend' in patch else 'observe'}"
     night.namespace(place)
     night.workload(place, "checkout", "Auto", policy="early", autoscaler=autoscaler)
@@ -201,8 +201,8 @@ def test_undo_gives_back_what_a_policy_that_acts_no_more_has_done(night, autosca
     assert code != 0, words
 
 
-def test_every_command_of_the_page_does_what_it_says(night):
-    """And when the operator is dead, the first screen says so before all else."""
+def test_every_command_of_the_page_works(night):
+    """With a dead operator, the first line of the output says so."""
     shop = "shop"
     night.namespace(shop)
     night.workload(shop, "checkout", "Auto", policy="early")
@@ -237,8 +237,8 @@ def test_every_command_of_the_page_does_what_it_says(night):
     assert re.match(r"\d{4}-\d\d-\d\dT", said["kubectl get lease forestall"])
 
 
-def test_a_dead_operator_does_not_look_alive(night):
-    """Kind: the last state shown as the present one. It is the last test: it ends the operator."""
+def test_dead_operator_is_reported(night):
+    """Kind: the last state is shown as the present one. This is the last test, because it ends the operator."""
     place = "quiet"
     night.namespace(place)
     night.workload(place, "web", "Observe", policy="early")

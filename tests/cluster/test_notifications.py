@@ -24,7 +24,7 @@ SCALE = {"scale": {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplic
 
 
 class Pager:
-    """Keeps what it is sent, and answers with `status`."""
+    """Records requests, and responds with `status`."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -48,7 +48,7 @@ class Script:
 
 
 class Field:
-    """An engine that tells people, its cluster and its clock."""
+    """An engine with a notifier, its cluster and its clock."""
 
     def __init__(self, plane: KwokCluster, namespace: str, cluster: KubernetesCluster, pager: Pager, url: str) -> None:
         self.plane = plane
@@ -75,7 +75,7 @@ class Field:
         self.lead()
 
     def lead(self) -> None:
-        """Begin anew, as another leader."""
+        """Start a new engine, as another leader."""
         self.registry = Registry()
         channels = Channels(self.registry, self.cluster.read_secret)
         self.engine = Engine(self.script, self.cluster, self.registry, Settings(interval=INTERVAL), channels)
@@ -92,7 +92,7 @@ class Field:
         await self.read()
 
     async def read(self) -> None:
-        """Bring the registry up to date with this test's objects, as the watches do."""
+        """Update the registry with this test's objects, as the watches do."""
         mine = {self.namespace, self.channel, self.source}
         for model in WATCHED:
             version = "v1" if model.KIND == "Namespace" else API
@@ -139,7 +139,7 @@ async def field(cluster: KwokCluster, namespace: str) -> AsyncIterator[Field]:
     cluster.kubectl("delete", "pauses.forestall.dev", "--all", "-n", namespace)
 
 
-async def test_an_approval_that_is_wanted_is_told_once_also_by_the_next_leader(field):
+async def test_requested_approval_is_notified_once_across_leaders(field):
     field.apply(
         "RemediationPolicy", "early", {"mode": "Approve", "actions": [SCALE], "notify": [{"channel": field.channel}]}
     )
@@ -155,7 +155,7 @@ async def test_an_approval_that_is_wanted_is_told_once_also_by_the_next_leader(f
     assert field.ready() == ("True", "Delivering")
 
 
-async def test_what_can_not_be_sent_is_told_by_the_channel_and_tried_again(field):
+async def test_failed_notification_is_reported_by_the_channel_and_retried(field):
     field.apply(
         "RemediationPolicy", "early", {"mode": "Approve", "actions": [SCALE], "notify": [{"channel": field.channel}]}
     )
@@ -170,7 +170,7 @@ async def test_what_can_not_be_sent_is_told_by_the_channel_and_tried_again(field
     assert field.ready() == ("True", "Delivering")
 
 
-async def test_the_end_of_a_ladder_is_a_page_and_then_it_is_exhausted(field):
+async def test_last_rung_notifies_and_then_the_ladder_is_exhausted(field):
     verification = {"within": "10s"}
     rungs = [{"restart": {}}, {"notify": {"channel": field.channel, "message": "the runbook is on the wall"}}]
     subscription = {"channel": field.channel, "topics": ["LadderExhausted"]}
@@ -193,7 +193,7 @@ async def test_the_end_of_a_ladder_is_a_page_and_then_it_is_exhausted(field):
     assert len(field.pager.got) == 2, "nobody is told again"
 
 
-async def test_a_page_asks_nobody_and_spends_nothing(field):
+async def test_notify_action_needs_no_approval_and_no_budget(field):
     field.apply(
         "RemediationPolicy", "early", {"mode": "Approve", "actions": [{"notify": {"channel": field.channel}}, SCALE]}
     )
@@ -203,7 +203,7 @@ async def test_a_page_asks_nobody_and_spends_nothing(field):
     assert waiting == ["Scale"], "the next rung follows without a cooldown"
 
 
-async def test_a_page_whose_answer_was_lost_is_sent_again_by_the_same_id(field, monkeypatch):
+async def test_notification_with_a_lost_response_is_sent_again_with_the_same_id(field, monkeypatch):
     field.apply("RemediationPolicy", "early", {"mode": "Auto", "actions": [{"notify": {"channel": field.channel}}]})
     replace_status, failing = field.cluster.replace_status, True
 
@@ -222,7 +222,7 @@ async def test_a_page_whose_answer_was_lost_is_sent_again_by_the_same_id(field, 
     assert field.remediations[0].status.phase == "Succeeded"
 
 
-async def test_a_page_that_can_not_be_sent_ends_with_its_deadline(field):
+async def test_undeliverable_notification_ends_at_its_deadline(field):
     policy = {"mode": "Auto", "actions": [{"notify": {"channel": field.channel}}], "deadline": "30s"}
     field.apply("RemediationPolicy", "early", policy)
     field.pager.status = 403
@@ -235,7 +235,7 @@ async def test_a_page_that_can_not_be_sent_ends_with_its_deadline(field):
     assert "answered 403" in remediation.status.message
 
 
-async def test_a_channel_that_is_not_there_is_said_and_the_ladder_goes_on(field):
+async def test_missing_channel_is_reported_and_the_ladder_continues(field):
     field.apply("RemediationPolicy", "early", {"mode": "Auto", "actions": [{"notify": {"channel": "fax"}}]})
     await field.cycle(2)
     assert (field.decision, field.remediations) == ("ChannelMissing", [])
@@ -244,7 +244,7 @@ async def test_a_channel_that_is_not_there_is_said_and_the_ladder_goes_on(field)
     assert field.plane.get("deployment", "checkout", field.namespace)["spec"]["replicas"] == 6
 
 
-async def test_a_pause_holds_a_page_too(field):
+async def test_pause_holds_notify_actions_too(field):
     field.apply("Pause", "all", {"reason": "maintenance"})
     field.apply("RemediationPolicy", "early", {"mode": "Auto", "actions": [{"notify": {"channel": field.channel}}]})
     await field.cycle(2)

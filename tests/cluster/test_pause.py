@@ -1,4 +1,4 @@
-"""A pause on a real API server: it stops a cycle that is under way, within a second, and what goes on afterwards."""
+"""A pause on a real API server: it stops a cycle under way within a second, and everything after it."""
 
 import asyncio
 import os
@@ -24,17 +24,17 @@ from forestall.registry import Registry
 
 API = "forestall.dev/v1alpha1"
 WORKLOADS = 18
-"""Fewer than a storm, which would hold them back as well."""
+"""Fewer workloads than a storm, which would hold them as well."""
 INTERVAL = 10.0
 BUSY_S = 0.2
-"""How long a write takes more than it must, as with a busy API server: the cycle lasts for some seconds."""
+"""The delay (s) of each write, as with a busy API server, so that the cycle lasts for some seconds."""
 DEADLINE_S = 300.0
 SOON_S = 1.0
-"""After this time nothing more is changed."""
+"""The time (s) after which nothing may be changed any more."""
 
 
 class SlowCluster(KubernetesCluster):
-    """Takes its time for each change of a workload, and notes when one was sent."""
+    """Delays each change of a workload, and records when it was sent."""
 
     sent: list[float]
 
@@ -46,7 +46,7 @@ class SlowCluster(KubernetesCluster):
 
 
 class Overload:
-    """A metric source by which every workload is overloaded."""
+    """A metric source that reports every workload as overloaded."""
 
     async def instant(self, source: str, queries: Sequence[Any], at: float) -> dict[Any, Answer]:
         return {query.key: Answer((Sample((), 300.0 if query.key[1] == "load" else 0.0),), at) for query in queries}
@@ -57,7 +57,7 @@ class Overload:
 
 @dataclass
 class Operator:
-    """An engine whose registry is kept fresh by real watches."""
+    """An engine whose registry is updated by real watches."""
 
     plane: PooledCluster
     namespace: str
@@ -72,13 +72,13 @@ class Operator:
         await self.engine.cycle(self.now, leading=True)
 
     async def cycle_until(self, condition: Callable[[], bool]) -> None:
-        """Run cycles until the condition is met: on a busy machine one may be given up before all is done."""
+        """Run cycles until the condition holds: on a busy machine a cycle may be cancelled before it ends."""
         async with asyncio.timeout(DEADLINE_S):
             while not condition():
                 await self.cycle()
 
     async def blind(self) -> None:
-        """Let no watch and no list tell the registry anything any more."""
+        """Stop all updates of the registry by watches and lists."""
         for task in self.watches:
             task.cancel()
         await asyncio.wait(self.watches, timeout=180)
@@ -89,7 +89,7 @@ class Operator:
                 await asyncio.sleep(0.02)
 
     async def command(self, *words: str) -> str:
-        """Run `forestall` as a process of its own, which shares nothing but the API server."""
+        """Run `forestall` as a separate process, which shares only the API server."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "forestall", *words),
@@ -102,7 +102,7 @@ class Operator:
         return out.decode()
 
     def stopped(self, objective: str) -> str | None:
-        """Return why an objective is paused, as far as the watches have told."""
+        """Return why an objective is paused, as far as the watches have delivered."""
         return PauseChecker(self.registry, self.cluster).paused_by(self.namespace, objective, "early", self.now)
 
     @property
@@ -191,7 +191,7 @@ async def pause_in_the_middle(operator: Operator, *, everywhere: bool) -> None:
 
 
 @EVERYWHERE_OR_HERE
-async def test_a_pause_stops_a_cycle_under_way_within_a_second(operator: Operator, everywhere: bool) -> None:
+async def test_pause_stops_a_cycle_under_way_within_a_second(operator: Operator, everywhere: bool) -> None:
     await pause_in_the_middle(operator, everywhere=everywhere)
 
     # It holds what was written down already as well as what would be decided anew, and says so.
@@ -210,12 +210,12 @@ async def test_a_pause_stops_a_cycle_under_way_within_a_second(operator: Operato
 
 
 @EVERYWHERE_OR_HERE
-async def test_a_pause_stops_it_although_no_watch_tells_of_it(operator: Operator, everywhere: bool) -> None:
+async def test_pause_that_no_watch_delivers_stops_the_cycle(operator: Operator, everywhere: bool) -> None:
     await operator.blind()
     await pause_in_the_middle(operator, everywhere=everywhere)
 
 
-async def test_a_pause_ends_by_itself(operator: Operator) -> None:
+async def test_pause_expires(operator: Operator) -> None:
     await operator.command("pause", "-n", operator.namespace, "slo/web-0", "--for", "1h")
     other = {"apiVersion": API_VERSION, "kind": "Pause", "metadata": {"name": "other"}, "spec": {"policy": "other"}}
     operator.plane.apply(other, namespace=operator.namespace)  # the command refuses to pause what does not exist

@@ -29,8 +29,8 @@ def answer(url: str) -> int:
         return 0
 
 
-def test_it_becomes_ready_as_a_user_without_a_name(cluster: KwokCluster, namespace: str, root: Path) -> None:
-    """The kind: what a library asks the machine for, and an image does not have, such as the user's name."""
+def test_process_becomes_ready_as_a_user_without_a_name(cluster: KwokCluster, namespace: str, root: Path) -> None:
+    """The kind: a library needs something that an image lacks, such as the user's name."""
     if subprocess.run([*UNKNOWN, "true"], check=False, capture_output=True).returncode:
         pytest.skip("this machine lets nobody be another user: unshare --user fails")
     (port,) = free_ports(1)
@@ -41,8 +41,8 @@ def test_it_becomes_ready_as_a_user_without_a_name(cluster: KwokCluster, namespa
         becomes_ready_and_ends(workspace, command, port)
 
 
-def test_the_image_becomes_ready(cluster: KwokCluster, namespace: str, root: Path, tmp_path: Path) -> None:
-    """The kind: what a program imports or opens only once it works, and an image was made without."""
+def test_image_becomes_ready(cluster: KwokCluster, namespace: str, root: Path, tmp_path: Path) -> None:
+    """The kind: a program imports or opens something late that the image lacks."""
     archive = root / "build" / "forestall-image.tar"
     if reason := why_not(archive):
         pytest.skip(reason)

@@ -1,6 +1,6 @@
-"""What others may do through the operator, and what it leaves to others: two figures of `benchmarks/safety`.
+"""Two subjects of `benchmarks/safety`: privilege escalation through the operator, and concurrent writers.
 
-The other figures take minutes each, and their subjects have tests of their own.
+The other subjects take minutes each, and have tests of their own.
 """
 
 import json
@@ -19,13 +19,13 @@ LONGEST_S = 600
 
 @pytest.fixture(scope="module")
 def kubeconfig(programs: Programs) -> Iterator[Path]:
-    """A control plane to be worn out: its admission policies would keep other tests from playing the operator."""
+    """A disposable control plane: its admission policies would keep other tests from acting as the operator."""
     with local_cluster(programs, nodes=3) as cluster:
         yield cluster.kubeconfig
 
 
 @pytest.mark.parametrize("figure", ["escalation", "writers"])
-def test_it_holds(figure: str, kubeconfig: Path, root: Path, tmp_path: Path) -> None:
+def test_safety_subject_holds(figure: str, kubeconfig: Path, root: Path, tmp_path: Path) -> None:
     output = tmp_path / "safety.json"
     command: list[str | Path] = [sys.executable, "-m", "benchmarks.safety", "--quick", "--only", figure]
     command += ["--output", output, "--kubeconfig", kubeconfig]

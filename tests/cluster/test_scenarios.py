@@ -1,8 +1,8 @@
-"""The main job, for real: the shop's SLO breaks by itself, and does not when the operator is there.
+"""The main job end to end: the shop's SLO breaks without the operator, and does not with it.
 
-The control plane, Prometheus, the requests and their queues are real, and the operator runs with the rights of the
+The control plane, Prometheus, the requests and their queues are real, and the operator runs with the permissions of the
 chart's ServiceAccount. The scenarios are those of the demo, each cut to the part around its breach. They mostly wait,
-so they are played side by side.
+so they run concurrently.
 """
 
 import json
@@ -23,7 +23,7 @@ PARTS = {"surge": ("3.5", "13.0"), "leak": ("10.0", "14.25"), "node": ("10.0", "
 
 
 class Played(NamedTuple):
-    """What came of a scenario."""
+    """The result of a scenario."""
 
     status: int
     printed: str
@@ -34,7 +34,7 @@ class Played(NamedTuple):
 def played(
     programs: Programs, root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Played]]:
-    """Play all scenarios; what is yielded waits for one and returns what came of it."""
+    """Play all scenarios; yield a function that waits for one and returns its result."""
     folder = tmp_path_factory.mktemp("scenarios")
     plays: dict[str, subprocess.Popen[str]] = {}
     for name, hours in PARTS.items():
@@ -60,7 +60,7 @@ def played(
         ("node", "cordon node node-2"),
     ],
 )
-def test_the_slo_breaks_without_the_operator_and_not_with_it(played, name, action):
+def test_slo_breaks_without_the_operator_and_not_with_it(played, name, action):
     status, printed, log = played(name)
     assert status == 0, log
     figures = json.loads(printed)

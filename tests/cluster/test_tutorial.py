@@ -1,8 +1,8 @@
-"""The tutorial, run as it stands: every command of docs/tutorial.md, in order, on a real control plane.
+"""Runs every command of docs/tutorial.md in order on a real control plane.
 
-What a reader's cluster has and this one must be given: the workload, its metrics in a real Prometheus, and the
-operator's process, which runs beside the cluster under the token of the chart's ServiceAccount, since KWOK only plays
-the pods. One thing differs from the page: the address of Prometheus.
+The test adds what a reader's cluster has: the workload, its metrics in a real Prometheus, and the operator's process,
+which runs beside the cluster with the token of the chart's ServiceAccount, because KWOK only simulates the pods. Only
+the address of Prometheus differs from the page.
 """
 
 import math
@@ -73,7 +73,7 @@ def samples(times: list[float]) -> list[Series]:
 
 @pytest.fixture(scope="module")
 def reader(programs) -> Iterator[LocalCluster]:
-    """A cluster with the workload of the tutorial; its own, for the tutorial installs and pauses everything."""
+    """A separate cluster with the workload of the tutorial, because the tutorial installs and pauses everything."""
     with local_cluster(programs, nodes=2) as cluster:
         cluster.kubectl("create", "namespace", "shop")
         cluster.kubectl("create", "deployment", "checkout", "-n", "shop", "--image=checkout", "--replicas=3")
@@ -83,7 +83,7 @@ def reader(programs) -> Iterator[LocalCluster]:
 
 @pytest.fixture(scope="module")
 def prometheus(reader, programs) -> Iterator[PrometheusServer]:
-    """A Prometheus with some hours of the workload's metrics, which goes on."""
+    """A Prometheus with some hours of the workload's metrics, which continue."""
     done = threading.Event()
     with PrometheusServer(reader.workspace, programs) as server:
         now = time.time()
@@ -106,7 +106,7 @@ def prometheus(reader, programs) -> Iterator[PrometheusServer]:
 
 @pytest.fixture(scope="module")
 def environment(reader, programs, tmp_path_factory) -> dict[str, str]:
-    """What a reader's shell has: kubectl, helm and a Python on the PATH, and a home."""
+    """The environment of a reader's shell: kubectl, helm and a Python on the PATH, and a home folder."""
     folder = tmp_path_factory.mktemp("bin")
     for name in ("kubectl", "helm"):
         (folder / name).symlink_to(programs[name])
@@ -119,7 +119,7 @@ def environment(reader, programs, tmp_path_factory) -> dict[str, str]:
 
 
 class Shell:
-    """Runs the page's commands as a reader's shell does, with the operator beside it from its installation on."""
+    """Runs the page's commands as a reader's shell does, with the operator's process from its installation on."""
 
     def __init__(self, reader: LocalCluster, environment: dict[str, str], folder: Path) -> None:
         self._reader = reader
@@ -129,9 +129,10 @@ class Shell:
         self._operator: subprocess.Popen[bytes] | None = None
 
     def run(self, commands: str) -> tuple[int, str]:
-        """Return exit code and output; stop early when the operator has ended, for then nothing comes true any more.
+        """Return exit code and output; stop early when the operator has ended, because then nothing can succeed any
+        more.
 
-        What a block exports is there in the next one.
+        Variables that a block exports are set in the next one.
         """
         self._exported.touch()
         script = f". {self._exported}\n{commands}\nexport -p > {self._exported}\n"
@@ -160,7 +161,7 @@ class Shell:
         return self._operator is not None and self._operator.poll() is not None
 
 
-def test_every_command_works_and_shows_what_the_page_shows(root, reader, prometheus, environment):
+def test_every_command_works_with_the_output_of_the_page(root, reader, prometheus, environment):
     shell = Shell(reader, environment, root)
     steps = blocks(root / "docs" / "tutorial.md")
     assert len(steps) > 10
@@ -175,8 +176,8 @@ def test_every_command_works_and_shows_what_the_page_shows(root, reader, prometh
             shell.start_operator()
 
 
-def test_the_readmes_objects_are_taken(root, cluster, namespace):
-    """By the shared control plane, with unknown fields refused."""
+def test_objects_of_the_readme_are_valid(root, cluster, namespace):
+    """The shared control plane accepts them, with strict validation of fields."""
     (example,) = [
         text for language, text in BLOCK.findall((root / "README.md").read_text("utf-8")) if language == "yaml"
     ]

@@ -1,4 +1,4 @@
-"""A Remediation that acts with the rights of the operator's ServiceAccount, as the chart makes them."""
+"""A Remediation that acts with the permissions that the chart gives to the operator's ServiceAccount."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from forestall.ports import Cluster
 from forestall.remediation import RemediationReconciler, RiskOutlook
 
 OPT_INS: Final = ("workloads.keda", "workloads.rollback", "workloads.jobs", "nodes.drain")
-"""The chart's switches for further rights."""
+"""The chart's values that grant further permissions."""
 
 AT_RISK: Final = {"probability": 0.9, "replicas_forecast": 5, "replicas_observed": 4}
 
@@ -31,24 +31,24 @@ async def unguarded(_: Remediation) -> None:
 
 
 class Life:
-    """One Remediation on the cluster. Its clock is the test's: a life of hours passes in seconds."""
+    """One Remediation on the cluster. The test sets its clock, so that hours pass in seconds."""
 
     def __init__(self, cluster: PooledCluster, port: Cluster, namespace: str) -> None:
         self.cluster = cluster
         self.port = port
-        """What the Remediation acts through."""
+        """The cluster that the Remediation acts through."""
         self.namespace = namespace
         self.reconciler = RemediationReconciler(port, pause_check=self._pause_check)
         self.now = time.time()
         self.stopped: Hold | None = None
-        """Why people have stopped it."""
+        """Why people have paused it."""
         self.remediation: Remediation
 
     async def _pause_check(self, _: Remediation, __: float) -> Hold | None:
         return self.stopped
 
     async def open(self, target: ObjectRef, action: Mapping[str, Any], **changes: Any) -> Remediation:
-        """Write an intent down; `changes` are other fields of it."""
+        """Create the Remediation of an intent; `changes` are other fields of it."""
         owner = {"apiVersion": API_VERSION, "namespace": self.namespace, "name": "web"}
         intent = {
             "policy": {**owner, "kind": "RemediationPolicy", "uid": "p-1"},
@@ -65,7 +65,7 @@ class Life:
         return self.remediation
 
     async def cycle(self, after: float = 10.0, **outlook: Any) -> Remediation:
-        """Let `after` s pass, and advance by an outlook whose sample is new: at risk, where `outlook` says no more."""
+        """Let `after` seconds pass, and advance with an outlook with a new sample: by default at risk."""
         self.now += after
         usual: dict[str, Any] = {"fresh": True, "breached": False, "sampled_at": self.now, **AT_RISK}
         view = RiskOutlook(**{**usual, **outlook})
@@ -89,7 +89,7 @@ class Life:
         return ObjectRef(api_version=api_version, kind=kind, namespace=place, name=name, uid=found["uid"])
 
     def run(self, kind: str = "Deployment", **spec: Any) -> ObjectRef:
-        """Run the workload `web`, and return it when its pods are ready."""
+        """Create the workload `web`, and return it when its pods are ready."""
         labels = {"app": "web"}
         pod = {"containers": [{"name": "main", "image": "example.com/main"}]}
         usual = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
@@ -99,12 +99,12 @@ class Life:
         return self.ref("apps/v1", kind, "web")
 
     def replicas(self) -> int:
-        """Return how many replicas `web` asks for."""
+        """Return the desired replicas of `web`."""
         count: int = self.cluster.get("deployment", "web", self.namespace)["spec"]["replicas"]
         return count
 
     def pods(self) -> dict[str, str]:
-        """Return the names of the pods that are there to stay, by UID."""
+        """Return the names of the pods that are not terminating, by UID."""
         listed = json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json").stdout)["items"]
         found = (pod["metadata"] for pod in listed)
         return {metadata["uid"]: metadata["name"] for metadata in found if "deletionTimestamp" not in metadata}
@@ -117,7 +117,7 @@ class Life:
 
 @pytest.fixture(scope="session")
 def operator(cluster: PooledCluster, root: Path) -> Iterator[Path]:
-    """A kubeconfig of the operator's ServiceAccount, with every opt-in right of the chart."""
+    """A kubeconfig of the operator's ServiceAccount, with every opt-in permission of the chart."""
     switches = [f"--set={switch}=true" for switch in OPT_INS]
     rules = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]}
     extra = f"--set-json=workloads.extraRules={json.dumps([rules])}"
@@ -130,7 +130,7 @@ def operator(cluster: PooledCluster, root: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def live_as(cluster: PooledCluster, namespace: str) -> Callable[[Path], AbstractAsyncContextManager[Life]]:
-    """A life in this namespace with the rights of a kubeconfig."""
+    """A function that returns a life in this namespace with the permissions of a kubeconfig."""
 
     @asynccontextmanager
     async def live(kubeconfig: Path) -> AsyncIterator[Life]:
@@ -147,7 +147,9 @@ async def guarded(
     namespace: str,
     live_as: Callable[[Path], AbstractAsyncContextManager[Life]],
 ) -> AsyncIterator[Life]:
-    """A life that acts with the rights of the operator's ServiceAccount, bound in this namespace as its admin does."""
+    """A life that acts with the permissions of the operator's ServiceAccount, bound in this namespace as its admin
+    does.
+    """
     subject = "--serviceaccount=forestall-system:forestall"
     role = "--clusterrole=forestall-workloads"
     cluster.kubectl("create", "rolebinding", "forestall-workloads", "-n", namespace, role, subject)

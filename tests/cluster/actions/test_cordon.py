@@ -1,4 +1,4 @@
-"""A node that is cordoned and given back, and people who cordon it, too."""
+"""Cordoning and uncordoning a node, which people may cordon as well."""
 
 from forestall.actions.node_action import CORDONED_BY
 
@@ -10,7 +10,7 @@ def is_cordoned(life, node: str) -> bool:
     return bool(life.cluster.get("node", node)["spec"].get("unschedulable"))
 
 
-async def test_a_node_is_cordoned_and_given_back(guarded, node):
+async def test_node_is_cordoned_and_uncordoned(guarded, node):
     opened = await guarded.open(guarded.ref("v1", "Node", node), CORDON)
     assert (await guarded.cycle()).status.phase == "Verifying"
     assert is_cordoned(guarded, node)
@@ -24,7 +24,7 @@ async def test_a_node_is_cordoned_and_given_back(guarded, node):
     assert (after.status.phase, after.status.reason) == ("Succeeded", "Released")
 
 
-async def test_a_node_that_a_person_cordoned_stays_so(guarded, node):
+async def test_node_that_a_person_cordoned_stays_cordoned(guarded, node):
     guarded.cluster.kubectl("cordon", node)
     await guarded.open(guarded.ref("v1", "Node", node), CORDON)
     after = await guarded.cycle()
@@ -32,7 +32,7 @@ async def test_a_node_that_a_person_cordoned_stays_so(guarded, node):
     assert CORDONED_BY not in guarded.cluster.get("node", node)["metadata"]["annotations"]
 
 
-async def test_a_node_that_a_person_took_over_stays_cordoned(guarded, node):
+async def test_node_that_a_person_took_over_stays_cordoned(guarded, node):
     await guarded.open(guarded.ref("v1", "Node", node), CORDON)
     await guarded.cycle()
     guarded.cluster.kubectl("uncordon", node)
@@ -42,7 +42,7 @@ async def test_a_node_that_a_person_took_over_stays_cordoned(guarded, node):
     assert is_cordoned(guarded, node)
 
 
-async def test_a_node_that_a_person_uncordoned_is_not_cordoned_again(guarded, node):
+async def test_node_that_a_person_uncordoned_is_not_cordoned_again(guarded, node):
     await guarded.open(guarded.ref("v1", "Node", node), CORDON)
     await guarded.cycle()
     guarded.cluster.kubectl("uncordon", node)

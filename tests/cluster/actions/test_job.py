@@ -1,4 +1,4 @@
-"""A runbook as a Job, with the chart's rights, on the real Job controller."""
+"""A runbook as a Job, with the chart's permissions, on the real Job controller."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ def jobs(life) -> list[dict[str, Any]]:
 async def end_pod(life, phase: str) -> None:
     """Let the runbook's only pod end in this phase, as the program in it would.
 
-    It is told so again until its job has counted it: on a busy machine KWOK may start it once more meanwhile.
+    The phase is set repeatedly until the Job has counted it: on a busy machine KWOK may start the pod again meanwhile.
     """
     end = time.monotonic() + 180
     while time.monotonic() < end:
@@ -69,7 +69,7 @@ async def end_pod(life, phase: str) -> None:
     raise AssertionError("its job has counted no pod")
 
 
-async def test_the_runbook_is_run_once_and_judged_by_the_risk(life):
+async def test_runbook_runs_once_and_is_verified_by_the_risk(life):
     await life.cycle()
     assert life.end == ("Executing", "InProgress")
     (job,) = jobs(life)
@@ -84,7 +84,7 @@ async def test_the_runbook_is_run_once_and_judged_by_the_risk(life):
     assert len(jobs(life)) == 1
 
 
-async def test_a_runbook_that_fails_ends_the_remediation(life):
+async def test_failed_runbook_ends_the_remediation(life):
     await life.cycle()
     await end_pod(life, "Failed")
     await life.until("Failed")
@@ -92,7 +92,7 @@ async def test_a_runbook_that_fails_ends_the_remediation(life):
     assert "BackoffLimitExceeded" in life.remediation.status.message
 
 
-async def test_a_runbook_that_did_not_help_says_so(life):
+async def test_runbook_that_did_not_help_is_reported(life):
     await life.cycle()
     await end_pod(life, "Succeeded")
     await life.until("Verifying")
@@ -100,7 +100,7 @@ async def test_a_runbook_that_did_not_help_says_so(life):
     assert life.end == ("Failed", "NotHelped")
 
 
-async def test_kubernetes_ends_a_runbook_at_the_deadline(guarded):
+async def test_kubernetes_ends_the_runbook_at_the_deadline(guarded):
     nowhere = {"containers": [CONTAINER], "restartPolicy": "Never", "nodeSelector": {"no": "where"}}
     guarded.cluster.apply(
         WEB, runbook(template={"spec": nowhere}, activeDeadlineSeconds=1), namespace=guarded.namespace
@@ -111,13 +111,13 @@ async def test_kubernetes_ends_a_runbook_at_the_deadline(guarded):
     assert "DeadlineExceeded" in guarded.remediation.status.message
 
 
-async def test_the_job_goes_with_its_remediation(life):
+async def test_job_is_deleted_with_its_remediation(life):
     await life.cycle()
     life.cluster.kubectl("delete", "remediation", life.remediation.name, "-n", life.namespace)
     life.cluster.kubectl("wait", "--for=delete", f"job/{life.remediation.name}", "-n", life.namespace, "--timeout=40s")
 
 
-async def test_a_job_that_somebody_deletes_is_not_run_again(life):
+async def test_deleted_job_is_not_run_again(life):
     await life.cycle()
     life.cluster.kubectl("delete", "job", life.remediation.name, "-n", life.namespace)
     await life.cycle()
@@ -125,7 +125,7 @@ async def test_a_job_that_somebody_deletes_is_not_run_again(life):
     assert jobs(life) == []
 
 
-async def test_a_job_of_somebody_else_is_left_alone(life):
+async def test_job_of_another_owner_is_left_alone(life):
     name = life.remediation.name
     life.cluster.kubectl("create", "job", name, "--image=x", "-n", life.namespace)
     await life.cycle()
@@ -140,14 +140,14 @@ async def test_a_job_of_somebody_else_is_left_alone(life):
         (("delete", "deployment", "web"), "TargetGone"),
     ],
 )
-async def test_without_runbook_or_target_nothing_is_run(life, change, reason):
+async def test_no_job_without_runbook_or_target(life, change, reason):
     life.cluster.kubectl(*change, "-n", life.namespace)
     await life.cycle()
     assert life.end == ("Aborted", reason)
     assert jobs(life) == []
 
 
-async def test_a_target_that_was_made_anew_gets_no_runbook(life):
+async def test_recreated_target_gets_no_runbook(life):
     life.cluster.kubectl("delete", "deployment", "web", "-n", life.namespace)
     life.cluster.apply(WEB, namespace=life.namespace)
     await life.cycle()
@@ -157,7 +157,7 @@ async def test_a_target_that_was_made_anew_gets_no_runbook(life):
 @pytest.mark.parametrize(
     ("cron_job", "reason"), [(None, "RunbookMissing"), (runbook(suspend=False), "RunbookNotSuspended")]
 )
-async def test_what_is_no_runbook_passes_to_the_next_rung(guarded, cron_job, reason):
+async def test_invalid_runbook_passes_to_the_next_rung(guarded, cron_job, reason):
     guarded.cluster.apply(WEB, *([cron_job] if cron_job else []), namespace=guarded.namespace)
     found = await _aim(guarded.port, guarded.ref("apps/v1", "Deployment", "web"))
     assert isinstance(found, Hold)

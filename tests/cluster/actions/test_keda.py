@@ -1,4 +1,5 @@
-"""A workload that the real KEDA scales: its pauses are respected, and a floor in its ScaledObject comes back.
+"""A workload that the real KEDA scales: its pauses are respected, and the minReplicaCount of its ScaledObject is
+reverted.
 
 KEDA's operator is built once a machine, which takes some eight minutes of CPU time.
 """
@@ -47,7 +48,7 @@ class Shop:
         self._eventually = eventually
 
     async def start(self) -> Any:
-        """Run it, and return it when KEDA's autoscaler is there."""
+        """Create both, and return when KEDA's autoscaler exists."""
         target = self.life.run(replicas=2)
         always = {"timezone": "UTC", "start": "0 0 * * *", "end": "59 23 * * *", "desiredReplicas": "2"}
         spec = {
@@ -63,11 +64,11 @@ class Shop:
         return target
 
     async def autoscaled(self, *, there: bool = True) -> None:
-        """Wait until KEDA's autoscaler is there, or is not."""
+        """Wait until KEDA's autoscaler exists, or does not."""
         await self._eventually(lambda: bool(self.find("horizontalpodautoscaler")) is there, seconds=90)
 
     async def sized(self, replicas: int) -> None:
-        """Wait until the workload has so many replicas."""
+        """Wait until the workload has this number of replicas."""
         await self._eventually(lambda: self.life.replicas() == replicas, seconds=90)
 
     def find(self, kind: str) -> str:
@@ -76,7 +77,7 @@ class Shop:
         return found
 
     def say(self, annotation: str) -> None:
-        """Annotate the ScaledObject; a minus at the end takes the annotation away."""
+        """Annotate the ScaledObject; a trailing minus removes the annotation."""
         where = ("-n", self.life.namespace, "--overwrite")
         self.life.cluster.kubectl("annotate", "scaledobject", "web", f"{KEDA}/{annotation}", *where)
 
@@ -103,8 +104,10 @@ def shop(guarded: Any, keda: None, eventually: Any) -> Shop:
     ("annotation", "autoscaled", "replicas"),
     [("paused=true", False, 2), ("paused-replicas=3", False, 3), ("paused-scale-out=true", True, 2)],
 )
-async def test_a_scaled_object_that_is_paused_is_left_alone(shop, annotation, autoscaled, replicas):
-    """Kind: owners are found by their instruments. While it is paused KEDA's autoscaler does not exist."""
+async def test_paused_scaled_object_is_left_alone(shop, annotation, autoscaled, replicas):
+    """Kind: owners are recognized by the objects that they create. While it is paused, KEDA's autoscaler does not
+    exist.
+    """
     target = await shop.start()
     shop.say(annotation)
     await shop.autoscaled(there=autoscaled)
@@ -116,8 +119,8 @@ async def test_a_scaled_object_that_is_paused_is_left_alone(shop, annotation, au
 
 
 @pytest.mark.parametrize("annotation", ["paused=true", "paused-replicas=5"])
-async def test_a_floor_that_was_raised_waits_for_the_end_of_a_pause_and_comes_back(shop, annotation):
-    """Kind: what was written is not remembered, while what it was written to is hidden for a while."""
+async def test_raised_minimum_is_reverted_after_the_end_of_a_pause(shop, annotation):
+    """Kind: a written value is forgotten while its object is hidden for a time."""
     await shop.raised()
     shop.say(annotation)
     await shop.autoscaled(there=False)
@@ -131,7 +134,7 @@ async def test_a_floor_that_was_raised_waits_for_the_end_of_a_pause_and_comes_ba
     assert shop.floor == 2
 
 
-async def test_a_floor_comes_back_while_scaling_out_is_paused(shop):
+async def test_minimum_is_reverted_while_scaling_out_is_paused(shop):
     await shop.raised()
     shop.say("paused-scale-out=true")
     await shop.life.cycle(**{**AT_RISK, "replicas_forecast": 9})
@@ -140,7 +143,7 @@ async def test_a_floor_comes_back_while_scaling_out_is_paused(shop):
     assert shop.floor == 2
 
 
-async def test_an_autoscaler_that_is_made_anew_is_not_the_one_that_holds_the_floor(shop):
+async def test_recreated_autoscaler_is_not_the_one_with_the_raised_minimum(shop):
     await shop.raised()
     before = shop.find("horizontalpodautoscaler")
     shop.life.cluster.kubectl("delete", "horizontalpodautoscaler", "--all", "-n", shop.life.namespace)

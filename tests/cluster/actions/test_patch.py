@@ -1,4 +1,4 @@
-"""A declared patch that is set back, with the chart's rights, on a real API server."""
+"""A declared patch and its reversal, with the chart's permissions, on a real API server."""
 
 import json
 from typing import Any
@@ -67,7 +67,7 @@ async def aim(life, what: Rung) -> ObjectRef | Hold:
     return found
 
 
-async def test_a_flag_is_switched_and_switched_back(life):
+async def test_flag_is_patched_and_reverted(life):
     await life.cycle()
     assert (life.end[0], data(life)) == ("Verifying", {"recommendations": "off", "other": "kept"})
     assert annotations(life)[PATCHED_BY] == life.remediation.uid
@@ -79,14 +79,14 @@ async def test_a_flag_is_switched_and_switched_back(life):
     assert PATCHED_BY not in annotations(life)
 
 
-async def test_a_patch_that_did_not_help_is_set_back_at_once(life):
+async def test_patch_that_did_not_help_is_reverted_at_once(life):
     await life.cycle()
     await life.cycle(310)
     await life.cycle()
     assert (life.end, data(life)["recommendations"]) == (("RolledBack", "NotHelped"), "on")
 
 
-async def test_a_field_that_was_not_there_is_taken_away_again(guarded):
+async def test_field_that_did_not_exist_is_removed_again(guarded):
     guarded.cluster.apply(config(other="kept"), namespace=guarded.namespace)
     await guarded.open(guarded.ref("v1", "ConfigMap", "web"), FLAG.dump())
     await guarded.cycle()
@@ -95,7 +95,7 @@ async def test_a_field_that_was_not_there_is_taken_away_again(guarded):
     assert (guarded.end[0], data(guarded)) == ("Succeeded", {"other": "kept"})
 
 
-async def test_an_annotation_is_patched_and_the_others_stay(guarded):
+async def test_patched_annotation_leaves_the_others(guarded):
     body = {**config(), "metadata": {"name": "web", "annotations": {"example.com/rate": "100", "a": "b"}}}
     guarded.cluster.apply(body, namespace=guarded.namespace)
     action = rung("/metadata/annotations/example.com~1rate", "50", stabilizationWindow="0s")
@@ -107,7 +107,7 @@ async def test_an_annotation_is_patched_and_the_others_stay(guarded):
 
 
 @pytest.mark.parametrize("memory", ["256Mi", None])
-async def test_a_limit_of_one_container_is_raised_by_a_rollout(guarded, memory):
+async def test_limit_of_one_container_is_raised_by_a_rollout(guarded, memory):
     guarded.cluster.apply(deployment(memory), namespace=guarded.namespace)
     guarded.cluster.kubectl("rollout", "status", "deployment/web", "-n", guarded.namespace, "--timeout=240s")
     before = guarded.cluster.get("deployment", "web", guarded.namespace)["spec"]["template"]
@@ -125,7 +125,7 @@ async def test_a_limit_of_one_container_is_raised_by_a_rollout(guarded, memory):
 
 
 @pytest.mark.parametrize("value", ["half", "off"])
-async def test_a_field_that_somebody_else_set_since_is_left_alone(life, value):
+async def test_field_that_another_client_changed_since_is_left_alone(life, value):
     await life.cycle()
     life.cluster.kubectl(
         *("patch", "configmap", "web", "-n", life.namespace, "-p", '{"data":{"recommendations":"on"}}')
@@ -135,7 +135,7 @@ async def test_a_field_that_somebody_else_set_since_is_left_alone(life, value):
     assert (life.end, data(life)["recommendations"]) == (("Aborted", "Superseded"), value)
 
 
-async def test_a_field_that_gitops_applies_is_left_to_it(guarded):
+async def test_field_applied_by_gitops_is_left_alone(guarded):
     apply_as(guarded, "flux", config(recommendations="on"))
     found = await aim(guarded, FLAG)
     assert isinstance(found, Hold)
@@ -146,7 +146,7 @@ async def test_a_field_that_gitops_applies_is_left_to_it(guarded):
     assert "flux" in guarded.remediation.status.message
 
 
-async def test_what_gitops_applies_beside_it_does_not_matter(guarded):
+async def test_other_fields_applied_by_gitops_do_not_matter(guarded):
     apply_as(guarded, "flux", config(other="kept"))
     await guarded.open(guarded.ref("v1", "ConfigMap", "web"), FLAG.dump())
     await guarded.cycle()
@@ -156,7 +156,7 @@ async def test_what_gitops_applies_beside_it_does_not_matter(guarded):
 @pytest.mark.parametrize(
     ("again", "reason", "after"), [(False, "TargetGone", 0), (True, "TargetReplaced", 0), (False, "TargetGone", 1)]
 )
-async def test_an_object_that_went_is_left_alone(life, again, reason, after):
+async def test_deleted_object_is_left_alone(life, again, reason, after):
     for _ in range(after):
         await life.cycle()
     life.cluster.kubectl("delete", "configmap", "web", "-n", life.namespace)
@@ -166,7 +166,7 @@ async def test_an_object_that_went_is_left_alone(life, again, reason, after):
     assert life.end == ("Aborted", reason)
 
 
-async def test_a_paused_deployment_is_left_alone(guarded):
+async def test_paused_deployment_is_left_alone(guarded):
     guarded.cluster.apply(deployment(), namespace=guarded.namespace)
     guarded.cluster.kubectl("rollout", "pause", "deployment/web", "-n", guarded.namespace)
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), rung(LIMIT, "1Gi", "Deployment").dump())
@@ -174,7 +174,7 @@ async def test_a_paused_deployment_is_left_alone(guarded):
     assert guarded.end == ("Aborted", "TargetPaused")
 
 
-async def test_a_value_that_the_server_refuses_ends_it(guarded):
+async def test_value_that_the_server_refuses_ends_the_remediation(guarded):
     guarded.cluster.apply(deployment(), namespace=guarded.namespace)
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), rung(LIMIT, "much", "Deployment").dump())
     await guarded.cycle()
@@ -182,7 +182,7 @@ async def test_a_value_that_the_server_refuses_ends_it(guarded):
     assert "quantities must match" in guarded.remediation.status.message
 
 
-async def test_a_kind_that_the_admin_did_not_allow_is_not_patched(guarded):
+async def test_kind_that_the_admin_did_not_allow_is_not_patched(guarded):
     limits = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "web"}, "spec": {"limits": []}}
     guarded.cluster.apply(limits, namespace=guarded.namespace)
     target = {"apiVersion": "v1", "kind": "LimitRange", "resource": "limitranges", "name": "web"}
@@ -202,7 +202,7 @@ async def test_a_kind_that_the_admin_did_not_allow_is_not_patched(guarded):
         (("apps/v1", "Deployment", "deployments"), "/spec/replicas", "action scale"),
     ],
 )
-async def test_what_is_never_patched_is_refused_by_the_operator_too(guarded, target, field, words):
+async def test_operator_refuses_fields_that_are_never_patched(guarded, target, field, words):
     version, kind, resource = target
     where = {"apiVersion": version, "kind": kind, "resource": resource, "name": "web"}
     found = await aim(guarded, Rung.model_validate({"patch": {"target": where, "field": field, "value": "1"}}))
@@ -219,20 +219,20 @@ async def test_what_is_never_patched_is_refused_by_the_operator_too(guarded, tar
         (rung("/data", "1"), "PatchRefused"),
     ],
 )
-async def test_what_can_not_be_set_passes_to_the_next_rung(guarded, what, reason):
+async def test_impossible_patch_passes_to_the_next_rung(guarded, what, reason):
     guarded.cluster.apply(config(recommendations="off", other="x"), namespace=guarded.namespace)
     found = await aim(guarded, what)
     assert isinstance(found, Hold)
     assert found.reason == reason
 
 
-async def test_an_object_that_is_not_there_passes_to_the_next_rung(guarded):
+async def test_missing_object_passes_to_the_next_rung(guarded):
     found = await aim(guarded, FLAG)
     assert isinstance(found, Hold)
     assert found.reason == "ObjectMissing"
 
 
-async def test_a_policy_that_is_deleted_in_mid_action_is_undone(life):
+async def test_patch_is_reverted_when_its_policy_is_deleted(life):
     await life.cycle()
     assert data(life)["recommendations"] == "off"
     gone = Hold("Withdrawn", "its policy does not exist any more")
@@ -241,7 +241,7 @@ async def test_a_policy_that_is_deleted_in_mid_action_is_undone(life):
     assert (life.end, data(life)["recommendations"]) == (("RolledBack", "Withdrawn"), "on")
 
 
-async def test_the_longest_time_ends_it_even_at_risk(guarded):
+async def test_maximum_duration_ends_the_patch_even_at_risk(guarded):
     guarded.cluster.apply(config(recommendations="on"), namespace=guarded.namespace)
     action = rung("/data/recommendations", "off", holdAtMost="1h")
     await guarded.open(guarded.ref("v1", "ConfigMap", "web"), action.dump())

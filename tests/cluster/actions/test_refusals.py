@@ -1,4 +1,4 @@
-"""Whose refusal it is, and what does not start: in the words of the real API server, admission and scheduler."""
+"""Refusals and pods that do not start, with the messages of the real API server, admission and scheduler."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ TERMS = {"from": 2, "to": 5, "verifyWithin": "1m"}
 
 @pytest.fixture
 def forbid(cluster: Any, namespace: str) -> Iterator[Callable[..., None]]:
-    """Let a ValidatingAdmissionPolicy refuse what matches, for some of the reasons that it may give."""
+    """Let a ValidatingAdmissionPolicy refuse matching requests, with one of its reasons."""
 
     def refuse(resource: str, verb: str, group: str = "", reason: str = "Forbidden", matches: str = "true") -> None:
         rules = [{"apiGroups": [group], "apiVersions": ["*"], "operations": [verb], "resources": [resource]}]
@@ -34,7 +34,7 @@ def forbid(cluster: Any, namespace: str) -> Iterator[Callable[..., None]]:
 
 
 def enforced(life: Any, *change: str) -> Callable[[], bool]:
-    """Return whether a change by a cluster admin, which is only tried, is refused by now."""
+    """Wait until a dry-run change by a cluster admin is refused."""
 
     def refused() -> bool:
         where = ("-n", life.namespace, "--dry-run=server")
@@ -44,8 +44,8 @@ def enforced(life: Any, *change: str) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("reason", ["Forbidden", "Invalid", "RequestEntityTooLarge"])
-async def test_a_policy_that_refuses_is_no_missing_right(guarded, forbid, eventually, reason):
-    """Kind: whose 'no' it is. A policy chooses the code of its refusal, 403 among them."""
+async def test_refusal_by_an_admission_policy_is_no_missing_permission(guarded, forbid, eventually, reason):
+    """Kind: who refused. A policy chooses the status code of its refusal, such as 403."""
     web = guarded.run(replicas=2)
     forbid("deployments/scale", "UPDATE", "apps", reason)
     await eventually(enforced(guarded, "scale", "deployment/web", "--replicas=3"))
@@ -56,7 +56,7 @@ async def test_a_policy_that_refuses_is_no_missing_right(guarded, forbid, eventu
     assert "rolebinding" not in guarded.remediation.status.message
 
 
-async def test_what_a_policy_does_not_let_be_given_back_is_given_back_when_it_does(guarded, forbid, eventually):
+async def test_reversal_refused_by_a_policy_is_made_once_it_is_allowed(guarded, forbid, eventually):
     await guarded.open(guarded.run(replicas=2), SCALE, **TERMS)
     await guarded.until("Verifying")
     forbid("deployments/scale", "UPDATE", "apps")
@@ -70,8 +70,8 @@ async def test_what_a_policy_does_not_let_be_given_back_is_given_back_when_it_do
     assert guarded.replicas() == 2
 
 
-async def test_an_eviction_that_two_budgets_are_about_is_waited_for_with_the_words_of_the_server(guarded):
-    """Kind: whose 'no' it is. The API server answers 500, and it is the budgets' all the same."""
+async def test_eviction_selected_by_two_disruption_budgets_waits_with_the_message_of_the_server(guarded):
+    """Kind: who refused. The API server returns 500, although the PodDisruptionBudgets are the reason."""
     guarded.run(replicas=2)
     for name in ("one", "two"):
         spec = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}
@@ -89,7 +89,7 @@ async def test_an_eviction_that_two_budgets_are_about_is_waited_for_with_the_wor
 
 
 async def settled(life: Any, ending: str) -> None:
-    """Run cycles in breach until the scale-out to five has ended for this reason, with what it found."""
+    """Run cycles in breach until the scale-out to five has ended for this reason; return its message."""
     end = time.monotonic() + 90
     while life.remediation.status.reason != ending and time.monotonic() < end:
         await life.cycle(1, **IN_BREACH)
@@ -98,8 +98,8 @@ async def settled(life: Any, ending: str) -> None:
     assert (life.end[1], life.replicas()) == (ending, 2)
 
 
-async def test_a_quota_that_lets_no_pod_be_added_is_named_and_what_was_asked_for_given_back(guarded):
-    """Kind: what can't serve is kept for as long as the breach lasts, and nobody says why."""
+async def test_scale_out_beyond_a_quota_names_it_and_is_reverted(guarded):
+    """Kind: replicas that can't start are kept for as long as the breach lasts, without a reason."""
     web = guarded.run(replicas=2)
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": 2}}}
     guarded.cluster.apply(quota, namespace=guarded.namespace)
@@ -112,7 +112,7 @@ async def test_a_quota_that_lets_no_pod_be_added_is_named_and_what_was_asked_for
     assert "exceeded quota: small" in guarded.remediation.status.message
 
 
-async def test_a_scheduler_that_finds_no_node_is_named_and_what_was_asked_for_given_back(guarded):
+async def test_unschedulable_scale_out_names_the_scheduler_and_is_reverted(guarded):
     containers = [{"name": "main", "image": "example.com/main"}]  # one on each of three nodes
     labels = {"app": "web"}
     apart = [{"labelSelector": {"matchLabels": labels}, "topologyKey": "kubernetes.io/hostname"}]

@@ -24,7 +24,7 @@ async def test_restart_replaces_every_pod_once(guarded, kind):
     assert guarded.cluster.get(kind, "web", guarded.namespace)["metadata"]["generation"] == generation
 
 
-async def test_a_paused_deployment_is_not_restarted(guarded):
+async def test_paused_deployment_is_not_restarted(guarded):
     web = guarded.run(replicas=3)
     guarded.cluster.kubectl("rollout", "pause", "deployment/web", "-n", guarded.namespace)
     await guarded.open(web, {"restart": {}})
@@ -32,7 +32,7 @@ async def test_a_paused_deployment_is_not_restarted(guarded):
     assert (after.status.phase, after.status.reason) == ("Aborted", "TargetPaused")
 
 
-async def test_a_rollout_that_makes_no_progress_fails(guarded, eventually):
+async def test_rollout_without_progress_fails(guarded, eventually):
     web = guarded.run(replicas=3)
     deadline = json.dumps({"spec": {"progressDeadlineSeconds": 2}})
     guarded.cluster.kubectl("patch", "deployment", "web", "-n", guarded.namespace, "-p", deadline)

@@ -1,4 +1,4 @@
-"""A rollback to the previous revision, with the chart's rights, on the real controllers."""
+"""A rollback to the previous revision, with the chart's permissions, on the real controllers."""
 
 import json
 import time
@@ -49,7 +49,7 @@ async def aim(life, kind: str = "Deployment", since: float | None = None) -> Tar
 
 
 async def decided(life, kind: str = "Deployment") -> TargetWithLevels:
-    """Decide upon a rollback, and write it down."""
+    """Decide on a rollback, and create its Remediation."""
     found = await aim(life, kind)
     assert isinstance(found, TargetWithLevels), found
     await life.open(found.target, ROLLBACK.dump(), **{"from": found.from_, "to": found.to})
@@ -57,7 +57,7 @@ async def decided(life, kind: str = "Deployment") -> TargetWithLevels:
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
-async def test_the_previous_revision_is_put_back_once(guarded, kind):
+async def test_previous_revision_is_restored_once(guarded, kind):
     roll_out(guarded, kind, "v1")
     before = template(guarded, kind)
     roll_out(guarded, kind, "v2")
@@ -80,7 +80,7 @@ async def test_the_previous_revision_is_put_back_once(guarded, kind):
     assert isinstance(again, Hold), "what was rolled back is not rolled forward"
 
 
-async def test_a_rollback_that_did_not_help_stays_and_says_how_to_roll_forward(guarded):
+async def test_rollback_that_did_not_help_stays_and_says_how_to_roll_forward(guarded):
     roll_out(guarded, "Deployment", "v1")
     roll_out(guarded, "Deployment", "v2")
     await decided(guarded)
@@ -94,7 +94,7 @@ async def test_a_rollback_that_did_not_help_stays_and_says_how_to_roll_forward(g
     assert template(guarded)["spec"]["containers"][0]["image"].endswith("v2")
 
 
-async def test_a_rollout_that_hangs_is_rolled_back_too(guarded):
+async def test_stuck_rollout_is_rolled_back(guarded):
     roll_out(guarded, "Deployment", "v1")
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "2"}}}
     guarded.cluster.apply(quota, namespace=guarded.namespace)
@@ -108,7 +108,7 @@ async def test_a_rollout_that_hangs_is_rolled_back_too(guarded):
     assert template(guarded)["spec"]["containers"][0]["image"].endswith("v1")
 
 
-async def test_a_restart_in_between_is_no_rollout(guarded):
+async def test_restart_is_no_rollout(guarded):
     roll_out(guarded, "Deployment", "v1")
     roll_out(guarded, "Deployment", "v2")
     guarded.cluster.kubectl("rollout", "restart", "deployment/web", "-n", guarded.namespace)
@@ -119,7 +119,7 @@ async def test_a_restart_in_between_is_no_rollout(guarded):
     assert template(guarded)["spec"]["containers"][0]["image"].endswith("v1")
 
 
-async def test_only_a_rollout_shortly_before_the_risk_is_to_blame(guarded):
+async def test_only_a_rollout_shortly_before_the_risk_is_rolled_back(guarded):
     roll_out(guarded, "Deployment", "v1")
     first = await aim(guarded)
     assert isinstance(first, Hold)
@@ -131,7 +131,7 @@ async def test_only_a_rollout_shortly_before_the_risk_is_to_blame(guarded):
         assert found.reason == "NoRolloutBefore"
 
 
-async def test_a_kind_without_revisions_is_not_rolled_back(guarded):
+async def test_kind_without_revisions_is_not_rolled_back(guarded):
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}}
     guarded.cluster.apply(config, namespace=guarded.namespace)
     target = guarded.ref("v1", "ConfigMap", "web")
@@ -140,7 +140,7 @@ async def test_a_kind_without_revisions_is_not_rolled_back(guarded):
     assert found.reason == "NoRevisions"
 
 
-async def test_a_template_that_gitops_applies_is_left_to_it(guarded):
+async def test_template_applied_by_gitops_is_left_alone(guarded):
     roll_out(guarded, "Deployment", "v1")
     body = json.dumps(workload("Deployment", "v2"))
     options = ("--server-side", "--force-conflicts", "--field-manager=argocd", "-n", guarded.namespace, "-f", "-")
@@ -152,7 +152,7 @@ async def test_a_template_that_gitops_applies_is_left_to_it(guarded):
     assert "argocd" in found.message
 
 
-async def test_a_rollout_that_somebody_makes_meanwhile_is_left_alone(guarded):
+async def test_concurrent_rollout_is_left_alone(guarded):
     roll_out(guarded, "Deployment", "v1")
     roll_out(guarded, "Deployment", "v2")
     await decided(guarded)
@@ -169,7 +169,7 @@ async def test_a_rollout_that_somebody_makes_meanwhile_is_left_alone(guarded):
         (("delete", "deployment/web"), "TargetGone"),
     ],
 )
-async def test_a_target_that_is_paused_or_gone_is_left_alone(guarded, change, reason):
+async def test_paused_or_deleted_target_is_left_alone(guarded, change, reason):
     roll_out(guarded, "Deployment", "v1")
     roll_out(guarded, "Deployment", "v2")
     await decided(guarded)
@@ -178,7 +178,7 @@ async def test_a_target_that_is_paused_or_gone_is_left_alone(guarded, change, re
     assert guarded.end == ("Aborted", reason)
 
 
-async def test_a_revision_that_is_gone_is_not_guessed(guarded):
+async def test_deleted_revision_is_not_guessed(guarded):
     roll_out(guarded, "Deployment", "v1")
     roll_out(guarded, "Deployment", "v2")
     await decided(guarded)
@@ -189,7 +189,7 @@ async def test_a_revision_that_is_gone_is_not_guessed(guarded):
     assert guarded.end == ("Aborted", "NoRevisions")
 
 
-async def test_a_target_that_was_made_anew_is_left_alone(guarded):
+async def test_recreated_target_is_left_alone(guarded):
     roll_out(guarded, "Deployment", "v1")
     roll_out(guarded, "Deployment", "v2")
     await decided(guarded)
@@ -199,7 +199,7 @@ async def test_a_target_that_was_made_anew_is_left_alone(guarded):
     assert guarded.end == ("Aborted", "TargetReplaced")
 
 
-async def test_without_the_switch_the_missing_right_is_named(guarded, cluster, namespace):
+async def test_missing_permission_is_named_without_the_chart_value(guarded, cluster, namespace):
     roll_out(guarded, "Deployment", "v1")
     roll_out(guarded, "Deployment", "v2")
     await decided(guarded)

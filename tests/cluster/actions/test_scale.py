@@ -1,4 +1,4 @@
-"""Scaling a workload, or the floor of its autoscaler, on the real controllers."""
+"""Scaling a workload, or the minReplicas of its autoscaler, on the real controllers."""
 
 import json
 
@@ -16,7 +16,7 @@ def web(guarded):
     return guarded.run(replicas=3)
 
 
-async def test_scale_raises_holds_and_gives_back(guarded, web):
+async def test_scale_out_is_held_and_reverted(guarded, web):
     await guarded.open(web, SCALE, **{"from": 3, "to": 5})
     assert (await guarded.cycle()).status.phase == "Verifying"
     assert guarded.replicas() == 5
@@ -32,7 +32,7 @@ async def test_scale_raises_holds_and_gives_back(guarded, web):
     assert (guarded.remediation.status.phase, guarded.remediation.status.reason) == ("Succeeded", "Released")
 
 
-async def test_scale_says_what_it_did_in_events(guarded, web, eventually):
+async def test_scale_out_is_reported_in_events(guarded, web, eventually):
     await guarded.open(web, SCALE, **{"from": 3, "to": 5})
     await guarded.cycle()
 
@@ -46,7 +46,7 @@ async def test_scale_says_what_it_did_in_events(guarded, web, eventually):
     await eventually(told)
 
 
-async def test_scale_leaves_alone_what_somebody_else_scaled(guarded, web):
+async def test_workload_that_another_client_scaled_is_left_alone(guarded, web):
     await guarded.open(web, SCALE, **{"from": 3, "to": 5})
     await guarded.cycle()
     guarded.cluster.kubectl("scale", "deployment/web", "-n", guarded.namespace, "--replicas=4")
@@ -56,7 +56,7 @@ async def test_scale_leaves_alone_what_somebody_else_scaled(guarded, web):
 
 @pytest.mark.parametrize("action", [SCALE, {"restart": {}}])
 @pytest.mark.parametrize(("again", "reason"), [(False, "TargetGone"), (True, "TargetReplaced")])
-async def test_a_target_that_went_is_left_alone(guarded, web, action, again, reason):
+async def test_deleted_target_is_left_alone(guarded, web, action, again, reason):
     sizes = {"from": 3, "to": 5} if "scale" in action else {}
     await guarded.open(web, action, **sizes)
     guarded.cluster.kubectl("delete", "deployment", "web", "-n", guarded.namespace)
@@ -68,13 +68,13 @@ async def test_a_target_that_went_is_left_alone(guarded, web, action, again, rea
         assert guarded.replicas() == 3
 
 
-async def test_a_kind_without_scale_is_not_scaled(guarded):
+async def test_kind_without_scale_is_not_scaled(guarded):
     await guarded.open(guarded.run("DaemonSet"), SCALE, **{"from": 3, "to": 5})
     after = await guarded.cycle()
     assert (after.status.phase, after.status.reason) == ("Aborted", "NotScalable")
 
 
-async def test_a_right_that_is_missing_is_named_with_the_command_that_grants_it(cluster, namespace, live_as):
+async def test_missing_permission_is_named_with_the_command_that_grants_it(cluster, namespace, live_as):
     remediations = "--resource=remediations.forestall.dev,remediations.forestall.dev/status"
     workloads = "--resource=deployments.apps,deployments.apps/scale,horizontalpodautoscalers.autoscaling"
     roles = (("remediations", "create,get,update", remediations), ("look", "get,list", workloads))
@@ -91,7 +91,7 @@ async def test_a_right_that_is_missing_is_named_with_the_command_that_grants_it(
     assert f"--serviceaccount={namespace}:default -n {namespace}`" in after.status.message
 
 
-async def test_scale_raises_the_floor_of_an_autoscaler(guarded, web, eventually):
+async def test_scale_raises_min_replicas_of_an_autoscaler(guarded, web, eventually):
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     spec = {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 8}
     autoscaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}}

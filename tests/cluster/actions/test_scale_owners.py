@@ -1,4 +1,4 @@
-"""Scaling what somebody else scales: KEDA's ScaledObject, and whoever applies the field."""
+"""Scaling workloads that another controller owns: KEDA's ScaledObject, and managers that apply the field."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ SCALED_OBJECTS = {
 
 @pytest.fixture(scope="module")
 def keda(cluster):
-    """The definition of ScaledObjects; KEDA itself is not needed to see what forestall writes into them."""
+    """The CRD of ScaledObjects; KEDA itself is not needed to check what forestall writes into them."""
     cluster.apply(SCALED_OBJECTS)
     cluster.kubectl("wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=180s")
     yield
@@ -58,7 +58,7 @@ def autoscaler(least: int | None, labels: dict[str, str] | None = None) -> dict[
 
 
 def scaled_object(annotations: dict[str, str] | None = None, **spec: Any) -> list[dict[str, Any]]:
-    """Return a ScaledObject and the autoscaler that KEDA makes for it."""
+    """Return a ScaledObject and the HorizontalPodAutoscaler that KEDA creates for it."""
     body = {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
@@ -80,7 +80,7 @@ def floor(life) -> int | None:
 
 
 @pytest.mark.parametrize("found", [2, 0, None])
-async def test_the_floor_of_a_scaled_object_is_raised_and_given_back(guarded, keda, found):
+async def test_minimum_of_a_scaled_object_is_raised_and_reverted(guarded, keda, found):
     spec = {} if found is None else {"minReplicaCount": found}
     guarded.cluster.apply(deployment(), *scaled_object(**spec), namespace=guarded.namespace)
     target = guarded.ref("apps/v1", "Deployment", "web")
@@ -96,7 +96,7 @@ async def test_the_floor_of_a_scaled_object_is_raised_and_given_back(guarded, ke
     assert floor(guarded) == (found or 0)
 
 
-async def test_the_maximum_of_a_scaled_object_holds(guarded, keda):
+async def test_maximum_of_a_scaled_object_applies(guarded, keda):
     objects = scaled_object(minReplicaCount=2, maxReplicaCount=4)
     guarded.cluster.apply(deployment(), *objects, namespace=guarded.namespace)
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), SCALE, **{"from": 2, "to": 5})
@@ -112,21 +112,21 @@ async def test_the_maximum_of_a_scaled_object_holds(guarded, keda):
         ({}, 0, "BelowMinimum"),
     ],
 )
-async def test_a_scaled_object_that_is_paused_or_idle_is_left_alone(guarded, keda, annotations, replicas, reason):
+async def test_paused_or_idle_scaled_object_is_left_alone(guarded, keda, annotations, replicas, reason):
     guarded.cluster.apply(deployment(replicas), *scaled_object(annotations), namespace=guarded.namespace)
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), SCALE, **{"from": 0, "to": 5})
     await guarded.cycle(**AT_RISK)
     assert (*guarded.end, floor(guarded)) == ("Aborted", reason, None)
 
 
-async def test_a_scaled_object_that_is_gone_is_named(guarded, keda):
+async def test_deleted_scaled_object_is_named(guarded, keda):
     guarded.cluster.apply(deployment(), scaled_object()[1], namespace=guarded.namespace)
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), SCALE, **{"from": 1, "to": 5})
     await guarded.cycle(**AT_RISK)
     assert guarded.end == ("Aborted", "ScaledByKeda")
 
 
-async def test_a_scaled_object_that_somebody_changed_is_left_alone(guarded, keda):
+async def test_scaled_object_that_another_client_changed_is_left_alone(guarded, keda):
     guarded.cluster.apply(deployment(), *scaled_object(minReplicaCount=2), namespace=guarded.namespace)
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), SCALE, **{"from": 2, "to": 5})
     await guarded.cycle(**AT_RISK)
@@ -135,7 +135,7 @@ async def test_a_scaled_object_that_somebody_changed_is_left_alone(guarded, keda
     assert (*guarded.end, floor(guarded)) == ("Aborted", "Superseded", 3)
 
 
-async def test_replicas_that_a_user_set_to_what_the_operator_left_them_at_are_the_users(guarded):
+async def test_replicas_that_a_user_confirmed_belong_to_the_user(guarded):
     guarded.cluster.apply(deployment(3), namespace=guarded.namespace)
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), SCALE, **{"from": 3, "to": 5})
     await guarded.cycle(**AT_RISK)
@@ -147,7 +147,7 @@ async def test_replicas_that_a_user_set_to_what_the_operator_left_them_at_are_th
 
 
 @pytest.mark.parametrize("what", ["replicas", "minReplicas", "minReplicaCount"])
-async def test_a_field_that_gitops_applies_is_left_to_it(guarded, keda, what):
+async def test_field_applied_by_gitops_is_left_alone(guarded, keda, what):
     objects = {
         "replicas": [deployment(3)],
         "minReplicas": [autoscaler(3)],
@@ -164,7 +164,7 @@ async def test_a_field_that_gitops_applies_is_left_to_it(guarded, keda, what):
     assert "set it once by hand" in guarded.remediation.status.message
 
 
-async def test_a_field_that_gitops_gave_up_is_raised(guarded):
+async def test_field_released_by_gitops_is_raised(guarded):
     guarded.cluster.apply(deployment(3), namespace=guarded.namespace)
     apply_as(guarded, "kustomize-controller", deployment(3))
     apply_as(guarded, "kustomize-controller", deployment(None))
@@ -174,7 +174,7 @@ async def test_a_field_that_gitops_gave_up_is_raised(guarded):
     assert guarded.cluster.get("deployment", "web", guarded.namespace)["spec"]["replicas"] == 5
 
 
-async def test_a_field_that_gitops_takes_over_meanwhile_is_not_given_back(guarded):
+async def test_field_taken_over_by_gitops_is_not_reverted(guarded):
     guarded.cluster.apply(deployment(3), namespace=guarded.namespace)
     await guarded.open(guarded.ref("apps/v1", "Deployment", "web"), SCALE, **{"from": 3, "to": 5})
     await guarded.cycle(**AT_RISK)

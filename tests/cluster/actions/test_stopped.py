@@ -1,4 +1,4 @@
-"""Each action on the real controllers: people stop it, and nothing is changed until they let it go on."""
+"""Each action on the real controllers: after people pause it nothing is changed until they resume it."""
 
 import json
 from dataclasses import dataclass, field
@@ -36,17 +36,17 @@ ACTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_every_action_is_tried_here_but_the_one_that_only_tells():
+def test_cases_cover_every_action_that_changes_the_cluster():
     assert {name.lower() for name in actions.ACTIONS} == {*ACTIONS, "notify"}
 
 
 @dataclass
 class Case:
-    """What an action is aimed at."""
+    """The target of an action."""
 
     target: ObjectRef
     more: dict[str, Any] = field(default_factory=dict)
-    """Of the intent."""
+    """Other fields of the intent."""
 
 
 def prepare(life, action: str, node: str) -> Case:
@@ -74,7 +74,7 @@ def prepare(life, action: str, node: str) -> Case:
 
 
 def state(life, node: str) -> dict[str, Any]:
-    """Return all that an action may change."""
+    """Return the state of everything that an action may change."""
     web = life.cluster.get("deployment", "web", life.namespace)
     listed = json.loads(life.cluster.kubectl("get", "configmaps,jobs", "-n", life.namespace, "-o", "json").stdout)
     return {
@@ -86,7 +86,7 @@ def state(life, node: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_a_pause_stops_it_until_it_is_over(guarded, node, action):
+async def test_pause_stops_the_action_until_it_ends(guarded, node, action):
     case = prepare(guarded, action, node)
     await guarded.open(case.target, {action: ACTIONS[action]}, **case.more)
     before = state(guarded, node)

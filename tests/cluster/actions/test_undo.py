@@ -1,6 +1,6 @@
 """`forestall undo` of a patch, a cordon and a drain on a real API server; `test_night` undoes scale-outs.
 
-Kind: what a person is promised to get back, and what is only ever given back by itself in the tests.
+Kind: people are told that they can undo an action, but tests only cover the automatic reversal.
 """
 
 import os
@@ -19,7 +19,7 @@ PATCH = {
 
 
 def undo(life) -> None:
-    """Ask for it by the command, as a cluster admin does."""
+    """Run `forestall undo` as a cluster admin."""
     command = [sys.executable, "-m", "forestall", "undo", life.remediation.name, "-n", life.namespace]
     there = {**os.environ, **life.cluster.environment, "NO_COLOR": "1"}
     command += ["--comment", "a load test"]
@@ -28,19 +28,19 @@ def undo(life) -> None:
 
 
 def node_of(life, node: str) -> tuple[bool, bool]:
-    """Say whether a node is cordoned, and whether it is signed."""
+    """Say whether a node is cordoned, and whether it has the operator's annotation."""
     body = life.cluster.get("node", node)
     return bool(body["spec"].get("unschedulable")), CORDONED_BY in body["metadata"].get("annotations", {})
 
 
 async def reverted(life, **outlook: Any) -> None:
-    """The risk lasts, and all is given back all the same."""
+    """Run cycles at risk until the remediation is reverted."""
     await life.until("RolledBack", breached=True, **outlook)
     assert life.end == ("RolledBack", "UndoRequested")
     assert "a load test" in life.remediation.status.message
 
 
-async def test_a_patch(guarded):
+async def test_undo_of_a_patch(guarded):
     guarded.cluster.apply(FLAG, namespace=guarded.namespace)
     await guarded.open(guarded.ref("v1", "ConfigMap", "web"), {"patch": PATCH})
     await guarded.cycle()
@@ -50,7 +50,7 @@ async def test_a_patch(guarded):
     assert guarded.cluster.get("configmap", "web", guarded.namespace)["data"] == FLAG["data"]
 
 
-async def test_a_cordon(guarded, node):
+async def test_undo_of_a_cordon(guarded, node):
     await guarded.open(guarded.ref("v1", "Node", node), {"cordon": {}})
     await guarded.cycle()
     assert node_of(guarded, node) == (True, True)
@@ -59,8 +59,8 @@ async def test_a_cordon(guarded, node):
     assert node_of(guarded, node) == (False, False)
 
 
-async def test_a_drain_in_its_midst(guarded, node):
-    """A pod has to wait for its PodDisruptionBudget; the node takes pods again, and that pod stays."""
+async def test_undo_of_a_drain_under_way(guarded, node):
+    """A pod waits for its PodDisruptionBudget; the node is uncordoned, and that pod stays."""
     guarded.run(replicas=1)
     (name,) = guarded.pods().values()
     there = guarded.cluster.get("pod", name, guarded.namespace)["spec"]["nodeName"]

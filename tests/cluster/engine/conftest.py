@@ -1,6 +1,6 @@
-"""An engine on a real API server, with answers of a metric source that the test chooses.
+"""An engine on a real API server, with a metric source whose answers a test sets.
 
-The load is past its limit from the start, so that every case would act at once: what holds it back is what is tested.
+The load is past its limit from the start, so that every case would act at once: tests check what holds the action.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -37,7 +37,7 @@ def _zero(at: float) -> Answer:
 
 @dataclass
 class Script:
-    """Implements the `Metrics` port: what each indicator answers, by its name."""
+    """Implements the `Metrics` port: answers by the indicator's name."""
 
     says: dict[str, Callable[[float], Answer | QueryFailure]] = field(default_factory=dict)
     past: dict[str, Callable[[float], float]] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Field:
         await self._read()
 
     async def _read(self) -> None:
-        """Bring the registry up to date, as the watches do, with this test's namespace alone."""
+        """Update the registry with the objects of this test's namespace, as the watches do."""
         for model in WATCHED:
             version = "v1" if model.KIND == "Namespace" else API
             mine = set()
@@ -98,22 +98,24 @@ class Field:
         )
 
     def policy(self, **changes: object) -> None:
-        """Declare what is done: at a breach probability of 80 %, scale up to 8 replicas that carry 50 each."""
+        """Apply a policy: at a breach probability of 80 %, scale out to at most 8 replicas with a capacity of 50
+        each.
+        """
         usual = {"mode": "Auto", "actions": [SCALE], "when": {"probability": 0.8}}
         self.apply("RemediationPolicy", "early", usual | changes)
 
     def guard(self, **spec: object) -> None:
-        """Let a Guardrail hold for this test's engine, and for no other test's."""
+        """Apply a Guardrail that only this test's engine sees."""
         metadata = {"name": "all", "uid": "g-1", "generation": 1}
         self.registry.put(Guardrail.KIND, {"metadata": metadata, "spec": spec})
 
     def say(self, indicator: str, value: float, **labels: str) -> None:
-        """Let an indicator have one series with this value."""
+        """Set the single value of an indicator."""
         self.script.says[indicator] = lambda at: Answer((Sample(tuple(labels.items()), value),), at)
 
     @property
     def scale(self) -> dict[str, object]:
-        """What the policy does."""
+        """Return the policy's scale action."""
         return dict(SCALE)
 
     @property
@@ -156,7 +158,7 @@ class Field:
         return [one for one in self.remediations if one.ended]
 
     async def until_ended(self) -> list[int]:
-        """Run a cycle every two minutes until every remediation has ended; return the replicas after each."""
+        """Run a cycle every two minutes until every remediation has ended; return the replicas after each cycle."""
         seen = []
         for _ in range(40):
             await self.cycle()
@@ -167,7 +169,7 @@ class Field:
         raise AssertionError(f"it does not end: {[one.status for one in self.remediations]}")
 
     async def is_only_reverted(self) -> None:
-        """Check that six replicas are not raised while the risk grows, and are given back, to two, when it ends."""
+        """Check that six replicas are not raised while the risk grows, and are reduced to two when it ends."""
         self.say("load", 390.0)
         await self.cycle(3)
         assert self.replicas == 6, "neither more, nor less while it is at risk"
@@ -183,7 +185,7 @@ class Field:
 
 @pytest.fixture
 async def world(cluster: PooledCluster, namespace: str) -> AsyncIterator[Field]:
-    """`checkout` with two replicas, an objective, a source, and a load of 300 where 100 hurts."""
+    """The Deployment `checkout` with two replicas, an objective, a source, and a load of 300 with the limit 100."""
     labels = {"app": "checkout"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
     deployment = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}

@@ -1,4 +1,6 @@
-"""What is around an action may hold it: windows, protection, budgets, storms, the hour. On a real API server."""
+"""Guards that hold an action on a real API server: maintenance windows, protection, disruption budgets, storms, low
+traffic.
+"""
 
 import json
 import time
@@ -20,7 +22,7 @@ LATER = {"cron": "30 10 * * *", "duration": "1h", "timeZone": "Europe/Berlin"}
         ({"blackoutWindows": [{**MORNING, "actions": ["Restart"]}], "maintenanceWindows": [LATER, MORNING]}, ""),
     ],
 )
-async def test_windows_of_a_policy(world, windows, reason):
+async def test_maintenance_windows_of_a_policy(world, windows, reason):
     world.policy(**windows)
     await world.cycle(2)
     assert world.replicas == (2 if reason else 6)
@@ -31,7 +33,7 @@ async def test_windows_of_a_policy(world, windows, reason):
         assert world.replicas == 6, "it is only put off"
 
 
-async def test_a_window_that_opens_before_the_action_is_begun_holds_it(world):
+async def test_window_that_opens_before_the_action_begins_holds_it(world):
     world.now -= 5
     world.policy(mode="Approve", blackoutWindows=[MORNING])
     await world.cycle()
@@ -45,7 +47,7 @@ async def test_a_window_that_opens_before_the_action_is_begun_holds_it(world):
 
 
 @pytest.mark.parametrize("what", ["deployment/checkout", "namespace"])
-async def test_what_is_protected_is_left_alone(world, what):
+async def test_protected_workload_is_left_alone(world, what):
     world.policy()
     place = ["namespace", world.namespace] if what == "namespace" else [what, "-n", world.namespace]
     world.control.kubectl("annotate", *place, "forestall.dev/protected=true")
@@ -56,7 +58,7 @@ async def test_what_is_protected_is_left_alone(world, what):
     assert world.replicas == 6
 
 
-async def test_a_restart_waits_for_a_disruption_budget(world):
+async def test_restart_waits_for_a_disruption_budget(world):
     wait = ("rollout", "status", "deployment/checkout", "-n", world.namespace, "--timeout=240s")
     world.control.kubectl(*wait)
     budget = {"selector": {"matchLabels": {"app": "checkout"}}, "minAvailable": 2}
@@ -75,7 +77,7 @@ async def test_a_restart_waits_for_a_disruption_budget(world):
     assert len(world.remediations) == 1
 
 
-async def test_a_restart_waits_until_pods_are_ready_again(world):
+async def test_restart_waits_until_pods_are_ready_again(world):
     here = ("-n", world.namespace)
     world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=240s")
     world.control.set_start_up(600)
@@ -98,8 +100,8 @@ def protect(world, available):
     world.control.apply(body, namespace=world.namespace)
 
 
-async def test_a_rollback_does_not_wait_for_the_budget_that_the_bad_rollout_has_used_up(world):
-    """Kind: a guard that the trouble itself holds shut. Four pods, of which one may be missing, and one is."""
+async def test_rollback_does_not_wait_for_the_budget_that_the_bad_rollout_has_used_up(world):
+    """Kind: a guard that the failure itself keeps holding. Of four pods one may be missing, and one is."""
     here = ("-n", world.namespace)
     change = {"spec": {"replicas": 4, "strategy": {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}}}}
     world.control.kubectl("patch", "deployment", "checkout", *here, "--type=merge", "-p", json.dumps(change))
@@ -118,7 +120,7 @@ async def test_a_rollback_does_not_wait_for_the_budget_that_the_bad_rollout_has_
     world.control.kubectl("rollout", "status", "deployment/checkout", *here, "--timeout=240s")
 
 
-async def test_a_restart_where_nothing_serves_has_nothing_to_protect(world):
+async def test_restart_is_not_held_where_no_pod_is_ready(world):
     here = ("-n", world.namespace)
     protect(world, 2)
     recreate = {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}
@@ -132,7 +134,7 @@ async def test_a_restart_where_nothing_serves_has_nothing_to_protect(world):
     assert restart.status.phase == "Executing", world.slo.status.decisions
 
 
-async def test_a_storm_is_not_answered_by_actions(world):
+async def test_storm_holds_actions(world):
     names = [f"part-{number}" for number in range(4)]
     for name in names:
         world.apply("ServiceLevelObjective", name, world.spec())
@@ -149,7 +151,7 @@ async def test_a_storm_is_not_answered_by_actions(world):
         world.control.kubectl("delete", "guardrail", guardrail)
 
 
-async def test_a_restart_waits_for_the_quiet_hour_that_comes_before_the_breach(world):
+async def test_restart_waits_for_low_traffic_before_the_breach(world):
     start: float = world.now
 
     def leak(at: float) -> float:

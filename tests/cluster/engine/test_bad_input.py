@@ -1,4 +1,4 @@
-"""What people and the world do wrong, or at the wrong time, on a real API server: each has an outcome and a reason."""
+"""Invalid input and changes at the wrong time, on a real API server: each has an outcome with a reason."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from forestall.ports import Answer, QueryFailure, Sample
 
 TERMS = {"maxReplicas": 8, "capacity": {"type": "Declared", "perReplica": 50, "headroom": 0}}
 BRIEFLY = {"scale": {**TERMS, "stabilizationWindow": "1m", "holdAtMost": "10m"}}
-"""A scale-out whose life is short."""
+"""A scale-out with short durations."""
 BAD_DATA = {
     "refused": (lambda at: QueryFailure("QueryRefused", "1:4: parse error"), "QueryRefused"),
     "nothing": (lambda at: Answer((), at), "NoData"),
@@ -44,7 +44,7 @@ async def test_bad_data_never_leads_to_an_action(world, case):
     assert world.replicas == 6
 
 
-async def test_a_missing_target_is_a_condition(world):
+async def test_missing_target_is_a_condition(world):
     world.control.kubectl("delete", "deployment", "checkout", "-n", world.namespace)
     world.policy()
     await world.cycle(2)
@@ -53,7 +53,7 @@ async def test_a_missing_target_is_a_condition(world):
     assert world.remediations == []
 
 
-async def test_a_missing_source_is_a_condition(world):
+async def test_missing_source_is_a_condition(world):
     world.apply("ServiceLevelObjective", "checkout", {**world.spec(), "source": "nowhere"})
     world.policy()
     await world.cycle(2)
@@ -61,7 +61,7 @@ async def test_a_missing_source_is_a_condition(world):
     assert world.remediations == []
 
 
-async def test_a_source_that_is_not_open_to_the_namespace_is_not_asked(world):
+async def test_source_that_does_not_allow_the_namespace_is_not_queried(world):
     world.apply("MetricSource", world.source, {"url": "http://x:9", "namespaces": {"matchLabels": {"team": "a"}}})
     world.policy()
     await world.cycle(2)
@@ -69,7 +69,7 @@ async def test_a_source_that_is_not_open_to_the_namespace_is_not_asked(world):
     assert world.remediations == []
 
 
-async def test_a_query_that_does_not_parse_is_a_condition(world):
+async def test_unparsable_query_is_a_condition(world):
     bad = [{"name": "load", "query": "sum(load", "limit": 100}]
     world.apply("ServiceLevelObjective", "checkout", {**world.spec(), "leadingIndicators": bad})
     world.policy()
@@ -79,7 +79,7 @@ async def test_a_query_that_does_not_parse_is_a_condition(world):
     assert "spec.leadingIndicators[0].query" in ready.message
 
 
-async def test_a_policy_that_selects_nothing_says_so(world):
+async def test_policy_that_selects_nothing_is_reported(world):
     world.policy(objectives={"matchLabels": {"team": "other"}})
     await world.cycle(2)
     policy = world.registry.get(RemediationPolicy, "early", world.namespace)
@@ -87,7 +87,7 @@ async def test_a_policy_that_selects_nothing_says_so(world):
     assert (world.replicas, world.remediations) == (2, [])
 
 
-async def test_a_window_that_never_opens_is_told_in_a_condition(world):
+async def test_window_that_never_opens_is_a_condition(world):
     world.policy(blackoutWindows=[{"cron": "0 0 30 2 *", "duration": "1h"}])
     await world.cycle(2)
     body = world.control.get("remediationpolicy", "early", world.namespace)
@@ -97,14 +97,14 @@ async def test_a_window_that_never_opens_is_told_in_a_condition(world):
     assert world.replicas == 2
 
 
-async def test_a_bound_below_the_present_size_is_said(world):
+async def test_maximum_below_the_present_size_is_reported(world):
     world.policy(actions=[{"scale": {**TERMS, "maxReplicas": 1}}])
     await world.cycle(3)
     assert (world.decision, world.replicas, world.remediations) == ("AtMaximum", 2, [])
     assert "1" in world.slo.status.decisions[0].message
 
 
-async def test_a_kind_without_scale_is_said(world):
+async def test_kind_without_scale_is_reported(world):
     world.control.kubectl("create", "configmap", "checkout", "-n", world.namespace)
     target = {"apiVersion": "v1", "kind": "ConfigMap", "name": "checkout"}
     world.apply("ServiceLevelObjective", "checkout", {**world.spec(), "target": target})
@@ -118,7 +118,7 @@ async def test_a_kind_without_scale_is_said(world):
     assert [one.spec.intent.action.name for one in world.remediations] == ["Job"], "the next rung is asked"
 
 
-async def test_a_target_that_is_made_anew_in_mid_action_is_left_alone(world):
+async def test_target_recreated_during_an_action_is_left_alone(world):
     world.policy()
     await world.cycle(2)
     assert world.replicas == 6
@@ -138,7 +138,7 @@ WITHDRAWN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("change", WITHDRAWN)
-async def test_a_policy_that_goes_in_mid_action_raises_no_more_and_gives_back(world, change):
+async def test_scale_out_is_reverted_when_its_policy_is_deleted(world, change):
     world.policy(actions=[BRIEFLY])
     await world.cycle(2)
     if (edit := WITHDRAWN[change]) is None:
@@ -148,7 +148,7 @@ async def test_a_policy_that_goes_in_mid_action_raises_no_more_and_gives_back(wo
     await world.is_only_reverted()
 
 
-async def test_an_objective_that_is_pointed_elsewhere_in_mid_action_leaves_no_replicas_behind(world):
+async def test_scale_out_is_reverted_when_the_objective_gets_another_target(world):
     world.policy(actions=[BRIEFLY])
     await world.cycle(2)
     world.control.kubectl("create", "deployment", "basket", "--image=x", "--replicas=2", "-n", world.namespace)
@@ -162,7 +162,7 @@ async def test_an_objective_that_is_pointed_elsewhere_in_mid_action_leaves_no_re
 
 
 @pytest.mark.parametrize(("most", "replicas"), [(10, 8), (7, 6)])
-async def test_a_bound_that_is_edited_in_mid_action_counts_where_it_is_lower(world, most, replicas):
+async def test_lowered_maximum_applies_during_an_action(world, most, replicas):
     world.policy(actions=[BRIEFLY])
     await world.cycle(2)
     world.policy(actions=[{"scale": {**BRIEFLY["scale"], "maxReplicas": most}}])
@@ -174,7 +174,7 @@ async def test_a_bound_that_is_edited_in_mid_action_counts_where_it_is_lower(wor
     assert world.replicas == 2
 
 
-async def test_what_is_not_begun_is_withdrawn_when_the_policy_says_something_else(world):
+async def test_action_not_begun_is_withdrawn_when_the_policy_changes(world):
     world.policy(mode="Approve")
     await world.cycle()
     (remediation,) = world.remediations
@@ -191,7 +191,7 @@ async def test_what_is_not_begun_is_withdrawn_when_the_policy_says_something_els
 
 
 @pytest.mark.parametrize("jump", [-3600.0, 2 * 86400.0], ids=["back", "ahead"])
-async def test_a_clock_that_jumps_does_nothing_twice_and_ends_all_the_same(world, jump):
+async def test_clock_jump_repeats_no_action_and_the_remediation_still_ends(world, jump):
     world.policy(actions=[BRIEFLY])
     await world.cycle(2)
     (remediation,) = world.remediations

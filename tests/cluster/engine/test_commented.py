@@ -1,4 +1,4 @@
-"""Conflicts without end, on a real API server: who writes on an objective all the time keeps no action from it."""
+"""Constant conflicts on a real API server: a client that changes an objective all the time prevents no action."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ async def annotate(port, ref, written):
         written.append(ref)
 
 
-async def test_an_action_is_opened_while_its_objective_is_patched_without_end(world):
+async def test_remediation_is_created_while_its_objective_is_patched_constantly(world):
     world.policy()
     world.say("load", 50.0)
     await world.cycle(2)  # a status was written before

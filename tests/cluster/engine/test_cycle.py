@@ -1,4 +1,4 @@
-"""What a cycle of the engine does on a real API server."""
+"""Cycles of the engine on a real API server."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from forestall.api import ServiceLevelObjective
 from forestall.registry import Registry
 
 
-async def test_the_workload_is_scaled_and_everything_says_why(world):
+async def test_workload_is_scaled_and_objects_explain_why(world):
     world.policy()
     await world.cycle(2)
     assert world.replicas == 6  # 300 at 50 a replica
@@ -26,21 +26,21 @@ async def test_the_workload_is_scaled_and_everything_says_why(world):
     assert world.decision == "CapacitySufficient"  # it is no risk any more that would ask for more
 
 
-async def test_observing_says_what_would_be_done_and_does_nothing(world):
+async def test_mode_observe_reports_the_action_without_acting(world):
     world.policy(mode="Observe")
     await world.cycle(3)
     assert world.slo.status.decisions[0].verdict == "WouldAct"
     assert (world.replicas, world.remediations) == (2, [])
 
 
-async def test_a_standby_writes_nothing(world):
+async def test_standby_writes_nothing(world):
     world.policy()
     await world.cycle(3, leading=False)
     assert world.slo.status.state is None
     assert (world.replicas, world.remediations) == (2, [])
 
 
-async def test_a_victim_is_not_remediated(world):
+async def test_victim_is_not_remediated(world):
     world.apply("ServiceLevelObjective", "database", world.spec())
     world.apply(
         "ServiceLevelObjective", "checkout", {**world.spec(), "dependsOn": ["database"]}, labels={"team": "shop"}
@@ -51,8 +51,8 @@ async def test_a_victim_is_not_remediated(world):
     assert world.remediations == []
 
 
-async def test_what_is_approved_waits_when_what_it_depends_on_is_at_risk_by_then(world):
-    """The kind: the context of a decision that gets lost after it."""
+async def test_approved_action_waits_while_a_dependency_is_at_risk(world):
+    """The kind: the context of a decision is lost after it."""
     world.now -= 5
     world.say("burn", 0.0)
     calm = {**world.spec(), "leadingIndicators": [{"name": "burn", "query": "x", "limit": 100, "horizon": "5m"}]}
@@ -75,7 +75,7 @@ async def test_what_is_approved_waits_when_what_it_depends_on_is_at_risk_by_then
     assert world.replicas == 6, "it is only put off"
 
 
-async def test_two_objectives_of_one_workload_are_one_remediation(world):
+async def test_two_objectives_of_one_workload_cause_one_remediation(world):
     world.apply("ServiceLevelObjective", "payment", world.spec())
     world.policy()
     await world.cycle(3)
@@ -83,7 +83,7 @@ async def test_two_objectives_of_one_workload_are_one_remediation(world):
     assert world.replicas == 6
 
 
-async def test_a_budget_is_kept_when_many_are_at_risk_at_once(world):
+async def test_budget_holds_when_many_objectives_are_at_risk_at_once(world):
     for number in range(5):
         world.control.kubectl("create", "deployment", f"app-{number}", "--image=x", "-n", world.namespace)
         world.apply("ServiceLevelObjective", f"app-{number}", {**world.spec(), "target": {"name": f"app-{number}"}})
@@ -99,8 +99,8 @@ async def test_a_budget_is_kept_when_many_are_at_risk_at_once(world):
         world.control.kubectl("delete", "guardrail", guardrail)
 
 
-async def test_a_budget_is_kept_when_its_records_are_deleted_and_another_leads(world):
-    """Kind: a promise that rests on records which something else deletes."""
+async def test_budget_holds_after_deleted_remediations_and_a_new_leader(world):
+    """Kind: a guarantee that depends on records which can be deleted."""
     for number in range(5):
         world.control.kubectl("create", "deployment", f"app-{number}", "--image=x", "-n", world.namespace)
         world.apply("ServiceLevelObjective", f"app-{number}", {**world.spec(), "target": {"name": f"app-{number}"}})
@@ -121,7 +121,7 @@ async def test_a_budget_is_kept_when_its_records_are_deleted_and_another_leads(w
         world.control.kubectl("delete", "guardrail", guardrail)
 
 
-async def test_no_more_nodes_are_cordoned_than_may_be_when_many_are_at_risk_at_once(world):
+async def test_node_limit_holds_when_many_nodes_are_at_risk_at_once(world):
     allow = [{"actions": ["Cordon"]}]
     world.guard(nodes={"maxCordoned": 1}, allow=allow)
     for number in (1, 2, 3):
@@ -138,7 +138,7 @@ async def test_no_more_nodes_are_cordoned_than_may_be_when_many_are_at_risk_at_o
         world.control.kubectl("uncordon", "node-1", "node-2", "node-3")
 
 
-async def test_a_new_leader_carries_on_with_what_is_written_down(world):
+async def test_new_leader_continues_remediations(world):
     world.policy()
     await world.cycle(2)
     successor = replace(world, registry=Registry())
@@ -148,14 +148,14 @@ async def test_a_new_leader_carries_on_with_what_is_written_down(world):
     assert successor.replicas == 6
 
 
-async def test_a_status_is_written_on_change_only(world):
+async def test_status_is_written_on_change_only(world):
     await world.cycle(3)
     before = world.slo.metadata.resource_version
     await world.cycle(4)
     assert world.slo.metadata.resource_version == before
 
 
-async def test_every_rung_is_tried_once_and_then_the_ladder_is_exhausted(world):
+async def test_every_rung_is_tried_once_until_the_ladder_is_exhausted(world):
     rungs = [
         {"indicators": ["sli"], "evict": {}},
         {"restart": {}},
@@ -177,7 +177,7 @@ async def test_every_rung_is_tried_once_and_then_the_ladder_is_exhausted(world):
     assert len(world.remediations) == 2
 
 
-async def test_a_rung_can_be_for_the_sli_itself(world):
+async def test_rung_can_be_for_the_sli_itself(world):
     world.say("load", 0.0)
     world.say("sli", 1.0)
     rungs = [{"indicators": ["load"], **world.scale}, {"indicators": ["sli"], "restart": {}}]

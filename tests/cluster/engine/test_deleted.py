@@ -1,4 +1,4 @@
-"""Kind: a promise that rests on records which something else deletes: here a Remediation, while its floor is raised."""
+"""Kind: a guarantee that depends on records which can be deleted: here a Remediation, while minReplicas is raised."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ def delete(world) -> None:
     world.control.kubectl("delete", "remediation", remediation.name, "-n", world.namespace)
 
 
-async def test_what_was_raised_is_given_back_although_its_remediation_was_deleted_while_no_operator_ran(world):
+async def test_scale_out_is_reverted_although_its_remediation_was_deleted_while_no_operator_ran(world):
     world.policy(actions=[{"scale": {**world.scale["scale"], "stabilizationWindow": "1m", "holdAtMost": "10m"}}])
     await world.cycle(2)
     assert world.replicas == 6
@@ -24,7 +24,7 @@ async def test_what_was_raised_is_given_back_although_its_remediation_was_delete
     await world.is_only_reverted()
 
 
-async def test_the_floor_of_an_autoscaler_that_somebody_has_changed_since_is_left_alone(world):
+async def test_min_replicas_that_another_client_changed_since_are_left_alone(world):
     world.control.kubectl("autoscale", "deployment", "checkout", "--min=2", "--max=9", "-n", world.namespace)
     world.policy()
     await world.cycle(2)

@@ -1,4 +1,4 @@
-"""A role binding that was forgotten, on a real API server. The kind: what may not be done is not tried."""
+"""A missing role binding, on a real API server. The kind: an action without permission is not tried."""
 
 import pytest
 
@@ -33,7 +33,7 @@ async def unbound(world, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["Auto", "Approve"])
-async def test_a_forgotten_binding_is_told_before_anybody_is_asked_and_costs_nothing_once_it_is_made(unbound, mode):
+async def test_missing_binding_is_reported_before_approval_and_has_no_effect_once_created(unbound, mode):
     unbound.policy(mode=mode)
     await unbound.cycle(3)
     assert (unbound.decision, unbound.remediations) == ("Forbidden", [])
@@ -61,7 +61,7 @@ async def test_a_forgotten_binding_is_told_before_anybody_is_asked_and_costs_not
     assert unbound.condition("Permitted", policy).status == "True"
 
 
-async def test_a_policy_that_only_observes_needs_no_right(unbound):
+async def test_policy_in_mode_observe_needs_no_permission(unbound):
     unbound.policy(mode="Observe")
     await unbound.cycle(2)
     assert unbound.slo.status.decisions[0].verdict == "WouldAct"

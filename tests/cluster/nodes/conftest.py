@@ -1,6 +1,6 @@
-"""An engine that acts on pods and nodes of a real API server, with the rights that the chart gives it and no more.
+"""An engine that acts on pods and nodes of a real API server, with only the permissions that the chart grants.
 
-KWOK plays the nodes and the kubelets. Evictions, PodDisruptionBudgets, scheduling and controllers are real.
+KWOK simulates the nodes and the kubelets. Evictions, PodDisruptionBudgets, scheduling and controllers are real.
 """
 
 import asyncio
@@ -34,7 +34,9 @@ NODES = ("node-1", "node-2", "node-3")
 
 @pytest.fixture(scope="session")
 def plane(programs: Programs, root: Any) -> Iterator[PooledCluster]:
-    """Three nodes, and the chart with all rights that its values can give, but no operator."""
+    """A control plane with three nodes, and the chart with all permissions that its values can grant, but without an
+    operator.
+    """
     with (
         ControlPlane(programs, nodes=3) as started,
         closing(PooledCluster(started.kubeconfig, programs, started.workspace.path)) as plane,
@@ -55,7 +57,7 @@ def operator(plane: PooledCluster) -> Path:
 
 
 class CountingCluster(KubernetesCluster):
-    """Counts what is listed, by kind."""
+    """Counts list requests, by kind."""
 
     listed: Counter[str] = Counter()
 
@@ -66,7 +68,7 @@ class CountingCluster(KubernetesCluster):
 
 @dataclass
 class Script:
-    """Implements the `Metrics` port: the values of the indicator `load`, by the label's value."""
+    """Implements the `Metrics` port: the values of the indicator `load`, by label value."""
 
     label: str
     says: dict[str, float] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Script:
 
 @dataclass
 class Field:
-    """An engine with the operator's rights, its namespace and its clock."""
+    """An engine with the operator's permissions, its namespace and its clock."""
 
     plane: PooledCluster
     cluster: CountingCluster
@@ -100,7 +102,7 @@ class Field:
         self.restart()
 
     def restart(self) -> None:
-        """Let another operator take over, with nothing in memory."""
+        """Start a new engine with an empty memory, as after a change of leader."""
         self.registry = Registry()
         self.engine = Engine(self.script, self.cluster, self.registry, Settings(interval=INTERVAL))
 
@@ -121,7 +123,7 @@ class Field:
             await asyncio.sleep(0.1)
 
     async def _read(self) -> None:
-        """Bring the registry up to date, as the watches do, with this test's namespace alone."""
+        """Update the registry with the objects of this test's namespace, as the watches do."""
         for model in WATCHED:
             version = "v1" if model.KIND == "Namespace" else API
             listed = await self.cluster.find(version, model.KIND)
@@ -136,7 +138,7 @@ class Field:
         self.plane.apply(body, namespace=self.namespace)
 
     def watch(self, label: str, *actions: Body, **policy: Any) -> None:
-        """Declare an objective of the Deployment `web` with an indicator per pod or node, and what is done about it."""
+        """Apply an objective of the Deployment `web` with an indicator per pod or node, and its policy."""
         self.script.label = label
         indicator = {"name": "load", "query": f"max by ({label}) (load)", "limit": 100, "per": label, "horizon": "5m"}
         raw = {"raw": {"errorRatio": "sum(errors)"}}
@@ -145,7 +147,7 @@ class Field:
         self.apply("RemediationPolicy", "web", {"mode": "Auto", "cooldown": "0s", "actions": list(actions), **policy})
 
     def run_pods(self, replicas: int, kind: str = "Deployment", name: str = "web", **spec: Any) -> None:
-        """Run a workload, and return when its pods are ready."""
+        """Create a workload, and return when its pods are ready."""
         labels = {"app": name}
         pod = {"containers": [{"name": "main", "image": "example.com/web"}], **spec}
         usual = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
@@ -154,14 +156,14 @@ class Field:
         self.plane.kubectl("rollout", "status", f"{kind}/{name}", "-n", self.namespace, "--timeout=240s")
 
     def protect(self, available: int) -> None:
-        """Let a PodDisruptionBudget keep so many pods of `web`."""
+        """Apply a PodDisruptionBudget that keeps this number of pods of `web`."""
         spec = {"minAvailable": available, "selector": {"matchLabels": {"app": "web"}}}
         self.apply("PodDisruptionBudget", "web", spec, "policy/v1")
         seen = "--for=jsonpath={.status.observedGeneration}=1"
         self.plane.kubectl("wait", seen, "pdb/web", "-n", self.namespace, "--timeout=180s")
 
     def allow(self, **limits: int) -> None:
-        """Let a Guardrail allow everything here, with these limits of nodes."""
+        """Apply a Guardrail that allows everything in this namespace, with these node limits."""
         named = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
         allowed = [{"namespaces": named, "actions": ["Evict", "Restart", "Cordon", "Drain"]}]
         self.apply("Guardrail", self.namespace, {"nodes": limits or {"maxCordoned": 1}, "allow": allowed})

@@ -1,4 +1,4 @@
-"""A node is emptied as budgets and policies allow, and given back whatever happens."""
+"""Drains of nodes, as disruption budgets and policies allow; the node is always uncordoned in the end."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ DRAIN = {"drain": {"healthyFor": "30s"}}
 NODES = ("node-1", "node-2", "node-3")
 
 
-async def test_a_node_is_drained_and_given_back(world):
+async def test_node_is_drained_and_uncordoned(world):
     world.allow()
     world.run_pods(6)
     world.run_pods(0, kind="DaemonSet", name="agent")
@@ -27,7 +27,7 @@ async def test_a_node_is_drained_and_given_back(world):
     assert len(world.remediations) == 1
 
 
-async def test_a_budget_that_never_allows_it_stops_a_drain_and_the_node_is_given_back(world):
+async def test_disruption_budget_that_allows_nothing_stops_the_drain_and_the_node_is_uncordoned(world):
     world.allow()
     world.run_pods(3)
     world.protect(3)
@@ -45,8 +45,8 @@ async def test_a_budget_that_never_allows_it_stops_a_drain_and_the_node_is_given
     assert {pod["metadata"]["uid"] for pod in world.pods()} == before
 
 
-async def test_a_pod_that_two_budgets_are_about_keeps_no_other_pod_on_its_node(world):
-    """Kind: one bad item. The API server answers its eviction with 500, and the others are evicted all the same."""
+async def test_pod_selected_by_two_disruption_budgets_keeps_no_other_pod_on_its_node(world):
+    """Kind: one bad item. The API server refuses its eviction with 500, and the other pods are still evicted."""
     world.allow()
     world.run_pods(6)
     world.run_pods(3, name="db")
@@ -68,7 +68,7 @@ async def test_a_pod_that_two_budgets_are_about_keeps_no_other_pod_on_its_node(w
 
 
 async def draining(world):
-    """Begin a drain that a budget holds up; return the node."""
+    """Begin a drain that a PodDisruptionBudget holds; return the node."""
     world.allow()
     world.run_pods(3)
     world.protect(3)
@@ -78,7 +78,7 @@ async def draining(world):
     return node
 
 
-async def test_a_new_leader_goes_on_with_a_drain(world):
+async def test_new_leader_continues_a_drain(world):
     node = await draining(world)
     world.restart()
     world.plane.kubectl("delete", "pdb", "web", "-n", world.namespace)
@@ -87,7 +87,7 @@ async def test_a_new_leader_goes_on_with_a_drain(world):
     assert len(world.remediations) == 1
 
 
-async def test_pods_that_must_not_be_evicted_leave_the_case_to_the_next_rung(world):
+async def test_unevictable_pods_pass_to_the_next_rung(world):
     world.allow()
     scratch = [{"name": "scratch", "emptyDir": {}}]
     world.run_pods(3, volumes=scratch)
@@ -99,7 +99,7 @@ async def test_pods_that_must_not_be_evicted_leave_the_case_to_the_next_rung(wor
     assert len(world.pods(node)) > 0
 
 
-async def test_a_policy_may_give_up_data_and_protected_pods_stay(world):
+async def test_policy_may_allow_data_loss_and_protected_pods_stay(world):
     world.allow()
     scratch = [{"name": "scratch", "emptyDir": {}}]
     world.run_pods(3, volumes=scratch)
@@ -117,7 +117,7 @@ async def test_a_policy_may_give_up_data_and_protected_pods_stay(world):
     assert list(names.values()) == ["db"]
 
 
-async def test_a_node_is_not_drained_where_the_others_have_no_room(world):
+async def test_node_is_not_drained_without_capacity_on_others(world):
     world.allow()
     request = {"resources": {"requests": {"cpu": "5"}}}  # of 8 that a node has
     world.run_pods(3, containers=[{"name": "main", "image": "example.com/web", **request}])
@@ -128,7 +128,7 @@ async def test_a_node_is_not_drained_where_the_others_have_no_room(world):
     assert (world.cordoned(), world.remediations) == (set(), [])
 
 
-async def test_a_node_is_not_drained_where_the_room_is_for_pods_that_wait(world):
+async def test_node_is_not_drained_where_pending_pods_need_the_capacity(world):
     def asking(cpu: str) -> list[dict[str, Any]]:
         return [{"name": "main", "image": "example.com/web", "resources": {"requests": {"cpu": cpu}}}]
 
@@ -145,7 +145,7 @@ async def test_a_node_is_not_drained_where_the_room_is_for_pods_that_wait(world)
     await world.until(lambda: world.phase == "Verifying")
 
 
-async def test_a_node_that_was_made_anew_in_the_middle_is_left_alone(world):
+async def test_node_recreated_during_a_drain_is_left_alone(world):
     node = await draining(world)
     body = world.node(node)
     world.plane.kubectl("delete", "node", node)
@@ -159,7 +159,7 @@ async def test_a_node_that_was_made_anew_in_the_middle_is_left_alone(world):
     assert world.cordoned() == set()
 
 
-async def test_a_node_is_drained_when_cordoning_it_did_not_help(world):
+async def test_node_is_drained_after_cordoning_did_not_help(world):
     world.allow()
     world.run_pods(3)
     node = world.busiest()
@@ -175,8 +175,10 @@ async def test_a_node_is_drained_when_cordoning_it_did_not_help(world):
     assert world.cordoned() == set()
 
 
-async def test_pods_of_other_namespaces_are_counted_and_not_named(world):
-    """The kind: what is told must be the author's to know. Who may only observe must not learn of others' pods."""
+async def test_pods_of_other_namespaces_are_counted_but_not_named(world):
+    """The kind: a message reveals more than its readers may know. Policies in mode Observe must not reveal pods of
+    others.
+    """
     world.allow()
     world.run_pods(1)
     node = world.busiest()

@@ -1,4 +1,4 @@
-"""One bad pod is evicted; nodes are cordoned within their limits, and none is left behind."""
+"""Evictions of single bad pods; cordons of nodes within their limits, and none left cordoned."""
 
 import json
 
@@ -7,7 +7,7 @@ from forestall.actions.node_action import CORDONED_BY
 NODES = ("node-1", "node-2", "node-3")
 
 
-async def test_the_one_bad_pod_is_evicted_and_the_others_go_on(world):
+async def test_only_the_bad_pod_is_evicted(world):
     world.run_pods(3)
     world.protect(2)
     bad, *others = [pod["metadata"] for pod in world.pods()]
@@ -24,8 +24,8 @@ async def test_the_one_bad_pod_is_evicted_and_the_others_go_on(world):
     assert len(world.remediations) == 1
 
 
-async def test_of_two_bad_pods_each_is_evicted_and_judged_by_what_came_in_its_place(world):
-    """The kind: the identity of a cause that gets lost after the decision."""
+async def test_two_bad_pods_are_evicted_and_verified_by_their_replacements(world):
+    """The kind: the identity of a cause is lost after the decision."""
     world.run_pods(3)
     first, second, third = sorted(pod["metadata"]["name"] for pod in world.pods())
     world.watch("pod", {"evict": {}}, verification={"within": "30s"})
@@ -41,7 +41,7 @@ async def test_of_two_bad_pods_each_is_evicted_and_judged_by_what_came_in_its_pl
     assert second not in {pod["metadata"]["name"] for pod in world.pods()}
 
 
-async def test_where_a_new_pod_is_as_bad_evicting_is_spent_for_it_but_not_for_a_pod_that_was_there(world):
+async def test_eviction_with_a_bad_replacement_is_spent_for_it_but_not_for_older_pods(world):
     world.run_pods(3)
     first, second, third = sorted(pod["metadata"]["name"] for pod in world.pods())
     world.watch("pod", {"evict": {}}, verification={"within": "30s"})
@@ -56,7 +56,7 @@ async def test_where_a_new_pod_is_as_bad_evicting_is_spent_for_it_but_not_for_a_
     assert world.last.spec.intent.target.name == second
 
 
-async def test_a_budget_stops_an_eviction_and_the_deadline_ends_it(world):
+async def test_disruption_budget_holds_an_eviction_until_its_deadline(world):
     world.run_pods(2)
     world.protect(2)
     before = {pod["metadata"]["uid"] for pod in world.pods()}
@@ -69,7 +69,7 @@ async def test_a_budget_stops_an_eviction_and_the_deadline_ends_it(world):
     assert {pod["metadata"]["uid"] for pod in world.pods()} == before
 
 
-async def test_a_pod_of_somebody_else_is_not_evicted(world):
+async def test_pod_of_another_owner_is_not_evicted(world):
     world.run_pods(2)
     world.run_pods(1, name="other")
     theirs = next(pod["metadata"]["name"] for pod in world.pods() if pod["metadata"]["labels"]["app"] == "other")
@@ -80,7 +80,7 @@ async def test_a_pod_of_somebody_else_is_not_evicted(world):
     assert world.remediations == []
 
 
-async def test_several_nodes_at_risk_at_once_never_exceed_the_limit(world):
+async def test_nodes_at_risk_at_once_never_exceed_the_limit(world):
     world.allow(maxCordoned=2, maxCordonedPercent=50)
     world.run_pods(2)
     world.watch("node", {"cordon": {"healthyFor": "30s"}})
@@ -96,7 +96,7 @@ async def test_several_nodes_at_risk_at_once_never_exceed_the_limit(world):
     assert len(world.cordoned()) == 1
 
 
-async def test_the_last_node_is_never_taken(world):
+async def test_last_node_is_never_cordoned(world):
     world.allow(maxCordoned=3)
     world.run_pods(2)
     world.plane.kubectl("cordon", "node-2", "node-3")
@@ -107,7 +107,7 @@ async def test_the_last_node_is_never_taken(world):
     assert world.cordoned() == {"node-2", "node-3"}
 
 
-async def test_a_node_whose_remediation_was_deleted_is_given_back(world):
+async def test_node_of_a_deleted_remediation_is_uncordoned(world):
     world.allow()
     world.run_pods(2)
     world.watch("node", {"cordon": {"healthyFor": "1h"}})
@@ -121,7 +121,7 @@ async def test_a_node_whose_remediation_was_deleted_is_given_back(world):
     assert CORDONED_BY not in world.node("node-1")["metadata"]["annotations"]
 
 
-async def test_nodes_are_listed_once_a_cycle_and_only_when_it_matters(world):
+async def test_nodes_are_listed_once_a_cycle_and_only_on_demand(world):
     world.allow(maxCordoned=3)
     world.run_pods(2)
     world.watch("node", {"cordon": {"healthyFor": "1h"}})
@@ -152,8 +152,8 @@ def distrust(world) -> None:
     )  # fmt: skip
 
 
-async def test_a_node_that_is_none_of_the_targets_is_left_alone_and_the_next_rung_is_asked(world):
-    """The kind: who writes a series with a label `node` picks the node."""
+async def test_untrusted_node_is_left_alone_and_the_next_rung_is_tried(world):
+    """The kind: the author of a series with a label `node` chooses the node."""
     distrust(world)
     world.allow()
     world.run_pods(1)
@@ -171,7 +171,7 @@ async def test_a_node_that_is_none_of_the_targets_is_left_alone_and_the_next_run
     assert world.cordoned() == set()
 
 
-async def test_the_node_on_which_a_pod_of_the_target_runs_is_cordoned_while_it_still_does(world):
+async def test_node_is_cordoned_only_while_a_pod_of_the_target_runs_on_it(world):
     distrust(world)
     world.allow()
     world.run_pods(1)
@@ -191,8 +191,8 @@ async def test_the_node_on_which_a_pod_of_the_target_runs_is_cordoned_while_it_s
     assert world.cordoned() == set()
 
 
-async def test_a_ladder_goes_on_where_the_cause_names_no_node(world):
-    """The kind: a cause without its label, which holds the ladder in one action and passes on in another."""
+async def test_ladder_continues_where_the_cause_names_no_node(world):
+    """The kind: a cause without its label holds the ladder in one action and gives way in another."""
     world.allow()
     world.run_pods(2)
     world.watch("zone", {"drain": {}}, {"cordon": {}}, {"restart": {}})

@@ -1,4 +1,4 @@
-"""Remediations on a real API server, one after the other, and what is compared before and after each."""
+"""Remediations on a real API server, one after the other, with a comparison of the state before and after each."""
 
 import asyncio
 import subprocess
@@ -40,7 +40,7 @@ async def unguarded(_: Remediation) -> None:
 
 @dataclass(frozen=True)
 class Before:
-    """What was there before something was done."""
+    """The state before an action."""
 
     generation: int
     pods: dict[str, str]
@@ -105,7 +105,7 @@ class Lives:
         return await self.reconciler.reconcile(life, RiskOutlook(**self.view(**changes)), unguarded, self.now)
 
     async def finish(self, life: Remediation) -> Remediation:
-        """Take it to its end: the risk lasts until something was done about it."""
+        """Drive it to its end: the risk lasts until the action was made."""
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             life = await self.cycle(life, **(CALM if life.status.completed else AT_RISK))
@@ -116,7 +116,7 @@ class Lives:
         raise AssertionError(f"it does not end: {life.status}")
 
     def cycles(self) -> list[tuple[float, dict[str, Any]]]:
-        """Return the cycles of a whole life, for a process of its own."""
+        """Return the cycles of a whole life, for a separate process."""
         start, result = self.now, []
         for number in range(16):
             at = start + 10 * (number + 1)
@@ -127,12 +127,12 @@ class Lives:
         return int((await self.port.read(self.web))["metadata"]["generation"])
 
     async def before(self) -> Before:
-        """Return what a life is compared with afterwards."""
+        """Return the state to compare with after a life."""
         pods = {uid: pod["spec"]["nodeName"] for uid, pod in (await self.pods()).items()}
         return Before(await self.generation(), pods)
 
     async def check(self, action: str, life: Remediation, before: Before) -> None:
-        """Check that each step was made once, and that nothing is left behind."""
+        """Check that each step was made once, and that the action was fully reverted."""
         assert life.status.phase == "Succeeded", life.status
         assert all(step.done for step in life.status.steps)
         target, changes = life.spec.intent.target, 0
@@ -160,7 +160,7 @@ async def kubernetes(cluster: KwokCluster, namespace: str) -> AsyncIterator[Kube
 
 @pytest.fixture
 def lives(cluster: KwokCluster, kubernetes: KubernetesCluster, namespace: str) -> Lives:
-    """A Deployment of three replicas that are all ready, and what is done about it."""
+    """A Deployment of three ready replicas, with its Remediations."""
     labels = {"app": "web"}
     pod = {"containers": [{"name": "main", "image": "example.com/main"}]}
     template = {"metadata": {"labels": labels}, "spec": pod}
@@ -172,7 +172,7 @@ def lives(cluster: KwokCluster, kubernetes: KubernetesCluster, namespace: str) -
 
 
 class LosingCluster(KubernetesCluster):
-    """Loses the answer of one write: the server has done it, the caller never hears of it."""
+    """Loses the response of one write: the server has executed it, but the caller gets an error."""
 
     lost_after = -1
 
@@ -187,7 +187,7 @@ class LosingCluster(KubernetesCluster):
 
 @pytest.fixture
 def mortal() -> Iterator[subprocess.Popen[str]]:
-    """The program whose processes are killed."""
+    """The program `mortal.py`, whose processes are killed."""
     program = [sys.executable, "-W", "error", str(Path(__file__).with_name("mortal.py"))]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
@@ -203,5 +203,5 @@ def action(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def all_writes(action: str) -> int:
-    """More writes than a whole life of the action makes: the last boundaries are behind its end."""
+    """More writes than a whole life of the action makes, so that the last cases are after its end."""
     return ALL_WRITES[action]

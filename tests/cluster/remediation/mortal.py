@@ -1,4 +1,4 @@
-"""A program that drives Remediations on a real API server and is killed on the way; `test_killed.py` runs it.
+"""A program that drives Remediations on a real API server and is killed midway; `test_killed.py` runs it.
 
 It reads one JSON object a line: `kubeconfig`, `body` of the Remediation, `cycles` (pairs of a time and an outlook), and
 `killed_after`, the number of writes after which the process that drives it is gone, by SIGKILL, before it sees the
@@ -24,7 +24,7 @@ async def unguarded(_: Remediation) -> None:
 
 
 class MortalCluster(KubernetesCluster):
-    """A cluster that the process does not survive."""
+    """A cluster that kills the process after a number of writes."""
 
     writes_left = 0
 
@@ -54,7 +54,7 @@ async def live(order: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Answer each order."""
+    """Process each line of input."""
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -1,4 +1,4 @@
-"""Conflicts without end, on a real API server: people who write on a Remediation all the time do not keep it up."""
+"""Constant conflicts on a real API server: people who change a Remediation all the time do not block it."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ async def comment(port, ref, written):
         written.append(said)
 
 
-async def test_a_cordon_ends_at_its_deadline_while_feedback_is_patched_without_end(lives):
+async def test_cordon_ends_at_its_deadline_while_feedback_is_patched_constantly(lives):
     life = await lives.open("Cordon")
     life = await lives.cycle(life)
     assert (await lives.port.read(life.spec.intent.target))["spec"]["unschedulable"]

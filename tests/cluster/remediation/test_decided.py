@@ -1,4 +1,4 @@
-"""Two leaders at once, and what people decide, in time or not."""
+"""Two leaders at once, and decisions of people, in time or too late."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ async def unguarded(_: Remediation) -> None:
     """No guard holds."""
 
 
-async def test_two_leaders_at_once_do_nothing_twice(kubernetes, lives, action):
+async def test_two_leaders_at_once_repeat_no_action(kubernetes, lives, action):
     before = await lives.before()
     life = await lives.open(action)
     other = RemediationReconciler(kubernetes)
@@ -35,7 +35,7 @@ async def test_the_same_intent_opened_twice_is_one_remediation(lives):
 
 
 def decide(lives, life: Remediation, decision: str) -> None:
-    """Decide as a person does without the command-line tool."""
+    """Approve or reject as a person does without the command-line tool."""
     patch = json.dumps({"spec": {"approval": {"decision": decision, "by": "kim", "comment": "so be it"}}})
     lives.cluster.kubectl("patch", "remediation", life.name, "-n", lives.namespace, "--type=merge", "-p", patch)
 
@@ -48,7 +48,7 @@ async def waiting(lives) -> Any:
     return life
 
 
-async def test_what_is_approved_is_done(lives):
+async def test_approved_remediation_is_executed(lives):
     life = await waiting(lives)
     decide(lives, life, "Approved")
     life = await lives.cycle(life)
@@ -56,7 +56,7 @@ async def test_what_is_approved_is_done(lives):
     assert any(each.type == "Approved" and "kim" in each.message for each in life.status.conditions)
 
 
-async def test_what_is_rejected_is_not_done(lives):
+async def test_rejected_remediation_is_not_executed(lives):
     before = await lives.generation()
     life = await waiting(lives)
     decide(lives, life, "Rejected")
@@ -65,7 +65,7 @@ async def test_what_is_rejected_is_not_done(lives):
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_what_nobody_approves_in_time_is_not_done(lives, late):
+async def test_remediation_without_timely_approval_is_not_executed(lives, late):
     before = await lives.generation()
     life = await waiting(lives)
     if late:

@@ -1,4 +1,4 @@
-"""A process that is killed at any of its writes: whoever comes after completes what it began."""
+"""A process that is killed at any of its writes: the next process completes the Remediation."""
 
 import asyncio
 import json
@@ -16,9 +16,7 @@ def run_until_killed(mortal: subprocess.Popen[str], lives, life: Remediation, ki
     return int(mortal.stdout.readline())
 
 
-async def test_a_process_that_is_killed_at_any_write_is_followed_by_one_that_completes_it(
-    mortal, lives, action, all_writes
-):
+async def test_next_process_completes_a_remediation_after_a_kill_at_any_write(mortal, lives, action, all_writes):
     ends = []
     for killed_after in range(all_writes):
         before = await lives.before()

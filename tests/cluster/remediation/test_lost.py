@@ -1,7 +1,7 @@
-"""An answer that is lost after the server did what was asked, at any write."""
+"""A response that is lost after the server has executed the request, at any write."""
 
 
-async def test_a_lost_answer_at_any_write_does_nothing_twice(kubernetes, lives, action, all_writes):
+async def test_lost_response_of_any_write_repeats_no_action(kubernetes, lives, action, all_writes):
     lost = []
     for lost_after in range(1, all_writes):
         before = await lives.before()
