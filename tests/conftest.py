@@ -15,10 +15,10 @@ pytest.register_assert_rewrite("tests.support.conformance")
 ROOT = Path(__file__).resolve().parents[1]
 TIERS = ("unit", "adapters", "cluster", "nodes", "e2e")
 LONGEST = (
-    *("test_scenarios.py", "test_chart.py", "test_night.py", "test_bad_input.py", "test_pause.py", "test_safety.py"),
+    *("test_scenarios.py", "test_chart.py", "test_incident.py", "test_bad_input.py", "test_pause.py", "test_safety.py"),
     *("test_drain.py", "test_nodes.py", "test_kubernetes_lease.py", "test_killed.py", "test_cli.py", "test_keda.py"),
-    *("test_namespace_quota.py", "test_tutorial.py", "test_lost.py", "test_job.py", "test_kubernetes_watch.py"),
-    *("test_admission.py", "test_around.py", "test_rollback.py", "test_upgrade.py", "test_failover.py"),
+    *("test_namespace_quota.py", "test_tutorial.py", "test_lost_responses.py", "test_job.py", "test_admission.py"),
+    *("test_kubernetes_watch.py", "test_guards.py", "test_rollback.py", "test_upgrade.py", "test_failover.py"),
 )
 """Files of the upper tiers that take longer than half a minute, the longest first."""
 

@@ -1,4 +1,4 @@
-"""`forestall undo` of a patch, a cordon and a drain on a real API server; `test_night` undoes scale-outs.
+"""`forestall undo` of a patch, a cordon and a drain on a real API server; `test_incident` undoes scale-outs.
 
 Kind: people are told that they can undo an action, but tests only cover the automatic reversal.
 """

@@ -69,8 +69,8 @@ async def test_policy_in_mode_observe_needs_no_permission(unbound):
     assert "Permitted" not in {each.type for each in policy.status.conditions}
 
 
-async def test_a_total_that_is_taken_for_a_level_does_not_run_away_and_a_declared_one_is_covered(world):
-    """Kind: what is added makes the next addition look too small."""
+async def test_undeclared_total_does_not_scale_without_bound_and_a_declared_one_is_covered(world):
+    """Kind: each scale-out makes the next one look too small."""
     world.policy(actions=[{"scale": {"maxReplicas": 40}}])
     for _ in range(8):
         await world.cycle()
@@ -82,7 +82,7 @@ async def test_a_total_that_is_taken_for_a_level_does_not_run_away_and_a_declare
     assert "type: Declared" in world.slo.status.decisions[0].message
 
 
-async def test_after_a_right_scale_out_the_objective_is_at_risk_no_more(world):
+async def test_objective_is_not_at_risk_after_a_sufficient_scale_out(world):
     world.policy()
     await world.cycle(2)
     assert world.replicas == 6
