@@ -30,6 +30,13 @@ SCHEDULES = (
 )
 
 
+@lru_cache(maxsize=16)
+def local_minutes(name: str, start: int, end: int) -> tuple[datetime, ...]:
+    """Return what the clock of a zone shows at each minute from `start` to `end` (s)."""
+    zone = ZoneInfo(name)
+    return tuple(datetime.fromtimestamp(at, zone).replace(tzinfo=None) for at in range(start, end, 60))
+
+
 def openings(cron: str, zone: ZoneInfo, start: int, end: int) -> list[int]:
     """Return the openings from `start` to `end` (s) of a crontab that a patient person works off by a clock."""
     schedule = CronSim(cron, datetime(2000, 1, 1))  # noqa: DTZ001 -- only its fields are used
@@ -45,9 +52,8 @@ def openings(cron: str, zone: ZoneInfo, start: int, end: int) -> list[int]:
         )
 
     result, opened = [], set()
-    before = datetime.fromtimestamp(start - 60, zone).replace(tzinfo=None)
-    for at in range(start, end, 60):
-        local = datetime.fromtimestamp(at, zone).replace(tzinfo=None)
+    before, *minutes = local_minutes(zone.key, start - 60, end)
+    for at, local in zip(range(start, end, 60), minutes, strict=True):
         skipped = []
         while by_hour and (before := before + MINUTE) < local:
             skipped.append(before)
