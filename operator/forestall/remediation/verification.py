@@ -97,7 +97,7 @@ def _only_starts(
     pods: UnfinishedRollout | StalledReplicas | None, remediation: Remediation, since: float, now: float
 ) -> bool:
     """Say whether replicas that were added may still be starting, so that they have not been tried yet."""
-    if not isinstance(pods, StalledReplicas) or pods.is_reported or pods.why.reason != "PodsNotReady":
+    if not isinstance(pods, StalledReplicas) or pods.why.reason not in ("PodsNotReady", "Preempting"):
         return False
     return now < min(since + SETTLING, deadline(remediation, now))
 

@@ -133,6 +133,7 @@ def test_without_samples_pods_that_crash_are_named(make):
         (StalledReplicas(2, UNREADY, is_reported=False), WITHIN, "Unknown"),
         (StalledReplicas(2, UNREADY, is_reported=False), 599, "Unknown"),
         (StalledReplicas(2, UNREADY, is_reported=False), 600, "False"),
+        (StalledReplicas(2, Hold("Preempting", "2 pods wait")), 599, "Unknown"),
         (StalledReplicas(2, CRASHES), WITHIN, "False"),
     ],
 )
