@@ -5,6 +5,7 @@ Each row of the tables is a case: what differs from the default, the decision of
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from tests.support.harness import INTERVAL, NAMESPACE, SCALE, Harness, shop
+from tests.support.settings import UnhurriedSettings
 from tests.support.virtual_time import run
 
 from forestall.api import Remediation
@@ -19,6 +21,7 @@ from forestall.core.clock_skew import ClockOffset
 from forestall.engine import Settings
 from forestall.engine.decider import Decider
 from forestall.engine.snapshot import Snapshot
+from forestall.engine.source_health import SourceHealth
 from forestall.errors import Conflict, Forbidden, Unavailable, Unreadable
 
 OPENED = ["create Remediation"]
@@ -502,3 +505,65 @@ async def test_objective_is_at_risk_from_the_lowest_probability_of_its_policies(
     assert h.engine._assessor.threshold(scene, "ServiceLevelObjective-checkout") == 0.4
     scene = replace(scene, policies={"ServiceLevelObjective-checkout": []})
     assert h.engine._assessor.threshold(scene, "ServiceLevelObjective-checkout") == h.settings.at_risk_from
+
+
+@pytest.mark.parametrize(("interval", "wait"), [(2.0, 0.1), (9.0, 0.45), (30.0, 0.5)])
+def test_a_notification_is_waited_for_a_twentieth_of_an_interval(interval, wait):
+    h = shop(settings=Settings(interval=interval, threads=False))
+    assert h.engine._delivery_tracker._wait == pytest.approx(wait)
+
+
+def test_rights_are_asked_about_for_a_quarter_of_an_interval(monkeypatch):
+    h = shop(settings=Settings(interval=8.0, threads=False))
+    h.policy()
+    seconds: list[float] = []
+
+    async def check(snapshot: Any, policies: Any, until: float) -> None:
+        seconds.append(until - asyncio.get_running_loop().time())
+        assert [policy.name for policy in policies] == ["early"]
+
+    monkeypatch.setattr(h.engine._publisher.permissions, "check", check)
+    run(h.cycle())
+    assert seconds == [2.0]
+
+
+async def test_a_report_says_how_the_sources_did_and_what_waits():
+    h = shop()
+    h.policy(mode="Observe")
+    report = await h.cycle()
+    assert report.sources == {"main": SourceHealth(up=True, late=False)}
+    assert (report.waiting, report.ended) == (0, [])
+    assert report.decisions == {("WouldAct", "LimitPassed"): 1}
+    assert report.objectives == {"ServiceLevelObjective-checkout": "AtRisk"}
+
+
+@pytest.mark.parametrize("threads", [True, False])
+async def test_what_takes_long_is_done_in_a_thread_where_that_is_asked_for(monkeypatch, threads):
+    h = shop(settings=UnhurriedSettings(interval=INTERVAL, threads=threads))
+    names: set[bool] = set()
+    forecast = h.engine._forecasting.forecast
+
+    def noted(*args: Any) -> Any:
+        names.add(threading.current_thread() is threading.main_thread())
+        return forecast(*args)
+
+    monkeypatch.setattr(h.engine._forecasting, "forecast", noted)
+    await h.cycle()
+    assert names == {not threads}
+
+
+@pytest.mark.usefixtures("silent")
+async def test_an_objective_that_makes_the_forecast_fail_says_so(monkeypatch):
+    h = shop()
+    monkeypatch.setattr(h.engine._forecasting, "failures", {})
+    forecast = h.engine._forecasting.forecast
+
+    def failing(*args: Any) -> Any:
+        signals = forecast(*args)
+        h.engine._forecasting.failures = {"ServiceLevelObjective-checkout": "it made the forecast fail"}
+        return signals
+
+    monkeypatch.setattr(h.engine._forecasting, "forecast", failing)
+    await h.cycle()
+    ready = next(one for one in h.slo().status.conditions if one.type == "Ready")
+    assert (ready.reason, ready.message) == ("InternalError", "it made the forecast fail")
