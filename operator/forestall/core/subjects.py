@@ -20,6 +20,8 @@ class ListedSubject:
     uid: str
     created: float
     """When it was created (s since the epoch)."""
+    terminating: bool = False
+    """Whether it is being deleted."""
 
 
 @dataclass(frozen=True, slots=True)

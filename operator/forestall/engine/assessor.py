@@ -13,7 +13,7 @@ from forestall.engine.advisor import Advisor
 from forestall.engine.episodes import advance, with_decided
 from forestall.engine.objective_status import Findings, Problem, named
 from forestall.engine.query_planner import dependencies
-from forestall.engine.readings import ErrorRatios, Reading, blind
+from forestall.engine.readings import ErrorRatios, Reading, may_hide_risk
 from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
 from forestall.isolation import Isolation
@@ -58,7 +58,7 @@ class Assessor:
                 findings_by_uid[uid] = replace(
                     bare,
                     risk=assess(
-                        signals.get(uid, ()), self.threshold(snapshot, uid), blind=bool(blind(readings.get(uid, ())))
+                        signals.get(uid, ()), self.threshold(snapshot, uid), blind=may_hide_risk(readings.get(uid, ()))
                     ),
                     readings=tuple(readings.get(uid, ())),
                     signals=tuple(signals.get(uid, ())),

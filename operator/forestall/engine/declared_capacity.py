@@ -13,7 +13,7 @@ from forestall.api import RemediationPolicy, ServiceLevelObjective
 from forestall.core.risk import assess
 from forestall.engine.concurrency import within
 from forestall.engine.objective_status import Findings, named
-from forestall.engine.readings import blind
+from forestall.engine.readings import may_hide_risk
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.target_resolver import ResolvedTarget, TargetResolver
 from forestall.isolation import Isolation
@@ -74,6 +74,6 @@ class DeclaredCapacityChecker:
                 signals = tuple(
                     signal.with_capacity(ready * carries.get(signal.indicator, 0.0)) for signal in findings.signals
                 )
-                risk = assess(signals, at_risk_from, blind=bool(blind(findings.readings)))
+                risk = assess(signals, at_risk_from, blind=may_hide_risk(findings.readings))
                 return replace(findings, signals=signals, risk=risk)
         return findings

@@ -278,11 +278,19 @@ def _lacking(findings: Findings) -> Problem | None:
     return Problem("NoDataToForecast", f"{_names(silent)} can't be read, see the condition DataFresh")
 
 
+def _lacking_subjects(findings: Findings) -> Problem | None:
+    """Return which readings lack subjects that were at risk."""
+    lacking = [reading for reading in findings.readings if reading.silent]
+    if not lacking:
+        return None
+    return Problem("SubjectSilent", f"{_names(lacking)} lacks what was at risk, see the condition DataFresh")
+
+
 def _at_risk(findings: Findings) -> Condition:
     risk = findings.risk
     match findings.state:
         case ObjectiveState.UNKNOWN:
-            lacking = _lacking(findings)
+            lacking = _lacking(findings) or _lacking_subjects(findings)
             message = f"nothing can be said: {lacking.message}" if lacking else "nothing can be said yet"
             reason = lacking.reason if lacking else "NoForecast"
             return Condition(type="AtRisk", status="Unknown", reason=reason, message=message)

@@ -25,6 +25,8 @@ class Reading:
     """Why there are no values, or why some series were left out."""
     members: tuple[tuple[str, int], ...] = ()
     """The number of scrape targets behind each selector of the query."""
+    silent: frozenset[str] = frozenset()
+    """Pods or nodes that exist, were at risk when they were last measured, and have no series now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ def blind(readings: Sequence[Reading]) -> list[Reading]:
             and math.isfinite(reading.sampled_at)
         )
     ]
+
+
+def may_hide_risk(readings: Sequence[Reading]) -> bool:
+    """Say whether no sign of a risk is no health: some reading tells nothing, or a subject at risk fell silent."""
+    return bool(blind(readings)) or any(reading.silent for reading in readings)
 
 
 def distrusted(

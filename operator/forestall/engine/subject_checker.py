@@ -1,4 +1,5 @@
-"""Leaves out the series of pods and nodes that do not exist any more, where something would rest on them.
+"""Leaves out the series of pods and nodes that do not exist any more, where something would rest on them, and notices
+those that exist and fell silent while they were at risk.
 
 The API server is asked only for objectives at risk or with a Remediation under way, about indicators with `per: pod` or
 `per: node`: one list for each namespace, one of the nodes, of metadata alone, and after the metric sources answered.
@@ -19,11 +20,13 @@ from forestall.engine.fair_scheduling import NamespaceLimit
 from forestall.engine.forecasting import signal_without_data
 from forestall.engine.objective_status import Findings, named
 from forestall.engine.outlook import estimated_probability
-from forestall.engine.readings import Reading, blind
+from forestall.engine.readings import Reading, may_hide_risk
+from forestall.engine.silent_subjects import SilentSubjects
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.subject_messages import (
     Scope,
     all_missing,
+    silent_subjects,
     unlisted_subjects,
     unresolved_label,
     unused_series,
@@ -65,6 +68,7 @@ class SubjectChecker:
         self._isolation = isolation
         self._limit = NamespaceLimit(concurrency)
         self._memories: dict[Scope, _Memory] = {}
+        self._silent = SilentSubjects()
         self._resolved: set[tuple[str, str]] = set()  # objectives and indicators whose label named what exists
 
     async def applied(
@@ -85,7 +89,7 @@ class SubjectChecker:
         due: dict[str, list[Reading]] = {}
         for uid, findings in findings_by_uid.items():
             with self._isolation.attempt("assessing", named(findings.slo)):
-                if readings := list(_due(findings, at_risk_from[uid], under_way=uid in under_way)):
+                if readings := list(self._due(findings, at_risk_from[uid], under_way=uid in under_way)):
                     due[uid] = readings
         scopes = {_scope(findings_by_uid[uid].slo, reading) for uid, readings in due.items() for reading in readings}
         lists = dict(zip(scopes, await within(until, map(self._list, scopes)), strict=True))
@@ -126,11 +130,13 @@ class SubjectChecker:
         slo, warnings = findings.slo, []
         left_out: dict[str, frozenset[str]] = {}
         doubtful: dict[str, frozenset[str]] = {}
+        silent: dict[str, frozenset[str]] = {}
         for reading in due:
             scope, indicator = _scope(slo, reading), reading.watched.indicator
             names, listed = _subjects(slo, reading), lists[scope]
             if not isinstance(listed, Mapping):
                 left_out[indicator] = names & self._memories.get(scope, _Memory()).missing
+                silent[indicator] = self._silent.note(reading, names, (), None)
                 warnings.append(unlisted_subjects(scope, indicator, listed))
                 continue
             resolved = (slo.uid, indicator) in self._resolved
@@ -144,9 +150,11 @@ class SubjectChecker:
             span = SampledSpan(oldest, reading.sampled_at)
             left_out[indicator] = absent
             doubtful[indicator] = replaced_subjects(names, listed, self._memories[scope].successors, span)
+            risky = _risky(findings, reading, at_risk_from) - doubtful[indicator]
+            silent[indicator] = self._silent.note(reading, names, risky, listed)
             warnings += unused_series(scope, indicator, absent, doubtful[indicator])
-        after = _without_old_samples(_without(findings, left_out), doubtful, at_risk_from)
-        risk = assess(after.signals, at_risk_from, blind=bool(blind(after.readings)))
+        after = _with_silent(_without_old_samples(_without(findings, left_out), doubtful, at_risk_from), silent)
+        risk = assess(after.signals, at_risk_from, blind=may_hide_risk(after.readings))
         return replace(after, risk=risk, warnings=(*findings.warnings, *warnings))
 
     def _forget(self, snapshot: Snapshot) -> None:
@@ -155,15 +163,16 @@ class SubjectChecker:
         namespaces = {slo.namespace for slo in snapshot.objectives.values()} | {""}
         self._memories = {scope: memory for scope, memory in self._memories.items() if scope[1] in namespaces}
         self._resolved = {key for key in self._resolved if key[0] in snapshot.objectives}
+        self._silent.retain(snapshot.objectives)
 
-
-def _due(findings: Findings, at_risk_from: float, *, under_way: bool) -> Iterable[Reading]:
-    """Yield the readings that name pods or nodes, where a risk or a verdict may rest on them."""
-    risky = {signal.indicator for signal in findings.signals if signal.probability() >= at_risk_from}
-    for reading in findings.readings:
-        judged = reading.watched.per in _KINDS and reading.fresh
-        if judged and (under_way or reading.watched.indicator in risky) and _subjects(findings.slo, reading):
-            yield reading
+    def _due(self, findings: Findings, at_risk_from: float, *, under_way: bool) -> Iterable[Reading]:
+        """Yield the readings that name pods or nodes, where a risk or a verdict may rest on them, or was at risk."""
+        risky = {signal.indicator for signal in findings.signals if signal.probability() >= at_risk_from}
+        for reading in findings.readings:
+            judged = reading.watched.per in _KINDS and reading.fresh
+            counts = under_way or reading.watched.indicator in risky or self._silent.remembers(reading)
+            if judged and counts and _subjects(findings.slo, reading):
+                yield reading
 
 
 def _scope(slo: ServiceLevelObjective, reading: Reading) -> Scope:
@@ -175,6 +184,18 @@ def _subjects(slo: ServiceLevelObjective, reading: Reading) -> frozenset[str]:
     """Return the names of the subjects of a reading; pods of other namespaces are not the operator's to ask for."""
     label = reading.watched.per or ""
     return frozenset(dict(labels)[label] for labels in reading.values if _is_judged(slo, labels, label))
+
+
+def _risky(findings: Findings, reading: Reading, at_risk_from: float) -> frozenset[str]:
+    """Return the names of the subjects of a reading that are at risk."""
+    label = reading.watched.per or ""
+    return frozenset(
+        dict(signal.labels)[label]
+        for signal in findings.signals
+        if signal.indicator == reading.watched.indicator
+        and signal.probability() >= at_risk_from
+        and _is_judged(findings.slo, signal.labels, label)
+    )
 
 
 def _is_judged(slo: ServiceLevelObjective, labels: Labels, label: str) -> bool:
@@ -208,6 +229,21 @@ def _without(findings: Findings, left_out: Mapping[str, Collection[str]]) -> Fin
     return replace(findings, readings=tuple(readings), signals=tuple(signals))
 
 
+def _with_silent(findings: Findings, silent: Mapping[str, frozenset[str]]) -> Findings:
+    """Return the findings in which the readings say which subjects fell silent, by indicator."""
+    readings = tuple(
+        replace(reading, silent=names, problem=reading.problem or _silence(reading, names))
+        if (names := silent.get(reading.watched.indicator))
+        else reading
+        for reading in findings.readings
+    )
+    return replace(findings, readings=readings)
+
+
+def _silence(reading: Reading, names: Collection[str]) -> QueryFailure:
+    return QueryFailure("SubjectSilent", silent_subjects(reading.watched.per or "", names))
+
+
 def _without_old_samples(findings: Findings, doubtful: Mapping[str, Collection[str]], at_risk_from: float) -> Findings:
     """Return the findings in which no risk is by samples that may be of a predecessor: neither is that it fell."""
     per = {reading.watched.indicator: reading.watched.per or "" for reading in findings.readings}
@@ -222,4 +258,5 @@ def _without_old_samples(findings: Findings, doubtful: Mapping[str, Collection[s
 
 
 def _listed_subject(metadata: Mapping[str, Any]) -> ListedSubject:
-    return ListedSubject(str(metadata["uid"]), seconds(metadata.get("creationTimestamp")) or 0.0)
+    created = seconds(metadata.get("creationTimestamp")) or 0.0
+    return ListedSubject(str(metadata["uid"]), created, terminating=bool(metadata.get("deletionTimestamp")))

@@ -20,6 +20,12 @@ def all_missing(label: str, names: Collection[str]) -> str:
     return f"{_listed(label, names)} {verb} not exist any more, and no other has series"
 
 
+def silent_subjects(label: str, names: Collection[str]) -> str:
+    """Return that subjects at risk have no series any more, although they exist."""
+    exist, were, have = ("exists", "was", "has") if len(names) == 1 else ("exist", "were", "have")
+    return f"{_listed(label, names)} {exist}, {were} at risk when last measured, and {have} no fresh sample"
+
+
 def unused_series(scope: Scope, indicator: str, missing: Collection[str], doubtful: Collection[str]) -> Iterable[str]:
     """Yield which series are not used: of what is gone, and of what took the name of another."""
     label = scope[0]

@@ -225,3 +225,86 @@ async def test_a_pod_that_took_the_name_of_another_is_not_judged_by_the_samples_
     (remediation,) = h.remediations
     assert remediation.status.phase == "Failed"
     assert h.now > START
+
+
+def at_risk_node() -> Harness:
+    """Return a shop of two nodes, the first of which is at risk; the policy only observes."""
+    h = prepared("node", {"n1": 300.0, "n2": 10.0})
+    h.policy(mode="Observe")
+    h.node("n1")
+    h.node("n2")
+    return h
+
+
+async def test_a_node_at_risk_that_falls_silent_is_not_healthy():
+    """Kind: silence of a part is taken for its health. A node that fails is measured by its own kubelet."""
+    h = at_risk_node()
+    await h.cycle()
+    assert h.slo().status.state == "AtRisk"
+    h.script.say_each("memory", "node", {"n2": 10.0})
+    await h.cycle(10)
+    assert h.slo().status.state == "Unknown"
+    assert (h.condition("DataFresh"), h.condition("AtRisk")) == ("SubjectSilent", "SubjectSilent")
+    assert "node n1 exists, was at risk when last measured, and has no fresh sample" in warning(h, "DataFresh")
+    assert h.episode.number == 1
+    assert h.episode.calm_since in (None, ""), "the episode goes on"
+    h.script.say_each("memory", "node", {"n1": 10.0, "n2": 10.0})
+    await h.cycle()
+    assert h.slo().status.state == "Healthy"
+    assert h.condition("DataFresh") == "Fresh"
+
+
+async def test_others_are_a_risk_beside_a_node_that_is_silent():
+    h = at_risk_node()
+    await h.cycle()
+    h.script.say_each("memory", "node", {"n2": 300.0})
+    await h.cycle()
+    assert h.slo().status.state == "AtRisk"
+    assert h.slo().status.cause.labels == {"node": "n2"}
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"uid": "another"}, {"deletionTimestamp": stamp(START)}], ids=["deleted", "replaced", "deleting"]
+)
+async def test_a_node_at_risk_that_goes_with_its_series_leaves_health(change):
+    h = at_risk_node()
+    await h.cycle()
+    h.script.say_each("memory", "node", {"n2": 10.0})
+    if change:
+        h.cluster.objects["Node", "", "n1"]["metadata"] |= change
+    else:
+        del h.cluster.objects["Node", "", "n1"]
+    await h.cycle(20)
+    assert h.slo().status.state == "Healthy"
+
+
+async def test_what_was_never_at_risk_may_fall_silent():
+    """Pods come and go, and not all of them have series at all times."""
+    h = at_risk_node()
+    await h.cycle()
+    h.script.say_each("memory", "node", {"n1": 10.0})
+    await h.cycle(20)
+    assert h.slo().status.state == "Healthy"
+
+
+async def test_a_silent_node_stays_silent_while_the_nodes_can_not_be_listed():
+    h = at_risk_node()
+    await h.cycle()
+    h.script.say_each("memory", "node", {"n2": 10.0})
+    await h.cycle()
+    h.cluster.fail("find_metadata", Unavailable("no answer within 4 s"))
+    await h.cycle()
+    assert h.slo().status.state == "Unknown"
+
+
+async def test_a_silent_node_is_forgotten_after_an_hour():
+    """Its label may name it otherwise since."""
+    h = at_risk_node()
+    await h.cycle()
+    h.script.say_each("memory", "node", {"n2": 10.0})
+    await h.cycle()
+    assert h.slo().status.state == "Unknown"
+    begin = h.now
+    while h.now < begin + 3600 + 4 * INTERVAL:
+        await h.cycle()
+    assert h.slo().status.state == "Healthy"

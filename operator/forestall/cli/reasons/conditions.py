@@ -95,6 +95,12 @@ CONDITIONS: Final[dict[str, Reason]] = {
         "It passes when the new ones are scraped, within minutes. See "
         "[metrics of pods that are gone](../troubleshooting.md#metrics-of-pods-that-are-gone).",
     ),
+    "SubjectSilent": Reason(
+        "A pod or node was at risk when it was last measured, and still exists, but has no fresh samples: as a node "
+        "whose kubelet has stopped, and the pods on it. The objective is not called healthy, and what was done for it "
+        "is kept.",
+        "Is the node Ready, and the pod's target up? After an hour, or when it is deleted, it counts no more.",
+    ),
     "NotFinite": Reason(
         "The query gives NaN or infinity, such as a division by zero without traffic.",
         "Give it a value for that case, for example `(a / b) or vector(0)` or `b > 0`.",
