@@ -6,11 +6,8 @@ from typing import Any
 from benchmarks.truth.stand import SPEED, Stand, behavior
 
 from forestall.demo.scenarios import NAMESPACE, WORKLOAD
-from forestall.devcluster.keda import ENVIRONMENT, certificates, start_operator
-from forestall.devcluster.ports import free_ports
+from forestall.devcluster.keda import certificates, start_adapter, start_operator
 from forestall.devcluster.programs import Programs
-
-GROUP = "external.metrics.k8s.io"
 
 
 def start(stand: Stand, programs: Programs) -> None:
@@ -18,22 +15,7 @@ def start(stand: Stand, programs: Programs) -> None:
     cluster, workspace = stand.cluster, stand.cluster.workspace
     proofs = certificates(workspace.path / "keda")
     service = start_operator(cluster, workspace, programs, proofs)
-    secure, adapter = free_ports(2)
-    kubeconfig = str(cluster.kubeconfig)
-    workspace.start(
-        "keda-adapter",
-        [
-            workspace.link(programs["keda-adapter"]),
-            *(f"--{prefix}kubeconfig={kubeconfig}" for prefix in ("", "lister-", "authentication-", "authorization-")),
-            f"--cert-dir={proofs}",
-            f"--metrics-service-address=localhost:{service}",
-            f"--secure-port={secure}",
-            f"--port={adapter}",
-            "--bind-address=127.0.0.1",
-        ],
-        env=ENVIRONMENT,
-    )
-    stand.serve(GROUP, "v1beta1", secure)
+    start_adapter(cluster, workspace, programs, proofs, service)
 
 
 def scale(stand: Stand, query: str, threshold: float, min_replicas: int, max_replicas: int) -> None:

@@ -12,6 +12,7 @@ from kubernetes import config
 
 from forestall.demo.environment import DemoEnvironment
 from forestall.demo.scenarios import NAMESPACE, WORKLOAD, Scenario
+from forestall.devcluster.api_service import serve_group
 from forestall.devcluster.controlplane import ControlPlane
 from forestall.devcluster.programs import Programs
 from forestall.devcluster.progress import Steps
@@ -93,34 +94,8 @@ class Stand(DemoEnvironment):
     def metrics_api(self) -> Iterator[None]:
         """Serve the pods' CPU usage."""
         with MetricsApi(NAMESPACE, {"app": WORKLOAD}, self._usage, f"{30 / SPEED:g}s") as api:
-            self.serve(GROUP, "v1beta1", api.port)
+            serve_group(self.cluster, GROUP, "v1beta1", api.port)
             yield
-
-    def serve(self, group: str, version: str, port: int) -> None:
-        """Register a local process as the server of an API group."""
-        name = group.replace(".", "-")
-        self.cluster.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {"name": name, "namespace": "default"},
-                "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]},
-            },
-            {
-                "apiVersion": "apiregistration.k8s.io/v1",
-                "kind": "APIService",
-                "metadata": {"name": f"{version}.{group}"},
-                "spec": {
-                    "group": group,
-                    "version": version,
-                    "groupPriorityMinimum": 100,
-                    "versionPriority": 100,
-                    "insecureSkipTLSVerify": True,
-                    "service": {"name": name, "namespace": "default", "port": port},
-                },
-            },
-        )
-        self.cluster.kubectl("wait", "--for=condition=Available", f"apiservice/{version}.{group}", "--timeout=60s")
 
     def record(self) -> Recording:
         """Send the hour's traffic, and return the recording."""

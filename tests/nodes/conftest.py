@@ -27,8 +27,13 @@ SETTINGS = [
     f"--set=image.tag={__version__}",
     "--set=operator.interval=2s",
     "--set=workloads.clusterWide=true",
+    "--set=workloads.keda=true",
+    "--set=nodes.enabled=true",
+    "--set=nodes.drain=true",
+    "--set=priorityClassName=system-cluster-critical",
 ]
-"""The image's name as it is made, a cycle that suits a test, and the right to change workloads."""
+"""The image's name as it is made, a cycle that suits a test, the rights to change workloads and nodes, and a priority
+with which no kubelet evicts it."""
 
 
 @pytest.fixture(scope="session")
@@ -68,13 +73,15 @@ def nodes(node_programs: Programs, busybox: Path, audit: AuditLog) -> Iterator[R
 @pytest.fixture(scope="session")
 def prometheus(nodes: RealNodes, node_programs: Programs) -> Iterator[PrometheusServer]:
     """A Prometheus that scrapes the kubelets as it comes: their timestamps are kept, their staleness is not tracked."""
-    kubelets = [{"targets": [f"{node.address}:10250" for node in nodes.nodes]}]
+    kubelets = [{"targets": [f"{node.address}:10250"], "labels": {"node": node.name}} for node in nodes.nodes]
     jobs = [
         {
             "job_name": name,
             "scheme": "https",
             "metrics_path": f"/metrics/{name}",
             "tls_config": {"insecure_skip_verify": True},
+            "scrape_interval": "3s",  # a kubelet of a busy machine may need more than a second
+            "scrape_timeout": "3s",
             "static_configs": kubelets,
         }
         for name in ("cadvisor", "resource")

@@ -1,13 +1,14 @@
-"""The real KEDA: its operator as a process beside the control plane.
+"""The real KEDA: its operator and its metrics adapter as processes beside the control plane.
 
-It keeps HorizontalPodAutoscalers for ScaledObjects, and takes them away while these are paused. What the autoscalers
-are told of the load is another program's, the adapter's.
+The operator keeps HorizontalPodAutoscalers for ScaledObjects, and takes them away while these are paused. The adapter
+tells the autoscalers of the load.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from forestall.devcluster.api_service import serve_group
 from forestall.devcluster.cluster import RunningCluster
 from forestall.devcluster.ports import free_ports
 from forestall.devcluster.programs import Programs, sources
@@ -25,16 +26,25 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 """Of its programs."""
 
 
-def start_operator(cluster: RunningCluster, workspace: Workspace, programs: Programs, proofs: Path) -> int:
+def start_operator(
+    cluster: RunningCluster,
+    workspace: Workspace,
+    programs: Programs,
+    proofs: Path,
+    *,
+    prefix: Sequence[str | Path] = (),
+) -> int:
     """Define KEDA's objects and start its operator; return the port at which it tells the adapter of metrics.
 
-    `proofs` is a folder as `certificates` makes it.
+    `proofs` is a folder as `certificates` makes it. `prefix` starts a program in the network of the API server, where
+    that is another one.
     """
     cluster.kubectl("apply", "--server-side", "-f", definitions(), timeout_s=120)
     cluster.kubectl("wait", "--for=condition=Established", "-f", definitions(), "--timeout=240s", timeout_s=300)
     cluster.kubectl("create", "namespace", NAMESPACE)
     service, health, metrics = free_ports(3)
     command: list[str | Path] = [
+        *prefix,
         workspace.link(programs["keda-operator"]),
         f"--kubeconfig={cluster.kubeconfig}",
         f"--cert-dir={proofs}",
@@ -46,6 +56,32 @@ def start_operator(cluster: RunningCluster, workspace: Workspace, programs: Prog
     ]
     workspace.start("keda-operator", command, env=ENVIRONMENT)
     return service
+
+
+def start_adapter(
+    cluster: RunningCluster,
+    workspace: Workspace,
+    programs: Programs,
+    proofs: Path,
+    service: int,
+    *,
+    prefix: Sequence[str | Path] = (),
+) -> None:
+    """Start the adapter beside an operator at the port `service`; return when autoscalers can ask it for metrics."""
+    secure, adapter = free_ports(2)
+    kubeconfigs = ("", "lister-", "authentication-", "authorization-")
+    command: list[str | Path] = [
+        *prefix,
+        workspace.link(programs["keda-adapter"]),
+        *(f"--{kind}kubeconfig={cluster.kubeconfig}" for kind in kubeconfigs),
+        f"--cert-dir={proofs}",
+        f"--metrics-service-address=localhost:{service}",
+        f"--secure-port={secure}",
+        f"--port={adapter}",
+        "--bind-address=127.0.0.1",
+    ]
+    workspace.start("keda-adapter", command, env=ENVIRONMENT)
+    serve_group(cluster, "external.metrics.k8s.io", "v1beta1", secure)
 
 
 def definitions() -> Path:

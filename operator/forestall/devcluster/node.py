@@ -25,6 +25,8 @@ from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed, InvalidInput
 
 NODE_PROGRAMS: Final = ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "pause")
+PINNED: Final = "io.cri-containerd.pinned"
+"""The label of images that are never collected as garbage."""
 _UP_S: Final = 120.0
 _PATH: Final = f"/{PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACES: Final = ("--mount", "--pid", "--uts", "--ipc", "--net")
@@ -88,9 +90,9 @@ class Node:
         self.start("containerd", ["containerd", "--config", "/etc/containerd/config.toml"])
         self._until((self.root / SOCKET.lstrip("/")).exists, "containerd")
 
-    def start_kubelet(self) -> None:
-        """Start the kubelet, as whoever its kubeconfig names."""
-        self.start("kubelet", kubelet_command(self.name, self.address, self._size.housekeeping))
+    def start_kubelet(self, housekeeping: str = "") -> None:
+        """Start the kubelet, as whoever its kubeconfig names; `housekeeping` instead of that of the node's size."""
+        self.start("kubelet", kubelet_command(self.name, self.address, housekeeping or self._size.housekeeping))
 
     def start_proxy(self) -> None:
         """Start kube-proxy."""
@@ -156,20 +158,24 @@ class Node:
     def import_image(self, archive: Path, name: str = "") -> None:
         """Bring the images of an archive (OCI's layout or Docker's) onto the node, `name` for one that has none.
 
-        Raises InvalidInput when the archive can't be read, and CommandFailed when containerd can't use it.
+        The kubelet removes none of them when the disk is full, as nothing could bring it back. Raises InvalidInput when
+        the archive can't be read, and CommandFailed when containerd can't use it.
         """
         named = [f"--index-name={name}"] if name else []
+        images = ["ctr", "--namespace=k8s.io", "images"]
         try:
             file = archive.open("rb")
         except OSError as error:
             raise InvalidInput(f"the image archive {archive} cannot be read: {error.strerror}") from error
         with file:
             try:
-                self.run("ctr", "--namespace=k8s.io", "images", "import", *named, "-", stdin=file, timeout_s=300)
+                self.run(*images, "import", *named, "-", stdin=file, timeout_s=300)
             except CommandFailed as error:
                 why = self.ended_service() or str(error).splitlines()[-1]
                 message = f"the image archive {archive} cannot be imported on {self.name}: {why}"
                 raise CommandFailed(message) from error
+        for image in self.run(*images, "list", "--quiet").split():
+            self.run(*images, "label", image, f"{PINNED}=pinned")
 
     def _specification(self, programs: Programs, packages: Path | None) -> Specification:
         unified = [tree for tree in self._trees if tree.unified]

@@ -55,7 +55,7 @@ _API: Final = MappingProxyType(
         "kubelet-preferred-address-types": "InternalIP",
     }
 )
-_MANAGER: Final = MappingProxyType({"node-monitor-grace-period": "16s"})
+_MANAGER: Final = MappingProxyType({"node-monitor-grace-period": "16s", "node-monitor-period": "2s"})
 _READY_S: Final = 180.0
 
 

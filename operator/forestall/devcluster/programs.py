@@ -142,6 +142,12 @@ OPTIONAL = (
         tags="no_btrfs,no_devmapper,no_zfs,no_aufs",
     ),
     Module("coredns", "github.com/coredns/coredns", {"coredns": "./cmd/coredns"}, {"coredns": 180}),
+    Module(
+        "metrics-server",
+        "sigs.k8s.io/metrics-server",
+        {"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"},
+        {"metrics-server": 270},
+    ),
 )
 """Programs that are only there when they are asked for by name."""
 

@@ -260,7 +260,9 @@ async def test_others_are_a_risk_beside_a_node_that_is_silent():
     h.script.say_each("memory", "node", {"n2": 300.0})
     await h.cycle()
     assert h.slo().status.state == "AtRisk"
-    assert h.slo().status.cause.labels == {"node": "n2"}
+    cause = h.slo().status.cause
+    assert cause is not None
+    assert cause.labels == {"node": "n2"}
 
 
 @pytest.mark.parametrize(
