@@ -17,6 +17,10 @@ Key = Any
 """The key of a series: any hashable value. (`Mapping` is invariant in its keys, so `Hashable` would fit no dict.)"""
 
 _FIRST_ROWS: Final = 64
+_LONGEST_DELAY: Final = 300.0
+"""How old (s) a measurement may be when it is read: the lookback of Prometheus."""
+_DELAY_RATE: Final = 0.3
+"""How much the newest delay counts against those before."""
 
 
 class SeriesMatrix:
@@ -45,6 +49,7 @@ class SeriesMatrix:
         self._data = np.full((self.capacity, _FIRST_ROWS), np.nan, dtype=np.float32)
         self._last = np.full(_FIRST_ROWS, np.nan, dtype=np.float32)
         self._sampled_at = np.full(_FIRST_ROWS, -np.inf)
+        self._delay = np.full(_FIRST_ROWS, np.nan)
         self._version = np.zeros(_FIRST_ROWS, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -119,13 +124,22 @@ class SeriesMatrix:
             self._sampled_at[row], self._last[row] = newest, value[-1]
         self._version[row] += 1
 
-    def push(self, now: float, values: Mapping[Key, float]) -> None:
-        """Write one column: the value of each series at ``now`` (s). An absent or non-finite value is a gap."""
-        rows = np.fromiter((self.row(key) for key in values), dtype=np.intp, count=len(values))
-        self.push_rows(now, rows, np.fromiter(values.values(), dtype=np.float64, count=len(values)))
+    def push(self, now: float, values: Mapping[Key, float], sampled_at: Mapping[Key, float] | None = None) -> None:
+        """Write one column: the value of each series at ``now`` (s). An absent or non-finite value is a gap.
 
-    def push_rows(self, now: float, rows: NDArray[np.intp], values: ArrayLike) -> None:
-        """As :meth:`push`, by row instead of key: ``rows`` and ``values`` have one length."""
+        ``sampled_at``: when the source measured the values (s), with the keys of ``values``; where it is not given
+        they are as old as ``now``.
+        """
+        rows = np.fromiter((self.row(key) for key in values), dtype=np.intp, count=len(values))
+        times = None
+        if sampled_at is not None:
+            times = np.fromiter((sampled_at[key] for key in values), dtype=np.float64, count=len(values))
+        self.push_rows(now, rows, np.fromiter(values.values(), dtype=np.float64, count=len(values)), times)
+
+    def push_rows(
+        self, now: float, rows: NDArray[np.intp], values: ArrayLike, sampled_at: NDArray[np.float64] | None = None
+    ) -> None:
+        """As :meth:`push`, by row instead of key: ``rows``, ``values`` and ``sampled_at`` have one length."""
         column = self.column(now)
         if self.head is not None and column < self.head:
             self._shift += self.head + 1 - column
@@ -135,6 +149,8 @@ class SeriesMatrix:
         finite = np.isfinite(value)
         row = rows[finite]
         self._data[column % self.capacity, row] = value[finite]
+        if sampled_at is not None:
+            self._learn_delay(row, now - sampled_at[finite], value[finite])
         self._last[row] = value[finite]
         self._sampled_at[row] = now + self._shift * self.step
 
@@ -144,6 +160,10 @@ class SeriesMatrix:
         if self.head is not None and self.column(now) < self.head:  # turned back since the last push
             time = self.head * self.step
         return np.maximum(time - self._sampled_at[: self.height], 0.0)
+
+    def delays(self) -> NDArray[np.float64]:
+        """How old (s) a value usually was when it was first read: (rows,), 0 where that is not known."""
+        return np.asarray(np.nan_to_num(self._delay[: self.height]))
 
     def latest(self) -> NDArray[np.float32]:
         """The last finite value of each row, however old; NaN where there was none."""
@@ -182,6 +202,7 @@ class SeriesMatrix:
         copy.head, copy._shift, copy._data = self.head, self._shift, self._data[:, rows]
         copy._rows = {key: row for row, key in enumerate(present)}
         copy._last, copy._sampled_at, copy._version = self._last[rows], self._sampled_at[rows], self._version[rows]
+        copy._delay = self._delay[rows]
         return copy
 
     def first_column(self) -> int | None:
@@ -198,8 +219,16 @@ class SeriesMatrix:
             self._data[np.arange(self.head + 1, column + 1) % self.capacity] = np.nan
         self.head = column
 
+    def _learn_delay(self, row: NDArray[np.intp], age: NDArray[np.float64], value: NDArray[np.float32]) -> None:
+        """Take in the ages of values that differ from the last ones: one that is repeated was read before."""
+        is_new = (value != self._last[row]) & np.isfinite(age)
+        row, age = row[is_new], np.clip(age[is_new], 0, _LONGEST_DELAY)
+        before = self._delay[row]
+        self._delay[row] = np.where(np.isnan(before), age, before + _DELAY_RATE * (age - before))
+
     def _clear(self, row: int) -> None:
         self._data[:, row] = np.nan
+        self._delay[row] = np.nan
         self._last[row], self._sampled_at[row] = np.nan, -np.inf
         self._version[row] += 1
 
@@ -208,4 +237,5 @@ class SeriesMatrix:
         self._data = np.concatenate((self._data, np.full((self.capacity, added), np.nan, dtype=np.float32)), axis=1)
         self._last = np.concatenate((self._last, np.full(added, np.nan, dtype=np.float32)))
         self._sampled_at = np.concatenate((self._sampled_at, np.full(added, -np.inf)))
+        self._delay = np.concatenate((self._delay, np.full(added, np.nan)))
         self._version = np.concatenate((self._version, np.zeros(added, dtype=np.int64)))

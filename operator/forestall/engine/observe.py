@@ -127,16 +127,15 @@ class Observer:
 
         A series that is learned without its history has to be learned again when the history arrives.
         """
-        self._matrix.push(
-            at,
-            {
-                reading.watched.key(labels): value
-                for readings_of_objective in readings.values()
-                for reading in readings_of_objective
-                if reading.fresh and self._backfiller.is_settled(reading.watched.query)
-                for labels, value in reading.values.items()
-            },
-        )
+        values: dict[Hashable, float] = {}
+        sampled_at: dict[Hashable, float] = {}
+        for readings_of_objective in readings.values():
+            for reading in readings_of_objective:
+                if reading.fresh and self._backfiller.is_settled(reading.watched.query):
+                    by_key = {reading.watched.key(labels): value for labels, value in reading.values.items()}
+                    values |= by_key
+                    sampled_at |= dict.fromkeys(by_key, reading.sampled_at)
+        self._matrix.push(at, values, sampled_at)
 
     async def backfill(
         self,

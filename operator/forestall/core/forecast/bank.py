@@ -13,6 +13,7 @@ from forestall.core.forecast.experts import PathExpert, event_experts, path_expe
 from forestall.core.forecast.experts.long_trend import LongTrend
 from forestall.core.forecast.pending import ORIGINS_PER_HORIZON, HorizonForecasts, Pending
 from forestall.core.forecast.rates import EventRates
+from forestall.core.forecast.renewals import Renewals
 from forestall.core.forecast.residuals import Residuals
 
 if TYPE_CHECKING:
@@ -29,8 +30,15 @@ _SITUATION: Final = 2  # among the event experts
 _REACH: Final = 64
 """Horizons of the past that are learned from: older forecasts weigh little."""
 _CALM: Final = 5
-"""Points that the level of a series with a long trend is the median of."""
+"""Measurements that the level of a series with a long trend is the median of."""
 _FEW: Final = 4  # scored forecasts below which the errors of a shorter horizon say more
+_FIT: Final = 2 * ORIGINS_PER_HORIZON
+"""Errors of a long trend that the fit of its line weighs as much as."""
+_DEVIATES: Final = np.array((-1.5, -0.5, 0.5, 1.5, 0), dtype=np.float32)
+"""Standard deviations at which a distribution is evaluated to widen it, and last the one that leaves it as it is."""
+_CERTAIN: Final = np.float32(4)  # log-odds that a fit alone reaches
+_LOGISTIC: Final = np.float32(1.7)  # makes the logistic distribution much like the normal one, with heavier tails
+_TINY: Final = np.float32(1e-30)
 
 
 class Stateful(Protocol):
@@ -61,6 +69,11 @@ class Bank:
         self.last = np.zeros(rows, dtype=np.float32)
         self.points = np.zeros(rows, dtype=np.float32)
         self.usual = np.zeros(rows, dtype=np.float32)
+        self._renewals = Renewals(rows)
+        self._trends_scored = np.zeros((len(horizons), rows), dtype=np.float32)
+        """Forecasts of clear trends that were scored, by horizon."""
+        self._measured = np.full((_CALM, rows), np.nan, dtype=np.float32)
+        """The newest measurements of series with long trends."""
         self.censored_windows = 0
         self._long_trend = LongTrend(rows, horizons)
         self.paths: list[PathExpert] = [*path_experts(rows, horizons, settings, history), self._long_trend]
@@ -97,11 +110,12 @@ class Bank:
             self._blend,
             self._calibration,
             self._levels,
+            self._renewals,
             *self._pending,
             *self.paths,
         ]
         own: list[NDArray[np.generic]] = [self.limit, self.sign, self.long_trend, self.last, self.points]
-        own.append(self.usual)
+        own += [self.usual, self._measured, self._trends_scored]
         return own + [array for part in parts for array in part.state()]
 
     def put(self, rows: NDArray[np.intp], other: Bank, source_rows: NDArray[np.intp]) -> None:
@@ -117,6 +131,8 @@ class Bank:
         their end are not made.
         """
         self._newest = None
+        frame.measured = self._renewals.observe(frame.fresh, frame.fresh & (frame.values != self.last))
+        self._keep_measured(frame)
         self.last = np.where(frame.fresh, frame.values, self.last)
         self.points += frame.fresh
         memory = np.clip(self.points, 1, _MEMORY * self.horizons[-1])
@@ -156,13 +172,14 @@ class Bank:
         self._attach(frame)
         selected = range(horizons.start, horizons.stop)
         maxima = np.array([[expert.maximum(frame, index) for index in selected] for expert in self.paths])
-        kinds = np.array([[expert.kind(frame, self.horizons[index]) for index in selected] for expert in self.events])
-        rates, evidence = self._count(horizons, kinds)
-        source = self._source(horizons)
-        probability = np.concatenate((self._exceedance(horizons, source, self.limit - maxima), rates))
         alert = np.array(
             [[expert.awake(frame, index) for index in selected] for expert in self.paths], dtype=np.float32
         )
+        trend = self._clear_trend(frame, horizons, maxima[-1], alert[-1])
+        kinds = np.array([[expert.kind(frame, self.horizons[index]) for index in selected] for expert in self.events])
+        rates, evidence = self._count(horizons, kinds)
+        source = self._source(horizons)
+        probability = np.concatenate((self._exceedance(horizons, source, self.limit - maxima, trend), rates))
         # A long trend that is clear is the only path expert that is awake.
         alert[:-1] *= alert[-1] == 0
         blend = self._blend.weights(horizons, alert)
@@ -173,7 +190,7 @@ class Bank:
         trusted = alert * (familiarity + (1 - familiarity) * alert.sum(axis=0) * blend)
         weight = self._hedge.weights(horizons, np.concatenate((trusted, awake[len(self.paths) :])))
         raw = (weight[:-1] * probability).sum(axis=0)
-        errors = self._quantile(horizons, source, self._levels.shares(horizons))
+        errors = self._quantile(horizons, source, self._levels.shares(horizons), trend)
         lower, median, upper = combined + self._levels.bounds(horizons, errors)
         return HorizonForecasts(
             np.concatenate((maxima, combined[None])),
@@ -184,12 +201,27 @@ class Bank:
             awake[:-1],
             weight[:-1],
             raw,
-            self._calibration.apply(horizons, raw, rates[0], familiarity),
+            _at_least_before(self._calibration.apply(horizons, raw, rates[0], familiarity), trend),
             kinds.astype(np.uint8),
+            trend,
+            None if trend is None else np.array([self._long_trend.slope(frame, index) for index in selected]),
         )
 
+    def _clear_trend(self, frame: Frame, horizons: slice, maximum: Floats, awake: Floats) -> Floats | None:
+        """How far forecasts of long trends deviate by their fit alone, 0 where none is clear: (horizons, rows).
+
+        None: no trend is clear. The frame is given what they forecast.
+        """
+        if not awake.any():
+            return None
+        for number, index in enumerate(range(horizons.start, horizons.stop)):
+            frame.rising[self.horizons[index]] = np.where(awake[number] > 0, maximum[number], np.float32(-np.inf))
+        deviation = [self._long_trend.deviation(frame, index) for index in range(horizons.start, horizons.stop)]
+        return np.where(awake > 0, np.maximum(deviation, _TINY), np.float32(0))
+
     def shifted(self, view: HorizonForecasts, limit: Floats) -> Floats:
-        """The probability, for all horizons, for another limit than was learned with: (horizons, rows).
+        """The probability, for all horizons, for another limit than was learned with: (horizons, rows), as the result,
+        or (rows,).
 
         The evidence of breaches of the learned limit is scaled as the path experts say, so that the result falls as
         the limit rises.
@@ -199,15 +231,16 @@ class Bank:
         weight = view.weight[: len(self.paths)] / view.weight[: len(self.paths)].sum(axis=0)
         at_learned = (weight * view.probability[: len(self.paths)]).sum(axis=0)
         horizons = slice(0, len(self.horizons))
-        probability = self._exceedance(horizons, self._source(horizons), limit - view.maximum[:-1])
+        probability = self._exceedance(horizons, self._source(horizons), limit - view.maximum[:-1], view.trend)
         at_asked = (weight * probability).sum(axis=0)
         higher = view.chance * at_asked / at_learned
         lower = 1 - (1 - view.chance) * (1 - at_asked) / (1 - at_learned)
-        return np.where(limit == self.limit, view.chance, np.where(limit > self.limit, higher, lower))
+        chance = np.where(limit == self.limit, view.chance, np.where(limit > self.limit, higher, lower))
+        return _at_least_before(chance, view.trend)
 
     def evidence(self, index: int) -> Floats:
         """How many forecasts for one horizon have been scored: (rows,)."""
-        scored: Floats = self._errors.count[index]
+        scored: Floats = self._errors.count[0, index]
         return scored
 
     def unreliable(self) -> NDArray[np.bool_]:
@@ -231,15 +264,24 @@ class Bank:
         values[changed] = np.nan
         return values
 
+    def _keep_measured(self, frame: Frame) -> None:
+        """Put the newest points of series with long trends among their measurements."""
+        rows = np.flatnonzero(frame.measured & self.long_trend)
+        if rows.size:
+            self._measured[1:, rows] = self._measured[:-1, rows]
+            self._measured[0, rows] = frame.values[rows]
+
     def _attach(self, frame: Frame) -> None:
         if frame.last is self.last:
             return
         frame.last, frame.limit, frame.usual = self.last, self.limit, self.usual
         frame.calm, frame.long_trend, frame.has_points = self.last, self.long_trend, self.points > 0
+        frame.is_repeating = self._renewals.is_repeating
         slow = np.flatnonzero(self.long_trend)
         if slow.size:
             frame.calm = self.last.copy()
-            frame.calm[slow] = frame.recent_median(_CALM, slow)
+            recent = self._measured[:, slow]
+            frame.calm[slow] = np.median(np.where(np.isfinite(recent), recent, self.last[slow]), axis=0)
 
     def _count(self, horizons: slice, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Rates of breaches by the event experts, and how awake each is: (event experts, horizons, rows)."""
@@ -251,20 +293,49 @@ class Bank:
     def _source(self, horizons: slice) -> NDArray[np.intp]:
         """Whose errors each horizon takes: those of a shorter one if it is too new for own; (horizons, rows)."""
         own = np.arange(len(self.horizons))[:, None]
-        has_own = (self._errors.count >= _FEW) | (self.points == 0)
+        has_own = (self._errors.count[0] >= _FEW) | (self.points == 0)
         return np.asarray(np.maximum.accumulate(np.where(has_own, own, 0), axis=0)[horizons])
 
-    def _exceedance(self, horizons: slice, source: NDArray[np.intp], values: Floats) -> Floats:
-        """P(error > value), ``values`` being (experts, horizons, rows)."""
+    def _exceedance(self, horizons: slice, source: NDArray[np.intp], values: Floats, trend: Floats | None) -> Floats:
+        """P(error > value), ``values`` being (experts, horizons, rows); ``trend`` is that of `_clear_trend`."""
+        margin = values[-1]
         for index, lent in self._lent(horizons, source):
             values = np.where(lent, values / self._spread[index], values)
-        return self._errors.exceedance(source, values)
+        shares = self._errors.exceedance(source, values)
+        if trend is not None:
+            # Evaluated beside itself, a distribution is widened by the error of the fit; the last one is as it is.
+            spread = margin + _DEVIATES[:, None, None] * trend
+            expert = np.full(len(_DEVIATES), len(self.paths) - 1)
+            exponent = np.clip(_LOGISTIC * margin / np.where(trend > 0, trend, 1), -_CERTAIN, _CERTAIN)
+            *by_fit, by_errors = self._errors.exceedance(source, spread, expert, 1 / (1 + np.exp(exponent)), _FIT)
+            trust = self._trust_in_errors(source)
+            clear = trust * by_errors + (1 - trust) * np.mean(by_fit, axis=0)
+            shares[-1] = np.where(trend > 0, clear, shares[-1])
+        return shares
 
-    def _quantile(self, horizons: slice, source: NDArray[np.intp], share: Floats) -> Floats:
-        """Errors of the combination that are exceeded with probability ``1 - share``: (shares, horizons, rows)."""
-        value = self._errors.quantile(source, len(self.paths), share)
+    def _trust_in_errors(self, source: NDArray[np.intp]) -> Floats:
+        """How far past errors of clear trends make up for the error of the fit: (horizons, rows)."""
+        count = self._trends_scored[source, np.arange(self.size)]
+        return np.asarray(count / (count + _FIT), dtype=np.float32)
+
+    def _quantile(self, horizons: slice, source: NDArray[np.intp], share: Floats, trend: Floats | None) -> Floats:
+        """Errors of the combination that are exceeded with probability ``1 - share``: (shares, horizons, rows).
+
+        Where a trend is clear, it is the combination, and its own errors count.
+        """
+        if trend is not None:
+            expert = np.where(trend > 0, len(self.paths) - 1, len(self.paths))
+            value = self._errors.quantile(source, expert, share)
+        else:
+            value = self._errors.quantile(source, len(self.paths), share)
         for index, lent in self._lent(horizons, source):
             value = np.where(lent, value * self._spread[index], value)
+        if trend is not None:
+            trust = self._trust_in_errors(source)
+            count = self._errors.count[len(self.paths) - 1, source, np.arange(self.size)]
+            fit = trend / _LOGISTIC * np.log(share / (1 - share))
+            widened = trust * value + (1 - trust) * np.sign(share - 0.5) * np.hypot(value, fit)
+            value = np.where(trend > 0, (count * widened + _FIT * fit) / (count + _FIT), value)
         return value
 
     def _lent(self, horizons: slice, source: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
@@ -286,7 +357,18 @@ class Bank:
         reached = frame.reached(pending.steps)
         scored &= np.isfinite(reached)
         reached = np.where(scored, reached, np.float32(0))
-        ranked = self._errors.learn(index, np.where(scored, reached - past.maximum, np.float32(0)), scored)
+        errors = np.where(scored, reached - past.maximum, np.float32(0))
+        learned = np.broadcast_to(scored, errors.shape)
+        if self.long_trend.any():
+            # Until it is measured again, how far a series has come is not known.
+            learned = learned.copy()
+            learned[-2] &= (self._renewals.age == 0) | ~self._renewals.is_repeating
+            # While no trend is clear, only what comes on top of the level is an error that clear ones will have too.
+            was_clear = past.awake[len(self.paths) - 1] > 0
+            above_level = np.minimum(errors[-2], np.where(scored, reached - self.last, np.float32(0)))
+            errors[-2] = np.where(was_clear, errors[-2], above_level)
+            self._trends_scored[index] += learned[-2] & was_clear
+        ranked = self._errors.learn(index, errors, learned)
         self._blend.learn(index, ranked[:-1], scored, pending.share)
         missed = np.stack((reached < past.bounds[0], (reached > past.bounds[1]) & ~past.is_reported))
         self._levels.learn(index, missed, scored, pending.share)
@@ -299,3 +381,14 @@ class Bank:
         score = np.square(past.chance - breached)
         scores = score + past.awake * (np.square(past.probability - breached) - score)
         self._hedge.learn(index, np.concatenate((scores, score[None])), scored, pending.share)
+
+
+def _at_least_before(chance: Floats, trend: Floats | None) -> Floats:
+    """``chance`` (horizons, rows), where a trend is clear for a shorter horizon only at least what it says."""
+    if trend is None:
+        return chance
+    result = chance.copy()
+    for index in range(1, len(result)):
+        carried = (trend[index] == 0) & (trend[:index] > 0).any(axis=0)
+        np.copyto(result[index], np.maximum(result[index], result[index - 1]), where=carried)
+    return result

@@ -27,14 +27,16 @@ class BlockMeans:
         return [self._means, self._points]
 
     def observe(self, frame: Frame) -> None:
+        """Take the newest points in, but those that are mere repetitions."""
         mean = self._means[frame.column // self._block % len(self._means)]
+        fresh = np.where(frame.long_trend, frame.measured, frame.fresh)
         if frame.column % self._block == 0:
-            mean[:] = np.where(frame.fresh, frame.last, np.float32(np.nan))
-            self._points[:] = frame.fresh
+            mean[:] = np.where(fresh, frame.last, np.float32(np.nan))
+            self._points[:] = fresh
             return
-        self._points += frame.fresh
+        self._points += fresh
         before = np.where(self._points > 1, mean, frame.last)
-        np.copyto(mean, before + (frame.last - before) / np.maximum(self._points, 1), where=frame.fresh)
+        np.copyto(mean, before + (frame.last - before) / np.maximum(self._points, 1), where=fresh)
 
     def read(self, column: int) -> tuple[Floats, Floats]:
         """Centres of the blocks in steps from ``column`` on (not positive), oldest first, and the means."""
@@ -86,13 +88,24 @@ class BlockMeans:
 def fit_weighted(time: Floats, values: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Least squares through finite ``values`` with a ``weight`` of 0 or 1 each, both (times, rows).
 
-    Returns the value of the line at time 0 and its slope; 0 and 0 with less than three points.
+    ``time`` is (times,), or (times, rows) where it differs from row to row. Returns the value of the line at time 0 and
+    its slope; 0 and 0 with less than three points.
     """
     count = weight.sum(axis=0)
     enough = count >= 3
     count = np.maximum(count, 1)
-    mean_time, mean = (time @ weight) / count, (values * weight).sum(axis=0) / count
-    offset = (time[:, None] - mean_time) * weight
+    mean_time, mean = weighted_sum(time, weight) / count, (values * weight).sum(axis=0) / count
+    offset = (by_row(time) - mean_time) * weight
     spread = np.einsum("tn,tn->n", offset, offset)
     slope = np.einsum("tn,tn->n", offset, values) / np.where(enough, spread, 1)
     return np.where(enough, mean - slope * mean_time, 0), np.where(enough, slope, 0)
+
+
+def by_row(time: Floats) -> Floats:
+    """``time`` as an array with the rows last, of one row where it is the same for all."""
+    return time[:, None] if time.ndim == 1 else time
+
+
+def weighted_sum(time: Floats, weight: Floats) -> Floats:
+    """The sum of ``time``, (times,) or (times, rows), with a ``weight`` (times, rows) each: (rows,)."""
+    return np.asarray(time @ weight if time.ndim == 1 else np.einsum("tn,tn->n", time, weight))

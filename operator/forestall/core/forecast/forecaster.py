@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from forestall.core.forecast.pending import HorizonForecasts
     from forestall.core.series import Key, SeriesMatrix
 
 _CHUNK: Final = 2048  # rows of a bank: what is worked on at once stays in the cache
@@ -109,11 +110,20 @@ class BreachForecaster:
             count = part.stop - part.start
             frame = self._frame(number, self._column or 0)
             view = bank.outlook(frame)
-            chance[:, part] = bank.shifted(view, asked_limit[bank_rows])[:, :count]
-            lower[:, part], median[:, part] = view.lower[:, :count], view.median[:, :count]
-            upper[:, part] = view.upper[:, :count]
+            unseen = self._unseen(view, part, bank.size)
+            chance[:, part] = bank.shifted(view, asked_limit[bank_rows] - unseen)[:, :count]
+            lower[:, part], median[:, part] = (view.lower + unseen)[:, :count], (view.median + unseen)[:, :count]
+            upper[:, part] = (view.upper + unseen)[:, :count]
             doubt[part] = _doubt(bank, frame, self._settings)[:count]
         return self._table(now, chance, np.stack((lower, median, upper)), doubt)
+
+    def _unseen(self, view: HorizonForecasts, rows: slice, size: int) -> NDArray[np.float32] | np.float32:
+        """How far clear trends have gone on since the source measured, before it was read: (horizons, ``size``)."""
+        if view.slope is None:
+            return np.float32(0)
+        delay = np.zeros(size, dtype=np.float32)
+        delay[: rows.stop - rows.start] = self._matrix.delays()[rows] / self._matrix.step
+        return np.asarray(view.slope * delay, dtype=np.float32)
 
     def opinions(self) -> dict[str, NDArray[np.float32]]:
         """The forecast of each expert alone, by its name: P(breach), (horizons, rows)."""

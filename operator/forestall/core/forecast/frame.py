@@ -27,6 +27,8 @@ class Frame:
         self._flipped = bool((sign < 0).any())
         self.cache: dict[tuple[str, int], Floats] = {}
         """Intermediate results of experts, by name and horizon."""
+        self.rising: dict[int, Floats] = {}
+        """By the steps of a horizon, the maxima that clear long trends forecast; negative infinity without one."""
         self._reached: dict[int, Floats] = {}
         self.column, self.step, self.capacity = column, matrix.step, matrix.capacity
         self.time = column * matrix.step
@@ -40,7 +42,11 @@ class Frame:
         self.has_points: NDArray[np.bool_] = self.fresh
         """Which rows have had a point."""
         self.calm: Floats = self.values
-        """The same, but the median of the last few for series with long trends."""
+        """The same, but the median of the last few measurements for series with long trends."""
+        self.measured: NDArray[np.bool_] = self.fresh
+        """Which of the newest points are no mere repetitions of older ones."""
+        self.is_repeating: NDArray[np.bool_] = np.zeros_like(self.fresh)
+        """Which series repeat values between measurements."""
         self.limit: Floats = self.values
         self.usual: Floats = self.values
         """How far from the limit the points usually are."""
@@ -67,11 +73,6 @@ class Frame:
     def peak(self, length: int) -> Floats:
         """The largest of the last ``length`` points, gaps ignored; finite."""
         return np.fmax(self._largest(length), self.last)
-
-    def recent_median(self, length: int, rows: NDArray[np.intp]) -> Floats:
-        """The median of the last ``length`` points of some rows; gaps count as the last point."""
-        recent = self.window(length)[:, rows]
-        return np.asarray(np.median(np.where(np.isfinite(recent), recent, self.last[rows]), axis=0), dtype=np.float32)
 
     def gap(self, values: Floats) -> Floats:
         """The distance of ``values`` to the limit, in units of the usual distance; negative past it."""

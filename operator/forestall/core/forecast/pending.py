@@ -36,10 +36,14 @@ class HorizonForecasts(NamedTuple):
     """The same, recalibrated."""
     kinds: NDArray[np.uint8]
     """The circumstances that the event experts see: (event experts, horizons, rows)."""
+    trend: Floats | None
+    """How far clear long trends deviate by their fit alone, 0 without one: (horizons, rows); None: none is clear."""
+    slope: Floats | None
+    """How fast clear long trends rise, by step, at least 0: (horizons, rows)."""
 
     def at(self, index: int) -> HorizonForecasts:
         """The forecasts for one of the horizons: the same without that axis."""
-        return HorizonForecasts._make(part[..., index, :] for part in self)
+        return HorizonForecasts._make(None if part is None else part[..., index, :] for part in self)
 
 
 class Pending:

@@ -24,6 +24,7 @@ _STEPS: Final = np.diff(_EDGES)
 _WIDTHS: Final = np.gradient(_EDGES).astype(np.float32)
 _LAST: Final = np.float32(2 * _SIDE - 1e-3)
 _TINY: Final = np.float32(1e-30)
+_HALF: Final = np.float32(0.5)
 
 
 class Residuals:
@@ -34,22 +35,22 @@ class Residuals:
         self._above = np.zeros((len(_EDGES), experts, horizons, rows), dtype=np.float32)
         self.scale = np.zeros((horizons, rows), dtype=np.float32)
         self._size = np.zeros((horizons, rows), dtype=np.float32)
-        self.count = np.zeros((horizons, rows), dtype=np.float32)
-        """Errors seen."""
+        self.count = np.zeros((experts, horizons, rows), dtype=np.float32)
+        """Errors learned from, of each expert."""
 
     def state(self) -> list[NDArray[np.generic]]:
         return [self._above, self.scale, self._size, self.count]
 
     def learn(self, horizon: int, errors: Floats, scored: NDArray[np.bool_]) -> Floats:
-        """Take in the errors (experts, rows) of forecasts whose horizon has passed, where ``scored``.
+        """Take in the errors (experts, rows) of forecasts whose horizon has passed, where ``scored`` (experts, rows).
 
         Returns how well the errors so far predicted these: the continuous ranked probability score of each
         expert, in units of the scale, at most 3 (Gneiting & Raftery, 2007); (experts, rows).
         """
-        count = self.count[horizon]
+        count = self.count[:, horizon]
         count += scored
         rate = np.asarray(scored / np.clip(count, 1, self._memory), dtype=np.float32)
-        self._learn_scale(horizon, np.abs(errors[0]), rate)
+        self._learn_scale(horizon, np.abs(errors[0]), rate[0])
         threshold = _EDGES[:, None] * np.maximum(self.scale[horizon], _TINY)
         score = np.empty_like(errors)
         for expert, error in enumerate(errors):  # one at a time stays in the cache
@@ -57,31 +58,44 @@ class Residuals:
             surprise = (error > threshold).astype(np.float32)  # a difference of unlike types takes twice as long
             surprise -= above
             score[expert] = _WIDTHS @ np.square(surprise)
-            surprise *= rate
+            surprise *= rate[expert]
             above += surprise
         return np.minimum(score, 3)
 
-    def exceedance(self, source: NDArray[np.intp], values: Floats) -> Floats:
-        """P(error > value) for ``values`` (experts, horizons, rows), of the first experts if fewer; never 0 or 1.
+    def exceedance(
+        self,
+        source: NDArray[np.intp],
+        values: Floats,
+        experts: NDArray[np.intp] | None = None,
+        prior: Floats | np.float32 = _HALF,
+        prior_count: int = 1,
+    ) -> Floats:
+        """P(error > value) for ``values`` (experts, horizons, rows); never 0 or 1.
 
-        ``source`` (horizons, rows): the number of the horizon whose errors are taken.
+        ``source`` (horizons, rows): the number of the horizon whose errors are taken. ``experts``: whose errors; those
+        of the first ones if not given. ``prior``: what is expected without errors, worth as much as
+        ``prior_count`` of them.
         """
         scale = self.scale[source, np.arange(source.shape[1])]
         with np.errstate(over="ignore"):  # far outside the edges is all that matters there
             position = np.arcsinh(values / (np.maximum(scale, _TINY) * _CORE)) / _STRETCH + _SIDE
         clipped = np.minimum(np.maximum(position, 0), _LAST)
         index = clipped.astype(np.intp)
-        low, high = self._between(source, np.arange(len(values))[:, None, None], index)
+        expert = (np.arange(len(values)) if experts is None else experts)[:, None, None]
+        low, high = self._between(source, expert, index)
         share = low + (clipped - index) * (high - low)
         # Beyond the outermost edge the tail is taken to fall as the square does.
         outside = np.minimum(np.maximum(np.abs(position - _SIDE) - _SIDE, 0), 40)
         beyond = np.exp(-2 * _STRETCH * outside)
         share = np.where(position > _SIDE, share * beyond, 1 - (1 - share) * beyond)
-        weight = np.minimum(self.count[source, np.arange(source.shape[1])], self._memory)
-        return np.asarray((share * weight + np.float32(0.5)) / (weight + 1), dtype=np.float32)
+        weight = np.minimum(self.count[expert, source, np.arange(source.shape[1])], self._memory)
+        return np.asarray((share * weight + prior * prior_count) / (weight + prior_count), dtype=np.float32)
 
-    def quantile(self, source: NDArray[np.intp], expert: int, share: Floats) -> Floats:
-        """The errors that are exceeded with probability ``1 - share``: (shares, horizons, rows), as ``share`` is."""
+    def quantile(self, source: NDArray[np.intp], expert: NDArray[np.intp] | int, share: Floats) -> Floats:
+        """The errors that are exceeded with probability ``1 - share``: (shares, horizons, rows), as ``share`` is.
+
+        ``expert``: its number, or numbers (horizons, rows).
+        """
         rows = np.arange(source.shape[1])
         above = self._above[:, expert, source, rows]
         target = np.float32(1) - share

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from forestall.core.series import Key
+
+
+_LEAST_RISE: Final = 0.1  # of the probability by the bounds alone, for its shape to count
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +137,24 @@ class SeriesForecast:
         return self.limit is None or self.limit.above
 
     def probability_within(self, seconds: float) -> float:
-        """P(the limit is passed within ``seconds``): linear between the horizons, constant after the last."""
-        now = 1.0 if self._breached else 0.0
-        return _level(seconds, (0.0, *self.horizons), (now, *self.probability))
+        """P(the limit is passed within ``seconds``), constant after the last horizon.
+
+        Between two horizons it rises as the bounds and the median come past the limit: a path that passes it half way
+        between them is not half as likely to have passed it before.
+        """
+        if self._breached:
+            return 1.0
+        after = bisect_right(self.horizons, seconds)
+        if after == len(self.horizons) or self.limit is None:
+            return self.probability[-1]
+        before = after - 1
+        start, end = (0.0, self.horizons[after]) if before < 0 else self.horizons[before : after + 1]
+        first, last = 0.0 if before < 0 else self.probability[before], self.probability[after]
+        share = (seconds - start) / (end - start)
+        low, now, high = (self._passed_at(time) for time in (start, seconds, end))
+        if high - low > _LEAST_RISE:
+            share = (now - low) / (high - low)
+        return first + min(max(share, 0.0), 1.0) * (last - first)
 
     def upper_at(self, seconds: float) -> float:
         """Upper bound of the largest value within ``seconds`` (for limits below: lower bound of the smallest)."""
@@ -176,6 +194,18 @@ class SeriesForecast:
             return 1.0 if limit < mid else 0.0 if limit > mid else 0.5
         exponent = (limit - mid) / spread * _logit((1 + self.coverage) / 2)
         return 1.0 / (1.0 + math.exp(min(exponent, 700.0)))
+
+    def _passed_at(self, seconds: float) -> float:
+        """P(the extreme within `seconds` is past the limit) by the bounds and the median alone."""
+        if self.limit is None:
+            return 0.0
+        sign = 1 if self.limit.above else -1
+        least = (
+            sign * self.last if math.isfinite(self.last) else -math.inf
+        )  # what is lower passes no limit later either
+        paths = (max(sign * self._between(seconds, path), least) for path in (self.lower, self.median, self.upper))
+        low, mid, high = sorted(paths)
+        return self._beyond(sign * self.limit.value, low, mid, high)
 
     def _crossing(self, probability: Sequence[float], share: float) -> float:
         """Return the time (s) after which the probability reaches `share`; inf: not within the horizons."""

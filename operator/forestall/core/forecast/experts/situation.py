@@ -17,7 +17,9 @@ _PASSED: Final = 4
 
 
 class Situation:
-    """Distinguishes how far below the limit the last value and the peak of the last horizon are.
+    """Distinguishes how far below the limit the last value and the peak are.
+
+    The peak is that of the last horizon, or what a clear long trend forecasts for the next one if that is higher.
 
     Distances are in units of the usual distance, on an asinh scale: fine near the limit, coarse far away.
     """
@@ -31,7 +33,10 @@ class Situation:
         if key not in frame.cache:
             frame.cache[key] = frame.gap(frame.last)
         near = _classes(frame.cache[key], 3.0, 0, _NEAR)
-        peak = _classes(frame.gap(frame.peak(steps)), 2.5, _PASSED, _PEAK)
+        highest, rising = frame.peak(steps), frame.rising.get(steps)
+        if rising is not None:
+            highest = np.maximum(highest, rising)
+        peak = _classes(frame.gap(highest), 2.5, _PASSED, _PEAK)
         return near * _PEAK + peak
 
 
