@@ -1,14 +1,15 @@
-"""A leader that is killed or frozen on real nodes: the other replica takes over, and never do both write.
+"""A leader that is killed, frozen or cut off on real nodes: the other replica takes over, and never do both write.
 
 Who writes what is read from the API server's audit log, in which each token names its pod.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from tests.support.audit import AuditLog
-from tests.support.operator_pods import all_ready, leader, leading_pod, restarts
+from tests.support.operator_pods import OPERATOR_NAMESPACE, all_ready, leader, leading_pod, operator_pods, restarts
 from tests.support.scaling import CALM, HIGH, Load
 from tests.support.waiting import until
 
@@ -24,11 +25,22 @@ LONG_S = 300
 
 @pytest.fixture
 def pair(operator: RealNodes, audit: AuditLog) -> Iterator[RealNodes]:
-    """The cluster with two replicas that are ready, before and after."""
+    """The cluster with two replicas that are ready, before and after, each on a node of its own."""
+    until(lambda: bool(leader(operator)) and all_ready(operator), LONG_S)
+    until(lambda: are_apart(operator), LONG_S, pause=1)
     until(lambda: bool(leader(operator)) and all_ready(operator), LONG_S)
     audit.mark()
     yield operator
     until(lambda: all_ready(operator), LONG_S)
+
+
+def are_apart(cluster: RealNodes) -> bool:
+    """Say whether each replica has a node of its own; the scheduler is asked again for one that has not."""
+    first, *others = operator_pods(cluster)
+    together = [pod for pod in others if pod["spec"].get("nodeName") == first["spec"].get("nodeName")]
+    for pod in together:
+        cluster.kubectl("delete", "pod", pod["metadata"]["name"], "-n", OPERATOR_NAMESPACE)
+    return len(others) == 1 and not together
 
 
 def node_of(cluster: RealNodes, pod: dict[str, Any]) -> Node:
@@ -39,6 +51,16 @@ def signal(cluster: RealNodes, pod: dict[str, Any], name: str) -> None:
     """Send a signal to the process of a pod, as its node's root may."""
     container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
     node_of(cluster, pod).run("ctr", "--namespace=k8s.io", "tasks", "kill", f"--signal={name}", container)
+
+
+@contextmanager
+def cut_off(cluster: RealNodes, node: Node) -> Iterator[None]:
+    """Let no packet reach or leave a node while the body runs."""
+    cluster.network.connect(node.number, up=False)
+    try:
+        yield
+    finally:
+        cluster.network.connect(node.number, up=True)
 
 
 def wait_for_successor(cluster: RealNodes, before: str) -> None:
@@ -76,3 +98,14 @@ def test_a_leader_that_was_frozen_writes_nothing_when_it_goes_on(
     load.value = CALM
     until(lambda: pair.get("deployment", "app", namespace)["spec"]["replicas"] == 2, LONG_S)
     assert_one_writer_at_a_time(audit, [pod["metadata"]["name"], leading_pod(pair)["metadata"]["name"]])
+
+
+def test_a_leader_whose_node_is_cut_off_ends_before_another_leads(pair: RealNodes, audit: AuditLog):
+    """It can't know what the others see, so it stops by its own clock, and is started again."""
+    before, pod = leader(pair), leading_pod(pair)
+    name = pod["metadata"]["name"]
+    count = restarts(pair)[name]
+    with cut_off(pair, node_of(pair, pod)):
+        wait_for_successor(pair, before)
+    until(lambda: restarts(pair)[name] > count and all_ready(pair), LONG_S)
+    assert_one_writer_at_a_time(audit, [name, leading_pod(pair)["metadata"]["name"]])

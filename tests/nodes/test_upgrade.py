@@ -87,3 +87,74 @@ def test_upgrade_and_rollback_continue_what_is_under_way(release: Release, load:
     writers = audit.writers()
     assert len(writers) == len(set(writers)) > 1, "a replica wrote after another had taken over"
     assert audit.longest_gap_s() < LEASE_S
+
+
+def test_older_definitions_stop_the_operator_until_the_current_ones_are_applied(
+    release: Release, load: Load, root: Path
+):
+    """A step whose fields the definition drops would be lost; so nothing is done, and said why. Objects stay."""
+    cluster, namespace = release.cluster, release.namespace
+    uids = [cluster.get(kind, "app", namespace)["metadata"]["uid"] for kind in ("fslo", "remediationpolicy")]
+    definition = json.loads(cluster.kubectl("get", "crd", "remediations.forestall.dev", "-o", "json").stdout)
+    (version,) = definition["spec"]["versions"]
+    steps = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["steps"]
+    del steps["items"]["properties"]["because"]
+    cluster.kubectl("replace", "-f", "-", stdin=json.dumps(definition))
+    try:
+        load.value = HIGH
+        until(lambda: any("definitions are older" in message for message in not_recorded(cluster, namespace)), 300)
+        assert release.replicas() == 2
+    finally:
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", root / "crds")
+    until(lambda: release.replicas() == SCALED, 300)
+    release.helm("upgrade", release.chart, "--reuse-values", "--force-conflicts")  # the chart's again
+    load.value = CALM
+    until(lambda: release.phase() == "Succeeded", 300)
+    assert release.steps() == [(2, SCALED, True), (SCALED, 2, True)]
+    assert uids == [cluster.get(kind, "app", namespace)["metadata"]["uid"] for kind in ("fslo", "remediationpolicy")]
+
+
+def not_recorded(cluster: RealNodes, namespace: str) -> list[str]:
+    """Return the messages of the Events that say that something could not be written down."""
+    selector = ("--field-selector=reason=NotRecorded", "-o", "json")
+    events = json.loads(cluster.kubectl("get", "events", "-n", namespace, *selector).stdout)["items"]
+    return [event.get("message") or event.get("note", "") for event in events]
+
+
+def test_after_an_uninstallation_what_is_in_effect_stays_and_the_next_installation_ends_it(
+    release: Release, load: Load
+):
+    """Definitions, objects and the Lease stay, what gives rights goes, and nobody does anything twice."""
+    cluster = release.cluster
+    load.value = HIGH
+    until(lambda: release.replicas() == SCALED and release.phase() == "Verifying", 300)
+    uid = release.remediation()["metadata"]["uid"]
+    values = cluster.helm("get", "values", "forestall", "-n", OPERATOR_NAMESPACE, "-o", "json").stdout
+    kept = kinds(cluster, "crd", "leases")
+    try:
+        cluster.helm("uninstall", "forestall", "-n", OPERATOR_NAMESPACE, "--wait")
+        until(lambda: not operator_pods(cluster), 300)
+        assert kinds(cluster, "crd", "leases") == kept
+        own = (
+            "clusterroles",
+            "clusterrolebindings",
+            "validatingadmissionpolicies",
+            "rolebindings",
+            "poddisruptionbudgets",
+        )
+        assert kinds(cluster, *own, "serviceaccounts", "services", "deployments") == set()
+        assert (release.phase(), release.replicas()) == ("Verifying", SCALED)
+        load.value = CALM
+    finally:
+        installed = json.loads(values)
+        options = [f"--set-json={key}={json.dumps(value)}" for key, value in installed.items()]
+        release.helm("install", release.chart, *options)
+    until(lambda: release.phase() == "Succeeded", 300)
+    assert release.remediation()["metadata"]["uid"] == uid
+    assert release.steps() == [(2, SCALED, True), (SCALED, 2, True)]
+
+
+def kinds(cluster: RealNodes, *resources: str) -> set[str]:
+    """Return the objects of these kinds that are the operator's, by their names."""
+    listed = cluster.kubectl("get", ",".join(resources), "-n", OPERATOR_NAMESPACE, "-o", "name").stdout.split()
+    return {name for name in listed if "forestall" in name.partition("/")[2]}

@@ -12,7 +12,7 @@ USER = "system:serviceaccount:forestall-system:forestall"
 POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
-    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "omitStages": ["RequestReceived"],
     "rules": [
         {"level": "Metadata", "users": [USER], "verbs": ["create", "update", "patch", "delete"]},
         {"level": "None", "userGroups": ["system:authenticated"]},
@@ -29,6 +29,7 @@ class Write:
 
     at: float
     pod: str
+    """Empty where the token names none."""
     resource: str
     name: str
     verb: str
@@ -78,7 +79,7 @@ class AuditLog:
         return [
             Write(
                 at=datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
-                pod=event["user"]["extra"]["authentication.kubernetes.io/pod-name"][0],
+                pod=event["user"].get("extra", {}).get("authentication.kubernetes.io/pod-name", [""])[0],
                 resource=event["objectRef"]["resource"],
                 name=event["objectRef"].get("name", ""),
                 verb=event["verb"],

@@ -9,8 +9,8 @@ from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.remote_write import Series
 
 API = "forestall.dev/v1alpha1"
-CALM, HIGH = 50.0, 240.0
-"""Loads of which a Deployment of two replicas carries the first, and the second takes five."""
+CALM, HIGH = 50.0, 135.0
+"""Loads of which a Deployment of two replicas carries the first, and the second takes three."""
 PER_REPLICA = 50
 LIMIT = 100
 
@@ -48,7 +48,7 @@ def metric_source(name: str, url: str) -> dict[str, Any]:
 
 
 def scaling_objects(namespace: str, source: str, **policy: Any) -> list[dict[str, Any]]:
-    """Return an objective on the load of the Deployment ``app``, and a policy that scales it to five and back."""
+    """Return an objective on the load of the Deployment ``app``, and a policy that scales it to three and back."""
     load = {"name": "load", "query": f'sum(load{{namespace="{namespace}"}})', "limit": LIMIT, "horizon": "30s"}
     objective = {
         "source": source,
@@ -64,7 +64,7 @@ def scaling_objects(namespace: str, source: str, **policy: Any) -> list[dict[str
         "mode": "Auto",
         "when": {"probability": 0.7, "for": "0s"},
         "actions": [{"indicators": ["load"], "scale": scale}],
-        "verification": {"within": "60s"},
+        "verification": {"within": "5m"},
         "cooldown": "0s",
     }
     return [

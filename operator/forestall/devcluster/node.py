@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +131,11 @@ class Node:
     def write(self, path: str, text: str) -> None:
         """Write a file on the node, by its path in the node's root."""
         (self.root / path).write_text(text)
+
+    def install(self, program: Path, packages: Path) -> None:
+        """Put a program where the node's own are, and lay the files of unpacked packages over the node's root."""
+        shutil.copytree(packages, self.root, symlinks=True, dirs_exist_ok=True)
+        shutil.copy(program, self.root / PROGRAMS)
 
     def inside(self, command: Sequence[str]) -> list[str]:
         """Return the command that runs `command` on the node."""

@@ -16,6 +16,7 @@ from forestall.devcluster.workspace import Workspace
 
 ADDRESS: Final = "172.30.0.1"
 PODS: Final = "10.244.0.0/16"
+SERVICES: Final = "10.0.0.0/24"
 API_SERVICE: Final = "10.0.0.1"
 DNS_SERVICE: Final = "10.0.0.10"
 _FIRST: Final = 11
@@ -67,6 +68,10 @@ class NodeNetwork:
         lines += [f"route add default via {ADDRESS}"]
         lines += [f"route add {pod_range(other)} via {node_address(other)}" for other in peers]
         configure(pid, lines)
+
+    def connect(self, number: int, *, up: bool) -> None:
+        """Connect node `number` to the bridge again, or cut it off, as when its cable is pulled."""
+        run(self.inside(["ip", "link", "set", f"node{number}", "up" if up else "down"]))
 
     def forward(self, port: int, address: str = "127.0.0.1") -> None:
         """Let this machine reach a port of an address in the network at the same port of its own loopback interface."""

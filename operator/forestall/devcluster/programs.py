@@ -148,6 +148,12 @@ OPTIONAL = (
         {"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"},
         {"metrics-server": 270},
     ),
+    Module(
+        "kube-router",
+        "github.com/cloudnativelabs/kube-router/v2",
+        {"network-policy": "./cmd/network-policy"},
+        {"network-policy": 110},
+    ),
 )
 """Programs that are only there when they are asked for by name."""
 
