@@ -137,14 +137,14 @@ STORIES: Final[dict[str, Story]] = {
     "scale-quota": Story(workload("Deployment", 2), policy(scale_out(5)), [quota(2)]),
     "scale-pending": Story(workload("Deployment", 1, template(asking(WIDE))), policy(scale_out(3), within="5s")),
     "scale-ordered": Story(
-        workload("StatefulSet", 1, template(SLOW_START)), policy(scale_out(3), within="15s"), level=30
+        workload("StatefulSet", 1, template(SLOW_START)), policy(scale_out(3), within="15s"), level=25
     ),
     "scale-unready": Story(workload("StatefulSet", 1), policy(scale_out(3), within="2s"), [settings(READY="no")]),
     "preemption": Story(
         workload("Deployment", 1, template(asking(SLOT), priorityClassName="stories-high")),
         policy(scale_out(3)),
         extra=busy(),
-        level=30,
+        level=25,
     ),
     "eviction": Story(workload("Deployment", 1), policy({"evict": {}}), extra=[job()], per="pod"),
 }
@@ -170,8 +170,11 @@ class Stories:
         self._ended.set()
         self._thread.join()
 
+    def listed(self, kind: str, namespace: str) -> list[dict[str, Any]]:
+        return list(json.loads(self.cluster.kubectl("get", kind, "-n", namespace, "-o", "json").stdout)["items"])
+
     def pods(self, namespace: str) -> list[dict[str, Any]]:
-        return list(json.loads(self.cluster.kubectl("get", "pods", "-n", namespace, "-o", "json").stdout)["items"])
+        return self.listed("pods", namespace)
 
     def job_pod(self) -> dict[str, Any]:
         (pod,) = [pod for pod in self.pods("eviction") if pod["metadata"]["name"].startswith("once-")]
