@@ -465,3 +465,13 @@ def test_each_attempt_has_half_of_the_time_that_is_left(takes, count):
         run(begin())
     assert len(store.remediations) == count
     assert count or logs[0]["error"] == "it took too long"
+
+
+def test_what_is_under_way_for_an_objective_that_is_gone_is_backed_up_too():
+    store = a_store(remediation(1, "Verifying", NOW - 60))
+    del store.objects[ServiceLevelObjective.KIND, "shop", "web"]
+    operator = Operator(store)
+    operator.begin()
+    (name,) = store.remediations
+    del store.objects[Remediation.KIND, "shop", name]
+    assert [one.name for one in operator.begin().remediations] == [name]
