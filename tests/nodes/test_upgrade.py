@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.audit import AuditLog
-from tests.support.operator_pods import OPERATOR_NAMESPACE, operator_pods, roll_out
+from tests.support.operator_pods import OPERATOR_NAMESPACE, all_ready, leader, operator_pods, restarts, roll_out
 from tests.support.scaling import CALM, HIGH, Load
 from tests.support.waiting import until
 
@@ -19,6 +19,8 @@ NEXT = "next"
 """The tag of another version: the same image, under another name."""
 SCALED = 3
 LEASE_S = Timing().duration
+MOST_REFUSED = 25
+"""Requests with a token that is no longer valid: a few for each of the connections of two replicas."""
 
 
 class Release:
@@ -119,6 +121,95 @@ def not_recorded(cluster: RealNodes, namespace: str) -> list[str]:
     selector = ("--field-selector=reason=NotRecorded", "-o", "json")
     events = json.loads(cluster.kubectl("get", "events", "-n", namespace, *selector).stdout)["items"]
     return [event.get("message") or event.get("note", "") for event in events]
+
+
+TOKENS = {
+    "extraVolumes": [
+        {
+            "name": "token",
+            "projected": {
+                "sources": [
+                    {"secret": {"name": "operator-token"}},
+                    {"configMap": {"name": "kube-root-ca.crt"}},
+                    {
+                        "downwardAPI": {
+                            "items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]
+                        }
+                    },
+                ]
+            },
+        }
+    ],
+    "extraVolumeMounts": [
+        {"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
+    ],
+}
+"""Values by which the token comes from a Secret; the kubelet's own is replaced after 48 minutes, at the earliest."""
+
+
+class Tokens:
+    """Tokens of the operator, each of which is valid as long as a Secret is there."""
+
+    def __init__(self, cluster: RealNodes) -> None:
+        self.cluster = cluster
+
+    def issue(self, anchor: str) -> str:
+        """Return a token that ends with the Secret `anchor`."""
+        self.kubectl("create", "secret", "generic", anchor)
+        bound = ("--bound-object-kind=Secret", f"--bound-object-name={anchor}")
+        return self.kubectl("create", "token", "forestall", *bound).strip()
+
+    def put(self, token: str) -> None:
+        """Have the kubelets put a token into the pods' files."""
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "operator-token"},
+            "stringData": {"token": token},
+        }
+        self.cluster.apply(secret, namespace=OPERATOR_NAMESPACE)
+
+    def files(self) -> set[str]:
+        """Return what is in the pods' files."""
+        code = "print(open('/var/run/secrets/kubernetes.io/serviceaccount/token').read())"
+        names = [pod["metadata"]["name"] for pod in operator_pods(self.cluster)]
+        return {self.kubectl("exec", name, "--", "python3", "-c", code).strip() for name in names}
+
+    def revoke(self, *anchors: str) -> None:
+        """End tokens."""
+        self.kubectl("delete", "secret", *anchors, "--ignore-not-found")
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.cluster.kubectl(*arguments[:1], "-n", OPERATOR_NAMESPACE, *arguments[1:]).stdout
+
+
+def test_a_token_that_is_replaced_and_revoked_costs_nothing(
+    release: Release, load: Load, audit: AuditLog, tmp_path: Path
+):
+    """The kubelet writes the next token into the file, and the API server refuses the last: it is read again, once."""
+    tokens, values = Tokens(release.cluster), tmp_path / "values.json"
+    values.write_text(json.dumps(TOKENS))
+    tokens.put(tokens.issue("first"))
+    try:
+        release.helm("upgrade", release.chart, "--reuse-values", f"--values={values}")
+        until(lambda: all_ready(release.cluster) and bool(leader(release.cluster)), 300)
+        before = restarts(release.cluster)
+        audit.mark()
+        second = tokens.issue("second")
+        tokens.put(second)
+        until(lambda: tokens.files() == {second}, 300)
+        tokens.revoke("first")
+        until(lambda: len(audit.refused()) > 0, 300)
+        load.value = HIGH
+        until(lambda: release.replicas() == SCALED, 300)
+        load.value = CALM
+        until(lambda: release.phase() == "Succeeded", 300)
+        assert restarts(release.cluster) == before
+        assert len(audit.refused()) <= MOST_REFUSED
+        assert audit.longest_gap_s() < LEASE_S
+    finally:
+        release.helm("rollback")
+        tokens.revoke("first", "second", "operator-token")
 
 
 def test_after_an_uninstallation_what_is_in_effect_stays_and_the_next_installation_ends_it(
