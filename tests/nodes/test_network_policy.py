@@ -102,7 +102,7 @@ def guarded(
 def policy_rules(cluster: RealNodes) -> list[bool]:
     """Say of each node whether it has rules for the operator's NetworkPolicy."""
     tables = [node.run("iptables-save", "--table", "filter") for node in cluster.nodes]
-    return ["policy name: forestall" in table or f"namespace: {OPERATOR_NAMESPACE}" in table for table in tables]
+    return ["nw policy forestall" in table for table in tables]
 
 
 def reads_metrics(cluster: RealNodes, namespace: str, node: str, address: str) -> bool:
