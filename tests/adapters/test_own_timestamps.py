@@ -50,7 +50,7 @@ def kubelet() -> Iterator[str]:
 def jobs(root: Path) -> list[dict[str, object]]:
     """The scrape jobs of the page."""
     blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "install.md").read_text(), re.DOTALL)
-    return [job for block in blocks for job in yaml.safe_load(block)["scrape_configs"]]
+    return [job for block in blocks for job in yaml.safe_load(block).get("scrape_configs", ())]
 
 
 def test_series_of_a_pod_ends_with_it_only_with_staleness_tracking(
