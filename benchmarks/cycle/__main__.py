@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,6 +35,7 @@ from forestall.devcluster.ports import free_ports
 from forestall.devcluster.programs import find_programs
 from forestall.devcluster.progress import Steps
 from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.repeating import repeatedly
 from forestall.engine.indicator_queries import plan_queries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,22 +187,9 @@ class Bench:
             prober.join()
             self._cluster.workspace.stop(process)
 
-    @contextmanager
-    def _living(self) -> Iterator[None]:
+    def _living(self) -> AbstractContextManager[None]:
         """Continue all series during the body."""
-        stop = threading.Event()
-
-        def go_on() -> None:
-            while not stop.wait(self._interval / 2):
-                self._prometheus.write(self._fleet.until(time.time(), PAST_STEP))
-
-        thread = threading.Thread(target=go_on, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+        return repeatedly(self._interval / 2, lambda: self._prometheus.write(self._fleet.until(time.time(), PAST_STEP)))
 
     async def _create(self, bodies: list[dict[str, Any]]) -> None:
         access = await Access.find(str(self._cluster.kubeconfig))

@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from forestall.devcluster.programs import Programs
 from forestall.devcluster.progress import Steps
 from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.provider import local_programs
+from forestall.devcluster.repeating import repeatedly
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "forestall-system"
@@ -54,7 +56,6 @@ class NodesBench:
         self._reported: set[tuple[str, int]] = set()
         self._targets: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._ends = threading.Event()
 
     @property
     def folder(self) -> Path:
@@ -138,21 +139,15 @@ class NodesBench:
         command += [str(self.folder / "targets.json"), str(self.folder / "probes.jsonl")]
         variables = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         self.cluster.workspace.start("prober", self.cluster.network.inside(command), env=variables)
-        watching = threading.Thread(target=self._watch, daemon=True)
-        watching.start()
-        try:
-            yield
-        finally:
-            self._ends.set()
-            watching.join()
-
-    def _watch(self) -> None:
         api = client.CoreV1Api(config.new_client_from_config(str(self.cluster.kubeconfig)))  # type: ignore[no-untyped-call]
-        while not self._ends.wait(_WATCH_S):
-            with suppress(client.ApiException, urllib3.exceptions.HTTPError):
-                pods: list[Any] = api.list_pod_for_all_namespaces(label_selector="app", _request_timeout=10).items
-                for pod in pods:
-                    self._record(pod)
+        with repeatedly(_WATCH_S, partial(self._watch, api)):
+            yield
+
+    def _watch(self, api: client.CoreV1Api) -> None:
+        with suppress(client.ApiException, urllib3.exceptions.HTTPError):
+            pods: list[Any] = api.list_pod_for_all_namespaces(label_selector="app", _request_timeout=10).items
+            for pod in pods:
+                self._record(pod)
 
     def _record(self, pod: Any) -> None:
         namespace, uid = pod.metadata.namespace, pod.metadata.uid

@@ -3,14 +3,15 @@
 import json
 import math
 import re
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from benchmarks.cycle.fleet import PAST_STEP, Fleet, objective, source, workloads
 from benchmarks.nodes.environment import OPERATOR, NodesBench, until
+
+from forestall.devcluster.repeating import repeatedly
 
 MIB = 2**20
 SIZES = (1, 100, 1000)
@@ -147,22 +148,9 @@ def _limit_mib(bench: NodesBench) -> float:
     return float(container["resources"]["limits"]["memory"].removesuffix("Mi"))
 
 
-@contextmanager
-def _living(bench: NodesBench, fleet: Fleet) -> Iterator[None]:
+def _living(bench: NodesBench, fleet: Fleet) -> AbstractContextManager[None]:
     """Continue all series during the body."""
-    stop = threading.Event()
-
-    def go_on() -> None:
-        while not stop.wait(_LIVING_S):
-            bench.prometheus.write(fleet.until(time.time(), PAST_STEP))
-
-    thread = threading.Thread(target=go_on, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return repeatedly(_LIVING_S, lambda: bench.prometheus.write(fleet.until(time.time(), PAST_STEP)))
 
 
 def _create(bench: NodesBench, bodies: list[dict[str, Any]]) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,6 +18,7 @@ from forestall.devcluster.programs import Programs, find_programs
 from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.provider import local_cluster
 from forestall.devcluster.remote_write import Series
+from forestall.devcluster.repeating import repeatedly
 from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed
 
@@ -118,7 +118,6 @@ class Signals:
     def __init__(self, environment: SafetyEnvironment) -> None:
         self._server = PrometheusServer(environment.workspace, environment.programs, past_days=1)
         self._values: dict[tuple[tuple[str, str], ...], float] = {}
-        self._stop = threading.Event()
         self.url = ""
 
     def set(self, name: str, app: str, value: float, **labels: str) -> None:
@@ -141,18 +140,12 @@ class Signals:
         """Write all series continuously during the body."""
         with self._server:
             self.url = self._server.url
-            writer = threading.Thread(target=self._write, daemon=True)
-            writer.start()
-            try:
+            with repeatedly(1.0, self._write):
                 yield self
-            finally:
-                self._stop.set()
-                writer.join()
 
     def _write(self) -> None:
-        while not self._stop.wait(1.0):
-            with suppress(CommandFailed):
-                self._server.write(_sample(key, value) for key, value in list(self._values.items()))
+        with suppress(CommandFailed):
+            self._server.write(_sample(key, value) for key, value in list(self._values.items()))
 
 
 def _sample(labels: tuple[tuple[str, str], ...], value: float) -> Series:

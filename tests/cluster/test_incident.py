@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from forestall.devcluster.local import LocalCluster
 from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.provider import local_cluster
 from forestall.devcluster.remote_write import Series
+from forestall.devcluster.repeating import repeatedly
 
 API = "forestall.dev/v1alpha1"
 FOUND = 3
@@ -50,27 +50,17 @@ def night(programs, root) -> Iterator["Night"]:
         install = ("install", "forestall", root / "charts" / "forestall", "-n", "forestall-system")
         values = "--set=image.repository=forestall,replicas=0"
         cluster.helm(*install, "--create-namespace", values)
-        done = threading.Event()
         with PrometheusServer(cluster.workspace, programs) as server:
             server.write([load([time.time() - age for age in range(600, 0, -5)])])
 
-            def go_on() -> None:
-                while not done.wait(1.0):
-                    server.write([load([time.time()])])
-
-            feeder = threading.Thread(target=go_on)
-            feeder.start()
-            world = Night(cluster, root, Path(programs["kubectl"]).parent)
-            try:
+            with repeatedly(1.0, lambda: server.write([load([time.time()])])):
+                world = Night(cluster, root, Path(programs["kubectl"]).parent)
                 spec = {"url": server.url}
                 cluster.apply(
                     {"apiVersion": API, "kind": "MetricSource", "metadata": {"name": "default"}, "spec": spec}
                 )
                 world.start_operator()
                 yield world
-            finally:
-                done.set()
-                feeder.join()
 
 
 def load(times: list[float]) -> Series:

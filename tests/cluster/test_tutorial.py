@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from forestall.devcluster.local import LocalCluster
 from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.provider import local_cluster
 from forestall.devcluster.remote_write import Series
+from forestall.devcluster.repeating import repeatedly
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HISTORY = 3 * 3600
@@ -84,24 +84,14 @@ def reader(programs) -> Iterator[LocalCluster]:
 @pytest.fixture(scope="module")
 def prometheus(reader, programs) -> Iterator[PrometheusServer]:
     """A Prometheus with some hours of the workload's metrics, which continue."""
-    done = threading.Event()
     with PrometheusServer(reader.workspace, programs) as server:
         now = time.time()
         # As dense at its end as what follows: rate() over both would tell less than there was.
         past = [*range(HISTORY, RECENT, -STEP), *range(RECENT, 0, -1)]
         server.write(samples([now - age for age in past]))
 
-        def go_on() -> None:
-            while not done.wait(1.0):
-                server.write(samples([time.time()]))
-
-        feeder = threading.Thread(target=go_on)
-        feeder.start()
-        try:
+        with repeatedly(1.0, lambda: server.write(samples([time.time()]))):
             yield server
-        finally:
-            done.set()
-            feeder.join()
 
 
 @pytest.fixture(scope="module")

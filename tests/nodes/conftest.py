@@ -128,7 +128,7 @@ def load(operator: RealNodes, prometheus: PrometheusServer, namespace: str) -> I
     operator.apply(metric_source(namespace, prometheus.pod_url))
     operator.apply(deployment("app", BUSYBOX), namespace=namespace)
     operator.kubectl("rollout", "status", "deployment/app", "-n", namespace, "--timeout=300s", timeout_s=310)
-    with Load(prometheus, namespace) as load:
+    with Load(prometheus, namespace).live() as load:
         operator.apply(*scaling_objects(namespace, namespace), namespace=namespace)
         yield load
     operator.kubectl("delete", "metricsource", namespace, "--wait=false")

@@ -153,7 +153,7 @@ def test_the_minimum_of_an_autoscaler_by_cpu_is_raised_and_given_back(app, prome
     }
     app.cluster.apply(autoscaler, namespace=app.namespace)
     until(lambda: bool(app.items("hpa")[0].get("status", {}).get("currentMetrics")), seconds=240)
-    with Load(prometheus, app.namespace) as load:
+    with Load(prometheus, app.namespace).live() as load:
         story(app, load, lambda: app.hpa_minimum, app.busy)
 
 
@@ -192,7 +192,7 @@ def test_the_minimum_of_keda_is_raised_and_given_back(app, real_keda, prometheus
             "triggers": [{"type": "prometheus", "metricType": "AverageValue", "metadata": trigger}],
         },
     }
-    with Load(prometheus, app.namespace) as load, Load(prometheus, orders) as waiting:
+    with Load(prometheus, app.namespace).live() as load, Load(prometheus, orders).live() as waiting:
 
         @contextmanager
         def many_orders() -> Iterator[None]:

@@ -6,12 +6,11 @@ then a level past its limit, to which the operator answers. Each test follows on
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import pytest
@@ -35,6 +34,7 @@ from forestall.devcluster.image_archive import write_image
 from forestall.devcluster.node_packages import unpacked
 from forestall.devcluster.nodes import RealNodes
 from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.repeating import repeatedly
 
 GONE: Final = "forestall.test/gone:1"
 WIDE, SLOT = "stories.test/wide", "stories.test/slot"
@@ -162,18 +162,12 @@ class Stories:
         self.cluster = cluster
         self.levels = levels
         self._past: dict[str, list[dict[str, Any]]] = {}
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
+    @contextmanager
+    def live(self) -> Iterator[Self]:
+        """Watch the Remediations during the body."""
+        with repeatedly(1, self._watch):
+            yield self
 
     def listed(self, kind: str, namespace: str) -> list[dict[str, Any]]:
         return list(json.loads(self.cluster.kubectl("get", kind, "-n", namespace, "-o", "json").stdout)["items"])
@@ -227,13 +221,12 @@ class Stories:
 
     def _watch(self) -> None:
         """Remember each status that a Remediation has had: tests look at one story after the other."""
-        while not self._ended.wait(1):
-            answer = self.cluster.kubectl("get", "remediations", "-A", "-o", "json", check=False)
-            for body in json.loads(answer.stdout or '{"items": []}')["items"]:
-                past = self._past.setdefault(body["metadata"]["namespace"], [])
-                status = body.get("status") or {}
-                if not past or past[-1] != status:
-                    past.append(status)
+        answer = self.cluster.kubectl("get", "remediations", "-A", "-o", "json", check=False)
+        for body in json.loads(answer.stdout or '{"items": []}')["items"]:
+            past = self._past.setdefault(body["metadata"]["namespace"], [])
+            status = body.get("status") or {}
+            if not past or past[-1] != status:
+                past.append(status)
 
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -263,7 +256,7 @@ def serving(cluster: RealNodes) -> set[str]:
 
 @pytest.fixture(scope="module")
 def levels(prometheus: PrometheusServer) -> Iterator[Levels]:
-    with Levels(prometheus) as levels:
+    with Levels(prometheus).live() as levels:
         yield levels
 
 
@@ -292,7 +285,7 @@ def stories(operator: RealNodes, prometheus: PrometheusServer, levels: Levels, t
         for name, story in STORIES.items()
     ]
     apply(cluster, [body for group in bodies for body in group])
-    with Stories(cluster, levels) as stories:
+    with Stories(cluster, levels).live() as stories:
         for name, story in STORIES.items():
             pod = stories.job_pod()["metadata"]["name"] if story.per else ""
             levels.set(story.level, name, pod=pod)

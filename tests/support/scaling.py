@@ -1,12 +1,13 @@
 """A load that a test chooses, and the objects by which the operator scales a Deployment for it, and back."""
 
-import threading
 import time
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.remote_write import Series
+from forestall.devcluster.repeating import repeatedly
 
 API = "forestall.dev/v1alpha1"
 CALM, HIGH = 50.0, 135.0
@@ -16,30 +17,23 @@ LIMIT = 100
 
 
 class Load:
-    """The gauge ``load`` of a namespace in a Prometheus, written every second in the body of a ``with``."""
+    """The gauge ``load`` of a namespace in a Prometheus, written every second while it is live."""
 
     def __init__(self, server: PrometheusServer, namespace: str) -> None:
         self.value = CALM
         self._server = server
         self._labels = {"__name__": "load", "namespace": namespace}
-        self._ended = threading.Event()
-        self._writer = threading.Thread(target=self._write, name=f"load of {namespace}")
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def live(self) -> Iterator[Self]:
+        """Write the load during the body, and at its beginning ten minutes of its past."""
         now = time.time()
         self._server.write([Series(self._labels, [now - age for age in range(600, 0, -1)], [self.value] * 600)])
-        self._writer.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._writer.join()
+        with repeatedly(1, self._write):
+            yield self
 
     def _write(self) -> None:
-        while not self._ended.wait(1):
-            self._server.write([Series(self._labels, [time.time()], [self.value])])
+        self._server.write([Series(self._labels, [time.time()], [self.value])])
 
 
 def metric_source(name: str, url: str) -> dict[str, Any]:

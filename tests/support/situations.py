@@ -4,14 +4,14 @@ What goes wrong comes by a ConfigMap, which only pods that start later read: as 
 the next restart picks up.
 """
 
-import threading
 import time
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 from forestall.devcluster.prometheus import PrometheusServer
 from forestall.devcluster.remote_write import Series
+from forestall.devcluster.repeating import repeatedly
 
 Body = dict[str, Any]
 
@@ -31,30 +31,23 @@ class Levels:
     def __init__(self, prometheus: PrometheusServer) -> None:
         self._prometheus = prometheus
         self._values: dict[tuple[str, str], float] = {}
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._write)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
+    @contextmanager
+    def live(self) -> Iterator[Self]:
+        """Write the levels during the body."""
+        with repeatedly(1, self._write):
+            yield self
 
     def set(self, value: float, *namespaces: str, pod: str = "") -> None:
         """Let the level of these namespaces be `value` from now on."""
         self._values = {**self._values, **{(namespace, pod): value for namespace in namespaces}}
 
     def _write(self) -> None:
-        while not self._ended.wait(1):
-            now = time.time()
-            self._prometheus.write(
-                Series({"__name__": "level", "namespace": namespace, **({"pod": pod} if pod else {})}, [now], [value])
-                for (namespace, pod), value in self._values.items()
-            )
+        now = time.time()
+        self._prometheus.write(
+            Series({"__name__": "level", "namespace": namespace, **({"pod": pod} if pod else {})}, [now], [value])
+            for (namespace, pod), value in self._values.items()
+        )
 
 
 def settings(**values: str) -> Body:

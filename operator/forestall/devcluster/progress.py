@@ -1,6 +1,5 @@
 """Say what is being done and for how long: a live line on a terminal, plain lines elsewhere."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+from forestall.devcluster.repeating import repeatedly
 
 _SAY_AGAIN_S = 30.0
 
@@ -67,7 +68,7 @@ class Steps:
         columns = (SpinnerColumn(), "{task.description}", TimeElapsedColumn(), "[dim]{task.fields[detail]}")
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(title, total=None, detail="")
-            with _repeatedly(0.2, lambda: progress.update(task, detail=escape(step.text[:width]))):
+            with repeatedly(0.2, lambda: progress.update(task, detail=escape(step.text[:width]))):
                 yield
 
     @contextmanager
@@ -76,23 +77,5 @@ class Steps:
             line = f"… {title} ({elapsed(time.monotonic() - began)}) {escape(step.text)}"
             self.console.print(line.rstrip(), soft_wrap=True)
 
-        with _repeatedly(_SAY_AGAIN_S, say):
+        with repeatedly(_SAY_AGAIN_S, say):
             yield
-
-
-@contextmanager
-def _repeatedly(seconds: float, do: Callable[[], None]) -> Iterator[None]:
-    """Call `do` every so many seconds, in a thread, until the body ends."""
-    over = threading.Event()
-
-    def loop() -> None:
-        while not over.wait(seconds):
-            do()
-
-    thread = threading.Thread(target=loop, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
