@@ -102,14 +102,9 @@ class NodesBench:
         )
         return round(bad)
 
-    def listed(self, kind: str, namespace: str) -> list[Body]:
-        """Return the objects of a namespace."""
-        printed = self.cluster.kubectl("get", kind, "-n", namespace, "-o", "json").stdout
-        return list(json.loads(printed)["items"])
-
     def remediations(self, namespace: str) -> list[dict[str, str]]:
         """Return what was decided in a namespace, the oldest first."""
-        bodies = self.listed("remediations", namespace)
+        bodies = self.cluster.items("remediations", namespace)
         return [_summary(body) for body in sorted(bodies, key=lambda body: body["metadata"]["creationTimestamp"])]
 
     def until_ended(self, namespace: str, seconds: float) -> None:
@@ -120,7 +115,7 @@ class NodesBench:
         """Return how many policies of a namespace are locked."""
         conditions = [
             condition
-            for body in self.listed("remediationpolicies", namespace)
+            for body in self.cluster.items("remediationpolicies", namespace)
             for condition in body.get("status", {}).get("conditions", [])
         ]
         return sum(condition["type"] == "Locked" and condition["status"] == "True" for condition in conditions)

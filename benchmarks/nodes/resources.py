@@ -82,7 +82,7 @@ def _replicas(bench: NodesBench, size: int) -> dict[str, Any]:
 
 
 def _pods(bench: NodesBench) -> list[str]:
-    bodies = bench.listed("pods", OPERATOR)
+    bodies = bench.cluster.items("pods", OPERATOR)
     return [body["metadata"]["name"] for body in bodies if not body["metadata"].get("deletionTimestamp")]
 
 

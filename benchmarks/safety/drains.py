@@ -5,7 +5,6 @@ each write. In the last rounds the budgets allow no eviction.
 """
 
 import asyncio
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -104,7 +103,7 @@ async def measure(environment: SafetyEnvironment, *, quick: bool) -> dict[str, A
 async def _drain(kwok: KwokCluster, cluster: CountingCluster, namespace: str, number: int, deadline: float) -> str:
     """Drain the node with the most pods, and uncordon it; return how the Remediation ends."""
     await asyncio.to_thread(kwok.kubectl, "rollout", "status", "deployment", "-n", namespace, "--timeout=120s")
-    nodes = Counter(pod["spec"]["nodeName"] for pod in _list(kwok, "pods", namespace))
+    nodes = Counter(pod["spec"]["nodeName"] for pod in kwok.items("pods", namespace))
     reconciler, now = RemediationReconciler(cluster), time.time()
     life = await reconciler.open(_intent(kwok, namespace, nodes.most_common(1)[0][0], number, now, deadline))
     end = time.monotonic() + 180
@@ -190,10 +189,5 @@ def _budget(kwok: KwokCluster, namespace: str, names: Sequence[str], available: 
 
 def _cordoned(kwok: KwokCluster) -> list[str]:
     """Return the nodes that a drain has cordoned."""
-    nodes = _list(kwok, "nodes", "default")
+    nodes = kwok.items("nodes")
     return [node["metadata"]["name"] for node in nodes if CORDONED_BY in node["metadata"].get("annotations", {})]
-
-
-def _list(kwok: KwokCluster, kind: str, namespace: str) -> list[Body]:
-    items: list[Body] = json.loads(kwok.kubectl("get", kind, "-n", namespace, "-o", "json").stdout)["items"]
-    return items

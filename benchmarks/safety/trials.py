@@ -139,12 +139,12 @@ def _rolled_back(body: Body) -> str:
 def _revised(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     """Return Deployments with two revisions, of which the newest is rolled back."""
     names = _deploy(cluster, namespace, count, 1)
-    listed = _list(cluster, "deployments", namespace)
+    listed = cluster.items("deployments", namespace)
     revisions = {body["metadata"]["name"]: _revision(body) for body in listed}
     if fresh := [name for name in names if revisions[name] < 2]:
         cluster.apply(*(deployment(name, 1, image="example.com/main:2") for name in fresh), namespace=namespace)
         _complete(cluster, namespace)
-        revisions = {body["metadata"]["name"]: _revision(body) for body in _list(cluster, "deployments", namespace)}
+        revisions = {body["metadata"]["name"]: _revision(body) for body in cluster.items("deployments", namespace)}
     return [
         Target(ref, {"from": revisions[ref["name"]], "to": revisions[ref["name"]] - 1})
         for ref in _references(cluster, "Deployment", names, namespace)
@@ -161,7 +161,7 @@ def _revision(body: Body) -> int:
 def _nodes(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     """Return nodes of the trial, without pods of others."""
     names = [f"{namespace}-{number}" for number in range(1, count + 1)]
-    existing = {body["metadata"]["name"] for body in _list(cluster, "nodes", namespace)}
+    existing = {body["metadata"]["name"] for body in cluster.items("nodes", namespace)}
     model = cluster.get("node", "node-1")
     missing = []
     for name in names:
@@ -206,7 +206,7 @@ def _pods(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     """Return one pod of each Deployment."""
     _deploy(cluster, namespace, count, 2)
     chosen: dict[str, str] = {}
-    for pod in _list(cluster, "pods", namespace):
+    for pod in cluster.items("pods", namespace):
         if not pod["metadata"].get("deletionTimestamp"):
             chosen[pod["metadata"]["labels"]["app"]] = pod["metadata"]["name"]
     return [Target(ref, {}) for ref in _references(cluster, "Pod", list(chosen.values()), namespace)]
@@ -251,7 +251,7 @@ def _notified(recorder: WatchRecorder, namespace: str) -> Effects:
 def _flags(cluster: KwokCluster, namespace: str, count: int) -> list[Target]:
     """Return ConfigMaps with a flag, each with the action that turns it off."""
     names = [f"flags-{number}" for number in range(1, count + 1)]
-    existing = {body["metadata"]["name"] for body in _list(cluster, "configmaps", namespace)}
+    existing = {body["metadata"]["name"] for body in cluster.items("configmaps", namespace)}
     fresh: list[Body] = [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"flag": "on"}}
         for name in names
@@ -332,7 +332,7 @@ def autoscaler(name: str) -> Body:
 
 def _references(cluster: KwokCluster, kind: str, names: Sequence[str], namespace: str) -> list[Body]:
     """Return references to objects, with their UIDs."""
-    listed = {body["metadata"]["name"]: body for body in _list(cluster, kind.lower(), namespace)}
+    listed = {body["metadata"]["name"]: body for body in cluster.items(kind.lower(), namespace)}
     return [
         {
             "apiVersion": listed[name]["apiVersion"],
@@ -343,8 +343,3 @@ def _references(cluster: KwokCluster, kind: str, names: Sequence[str], namespace
         }
         for name in names
     ]
-
-
-def _list(cluster: KwokCluster, plural: str, namespace: str) -> list[Body]:
-    items: list[Body] = json.loads(cluster.kubectl("get", plural, "-n", namespace, "-o", "json").stdout)["items"]
-    return items

@@ -351,7 +351,7 @@ def test_two_replicas_run_under_the_restricted_standard(release: Release) -> Non
     assert deployment["status"]["readyReplicas"] == 2
     budget = release.plane.get("poddisruptionbudget", RELEASE, NAMESPACE)
     assert budget["spec"]["maxUnavailable"] == 1
-    pods = json.loads(release.plane.kubectl("get", "pods", "-n", NAMESPACE, "-o", "json").stdout)["items"]
+    pods = release.plane.items("pods", NAMESPACE)
     assert len({pod["spec"]["nodeName"] for pod in pods}) == 2
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True

@@ -36,7 +36,7 @@ def rollout_seconds(cluster, namespace, name):
 def test_pods_run_on_the_nodes(cluster, namespace):
     cluster.apply(deployment("web", replicas=3), namespace=namespace)
     rollout_seconds(cluster, namespace, "web")
-    pods = json.loads(cluster.kubectl("get", "pods", "-n", namespace, "-o", "json").stdout)["items"]
+    pods = cluster.items("pods", namespace)
     assert {pod["status"]["phase"] for pod in pods} == {"Running"}
     assert {pod["spec"]["nodeName"] for pod in pods} == {"node-1", "node-2", "node-3"}
     assert len({pod["status"]["podIP"] for pod in pods}) == 3
@@ -49,14 +49,14 @@ def test_start_up_time_is_respected_and_may_differ_for_a_pod(cluster, namespace)
         quick = deployment("quick", annotations={"demo.forestall.dev/start-up": "0s"})
         cluster.apply(slow, quick, namespace=namespace)
         assert rollout_seconds(cluster, namespace, "quick") < 3
-        pod = json.loads(cluster.kubectl("get", "pods", "-n", namespace, "-l", "app=slow", "-o", "json").stdout)
-        assert pod["items"][0]["status"]["phase"] == "Running"
-        assert not pod["items"][0]["status"]["containerStatuses"][0]["ready"]
+        pod = cluster.items("pods", namespace, "-l", "app=slow")[0]
+        assert pod["status"]["phase"] == "Running"
+        assert not pod["status"]["containerStatuses"][0]["ready"]
         rollout_seconds(cluster, namespace, "slow")
-        ready = json.loads(cluster.kubectl("get", "pods", "-n", namespace, "-l", "app=slow", "-o", "json").stdout)
+        ready = cluster.items("pods", namespace, "-l", "app=slow")[0]
         when = {
             condition["type"]: time.mktime(time.strptime(condition["lastTransitionTime"], "%Y-%m-%dT%H:%M:%SZ"))
-            for condition in ready["items"][0]["status"]["conditions"]
+            for condition in ready["status"]["conditions"]
         }
         assert 3 <= when["Ready"] - when["PodScheduled"] <= 8  # times are whole seconds
     finally:

@@ -725,7 +725,7 @@ def test_category_and_short_names_find_the_objects(cluster: KwokCluster) -> None
 
 def test_definitions_are_structural_and_established(cluster: KwokCluster) -> None:
     for kind in KINDS:
-        found = json.loads(cluster.kubectl("get", "crd", f"{kind.PLURAL}.forestall.dev", "-o", "json").stdout)
+        found = cluster.get("crd", f"{kind.PLURAL}.forestall.dev")
         conditions = {each["type"]: each["status"] for each in found["status"]["conditions"]}
         assert conditions["Established"] == "True"
         assert conditions["NamesAccepted"] == "True"

@@ -133,7 +133,7 @@ class Night:
 
     def remediation(self, namespace: str, policy: str, *phases: str) -> str | None:
         """Return the name of the Remediation of a policy, if it is in one of the phases."""
-        listed = json.loads(self.cluster.kubectl("get", "remediations", "-n", namespace, "-o", "json").stdout)["items"]
+        listed = self.cluster.items("remediations", namespace)
         for each in listed:
             if each["spec"]["intent"]["policy"]["name"] == policy and each.get("status", {}).get("phase") in phases:
                 return str(each["metadata"]["name"])

@@ -493,7 +493,7 @@ async def test_events_about_nodes_are_accepted(api, kubernetes, cluster, namespa
     about = ObjectRef(api_version="v1", kind="Node", name="node-1", uid=node["metadata"]["uid"])
     async with Recorder(api, "test-pod") as recorder:
         await KubernetesCluster(api, recorder, namespace).record(Event(about, "Normal", "Cordoned", namespace))
-    events = json.loads(cluster.kubectl("get", "events", "-n", "default", "-o", "json").stdout)["items"]
+    events = cluster.items("events")
     assert namespace in [event["message"] for event in events]
 
 

@@ -4,7 +4,6 @@ The load that the operator foresees is not the one that the autoscaler measures.
 autoscaler goes on by itself, up and down. The pods are the shop's, and really start.
 """
 
-import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -64,7 +63,7 @@ class App:
         self.namespace = namespace
 
     def items(self, kind: str) -> list[dict[str, Any]]:
-        return list(json.loads(self.cluster.kubectl("get", kind, "-n", self.namespace, "-o", "json").stdout)["items"])
+        return self.cluster.items(kind, self.namespace)
 
     @property
     def replicas(self) -> int:

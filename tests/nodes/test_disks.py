@@ -4,7 +4,6 @@ What fills the disk is no pod, so neither the kubelet's evictions nor a drain ca
 pods of the node one after the other, whatever their PodDisruptionBudgets say.
 """
 
-import json
 import os
 import re
 import time
@@ -111,7 +110,7 @@ class Shop:
         self.node.run("rm", "-f", FILLER)
 
     def items(self, kind: str) -> list[dict[str, Any]]:
-        return list(json.loads(self.cluster.kubectl("get", kind, "-n", NAMESPACE, "-o", "json").stdout)["items"])
+        return self.cluster.items(kind, NAMESPACE)
 
     def pods(self) -> list[dict[str, Any]]:
         """Return the pods that are not about to go."""

@@ -4,7 +4,6 @@ The kubelet measures every ten seconds or more, with timestamps of its own, and 
 default: values repeat between two measurements, and the last one of a pod that is gone stays for five minutes.
 """
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -88,13 +87,11 @@ def leaking(operator: RealNodes, prometheus: PrometheusServer, root) -> Iterator
     operator.kubectl("delete", "metricsource", "kubelets", "--wait=false")
 
 
-def listed(cluster: RealNodes, kind: str) -> list[dict[str, Any]]:
-    return list(json.loads(cluster.kubectl("get", kind, "-n", NAMESPACE, "-o", "json").stdout)["items"])
-
-
 def verdicts(cluster: RealNodes) -> list[tuple[str, str, str]]:
     """Return phase, status and reason of the verification of each Remediation, the oldest first."""
-    remediations = sorted(listed(cluster, "remediations"), key=lambda item: item["metadata"]["creationTimestamp"])
+    remediations = sorted(
+        cluster.items("remediations", NAMESPACE), key=lambda item: item["metadata"]["creationTimestamp"]
+    )
     found = []
     for remediation in remediations:
         status = remediation.get("status", {})
@@ -110,10 +107,12 @@ def test_real_leaks_are_foreseen_and_each_restart_is_verified(leaking, prometheu
     deadline = time.monotonic() + 900
     while len([phase for phase, _, _ in verdicts(leaking) if phase in ENDED]) < LEAKS:
         assert time.monotonic() < deadline, verdicts(leaking)
-        statuses = [status for pod in listed(leaking, "pods") for status in pod["status"].get("containerStatuses", [])]
+        statuses = [
+            status for pod in leaking.items("pods", NAMESPACE) for status in pod["status"].get("containerStatuses", [])
+        ]
         restarts = max([restarts, *(status["restartCount"] for status in statuses)])
         time.sleep(1)
     assert verdicts(leaking)[:LEAKS] == [("Succeeded", "True", "RiskFell")] * LEAKS
     assert restarts == 0
     gone = requests.get(f"{prometheus.url}/api/v1/query", params={"query": MEMORY}, timeout=30).json()["data"]["result"]
-    assert len(gone) > len(listed(leaking, "pods")), "the series of pods that are gone are still there"
+    assert len(gone) > len(leaking.items("pods", NAMESPACE)), "the series of pods that are gone are still there"

@@ -97,7 +97,7 @@ def test_older_definitions_stop_the_operator_until_the_current_ones_are_applied(
     """A step whose fields the definition drops would be lost; so nothing is done, and said why. Objects stay."""
     cluster, namespace = release.cluster, release.namespace
     uids = [cluster.get(kind, "app", namespace)["metadata"]["uid"] for kind in ("fslo", "remediationpolicy")]
-    definition = json.loads(cluster.kubectl("get", "crd", "remediations.forestall.dev", "-o", "json").stdout)
+    definition = cluster.get("crd", "remediations.forestall.dev")
     (version,) = definition["spec"]["versions"]
     steps = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["steps"]
     del steps["items"]["properties"]["because"]
@@ -118,8 +118,7 @@ def test_older_definitions_stop_the_operator_until_the_current_ones_are_applied(
 
 def not_recorded(cluster: RealNodes, namespace: str) -> list[str]:
     """Return the messages of the Events that say that something could not be written down."""
-    selector = ("--field-selector=reason=NotRecorded", "-o", "json")
-    events = json.loads(cluster.kubectl("get", "events", "-n", namespace, *selector).stdout)["items"]
+    events = cluster.items("events", namespace, "--field-selector=reason=NotRecorded")
     return [event.get("message") or event.get("note", "") for event in events]
 
 

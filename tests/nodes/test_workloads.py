@@ -169,11 +169,8 @@ class Stories:
         with repeatedly(1, self._watch):
             yield self
 
-    def listed(self, kind: str, namespace: str) -> list[dict[str, Any]]:
-        return list(json.loads(self.cluster.kubectl("get", kind, "-n", namespace, "-o", "json").stdout)["items"])
-
     def pods(self, namespace: str) -> list[dict[str, Any]]:
-        return self.listed("pods", namespace)
+        return self.cluster.items("pods", namespace)
 
     def job_pod(self) -> dict[str, Any]:
         (pod,) = [pod for pod in self.pods("eviction") if pod["metadata"]["name"].startswith("once-")]
@@ -245,7 +242,7 @@ def apply(cluster: RealNodes, bodies: list[Body]) -> None:
 def serving(cluster: RealNodes) -> set[str]:
     """Return the namespaces whose workload and Jobs run."""
     kinds = "deployments,statefulsets,daemonsets,jobs"
-    items = json.loads(cluster.kubectl("get", kinds, "-A", "-o", "json").stdout)["items"]
+    items = cluster.items(kinds, "", "-A")
     waiting = {
         item["metadata"]["namespace"]
         for item in items
@@ -392,7 +389,7 @@ def test_a_pod_that_ignores_sigterm_is_waited_for_until_its_grace_period_is_over
 
 def test_the_pods_of_a_daemon_set_are_restarted_on_all_nodes(stories):
     stories.until_condition("daemons", "Completed", "True")
-    (remediation,) = stories.listed("remediations", "daemons")
+    (remediation,) = stories.cluster.items("remediations", "daemons")
     created = {pod["metadata"]["creationTimestamp"] for pod in stories.pods("daemons")}
     assert min(created) >= remediation["metadata"]["creationTimestamp"]
     stories.levels.set(0, "daemons")

@@ -52,6 +52,14 @@ class RunningCluster:
         body: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json").stdout)
         return body
 
+    def items(self, kinds: str, namespace: str = "default", *options: str) -> list[dict[str, Any]]:
+        """Return the objects of some kinds, such as `pods` or `jobs,pods`; `options` are those of `kubectl get`.
+
+        Raises CommandFailed where there is no such kind.
+        """
+        answer = self.kubectl("get", kinds, "-n", namespace, *options, "-o", "json")
+        return list(json.loads(answer.stdout)["items"])
+
     def apply(self, *objects: Mapping[str, Any], namespace: str = "default") -> None:
         """Create or change objects as `kubectl apply` does; raises CommandFailed with the server's words if refused.
 

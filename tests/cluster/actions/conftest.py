@@ -105,8 +105,7 @@ class Life:
 
     def pods(self) -> dict[str, str]:
         """Return the names of the pods that are not terminating, by UID."""
-        listed = json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json").stdout)["items"]
-        found = (pod["metadata"] for pod in listed)
+        found = (pod["metadata"] for pod in self.cluster.items("pods", self.namespace))
         return {metadata["uid"]: metadata["name"] for metadata in found if "deletionTimestamp" not in metadata}
 
     @property

@@ -1,6 +1,5 @@
 """Each action on the real controllers: after people pause it nothing is changed until they resume it."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,10 +75,10 @@ def prepare(life, action: str, node: str) -> Case:
 def state(life, node: str) -> dict[str, Any]:
     """Return the state of everything that an action may change."""
     web = life.cluster.get("deployment", "web", life.namespace)
-    listed = json.loads(life.cluster.kubectl("get", "configmaps,jobs", "-n", life.namespace, "-o", "json").stdout)
+    others = life.cluster.items("configmaps,jobs", life.namespace)
     return {
         "workload": web["metadata"]["generation"],
-        "others": {body["metadata"]["name"]: body.get("data") for body in listed["items"]},
+        "others": {body["metadata"]["name"]: body.get("data") for body in others},
         "pods": life.pods().keys(),
         "cordoned": life.cluster.get("node", node)["spec"].get("unschedulable"),
     }

@@ -182,8 +182,8 @@ async def test_deleted_revision_is_not_guessed(guarded):
     roll_out(guarded, "Deployment", "v1")
     roll_out(guarded, "Deployment", "v2")
     await decided(guarded)
-    listed = json.loads(guarded.cluster.kubectl("get", "replicasets", "-n", guarded.namespace, "-o", "json").stdout)
-    (old,) = [each["metadata"]["name"] for each in listed["items"] if not each["spec"]["replicas"]]
+    revisions = guarded.cluster.items("replicasets", guarded.namespace)
+    (old,) = [each["metadata"]["name"] for each in revisions if not each["spec"]["replicas"]]
     guarded.cluster.kubectl("delete", "replicaset", old, "-n", guarded.namespace)
     await guarded.cycle()
     assert guarded.end == ("Aborted", "NoRevisions")

@@ -131,7 +131,7 @@ async def test_node_limit_holds_when_many_nodes_are_at_risk_at_once(world):
     world.policy(actions=[{"cordon": {}}])
     try:
         await world.cycle(3)
-        nodes = json.loads(world.control.kubectl("get", "nodes", "-o", "json").stdout)["items"]
+        nodes = world.control.items("nodes")
         assert sum(bool(node["spec"].get("unschedulable")) for node in nodes) == 1
         assert len(world.remediations) == 1
     finally:
