@@ -16,7 +16,7 @@ from forestall.api.crd import crd
 from forestall.api.findings import Finding, Path, written_path
 from forestall.api.meant import suggestion
 from forestall.core.cel import holds
-from forestall.core.wording import did_you_mean, plural
+from forestall.core.wording import did_you_mean, plural, shortened_list
 
 _NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _FIELDS_NAMED: Final = 16
@@ -121,8 +121,7 @@ class _Walk:
             return f"unknown field.{hint}"
         if paths := [written_path(path) for path in _paths_of(self._root, name, ())][:2]:
             return f"unknown field here: it belongs in {' or '.join(paths)}"
-        names = ", ".join(list(fields)[:_FIELDS_NAMED])
-        return f"unknown field; the fields here are {names}{', …' if len(fields) > _FIELDS_NAMED else ''}"
+        return f"unknown field; the fields here are {shortened_list(fields, _FIELDS_NAMED)}"
 
     def _array(self, schema: Mapping[str, Any], value: list[Any], path: Path) -> list[Any]:
         result = [self.node(schema["items"], item, (*path, number)) for number, item in enumerate(value)]

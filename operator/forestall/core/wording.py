@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -16,6 +17,12 @@ def plural(count: int, singular: str, plural_form: str = "") -> str:
 def is_or_are(count: int) -> str:
     """Return `is` for 1, else `are`."""
     return "is" if count == 1 else "are"
+
+
+def shortened_list(items: Iterable[str], limit: int) -> str:
+    """Return `a, b` for these two, and `a, b, …` where there are more than the first `limit` (2) of them."""
+    shown = [*islice(items, limit + 1)]
+    return ", ".join([*shown[:limit], *(["…"] if len(shown) > limit else [])])
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:

@@ -15,7 +15,7 @@ from forestall.api.meta import Condition
 from forestall.core.risk import SLI
 from forestall.core.series import SeriesMatrix
 from forestall.core.unit_mismatch import unit_mismatch
-from forestall.core.wording import is_or_are, plural
+from forestall.core.wording import is_or_are, plural, shortened_list
 from forestall.engine.objective_status import named, warned
 from forestall.engine.readings import Reading
 from forestall.engine.source_probes import SourceProbes
@@ -94,7 +94,7 @@ class Advisor:
             return ""  # it selects everything, and so means its own
         matching = (slo for slo in registry.all(ServiceLevelObjective) if selector.matches(slo.metadata.labels))
         names = sorted({slo.namespace for slo in matching})
-        return ", ".join(names[:_NAMESPACES]) + (", …" if len(names) > _NAMESPACES else "")
+        return shortened_list(names, _NAMESPACES)
 
     def retain(self, uids: frozenset[str]) -> None:
         """Forget all objects but these."""

@@ -15,7 +15,7 @@ from forestall.core.promql import quote
 from forestall.core.promql.relaxed_selectors import RelaxableSelector, relaxable_selectors, values_of
 from forestall.core.risk import SLI
 from forestall.core.unit_mismatch import unit_mismatch
-from forestall.core.wording import did_you_mean
+from forestall.core.wording import did_you_mean, shortened_list
 from forestall.engine.indicator_queries import IndicatorQuery, ObjectiveQueries, plan_queries
 from forestall.engine.readings import Reading, read
 from forestall.engine.source_health import OF_SOURCES
@@ -154,7 +154,7 @@ def _no_value(selector: RelaxableSelector, label: str, value: str, values: Seque
     metric = selector.name or "what it selects"
     if not existing:
         return f"the series of {metric} have no label {label}: leave the matcher out, or name another label"
-    shown_values = ", ".join(existing[:_VALUES]) + (", …" if len(existing) > _VALUES else "")
+    shown_values = shortened_list(existing, _VALUES)
     message = (
         f"no series of {metric} has {label}={value!r}; there {label} is {shown_values}.{did_you_mean(value, existing)}"
     )
@@ -165,7 +165,7 @@ def _no_bucket(values: Iterable[str], latency: LatencyIndicator) -> str:
     bounds = sorted(bound for bound in map(_number, values) if math.isfinite(bound))
     per_second = 1000.0 if latency.unit == "Milliseconds" else 1.0
     wanted = latency.threshold.seconds * per_second
-    shown_bounds = ", ".join(f"{bound:g}" for bound in bounds[:_VALUES]) + (", …" if len(bounds) > _VALUES else "")
+    shown_bounds = shortened_list((f"{bound:g}" for bound in bounds), _VALUES)
     message = f"no bucket {wanted:g}; there are {shown_bounds}"
     if not bounds:
         return f"no bucket {wanted:g}; there are none but that of all"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from forestall.core.wording import is_or_are, printable
+from forestall.core.wording import is_or_are, printable, shortened_list
 from forestall.engine.cause import POD
 
 _NAMED: Final = 3
@@ -55,8 +55,8 @@ def unresolved_label(scope: Scope, indicator: str) -> str:
 def _listed(label: str, names: Iterable[str]) -> str:
     """Return subjects such as `pods a, b`."""
     ordered = sorted(names)
-    listed = ", ".join(printable(name)[:_LONGEST] for name in ordered[:_NAMED])
-    return f"{label}{'s' if len(ordered) > 1 else ''} {listed}" + (", …" if len(ordered) > _NAMED else "")
+    listed = shortened_list((printable(name)[:_LONGEST] for name in ordered), _NAMED)
+    return f"{label}{'s' if len(ordered) > 1 else ''} {listed}"
 
 
 def _all(scope: Scope) -> str:

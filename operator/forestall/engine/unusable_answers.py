@@ -4,7 +4,7 @@ from typing import Final
 
 from forestall.core.promql import NOT_COMPARABLE
 from forestall.core.risk import SLI
-from forestall.core.wording import is_or_are
+from forestall.core.wording import is_or_are, shortened_list
 from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.ports import Answer, QueryFailure
 
@@ -44,5 +44,5 @@ def query_text(watched: IndicatorQuery) -> str:
 def _labels(answer: Answer) -> str:
     """Return a list of the labels of an answer's series, for a message."""
     names = sorted({name for sample in answer.samples for name, _ in sample.labels})
-    shown_names = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    shown_names = shortened_list(names, _NAMED)
     return f"there are the labels {shown_names}" if names else "they have no labels: keep it by `by (…)` in the query"

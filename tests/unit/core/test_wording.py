@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.core.wording import closest, did_you_mean, is_or_are, plural
+from forestall.core.wording import closest, did_you_mean, is_or_are, plural, shortened_list
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,10 @@ def test_suggestions_for_misspelled_names():
     assert closest("maxreplica", ["minReplicas", "maxReplicas"]) == "maxReplicas"
     assert did_you_mean("leek", ["leak"]) == " Did you mean leak?"
     assert (closest("zzz", ["leak"]), did_you_mean("zzz", ["leak"]), closest("a", [])) == (None, "", None)
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"), [((), ""), (("a",), "a"), (("a", "b"), "a, b"), (("a", "b", "c"), "a, b, …")]
+)
+def test_long_lists_end_with_an_ellipsis(items, expected):
+    assert shortened_list(items, 2) == expected
