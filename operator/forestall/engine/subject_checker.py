@@ -181,26 +181,28 @@ def _scope(slo: ServiceLevelObjective, reading: Reading) -> Scope:
 
 
 def _subjects(slo: ServiceLevelObjective, reading: Reading) -> frozenset[str]:
-    """Return the names of the subjects of a reading; pods of other namespaces are not the operator's to ask for."""
-    label = reading.watched.per or ""
-    return frozenset(dict(labels)[label] for labels in reading.values if _is_judged(slo, labels, label))
+    """Return the names of the subjects of a reading."""
+    return frozenset(name for labels in reading.values if (name := _subject(slo, reading, labels)))
 
 
 def _risky(findings: Findings, reading: Reading, at_risk_from: float) -> frozenset[str]:
     """Return the names of the subjects of a reading that are at risk."""
-    label = reading.watched.per or ""
     return frozenset(
-        dict(signal.labels)[label]
+        name
         for signal in findings.signals
         if signal.indicator == reading.watched.indicator
         and signal.probability() >= at_risk_from
-        and _is_judged(findings.slo, signal.labels, label)
+        and (name := _subject(findings.slo, reading, signal.labels))
     )
 
 
-def _is_judged(slo: ServiceLevelObjective, labels: Labels, label: str) -> bool:
-    pairs = dict(labels)
-    return bool(pairs.get(label)) and (label != POD or pairs.get(_NAMESPACE) in (None, "", slo.namespace))
+def _subject(slo: ServiceLevelObjective, reading: Reading, labels: Labels) -> str:
+    """Return the pod or node that a series of a reading speaks of; empty for pods of other namespaces, which are not
+    the operator's to ask for.
+    """
+    pairs, label = dict(labels), reading.watched.per or ""
+    is_foreign = label == POD and pairs.get(_NAMESPACE) not in (None, "", slo.namespace)
+    return "" if is_foreign else pairs.get(label, "")
 
 
 def _without(findings: Findings, left_out: Mapping[str, Collection[str]]) -> Findings:
@@ -208,21 +210,17 @@ def _without(findings: Findings, left_out: Mapping[str, Collection[str]]) -> Fin
     readings: list[Reading] = []
     signals = list(findings.signals)
     for reading in findings.readings:
-        label, indicator = reading.watched.per or "", reading.watched.indicator
+        indicator = reading.watched.indicator
         subjects = left_out.get(indicator)
         if not subjects:
             readings.append(reading)
             continue
-        dropped = {
-            labels
-            for labels in reading.values
-            if dict(labels).get(label) in subjects and _is_judged(findings.slo, labels, label)
-        }
+        dropped = {labels for labels in reading.values if _subject(findings.slo, reading, labels) in subjects}
         values = {labels: value for labels, value in reading.values.items() if labels not in dropped}
         signals = [item for item in signals if item.indicator != indicator or item.labels not in dropped]
         after = replace(reading, values=values)
         if not values:
-            failure = QueryFailure("SubjectGone", all_missing(label, subjects))
+            failure = QueryFailure("SubjectGone", all_missing(reading.watched.per or "", subjects))
             after = replace(reading, values={}, fresh=False, problem=failure)
             signals.append(signal_without_data(after))
         readings.append(after)
