@@ -4,19 +4,11 @@ import time
 from typing import Any
 
 import pytest
+from tests.support.scaling import metric_source
 from tests.support.waiting import until
 
 from forestall.devcluster.nodes import RealNodes
 from forestall.devcluster.prometheus import PrometheusServer
-
-
-def source(name: str, url: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "forestall.dev/v1alpha1",
-        "kind": "MetricSource",
-        "metadata": {"name": name},
-        "spec": {"url": url, "timeout": "5s", "staleAfter": "1m"},
-    }
 
 
 def objective(name: str) -> dict[str, Any]:
@@ -37,7 +29,7 @@ def objective(name: str) -> dict[str, Any]:
 @pytest.fixture
 def objectives(operator: RealNodes, prometheus: PrometheusServer, namespace: str):
     """Two objectives: of `near` the source is reached by its address, of `nowhere` by a name that does not exist."""
-    sources = [source("near", prometheus.pod_url), source("nowhere", "http://nothing.default.svc:9090")]
+    sources = [metric_source("near", prometheus.pod_url), metric_source("nowhere", "http://nothing.default.svc:9090")]
     operator.apply(*sources)
     operator.apply(objective("near"), objective("nowhere"), namespace=namespace)
     yield operator

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import pytest
+from tests.support.scaling import metric_source
 from tests.support.situations import (
     WELL,
     Body,
@@ -23,7 +24,6 @@ from tests.support.situations import (
     restart,
     scale_out,
     settings,
-    source,
     template,
     workload,
 )
@@ -268,7 +268,7 @@ def stories(operator: RealNodes, prometheus: PrometheusServer, levels: Levels, t
     capacity = {"status": {"capacity": {WIDE: "1", SLOT: "3"}}}
     cluster.kubectl("patch", "node", "node-1", "--subresource=status", "--type=merge", "-p", json.dumps(capacity))
     namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in STORIES]
-    apply(cluster, [*namespaces, HIGH, source(prometheus.pod_url)])
+    apply(cluster, [*namespaces, HIGH, metric_source("levels", prometheus.pod_url)])
     accounts = ["wait", "--for=create", "serviceaccount/default", "--timeout=180s", "-n"]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda name: cluster.kubectl(*accounts, name), STORIES))

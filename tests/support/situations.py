@@ -91,16 +91,6 @@ def workload(kind: str, replicas: int, pods: Mapping[str, Any] | None = None, **
     }
 
 
-def source(url: str) -> Body:
-    """Return the MetricSource that the objectives read."""
-    return {
-        "apiVersion": "forestall.dev/v1alpha1",
-        "kind": "MetricSource",
-        "metadata": {"name": "levels"},
-        "spec": {"url": url, "timeout": "5s", "staleAfter": "1m"},
-    }
-
-
 def objective(namespace: str, kind: str, per: str = "") -> Body:
     """Return an objective whose indicator `level` the test sets, for each value of a label or none; its limit is 10."""
     query = f'level{{namespace="{namespace}"}}'
