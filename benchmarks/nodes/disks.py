@@ -10,12 +10,11 @@ from benchmarks.nodes.apps import Body, app, disk, objective, policy
 from benchmarks.nodes.environment import ROOT, SETTLE_S, NodesBench, until
 
 from forestall.api.remediation import TERMINAL
-from forestall.demo.real_environment import set_used
 from forestall.devcluster.node import Node
+from forestall.devcluster.node_disk import set_used
 
 NAMES = ("disks", "disks-alone")
 COUNT = 10
-_FILLED = "/var/log/fill"
 START, FULL_AFTER_S, CLEANED_AFTER_S = 0.3, 150.0, 190.0
 """The kubelet evicts at a share of 0.9, which is after 129 s; and the objective's limit is 0.85."""
 EVICTS_AFTER_S = FULL_AFTER_S * (0.9 - START) / (1 - START)
@@ -73,7 +72,7 @@ def _fill(bench: NodesBench, node: Node) -> float:
         "metadata": {"name": name},
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": name}}},
     }
-    set_used(node, START, _FILLED)
+    set_used(node, START)
     for namespace in NAMES:
         bench.cluster.kubectl("delete", "deployment", name, "-n", namespace, "--ignore-not-found", "--wait=true")
         bench.cluster.apply(budget, namespace=namespace)
@@ -86,9 +85,9 @@ def _fill(bench: NodesBench, node: Node) -> float:
     time.sleep(SETTLE_S)
     begins = time.time()
     while (elapsed := time.time() - begins) < CLEANED_AFTER_S:
-        set_used(node, min(1.0, START + (1 - START) * elapsed / FULL_AFTER_S), _FILLED)
+        set_used(node, min(1.0, START + (1 - START) * elapsed / FULL_AFTER_S))
         time.sleep(2.0)
-    set_used(node, START, _FILLED)
+    set_used(node, START)
     wait = ("wait", "--for=condition=DiskPressure=false", f"node/{node.name}", "--timeout=120s")
     bench.cluster.kubectl(*wait, timeout_s=130)
     until(lambda: not bench.cluster.get("node", node.name)["spec"].get("unschedulable"), 150, 3.0)

@@ -208,7 +208,6 @@ def _install(cluster: RealNodes, interval: str, values: Sequence[str]) -> None:
 
 
 def _jobs(cluster: RealNodes) -> list[dict[str, Any]]:
-    kubelets = [{"targets": [f"{node.address}:10250"], "labels": {"node": node.name}} for node in cluster.nodes]
     pods = [{"role": "pod", "kubeconfig_file": str(cluster.kubeconfig)}]
     relabel = [
         {"source_labels": ["__meta_kubernetes_pod_label_app"], "regex": ".+", "action": "keep"},
@@ -223,13 +222,7 @@ def _jobs(cluster: RealNodes) -> list[dict[str, Any]]:
         {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
     ]
     return [
-        {
-            "job_name": "kubelets",
-            "scheme": "https",
-            "metrics_path": "/metrics/cadvisor",
-            "tls_config": {"insecure_skip_verify": True},
-            "static_configs": kubelets,
-        },
+        cluster.kubelet_job("cadvisor"),
         {"job_name": "pods", "kubernetes_sd_configs": pods, "relabel_configs": relabel},
     ]
 

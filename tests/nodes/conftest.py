@@ -73,19 +73,9 @@ def nodes(node_programs: Programs, busybox: Path, audit: AuditLog) -> Iterator[R
 @pytest.fixture(scope="session")
 def prometheus(nodes: RealNodes, node_programs: Programs) -> Iterator[PrometheusServer]:
     """A Prometheus that scrapes the kubelets as it comes: their timestamps are kept, their staleness is not tracked."""
-    kubelets = [{"targets": [f"{node.address}:10250"], "labels": {"node": node.name}} for node in nodes.nodes]
-    jobs = [
-        {
-            "job_name": name,
-            "scheme": "https",
-            "metrics_path": f"/metrics/{name}",
-            "tls_config": {"insecure_skip_verify": True},
-            "scrape_interval": "3s",  # a kubelet of a busy machine may need more than a second
-            "scrape_timeout": "3s",
-            "static_configs": kubelets,
-        }
-        for name in ("cadvisor", "resource")
-    ]
+    # A kubelet of a busy machine may need more than a second.
+    settings = {"scrape_interval": "3s", "scrape_timeout": "3s"}
+    jobs = [nodes.kubelet_job(metrics, **settings) for metrics in ("cadvisor", "resource")]
     with PrometheusServer(nodes.workspace, node_programs, scrape_configs=jobs, network=nodes.network) as server:
         yield server
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from tests.support.waiting import until
 
+from forestall.devcluster.node_disk import FILLED, set_used
 from forestall.devcluster.nodes import RealNodes
 from forestall.devcluster.prometheus import PrometheusServer
 
@@ -22,7 +23,6 @@ LONG = "FORESTALL_LONG"
 NAMESPACE = "shop"
 LABELS = {"scenario": "disk"}
 NODE = "node-2"
-FILLER = "/var/log/fill"
 DISKS = '{id="/",device=~"/dev/loop.+"}'
 DISK = f"max by (node) (container_fs_usage_bytes{DISKS} / container_fs_limit_bytes{DISKS})"
 LIMIT = 0.7
@@ -100,14 +100,11 @@ class Shop:
 
     def fill(self, share: float) -> None:
         """Fill the disk of the second node to this share."""
-        figures = self.node.run("df", "--output=size,used", "-B1", "/var/log").split()[-2:]
-        size, used = (int(figure) for figure in figures)
-        held = int(self.node.run("sh", "-c", f"stat -c %s {FILLER} 2>/dev/null || echo 0"))
-        self.node.run("fallocate", "-l", str(max(1, int(share * size) - used + held)), FILLER)
+        set_used(self.node, share)
 
     def clear(self) -> None:
         """Free the disk."""
-        self.node.run("rm", "-f", FILLER)
+        self.node.run("rm", "-f", FILLED)
 
     def items(self, kind: str) -> list[dict[str, Any]]:
         return self.cluster.items(kind, NAMESPACE)

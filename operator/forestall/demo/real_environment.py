@@ -1,7 +1,6 @@
 """The environment of the demo on real nodes: the shop runs in pods, and what fails is real."""
 
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from forestall.demo.pod_losses import PodLosses
 from forestall.demo.scenarios import NAMESPACE, WORKLOAD, DiskFill, Scenario, project_folder
 from forestall.demo.watcher import Watcher
 from forestall.devcluster.node import Node, NodeSize
+from forestall.devcluster.node_disk import FILLED, set_used
 from forestall.devcluster.node_network import node_address
 from forestall.devcluster.node_requirements import lacking
 from forestall.devcluster.nodes import RealNodes
@@ -21,6 +21,7 @@ from forestall.devcluster.ports import free_ports
 from forestall.devcluster.programs import Programs
 from forestall.devcluster.progress import Steps
 from forestall.devcluster.prometheus import PrometheusServer
+from forestall.devcluster.repeating import repeatedly
 from forestall.errors import MissingTool
 
 MIB = 2**20
@@ -28,8 +29,6 @@ _IMAGE = "build/shop-image.tar"
 _DISK_BYTES = 2 * 2**30
 _KUBELET_EVERY = "5s"
 _FILL_EVERY_S = 1.0
-_FILLED = "/var/log/fill"
-"""The file on the node that fills its disk: no pod's, so the kubelet can't get rid of it."""
 
 
 class RealDemoEnvironment(DemoEnvironment):
@@ -76,7 +75,7 @@ class RealDemoEnvironment(DemoEnvironment):
         """Deploy the shop again, on nodes that are as they were at first."""
         if self.scenario.fill:
             node = self._filled_node(self.scenario.fill)
-            node.run("rm", "-f", _FILLED)
+            node.run("rm", "-f", FILLED)
             # Of a run that was stopped while the node was drained.
             self.cluster.kubectl("delete", "remediations", "--all", "-n", NAMESPACE)
             self.cluster.kubectl("annotate", "node", node.name, "forestall.dev/cordoned-by-")
@@ -90,32 +89,20 @@ class RealDemoEnvironment(DemoEnvironment):
     @contextmanager
     def shop(self, begins: float) -> Iterator[None]:
         """Let something fill the disk from `begins` (s since the epoch) on, where the scenario says so."""
-        ends = threading.Event()
         fill = self.scenario.fill
-        filling = threading.Thread(target=_fill, args=(self._filled_node(fill), fill, begins, ends)) if fill else None
-        if filling:
-            filling.start()
-        try:
+        if fill is None:
             yield
-        finally:
-            ends.set()
-            if filling:
-                filling.join()
+            return
+        node = self._filled_node(fill)
+        with repeatedly(_FILL_EVERY_S, lambda: set_used(node, min(fill.used(time.time() - begins), 1.0))):
+            yield
 
     def _filled_node(self, fill: DiskFill) -> Node:
         return next(node for node in self.nodes.nodes if node.name == fill.node)
 
     def _prometheus(self, programs: Programs) -> PrometheusServer:
-        kubelets = [{"targets": [f"{node.address}:10250"], "labels": {"node": node.name}} for node in self.nodes.nodes]
         jobs = [
-            {
-                "job_name": "kubelets",
-                "scheme": "https",
-                "scrape_interval": _KUBELET_EVERY,
-                "metrics_path": "/metrics/cadvisor",
-                "tls_config": {"insecure_skip_verify": True},
-                "static_configs": kubelets,
-            },
+            self.nodes.kubelet_job("cadvisor", scrape_interval=_KUBELET_EVERY),
             pod_job(self.cluster.kubeconfig),
             static_job("operator", self._operator_port),
             static_job("traffic", self._load_port),
@@ -180,26 +167,4 @@ def check_machine(nodes: int) -> None:
         raise MissingTool(
             f"the demo can't run on real nodes here: the machine lacks {'; '.join(missing)}. Without CLUSTER=nodes it "
             "runs on a control plane whose nodes are simulated, and needs none of that."
-        )
-
-
-def _fill(node: Node, fill: DiskFill, begins: float, ends: threading.Event) -> None:
-    """Keep the node's disk as full as the scenario says, until `ends` is set."""
-    while not ends.wait(_FILL_EVERY_S):
-        set_used(node, min(fill.used(time.time() - begins), 1.0))
-
-
-def set_used(node: Node, share: float, filled: str = _FILLED) -> None:
-    """Make a file on the node so large that this share of its disk is used; a smaller share removes it."""
-    folder = filled.rpartition("/")[0]
-    size, used = (int(field) for field in node.run("df", "-k", "--output=size,used", folder).split()[-2:])
-    missing = round(share * size) - used
-    if missing < -0.1 * size:
-        node.run("rm", "-f", filled)
-    elif missing > 0:
-        # What is allocated is used, and needs not be written.
-        node.run(
-            "sh",
-            "-c",
-            f"fallocate --offset $(stat -c %s {filled} 2>/dev/null || echo 0) -l {missing}KiB {filled} || true",
         )

@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -117,6 +117,18 @@ class RealNodes(ControlPlane):
         Pods that use them need no pull: an `imagePullPolicy` of `Always` fails, as there is no registry.
         """
         self._for_each_node(lambda node: node.import_image(archive, name))
+
+    def kubelet_job(self, metrics: str, **settings: Any) -> dict[str, Any]:
+        """Return the scrape config of the kubelets' `cadvisor` or `resource` metrics, with these settings too."""
+        kubelets = [{"targets": [f"{node.address}:10250"], "labels": {"node": node.name}} for node in self.nodes]
+        return {
+            "job_name": metrics,
+            "scheme": "https",
+            "metrics_path": f"/metrics/{metrics}",
+            "tls_config": {"insecure_skip_verify": True},
+            "static_configs": kubelets,
+            **settings,
+        }
 
     @contextmanager
     def silent_dns(self) -> Iterator[None]:

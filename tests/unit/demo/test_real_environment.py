@@ -9,9 +9,10 @@ from kubernetes import client, config
 from forestall.demo import real_environment
 from forestall.demo.metrics import REAL, live_queries, run_queries
 from forestall.demo.pod_losses import PodLosses
-from forestall.demo.real_environment import check_machine, set_used, shop_image
+from forestall.demo.real_environment import check_machine, shop_image
 from forestall.demo.runner import choose_scenario
 from forestall.demo.scenarios import REAL_SCENARIOS, SCENARIOS, DiskFill
+from forestall.devcluster.node_disk import set_used
 from forestall.errors import InvalidInput, MissingTool
 
 
