@@ -65,7 +65,7 @@ class Assessor:
                     ratios=ratios.get(uid, ErrorRatios()),
                 )
             if attempt.failure is not None:
-                findings_by_uid[uid] = replace(bare, problem=Problem("InternalError", attempt.failure))
+                findings_by_uid[uid] = bare.without_evidence(attempt.failure)
         return findings_by_uid
 
     def in_episodes(
@@ -79,7 +79,8 @@ class Assessor:
                 warnings = (*findings.warnings, *advice)
                 result[uid] = replace(findings, episode=self._episode(findings, snapshot, now), warnings=warnings)
             if attempt.failure is not None:
-                result[uid] = replace(findings, problem=Problem("InternalError", attempt.failure))
+                episode = self.episodes.get(uid) or findings.slo.status.episode or Episode()
+                result[uid] = replace(findings.without_evidence(attempt.failure), episode=episode)
         return result
 
     @staticmethod

@@ -12,7 +12,7 @@ from forestall.engine.concurrency import at_most
 from forestall.engine.decider import Decider, Proposal, hold_decision
 from forestall.engine.fair_scheduling import FairScheduler
 from forestall.engine.guard_input import Evaluation
-from forestall.engine.objective_status import Findings, Problem, named
+from forestall.engine.objective_status import INTERNAL_ERROR, Findings, Problem, named
 from forestall.engine.remediation_opener import RemediationOpener, with_hold
 from forestall.engine.settings import Settings
 from forestall.engine.snapshot import Snapshot
@@ -43,7 +43,7 @@ class ObjectiveController:
         """Decide about one objective; an error is reported by this objective, and affects no other."""
         with self._isolation.attempt("deciding", named(findings.slo)) as attempt:
             return await self._by_policies(snapshot, findings, missing, now)
-        return replace(findings, problem=findings.problem or Problem("InternalError", attempt.failure or ""))
+        return replace(findings, problem=findings.problem or Problem(INTERNAL_ERROR, attempt.failure or ""))
 
     async def _by_policies(
         self, snapshot: Snapshot, findings: Findings, missing: Problem | None, now: float
@@ -53,6 +53,9 @@ class ObjectiveController:
         policies = snapshot.policies[slo.uid]
         labels = self._registry.labels(slo.namespace)
         episode = findings.episode
+        if findings.problem is not None and findings.problem.reason == INTERNAL_ERROR:
+            hold = Hold(INTERNAL_ERROR, findings.problem.message)
+            return replace(findings, decisions=tuple(hold_decision(policy, hold) for policy in policies))
         findings = replace(findings, problem=findings.problem or missing)
         decisions, proposals = [], []
         for policy in policies:
@@ -61,7 +64,7 @@ class ObjectiveController:
             with self._isolation.attempt("deciding", f"{named(slo)} by {named(policy)}") as attempt:
                 decision, proposal = await self._in_turn(snapshot, case, now)
             if attempt.failure is not None:
-                decision = hold_decision(policy, Hold("InternalError", attempt.failure))
+                decision = hold_decision(policy, Hold(INTERNAL_ERROR, attempt.failure))
             decisions.append(decision)
             if proposal is not None:
                 proposals.append((len(decisions) - 1, proposal))
@@ -71,7 +74,7 @@ class ObjectiveController:
             with self._isolation.attempt("opening", f"{named(slo)} by {decisions[index].policy}") as attempt:
                 decisions[index] = await self._opener.open(snapshot, findings, index, proposal, now)
             if attempt.failure is not None:
-                decisions[index] = with_hold(decisions[index], Hold("InternalError", attempt.failure))
+                decisions[index] = with_hold(decisions[index], Hold(INTERNAL_ERROR, attempt.failure))
         return replace(findings, decisions=tuple(decisions))
 
     async def _in_turn(self, snapshot: Snapshot, case: Evaluation, now: float) -> tuple[Decision, Proposal | None]:

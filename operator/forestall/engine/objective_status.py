@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from forestall.api import Resource, ServiceLevelObjective
@@ -21,6 +21,9 @@ from forestall.core.precision import format_percent, format_value_and_limit
 from forestall.core.risk import ObjectiveState, Risk, Signal, carried_message, printable_labels, worst_signal
 from forestall.core.slo import budget_remaining, burn_rate, percent_decimals
 from forestall.engine.readings import ErrorRatios, Reading, blind
+
+INTERNAL_ERROR: Final = "InternalError"
+"""The reason of an unexpected error: nothing is done for the object that it concerns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,15 @@ class Findings:
         """The state to show: an objective without remaining error budget is never healthy."""
         is_exhausted = self.risk.state is ObjectiveState.HEALTHY and self.budget <= 0
         return ObjectiveState.EXHAUSTED if is_exhausted else self.risk.state
+
+    def without_evidence(self, failure: str) -> "Findings":
+        """Return the findings after an unexpected error left it open what they rest on: no series counts as fresh."""
+        return replace(
+            self,
+            risk=Risk(ObjectiveState.UNKNOWN, math.nan, None),
+            problem=Problem(INTERNAL_ERROR, failure),
+            signals=tuple(replace(signal, fresh=False) for signal in self.signals),
+        )
 
 
 def named(subject: Resource | ObjectRef) -> str:

@@ -1,6 +1,8 @@
 """Leaves out the series of pods and nodes that do not exist any more, where something would rest on them, and notices
 those that exist and fell silent while they were at risk.
 
+An unexpected error leaves an objective without evidence: nothing is done for it, and all others are checked.
+
 The API server is asked only for objectives at risk or with a Remediation under way, about indicators with `per: pod` or
 `per: node`: one list for each namespace, one of the nodes, of metadata alone, and after the metric sources answered.
 """
@@ -18,7 +20,7 @@ from forestall.engine.cause import NODE, POD
 from forestall.engine.concurrency import within
 from forestall.engine.fair_scheduling import NamespaceLimit
 from forestall.engine.forecasting import signal_without_data
-from forestall.engine.objective_status import Findings, named
+from forestall.engine.objective_status import INTERNAL_ERROR, Findings, Problem, named
 from forestall.engine.outlook import estimated_probability
 from forestall.engine.readings import Reading, may_hide_risk
 from forestall.engine.silent_subjects import SilentSubjects
@@ -26,6 +28,7 @@ from forestall.engine.snapshot import Snapshot
 from forestall.engine.subject_messages import (
     Scope,
     all_missing,
+    all_subjects,
     silent_subjects,
     unlisted_subjects,
     unresolved_label,
@@ -38,6 +41,8 @@ from forestall.ports import Labels, MetadataReader, QueryFailure
 _UNFINISHED: Final = "status.phase!=Succeeded,status.phase!=Failed"
 _KINDS: Final = {POD: ("Pod", _UNFINISHED), NODE: ("Node", "")}
 _NAMESPACE: Final = "namespace"
+_Listing = Mapping[str, ListedSubject] | str | Problem | None
+"""What exists by name, or why that is not known; None: there was no time. After a problem nothing may rest on it."""
 
 
 @dataclass(slots=True)
@@ -86,42 +91,48 @@ class SubjectChecker:
         """
         self._forget(snapshot)
         under_way = {item.spec.intent.objective.uid for item in snapshot.remediations if not item.ended}
+        result = dict(findings_by_uid)
         due: dict[str, list[Reading]] = {}
         for uid, findings in findings_by_uid.items():
-            with self._isolation.attempt("assessing", named(findings.slo)):
+            with self._isolation.attempt("assessing", named(findings.slo)) as attempt:
                 if readings := list(self._due(findings, at_risk_from[uid], under_way=uid in under_way)):
                     due[uid] = readings
+            if attempt.failure is not None:
+                result[uid] = findings.without_evidence(attempt.failure)
         scopes = {_scope(findings_by_uid[uid].slo, reading) for uid, readings in due.items() for reading in readings}
         lists = dict(zip(scopes, await within(until, map(self._list, scopes)), strict=True))
         missing: dict[Scope, set[str]] = defaultdict(set)
-        result = dict(findings_by_uid)
         for uid, readings in due.items():
-            with self._isolation.attempt("assessing", named(findings_by_uid[uid].slo)):
-                span = oldest_sample(findings_by_uid[uid].slo.spec.source)
-                result[uid] = self._judged(findings_by_uid[uid], readings, lists, at_risk_from[uid], span, missing)
+            findings = findings_by_uid[uid]
+            with self._isolation.attempt("assessing", named(findings.slo)) as attempt:
+                span = oldest_sample(findings.slo.spec.source)
+                result[uid] = self._judged(findings, readings, lists, at_risk_from[uid], span, missing)
+            if attempt.failure is not None:
+                result[uid] = findings.without_evidence(attempt.failure)
         for scope, listed in lists.items():
             if isinstance(listed, Mapping):
                 self._memories[scope].missing = frozenset(missing[scope])
         return result
 
-    async def _list(self, scope: Scope) -> Mapping[str, ListedSubject] | str:
-        """Return what exists by name, or why that is not known."""
+    async def _list(self, scope: Scope) -> _Listing:
         label, namespace = scope
         kind, selector = _KINDS[label]
-        try:
-            async with self._limit.slot(namespace):
-                items = await self._cluster.find_metadata("v1", kind, namespace, field_selector=selector)
-        except ClusterError as error:
-            return str(error)
-        listed = {str(item["name"]): _listed_subject(item) for item in items}
-        self._memories.setdefault(scope, _Memory()).note(listed)
-        return listed
+        with self._isolation.attempt("listing", all_subjects(scope)) as attempt:
+            try:
+                async with self._limit.slot(namespace):
+                    items = await self._cluster.find_metadata("v1", kind, namespace, field_selector=selector)
+            except ClusterError as error:
+                return str(error)
+            listed = {str(item["name"]): _listed_subject(item) for item in items}
+            self._memories.setdefault(scope, _Memory()).note(listed)
+            return listed
+        return Problem(INTERNAL_ERROR, attempt.failure or "")
 
     def _judged(
         self,
         findings: Findings,
         due: Sequence[Reading],
-        lists: Mapping[Scope, Mapping[str, ListedSubject] | str | None],
+        lists: Mapping[Scope, _Listing],
         at_risk_from: float,
         oldest: float,
         missing: Mapping[Scope, set[str]],
@@ -134,6 +145,8 @@ class SubjectChecker:
         for reading in due:
             scope, indicator = _scope(slo, reading), reading.watched.indicator
             names, listed = _subjects(slo, reading), lists[scope]
+            if isinstance(listed, Problem):
+                return findings.without_evidence(listed.message)
             if not isinstance(listed, Mapping):
                 left_out[indicator] = names & self._memories.get(scope, _Memory()).missing
                 silent[indicator] = self._silent.note(reading, names, (), None)

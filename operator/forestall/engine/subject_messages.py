@@ -40,15 +40,15 @@ def unused_series(scope: Scope, indicator: str, missing: Collection[str], doubtf
 def unlisted_subjects(scope: Scope, indicator: str, why: str | None) -> str:
     """Return that it is not known what exists, and why; None: there was no time."""
     reason = why or "there was no time left for it in this cycle"
-    subjects = _all(scope)
+    subjects = all_subjects(scope)
     return f"{indicator}: whether its {scope[0]}s exist is not known, as {subjects} can't be listed: {reason}"
 
 
 def unresolved_label(scope: Scope, indicator: str) -> str:
     """Return that a label does not name what is listed."""
     return (
-        f"{indicator}: its label {scope[0]} names none of {_all(scope)}, so that the series of what is gone can't be "
-        "told from the others"
+        f"{indicator}: its label {scope[0]} names none of {all_subjects(scope)}, so that the series of what is gone "
+        "can't be told from the others"
     )
 
 
@@ -59,6 +59,7 @@ def _listed(label: str, names: Iterable[str]) -> str:
     return f"{label}{'s' if len(ordered) > 1 else ''} {listed}"
 
 
-def _all(scope: Scope) -> str:
+def all_subjects(scope: Scope) -> str:
+    """Return what a list of a scope names."""
     label, namespace = scope
     return f"the pods of namespace {namespace}" if label == POD else "the nodes"

@@ -85,6 +85,18 @@ def test_an_error_is_the_problem_of_its_objective_alone(assessor, slo, make_sign
         episodes = assessor.in_episodes(broken, {"o-1": Findings(slo, Risk(ObjectiveState.HEALTHY, 0.1, None))}, NOW)
     assert episodes["o-1"].problem.reason == "InternalError"
     assert "KeyError" in episodes["o-1"].problem.message
+    assert episodes["o-1"].risk.state is ObjectiveState.UNKNOWN
+
+
+def test_an_error_ends_no_episode(assessor, slo):
+    with capture_logs():
+        at_risk = Findings(slo, Risk(ObjectiveState.AT_RISK, 0.9, None))
+        before = assessor.in_episodes(snapshot(slo), {"o-1": at_risk}, NOW)
+        broken = Snapshot({"o-1": slo}, {}, [], [])
+        after = assessor.in_episodes(broken, {"o-1": Findings(slo, Risk(ObjectiveState.HEALTHY, 0.1, None))}, NOW)
+    assert after["o-1"].problem.reason == "InternalError"
+    assert after["o-1"].episode == before["o-1"].episode
+    assert after["o-1"].episode.number == 1
 
 
 def advanced(assessor, slo, state, *policies, now=NOW, signals=()):

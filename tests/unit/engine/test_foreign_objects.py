@@ -29,6 +29,7 @@ from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.query_planner import QueryPlanner
 from forestall.engine.readings import Reading
 from forestall.engine.status_publisher import StatusPublisher
+from forestall.engine.subject_checker import SubjectChecker
 from forestall.engine.target_resolver import TargetResolver
 from forestall.ports import Answer, Query, RangeSeries, Sample
 from forestall.registry import Registry
@@ -415,6 +416,8 @@ def about_evil(*args: Any, **_: Any) -> bool:
         (QueryPlanner, "_compile", "compiling"),
         (Assessor, "threshold", "assessing"),
         (Assessor, "_episode", "assessing"),
+        (SubjectChecker, "_due", "assessing"),
+        (SubjectChecker, "_judged", "assessing"),
         (TargetResolver, "read", "deciding"),
         (Decider, "decide", "deciding"),
         (Decider, "confirm", "opening"),

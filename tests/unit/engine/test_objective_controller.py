@@ -123,6 +123,15 @@ def test_what_must_be_mended_first_is_kept(world, problem, missing, kept):
     assert (found and found.reason) == kept
 
 
+def test_after_an_unexpected_error_before_the_decision_every_policy_holds(world):
+    """Kind: a step before the decision fails, and the decision rests on what it left."""
+    world.acts = {"a", "b"}
+    findings = world.run(Problem("InternalError", "an unexpected error while assessing"))
+    assert told(findings) == [("a", "Hold", "InternalError", ""), ("b", "Hold", "InternalError", "")]
+    assert {decision.message for decision in findings.decisions} == {"an unexpected error while assessing"}
+    assert world.opened == []
+
+
 def test_an_error_of_one_policy_is_its_own(world):
     world.errors, world.acts = {"a": RuntimeError("bug")}, {"b"}
     findings = world.run()

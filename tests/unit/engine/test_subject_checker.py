@@ -6,6 +6,7 @@ import pytest
 from tests.support.harness import INTERVAL, NAMESPACE, START, Harness, shop
 
 from forestall.api.times import stamp
+from forestall.engine.subject_checker import SubjectChecker
 from forestall.errors import Forbidden, Unavailable
 
 MEMORY: dict[str, Any] = {"name": "memory", "query": "memory", "limit": 100, "horizon": "5m", "per": "pod"}
@@ -143,6 +144,71 @@ async def test_a_pod_that_was_found_gone_stays_so_while_the_pods_can_not_be_list
     h.script.say_each("memory", "pod", {"checkout-1": 300.0, "checkout-3": 200.0})  # it came after the last list
     await h.cycle()
     assert h.remediations[0].spec.intent.evidence.labels == {"pod": "checkout-3"}
+
+
+class Broken(BaseException):
+    """As the panic of a native library, which is no `Exception`."""
+
+
+@pytest.mark.parametrize("step", ["_due", "_judged"])
+async def test_after_an_unexpected_error_nothing_is_done_for_the_objective_and_the_others_are_checked(
+    monkeypatch, step
+):
+    """Kind: what could not be checked counts as checked. The episode goes on, and the decision says why it holds."""
+    h = prepared()
+    h.objective("other", target={"name": "checkout"}, leadingIndicators=[MEMORY])
+    h.pod("checkout-1")
+    original = getattr(SubjectChecker, step)
+
+    def fail_for_one(self, findings, *arguments, **options):
+        if findings.slo.name == "checkout":
+            raise Broken
+        return original(self, findings, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SubjectChecker, step, fail_for_one)
+        await h.cycle()
+    (remediation,) = h.remediations
+    assert remediation.spec.intent.objective.name == "other"
+    assert h.slo().status.state == "Unknown"
+    assert (h.condition("Ready"), h.decisions()[0].reason) == ("InternalError", "InternalError")
+    assert "an unexpected error (Broken) while assessing" in h.decisions()[0].message
+    assert h.condition("Ready", "other") != "InternalError"
+    await h.cycle()
+    assert h.slo().status.state == "AtRisk"
+    assert h.decisions()[0].reason != "InternalError"
+
+
+async def test_an_unexpected_error_in_a_list_concerns_only_what_rests_on_it():
+    """The nodes' list has an item without a UID; the pods are listed."""
+    h = prepared()
+    h.objective("nodes", target={"name": "checkout"}, leadingIndicators=[{**MEMORY, "name": "node", "per": "node"}])
+    h.script.say_each("node", "node", {"n1": 300.0})
+    h.pod("checkout-1")
+    h.node("n1")
+    del h.cluster.objects["Node", "", "n1"]["metadata"]["uid"]
+    await h.cycle()
+    (remediation,) = h.remediations
+    assert remediation.spec.intent.objective.name == "checkout"
+    assert (h.slo("nodes").status.state, h.condition("Ready", "nodes")) == ("Unknown", "InternalError")
+    assert h.decisions("nodes")[0].reason == "InternalError"
+
+
+async def test_a_verdict_waits_after_an_unexpected_error(monkeypatch):
+    h = prepared()
+    h.pod("checkout-1")
+    await h.cycle(3)
+    (before,) = h.remediations
+    assert before.status.phase == "Verifying"
+    h.script.say_each("memory", "pod", {"checkout-1": 10.0})
+    monkeypatch.setattr(SubjectChecker, "_judged", lambda *_: 1 / 0)
+    await h.cycle(12)
+    (after,) = h.remediations
+    assert after.status.phase == "Verifying"
+    monkeypatch.undo()
+    await h.cycle(6)
+    (after,) = h.remediations
+    assert after.status.phase == "Succeeded"
 
 
 async def test_nothing_is_listed_while_nothing_rests_on_it():
