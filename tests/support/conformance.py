@@ -52,7 +52,7 @@ def ref_to(body: Any, *, uid: str | None = None) -> ObjectRef:
     return ObjectRef(
         api_version=body["apiVersion"],
         kind=body["kind"],
-        namespace=body["metadata"]["namespace"],
+        namespace=body["metadata"].get("namespace", ""),
         name=body["metadata"]["name"],
         uid=body["metadata"]["uid"] if uid is None else uid,
     )
@@ -215,6 +215,17 @@ class ClusterConformance:
         assert await names(fields="metadata.name=b") == ["b"]
         assert await names(fields="metadata.name!=b") == ["a", "c"]
         assert await port.find(API_VERSION, "ServiceLevelObjective", f"{namespace}-none") == []
+
+    async def test_cordoned_nodes_are_listed_by_their_field(self, port: Cluster, namespace):
+        specs = {f"{namespace}-a": {"unschedulable": True}, f"{namespace}-b": {}}
+        nodes = [
+            await port.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec})
+            for name, spec in specs.items()
+        ]
+        listed = await port.find("v1", "Node", field_selector="spec.unschedulable=true")
+        for node in nodes:
+            await port.delete(ref_to(node), "")
+        assert [name for node in listed if (name := node["metadata"]["name"]) in specs] == [f"{namespace}-a"]
 
     async def test_metadata_is_listed_without_the_rest(self, port: Cluster, namespace):
         made = [await port.create(objective(namespace, name)) for name in ("a", "b")]

@@ -132,9 +132,13 @@ def field_test(selector: str) -> Callable[[Mapping[str, Any]], bool]:
     parts = [re.fullmatch(r"([\w.]+?)(!=|==?)(.*)", part) for part in selector.split(",") if part]
 
     def test(body: Mapping[str, Any]) -> bool:
-        return all(part and (str(_at(body, part[1])) == part[3]) == (part[2] != "!=") for part in parts)
+        return all(part and (_text(_at(body, part[1])) == part[3]) == (part[2] != "!=") for part in parts)
 
     return test
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _at(body: Any, path: str) -> Any:

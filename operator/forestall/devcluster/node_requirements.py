@@ -102,7 +102,7 @@ def _kernel() -> list[str]:
 
 
 def _watches(nodes: int) -> list[str]:
-    """Say whether there are too few inotify instances left, as beside other clusters: a kubelet ends without them."""
+    """Say whether too few inotify instances are left, as beside other clusters, where a kubelet was seen to end."""
     needed = _INOTIFY_CONTROL_PLANE + nodes * _INOTIFY_NODE
     available = _free_inotify(needed)
     if available >= needed:

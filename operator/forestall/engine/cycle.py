@@ -134,9 +134,7 @@ class Engine:
             forecasting=self._forecasting,
             scheduler=self._scheduler,
         )
-        self._orphaned_nodes = OrphanedNodeRelease(
-            cluster, self._node_lister, partial(self._pause_checker.check, "", "", "")
-        )
+        self._orphaned_nodes = OrphanedNodeRelease(cluster, partial(self._pause_checker.check, "", "", ""))
         self._cleanup = RemediationCleanup(cluster, registry)
 
     async def cycle(self, now: float, *, leading: bool) -> CycleReport:
@@ -233,6 +231,7 @@ class Engine:
         self._decider.forget(findings_by_uid.keys())
         self._traffic.retain(findings_by_uid.keys())
         self._assessor.retain(findings_by_uid.keys())
+        self._orphaned_nodes.note(self._registry.all(Remediation))
         # By a clock that is wrong deadlines pass too soon, or never.
         trusted = snapshot.clocks.global_reason is None
         ended = await self._remediations.reconcile(snapshot, settled, now, self._deadlines.driven) if trusted else []

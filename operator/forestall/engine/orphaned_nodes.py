@@ -1,9 +1,9 @@
-"""Looks for nodes whose Remediation was deleted and that are still cordoned: periodically, and at once when the
-Remediation of a node disappears.
+"""Looks for nodes whose Remediation was deleted or has ended, and that are still cordoned: periodically, and at once
+when the Remediation of a node disappears or ends.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import structlog
@@ -12,48 +12,60 @@ from forestall.actions.orphans import release_orphans
 from forestall.api import Remediation
 from forestall.core.decision import Hold
 from forestall.engine import policy_limits
-from forestall.engine.node_lister import NodeLister
-from forestall.errors import ClusterError
+from forestall.errors import ClusterError, Forbidden
 from forestall.ports import Cluster
 
 EVERY: Final = 300.0
 """Seconds between two checks."""
+_CORDONED: Final = "spec.unschedulable=true"
 
 _log = structlog.get_logger()
 
 
 class OrphanedNodeRelease:
-    """Uncordons these nodes; remembers the time of its last check, and which Remediations of nodes existed."""
+    """Uncordons these nodes; remembers the time of its last check, and which Remediations took a node since."""
 
-    def __init__(
-        self, cluster: Cluster, node_lister: NodeLister, pause_check: Callable[[float], Awaitable[Hold | None]]
-    ) -> None:
+    def __init__(self, cluster: Cluster, pause_check: Callable[[float], Awaitable[Hold | None]]) -> None:
         """`pause_check` returns why nothing may be uncordoned at a time (s); it is called when a check is due."""
         self._cluster = cluster
-        self._node_lister = node_lister
         self._pause_check = pause_check
         self._last_run = -math.inf
-        self._live: frozenset[str] = frozenset()
+        self._holders: frozenset[str] = frozenset()
 
-    async def run(self, remediations: Sequence[Remediation], now: float) -> None:
-        """Check if it is due, with the Remediations of the registry."""
-        existing = {remediation.uid for remediation in remediations}
-        due = not 0 <= now - self._last_run < EVERY or not self._live <= existing
-        if due and await self._pause_check(now) is not None:
+    def note(self, remediations: Iterable[Remediation]) -> None:
+        """Remember which of these take a node; called before they are driven, as one may be deleted right after."""
+        self._holders |= _holders(remediations)
+
+    async def run(self, remediations: Iterable[Remediation], now: float) -> None:
+        """Check if it is due at `now` (s), with the Remediations of the registry."""
+        live = _holders(remediations)
+        self._holders |= live
+        due = not 0 <= now - self._last_run < EVERY or self._holders > live
+        if not due or await self._pause_check(now) is not None:
             return
-        self._live = frozenset(
-            remediation.uid for remediation in remediations if policy_limits.takes_a_node(remediation)
-        )
-        if not due:
-            return
-        self._last_run = now
-        nodes = await self._node_lister.nodes()
-        if nodes is None:
-            return  # most likely there are no rights on nodes, and so no node is cordoned
+        if await self._is_checked(live):
+            self._last_run = now
+            self._holders = live
+
+    async def _is_checked(self, live: frozenset[str]) -> bool:
+        """Uncordon what none of `live` (UIDs) holds; return whether that is settled until the next check is due."""
         try:
-            released = await release_orphans(self._cluster, nodes, self._live)
+            # Not the list of this cycle: a node may be cordoned after it.
+            nodes = await self._cluster.find("v1", "Node", field_selector=_CORDONED)
+        except Forbidden:
+            return True  # without rights on nodes none is cordoned
+        except ClusterError as error:
+            _log.warning("nodes left behind could not be looked for", error=str(error))
+            return False
+        try:
+            released, changed = await release_orphans(self._cluster, nodes, live)
         except ClusterError as error:
             _log.warning("nodes left behind could not be uncordoned", error=str(error))
-            return
+            return isinstance(error, Forbidden)
         if released:
             _log.warning("nodes uncordoned that a Remediation left behind", nodes=released)
+        return not changed
+
+
+def _holders(remediations: Iterable[Remediation]) -> frozenset[str]:
+    return frozenset(remediation.uid for remediation in remediations if policy_limits.takes_a_node(remediation))
