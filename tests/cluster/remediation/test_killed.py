@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import signal
 import subprocess
+
+import pytest
+from tests.cluster.remediation.conftest import FEWEST_WRITES, MOST_WRITES
 
 from forestall.api import Remediation
 
@@ -16,13 +20,16 @@ def run_until_killed(mortal: subprocess.Popen[str], lives, life: Remediation, ki
     return int(mortal.stdout.readline())
 
 
-async def test_next_process_completes_a_remediation_after_a_kill_at_any_write(mortal, lives, action, all_writes):
-    ends = []
-    for killed_after in range(all_writes):
+async def test_next_process_completes_a_remediation_after_a_kill_at_any_write(mortal, lives, action):
+    for killed_after in range(MOST_WRITES):
         before = await lives.before()
         life = await lives.open(action)
-        ends.append(await asyncio.to_thread(run_until_killed, mortal, lives, life, killed_after))
+        end = await asyncio.to_thread(run_until_killed, mortal, lives, life, killed_after)
         lives.now += 20
         await lives.check(action, await lives.finish(life), before)
-    assert ends == sorted(ends), "each is killed until the boundaries are behind the end of its life"
-    assert (ends[5], ends[-1]) == (-9, 0)
+        assert end in (-signal.SIGKILL, 0)
+        if end == 0:
+            break
+    else:
+        pytest.fail(f"a life of {action} does not end after {MOST_WRITES} writes")
+    assert killed_after >= FEWEST_WRITES[action]
