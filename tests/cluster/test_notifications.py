@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests.support.settings import PatientSettings
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.adapters.notifiers import Channels
 from forestall.api import NotificationChannel, Remediation, ServiceLevelObjective
 from forestall.api.meta import condition
 from forestall.devcluster.kwok import KwokCluster
-from forestall.engine import Engine, Settings
+from forestall.engine import Engine
 from forestall.errors import Unavailable
 from forestall.ports import Answer, Sample
 from forestall.registry import WATCHED, Registry
@@ -78,7 +79,7 @@ class Field:
         """Start a new engine, as another leader."""
         self.registry = Registry()
         channels = Channels(self.registry, self.cluster.read_secret)
-        self.engine = Engine(self.script, self.cluster, self.registry, Settings(interval=INTERVAL), channels)
+        self.engine = Engine(self.script, self.cluster, self.registry, PatientSettings(interval=INTERVAL), channels)
 
     def apply(self, kind: str, name: str, spec: Any) -> None:
         body = {"apiVersion": API, "kind": kind, "metadata": {"name": name}, "spec": spec}

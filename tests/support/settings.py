@@ -17,3 +17,24 @@ class UnhurriedSettings(Settings):
     def turn(self) -> float:
         """How long (s) one cycle decides for one namespace."""
         return 300.0
+
+
+class PatientSettings(UnhurriedSettings):
+    """Settings with which no cycle gives up waiting for a server that only a busy machine makes slow."""
+
+    __slots__ = ()
+
+    @property
+    def delivery_wait(self) -> float:
+        """How long (s) one cycle waits for the delivery of a notification."""
+        return 120.0
+
+    @property
+    def backfill(self) -> float:
+        """How long (s) one cycle fetches history."""
+        return 120.0
+
+    @property
+    def windows(self) -> float:
+        """How long (s) one cycle reads windows in pieces."""
+        return 120.0

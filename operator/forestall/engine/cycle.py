@@ -20,7 +20,7 @@ from forestall.engine.cycle_report import CycleReport, report_of
 from forestall.engine.deadlines import Deadlines
 from forestall.engine.decider import Decider
 from forestall.engine.declared_capacity import DeclaredCapacityChecker
-from forestall.engine.delivery_tracker import WAIT, DeliveryTracker
+from forestall.engine.delivery_tracker import DeliveryTracker
 from forestall.engine.episodes import at_risk_since
 from forestall.engine.fair_scheduling import FairScheduler
 from forestall.engine.forecasting import Forecasting
@@ -100,9 +100,7 @@ class Engine:
             Permissions(cluster),
         )
         self._decider = Decider(reads, self._targets, gatherer, permissions, self._traffic)
-        self._delivery_tracker = delivery_tracker = DeliveryTracker(
-            notifier or NoChannels(), min(WAIT, settings.interval / 20)
-        )
+        self._delivery_tracker = delivery_tracker = DeliveryTracker(notifier or NoChannels(), settings.delivery_wait)
         telling = Notify(delivery_tracker, delivery_tracker.was_sent)
         self._backup = RemediationBackup(registry, isolation)
         self._reconciler = RemediationReconciler(

@@ -13,8 +13,6 @@ from forestall.ports import Notice, Notifier
 
 SENDING: Final = "Sending"
 """The reason of a notification whose delivery is under way."""
-WAIT: Final = 0.5
-"""How long (s) the first call waits for the delivery of a notification; later calls do not wait."""
 _LIMIT: Final = 30.0
 """How long (s) a delivery may take, with all attempts."""
 _AT_ONCE: Final = 8
@@ -34,7 +32,8 @@ class DeliveryTracker:
     send.
     """
 
-    def __init__(self, notifier: Notifier, wait: float = WAIT) -> None:
+    def __init__(self, notifier: Notifier, wait: float = 0.5) -> None:
+        """``wait``: how long (s) the first call waits for the delivery of a notification; later calls do not wait."""
         self._notifier = notifier
         self._wait = wait
         self._last: dict[str, NotSent | None] = {}

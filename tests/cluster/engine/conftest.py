@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.support.control_plane import PooledCluster
+from tests.support.settings import PatientSettings
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Guardrail, Remediation, ServiceLevelObjective
 from forestall.api.meta import Condition, Resource, condition
 from forestall.devcluster.kwok import KwokCluster
-from forestall.engine import Engine, Settings
+from forestall.engine import Engine
 from forestall.ports import Answer, QueryFailure, RangeSeries, Sample
 from forestall.registry import WATCHED, Registry
 
@@ -66,7 +67,7 @@ class Field:
     now: float = START
 
     def __post_init__(self) -> None:
-        self.engine = Engine(self.script, self.cluster, self.registry, Settings(interval=INTERVAL))
+        self.engine = Engine(self.script, self.cluster, self.registry, PatientSettings(interval=INTERVAL))
 
     async def cycle(self, count: int = 1, *, leading: bool = True) -> None:
         for _ in range(count):

@@ -1,10 +1,11 @@
 """A missing role binding, on a real API server. The kind: an action without permission is not tried."""
 
 import pytest
+from tests.support.settings import PatientSettings
 
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import RemediationPolicy
-from forestall.engine import Engine, Settings
+from forestall.engine import Engine
 
 OWN = (
     "remediations.forestall.dev,remediations.forestall.dev/status,servicelevelobjectives.forestall.dev/status,"
@@ -25,7 +26,7 @@ async def unbound(world, monkeypatch):
     access = await Access.find(str(control.kubeconfig_for(name, "default")))
     async with Api(access) as api, Recorder(api, "test") as recorder:
         world.engine = Engine(
-            world.script, KubernetesCluster(api, recorder, "default"), world.registry, Settings(interval=10.0)
+            world.script, KubernetesCluster(api, recorder, "default"), world.registry, PatientSettings(interval=10.0)
         )
         yield world
     control.kubectl("delete", "clusterrolebinding", name)

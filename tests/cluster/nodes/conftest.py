@@ -15,13 +15,14 @@ from uuid import uuid4
 
 import pytest
 from tests.support.control_plane import PooledCluster
+from tests.support.settings import PatientSettings
 
 from forestall.actions.node_action import CORDONED_BY
 from forestall.adapters.kubernetes import Access, Api, KubernetesCluster, Recorder
 from forestall.api import Remediation, ServiceLevelObjective
 from forestall.devcluster.controlplane import ControlPlane
 from forestall.devcluster.programs import Programs
-from forestall.engine import Engine, Settings
+from forestall.engine import Engine
 from forestall.ports import Answer, Sample
 from forestall.registry import WATCHED, Registry
 
@@ -104,7 +105,7 @@ class Field:
     def restart(self) -> None:
         """Start a new engine with an empty memory, as after a change of leader."""
         self.registry = Registry()
-        self.engine = Engine(self.script, self.cluster, self.registry, Settings(interval=INTERVAL))
+        self.engine = Engine(self.script, self.cluster, self.registry, PatientSettings(interval=INTERVAL))
 
     async def cycle(self, count: int = 1) -> None:
         for _ in range(count):
