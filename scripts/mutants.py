@@ -119,6 +119,11 @@ def tests_of(name: str) -> list[list[str]]:
     return [[*map(str, unit.rglob(f"test_{Path(name).stem}.py"))], [str(unit / part) for part in TESTS[folder]]]
 
 
+def _without_line(name: str, label: str) -> str:
+    """Return how tests/mutants.txt names a mutant."""
+    return f"{name}:{label.partition(':')[2]}"
+
+
 def main() -> int:
     """Try the mutants that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,12 +134,15 @@ def main() -> int:
     given = parser.parse_args()
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT), str(CODE.parent)]
-    excused = {line.partition("  #")[0].strip() for line in (ROOT / "tests" / "mutants.txt").read_text().splitlines()}
+    listed = (ROOT / "tests" / "mutants.txt").read_text().splitlines()
+    excused = {line.partition("  #")[0].strip() for line in listed if not line.startswith("#")}
     list(map(import_module, SHARED))
     files = {str(file.relative_to(CODE)): file for file in sorted(CODE.rglob("[!_]*.py"))}
     files = {name: file for name, file in files.items() if name.startswith(tuple(TESTS)) and given.only in name}
     made = [(name, *mutant) for name, file in files.items() for mutant in mutants(file)]
-    made = [(name, label, code) for name, label, code in made if f"{name}:{label.partition(':')[2]}" not in excused]
+    if not given.only and (stale := excused - {_without_line(name, label) for name, label, _ in made}):
+        sys.exit("tests/mutants.txt lists what is no mutant (any more):\n" + "\n".join(sorted(stale)))
+    made = [(name, label, code) for name, label, code in made if _without_line(name, label) not in excused]
     chosen = random.Random(given.seed).sample(made, min(given.sample or len(made), len(made)))  # noqa: S311
     names = sorted({name for name, _, _ in chosen})
     tests = sorted({path for name in names for part in tests_of(name) for path in part})

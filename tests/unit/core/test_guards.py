@@ -137,6 +137,7 @@ def test_each_guard_holds_and_says_why(fine, change, reason):
     [
         NODES,
         replace(NODES, max_unavailable=2, unavailable=("n2",)),
+        replace(NODES, equivalent_nodes=1),
         replace(TWO_CONTROL_PLANES, control_planes_unavailable=()),
         replace(TWO_CONTROL_PLANES, control_plane=False),
         replace(NODES, control_planes_unavailable=("n2",)),
@@ -577,6 +578,20 @@ def test_a_budget_that_cannot_be_read_holds(fine):
     assert hold is not None
     assert hold.reason == "DisruptionUnknown"
     assert "PodDisruptionBudget b" in hold.message
+
+
+@pytest.mark.parametrize(
+    ("reason", "end"),
+    [
+        ("", " allows no disruption at present"),
+        ("it selects no pods", " allows no disruption at present: it selects no pods"),
+    ],
+)
+def test_a_budget_that_allows_no_disruption_is_told_with_what_its_controller_says(fine, reason, end):
+    pods = WorkloadPods(3, 3, 1, (DisruptionBudget("b", 0, reason),))
+    hold = check(replace(fine, action=TRAITS["Restart"], **constraints(pods=pods)))
+    assert hold is not None
+    assert hold.message.endswith(end)
 
 
 def test_of_several_windows_the_next_to_open_is_named(fine):

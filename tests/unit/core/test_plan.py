@@ -9,6 +9,7 @@ from forestall.core.decision import Act, Hold
 from forestall.core.forecast import Abstention
 from forestall.core.plan import (
     EpisodeState,
+    ReplicaDemand,
     RungSpec,
     ScaleBounds,
     TargetScale,
@@ -281,6 +282,39 @@ def test_a_series_without_a_forecast_sizes_by_what_is_now(make_signal):
     assert replica_demand(bounds, "load", several, 3, None).observed == 5
 
 
+def test_without_fresh_data_nothing_is_sized(make_signal):
+    bounds = scale().scale
+    assert bounds is not None
+    assert replica_demand(bounds, "load", [make_signal(fresh=False)], 3, None) == ReplicaDemand(None, None, None)
+
+
+NO_FORECAST = {"abstained": Abstention.SHORT_HISTORY}
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        ({"value": 90.0, **NO_FORECAST}, {"value": 10.0, "upper": 10.0}),
+        ({"value": -1.0, "upper": 40.0}, {"value": 10.0, "upper": 40.0}),
+        ({"value": -1.0, **NO_FORECAST}, {"value": 10.0, **NO_FORECAST}),
+    ],
+    ids=["the forecast counts first", "then what is observed", "and that alone without a forecast"],
+)
+def test_of_two_series_the_one_with_more_replicas_sizes(make_signal, less, more):
+    bounds = scale().scale
+    assert bounds is not None
+    one, other = make_signal(**less), make_signal(**more)
+    for signals in ([one, other], [other, one]):
+        assert replica_demand(bounds, "load", signals, 3, None).signal is other
+
+
+def test_of_two_series_that_need_the_same_the_first_sizes(make_signal):
+    bounds = scale().scale
+    assert bounds is not None
+    first, second = (make_signal(value=-1.0, upper=40.0, labels=[("pod", name)]) for name in "ab")
+    assert replica_demand(bounds, "load", [first, second], 3, None).signal is first
+
+
 def test_the_worst_signal_that_meets_the_trigger_is_the_cause(make_signal):
     likely, likelier = make_signal(probability=0.85), make_signal(probability=0.95, labels=[("pod", "b")])
     assert triggering_signal([likely, likelier], TRIGGER) is likelier
@@ -337,8 +371,9 @@ def test_a_breach_that_is_not_likely_has_no_time(make_signal):
 def test_a_level_per_replica_is_sized_by_the_ready_replicas(make_signal, ready, forecast, observed):
     bounds = scale(per_replica=None).scale
     assert bounds is not None
-    demand = replica_demand(bounds, "load", [make_signal()], ready, None)
-    assert (demand.forecast, demand.observed) == (forecast, observed)
+    signal = make_signal()
+    demand = replica_demand(bounds, "load", [signal], ready, None)
+    assert (demand.forecast, demand.observed, demand.signal) == (forecast, observed, signal)
 
 
 def test_beside_what_is_carried_another_risk_is_told(make_signal):

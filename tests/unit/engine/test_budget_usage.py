@@ -234,6 +234,13 @@ async def test_action_whose_remediation_could_not_be_created_is_paid_for_once(st
     assert operator.left([], "a", START) == pytest.approx(2)
 
 
+async def test_spending_at_a_time_that_cannot_be_read_counts_as_of_now(store):
+    store.change(Guardrail.KIND, "all", {"status": {"spent": [{"namespace": "a", "used": 2.0, "at": "at noon"}]}}, "")
+    operator = Operator(store)
+    await operator.usage.begin(operator.guardrails, [], START)
+    assert operator.usage.debts == {("g-1", "a"): RecordedUsage(2.0, START)}
+
+
 async def test_no_action_where_the_spending_cannot_be_recorded(store):
     operator, draft = Operator(store), remediation(1, "a", START, "o-a", 1)
     store.fate = "refused"

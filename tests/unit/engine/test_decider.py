@@ -182,6 +182,18 @@ ROWS = [
         both(leaking, refuse("Deployment")),
     ),
     Row(
+        "where no cause has an action the hold of the worst is told",
+        [{**EVICT, **MEMORY_ONLY}],
+        "NoRungForCause",
+        both(
+            leaking,
+            lambda h: h.script.say_each("memory", "pod", {"a": 300.0}),
+            remove_pod,
+            fail("find_metadata", Forbidden("you may not list pods"), "Pod"),
+        ),
+        words="load",
+    ),
+    Row(
         "each pod must have been at risk for long enough",
         [EVICT],
         "NotSustained",

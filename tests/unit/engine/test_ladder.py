@@ -194,6 +194,21 @@ def test_what_looks_like_a_total_is_not_scaled_by(act, total, expected):
     assert ladder.as_total(act, total) == expected
 
 
+async def test_a_ladder_that_ended_with_a_scale_out_by_a_total_says_so(decide, make_remediation):
+    body = make_remediation("RolledBack").dump()
+    body["status"]["conditions"] = [
+        {"type": "Proportional", "status": "False", "reason": "IndicatorIsTotal", "message": "it did not fall"}
+    ]
+    reason, message, _ = await decide(SCALE, history=[Remediation.read(body)])
+    assert (reason, message.endswith(": it did not fall")) == ("LadderExhausted", True)
+
+
+async def test_the_obstacle_of_a_target_is_told_only_where_it_is_to_be_scaled(decide, world):
+    world.obstacle = Hold("ScaledByKeda", "it is left alone")
+    assert (await decide({**SCALE, "indicators": ["memory"]}))[0] == "NoRungForCause"
+    assert (await decide({**SCALE, "indicators": ["load"]}))[0] == "ScaledByKeda"
+
+
 RUNGS = tuple(
     RungSpec(action, frozenset(indicators))
     for action, indicators in (("Scale", ()), ("Evict", ("other",)), ("Restart", ()), ("Notify", ()))

@@ -18,6 +18,7 @@ from tests.support.virtual_time import run
 from forestall.actions import ACTIONS
 from forestall.actions.notify import NoChannels
 from forestall.api import Remediation, RemediationPolicy, ServiceLevelObjective
+from forestall.api.service_level_objective import Record
 from forestall.api.times import stamp
 from forestall.core.forecast import Limit, SeriesForecast
 from forestall.core.guards import GuardInput
@@ -441,6 +442,27 @@ def test_an_objective_that_is_gone_with_nothing_in_its_backup_is_forgotten():
     operator.begin()
     operator.begin()
     assert "ServiceLevelObjective-api" not in operator.backup._by_objective
+
+
+def test_a_remediation_that_this_version_can_not_read_is_not_written_again():
+    """What is invalid is there all the same."""
+    store = a_store(remediation(1, "Failed", NOW - 60))
+    operator = Operator(store)
+    operator.begin()
+    (name,) = store.remediations
+    store.change(Remediation.KIND, name, {"spec": {"intent": {"rung": "of a later version"}}})
+    with capture_logs() as logs:
+        assert operator.begin().remediations == []
+    assert [request.verb for request in store.requests if request.verb == "create"] == []
+    assert [log for log in logs if "written again" in log["event"]] == []
+
+
+def test_an_empty_backup_of_an_objective_empties_its_status():
+    operator = Operator(a_store())
+    before = [Record(name="an-old-one", uid="u", phase="Failed", body="")]
+    assert operator.backup.of("ServiceLevelObjective-web", before) is before
+    operator.begin()
+    assert operator.backup.of("ServiceLevelObjective-web", before) == []
 
 
 @pytest.mark.parametrize(("takes", "count"), [(49.0, 1), (51.0, 0)])

@@ -137,6 +137,14 @@ async def test_figures_of_objectives_at_risk_are_written_first(publish, cluster)
         assert troubled < set(cluster.take())
 
 
+async def test_changes_and_figures_of_equal_age_keep_their_order(publish, cluster):
+    """Also where a figure stands between two changes."""
+    await publish(3, 0, 0.1)
+    cluster.take()
+    await publish(3, 4, 0.2, {"o-0", "o-2"})
+    assert cluster.take() == ["o-0", "o-2", "o-1"]
+
+
 async def test_constant_changes_in_one_namespace_delay_no_other(cluster, slo):
     """Kind: no share per namespace. 600 objectives at risk, each time for another reason, use up the writes of a
     cycle.

@@ -172,6 +172,7 @@ async def test_series_renamed_in_a_rollout_are_not_lost(cycles):
     """
     assert (await cycles(4, 0, ready=4, times=5)).fresh
     assert not (await cycles(3, 1)).fresh
+    assert not (await cycles(3, 4)).fresh
     assert (await cycles(0, 4, times=30)).fresh
     assert not (await cycles(0, 1)).fresh
 
@@ -194,6 +195,20 @@ async def test_a_loss_is_got_used_to_after_240_cycles(cycles):
     assert (await cycles(5, ready=4, times=20)).fresh
     assert not (await cycles(2, times=240)).fresh
     assert (await cycles(2)).fresh
+
+
+async def test_a_loss_that_ends_and_returns_is_got_used_to_anew(cycles):
+    assert (await cycles(5, ready=4, times=20)).fresh
+    assert not (await cycles(2, times=200)).fresh
+    assert (await cycles(5)).fresh
+    assert not (await cycles(2, times=200)).fresh
+
+
+async def test_after_a_loss_that_pods_explain_the_next_one_is_got_used_to_anew(cycles):
+    assert (await cycles(5, ready=4, times=20)).fresh
+    assert not (await cycles(2, times=239)).fresh
+    assert (await cycles(2, ready=1)).fresh
+    assert not (await cycles(0, times=2)).fresh
 
 
 @pytest.mark.parametrize(("count", "fresh"), [(9, True), (8, False)])

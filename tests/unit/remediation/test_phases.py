@@ -9,6 +9,7 @@ from forestall.api.times import stamp
 from forestall.core.decision import Hold
 from forestall.errors import Denied, Forbidden, Throttled, Unavailable
 from forestall.remediation import has_helped
+from forestall.remediation.authorization import newly_approved
 
 START = 1_000_000.0
 NODE = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"}
@@ -38,6 +39,7 @@ async def test_a_scale_out_is_made_at_once_and_recorded(run, world):
         "Scale",
         "RemediationVerifying",
     ]
+    assert world.events[2].message == f"{step.change}; {step.because}"
 
 
 async def test_the_same_intent_is_opened_once(run, world):
@@ -338,7 +340,9 @@ async def test_a_risk_that_goes_before_anything_was_done_ends_it(run):
     run.hold = None
     after = await run.cycle(probability=0.1)
     assert (after.status.reason, run.replicas) == ("RiskGone", 3)
-    after = await run.cycle(120, probability=0.1)
+    after = await run.cycle(109, probability=0.1)
+    assert (after.status.phase, after.status.reason) == ("Pending", "RiskGone")
+    after = await run.cycle(1, probability=0.1)  # two minutes after the first sample without the risk
     assert (after.status.phase, after.status.reason, run.replicas) == ("Aborted", "RiskGone", 3)
 
 
@@ -427,6 +431,14 @@ async def test_an_approval_that_comes_too_late_or_never_does_nothing(run, world,
     assert (after.status.phase, after.status.reason, run.replicas) == ("Aborted", "ApprovalExpired", 3)
 
 
+@pytest.mark.parametrize(("expires", "counts"), [(START + 1, True), (START, False), (None, False)])
+async def test_an_approval_counts_only_before_it_expires(run, world, expires, counts):
+    """What was decided without a time until which it can be approved, by a person's edit, is not approved."""
+    await run.open(**{**APPROVE, "approvalExpires": expires and stamp(expires)})
+    approve(world)
+    assert newly_approved(world.remediation(), START) is counts
+
+
 async def test_a_missing_right_is_waited_for_with_what_is_missing(run, world):
     """Kind: what could not be done is not tried."""
     await run.open()
@@ -450,6 +462,17 @@ async def test_a_right_that_nobody_grants_is_given_up_at_the_deadline_and_has_no
     after = await run.cycles(19, 100)
     assert (after.status.phase, after.status.reason) == ("Aborted", "DeadlineExceeded")
     assert "cannot patch" in after.status.message
+
+
+async def test_a_right_to_read_that_is_taken_away_is_waited_for_until_the_deadline(run, world):
+    await run.open(deadline=stamp(START + 60))
+    world.errors["write_scale"] = Unavailable("gone")
+    assert (await run.cycle(10)).status.phase == "Executing"
+    world.errors["find"] = Forbidden("you may not list its autoscalers")
+    after = await run.cycle(49)
+    assert (after.status.phase, after.status.reason) == ("Executing", "Forbidden")
+    after = await run.cycle(1)
+    assert (after.status.phase, after.status.reason) == ("Aborted", "Forbidden")
 
 
 async def test_what_admission_refuses_has_not_failed(run, world):

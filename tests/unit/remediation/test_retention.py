@@ -83,12 +83,14 @@ def test_what_is_needed_most_comes_first(run):
     last = life(run, 5, rung=1, ended_days_ago=6)
     unneeded = life(run, 1, ended_days_ago=8)
     live = life(run, 5, rung=2)
-    group = [unneeded, cooling, tried, live, locking, last]
+    of_deleted_policy = life(run, 5, rung=3, ended_days_ago=0.2, policy="p-3")
+    at_the_same_time = life(run, 5, rung=4, ended_days_ago=7)
+    group = [unneeded, cooling, tried, at_the_same_time, of_deleted_policy, live, locking, last]
     found = still_needed(group, RetentionNeeds({"o-1"}, {"p-1", "p-2"}, cooldown=2 * DAY), NOW)
     # Of `p-1` the one that cools down ended last.
-    assert names(found) == [(2, 0), (3, 1), (5, 1), (5, 0)]
+    assert names(found) == [(2, 0), (3, 1), (5, 3), (5, 1), (5, 0), (5, 4)]
     found = still_needed(group, RetentionNeeds({"o-1"}, {"p-2"}, cooldown=2 * DAY), NOW)
-    assert names(found) == [(2, 0), (5, 1), (5, 0), (3, 1)]
+    assert names(found) == [(2, 0), (5, 3), (5, 1), (5, 0), (5, 4), (3, 1)]
     assert still_needed([], RetentionNeeds({"o-1"}, {"p-1"}), NOW) == []
 
 
@@ -106,6 +108,10 @@ def test_history_goes_at_its_age_and_beyond_its_number_and_not_before(run):
     assert episodes(expired(decided, RetentionNeeds((), (), budgets=20 * DAY + 1), NOW, ttl=0, limit=0)) == []
     assert episodes(expired(decided, RetentionNeeds((), (), cooldown=19 * DAY), NOW, ttl=0, limit=0)) == [1]
     assert episodes(expired(decided, RetentionNeeds((), (), cooldown=19 * DAY + 1), NOW, ttl=0, limit=0)) == []
+
+
+def test_what_no_cooldown_counts_goes_as_soon_as_it_has_ended(run):
+    assert episodes(expired([life(run, 1, ended_days_ago=0)], RetentionNeeds((), ()), NOW, ttl=0, limit=0)) == [1]
 
 
 def test_what_was_decided_at_a_time_that_cannot_be_read_counts_in_every_budget(run):

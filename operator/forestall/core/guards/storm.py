@@ -22,8 +22,7 @@ def storm(context: GuardInput) -> Hold | None:
     for breaker in context.constraints.storm_checks:
         counted = count_storm(breaker, context.now)
         in_namespace, namespace_total = (
-            counted.by_namespace.get(context.namespace, 0),
-            breaker.objectives_by_namespace.get(context.namespace, 0),
+            numbers.get(context.namespace, 0) for numbers in (counted.by_namespace, breaker.objectives_by_namespace)
         )
         if _is_storm(breaker, in_namespace, namespace_total):
             return _hold(breaker, in_namespace, namespace_total, f" in namespace {context.namespace}")
