@@ -259,7 +259,7 @@ def levels(prometheus: PrometheusServer) -> Iterator[Levels]:
 
 @pytest.fixture(scope="module")
 def stories(operator: RealNodes, prometheus: PrometheusServer, levels: Levels, tmp_path_factory) -> Iterator[Stories]:
-    """All stories, each from the moment at which its level is past the limit."""
+    """All stories, each from the moment at which its policy and its objective exist: its level is past the limit."""
     cluster = operator
     (busybox,) = unpacked(["busybox-static"]).rglob("busybox")
     archive: Path = tmp_path_factory.mktemp("images") / "gone.tar"
@@ -281,11 +281,11 @@ def stories(operator: RealNodes, prometheus: PrometheusServer, levels: Levels, t
         placed(name, *story.trouble, story.policy, objective(name, story.web["kind"], story.per))
         for name, story in STORIES.items()
     ]
-    apply(cluster, [body for group in bodies for body in group])
     with Stories(cluster, levels).live() as stories:
         for name, story in STORIES.items():
             pod = stories.job_pod()["metadata"]["name"] if story.per else ""
             levels.set(story.level, name, pod=pod)
+        apply(cluster, [body for group in bodies for body in group])
         yield stories
     cluster.kubectl("delete", "namespace", *STORIES, "--wait=false")
     cluster.kubectl("delete", "metricsource/levels", "priorityclass/stories-high", "--wait=false")

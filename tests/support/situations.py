@@ -25,6 +25,10 @@ WELL = {"START": "true", "READY": "yes"}
 """The settings of a workload that starts and is ready: what it runs before it serves, and whether it serves."""
 
 
+PAST_S = 600
+"""How much past a level has: without any there is no forecast, and what is held is released later."""
+
+
 class Levels:
     """The metric `level` of each namespace and pod, as the test sets it: written to a Prometheus once a second."""
 
@@ -39,15 +43,19 @@ class Levels:
             yield self
 
     def set(self, value: float, *namespaces: str, pod: str = "") -> None:
-        """Let the level of these namespaces be `value` from now on."""
+        """Let the level of these namespaces be `value` from now on, and for the past where there was none."""
+        now, new = time.time(), [(namespace, pod) for namespace in namespaces if (namespace, pod) not in self._values]
+        times = [now - age for age in range(PAST_S, 0, -1)]
+        self._prometheus.write(Series(_labels(*key), times, [value] * PAST_S) for key in new)
         self._values = {**self._values, **{(namespace, pod): value for namespace in namespaces}}
 
     def _write(self) -> None:
         now = time.time()
-        self._prometheus.write(
-            Series({"__name__": "level", "namespace": namespace, **({"pod": pod} if pod else {})}, [now], [value])
-            for (namespace, pod), value in self._values.items()
-        )
+        self._prometheus.write(Series(_labels(*key), [now], [value]) for key, value in self._values.items())
+
+
+def _labels(namespace: str, pod: str) -> dict[str, str]:
+    return {"__name__": "level", "namespace": namespace, **({"pod": pod} if pod else {})}
 
 
 def settings(**values: str) -> Body:

@@ -3,7 +3,8 @@
 What is raised is called the floor. It goes up as soon as the forecast asks for more, within the policy's bounds. It
 comes down only when observation *and* forecast have asked for less during the whole stabilization window, and then only
 to the most that either asked for in that window, in small steps. So a forecast that goes up and down leaves the floor
-where it is. It never goes below what was found.
+where it is. It never goes below what was found. While there is no forecast, as of a series that is new, observation
+alone has to have asked for less, for ten minutes at least.
 
 What does not fall as replicas are added is no level per replica: then no more are added (see `proportion`).
 
@@ -20,6 +21,7 @@ from forestall.actions.base import (
     Next,
     ObservedState,
     Outcome,
+    RiskOutlook,
     TimedOutlook,
     WorkloadAction,
     condition_of,
@@ -46,6 +48,9 @@ RELEASE_SHARE: Final = 0.1
 that ends it: a floor that follows every small change of a noisy forecast does as much harm as good."""
 RAISE_SHARE: Final = 0.05
 """The share of the replicas by which the forecast must ask for more before a floor that is held is raised."""
+OBSERVED_ALONE: Final = 600.0
+"""For how long (s), at least, observation must have needed fewer replicas where there is no forecast. No forecast of a
+new series is scored while an action is in effect, so that it may not get one before the replicas are released."""
 RELEASE_STEPS: Final = 10
 """How many steps fit into one stabilization window: the effect of one must have time to show before the next."""
 
@@ -167,7 +172,7 @@ class Scale(WorkloadAction):
             return Hold("Releasing", f"the next replicas are released in {format_duration(pause)}")
         lowest = max(original, peak)
         to = max(lowest, world.level - step)
-        return _move(world, to, over or _agreed(remediation, lowest))
+        return _move(world, to, over or _agreed(remediation, lowest, recent[-1].outlook))
 
     def _raise(
         self, remediation: Remediation, world: ObservedState, recent: Sequence[TimedOutlook], now: float
@@ -219,16 +224,21 @@ def _hold_over(remediation: Remediation, recent: Sequence[TimedOutlook], now: fl
 
 
 def _peak(recent: Sequence[TimedOutlook], window: float, now: float) -> int | None:
-    """Return the most that observation or forecast needed in the last `window` s; None where any of it is unknown."""
+    """Return the most that observation or forecast needed in the last `window` s; None where any of it is unknown.
+
+    While there was no forecast, the window is `OBSERVED_ALONE` at least, and the observation alone counts.
+    """
     longest_gap = max(window / 2, 120.0)
     peak, later = 0, now
     for moment in reversed(recent):
         outlook = moment.outlook
         if not outlook.fresh or later - moment.at > longest_gap:
             return None
-        if outlook.replicas_forecast is None or outlook.replicas_observed is None:
+        if outlook.replicas_observed is None:
             return None
-        peak = max(peak, outlook.replicas_forecast, outlook.replicas_observed)
+        if outlook.replicas_forecast is None:
+            window = max(window, OBSERVED_ALONE)
+        peak = max(peak, outlook.replicas_forecast or 0, outlook.replicas_observed)
         if moment.at <= now - window:
             return peak
         later = moment.at
@@ -243,8 +253,11 @@ def _pace(remediation: Remediation, now: float) -> float:
     return 0.0 if last is None else max(0.0, last + interval - now)
 
 
-def _agreed(remediation: Remediation, lowest: int) -> str:
+def _agreed(remediation: Remediation, lowest: int, outlook: RiskOutlook) -> str:
     window = _terms(remediation).stabilization_window
+    if outlook.replicas_forecast is None:
+        observed = format_duration(max(window.seconds, OBSERVED_ALONE))
+        return f"there is no forecast, and observation has needed no more than {lowest} for {observed}"
     return f"observation and forecast have needed no more than {lowest} for {window}"
 
 

@@ -44,9 +44,11 @@ def outlook(
         if scale
         else ReplicaDemand(None, None, None)
     )
-    # A declared capacity carries a total, which does not fall when replicas are added: it is covered, or not.
+    # A declared capacity carries a total, which does not fall when replicas are added: it is covered, or not. Before
+    # there is a forecast its present value says so, as in the status of the objective.
     declared = scale is not None and scale.capacity.per_replica is not None and wanted.signal in mine
-    covered = declared and ready is not None and wanted.forecast is not None and wanted.forecast <= ready
+    needed = wanted.observed if wanted.forecast is None else wanted.forecast
+    covered = declared and ready is not None and needed is not None and needed <= ready
     level = wanted.signal if scale is not None and scale.capacity.per_replica is None else None
     return RiskOutlook(
         fresh=fresh,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from forestall.actions import RiskOutlook, TimedOutlook
 from forestall.actions.proportion import REMEMBERED
+from forestall.actions.scale import OBSERVED_ALONE
 from forestall.api.remediation import Remediation
 
 
@@ -23,7 +24,7 @@ class RecentOutlooks:
         if outlook is None:
             return ()
         scale = remediation.spec.intent.action.scale
-        window = max(scale.stabilization_window.seconds, REMEMBERED) if scale else 0.0
+        window = max(scale.stabilization_window.seconds, REMEMBERED, OBSERVED_ALONE) if scale else 0.0
         moments = self._moments.setdefault(remediation.uid, deque())
         moments.append(TimedOutlook(now, outlook))
         # One that is older than the window stays: it shows that the window is spanned.

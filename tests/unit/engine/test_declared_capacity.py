@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
+from tests.support.harness import shop
 
+from forestall.actions.base import condition_of
 from forestall.api import ServiceLevelObjective
 from forestall.core.plan import TargetScale, Trigger, below_trigger
 from forestall.core.risk import SLI, ObjectiveState, assess
@@ -183,3 +185,15 @@ async def test_an_error_leaves_the_objectives_own_limit(watched, make_policy, ma
             watched("load"), make_policy(actions=[capacity()]), [make_signal(150.0)], Broken(8)
         )
     assert after is found
+
+
+async def test_a_scale_out_without_history_is_verified_by_what_the_ready_replicas_carry():
+    """Kind: the objective is healthy, and the verdict on the same values is that the action did not help."""
+    h = shop()
+    h.policy(verification={"within": "20s"})
+    await h.cycle(8)
+    (remediation,) = h.remediations
+    verified = condition_of(remediation, "Verified")
+    assert (h.replicas(), h.slo().status.state) == (6, "Healthy")
+    assert verified is not None
+    assert (verified.status, verified.reason) == ("True", "RiskFell")

@@ -41,6 +41,16 @@ def test_total_within_the_declared_capacity_is_no_risk(slo, make_policy, make_re
     assert (large.probability, large.breached) == (0.0, False)
 
 
+@pytest.mark.parametrize(("ready", "probability"), [(2, 1.0), (4, 1.0), (5, 0.0)])
+def test_total_without_forecast_is_judged_by_what_the_ready_replicas_carry(
+    slo, make_policy, make_remediation, make_signal, ready, probability
+):
+    """Kind: no forecast yet counts as a certain breach, where the objective says that its replicas carry the load."""
+    young = make_signal(value=120.0, abstained=Abstention.SHORT_HISTORY).with_capacity(25.0 * ready)
+    view = outlook(make_remediation(action=DECLARED), slo, make_policy(), [young], ready=ready)
+    assert (view.probability, view.breached, view.replicas_observed) == (probability, probability == 1.0, 5)
+
+
 def test_new_pod_far_from_the_limit_is_no_risk_without_forecast(slo, make_policy, make_remediation, make_signal):
     def after(value):
         young = make_signal(value, abstained=Abstention.SHORT_HISTORY)

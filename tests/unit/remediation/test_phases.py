@@ -98,6 +98,39 @@ async def test_replicas_are_given_back_gradually_and_only_when_both_agree(run):
     assert len(after.status.steps) == 10
 
 
+async def test_without_a_forecast_replicas_are_given_back_after_ten_minutes_of_observation(run):
+    """Kind: what is held waits for a forecast, and none of a new series is scored while something is held."""
+    await run.open()
+    await run.cycle()
+    young = {"replicas_forecast": None, "replicas_observed": 2, "probability": 0.0}
+    await run.cycle(30, **{**young, "replicas_observed": 5})
+    await run.cycles(19, 30, **young)
+    assert run.replicas == 5
+    await run.cycle(30, **young)
+    assert run.replicas == 5, "ten minutes ago five were needed"
+    after = await run.cycle(30, **young)
+    assert run.replicas == 4
+    assert after.status.steps[-1].because == ("there is no forecast, and observation has needed no more than 3 for 10m")
+
+
+async def test_a_forecast_that_went_lost_in_the_window_makes_it_ten_minutes(run):
+    await run.open()
+    await run.cycle()
+    calm = {"replicas_forecast": 2, "replicas_observed": 2, "probability": 0.0}
+    await run.cycle(30, **{**calm, "replicas_forecast": None})
+    await run.cycles(10, 30, **calm)
+    assert run.replicas == 5, "the window of five minutes has one moment without a forecast"
+    await run.cycle(30, **calm)
+    assert run.replicas == 4
+
+
+async def test_what_nobody_observes_is_not_given_back(run):
+    await run.open()
+    await run.cycle()
+    await run.cycles(60, 30, replicas_forecast=None, replicas_observed=None, probability=0.0)
+    assert run.replicas == 5
+
+
 async def test_quick_cycles_give_back_no_faster(run):
     await run.open(to=12)
     await run.cycle()

@@ -32,6 +32,13 @@ def test_they_span_the_stabilization_window_and_no_more(run, make):
     )
 
 
+def test_they_span_at_least_ten_minutes_which_observation_alone_takes(run, make):
+    recent, remediation = RecentOutlooks(), make(action={"scale": {"maxReplicas": 12, "stabilizationWindow": "1m"}})
+    for now in range(0, 1200, 60):
+        recent.add(remediation, run.foresee(), float(now))
+    assert ages(recent.add(remediation, run.foresee(), 1200.0), 1200)[0] == 600
+
+
 def test_of_what_is_not_scaled_the_newest_is_enough(run, make):
     recent, remediation = RecentOutlooks(), make(action={"restart": {}})
     recent.add(remediation, run.foresee(), 0.0)
