@@ -91,12 +91,14 @@ class Shop:
     def __init__(self, cluster: RealNodes, url: str) -> None:
         self.cluster = cluster
         self._url = url
+        self._objective = ""
         self.node = cluster.nodes[1]
 
     def watch(self, *actions: dict[str, Any], **policy: Any) -> None:
         """Have the operator act on a full disk."""
         for manifest in disk_objects(self._url, list(actions), **policy):
             self.cluster.apply(manifest, namespace=NAMESPACE)
+        self._objective = str(self.cluster.get("servicelevelobjective", "shop", NAMESPACE)["metadata"]["uid"])
 
     def fill(self, share: float) -> None:
         """Fill the disk of the second node to this share."""
@@ -122,7 +124,12 @@ class Shop:
         return sorted(pod["spec"]["nodeName"] for pod in self.pods() if is_true(pod, "Ready"))
 
     def remediations(self) -> list[dict[str, Any]]:
-        return sorted(self.items("remediations"), key=lambda item: str(item["metadata"]["creationTimestamp"]))
+        """Return the Remediations of this story's objective, oldest first.
+
+        Those that budgets count are written again when a namespace is deleted and another of its name is there at once.
+        """
+        own = [item for item in self.items("remediations") if self._objective == objective_of(item)]
+        return sorted(own, key=lambda item: str(item["metadata"]["creationTimestamp"]))
 
     def outcome(self) -> tuple[str, str]:
         """Return phase and reason of the last Remediation."""
@@ -134,6 +141,10 @@ class Shop:
 
     def has_pressure(self) -> bool:
         return is_true(self.cluster.get("node", NODE), "DiskPressure")
+
+
+def objective_of(remediation: dict[str, Any]) -> str:
+    return str(remediation["spec"]["intent"]["objective"]["uid"])
 
 
 def is_true(body: dict[str, Any], condition: str) -> bool:
@@ -218,7 +229,7 @@ def test_a_node_whose_disk_fills_is_drained_before_its_kubelet_evicts(shop):
 
 slowly = pytest.mark.skipif(
     not os.environ.get(LONG),
-    reason=f"a steady disk, a kubelet that stops and a periodic check take minutes: `make nodes`, by {LONG}=1",
+    reason=f"a steady disk and a kubelet that stops take minutes: `make nodes`, by {LONG}=1",
 )
 
 
@@ -258,8 +269,6 @@ def test_a_node_that_a_person_cordoned_stays_so(shop):
     assert shop.is_cordoned()
 
 
-@slowly
-@pytest.mark.timeout(600)
 def test_a_cordon_that_nobody_holds_any_more_comes_off_while_the_disk_is_full(shop):
     shop.watch({"cordon": {"healthyFor": "0s"}})
     shop.fill(LIMIT + 0.05)
@@ -267,10 +276,9 @@ def test_a_cordon_that_nobody_holds_any_more_comes_off_while_the_disk_is_full(sh
     shop.cluster.kubectl(
         *("delete", "servicelevelobjectives,remediationpolicies,remediations", "--all", "-n", NAMESPACE)
     )
-    # At once, or with the next check of all nodes, five minutes later, where the operator had not seen it yet.
-    until(lambda: not shop.is_cordoned(), seconds=400)
-    # It is written again, as an action was taken that budgets count, and holds nothing.
-    assert shop.outcome() in (("", ""), ("Aborted", "Deleted"), ("RolledBack", "Contained"))
+    until(lambda: not shop.is_cordoned())
+    # It may be written again, as an action was taken that budgets count, and holds nothing.
+    assert shop.outcome() in (("", ""), ("Aborted", "Deleted"))
 
 
 def fill_steadily(shop: Shop, until_full: float, seconds: float, look: Callable[[], object]) -> None:

@@ -1,13 +1,10 @@
 """One real node: kubelet, kube-proxy and containerd in control groups, namespaces and on a disk of their own."""
 
-import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -20,7 +17,7 @@ from forestall.devcluster.kubelet import kubelet_command, kubelet_files, proxy_c
 from forestall.devcluster.node_cgroups import Hierarchy
 from forestall.devcluster.node_init import PROGRAMS, UP, Specification
 from forestall.devcluster.node_network import NodeNetwork, node_address, pod_range, wait_for_network
-from forestall.devcluster.processes import GRACE_S, last_lines
+from forestall.devcluster.processes import end_groups, last_lines
 from forestall.devcluster.programs import Programs
 from forestall.devcluster.workspace import Workspace
 from forestall.errors import CommandFailed, InvalidInput
@@ -108,12 +105,8 @@ class Node:
         process = self._services.pop(service, None)
         if process is None:
             raise InvalidInput(f"{service} is not running on {self.name}")
-        # What entered the node's process numbers is a child of what was started.
-        os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        # What entered the node's process numbers is a child of what was started, and ends after it.
+        end_groups([process.pid])
         process.wait()
 
     def ended_service(self) -> str | None:

@@ -101,12 +101,7 @@ def end(folder: Path) -> None:
     for line in at_end.read_text().splitlines() if at_end.exists() else ():
         with suppress(CommandFailed, MissingTool):
             run(json.loads(line))
-    groups = list(_registered(folder))
-    _signal(groups, signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_S
-    while time.monotonic() < deadline and any(_alive_in(group) for group in groups):
-        time.sleep(0.02)
-    _signal(groups, signal.SIGKILL)
+    end_groups(list(_registered(folder)))
     # A program that is killed may have been starting another: look until there is none.
     while linked := list(_linked(folder)):
         for process in linked:
@@ -114,6 +109,18 @@ def end(folder: Path) -> None:
                 process.kill()
         psutil.wait_procs(linked, timeout=0.1)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_groups(groups: Sequence[int]) -> None:
+    """Ask all processes of these groups to end, kill those that do not, and return when none is left.
+
+    One that only its parent has ended before, as a shell, leaves the others for a moment with their sockets.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _signal(groups, number)
+        deadline = time.monotonic() + GRACE_S
+        while time.monotonic() < deadline and any(_alive_in(group) for group in groups):
+            time.sleep(0.02)
 
 
 def _registered(folder: Path) -> Iterator[int]:

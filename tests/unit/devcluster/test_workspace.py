@@ -159,3 +159,17 @@ def test_program_of_another_machine_is_told_apart_from_a_missing_one(tmp_path):
     alien.chmod(0o755)
     with pytest.raises(MissingTool, match="was it built for another kind of machine"):
         run([alien])
+
+
+@pytest.mark.parametrize("asked", ["exec sleep 600", "trap '' TERM; while true; do sleep 0.1; done"])
+def test_a_group_has_ended_when_the_last_of_its_processes_has(monkeypatch, asked):
+    """Kind: the first process of a group ends before its child, which holds a port that the next one needs."""
+    monkeypatch.setattr(processes, "GRACE_S", 0.5)
+    with Workspace("test") as workspace:
+        script = f"trap 'exit 0' TERM; (echo ready; {asked}) & wait"
+        leader = workspace.start("server", ["sh", "-c", script])
+        wait_until(lambda: "ready" in workspace.last_words("server"))
+        group = psutil.Process(leader.pid).children(recursive=True)
+        assert group
+        processes.end_groups([leader.pid])
+        assert [process for process in group if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
