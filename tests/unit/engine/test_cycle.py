@@ -6,7 +6,7 @@ Each row of the tables is a case: what differs from the default, the decision of
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from forestall.engine.decider import Decider
 from forestall.engine.snapshot import Snapshot
 from forestall.engine.source_health import SourceHealth
 from forestall.errors import Conflict, Forbidden, Unavailable, Unreadable
+from forestall.ports import Query
 
 OPENED = ["create Remediation"]
 """The requests that create a Remediation."""
@@ -192,8 +193,23 @@ async def test_standby_decides_and_writes_nothing_and_forgets_the_episode(monkey
     assert h.episode.number == 1
     await h.cycle(leading=False)
     h.cluster.change("ServiceLevelObjective", "checkout", {"status": {"episode": {"number": 7}}})
-    await h.cycle()
+    await h.cycle(2)
     assert h.episode.number == 7, "what another leader wrote down counts"
+
+
+async def test_the_windows_of_thresholds_are_read_in_pieces_beside_the_past_of_series():
+    h = shop()
+    h.objective(indicator={"threshold": {"query": "queue", "operator": "lt", "value": 5}}, window="1h")
+    asked: set[Any] = set()
+    past = h.script.range
+
+    async def noted(source: str, queries: Sequence[Query], start: float, end: float, step: float) -> Any:
+        asked.update(query.key for query in queries)
+        return await past(source, queries, start, end, step)
+
+    h.script.range = noted  # type: ignore[method-assign]
+    await h.cycle(3)
+    assert {"load", "sli:bad", "sli:all"} <= {key[1] for key in asked}
 
 
 async def test_episode_ends_after_the_calm_period():

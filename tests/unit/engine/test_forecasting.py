@@ -15,6 +15,7 @@ from forestall.engine.indicator_queries import IndicatorQuery
 from forestall.engine.readings import Reading
 from forestall.engine.settings import Settings
 from forestall.errors import LostLease
+from forestall.isolation import Isolation
 from forestall.ports import Query
 
 NOW = 100_000.0
@@ -30,9 +31,9 @@ def reading(watched, *, fresh=True, **values):
     return Reading(watched, {(("pod", pod),): value for pod, value in values.items()}, NOW - 5.0, fresh)
 
 
-def fed(*readings, count=40):
+def fed(*readings, count=40, isolation=None):
     """Return a forecasting whose matrix has had the values of these readings for some time."""
-    made = Forecasting(Settings(interval=30.0))
+    made = Forecasting(Settings(interval=30.0), isolation)
     for step in range(count, -1, -1):
         values = {r.watched.key(labels): value for r in readings for labels, value in r.values.items()}
         made.matrix.push(NOW - 30.0 * step, values)
@@ -192,9 +193,11 @@ def test_an_error_in_one_objectives_signals_is_its_own(picky, monkeypatch):
 
     monkeypatch.setattr(forecasting, "_signals", broken)
     readings = [reading(query(name), x=50.0) for name in "ab"]
-    case = fed(*readings)
+    isolation = Isolation()
+    case = fed(*readings, isolation=isolation)
     signals = case.forecast(by_objective(*readings), NOW)
     assert (len(signals["a"]), signals["b"], list(case.failures)) == (1, (), ["b"])
+    assert isolation.faults == {"forecasting": 1}
     assert "RuntimeError" in case.failures["b"]
     monkeypatch.setattr(forecasting, "_signals", signals_of)
     case.forecast(by_objective(*readings), NOW)

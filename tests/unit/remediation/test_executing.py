@@ -4,10 +4,36 @@ from typing import Any
 
 import pytest
 
+from forestall.api.meta import Condition
 from forestall.api.times import stamp
 
 START = 1_000_000.0
 RESTART: dict[str, Any] = {"action": {"restart": {}}, "from": None, "to": None}
+
+
+async def test_a_target_that_changes_before_the_write_is_read_again_in_the_same_cycle(run, world):
+    changes = 0
+
+    def change_once(call: str) -> None:
+        nonlocal changes
+        if call == "find":
+            changes += 1
+            if changes == 1:
+                world.change("Deployment", "checkout", {"metadata": {"annotations": {"by": "somebody"}}})
+
+    await run.open()
+    world.after_call = change_once
+    after = await run.cycle()
+    assert (run.replicas, after.status.phase) == (5, "Verifying")
+    assert changes > 1
+
+
+async def test_a_condition_that_is_set_is_written_and_returned(run, world):
+    await run.open()
+    told = Condition(type="NotifiedLocked", status="True", reason="Delivered", message="x")
+    after = await run.reconciler.set_condition(world.remediation(), told)
+    assert after == world.remediation()
+    assert [condition.message for condition in after.status.conditions if condition.type == "NotifiedLocked"] == ["x"]
 
 
 @pytest.mark.parametrize(

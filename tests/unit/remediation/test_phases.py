@@ -441,6 +441,7 @@ async def test_an_approval_in_time_outlasts_a_guard_that_holds(run, world):
     approve(world)
     run.hold = Hold("Blackout", "not on Fridays")
     assert (await run.cycle()).status.reason == "Blackout"
+    assert not newly_approved(world.remediation(), run.now), "it is on record"
     run.hold = None
     assert (await run.cycle(700)).status.phase == "Verifying"
 

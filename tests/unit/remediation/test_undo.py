@@ -36,11 +36,11 @@ def end(remediation):
 async def test_a_scale_out_is_given_back_at_once_and_in_one_step(run, world, outlook: dict[str, Any]):
     """Kind: what is promised to be undone, and is kept by a rule that was made for another case."""
     await run.open(action={"scale": {"maxReplicas": 12, "stabilizationWindow": "1h"}}, to=11)
-    await run.cycle()
+    raised = await run.cycle()
     assert run.replicas == 11
     ask(world)
     after = await run.cycle(**outlook)
-    assert (run.replicas, after.status.phase) == (3, "RollingBack")
+    assert (run.replicas, after.status.phase, after.status.completed) == (3, "RollingBack", raised.status.completed)
     after = await run.cycle(**outlook)
     assert end(after) == ("RolledBack", "UndoRequested")
     assert after.status.message == "kim asked to undo it: it made things worse; deployment shop/checkout is back at 3"

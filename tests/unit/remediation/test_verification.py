@@ -21,10 +21,14 @@ SUBJECT = ObjectRef(api_version="apps/v1", kind="Deployment", namespace="shop", 
 
 @pytest.fixture
 def make(run):
-    """Return a Remediation that was complete at `DONE`, with this verdict (status and time) so far."""
+    """Return a Remediation that was complete at `DONE`, with this verdict (status and time) so far;
+    `intent` is what its intent differs in.
+    """
 
-    def make(verdict: Literal["True", "False", "Unknown"] | None = "Unknown", at: float = DONE) -> Remediation:
-        spec = {"intent": run.intend(verifyWithin="5m", verifyProbability=0.5).dump()}
+    def make(
+        verdict: Literal["True", "False", "Unknown"] | None = "Unknown", at: float = DONE, **intent: Any
+    ) -> Remediation:
+        spec = {"intent": run.intend(verifyWithin="5m", verifyProbability=0.5, **intent).dump()}
         before = [] if verdict is None else [verified_condition(verdict, "Before", "so far", at).dump()]
         status = {"phase": "Verifying", "completed": stamp(DONE), "conditions": before}
         return Remediation.read({"metadata": {"name": "one"}, "spec": spec, "status": status})
@@ -79,6 +83,21 @@ def test_a_verdict_says_the_figures(run, make, breached, passed):
     after = verify(make(), outlook, DONE + WITHIN, exhausted=False)
     assert after.message.startswith("after 5m the breach probability is 90")
     assert ("the limit is passed" in after.message) is passed
+
+
+CORDON: dict[str, Any] = {
+    "target": {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n-1"},
+    "action": {"cordon": {}},
+    "from": None,
+    "to": None,
+}
+
+
+@pytest.mark.parametrize(("intent", "contains"), [(CORDON, True), ({}, False)], ids=["cordon", "scale"])
+def test_of_an_action_that_lowers_no_risk_a_verdict_says_what_it_is_for(run, make, intent, contains):
+    outlook = run.foresee(sampled_at=DONE + 1, probability=0.9)
+    after = verify(make(**intent), outlook, DONE + WITHIN, exhausted=False)
+    assert after.message.endswith("; the action keeps it from spreading") is contains
 
 
 @pytest.mark.parametrize(
