@@ -23,9 +23,9 @@ TAKEN_OVER_S = TIMING.duration + 2 * TIMING.retry + TIMING.request
 """Within what time the Lease has another holder: its last renewal and its end are seen at the next look."""
 LONG_S = 300
 
-pytestmark = pytest.mark.skipif(
+slowly = pytest.mark.skipif(
     not os.environ.get("FORESTALL_LONG"),
-    reason="three changes of leader take minutes: `make nodes` runs them, by FORESTALL_LONG=1",
+    reason="three changes of leader take more than a minute: `make nodes` runs them, by FORESTALL_LONG=1",
 )
 
 
@@ -94,6 +94,7 @@ def test_the_other_replica_takes_over_from_a_leader_that_is_killed(pair: RealNod
     assert_one_writer_at_a_time(audit, [name, leading_pod(pair)["metadata"]["name"]])
 
 
+@slowly
 def test_a_leader_that_was_frozen_writes_nothing_when_it_goes_on(
     pair: RealNodes, audit: AuditLog, load: Load, namespace: str
 ):
@@ -111,6 +112,7 @@ def test_a_leader_that_was_frozen_writes_nothing_when_it_goes_on(
     assert_one_writer_at_a_time(audit, [pod["metadata"]["name"], leading_pod(pair)["metadata"]["name"]])
 
 
+@slowly
 def test_a_leader_whose_node_is_cut_off_ends_before_another_leads(pair: RealNodes, audit: AuditLog):
     """It can't know what the others see, so it stops by its own clock, and is started again."""
     before, pod = leader(pair), leading_pod(pair)
